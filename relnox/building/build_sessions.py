@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name, parse_wheel_filename
+from packaging.utils import canonicalize_name, parse_sdist_filename, parse_wheel_filename
 
 from relnox.building.fork_client import Fork
 from relnox.building.known_backends import SHAREABLE_BACKENDS, SINGLE_PROCESS_BACKENDS
@@ -16,6 +16,8 @@ from relnox.system import process
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
+
+    from packaging.version import Version
 
     from relnox.building.environment_pool import BuildEnvironmentPool
     from relnox.building.environments import VirtualEnvironment
@@ -51,7 +53,8 @@ class HookContext(Record, kw_only=True):
 
     Attributes:
         variables: The environment variables, without credentials.
-        siblings: Maps the names of other packages of the project that the build requires to their new wheels.
+        siblings: Maps the names of other packages of the project that the build requires to their new wheels, or
+            to sdists of packages without wheels.
     """
 
     variables: Mapping[str, str]
@@ -80,7 +83,7 @@ class BuildSession:
         self.requirement_sets.append(tuple(sorted(requirements)))
         if self._environment is None:
             self._environment = self._pool.create_environment()
-        missing = set(use_sibling_wheels(sorted(requirements), self.context.siblings)) - self._installed
+        missing = set(use_sibling_archives(sorted(requirements), self.context.siblings)) - self._installed
         self._pool.install(
             self._environment, sorted(missing), on_line=self.context.on_line, constraints=self.context.constraints
         )
@@ -175,8 +178,8 @@ def open_session(
     return BuildSession(pool, context)
 
 
-def use_sibling_wheels(requirements: Sequence[str], siblings: Mapping[str, Path]) -> list[str]:
-    """Replace requirements on other packages of the project (siblings) with the paths of their new wheels.
+def use_sibling_archives(requirements: Sequence[str], siblings: Mapping[str, Path]) -> list[str]:
+    """Replace requirements on other packages of the project (siblings) with the paths of their new archives.
 
     A requirement that does not allow the new version refers to an older release, and is kept.
     """
@@ -187,18 +190,22 @@ def use_sibling_wheels(requirements: Sequence[str], siblings: Mapping[str, Path]
     excluded_names = {
         names[text]
         for text, requirement in requirement_by_text.items()
-        if (wheel := siblings.get(names[text])) is not None
-        and not requirement.specifier.contains(parse_wheel_filename(wheel.name)[1], prereleases=True)
+        if (archive := siblings.get(names[text])) is not None
+        and not requirement.specifier.contains(_version_of_archive(archive.name), prereleases=True)
     }
-    usable_wheels = {name: wheel for name, wheel in siblings.items() if name not in excluded_names}
-    if usable_wheels.keys().isdisjoint(names.values()):
+    usable_archives = {name: archive for name, archive in siblings.items() if name not in excluded_names}
+    if usable_archives.keys().isdisjoint(names.values()):
         return list(requirements)
     others = [
         text
         for text, requirement in requirement_by_text.items()
-        if names[text] not in usable_wheels or requirement.extras
+        if names[text] not in usable_archives or requirement.extras
     ]
-    return [*others, *(f"{name} @ {wheel.as_uri()}" for name, wheel in usable_wheels.items())]
+    return [*others, *(f"{name} @ {archive.as_uri()}" for name, archive in usable_archives.items())]
+
+
+def _version_of_archive(file: str) -> Version:
+    return parse_wheel_filename(file)[1] if file.endswith(".whl") else parse_sdist_filename(file)[1]
 
 
 def _module_of_build_backend(source: Path) -> str | None:

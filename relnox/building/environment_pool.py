@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from relnox.building.build_sessions import use_sibling_wheels
+from relnox.building.build_sessions import use_sibling_archives
 from relnox.building.fork_client import ForkServer, can_fork_safely
 from relnox.building.known_backends import SHAREABLE_BACKENDS
 from relnox.core import serialization
@@ -85,10 +85,10 @@ class BuildEnvironmentPool:
     ) -> VirtualEnvironment:
         """Return the environment shared by packages with these requirements.
 
-        It comes from the cache between runs unless it includes new wheels of siblings.
+        It comes from the cache between runs unless it includes new archives of siblings.
         """
         plain = tuple(sorted(requirements))
-        resolved_requirements = tuple(use_sibling_wheels(plain, siblings))
+        resolved_requirements = tuple(use_sibling_archives(plain, siblings))
         create = self._get_or_create_cached if resolved_requirements == plain else self._create_with_requirements
         return self._environments.get(
             (resolved_requirements, constraints), lambda: create(resolved_requirements, constraints)

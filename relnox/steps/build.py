@@ -24,6 +24,7 @@ from relnox.steps.built_archives import (
     built_packages,
     check_archives,
     check_unchanged,
+    installable_files,
     move_files,
     staging_directory,
 )
@@ -51,7 +52,8 @@ class Build(Step, kw_only=True):
         inputs: The digest of the package's inputs, or None to build even if nothing changed.
         keep_environments: Whether to use environments of earlier runs, and to cache those of this one.
         pythons: The Pythons to build platform wheels for, such as `3.12`; empty for the running one.
-        sdist_only: Whether to build only the sdist, because other jobs build the wheels for several platforms.
+        wheels: `release`; `check`, to build one from the sdist, but not to release it; `skip`, because other jobs
+            build them for several platforms.
         requires: The expected requirements in the metadata, or None if the backend determines them.
         private: Whether the package is never published to the public index, whose rules then do not apply.
         declarative: Whether the build runs only code of the backend, so that one process can build both archives.
@@ -77,7 +79,7 @@ class Build(Step, kw_only=True):
     inputs: str | None
     keep_environments: bool
     pythons: tuple[str, ...] = ()
-    sdist_only: bool = False
+    wheels: Literal["release", "check", "skip"] = "release"
     requires: tuple[str, ...] | None
     private: bool
     declarative: bool = False
@@ -93,7 +95,12 @@ class Build(Step, kw_only=True):
 
     @property
     def title(self) -> str:
-        return f"build {self.package} {self.version or '(version from its backend)'}: sdist, then wheel from sdist"
+        archives = {
+            "release": "sdist, then wheel from sdist",
+            "check": "sdist (and a wheel from it, which is not released)",
+            "skip": "sdist",
+        }
+        return f"build {self.package} {self.version or '(version from its backend)'}: {archives[self.wheels]}"
 
     @property
     def invalidated_package(self) -> str:
@@ -200,8 +207,7 @@ def build(
         name: run.root / step.output / file.filename
         for name in step.siblings
         if name in packages
-        for file in packages[name].files
-        if file.kind == "wheel"
+        for file in installable_files(packages[name])
     }
     context = building.build_sessions.HookContext(
         variables=variables,
@@ -224,8 +230,8 @@ def build(
         sdist = building.package_builds.build_archive(step.package, "sdist", source, into, first, step.settings)
         requirement_sets = set(first.requirement_sets)
         paths = [sdist]
-        pythons = () if step.sdist_only else sorted(step.pythons, key=Version) or ("",)
-        for python in pythons:
+        pythons = sorted(step.pythons, key=Version) if step.wheels == "release" else []
+        for python in pythons or ([] if step.wheels == "skip" else [""]):
             if python and any(
                 building.platform_wheels.is_installable_on(wheel.name, python) for wheel in paths[1:]
             ):
@@ -233,12 +239,16 @@ def build(
             scratch = run.create_directory("build")
             with closing(first if both and not python else session(source, python)) as current:
                 sdist_directory = building.package_builds.unpack_sdist(sdist, scratch)
+                output = into if step.wheels == "release" else scratch
                 wheel = building.package_builds.build_archive(
-                    step.package, "wheel", sdist_directory, into, current, step.settings
+                    step.package, "wheel", sdist_directory, output, current, step.settings
                 )
             shutil.rmtree(scratch, ignore_errors=True)  # in parallel with other builds, not when the run ends
             requirement_sets.update(current.requirement_sets)
-            paths.append(building.platform_wheels.repair_linux_wheel(wheel, into, variables, run.on_line(step)))
+            if step.wheels == "release":
+                paths.append(
+                    building.platform_wheels.repair_linux_wheel(wheel, into, variables, run.on_line(step))
+                )
         return paths, requirement_sets
 
 
@@ -257,7 +267,8 @@ def _run_build_command(  # noqa: PLR0913, PLR0917 - the parameters of a build
     ).check(
         f"{step.package}: build command", fix=f"run it yourself in {step.directory}: {shlex.join(step.command)}"
     )
-    paths = sorted(path for path in into.iterdir() if path.name.endswith((".tar.gz", ".whl")))
+    suffixes = (".tar.gz",) if step.wheels == "check" else (".tar.gz", ".whl")
+    paths = sorted(path for path in into.iterdir() if path.name.endswith(suffixes))
     if not paths:
         raise Failed(
             "build-command-without-archives",

@@ -38,7 +38,7 @@ class BuiltPackage(Record, kw_only=True):
 
     Attributes:
         files: The archives, the sdist first.
-        requires: The values of `Requires-Dist` in the metadata of the wheels.
+        requires: The values of `Requires-Dist` in the metadata of the wheels, or of the sdist if there are none.
         inputs: The inputs of the build, or None if they are not recorded.
         reused: Whether the archives were kept from an earlier run because they are still valid.
         others: Packages of an earlier run that share the output directory.
@@ -56,6 +56,11 @@ def built_packages(run: Run) -> dict[str, BuiltPackage]:
     """Return the packages that steps have built so far, by name."""
     results = run.results(BuiltPackage)
     return {built.package: built for result in results for built in (*result.others, result)}
+
+
+def installable_files(built: BuiltPackage) -> list[Distribution]:
+    """Return the wheels of a package, or its sdist if it is released without wheels."""
+    return [file for file in built.files if file.kind == "wheel"] or list(built.files)
 
 
 def check_archives(paths: Sequence[Path], step: Build, action: Action[Any]) -> BuiltPackage:
@@ -97,7 +102,7 @@ def check_archives(paths: Sequence[Path], step: Build, action: Action[Any]) -> B
         lines = "\n".join(f"  {finding.file}: {finding.message} [{finding.code}]" for finding in errors)
         fix = "; ".join(dict.fromkeys(finding.fix for finding in errors))
         raise Failed("archive-invalid", f"{step.package}: built archives are invalid:\n{lines}", fix=fix)
-    wheels = [archive for archive in release if archive.kind == "wheel"]
+    wheels = [archive for archive in release if archive.kind == "wheel"] or release
     return BuiltPackage(
         package=step.package,
         files=tuple(_to_distribution(archive) for archive in release),

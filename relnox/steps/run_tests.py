@@ -9,7 +9,7 @@ from relnox import building, core
 from relnox.core.planning.step import Step
 from relnox.steps.action import Action
 from relnox.steps.build_environments import BuildingServices
-from relnox.steps.built_archives import built_packages
+from relnox.steps.built_archives import built_packages, installable_files
 from relnox.steps.export_commit import find_packages_with_module, source_to_build
 from relnox.system import process
 
@@ -60,14 +60,14 @@ class RunTestsAction(Action[RunTests]):
         )
         python = self.step.python or f"{sys.version_info.major}.{sys.version_info.minor}"
         packages = built_packages(self.run)
-        wheels = [
+        archives = [
             str(self.run.root / self.step.output / file.filename)
             for package in (self.step.package, *self.step.siblings)
-            for file in packages[package].files
-            if file.kind == "wheel" and building.platform_wheels.is_installable_on(file.filename, python)
+            for file in installable_files(packages[package])
+            if file.kind == "sdist" or building.platform_wheels.is_installable_on(file.filename, python)
         ]
-        installer.install(environment, [*wheels, *self.step.requires], on_line=self.on_line).check(
-            f"{self.step.package}: installing the wheel for its tests"
+        installer.install(environment, [*archives, *self.step.requires], on_line=self.on_line).check(
+            f"{self.step.package}: installing the archives for its tests"
         )
         completed = process.run(
             self.step.command,

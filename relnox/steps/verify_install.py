@@ -11,7 +11,7 @@ from packaging.version import Version
 from relnox import building
 from relnox.core.planning.step import Step
 from relnox.core.settings.config_tables import InstallChecks
-from relnox.core.text import join_names
+from relnox.core.text import format_count, join_names
 from relnox.steps import install_problems
 from relnox.steps.action import Action
 from relnox.steps.fetch_release import ReleaseFiles, best_archive
@@ -140,11 +140,11 @@ class VerifyInstallAction(Action[VerifyInstall]):
     def verify(self) -> str:
         install_checks, result = self.step.checks, self.result
         archive = self.files[self.step.package]
-        others = len(self.installed) - 1
+        others = f" and {format_count(len(self.installed) - 1, 'other')}" if len(self.installed) > 1 else ""
         parts = [
             f"{self.release}, "
             + ("requirements hold" if install_checks.requirements else "installed without its requirements"),
-            f"Python {self.interpreter.version}: {archive.path.name}{f' and {others} others' if others else ''}",
+            f"Python {self.interpreter.version}: {archive.path.name}{others}",
         ]
         if self.others:
             parts.append(f"with {', '.join(other.path.name for other in self.others.values())}")

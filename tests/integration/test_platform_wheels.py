@@ -191,6 +191,79 @@ def test_pythons_supported_by_an_earlier_wheel_get_no_wheel(tag: str, expected: 
     assert [file.filename for file in manifest(root / "dist").distributions] == ["home-1.0.tar.gz", *wheels]
 
 
+# --- packages without wheels ------------------------------------------------------------------------------
+
+SDIST_ONLY = '\n[tool.relnox.wheels]\nsdist-only = ["home"]\n'
+PLATFORM_WHEELS = '\n[tool.relnox.wheels]\npackages = ["home"]\nsystems = ["macos"]\narchitectures = ["arm64"]\n'
+
+
+def with_settings(root: Path, settings: str) -> Path:
+    """Replace the settings of the package in `root`, and commit."""
+    file = root / "pyproject.toml"
+    write(root, {"pyproject.toml": file.read_text().partition("\n[tool.relnox")[0] + settings})
+    commit_all(root, "chore: other settings")
+    return root
+
+
+def test_a_package_can_be_released_as_an_sdist_only(tmp_path: Path) -> None:
+    # The platform tag would be rejected by the public index, but the wheel is not released.
+    root = with_settings(repository(tagged(tmp_path / "home", "f'{cp}-{cp}-linux_x86_64'")), SDIST_ONLY)
+    ran = build_all(root)
+    assert ran.code == 0, ran.text
+    assert archives(root / "dist") == ["home-1.0.tar.gz"]
+    assert [file.filename for file in manifest(root / "dist").distributions] == ["home-1.0.tar.gz"]
+    assert "SKIPPED build home" in build_all(root).err
+
+
+def test_an_sdist_from_which_no_wheel_can_be_built_is_not_released(tmp_path: Path) -> None:
+    root = with_settings(repository(in_tree(tmp_path, hook="raise SystemExit('no header file')")), SDIST_ONLY)
+    ran = build_all(root)
+    assert ran.code == 2, ran.text
+    assert "no header file" in ran.err
+    assert archives(root / "dist") == []
+
+
+def test_a_package_without_wheels_is_tested_published_and_verified(tmp_path: Path) -> None:
+    test = '[tool.relnox.test]\ncommand = ["python", "-Ic", "import home; print(home.name)"]\n'
+    root = with_settings(repository(in_tree(tmp_path / "home")), SDIST_ONLY + test)
+    ran = build_all(root, "--test")
+    assert ran.code == 0, ran.text
+    ran = run(root, "relnox", "publish-test", "--index", "embedded")
+    assert ran.code == 0, ran.text
+    assert "uploading 1 file" in ran.err or "upload home-1.0.tar.gz" in ran.err
+    assert "built from the sdist" in ran.err
+    ran = run(root, "relnox", "collect", "--from", "dist", "--output", "collected")
+    assert ran.code == 0, ran.text
+    assert archives(root / "collected") == ["home-1.0.tar.gz"]
+
+
+def test_a_package_that_needs_one_without_wheels_is_built_with_its_sdist(tmp_path: Path) -> None:
+    in_tree(tmp_path / "home")
+    in_tree(tmp_path / "app", "app", hook="import home; assert home.name == 'home'")
+    pyproject = tmp_path / "app/pyproject.toml"
+    pyproject.write_text(pyproject.read_text().replace("requires = []", 'requires = ["home"]'))
+    settings = '[tool.relnox]\npackages = ["home", "app"]\n'
+    root = repository(write(tmp_path, {"pyproject.toml": settings + SDIST_ONLY}))
+    ran = build_all(root)
+    assert ran.code == 0, ran.text
+    assert archives(root / "dist") == ["app-1.0-py3-none-any.whl", "app-1.0.tar.gz", "home-1.0.tar.gz"]
+
+
+def test_a_package_is_built_again_if_other_archives_are_to_be_released(tmp_path: Path) -> None:
+    root = repository(in_tree(tmp_path / "home"))
+    both = ["home-1.0-py3-none-any.whl", "home-1.0.tar.gz"]
+    for settings, options, expected in (
+        (PLATFORM_WHEELS, ["--skip-platform-wheels"], both[1:]),
+        (PLATFORM_WHEELS, [], both),
+        (SDIST_ONLY, [], both[1:]),
+        ("", [], both),
+    ):
+        with_settings(root, f"{settings}\n[tool.relnox.test]\nrequires = {options}\n")  # never an equal commit
+        ran = build_all(root, *options)
+        assert ran.code == 0, ran.text
+        assert [file.filename for file in manifest(root / "dist").distributions] == sorted(expected, reverse=True)
+
+
 EXTENSION = """\
 #define PY_SSIZE_T_CLEAN
 %s

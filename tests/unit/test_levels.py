@@ -290,6 +290,14 @@ def test_a_version_raised_by_hand_is_released_as_it_is() -> None:
     assert found == {"a": BumpRequest(None, "raised by hand since v1.0.0")}
 
 
+def test_a_local_segment_that_marks_development_is_not_released() -> None:
+    of_last_release = package("a", version="1.0.0+dev")
+    assert asked([of_last_release], {"a": since("1.0.0")}) == {}
+    assert asked([of_last_release], {"a": since("1.0.0", "fix: x")})["a"].bump == Bump(part="patch")
+    found = asked([package("a", version="1.5.0+dev")], {"a": since("1.0.0")})
+    assert found == {"a": BumpRequest(Bump(to="1.5.0", allow_lower=True), "raised by hand since v1.0.0")}
+
+
 def test_a_dev_version_after_the_tag_does_not_count_as_raised_by_hand() -> None:
     # It marks where development goes on.
     found = asked([package("a", version="1.1.0.dev0")], {"a": since("1.0.0", "fix: x")})

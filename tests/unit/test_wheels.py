@@ -229,6 +229,19 @@ def test_wheels_are_matched_by_their_tags(system: str, architecture: str, tags: 
     assert len(compared(wanted, SDIST, files[1], *files[1:])[0]) == 1
 
 
+def test_a_package_without_wheels_has_only_an_sdist() -> None:
+    wanted = wheels.expected_files(package("plain"), settings(packages=(), sdist_only=("pl*",)))
+    assert wanted.compare(["plain-1.0.tar.gz"]) == wheels.FileComparison()
+    assert wanted.compare(["plain-1.0-py3-none-any.whl"]) == wheels.FileComparison(
+        missing=("sdist",), unexpected=("plain-1.0-py3-none-any.whl",)
+    )
+
+
+def test_a_package_cannot_have_platform_wheels_and_be_released_without_wheels() -> None:
+    with pytest.raises(Blocked, match="fast is in both packages and sdist-only"):
+        wheels.check_wheel_settings(settings(packages=("f*",), sdist_only=("fast",)), ["fast", "other"])
+
+
 def test_missing_and_extra_files_are_listed() -> None:
     files = (
         "fastcalc-1.0-cp313-cp313-linux_x86_64.whl",  # no index takes it

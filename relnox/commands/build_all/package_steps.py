@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from relnox import core, steps
 from relnox.core import serialization
@@ -94,8 +94,7 @@ def build_step(
         inputs=_digest_inputs(package, snapshot, options),
         keep_environments=options.cache,
         pythons=_requested_pythons(options),
-        sdist_only=options.skip_platform_wheels
-        and bool(core.wheels.plan_wheel_jobs(package, snapshot.config.wheels)),
+        wheels=_use_of_wheels(package, snapshot, options),
         requires=core.requirements.requires_dist(package),
         private=package.is_private or snapshot.commit is None or package.name in snapshot.untagged_packages,
         declarative=package.name in snapshot.declarative,
@@ -107,6 +106,13 @@ def build_step(
         siblings=tuple(siblings),
         needs=needs,
     )
+
+
+def _use_of_wheels(package: Package, snapshot: Snapshot, options: Options) -> Literal["release", "check", "skip"]:
+    settings = snapshot.config.wheels
+    if core.wheels.has_no_wheels(package.name, settings):
+        return "check"
+    return "skip" if options.skip_platform_wheels and core.wheels.plan_wheel_jobs(package, settings) else "release"
 
 
 def siblings_for_build(package: Package, snapshot: Snapshot) -> list[str]:
@@ -121,7 +127,7 @@ def _digest_inputs(package: Package, snapshot: Snapshot, options: Options) -> st
     if digest is None or not options.cache or siblings_for_build(package, snapshot):
         return None
     settings = snapshot.settings[package.name].config_settings
-    return serialization.digest([digest, settings]) if settings else digest
+    return serialization.digest([digest, settings, _use_of_wheels(package, snapshot, options)])
 
 
 def _requested_pythons(options: Options) -> tuple[str, ...]:

@@ -183,13 +183,15 @@ def _expected_files_problems(package: Package, snapshot: Snapshot, *, partial: b
             fix="add --from with the missing job's directory, or collect what exists: --partial",
         )
     if comparison.unexpected:
-        has_matrix = bool(core.wheels.plan_wheel_jobs(package, snapshot.wheels))
+        has_settings = core.wheels.has_no_wheels(package.name, snapshot.wheels) or bool(
+            core.wheels.plan_wheel_jobs(package, snapshot.wheels)
+        )
         yield core.plan.Problem(
             code="archive-unexpected",
             message=f"{package.name} has files that are not expected: {', '.join(comparison.unexpected)}",
             fix=(
-                "correct [tool.relnox.wheels], or leave out that job's directory (--from)"
-                if has_matrix
+                "correct [tool.relnox.wheels], or remove that job's directory (--from)"
+                if has_settings
                 else f'if it has platform wheels, set [tool.relnox.wheels] packages = ["{package.name}"]'
             ),
         )

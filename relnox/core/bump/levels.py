@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from packaging.version import Version
+
 from relnox.core.bump.release_history import ReleaseHistory
 from relnox.core.bump.version_bumps import BumpRequest
 from relnox.core.text import format_count
@@ -117,7 +119,8 @@ def _request_for_manual_version(
         Blocked: A prerelease is requested, but it would be lower than the version in the files.
     """
     version = package.version
-    if version is None or (history.version is not None and version <= history.version):
+    # A local segment marks development, as in 1.2.0+dev after 1.2.0; it is never released.
+    if version is None or (history.version is not None and Version(version.public) <= history.version):
         return None
     if history.tag is None and not is_new:
         return None
@@ -135,7 +138,8 @@ def _request_for_manual_version(
             fix=f"release {version} without --pre, or set the version: --to {version.base_version}"
             f"{phase[0] if phase != 'rc' else 'rc'}0 --allow-lower",
         )
-    return BumpRequest(None, reason)
+    without_local = Bump(to=version.public, allow_lower=True) if version.local is not None else None
+    return BumpRequest(without_local, reason)
 
 
 def _request_from_changes(

@@ -64,7 +64,8 @@ class FileComparison(Record, kw_only=True):
 class ExpectedFiles(Record, kw_only=True):
     """The files of a release of one package: an sdist, and one wheel per build identifier in `wheels`.
 
-    For a package without platform wheels, the only identifier is `py3-none-any`.
+    For a package without platform wheels, the only identifier is `py3-none-any`; for one in `sdist-only`
+    there is none.
     """
 
     wheels: tuple[str, ...]
@@ -95,7 +96,14 @@ class ExpectedFiles(Record, kw_only=True):
 
 
 def check_wheel_settings(settings: WheelsConfig, names: Collection[str]) -> None:
-    """Raise `Blocked` if a package in `abi` has no platform wheels, or a glob in `skip` matches no wheel."""
+    """Raise `Blocked` if settings contradict each other, or a glob in `skip` matches no wheel."""
+    for name in names:
+        if has_no_wheels(name, settings) and matches_any_glob(name, settings.packages):
+            raise Blocked(
+                "settings-conflict",
+                f"{name} is in both packages and sdist-only of [tool.relnox.wheels]",
+                fix="remove it from one of them",
+            )
     for name in settings.abi:
         if name not in names or not matches_any_glob(name, settings.packages):
             raise Blocked(
@@ -111,6 +119,11 @@ def check_wheel_settings(settings: WheelsConfig, names: Collection[str]) -> None
                 f"{glob!r} in [tool.relnox.wheels] skip matches no wheel of the matrix",
                 fix="use an identifier of cibuildwheel, or a glob: cp39-*, *-musllinux_aarch64",
             )
+
+
+def has_no_wheels(name: str, settings: WheelsConfig) -> bool:
+    """Return whether a package is released as an sdist only."""
+    return matches_any_glob(name, settings.sdist_only)
 
 
 def plan_wheel_jobs(package: Package, settings: WheelsConfig) -> tuple[WheelJob, ...]:
@@ -144,6 +157,8 @@ def plan_wheel_jobs(package: Package, settings: WheelsConfig) -> tuple[WheelJob,
 
 def expected_files(package: Package, settings: WheelsConfig) -> ExpectedFiles:
     """Return the files that a release of the package must have."""
+    if has_no_wheels(package.name, settings):
+        return ExpectedFiles(wheels=(), abi="none")
     identifiers = tuple(identifier for job in plan_wheel_jobs(package, settings) for identifier in job.identifiers)
     return ExpectedFiles(wheels=identifiers or (_PURE,), abi=settings.abi.get(package.name, "cpython"))
 

@@ -177,7 +177,9 @@ class Config(Settings):
         "Packages whose native modules are optional, by name or glob: wheels without them are allowed.",
         ListOf(PACKAGE_GLOB),
     )
-    wheels: WheelsConfig = setting(WheelsConfig(), "Packages with platform wheels, and their platforms.")
+    wheels: WheelsConfig = setting(
+        WheelsConfig(), "Packages with platform wheels, and their platforms; packages without wheels."
+    )
     archives: ArchiveLimits = setting(ArchiveLimits(), "Limits for wheels and sdists; larger ones are rejected.")
     test: TestConfig = setting(TestConfig(), "How `build-all --test` runs the project's tests.")
     pass_env: tuple[str, ...] = setting(

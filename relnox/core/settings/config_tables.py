@@ -96,7 +96,7 @@ class TestConfig(Settings):
 
 
 class WheelsConfig(Settings):
-    """Packages with platform wheels, and their platforms.
+    """Packages with platform wheels, and their platforms; packages without wheels.
 
     `core.release.wheels` determines the build jobs from these settings.
     """
@@ -121,6 +121,9 @@ class WheelsConfig(Settings):
     free_threaded: bool = setting(False, "Whether free-threaded CPythons get wheels too.")
     skip: tuple[str, ...] = setting(
         (), "Identifiers of cibuildwheel to skip, as globs such as `cp39-musllinux_*`."
+    )
+    sdist_only: tuple[str, ...] = setting(
+        (), "Names or globs of packages that are released without wheels.", ListOf(PACKAGE_GLOB)
     )
 
 
