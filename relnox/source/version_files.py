@@ -253,10 +253,14 @@ def _find_backend_location(package: Package, document: Mapping[str, Any]) -> _De
 
 
 def _module_files(module: str, document: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the files that may contain a module, in the common layouts and setuptools' `package-dir`."""
-    path = module.replace(".", "/")
-    directories = table_at(document, "tool", "setuptools", "package-dir")
-    for top in dict.fromkeys([*(str(directory) for directory in directories.values()), "src", "."]):
-        start = "" if top in ("", ".") else f"{top.strip('/')}/"
-        yield f"{start}{path}.py"
-        yield f"{start}{path}/__init__.py"
+    """Yield the files that may contain a module, in the common layouts and in the directories set for setuptools."""
+    setuptools = table_at(document, "tool", "setuptools")
+    by_package = {name: str(directory) for name, directory in table_at(setuptools, "package-dir").items()}
+    package, *submodules = module.split(".")
+    paths = ["/".join([by_package[package], *submodules])] if package in by_package else []
+    searched = strings_in(table_at(setuptools, "packages", "find").get("where"))
+    for parent in (by_package.get("", ""), *searched, "src", ""):
+        paths.append("/".join([parent, package, *submodules]))
+    for path in dict.fromkeys(posixpath.normpath(path.lstrip("/")) for path in paths):
+        yield f"{path}.py"
+        yield f"{path}/__init__.py"

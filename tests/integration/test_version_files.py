@@ -40,6 +40,22 @@ LAYOUTS = {
         "setuptools.build_meta",
         {"lib/demo/__init__.py": 'v = "1.2.3"\n'},
     ),
+    "setuptools package-dir of one package": (
+        (
+            '[tool.setuptools]\npackages = ["demo"]\npackage-dir = { demo = "lib/code" }\n'
+            '[tool.setuptools.dynamic]\nversion = { attr = "demo.about.v" }'
+        ),
+        "setuptools.build_meta",
+        {"lib/code/__init__.py": "", "lib/code/about.py": 'v = "1.2.3"\n'},
+    ),
+    "setuptools packages.find": (
+        (
+            '[tool.setuptools.packages.find]\nwhere = ["./lib/"]\n'
+            '[tool.setuptools.dynamic]\nversion = { attr = "demo.v" }'
+        ),
+        "setuptools.build_meta",
+        {"lib/demo/__init__.py": 'v = "1.2.3"\n'},
+    ),
     "setuptools file": (
         '[tool.setuptools.dynamic]\nversion = { file = ["VERSION"] }',
         "setuptools.build_meta",
