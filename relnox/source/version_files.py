@@ -259,8 +259,8 @@ def _module_files(module: str, document: Mapping[str, Any]) -> Iterator[str]:
     package, *submodules = module.split(".")
     paths = ["/".join([by_package[package], *submodules])] if package in by_package else []
     searched = strings_in(table_at(setuptools, "packages", "find").get("where"))
-    for parent in (by_package.get("", ""), *searched, "src", ""):
-        paths.append("/".join([parent, package, *submodules]))
+    parents = (by_package.get("", ""), *searched, "src", "")
+    paths += ["/".join([parent, package, *submodules]) for parent in parents]
     for path in dict.fromkeys(posixpath.normpath(path.lstrip("/")) for path in paths):
         yield f"{path}.py"
         yield f"{path}/__init__.py"
