@@ -253,7 +253,7 @@ def _find_backend_location(package: Package, document: Mapping[str, Any]) -> _De
 
 
 def _module_files(module: str, document: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the files that may contain a module, in the common layouts and in the directories set for setuptools."""
+    """Yield the files that may contain a module, in common layouts and in the directories set for setuptools."""
     setuptools = table_at(document, "tool", "setuptools")
     by_package = {name: str(directory) for name, directory in table_at(setuptools, "package-dir").items()}
     package, *submodules = module.split(".")
