@@ -85,12 +85,7 @@ def _choose_fix(verifying: VerifyInstallAction, failures: Sequence[ProbeFailure]
     package, archive = verifying.step.package, verifying.files[verifying.step.package]
     missing = next((failure.missing_module for failure in failures if failure.missing_module), None)
     if missing is None:
-        if any("does not end within" in failure.message for failure in failures):
-            return f"if it needs longer: [tool.relnox.verify] time-limit = {{ {package} = … }}, in seconds"
-        if extras := _find_extras_in_output(verifying, failures, result):
-            setting = f"[tool.relnox.verify] extras = {{ {package} = {json.dumps(extras)} }}"
-            return f"if it needs {join_names(extras)}: {setting}"
-        return f"list the content of {archive.path.name} (python -m zipfile -l, or tar -tf); see the output above"
+        return _choose_fix_for_error(verifying, failures, result)
     top = missing.partition(".")[0]
     if any(f"{missing}.".startswith(f"{name}.") for name in verifying.modules()):
         return (
@@ -120,6 +115,22 @@ def _choose_fix(verifying: VerifyInstallAction, failures: Sequence[ProbeFailure]
         f"no requirement of {package} provides {top}: add it to its dependencies; if an extra provides it: "
         f'[tool.relnox.verify] extras = {{ {package} = ["…"] }}'
     )
+
+
+def _choose_fix_for_error(
+    verifying: VerifyInstallAction, failures: Sequence[ProbeFailure], result: ProbeResult
+) -> str:
+    """Return the fix for checks that failed, but not because a module could not be found."""
+    package, archive = verifying.step.package, verifying.files[verifying.step.package]
+    if any("does not end within" in failure.message for failure in failures):
+        return f"if it needs longer: [tool.relnox.verify] time-limit = {{ {package} = … }}, in seconds"
+    if extras := _find_extras_in_output(verifying, failures, result):
+        setting = f"[tool.relnox.verify] extras = {{ {package} = {json.dumps(extras)} }}"
+        return f"if it needs {join_names(extras)}: {setting}"
+    if failures[0].message.startswith("import ") and "FileNotFoundError" not in failures[0].message:
+        setting = f"[tool.relnox.verify] modules = {{ {package} = [] }}"
+        return f"correct the error; if the module cannot be imported alone, list those that can: {setting}"
+    return f"list the content of {archive.path.name} (python -m zipfile -l, or tar -tf); see the output above"
 
 
 def _find_extras_in_output(

@@ -260,17 +260,17 @@ BROKEN = {
     "an exit while it is imported": (
         {"demo.py": "import sys\nprint('printed before')\nsys.exit('no license')\n"},
         "(demo.py, line 3)\n          last output:\n          | printed before",
-        "list the content of",
+        "correct the error; if the module cannot be imported alone",
     ),
     "an interpreter that is ended": (
         {"demo.py": "import os\nprint('so long', flush=True)\nos._exit(0)\n"},
         "import demo ends the interpreter without an error (such as os._exit)",
-        "list the content of",
+        "correct the error; if the module cannot be imported alone",
     ),
     "a crash": (
         {"demo.py": "import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n"},
         "import demo ends the interpreter with signal 11",
-        "list the content of",
+        "correct the error; if the module cannot be imported alone",
     ),
     "a thread that never ends": (
         {"demo.py": "import threading\nthreading.Thread(target=threading.Event().wait).start()\n"},
