@@ -166,12 +166,16 @@ def test_strict_accepts_the_gitignore_that_hatchling_copies(tmp_path: Path) -> N
         assert "one-1.0/.gitignore" in archive.getnames()
 
 
-def test_a_version_that_differs_from_the_plan_is_rejected(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("built", "fix"), [("2.0", "gets the version from"), ("1.0.dev0", "tag_build in [egg_info]")]
+)
+def test_a_version_that_differs_from_the_plan_is_rejected(built: str, fix: str, tmp_path: Path) -> None:
     # what the backend makes is held against pyproject.toml.
-    in_tree(tmp_path, version="1.0", says="2.0")
+    in_tree(tmp_path, version="1.0", says=built)
     ran = run(tmp_path, "relnox", "build-all")
     assert ran.code == 2, ran.text
-    assert "version is 2.0, but 1.0 was planned" in ran.err
+    assert f"version is {built}, but 1.0 was planned" in ran.err
+    assert fix in ran.err
     assert archives(tmp_path) == []
 
 

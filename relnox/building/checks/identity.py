@@ -72,7 +72,9 @@ def _check_name_and_version(archive: Archive, expected: ExpectedArchive) -> Iter
         yield error(
             "version-differs-from-plan",
             f"version is {archive.version}, but {expected.version} was planned",
-            "check where the build backend gets the version from",
+            "remove what the build adds to the version, such as tag_build in [egg_info] of setup.cfg"
+            if (archive.version.release, archive.version.pre) == (expected.version.release, expected.version.pre)
+            else "check where the build backend gets the version from",
         )
     if canonicalize_name(archive.name_in_metadata) != archive.name:
         yield error(
