@@ -40,12 +40,14 @@ class PendingBump(Record, kw_only=True):
     Attributes:
         request: The options of the bump; only a command with the same options may resume it.
         head: The commit before the bump, or None outside git and before the first commit.
+        branch: The branch that the bump began on, or None if HEAD was detached, or outside git.
         ci_run: The number of the CI run, if it is part of the new versions.
     """
 
     request: tuple[str, ...]
     steps: tuple[Step, ...]
     head: str | None = None
+    branch: str | None = None
     ci_run: int | None = None
 
     @property
@@ -114,35 +116,30 @@ class PendingBump(Record, kw_only=True):
         return any(isinstance(step, steps.CommitDevelopment) for step in self.steps)
 
     def existing_commits(self, git: Git) -> tuple[tuple[Commit, str], ...]:
-        """Return the bump's commits that are already at the tip of HEAD, the oldest first, each with its id.
+        """Return the bump's commits that already exist, the oldest first, each with its id; others may follow.
 
-        The result is empty if other commits follow. Commits are recognized by the content of a file,
-        since they may have been rebased.
+        Commits are recognized by the content of a file, since they may have been rebased.
         """
         if git.head() in (None, self.head):
             return ()
-        for count in range(len(self.commits), 0, -1):
-            commits = self.commits[:count]
-            if _head_has_edits(self.edits_of(commits[-1]), git):
-                ids = [git.resolve_commit(f"HEAD~{count - number}") or "" for number in range(1, count + 1)]
-                return tuple(zip(commits, ids, strict=True))
-        return ()
+        found: list[tuple[Commit, str]] = []
+        for step in self.commits:
+            commit = _find_commit_with_edits(self.edits_of(step), git, since=self.head)
+            if commit is None:
+                break
+            found.append((step, commit))
+        return tuple(found)
 
     def released_commit(self, git: Git) -> str | None:
-        """Return the commit that gets the tags, if it may be below HEAD; None if it is HEAD, or not made yet.
+        """Return the commit that gets the tags, which may be below HEAD; None if it is not made yet.
 
-        The release is below its development version. A release without a commit of its own is the commit that the
-        bump began with, whatever was pulled since.
+        A release without a commit of its own is the commit that the bump began with, whatever was pulled since.
         """
-        if self.tags and not self.commits:
-            return self.head if self.head is not None and git.is_ancestor(self.head) else None
-        commits = self.existing_commits(git) if self.has_development_commit else ()
-        if not commits:
-            return None
-        step, commit = commits[-1]
-        if not isinstance(step, steps.CommitDevelopment):
-            return commit
-        return commits[-2][1] if len(commits) > 1 else self.head
+        releases = [step for step in self.commits if not isinstance(step, steps.CommitDevelopment)]
+        if not releases:
+            is_needed = bool(self.tags or self.commits) and self.head is not None
+            return self.head if is_needed and git.is_ancestor(self.head or "") else None
+        return next((commit for step, commit in self.existing_commits(git) if step in releases), None)
 
 
 def steps_to_record(planned_steps: Iterable[Step]) -> tuple[Step, ...]:
@@ -219,11 +216,14 @@ def _read(file: Path, subject: str) -> PendingBump | None:
         ) from error
 
 
-def _head_has_edits(edits: Sequence[Edit], git: Git) -> bool:
-    """Return whether HEAD is the commit that made these edits."""
+def _find_commit_with_edits(edits: Sequence[Edit], git: Git, *, since: str | None) -> str | None:
+    """Return the commit of this branch that made these edits, after the commit `since`; None if there is none."""
     sample = next((edit for edit in edits if edit.after is not None), None)
     if sample is None or sample.after is None:
-        return False
-    return git.file_has_content("HEAD", sample.file, sample.after) and not git.file_has_content(
-        "HEAD^", sample.file, sample.after
-    )
+        return None
+    for commit in git.commits_changing(sample.file, since=since):
+        if git.file_has_content(commit, sample.file, sample.after) and not git.file_has_content(
+            f"{commit}^", sample.file, sample.after
+        ):
+            return commit
+    return None

@@ -54,11 +54,13 @@ class CommitAction(Action[Commit]):
     def check(self) -> str | None:
         """Return a reason to skip the commit if HEAD and git's index already contain the edited files."""
         self.planned = {edit.file: edit.after for edit in self.run.service(Transaction).edits_of(self.step)}
-        is_release = not isinstance(self.step, CommitDevelopment)
-        if is_release and (commit := self.run.service(Transaction).released_commit()) is not None:
-            return f"already committed in {commit[:10]}"
         git = self.run.checkout
         self.before = git.head()
+        is_release = not isinstance(self.step, CommitDevelopment)
+        if is_release and (commit := self.run.service(Transaction).released_commit()) is not None:
+            self.committed = commit == self.before
+            is_done = not self.committed or git.index_matches_head(self.step.files)
+            return f"already committed in {commit[:10]}" if is_done else None
         pending = self.run.service(Transaction).pending
         if pending is not None and pending.head == self.before:
             return None  # nothing was committed since the bump began
@@ -189,7 +191,8 @@ class CreateTagsAction(Action[CreateTags]):
         for tag in self.step.tags:
             if existing.get(tag.name, head) != head:
                 # A tag of the interrupted run, if its commit was rebased since: it was never pushed.
-                if git.tag_subject(tag.name) == tag.message and not git.is_ancestor(existing[tag.name]):
+                is_own = self.run.service(Transaction).resumed and git.tag_subject(tag.name) == tag.message
+                if is_own and not git.is_ancestor(existing[tag.name]):
                     self.stale.append(tag.name)
                     continue
                 raise Conflict(
@@ -213,7 +216,7 @@ class Push(Step, kw_only=True):
 
     @property
     def title(self) -> str:
-        return f"push {join_names([self.branch, *self.tags])} to {self.remote_name} atomically"
+        return f"push {join_names(filter(None, [self.branch, *self.tags]))} to {self.remote_name} atomically"
 
 
 class PushAction(Action[Push]):
@@ -250,8 +253,9 @@ class PushAction(Action[Push]):
                 f"{self.missing[0]} is missing on {self.step.remote_name} after the push",
                 fix=f"check the remote: git ls-remote {self.step.remote_name}; then rerun the command",
             )
-        tags = f" and {format_count(len(self.step.tags), 'tag')}" if self.step.tags else ""
-        return f"{self.step.remote_name} has the branch{tags}"
+        tags = [format_count(len(self.step.tags), "tag")] if self.step.tags else []
+        branch = ["the branch"] if self.step.branch else []
+        return f"{self.step.remote_name} has {' and '.join([*branch, *tags])}"
 
     def _find_missing_refs(self) -> None:
         """Find the refs that the remote lacks; its branch may have further commits that others pushed."""

@@ -30,6 +30,7 @@ class Transaction(RunExtension):
         pending: The record from which a rerun resumes, or None if the steps are not recorded.
         undo: The callbacks that undo the applied steps, run in reverse order.
         partly_applied: Whether a failed step left changes that a rerun of the command completes.
+        resumed: Whether an earlier run of the same bump was interrupted.
     """
 
     def __init__(self, run: Run) -> None:
@@ -40,7 +41,7 @@ class Transaction(RunExtension):
         self._planned = self.pending.steps if self.pending is not None else ()
         self.undo = ExitStack()
         self.partly_applied = False
-        self._resumed = False
+        self.resumed = False
         self._settled = False
         self._durable = False
 
@@ -59,8 +60,8 @@ class Transaction(RunExtension):
         from relnox.source.git import recovery
         from relnox.steps import bump_record
 
-        self._resumed = bump_record.read_pending(self._run.private) is not None
-        if self._resumed and self._run.git is not None:
+        self.resumed = bump_record.read_pending(self._run.private) is not None
+        if self.resumed and self._run.git is not None:
             recovery.recover_from_killed_run(self._run.git)
         bump_record.write_pending(self._run.private, self.pending)
 
@@ -71,9 +72,12 @@ class Transaction(RunExtension):
         return tuple(step.previewed_edits)
 
     def released_commit(self) -> str | None:
-        """Return the release commit of a bump that begins a development version, if it is made already."""
-        git = self._run.git
-        return self.pending.released_commit(git) if self.pending is not None and git is not None else None
+        """Return the commit that gets the tags if it is made already and may be below HEAD, else None."""
+        pending, git = self.pending, self._run.git
+        if pending is None or git is None:
+            return None
+        is_at_head = pending.commits and not pending.has_development_commit and not self.resumed
+        return None if is_at_head else pending.released_commit(git)
 
     def amend(self, commit: Commit, contents: Mapping[str, bytes]) -> None:
         """Record other contents of files than planned for a commit, before a later step relies on them."""
@@ -108,7 +112,7 @@ class Transaction(RunExtension):
         stopped_step = next(
             (result for result in results if result.status in (Status.FAILED, Status.ABORTED)), None
         )
-        keeps_changes = stopped_step is None or stopped_step.step.remote or self._resumed or self.partly_applied
+        keeps_changes = stopped_step is None or stopped_step.step.remote or self.resumed or self.partly_applied
         if keeps_changes:
             self.undo.pop_all()
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -188,3 +189,69 @@ def test_a_tag_on_another_branch_is_no_release_of_this_commit(two: Path, tmp_pat
     ran = bump(job, *RELEASE, "--push")
     assert ran.code == 4, ran.text
     assert "v2.1.0" in ran.text
+
+
+# --- a repeated bump looks at the remote -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("forget", [False, True])
+@pytest.mark.parametrize("lost", ["v2.1.0", "main"])
+def test_what_the_remote_lost_is_pushed_again(two: Path, bump: Bump, lost: str, *, forget: bool) -> None:
+    git(two, "push", "--quiet", "origin", "main")
+    assert bump(two, *RELEASE, "--push").code == 0
+    if forget:
+        shutil.rmtree(two / ".git/relnox")
+    commit = git(two, "rev-parse", "HEAD")
+    change = ":v2.1.0" if lost == "v2.1.0" else f"{commit}^:main"
+    git(two, "push", "--quiet", "--force", "origin", change)
+    ran = bump(two, *RELEASE, "--push")
+    assert ran.code == 0, ran.text
+    assert git(remote_of(two), "rev-parse", "main", "v2.1.0^{}").split() == [commit, commit]
+
+
+@pytest.mark.parametrize("forget", [False, True])
+def test_a_tag_that_was_moved_on_the_remote_is_an_error(two: Path, bump: Bump, *, forget: bool) -> None:
+    assert bump(two, *RELEASE, "--push").code == 0
+    if forget:
+        shutil.rmtree(two / ".git/relnox")
+    git(two, "push", "--quiet", "--force", "origin", "HEAD^:refs/tags/v2.1.0")
+    ran = bump(two, *RELEASE, "--push")
+    assert ran.code == 4, ran.text
+    assert "tag v2.1.0 already exists on origin" in ran.text
+
+
+@pytest.mark.parametrize("forget", [False, True])
+@pytest.mark.parametrize("switch", [("--detach",), ("--create", "feature")])
+def test_a_finished_bump_is_pushed_from_its_own_branch_only(
+    two: Path, bump: Bump, switch: tuple[str, ...], *, forget: bool
+) -> None:
+    assert bump(two, *RELEASE).code == 0
+    if forget:
+        shutil.rmtree(two / ".git/relnox")
+    git(two, "switch", "--quiet", *switch)
+    before = git(remote_of(two), "for-each-ref")
+    ran = bump(two, *RELEASE, "--push")
+    assert ran.code == 1, ran.text
+    assert git(remote_of(two), "for-each-ref") == before
+
+
+@pytest.mark.parametrize("annotated", [True, False])
+@pytest.mark.parametrize(
+    "dropped", [("reset", "--quiet", "--hard", "HEAD~1"), ("switch", "--quiet", "--detach", "HEAD~1")]
+)
+def test_a_tag_that_relnox_did_not_create_is_neither_moved_nor_deleted(
+    two: Path, bump: Bump, dropped: tuple[str, ...], *, annotated: bool
+) -> None:
+    for name in ("base", "top"):
+        file = two / f"packages/{name}/pyproject.toml"
+        file.write_text(file.read_text().replace("2.0.0", "2.1.0"))
+    commit_all(two, "v2.1.0")
+    git(two, "tag", *(["--annotate", "--message", "v2.1.0"] if annotated else []), "v2.1.0")
+    git(two, *dropped)
+    if "--detach" in dropped:
+        git(two, "switch", "--quiet", "--create", "maintenance")
+    before = everything(two)
+    ran = bump(two, *RELEASE, "--push", "--allow-branch")
+    assert ran.code == 4, ran.text
+    assert "tag v2.1.0 already exists here" in ran.text
+    assert everything(two) == before

@@ -202,17 +202,16 @@ def pending(snapshot: Snapshot, planned: Plan, options: Options) -> bump_record.
         return None
     match snapshot:
         case RepeatedBump():
-            head = snapshot.record.head
+            head, branch = snapshot.record.head, snapshot.record.branch
         case ExistingRelease():
-            head = snapshot.head
-        case EarlierBump():
-            head = snapshot.state.head if snapshot.state is not None else None
+            head, branch = snapshot.head, snapshot.branch or None
         case _:
-            state = snapshot.observation.state
-            head = state.head if state is not None else None
+            state = snapshot.state if isinstance(snapshot, EarlierBump) else snapshot.observation.state
+            head, branch = (state.head, state.branch) if state is not None else (None, None)
     return bump_record.PendingBump(
         request=command_line_words(options),
         steps=bump_record.steps_to_record(planned.steps),
         head=head,
+        branch=branch,
         ci_run=ci_run_number(options),
     )

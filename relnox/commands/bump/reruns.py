@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from relnox import core, steps
 from relnox.commands.bump.changes import tag_names
 from relnox.commands.bump.dev_numbers import ci_run_number
-from relnox.commands.bump.observation import observe_remote
+from relnox.commands.bump.observation import RemoteState, observe_remote
 from relnox.commands.bump.options import command_line_words, requested_bump
 from relnox.commands.bump.snapshot import ExistingRelease, RepeatedBump
 from relnox.core.text import join_names
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from relnox.commands.bump.snapshot import Decision
     from relnox.commands.shared.project import Project
     from relnox.core.packages import Package
-    from relnox.core.planning.plan import Plan
+    from relnox.core.planning.plan import Plan, Problem
     from relnox.core.planning.step import Step
     from relnox.source.git import Git
     from relnox.steps import bump_record
@@ -62,40 +62,58 @@ def observe_repeated_bump(record: bump_record.PendingBump, options: Options, pro
     """Find out whether the tags of the last bump still exist, when the same bump is requested again.
 
     Raises:
-        Blocked: Tags are missing, `--push` is given, and the remote does not exist.
-        Failed: Tags are missing, `--push` is given, and the remote does not answer.
+        Blocked: `--push` is given, and the remote does not exist.
+        Failed: `--push` is given, and the remote does not answer.
     """
     state = project.state
     tags, tagged_commit = (state.tags, state.head) if state is not None else ({}, None)
     if project.git is not None:
         tagged_commit = record.released_commit(project.git) or tagged_commit
     has_all_tags = all(tags.get(tag.name) == tagged_commit for tag in record.tags)
-    if not has_all_tags:
-        observe_remote(options, project)
-    branch = state.branch or "" if state is not None else None
-    return RepeatedBump(record, has_all_tags, branch, project.config.remote)
+    remote = observe_remote(options, project) if options.push else RemoteState()
+    return RepeatedBump(record, has_all_tags, tagged_commit, state, remote, project.config.remote)
 
 
 def repeated_bump_plan(repeated_bump: RepeatedBump, options: Options) -> Plan:
-    """Plan the steps of the last bump again, to create missing tags or to push; the others are already done."""
-    record = repeated_bump.record
+    """Plan the steps of the last bump again, to create missing tags or to push; the others are already done.
+
+    With `--push` the steps run even if all were done before, since the remote may have changed.
+    """
+    record, state = repeated_bump.record, repeated_bump.state
     planned: tuple[Step, ...] = record.steps
-    skipped = None
-    note = f"finishing the last bump ({record.command})"
-    if options.push and repeated_bump.branch is not None and not any(step.remote for step in record.steps):
+    note = f"already done by the last bump ({record.command}), no commits since; {_AGAIN}"
+    adds_push = options.push and state is not None and not any(step.remote for step in record.steps)
+    if adds_push or not repeated_bump.has_all_tags:
+        note = f"finishing the last bump ({record.command})"
+    if adds_push and state is not None:
         tags = tuple(tag.name for tag in record.tags)
-        planned = (
-            *planned,
-            steps.Push(remote_name=repeated_bump.remote_name, branch=repeated_bump.branch, tags=tags),
+        push = steps.Push(remote_name=repeated_bump.remote_name, branch=state.branch or "", tags=tags)
+        planned = (*planned, push)
+    problems: tuple[Problem, ...] = ()
+    if state is not None and (options.push or not repeated_bump.has_all_tags):
+        problems = (
+            *core.bump_checks.check_branch_unchanged(record.branch, state.branch, record.head),
+            *core.bump_checks.check_tags_do_not_exist(
+                record.tags,
+                {},
+                repeated_bump.remote.tags or {},
+                repeated_bump.tag_commit,
+                repeated_bump.remote_name,
+            ),
         )
-    elif repeated_bump.has_all_tags:
-        note = f"already done by the last bump ({record.command}), no commits since; {_AGAIN}"
-        skipped = _SKIPPED
-    return core.plan.Plan(task="bump", steps=planned, notes=(note,), skipped=skipped, resumes=True)
+    is_done = repeated_bump.has_all_tags and not options.push
+    return core.plan.Plan(
+        task="bump",
+        steps=planned,
+        notes=(note,),
+        skipped=_SKIPPED if is_done else None,
+        problems=problems,
+        resumes=True,
+    )
 
 
 def existing_release_plan(release: ExistingRelease, options: Options) -> Plan:
-    """Plan an existing release: nothing is left to do, except to push its tags if the remote lacks some."""
+    """Plan an existing release: nothing is left to do, except to push what the remote lacks."""
     tags = tuple(core.changes.NewTag(name=name, message=name) for name in release.tags)
     # With a development version the tags are below HEAD, where this step would not put them.
     planned_steps: tuple[Step, ...] = () if options.then_dev and options.push else (steps.CreateTags(tags=tags),)
@@ -110,6 +128,7 @@ def existing_release_plan(release: ExistingRelease, options: Options) -> Plan:
         steps=planned_steps,
         notes=(release.reason,),
         skipped=None if needs_push else _SKIPPED,
+        problems=release.problems if needs_push else (),
         resumes=True,
     )
 
@@ -153,13 +172,17 @@ def find_release_at_head(observation: Observation, options: Options, project: Pr
     tags = tuple(dict.fromkeys(tag for tag, _ in tagged_packages))
     which = "HEAD" if head == state.head else "the release below HEAD"
     reason = f"already done: {which} ({head[:10]}) is tagged {join_names(tags)}, no commits since; {_AGAIN}"
-    return _existing_release(reason, tags, observation)
+    return _existing_release(reason, tags, head, observation, options, project)
 
 
 def find_release_after_head(
     observation: Observation, decision: Decision, options: Options, project: Project
 ) -> ExistingRelease | None:
-    """Return the release that already has the tags of this bump, if its commit is a child of HEAD."""
+    """Return the release that already has the tags of this bump, if its commit is a child of HEAD on the remote.
+
+    This is so in a job that is run again, on the commit that its first run began with. Tags that only this clone
+    has are no release: their commit may have been dropped since.
+    """
     git, state = project.git, observation.state
     if git is None or state is None or not options.tag or not _may_already_be_released(observation, options):
         return None
@@ -176,7 +199,8 @@ def find_release_after_head(
     if commit == state.head or git.parent_commit(commit) != state.head:
         return None
     where = f"{join_names(names)} ({commit[:10]}) was released from this commit ({(state.head or '')[:10]})"
-    return _existing_release(f"already done: {where}", names, observation)
+    release = _existing_release(f"already done: {where}", names, commit, observation, options, project)
+    return release if release.is_on_remote else None
 
 
 def _may_already_be_released(observation: Observation, options: Options) -> bool:
@@ -185,16 +209,48 @@ def _may_already_be_released(observation: Observation, options: Options) -> bool
     return is_new and (options.commit or options.tag)
 
 
-def _existing_release(reason: str, tags: tuple[str, ...], observation: Observation) -> ExistingRelease:
-    state, remote = observation.state, observation.remote
+def _existing_release(  # noqa: PLR0913, PLR0917 - all that the release is found from
+    reason: str, tags: tuple[str, ...], commit: str, observation: Observation, options: Options, project: Project
+) -> ExistingRelease:
+    """Return a release of this clone, with what keeps it from being pushed if the remote lacks a part of it."""
+    checks, remote_name, state = core.bump_checks, observation.config.remote, observation.state
+    remote_tags = observation.remote.tags or {}
+    branch = state.branch if state is not None else None
+    is_on_remote_branch = _is_on_remote_branch(commit, branch, observation, project)
+    problems = [
+        *checks.check_tags_do_not_exist(
+            [core.changes.NewTag(name=tag, message=tag) for tag in tags], {}, remote_tags, commit, remote_name
+        )
+    ]
+    if not is_on_remote_branch:
+        problems += checks.check_head_not_detached(branch)
+        if not options.allow_branch:
+            problems += checks.check_branch_allows_releases(branch, observation.lines, observation.config.branch)
     return ExistingRelease(
         reason=reason,
         tags=tags,
-        is_on_remote=set(tags) <= (remote.tags or {}).keys(),
-        branch=(state.branch if state is not None else None) or "",
-        remote_name=observation.config.remote,
+        is_on_remote=is_on_remote_branch and all(remote_tags.get(tag) == commit for tag in tags),
+        problems=tuple(problems),
+        branch=branch or "",
+        remote_name=remote_name,
         head=state.head if state is not None else None,
     )
+
+
+def _is_on_remote_branch(commit: str, branch: str | None, observation: Observation, project: Project) -> bool:
+    """Return whether the remote's branch of the same name has a commit; if HEAD is detached, whether any has it."""
+    git, branches = project.git, observation.remote.branches
+    if git is None or commit in branches.values():
+        return git is not None
+    if branch is None:
+        return any(git.is_ancestor(commit, tip) for tip in branches.values())
+    if branch not in branches:
+        return False
+    if git.resolve_commit(branches[branch]) is None:
+        from relnox.source.git import remotes
+
+        remotes.try_to_fetch_objects(git, observation.config.remote, f"refs/heads/{branch}")
+    return git.is_ancestor(commit, branches[branch])
 
 
 def _before_development(observation: Observation, git: Git) -> tuple[str, dict[str, Version | None]]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from relnox.core.bump.dependency_updates import DependencyUpdates
     from relnox.core.bump.version_bumps import VersionBump
     from relnox.core.packages import Package
+    from relnox.core.planning.plan import Problem
     from relnox.source.git import GitState
     from relnox.steps import bump_record
 
@@ -122,13 +123,17 @@ class RepeatedBump(Record):
     Attributes:
         record: The record of the last bump.
         has_all_tags: Whether all tags of the bump still exist on the right commit.
-        branch: The current branch, or an empty string if HEAD is detached; None outside git.
+        tag_commit: The commit that the tags belong on; None outside git.
+        state: The state of the checkout; None outside git.
+        remote: The state of the remote, which is only queried if something may have to be pushed.
         remote_name: The name of the remote.
     """
 
     record: bump_record.PendingBump
     has_all_tags: bool
-    branch: str | None
+    tag_commit: str | None
+    state: GitState | None
+    remote: RemoteState
     remote_name: str
 
 
@@ -138,7 +143,8 @@ class ExistingRelease(Record):
     Attributes:
         reason: Why nothing is left to do, as a message.
         tags: The tags of the release.
-        is_on_remote: Whether the remote has all of these tags.
+        is_on_remote: Whether the remote has all of these tags on that commit, and a branch that contains it.
+        problems: What keeps the release from being pushed.
         branch: The current branch, or an empty string if HEAD is detached.
         remote_name: The name of the remote.
         head: The current commit.
@@ -147,6 +153,7 @@ class ExistingRelease(Record):
     reason: str
     tags: tuple[str, ...]
     is_on_remote: bool
+    problems: tuple[Problem, ...]
     branch: str
     remote_name: str
     head: str | None

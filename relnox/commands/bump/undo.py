@@ -118,13 +118,15 @@ def _resume_or_undo_interrupted(
             "an undo was interrupted and must be finished first",
             fix=f"finish it: {interrupted.command}",
         )
+    branch_problems = tuple(_branch_change_problems(interrupted, earlier))
     if options.abort or (options.undo and "--undo" not in interrupted.request):
-        if earlier.undo_target is not None:
+        if earlier.undo_target is not None and not branch_problems:
             return _undo_plan(earlier.undo_target, earlier)
         return core.plan.Plan(
             task="bump",
             steps=(steps.EditFiles(edits=file_edits.reversed_edits(interrupted.edits)),),
             notes=(f"reverting: {interrupted.command}",),
+            problems=branch_problems,
         )
     if interrupted.request != command_line_words(options):
         raise Blocked(
@@ -137,8 +139,18 @@ def _resume_or_undo_interrupted(
         steps=interrupted.steps,
         notes=("resuming the interrupted bump",),
         resumes=True,
-        problems=tuple(_remote_change_problems(interrupted, earlier)) if options.push else (),
+        problems=(
+            *branch_problems,
+            *(_remote_change_problems(interrupted, earlier) if options.push else ()),
+        ),
     )
+
+
+def _branch_change_problems(interrupted: bump_record.PendingBump, earlier: EarlierBump) -> Iterator[Problem]:
+    """Yield a problem if an interrupted bump that makes commits or tags began on another branch."""
+    if earlier.state is not None and (interrupted.commits or interrupted.tags):
+        check = core.bump_checks.check_branch_unchanged
+        yield from check(interrupted.branch, earlier.state.branch, interrupted.head)
 
 
 def _undo_target(record: bump_record.PendingBump, project: Project) -> UndoTarget:

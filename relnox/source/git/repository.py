@@ -207,6 +207,15 @@ class Git(GitRunner):
         time = self.run("log", "-1", "--no-show-signature", "--format=%ct", stderr=False)
         return int(time.output) if time.returncode == 0 else None
 
+    def commits_changing(self, name: str, *, since: str | None) -> list[str]:
+        """Return the ids of the commits on this branch that changed a file, the newest first.
+
+        Only commits after `since` are listed, if it is given. A merge counts if the file differs from its first
+        parent.
+        """
+        commits = ("HEAD",) if since is None else ("HEAD", f"^{since}")
+        return self.read_lines("rev-list", "--first-parent", *commits, "--", f":(top,literal){self.prefix}{name}")
+
     def is_ancestor(self, commit: str, descendant: str = "HEAD") -> bool:
         """Return whether `commit` is `descendant` or an ancestor of it; False if this clone lacks one of them."""
         return self.run("merge-base", "--is-ancestor", commit, descendant).returncode == 0
