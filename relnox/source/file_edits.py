@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import posixpath
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,6 +77,22 @@ def sync_edits(root: Path, edits: Iterable[Edit], git_directory: Path | None = N
         files.sync_files(paths)
     else:
         files.sync_file_systems([root, *(path if path.exists() else path.parent for path in paths), git_directory])
+
+
+def find_links(root: Path, names: Iterable[str]) -> list[str]:
+    """Return those of the files that are symbolic links, or are in a directory that is one."""
+    directories = {name: posixpath.dirname(name) for name in names}
+    real_root = os.path.realpath(root)
+    linked_directories = {
+        directory
+        for directory in set(directories.values())
+        if os.path.realpath(f"{root}/{directory}") != os.path.normpath(f"{real_root}/{directory}")
+    }
+    return [
+        name
+        for name, directory in directories.items()
+        if directory in linked_directories or os.path.islink(f"{root}/{name}")  # noqa: PTH114 - hundreds of them
+    ]
 
 
 def restore_files(root: Path, edits: Iterable[Edit]) -> None:

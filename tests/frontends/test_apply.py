@@ -464,7 +464,7 @@ def test_a_plan_of_a_dirty_tree_needs_that_tree(root: Path, tmp_path: Path) -> N
     path = root / "packages/core/pyproject.toml"
     clean = path.read_text(encoding="utf-8")
     path.write_text(f"{clean}# a comment\n", encoding="utf-8")
-    planned(root, file, "bump", "minor", "--commit", "--allow-dirty")
+    planned(root, file, "bump", "minor", "--allow-dirty")
     path.write_text(clean, encoding="utf-8")
     before = everything(root)
     ran = apply(root, file)
@@ -474,8 +474,7 @@ def test_a_plan_of_a_dirty_tree_needs_that_tree(root: Path, tmp_path: Path) -> N
 
     path.write_text(f"{clean}# a comment\n", encoding="utf-8")
     assert apply(root, file).code == 0
-    assert git(root, "status", "--porcelain") == ""
-    assert git(root, "show", "HEAD:packages/core/pyproject.toml").endswith("# a comment")
+    assert path.read_text(encoding="utf-8") == f"{clean}# a comment\n".replace("2.0.0", "2.1.0")
 
 
 def test_a_plan_of_another_version_with_other_options_is_refused(root: Path, tmp_path: Path) -> None:

@@ -257,6 +257,51 @@ def test_other_files_are_not_committed_though_they_are_staged(demo: Path) -> Non
     assert git(demo, "diff", "--name-only") == "tasks.py"
 
 
+@pytest.mark.parametrize("staged", [False, True])
+def test_uncommitted_changes_of_an_edited_file_are_never_released(demo: Path, *, staged: bool) -> None:
+    file = demo / "pyproject.toml"
+    file.write_text(file.read_text() + "# unfinished\n")
+    if staged:
+        git(demo, "add", "pyproject.toml")
+    before = everything(demo)
+    ran = bump(demo, *RELEASE, "--allow-dirty")
+    assert ran.code == 1, ran.text
+    assert "files that the bump edits have uncommitted changes: pyproject.toml" in ran.err
+    assert everything(demo) == before
+    assert bump(demo, "--part", "minor", "--allow-dirty").code == 0  # nothing is committed
+
+
+def test_a_file_behind_a_symbolic_link_is_not_left_out_of_the_release(demo: Path) -> None:
+    write(demo, {"docs/changelog.md": "# Changelog\n\n## Unreleased\n\n- more\n"})
+    (demo / "CHANGELOG.md").symlink_to("docs/changelog.md")
+    commit_all(demo)
+    before = everything(demo)
+    ran = bump(demo, *RELEASE)
+    assert ran.code == 1, ran.text
+    assert (
+        "CHANGELOG.md: the release commit cannot change a file through a symbolic link [file-is-link]" in ran.err
+    )
+    assert everything(demo) == before
+    file = demo / "pyproject.toml"
+    file.write_text(file.read_text() + '\n[tool.relnox]\nchangelog-file = "docs/changelog.md"\n')
+    commit_all(demo)
+    assert bump(demo, *RELEASE).code == 0
+    assert git(demo, "status", "--porcelain") == ""
+    assert "## 1.3.0" in git(demo, "show", "v1.3.0:docs/changelog.md")
+
+
+def test_a_package_behind_a_symbolic_link_is_blocked_before_anything_changes(tmp_path: Path) -> None:
+    root = pair(tmp_path / "pair")
+    (root / "packages/base").rename(root / "base")
+    (root / "packages/base").symlink_to("../base")
+    repository(root)
+    before = everything(root)
+    ran = bump(root, *RELEASE)
+    assert ran.code == 1, ran.text
+    assert "packages/base/pyproject.toml: the release commit cannot change a file" in ran.err
+    assert everything(root) == before
+
+
 def test_a_project_below_the_top_is_released_from_there(tmp_path: Path) -> None:
     top = write(tmp_path / "mono", {"other.txt": "1\n"})
     single(top / "py th\xf6n")

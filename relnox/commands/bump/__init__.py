@@ -96,12 +96,15 @@ def _observe_new_bump(options: Options, project: Project) -> Snapshot:
     target = None
     if options.pull_request and decision.bumps:
         target = pull_requests.observe_target(project_observation, edits, options, project)
+    from relnox.source import file_edits
+
     return snapshot.NewBump(
         observation=project_observation,
         decision=decision,
         edits=edits,
         generated=frozenset({**changelogs.after, **locks.after, **hook_changes.after}),
         generated_changelogs=changelogs.changelogs_of,
+        links=tuple(file_edits.find_links(project.root, [edit.file for edit in edits])),
         hook_notes=hook_notes,
         target=target,
         development=development.decide_development_versions(

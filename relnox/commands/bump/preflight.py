@@ -41,6 +41,7 @@ def blocking_problems(new: NewBump, options: Options, tags: tuple[NewTag, ...]) 
         )
     if options.commit:
         yield from checks.check_head_not_detached(state.branch)
+        yield from checks.check_files_can_be_committed(_changed_files_to_edit(new), new.links)
     yield from checks.check_not_behind_remote(state.branch, config.remote, is_ancestor=remote.is_ancestor)
     yield from pull_request_plan.problems(new, options)
     yield from dev_numbers.find_distance_problems(
@@ -77,7 +78,8 @@ def allowable_problems(new: NewBump, options: Options) -> Iterator[tuple[str, Pr
     state, bumps = observation.state, new.decision.bumps
     if state is None:
         return
-    dirty = (file for file in state.changed_files if file not in new.generated)
+    never_allowed = {*new.generated, *(_changed_files_to_edit(new) if options.commit else ())}
+    dirty = (file for file in state.changed_files if file not in never_allowed)
     packages = (bump.package for bump in bumps)
     edited_files = (edit.file for edit in (*new.edits, *new.development.edits))
     for problem in checks.check_no_uncommitted_changes(dirty, edited_files, packages):
@@ -89,6 +91,13 @@ def allowable_problems(new: NewBump, options: Options) -> Iterator[tuple[str, Pr
             state.branch, observation.lines, observation.config.branch
         ):
             yield "allow_branch", problem
+
+
+def _changed_files_to_edit(new: NewBump) -> list[str]:
+    """Return the files with uncommitted changes that the bump edits, without those that tools generate."""
+    state, edited_files = new.observation.state, {edit.file for edit in (*new.edits, *new.development.edits)}
+    changed_files = state.changed_files if state is not None else ()
+    return [file for file in changed_files if file in edited_files - new.generated]
 
 
 def format_problems(

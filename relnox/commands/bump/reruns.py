@@ -238,7 +238,7 @@ def _existing_release(  # noqa: PLR0913, PLR0917 - all that the release is found
 
 
 def _is_on_remote_branch(commit: str, branch: str | None, observation: Observation, project: Project) -> bool:
-    """Return whether the remote's branch of the same name has a commit; if HEAD is detached, whether any has it."""
+    """Return whether the remote's branch has a commit; if HEAD is detached, whether any branch has it."""
     git, branches = project.git, observation.remote.branches
     if git is None or commit in branches.values():
         return git is not None
