@@ -200,6 +200,18 @@ def test_the_tag_must_be_on_the_commit_that_is_checked_out(root: Path, job: pyte
     assert dry_run(root).code == 0
 
 
+def test_no_fix_deletes_a_tag_that_is_right_on_its_own_commit(root: Path, job: pytest.MonkeyPatch) -> None:
+    run_for(job, "core-v0.1.9")
+    file = root / "libs/core/pyproject.toml"
+    file.write_text(file.read_text().replace("0.1.9", "0.3.0"))
+    commit_all(root, "Release 0.3.0")
+    ran = dry_run(root)
+    assert ran.code == 1
+    assert "tag core-v0.1.9 (GITHUB_REF_NAME) is 0.1.9, but" in ran.text
+    assert "fix: git switch --detach refs/tags/core-v0.1.9;" in ran.text
+    assert "--delete" not in ran.text
+
+
 def test_a_shared_tag_releases_all_packages_of_its_group(tmp_path: Path, job: pytest.MonkeyPatch) -> None:
     settings = '[tool.relnox]\npackages = ["libs/*"]\ntag-format = "{name}-v{version}"\n'
     group = '[tool.relnox.groups.pair]\npackages = ["a", "b"]\ntag-format = "pair-{version}"\n'

@@ -72,7 +72,7 @@ def compare_versions(
     inputs = tuple(_inputs(options, project))
     files = {name: _version_in_file(name, project, manifest) for name in packages}
     resolutions = core.release_versions.collect_version_statements(files, tag, inputs)
-    problems = list(core.release_versions.version_disagreement_problems(resolutions))
+    problems = list(core.release_versions.version_disagreement_problems(resolutions, tag))
     notes = list(core.release_versions.describe_version_sources(resolutions))
     if tag is not None:
         problems += _tag_problems(tag, options, project, packages, is_published=manifest is not None)
@@ -89,7 +89,8 @@ def read_tag(options: ReleaseOptions, project: Project) -> ReleaseTag | None:
     origin, name = pair
     formats = project.tag_formats_with(name)
     versions = core.release_versions.versions_in_tag(name, project.workspace.packages, formats)
-    return core.release_versions.ReleaseTag(name=name, origin=origin, versions=versions)
+    is_elsewhere = name in project.tags and project.commit not in (None, project.tags[name])
+    return core.release_versions.ReleaseTag(name=name, origin=origin, versions=versions, is_elsewhere=is_elsewhere)
 
 
 def _tag_of_job(environment: Mapping[str, str]) -> tuple[str, str] | None:
@@ -144,10 +145,9 @@ def _tag_problems(
             f"(only {core.text.join_names(tag.versions)})",
             fix=f"remove --package; to ignore it: {core.consistency.ALLOW_MISMATCH_FLAG}",
         )
-    commit = project.tags.get(tag.name)
-    is_elsewhere = commit is not None and project.commit not in (None, commit)
-    if is_elsewhere and not is_published and any(version is not None for version in tag.versions.values()):
-        tagged_commit, head = (core.consistency.shorten_commit_id(text or "") for text in (commit, project.commit))
+    if tag.is_elsewhere and not is_published and any(version is not None for version in tag.versions.values()):
+        commits = (project.tags[tag.name], project.commit)
+        tagged_commit, head = (core.consistency.shorten_commit_id(commit or "") for commit in commits)
         yield core.plan.Problem(
             code="tag-not-checked-out",
             message=f"{tag_text} is on {tagged_commit}, but the checkout is at {head}",

@@ -57,7 +57,7 @@ def check_files_can_be_committed(changed_files: Sequence[str], links: Sequence[s
 
     Args:
         changed_files: Those with uncommitted changes, which would be in the release.
-        links: Those that are symbolic links, or in a directory that is one: git commits no change of their targets.
+        links: Those that are symbolic links, or in a directory that is one; git does not commit their targets.
     """
     if changed_files:
         yield Problem(
@@ -69,8 +69,8 @@ def check_files_can_be_committed(changed_files: Sequence[str], links: Sequence[s
         yield Problem(
             code="file-is-link",
             message=f"{join_names(links)}: the release commit cannot change a file through a symbolic link",
-            fix="name the file that the link leads to in [tool.relnox] (changelog-file, packages, version-files), or "
-            "replace the link with the file",
+            fix="name the file that the link leads to in [tool.relnox] (changelog-file, packages, version-files), "
+            "or replace the link with the file",
         )
 
 

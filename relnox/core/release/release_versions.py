@@ -45,11 +45,13 @@ class ReleaseTag(Record, kw_only=True):
         origin: The environment variable or option that names the tag.
         versions: Maps each package that the tag releases to the version, or to None for a floating tag such as
             `v1`, which is moved at every release.
+        is_elsewhere: Whether the tag is on another commit than the current one.
     """
 
     name: str
     origin: str
     versions: Mapping[str, Version | None]
+    is_elsewhere: bool = False
 
 
 def versions_in_tag(
@@ -110,7 +112,9 @@ def collect_version_statements(
     return statements_by_package
 
 
-def version_disagreement_problems(statements_by_package: Mapping[str, list[StatedVersion]]) -> Iterator[Problem]:
+def version_disagreement_problems(
+    statements_by_package: Mapping[str, list[StatedVersion]], tag: ReleaseTag | None
+) -> Iterator[Problem]:
     """Yield a problem for each version that differs from the first stated one; equal problems are combined."""
     pairs: dict[tuple[StatedVersion, str, Version], list[tuple[str, StatedVersion]]] = {}
     for package, statements in statements_by_package.items():
@@ -125,19 +129,20 @@ def version_disagreement_problems(statements_by_package: Mapping[str, list[State
             code="release-version-differs",
             message=f"{first.source} is {first.text}, but {join_names(other_sources)} "
             f"{'has' if len(other_sources) == 1 else 'have'} {of_packages[0][1].text}{names}",
-            fix=f"{_fix_for_disagreement(first, kind, version)}; to ignore it: {ALLOW_MISMATCH_FLAG}",
+            fix=f"{_fix_for_disagreement(first, kind, version, tag)}; to ignore it: {ALLOW_MISMATCH_FLAG}",
         )
 
 
-def _fix_for_disagreement(first: StatedVersion, kind: str, version: Version) -> str:
+def _fix_for_disagreement(first: StatedVersion, kind: str, version: Version, tag: ReleaseTag | None) -> str:
     """Return the fix for a source of some kind whose version differs from the first stated one."""
     if kind == "input":
         return f"start the run with {first.text} as its input, or with none"
-    if first.kind == "input":
+    if first.kind == "input" or tag is None:
         return f"start the run with {version} as its input, or with none"
-    tag = first.source.split(" ")[1]
+    if tag.is_elsewhere:
+        return f"git switch --detach refs/tags/{tag.name}"
     bump = fixes.task_command("bump", "--to", first.text, "--commit", "--tag", "--push")
-    return f"git push --delete origin refs/tags/{tag}, then: {bump}"
+    return f"git push --delete origin refs/tags/{tag.name}, then: {bump}"
 
 
 def describe_version_sources(statements_by_package: Mapping[str, list[StatedVersion]]) -> Iterator[str]:
