@@ -43,6 +43,8 @@ EXPLICIT_NOXFILE = _NOXFILE.format(
     + ")\n"
 )
 
+TASKS_PACKAGE = "tasks/__init__.py"
+"""The tasks file of projects that have a package instead of tasks.py, which would hide it."""
 TASKS_FILE = """\
 from relnox.tasks import *  # noqa: F403
 """
@@ -92,7 +94,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         unlisted=project.unlisted,
         lockstep_reason=project.lockstep_reason,
         example_package=None if has_one_group else project.workspace.packages[0].name,
-        files=project.read_files(("pyproject.toml", "noxfile.py", "tasks.py", ".gitignore")),
+        files=project.read_files(("pyproject.toml", "noxfile.py", "tasks.py", TASKS_PACKAGE, ".gitignore")),
     )
 
 
@@ -133,7 +135,7 @@ def _edits(snapshot: Snapshot, options: Options) -> Iterator[Edit]:
     files = snapshot.files
     if options.nox and "noxfile.py" not in files:
         yield core.changes.Edit(file="noxfile.py", before=None, after=noxfile.encode())
-    if options.invoke and "tasks.py" not in files:
+    if options.invoke and "tasks.py" not in files and TASKS_PACKAGE not in files:
         yield core.changes.Edit(file="tasks.py", before=None, after=TASKS_FILE.encode())
     if (after := _with_settings(snapshot, options)) is not None:
         yield core.changes.Edit(file="pyproject.toml", before=files.get("pyproject.toml"), after=after)
@@ -221,8 +223,9 @@ def _notes(snapshot: Snapshot, options: Options) -> Iterator[str]:
         yield f"[tool.relnox] exists and is not changed; --update adds:\n{settings}"
     if options.nox and b"relnox" not in files.get("noxfile.py", b"relnox"):
         yield "noxfile.py exists and is not changed; add to it: from relnox.sessions import *  # noqa: F403"
-    if options.invoke and b"relnox" not in files.get("tasks.py", b"relnox"):
-        yield "tasks.py exists and is not changed; add to it: from relnox.tasks import *"
+    for name in ("tasks.py", TASKS_PACKAGE):
+        if options.invoke and b"relnox" not in files.get(name, b"relnox"):
+            yield f"{name} exists and is not changed; add to it: from relnox.tasks import *"
     package = f" --package {snapshot.example_package}" if snapshot.example_package is not None else ""
     yield (
         f"next: {fixes.task_command('status')}, then {fixes.task_command('bump', '--part', 'patch')}{package} "

@@ -62,6 +62,16 @@ def apply_edits(root: Path, edits: Iterable[Edit], *, recorded: bool) -> None:
         undo.pop_all()
 
 
+def check_edits(root: Path, edits: Iterable[Edit]) -> None:
+    """Check that recorded edits can be made; no file is changed.
+
+    Raises:
+        Conflict: A file has neither its old nor its new content.
+    """
+    for edit in edits:
+        _is_applied(root, edit, recorded=True)
+
+
 def are_applied(root: Path, edits: Iterable[Edit]) -> bool:
     """Return whether every file has its new content, and a killed run left no temporary file in its directory."""
     edits = tuple(edits)
@@ -129,7 +139,7 @@ def _is_applied(root: Path, edit: Edit, *, recorded: bool) -> bool:
         raise Conflict(
             "file-changed",
             f"{edit.file} has changed since the plan was made",
-            fix=f"review the change: git diff -- {edit.file}; then rerun the command",
+            fix=f"put the change aside: git stash push -- {edit.file}; then rerun the command",
         )
     return False
 

@@ -115,6 +115,9 @@ class BuildAction(Action[Build]):
         if self.step.inputs is None or inputs is None:
             return None
         files = services.earlier_files(self.step.output, self.step.package)
+        kinds = {"sdist", "wheel"} if self.step.wheels == "release" else {"sdist"}
+        if not self.step.command and {file.kind for file in files} != kinds:
+            return None
         paths = [self.run.root / self.step.output / file.filename for file in files]
         try:
             same = inputs.digest == self._digest_inputs(self.step.inputs, inputs.requires)

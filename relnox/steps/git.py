@@ -248,11 +248,14 @@ class PushAction(Action[Push]):
     def verify(self) -> str:
         self._find_missing_refs()
         if self.missing:
-            raise Failed(
+            error = Failed(
                 "push-incomplete",
                 f"{self.missing[0]} is missing on {self.step.remote_name} after the push",
-                fix=f"check the remote: git ls-remote {self.step.remote_name}; then rerun the command",
+                fix=f"check the remote: git remote -v, git ls-remote {self.step.remote_name}; then rerun the "
+                "command",
             )
+            error.exit_code = ExitCode.PARTLY_PUBLIC  # git reported success
+            raise error
         tags = [format_count(len(self.step.tags), "tag")] if self.step.tags else []
         branch = ["the branch"] if self.step.branch else []
         return f"{self.step.remote_name} has {' and '.join([*branch, *tags])}"

@@ -48,6 +48,7 @@ class UndoBumpAction(Action[UndoBump]):
         return None if self._find_remaining() else "already reverted"
 
     def apply(self) -> None:
+        file_edits.check_edits(self.run.root, self.step.edits)
         # A failure cannot restore the refs.
         self.run.service(Transaction).partly_applied = self.step.commit is not None or bool(self.step.tags)
         if self.step.commit is not None:

@@ -61,7 +61,10 @@ def _make_directory(directory: Path, mode: int) -> bool:
             raise
         if not _make_directory(directory.parent, mode) and not directory.parent.is_dir():
             raise _not_a_directory(directory.parent) from None
-        return _make_directory(directory, mode)  # another thread or process may have created it by now
+        try:
+            directory.mkdir(mode)
+        except FileExistsError:  # another thread or process created it by now
+            return False
     return True
 
 

@@ -432,6 +432,16 @@ def test_init_overwrites_nothing(bare: Path) -> None:
     assert "tasks.py exists and is not changed; add to it: from relnox.tasks import *" in done.stderr
 
 
+def test_init_does_not_hide_a_package_of_tasks(bare: Path) -> None:
+    write(bare, {"tasks/__init__.py": "# mine\n"})
+
+    done = relnox(bare, "init")
+
+    assert done.returncode == 0
+    assert not (bare / "tasks.py").exists()
+    assert "tasks/__init__.py exists and is not changed; add to it: from relnox.tasks import *" in done.stderr
+
+
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "byte order mark"])
 @pytest.mark.parametrize("end", [b"", b"\r\n"], ids=["no last newline", "last newline"])
 def test_init_keeps_every_byte_before_its_own(bare: Path, mark: bytes, end: bytes) -> None:

@@ -349,6 +349,16 @@ def test_a_package_that_is_new_in_a_fixed_group_can_be_released(tmp_path: Path, 
     assert any(tag.startswith("b-v") for tag in git(root, "tag").splitlines())
 
 
+def test_a_sparse_checkout_that_lacks_dependents_is_blocked(tmp_path: Path, bump: Bump) -> None:
+    root = released(packages(tmp_path / "many", INDEPENDENT, {"a": "", "b": '"a>=1.0,<1.1"'}), "a", "b")
+    git(root, "sparse-checkout", "set", "packages/a")
+    said = run_blocked_bump(bump, root, "--package", "a", "--part", "minor", *RELEASE)
+    assert "the sparse checkout lacks packages/b/pyproject.toml" in said
+    git(root, "sparse-checkout", "disable")  # as the fix says
+    assert bump(root, "--package", "a", "--part", "minor", *RELEASE).code == 0
+    assert "a>=1.0,<1.1" not in git(root, "show", "HEAD:packages/b/pyproject.toml")
+
+
 # --- change fragments ----------------------------------------------------------------------------------
 
 FRAGMENTS = 'fragments = ".changes"\n'
@@ -396,6 +406,18 @@ def test_fragments_count_and_are_removed_in_the_release_commit(kept: Path, bump:
         "M\tpackages/b/pyproject.toml",
     ]
     assert "nothing to release" in bump(kept, *AUTO, *RELEASE).text
+
+
+def test_a_fragment_that_git_does_not_track_decides_no_release(kept: Path, bump: Bump) -> None:
+    write_fragment(kept, "one", "a: patch")
+    commit_all(kept, "Tell")
+    write_fragment(kept, "two", "a: major")
+    said = run_blocked_bump(bump, kept, *AUTO, *RELEASE)
+    assert "git does not track .changes/two.md" in said
+    git(kept, "add", ".changes/two.md")  # as the fix says
+    git(kept, "commit", "--quiet", "--message", "Tell more")
+    assert bump(kept, *AUTO, *RELEASE).code == 0
+    assert git(kept, "tag", "--list", "a*").splitlines()[-1].endswith("2.0.0")
 
 
 def test_a_fragment_of_two_packages_stays_for_the_unreleased_one(kept: Path, bump: Bump) -> None:

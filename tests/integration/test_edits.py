@@ -85,7 +85,7 @@ def test_a_file_changed_since_the_plan_is_a_conflict(
         file_edits.apply_edits(tmp_path, [edit("a", b"1", b"2"), edit("b", b"1", b"2")], recorded=recorded)
     assert contents(tmp_path) == before
     assert caught.value.fix is not None
-    assert "git diff -- b" in caught.value.fix
+    assert "git stash push -- b" in caught.value.fix
 
 
 def test_a_file_that_cannot_be_written_restores_the_others(tmp_path: Path, recorded: bool) -> None:

@@ -257,3 +257,9 @@ def test_clean_removes_archives_of_the_project_alone(tmp_path: Path) -> None:
     manifest.write_text(manifest.read_text(encoding="utf-8").replace("home-1.0.tar.gz", "other-1.0.tar.gz"))
     assert run(root, "relnox", "build-all", "--clean").code == 0
     assert not (root / "dist" / "other-1.0.tar.gz").exists()  # a package that was renamed since
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="a file system in which no directory can be created")
+def test_a_directory_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="/proc/relnox"):
+        make_output_directory(Path("/proc/relnox/dist"))

@@ -249,6 +249,19 @@ def test_a_package_that_needs_one_without_wheels_is_built_with_its_sdist(tmp_pat
     assert archives(root / "dist") == ["app-1.0-py3-none-any.whl", "app-1.0.tar.gz", "home-1.0.tar.gz"]
 
 
+def test_a_package_whose_wheel_is_not_in_the_manifest_is_built_again(tmp_path: Path) -> None:
+    root = repository(in_tree(tmp_path / "home"))
+    assert build_all(root).code == 0
+    file = root / "dist/manifest.json"
+    document = json.loads(file.read_text(encoding="utf-8"))
+    for names in (["home-1.0.tar.gz"], []):
+        document["artifacts"] = [each for each in document["artifacts"] if each["name"] in names]
+        file.write_text(json.dumps(document), encoding="utf-8")
+        ran = build_all(root)
+        assert ran.code == 0, ran.text
+        assert len(manifest(root / "dist").distributions) == 2
+
+
 def test_a_package_is_built_again_if_other_archives_are_to_be_released(tmp_path: Path) -> None:
     root = repository(in_tree(tmp_path / "home"))
     both = ["home-1.0-py3-none-any.whl", "home-1.0.tar.gz"]

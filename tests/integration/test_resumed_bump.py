@@ -56,6 +56,22 @@ def test_a_bump_is_not_resumed_on_another_branch(interrupted: Path, bump: Bump, 
     assert refs == [release, release]
 
 
+def test_the_fix_for_a_file_that_changed_meanwhile_keeps_the_change(interrupted: Path, bump: Bump) -> None:
+    file = interrupted / "packages/base/pyproject.toml"
+    git(interrupted, "tag", "--delete", "v2.1.0")
+    git(interrupted, "reset", "--quiet", "--soft", "HEAD~1")
+    git(interrupted, "reset", "--quiet")
+    file.write_text(file.read_text() + "# mine\n")
+    ran = bump(interrupted, *RELEASE)
+    assert ran.code == 4, ran.text
+    assert "fix: git stash push -- packages/base/pyproject.toml" in ran.text.replace("put the change aside: ", "")
+    git(interrupted, "stash", "push", "--quiet", "--", "packages/base/pyproject.toml")
+    ran = bump(interrupted, *RELEASE)
+    assert ran.code == 0, ran.text
+    assert "# mine" in git(interrupted, "stash", "show", "--patch")
+    assert git(remote_of(interrupted), "tag") == "v2.1.0"
+
+
 @pytest.mark.parametrize("has_tag", [True, False])
 def test_the_release_commit_is_tagged_if_other_commits_follow_it(
     interrupted: Path, bump: Bump, *, has_tag: bool

@@ -195,6 +195,18 @@ def test_edited_files_that_changed_since_are_not_restored(two: Path, bump: Bump)
     assert git(two, "status", "--porcelain") == ""
 
 
+def test_an_amended_release_is_undone_completely_or_not_at_all(two: Path, bump: Bump) -> None:
+    assert bump(two, *RELEASE).code == 0
+    file = two / "packages/base/pyproject.toml"
+    file.write_text(file.read_text() + "# amended\n")
+    git(two, "commit", "--quiet", "--amend", "--no-edit", "--all")
+    git(two, "tag", "--force", "--annotate", "--message", "v2.1.0", "v2.1.0")
+    before = everything(two)
+    ran = bump(two, "--undo")
+    assert ran.code == 4, ran.text
+    assert everything(two) == before
+
+
 def test_an_undo_that_failed_before_it_changed_anything_blocks_no_other_bump(two: Path, bump: Bump) -> None:
     assert bump(two, "--part", "minor").code == 0
     path = two / "packages/top/pyproject.toml"

@@ -15,7 +15,7 @@ from relnox.source.git import parse_tags
 from relnox.system.files import read_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import date
 
     from relnox.commands.bump.dev_numbers import DevNumbers
@@ -119,6 +119,7 @@ def observe_project(options: Options, project: Project, previous: bump_record.Pe
         Blocked: The options select no packages, or they need the remote and it does not exist.
         Failed: The options need the remote and it does not answer.
     """
+    _check_all_packages_checked_out(project)
     remote = observe_remote(options, project)
     project = project.with_remote_tags(remote.tags)
     names = [package.name for package in selection.select_packages(options, project)]
@@ -129,6 +130,7 @@ def observe_project(options: Options, project: Project, previous: bump_record.Pe
         tracked_files = tuple(name for name in workspace.lock_files if name not in ignored_files)
         workspace = core.records.replace(workspace, lock_files=tracked_files)
     fragments, fragment_contents = read_fragments(project.root, project.config.fragments, [*workspace.by_name])
+    _check_fragments_tracked(fragment_contents, options, project)
     uses_tags = any(package.source.kind == "tags" for package in selected_packages)
     return Observation(
         workspace=workspace,
@@ -158,6 +160,30 @@ def observe_project(options: Options, project: Project, previous: bump_record.Pe
         previous=previous,
         hooks=hooks.read_hooks(project),
     )
+
+
+def _check_all_packages_checked_out(project: Project) -> None:
+    """Raise `Blocked` if a sparse checkout lacks packages, whose requirements could not be updated."""
+    if project.git is None or project.git.config().get("core.sparsecheckout") != "true":
+        return
+    files = (name for name in project.tracked_project_files if name.endswith("pyproject.toml"))
+    if missing := [name for name in files if not (project.root / name).exists()]:
+        raise Blocked(
+            "checkout-sparse",
+            f"the sparse checkout lacks {core.text.join_names(missing)}, whose requirements the bump may change",
+            fix="git sparse-checkout disable",
+        )
+
+
+def _check_fragments_tracked(fragments: Iterable[str], options: Options, project: Project) -> None:
+    """Raise `Blocked` if change fragments that a commit would consume are not tracked by git."""
+    names = set(fragments) if options.commit or options.pull_request else set()
+    if names and project.git is not None and (untracked := sorted(project.git.filter_untracked(names))):
+        raise Blocked(
+            "fragment-untracked",
+            f"git does not track {core.text.join_names(untracked)}, so the release would not have these changes",
+            fix=f"commit them (git add -- {' '.join(untracked)}), or move them away",
+        )
 
 
 def observe_remote(options: Options, project: Project) -> RemoteState:
