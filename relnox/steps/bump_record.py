@@ -122,13 +122,13 @@ class PendingBump(Record, kw_only=True):
         """
         if git.head() in (None, self.head):
             return ()
-        made: list[tuple[Commit, str]] = []
+        commits: list[tuple[Commit, str]] = []
         for step in self.commits:
             commit = _find_commit_with_edits(self.edits_of(step), git, since=self.head)
             if commit is None:
                 break
-            made.append((step, commit))
-        return tuple(made)
+            commits.append((step, commit))
+        return tuple(commits)
 
     def released_commit(self, git: Git) -> str | None:
         """Return the commit that gets the tags, which may be below HEAD; None if it is not made yet.
