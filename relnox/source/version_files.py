@@ -259,8 +259,10 @@ def _module_files(module: str, document: Mapping[str, Any]) -> Iterator[str]:
     package, *submodules = module.split(".")
     paths = ["/".join([by_package[package], *submodules])] if package in by_package else []
     searched = strings_in(table_at(setuptools, "packages", "find").get("where"))
-    parents = (by_package.get("", ""), *searched, "src", "")
-    paths += ["/".join([parent, package, *submodules]) for parent in parents]
+    root = [by_package[""]] if "" in by_package else []
+    # Only if nothing else is set, setuptools searches for packages, below src first.
+    layouts = ("", "src") if setuptools.keys() & {"packages", "py-modules"} else ("src", "")
+    paths += ["/".join([parent, package, *submodules]) for parent in (*root, *searched, *layouts)]
     for path in dict.fromkeys(posixpath.normpath(path.lstrip("/")) for path in paths):
         yield f"{path}.py"
         yield f"{path}/__init__.py"

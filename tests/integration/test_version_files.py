@@ -56,6 +56,16 @@ LAYOUTS = {
         "setuptools.build_meta",
         {"lib/demo/__init__.py": 'v = "1.2.3"\n'},
     ),
+    "setuptools src layout beside a script": (
+        '[tool.setuptools.dynamic]\nversion = { attr = "demo.v" }',
+        "setuptools.build_meta",
+        {"src/demo/__init__.py": 'v = "1.2.3"\n', "demo.py": 'v = "1.2.0"\n'},
+    ),
+    "setuptools packages beside an old src": (
+        '[tool.setuptools]\npackages = ["demo"]\n[tool.setuptools.dynamic]\nversion = { attr = "demo.v" }',
+        "setuptools.build_meta",
+        {"demo/__init__.py": 'v = "1.2.3"\n', "src/demo/__init__.py": 'v = "1.2.0"\n'},
+    ),
     "setuptools file": (
         '[tool.setuptools.dynamic]\nversion = { file = ["VERSION"] }',
         "setuptools.build_meta",
