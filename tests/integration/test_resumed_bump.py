@@ -115,6 +115,28 @@ def test_a_rebased_release_is_tagged_again(interrupted: Path, bump: Bump, tmp_pa
     assert git(remote_of(interrupted), "rev-parse", "main", "v2.1.0^{}").splitlines() == [head, head]
 
 
+def test_a_partly_pushed_release_is_finished_as_the_fix_says(
+    interrupted: Path, bump: Bump, tmp_path: Path
+) -> None:
+    # A remote without atomic pushes may have the tag, but not the branch.
+    release = git(interrupted, "rev-parse", "main")
+    git(interrupted, "push", "--quiet", "origin", "v2.1.0")
+    colleague = tmp_path / "colleague"
+    git(tmp_path, "clone", "--quiet", str(remote_of(interrupted)), str(colleague))
+    git(colleague, "config", "user.name", "Colleague")
+    git(colleague, "config", "user.email", "colleague@example.invalid")
+    write(colleague, {"packages/top/more.py": ""})
+    commit_all(colleague, "feat: more")
+    git(colleague, "push", "--quiet")
+    ran = bump(interrupted, *RELEASE)
+    assert "fix: git pull --no-rebase --no-edit origin main, then rerun the command" in ran.text
+    git(interrupted, "pull", "--quiet", "--no-rebase", "--no-edit", "origin", "main")
+    ran = bump(interrupted, *RELEASE)
+    assert ran.code == 0, ran.text
+    head = git(interrupted, "rev-parse", "HEAD")
+    assert git(remote_of(interrupted), "rev-parse", "main", "v2.1.0^{}").splitlines() == [head, release]
+
+
 def test_a_merged_release_keeps_its_tag(interrupted: Path, bump: Bump, tmp_path: Path) -> None:
     release = git(interrupted, "rev-parse", "main")
     colleague = tmp_path / "colleague"

@@ -211,8 +211,11 @@ def _remote_change_problems(interrupted_bump: bump_record.PendingBump, earlier: 
     if state is None or earlier.remote.tags is None:
         return
     is_ancestor = earlier.remote.is_ancestor
+    is_public = any(tag.name in earlier.remote.tags for tag in interrupted_bump.tags)
     for problem in core.bump_checks.check_not_behind_remote(state.branch, remote, is_ancestor=is_ancestor):
         fix = f"{problem.fix}, then rerun the command; or undo the bump here: {_ABORT}"
+        if is_public:  # a rebased release would be another commit than that of the tags
+            fix = f"git pull --no-rebase --no-edit {remote} {state.branch}, then rerun the command"
         yield core.records.replace(problem, fix=fix)
     yield from core.bump_checks.check_tags_do_not_exist(
         interrupted_bump.tags, {}, earlier.remote.tags, earlier.tag_commit, remote
