@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from relnox.core.bump.release_history import ReleaseHistory
     from relnox.core.packages import Package
     from relnox.core.planning.events import Event, Outcome
-    from relnox.core.planning.plan import Plan, Problem, Table
+    from relnox.core.planning.plan import Plan, Table
     from relnox.core.planning.step import Step
+    from relnox.core.problems import Problem
     from relnox.core.settings.schema import Value
     from relnox.errors import RelnoxError
     from relnox.system.run_scope import RunScope

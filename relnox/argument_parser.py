@@ -6,8 +6,8 @@ import argparse
 import functools
 from typing import TYPE_CHECKING, NoReturn
 
-from relnox.arguments import description, positional_options, positional_usage
 from relnox.commands import import_task_module, read_help
+from relnox.core.settings.options import positional_options, positional_usage
 from relnox.core.settings.schema import fields_of
 from relnox.core.text import did_you_mean
 from relnox.errors import Blocked
@@ -73,7 +73,7 @@ def add_arguments_for_completion(parser: argparse.ArgumentParser, task: str) -> 
 
 def _add_flags(parser: argparse.ArgumentParser, option: Field) -> None:
     """Add the flags of an option to a parser."""
-    text = description(option).replace("%", "%%")
+    text = option.description.replace("%", "%%")
     flags = [option.short, option.flag] if option.short else [option.flag]
     if option.is_flag:
         if option.negative is None:

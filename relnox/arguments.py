@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from relnox.commands import COMMANDS, import_task_module, read_help
+from relnox.core.settings.options import positional_options, positional_usage
 from relnox.core.settings.schema import fields_of
 from relnox.core.text import did_you_mean
 from relnox.errors import Blocked
@@ -12,7 +13,6 @@ from relnox.errors import Blocked
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from relnox.core.settings.options import CommonOptions
     from relnox.core.settings.schema import Field, Value
 
 
@@ -148,17 +148,6 @@ def _accepts(task: str, group: Sequence[str]) -> bool:
     return flag in flags or _is_bundle(flag, flags)
 
 
-def positional_options(declaration: type[CommonOptions]) -> list[Field]:
-    """Return the options that an argument without a flag can set."""
-    by_name = {option.name: option for option in fields_of(declaration)}
-    return [by_name[name] for name in declaration.positional]
-
-
-def positional_usage(options: Sequence[Field]) -> str:
-    """Return how the usage line shows the argument without a flag, such as `PART|VERSION`."""
-    return "|".join(option.metavar for option in options)
-
-
 def _positional_value(options: Sequence[Field], word: str, program: str) -> dict[str, Value]:
     """Return the name and value of the option that a positional word sets."""
     without_choices = [option for option in options if not option.choices]
@@ -177,18 +166,8 @@ def help_text(task: str) -> str:
         options = positional_options(declaration)
         lines += [f"  {positional_usage(options)}", f"      {' '.join(option.help for option in options)}"]
     for option in fields_of(declaration):
-        lines += [f"  {_usage(option)}", f"      {description(option)}"]
+        lines += [f"  {_usage(option)}", f"      {option.description}"]
     return "\n".join(lines)
-
-
-def description(option: Field) -> str:
-    """Return the help of an option with its choices and its default."""
-    words = [option.help]
-    if option.choices:
-        words.append(f"One of {', '.join(option.choices)}.")
-    if option.default not in (None, False, True, (), ""):
-        words.append(f"Default: {option.default}.")
-    return " ".join(words)
 
 
 def task_lines(names: Iterable[str]) -> list[str]:

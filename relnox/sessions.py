@@ -31,7 +31,7 @@ import nox.registry
 
 from relnox import importing
 from relnox.commands import COMMAND_LINE, TASKS, read_help, suggest_task
-from relnox.core.planning.fixes import FrontEnd, TaskCommand, format_command_line
+from relnox.core.fixes import FrontEnd, TaskCommand, format_command_line
 from relnox.errors import Blocked, ExitCode
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from invoke.tasks import Task as InvokeTask
 
 from relnox import arguments, importing, reporters
 from relnox.commands import COMMAND_LINE, TASKS, import_task_module, read_help, suggest_task
-from relnox.core.planning.fixes import FrontEnd, TaskCommand
+from relnox.core.fixes import FrontEnd, TaskCommand
 from relnox.core.settings.schema import fields_of
 from relnox.errors import Blocked, ExitCode
 
@@ -104,7 +104,7 @@ class _Flag(Argument):
             names=(key, short) if short and not negative else (key,),
             kind=kind,
             default=False if kind is bool else None,
-            help=f"Not {option.flag}." if negative else arguments.description(option),
+            help=f"Not {option.flag}." if negative else option.description,
             attr_name=name if name != key else None,  # an equal name makes invoke recurse endlessly
         )
         self._option = option

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from relnox.core.planning import fixes
+from relnox.core import fixes
 from relnox.errors import Failed
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from packaging.utils import parse_sdist_filename, parse_wheel_filename
 
 from relnox.building import gzip_reader, tar_reader, zip_reader
 from relnox.building.archive_entries import REBUILD_FIX, ArchiveError
-from relnox.core.planning import fixes
+from relnox.core import fixes
 from relnox.core.settings.config_tables import ArchiveLimits
 from relnox.core.text import format_count
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name, parse_sdist_filename, parse_wheel_filename
-
 from relnox.building.fork_client import Fork
 from relnox.building.known_backends import SHAREABLE_BACKENDS, SINGLE_PROCESS_BACKENDS
+from relnox.building.sibling_archives import use_sibling_archives
 from relnox.core.documents import parse_toml, table_at
 from relnox.core.records import Record
 from relnox.system import process
@@ -16,8 +14,6 @@ from relnox.system import process
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
-
-    from packaging.version import Version
 
     from relnox.building.environment_pool import BuildEnvironmentPool
     from relnox.building.environments import VirtualEnvironment
@@ -176,36 +172,6 @@ def open_session(
     if isolation == "fast" and backend is not None and backend in SHAREABLE_BACKENDS:
         return _SharedSession(pool, backend, context, both=both)
     return BuildSession(pool, context)
-
-
-def use_sibling_archives(requirements: Sequence[str], siblings: Mapping[str, Path]) -> list[str]:
-    """Replace requirements on other packages of the project (siblings) with the paths of their new archives.
-
-    A requirement that does not allow the new version refers to an older release, and is kept.
-    """
-    if not siblings:
-        return list(requirements)
-    requirement_by_text = {text: Requirement(text) for text in requirements}
-    names = {text: canonicalize_name(requirement.name) for text, requirement in requirement_by_text.items()}
-    excluded_names = {
-        names[text]
-        for text, requirement in requirement_by_text.items()
-        if (archive := siblings.get(names[text])) is not None
-        and not requirement.specifier.contains(_version_of_archive(archive.name), prereleases=True)
-    }
-    usable_archives = {name: archive for name, archive in siblings.items() if name not in excluded_names}
-    if usable_archives.keys().isdisjoint(names.values()):
-        return list(requirements)
-    others = [
-        text
-        for text, requirement in requirement_by_text.items()
-        if names[text] not in usable_archives or requirement.extras
-    ]
-    return [*others, *(f"{name} @ {archive.as_uri()}" for name, archive in usable_archives.items())]
-
-
-def _version_of_archive(file: str) -> Version:
-    return parse_wheel_filename(file)[1] if file.endswith(".whl") else parse_sdist_filename(file)[1]
 
 
 def _module_of_build_backend(source: Path) -> str | None:

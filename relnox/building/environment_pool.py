@@ -8,9 +8,9 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from relnox.building.build_sessions import use_sibling_archives
 from relnox.building.fork_client import ForkServer, can_fork_safely
 from relnox.building.known_backends import SHAREABLE_BACKENDS
+from relnox.building.sibling_archives import use_sibling_archives
 from relnox.core import serialization
 from relnox.core.records import replace
 from relnox.core.settings.build_settings import UNCONSTRAINED

@@ -14,7 +14,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from relnox.core.planning import fixes
+from relnox.core import fixes
 from relnox.errors import Failed
 from relnox.system.process import Completed
 

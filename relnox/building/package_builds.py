@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shlex
 import subprocess
 import tarfile
 import threading
@@ -15,16 +16,17 @@ import warnings
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
-from relnox.core.planning import fixes
+from relnox.core import fixes
 from relnox.core.records import Record
 from relnox.core.release import missing_modules
 from relnox.core.text import join_names
 from relnox.errors import Failed
+from relnox.system import process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from relnox.building.build_sessions import BuildSession
+    from relnox.building.build_sessions import BuildConditions, BuildSession
     from relnox.building.environments import VirtualEnvironment
     from relnox.core.release.manifest import DistributionKind
     from relnox.core.settings.build_settings import BuildSettings
@@ -36,6 +38,7 @@ _PROGRAM_NOT_FOUND = re.compile(
 )
 _FILE_NOT_FOUND = re.compile(r"FileNotFoundError: \[Errno 2\] [^:]+: '(?P<path>[^']+)'")
 _SHOW_OUTPUT = f"to see the whole output: {fixes.task_command('build-all', '--verbose')}"
+_COMMAND_TIMEOUT = 4 * 3600.0
 _TRACEBACK_FRAME = re.compile(r'\s*File "([^<"]+)", line (\d+)')
 
 
@@ -118,6 +121,51 @@ def build_archive(  # noqa: PLR0913, PLR0917 - the parameters of a build
             or getattr(getattr(error, "exception", None), "fix", None)
             or f"fix the error in the build; {_SHOW_OUTPUT}",
         ) from error
+
+
+def run_build_command(  # noqa: PLR0913 - the parameters of a build
+    name: str,
+    command: Sequence[str],
+    source: Path,
+    output: Path,
+    *,
+    conditions: BuildConditions,
+    variables: Mapping[str, str],
+    on_line: Callable[[str], None],
+    builds_wheels: bool,
+) -> list[Path]:
+    """Build the archives of a package with the project's own build command, and return them.
+
+    Args:
+        name: The package.
+        command: The command; `{output}` in it stands for the directory of the archives.
+        source: The package's directory.
+        output: The directory for the archives.
+        conditions: The umask.
+        variables: The environment variables.
+        on_line: Receives each output line.
+        builds_wheels: Whether wheels are returned, too.
+
+    Raises:
+        Failed: The command failed, or wrote no archives.
+    """
+    process.run(
+        [argument.replace("{output}", str(output)) for argument in command],
+        cwd=source,
+        env=variables,
+        umask=conditions.umask,
+        timeout=_COMMAND_TIMEOUT,
+        on_line=on_line,
+    ).check(f"{name}: build command", fix=f"run it yourself in the directory of {name}: {shlex.join(command)}")
+    suffixes = (".tar.gz", ".whl") if builds_wheels else (".tar.gz",)
+    paths = sorted(path for path in output.iterdir() if path.name.endswith(suffixes))
+    if not paths:
+        raise Failed(
+            "build-command-without-archives",
+            f"{name}: the build command wrote no archives",
+            fix="change the build command so that it writes the sdist and the wheels to {output}",
+        )
+    return paths
 
 
 _warning_listeners: dict[int, Callable[[str], None]] = {}

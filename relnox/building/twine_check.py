@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Literal
 
 from relnox.building.fork_client import ForkServer
-from relnox.core.planning import fixes
+from relnox.core import fixes
 from relnox.core.records import Record
 from relnox.errors import Failed
 

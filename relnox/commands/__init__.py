@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
-from relnox.core.planning.fixes import FrontEnd, TaskCommand
+from relnox.core.fixes import FrontEnd, TaskCommand
 from relnox.core.records import Record
 
 if TYPE_CHECKING:

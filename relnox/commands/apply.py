@@ -103,7 +103,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     defaults = {field.name: field.default for field in fields_of(type(snapshot.options))}
     changed_options = [(name, value) for name, value in snapshot.inputs.options if value != defaults[name]]
     words = [word for name, value in changed_options for word in core.fixes.option_words(name, value)]
-    problem = core.plan.Problem(
+    problem = core.problems.Problem(
         code="plan-outdated",
         message="\n".join([f"{snapshot.file} no longer matches the state of the project", *lines]),
         fix=f"plan again: {core.fixes.task_command(approved.task, *words, '--dry-run', '--plan', snapshot.file)}",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from relnox import core, steps
 from relnox.commands import TASKS
 from relnox.commands.shared import tag_checks
-from relnox.core.planning import fixes
+from relnox.core import fixes
 from relnox.core.settings.options import CommonOptions, option
 from relnox.errors import Blocked
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from relnox.commands.shared.project import Project
-    from relnox.core.bump.changes import Edit
     from relnox.core.packages import Package
+    from relnox.core.planning.changes import Edit
     from relnox.core.planning.plan import Plan
     from relnox.core.settings.config import Config
     from relnox.core.workspace import Workspace

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from relnox import core, steps
 from relnox.commands import bump
 from relnox.commands.shared.manifests import read_manifest
-from relnox.core.planning import fixes
+from relnox.core import fixes
 from relnox.core.settings.options import PYTHON_VERSIONS, CommonOptions, option
 from relnox.errors import Blocked
 

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from relnox.commands.shared.hooks import Hooks
     from relnox.commands.shared.project import Project
     from relnox.core.planning.events import Outcome
-    from relnox.core.planning.plan import Plan, Problem, Table
+    from relnox.core.planning.plan import Plan, Table
+    from relnox.core.problems import Problem
     from relnox.core.release.manifest import Manifest
     from relnox.core.settings.config_tables import VerifyConfig
 
@@ -186,7 +187,7 @@ def _private_requirement_problems(manifest: Manifest, private: Sequence[str]) ->
     """Yield a problem for each package that needs a private package, which is not published."""
     for package, needs in manifest.needs:
         if package in manifest.packages and (names := sorted(set(needs) & set(private))):
-            yield core.plan.Problem(
+            yield core.problems.Problem(
                 code="requirement-private",
                 message=f"{package} needs {', '.join(names)}, which is private and is not published: installing "
                 f"{package} fails, or installs another project of that name",
@@ -206,7 +207,7 @@ def _missing_python_problems(
         try:
             find_interpreter(python)
         except Blocked as error:
-            yield core.plan.Problem.from_error(error)
+            yield core.problems.Problem.from_error(error)
 
 
 def _find_unlisted(manifest: Manifest, index: str, project: Project) -> frozenset[str]:

@@ -15,26 +15,29 @@ if TYPE_CHECKING:
 
     from relnox.core import credential_variables as credential_variables
     from relnox.core import escaping as escaping
+    from relnox.core import fixes as fixes
     from relnox.core import graph as graph
     from relnox.core import names as names
     from relnox.core import packages as packages
+    from relnox.core import problems as problems
     from relnox.core import records as records
     from relnox.core import serialization as serialization
     from relnox.core import text as text
     from relnox.core import toml_edits as toml_edits
     from relnox.core import toml_spans as toml_spans
     from relnox.core import unlisted as unlisted
+    from relnox.core import version_groups as version_groups
     from relnox.core import workspace as workspace
     from relnox.core.bump import bump_checks as bump_checks
-    from relnox.core.bump import changes as changes
+    from relnox.core.bump import bump_resolution as bump_resolution
     from relnox.core.bump import dependency_updates as dependency_updates
     from relnox.core.bump import development as development
     from relnox.core.bump import editing as editing
     from relnox.core.bump import levels as levels
     from relnox.core.bump import lock_entries as lock_entries
     from relnox.core.bump import release_history as release_history
+    from relnox.core.bump import release_notes as release_notes
     from relnox.core.bump import version_bumps as version_bumps
-    from relnox.core.bump import version_groups as version_groups
     from relnox.core.dependencies import availability as availability
     from relnox.core.dependencies import requirement_clauses as requirement_clauses
     from relnox.core.dependencies import requirements as requirements
@@ -44,10 +47,9 @@ if TYPE_CHECKING:
     from relnox.core.notes import changelog_versions as changelog_versions
     from relnox.core.notes import fragments as fragments
     from relnox.core.notes import pull_request as pull_request
-    from relnox.core.notes import release_notes as release_notes
+    from relnox.core.planning import changes as changes
     from relnox.core.planning import comparison as comparison
     from relnox.core.planning import events as events
-    from relnox.core.planning import fixes as fixes
     from relnox.core.planning import plan as plan
     from relnox.core.planning import step as step
     from relnox.core.release import collection as collection
@@ -71,10 +73,10 @@ if TYPE_CHECKING:
     from relnox.core.settings import rules as rules
     from relnox.core.settings import schema as schema
     from relnox.core.settings import setting_names as setting_names
+    from relnox.core.tagging import derived_versions as derived_versions
     from relnox.core.tagging import known_tags as known_tags
     from relnox.core.tagging import tag_proposals as tag_proposals
     from relnox.core.tagging import tags as tags
-    from relnox.core.versions import derived_versions as derived_versions
     from relnox.core.versions import dev_numbers as dev_numbers
     from relnox.core.versions import requested_bump as requested_bump
     from relnox.core.versions import semver_compat as semver_compat
@@ -83,18 +85,17 @@ if TYPE_CHECKING:
     from relnox.core.versions import versioning as versioning
 else:
     _DIRECTORIES = {
-        "bump": "bump_checks changes dependency_updates development editing levels lock_entries release_history "
-        "version_bumps version_groups",
+        "bump": "bump_checks bump_resolution dependency_updates development editing levels lock_entries "
+        "release_history release_notes version_bumps",
         "dependencies": "availability requirement_clauses requirements siblings",
-        "notes": "changelog changelog_document changelog_versions fragments pull_request release_notes",
-        "planning": "comparison events fixes plan step",
+        "notes": "changelog changelog_document changelog_versions fragments pull_request",
+        "planning": "changes comparison events plan step",
         "release": "collection consistency manifest missing_modules publication publishers release_versions "
         "sharding wheel_targets wheels",
         "settings": "build_settings config config_tables hook_settings kinds options patterns release_lines "
         "rules schema setting_names",
-        "tagging": "known_tags tag_proposals tags",
-        "versions": "derived_versions dev_numbers requested_bump semver_compat version_locations version_step "
-        "versioning",
+        "tagging": "derived_versions known_tags tag_proposals tags",
+        "versions": "dev_numbers requested_bump semver_compat version_locations version_step versioning",
     }
     _MODULES = {module: directory for directory, modules in _DIRECTORIES.items() for module in modules.split()}
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from relnox.core.packages import DependencyTable, Package
 
+LOCK_FILES = ("uv.lock", "poetry.lock", "pdm.lock")
+"""Generated files. A commit that changes no other file of a package does not count as a change to the package."""
+
 
 class Workspace(Record):
     """All packages of a project, sorted by name.
@@ -124,3 +127,20 @@ class Workspace(Record):
                     f"{name} is the name of several directories: {directories}",
                     fix=f"use the name of the distribution: --package {packages[0].name}",
                 )
+
+
+def owning_package(file: str, owners: Mapping[str, str], cache: dict[str, str | None]) -> str | None:
+    """Return the package in whose directory a file is, or None; the innermost one if directories are nested.
+
+    Args:
+        file: The file.
+        owners: Maps the directory of each package to the package.
+        cache: Results by directory, which this function fills.
+    """
+    directory = file.rpartition("/")[0]
+    if directory not in cache:
+        package_directory = directory
+        while package_directory and package_directory not in owners:
+            package_directory = package_directory.rpartition("/")[0]
+        cache[directory] = owners.get(package_directory or ".")
+    return cache[directory]

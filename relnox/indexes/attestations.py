@@ -11,7 +11,7 @@ import logging
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from relnox.core.planning import fixes
+from relnox.core import fixes
 from relnox.core.release import publishers
 from relnox.errors import Conflict
 from relnox.system.secrets import mask_to_one_line

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
-from relnox.indexes.listings import InvalidListing
-
 _ATTRIBUTES = ("href", "data-yanked", "data-provenance")
 """The attributes of links that are kept; others are dropped to limit memory use."""
 
@@ -22,18 +20,19 @@ class ListingPage(HTMLParser):
         self.meta: dict[str, str] = {}
         self.is_html = False
         self.has_password_field = False
+        self.has_ambiguous_link = False
 
     def handle_decl(self, decl: str) -> None:
         """Recognize a document type."""
         self.is_html = self.is_html or decl.lower().startswith("doctype html")
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Collect a link or a `meta` element; recognize a password field."""
+        """Collect a link or a `meta` element; recognize a password field, and a link with two URLs."""
         attributes = dict(attrs)
         self.is_html = True
         if tag == "a":
             if len({value for name, value in attrs if name == "href"}) > 1:
-                raise InvalidListing("a link has two URLs")
+                self.has_ambiguous_link = True
             self.anchors.append({name: attributes[name] for name in _ATTRIBUTES if name in attributes})
         elif tag == "meta":
             self.meta[attributes.get("name") or ""] = attributes.get("content") or ""

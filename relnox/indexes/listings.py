@@ -180,6 +180,8 @@ def from_html(text: str, page: str) -> Listing:
         raise InvalidListing("not HTML")
     if parser.has_password_field:
         raise InvalidListing("it is a login page")
+    if parser.has_ambiguous_link:
+        raise InvalidListing("a link has two URLs")
     _check_version(parser.meta.get("pypi:repository-version", _API_MAJOR))
     files = []
     for attributes in parser.anchors:

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from relnox.core.planning import fixes
+from relnox.core import fixes
 from relnox.errors import Blocked, Failed
 from relnox.indexes.attestations import silence_loggers, subject
 from relnox.system import network

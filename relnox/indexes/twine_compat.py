@@ -12,7 +12,7 @@ from requests_toolbelt import MultipartEncoder
 from twine.exceptions import TwineException
 from twine.package import PackageFile
 
-from relnox.core.planning import fixes
+from relnox.core import fixes
 from relnox.errors import Failed
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from relnox.core.planning import fixes
+from relnox.core import fixes
 from relnox.core.versions.requested_bump import Bump
 from relnox.core.versions.versioning import next_version
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from relnox.core.planning import fixes
+from relnox.core import fixes
 from relnox.core.text import format_count
 from relnox.errors import Blocked, Conflict, Failed, RelnoxError, TryLater
 from relnox.indexes.upload_fixes import (

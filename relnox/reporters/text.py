@@ -12,7 +12,7 @@ from relnox.errors import ExitCode
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from relnox.core.bump.changes import Edit
+    from relnox.core.planning.changes import Edit
     from relnox.core.planning.events import Event, Outcome, Waiting
     from relnox.core.planning.plan import Plan, Table
     from relnox.core.planning.step import Step

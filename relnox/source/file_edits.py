@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relnox.core.bump.changes import CombinedEdit
+from relnox.core.planning.changes import CombinedEdit
 from relnox.core.records import replace
 from relnox.errors import Conflict, Failed
 from relnox.system import files
@@ -23,7 +23,7 @@ from relnox.system.temporary_directories import has_leftovers, remove_leftovers
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from relnox.core.bump.changes import Edit
+    from relnox.core.planning.changes import Edit
 
 _SECTOR_SIZE = 512
 """The size in bytes of a disk sector; disks write sectors, or multiples of them, atomically."""

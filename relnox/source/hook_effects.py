@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from relnox.core.planning import fixes
+from relnox.core import fixes
 from relnox.core.text import join_names
 from relnox.errors import Failed
 from relnox.source import file_edits

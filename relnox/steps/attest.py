@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relnox.indexes.signing import Signatory
-    from relnox.steps.run import Run
-    from relnox.steps.upload import Upload
     from relnox.system.network import Deadline
 
 _CONCURRENT_SIGNATURES = 4
@@ -109,7 +107,7 @@ class AttestAction(Action[Attest]):
                 f"the signing service returned an invalid attestation: {error.message}",
                 fix="sign in the CI job that uploads, which has the identity of the trusted publisher",
             ) from error
-        replace_file(_attestation_path(self.run.root / self.step.directory, file), content)
+        replace_file(attestation_path(self.run.root / self.step.directory, file), content)
         self._signed.add(file.filename)
 
 
@@ -185,28 +183,12 @@ class CheckProvenanceAction(Action[CheckProvenance]):
         return f"provenance of {format_count(len(self._publishers), 'file')} verified{by}{without}"
 
 
-def attestations_to_upload(step: Upload, run: Run) -> tuple[Path, ...]:
-    """Return the attestation files to upload with a file; raise an error if one is required and missing."""
-    if step.attestations == "off":
-        return ()
-    directory = run.root / step.directory
-    if has_valid_attestation(directory, step.file, step.publisher):
-        return (_attestation_path(directory, step.file),)
-    if step.attestations == "required":
-        raise Failed(
-            "attestation-missing",
-            f"{step.file.filename} has no valid attestation (--attestations required)",
-            fix="rerun the command to sign it again",
-        )
-    return ()
-
-
 def has_valid_attestation(directory: Path, file: Distribution, publisher: Publisher | None) -> bool:
     """Return whether a valid attestation, signed by this publisher or (None) by any, is stored next to a file."""
     from relnox.indexes import attestations
 
     try:
-        attestations.verify_attestation(_attestation_path(directory, file).read_bytes(), file, publisher)
+        attestations.verify_attestation(attestation_path(directory, file).read_bytes(), file, publisher)
     except (FileNotFoundError, attestations.Unverified):
         return False
     return True
@@ -221,5 +203,6 @@ def missing_provenance_error(index: str, names: Sequence[str]) -> Conflict:
     )
 
 
-def _attestation_path(directory: Path, file: Distribution) -> Path:
+def attestation_path(directory: Path, file: Distribution) -> Path:
+    """Return the path of the attestation that is stored next to a file."""
     return directory / f"{file.filename}{ATTESTATION_SUFFIX}"

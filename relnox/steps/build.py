@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 import shutil
 from contextlib import closing
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from packaging.version import Version
 
@@ -16,29 +15,29 @@ from relnox.core.records import replace
 from relnox.core.release.manifest import BuildInputs
 from relnox.core.settings.build_settings import DEFAULT as DEFAULT_SETTINGS
 from relnox.core.settings.build_settings import BuildSettings
-from relnox.core.versions.derived_versions import CommitTags
+from relnox.core.tagging.derived_versions import CommitTags
 from relnox.errors import Failed
 from relnox.steps.action import Action
 from relnox.steps.build_environments import BuildingServices
 from relnox.steps.built_archives import (
+    BuiltPackage,
     built_packages,
     check_archives,
     check_unchanged,
     installable_files,
     move_files,
+    read_ignore_files_of_parent_directories,
     staging_directory,
+    tracked_files,
 )
-from relnox.steps.export_commit import find_packages_with_module, source_to_build
-from relnox.system import process
+from relnox.steps.export_commit import find_packages_with_module, generated_files, source_to_build
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from relnox.building.build_sessions import BuildConditions, BuildSession
     from relnox.steps.run import Run
-
-_COMMAND_TIMEOUT = 4 * 3600.0
 
 
 class Build(Step, kw_only=True):
@@ -123,7 +122,7 @@ class BuildAction(Action[Build]):
             same = inputs.digest == self._digest_inputs(self.step.inputs, inputs.requires)
             if not same or not all(path.is_file() for path in paths):
                 return None
-            built = check_archives(paths, self.step, self)
+            built = check_build(paths, self.step, self)
             if built.files != files:
                 return None
         except Failed:  # an archive is invalid, or a build requirement is no longer available
@@ -140,7 +139,7 @@ class BuildAction(Action[Build]):
                 paths, requirement_sets = build(
                     self.step, source.directory / self.step.directory, staging, self.run
                 )
-            built = check_archives(paths, self.step, self)
+            built = check_build(paths, self.step, self)
             move_files(output, paths)
         inputs = None
         if self.step.inputs is not None:
@@ -169,6 +168,34 @@ class BuildAction(Action[Build]):
             command=step.command,
             constraints=step.settings.constraints,
         )
+
+
+def check_build(paths: Sequence[Path], step: Build, action: Action[Any]) -> BuiltPackage:
+    """Check archives against the planned build, and set the `warnings` of the action; see `check_archives`."""
+    source = source_to_build(action.run)
+    expected = building.checks.identity.ExpectedArchive(
+        name=step.package,
+        version=step.version,
+        requires=step.requires,
+        tracked_files=tracked_files(step.directory, source),
+        generated_files=_generated_files(step, action.run),
+        parent_directory_files=tuple(read_ignore_files_of_parent_directories(step.directory, source)),
+        is_private=step.private,
+        may_be_empty=step.may_be_empty,
+        extensions_are_optional=step.optional_extensions,
+    )
+    return check_archives(paths, expected, action, tags=step.tags, strict=step.strict)
+
+
+def _generated_files(step: Build, run: Run) -> frozenset[str]:
+    """Return the files that hooks generated in the directory of a package, relative to it."""
+    prefix = "" if step.directory == "." else f"{step.directory}/"
+    generated_hashes = generated_files(run, step.package)
+    return frozenset(
+        name.removeprefix(prefix)
+        for name, digest in generated_hashes.items()
+        if digest and name.startswith(prefix)
+    )
 
 
 @contextlib.contextmanager
@@ -204,7 +231,17 @@ def build(
     conditions = conditions or building.build_sessions.DEFAULT_CONDITIONS
     variables = run.variables(more=conditions.environment_variables(step.epoch))
     if step.command:
-        return _run_build_command(step, source, into, run, variables, conditions), set()
+        paths = building.package_builds.run_build_command(
+            step.package,
+            step.command,
+            source,
+            into,
+            conditions=conditions,
+            variables=variables,
+            on_line=run.on_line(step),
+            builds_wheels=step.wheels != "check",
+        )
+        return paths, set()
     packages = built_packages(run)
     siblings = {
         name: run.root / step.output / file.filename
@@ -253,29 +290,3 @@ def build(
                     building.platform_wheels.repair_linux_wheel(wheel, into, variables, run.on_line(step))
                 )
         return paths, requirement_sets
-
-
-def _run_build_command(  # noqa: PLR0913, PLR0917 - the parameters of a build
-    step: Build, source: Path, into: Path, run: Run, variables: Mapping[str, str], conditions: BuildConditions
-) -> list[Path]:
-    """Build the archives with the project's own build command."""
-    arguments = [argument.replace("{output}", str(into)) for argument in step.command]
-    process.run(
-        arguments,
-        cwd=source,
-        env=variables,
-        umask=conditions.umask,
-        timeout=_COMMAND_TIMEOUT,
-        on_line=run.on_line(step),
-    ).check(
-        f"{step.package}: build command", fix=f"run it yourself in {step.directory}: {shlex.join(step.command)}"
-    )
-    suffixes = (".tar.gz",) if step.wheels == "check" else (".tar.gz", ".whl")
-    paths = sorted(path for path in into.iterdir() if path.name.endswith(suffixes))
-    if not paths:
-        raise Failed(
-            "build-command-without-archives",
-            f"{step.package}: the build command wrote no archives",
-            fix="change the build command so that it writes the sdist and the wheels to {output}",
-        )
-    return paths

@@ -6,8 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from relnox import building
-from relnox.core import serialization
-from relnox.core.planning import fixes
+from relnox.core import fixes, serialization
 from relnox.core.planning.events import Notice
 from relnox.core.planning.step import Step
 from relnox.core.records import Record

@@ -8,13 +8,12 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING, Any
 
 from relnox import building, core
-from relnox.core.planning import fixes
+from relnox.core import fixes
 from relnox.core.planning.events import StepWarning
 from relnox.core.records import Record
 from relnox.core.release.manifest import MANIFEST_JSON, BuildInputs, Distribution, Manifest
 from relnox.core.settings.config_tables import ArchiveLimits
 from relnox.errors import Blocked, Failed
-from relnox.steps.export_commit import generated_files, source_to_build
 from relnox.system.files import make_output_directory
 from relnox.system.temporary_directories import TemporaryDirectory
 
@@ -23,9 +22,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relnox.building.archives import Archive
+    from relnox.building.checks.identity import ExpectedArchive
     from relnox.building.findings import Finding
+    from relnox.core.tagging.derived_versions import CommitTags
     from relnox.steps.action import Action
-    from relnox.steps.build import Build
     from relnox.steps.export_commit import BuildSource
     from relnox.steps.run import Run
 
@@ -63,36 +63,40 @@ def installable_files(built: BuiltPackage) -> list[Distribution]:
     return [file for file in built.files if file.kind == "wheel"] or list(built.files)
 
 
-def check_archives(paths: Sequence[Path], step: Build, action: Action[Any]) -> BuiltPackage:
+def check_archives(
+    paths: Sequence[Path],
+    expected: ExpectedArchive,
+    action: Action[Any],
+    *,
+    tags: CommitTags | None = None,
+    strict: bool = False,
+) -> BuiltPackage:
     """Check the archives of a package against its planned build, and set the `warnings` of the action.
+
+    Args:
+        paths: The archives.
+        expected: What they should contain.
+        action: The action that builds them.
+        tags: The tags of the commit, or None if the version does not come from tags.
+        strict: Whether warnings are errors.
 
     Raises:
         Failed: An archive differs from the plan, would be rejected by the index, or contains a secret; the message
             lists all problems.
     """
-    source = source_to_build(action.run)
     release = [building.archives.read(path, archive_limits(action.run)) for path in paths]
     release.sort(key=lambda archive: archive.kind != "sdist")
-    expected = building.checks.identity.ExpectedArchive(
-        name=step.package,
-        version=step.version,
-        requires=step.requires,
-        tracked_files=_tracked_files(step.directory, source),
-        generated_files=_generated_files(step, action.run),
-        parent_directory_files=tuple(_read_ignore_files_of_parent_directories(step.directory, source)),
-        is_private=step.private,
-        may_be_empty=step.may_be_empty,
-        extensions_are_optional=step.optional_extensions,
-    )
     findings = [finding for archive in release for finding in building.checks.check_archive(archive, expected)]
-    findings += [finding for archive in release for finding in _check_version_against_tags(archive, step)]
+    findings += [
+        finding for archive in release for finding in _check_version_against_tags(archive, expected, tags)
+    ]
     sdist = next((archive for archive in release if archive.kind == "sdist"), None)
     for archive in release:
         if sdist is not None and archive.kind == "wheel":
             findings += building.checks.check_wheel_against_sdist(sdist, archive)
-    if not step.optional_extensions:
+    if not expected.extensions_are_optional:
         findings += building.checks.check_extensions(release)
-    errors = [finding for finding in findings if finding.level == "error" or step.strict]
+    errors = [finding for finding in findings if finding.level == "error" or strict]
     action.warnings = tuple(
         StepWarning(finding.code, finding.file, finding.message, finding.fix)
         for finding in findings
@@ -101,10 +105,10 @@ def check_archives(paths: Sequence[Path], step: Build, action: Action[Any]) -> B
     if errors:
         lines = "\n".join(f"  {finding.file}: {finding.message} [{finding.code}]" for finding in errors)
         fix = "; ".join(dict.fromkeys(finding.fix for finding in errors))
-        raise Failed("archive-invalid", f"{step.package}: built archives are invalid:\n{lines}", fix=fix)
+        raise Failed("archive-invalid", f"{expected.name}: built archives are invalid:\n{lines}", fix=fix)
     wheels = [archive for archive in release if archive.kind == "wheel"] or release
     return BuiltPackage(
-        package=step.package,
+        package=expected.name,
         files=tuple(_to_distribution(archive) for archive in release),
         requires=tuple(dict.fromkeys(requirement for wheel in wheels for requirement in wheel.requires)),
     )
@@ -115,11 +119,13 @@ def archive_limits(run: Run) -> ArchiveLimits:
     return run.result(ArchiveLimits) or ArchiveLimits()
 
 
-def _check_version_against_tags(archive: Archive, step: Build) -> Iterator[Finding]:
+def _check_version_against_tags(
+    archive: Archive, expected: ExpectedArchive, tags: CommitTags | None
+) -> Iterator[Finding]:
     """Yield a finding if the version that the backend derived does not match the tags of the commit."""
-    if step.tags is None or step.version is not None:
+    if tags is None or expected.version is not None:
         return
-    if (mismatch := core.derived_versions.find_mismatch(step.package, archive.version, step.tags)) is not None:
+    if (mismatch := core.derived_versions.find_mismatch(expected.name, archive.version, tags)) is not None:
         yield building.findings.Finding(
             mismatch.level, "version-differs-from-tag", mismatch.message, mismatch.fix, file=archive.path.name
         )
@@ -138,7 +144,7 @@ def _to_distribution(archive: Archive) -> Distribution:
     )
 
 
-def _read_ignore_files_of_parent_directories(directory: str, source: BuildSource) -> Iterator[tuple[str, bytes]]:
+def read_ignore_files_of_parent_directories(directory: str, source: BuildSource) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of files that backends copy from parent directories, the nearest directory first."""
     if source.export is None:
         return
@@ -151,18 +157,7 @@ def _read_ignore_files_of_parent_directories(directory: str, source: BuildSource
             return
 
 
-def _generated_files(step: Build, run: Run) -> frozenset[str]:
-    """Return the files that hooks generated in the directory of a package, relative to it."""
-    prefix = "" if step.directory == "." else f"{step.directory}/"
-    generated_hashes = generated_files(run, step.package)
-    return frozenset(
-        name.removeprefix(prefix)
-        for name, digest in generated_hashes.items()
-        if digest and name.startswith(prefix)
-    )
-
-
-def _tracked_files(directory: str, source: BuildSource) -> frozenset[str] | None:
+def tracked_files(directory: str, source: BuildSource) -> frozenset[str] | None:
     """Return the paths of the tracked files in a directory, relative to it, or None if no commit is built."""
     if source.tracked is None:
         return None

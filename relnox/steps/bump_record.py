@@ -15,9 +15,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from relnox import steps
-from relnox.core import serialization
+from relnox.core import fixes, serialization
 from relnox.core.bump import editing
-from relnox.core.planning import fixes
 from relnox.core.planning.step import Step
 from relnox.core.records import Record, replace
 from relnox.errors import Failed
@@ -27,9 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from relnox.core.bump.changes import Edit, NewTag
+    from relnox.core.planning.changes import Edit, NewTag
     from relnox.source.git import Git
-    from relnox.steps.git import Commit
+    from relnox.steps import Commit
 
 _PENDING, _LAST = "pending.json", "last.json"
 
@@ -72,7 +71,7 @@ class PendingBump(Record, kw_only=True):
         """The edits of all steps, including a step that undoes a bump."""
         return tuple(edit for step in self.steps for edit in getattr(step, "edits", ()))
 
-    def with_committed_contents(self, commit: Commit, contents: Mapping[str, bytes]) -> PendingBump:
+    def with_committed_contents(self, commit: Step, contents: Mapping[str, bytes]) -> PendingBump:
         """Return a copy of the record in which a commit has these contents of files, not the planned ones."""
         amended_steps: list[Step] = []
         own_edits = self.edits_of(commit)

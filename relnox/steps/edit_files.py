@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relnox.core.bump.changes import CombinedEdit, Edit
+from relnox.core.planning.changes import CombinedEdit, Edit
 from relnox.core.planning.step import Step
 from relnox.core.text import format_count, join_names
 from relnox.errors import Failed

@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from relnox import building
-from relnox.core.planning import fixes
+from relnox.core import fixes
 from relnox.core.planning.step import Step
 from relnox.core.records import Record
 from relnox.core.release.manifest import Distribution

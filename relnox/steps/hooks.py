@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from relnox.core.bump.changes import NewTag
+    from relnox.core.planning.changes import NewTag
     from relnox.source.git import Git
     from relnox.steps.run import Run
 

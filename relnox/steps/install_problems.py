@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from packaging.version import InvalidVersion, Version
 
 from relnox import building
+from relnox.core import fixes
 from relnox.core.names import normalize_name, requirement_name
-from relnox.core.planning import fixes
+from relnox.core.records import Record
 from relnox.core.text import join_names
 from relnox.errors import Failed, TryLater
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from relnox.building.installation_checks import ProbeFailure, ProbeResult
     from relnox.building.installed_distributions import InstalledDistribution
     from relnox.errors import RelnoxError
-    from relnox.steps.verify_install import VerifyInstallAction
     from relnox.system.process import Completed
 
 _CONNECTION_ERRORS = (
@@ -39,8 +39,30 @@ _RESOLUTION_ERRORS = (
 """Output of installers when an index does not have a requirement."""
 
 
+class Installation(Record):
+    """A package of the release, installed in a fresh environment.
+
+    Attributes:
+        package: The package.
+        release: The package with its version, for messages.
+        python: The version of the environment's Python.
+        archive: The archive that was installed.
+        modules: The modules to import.
+        has_requirements: Whether the requirements were installed, too.
+        release_files: The files of the release, by package.
+    """
+
+    package: str
+    release: str
+    python: str
+    archive: Archive
+    modules: tuple[str, ...]
+    has_requirements: bool
+    release_files: Mapping[str, tuple[Archive, ...]]
+
+
 def broken_install_error(
-    verifying: VerifyInstallAction, failures: Sequence[ProbeFailure], result: ProbeResult
+    installation: Installation, failures: Sequence[ProbeFailure], result: ProbeResult
 ) -> Failed:
     """Return the error for all failures, with the last output, and a fix for the first failure that has one."""
     lines = [f"  {failure.message}{f' ({failure.location})' if failure.location else ''}" for failure in failures]
@@ -49,15 +71,14 @@ def broken_install_error(
     text = "\n".join(lines)
     return Failed(
         "install-broken",
-        f"{verifying.release} was installed on Python {verifying.interpreter.version}, but does not work:\n{text}",
-        fix=_choose_fix(verifying, failures, result),
+        f"{installation.release} was installed on Python {installation.python}, but does not work:\n{text}",
+        fix=_choose_fix(installation, failures, result),
     )
 
 
-def empty_install_error(verifying: VerifyInstallAction) -> Failed:
+def empty_install_error(installation: Installation, distribution: InstalledDistribution) -> Failed:
     """Return the error for a package that was installed, but has nothing to import or run."""
-    package, archive = verifying.step.package, verifying.files[verifying.step.package]
-    distribution = verifying.installed[archive.name]
+    package, archive = installation.package, installation.archive
     if any(
         not name.startswith(f"{distribution.dist_info_directory.name}/") for name in distribution.record_hashes
     ):
@@ -75,37 +96,37 @@ def empty_install_error(verifying: VerifyInstallAction) -> Failed:
         )
     return Failed(
         "install-empty",
-        f"{verifying.release} on Python {verifying.interpreter.version} is installed, but there is nothing to "
+        f"{installation.release} on Python {installation.python} is installed, but there is nothing to "
         f"import: {archive.path.name} {content}",
         fix=fix,
     )
 
 
-def _choose_fix(verifying: VerifyInstallAction, failures: Sequence[ProbeFailure], result: ProbeResult) -> str:
-    package, archive = verifying.step.package, verifying.files[verifying.step.package]
+def _choose_fix(installation: Installation, failures: Sequence[ProbeFailure], result: ProbeResult) -> str:
+    package, archive = installation.package, installation.archive
     missing = next((failure.missing_module for failure in failures if failure.missing_module), None)
     if missing is None:
-        return _choose_fix_for_error(verifying, failures, result)
+        return _choose_fix_for_error(installation, failures, result)
     top = missing.partition(".")[0]
-    if any(f"{missing}.".startswith(f"{name}.") for name in verifying.modules()):
+    if any(f"{missing}.".startswith(f"{name}.") for name in installation.modules):
         return (
             f"{archive.path.name} lacks {missing}: have its build backend include it "
             "(files of the source tree that no archive has are not published)"
         )
-    if not verifying.step.checks.requirements:
+    if not installation.has_requirements:
         return (
             f"{package} is installed without requirements (install-without-deps): list the modules to import, "
             f"[tool.relnox.verify] modules = {{ {package} = [] }}"
         )
     if top in sys.stdlib_module_names and top not in result.standard_library:
         return f"{top} is in the standard library of other Pythons only: correct requires-python of {package}"
-    if providers := _find_packages_with_module(verifying, missing):
+    if providers := _find_packages_with_module(installation, missing):
         fix = f"{' and '.join(providers)} has {missing}: add it to the dependencies of {package}"
-        if _is_required_by(verifying, providers):  # a cycle
+        if _is_required_by(installation, providers):  # a cycle
             skip = f'[tool.relnox.verify] skip = {{ {package} = "needs {" and ".join(providers)}" }}'
             fix += f"; if it is only installed with {' and '.join(providers)}: {skip}"
         return fix
-    if any(top == name.partition(".")[0] for name in verifying.modules()):
+    if any(top == name.partition(".")[0] for name in installation.modules):
         return (
             f"distributions share the namespace {top}, and no requirement of {package} provides {missing}: "
             "add the distribution that has it to its dependencies; "
@@ -118,13 +139,13 @@ def _choose_fix(verifying: VerifyInstallAction, failures: Sequence[ProbeFailure]
 
 
 def _choose_fix_for_error(
-    verifying: VerifyInstallAction, failures: Sequence[ProbeFailure], result: ProbeResult
+    installation: Installation, failures: Sequence[ProbeFailure], result: ProbeResult
 ) -> str:
     """Return the fix for checks that failed, but not because a module could not be found."""
-    package, archive = verifying.step.package, verifying.files[verifying.step.package]
+    package, archive = installation.package, installation.archive
     if any("does not end within" in failure.message for failure in failures):
         return f"if it needs longer: [tool.relnox.verify] time-limit = {{ {package} = … }}, in seconds"
-    if extras := _find_extras_in_output(verifying, failures, result):
+    if extras := _find_extras_in_output(installation, failures, result):
         setting = f"[tool.relnox.verify] extras = {{ {package} = {json.dumps(extras)} }}"
         return f"if it needs {join_names(extras)}: {setting}"
     if failures[0].message.startswith("import ") and "FileNotFoundError" not in failures[0].message:
@@ -134,23 +155,22 @@ def _choose_fix_for_error(
 
 
 def _find_extras_in_output(
-    verifying: VerifyInstallAction, failures: Sequence[ProbeFailure], result: ProbeResult
+    installation: Installation, failures: Sequence[ProbeFailure], result: ProbeResult
 ) -> list[str]:
     """Return the extras of the package that its errors or its output name, as in `pip install "demo[cli]"`."""
-    archive = verifying.files[verifying.step.package]
     text = "\n".join([*(failure.message for failure in failures), *result.output])
-    names = re.findall(rf"\b{verifying.step.package}\[([^]\n]+)\]", text, re.IGNORECASE)
+    names = re.findall(rf"\b{installation.package}\[([^]\n]+)\]", text, re.IGNORECASE)
     named = {normalize_name(name.strip()) for group in names for name in group.split(",")}
-    extras = building.archives.parse_metadata(archive.metadata)[0].get("provides_extra", [])
+    extras = building.archives.parse_metadata(installation.archive.metadata)[0].get("provides_extra", [])
     return [extra for extra in extras if normalize_name(extra) in named]
 
 
-def _find_packages_with_module(verifying: VerifyInstallAction, module: str) -> list[str]:
+def _find_packages_with_module(installation: Installation, module: str) -> list[str]:
     """Return the other packages of the release whose wheels contain a module or one of its parent packages."""
     return [
         name
-        for name, downloads in verifying.release_files.items()
-        if name != verifying.step.package
+        for name, downloads in installation.release_files.items()
+        if name != installation.package
         if any(
             f"{module}.".startswith(f"{provided_module}.")
             for archive in downloads
@@ -160,17 +180,15 @@ def _find_packages_with_module(verifying: VerifyInstallAction, module: str) -> l
     ]
 
 
-def _is_required_by(verifying: VerifyInstallAction, packages: Iterable[str]) -> bool:
+def _is_required_by(installation: Installation, packages: Iterable[str]) -> bool:
     """Return whether one of these packages of the release requires the package that is verified."""
-    archives = [archive for name in packages for archive in verifying.release_files[name]]
-    return any(
-        requirement_name(text) == verifying.step.package for archive in archives for text in archive.requires
-    )
+    archives = [archive for name in packages for archive in installation.release_files[name]]
+    return any(requirement_name(text) == installation.package for archive in archives for text in archive.requires)
 
 
-def installer_error(verifying: VerifyInstallAction, completed: Completed) -> RelnoxError:
+def installer_error(release: str, python: str, completed: Completed) -> RelnoxError:
     """Return the error for an installer that failed, with the cause found in its output."""
-    action = f"{verifying.release} on Python {verifying.interpreter.version}: installing it"
+    action = f"{release} on Python {python}: installing it"
     output = " ".join(completed.output.lower().split())
     fix = "see the installer's last lines above"
     if "does not support python" in output:

@@ -7,7 +7,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from relnox import building, core
-from relnox.core.planning import fixes
+from relnox.core import fixes
 from relnox.core.planning.step import Step
 from relnox.core.records import replace
 from relnox.core.release.wheels import WheelJob
@@ -15,11 +15,10 @@ from relnox.core.settings.config_tables import Abi
 from relnox.core.text import format_count
 from relnox.errors import Blocked, Failed
 from relnox.steps.action import Action
-from relnox.steps.build import Build
+from relnox.steps.build import Build, check_build
 from relnox.steps.build_environments import BuildingServices
 from relnox.steps.built_archives import (
     BuiltPackage,
-    check_archives,
     check_unchanged,
     move_files,
     staging_directory,
@@ -97,7 +96,7 @@ class BuildWheelsAction(Action[BuildWheels]):
             building.file_hashes.file_matches(output / file.filename, file.size, file.sha256) for file in files
         ):
             return None
-        built = check_archives([output / file.filename for file in files], self.step.build, self)
+        built = check_build([output / file.filename for file in files], self.step.build, self)
         if built.files != files:
             return None
         self.result = self._with_others(built)
@@ -141,7 +140,7 @@ class BuildWheelsAction(Action[BuildWheels]):
             new = {path.name for path in wheel_paths}
             others = [output / file.filename for file in self._files_in_manifest() if file.filename not in new]
             paths = [*(path for path in others if path.is_file()), *wheel_paths]
-            built = check_archives(paths, build, self)
+            built = check_build(paths, build, self)
             move_files(output, wheel_paths)
         self.result = self._with_others(built)
 

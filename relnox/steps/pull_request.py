@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relnox.core.bump.changes import Edit
+from relnox.core.planning.changes import Edit
 from relnox.core.planning.events import Status
 from relnox.core.planning.plan import Table
 from relnox.core.planning.step import Step

@@ -6,9 +6,9 @@ import os
 import threading
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from relnox.core.planning import fixes
+from relnox.core import fixes
 from relnox.core.planning.events import OutputLine, Status, StepFinished
 from relnox.errors import Failed
 from relnox.system.environment_variables import clean_environment
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from relnox.forges import Forge
     from relnox.indexes import Indexes
     from relnox.source.git import Git
-    from relnox.steps.published_files import UploadRecheck
     from relnox.system.temporary_directories import ScratchDirectory
 
 
@@ -36,6 +35,19 @@ class SharedService:
 
     def close(self) -> None:
         """End running work; called at the end of the run and when it is interrupted, possibly several times."""
+
+
+class Recheck(Protocol):
+    """A check that runs in the background after a failed run (`RunExtension.recheck`)."""
+
+    def start(self) -> None:
+        """Start the check."""
+
+    def is_running(self) -> bool:
+        """Return whether the check is still running within its time limit."""
+
+    def stop(self) -> None:
+        """Stop the check, even if it is not finished."""
 
 
 class RunExtension(SharedService):
@@ -55,7 +67,7 @@ class RunExtension(SharedService):
     def after_steps(self, results: Sequence[StepFinished]) -> None:
         """Undo or keep the changes, after all steps have ended."""
 
-    def recheck(self, *, briefly: bool) -> UploadRecheck | None:
+    def recheck(self, *, briefly: bool) -> Recheck | None:
         """Return a check for after a failed run, if one is useful; a short one if the user has interrupted it."""
 
     def exit_code(self, results: Sequence[StepFinished]) -> ExitCode | None:

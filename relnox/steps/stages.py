@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relnox.core.planning import fixes
+from relnox.core import fixes
 from relnox.core.planning.events import Status
 from relnox.core.planning.step import Step
 from relnox.core.records import Record

@@ -16,10 +16,9 @@ from relnox.steps.run import RunExtension
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from relnox.core.bump.changes import Edit
+    from relnox.core.planning.changes import Edit
     from relnox.core.planning.events import Outcome, StepFinished
-    from relnox.steps.edit_files import EditFiles
-    from relnox.steps.git import Commit
+    from relnox.core.planning.step import Step
     from relnox.steps.run import Run
 
 
@@ -65,7 +64,7 @@ class Transaction(RunExtension):
             recovery.recover_from_killed_run(self._run.git)
         bump_record.write_pending(self._run.private, self.pending)
 
-    def edits_of(self, step: EditFiles | Commit) -> tuple[Edit, ...]:
+    def edits_of(self, step: Step) -> tuple[Edit, ...]:
         """Return the edits of a step that edits files or commits them, as commit hooks have amended them."""
         if self.pending is not None and step in self._planned:  # the steps of an abort are not in the record
             return self.pending.edits_of(step)
@@ -79,7 +78,7 @@ class Transaction(RunExtension):
         is_at_head = pending.commits and not pending.has_development_commit and not self.resumed
         return None if is_at_head else pending.released_commit(git)
 
-    def amend(self, commit: Commit, contents: Mapping[str, bytes]) -> None:
+    def amend(self, commit: Step, contents: Mapping[str, bytes]) -> None:
         """Record other contents of files than planned for a commit, before a later step relies on them."""
         if self.pending is None:
             return
@@ -96,9 +95,8 @@ class Transaction(RunExtension):
         """
         if self.pending is not None and not self._durable:
             from relnox.source import file_edits
-            from relnox.steps.edit_files import EditFiles
 
-            git_writes = not all(isinstance(step, EditFiles) for step in self._planned)
+            git_writes = not all(step.previewed_edits for step in self._planned)  # other steps than edits
             git_directory = self._run.private if git_writes else None
             file_edits.sync_edits(self._run.root, self.pending.all_edits, git_directory)
             self._durable = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from relnox.core.bump.changes import CombinedEdit, Edit
+from relnox.core.planning.changes import CombinedEdit, Edit
 from relnox.core.planning.step import Step
 from relnox.core.text import format_count, join_names
 from relnox.errors import Failed

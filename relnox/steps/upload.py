@@ -10,21 +10,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox import building
-from relnox.core.planning import fixes
+from relnox.core import fixes
 from relnox.core.planning.step import Step
 from relnox.core.release.manifest import Distribution
 from relnox.core.release.publication import UploadStatus
 from relnox.core.release.publishers import AttestationPolicy, Publisher
 from relnox.core.text import format_count, join_names
-from relnox.errors import Conflict, ExitCode, RelnoxError, TryLater
+from relnox.errors import Conflict, ExitCode, Failed, RelnoxError, TryLater
 from relnox.steps.action import Action
-from relnox.steps.attest import attestations_to_upload
+from relnox.steps.attest import attestation_path, has_valid_attestation
 from relnox.steps.published_files import Publication
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from relnox.steps.run import Run
 
 _CONCURRENT_LOGINS = 8
 _RETRY_TIME = 1200.0
@@ -138,7 +139,7 @@ class UploadAction(Action[Upload]):
         from relnox.system.network import Deadline, TransientError
 
         step, deadline = self.step, Deadline(_RETRY_TIME + self.step.file.size / _MIN_RATE)
-        self._attestations = attestations_to_upload(step, self.run)
+        self._attestations = _attestations_to_upload(step, self.run)
         while True:
             path = self._path_of_unchanged_file()
             try:
@@ -209,3 +210,19 @@ class UploadAction(Action[Upload]):
         if not self._publication.check_listing(self.step.index, [self.step.file], refresh=refresh):
             return None
         return f"already on {self.step.index}: sha256 {self.step.file.sha256}"
+
+
+def _attestations_to_upload(step: Upload, run: Run) -> tuple[Path, ...]:
+    """Return the attestation files to upload with a file; raise an error if one is required and missing."""
+    if step.attestations == "off":
+        return ()
+    directory = run.root / step.directory
+    if has_valid_attestation(directory, step.file, step.publisher):
+        return (attestation_path(directory, step.file),)
+    if step.attestations == "required":
+        raise Failed(
+            "attestation-missing",
+            f"{step.file.filename} has no valid attestation (--attestations required)",
+            fix="rerun the command to sign it again",
+        )
+    return ()

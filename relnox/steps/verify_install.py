@@ -113,13 +113,13 @@ class VerifyInstallAction(Action[VerifyInstall]):
                 *install_problems.find_changed_files(self.installed, self.files),
             ):
                 raise install_problems.broken_install_error(
-                    self, _to_probe_failures(messages), building.installation_checks.ProbeResult()
+                    self._installation(), _to_probe_failures(messages), building.installation_checks.ProbeResult()
                 )
             self.scripts = self._find_scripts() if self.step.checks.scripts else {}
             # All modules and scripts in one process: starting a Python for each would take longer.
             self.result = self._run_probe(
                 {
-                    "modules": self.modules() if self.step.checks.modules is None else self.step.checks.modules,
+                    "modules": self._modules() if self.step.checks.modules is None else self.step.checks.modules,
                     "scripts": {name: target for name, (target, missing) in self.scripts.items() if not missing},
                     "root": str(self.run.root.resolve()),
                 }
@@ -128,14 +128,14 @@ class VerifyInstallAction(Action[VerifyInstall]):
                 self.installed[self.step.package], self.result.versions, self.step.version
             )
             if failures := (*_to_probe_failures(wrong_versions), *self.result.failures):
-                raise install_problems.broken_install_error(self, failures, self.result)
+                raise install_problems.broken_install_error(self._installation(), failures, self.result)
             for expression in self.step.checks.smoke:
                 result = self._run_probe({"expression": expression})
                 if result.failures:
-                    raise install_problems.broken_install_error(self, result.failures, result)
+                    raise install_problems.broken_install_error(self._installation(), result.failures, result)
             has_checks = self.result.versions or self.result.scripts or self.step.checks.smoke
             if not (has_checks or self._reason_for_no_modules):
-                raise install_problems.empty_install_error(self)
+                raise install_problems.empty_install_error(self._installation(), self.installed[self.step.package])
 
     def verify(self) -> str:
         install_checks, result = self.step.checks, self.result
@@ -189,6 +189,19 @@ class VerifyInstallAction(Action[VerifyInstall]):
         """The files of the release, and of projects of other repositories, by package."""
         return {files.package: files.archives for files in self.run.results(ReleaseFiles)}
 
+    def _installation(self) -> install_problems.Installation:
+        """Return the installed package, for errors."""
+        package = self.step.package
+        return install_problems.Installation(
+            package=package,
+            release=self.release,
+            python=self.interpreter.version,
+            archive=self.files[package],
+            modules=self._modules(),
+            has_requirements=self.step.checks.requirements,
+            release_files=self.release_files,
+        )
+
     def _archive_to_install(self, package: str) -> Archive:
         return best_archive(self.release_files[package], package, self.step.python)
 
@@ -226,16 +239,17 @@ class VerifyInstallAction(Action[VerifyInstall]):
             on_line=self.on_line,
         )
         if completed.returncode != 0:
-            raise install_problems.installer_error(self, completed)
+            raise install_problems.installer_error(self.release, self.interpreter.version, completed)
         if install_checks.requirements:
             installer.run_pip_check(self.environment).check(
                 f"{self.release} on Python {self.interpreter.version}: the installed packages are incompatible",
                 fix="correct the requirements that are named",
             )
 
-    def modules(self) -> tuple[str, ...]:
+    def _modules(self) -> tuple[str, ...]:
         archive = self.files[self.step.package]
-        installed_files = self.installed[self.step.package].record_hashes if archive.kind == "sdist" else None
+        distribution = self.installed.get(self.step.package) if archive.kind == "sdist" else None
+        installed_files = distribution.record_hashes if distribution is not None else None
         return building.wheel_contents.import_names(archive, installed_files)
 
     def _find_scripts(self) -> dict[str, tuple[str, tuple[str, ...]]]:

@@ -28,7 +28,7 @@ from relnox.system import files, process, temporary_directories
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from relnox.core.bump.changes import Edit
+    from relnox.core.planning.changes import Edit
 
 __all__ = ["template"]
 

@@ -21,7 +21,7 @@ from projects import (
 )
 from running import run
 
-from relnox.core.bump.changes import Edit
+from relnox.core.planning.changes import Edit
 from relnox.source import file_edits
 from relnox.steps import EditFiles, bump_record
 from relnox.steps.bump_record import PendingBump

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from relnox.core.bump.changes import Edit, NewTag
+from relnox.core.planning.changes import Edit, NewTag
 from relnox.errors import Conflict, Failed
 from relnox.source import file_edits
 from relnox.steps import Commit, CreateTags, EditFiles, Push, bump_record

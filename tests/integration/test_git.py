@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from projects import commit_all, git, remote_of, repository, single, write
 
-from relnox.core.bump.changes import NewTag
+from relnox.core.planning.changes import NewTag
 from relnox.errors import Blocked, Failed
 from relnox.source.git import changes, cloning, find_repository, remotes
 from relnox.source.git.repository import state_queries

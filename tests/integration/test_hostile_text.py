@@ -32,7 +32,8 @@ from relnox.core.planning.events import (
     StepStarted,
     Waiting,
 )
-from relnox.core.planning.plan import Plan, Problem, Table
+from relnox.core.planning.plan import Plan, Table
+from relnox.core.problems import Problem
 from relnox.core.records import Record, field_names, field_values
 from relnox.errors import ExitCode, Failed
 from relnox.reporters.github import GitHub

@@ -9,7 +9,7 @@ from projects import HATCHLING, repository, write
 from running import run_blocked_bump, run_in_process
 
 from relnox.commands.shared.opening import open_project
-from relnox.core.bump.version_groups import find_version_groups
+from relnox.core.version_groups import find_version_groups
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:

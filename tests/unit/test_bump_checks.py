@@ -6,16 +6,16 @@ import pytest
 from packaging.version import Version
 
 from relnox.core.bump import bump_checks
-from relnox.core.bump.changes import NewTag
 from relnox.core.bump.version_bumps import VersionBump
 from relnox.core.packages import Package, VersionSource
+from relnox.core.planning.changes import NewTag
 from relnox.core.settings.release_lines import ReleaseLine
 from relnox.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from relnox.core.planning.plan import Problem
+    from relnox.core.problems import Problem
 
 
 def package(directory: str, prefix: str | None = None) -> Package:

@@ -8,9 +8,10 @@ import pytest
 from packaging.version import Version
 
 from relnox import steps
-from relnox.core.bump.changes import Edit, NewTag
+from relnox.core.planning.changes import Edit, NewTag
 from relnox.core.planning.comparison import CREDENTIALS_NOTE, plan_differences
-from relnox.core.planning.plan import Inputs, Plan, Problem, Table
+from relnox.core.planning.plan import Inputs, Plan, Table
+from relnox.core.problems import Problem
 from relnox.core.records import replace
 from relnox.core.release.manifest import Distribution
 from relnox.core.settings.config_tables import InstallChecks

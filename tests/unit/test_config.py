@@ -14,9 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relnox.commands import TASKS, json_schema, options_by_table
-from relnox.core.dependencies.requirements import SiblingBound, UpdatePolicy
 from relnox.core.settings import config as config_module
-from relnox.core.settings.config import Config, config_table
+from relnox.core.settings.config import Config, SiblingBound, UpdatePolicy, config_table
 from relnox.core.settings.config_tables import (
     Abi,
     ArchiveLimits,

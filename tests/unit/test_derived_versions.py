@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from packaging.version import Version
 
+from relnox.core.tagging.derived_versions import find_mismatch, tags_of_commit
 from relnox.core.tagging.tags import TagFormat
-from relnox.core.versions.derived_versions import find_mismatch, tags_of_commit
 
 FORMATS = {name: TagFormat(f"{name}-v", "", "pep440") for name in ("acme-a", "acme-b")}
 REMEDY = "read its own tags"

@@ -12,10 +12,11 @@ import pytest
 import relnox
 from relnox.commands import COMMAND_LINE, TASKS
 from relnox.commands.running import install_commands
-from relnox.core.planning import fixes
+from relnox.core import fixes
+from relnox.core.fixes import FrontEnd, TaskCommand
 from relnox.core.planning.events import Notice, OutputLine, RunStarted, Status, StepFinished
-from relnox.core.planning.fixes import FrontEnd, TaskCommand
-from relnox.core.planning.plan import Plan, Problem
+from relnox.core.planning.plan import Plan
+from relnox.core.problems import Problem
 from relnox.core.records import replace
 from relnox.errors import Failed
 from relnox.reporters.github import GitHub
@@ -193,7 +194,7 @@ def test_every_reporter_shows_commands_so(
 
 SPELLED = re.compile(rf"\bnox -s |\binvoke [a-z]|\brelnox ({'|'.join([*TASKS, 'init'])})\b(?!-)|\bpip install\b")
 SPELLERS = {
-    "core/planning/fixes.py",
+    "core/fixes.py",
     "commands/running/install_commands.py",
     "core/settings/hook_settings.py",  # of sessions and tasks of the project's own
     "sessions.py",

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from relnox.core.bump.changes import Edit, NewTag
-from relnox.core.planning.plan import Plan, Problem, Table
+from relnox.core.planning.changes import Edit, NewTag
+from relnox.core.planning.plan import Plan, Table
+from relnox.core.problems import Problem
 from relnox.core.records import replace
 from relnox.errors import ExitCode
 from relnox.steps import Commit, CreateTags, EditFiles, Push

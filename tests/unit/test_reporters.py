@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from relnox import reporters
-from relnox.core.bump.changes import Edit
+from relnox.core.planning.changes import Edit
 from relnox.core.planning.events import (
     Outcome,
     OutputLine,
@@ -20,7 +20,8 @@ from relnox.core.planning.events import (
     StepStarted,
     Waiting,
 )
-from relnox.core.planning.plan import Plan, Problem, Table
+from relnox.core.planning.plan import Plan, Table
+from relnox.core.problems import Problem
 from relnox.core.records import replace
 from relnox.errors import ExitCode, Failed
 from relnox.reporters import github, text

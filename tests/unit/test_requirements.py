@@ -17,7 +17,7 @@ from relnox.core.packages import Dependency
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from relnox.core.dependencies.requirements import UpdatePolicy
+    from relnox.core.settings.config import UpdatePolicy
 
 
 def is_requirement(text: str) -> bool:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from packaging.version import Version
 
 from relnox import steps
-from relnox.core.bump.changes import CombinedEdit, Edit, NewTag
+from relnox.core.planning.changes import CombinedEdit, Edit, NewTag
 from relnox.core.records import Record, field_names
 from relnox.core.release.manifest import BuildInputs, Distribution, Manifest
 from relnox.core.release.publishers import Publisher
@@ -23,7 +23,7 @@ from relnox.core.serialization import decode, encode
 from relnox.core.settings.build_settings import BuildSettings, Constraints
 from relnox.core.settings.config_tables import InstallChecks
 from relnox.core.settings.hook_settings import Hook
-from relnox.core.versions.derived_versions import CommitTag, CommitTags
+from relnox.core.tagging.derived_versions import CommitTag, CommitTags
 from relnox.errors import ExitCode
 from relnox.steps import bump_record
 from relnox.steps.bump_record import PendingBump

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from relnox.commands import TaskModule
-    from relnox.commands.auto_tag.observation import Snapshot as AutoTag
-    from relnox.commands.build_all.observation import Snapshot as Build
+    from relnox.commands.auto_tag.snapshot import Snapshot as AutoTag
+    from relnox.commands.build_all.snapshot import Snapshot as Build
     from relnox.commands.bump.snapshot import Snapshot as Bump
     from relnox.commands.publish.inspection import Snapshot as Publish
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from relnox.building.archives import iter_files, member_path, read_file
 from relnox.building.findings import error, format_names, warning
 from relnox.building.wheel_contents import are_only_tests, import_names
+from relnox.core import fixes
 from relnox.core.documents import parse_toml, table_at
-from relnox.core.planning import fixes
 from relnox.system import syntax_trees
 
 if TYPE_CHECKING:

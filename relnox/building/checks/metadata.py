@@ -17,7 +17,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from relnox.building.archives import member_path, parse_metadata
 from relnox.building.findings import rejected_by_index, warning
-from relnox.core.planning import fixes
+from relnox.core import fixes
 from relnox.core.records import replace
 
 if TYPE_CHECKING:

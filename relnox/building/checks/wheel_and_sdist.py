@@ -15,7 +15,7 @@ from relnox.building.checks.requirements import differing_requirements
 from relnox.building.checks.sdist import is_generated
 from relnox.building.findings import error, format_names, warning
 from relnox.building.wheel_contents import are_only_tests, import_names
-from relnox.core.planning import fixes
+from relnox.core import fixes
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping

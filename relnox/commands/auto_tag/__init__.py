@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from relnox.commands.auto_tag.decisions import Decision
-    from relnox.commands.auto_tag.observation import Snapshot
+    from relnox.commands.auto_tag.snapshot import Snapshot
     from relnox.commands.shared.project import Project
     from relnox.core.planning.plan import Plan, Table
     from relnox.core.planning.step import Step

@@ -6,13 +6,13 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
-from relnox.commands.auto_tag.tagged_commits import Relation
+from relnox.commands.auto_tag.snapshot import Relation
 
 if TYPE_CHECKING:
     from packaging.version import Version
 
     from relnox.commands.auto_tag import Options
-    from relnox.commands.auto_tag.observation import Observation, Snapshot
+    from relnox.commands.auto_tag.snapshot import Observation, Snapshot
     from relnox.core.packages import Package
 
 

@@ -3,129 +3,25 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from relnox import core
+from relnox.commands.auto_tag.snapshot import Observation, Snapshot
 from relnox.commands.auto_tag.tagged_commits import tagged_commits, unreleased_commits, versions_at
 from relnox.commands.shared.release_branch import find_release_branch
 from relnox.errors import Blocked, Failed, TryLater
 from relnox.source.git import parse_tags, recovery, remotes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from packaging.version import Version
+    from collections.abc import Iterable, Iterator
 
     from relnox.commands.auto_tag import Options
     from relnox.commands.auto_tag.decisions import Decision
-    from relnox.commands.auto_tag.tagged_commits import TaggedCommit
     from relnox.commands.shared.project import Project
-    from relnox.commands.shared.release_branch import ReleaseBranch
-    from relnox.core.packages import Package
-    from relnox.core.settings.config import Config
-    from relnox.core.settings.release_lines import ReleaseLine
-    from relnox.core.tagging.known_tags import KnownTags
-    from relnox.core.tagging.tags import TagFormat
-    from relnox.core.workspace import Workspace
-    from relnox.source.git import Git, GitState
+    from relnox.source.git import Git
 
 _INDEX_TIMEOUT = 60.0
 """The time limit for all queries of indexes together, in seconds."""
-
-
-class Observation(NamedTuple):
-    """The packages, and the tags of this clone and of the remote.
-
-    Attributes:
-        workspace: All packages of the project.
-        selected: The packages that may get a tag.
-        formats: The tag format of each package.
-        state: The state of the checkout.
-        head: The current commit.
-        local_tags: Maps each tag of this clone to its commit.
-        remote_tags: Maps each tag of the remote to its commit; empty if they could not be read.
-        remote_error: Why the tags of the remote could not be read; None if they were.
-        known_tags: All tags, with the prefix that the tags of each package have.
-        lines: The release lines that the current commit belongs to.
-    """
-
-    workspace: Workspace
-    selected: tuple[Package, ...]
-    formats: Mapping[str, TagFormat]
-    state: GitState
-    head: str
-    local_tags: Mapping[str, str]
-    remote_tags: Mapping[str, str]
-    remote_error: str | None
-    known_tags: KnownTags
-    lines: tuple[ReleaseLine, ...]
-
-    @property
-    def tags(self) -> Mapping[str, str]:
-        """The commit of each tag of this clone and of the remote; the remote's commit if the two differ."""
-        return {**self.local_tags, **self.remote_tags}
-
-    def existing_tag(self, package: Package) -> str | None:
-        """Return the existing tag of a package's current version, in any tag format, or None."""
-        if package.version is None:
-            return None
-        if (usual := self.formats[package.name].render(package.version)) in self.tags:
-            return usual
-        return next((tag for tag, version in self.tags_of(package) if version == package.version), None)
-
-    def last_tag(self, package: Package) -> tuple[str, Version] | None:
-        """Return a package's tag with the highest version, and that version; None if it has no tags.
-
-        Tags of other release lines are used only if the package has none of the lines of this commit.
-        """
-        tags = self.tags_of(package)
-        tags = [tagged for tagged in tags if core.release_lines.allows_version(self.lines, tagged[1])] or tags
-        return max(tags, key=lambda tagged: tagged[1], default=None)
-
-    def tags_of(self, package: Package) -> list[tuple[str, Version]]:
-        """Return all tags of a package with their versions, in the package's tag format and in other formats."""
-        survey, prefix = self.known_tags.survey, self.known_tags.prefixes.get(package.name)
-        former = survey.by_prefix.get(prefix, ()) if prefix is not None else ()
-        own = self.formats[package.name].matching_tags(self.tags)
-        return [*own, *survey.tags_of(package.name), *former]
-
-
-class Snapshot(NamedTuple):
-    """Everything that the plan depends on.
-
-    Attributes:
-        observation: The packages and tags.
-        config: The project's settings.
-        tagged_commits: Maps pairs of the tag of a current version and its package to the tag's commit, for tags
-            on other commits than HEAD.
-        unreleased: Maps packages to the number of commits since the tag of their current version; empty in a
-            shallow clone.
-        versions_before: Maps packages to their versions at the commit of `--since`; None for new packages.
-        published: Maps packages whose current version is on a production index to the name of that index.
-        branch: The release branch of the remote; None if nothing is pushed.
-        disagreeing: The packages to tag whose version locations have different versions, with version literals.
-        identity_error: Why git cannot create annotated tags; None if it can.
-    """
-
-    observation: Observation
-    config: Config
-    tagged_commits: Mapping[tuple[str, str], TaggedCommit]
-    unreleased: Mapping[str, int]
-    versions_before: Mapping[str, Version | None]
-    published: Mapping[str, str]
-    branch: ReleaseBranch | None
-    disagreeing: tuple[Package, ...]
-    identity_error: str | None
-
-    @property
-    def workspace(self) -> Workspace:
-        """All packages of the project."""
-        return self.observation.workspace
-
-    @property
-    def head(self) -> str:
-        """The current commit."""
-        return self.observation.head
 
 
 def observe(options: Options, project: Project) -> Snapshot:

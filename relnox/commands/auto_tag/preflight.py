@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from relnox.commands.auto_tag.decisions import Decision
-    from relnox.commands.auto_tag.observation import Snapshot
-    from relnox.core.planning.plan import Problem
+    from relnox.commands.auto_tag.snapshot import Snapshot
+    from relnox.core.problems import Problem
     from relnox.core.tagging.tags import TagFormat
 
 
@@ -43,12 +43,12 @@ def problems(snapshot: Snapshot, package_decisions: Sequence[Decision]) -> Itera
         package = decision.package
         if decision.state is State.REJECTED:
             message = f"{package.name} {package.version} is {decision.reason}"
-            yield core.plan.Problem(code="version-not-higher", message=message, fix=decision.fix)
+            yield core.problems.Problem(code="version-not-higher", message=message, fix=decision.fix)
         elif decision.state is State.OUTSIDE:
             message = f"{package.name} {package.version} is {decision.reason} ([tool.relnox] branch)"
-            yield core.plan.Problem(code="version-outside-bounds", message=message, fix=decision.fix)
+            yield core.problems.Problem(code="version-outside-bounds", message=message, fix=decision.fix)
         elif decision.state is State.CONFLICT:
-            yield core.plan.Problem(
+            yield core.problems.Problem(
                 code="tag-exists", message=decision.reason, fix=decision.fix, exit_code=ExitCode.CONFLICT
             )
     new = [decision for decision in package_decisions if decision.state is State.NEW]
@@ -63,7 +63,7 @@ def problems(snapshot: Snapshot, package_decisions: Sequence[Decision]) -> Itera
             packages, snapshot.workspace, snapshot.config, observation.formats, observation.known_tags
         )
         if snapshot.identity_error is not None:
-            yield core.plan.Problem(
+            yield core.problems.Problem(
                 code="committer-unknown",
                 message=f"git has no name and email address for annotated tags ({snapshot.identity_error})",
                 fix="set GIT_COMMITTER_NAME and GIT_COMMITTER_EMAIL, or user.name and user.email with git config",
@@ -85,19 +85,19 @@ def _branch_problems(snapshot: Snapshot) -> Iterator[Problem]:
     head = snapshot.head[:10]
     if not branch.exists:
         name = branch.name or "(not known: HEAD is detached)"
-        yield core.plan.Problem(
+        yield core.problems.Problem(
             code="branch-missing",
             message=f"release branch {name} does not exist on {remote}",
             fix=f'set [tool.relnox] branch = "NAME" to a branch that {remote} has',
         )
     elif branch.is_behind_head:
-        yield core.plan.Problem(
+        yield core.problems.Problem(
             code="commit-not-pushed",
             message=f"HEAD ({head}) is not on branch {branch.name} of {remote} yet",
             fix=f"git push {remote} HEAD:refs/heads/{branch.name}",
         )
     else:
-        yield core.plan.Problem(
+        yield core.problems.Problem(
             code="commit-not-on-branch",
             message=f"HEAD ({head}) is not on the release branch ({branch.name} of {remote})",
             fix=f"merge it first; to release from another branch than {branch.name}, set [tool.relnox] branch",
@@ -112,7 +112,7 @@ def _version_problems(snapshot: Snapshot, new: Sequence[Decision]) -> Iterator[P
         (*state.changed_files, *state.untracked_files), files, ()
     )
     for package in snapshot.disagreeing:
-        yield core.plan.Problem(
+        yield core.problems.Problem(
             code="version-locations-differ",
             message=core.version_locations.describe_disagreement(package),
             fix=core.fixes.task_command("bump", "--package", package.name, "--to", "VERSION"),
@@ -127,7 +127,7 @@ def _version_problems(snapshot: Snapshot, new: Sequence[Decision]) -> Iterator[P
             packages_and_versions = core.text.join_names(
                 [f"{name} {version}" for version, name in by_version.items()]
             )
-            yield core.plan.Problem(
+            yield core.problems.Problem(
                 code="group-versions-differ",
                 message=f"packages with common tags have different versions: {packages_and_versions}",
                 fix=core.fixes.task_command("bump", "--all", "--to", "VERSION"),
@@ -144,14 +144,14 @@ def _name_problems(snapshot: Snapshot, new: Sequence[Decision]) -> Iterator[Prob
             other for other, form in formats.items() if form != formats[name] and form.parse(tag) is not None
         ]
         if others:
-            yield core.plan.Problem(
+            yield core.problems.Problem(
                 code="tag-format-ambiguous",
                 message=f"tag {tag} of {name} could be a tag of {core.text.join_names(others)} as well",
                 fix='separate name and version clearly, as in tag-format = "{name}-v{version}"',
             )
         if f"refs/tags/{tag}" in tags:  # `git push` would take it for the destination of refs/tags/TAG
             remote = snapshot.config.remote
-            yield core.plan.Problem(
+            yield core.problems.Problem(
                 code="tag-name-taken",
                 message=f"git cannot push tag {tag}, since there is a tag named refs/tags/{tag}",
                 fix=f"delete that one, here and on {remote}: git push {remote} --delete refs/tags/refs/tags/{tag}",
@@ -160,7 +160,7 @@ def _name_problems(snapshot: Snapshot, new: Sequence[Decision]) -> Iterator[Prob
         if other_tag := next(
             (parent for parent in parents if parent in tags), tag if tag in directories else None
         ):
-            yield core.plan.Problem(
+            yield core.problems.Problem(
                 code="tag-name-taken",
                 message=f"tag {tag} conflicts with existing tags "
                 f"(git cannot store both {other_tag} and {other_tag}/…)",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from enum import Enum, auto
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from relnox.commands.auto_tag.snapshot import Relation, TaggedCommit
 from relnox.commands.shared.past_versions import version_at
 from relnox.commands.shared.release_branch import FETCH_TIMEOUT
 from relnox.errors import Blocked
@@ -15,33 +15,10 @@ if TYPE_CHECKING:
 
     from packaging.version import Version
 
-    from relnox.commands.auto_tag.observation import Observation
+    from relnox.commands.auto_tag.snapshot import Observation
     from relnox.commands.shared.project import Project
     from relnox.core.packages import Package
     from relnox.source.git import Git
-
-
-class Relation(Enum):
-    """The relation between a tagged commit and HEAD."""
-
-    RELATED = auto()
-    """One of the commits is an ancestor of the other."""
-    UNRELATED = auto()
-    """Neither commit is an ancestor of the other."""
-    UNKNOWN = auto()
-    """This clone does not have the commit, or is shallow and may lack the history between the two."""
-
-
-class TaggedCommit(NamedTuple):
-    """The commit of an existing tag.
-
-    Attributes:
-        relation: The relation between the commit and HEAD.
-        version: The version of the package at the commit, or None if it cannot be read.
-    """
-
-    relation: Relation
-    version: Version | None
 
 
 def tagged_commits(observation: Observation, remote: str, git: Git) -> dict[tuple[str, str], TaggedCommit]:

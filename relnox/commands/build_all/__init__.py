@@ -19,7 +19,7 @@ from relnox.errors import Blocked
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from relnox.commands.build_all.observation import Snapshot
+    from relnox.commands.build_all.snapshot import Snapshot
     from relnox.commands.shared.project import Project
     from relnox.core.planning.events import Outcome
     from relnox.core.planning.plan import Plan, Table

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from relnox.commands.build_all import Options
-    from relnox.commands.build_all.observation import Snapshot
+    from relnox.commands.build_all.snapshot import Snapshot
     from relnox.core.packages import Package
     from relnox.core.planning.plan import Plan
     from relnox.core.planning.step import Step

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from relnox.commands.build_all import Options
-    from relnox.commands.build_all.observation import Snapshot
+    from relnox.commands.build_all.snapshot import Snapshot
     from relnox.commands.shared.project import Project
     from relnox.core.packages import Package
-    from relnox.core.planning.plan import Problem
+    from relnox.core.problems import Problem
 
 
 def check_usage(options: Options) -> None:
@@ -45,7 +45,7 @@ def project_problems(packages: tuple[Package, ...], project: Project, commit: st
         if package_with_literals.other_locations and not core.version_locations.locations_agree(
             package_with_literals, package_with_literals.version
         ):
-            yield core.plan.Problem(
+            yield core.problems.Problem(
                 code="version-locations-differ",
                 message=core.version_locations.describe_disagreement(package_with_literals),
                 fix=f"set one version everywhere: {core.fixes.task_command('bump', '--to', 'VERSION')}; or ignore "
@@ -60,7 +60,7 @@ def uncommitted_problems(snapshot: Snapshot) -> Iterator[Problem]:
     if snapshot.commit is None or snapshot.state is None:
         return
     for name in snapshot.uncommitted_packages:
-        yield core.plan.Problem(
+        yield core.problems.Problem(
             code="package-not-committed",
             message=f"{name} is not committed (only committed files are built)",
             fix=f"commit it; to build the working tree: {core.fixes.task_command('build-all', '--from-tree')}",
@@ -71,7 +71,7 @@ def uncommitted_problems(snapshot: Snapshot) -> Iterator[Problem]:
         for file in (package.pyproject, *(place.file for place in package.locations if place.kind != "lock"))
     }
     if changed_files := sorted(decisive_files.intersection(snapshot.state.changed_files)):
-        yield core.plan.Problem(
+        yield core.problems.Problem(
             code="tree-dirty",
             message=f"uncommitted changes in {', '.join(changed_files)} (only committed files are built)",
             fix="commit the changes; to build the working tree: "

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from relnox import core
 
 if TYPE_CHECKING:
-    from relnox.commands.bump.observation import Observation
+    from relnox.commands.bump.project_state import Observation
     from relnox.commands.bump.snapshot import Decision, GeneratedFiles
-    from relnox.core.bump.changes import NewTag
     from relnox.core.bump.version_bumps import VersionBump
+    from relnox.core.planning.changes import NewTag
 
 
 def edited_contents(

@@ -6,43 +6,18 @@ import os
 from typing import TYPE_CHECKING
 
 from relnox import core
-from relnox.core.records import Record
+from relnox.commands.bump.project_state import DevNumbers
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from relnox.commands.bump.observation import RemoteState
     from relnox.commands.bump.options import Options
+    from relnox.commands.bump.project_state import RemoteState
     from relnox.commands.shared.project import Project
-    from relnox.commands.shared.release_branch import ReleaseBranch
-    from relnox.core.planning.plan import Problem
+    from relnox.core.problems import Problem
     from relnox.core.settings.release_lines import ReleaseLine
     from relnox.source.git import Git
-
-
-class DevNumbers(Record):
-    """The numbers of the development versions that a bump makes.
-
-    Attributes:
-        by_package: Maps each package to the number of its development version; empty without `--from`.
-        origins: Maps each package to where its number comes from, as a phrase such as `3 commits since v1.2.0`.
-        branch: The release branch, with `--from distance`; otherwise None.
-        unfetched_tags: The release tags of the remote that the distances should be counted from, but that this
-            clone does not have.
-        commit_time: The time of the current commit in seconds since 1970, with `--from distance`; otherwise None.
-    """
-
-    by_package: Mapping[str, int]
-    origins: Mapping[str, str]
-    branch: ReleaseBranch | None = None
-    unfetched_tags: tuple[str, ...] = ()
-    commit_time: int | None = None
-
-    def number_at_parent(self, package: str) -> int | None:
-        """Return the number that a package would get at the parent commit: one less if commits are counted."""
-        number = self.by_package.get(package)
-        return number - 1 if number is not None and self.branch is not None else number
 
 
 NO_DEV_NUMBERS = DevNumbers({}, {})
@@ -165,7 +140,7 @@ def find_distance_problems(
     instead = "use --from run or --from time"
     if not branch.has_head:
         where = f"HEAD is not on branch {branch.name} of {remote}" if branch.exists else "the branch is not known"
-        yield core.plan.Problem(
+        yield core.problems.Problem(
             code="distance-ambiguous",
             message=f"{where}: a commit of another branch can have the same distance, and would have the same "
             "version",
@@ -178,7 +153,7 @@ def find_distance_problems(
             if other.bounds == line.bounds and other.branch != line.branch
         ]
         if others:
-            yield core.plan.Problem(
+            yield core.problems.Problem(
                 code="distance-ambiguous",
                 message=f"{line.branch} and {core.text.join_names(others)} may release the same versions, so two "
                 "commits can have the same distance, and the same version",
@@ -186,7 +161,7 @@ def find_distance_problems(
             )
             return
     if numbers.unfetched_tags:
-        yield core.plan.Problem(
+        yield core.problems.Problem(
             code="tags-not-fetched",
             message=f"this clone lacks {core.text.join_names(numbers.unfetched_tags)}, "
             "which the distance counts from",

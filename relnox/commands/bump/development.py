@@ -6,32 +6,17 @@ from typing import TYPE_CHECKING
 
 from relnox import core
 from relnox.commands.bump import generated_files
-from relnox.core.records import Record
+from relnox.commands.bump.snapshot import Development
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from relnox.commands.bump.observation import Observation
     from relnox.commands.bump.options import Options
+    from relnox.commands.bump.project_state import Observation
     from relnox.commands.bump.snapshot import Decision
     from relnox.commands.shared.project import Project
-    from relnox.core.bump.changes import Edit
-    from relnox.core.bump.version_bumps import VersionBump
-
-
-class Development(Record):
-    """The development versions to commit after the release.
-
-    Attributes:
-        bumps: The bumps from the released versions to the development versions.
-        edits: The edits of files, starting from their contents in the release commit.
-        note: Why there are no development versions although `--then-dev` is given; otherwise empty.
-    """
-
-    bumps: tuple[VersionBump, ...] = ()
-    edits: tuple[Edit, ...] = ()
-    note: str = ""
+    from relnox.core.planning.changes import Edit
 
 
 def check_options(options: Options) -> None:
@@ -76,7 +61,7 @@ def decide_development_versions(
     )
     contents = {**observation.contents, **{edit.file: edit.after for edit in edits if edit.after is not None}}
     try:
-        bumps, updates = core.version_bumps.resolve_bumps(
+        bumps, updates = core.bump_resolution.resolve_bumps(
             workspace, requests, released_versions={}, config=config, today=observation.today
         )
         after: dict[str, bytes | None] = dict(

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox import core
-from relnox.commands.bump.observation import FOREIGN_LOCKS
+from relnox.commands.bump.project_state import FOREIGN_LOCKS
 from relnox.commands.bump.snapshot import NO_FILES, GeneratedFiles
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from relnox.commands.bump.observation import Observation
+    from relnox.commands.bump.project_state import Observation
     from relnox.commands.bump.snapshot import Decision
     from relnox.commands.shared.project import Project
     from relnox.core.bump.dependency_updates import DependencyUpdates

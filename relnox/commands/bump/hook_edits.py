@@ -13,7 +13,7 @@ from relnox.errors import Blocked, Failed
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from relnox.commands.bump.observation import Observation
+    from relnox.commands.bump.project_state import Observation
     from relnox.commands.bump.snapshot import Decision
     from relnox.commands.shared.project import Project
     from relnox.core.bump.version_bumps import VersionBump

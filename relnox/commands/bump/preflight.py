@@ -12,12 +12,12 @@ from relnox.commands.shared import tag_checks
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from relnox.commands.bump.observation import Observation
     from relnox.commands.bump.options import Options
+    from relnox.commands.bump.project_state import Observation
     from relnox.commands.bump.snapshot import NewBump
-    from relnox.core.bump.changes import NewTag
     from relnox.core.bump.version_bumps import VersionBump
-    from relnox.core.planning.plan import Problem
+    from relnox.core.planning.changes import NewTag
+    from relnox.core.problems import Problem
 
 
 def blocking_problems(new: NewBump, options: Options, tags: tuple[NewTag, ...]) -> Iterator[Problem]:
@@ -62,7 +62,7 @@ def blocking_problems(new: NewBump, options: Options, tags: tuple[NewTag, ...]) 
         yield from checks.check_not_behind_upstream(state.commits_behind, state.upstream)
     if options.commit and not new.edits and not tags:
         is_kept = any(bump.before == bump.after for bump in bumps)
-        yield core.plan.Problem(
+        yield core.problems.Problem(
             code="nothing-to-commit",
             message="nothing to commit (no file changes)",
             fix="add --tag to tag the current version" if is_kept else "choose another version",

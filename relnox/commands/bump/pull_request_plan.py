@@ -11,10 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from relnox.commands.bump.options import Options
-    from relnox.commands.bump.pull_requests import Target
-    from relnox.commands.bump.snapshot import NewBump
-    from relnox.core.planning.plan import Problem
+    from relnox.commands.bump.snapshot import NewBump, Target
     from relnox.core.planning.step import Step
+    from relnox.core.problems import Problem
 
 _SYMBOLIC_LINK = "120000"
 _EXECUTABLE = "100755"
@@ -26,7 +25,7 @@ def problems(new: NewBump, options: Options) -> Iterator[Problem]:
     if target is None or observation.state is None:
         return
     remote, head = observation.config.remote, observation.state.head or ""
-    problem = core.plan.Problem
+    problem = core.problems.Problem
     if target.token_problem is not None:
         error = target.token_problem
         yield problem(code=error.code, message=error.message, fix=error.fix or "set a token")
@@ -75,19 +74,19 @@ def _file_problems(new: NewBump, target: Target, options: Options) -> Iterator[P
     dirty = new.observation.state.changed_files if new.observation.state is not None else ()
     changed_files = [edit.file for edit in new.edits if edit.file in dirty]
     if changed_files and options.allow_dirty:  # without it they are reported anyway
-        yield core.plan.Problem(
+        yield core.problems.Problem(
             code="tree-dirty",
             message=f"files to edit have uncommitted changes, which would be in the pull request: "
             f"{core.text.join_names(changed_files)}",
             fix="commit and push them, or run: git stash",
         )
     if not files and new.decision.bumps:
-        yield core.plan.Problem(
+        yield core.problems.Problem(
             code="nothing-to-commit", message="nothing to commit (no file changes)", fix="choose another version"
         )
     links = [file.path for file in files if file.mode == _SYMBOLIC_LINK]
     if links:
-        yield core.plan.Problem(
+        yield core.problems.Problem(
             code="file-is-link",
             message=f"{core.text.join_names(links)}: a symbolic link cannot be edited in a pull request",
             fix="name the file that it points to in the settings, or replace it by that file",
@@ -101,7 +100,7 @@ def _unreleased_problems(new: NewBump) -> Iterator[Problem]:
         if history is None or history.version is None or before is None or before.is_devrelease:
             continue
         if before > history.version:
-            yield core.plan.Problem(
+            yield core.problems.Problem(
                 code="release-untagged",
                 message=f"{bump.package.name} {before} is not tagged yet (its last tag is {history.tag})",
                 fix=core.fixes.task_command("auto-tag"),

@@ -5,50 +5,22 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from relnox.core.planning import fixes
-from relnox.core.records import Record
+from relnox.commands.bump.snapshot import Target
+from relnox.core import fixes
 from relnox.errors import Blocked
 from relnox.source.git import remotes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from relnox import forges
-    from relnox.commands.bump.observation import Observation
     from relnox.commands.bump.options import Options
+    from relnox.commands.bump.project_state import Observation
     from relnox.commands.shared.project import Project
-    from relnox.core.bump.changes import Edit
+    from relnox.core.planning.changes import Edit
     from relnox.source.git import Git
-    from relnox.source.git.trees import PlannedTree
 
 _TREE = r"(?m)^Relnox-Tree: (\w+)$"
 """Matches the line that ends the commit messages of this command, with the id of the commit's tree."""
-
-
-class Target(Record):
-    """The branches and pull requests through which a bump is proposed.
-
-    Attributes:
-        base: The branch to merge into; None if HEAD is detached and is not the head of exactly one remote branch.
-        base_head: The commit of `base` on the remote; None if the remote has no such branch.
-        head: The branch of the pull request.
-        replaces: The commit of `head` on the remote; None if the remote has no such branch.
-        foreign: The commit on `head` that this command did not make, as a phrase; empty if there is none.
-        tree: The tree with the edited files; None if no file is edited.
-        prefix: The path of the project's root in the repository, either empty or ending in a slash.
-        requests: All pull requests of `head` into `base`, the newest first.
-        token_problem: The error if no token for the forge was found; otherwise None.
-    """
-
-    base: str | None
-    base_head: str | None
-    head: str
-    replaces: str | None
-    foreign: str
-    tree: PlannedTree | None
-    prefix: str
-    requests: tuple[forges.PullRequest, ...]
-    token_problem: Blocked | None
 
 
 def check_options(options: Options) -> None:

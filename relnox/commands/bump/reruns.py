@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from relnox import core, steps
 from relnox.commands.bump.changes import tag_names
 from relnox.commands.bump.dev_numbers import ci_run_number
-from relnox.commands.bump.observation import RemoteState, observe_remote
+from relnox.commands.bump.observation import observe_remote
 from relnox.commands.bump.options import command_line_words, requested_bump
+from relnox.commands.bump.project_state import RemoteState
 from relnox.commands.bump.snapshot import ExistingRelease, RepeatedBump
 from relnox.core.text import join_names
 from relnox.errors import Blocked, Failed
@@ -18,13 +19,14 @@ if TYPE_CHECKING:
 
     from packaging.version import Version
 
-    from relnox.commands.bump.observation import Observation
     from relnox.commands.bump.options import Options
+    from relnox.commands.bump.project_state import Observation
     from relnox.commands.bump.snapshot import Decision
     from relnox.commands.shared.project import Project
     from relnox.core.packages import Package
-    from relnox.core.planning.plan import Plan, Problem
+    from relnox.core.planning.plan import Plan
     from relnox.core.planning.step import Step
+    from relnox.core.problems import Problem
     from relnox.source.git import Git
     from relnox.steps import bump_record
 

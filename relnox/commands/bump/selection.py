@@ -10,8 +10,8 @@ from relnox.commands.bump.snapshot import Decision
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from relnox.commands.bump.observation import Observation
     from relnox.commands.bump.options import Options
+    from relnox.commands.bump.project_state import Observation
     from relnox.commands.shared.project import Project
     from relnox.core.bump.version_bumps import BumpRequest
     from relnox.core.packages import Package
@@ -73,7 +73,7 @@ def decide(observation: Observation, options: Options) -> Decision:
     released_versions = {
         name: history.version for name, history in observation.history.items() if history.version is not None
     }
-    bumps, updates = core.version_bumps.resolve_bumps(
+    bumps, updates = core.bump_resolution.resolve_bumps(
         observation.workspace,
         _bump_requests(observation, options, never_tagged),
         released_versions=released_versions,
@@ -82,7 +82,7 @@ def decide(observation: Observation, options: Options) -> Decision:
         dev_numbers=observation.dev_numbers.by_package,
     )
     if options.to is None:  # --to corrects locations that differ
-        core.version_bumps.check_version_locations_agree(bumps)
+        core.bump_resolution.check_version_locations_agree(bumps)
     return Decision(bumps, updates, never_tagged)
 
 

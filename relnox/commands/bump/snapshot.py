@@ -9,15 +9,16 @@ from relnox.core.records import Record
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from relnox.commands.bump.development import Development
-    from relnox.commands.bump.observation import Observation, RemoteState
-    from relnox.commands.bump.pull_requests import Target
-    from relnox.core.bump.changes import Edit
+    from relnox import forges
+    from relnox.commands.bump.project_state import Observation, RemoteState
     from relnox.core.bump.dependency_updates import DependencyUpdates
     from relnox.core.bump.version_bumps import VersionBump
     from relnox.core.packages import Package
-    from relnox.core.planning.plan import Problem
+    from relnox.core.planning.changes import Edit
+    from relnox.core.problems import Problem
+    from relnox.errors import Blocked
     from relnox.source.git import GitState
+    from relnox.source.git.trees import PlannedTree
     from relnox.steps import bump_record
 
 
@@ -50,6 +51,46 @@ class GeneratedFiles(Record):
 
 
 NO_FILES = GeneratedFiles({}, {})
+
+
+class Development(Record):
+    """The development versions to commit after the release.
+
+    Attributes:
+        bumps: The bumps from the released versions to the development versions.
+        edits: The edits of files, starting from their contents in the release commit.
+        note: Why there are no development versions although `--then-dev` is given; otherwise empty.
+    """
+
+    bumps: tuple[VersionBump, ...] = ()
+    edits: tuple[Edit, ...] = ()
+    note: str = ""
+
+
+class Target(Record):
+    """The branches and pull requests through which a bump is proposed.
+
+    Attributes:
+        base: The branch to merge into; None if HEAD is detached and is not the head of exactly one remote branch.
+        base_head: The commit of `base` on the remote; None if the remote has no such branch.
+        head: The branch of the pull request.
+        replaces: The commit of `head` on the remote; None if the remote has no such branch.
+        foreign: The commit on `head` that this command did not make, as a phrase; empty if there is none.
+        tree: The tree with the edited files; None if no file is edited.
+        prefix: The path of the project's root in the repository, either empty or ending in a slash.
+        requests: All pull requests of `head` into `base`, the newest first.
+        token_problem: The error if no token for the forge was found; otherwise None.
+    """
+
+    base: str | None
+    base_head: str | None
+    head: str
+    replaces: str | None
+    foreign: str
+    tree: PlannedTree | None
+    prefix: str
+    requests: tuple[forges.PullRequest, ...]
+    token_problem: Blocked | None
 
 
 class NewBump(Record):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox import core, steps
-from relnox.commands.bump.observation import RemoteState, observe_remote
+from relnox.commands.bump.observation import observe_remote
 from relnox.commands.bump.options import command_line_words
+from relnox.commands.bump.project_state import RemoteState
 from relnox.commands.bump.snapshot import EarlierBump, UndoTarget
-from relnox.core.planning import fixes
+from relnox.core import fixes
 from relnox.errors import Blocked
 from relnox.source.git import recovery, remotes
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
     from relnox.commands.bump.options import Options
     from relnox.commands.shared.project import Project
-    from relnox.core.planning.plan import Plan, Problem
+    from relnox.core.planning.plan import Plan
+    from relnox.core.problems import Problem
     from relnox.steps import bump_record
 
 _ABORT = fixes.task_command("bump", "--abort")
@@ -226,7 +228,7 @@ def _later_change_problems(target: UndoTarget, earlier: EarlierBump) -> Iterator
     """Yield the problems that keep a bump from being reverted: later commits, moved tags and edited files."""
     record, state, message = target.record, earlier.state, target.message
     if message is not None and target.subject != message.partition("\n")[0].strip():
-        yield core.plan.Problem(
+        yield core.problems.Problem(
             code="commits-after-bump",
             message=f"the last commit is not that of the bump ({record.command})",
             fix="undo the commits after it first, or release a higher version",
@@ -237,7 +239,7 @@ def _later_change_problems(target: UndoTarget, earlier: EarlierBump) -> Iterator
         if state is not None and state.tags.get(tag, target.tag_commit) != target.tag_commit
     ]
     if tags_elsewhere:
-        yield core.plan.Problem(
+        yield core.problems.Problem(
             code="tag-moved",
             message=f"tag {tags_elsewhere[0]} does not point to the commit of the last bump",
             fix=f"check what it points to: git show {tags_elsewhere[0]}",
@@ -245,7 +247,7 @@ def _later_change_problems(target: UndoTarget, earlier: EarlierBump) -> Iterator
     dirty = [edit.file for edit in record.edits if state is not None and edit.file in state.changed_files]
     is_partial = earlier.interrupted_bump is not None and record.has_development_commit
     if message is not None and dirty and not is_partial:
-        yield core.plan.Problem(
+        yield core.problems.Problem(
             code="tree-dirty",
             message=f"files changed since the last bump: {', '.join(dirty[:5])}",
             fix="commit them, or run: git stash",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from relnox.commands.collect import Options, Snapshot
     from relnox.core.packages import Package
-    from relnox.core.planning.plan import Problem
+    from relnox.core.problems import Problem
     from relnox.core.release.collection import BuildJobOutput
 
 _REBUILD = f"rebuild all jobs from one commit: {core.fixes.task_command('build-all')}"
@@ -23,7 +23,7 @@ def problems(snapshot: Snapshot, options: Options) -> Iterator[Problem]:
     """Yield the problems that keep the files from being collected: first those of jobs, then those of packages."""
     core.wheels.check_wheel_settings(snapshot.wheels, snapshot.workspace_packages)
     if not any(job.manifest.distributions for job in snapshot.jobs):
-        yield core.plan.Problem(
+        yield core.problems.Problem(
             code="manifest-empty",
             message="there are no files to collect (the manifests of all jobs are empty)",
             fix="check the directory passed to --from",
@@ -34,11 +34,11 @@ def problems(snapshot: Snapshot, options: Options) -> Iterator[Problem]:
         yield from _attestation_problems(job)
         yield from _unlisted_file_problems(job, snapshot.workspace_packages)
     for directory, finding in snapshot.findings:
-        yield core.plan.Problem(
+        yield core.problems.Problem(
             code=finding.code, message=f"{directory}/{finding.file}: {finding.message}", fix=finding.fix
         )
     for conflict in core.collection.find_conflicts(snapshot.jobs):
-        yield core.plan.Problem(
+        yield core.problems.Problem(
             code="job-files-differ",
             message=(
                 f"two jobs built different files named {conflict.first.filename}:\n"
@@ -60,14 +60,14 @@ def _commit_problems(snapshot: Snapshot, *, allow_dirty: bool) -> Iterator[Probl
         commits.setdefault(job.manifest.commit, job.directory)
     if len(commits) > 1:
         lines = "\n".join(f"  {directory}  {commit or 'no commit'}" for commit, directory in commits.items())
-        yield core.plan.Problem(
+        yield core.problems.Problem(
             code="job-commits-differ",
             message=f"the jobs built different commits:\n{lines}",
             fix="collect the jobs of one CI run, or rebuild all of them from one commit",
         )
     elif snapshot.head is not None and snapshot.head not in commits:
         (commit,) = commits
-        yield core.plan.Problem(
+        yield core.problems.Problem(
             code="commit-differs",
             message=f"the jobs built {commit or 'outside git'}, but this checkout is at {snapshot.head}",
             fix=f"git switch --detach {commit}" if commit else "rebuild in a git checkout",
@@ -75,7 +75,7 @@ def _commit_problems(snapshot: Snapshot, *, allow_dirty: bool) -> Iterator[Probl
     dirty = [job.directory for job in snapshot.jobs if job.manifest.dirty]
     if dirty and (len(dirty) < len(snapshot.jobs) or not allow_dirty):
         all_dirty = len(dirty) == len(snapshot.jobs)
-        yield core.plan.Problem(
+        yield core.problems.Problem(
             code="build-dirty",
             message=f"built with uncommitted changes: {', '.join(dirty)}",
             fix="commit the changes and rebuild, or pass --allow-dirty for a test" if all_dirty else _REBUILD,
@@ -87,14 +87,14 @@ def _damaged_file_problems(job: BuildJobOutput) -> Iterator[Problem]:
     for file in job.manifest.distributions:
         content = job.files_in_directory.get(file.filename)
         if content is None:
-            yield core.plan.Problem(
+            yield core.problems.Problem(
                 code="archive-missing",
                 message=f"{job.directory}/{file.filename} is missing, although the manifest lists it",
                 fix=_DOWNLOAD,
             )
         elif content != (file.size, file.sha256):
             size, sha256 = content
-            yield core.plan.Problem(
+            yield core.problems.Problem(
                 code="archive-changed",
                 message=(
                     f"{job.directory}/{file.filename} differs from the file that was built:\n"
@@ -105,7 +105,7 @@ def _damaged_file_problems(job: BuildJobOutput) -> Iterator[Problem]:
                 exit_code=ExitCode.CONFLICT,
             )
         if not core.collection.has_valid_filename(file):
-            yield core.plan.Problem(
+            yield core.problems.Problem(
                 code="manifest-invalid",
                 message=f"{job.directory}/{file.filename} is not a file name of {file.package} {file.version}",
                 fix=f"rebuild: {core.fixes.task_command('build-all')}",
@@ -120,14 +120,14 @@ def _attestation_problems(job: BuildJobOutput) -> Iterator[Problem]:
     hash_by_file = {file.filename: file.sha256 for file in job.manifest.distributions}
     for attestation in job.attestations:
         if attestation.attested_sha256 is None:
-            yield core.plan.Problem(
+            yield core.problems.Problem(
                 code="attestation-invalid",
                 message=f"{job.directory}/{attestation.filename} is not a valid attestation (PEP 740)",
                 fix=f"{_DOWNLOAD}, or delete the attestation: publish then signs the file again",
                 exit_code=ExitCode.CONFLICT,
             )
         elif attestation.attested_sha256 != hash_by_file[attestation.archive]:
-            yield core.plan.Problem(
+            yield core.problems.Problem(
                 code="attestation-differs",
                 message=(
                     f"{job.directory}/{attestation.filename} is an attestation for different content of "
@@ -144,13 +144,13 @@ def _unlisted_file_problems(job: BuildJobOutput, workspace_packages: frozenset[s
     """Yield a problem for each package that is not in the checkout, and for each archive not in the manifest."""
     for name in job.manifest.packages:
         if name not in workspace_packages:
-            yield core.plan.Problem(
+            yield core.problems.Problem(
                 code="package-unknown",
                 message=f"{job.directory} has files of {name}, which is not a package of this checkout",
                 fix="pass --from only the directories of this project's jobs",
             )
     for name in job.unlisted:
-        yield core.plan.Problem(
+        yield core.problems.Problem(
             code="archive-unlisted",
             message=f"{job.directory}/{name} is not listed in the manifest beside it",
             fix=f"build into an empty directory: {core.fixes.task_command('build-all', '--clean')}",
@@ -166,7 +166,7 @@ def _version_problems(package: Package, snapshot: Snapshot) -> Iterator[Problem]
     }
     if len(files) > 1 or (package.version is not None and files.keys() - {package.version}):
         lines = "\n".join(f"  {path}" for path in files.values())
-        yield core.plan.Problem(
+        yield core.problems.Problem(
             code="version-differs",
             message=f"{package.name} must be {package.version or 'one version'}, but the jobs built:\n{lines}",
             fix=_REBUILD,
@@ -177,7 +177,7 @@ def _expected_files_problems(package: Package, snapshot: Snapshot, *, partial: b
     """Yield problems if a package lacks expected files, unless `partial`, or has files that are not expected."""
     comparison = compare_with_expected(package, snapshot)
     if comparison.missing and not partial:
-        yield core.plan.Problem(
+        yield core.problems.Problem(
             code="archives-incomplete",
             message=f"{package.name} lacks {core.text.join_names(comparison.missing, limit=6)}",
             fix="add --from with the missing job's directory, or collect what exists: --partial",
@@ -186,7 +186,7 @@ def _expected_files_problems(package: Package, snapshot: Snapshot, *, partial: b
         has_settings = core.wheels.has_no_wheels(package.name, snapshot.wheels) or bool(
             core.wheels.plan_wheel_jobs(package, snapshot.wheels)
         )
-        yield core.plan.Problem(
+        yield core.problems.Problem(
             code="archive-unexpected",
             message=f"{package.name} has files that are not expected: {', '.join(comparison.unexpected)}",
             fix=(

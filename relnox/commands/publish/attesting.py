@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from relnox.commands.publish.index_state import IndexState
     from relnox.commands.publish.options import PublishingOptions
     from relnox.commands.shared.project import Project
-    from relnox.core.planning.plan import Problem
+    from relnox.core.problems import Problem
     from relnox.core.release.manifest import Distribution
     from relnox.core.release.publishers import AttestationPolicy, Publisher
 
@@ -101,7 +101,7 @@ def plan_attestations(options: PublishingOptions, state: IndexState, project: Pr
     if (obstacle := _find_obstacle(choice, state, project)) is not None:
         return _without_attestations(choice, obstacle)
     signer = _find_signer(state, project, project.root / options.dist) if missing else None
-    if isinstance(signer, core.plan.Problem):
+    if isinstance(signer, core.problems.Problem):
         return _without_attestations(choice, signer)
     policy: AttestationPolicy = "best-effort" if choice == "best-effort" else "required"
     reason = "relnox[attest] is installed, and the job has an identity" if choice == "auto" else ""
@@ -114,7 +114,7 @@ def plan_attestations(options: PublishingOptions, state: IndexState, project: Pr
     )
     problems: tuple[Problem, ...] = ()
     if without and policy == "required":
-        problems = (core.plan.Problem.from_error(attest.missing_provenance_error(state.name, without)),)
+        problems = (core.problems.Problem.from_error(attest.missing_provenance_error(state.name, without)),)
     return AttestationPlan(policy, reason, signer, problems, without, missing)
 
 
@@ -126,16 +126,16 @@ def _find_obstacle(choice: str, state: IndexState, project: Project) -> Problem 
     if state.missing and not (credentials := project.indexes.credentials(index)).uses_oidc:
         if choice == "auto":
             message = "uploads do not use Trusted Publishing"
-            return core.plan.Problem(code="attestations-need-trusted-publishing", message=message, fix="")
+            return core.problems.Problem(code="attestations-need-trusted-publishing", message=message, fix="")
         if index in (targets.PRODUCTION, targets.TEST):
-            return core.plan.Problem(
+            return core.problems.Problem(
                 code="attestations-need-trusted-publishing",
                 message=f"{index} accepts attestations only with Trusted Publishing, not with "
                 f"{credentials.origin}",
                 fix=f"set up Trusted Publishing for the project on {index}, and remove the token",
             )
     if not attestations.is_installed():
-        return core.plan.Problem(
+        return core.problems.Problem(
             code="extra-missing",
             message="the packages that sign attestations are not installed",
             fix=attestations.INSTALL,
@@ -149,13 +149,13 @@ def _find_signer(state: IndexState, project: Project, directory: Path) -> Publis
     if isinstance(identity, str):
         if all(attest.has_valid_attestation(directory, file, None) for file in state.missing):
             return None
-        return core.plan.Problem(
+        return core.problems.Problem(
             code="identity-missing",
             message=f"files cannot be signed: {identity}",
             fix="publish from a CI provider that issues identity tokens, or copy the attestations that a job made "
             "next to the files",
         )
-    return core.publishers.publisher_from_claims(identity.claims) or core.plan.Problem(
+    return core.publishers.publisher_from_claims(identity.claims) or core.problems.Problem(
         code="identity-not-supported",
         message=f"files cannot be signed: attestations do not support the identity {identity.description}",
         fix="publish from GitHub, GitLab, Google Cloud or CircleCI",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from relnox.commands.publish.options import PublishingOptions
     from relnox.commands.shared.hooks import Hooks
     from relnox.commands.shared.project import Project
-    from relnox.core.planning.plan import Problem
+    from relnox.core.problems import Problem
     from relnox.core.release.manifest import Distribution, Manifest
     from relnox.core.settings.config import Config
     from relnox.indexes.listings import Listing
@@ -236,4 +236,6 @@ def _find_credentials(state: IndexState, project: Project) -> CredentialSearch:
                 skip_reason=f"nothing is published ({first.rstrip(':')})",
                 warnings=("\n".join(["credentials were searched for in:", *reasons]),),
             )
-        return CredentialSearch(core.plan.Problem.from_error(error, ExitCode.PARTLY_PUBLIC if may_skip else None))
+        return CredentialSearch(
+            core.problems.Problem.from_error(error, ExitCode.PARTLY_PUBLIC if may_skip else None)
+        )

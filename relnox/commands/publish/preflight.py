@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from relnox.commands.publish.inspection import Snapshot
     from relnox.commands.publish.options import PublishingOptions
-    from relnox.core.planning.plan import Problem
+    from relnox.core.problems import Problem
     from relnox.core.release.manifest import Distribution
 
 _MAX_LISTED = 5
@@ -31,7 +31,7 @@ def problems(snapshot: Snapshot, options: PublishingOptions) -> tuple[Problem, .
     blockers += snapshot.unavailable
     if snapshot.production:
         blockers += _check_upload_window(snapshot)
-    if isinstance(snapshot.credentials.origin, core.plan.Problem):
+    if isinstance(snapshot.credentials.origin, core.problems.Problem):
         blockers.append(snapshot.credentials.origin)
     blockers += snapshot.attestations.problems
     return tuple(blockers)
@@ -47,7 +47,7 @@ def development_problems(snapshot: Snapshot, *, allowed: bool) -> Iterator[Probl
         return
     are = "is a development version" if len(versions) == 1 else "are development versions"
     index = snapshot.state.name
-    yield core.plan.Problem(
+    yield core.problems.Problem(
         code="development-version",
         message=f"{core.text.join_names(versions)} {are}, and {index} is a production index "
         "(files there cannot be replaced)",
@@ -80,13 +80,13 @@ def _check_local_file(file: Distribution, snapshot: Snapshot, dist: str) -> Iter
     if sha256 is None and file.filename in snapshot.state.hashes.get(file.package, {}):
         return  # it is public already, and needs no upload
     if sha256 is None:
-        yield core.plan.Problem(
+        yield core.problems.Problem(
             code="archive-missing",
             message=f"{dist}/{file.filename} is missing, although the manifest lists it",
             fix=f"rebuild: {core.fixes.task_command('build-all')}",
         )
     elif sha256 != file.sha256:
-        yield core.plan.Problem(
+        yield core.problems.Problem(
             code="archive-changed",
             message=(
                 f"{dist}/{file.filename} differs from the file that was built:\n"
@@ -103,7 +103,7 @@ def _check_index_file(file: Distribution, snapshot: Snapshot) -> Iterator[Proble
     if index_hash != file.sha256:
         from relnox.steps.published_files import different_file_error
 
-        yield core.plan.Problem.from_error(different_file_error(snapshot.state.name, file, index_hash))
+        yield core.problems.Problem.from_error(different_file_error(snapshot.state.name, file, index_hash))
 
 
 def _check_projects(snapshot: Snapshot) -> Iterator[Problem]:
@@ -112,13 +112,13 @@ def _check_projects(snapshot: Snapshot) -> Iterator[Problem]:
     for package, listing in snapshot.frozen_projects.items():
         reason = f" ({listing.reason})" if listing.reason else ""
         if listing.status == "archived":
-            yield core.plan.Problem(
+            yield core.problems.Problem(
                 code="project-archived",
                 message=f"project {package} is archived on {index}, and accepts no files{reason}",
                 fix=f"unarchive it in the project's settings on {index}, then rerun the command",
             )
         else:
-            yield core.plan.Problem(
+            yield core.problems.Problem(
                 code="project-quarantined",
                 message=f"project {package} is quarantined on {index}, and accepts no files{reason}",
                 fix="contact the index operator, and rerun the command when the quarantine has ended",
@@ -128,9 +128,11 @@ def _check_projects(snapshot: Snapshot) -> Iterator[Problem]:
 def _check_archives(snapshot: Snapshot) -> Iterator[Problem]:
     """Yield the errors found in the archives, and a problem if they were built with uncommitted changes."""
     for finding in snapshot.violations:
-        yield core.plan.Problem(code=finding.code, message=f"{finding.file}: {finding.message}", fix=finding.fix)
+        yield core.problems.Problem(
+            code=finding.code, message=f"{finding.file}: {finding.message}", fix=finding.fix
+        )
     if snapshot.state.manifest.dirty and snapshot.production:
-        yield core.plan.Problem(
+        yield core.problems.Problem(
             code="build-dirty",
             message="the files were built from a tree with uncommitted changes",
             fix=f"commit them, then rebuild: {core.fixes.task_command('build-all', '--clean')}",
@@ -146,7 +148,7 @@ def _check_upload_window(snapshot: Snapshot) -> Iterator[Problem]:
     for package, file in missing.items():
         ends = snapshot.first_uploads[package] + upload_fixes.UPLOAD_WINDOW
         if ends < snapshot.now:
-            yield core.plan.Problem(
+            yield core.problems.Problem(
                 code="release-too-old",
                 message=f"{package} {file.version} is too old for more files on {index} "
                 f"since {ends:%Y-%m-%d} (its first file is more than {upload_fixes.UPLOAD_WINDOW.days} days old)",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from relnox.commands.publish.index_state import IndexState
     from relnox.commands.shared.project import Project
     from relnox.core.dependencies.availability import RequiredProject
-    from relnox.core.planning.plan import Problem
+    from relnox.core.problems import Problem
 
 _MAX_PROJECTS = 500
 """The maximum number of required projects that are checked."""

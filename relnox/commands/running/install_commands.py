@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from relnox.core.planning.fixes import quote_requirement
+from relnox.core.fixes import quote_requirement
 
 _LOCK_FILE_COMMANDS = {
     "uv.lock": ("uv add --dev {}", "uv add --dev {} --upgrade-package {name}"),

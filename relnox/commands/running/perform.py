@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from relnox.commands.shared.project import Project
+    from relnox.core.fixes import FrontEnd
     from relnox.core.planning.events import Outcome
-    from relnox.core.planning.fixes import FrontEnd
     from relnox.core.settings.options import CommonOptions, OptionValue
     from relnox.core.settings.schema import Value
     from relnox.reporters import Reporter
@@ -174,7 +174,7 @@ def _outcome_of_interruption(ended: list[Outcome], task: str, reporter: Reporter
 
 def _outcome(task: str, error: RelnoxError, exit_code: ExitCode) -> Outcome:
     """Return the outcome of a run without steps, with the error as the problem of its plan."""
-    problem = core.plan.Problem.from_error(error, exit_code)
+    problem = core.problems.Problem.from_error(error, exit_code)
     return unexecuted_outcome(core.plan.Plan(task=task, problems=(problem,)))
 
 

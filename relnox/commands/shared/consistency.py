@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox import core
-from relnox.core.planning import fixes
+from relnox.core import fixes
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from relnox.commands.shared.project import Project
     from relnox.core.packages import Package
-    from relnox.core.planning.plan import Problem
+    from relnox.core.problems import Problem
     from relnox.core.release.consistency import TaggedElsewhere
     from relnox.core.release.manifest import Manifest
     from relnox.core.release.release_versions import ReleaseTag
@@ -76,7 +76,7 @@ def check_manifest(
     if production:
         for mismatch in _changed_since_tag(versions, formats, built_commit, project):
             which = "" if len(mismatch.packages) == len(packages) else f" --package {mismatch.packages[0]}"
-            yield core.plan.Problem(
+            yield core.problems.Problem(
                 code="version-tagged-elsewhere",
                 message=mismatch.message(built_commit),
                 fix=f"{fixes.task_command('bump', '--part', 'patch')}{which}, then: "

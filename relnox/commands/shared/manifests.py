@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox import core
-from relnox.core.planning import fixes
+from relnox.core import fixes
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:

@@ -77,6 +77,10 @@ class Project(Record):
         filter_ignored = self.git.filter_ignored if self.git is not None else None
         workspace = discovery.discover_packages(self.root, self.config, filter_ignored)
         check_package_names(self.config, workspace)
+        if self.config.is_set("wheels"):
+            from relnox.core.release.wheels import check_wheel_settings  # few projects have platform wheels
+
+            check_wheel_settings(self.config.wheels, list(workspace.by_name))
         return workspace
 
     @_independent_of_tags

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from relnox.commands.shared.project import Project
-    from relnox.core.planning.plan import Problem
+    from relnox.core.problems import Problem
     from relnox.core.release.manifest import Manifest
     from relnox.core.release.release_versions import ReleaseTag, StatedVersion
 
@@ -131,7 +131,7 @@ def _tag_problems(
         if is_published or options.release_tag:
             formats = project.tag_formats_with(tag.name)
             samples = core.text.join_names(dict.fromkeys(formats[name].sample for name in packages))
-            yield core.plan.Problem(
+            yield core.problems.Problem(
                 code="tag-not-of-project",
                 message=f"{tag_text} is not a release tag of this project (its tags are like {samples})",
                 fix="start the run for a release tag, or on a branch; to ignore it: "
@@ -139,7 +139,7 @@ def _tag_problems(
             )
         return
     if others := [name for name in packages if name not in tag.versions]:
-        yield core.plan.Problem(
+        yield core.problems.Problem(
             code="package-not-tagged",
             message=f"{tag_text} does not include {core.text.join_names(others)} "
             f"(only {core.text.join_names(tag.versions)})",
@@ -148,7 +148,7 @@ def _tag_problems(
     if tag.is_elsewhere and not is_published and any(version is not None for version in tag.versions.values()):
         commits = (project.tags[tag.name], project.commit)
         tagged_commit, head = (core.consistency.shorten_commit_id(commit or "") for commit in commits)
-        yield core.plan.Problem(
+        yield core.problems.Problem(
             code="tag-not-checked-out",
             message=f"{tag_text} is on {tagged_commit}, but the checkout is at {head}",
             fix=f"git switch --detach refs/tags/{tag.name}; to ignore it: {core.consistency.ALLOW_MISMATCH_FLAG}",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from relnox.commands.shared.project import Project
     from relnox.core.bump.version_bumps import VersionBump
     from relnox.core.packages import Package
-    from relnox.core.planning.plan import Problem
+    from relnox.core.problems import Problem
     from relnox.core.settings.config import Config
     from relnox.core.tagging.known_tags import KnownTags
     from relnox.core.tagging.tags import TagFormat
@@ -164,7 +164,7 @@ def ambiguous_tag_problems(
         tag_versions.settings_for_own_tags(package, _own_prefix(package, formats, known_tags))
         for package in readers
     )
-    yield core.plan.Problem(
+    yield core.problems.Problem(
         code="backend-reads-any-tag",
         message=f"{names}: {readers[0].source.text} takes the version from any tag, and this bump creates "
         f"{core.text.join_names(planned_tags)}",

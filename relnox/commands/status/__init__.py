@@ -197,7 +197,7 @@ def _next_bumps(project: Project) -> tuple[dict[str, VersionBump], tuple[str, ..
         fragments, _ = read_fragments(project.root, project.config.fragments, [*project.workspace.by_name])
         config = project.release_config
         bump_requests = core.levels.requests_from_changes(project.workspace, project.history, fragments, config)
-        bumps, _ = core.version_bumps.resolve_bumps(
+        bumps, _ = core.bump_resolution.resolve_bumps(
             project.workspace, bump_requests, released_versions=released, config=config, today=project.today
         )
     except Blocked as error:

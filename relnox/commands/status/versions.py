@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from relnox.commands.shared.project import Project
     from relnox.commands.status import Options, Snapshot
     from relnox.core.packages import Package
-    from relnox.core.planning.plan import Plan, Problem
+    from relnox.core.planning.plan import Plan
+    from relnox.core.problems import Problem
     from relnox.source.repository_versions import FileVersion
 
 
@@ -83,7 +84,7 @@ def _problems(snapshot: Snapshot) -> Iterator[Problem]:
     """Yield a problem for each file whose version cannot be read, except in examples, templates and tests."""
     for file in snapshot.files:
         if file.error is not None and not file.is_sample:
-            yield core.plan.Problem(code=file.error.code, message=file.error.message, fix=file.error.fix or "")
+            yield core.problems.Problem(code=file.error.code, message=file.error.message, fix=file.error.fix or "")
 
 
 def document(snapshot: Snapshot) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relnox.core.planning.plan import Problem
+from relnox.core.problems import Problem
 from relnox.core.settings.release_lines import allows_version, describe_lines
 from relnox.core.text import format_count, join_names
 from relnox.errors import ExitCode
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from packaging.version import Version
 
-    from relnox.core.bump.changes import NewTag
     from relnox.core.bump.version_bumps import VersionBump
     from relnox.core.packages import Package
+    from relnox.core.planning.changes import NewTag
     from relnox.core.settings.release_lines import ReleaseLine
 
 _MAX_LISTED = 5

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox.core import toml_edits
-from relnox.core.bump.changes import CombinedEdit, Edit
+from relnox.core.planning.changes import CombinedEdit, Edit
 from relnox.core.versions import semver_compat, version_locations
 from relnox.core.versions.semver_compat import to_semver
 from relnox.errors import Blocked

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from relnox.core.settings import patterns
 from relnox.core.tagging.tags import latest_tags
+from relnox.core.workspace import LOCK_FILES, owning_package
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.core.settings.release_lines import ReleaseLine
     from relnox.core.tagging.tags import TagFormat
-
-LOCK_FILES = ("uv.lock", "poetry.lock", "pdm.lock")
-"""Generated files. A commit that changes no other file of a package does not count as a change to the package."""
 
 
 class Commit(NamedTuple):
@@ -229,20 +227,3 @@ def without_development_commits(history: ReleaseHistory, template: str) -> Relea
         words = words.replace(field, r".*\.dev\d+.*")
     commits = tuple(commit for commit in history.commits if not re.fullmatch(words, commit.subject))
     return history._replace(commits=commits)
-
-
-def owning_package(file: str, owners: Mapping[str, str], cache: dict[str, str | None]) -> str | None:
-    """Return the package in whose directory a file is, or None; the innermost one if directories are nested.
-
-    Args:
-        file: The file.
-        owners: Maps the directory of each package to the package.
-        cache: Results by directory, which this function fills.
-    """
-    directory = file.rpartition("/")[0]
-    if directory not in cache:
-        package_directory = directory
-        while package_directory and package_directory not in owners:
-            package_directory = package_directory.rpartition("/")[0]
-        cache[directory] = owners.get(package_directory or ".")
-    return cache[directory]

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from packaging.specifiers import SpecifierSet
 
+from relnox.core import fixes
 from relnox.core.names import normalize_name
-from relnox.core.planning import fixes
-from relnox.core.planning.plan import Problem
+from relnox.core.problems import Problem
 from relnox.core.records import Record
 from relnox.core.text import join_names
 

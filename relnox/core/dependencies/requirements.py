@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
@@ -32,22 +32,9 @@ if TYPE_CHECKING:
 
     from relnox.core.dependencies.requirement_clauses import Clause
     from relnox.core.packages import Dependency, Package
-
-SiblingBound: TypeAlias = Literal["keep", "at-least", "compatible", "exact"]
-"""The bound that is added to a requirement on a sibling package without a version; `keep` adds none."""
+    from relnox.core.settings.config import SiblingBound, UpdatePolicy
 
 _BOUND_OPERATORS = {"at-least": ">=", "compatible": "~=", "exact": "=="}
-
-UpdatePolicy: TypeAlias = Literal["out-of-range", "always", "exact", "never"]
-"""When a requirement is rewritten, and how.
-
-- `out-of-range`: only if it excludes the new version; its lower bounds are then raised, too.
-- `always`: pins and lower bounds always become the new version; upper bounds are raised if necessary.
-- `exact`: always; the whole range is replaced by `==` and the new version.
-- `never`: not at all.
-
-A requirement without a version stays without one under every policy.
-"""
 
 
 def requires_dist(package: Package) -> tuple[str, ...] | None:

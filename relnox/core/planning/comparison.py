@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from relnox.core import serialization
-from relnox.core.bump.changes import NewTag
 from relnox.core.escaping import split_lines
+from relnox.core.planning.changes import NewTag
 from relnox.core.records import field_values
 
 if TYPE_CHECKING:

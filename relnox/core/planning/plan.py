@@ -6,39 +6,16 @@ import json
 from typing import TYPE_CHECKING, get_type_hints
 
 from relnox.core import serialization
+from relnox.core.problems import Problem  # noqa: TC001 - plans are read back by the types of fields
 from relnox.core.records import Record, field_names
-from relnox.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from relnox.core.planning.step import Step
-    from relnox.errors import RelnoxError
 
 SCHEMA = 1
 """The version of the JSON form of plans; it increases when programs that read plans would break."""
-
-
-class Problem(Record, kw_only=True):
-    """A reason why a plan cannot run.
-
-    Attributes:
-        code: The stable code of the problem, such as `tag-exists`.
-        message: What is wrong, and why.
-        fix: One command or edit that solves the problem.
-        exit_code: The exit code of a run that is blocked by this problem.
-    """
-
-    code: str
-    message: str
-    fix: str
-    exit_code: ExitCode = ExitCode.BLOCKED
-
-    @classmethod
-    def from_error(cls, error: RelnoxError, exit_code: ExitCode | None = None) -> Problem:
-        """Convert an error to a problem; `exit_code` replaces the exit code of the error."""
-        code = error.exit_code if exit_code is None else exit_code
-        return cls(code=error.code, message=error.message, fix=error.fix or "", exit_code=code)
 
 
 class Table(Record, kw_only=True):

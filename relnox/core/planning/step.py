@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from relnox.core.records import Record
 
 if TYPE_CHECKING:
-    from relnox.core.bump.changes import Edit
+    from relnox.core.planning.changes import Edit
     from relnox.core.release.manifest import Distribution
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relnox.core.bump.release_history import LOCK_FILES, owning_package
-from relnox.core.planning import fixes
-from relnox.core.planning.plan import Problem
+from relnox.core import fixes
+from relnox.core.problems import Problem
 from relnox.core.records import Record
 from relnox.core.text import format_count, join_names
+from relnox.core.workspace import LOCK_FILES, owning_package
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

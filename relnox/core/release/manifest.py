@@ -13,8 +13,8 @@ from typing import Any, Literal, get_args
 
 from packaging.version import Version
 
+from relnox.core import fixes
 from relnox.core.names import is_valid, normalize_name
-from relnox.core.planning import fixes
 from relnox.core.records import Record, replace
 from relnox.core.text import format_count
 from relnox.errors import Blocked

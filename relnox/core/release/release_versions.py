@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 from packaging.version import InvalidVersion, Version
 
-from relnox.core.planning import fixes
-from relnox.core.planning.plan import Problem
+from relnox.core import fixes
+from relnox.core.problems import Problem
 from relnox.core.records import Record
 from relnox.core.release.consistency import ALLOW_MISMATCH_FLAG, is_floating_major_tag
 from relnox.core.text import join_names

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from relnox.core.settings import rules
 from relnox.core.settings.config_tables import (
@@ -35,10 +35,23 @@ from relnox.core.settings.schema import EMPTY, Settings, Table, fields_of, setti
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from relnox.core.dependencies.requirements import SiblingBound, UpdatePolicy
     from relnox.core.settings.release_lines import ReleaseLine
     from relnox.core.settings.schema import Field
     from relnox.core.versions.semver_compat import Scheme
+
+UpdatePolicy: TypeAlias = Literal["out-of-range", "always", "exact", "never"]
+"""When a requirement is rewritten, and how.
+
+- `out-of-range`: only if it excludes the new version; its lower bounds are then raised, too.
+- `always`: pins and lower bounds always become the new version; upper bounds are raised if necessary.
+- `exact`: always; the whole range is replaced by `==` and the new version.
+- `never`: not at all.
+
+A requirement without a version stays without one under every policy.
+"""
+
+SiblingBound: TypeAlias = Literal["keep", "at-least", "compatible", "exact"]
+"""The bound that is added to a requirement on a sibling package without a version; `keep` adds none."""
 
 
 class Config(Settings):

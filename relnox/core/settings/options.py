@@ -17,7 +17,7 @@ from relnox.core.settings.schema import Field, Settings, fields_of, kind_of
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from relnox.core.settings.kinds import Kind
     from relnox.core.settings.schema import Source, Value
@@ -97,6 +97,17 @@ class CommonOptions(Settings):
     project: str | None = option(
         None, "The directory of the project; default: the working directory.", metavar="DIR", anywhere=False
     )
+
+
+def positional_options(declaration: type[CommonOptions]) -> list[Field]:
+    """Return the options that an argument without a flag can set."""
+    by_name = {option.name: option for option in fields_of(declaration)}
+    return [by_name[name] for name in declaration.positional]
+
+
+def positional_usage(options: Sequence[Field]) -> str:
+    """Return how the usage line shows the argument without a flag, such as `PART|VERSION`."""
+    return "|".join(option.metavar for option in options)
 
 
 O = TypeVar("O", bound=CommonOptions)  # noqa: E741 - O for options

@@ -138,6 +138,16 @@ class Field(Record):
         return choices
 
     @property
+    def description(self) -> str:
+        """The help text with the choices and the default."""
+        words = [self.help]
+        if self.choices:
+            words.append(f"One of {', '.join(self.choices)}.")
+        if self.default not in (None, False, True, (), ""):
+            words.append(f"Default: {self.default}.")
+        return " ".join(words)
+
+    @property
     def key(self) -> str:
         """The key in a table. Trailing underscores are removed, since they only avoid keywords of Python."""
         return self.name.rstrip("_").replace("_", "-")

@@ -39,10 +39,6 @@ def check_package_names(config: Config, workspace: Workspace) -> None:
                 f"{text!r} in {where} matches no package of this workspace",
                 fix=did_you_mean(patterns.normalize_path(text.removeprefix("!")), names),
             )
-    if config.is_set("wheels"):
-        from relnox.core.release import wheels  # imported lazily: few projects have platform wheels
-
-        wheels.check_wheel_settings(config.wheels, [package.name for package in packages])
 
 
 def _texts_of_kind(kind: Kind, value: Any, table: str, key: str = "") -> Iterator[tuple[Kind, str, str]]:

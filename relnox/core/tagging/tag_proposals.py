@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from relnox.core.planning import fixes
-from relnox.core.planning.plan import Problem
+from relnox.core import fixes
+from relnox.core.problems import Problem
 from relnox.core.records import Record, replace
 from relnox.core.settings import patterns
 from relnox.core.tagging.known_tags import lockstep_reason

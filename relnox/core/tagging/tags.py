@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
-from relnox.core.bump.version_groups import find_version_groups
 from relnox.core.records import Record
 from relnox.core.settings import patterns, release_lines, rules
 from relnox.core.settings.config import Config
 from relnox.core.tagging.known_tags import packages_that_read_any_tag, survey_tags
+from relnox.core.version_groups import find_version_groups
 from relnox.core.versions import semver_compat
 from relnox.errors import Blocked
 

@@ -12,14 +12,14 @@ from urllib.parse import urlsplit
 
 from relnox.core.text import format_count
 from relnox.errors import Blocked
+from relnox.indexes.embedded.listener import LOOPBACK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from io import BufferedIOBase
 
-    from relnox.indexes.embedded.server import EmbeddedIndex, Listener
+    from relnox.indexes.embedded.listener import Listener, ServedIndex
 
-LOOPBACK = "127.0.0.1"
 CHUNK = 1 << 18
 _LOOPBACK_NAMES = frozenset({LOOPBACK, "localhost"})
 _STALL_LIMIT = 30.0
@@ -81,7 +81,7 @@ class Connection(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True  # headers and body are two writes
 
     @property
-    def index(self) -> EmbeddedIndex:
+    def index(self) -> ServedIndex:
         """The embedded index that accepted the connection."""
         return self.server.index
 

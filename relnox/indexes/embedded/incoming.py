@@ -16,12 +16,12 @@ from relnox.indexes.embedded.stored_files import FILE, METADATA, RECORD, file_ex
 from relnox.system.files import sync_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
     from types import TracebackType
     from typing import BinaryIO
 
-    from relnox.indexes.embedded.store import Store
+    from relnox.indexes.embedded.stored_files import StoredFile
     from relnox.system.temporary_directories import TemporaryDirectory
 
 _METADATA_LIMIT = 1 << 24
@@ -36,14 +36,28 @@ _UNREADABLE = (
 
 
 class IncomingFile:
-    """An upload in progress, created by `Store.receive`."""
+    """An upload in progress, created by `Store.receive`.
 
-    def __init__(self, files: Path, temporary: TemporaryDirectory, store: Store) -> None:
+    Args:
+        files: The directory of the stored files.
+        temporary: The directory of the upload.
+        find: Returns a stored file by name, or None.
+        clock: Returns the time in seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        files: Path,
+        temporary: TemporaryDirectory,
+        find: Callable[[str], StoredFile | None],
+        clock: Callable[[], float],
+    ) -> None:
         self._files = files
         self._temporary = temporary
         self._directory = temporary.path / "upload"
         self._directory.mkdir()
-        self._store = store
+        self._find = find
+        self._clock = clock
         self._content = (self._directory / FILE).open("xb")
         self.size = 0
         self._sha256 = hashlib.sha256()
@@ -99,7 +113,7 @@ class IncomingFile:
         record = {
             "size": self.size,
             **digests,
-            "upload_time": f"{datetime.fromtimestamp(self._store.clock(), UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
+            "upload_time": f"{datetime.fromtimestamp(self._clock(), UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
             "requires_python": requires_python,
             "metadata_sha256": None if metadata is None else hashlib.sha256(metadata).hexdigest(),
         }
@@ -109,7 +123,7 @@ class IncomingFile:
             self._directory.rename(self._files / filename)
         except OSError:
             # The error for an existing directory differs between systems.
-            stored_file = self._store.find(filename)
+            stored_file = self._find(filename)
             if stored_file is None:
                 raise
             if stored_file.sha256 == digests["sha256"]:

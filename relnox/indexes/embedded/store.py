@@ -112,7 +112,7 @@ class Store:
 
     def receive(self) -> IncomingFile:
         """Begin an upload, which is deleted at the end of its `with` statement unless it was stored."""
-        return IncomingFile(self._files, TemporaryDirectory(self._incoming), self)
+        return IncomingFile(self._files, TemporaryDirectory(self._incoming), self.find, self.clock)
 
     def holds_only(self, files: Mapping[str, str]) -> bool:
         """Return whether every stored file is one of these files, with the same recorded hash.

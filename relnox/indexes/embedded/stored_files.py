@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import parse_sdist_filename, parse_wheel_filename
 
-from relnox.core.planning import fixes
+from relnox.core import fixes
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from relnox.indexes.embedded.stored_files import identify
 
 if TYPE_CHECKING:
     from relnox.indexes.embedded.incoming import IncomingFile
+    from relnox.indexes.embedded.listener import ServedIndex
     from relnox.indexes.embedded.multipart import Form
-    from relnox.indexes.embedded.server import EmbeddedIndex
 
 _DIGEST_FIELDS = {"sha256_digest": "sha256", "blake2_256_digest": "blake2_256"}
 
@@ -21,7 +21,7 @@ _DIGEST_FIELDS = {"sha256_digest": "sha256", "blake2_256_digest": "blake2_256"}
 class ReceivedUpload:
     """An upload that was received completely, but is not stored yet."""
 
-    def __init__(self, form: Form, incoming: IncomingFile, index: EmbeddedIndex) -> None:
+    def __init__(self, form: Form, incoming: IncomingFile, index: ServedIndex) -> None:
         self.form = form
         self.incoming = incoming
         self.store = index.store

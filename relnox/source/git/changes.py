@@ -15,7 +15,7 @@ from relnox.system.temporary_directories import TemporaryDirectory
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from relnox.core.bump.changes import NewTag
+    from relnox.core.planning.changes import NewTag
     from relnox.source.git.repository import Git
 
 _PACK_THRESHOLD = 20

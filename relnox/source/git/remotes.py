@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relnox.core.planning import fixes
+from relnox.core import fixes
 from relnox.errors import Failed
 from relnox.source.git.parsing import parse_refs, parse_tags
 from relnox.source.git.recovery import run_modifying_command

@@ -12,7 +12,7 @@ from relnox.system.temporary_directories import TemporaryDirectory
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from relnox.core.bump.changes import Edit
+    from relnox.core.planning.changes import Edit
 
 _FETCH_TIMEOUT = 300.0
 """The timeout for fetching a branch, in seconds."""

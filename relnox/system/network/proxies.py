@@ -6,7 +6,7 @@ import os
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from relnox.core.planning import fixes
+from relnox.core import fixes
 from relnox.errors import Failed
 from relnox.system.addresses import is_loopback
 from relnox.system.secrets import Secret

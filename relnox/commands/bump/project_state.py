@@ -1,0 +1,122 @@
+"""The state that a new bump is decided from: the packages, their files, git and its remote."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from relnox.core.records import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+    from relnox.commands.shared.hooks import Hooks
+    from relnox.commands.shared.release_branch import ReleaseBranch
+    from relnox.commands.shared.tag_checks import NewerTags
+    from relnox.core.bump.release_history import ReleaseHistory
+    from relnox.core.notes.fragments import Fragment
+    from relnox.core.packages import Package, VersionSource
+    from relnox.core.settings.config import Config
+    from relnox.core.settings.release_lines import ReleaseLine
+    from relnox.core.tagging.known_tags import KnownTags
+    from relnox.core.tagging.tags import TagFormat
+    from relnox.core.workspace import Workspace
+    from relnox.source.git import GitState
+    from relnox.steps import bump_record
+
+FOREIGN_LOCKS = ("poetry.lock", "pdm.lock")
+"""The names of lock files that only poetry and pdm can write."""
+
+
+class DevNumbers(Record):
+    """The numbers of the development versions that a bump makes.
+
+    Attributes:
+        by_package: Maps each package to the number of its development version; empty without `--from`.
+        origins: Maps each package to where its number comes from, as a phrase such as `3 commits since v1.2.0`.
+        branch: The release branch, with `--from distance`; otherwise None.
+        unfetched_tags: The release tags of the remote that the distances should be counted from, but that this
+            clone does not have.
+        commit_time: The time of the current commit in seconds since 1970, with `--from distance`; otherwise None.
+    """
+
+    by_package: Mapping[str, int]
+    origins: Mapping[str, str]
+    branch: ReleaseBranch | None = None
+    unfetched_tags: tuple[str, ...] = ()
+    commit_time: int | None = None
+
+    def number_at_parent(self, package: str) -> int | None:
+        """Return the number that a package would get at the parent commit: one less if commits are counted."""
+        number = self.by_package.get(package)
+        return number - 1 if number is not None and self.branch is not None else number
+
+
+class RemoteState(Record):
+    """The state of the remote.
+
+    Attributes:
+        tags: Maps each tag of the remote to its commit; None if the remote was not queried or did not answer.
+        is_ancestor: Whether HEAD contains the remote's branch of the same name, or the remote has no such branch;
+            None if unknown.
+        error: Why the remote did not answer; None if it did, or if it was not queried.
+        branches: Maps each branch of the remote to its commit; empty if the remote was not queried or did not
+            answer.
+    """
+
+    tags: Mapping[str, str] | None = None
+    is_ancestor: bool | None = None
+    error: str | None = None
+    branches: Mapping[str, str] = MappingProxyType({})
+
+
+class Observation(Record):
+    """Everything that a new bump is decided from.
+
+    Attributes:
+        workspace: The packages of the project.
+        selected: The selected packages; with `--part auto`, the packages that may be bumped.
+        config: The project's settings.
+        contents: Maps the path of each file that may be edited to its content.
+        fragments: The change fragments; None if no directory is configured for them.
+        tag_formats: The tag format of each package.
+        history: The release history of each package; empty if the bump does not depend on it.
+        state: The state of the checkout; None outside git.
+        remote: The state of the remote.
+        known_tags: The tags of this clone and, if queried, of the remote, and the tag prefix of each package.
+        lines: The release lines that the current commit belongs to.
+        newer_tags: Tags that are newer than the current versions of their packages.
+        unlisted: Packages of the checkout that do not belong to the project.
+        lockstep_reason: Why the packages are assumed to share one version; None if they are not, or if a setting
+            decides it.
+        today: The date in UTC, for calendar versions.
+        literals: The version literals in the packages' modules, which are version locations as well.
+        untracked_imports: Pairs of a committed module and an untracked module that it imports.
+        version_mentions: Maps each package name to other files that contain the package's version.
+        dev_numbers: The numbers of the development versions; empty without `--from`.
+        previous: The last bump on this machine, if it differs from the requested one and no commits followed it.
+        hooks: The project's hooks.
+    """
+
+    workspace: Workspace
+    selected: tuple[Package, ...]
+    config: Config
+    contents: Mapping[str, bytes]
+    fragments: tuple[Fragment, ...] | None
+    tag_formats: Mapping[str, TagFormat]
+    history: Mapping[str, ReleaseHistory]
+    state: GitState | None
+    remote: RemoteState
+    known_tags: KnownTags
+    lines: tuple[ReleaseLine, ...]
+    newer_tags: NewerTags
+    unlisted: tuple[Package, ...]
+    lockstep_reason: str | None
+    today: date
+    literals: tuple[VersionSource, ...]
+    untracked_imports: tuple[tuple[str, str], ...]
+    version_mentions: Mapping[str, tuple[str, ...]]
+    dev_numbers: DevNumbers
+    previous: bump_record.PendingBump | None
+    hooks: Hooks
