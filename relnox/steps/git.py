@@ -263,7 +263,7 @@ class PushAction(Action[Push]):
     def _find_missing_refs(self) -> None:
         """Find the refs that the remote lacks; its branch may have further commits that others pushed."""
         git = self.run.checkout
-        remote, local = remotes.read_refs(git, self.step.remote_name), git.local_refs()
+        remote, local = remotes.read_push_refs(git, self.step.remote_name), git.local_refs()
         branch = f"refs/heads/{self.step.branch}"
         refs = [branch, *(f"refs/tags/{tag}" for tag in self.step.tags)]
         self.missing = [ref for ref in refs if remote.get(ref) != local.get(ref)]

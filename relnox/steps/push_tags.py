@@ -120,7 +120,7 @@ class PushTagsAction(Action[PushTags]):
             Conflict: The remote has a tag on a commit of another line of history.
         """
         git = self.run.checkout
-        remote_refs, local_refs = remotes.read_refs(git, self.step.remote_name), git.local_refs()
+        remote_refs, local_refs = remotes.read_push_refs(git, self.step.remote_name), git.local_refs()
         remote = parse_tags(remote_refs)
         missing = []
         for tag, commit in self.step.tags:
@@ -158,7 +158,7 @@ class PushTagsAction(Action[PushTags]):
 
     def _rejection_error(self, completed: Completed, git: Git) -> Failed:
         """Delete the tags that were created for this push, and return the error with the remote's output."""
-        remote = remotes.read_refs(git, self.step.remote_name)
+        remote = remotes.read_push_refs(git, self.step.remote_name)
         changes.delete_tags(git, [tag for tag in self.step.created if f"refs/tags/{tag}" not in remote])
         lines = [line for line in completed.output.splitlines() if line.strip() and not line.startswith("To ")]
         output = "\n".join(f"  | {line}" for line in lines[-_MAX_OUTPUT_LINES:])

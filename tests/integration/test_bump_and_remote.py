@@ -262,3 +262,32 @@ def test_the_reason_of_git_is_shown_without_warnings(
     git(two, "remote", "set-url", "origin", "ssh://refuses.example.invalid/pair.git")
     said = run_blocked_bump(bump, two, *RELEASE, "--push", code=2)
     assert "git cannot connect to remote origin (no route)" in said
+
+
+def test_a_push_to_another_url_is_verified_there(two: Path, bump: Bump) -> None:
+    target = two.parent / "push.git"
+    git(two.parent, "clone", "--quiet", "--bare", str(remote_of(two)), str(target))
+    git(two, "config", "remote.origin.pushurl", str(target))
+    ran = bump(two, *RELEASE, "--push")
+    assert ran.code == 0, ran.text
+    head = git(two, "rev-parse", "HEAD")
+    assert git(target, "rev-parse", "main", "v2.1.0^{}").splitlines() == [head, head]
+    ran = bump(two, *RELEASE, "--push")
+    assert ran.code == 0, ran.text
+    assert "origin is up to date" in ran.text
+    git(target, "tag", "--delete", "v2.1.0")
+    assert bump(two, *RELEASE, "--push").code == 0
+    assert git(target, "rev-parse", "v2.1.0^{}") == head
+
+
+def test_a_branch_that_tracks_another_name_is_not_pushed_under_its_own(two: Path, bump: Bump) -> None:
+    git(two, "push", "--quiet", "origin", "main")
+    git(two, "switch", "--quiet", "--create", "work", "--track", "origin/main")
+    before = everything(two)
+    ran = bump(two, *RELEASE, "--push", "--allow-branch")
+    assert ran.code == 1, ran.text
+    assert "[upstream-differs]" in ran.text
+    assert "fix: git branch --unset-upstream, or release on main: git switch main" in ran.text
+    assert everything(two) == before
+    git(two, "branch", "--unset-upstream")
+    assert bump(two, *RELEASE, "--push", "--allow-branch").code == 0

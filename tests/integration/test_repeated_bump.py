@@ -255,3 +255,86 @@ def test_a_tag_that_relnox_did_not_create_is_neither_moved_nor_deleted(
     assert ran.code == 4, ran.text
     assert "tag v2.1.0 already exists here" in ran.text
     assert everything(two) == before
+
+
+def test_a_release_on_another_branch_of_the_remote_is_pushed_to_its_own(
+    two: Path, tmp_path: Path, bump: Bump
+) -> None:
+    before = git(two, "rev-parse", "HEAD")
+    colleague = clone(two, tmp_path / "colleague")
+    git(colleague, "switch", "--quiet", "--create", "next")
+    ran = bump(colleague, *RELEASE, "--push", "--allow-branch")
+    assert ran.code == 0, ran.text
+    git(two, "fetch", "--quiet", "--tags")
+    git(two, "merge", "--quiet", "--ff-only", "origin/next")
+    ran = bump(two, *RELEASE, "--push")
+    assert ran.code == 0, ran.text
+    release = git(two, "rev-parse", "HEAD")
+    assert git(remote_of(two), "rev-parse", "main", "next", "v2.1.0^{}").splitlines() == [release] * 3
+    git(two, "push", "--quiet", "--force", "origin", f"{before}:main")
+    git(two, "reset", "--quiet", "--hard", before)
+    ran = bump(two, *RELEASE, "--push")
+    assert ran.code == 4, ran.text
+    assert "[tag-exists]" in ran.text
+    assert git(two, "rev-parse", "HEAD") == before
+
+
+@pytest.mark.parametrize(
+    ("first", "later"),
+    [
+        (("--part", "minor"), RELEASE),
+        (("--part", "minor", "--commit"), (*RELEASE, "--push")),
+        (("--part", "minor"), ("--part", "minor", "--commit")),
+    ],
+)
+def test_a_commit_or_tag_added_to_the_last_bump_does_not_bump_twice(
+    two: Path, bump: Bump, first: tuple[str, ...], later: tuple[str, ...]
+) -> None:
+    before = everything(two)
+    assert bump(two, *first).code == 0
+    bumped = everything(two)
+    ran = bump(two, *later)
+    assert ran.code == 1, ran.text
+    assert "[bump-already-done]" in ran.text
+    assert " --undo, then rerun the command; to bump once more: --again" in ran.text
+    assert everything(two) == bumped
+    assert bump(two, "--undo").code == 0
+    assert everything(two) == before
+    ran = bump(two, *later)
+    assert ran.code == 0, ran.text
+    assert git(two, "tag") == ("v2.1.0" if "--tag" in later else "")
+    assert 'version = "2.1.0"' in (two / "packages/base/pyproject.toml").read_text()
+
+
+@pytest.mark.parametrize("way", ["--undo", "--abort"])
+def test_a_bump_whose_message_a_hook_changed_can_be_undone(two: Path, bump: Bump, way: str) -> None:
+    before = everything(two)
+    hooks = {"commit-msg": 'sed -i "1s/^/JIRA-1 /" "$1"', "pre-push": "exit 1"}
+    for name, script in hooks.items():
+        write(two / ".git/hooks", {name: f"#!/bin/sh\n{script}\n"})
+        (two / ".git/hooks" / name).chmod(0o755)
+    ran = bump(two, *RELEASE, *(["--push"] if way == "--abort" else []))
+    assert ran.code == (2 if way == "--abort" else 0), ran.text
+    assert git(two, "log", "-1", "--format=%s") == "JIRA-1 Release 2.1.0"
+    ran = bump(two, way)
+    assert ran.code == 0, ran.text
+    assert everything(two) == before
+
+
+def test_the_tag_that_a_reset_left_is_undone(two: Path, bump: Bump) -> None:
+    before = everything(two)
+    assert bump(two, *RELEASE).code == 0
+    git(two, "reset", "--quiet", "--hard", "HEAD~1")
+    ran = bump(two, "--undo")
+    assert ran.code == 0, ran.text
+    assert git(two, "tag") == ""
+    assert everything(two) == before
+
+
+def test_a_pushed_tag_is_not_undone_after_a_reset(two: Path, bump: Bump) -> None:
+    assert bump(two, *RELEASE, "--push").code == 0
+    git(two, "reset", "--quiet", "--hard", "HEAD~1")
+    ran = bump(two, "--undo")
+    assert ran.code == 1, ran.text
+    assert "[bump-pushed]" in ran.text
+    assert git(two, "tag") == "v2.1.0"

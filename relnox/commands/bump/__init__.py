@@ -56,11 +56,13 @@ def observe(options: Options, project: Project) -> Snapshot:
 
 def _observe_new_bump(options: Options, project: Project) -> Snapshot:
     """Read what a new bump depends on, unless it repeats the last one or the release already exists."""
-    from relnox.commands.bump import reruns
+    from relnox.commands.bump import repeated_bumps
 
-    previous = reruns.find_previous_bump(options, project)
-    if previous is not None and reruns.is_repeated(previous, options):
-        return reruns.observe_repeated_bump(previous, options, project)
+    previous = repeated_bumps.find_previous_bump(options, project)
+    if previous is not None and repeated_bumps.is_repeated(previous, options):
+        return repeated_bumps.observe_repeated_bump(previous, options, project)
+    if previous is not None:
+        repeated_bumps.check_adds_nothing(previous, options)
     with project.searching_version_literals():
         for name in _LATER_MODULES:
             import_module(f"relnox.{name}")
@@ -70,6 +72,7 @@ def _observe_new_bump(options: Options, project: Project) -> Snapshot:
     from relnox.commands.bump import (
         changes,
         development,
+        existing_releases,
         generated_files,
         hook_edits,
         pull_requests,
@@ -77,11 +80,13 @@ def _observe_new_bump(options: Options, project: Project) -> Snapshot:
         snapshot,
     )
 
-    if (release := reruns.find_release_at_head(project_observation, options, project)) is not None:
+    if (release := existing_releases.find_release_at_head(project_observation, options, project)) is not None:
         return release
 
     decision = selection.decide(project_observation, options)
-    if (release := reruns.find_release_after_head(project_observation, decision, options, project)) is not None:
+    if (
+        release := existing_releases.find_release_after_head(project_observation, decision, options, project)
+    ) is not None:
         return release
 
     changelogs = generated_files.generate_changelogs(project_observation, decision, project)
@@ -115,16 +120,16 @@ def _observe_new_bump(options: Options, project: Project) -> Snapshot:
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
     """Plan a new bump, or resume, undo or repeat an earlier one."""
-    from relnox.commands.bump import reruns, undo
+    from relnox.commands.bump import existing_releases, repeated_bumps, undo
     from relnox.commands.bump.snapshot import EarlierBump, ExistingRelease, RepeatedBump
 
     match snapshot:
         case EarlierBump():
             return undo.resume_or_undo(snapshot, options)
         case RepeatedBump():
-            return reruns.repeated_bump_plan(snapshot, options)
+            return repeated_bumps.repeated_bump_plan(snapshot, options)
         case ExistingRelease():
-            return reruns.existing_release_plan(snapshot, options)
+            return existing_releases.existing_release_plan(snapshot, options)
         case _:
             return _plan_new_bump(snapshot, options)
 

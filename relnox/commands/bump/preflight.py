@@ -42,6 +42,8 @@ def blocking_problems(new: NewBump, options: Options, tags: tuple[NewTag, ...]) 
     if options.commit:
         yield from checks.check_head_not_detached(state.branch)
         yield from checks.check_files_can_be_committed(_changed_files_to_edit(new), new.links)
+    if options.push:
+        yield from checks.check_upstream_has_same_name(state.branch, config.remote, state.upstream)
     yield from checks.check_not_behind_remote(state.branch, config.remote, is_ancestor=remote.is_ancestor)
     yield from pull_request_plan.problems(new, options)
     yield from dev_numbers.find_distance_problems(

@@ -127,16 +127,14 @@ class UndoTarget(Record):
         pushed_to: Remote branches that contain the bump's first commit, or the remote that has one of its tags.
         commits: The ids of the bump's commits, the oldest first: the release, and then the development version.
         tag_commit: The commit that the bump's tags belong on; None outside git.
-        message: The commit message that HEAD must have for the bump to be reverted; None if any message is right.
-        subject: The first line of HEAD's commit message.
+        head: The current commit; None outside git.
     """
 
     record: bump_record.PendingBump
     pushed_to: tuple[str, ...]
     commits: tuple[str, ...]
     tag_commit: str | None
-    message: str | None
-    subject: str
+    head: str | None
 
 
 class EarlierBump(Record):

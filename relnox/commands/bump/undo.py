@@ -158,24 +158,22 @@ def _branch_change_problems(interrupted: bump_record.PendingBump, earlier: Earli
 def _undo_target(record: bump_record.PendingBump, project: Project) -> UndoTarget:
     """Return a recorded bump with its commits and where it was pushed; without these outside git."""
     if project.git is None or project.state is None or (head := project.state.head) is None:
-        return UndoTarget(record, (), (), None, None, "")
-    commits: tuple[str, ...] = (head,) if record.commit is not None else ()
-    message = record.commit.message if record.commit is not None else None
-    if record.has_development_commit:
-        commits_made = record.existing_commits(project.git)
-        commits = tuple(commit for _, commit in commits_made)
-        if commits_made:
-            message = commits_made[-1][0].message
-        elif head == record.head:
-            message = None  # it was interrupted before its first commit
-    pushed_to = project.git.remote_branches_containing(commits[0]) if commits else ()
-    remote, local = project.config.remote, project.state.tags
+        return UndoTarget(record, (), (), None, None)
+    commits = tuple(commit for _, commit in record.existing_commits(project.git))
+    local = project.state.tags
     tags = [tag for tag in _tags_of(record) if tag in local]
+    tag_commit = record.released_commit(project.git) or head
+    if record.commits and not commits and tags and head == record.head:
+        tagged_commit = local[tags[0]]
+        if project.git.parent_commit(tagged_commit) == head:  # the release, from which the branch was reset
+            tag_commit = tagged_commit
+    public_commit = commits[0] if commits else tag_commit if tag_commit != head else None
+    pushed_to = project.git.remote_branches_containing(public_commit) if public_commit is not None else ()
+    remote = project.config.remote
     if not pushed_to and tags and remote in remotes.names(project.git):
         remote_tags = remotes.read_tags(project.git, remote)
         pushed_to = (remote,) if any(remote_tags.get(tag) == local[tag] for tag in tags) else ()
-    tag_commit = record.released_commit(project.git) or head
-    return UndoTarget(record, pushed_to, commits, tag_commit, message, project.git.head_subject())
+    return UndoTarget(record, pushed_to, commits, tag_commit, head)
 
 
 def _undo_plan(target: UndoTarget, earlier: EarlierBump) -> Plan:
@@ -226,8 +224,8 @@ def _remote_change_problems(interrupted_bump: bump_record.PendingBump, earlier: 
 
 def _later_change_problems(target: UndoTarget, earlier: EarlierBump) -> Iterator[Problem]:
     """Yield the problems that keep a bump from being reverted: later commits, moved tags and edited files."""
-    record, state, message = target.record, earlier.state, target.message
-    if message is not None and target.subject != message.partition("\n")[0].strip():
+    record, state = target.record, earlier.state
+    if target.commits[-1:] not in ((), (target.head,)):
         yield core.problems.Problem(
             code="commits-after-bump",
             message=f"the last commit is not that of the bump ({record.command})",
@@ -246,7 +244,7 @@ def _later_change_problems(target: UndoTarget, earlier: EarlierBump) -> Iterator
         )
     dirty = [edit.file for edit in record.edits if state is not None and edit.file in state.changed_files]
     is_partial = earlier.interrupted_bump is not None and record.has_development_commit
-    if message is not None and dirty and not is_partial:
+    if target.commits and dirty and not is_partial:
         yield core.problems.Problem(
             code="tree-dirty",
             message=f"files changed since the last bump: {', '.join(dirty[:5])}",

@@ -108,6 +108,17 @@ def check_branch_allows_releases(
         )
 
 
+def check_upstream_has_same_name(branch: str | None, remote: str, upstream: str | None) -> Iterator[Problem]:
+    """Yield a problem if a branch would not be pushed to the branch of the remote that it tracks (`upstream`)."""
+    name = upstream.removeprefix(f"{remote}/") if upstream is not None else branch
+    if branch is not None and upstream is not None and upstream.startswith(f"{remote}/") and name != branch:
+        yield Problem(
+            code="upstream-differs",
+            message=f"branch {branch} would be pushed to {remote}/{branch}, but it tracks {upstream}",
+            fix=f"git branch --unset-upstream, or release on {name}: git switch {name}",
+        )
+
+
 def check_versions_within_bounds(
     bumps: Iterable[VersionBump], lines: Sequence[ReleaseLine], configured_lines: Sequence[ReleaseLine]
 ) -> Iterator[Problem]:

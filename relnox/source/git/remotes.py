@@ -42,6 +42,19 @@ def read_refs(git: Git, remote: str, timeout: float | None = None) -> dict[str, 
     return parse_refs(_ls_remote(git, remote, "--heads", "--tags", timeout=timeout), "\t")
 
 
+def read_push_refs(git: Git, remote: str) -> dict[str, str]:
+    """Ask a remote for its refs where pushes go, which may be another URL; see `read_refs`.
+
+    With several such URLs, a ref counts if all of them have it.
+    """
+    settings = git.config()
+    if f"remote.{remote}.pushurl" not in settings and not any(key.endswith(".pushinsteadof") for key in settings):
+        return read_refs(git, remote)
+    listings = [read_refs(git, url) for url in git.read_lines("remote", "get-url", "--push", "--all", remote)]
+    common = set.intersection(*(set(refs.items()) for refs in listings))
+    return dict(common)
+
+
 def read_tags(git: Git, remote: str) -> dict[str, str]:
     """Ask a remote for its tags, and return the commit that each tag points to; for errors, see `read_refs`."""
     return parse_tags(read_refs(git, remote))

@@ -193,10 +193,6 @@ class Git(GitRunner):
         blob = self.run("hash-object", path, "--stdin", stdin=content, stderr=False).output.strip()
         return self.resolve_all([f"{commit}:{self.prefix}{name}"]) == [blob]
 
-    def head_subject(self) -> str:
-        """Return the first line of the current commit's message."""
-        return self.read_output("log", "-1", "--no-show-signature", "--format=%s")
-
     def count_commits(self, since: str | None) -> int:
         """Return the number of commits since the tag `since`, or of all commits if it is None."""
         exclusions = () if since is None else (f"^refs/tags/{since}",)

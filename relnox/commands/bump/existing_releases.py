@@ -1,4 +1,4 @@
-"""Detection of bumps that are already done, from their record or from commits and tags."""
+"""Releases that already exist with the result of the requested bump, recognized by their tags."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING
 
 from relnox import core, steps
 from relnox.commands.bump.changes import tag_names
-from relnox.commands.bump.dev_numbers import ci_run_number
-from relnox.commands.bump.observation import observe_remote
-from relnox.commands.bump.options import command_line_words, requested_bump
-from relnox.commands.bump.project_state import RemoteState
-from relnox.commands.bump.snapshot import ExistingRelease, RepeatedBump
+from relnox.commands.bump.options import requested_bump
+from relnox.commands.bump.repeated_bumps import AGAIN, ALREADY_DONE
+from relnox.commands.bump.snapshot import ExistingRelease
 from relnox.core.text import join_names
-from relnox.errors import Blocked, Failed
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,92 +24,7 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.core.planning.plan import Plan
     from relnox.core.planning.step import Step
-    from relnox.core.problems import Problem
     from relnox.source.git import Git
-    from relnox.steps import bump_record
-
-_SKIPPED = "already done"
-"""Why each step is skipped, in short: a note of the plan gives the whole reason."""
-_AGAIN = "to bump once more: --again"
-
-
-def find_previous_bump(options: Options, project: Project) -> bump_record.PendingBump | None:
-    """Return the last bump on this machine if the checkout has not changed since.
-
-    Returns:
-        The record of the bump; None if there is none, or with `--again`, `--pull-request` or `--part auto`.
-    """
-    from relnox.steps import bump_record
-
-    if options.again or options.pull_request or options.part == "auto":
-        return None
-    try:
-        record = bump_record.read_last(project.private_directory)
-    except Failed:  # written by another version of relnox
-        return None
-    return record if record is not None and _is_unchanged(record, project) else None
-
-
-def is_repeated(record: bump_record.PendingBump, options: Options) -> bool:
-    """Return whether the options request the recorded bump again, possibly with `--push` added."""
-    if record.ci_run != ci_run_number(options):
-        return False
-    request = command_line_words(options)
-    return request == record.request or [word for word in request if word != "--push"] == list(record.request)
-
-
-def observe_repeated_bump(record: bump_record.PendingBump, options: Options, project: Project) -> RepeatedBump:
-    """Find out whether the tags of the last bump still exist, when the same bump is requested again.
-
-    Raises:
-        Blocked: `--push` is given, and the remote does not exist.
-        Failed: `--push` is given, and the remote does not answer.
-    """
-    state = project.state
-    tags, tagged_commit = (state.tags, state.head) if state is not None else ({}, None)
-    if project.git is not None:
-        tagged_commit = record.released_commit(project.git) or tagged_commit
-    has_all_tags = all(tags.get(tag.name) == tagged_commit for tag in record.tags)
-    remote = observe_remote(options, project) if options.push else RemoteState()
-    return RepeatedBump(record, has_all_tags, tagged_commit, state, remote, project.config.remote)
-
-
-def repeated_bump_plan(repeated_bump: RepeatedBump, options: Options) -> Plan:
-    """Plan the steps of the last bump again, to create missing tags or to push; the others are already done.
-
-    With `--push` the steps run even if all were done before, since the remote may have changed.
-    """
-    record, state = repeated_bump.record, repeated_bump.state
-    planned: tuple[Step, ...] = record.steps
-    note = f"already done by the last bump ({record.command}), no commits since; {_AGAIN}"
-    adds_push = options.push and state is not None and not any(step.remote for step in record.steps)
-    if adds_push or not repeated_bump.has_all_tags:
-        note = f"finishing the last bump ({record.command})"
-    if adds_push and state is not None:
-        tags = tuple(tag.name for tag in record.tags)
-        push = steps.Push(remote_name=repeated_bump.remote_name, branch=state.branch or "", tags=tags)
-        planned = (*planned, push)
-    problems: tuple[Problem, ...] = ()
-    if state is not None and (options.push or not repeated_bump.has_all_tags):
-        problems = (
-            *core.bump_checks.check_branch_unchanged(record.branch, state.branch, record.head),
-            *core.bump_checks.check_tags_do_not_exist(
-                record.tags,
-                {},
-                repeated_bump.remote.tags or {},
-                repeated_bump.tag_commit,
-                repeated_bump.remote_name,
-            ),
-        )
-    is_done = repeated_bump.has_all_tags and not options.push
-    return core.plan.Plan(
-        task="bump",
-        steps=planned,
-        notes=(note,),
-        skipped=_SKIPPED if is_done else None,
-        problems=problems,
-        resumes=True,
-    )
 
 
 def existing_release_plan(release: ExistingRelease, options: Options) -> Plan:
@@ -129,7 +42,7 @@ def existing_release_plan(release: ExistingRelease, options: Options) -> Plan:
         task="bump",
         steps=planned_steps,
         notes=(release.reason,),
-        skipped=None if needs_push else _SKIPPED,
+        skipped=None if needs_push else ALREADY_DONE,
         problems=release.problems if needs_push else (),
         resumes=True,
     )
@@ -173,7 +86,7 @@ def find_release_at_head(observation: Observation, options: Options, project: Pr
         return None
     tags = tuple(dict.fromkeys(tag for tag, _ in tagged_packages))
     which = "HEAD" if head == state.head else "the release below HEAD"
-    reason = f"already done: {which} ({head[:10]}) is tagged {join_names(tags)}, no commits since; {_AGAIN}"
+    reason = f"already done: {which} ({head[:10]}) is tagged {join_names(tags)}, no commits since; {AGAIN}"
     return _existing_release(reason, tags, head, observation, options, project)
 
 
@@ -242,10 +155,10 @@ def _existing_release(  # noqa: PLR0913, PLR0917 - all that the release is found
 def _is_on_remote_branch(commit: str, branch: str | None, observation: Observation, project: Project) -> bool:
     """Return whether the remote's branch has a commit; if HEAD is detached, whether any branch has it."""
     git, branches = project.git, observation.remote.branches
-    if git is None or commit in branches.values():
-        return git is not None
+    if git is None:
+        return False
     if branch is None:
-        return any(git.is_ancestor(commit, tip) for tip in branches.values())
+        return commit in branches.values() or any(git.is_ancestor(commit, tip) for tip in branches.values())
     if branch not in branches:
         return False
     if git.resolve_commit(branches[branch]) is None:
@@ -307,24 +220,6 @@ def _tagged_before(commit: str, observation: Observation, git: Git) -> dict[str,
     """Return the version of each package's last tag in the history of a commit, by package."""
     latest = core.tags.latest_tags(observation.tag_formats, git.merged_tags(commit), lines=observation.lines)
     return {name: version for name, (_, version) in latest.items()}
-
-
-def _is_unchanged(record: bump_record.PendingBump, project: Project) -> bool:
-    """Return whether the checkout is unchanged since a bump: its files are edited, and no commits followed."""
-    from relnox.source import file_edits
-
-    if not file_edits.are_applied(project.root, record.edits):
-        return False
-    if project.git is None or project.state is None:
-        return record.head is None and bool(record.edits)
-    if record.commit is None:
-        return project.state.head == record.head
-    if record.has_development_commit:
-        count = len(record.existing_commits(project.git))
-        is_next = count == len(record.commits) and project.git.resolve_commit(f"HEAD~{count}") == record.head
-    else:
-        is_next = project.state.head != record.head and project.git.parent_commit() == record.head
-    return is_next and project.git.files_match_head(edit.file for edit in record.edits)
 
 
 def _version_after_request(
