@@ -25,7 +25,7 @@ def parse(task: str, words: Sequence[str], program: str) -> dict[str, Value]:
     """
     declaration = import_task_module(task).Options
     positional: dict[str, Value] = {}
-    bare = [group[0] for group in _groups(task, words) if not _is_flag(group[0])]
+    bare = [group[0] for group in _split_into_groups(task, words) if not _is_flag(group[0])]
     if declaration.positional and bare:
         options = positional_options(declaration)
         if len(bare) > 1:
@@ -34,7 +34,7 @@ def parse(task: str, words: Sequence[str], program: str) -> dict[str, Value]:
                 f"{program} takes one argument ({positional_usage(options)}), not {len(bare)}: {', '.join(bare)}",
                 fix=f"{program} {bare[0]}",
             )
-        words = [word for group in _groups(task, words) if group != bare for word in group]
+        words = [word for group in _split_into_groups(task, words) if group != bare for word in group]
         positional = _positional_value(options, bare[0], program)
     values = _simple_values(task, words)
     if values is None:
@@ -56,7 +56,7 @@ def _simple_values(task: str, words: Sequence[str]) -> dict[str, Any] | None:
     """
     options = {flag: option for option in fields_of(import_task_module(task).Options) for flag in option.flags}
     values: dict[str, Any] = {}
-    for flag, *value in _groups(task, words):
+    for flag, *value in _split_into_groups(task, words):
         option = options.get(flag)
         if option is None or len(value) != (0 if option.is_flag else 1) or any(map(_is_flag, value)):
             return None
@@ -72,13 +72,15 @@ def _simple_values(task: str, words: Sequence[str]) -> dict[str, Any] | None:
 def unknown_words(task: str, words: Sequence[str]) -> tuple[str, ...]:
     """Return the flags, and the words without a flag, of a command line that a task does not have."""
     return tuple(
-        dict.fromkeys(group[0].partition("=")[0] for group in _groups(task, words) if not _accepts(task, group))
+        dict.fromkeys(
+            group[0].partition("=")[0] for group in _split_into_groups(task, words) if not _accepts(task, group)
+        )
     )
 
 
 def filter_words_of_task(task: str, words: Sequence[str]) -> list[str]:
     """Return the words of a command line that a task has: flags, each with its value, and positional words."""
-    return [word for group in _groups(task, words) if _accepts(task, group) for word in group]
+    return [word for group in _split_into_groups(task, words) if _accepts(task, group) for word in group]
 
 
 def check_values(task: str, options: Mapping[str, Value]) -> dict[str, Value]:
@@ -109,7 +111,7 @@ def _check_value(option: Field, value: Value) -> Value:
     return result
 
 
-def _groups(task: str, words: Sequence[str]) -> list[list[str]]:
+def _split_into_groups(task: str, words: Sequence[str]) -> list[list[str]]:
     """Split a command line into groups: a flag with its value if any, or a single positional word.
 
     The next word counts as the value of an unknown flag, unless it is a flag itself.
@@ -166,7 +168,7 @@ def help_text(task: str) -> str:
         options = positional_options(declaration)
         lines += [f"  {positional_usage(options)}", f"      {' '.join(option.help for option in options)}"]
     for option in fields_of(declaration):
-        lines += [f"  {_usage(option)}", f"      {option.description}"]
+        lines += [f"  {_usage_of_option(option)}", f"      {option.description}"]
     return "\n".join(lines)
 
 
@@ -184,7 +186,7 @@ def _flags_of(task: str) -> dict[str, bool]:
     }
 
 
-def _usage(option: Field) -> str:
+def _usage_of_option(option: Field) -> str:
     """Return the flags of an option, and the name of its value if it takes one."""
     if option.is_flag:
         return ", ".join(option.flags)

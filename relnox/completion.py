@@ -40,11 +40,11 @@ def complete() -> int:
     """Print the completions of the command line that the shell passes in the environment, and exit."""
     import argcomplete
 
-    argcomplete.autocomplete(_parser(), always_complete_options="long")
+    argcomplete.autocomplete(_completion_parser(), always_complete_options="long")
     return 1  # there is no shell that waits for completions
 
 
-def _parser() -> argparse.ArgumentParser:
+def _completion_parser() -> argparse.ArgumentParser:
     """Return a parser for all tasks; only the task on the command line gets its options, to save time."""
     parser = argparse.ArgumentParser("relnox", allow_abbrev=False)
     tasks = parser.add_subparsers()

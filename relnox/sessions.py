@@ -86,7 +86,7 @@ class _Registry(dict[str, Any]):
     def __setitem__(self, name: str, function: Any) -> None:
         registered_task, task = _task_of(self.get(name)), _task_of(function)
         if registered_task is not None and registered_task != task:
-            raise _duplicate_name_error(name, registered_task)
+            raise _session_name_taken_error(name, registered_task)
         super().__setitem__(name, function)
 
     def __copy__(self) -> dict[str, Any]:
@@ -140,7 +140,7 @@ def add(
     except Blocked as error:
         raise importing.startup_error(error.code, error.message, error.fix or "") from None
     for task in added_tasks:
-        _register(
+        _register_session(
             task,
             by_task["names"].get(task.name, task.name),
             _Settings(
@@ -199,7 +199,7 @@ if not TYPE_CHECKING:
                 f"{name} is imported as {alias}, but its session is still named {task.name}",
                 f'sessions.add("{task.name}", names={{"{task.name}": "{alias}"}}), or import {name} without "as"',
             )
-        return _register(task, task.name, _Settings())
+        return _register_session(task, task.name, _Settings())
 
 
 def _requested_names() -> list[str]:
@@ -208,7 +208,7 @@ def _requested_names() -> list[str]:
     return [*words, *(word.partition("=")[2] for word in words), *os.environ.get("NOXSESSION", "").split(",")]
 
 
-def _register(task: Task, name: str, settings: _Settings) -> Any:
+def _register_session(task: Task, name: str, settings: _Settings) -> Any:
     """Register the sessions of a task unless they are registered already, and return the first one."""
     session = _register_one(task, name, settings, {})
     if task.name == "verify-install":
@@ -223,7 +223,7 @@ def _register_one(task: Task, name: str, settings: _Settings, fixed_options: Map
     registered: Any = nox.registry.get().get(name)
     if registered is not None:
         if _task_of(registered) != task.name:
-            raise _duplicate_name_error(name, task.name)
+            raise _session_name_taken_error(name, task.name)
         if settings in (registered.relnox_settings, _Settings()):
             return registered
         if registered.relnox_settings != _Settings():
@@ -237,7 +237,7 @@ def _register_one(task: Task, name: str, settings: _Settings, fixed_options: Map
     def session_function(session: nox.Session) -> None:
         _run_session(session, task, settings.defaults, fixed_options)
 
-    session_function.__doc__ = _docstring(task)
+    session_function.__doc__ = _docstring_of_session(task)
     session_function.__name__ = task.import_name
     session_function.relnox_task = task.name  # type: ignore[attr-defined]
     session_function.relnox_settings = settings  # type: ignore[attr-defined]
@@ -271,7 +271,7 @@ def _task_of(function: Any) -> str | None:
     return task
 
 
-def _duplicate_name_error(name: str, task: str) -> SystemExit:
+def _session_name_taken_error(name: str, task: str) -> SystemExit:
     return importing.startup_error(
         "session-name-twice",
         f"two sessions are named {name}: relnox's {task}, and another one in this noxfile",
@@ -279,7 +279,7 @@ def _duplicate_name_error(name: str, task: str) -> SystemExit:
     )
 
 
-def _docstring(task: Task) -> str:
+def _docstring_of_session(task: Task) -> str:
     """Return the docstring of a session.
 
     It contains the options only for `nox --usage`, since importing them takes time.

@@ -84,7 +84,9 @@ class ReleaseTask(InvokeTask[Any]):
         """Return the flags of the task."""
         del ignore_unknown_help
         return [
-            flag for option in fields_of(import_task_module(self._task.name).Options) for flag in _flags(option)
+            flag
+            for option in fields_of(import_task_module(self._task.name).Options)
+            for flag in _flags_of_option(option)
         ]
 
 
@@ -129,7 +131,7 @@ class _Flag(Argument):
             raise Exit(code=error.exit_code.value) from None
 
 
-def _flags(option: Field) -> list[_Flag]:
+def _flags_of_option(option: Field) -> list[_Flag]:
     """Return the flags of an option: two for a boolean option that can be turned off, otherwise one."""
     flag = _Flag(option)
     return [flag] if option.negative is None else [flag, _Flag(option, negative=True, opposite=flag)]

@@ -76,13 +76,13 @@ class EnvironmentCache:
         """
         entry = self.directory / f"{_cache_key(pins, python, installer)}.json"
         self._prepare_directory()
-        if (cached := self._load(entry)) is not None:
+        if (cached := self._load_environment(entry)) is not None:
             return cached
         directory = self.directory / f"{entry.stem[:16]}-{os.urandom(8).hex()}"
         directory.mkdir(0o700)
         try:
             environment = make(directory / "env")
-            _remove_write_permissions(str(directory))
+            _make_writable_by_owner_only(str(directory))
             fingerprint, size = _fingerprint_of(environment.directory)
         except BaseException:  # an interruption must not leave an incomplete environment either
             shutil.rmtree(directory, ignore_errors=True)
@@ -105,7 +105,7 @@ class EnvironmentCache:
         entry = str(_read_json(self._resolution_file(requirements, python, installer)).get("entry"))
         if _NAME_PATTERNS["entry"].fullmatch(entry) is None or why_unsafe(self.directory):
             return None
-        return self._load(self.directory / entry)
+        return self._load_environment(self.directory / entry)
 
     def record_resolution(
         self, requirements: Sequence[str], pins: Sequence[str], python: Path, installer: str
@@ -146,7 +146,7 @@ class EnvironmentCache:
         if self.problem is not None:
             raise PermissionError(self.problem)
 
-    def _load(self, entry: Path) -> VirtualEnvironment | None:
+    def _load_environment(self, entry: Path) -> VirtualEnvironment | None:
         """Return the environment of an entry file, or None if it does not exist, was modified or is not safe."""
         document = _read_json(entry)
         try:
@@ -232,7 +232,7 @@ def _check_owner(path: str, status: os.stat_result, *, allow_link: bool) -> None
         raise _UntrustedFileError(f"{path} is writable by other users")
 
 
-def _remove_write_permissions(directory: str) -> None:
+def _make_writable_by_owner_only(directory: str) -> None:
     """Remove the write permissions of group and others from a directory and everything in it."""
     for path, _, files in os.walk(directory):
         for name in (path, *(f"{path}/{file}" for file in files)):

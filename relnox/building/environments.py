@@ -42,7 +42,7 @@ _PIP_WITH_UPLOADED_PRIOR_TO = Version("26.0")
 
 
 class VirtualEnvironment(Record):
-    """A virtual environment."""
+    """A virtual environment and its interpreter, in which packages are installed, built or checked."""
 
     directory: Path
     python: Path

@@ -72,7 +72,7 @@ def open_tar_stream(path: Path, limits: ArchiveLimits) -> Iterator[TarStream]:
             yield TarStream(iter((content,)))
             return
     with path.open("rb") as file:
-        yield TarStream(_decompress(file, stat.st_size, limits))
+        yield TarStream(_decompressed_chunks(file, stat.st_size, limits))
 
 
 @lru_cache(maxsize=8)
@@ -80,12 +80,12 @@ def _decompress_cached(path: str, size: int, time: int, limits: ArchiveLimits) -
     """Return the tar archive in an sdist, or None if it is too large to keep in memory."""
     del time  # part of the key of the cache
     with open(path, "rb") as file:  # noqa: PTH123 - the cache's keys are plain
-        stream = TarStream(_decompress(file, size, limits))
+        stream = TarStream(_decompressed_chunks(file, size, limits))
         content = stream.read(_MAX_CACHED_UNPACKED_SIZE + 1)
     return content if len(content) <= _MAX_CACHED_UNPACKED_SIZE else None
 
 
-def _decompress(file: IO[bytes], size: int, limits: ArchiveLimits) -> Iterator[bytes]:
+def _decompressed_chunks(file: IO[bytes], size: int, limits: ArchiveLimits) -> Iterator[bytes]:
     """Yield the content of a gzip file of `size` bytes, which must be exactly one complete gzip stream."""
     limit, too_large = unpacked_size_limit(size, limits)
     inflate = zlib.decompressobj(wbits=31)

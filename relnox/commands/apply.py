@@ -70,7 +70,7 @@ def observe(options: Options, project: Project) -> Snapshot:
             raise Blocked(
                 "plan-file-invalid",
                 f"{file} cannot be applied: its date is {inputs.date!r}",
-                fix="write it again with this version: relnox TASK --dry-run --plan FILE",
+                fix="write it again with this version of relnox: relnox TASK --dry-run --plan FILE",
             ) from error
     current = import_task_module(approved.task).observe(task_options, project)
     return Snapshot(
@@ -150,7 +150,7 @@ def _read_plan_file(options: Options) -> tuple[str, Plan]:
         raise Blocked(
             "plan-file-invalid",
             f"{name} cannot be applied: {error}",
-            fix="write it again with this version: relnox TASK --dry-run --plan FILE",
+            fix="write it again with this version of relnox: relnox TASK --dry-run --plan FILE",
         ) from error
     return options.file, approved
 
@@ -172,7 +172,7 @@ def _options_from_plan(file: str, task: str, inputs: Inputs, options: Options) -
         raise Blocked(
             "plan-file-invalid",
             f"{file} was written by another version of relnox (options: {names})",
-            fix="write it again with this version: relnox TASK --dry-run --plan FILE",
+            fix="write it again with this version of relnox: relnox TASK --dry-run --plan FILE",
         )
     for name, value in recorded_options.items():
         if value is not None:

@@ -100,7 +100,7 @@ def observe(options: Options, project: Project) -> Snapshot:
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
     """Plan to write missing files, and to add missing settings and lines to existing files."""
-    edits = tuple(_edits(snapshot, options))
+    edits = tuple(_plan_edits(snapshot, options))
     notes = (*snapshot.workspace.warnings, *_notes(snapshot, options))
     return core.plan.Plan(
         task="init",
@@ -129,7 +129,7 @@ def _propose_settings(project: Project) -> dict[str, Any]:
     return {key: settings[key] for key in (*first, *settings) if key in settings}
 
 
-def _edits(snapshot: Snapshot, options: Options) -> Iterator[Edit]:
+def _plan_edits(snapshot: Snapshot, options: Options) -> Iterator[Edit]:
     """Yield the edits of the files that are missing or incomplete."""
     noxfile = EXPLICIT_NOXFILE if options.explicit else NOXFILE
     files = snapshot.files

@@ -86,7 +86,7 @@ def decode(expected: Any, value: Any) -> Any:
             return _decode_mapping(get_args(expected)[1], value)
         case origin if origin is Literal:
             if value not in get_args(expected):
-                raise ValueError(f"expected {_describe(expected)}, not {value!r}")
+                raise ValueError(f"expected {_describe_type(expected)}, not {value!r}")
             return value
         case _:
             return _decode_scalar(expected, value)
@@ -96,7 +96,7 @@ def _decode_record(expected: type[Record], value: Any) -> Any:
     names = field_names(expected)
     own_kind = {} if "kind" in names else {"kind": expected.__name__}
     if not isinstance(value, dict) or not own_kind.items() <= value.items() or not set(names) <= value.keys():
-        raise ValueError(f"expected {_describe(expected)} with its fields, not {value!r}")
+        raise ValueError(f"expected {_describe_type(expected)} with its fields, not {value!r}")
     types = get_type_hints(expected)
     return expected(**{name: decode(types[name], value[name]) for name in names})
 
@@ -108,7 +108,7 @@ def _decode_union(members: tuple[Any, ...], value: Any) -> Any:
             return decode(member, value)
         except ValueError:
             continue
-    raise ValueError(f"expected {' or '.join(map(_describe, members))}, not {value!r}")
+    raise ValueError(f"expected {' or '.join(map(_describe_type, members))}, not {value!r}")
 
 
 def _decode_tuple(items: tuple[Any, ...], value: Any) -> tuple[Any, ...]:
@@ -142,10 +142,10 @@ def _decode_scalar(expected: Any, value: Any) -> Any:
         return value
     if isinstance(expected, type) and issubclass(expected, Enum):
         return expected(value)
-    raise ValueError(f"expected {_describe(expected)}, not {value!r}")
+    raise ValueError(f"expected {_describe_type(expected)}, not {value!r}")
 
 
-def _describe(expected: Any) -> str:
+def _describe_type(expected: Any) -> str:
     """Return what a value of a type looks like in JSON, for messages."""
     if get_origin(expected) is Literal:
         return " or ".join(map(repr, get_args(expected)))

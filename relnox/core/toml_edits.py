@@ -72,7 +72,7 @@ def replace_strings(
     new_text = replace_spans(
         text,
         (
-            (span.start, span.end, _encode(replacements[path], span, text))
+            (span.start, span.end, _encode_string(replacements[path], span, text))
             for path, span in spans.items()
             if path in replacements
         ),
@@ -92,14 +92,14 @@ def _needs_no_escapes(value: str) -> bool:
 
 def _verify(before: str, after: str, replacements: Mapping[KeyPath, str], source: str) -> None:
     """Raise `Failed` unless two versions of a document differ exactly in the planned replacements."""
-    expected_document = _parse(before)
+    expected_document = _parse_document(before)
     for path, value in replacements.items():
         node: Any = expected_document
         for key in path[:-1]:
             node = node[key]
         node[path[-1]] = value
     try:
-        is_as_planned = _parse(after) == expected_document
+        is_as_planned = _parse_document(after) == expected_document
     except ValueError:
         is_as_planned = False
     if not is_as_planned:
@@ -111,7 +111,7 @@ def _verify(before: str, after: str, replacements: Mapping[KeyPath, str], source
         )
 
 
-def _parse(text: str) -> dict[str, Any]:
+def _parse_document(text: str) -> dict[str, Any]:
     # Floats stay text, since a NaN differs from itself; the tuple distinguishes them from strings.
     return load_toml(text, parse_float=lambda literal: ("float", literal))
 
@@ -127,31 +127,31 @@ def _quote_key(key: str) -> str:
     return key if re.fullmatch(BARE_KEY, key) else '"' + _escape_special(key) + '"'
 
 
-def _encode(value: str, span: StringSpan, text: str) -> str:
+def _encode_string(value: str, span: StringSpan, text: str) -> str:
     """Return a value as it is written in the quotes of the string it replaces, with the document's line ends."""
     if span.quote == '"':
         return _escape_special(value)
     if span.quote == "'":
-        return _literal(value, _NOT_LITERAL, span)
+        return _literal_string(value, _NOT_LITERAL, span)
     if span.quote == '"""':
-        escaped_text = re.sub(_NEEDS_ESCAPE_MULTILINE, _escape, value)
+        escaped_text = re.sub(_NEEDS_ESCAPE_MULTILINE, _escape_character, value)
     else:
-        escaped_text = _literal(value, _NOT_MULTILINE_LITERAL, span)
+        escaped_text = _literal_string(value, _NOT_MULTILINE_LITERAL, span)
     if escaped_text.startswith("\n") and text[span.start - 1] != "\n":
         escaped_text = "\n" + escaped_text  # TOML trims one line end after the opening quotes
     return escaped_text.replace("\n", "\r\n") if "\r\n" in text else escaped_text
 
 
 def _escape_special(value: str) -> str:
-    return _NEEDS_ESCAPE.sub(_escape, value)
+    return _NEEDS_ESCAPE.sub(_escape_character, value)
 
 
-def _escape(match: re.Match[str]) -> str:
+def _escape_character(match: re.Match[str]) -> str:
     """Return the TOML escape of the matched character."""
     return _ESCAPES.get(match[0]) or f"\\u{ord(match[0]):04x}"
 
 
-def _literal(value: str, impossible: str, span: StringSpan) -> str:
+def _literal_string(value: str, impossible: str, span: StringSpan) -> str:
     """Return the value, or raise ValueError if it matches `impossible`: literal strings have no escapes."""
     if re.search(impossible, value):
         raise ValueError(f"{value!r} cannot be written in {span.quote} quotes at line {span.line}")

@@ -28,8 +28,12 @@ _POLL_INTERVAL = 0.005
 def execute(run: Run, *, handles_signals: bool = True) -> Outcome:
     """Execute a plan to its end, or to the first failure.
 
-    An unexpected exception is raised, unless something may be public already: then it ends the run like a failed
-    step, so that the outcome is reported. The plan has no problems; `run.emit` receives all events.
+    An unexpected exception propagates, unless something may be public already. In that case it counts as a failed
+    step, so that the outcome is still reported.
+
+    Args:
+        run: A run of a plan without problems; its `emit` receives all events.
+        handles_signals: Whether SIGINT and SIGTERM end the run in an orderly way.
     """
     begin, plan = time.monotonic(), run.plan
     progress = Progress(plan, run.emit)

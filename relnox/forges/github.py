@@ -102,13 +102,13 @@ class GitHub(Forge):
 
         def equal(head: str) -> Commit | None:
             document = self._read_commit(head, failure)
-            return self._commit(document) if _is_equal(document, tree, parent, message) else None
+            return self._parse_commit(document) if _is_equal(document, tree, parent, message) else None
 
         def prepare() -> tuple[Callable[[], ApiResponse], Callable[[Any], Commit]]:
             # Without author and committer, for which GitHub does not sign it.
             body = {"message": message, "tree": tree, "parents": [parent]}
             response = self._api.repeat("POST", "/git/commits", body)
-            new = self._commit(self._document(response, failure, "contents: write"))
+            new = self._parse_commit(self._document(response, failure, "contents: write"))
 
             def send() -> ApiResponse:
                 if replaces is None:
@@ -140,7 +140,7 @@ class GitHub(Forge):
             file: dict[str, Any] = {"path": change.path, "mode": mode, "type": "blob"}
             if change.content is None:
                 file["sha"] = None
-            elif (content := _text(change.content)) is not None:
+            elif (content := _decode_text(change.content)) is not None:
                 file["content"] = content
             else:
                 import base64
@@ -150,7 +150,7 @@ class GitHub(Forge):
             files.append(file)
         return post("/git/trees", {"base_tree": base, "tree": files})
 
-    def _commit(self, document: Any) -> Commit:
+    def _parse_commit(self, document: Any) -> Commit:
         return Commit(
             id=self._field(document, "sha", commit_id),
             verified=self._field(document, "verification.verified", flag),
@@ -258,7 +258,7 @@ class GitHub(Forge):
         )
 
 
-def _text(content: bytes) -> str | None:
+def _decode_text(content: bytes) -> str | None:
     """Return content as text, or None if it is not text that JSON and GitHub leave unchanged."""
     try:
         return None if b"\0" in content else content.decode()

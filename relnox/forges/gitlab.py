@@ -101,12 +101,14 @@ class GitLab(Forge):
 
         def equal(head: str) -> Commit | None:
             is_equal = head != parent and self._is_equal(head, parent, message, changes, failure)
-            return self._commit(head) if is_equal else None
+            return self._verified_commit(head) if is_equal else None
 
         def prepare() -> tuple[Callable[[], ApiResponse], Callable[[Any], Commit]]:
             self._read_commit(parent, failure)
             body: dict[str, Any] = {"branch": branch, "commit_message": message}
-            body["actions"] = [action for change in changes for action in self._actions(change, parent, failure)]
+            body["actions"] = [
+                action for change in changes for action in self._file_actions(change, parent, failure)
+            ]
             if replaces != parent:
                 body |= {"start_sha": parent, **({"force": True} if replaces else {})}
             return lambda: self._api.send("POST", "/repository/commits", body), accept
@@ -116,13 +118,13 @@ class GitLab(Forge):
             if self._field(document, "parent_ids", entries) != [parent]:
                 # The branch moved between the look and the request: the API has no condition for that.
                 raise self._branch_moved_error(branch, new, replaces)
-            return self._commit(new)
+            return self._verified_commit(new)
 
         return self._commit_once(branch, replaces, equal, prepare)
 
-    def _actions(self, change: FileChange, parent: str, failure: str) -> list[dict[str, Any]]:
+    def _file_actions(self, change: FileChange, parent: str, failure: str) -> list[dict[str, Any]]:
         """Return the actions of GitLab's commit API that turn a file of the parent into the changed file."""
-        before = self._file(change.path, parent, failure)
+        before = self._read_file(change.path, parent, failure)
         if change.content is None:
             return [] if before is None else [{"action": "delete", "file_path": change.path}]
         content = {"content": base64.b64encode(change.content).decode(), "encoding": "base64"}
@@ -132,7 +134,7 @@ class GitLab(Forge):
             return [*actions, chmod]
         return actions
 
-    def _file(self, path: str, commit: str, failure: str) -> tuple[str, bool] | None:
+    def _read_file(self, path: str, commit: str, failure: str) -> tuple[str, bool] | None:
         """Return the SHA-256 of a file and whether it is executable, or None if the file does not exist."""
         response = self._api.get(f"/repository/files/{quote(path, safe='')}", {"ref": commit})
         if response.status == HTTPStatus.NOT_FOUND:
@@ -153,9 +155,9 @@ class GitLab(Forge):
             for file in self._list(self._document(page, failure, "")):
                 if not {self._field(file, name, text) for name in ("old_path", "new_path")} <= paths:
                     return False
-        return all(self._file(change.path, commit, failure) == _expected_file(change) for change in changes)
+        return all(self._read_file(change.path, commit, failure) == _expected_file(change) for change in changes)
 
-    def _commit(self, commit: str) -> Commit:
+    def _verified_commit(self, commit: str) -> Commit:
         """Return a commit; request from GitLab whether its signature is verified."""
         document = self._api.get(f"/repository/commits/{commit}/signature").document
         is_verified = isinstance(document, dict) and document.get("verification_status") == "verified"

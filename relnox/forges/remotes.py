@@ -59,9 +59,12 @@ def locate(remote_url: str, environment: Mapping[str, str]) -> Location:
     Raises:
         Blocked: The remote is not on a known forge, or a variable is not valid.
     """
-    scheme, host, path = _parse(remote_url)
-    own_server = _server(environment.get("GITHUB_SERVER_URL")), _server(environment.get("CI_SERVER_URL"))
-    forge = _kind(host, environment.get("RELNOX_FORGE", ""), own_server)
+    scheme, host, path = _parse_remote_url(remote_url)
+    own_server = (
+        _server_of_url(environment.get("GITHUB_SERVER_URL")),
+        _server_of_url(environment.get("CI_SERVER_URL")),
+    )
+    forge = _kind_of_forge(host, environment.get("RELNOX_FORGE", ""), own_server)
     is_own = host == own_server[forge == "gitlab"]
     variable = "GITHUB_API_URL" if forge == "github" else "CI_API_V4_URL"
     if is_own and environment.get(variable):
@@ -81,7 +84,7 @@ def locate(remote_url: str, environment: Mapping[str, str]) -> Location:
     )
 
 
-def _parse(remote_url: str) -> tuple[str, str, str]:
+def _parse_remote_url(remote_url: str) -> tuple[str, str, str]:
     """Return the scheme, the host with its port, and the repository path of a remote's URL.
 
     Raises:
@@ -107,7 +110,7 @@ def _parse(remote_url: str) -> tuple[str, str, str]:
     return scheme, _SSH_HOSTS.get(hostname, hostname), path
 
 
-def _kind(host: str, setting: str, own_servers: tuple[str, str]) -> Kind:
+def _kind_of_forge(host: str, setting: str, own_servers: tuple[str, str]) -> Kind:
     """Return the kind of forge on a host.
 
     Args:
@@ -131,10 +134,10 @@ def _kind(host: str, setting: str, own_servers: tuple[str, str]) -> Kind:
     raise _unknown_forge_error(f"{host} is neither github.com nor gitlab.com")
 
 
-def _server(url: str | None) -> str:
+def _server_of_url(url: str | None) -> str:
     """Return the host in the URL of a CI job's server, or an empty string if the URL is missing or invalid."""
     try:
-        return _parse(f"{url.rstrip('/')}/owner/name")[1] if url else ""
+        return _parse_remote_url(f"{url.rstrip('/')}/owner/name")[1] if url else ""
     except Blocked:
         return ""
 

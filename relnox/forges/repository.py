@@ -60,7 +60,7 @@ class Repository(ABC):
         if response.is_success:
             return response.document
         forge, repository, variable = self.name, self.repository, self._api.location.token_variable
-        reason = _reason(forge, response)
+        reason = _reason_of_failure(forge, response)
         permission = self.permission_fix(permission)
         if not response.may_be_denied:
             raise Failed(
@@ -128,7 +128,7 @@ class Repository(ABC):
         )
 
 
-def _reason(forge: str, response: ApiResponse) -> str:
+def _reason_of_failure(forge: str, response: ApiResponse) -> str:
     return f"{forge}: {response.status}{f' {response.text}' if response.text else ''}"
 
 

@@ -72,7 +72,7 @@ class Api:
             TransientError: The forge is down, or limits the rate of requests.
             InvalidResponse: The response is not JSON.
         """
-        return self._with_retries("GET", self._url(path, query), None)
+        return self._with_retries("GET", self._url_of_path(path, query), None)
 
     def pages(self, path: str, query: Mapping[str, str]) -> Iterator[ApiResponse]:
         """Yield the pages of a listing, each requested with retries; the caller has to check the status.
@@ -81,7 +81,7 @@ class Api:
             TransientError: The forge is down, or limits the rate of requests.
             InvalidResponse: A page is not JSON, or there are too many pages.
         """
-        next_url = self._url(path, query)
+        next_url = self._url_of_path(path, query)
         for _ in range(_MAX_PAGES):
             response = self._with_retries("GET", next_url, None)
             yield response
@@ -103,12 +103,12 @@ class Api:
             Blocked: There is no token.
         """
         self.require_token()
-        return self._once(method, self._url(path), body)
+        return self._send_once(method, self._url_of_path(path), body)
 
     def repeat(self, method: str, path: str, body: Mapping[str, Any]) -> ApiResponse:
         """Send an idempotent request that changes something, with retries; the caller has to check the status."""
         self.require_token()
-        return self._with_retries(method, self._url(path), body)
+        return self._with_retries(method, self._url_of_path(path), body)
 
     def until_confirmed(self, change: Callable[[], T], read: Callable[[], T | None]) -> T:
         """Change something on the forge, with retries; before each one, check whether the change was made.
@@ -177,28 +177,28 @@ class Api:
 
     # --- sending
 
-    def _url(self, path: str, query: Mapping[str, str] | None = None) -> str:
+    def _url_of_path(self, path: str, query: Mapping[str, str] | None = None) -> str:
         return f"{self._root}{path}{f'?{urlencode(query)}' if query else ''}"
 
     def _with_retries(self, method: str, address: str, body: Mapping[str, Any] | None) -> ApiResponse:
         deadline = network.Deadline()
         while True:
             try:
-                return self._once(method, address, body, deadline)
+                return self._send_once(method, address, body, deadline)
             except network.TransientError as error:
                 deadline.back_off(error)
 
-    def _once(
+    def _send_once(
         self, method: str, address: str, body: Mapping[str, Any] | None, deadline: network.Deadline | None = None
     ) -> ApiResponse:
         """Send a request without retries; follow redirects on the same server, as of renamed repositories."""
         first = address
         timeout = (deadline or network.Deadline()).read_timeout
         for _ in range(_MAX_REDIRECTS):
-            response = self._response(method, address, body, timeout)
+            response = self._receive_response(method, address, body, timeout)
             location = response.headers.get("Location", "")
             if not response.is_redirect or not (method == "GET" or response.status_code in _REPEATED):
-                return self._parse(response)
+                return self._parse_response(response)
             try:
                 address = urljoin(address, location)
             except ValueError:
@@ -212,7 +212,9 @@ class Api:
             fix="look up the address of the repository there, then: git remote set-url REMOTE URL",
         )
 
-    def _response(self, method: str, address: str, body: Mapping[str, Any] | None, timeout: float) -> Response:
+    def _receive_response(
+        self, method: str, address: str, body: Mapping[str, Any] | None, timeout: float
+    ) -> Response:
         """Send a request once; raise the error if the server fails or limits the rate of requests."""
         content = {} if body is None else {"Content-Type": "application/json"}
         try:
@@ -221,7 +223,7 @@ class Api:
                 address,
                 headers={**self._headers, **content},
                 body=None if body is None else json.dumps(body).encode(),
-                auth=None if self._token is None else self._authenticate,
+                auth=None if self._token is None else self._add_token,
                 read_timeout=timeout,
                 limit=_LIMIT,
             )
@@ -241,7 +243,7 @@ class Api:
             )
         return response
 
-    def _parse(self, response: Response) -> ApiResponse:
+    def _parse_response(self, response: Response) -> ApiResponse:
         """Parse a response.
 
         Raises:
@@ -266,7 +268,7 @@ class Api:
             next_url=next_url if success else "",
         )
 
-    def _authenticate(self, request: PreparedRequest) -> PreparedRequest:
+    def _add_token(self, request: PreparedRequest) -> PreparedRequest:
         name, prefix = self._token_header
         if self._token is not None:
             request.headers[name] = f"{prefix}{self._token.reveal()}"

@@ -102,14 +102,14 @@ def verify_provenance(content: bytes, file: Distribution, publisher: Publisher |
         )
     signers = []
     for document, attestations in bundles:
-        signer = _signer(document, file, publisher, index, fix)
+        signer = _verify_signer(document, file, publisher, index, fix)
         for attestation in attestations:
             _verify(attestation, file, signer)
             signers.append(signer.description if signer is not None else _certificate_subject(attestation))
     return ", ".join(dict.fromkeys(signers))
 
 
-def _signer(
+def _verify_signer(
     document: Mapping[str, Any], file: Distribution, publisher: Publisher | None, index: str, fix: str
 ) -> Publisher | None:
     """Return the publisher that must have signed an attestation, or None for any publisher.

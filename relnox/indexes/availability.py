@@ -61,7 +61,7 @@ class _AvailabilitySearch:
         errors: list[tuple[str, str]] = []
         available = AvailableVersions()
         for name, url in sources.items():
-            listing = self._listing(name, url, project)
+            listing = self._try_to_fetch_listing(name, url, project)
             if isinstance(listing, str):
                 errors.append((name, listing))
             else:
@@ -79,7 +79,7 @@ class _AvailabilitySearch:
                 break
         return available
 
-    def _listing(self, name: str, url: str, project: str) -> Listing | str:
+    def _try_to_fetch_listing(self, name: str, url: str, project: str) -> Listing | str:
         """Request the listing of a project, or return an error message as a string.
 
         Args:

@@ -36,7 +36,7 @@ _COMMON_VARIABLE = {PRODUCTION: "PYPI_TOKEN", TEST: "TEST_PYPI_TOKEN"}
 
 
 class CredentialsNotFound(Blocked):
-    """The error if no credentials are found; the message lists the places that were searched."""
+    """Raised if no credentials are found; the message lists the places that were searched."""
 
 
 class Credentials:

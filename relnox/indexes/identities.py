@@ -36,7 +36,7 @@ class Identity:
 
     def __init__(self, token: Secret) -> None:
         self.token = token
-        self.claims: dict[str, str] = _claims(token)
+        self.claims: dict[str, str] = _claims_of_token(token)
 
     @property
     def description(self) -> str:
@@ -146,7 +146,7 @@ def permission_hint(ci_provider: str, audience: str) -> str:
             return f"see the OpenID Connect documentation of {ci_provider}"
 
 
-def _claims(token: Secret) -> dict[str, str]:
+def _claims_of_token(token: Secret) -> dict[str, str]:
     """Return the claims of a token that are strings, without checking its signature; ignore invalid tokens."""
     try:
         body = token.reveal().split(".")[1]

@@ -42,8 +42,8 @@ class Signatory:
     thread.
 
     Args:
-        identify: Returns an identity for `AUDIENCE`, or the reason why there is none. Each call returns a new
-            identity if the CI provider issues more than one.
+        identify: Returns an OIDC identity token for `AUDIENCE`, or the reason why there is none. It is called for
+            each certificate; some CI providers issue only one token per job.
     """
 
     def __init__(self, identify: Callable[[], Identity | str]) -> None:

@@ -171,7 +171,7 @@ def trusted_simple_url(config: Config) -> str:
 
 
 def extra_simple_urls(config: Config) -> dict[str, str]:
-    """Return the URLs of the simple APIs of `extra-indexes`, by name of the index or by host if set as a URL."""
+    """Return the simple API URLs of `extra-indexes`, by name of the index, or by host if set as a URL."""
     urls = {}
     for name in config.publish.extra_indexes:
         if "://" in name:
@@ -202,14 +202,16 @@ def is_production_host(target: Target, config: Config) -> bool:
     """
     from twine import utils
 
-    pypi_hosts = {_host(url) for url in (utils.DEFAULT_REPOSITORY, _public_simple_url(utils.DEFAULT_REPOSITORY))}
+    pypi_hosts = {
+        _host_of_url(url) for url in (utils.DEFAULT_REPOSITORY, _public_simple_url(utils.DEFAULT_REPOSITORY))
+    }
     production = {host_and_port(settings.upload) for settings in config.indexes.values() if settings.production}
-    return _host(target.upload_url) in pypi_hosts or host_and_port(target.upload_url) in production
+    return _host_of_url(target.upload_url) in pypi_hosts or host_and_port(target.upload_url) in production
 
 
 def host_and_port(url: str) -> str:
     """Return the host of a URL, with its port if that is not the default; an empty string if it is not valid."""
-    host = _host(url)
+    host = _host_of_url(url)
     with contextlib.suppress(ValueError):  # the port is not valid
         parts = urlsplit(url)
         if host and parts.port and parts.port != PORTS.get(parts.scheme):
@@ -245,7 +247,7 @@ def _unknown_index(message: str, name: str, names: Sequence[str]) -> UnknownInde
     return UnknownIndex("index-unknown", message, fix=did_you_mean(name, names))
 
 
-def _host(url: str) -> str:
+def _host_of_url(url: str) -> str:
     """Return the host of a URL without the port, or an empty string if the URL is not valid."""
     try:
         return (urlsplit(url).hostname or "").rstrip(".")

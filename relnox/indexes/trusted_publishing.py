@@ -129,11 +129,11 @@ class TokenProvider:
             ),  # not in a variable, which tracebacks may show
             confidential=True,
         )
-        document = _document(response)
+        document = _parse_document(response)
         if response.status_code == HTTPStatus.OK and _is_token(document.get("token")):
             self._identity_used = True
-            return _Token(Secret(document.pop("token")), start + _lifetime(document, response))
-        raise self._rejection(response, document, identity, project)
+            return _Token(Secret(document.pop("token")), start + _token_lifetime(document, response))
+        raise self._rejection_error(response, document, identity, project)
 
     def _new_identity(self) -> Identity:
         """Request another identity token for this CI job.
@@ -150,7 +150,7 @@ class TokenProvider:
             )
         return identity
 
-    def _rejection(
+    def _rejection_error(
         self, response: Response, document: dict[str, Any], identity: Identity, project: str
     ) -> RelnoxError:
         """Return the error for an identity token that the index rejected.
@@ -235,7 +235,7 @@ def token_provider(upload_url: str, index: str, environment: Mapping[str, str]) 
         return f"not used over http ({parts.hostname})"
     deadline = network.Deadline(_RETRY_TIME)
     response = network.get(urljoin(upload_url, _AUDIENCE), {"Accept": "application/json"}, deadline=deadline)
-    audience = _document(response).get("audience") if response.status_code == HTTPStatus.OK else None
+    audience = _parse_document(response).get("audience") if response.status_code == HTTPStatus.OK else None
     if not isinstance(audience, str):
         return f"not supported by {parts.netloc}"
     identity = request_identity(audience, ci_provider)
@@ -245,7 +245,7 @@ def token_provider(upload_url: str, index: str, environment: Mapping[str, str]) 
     return TokenProvider(upload_url, index, audience, ci_provider, identity)
 
 
-def _lifetime(document: dict[str, Any], response: Response) -> float:
+def _token_lifetime(document: dict[str, Any], response: Response) -> float:
     """Return the seconds until a token expires, by the clock of the index, since the local clock may be wrong."""
     expires = document.get("expires")
     if not isinstance(expires, int):
@@ -267,7 +267,7 @@ def _error_descriptions(document: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _document(response: Response) -> dict[str, Any]:
+def _parse_document(response: Response) -> dict[str, Any]:
     """Return the JSON object in a response, or an empty dictionary if there is none."""
     try:
         document = network.json_document(response)

@@ -32,7 +32,7 @@ def post_release_hint(file: Distribution) -> str:
 
 
 def next_version_hint(file: Distribution) -> str:
-    """Return the fix for a file name that cannot be used again: publish the file as the next version."""
+    """Return a fix for a file whose name is taken: the command that bumps to the next version."""
     version = _next_version(file)
     return f"publish it as {version}: {_format_bump_command(version)}"
 

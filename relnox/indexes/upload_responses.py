@@ -76,13 +76,13 @@ def parse_response(response: requests.Response, file: Distribution, index: str) 
         index: The name of the index, for messages.
     """
     try:
-        return _parse(response, file, index)
+        return _parse_response(response, file, index)
     except RelnoxError as error:
         error.rejected = response.status_code in _REJECTIONS
         raise
 
 
-def _parse(response: requests.Response, file: Distribution, index: str) -> str:
+def _parse_response(response: requests.Response, file: Distribution, index: str) -> str:
     """Do the work of `parse_response`, without setting `rejected` of errors."""
     status = response.status_code
     text = _quoted_text(response)

@@ -40,7 +40,7 @@ class GitHub(Plain):
 
     def _handle(self, event: Event, *, nested: bool) -> None:
         with self._lock:
-            self._write(event, nested=nested)
+            self._write_event(event, nested=nested)
 
     def mask(self, line: str) -> None:
         """Tell the runner to mask one line of a secret; safe to call from any thread."""
@@ -48,47 +48,49 @@ class GitHub(Plain):
             self._resume_workflow_commands()
             add_mask(line)
 
-    def _write(self, event: Event, *, nested: bool) -> None:
+    def _write_event(self, event: Event, *, nested: bool) -> None:
         """Write the lines and workflow commands for an event; the caller holds the lock."""
         match event:
             case Notice():
                 self._resume_workflow_commands()
                 super()._handle(event, nested=nested)
                 if event.fix:
-                    _command("warning", self._convert(f"{event.message}\n{event.fix}"), title="relnox")
+                    _workflow_command("warning", self._convert(f"{event.message}\n{event.fix}"), title="relnox")
             case StepStarted(step) if step.concurrent:
                 self._output[step.key] = []  # groups cannot be interleaved
             case StepStarted(step):
                 self._resume_workflow_commands()  # a program may have run while the task was planned
-                _command("group", step.title)
+                _workflow_command("group", step.title)
             case OutputLine(step, line) if step.key in self._output:
                 self._output[step.key].append(line)
             case OutputLine(_, line):
                 self._print_output([line])
             case StepFinished():
-                self._end(event, nested=nested)
+                self._end_step(event, nested=nested)
             case _:
                 super()._handle(event, nested=nested)
 
     def _end_run(self, outcome: Outcome, *, nested: bool) -> None:
         super()._end_run(outcome, nested=nested)
         if outcome.plan.skipped is not None:
-            _command("warning", self._convert(outcome.plan.skipped), title="relnox")
+            _workflow_command("warning", self._convert(outcome.plan.skipped), title="relnox")
         if not nested:
-            self._summarize(markdown(outcome, self._convert))
+            self._add_to_summary(markdown(outcome, self._convert))
 
-    def _end(self, event: StepFinished, *, nested: bool) -> None:
+    def _end_step(self, event: StepFinished, *, nested: bool) -> None:
         """Close the group of a step, and write its result, its error and its warnings."""
         if (lines := self._output.pop(event.step.key, None)) is not None:
-            _command("group", event.step.title)
+            _workflow_command("group", event.step.title)
             self._print_output(lines)
         self._resume_workflow_commands()
-        _command("endgroup", "")
+        _workflow_command("endgroup", "")
         super()._handle(event, nested=nested)
         if event.error is not None:
-            _command("error", self._convert(event.detail), title=f"{event.step.title}: {event.error.code}")
+            _workflow_command(
+                "error", self._convert(event.detail), title=f"{event.step.title}: {event.error.code}"
+            )
         for warning in event.warnings:
-            _command(
+            _workflow_command(
                 "warning",
                 self._convert(f"{warning.file}: {warning.message}\n{warning.fix}"),
                 title=f"{event.step.title}: {warning.code}",
@@ -99,27 +101,27 @@ class GitHub(Plain):
         self._resume_workflow_commands()
         super().error(error)
         message = f"{error.message}\n{error.fix}" if error.fix else error.message
-        _command("error", self._convert(message), title=f"relnox: {error.code}")
+        _workflow_command("error", self._convert(message), title=f"relnox: {error.code}")
 
     def tables(self, tables: Sequence[Table]) -> None:
         """Show results, also in the summary."""
         super().tables(tables)
-        self._summarize("\n".join(line for table in tables for line in _table(table)))
+        self._add_to_summary("\n".join(line for table in tables for line in _markdown_table(table)))
 
     def _print_output(self, lines: Iterable[str]) -> None:
         """Print untrusted lines, after telling the runner to stop interpreting workflow commands."""
         for line in lines:
             if self._stop_token is None:
                 self._stop_token = secrets.token_hex(16)
-                _command("stop-commands", self._stop_token)
+                _workflow_command("stop-commands", self._stop_token)
             STDERR.write_line(line.expandtabs())
 
     def _resume_workflow_commands(self) -> None:
         if self._stop_token is not None:
-            _command(self._stop_token, "")
+            _workflow_command(self._stop_token, "")
             self._stop_token = None
 
-    def _summarize(self, markdown: str) -> None:
+    def _add_to_summary(self, markdown: str) -> None:
         """Append Markdown to the summary of the run; print a note the first time that fails."""
         if self._summary and markdown:
             try:
@@ -140,7 +142,7 @@ def markdown(outcome: Outcome, convert: Callable[[str], str] = str) -> str:
     lines = [f"### {_escaped_cell(text.ending_line(outcome))}", "", "| step | status | |", "| --- | --- | --- |"]
     for result in outcome.results:
         cells = (result.step.title, text.MARKS[result.status], " ".join(convert(result.detail).split()))
-        lines.append(_row(cells))
+        lines.append(_markdown_row(cells))
     if files := list(text.published_lines(outcome)):
         lines += ["", *(f"- {_escaped_cell(convert(line))}" for line in files)]
     return "\n".join(lines)
@@ -154,23 +156,23 @@ def escape(text: str, *, value: bool = False) -> str:
     return text
 
 
-def _command(name: str, message: str, *, title: str = "") -> None:
+def _workflow_command(name: str, message: str, *, title: str = "") -> None:
     """Write a workflow command, with the untrusted message and title masked and escaped."""
     properties = f" title={escape(escape_line(mask_secrets(title)), value=True)}" if title else ""
     lines = (escape_line(line) for line in split_lines(mask_secrets(message)))
     STDERR.write_command(f"::{name}{properties}::{escape(chr(10).join(lines))}")
 
 
-def _table(table: Table) -> Iterable[str]:
+def _markdown_table(table: Table) -> Iterable[str]:
     if table.title:
         yield f"#### {_escaped_cell(table.title)}"
-    yield _row(table.columns)
-    yield _row(["---"] * len(table.columns))
-    yield from (_row(row) for row in table.rows)
+    yield _markdown_row(table.columns)
+    yield _markdown_row(["---"] * len(table.columns))
+    yield from (_markdown_row(row) for row in table.rows)
     yield ""
 
 
-def _row(cells: Iterable[str]) -> str:
+def _markdown_row(cells: Iterable[str]) -> str:
     return "| " + " | ".join(_escaped_cell(cell) for cell in cells) + " |"
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def render(outcome: Outcome) -> str:
     """Format the report of a run as JSON."""
-    return serialization.to_json(_outcome(outcome))
+    return serialization.to_json(_encode_outcome(outcome))
 
 
 def render_error(task: str, error: RelnoxError) -> str:
@@ -23,7 +23,7 @@ def render_error(task: str, error: RelnoxError) -> str:
     return serialization.to_json({"task": task, "exit_code": error.exit_code.value, **problem, "steps": []})
 
 
-def _outcome(outcome: Outcome) -> dict[str, Any]:
+def _encode_outcome(outcome: Outcome) -> dict[str, Any]:
     return {
         "task": outcome.plan.task,
         "plan": outcome.plan.digest,
@@ -40,15 +40,15 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
             }
             for wait in outcome.waits
         ],
-        "steps": [_step(result) for result in outcome.results],
-        "stages": [_outcome(stage) for stage in outcome.stages],
-        "files": [_file(file) for file in outcome.publication],
+        "steps": [_encode_step(result) for result in outcome.results],
+        "stages": [_encode_outcome(stage) for stage in outcome.stages],
+        "files": [_encode_file(file) for file in outcome.publication],
         "traceback": outcome.traceback,
         "tables": [serialization.encode(table) for table in outcome.tables],
     }
 
 
-def _file(file: PublishedFile) -> dict[str, Any]:
+def _encode_file(file: PublishedFile) -> dict[str, Any]:
     return {
         "index": file.index,
         "package": file.package,
@@ -60,7 +60,7 @@ def _file(file: PublishedFile) -> dict[str, Any]:
     }
 
 
-def _step(result: StepFinished) -> dict[str, Any]:
+def _encode_step(result: StepFinished) -> dict[str, Any]:
     return {
         "key": result.step.key,
         "kind": type(result.step).__name__,

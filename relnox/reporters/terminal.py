@@ -44,8 +44,8 @@ class Terminal(Plain):
 
     def __init__(self, convert: Callable[[str], str] = str) -> None:
         super().__init__(convert)
-        self._console = _console(STDOUT)
-        self._progress = _console(STDERR)
+        self._create_console = _create_console(STDOUT)
+        self._progress = _create_console(STDERR)
         self._signs = _SIGNS if STDERR.is_unicode else _ASCII_SIGNS
         self._spinner: Spinner | None = None
         self._running: dict[str, str] = {}
@@ -56,32 +56,34 @@ class Terminal(Plain):
                 _print(self._progress, (step.title, "bold"))
             case StepStarted(step):
                 self._running[step.key] = step.title
-                self._spin()
+                self._show_spinner()
             case StepFinished(step):
                 self._running.pop(step.key, None)
                 super()._handle(event, nested=nested)
-                self._spin()
+                self._show_spinner()
             case _:
                 super()._handle(event, nested=nested)
 
     def plan(self, plan: Plan) -> None:
         """Show a plan that is not run."""
         self.tables(plan.tables)
-        _print(self._console, (f"Plan of {plan.task}", "bold"), (f" {plan.digest[:12]}", "dim"))
+        _print(self._create_console, (f"Plan of {plan.task}", "bold"), (f" {plan.digest[:12]}", "dim"))
         for number, step in enumerate(plan.steps, 1):
-            _print(self._console, f"{number:>4}. {step.title}", ("  remote" if step.remote else "", "yellow"))
+            _print(
+                self._create_console, f"{number:>4}. {step.title}", ("  remote" if step.remote else "", "yellow")
+            )
         for step in plan.steps:
             for edit in step.previewed_edits:
                 for line in text.diff_lines(edit):
-                    _print(self._console, (line, _DIFF_STYLES.get(line[:1], "")))
+                    _print(self._create_console, (line, _DIFF_STYLES.get(line[:1], "")))
         for note in plan.notes:
-            _print_labeled(self._console, "", "note:", "dim", self._convert(note))
+            _print_labeled(self._create_console, "", "note:", "dim", self._convert(note))
         if plan.consent:
-            _print(self._console, ("would ask:", "yellow"), f" {plan.consent}")
+            _print(self._create_console, ("would ask:", "yellow"), f" {plan.consent}")
         for problem in plan.problems:
             message = text.with_code(problem.message, problem.code)
-            _print_labeled(self._console, "", "blocked:", "bold red", self._convert(message))
-            _print_labeled(self._console, "  ", "fix:", "dim", self._convert(problem.fix))
+            _print_labeled(self._create_console, "", "blocked:", "bold red", self._convert(message))
+            _print_labeled(self._create_console, "  ", "fix:", "dim", self._convert(problem.fix))
 
     def tables(self, tables: Sequence[Table]) -> None:
         """Show results."""
@@ -96,11 +98,11 @@ class Terminal(Plain):
                 rich_table.add_column(_text(column), overflow="fold")
             for row in table.rows:
                 rich_table.add_row(*(_text(cell) for cell in row))
-            self._console.print(rich_table)
+            self._create_console.print(rich_table)
 
     def error(self, error: RelnoxError) -> None:
         """Show the error that ends the run."""
-        self._stop()
+        self._stop_spinner()
         self._show_labeled("error:", "bold red", text.with_code(error.message, error.code))
         if error.fix:
             self._show_labeled("fix:", "bold", error.fix)
@@ -122,10 +124,10 @@ class Terminal(Plain):
     def _line(self, line: str, style: str = "", indent: str = "") -> None:
         _print(self._progress, indent, (line, style))
 
-    def _spin(self) -> None:
+    def _show_spinner(self) -> None:
         """Show the running steps next to a spinner, or stop the spinner if no step is running."""
         if not self._running:
-            self._stop()
+            self._stop_spinner()
             return
         status = _text(" · ".join(self._running.values()))
         if self._spinner is None:
@@ -134,13 +136,13 @@ class Terminal(Plain):
         else:
             self._spinner.update(status)
 
-    def _stop(self) -> None:
+    def _stop_spinner(self) -> None:
         if self._spinner is not None:
             self._spinner.stop()
             self._spinner = None
 
 
-def _console(stream: Stream) -> Console:
+def _create_console(stream: Stream) -> Console:
     return Console(
         file=cast("IO[str]", stream), highlight=False, emoji=False, width=None if stream.isatty() else _UNLIMITED
     )

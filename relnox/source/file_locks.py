@@ -59,7 +59,7 @@ def file_lock(path: Path) -> Iterator[None]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
     try:
         try:
-            _lock(descriptor)
+            _lock_file(descriptor)
         except OSError:
             try:
                 holder = os.read(descriptor, 20).decode("ascii", "replace").strip()
@@ -73,7 +73,7 @@ def file_lock(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _lock(descriptor: int) -> None:
+def _lock_file(descriptor: int) -> None:
     if sys.platform == "win32":
         import msvcrt
 

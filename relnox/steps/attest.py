@@ -75,9 +75,9 @@ class AttestAction(Action[Attest]):
         signatory = self.run.indexes.signatory(self.step.index)
         try:
             # The first file alone: its certificate is used for the others, and its failure prevents theirs.
-            self._sign(self._unsigned[0], signatory, deadline)
+            self._sign_file(self._unsigned[0], signatory, deadline)
             call_concurrently(
-                lambda file: self._sign(file, signatory, deadline),
+                lambda file: self._sign_file(file, signatory, deadline),
                 self._unsigned[1:],
                 threads=_CONCURRENT_SIGNATURES,
                 fail_fast=True,
@@ -94,7 +94,7 @@ class AttestAction(Action[Attest]):
         summary = f"{format_count(len(self.step.files) - without, 'file')} signed, and verified offline"
         return f"{summary}; {without} WITHOUT attestation: {self._error}" if without else summary
 
-    def _sign(self, file: Distribution, signatory: Signatory, deadline: Deadline) -> None:
+    def _sign_file(self, file: Distribution, signatory: Signatory, deadline: Deadline) -> None:
         from relnox.indexes import attestations
         from relnox.system.files import replace_file
 

@@ -163,7 +163,7 @@ def _decode_step(encoded_step: Any) -> Step:
     kind = encoded_step.get("kind") if isinstance(encoded_step, dict) else None
     step_class = getattr(steps, str(kind), None)
     if not (isinstance(step_class, type) and issubclass(step_class, Step) and step_class.recorded):
-        raise ValueError(f"not a step of a bump: {encoded_step!r}")
+        raise ValueError(f"unknown step of a bump: {encoded_step!r}")
     step: Step = serialization.decode(step_class, encoded_step)
     return step
 

@@ -70,7 +70,7 @@ class DownloadAction(Action[Download]):
         wait = _MIN_WAIT
         while True:
             try:
-                downloads = tuple(self._download(file, directory, deadline) for file in self.step.files)
+                downloads = tuple(self._download_file(file, directory, deadline) for file in self.step.files)
             except TryLater as transient_error:
                 if not (seconds_left := deadline.left()):
                     raise
@@ -84,7 +84,7 @@ class DownloadAction(Action[Download]):
         """Report the hashes, which were compared with each download."""
         return _format_hashes(self.step.files)
 
-    def _download(self, file: Distribution, directory: Path, deadline: Deadline) -> Archive:
+    def _download_file(self, file: Distribution, directory: Path, deadline: Deadline) -> Archive:
         from relnox.indexes import client
         from relnox.steps.published_files import different_file_error
 
@@ -132,14 +132,14 @@ class CopyFilesAction(Action[CopyFiles]):
     def apply(self) -> None:
         directory = self.run.create_directory(self.step.key)
         self.result = ReleaseFiles(
-            package=self.step.package, archives=tuple(self._copy(file, directory) for file in self.step.files)
+            package=self.step.package, archives=tuple(self._copy_file(file, directory) for file in self.step.files)
         )
 
     def verify(self) -> str:
         """Report the hashes, which were compared with each copy."""
         return _format_hashes(self.step.files)
 
-    def _copy(self, file: Distribution, directory: Path) -> Archive:
+    def _copy_file(self, file: Distribution, directory: Path) -> Archive:
         source, path = self.run.root / self.step.directory / file.filename, directory / file.filename
         if not building.file_hashes.is_file_inside(source.parent, source):
             raise Failed(

@@ -231,7 +231,9 @@ class UploadRecheck:
         self._seconds = _RECHECK_TIMEOUT_AFTER_SIGNAL if briefly else _RECHECK_TIMEOUT
         self._download = not briefly
         self._ends = time.monotonic() + self._seconds
-        self._threads = [new_thread(self._check, "check index") for _ in range(min(_MAX_CONNECTIONS, len(files)))]
+        self._threads = [
+            new_thread(self._check_files, "check index") for _ in range(min(_MAX_CONNECTIONS, len(files)))
+        ]
 
     def start(self) -> None:
         """Start the check in the background."""
@@ -254,7 +256,7 @@ class UploadRecheck:
     def _is_any_alive(self) -> bool:
         return any(thread.is_alive() for thread in self._threads)
 
-    def _check(self) -> None:
+    def _check_files(self) -> None:
         from relnox.system.network import Deadline
 
         while self._files and time.monotonic() < self._ends:

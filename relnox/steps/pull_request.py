@@ -57,7 +57,7 @@ class CommitToBranchAction(Action[CommitToBranch]):
     """Commits through the API of the forge; the tree that git fetches decides on success."""
 
     def check(self) -> str | None:
-        """Return a reason to skip the step if the branch points to a commit with this parent, tree and message."""
+        """Return a reason to skip the step if the head of the branch has the planned parent, tree and message."""
         head = self.run.forge(self.step.remote_name).branch_head(self.step.branch)
         if head is None or not self._is_equal(head):
             return None

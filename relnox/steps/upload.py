@@ -82,7 +82,7 @@ class LogInAction(Action[LogIn]):
 
 
 def _combine_errors(errors: Sequence[RelnoxError]) -> RelnoxError:
-    """Return the error that determines the exit code, with the messages and fixes of all others added."""
+    """Merge errors into the one with the worst exit code, which gets the messages and fixes of the others."""
     worst = ExitCode.worst([error.exit_code for error in errors])
     deciding_error = next(error for error in errors if error.exit_code is worst)
     deciding_error.message = "\n".join(dict.fromkeys(error.message for error in errors))

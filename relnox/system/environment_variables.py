@@ -59,7 +59,7 @@ def clean_environment(
     return (
         kept_variables
         | isolation
-        | _without_proxy_to_loopback(kept_variables)
+        | _no_proxy_for_loopback(kept_variables)
         | {"PYTHONUTF8": "1"}
         | dict(more or {})
     )
@@ -70,7 +70,7 @@ def search_path(variables: Mapping[str, str]) -> str:
     return os.pathsep.join([str(Path(sys.executable).parent), variables.get("PATH", os.defpath)])
 
 
-def _without_proxy_to_loopback(base: Mapping[str, str]) -> dict[str, str]:
+def _no_proxy_for_loopback(base: Mapping[str, str]) -> dict[str, str]:
     """Return `no_proxy` and `NO_PROXY` with the loopback addresses added, so that local indexes can be reached."""
     # Without variables for proxies there are none: `NO_PROXY` alone would disable the system's proxy settings.
     if not any(name.lower().endswith("_proxy") and name.lower() != "no_proxy" for name in base):

@@ -33,27 +33,27 @@ class ProcessWatcher:
 
     def add(self, group: int) -> None:
         """Kill a process group when this process ends (POSIX)."""
-        if sys.platform != "win32" and self._send("+", group):
+        if sys.platform != "win32" and self._send_to_watcher("+", group):
             self._groups.add(group)
 
     def remove(self, group: int) -> None:
         """Stop watching a process group that has ended, since its ID may be reused."""
         if group in self._groups:
             self._groups.discard(group)
-            self._send("-", group)
+            self._send_to_watcher("-", group)
 
-    def _send(self, sign: str, group: int) -> bool:
+    def _send_to_watcher(self, sign: str, group: int) -> bool:
         """Add (`+`) or remove (`-`) a process group; return False if the helper process cannot be reached."""
         with self._writing, contextlib.suppress(OSError):
             if self._process is None or self._owner != os.getpid():
-                self._start()
+                self._start_watcher()
             assert self._process is not None  # noqa: S101 - it was started
             assert self._process.stdin is not None  # noqa: S101 - it is a pipe
             self._process.stdin.write(f"{sign} {group}\n".encode())
             return True
         return False
 
-    def _start(self) -> None:
+    def _start_watcher(self) -> None:
         self._owner = os.getpid()
         self._process = subprocess.Popen(
             ["/bin/sh", "-c", _WATCHER_SCRIPT],
@@ -65,9 +65,9 @@ class ProcessWatcher:
             bufsize=0,
             start_new_session=True,
         )
-        atexit.register(self._end, self._process)
+        atexit.register(self._end_watcher, self._process)
 
-    def _end(self, watcher: subprocess.Popen[bytes]) -> None:
+    def _end_watcher(self, watcher: subprocess.Popen[bytes]) -> None:
         """Close the input of the helper process, which then kills the remaining groups, and wait for it."""
         if self._owner == os.getpid() and watcher.stdin is not None:
             watcher.stdin.close()

@@ -41,7 +41,7 @@ class Secret:
         self._forms = cache(lambda: _masked_forms(text))
         with _lock:
             _secrets.add(self)
-        _notify(self)
+        _notify_listeners(self)
 
     def reveal(self) -> str:
         """Return the text. Do not assign it to a variable: tracebacks may show the values of variables."""
@@ -78,7 +78,7 @@ def mask_secrets(text: str) -> str:
         return text
     with _lock:
         secrets = list(_secrets)
-    simplified = _simplify(text)
+    simplified = _simplify_text(text)
     # The longest first: one may be part of another.
     for secret in sorted(secrets, key=lambda secret: len(secret.reveal()), reverse=True):
         text = secret.mask(text, simplified)
@@ -109,7 +109,7 @@ def on_secret(callback: Callable[[str], None] | None) -> None:
         _callbacks[:] = [] if callback is None else [callback]
         secrets = list(_secrets)
     for secret in secrets:
-        _notify(secret)
+        _notify_listeners(secret)
 
 
 _secrets: weakref.WeakSet[Secret] = weakref.WeakSet()
@@ -117,7 +117,7 @@ _callbacks: list[Callable[[str], None]] = []
 _lock = threading.RLock()
 
 
-def _notify(secret: Secret) -> None:
+def _notify_listeners(secret: Secret) -> None:
     """Call the function set by `on_secret` with each line of a secret."""
     for callback in tuple(_callbacks):
         for line in _maskable_lines(secret.reveal()):
@@ -129,7 +129,7 @@ def _maskable_lines(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if len(line.strip()) >= _MIN_MASKED]
 
 
-def _simplify(text: str) -> str:
+def _simplify_text(text: str) -> str:
     """Return text in lowercase without separators."""
     return re.sub(f"{_SEPARATORS}+", "", text).lower()  # not compiled at import, to start faster
 
@@ -138,7 +138,9 @@ def _masked_forms(text: str) -> tuple[list[str], list[str]]:
     """Return the literal and the encoded forms of a secret that are masked, the longest first."""
     lines = _maskable_lines(text)
     literal = {form for line in lines for form in _literal_forms(line)}
-    encoded = {_simplify(form) for line in lines if len(line) >= _MIN_ENCODED for form in _encoded_forms(line)}
+    encoded = {
+        _simplify_text(form) for line in lines if len(line) >= _MIN_ENCODED for form in _encoded_forms(line)
+    }
     long_enough = (form for form in encoded if len(form) >= _MIN_ENCODED)
     return sorted(literal, key=len, reverse=True), sorted(long_enough, key=len, reverse=True)
 

@@ -82,7 +82,7 @@ class TemporaryDirectory:
             path = parent / f"{prefix}relnox-{os.urandom(8).hex()}"
             path.mkdir(_PRIVATE)
             with contextlib.suppress(FileNotFoundError):  # another run took it for a leftover, and removed it
-                self._lock = _claim(path)
+                self._lock = _claim_directory(path)
                 return path
 
 
@@ -118,7 +118,7 @@ class ScratchDirectory(TemporaryDirectory):
         super().__exit__(*exception)
 
 
-def _claim(directory: Path) -> int | None:
+def _claim_directory(directory: Path) -> int | None:
     """Lock a new directory and write its marker; return its descriptor, or None if `_CAN_CLEAN_UP` is False."""
     if not _CAN_CLEAN_UP:
         return None
@@ -152,23 +152,23 @@ def remove_leftovers(parent: Path) -> None:
     has mode 0700, is not locked, and contains a marker with its name. An empty directory is removed, too: its run
     was killed before it wrote the marker. All checks use the same open descriptor of the directory.
     """
-    for descriptor, name, directory in _leftovers(parent):
+    for descriptor, name, directory in _find_leftovers(parent):
         with contextlib.suppress(OSError):
             _remove_directory(descriptor, name, directory)
 
 
 def has_leftovers(parent: Path) -> bool:
     """Return whether `remove_leftovers` would remove anything."""
-    return any(True for _ in _leftovers(parent))
+    return any(True for _ in _find_leftovers(parent))
 
 
-def _leftovers(parent: Path) -> Iterator[tuple[int, str, int]]:
+def _find_leftovers(parent: Path) -> Iterator[tuple[int, str, int]]:
     """Yield leftovers as a descriptor of the parent directory, the name, and a locked descriptor of the rest."""
     if not _CAN_CLEAN_UP:
         return
     with contextlib.suppress(OSError), _open_directory(parent) as descriptor:
         for name in filter(_NAME.fullmatch, os.listdir(descriptor)):  # noqa: PTH208 - of the open directory
-            with contextlib.suppress(OSError), _leftover(descriptor, name) as directory:
+            with contextlib.suppress(OSError), _open_if_leftover(descriptor, name) as directory:
                 if directory is not None:
                     yield descriptor, name, directory
 
@@ -183,7 +183,7 @@ def _open_directory(directory: Path) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def _leftover(parent: int, name: str) -> Iterator[int | None]:
+def _open_if_leftover(parent: int, name: str) -> Iterator[int | None]:
     """Yield a locked descriptor of a temporary directory that a killed run left, or None for any other directory.
 
     Raises:

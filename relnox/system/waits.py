@@ -32,7 +32,7 @@ def format_duration(seconds: float) -> str:
 def on_wait(callback: Callable[[Waiting], None]) -> Iterator[None]:
     """Set the function that is notified about the waits of a run's threads, until the end of the block."""
     listeners = current_scope().wait_listeners
-    listeners.append(_throttled(callback))
+    listeners.append(_throttle(callback))
     try:
         yield
     finally:
@@ -45,7 +45,7 @@ def notify(waiting: Waiting, now: float) -> None:
         listeners[-1](waiting, now)
 
 
-def _throttled(callback: Callable[[Waiting], None]) -> Callable[[Waiting, float], None]:
+def _throttle(callback: Callable[[Waiting], None]) -> Callable[[Waiting, float], None]:
     """Return a function that passes on waits, but the same reason only in growing intervals."""
     notifications: dict[str, tuple[float, float]] = {}
     lock = threading.RLock()

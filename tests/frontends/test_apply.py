@@ -490,7 +490,7 @@ def test_a_plan_of_another_version_with_other_options_is_refused(root: Path, tmp
     assert (
         "was written by another version of relnox (options: new_option, then_dev) [plan-file-invalid]" in ran.err
     )
-    assert "fix: write it again with this version: relnox TASK --dry-run --plan FILE" in ran.err
+    assert "fix: write it again with this version of relnox: relnox TASK --dry-run --plan FILE" in ran.err
     assert git(root, "tag") == ""
 
 

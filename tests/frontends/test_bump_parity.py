@@ -123,7 +123,7 @@ def test_every_front_end_plans_the_same_undo(template: Path, tmp_path: Path) -> 
         (("--part", "auto", "--to", "3.0"), "--part auto takes neither --to nor --always-increment"),
         (("--undo",), "no bump on this machine to undo"),
         (("--undo", "--part", "auto"), "--undo takes no other options of bump"),
-        (("--undo", "--abort"), "no interrupted bump to undo"),
+        (("--undo", "--abort"), "no interrupted bump to abort"),
         (("--part", "automatic"), "automatic"),
     ],
 )

@@ -427,7 +427,7 @@ def test_a_version_from_no_file_cannot_be_bumped(tmp_path: Path) -> None:
     [
         (("--part", "minor", "--tag"), "--tag needs --commit"),
         (("--part", "minor", "--push"), "--push needs --commit"),
-        (("--abort",), "no interrupted bump to undo"),
+        (("--abort",), "no interrupted bump to abort"),
         ((), "no bump requested"),
         (("--to", "1.2.3"), "the version is already 1.2.3"),
         (("--to", "1.2.2"), "1.2.2 is lower"),

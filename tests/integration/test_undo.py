@@ -289,5 +289,5 @@ def test_a_killed_undo_is_finished_by_a_rerun(two: Path, bump: Bump, moment: str
     assert again.code == 0, again.text
     assert everything(two) == before
     assert not list((two / ".git").rglob("*.lock"))
-    assert "no interrupted bump to undo" in run_blocked_bump(bump, two, "--abort")
+    assert "no interrupted bump to abort" in run_blocked_bump(bump, two, "--abort")
     assert bump(two, *RELEASE).code == 0

@@ -280,7 +280,7 @@ def test_what_is_no_token_is_not_taken_for_one(answer: object) -> None:
 
     response = Response()
     response.status_code, response._content = 200, json.dumps(answer).encode()
-    document = trusted_publishing._document(response)
+    document = trusted_publishing._parse_document(response)
     assert not trusted_publishing._is_token(document.get("token"))
     trusted_publishing._error_descriptions(document)
 
@@ -294,4 +294,4 @@ def test_an_absurd_end_of_a_token_is_no_bug(expires: int, date: str) -> None:
 
     response = Response()
     response.headers["Date"] = date
-    assert isinstance(trusted_publishing._lifetime({"expires": expires}, response), float)
+    assert isinstance(trusted_publishing._token_lifetime({"expires": expires}, response), float)

@@ -443,6 +443,6 @@ def test_a_path_without_a_string_is_blocked(path: KeyPath, message: str) -> None
 def test_an_edit_that_would_change_anything_else_is_not_returned(
     written: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(toml_edits, "_encode", lambda *_: written)
+    monkeypatch.setattr(toml_edits, "_encode_string", lambda *_: written)
     with pytest.raises(Failed, match=r"cannot change a in pyproject\.toml without changing other values"):
         replace_strings('a = "1"\n', {("a",): "2"}, source="pyproject.toml")

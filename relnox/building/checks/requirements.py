@@ -59,7 +59,10 @@ def can_apply(requirement: Requirement, pythons: SpecifierSet, *, extras: bool) 
     supported_versions = (
         some for some in environments if pythons.contains(some["python_full_version"], prereleases=True)
     )
-    return any(_applies(requirement, environment) for environment in islice(supported_versions, _MAX_ENVIRONMENTS))
+    return any(
+        _applies_in_environment(requirement, environment)
+        for environment in islice(supported_versions, _MAX_ENVIRONMENTS)
+    )
 
 
 def _group_by_package(texts: Iterable[str]) -> Mapping[Hashable, Sequence[Requirement]]:
@@ -76,7 +79,10 @@ def _group_by_package(texts: Iterable[str]) -> Mapping[Hashable, Sequence[Requir
 
 
 def _allow_same_versions(one: Sequence[Requirement], other: Sequence[Requirement], *, extras: bool) -> bool:
-    """Return whether two sets of requirements on a package allow the same versions in every environment."""
+    """Return whether two sets of requirements on a package allow the same versions in every environment.
+
+    If `extras` is true, they must also require the same extras.
+    """
     if set(map(str, one)) == set(map(str, other)):
         return True
     both = (*one, *other)
@@ -92,7 +98,9 @@ def _allowed_versions(
     requirements: Iterable[Requirement], environment: dict[str, str], versions: Sequence[Version]
 ) -> frozenset[Version] | None:
     """Return those of `versions` that the requirements allow in an environment, or None if none applies."""
-    specifiers = [requirement.specifier for requirement in requirements if _applies(requirement, environment)]
+    specifiers = [
+        requirement.specifier for requirement in requirements if _applies_in_environment(requirement, environment)
+    ]
     if not specifiers:
         return None
     return frozenset(
@@ -102,7 +110,7 @@ def _allowed_versions(
     )
 
 
-def _applies(requirement: Requirement, environment: dict[str, str]) -> bool:
+def _applies_in_environment(requirement: Requirement, environment: dict[str, str]) -> bool:
     try:
         return requirement.marker is None or requirement.marker.evaluate(environment)
     except UndefinedComparison:

@@ -68,7 +68,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         steps=tuple(_plan_steps(snapshot, package_decisions, options)),
         notes=(*snapshot.workspace.warnings, *preflight.notes(snapshot, package_decisions)),
         problems=tuple(preflight.problems(snapshot, package_decisions)),
-        tables=(_table(package_decisions),),
+        tables=(_decision_table(package_decisions),),
     )
 
 
@@ -107,7 +107,7 @@ def _plan_steps(snapshot: Snapshot, package_decisions: Sequence[Decision], optio
             )
 
 
-def _table(package_decisions: Sequence[Decision]) -> Table:
+def _decision_table(package_decisions: Sequence[Decision]) -> Table:
     """Return a table of the packages with their versions, tags, and the reasons of the decisions."""
     rows = tuple(
         (decision.package.name, str(decision.package.version or "-"), decision.tag or "-", decision.reason)

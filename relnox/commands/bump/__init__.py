@@ -159,14 +159,14 @@ def _plan_new_bump(new: NewBump, options: Options) -> Plan:
             problems = (*problems, core.records.replace(problem, fix=f"{problem.fix}; to ignore it: {flag}"))
     return core.plan.Plan(
         task="bump",
-        steps=tuple(_steps(new, tags, options)),
+        steps=tuple(_plan_steps(new, tags, options)),
         notes=notes,
         problems=problems,
         tables=tuple(summary.tables(new)),
     )
 
 
-def _steps(new: NewBump, tags: tuple[core.changes.NewTag, ...], options: Options) -> Iterator[Step]:
+def _plan_steps(new: NewBump, tags: tuple[core.changes.NewTag, ...], options: Options) -> Iterator[Step]:
     """Yield the steps of a new bump in order; only the last steps change the remote."""
     from relnox.commands.bump import changes, hook_edits, pull_request_plan
 

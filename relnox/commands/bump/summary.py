@@ -93,7 +93,7 @@ def _tag_notes(observation: Observation, bumps: tuple[VersionBump, ...], options
             [bump.package.name for bump in bumps], observation.config, observation.state.tags
         )
     if options.tag:
-        yield from tag_checks.any_tag_notes(bumps, observation.workspace)
+        yield from tag_checks.notes_on_shared_tags(bumps, observation.workspace)
     if not options.tag and options.part != "auto":
         for problem in format_problems(observation, options, bumps):
             yield f"{problem.message}\n  fix: {problem.fix}"

@@ -56,7 +56,7 @@ def resume_or_undo(earlier: EarlierBump, options: Options) -> Plan:
         return _resume_or_undo_interrupted(earlier.interrupted_bump, earlier, options)
     if options.abort:
         raise Blocked(
-            "bump-missing", "no interrupted bump to undo", fix="pass --undo to revert the last finished bump"
+            "bump-missing", "no interrupted bump to abort", fix="pass --undo to revert the last finished bump"
         )
     if command_line_words(options) != ("--undo",):
         raise Blocked(

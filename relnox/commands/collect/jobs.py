@@ -40,7 +40,7 @@ def find_job_directories(root: Path, names: Sequence[str]) -> tuple[str, ...]:
             raise Blocked(
                 "directory-missing",
                 f"{name} is not a directory",
-                fix="pass --from a directory with a build job's output",
+                fix="pass the directory with the output of a build job: --from DIR",
             )
         stripped = name.rstrip("/") or name
         inner = [f"{stripped}/{path.name}" for path in sorted(directory.iterdir())]

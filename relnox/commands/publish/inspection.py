@@ -120,14 +120,14 @@ def read_snapshot(
         locking.lock_projects(target.upload_url, index, manifest.packages, project)
     state = index_state.read_index(index, manifest, project, will_be_cleared=will_be_cleared)
     try:
-        return _inspect(state, private, options, project, project_hooks, pypi_rules=pypi_rules)
+        return _inspect_projects(state, private, options, project, project_hooks, pypi_rules=pypi_rules)
     except RelnoxError as error:
         names = [file.filename for file in manifest.distributions]
         core.publication.add_public_files(error, index, names, state.public)
         raise
 
 
-def _inspect(  # noqa: PLR0913 - what a snapshot is made from
+def _inspect_projects(  # noqa: PLR0913 - what a snapshot is made from
     state: IndexState,
     private: tuple[str, ...],
     options: PublishingOptions,

@@ -75,7 +75,7 @@ def _required_projects(
             if file_hashes.is_file_inside(directory, path) and path.name not in invalid_files
         )
         texts: set[str] = set()
-        for name, text, specifier, extra in _requirements(package_archives):
+        for name, text, specifier, extra in _list_requirements(package_archives):
             in_this_run = name in manifest.packages and SpecifierSet(specifier).contains(
                 manifest.version(name), prereleases=True
             )
@@ -96,7 +96,7 @@ def _required_projects(
             texts.add(text)
 
 
-def _requirements(package_archives: Iterable[Archive]) -> Iterator[tuple[str, str, str, bool]]:
+def _list_requirements(package_archives: Iterable[Archive]) -> Iterator[tuple[str, str, str, bool]]:
     """Yield the requirements of archives whose markers can be true on a Python that the archive supports.
 
     Each is the project's normalized name, the text, the version specifier, and whether only an extra needs it.

@@ -60,9 +60,9 @@ def run_prepared(  # noqa: PLR0913 - a run
                 reporter.tables(plan.tables)
             raise _combine_problems(plan)
         if not preparation.is_approved:
-            _confirm(plan, interactive=interactive)
+            _ask_for_confirmation(plan, interactive=interactive)
         if plan.steps:
-            outcome = _execute(
+            outcome = _execute_plan(
                 preparation,
                 reporter,
                 end,
@@ -105,7 +105,7 @@ def _combine_problems(plan: Plan) -> Blocked:
     return with_public_files(error, plan)
 
 
-def _confirm(plan: Plan, *, interactive: bool = True) -> None:
+def _ask_for_confirmation(plan: Plan, *, interactive: bool = True) -> None:
     """Ask for confirmation on the terminal, if the plan needs it.
 
     Raises:
@@ -141,7 +141,7 @@ def _is_terminal(stream: TextIO | None) -> bool:
         return False
 
 
-def _execute(  # noqa: PLR0913 - as above
+def _execute_plan(  # noqa: PLR0913 - as above
     preparation: Preparation,
     reporter: Reporter,
     end: ExitStack,

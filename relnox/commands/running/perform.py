@@ -160,7 +160,7 @@ def _outcome_of_error(error: RelnoxError, task: str, report: Value, reporter: Re
 
         with contextlib.suppress(Blocked):
             reports.write(str(report), render_error(task, error), "report")
-    return _outcome(task, error, error.exit_code)
+    return _failed_outcome(task, error, error.exit_code)
 
 
 def _outcome_of_interruption(ended: list[Outcome], task: str, reporter: Reporter) -> Outcome:
@@ -169,10 +169,10 @@ def _outcome_of_interruption(ended: list[Outcome], task: str, reporter: Reporter
         return ended[-1]
     error = Failed("interrupted", "interrupted; nothing was changed", fix="rerun the command")
     reporter.error(error)
-    return _outcome(task, error, ExitCode.INTERRUPTED)
+    return _failed_outcome(task, error, ExitCode.INTERRUPTED)
 
 
-def _outcome(task: str, error: RelnoxError, exit_code: ExitCode) -> Outcome:
+def _failed_outcome(task: str, error: RelnoxError, exit_code: ExitCode) -> Outcome:
     """Return the outcome of a run without steps, with the error as the problem of its plan."""
     problem = core.problems.Problem.from_error(error, exit_code)
     return unexecuted_outcome(core.plan.Plan(task=task, problems=(problem,)))

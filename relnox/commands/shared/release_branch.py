@@ -30,7 +30,10 @@ class ReleaseBranch(Record):
 
 
 def find_release_branch(refs: Mapping[str, str], state: GitState, project: Project, git: Git) -> ReleaseBranch:
-    """Return the remote's release branch, compared with HEAD; `refs` maps each ref of the remote to its commit."""
+    """Find the branch of the remote to release from, and whether it is ahead of HEAD or behind it.
+
+    `refs` maps each ref of the remote to its commit.
+    """
     remote = project.config.remote
     names = (line.branch for line in (*project.lines, *project.config.branch) if not line.is_glob)
     name = next(names, None) or remotes.default_branch(git, remote) or state.branch

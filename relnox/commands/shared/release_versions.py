@@ -50,7 +50,10 @@ class VersionComparison(NamedTuple):
 
 
 def selected_packages(options: ReleaseOptions, package: tuple[str, ...], project: Project) -> tuple[str, ...]:
-    """Return the names given with `--package`, or else those of the tag's packages; none for all packages."""
+    """Return the names given with `--package`, or else those of the packages that `--tag` releases.
+
+    An empty tuple stands for all packages.
+    """
     tag = read_tag(options, project)
     names = tuple(tag.versions) if tag is not None else ()
     return package if package or len(names) == len(project.workspace.packages) else names
@@ -69,7 +72,7 @@ def compare_versions(
     if project.is_rehearsal:
         return VersionComparison()
     tag = read_tag(options, project)
-    inputs = tuple(_inputs(options, project))
+    inputs = tuple(_stated_versions(options, project))
     files = {name: _version_in_file(name, project, manifest) for name in packages}
     resolutions = core.release_versions.collect_version_statements(files, tag, inputs)
     problems = list(core.release_versions.version_disagreement_problems(resolutions, tag))
@@ -102,7 +105,7 @@ def _tag_of_job(environment: Mapping[str, str]) -> tuple[str, str] | None:
     return None
 
 
-def _inputs(options: ReleaseOptions, project: Project) -> Iterator[StatedVersion]:
+def _stated_versions(options: ReleaseOptions, project: Project) -> Iterator[StatedVersion]:
     """Yield the versions given by `--input-version` and `--caller-version`."""
     inputs = (("--input-version", options.input_version), ("--caller-version", options.caller_version))
     for source, text in inputs:

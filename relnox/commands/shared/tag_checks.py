@@ -66,7 +66,7 @@ def newer_tags(project: Project) -> NewerTags:
     }
 
     def find_newer(tags: Iterable[str]) -> dict[str, tuple[str, Version]]:
-        latest = _latest(project, tags).items()
+        latest = _latest_tags(project, tags).items()
         return {
             name: tagged
             for name, tagged in latest
@@ -94,10 +94,11 @@ def _current_version(package: Package, project: Project) -> Version | None:
     return history.version if history is not None else None
 
 
-def _latest(project: Project, tags: Iterable[str]) -> dict[str, tuple[str, Version]]:
+def _latest_tags(project: Project, tags: Iterable[str]) -> dict[str, tuple[str, Version]]:
     """Map each package to its tag with the highest version, and that version.
 
-    Tags in the package's format and other tags that name it count; tags of other release lines do not.
+    A tag counts if it is in the tag format of the package, or contains its name. Tags of other release lines, such
+    as those of 1.x on the branch of 2.x, are ignored.
     """
     names = set(tags)
     latest = {
@@ -183,8 +184,11 @@ def _own_prefix(package: Package, formats: Mapping[str, TagFormat], known_tags: 
     return prefix if names_package else f"{package.name}-v"
 
 
-def any_tag_notes(bumps: tuple[VersionBump, ...], workspace: Workspace) -> Iterator[str]:
-    """Yield a note if packages that are not bumped have backends that would read the tags of this bump."""
+def notes_on_shared_tags(bumps: tuple[VersionBump, ...], workspace: Workspace) -> Iterator[str]:
+    """Yield a note if the tags of this bump also change the versions of packages that are not bumped.
+
+    That is so if their build backends take the version from any tag.
+    """
     bumped_packages = {bump.package.name for bump in bumps}
     all_readers = core.known_tags.packages_that_read_any_tag(workspace.packages)
     readers = [package for package in all_readers if package.name not in bumped_packages]

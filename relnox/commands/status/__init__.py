@@ -78,7 +78,7 @@ class Snapshot(NamedTuple):
     """What `status` shows.
 
     Attributes:
-        rows: The packages.
+        rows: The packages, one for each row of the table.
         notes: Notes on skipped packages, on tags and versions, and on why nothing can be released.
         lines: The release lines that the current commit belongs to.
         files: Every pyproject.toml of the repository with --versions, otherwise empty.
@@ -101,7 +101,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     project = project.with_remote_tags(tags)
     packages = project.workspace.select(options.package) if options.package else project.workspace.packages
     bumps, notes = _next_bumps(project)
-    deadlines = _deadlines(options.index)
+    deadlines = _deadlines_by_index(options.index)
     rows = (
         Row(
             package,
@@ -130,7 +130,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         from relnox.commands.status import versions
 
         return versions.plan(snapshot, options)
-    rows = tuple(_row(row, snapshot.lines) for row in snapshot.rows)
+    rows = tuple(_format_row(row, snapshot.lines) for row in snapshot.rows)
     columns = ("package", "version", "last tag", "changed since", "next", "why", *options.index)
     table = core.plan.Table(title="", columns=columns, rows=rows)
     return core.plan.Plan(task="status", tables=() if options.json else (table,), notes=snapshot.notes)
@@ -153,7 +153,7 @@ def document(snapshot: Snapshot, options: Options) -> str:
 
 
 def _package_as_json(row: Row, indexes: Sequence[str]) -> dict[str, Any]:
-    history, version = row.history, _version(row)
+    history, version = row.history, _version_of_row(row)
     has_tag = history is not None and history.tag is not None
     return {
         "name": row.package.name,
@@ -170,7 +170,7 @@ def _package_as_json(row: Row, indexes: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _version(row: Row) -> Version | None:
+def _version_of_row(row: Row) -> Version | None:
     """Return the version in the package's files, or else in its last tag; None if there is none."""
     package, history = row.package, row.history
     if package.version is None and package.source.kind == "tags" and history is not None:
@@ -244,7 +244,7 @@ def _disagreement_notes(project: Project) -> Iterator[str]:
             yield f"{core.version_locations.describe_disagreement(package)}\n  fix: {fix}"
 
 
-def _deadlines(indexes: Sequence[str]) -> list[tuple[str, Deadline]]:
+def _deadlines_by_index(indexes: Sequence[str]) -> list[tuple[str, Deadline]]:
     """Return each index with a deadline that the queries for all packages share."""
     if not indexes:
         return []
@@ -272,10 +272,10 @@ def _index_versions(index: str, package: Package, project: Project, deadline: De
     return frozenset(file.version for file in files if file.version is not None)
 
 
-def _row(row: Row, lines: Sequence[ReleaseLine]) -> tuple[str, ...]:
+def _format_row(row: Row, lines: Sequence[ReleaseLine]) -> tuple[str, ...]:
     """Return the cells of a package in the table."""
     package, history, bump = row.package, row.history, row.bump
-    version = str(_version(row) or f"({package.source.text})")
+    version = str(_version_of_row(row) or f"({package.source.text})")
     tag, change_count = "-", "-"
     if history is not None and history.tag is not None:
         tag, count = history.tag, len(history.commits)

@@ -58,17 +58,17 @@ def _pyproject_paths(project: Project) -> list[str]:
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
     """Return a plan without steps: a table, and a problem for each file whose version cannot be read."""
-    rows = tuple(_row(file) for file in snapshot.files)
+    rows = tuple(_format_row(file) for file in snapshot.files)
     table = core.plan.Table(title="", columns=("file", "package", "version", "in the project", "from"), rows=rows)
     return core.plan.Plan(
         task="status",
         tables=() if options.json else (table,),
         notes=snapshot.notes,
-        problems=tuple(_problems(snapshot)),
+        problems=tuple(_find_problems(snapshot)),
     )
 
 
-def _row(file: FileVersion) -> tuple[str, ...]:
+def _format_row(file: FileVersion) -> tuple[str, ...]:
     """Return the cells of a file in the table."""
     in_project = "yes" if file.outside is None else file.outside
     if file.error is not None:
@@ -80,7 +80,7 @@ def _row(file: FileVersion) -> tuple[str, ...]:
     return (file.file, file.package, file.version or "dynamic", in_project, file.source)
 
 
-def _problems(snapshot: Snapshot) -> Iterator[Problem]:
+def _find_problems(snapshot: Snapshot) -> Iterator[Problem]:
     """Yield a problem for each file whose version cannot be read, except in examples, templates and tests."""
     for file in snapshot.files:
         if file.error is not None and not file.is_sample:

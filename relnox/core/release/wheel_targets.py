@@ -10,12 +10,12 @@ System = Literal["manylinux", "musllinux", "macos", "windows"]
 
 
 class WheelTarget(Record):
-    """An operating system and a processor that wheels are built for, by their names in `[tool.relnox.wheels]`.
+    """An operating system and a processor that wheels are built for, named as in `[tool.relnox.wheels]`.
 
     Attributes:
         platform: The value of cibuildwheel's `--platform`.
         archs: The value of cibuildwheel's `--archs`.
-        tag: The part of a build identifier after the hyphen, such as `manylinux_x86_64`.
+        tag: The part of cibuildwheel's build identifiers after the hyphen, such as `manylinux_x86_64`.
         runner: The label of a GitHub runner that can build such wheels.
         emulated: Whether the runner has another processor, so that it needs QEMU.
     """

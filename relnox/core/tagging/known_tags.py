@@ -144,7 +144,8 @@ def _named_package(words: list[str], aliases: Iterable[Mapping[str, set[str]]]) 
 def _packages_by_alias(packages: Sequence[Package]) -> Iterator[Mapping[str, set[str]]]:
     """Yield a mapping from aliases to packages for each kind of alias, the most reliable kind first.
 
-    The kinds are the name of the package, its directory, the last part of its directory, and the ends of its name.
+    The kinds are the name of the package, its directory, the last part of its directory, and the last words of its
+    name: `bar-baz` and `baz` for `foo-bar-baz`.
     """
     alias_functions = (
         lambda package: (package.name,),

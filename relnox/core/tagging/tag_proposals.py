@@ -77,14 +77,14 @@ def format_problems(
     if different:
         lines = [
             f"next tag of {name} would be {new}{workspace.by_name[name].version or '1.0'} "
-            f"(its tags are like {_example(old, known_tags, workspace.by_name[name])})"
+            f"(its tags are like {_example_tag(old, known_tags, workspace.by_name[name])})"
             for name, (old, new) in list(different.items())[:_MAX_LISTED]
         ]
         more = [f"and {len(different) - _MAX_LISTED} more packages"] if len(different) > _MAX_LISTED else []
         yield Problem(code="tag-format-differs", message="\n".join([*lines, *more]), fix=fix)
     if unknown:
         names = ", ".join(unknown[:_MAX_LISTED]) + (" …" if len(unknown) > _MAX_LISTED else "")
-        examples = ", ".join([*_examples(known_tags)][:3])
+        examples = ", ".join([*_example_tags(known_tags)][:3])
         yield Problem(
             code="tag-format-unknown",
             message=f"no tags found for {names}, and their form is not clear from other tags ({examples})",
@@ -92,7 +92,7 @@ def format_problems(
         )
 
 
-def _example(prefix: str, known_tags: KnownTags, package: Package | None = None) -> str:
+def _example_tag(prefix: str, known_tags: KnownTags, package: Package | None = None) -> str:
     """Return the latest tag with a prefix, if possible one not above the package's version, as an example."""
     tagged_versions = known_tags.survey.by_prefix[prefix]
     version = package.version if package is not None else None
@@ -100,11 +100,11 @@ def _example(prefix: str, known_tags: KnownTags, package: Package | None = None)
     return max(older_versions or tagged_versions, key=lambda pair: pair[1])[0]
 
 
-def _examples(known_tags: KnownTags) -> Iterator[str]:
+def _example_tags(known_tags: KnownTags) -> Iterator[str]:
     """Yield an example of the tags with each prefix, the most frequent one first, then tags without a version."""
     by_prefix = known_tags.survey.by_prefix
     for prefix in sorted(by_prefix, key=lambda prefix: -len(by_prefix[prefix])):
-        yield _example(prefix, known_tags)
+        yield _example_tag(prefix, known_tags)
     yield from known_tags.survey.unreadable
 
 

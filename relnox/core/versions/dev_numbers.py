@@ -23,7 +23,9 @@ def number_of_run(environment: Mapping[str, str]) -> tuple[int, str]:
     """
     if run := environment.get("GITHUB_RUN_NUMBER"):
         attempt = environment.get("GITHUB_RUN_ATTEMPT") or "1"
-        number = _parse("GITHUB_RUN_NUMBER", run) * (_MAX_ATTEMPTS + 1) + _parse("GITHUB_RUN_ATTEMPT", attempt)
+        number = _parse_number("GITHUB_RUN_NUMBER", run) * (_MAX_ATTEMPTS + 1) + _parse_number(
+            "GITHUB_RUN_ATTEMPT", attempt
+        )
         if int(attempt) > _MAX_ATTEMPTS:
             raise Blocked(
                 "run-number-invalid",
@@ -32,7 +34,7 @@ def number_of_run(environment: Mapping[str, str]) -> tuple[int, str]:
             )
         return number, f"run {run}, attempt {attempt}"
     if pipeline := environment.get("CI_PIPELINE_IID"):
-        return _parse("CI_PIPELINE_IID", pipeline), f"pipeline {pipeline}"
+        return _parse_number("CI_PIPELINE_IID", pipeline), f"pipeline {pipeline}"
     raise Blocked(
         "run-number-missing",
         "--from run works only in CI (neither GITHUB_RUN_NUMBER nor CI_PIPELINE_IID is set)",
@@ -46,7 +48,7 @@ def number_of_time(now: datetime) -> tuple[int, str]:
     return number, f"{now:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _parse(variable: str, text: str) -> int:
+def _parse_number(variable: str, text: str) -> int:
     """Parse the value of an environment variable as a positive number; raise `Blocked` if it is not one."""
     if not (text.isascii() and text.isdecimal()) or len(text) > _MAX_DIGITS or int(text) == 0:
         raise Blocked(

@@ -155,7 +155,7 @@ def _parse_segment(text: str, prerelease: str) -> str:
         raise Blocked(
             "version-order-differs",
             f"{text!r} comes after {core}-{stage} in SemVer, but before it in PEP 440",
-            fix=f"write {core}-{stage} or another prerelease of one stage: -alpha.N, -beta.N, -rc.N, -dev.N",
+            fix=f"use {core}-{stage} or another prerelease with one stage: -alpha.N, -beta.N, -rc.N, -dev.N",
         )
     match = re.fullmatch(_PRERELEASE, prerelease)
     word, number = ("?", "0") if match is None else (match["word"].lower(), match["number"] or "0")

@@ -63,8 +63,8 @@ def find_attribute(code: str, name: str) -> VersionSpan:
     value = values[0]
     if not isinstance(value, ast.Constant) or not isinstance(value.value, str):
         raise ValueError(f"{name} is not a plain string literal")  # noqa: TRY004 - an error in the file, not in the call
-    start = _offset(code, value.lineno, value.col_offset)
-    end = _offset(code, value.end_lineno or 0, value.end_col_offset or 0)
+    start = _offset_in_text(code, value.lineno, value.col_offset)
+    end = _offset_in_text(code, value.end_lineno or 0, value.end_col_offset or 0)
     inside = code.find(value.value, start, end)
     if inside < 0 or not value.value:
         raise ValueError(f"{name} is not a plain string literal")
@@ -199,7 +199,7 @@ def replace_version(text: str, source: VersionSource, version: str) -> str:
     for span in reversed(find_spans(text, source)):
         text = replace_span(text, span, version)
     if any(span.text != version for span in find_spans(text, source)):
-        raise ValueError(f"{version} would not be found there again")
+        raise ValueError(f"the pattern would not match {version} once it is written")
     return text
 
 
@@ -223,7 +223,7 @@ def _assigned_values(module: ast.Module, name: str) -> Iterator[ast.expr]:
                 nodes += ast.iter_child_nodes(node)
 
 
-def _offset(code: str, line: int, column: int) -> int:
+def _offset_in_text(code: str, line: int, column: int) -> int:
     """Convert a line and a column of the syntax tree, which counts UTF-8 bytes, to an offset in the text."""
     lines = re.split("(?<=\n)", code)
     before = "".join(lines[: line - 1])

@@ -123,25 +123,25 @@ class VersionStep(Record):
         """Return the version that the requested bump leads to."""
         match self.bump.part:
             case "major" | "minor" | "patch" as level:
-                return self._level(LEVELS.index(level))
+                return self._bump_level(LEVELS.index(level))
             case "release":
-                return self._release()
+                return self._finish_release()
             case "pre" if self.version.pre is not None:
-                return self._enter(self.version.pre[0])
+                return self._enter_phase(self.version.pre[0])
             case "pre" | None:
                 if self.bump.pre is None:
                     raise self._impossible_bump_error(
                         "is not an alpha, beta or rc", f"choose a phase: {ANY_PHASE}"
                     )
-                return self._enter(LETTERS[self.bump.pre])
+                return self._enter_phase(LETTERS[self.bump.pre])
             case "phase":
-                return self._phase()
+                return self._next_phase()
             case "post":
-                return self._post()
+                return self._next_post_release()
             case "dev":
-                return self._dev()
+                return self._next_development_version()
 
-    def _level(self, level: int) -> Version:
+    def _bump_level(self, level: int) -> Version:
         """Bump a level, or finish the prerelease that leads to it or to a higher one."""
         version, pre = self.version, self.bump.pre
         if (
@@ -149,11 +149,11 @@ class VersionStep(Record):
             and _leads_to_final(version)
             and self.counting.begins_series(version.release, level)
         ):
-            return _final_version(version) if pre is None else self._enter(LETTERS[pre])
+            return _final_version(version) if pre is None else self._enter_phase(LETTERS[pre])
         raised_release = self._next_final_version(level)
         return raised_release if pre is None else self._begin_phase(raised_release, LETTERS[pre])
 
-    def _release(self) -> Version:
+    def _finish_release(self) -> Version:
         """Return the version without its prerelease and dev parts; a post-release keeps its `.post`."""
         if _leads_to_final(self.version):
             return _final_version(self.version)
@@ -161,7 +161,7 @@ class VersionStep(Record):
             return self.version.__replace__(dev=None)
         raise self._impossible_bump_error("is already final", f"to bump it: {ANY_LEVEL}")
 
-    def _enter(self, letter: str) -> Version:
+    def _enter_phase(self, letter: str) -> Version:
         """Continue a phase, or start it; after a final version, start it for the next patch."""
         version = self.version
         if not _leads_to_final(version):
@@ -179,7 +179,7 @@ class VersionStep(Record):
             )
         return self._begin_phase(_final_version(version), letter)
 
-    def _phase(self) -> Version:
+    def _next_phase(self) -> Version:
         """Start the next phase; after the last phase, return the final version."""
         version = self.version
         if not _leads_to_final(version):
@@ -187,7 +187,7 @@ class VersionStep(Record):
         later = _ORDER if version.pre is None else _ORDER[_ORDER.index(version.pre[0]) + 1 :]
         return self._begin_phase(_final_version(version), later[0]) if later else _final_version(version)
 
-    def _post(self) -> Version:
+    def _next_post_release(self) -> Version:
         """Return the next post release, or the one that a dev release of it leads to."""
         version = self.version
         if version.dev is not None and version.post is None:
@@ -204,7 +204,7 @@ class VersionStep(Record):
         is_pending = version.dev is not None and not self.bump.always_increment
         return version.__replace__(post=version.post if is_pending else version.post + 1, dev=None)
 
-    def _dev(self) -> Version:
+    def _next_development_version(self) -> Version:
         """Return the next dev release: of the same version, the next prerelease, or the next patch."""
         version, number = self.version, self.bump.number
         if version.dev is not None:

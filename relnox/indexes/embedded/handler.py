@@ -81,7 +81,7 @@ class Handler(Connection):
             case ["", "simple", ""]:
                 self._send_page(lambda format_: project_list(store.names(), format_))
             case ["", "simple"]:
-                self._redirect(HTTPStatus.MOVED_PERMANENTLY, "/simple/")
+                self._send_redirect(HTTPStatus.MOVED_PERMANENTLY, "/simple/")
             case ["", "simple", name] | ["", "simple", name, ""]:
                 self._send_project(path, name)
             case ["", "files", filename] if filename.endswith(".whl.metadata"):
@@ -115,11 +115,11 @@ class Handler(Connection):
             self._send_not_found(path)
             return
         if path != f"/simple/{project}/":
-            self._redirect(HTTPStatus.MOVED_PERMANENTLY, f"/simple/{project}/")
+            self._send_redirect(HTTPStatus.MOVED_PERMANENTLY, f"/simple/{project}/")
         elif (files := self.files(project)) is not None:
             self._send_page(lambda format_: self.project_page(project, files, format_))
         elif self.index.trusted_simple_url is not None:
-            self._redirect(HTTPStatus.FOUND, f"{self.index.trusted_simple_url.rstrip('/')}/{project}/")
+            self._send_redirect(HTTPStatus.FOUND, f"{self.index.trusted_simple_url.rstrip('/')}/{project}/")
         else:
             self._send_not_found(path)
 
@@ -141,7 +141,7 @@ class Handler(Connection):
             if self.command != "HEAD":
                 shutil.copyfileobj(content, self.wfile, CHUNK)
 
-    def _redirect(self, status: HTTPStatus, to: str) -> None:
+    def _send_redirect(self, status: HTTPStatus, to: str) -> None:
         self.send_text(Response(status, to, {"Location": to}))
 
     def _send_not_found(self, name: str) -> None:

@@ -84,7 +84,7 @@ def read_form(
             parts, or its fields are larger than 16 MiB.
     """
     scanner = _Scanner(body)
-    delimiter = _delimiter(boundary)
+    delimiter = _parse_delimiter(boundary)
     form = Form()
     scanner.take(delimiter)  # the preamble is ignored
     parts = 0
@@ -92,7 +92,7 @@ def read_form(
         parts += 1
         if parts > _PARTS_LIMIT:
             raise Blocked("form-invalid", f"the form has more than {_PARTS_LIMIT} parts", fix=_HINT)
-        name, filename = _disposition(scanner.take(b"\r\n\r\n", limit=_HEADERS_LIMIT))
+        name, filename = _parse_disposition(scanner.take(b"\r\n\r\n", limit=_HEADERS_LIMIT))
         if name == "content" and filename is not None:
             if form.filename is not None:
                 raise Blocked("form-invalid", "the form has more than one file", fix=_HINT)
@@ -101,11 +101,11 @@ def read_form(
         else:
             value = scanner.take(delimiter)
             if filename is None:  # other files, such as signatures, are ignored
-                form.fields.setdefault(name, []).append(_text(value, name))
+                form.fields.setdefault(name, []).append(_decode_text(value, name))
     return form
 
 
-def _delimiter(boundary: str) -> bytes:
+def _parse_delimiter(boundary: str) -> bytes:
     """Return the bytes that separate the parts of a form with this boundary.
 
     Raises:
@@ -126,7 +126,7 @@ def _is_closing_boundary(scanner: _Scanner) -> bool:
     return closes
 
 
-def _disposition(headers: bytes) -> tuple[str, str | None]:
+def _parse_disposition(headers: bytes) -> tuple[str, str | None]:
     """Return the field name of a part of a form, and the file name or None if the part is not a file."""
     part = message_from_bytes(headers + b"\r\n\r\n")
     name = part.get_param("name", header="content-disposition")
@@ -135,7 +135,7 @@ def _disposition(headers: bytes) -> tuple[str, str | None]:
     return name, part.get_filename()
 
 
-def _text(value: bytes, name: str) -> str:
+def _decode_text(value: bytes, name: str) -> str:
     """Decode the value of a field as UTF-8; the name is for the error message."""
     try:
         return value.decode("utf-8")
@@ -159,7 +159,7 @@ class _Scanner:
             complete = max(len(self._buffer) - len(delimiter) + 1, 0)
             if complete:
                 yield self._buffer[:complete]
-            self._buffer = self._buffer[complete:] + self._more()
+            self._buffer = self._buffer[complete:] + self._read_more()
         before, self._buffer = self._buffer[:position], self._buffer[position + len(delimiter) :]
         if before:
             yield before
@@ -182,7 +182,7 @@ class _Scanner:
     def peek(self, size: int) -> bytes:
         """Return the next bytes without consuming them."""
         while len(self._buffer) < size:
-            self._buffer += self._more()
+            self._buffer += self._read_more()
         return self._buffer[:size]
 
     def peek_rest(self) -> bytes:
@@ -191,7 +191,7 @@ class _Scanner:
             self._buffer += chunk
         return self._buffer
 
-    def _more(self) -> bytes:
+    def _read_more(self) -> bytes:
         """Read the next chunk of the stream; at its end, raise an error."""
         chunk = self._body.read(_CHUNK)
         if not chunk:

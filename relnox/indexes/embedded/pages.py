@@ -35,26 +35,28 @@ def negotiate(accept: str | None) -> Format:
 def project_list(projects: Sequence[str], format_: Format) -> str:
     """Render the page that lists all projects."""
     if format_ is Format.JSON:
-        return _json({"projects": [{"name": project} for project in projects]})
-    return _html("Simple index", [_anchor(f"{project}/", {}, project) for project in projects])
+        return _json_page({"projects": [{"name": project} for project in projects]})
+    return _html_page("Simple index", [_html_link(f"{project}/", {}, project) for project in projects])
 
 
 def project_page(project: str, files: Sequence[StoredFile], format_: Format) -> str:
     """Render the page of a project."""
     if format_ is Format.JSON:
         versions = [str(version) for version in sorted({file.version for file in files})]
-        return _json({"name": project, "versions": versions, "files": [_json_file(file) for file in files]})
-    return _html(f"Links for {project}", [_html_file(file) for file in files])
+        return _json_page(
+            {"name": project, "versions": versions, "files": [_file_as_json(file) for file in files]}
+        )
+    return _html_page(f"Links for {project}", [_html_file(file) for file in files])
 
 
-def _json_file(file: StoredFile) -> dict[str, Any]:
+def _file_as_json(file: StoredFile) -> dict[str, Any]:
     optional = {
         "requires-python": file.requires_python,
         "core-metadata": file.metadata_sha256 and {"sha256": file.metadata_sha256},  # PEP 658, PEP 714
     }
     return {
         "filename": file.filename,
-        "url": _url(file),
+        "url": _url_of_file(file),
         "hashes": {"sha256": file.sha256},
         "size": file.size,
         "upload-time": file.upload_time,
@@ -67,25 +69,25 @@ def _html_file(file: StoredFile) -> str:
         "data-requires-python": file.requires_python or None,
         "data-core-metadata": file.metadata_sha256 and f"sha256={file.metadata_sha256}",
     }
-    return _anchor(f"{_url(file)}#sha256={file.sha256}", attributes, file.filename)
+    return _html_link(f"{_url_of_file(file)}#sha256={file.sha256}", attributes, file.filename)
 
 
-def _url(file: StoredFile) -> str:
+def _url_of_file(file: StoredFile) -> str:
     """Return the URL of a file relative to the project's page, so that it is valid for any host name."""
     return f"../../files/{file.filename}"
 
 
-def _json(document: Mapping[str, Any]) -> str:
+def _json_page(document: Mapping[str, Any]) -> str:
     return json.dumps({"meta": {"api-version": "1.4"}, **document})
 
 
-def _anchor(href: str, attributes: Mapping[str, str | None], text: str) -> str:
+def _html_link(href: str, attributes: Mapping[str, str | None], text: str) -> str:
     non_empty = {"href": href, **{name: value for name, value in attributes.items() if value is not None}}
     markup = " ".join(f'{name}="{escape(value)}"' for name, value in non_empty.items())
     return f"<a {markup}>{escape(text)}</a><br>"
 
 
-def _html(title: str, lines: Sequence[str]) -> str:
+def _html_page(title: str, lines: Sequence[str]) -> str:
     return "\n".join(
         [
             "<!DOCTYPE html>",

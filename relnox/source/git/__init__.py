@@ -26,7 +26,7 @@ def find_repository_in_background(directory: Path) -> Iterator[Git | None]:
     The block gets the argument `started` for `find_repository`: None if the directory cannot be in a checkout.
     """
     try:
-        git = Git(directory.resolve()) if _may_be_in_checkout(directory) else None
+        git = Git(directory.resolve()) if _could_be_in_checkout(directory) else None
     except (OSError, RuntimeError):  # opening the project reports a missing working directory or a loop of links
         git = None
     with git.queries_in_background(_LOCATION) if git is not None else nullcontext():
@@ -43,7 +43,7 @@ def find_repository(directory: Path, started: Git | None = None) -> Git | None:
     Raises:
         Blocked: git refuses to work in the checkout because another user owns it.
     """
-    if not _may_be_in_checkout(directory):
+    if not _could_be_in_checkout(directory):
         return None
     # Warnings on standard error must not be parsed as the answer.
     answer = (started or Git(directory)).run(*_LOCATION, stderr=False)
@@ -63,6 +63,6 @@ def find_repository(directory: Path, started: Git | None = None) -> Git | None:
     )
 
 
-def _may_be_in_checkout(directory: Path) -> bool:
+def _could_be_in_checkout(directory: Path) -> bool:
     resolved = directory.resolve()
     return resolved.is_dir() and any((parent / ".git").exists() for parent in (resolved, *resolved.parents))

@@ -71,7 +71,7 @@ class Git(GitRunner):
 
     def read_state(self) -> GitState:
         """Return the current commit and branch, the changed and untracked files, and the tags."""
-        header, changed_files, untracked_files = self._status()
+        header, changed_files, untracked_files = self._read_status()
         head = header.get("branch.oid", "(initial)")
         branch = header.get("branch.head", "(detached)")
         return GitState(
@@ -104,7 +104,7 @@ class Git(GitRunner):
 
     def changed_files(self) -> tuple[str, ...]:
         """Return the files that differ from the current commit, including untracked files that are not ignored."""
-        _, changed_files, untracked_files = self._status("--no-renames")
+        _, changed_files, untracked_files = self._read_status("--no-renames")
         return tuple(sorted({*changed_files, *untracked_files}))
 
     def grep(self, expressions: Iterable[str], exclude: Iterable[str] = ()) -> Iterator[tuple[str, str]]:
@@ -188,7 +188,7 @@ class Git(GitRunner):
         return content.output if content.returncode == 0 else None
 
     def file_has_content(self, commit: str, name: str, content: bytes) -> bool:
-        """Return whether a file in a commit is what git would store for this content, after applying filters."""
+        """Return whether a file has this content in a commit, after git's filters are applied to the content."""
         path = f"--path={self.prefix}{name}"
         blob = self.run("hash-object", path, "--stdin", stdin=content, stderr=False).output.strip()
         return self.resolve_all([f"{commit}:{self.prefix}{name}"]) == [blob]
@@ -270,7 +270,7 @@ class Git(GitRunner):
             return object_id is None and not os.path.lexists(path)
         return blob_id(path.read_bytes(), object_id) == object_id
 
-    def _status(self, *options: str) -> tuple[dict[str, str], tuple[str, ...], tuple[str, ...]]:
+    def _read_status(self, *options: str) -> tuple[dict[str, str], tuple[str, ...], tuple[str, ...]]:
         """Run `git status`; return its header, and the changed and untracked files below the root, sorted."""
         header, changed_files, untracked_files = parse_status(self.read_output(*_STATUS, *options))
 

@@ -133,7 +133,7 @@ def _connected_socket(connection: Any) -> socket.socket:
     watch = watch_of_this_thread()
     assert watch is not None  # noqa: S101 - `send_once` makes one
     last: OSError = OSError("no address")
-    for family, kind, protocol, _, address in _addresses(host, connection, watch):
+    for family, kind, protocol, _, address in _resolve_host(host, connection, watch):
         watch.check()
         try:
             new_socket = socket.socket(family, kind, protocol)
@@ -141,7 +141,7 @@ def _connected_socket(connection: Any) -> socket.socket:
             last = error
             continue
         try:
-            _connect(new_socket, address, connection, watch)
+            _connect_socket(new_socket, address, connection, watch)
         except OSError as error:
             last = error
         else:
@@ -151,7 +151,7 @@ def _connected_socket(connection: Any) -> socket.socket:
     raise NewConnectionError(connection, f"cannot connect to {host}") from last
 
 
-def _addresses(host: str, connection: Any, watch: Watch) -> list[Any]:
+def _resolve_host(host: str, connection: Any, watch: Watch) -> list[Any]:
     """Resolve a host name within the connection timeout; return the result of `socket.getaddrinfo`."""
     from urllib3.exceptions import ConnectTimeoutError, NameResolutionError
 
@@ -166,7 +166,7 @@ def _addresses(host: str, connection: Any, watch: Watch) -> list[Any]:
         raise NameResolutionError(host, connection, error) from error
 
 
-def _connect(new_socket: socket.socket, address: Any, connection: Any, watch: Watch) -> None:
+def _connect_socket(new_socket: socket.socket, address: Any, connection: Any, watch: Watch) -> None:
     """Connect a socket so that the watch can interrupt it; close the socket if that fails."""
     try:
         for option in connection.socket_options or ():

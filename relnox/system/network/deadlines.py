@@ -60,7 +60,7 @@ class Deadline:
 
     def __init__(self, seconds: float = _RETRY_TIME) -> None:
         self._start = CLOCK.now()
-        self._seconds = seconds
+        self._parse_wait = seconds
         self._waited = 0.0
         self._backoff = _MIN_BACKOFF
 
@@ -71,7 +71,7 @@ class Deadline:
             TransientError: There is no time left for another try.
         """
         if error.never_connected:
-            self._seconds = min(self._seconds, _UNCONNECTED_RETRY_TIME)
+            self._parse_wait = min(self._parse_wait, _UNCONNECTED_RETRY_TIME)
         elapsed_seconds, seconds_left = CLOCK.now() - self._start, self.left()
         minimum = error.retry_after or 0.0
         if minimum > seconds_left or not seconds_left:
@@ -88,11 +88,11 @@ class Deadline:
     @property
     def read_timeout(self) -> float:
         """The seconds to wait for one response: the total time, but at least 5 and at most 60 seconds."""
-        return min(max(self._seconds, _UNCONNECTED_RETRY_TIME), READ_TIMEOUT)
+        return min(max(self._parse_wait, _UNCONNECTED_RETRY_TIME), READ_TIMEOUT)
 
     def left(self) -> float:
         """Return the remaining seconds, or 0 if they are too few for another attempt."""
-        seconds_left = self._start + self._seconds - CLOCK.now()
+        seconds_left = self._start + self._parse_wait - CLOCK.now()
         return seconds_left if seconds_left >= _MIN_WAIT else 0.0
 
     def wait(self, seconds: float, why: str) -> None:
@@ -126,18 +126,18 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     parameter `t` and `RateLimit-Reset`, which are from IETF drafts, then the older `X-RateLimit-Reset`. Some
     servers send the last two with every response, so they are used only if no requests remain.
     """
-    if (after := headers.get("Retry-After", "").strip()) and (seconds := _seconds(after, now)) is not None:
+    if (after := headers.get("Retry-After", "").strip()) and (seconds := _parse_wait(after, now)) is not None:
         return seconds
     if limit := re.search(r";\s*t=(\d+)", headers.get("RateLimit", "")):
         return min(float(limit[1]), _MAX_RETRY_AFTER)
     for name in ("RateLimit-Reset", "X-RateLimit-Reset"):
         remaining = headers.get(name.replace("Reset", "Remaining"), "0").strip()
-        if remaining == "0" and (seconds := _seconds(headers.get(name, "").strip(), now)) is not None:
+        if remaining == "0" and (seconds := _parse_wait(headers.get(name, "").strip(), now)) is not None:
             return seconds
     return None
 
 
-def _seconds(text: str, now: datetime) -> float | None:
+def _parse_wait(text: str, now: datetime) -> float | None:
     """Parse a number of seconds, a Unix time or a date; return the seconds from now, or None if it is invalid."""
     if re.fullmatch(r"\d{1,12}(\.\d+)?", text):
         number = float(text)

@@ -49,7 +49,7 @@ def proxy_for(url: str) -> Proxy | None:
     value = select_proxy(url, get_environ_proxies(url))
     if not value:
         return None
-    variable = _variable(parts.scheme, value)
+    variable = _variable_of_proxy(parts.scheme, value)
     value = value if "://" in value else f"http://{value}"
     try:
         proxy = urlsplit(value)
@@ -69,7 +69,7 @@ def proxy_for(url: str) -> Proxy | None:
     return Proxy(value, f"{proxy.scheme}://{host}{f':{port}' if port else ''}", variable)
 
 
-def _variable(scheme: str, value: str) -> str:
+def _variable_of_proxy(scheme: str, value: str) -> str:
     """Return the name of the variable that sets a proxy, for messages; lowercase names take precedence."""
     for name in (f"{scheme}_proxy", "all_proxy"):
         for variable in (name, name.upper()):

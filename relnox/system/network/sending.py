@@ -85,7 +85,9 @@ def send_once(  # noqa: PLR0913 - a request
 
     host, proxy, adapter = host_of(url), proxy_for(url), connections.adapter()
     with Watch(host, read_timeout, limit.seconds + super_len(body) / SLOWEST_AVERAGE) as watch:
-        request = _prepare(method, url, {"Accept-Encoding": limit.encoding, **(headers or {})}, body, auth, watch)
+        request = _prepare_request(
+            method, url, {"Accept-Encoding": limit.encoding, **(headers or {})}, body, auth, watch
+        )
         try:
             response = adapter.send(
                 request,
@@ -123,7 +125,7 @@ def send_once(  # noqa: PLR0913 - a request
     return response
 
 
-def _prepare(  # noqa: PLR0913, PLR0917 - a request
+def _prepare_request(  # noqa: PLR0913, PLR0917 - a request
     method: str,
     url: str,
     headers: Mapping[str, str],
