@@ -388,7 +388,7 @@ def test_a_dependent_and_prereleases(present: str, bump_request: Bump, expected:
     assert bumped(packages, {"a": BumpRequest(bump_request, "requested")})["b"] == expected
 
 
-def test_a_dependent_in_development_goes_on_with_a_continued_prerelease() -> None:
+def test_a_dependent_in_development_is_not_finished_for_a_prerelease() -> None:
     packages = [package("a", "1.1.0a0"), package("b", "1.0.1.dev1", "a==1.1.0a0")]
     assert bumped(packages, requested("pre", "a")) == {"a": "1.1.0a1", "b": "1.0.1.dev2"}
 

@@ -48,6 +48,7 @@ def notes(new: NewBump, options: Options) -> Iterator[str]:
     outdated_files = outdated_locks(observation, updates)
     if outdated_files and not options.lock:
         yield f"{', '.join(outdated_files)}: out of date after this bump; to update it: --lock"
+    yield from _unfinished_dependent_notes(new)
     yield from _literal_notes(observation, bumps)
     yield from _mention_notes(new)
     yield from core.unlisted.outdated_pin_warnings(observation.unlisted, bumps)
@@ -128,6 +129,24 @@ def _context_notes(new: NewBump) -> Iterator[str]:
 
 def _is_in(file: str, directory: str) -> bool:
     return directory == "." or file.startswith(f"{directory}/")
+
+
+def _unfinished_dependent_notes(new: NewBump) -> Iterator[str]:
+    """Yield a note on each dependent that gets the next prerelease because of the final release of a package."""
+    bumps = {bump.package.name: bump for bump in new.decision.bumps}
+    names = new.observation.config.dependency_updates
+    for name, bump in bumps.items():
+        if bump.before is None or bump.before.pre is None or not bump.after.is_prerelease:
+            continue
+        causes = [
+            f"{cause.package.name} {cause.after}"
+            for dependency, _ in new.decision.updates.get(name, ())
+            if (cause := bumps.get(names.get(dependency.name, dependency.name))) is not None
+            and not cause.after.is_prerelease
+        ]
+        if causes:
+            fix = core.fixes.task_command("bump", "--part", "release", "--package", name)
+            yield f"{name} {bump.after} is a prerelease that requires {join_names(causes)}; to finish it: {fix}"
 
 
 def _literal_notes(observation: Observation, bumps: tuple[VersionBump, ...]) -> Iterator[str]:
