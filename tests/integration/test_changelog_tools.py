@@ -137,7 +137,7 @@ def test_the_name_of_the_changelog_is_a_setting(tmp_path: Path, bump: Bump) -> N
     ("settings", "noted"),
     [
         ('changelog-file = "HISTORY.md"', True),
-        ('changelog = "keep-a-changelog"', True),
+        ('changelog = "keep-a-changelog"', False),
         ('changelog-file = "OTHER.md"', False),
         ("", False),
     ],
@@ -150,6 +150,74 @@ def test_a_changelog_that_is_named_and_not_edited_is_noted(
     ran = bump(root, *MINOR)
     assert ran.code == 0, ran.text
     assert ("no changelog changes: there is no " in ran.err) is noted, ran.text
+
+
+def below(directory: Path, settings: str, *names: str, **files: str) -> Path:
+    """A repository whose packages are all in directories below the root, released as 1.0.0."""
+    texts = {"pyproject.toml": f'[tool.relnox]\npackages = ["packages/*"]\n{settings}', **files}
+    for name in names:
+        texts[f"packages/{name}/pyproject.toml"] = f'[project]\nname = "{name}"\nversion = "1.0.0"\n'
+    return repository(write(directory, texts))
+
+
+GROUP = '[tool.relnox.groups.all]\npackages = ["a", "b"]\nkind = "{}"\n'
+
+
+@pytest.mark.parametrize(
+    ("names", "settings"),
+    [
+        ("a", ""),
+        ("a", 'versions = "independent"\n'),
+        ("ab", 'versions = "independent"\n' + GROUP.format("fixed")),
+    ],
+)
+def test_the_changelog_of_the_root_is_that_of_packages_with_one_version(
+    names: str, settings: str, tmp_path: Path, bump: Bump
+) -> None:
+    root = below(tmp_path / "demo", settings, *names, **{"CHANGELOG.md": CHANGELOG})
+    begun = today()
+    ran = bump(root, "--package", "a", *MINOR) if "independent" in settings else bump(root, *MINOR)
+    assert ran.code == 0, ran.text
+    assert in_commit(root) == ["CHANGELOG.md", *(f"packages/{name}/pyproject.toml" for name in names)]
+    assert (root / "CHANGELOG.md").read_text() in dated(RELEASED, begun, today())
+
+
+@pytest.mark.parametrize("settings", ["", GROUP.format("linked")])
+@pytest.mark.parametrize("changelog", [CHANGELOG, CHANGELOG.replace("- One.\n", "")])
+def test_the_changelog_of_the_root_stays_if_packages_have_versions_of_their_own(
+    settings: str, changelog: str, tmp_path: Path, bump: Bump
+) -> None:
+    root = below(
+        tmp_path / "demo", f'versions = "independent"\n{settings}', "a", "b", **{"CHANGELOG.md": changelog}
+    )
+    ran = bump(root, "--package", "a", *MINOR)
+    assert ran.code == 0, ran.text
+    assert (root / "CHANGELOG.md").read_text() == changelog
+    assert ("CHANGELOG.md is not changed, its entries stay" in ran.err) == ("- One." in changelog), ran.text
+    assert ("to list a in one, add packages/a/CHANGELOG.md" in ran.err) == ("- One." in changelog)
+
+
+def test_the_changelog_of_a_package_at_the_root_is_not_that_of_others(tmp_path: Path, bump: Bump) -> None:
+    files = {
+        "pyproject.toml": '[project]\nname = "top"\nversion = "1.0.0"\n'
+        '[tool.relnox]\npackages = [".", "packages/*"]\nversions = "independent"\n',
+        "packages/a/pyproject.toml": '[project]\nname = "a"\nversion = "1.0.0"\n',
+        "CHANGELOG.md": CHANGELOG,
+    }
+    root = repository(write(tmp_path / "demo", files))
+    ran = bump(root, "--package", "a", *MINOR)
+    assert ran.code == 0, ran.text
+    assert in_commit(root) == ["packages/a/pyproject.toml"]
+    assert "CHANGELOG.md is not changed" not in ran.err
+
+
+def test_a_changelog_without_a_heading_for_unreleased_changes_is_noted(tmp_path: Path, bump: Bump) -> None:
+    root = single(tmp_path / "demo", **{"CHANGELOG.md": "# Changes\n\n## 1.0.0\n\n- First.\n"})
+    ran = bump(root, *MINOR)
+    assert ran.code == 0, ran.text
+    assert "CHANGELOG.md is not changed (no heading for unreleased changes)" in ran.err
+    root = single(tmp_path / "none", '[tool.relnox]\nchangelog = "none"\n', **{"CHANGELOG.md": "# Changes\n"})
+    assert "CHANGELOG.md is not changed" not in bump(root, *MINOR).err
 
 
 @pytest.mark.parametrize("name", ["./CHANGELOG.md", ".//CHANGELOG.md"])

@@ -46,17 +46,20 @@ def observe_project(options: Options, project: Project, previous: bump_record.Pe
         workspace = core.records.replace(workspace, lock_files=tracked_files)
     fragments, fragment_contents = read_fragments(project.root, project.config.fragments, [*workspace.by_name])
     _check_fragments_tracked(fragment_contents, options, project)
+    config = project.release_config
+    changelog_files = project.read_files(core.release_notes.changelog_paths(workspace, config))
     uses_tags = any(package.source.kind == "tags" for package in selected_packages)
     return Observation(
         workspace=workspace,
         selected=selected_packages,
-        config=project.release_config,
+        config=config,
         contents={
             **{name: read_file(f"{project.root}/{name}") for name in core.editing.editable_files(workspace)},
-            **project.read_files(core.release_notes.changelog_paths(workspace, project.release_config)),
+            **changelog_files,
             **{name: content for name, content in foreign_locks.items() if name not in ignored_files},
             **fragment_contents,
         },
+        changelogs=core.release_notes.find_changelogs(workspace, changelog_files, config),
         fragments=fragments,
         tag_formats=project.tag_formats,
         history=project.history if uses_tags or options.part == "auto" else {},

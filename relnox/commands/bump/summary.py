@@ -118,11 +118,9 @@ def _context_notes(new: NewBump) -> Iterator[str]:
     yield from core.siblings.unbounded_sibling_warnings(packages, observation.workspace, observation.config)
     if observation.config.changelog in ("auto", "keep-a-changelog"):
         own = [bump for bump in bumps if bump.package.name not in new.generated_changelogs]
-        for file in core.release_notes.find_empty_changelogs(
-            own, observation.contents, observation.fragments or (), observation.config
-        ):
-            yield f"{file}: no section for this release (Unreleased is empty)"
-        yield from core.release_notes.missing_changelog_notes(own, observation.contents, observation.config)
+        yield from core.release_notes.changelog_notes(
+            own, observation.changelogs, observation.contents, observation.fragments or (), observation.config
+        )
     if bumps and observation.previous is not None:
         yield f"no commits since the last bump ({observation.previous.command})"
 
