@@ -211,6 +211,24 @@ def test_the_changelog_of_a_package_at_the_root_is_not_that_of_others(tmp_path: 
     assert "CHANGELOG.md is not changed" not in ran.err
 
 
+@pytest.mark.parametrize(
+    ("heading", "is_edited"),
+    [("1.1.0 (unreleased)", True), ("1.0.1 (unreleased)", True), ("1.5.0 (unreleased)", False)],
+)
+def test_a_heading_of_the_version_that_is_not_released_yet_gets_its_date(
+    heading: str, is_edited: bool, tmp_path: Path, bump: Bump
+) -> None:
+    text = f"# Changes\n\n## {heading}\n\n- x\n\n## 1.0.0 (2026-01-01)\n\n- First.\n"
+    files = {"pyproject.toml": project("demo", "1.0.1.dev1"), "CHANGELOG.md": text}
+    root = repository(write(tmp_path / "demo", files))
+    begun = today()
+    ran = bump(root, *MINOR)
+    assert ran.code == 0, ran.text
+    expected = text.replace(heading, "1.1.0 (TODAY)") if is_edited else text
+    assert (root / "CHANGELOG.md").read_text() in dated(expected, begun, today())
+    assert ("CHANGELOG.md is not changed" in ran.err) != is_edited
+
+
 def test_a_changelog_without_a_heading_for_unreleased_changes_is_noted(tmp_path: Path, bump: Bump) -> None:
     root = single(tmp_path / "demo", **{"CHANGELOG.md": "# Changes\n\n## 1.0.0\n\n- First.\n"})
     ran = bump(root, *MINOR)

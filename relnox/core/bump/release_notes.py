@@ -9,6 +9,8 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING
 
+from packaging.version import Version
+
 from relnox.core.text import join_names
 from relnox.core.version_groups import find_version_groups
 from relnox.core.versions import semver_compat
@@ -96,7 +98,7 @@ def check_unreleased_headings(
         if not is_listed_in_changelogs(bump, config) or not _fragments_affecting(changes, [bump]):
             continue
         file = changelogs.get(package.name)
-        if file is not None and not _has_unreleased_heading(contents[file]):
+        if file is not None and not _has_unreleased_heading(contents[file], bump):
             raise Blocked(
                 "changelog-without-unreleased",
                 f"{file} has no heading for unreleased changes (there are change fragments of {package.name})",
@@ -230,7 +232,9 @@ def _bumps_by_changelog(
         file = changelogs.get(bump.package.name)
         if file is not None and is_listed_in_changelogs(bump, config):
             by_file.setdefault(file, []).append(bump)
-    return {file: of_file for file, of_file in by_file.items() if _has_unreleased_heading(contents[file])}
+    return {
+        file: of_file for file, of_file in by_file.items() if _has_unreleased_heading(contents[file], of_file[0])
+    }
 
 
 def _fragments_affecting(changes: Sequence[Fragment], bumps: Sequence[VersionBump]) -> list[Fragment]:
@@ -238,11 +242,18 @@ def _fragments_affecting(changes: Sequence[Fragment], bumps: Sequence[VersionBum
     return [fragment for fragment in changes if any(fragment.levels.get(bump.package.name) for bump in bumps)]
 
 
-def _has_unreleased_heading(content: bytes) -> bool:
-    """Return whether the content of a changelog has a heading for unreleased changes."""
+def _has_unreleased_heading(content: bytes, bump: VersionBump) -> bool:
+    """Return whether the content of a changelog has a heading for unreleased changes.
+
+    One with a version, such as `1.2.0 (unreleased)`, counts if that is the new version, or the final one of the
+    current development version.
+    """
     from relnox.core.notes import changelog
 
-    return changelog.has_unreleased(_decode_changelog(content))
+    versions = {bump.after}
+    if bump.before is not None and bump.before.is_devrelease and not bump.after.is_prerelease:
+        versions.add(Version(bump.before.base_version))
+    return changelog.has_unreleased(_decode_changelog(content), versions)
 
 
 def _has_entries(content: bytes) -> bool:

@@ -1,7 +1,8 @@
 """Changelogs in the format of Keep a Changelog 1.1.0 (https://keepachangelog.com).
 
 A release is added by inserting text: a heading for the version below `Unreleased`, the texts of the change
-fragments, and a link. Only the link of `Unreleased` itself is replaced. The rest of the file is unchanged.
+fragments, and a link. Only the link of `Unreleased` itself is replaced. The rest of the file is unchanged. If the
+first version of the file is not released yet, as in `1.2.0 (unreleased)`, its heading gets the date instead.
 """
 
 from __future__ import annotations
@@ -15,24 +16,39 @@ from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
+
+    from packaging.version import Version
 
     from relnox.core.notes.changelog_document import Line
 
 
-def has_unreleased(text: str) -> bool:
-    """Return whether a changelog has a heading for unreleased changes, such as `## [Unreleased]`, at any level."""
-    return any(heading.is_unreleased for heading in ChangelogDocument(text).headings)
+def has_unreleased(text: str, versions: Collection[Version] = ()) -> bool:
+    """Return whether a changelog has a heading for unreleased changes, such as `## [Unreleased]`, at any level.
+
+    Args:
+        text: The changelog.
+        versions: Versions that may be in that heading, if it is one such as `1.2.0 (unreleased)`.
+    """
+    document = ChangelogDocument(text)
+    if any(heading.is_unreleased for heading in document.headings):
+        return True
+    first = next((heading for heading in document.headings if heading.is_release), None)
+    return first is not None and first.is_unreleased_version and first.version in versions
 
 
 def is_unreleased_empty(text: str) -> bool:
     """Return whether the section for unreleased changes has only headings, comments and link references.
+
+    A section for a version, such as `1.2.0 (unreleased)`, does not count as empty, since it exists already.
 
     Raises:
         Blocked: The changelog does not have exactly one heading for unreleased changes.
     """
     document = ChangelogDocument(text)
     unreleased_section = document.unreleased
+    if unreleased_section.is_unreleased_version:
+        return False
     titles = {line for heading in document.headings for line in range(heading.first_line, heading.last_line + 1)}
     lines = enumerate(document.lines[: document.section_end(unreleased_section)])
     return not any(
@@ -47,8 +63,9 @@ def add_release(  # noqa: PLR0913 - the parts of a release, all keywords
 ) -> str:
     """Return a changelog with a new release: the unreleased changes move below a heading for the version.
 
-    The heading `Unreleased` stays at the top, with nothing below it. The version's heading is formatted like that
-    of the latest version in the file, or else like `Unreleased`. Links that compare tags are updated.
+    The heading `Unreleased` stays at the top, with nothing below it; one of a version that is not released yet gets
+    the version and the date. The version's heading is formatted like that of the latest version in the file, or
+    else like `Unreleased`. Links that compare tags are updated.
 
     Args:
         text: The changelog, with its original line endings and byte order mark.
@@ -79,7 +96,7 @@ def _check_version_has_no_heading(document: ChangelogDocument, version: str) -> 
     target, unreleased_section = parse_version_or_none(version), document.unreleased
     for heading in document.headings:
         is_version = heading.level <= unreleased_section.level or heading.is_release
-        if is_version and target is not None and heading.version == target:
+        if is_version and target is not None and heading.version == target and heading != unreleased_section:
             raise Blocked(
                 "changelog-version-exists",
                 f"version {version} already has a heading (line {heading.title_line + 1})",
