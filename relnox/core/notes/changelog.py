@@ -63,9 +63,9 @@ def add_release(  # noqa: PLR0913 - the parts of a release, all keywords
 ) -> str:
     """Return a changelog with a new release: the unreleased changes move below a heading for the version.
 
-    The heading `Unreleased` stays at the top, with nothing below it; one of a version that is not released yet gets
-    the version and the date. The version's heading is formatted like that of the latest version in the file, or
-    else like `Unreleased`. Links that compare tags are updated.
+    The heading `Unreleased` stays at the top, with nothing below it; that of a version that is not released yet
+    gets the version and the date. The version's heading is formatted like that of the latest version in the file,
+    or else like `Unreleased`. Links that compare tags are updated.
 
     Args:
         text: The changelog, with its original line endings and byte order mark.
