@@ -379,6 +379,28 @@ def test_an_addition_below_an_underlined_heading() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("# Unreleased\n## 1.1.0\n", "# Unreleased\n\n# 1.2.0\n\n### Added\n\n- new\n\n## 1.1.0\n"),
+        ("### Unreleased\n", "### Unreleased\n\n### 1.2.0 - 2026-11-21\n\n#### Added\n\n- new\n"),
+        (
+            "Unreleased\n==========\n\nFixed\n-----\n\n- a\n",
+            (
+                "Unreleased\n==========\n\n1.2.0 - 2026-11-21\n==================\n\n"
+                "Fixed\n-----\n\n- a\n\nAdded\n-----\n\n- new\n"
+            ),
+        ),
+        (
+            "Unreleased\n==========\n\n- a\n",
+            "Unreleased\n==========\n\n1.2.0 - 2026-11-21\n==================\n\n- a\n- new\n",
+        ),
+    ],
+)
+def test_a_new_section_has_the_form_of_others(text: str, expected: str) -> None:
+    assert released(text, "### Added\n- new") == expected
+
+
 def test_the_heading_after_a_list_stays_a_heading() -> None:
     text = "Unreleased\n----------\n1.1.0\n-----\n\n- b\n"
     result = released(text, "- new")

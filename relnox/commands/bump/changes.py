@@ -47,8 +47,8 @@ def edited_contents(
 def _tag_and_previous(bump: VersionBump, observation: Observation) -> tuple[str | None, str | None]:
     """Return the tag of the new version, and that of the version that the changelog has last, or None.
 
-    If changelogs list no prereleases, a final release has all changes since the last final one. The tag of that one
-    is in the changelog's link, which is used if there is no previous tag.
+    If changelogs list no prereleases, a final release has all changes since the last final one. The tag of that
+    one is in the changelog's link, which is used if there is no previous tag.
     """
     tag_format = observation.tag_formats[bump.package.name]
     existing_tags = observation.state.tags if observation.state is not None else {}

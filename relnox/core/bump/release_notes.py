@@ -140,7 +140,7 @@ def update_changelogs(  # noqa: PLR0913, PLR0917 - the parts of a release
         text = _decode_changelog(contents[file])
         first = bumps_of_file[0]
         tag, previous = tags.get(first.package.name, (None, None))
-        notes = [fragments.as_list_item(fragment) for fragment in _fragments_affecting(changes, bumps_of_file)]
+        notes = fragments.as_changelog_entries(_fragments_affecting(changes, bumps_of_file))
         try:
             if not notes and changelog.is_unreleased_empty(text):
                 continue
@@ -150,7 +150,7 @@ def update_changelogs(  # noqa: PLR0913, PLR0917 - the parts of a release
                 date=today,
                 tag=tag,
                 previous_tag=previous,
-                addition="\n".join(notes),
+                addition=notes,
             )
         except Blocked as error:
             raise Blocked(error.code, f"{file}: {error.message}", fix=error.fix) from None

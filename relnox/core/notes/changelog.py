@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from packaging.version import Version
 
-    from relnox.core.notes.changelog_document import Line
+    from relnox.core.notes.changelog_document import Heading, Line
 
 
 def has_unreleased(text: str, versions: Collection[Version] = ()) -> bool:
@@ -155,12 +155,10 @@ class _AddedSection(NamedTuple):
     """A part of the text that is added to a changelog.
 
     Attributes:
-        heading: The lines of its heading; empty for text above the first heading.
-        title: The title in the heading, or an empty string.
+        title: The title in its heading; empty for text above the first heading.
         items: The lines below the heading.
     """
 
-    heading: list[str]
     title: str
     items: list[str]
 
@@ -177,14 +175,10 @@ def _split_into_sections(addition: str) -> Iterator[_AddedSection]:
     tops = [heading for heading in headings if heading.level <= headings[0].level]
     before = _strip_blank_lines(texts[: tops[0].first_line] if tops else texts)
     if before:
-        yield _AddedSection([], "", before)
+        yield _AddedSection("", before)
     ends = [*(heading.first_line for heading in tops[1:]), len(texts)]
     for top, end in zip(tops, ends, strict=False):
-        yield _AddedSection(
-            texts[top.first_line : top.last_line + 1],
-            top.title,
-            _strip_blank_lines(texts[top.last_line + 1 : end]),
-        )
+        yield _AddedSection(top.title, _strip_blank_lines(texts[top.last_line + 1 : end]))
 
 
 def _strip_blank_lines(lines: list[str]) -> list[str]:
@@ -196,8 +190,8 @@ def _strip_blank_lines(lines: list[str]) -> list[str]:
 def _add_to_unreleased(text: str, part: _AddedSection) -> str:
     """Return a changelog with a part added to the unreleased changes.
 
-    It is added to the section with the same title if there is one, or else with its heading after all other
-    changes.
+    It is added to the section with the same title if there is one, or else with a heading, of the same form as
+    others, after all other changes.
     """
     document = ChangelogDocument(text)
     unreleased_section = document.unreleased
@@ -209,7 +203,11 @@ def _add_to_unreleased(text: str, part: _AddedSection) -> str:
         heading for heading in sections if part.title and heading.title.lower() == part.title.lower()
     )
     target = next(sections_with_title, None)
-    new_lines = part.items if target is not None else _strip_blank_lines([*part.heading, "", *part.items])
+    new_lines = (
+        part.items
+        if target is not None
+        else _strip_blank_lines([*_heading_of_section(part.title, sections, document), "", *part.items])
+    )
     if not new_lines:
         return text
     last = document.last_line_of(target or unreleased_section)
@@ -224,6 +222,23 @@ def _add_to_unreleased(text: str, part: _AddedSection) -> str:
         lines = [*lines, ""]
     stop = document.lines[last].end_offset
     return text[:stop] + "".join(document.newline + line for line in lines) + text[stop:]
+
+
+def _heading_of_section(title: str, sections: list[Heading], document: ChangelogDocument) -> list[str]:
+    """Return the lines of a heading below `Unreleased`, with the form of the other ones (`sections`).
+
+    There is none without a title, or if all headings of the changelog are underlined, but none below `Unreleased`.
+    """
+    if not title:
+        return []
+    if any(heading.first_line == heading.last_line for heading in document.headings):
+        level = min([heading.level for heading in sections] or [max(3, document.unreleased.level + 1)])
+        return [f"{'#' * level} {title}"]
+    if not sections:
+        return []
+    underline = document.lines[sections[0].last_line].text[:1] * len(title)
+    is_overlined = sections[0].first_line < sections[0].title_line
+    return [underline, title, underline] if is_overlined else [title, underline]
 
 
 def _marker_of_last_list(lines: list[Line]) -> str | None:
