@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from relnox.commands.bump.project_state import Observation
     from relnox.commands.bump.snapshot import NewBump
     from relnox.core.bump.version_bumps import VersionBump
-    from relnox.core.packages import Package
+    from relnox.core.packages import Dependency, Package
     from relnox.core.planning.plan import Table
 
 _MAX_LINES = 20
@@ -52,16 +52,21 @@ def notes(new: NewBump, options: Options) -> Iterator[str]:
     yield from _literal_notes(observation, bumps)
     yield from _mention_notes(new)
     yield from core.unlisted.outdated_pin_warnings(observation.unlisted, bumps)
-    lines = [
-        f"{name}: {dependency.text} becomes {new_text}"
+    lines = dict.fromkeys(
+        f"{name}: {_requirement_text(dependency)} becomes {new_text}"
         for name, needs in updates.items()
         for dependency, new_text in needs
-    ]
+    )
     if len(lines) <= _MAX_LINES:
         yield from lines
     else:
         requirements, packages = format_count(len(lines), "requirement"), format_count(len(updates), "package")
         yield f"updating {requirements} of {packages}; --dry-run shows them in its diff"
+
+
+def _requirement_text(dependency: Dependency) -> str:
+    """Return a requirement with its name, which is a key of its own in Poetry's syntax."""
+    return f"{dependency.name} {dependency.text}" if dependency.is_poetry_syntax else dependency.text
 
 
 def _unchanged_version_notes(new: NewBump, options: Options) -> Iterator[str]:
