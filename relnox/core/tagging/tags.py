@@ -150,11 +150,11 @@ def tag_formats(
 def _how_to_separate_tags(one: str, other: str, groups: Sequence[VersionGroup]) -> str:
     """Return the fix for two packages with the same tags; a group stays a group."""
     by_name = {package.name: group for group in groups for package in group.packages}
-    if by_name[one] == by_name[other]:
-        table = f"[tool.relnox.groups.{by_name[one].name}]"
+    group = by_name[one]
+    if group == by_name[other]:
         return (
-            f'set {table} tag-format = "{{name}}-v{{version}}", or kind = "fixed" to bump all its packages '
-            "together, under one tag"
+            f'set [tool.relnox.groups.{group.name}] tag-format = "{{name}}-v{{version}}", or kind = "fixed" to bump all '
+            "its packages together, under one tag"
         )
     if any(len(group.packages) > 1 for group in groups):
         return 'use {name} or {directory} in it: tag-format = "{name}-v{version}"'
