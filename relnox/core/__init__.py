@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from relnox.core.bump import dependency_updates as dependency_updates
     from relnox.core.bump import development as development
     from relnox.core.bump import editing as editing
+    from relnox.core.bump import further_bumps as further_bumps
     from relnox.core.bump import levels as levels
     from relnox.core.bump import lock_entries as lock_entries
     from relnox.core.bump import release_history as release_history
@@ -85,8 +86,8 @@ if TYPE_CHECKING:
     from relnox.core.versions import versioning as versioning
 else:
     _DIRECTORIES = {
-        "bump": "bump_checks bump_resolution dependency_updates development editing levels lock_entries "
-        "release_history release_notes version_bumps",
+        "bump": "bump_checks bump_resolution dependency_updates development editing further_bumps levels "
+        "lock_entries release_history release_notes version_bumps",
         "dependencies": "availability requirement_clauses requirements siblings",
         "notes": "changelog changelog_document changelog_versions fragments pull_request",
         "planning": "changes comparison events plan step",

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 SourceKind = Literal["toml", "attribute", "pattern", "text", "json", "lock", "tags", "dynamic"]
 
+NPM_LOCKS = ("package-lock.json", "npm-shrinkwrap.json")
+"""The names of npm's lock files, beside a package.json."""
+
 DependencyTable = Literal["runtime", "extra", "group", "build"]
 """The kind of table that declares a requirement.
 
@@ -27,11 +30,12 @@ class VersionSource(Record, kw_only=True):
 
     Attributes:
         kind: How the version is found. In a file: `toml` (a string in TOML), `attribute` (a string assigned to a
-            name in Python), `pattern` (the match of a regular expression), `text` (the whole file), `json` (the
-            top-level `version` in JSON) or `lock` (entries of a lock file). Otherwise: `tags` (derived from git
-            tags) or `dynamic` (only the build backend can compute it; PEP 621 `dynamic`).
+            name in Python), `pattern` (the match of a regular expression), `text` (the whole file), `json` (a
+            string in JSON) or `lock` (entries of a lock file). Otherwise: `tags` (derived from git tags) or
+            `dynamic` (only the build backend can compute it; PEP 621 `dynamic`).
         file: The POSIX path of the file, relative to the workspace root.
-        key: Depends on the kind. `toml`: the keys that lead to the string; `attribute`: the name; `pattern`: the
+        key: Depends on the kind. `toml`: the keys that lead to the string; `json`: the same, or empty for the
+            top-level `version`; `attribute`: the name; `pattern`: the
             regular expression; `lock`: the names of the entries; `tags`: the tag prefix that the backend's
             settings require, if any. Otherwise empty.
         text: The version exactly as written in the file; for `tags` and `dynamic`, what provides the version.
@@ -53,6 +57,11 @@ class VersionSource(Record, kw_only=True):
     def is_in_file(self) -> bool:
         """Whether the version is written in a file."""
         return self.kind not in ("tags", "dynamic")
+
+    @property
+    def is_in_lock(self) -> bool:
+        """Whether the file is a lock file of Cargo or npm, which git may ignore."""
+        return self.kind == "lock" or self.file.rpartition("/")[2] in NPM_LOCKS
 
 
 class Dependency(Record, kw_only=True):

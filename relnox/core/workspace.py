@@ -6,11 +6,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from relnox.core.names import normalize_name
-from relnox.core.records import Record
+from relnox.core.records import Record, replace
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from relnox.core.packages import DependencyTable, Package
 
@@ -35,6 +35,19 @@ class Workspace(Record):
     def by_name(self) -> Mapping[str, Package]:
         """The packages by normalized name."""
         return {package.name: package for package in self.packages}
+
+    def without_files(self, files: Collection[str]) -> Workspace:
+        """Return the workspace without these lock files, and without versions in them."""
+        packages = tuple(
+            replace(
+                package,
+                other_locations=tuple(place for place in package.other_locations if place.file not in files),
+            )
+            for package in self.packages
+        )
+        return replace(
+            self, packages=packages, lock_files=tuple(name for name in self.lock_files if name not in files)
+        )
 
     def dependency_edges(self, *tables: DependencyTable) -> dict[str, frozenset[str]]:
         """Map each package to the workspace packages it requires in these tables, directly or through extras."""

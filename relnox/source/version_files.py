@@ -6,11 +6,12 @@ several, the version stays `dynamic` (only the backend can compute it), and the 
 
 from __future__ import annotations
 
+import contextlib
 import posixpath
 from typing import TYPE_CHECKING, Any
 
 from relnox.core.documents import strings_in, table_at
-from relnox.core.packages import VersionSource
+from relnox.core.packages import NPM_LOCKS, VersionSource
 from relnox.core.records import Record, replace
 from relnox.core.versions import version_locations
 from relnox.core.workspace import Workspace
@@ -80,7 +81,12 @@ def add_declared_version_files(packages: Sequence[Package], config: Config, root
     for file in config.version_files:
         if file.count:
             owner = _owning_package(file, packages, config)
-            declared_sources.setdefault(owner.name, []).append(_read_configured(file, root))
+            source = _read_configured(file, root)
+            declared_sources.setdefault(owner.name, []).extend(
+                location
+                for location in (source, *_npm_lock_locations(source, root))
+                if location.file not in excluded_files
+            )
     excluded_files |= {
         source.file for sources in declared_sources.values() for source in sources if source.kind != "pattern"
     }
@@ -177,6 +183,20 @@ def _read_version(source: VersionSource, root: Path) -> VersionSource:
     return replace(source, text=versions[0])
 
 
+def _npm_lock_locations(source: VersionSource, root: Path) -> Iterator[VersionSource]:
+    """Yield the places in lock files beside a package.json that contain its version; npm updates others itself."""
+    directory, name = posixpath.split(source.file)
+    if name != _NODE or source.kind != "json":
+        return
+    for lock in NPM_LOCKS:
+        for key in (("version",), ("packages", "", "version")):
+            location = VersionSource(kind="json", file=posixpath.join(directory, lock), key=key, semver=True)
+            with contextlib.suppress(OSError, ValueError):
+                location = _read_version(location, root)
+                if location.text == source.text:
+                    yield location
+
+
 def _crate_locations(package: Package, document: Mapping[str, Any], root: Path) -> tuple[VersionSource, ...]:
     """Return the version's locations in Cargo.toml and Cargo.lock if the package's backend builds a Rust crate."""
     build_requires = strings_in(table_at(document, "build-system").get("requires"))
@@ -199,7 +219,9 @@ def _read_declared(package: Package, location: _DeclaredLocation, root: Path) ->
     source = VersionSource(kind=location.kind, file=file, key=location.key, semver=location.kind == "json")
     try:
         source = _read_version(source, root)
-        return replace(package, version=version_locations.parse_version(source), source=source)
+        locks = tuple(_npm_lock_locations(source, root))
+        version = version_locations.parse_version(source)
+        return replace(package, version=version, source=source, other_locations=locks)
     except (OSError, ValueError) as error:
         return _with_unknown_version(package, f"{file}: {error}")
     except Blocked as error:

@@ -408,6 +408,44 @@ def test_fragments_count_and_are_removed_in_the_release_commit(kept: Path, bump:
     assert "nothing to release" in bump(kept, *AUTO, *RELEASE).text
 
 
+@pytest.mark.parametrize("options", [AUTO, ("--part", "minor")])
+def test_the_fragments_of_a_dependent_decide_its_level(
+    tmp_path: Path, bump: Bump, options: tuple[str, ...]
+) -> None:
+    needs = {"a": "", "b": '"a>=1,<1.1"', "c": ""}
+    root = released(packages(tmp_path / "many", INDEPENDENT + FRAGMENTS, needs), *needs)
+    write(root, {"packages/b/CHANGELOG.md": "# Changelog\n\n## [Unreleased]\n"})
+    for name in needs:
+        write_fragment(root, f"of-{name}", f"{name}: minor", f"New in {name}.")
+    commit_all(root, "Tell")
+    found = moves(bump, root, *options, "--package", "a")
+    assert {name: to for name, (to, _) in found.items()} == {"a": "1.1.0", "b": "1.1.0"}
+    assert found["b"][1] == "minor: 1 change fragment; its requirement on a changes"
+    ran = bump(root, *options, "--package", "a", *RELEASE)
+    assert ran.code == 0, ran.text
+    assert fragments(root) == [".changes/of-c.md"]
+    changelog = (root / "packages/b/CHANGELOG.md").read_text()
+    assert "## [1.1.0] - " in changelog
+    assert "- New in b." in changelog
+
+
+def test_an_explicit_part_is_kept_for_the_group_of_the_selected_package(tmp_path: Path, bump: Bump) -> None:
+    settings = INDEPENDENT + FRAGMENTS + GROUP.format(kind="fixed")
+    root = released(packages(tmp_path / "many", settings, {"a": "", "b": ""}), "a", "b")
+    write_fragment(root, "one", "b: minor")
+    commit_all(root, "Tell")
+    found = {name: to for name, (to, _) in moves(bump, root, "--part", "patch", "--package", "a").items()}
+    assert found == {"a": "1.0.1", "b": "1.0.1"}
+
+
+def test_a_fixed_group_gets_the_level_of_its_packages_that_are_not_named(tmp_path: Path, bump: Bump) -> None:
+    root = packages(tmp_path / "many", INDEPENDENT + GROUP.format(kind="fixed"), {"a": "", "b": ""})
+    released(root, "a", "b")
+    change(root, "fix: x", "packages/a/x.py")
+    change(root, "feat: y", "packages/b/y.py")
+    assert versions(bump, root, "--package", "a") == {"a": "1.1.0", "b": "1.1.0"}
+
+
 def test_a_fragment_that_git_does_not_track_decides_no_release(kept: Path, bump: Bump) -> None:
     write_fragment(kept, "one", "a: patch")
     commit_all(kept, "Tell")

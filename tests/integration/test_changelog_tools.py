@@ -95,6 +95,24 @@ def test_a_prerelease_is_listed_in_the_changelog_of_the_final_release(tmp_path: 
     assert (root / "CHANGELOG.md").read_text() in dated(RELEASED, begun, today())
 
 
+@pytest.mark.parametrize(("prereleases", "previous"), [("false", "v1.0.0"), ("true", "v1.1.0rc1")])
+def test_a_final_release_is_compared_with_the_version_that_the_changelog_has_last(
+    tmp_path: Path, bump: Bump, prereleases: str, previous: str
+) -> None:
+    text = f"{CHANGELOG}\n[Unreleased]: https://github.com/o/r/compare/v1.0.0...HEAD\n"
+    settings = f"[tool.relnox]\nchangelog-prereleases = {prereleases}\n"
+    root = single(tmp_path / "demo", settings, **{"CHANGELOG.md": text})
+    for options in (("--part", "minor", "--pre", "rc"), ("--part", "pre")):
+        assert bump(root, *options, *RELEASE).code == 0
+        file = root / "CHANGELOG.md"
+        file.write_text(file.read_text().replace("## [Unreleased]\n", "## [Unreleased]\n\n- More.\n"))
+        commit_all(root, "fix: more")
+    assert bump(root, "--part", "release", *RELEASE).code == 0
+    links = (root / "CHANGELOG.md").read_text()
+    assert f"[1.1.0]: https://github.com/o/r/compare/{previous}...v1.1.0\n" in links
+    assert "[Unreleased]: https://github.com/o/r/compare/v1.1.0...HEAD\n" in links
+
+
 def test_each_package_has_its_own_changelog(tmp_path: Path, bump: Bump) -> None:
     files = {f"packages/{name}/CHANGELOG.md": CHANGELOG for name in ("a", "b")}
     root = two(tmp_path / "many", "independent", files | {"CHANGELOG.md": CHANGELOG})
@@ -137,7 +155,7 @@ def test_the_name_of_the_changelog_is_a_setting(tmp_path: Path, bump: Bump) -> N
     ("settings", "noted"),
     [
         ('changelog-file = "HISTORY.md"', True),
-        ('changelog = "keep-a-changelog"', True),
+        ('changelog = "keep-a-changelog"', False),
         ('changelog-file = "OTHER.md"', False),
         ("", False),
     ],
@@ -150,6 +168,92 @@ def test_a_changelog_that_is_named_and_not_edited_is_noted(
     ran = bump(root, *MINOR)
     assert ran.code == 0, ran.text
     assert ("no changelog changes: there is no " in ran.err) is noted, ran.text
+
+
+def below(directory: Path, settings: str, *names: str, **files: str) -> Path:
+    """A repository whose packages are all in directories below the root, released as 1.0.0."""
+    texts = {"pyproject.toml": f'[tool.relnox]\npackages = ["packages/*"]\n{settings}', **files}
+    for name in names:
+        texts[f"packages/{name}/pyproject.toml"] = f'[project]\nname = "{name}"\nversion = "1.0.0"\n'
+    return repository(write(directory, texts))
+
+
+GROUP = '[tool.relnox.groups.all]\npackages = ["a", "b"]\nkind = "{}"\n'
+
+
+@pytest.mark.parametrize(
+    ("names", "settings"),
+    [
+        ("a", ""),
+        ("a", 'versions = "independent"\n'),
+        ("ab", 'versions = "independent"\n' + GROUP.format("fixed")),
+    ],
+)
+def test_the_changelog_of_the_root_is_that_of_packages_with_one_version(
+    names: str, settings: str, tmp_path: Path, bump: Bump
+) -> None:
+    root = below(tmp_path / "demo", settings, *names, **{"CHANGELOG.md": CHANGELOG})
+    begun = today()
+    ran = bump(root, "--package", "a", *MINOR) if "independent" in settings else bump(root, *MINOR)
+    assert ran.code == 0, ran.text
+    assert in_commit(root) == ["CHANGELOG.md", *(f"packages/{name}/pyproject.toml" for name in names)]
+    assert (root / "CHANGELOG.md").read_text() in dated(RELEASED, begun, today())
+
+
+@pytest.mark.parametrize("settings", ["", GROUP.format("linked")])
+@pytest.mark.parametrize("changelog", [CHANGELOG, CHANGELOG.replace("- One.\n", "")])
+def test_the_changelog_of_the_root_stays_if_packages_have_versions_of_their_own(
+    settings: str, changelog: str, tmp_path: Path, bump: Bump
+) -> None:
+    root = below(
+        tmp_path / "demo", f'versions = "independent"\n{settings}', "a", "b", **{"CHANGELOG.md": changelog}
+    )
+    ran = bump(root, "--package", "a", *MINOR)
+    assert ran.code == 0, ran.text
+    assert (root / "CHANGELOG.md").read_text() == changelog
+    assert ("CHANGELOG.md is not changed, its entries stay" in ran.err) == ("- One." in changelog), ran.text
+    assert ("to list a in one, add packages/a/CHANGELOG.md" in ran.err) == ("- One." in changelog)
+
+
+def test_the_changelog_of_a_package_at_the_root_is_not_that_of_others(tmp_path: Path, bump: Bump) -> None:
+    files = {
+        "pyproject.toml": '[project]\nname = "top"\nversion = "1.0.0"\n'
+        '[tool.relnox]\npackages = [".", "packages/*"]\nversions = "independent"\n',
+        "packages/a/pyproject.toml": '[project]\nname = "a"\nversion = "1.0.0"\n',
+        "CHANGELOG.md": CHANGELOG,
+    }
+    root = repository(write(tmp_path / "demo", files))
+    ran = bump(root, "--package", "a", *MINOR)
+    assert ran.code == 0, ran.text
+    assert in_commit(root) == ["packages/a/pyproject.toml"]
+    assert "CHANGELOG.md is not changed" not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("heading", "is_edited"),
+    [("1.1.0 (unreleased)", True), ("1.0.1 (unreleased)", True), ("1.5.0 (unreleased)", False)],
+)
+def test_a_heading_of_the_version_that_is_not_released_yet_gets_its_date(
+    heading: str, is_edited: bool, tmp_path: Path, bump: Bump
+) -> None:
+    text = f"# Changes\n\n## {heading}\n\n- x\n\n## 1.0.0 (2026-01-01)\n\n- First.\n"
+    files = {"pyproject.toml": project("demo", "1.0.1.dev1"), "CHANGELOG.md": text}
+    root = repository(write(tmp_path / "demo", files))
+    begun = today()
+    ran = bump(root, *MINOR)
+    assert ran.code == 0, ran.text
+    expected = text.replace(heading, "1.1.0 (TODAY)") if is_edited else text
+    assert (root / "CHANGELOG.md").read_text() in dated(expected, begun, today())
+    assert ("CHANGELOG.md is not changed" in ran.err) != is_edited
+
+
+def test_a_changelog_without_a_heading_for_unreleased_changes_is_noted(tmp_path: Path, bump: Bump) -> None:
+    root = single(tmp_path / "demo", **{"CHANGELOG.md": "# Changes\n\n## 1.0.0\n\n- First.\n"})
+    ran = bump(root, *MINOR)
+    assert ran.code == 0, ran.text
+    assert "CHANGELOG.md is not changed (no heading for unreleased changes)" in ran.err
+    root = single(tmp_path / "none", '[tool.relnox]\nchangelog = "none"\n', **{"CHANGELOG.md": "# Changes\n"})
+    assert "CHANGELOG.md is not changed" not in bump(root, *MINOR).err
 
 
 @pytest.mark.parametrize("name", ["./CHANGELOG.md", ".//CHANGELOG.md"])

@@ -76,6 +76,80 @@ def test_all_locations_are_bumped_in_one_commit_and_undone_together(tmp_path: Pa
     assert git(root, "status", "--porcelain") == ""
 
 
+NPM_LOCK = """\
+{
+  "name": "demo",
+  "version": "1.2.3",
+  "lockfileVersion": 3,
+  "packages": {
+    "": { "name" : "demo",  "version": "1.2.3", "dependencies": {"version": "1.2.3"} },
+    "node_modules/version": {"version": "1.2.3"}
+  },
+  "dependencies": {"version": {"version": "1.2.3"}}
+}
+"""
+NODE = "[tool.hatch.version]\nsource = 'nodejs'\n"
+
+
+@pytest.mark.parametrize("lock", ["package-lock.json", "npm-shrinkwrap.json"])
+@pytest.mark.parametrize("is_declared", [True, False])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_the_lock_file_of_npm_gets_the_version_of_its_package_json(
+    tmp_path: Path, bump: Bump, lock: str, newline: str, *, is_declared: bool
+) -> None:
+    text = NPM_LOCK.replace("\n", newline)
+    files = {f"web/{lock}" if is_declared else lock: text}
+    if is_declared:
+        root = demo(
+            tmp_path / "demo", files | {"web/package.json": '{"version": "1.2.3"}'}, place("web/package.json")
+        )
+    else:
+        project = f'[project]\nname = "demo"\ndynamic = ["version"]\n{HATCHLING}\n{NODE}'
+        root = tmp_path / "demo"
+        repository(write(root, {"pyproject.toml": project, "package.json": '{"version": "1.2.3"}', **files}))
+    (file,) = files
+    ran = bump(root, "--part", "minor", "--pre", "alpha", "--commit")
+    assert ran.code == 0, ran.text
+    expected = text.replace('"version": "1.2.3"', '"version": "1.3.0-alpha.0"', 2)
+    assert (root / file).read_bytes() == expected.encode()
+    assert git(root, "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize(
+    ("lock", "more"),
+    [
+        (NPM_LOCK.replace('"version": "1.2.3"', '"version": "1.1.0"', 2), ""),  # npm did not update it either
+        ("not JSON", ""),
+        (NPM_LOCK, place("package-lock.json", count=0)),
+    ],
+)
+def test_another_version_in_the_lock_file_of_npm_is_unchanged(
+    tmp_path: Path, bump: Bump, lock: str, more: str
+) -> None:
+    files = {"package-lock.json": lock, "package.json": '{"version": "1.2.3"}'}
+    root = demo(tmp_path / "demo", files, place("package.json"), more)
+    ran = bump(root, "--part", "minor", "--commit")
+    assert ran.code == 0, ran.text
+    assert sorted(changed(root)) == ["package.json", "pyproject.toml"]
+
+
+@pytest.mark.parametrize("lock", ["package-lock.json", "Cargo.lock"])
+def test_a_lock_file_of_npm_or_cargo_that_git_ignores_is_unchanged(tmp_path: Path, bump: Bump, lock: str) -> None:
+    locks = {"package-lock.json": NPM_LOCK, "Cargo.lock": '[[package]]\nname = "demo"\nversion = "1.2.3"\n'}
+    files = {
+        ".gitignore": f"{lock}\n",
+        "Cargo.toml": '[package]\nname = "demo"\nversion = "1.2.3"\n',
+        "package.json": '{"version": "1.2.3"}',
+        "pyproject.toml": '[project]\nname = "demo"\ndynamic = ["version"]\n'
+        '[build-system]\nrequires = ["maturin"]\nbuild-backend = "maturin"\n' + place("package.json"),
+    }
+    root = repository(write(tmp_path / "demo", files | locks))
+    ran = bump(root, "--part", "minor", "--commit")
+    assert ran.code == 0, ran.text
+    assert sorted(changed(root)) == sorted({"Cargo.toml", "package.json", *locks} - {lock})
+    assert (root / lock).read_text() == locks[lock]
+
+
 def test_only_the_group_of_a_pattern_changes(tmp_path: Path, bump: Bump) -> None:
     files = {
         "docs/a.md": "demo (version 1.2.3, since 1.2.0)\ndemo (version 9)\n",

@@ -265,6 +265,24 @@ def test_without_a_commit_to_clone_the_option_is_rejected(
     assert {path: path.read_bytes() for path in root.rglob("libs/**/*.*")} == before
 
 
+def test_each_requirement_that_changes_is_noted_once_and_by_name(tmp_path: Path, bump: Bump) -> None:
+    group = '\n[tool.poetry.group.dev.dependencies]\nbase = "^1.0"\n'
+    files = {
+        "pyproject.toml": SETTINGS,
+        "libs/base/pyproject.toml": library("base", "1.0.0"),
+        "libs/poem/pyproject.toml": POEM.replace("\n[build-system]", f"{group}\n[build-system]"),
+        "libs/prose/pyproject.toml": library(
+            "prose", "1.0.0", "base<2", more='optional-dependencies = {x = ["base<2"]}'
+        ),
+    }
+    root = repository(write(tmp_path / "many", files))
+    ran = done(bump, root, *MAJOR, "--dry-run")
+    assert re.findall("note: (.* becomes .*)", ran.text) == [
+        "poem: base ^1.0 becomes ^2.0",
+        "prose: base<2 becomes base<3",
+    ]
+
+
 def test_ignored_lock_files_are_skipped(tmp_path: Path, bump: Bump, tools: Tools) -> None:
     tools.install("poetry", "pdm")
     root = locked(tmp_path / "many")

@@ -278,6 +278,28 @@ def test_pins_and_lock_files_follow_in_both_commits(tmp_path: Path, bump: Bump) 
     assert subjects(root)[0] == "Start development of 2.1.1.dev1"
 
 
+@pytest.mark.parametrize(
+    ("current", "released", "following", "is_noted"),
+    [("1.0.2.dev1", "1.0.2", "1.0.3.dev1", False), ("1.1.0rc0", "1.1.0rc1", "1.1.0rc2.dev1", True)],
+)
+def test_a_dependent_in_development_is_released_with_its_own_version(
+    tmp_path: Path, bump: Bump, current: str, released: str, following: str, *, is_noted: bool
+) -> None:
+    files = {"pyproject.toml": '[tool.relnox]\npackages = ["packages/*"]\nversions = "independent"\n'}
+    for name, version, needs in (("base", "1.0.1.dev1", []), ("pins", current, ["base<1.1"])):
+        files[f"packages/{name}/pyproject.toml"] = (
+            f'[project]\nname = "{name}"\nversion = "{version}"\ndependencies = {json.dumps(needs)}\n\n{HATCHLING}'
+        )
+    root = repository(write(tmp_path / "demo", files))
+    ran = bump(root, "--part", "minor", "--package", "base", "--commit", "--tag", "--then-dev")
+    assert ran.code == 0, ran.text
+    file = "packages/pins/pyproject.toml"
+    assert (version_at(root, "HEAD^", file), version_at(root, "HEAD", file)) == (released, following)
+    assert git(root, "tag", "--points-at", "HEAD^").split() == ["base-v1.1.0", f"pins-v{released}"]
+    note = f"pins {released} is a prerelease that requires base 1.1.0; to finish it: "
+    assert (note in ran.text) == is_noted
+
+
 def test_only_released_packages_and_dependents_that_pin_them_follow(tmp_path: Path, bump: Bump) -> None:
     settings = (
         '[tool.relnox]\npackages = ["packages/*"]\nversions = "independent"\ntag-format = "{name}-v{version}"\n'

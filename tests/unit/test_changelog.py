@@ -6,6 +6,7 @@ from datetime import date
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from packaging.version import Version
 
 from relnox.core.notes import changelog
 from relnox.errors import Blocked
@@ -188,6 +189,53 @@ def test_the_versions_heading_is_spelled_as_in_the_file(text: str, expected: str
     assert released(text) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("## 1.2.0 (unreleased)\n\n- x\n", "## 1.2.0 (2026-11-21)\n\n- x\n"),
+        ("## [1.2.0] - Unreleased\n- x\n", "## [1.2.0] - 2026-11-21\n- x\n"),
+        ("## 1.2.0 unreleased\n- x\n", "## 1.2.0 2026-11-21\n- x\n"),
+        (
+            "## v1.2 (unreleased)\n- x\n## v1.1 (Jan 5, 2026)\n",
+            "## v1.2.0 (Nov 21, 2026)\n- x\n## v1.1 (Jan 5, 2026)\n",
+        ),
+        (
+            "\ufeff1.2.0 (unreleased)\r\n==================\r\n- x",
+            "\ufeff1.2.0 (2026-11-21)\r\n==================\r\n- x",
+        ),
+        ("1.2 (unreleased)\n----------------\n\n- x\n", "1.2.0 (2026-11-21)\n------------------\n\n- x\n"),
+        ("## 1.1.1 (unreleased)\n", "## 1.2.0 (2026-11-21)\n"),  # of the development version before
+        (
+            f"## [1.2.0] - unreleased\n\n[1.2.0]: {HUB}/compare/v1.1.0...HEAD\n",
+            f"## [1.2.0] - 2026-11-21\n\n[1.2.0]: {HUB}/compare/v1.1.0...v1.2.0\n",
+        ),
+        ("## 1.2 (unreleased)\n### Added\n### Fixed\n- x\n", "## 1.2.0 (2026-11-21)\n### Added\n### Fixed\n- x\n"),
+    ],
+)  # fmt: skip
+def test_a_version_that_is_not_released_yet_gets_its_date(text: str, expected: str) -> None:
+    assert released(text) == expected
+
+
+def test_an_addition_below_a_version_that_is_not_released_yet() -> None:
+    text = "# News\n\n## 1.2.0 (unreleased)\n\n- x\n\n## 1.1.0 (2026-01-01)\n\n- old\n"
+    assert changelog.text_of_version(released(text, "- new"), "1.2.0") == "- x\n- new"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("## 1.2.0 (unreleased)\n", True),
+        ("## 1.3.0 (unreleased)\n", False),
+        ("## 1.1.0\n## 1.2.0 (unreleased)\n", False),
+        ("## Unreleased\n## 0.9.0 (unreleased)\n", True),
+    ],
+)
+def test_the_version_that_is_not_released_yet_is_the_first_one_and_the_new_one(
+    text: str, *, expected: bool
+) -> None:
+    assert changelog.has_unreleased(text, {Version("1.2.0")}) == expected
+
+
 # --- links -----------------------------------------------------------------------------------------
 
 
@@ -329,6 +377,28 @@ def test_an_addition_below_an_underlined_heading() -> None:
         "News\n====\nUnreleased\n----------\n\n1.2.0 (2026-11-21)\n------------------\n\n"
         "Added\n~~~~~\n\n- a\n- new\n\n1.1 (2026-01-01)\n----------------\n- b\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("# Unreleased\n## 1.1.0\n", "# Unreleased\n\n# 1.2.0\n\n### Added\n\n- new\n\n## 1.1.0\n"),
+        ("### Unreleased\n", "### Unreleased\n\n### 1.2.0 - 2026-11-21\n\n#### Added\n\n- new\n"),
+        (
+            "Unreleased\n==========\n\nFixed\n-----\n\n- a\n",
+            (
+                "Unreleased\n==========\n\n1.2.0 - 2026-11-21\n==================\n\n"
+                "Fixed\n-----\n\n- a\n\nAdded\n-----\n\n- new\n"
+            ),
+        ),
+        (
+            "Unreleased\n==========\n\n- a\n",
+            "Unreleased\n==========\n\n1.2.0 - 2026-11-21\n==================\n\n- a\n- new\n",
+        ),
+    ],
+)
+def test_a_new_section_has_the_form_of_others(text: str, expected: str) -> None:
+    assert released(text, "### Added\n- new") == expected
 
 
 def test_the_heading_after_a_list_stays_a_heading() -> None:
@@ -511,13 +581,14 @@ PIECES += [
 @given(st.lists(st.sampled_from(PIECES), max_size=30).map("".join), st.lists(st.sampled_from(PIECES), max_size=8))
 def test_any_text_is_released_or_rejected(text: str, addition: list[str]) -> None:
     has_one = changelog.has_unreleased(text)
+    has_version = changelog.has_unreleased(text, {Version("1.2")})
     assert changelog.text_of_version(text, "1.2") is None or "1.2" in text
     try:
         result = released(text, "".join(addition))
     except Blocked:
         return
-    assert has_one
-    assert changelog.has_unreleased(result)
+    assert has_version
+    assert changelog.has_unreleased(result) == has_one
     assert "2026-11-21" in result
 
 

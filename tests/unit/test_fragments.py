@@ -137,16 +137,32 @@ def fragment(file: str, text: str, **levels: str | None) -> Fragment:
 
 def test_a_text_becomes_a_list_item_with_indented_lines() -> None:
     text = "First,\nin two lines.\n\n  And more.\n \n```\ncode\n```"
-    assert fragments.as_list_item(fragment("a.md", text)) == (
+    assert fragments.as_changelog_entries([fragment("a.md", text)]) == (
         "- First,\n  in two lines.\n\n    And more.\n\n  ```\n  code\n  ```"
     )
 
 
 @pytest.mark.parametrize("text", ["- one,\n  a list.\n- And more.", "* one", "+ one", "1. one", "12) one"])
 def test_a_text_that_is_a_list_is_unchanged(text: str) -> None:
-    assert fragments.as_list_item(fragment("a.md", text)) == text
+    assert fragments.as_changelog_entries([fragment("a.md", text)]) == text
 
 
 @pytest.mark.parametrize("text", ["-1 is allowed", "*Really* new", "1.0 is no item"])
 def test_a_text_that_only_looks_like_a_list_becomes_an_item(text: str) -> None:
-    assert fragments.as_list_item(fragment("a.md", text)) == f"- {text}"
+    assert fragments.as_changelog_entries([fragment("a.md", text)]) == f"- {text}"
+
+
+def test_text_below_headings_follows_other_text_below_headings_of_one_level() -> None:
+    texts = [
+        "### Added\n\n- one",
+        "two",
+        "# Fixed\nIn two\nlines.\n\n## Security\n\n### Empty\n",
+        "four\n\n### Added\n- not at the top",
+        "Added\n-----\n```\n# five\n```",
+    ]
+    assert fragments.as_changelog_entries(fragment("a.md", text) for text in texts) == (
+        "- two\n- four\n\n  ### Added\n  - not at the top\n\n"
+        "### Added\n\n- one\n\n"
+        "### Fixed\n\n- In two\n  lines.\n\n"
+        "### Added\n\n- ```\n  # five\n  ```"
+    )

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +10,7 @@ from packaging.version import Version
 
 from relnox.core.packages import Package, VersionSource
 from relnox.core.settings.config import Config
+from relnox.core.settings.config_tables import GroupConfig
 from relnox.core.tagging.tags import TagFormat, tag_formats
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
@@ -160,6 +161,27 @@ def test_ambiguous_tag_formats_are_blocked(names: tuple[str, ...], text: str, *,
 def test_equal_directory_names_make_a_format_ambiguous() -> None:
     with pytest.raises(Blocked, match="a and b the same tags"):
         formats("a", "b", tag_format="{directory}-v{version}", directories={"a": "x/core", "b": "y/core"})
+
+
+@pytest.mark.parametrize(
+    ("packages", "kind", "fix"),
+    [
+        (("a", "b"), "linked", '[tool.relnox.groups.one] tag-format = "{name}-v{version}", or kind = "fixed"'),
+        (("b", "c"), "fixed", 'use {name} or {directory} in it: tag-format = "{name}-v{version}"'),
+        (("c",), "fixed", 'versions = "lockstep"'),
+    ],
+)
+def test_the_fix_for_packages_with_the_same_tags_keeps_groups(
+    packages: tuple[str, ...], kind: Literal["fixed", "linked"], fix: str
+) -> None:
+    config = Config(
+        versions="independent",
+        tag_format="v{version}",
+        groups={"one": GroupConfig(packages=packages, kind=kind)},
+    )
+    with pytest.raises(Blocked, match="a and b the same tags") as caught:
+        tag_formats(workspace("a", "b", "c"), config)
+    assert fix in (caught.value.fix or "")
 
 
 def test_lockstep_packages_may_share_tags_but_not_ambiguous_ones() -> None:

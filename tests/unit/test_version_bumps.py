@@ -15,7 +15,7 @@ from relnox.core.packages import Dependency, Package, VersionSource
 from relnox.core.settings.config import Config
 from relnox.core.settings.config_tables import GroupConfig
 from relnox.core.version_groups import find_version_groups
-from relnox.core.versions.requested_bump import Bump
+from relnox.core.versions.requested_bump import LEVELS, Bump
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from relnox.core.packages import DependencyTable
-    from relnox.core.versions.requested_bump import Part
+    from relnox.core.versions.requested_bump import Level, Part
 
 TODAY = date(2026, 11, 21)
 PUBLISHED = ("runtime", "extra")
@@ -76,13 +76,19 @@ def bumped(
     packages: Sequence[Package],
     bump_requests: Mapping[str, BumpRequest],
     released: Mapping[str, str] | None = None,
+    own: Mapping[str, BumpRequest] | None = None,
     **config: Any,
 ) -> dict[str, str]:
     """Return the new versions by package."""
     settings = Config(**({"versions": "independent"} | config))
     tags = {name: Version(text) for name, text in (released or {}).items()}
     bumps, _ = resolve_bumps(
-        Workspace(tuple(packages)), bump_requests, released_versions=tags, config=settings, today=TODAY
+        Workspace(tuple(packages)),
+        bump_requests,
+        released_versions=tags,
+        config=settings,
+        today=TODAY,
+        own_changes=own or {},
     )
     assert all(bump.reason for bump in bumps)
     return {bump.package.name: str(bump.after) for bump in bumps}
@@ -370,13 +376,94 @@ def test_a_dependent_with_its_own_request_is_bumped_by_it() -> None:
         ("1.2.3", Bump(part="dev"), "1.2.4.dev1"),
         ("1.3.0b2", Bump(part="minor"), "1.3.0b3"),  # it goes on in its own prerelease
         ("1.3.0b2", Bump(part="minor", pre="alpha"), "1.3.0b3"),
-        ("1.3.0.dev2", Bump(part="minor"), "1.3.0.dev3"),
+        ("1.3.0.dev2", Bump(part="minor"), "1.3.0"),  # it is finished
+        ("1.3.1.dev2", Bump(part="minor"), "1.3.1"),
+        ("1.3.0.dev2", Bump(part="minor", pre="alpha"), "1.3.0.dev3"),
+        ("1.3.0.dev2", Bump(part="dev"), "1.3.0.dev3"),
         ("1.3.0a1.dev2", Bump(part="minor"), "1.3.0a1"),
     ],
 )
 def test_a_dependent_and_prereleases(present: str, bump_request: Bump, expected: str) -> None:
     packages = [package("a", "1.0.0"), package("b", present, "a==1.0.0")]
     assert bumped(packages, {"a": BumpRequest(bump_request, "requested")})["b"] == expected
+
+
+def test_a_dependent_in_development_is_not_finished_for_a_prerelease() -> None:
+    packages = [package("a", "1.1.0a0"), package("b", "1.0.1.dev1", "a==1.1.0a0")]
+    assert bumped(packages, requested("pre", "a")) == {"a": "1.1.0a1", "b": "1.0.1.dev2"}
+
+
+@pytest.mark.parametrize(
+    ("present", "bump_request", "own", "expected"),
+    [
+        ("1.2.3", Bump(part="minor"), "minor", "1.3.0"),
+        ("1.2.3", Bump(part="minor"), "patch", "1.2.4"),
+        ("1.2.3", Bump(part="minor", pre="rc"), "minor", "1.3.0rc0"),
+        ("1.2.3", Bump(part="dev"), "minor", "1.2.4.dev1"),  # a development version has no level
+        ("1.2.4.dev1", Bump(part="minor"), "minor", "1.3.0"),
+        ("1.3.0b2", Bump(part="minor"), "minor", "1.3.0b3"),  # the prerelease has the level already
+        ("1.2.4b2", Bump(part="minor"), "minor", "1.3.0b0"),
+        ("1.2.4b2", Bump(part="minor"), "patch", "1.2.4b3"),
+    ],
+)
+def test_a_dependent_gets_the_level_of_its_own_changes_if_that_is_higher(
+    present: str, bump_request: Bump, own: Part, expected: str
+) -> None:
+    packages = [package("a", "1.0.0"), package("b", present, "a==1.0.0")]
+    assert bumped(packages, {"a": BumpRequest(bump_request, "requested")}, own=requested(own, "b")) == {
+        "a": str(bumped(packages[:1], {"a": BumpRequest(bump_request, "requested")})["a"]),
+        "b": expected,
+    }
+
+
+def test_changes_of_packages_that_are_not_bumped_bump_nothing() -> None:
+    packages = [package("a", "1.0.0"), package("b", "1.0.0", "a>=1.0"), package("c", "1.0.0")]
+    own = requested("major", "a", "b", "c")
+    assert bumped(packages, requested("minor", "a"), own=own) == {"a": "1.1.0"}
+
+
+def test_the_reason_names_the_changes_of_a_dependent_and_its_requirement() -> None:
+    packages = (package("a", "1.0.0"), package("b", "1.0.0", "a==1.0.0"))
+    found, _ = resolve_bumps(
+        Workspace(packages),
+        requested("minor", "a"),
+        released_versions={},
+        config=Config(versions="independent"),
+        today=TODAY,
+        own_changes={"b": BumpRequest(Bump(part="minor"), "minor: feat: x")},
+    )
+    assert found[1].reason == "minor: feat: x; its requirement on a changes"
+
+
+def test_a_fixed_group_gets_the_highest_level_of_all_its_packages() -> None:
+    packages = [package(name, "1.0.0") for name in "ab"]
+    own = requested("minor", "b")
+    assert bumped(packages, requested("patch", "a"), own=own, groups=group("a", "b")) == {
+        "a": "1.1.0",
+        "b": "1.1.0",
+    }
+    assert bumped(packages, requested("patch", "a"), own=own, groups=group("a", "b", kind="linked")) == {
+        "a": "1.0.1"
+    }
+
+
+def test_the_group_of_a_dependent_gets_the_highest_level_and_keeps_the_phase() -> None:
+    packages = [package("a", "1.0.0"), package("b", "3.0.0", "a==1.0.0"), package("c", "3.0.0")]
+    own = requested("minor", "c")
+    for kind, expected in {"fixed": {"b": "3.1.0rc0", "c": "3.1.0rc0"}, "linked": {"b": "3.0.1rc0"}}.items():
+        groups = group("b", "c", kind=kind)
+        found = bumped(packages, requested("minor", "a", pre="rc"), own=own, groups=groups)
+        assert found == {"a": "1.1.0rc0", **expected}
+
+
+def test_a_dependent_with_lower_changes_of_its_own_gets_the_configured_level() -> None:
+    packages = [package("a", "1.0.0"), package("b", "1.2.3", "a==1.0.0")]
+    own = requested("patch", "b")
+    bump_requests = requested("minor", "a") | own
+    assert bumped(packages, bump_requests, own=own, dependents="minor")["b"] == "1.3.0"
+    assert bumped(packages, bump_requests, dependents="minor")["b"] == "1.2.4"  # it is asked for explicitly
+    by_hand = {**bump_requests, "b": BumpRequest(None, "raised by hand")}
+    assert bumped(packages, by_hand, own=own, dependents="minor")["b"] == "1.2.3"
 
 
 def test_a_dependent_of_a_continued_prerelease_is_bumped_by_the_configured_level() -> None:
@@ -492,11 +579,13 @@ CONFIGS = st.builds(
     workspaces(),
     st.dictionaries(st.sampled_from(NAMES), st.sampled_from(BUMPS), min_size=1),
     CONFIGS,
+    st.dictionaries(st.sampled_from(NAMES), st.sampled_from(LEVELS)),
     st.randoms(use_true_random=False),
 )
 def test_after_any_bumps_the_workspace_is_consistent(
-    packages: list[Package], bumps: dict[str, Bump | None], config: Config, chance: Any
+    packages: list[Package], bumps: dict[str, Bump | None], config: Config, own: dict[str, Level], chance: Any
 ) -> None:
+    own_changes = {name: BumpRequest(Bump(part=level), "own") for name, level in own.items()}
     bump_requests = {
         name: BumpRequest(bump, "requested") for name, bump in bumps.items() if name in {p.name for p in packages}
     }
@@ -505,7 +594,12 @@ def test_after_any_bumps_the_workspace_is_consistent(
     def resolve(order: Sequence[Package]) -> tuple[dict[str, Version], dict[tuple[str, Any], str]] | None:
         try:
             resolved, updates = resolve_bumps(
-                Workspace(tuple(order)), bump_requests, released_versions={}, config=config, today=TODAY
+                Workspace(tuple(order)),
+                bump_requests,
+                released_versions={},
+                config=config,
+                today=TODAY,
+                own_changes=own_changes,
             )
         except Blocked:
             return None
@@ -542,12 +636,17 @@ def test_after_any_bumps_the_workspace_is_consistent(
         assert version_group.kind != "fixed" or not versions or is_set_by_hand or names <= after.keys()
 
 
-@given(workspaces(), st.dictionaries(st.sampled_from(NAMES), st.sampled_from(BUMPS[:5]), min_size=1))
+@given(
+    workspaces(),
+    st.dictionaries(st.sampled_from(NAMES), st.sampled_from(BUMPS[:5]), min_size=1),
+    st.dictionaries(st.sampled_from(NAMES), st.sampled_from(LEVELS)),
+)
 def test_packages_without_groups_are_blocked_by_version_arithmetic_only(
-    packages: list[Package], bumps: dict[str, Bump | None]
+    packages: list[Package], bumps: dict[str, Bump | None], own: dict[str, Level]
 ) -> None:
     # A level and a dependent can always be bumped, in any phase.
     names = {each.name for each in packages}
     bump_requests = {name: BumpRequest(bump, "requested") for name, bump in bumps.items() if name in names}
     assume(bump_requests)
-    assert bump_requests.keys() <= bumped(packages, bump_requests).keys()
+    own_changes = {name: BumpRequest(Bump(part=level), "own") for name, level in own.items()}
+    assert bump_requests.keys() <= bumped(packages, bump_requests, own=own_changes).keys()

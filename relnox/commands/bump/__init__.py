@@ -160,7 +160,7 @@ def _plan_new_bump(new: NewBump, options: Options) -> Plan:
     return core.plan.Plan(
         task="bump",
         steps=tuple(_plan_steps(new, tags, options)),
-        notes=notes,
+        notes=tuple(dict.fromkeys(notes)),
         problems=problems,
         tables=tuple(summary.tables(new)),
     )

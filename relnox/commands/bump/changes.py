@@ -30,22 +30,32 @@ def edited_contents(
     )
     contents_after = contents | {file: content for file, content in after.items() if content is not None}
     fragments = observation.fragments or ()
-    core.release_notes.check_unreleased_headings(bumps, contents, fragments, changelogs.changelogs_of, config)
+    own = [bump for bump in bumps if bump.package.name not in changelogs.changelogs_of]
+    files = observation.changelogs
+    core.release_notes.check_unreleased_headings(own, files, contents, fragments, config)
     if config.changelog in ("auto", "keep-a-changelog"):
-        own = [bump for bump in bumps if bump.package.name not in changelogs.changelogs_of]
         tags = {bump.package.name: _tag_and_previous(bump, observation) for bump in own}
         after |= dict(
-            core.release_notes.update_changelogs(own, contents_after, tags, fragments, config, observation.today)
+            core.release_notes.update_changelogs(
+                own, files, contents_after, tags, fragments, config, observation.today
+            )
         )
     after |= dict(core.release_notes.update_fragments(bumps, fragments, contents, config))
     return after | dict(changelogs.after)
 
 
 def _tag_and_previous(bump: VersionBump, observation: Observation) -> tuple[str | None, str | None]:
-    """Return the tag of the new version, and the tag of the previous version or None if it does not exist."""
+    """Return the tag of the new version, and that of the version that the changelog has last, or None.
+
+    If changelogs list no prereleases, a final release has all changes since the last final one. The tag of that
+    one is in the changelog's link, which is used if there is no previous tag.
+    """
     tag_format = observation.tag_formats[bump.package.name]
     existing_tags = observation.state.tags if observation.state is not None else {}
-    before = tag_format.render(bump.before) if bump.before is not None else None
+    is_listed = bump.before is not None and (
+        observation.config.changelog_prereleases or not bump.before.is_prerelease
+    )
+    before = tag_format.render(bump.before) if bump.before is not None and is_listed else None
     return tag_format.render(bump.after), before if before in existing_tags else None
 
 

@@ -47,7 +47,7 @@ def generate_changelogs(observation: Observation, decision: Decision, project: P
     for bump in decision.bumps:
         directory = "." if is_lockstep else bump.package.directory
         if tools[directory] is None and tools["."] is not None:
-            own = core.release_notes.find_changelog(bump.package, observation.contents, config)
+            own = core.release_notes.own_changelog(bump.package, observation.contents, config)
             directory = "." if own is None or tools["."] == "git-cliff" else directory
         if tools[directory] is not None and core.release_notes.is_listed_in_changelogs(bump, config):
             # The root's git-cliff writes a changelog for each package, its towncrier one for all of them.
@@ -141,7 +141,7 @@ def _changelog_release(
     labels = {_heading_label(names[bump.package.name], bump, observation): None for bump in bumps}
     is_shared = len(groups) > 1 and directory == "." and directory != first.package.directory
     version = core.semver_compat.format_version(first.after, config.scheme)
-    own = core.release_notes.find_changelog(first.package, observation.contents, config)
+    own = core.release_notes.own_changelog(first.package, observation.contents, config)
     released_packages = {bump.package.name for bump in bumps}
     return changelog_tools.ChangelogRelease(
         directory=directory,

@@ -39,24 +39,27 @@ def observe_project(options: Options, project: Project, previous: bump_record.Pe
     project = project.with_remote_tags(remote.tags)
     names = [package.name for package in selection.select_packages(options, project)]
     workspace = project.literals.workspace
-    selected_packages = tuple(workspace.by_name[name] for name in names)
     foreign_locks = project.read_files(_locks_of_other_tools(workspace))
-    if ignored_files := _locks_ignored_by_git((*workspace.lock_files, *foreign_locks), project):
-        tracked_files = tuple(name for name in workspace.lock_files if name not in ignored_files)
-        workspace = core.records.replace(workspace, lock_files=tracked_files)
+    locks = (*workspace.lock_files, *foreign_locks, *_locks_with_versions(workspace))
+    if ignored_files := _locks_ignored_by_git(locks, project):
+        workspace = workspace.without_files(ignored_files)
+    selected_packages = tuple(workspace.by_name[name] for name in names)
     fragments, fragment_contents = read_fragments(project.root, project.config.fragments, [*workspace.by_name])
     _check_fragments_tracked(fragment_contents, options, project)
+    config = project.release_config
+    changelog_files = project.read_files(core.release_notes.changelog_paths(workspace, config))
     uses_tags = any(package.source.kind == "tags" for package in selected_packages)
     return Observation(
         workspace=workspace,
         selected=selected_packages,
-        config=project.release_config,
+        config=config,
         contents={
             **{name: read_file(f"{project.root}/{name}") for name in core.editing.editable_files(workspace)},
-            **project.read_files(core.release_notes.changelog_paths(workspace, project.release_config)),
+            **changelog_files,
             **{name: content for name, content in foreign_locks.items() if name not in ignored_files},
             **fragment_contents,
         },
+        changelogs=core.release_notes.find_changelogs(workspace, changelog_files, config),
         fragments=fragments,
         tag_formats=project.tag_formats,
         history=project.history if uses_tags or options.part == "auto" else {},
@@ -144,6 +147,12 @@ def _locks_of_other_tools(workspace: Workspace) -> Iterator[str]:
     for package in workspace.packages:
         directory = "" if package.directory == "." else f"{package.directory}/"
         yield from (f"{directory}{name}" for name in FOREIGN_LOCKS)
+
+
+def _locks_with_versions(workspace: Workspace) -> Iterator[str]:
+    """Yield the lock files of Cargo and npm that contain a package's version."""
+    for package in workspace.packages:
+        yield from (location.file for location in package.other_locations if location.is_in_lock)
 
 
 def _locks_ignored_by_git(locks: Sequence[str], project: Project) -> set[str]:

@@ -79,6 +79,7 @@ class Observation(Record):
         selected: The selected packages; with `--part auto`, the packages that may be bumped.
         config: The project's settings.
         contents: Maps the path of each file that may be edited to its content.
+        changelogs: Maps each package that has a changelog to its path.
         fragments: The change fragments; None if no directory is configured for them.
         tag_formats: The tag format of each package.
         history: The release history of each package; empty if the bump does not depend on it.
@@ -103,6 +104,7 @@ class Observation(Record):
     selected: tuple[Package, ...]
     config: Config
     contents: Mapping[str, bytes]
+    changelogs: Mapping[str, str]
     fragments: tuple[Fragment, ...] | None
     tag_formats: Mapping[str, TagFormat]
     history: Mapping[str, ReleaseHistory]

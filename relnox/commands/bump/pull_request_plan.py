@@ -8,7 +8,7 @@ from relnox import core, steps
 from relnox.commands.bump import changes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from relnox.commands.bump.options import Options
     from relnox.commands.bump.snapshot import NewBump, Target
@@ -157,6 +157,8 @@ def _release(new: NewBump, base: str) -> core.pull_request.PullRequestContent:
     observation, bumps = new.observation, new.decision.bumps
     names = {bump.package.name for bump in bumps}
     tags = changes.tag_names(observation, bumps)
+    contents = {edit.file: edit.after for edit in new.edits if edit.after is not None}
+    changelogs = core.release_notes.find_changelogs(observation.workspace, contents, observation.config)
     return core.pull_request.PullRequestContent(
         packages=tuple(
             core.pull_request.PullRequestPackage(
@@ -166,7 +168,7 @@ def _release(new: NewBump, base: str) -> core.pull_request.PullRequestContent:
                 reason=bump.reason,
                 tag=tags[bump.package.name],
                 private=bump.package.is_private,
-                changes=_changelog(bump.package, str(bump.after), new),
+                changes=_changelog_text(changelogs.get(bump.package.name), str(bump.after), contents),
             )
             for bump in bumps
         ),
@@ -176,10 +178,8 @@ def _release(new: NewBump, base: str) -> core.pull_request.PullRequestContent:
     )
 
 
-def _changelog(package: core.packages.Package, version: str, new: NewBump) -> str | None:
-    """Return the section of a package's changelog for a version, or None if there is none."""
-    contents = {edit.file: edit.after for edit in new.edits if edit.after is not None}
-    file = core.release_notes.find_changelog(package, contents, new.observation.config)
+def _changelog_text(file: str | None, version: str, contents: Mapping[str, bytes]) -> str | None:
+    """Return the section of a changelog for a version, or None if there is none."""
     if file is None:
         return None
     return core.changelog.text_of_version(contents[file].decode("utf-8", "replace"), version)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from relnox.commands.bump.project_state import Observation
     from relnox.commands.bump.snapshot import NewBump
     from relnox.core.bump.version_bumps import VersionBump
-    from relnox.core.packages import Package
+    from relnox.core.packages import Dependency, Package
     from relnox.core.planning.plan import Table
 
 _MAX_LINES = 20
@@ -48,19 +48,25 @@ def notes(new: NewBump, options: Options) -> Iterator[str]:
     outdated_files = outdated_locks(observation, updates)
     if outdated_files and not options.lock:
         yield f"{', '.join(outdated_files)}: out of date after this bump; to update it: --lock"
+    yield from _unfinished_dependent_notes(new)
     yield from _literal_notes(observation, bumps)
     yield from _mention_notes(new)
     yield from core.unlisted.outdated_pin_warnings(observation.unlisted, bumps)
-    lines = [
-        f"{name}: {dependency.text} becomes {new_text}"
+    lines = dict.fromkeys(
+        f"{name}: {_requirement_text(dependency)} becomes {new_text}"
         for name, needs in updates.items()
         for dependency, new_text in needs
-    ]
+    )
     if len(lines) <= _MAX_LINES:
         yield from lines
     else:
         requirements, packages = format_count(len(lines), "requirement"), format_count(len(updates), "package")
         yield f"updating {requirements} of {packages}; --dry-run shows them in its diff"
+
+
+def _requirement_text(dependency: Dependency) -> str:
+    """Return a requirement with its name, which is a key of its own in Poetry's syntax."""
+    return f"{dependency.name} {dependency.text}" if dependency.is_poetry_syntax else dependency.text
 
 
 def _unchanged_version_notes(new: NewBump, options: Options) -> Iterator[str]:
@@ -117,17 +123,33 @@ def _context_notes(new: NewBump) -> Iterator[str]:
     yield from core.siblings.unbounded_sibling_warnings(packages, observation.workspace, observation.config)
     if observation.config.changelog in ("auto", "keep-a-changelog"):
         own = [bump for bump in bumps if bump.package.name not in new.generated_changelogs]
-        for file in core.release_notes.find_empty_changelogs(
-            own, observation.contents, observation.fragments or (), observation.config
-        ):
-            yield f"{file}: no section for this release (Unreleased is empty)"
-        yield from core.release_notes.missing_changelog_notes(own, observation.contents, observation.config)
+        yield from core.release_notes.changelog_notes(
+            own, observation.changelogs, observation.contents, observation.fragments or (), observation.config
+        )
     if bumps and observation.previous is not None:
         yield f"no commits since the last bump ({observation.previous.command})"
 
 
 def _is_in(file: str, directory: str) -> bool:
     return directory == "." or file.startswith(f"{directory}/")
+
+
+def _unfinished_dependent_notes(new: NewBump) -> Iterator[str]:
+    """Yield a note on each dependent that gets the next prerelease because of the final release of a package."""
+    bumps = {bump.package.name: bump for bump in new.decision.bumps}
+    names = new.observation.config.dependency_updates
+    for name, bump in bumps.items():
+        if bump.before is None or bump.before.pre is None or not bump.after.is_prerelease:
+            continue
+        causes = [
+            f"{cause.package.name} {cause.after}"
+            for dependency, _ in new.decision.updates.get(name, ())
+            if (cause := bumps.get(names.get(dependency.name, dependency.name))) is not None
+            and not cause.after.is_prerelease
+        ]
+        if causes:
+            fix = core.fixes.task_command("bump", "--part", "release", "--package", name)
+            yield f"{name} {bump.after} is a prerelease that requires {join_names(causes)}; to finish it: {fix}"
 
 
 def _literal_notes(observation: Observation, bumps: tuple[VersionBump, ...]) -> Iterator[str]:

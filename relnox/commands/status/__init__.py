@@ -189,16 +189,18 @@ def _next_bumps(project: Project) -> tuple[dict[str, VersionBump], tuple[str, ..
     if not project.state.tags and project.remote_tags:
         return {}, ()
     try:
-        released = {
-            name: history.version for name, history in project.history.items() if history.version is not None
-        }
+        workspace, history, config = project.workspace, project.history, project.release_config
+        released = {name: last.version for name, last in history.items() if last.version is not None}
         if not project.known_tags.prefixes:  # else format_problems reports their form
-            core.levels.check_any_tag_matches_format(project.history, project.state.tags)
+            core.levels.check_any_tag_matches_format(history, project.state.tags)
         fragments, _ = read_fragments(project.root, project.config.fragments, [*project.workspace.by_name])
-        config = project.release_config
-        bump_requests = core.levels.requests_from_changes(project.workspace, project.history, fragments, config)
         bumps, _ = core.bump_resolution.resolve_bumps(
-            project.workspace, bump_requests, released_versions=released, config=config, today=project.today
+            workspace,
+            core.levels.requests_from_changes(workspace, history, fragments, config),
+            released_versions=released,
+            config=config,
+            today=project.today,
+            own_changes=core.levels.requests_for_bumped_packages(workspace, history, fragments, config),
         )
     except Blocked as error:
         return {}, (f"cannot release: {error.message}\n  fix: {error.fix}",)

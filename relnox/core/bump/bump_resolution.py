@@ -3,7 +3,8 @@
 A package is bumped alone, in lockstep with all others, or as a member of a group. All packages of a fixed group
 are bumped together; the packages of a linked group that are bumped get the same version. If a package has a
 published requirement that excludes the new version of another package, it is bumped as well. This is repeated
-until no other package needs a bump.
+until no other package needs a bump. A package that is bumped because of others gets the level that its own changes
+ask for, if that is higher.
 """
 
 from __future__ import annotations
@@ -12,11 +13,10 @@ import itertools
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
-from relnox.core.bump import dependency_updates
-from relnox.core.bump.version_bumps import BumpRequest, VersionBump
+from relnox.core.bump import dependency_updates, further_bumps
+from relnox.core.bump.version_bumps import VersionBump
 from relnox.core.version_groups import check_group_has_one_version, find_version_groups
 from relnox.core.versions import versioning
-from relnox.core.versions.requested_bump import Bump
 from relnox.core.versions.version_locations import describe_disagreement, locations_agree
 from relnox.errors import Blocked
 
@@ -27,9 +27,11 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from relnox.core.bump.dependency_updates import DependencyUpdates
+    from relnox.core.bump.version_bumps import BumpRequest
     from relnox.core.packages import Package
     from relnox.core.settings.config import Config
     from relnox.core.version_groups import VersionGroup
+    from relnox.core.versions.requested_bump import Bump
     from relnox.core.workspace import Workspace
 
 _MAX_LISTED = 3
@@ -56,6 +58,7 @@ def resolve_bumps(  # noqa: PLR0913 - what versions follow from
     config: Config,
     today: date,
     dev_numbers: Mapping[str, int] = MappingProxyType({}),
+    own_changes: Mapping[str, BumpRequest] = MappingProxyType({}),
 ) -> ResolvedBumps:
     """Resolve bump requests into the bumps of packages and the updates of requirements.
 
@@ -67,6 +70,7 @@ def resolve_bumps(  # noqa: PLR0913 - what versions follow from
         today: The date in UTC, for calendar versions.
         dev_numbers: The number of the next development version of each package, for dependents that are bumped
             because of their requirements; empty if dependents get ordinary bumps.
+        own_changes: The levels that the changes of packages ask for, from `levels.requests_for_bumped_packages`.
 
     Raises:
         Blocked: A version cannot be bumped as requested, or the versions of a group differ.
@@ -88,9 +92,12 @@ def resolve_bumps(  # noqa: PLR0913 - what versions follow from
         group_bumps = (_bump_group(group, all_requests, current_versions, config, today) for group in groups)
         bumps = tuple(sorted(itertools.chain.from_iterable(group_bumps), key=lambda bump: bump.package.name))
         updates = dependency_updates.find_dependency_updates(workspace, bumps, current_versions, config)
+        bases = _base_version_by_package(groups, current_versions)
         added_bumps = dict(
-            _request_dependents(
-                workspace, bumps, updates, _base_version_by_package(groups, current_versions), config, dev_numbers
+            further_bumps.request_group_members(groups, bumps, bases, all_requests, own_changes)
+        ) | dict(
+            further_bumps.request_dependents(
+                workspace, bumps, updates, bases, config, dev_numbers, all_requests, own_changes
             )
         )
         if not added_bumps:
@@ -219,54 +226,3 @@ def _no_version_error(package: Package) -> Blocked:
         f"{package.name} has no version in a file (it comes from {package.source.text})",
         fix="exclude the package, or set version in [project]",
     )
-
-
-def _request_dependents(  # noqa: PLR0913, PLR0917 - what `resolve_bumps` has
-    workspace: Workspace,
-    bumps: Sequence[VersionBump],
-    updates: DependencyUpdates,
-    current_versions: Mapping[str, Version],
-    config: Config,
-    dev_numbers: Mapping[str, int],
-) -> Iterator[tuple[str, BumpRequest]]:
-    """Yield a bump request for each dependent that is not bumped yet, but whose published requirements change.
-
-    Private packages and packages without a version are left out. With `dependents = "none"`, there are none.
-    """
-    by_name = {bump.package.name: bump for bump in bumps}
-    for name, needs in updates.items():
-        if name in by_name:
-            continue
-        package = workspace.by_name[name]
-        causes = [
-            by_name[config.dependency_updates.get(dependency.name, dependency.name)]
-            for dependency, _ in needs
-            if dependency.table in dependency_updates.PUBLISHED_TABLES
-        ]
-        if name not in current_versions or package.is_private or not causes or config.dependents == "none":
-            continue
-        causing_names = ", ".join(dict.fromkeys(cause.package.name for cause in causes))
-        if dev_numbers:
-            bump = Bump(part="dev", number=dev_numbers[name])
-        else:
-            bump = _bump_of_dependent(current_versions[name], causes, config)
-        yield name, BumpRequest(bump, f"its requirement on {causing_names} changes")
-
-
-def _bump_of_dependent(current: Version, causes: Iterable[VersionBump], config: Config) -> Bump:
-    """Return the bump of a dependent, given the bumps that change its requirements (`causes`).
-
-    A dependent at a prerelease gets the next one, as does one at a development version. Otherwise, it is bumped
-    by the level in the settings; if a cause starts a prerelease or a development version, so does the dependent.
-    """
-    if current.pre is not None:
-        return Bump(part="pre")
-    new_prereleases = [
-        cause.after
-        for cause in causes
-        if cause.before is not None and not cause.before.is_prerelease and cause.after.is_prerelease
-    ]
-    if current.dev is not None or any(after.pre is None for after in new_prereleases):
-        return Bump(part="dev")
-    level = "patch" if config.dependents == "none" else config.dependents
-    return Bump(part=level, pre=versioning.phase_of(new_prereleases[0]) if new_prereleases else None)

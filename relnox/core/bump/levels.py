@@ -142,6 +142,40 @@ def _request_for_manual_version(
     return BumpRequest(without_local, reason)
 
 
+def requests_for_bumped_packages(
+    workspace: Workspace,
+    history: Mapping[str, ReleaseHistory] | None,
+    fragments: Sequence[Fragment] | None,
+    config: Config,
+) -> dict[str, BumpRequest]:
+    """Return the levels that the changes of packages ask for, in case they are bumped because of others.
+
+    A package whose version was raised by hand since its last release has none.
+
+    Args:
+        workspace: The packages.
+        history: The release history of each package; None if it is not known, and only fragments count.
+        fragments: The change fragments, which replace the commits; None if the project does not use fragments.
+        config: The settings of the project.
+    """
+    requests = {}
+    nothing = ReleaseHistory(None, None, ())
+    for package in workspace.packages:
+        package_history = history.get(package.name, nothing) if history is not None else nothing
+        if package.is_private or package.source.kind == "dynamic":
+            continue
+        if history is not None and (
+            package_history.tag is None
+            or _request_for_manual_version(package, package_history, None, is_new=False) is not None
+        ):
+            continue
+        current = package.version if package.version is not None else package_history.version
+        level, reason = _level_of_changes(package, package_history, fragments, config)
+        if level is not None and current is not None:
+            requests[package.name] = BumpRequest(_bump_of_level(current, level, None, config), reason)
+    return requests
+
+
 def _request_from_changes(
     package: Package,
     history: ReleaseHistory,
@@ -153,21 +187,32 @@ def _request_from_changes(
 
     Return None if they ask for no release, or if the package has no tag or no version yet.
     """
+    level, reason = _level_of_changes(package, history, fragments, config)
+    current = package.version if package.version is not None else history.version
+    if level is None or current is None or history.tag is None:
+        return None
+    return BumpRequest(_bump_of_level(current, level, phase, config), reason)
+
+
+def _level_of_changes(
+    package: Package, history: ReleaseHistory, fragments: Sequence[Fragment] | None, config: Config
+) -> tuple[Level | None, str]:
+    """Return the highest level among the commits or change fragments of a package, and the reason for it."""
     level: Level | None
     if fragments is not None:
         fragment_levels = [
             fragment.levels[package.name] for fragment in fragments if fragment.levels.get(package.name)
         ]
         level = max(fragment_levels, key=_LEVEL_ORDER.index, default=None)
-        reason = f"{level}: {format_count(len(fragment_levels), 'change fragment')}"
-    else:
-        levels = [level_of_commit(commit.message, config.commits) for commit in history.commits]
-        level = max(levels, key=_LEVEL_ORDER.index, default=None)
-        subject = history.commits[levels.index(level)].subject if level is not None else ""
-        more = f" (and {format_count(len(levels) - 1, 'more commit')})" if len(levels) > 1 else ""
-        reason = f"{level}: {subject}{more}"
-    current = package.version if package.version is not None else history.version
-    if level is None or current is None or history.tag is None:
-        return None
+        return level, f"{level}: {format_count(len(fragment_levels), 'change fragment')}"
+    levels = [level_of_commit(commit.message, config.commits) for commit in history.commits]
+    level = max(levels, key=_LEVEL_ORDER.index, default=None)
+    subject = history.commits[levels.index(level)].subject if level is not None else ""
+    more = f" (and {format_count(len(levels) - 1, 'more commit')})" if len(levels) > 1 else ""
+    return level, f"{level}: {subject}{more}"
+
+
+def _bump_of_level(current: Version, level: Level, phase: Phase | None, config: Config) -> Bump:
+    """Return the bump for a level that changes ask for, which is shifted below 1.0."""
     part = versioning.shift_level(current, level, shift=config.commits.major_version_zero)
-    return BumpRequest(Bump(part=part, pre=phase), reason)
+    return Bump(part=part, pre=phase)

@@ -9,11 +9,15 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING
 
+from packaging.version import Version
+
+from relnox.core.text import join_names
+from relnox.core.version_groups import find_version_groups
 from relnox.core.versions import semver_compat
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import date
 
     from relnox.core.bump.version_bumps import VersionBump
@@ -29,31 +33,59 @@ def changelog_paths(workspace: Workspace, config: Config) -> tuple[str, ...]:
     return tuple(sorted(_path_in(directory, config.changelog_file) for directory in directories))
 
 
-def find_changelog(package: Package, contents: Mapping[str, bytes], config: Config) -> str | None:
-    """Return the path of a package's changelog, or None if there is none.
+def find_changelogs(workspace: Workspace, contents: Mapping[str, bytes], config: Config) -> dict[str, str]:
+    """Return the path of each package's changelog; packages without one are left out.
 
-    It is the one in the directory of the package, or that of the root if all packages share one version.
+    It is the one in the directory of the package, or that of the root if all packages that are published share one
+    version.
+
+    Args:
+        workspace: The packages.
+        contents: The contents of the files that exist, by path.
+        config: The settings of the project.
     """
-    own, common = (_path_in(directory, config.changelog_file) for directory in (package.directory, "."))
-    if own in contents:
-        return own
-    return common if common in contents and config.versions == "lockstep" else None
+    common = _path_in(".", config.changelog_file)
+    shared = _packages_of_common_changelog(workspace, config) if common in contents else frozenset()
+    changelogs = {}
+    for package in workspace.packages:
+        own = own_changelog(package, contents, config)
+        if own is not None or package.name in shared:
+            changelogs[package.name] = own or common
+    return changelogs
+
+
+def own_changelog(package: Package, contents: Mapping[str, bytes], config: Config) -> str | None:
+    """Return the path of the changelog in a package's directory, or None if there is none."""
+    own = _path_in(package.directory, config.changelog_file)
+    return own if own in contents else None
+
+
+def _packages_of_common_changelog(workspace: Workspace, config: Config) -> frozenset[str]:
+    """Return the packages that the changelog of the root may be about, since they always have one version."""
+    groups = find_version_groups(workspace, config)
+    if len(groups) > 1:  # private packages are not released
+        groups = tuple(group for group in groups if not all(package.is_private for package in group.packages))
+    names = frozenset(package.name for group in groups for package in group.packages)
+    is_of_another_package = any(
+        package.directory == "." and package.name not in names for package in workspace.packages
+    )
+    return names if len(groups) == 1 and groups[0].kind != "linked" and not is_of_another_package else frozenset()
 
 
 def check_unreleased_headings(
     bumps: Sequence[VersionBump],
+    changelogs: Mapping[str, str],
     contents: Mapping[str, bytes],
     changes: Sequence[Fragment],
-    generated_changelogs: Collection[str],
     config: Config,
 ) -> None:
     """Check that each changelog that texts of change fragments are added to has a heading for unreleased changes.
 
     Args:
-        bumps: The bumps.
+        bumps: The bumps, without those of packages whose changelogs another tool writes.
+        changelogs: The changelog of each package, from `find_changelogs`.
         contents: The contents of the changelogs, by path.
         changes: The change fragments.
-        generated_changelogs: The packages whose changelogs another tool writes; they are not checked.
         config: The settings of the project.
 
     Raises:
@@ -63,14 +95,10 @@ def check_unreleased_headings(
         return
     for bump in bumps:
         package = bump.package
-        if (
-            not is_listed_in_changelogs(bump, config)
-            or package.name in generated_changelogs
-            or not _fragments_affecting(changes, [bump])
-        ):
+        if not is_listed_in_changelogs(bump, config) or not _fragments_affecting(changes, [bump]):
             continue
-        file = find_changelog(package, contents, config)
-        if file is not None and not _has_unreleased_heading(contents[file]):
+        file = changelogs.get(package.name)
+        if file is not None and not _has_unreleased_heading(contents[file], bump):
             raise Blocked(
                 "changelog-without-unreleased",
                 f"{file} has no heading for unreleased changes (there are change fragments of {package.name})",
@@ -80,6 +108,7 @@ def check_unreleased_headings(
 
 def update_changelogs(  # noqa: PLR0913, PLR0917 - the parts of a release
     bumps: Sequence[VersionBump],
+    changelogs: Mapping[str, str],
     contents: Mapping[str, bytes],
     tags: Mapping[str, tuple[str | None, str | None]],
     changes: Sequence[Fragment],
@@ -92,6 +121,7 @@ def update_changelogs(  # noqa: PLR0913, PLR0917 - the parts of a release
 
     Args:
         bumps: The bumps.
+        changelogs: The changelog of each package, from `find_changelogs`.
         contents: The contents of the changelogs, by path.
         tags: Maps each package to the tag of the release and the tag of the previous one.
         changes: The change fragments.
@@ -104,13 +134,13 @@ def update_changelogs(  # noqa: PLR0913, PLR0917 - the parts of a release
     Raises:
         Blocked: A changelog already has the version, or has several headings for unreleased changes.
     """
-    for file, bumps_of_file in _bumps_by_changelog(bumps, contents, config).items():
+    for file, bumps_of_file in _bumps_by_changelog(bumps, changelogs, contents, config).items():
         from relnox.core.notes import changelog, fragments
 
         text = _decode_changelog(contents[file])
         first = bumps_of_file[0]
         tag, previous = tags.get(first.package.name, (None, None))
-        notes = [fragments.as_list_item(fragment) for fragment in _fragments_affecting(changes, bumps_of_file)]
+        notes = fragments.as_changelog_entries(_fragments_affecting(changes, bumps_of_file))
         try:
             if not notes and changelog.is_unreleased_empty(text):
                 continue
@@ -120,40 +150,56 @@ def update_changelogs(  # noqa: PLR0913, PLR0917 - the parts of a release
                 date=today,
                 tag=tag,
                 previous_tag=previous,
-                addition="\n".join(notes),
+                addition=notes,
             )
         except Blocked as error:
             raise Blocked(error.code, f"{file}: {error.message}", fix=error.fix) from None
         yield file, after.encode("utf-8", "surrogateescape")
 
 
-def find_empty_changelogs(
-    bumps: Sequence[VersionBump], contents: Mapping[str, bytes], changes: Sequence[Fragment], config: Config
+def changelog_notes(
+    bumps: Sequence[VersionBump],
+    changelogs: Mapping[str, str],
+    contents: Mapping[str, bytes],
+    changes: Sequence[Fragment],
+    config: Config,
 ) -> Iterator[str]:
-    """Yield the changelogs whose section for unreleased changes would be empty in this release."""
-    for file, bumps_of_file in _bumps_by_changelog(bumps, contents, config).items():
+    """Yield a note on each changelog that this release does not change, with the reason.
+
+    The arguments are those of `check_unreleased_headings`.
+    """
+    bumps_to_list = [bump for bump in bumps if is_listed_in_changelogs(bump, config)]
+    edited = _bumps_by_changelog(bumps, changelogs, contents, config)
+    for file, bumps_of_file in edited.items():
         from relnox.core.notes import changelog
 
         try:
             if not _fragments_affecting(changes, bumps_of_file) and changelog.is_unreleased_empty(
                 _decode_changelog(contents[file])
             ):
-                yield file
+                yield f"{file}: no section for this release (Unreleased is empty)"
         except Blocked:  # reported by the release itself
             continue
-
-
-def missing_changelog_notes(
-    bumps: Sequence[VersionBump], contents: Mapping[str, bytes], config: Config
-) -> Iterator[str]:
-    """Yield a note if the settings name a changelog, and none is edited in this release."""
-    is_named = config.changelog == "keep-a-changelog" or config.changelog_file != type(config)().changelog_file
-    has_entries = any(is_listed_in_changelogs(bump, config) for bump in bumps)
-    if is_named and has_entries and not _bumps_by_changelog(bumps, contents, config):
+    for file in dict.fromkeys(
+        changelogs[bump.package.name] for bump in bumps_to_list if bump.package.name in changelogs
+    ):
+        if file not in edited:
+            yield (
+                f"{file} is not changed (no heading for unreleased changes); to list releases in it, add "
+                '## [Unreleased] above the last version; to hide this note, set [tool.relnox] changelog = "none"'
+            )
+    common = _path_in(".", config.changelog_file)
+    without = [bump.package for bump in bumps_to_list if bump.package.name not in changelogs]
+    if without and common not in changelogs.values() and _has_entries(contents.get(common, b"")):
+        names = join_names([package.name for package in without])
         yield (
-            f"no changelog changes: there is no {config.changelog_file} with a heading for unreleased changes for "
-            "these packages"
+            f"{common} is not changed, its entries stay (packages with versions of their own have changelogs in "
+            f"their directories, and there is none of {names}); to list "
+            f"{without[0].name} in one, add {_path_in(without[0].directory, config.changelog_file)}"
         )
+    is_named = config.changelog == "keep-a-changelog" or config.changelog_file != type(config)().changelog_file
+    if is_named and bumps_to_list and len(without) == len(bumps_to_list) and common not in contents:
+        yield f"no changelog changes: there is no {config.changelog_file} for these packages"
 
 
 def is_listed_in_changelogs(bump: VersionBump, config: Config) -> bool:
@@ -178,15 +224,17 @@ def update_fragments(
 
 
 def _bumps_by_changelog(
-    bumps: Sequence[VersionBump], contents: Mapping[str, bytes], config: Config
+    bumps: Sequence[VersionBump], changelogs: Mapping[str, str], contents: Mapping[str, bytes], config: Config
 ) -> dict[str, list[VersionBump]]:
     """Return the changelogs with a heading for unreleased changes, mapped to the bumps listed in each."""
     by_file: dict[str, list[VersionBump]] = {}
     for bump in bumps:
-        file = find_changelog(bump.package, contents, config)
+        file = changelogs.get(bump.package.name)
         if file is not None and is_listed_in_changelogs(bump, config):
             by_file.setdefault(file, []).append(bump)
-    return {file: of_file for file, of_file in by_file.items() if _has_unreleased_heading(contents[file])}
+    return {
+        file: of_file for file, of_file in by_file.items() if _has_unreleased_heading(contents[file], of_file[0])
+    }
 
 
 def _fragments_affecting(changes: Sequence[Fragment], bumps: Sequence[VersionBump]) -> list[Fragment]:
@@ -194,11 +242,28 @@ def _fragments_affecting(changes: Sequence[Fragment], bumps: Sequence[VersionBum
     return [fragment for fragment in changes if any(fragment.levels.get(bump.package.name) for bump in bumps)]
 
 
-def _has_unreleased_heading(content: bytes) -> bool:
-    """Return whether the content of a changelog has a heading for unreleased changes."""
+def _has_unreleased_heading(content: bytes, bump: VersionBump) -> bool:
+    """Return whether the content of a changelog has a heading for unreleased changes.
+
+    One with a version, such as `1.2.0 (unreleased)`, counts if that is the new version, or the final one of the
+    current development version.
+    """
     from relnox.core.notes import changelog
 
-    return changelog.has_unreleased(_decode_changelog(content))
+    versions = {bump.after}
+    if bump.before is not None and bump.before.is_devrelease and not bump.after.is_prerelease:
+        versions.add(Version(bump.before.base_version))
+    return changelog.has_unreleased(_decode_changelog(content), versions)
+
+
+def _has_entries(content: bytes) -> bool:
+    """Return whether the content of a changelog has text below a heading for unreleased changes."""
+    from relnox.core.notes import changelog
+
+    try:
+        return not changelog.is_unreleased_empty(_decode_changelog(content))
+    except Blocked:
+        return False
 
 
 def _decode_changelog(content: bytes) -> str:

@@ -1,7 +1,8 @@
 """Changelogs in the format of Keep a Changelog 1.1.0 (https://keepachangelog.com).
 
 A release is added by inserting text: a heading for the version below `Unreleased`, the texts of the change
-fragments, and a link. Only the link of `Unreleased` itself is replaced. The rest of the file is unchanged.
+fragments, and a link. Only the link of `Unreleased` itself is replaced. The rest of the file is unchanged. If the
+first version of the file is not released yet, as in `1.2.0 (unreleased)`, its heading gets the date instead.
 """
 
 from __future__ import annotations
@@ -15,24 +16,39 @@ from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
-    from relnox.core.notes.changelog_document import Line
+    from packaging.version import Version
+
+    from relnox.core.notes.changelog_document import Heading, Line
 
 
-def has_unreleased(text: str) -> bool:
-    """Return whether a changelog has a heading for unreleased changes, such as `## [Unreleased]`, at any level."""
-    return any(heading.is_unreleased for heading in ChangelogDocument(text).headings)
+def has_unreleased(text: str, versions: Collection[Version] = ()) -> bool:
+    """Return whether a changelog has a heading for unreleased changes, such as `## [Unreleased]`, at any level.
+
+    Args:
+        text: The changelog.
+        versions: Versions that may be in that heading, if it is one such as `1.2.0 (unreleased)`.
+    """
+    document = ChangelogDocument(text)
+    if any(heading.is_unreleased for heading in document.headings):
+        return True
+    first = next((heading for heading in document.headings if heading.is_release), None)
+    return first is not None and first.is_unreleased_version and first.version in versions
 
 
 def is_unreleased_empty(text: str) -> bool:
     """Return whether the section for unreleased changes has only headings, comments and link references.
+
+    A section for a version, such as `1.2.0 (unreleased)`, does not count as empty, since it exists already.
 
     Raises:
         Blocked: The changelog does not have exactly one heading for unreleased changes.
     """
     document = ChangelogDocument(text)
     unreleased_section = document.unreleased
+    if unreleased_section.is_unreleased_version:
+        return False
     titles = {line for heading in document.headings for line in range(heading.first_line, heading.last_line + 1)}
     lines = enumerate(document.lines[: document.section_end(unreleased_section)])
     return not any(
@@ -47,8 +63,9 @@ def add_release(  # noqa: PLR0913 - the parts of a release, all keywords
 ) -> str:
     """Return a changelog with a new release: the unreleased changes move below a heading for the version.
 
-    The heading `Unreleased` stays at the top, with nothing below it. The version's heading is formatted like that
-    of the latest version in the file, or else like `Unreleased`. Links that compare tags are updated.
+    The heading `Unreleased` stays at the top, with nothing below it; that of a version that is not released yet
+    gets the version and the date. The version's heading is formatted like that of the latest version in the file,
+    or else like `Unreleased`. Links that compare tags are updated.
 
     Args:
         text: The changelog, with its original line endings and byte order mark.
@@ -79,7 +96,7 @@ def _check_version_has_no_heading(document: ChangelogDocument, version: str) -> 
     target, unreleased_section = parse_version_or_none(version), document.unreleased
     for heading in document.headings:
         is_version = heading.level <= unreleased_section.level or heading.is_release
-        if is_version and target is not None and heading.version == target:
+        if is_version and target is not None and heading.version == target and heading != unreleased_section:
             raise Blocked(
                 "changelog-version-exists",
                 f"version {version} already has a heading (line {heading.title_line + 1})",
@@ -138,12 +155,10 @@ class _AddedSection(NamedTuple):
     """A part of the text that is added to a changelog.
 
     Attributes:
-        heading: The lines of its heading; empty for text above the first heading.
-        title: The title in the heading, or an empty string.
+        title: The title in its heading; empty for text above the first heading.
         items: The lines below the heading.
     """
 
-    heading: list[str]
     title: str
     items: list[str]
 
@@ -160,14 +175,10 @@ def _split_into_sections(addition: str) -> Iterator[_AddedSection]:
     tops = [heading for heading in headings if heading.level <= headings[0].level]
     before = _strip_blank_lines(texts[: tops[0].first_line] if tops else texts)
     if before:
-        yield _AddedSection([], "", before)
+        yield _AddedSection("", before)
     ends = [*(heading.first_line for heading in tops[1:]), len(texts)]
     for top, end in zip(tops, ends, strict=False):
-        yield _AddedSection(
-            texts[top.first_line : top.last_line + 1],
-            top.title,
-            _strip_blank_lines(texts[top.last_line + 1 : end]),
-        )
+        yield _AddedSection(top.title, _strip_blank_lines(texts[top.last_line + 1 : end]))
 
 
 def _strip_blank_lines(lines: list[str]) -> list[str]:
@@ -179,8 +190,8 @@ def _strip_blank_lines(lines: list[str]) -> list[str]:
 def _add_to_unreleased(text: str, part: _AddedSection) -> str:
     """Return a changelog with a part added to the unreleased changes.
 
-    It is added to the section with the same title if there is one, or else with its heading after all other
-    changes.
+    It is added to the section with the same title if there is one, or else with a heading, of the same form as
+    others, after all other changes.
     """
     document = ChangelogDocument(text)
     unreleased_section = document.unreleased
@@ -192,7 +203,11 @@ def _add_to_unreleased(text: str, part: _AddedSection) -> str:
         heading for heading in sections if part.title and heading.title.lower() == part.title.lower()
     )
     target = next(sections_with_title, None)
-    new_lines = part.items if target is not None else _strip_blank_lines([*part.heading, "", *part.items])
+    new_lines = (
+        part.items
+        if target is not None
+        else _strip_blank_lines([*_heading_of_section(part.title, sections, document), "", *part.items])
+    )
     if not new_lines:
         return text
     last = document.last_line_of(target or unreleased_section)
@@ -207,6 +222,23 @@ def _add_to_unreleased(text: str, part: _AddedSection) -> str:
         lines = [*lines, ""]
     stop = document.lines[last].end_offset
     return text[:stop] + "".join(document.newline + line for line in lines) + text[stop:]
+
+
+def _heading_of_section(title: str, sections: list[Heading], document: ChangelogDocument) -> list[str]:
+    """Return the lines of a heading below `Unreleased`, with the form of the other ones (`sections`).
+
+    There is none without a title, or if all headings of the changelog are underlined, but none below `Unreleased`.
+    """
+    if not title:
+        return []
+    if any(heading.first_line == heading.last_line for heading in document.headings):
+        level = min([heading.level for heading in sections] or [max(3, document.unreleased.level + 1)])
+        return [f"{'#' * level} {title}"]
+    if not sections:
+        return []
+    underline = document.lines[sections[0].last_line].text[:1] * len(title)
+    is_overlined = sections[0].first_line < sections[0].title_line
+    return [underline, title, underline] if is_overlined else [title, underline]
 
 
 def _marker_of_last_list(lines: list[Line]) -> str | None:

@@ -39,6 +39,9 @@ VERSION_TITLE = re.compile(
     re.IGNORECASE,
 )
 
+_UNRELEASED_REST = re.compile(r"\W+unreleased\W*", re.IGNORECASE)
+"""What follows the version in the heading of a version that is not released yet, as in `1.2.0 (unreleased)`."""
+
 
 class Line(NamedTuple):
     """A line of a changelog.
@@ -105,10 +108,16 @@ class Heading(NamedTuple):
         return UNRELEASED_TITLE.fullmatch(self.title) is not None
 
     @property
+    def is_unreleased_version(self) -> bool:
+        """Whether this is the heading of a version that is not released yet, such as `1.2.0 (unreleased)`."""
+        match = VERSION_TITLE.fullmatch(self.title)
+        return self.version is not None and match is not None and bool(_UNRELEASED_REST.fullmatch(match["rest"]))
+
+    @property
     def is_release(self) -> bool:
         """Whether this is the heading of a version or of unreleased changes, unlike `2.0 migration`."""
-        if self.version is None:
-            return self.is_unreleased
+        if self.version is None or self.is_unreleased_version:
+            return self.is_unreleased or self.is_unreleased_version
         match = VERSION_TITLE.fullmatch(self.title)
         return match is not None and re.match(r"\s*[^\W\d_]", match["rest"]) is None
 
@@ -133,12 +142,15 @@ class ChangelogDocument:
 
     @property
     def unreleased(self) -> Heading:
-        """The heading of unreleased changes.
+        """The heading of unreleased changes: `Unreleased`, or else the first version if it is not released yet.
 
         Raises:
-            Blocked: There is no such heading, or more than one.
+            Blocked: There is no such heading, or more than one `Unreleased`.
         """
         headings = [heading for heading in self.headings if heading.is_unreleased]
+        if not headings:
+            releases = [heading for heading in self.headings if heading.is_release]
+            headings = [heading for heading in releases[:1] if heading.is_unreleased_version]
         if not headings:
             raise Blocked(
                 "changelog-without-unreleased",

@@ -35,6 +35,8 @@ def add_version(  # noqa: PLR0913, PLR0917 - the parts of a release
     """
     from relnox.core.text import replace_spans
 
+    if document.unreleased.is_unreleased_version:
+        return replace_spans(text, _unreleased_version_edits(document, version, date, tag))
     style = _heading_style(document, version, date)
     links = None if tag is None else _ComparisonTags(tag, previous_tag)
     edits = list(_heading_edits(document, style, links))
@@ -177,6 +179,37 @@ def _heading_edits(
     text = newline.join(_heading_with_title(document, heading, title))
     end = document.lines[heading.last_line].end_offset
     yield end, end, f"{newline}{newline}{text}"
+
+
+def _unreleased_version_edits(
+    document: ChangelogDocument, version: str, date: dt.date, tag: str | None
+) -> Iterator[tuple[int, int, str]]:
+    """Yield the edits that set version and date in a heading such as `1.2.0 (unreleased)`, and its link's tag.
+
+    Yields:
+        The start and end position of the text to replace, and its replacement.
+    """
+    heading = document.unreleased
+    title = VERSION_TITLE.fullmatch(heading.title)
+    assert title is not None  # noqa: S101 - the heading was found by it
+    matches = (VERSION_TITLE.fullmatch(other.title) for other in document.headings if other.is_release)
+    dates = (text for match in matches if match and (text := _formatted_date(date, match["rest"])) is not None)
+    rest = next(dates, re.sub("unreleased", date.isoformat(), title["rest"], flags=re.IGNORECASE))
+    between = title.string[title.end("version") : title.start("rest")]
+    lines = _heading_with_title(
+        document, heading, f"{title.string[: title.start('version')]}{version}{between}{rest}"
+    )
+    first = document.lines[heading.first_line]
+    start = first.start_offset + len(first.text) - len(first.text.removeprefix(BOM))
+    yield start, document.lines[heading.last_line].end_offset, document.newline.join(lines)
+    for line in document.lines:
+        link = LINK_DEFINITION.match(line.text) if line.is_text and tag is not None else None
+        if link is not None and link["label"].lower() == f"{title['v']}{version}".lower():
+            url = link["url"].strip("<>")
+            match = _COMPARISON_URL.match(url)
+            if match is not None and match["new"] == "HEAD":
+                position = line.start_offset + link.start("url") + link["url"].index(url) + match.start("new")
+                yield position, position + len("HEAD"), _percent_encode_tag(tag or "")
 
 
 def _heading_with_title(document: ChangelogDocument, heading: Heading, title: str) -> Iterator[str]:

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from relnox.core.names import normalize_name
+from relnox.core.notes.changelog_document import ChangelogDocument
 from relnox.core.text import did_you_mean
 from relnox.core.versions.requested_bump import Level
 from relnox.errors import Blocked
@@ -26,6 +27,8 @@ _PACKAGE_LINE = re.compile(
     r"""[ \t]*(?P<around>["']?)(?P<level>[^"'#\s]*)(?P=around)[ \t]*(?:(?<=[ \t])\#.*)?"""
 )
 _LIST_ITEM = re.compile(r"(?:[-*+]|[0-9]{1,9}[.)])[ \t]")
+_SECTION_MARK = "###"
+"""The mark of headings below a version, such as `### Added`, and of the lowest ones that begin a section."""
 _BOM = "\ufeff"
 
 
@@ -111,14 +114,39 @@ def remove_released_packages(content: bytes, packages: Collection[str]) -> bytes
     return text.encode(errors="surrogateescape")
 
 
-def as_list_item(fragment: Fragment) -> str:
-    """Return the text of a fragment as a Markdown list item, without a line ending at the end.
+def as_changelog_entries(fragments: Iterable[Fragment]) -> str:
+    """Return the texts of fragments as Markdown list items, without a line ending at the end.
 
-    Lines after the first are indented. Text that already starts with a list item is returned unchanged.
+    Text below headings, such as `### Added`, follows the other text, below headings of one level.
     """
-    if _LIST_ITEM.match(fragment.text):
-        return fragment.text
-    first, *others = fragment.text.split("\n")
+    items, sections = [], []
+    for fragment in fragments:
+        parts = list(_split_at_headings(fragment.text))
+        items += [_as_list_item(text) for title, text in parts if not title]
+        sections += [f"{_SECTION_MARK} {title}\n\n{_as_list_item(text)}" for title, text in parts if title]
+    return "\n\n".join(["\n".join(items), *sections] if items else sections)
+
+
+def _split_at_headings(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the parts of a text that are not empty: the title of the heading, or "", and the text below it."""
+    headings = [heading for heading in ChangelogDocument(text).headings if heading.level <= len(_SECTION_MARK)]
+    lines = text.split("\n")
+    if not headings or headings[0].first_line:  # a heading that is not at the top is part of the text
+        yield "", text
+        return
+    for heading, end in zip(headings, [*(later.first_line for later in headings[1:]), len(lines)], strict=True):
+        if below := "\n".join(lines[heading.last_line + 1 : end]).strip():
+            yield heading.title, below
+
+
+def _as_list_item(text: str) -> str:
+    """Return a text as a Markdown list item; lines after the first are indented.
+
+    Text that already starts with a list item is returned unchanged.
+    """
+    if _LIST_ITEM.match(text):
+        return text
+    first, *others = text.split("\n")
     return "\n".join([f"- {first}", *(f"  {line}" if line.strip() else "" for line in others)])
 
 

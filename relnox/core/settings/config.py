@@ -168,7 +168,9 @@ class Config(Settings):
         choices=("auto", "keep-a-changelog", "towncrier", "git-cliff", "none"),
     )
     changelog_file: str = setting(
-        "CHANGELOG.md", "The changelog, in the directory of the package or else in the root.", PATH
+        "CHANGELOG.md",
+        "The changelog, in the directory of the package, or else in the root if all packages have one version.",
+        PATH,
     )
     changelog_prereleases: bool = setting(
         False, "Whether changelogs list prereleases, which consume their fragments."

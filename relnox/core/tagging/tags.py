@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from relnox.core.packages import Package
     from relnox.core.settings.release_lines import ReleaseLine
+    from relnox.core.version_groups import VersionGroup
     from relnox.core.versions.semver_compat import Scheme
     from relnox.core.workspace import Workspace
 
@@ -135,7 +136,7 @@ def tag_formats(
             raise Blocked(
                 "tag-format-ambiguous",
                 f"tag-format {text!r} gives {one} and {other} the same tags",
-                fix='use {name} or {directory} in it, or set versions = "lockstep" for common tags',
+                fix=_how_to_separate_tags(one, other, find_version_groups(workspace, config)),
             )
         if (tag := _shared_tag(first, second)) is not None:
             raise Blocked(
@@ -144,6 +145,20 @@ def tag_formats(
                 fix='separate name and version clearly, as in "{name}-v{version}"',
             )
     return formats
+
+
+def _how_to_separate_tags(one: str, other: str, groups: Sequence[VersionGroup]) -> str:
+    """Return the fix for two packages with the same tags; a group stays a group."""
+    by_name = {package.name: group for group in groups for package in group.packages}
+    group = by_name[one]
+    if group == by_name[other]:
+        return (
+            f'set [tool.relnox.groups.{group.name}] tag-format = "{{name}}-v{{version}}", or kind = "fixed" to bump '
+            "all its packages together, under one tag"
+        )
+    if any(len(group.packages) > 1 for group in groups):
+        return 'use {name} or {directory} in it: tag-format = "{name}-v{version}"'
+    return 'use {name} or {directory} in it, or set versions = "lockstep" for common tags'
 
 
 def latest_tags(

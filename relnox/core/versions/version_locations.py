@@ -1,7 +1,8 @@
 """Versions in the text of files: find them, and replace them without changing other characters.
 
 Each kind of file is read by its own grammar. In a Python file, that is the syntax tree, so that a docstring or
-`target_version = …` is not mistaken for the version. In JSON and lock files, only the top level counts. A version
+`target_version = …` is not mistaken for the version. In JSON, only the given keys count, by default the one at the
+top level. A version
 that is missing, or found more or less often than declared, raises `ValueError`.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relnox.core import toml_spans
 from relnox.core.text import format_count
@@ -18,7 +19,7 @@ from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     import ast
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from packaging.version import Version
 
@@ -117,19 +118,29 @@ def find_only_word(text: str) -> VersionSpan:
     return VersionSpan(start, start + len(word), word)
 
 
-def find_json_version(text: str) -> VersionSpan:
-    """Find the string at the top-level key `version` of a JSON document."""
+def find_json_version(text: str, keys: Sequence[str | int] = ("version",)) -> VersionSpan:
+    """Find the string that these keys lead to in a JSON document, by default the version at the top level."""
     import json
 
     document = json.loads(text)
-    version = document.get("version") if isinstance(document, dict) else None
+    version: object = document
+    for key in keys:
+        version = version.get(key) if isinstance(version, dict) else None
     if not isinstance(version, str) or not version:
         raise ValueError("it has no version")
     for match in re.finditer(r'"version"\s*:\s*"(?P<version>[^"\\]*)"', text):
         span = VersionSpan(*match.span("version"), match["version"])
-        if json.loads(replace_span(text, span, f"{version}.")) == document | {"version": f"{version}."}:
-            return span
+        if span.text == version:
+            changed = json.loads(replace_span(text, span, f"{version}."))
+            if changed == _with_value(document, keys, f"{version}."):
+                return span
     raise ValueError("its version is not a plain string")
+
+
+def _with_value(document: Mapping[str | int, Any], keys: Sequence[str | int], value: str) -> dict[str | int, Any]:
+    """Return a document with another value at a key that exists, and otherwise the same values."""
+    key, *others = keys
+    return {**document, key: _with_value(document[key], others, value) if others else value}
 
 
 def find_locked_versions(text: str) -> dict[str, VersionSpan]:
@@ -160,7 +171,7 @@ def find_spans(text: str, source: VersionSource) -> tuple[VersionSpan, ...]:
         case "text":
             return (find_only_word(text),)
         case "json":
-            return (find_json_version(text),)
+            return (find_json_version(text, source.key or ("version",)),)
         case "lock":
             lines = find_locked_versions(text)
             return tuple(lines[str(name)] for name in source.key if name in lines)
