@@ -153,8 +153,8 @@ def _how_to_separate_tags(one: str, other: str, groups: Sequence[VersionGroup]) 
     group = by_name[one]
     if group == by_name[other]:
         return (
-            f'set [tool.relnox.groups.{group.name}] tag-format = "{{name}}-v{{version}}", or kind = "fixed" to bump '
-            "all its packages together, under one tag"
+            f'set [tool.relnox.groups.{group.name}] tag-format = "{{name}}-v{{version}}", or kind = "fixed" to '
+            "bump all its packages together, under one tag"
         )
     if any(len(group.packages) > 1 for group in groups):
         return 'use {name} or {directory} in it: tag-format = "{name}-v{version}"'
