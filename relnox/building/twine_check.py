@@ -1,4 +1,4 @@
-"""A warm process for `twine check`, and a parser of its output, which wraps lines to the width of a terminal."""
+"""A warm process for `twine check`, and a parser of its output."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 _CHECKED = re.compile(r"Checking (?P<path>.+): (?P<result>PASSED with warnings|PASSED|FAILED\b.*)\s*")
 _LEVEL = re.compile(r"(ERROR|WARNING)\s+")
+
+OUTPUT_VARIABLES = {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "4096", "LINES": "25"}
+"""Variables that make twine print one line for each file: without `LINES`, rich wraps lines to 80 columns."""
 
 
 def find_script() -> str:

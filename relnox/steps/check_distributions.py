@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from relnox import building
+from relnox.core import fixes
 from relnox.core.planning.events import StepWarning
 from relnox.core.planning.step import Step
-from relnox.core.records import Record, replace
-from relnox.core.text import format_count
+from relnox.core.records import Record
+from relnox.core.text import format_count, join_names
 from relnox.errors import Failed
 from relnox.steps.action import Action
 from relnox.steps.build_environments import BuildingServices
@@ -70,13 +72,16 @@ class CheckDistributionsAction(Action[CheckDistributions]):
         count = min(process.processors(), 1 + len(files) // _FILES_PER_PROCESS)
         with ThreadPool(count) as pool:
             processes = tuple(pool.map(self._run_twine, (files[start::count] for start in range(count))))
+        packages = built_packages(self.run)
+        owners = {file.filename: name for name, package in packages.items() for file in package.files}
         results = [
             result
             for completed in processes
             for result in building.twine_check.parse_results(completed.output.splitlines())
+            if result.file in owners
         ]
-        packages = built_packages(self.run)
-        owners = {file.filename: name for name, package in packages.items() for file in package.files}
+        counts = Counter(result.file for result in results)
+        unchecked_files = [file.name for file in files if counts[file.name] != 1]
         files_by_warning: dict[tuple[str, str], list[str]] = {}
         files_by_problem: dict[tuple[str, tuple[str, ...]], list[str]] = {}
         for result in results:
@@ -90,39 +95,46 @@ class CheckDistributionsAction(Action[CheckDistributions]):
             StepWarning("twine-check", ", ".join(names), message, _readme_fix([message]))
             for (_, message), names in files_by_warning.items()
         )
+        rejected_packages = {owner for owner, _ in files_by_problem} | {owners[name] for name in unchecked_files}
         self.result = TwineCheckResults(
-            with_messages=frozenset(owners[result.file] for result in results if result.messages)
+            with_messages=frozenset(owners[result.file] for result in results if result.messages),
+            rejected=frozenset(rejected_packages),
         )
-        failed_process = next((completed for completed in processes if completed.returncode != 0), None)
-        if failed_process is None:
-            return
-        if not files_by_problem:  # twine ended before it reached the files
-            failed_process.check("twine check", fix=f"run it yourself: twine check {self.step.output}/*")
-        rejected_packages = frozenset(owner for owner, _ in files_by_problem)
-        self.result = replace(self.result, rejected=rejected_packages)
         for file in (
             file for name in rejected_packages if not packages[name].reused for file in packages[name].files
         ):
             (self.run.root / self.step.output / file.filename).unlink(missing_ok=True)
-        lines = [
-            f"  {owner}: {', '.join(names)}: {' '.join(messages) or 'failed'}"
-            for (owner, messages), names in sorted(files_by_problem.items())
-        ]
-        raise Failed(
-            "twine-check",
-            "\n".join(["archives fail twine check:", *lines]),
-            fix=_readme_fix([message for _, messages in files_by_problem for message in messages]),
-        )
+        if files_by_problem:
+            lines = [
+                f"  {owner}: {', '.join(names)}: {' '.join(messages) or 'failed'}"
+                for (owner, messages), names in sorted(files_by_problem.items())
+            ]
+            lines += [f"  {owners[name]}: {name}: no result" for name in unchecked_files]
+            raise Failed(
+                "twine-check",
+                "\n".join(["archives fail twine check:", *lines]),
+                fix=_readme_fix([message for _, messages in files_by_problem for message in messages]),
+            )
+        for completed in processes:  # one that ended before it reached the files, or after the last one
+            completed.check("twine check", fix=_upgrade_fix())
+        if unchecked_files:
+            raise Failed(
+                "twine-result-missing",
+                f"{join_names(unchecked_files)} cannot be checked (twine check printed no result for it)",
+                fix=_upgrade_fix(),
+            )
 
     def _run_twine(self, files: Sequence[Path]) -> process.Completed:
-        arguments = ["check", *(["--strict"] if self.step.strict else []), *map(str, files)]
-        variables = self.run.variables(more={"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200"})
-        on_line = self.on_line
+        arguments = ["check", *(["--strict"] if self.step.strict else []), *(file.name for file in files)]
+        variables = self.run.variables(more=building.twine_check.OUTPUT_VARIABLES)
+        directory, on_line = self.run.root / self.step.output, self.on_line
         if (warm := self.run.service(BuildingServices).start_twine_server()) is None:
-            return process.run([sys.executable, "-m", "twine", *arguments], env=variables, on_line=on_line)
+            # With -P, files in the output directory are not imported.
+            command = [sys.executable, "-P", "-m", "twine", *arguments]
+            return process.run(command, cwd=directory, env=variables, on_line=on_line)
         return building.fork_client.Fork(warm).run_script(
             [building.twine_check.find_script(), *arguments],
-            cwd=None,
+            cwd=directory,
             env=variables,
             timeout=_CHECK_TIMEOUT,
             on_line=on_line,
@@ -147,6 +159,10 @@ class CheckDistributionsAction(Action[CheckDistributions]):
 def _without_missing_content_type(messages: tuple[str, ...]) -> tuple[str, ...]:
     """Return the messages without the one that a missing readme has no content type."""
     return (_README_MISSING,) if _README_MISSING in messages else messages
+
+
+def _upgrade_fix() -> str:
+    return fixes.install_command("twine", upgrade=True)
 
 
 def _readme_fix(messages: Sequence[str]) -> str:

@@ -138,6 +138,22 @@ def test_packages_that_pass_twine_check_are_recorded_if_others_fail(tmp_path: Pa
     assert rows[1:] == [["bad", "1.0", "failed", "-", "-"], ["good", "1.0", "success", "2", "1"]]
 
 
+def test_a_bad_readme_is_found_in_archives_with_long_paths(tmp_path: Path) -> None:
+    root = workspace(tmp_path / ("long-" * 20), bad=(), good=())
+    for name, body in (("bad", ".. unknown:: x\\n"), ("good", "Fine.\\n")):
+        house = root / f"{name}/backend/house.py"
+        head = f"'Metadata-Version: 2.1\\nName: {name}\\nVersion: 1.0\\n"
+        assert head in house.read_text()
+        readme = f"Description-Content-Type: text/x-rst\\n\\n{body}"
+        house.write_text(house.read_text().replace(head, head + readme + "\\n"))
+    ran = run(root, "relnox", "build-all", "--continue-on-error")
+    assert ran.code == 2, ran.text
+    assert "bad: bad-1.0-py3-none-any.whl, bad-1.0.tar.gz: `long_description` has syntax" in ran.err
+    assert "warning" not in ran.err
+    assert json.loads((root / "dist/manifest.json").read_text())["missing"] == ["bad"]
+    assert archives(root) == ["good-1.0-py3-none-any.whl", "good-1.0.tar.gz"]
+
+
 def test_no_manifest_is_written_if_no_build_succeeds(tmp_path: Path) -> None:
     in_tree(tmp_path, hook="sys.exit(1)")
     ran = run(tmp_path, "relnox", "build-all", "--continue-on-error")
