@@ -6,6 +6,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
+from relnox.core.fixes import GIT_FAILED
 from relnox.core.text import format_count
 from relnox.errors import Failed
 from relnox.source.git.recovery import run_modifying_command
@@ -23,6 +24,10 @@ _PACK_THRESHOLD = 20
 _PATHSPECS_FROM_STDIN = ("--pathspec-from-file=-", "--pathspec-file-nul")
 
 
+_SIGNING_FIX = (
+    "check that git can sign tags: git tag --sign --message=test relnox-test && git tag --delete relnox-test"
+)
+"""The fix if a tag cannot be signed; the tag of the test is deleted again."""
 def commit(git: Git, message: str, files: Iterable[str], time: int | None = None) -> None:
     """Commit the current content of exactly these files, whatever is staged.
 
@@ -45,7 +50,9 @@ def commit(git: Git, message: str, files: Iterable[str], time: int | None = None
     # git rejects untracked files before it runs hooks. Few commits have some, so look for them only then.
     if completed.returncode != 0 and (untracked_files := git.filter_untracked(set(names))):
         add_command = ("add", "--intent-to-add", *_PATHSPECS_FROM_STDIN)
-        run_modifying_command(git, *add_command, stdin=_pathspecs(git, untracked_files)).check("git add")
+        run_modifying_command(git, *add_command, stdin=_pathspecs(git, untracked_files)).check(
+            "git add", fix=GIT_FAILED
+        )
         completed = run_modifying_command(git, *command, stdin=pathspecs, variables=date)
     completed.check("git commit", fix="fix what git or the hook reports, then rerun the command")
 
@@ -76,7 +83,7 @@ def unstage(git: Git, files: Iterable[str]) -> None:
     """Reset these files in the index to the current commit, without changing them in the checkout."""
     if pathspecs := _pathspecs(git, files):
         command = ("reset", "--quiet", *_PATHSPECS_FROM_STDIN, "HEAD")
-        run_modifying_command(git, *command, stdin=pathspecs).check("git reset")
+        run_modifying_command(git, *command, stdin=pathspecs).check("git reset", fix=GIT_FAILED)
 
 
 def create_tag(git: Git, tag: NewTag, commit: str) -> None:
@@ -86,14 +93,16 @@ def create_tag(git: Git, tag: NewTag, commit: str) -> None:
         Failed: git could not create or sign the tag; no tag is left.
     """
     message = ("--cleanup=whitespace", f"--message={tag.message}")
-    run_modifying_command(git, "tag", "--annotate", *message, "--", tag.name, commit).check(f"git tag {tag.name}")
-    if _signs_tags(git) and "\n-----BEGIN " not in git.read_output("cat-file", "tag", f"refs/tags/{tag.name}"):
+    completed = run_modifying_command(git, "tag", "--annotate", *message, "--", tag.name, commit)
+    is_signed = _signs_tags(git)
+    completed.check(f"git tag {tag.name}", fix=_SIGNING_FIX if is_signed else GIT_FAILED)
+    if is_signed and "\n-----BEGIN " not in git.read_output("cat-file", "tag", f"refs/tags/{tag.name}"):
         # git 2.39 succeeds without a signature where the SSH key is missing.
         delete_tags(git, [tag.name])
         raise Failed(
             "tag-not-signed",
             f"git did not sign tag {tag.name} (although tag.gpgSign is set)",
-            fix='check that git can sign tags: git tag --sign --message test "test-signature"',
+            fix=_SIGNING_FIX,
         )
 
 
@@ -123,7 +132,7 @@ def create_tags(git: Git, tags: Sequence[NewTag], commit: str) -> None:
             path.write_bytes(f"{header}{tag.message}\n".encode())
         options = ("-t", "tag", "-w", "--no-filters", "--stdin-paths")
         objects = git.run("hash-object", *options, stdin="\n".join(map(str, paths)), stderr=False)
-    ids = objects.check("git hash-object -t tag").output.split()
+    ids = objects.check("git hash-object -t tag", fix=GIT_FAILED).output.split()
     refs = [f"create refs/tags/{tag.name} {object_id}" for tag, object_id in zip(tags, ids, strict=True)]
     _update_refs(git, refs, f"creating {format_count(len(tags), 'tag')}")
 
@@ -137,7 +146,7 @@ def _update_refs(git: Git, commands: Iterable[str], action: str) -> None:
     """Run commands of `git update-ref --stdin` in one transaction; `action` starts the error message."""
     lines = "".join(f"{command}\n" for command in commands)
     if lines:
-        run_modifying_command(git, "update-ref", "--stdin", stdin=lines).check(action)
+        run_modifying_command(git, "update-ref", "--stdin", stdin=lines).check(action, fix=GIT_FAILED)
 
 
 def _signs_tags(git: Git) -> bool:
