@@ -103,12 +103,11 @@ def repeated_bump_plan(repeated_bump: RepeatedBump, options: Options) -> Plan:
                 repeated_bump.remote_name,
             ),
         )
-    is_done = repeated_bump.has_all_tags and not options.push
     return core.plan.Plan(
         task="bump",
         steps=planned,
         notes=(note,),
-        skipped=_SKIPPED if is_done else None,
+        skipped=_SKIPPED if repeated_bump.has_all_tags and not options.push else None,
         problems=problems,
         resumes=True,
     )
@@ -312,6 +311,7 @@ def _tagged_before(commit: str, observation: Observation, git: Git) -> dict[str,
 def _is_unchanged(record: bump_record.PendingBump, project: Project) -> bool:
     """Return whether the checkout is unchanged since a bump: its files are edited, and no commits followed."""
     from relnox.source import file_edits
+    from relnox.source.git import contents
 
     if not file_edits.are_applied(project.root, record.edits):
         return False
@@ -324,7 +324,7 @@ def _is_unchanged(record: bump_record.PendingBump, project: Project) -> bool:
         is_next = count == len(record.commits) and project.git.resolve_commit(f"HEAD~{count}") == record.head
     else:
         is_next = project.state.head != record.head and project.git.parent_commit() == record.head
-    return is_next and project.git.files_match_head(edit.file for edit in record.edits)
+    return is_next and contents.files_match_head(project.git, (edit.file for edit in record.edits))
 
 
 def _version_after_request(

@@ -66,6 +66,14 @@ def parse_status(output: str) -> tuple[dict[str, str], list[str], list[str]]:
 
 def parse_refs(listing: str, separator: str) -> dict[str, str]:
     """Parse lines that have an object id, the separator and a ref; return the ids by full name of the ref."""
+def quote_path(name: str) -> bytes:
+    """Return a path in quotes, as git reads it where each line has a path."""
+    inside = name.encode("utf-8", "surrogateescape")
+    for old, new in ((b"\\", b"\\\\"), (b'"', b'\\"'), (b"\n", b"\\n")):
+        inside = inside.replace(old, new)
+    return b'"%s"' % inside
+
+
     pairs = (line.split(separator, 1) for line in listing.split("\n") if separator in line)
     return {name: object_id for object_id, name in pairs}
 

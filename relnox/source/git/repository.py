@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from relnox.core.records import replace
-from relnox.errors import Failed
 from relnox.source.git.parsing import GitState, parse_grep_output, parse_refs, parse_status, parse_tags
 from relnox.source.git.runner import GitRunner
 
@@ -16,10 +14,19 @@ if TYPE_CHECKING:
 
     from relnox.source.git.runner import Query
 
-_MANY_FILES = 100
 _STATUS: Query = ("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all")
 _REFS: Query = ("show-ref", "--head", "--tags", "--dereference")
 _CONFIG: Query = ("config", "-z", "--list")
+_INDEX: Query = ("ls-files", "-v", "--", ":/")
+_OPERATIONS = {
+    "rebase-merge": "rebase",
+    "rebase-apply/applying": "am",
+    "rebase-apply": "rebase",
+    "MERGE_HEAD": "merge",
+    "CHERRY_PICK_HEAD": "cherry-pick",
+    "REVERT_HEAD": "revert",
+}
+"""The files in the `.git` directory that exist until a git command ends, by precedence, with the command."""
 _REF_FORMAT = "--format=%(objectname) %(refname)"
 
 
@@ -114,37 +121,6 @@ class Git(GitRunner):
         """
         return parse_grep_output(self.run(*grep_query(expressions, exclude), stderr=False).output)
 
-    def files_match_head(self, files: Iterable[str]) -> bool:
-        """Return whether these files have the same content in the checkout as in the current commit."""
-        names = set(files)
-        for sample in list(names)[:1]:  # if it differs, the others need not be read
-            if self.run("diff", "--quiet", "HEAD", "--", f":(top,literal){self.prefix}{sample}").returncode == 1:
-                return False
-        changed_files = self.read_entries("diff", "--relative", "--name-only", "--no-renames", "HEAD")
-        return names.isdisjoint(changed_files) and not self.filter_untracked(names)
-
-    def head_if_files_match(self, files: Iterable[str]) -> str | None:
-        """Return the id of the current commit if `files_match_head`, else None.
-
-        One process does both for few files, unless one of them differs.
-
-        Raises:
-            Failed: The repository has no commit.
-        """
-        names = list(files)
-        compared_names = names if len(names) < _MANY_FILES else []  # git looks for each in the tree
-        ids = self.resolve_all(["HEAD^{commit}", *(f"HEAD:{self.prefix}{name}" for name in compared_names)])
-        head = ids.pop(0)
-        if head is None:
-            raise Failed(
-                "commit-missing",
-                "git commit succeeded, but created no commit",
-                fix="check the current commit: git log -1",
-            )
-        # If git stores another content than that of the file, as with filters, git has to compare them.
-        is_same = bool(compared_names) and all(map(self._is_blob, names, ids))
-        return head if is_same or self.files_match_head(names) else None
-
     def index_matches_head(self, files: Iterable[str]) -> bool:
         """Return whether these files have the same content in the index as in the current commit."""
         staged_files = self.read_entries("diff", "--relative", "--cached", "--name-only", "--no-renames", "HEAD")
@@ -189,8 +165,7 @@ class Git(GitRunner):
 
     def file_has_content(self, commit: str, name: str, content: bytes) -> bool:
         """Return whether a file in a commit is what git would store for this content, after applying filters."""
-        path = f"--path={self.prefix}{name}"
-        blob = self.run("hash-object", path, "--stdin", stdin=content, stderr=False).output.strip()
+        blob = self.run("hash-object", f"--path={name}", "--stdin", stdin=content, stderr=False).output.strip()
         return self.resolve_all([f"{commit}:{self.prefix}{name}"]) == [blob]
 
     def head_subject(self) -> str:
@@ -267,12 +242,10 @@ class Git(GitRunner):
         refs = self.read_lines("for-each-ref", *options, "refs/remotes")
         return tuple(ref.removeprefix("refs/remotes/") for ref in refs)
 
-    def _is_blob(self, name: str, object_id: str | None) -> bool:
-        """Return whether an object has the content of a regular file, or neither of them exists."""
-        path = self.root / name
-        if object_id is None or path.is_symlink() or not path.is_file():
-            return object_id is None and not os.path.lexists(path)
-        return blob_id(path.read_bytes(), object_id) == object_id
+    def _operation_in_progress(self) -> str | None:
+        """Return the git command that has begun and not ended, such as `merge`, or None."""
+        directory = self.private_directory().parent
+        return next((command for file, command in _OPERATIONS.items() if (directory / file).exists()), None)
 
     def _status(self, *options: str) -> tuple[dict[str, str], tuple[str, ...], tuple[str, ...]]:
         """Run `git status`; return its header, and the changed and untracked files below the root, sorted."""
