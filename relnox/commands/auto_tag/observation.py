@@ -51,6 +51,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         selected=project.select(options.package),
         formats=project.tag_formats,
         state=state,
+        index_states=project.index_states,
         head=state.head,
         local_tags=state.tags,
         remote_tags=remote_tags,

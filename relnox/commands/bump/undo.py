@@ -149,10 +149,12 @@ def _resume_or_undo_interrupted(
 
 
 def _branch_change_problems(interrupted: bump_record.PendingBump, earlier: EarlierBump) -> Iterator[Problem]:
-    """Yield a problem if an interrupted bump that makes commits or tags began on another branch."""
+    """Yield problems if a bump that makes commits or tags began on another branch, or git is not ready for it."""
     if earlier.state is not None and (interrupted.commits or interrupted.tags):
-        check = core.bump_checks.check_branch_unchanged
-        yield from check(interrupted.branch, earlier.state.branch, interrupted.head)
+        yield from core.commit_checks.check_no_operation_in_progress(earlier.state.operation)
+        if earlier.state.operation != "rebase":  # which detaches HEAD until it ends
+            check = core.bump_checks.check_branch_unchanged
+            yield from check(interrupted.branch, earlier.state.branch, interrupted.head)
 
 
 def _undo_target(record: bump_record.PendingBump, project: Project) -> UndoTarget:
@@ -227,6 +229,8 @@ def _remote_change_problems(interrupted_bump: bump_record.PendingBump, earlier: 
 def _later_change_problems(target: UndoTarget, earlier: EarlierBump) -> Iterator[Problem]:
     """Yield the problems that keep a bump from being reverted: later commits, moved tags and edited files."""
     record, state, message = target.record, earlier.state, target.message
+    if target.commits and state is not None:
+        yield from core.commit_checks.check_no_operation_in_progress(state.operation)
     if message is not None and target.subject != message.partition("\n")[0].strip():
         yield core.problems.Problem(
             code="commits-after-bump",

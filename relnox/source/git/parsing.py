@@ -22,6 +22,7 @@ class GitState(Record, kw_only=True):
         is_shallow: Whether the clone is shallow.
         upstream: The upstream branch, such as `origin/main`, or None if there is none.
         commits_behind: The number of commits of the upstream that the branch lacks, as of the last fetch.
+        operation: The git command that has begun and not ended, such as `merge`; None if there is none.
     """
 
     head: str | None
@@ -32,6 +33,7 @@ class GitState(Record, kw_only=True):
     is_shallow: bool
     upstream: str | None = None
     commits_behind: int = 0
+    operation: str | None = None
 
 
 def parse_status(output: str) -> tuple[dict[str, str], list[str], list[str]]:
@@ -64,8 +66,6 @@ def parse_status(output: str) -> tuple[dict[str, str], list[str], list[str]]:
     return header, changed_files, untracked_files
 
 
-def parse_refs(listing: str, separator: str) -> dict[str, str]:
-    """Parse lines that have an object id, the separator and a ref; return the ids by full name of the ref."""
 def quote_path(name: str) -> bytes:
     """Return a path in quotes, as git reads it where each line has a path."""
     inside = name.encode("utf-8", "surrogateescape")
@@ -74,6 +74,8 @@ def quote_path(name: str) -> bytes:
     return b'"%s"' % inside
 
 
+def parse_refs(listing: str, separator: str) -> dict[str, str]:
+    """Parse lines that have an object id, the separator and a ref; return the ids by full name of the ref."""
     pairs = (line.split(separator, 1) for line in listing.split("\n") if separator in line)
     return {name: object_id for object_id, name in pairs}
 

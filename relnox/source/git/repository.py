@@ -90,15 +90,19 @@ class Git(GitRunner):
             is_shallow=self.is_shallow(),
             upstream=header.get("branch.upstream"),
             commits_behind=-int(header.get("branch.ab", "+0 -0").split(" ")[1]),
+            operation=self._operation_in_progress(),
         )
 
     def tracked_files(self) -> tuple[str, ...]:
         """Return the tracked files below the root, sorted and relative to it, including those of submodules."""
         return tuple(sorted(self.read_entries("ls-files", "--recurse-submodules")))
 
-    def tracked_files_named(self, *names: str) -> tuple[str, ...]:
-        """Return the tracked files of the whole checkout whose file names match one of the globs."""
-        return tuple(sorted(self.read_entries("ls-files", *_pathspecs(names))))
+    def index_states(self) -> dict[str, str]:
+        """Map each tracked file of the whole checkout, relative to the root, to its letter in `git ls-files -v`.
+
+        `S` and `s` stand for skip-worktree; lowercase letters stand for assume-unchanged.
+        """
+        return {entry[2:]: entry[0] for entry in self.read_entries(*_INDEX)}
 
     def filter_untracked(self, files: set[str]) -> set[str]:
         """Return those of the files that exist but are not in the index."""
@@ -257,9 +261,9 @@ class Git(GitRunner):
         return header, below_root(changed_files), below_root(untracked_files)
 
 
-def state_queries(*names: str) -> tuple[Query, ...]:
-    """Return the queries of `Git.read_state`, `Git.config`, and `Git.tracked_files_named(*names)`."""
-    return _STATUS, _REFS, _CONFIG, ("ls-files", "-z", *_pathspecs(names))
+def state_queries() -> tuple[Query, ...]:
+    """Return the queries of `Git.read_state`, `Git.config` and `Git.index_states`."""
+    return _STATUS, _REFS, _CONFIG, (_INDEX[0], "-z", *_INDEX[1:])
 
 
 def grep_query(expressions: Iterable[str], exclude: Iterable[str] = ()) -> Query:
@@ -267,10 +271,6 @@ def grep_query(expressions: Iterable[str], exclude: Iterable[str] = ()) -> Query
     patterns = [word for expression in expressions for word in ("-e", expression)]
     specs = [".", *(f":(exclude,glob)**/{name}" for name in exclude)]
     return ("grep", "--no-color", "-I", "-z", "-E", *patterns, "--", *specs)
-
-
-def _pathspecs(names: Iterable[str]) -> tuple[str, ...]:
-    return ("--", *(f":(top,glob)**/{name}" for name in names))
 
 
 def blob_id(content: bytes, like: str) -> str:
