@@ -111,7 +111,8 @@ def _version_problems(snapshot: Snapshot, new: Sequence[Decision]) -> Iterator[P
     files = [location.file for package in packages for location in package.locations]
     yield from core.bump_checks.check_no_uncommitted_changes(state.changed_files, files, ())
     yield from core.commit_checks.check_no_hidden_files(files, index_states)
-    untracked_files = {*files, *(package.pyproject for package in packages)}.difference(index_states)
+    own_files = {*files, *(package.pyproject for package in packages)}
+    untracked_files = own_files.difference(index_states, snapshot.links)
     yield from core.commit_checks.check_files_tracked(
         untracked_files, packages, ignored_files=untracked_files.difference(state.untracked_files)
     )

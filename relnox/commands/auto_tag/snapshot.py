@@ -119,6 +119,7 @@ class Snapshot(NamedTuple):
         branch: The release branch of the remote; None if nothing is pushed.
         disagreeing: The packages to tag whose version locations have different versions, with version literals.
         identity_error: Why git cannot create annotated tags; None if it can.
+        links: Those files of the packages to tag that are symbolic links, or in a directory that is one.
     """
 
     observation: Observation
@@ -130,6 +131,7 @@ class Snapshot(NamedTuple):
     branch: ReleaseBranch | None
     disagreeing: tuple[Package, ...]
     identity_error: str | None
+    links: frozenset[str] = frozenset()
 
     @property
     def workspace(self) -> Workspace:

@@ -78,13 +78,14 @@ def _commit_problems(new: NewBump, options: Options) -> Iterator[Problem]:
         created_files = {edit.file for edit in new.edits if edit.before is None}
         edited_files = {edit.file for edit in (*new.edits, *new.development.edits)} - created_files
         yield from checks.check_no_hidden_files(edited_files, observation.index_states)
-        files |= edited_files - {*new.links}
+        files |= edited_files
     if options.commit:
         yield from checks.check_no_operation_in_progress(state.operation)
         if state.operation != "rebase":  # which detaches HEAD until it ends
             yield from core.bump_checks.check_head_not_detached(state.branch)
-        yield from checks.check_files_can_be_committed(_changed_files_to_edit(new), new.links)
-    untracked_files = files.difference(observation.index_states)
+        links = [edit.file for edit in new.edits if edit.file in new.links]
+        yield from checks.check_files_can_be_committed(_changed_files_to_edit(new), links)
+    untracked_files = files.difference(observation.index_states, new.links)
     yield from checks.check_files_tracked(
         untracked_files,
         packages,
