@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 CREATE_REPOSITORY = 'git init && git add -A && git commit -m "Initial commit"'
 """The command that creates a git repository with a commit, for a fix."""
+GIT_FAILED = "fix what git reports, then rerun the command"
+"""The fix if a git command fails that changes a repository: running it by hand would change it, too."""
 # Compiled on first use, to start faster.
 _TASK_COMMAND = r"(?<![\w./-])relnox (?P<task>[a-z]+(?:-[a-z]+)*)(?![\w-])(?P<more>(?= -))?"
 _INSTALL_COMMAND = (

@@ -10,7 +10,7 @@ from relnox.core.planning.step import Step
 from relnox.core.text import format_count, join_names
 from relnox.errors import Conflict, ExitCode, Failed
 from relnox.source import file_edits
-from relnox.source.git import changes, remotes
+from relnox.source.git import changes, contents, remotes
 from relnox.steps.action import Action
 from relnox.steps.transaction import Transaction
 
@@ -64,7 +64,7 @@ class CommitAction(Action[Commit]):
         pending = self.run.service(Transaction).pending
         if pending is not None and pending.head == self.before:
             return None  # nothing was committed since the bump began
-        self.committed = git.files_match_head(self.step.files)
+        self.committed = contents.files_match_head(git, self.step.files)
         is_done = self.committed and git.index_matches_head(self.step.files)
         return f"already committed in {self.before[:10]}" if is_done and self.before is not None else None
 
@@ -74,7 +74,7 @@ class CommitAction(Action[Commit]):
             # git was killed after the commit, before it wrote the index.
             changes.unstage(git, self.step.files)
             return
-        self.run.service(Transaction).undo.callback(changes.soft_reset, git, self.before, self.step.files)
+        self.run.service(Transaction).undo.callback(changes.restore, git, self.before, changes.read_index(git))
         try:
             changes.commit(git, self.step.message, self.step.files, self.step.time)
         except Failed as error:
@@ -85,21 +85,41 @@ class CommitAction(Action[Commit]):
             changes.commit(git, self.step.message, self.step.files, self.step.time)
 
     def verify(self) -> str:
-        """Check that the commit has the planned content; accept formatting by a commit hook."""
+        """Check that the commit has the planned changes and no others; accept formatting by a commit hook."""
         git = self.run.checkout
-        head = git.head_if_files_match(self.step.files)
-        if head is None:
+        head, before = git.head(), git.parent_commit() if self.committed else self.before
+        if head is None or head == before:
             raise Failed(
-                "hook-changed-files",
-                "files in the commit differ from the planned content (changed by a commit hook)",
-                fix="exclude the files from the hook, or configure it to leave them unchanged",
+                "commit-missing",
+                "git commit succeeded, but created no commit",
+                fix="check the current commit: git log -1",
             )
+        self._check_changes(contents.changes_since(git, before))
         if changed_files := self._files_changed_by_hook():
             self._accept_formatting(None)
             changes.unstage(git, self.step.files)  # git keeps the files from before the hook there
             them = "it" if len(changed_files) == 1 else "them"
             return f"{head[:10]}, {join_names(changed_files)} as a commit hook reformatted {them}"
         return head[:10]
+
+    def _check_changes(self, changed: Mapping[str, str | None]) -> None:
+        """Raise `Failed` if the commit lacks the content of planned files, or changes other files as well."""
+        git, files = self.run.checkout, self.step.files
+        planned = {f"{git.prefix}{name}": name for name in files}
+        ids = {planned[path]: object_id for path, object_id in changed.items() if path in planned}
+        ids |= contents.object_ids_at_head(git, [name for name in files if name not in ids])
+        if different := contents.differing_files(git, ids):
+            raise Failed(
+                "hook-changed-files",
+                f"the commit lacks the planned content of {join_names(different)} (changed by a commit hook)",
+                fix="exclude the files from the hook, or configure it to leave them unchanged",
+            )
+        if others := [path.removeprefix(git.prefix) for path in changed if path not in planned]:
+            raise Failed(
+                "hook-changed-files",
+                f"a commit hook added {join_names(others)} to the commit",
+                fix="configure the hook to add no files; if a release needs them: [[tool.relnox.hooks.edit-bump]]",
+            )
 
     def _files_changed_by_hook(self) -> list[str]:
         root = self.run.root

@@ -11,7 +11,7 @@ from projects import commit_all, git, remote_of, repository, single, write
 
 from relnox.core.planning.changes import NewTag
 from relnox.errors import Blocked, Failed
-from relnox.source.git import changes, cloning, find_repository, remotes
+from relnox.source.git import changes, cloning, contents, find_repository, remotes
 from relnox.source.git.repository import state_queries
 from relnox.system import process
 
@@ -70,15 +70,15 @@ def test_the_state_of_a_clean_checkout(root: Path) -> None:
 
 def test_queries_that_were_started_early_answer_once(root: Path) -> None:
     here = checkout(root)
-    with here.queries_in_background(*state_queries("*.md")):
+    with here.queries_in_background(*state_queries()):
         expected = checkout(root).read_state()
         wait_for_end_of_children()
         write(root, {"later.md": "x"})
         git(root, "add", "later.md")
         assert here.read_state() == expected
-        assert here.tracked_files_named("*.md") == ("README.md",)
+        assert "later.md" not in here.index_states()
         assert here.read_state().changed_files == ("later.md",)
-        assert here.tracked_files_named("*.md") == ("README.md", "later.md")
+        assert here.index_states()["later.md"] == "H"
     assert remotes.names(here) == remotes.names(checkout(root))  # the unused answer is not left behind
 
 
@@ -294,8 +294,8 @@ def test_a_staged_change_that_the_checkout_does_not_have_differs_in_no_file(root
     git(root, "add", "README.md")
     write(root, {"README.md": before, "ignored.log": ""})
     here = checkout(root)
-    assert here.head_if_files_match(["README.md"]) == here.head()
-    assert here.head_if_files_match(["README.md", "ignored.log"]) is None
+    assert contents.files_match_head(here, ["README.md"])
+    assert not contents.files_match_head(here, ["README.md", "ignored.log"])
 
 
 # --- commit -------------------------------------------------------------------------------------------------
@@ -307,19 +307,19 @@ def test_a_file_that_git_stores_in_another_form_is_the_same(root: Path, content:
     write(root, {".gitattributes": "*.txt text eol=crlf\n"})
     (root / "lines.txt").write_bytes(content)
     commit_all(root, "lines")
-    assert here.head_if_files_match(["lines.txt"]) == here.head()
+    assert contents.files_match_head(here, ["lines.txt"])
     (root / "lines.txt").write_bytes(content + b"c")
-    assert here.head_if_files_match(["lines.txt"]) is None
+    assert not contents.files_match_head(here, ["lines.txt"])
 
 
 def test_a_removed_file_is_the_same_as_none_in_the_commit(root: Path) -> None:
     here = checkout(root)
     (root / "README.md").unlink()
-    assert here.head_if_files_match(["README.md"]) is None
+    assert not contents.files_match_head(here, ["README.md"])
     git(root, "commit", "--quiet", "--all", "--message=remove")
-    assert here.head_if_files_match(["README.md"]) == here.head()
+    assert contents.files_match_head(here, ["README.md"])
     write(root, {"README.md": "untracked"})
-    assert here.head_if_files_match(["README.md"]) is None
+    assert not contents.files_match_head(here, ["README.md"])
 
 
 def test_exactly_the_planned_files_are_committed(root: Path) -> None:
@@ -328,15 +328,15 @@ def test_exactly_the_planned_files_are_committed(root: Path) -> None:
     write(root, dict.fromkeys(ODD, "2\n") | {"other.txt": "2\n", "staged.txt": "2\n", "new.txt": ""})
     git(root, "add", "staged.txt", "new.txt", "with space.txt")
     here = checkout(root)
-    assert not here.files_match_head(ODD)
-    assert here.head_if_files_match(ODD) is None
+    assert not contents.files_match_head(here, ODD)
+    assert not contents.files_match_head(here, ODD)
     changes.commit(here, "Release\n\n# no comment: a body", ODD)
     commit = git(root, "rev-parse", "HEAD")
-    assert here.head_if_files_match(ODD) == here.head() == commit
+    assert contents.files_match_head(here, ODD)
     assert git(root, "rev-parse", "HEAD~1") == before
     assert set(here.files_changed_between(before, commit) or ()) == set(ODD)
     assert git(root, "log", "-1", "--format=%B") == "Release\n\n# no comment: a body"
-    assert here.files_match_head(ODD)
+    assert contents.files_match_head(here, ODD)
     assert here.index_matches_head(ODD)
     # Other staged or changed files are unchanged.
     assert git(root, "diff", "--cached", "--name-only").splitlines() == ["new.txt", "staged.txt"]
@@ -371,12 +371,13 @@ def test_a_commit_is_undone_and_other_files_stay_staged(root: Path) -> None:
     write(root, {"README.md": "changed\n", "staged.txt": "2\n"})
     git(root, "add", "staged.txt")
     here = checkout(root)
+    index = changes.read_index(here)
     changes.commit(here, "Release", ["README.md"])
-    changes.soft_reset(here, before, ["README.md"])
+    changes.restore(here, before, index)
     assert here.head() == before
     assert git(root, "diff", "--cached", "--name-only") == "staged.txt"
     assert git(root, "diff", "--name-only") == "README.md"
-    changes.soft_reset(here, before, ["README.md"])  # nothing to undo is no error
+    changes.restore(here, before, index)  # nothing to undo is no error
     assert here.head() == before
 
 
@@ -530,3 +531,13 @@ def test_ids_of_files_of_any_name(root: Path) -> None:
     ids = checkout(root).object_ids(commit, ["a\nb/c", "d", "none", "no\nne", ""])
     assert ids["a\nb/c"] == ids["d"] == git(root, "rev-parse", "HEAD:d")
     assert ids["none"] is ids["no\nne"] is None
+
+
+def test_attributes_of_a_path_hold_below_the_top_level(tmp_path: Path) -> None:
+    top = write(tmp_path / "mono", {"python/.gitattributes": "/lines.txt text eol=crlf\n"})
+    (top / "python/lines.txt").write_bytes(b"a\r\nb\r\n")
+    repository(top)
+    here = checkout(top / "python")
+    assert contents.files_match_head(here, ["lines.txt"])
+    assert here.file_has_content("HEAD", "lines.txt", b"a\r\nb\r\n")
+    assert not here.file_has_content("HEAD", "lines.txt", b"a\r\nc\r\n")

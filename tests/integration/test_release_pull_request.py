@@ -465,6 +465,21 @@ def test_a_directory_that_is_a_link_is_refused(root: Path, github: GitHubServer)
     ran = propose(root)
     assert ran.code == 1, ran.text
     assert "packages/top: a symbolic link cannot be edited in a pull request [file-is-link]" in ran.err
+    assert "[file-untracked]" not in ran.err
+    assert github.names(*CHANGES) == []
+
+
+@pytest.mark.parametrize("command", [("rm", "--cached"), ("update-index", "--assume-unchanged")])
+def test_a_changelog_that_git_does_not_track_or_hides_is_not_proposed(
+    root: Path, github: GitHubServer, command: tuple[str, ...]
+) -> None:
+    git(root, *command, "CHANGELOG.md")
+    if command[0] == "rm":
+        git(root, "commit", "--quiet", "--message", "Remove")
+        git(root, "push", "--quiet", "origin", "main")
+    ran = propose(root)
+    assert ran.code == 1, ran.text
+    assert ("[file-untracked]" if command[0] == "rm" else "[file-hidden]") in ran.err
     assert github.names(*CHANGES) == []
 
 

@@ -10,6 +10,7 @@ from relnox.commands.auto_tag.snapshot import Observation, Snapshot
 from relnox.commands.auto_tag.tagged_commits import tagged_commits, unreleased_commits, versions_at
 from relnox.commands.shared.release_branch import find_release_branch
 from relnox.errors import Blocked, Failed, TryLater
+from relnox.source import file_edits
 from relnox.source.git import parse_tags, recovery, remotes
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         selected=project.select(options.package),
         formats=project.tag_formats,
         state=state,
+        index_states=project.index_states,
         head=state.head,
         local_tags=state.tags,
         remote_tags=remote_tags,
@@ -92,7 +94,15 @@ def observe(options: Options, project: Project) -> Snapshot:
             )
         ),
         identity_error=git.identity_error() if new else None,
+        links=frozenset(file_edits.find_links(project.root, _version_files(new))),
     )
+
+
+def _version_files(new: Iterable[Decision]) -> set[str]:
+    """Return the pyproject.toml and the files with the version of each package to tag."""
+    packages = [decision.package for decision in new]
+    locations = (location for package in packages for location in package.locations)
+    return {*(package.pyproject for package in packages), *(location.file for location in locations)}
 
 
 def _remote_refs(git: Git, remote: str, *, required: bool) -> tuple[dict[str, str], str | None]:

@@ -106,10 +106,15 @@ def _branch_problems(snapshot: Snapshot) -> Iterator[Problem]:
 
 def _version_problems(snapshot: Snapshot, new: Sequence[Decision]) -> Iterator[Problem]:
     """Yield problems if version files have uncommitted changes, or if versions that must be equal differ."""
-    state = snapshot.observation.state
-    files = [location.file for decision in new for location in decision.package.locations]
-    yield from core.bump_checks.check_no_uncommitted_changes(
-        (*state.changed_files, *state.untracked_files), files, ()
+    state, index_states = snapshot.observation.state, snapshot.observation.index_states
+    packages = [decision.package for decision in new]
+    files = [location.file for package in packages for location in package.locations]
+    yield from core.bump_checks.check_no_uncommitted_changes(state.changed_files, files, ())
+    yield from core.commit_checks.check_no_hidden_files(files, index_states)
+    own_files = {*files, *(package.pyproject for package in packages)}
+    untracked_files = own_files.difference(index_states, snapshot.links)
+    yield from core.commit_checks.check_files_tracked(
+        untracked_files, packages, ignored_files=untracked_files.difference(state.untracked_files)
     )
     for package in snapshot.disagreeing:
         yield core.problems.Problem(

@@ -53,6 +53,7 @@ class Observation(NamedTuple):
         selected: The packages that may get a tag.
         formats: The tag format of each package.
         state: The state of the checkout.
+        index_states: Maps each tracked file to its letter in the output of `git ls-files -v`.
         head: The current commit.
         local_tags: Maps each tag of this clone to its commit.
         remote_tags: Maps each tag of the remote to its commit; empty if they could not be read.
@@ -65,6 +66,7 @@ class Observation(NamedTuple):
     selected: tuple[Package, ...]
     formats: Mapping[str, TagFormat]
     state: GitState
+    index_states: Mapping[str, str]
     head: str
     local_tags: Mapping[str, str]
     remote_tags: Mapping[str, str]
@@ -117,6 +119,7 @@ class Snapshot(NamedTuple):
         branch: The release branch of the remote; None if nothing is pushed.
         disagreeing: The packages to tag whose version locations have different versions, with version literals.
         identity_error: Why git cannot create annotated tags; None if it can.
+        links: Those files of the packages to tag that are symbolic links, or in a directory that is one.
     """
 
     observation: Observation
@@ -128,6 +131,7 @@ class Snapshot(NamedTuple):
     branch: ReleaseBranch | None
     disagreeing: tuple[Package, ...]
     identity_error: str | None
+    links: frozenset[str] = frozenset()
 
     @property
     def workspace(self) -> Workspace:

@@ -109,7 +109,12 @@ def _observe_new_bump(options: Options, project: Project) -> Snapshot:
         edits=edits,
         generated=frozenset({**changelogs.after, **locks.after, **hook_changes.after}),
         generated_changelogs=changelogs.changelogs_of,
-        links=tuple(file_edits.find_links(project.root, [edit.file for edit in edits])),
+        links=frozenset(
+            file_edits.find_links(
+                project.root,
+                {*(edit.file for edit in edits), *(bump.package.pyproject for bump in decision.bumps)},
+            )
+        ),
         hook_notes=hook_notes,
         target=target,
         development=development.decide_development_versions(

@@ -64,6 +64,7 @@ def observe_project(options: Options, project: Project, previous: bump_record.Pe
         tag_formats=project.tag_formats,
         history=project.history if uses_tags or options.part == "auto" else {},
         state=project.state,
+        index_states=project.index_states,
         remote=remote,
         known_tags=project.known_tags,
         lines=project.lines,
@@ -158,5 +159,5 @@ def _locks_with_versions(workspace: Workspace) -> Iterator[str]:
 def _locks_ignored_by_git(locks: Sequence[str], project: Project) -> set[str]:
     """Return the lock files that git ignores, which are therefore not part of a commit."""
     # git ignores no tracked file.
-    untracked_files = [name for name in locks if name not in project.tracked_project_files] if locks else []
+    untracked_files = [name for name in locks if name not in project.index_states] if locks else []
     return project.git.filter_ignored(untracked_files) if project.git is not None and untracked_files else set()

@@ -39,9 +39,7 @@ def blocking_problems(new: NewBump, options: Options, tags: tuple[NewTag, ...]) 
             observation.tag_formats,
             observation.known_tags,
         )
-    if options.commit:
-        yield from checks.check_head_not_detached(state.branch)
-        yield from checks.check_files_can_be_committed(_changed_files_to_edit(new), new.links)
+    yield from _commit_problems(new, options)
     if options.push:
         yield from checks.check_upstream_has_same_name(state.branch, config.remote, state.upstream)
     yield from checks.check_not_behind_remote(state.branch, config.remote, is_ancestor=remote.is_ancestor)
@@ -71,6 +69,33 @@ def blocking_problems(new: NewBump, options: Options, tags: tuple[NewTag, ...]) 
         )
 
 
+def _commit_problems(new: NewBump, options: Options) -> Iterator[Problem]:
+    """Yield the problems that keep git from committing the edits of the bump, and nothing else."""
+    checks, observation, state = core.commit_checks, new.observation, new.observation.state
+    if state is None or not (options.commit or options.tag or options.pull_request):
+        return
+    packages = [bump.package for bump in new.decision.bumps]
+    files = {package.pyproject for package in packages}
+    if options.commit or options.pull_request:
+        created_files = {edit.file for edit in new.edits if edit.before is None}
+        edited_files = {edit.file for edit in (*new.edits, *new.development.edits)} - created_files
+        yield from checks.check_no_hidden_files(edited_files, observation.index_states)
+        files |= edited_files
+    if options.commit:
+        yield from checks.check_no_operation_in_progress(state.operation)
+        if state.operation != "rebase":  # which detaches HEAD until it ends
+            yield from core.bump_checks.check_head_not_detached(state.branch)
+        links = [edit.file for edit in new.edits if edit.file in new.links]
+        yield from checks.check_files_can_be_committed(_changed_files_to_edit(new), links)
+    untracked_files = files.difference(observation.index_states, new.links)
+    yield from checks.check_files_tracked(
+        untracked_files,
+        packages,
+        ignored_files=untracked_files.difference(state.untracked_files),
+        changelogs=tuple(core.release_notes.changelog_paths(observation.workspace, observation.config)),
+    )
+
+
 def allowable_problems(new: NewBump, options: Options) -> Iterator[tuple[str, Problem]]:
     """Yield each problem that an option ignores, after the name of that option, such as `allow_dirty`.
 
@@ -87,7 +112,7 @@ def allowable_problems(new: NewBump, options: Options) -> Iterator[tuple[str, Pr
     for problem in checks.check_no_uncommitted_changes(dirty, edited_files, packages):
         yield "allow_dirty", problem
     if options.commit or options.tag or options.pull_request:
-        for problem in checks.check_no_untracked_imports(observation.untracked_imports):
+        for problem in core.commit_checks.check_no_untracked_imports(observation.untracked_imports):
             yield "allow_dirty", problem
         for problem in checks.check_branch_allows_releases(
             state.branch, observation.lines, observation.config.branch

@@ -84,6 +84,7 @@ class Observation(Record):
         tag_formats: The tag format of each package.
         history: The release history of each package; empty if the bump does not depend on it.
         state: The state of the checkout; None outside git.
+        index_states: Maps each tracked file to its letter in the output of `git ls-files -v`.
         remote: The state of the remote.
         known_tags: The tags of this clone and, if queried, of the remote, and the tag prefix of each package.
         lines: The release lines that the current commit belongs to.
@@ -109,6 +110,7 @@ class Observation(Record):
     tag_formats: Mapping[str, TagFormat]
     history: Mapping[str, ReleaseHistory]
     state: GitState | None
+    index_states: Mapping[str, str]
     remote: RemoteState
     known_tags: KnownTags
     lines: tuple[ReleaseLine, ...]

@@ -102,7 +102,8 @@ class NewBump(Record):
         edits: The edits of all files, including generated ones.
         generated: The paths of files that the project's tools or hooks generated.
         generated_changelogs: The packages whose changelogs were generated.
-        links: Those of the edited files that are symbolic links, or in a directory that is one.
+        links: Those of the edited files and of the pyproject.toml files of bumped packages that are symbolic
+            links, or in a directory that is one.
         hook_notes: For each edit-bump hook, a note on the files that it edited, or on its failure.
         target: The branch and pull requests for `--pull-request`, otherwise None.
         development: The development versions that follow the release; without `--then-dev`, there are none.
@@ -113,7 +114,7 @@ class NewBump(Record):
     edits: tuple[Edit, ...]
     generated: frozenset[str]
     generated_changelogs: frozenset[str]
-    links: tuple[str, ...]
+    links: frozenset[str]
     hook_notes: tuple[str, ...]
     target: Target | None
     development: Development

@@ -113,8 +113,11 @@ def _context_notes(new: NewBump) -> Iterator[str]:
         yield f"{observation.remote.error}: tags and commits of {remote} were not checked"
     untracked_files = observation.state.untracked_files if observation.state is not None else ()
     directories = {bump.package.directory for bump in bumps}
+    edited_files = {edit.file for edit in (*new.edits, *new.development.edits)}
     unreleased_files = [
-        name for name in untracked_files if any(_is_in(name, directory) for directory in directories)
+        name
+        for name in untracked_files
+        if name not in edited_files and any(_is_in(name, directory) for directory in directories)
     ]
     if unreleased_files:
         are = "is" if len(unreleased_files) == 1 else "are"

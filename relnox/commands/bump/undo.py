@@ -11,7 +11,7 @@ from relnox.commands.bump.project_state import RemoteState
 from relnox.commands.bump.snapshot import EarlierBump, UndoTarget
 from relnox.core import fixes
 from relnox.errors import Blocked
-from relnox.source.git import recovery, remotes
+from relnox.source.git import contents, recovery, remotes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,8 +98,8 @@ def _made_commit_or_tags(interrupted: bump_record.PendingBump, project: Project)
         existing_tags = project.git.tags()
         commits_made = interrupted.existing_commits(project.git)
         return bool(commits_made) or any(tag.name in existing_tags for tag in interrupted.tags)
-    is_committed = file_edits.are_applied(project.root, interrupted.edits) and project.git.files_match_head(
-        edit.file for edit in interrupted.edits
+    is_committed = file_edits.are_applied(project.root, interrupted.edits) and contents.files_match_head(
+        project.git, (edit.file for edit in interrupted.edits)
     )
     return is_committed and (interrupted.commit is not None or bool(interrupted.tags))
 
@@ -149,10 +149,12 @@ def _resume_or_undo_interrupted(
 
 
 def _branch_change_problems(interrupted: bump_record.PendingBump, earlier: EarlierBump) -> Iterator[Problem]:
-    """Yield a problem if an interrupted bump that makes commits or tags began on another branch."""
+    """Yield problems if a bump that makes commits or tags began on another branch, or git is not ready for it."""
     if earlier.state is not None and (interrupted.commits or interrupted.tags):
-        check = core.bump_checks.check_branch_unchanged
-        yield from check(interrupted.branch, earlier.state.branch, interrupted.head)
+        yield from core.commit_checks.check_no_operation_in_progress(earlier.state.operation)
+        if earlier.state.operation != "rebase":  # which detaches HEAD until it ends
+            check = core.bump_checks.check_branch_unchanged
+            yield from check(interrupted.branch, earlier.state.branch, interrupted.head)
 
 
 def _undo_target(record: bump_record.PendingBump, project: Project) -> UndoTarget:
@@ -225,6 +227,8 @@ def _remote_change_problems(interrupted_bump: bump_record.PendingBump, earlier: 
 def _later_change_problems(target: UndoTarget, earlier: EarlierBump) -> Iterator[Problem]:
     """Yield the problems that keep a bump from being reverted: later commits, moved tags and edited files."""
     record, state = target.record, earlier.state
+    if target.commits and state is not None:
+        yield from core.commit_checks.check_no_operation_in_progress(state.operation)
     if target.commits[-1:] not in ((), (target.head,)):
         yield core.problems.Problem(
             code="commits-after-bump",

@@ -34,9 +34,6 @@ if TYPE_CHECKING:
 
 _Value = TypeVar("_Value")
 
-_LISTED_FILES = ("pyproject.toml", "*.lock")
-"""The names of the tracked files that are listed in the whole checkout, as globs."""
-
 
 def _do_nothing(*_: object) -> None:
     """The default of callbacks."""
@@ -86,23 +83,28 @@ class Project(Record):
     @_independent_of_tags
     def unlisted(self) -> tuple[Package, ...]:
         """Packages of the checkout that are neither in the project nor excluded."""
-        if self.git is None:
-            return ()
         files = [name for name in self.tracked_project_files if not name.endswith(".lock")]
         return discovery.find_unlisted_packages(files, self.root, self.workspace, self.config)
 
     @_independent_of_tags
     def tracked_project_files(self) -> tuple[str, ...]:
         """The sorted paths of all tracked pyproject.toml and lock files of the checkout."""
-        return self.git.tracked_files_named(*_LISTED_FILES) if self.git is not None else ()
+        return tuple(
+            sorted(name for name in self.index_states if f"/{name}".endswith(("/pyproject.toml", ".lock")))
+        )
+
+    @_independent_of_tags
+    def index_states(self) -> Mapping[str, str]:
+        """The tracked files of the checkout with their states in git's index; see `Git.index_states`."""
+        return self.git.index_states() if self.git is not None else {}
 
     def queries_in_background(self) -> AbstractContextManager[None]:
-        """Start reading `state` and `tracked_project_files`, which git does while modules are imported."""
+        """Start reading `state` and `index_states`, which git does while modules are imported."""
         if self.git is None:
             return nullcontext()
         from relnox.source.git.repository import state_queries
 
-        return self.git.queries_in_background(*state_queries(*_LISTED_FILES))
+        return self.git.queries_in_background(*state_queries())
 
     def searching_version_literals(self) -> AbstractContextManager[None]:
         """Let git search for version literals while the `with` block imports modules; see `literals`."""
@@ -226,11 +228,9 @@ class Project(Record):
             or not any(name.endswith(".py") for name in self.state.untracked_files)
         ):
             return ()
-        from relnox.source import untracked_modules
+        from relnox.source.untracked_modules import find_imports_of_untracked
 
-        return untracked_modules.find_imports_of_untracked(
-            self.git, self.state.untracked_files, packages, self.root
-        )
+        return find_imports_of_untracked(self.git, self.state.untracked_files, packages, self.root)
 
     @_independent_of_tags
     def state(self) -> GitState | None:

@@ -52,42 +52,6 @@ def check_no_uncommitted_changes(
         )
 
 
-def check_files_can_be_committed(changed_files: Sequence[str], links: Sequence[str]) -> Iterator[Problem]:
-    """Yield problems with files that the release commit would change.
-
-    Args:
-        changed_files: Those with uncommitted changes, which would be in the release.
-        links: Those that are symbolic links, or in a directory that is one; git does not commit their targets.
-    """
-    if changed_files:
-        yield Problem(
-            code="tree-dirty",
-            message=f"files that the bump edits have uncommitted changes: {join_names(changed_files)}",
-            fix="commit the changes, or put them aside: git stash",
-        )
-    if links:
-        yield Problem(
-            code="file-is-link",
-            message=f"{join_names(links)}: the release commit cannot change a file through a symbolic link",
-            fix="name the file that the link leads to in [tool.relnox] (changelog-file, packages, version-files), "
-            "or replace the link with the file",
-        )
-
-
-def check_no_untracked_imports(imports: Iterable[tuple[str, str]]) -> Iterator[Problem]:
-    """Yield a problem for each committed module that imports an untracked one.
-
-    Args:
-        imports: Pairs of the importing module and the untracked module.
-    """
-    for importing, imported_module in imports:
-        yield Problem(
-            code="imported-module-untracked",
-            message=f"{importing} imports {imported_module} (untracked: not in the commit)",
-            fix=f"git add {imported_module}, and commit it",
-        )
-
-
 def check_branch_allows_releases(
     branch: str | None, lines: Sequence[ReleaseLine], configured_lines: Sequence[ReleaseLine]
 ) -> Iterator[Problem]:

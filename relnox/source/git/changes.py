@@ -6,14 +6,17 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
+from relnox.core.fixes import GIT_FAILED
 from relnox.core.text import format_count
 from relnox.errors import Failed
+from relnox.source.git.parsing import quote_path
 from relnox.source.git.recovery import run_modifying_command
 from relnox.system.files import make_private_directory, read_file
 from relnox.system.temporary_directories import TemporaryDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from relnox.core.planning.changes import NewTag
     from relnox.source.git.repository import Git
@@ -21,6 +24,10 @@ if TYPE_CHECKING:
 _PACK_THRESHOLD = 20
 """The number of files from which writing a pack makes a commit faster, despite the additional process."""
 _PATHSPECS_FROM_STDIN = ("--pathspec-from-file=-", "--pathspec-file-nul")
+_SIGNING_FIX = (
+    "check that git can sign tags: git tag --sign --message=test relnox-test && git tag --delete relnox-test"
+)
+"""The fix if a tag cannot be signed; the tag of the test is deleted again."""
 
 
 def commit(git: Git, message: str, files: Iterable[str], time: int | None = None) -> None:
@@ -45,7 +52,9 @@ def commit(git: Git, message: str, files: Iterable[str], time: int | None = None
     # git rejects untracked files before it runs hooks. Few commits have some, so look for them only then.
     if completed.returncode != 0 and (untracked_files := git.filter_untracked(set(names))):
         add_command = ("add", "--intent-to-add", *_PATHSPECS_FROM_STDIN)
-        run_modifying_command(git, *add_command, stdin=_pathspecs(git, untracked_files)).check("git add")
+        run_modifying_command(git, *add_command, stdin=_pathspecs(git, untracked_files)).check(
+            "git add", fix=GIT_FAILED
+        )
         completed = run_modifying_command(git, *command, stdin=pathspecs, variables=date)
     completed.check("git commit", fix="fix what git or the hook reports, then rerun the command")
 
@@ -62,21 +71,51 @@ def undo_commits(git: Git, commit: str, count: int, tags: Iterable[str], files: 
     unstage(git, files)
 
 
-def soft_reset(git: Git, commit: str | None, files: Iterable[str]) -> None:
-    """Move the branch to an earlier commit and unstage these files, without changing files in the checkout.
+def read_index(git: Git) -> bytes | None:
+    """Return the content of git's index file, for `restore`; None if it does not exist."""
+    try:
+        return read_file(_index_file(git))
+    except FileNotFoundError:
+        return None
 
-    Nothing is done if `commit` is the current commit or None.
+
+def restore(git: Git, commit: str | None, index: bytes | None) -> None:
+    """Restore an earlier commit of the branch and an earlier index, without changing files in the checkout.
+
+    Args:
+        git: The checkout.
+        commit: The commit, or None to keep the current one.
+        index: The result of `read_index` at that time.
+
+    Raises:
+        Failed: Another git process is changing the index.
     """
     if commit is not None and git.head() != commit:
-        run_modifying_command(git, "reset", "--quiet", "--soft", commit).check("git reset")
-        unstage(git, files)
+        run_modifying_command(git, "reset", "--quiet", "--soft", commit).check("git reset", fix=GIT_FAILED)
+    if index is None or index == read_index(git):
+        return
+    lock = _index_file(git).with_name("index.lock")
+    try:
+        with lock.open("xb") as file:
+            file.write(index)
+    except FileExistsError:
+        raise Failed(
+            "git-still-running",
+            f"git's index is in use ({lock} exists), so that the commit is not undone completely",
+            fix="wait until the other git process has finished, then check: git status",
+        ) from None
+    lock.replace(_index_file(git))
+
+
+def _index_file(git: Git) -> Path:
+    return git.private_directory().with_name("index")
 
 
 def unstage(git: Git, files: Iterable[str]) -> None:
     """Reset these files in the index to the current commit, without changing them in the checkout."""
     if pathspecs := _pathspecs(git, files):
         command = ("reset", "--quiet", *_PATHSPECS_FROM_STDIN, "HEAD")
-        run_modifying_command(git, *command, stdin=pathspecs).check("git reset")
+        run_modifying_command(git, *command, stdin=pathspecs).check("git reset", fix=GIT_FAILED)
 
 
 def create_tag(git: Git, tag: NewTag, commit: str) -> None:
@@ -86,14 +125,16 @@ def create_tag(git: Git, tag: NewTag, commit: str) -> None:
         Failed: git could not create or sign the tag; no tag is left.
     """
     message = ("--cleanup=whitespace", f"--message={tag.message}")
-    run_modifying_command(git, "tag", "--annotate", *message, "--", tag.name, commit).check(f"git tag {tag.name}")
-    if _signs_tags(git) and "\n-----BEGIN " not in git.read_output("cat-file", "tag", f"refs/tags/{tag.name}"):
+    completed = run_modifying_command(git, "tag", "--annotate", *message, "--", tag.name, commit)
+    is_signed = _signs_tags(git)
+    completed.check(f"git tag {tag.name}", fix=_SIGNING_FIX if is_signed else GIT_FAILED)
+    if is_signed and "\n-----BEGIN " not in git.read_output("cat-file", "tag", f"refs/tags/{tag.name}"):
         # git 2.39 succeeds without a signature where the SSH key is missing.
         delete_tags(git, [tag.name])
         raise Failed(
             "tag-not-signed",
             f"git did not sign tag {tag.name} (although tag.gpgSign is set)",
-            fix='check that git can sign tags: git tag --sign --message test "test-signature"',
+            fix=_SIGNING_FIX,
         )
 
 
@@ -123,7 +164,7 @@ def create_tags(git: Git, tags: Sequence[NewTag], commit: str) -> None:
             path.write_bytes(f"{header}{tag.message}\n".encode())
         options = ("-t", "tag", "-w", "--no-filters", "--stdin-paths")
         objects = git.run("hash-object", *options, stdin="\n".join(map(str, paths)), stderr=False)
-    ids = objects.check("git hash-object -t tag").output.split()
+    ids = objects.check("git hash-object -t tag", fix=GIT_FAILED).output.split()
     refs = [f"create refs/tags/{tag.name} {object_id}" for tag, object_id in zip(tags, ids, strict=True)]
     _update_refs(git, refs, f"creating {format_count(len(tags), 'tag')}")
 
@@ -137,7 +178,7 @@ def _update_refs(git: Git, commands: Iterable[str], action: str) -> None:
     """Run commands of `git update-ref --stdin` in one transaction; `action` starts the error message."""
     lines = "".join(f"{command}\n" for command in commands)
     if lines:
-        run_modifying_command(git, "update-ref", "--stdin", stdin=lines).check(action)
+        run_modifying_command(git, "update-ref", "--stdin", stdin=lines).check(action, fix=GIT_FAILED)
 
 
 def _signs_tags(git: Git) -> bool:
@@ -170,15 +211,8 @@ def _write_pack(git: Git, files: Iterable[str]) -> None:
         if stat.S_ISREG(permissions):
             content = read_file(path)
             mode = b"100755" if permissions & 0o100 else b"100644"
-            quoted_path = _quoted_path(f"{git.prefix}{name}")
+            quoted_path = quote_path(f"{git.prefix}{name}")
             stream += b"M %s inline %s\ndata %d\n" % (mode, quoted_path, len(content)), content, b"\n"
     stream.append(b"reset refs/relnox/objects\nfrom %s\n\ndone\n" % (b"0" * 40))
     # The result is not checked: the pack only makes the commit faster.
     git.run("-c", "fastimport.unpackLimit=1", "fast-import", "--quiet", stdin=b"".join(stream))
-
-
-def _quoted_path(name: str) -> bytes:
-    inside = name.encode("utf-8", "surrogateescape")
-    for old, new in ((b"\\", b"\\\\"), (b'"', b'\\"'), (b"\n", b"\\n")):
-        inside = inside.replace(old, new)
-    return b'"%s"' % inside

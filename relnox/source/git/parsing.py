@@ -22,6 +22,7 @@ class GitState(Record, kw_only=True):
         is_shallow: Whether the clone is shallow.
         upstream: The upstream branch, such as `origin/main`, or None if there is none.
         commits_behind: The number of commits of the upstream that the branch lacks, as of the last fetch.
+        operation: The git command that has begun and not ended, such as `merge`; None if there is none.
     """
 
     head: str | None
@@ -32,6 +33,7 @@ class GitState(Record, kw_only=True):
     is_shallow: bool
     upstream: str | None = None
     commits_behind: int = 0
+    operation: str | None = None
 
 
 def parse_status(output: str) -> tuple[dict[str, str], list[str], list[str]]:
@@ -62,6 +64,14 @@ def parse_status(output: str) -> tuple[dict[str, str], list[str], list[str]]:
             case _:
                 continue  # the empty string behind the last NUL, and kinds that no option asks for
     return header, changed_files, untracked_files
+
+
+def quote_path(name: str) -> bytes:
+    """Return a path in quotes, as git reads it where each line has a path."""
+    inside = name.encode("utf-8", "surrogateescape")
+    for old, new in ((b"\\", b"\\\\"), (b'"', b'\\"'), (b"\n", b"\\n")):
+        inside = inside.replace(old, new)
+    return b'"%s"' % inside
 
 
 def parse_refs(listing: str, separator: str) -> dict[str, str]:

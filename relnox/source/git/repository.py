@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from relnox.core.records import replace
-from relnox.errors import Failed
 from relnox.source.git.parsing import GitState, parse_grep_output, parse_refs, parse_status, parse_tags
 from relnox.source.git.runner import GitRunner
 
@@ -16,10 +14,19 @@ if TYPE_CHECKING:
 
     from relnox.source.git.runner import Query
 
-_MANY_FILES = 100
 _STATUS: Query = ("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all")
 _REFS: Query = ("show-ref", "--head", "--tags", "--dereference")
 _CONFIG: Query = ("config", "-z", "--list")
+_INDEX: Query = ("ls-files", "-v", "--", ":/")
+_OPERATIONS = {
+    "rebase-merge": "rebase",
+    "rebase-apply/applying": "am",
+    "rebase-apply": "rebase",
+    "MERGE_HEAD": "merge",
+    "CHERRY_PICK_HEAD": "cherry-pick",
+    "REVERT_HEAD": "revert",
+}
+"""The files in the `.git` directory that exist until a git command ends, by precedence, with the command."""
 _REF_FORMAT = "--format=%(objectname) %(refname)"
 
 
@@ -83,15 +90,19 @@ class Git(GitRunner):
             is_shallow=self.is_shallow(),
             upstream=header.get("branch.upstream"),
             commits_behind=-int(header.get("branch.ab", "+0 -0").split(" ")[1]),
+            operation=self._operation_in_progress(),
         )
 
     def tracked_files(self) -> tuple[str, ...]:
         """Return the tracked files below the root, sorted and relative to it, including those of submodules."""
         return tuple(sorted(self.read_entries("ls-files", "--recurse-submodules")))
 
-    def tracked_files_named(self, *names: str) -> tuple[str, ...]:
-        """Return the tracked files of the whole checkout whose file names match one of the globs."""
-        return tuple(sorted(self.read_entries("ls-files", *_pathspecs(names))))
+    def index_states(self) -> dict[str, str]:
+        """Map each tracked file of the whole checkout, relative to the root, to its letter in `git ls-files -v`.
+
+        `S` and `s` stand for skip-worktree; lowercase letters stand for assume-unchanged.
+        """
+        return {entry[2:]: entry[0] for entry in self.read_entries(*_INDEX)}
 
     def filter_untracked(self, files: set[str]) -> set[str]:
         """Return those of the files that exist but are not in the index."""
@@ -113,37 +124,6 @@ class Git(GitRunner):
         Files whose names match a glob in `exclude` are not searched.
         """
         return parse_grep_output(self.run(*grep_query(expressions, exclude), stderr=False).output)
-
-    def files_match_head(self, files: Iterable[str]) -> bool:
-        """Return whether these files have the same content in the checkout as in the current commit."""
-        names = set(files)
-        for sample in list(names)[:1]:  # if it differs, the others need not be read
-            if self.run("diff", "--quiet", "HEAD", "--", f":(top,literal){self.prefix}{sample}").returncode == 1:
-                return False
-        changed_files = self.read_entries("diff", "--relative", "--name-only", "--no-renames", "HEAD")
-        return names.isdisjoint(changed_files) and not self.filter_untracked(names)
-
-    def head_if_files_match(self, files: Iterable[str]) -> str | None:
-        """Return the id of the current commit if `files_match_head`, else None.
-
-        One process does both for few files, unless one of them differs.
-
-        Raises:
-            Failed: The repository has no commit.
-        """
-        names = list(files)
-        compared_names = names if len(names) < _MANY_FILES else []  # git looks for each in the tree
-        ids = self.resolve_all(["HEAD^{commit}", *(f"HEAD:{self.prefix}{name}" for name in compared_names)])
-        head = ids.pop(0)
-        if head is None:
-            raise Failed(
-                "commit-missing",
-                "git commit succeeded, but created no commit",
-                fix="check the current commit: git log -1",
-            )
-        # If git stores another content than that of the file, as with filters, git has to compare them.
-        is_same = bool(compared_names) and all(map(self._is_blob, names, ids))
-        return head if is_same or self.files_match_head(names) else None
 
     def index_matches_head(self, files: Iterable[str]) -> bool:
         """Return whether these files have the same content in the index as in the current commit."""
@@ -189,8 +169,7 @@ class Git(GitRunner):
 
     def file_has_content(self, commit: str, name: str, content: bytes) -> bool:
         """Return whether a file has this content in a commit, after git's filters are applied to the content."""
-        path = f"--path={self.prefix}{name}"
-        blob = self.run("hash-object", path, "--stdin", stdin=content, stderr=False).output.strip()
+        blob = self.run("hash-object", f"--path={name}", "--stdin", stdin=content, stderr=False).output.strip()
         return self.resolve_all([f"{commit}:{self.prefix}{name}"]) == [blob]
 
     def count_commits(self, since: str | None) -> int:
@@ -263,12 +242,10 @@ class Git(GitRunner):
         refs = self.read_lines("for-each-ref", *options, "refs/remotes")
         return tuple(ref.removeprefix("refs/remotes/") for ref in refs)
 
-    def _is_blob(self, name: str, object_id: str | None) -> bool:
-        """Return whether an object has the content of a regular file, or neither of them exists."""
-        path = self.root / name
-        if object_id is None or path.is_symlink() or not path.is_file():
-            return object_id is None and not os.path.lexists(path)
-        return blob_id(path.read_bytes(), object_id) == object_id
+    def _operation_in_progress(self) -> str | None:
+        """Return the git command that has begun and not ended, such as `merge`, or None."""
+        directory = self.private_directory().parent
+        return next((command for file, command in _OPERATIONS.items() if (directory / file).exists()), None)
 
     def _read_status(self, *options: str) -> tuple[dict[str, str], tuple[str, ...], tuple[str, ...]]:
         """Run `git status`; return its header, and the changed and untracked files below the root, sorted."""
@@ -280,9 +257,9 @@ class Git(GitRunner):
         return header, below_root(changed_files), below_root(untracked_files)
 
 
-def state_queries(*names: str) -> tuple[Query, ...]:
-    """Return the queries of `Git.read_state`, `Git.config`, and `Git.tracked_files_named(*names)`."""
-    return _STATUS, _REFS, _CONFIG, ("ls-files", "-z", *_pathspecs(names))
+def state_queries() -> tuple[Query, ...]:
+    """Return the queries of `Git.read_state`, `Git.config` and `Git.index_states`."""
+    return _STATUS, _REFS, _CONFIG, (_INDEX[0], "-z", *_INDEX[1:])
 
 
 def grep_query(expressions: Iterable[str], exclude: Iterable[str] = ()) -> Query:
@@ -290,10 +267,6 @@ def grep_query(expressions: Iterable[str], exclude: Iterable[str] = ()) -> Query
     patterns = [word for expression in expressions for word in ("-e", expression)]
     specs = [".", *(f":(exclude,glob)**/{name}" for name in exclude)]
     return ("grep", "--no-color", "-I", "-z", "-E", *patterns, "--", *specs)
-
-
-def _pathspecs(names: Iterable[str]) -> tuple[str, ...]:
-    return ("--", *(f":(top,glob)**/{name}" for name in names))
 
 
 def blob_id(content: bytes, like: str) -> str:

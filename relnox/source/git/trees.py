@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from relnox.core.fixes import GIT_FAILED
 from relnox.source.git import remotes
 from relnox.source.git.repository import Git, blob_id
 from relnox.system.temporary_directories import TemporaryDirectory
@@ -89,7 +90,7 @@ def plan_tree(git: Git, edits: Iterable[Edit]) -> PlannedTree:
             completed = Git(files).run(
                 *settings, *words, stdin=stdin, stderr=False, outlives=False, variables=variables
             )
-            return completed.check(f"git {words[0]}").output
+            return completed.check(f"git {words[0]}", fix=GIT_FAILED).output
 
         for name, edit in edits_by_path.items():
             if edit.after is not None:
