@@ -79,6 +79,10 @@ class _Settings(NamedTuple):
     defaults: Mapping[str, Value] = MappingProxyType({})
     tags: tuple[str, ...] = ()
 
+    def __deepcopy__(self, memo: object) -> _Settings:
+        """Return the settings themselves: `nox -P` copies sessions, and read-only mappings cannot be copied."""
+        return self
+
 
 class _Registry(dict[str, Any]):
     """A registry of nox sessions that rejects a session with the name of one of relnox's."""

@@ -803,3 +803,17 @@ def test_git_sees_nothing_of_a_dry_run(shared: Path) -> None:
 
     assert done.returncode == 0
     assert (git(shared, "rev-parse", "HEAD"), git(shared, "status", "--porcelain")) == (head, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "variables"),
+    [(("--force-python", "3.11"), {}), (("-P", "3.11"), {}), ((), {"NOXFORCEPYTHON": "3.11"})],
+)
+def test_forcing_a_python_leaves_the_sessions_of_the_project_alone(
+    project: Path, words: tuple[str, ...], variables: dict[str, str]
+) -> None:
+    noxfile(project, f"from relnox.sessions import *\n{OWN_TESTS}")
+    done = nox(project, *words, "-s", "tests", "status", **variables)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "the user's tests ran" in done.stdout
