@@ -739,6 +739,22 @@ def test_files_with_secrets_are_known_by_name(name: str, content: str, said: str
     assert findings[0].startswith(said)
 
 
+LFS_POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'4d' * 32}\nsize 12345\n"
+
+
+@pytest.mark.parametrize("kind", [sdist, wheel])
+def test_pointers_of_git_lfs_are_errors_except_in_tests(kind: Make, tmp_path: Path) -> None:
+    planted: Any = {"demo_app/__init__.py": "x = 1\n", "demo_app/model.bin": LFS_POINTER}
+    (finding,) = found(kind(tmp_path, planted))  # type: ignore[call-arg]
+    assert finding.startswith("error: ")
+    assert finding.endswith("demo_app/model.bin is a pointer of Git LFS, not the file itself")
+    planted = {"demo_app/__init__.py": "x = 1\n", "demo_app/tests/model.bin": LFS_POINTER}
+    (finding,) = found(kind(tmp_path, planted))  # type: ignore[call-arg]
+    assert finding.startswith("warning: ")
+    planted = {"demo_app/__init__.py": "x = 1\n", "demo_app/lfs.txt": f"{LFS_POINTER}{'text ' * 300}"}
+    assert found(kind(tmp_path, planted)) == []  # type: ignore[call-arg]
+
+
 def test_untracked_local_settings_are_an_error(tmp_path: Path) -> None:
     findings = found(sdist(tmp_path, {".env": "COMPOSE_PROJECT=demo", "src/demo_app/__init__.py": ""}), GOOD)
     assert findings == [

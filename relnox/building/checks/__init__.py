@@ -13,6 +13,7 @@ from relnox.building.archive_entries import ArchiveError
 from relnox.building.archives import READ_ERRORS, iter_files
 from relnox.building.checks import (
     completeness,
+    file_contents,
     identity,
     member_names,
     metadata,
@@ -133,7 +134,8 @@ def _run_checks(archive: Archive, expected: ExpectedArchive, *, advice: bool = T
     yield from metadata.check_metadata(archive, private=expected.is_private)
     if archive.kind == "sdist":
         yield from sdist.check_sdist(archive)
-        yield from secrets.find_secrets(iter_files(archive, secrets.MAX_INSPECTED_BYTES), expected.tracked_files)
+        contents = iter_files(archive, secrets.MAX_INSPECTED_BYTES)
+        yield from file_contents.check_file_contents(contents, expected.tracked_files)
         yield from sdist.check_tracked_files(archive, expected)
     else:
         yield from wheel.check_wheel(archive)

@@ -90,10 +90,14 @@ def find_secrets(files: Iterable[tuple[str, bytes]], tracked_files: frozenset[st
         path = member_path(name)
         by_file_name = _find_secrets_by_file_name(path, content, tracked_files)
         for description, is_certain in (*by_file_name, *_find_secrets_by_content(content)):
-            is_sample = bool(_SAMPLE_DIRECTORIES & {part.lower() for part in path.parts[:-1]})
-            is_sample = is_sample or any(map(_TEST_NAME.fullmatch, path.parts[1:] or path.parts))
             finding = error("secret-in-archive", f"{name} {description}", _REVOKE_FIX)
-            yield finding if is_certain and not is_sample else replace(finding, level="warning")
+            yield finding if is_certain and not is_sample(path) else replace(finding, level="warning")
+
+
+def is_sample(path: PurePosixPath) -> bool:
+    """Return whether a file belongs to tests, documentation or examples, according to its path."""
+    in_sample_directory = _SAMPLE_DIRECTORIES & {part.lower() for part in path.parts[:-1]}
+    return bool(in_sample_directory) or any(map(_TEST_NAME.fullmatch, path.parts[1:] or path.parts))
 
 
 def _find_secrets_by_file_name(

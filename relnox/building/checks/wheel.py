@@ -17,6 +17,7 @@ from packaging.utils import canonicalize_name
 from relnox.building.archive_entries import ArchiveError
 from relnox.building.archives import find_dist_info_file, iter_files, read_file
 from relnox.building.checks import secrets
+from relnox.building.checks.file_contents import check_file_contents
 from relnox.building.findings import error, format_names, rejected_by_index, warning
 from relnox.building.wheel_contents import RECORD_FILES, parse_entry_points
 from relnox.core.text import format_count
@@ -191,7 +192,8 @@ def _check_record(archive: Archive) -> Iterator[Finding]:
             )
     recorded_files = {member: row for member, row in (rows or {}).items() if member in sizes}
     hashes = {member: digest for member, row in recorded_files.items() if (digest := _new_hash(row)) is not None}
-    yield from secrets.find_secrets(iter_files(archive, secrets.MAX_INSPECTED_BYTES, hashes.get), None)
+    contents = iter_files(archive, secrets.MAX_INSPECTED_BYTES, hashes.get)
+    yield from check_file_contents(contents, None)
     for member, row in sorted(recorded_files.items()):
         yield from _check_record_row(member, row, sizes[member], hashes.get(member))
 
