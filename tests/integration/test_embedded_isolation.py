@@ -20,7 +20,7 @@ from running import run_in_process
 
 from relnox.core.settings.config import Config
 from relnox.indexes import Indexes
-from relnox.indexes.embedded import EmbeddedIndex, connection, multipart, server
+from relnox.indexes.embedded import EmbeddedIndex, connection, listener, multipart
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -197,7 +197,7 @@ def test_a_client_that_trickles_its_upload_is_let_go(
 
 
 def test_idle_connections_make_room_for_new_ones(index: EmbeddedIndex, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "_CONNECTIONS_LIMIT", 5)
+    monkeypatch.setattr(listener, "_CONNECTIONS_LIMIT", 5)
     before = threading.active_count()
     clients = [opened(index) for _ in range(12)]
     try:
