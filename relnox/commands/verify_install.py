@@ -2,7 +2,7 @@
 
 The release's files are downloaded and their hashes compared with the manifest. Requirements come from the trusted
 index only. Each package gets its own environment, so that a missing requirement shows. Checked are requirements,
-version, RECORD, imports of all modules of the wheel, scripts, and the configured smoke tests.
+version, RECORD, imports of the top-level modules of the wheel, scripts, and the configured smoke tests.
 `--from dist` does the same with the files on disk, before anything is published. A Python that a package does not
 support is skipped with a note; a requested Python that is not installed is an error.
 """
