@@ -61,7 +61,7 @@ class HookContext(Record, kw_only=True):
 
 
 class BuildSession:
-    """An environment for the hooks of one archive, or of both archives of a package, each run in a new process.
+    """The environment that builds one archive, or both archives of a package; each hook has a new process.
 
     Attributes:
         requirement_sets: The requirements passed to each call of `get_environment`, sorted.

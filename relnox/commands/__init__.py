@@ -123,7 +123,7 @@ def suggest_task(word: str, names: Iterable[str] = COMMANDS) -> str:
 
 
 def import_task_module(name: str) -> TaskModule[CommonOptions, object]:
-    """Import the module of a task."""
+    """Import the module of a task by the name of the task, such as `build-all`, and return it."""
     return cast(
         "TaskModule[CommonOptions, object]", import_module(f"relnox.commands.{COMMANDS[name].import_name}")
     )

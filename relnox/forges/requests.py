@@ -276,7 +276,7 @@ class Api:
 
 
 def _is_rate_limited(response: Response) -> bool:
-    """Return whether a response with status 403 is about the rate limit; GitHub uses this status, too."""
+    """Return whether a response with status 403 is about the rate limit, for which GitHub uses 403 and 429."""
     return response.status_code == HTTPStatus.FORBIDDEN and (
         "Retry-After" in response.headers
         or response.headers.get("X-RateLimit-Remaining", "").strip() == "0"

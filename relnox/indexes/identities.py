@@ -147,7 +147,7 @@ def permission_hint(ci_provider: str, audience: str) -> str:
 
 
 def _claims_of_token(token: Secret) -> dict[str, str]:
-    """Return the claims of a token that are strings, without checking its signature; ignore invalid tokens."""
+    """Return those claims of a token that are strings, without checking its signature; none if it is not valid."""
     try:
         body = token.reveal().split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))

@@ -191,7 +191,7 @@ def discard_pending(directory: Path) -> None:
 
 
 def complete_pending(directory: Path, pending: PendingBump) -> None:
-    """Keep the record as that of the last bump; if it is the record of an undo, remove both records."""
+    """Make the record of a finished bump that of the last bump; after an undo, remove both records instead."""
     if any(step.removes_record for step in pending.steps):
         (directory / _LAST).unlink(missing_ok=True)
         discard_pending(directory)

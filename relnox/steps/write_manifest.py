@@ -137,7 +137,7 @@ class WriteMergedManifestAction(Action[WriteMergedManifest]):
 
 
 def _write_manifest_files(output: Path, manifest: Manifest) -> None:
-    """Write both forms of a manifest; the JSON form, which counts, comes last."""
+    """Write both forms of a manifest, as text and then as JSON: when that form exists, the build is complete."""
     sync_directory(output)  # the files have to be on disk before the manifest that names them
     for path, content in _manifest_contents(output, manifest).items():
         replace_file(path, content, keep_mode=False)

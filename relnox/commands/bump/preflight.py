@@ -121,7 +121,7 @@ def allowable_problems(new: NewBump, options: Options) -> Iterator[tuple[str, Pr
 
 
 def _changed_files_to_edit(new: NewBump) -> list[str]:
-    """Return the files with uncommitted changes that the bump edits, without those that tools generate."""
+    """Return the files with uncommitted changes that the bump edits itself, not those that tools generate."""
     state, edited_files = new.observation.state, {edit.file for edit in (*new.edits, *new.development.edits)}
     changed_files = state.changed_files if state is not None else ()
     return [file for file in changed_files if file in edited_files - new.generated]

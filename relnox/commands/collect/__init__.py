@@ -48,7 +48,7 @@ class Options(ReleaseOptions):
 
 
 class Snapshot(NamedTuple):
-    """The output of the jobs, without packages that are not selected, and the state of the project.
+    """The output of the jobs for the selected packages, and the state of the project.
 
     Attributes:
         packages: The packages to collect, in release order.

@@ -250,7 +250,10 @@ def _packages_sharing_tags(
 
 
 def _tagged_origin(version: Version | None, tagged_versions: Collection[Version]) -> Version | None:
-    """Return the version if it is tagged, or else the tagged version that a prerelease follows directly."""
+    """Return the tagged version that a version is or continues, or None if there is none.
+
+    A prerelease continues the release before it: `1.3.0.dev1` the tagged `1.2.0`, if nothing is between them.
+    """
     if version is None or version in tagged_versions:
         return version
     before = max((old for old in tagged_versions if old < version), default=None)

@@ -125,6 +125,6 @@ class Listener(ThreadingHTTPServer):
             self._changed.wait_for(lambda: not self._open, _CLOSING_LIMIT)
 
     def handle_error(self, request: socket.socket | tuple[bytes, socket.socket], client_address: Any) -> None:
-        """Print an unexpected error, but not those of clients that close connections or time out."""
+        """Print an unexpected error, unless the client closed the connection or timed out."""
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)

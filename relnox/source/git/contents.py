@@ -52,7 +52,7 @@ def differing_files(git: Git, ids: Mapping[str, str | None]) -> list[str]:
 def changes_since(git: Git, commit: str | None) -> dict[str, str | None]:
     """Map the files of the whole repository that differ between a commit and HEAD to their object ids at HEAD.
 
-    Paths are relative to the top level; the id of a removed file is None. Without a commit, nothing is returned.
+    Paths are relative to the top level; the id of a removed file is None. Without a `commit`, the result is empty.
     """
     if commit is None:
         return {}
