@@ -41,7 +41,6 @@ def observe(options: Options, project: Project) -> Snapshot:
         inputs = hash_build_inputs(project.root, git, commit, packages)
     output = project.root / options.output
     existing_files = tuple(sorted(_file_names(output))) if output.is_dir() else ()
-    removable_files = tuple(_removable_files(output, existing_files, project.workspace.by_name))
     tags_here = [tag for tag, tagged in state.tags.items() if tagged == state.head] if state is not None else []
     versions = release_versions.compare_versions(options, project, tuple(package.name for package in packages))
     mismatches, consistency_notes = consistency.check_build(packages, project, commit, versions.tag)
@@ -60,7 +59,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         epoch=git.head_time() if git is not None else None,
         config=project.config,
         existing_files=existing_files,
-        removable_files=removable_files,
+        removable_files=tuple(_removable_files(output, existing_files, project.workspace.by_name)),
         tags=dict(_commit_tags(packages, formats, tags_here)) if commit is not None else {},
         settings=settings,
         empty_submodules=uninitialized_submodules(git) if git is not None else (),
@@ -73,10 +72,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         declarative=frozenset(
             package.name for package in packages if has_declarative_build(project.root, package)
         ),
-        problems=(
-            *preflight.project_problems(packages, project, commit),
-            *(preflight.clean_problems(output, removable_files, project) if options.clean else ()),
-        ),
+        problems=tuple(preflight.project_problems(packages, project, commit)),
         notes=(
             *core.siblings.unbounded_sibling_warnings(packages, project.workspace, project.config),
             *versions.notes,
