@@ -87,15 +87,6 @@ def hash_build_inputs(root: Path, git: Git, commit: str, packages: Iterable[Pack
     return digests
 
 
-def uninitialized_submodules(git: Git) -> tuple[str, ...]:
-    """Return the submodules that are not initialized, relative to the root: a build would lack their files."""
-    if not os.path.exists(f"{git.top_level()}/.gitmodules"):  # noqa: PTH110 - in most repositories
-        return ()
-    status = git.run("submodule", "status", "--recursive", "--cached", stderr=False)
-    lines = status.output.splitlines() if status.returncode == 0 else []
-    return tuple(line[1:].split(" ", 1)[1] for line in lines if line.startswith("-"))
-
-
 def has_declarative_build(root: Path, package: Package) -> bool:
     """Return whether a package's build runs only the backend itself, without plugins or code of the project."""
     build_requirements = [dependency.name for dependency in package.dependencies if dependency.table == "build"]

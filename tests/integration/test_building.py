@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from backends import in_tree
-from projects import HATCHLING, commit_all, git, repository, write
+from projects import HATCHLING, repository, write
 from running import run
 
 from relnox.building.environments import find_installer
 from relnox.building.interpreters import find_interpreter
 from relnox.errors import Blocked, Failed
-from relnox.source.commit_exports import export_commit
-from relnox.source.git import Git
 from relnox.system import process
 from relnox.system.environment_variables import clean_environment
 
@@ -396,36 +394,3 @@ def test_the_output_of_one_of_several_jobs_is_not_published_as_the_whole_release
     (other,) = {"one", "two"} - {first}
     ran = run(root, "relnox", "publish", "--index", "embedded", "--dist", "jobs/1", "--package", other)
     assert ran.code == 0, ran.text
-
-
-def test_a_package_with_an_empty_submodule_is_not_built(tmp_path: Path) -> None:
-    inner = repository(write(tmp_path / "inner", {"deep.py": "deep = 1\n"}))
-    root = workspace(tmp_path / "root", one=(), two=())
-    repository(root)
-    allow = ("-c", "protocol.file.allow=always")
-    git(root, *allow, "submodule", "--quiet", "add", str(inner), "one/vendor")
-    commit_all(root)
-    git(tmp_path, "clone", "--quiet", str(root), "clone")
-    clone = tmp_path / "clone"
-    ran = run(clone, "relnox", "build-all")
-    assert ran.code == 1, ran.text
-    message = "one contains submodules that are not initialized: one/vendor (the archives would lack their files)"
-    assert f"{message} [submodule-not-initialized]" in ran.err
-    assert "fix: git submodule update --init --recursive" in ran.err
-    ran = run(clone, "relnox", "build-all", "--package", "two")
-    assert ran.code == 0, ran.text
-    assert "note: submodules that are not initialized stay empty in the build: one/vendor" in ran.err
-    git(clone, *allow, "submodule", "--quiet", "update", "--init", "--recursive")
-    ran = run(clone, "relnox", "build-all")
-    assert ran.code == 0, ran.text
-
-
-def test_a_replaced_commit_is_built_as_it_is(tmp_path: Path) -> None:
-    root = repository(write(tmp_path / "home", {"a.txt": "a\n"}))
-    write(root, {"marker.txt": "new\n"})
-    commit_all(root, "feat: marker")
-    head = git(root, "rev-parse", "HEAD")
-    git(root, "replace", "HEAD", "HEAD~1")
-    assert "marker.txt" not in git(root, "ls-tree", "--name-only", "HEAD")
-    export = export_commit(Git(root), head, tmp_path / "export")
-    assert (export / "marker.txt").read_text() == "new\n"

@@ -158,7 +158,6 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
             *snapshot.problems,
             *(() if options.allow_mismatch else snapshot.mismatches),
             *preflight.uncommitted_problems(snapshot),
-            *preflight.submodule_problems(snapshot),
         ),
         continue_on_error=options.continue_on_error,
     )

@@ -9,7 +9,7 @@ from relnox.commands.build_all import preflight
 from relnox.commands.build_all.build_settings import read_build_settings
 from relnox.commands.build_all.snapshot import Snapshot
 from relnox.commands.shared import consistency, hooks, release_versions
-from relnox.source.build_inputs import has_declarative_build, hash_build_inputs, uninitialized_submodules
+from relnox.source.build_inputs import has_declarative_build, hash_build_inputs
 from relnox.steps.built_archives import read_manifest_if_valid
 
 if TYPE_CHECKING:
@@ -62,7 +62,6 @@ def observe(options: Options, project: Project) -> Snapshot:
         removable_files=tuple(_removable_files(output, existing_files, project.workspace.by_name)),
         tags=dict(_commit_tags(packages, formats, tags_here)) if commit is not None else {},
         settings=settings,
-        empty_submodules=uninitialized_submodules(git) if git is not None else (),
         warnings=project.workspace.warnings,
         untagged_packages=tuple(
             package.name

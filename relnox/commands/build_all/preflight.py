@@ -55,24 +55,6 @@ def project_problems(packages: tuple[Package, ...], project: Project, commit: st
         yield from core.commit_checks.check_no_untracked_imports(project.untracked_imports(packages))
 
 
-def submodule_problems(snapshot: Snapshot) -> Iterator[Problem]:
-    """Yield a problem for each package whose directory contains submodules that are not initialized."""
-    for package in snapshot.packages:
-        if submodules := _empty_submodules_in(package, snapshot):
-            yield core.problems.Problem(
-                code="submodule-not-initialized",
-                message=f"{package.name} contains submodules that are not initialized: {join_names(submodules)} "
-                "(the archives would lack their files)",
-                fix="git submodule update --init --recursive",
-            )
-
-
-def _empty_submodules_in(package: Package, snapshot: Snapshot) -> list[str]:
-    """Return the submodules in the directory of a package that are not initialized."""
-    prefix = "" if package.directory == "." else f"{package.directory}/"
-    return [name for name in snapshot.empty_submodules if name.startswith(prefix) and not name.startswith("../")]
-
-
 def uncommitted_problems(snapshot: Snapshot) -> Iterator[Problem]:
     """Yield problems if packages or their version files, from which the plan is made, differ from the commit."""
     if snapshot.commit is None or snapshot.state is None:
@@ -105,9 +87,6 @@ def notes(snapshot: Snapshot, options: Options) -> list[str]:
         for name in snapshot.untagged_packages
     ]
     lines += snapshot.notes
-    needed = {name for package in snapshot.packages for name in _empty_submodules_in(package, snapshot)}
-    if others := [name for name in snapshot.empty_submodules if name not in needed]:
-        lines.append(f"submodules that are not initialized stay empty in the build: {join_names(others)}")
     if options.allow_mismatch:
         lines += consistency.ignored_mismatch_notes(snapshot.mismatches)
     if changed_files := uncommitted_files(snapshot, options):

@@ -35,7 +35,6 @@ class Snapshot(NamedTuple):
             archives of this project's packages.
         tags: The tags on the commit, for each package whose version is computed by its build backend.
         settings: The build settings of each package, besides `[build-system]`.
-        empty_submodules: The submodules that are not initialized, relative to the root.
         warnings: The warnings found while searching for packages.
         untagged_packages: The names of packages whose versions come from tags, but that have no tag on the commit.
         declarative: The names of packages whose builds run no code except that of the build backend.
@@ -58,7 +57,6 @@ class Snapshot(NamedTuple):
     removable_files: tuple[str, ...]
     tags: Mapping[str, CommitTags]
     settings: Mapping[str, BuildSettings]
-    empty_submodules: tuple[str, ...]
     warnings: tuple[str, ...]
     untagged_packages: tuple[str, ...]
     declarative: frozenset[str]

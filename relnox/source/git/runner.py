@@ -35,7 +35,6 @@ _POETRY_CREDENTIALS = "POETRY_HTTP_BASIC_"
 _SETTINGS = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_EDITOR": "true",
-    "GIT_NO_REPLACE_OBJECTS": "1",  # what is released is the commit itself, not its replacement
     "GIT_OPTIONAL_LOCKS": "0",  # a killed `git status` would leave its lock
     "LC_ALL": "C.UTF-8",
     "LANGUAGE": "en",
