@@ -26,7 +26,8 @@ _REMOVED_VARIABLES = frozenset(
         # Set by git for its hooks: they make git use a repository other than that of the working directory.
         *("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_DIR", "GIT_INDEX_FILE", "GIT_NAMESPACE"),
         *("GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_WORK_TREE"),
-        # Set by users: they change how git interprets paths.
+        # Set by users: they change how git interprets paths, or which attributes files have.
+        "GIT_ATTR_SOURCE",
         *("GIT_GLOB_PATHSPECS", "GIT_ICASE_PATHSPECS", "GIT_LITERAL_PATHSPECS", "GIT_NOGLOB_PATHSPECS"),
     }
 )
@@ -36,10 +37,11 @@ _SETTINGS = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_EDITOR": "true",
     "GIT_OPTIONAL_LOCKS": "0",  # a killed `git status` would leave its lock
+    "GIT_NO_REPLACE_OBJECTS": "1",  # a replaced commit has other files than the commit of this id elsewhere
     "LC_ALL": "C.UTF-8",
     "LANGUAGE": "en",
 }
-"""Variables that make git run without prompts, editors and optional locks, and with English messages."""
+"""Variables that make git run without prompts, editors, optional locks and replaced objects, in English."""
 _BATCH = 100
 """The number of queries to send before their answers are read: git must never wait for a full pipe."""
 
