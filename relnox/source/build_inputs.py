@@ -14,7 +14,7 @@ from relnox.source.pyproject import load
 from relnox.system.environment_variables import clean_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import Any
 
@@ -45,17 +45,25 @@ _COMPILER_VARIABLES = ("ARCHFLAGS", "CC", "CFLAGS", "CPPFLAGS", "CXX", "CXXFLAGS
 _LINK_MODE, _SUBMODULE_MODE = "120000", "160000"
 
 
-def hash_build_inputs(root: Path, git: Git, commit: str, packages: Iterable[Package]) -> dict[str, str]:
+def hash_build_inputs(
+    root: Path, git: Git, commit: str, packages: Iterable[Package], entries: Sequence[str]
+) -> dict[str, str]:
     """Return a digest of the build inputs of each package in a commit, by package name.
 
     The inputs are the files in the package's directory, or all files in the commit if the package's settings or
     symbolic links may refer to other directories. If code of the project runs during the build, the inputs are the
     whole commit and the tags. Python, the system, and the environment variables and git settings that affect
     builds are inputs as well; the installed build requirements are not.
+
+    Args:
+        root: The project's directory.
+        git: The checkout.
+        commit: The commit.
+        packages: The packages.
+        entries: The result of `Git.tree_entries` for the commit.
     """
     packages = tuple(packages)
     top = Git(git.root)  # with paths from the top level, which has files that matter to a project below it as well
-    entries = top.read_entries("ls-tree", "-r", "--full-tree", commit)
     links = [entry.partition("\t")[2] for entry in entries if entry.startswith(_LINK_MODE)]
     has_submodules = any(entry.startswith(_SUBMODULE_MODE) for entry in entries)
     trees, git_files = {}, {}

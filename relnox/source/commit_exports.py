@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relnox.source.git import Git
+from relnox.source.submodules import is_initialized
 from relnox.system.files import make_private_directory, replace_file
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def _check_out(git: Git, source: Git, commit: str, into: Path, fix: str) -> None
         f"checking out {commit[:10]} of {source.root}", fix=fix
     )
     for name, submodule_commit in _list_submodules(into):
-        if (source.root / name / ".git").exists():
+        if is_initialized(source.root / name):
             submodule_fix = "update the submodules: git submodule update --recursive"
             _check_out(git, Git(source.root / name), submodule_commit, into / name, submodule_fix)
     time = int(source.run("log", "-1", "--no-show-signature", "--format=%ct", commit, stderr=False).output)

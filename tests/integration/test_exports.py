@@ -349,12 +349,69 @@ def test_files_of_submodules_are_tracked_ones(tmp_path: Path) -> None:
     assert "does not track" not in ran.err
 
 
-def test_a_missing_submodule_stays_empty(tmp_path: Path) -> None:
+def test_a_submodule_in_a_package_has_to_be_initialized(tmp_path: Path) -> None:
     nested(tmp_path)
+    clone = tmp_path / "clone"
     git(tmp_path, "clone", "--quiet", str(tmp_path / "home"), "clone")
-    ran = run(tmp_path / "clone", "relnox", "build-all")
+    ran = run(clone, "relnox", "build-all", "--dry-run")
+    assert ran.code == 1, ran.text
+    assert "vendor would be empty in the archives (1 submodule not initialized)" in ran.text
+    assert "fix: git submodule update --init --recursive" in ran.text
+    git(clone, "submodule", "--quiet", "update", "--init")
+    ran = run(clone, "relnox", "build-all")
+    assert ran.code == 1, ran.text
+    assert "vendor/inner would be empty in the archives" in ran.err
+    git(clone, "submodule", "--quiet", "update", "--init", "--recursive")
+    assert run(clone, "relnox", "build-all").code == 0
+    assert {"vendor/middle.py", "vendor/inner/deep.py"} <= sdist_members(clone).keys()
+
+
+def test_submodules_that_git_does_not_initialize_stay_empty(tmp_path: Path) -> None:
+    nested(tmp_path)
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "--quiet", str(tmp_path / "home"), "clone")
+    git(clone, "config", "submodule.vendor.update", "none")
+    ran = run(clone, "relnox", "build-all")
     assert ran.code == 0, ran.text
-    assert not [name for name in sdist_members(tmp_path / "clone") if name.startswith("vendor/")]
+    assert "note: not initialized, and empty in the build: submodules vendor" in ran.err
+    assert not [name for name in sdist_members(clone) if name.startswith("vendor/")]
+
+
+def test_submodules_outside_of_the_built_packages_may_be_empty(tmp_path: Path) -> None:
+    other = repository(write(tmp_path / "other", {"other.py": ""}))
+    root = tmp_path / "home"
+    (root / "lib").mkdir(parents=True)
+    in_tree(root / "lib")
+    repository(write(root, {"pyproject.toml": '[tool.relnox]\npackages = ["lib"]\n'}))
+    git(root, "submodule", "--quiet", "add", str(other), "library")
+    commit_all(root)
+    git(root, "submodule", "--quiet", "deinit", "library")
+    ran = run(root, "relnox", "build-all")
+    assert ran.code == 0, ran.text
+    assert "note: not initialized, and empty in the build: submodules library" in ran.err
+
+
+def test_a_nested_repository_that_is_no_submodule_is_an_error_in_a_clone(tmp_path: Path) -> None:
+    root = home(tmp_path / "home")
+    repository(write(root / "vendor", {"other.py": ""}))
+    git(root, "-c", "advice.addEmbeddedRepo=false", "add", "vendor")
+    git(root, "commit", "--quiet", "--message", "Add a repository")
+    git(tmp_path, "clone", "--quiet", str(root), "clone")
+    ran = run(tmp_path / "clone", "relnox", "build-all")
+    assert ran.code == 1, ran.text
+    assert "submodule vendor would be empty in the archives (.gitmodules does not list it)" in ran.err
+
+
+def test_replaced_objects_are_not_built(tmp_path: Path) -> None:
+    root = home(tmp_path / "home")
+    head = git(root, "rev-parse", "HEAD")
+    write(root, {"home.py": "name = 'replaced'\n"})
+    replacement = commit_all(root)
+    git(root, "reset", "--quiet", "--hard", head)
+    git(root, "replace", head, replacement)
+    ran = run(root, "relnox", "build-all")
+    assert ran.code == 0, ran.text
+    assert sdist_members(root)["home.py"] == b"name = 'home'\n"
 
 
 def test_a_missing_commit_of_a_submodule_is_an_error(tmp_path: Path, scratch: Path) -> None:

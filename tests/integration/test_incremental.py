@@ -301,7 +301,8 @@ def inputs_of(root: Path) -> dict[str, str]:
     assert opened.git is not None
     assert opened.state is not None
     assert opened.state.head is not None
-    return hash_build_inputs(opened.root, opened.git, opened.state.head, opened.workspace.packages)
+    entries = opened.git.tree_entries(opened.state.head)
+    return hash_build_inputs(opened.root, opened.git, opened.state.head, opened.workspace.packages, entries)
 
 
 def changed(root: Path, do: Callable[[], object]) -> set[str]:

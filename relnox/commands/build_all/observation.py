@@ -10,6 +10,7 @@ from relnox.commands.build_all.build_settings import read_build_settings
 from relnox.commands.build_all.snapshot import Snapshot
 from relnox.commands.shared import consistency, hooks, release_versions
 from relnox.source.build_inputs import has_declarative_build, hash_build_inputs
+from relnox.source.submodules import find_empty_submodules
 from relnox.steps.built_archives import read_manifest_if_valid
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.core.tagging.derived_versions import CommitTags
     from relnox.core.tagging.tags import TagFormat
+    from relnox.source.submodules import EmptySubmodule
 
 
 def observe(options: Options, project: Project) -> Snapshot:
@@ -34,11 +36,14 @@ def observe(options: Options, project: Project) -> Snapshot:
     commit: str | None = None
     uncommitted_packages: tuple[str, ...] = ()
     inputs: dict[str, str] = {}
+    empty_submodules: tuple[EmptySubmodule, ...] = ()
     if git is not None and state is not None and state.head is not None and not options.from_tree:
         commit = state.head
         object_ids = git.object_ids(commit, [package.pyproject for package in packages])
         uncommitted_packages = tuple(package.name for package in packages if object_ids[package.pyproject] is None)
-        inputs = hash_build_inputs(project.root, git, commit, packages)
+        entries = git.tree_entries(commit)
+        inputs = hash_build_inputs(project.root, git, commit, packages, entries)
+        empty_submodules = tuple(find_empty_submodules(git, commit, entries))
     output = project.root / options.output
     existing_files = tuple(sorted(_file_names(output))) if output.is_dir() else ()
     tags_here = [tag for tag, tagged in state.tags.items() if tagged == state.head] if state is not None else []
@@ -46,6 +51,8 @@ def observe(options: Options, project: Project) -> Snapshot:
     mismatches, consistency_notes = consistency.check_build(packages, project, commit, versions.tag)
     settings, settings_notes = read_build_settings(packages, project, options.installer)
     formats = project.tag_formats
+    prefix = git.prefix if git is not None else ""
+    submodule_problems, submodule_notes = preflight.check_submodules(empty_submodules, packages, prefix)
     return Snapshot(
         packages=packages,
         other_shards=tuple(
@@ -71,12 +78,13 @@ def observe(options: Options, project: Project) -> Snapshot:
         declarative=frozenset(
             package.name for package in packages if has_declarative_build(project.root, package)
         ),
-        problems=tuple(preflight.project_problems(packages, project, commit)),
+        problems=(*preflight.project_problems(packages, project, commit), *submodule_problems),
         notes=(
             *core.siblings.unbounded_sibling_warnings(packages, project.workspace, project.config),
             *versions.notes,
             *consistency_notes,
             *settings_notes,
+            *submodule_notes,
         ),
         mismatches=(*versions.problems, *mismatches),
         hooks=hooks.read_hooks(project),

@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING
 
 from relnox import core
 from relnox.commands.shared import consistency
-from relnox.core.text import join_names
+from relnox.core.text import format_count, join_names
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from relnox.commands.build_all import Options
     from relnox.commands.build_all.snapshot import Snapshot
     from relnox.commands.shared.project import Project
     from relnox.core.packages import Package
     from relnox.core.problems import Problem
+    from relnox.source.submodules import EmptySubmodule
 
 
 def check_usage(options: Options) -> None:
@@ -53,6 +54,46 @@ def project_problems(packages: tuple[Package, ...], project: Project, commit: st
             )
     if commit is not None:
         yield from core.commit_checks.check_no_untracked_imports(project.untracked_imports(packages))
+
+
+def check_submodules(
+    submodules: Iterable[EmptySubmodule], packages: tuple[Package, ...], prefix: str
+) -> tuple[list[Problem], list[str]]:
+    """Return problems for submodules in the packages that are not initialized, and notes on the others.
+
+    Args:
+        submodules: The submodules of the commit that are not initialized.
+        packages: The packages to build.
+        prefix: The path of the project relative to the top level of the checkout: empty, or ending in a slash.
+    """
+    directories = [prefix if package.directory == "." else f"{prefix}{package.directory}/" for package in packages]
+    missing: list[str] = []
+    unlisted: list[str] = []
+    others: list[str] = []
+    for submodule in submodules:
+        is_inside = any(f"{submodule.path}/".startswith(directory) for directory in directories)
+        needed = unlisted if not submodule.is_listed else missing
+        (needed if is_inside and not submodule.is_optional else others).append(submodule.path)
+    problems = []
+    if missing:
+        problems.append(
+            core.problems.Problem(
+                code="submodule-not-initialized",
+                message=f"{join_names(missing)} would be empty in the archives "
+                f"({format_count(len(missing), 'submodule')} not initialized)",
+                fix="git submodule update --init --recursive",
+            )
+        )
+    problems += [
+        core.problems.Problem(
+            code="submodule-unlisted",
+            message=f"submodule {path} would be empty in the archives (.gitmodules does not list it)",
+            fix=f"list it: git submodule add URL {path}; or remove it: git rm --cached {path}",
+        )
+        for path in unlisted
+    ]
+    notes = [f"not initialized, and empty in the build: submodules {join_names(others)}"] if others else []
+    return problems, notes
 
 
 def uncommitted_problems(snapshot: Snapshot) -> Iterator[Problem]:

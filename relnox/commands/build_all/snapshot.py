@@ -38,8 +38,8 @@ class Snapshot(NamedTuple):
         warnings: The warnings found while searching for packages.
         untagged_packages: The names of packages whose versions come from tags, but that have no tag on the commit.
         declarative: The names of packages whose builds run no code except that of the build backend.
-        problems: Problems with version locations that differ, and with imports of untracked modules.
-        notes: Notes on requirements, versions and build settings of the packages.
+        problems: Problems with version locations that differ, imports of untracked modules, and empty submodules.
+        notes: Notes on requirements, versions, build settings and submodules of the packages.
         mismatches: Contradictions between the tags, the inputs and the versions of packages.
         hooks: The project's hooks.
     """
