@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relnox.source.git import Git
+from relnox.source.local_attributes import check_attributes
 from relnox.source.submodules import is_initialized
 from relnox.system.files import make_private_directory, replace_file
 
@@ -26,6 +27,7 @@ _RECORD_FILE_NAME = "exports"
 _EXPORT_DIRECTORY = re.compile(r"relnox-[a-z0-9_]{8}")
 _CONVERSIONS = ("core.autocrlf=false", "core.eol=lf", f"core.attributesFile={os.devnull}")
 """Settings of git that keep files as committed on every machine; only attributes of the commit convert them."""
+_VARIABLES = {"GIT_ATTR_NOSYSTEM": "1"}
 _SETTINGS = (f"core.hooksPath={os.devnull}", "core.sparseCheckout=false", "checkout.workers=0", *_CONVERSIONS)
 _OPTIONS = tuple(word for setting in _SETTINGS for word in ("-c", setting))
 """Options of git: no hooks, all files even if the current checkout is sparse, one worker per processor."""
@@ -48,7 +50,7 @@ def export_commit(git: Git, commit: str, into: Path) -> Path:
         The directory in the export that corresponds to `git.root`.
 
     Raises:
-        Failed: git cannot check out the commit; no files are left.
+        Failed: git cannot check out the commit, or attributes of the clone convert files; no files are left.
     """
     top = Path(git.top_level())
     into.mkdir(parents=True)
@@ -95,9 +97,10 @@ def _check_out(git: Git, source: Git, commit: str, into: Path, fix: str) -> None
     make_private_directory(git.private_directory())
     replace_file(_record_file(git), record, mode=0o600, keep_mode=False)
     command = ("worktree", "add", "--quiet", "--force", "--detach", str(into), commit)
-    source.run(*_OPTIONS, *command, umask=_UMASK, outlives=False).check(
+    source.run(*_OPTIONS, *command, umask=_UMASK, outlives=False, variables=_VARIABLES).check(
         f"checking out {commit[:10]} of {source.root}", fix=fix
     )
+    check_attributes(Git(into), Path(repository, "info", "attributes"))
     for name, submodule_commit in _list_submodules(into):
         if is_initialized(source.root / name):
             submodule_fix = "update the submodules: git submodule update --recursive"
@@ -106,7 +109,9 @@ def _check_out(git: Git, source: Git, commit: str, into: Path, fix: str) -> None
     for name in Git(into).read_entries("ls-files"):
         with contextlib.suppress(OSError):  # a file that a filter left out
             os.utime(into / name, (time, time), follow_symlinks=False)
-    Git(into).run(*_OPTIONS, "update-index", "-q", "--refresh")  # or else the new times look like changes
+    Git(into).run(
+        *_OPTIONS, "update-index", "-q", "--refresh", variables=_VARIABLES
+    )  # or else the new times look like changes
 
 
 def _list_submodules(directory: Path) -> Iterator[tuple[str, str]]:

@@ -75,6 +75,6 @@ def _check_submodules(top: Git, commit: str, links: Iterable[tuple[str, str]]) -
 def _read_settings(git: Git, commit: str) -> dict[str, str]:
     """Return the settings of submodules in .gitmodules of a commit, overridden by those of the clone."""
     listing = git.run("config", "-z", "--blob", f"{commit}:.gitmodules", "--list", stderr=False).output
-    listed = (entry.partition("\n") for entry in listing.split("\0") if entry)
+    committed = (entry.partition("\n") for entry in listing.split("\0") if entry)
     own = {key: value or "" for key, value in git.config().items() if key.startswith("submodule.")}
-    return {key: value for key, _, value in listed} | own
+    return {key: value for key, _, value in committed} | own

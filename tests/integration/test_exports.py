@@ -445,6 +445,41 @@ def test_attributes_work_as_in_a_checkout_and_not_as_in_git_archive(tmp_path: Pa
     assert "left.py" in inside
 
 
+def test_attributes_of_the_clone_that_convert_files_are_an_error(tmp_path: Path, scratch: Path) -> None:
+    root = home(tmp_path / "home")
+    write(root, {".gitattributes": "same.py text\n", "same.py": "a = 1\n", "raw.py": "b = 2\n"})
+    commit_all(root)
+    attributes = root / ".git/info/attributes"
+    attributes.parent.mkdir(exist_ok=True)
+    attributes.write_text("*.py text eol=crlf\n", encoding="utf-8")
+    before = repository_state(root)
+    ran = run(root, "relnox", "build-all")
+    assert ran.code == 2, ran.text
+    assert (
+        "backend/house.py, home.py, raw.py and same.py are converted by attributes that are not committed"
+        in ran.err
+    )
+    assert f"fix: move its lines to .gitattributes and commit them: {attributes}" in ran.err
+    assert repository_state(root) == before
+    assert list(scratch.iterdir()) == []
+
+
+def test_attributes_of_the_clone_that_change_nothing_are_ignored(tmp_path: Path) -> None:
+    root = home(tmp_path / "home")
+    for name in ("clean", "smudge"):  # as with nbstripout, which does not change files that are checked out
+        git(root, "config", f"filter.strip.{name}", "cat")
+    write(root, {".gitattributes": "same.py text\n", "same.py": "a = 1\n"})
+    (root / "link.py").symlink_to("same.py")
+    commit_all(root)
+    (root / ".git/info").mkdir(exist_ok=True)
+    (root / ".git/info/attributes").write_text(
+        "home.py filter=strip\n*.py diff=python\n*.py -text\n", encoding="utf-8"
+    )
+    ran = run(root, "relnox", "build-all")
+    assert ran.code == 0, ran.text
+    assert sdist_members(root)["same.py"] == b"a = 1\n"
+
+
 def test_settings_of_the_user_do_not_convert_committed_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

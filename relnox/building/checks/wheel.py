@@ -167,7 +167,7 @@ def _check_dist_info_directory(archive: Archive) -> Iterator[Finding]:
 
 
 def _check_record(archive: Archive) -> Iterator[Finding]:
-    """Yield differences between RECORD and the files (PEP 427), and secrets in the files, reading them once."""
+    """Yield differences between RECORD and the files (PEP 427), and findings about the content of the files."""
     name = find_dist_info_file(archive, "RECORD")
     rows: dict[str, list[str]] | None = None
     if name is None:
