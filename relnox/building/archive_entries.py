@@ -10,6 +10,7 @@ from relnox.errors import Failed
 if TYPE_CHECKING:
     from relnox.core.settings.config_tables import ArchiveLimits
 
+COPY_FILE_FIX = "copy the file into the package, in place of the link"
 REBUILD_FIX = f"build it again: {fixes.task_command('build-all')}"
 _MIN_UNPACKED_SIZE = 64 << 20
 """The size in bytes to which an archive may always unpack, however small it is."""

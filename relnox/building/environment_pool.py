@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from relnox.building.environments import INDEX_FIX, choose_installer_fix
 from relnox.building.fork_client import ForkServer, can_fork_safely
 from relnox.building.known_backends import SHAREABLE_BACKENDS
 from relnox.building.sibling_archives import use_sibling_archives
@@ -110,11 +111,12 @@ class BuildEnvironmentPool:
         """Install requirements into an environment; raise `Failed` with the last lines of the installer."""
         if requirements:
             self._on_install()
-            self._installer.install(
+            completed = self._installer.install(
                 environment, requirements, no_deps=no_deps, on_line=on_line, constraints=constraints
-            ).check(
+            )
+            completed.check(
                 f"installing build requirements ({', '.join(requirements)})",
-                fix="check that the package index is reachable, then rerun the command",
+                fix=choose_installer_fix(completed, INDEX_FIX),
             )
 
     def prepare_environment(

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 from datetime import date, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from relnox.core.settings.build_settings import Constraints
 
 _INSTALL_TIMEOUT = 1800.0
+INDEX_FIX = "check that the package index is reachable, then rerun the command"
 _PIP_OPTIONS = ("--disable-pip-version-check", "--no-input", "--no-warn-script-location")
 _UV_COMPILE_OPTIONS = ("--no-header", "--no-annotate", "--no-generate-hashes")
 _CHECK_TIMEOUT = 120.0
@@ -91,9 +93,9 @@ class Installer(Record):
             argv = [self.uv, "venv", *options, "--python", python, directory]
         else:
             argv = [python, "-m", "venv", "--clear", "--without-pip", directory]
-        process.run(argv, env=self.env, timeout=_INSTALL_TIMEOUT).check(
-            f"creating an environment with {python}", fix=f"check that venv works: {python} -m venv --help"
-        )
+        completed = process.run(argv, env=self.env, timeout=_INSTALL_TIMEOUT)
+        fix = choose_installer_fix(completed, f"check that venv works: {python} -m venv --help")
+        completed.check(f"creating an environment with {python}", fix=fix)
         scripts = "Scripts" if os.name == "nt" else "bin"
         return VirtualEnvironment(directory, directory / scripts / ("python.exe" if os.name == "nt" else "python"))
 
@@ -166,24 +168,24 @@ class Installer(Record):
     def resolve(self, requirements: Sequence[str], python: Path, constraints: Constraints) -> tuple[str, ...]:
         """Resolve requirements (PEP 508) and their dependencies to pinned releases for an interpreter."""
         action = f"resolving {', '.join(requirements)}"
-        fix = "check that the package index is reachable, then rerun the command"
         with self._constraint_options(constraints) as options:
             if self.uv:
                 with TemporaryDirectory() as directory:
                     file = directory.path / "pins.txt"  # the project's settings may set another output file
                     output = ("--quiet", *_UV_COMPILE_OPTIONS, "--python", python, "--output-file", file)
-                    process.run(
+                    completed = process.run(
                         [self.uv, "pip", "compile", *output, *options, "-"],
                         env=self.env,
                         stdin="\n".join(requirements),
                         timeout=_INSTALL_TIMEOUT,
-                    ).check(action, fix=fix)
+                    )
+                    completed.check(action, fix=choose_installer_fix(completed, INDEX_FIX))
                     lines = map(str.strip, file.read_text(encoding="utf-8").splitlines())
                     return tuple(line for line in lines if line and not line.startswith(("#", "-")))
             report = ("--dry-run", "--ignore-installed", "--quiet", "--report", "-")
             argv = [*_pip_command(python), "install", *_PIP_OPTIONS, *report, *options, "--", *requirements]
             completed = process.run(argv, env=self.env, timeout=_INSTALL_TIMEOUT, stderr=False)
-            document = json.loads(completed.check(action, fix=fix).output)
+            document = json.loads(completed.check(action, fix=choose_installer_fix(completed, INDEX_FIX)).output)
             return tuple(sorted(map(_pinned_requirement, document["install"])))
 
     def run_pip_check(self, environment: VirtualEnvironment) -> process.Completed:
@@ -192,6 +194,16 @@ class Installer(Record):
         if self.uv:
             argv = [self.uv, "pip", "check", "--python", environment.python]
         return process.run(argv, env=self.env, timeout=_CHECK_TIMEOUT)
+
+
+def choose_installer_fix(completed: process.Completed, default: str) -> str:
+    """Return the fix for an installer that failed because its machine lacks space or a cache, else the default."""
+    output = completed.output.lower()
+    if "no space left on device" in output:
+        return f"free space on the disk of {tempfile.gettempdir()} and of the installer's cache"
+    if "initialize cache" in output:
+        return "set UV_CACHE_DIR to a directory that you can write to"
+    return default
 
 
 def _pip_command(python: Path) -> list[str | Path]:

@@ -16,6 +16,7 @@ import warnings
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
+from relnox.building.archive_entries import COPY_FILE_FIX
 from relnox.core import fixes
 from relnox.core.records import Record
 from relnox.core.release import missing_modules
@@ -207,6 +208,13 @@ def unpack_sdist(sdist: Path, into: Path) -> Path:
     try:
         with tarfile.open(sdist) as archive:
             archive.extractall(into, filter="data")
+    except (tarfile.LinkOutsideDestinationError, tarfile.AbsoluteLinkError) as error:
+        raise Failed(
+            "link-unsafe",
+            f"{sdist.name} contains a link to a target outside the sdist: "
+            f"{error.tarinfo.name!r} -> {error.tarinfo.linkname!r}",
+            fix=COPY_FILE_FIX,
+        ) from error
     except (tarfile.TarError, OSError) as error:
         raise Failed(
             "archive-unreadable",

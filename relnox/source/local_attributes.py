@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _CONVERTING = ("text", "eol", "crlf", "ident", "filter", "working-tree-encoding")
 """The attributes that change the content of files when they are checked out."""
-_MAX_LISTED = 5
 
 
 def check_attributes(checkout: Git, attributes: Path) -> None:
@@ -42,8 +41,7 @@ def check_attributes(checkout: Git, attributes: Path) -> None:
         verb = "is" if len(converted_files) == 1 else "are"
         raise Failed(
             "attributes-not-committed",
-            f"{join_names(converted_files, _MAX_LISTED)} {verb} converted by attributes that are not committed "
-            f"({attributes})",
+            f"{join_names(converted_files)} {verb} converted by attributes that are not committed ({attributes})",
             fix=f"move its lines to .gitattributes and commit them: {attributes}",
         )
 

@@ -125,7 +125,9 @@ def _check_version_against_tags(
     """Yield a finding if the version that the backend derived does not match the tags of the commit."""
     if tags is None or expected.version is not None:
         return
-    if (mismatch := core.derived_versions.find_mismatch(expected.name, archive.version, tags)) is not None:
+    variable = core.derived_versions.find_version_variable(os.environ, archive.version)
+    mismatch = core.derived_versions.find_mismatch(expected.name, archive.version, tags, variable=variable)
+    if mismatch is not None:
         yield building.findings.Finding(
             mismatch.level, "version-differs-from-tag", mismatch.message, mismatch.fix, file=archive.path.name
         )

@@ -38,6 +38,12 @@ _RESOLUTION_ERRORS = (
 )
 """Output of installers when an index does not have a requirement."""
 
+_WRONG_SCRIPT = re.compile(
+    r"the script (\S+) \((.+?)\) fails: (?:AttributeError|ModuleNotFoundError)\b"
+    r"|the script (\S+) calls (.+?), which"
+)
+"""Failures of scripts whose target is not a function."""
+
 
 class Installation(Record):
     """A package of the release, installed in a fresh environment.
@@ -126,6 +132,8 @@ def _choose_fix(installation: Installation, failures: Sequence[ProbeFailure], re
             skip = f'[tool.relnox.verify] skip = {{ {package} = "needs {" and ".join(providers)}" }}'
             fix += f"; if it is only installed with {' and '.join(providers)}: {skip}"
         return fix
+    if fix := _fix_for_wrong_script(failures):
+        return f"{fix}, or add the distribution that has {top} to the dependencies of {package}"
     if any(top == name.partition(".")[0] for name in installation.modules):
         return (
             f"distributions share the namespace {top}, and no requirement of {package} provides {missing}: "
@@ -138,11 +146,23 @@ def _choose_fix(installation: Installation, failures: Sequence[ProbeFailure], re
     )
 
 
+def _fix_for_wrong_script(failures: Iterable[ProbeFailure]) -> str:
+    """Return the fix for the first script whose module or function does not exist, or "" if there is none."""
+    for failure in failures:
+        match = _WRONG_SCRIPT.match(failure.message)
+        if match is not None and failure.location is None:  # with a location, it is an error inside the module
+            name, target = filter(None, match.groups())
+            return f'correct {name} = "{target}" in [project.scripts]'
+    return ""
+
+
 def _choose_fix_for_error(
     installation: Installation, failures: Sequence[ProbeFailure], result: ProbeResult
 ) -> str:
     """Return the fix for checks that failed, but not because a module could not be found."""
     package, archive = installation.package, installation.archive
+    if fix := _fix_for_wrong_script(failures):
+        return fix
     if any("does not end within" in failure.message for failure in failures):
         return f"if it needs longer: [tool.relnox.verify] time-limit = {{ {package} = … }}, in seconds"
     if extras := _find_extras_in_output(installation, failures, result):
@@ -190,7 +210,7 @@ def installer_error(release: str, python: str, completed: Completed) -> RelnoxEr
     """Return the error for an installer that failed, with the cause found in its output."""
     action = f"{release} on Python {python}: installing it"
     output = " ".join(completed.output.lower().split())
-    fix = "see the installer's last lines above"
+    fix = building.environments.choose_installer_fix(completed, "see the installer's last lines above")
     if "does not support python" in output:
         fix = f"use uv for older Pythons: --installer uv ({fixes.install_command('relnox[uv]')})"
     if any(text in output for text in _RESOLUTION_ERRORS):

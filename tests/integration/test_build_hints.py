@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING
 
 import pytest
 from backends import in_tree
-from projects import repository, write
+from projects import HATCHLING, repository, write
 from running import run_in_process
 
 if TYPE_CHECKING:
@@ -39,6 +40,35 @@ def test_the_fix_for_a_missing_namespace_module_names_the_sibling(tmp_path: Path
     in_tree(tmp_path / "home", hook="import acme.tools")
     output = built(tmp_path, "--package", "home")
     assert 'fix: add "acme-tools" to requires in [build-sys' in output
+
+
+def test_the_fix_for_an_unusable_cache_does_not_blame_the_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_CACHE_DIR", "/dev/null")
+    write(tmp_path, {"pyproject.toml": f'{HATCHLING}[project]\nname = "home"\nversion = "1.0"\n', "home.py": ""})
+    output = built(tmp_path, "--installer", "uv", "--no-cache")
+    assert "Failed to initialize cache" in output
+    assert "fix: set UV_CACHE_DIR to a directory that you can write to" in output
+    assert "index is reachable" not in output
+
+
+@pytest.mark.skipif(os.name != "posix", reason="symbolic links")
+def test_the_fix_for_a_link_out_of_the_package_is_to_copy_the_file(tmp_path: Path) -> None:
+    root = tmp_path / "a/home"
+    root.mkdir(parents=True)
+    in_tree(root)
+    house = root / "backend/house.py"
+    code = house.read_text()
+    assert "add(path.as_posix(), path.read_bytes())" in code
+    house.write_text(
+        code.replace("add(path.as_posix(), path.read_bytes())", 'archive.add(path, f"{STEM}/{path}")')
+    )
+    (tmp_path / "notice.txt").write_text("Notice")
+    (root / "notice.py").symlink_to("../../notice.txt")
+    output = built(root)
+    assert "contains a link to a target outside the sdist: 'home-1.0/notice.py' -> '../../notice.txt'" in output
+    assert "fix: copy the file into the package, in place of the link" in output
 
 
 @pytest.mark.parametrize(

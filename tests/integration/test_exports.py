@@ -456,8 +456,7 @@ def test_attributes_of_the_clone_that_convert_files_are_an_error(tmp_path: Path,
     ran = run(root, "relnox", "build-all")
     assert ran.code == 2, ran.text
     assert (
-        "backend/house.py, home.py, raw.py and same.py are converted by attributes that are not committed"
-        in ran.err
+        "backend/house.py, home.py, raw.py, same.py are converted by attributes that are not committed" in ran.err
     )
     assert f"fix: move its lines to .gitattributes and commit them: {attributes}" in ran.err
     assert repository_state(root) == before

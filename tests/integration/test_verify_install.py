@@ -354,6 +354,8 @@ def test_a_script_without_a_function_fails(root: Path, verify: Verify, target: s
     ran = verify()
     assert ran.code == 2, ran.text
     assert message in ran.err
+    correct = f'fix: correct run = "{target}" in [project.scripts]'
+    assert (correct if target.startswith("demo:") else "lacks demo.cli") in ran.err
     assert "nowhere" not in ran.err  # its extra is not installed
 
     project_of(root, root / "dist" / "demo-1.0-py3-none-any.whl", settings='verify.extras = { demo = ["CLI"] }\n')

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from packaging.version import Version
 
-from relnox.core.tagging.derived_versions import find_mismatch, tags_of_commit
+from relnox.core.tagging.derived_versions import find_mismatch, find_version_variable, tags_of_commit
 from relnox.core.tagging.tags import TagFormat
 
 FORMATS = {name: TagFormat(f"{name}-v", "", "pep440") for name in ("acme-a", "acme-b")}
@@ -49,6 +49,22 @@ def test_a_version_that_differs_from_its_own_tag_is_an_error() -> None:
         assert found.startswith(
             "error: its version is 1.1.1.dev0, but tag acme-b-v1.1.0 of this commit has 1.1.0 / set"
         )
+
+
+def test_a_variable_that_sets_the_version_is_named_in_the_fix() -> None:
+    variables = {
+        "SETUPTOOLS_SCM_PRETEND_VERSION_FOR_ACME_B": "v9.0",
+        "SETUPTOOLS_SCM_DEBUG": "9.0",
+        "PBR_VERSION": "?",
+    }
+    variable = find_version_variable(variables, Version("9.0"))
+    assert variable == "SETUPTOOLS_SCM_PRETEND_VERSION_FOR_ACME_B"
+    assert find_version_variable(variables, Version("1.1.0")) == ""
+    tags = tags_of_commit("acme-b", ["acme-b-v1.1.0"], FORMATS, derives=True, remedy=REMEDY)
+    mismatch = find_mismatch("acme-b", Version("9.0"), tags, variable=variable)
+    assert mismatch is not None
+    assert mismatch.fix == f"unset {variable}"
+    assert find_mismatch("acme-b", Version("1.1.0"), tags, variable=variable) is None
 
 
 def test_a_tag_of_no_package_is_a_warning() -> None:

@@ -6,6 +6,7 @@ import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from relnox.building.archive_entries import COPY_FILE_FIX
 from relnox.building.archives import member_path, read_file
 from relnox.building.findings import error, format_names, rejected_by_index, warning
 from relnox.core.documents import parse_toml, table_at
@@ -79,7 +80,7 @@ def _check_links(entries: Sequence[ArchiveEntry]) -> Iterator[Finding]:
             yield error(
                 "link-unsafe",
                 f"contains a link to a target outside the sdist: {_format_link(entry)}",
-                _REPLACE_LINK_FIX,
+                COPY_FILE_FIX,
             )
         elif entry.kind in ("hardlink", "symlink"):
             yield warning("link-in-sdist", f"contains a link: {_format_link(entry)}", _REPLACE_LINK_FIX)

@@ -6,10 +6,11 @@ tags, they may take the version of a sibling unless they are configured to read 
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
 from relnox.core.records import Record
 
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 
     from relnox.core.tagging.tags import TagFormat
 
+_VERSION_VARIABLE = re.compile(
+    r"(SETUPTOOLS_SCM|VCS_VERSIONING|HATCH_VCS)_PRETEND_VERSION(_FOR_\w+)?"
+    r"|PDM_BUILD_SCM_VERSION|PBR_VERSION|(POETRY|UV)_DYNAMIC_VERSIONING_BYPASS"
+)
+"""Environment variables whose value build backends take as the version, instead of that of tags."""
 _SET_VERSION_OR_TAG = "set the version of the tag, or tag the commit that has this version"
 
 
@@ -70,8 +76,28 @@ def tags_of_commit(
     return CommitTags(package_tag=own, other_tags=tuple(others), is_version_derived=derives, remedy=remedy)
 
 
-def find_mismatch(package: str, version: Version, tags: CommitTags) -> VersionMismatch | None:
-    """Return how the version that a backend derived differs from the tags of the commit, or None if they agree."""
+def find_version_variable(variables: Mapping[str, str], version: Version) -> str:
+    """Return the environment variable that makes build backends use a version, or "" if none does."""
+    for name, value in sorted(variables.items()):
+        if _VERSION_VARIABLE.fullmatch(name) is not None:
+            with contextlib.suppress(InvalidVersion):
+                if Version(value) == version:
+                    return name
+    return ""
+
+
+def find_mismatch(
+    package: str, version: Version, tags: CommitTags, *, variable: str = ""
+) -> VersionMismatch | None:
+    """Return how the version that a backend derived differs from the tags of the commit, or None if they agree.
+
+    The fix is to unset `variable`, if an environment variable set the version.
+    """
+    mismatch = _find_mismatch(package, version, tags)
+    return mismatch._replace(fix=f"unset {variable}") if mismatch is not None and variable else mismatch
+
+
+def _find_mismatch(package: str, version: Version, tags: CommitTags) -> VersionMismatch | None:
     other = next((tag for tag in tags.other_tags if tag.version == version), None)
     owner = f" of {other.package}" if other is not None and other.package else ""
     origin = "" if other is None else f" (as tag {other.name}{owner})"
