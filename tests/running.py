@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Protocol
@@ -69,8 +69,8 @@ def run(cwd: Path, *words: str) -> RunResult:
 def run_in_process(root: Path, task: str, *options: str) -> RunResult:
     """Run a task of relnox in the process of the test, with the plain reporter."""
     out, err = io.StringIO(), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(err):
-        code = main([task, "--project", str(root), "--reporter", "plain", *options])
+    with redirect_stdout(out), redirect_stderr(err), chdir(root):
+        code = main([task, "--reporter", "plain", *options])
     return RunResult(code, out.getvalue(), err.getvalue())
 
 

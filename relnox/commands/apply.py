@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from relnox import core, steps
 from relnox.commands import TASKS, import_task_module
+from relnox.commands.shared.command_line_paths import relative_to_working_directory
 from relnox.core.records import replace
 from relnox.core.settings.options import DOCUMENT, CommonOptions, option
 from relnox.core.settings.schema import fields_of
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from relnox.commands.shared.project import Project
     from relnox.core.planning.plan import Inputs, Plan
 
@@ -46,6 +49,7 @@ class Snapshot(NamedTuple):
         inputs: The options, commit and date that the new plan is made from.
         options: The options of the task.
         current: The snapshot of the task.
+        words: The options of the plan that are not the default, as on the command line.
         is_finished: Whether the checkout has all tags of the plan, so the plan already ran, here or elsewhere.
     """
 
@@ -54,6 +58,7 @@ class Snapshot(NamedTuple):
     inputs: Inputs
     options: CommonOptions
     current: Any
+    words: tuple[str, ...]
     is_finished: bool
 
 
@@ -83,6 +88,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         ),
         options=task_options,
         current=current,
+        words=tuple(_command_line(task_options, project.root)),
         is_finished=_is_finished(approved, project),
     )
 
@@ -100,13 +106,11 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     lines = core.comparison.plan_differences(approved, current)
     if not lines:
         return current
-    defaults = {field.name: field.default for field in fields_of(type(snapshot.options))}
-    changed_options = [(name, value) for name, value in snapshot.inputs.options if value != defaults[name]]
-    words = [word for name, value in changed_options for word in core.fixes.option_words(name, value)]
     problem = core.problems.Problem(
         code="plan-outdated",
         message="\n".join([f"{snapshot.file} no longer matches the state of the project", *lines]),
-        fix=f"plan again: {core.fixes.task_command(approved.task, *words, '--dry-run', '--plan', snapshot.file)}",
+        fix="plan again: "
+        + core.fixes.task_command(approved.task, *snapshot.words, "--dry-run", "--plan", snapshot.file),
     )
     return replace(current, problems=(problem, *current.problems))
 
@@ -179,6 +183,15 @@ def _options_from_plan(file: str, task: str, inputs: Inputs, options: Options) -
             own[name].kind.check(list(value) if isinstance(value, tuple) else value, f"{file}: {name}")
     values: dict[str, Any] = {**recorded_options, **{name: getattr(options, name) for name in common}}
     return declaration(**values)
+
+
+def _command_line(options: CommonOptions, root: Path) -> Iterator[str]:
+    """Yield the options of a task that are not the default, as words of a command line."""
+    declaration = type(options)
+    defaults = {field.name: field.default for field in fields_of(declaration)}
+    changed = {name: value for name, value in core.options.option_fields(options) if value != defaults[name]}
+    for name, value in relative_to_working_directory(declaration, changed, root).items():
+        yield from core.fixes.option_words(name, value)
 
 
 def _is_finished(approved_plan: Plan, project: Project) -> bool:

@@ -14,7 +14,7 @@ from relnox import core, steps
 from relnox.commands import bump
 from relnox.commands.shared.manifests import read_manifest
 from relnox.core import fixes
-from relnox.core.settings.options import PYTHON_VERSIONS, CommonOptions, option
+from relnox.core.settings.options import PATHS, PYTHON_VERSIONS, CommonOptions, option
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class Options(CommonOptions):
     find_links: tuple[str, ...] = option(
         (),
         "Install requirements from the wheels of another repository in this directory (repeatable).",
+        kind=PATHS,
         metavar="DIR",
         anywhere=False,
     )

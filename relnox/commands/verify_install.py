@@ -17,7 +17,7 @@ from relnox.commands.shared import hooks, manifests
 from relnox.commands.shared.verification import await_listings, downloads, install_checks, verify_settings
 from relnox.core.planning.step import after
 from relnox.core.settings.kinds import Number
-from relnox.core.settings.options import PYTHON_VERSIONS, CommonOptions, option
+from relnox.core.settings.options import PATH, PATHS, PYTHON_VERSIONS, CommonOptions, option
 from relnox.errors import Blocked, RelnoxError
 
 if TYPE_CHECKING:
@@ -62,10 +62,11 @@ class Options(CommonOptions):
         kind=PYTHON_VERSIONS,
         metavar="VERSION",
     )
-    dist: str = option("dist", "The directory with the manifest.", metavar="DIR")
+    dist: str = option("dist", "The directory with the manifest.", kind=PATH, metavar="DIR")
     find_links: tuple[str, ...] = option(
         (),
         "Install requirements from the wheels in this directory, if it has them (repeatable).",
+        kind=PATHS,
         metavar="DIR",
         anywhere=False,
     )

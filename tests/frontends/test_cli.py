@@ -179,6 +179,47 @@ def test_without_a_project(tmp_path: Path) -> None:
     assert done.stderr.endswith("\nfix: cd into the project's directory, or pass --project DIR\n")
 
 
+def test_paths_on_the_command_line_are_relative_to_the_working_directory(project: Path) -> None:
+    below = project / "src" / "deep"
+    below.mkdir(parents=True)
+    (project / "other").mkdir()
+    repository(project)
+    plan = project.parent / "plan.json"
+
+    def steps(directory: Path, *words: str, **variables: str) -> Any:
+        done = relnox(directory, "build-all", "--dry-run", "--plan", str(plan), *words, **variables)
+        assert done.returncode == 0, done.stderr
+        return json.loads(plan.read_bytes())
+
+    expected = steps(project, "--output", "other")
+    assert expected == steps(below, "--output", "../../other")
+    assert expected == steps(below, RELNOX_OUTPUT="other")
+    assert expected == steps(project.parent, "--project", "demo", "--output", "demo/other")
+    assert steps(project) == steps(below)
+    assert steps(below, "--output", "out") == steps(project, "--output", "src/deep/out")
+    assert steps(below, "--output", "../../../out") == steps(project, "--output", "../out")
+    for words in (
+        ("collect", "--from", "../../nowhere"),
+        ("publish", "--index", "embedded", "--dist", "../../nowhere"),
+        ("verify-install", "--dist", "../../nowhere"),
+    ):
+        done = relnox(below, *words)
+        assert done.returncode == 1
+        assert re.search(r"(?<![\w./])nowhere(/manifest\.json does not exist| is not a directory)", done.stderr)
+
+
+def test_clean_removes_no_archives_of_a_directory_outside_the_checkout(project: Path) -> None:
+    repository(project)
+    other = write(project.parent / "out", {"demo-0.9.tar.gz": "x"})
+
+    done = relnox(project, "build-all", "--output", "../out", "--clean", "--dry-run")
+
+    assert "[output-outside-checkout]" in done.stdout
+    assert done.returncode == 1
+    assert relnox(project, "build-all", "--output", "../out", "--clean").returncode == 1
+    assert (other / "demo-0.9.tar.gz").read_text() == "x"
+
+
 def test_a_project_is_found_from_below_and_from_elsewhere(shared: Path, tmp_path: Path) -> None:
     here = relnox(shared, "status").stdout
 

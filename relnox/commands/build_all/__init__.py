@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from relnox import core, steps
 from relnox.commands.shared.release_versions import ReleaseOptions
 from relnox.core.planning.step import after
-from relnox.core.settings.options import PYTHON_VERSIONS, option
+from relnox.core.settings.options import PATH, PYTHON_VERSIONS, option
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class Options(ReleaseOptions):
     matrix: str | None = option(
         None,
         "Write the jobs for platform wheels to a file, as JSON for CI; build nothing.",
+        kind=PATH,
         metavar="FILE",
         anywhere=False,
     )
@@ -58,7 +59,7 @@ class Options(ReleaseOptions):
         "Build no wheels of packages that have platform wheels (the jobs of the matrix build them).",
         anywhere=False,
     )
-    output: str = option("dist", "The directory for the archives.", metavar="DIR")
+    output: str = option("dist", "The directory for the archives.", kind=PATH, metavar="DIR")
     from_tree: bool = option(
         False, "Build the working tree, uncommitted changes included, for local tests.", anywhere=False
     )

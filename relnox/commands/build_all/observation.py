@@ -46,6 +46,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         empty_submodules = tuple(find_empty_submodules(git, commit, entries))
     output = project.root / options.output
     existing_files = tuple(sorted(_file_names(output))) if output.is_dir() else ()
+    removable_files = tuple(_removable_files(output, existing_files, project.workspace.by_name))
     tags_here = [tag for tag, tagged in state.tags.items() if tagged == state.head] if state is not None else []
     versions = release_versions.compare_versions(options, project, tuple(package.name for package in packages))
     mismatches, consistency_notes = consistency.check_build(packages, project, commit, versions.tag)
@@ -66,7 +67,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         epoch=git.head_time() if git is not None else None,
         config=project.config,
         existing_files=existing_files,
-        removable_files=tuple(_removable_files(output, existing_files, project.workspace.by_name)),
+        removable_files=removable_files,
         tags=dict(_commit_tags(packages, formats, tags_here)) if commit is not None else {},
         settings=settings,
         warnings=project.workspace.warnings,
@@ -78,7 +79,11 @@ def observe(options: Options, project: Project) -> Snapshot:
         declarative=frozenset(
             package.name for package in packages if has_declarative_build(project.root, package)
         ),
-        problems=(*preflight.project_problems(packages, project, commit), *submodule_problems),
+        problems=(
+            *preflight.project_problems(packages, project, commit),
+            *(preflight.clean_problems(output, removable_files, project) if options.clean else ()),
+            *submodule_problems,
+        ),
         notes=(
             *core.siblings.unbounded_sibling_warnings(packages, project.workspace, project.config),
             *versions.notes,

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 
 from relnox import core
 from relnox.commands.shared import consistency
+from relnox.commands.shared.opening import top_directory
 from relnox.core.text import format_count, join_names
 from relnox.errors import Blocked
+from relnox.steps.built_archives import read_manifest_if_valid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from relnox.commands.build_all import Options
     from relnox.commands.build_all.snapshot import Snapshot
@@ -37,6 +40,19 @@ def check_usage(options: Options) -> None:
 
         for version in options.python:
             find_interpreter(version)  # fails now, not after half of the builds
+
+
+def clean_problems(output: Path, removable_files: Sequence[str], project: Project) -> Iterator[Problem]:
+    """Yield a problem if `--clean` would remove files outside the checkout from a directory without a manifest."""
+    top = top_directory(project.git) or project.root
+    is_outside = not output.resolve().is_relative_to(top.resolve())
+    if is_outside and removable_files and read_manifest_if_valid(output) is None:
+        yield core.problems.Problem(
+            code="output-outside-checkout",
+            message=f"{output} is outside the checkout, and --clean would remove {join_names(removable_files)} "
+            f"(it has no {core.manifest.MANIFEST_JSON} of an earlier build)",
+            fix=f"remove them yourself, or build into dist: {core.fixes.task_command('build-all', '--clean')}",
+        )
 
 
 def project_problems(packages: tuple[Package, ...], project: Project, commit: str | None) -> Iterator[Problem]:

@@ -14,7 +14,7 @@ from relnox.commands.shared import release_versions
 from relnox.commands.shared.consistency import ignored_mismatch_notes
 from relnox.commands.shared.release_versions import ReleaseOptions
 from relnox.core.planning.step import after
-from relnox.core.settings.options import option
+from relnox.core.settings.options import PATH, PATHS, option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,12 +33,16 @@ class Options(ReleaseOptions):
     """Options of `collect`."""
 
     from_: tuple[str, ...] = option(
-        (), "A job's directory, or a directory of jobs' directories (repeatable).", metavar="DIR", anywhere=False
+        (),
+        "A job's directory, or a directory of jobs' directories (repeatable).",
+        kind=PATHS,
+        metavar="DIR",
+        anywhere=False,
     )
     package: tuple[str, ...] = option(
         (), "Collect this package only (repeatable).", metavar="NAME", anywhere=False
     )
-    output: str = option("dist", "The directory for the archives and the manifest.", metavar="DIR")
+    output: str = option("dist", "The directory for the archives and the manifest.", kind=PATH, metavar="DIR")
     partial: bool = option(False, "Collect what exists although files are missing.", anywhere=False)
     allow_dirty: bool = option(False, "Accept files that were all built with uncommitted changes.", anywhere=False)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from relnox.commands.shared.release_versions import ReleaseOptions
-from relnox.core.settings.options import option
+from relnox.core.settings.options import PATH, option
 
 
 class PublishingOptions(ReleaseOptions):
@@ -12,7 +12,7 @@ class PublishingOptions(ReleaseOptions):
     package: tuple[str, ...] = option(
         (), "Publish this package only (repeatable).", metavar="NAME", anywhere=False
     )
-    dist: str = option("dist", "The directory with the manifest and its files.", metavar="DIR")
+    dist: str = option("dist", "The directory with the manifest and its files.", kind=PATH, metavar="DIR")
     attestations: str = option(
         "auto",
         "Whether to publish attestations; auto: required if the identity of the job uploads and can sign.",

@@ -10,10 +10,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from relnox import core
-from relnox.commands import COMMAND_LINE
+from relnox.commands import COMMAND_LINE, import_task_module
 from relnox.commands.running import reports
 from relnox.commands.running.execution import run_prepared, unexecuted_outcome, with_public_files
 from relnox.commands.running.preparation import plan_task, resolve_options
+from relnox.commands.shared.command_line_paths import relative_to_root
 from relnox.core.records import replace
 from relnox.errors import ENVIRONMENT_ERRORS, Blocked, ExitCode, Failed, RelnoxError, environment_error
 from relnox.source.git import find_repository_in_background
@@ -59,7 +60,8 @@ def run_task(
         streams.enter_context(reports.keep_output_for(report, command_line.get("plan")))
         try:
             project = _open_project(Path(str(command_line.get("project") or ".")))
-            options, sources = resolve_options(task, command_line, project, defaults)
+            values = relative_to_root(import_task_module(task).Options, command_line, project.root)
+            options, sources = resolve_options(task, values, project, defaults)
             reporter = reporters.choose(options.reporter, os.environ, convert, quiet=options.quiet)
             reporter.verbose = options.verbose
             report = options.report

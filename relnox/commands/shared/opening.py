@@ -55,7 +55,7 @@ def open_project(start: Path, git: Git | None = None) -> Project:
     if not is_directory:
         raise Blocked("project-not-found", f"{start} is not a directory", fix=_PROJECT_DIRECTORY_FIX)
     top = checkouts.find_repository(start, git)
-    root = project_root.find_project_root(start, _top_directory(top))
+    root = project_root.find_project_root(start, top_directory(top))
     # Paths in plans are relative to the root, so git needs the root's position in the checkout.
     checkout = top if top is None or top.root == root else checkouts.find_repository(root)
     file = root / "pyproject.toml"
@@ -80,7 +80,7 @@ def _relative_path(file: Path) -> str:
         return str(file)
 
 
-def _top_directory(checkout: Git | None) -> Path | None:
+def top_directory(checkout: Git | None) -> Path | None:
     """Return the top directory of the checkout, or None outside git."""
     if checkout is None:
         return None

@@ -123,6 +123,10 @@ class Text(Kind):
         return self.convert(text)
 
 
+class PathText(Text):
+    """A path: on the command line it is relative to the working directory, otherwise to the project's root."""
+
+
 class ListOf(Kind):
     """A list of values of the same kind.
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from relnox.core.records import Record
 from relnox.core.settings import rules
-from relnox.core.settings.kinds import ListOf, Text
+from relnox.core.settings.kinds import ListOf, PathText, Text
 from relnox.core.settings.schema import Field, Settings, fields_of, kind_of
 from relnox.errors import Blocked
 
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 DOCUMENT = Text(rule=rules.document_violation)
 """The kind of an option that is the path of a document to read or write."""
+PATH = PathText()
+"""The kind of an option that is the path of a file or directory of the project."""
+PATHS = ListOf(PATH)
+"""The kind of a list of such paths."""
 PYTHON_VERSIONS = ListOf(Text(rule=rules.python_version_violation))
 """The kind of a list of Python versions."""
 
