@@ -70,7 +70,7 @@ def run_in_process(root: Path, task: str, *options: str) -> RunResult:
     """Run a task of relnox in the process of the test, with the plain reporter."""
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err), chdir(root):
-        code = main([task, "--reporter", "plain", *options])
+        code = main([task, "--project", str(root), "--reporter", "plain", *options])
     return RunResult(code, out.getvalue(), err.getvalue())
 
 

@@ -187,7 +187,7 @@ def test_what_many_jobs_signed_is_collected_and_sent_as_it_is(
     for name in ("GITHUB_ACTIONS", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_URL"):
         monkeypatch.delenv(name)
 
-    assert main(["collect", "--project", str(root), "--from", "jobs", "--reporter", "plain"]) == 0
+    assert main(["collect", "--project", str(root), "--from", str(root / "jobs"), "--reporter", "plain"]) == 0
 
     with ControlledIndex(tmp_path / "other") as other:
         ran = run(tmp_path, other, "--attestations", "required", token=True)

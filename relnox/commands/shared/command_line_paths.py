@@ -21,16 +21,22 @@ def relative_to_root(
 ) -> dict[str, Value]:
     """Return values of options with paths relative to the root instead of the working directory.
 
-    Absolute paths are kept. The values are by field name.
+    Paths outside the root become absolute. Absolute paths are kept, and all paths if the working directory is the
+    root. The values are by field name.
     """
-    return _convert(declaration, values, root, lambda path: os.path.relpath(path, root))
+
+    def convert(path: str) -> str:
+        absolute = Path(os.path.abspath(path))  # noqa: PTH100 - links are kept
+        return (absolute.relative_to(root) if absolute.is_relative_to(root) else absolute).as_posix()
+
+    return _convert(declaration, values, root, convert)
 
 
 def relative_to_working_directory(
     declaration: type[CommonOptions], values: Mapping[str, Value], root: Path
 ) -> dict[str, Value]:
     """Return values of options with paths as a command line has them; the reverse of `relative_to_root`."""
-    return _convert(declaration, values, root, lambda path: os.path.relpath(root / path))
+    return _convert(declaration, values, root, lambda path: Path(os.path.relpath(root / path)).as_posix())
 
 
 def _convert(
@@ -41,14 +47,9 @@ def _convert(
     def converted(value: Value) -> Value:
         if isinstance(value, tuple):
             return tuple(str(converted(item)) for item in value)
-        if not isinstance(value, str) or os.path.isabs(value):  # noqa: PTH117 - as below
+        if not isinstance(value, str) or os.path.isabs(value):  # noqa: PTH117 - most values are no paths
             return value
-        if os.path.samefile(root, os.curdir):  # noqa: PTH121 - the value is kept as it was written
-            return value
-        try:
-            return Path(convert(value)).as_posix()
-        except ValueError:  # another drive
-            return os.path.abspath(value)  # noqa: PTH100 - links are kept
+        return value if os.path.samefile(root, os.curdir) else convert(value)  # noqa: PTH121 - as above
 
     paths = {field.name for field in fields_of(declaration) if _is_path(field.kind)}
     return {name: converted(value) if name in paths else value for name, value in values.items()}
