@@ -121,6 +121,19 @@ def test_a_finished_bump_from_commits_is_done(root: Path, tmp_path: Path) -> Non
     assert f"already done: the checkout has all tags of {tmp_path / 'plan.json'}" in again.err
 
 
+@pytest.mark.parametrize("words", [("build-all",), ("bump", "minor"), ("rehearse",)], ids=lambda words: words[0])
+def test_files_that_do_not_take_part_leave_a_plan_valid(
+    root: Path, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    planned(root, tmp_path / "plan.json", *words)
+    write(root, {"todo.txt": "later\n", "packages/core/todo.txt": "later\n", "dist/todo.txt": "later\n"})
+
+    ran = apply(root, tmp_path / "plan.json", "--dry-run")
+
+    assert ran.code == 0, ran.text
+    assert "todo.txt" in ran.text or words == ("rehearse",)
+
+
 def test_another_world_is_refused_with_the_difference(root: Path, tmp_path: Path) -> None:
     file = tmp_path / "plan.json"
     commit = planned(root, file, *BUMP)["inputs"]["commit"]

@@ -486,7 +486,7 @@ def test_stale_archives_are_kept_and_named(root: Path) -> None:
     ran = collect(root)
 
     assert ran.code == 0, ran.text
-    assert "not part of this release, left in dist: plain-1.9.tar.gz" in ran.err
+    assert "left out: dist has archives that are not part of this release: plain-1.9.tar.gz" in ran.err
     (root / "dist/plain-1.9.tar.gz").unlink()
     collected(root)
 

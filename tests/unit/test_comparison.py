@@ -9,7 +9,7 @@ from packaging.version import Version
 
 from relnox import steps
 from relnox.core.planning.changes import Edit, NewTag
-from relnox.core.planning.comparison import CREDENTIALS_NOTE, plan_differences
+from relnox.core.planning.comparison import CREDENTIALS_NOTE, LEFT_OUT_NOTE, plan_differences
 from relnox.core.planning.plan import Inputs, Plan, Table
 from relnox.core.problems import Problem
 from relnox.core.records import replace
@@ -101,6 +101,11 @@ PROBLEM = Problem(code="tree-dirty", message="the tree is dirty:\n  a.py", fix="
 )
 def test_another_plan_is_shown_with_both_sides(current: Plan, lines: list[str]) -> None:
     assert list(plan_differences(PLAN, current)) == lines
+
+
+def test_notes_on_files_that_are_left_out_may_differ() -> None:
+    assert plan_differences(PLAN, changed(notes=(*PLAN.notes, f"{LEFT_OUT_NOTE}todo.txt is untracked"))) == ()
+    assert plan_differences(changed(notes=(f"{LEFT_OUT_NOTE}todo.txt is untracked", *PLAN.notes)), PLAN) == ()
 
 
 @pytest.mark.parametrize(

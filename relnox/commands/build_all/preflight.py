@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from relnox import core
@@ -149,7 +150,10 @@ def notes(snapshot: Snapshot, options: Options) -> list[str]:
     if changed_files := uncommitted_files(snapshot, options):
         if snapshot.commit is not None:
             files = f"{join_names(changed_files)} {'is' if len(changed_files) == 1 else 'are'}"
-            lines.append(f"{files} not committed, and not built (--from-tree includes uncommitted changes)")
+            lines.append(
+                f"{core.comparison.LEFT_OUT_NOTE}{files} not committed, and not built "
+                "(--from-tree includes uncommitted changes)"
+            )
         else:
             lines.append("archives include uncommitted changes, and the manifest records that")
     foreign = [
@@ -158,7 +162,10 @@ def notes(snapshot: Snapshot, options: Options) -> list[str]:
         if name not in snapshot.removable_files and not name.startswith(".")
     ]
     if foreign:
-        lines.append(f"{options.output} has files that are not archives of this project: {', '.join(foreign)}")
+        lines.append(
+            f"{core.comparison.LEFT_OUT_NOTE}{options.output} has files that are not archives of this project: "
+            f"{', '.join(foreign)}"
+        )
     return lines
 
 
@@ -167,4 +174,5 @@ def uncommitted_files(snapshot: Snapshot, options: Options) -> list[str]:
     if snapshot.state is None:
         return []
     changed_files = (*snapshot.state.changed_files, *snapshot.state.untracked_files)
-    return [name for name in changed_files if not name.startswith(f"{options.output}/")]
+    output = PurePosixPath(options.output)
+    return [name for name in changed_files if not PurePosixPath(name).is_relative_to(output)]

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 CREDENTIALS_NOTE = "credentials for "
 """How notes about credentials begin; they may differ between the approved plan and the current one."""
+LEFT_OUT_NOTE = "left out: "
+"""How notes about files begin that a plan does not use, and that are not compared for that reason."""
 
 _FIELDS_THAT_MAY_SHRINK = ("files", "packages", "tags")
 """The fields of steps that may have fewer items in a plan that resumes an earlier run."""
@@ -156,5 +158,5 @@ def _consent_question(plan: Plan) -> list[str]:
 
 
 def _notes_to_compare(plan: Plan) -> list[str]:
-    """Return the notes of a plan, except those about credentials."""
-    return [note for note in plan.notes if not note.startswith(CREDENTIALS_NOTE)]
+    """Return the notes of a plan, except those about credentials and about files that it does not use."""
+    return [note for note in plan.notes if not note.startswith((CREDENTIALS_NOTE, LEFT_OUT_NOTE))]
