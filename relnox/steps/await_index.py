@@ -155,13 +155,18 @@ class AwaitIndexAction(Action[AwaitIndex]):
             )
 
     def _content_error(self, names: Sequence[str]) -> Conflict:
+        from relnox.indexes.embedded.stored_files import CLEAR_FIX
+        from relnox.indexes.targets import EMBEDDED
+
         built_hashes = {file.filename: file.sha256 for file in self.step.files}
         lines = "".join(f"\n  {name} {self._served[name].detail}, built {built_hashes[name]}" for name in names)
         return Conflict(
             "served-content-differs",
             f"{self.step.index} lists {self.step.package} {self.step.version} with the built hashes, but serves "
             f"different content:{lines}",
-            fix="report it to the index operator, or check for a proxy or login page in front of the index",
+            fix=CLEAR_FIX
+            if self.step.index == EMBEDDED
+            else "report it to the index operator, or check for a proxy or login page in front of the index",
         )
 
     def _timeout_error(self, listed_names: set[str], transient_error: str) -> TryLater:

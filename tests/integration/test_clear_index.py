@@ -9,6 +9,7 @@ import pytest
 from releases import Package, release
 
 from relnox.cli import main
+from relnox.errors import Blocked
 from relnox.indexes.embedded import EmbeddedIndex
 
 if TYPE_CHECKING:
@@ -92,3 +93,69 @@ def test_a_rerun_keeps_what_an_interrupted_run_uploaded(root: Path, monkeypatch:
         *["skipped"],
         *["success"] * (len(manifest.distributions) - 1),
     ]
+
+
+def _stored(root: Path, part: str) -> Path:
+    return next(path for path in root.rglob(part) if path.parent.name.startswith("core-1.0-"))
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b"\xff", b'{"size": 1}'])
+def test_a_damaged_record_is_named_and_cleared(
+    root: Path, content: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = _stored(root, "upload.json")
+    record.write_bytes(content)
+
+    for words in (("publish", "--index", "embedded"), ("verify-install", "--index", "embedded")):
+        assert main(list(words)) == 1
+        err = capsys.readouterr().err
+        assert f"{record} is damaged" in err
+        assert "[index-file-damaged]" in err
+        assert "relnox publish-test --index embedded --clear" in err
+    code, statuses = _statuses(root)
+    assert code == 0
+    assert set(statuses.values()) == {"success"}
+    assert main(["publish", "--index", "embedded"]) == 0
+
+
+@pytest.mark.parametrize("keeps_size", [False, True], ids=["truncated", "changed"])
+def test_a_damaged_file_is_cleared(root: Path, keeps_size: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    file = _stored(root, "file")
+    content = file.read_bytes()
+    file.write_bytes(bytes(len(content)) if keeps_size else content[:-1])
+
+    if not keeps_size:
+        assert main(["publish", "--index", "embedded"]) == 1
+        assert f"{file} is damaged" in capsys.readouterr().err
+    code, statuses = _statuses(root)
+
+    assert code == 0
+    assert statuses["remove all content of index embedded"] == "success"
+    assert file.read_bytes() == content
+
+
+def test_an_upload_over_a_damaged_record_is_rejected(root: Path) -> None:
+    record = _stored(root, "upload.json")
+    record.write_bytes(b"")
+    store = _index(root).store
+
+    assert store.find(record.parent.name) is None
+    with store.receive() as incoming:
+        incoming.write_all([b"content"])
+        with pytest.raises(Blocked, match=r"upload\.json is damaged"):
+            incoming.store(record.parent.name)
+
+
+def test_a_changed_archive_blocks_even_if_the_index_has_the_release(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sdist = next((root / "dist").glob("core-*.tar.gz"))
+    built = sdist.read_bytes()
+    sdist.write_bytes(b"changed")
+
+    assert main(["publish", "--index", "embedded"]) == 4
+    assert "[archive-changed]" in capsys.readouterr().err
+    sdist.unlink()  # files that the index has need not be on disk
+    assert main(["publish", "--index", "embedded"]) == 0
+    sdist.write_bytes(built)
+    assert main(["publish", "--index", "embedded"]) == 0

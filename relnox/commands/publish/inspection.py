@@ -118,6 +118,8 @@ def read_snapshot(
     manifest, private = read_public_part(options.dist, package_names, project)
     if index != EMBEDDED and not options.dry_run:
         locking.lock_projects(target.upload_url, index, manifest.packages, project)
+    if index == EMBEDDED and not will_be_cleared:
+        project.indexes.embedded.store.check_undamaged()
     state = index_state.read_index(index, manifest, project, will_be_cleared=will_be_cleared)
     try:
         return _inspect_projects(state, private, options, project, project_hooks, pypi_rules=pypi_rules)

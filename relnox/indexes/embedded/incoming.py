@@ -12,7 +12,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
 from relnox.errors import Conflict
-from relnox.indexes.embedded.stored_files import FILE, METADATA, RECORD, file_exists_message, identify
+from relnox.indexes.embedded.stored_files import (
+    FILE,
+    METADATA,
+    RECORD,
+    damaged_file_error,
+    file_exists_message,
+    identify,
+)
 from relnox.system.files import sync_directory
 
 if TYPE_CHECKING:
@@ -124,6 +131,8 @@ class IncomingFile:
         except OSError:
             # The error for an existing directory differs between systems.
             stored_file = self._find(filename)
+            if stored_file is None and (self._files / filename).exists():
+                raise damaged_file_error(self._files / filename / RECORD) from None
             if stored_file is None:
                 raise
             if stored_file.sha256 == digests["sha256"]:

@@ -11,7 +11,8 @@ empty.
 from __future__ import annotations
 
 import contextlib
-import json
+import hashlib
+import os
 import shutil
 import threading
 import time
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from relnox.errors import Blocked
 from relnox.indexes.embedded.incoming import IncomingFile
-from relnox.indexes.embedded.stored_files import FILE, METADATA, RECORD, StoredFile, identify
+from relnox.indexes.embedded.stored_files import FILE, METADATA, RECORD, damaged_file_error, identify, parse_record
 from relnox.system.files import make_private_directory
 from relnox.system.temporary_directories import TemporaryDirectory, remove_leftovers
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from packaging.version import Version
+
+    from relnox.indexes.embedded.stored_files import StoredFile
 
 _MARKER = "relnox-embedded-index"
 _CONTENT = {_MARKER, "files", "incoming"}
@@ -89,13 +92,11 @@ class Store:
         return sorted(stored_files, key=lambda file: (file.version, file.filename))
 
     def find(self, filename: str) -> StoredFile | None:
-        """Return the file with a name, or None if it does not exist."""
+        """Return the file with a name, or None if it does not exist or its record is damaged."""
         try:
-            project, version = identify(filename)
-            record = json.loads((self._files / filename / RECORD).read_bytes())
-        except (Blocked, FileNotFoundError, NotADirectoryError):
+            return parse_record(filename, (self._files / filename / RECORD).read_bytes())
+        except (Blocked, OSError):
             return None
-        return StoredFile(filename=filename, project=project, version=version, **record)
 
     def find_content(self, sha256: str) -> StoredFile | None:
         """Return a file of any project with this SHA-256 (hex), or None if there is none."""
@@ -115,13 +116,25 @@ class Store:
         return IncomingFile(self._files, TemporaryDirectory(self._incoming), self.find, self.clock)
 
     def holds_only(self, files: Mapping[str, str]) -> bool:
-        """Return whether every stored file is one of these files, with the same recorded hash.
+        """Return whether every stored file is one of these files, with the same recorded hash and that content.
 
         Args:
             files: Maps file names to their SHA-256 hashes (hex).
         """
         stored_files = [self.find(filename) for filename, _, _ in self._entries()]
-        return all(file is not None and files.get(file.filename) == file.sha256 for file in stored_files)
+        return all(
+            file is not None and files.get(file.filename) == file.sha256 == self._content_hash(file)
+            for file in stored_files
+        )
+
+    def check_undamaged(self) -> None:
+        """Check that the record of every file can be read, and that the file exists and has the recorded size.
+
+        Raises:
+            Blocked: A record or a file is damaged: installers could not download it, nor can it be uploaded again.
+        """
+        if (path := next(self._damaged_files(), None)) is not None:
+            raise damaged_file_error(path)
 
     def clear(self) -> None:
         """Delete all files, including those of uploads in progress.
@@ -149,10 +162,33 @@ class Store:
             with contextlib.suppress(Blocked):  # foreign files in the directory
                 yield entry.name, *identify(entry.name)
 
+    def _damaged_files(self) -> Iterator[Path]:
+        """Yield the path of each record that cannot be read, and of each file without the recorded size."""
+        for filename, _, _ in self._entries():
+            entry, file = self._files / filename, self.find(filename)
+            if file is None:
+                if entry.exists():  # or else another process has just cleared the index
+                    yield entry / RECORD
+                continue
+            try:
+                is_complete = (entry / FILE).stat().st_size == file.size and os.access(entry / FILE, os.R_OK)
+            except OSError:
+                is_complete = not entry.exists()
+            if not is_complete:
+                yield entry / FILE
+
+    def _content_hash(self, file: StoredFile) -> str | None:
+        """Return the SHA-256 (hex) of a file's content, or None if it cannot be read."""
+        try:
+            with (self._files / file.filename / FILE).open("rb") as content:
+                return hashlib.file_digest(content, "sha256").hexdigest()
+        except OSError:
+            return None
+
     def _open(self, filename: str, part: str) -> BinaryIO | None:
         """Open a part of an upload (`FILE` or `METADATA`) by file name; return None if it does not exist."""
         try:
             identify(filename)
             return (self._files / filename / part).open("rb")
-        except (Blocked, FileNotFoundError, NotADirectoryError):
+        except (Blocked, FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError):
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,8 @@ from relnox.core import fixes
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from packaging.version import Version
 
 FILE = "file"
@@ -21,6 +24,7 @@ METADATA = "metadata"
 RECORD = "upload.json"
 # `packaging` accepts any characters in tags of wheels, even slashes. These need no quoting in paths or URLs.
 _FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
+CLEAR_FIX = fixes.task_command("publish-test", "--index", "embedded", "--clear")
 _NAME_HINT = f"build the file with `{fixes.task_command('build-all')}`, and do not rename it"
 
 
@@ -78,6 +82,31 @@ def identify(filename: str) -> tuple[str, Version]:
             fix=_NAME_HINT,
         ) from error
     return project, version
+
+
+def parse_record(filename: str, content: bytes) -> StoredFile | None:
+    """Return the file that a record (`upload.json`) describes, or None if the record is damaged.
+
+    Raises:
+        Blocked: It is not the name of a wheel or sdist.
+    """
+    project, version = identify(filename)
+    try:
+        file = StoredFile(filename=filename, project=project, version=version, **json.loads(content))
+        datetime.fromisoformat(file.upload_time)
+    except (ValueError, TypeError, RecursionError):
+        return None
+    texts = (file.sha256, file.blake2_256, file.requires_python or "", file.metadata_sha256 or "")
+    return file if type(file.size) is int and all(isinstance(text, str) for text in texts) else None
+
+
+def damaged_file_error(path: Path) -> Blocked:
+    """Return the error for a file of the index that cannot be read, or is not what was uploaded."""
+    return Blocked(
+        "index-file-damaged",
+        f"{path} is damaged (it cannot be read, or is not what was uploaded to the embedded index)",
+        fix=CLEAR_FIX,
+    )
 
 
 def file_exists_message(filename: str, blake2_256: str) -> str:
