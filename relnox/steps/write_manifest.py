@@ -8,7 +8,7 @@ from relnox import core
 from relnox.core.planning.step import Step
 from relnox.core.records import replace
 from relnox.core.release.manifest import MANIFEST_JSON, MANIFEST_TEXT, Manifest
-from relnox.core.text import format_count, join_names
+from relnox.core.text import format_count
 from relnox.errors import Failed
 from relnox.steps.action import Action
 from relnox.steps.built_archives import built_packages
@@ -24,12 +24,7 @@ if TYPE_CHECKING:
 
 
 class WriteManifest(Step, kw_only=True):
-    """Write the manifest of the built files, as JSON and as text.
-
-    Attributes:
-        order: Pairs of a package to build and the packages of the build that it needs, in release order.
-        other_shards: Packages of the release that other shards build.
-    """
+    """Write the manifest of the built files, as JSON and as text."""
 
     key = "manifest"
     exclusive = True
@@ -38,7 +33,6 @@ class WriteManifest(Step, kw_only=True):
     commit: str | None
     dirty: bool
     order: tuple[tuple[str, tuple[str, ...]], ...]
-    other_shards: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -70,7 +64,7 @@ class WriteManifestAction(Action[WriteManifest]):
             dirty=self.step.dirty,
             time=datetime.now(UTC).isoformat(timespec="seconds"),
             needs=tuple((name, tuple(sorted(core.graph.closure([name], needs) - {name}))) for name in order),
-            missing=tuple(sorted({*missing, *self.step.other_shards})),
+            missing=tuple(sorted(missing)),
             inputs=tuple(
                 replace(inputs, has_warnings=inputs.has_warnings or name in check_results.with_messages)
                 for name in order
@@ -97,7 +91,7 @@ class WriteManifestAction(Action[WriteManifest]):
                 f"{path} differs from what was written",
                 fix="stop other processes that write into that directory, then rerun the command",
             )
-        without = f", without {join_names(self.manifest.missing)}" if self.manifest.missing else ""
+        without = f", without {', '.join(self.manifest.missing)}" if self.manifest.missing else ""
         return f"{self.step.output}/{MANIFEST_JSON}{without}"
 
 

@@ -29,7 +29,6 @@ def observe(options: Options, project: Project) -> Snapshot:
     """Read the packages, the state of the checkout, the build settings, and the output directory."""
     packages = project.select(release_versions.selected_packages(options, options.package, project))
     preflight.check_usage(options)
-    all_packages = packages
     if options.shard is not None:
         packages = core.sharding.select_shard(packages, options.shard)
     git, state = project.git, project.state
@@ -56,9 +55,6 @@ def observe(options: Options, project: Project) -> Snapshot:
     submodule_problems, submodule_notes = preflight.check_submodules(empty_submodules, packages, prefix)
     return Snapshot(
         packages=packages,
-        other_shards=tuple(
-            package.name for package in all_packages if package not in packages and not package.is_private
-        ),
         needs={package.name: project.workspace.needed_by(package) for package in packages},
         state=state,
         commit=commit,

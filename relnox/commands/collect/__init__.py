@@ -99,8 +99,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     from relnox.commands.collect import preflight
 
     problems = tuple(preflight.problems(snapshot, options))
-    expected = [package.name for package in snapshot.packages if not package.is_private]
-    manifest = core.collection.merge_manifests(snapshot.jobs, snapshot.needs, expected)
+    manifest = core.collection.merge_manifests(snapshot.jobs, snapshot.needs)
     files = core.collection.file_sources(snapshot.jobs)
     attestations = core.collection.attestation_sources(snapshot.jobs)
     copies = [

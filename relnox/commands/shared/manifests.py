@@ -91,17 +91,16 @@ def read_public_part(dist: str, names: tuple[str, ...], project: Project) -> tup
 
     Raises:
         Blocked: The manifest cannot be released (see `read_release`), or no packages are selected and it lacks
-            packages of the release.
+            packages that could not be built.
     """
     packages = frozenset(package.name for package in project.workspace.select(names))
     manifest = read_release(project.root, dist, packages)
     if manifest.missing and not packages:
         options = " ".join(f"--package {name}" for name in manifest.packages)
+        names_missing = ", ".join(manifest.missing)
         raise Blocked(
             "manifest-incomplete",
-            f"{dist}/{core.manifest.MANIFEST_JSON} is incomplete (it has no files of "
-            f"{core.text.join_names(manifest.missing)})",
-            fix=f"build them: {fixes.task_command('build-all')}, or add them from other jobs: "
-            f"{fixes.task_command('collect', '--from', 'DIR')}; or publish only the others: {options}",
+            f"{dist}/{core.manifest.MANIFEST_JSON} is incomplete ({names_missing} could not be built)",
+            fix=f"build them: {fixes.task_command('build-all')}; or publish only the others: {options}",
         )
     return public_part(manifest.restricted_to(packages or frozenset(manifest.packages)), project)

@@ -129,15 +129,10 @@ def required_names(requires: Iterable[str]) -> frozenset[str]:
     return frozenset(names)
 
 
-def merge_manifests(
-    jobs: Sequence[BuildJobOutput], needs: Mapping[str, Iterable[str]], expected: Iterable[str] = ()
-) -> Manifest:
+def merge_manifests(jobs: Sequence[BuildJobOutput], needs: Mapping[str, Iterable[str]]) -> Manifest:
     """Merge the manifests of jobs without conflicts; the order of the jobs does not affect the result.
 
-    Args:
-        jobs: The output of the jobs.
-        needs: Maps each package to those it needs: the manifest of a job may lack those that other jobs built.
-        expected: The packages that should have files.
+    `needs` maps each package to those it needs: the manifest of a job may lack those that other jobs built.
     """
     files = [file for _, file in file_sources(jobs).values()]
     names = {file.package for file in files}
@@ -153,5 +148,4 @@ def merge_manifests(
         distributions=tuple(sorted(files, key=lambda file: (order[file.package], file.kind, file.filename))),
         needs=tuple((name, tuple(sorted(graph.closure([name], merged_needs) - {name}))) for name in order),
         inputs=(),  # digests of inputs hold on the job's machine only
-        missing=tuple(sorted(set(expected) - names)),
     )
