@@ -42,6 +42,7 @@ class BuiltPackage(Record, kw_only=True):
         inputs: The inputs of the build, or None if they are not recorded.
         reused: Whether the archives were kept from an earlier run because they are still valid.
         others: Packages of an earlier run that share the output directory.
+        others_missing: The names of the packages that the manifest of that run is incomplete without.
     """
 
     package: str
@@ -50,6 +51,7 @@ class BuiltPackage(Record, kw_only=True):
     inputs: BuildInputs | None = None
     reused: bool = False
     others: tuple[BuiltPackage, ...] = ()
+    others_missing: tuple[str, ...] = ()
 
 
 def built_packages(run: Run) -> dict[str, BuiltPackage]:

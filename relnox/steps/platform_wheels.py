@@ -189,6 +189,7 @@ class BuildWheelsAction(Action[BuildWheels]):
                 for name in others
                 if name != built.package
             ),
+            others_missing=manifest.missing if manifest is not None else (),
         )
 
     @property

@@ -11,20 +11,23 @@ from relnox.core.release.manifest import MANIFEST_JSON, MANIFEST_TEXT, Manifest
 from relnox.core.text import format_count
 from relnox.errors import Failed
 from relnox.steps.action import Action
-from relnox.steps.built_archives import built_packages
+from relnox.steps.built_archives import BuiltPackage, built_packages
 from relnox.steps.check_distributions import TwineCheckResults
 from relnox.system.files import replace_file, sync_directory
 from relnox.system.temporary_directories import has_leftovers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
-
-    from relnox.steps.built_archives import BuiltPackage
 
 
 class WriteManifest(Step, kw_only=True):
-    """Write the manifest of the built files, as JSON and as text."""
+    """Write the manifest of the built files, as JSON and as text.
+
+    Attributes:
+        order: Pairs of a package and the packages that it needs.
+        other_shards: The names of the packages that other jobs build; the manifest is incomplete without them.
+    """
 
     key = "manifest"
     exclusive = True
@@ -33,6 +36,7 @@ class WriteManifest(Step, kw_only=True):
     commit: str | None
     dirty: bool
     order: tuple[tuple[str, tuple[str, ...]], ...]
+    other_shards: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -50,21 +54,21 @@ class WriteManifestAction(Action[WriteManifest]):
         check_results = self.run.result(TwineCheckResults) or TwineCheckResults()
         needs = self._find_needed_siblings(packages)
         failed_packages = {step.invalidated_package for step in self.run.unsuccessful}
-        missing = needs.keys() & (failed_packages | check_results.rejected)
-        if missing == needs.keys():
+        failed = needs.keys() & (failed_packages | check_results.rejected)
+        if failed == needs.keys():
             raise Failed(
                 "nothing-built",
                 "no package was built completely; no manifest was written",
                 fix="fix the first failure above, then rerun the command",
             )
-        order = [name for wave in core.graph.waves(needs) for name in wave if name not in missing]
+        order = [name for wave in core.graph.waves(needs) for name in wave if name not in failed]
         self.manifest = Manifest(
             distributions=tuple(file for name in order if name in packages for file in packages[name].files),
             commit=self.step.commit,
             dirty=self.step.dirty,
             time=datetime.now(UTC).isoformat(timespec="seconds"),
             needs=tuple((name, tuple(sorted(core.graph.closure([name], needs) - {name}))) for name in order),
-            missing=tuple(sorted(missing)),
+            missing=tuple(sorted({*failed, *self.step.other_shards, *self._missing_before(packages)})),
             inputs=tuple(
                 replace(inputs, has_warnings=inputs.has_warnings or name in check_results.with_messages)
                 for name in order
@@ -72,6 +76,11 @@ class WriteManifestAction(Action[WriteManifest]):
             ),
         )
         _write_manifest_files(output, self.manifest)
+
+    def _missing_before(self, packages: Mapping[str, BuiltPackage]) -> Iterator[str]:
+        """Yield the packages that an earlier manifest lacks, if its other packages are kept."""
+        for built in self.run.results(BuiltPackage):
+            yield from (name for name in built.others_missing if name not in packages)
 
     def _find_needed_siblings(self, packages: Mapping[str, BuiltPackage]) -> dict[str, set[str]]:
         """Return the siblings that each package requires, according to its sources and the metadata of its wheel.

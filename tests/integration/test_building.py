@@ -107,11 +107,50 @@ def test_continue_on_error_records_the_rest_and_what_is_missing(tmp_path: Path) 
     assert [entry["name"] for entry in manifest["artifacts"]] == [
         *("good-1.0.tar.gz", "good-1.0-py3-none-any.whl", "zero-1.0.tar.gz", "zero-1.0-py3-none-any.whl"),
     ]
-    assert "INCOMPLETE: could not be built: bad" in (root / "dist/BUILD_MANIFEST.txt").read_text()
+    assert "INCOMPLETE: without bad" in (root / "dist/BUILD_MANIFEST.txt").read_text()
     refused = run(root, "relnox", "publish", "--dry-run")
     assert refused.code == 1, refused.text
-    assert "dist/manifest.json is incomplete (bad could not be built)" in refused.err
+    assert "dist/manifest.json is incomplete (files of bad are missing)" in refused.err
     assert "--package good --package zero" in refused.err
+
+
+def test_a_shard_is_not_published_for_the_whole_project(tmp_path: Path) -> None:
+    root = workspace(tmp_path / "home", alpha=(), beta=(), gamma=())
+    private = root / "gamma/pyproject.toml"
+    version = 'version = "1.0"\n'
+    private.write_text(private.read_text().replace(version, f"{version}classifiers = ['Private :: Local']\n"))
+    write(root, {".gitignore": "dist/\njobs/\n"})
+    repository(root)
+    publish = ("relnox", "publish", "--index", "embedded")
+    for number in (1, 2):
+        output = f"jobs/{number}"
+        ran = run(root, "relnox", "build-all", "--shard", f"{number}/2", "--output", output)
+        assert ran.code == 0, ran.text
+    manifests = [json.loads((root / f"jobs/{number}/manifest.json").read_text()) for number in (1, 2)]
+    assert [manifest["missing"] for manifest in manifests] == [["beta"], ["alpha", "gamma"]]
+
+    blocked = run(root, *publish, "--dist", "jobs/1")
+
+    assert blocked.code == 1, blocked.text
+    assert "jobs/1/manifest.json is incomplete (files of beta are missing) [manifest-incomplete]" in blocked.err
+    assert "relnox collect --from DIR; or publish only the others: --package alpha" in blocked.err
+    assert run(root, *publish, "--dist", "jobs/1", "--package", "alpha", "--dry-run").code == 0
+    # What only a private package lacks is complete for publishing.
+    alpha_and_beta = run(root, "relnox", "build-all", "--package", "alpha", "--package", "beta")
+    assert alpha_and_beta.code == 0, alpha_and_beta.text
+    document = json.loads((root / "dist/manifest.json").read_text())
+    assert "missing" not in document
+    (root / "dist/manifest.json").write_text(json.dumps({**document, "missing": ["gamma"]}))
+    assert run(root, *publish, "--dry-run").code == 0
+
+    merged = run(root, "relnox", "collect", "--from", "jobs")
+
+    assert merged.code == 0, merged.text
+    assert "missing" not in json.loads((root / "dist/manifest.json").read_text())
+    published = run(root, *publish)
+    assert published.code == 0, published.text
+    assert "alpha 1.0" in published.text
+    assert "beta 1.0" in published.text
 
 
 def test_packages_that_pass_twine_check_are_recorded_if_others_fail(tmp_path: Path) -> None:

@@ -449,6 +449,26 @@ def test_partial_collects_what_exists_and_prints_what_is_missing(root: Path) -> 
     assert sorted(file.filename for file in collected(root).distributions) == sorted([*LINUX, *SOURCES])
 
 
+def test_a_partial_collection_is_not_published_as_complete(root: Path) -> None:
+    (root / "jobs/windows/manifest.json").unlink()
+    assert collect(root, "--partial").code == 0
+    assert collected(root).missing == ("fast",)
+
+    ran = run(root, "relnox", "publish", "--index", "embedded")
+
+    assert ran.code == 1, ran.text
+    assert "dist/manifest.json is incomplete (files of fast are missing)" in ran.err
+    assert "publish only the others: --package plain" in ran.err
+
+
+def test_what_one_job_lacks_and_another_has_is_not_missing(root: Path) -> None:
+    job(root, "sources", SOURCES, missing=("other",))
+    job(root, "windows", WINDOWS, missing=("plain",), time="2026-11-22T04:00:00+00:00")
+
+    assert collect(root).code == 0
+    assert collected(root).missing == ()
+
+
 def test_one_package_can_be_collected(root: Path) -> None:
     (root / "jobs/windows/manifest.json").unlink()
 

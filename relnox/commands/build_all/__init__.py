@@ -148,6 +148,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         commit=state.head if state is not None else None,
         dirty=snapshot.commit is None and bool(preflight.uncommitted_files(snapshot, options)),
         order=order,
+        other_shards=snapshot.other_shards,
         needs=(*successful, *after(*(step for step in hooks_after if step.hook.on_failure == "fail"))),
     )
     return core.plan.Plan(

@@ -99,7 +99,10 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     from relnox.commands.collect import preflight
 
     problems = tuple(preflight.problems(snapshot, options))
-    manifest = core.collection.merge_manifests(snapshot.jobs, snapshot.needs)
+    incomplete = [
+        package.name for package in snapshot.packages if preflight.compare_with_expected(package, snapshot).missing
+    ]
+    manifest = core.collection.merge_manifests(snapshot.jobs, snapshot.needs, missing=incomplete)
     files = core.collection.file_sources(snapshot.jobs)
     attestations = core.collection.attestation_sources(snapshot.jobs)
     copies = [

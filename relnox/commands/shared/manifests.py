@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from relnox import core
 from relnox.core import fixes
+from relnox.core.text import join_names
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -91,16 +92,21 @@ def read_public_part(dist: str, names: tuple[str, ...], project: Project) -> tup
 
     Raises:
         Blocked: The manifest cannot be released (see `read_release`), or no packages are selected and it lacks
-            packages that could not be built.
+            files of packages that could not be built, or that other jobs build.
     """
     packages = frozenset(package.name for package in project.workspace.select(names))
     manifest = read_release(project.root, dist, packages)
-    if manifest.missing and not packages:
-        options = " ".join(f"--package {name}" for name in manifest.packages)
-        names_missing = ", ".join(manifest.missing)
+    private = {package.name for package in project.workspace.packages if package.is_private}
+    missing = [name for name in manifest.missing if name not in private]
+    if missing and not packages:
+        complete = [name for name in manifest.packages if name not in {*missing, *private}]
+        options = " ".join(f"--package {name}" for name in complete)
         raise Blocked(
             "manifest-incomplete",
-            f"{dist}/{core.manifest.MANIFEST_JSON} is incomplete ({names_missing} could not be built)",
-            fix=f"build them: {fixes.task_command('build-all')}; or publish only the others: {options}",
+            f"{dist}/{core.manifest.MANIFEST_JSON} is incomplete "
+            f"(files of {join_names(missing, limit=6)} are missing)",
+            fix=f"{fixes.task_command('build-all')}; or merge the output of all jobs: "
+            f"{fixes.task_command('collect', '--from', 'DIR')}"
+            + (f"; or publish only the others: {options}" if complete else ""),
         )
     return public_part(manifest.restricted_to(packages or frozenset(manifest.packages)), project)

@@ -129,10 +129,15 @@ def required_names(requires: Iterable[str]) -> frozenset[str]:
     return frozenset(names)
 
 
-def merge_manifests(jobs: Sequence[BuildJobOutput], needs: Mapping[str, Iterable[str]]) -> Manifest:
+def merge_manifests(
+    jobs: Sequence[BuildJobOutput], needs: Mapping[str, Iterable[str]], *, missing: Iterable[str]
+) -> Manifest:
     """Merge the manifests of jobs without conflicts; the order of the jobs does not affect the result.
 
-    `needs` maps each package to those it needs: the manifest of a job may lack those that other jobs built.
+    Args:
+        jobs: The output of the jobs.
+        needs: Maps each package to those it needs: the manifest of a job may lack those that other jobs built.
+        missing: The names of the packages that lack files of which no job has any.
     """
     files = [file for _, file in file_sources(jobs).values()]
     names = {file.package for file in files}
@@ -147,5 +152,6 @@ def merge_manifests(jobs: Sequence[BuildJobOutput], needs: Mapping[str, Iterable
         latest,
         distributions=tuple(sorted(files, key=lambda file: (order[file.package], file.kind, file.filename))),
         needs=tuple((name, tuple(sorted(graph.closure([name], merged_needs) - {name}))) for name in order),
+        missing=tuple(sorted(missing)),
         inputs=(),  # digests of inputs hold on the job's machine only
     )

@@ -76,7 +76,8 @@ class Manifest(Record, kw_only=True):
         time: The end of the build, in UTC and ISO 8601.
         needs: Pairs of a package and the packages that it needs when it is installed, directly or indirectly.
         inputs: The build inputs of the packages for which they were recorded.
-        missing: The names of the packages that could not be built.
+        missing: The names of the packages of the build that have no files, or not all of them: they could not be
+            built, or other jobs build them.
     """
 
     distributions: tuple[Distribution, ...]
@@ -148,7 +149,7 @@ class Manifest(Record, kw_only=True):
         """Return the manifest as text, for people."""
         origin = self.commit or "no commit (not a git checkout)"
         lines = [f"Built {self.time} from {origin}{' with uncommitted changes' if self.dirty else ''}"]
-        lines += [f"INCOMPLETE: could not be built: {', '.join(self.missing)}"] if self.missing else []
+        lines += [f"INCOMPLETE: without {', '.join(self.missing)}"] if self.missing else []
         for package in self.packages:
             lines += ["", f"{package} {self.version(package)}"]
             for file in self.files_of(package):
