@@ -13,7 +13,7 @@ from relnox.errors import Failed
 from relnox.steps.action import Action
 from relnox.steps.built_archives import BuiltPackage, built_packages
 from relnox.steps.check_distributions import TwineCheckResults
-from relnox.system.files import replace_file, sync_directory
+from relnox.system.files import make_output_directory, replace_file, sync_directory
 from relnox.system.temporary_directories import has_leftovers
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class WriteManifestAction(Action[WriteManifest]):
         needs = self._find_needed_siblings(packages)
         failed_packages = {step.invalidated_package for step in self.run.unsuccessful}
         failed = needs.keys() & (failed_packages | check_results.rejected)
-        if failed == needs.keys():
+        if failed and failed == needs.keys():  # a shard may have no packages
             raise Failed(
                 "nothing-built",
                 "no package was built completely; no manifest was written",
@@ -75,6 +75,7 @@ class WriteManifestAction(Action[WriteManifest]):
                 if name in packages and (inputs := packages[name].inputs) is not None
             ),
         )
+        make_output_directory(output)
         _write_manifest_files(output, self.manifest)
 
     def _missing_before(self, packages: Mapping[str, BuiltPackage]) -> Iterator[str]:

@@ -46,7 +46,8 @@ def check_usage(options: Options) -> None:
 def clean_problems(output: Path, removable_files: Sequence[str], project: Project) -> Iterator[Problem]:
     """Yield a problem if `--clean` would remove files outside the checkout from a directory without a manifest."""
     top = top_directory(project.git) or project.root
-    is_outside = not output.resolve().is_relative_to(top.resolve())
+    output = output.resolve()
+    is_outside = not output.is_relative_to(top.resolve())
     if is_outside and removable_files and read_manifest_if_valid(output) is None:
         yield core.problems.Problem(
             code="output-outside-checkout",
