@@ -11,6 +11,7 @@ from relnox.core.documents import table_at
 from relnox.core.serialization import digest
 from relnox.source.git import Git
 from relnox.source.pyproject import load
+from relnox.source.submodules import SUBMODULE_MODE
 from relnox.system.environment_variables import clean_environment
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ _GIT_SETTINGS = r"^(core\.symlinks|filter\.)"
 _BACKEND_PREFIXES = ("HATCH_", "PDM_BUILD_", "POETRY_", "SETUPTOOLS_", "UV_DYNAMIC_VERSIONING_", "VCS_VERSIONING_")
 """Prefixes of environment variables that configure backends, for example with a version."""
 _COMPILER_VARIABLES = ("ARCHFLAGS", "CC", "CFLAGS", "CPPFLAGS", "CXX", "CXXFLAGS", "LDFLAGS")
-_LINK_MODE, _SUBMODULE_MODE = "120000", "160000"
+_LINK_MODE = "120000"
 
 
 def hash_build_inputs(
@@ -65,7 +66,7 @@ def hash_build_inputs(
     packages = tuple(packages)
     top = Git(git.root)  # with paths from the top level, which has files that matter to a project below it as well
     links = [entry.partition("\t")[2] for entry in entries if entry.startswith(_LINK_MODE)]
-    has_submodules = any(entry.startswith(_SUBMODULE_MODE) for entry in entries)
+    has_submodules = any(entry.startswith(SUBMODULE_MODE) for entry in entries)
     trees, git_files = {}, {}
     with_code = {package.name for package in packages if _runs_code(root, package)}
     for package in packages:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from relnox.source.git import Git
 from relnox.source.local_attributes import check_attributes
-from relnox.source.submodules import is_initialized
+from relnox.source.submodules import SUBMODULE_MODE, is_initialized
 from relnox.system.files import make_private_directory, replace_file
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ _VARIABLES = {"GIT_ATTR_NOSYSTEM": "1"}
 _SETTINGS = (f"core.hooksPath={os.devnull}", "core.sparseCheckout=false", "checkout.workers=0", *_CONVERSIONS)
 _OPTIONS = tuple(word for setting in _SETTINGS for word in ("-c", setting))
 """Options of git: no hooks, all files even if the current checkout is sparse, one worker per processor."""
-_SUBMODULE_MODE = "160000"
 _UMASK = 0o022
 """The umask of exports; backends copy file permissions, which must not depend on the user's umask."""
 
@@ -118,7 +117,7 @@ def _list_submodules(directory: Path) -> Iterator[tuple[str, str]]:
     """Yield the path and commit of each submodule in a checkout."""
     for entry in Git(directory).read_entries("ls-files", "--stage"):
         mode, _, rest = entry.partition(" ")
-        if mode == _SUBMODULE_MODE:
+        if mode == SUBMODULE_MODE:
             yield rest.partition("\t")[2], rest.partition(" ")[0]
 
 

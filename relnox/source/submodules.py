@@ -10,7 +10,8 @@ from relnox.source.git import Git
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-_SUBMODULE_MODE = "160000"
+SUBMODULE_MODE = "160000"
+"""The mode of submodules in trees and in git's index."""
 
 
 class EmptySubmodule(NamedTuple):
@@ -47,7 +48,7 @@ def is_initialized(directory: Path) -> bool:
 def _find_submodules(entries: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Yield the path and commit of each submodule in a tree."""
     for entry in entries:
-        if entry.startswith(_SUBMODULE_MODE):
+        if entry.startswith(SUBMODULE_MODE):
             details, _, path = entry.partition("\t")
             yield path, details.rpartition(" ")[2]
 
