@@ -266,7 +266,9 @@ def test_a_release_is_finished_from_another_machine_without_the_files_that_are_p
         second = publish(other, index)
         assert second.code == 0, second.text
         assert is_whole(index, manifest)
-        assert len(index.uploads) - before == len(manifest.distributions) - len(there)
+        # A file may be sent twice where the disk is slow, but none that is public.
+        sent = {request.filename for request in index.uploads[before:]}
+        assert sent == {file.filename for file in manifest.distributions} - there.keys()
 
 
 def test_an_index_is_asked_once_for_each_project_before_the_first_upload(
