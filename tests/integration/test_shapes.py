@@ -1,7 +1,5 @@
 """Shapes of real repositories: the packages that are found, their versions, their order, and what a bump changes.
 
-pytestmark = pytest.mark.heavy
-
 A bump is held against the whole tree: every file that it should not touch is the same, byte for byte, and in those
 that it should touch nothing but the fragments that are named here.
 """
@@ -28,6 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from running import RunResult
+
+pytestmark = pytest.mark.heavy
 
 RELEASE = ("--commit", "--tag")
 
