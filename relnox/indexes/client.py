@@ -70,6 +70,7 @@ def fetch_listing(simple_url: str, project: str, deadline: Deadline | None = Non
     # An index that redirects to another one does not have the project itself.
     if response.status_code in _NOT_FOUND or response.is_redirect:
         return Listing(redirected=response.is_redirect)
+    base = response.url or page  # links are relative to the URL after redirects
     host = urlsplit(page).netloc.rpartition("@")[2]
     fix = "check the URL of the index, and that you have permission to read it"
     if response.status_code != _OK:
@@ -82,9 +83,9 @@ def fetch_listing(simple_url: str, project: str, deadline: Deadline | None = Non
     try:
         if not is_json:
             text = network.parseable_html(response)
-            return network.call_with_timeout(lambda: from_html(text, page), _PARSING_TIMEOUT, host)
+            return network.call_with_timeout(lambda: from_html(text, base), _PARSING_TIMEOUT, host)
         with _JSON_LOCK:
-            return from_json(network.json_document(response, pairs=reject_duplicate_keys), page)
+            return from_json(network.json_document(response, pairs=reject_duplicate_keys), base)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, AssertionError) as error:
         why = str(error) if isinstance(error, InvalidListing) else type(error).__name__
         raise Failed(

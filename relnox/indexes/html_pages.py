@@ -12,12 +12,13 @@ _ATTRIBUTES = ("href", "data-yanked", "data-provenance")
 
 
 class ListingPage(HTMLParser):
-    """A parser that collects the links and `meta` elements of a listing."""
+    """A parser that collects the links, their base URL and the `meta` elements of a listing."""
 
     def __init__(self) -> None:
         super().__init__()
         self.anchors: list[dict[str, str | None]] = []
         self.meta: dict[str, str] = {}
+        self.base = ""
         self.is_html = False
         self.has_password_field = False
         self.has_ambiguous_link = False
@@ -34,6 +35,8 @@ class ListingPage(HTMLParser):
             if len({value for name, value in attrs if name == "href"}) > 1:
                 self.has_ambiguous_link = True
             self.anchors.append({name: attributes[name] for name in _ATTRIBUTES if name in attributes})
+        elif tag == "base":
+            self.base = self.base or attributes.get("href") or ""
         elif tag == "meta":
             self.meta[attributes.get("name") or ""] = attributes.get("content") or ""
         elif tag == "input" and (attributes.get("type") or "").lower() == "password":

@@ -167,7 +167,7 @@ def from_html(text: str, page: str) -> Listing:
 
     Args:
         text: The HTML.
-        page: The URL of the page, which links are relative to.
+        page: The URL of the page, which links are relative to unless it has a `base` element.
 
     Raises:
         InvalidListing: It is not a listing.
@@ -184,8 +184,9 @@ def from_html(text: str, page: str) -> Listing:
         raise InvalidListing("a link has two URLs")
     _check_version(parser.meta.get("pypi:repository-version", _API_MAJOR))
     files = []
+    base = _absolute_url(page, parser.base)
     for attributes in parser.anchors:
-        url, _, fragment = _absolute_url(page, attributes.get("href") or "").partition("#")
+        url, _, fragment = _absolute_url(base, attributes.get("href") or "").partition("#")
         algorithm, _, digest = fragment.partition("=")
         provenance_url = attributes.get("data-provenance")
         files.append(
@@ -194,7 +195,7 @@ def from_html(text: str, page: str) -> Listing:
                 url=url,
                 sha256=_parse_digest(digest) if algorithm == "sha256" else None,
                 yanked="data-yanked" in attributes,
-                provenance=_absolute_url(page, provenance_url) if provenance_url else None,
+                provenance=_absolute_url(base, provenance_url) if provenance_url else None,
             )
         )
     return Listing(

@@ -93,7 +93,6 @@ class AwaitIndexAction(Action[AwaitIndex]):
                 mismatch_since = network.deadlines.CLOCK.now() if mismatch_since is None else mismatch_since
                 if network.deadlines.CLOCK.now() - mismatch_since >= _MAX_MISMATCH_TIME:
                     raise self._content_error(mismatches)
-            self._fail_if_quarantined(transient_error)
             if not (seconds_left := deadline.left()):
                 raise self._timeout_error(names, transient_error)
             deadline.wait(
@@ -142,17 +141,6 @@ class AwaitIndexAction(Action[AwaitIndex]):
             )
 
         call_concurrently(compare, unverified_files, threads=_CONCURRENT_DOWNLOADS)
-
-    def _fail_if_quarantined(self, transient_error: str) -> None:
-        """Raise the error if the project is quarantined, since its files cannot be downloaded (PEP 792)."""
-        listing = self.run.indexes.cached_listing(self.step.index, self.step.package)
-        if not transient_error and listing.status == "quarantined":
-            raise TryLater(
-                "project-quarantined",
-                f"project {self.step.package} is quarantined on {self.step.index}, and cannot be installed"
-                f"{f' ({listing.reason})' if listing.reason else ''}",
-                fix="contact the index operator, and rerun the command when the quarantine has ended",
-            )
 
     def _content_error(self, names: Sequence[str]) -> Conflict:
         from relnox.indexes.embedded.stored_files import CLEAR_FIX

@@ -13,7 +13,7 @@ from relnox.core.planning.events import Status
 from relnox.core.records import replace
 from relnox.core.release import publication
 from relnox.core.release.publication import FileCheck, FileState, PublishedFile, UploadStatus
-from relnox.errors import Conflict, ExitCode
+from relnox.errors import Conflict, ExitCode, TryLater
 from relnox.steps.run import RunExtension
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Publication(RunExtension):
 
         Raises:
             Conflict: It lists one of them with a different hash, or twice.
-            TryLater: It does not respond.
+            TryLater: It does not respond, or the project is in quarantine (PEP 792).
         """
         from relnox.indexes.listings import ContradictoryListing
         from relnox.system.network import Deadline
@@ -119,7 +119,23 @@ class Publication(RunExtension):
         for name, sha256 in hashes.items():
             if sha256 != built_files[name].sha256:
                 raise different_file_error(index, built_files[name], sha256, uploaded=uploaded)
+        self._check_quarantine(index, files)
         return set(hashes)
+
+    def _check_quarantine(self, index: str, files: Sequence[Distribution]) -> None:
+        """Check that the project of some files is not in quarantine: its files may be listed, but not installed."""
+        package = files[0].package
+        listing = self._run.indexes.cached_listing(index, package)
+        if listing.status != "quarantined":
+            return
+        for file in files:
+            self.record(index, file.filename, listing=FileCheck.UNKNOWN, download=FileCheck.UNKNOWN)
+        raise TryLater(
+            "project-quarantined",
+            f"project {package} is quarantined on {index}, and cannot be installed"
+            f"{f' ({listing.reason})' if listing.reason else ''}",
+            fix="contact the index operator, and rerun the command when the quarantine has ended",
+        )
 
     def compare_served(
         self,

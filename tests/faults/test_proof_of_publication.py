@@ -205,6 +205,26 @@ def test_the_status_of_a_project_is_reported_after_the_uploads(
             assert f"note: project demo is {status} on own: see demo-2" in again.err
 
 
+def test_what_needs_a_project_in_quarantine_is_not_uploaded(
+    tmp_path: Path, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The index lists the files as before, and serves them.
+    manifest = release(tmp_path, SIZES[6])
+
+    def put_into_quarantine(written: str) -> str:
+        return json.dumps(
+            {**json.loads(written), "project-status": {"status": "quarantined", "reason": "malware"}}
+        )
+
+    listing_as(monkeypatch, put_into_quarantine)
+    with ControlledIndex(tmp_path / "index", clock=clock.time) as index:
+        ran = publish(tmp_path, index)
+        assert ran.code == 5, ran.text
+        assert "project core is quarantined on own, and cannot be installed (malware)" in ran.err
+        assert not [name for name in public(index, manifest) if name.startswith("demo")]
+        assert clock.now() < 60
+
+
 # --- before the first byte
 
 

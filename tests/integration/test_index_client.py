@@ -135,6 +135,24 @@ def test_a_redirect_inside_the_origin_is_followed() -> None:
         assert list(client.fetch_listing(url, "Demo")) == ["demo-1.0.tar.gz"]
 
 
+def test_links_are_relative_to_the_page_that_the_index_redirects_to() -> None:
+    html = f'<a href="demo-1.0.tar.gz#sha256={SHA256}">demo-1.0.tar.gz</a>'
+    based = f'<html><head><base href="/mirror/"></head><body>{html}</body></html>'
+    pages = {
+        "/pages/demo/": (json_page(listed("demo-1.0.tar.gz")), page(html, "text/html")),
+        "/mirror/": (page(based, "text/html"),),
+    }
+    for directory, answers in pages.items():
+        for answer in answers:
+
+            def redirect(_method: str, path: str, answer: Answer = answer) -> Answer:
+                return (302, {"Location": "/pages/demo/"}, b"") if path == "/simple/demo/" else answer
+
+            with server(redirect) as url:
+                listing = client.fetch_listing(f"{url}simple/", "demo")
+                assert listing["demo-1.0.tar.gz"].url == f"{url.rstrip('/')}{directory}demo-1.0.tar.gz"
+
+
 def test_transient_errors_are_retried(clock: SimulatedClock) -> None:
     # 503 with Retry-After, then 429, then an answer.
     answers = iter([(503, {"Retry-After": "30"}, b""), (429, {"RateLimit-Reset": "60"}, b""), json_page()])
