@@ -123,7 +123,7 @@ class Publication(RunExtension):
         return set(hashes)
 
     def _check_quarantine(self, index: str, files: Sequence[Distribution]) -> None:
-        """Check that the project of some files is not in quarantine: its files may be listed, but not installed."""
+        """Check that the project of some files is not in quarantine, whose files may be listed all the same."""
         package = files[0].package
         listing = self._run.indexes.cached_listing(index, package)
         if listing.status != "quarantined":
