@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from relnox.building import archive_comparison as archive_comparison
     from relnox.building import archives as archives
     from relnox.building import build_sessions as build_sessions
     from relnox.building import checks as checks

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from relnox.core.release.manifest import Distribution
 
-_MAX_DIFFERENCES = 20
-"""How many differences an error shows."""
 _export_lock = threading.Lock()
 """Held during an export: the list of exports is one file."""
 
@@ -61,25 +59,18 @@ class CheckReproducibilityAction(Action[CheckReproducibility]):
             file.filename: self.run.root / self.step.build.output / file.filename
             for file in self._first_build_files
         }
-        differences: list[tuple[str, str]] = []
-        for name, path in first.items():
-            if name in rebuilt:
-                details = building.archive_comparison.find_differences(path, rebuilt[name])
-                differences += [(kind, f"{name}: {detail}") for kind, detail in details]
-            else:
-                others = ", ".join(sorted(rebuilt))
-                differences.append(("presence", f"{name} is missing in the second build, which has {others}"))
-        extra = sorted(rebuilt.keys() - first.keys())
-        differences += [("presence", f"{name} is only in the second build") for name in extra]
-        if differences:
-            lines = "\n".join(f"  {detail}" for _, detail in differences[:_MAX_DIFFERENCES])
-            if len(differences) > _MAX_DIFFERENCES:
-                lines += f"\n  and {len(differences) - _MAX_DIFFERENCES} more"
-            fixes = dict.fromkeys(building.archive_comparison.FIXES[kind] for kind, _ in differences)
+        differing = sorted(
+            name for name in first.keys() & rebuilt.keys() if not _have_same_hash(first[name], rebuilt[name])
+        )
+        lines = [f"  {name} differs" for name in differing]
+        lines += [f"  {name} is only in the first build" for name in sorted(first.keys() - rebuilt.keys())]
+        lines += [f"  {name} is only in the second build" for name in sorted(rebuilt.keys() - first.keys())]
+        if lines:
             raise Failed(
                 "build-not-reproducible",
-                f"{self.step.build.package} is not reproducible:\n{lines}",
-                fix="; ".join(fixes),
+                "\n".join([f"{self.step.build.package} is not reproducible:", *lines]),
+                fix="compare the archives of two builds with diffoscope; use a build backend that normalizes "
+                "permissions and times (hatchling, flit-core, poetry-core, uv_build)",
             )
 
     def verify(self) -> str:
@@ -127,3 +118,7 @@ class CheckReproducibilityAction(Action[CheckReproducibility]):
         """Return the names that must not be copied: relnox's archives, and the copy itself."""
         own_paths = (self.run.root / self.step.build.output, self.run.scratch)
         return [name for name in names if Path(directory, name) in own_paths]
+
+
+def _have_same_hash(one: Path, other: Path) -> bool:
+    return building.file_hashes.hash_file(one).sha256 == building.file_hashes.hash_file(other).sha256

@@ -13,8 +13,6 @@ from backends import in_tree
 from projects import commit_all, git, repository, write
 from running import run
 
-from relnox.building.archive_comparison import FIXES
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -227,33 +225,23 @@ def test_a_build_command_for_an_unknown_package_is_rejected(tmp_path: Path) -> N
 
 
 AGAIN = {
-    "the same": ("pass", None, ""),
-    "less": (
-        "wheel.unlink()",
-        "demo_app-1.0-py3-none-any.whl is missing in the second build, which has demo_app-1.0.tar.gz",
-        "presence",
-    ),
+    "the same": ("pass", None),
+    "less": ("wheel.unlink()", "demo_app-1.0-py3-none-any.whl is only in the first build"),
     "more": (
         "shutil.copy(wheel, output / 'demo_app-1.0-py3-none-win32.whl')",
         "demo_app-1.0-py3-none-win32.whl is only in the second build",
-        "presence",
     ),
-    "broken": (
-        "sdist.write_bytes(b'no tar')",
-        "demo_app-1.0.tar.gz: one of the two archives cannot be read",
-        "content",
-    ),
+    "broken": ("sdist.write_bytes(b'no tar')", "demo_app-1.0.tar.gz differs"),
     "changed": (
         "import zipfile; zipfile.ZipFile(wheel, 'a').writestr('stray.py', '')",
-        "demo_app-1.0-py3-none-any.whl: stray.py is only in one of the two archives",
-        "presence",
+        "demo_app-1.0-py3-none-any.whl differs",
     ),
 }
 
 
 @pytest.mark.parametrize("case", AGAIN)
 def test_reproducible_runs_a_build_command_twice(case: str, tmp_path: Path) -> None:
-    code, said, fix = AGAIN[case]
+    code, said = AGAIN[case]
     count = tmp_path / "count"
     counted = f"open({str(count)!r}, 'a').write('.')\nif os.path.getsize({str(count)!r}) == 2:\n    {code}"
     root = project(tmp_path / "home", counted)
@@ -263,7 +251,7 @@ def test_reproducible_runs_a_build_command_twice(case: str, tmp_path: Path) -> N
         assert ran.code == 0, ran.text
         assert "2 archives identical in both builds" in ran.err
     else:
-        refused(ran, said, FIXES[fix])
+        refused(ran, said, "diffoscope")
 
 
 def test_tests_run_with_the_wheel_of_a_build_command(tmp_path: Path) -> None:

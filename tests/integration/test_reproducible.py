@@ -1,15 +1,13 @@
-"""`build-all --reproducible`: what comes out the same elsewhere passes, all else is named file by file."""
+"""`build-all --reproducible`: what comes out the same elsewhere passes, other archives are named."""
 
 from __future__ import annotations
 
-import gzip
-import io
 import json
 import os
 import socket
 import tarfile
 import zipfile
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from backends import in_tree
@@ -18,15 +16,11 @@ from running import run
 from warm import build_all, package, settled
 from warm import workspace as workspace_of
 
-from relnox.building.archive_comparison import FIXES, find_differences
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.heavy
-
-Entry: TypeAlias = tuple[str, bytes, dict[str, Any]]
 
 LONG_AGO = "2020-02-02T00:00:00Z"
 
@@ -83,144 +77,6 @@ def output_of(text: str, name: str) -> str:
     return "\n".join(lines[: lines.index(own[0])])
 
 
-# --- two archives ------------------------------------------------------------------------------------------
-
-
-def wheel(path: Path, *entries: Entry, comment: bytes = b"") -> Path:
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content, more in entries:
-            info = zipfile.ZipInfo(name, more.get("time", (2020, 2, 2, 0, 0, 0)))
-            info.external_attr = more.get("mode", 0o100644) << 16
-            archive.writestr(info, content)
-        archive.comment = comment
-    return path
-
-
-def sdist(path: Path, *entries: Entry, packed_at: int = 0, level: int = 9) -> Path:
-    with (
-        gzip.GzipFile(path, "w", mtime=packed_at, compresslevel=level) as out,
-        tarfile.open(fileobj=out, mode="w") as archive,
-    ):
-        for name, content, more in entries:
-            info = tarfile.TarInfo(name)
-            info.size, info.mtime, info.mode = len(content), 1_600_000_000, 0o644
-            for key, value in more.items():
-                setattr(info, key, value)
-            archive.addfile(info, io.BytesIO(content))
-    return path
-
-
-A: Entry = ("a-1/a.py", b"a = 1\n", {})
-B: Entry = ("a-1/b.py", b"b = 1\n", {})
-
-
-def changed(entry: Entry, **more: Any) -> Entry:
-    return (*entry[:2], more)
-
-
-Case: TypeAlias = tuple[tuple[Entry, ...], dict[str, Any], list[tuple[str, str]]]
-
-OF_A_WHEEL: dict[str, Case] = {
-    "equal": ((A, B), {}, []),
-    "permissions": (
-        (A, changed(B, mode=0o100755)),
-        {},
-        [("permissions", "a-1/b.py: permissions 100644 and 100755")],
-    ),
-    "time": (
-        (A, changed(B, time=(2026, 11, 3, 4, 5, 6))),
-        {},
-        [("time", "a-1/b.py: time 2020-02-02 00:00:00 and 2026-11-03 04:05:06")],
-    ),
-    "content": ((A, (B[0], b"b = 2\n", {})), {}, [("content", "a-1/b.py: content")]),
-    "several": (
-        (changed(A, mode=0o100600), (B[0], b"b = 2\n", {})),
-        {},
-        [("permissions", "a-1/a.py: permissions 100644 and 100600"), ("content", "a-1/b.py: content")],
-    ),
-    "missing": ((A,), {}, [("presence", "a-1/b.py is only in one of the two archives")]),
-    "added": ((A, B, ("a-1/c.py", b"", {})), {}, [("presence", "a-1/c.py is only in one of the two archives")]),
-    "order": ((B, A), {}, [("order", "the order of the files differs")]),
-    "compression": (
-        (A, B),
-        {"comment": b"made by hand"},
-        [("compression", "the same files are compressed differently")],
-    ),
-}
-
-OF_AN_SDIST: dict[str, Case] = {
-    "equal": ((A, B), {}, []),
-    "permissions": ((A, changed(B, mode=0o600)), {}, [("permissions", "a-1/b.py: permissions 644 and 600")]),
-    "time": (
-        (A, changed(B, mtime=1_600_000_001)),
-        {},
-        [("time", "a-1/b.py: time 2020-09-13 12:26:40 and 2020-09-13 12:26:41")],
-    ),
-    "time of packing": (
-        (A, B),
-        {"packed_at": 1_600_000_000},
-        [("time", "its gzip header: time 1970-01-01 00:00:00 and 2020-09-13 12:26:40")],
-    ),
-    "owner by number": ((A, changed(B, uid=1000)), {}, [("owner", "a-1/b.py: owner 0:0 : and 1000:0 :")]),
-    "owner by name": ((A, changed(B, gname="staff")), {}, [("owner", "a-1/b.py: owner 0:0 : and 0:0 :staff")]),
-    "content": ((A, (B[0], b"b = 2\n", {})), {}, [("content", "a-1/b.py: content")]),
-    "kind": (
-        (A, (B[0], b"", {"type": tarfile.SYMTYPE, "linkname": "a.py"})),
-        {},
-        [("content", "a-1/b.py: content")],
-    ),
-    "missing": ((A,), {}, [("presence", "a-1/b.py is only in one of the two archives")]),
-    "order": ((B, A), {}, [("order", "the order of the files differs")]),
-    "compression": ((A, B), {"level": 1}, [("compression", "the same files are compressed differently")]),
-}
-
-
-@pytest.mark.parametrize("case", OF_A_WHEEL)
-def test_differences_of_two_wheels_are_located(case: str, tmp_path: Path) -> None:
-    entries, more, expected = OF_A_WHEEL[case]
-    one, other = wheel(tmp_path / "1.whl", A, B), wheel(tmp_path / "2.whl", *entries, **more)
-    assert list(find_differences(one, other)) == expected
-
-
-@pytest.mark.parametrize("case", OF_AN_SDIST)
-def test_differences_of_two_sdists_are_located(case: str, tmp_path: Path) -> None:
-    entries, more, expected = OF_AN_SDIST[case]
-    (tmp_path / "other").mkdir()
-    one, other = (directory / "a-1.tar.gz" for directory in (tmp_path, tmp_path / "other"))
-    assert list(find_differences(sdist(one, A, B), sdist(other, *entries, **more))) == expected
-
-
-def test_link_targets_and_file_types_are_compared(tmp_path: Path) -> None:
-    kinds: list[dict[str, Any]] = [
-        {"type": tarfile.SYMTYPE, "linkname": "a.py"},
-        {"type": tarfile.SYMTYPE, "linkname": "z.py"},
-        {"type": tarfile.DIRTYPE},
-        {},
-    ]
-    made = [sdist(tmp_path / f"{number}.tar.gz", A, (B[0], b"", kind)) for number, kind in enumerate(kinds)]
-    for one in made:
-        for other in made:
-            said = [what for what, where in find_differences(one, other) if "b.py" in where]
-            assert said == ([] if one == other else ["content"])
-
-
-def test_every_kind_of_difference_has_a_fix() -> None:
-    cases = [*OF_A_WHEEL.values(), *OF_AN_SDIST.values()]
-    assert {what for _, _, expected in cases for what, _ in expected} == FIXES.keys()
-
-
-@pytest.mark.parametrize("name", ["a-1-py3-none-any.whl", "a-1.tar.gz"])
-def test_an_archive_that_cannot_be_read_is_a_difference_and_no_traceback(name: str, tmp_path: Path) -> None:
-    whole, broken = tmp_path / "whole" / name, tmp_path / "broken" / name
-    for path in (whole, broken):
-        path.parent.mkdir()
-    (wheel if name.endswith(".whl") else sdist)(whole, A, B)
-    broken.write_bytes(whole.read_bytes()[:60])
-    ((what, where),) = find_differences(whole, broken)
-    assert what == "content"
-    assert "cannot be read" in where
-
-
 # --- every backend -----------------------------------------------------------------------------------------
 
 
@@ -246,19 +102,10 @@ def test_backends_that_do_not_normalize_archives_are_reported(
     for name in good:
         assert f"ok      build {name} again" in ran.err
         assert "2 archives identical in both builds" in output_of(ran.err, name)
-    for name in bad:
+    for name, backend in bad.items():
         assert f"FAILED  build {name} again" in ran.err
         assert f"{name} is not reproducible [build-not-reproducible]:" in output_of(ran.err, name)
-        assert ".whl: " not in output_of(ran.err, name)
-    setuptools, pdm = (output_of(ran.err, name) for name in bad)
-    assert "of_setuptools-1.2/setup.cfg: permissions 644 and 600" in setuptools
-    assert "of_setuptools-1.2/LICENSE: time 2020-02-02 00:00:00 and " in setuptools
-    assert " more\n" in setuptools
-    for what in ("permissions", "time"):
-        assert setuptools.count(FIXES[what]) == 1
-    assert "of_pdm_backend-1.2.tar.gz: its gzip header: time " in pdm
-    assert FIXES["time"] in pdm
-    assert FIXES["compression"] not in ran.err
+        assert f"of_{backend.replace('-', '_')}-1.2.tar.gz differs" in output_of(ran.err, name)
 
 
 @pytest.mark.network
@@ -279,7 +126,7 @@ def test_a_tree_and_a_directory_outside_git_are_built_again_from_a_copy(tmp_path
 # --- what builds do ----------------------------------------------------------------------------------------
 
 
-def test_differences_are_reported_by_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_differing_archives_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONHASHSEED", "0")  # it is not handed on
     root = repository(workspace(tmp_path / "home", UNSTEADY))
     ran = run(root, "relnox", "build-all", "--reproducible", "--continue-on-error")
@@ -287,11 +134,9 @@ def test_differences_are_reported_by_file(tmp_path: Path, monkeypatch: pytest.Mo
     for name in UNSTEADY:
         said = output_of(ran.err, name)
         assert f"{name} is not reproducible [build-not-reproducible]:" in said
-        assert f"{name}-1.0-py3-none-any.whl: {name}.py: content" in said
-        assert f"{name}-1.0-py3-none-any.whl: {name}-1.0.dist-info/RECORD: content" in said
-        assert said.count(": content") == 2  # nothing else
+        assert f"{name}-1.0-py3-none-any.whl differs" in said
         assert ".tar.gz" not in said
-        assert FIXES["content"] in said
+        assert "diffoscope" in said
 
 
 def test_reproducible_builds_pass(tmp_path: Path) -> None:
@@ -316,27 +161,24 @@ def test_a_manifest_lists_as_missing_what_is_not_reproducible(tmp_path: Path) ->
     assert {file["package"] for file in manifest["artifacts"]} == {"plain"}
 
 
+@pytest.mark.parametrize("field", ["member.mode = os.stat(name).st_mode", "member.mtime = os.stat(name).st_mtime"])
 def test_the_second_checkout_has_other_permissions_and_times(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    field: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A backend that packs them as they are.
+    # A backend that packs one of them as it is.
     root = tmp_path / "home"
     root.mkdir()
     steady(root)
     backend = root / "backend/house.py"
-    take = "member.mode, member.mtime = os.stat(name).st_mode & 0o777, int(os.stat(name).st_mtime)"
     size = "member.size = len(content)\n"
     text = backend.read_text()
     assert size in text
-    backend.write_text(text.replace(size, size + f"            if os.path.exists(name): {take}\n", 1))
+    backend.write_text(text.replace(size, size + f"            if os.path.exists(name): {field}\n", 1))
     monkeypatch.setenv("GIT_COMMITTER_DATE", LONG_AGO)
     repository(root)
     ran = run(root, "relnox", "build-all", "--reproducible")
     assert ran.code == 2, ran.text
-    assert "home-1.0.tar.gz: home-1.0/home.py: permissions 644 and 600" in ran.err
-    assert "home-1.0.tar.gz: home-1.0/home.py: time 2020-02-02 00:00:00 and " in ran.err
-    assert FIXES["permissions"] in ran.err
-    assert FIXES["time"] in ran.err
+    assert "home-1.0.tar.gz differs" in ran.err
     assert git(root, "worktree", "list").count("\n") == 0
 
 
