@@ -21,7 +21,6 @@ _SUGGESTIONS = {
     "release": "relnox bump --commit --tag --push, then relnox build-all, then relnox publish",
     "version": "relnox status shows versions, relnox bump sets them, relnox --version shows relnox's own",
     "test": "relnox build-all --test",
-    "clean": "relnox build-all --clean",
 }
 """Maps words that are no tasks to a fix: the commands that do what the word suggests."""
 

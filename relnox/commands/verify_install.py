@@ -263,7 +263,7 @@ def _copy_other_wheels(
                 raise Blocked(
                     "file-name-invalid",
                     f"{directory}/{path.name} is not a valid file name of a wheel ({error})",
-                    fix="remove the file",
+                    fix="rename it: NAME-VERSION-PYTHON-ABI-PLATFORM.whl",
                 ) from error
             if name in manifest.packages:
                 continue

@@ -126,7 +126,7 @@ def check_archives_are_unchanged(hook: Hook, event: Mapping[str, Any], changed_a
             "archive-changed",
             f"{hook_name(hook, event)} changed or removed {join_names(changed_archives)}",
             fix=f"change the hook in {settings_table(event)} so that it changes no archives, then rebuild: "
-            f"{fixes.task_command('build-all', '--clean')}",
+            f"{fixes.task_command('build-all')}",
         )
 
 

@@ -214,5 +214,5 @@ def check_unchanged(directory: Path, files: Iterable[Distribution]) -> None:
                 "archive-changed",
                 f"{file.filename} was changed or removed after it was built",
                 fix="stop other processes that write into that directory, then build again: "
-                f"{fixes.task_command('build-all', '--clean')}",
+                f"{fixes.task_command('build-all')}",
             )

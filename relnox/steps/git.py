@@ -218,7 +218,7 @@ class CreateTagsAction(Action[CreateTags]):
                 raise Conflict(
                     "tag-exists",
                     f"tag {tag.name} already exists on another commit ({existing[tag.name][:10]})",
-                    fix=f"choose a higher version, or delete the tag: git tag -d {tag.name}",
+                    fix=f"choose a higher version: --to VERSION; to see the tag: git show {tag.name}",
                 )
         self.missing = [tag for tag in self.step.tags if tag.name not in existing or tag.name in self.stale]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from relnox.core import fixes
 from relnox.core.planning.step import Step
 from relnox.core.records import Record
 from relnox.core.text import join_names
@@ -148,8 +149,9 @@ class PushTagsAction(Action[PushTags]):
                 "tag-exists",
                 f"tag {tag} must be on commit {commit[:10]}, but {self.step.remote_name} has it on {other[:10]} "
                 "(on another branch)",
-                fix=f"if it is wrong on {self.step.remote_name}, delete it: git push {self.step.remote_name} "
-                f"--delete refs/tags/{tag}",
+                fix=f"release a higher version: {fixes.task_command('bump')}; to see the tag of "
+                f"{self.step.remote_name}: git fetch {self.step.remote_name} refs/tags/{tag} && "
+                "git show FETCH_HEAD",
             )
 
     def _describe_foreign_tags(self) -> str:

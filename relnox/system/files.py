@@ -40,7 +40,7 @@ def make_private_directory(directory: Path) -> None:
         raise Blocked(
             "directory-not-private",
             f"{directory} cannot be used: it {reason}",
-            fix=f"check its content, then remove it: rm -r {directory}",
+            fix=f"check its content, then close it to others: chmod 700 {directory}",
         )
     if stat.S_IMODE(directory.stat().st_mode) & 0o077:
         directory.chmod(_PRIVATE)

@@ -159,7 +159,7 @@ def test_a_tag_at_the_commit_with_another_version(task: str, index: Trusting, tm
         ran,
         f"tag alpha-v1.3.0 is at {head}, but ",
         "alpha" if task == "build-all" else "the build made alpha 1.2.0",
-        f"git tag -d alpha-v1.3.0, then: relnox bump --project {root} --to 1.3.0 --package alpha --commit --tag",
+        f"release a version above both: relnox bump --project {root} --to 1.3.1 --package alpha --commit --tag;",
     )
     if task == "build-all":
         ran = run_in_process(root, "build-all", "--dry-run", "--allow-mismatch")
@@ -167,6 +167,26 @@ def test_a_tag_at_the_commit_with_another_version(task: str, index: Trusting, tm
         assert run_in_process(root, "build-all", "--dry-run", "--package", "beta").code == 0
     else:
         goes_with_the_option(root, index)
+
+
+@pytest.mark.parametrize("tag", ["v1.3.0", "v1.1.0", "v1.3.0rc1"])
+def test_the_bump_that_the_fix_names_makes_the_commit_buildable(tag: str, index: Trusting, tmp_path: Path) -> None:
+    root = project(tmp_path / "demo", index, "alpha")
+    git(root, "tag", tag)
+    fix = run_in_process(root, "build-all", "--dry-run").text.split("release a version above both: relnox ")[1]
+    ran = run_in_process(root, *fix.split(";")[0].replace(f"--project {root}", "").split())
+    assert ran.code == 0, ran.text
+    assert run_in_process(root, "build-all", "--dry-run").code == 0
+    assert tag in git(root, "tag").split()
+
+
+def test_a_version_that_is_not_committed_does_not_make_a_tag_wrong(index: Trusting, tmp_path: Path) -> None:
+    root = project(tmp_path / "demo", index, "alpha", "beta")
+    git(root, "tag", "alpha-v1.2.0")
+    assert run_in_process(root, "bump", "minor", "--package", "alpha").code == 0
+    ran = run_in_process(root, "build-all", "--dry-run")
+    refuses(ran, "uncommitted changes in packages/alpha/pyproject.toml")
+    assert "alpha-v1.2.0" not in ran.text
 
 
 def test_tags_of_the_same_version_and_floating_tags_are_consistent(index: Trusting, tmp_path: Path) -> None:

@@ -337,7 +337,7 @@ def test_changes_of_others_on_the_branch_are_not_overwritten(
     ran = propose(root)
     assert ran.code == 1, ran.text
     assert "has a change that relnox did not make" in ran.err
-    assert "--force-branch" in ran.err
+    assert "fix: merge the pull request, or move the changes to main" in ran.err
     assert head_of(forge) == theirs
     forced = propose(root, "--force-branch")
     assert forced.code == 0, forced.text

@@ -137,7 +137,8 @@ def _decide_existing_tag(package: Package, tag: str, snapshot: Snapshot) -> Deci
             tag,
             State.CONFLICT,
             f"tag {tag} is on {here[:10]} here, but on {there[:10]} on {remote}",
-            f"to take that of {remote}: git fetch --force {remote} refs/tags/{tag}:refs/tags/{tag}",
+            f"release a higher version: {core.fixes.task_command('bump', '--package', package.name)}; to compare "
+            f"them: git show {tag}; git fetch {remote} refs/tags/{tag} && git show FETCH_HEAD",
         )
     commit = there or here or ""
     is_unpushed = observation.remote_error is None and there is None
@@ -161,6 +162,6 @@ def _decide_existing_tag(package: Package, tag: str, snapshot: Snapshot) -> Deci
         tag,
         State.CONFLICT,
         f"tag {tag} is on {where}, which {why}; HEAD ({head}) has {package.name} {package.version}",
-        f"{core.fixes.task_command('bump', '--package', package.name)}; or delete the tag, if nothing is "
-        f"published: git push {remote} --delete refs/tags/{tag}",
+        f"release a higher version: {core.fixes.task_command('bump', '--package', package.name)}; to see the tag: "
+        f"git show {commit}",
     )

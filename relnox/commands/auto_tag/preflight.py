@@ -155,11 +155,10 @@ def _name_problems(snapshot: Snapshot, new: Sequence[Decision]) -> Iterator[Prob
                 fix='separate name and version clearly, as in tag-format = "{name}-v{version}"',
             )
         if f"refs/tags/{tag}" in tags:  # `git push` would take it for the destination of refs/tags/TAG
-            remote = snapshot.config.remote
             yield core.problems.Problem(
                 code="tag-name-taken",
                 message=f"git cannot push tag {tag}, since there is a tag named refs/tags/{tag}",
-                fix=f"delete that one, here and on {remote}: git push {remote} --delete refs/tags/refs/tags/{tag}",
+                fix="set another [tool.relnox] tag-format",
             )
         parents = [tag[: match.start()] for match in re.finditer("/", tag)]
         if other_tag := next(
@@ -169,5 +168,5 @@ def _name_problems(snapshot: Snapshot, new: Sequence[Decision]) -> Iterator[Prob
                 code="tag-name-taken",
                 message=f"tag {tag} conflicts with existing tags "
                 f"(git cannot store both {other_tag} and {other_tag}/…)",
-                fix="set another [tool.relnox] tag-format, or delete the tags in the way",
+                fix="set another [tool.relnox] tag-format",
             )

@@ -53,7 +53,7 @@ def clean_problems(output: Path, removable_files: Sequence[str], project: Projec
             code="output-outside-checkout",
             message=f"{output} is outside the checkout, and --clean would remove {join_names(removable_files)} "
             f"(it has no {core.manifest.MANIFEST_JSON} of an earlier build)",
-            fix=f"remove them yourself, or build into dist: {core.fixes.task_command('build-all', '--clean')}",
+            fix=f"build into dist: {core.fixes.task_command('build-all')}",
         )
 
 

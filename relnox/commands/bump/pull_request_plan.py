@@ -54,11 +54,10 @@ def problems(new: NewBump, options: Options) -> Iterator[Problem]:
             fix=f"git push {remote} {target.base}",
         )
     if target.foreign:
-        flag = "--force-branch"
         yield problem(
             code="branch-has-commits",
             message=f"branch {target.head} of {remote} has a change that relnox did not make: {target.foreign}",
-            fix=f"merge the pull request, or move the changes to {target.base}; to overwrite them: {flag}",
+            fix=f"merge the pull request, or move the changes to {target.base}, then rerun the command",
         )
     tags, state = changes.new_tags(observation, new.decision.bumps), observation.state
     yield from core.bump_checks.check_tags_do_not_exist(

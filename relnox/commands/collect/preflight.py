@@ -153,7 +153,7 @@ def _unlisted_file_problems(job: BuildJobOutput, workspace_packages: frozenset[s
         yield core.problems.Problem(
             code="archive-unlisted",
             message=f"{job.directory}/{name} is not listed in the manifest beside it",
-            fix=f"build into an empty directory: {core.fixes.task_command('build-all', '--clean')}",
+            fix=f"build into an empty directory: {core.fixes.task_command('build-all', '--output', 'DIR')}",
         )
 
 

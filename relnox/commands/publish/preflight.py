@@ -135,7 +135,7 @@ def _check_archives(snapshot: Snapshot) -> Iterator[Problem]:
         yield core.problems.Problem(
             code="build-dirty",
             message="the files were built from a tree with uncommitted changes",
-            fix=f"commit them, then rebuild: {core.fixes.task_command('build-all', '--clean')}",
+            fix=f"commit them, then rebuild: {core.fixes.task_command('build-all')}",
         )
 
 

@@ -28,12 +28,18 @@ def check_build(
     """Return the problems with the tags of a commit to build, and notes on what will block publishing.
 
     CI often builds commits made after a release, before the next bump. They only get a note. Packages of the tag
-    that the run was started for were already compared with it.
+    that the run was started for were already compared with it. A version that is not committed yet says nothing
+    about the tags of the commit.
     """
     formats = _tag_formats(project)
     if commit is None or project.state is None or formats is None:
         return (), ()
-    versions = {package.name: package.version for package in packages if package.version is not None}
+    changed_files = project.state.changed_files
+    versions = {
+        package.name: package.version
+        for package in packages
+        if package.version is not None and package.source.file not in changed_files
+    }
     here = [name for name, tagged_commit in project.state.tags.items() if tagged_commit == commit]
     versions_to_compare = _exclude_tagged(versions, release_tag)
     problems = core.consistency.tag_mismatch_problems(versions_to_compare, formats, here, commit, from_files=True)

@@ -75,7 +75,8 @@ def compare_versions(
     inputs = tuple(_stated_versions(options, project))
     files = {name: _version_in_file(name, project, manifest) for name in packages}
     resolutions = core.release_versions.collect_version_statements(files, tag, inputs)
-    problems = list(core.release_versions.version_disagreement_problems(resolutions, tag))
+    names = project.workspace.by_name.keys()
+    problems = list(core.release_versions.version_disagreement_problems(resolutions, tag, names))
     notes = list(core.release_versions.describe_version_sources(resolutions))
     if tag is not None:
         problems += _tag_problems(tag, options, project, packages, is_published=manifest is not None)

@@ -48,7 +48,7 @@ def check_no_operation_in_progress(operation: str | None) -> Iterator[Problem]:
         yield Problem(
             code="operation-in-progress",
             message=f"a git {operation} is in progress (a release commit cannot be made or undone before it ends)",
-            fix=f"git {operation} --continue, or to cancel it: git {operation} --abort",
+            fix=f"finish it: git {operation} --continue",
         )
 
 

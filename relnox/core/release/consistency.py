@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from packaging.version import Version
+
 from relnox.core import fixes
 from relnox.core.problems import Problem
 from relnox.core.records import Record
@@ -16,8 +18,6 @@ from relnox.core.workspace import LOCK_FILES, owning_package
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-
-    from packaging.version import Version
 
     from relnox.core.packages import Package
     from relnox.core.release.manifest import Manifest
@@ -84,16 +84,24 @@ def tag_mismatch_problems(
             if from_files
             else f"the build made {join_names(packages)}"
         )
-        which = "" if len(packages) == len(formats) else f" --package {packages[0]}"
+        selected = () if len(packages) == len(formats) else packages
+        release = release_command((version, tagged[1]), selected)
         yield Problem(
             code="tag-version-differs",
             message=f"{_tags_with_verb(names)} at {shorten_commit_id(commit)}, but {subject} {version}",
-            fix=(
-                f"git tag -d {names[0]}, then: {fixes.task_command('bump')} --to {tagged[1]}{which} --commit "
-                f"--tag; if the tag was pushed: git push --delete origin {names[0]}; to ignore it: "
-                f"{ALLOW_MISMATCH_FLAG}"
-            ),
+            fix=f"release a version above both: {release}; to ignore it: {ALLOW_MISMATCH_FLAG}",
         )
+
+
+def release_command(versions: Iterable[Version], packages: Iterable[str], *options: str) -> str:
+    """Return the bump to a version above all of `versions`, so that every tag stays where it is."""
+    highest = max(versions)
+    release = highest.release
+    if not highest.is_prerelease:
+        release = (*release[:-1], release[-1] + 1)
+    words = (word for package in packages for word in ("--package", package))
+    version = str(Version.from_parts(epoch=highest.epoch, release=release))
+    return fixes.task_command("bump", "--to", version, *words, "--commit", "--tag", *options)
 
 
 def find_tagged_elsewhere(

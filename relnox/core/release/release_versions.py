@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Literal
 
 from packaging.version import InvalidVersion, Version
 
-from relnox.core import fixes
 from relnox.core.problems import Problem
 from relnox.core.records import Record
-from relnox.core.release.consistency import ALLOW_MISMATCH_FLAG, is_floating_major_tag
+from relnox.core.release.consistency import ALLOW_MISMATCH_FLAG, is_floating_major_tag, release_command
 from relnox.core.text import join_names
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from relnox.core.packages import Package
     from relnox.core.tagging.tags import TagFormat
@@ -113,9 +113,12 @@ def collect_version_statements(
 
 
 def version_disagreement_problems(
-    statements_by_package: Mapping[str, list[StatedVersion]], tag: ReleaseTag | None
+    statements_by_package: Mapping[str, list[StatedVersion]], tag: ReleaseTag | None, packages: AbstractSet[str]
 ) -> Iterator[Problem]:
-    """Yield a problem for each version that differs from the first stated one; equal problems are combined."""
+    """Yield a problem for each version that differs from the first stated one; equal problems are combined.
+
+    `packages` are the names of all packages of the project.
+    """
     pairs: dict[tuple[StatedVersion, str, Version], list[tuple[str, StatedVersion]]] = {}
     for package, statements in statements_by_package.items():
         for other in statements[1:]:
@@ -124,16 +127,21 @@ def version_disagreement_problems(
                 pairs.setdefault((first, other.kind, other.version), []).append((package, other))
     for (first, kind, version), of_packages in pairs.items():
         other_sources = dict.fromkeys(other.source for _, other in of_packages)
-        names = f" ({join_names(package for package, _ in of_packages)})" if kind == "file" else ""
+        released = [package for package, _ in of_packages]
+        names = f" ({join_names(released)})" if kind == "file" else ""
+        selected = released if tag is not None and packages - tag.versions.keys() else []
         yield Problem(
             code="release-version-differs",
             message=f"{first.source} is {first.text}, but {join_names(other_sources)} "
             f"{'has' if len(other_sources) == 1 else 'have'} {of_packages[0][1].text}{names}",
-            fix=f"{_fix_for_disagreement(first, kind, version, tag)}; to ignore it: {ALLOW_MISMATCH_FLAG}",
+            fix=f"{_fix_for_disagreement(first, kind, version, tag, selected)}; to ignore it: "
+            f"{ALLOW_MISMATCH_FLAG}",
         )
 
 
-def _fix_for_disagreement(first: StatedVersion, kind: str, version: Version, tag: ReleaseTag | None) -> str:
+def _fix_for_disagreement(
+    first: StatedVersion, kind: str, version: Version, tag: ReleaseTag | None, packages: Iterable[str]
+) -> str:
     """Return the fix for a source of some kind whose version differs from the first stated one."""
     if kind == "input":
         return f"start the run with {first.text} as its input, or with none"
@@ -141,8 +149,7 @@ def _fix_for_disagreement(first: StatedVersion, kind: str, version: Version, tag
         return f"start the run with {version} as its input, or with none"
     if tag.is_elsewhere:
         return f"git switch --detach refs/tags/{tag.name}"
-    bump = fixes.task_command("bump", "--to", first.text, "--commit", "--tag", "--push")
-    return f"git push --delete origin refs/tags/{tag.name}, then: {bump}"
+    return f"release a version above both: {release_command((first.version, version), packages, '--push')}"
 
 
 def describe_version_sources(statements_by_package: Mapping[str, list[StatedVersion]]) -> Iterator[str]:
