@@ -37,7 +37,7 @@ SAFE_FIXES = {
     "{}, or delete the attestation: publish then signs the file again": "the invalid attestation itself",
     'check "git status" and "git diff", then remove that file': "a record of relnox that cannot be read",
     "pipx inject --force {} {}": "installs an extra again",
-    "--abort": "of `bump --abort`, which takes back the edits of relnox only",
+    "--abort": "of `bump --abort`, which reverts the edits of relnox only",
 }
 """Maps each fix that deletes something to the reason why it does no harm where it is printed."""
 
