@@ -89,8 +89,6 @@ class Tool:
         per_package: Whether it creates environments for every package, and is slow.
         loop: Whether it runs a program per package.
         cold: Whether relnox's cache is emptied first.
-        incremental: Whether it reuses the copy of the run before.
-        changes: Whether a commit changes one package first.
     """
 
     name: str
@@ -98,8 +96,6 @@ class Tool:
     per_package: bool = False
     loop: bool = False
     cold: bool = False
-    incremental: bool = False
-    changes: bool = False
 
 
 @dataclass(frozen=True)
@@ -196,8 +192,6 @@ def tools(bench: Benchmark) -> list[Tool]:
         Tool(FLOOR, lambda copy, names: list(backends_alone(bench, copy, names))),
         Tool("relnox, cold", relnox, cold=True),
         Tool(WARM, relnox),
-        Tool("relnox, unchanged", relnox, incremental=True),
-        Tool("relnox, one changed", relnox, incremental=True, changes=True),
         *(peers[peer] for peer in bench.peers),
     ]
 
@@ -251,21 +245,12 @@ def compare(bench: Benchmark, size: int, backends: Sequence[str]) -> None:
         for tool in selected:
             if number and tool.per_package and size >= ONCE_FROM:
                 continue
-            if not tool.incremental:
-                fresh(original, copy)
+            fresh(original, copy)
             if tool.cold:
                 shutil.rmtree(bench.directory / "cache")
-            changed = {every[size // 2]} if tool.changes else set()
-            for name in changed:
-                module = copy.root / "packages" / name / "src" / workspaces.import_name(name) / "third.py"
-                module.write_text(module.read_text(encoding="utf-8") + "\n\nCHANGED = True\n", encoding="utf-8")
-                workspaces.commit(copy.root, f"fix({name}): change a module")
-            before = stamps(copy.root / "dist")
             built = looped if tool.loop else every
             costs[tool.name].append(measure(tool.calls(copy, built), copy.root, bench.environment()))
             check(tool.name, copy.root / "dist", built, contents_by_name)
-            if tool.incremental:
-                check_reused(tool.name, before, stamps(copy.root / "dist"), changed)
     for directory in (original, copy.root, scratch):
         shutil.rmtree(directory)
     show(selected, costs, size, len(looped), bench.runs)
@@ -382,22 +367,6 @@ def check(tool: str, dist: Path, names: Sequence[str], contents_by_name: dict[st
     if wrong:
         lines = "".join(f"\n  {error}" for error in wrong[:5])
         sys.exit(f"{tool} with {len(names)} packages: {len(wrong)} errors:{lines}")
-
-
-def check_reused(tool: str, before: Mapping[str, int], after: Mapping[str, int], changed: Iterable[str]) -> None:
-    """Exit if archives other than those of changed packages were rebuilt."""
-    rebuilt = {name for name, stamp in after.items() if before.get(name) != stamp}
-    expected = {
-        name for name in after for package in changed if name.startswith(f"{workspaces.import_name(package)}-")
-    }
-    if rebuilt != expected:
-        sys.exit(f"{tool}: rebuilt {sorted(rebuilt)} instead of {sorted(expected)}")
-
-
-def stamps(dist: Path) -> dict[str, int]:
-    """Return the modification times of the archives."""
-    paths = (path for path in (dist.iterdir() if dist.is_dir() else ()) if path.name not in SIDE_FILES)
-    return {path.name: path.stat().st_mtime_ns for path in paths}
 
 
 def contents(archive: Path) -> tuple[str, ...]:

@@ -61,22 +61,16 @@ class HookContext(Record, kw_only=True):
 
 
 class BuildSession:
-    """The environment that builds one archive, or both archives of a package; each hook has a new process.
-
-    Attributes:
-        requirement_sets: The requirements passed to each call of `get_environment`, sorted.
-    """
+    """The environment that builds one archive, or both archives of a package; each hook has a new process."""
 
     def __init__(self, pool: BuildEnvironmentPool, context: HookContext) -> None:
         self.context = context
-        self.requirement_sets: list[tuple[str, ...]] = []
         self._pool = pool
         self._environment: VirtualEnvironment | None = None
         self._installed: set[str] = set()
 
     def get_environment(self, requirements: Collection[str]) -> VirtualEnvironment:
         """Return an environment in which these requirements are installed; raise `Failed` if that fails."""
-        self.requirement_sets.append(tuple(sorted(requirements)))
         if self._environment is None:
             self._environment = self._pool.create_environment()
         missing = set(use_sibling_archives(sorted(requirements), self.context.siblings)) - self._installed
@@ -126,7 +120,6 @@ class _SharedSession(BuildSession):
         self._fork: Fork | None = None
 
     def get_environment(self, requirements: Collection[str]) -> VirtualEnvironment:
-        self.requirement_sets.append(tuple(sorted(requirements)))
         return self._pool.get_shared_environment(requirements, self.context.siblings, self.context.constraints)
 
     def run_hook(

@@ -11,12 +11,9 @@ from packaging.version import Version
 
 from relnox import building
 from relnox.core.planning.step import Step
-from relnox.core.records import replace
-from relnox.core.release.manifest import BuildInputs
 from relnox.core.settings.build_settings import DEFAULT as DEFAULT_SETTINGS
 from relnox.core.settings.build_settings import BuildSettings
 from relnox.core.tagging.derived_versions import CommitTags
-from relnox.errors import Failed
 from relnox.steps.action import Action
 from relnox.steps.build_environments import BuildingServices
 from relnox.steps.built_archives import (
@@ -33,7 +30,7 @@ from relnox.steps.built_archives import (
 from relnox.steps.export_commit import find_packages_with_module, generated_files, source_to_build
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from relnox.building.build_sessions import BuildConditions, BuildSession
@@ -48,7 +45,6 @@ class Build(Step, kw_only=True):
         epoch: `SOURCE_DATE_EPOCH` of the build: the commit's time, seconds since 1970.
         strict: Whether warnings about the archives are errors.
         isolation: Whether environments and processes may be shared where that changes no byte of the archives.
-        inputs: The digest of the package's inputs, or None to build even if nothing changed.
         keep_environments: Whether to use environments of earlier runs, and to cache those of this one.
         pythons: The Pythons to build platform wheels for, such as `3.12`; empty for the running one.
         wheels: `release`; `check`, to build one from the sdist, but not to release it; `skip`, because other jobs
@@ -75,7 +71,6 @@ class Build(Step, kw_only=True):
     strict: bool
     installer: str
     isolation: Literal["fast", "strict"]
-    inputs: str | None
     keep_environments: bool
     pythons: tuple[str, ...] = ()
     wheels: Literal["release", "check", "skip"] = "release"
@@ -107,67 +102,19 @@ class Build(Step, kw_only=True):
 
 
 class BuildAction(Action[Build]):
-    def check(self) -> str | None:
-        """Return a reason to skip the build if an earlier one had the same inputs, and its archives are valid."""
-        services = self.run.service(BuildingServices)
-        inputs = services.earlier_inputs(self.step.output).get(self.step.package)
-        if self.step.inputs is None or inputs is None:
-            return None
-        files = services.earlier_files(self.step.output, self.step.package)
-        kinds = {"sdist", "wheel"} if self.step.wheels == "release" else {"sdist"}
-        if not self.step.command and {file.kind for file in files} != kinds:
-            return None
-        paths = [self.run.root / self.step.output / file.filename for file in files]
-        try:
-            same = inputs.digest == self._digest_inputs(self.step.inputs, inputs.requires)
-            if not same or not all(path.is_file() for path in paths):
-                return None
-            built = check_build(paths, self.step, self)
-            if built.files != files:
-                return None
-        except Failed:  # an archive is invalid, or a build requirement is no longer available
-            return None
-        self.result = replace(built, inputs=inputs, reused=True)
-        return f"unchanged: archives of commit {(inputs.commit or '')[:10]} are still valid"
-
     def apply(self) -> None:
         self.run.service(BuildingServices).start_twine_server()
         source = source_to_build(self.run)
         output = self.run.root / self.step.output
         with staging_directory(output, self.step.package) as staging:
             with _suggest_missing_sibling(self.step, self.run):
-                paths, requirement_sets = build(
-                    self.step, source.directory / self.step.directory, staging, self.run
-                )
-            built = check_build(paths, self.step, self)
+                paths = build(self.step, source.directory / self.step.directory, staging, self.run)
+            self.result = check_build(paths, self.step, self)
             move_files(output, paths)
-        inputs = None
-        if self.step.inputs is not None:
-            requires = tuple(sorted(requirement_sets))
-            inputs = BuildInputs(
-                package=self.step.package,
-                digest=self._digest_inputs(self.step.inputs, requires),
-                requires=requires,
-                commit=source.commit,
-            )
-        self.result = replace(built, inputs=inputs)
 
     def verify(self) -> str:
         check_unchanged(self.run.root / self.step.output, self.result.files)
         return ", ".join(file.filename for file in self.result.files)
-
-    def _digest_inputs(self, source_digest: str, requires: Iterable[tuple[str, ...]]) -> str:
-        step, services = self.step, self.run.service(BuildingServices)
-        pool = services.environment_pool(step.installer, "", keep_environments=step.keep_environments)
-        return services.digest_inputs(
-            step.package,
-            source_digest,
-            requires,
-            pool,
-            pythons=step.pythons,
-            command=step.command,
-            constraints=step.settings.constraints,
-        )
 
 
 def check_build(paths: Sequence[Path], step: Build, action: Action[Any]) -> BuiltPackage:
@@ -215,7 +162,7 @@ def _suggest_missing_sibling(step: Build, run: Run) -> Iterator[None]:
 
 def build(
     step: Build, source: Path, into: Path, run: Run, conditions: BuildConditions | None = None
-) -> tuple[list[Path], set[tuple[str, ...]]]:
+) -> list[Path]:
     """Build a package's sdist, and from it a wheel, or one for each Python that no earlier wheel supports.
 
     Args:
@@ -226,12 +173,12 @@ def build(
         conditions: The umask, time zone and locale.
 
     Returns:
-        The archives, the sdist first, and the sets of build requirements that were installed for them.
+        The archives, the sdist first.
     """
     conditions = conditions or building.build_sessions.DEFAULT_CONDITIONS
     variables = run.variables(more=conditions.environment_variables(step.epoch))
     if step.command:
-        paths = building.package_builds.run_build_command(
+        return building.package_builds.run_build_command(
             step.package,
             step.command,
             source,
@@ -241,7 +188,6 @@ def build(
             on_line=run.on_line(step),
             builds_wheels=step.wheels != "check",
         )
-        return paths, set()
     packages = built_packages(run)
     siblings = {
         name: run.root / step.output / file.filename
@@ -268,7 +214,6 @@ def build(
 
     with closing(session(source, "")) as first:
         sdist = building.package_builds.build_archive(step.package, "sdist", source, into, first, step.settings)
-        requirement_sets = set(first.requirement_sets)
         paths = [sdist]
         pythons = sorted(step.pythons, key=Version) if step.wheels == "release" else []
         for python in pythons or ([] if step.wheels == "skip" else [""]):
@@ -284,9 +229,8 @@ def build(
                     step.package, "wheel", sdist_directory, output, current, step.settings
                 )
             shutil.rmtree(scratch, ignore_errors=True)  # in parallel with other builds, not when the run ends
-            requirement_sets.update(current.requirement_sets)
             if step.wheels == "release":
                 paths.append(
                     building.platform_wheels.repair_linux_wheel(wheel, into, variables, run.on_line(step))
                 )
-        return paths, requirement_sets
+        return paths

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from relnox import building
-from relnox.core import fixes, serialization
+from relnox.core import fixes
 from relnox.core.planning.events import Notice
 from relnox.core.planning.step import Step
 from relnox.core.records import Record
@@ -14,18 +14,17 @@ from relnox.core.settings.build_settings import UNCONSTRAINED, Constraints
 from relnox.errors import Failed
 from relnox.steps.action import Action
 from relnox.steps.built_archives import read_manifest_if_valid
-from relnox.steps.export_commit import generated_files
 from relnox.steps.run import SharedService
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from relnox.building.environment_cache import EnvironmentCache
     from relnox.building.environment_pool import BuildEnvironmentPool
     from relnox.building.fork_client import ForkServer
     from relnox.building.installer_settings import PackageSource
-    from relnox.core.release.manifest import BuildInputs, Distribution, Manifest
+    from relnox.core.release.manifest import Distribution, Manifest
     from relnox.steps.run import Run
 
 _CONCURRENT_INSTALLATIONS = 8
@@ -114,31 +113,6 @@ class BuildingServices(SharedService):
         manifest = self.earlier_manifest(output)
         return manifest.files_of(package) if manifest is not None else ()
 
-    def earlier_inputs(self, output: str) -> dict[str, BuildInputs]:
-        """Return the inputs from which an earlier run built the packages, by package name."""
-        manifest = self.earlier_manifest(output)
-        return {} if manifest is None else {inputs.package: inputs for inputs in manifest.inputs}
-
-    def digest_inputs(  # noqa: PLR0913 - all inputs
-        self,
-        package: str,
-        source_digest: str,
-        requires: Iterable[tuple[str, ...]],
-        pool: BuildEnvironmentPool,
-        *,
-        pythons: Sequence[str],
-        command: Sequence[str] = (),
-        constraints: Constraints,
-    ) -> str:
-        """Return the digest of a build's inputs: the source, generated files, releases of its build requirements.
-
-        While it is the same, an earlier build remains valid.
-        """
-        if generated := generated_files(self._run, package):
-            source_digest = serialization.digest([source_digest, sorted(generated.items())])
-        pins = [[*requirements, *pool.resolve_pins(requirements, constraints)] for requirements in requires]
-        return serialization.digest([source_digest, pins, pythons, command, *pool.sources])
-
     def environment_pool(self, installer: str, python: str, *, keep_environments: bool) -> BuildEnvironmentPool:
         """Return the pool of build environments for a Python, which all builds of a run share."""
         with self._lock:
@@ -198,8 +172,6 @@ class PrepareBuildEnvironment(Step, kw_only=True):
         epoch: `SOURCE_DATE_EPOCH` of the builds; some backends read it when they are imported.
         keep: Whether to use cached environments of earlier runs, and to cache this one.
         constraints: The constraints on the releases that may be installed.
-        output: The directory that may have archives of an earlier run.
-        inputs: Pairs of a package that uses the environment and the digest of its inputs (see `Build.inputs`).
     """
 
     runs_project_code = True
@@ -209,9 +181,6 @@ class PrepareBuildEnvironment(Step, kw_only=True):
     epoch: int | None
     installer: str
     keep: bool
-    output: str
-    inputs: tuple[tuple[str, str | None], ...]
-    pythons: tuple[str, ...]
     constraints: Constraints = UNCONSTRAINED
 
     @property
@@ -235,28 +204,6 @@ class PrepareBuildEnvironmentAction(Action[PrepareBuildEnvironment]):
         return self.run.service(BuildingServices).environment_pool(
             self.step.installer, "", keep_environments=self.step.keep
         )
-
-    def check(self) -> str | None:
-        services = self.run.service(BuildingServices)
-        earlier = services.earlier_inputs(self.step.output)
-
-        def is_unchanged(name: str, source_digest: str | None) -> bool:
-            if source_digest is None or name not in earlier:
-                return False
-            return earlier[name].digest == services.digest_inputs(
-                name,
-                source_digest,
-                earlier[name].requires,
-                self.pool,
-                pythons=self.step.pythons,
-                constraints=self.step.constraints,
-            )
-
-        try:
-            same = all(is_unchanged(name, inputs) for name, inputs in self.step.inputs)
-        except Failed:  # the builds report the problem
-            return None
-        return "not needed: its packages are unchanged" if same else None
 
     def apply(self) -> None:
         step = self.step

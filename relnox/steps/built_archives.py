@@ -11,7 +11,7 @@ from relnox import building, core
 from relnox.core import fixes
 from relnox.core.planning.events import StepWarning
 from relnox.core.records import Record
-from relnox.core.release.manifest import MANIFEST_JSON, BuildInputs, Distribution, Manifest
+from relnox.core.release.manifest import MANIFEST_JSON, Distribution, Manifest
 from relnox.core.settings.config_tables import ArchiveLimits
 from relnox.errors import Blocked, Failed
 from relnox.system.files import make_output_directory
@@ -39,8 +39,6 @@ class BuiltPackage(Record, kw_only=True):
     Attributes:
         files: The archives, the sdist first.
         requires: The values of `Requires-Dist` in the metadata of the wheels, or of the sdist if there are none.
-        inputs: The inputs of the build, or None if they are not recorded.
-        reused: Whether the archives were kept from an earlier run because they are still valid.
         others: Packages of an earlier run that share the output directory.
         others_missing: The names of the packages that the manifest of that run is incomplete without.
     """
@@ -48,8 +46,6 @@ class BuiltPackage(Record, kw_only=True):
     package: str
     files: tuple[Distribution, ...]
     requires: tuple[str, ...] = ()
-    inputs: BuildInputs | None = None
-    reused: bool = False
     others: tuple[BuiltPackage, ...] = ()
     others_missing: tuple[str, ...] = ()
 

@@ -33,11 +33,10 @@ _FILES_PER_PROCESS = 20
 """Archives per twine process, at least."""
 
 
-class TwineCheckResults(Record, kw_only=True):
-    """The names of the packages with warnings or errors, and of those whose archives must not be released."""
+class RejectedPackages(Record):
+    """The names of the packages whose archives must not be released."""
 
-    with_messages: frozenset[str] = frozenset()
-    rejected: frozenset[str] = frozenset()
+    names: frozenset[str] = frozenset()
 
 
 class CheckDistributions(Step, kw_only=True):
@@ -56,10 +55,7 @@ class CheckDistributionsAction(Action[CheckDistributions]):
     """Checks all archives with `twine check`, in processes that were started during the builds."""
 
     def check(self) -> str | None:
-        """Return a reason to skip the check if all archives are reused: they passed it when they were built."""
-        if not built_packages(self.run):
-            return "nothing was built"
-        return None if self._files_to_check else "nothing new was built"
+        return None if built_packages(self.run) else "nothing was built"
 
     def apply(self) -> None:
         """Run `twine check`, and report its results for each file.
@@ -96,13 +92,8 @@ class CheckDistributionsAction(Action[CheckDistributions]):
             for (_, message), names in files_by_warning.items()
         )
         rejected_packages = {owner for owner, _ in files_by_problem} | {owners[name] for name in unchecked_files}
-        self.result = TwineCheckResults(
-            with_messages=frozenset(owners[result.file] for result in results if result.messages),
-            rejected=frozenset(rejected_packages),
-        )
-        for file in (
-            file for name in rejected_packages if not packages[name].reused for file in packages[name].files
-        ):
+        self.result = RejectedPackages(frozenset(rejected_packages))
+        for file in (file for name in rejected_packages for file in packages[name].files):
             (self.run.root / self.step.output / file.filename).unlink(missing_ok=True)
         if files_by_problem:
             lines = [
@@ -145,13 +136,9 @@ class CheckDistributionsAction(Action[CheckDistributions]):
 
     @property
     def _files_to_check(self) -> list[Path]:
-        """Return the archives to check: all with --strict, otherwise the new ones and those with warnings."""
         return [
             self.run.root / self.step.output / file.filename
             for package in built_packages(self.run).values()
-            if self.step.strict
-            or not package.reused
-            or (package.inputs is not None and package.inputs.has_warnings)
             for file in package.files
         ]
 

@@ -53,7 +53,7 @@ class CheckReproducibilityAction(Action[CheckReproducibility]):
         source = self._create_second_source(again) / self.step.build.directory
         output = again / "archives"
         output.mkdir()
-        paths, _ = build(self.step.build, source, output, self.run, building.build_sessions.VARIED_CONDITIONS)
+        paths = build(self.step.build, source, output, self.run, building.build_sessions.VARIED_CONDITIONS)
         rebuilt = {path.name: path for path in paths}
         first = {
             file.filename: self.run.root / self.step.build.output / file.filename

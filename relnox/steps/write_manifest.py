@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 from relnox import core
 from relnox.core.planning.step import Step
-from relnox.core.records import replace
 from relnox.core.release.manifest import MANIFEST_JSON, MANIFEST_TEXT, Manifest
 from relnox.core.text import format_count
 from relnox.errors import Failed
 from relnox.steps.action import Action
 from relnox.steps.built_archives import BuiltPackage, built_packages
-from relnox.steps.check_distributions import TwineCheckResults
+from relnox.steps.check_distributions import RejectedPackages
 from relnox.system.files import make_output_directory, replace_file, sync_directory
 from relnox.system.temporary_directories import has_leftovers
 
@@ -51,10 +50,10 @@ class WriteManifestAction(Action[WriteManifest]):
 
         output = self.run.root / self.step.output
         packages = built_packages(self.run)
-        check_results = self.run.result(TwineCheckResults) or TwineCheckResults()
+        rejected = self.run.result(RejectedPackages) or RejectedPackages()
         needs = self._find_needed_siblings(packages)
         failed_packages = {step.invalidated_package for step in self.run.unsuccessful}
-        failed = needs.keys() & (failed_packages | check_results.rejected)
+        failed = needs.keys() & (failed_packages | rejected.names)
         if failed and failed == needs.keys():  # a shard may have no packages
             raise Failed(
                 "nothing-built",
@@ -69,11 +68,6 @@ class WriteManifestAction(Action[WriteManifest]):
             time=datetime.now(UTC).isoformat(timespec="seconds"),
             needs=tuple((name, tuple(sorted(core.graph.closure([name], needs) - {name}))) for name in order),
             missing=tuple(sorted({*failed, *self.step.other_shards, *self._missing_before(packages)})),
-            inputs=tuple(
-                replace(inputs, has_warnings=inputs.has_warnings or name in check_results.with_messages)
-                for name in order
-                if name in packages and (inputs := packages[name].inputs) is not None
-            ),
         )
         make_output_directory(output)
         _write_manifest_files(output, self.manifest)

@@ -77,8 +77,6 @@ def first(**changes: Any) -> Callable[[dict[str, Any]], object]:
         lambda document: document.update(needs={"../x": []}),
         lambda document: document.update(needs={"demo-app": ["\x1b[2J"]}),
         lambda document: document.update(needs=[1]),
-        lambda document: document.update(inputs={"demo-app": {"digest": 5, "requires": [], "commit": None}}),
-        lambda document: document.update(inputs={"demo-app": {"digest": "x", "requires": [], "commit": "-x"}}),
         lambda document: document.clear(),
     ],
 )

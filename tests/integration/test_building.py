@@ -312,17 +312,6 @@ def test_strict_turns_warnings_into_errors(tmp_path: Path) -> None:
     }
 
 
-def test_warnings_of_twine_are_shown_again_where_archives_are_reused(tmp_path: Path) -> None:
-    in_tree(tmp_path)
-    repository(tmp_path)
-    first, second = (run(tmp_path, "relnox", "build-all") for _ in range(2))
-    warnings = [[line for line in ran.err.splitlines() if "[twine-check]" in line] for ran in (first, second)]
-    assert "skipped" in second.out
-    assert len(warnings[0]) == 1
-    assert 'add readme = "README.md" to [project]' in first.err
-    assert sorted(warnings[0]) == sorted(warnings[1])
-
-
 def test_a_package_that_fails_to_import_is_reported(tmp_path: Path) -> None:
     in_tree(tmp_path, code="import a_module_that_is_nowhere\n")
     assert run(tmp_path, "relnox", "build-all").code == 0

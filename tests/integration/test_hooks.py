@@ -223,21 +223,6 @@ def test_a_generated_module_that_the_backend_leaves_out_fails_the_build(tmp_path
     assert not (root / "dist/manifest.json").exists()
 
 
-def test_archives_are_reused_while_the_generated_code_is_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    generate = "import os, pathlib\npathlib.Path('generated.py').write_text(os.environ['ANSWER'])\n"
-    run_generate = hook("before-build", 'writes = ["generated.py"]', run='["python", "generate.py"]')
-    root = project(tmp_path / "home", run_generate, files={"generate.py": generate})
-    results = []
-    for answer in ("a = 1\n", "a = 1\n", "a = 2\n"):
-        monkeypatch.setenv("ANSWER", answer)
-        ran = run_in_process(root, "build-all")
-        assert ran.code == 0, ran.text
-        results.append("archives of commit" in ran.err)
-    assert results == [False, True, False]
-
-
 def test_a_reproducible_build_has_the_generated_code(tmp_path: Path) -> None:
     generate = hook("before-build", 'writes = ["*.py"]', run='["python", "generate.py"]')
     root = project(tmp_path / "home", generate)

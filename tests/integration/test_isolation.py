@@ -16,7 +16,7 @@ from relnox.building.fork_client import ForkServer
 from relnox.building.known_backends import SHAREABLE_BACKENDS
 from relnox.cli import main
 from relnox.core.settings.config import Config
-from relnox.source.build_inputs import has_declarative_build
+from relnox.source.declarative_builds import has_declarative_build
 from relnox.source.discovery import discover_packages
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from packaging.version import Version
 from relnox import steps
 from relnox.core.planning.changes import CombinedEdit, Edit, NewTag
 from relnox.core.records import Record, field_names
-from relnox.core.release.manifest import BuildInputs, Distribution, Manifest
+from relnox.core.release.manifest import Distribution, Manifest
 from relnox.core.release.publishers import Publisher
 from relnox.core.release.wheel_targets import WheelTarget
 from relnox.core.release.wheels import WheelJob
@@ -63,7 +63,6 @@ def records(kind: type[Any]) -> st.SearchStrategy[Any]:
 
 OF_BUILDS = (Constraints, BuildSettings, CommitTag, CommitTags)
 OTHERS = (
-    BuildInputs,
     Distribution,
     Manifest,
     Publisher,

@@ -1,9 +1,8 @@
 """Build every package: its sdist, and its wheel from that sdist, in dependency order, checked and recorded.
 
 The current commit is exported and built, so that uncommitted changes cannot be released. Packages are built in
-isolated environments, several at a time. Archives are checked before they move to the output directory; packages
-whose inputs are unchanged keep their archives. At the end the manifest is written: dist/manifest.json and
-dist/BUILD_MANIFEST.txt.
+isolated environments, several at a time. Archives are checked before they move to the output directory. At the end
+the manifest is written: dist/manifest.json and dist/BUILD_MANIFEST.txt.
 """
 
 from __future__ import annotations
@@ -83,7 +82,7 @@ class Options(ReleaseOptions):
         choices=("fast", "strict"),
         metavar="KIND",
     )
-    cache: bool = option(True, "Reuse archives of packages whose inputs are unchanged, and build environments.")
+    cache: bool = option(True, "Reuse build environments of earlier runs.")
     clear_cache: bool = option(False, "Remove cached build environments first.", anywhere=False)
     installer: str = option(
         "auto", "The installer for build environments.", choices=("auto", "uv", "pip"), metavar="NAME"

@@ -9,7 +9,7 @@ from relnox.commands.build_all import preflight
 from relnox.commands.build_all.build_settings import read_build_settings
 from relnox.commands.build_all.snapshot import Snapshot
 from relnox.commands.shared import consistency, hooks, release_versions
-from relnox.source.build_inputs import has_declarative_build, hash_build_inputs
+from relnox.source.declarative_builds import has_declarative_build
 from relnox.source.submodules import find_empty_submodules
 from relnox.steps.built_archives import read_manifest_if_valid
 
@@ -35,15 +35,12 @@ def observe(options: Options, project: Project) -> Snapshot:
     git, state = project.git, project.state
     commit: str | None = None
     uncommitted_packages: tuple[str, ...] = ()
-    inputs: dict[str, str] = {}
     empty_submodules: tuple[EmptySubmodule, ...] = ()
     if git is not None and state is not None and state.head is not None and not options.from_tree:
         commit = state.head
         object_ids = git.object_ids(commit, [package.pyproject for package in packages])
         uncommitted_packages = tuple(package.name for package in packages if object_ids[package.pyproject] is None)
-        entries = git.tree_entries(commit)
-        inputs = hash_build_inputs(project.root, git, commit, packages, entries)
-        empty_submodules = tuple(find_empty_submodules(git, commit, entries))
+        empty_submodules = tuple(find_empty_submodules(git, commit, git.tree_entries(commit)))
     output = project.root / options.output
     existing_files = tuple(sorted(_file_names(output))) if output.is_dir() else ()
     removable_files = tuple(_removable_files(output, existing_files, project.workspace.by_name))
@@ -61,7 +58,6 @@ def observe(options: Options, project: Project) -> Snapshot:
         state=state,
         commit=commit,
         uncommitted_packages=uncommitted_packages,
-        inputs=inputs,
         epoch=git.head_time() if git is not None else None,
         config=project.config,
         existing_files=existing_files,

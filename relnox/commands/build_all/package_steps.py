@@ -6,7 +6,6 @@ import json
 from typing import TYPE_CHECKING, Literal
 
 from relnox import core, steps
-from relnox.core import serialization
 from relnox.core.planning.step import after
 from relnox.errors import Blocked
 
@@ -46,9 +45,6 @@ def environment_steps(snapshot: Snapshot, options: Options) -> Iterator[Step]:
             epoch=snapshot.epoch,
             installer=options.installer,
             keep=options.cache,
-            output=options.output,
-            inputs=tuple((package.name, _digest_inputs(package, snapshot, options)) for package in packages),
-            pythons=_requested_pythons(options),
             constraints=constraints,
         )
 
@@ -91,7 +87,6 @@ def build_step(
         strict=options.strict,
         installer=options.installer,
         isolation=options.isolation,
-        inputs=_digest_inputs(package, snapshot, options),
         keep_environments=options.cache,
         pythons=_requested_pythons(options),
         wheels=_use_of_wheels(package, snapshot, options),
@@ -119,15 +114,6 @@ def siblings_for_build(package: Package, snapshot: Snapshot) -> list[str]:
     """Return the names of the packages of this plan that must be built and installed to build a package."""
     direct = package.required_names("build") & snapshot.needs.keys()
     return sorted(direct.union(*(snapshot.needs[name] & snapshot.needs.keys() for name in direct)))
-
-
-def _digest_inputs(package: Package, snapshot: Snapshot, options: Options) -> str | None:
-    """Return a digest of the inputs of a package's build; None to build the package even if nothing changed."""
-    digest = snapshot.inputs.get(package.name)
-    if digest is None or not options.cache or siblings_for_build(package, snapshot):
-        return None
-    settings = snapshot.settings[package.name].config_settings
-    return serialization.digest([digest, settings, _use_of_wheels(package, snapshot, options)])
 
 
 def _requested_pythons(options: Options) -> tuple[str, ...]:

@@ -26,7 +26,6 @@ class Snapshot(NamedTuple):
         state: The state of the checkout; None outside git.
         commit: The commit to build; None to build the working tree.
         uncommitted_packages: The names of packages that are not in that commit.
-        inputs: Maps each package to a digest of its build inputs; empty if the working tree is built.
         epoch: The time of the current commit, in seconds since 1970; None outside git.
         config: The project's settings.
         existing_files: The names of all files and directories in the output directory; those of directories
@@ -50,7 +49,6 @@ class Snapshot(NamedTuple):
     state: GitState | None
     commit: str | None
     uncommitted_packages: tuple[str, ...]
-    inputs: dict[str, str]
     epoch: int | None
     config: Config
     existing_files: tuple[str, ...]

@@ -153,5 +153,4 @@ def merge_manifests(
         distributions=tuple(sorted(files, key=lambda file: (order[file.package], file.kind, file.filename))),
         needs=tuple((name, tuple(sorted(graph.closure([name], merged_needs) - {name}))) for name in order),
         missing=tuple(sorted(missing)),
-        inputs=(),  # digests of inputs hold on the job's machine only
     )

@@ -49,24 +49,6 @@ class Distribution(Record, kw_only=True):
     blake2b_256: str
 
 
-class BuildInputs(Record, kw_only=True):
-    """The inputs of a package's build: its files are reused as long as these do not change.
-
-    Attributes:
-        digest: A digest of the source, the interpreter, and the releases that the build requirements resolved to.
-        requires: The sets of build requirements that the package was built with, as written.
-        commit: The full id of the commit that the package was built from, or None outside git.
-        has_warnings: Whether `twine check` warned about the files. If so, they are checked again when they are
-            reused, so that the warnings are shown again.
-    """
-
-    package: str
-    digest: str
-    requires: tuple[tuple[str, ...], ...]
-    commit: str | None
-    has_warnings: bool = False
-
-
 class Manifest(Record, kw_only=True):
     """The files of one build, in release order: a package comes after the packages of the build that it needs.
 
@@ -75,7 +57,6 @@ class Manifest(Record, kw_only=True):
         dirty: Whether the working tree had uncommitted changes; such files can only be published to a test index.
         time: The end of the build, in UTC and ISO 8601.
         needs: Pairs of a package and the packages that it needs when it is installed, directly or indirectly.
-        inputs: The build inputs of the packages for which they were recorded.
         missing: The names of the packages of the build that have no files, or not all of them: they could not be
             built, or other jobs build them.
     """
@@ -85,7 +66,6 @@ class Manifest(Record, kw_only=True):
     dirty: bool
     time: str
     needs: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    inputs: tuple[BuildInputs, ...] = ()
     missing: tuple[str, ...] = ()
 
     @property
@@ -107,7 +87,6 @@ class Manifest(Record, kw_only=True):
             self,
             distributions=tuple(file for file in self.distributions if file.package in packages),
             needs=tuple((name, needed_packages) for name, needed_packages in self.needs if name in packages),
-            inputs=tuple(inputs for inputs in self.inputs if inputs.package in packages),
             missing=(),
         )
 
@@ -132,15 +111,6 @@ class Manifest(Record, kw_only=True):
             "dirty": self.dirty,
             "time": self.time,
             "needs": {name: list(needed_packages) for name, needed_packages in self.needs},
-            "inputs": {
-                inputs.package: {
-                    "digest": inputs.digest,
-                    "requires": [list(requirements) for requirements in inputs.requires],
-                    "commit": inputs.commit,
-                    **({"has_warnings": True} if inputs.has_warnings else {}),
-                }
-                for inputs in self.inputs
-            },
             **({"missing": list(self.missing)} if self.missing else {}),
         }
         return json.dumps(document, indent=2) + "\n"
@@ -177,16 +147,6 @@ class Manifest(Record, kw_only=True):
                 needs=tuple(
                     (_check_package_name(name), _check_package_names(needed_packages))
                     for name, needed_packages in document["needs"].items()
-                ),
-                inputs=tuple(
-                    BuildInputs(
-                        package=_check_package_name(name),
-                        digest=_check_text(of["digest"]),
-                        requires=tuple(map(_check_texts, of["requires"])),
-                        commit=_check_commit(of["commit"]),
-                        has_warnings=_check_flag(of.get("has_warnings", False)),
-                    )
-                    for name, of in document.get("inputs", {}).items()
                 ),
                 missing=_check_package_names(document.get("missing", [])),
             )
