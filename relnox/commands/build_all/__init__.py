@@ -1,8 +1,8 @@
 """Build every package: its sdist, and its wheel from that sdist, in dependency order, checked and recorded.
 
 The current commit is exported and built, so that uncommitted changes cannot be released. Packages are built in
-isolated environments, several at a time. Archives are checked before they move to the output directory. At the end
-the manifest is written: dist/manifest.json and dist/BUILD_MANIFEST.txt.
+isolated environments, several at a time. Archives are checked before they move to the output directory. An earlier
+manifest is removed first; the new one is written last: dist/manifest.json and dist/BUILD_MANIFEST.txt.
 """
 
 from __future__ import annotations
@@ -115,8 +115,9 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     if options.wheels is not None:
         return package_steps.plan_wheels_for_job(snapshot, options.wheels, options)
     preparation: list[Step] = []
-    if options.clean and snapshot.removable_files:
-        preparation.append(steps.CleanDirectory(directory=options.output, files=snapshot.removable_files))
+    # A build that fails must not leave the manifest of an earlier one, which could be published.
+    if files_to_remove := snapshot.removable_files if options.clean else snapshot.manifest_files:
+        preparation.append(steps.CleanDirectory(directory=options.output, files=files_to_remove))
     if options.clear_cache:
         preparation.append(steps.ClearCache())
     export = steps.Export(commit=snapshot.commit) if snapshot.commit is not None else None

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from relnox.core.tagging.tags import TagFormat
     from relnox.source.submodules import EmptySubmodule
 
+_MANIFEST_FILES = (core.manifest.MANIFEST_JSON, core.manifest.MANIFEST_TEXT)
+
 
 def observe(options: Options, project: Project) -> Snapshot:
     """Read the packages, the state of the checkout, the build settings, and the output directory."""
@@ -43,7 +45,8 @@ def observe(options: Options, project: Project) -> Snapshot:
         empty_submodules = tuple(find_empty_submodules(git, commit, git.tree_entries(commit)))
     output = project.root / options.output
     existing_files = tuple(sorted(_file_names(output))) if output.is_dir() else ()
-    removable_files = tuple(_removable_files(output, existing_files, project.workspace.by_name))
+    manifest_files = tuple(name for name in _MANIFEST_FILES if name in existing_files)
+    removable_files = (*manifest_files, *_removable_archives(output, existing_files, project.workspace.by_name))
     tags_here = [tag for tag, tagged in state.tags.items() if tagged == state.head] if state is not None else []
     versions = release_versions.compare_versions(options, project, tuple(package.name for package in packages))
     mismatches, consistency_notes = consistency.check_build(packages, project, commit, versions.tag)
@@ -61,6 +64,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         epoch=git.head_time() if git is not None else None,
         config=project.config,
         existing_files=existing_files,
+        manifest_files=manifest_files,
         removable_files=removable_files,
         tags=dict(_commit_tags(packages, formats, tags_here)) if commit is not None else {},
         settings=settings,
@@ -96,15 +100,15 @@ def _file_names(directory: Path) -> Iterator[str]:
         yield f"{path.name}/" if path.is_dir() and not path.is_symlink() else path.name
 
 
-def _removable_files(directory: Path, files: Sequence[str], packages: Collection[str]) -> Iterator[str]:
-    """Yield the files that a build may have written: manifests, listed archives, and archives of the packages."""
+def _removable_archives(directory: Path, files: Sequence[str], packages: Collection[str]) -> Iterator[str]:
+    """Yield the archives that a build may have written: those in the manifest, and those of the packages."""
     manifest = read_manifest_if_valid(directory)
     built = {file.filename for file in manifest.distributions} if manifest is not None else set()
     for name in files:
         # The version follows the last dash in the name of an sdist, and the first one in the name of a wheel.
         project = name.partition("-")[0] if name.endswith(".whl") else name.rpartition("-")[0]
         is_archive = name.endswith((".whl", ".tar.gz")) and core.names.normalize_name(project) in packages
-        if is_archive or name in built or name in (core.manifest.MANIFEST_JSON, core.manifest.MANIFEST_TEXT):
+        if is_archive or name in built:
             yield name
 
 

@@ -30,6 +30,7 @@ class Snapshot(NamedTuple):
         config: The project's settings.
         existing_files: The names of all files and directories in the output directory; those of directories
             end with a slash.
+        manifest_files: The names of an earlier build's manifest, which is removed before the first build.
         removable_files: The names that `--clean` removes: the manifest, the archives that it lists, and other
             archives of this project's packages.
         tags: The tags on the commit, for each package whose version is computed by its build backend.
@@ -52,6 +53,7 @@ class Snapshot(NamedTuple):
     epoch: int | None
     config: Config
     existing_files: tuple[str, ...]
+    manifest_files: tuple[str, ...]
     removable_files: tuple[str, ...]
     tags: Mapping[str, CommitTags]
     settings: Mapping[str, BuildSettings]
