@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from relnox.source.git import GitState
 
 
+_DIST = "dist"  # in the clone
+
+
 class Options(CommonOptions):
     """Options of `rehearse`."""
 
@@ -125,19 +128,23 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     bump_options |= {"commit": True, "tag": True, "then_dev": False, "push": True}
     packages = (("package", snapshot.released),) if snapshot.released else ()
     wheel_directories = (("find_links", snapshot.wheel_directories),) if snapshot.wheel_directories else ()
-    embedded = ("index", "embedded")
-    publish_options = (embedded, *packages, ("pypi_rules", options.pypi_rules), ("verify", False))
+    embedded, dist = ("index", "embedded"), ("dist", _DIST)
+    publish_options = (embedded, dist, *packages, ("pypi_rules", options.pypi_rules), ("verify", False))
     installer = () if options.installer == "auto" else (("installer", options.installer),)
     pythons = (("python", options.python),) if options.python else ()
     stages = (
         steps.CloneCheckout(
-            commit=snapshot.state.head or "", branch=snapshot.branch, remote_name=snapshot.remote_name
+            commit=snapshot.state.head or "",
+            branch=snapshot.branch,
+            remote_name=snapshot.remote_name,
+            output=_DIST,
         ),
         steps.Stage(task="bump", options=tuple(bump_options.items())),
-        steps.Stage(task="build-all", options=(*packages, *installer)),
+        # Explicit, since settings and variables may name directories outside the clone.
+        steps.Stage(task="build-all", options=(("output", _DIST), *packages, *installer)),
         steps.Stage(task="publish-test", options=publish_options),
         steps.Stage(
-            task="verify-install", options=(embedded, *packages, *wheel_directories, *pythons, *installer)
+            task="verify-install", options=(embedded, dist, *packages, *wheel_directories, *pythons, *installer)
         ),
     )
     notes: tuple[str, ...] = ()
@@ -151,12 +158,12 @@ def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
     """Return a table of the files of the release, and one of the stages with their status and duration."""
     seconds = tuple((result.step.key, result.status.value, f"{result.seconds:.1f}") for result in outcome.results)
     stages = core.plan.Table(title="Stages", columns=("stage", "status", "seconds"), rows=seconds)
-    if not (directory / "dist" / core.manifest.MANIFEST_JSON).is_file():
+    if not (directory / _DIST / core.manifest.MANIFEST_JSON).is_file():
         return (stages,)
     published = {file.filename for stage in outcome.stages for file in stage.publication}  # none before that stage
     files = tuple(
         (file.package, str(file.version), file.filename, f"{file.size:,}", file.sha256)
-        for file in read_manifest(directory, "dist").distributions
+        for file in read_manifest(directory, _DIST).distributions
         if not published or file.filename in published
     )
     columns = ("package", "version", "file", "bytes", "sha256")

@@ -35,12 +35,17 @@ def checkout_directory(run: Run) -> Path:
 
 
 class CloneCheckout(Step, kw_only=True):
-    """Clone the checkout and a remote for it to a temporary directory."""
+    """Clone the checkout and a remote for it to a temporary directory.
+
+    Attributes:
+        output: The directory that later steps write archives to, in the clone.
+    """
 
     key = "clone"
     commit: str
     branch: str
     remote_name: str
+    output: str
 
     @property
     def title(self) -> str:
@@ -68,6 +73,12 @@ class CloneCheckoutAction(Action[CloneCheckout]):
                 "clone-failed",
                 f"the clone is not at commit {self.step.commit[:10]}",
                 fix="check the repository for damage: git fsck",
+            )
+        if (clone.root / self.step.output).is_symlink():
+            raise Failed(
+                "output-outside-checkout",
+                f"{self.step.output} is a symbolic link in the commit (archives would be written to its target)",
+                fix=f"git rm --cached {self.step.output} && git commit -m 'Remove {self.step.output}'",
             )
         return f"at {self.step.commit[:10]}"
 

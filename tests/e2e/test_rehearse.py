@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from projects import HATCHLING, git, lockstep_workspace, repository, write
+from projects import HATCHLING, everything, git, lockstep_workspace, repository, write
 from releases import made_wheel, project_of
 from running import run, run_in_process
 
@@ -42,6 +42,11 @@ def files(ran: RunResult) -> set[str]:
     return {line.split()[0] for line in rows if line.strip()}
 
 
+def contents(directory: Path) -> dict[str, bytes]:
+    """The files of a directory."""
+    return {path.name: path.read_bytes() for path in directory.iterdir()}
+
+
 @pytest.mark.network
 def test_one_package_is_rehearsed(tmp_path: Path) -> None:
     root = independent(tmp_path / "demo")
@@ -62,6 +67,40 @@ def test_private_packages_are_built_and_not_listed_as_released(tmp_path: Path) -
     assert ran.code == 0, ran.text
     assert files(ran) == {"vtry-two"}
     assert "vtry-one 1.1" in ran.text
+
+
+@pytest.mark.network
+def test_nothing_is_written_outside_the_clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, output = independent(tmp_path / "demo"), tmp_path / "output"
+    with (root / "pyproject.toml").open("a", encoding="utf-8") as settings:
+        settings.write(
+            f'[tool.relnox.build]\noutput = "{output}"\nclean = true\n'
+            f'[tool.relnox.publish]\ndist = "{output}"\n[tool.relnox.verify]\ndist = "{output}"\n'
+        )
+    git(root, "commit", "--all", "--message", "Build elsewhere")
+    made_wheel(output, "vtry-two")
+    variables = {"RELNOX_OUTPUT": "variable", "RELNOX_DIST": "variable", "RELNOX_CLEAN": "1"}
+    before = everything(root), contents(output)
+    for directory in (None, tmp_path / "variable"):
+        for name, value in variables.items() if directory else ():
+            monkeypatch.setenv(name, str(tmp_path / value) if value == "variable" else value)
+        ran = run(root, "relnox", "rehearse", "--package", "vtry-two", "--part", "minor")
+        assert ran.code == 0, ran.text
+        assert files(ran) == {"vtry-two"}
+        assert (everything(root), contents(output)) == before
+        assert not (tmp_path / "variable").exists()
+
+
+def test_a_committed_link_is_no_output_directory(tmp_path: Path) -> None:
+    root, output = independent(tmp_path / "demo"), tmp_path / "output"
+    output.mkdir()
+    (root / "dist").symlink_to(output)
+    git(root, "add", "--force", "dist")
+    git(root, "commit", "--message", "Link dist")
+    ran = run_in_process(root, "rehearse", "--part", "minor")
+    assert ran.code == 2, ran.text
+    assert "dist is a symbolic link" in ran.err
+    assert not list(output.iterdir())
 
 
 @pytest.mark.network
