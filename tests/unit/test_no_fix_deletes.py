@@ -31,6 +31,7 @@ SAFE_FIXES = {
     "list it: git submodule add URL {}; or remove it: git rm --cached {}": (
         "removes the entry of a submodule that no file describes; the directory and the commit keep it"
     ),
+    "git rm --cached {} && git commit -m 'Remove {}'": "a link that the commit has; the file system keeps it",
     "--force ": "of `git add --force`, which adds files that git ignores",
     "--clear": "of the embedded index, relnox's own test index, and of `uv venv`",
     "--clear-cache": "the cache of environments, which the next build fills again",
