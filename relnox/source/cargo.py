@@ -5,6 +5,7 @@ See The Cargo Book, "The Manifest Format" and "Workspaces".
 
 from __future__ import annotations
 
+import glob
 import posixpath
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +78,7 @@ def find_version_locations(package: Package, document: Mapping[str, Any], root: 
 
 def _read_manifest(file: str, root: Path) -> _CargoManifest | None:
     """Return a manifest, or None if the file does not exist or is outside the project."""
-    if file.startswith("../") or not (root / file).is_file():
+    if file.startswith(("../", "/")) or not (root / file).is_file():
         return None
     return _CargoManifest(file, load(root / file))
 
@@ -100,9 +101,10 @@ def _find_workspace_manifest(manifest: _CargoManifest, root: Path) -> _CargoMani
 
 def _read_member_manifests(top: _CargoManifest, manifest: _CargoManifest, root: Path) -> Iterator[_CargoManifest]:
     """Yield the manifests of a workspace's members, except `manifest`."""
-    for glob in strings_in(table_at(top.document, "workspace").get("members")):
-        for directory in sorted((root / top.directory).glob(glob.strip("/"))):
-            file = posixpath.normpath(f"{directory.relative_to(root).as_posix()}/{_MANIFEST}")
+    for members in strings_in(table_at(top.document, "workspace").get("members")):
+        pattern = posixpath.join(glob.escape(top.directory), members.strip("/"))
+        for directory in sorted(glob.glob(pattern, root_dir=root, recursive=True, include_hidden=True)):  # noqa: PTH207 - "." as well
+            file = posixpath.normpath(f"{directory}/{_MANIFEST}")
             member = _read_manifest(file, root) if file != manifest.file else None
             if member is not None:
                 yield member

@@ -177,6 +177,29 @@ def test_the_provider_of_a_dynamic_version(tmp_path: Path, more: str, provider: 
 
 
 @pytest.mark.parametrize(
+    "members", [".", "./", "", "*", "**", "./crates/*", "crates/**/*", "../outside", "/", "[", "a**", "crates//x/"]
+)
+def test_every_glob_that_may_name_members_of_a_cargo_workspace(tmp_path: Path, members: str) -> None:
+    crate = '[package]\nname = "x"\nversion = "1.2.0"\n'
+    requirement = (
+        '[package]\nname = "y"\nversion = "0.1.0"\n[dependencies]\nx = {path = "../..", version = "1.2.0"}\n'
+    )
+    write(
+        tmp_path,
+        {
+            "Cargo.toml": f"{crate}[workspace]\nmembers = ['{members}']\n",
+            "crates/x/Cargo.toml": requirement,
+            "pyproject.toml": '[project]\nname = "x"\ndynamic = ["version"]\n'
+            '[build-system]\nbuild-backend = "maturin"\n',
+        },
+    )
+    (only,) = open_project(tmp_path).workspace.packages
+    assert str(only.version) == "1.2.0"
+    files = {location.file for location in only.locations}
+    assert ("crates/x/Cargo.toml" in files) == (members in {"**", "./crates/*", "crates/**/*", "crates//x/"})
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ('[project]\nname = "x"\nversion = "1.0-SNAPSHOT"\n', "'1.0-SNAPSHOT' is not a valid version"),
