@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Literal
 
+from relnox.core.notes import changelog as changelogs
 from relnox.core.records import Record
+from relnox.errors import Blocked
+from relnox.source.file_edits import read_content
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -76,27 +79,44 @@ def run_changelog_tool(  # noqa: PLR0913 - what a changelog is made of
     """
     from relnox.source.tools_on_copy import run_tool_on_copy
 
-    alternative = 'to do without it, set [tool.relnox] changelog = "none"'
+    contents: dict[str, bytes | None] = {}
     if tool == "towncrier":
         command = ["towncrier", "build", "--yes", f"--version={release.version}", f"--date={today.isoformat()}"]
-        return run_tool_on_copy(
-            git, release.directory, command, contents={}, alternative=alternative, pass_env=pass_env
-        )
-    command = ["git-cliff", *_cliff_arguments(git.root / release.directory, release, changelog)]
-    contents: dict[str, bytes | None] = {}
-    parts = [part for part in f"{git.prefix}{release.directory}".split("/") if part not in ("", ".")]
-    if parts and (release.excluded_commits or release.tag_prefix is not None):
-        # Otherwise git-cliff includes only the commits of the working directory.
-        command.append(f"--repository={'/'.join('..' for _ in parts)}")
-    if release.excluded_commits:
-        # With --include-path, git-cliff would also drop the sections of tags whose commits it leaves out.
-        ignored_commits = git.run("cat-file", "blob", f"HEAD:{_IGNORED_COMMITS}", stderr=False)
-        before = f"{ignored_commits.output}\n" if ignored_commits.returncode == 0 else ""
-        top = "../" * git.prefix.count("/")
-        contents[f"{top}{_IGNORED_COMMITS}"] = f"{before}{chr(10).join(release.excluded_commits)}\n".encode()
-    return run_tool_on_copy(
+    else:
+        command = ["git-cliff", *_cliff_arguments(git.root / release.directory, release, changelog)]
+        parts = [part for part in f"{git.prefix}{release.directory}".split("/") if part not in ("", ".")]
+        if parts and (release.excluded_commits or release.tag_prefix is not None):
+            # Otherwise git-cliff includes only the commits of the working directory.
+            command.append(f"--repository={'/'.join('..' for _ in parts)}")
+        if release.excluded_commits:
+            # With --include-path, git-cliff would also drop the sections of tags whose commits it leaves out.
+            ignored_commits = git.run("cat-file", "blob", f"HEAD:{_IGNORED_COMMITS}", stderr=False)
+            before = f"{ignored_commits.output}\n" if ignored_commits.returncode == 0 else ""
+            top = "../" * git.prefix.count("/")
+            contents[f"{top}{_IGNORED_COMMITS}"] = f"{before}{chr(10).join(release.excluded_commits)}\n".encode()
+    alternative = 'to do without it, set [tool.relnox] changelog = "none"'
+    changes = run_tool_on_copy(
         git, release.directory, command, contents=contents, alternative=alternative, pass_env=pass_env
     )
+    return {file: _keep_earlier_releases(git, tool, release, file, content) for file, content in changes.items()}
+
+
+def _keep_earlier_releases(
+    git: Git, tool: Tool, release: ChangelogRelease, file: str, content: bytes | None
+) -> bytes | None:
+    """Return the content that a tool gave a file, with what it says about earlier releases as it was.
+
+    Raises:
+        Blocked: The tool would replace it.
+    """
+    before = read_content(git.root / file)
+    if before is None or content is None:
+        return content
+    texts = (before.decode("utf-8", "surrogateescape"), content.decode("utf-8", "surrogateescape"))
+    try:
+        return changelogs.keep_earlier_releases(*texts, release.version).encode("utf-8", "surrogateescape")
+    except Blocked as error:
+        raise Blocked(error.code, f"{tool} rewrites {file}: {error.message}", fix=error.fix) from None
 
 
 def _cliff_arguments(directory: Path, release: ChangelogRelease, changelog: str) -> list[str]:

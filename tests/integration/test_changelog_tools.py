@@ -326,6 +326,44 @@ def test_changes_of_a_tool_are_part_of_the_plan_and_the_commit(tmp_path: Path, b
     assert (root / "changes/1.feature").read_text() == "One.\n"
 
 
+EARLIER = "# News\r\n\r\n## v1.0.0\r\n\r\n- by hand\r\n\r\n## v0.9\r\n\r\n- older than the tool\r\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("git-cliff", "# News\n\n## v1.1.0\n\n- new\n\n## v1.0.0 - 2026-01-01\n\n- from commits\n"),
+        ("towncrier", EARLIER.replace("\r\n", "\n").replace("## v1.0.0", "## v1.1.0\n\n- new\n\n## v1.0.0")),
+    ],
+)
+def test_a_tool_does_not_change_what_the_changelog_says_about_earlier_releases(
+    tmp_path: Path, bump: Bump, path: Path, name: str, text: str
+) -> None:
+    tool(path, name, f"pathlib.Path('NEWS.md').write_text({text!r})")
+    settings = TOWNCRIER if name == "towncrier" else "[tool.git-cliff.changelog]\n"
+    root = single(tmp_path / "demo", settings)
+    (root / "NEWS.md").write_bytes(EARLIER.encode())
+    commit_all(root)
+    ran = bump(root, *MINOR)
+    assert ran.code == 0, ran.text
+    expected = EARLIER.replace("## v1.0.0", "## v1.1.0\r\n\r\n- new\r\n\r\n## v1.0.0")
+    assert (root / "NEWS.md").read_bytes() == expected.encode()
+
+
+@pytest.mark.parametrize("name", ["towncrier", "git-cliff"])
+def test_a_tool_that_leaves_out_the_last_release_is_blocked(
+    tmp_path: Path, bump: Bump, path: Path, name: str
+) -> None:
+    tool(path, name, "pathlib.Path('NEWS.md').write_text('## v1.1.0' + chr(10))")
+    settings = TOWNCRIER if name == "towncrier" else "[tool.git-cliff.changelog]\n"
+    root = single(tmp_path / "demo", settings, **{"NEWS.md": EARLIER})
+    before = state(root)
+    ran = bump(root, *MINOR)
+    assert ran.code == 1, ran.text
+    assert f'{name} rewrites NEWS.md: the section "v1.0.0" would be replaced' in ran.err
+    assert state(root) == before
+
+
 @pytest.mark.parametrize("file", ["NEWS.md", "new/NEWS.md"])
 def test_the_first_changelog_that_a_tool_writes_is_committed(
     tmp_path: Path, bump: Bump, path: Path, file: str

@@ -629,3 +629,37 @@ def test_empty_sections_are_removed() -> None:
 )
 def test_detecting_text_below_unreleased(text: str, *, expected: bool) -> None:
     assert changelog.is_unreleased_empty(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "version", "expected"),
+    [
+        ("# 1.0\n\nby hand\n", "# 1.1\n\nnew\n\n# 1.0\n\ntool\n", "1.1", "# 1.1\n\nnew\n\n# 1.0\n\nby hand\n"),
+        # What is not released yet is left to the tool: Unreleased, and a section of the same version.
+        ("# Unreleased\n\na\n\n# 1.0\nb\n", "# 1.1\n\nc\n\n# 1.0\n", "1.1", "# 1.1\n\nc\n\n# 1.0\nb\n"),
+        ("# 1.1\n\na\n\n# 1.0\nb\n", "# 1.1\n\nc\n\n# 1.0\n", "1.1", "# 1.1\n\nc\n\n# 1.0\nb\n"),
+        ("# 1.1rc1\na\n", "# 1.1\nc\n# 1.1rc1\nb\n", "1.1", "# 1.1\nc\n# 1.1rc1\na\n"),
+        # Names before versions, and a title that has a number as well.
+        (
+            "# News 2.0\n\n## a-v1.0\nhand\n",
+            "# News 2.0\n\n## a-v1.1\nnew\n\n## a-v1.0\ntool\n",
+            "1.1",
+            "# News 2.0\n\n## a-v1.1\nnew\n\n## a-v1.0\nhand\n",
+        ),
+        (
+            "# News\n\n## b 1.1 (monday)\nhand\n",
+            "# News\n\n## a 1.1\nnew\n\n## b 1.1 (tuesday)\ntool\n",
+            "a 1.1, c 3.0",
+            "# News\n\n## a 1.1\nnew\n\n## b 1.1 (monday)\nhand\n",
+        ),
+        ("# News\r\n", "# News\n\n## 1.1\n", "1.1", "# News\r\n\r\n## 1.1\r\n"),
+        ("1.0\n===\n\nhand\n", "1.1\n===\n\nnew\n\n1.0\n===\n", "1.1", "1.1\n===\n\nnew\n\n1.0\n===\n\nhand\n"),
+    ],
+)
+def test_a_tool_writes_the_new_section_only(before: str, after: str, version: str, expected: str) -> None:
+    assert changelog.keep_earlier_releases(before, after, version) == expected
+
+
+def test_a_tool_that_drops_the_last_release_is_blocked() -> None:
+    with pytest.raises(Blocked, match=r'the section "v1\.0" would be replaced'):
+        changelog.keep_earlier_releases("# v1.0\n", "# v1.1\n", "1.1")

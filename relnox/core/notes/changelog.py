@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from relnox.core.notes.changelog_document import Heading, Line
 
+_VERSION = re.compile(r"\d+(?:\.\d+)+[^\s\])(,]*")
+
 
 def has_unreleased(text: str, versions: Collection[Version] = ()) -> bool:
     """Return whether a changelog has a heading for unreleased changes, such as `## [Unreleased]`, at any level.
@@ -129,6 +131,49 @@ def text_of_version(text: str, version: str) -> str | None:
         if (label := line.link_label) is None or f"[{label}]" in body
     )
     return re.sub(r"\A(?:[ \t]*[\r\n]+)+", "", content).rstrip()
+
+
+def keep_earlier_releases(before: str, after: str, version: str) -> str:
+    """Return the changelog that a tool wrote, with the text about earlier releases and the line endings as before.
+
+    Args:
+        before: The changelog before the release.
+        after: The changelog that the tool wrote.
+        version: What the headings of the release contain: its version, or several ones separated by commas.
+
+    Raises:
+        Blocked: The tool left out the last of the earlier releases. The message does not name the file.
+    """
+    document, generated = ChangelogDocument(before), ChangelogDocument(after)
+    after = re.sub(r"\r\n|\r|\n", document.newline, after)
+    last = next(_earlier_releases(document, version), None)
+    if last is None:
+        return after
+    headings = list(_earlier_releases(generated, version))
+    same = [heading for heading in headings if heading.title == last.title] or [
+        heading for heading in headings if _VERSION.findall(heading.title) == _VERSION.findall(last.title)
+    ]
+    if not same:
+        raise Blocked(
+            "changelog-rewritten",
+            f'the section "{last.title}" would be replaced',
+            fix='let a hook of edit-bump write the new section only, and set [tool.relnox] changelog = "none"',
+        )
+    start = ChangelogDocument(after).lines[same[0].first_line].start_offset
+    return after[:start] + before[document.lines[last.first_line].start_offset :]
+
+
+def _earlier_releases(document: ChangelogDocument, version: str) -> Iterator[Heading]:
+    """Yield the headings of releases other than `version`; names before their versions are allowed."""
+    new = re.compile("|".join(rf"(?<![\d.]){re.escape(part)}(?![\w.+-])" for part in version.split(", ")))
+    headings = document.headings
+    if not (releases := [heading for heading in headings if heading.is_release]):
+        title = headings[:1] if len({heading.level for heading in headings[:2]}) > 1 else []
+        releases = [heading for heading in headings if _VERSION.search(heading.title) and heading not in title]
+    for heading in releases:
+        is_unreleased = heading.is_unreleased or heading.is_unreleased_version
+        if not is_unreleased and new.search(heading.title) is None:
+            yield heading
 
 
 def remove_empty_sections(text: str) -> str:
