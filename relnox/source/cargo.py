@@ -14,6 +14,7 @@ from relnox.core.packages import VersionSource
 from relnox.core.records import Record
 from relnox.core.versions.version_locations import find_locked_versions
 from relnox.source.pyproject import load
+from relnox.system.files import read_project_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -70,7 +71,7 @@ def find_version_locations(package: Package, document: Mapping[str, Any], root: 
         yield from _find_crate_requirements(member, crates, version)
     lock = posixpath.join((top or manifest).directory, "Cargo.lock")
     if (root / lock).is_file():
-        spans = find_locked_versions((root / lock).read_text(encoding="utf-8"))
+        spans = find_locked_versions(read_project_file(root, lock).decode())
         entries = tuple(sorted(name for name in crates if name in spans and spans[name].text == version))
         if entries:
             yield VersionSource(kind="lock", file=lock, key=entries, text=version, semver=True)
@@ -80,7 +81,7 @@ def _read_manifest(file: str, root: Path) -> _CargoManifest | None:
     """Return a manifest, or None if the file does not exist or is outside the project."""
     if file.startswith(("../", "/")) or not (root / file).is_file():
         return None
-    return _CargoManifest(file, load(root / file))
+    return _CargoManifest(file, load(root, file))
 
 
 def _find_workspace_manifest(manifest: _CargoManifest, root: Path) -> _CargoManifest | None:

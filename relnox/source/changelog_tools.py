@@ -9,6 +9,7 @@ from relnox.core.notes import changelog as changelogs
 from relnox.core.records import Record
 from relnox.errors import Blocked
 from relnox.source.file_edits import read_content
+from relnox.system.files import read_project_file
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -122,8 +123,8 @@ def _keep_earlier_releases(
 def _cliff_arguments(directory: Path, release: ChangelogRelease, changelog: str) -> list[str]:
     """Return git-cliff's arguments for tags and output; values in its own settings are not overridden."""
     texts = [
-        *(_read_text(directory / name) for name in _SETTINGS["git-cliff"][0]),
-        _read_text(directory / _PYPROJECT),
+        *(_read_text(directory, name) for name in _SETTINGS["git-cliff"][0]),
+        _read_text(directory, _PYPROJECT),
     ]
     settings = next(filter(None, texts), "")
 
@@ -144,8 +145,8 @@ def _cliff_arguments(directory: Path, release: ChangelogRelease, changelog: str)
 
 def _has_settings(directory: Path, tool: Tool) -> bool:
     files, table = _SETTINGS[tool]
-    return any((directory / name).is_file() for name in files) or table in _read_text(directory / _PYPROJECT)
+    return any((directory / name).is_file() for name in files) or table in _read_text(directory, _PYPROJECT)
 
 
-def _read_text(file: Path) -> str:
-    return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+def _read_text(directory: Path, name: str) -> str:
+    return read_project_file(directory, name).decode(errors="replace") if (directory / name).is_file() else ""

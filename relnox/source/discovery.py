@@ -43,7 +43,7 @@ def find_unlisted_packages(
     Packages inside other packages, and samples such as tests and templates, are left out as well. `files` are all
     pyproject.toml files in the checkout, relative to the root; some may be outside the root (`../pyproject.toml`).
     """
-    document = pyproject.load(root / PYPROJECT) if (root / PYPROJECT).is_file() else {}
+    document = pyproject.load(root, PYPROJECT) if (root / PYPROJECT).is_file() else {}
     uv = strings_in(table_at(document, "tool", "uv", "workspace").get("exclude"))
     project_directories = {package.directory for package in workspace.packages}
     packages: list[Package] = []
@@ -57,7 +57,7 @@ def find_unlisted_packages(
         if directory in project_directories or is_left_out:
             continue
         try:
-            document = pyproject.load(root / file)
+            document = pyproject.load(root, file)
             if "build-system" in document and pyproject.describes_package(document):
                 packages.append(pyproject.parse_package(document, directory))
         except Blocked:  # an error only for packages of the project
@@ -67,7 +67,7 @@ def find_unlisted_packages(
 
 def has_package_list(root: Path, config: Config) -> bool:
     """Return whether packages are listed in relnox's settings or in a uv workspace."""
-    document = pyproject.load(root / PYPROJECT) if (root / PYPROJECT).is_file() else {}
+    document = pyproject.load(root, PYPROJECT) if (root / PYPROJECT).is_file() else {}
     return bool(config.packages) or "workspace" in table_at(document, "tool", "uv")
 
 
@@ -86,7 +86,7 @@ def discover_packages(
             pattern matches nothing.
     """
     _check_exclude(root, config.exclude, filter_ignored)
-    document = pyproject.load(root / PYPROJECT) if (root / PYPROJECT).is_file() else {}
+    document = pyproject.load(root, PYPROJECT) if (root / PYPROJECT).is_file() else {}
     uv = table_at(document, "tool", "uv")
     warnings: list[str] = []
     if config.packages:
@@ -209,7 +209,7 @@ def _read_packages(root: Path, directories: Sequence[str], warnings: list[str]) 
     """Return the packages in directories that the settings list; a package that cannot be read is an error."""
     packages: dict[str, Package] = {}
     for directory in directories:
-        document = pyproject.load(root / f"{directory}/{PYPROJECT}")
+        document = pyproject.load(root, f"{directory}/{PYPROJECT}")
         if not pyproject.describes_package(document):
             warnings.append(f"skipped {directory}: {PYPROJECT} describes no package")
             continue
@@ -229,7 +229,7 @@ def _search_packages(root: Path, exclude: Sequence[str], warnings: list[str]) ->
     directories: dict[str, str] = {}
     for directory in find_pyproject_directories(root, exclude, warnings):
         try:
-            document = pyproject.load(root / f"{directory}/{PYPROJECT}")
+            document = pyproject.load(root, f"{directory}/{PYPROJECT}")
             if not pyproject.describes_package(document):
                 continue
             package = version_files.read_package(document, directory, root)

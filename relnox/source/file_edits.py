@@ -39,11 +39,13 @@ def apply_edits(root: Path, edits: Iterable[Edit], *, recorded: bool) -> None:
             written file can be completed with the record. Otherwise, each file is replaced by a new one.
 
     Raises:
+        Blocked: A file is outside of the checkout; nothing was changed.
         Conflict: A file has neither its old nor its new content; nothing was changed.
         Failed: A file could not be written; the others were restored.
         OSError: A file could not be written, and another one could not be restored.
     """
     edits = tuple(edits)
+    check_paths(root, edits)
     for directory in _directories_of_replaced_files(root, edits, recorded=recorded):
         remove_leftovers(directory)
     remaining = [edit for edit in edits if not _is_applied(root, edit, recorded=recorded)]
@@ -60,6 +62,12 @@ def apply_edits(root: Path, edits: Iterable[Edit], *, recorded: bool) -> None:
                     fix="free disk space or fix the permissions, then rerun the command",
                 ) from error
         undo.pop_all()
+
+
+def check_paths(root: Path, edits: Iterable[Edit]) -> None:
+    """Raise `Blocked` if a link leads from the path of an edit to a file outside of the checkout."""
+    for edit in edits:
+        files.project_path(root, edit.file)
 
 
 def check_edits(root: Path, edits: Iterable[Edit]) -> None:
@@ -189,7 +197,7 @@ def _write_file(path: str, data: bytes | None, *, recorded: bool) -> None:
     elif recorded and not _is_read_only(path):
         _overwrite_in_place(path, data)
     else:
-        files.replace_file(Path(path), data, mode=0o666)
+        files.replace_file(Path(os.path.realpath(path)), data, mode=0o666)
 
 
 def _is_read_only(path: str) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from relnox.system.files import read_project_file
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -27,7 +29,7 @@ def read_fragments(
     from relnox.core.notes.fragments import parse_fragment
 
     contents = {
-        f"{directory.strip('/')}/{path.name}": path.read_bytes()
+        (name := f"{directory.strip('/')}/{path.name}"): read_project_file(root, name)
         for path in sorted((root / directory).glob("*.md"))
         if path.name.lower() != "readme.md" and path.is_file()
     }

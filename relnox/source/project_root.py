@@ -39,7 +39,7 @@ def find_project_root(start: Path, top: Path | None) -> Path:
         )
     with_file = [directory for directory in candidates if (directory / PYPROJECT).is_file()]
     for directory in with_file:
-        tool = table_at(pyproject.load(directory / PYPROJECT), "tool")
+        tool = table_at(pyproject.load(directory, PYPROJECT), "tool")
         if "relnox" in tool or "workspace" in table_at(tool, "uv"):
             return directory
     if with_file:
@@ -65,7 +65,7 @@ def _is_one_of_several(directory: Path, top: Path) -> bool:
 def _describes_package(directory: Path) -> bool:
     try:
         return (directory / PYPROJECT).is_file() and pyproject.describes_package(
-            pyproject.load(directory / PYPROJECT)
+            pyproject.load(directory, PYPROJECT)
         )
     except Blocked:
         return False

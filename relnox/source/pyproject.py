@@ -10,7 +10,7 @@ from relnox.core.names import is_valid, normalize_name, requirement_name
 from relnox.core.packages import Dependency, Package, VersionSource
 from relnox.core.versions import versioning
 from relnox.errors import Blocked
-from relnox.system.files import read_file
+from relnox.system.files import read_project_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,14 +24,15 @@ _HUGE_NUMBER = re.compile(r"\b0[xob][0-9A-Fa-f_]{2000}")
 """A number with so many digits that Python can parse it, but cannot print it."""
 
 
-def load(path: Path) -> Mapping[str, Any]:
+def load(root: Path, name: str) -> Mapping[str, Any]:
     """Read a TOML file, which may start with a byte order mark; the result is shared and must not be changed.
 
     Raises:
-        Blocked: The file cannot be read, is not UTF-8, or is not TOML.
+        Blocked: The file cannot be read (see `read_project_file`), is not UTF-8, or is not TOML.
     """
+    path = root / name
     try:
-        text = read_file(path).decode("utf-8-sig")
+        text = read_project_file(root, name).decode("utf-8-sig")
         if _HUGE_NUMBER.search(text):
             raise ValueError("a number has thousands of digits")  # noqa: TRY301 - like tomllib for decimal ones
         return parse_toml(text)

@@ -56,10 +56,9 @@ def read_versions(
 
     `workspace` has the project's packages by directory, or is None if they are not known.
     """
-    table = root / PYPROJECT
     excluded_globs = [*config.exclude]
     try:
-        document = pyproject.load(table) if table.is_file() else {}
+        document = pyproject.load(root, PYPROJECT) if (root / PYPROJECT).is_file() else {}
         excluded_globs += strings_in(table_at(document, "tool", "uv", "workspace").get("exclude"))
     except Blocked:
         pass  # the error of that file is in its own line
@@ -94,7 +93,7 @@ def _why_no_version_is_needed(directory: str, excluded_globs: Iterable[str]) -> 
 
 def _read_package(file: str, directory: str, root: Path) -> Package | None:
     """Return the package that a pyproject.toml describes, or None if it contains only settings of tools."""
-    document = pyproject.load(root / file)
+    document = pyproject.load(root, file)
     return version_files.read_package(document, directory, root) if pyproject.describes_package(document) else None
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from relnox.errors import Blocked
 from relnox.source.git import cloning
-from relnox.system import process
+from relnox.system import files, process
 from relnox.system.environment_variables import clean_environment, search_path
 from relnox.system.temporary_directories import TemporaryDirectory
 
@@ -64,8 +64,10 @@ def run_tool_on_copy(  # noqa: PLR0913 - the tool and its surroundings
         completed = process.run([program, *command[1:]], cwd=clone.root / directory, env=variables)
         rerun = f"cd {shlex.quote(str(directory))} && {shlex.join(command)}"
         completed.check(command[0], fix=f"reproduce it: {rerun}; {alternative}")
-        paths = {name: clone.root / name for name in clone.changed_files()}
-        changes = {name: path.read_bytes() if path.is_file() else None for name, path in paths.items()}
+        changes = {
+            name: files.read_project_file(clone.root, name) if (clone.root / name).is_file() else None
+            for name in clone.changed_files()
+        }
     return {
         name: content for name, content in changes.items() if name not in contents or contents[name] != content
     }
@@ -77,7 +79,7 @@ def copy_with_edits(git: Git, contents: Mapping[str, bytes | None]) -> Iterator[
     with TemporaryDirectory() as scratch:
         clone = cloning.create_shared_clone(git, scratch.path)
         for name, content in contents.items():
-            path = clone.root / name
+            path = files.project_path(clone.root, name)
             if content is None:
                 path.unlink(missing_ok=True)
             else:

@@ -7,8 +7,10 @@ import posixpath
 import re
 from typing import TYPE_CHECKING
 
+from relnox.errors import Blocked
 from relnox.source.version_literals import import_path
 from relnox.system import syntax_trees
+from relnox.system.files import read_project_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -42,17 +44,17 @@ def find_imports_of_untracked(
             importing = import_path(root, file, package) if file.endswith(".py") else None
             if importing is not None:
                 is_package = posixpath.basename(file) == "__init__.py"
-                for name in _imported_names(root / file, importing, is_package=is_package):
+                for name in _imported_names(root, file, importing, is_package=is_package):
                     if name in modules:
                         pairs[file, modules[name]] = None
     return tuple(pairs)
 
 
-def _imported_names(file: Path, module: str, *, is_package: bool) -> Iterator[str]:
+def _imported_names(root: Path, file: str, module: str, *, is_package: bool) -> Iterator[str]:
     """Yield the full name of everything that a module imports without catching ImportError."""
     try:
-        nodes: list[ast.AST] = [syntax_trees.parse(file.read_bytes())]
-    except (OSError, SyntaxError, ValueError):
+        nodes: list[ast.AST] = [syntax_trees.parse(read_project_file(root, file))]
+    except (OSError, SyntaxError, ValueError, Blocked):
         return
     while nodes:
         node = nodes.pop()

@@ -55,7 +55,7 @@ def read_build_settings(root: Path, package: Package) -> UvBuildSettings:
     directory = root / package.directory
     candidates = [directory, *directory.parents]
     candidates = candidates[: candidates.index(root) + 1] if root in candidates else [directory]
-    document = load(root / package.pyproject)
+    document = load(root, package.pyproject)
     top = next((candidate for candidate in candidates if _is_workspace_member(candidate, directory)), None)
     for candidate in sorted(candidates, key=lambda candidate: candidate != top):
         name, table = _read_uv_table(candidate)
@@ -159,9 +159,9 @@ def _installer_settings(table: Mapping[str, Any], directory: Path) -> dict[str, 
 def _read_uv_table(directory: Path) -> tuple[str, Mapping[str, Any]]:
     """Return the name of uv's settings file in a directory, and the settings; both are empty if there are none."""
     if (directory / "uv.toml").is_file():
-        return "uv.toml", load(directory / "uv.toml")
+        return "uv.toml", load(directory, "uv.toml")
     if (directory / "pyproject.toml").is_file():
-        tool = table_at(load(directory / "pyproject.toml"), "tool")
+        tool = table_at(load(directory, "pyproject.toml"), "tool")
         if "uv" in tool:
             return "pyproject.toml", table_at(tool, "uv")
     return "", {}
@@ -171,7 +171,7 @@ def _is_workspace_member(top: Path, directory: Path) -> bool:
     """Return whether a directory is a member of the uv workspace whose root is `top`."""
     if not (top / "pyproject.toml").is_file():
         return False
-    workspace = table_at(load(top / "pyproject.toml"), "tool", "uv", "workspace")
+    workspace = table_at(load(top, "pyproject.toml"), "tool", "uv", "workspace")
     path = directory.relative_to(top).as_posix()
 
     def matches(key: str) -> bool:

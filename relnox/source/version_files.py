@@ -17,6 +17,7 @@ from relnox.core.versions import version_locations
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
 from relnox.source import pyproject
+from relnox.system.files import read_project_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -176,7 +177,7 @@ def _read_version(source: VersionSource, root: Path) -> VersionSource:
         ValueError: The version is missing, does not occur the declared number of times, or differs between places.
         OSError: The file cannot be read.
     """
-    text = (root / source.file).read_bytes().decode("utf-8-sig")
+    text = read_project_file(root, source.file).decode("utf-8-sig")
     versions = sorted({span.text for span in version_locations.find_spans(text, source)})
     if len(versions) > 1:
         raise ValueError(f"it has different versions: {' and '.join(versions)}")

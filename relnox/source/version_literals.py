@@ -16,7 +16,9 @@ from packaging.version import InvalidVersion, Version
 from relnox.core.packages import VersionSource
 from relnox.core.records import Record, replace
 from relnox.core.versions import version_locations
+from relnox.errors import Blocked
 from relnox.source.git.repository import grep_query
+from relnox.system.files import read_project_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -118,7 +120,7 @@ def _lines_of_usual_modules(root: Path, packages: Iterable[Package]) -> Iterator
         for top in (directory, *(directory / name for name in _SOURCE_DIRECTORIES)):
             for path in sorted(path for name in _VERSION_FILES for path in top.glob(f"*/{name}")):
                 file = path.relative_to(root).as_posix()
-                for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+                for line in read_project_file(root, file).decode(errors="replace").splitlines():
                     yield file, line
 
 
@@ -141,8 +143,8 @@ def _literals_of_module(root: Path, file: str, package: Package) -> Iterator[Ver
     if import_path(root, file, package) is None or any(location.file == file for location in package.locations):
         return
     try:
-        code = (root / file).read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError):
+        code = read_project_file(root, file).decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError, Blocked):
         return
     name = posixpath.basename(file)
     is_top_level = _is_in_top_level_package(root, file, package)

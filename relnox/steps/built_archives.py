@@ -14,7 +14,7 @@ from relnox.core.records import Record
 from relnox.core.release.manifest import MANIFEST_JSON, Distribution, Manifest
 from relnox.core.settings.config_tables import ArchiveLimits
 from relnox.errors import Blocked, Failed
-from relnox.system.files import make_output_directory
+from relnox.system.files import make_output_directory, read_file
 from relnox.system.temporary_directories import TemporaryDirectory
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def read_manifest_if_valid(output: Path) -> Manifest | None:
     """Return the manifest of an earlier run in a directory, or None if it is missing or invalid."""
     path = output / MANIFEST_JSON
     try:
-        return Manifest.from_json(path.read_text(encoding="utf-8"), where=str(path))
+        return Manifest.from_json(read_file(path).decode(), where=str(path))
     except (OSError, UnicodeDecodeError, Blocked):
         return None
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 _PRIVATE = 0o700
 _WRITABLE_BY_OTHERS = 0o022
 _FEW_FILES = 8
-_BLOCK = 1 << 16
+_MAX_SIZE = 64 << 20
+"""The size in bytes up to which files are read."""
 
 
 def make_private_directory(directory: Path) -> None:
@@ -108,17 +109,55 @@ def make_output_directory(directory: Path) -> None:
         raise _not_a_directory(directory)
 
 
-def read_file(path: Path | str) -> bytes:
-    """Return the content of a file, with half of the system calls of `Path.read_bytes`: there may be hundreds."""
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-    try:
-        return b"".join(iter(lambda: os.read(descriptor, _BLOCK), b""))
-    finally:
-        os.close(descriptor)
+def read_project_file(root: Path, name: str) -> bytes:
+    """Return the content of a file of the project; `name` is relative to its root.
+
+    Somebody else may have written the checkout, so all its files are read by this function.
+
+    Raises:
+        Blocked: The file is outside of the checkout (see `project_path`), not a regular file, or too large.
+        OSError: The file does not exist, or cannot be read.
+    """
+    return read_file(project_path(root, name))
+
+
+def project_path(root: Path, name: str) -> Path:
+    """Return the real path of a file or directory of the project, which need not exist.
+
+    Raises:
+        Blocked: A link leads to a path outside of the checkout, or into git's own directory.
+    """
+    path = root / name
+    checkout = next((directory for directory in (root, *root.parents) if (directory / ".git").exists()), root)
+    top, real_path = Path(os.path.realpath(checkout)), Path(os.path.realpath(path))
+    if not real_path.is_relative_to(top) or ".git" in map(str.lower, real_path.relative_to(top).parts):
+        raise _unreadable(path, "it is a link to, or the name of, a file outside of the checkout")
+    return real_path
+
+
+def read_file(path: Path | str, limit: int = _MAX_SIZE) -> bytes:
+    """Return the content of a regular file of at most `limit` bytes.
+
+    Raises:
+        Blocked: The file is too large, or not a regular file, such as a pipe.
+        OSError: The file does not exist, or cannot be read.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise _unreadable(path, "it is not a regular file")
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise _unreadable(path, f"it has more than {limit >> 20} MiB")
+    return content
+
+
+def _unreadable(path: Path | str, reason: str) -> Blocked:
+    return Blocked("file-refused", f"{path} cannot be used: {reason}", fix=f"replace {path} with a regular file")
 
 
 def replace_file(path: Path, content: bytes, *, mode: int = 0o644, keep_mode: bool = True) -> None:
-    """Replace the content of a file, or of the target of a symbolic link, atomically and durably.
+    """Replace a file atomically and durably; a symbolic link is replaced itself, and not what it leads to.
 
     Args:
         path: The file.
@@ -126,14 +165,13 @@ def replace_file(path: Path, content: bytes, *, mode: int = 0o644, keep_mode: bo
         mode: The permissions of a new file, before the umask is applied.
         keep_mode: Whether an existing file keeps its permissions; otherwise it gets those of a new file.
     """
-    path = Path(os.path.realpath(path))
     make_output_directory(path.parent)
     with TemporaryDirectory(path.parent) as directory:
         new_file = directory.path / "new"
         with os.fdopen(os.open(new_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as out:
             out.write(content)
             out.flush()
-            if keep_mode and path.exists():
+            if keep_mode and path.is_file():
                 new_file.chmod(path.stat().st_mode & 0o7777)
             os.fsync(out.fileno())
         new_file.replace(path)

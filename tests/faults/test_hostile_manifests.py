@@ -11,7 +11,6 @@ import pytest
 import releases
 from running import run_in_process
 
-from relnox.commands.shared import manifests
 from relnox.core.release import collection
 
 if TYPE_CHECKING:
@@ -116,9 +115,10 @@ def test_a_manifest_that_is_not_text_is_refused(root: Path) -> None:
     assert all("is not in UTF-8" in output for output in refused(root))
 
 
-def test_a_manifest_is_not_read_beyond_its_limit(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(manifests, "_SIZE_LIMIT", 100)
-    assert all("is too large for a manifest" in output for output in refused(root))
+def test_a_manifest_is_not_read_beyond_its_limit(root: Path) -> None:
+    with (root / "dist" / "manifest.json").open("wb") as sparse:
+        sparse.truncate(100_000_000)
+    assert all("it has more than 64 MiB" in output for output in refused(root))
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes on this system")

@@ -207,7 +207,6 @@ def test_a_files_table_has_what_a_file_may_set() -> None:
         "loud",
         "quick",
         "name",
-        "report",
         "reporter",
         "verbose",
         "quiet",

@@ -103,6 +103,7 @@ def _observe_new_bump(options: Options, project: Project) -> Snapshot:
         target = pull_requests.observe_target(project_observation, edits, options, project)
     from relnox.source import file_edits
 
+    file_edits.check_paths(project.root, edits)
     return snapshot.NewBump(
         observation=project_observation,
         decision=decision,

@@ -11,7 +11,7 @@ from relnox.commands.shared import hooks, tag_checks
 from relnox.errors import Blocked, Failed
 from relnox.source.fragment_files import read_fragments
 from relnox.source.git import parse_tags
-from relnox.system.files import read_file
+from relnox.system.files import read_project_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -54,7 +54,7 @@ def observe_project(options: Options, project: Project, previous: bump_record.Pe
         selected=selected_packages,
         config=config,
         contents={
-            **{name: read_file(f"{project.root}/{name}") for name in core.editing.editable_files(workspace)},
+            **{name: read_project_file(project.root, name) for name in core.editing.editable_files(workspace)},
             **changelog_files,
             **{name: content for name, content in foreign_locks.items() if name not in ignored_files},
             **fragment_contents,

@@ -11,9 +11,11 @@ from relnox import core
 from relnox.commands import TASKS, import_task_module
 from relnox.commands.running import reports
 from relnox.core.records import Record, replace
-from relnox.core.settings.options import resolve_option_values
+from relnox.core.settings.options import PATH, resolve_option_values
+from relnox.core.settings.schema import fields_of
 from relnox.errors import Blocked
 from relnox.system import exposure, waits
+from relnox.system.files import project_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -105,14 +107,21 @@ def resolve_options(
     """
     table = TASKS[task].table if task in TASKS else ""
     in_file = getattr(project.config, table).options if table else {}
-    return resolve_option_values(
-        import_task_module(task).Options,
+    declaration = import_task_module(task).Options
+    options, values = resolve_option_values(
+        declaration,
         command_line=command_line,
         environment=os.environ,
         file=in_file,
         table=table,
         defaults=defaults,
     )
+    for field in fields_of(declaration):
+        path = getattr(options, field.name)
+        is_of_checkout = field.name not in {**command_line, **defaults} and field.environment not in os.environ
+        if field.kind == PATH and path is not None and is_of_checkout:
+            project_path(project.root, path)
+    return options, values
 
 
 def wait_callback(waits: list[Waiting], reporter: Reporter, *, nested: bool) -> Callable[[Waiting], None]:

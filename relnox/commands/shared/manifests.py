@@ -8,6 +8,7 @@ from relnox import core
 from relnox.core import fixes
 from relnox.core.text import join_names
 from relnox.errors import Blocked
+from relnox.system.files import read_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from relnox.core.release.manifest import Manifest
 
 _REBUILD = f"rebuild: {fixes.task_command('build-all')}"
-_SIZE_LIMIT = 64 << 20
-"""The maximum size of a manifest, in bytes."""
 
 
 def read_release(root: Path, directory: str, names: Iterable[str]) -> Manifest:
@@ -61,10 +60,8 @@ def read_manifest(root: Path, directory: str) -> Manifest:
         raise Blocked(
             "manifest-missing", f"{where} does not exist: nothing was built", fix=fixes.task_command("build-all")
         )
-    if path.stat().st_size > _SIZE_LIMIT:
-        raise Blocked("manifest-invalid", f"{where} is too large for a manifest", fix=_REBUILD)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_file(path).decode()
     except UnicodeDecodeError:
         raise Blocked(
             "manifest-invalid", f"{where} is not a valid manifest (it is not in UTF-8)", fix=_REBUILD

@@ -59,7 +59,7 @@ def open_project(start: Path, git: Git | None = None) -> Project:
     # Paths in plans are relative to the root, so git needs the root's position in the checkout.
     checkout = top if top is None or top.root == root else checkouts.find_repository(root)
     file = root / "pyproject.toml"
-    data = table_at(pyproject.load(file), "tool").get("relnox", {}) if file.is_file() else {}
+    data = table_at(pyproject.load(root, file.name), "tool").get("relnox", {}) if file.is_file() else {}
     try:
         config = Config.parse(data, options_by_table(data if isinstance(data, dict) else ()))
         extra = config.publish.extra_indexes

@@ -11,7 +11,7 @@ from relnox.core.records import Record, replace
 from relnox.core.settings.release_lines import allows_version, has_release_lines, release_lines_of_branch
 from relnox.core.tagging.tags import tag_formats
 from relnox.source import discovery
-from relnox.system.files import read_file
+from relnox.system.files import read_project_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -282,7 +282,7 @@ class Project(Record):
 
     def read_files(self, files: Iterable[str]) -> dict[str, bytes]:
         """Return the contents of the files that exist, by path relative to the root."""
-        return {name: read_file(f"{self.root}/{name}") for name in files if os.path.isfile(f"{self.root}/{name}")}  # noqa: PTH113 - hundreds of them
+        return {name: read_project_file(self.root, name) for name in files if (self.root / name).is_file()}
 
     @_independent_of_tags
     def private_directory(self) -> Path:

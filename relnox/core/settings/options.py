@@ -91,7 +91,11 @@ class CommonOptions(Settings):
         anywhere=False,
     )
     report: str | None = option(
-        None, "Write a report of the run as JSON to a file; - is standard output.", kind=DOCUMENT, metavar="FILE"
+        None,
+        "Write a report of the run as JSON to a file; - is standard output.",
+        kind=DOCUMENT,
+        metavar="FILE",
+        in_file=False,
     )
     reporter: str = option(
         "auto", "The output format.", choices=("auto", "terminal", "plain", "github"), metavar="KIND"

@@ -11,7 +11,7 @@ from relnox.core.text import format_count
 from relnox.errors import Failed
 from relnox.source.git.parsing import quote_path
 from relnox.source.git.recovery import run_modifying_command
-from relnox.system.files import make_private_directory, read_file
+from relnox.system.files import make_private_directory
 from relnox.system.temporary_directories import TemporaryDirectory
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def undo_commits(git: Git, commit: str, count: int, tags: Iterable[str], files: 
 def read_index(git: Git) -> bytes | None:
     """Return the content of git's index file, for `restore`; None if it does not exist."""
     try:
-        return read_file(_index_file(git))
+        return _index_file(git).read_bytes()
     except FileNotFoundError:
         return None
 
@@ -209,7 +209,7 @@ def _write_pack(git: Git, files: Iterable[str]) -> None:
         except OSError:  # removed by the commit
             continue
         if stat.S_ISREG(permissions):
-            content = read_file(path)
+            content = (git.root / name).read_bytes()
             mode = b"100755" if permissions & 0o100 else b"100644"
             quoted_path = quote_path(f"{git.prefix}{name}")
             stream += b"M %s inline %s\ndata %d\n" % (mode, quoted_path, len(content)), content, b"\n"
