@@ -36,7 +36,7 @@ def has_declarative_build(root: Path, package: Package) -> bool:
         not is_computed
         and build_requirements == [_DECLARATIVE_BACKENDS.get(package.backend)]
         and not any((root / package.directory / name).exists() for name in _CODE_FILES)
-        and not _has_backend_hooks(load(root / package.pyproject))
+        and not _has_backend_hooks(load(root, package.pyproject))
     )
 
 
