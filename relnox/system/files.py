@@ -112,7 +112,7 @@ def make_output_directory(directory: Path) -> None:
 def read_project_file(root: Path, name: str) -> bytes:
     """Return the content of a file of the project; `name` is relative to its root.
 
-    Somebody else may have written the checkout, so all its files are read by this function.
+    Another author may have written the checkout, so all its files are read by this function.
 
     Raises:
         Blocked: The file is outside of the checkout (see `project_path`), not a regular file, or too large.

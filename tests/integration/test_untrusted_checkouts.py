@@ -1,4 +1,4 @@
-"""A checkout that somebody else has written: tasks that only look read and write nothing outside of it."""
+"""A checkout of another author: tasks that only look read and write nothing outside of it."""
 
 from __future__ import annotations
 
