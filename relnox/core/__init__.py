@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from relnox.core import records as records
     from relnox.core import serialization as serialization
     from relnox.core import text as text
-    from relnox.core import toml_edits as toml_edits
-    from relnox.core import toml_spans as toml_spans
     from relnox.core import unlisted as unlisted
     from relnox.core import version_groups as version_groups
     from relnox.core import workspace as workspace

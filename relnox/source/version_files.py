@@ -178,7 +178,7 @@ def _read_version(source: VersionSource, root: Path) -> VersionSource:
         OSError: The file cannot be read.
     """
     text = read_project_file(root, source.file).decode("utf-8-sig")
-    versions = sorted({span.text for span in version_locations.find_spans(text, source)})
+    versions = sorted(set(version_locations.read_versions(text, source)))
     if len(versions) > 1:
         raise ValueError(f"it has different versions: {' and '.join(versions)}")
     return replace(source, text=versions[0])

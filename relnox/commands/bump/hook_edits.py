@@ -117,7 +117,6 @@ def _versions_at(contents: Mapping[str, bytes | None], location: VersionSource) 
     """Return the versions at a version location, or None if its file is missing or has no version there."""
     content = contents.get(location.file)
     try:
-        spans = core.version_locations.find_spans((content or b"").decode(), location)
+        return core.version_locations.read_versions((content or b"").decode(), location)
     except (ValueError, Blocked):  # a removed file, or one without the version
         return None
-    return [span.text for span in spans]

@@ -20,9 +20,9 @@ def version_at(commit: str, package: Package, git: Git) -> Version | None:
     if text is None:
         return None
     try:
-        spans = core.version_locations.find_spans(text, package.source)
-        if not spans:
+        versions = core.version_locations.read_versions(text, package.source)
+        if not versions:
             return None
-        return core.version_locations.parse_version(core.records.replace(package.source, text=spans[0].text))
+        return core.version_locations.parse_version(core.records.replace(package.source, text=versions[0]))
     except (ValueError, Blocked):
         return None

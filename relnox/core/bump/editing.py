@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relnox.core import toml_edits
+from relnox.core import string_edits
 from relnox.core.planning.changes import CombinedEdit, Edit
 from relnox.core.versions import semver_compat, version_locations
 from relnox.core.versions.semver_compat import to_semver
@@ -108,9 +108,7 @@ def edited_contents(
         mark, text = (_BOM, before[len(_BOM) :].decode()) if before.startswith(_BOM) else (b"", before.decode())
         try:
             if file in strings:
-                new = {key: new_value for key, (_, new_value) in strings[file].items()}
-                present_values = {key: current_value for key, (current_value, _) in strings[file].items()}
-                text = toml_edits.replace_strings(text, new, expected=present_values, source=file)
+                text = string_edits.replace_strings(text, strings[file])
             for location, version in others.get(file, ()):
                 text = version_locations.replace_version(text, location, version)
             if file in workspace.lock_files:

@@ -12,14 +12,14 @@ import contextlib
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from relnox.core import toml_spans
+from relnox.core import string_edits
 from relnox.core.text import format_count
 from relnox.core.versions import semver_compat, versioning
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     import ast
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
     from packaging.version import Version
 
@@ -40,6 +40,12 @@ _LOCK_ENTRY = (
 )
 _LOCAL_SOURCES = ("{ editable = ", "{ virtual = ", "{ directory = ", "{ workspace = ")
 """How sources that are directories of the same checkout begin in uv.lock."""
+
+_PARSERS: Mapping[str, Callable[[str], Any]] = {
+    "toml": string_edits.parse_toml,
+    "json": string_edits.parse_json,
+}
+"""How the kinds of files with keys are parsed."""
 
 
 class VersionSpan(NamedTuple):
@@ -118,31 +124,6 @@ def find_only_word(text: str) -> VersionSpan:
     return VersionSpan(start, start + len(word), word)
 
 
-def find_json_version(text: str, keys: Sequence[str | int] = ("version",)) -> VersionSpan:
-    """Find the string that these keys lead to in a JSON document, by default the version at the top level."""
-    import json
-
-    document = json.loads(text)
-    version: object = document
-    for key in keys:
-        version = version.get(key) if isinstance(version, dict) else None
-    if not isinstance(version, str) or not version:
-        raise ValueError("it has no version")
-    for match in re.finditer(r'"version"\s*:\s*"(?P<version>[^"\\]*)"', text):
-        span = VersionSpan(*match.span("version"), match["version"])
-        if span.text == version:
-            changed = json.loads(replace_span(text, span, f"{version}."))
-            if changed == _with_value(document, keys, f"{version}."):
-                return span
-    raise ValueError("its version is not a plain string")
-
-
-def _with_value(document: Mapping[str | int, Any], keys: Sequence[str | int], value: str) -> dict[str | int, Any]:
-    """Return a document with another value at a key that exists, and otherwise the same values."""
-    key, *others = keys
-    return {**document, key: _with_value(document[key], others, value) if others else value}
-
-
 def find_locked_versions(text: str) -> dict[str, VersionSpan]:
     """Find the versions of the checkout's own packages in a lock file, by package name.
 
@@ -156,26 +137,26 @@ def find_locked_versions(text: str) -> dict[str, VersionSpan]:
     }
 
 
-def find_spans(text: str, source: VersionSource) -> tuple[VersionSpan, ...]:
+def read_versions(text: str, source: VersionSource) -> list[str]:
+    """Return the version at each place of the source's file; raise ValueError if it has none."""
+    if source.kind in _PARSERS:
+        return [string_edits.read_string(_PARSERS[source.kind](text), source.key or ("version",))]
+    return [span.text for span in _find_spans(text, source)]
+
+
+def _find_spans(text: str, source: VersionSource) -> tuple[VersionSpan, ...]:
     """Find all positions of a version in the text of the source's file."""
     match source.kind:
-        case "toml":
-            span = toml_spans.string_spans(text).get(source.key)
-            if span is None:
-                raise ValueError(f"it has no string {'.'.join(map(str, source.key))}")
-            return (VersionSpan(span.start, span.end, span.value),)
         case "attribute":
             return (find_attribute(text, str(source.key[0])),)
         case "pattern":
             return find_pattern(text, str(source.key[0]), source.count)
         case "text":
             return (find_only_word(text),)
-        case "json":
-            return (find_json_version(text, source.key or ("version",)),)
         case "lock":
             lines = find_locked_versions(text)
             return tuple(lines[str(name)] for name in source.key if name in lines)
-        case "tags" | "dynamic":
+        case _:
             raise ValueError(f"a version of kind {source.kind} is not in a file")
 
 
@@ -207,9 +188,12 @@ def replace_span(text: str, span: VersionSpan, version: str) -> str:
 
 def replace_version(text: str, source: VersionSource, version: str) -> str:
     """Replace the version in a file's text, and read it back to verify the change."""
-    for span in reversed(find_spans(text, source)):
+    if source.kind in _PARSERS:
+        change = (source.text_before + source.text, source.text_before + version)
+        return string_edits.replace_strings(text, {source.key or ("version",): change}, _PARSERS[source.kind])
+    for span in reversed(_find_spans(text, source)):
         text = replace_span(text, span, version)
-    if any(span.text != version for span in find_spans(text, source)):
+    if any(span.text != version for span in _find_spans(text, source)):
         raise ValueError(f"the pattern would not match {version} once it is written")
     return text
 
