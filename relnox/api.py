@@ -42,6 +42,7 @@ _COMMAND_LINE_ONLY = {
     "project": "open a workspace for that project",
     "explain": "run relnox TASK --explain",
     "plan": "use TaskPlan.to_json()",
+    "expect_plan": "compare TaskPlan.digest",
     "report": "use the outcome that run returns, or on_event",
 }
 """Maps options that the API does not have to the fix of their error."""

@@ -29,8 +29,7 @@ class TaskModule(Protocol[O, S]):
     """The module or package of a task; the docstring of the module is the help text of the task.
 
     It may also have `summarize(outcome, directory)` for the tables at the end of a run, `document(snapshot,
-    options)` for `--json`, `pending(snapshot, plan, options)` for the record to write before the first step, and
-    `time_of_plan(options, project)` if the plan depends on the date.
+    options)` for `--json`, and `pending(snapshot, plan, options)` for the record to write before the first step.
     """
 
     @property
@@ -90,7 +89,6 @@ COMMANDS = {
     task.name: task
     for task in (
         *TASKS.values(),
-        Task("apply", "Run a plan written with --plan, if nothing has changed"),
         Task("init", "Write noxfile, tasks file and settings"),
     )
 }
@@ -99,7 +97,7 @@ COMMANDS = {
 SYNONYMS = {"build": "build-all", "verify": "verify-install"}
 """Maps other words for a task to its name; none of these tasks pushes or uploads anything."""
 
-_SENDING = ("auto-tag", "publish-test", "publish", "apply")
+_SENDING = ("auto-tag", "publish-test", "publish")
 """Tasks that push or upload something without a further option."""
 
 COMMAND_LINE = FrontEnd({name: TaskCommand(f"relnox {name}") for name in COMMANDS})

@@ -150,7 +150,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     notes: tuple[str, ...] = ()
     if dirty := len(snapshot.state.changed_files):
         files = core.text.format_count(dirty, "file")
-        notes = (f"{core.comparison.LEFT_OUT_NOTE}uncommitted changes in {files} (the last commit is rehearsed)",)
+        notes = (f"left out: uncommitted changes in {files} (the last commit is rehearsed)",)
     return core.plan.Plan(task="rehearse", steps=stages, notes=notes)
 
 

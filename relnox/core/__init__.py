@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from relnox.core.notes import fragments as fragments
     from relnox.core.notes import pull_request as pull_request
     from relnox.core.planning import changes as changes
-    from relnox.core.planning import comparison as comparison
     from relnox.core.planning import events as events
     from relnox.core.planning import plan as plan
     from relnox.core.planning import step as step
@@ -89,7 +88,7 @@ else:
         "levels lock_entries release_history release_notes version_bumps",
         "dependencies": "availability requirement_clauses requirements siblings",
         "notes": "changelog changelog_document changelog_versions fragments pull_request",
-        "planning": "changes comparison events plan step",
+        "planning": "changes events plan step",
         "release": "collection consistency manifest missing_modules publication publishers release_versions "
         "sharding wheel_targets wheels",
         "settings": "build_settings config config_tables hook_settings kinds options patterns release_lines "

@@ -94,7 +94,7 @@ def diff_lines(edit: Edit) -> Iterator[str]:
 
 def plan_lines(plan: Plan, convert: Callable[[str], str] = str) -> Iterator[str]:
     """Format a plan that is not run: its steps, diffs, notes and problems; `convert` is not applied to diffs."""
-    yield f"Plan of {plan.task} ({plan.digest[:12]}): {format_count(len(plan.steps), 'step')}"
+    yield f"Plan of {plan.task} ({plan.digest}): {format_count(len(plan.steps), 'step')}"
     for number, step in enumerate(plan.steps, 1):
         yield f"{number:>4}. {step.title}{'  [remote]' if step.remote else ''}"
     for step in plan.steps:

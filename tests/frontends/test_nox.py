@@ -453,7 +453,7 @@ def test_a_task_that_fails_fails_the_session(project: Path, check: str, exit_cod
         ('"publsh"', "error: unknown task publsh [task-unknown]\nfix: choose one of "),
         ('"bump", prt="minor"', "error: bump has no option prt [option-unknown]\nfix: did you mean part?"),
         ("None", "error: None is not the name of a task [value-invalid]\nfix: write it like "),
-        ('"apply", file="plan.json"', "error: unknown task apply [task-unknown]\nfix: choose one of "),
+        ('"init"', "error: unknown task init [task-unknown]\nfix: choose one of "),
     ],
 )
 def test_a_wrong_call_of_run_is_a_clear_error(project: Path, call: str, error: str) -> None:

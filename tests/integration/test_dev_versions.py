@@ -125,15 +125,11 @@ def test_a_version_below_the_last_release_is_blocked(
 # --- the clock
 
 
-def test_the_time_is_read_once_and_an_approved_plan_keeps_it(demo: Path, tmp_path: Path) -> None:
+def test_the_time_is_read_once(demo: Path, tmp_path: Path) -> None:
     plan = tmp_path / "plan.json"
     assert run_in_process(demo, "bump", *TIME, "--dry-run", "--plan", str(plan)).code == 0
     (row,) = json.loads(plan.read_text())["tables"][0]["rows"]
     assert re.fullmatch(r"1\.2\.4\.dev20\d{15}", row[2])
-    ran = run_in_process(demo, "apply", str(plan))
-    assert ran.code == 0, ran.text
-    assert version(demo) == row[2]
-    fresh(demo)
     assert run_in_process(demo, "bump", *TIME).code == 0
     assert Version(version(demo)) > Version(row[2])
     assert int(version(demo).partition(".dev")[2]) < 2**63

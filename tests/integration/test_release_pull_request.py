@@ -351,7 +351,7 @@ def test_a_branch_that_another_run_made_meanwhile_is_not_overwritten(root: Path,
     assert main is not None
     theirs = forge.repository.commit(forge.repository.tree_of(main), [main], "Theirs")
     forge.repository.set_ref(REF, theirs)
-    ran = run_in_process(root, "apply", str(plan))
+    ran = propose(root, "--expect-plan", str(plan))
     assert ran.code != 0
     assert head_of(forge) == theirs
 

@@ -36,7 +36,7 @@ class Options(CommonOptions):
 TABLE = Table(Options)
 BY_NAME = {each.name: each for each in fields_of(Options)}
 OWN = ("colour", "directory", "count", "loud", "quick", "name", "consent", "from_")
-COMMON = ("dry_run", "explain", "plan", "report", "reporter", "verbose", "quiet", "project")
+COMMON = ("dry_run", "explain", "plan", "expect_plan", "report", "reporter", "verbose", "quiet", "project")
 
 
 def resolved(**given: Any) -> tuple[Options, dict[str, OptionValue]]:

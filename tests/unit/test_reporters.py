@@ -137,7 +137,7 @@ def test_a_report_contains_waits() -> None:
 
 def test_a_plan_shows_its_steps_and_problems() -> None:
     assert list(text.plan_lines(PLAN)) == [
-        f"Plan of bump ({PLAN.digest[:12]}): 2 steps",
+        f"Plan of bump ({PLAN.digest}): 2 steps",
         "   1. edit pyproject.toml",
         "   2. push main, v2 to origin atomically  [remote]",
         "",

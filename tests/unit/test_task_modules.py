@@ -8,7 +8,6 @@ import pytest
 
 from relnox.commands import (
     COMMANDS,
-    apply,
     auto_tag,
     build_all,
     bump,
@@ -42,11 +41,10 @@ if TYPE_CHECKING:
     STATUS: TaskModule[status.Options, status.Snapshot] = status
     REHEARSE: TaskModule[rehearse.Options, rehearse.Snapshot] = rehearse
     INIT: TaskModule[init.Options, init.Snapshot] = init
-    APPLY: TaskModule[apply.Options, apply.Snapshot] = apply
 
 MODULES: tuple[ModuleType, ...] = (
     *(status, bump, auto_tag, build_all, collect, publish_test, publish, verify_install, rehearse),
-    *(init, apply),
+    init,
 )
 
 
@@ -54,7 +52,7 @@ def test_every_task_is_compared() -> None:
     assert {import_task_module(name) for name in COMMANDS} == set(MODULES)
 
 
-@pytest.mark.parametrize("task", ["auto-tag", "publish-test", "publish", "apply"])
+@pytest.mark.parametrize("task", ["auto-tag", "publish-test", "publish"])
 def test_a_misspelled_task_that_sends_something_is_never_suggested(task: str) -> None:
     for name in (task, *COMMANDS[task].import_names):
         words = {name[:position] + name[position + 1 :] for position in range(len(name))}

@@ -152,8 +152,7 @@ def notes(snapshot: Snapshot, options: Options) -> list[str]:
         if snapshot.commit is not None:
             files = f"{join_names(changed_files)} {'is' if len(changed_files) == 1 else 'are'}"
             lines.append(
-                f"{core.comparison.LEFT_OUT_NOTE}{files} not committed, and not built "
-                "(--from-tree includes uncommitted changes)"
+                f"left out: {files} not committed, and not built (--from-tree includes uncommitted changes)"
             )
         else:
             lines.append("archives include uncommitted changes, and the manifest records that")
@@ -164,8 +163,7 @@ def notes(snapshot: Snapshot, options: Options) -> list[str]:
     ]
     if foreign:
         lines.append(
-            f"{core.comparison.LEFT_OUT_NOTE}{options.output} has files that are not archives of this project: "
-            f"{', '.join(foreign)}"
+            f"left out: {options.output} has files that are not archives of this project: {', '.join(foreign)}"
         )
     return lines
 

@@ -33,12 +33,7 @@ _LATER_MODULES = (
 )
 """Modules that plan and execute a bump, which are imported while git searches for versions."""
 
-__all__ = ["Options", "observe", "pending", "plan", "time_of_plan"]
-
-
-def time_of_plan(options: Options, project: Project) -> str:
-    """Return the date in UTC, for calendar versions and changelogs; with `--from time`, the date and time."""
-    return project.now.isoformat(timespec="milliseconds") if options.from_ == "time" else project.today.isoformat()
+__all__ = ["Options", "observe", "pending", "plan"]
 
 
 def observe(options: Options, project: Project) -> Snapshot:

@@ -44,7 +44,6 @@ def existing_release_plan(release: ExistingRelease, options: Options) -> Plan:
         notes=(release.reason,),
         skipped=None if needs_push else ALREADY_DONE,
         problems=release.problems if needs_push else (),
-        resumes=True,
     )
 
 

@@ -123,7 +123,6 @@ def repeated_bump_plan(repeated_bump: RepeatedBump, options: Options) -> Plan:
         notes=(note,),
         skipped=ALREADY_DONE if is_done else None,
         problems=problems,
-        resumes=True,
     )
 
 

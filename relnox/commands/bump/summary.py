@@ -121,8 +121,7 @@ def _context_notes(new: NewBump) -> Iterator[str]:
     ]
     if unreleased_files:
         are = "is" if len(unreleased_files) == 1 else "are"
-        left_out = core.comparison.LEFT_OUT_NOTE
-        yield f"{left_out}{join_names(unreleased_files)} {are} untracked and not part of the release"
+        yield f"left out: {join_names(unreleased_files)} {are} untracked and not part of the release"
     packages = [bump.package for bump in bumps]
     yield from core.siblings.unbounded_sibling_warnings(packages, observation.workspace, observation.config)
     if observation.config.changelog in ("auto", "keep-a-changelog"):

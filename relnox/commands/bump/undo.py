@@ -140,7 +140,6 @@ def _resume_or_undo_interrupted(
         task="bump",
         steps=interrupted.steps,
         notes=("resuming the interrupted bump",),
-        resumes=True,
         problems=(
             *branch_problems,
             *(_remote_change_problems(interrupted, earlier) if options.push else ()),

@@ -148,5 +148,4 @@ def _notes(snapshot: Snapshot, manifest: Manifest, options: Options) -> Iterator
         yield f"{job.directory}: {core.text.format_count(len(job.manifest.distributions), 'file')}{attestations}"
     names = {file.filename for file in manifest.distributions}
     if others := [name for name in snapshot.old_archives if name not in names]:
-        left_out = core.comparison.LEFT_OUT_NOTE
-        yield f"{left_out}{options.output} has archives that are not part of this release: {', '.join(others)}"
+        yield f"left out: {options.output} has archives that are not part of this release: {', '.join(others)}"

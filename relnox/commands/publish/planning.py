@@ -70,7 +70,6 @@ def publishing_plan(task: str, snapshot: Snapshot, options: PublishingOptions) -
         continue_on_error=True,
         skipped=snapshot.credentials.skip_reason,
         public=preflight.public_files(snapshot, options),
-        resumes=bool(state.public),
     )
 
 

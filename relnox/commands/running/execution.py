@@ -59,8 +59,7 @@ def run_prepared(  # noqa: PLR0913 - a run
             if not plan.steps:  # the tables are all that the task has to show
                 reporter.tables(plan.tables)
             raise _combine_problems(plan)
-        if not preparation.is_approved:
-            _ask_for_confirmation(plan, interactive=interactive)
+        _ask_for_confirmation(plan, interactive=interactive)
         if plan.steps:
             outcome = _execute_plan(
                 preparation,

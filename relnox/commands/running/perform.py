@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from relnox import core
 from relnox.commands import COMMAND_LINE, import_task_module
-from relnox.commands.running import reports
+from relnox.commands.running import expected_plan, reports
 from relnox.commands.running.execution import run_prepared, unexecuted_outcome, with_public_files
 from relnox.commands.running.preparation import plan_task, resolve_options
 from relnox.commands.shared.command_line_paths import relative_to_root
@@ -129,11 +129,13 @@ def _explain_plan_or_run(  # noqa: PLR0913 - a run
     with ExitStack() as end, ExitStack() as stack:
         preparation = plan_task(task, options, project, reporter, stack)
         plan = preparation.plan
-        if options.plan is not None:
-            try:
+        try:
+            if options.expect_plan is not None:
+                expected_plan.check(options.expect_plan, plan)
+            if options.plan is not None:
                 reports.write(options.plan, plan.to_json(), "plan")
-            except Blocked as error:
-                raise with_public_files(error, plan) from error
+        except Blocked as error:
+            raise with_public_files(error, plan) from error
         if options.dry_run:
             reporter.plan(plan)
             outcomes.append(unexecuted_outcome(plan))

@@ -38,7 +38,6 @@ class Preparation(Record):
         project: The project; open until the end of the run.
         pending: The edits of a bump to record before the first step, or None.
         waits: The waits during planning; those during the run are added to it.
-        is_approved: Whether the plan needs no confirmation because `apply` read it from a file.
         document: The snapshot as JSON if `--json` was given, otherwise None.
     """
 
@@ -46,7 +45,6 @@ class Preparation(Record):
     project: Project
     pending: PendingBump | None
     waits: list[Waiting]
-    is_approved: bool = False
     document: str | None = None
 
 
@@ -74,15 +72,11 @@ def plan_task(  # noqa: PLR0913 - a run
     project = stack.enter_context(replace(project, on_output=on_output))
     waited: list[Waiting] = []
     module = import_task_module(task)
-    time_of_plan: Callable[[CommonOptions, Project], str] | None = getattr(module, "time_of_plan", None)
     with waits.on_wait(wait_callback(waited, reporter, nested=nested)):
-        date = time_of_plan(options, project) if time_of_plan is not None else None
         snapshot = module.observe(options, project)
         plan = module.plan(snapshot, options)
-    is_approved = task == "apply"
-    if not is_approved and not nested:
-        inputs = core.plan.Inputs(options=core.options.option_fields(options), commit=project.commit, date=date)
-        plan = replace(plan, inputs=inputs)
+    if not nested:
+        plan = replace(plan, commit=project.commit)
     pending: Callable[[object, Plan, CommonOptions], PendingBump | None] | None = getattr(module, "pending", None)
     document: Callable[[object, CommonOptions], str] | None = getattr(module, "document", None)
     return Preparation(
@@ -90,7 +84,6 @@ def plan_task(  # noqa: PLR0913 - a run
         project,
         pending(snapshot, plan, options) if pending is not None else None,
         waited,
-        is_approved,
         document(snapshot, options) if document is not None and getattr(options, "json", False) else None,
     )
 

@@ -27,8 +27,8 @@ def keep_output_for(*paths: Any) -> AbstractContextManager[None]:
 
 
 def paths(options: CommonOptions) -> tuple[str, ...]:
-    """Return the files that a command writes its plan and report to, or reads a plan from."""
-    files = (options.plan, options.report, getattr(options, "file", None))
+    """Return the files that a command writes its plan and report to, or reads the expected plan from."""
+    files = (options.plan, options.report, options.expect_plan)
     return tuple(path for path in files if path is not None and path != STANDARD_OUTPUT)
 
 

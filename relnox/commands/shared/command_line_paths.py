@@ -10,7 +10,7 @@ from relnox.core.settings.kinds import ListOf, PathText
 from relnox.core.settings.schema import fields_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from relnox.core.settings.options import CommonOptions
     from relnox.core.settings.schema import Value
@@ -25,31 +25,15 @@ def relative_to_root(
     root. The values are by field name.
     """
 
-    def convert(path: str) -> str:
-        absolute = Path(os.path.abspath(path))  # noqa: PTH100 - links are kept
-        return (absolute.relative_to(root) if absolute.is_relative_to(root) else absolute).as_posix()
-
-    return _convert(declaration, values, root, convert)
-
-
-def relative_to_working_directory(
-    declaration: type[CommonOptions], values: Mapping[str, Value], root: Path
-) -> dict[str, Value]:
-    """Return values of options with paths as a command line has them; the reverse of `relative_to_root`."""
-    return _convert(declaration, values, root, lambda path: Path(os.path.relpath(root / path)).as_posix())
-
-
-def _convert(
-    declaration: type[CommonOptions], values: Mapping[str, Value], root: Path, convert: Callable[[str], str]
-) -> dict[str, Value]:
-    """Convert the relative paths among the values of options, unless the root is the working directory."""
-
     def converted(value: Value) -> Value:
         if isinstance(value, tuple):
             return tuple(str(converted(item)) for item in value)
         if not isinstance(value, str) or os.path.isabs(value):  # noqa: PTH117 - most values are no paths
             return value
-        return value if os.path.samefile(root, os.curdir) else convert(value)  # noqa: PTH121 - as above
+        if os.path.samefile(root, os.curdir):  # noqa: PTH121 - as above
+            return value
+        path = Path(os.path.abspath(value))  # noqa: PTH100 - links are kept
+        return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
 
     paths = {field.name for field in fields_of(declaration) if _is_path(field.kind)}
     return {name: converted(value) if name in paths else value for name, value in values.items()}

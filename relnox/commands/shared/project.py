@@ -202,17 +202,6 @@ class Project(Record):
         now = datetime.now(UTC)
         return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
-    def set_now(self, text: str) -> None:
-        """Set the current time to that of an approved plan, in ISO format; a date alone is allowed.
-
-        Raises:
-            ValueError: The text is not a valid date or time.
-        """
-        from datetime import UTC, datetime
-
-        now = datetime.fromisoformat(text)
-        vars(self)["now"] = now if now.tzinfo is not None else now.replace(tzinfo=UTC)
-
     @cached_property
     def literals(self) -> VersionLiterals:
         """The version literals in Python modules, and the packages with those literals as version locations."""

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from typing import TYPE_CHECKING, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 from relnox.core import serialization
-from relnox.core.problems import Problem  # noqa: TC001 - plans are read back by the types of fields
-from relnox.core.records import Record, field_names
+from relnox.core.records import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
     from relnox.core.planning.step import Step
+    from relnox.core.problems import Problem
 
 SCHEMA = 1
 """The version of the JSON form of plans; it increases when programs that read plans would break."""
@@ -24,21 +25,6 @@ class Table(Record, kw_only=True):
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-
-
-class Inputs(Record, kw_only=True):
-    """What a plan was made from, besides the files that its steps name.
-
-    Attributes:
-        options: The resolved options of the task, as pairs of field name and value. Options that every task has
-            are not included.
-        commit: The commit of the checkout, or None outside a git repository.
-        date: The date in UTC, such as `2026-11-22`, or None if the plan does not depend on it.
-    """
-
-    options: tuple[tuple[str, str | bool | int | tuple[str, ...] | None], ...]
-    commit: str | None
-    date: str | None
 
 
 class Plan(Record, kw_only=True):
@@ -54,8 +40,7 @@ class Plan(Record, kw_only=True):
         continue_on_error: Whether steps that do not need a failed step still run.
         skipped: Why all steps are skipped, or None if they run.
         public: The names of the files to publish that the index already lists with the same hashes.
-        resumes: Whether the plan resumes an earlier, incomplete run of the same task.
-        inputs: The options and the state that the plan was made from; None if another task runs this plan.
+        commit: The commit of the checkout; None outside git, and if another task runs this plan.
     """
 
     task: str
@@ -67,56 +52,28 @@ class Plan(Record, kw_only=True):
     continue_on_error: bool = False
     skipped: str | None = None
     public: tuple[str, ...] = ()
-    resumes: bool = False
-    inputs: Inputs | None = None
-
-    @classmethod
-    def from_json(cls, text: str, kinds: Iterable[type[Step]]) -> Plan:
-        """Parse a plan from JSON.
-
-        Args:
-            text: The JSON text.
-            kinds: The classes of all steps.
-
-        Raises:
-            ValueError: The text is not a plan, has another schema version, or was edited.
-        """
-        try:
-            document = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"it is not JSON (line {error.lineno}, column {error.colno})") from error
-        if not isinstance(document, dict) or "digest" not in document or "schema" not in document:
-            raise ValueError("it is not a plan")
-        if document["schema"] != SCHEMA:
-            raise ValueError(f"its schema is {document['schema']!r}, and this version reads {SCHEMA}")
-        if missing := [name for name in field_names(cls) if name not in document]:
-            raise ValueError(f"it has no {', '.join(missing)}")
-        by_name = {kind.__name__: kind for kind in kinds}
-        types = get_type_hints(cls, localns={"Step": Record})
-        values = {
-            name: serialization.decode(types[name], document[name]) for name in field_names(cls) if name != "steps"
-        }
-        steps = []
-        for entry in document["steps"]:
-            if entry["kind"] not in by_name:
-                raise ValueError(f"unknown kind of step: {entry['kind']}")
-            steps.append(serialization.decode(by_name[entry["kind"]], entry))
-        plan = cls(**values, steps=tuple(steps))
-        if plan.digest != document["digest"]:
-            raise ValueError("it was changed after it was written (its digest does not match)")
-        return plan
+    commit: str | None = None
 
     @property
     def digest(self) -> str:
-        """The SHA-256 hash of the plan, in hex; equal plans have equal hashes."""
-        import hashlib
+        """The SHA-256 hash of what the plan does, in hex: its task, its commit, and its steps."""
+        return digest_of_document(self.to_document())
 
-        return hashlib.sha256(json.dumps(serialization.encode(self), sort_keys=True).encode()).hexdigest()
-
-    def to_json(self) -> str:
-        """Return the plan as JSON, including the title of each step and whether it is remote."""
-        document = serialization.encode(self)
+    def to_document(self) -> dict[str, Any]:
+        """Return the plan as JSON types, including the title of each step and whether it is remote."""
+        document: dict[str, Any] = serialization.encode(self)
         for entry, step in zip(document["steps"], self.steps, strict=True):
             entry["title"] = step.title
             entry["remote"] = step.remote
-        return serialization.to_json({"schema": SCHEMA, "digest": self.digest, **document})
+        return document
+
+    def to_json(self) -> str:
+        """Return the plan as JSON, with its schema and digest."""
+        document = self.to_document()
+        return serialization.to_json({"schema": SCHEMA, "digest": digest_of_document(document), **document})
+
+
+def digest_of_document(document: Mapping[str, Any]) -> str:
+    """Return the digest of a plan in JSON types, which covers no notes: they depend on the machine."""
+    covered = {name: document.get(name) for name in ("task", "commit", "steps")}
+    return hashlib.sha256(json.dumps(covered, sort_keys=True).encode()).hexdigest()

@@ -90,6 +90,13 @@ class CommonOptions(Settings):
         metavar="FILE",
         anywhere=False,
     )
+    expect_plan: str | None = option(
+        None,
+        "Run only the plan in this file, which --plan wrote, or with this digest; refuse another one.",
+        kind=DOCUMENT,
+        metavar="FILE|DIGEST",
+        anywhere=False,
+    )
     report: str | None = option(
         None,
         "Write a report of the run as JSON to a file; - is standard output.",
@@ -119,16 +126,6 @@ def positional_usage(options: Sequence[Field]) -> str:
 
 
 O = TypeVar("O", bound=CommonOptions)  # noqa: E741 - O for options
-
-
-def option_fields(options: CommonOptions) -> tuple[tuple[str, Value], ...]:
-    """Return the options that are specific to a task, as pairs of field name and value."""
-    common = {field.name for field in fields_of(CommonOptions)}
-    return tuple(
-        (field.name, getattr(options, field.name))
-        for field in fields_of(type(options))
-        if field.name not in common
-    )
 
 
 def resolve_option_values(  # noqa: PLR0913 - the places that set options
