@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from relnox import core, steps
 from relnox.commands.publish import inspection, planning
 from relnox.commands.publish.options import PublishingOptions
-from relnox.commands.shared import hooks, release_versions, verification
-from relnox.commands.shared.manifests import read_public_part
+from relnox.commands.shared import hooks, verification
 from relnox.core.planning.step import after
 from relnox.core.records import replace
 from relnox.core.settings.options import option
@@ -43,10 +42,15 @@ class Options(PublishingOptions):
 
 
 class Snapshot(NamedTuple):
-    """The release and the state of the index, as for `publish`, and the settings of `[tool.relnox.verify]`."""
+    """The release and the state of the index, as for `publish`, and how it is verified.
+
+    `verify` are the settings of `[tool.relnox.verify]`. `siblings` are steps that download packages which the
+    release needs, and which were released earlier.
+    """
 
     publishing: PublishingSnapshot
     verify: VerifyConfig
+    siblings: tuple[steps.Download, ...]
 
 
 def observe(options: Options, project: Project) -> Snapshot:
@@ -62,28 +66,23 @@ def observe(options: Options, project: Project) -> Snapshot:
             fix=f"{core.fixes.task_command('publish', '--index', options.index)}, or use a test index",
         )
     verify = verification.verify_settings(project)
-    will_be_cleared = False
-    if options.clear:
-        if options.index != "embedded":
-            raise Blocked(
-                "clear-not-supported",
-                f"index {options.index} cannot be cleared (--clear works only on the embedded index, "
-                "relnox's own test index)",
-                fix="pass --index embedded, or remove --clear",
-            )
-        manifest, _ = read_public_part(
-            options.dist, release_versions.selected_packages(options, options.package, project), project
+    if options.clear and options.index != "embedded":
+        raise Blocked(
+            "clear-not-supported",
+            f"index {options.index} cannot be cleared (--clear works only on the embedded index, "
+            "relnox's own test index)",
+            fix="pass --index embedded, or remove --clear",
         )
-        files = {file.filename: file.sha256 for file in manifest.distributions}
-        will_be_cleared = not project.indexes.embedded.store.holds_only(files)
     if options.pypi_rules:
         from relnox.indexes.embedded.rules import Rules
 
         project.indexes.embedded.rules = Rules()
     publishing = inspection.read_snapshot(
-        options.index, options, project, pypi_rules=options.pypi_rules, will_be_cleared=will_be_cleared
+        options.index, options, project, pypi_rules=options.pypi_rules, clear=options.clear
     )
-    return Snapshot(publishing, verify)
+    state = publishing.state
+    siblings = verification.earlier_downloads(state.manifest, state.earlier, options.index, project)
+    return Snapshot(publishing, verify, tuple(siblings))
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
@@ -93,7 +92,8 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     planned_steps = publishing.steps
     if options.verify:
         listings = [step for step in planned_steps if isinstance(step, steps.AwaitIndex)]
-        files = tuple(verification.downloads(replace(step, deadline=_VERIFY_TIMEOUT) for step in listings))
+        own_files = verification.downloads(replace(step, deadline=_VERIFY_TIMEOUT) for step in listings)
+        files = (*own_files, *snapshot.siblings)
         checks = (*files, *verification.install_checks(manifest, snapshot.verify, (), options.installer, files))
         after_verify = hooks.plan_after_verify_hooks(
             inspected.hooks,

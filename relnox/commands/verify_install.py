@@ -13,8 +13,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core, steps
-from relnox.commands.shared import hooks, manifests
-from relnox.commands.shared.verification import await_listings, downloads, install_checks, verify_settings
+from relnox.commands.shared import hooks, manifests, releases
+from relnox.commands.shared.verification import (
+    await_listings,
+    downloads,
+    earlier_downloads,
+    install_checks,
+    verify_settings,
+)
 from relnox.core.planning.step import after
 from relnox.core.settings.kinds import Number
 from relnox.core.settings.options import PATH, PATHS, PYTHON_VERSIONS, CommonOptions, option
@@ -85,16 +91,18 @@ class Snapshot(NamedTuple):
 
     Attributes:
         unlisted: Packages whose files are not all listed and were probably never uploaded; see `_find_unlisted`.
-        others: Steps that copy the wheels from `--find-links`, which are used to install requirements.
+        others: Steps that get files to install requirements with: packages that were released earlier, and the
+            wheels from `--find-links`.
+        notes: Notes on packages that are not verified.
         production: Whether the files come from a production index.
     """
 
     manifest: Manifest
-    private: tuple[str, ...]
     verify: VerifyConfig
     problems: tuple[Problem, ...]
     unlisted: frozenset[str]
-    others: tuple[steps.CopyFiles, ...]
+    others: tuple[steps.Download | steps.CopyFiles, ...]
+    notes: tuple[str, ...]
     hooks: Hooks
     production: bool
 
@@ -121,17 +129,24 @@ def observe(options: Options, project: Project) -> Snapshot:
         *_private_requirement_problems(manifest, private),
         *_missing_python_problems(manifest, verify, options.python),
     )
-    waits = options.from_ == "index" and options.wait is None and not problems
-    unlisted_packages = _find_unlisted(manifest, options.index, project) if waits else frozenset()
-    others = tuple(_copy_other_wheels(options.find_links, manifest, project))
+    built, earlier = manifest, manifest.restricted_to(frozenset())
+    unlisted_packages = frozenset[str]()
+    if options.from_ == "index" and not problems and _read_listings(built, options.index, project):
+        manifest, earlier = releases.split_release(built, options.index, project, selected_packages or frozenset())
+        if options.wait is None:
+            unlisted_packages = _find_unlisted(manifest, options.index, project)
+    others: tuple[steps.Download | steps.CopyFiles, ...] = (
+        *earlier_downloads(manifest, earlier, options.index, project),
+        *_copy_other_wheels(options.find_links, built, project),
+    )
     production = options.from_ == "index" and project.indexes.is_production(options.index)
     return Snapshot(
         manifest,
-        private,
         verify,
         problems,
         unlisted_packages,
         others,
+        (*manifests.private_notes(private), *releases.released_earlier_notes(earlier, options.index)),
         hooks.read_hooks(project),
         production=production,
     )
@@ -165,7 +180,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     return core.plan.Plan(
         task="verify-install",
         steps=(*checks, *after_verify),
-        notes=tuple(manifests.private_notes(snapshot.private)),
+        notes=snapshot.notes,
         problems=snapshot.problems,
         continue_on_error=True,
     )
@@ -215,18 +230,23 @@ def _missing_python_problems(
             yield core.problems.Problem.from_error(error)
 
 
-def _find_unlisted(manifest: Manifest, index: str, project: Project) -> frozenset[str]:
-    """Return the packages whose files are not all listed on the index and were probably never uploaded.
-
-    The result is empty if the index does not answer or provides no upload times, or if a file of the release was
-    uploaded in the last hour: the index may list the other files soon.
-    """
-    from relnox.system import network
-
+def _read_listings(manifest: Manifest, index: str, project: Project) -> bool:
+    """Request the listings of the packages, and return whether the index answers."""
     try:
         project.indexes.fetch_listings(index, manifest.packages, _LISTING_LIMIT)
     except RelnoxError:
-        return frozenset()
+        return False
+    return True
+
+
+def _find_unlisted(manifest: Manifest, index: str, project: Project) -> frozenset[str]:
+    """Return the packages whose files are not all listed on the index and were probably never uploaded.
+
+    The result is empty if the index provides no upload times, or if a file of the release was uploaded in the last
+    hour: the index may list the other files soon.
+    """
+    from relnox.system import network
+
     now = network.deadlines.CLOCK.today()
     missing: set[str] = set()
     for name in manifest.packages:

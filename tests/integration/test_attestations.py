@@ -259,7 +259,7 @@ def test_public_indexes_accept_attestations_only_with_trusted_publishing(tmp_pat
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("TEST_PYPI_TOKEN", "a-token-of-mine")
         with open_project(tmp_path / "work") as project:
-            index = IndexState("testpypi", built, {}, (), built.distributions)
+            index = IndexState("testpypi", built, {}, (), built.distributions, built.restricted_to(frozenset()))
             found = attesting.plan_attestations(Options(attestations="required"), index, project)
     (problem,) = found.problems
     assert (

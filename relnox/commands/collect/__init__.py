@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core, steps
-from relnox.commands.shared import release_versions
+from relnox.commands.shared import release_versions, releases
 from relnox.commands.shared.consistency import ignored_mismatch_notes
 from relnox.commands.shared.release_versions import ReleaseOptions
 from relnox.core.planning.step import after
@@ -51,7 +51,8 @@ class Snapshot(NamedTuple):
     """The output of the jobs for the selected packages, and the state of the project.
 
     Attributes:
-        packages: The packages to collect, in release order.
+        packages: The packages to collect, in release order: the selected ones, or else those with a release tag at
+            the current commit and those that were built, or else all.
         workspace_packages: The names of all packages of the project.
         needs: Maps each package to the other packages that it needs, according to its source files and wheels.
         head: The current commit of the checkout; None outside git.
@@ -80,6 +81,9 @@ def observe(options: Options, project: Project) -> Snapshot:
     jobs = tuple(build_jobs.read_job(project.root, directory, selected_packages) for directory in directories)
     output = project.root / options.output
     packages = project.select(names)
+    if not names and (tagged := releases.packages_tagged_here(project)):
+        built = {name for job in jobs for name in job.manifest.packages}
+        packages = tuple(package for package in packages if package.name in tagged | built)
     findings = tuple(build_jobs.check_archives(jobs, project))
     return Snapshot(
         jobs=jobs,
@@ -136,6 +140,9 @@ def _notes(snapshot: Snapshot, manifest: Manifest, options: Options) -> Iterator
     yield from snapshot.versions.notes
     if options.allow_mismatch:
         yield from ignored_mismatch_notes(snapshot.versions.problems)
+    names = {package.name for package in snapshot.packages}
+    if not options.package and (others := sorted(snapshot.workspace_packages - names)):
+        yield f"not part of this release: {core.text.join_names(others)} (no tag at this commit)"
     for package in snapshot.packages:
         if options.partial and (missing := preflight.compare_with_expected(package, snapshot).missing):
             yield f"INCOMPLETE (--partial): {package.name} lacks {core.text.join_names(missing, limit=6)}"
@@ -146,6 +153,7 @@ def _notes(snapshot: Snapshot, manifest: Manifest, options: Options) -> Iterator
             f", {core.text.format_count(len(job.attestations), 'attestation')}" if job.attestations else ""
         )
         yield f"{job.directory}: {core.text.format_count(len(job.manifest.distributions), 'file')}{attestations}"
-    names = {file.filename for file in manifest.distributions}
-    if others := [name for name in snapshot.old_archives if name not in names]:
-        yield f"left out: {options.output} has archives that are not part of this release: {', '.join(others)}"
+    filenames = {file.filename for file in manifest.distributions}
+    if old_archives := [name for name in snapshot.old_archives if name not in filenames]:
+        names_text = ", ".join(old_archives)
+        yield f"left out: {options.output} has archives that are not part of this release: {names_text}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from relnox.commands.publish import inspection, planning, preflight
 from relnox.commands.publish.options import PublishingOptions
-from relnox.commands.shared import release_versions
+from relnox.commands.shared import release_versions, releases
 from relnox.commands.shared.manifests import read_public_part
 from relnox.core.records import replace
 from relnox.core.settings.options import option
@@ -69,10 +69,15 @@ def _index_for_tags(options: Options, project: Project) -> str:
         return targets.select_by_tags(
             project.config, {name: (release_tag.name, manifest.version(name)) for name in manifest.packages}
         )
-    tags = project.state.tags if project.state is not None else {}
-    here = sorted(name for name, commit in tags.items() if commit == manifest.commit)
+    tags = releases.release_tags(manifest, project)
     tag_by_package: dict[str, tuple[str, Version] | None] = {}
     for name in manifest.packages:
-        matching = project.tag_formats[name].matching_tags(here)
-        tag_by_package[name] = next((pair for pair in matching if pair[1] == manifest.version(name)), None)
+        tags_here = (tag for tag, commit in tags[name].items() if commit == manifest.commit)
+        tag_by_package[name] = next(((tag, manifest.version(name)) for tag in tags_here), None)
+    others = {name for name, tag in tag_by_package.items() if tag is None and tags[name]}
+    if others and (tagged := {name: tag for name, tag in tag_by_package.items() if name not in others}):
+        index = targets.select_by_tags(project.config, tagged)
+        project.indexes.fetch_listings(index, manifest.packages)
+        release, _ = releases.split_release(manifest, index, project)
+        tag_by_package = {name: tag_by_package[name] for name in release.packages}
     return targets.select_by_tags(project.config, tag_by_package)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from relnox.commands.shared import releases
 from relnox.errors import Blocked, ExitCode, RelnoxError
 
 if TYPE_CHECKING:
@@ -23,9 +24,11 @@ class IndexState(NamedTuple):
     """A release, and its files that an index has.
 
     Attributes:
+        manifest: The manifest of the release, without packages that are private or were released earlier.
         hashes: Maps each package to its files of the manifest that the index lists: their names and SHA-256.
         public: The names of files that the index lists with the same hash as the manifest.
         missing: The files of the manifest that the index does not list.
+        earlier: The manifest of the packages that were released earlier, which are skipped.
     """
 
     name: str
@@ -33,21 +36,37 @@ class IndexState(NamedTuple):
     hashes: Mapping[str, Mapping[str, str]]
     public: tuple[str, ...]
     missing: tuple[Distribution, ...]
+    earlier: Manifest
 
 
-def read_index(index: str, manifest: Manifest, project: Project, *, will_be_cleared: bool = False) -> IndexState:
-    """Read which files of a release an index has; ignore them if the plan empties the index first.
+def read_index(
+    index: str,
+    manifest: Manifest,
+    project: Project,
+    *,
+    insisted: frozenset[str] = frozenset(),
+    will_be_cleared: bool = False,
+) -> IndexState:
+    """Read which files of a build an index has, and which of its packages are released.
+
+    Args:
+        index: The name of the index.
+        manifest: The manifest of the build, without private packages.
+        project: The project.
+        insisted: The packages that are part of the release even if their versions were released earlier.
+        will_be_cleared: Whether the plan empties the index first, so that its files are ignored.
 
     Raises:
         RelnoxError: The index cannot be read. The exit code does not say that nothing is public, since the index
             may have files of an earlier run.
     """
-    indexes, files = project.indexes, manifest.distributions
+    indexes = project.indexes
     try:
         indexes.fetch_listings(index, manifest.packages)
+        release, earlier = releases.split_release(manifest, index, project, insisted)
         hashes = {
-            name: indexes.hashes(index, name, [file.filename for file in manifest.files_of(name)], refresh=False)
-            for name in manifest.packages
+            name: indexes.hashes(index, name, [file.filename for file in release.files_of(name)], refresh=False)
+            for name in release.packages
         }
     except RelnoxError as error:
         if error.exit_code in (ExitCode.BLOCKED, ExitCode.FAILED):
@@ -55,9 +74,10 @@ def read_index(index: str, manifest: Manifest, project: Project, *, will_be_clea
         raise
     if will_be_cleared:
         hashes = {name: {} for name in hashes}
+    files = release.distributions
     public = tuple(file.filename for file in files if hashes[file.package].get(file.filename) == file.sha256)
     missing = tuple(file for file in files if file.filename not in hashes[file.package])
-    return IndexState(index, manifest, hashes, public, missing)
+    return IndexState(index, release, hashes, public, missing, earlier)
 
 
 def listing_warnings(state: IndexState, project: Project) -> Iterator[str]:

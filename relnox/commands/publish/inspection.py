@@ -94,7 +94,7 @@ def read_snapshot(
     project: Project,
     *,
     pypi_rules: bool = False,
-    will_be_cleared: bool = False,
+    clear: bool = False,
 ) -> Snapshot:
     """Return the snapshot that `publish` or `publish-test` plans from, and lock its projects unless for a dry run.
 
@@ -103,7 +103,7 @@ def read_snapshot(
         options: The options of the task.
         project: The project.
         pypi_rules: Whether to enforce the rules of PyPI, including on files that the index already has.
-        will_be_cleared: Whether the plan empties the index first, so that all its current files are ignored.
+        clear: Whether the plan empties the index first, unless it holds exactly the files to publish.
 
     Raises:
         RelnoxError: The release cannot be read, the index does not answer, or another process publishes it.
@@ -118,13 +118,16 @@ def read_snapshot(
     manifest, private = read_public_part(options.dist, package_names, project)
     if index != EMBEDDED and not options.dry_run:
         locking.lock_projects(target.upload_url, index, manifest.packages, project)
+    files = {file.filename: file.sha256 for file in manifest.distributions}
+    will_be_cleared = clear and not project.indexes.embedded.store.holds_only(files)
     if index == EMBEDDED and not will_be_cleared:
         project.indexes.embedded.store.check_undamaged()
-    state = index_state.read_index(index, manifest, project, will_be_cleared=will_be_cleared)
+    insisted = frozenset(manifest.packages if clear or package_names else ())
+    state = index_state.read_index(index, manifest, project, insisted=insisted, will_be_cleared=will_be_cleared)
     try:
         return _inspect_projects(state, private, options, project, project_hooks, pypi_rules=pypi_rules)
     except RelnoxError as error:
-        names = [file.filename for file in manifest.distributions]
+        names = [file.filename for file in state.manifest.distributions]
         core.publication.add_public_files(error, index, names, state.public)
         raise
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from relnox import core
 from relnox.commands.shared import consistency
 from relnox.commands.shared.manifests import private_notes
+from relnox.commands.shared.releases import released_earlier_notes
 from relnox.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -180,4 +181,5 @@ def notes(snapshot: Snapshot, options: PublishingOptions) -> Iterator[str]:
             "uploads (none of its versions is tagged in this repository)"
         )
     yield from snapshot.attestations.notes()
+    yield from released_earlier_notes(snapshot.state.earlier, index)
     yield from private_notes(snapshot.private)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox import core
+from relnox.commands.shared import releases
 from relnox.core import fixes
 from relnox.core.text import join_names
 from relnox.errors import Blocked
@@ -89,13 +90,14 @@ def read_public_part(dist: str, names: tuple[str, ...], project: Project) -> tup
 
     Raises:
         Blocked: The manifest cannot be released (see `read_release`), or no packages are selected and it lacks
-            files of packages that could not be built, or that other jobs build.
+            files of packages that could not be built, that other jobs build, or that are released together with
+            one of its packages.
     """
     packages = frozenset(package.name for package in project.workspace.select(names))
     manifest = read_release(project.root, dist, packages)
     private = {package.name for package in project.workspace.packages if package.is_private}
-    missing = [name for name in manifest.missing if name not in private]
-    if missing and not packages:
+    missing = sorted({*manifest.missing, *_absent_siblings(manifest, project)} - private) if not packages else []
+    if missing:
         complete = [name for name in manifest.packages if name not in {*missing, *private}]
         options = " ".join(f"--package {name}" for name in complete)
         raise Blocked(
@@ -107,3 +109,12 @@ def read_public_part(dist: str, names: tuple[str, ...], project: Project) -> tup
             + (f"; or publish only the others: {options}" if complete else ""),
         )
     return public_part(manifest.restricted_to(packages or frozenset(manifest.packages)), project)
+
+
+def _absent_siblings(manifest: Manifest, project: Project) -> Iterator[str]:
+    """Yield the packages without files that are always released together with packages of the manifest."""
+    built = frozenset(manifest.packages)
+    others = tuple(package.name for package in project.workspace.packages if package.name not in built)
+    for group in releases.fixed_groups(project, (*built, *others)) if others else ():
+        if not built.isdisjoint(group):
+            yield from (name for name in group if name in others)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox import steps
+from relnox.commands.shared import releases
 from relnox.core.planning.step import after
 from relnox.core.records import replace
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from relnox.commands.shared.project import Project
     from relnox.core.release.manifest import Manifest
     from relnox.core.settings.config_tables import VerifyConfig
+
+_EARLIER_TIMEOUT = 60
+"""How long to retry the download of files that have been public for some time, in seconds."""
 
 
 def verify_settings(project: Project) -> VerifyConfig:
@@ -91,3 +95,11 @@ def downloads(listings: Iterable[steps.AwaitIndex]) -> Iterator[steps.Download]:
             deadline=release.deadline,
             needs=after(release),
         )
+
+
+def earlier_downloads(
+    release: Manifest, earlier: Manifest, index: str, project: Project
+) -> Iterator[steps.Download]:
+    """Yield a step for each package that was released earlier and is needed, which downloads its public files."""
+    for package, files in releases.published_siblings(release, earlier, index, project).items():
+        yield steps.Download(index=index, package=package, files=files, deadline=_EARLIER_TIMEOUT)

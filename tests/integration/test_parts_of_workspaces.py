@@ -1,0 +1,243 @@
+"""A release of a workspace: the packages tagged at the built commit, or not public yet. Others are skipped."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import packed
+import pytest
+import releases
+from projects import commit_all, git, repository, write
+from running import run_in_process
+from trusting import trusting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from running import RunResult
+    from trusting import Trusting
+
+pytestmark = pytest.mark.heavy
+
+TOKEN = "canary-0815"
+SKIPPED = "not part of this release: {} (released earlier, already on shop)"
+
+
+@pytest.fixture
+def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Trusting]:
+    """A production index."""
+    monkeypatch.setenv("TWINE_PASSWORD", TOKEN)
+    with trusting() as index:
+        index.passwords = {TOKEN}
+        yield index
+
+
+def workspace(root: Path, shop: Trusting, settings: str, **versions: str) -> Path:
+    """A repository with packages of these versions, and a production index."""
+    root.mkdir()
+    text = f'[tool.relnox]\npackages = ["packages/*"]\n{settings}\n{shop.settings("shop", production=True)}'
+    write(root, {"pyproject.toml": text, ".gitignore": "dist/\n"})
+    set_versions(root, **versions)
+    return repository(root)
+
+
+def set_versions(root: Path, **versions: str) -> None:
+    for name, version in versions.items():
+        text = f'[project]\nname = "{name}"\nversion = "{version}"\n'
+        backend = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+        write(root, {f"packages/{name}/pyproject.toml": text + backend})
+
+
+def commit(root: Path, *tags: str) -> str:
+    """Commit and push everything, with tags."""
+    head = commit_all(root)
+    for tag in tags:
+        git(root, "tag", tag)
+    git(root, "push", "--quiet", "origin", "main", "--tags")
+    return head
+
+
+def build(root: Path, needs: dict[str, tuple[str, ...]] | None = None, **versions: str) -> None:
+    """Write the output of a build of the current commit: every commit makes other bytes."""
+    (root / "dist").mkdir(exist_ok=True)
+    head = git(root, "rev-parse", "HEAD")
+    paths = []
+    for name, version in versions.items():
+        lines = [f"Requires-Dist: {needed}" for needed in (needs or {}).get(name, ())]
+        metadata = "\n".join(["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}", *lines, "", ""])
+        wheel = f"{name}-{version}-py3-none-any.whl"
+        module = {f"{name}.py": f"commit = '{head}'\n", f"{name}-{version}.dist-info/entry_points.txt": ""}
+        paths.append(packed.wheel(root / "dist", module, name=wheel, metadata=metadata))
+    releases.write_manifest(root, paths, needs or {}, commit=head)
+
+
+def publish(root: Path, *options: str) -> RunResult:
+    return run_in_process(root, "publish", "--index", "shop", "--yes", *options)
+
+
+@pytest.fixture
+def released(tmp_path: Path, shop: Trusting) -> Path:
+    """A workspace whose two packages were released once."""
+    root = workspace(tmp_path / "demo", shop, 'versions = "independent"', one="1.0.0", two="1.0.0")
+    for tag in ("one-v1.0.0", "two-v1.0.0"):
+        git(root, "tag", tag)
+    build(root, one="1.0.0", two="1.0.0")
+    ran = publish(root)
+    assert ran.code == 0, ran.text
+    return root
+
+
+def test_a_package_that_was_not_bumped_is_skipped(released: Path, shop: Trusting) -> None:
+    before = dict(shop.files)
+    write(released, {"packages/two/two.py": "unreleased = 1\n"})  # two has changes, and is not released
+    set_versions(released, one="1.1.0")
+    commit(released, "one-v1.1.0")
+    build(released, one="1.1.0", two="1.0.0")
+    ran = publish(released)
+    assert ran.code == 0, ran.text
+    assert SKIPPED.format("two 1.0.0") in ran.err
+    assert shop.files.keys() - before.keys() == {"one-1.1.0-py3-none-any.whl"}
+    assert {name: shop.files[name] for name in before} == before
+    rerun = publish(released)
+    assert rerun.code == 0, rerun.text
+    assert "skipping 1 of 1 file: already on shop" in rerun.err
+
+
+def test_a_clone_without_tags_asks_the_remote_for_them(released: Path, shop: Trusting) -> None:
+    set_versions(released, one="1.1.0")
+    commit(released, "one-v1.1.0")
+    clone = released.parent / "clone"
+    remote = released.parent / "demo.git"
+    git(released, "clone", "--quiet", "--depth", "1", "--no-tags", remote.as_uri(), str(clone))
+    build(clone, one="1.1.0", two="1.0.0")
+    ran = publish(clone)
+    assert ran.code == 0, ran.text
+    assert SKIPPED.format("two 1.0.0") in ran.err
+
+
+def test_a_new_package_is_part_of_the_release_and_a_public_one_without_tags_is_not(
+    tmp_path: Path, shop: Trusting
+) -> None:
+    root = workspace(tmp_path / "demo", shop, 'versions = "independent"', one="1.0.0")
+    build(root, one="1.0.0")
+    assert publish(root).code == 0
+    set_versions(root, two="0.1.0")
+    commit(root)
+    build(root, one="1.0.0", two="0.1.0")
+    ran = publish(root)
+    assert ran.code == 0, ran.text
+    assert SKIPPED.format("one 1.0.0") in ran.err
+    assert "two-0.1.0-py3-none-any.whl" in shop.files
+
+
+def test_other_content_of_a_version_that_is_tagged_at_the_built_commit_is_a_conflict(
+    released: Path, shop: Trusting
+) -> None:
+    set_versions(released, one="1.1.0")
+    commit(released, "one-v1.1.0")
+    git(released, "tag", "--force", "two-v1.0.0")
+    build(released, one="1.1.0", two="1.0.0")
+    ran = publish(released)
+    assert ran.code == 4, ran.text
+    assert "shop has a different two-1.0.0-py3-none-any.whl" in ran.err
+    assert "one-1.1.0-py3-none-any.whl" not in shop.files
+
+
+def test_a_rebuild_of_what_is_public_without_anything_new_is_a_conflict(released: Path) -> None:
+    write(released, {"notes.md": ""})
+    commit(released)
+    build(released, one="1.0.0", two="1.0.0")
+    ran = publish(released)
+    assert ran.code == 4, ran.text
+    assert ran.err.count("shop has a different ") == 2
+
+
+def test_a_selected_package_is_compared_with_the_public_files(released: Path) -> None:
+    set_versions(released, one="1.1.0")
+    commit(released, "one-v1.1.0")
+    build(released, one="1.1.0", two="1.0.0")
+    ran = publish(released, "--package", "two")
+    assert ran.code == 4, ran.text
+
+
+def test_an_earlier_tag_without_public_files_is_released_as_well(tmp_path: Path, shop: Trusting) -> None:
+    root = workspace(tmp_path / "demo", shop, 'versions = "independent"', one="1.0.0", two="1.0.0")
+    git(root, "tag", "two-v1.0.0")
+    set_versions(root, one="1.1.0")
+    commit(root, "one-v1.1.0")
+    build(root, one="1.1.0", two="1.0.0")
+    ran = publish(root)
+    assert ran.code == 0, ran.text
+    assert shop.files.keys() == {"one-1.1.0-py3-none-any.whl", "two-1.0.0-py3-none-any.whl"}
+
+
+@pytest.mark.parametrize("settings", ['versions = "lockstep"', '[tool.relnox.groups.all]\npackages = ["*"]\n'])
+def test_a_part_of_packages_with_one_version_is_published_on_request_only(
+    settings: str, tmp_path: Path, shop: Trusting
+) -> None:
+    root = workspace(tmp_path / "demo", shop, settings, one="1.0.0", two="1.0.0")
+    build(root, one="1.0.0")
+    for task in ("publish", "publish-test"):
+        ran = run_in_process(root, task, "--index", "shop" if task == "publish" else "embedded")
+        assert ran.code == 1, ran.text
+        assert "dist/manifest.json is incomplete (files of two are missing)" in ran.err
+        assert "or publish only the others: --package one" in ran.err
+    assert not shop.files
+    ran = publish(root, "--package", "one")
+    assert ran.code == 0, ran.text
+
+
+def test_packages_with_one_version_are_not_divided(tmp_path: Path, shop: Trusting) -> None:
+    root = workspace(tmp_path / "demo", shop, 'versions = "lockstep"', one="1.0.0", two="1.0.0")
+    build(root, one="1.0.0", two="1.0.0")
+    assert publish(root, "--package", "one").code == 0
+    write(root, {"notes.md": ""})
+    commit(root)
+    build(root, one="1.0.0", two="1.0.0")
+    ran = publish(root)  # two is not public, and one was published from another commit
+    assert ran.code == 4, ran.text
+    assert "two-1.0.0-py3-none-any.whl" not in shop.files
+
+
+def test_the_index_of_the_settings_is_that_of_the_tagged_packages(tmp_path: Path, shop: Trusting) -> None:
+    targets = f'[tool.relnox.targets]\nfinal = "shop"\nprerelease = "other"\n{shop.settings("other")}'
+    root = workspace(tmp_path / "demo", shop, f'versions = "independent"\n{targets}', one="1.0.0", two="1.0.0rc1")
+    git(root, "tag", "two-v1.0.0rc1")
+    build(root, two="1.0.0rc1")
+    assert run_in_process(root, "publish", "--yes").code == 0
+    set_versions(root, one="1.1.0")
+    commit(root, "one-v1.1.0")
+    build(root, one="1.1.0", two="1.0.0rc1")
+    ran = run_in_process(root, "publish", "--yes")
+    assert ran.code == 0, ran.text
+    assert "not part of this release: two 1.0.0rc1" in ran.err
+
+
+def test_what_was_released_earlier_is_installed_as_it_is_public(released: Path, shop: Trusting) -> None:
+    set_versions(released, one="1.1.0")
+    commit(released, "one-v1.1.0")
+    build(released, {"one": ("two",)}, one="1.1.0", two="1.0.0")
+    assert publish(released).code == 0
+    for selection in ((), ("--package", "one")):
+        ran = run_in_process(released, "verify-install", "--index", "shop", "--wait", "5", *selection)
+        assert ran.code == 0, ran.text
+        assert SKIPPED.format("two 1.0.0") in ran.err
+        assert "with two-1.0.0-py3-none-any.whl" in ran.err
+
+
+def test_collect_expects_the_tagged_packages(tmp_path: Path, shop: Trusting) -> None:
+    settings = 'versions = "independent"'
+    root = workspace(tmp_path / "demo", shop, settings, one="1.0.0", two="1.0.0", three="1.0.0")
+    build(root, one="1.0.0", two="1.0.0")
+    (root / "dist").rename(root / "job")
+    collect = ("collect", "--from", "job", "--dry-run")
+    ran = run_in_process(root, *collect)
+    assert ran.code == 1, ran.text
+    assert "three lacks " in ran.text
+    git(root, "tag", "one-v1.0.0")
+    ran = run_in_process(root, *collect)
+    assert "three lacks " not in ran.text
+    assert "not part of this release: three (no tag at this commit)" in ran.text
+    git(root, "tag", "three-v1.0.0")
+    assert "three lacks " in run_in_process(root, *collect).text
