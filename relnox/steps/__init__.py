@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from relnox.steps.await_index import AwaitIndex as AwaitIndex
     from relnox.steps.build import Build as Build
     from relnox.steps.build_environments import PrepareBuildEnvironment as PrepareBuildEnvironment
-    from relnox.steps.check_distributions import CheckDistributions as CheckDistributions
     from relnox.steps.collect import Collect as Collect
     from relnox.steps.edit_files import EditDevelopmentFiles as EditDevelopmentFiles
     from relnox.steps.edit_files import EditFiles as EditFiles
@@ -56,7 +55,6 @@ _CLASSES_BY_MODULE = {
     "await_index": "AwaitIndex",
     "build": "Build",
     "build_environments": "PrepareBuildEnvironment",
-    "check_distributions": "CheckDistributions",
     "collect": "Collect",
     "edit_files": "EditDevelopmentFiles EditFiles",
     "export_commit": "Export",

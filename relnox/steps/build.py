@@ -103,7 +103,6 @@ class Build(Step, kw_only=True):
 
 class BuildAction(Action[Build]):
     def apply(self) -> None:
-        self.run.service(BuildingServices).start_twine_server()
         source = source_to_build(self.run)
         output = self.run.root / self.step.output
         with staging_directory(output, self.step.package) as staging:

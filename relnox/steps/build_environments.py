@@ -1,4 +1,4 @@
-"""Build environments, and what else building steps share: package sources, manifests, a warm twine process."""
+"""Build environments, and what else building steps share: package sources, manifests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from relnox.building.environment_cache import EnvironmentCache
     from relnox.building.environment_pool import BuildEnvironmentPool
-    from relnox.building.fork_client import ForkServer
     from relnox.building.installer_settings import PackageSource
     from relnox.core.release.manifest import Distribution, Manifest
     from relnox.steps.run import Run
@@ -52,18 +51,13 @@ class BuildingServices(SharedService):
         self._settings = run.result(InstallerSettings) or InstallerSettings()
         self._lock = threading.RLock()
         self._pools: dict[tuple[str, str], BuildEnvironmentPool] = {}
-        self._twine: ForkServer | None = None
         self._manifests: dict[str, Manifest | None] = {}
         self._reported_installers: set[str] = set()
 
     def close(self) -> None:
         """End the worker processes, even if they are still running a build."""
-        if self._twine is not None:
-            self._twine.request_shutdown()
         for pool in tuple(self._pools.values()):
             pool.close()
-        if self._twine is not None:
-            self._twine.close()
 
     def installer_variables(self, *, more: Mapping[str, str] | None = None) -> dict[str, str]:
         """Return the environment variables for installers that create build and test environments."""
@@ -91,15 +85,6 @@ class BuildingServices(SharedService):
             )
             fix = 'to use a single index, set [tool.relnox] build-index = "URL"'
             self._run.emit(Notice("\n".join([message, *others]), fix))
-
-    def start_twine_server(self) -> ForkServer | None:
-        """Return a fork server with twine imported, started on first use, or None if the system cannot fork."""
-        with self._lock:
-            if self._twine is None and building.fork_client.can_fork_safely():
-                self._twine = building.twine_check.start_server(
-                    self._run.variables(), self._run.create_directory("output")
-                )
-            return self._twine
 
     def earlier_manifest(self, output: str) -> Manifest | None:
         """Return the manifest of an earlier run in a directory, if it can be read."""

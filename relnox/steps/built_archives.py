@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from relnox import building, core
 from relnox.core import fixes
 from relnox.core.planning.events import StepWarning
-from relnox.core.records import Record
+from relnox.core.records import Record, replace
 from relnox.core.release.manifest import MANIFEST_JSON, Distribution, Manifest
 from relnox.core.settings.config_tables import ArchiveLimits
 from relnox.errors import Blocked, Failed
@@ -94,14 +94,19 @@ def check_archives(
             findings += building.checks.check_wheel_against_sdist(sdist, archive)
     if not expected.extensions_are_optional:
         findings += building.checks.check_extensions(release)
-    errors = [finding for finding in findings if finding.level == "error" or strict]
+    files: dict[Finding, list[str]] = {}  # the files with the same finding, such as sdist and wheel
+    for finding in findings:
+        files.setdefault(replace(finding, file=""), []).append(finding.file)
+    errors = {finding: names for finding, names in files.items() if finding.level == "error" or strict}
     action.warnings = tuple(
-        StepWarning(finding.code, finding.file, finding.message, finding.fix)
-        for finding in findings
+        StepWarning(finding.code, ", ".join(names), finding.message, finding.fix)
+        for finding, names in files.items()
         if finding not in errors
     )
     if errors:
-        lines = "\n".join(f"  {finding.file}: {finding.message} [{finding.code}]" for finding in errors)
+        lines = "\n".join(
+            f"  {', '.join(names)}: {finding.message} [{finding.code}]" for finding, names in errors.items()
+        )
         fix = "; ".join(dict.fromkeys(finding.fix for finding in errors))
         raise Failed("archive-invalid", f"{expected.name}: built archives are invalid:\n{lines}", fix=fix)
     wheels = [archive for archive in release if archive.kind == "wheel"] or release

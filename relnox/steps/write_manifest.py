@@ -11,7 +11,6 @@ from relnox.core.text import format_count
 from relnox.errors import Failed
 from relnox.steps.action import Action
 from relnox.steps.built_archives import BuiltPackage, built_packages
-from relnox.steps.check_distributions import RejectedPackages
 from relnox.system.files import make_output_directory, replace_file, sync_directory
 from relnox.system.temporary_directories import has_leftovers
 
@@ -50,10 +49,9 @@ class WriteManifestAction(Action[WriteManifest]):
 
         output = self.run.root / self.step.output
         packages = built_packages(self.run)
-        rejected = self.run.result(RejectedPackages) or RejectedPackages()
         needs = self._find_needed_siblings(packages)
         failed_packages = {step.invalidated_package for step in self.run.unsuccessful}
-        failed = needs.keys() & (failed_packages | rejected.names)
+        failed = needs.keys() & failed_packages
         if failed and failed == needs.keys():  # a shard may have no packages
             raise Failed(
                 "nothing-built",

@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.heavy, pytest.mark.skipif(sys.platform == "win32", rea
 
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 NAMES = ("able", "baker")
-STEPS = (*(f"build {name}" for name in NAMES), "check", "manifest")
+STEPS = (*(f"build {name}" for name in NAMES), "manifest")
 AT_ONCE = NAMES[: default_concurrency()]
 STUCK = """\
 import time
@@ -111,11 +111,13 @@ class Interrupted(NamedTuple):
     steps: dict[str, str]
 
 
-def interrupted(root: Path, number: signal.Signals, moment: str, names: tuple[str, ...] = AT_ONCE) -> Interrupted:
+def interrupted(
+    root: Path, number: signal.Signals, moment: str, names: tuple[str, ...] = AT_ONCE, *more: str
+) -> Interrupted:
     """Build some packages, and receive a signal."""
     report = root.parent / "report.json"
     chosen = [word for name in names for word in ("--package", name)]
-    words = ("build-all", "--no-cache", "--reporter", "plain", "--report", str(report), *chosen)
+    words = ("build-all", "--no-cache", "--reporter", "plain", "--report", str(report), *chosen, *more)
     ran = subprocess.run(
         [sys.executable, "-c", DRIVER.format(moment=moment), str(int(number)), str(len(names)), *words],
         cwd=root,
@@ -168,7 +170,7 @@ def test_a_signal_that_python_drops_ends_the_only_step(root: Path, number: signa
     assert "dropped" in ran.printed
     assert "Exception ignored" not in ran.printed
     assert ran.code == CODES[number], ran.printed
-    assert ran.steps == dict.fromkeys(("build able", "check", "manifest"), "aborted")
+    assert ran.steps == dict.fromkeys(("build able", "manifest"), "aborted")
     assert all_end(at_work(root))
     assert archives(root) == []
     finish(root)
@@ -178,14 +180,13 @@ def test_a_signal_that_python_drops_ends_the_only_step(root: Path, number: signa
 def test_a_signal_that_python_drops_in_a_step_by_itself_is_handled_at_its_end(
     root: Path, number: signal.Signals
 ) -> None:
-    (root / "go").touch()
-    ran = interrupted(root, number, IN_A_STEP_BY_ITSELF)
+    finish(root)
+    ran = interrupted(root, number, IN_A_STEP_BY_ITSELF, AT_ONCE, "--clean")
     assert "dropped" in ran.printed
     assert "Exception ignored" not in ran.printed
     assert ran.code == CODES[number], ran.printed
-    done = dict.fromkeys((*(f"build {name}" for name in NAMES), "check"), "success")  # the check came to its end
-    assert ran.steps == {**done, "manifest": "aborted"}
-    assert "manifest.json" not in archives(root)
+    assert ran.steps == {"clean": "success", **dict.fromkeys(STEPS, "aborted")}  # the removal came to its end
+    assert archives(root) == []
     finish(root)
 
 

@@ -83,7 +83,6 @@ def test_archives_of_a_build_command_are_checked_and_recorded(tmp_path: Path) ->
     ran = build_all(root)
     assert ran.code == 0, ran.text
     assert left(root) == ["BUILD_MANIFEST.txt", *BOTH, "manifest.json"]
-    assert "twine check passed (2 archives)" in ran.err
     for name in BOTH:
         assert (root / "dist" / name).read_bytes() == (root / "made" / name).read_bytes()
     artifacts = json.loads((root / "dist/manifest.json").read_text())["artifacts"]

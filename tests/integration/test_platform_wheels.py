@@ -704,7 +704,6 @@ def test_the_sdist_job_and_all_wheel_jobs_are_a_release(root: Path, monkeypatch:
         made = manifest(root / directory)
         assert [file.filename for file in made.distributions] == [SDIST, *wheels]
         assert (made.commit, made.dirty) == (git(root, "rev-parse", "HEAD"), False)
-        assert "twine check passed (" in ran.err
     linux, windows = calls(root)
     assert linux["words"][:4] == ["--platform", "linux", "--archs", "x86_64"]
     assert linux["words"][-1] == str(root / "jobs" / LINUX_JOB / SDIST)

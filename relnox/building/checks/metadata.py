@@ -1,7 +1,6 @@
 """Checks for metadata fields for which the public index rejects a file.
 
 The rules are those of the core metadata specification, and additional ones in the source code of the public index.
-Whether the long description can be rendered is checked by `twine check`, which runs after all builds.
 """
 
 from __future__ import annotations
@@ -9,6 +8,8 @@ from __future__ import annotations
 import re
 from email.utils import getaddresses
 from functools import cache
+from io import StringIO
+from threading import Lock
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
@@ -66,6 +67,8 @@ _FIXES = {
     "requires-python": 'write it like requires-python = ">=3.11"',
     "summary": "make project.description one line; put the long text into project.readme",
 }
+_rendering = Lock()
+"""Held while a readme is rendered, since docutils keeps state in its modules."""
 _DEFAULT_FIX = "fix the field in pyproject.toml, or update the build backend"
 _CHECKED_ELSEWHERE = frozenset({"metadata-version", "name", "version"})
 """Fields for which other checks have their own findings."""
@@ -84,6 +87,7 @@ def check_metadata(archive: Archive, *, private: bool) -> Iterator[Finding]:
     yield from _check_classifiers(fields.get("classifiers", ()), private=private)
     yield from _check_license(fields)
     yield from _check_license_files(archive, fields.get("license_files", ()))
+    yield from _check_readme(fields.get("description", ""), fields.get("description_content_type"))
     if (size := archive.path.stat().st_size) > _MAX_FILE_SIZE:
         yield warning(
             "file-too-large",
@@ -296,3 +300,29 @@ def _check_version_and_summary(archive: Archive, summary: str) -> Iterator[Findi
             f"Summary has {len(summary)} characters (the public index accepts at most {_MAX_SUMMARY_LENGTH})",
             "shorten project.description; put the long text into project.readme",
         )
+
+
+def _check_readme(text: str, content_type: str | None) -> Iterator[Finding]:
+    """Yield a finding if the readme is missing, or is reStructuredText that cannot be rendered."""
+    if text.strip() in ("", "UNKNOWN"):
+        yield warning("readme-invalid", "readme is missing", 'add readme = "README.md" to [project]')
+        return
+    if content_type is None:
+        message = "readme has no content type (the public index takes it for reStructuredText)"
+        yield warning("readme-invalid", message, _FIXES["description-content-type"])
+    if content_type is None or content_type.partition(";")[0].strip().lower() == "text/x-rst":
+        from readme_renderer import rst
+
+        output = StringIO()
+        with _rendering:
+            try:
+                rendered = rst.render(text, output)
+            except Exception as problem:  # noqa: BLE001 - a bug of a renderer must not fail the build with a traceback
+                rendered = None
+                output.write(str(problem))
+        if rendered is None:
+            yield rejected_by_index(
+                "readme-invalid",
+                f"readme cannot be rendered: {' '.join(output.getvalue().split())}",
+                "fix the readme, or its content type in pyproject.toml",
+            )

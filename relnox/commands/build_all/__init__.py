@@ -97,7 +97,7 @@ def observe(options: Options, project: Project) -> Snapshot:
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
-    """Plan to build every package, to check all archives together, and to write the manifest.
+    """Plan to build every package, and to write the manifest.
 
     Raises:
         Blocked: `--test` is given, but no tests are configured, or the job of `--wheels` does not exist.
@@ -134,8 +134,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         own = [step for step in generators if any(package.name == of.name for of in step.packages)]
         needs = after(export, *own, *siblings)
         builds[package.name] = package_steps.build_step(package, snapshot, options, needs=needs)
-    check = steps.CheckDistributions(output=options.output, strict=options.strict)
-    work = (*package_steps.build_steps(builds, snapshot, options), check)
+    work = tuple(package_steps.build_steps(builds, snapshot, options))
     # With --continue-on-error, successful builds are recorded although others failed, and hooks get these.
     successful = () if options.continue_on_error else after(*work)
     hooks_after = snapshot.hooks.hook_steps(
@@ -172,8 +171,6 @@ def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
     if not builds:
         return ()
     manifest = read_manifest_if_valid(directory / builds[0][1].output)
-    # Warnings of the check of all archives belong to files of packages as well.
-    files_with_warnings = [warning.file.split(", ") for result in outcome.results for warning in result.warnings]
     rows = []
     for result, step in builds:
         is_success = result.status in (core.events.Status.SUCCESS, core.events.Status.SKIPPED)
@@ -181,11 +178,7 @@ def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
         version = files[0].version if files else step.version
         failed_later = is_success and manifest is not None and step.package in manifest.missing
         status = core.events.Status.FAILED if failed_later else result.status
-        warnings = len(result.warnings)
-        if files:
-            names = {file.filename for file in files}
-            warnings = sum(not names.isdisjoint(filenames) for filenames in files_with_warnings)
-        counts = (str(count or "-") for count in (len(files), warnings))
+        counts = (str(count or "-") for count in (len(files), len(result.warnings)))
         rows.append((step.package, str(version or "-"), status.value, *counts))
     columns = ("package", "version", "build", "files", "warnings")
     return (core.plan.Table(title="", columns=columns, rows=tuple(rows)),)

@@ -145,16 +145,15 @@ def plan_wheels_for_job(snapshot: Snapshot, job_name: str, options: Options) -> 
     build = build_step(package, snapshot, options)
     abi = snapshot.config.wheels.abi.get(package.name, "cpython")
     wheels = steps.BuildWheels(job=job, abi=abi, build=build)
-    check = steps.CheckDistributions(output=options.output, strict=options.strict)
     manifest = steps.WriteManifest(
         output=options.output,
         commit=snapshot.state.head if snapshot.state is not None else None,
         dirty=False,
         order=tuple((package.name, ()) for package in snapshot.packages),
         other_shards=snapshot.other_shards,
-        needs=after(wheels, check),
+        needs=after(wheels),
     )
-    return core.plan.Plan(task="build-all", steps=(wheels, check, manifest), notes=snapshot.warnings)
+    return core.plan.Plan(task="build-all", steps=(wheels, manifest), notes=snapshot.warnings)
 
 
 def _wheel_jobs(snapshot: Snapshot) -> list[WheelJob]:
