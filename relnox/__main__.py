@@ -1,7 +1,6 @@
 """Entry point of `relnox` and `python -m relnox`: a signal ends it without a traceback, during imports too."""
 
 # Import only what Python has loaded anyway: before the handlers are set, a signal prints a traceback.
-import gc
 import os
 import signal
 import sys
@@ -15,10 +14,6 @@ _MESSAGE = b"error: interrupted; nothing was changed [interrupted]\nfix: rerun t
 _NO_MEMORY = (
     b"error: out of memory [out-of-memory]\nfix: end other programs, or raise the limit; then rerun the command\n"
 )
-
-
-_GC_THRESHOLD = 50_000
-"""The threshold for garbage collection; with Python's 700, it takes 5% of the time of a small task."""
 
 
 class _StartupSignalHandler:
@@ -38,7 +33,6 @@ def main() -> int:
     """Run a task and return its exit code."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _StartupSignalHandler())
-    gc.set_threshold(_GC_THRESHOLD)
     try:
         from relnox import cli
 
@@ -47,30 +41,9 @@ def main() -> int:
         os.write(2, _NO_MEMORY)  # the reporters would need more memory
         return 2
     finally:
-        gc.freeze()  # Python searches for garbage before it exits, which takes a tenth of a small task
         for number in (signal.SIGINT, signal.SIGTERM):  # the exit code is final
             signal.signal(number, signal.SIG_IGN)
 
 
-def run() -> "NoReturn":
-    """Run a task, and end the process with its exit code, as `relnox` does.
-
-    Freeing all objects first, as Python does, takes a twentieth of a small task.
-    """
-    import atexit
-
-    code = main()
-    threading = sys.modules.get("threading")
-    if threading is not None and threading.active_count() > 1:
-        sys.exit(code)  # which waits for the threads
-    atexit._run_exitfuncs()  # noqa: SLF001 - no public function calls them
-    try:
-        for stream in filter(None, (sys.stdout, sys.stderr)):
-            stream.flush()
-    except (OSError, ValueError):
-        sys.exit(code)  # which reports the error
-    os._exit(code)
-
-
-if __name__ == "__main__":  # a profiler, for example, needs the usual end
+if __name__ == "__main__":
     sys.exit(main())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from relnox import argument_parser
 from relnox.commands import COMMANDS, import_task_module, read_help
 from relnox.core.settings.options import positional_options, positional_usage
 from relnox.core.settings.schema import fields_of
@@ -36,37 +37,13 @@ def parse(task: str, words: Sequence[str], program: str) -> dict[str, Value]:
             )
         words = [word for group in _split_into_groups(task, words) if group != bare for word in group]
         positional = _positional_value(options, bare[0], program)
-    values = _simple_values(task, words)
-    if values is None:
-        from relnox.argument_parser import parser_of  # takes 4 ms
-
-        values = vars(parser_of(task, program).parse_args(list(words)))
+    values: dict[str, Any] = vars(argument_parser.parser_of(task, program).parse_args(list(words)))
     if twice := positional.keys() & values.keys():
         flag = f"--{twice.pop()}"
         raise Blocked("options-conflict", f"{program}: {bare[0]} cannot be used with {flag}", fix=f"remove {flag}")
     return positional | {
         name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
     }
-
-
-def _simple_values(task: str, words: Sequence[str]) -> dict[str, Any] | None:
-    """Return the values of a command line by field name, or None if only `argparse` can interpret it.
-
-    Simple are complete flags of the task, each followed by its value if it takes one.
-    """
-    options = {flag: option for option in fields_of(import_task_module(task).Options) for flag in option.flags}
-    values: dict[str, Any] = {}
-    for flag, *value in _split_into_groups(task, words):
-        option = options.get(flag)
-        if option is None or len(value) != (0 if option.is_flag else 1) or any(map(_is_flag, value)):
-            return None
-        if option.is_flag:
-            values[option.name] = flag != option.negative
-        elif option.is_list:
-            values.setdefault(option.name, []).append(option.parse(*value))
-        else:
-            values[option.name] = option.parse(*value)
-    return values
 
 
 def unknown_words(task: str, words: Sequence[str]) -> tuple[str, ...]:

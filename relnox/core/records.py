@@ -1,7 +1,7 @@
 """Records: immutable values with named fields, comparable, printable, and cheap to declare.
 
 A replacement for `dataclass(frozen=True)`, which generates and compiles code at every start: that took a third of
-the time of a small task (docs/decisions/0003-start-up.md). Type checkers treat a record as a dataclass (PEP 681).
+the time of a small task. Type checkers treat a record as a dataclass (PEP 681).
 """
 
 from __future__ import annotations

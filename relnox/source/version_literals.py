@@ -17,7 +17,6 @@ from relnox.core.packages import VersionSource
 from relnox.core.records import Record, replace
 from relnox.core.versions import version_locations
 from relnox.errors import Blocked
-from relnox.source.git.repository import grep_query
 from relnox.system.files import read_project_file
 
 if TYPE_CHECKING:
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from relnox.core.settings.config import Config
     from relnox.core.workspace import Workspace
     from relnox.source.git import Git
-    from relnox.source.git.runner import Query
 
 _ASSIGNMENT_PATTERN = r"^_*(version|VERSION|Version)_*[ ]*[:=]"
 _TUPLE_PATTERN = r"^_*(version|VERSION)_(info|INFO)_*[^=]*="
@@ -94,12 +92,6 @@ def find_version_literals(git: Git | None, workspace: Workspace, config: Config,
     return VersionLiterals(
         replace(workspace, packages=with_literals) if literals else workspace, locations, mentions
     )
-
-
-def search_queries(workspace: Workspace) -> tuple[Query, ...]:
-    """Return the query of git with which `find_version_literals` searches; empty if it does not search."""
-    packages = _packages_with_version_in_file(workspace)
-    return (grep_query(_search_expressions(packages), _GENERATED_FILES),) if packages else ()
 
 
 def _packages_with_version_in_file(workspace: Workspace) -> list[Package]:

@@ -53,9 +53,6 @@ class Transaction(RunExtension):
         """Record the steps, unless an earlier run left its own record."""
         if self.pending is None:
             return
-        if self._run.git is not None:
-            self._run.git.start_resolver()
-            self._run.call_at_end(self._run.git.close_resolver)
         from relnox.source.git import recovery
         from relnox.steps import bump_record
 

@@ -178,40 +178,6 @@ def start(  # noqa: PLR0913 - the options of a process
 
 
 @contextlib.contextmanager
-def in_background(
-    argv: Arguments, *, cwd: Path, env: Mapping[str, str], newlines: bool = True
-) -> Iterator[Callable[[], Completed]]:
-    """Run a program that changes nothing while the block is executed; see `run` for arguments and errors.
-
-    The block gets a function that waits for the program to end and returns its standard output. A program that is
-    still running at the end of the block is killed.
-    """
-    words = tuple(os.fspath(word) for word in argv)
-    child = start(words, cwd=cwd, env=env)
-
-    def result() -> Completed:
-        output = "".join(map(mask_secrets, output_lines(child, words, newlines=newlines)))
-        return Completed(words, child.wait(), output)
-
-    try:
-        yield result
-    finally:
-        kill(child)
-
-
-def kill(child: subprocess.Popen[bytes]) -> None:
-    """Kill a program that changes nothing, if it is still running, and close its pipes."""
-    if child.poll() is None:
-        child.kill()
-    for pipe in (child.stdin, child.stdout):
-        if pipe is not None:
-            with contextlib.suppress(BrokenPipeError):  # it has input that it did not read
-                pipe.close()
-    child.wait()
-    _running.pop(child, None)
-
-
-@contextlib.contextmanager
 def _time_limit(child: subprocess.Popen[bytes], seconds: float | None) -> Iterator[threading.Event]:
     """End a program that is still running after `seconds`; yield an event that is set if that happens."""
     timeout_event = threading.Event()

@@ -12,7 +12,6 @@ from projects import commit_all, git, remote_of, repository, single, write
 from relnox.core.planning.changes import NewTag
 from relnox.errors import Blocked, Failed
 from relnox.source.git import changes, cloning, contents, find_repository, remotes
-from relnox.source.git.repository import state_queries
 from relnox.system import process
 
 if TYPE_CHECKING:
@@ -66,20 +65,6 @@ def test_the_state_of_a_clean_checkout(root: Path) -> None:
     assert here.head_time() == int(git(root, "log", "-1", "--format=%ct"))
     assert (state.branch, state.changed_files, state.untracked_files, state.tags) == ("main", (), (), {})
     assert (state.is_shallow, list(remotes.names(here))) == (False, ["origin"])
-
-
-def test_queries_that_were_started_early_answer_once(root: Path) -> None:
-    here = checkout(root)
-    with here.queries_in_background(*state_queries()):
-        expected = checkout(root).read_state()
-        wait_for_end_of_children()
-        write(root, {"later.md": "x"})
-        git(root, "add", "later.md")
-        assert here.read_state() == expected
-        assert "later.md" not in here.index_states()
-        assert here.read_state().changed_files == ("later.md",)
-        assert here.index_states()["later.md"] == "H"
-    assert remotes.names(here) == remotes.names(checkout(root))  # the unused answer is not left behind
 
 
 def test_a_remote_is_known_by_any_of_its_settings(root: Path) -> None:

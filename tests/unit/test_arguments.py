@@ -1,86 +1,23 @@
-"""Simple command lines are parsed without argparse, and have the values that argparse finds."""
+"""Suggestions for words of a command line."""
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING, Any
-
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 
-from relnox import arguments
-from relnox.argument_parser import parser_of
-from relnox.errors import Blocked
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-WORDS = [
-    *(
-        "--part",
-        "patch",
-        "minor",
-        "--to",
-        "1.2",
-        "--commit",
-        "--no-commit",
-        "--tag",
-        "-n",
-        "-nv",
-        "--package",
-        "demo",
-    ),
-    *(
-        "--package=demo",
-        "--all",
-        "--no-all",
-        "--unknown",
-        "--par",
-        "--",
-        "-",
-        "-1",
-        "",
-        "a b",
-        "--from",
-        "time",
-        "-h",
-    ),
-]
+from relnox.commands import COMMANDS, suggest_task
 
 
-def outcome(parse: Callable[[], Any]) -> Any:
-    """Return the values, or the error."""
-    try:
-        return parse()
-    except Blocked as error:
-        return error.code, error.message, error.fix
-    except SystemExit:
-        return "help"
+@pytest.mark.parametrize("task", ["auto-tag", "publish-test", "publish"])
+def test_a_misspelled_task_that_sends_something_is_never_suggested(task: str) -> None:
+    for name in (task, *COMMANDS[task].import_names):
+        words = {name[:position] + name[position + 1 :] for position in range(len(name))}
+        words |= {f"{name[:position]}x{name[position:]}" for position in range(len(name))}
+        for word in words - COMMANDS.keys():
+            assert suggest_task(word).startswith(("choose one of ", "did you mean ")), word
+            assert suggest_task(word) not in {
+                f"did you mean {name}?" for name in (task, *COMMANDS[task].import_names)
+            }
 
 
-@settings(deadline=None, max_examples=500)
-@given(st.lists(st.sampled_from(WORDS), max_size=5))
-@example(["--package", "a", "--package", "b", "--no-commit", "--commit", "-n"])
-@example(["--to", "-1"])
-@example(["--part", "huge"])
-def test_simple_command_lines_have_the_values_of_argparse(words: list[str]) -> None:
-    values = outcome(lambda: arguments._simple_values("bump", words))
-
-    if values is not None:
-        assert values == outcome(lambda: vars(parser_of("bump", "relnox bump").parse_args(words)))
-
-
-@pytest.mark.parametrize(
-    ("words", "values"),
-    [
-        (["minor", "--commit", "--no-tag"], {"part": "minor", "commit": True, "tag": False}),
-        (["--package", "a", "--to", "1.2", "--package", "b"], {"package": ("a", "b"), "to": "1.2"}),
-    ],
-)
-def test_a_simple_command_line_needs_no_argparse(
-    words: list[str], values: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "relnox.argument_parser", None)
-
-    assert arguments.parse("bump", words, "relnox bump") == values
+def test_other_misspelled_tasks_are_suggested() -> None:
+    assert suggest_task("rehearsee") == "did you mean rehearse?"

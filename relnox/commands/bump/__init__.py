@@ -6,7 +6,6 @@ Without --commit, only files are edited. An interrupted bump is finished by reru
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from relnox import core, steps
@@ -22,58 +21,42 @@ if TYPE_CHECKING:
     from relnox.core.planning.step import Step
     from relnox.steps import bump_record
 
-_LATER_MODULES = (
-    *("executor", "source.changelog_tools", "source.file_locks", "steps.edit_files", "steps.stages"),
-    *(
-        "commands.bump.generated_files",
-        "commands.bump.hook_edits",
-        "commands.bump.preflight",
-        "commands.bump.summary",
-    ),
-)
-"""Modules that plan and execute a bump, which are imported while git searches for versions."""
-
 __all__ = ["Options", "observe", "pending", "plan"]
 
 
 def observe(options: Options, project: Project) -> Snapshot:
     """Read what the plan depends on; for a new bump, also decide the versions and generate files in a copy."""
-    with project.queries_in_background():
-        from relnox.commands.bump import dev_numbers, development, pull_requests, undo
+    from relnox.commands.bump import dev_numbers, development, pull_requests, undo
 
-        pull_requests.check_options(options)
-        dev_numbers.check_options(options)
-        development.check_options(options)
-        if (earlier := undo.observe_earlier_bump(options, project)) is not None:
-            return earlier
-        return _observe_new_bump(options, project)
+    pull_requests.check_options(options)
+    dev_numbers.check_options(options)
+    development.check_options(options)
+    if (earlier := undo.observe_earlier_bump(options, project)) is not None:
+        return earlier
+    return _observe_new_bump(options, project)
 
 
 def _observe_new_bump(options: Options, project: Project) -> Snapshot:
     """Read what a new bump depends on, unless it repeats the last one or the release already exists."""
-    from relnox.commands.bump import repeated_bumps
-
-    previous = repeated_bumps.find_previous_bump(options, project)
-    if previous is not None and repeated_bumps.is_repeated(previous, options):
-        return repeated_bumps.observe_repeated_bump(previous, options, project)
-    if previous is not None:
-        repeated_bumps.check_adds_nothing(previous, options)
-    with project.searching_version_literals():
-        for name in _LATER_MODULES:
-            import_module(f"relnox.{name}")
-        from relnox.commands.bump import observation
-
-        project_observation = observation.observe_project(options, project, previous)
     from relnox.commands.bump import (
         changes,
         development,
         existing_releases,
         generated_files,
         hook_edits,
+        observation,
         pull_requests,
+        repeated_bumps,
         selection,
         snapshot,
     )
+
+    previous = repeated_bumps.find_previous_bump(options, project)
+    if previous is not None and repeated_bumps.is_repeated(previous, options):
+        return repeated_bumps.observe_repeated_bump(previous, options, project)
+    if previous is not None:
+        repeated_bumps.check_adds_nothing(previous, options)
+    project_observation = observation.observe_project(options, project, previous)
 
     if (release := existing_releases.find_release_at_head(project_observation, options, project)) is not None:
         return release

@@ -15,9 +15,9 @@ from relnox.commands.running import expected_plan, reports
 from relnox.commands.running.execution import run_prepared, unexecuted_outcome, with_public_files
 from relnox.commands.running.preparation import plan_task, resolve_options
 from relnox.commands.shared.command_line_paths import relative_to_root
+from relnox.commands.shared.opening import open_project
 from relnox.core.records import replace
 from relnox.errors import ENVIRONMENT_ERRORS, Blocked, ExitCode, Failed, RelnoxError, environment_error
-from relnox.source.git import find_repository_in_background
 from relnox.system import exposure
 from relnox.system.secrets import mask_error
 
@@ -59,7 +59,7 @@ def run_task(
     with exposure.hide_environment_credentials(), ExitStack() as streams:
         streams.enter_context(reports.keep_output_for(report, command_line.get("plan")))
         try:
-            project = _open_project(Path(str(command_line.get("project") or ".")))
+            project = open_project(Path(str(command_line.get("project") or ".")))
             values = relative_to_root(import_task_module(task).Options, command_line, project.root)
             options, sources = resolve_options(task, values, project, defaults)
             reporter = reporters.choose(options.reporter, os.environ, convert, quiet=options.quiet)
@@ -80,14 +80,6 @@ def run_task(
         except Exception as bug:  # any: its traceback is printed, and must not show a secret
             mask_error(bug)
             raise
-
-
-def _open_project(directory: Path) -> Project:
-    """Open the project that a directory is in, and import what that needs while git looks for the checkout."""
-    with find_repository_in_background(directory) as git:
-        from relnox.commands.shared.opening import open_project
-
-        return open_project(directory, git)
 
 
 def _command_converter(front_end: FrontEnd, command_line: Mapping[str, Value]) -> Callable[[str], str]:

@@ -21,12 +21,8 @@ if TYPE_CHECKING:
 _PROJECT_DIRECTORY_FIX = "pass the project's directory: --project DIR"
 
 
-def open_project(start: Path, git: Git | None = None) -> Project:
+def open_project(start: Path) -> Project:
     """Open the project that a directory is in.
-
-    Args:
-        start: The directory.
-        git: The result of `find_repository_in_background` for the directory, or None if git was not asked before.
 
     Raises:
         Blocked: The directory does not exist or is in no project, the settings are invalid, or Python does not
@@ -54,7 +50,7 @@ def open_project(start: Path, git: Git | None = None) -> Project:
         ) from error
     if not is_directory:
         raise Blocked("project-not-found", f"{start} is not a directory", fix=_PROJECT_DIRECTORY_FIX)
-    top = checkouts.find_repository(start, git)
+    top = checkouts.find_repository(start)
     root = project_root.find_project_root(start, top_directory(top))
     # Paths in plans are relative to the root, so git needs the root's position in the checkout.
     checkout = top if top is None or top.root == root else checkouts.find_repository(root)

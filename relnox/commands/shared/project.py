@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,7 +14,6 @@ from relnox.system.files import read_project_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from contextlib import AbstractContextManager
     from datetime import date, datetime
     from pathlib import Path
     from typing import Self
@@ -97,22 +95,6 @@ class Project(Record):
     def index_states(self) -> Mapping[str, str]:
         """The tracked files of the checkout with their states in git's index; see `Git.index_states`."""
         return self.git.index_states() if self.git is not None else {}
-
-    def queries_in_background(self) -> AbstractContextManager[None]:
-        """Start reading `state` and `index_states`, which git does while modules are imported."""
-        if self.git is None:
-            return nullcontext()
-        from relnox.source.git.repository import state_queries
-
-        return self.git.queries_in_background(*state_queries())
-
-    def searching_version_literals(self) -> AbstractContextManager[None]:
-        """Let git search for version literals while the `with` block imports modules; see `literals`."""
-        if self.git is None:
-            return nullcontext()
-        from relnox.source.version_literals import search_queries
-
-        return self.git.queries_in_background(*search_queries(self.workspace))
 
     @cached_property
     def known_tags(self) -> KnownTags:

@@ -12,12 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from relnox.source.git.runner import Query
 
-_STATUS: Query = ("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all")
-_REFS: Query = ("show-ref", "--head", "--tags", "--dereference")
-_CONFIG: Query = ("config", "-z", "--list")
-_INDEX: Query = ("ls-files", "-v", "--", ":/")
+_STATUS: tuple[str, ...] = ("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all")
+_REFS: tuple[str, ...] = ("show-ref", "--head", "--tags", "--dereference")
+_CONFIG: tuple[str, ...] = ("config", "-z", "--list")
+_INDEX: tuple[str, ...] = ("ls-files", "-v", "--", ":/")
 _OPERATIONS = {
     "rebase-merge": "rebase",
     "rebase-apply/applying": "am",
@@ -261,12 +260,7 @@ class Git(GitRunner):
         return header, below_root(changed_files), below_root(untracked_files)
 
 
-def state_queries() -> tuple[Query, ...]:
-    """Return the queries of `Git.read_state`, `Git.config` and `Git.index_states`."""
-    return _STATUS, _REFS, _CONFIG, (_INDEX[0], "-z", *_INDEX[1:])
-
-
-def grep_query(expressions: Iterable[str], exclude: Iterable[str] = ()) -> Query:
+def grep_query(expressions: Iterable[str], exclude: Iterable[str] = ()) -> tuple[str, ...]:
     """Return the query of `Git.grep`, which has the same parameters."""
     patterns = [word for expression in expressions for word in ("-e", expression)]
     specs = [".", *(f":(exclude,glob)**/{name}" for name in exclude)]
