@@ -171,6 +171,14 @@ def test_settings_and_links_lead_the_output_to_no_place_outside(settings: str, h
 
 
 @pytest.mark.network
+def test_an_absolute_output_of_the_settings_is_used(home: Path) -> None:
+    output = home.parent / "archives"
+    root = checkout(home, f"[tool.relnox.build]\noutput = {json.dumps(str(output))}\n")
+    assert look(root, home, "build-all").code == 0
+    assert (output / "manifest.json").is_file()
+
+
+@pytest.mark.network
 @pytest.mark.parametrize("target", ["huge", "pipe", ".pypirc"])
 def test_a_manifest_that_is_a_link_is_replaced_and_not_followed(target: str, home: Path) -> None:
     root = checkout(home)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import cache, partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -112,7 +113,8 @@ def resolve_options(
     for field in fields_of(declaration):
         path = getattr(options, field.name)
         is_of_checkout = field.name not in {**command_line, **defaults} and field.environment not in os.environ
-        if field.kind == PATH and path is not None and is_of_checkout:
+        # An absolute path was meant to be outside; a relative one may lead there by a link.
+        if field.kind == PATH and path is not None and is_of_checkout and not Path(path).is_absolute():
             project_path(project.root, path)
     return options, values
 
