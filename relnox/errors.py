@@ -10,16 +10,9 @@ import errno
 from enum import IntEnum
 
 _PERMISSION_ERRORS = {errno.EACCES, errno.EPERM, errno.EROFS}
-_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
-_RESOURCE_ERRORS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EBUSY}
-_PATH_ERRORS = {
-    errno.ENAMETOOLONG,
-    errno.ELOOP,
-    errno.ENOTDIR,
-    errno.EISDIR,
-    errno.ENXIO,
-    errno.ENODEV,
-    errno.EILSEQ,
+_RESOURCE_ERRORS = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO),
+    *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EBUSY),
 }
 NO_WORKING_DIRECTORY = "the working directory no longer exists"
 _NO_TEMPORARY_DIRECTORY = "No usable temporary directory"
@@ -120,31 +113,22 @@ def environment_error(error: BaseException) -> Failed | None:
     if not isinstance(error, OSError):
         return None
     message = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
-    if str(error.strerror).startswith(_NO_TEMPORARY_DIRECTORY):
-        return Failed(
-            "temporary-directory-missing",
-            message,
-            fix="set TMPDIR to a writable directory, then rerun the command",
-        )
-    if error.errno == errno.ENOENT and error.filename is None:
+    is_temporary = str(error.strerror).startswith(_NO_TEMPORARY_DIRECTORY)
+    if error.errno == errno.ENOENT and error.filename is None and not is_temporary:
         return Failed(
             "working-directory-missing", NO_WORKING_DIRECTORY, fix="cd to the project, then rerun the command"
         )
-    if error.errno in _PERMISSION_ERRORS:
-        return Failed(
-            "permission-denied",
-            message,
-            fix="grant read and write permission, or work in a copy of the project, then rerun the command",
-        )
-    if error.errno in _PATH_ERRORS:
-        return Failed(
-            "path-unusable", message, fix="check the path and the type of the file, then rerun the command"
-        )
-    if error.errno in _DISK_ERRORS | _RESOURCE_ERRORS:
-        return Failed(
-            "system-error", message, fix="free disk space or memory, or close open files, then rerun the command"
-        )
-    return None
+    if error.strerror is None:
+        return None
+    if is_temporary:
+        fix = "set TMPDIR to a writable directory"
+    elif error.errno in _PERMISSION_ERRORS:
+        fix = "grant read and write permission, or work in a copy of the project"
+    elif error.errno in _RESOURCE_ERRORS:
+        fix = "free disk space or memory, or close open files"
+    else:
+        fix = "check the path, the type of the file and its file system"
+    return Failed("system-error", message, fix=f"{fix}, then rerun the command")
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

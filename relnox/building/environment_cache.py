@@ -25,8 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from relnox.building.environments import VirtualEnvironment
 from relnox.core.serialization import digest
-from relnox.errors import Blocked
-from relnox.system.files import make_private_directory, replace_file, why_unsafe
+from relnox.system.files import make_private_directory, replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -103,7 +102,7 @@ class EnvironmentCache:
     ) -> VirtualEnvironment | None:
         """Return the environment that the same requirements last resolved to, or None; it may be outdated."""
         entry = str(_read_json(self._resolution_file(requirements, python, installer)).get("entry"))
-        if _NAME_PATTERNS["entry"].fullmatch(entry) is None or why_unsafe(self.directory):
+        if _NAME_PATTERNS["entry"].fullmatch(entry) is None:
             return None
         return self._load_environment(self.directory / entry)
 
@@ -124,27 +123,15 @@ class EnvironmentCache:
             return []
 
     def clear(self) -> None:
-        """Remove all environments; raise `Blocked` if other users can write to the directory."""
-        if (paths := self.list_paths()) and (reason := why_unsafe(self.directory)) is not None:
-            raise Blocked(
-                "cache-directory-unsafe",
-                f"cached environments cannot be removed ({reason})",
-                fix=f"make the directory private: chmod 700 {self.directory}",
-            )
-        for path in paths:
+        """Remove all environments."""
+        for path in self.list_paths():
             _remove_if_owned(path)
         with contextlib.suppress(OSError):  # there are other files in it
             self.directory.rmdir()
 
     def _prepare_directory(self) -> None:
-        """Create the directory; raise `OSError` if that fails, or if another user can change its content."""
-        try:
-            make_private_directory(self.directory)
-            self.problem = why_unsafe(self.directory)
-        except Blocked as error:
-            self.problem = error.message
-        if self.problem is not None:
-            raise PermissionError(self.problem)
+        """Create the directory; raise `OSError` if that fails."""
+        make_private_directory(self.directory)
 
     def _load_environment(self, entry: Path) -> VirtualEnvironment | None:
         """Return the environment of an entry file, or None if it does not exist, was modified or is not safe."""

@@ -26,7 +26,7 @@ from relnox.core.settings.build_settings import UNCONSTRAINED
 from relnox.errors import Blocked
 from relnox.system import process
 from relnox.system.environment_variables import search_path
-from relnox.system.temporary_directories import TemporaryDirectory
+from relnox.system.files import TemporaryDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
 # Compiled on first use, to start faster; git needs only the names of upload credentials.
 _CREDENTIAL_NAME = (
@@ -39,8 +39,6 @@ _CREDENTIAL_VALUE = (
 _USER_IN_URL = r"(?a)https?://[^/\s@]+@|://[^/\s:@]*:[^/\s@]+@"
 _PROXY_NAME = r"(?a)(\w+_)?PROXY"
 """Names of proxy variables, which do not count as credentials even with a password: downloads need them."""
-_ASSIGNMENT = r"(?a)(\w+)=[\"']?([^\s\"';&|]+)"
-"""An assignment in a command line, as in `bash -c 'NAME=value program'`."""
 _MIN_COPY_LENGTH = 8
 """The length from which a secret is searched for in other values: a shorter one may match by accident."""
 
@@ -78,24 +76,3 @@ def is_upload_credential_name(name: str) -> bool:
 def is_upload_setting_name(name: str) -> bool:
     """Return whether an environment variable with this name is a setting of an upload tool."""
     return name.upper().startswith(_UPLOAD_TOOLS)
-
-
-def describe_credentials_in_arguments(arguments: Sequence[str], secrets: Sequence[str]) -> tuple[str, ...]:
-    """Return descriptions of the upload credentials in a command line, without their values.
-
-    Args:
-        arguments: The arguments of the program.
-        secrets: The values of known upload credentials.
-
-    Returns:
-        The names of variables that the command line sets, or "an upload token" for a bare value.
-    """
-    names: dict[str, None] = {}
-    for argument in arguments:
-        for name, value in re.findall(_ASSIGNMENT, argument):
-            if is_upload_credential_name(name) and not value.startswith("$"):
-                names[name] = None
-        has_secret = any(secret in argument for secret in secrets if len(secret) >= _MIN_COPY_LENGTH)
-        if not names and (has_secret or _UPLOAD_TOKEN.search(argument)):
-            names["an upload token"] = None
-    return tuple(names)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from relnox.errors import Failed
 from relnox.system import process
 from relnox.system.environment_variables import clean_environment, search_path
-from relnox.system.temporary_directories import TemporaryDirectory
+from relnox.system.files import TemporaryDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

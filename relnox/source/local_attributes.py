@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from relnox.core.text import join_names
 from relnox.errors import Failed
 from relnox.source.git.repository import blob_id
-from relnox.system.temporary_directories import TemporaryDirectory
+from relnox.system.files import TemporaryDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -16,7 +16,6 @@ from relnox.errors import Blocked
 from relnox.source.git import cloning
 from relnox.system import files, process
 from relnox.system.environment_variables import clean_environment, search_path
-from relnox.system.temporary_directories import TemporaryDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -76,7 +75,7 @@ def run_tool_on_copy(  # noqa: PLR0913 - the tool and its surroundings
 @contextmanager
 def copy_with_edits(git: Git, contents: Mapping[str, bytes | None]) -> Iterator[Git]:
     """Yield a temporary clone of the current commit with planned edits, which are as for `run_tool_on_copy`."""
-    with TemporaryDirectory() as scratch:
+    with files.TemporaryDirectory() as scratch:
         clone = cloning.create_shared_clone(git, scratch.path)
         for name, content in contents.items():
             path = files.project_path(clone.root, name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,7 @@ from relnox.core.records import Record, replace
 from relnox.core.release.manifest import MANIFEST_JSON, Distribution, Manifest
 from relnox.core.settings.config_tables import ArchiveLimits
 from relnox.errors import Blocked, Failed
-from relnox.system.files import make_output_directory, read_file
-from relnox.system.temporary_directories import TemporaryDirectory
+from relnox.system.files import read_file, sync
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -187,15 +187,15 @@ def read_manifest_if_valid(output: Path) -> Manifest | None:
 
 @contextlib.contextmanager
 def staging_directory(output: Path, package: str) -> Iterator[Path]:
-    """Create a temporary directory for a package's archives in the output directory; remove those of killed runs.
-
-    Its name is unique, since processes of a killed run may still write into theirs.
-    """
-    make_output_directory(output)
-    with TemporaryDirectory(output) as directory:
-        staging = directory.path / package
-        staging.mkdir()
+    """Create a temporary directory for archives of a package in the output directory, as its only one."""
+    output.mkdir(parents=True, exist_ok=True)
+    staging = output / f".relnox-{package}"
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(mode=0o700)
+    try:
         yield staging
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def move_files(directory: Path, files: Iterable[Path]) -> None:
@@ -203,7 +203,7 @@ def move_files(directory: Path, files: Iterable[Path]) -> None:
     for path in files:
         with path.open("rb") as content:
             path.chmod(path.stat().st_mode & ~_WRITABLE_BY_OTHERS)
-            os.fsync(content.fileno())
+            sync(content)
         path.replace(directory / path.name)
 
 

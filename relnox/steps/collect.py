@@ -17,8 +17,8 @@ from relnox.core.release.manifest import Distribution
 from relnox.core.text import format_count, join_names
 from relnox.errors import Failed
 from relnox.steps.action import Action
-from relnox.system.files import make_output_directory
-from relnox.system.temporary_directories import TemporaryDirectory
+from relnox.steps.built_archives import staging_directory
+from relnox.system.files import sync
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,11 +61,10 @@ class CollectAction(Action[Collect]):
 
     def apply(self) -> None:
         output = self.run.root / self.step.output
-        make_output_directory(output)
         try:
-            with TemporaryDirectory(output) as staging:
+            with staging_directory(output, self.step.package) as staging:
                 for directory, name, sha256 in self._missing_files():
-                    _copy(self.run.root / directory / name, output / name, sha256, staging.path)
+                    _copy(self.run.root / directory / name, output / name, sha256, staging)
         except OSError as error:
             raise Failed(
                 "copy-failed",
@@ -112,8 +111,7 @@ def _copy(source: Path, target: Path, sha256: str, staging: Path) -> None:
         while chunk := content.read(_CHUNK_SIZE):
             digest.update(chunk)
             out.write(chunk)
-        out.flush()
-        os.fsync(out.fileno())
+        sync(out)
     if digest.hexdigest() != sha256:
         raise Failed(
             "file-changed",

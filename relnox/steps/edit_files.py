@@ -72,7 +72,7 @@ def apply_edits(edits: Iterable[Edit], run: Run) -> None:
     """Make all edits or none; some remain only if restoring the files fails as well."""
     transaction = run.service(Transaction)
     try:
-        file_edits.apply_edits(run.root, edits, recorded=transaction.pending is not None)
+        file_edits.apply_edits(run.root, edits)
     except OSError:
         transaction.partly_applied = True
         raise

@@ -252,7 +252,6 @@ class PushAction(Action[Push]):
 
     def apply(self) -> None:
         """Push what is missing; if that fails, check the remote, since an interrupted push may have arrived."""
-        self.run.service(Transaction).sync_to_disk()  # pushed commits must not be lost here
         before = self.missing
         branch = self.step.branch if f"refs/heads/{self.step.branch}" in before else ""
         try:

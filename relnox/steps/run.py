@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from relnox.forges import Forge
     from relnox.indexes import Indexes
     from relnox.source.git import Git
-    from relnox.system.temporary_directories import ScratchDirectory
+    from relnox.system.files import TemporaryDirectory
 
 
 class SharedService:
@@ -116,7 +116,7 @@ class Run:
         git: Git | None,
         indexes: Callable[[], Indexes],
         emit: Callable[[Event], None],
-        scratch: ScratchDirectory,
+        scratch: TemporaryDirectory,
         passed: Collection[str] = (),
         values: Iterable[object] = (),
     ) -> None:
@@ -225,4 +225,4 @@ class Run:
     def temporary_variables(self) -> dict[str, str]:
         """Return the variables that name the directory for temporary files of programs."""
         names = ("TEMP", "TMP") if os.name == "nt" else ("TMPDIR",)
-        return dict.fromkeys(names, str(self._scratch.temporary))
+        return dict.fromkeys(names, str(self.scratch))

@@ -42,7 +42,6 @@ class Transaction(RunExtension):
         self.partly_applied = False
         self.resumed = False
         self._settled = False
-        self._durable = False
 
     @property
     def planned_edits(self) -> tuple[Edit, ...]:
@@ -84,20 +83,6 @@ class Transaction(RunExtension):
         self.pending = self.pending.with_committed_contents(commit, contents)
         bump_record.write_pending(self._run.private, self.pending)
 
-    def sync_to_disk(self) -> None:
-        """Sync the results of the steps to disk: files, commit, tags and git's index.
-
-        It is done before anything is pushed and before the record is removed; further calls do nothing, unless
-        steps were undone in between.
-        """
-        if self.pending is not None and not self._durable:
-            from relnox.source import file_edits
-
-            git_writes = not all(step.previewed_edits for step in self._planned)  # other steps than edits
-            git_directory = self._run.private if git_writes else None
-            file_edits.sync_edits(self._run.root, self.pending.all_edits, git_directory)
-            self._durable = True
-
     def after_steps(self, results: Sequence[StepFinished]) -> None:
         """Undo the steps after a local failure; keep them after a remote one, so that a rerun resumes.
 
@@ -112,7 +97,6 @@ class Transaction(RunExtension):
             self.undo.pop_all()
         else:
             self.undo.close()
-            self._durable = False
         self._settled = stopped_step is None or not keeps_changes
 
     def after_report(self, outcome: Outcome) -> None:
@@ -124,7 +108,6 @@ class Transaction(RunExtension):
             return
         from relnox.steps import bump_record
 
-        self.sync_to_disk()
         if outcome.exit_code is ExitCode.DONE and outcome.plan.steps == self._planned:
             bump_record.complete_pending(self._run.private, self.pending)
         else:

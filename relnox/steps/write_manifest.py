@@ -11,8 +11,7 @@ from relnox.core.text import format_count
 from relnox.errors import Failed
 from relnox.steps.action import Action
 from relnox.steps.built_archives import BuiltPackage, built_packages
-from relnox.system.files import make_output_directory, replace_file, sync_directory
-from relnox.system.temporary_directories import has_leftovers
+from relnox.system.files import replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -67,7 +66,7 @@ class WriteManifestAction(Action[WriteManifest]):
             needs=tuple((name, tuple(sorted(core.graph.closure([name], needs) - {name}))) for name in order),
             missing=tuple(sorted({*failed, *self.step.other_shards, *self._missing_before(packages)})),
         )
-        make_output_directory(output)
+        output.mkdir(parents=True, exist_ok=True)
         _write_manifest_files(output, self.manifest)
 
     def _missing_before(self, packages: Mapping[str, BuiltPackage]) -> Iterator[str]:
@@ -116,7 +115,6 @@ class WriteMergedManifestAction(Action[WriteMergedManifest]):
         output = self.run.root / self.step.output
         forms = _manifest_contents(output, self.step.manifest)
         is_written = all(path.is_file() and path.read_bytes() == content for path, content in forms.items())
-        is_written = is_written and not has_leftovers(output)
         return f"{self.step.output}/{MANIFEST_JSON} is up to date" if is_written else None
 
     def apply(self) -> None:
@@ -134,9 +132,8 @@ class WriteMergedManifestAction(Action[WriteMergedManifest]):
 
 def _write_manifest_files(output: Path, manifest: Manifest) -> None:
     """Write both forms of a manifest, as text and then as JSON: when that form exists, the build is complete."""
-    sync_directory(output)  # the files have to be on disk before the manifest that names them
     for path, content in _manifest_contents(output, manifest).items():
-        replace_file(path, content, keep_mode=False)
+        replace_file(path, content, keep_mode=False, durable=True)
 
 
 def _manifest_contents(output: Path, manifest: Manifest) -> dict[Path, bytes]:

@@ -159,7 +159,7 @@ def test_every_front_end_tells_it(demo: Path, front_end: str) -> None:
 
     assert ran.code == (1 if front_end == "nox" else 2)
     assert (
-        "manifest.json: File name too long [path-unusable]\nfix: check the path and the type of the file"
+        "manifest.json: File name too long [system-error]\nfix: check the path, the type of the file and its file"
         in ran.err
     )
 
@@ -180,8 +180,8 @@ def test_an_output_directory_that_is_a_file_is_an_error(demo: Path, options: tup
     ran = launched(demo, "", "-m", "relnox", *options)
 
     assert ran.code in (1, 2), ran.text
-    assert "dist: Not a directory" in ran.err
-    assert "fix: check the path and the type of the file" in ran.err
+    assert "dist: File exists" in ran.err
+    assert "fix: check the path, the type of the file and its file system" in ran.err
     (demo / "dist").unlink()
     assert launched(demo, "", "-m", "relnox", *options).code == 0
 
@@ -294,7 +294,7 @@ def test_a_project_that_cannot_be_written_is_an_error(sealed: Path, options: tup
     ran = launched(sealed, POWERLESS, "-m", "relnox", *options)
 
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err == f"error: {sealed}/.git/relnox/lock: Permission denied [permission-denied]\n{DENIED}\n"
+    assert ran.err == f"error: {sealed}/.git/relnox/lock: Permission denied [system-error]\n{DENIED}\n"
     assert everything(sealed) == before
 
 
@@ -303,7 +303,7 @@ def test_every_front_end_tells_that_it_cannot_write(sealed: Path, front_end: str
     ran = launched(sealed, POWERLESS, *words(front_end, "bump", "--part", "minor"))
 
     assert ran.code == (1 if front_end == "nox" else 2)
-    assert f"error: {sealed}/.git/relnox/lock: Permission denied [permission-denied]\n{DENIED}\n" in ran.err
+    assert f"error: {sealed}/.git/relnox/lock: Permission denied [system-error]\n{DENIED}\n" in ran.err
 
 
 def test_what_only_looks_works_there(sealed: Path) -> None:

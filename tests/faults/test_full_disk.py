@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from backends import in_tree
@@ -18,6 +18,7 @@ from running import run
 from test_interruption import BEFORE, BUMP, RELEASED, state, template
 
 from relnox.cli import main
+from relnox.system import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +43,7 @@ def failing(*arguments, **options):
 
 setattr(os, call, failing)
 from relnox.cli import main
+from relnox.system import files
 code = main(words)
 print("calls:", seen)
 sys.exit(code)
@@ -64,6 +66,7 @@ def hook(event, arguments):
 
 sys.addaudithook(hook)
 from relnox.cli import main
+from relnox.system import files
 code = main(words)
 print("calls:", seen)
 sys.exit(code)
@@ -184,17 +187,17 @@ def test_no_room_for_the_lock(home: Path) -> None:
 @contextmanager
 def no_room(monkeypatch: pytest.MonkeyPatch, *numbers: int) -> Iterator[None]:
     """Let there be no room when a `pyproject.toml` is written, or written back, for the n-th time."""
-    write, seen = os.write, 0
+    write, seen = files.replace_file, 0
 
-    def writing(descriptor: int, content: bytes) -> int:
+    def writing(path: Path, content: bytes, **options: Any) -> None:
         nonlocal seen
         seen += content.startswith(b"[project]")
         if content.startswith(b"[project]") and seen in numbers:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return write(descriptor, content)
+        write(path, content, **options)
 
     with monkeypatch.context() as full:
-        full.setattr(os, "write", writing)
+        full.setattr(files, "replace_file", writing)
         yield
     assert seen >= max(numbers)
 

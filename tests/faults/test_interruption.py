@@ -264,7 +264,7 @@ def hook(event, arguments):
     global seen, counts
     if event not in KINDS and not (event == "open" and arguments[2] & WRITING):
         return
-    counts = counts or "/.git/relnox/.relnox-" in str(arguments[0])
+    counts = counts or "/.git/relnox/.pending.json" in str(arguments[0])
     seen += counts
     if counts and seen == int(at):
         os.kill(os.getpid(), int(number))
@@ -279,7 +279,7 @@ sys.exit(code)
 """
 """Send this process a signal right before its n-th change, from the first to the last touch of the record.
 
-The record is written in a temporary directory beside it, and then renamed.
+The record is written into a temporary file beside it, which is then renamed.
 """
 
 PARTS = 4

@@ -20,7 +20,7 @@ from relnox.indexes.client import ServedContent
 from relnox.indexes.listings import IndexFile, Listing
 from relnox.steps.run import Run
 from relnox.system import network
-from relnox.system.temporary_directories import ScratchDirectory
+from relnox.system.files import TemporaryDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -104,7 +104,7 @@ class InMemoryIndex:
 def run(manifest: Manifest, root: Path, index: InMemoryIndex) -> Outcome:
     """Carry out what `publish` plans."""
     steps = tuple(planning.upload_steps(manifest, "own", "dist", compare_limit=64 << 20))
-    with ScratchDirectory() as scratch:
+    with TemporaryDirectory() as scratch:
         plan = Plan(task="publish", steps=steps, continue_on_error=True)
         return executor.execute(
             Run(

@@ -20,7 +20,7 @@ from relnox.reporters import json as json_reports
 from relnox.reporters import plain, text
 from relnox.steps.published_files import Publication
 from relnox.system import network
-from relnox.system.temporary_directories import ScratchDirectory
+from relnox.system.files import TemporaryDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -366,7 +366,7 @@ PLACES: dict[str, tuple[Any, str]] = {
     "while the deadline is reckoned": (Publication, "_upload_deadline"),
     "while results are summed up": (commands, "summarize"),
     "while the report is written": (json_reports, "render"),
-    "when the scratch directory is removed": (ScratchDirectory, "__exit__"),
+    "when the scratch directory is removed": (TemporaryDirectory, "__exit__"),
 }
 
 

@@ -56,7 +56,7 @@ def send_signal():
         pass
 
 from relnox import executor
-from relnox.system import files, temporary_directories
+from relnox.system import files
 from relnox.core.planning import events
 from relnox.source import file_edits
 from relnox.steps import bump_record, transaction
@@ -69,10 +69,8 @@ def before(module, name):
         return real(*given, **named)
     setattr(module, name, striking)
 
-before(transaction.Transaction, "sync_to_disk")
 before(bump_record, "complete_pending")
-before(file_edits, "sync_edits")
-before(temporary_directories.ScratchDirectory, "__exit__")
+before(files.TemporaryDirectory, "__exit__")
 before(executor.signals.Signals, "forward_to")
 from relnox.__main__ import main
 sys.exit(main())
@@ -122,7 +120,7 @@ print(sorted({*sys.modules} - before))
 
 
 @pytest.mark.parametrize("number", CODES)
-@pytest.mark.parametrize("at", ["sync_to_disk", "complete_pending", "sync_edits", "__exit__", "forward_to"])
+@pytest.mark.parametrize("at", ["complete_pending", "__exit__", "forward_to"])
 def test_a_signal_after_the_last_step_of_a_bump_changes_nothing(
     template: Path, tmp_path: Path, at: str, number: signal.Signals
 ) -> None:

@@ -584,7 +584,7 @@ def interrupted(root: Path, *done: str) -> PendingBump:
     )
     record = PendingBump(request=("--part", "minor"), steps=(EditFiles(edits=planned),))
     bump_record.write_pending(root / ".git" / "relnox", record)
-    file_edits.apply_edits(root, [edit for edit in planned if edit.file.split("/")[1] in done], recorded=True)
+    file_edits.apply_edits(root, [edit for edit in planned if edit.file.split("/")[1] in done])
     return record
 
 

@@ -37,12 +37,6 @@ def put(root: Path, files: dict[str, bytes]) -> Path:
     return root
 
 
-@pytest.fixture(params=[False, True], ids=["replaced", "overwritten"])
-def recorded(request: pytest.FixtureRequest) -> bool:
-    """Whether there is a record of the edits, so that files may be overwritten in place."""
-    return bool(request.param)
-
-
 CONTENT = st.none() | st.binary(max_size=40)
 CHANGES = st.dictionaries(st.sampled_from(["a", "b", "c \xfc", "d.toml"]), st.tuples(CONTENT, CONTENT), max_size=4)
 
@@ -50,57 +44,54 @@ CHANGES = st.dictionaries(st.sampled_from(["a", "b", "c \xfc", "d.toml"]), st.tu
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
 @given(changes=CHANGES)
 def test_edits_are_applied_and_undone_byte_for_byte(
-    tmp_path_factory: pytest.TempPathFactory, recorded: bool, changes: dict[str, tuple[bytes | None, bytes | None]]
+    tmp_path_factory: pytest.TempPathFactory, changes: dict[str, tuple[bytes | None, bytes | None]]
 ) -> None:
     before = {name: content for name, (content, _) in changes.items() if content is not None}
     after = {name: content for name, (_, content) in changes.items() if content is not None}
     root = put(tmp_path_factory.mktemp("edits"), before)
     planned = [edit(name, *pair) for name, pair in changes.items()]
-    file_edits.apply_edits(root, iter(planned), recorded=recorded)
+    file_edits.apply_edits(root, iter(planned))
     assert contents(root) == after
     assert file_edits.are_applied(root, planned)
-    file_edits.apply_edits(root, planned, recorded=recorded)  # applying them again changes nothing
+    file_edits.apply_edits(root, planned)  # applying them again changes nothing
     assert contents(root) == after
-    file_edits.apply_edits(root, file_edits.reversed_edits(planned), recorded=recorded)
+    file_edits.apply_edits(root, file_edits.reversed_edits(planned))
     assert contents(root) == before
     file_edits.restore_files(root, planned)
     assert contents(root) == before
 
 
-def test_half_of_the_edits_is_completed(tmp_path: Path, recorded: bool) -> None:
+def test_half_of_the_edits_is_completed(tmp_path: Path) -> None:
     put(tmp_path, {"a": b"2", "b": b"1"})
     planned = [edit("a", b"1", b"2"), edit("b", b"1", b"2"), edit("c", None, b"2")]
     assert not file_edits.are_applied(tmp_path, planned)
-    file_edits.apply_edits(tmp_path, planned, recorded=recorded)
+    file_edits.apply_edits(tmp_path, planned)
     assert contents(tmp_path) == {"a": b"2", "b": b"2", "c": b"2"}
 
 
 @pytest.mark.parametrize("present", [b"3", None])
-def test_a_file_changed_since_the_plan_is_a_conflict(
-    tmp_path: Path, present: bytes | None, recorded: bool
-) -> None:
+def test_a_file_changed_since_the_plan_is_a_conflict(tmp_path: Path, present: bytes | None) -> None:
     before = {"a": b"1"} | ({} if present is None else {"b": present})
     put(tmp_path, before)
     with pytest.raises(Conflict, match="b has changed since the plan was made") as caught:
-        file_edits.apply_edits(tmp_path, [edit("a", b"1", b"2"), edit("b", b"1", b"2")], recorded=recorded)
+        file_edits.apply_edits(tmp_path, [edit("a", b"1", b"2"), edit("b", b"1", b"2")])
     assert contents(tmp_path) == before
     assert caught.value.fix is not None
     assert "git stash push -- b" in caught.value.fix
 
 
-def test_a_file_that_cannot_be_written_restores_the_others(tmp_path: Path, recorded: bool) -> None:
+def test_a_file_that_cannot_be_written_restores_the_others(tmp_path: Path) -> None:
     # The second file's directory does not exist any more.
     put(tmp_path, {"a": b"1", "gone": b"a file by now"})
     with pytest.raises(Failed, match="gone/b cannot be written "):
         file_edits.apply_edits(
             tmp_path,
             [edit("a", b"1", b"2"), edit("new", None, b"2"), edit("gone/b", None, b"2")],
-            recorded=recorded,
         )
     assert contents(tmp_path) == {"a": b"1", "gone": b"a file by now"}
 
 
-def test_a_full_disk_leaves_all_files_unchanged(tmp_path: Path, recorded: bool) -> None:
+def test_a_full_disk_leaves_all_files_unchanged(tmp_path: Path) -> None:
     # A limit on the size of files acts like a full disk for one process.
     import resource
     import signal
@@ -111,89 +102,51 @@ def test_a_full_disk_leaves_all_files_unchanged(tmp_path: Path, recorded: bool) 
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
     try:
         with pytest.raises(Failed, match=r"b cannot be written \(File too large\); no file was changed"):
-            file_edits.apply_edits(
-                tmp_path, [edit("a", b"1", b"2"), edit("b", b"1", b"2" * 2000)], recorded=recorded
-            )
+            file_edits.apply_edits(tmp_path, [edit("a", b"1", b"2"), edit("b", b"1", b"2" * 2000)])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, ignored)
     assert contents(tmp_path) == {"a": b"1", "b": b"1"}
 
 
-def test_permissions_stay_and_a_new_file_has_the_usual_ones(tmp_path: Path, recorded: bool) -> None:
+def test_permissions_stay_and_a_new_file_has_the_usual_ones(tmp_path: Path) -> None:
     put(tmp_path, {"script": b"1"})
     (tmp_path / "script").chmod(0o750)
     umask = os.umask(0o027)
     try:
-        file_edits.apply_edits(tmp_path, [edit("script", b"1", b"2"), edit("new", None, b"2")], recorded=recorded)
+        file_edits.apply_edits(tmp_path, [edit("script", b"1", b"2"), edit("new", None, b"2")])
     finally:
         os.umask(umask)
     assert stat.S_IMODE((tmp_path / "script").stat().st_mode) == 0o750
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o640
 
 
-def test_a_link_stays_a_link(tmp_path: Path, recorded: bool) -> None:
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
     put(tmp_path, {"real/pyproject.toml": b"1"})
     (tmp_path / "pyproject.toml").symlink_to("real/pyproject.toml")
     planned = [edit("pyproject.toml", b"1", b"2")]
-    file_edits.apply_edits(tmp_path, planned, recorded=recorded)
+    file_edits.apply_edits(tmp_path, planned)
     assert (tmp_path / "pyproject.toml").is_symlink()
     assert (tmp_path / "real/pyproject.toml").read_bytes() == b"2"
     assert file_edits.are_applied(tmp_path, planned)
 
 
-@pytest.mark.parametrize("before", [b"1.0 and more", b"1.0", b""])
-@pytest.mark.parametrize("after", [b"1.1 and more", b"12.0.0", b"1"])
-def test_a_half_written_file_is_completed(tmp_path: Path, before: bytes, after: bytes) -> None:
-    planned = [edit("a", before, after)]
-    for size in range(len(after) + 1):
-        torn = after[:size] + before[size:]
-        put(tmp_path, {"a": torn})
-        if torn not in {before, after}:
-            with pytest.raises(Conflict):
-                file_edits.apply_edits(tmp_path, planned, recorded=False)
-        file_edits.apply_edits(tmp_path, planned, recorded=True)
-        assert contents(tmp_path) == {"a": after}
-
-
 def test_temporary_files_of_a_killed_run_are_removed(tmp_path: Path) -> None:
-    put(tmp_path, {"a": b"2", ".a.relnox": b"mine"})
-    left = tmp_path / ".relnox-0123456789abcdef"
-    left.mkdir(0o700)
-    file_edits.apply_edits(tmp_path, [edit("a", b"2", b"3")], recorded=False)
-    assert contents(tmp_path) == {"a": b"3", ".a.relnox": b"mine"}
-    assert not left.exists()
+    put(tmp_path, {"a": b"2", "b": b"3", ".a.relnox": b"half", ".b.relnox": b"half", ".relnox": b"mine"})
+    file_edits.apply_edits(tmp_path, [edit("a", b"2", b"3"), edit("b", b"2", b"3")])
+    assert contents(tmp_path) == {"a": b"3", "b": b"3", ".relnox": b"mine"}
 
 
 OLD, NEW = bytes(range(256)) * 8, b"new" * 700
 
 
-@pytest.mark.parametrize(("before", "after"), [(OLD, NEW), (NEW, OLD), (None, NEW), (b"1\n", b"12\n")])
-@pytest.mark.parametrize("back", [False, True])
-def test_with_a_record_a_half_written_file_is_completed_in_either_direction(
-    tmp_path: Path, before: bytes | None, after: bytes, *, back: bool
-) -> None:
-    planned = edit("a", before, after)
-    requested = edit("a", after, before) if back else planned
-    old = before or b""
-    for size in (0, 1, 511, 512, 513, len(after)):
-        put(tmp_path, {"a": after[:size] + old[size:]})
-        file_edits.apply_edits(tmp_path, [requested], recorded=True)
-        assert file_edits.are_applied(tmp_path, [requested])
-
-
-def test_with_a_record_sectors_mixed_by_a_power_failure_are_completed(tmp_path: Path) -> None:
-    mixed = OLD[:512] + NEW[512:1024] + OLD[1024:1536] + NEW[1536:]
-    put(tmp_path, {"a": mixed})
-    file_edits.apply_edits(tmp_path, [edit("a", OLD, NEW)], recorded=True)
-    assert contents(tmp_path) == {"a": NEW}
-
-
-@pytest.mark.parametrize("present", [b"", b"mine", OLD[:100] + b"mine" + OLD[104:], OLD + NEW, NEW[:100]])
-def test_with_a_record_the_users_own_work_is_not_overwritten(tmp_path: Path, present: bytes) -> None:
+@pytest.mark.parametrize(
+    "present", [b"", b"mine", OLD[:100] + b"mine" + OLD[104:], OLD + NEW, NEW[:100] + OLD[100:]]
+)
+def test_the_users_own_work_is_not_overwritten(tmp_path: Path, present: bytes) -> None:
     put(tmp_path, {"a": present})
     with pytest.raises(Conflict):
-        file_edits.apply_edits(tmp_path, [edit("a", OLD, NEW)], recorded=True)
+        file_edits.apply_edits(tmp_path, [edit("a", OLD, NEW)])
     assert contents(tmp_path) == {"a": present}
 
 

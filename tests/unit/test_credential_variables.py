@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from relnox.core.credential_variables import (
-    describe_credentials_in_arguments,
     find_credentials,
     find_upload_credentials,
 )
@@ -92,18 +91,3 @@ def test_a_setting_that_lets_an_upload_credential_through_is_refused(name: str) 
         Blocked, match=rf"pass-env\[1\] = '{name}' is not valid: no program may read an upload credential"
     ):
         Config.parse({"pass-env": ["CORP_KEY", name]})
-
-
-@pytest.mark.parametrize(
-    ("arguments", "found"),
-    [
-        (["bash", "-c", "PYPI_TOKEN=secret-0815 nox -s publish"], ("PYPI_TOKEN",)),
-        (["bash", "-c", 'export TWINE_PASSWORD="secret-0815"'], ("TWINE_PASSWORD",)),
-        (["tool", "--token", "pypi-AgEIcHlwaS5vcmcCJGQ0"], ("an upload token",)),
-        (["tool", "--password=known-secret"], ("an upload token",)),
-        (["bash", "-c", "PYPI_TOKEN=$SAVED nox -s publish"], ()),
-        (["nox", "-s", "build-all", "--", "--index", "pypi"], ()),
-    ],
-)
-def test_what_command_lines_hold(arguments: list[str], found: tuple[str, ...]) -> None:
-    assert describe_credentials_in_arguments(arguments, ["known-secret", "ox"]) == found

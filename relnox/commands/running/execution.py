@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 from relnox import commands, core
 from relnox.commands.running.preparation import (
     plan_task,
-    protect_credentials,
+    report_visible_credentials,
     resolve_options,
     wait_callback,
 )
@@ -156,15 +156,15 @@ def _execute_plan(  # noqa: PLR0913 - as above
     from relnox.source.file_locks import lock_checkout
     from relnox.steps.run import Run
     from relnox.steps.stages import StageRunner, checkout_directory
-    from relnox.system.temporary_directories import ScratchDirectory
+    from relnox.system.files import TemporaryDirectory
 
     plan, project = preparation.plan, preparation.project
     reporter = BestEffortReporter(reporter)
     end.enter_context(executor.signals.handle_signals(handled=interactive))
-    with ScratchDirectory() as scratch, ExitStack() as stack:
+    with TemporaryDirectory() as scratch, ExitStack() as stack:
         runs_project_code = any(step.runs_project_code for step in plan.steps)
-        if runs_project_code and not nested:
-            protect_credentials(project, reporter, stack)
+        if runs_project_code and not nested and not any(step.upload for step in plan.steps):
+            report_visible_credentials(project, reporter)
         if any(step.exclusive for step in plan.steps):
             stack.enter_context(lock_checkout(project.private_directory))
 

@@ -18,7 +18,6 @@ from relnox.commands.shared.command_line_paths import relative_to_root
 from relnox.commands.shared.opening import open_project
 from relnox.core.records import replace
 from relnox.errors import ENVIRONMENT_ERRORS, Blocked, ExitCode, Failed, RelnoxError, environment_error
-from relnox.system import exposure
 from relnox.system.secrets import mask_error
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ def run_task(
     reporter = reporters.choose(command_line.get("reporter"), os.environ, convert)
     report = command_line.get("report")
     ended: list[Outcome] = []
-    with exposure.hide_environment_credentials(), ExitStack() as streams:
+    with ExitStack() as streams:
         streams.enter_context(reports.keep_output_for(report, command_line.get("plan")))
         try:
             project = open_project(Path(str(command_line.get("project") or ".")))

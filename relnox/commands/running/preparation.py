@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 from relnox import core
 from relnox.commands import TASKS, import_task_module
 from relnox.commands.running import reports
+from relnox.core.credential_variables import find_upload_credentials
 from relnox.core.records import Record, replace
 from relnox.core.settings.options import PATH, resolve_option_values
 from relnox.core.settings.schema import fields_of
+from relnox.core.text import join_names
 from relnox.errors import Blocked
-from relnox.system import exposure, waits
+from relnox.system import waits
 from relnox.system.files import project_path
 
 if TYPE_CHECKING:
@@ -64,8 +66,8 @@ def plan_task(  # noqa: PLR0913 - a run
     never written to a file.
     """
     if not nested:
-        protect = cache(partial(protect_credentials, project, reporter, stack))
-        project = replace(project, before_tools=protect, documents=reports.paths(options))
+        report = cache(partial(report_visible_credentials, project, reporter))
+        project = replace(project, before_tools=report, documents=reports.paths(options))
 
     def on_output(step: Step, line: str) -> None:
         reporter.event(core.events.OutputLine(step, line), nested=nested)
@@ -129,20 +131,18 @@ def wait_callback(waits: list[Waiting], reporter: Reporter, *, nested: bool) -> 
     return on_wait
 
 
-def protect_credentials(project: Project, reporter: Reporter, stack: ExitStack) -> None:
-    """Make this process's memory unreadable, and report credentials that untrusted code can read elsewhere.
+def report_visible_credentials(project: Project, reporter: Reporter) -> None:
+    """Report upload credentials in the environment of a task that runs code of the project or of packages.
 
     Raises:
-        Blocked: Untrusted code can read credentials, and `on-visible-credentials` is `refuse`.
+        Blocked: There are any, and `on-visible-credentials` is `refuse`.
     """
-    stack.enter_context(exposure.protected_memory())
-    if not (exposures := tuple(exposure.find_exposed_credentials())):
+    if not (names := find_upload_credentials(os.environ)):
         return
-    lines = "\n".join(
-        f"{', '.join(process_exposure.names)}: {process_exposure.where} of {process_exposure.process}"
-        for process_exposure in exposures
+    message = (
+        f"{join_names(sorted(names))}: set while this task runs code of the project, which does not get "
+        "upload credentials in its environment, but may find them elsewhere"
     )
-    message = f"upload credentials are readable by code that this run executes:\n{lines}"
     fix = "set them only for the job or step that publishes, and build and verify in another one"
     if project.config.on_visible_credentials == "refuse":
         raise Blocked("credentials-exposed", message, fix=fix)

@@ -204,8 +204,8 @@ class Config(Settings):
     )
     on_visible_credentials: Literal["warn", "refuse"] = setting(
         "warn",
-        "What to do if code of the project or of packages could read an upload credential from the "
-        "environment of a parent process.",
+        "What to do if upload credentials are set in the environment of a task that runs code of the project or "
+        "of packages and uploads nothing.",
         choices=("warn", "refuse"),
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import zipfile
 import zlib
@@ -20,16 +19,15 @@ from relnox.indexes.embedded.stored_files import (
     file_exists_message,
     identify,
 )
-from relnox.system.files import sync_directory
+from relnox.system.files import sync
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
     from types import TracebackType
-    from typing import BinaryIO
 
     from relnox.indexes.embedded.stored_files import StoredFile
-    from relnox.system.temporary_directories import TemporaryDirectory
+    from relnox.system.files import TemporaryDirectory
 
 _METADATA_LIMIT = 1 << 24
 _UNREADABLE = (
@@ -111,7 +109,7 @@ class IncomingFile:
             Conflict: The store has a different file with this name.
         """
         identify(filename)
-        _sync(self._content)
+        sync(self._content)
         self._content.close()
         metadata = _wheel_metadata(self._directory / FILE) if filename.endswith(".whl") else None
         if metadata is not None:
@@ -125,7 +123,6 @@ class IncomingFile:
             "metadata_sha256": None if metadata is None else hashlib.sha256(metadata).hexdigest(),
         }
         self._write(RECORD, json.dumps(record, indent=2).encode())
-        sync_directory(self._directory)
         try:
             self._directory.rename(self._files / filename)
         except OSError:
@@ -143,14 +140,13 @@ class IncomingFile:
                 f"{digests['blake2_256']!r}.",
                 fix="bump the version, or clear the embedded index",
             ) from None
-        sync_directory(self._files)
         return True
 
     def _write(self, part: str, content: bytes) -> None:
         """Write another file into the directory of the upload, and flush it to disk."""
         with (self._directory / part).open("xb") as file:
             file.write(content)
-            _sync(file)
+            sync(file)
 
 
 def _wheel_metadata(wheel: Path) -> bytes | None:
@@ -165,8 +161,3 @@ def _wheel_metadata(wheel: Path) -> bytes | None:
             return archive.read(entries[0])
     except _UNREADABLE:
         return None
-
-
-def _sync(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())

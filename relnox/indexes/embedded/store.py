@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING
 from relnox.errors import Blocked
 from relnox.indexes.embedded.incoming import IncomingFile
 from relnox.indexes.embedded.stored_files import FILE, METADATA, RECORD, damaged_file_error, identify, parse_record
-from relnox.system.files import make_private_directory
-from relnox.system.temporary_directories import TemporaryDirectory, remove_leftovers
+from relnox.system.files import TemporaryDirectory, make_private_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -75,7 +74,6 @@ class Store:
                 f"{directory} cannot be used for the embedded index: {error.message}",
                 fix=error.fix,
             ) from error
-        remove_leftovers(self._incoming)
 
     def lock(self, project: str) -> threading.Lock:
         """Return the lock to hold while an upload of a project is checked and stored."""

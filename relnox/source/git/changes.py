@@ -11,8 +11,7 @@ from relnox.core.text import format_count
 from relnox.errors import Failed
 from relnox.source.git.parsing import quote_path
 from relnox.source.git.recovery import run_modifying_command
-from relnox.system.files import make_private_directory
-from relnox.system.temporary_directories import TemporaryDirectory
+from relnox.system.files import TemporaryDirectory, make_private_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

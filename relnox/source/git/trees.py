@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from relnox.core.fixes import GIT_FAILED
 from relnox.source.git import remotes
 from relnox.source.git.repository import Git, blob_id
-from relnox.system.temporary_directories import TemporaryDirectory
+from relnox.system.files import TemporaryDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
