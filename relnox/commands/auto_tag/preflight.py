@@ -80,6 +80,10 @@ def _branch_problems(snapshot: Snapshot) -> Iterator[Problem]:
     lines = core.release_lines.release_lines_of_branch(state.branch or "", configured_branches)
     if wrong := list(core.bump_checks.check_branch_allows_releases(state.branch, lines, configured_branches)):
         yield from wrong
+    if branch is not None and state.upstream_remote != remote:
+        yield from core.bump_checks.check_upstream_is_pushed_to(
+            state.branch, remote, state.upstream, state.upstream_remote
+        )
     if wrong or branch is None or branch.has_head:
         return
     head = snapshot.head[:10]

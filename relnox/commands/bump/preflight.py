@@ -41,7 +41,9 @@ def blocking_problems(new: NewBump, options: Options, tags: tuple[NewTag, ...]) 
         )
     yield from _commit_problems(new, options)
     if options.push:
-        yield from checks.check_upstream_has_same_name(state.branch, config.remote, state.upstream)
+        yield from checks.check_upstream_is_pushed_to(
+            state.branch, config.remote, state.upstream, state.upstream_remote
+        )
     yield from checks.check_not_behind_remote(state.branch, config.remote, is_ancestor=remote.is_ancestor)
     yield from pull_request_plan.problems(new, options)
     yield from dev_numbers.find_distance_problems(

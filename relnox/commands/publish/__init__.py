@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from relnox.commands.publish import inspection, planning, preflight
 from relnox.commands.publish.options import PublishingOptions
-from relnox.commands.shared import release_versions, releases
+from relnox.commands.shared import release_branch, release_versions, releases
 from relnox.commands.shared.manifests import read_public_part
 from relnox.core.records import replace
 from relnox.core.settings.options import option
@@ -32,6 +32,11 @@ class Options(PublishingOptions):
         metavar="NAME",
         anywhere=False,
     )
+    allow_branch: bool = option(
+        False,
+        "Publish a commit that neither the release branch of the remote nor a release tag has.",
+        anywhere=False,
+    )
     allow_dev: bool = option(False, "Allow development versions on a production index.", anywhere=False)
     yes: bool = option(False, "Publish without confirmation.", anywhere=False)
 
@@ -39,7 +44,14 @@ class Options(PublishingOptions):
 def observe(options: Options, project: Project) -> Snapshot:
     """Read the manifest and hash its files, read which files the index lists, and find credentials."""
     index = options.index or _index_for_tags(options, project)
-    return inspection.read_snapshot(index, options, project)
+    snapshot = inspection.read_snapshot(index, options, project)
+    commit = snapshot.state.manifest.commit
+    if snapshot.production and snapshot.state.missing and commit is not None and not options.allow_branch:
+        release_tag = release_versions.read_tag(options, project)
+        if release_tag is None or not release_tag.versions or release_tag.is_elsewhere:
+            problems = tuple(release_branch.unreleased_commit_problems(commit, project))
+            return snapshot._replace(unreleased_commit=problems)
+    return snapshot
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
@@ -51,7 +63,9 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         releases = ", ".join(f"{name} {state.manifest.version(name)}" for name in state.manifest.packages)
         consent = f"Publish {releases} to {state.name} ({snapshot.host})? Files cannot be replaced later."
     development = preflight.development_problems(snapshot, allowed=options.allow_dev)
-    return replace(publishing, problems=(*publishing.problems, *development), consent=consent)
+    return replace(
+        publishing, problems=(*publishing.problems, *snapshot.unreleased_commit, *development), consent=consent
+    )
 
 
 def _index_for_tags(options: Options, project: Project) -> str:

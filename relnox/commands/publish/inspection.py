@@ -67,6 +67,7 @@ class Snapshot(NamedTuple):
         mismatches: Contradictions between the tag, the inputs, the versions, the commit and the manifest.
         unavailable: A problem for each requirement that users could not install.
         hooks: The project's hooks.
+        unreleased_commit: Problems with the commit of the build: on no release branch, and without a release tag.
     """
 
     now: datetime
@@ -86,6 +87,7 @@ class Snapshot(NamedTuple):
     mismatches: tuple[Problem, ...]
     unavailable: Sequence[Problem]
     hooks: Hooks
+    unreleased_commit: tuple[Problem, ...] = ()
 
 
 def read_snapshot(

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from relnox import core
 from relnox.core.records import Record
-from relnox.source.git import remotes
+from relnox.core.release.consistency import shorten_commit_id
+from relnox.errors import Blocked, Failed
+from relnox.source.git import parse_tags, remotes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from relnox.commands.shared.project import Project
+    from relnox.core.problems import Problem
     from relnox.source.git import Git, GitState
 
 FETCH_TIMEOUT = 300.0
@@ -44,3 +49,58 @@ def find_release_branch(refs: Mapping[str, str], state: GitState, project: Proje
         remotes.try_to_fetch_objects(git, remote, f"refs/heads/{name}", timeout=FETCH_TIMEOUT)
     has_head = tip == state.head or git.is_ancestor("HEAD", tip)
     return ReleaseBranch(name, exists=True, has_head=has_head, is_behind_head=git.is_ancestor(tip))
+
+
+def unreleased_commit_problems(commit: str, project: Project) -> Iterator[Problem]:
+    """Yield a problem if neither a release branch of the remote nor a release tag has the commit of a build.
+
+    A tag or a remote branch of this clone is enough; otherwise, the remote is asked. There is no problem without a
+    remote.
+    """
+    git, state, remote = project.git, project.state, project.config.remote
+    if git is None or state is None or remote not in remotes.names(git):
+        return
+    patterns = [line.branch for line in project.config.branch]
+    short_id, allow = shorten_commit_id(commit), "to publish anyway: --allow-branch"
+    tracking = git.remote_branches_containing(commit) if git.resolve_commit(commit) is not None else ()
+    known = (name.removeprefix(f"{remote}/") for name in tracking if name.startswith(f"{remote}/"))
+    if _has_release_tag(commit, project.tags, project) or any(
+        _is_release_branch(name, patterns) for name in known
+    ):
+        return
+    try:
+        refs = remotes.read_refs(git, remote)
+        patterns = patterns or [remotes.default_branch(git, remote) or str(state.branch)]
+    except Failed as error:
+        message = f"{error.message}, so it is not known whether a release branch has commit {short_id}"
+        yield core.problems.Problem(code=error.code, message=message, fix=f"{error.fix}; {allow}")
+        return
+    branches = [name for name in refs if name.startswith("refs/heads/")]
+    branches = [name for name in branches if _is_release_branch(name.removeprefix("refs/heads/"), patterns)]
+    if missing := [name for name in branches if git.resolve_commit(refs[name]) is None]:
+        remotes.try_to_fetch_objects(git, remote, *missing, timeout=FETCH_TIMEOUT)
+    has_commit = any(git.is_ancestor(commit, refs[name]) for name in branches)
+    if has_commit or _has_release_tag(commit, parse_tags(refs), project):
+        return
+    is_here = state.branch is not None and state.head == commit and _is_release_branch(state.branch, patterns)
+    push = f"git push {remote} {state.branch}" if is_here else "merge it, push, and build the merged commit"
+    yield core.problems.Problem(
+        code="commit-not-on-branch",
+        message=f"the files were built from commit {short_id}, which is not on the release branch "
+        f"({core.text.join_names(patterns)} of {remote}) and has no release tag",
+        fix=f"{push}; {allow}",
+    )
+
+
+def _is_release_branch(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _has_release_tag(commit: str, tags: Mapping[str, str], project: Project) -> bool:
+    """Return whether one of the tags, mapped to their commits, is a release tag at a commit."""
+    names = [name for name, tagged in tags.items() if tagged == commit]
+    try:
+        formats = project.tag_formats.values() if names else ()
+    except Blocked:  # ambiguous settings of tag formats, which `bump` reports
+        return True
+    return any(tag_format.matching_tags(names) for tag_format in formats)

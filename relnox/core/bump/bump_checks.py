@@ -72,15 +72,28 @@ def check_branch_allows_releases(
         )
 
 
-def check_upstream_has_same_name(branch: str | None, remote: str, upstream: str | None) -> Iterator[Problem]:
-    """Yield a problem if a branch would not be pushed to the branch of the remote that it tracks (`upstream`)."""
-    name = upstream.removeprefix(f"{remote}/") if upstream is not None else branch
-    if branch is not None and upstream is not None and upstream.startswith(f"{remote}/") and name != branch:
-        yield Problem(
-            code="upstream-differs",
-            message=f"branch {branch} would be pushed to {remote}/{branch}, but it tracks {upstream}",
-            fix=f"git branch --unset-upstream, or release on {name}: git switch {name}",
-        )
+def check_upstream_is_pushed_to(
+    branch: str | None, remote: str, upstream: str | None, upstream_remote: str | None
+) -> Iterator[Problem]:
+    """Yield a problem if a branch would not be pushed to the branch that it tracks (`upstream`).
+
+    Args:
+        branch: The current branch, or None if HEAD is detached.
+        remote: The name of the remote to push to.
+        upstream: The remote-tracking branch, such as `origin/main`; None if there is none.
+        upstream_remote: The remote of the upstream; `.` for a branch of this repository.
+    """
+    if branch is None or upstream is None or upstream_remote in (None, ".") or upstream == f"{remote}/{branch}":
+        return
+    name = upstream.removeprefix(f"{upstream_remote}/")
+    fix = f"git branch --unset-upstream, or release on {name}: git switch {name}"
+    if upstream_remote != remote:
+        fix = f'[tool.relnox] remote = "{upstream_remote}"; or git branch --set-upstream-to {remote}/{branch}'
+    yield Problem(
+        code="upstream-differs",
+        message=f"branch {branch} would be pushed to {remote}/{branch}, but it tracks {upstream}",
+        fix=fix,
+    )
 
 
 def check_versions_within_bounds(

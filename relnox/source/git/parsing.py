@@ -21,6 +21,7 @@ class GitState(Record, kw_only=True):
         tags: Maps each local tag to the commit that it points to.
         is_shallow: Whether the clone is shallow.
         upstream: The upstream branch, such as `origin/main`, or None if there is none.
+        upstream_remote: The remote of the upstream; `.` for a branch of this repository, None if there is none.
         commits_behind: The number of commits of the upstream that the branch lacks, as of the last fetch.
         operation: The git command that has begun and not ended, such as `merge`; None if there is none.
     """
@@ -32,6 +33,7 @@ class GitState(Record, kw_only=True):
     tags: dict[str, str]
     is_shallow: bool
     upstream: str | None = None
+    upstream_remote: str | None = None
     commits_behind: int = 0
     operation: str | None = None
 

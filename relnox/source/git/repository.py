@@ -88,6 +88,7 @@ class Git(GitRunner):
             tags=self.tags(),
             is_shallow=self.is_shallow(),
             upstream=header.get("branch.upstream"),
+            upstream_remote=self.config().get(f"branch.{branch}.remote"),
             commits_behind=-int(header.get("branch.ab", "+0 -0").split(" ")[1]),
             operation=self._operation_in_progress(),
         )
