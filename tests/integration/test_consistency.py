@@ -206,6 +206,7 @@ def test_a_version_tagged_at_another_commit(index: Trusting, trying: Trusting, t
     tagged = git(root, "rev-parse", "HEAD")[:10]
     write(root, {"packages/alpha/alpha.py": "new = 1\n"})
     head = commit_all(root)[:10]
+    git(root, "push", "--quiet", "origin", "main")
     message = (
         f"alpha 1.2.0 is tagged alpha-v1.2.0 at {tagged}, but differs at {head}, the commit of this build: "
         "packages/alpha/alpha.py changed"
@@ -278,6 +279,7 @@ def test_a_project_in_a_subdirectory_of_its_repository(index: Trusting, tmp_path
     built(root, "1.2.0", "alpha")
     write(top, {"elsewhere/file.txt": ""})
     commit_all(top)
+    git(top, "push", "--quiet", "--force", "origin", "HEAD:main")
     assert publish(root, "--dry-run").code == 0
     write(root, {"packages/alpha/alpha.py": "new = 1\n"})
     commit_all(top)
