@@ -62,11 +62,10 @@ def unreleased_commit_problems(commit: str, project: Project) -> Iterator[Proble
         return
     patterns = [line.branch for line in project.config.branch]
     short_id, allow = shorten_commit_id(commit), "to publish anyway: --allow-branch"
-    tracking = git.remote_branches_containing(commit) if git.resolve_commit(commit) is not None else ()
-    known = (name.removeprefix(f"{remote}/") for name in tracking if name.startswith(f"{remote}/"))
-    if _has_release_tag(commit, project.tags, project) or any(
-        _is_release_branch(name, patterns) for name in known
-    ):
+    remote_branches = git.remote_branches_containing(commit) if git.resolve_commit(commit) is not None else ()
+    tracking_patterns = [f"{remote}/{pattern}" for pattern in patterns]
+    is_on_branch = any(_is_release_branch(name, tracking_patterns) for name in remote_branches)
+    if is_on_branch or _has_release_tag(commit, project.tags, project):
         return
     try:
         refs = remotes.read_refs(git, remote)
