@@ -42,8 +42,7 @@ INDEX = """\
 import sys
 import time
 from pathlib import Path
-from relnox.indexes.embedded import EmbeddedIndex
-from relnox.indexes.embedded.handler import Handler
+from relnox.indexes.embedded import EmbeddedIndex, Handler
 
 directory, latency, server = sys.argv[1:]
 
@@ -53,9 +52,9 @@ class SlowHandler(Handler):
         time.sleep(int(latency) / 1000)
         return super().parse_request()
 
-    def receive_upload(self, body, boundary):
+    def receive(self, body):
         time.sleep(int(server) / 1000)
-        return super().receive_upload(body, boundary)
+        return super().receive(body)
 
 
 EmbeddedIndex.handler = SlowHandler

@@ -34,7 +34,7 @@ texts; in settings such as `tag-format = "{name}-v{version}"`, the braces are li
 of the problem alone: the README says which one wins if there are several problems, or if part of a release is
 public already.
 """
-EMBEDDED = ROOT / "relnox" / "indexes" / "embedded"
+EMBEDDED = [ROOT / "relnox" / "indexes" / name for name in ("embedded.py", "embedded_store.py")]
 """Its errors are answers to a client, which shows their text and has a code of its own."""
 FINDINGS = {
     "error": "2 (`publish` and `collect`: 1)",
@@ -89,7 +89,7 @@ def main(arguments: list[str]) -> int:
     for path, module in modules.items():
         usable = {name: kind for name, kind in callables.items() if kind.module in (None, path)}
         for line, code, entry in _entries(module, usable, constants | _constants([module])):
-            if path.parent != EMBEDDED:
+            if path not in EMBEDDED:
                 entries[code].add(entry)
             where = f"{path.relative_to(ROOT)}:{line}"
             if code == PLACEHOLDER or not _KEBAB.fullmatch(code):

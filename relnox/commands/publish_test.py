@@ -74,9 +74,7 @@ def observe(options: Options, project: Project) -> Snapshot:
             fix="pass --index embedded, or remove --clear",
         )
     if options.pypi_rules:
-        from relnox.indexes.embedded.rules import Rules
-
-        project.indexes.embedded.rules = Rules()
+        project.indexes.embedded.pypi_rules = True
     publishing = inspection.read_snapshot(
         options.index, options, project, pypi_rules=options.pypi_rules, clear=options.clear
     )

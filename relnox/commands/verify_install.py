@@ -110,11 +110,7 @@ class Snapshot(NamedTuple):
 def observe(options: Options, project: Project) -> Snapshot:
     """Read the manifest, and check that the requirements and the Pythons to verify with are available."""
     if options.from_ == "index":
-        from relnox.indexes.targets import EMBEDDED
-
         project.indexes.target(options.index)
-        if options.index == EMBEDDED:
-            project.indexes.embedded.store.check_undamaged()
     verify = verify_settings(project)
     selected_packages = (
         frozenset(package.name for package in project.select(options.package)) if options.package else None

@@ -74,7 +74,7 @@ class Indexes:
 
     def clear_embedded(self) -> None:
         """Delete all files of the embedded index, and forget its cached listings."""
-        self.embedded.clear()
+        self.embedded.store.clear()
         self._listings = {key: listing for key, listing in self._listings.items() if key[0] != targets.EMBEDDED}
 
     @property

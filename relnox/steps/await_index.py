@@ -143,7 +143,7 @@ class AwaitIndexAction(Action[AwaitIndex]):
         call_concurrently(compare, unverified_files, threads=_CONCURRENT_DOWNLOADS)
 
     def _content_error(self, names: Sequence[str]) -> Conflict:
-        from relnox.indexes.embedded.stored_files import CLEAR_FIX
+        from relnox.indexes.embedded_store import CLEAR_FIX
         from relnox.indexes.targets import EMBEDDED
 
         built_hashes = {file.filename: file.sha256 for file in self.step.files}

@@ -6,12 +6,11 @@ order of threads. Closing the index ends all faults.
     ControlledIndex(directory, faults=[Rule(E500, tries=range(1, 3))])           the first two uploads
     ControlledIndex(directory, faults=[Rule(LOST_RESPONSE, filename="*.whl", per_name=True, tries=[1])])  each
     ControlledIndex(directory, faults=[Rule(Stale(seconds=1800), on="listing")])
-    ControlledIndex(directory, faults=[*flaky(0.3), Rule(Wait(0.05), on="any"), Rule(Wait(0.15))])
+    ControlledIndex(directory, faults=[Rule(Wait(0.05), on="any"), Rule(Wait(0.15))])
 """
 
 from __future__ import annotations
 
-import random
 import threading
 from collections import Counter
 from fnmatch import fnmatchcase
@@ -39,16 +38,13 @@ __all__ = [
     "Cut",
     "Duplicate",
     "Fault",
-    "Foreign",
     "Kind",
     "Plan",
     "Rule",
     "Stale",
     "Stall",
-    "Trickle",
     "Truncate",
     "Wait",
-    "flaky",
     "rate_limited",
     "redirect",
     "unavailable",
@@ -98,11 +94,9 @@ class Cut(Fault):
     """A reset connection.
 
     Attributes:
-        after: Bytes of an upload's file after which it is reset; None for the whole body.
         stored: Whether the upload is stored before.
     """
 
-    after: int | None = None
     stored: bool = False
 
 
@@ -110,32 +104,20 @@ class Stall(Fault):
     """A connection without response, until the client or the index is closed.
 
     Attributes:
-        after: As for `Cut`; further bytes are not read.
         stored: Whether the upload is stored before.
     """
 
-    after: int | None = None
     stored: bool = False
 
 
-class Trickle(Fault):
-    """Slow reading of an upload, and slow responses.
-
-    Attributes:
-        rate: Bytes a second, in real time.
-    """
-
-    rate: float = 1.0
-
-
 class Truncate(Fault):
-    """An upload that is stored without comparing digests, even half of the file.
+    """An upload of which only the beginning is stored.
 
     Attributes:
-        size: Bytes of the file that are stored; None for all that arrive, even if the client disconnects.
+        size: Bytes of the file that are stored.
     """
 
-    size: int | None = None
+    size: int
 
 
 class Duplicate(Fault):
@@ -148,16 +130,6 @@ class Duplicate(Fault):
 
     status: int = 409
     text: str = "file already exists"
-
-
-class Foreign(Fault):
-    """A concurrent upload of the same file name by another client, which is stored first.
-
-    Attributes:
-        content: Its bytes.
-    """
-
-    content: bytes = b"another client's"
 
 
 class Stale(Fault):
@@ -182,7 +154,6 @@ class Rule(Record):
         project: Pattern of the normalized project name.
         tries: Numbers of matching requests, from 1: `range(1, 3)`, `[2]`, `range(2, 999, 2)`; None for all.
         per_name: Whether requests are counted for each file (or page).
-        share: Share of these from 0 to 1, selected at random by the plan's seed.
         since: Seconds after the start of the index, by its clock, from which on the rule applies.
         until: Seconds until which it applies; None for no limit.
     """
@@ -193,7 +164,6 @@ class Rule(Record):
     project: str = "*"
     tries: Container[int] | None = None
     per_name: bool = False
-    share: float = 1.0
     since: float = 0.0
     until: float | None = None
 
@@ -213,12 +183,10 @@ class Plan:
 
     Args:
         rules: The first rule that applies decides; the delays of all that apply are added.
-        seed: Seed of the random selection.
     """
 
-    def __init__(self, rules: Sequence[Rule] = (), *, seed: int = 0) -> None:
+    def __init__(self, rules: Sequence[Rule] = ()) -> None:
         self._rules = tuple(rules)
-        self._seed = seed
         self._lock = threading.Lock()
         self._counts: Counter[tuple[int, str]] = Counter()
         self._hidden: Counter[tuple[Stale, str]] = Counter()
@@ -265,14 +233,7 @@ class Plan:
             else:
                 self._counts[number, ""] += 1
                 count = self._counts[number, ""]
-            count_of_name = self._counts[number, name]
-        if rule.tries is not None and count not in rule.tries:
-            return False
-        # Drawn for the n-th request of each name, since threads run in any order.
-        if rule.share >= 1:
-            return True
-        generator = random.Random(f"{self._seed} {number} {name} {count_of_name}")
-        return generator.random() < rule.share
+        return rule.tries is None or count in rule.tries
 
 
 E500 = Answer(500, "Internal Server Error")
@@ -304,8 +265,3 @@ def rate_limited(seconds: int, *, retry_after: bool = True) -> Answer:
 def redirect(to: str, status: int = 308) -> Answer:
     """Return a redirect of uploads to another URL."""
     return Answer(status, to, headers=(("Location", to),))
-
-
-def flaky(share: float, *, on: Kind = "any") -> tuple[Rule, Rule]:
-    """Return rules by which a share of the requests fails: half of them with 502, half with a reset."""
-    return Rule(Answer(502, "Bad Gateway"), on=on, share=share / 2), Rule(Cut(), on=on, share=share / (2 - share))

@@ -3,48 +3,35 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import select
 import socket
 import sys
+from datetime import datetime
 from email.utils import formatdate
-from functools import partial
-from html import escape
-from typing import TYPE_CHECKING, NoReturn, TypeGuard
-from urllib.parse import unquote
+from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard, cast
 
 from packaging.utils import canonicalize_name
 
 from controlled_index import messages
 from controlled_index.accounts import Denied, authorize
 from controlled_index.attestations import provenance
-from controlled_index.faults import Answer, Cut, Duplicate, Foreign, Stale, Stall, Trickle, Truncate
+from controlled_index.faults import Answer, Cut, Duplicate, Stale, Stall, Truncate
 from controlled_index.journal import Request
 from relnox.errors import Blocked
-from relnox.indexes.embedded.connection import CHUNK, Response
-from relnox.indexes.embedded.handler import Handler
-from relnox.indexes.embedded.multipart import read_form
-from relnox.indexes.embedded.pages import Format
-from relnox.indexes.embedded.stored_files import identify
-from relnox.indexes.embedded.upload import ReceivedUpload
+from relnox.indexes.embedded import JSON_PAGE, Handler, Response, json_response, parse_form, text_response
+from relnox.indexes.embedded_store import identify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from io import BufferedIOBase
+    from collections.abc import Mapping
 
     from controlled_index.accounts import Identity
     from controlled_index.faults import Fault, Kind
     from controlled_index.index import ControlledIndex
-    from relnox.indexes.embedded.connection import Body
-    from relnox.indexes.embedded.incoming import IncomingFile
-    from relnox.indexes.embedded.multipart import Form
-    from relnox.indexes.embedded.stored_files import StoredFile
+    from relnox.indexes.embedded import Form
 
 __all__ = ["ControlledHandler"]
 
-_IDENTITY_LIMIT = 1 << 16
-_JSON = "application/json"
 _MINT = "/_/oidc/mint-token"
 _AUDIENCE = "/_/oidc/audience"
 _PROVENANCE = "application/vnd.pypi.integrity.v1+json"
@@ -53,40 +40,32 @@ _NO_LINGER = (1).to_bytes(4, sys.byteorder) + (0).to_bytes(4, sys.byteorder)
 
 
 class ControlledHandler(Handler):
-    """Answers the requests of one connection."""
+    """Answers one request."""
 
     _number: int | None = None
-    """The request's number in the journal; None before its headers are parsed."""
-    _is_slow = False
-    """Whether the request has a fault, and no time limit."""
-    _stale: Stale | None = None
+    """The request's number in the journal; None before its headers are parsed, and after the response."""
 
     @property
-    def index(self) -> ControlledIndex:
-        from controlled_index.index import ControlledIndex
-
-        assert isinstance(self.server.index, ControlledIndex)
-        return self.server.index
+    def controlled(self) -> ControlledIndex:
+        """The index."""
+        return cast("ControlledIndex", self.server.index)
 
     # --- the record of requests
 
     def handle_one_request(self) -> None:
-        self._number = self._stale = None
-        self._is_slow = False
-        stream = self.wfile
         try:
             super().handle_one_request()
         finally:
-            self.wfile = stream  # a fault may have replaced it
             self._record_end()
 
     def parse_request(self) -> bool:
         if not super().parse_request():
             return False
+        index = self.controlled
         request = Request(
-            began=self.index.store.clock(), method=self.command, path=self.path, user=self.credentials()[0]
+            began=index.store.clock(), method=self.command, path=self.path, user=self.credentials()[0]
         )
-        self._number = self.index.journal.begin(request)
+        self._number = index.journal.begin(request)
         return True
 
     def send_response(self, code: int, message: str | None = None) -> None:
@@ -95,302 +74,186 @@ class ControlledHandler(Handler):
 
     def _record(self, **changes: object) -> None:
         if self._number is not None:
-            self.index.journal.update(self._number, **changes)
-
-    def _record_arrival(self, incoming: IncomingFile) -> None:
-        self._record(size=incoming.size, sha256=incoming.digests["sha256"])
+            self.controlled.journal.update(self._number, **changes)
 
     def _record_end(self, **changes: object) -> None:
-        self._record(ended=self.index.store.clock(), **changes)
+        self._record(ended=self.controlled.store.clock(), **changes)
         self._number = None
 
     # --- faults
 
-    def allow(self, size: int) -> None:
-        if self._is_slow:  # on purpose
-            self.server.set_time_limit(self.connection, None)
-        else:
-            super().limit_time(size)
-
-    def _next_fault(self, kind: Kind, filename: str, project: str) -> Fault | None:
+    def _next_fault(self, kind: Kind, filename: str = "", project: str = "") -> Fault | None:
         """Return the fault of the plan for this request, after its delays."""
-        age = self.index.store.clock() - self.index.started
-        seconds, fault = self.index.plan.next_fault(kind, filename=filename, project=project, age=age)
+        index = self.controlled
+        age = index.store.clock() - index.started
+        seconds, fault = index.plan.next_fault(kind, filename=filename, project=project, age=age)
         self._record(kind=kind, filename=filename, project=project, fault=fault)
-        self._is_slow = bool(seconds) or fault is not None
-        self.limit_time(0)
-        self._wait(seconds)
-        if isinstance(fault, Trickle):
-            self.wfile = _Paced(self.wfile, partial(self._pace, fault))
-        return fault
-
-    def _wait(self, seconds: float) -> None:
-        if seconds and self.index.closing.wait(seconds):
+        if seconds and index.closing.wait(seconds):
             raise ConnectionAbortedError
-
-    def _pace(self, trickle: Trickle) -> int:
-        size = max(int(trickle.rate), 1)
-        self._wait(size / trickle.rate)
-        return size
+        return fault
 
     def _fault_response(self, fault: Answer | Cut | Stall) -> Response:
         """Return the response of a fault, or end the connection."""
         if isinstance(fault, Cut | Stall):
             self._break(fault)
-        headers = dict(fault.headers)
+        headers = {"Content-Type": "text/plain", **dict(fault.headers)}
         if fault.retry_after is not None:
-            until = self.index.store.clock() + fault.retry_after
+            until = self.controlled.store.clock() + fault.retry_after
             headers["Retry-After"] = formatdate(until, usegmt=True) if fault.as_date else str(fault.retry_after)
-        return Response(fault.status, fault.text, headers)
+        return Response(fault.status, fault.text.encode(), headers)
 
     def _break(self, fault: Cut | Stall) -> NoReturn:
         """Reset the connection without a response, at once or when the client has closed it."""
         if isinstance(fault, Stall):
-            while not (self._is_closed_by_client() or self.index.closing.wait(_POLL_INTERVAL)):
+            while not (self._is_closed_by_client() or self.controlled.closing.wait(_POLL_INTERVAL)):
                 pass
         # Closing without lingering drops unsent data, and sends a RST.
         with contextlib.suppress(OSError):
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-        self.connection.close()  # together with its streams
+        self.connection.close()
         raise ConnectionAbortedError
 
     def _is_closed_by_client(self) -> bool:
-        """Return whether the client has closed the connection; false while there is unread data."""
         readable, _, _ = select.select([self.connection], [], [], 0)
         return bool(readable) and not self.connection.recv(1, socket.MSG_PEEK)
 
     # --- pages and files
 
-    def do_GET(self) -> None:  # noqa: N802 - http.server looks for this name
-        path = unquote(self.path.partition("?")[0])
-        kind, filename, project = self._classify(path)
+    def respond(self, path: str) -> Response:
+        kind, filename, project = _classify(path)
         fault = self._next_fault(kind, filename, project)
+        index = self.controlled
         if isinstance(fault, Answer | Cut | Stall):
-            self.send_text(self._fault_response(fault))
-            return
-        self._stale = fault if isinstance(fault, Stale) else None
+            return self._fault_response(fault)
         if kind == "provenance":
-            self._send_provenance(filename)
-        elif kind == "audience" and self.index.token_issuer is not None:
-            self.send_text(_document(200, {"audience": self.index.token_issuer.audience}))
-        else:
-            super().do_GET()
+            content = index.provenance.get(filename)
+            if content is not None:
+                return Response(200, content, {"Content-Type": _PROVENANCE})
+            return text_response(404, f"No provenance available for {filename}")
+        if kind == "audience" and index.token_issuer is not None:
+            return json_response({"audience": index.token_issuer.audience})
+        response = super().respond(path)
+        if kind != "listing" or response.status != 200:
+            return response
+        page = json.loads(response.body)
+        if isinstance(fault, Stale):
+            self._hide_new_files(page, fault)
+            if not page["files"]:
+                return text_response(404, f"the embedded index does not have {path}")
+        return Response(200, self.project_page(project, page).encode(), {"Content-Type": JSON_PAGE})
 
-    def _classify(self, path: str) -> tuple[Kind, str, str]:
-        """Return kind, file name and project of a request."""
-        match path.split("/"):
-            case ["", "simple", ""]:
-                return "projects", "", ""
-            case ["", "simple", name] | ["", "simple", name, ""] if name:
-                return "listing", "", canonicalize_name(name)
-            case ["", "files", filename] if filename.endswith(".whl.metadata"):
-                wheel = filename.removesuffix(".metadata")
-                return "metadata", wheel, _project_of(wheel)
-            case ["", "files", filename]:
-                return "file", filename, _project_of(filename)
-            case ["", "integrity", name, _, filename, "provenance"]:
-                return "provenance", filename, canonicalize_name(name)
-            case _:
-                return ("audience" if path == _AUDIENCE else "other"), "", ""
+    def _hide_new_files(self, page: dict[str, Any], stale: Stale) -> None:
+        now = self.controlled.store.clock()
+        page["files"] = [
+            entry
+            for entry in page["files"]
+            if not self.controlled.plan.hides(
+                stale, entry["filename"], now - datetime.fromisoformat(entry["upload-time"]).timestamp()
+            )
+        ]
 
-    def files(self, project: str) -> Sequence[StoredFile] | None:
-        files = super().files(project)
-        if self._stale is not None:
-            now, plan = self.index.store.clock(), self.index.plan
-            stale = self._stale
-            return [
-                file for file in files or () if not plan.hides(stale, file.filename, now - file.uploaded)
-            ] or None
-        known = self.index.projects.get(project)
-        if known is not None and known.status == "quarantined":
-            return []
-        return [] if files is None and known is not None else files
-
-    def project_page(self, project: str, files: Sequence[StoredFile], format_: Format) -> str:
+    def project_page(self, project: str, page: dict[str, Any]) -> str:
         """Add what PEP 592, PEP 740 and PEP 792 define."""
-        page = super().project_page(project, files, format_)
-        known = self.index.find_project(project)
-        status: dict[str, str] = {"status": "active" if known is None else known.status}
+        index = self.controlled
+        known = index.find_project(project)
+        page["project-status"] = {"status": "active" if known is None else known.status}
         if known is not None and known.reason:
-            status["reason"] = known.reason
-        yanked = self.index.yanked
-        provenances = {
-            file.filename: f"{self.index.origin}/integrity/{project}/{file.version}/{file.filename}/provenance"
-            for file in files
-            if file.filename in self.index.provenance
-        }
-        if format_ is Format.JSON:
-            document = json.loads(page)
-            document["project-status"] = status
-            for entry in document["files"]:
-                if entry["filename"] in yanked:
-                    entry["yanked"] = yanked[entry["filename"]] or True
-                if entry["filename"] in provenances:
-                    entry["provenance"] = provenances[entry["filename"]]
-            return json.dumps(document)
-        names = {"status": "pypi:project-status", "reason": "pypi:project-status-reason"}
-        metas = [f'<meta name="{names[key]}" content="{escape(value)}">' for key, value in status.items()]
-        page = page.replace("<title>", f"{''.join(metas)}<title>")
-        for attribute, values in (("data-yanked", yanked), ("data-provenance", provenances)):
-            for filename, value in values.items():
-                page = page.replace(f">{filename}</a>", f' {attribute}="{escape(value)}">{filename}</a>')
-        return page
-
-    def _send_provenance(self, filename: str) -> None:
-        content = self.index.provenance.get(filename)
-        if content is None:
-            self.send_text(_document(404, {"message": f"No provenance available for {filename}"}))
-        else:
-            self.send_content(200, content, {"Content-Type": _PROVENANCE})
+            page["project-status"]["reason"] = known.reason
+        for entry in page["files"]:
+            filename = entry["filename"]
+            if filename in index.yanked:
+                entry["yanked"] = index.yanked[filename] or True
+            if filename in index.provenance:
+                version = identify(filename)[1]
+                entry["provenance"] = f"{index.origin}/integrity/{project}/{version}/{filename}/provenance"
+        return json.dumps(page)
 
     # --- uploads
 
-    def do_POST(self) -> None:  # noqa: N802 - likewise
-        if self.path == _MINT and self.index.token_issuer is not None:
-            self.serve_body(_IDENTITY_LIMIT, self._exchange_token)
-        else:
-            super().do_POST()
-
-    def _exchange_token(self, body: Body) -> Response:
-        """Exchange an identity token."""
-        content = b"".join(iter(partial(body.read, CHUNK), b""))
-        fault = self._next_fault("mint", "", "")
+    def receive(self, body: bytes) -> Response:
+        if self.path == _MINT and self.controlled.token_issuer is not None:
+            return self._exchange_token(body)
+        try:
+            form = parse_form(self.headers.get_boundary(), body)
+        except Blocked:
+            return super().receive(body)
+        fault = self._next_fault("upload", form.filename, _project_of(form.filename))
+        self._record(size=len(form.content), sha256=form.sha256)
+        store = self.controlled.store
         if _replaces(fault):
             return self._fault_response(fault)
-        assert self.index.token_issuer is not None
-        response = _document(*self.index.token_issuer.exchange(content))
+        if isinstance(fault, Duplicate) and store.find(form.filename):
+            return text_response(fault.status, fault.text)
+        if isinstance(fault, Truncate):
+            store.add(form.filename, form.content[: fault.size])
+            return text_response(200, "OK")
+        try:
+            response = self._store(form, body)
+        except Denied as denial:
+            response = text_response(denial.status, denial.message)
+        except Blocked as error:
+            response = text_response(400, error.message)
         return self._fault_response(fault) if isinstance(fault, Answer | Cut | Stall) else response
 
-    def receive_upload(self, body: Body, boundary: str) -> Response:
-        """Read an upload, with its fault, and store it."""
-        fault: Fault | None = None
-        name = ""
-        paced = _PacedBody(body)
-
-        def receive(filename: str, pieces: Iterator[bytes]) -> None:
-            nonlocal fault, name
-            name = filename
-            fault = self._next_fault("upload", filename, _project_of(filename))
-            if isinstance(fault, Trickle):
-                paced.pace = partial(self._pace, fault)
-            limit = _limit(fault)
-            for piece in pieces:
-                incoming.write(piece if limit is None else piece[: max(limit - incoming.size, 0)])
-                if isinstance(fault, Cut | Stall) and limit is not None and incoming.size >= limit:
-                    self._record_arrival(incoming)
-                    self._break(fault)
-
-        with self.index.store.receive() as incoming:
-            try:
-                form = read_form(paced, boundary, receive)
-            except (Blocked, OSError):
-                if isinstance(fault, Truncate):
-                    incoming.store(name)
-                raise
-            finally:
-                self._record_arrival(incoming)
-            try:
-                return self._store(form, incoming, fault)
-            except Denied as denial:
-                return Response(denial.status, denial.message)
-
-    def _store(self, form: Form, incoming: IncomingFile, fault: Fault | None) -> Response:
-        """Store an upload that has arrived, and return the response."""
-        store = self.index.store
+    def _exchange_token(self, body: bytes) -> Response:
+        """Exchange an identity token."""
+        fault = self._next_fault("mint")
         if _replaces(fault):
             return self._fault_response(fault)
-        match fault:
-            case Duplicate(status, text) if form.filename and store.find(form.filename):
-                return Response(status, text)
-            case Truncate() if form.filename:
-                incoming.store(form.filename)
-                return Response(200, "OK")
-            case Foreign(content) if form.filename and not store.find(form.filename):
-                with store.receive() as other:
-                    other.write(content)
-                    other.store(form.filename)
-            case _:
-                pass
-        accounts = self.index.accounts
-        sender = None if accounts is None else accounts.identify(*self.credentials())
-        text = _Upload(form, incoming, self.index, sender).accept()
-        return self._fault_response(fault) if isinstance(fault, Answer | Cut | Stall) else Response(200, text)
+        assert self.controlled.token_issuer is not None
+        status, document = self.controlled.token_issuer.exchange(body)
+        response = json_response(document)._replace(status=status)
+        return self._fault_response(fault) if isinstance(fault, Answer | Cut | Stall) else response
 
-
-class _Upload(ReceivedUpload):
-    """An upload to a project with an owner and a status, with attestations."""
-
-    def __init__(
-        self, form: Form, incoming: IncomingFile, index: ControlledIndex, sender: Identity | None
-    ) -> None:
-        super().__init__(form, incoming, index)
-        self._index = index
-        self._sender = sender
-
-    def check_project(self, project: str) -> None:
-        name, existing = self.form.required("name"), self._index.find_project(project)
-        if self._sender is not None:
-            authorize(self._sender, name, existing, self.store.clock())
-        super().check_project(project)
-        if existing is not None and existing.status in ("archived", "quarantined"):
-            raise Denied(f"Uploads to project {name!r} are not allowed: it is {existing.status}.")
-
-    def check_file(self, filename: str) -> None:
-        if self.rules is not None and filename in self._index.reserved:
+    def _store(self, form: Form, body: bytes) -> Response:
+        """Store an upload to a project with an owner and a status, with attestations."""
+        index = self.controlled
+        sender = None if index.accounts is None else index.accounts.identify(*self.credentials())
+        name = form.required("name")
+        project = index.find_project(canonicalize_name(name))
+        if sender is not None:
+            authorize(sender, name, project, index.store.clock())
+        if project is not None and project.status in ("archived", "quarantined"):
+            raise Denied(f"Uploads to project {name!r} are not allowed: it is {project.status}.")
+        is_new = index.store.find(form.filename) is None
+        if is_new and form.filename in index.reserved:
             raise Blocked("upload-rejected", messages.NAME_RESERVED)
-        super().check_file(filename)
-        self._add_provenance(filename)
-        if self._sender is not None:
-            self._index.create_project(identify(filename)[0], self._sender.user)
-
-    def _add_provenance(self, filename: str) -> None:
-        text = self.form.optional("attestations")
-        if text is None:
-            return
-        if self._sender is not None and self._sender.publisher is None:
-            raise Blocked(
-                "upload-rejected",
-                "Invalid attestations supplied during upload: Attestations are only supported when using Trusted "
-                "Publishing",
-            )
-        publisher = None if self._sender is None else self._sender.publisher
-        content = provenance(text, filename, self.incoming.digests["sha256"], publisher)
-        self._index.provenance[filename] = content
+        document = _provenance(form, sender) if is_new else None
+        response = super().receive(body)
+        if response.status == 200 and is_new:
+            if document is not None:
+                index.provenance[form.filename] = document
+            if sender is not None:
+                index.create_project(name, sender.user)
+        return response
 
 
-class _PacedBody:
-    """A body that is read slowly: `pace` waits, and returns the largest number of bytes to read."""
-
-    def __init__(self, body: Body) -> None:
-        self._body = body
-        self.pace: Callable[[], int] = lambda: CHUNK
-
-    def read(self, size: int, /) -> bytes:
-        return self._body.read(min(size, self.pace()))
-
-
-class _Paced(io.BufferedIOBase):
-    """A stream that is written slowly: `pace` waits, and returns the size of the next piece."""
-
-    def __init__(self, stream: BufferedIOBase, pace: Callable[[], int]) -> None:
-        self._stream = stream
-        self._pace = pace
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: bytes, /) -> int:  # type: ignore[override]
-        start = 0
-        while start < len(data):
-            size = self._pace()
-            self._stream.write(data[start : start + size])
-            start += size
-        return len(data)
+def _provenance(form: Form, sender: Identity | None) -> bytes | None:
+    """Return the provenance of a file, or None if it was sent without attestations."""
+    text = form.optional("attestations")
+    if text is None:
+        return None
+    if sender is not None and sender.publisher is None:
+        raise Blocked(
+            "upload-rejected",
+            "Invalid attestations supplied during upload: Attestations are only supported when using Trusted "
+            "Publishing",
+        )
+    publisher: Mapping[str, str] | None = None if sender is None else sender.publisher
+    return provenance(text, form.filename, form.sha256, publisher)
 
 
-def _document(status: int, document: Mapping[str, object]) -> Response:
-    """Return a JSON response."""
-    return Response(status, json.dumps(document), {"Content-Type": _JSON})
+def _classify(path: str) -> tuple[Kind, str, str]:
+    """Return kind, file name and project of a request."""
+    match path.split("/"):
+        case ["", "simple", name] | ["", "simple", name, ""] if name:
+            return "listing", "", canonicalize_name(name)
+        case ["", "files", filename]:
+            return "file", filename, _project_of(filename)
+        case ["", "integrity", name, _, filename, "provenance"]:
+            return "provenance", filename, canonicalize_name(name)
+        case _:
+            return ("audience" if path == _AUDIENCE else "other"), "", ""
 
 
 def _project_of(filename: str) -> str:
@@ -404,12 +267,3 @@ def _project_of(filename: str) -> str:
 def _replaces(fault: Fault | None) -> TypeGuard[Answer | Cut | Stall]:
     """Return whether a fault replaces the whole operation, rather than its response only."""
     return isinstance(fault, Answer | Cut | Stall) and not fault.stored
-
-
-def _limit(fault: Fault | None) -> int | None:
-    """Return the bytes of an upload's file that are read with a fault; None for all."""
-    match fault:
-        case Cut(after=size) | Stall(after=size) | Truncate(size):
-            return size
-        case _:
-            return None

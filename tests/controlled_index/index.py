@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from controlled_index.faults import Rule
     from controlled_index.journal import Request
     from controlled_index.minting import TrustedPublishing
-    from relnox.indexes.embedded.rules import Rules
+    from relnox.indexes.embedded_store import StoredFile
 
 __all__ = ["ControlledIndex", "Project", "Status"]
 
@@ -55,11 +55,9 @@ class ControlledIndex(EmbeddedIndex):
     Args:
         directory: The directory for its files.
         trusted_simple_url: As for the embedded index.
-        rules: Likewise.
         accounts: The accounts that may upload; by default anyone, with or without credentials.
         trusted_publishing: Settings of trusted publishing; by default there is none.
         faults: Rules for fault injection (`faults.py`).
-        seed: Seed of random faults.
         clock: Returns its time in seconds since the epoch, for uploads, ages and the log. Delays are real.
     """
 
@@ -70,16 +68,14 @@ class ControlledIndex(EmbeddedIndex):
         directory: Path,
         *,
         trusted_simple_url: str | None = None,
-        rules: Rules | None = None,
         accounts: Accounts | None = None,
         trusted_publishing: TrustedPublishing | None = None,
         faults: Sequence[Rule] = (),
-        seed: int = 0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        super().__init__(directory, trusted_simple_url=trusted_simple_url, rules=rules)
+        super().__init__(directory, trusted_simple_url=trusted_simple_url)
         self.store.clock = clock
-        self.plan = Plan(faults, seed=seed)
+        self.plan = Plan(faults)
         self.started = clock()
         self.closing = threading.Event()
         self.journal = Journal()
@@ -94,16 +90,6 @@ class ControlledIndex(EmbeddedIndex):
         self.accounts = accounts
 
     @property
-    def audience_url(self) -> str:
-        """URL of the audience of identity tokens."""
-        return f"{self.origin}/_/oidc/audience"
-
-    @property
-    def mint_url(self) -> str:
-        """URL of the exchange of identity tokens."""
-        return f"{self.origin}/_/oidc/mint-token"
-
-    @property
     def log(self) -> tuple[Request, ...]:
         """All requests so far, in the order in which their headers arrived."""
         return self.journal.requests()
@@ -113,9 +99,9 @@ class ControlledIndex(EmbeddedIndex):
         """All uploads so far."""
         return tuple(request for request in self.log if request.kind == "upload")
 
-    def misbehave(self, *faults: Rule, seed: int = 0) -> None:
+    def misbehave(self, *faults: Rule) -> None:
         """Replace the faults; without arguments remove them."""
-        self.plan = Plan(faults, seed=seed)
+        self.plan = Plan(faults)
 
     def find_project(self, name: str) -> Project | None:
         """Return a project by its normalized name; None if it does not exist."""
@@ -131,19 +117,21 @@ class ControlledIndex(EmbeddedIndex):
         self.projects[name] = replace(self.projects.get(name, Project()), status=status, reason=reason)
 
     def delete(self, filename: str) -> None:
-        """Delete a file, and reserve its name until the index is cleared."""
+        """Delete a file, and reserve its name."""
         self.reserved.add(filename)
-        shutil.rmtree(self.store._files / filename, ignore_errors=True)
+        if (file := self.store.find(filename)) is not None:
+            shutil.rmtree(file.path.parent)
 
     def yank(self, filename: str, reason: str = "") -> None:
         """Mark a file as yanked (PEP 592)."""
         self.yanked[filename] = reason
 
-    def clear(self) -> None:
-        """Delete everything."""
-        super().clear()
-        for memory in (self.projects, self.provenance, self.yanked, self.reserved):
-            memory.clear()
+    def files(self, project: str) -> Sequence[StoredFile] | None:
+        """Return the files to list for a project; none if it is quarantined."""
+        known = self.projects.get(project)
+        if known is not None and known.status == "quarantined":
+            return []
+        return super().files(project) or (None if known is None else [])
 
     def __enter__(self) -> Self:
         self.closing.clear()

@@ -50,9 +50,9 @@ def listing_as(monkeypatch: pytest.MonkeyPatch, change: Callable[[str], str]) ->
 
     project_page = ControlledHandler.project_page
 
-    def written(handler: ControlledHandler, project: str, files: Any, format_: Any) -> str:
-        page = project_page(handler, project, files, format_)
-        return change(page) if files else page
+    def written(handler: ControlledHandler, project: str, page: dict[str, Any]) -> str:
+        text = project_page(handler, project, page)
+        return change(text) if page["files"] else text
 
     monkeypatch.setattr(ControlledHandler, "project_page", written)
 

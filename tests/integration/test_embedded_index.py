@@ -2,40 +2,35 @@
 
 from __future__ import annotations
 
-import contextlib
+import base64
 import hashlib
-import http.client
-import io
 import os
 import re
 import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
-import time
-import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 import pytest
-from hypothesis import assume, example, given, settings
+import releases
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from loopback import (
     BOUNDARY,
     END,
-    JSON,
     ask,
     begin_upload,
+    declared,
     encode,
-    eventually,
     form,
     make_sdist,
     make_wheel,
-    metadata,
     page,
     post,
     raw,
@@ -43,11 +38,10 @@ from loopback import (
 )
 
 import relnox
-from relnox.errors import Blocked, Conflict
-from relnox.indexes.embedded import EmbeddedIndex, handler
-from relnox.indexes.embedded.multipart import Form, read_form
-from relnox.indexes.embedded.pages import Format, negotiate
-from relnox.indexes.embedded.store import Store
+from relnox.core.settings.config import Config
+from relnox.errors import Blocked
+from relnox.indexes import Indexes, embedded
+from relnox.indexes.embedded import EmbeddedIndex, Form, parse_form
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -173,8 +167,7 @@ def test_pip_refuses_a_file_that_was_changed_in_the_directory(
 ) -> None:
     wheel = make_wheel(tmp_path, "demo", "1.0")
     assert twine(environment, index, wheel).returncode == 0
-    other = make_wheel(tmp_path / "other", "demo", "1.0", origin="elsewhere")
-    shutil.copyfile(other, tmp_path / "index/files" / wheel.name / "file")
+    (tmp_path / "index/files" / wheel.name / "file").write_bytes(bytes(wheel.stat().st_size))
     result = install("pip", environment, index, tmp_path / "site", "demo")
     assert result.returncode != 0
     assert "DO NOT MATCH THE HASHES" in said(result)
@@ -242,12 +235,12 @@ def test_the_redirect_names_the_project_as_the_trusted_index_does(trusted_url: s
             302,
             "http://trusted.invalid/simple/some-project/",
         )
-        assert ask(f"{index.simple_url}some_project/").headers["Location"] == "/simple/some-project/"
+        assert ask(f"{index.simple_url}Some_Project").headers["Location"] == answer.headers["Location"]
 
 
 def test_an_unknown_name_is_not_found(index: EmbeddedIndex) -> None:
     answer = ask(f"{index.simple_url}nothing/")
-    assert (answer.status, answer.headers["Cache-Control"]) == (404, "no-cache")
+    assert answer.status == 404
     assert "/simple/nothing/" in answer.text
     assert "/simple/nothing/" in answer.reason
 
@@ -309,13 +302,15 @@ def test_a_file_must_be_called_what_it_is(filename: str, index: EmbeddedIndex, t
         (form("demo-1.0.tar.gz", b"", name=""), "no field name"),
         (form("demo-1.0.tar.gz", b"", name="_demo"), "invalid name"),
         (form("demo-1.0.tar.gz", b"", version="one"), "invalid name or version"),
-        (encode(None, b"", [(":action", "file_upload"), ("content", "text")]), "no file in the field `content`"),
-        (form("demo-1.0.tar.gz", b"", description="x" * (1 << 25)), "too large"),
+        (encode(None, b"", [(":action", "file_upload"), ("content", "text")]), "0 files in the field `content`"),
         (
             encode("demo-1.0.tar.gz", b"", [(":action", "file_upload"), ("name", "demo"), ("name", "demo")]),
             "repeats the field name",
         ),
-        (form("demo-1.0.tar.gz", b"")[: -len(END)] + form("demo-1.0.tar.gz", b""), "more than one file"),
+        (
+            form("demo-1.0.tar.gz", b"")[: -len(END)] + form("demo-1.0.tar.gz", b""),
+            "2 files in the field `content`",
+        ),
         (form("demo-1.0.tar.gz", b"").replace(b"demo\r\n", b"d\xe9mo\r\n"), "not UTF-8"),
         (b"", "ends before"),
     ],
@@ -328,7 +323,7 @@ def test_a_form_that_makes_no_sense_is_refused_with_the_reason(
     assert answer.status == 400
     assert complaint in answer.text
     assert complaint in answer.reason
-    assert ask(index.simple_url, headers={"Accept": JSON}).json["projects"] == []
+    assert index.store.files() == []
 
 
 def test_other_files_and_repeated_fields_of_a_form_are_ignored(index: EmbeddedIndex) -> None:
@@ -350,23 +345,6 @@ def test_what_a_client_says_cannot_break_out_of_the_status_line(index: EmbeddedI
 # --- the form, byte for byte
 
 
-class Dribble:
-    """A body that arrives in small pieces."""
-
-    def __init__(self, content: bytes, most: int) -> None:
-        self._stream = io.BytesIO(content)
-        self._most = most
-
-    def read(self, size: int, /) -> bytes:
-        return self._stream.read(min(size, self._most))
-
-
-def parse(body: bytes, most: int = 1 << 20, boundary: str = BOUNDARY) -> tuple[Form, bytes]:
-    contents: list[bytes] = []
-    read = read_form(Dribble(body, most), boundary, lambda _, pieces: contents.extend(pieces))
-    return read, b"".join(contents)
-
-
 fragments = st.sampled_from(
     [
         b"\r\n",
@@ -384,47 +362,27 @@ fragments = st.sampled_from(
 contents = st.lists(fragments | st.binary(max_size=20), max_size=20).map(b"".join)
 
 
-@given(content=contents, most=st.integers(1, 40), value=st.text(max_size=20), boundary=st.sampled_from("ab"))
-@example(content=b"\r\n--5f0c0a9\r\r\n-\r\n", most=1, value="", boundary="a")
-def test_a_file_survives_byte_for_byte(content: bytes, most: int, value: str, boundary: str) -> None:
+@given(content=contents, value=st.text(max_size=20), boundary=st.sampled_from("ab"))
+@example(content=b"\r\n--5f0c0a9\r\r\n-\r\n", value="", boundary="a")
+def test_a_file_survives_byte_for_byte(content: bytes, value: str, boundary: str) -> None:
     boundary = BOUNDARY + boundary  # a client chooses one that its file does not contain
     body = encode("demo-1.0.tar.gz", content, [("name", value), ("name", "again")], boundary)
     assume(f"--{boundary}".encode() not in content + value.encode())
-    read, got = parse(body, most, boundary)
-    assert got == content
-    assert read == Form({"name": [value, "again"]}, "demo-1.0.tar.gz")
+    assert parse_form(boundary, body) == Form({"name": [value, "again"]}, "demo-1.0.tar.gz", content)
 
 
-@pytest.mark.parametrize("after", [b"", b"x", b" ", b"\r\n", b"\r\nrest", b"--", b"--\r\n", b"--\r\nrest", b"--x"])
+@pytest.mark.parametrize("after", [b"", b"x", b" ", b"\r\n", b"\r\nrest", b"--", b"--\r\n", b"--x"])
 def test_a_file_that_contains_the_boundary_is_refused_and_not_cut(after: bytes) -> None:
     body = encode("demo-1.0.tar.gz", b"before\r\n--" + BOUNDARY.encode() + after, [])
     with pytest.raises(Blocked):
-        parse(body)
+        parse_form(BOUNDARY, body)
 
 
 @given(content=contents, cut=st.floats(0, 1, exclude_max=True))
 def test_a_form_that_was_cut_short_is_refused(content: bytes, cut: float) -> None:
     body = encode("demo-1.0.tar.gz", content, [("name", "demo")])
     with pytest.raises(Blocked):
-        parse(body[: int((len(body) - 2) * cut)])
-
-
-@given(
-    body=st.lists(
-        fragments
-        | st.binary(max_size=10)
-        | st.sampled_from([b'Content-Disposition: form-data; name="content"; filename*=', b"\r\n\r\n", b'"'])
-    ).map(b"".join)
-)
-def test_garbage_is_a_form_or_refused(body: bytes) -> None:
-    with contextlib.suppress(Blocked):
-        parse(b"--" + BOUNDARY.encode() + b"\r\n" + body)
-
-
-@pytest.mark.parametrize("boundary", ["", "ü", "x" * 71])
-def test_an_impossible_boundary_is_refused(boundary: str) -> None:
-    with pytest.raises(Blocked, match="not a valid multipart boundary"):
-        parse(b"", boundary=boundary)
+        parse_form(BOUNDARY, body[: int((len(body) - 4) * cut)])
 
 
 # --- what is stored
@@ -447,34 +405,11 @@ def test_what_was_stored_is_there_in_another_process_until_it_is_cleared(
         assert served(index, wheel, "demo")
     with EmbeddedIndex(directory) as first, EmbeddedIndex(directory) as second:
         assert served(second, wheel, "demo")
-        first.clear()
+        first.store.clear()
         assert ask(f"{second.simple_url}demo/").status == 404
         assert ask(urljoin(second.simple_url, f"/files/{wheel.name}")).status == 404
         assert post(second, form("demo-1.0.tar.gz", b"content")).status == 200
     assert [path.name for path in directory.rglob("file")] == ["file"]
-
-
-def test_clearing_needs_no_running_index_and_takes_leftovers_along(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    with store.receive() as incoming:
-        incoming.write(b"content")
-        assert incoming.store("demo-1.0.tar.gz")
-    (tmp_path / "incoming/killed").mkdir()
-    (tmp_path / "incoming/killed/file").write_bytes(b"half")
-    EmbeddedIndex(tmp_path).clear()
-    assert store.names() == []
-    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["relnox-embedded-index"]
-
-
-def test_foreign_files_in_the_directory_are_ignored(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    (tmp_path / "files/notes").mkdir()
-    (tmp_path / "files/.DS_Store").write_bytes(b"")
-    (tmp_path / "files/demo-1.0.tar.gz").write_bytes(b"no upload")
-    assert store.files("demo") == []
-    assert store.find("demo-1.0.tar.gz") is None
-    assert store.open_file("demo-1.0.tar.gz") is None
-    assert store.open_file("../notes") is None
 
 
 def test_of_many_uploads_of_one_name_exactly_one_is_stored_whole(tmp_path: Path) -> None:
@@ -503,63 +438,9 @@ def test_of_many_uploads_of_one_file_all_succeed(index: EmbeddedIndex) -> None:
     assert sum("exists with the same content" in answer.text for answer in answers) == 15
 
 
-def test_a_conflict_names_both_files(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    with store.receive() as first:
-        first.write(b"one")
-        first.store("demo-1.0.tar.gz")
-    with store.receive() as second:
-        second.write(b"two")
-        with pytest.raises(Conflict) as raised:
-            second.store("demo-1.0.tar.gz")
-    for content in (b"one", b"two"):
-        assert hashlib.blake2b(content, digest_size=32).hexdigest() in raised.value.message
-
-
-@pytest.mark.parametrize("missing", [1, 60, 1 << 19])
-def test_an_upload_that_breaks_off_stores_nothing(
-    missing: int, index: EmbeddedIndex, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    """Killed inside a body."""
-    body = form("demo-1.0.tar.gz", b"x" * (1 << 20))
-    incoming = tmp_path / "index/incoming"
-    with begin_upload(index.upload_url, body, sent=len(body) - missing):
-        assert eventually(lambda: any(incoming.iterdir()))
-    assert eventually(lambda: not any(incoming.iterdir()))
-    assert ask(f"{index.simple_url}demo/").status == 404
-    assert post(index, body).status == 200
-    assert capfd.readouterr().err == ""
-
-
-def test_an_index_that_is_killed_within_an_upload_has_stored_nothing(
-    environment: dict[str, str], tmp_path: Path
-) -> None:
-    """The other end is killed inside a body."""
-    script = (
-        "import pathlib, sys, time\n"
-        "from relnox.indexes.embedded import EmbeddedIndex\n"
-        "with EmbeddedIndex(pathlib.Path(sys.argv[1])) as index:\n"
-        "    print(index.upload_url, flush=True)\n"
-        "    time.sleep(60)\n"
-    )
-    body = form("demo-1.0.tar.gz", b"x" * (1 << 20))
-    argv = [sys.executable, "-c", script, str(tmp_path)]
-    with subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        with begin_upload(process.stdout.readline().strip(), body, sent=1 << 19):
-            begun = eventually(lambda: any((tmp_path / "incoming").glob("*/upload/file")))
-            process.kill()
-    assert begun
-    with EmbeddedIndex(tmp_path) as index:
-        assert list((tmp_path / "incoming").iterdir()) == []
-        assert ask(f"{index.simple_url}demo/").status == 404
-        assert post(index, body).status == 200
-        assert page(index, "demo")["files"][0]["size"] == 1 << 20
-
-
 def test_a_directory_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -> None:
     (tmp_path / "taken").write_bytes(b"")
-    with pytest.raises(Blocked, match="is not a directory") as raised:
+    with pytest.raises(Blocked, match="cannot be used for the embedded index") as raised:
         EmbeddedIndex(tmp_path / "taken")
     assert raised.value.fix is not None
 
@@ -571,49 +452,66 @@ def test_a_full_disk_is_reported_to_the_client(index: EmbeddedIndex, tmp_path: P
     assert "No such file" in answer.reason
 
 
+@pytest.mark.parametrize("damage", ["record", "size"])
+def test_a_damaged_upload_counts_as_missing_and_is_replaced(
+    damage: str, index: EmbeddedIndex, tmp_path: Path
+) -> None:
+    body = form("demo-1.0.tar.gz", b"content")
+    assert post(index, body).status == 200
+    (tmp_path / "index/files/demo-1.0.tar.gz" / {"record": "upload.json", "size": "file"}[damage]).write_bytes(b"")
+    assert ask(f"{index.simple_url}demo/").status == 404
+    assert post(index, body).status == 200
+    assert page(index, "demo")["files"][0]["size"] == len(b"content")
+
+
+def test_foreign_files_in_the_directory_are_not_served(index: EmbeddedIndex, tmp_path: Path) -> None:
+    (tmp_path / "index/files/notes").mkdir()
+    (tmp_path / "index/files/.DS_Store").write_bytes(b"")
+    (tmp_path / "index/files/demo-1.0.tar.gz").write_bytes(b"no upload")
+    assert ask(f"{index.simple_url}demo/").status == 404
+    for path in ("demo-1.0.tar.gz", "..%2Fupload.json", "notes", ""):
+        assert ask(urljoin(index.simple_url, f"/files/{path}")).status == 404
+
+
+@pytest.mark.parametrize("missing", [1, 60, 1 << 19])
+def test_an_upload_that_breaks_off_stores_nothing(
+    missing: int, index: EmbeddedIndex, capfd: pytest.CaptureFixture[str]
+) -> None:
+    body = form("demo-1.0.tar.gz", b"x" * (1 << 20))
+    begin_upload(index.upload_url, body, sent=len(body) - missing).close()
+    assert ask(f"{index.simple_url}demo/").status == 404
+    assert post(index, body).status == 200
+    assert capfd.readouterr().err == ""
+
+
 # --- the simple API
 
 
-def test_the_pages_tell_all_that_the_standards_ask_for(
-    index: EmbeddedIndex, environment: dict[str, str], tmp_path: Path
-) -> None:
-    wheel = make_wheel(tmp_path, "demo", "1.10", requires=["other"])
-    assert twine(environment, index, wheel).returncode == 0
-    content = b"\x00source"
-    assert post(index, form("demo-1.9.tar.gz", content, version="1.9")).status == 200
-    document = page(index, "demo")
-    core_metadata = metadata("demo", "1.10", ["other"]).encode()
-    assert document["meta"] == {"api-version": "1.4"}
-    assert document["name"] == "demo"
-    assert document["versions"] == ["1.9", "1.10"]
+def test_the_page_has_all_that_the_standards_require(index: EmbeddedIndex) -> None:
+    contents_ = {"demo-1.9.tar.gz": b"\x00source", "demo-1.10.tar.gz": b"more"}
+    for name, content in contents_.items():
+        fields = {"version": name[5:].removesuffix(".tar.gz"), "requires_python": ">=3.8"}
+        assert post(index, form(name, content, **fields)).status == 200
+    document = page(index, "Demo")
     for entry in document["files"]:
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", entry.pop("upload-time"))
-    assert document["files"] == [
-        {
-            "filename": "demo-1.9.tar.gz",
-            "url": "../../files/demo-1.9.tar.gz",
-            "hashes": {"sha256": hashlib.sha256(content).hexdigest()},
-            "size": len(content),
-        },
-        {
-            "filename": wheel.name,
-            "url": f"../../files/{wheel.name}",
-            "hashes": {"sha256": hashlib.sha256(wheel.read_bytes()).hexdigest()},
-            "size": wheel.stat().st_size,
-            "requires-python": ">=3.8",
-            "core-metadata": {"sha256": hashlib.sha256(core_metadata).hexdigest()},
-        },
-    ]
-    base = urljoin(index.simple_url, "/files/")
-    assert ask(f"{base}{wheel.name}.metadata").body == core_metadata
-    assert ask(f"{base}demo-1.9.tar.gz.metadata").status == 404
-    text = ask(f"{index.simple_url}demo/").text
-    assert f'#sha256={hashlib.sha256(content).hexdigest()}">demo-1.9.tar.gz</a>' in text
-    assert 'data-requires-python="&gt;=3.8"' in text
-    assert f'data-core-metadata="sha256={hashlib.sha256(core_metadata).hexdigest()}"' in text
-    listing = ask(index.simple_url, headers={"Accept": JSON}).json
-    assert listing == {"meta": {"api-version": "1.4"}, "projects": [{"name": "demo"}]}
-    assert '<a href="demo/">demo</a>' in ask(index.simple_url).text
+    assert document == {
+        "meta": {"api-version": "1.1"},
+        "name": "demo",
+        "versions": ["1.9", "1.10"],
+        "files": [
+            {
+                "filename": name,
+                "url": f"/files/{name}",
+                "hashes": {"sha256": hashlib.sha256(content).hexdigest()},
+                "size": len(content),
+                "requires-python": ">=3.8",
+            }
+            for name, content in contents_.items()
+        ],
+    }
+    head = ask(f"{index.simple_url}demo/", method="HEAD")
+    assert (head.status, head.body) == (200, b"")
 
 
 def test_local_versions_and_epochs_go_through_pages_and_addresses(
@@ -628,181 +526,145 @@ def test_local_versions_and_epochs_go_through_pages_and_addresses(
     assert result.returncode == 0, said(result)
 
 
+# --- who may upload
+
+
 @pytest.mark.parametrize(
-    ("accept", "chosen"),
+    ("sent", "status"),
     [
-        (None, Format.HTML),
-        ("*/*", Format.HTML),
-        ("text/html", Format.HTML),
-        (JSON, Format.JSON),
-        (JSON.upper(), Format.JSON),
-        (f"{JSON}, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01", Format.JSON),
-        ("application/vnd.pypi.simple.v2+json", Format.HTML),
+        (None, 403),
+        (("__token__", ""), 403),
+        (("__token__", "toke"), 403),
+        (("__token__", "token"), 200),
     ],
 )
-def test_clients_that_name_json_get_it(accept: str | None, chosen: Format) -> None:
-    assert negotiate(accept) is chosen
+def test_uploads_need_the_token_of_the_run(sent: tuple[str, str] | None, status: int, tmp_path: Path) -> None:
+    headers = {} if sent is None else {"Authorization": login(*sent)}
+    with EmbeddedIndex(tmp_path, upload_token="token") as index:
+        answer = post(index, form("demo-1.0.tar.gz", b"content"), **headers)
+        assert answer.status == status
+        assert ("only the run that started the embedded index" in answer.text) == (status == 403)
+        assert ask(f"{index.simple_url}demo/").status == (200 if status == 200 else 404)  # everybody may read
 
 
-def test_pages_come_in_the_format_that_was_asked_for(index: EmbeddedIndex) -> None:
-    assert post(index, form("demo-1.0.tar.gz", b"content")).status == 200
-    for accept, content_type in ((JSON, JSON), ("text/html", "text/html; charset=utf-8")):
-        for address in (index.simple_url, f"{index.simple_url}demo/"):
-            answer = ask(address, headers={"Accept": accept})
-            assert answer.headers["Content-Type"] == content_type
-            assert answer.headers["Cache-Control"] == "no-cache"
-            assert answer.headers["Vary"] == "Accept"
+def login(user: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
-@pytest.mark.parametrize(
-    ("path", "location"),
-    [
-        ("", "/simple/"),
-        ("/Demo_Pkg/", "/simple/demo-pkg/"),
-        ("/demo--pkg", "/simple/demo-pkg/"),
-        ("/demo", "/simple/demo/"),
-    ],
-)
-def test_other_spellings_redirect_to_the_normalized_one(path: str, location: str, index: EmbeddedIndex) -> None:
-    answer = ask(index.simple_url.rstrip("/") + path)
-    assert (answer.status, answer.headers["Location"]) == (301, location)
-
-
-@pytest.mark.parametrize(
-    "path", ["/", "/x", "/simple/a%0D%0Ab/", "/simple/a/b/", "/files/", "/files/..%2Fupload.json"]
-)
-def test_other_addresses_are_not_found(path: str, index: EmbeddedIndex) -> None:
-    assert ask(urljoin(index.simple_url, path)).status == 404
-
-
-def test_head_answers_like_get_without_a_body(index: EmbeddedIndex) -> None:
-    assert post(index, form("demo-1.0.tar.gz", b"content")).status == 200
-    for path in (
-        "/simple/",
-        "/simple/demo/",
-        "/files/demo-1.0.tar.gz",
-        "/files/none-1.0.tar.gz",
-        "/simple/Demo/",
-    ):
-        head, get = (ask(urljoin(index.simple_url, path), method=method) for method in ("HEAD", "GET"))
-        assert (head.status, head.body) == (get.status, b"")
-        assert {**head.headers, "Date": ""} == {**get.headers, "Date": ""}
-
-
-def test_a_wheel_whose_metadata_cannot_be_read_is_listed_without(index: EmbeddedIndex, tmp_path: Path) -> None:
-    broken = make_wheel(tmp_path, "demo", "1.0")
-    broken.write_bytes(broken.read_bytes()[:-1])
-    ambiguous = make_wheel(tmp_path, "demo", "1.0.post1")
-    with zipfile.ZipFile(ambiguous, "a") as archive:
-        archive.writestr("other-2.0.dist-info/METADATA", metadata("other", "2.0"))
-    for path, version in ((broken, "1.0"), (ambiguous, "1.0.post1")):
-        assert post(index, form(path.name, path.read_bytes(), version=version)).status == 200
-        assert ask(urljoin(index.simple_url, f"/files/{path.name}.metadata")).status == 404
-    assert [entry["filename"] for entry in page(index, "demo")["files"]] == [broken.name, ambiguous.name]
-    assert not any("core-metadata" in entry for entry in page(index, "demo")["files"])
-
-
-@settings(max_examples=60, deadline=None)
-@given(data=st.data())
-def test_no_broken_wheel_upsets_the_store(data: st.DataObject) -> None:
-    with tempfile.TemporaryDirectory() as directory:
-        content = bytearray(make_wheel(Path(directory), "demo", "1.0").read_bytes())
-        for _ in range(data.draw(st.integers(1, 6))):
-            content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
-        del content[data.draw(st.integers(len(content) // 2, len(content))) :]
-        store = Store(Path(directory) / "index")
-        with store.receive() as incoming:
-            incoming.write(bytes(content))
-            assert incoming.store("demo-1.0-py3-none-any.whl")
-        (file,) = store.files("demo")
-        assert file.sha256 == hashlib.sha256(content).hexdigest()
-
-
-# --- clients that misbehave
+def test_each_run_has_a_token_of_its_own(tmp_path: Path) -> None:
+    one, other = (Indexes(Config(), tmp_path / "index", {}) for _ in range(2))
+    with closing(one), closing(other):
+        mine, theirs = (each.credentials("embedded").login("demo").secret.reveal() for each in (one, other))
+        wheel = releases.described(make_wheel(tmp_path, "demo", "1.0"))
+        one.upload("embedded", tmp_path / wheel.filename, wheel)
+        address = one.target("embedded").upload_url
+        headers = [{"Authorization": login("__token__", password)} for password in (mine, theirs)]
+        assert [ask(address, method="POST", body=b"x", headers=each).status for each in headers] == [400, 403]
+    assert len(mine) == 64
 
 
 @pytest.mark.parametrize(
     ("head", "status"),
     [
         ("POST /legacy/ HTTP/1.1\r\nContent-Length: 1073741825", 413),
-        (f"POST /legacy/ HTTP/1.1\r\nContent-Length: {'9' * 5000}", 411),
+        (f"POST /legacy/ HTTP/1.1\r\nContent-Length: {'9' * 5000}", 413),
         ("POST /legacy/ HTTP/1.1\r\nContent-Length: -1", 411),
         ("POST /legacy/ HTTP/1.1", 411),
-        ("POST /legacy/ HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 5", 411),
         ("PUT /legacy/ HTTP/1.1\r\nContent-Length: 5", 501),
-        ("POST /legacy/ HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6", 411),
-        ("GET / / HTTP/1.1", 400),
     ],
 )
-def test_requests_that_are_not_served_are_answered_and_the_connection_closed(
+def test_requests_that_are_not_served_are_answered(
     head: str, status: int, index: EmbeddedIndex, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    answer = raw(index, f"{head}\r\nHost: {urlsplit(index.upload_url).netloc}\r\n\r\n".encode())
-    assert answer.startswith(f"HTTP/1.1 {status} ".encode())
-    assert b"Connection: close" in answer
+    assert raw(index, f"{head}\r\n\r\n".encode()).startswith(f"HTTP/1.0 {status} ".encode())
     assert capfd.readouterr().err == ""
 
 
-@pytest.mark.parametrize(
-    ("path", "content_type", "status"),
-    [
-        ("/legacy", f"multipart/form-data; boundary={BOUNDARY}", 404),
-        ("/legacy/", "multipart/form-data", 400),
-        ("/legacy/", "application/json", 400),
-    ],
-)
-def test_a_refused_upload_is_read_to_its_end_so_that_the_answer_arrives(
-    path: str, content_type: str, status: int, index: EmbeddedIndex
-) -> None:
+def test_a_refused_upload_is_read_to_its_end_so_that_the_answer_arrives(index: EmbeddedIndex) -> None:
     body = form("demo-1.0.tar.gz", b"x" * (1 << 23))
-    address = urljoin(index.upload_url, path)
-    assert ask(address, method="POST", body=body, headers={"Content-Type": content_type}).status == status
+    address = urljoin(index.upload_url, "/legacy")
+    assert ask(address, method="POST", body=body).status == 404
 
 
-def test_a_website_cannot_upload(index: EmbeddedIndex) -> None:
-    connection = http.client.HTTPConnection(urlsplit(index.upload_url).netloc, timeout=20)
-    kind = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}", "Origin": "http://relnox.invalid"}
-    connection.request("POST", "/legacy/", form("demo-1.0.tar.gz", b"content"), kind)
-    assert connection.getresponse().status == 403
-    connection.close()
-    assert ask(f"{index.simple_url}demo/").status == 404
-
-
-@pytest.mark.parametrize("sent", [0, 1000])
-def test_a_client_that_stalls_is_let_go(
-    sent: int,
-    index: EmbeddedIndex,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    """From the other side."""
-    monkeypatch.setattr(handler.Handler, "timeout", 0.2)
-    body = form("demo-1.0.tar.gz", b"x" * 5000)
-    with begin_upload(index.upload_url, body, sent=sent) as connection:
-        assert connection.recv(65536) == b""
-    assert eventually(lambda: not any((tmp_path / "index/incoming").iterdir()))
-    assert capfd.readouterr().err == ""
-
-
-def test_nothing_outlives_the_with_statement(tmp_path: Path) -> None:
-    threads = set(threading.enumerate())
+def test_nothing_listens_after_the_with_statement(tmp_path: Path) -> None:
     index = EmbeddedIndex(tmp_path)
     with pytest.raises(RuntimeError, match="inside its with statement"):
         _ = index.upload_url
     with index:
         address = urlsplit(index.simple_url)
-        kept_alive = http.client.HTTPConnection(address.netloc, timeout=20)
-        kept_alive.request("GET", "/simple/")
-        assert kept_alive.getresponse().read()
-        uploading = begin_upload(index.upload_url, form("demo-1.0.tar.gz", b"x" * 5000), sent=1000)
-        assert eventually(lambda: any((tmp_path / "incoming").iterdir()))
-        began = time.monotonic()
-    assert time.monotonic() - began < 4
-    assert kept_alive.sock.recv(1) == b""
-    kept_alive.close()
-    uploading.close()
-    assert list((tmp_path / "incoming").iterdir()) == []
-    assert eventually(lambda: set(threading.enumerate()) <= threads)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((address.hostname or "", address.port or 0), timeout=5)
+
+
+# --- the rules of PyPI
+
+
+@pytest.fixture
+def strict(index: EmbeddedIndex) -> EmbeddedIndex:
+    index.pypi_rules = True
+    return index
+
+
+def send(index: EmbeddedIndex, path: Path, **changed: str | None) -> tuple[int, str]:
+    answer = post(index, declared(path, changed))
+    return answer.status, answer.text
+
+
+def test_without_rules_the_index_is_lenient(index: EmbeddedIndex, tmp_path: Path) -> None:
+    assert send(index, make_wheel(tmp_path, "demo", "1.0+local"), sha256_digest=None)[0] == 200
+    assert send(index, make_sdist(tmp_path, "json", "1.0"))[0] == 200
+
+
+def test_the_same_bytes_again_are_fine_and_change_nothing(strict: EmbeddedIndex, tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path, "demo", "1.0")
+    assert send(strict, wheel)[0] == 200
+    assert send(strict, make_sdist(tmp_path, "demo", "1.0"))[0] == 200
+    before = page(strict, "demo")
+    assert send(strict, wheel)[0] == 200
+    assert page(strict, "demo") == before
+
+
+def test_other_bytes_of_that_name_are_refused_with_the_hash(strict: EmbeddedIndex, tmp_path: Path) -> None:
+    first = make_wheel(tmp_path / "first", "demo", "1.0", origin="first")
+    assert send(strict, first)[0] == 200
+    status, text = send(strict, make_wheel(tmp_path / "second", "demo", "1.0", origin="second"))
+    digest = hashlib.blake2b(first.read_bytes(), digest_size=32).hexdigest()
+    assert status == 400
+    assert f"File already exists ({first.name!r}, with blake2_256 hash {digest!r})" in text
+
+
+def test_of_many_names_for_the_same_bytes_at_once_one_is_taken(strict: EmbeddedIndex, tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path, "demo", "1.0")
+    bodies = [declared(wheel, filename=f"demo-1.0-{build}-py3-none-any.whl") for build in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda body: post(strict, body), bodies))
+    assert sorted(answer.status for answer in answers) == [200] + [400] * 7
+    assert sum("File already exists ('demo-1.0-" in answer.text for answer in answers) == 7
+
+
+def test_a_release_has_one_source_distribution(index: EmbeddedIndex, tmp_path: Path) -> None:
+    """Another one has another name, which only a lenient index took."""
+    sdist = make_sdist(tmp_path, "demo", "1.0")
+    assert post(index, declared(sdist, filename="demo-1.0.zip", content=b"of old")).status == 200
+    index.pypi_rules = True
+    assert send(index, sdist) == (400, "Only one sdist may be uploaded per release.\n")
+
+
+def test_a_file_has_a_largest_size(strict: EmbeddedIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "MAX_SIZE", 1 << 20)
+    wheel = make_wheel(tmp_path, "demo", "1.0", origin="x" * (2 << 20))
+    assert send(strict, wheel) == (400, "File too large. Limit for project 'demo' is 1 MB.\n")
+    assert send(strict, make_wheel(tmp_path, "demo", "1.1"))[0] == 200
+
+
+@pytest.mark.parametrize("name", ["json", "Unittest", "concurrent"])
+def test_names_of_the_standard_library_are_taken(name: str, strict: EmbeddedIndex, tmp_path: Path) -> None:
+    status, text = send(strict, make_wheel(tmp_path, name.lower(), "1.0"), name=name)
+    assert status == 400
+    assert f"The name {name!r} isn't allowed (conflict with Python Standard Library module name)" in text
+
+
+def test_a_name_that_looks_like_another_one_is_refused(strict: EmbeddedIndex, tmp_path: Path) -> None:
+    assert send(strict, make_wheel(tmp_path, "hello", "1.0"))[0] == 200
+    status, text = send(strict, make_wheel(tmp_path, "he1l0", "1.0"))
+    assert (status, text) == (400, "The name 'he1l0' is too similar to an existing project.\n")

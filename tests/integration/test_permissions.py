@@ -11,9 +11,6 @@ from backends import in_tree
 from projects import repository, write
 from running import run
 
-from relnox.errors import Blocked
-from relnox.indexes.embedded import EmbeddedIndex
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -32,14 +29,6 @@ def test_what_the_embedded_index_keeps_is_private(tmp_path: Path) -> None:
     assert ran.code == 0, ran.text
     assert mode(root / ".git" / "relnox") == 0o700
     assert mode(root / ".git" / "relnox" / "index") == 0o700
-
-
-def test_an_index_is_not_cleared_where_there_was_something_else(tmp_path: Path) -> None:
-    write(tmp_path, {"mine.txt": "mine", "files/mine.txt": "mine"})
-    index = EmbeddedIndex(tmp_path)
-    with pytest.raises(Blocked, match="it contains files that the index did not create"):
-        index.clear()
-    assert (tmp_path / "files" / "mine.txt").exists()
 
 
 def test_clean_removes_archives_of_the_project_alone(tmp_path: Path) -> None:

@@ -122,8 +122,6 @@ def read_snapshot(
         locking.lock_projects(target.upload_url, index, manifest.packages, project)
     files = {file.filename: file.sha256 for file in manifest.distributions}
     will_be_cleared = clear and not project.indexes.embedded.store.holds_only(files)
-    if index == EMBEDDED and not will_be_cleared:
-        project.indexes.embedded.store.check_undamaged()
     insisted = frozenset(manifest.packages if clear or package_names else ())
     state = index_state.read_index(index, manifest, project, insisted=insisted, will_be_cleared=will_be_cleared)
     try:

@@ -1,4 +1,4 @@
-"""An index that misbehaves in every way that is known, and what a release makes of it."""
+"""How releases wait, retry and upload; the ways in which an index misbehaves are in `misbehaviors`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import re
 import threading
 from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import pytest
 from controlled_index import ControlledIndex, faults
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from controlled_index.journal import Request
 
-    from relnox.core.release.manifest import Manifest
 
 pytestmark = pytest.mark.heavy
 
@@ -37,61 +36,6 @@ SIZES = {
 """How many files: how they are spread over packages, some of which need one another."""
 
 
-class Mode(NamedTuple):
-    """A way to misbehave.
-
-    Attributes:
-        rules: What the index does.
-        codes: How a run may end, for 1 file and for more.
-        said: What the run says of it.
-        heals: Whether the same command finishes the release once the index behaves.
-    """
-
-    rules: list[Rule]
-    codes: tuple[int, int] = (0, 0)
-    said: str = ""
-    heals: bool = True
-
-
-MODES = {
-    "e500": Mode([Rule(faults.E500, tries=range(1, 4), per_name=True)]),
-    "e500 for ever": Mode([Rule(faults.E500)], (5, 5), "500 Internal Server Error"),
-    "e503ra": Mode([Rule(faults.unavailable(120), tries=[1], per_name=True)]),
-    "e503ra with a date": Mode([Rule(faults.unavailable(120, as_date=True), tries=[1], per_name=True)]),
-    "e503ra for a day": Mode([Rule(faults.unavailable(DAY))], (5, 5), "retry after"),
-    "flaky": Mode([*faults.flaky(0.3)]),
-    "e429": Mode([Rule(faults.rate_limited(300), tries=[1], per_name=True)]),
-    "e429 without Retry-After": Mode(
-        [Rule(faults.rate_limited(300, retry_after=False), tries=[1], per_name=True)]
-    ),
-    "stall": Mode([Rule(faults.Stall(), tries=[1])]),
-    "stall in the body": Mode([Rule(faults.Stall(after=100), tries=[1])]),
-    "slow loris": Mode([Rule(faults.Trickle(rate=20), tries=[1])]),
-    "reset in the body": Mode([Rule(faults.Cut(after=100), tries=[1], per_name=True)]),
-    "ghost": Mode([Rule(faults.LOST_RESPONSE, tries=[1], per_name=True)]),
-    "ghost500": Mode([Rule(faults.STORED_500, tries=[1], per_name=True)]),
-    "ghost that lags": Mode(
-        [Rule(faults.LOST_RESPONSE, tries=[1], per_name=True), Rule(faults.Stale(seconds=60), on="listing")]
-    ),
-    "lost": Mode([Rule(faults.NOT_STORED, tries=[1])], (5, 3), "could not be verified"),
-    "duplicates are 409": Mode([Rule(faults.STORED_500, tries=[1], per_name=True), Rule(faults.Duplicate(409))]),
-    "duplicates are 400": Mode([Rule(faults.STORED_500, tries=[1], per_name=True), Rule(faults.Duplicate(400))]),
-    "duplicates are 403": Mode([Rule(faults.STORED_500, tries=[1], per_name=True), Rule(faults.Duplicate(403))]),
-    "another client is first": Mode([Rule(faults.Foreign(), tries=[1])], (4, 4), "has a different", heals=False),
-    "truncated": Mode([Rule(faults.Truncate(size=100), tries=[1])], (4, 4), "has a different", heals=False),
-    "burned": Mode([Rule(faults.NAME_RESERVED, tries=[1])], (4, 4), "publish it as 1.0.1"),
-    "old release": Mode([Rule(faults.OLD_RELEASE, tries=[1])], (4, 4), "1.0.post1"),
-    "read-only": Mode([Rule(faults.READ_ONLY)], (5, 5), "does not accept uploads at the moment"),
-    "bad credentials": Mode([Rule(faults.REJECTED)], (1, 1), "rejected the credentials"),
-    "too large": Mode([Rule(faults.TOO_LARGE, tries=[1])], (2, 2), "too large"),
-    "redirect": Mode([Rule(faults.redirect("http://127.0.0.1:9/legacy/"))], (1, 1), "redirects uploads to"),
-    "stale": Mode([Rule(faults.Stale(seconds=1800), on="listing")]),
-    "stale for ever": Mode([Rule(faults.Stale(seconds=DAY), on="listing")], (5, 5), "could not be verified"),
-    "not served": Mode([Rule(faults.Answer(404), on="file", tries=range(1, 3), per_name=True)]),
-    "the listing is down": Mode([Rule(faults.unavailable(), on="listing", until=300)]),
-}
-
-
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimulatedClock:
     """A clock by which pauses take no time; what a server makes wait really, it makes wait for a moment."""
@@ -100,49 +44,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimulatedClock:
     monkeypatch.setattr(uploader, "RESPONSE_TIMEOUT", 1.0)
     monkeypatch.setenv("RELNOX_OWN_TOKEN", "a-token")
     return simulated
-
-
-@pytest.mark.parametrize("size", [1, 6])
-@pytest.mark.parametrize("mode", MODES)
-def test_each_way_to_misbehave_ends_with_its_code(
-    mode: str, size: int, tmp_path: Path, clock: SimulatedClock
-) -> None:
-    each_way_ends_with_its_code(mode, size, tmp_path, clock)
-
-
-def each_way_ends_with_its_code(mode: str, size: int, tmp_path: Path, clock: SimulatedClock) -> None:
-    """Publish files to an index that misbehaves in this way, and again when it behaves."""
-    # no false success, no hang, no duplicate, no half release without exit 3.
-    with ControlledIndex(tmp_path / "index", faults=MODES[mode].rules, clock=clock.time) as index:
-        _ends_with_its_code(MODES[mode], size, tmp_path, index, clock)
-        sent = [request.sha256 for request in index.uploads if request.status == 200 and request.fault is None]
-        assert len(sent) == len(set(sent)), "a file was stored twice"
-
-
-def _ends_with_its_code(way: Mode, size: int, root: Path, index: ControlledIndex, clock: SimulatedClock) -> None:
-    """Publish while the index misbehaves, and again when it does no more."""
-    manifest = release(root, SIZES[size])
-    ran = publish_to(root, index.upload_url, index.simple_url)
-    took = clock.now()
-    index.misbehave()
-    there = public(index, manifest)
-    whole = is_whole(index, manifest)
-    _is_honest(ran.code, there, manifest)
-    assert ran.code in (way.codes[size > 1], 3 if way.codes != (0, 0) and there and not whole else None), ran.text
-    assert way.said in ran.text
-    assert took < 4 * 3600
-    again = publish_to(root, index.upload_url, index.simple_url)
-    assert (again.code == 0) == way.heals, again.text
-    assert is_whole(index, manifest) == way.heals
-
-
-def _is_honest(code: int, there: dict[str, str], manifest: Manifest) -> None:
-    """Whether an exit code says what is public; what the index has and never showed may be (5)."""
-    ours = {file.filename: file.sha256 for file in manifest.distributions}
-    if code == 0:
-        assert there == ours
-    elif any(ours[name] == sha256 for name, sha256 in there.items()) and there != ours:
-        assert code in (3, 4, 5)
 
 
 @pytest.mark.parametrize("since", [0, 1])
