@@ -84,7 +84,7 @@ def soak(session: nox.Session) -> None:
 
 @nox.session(default=False, name="hostile-index")
 def hostile_index(session: nox.Session) -> None:
-    """Publish 2, 6 and 20 files to an index that misbehaves, with signals in between; takes minutes."""
+    """Publish 2 and 6 files to an index that misbehaves, with signals in between; takes minutes."""
     install(session, "test")
     sweeps = sorted(map(str, Path("tests/faults").glob("sweep_*.py")))
     session.run("pytest", "-n8", "--dist=worksteal", *sweeps, *session.posargs)

@@ -49,9 +49,6 @@ __all__ = ["SIZES", "Ended", "honest_codes", "prepare", "publish_and_check", "ru
 SIZES = {
     2: [Package("demo")],
     6: [Package("core", wheels=2), Package("demo", ("core",), wheels=2)],
-    20: [
-        Package(f"part-{number}", (f"part-{number - 1}",) if number % 3 else (), wheels=3) for number in range(5)
-    ],
 }
 """How many files, and how they are spread over packages, some of which need one another."""
 PRELOADED = [

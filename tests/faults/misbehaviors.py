@@ -25,16 +25,15 @@ if TYPE_CHECKING:
     Act = Callable[[Exchange], None]
     Wire = Callable[[Answer], bytes]
 
-__all__ = ["MISBEHAVIORS", "SIGNALED", "Misbehavior"]
+__all__ = ["CASES", "MISBEHAVIORS", "SIGNALED", "Misbehavior"]
 
 DONE = frozenset({0})
 NOT_DONE = frozenset({1, 2, 3, 5})
 LATER = frozenset({3, 5})
-BLOCKED = frozenset({1, 3})
 FAILED = frozenset({2, 3})
 CONFLICT = frozenset({4})
 EITHER = DONE | NOT_DONE
-SIZES = (2, 6, 20)
+SIZES = (2, 6)
 UPLOAD, LISTING, FILE = ("upload",), ("listing",), ("file", "head", "range")
 ANY = UPLOAD + LISTING + FILE
 BOMB = 200 << 20
@@ -182,65 +181,35 @@ def _take_upload(exchange: Exchange, *, stored: bool) -> Answer:
 
 STATUSES: dict[str, tuple[Act, frozenset[int]]] = {
     "000": (sends(b"HTTP/1.1 000 Nothing\r\nContent-Length: 0\r\n\r\n", stored=False), NOT_DONE),
-    "99": (sends(b"HTTP/1.1 99 Low\r\nContent-Length: 0\r\n\r\n", stored=False), NOT_DONE),
-    "600": (answers(600, "High"), NOT_DONE),
-    "999": (answers(999, "Request denied"), NOT_DONE),
-    "1000": (sends(b"HTTP/1.1 1000 OK\r\nContent-Length: 0\r\n\r\n", stored=False), NOT_DONE),
-    "-200": (sends(b"HTTP/1.1 -200 OK\r\nContent-Length: 0\r\n\r\n", stored=False), NOT_DONE),
     "200OK without a space": (sends(b"HTTP/1.1 200OK\r\nContent-Length: 0\r\n\r\n", stored=False), NOT_DONE),
-    "a word instead of a number": (
-        sends(b"HTTP/1.1 OK fine\r\nContent-Length: 0\r\n\r\n", stored=False),
-        NOT_DONE,
-    ),
     "204 and a body": (
         sends(b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello", stored=False),
         NOT_DONE,
     ),
-    "205": (answers(205, "Reset Content"), NOT_DONE),
     "202 and nothing stored": (answers(202, "Accepted"), NOT_DONE),
-    "300 without an address": (answers(300, "Multiple Choices"), NOT_DONE),
     "304 without a condition": (sends(b"HTTP/1.1 304 Not Modified\r\n\r\n", stored=False), NOT_DONE),
     "400": (answers(400, "Bad Request", body=b"bad"), NOT_DONE),
     "401 with Basic each time": (
         answers(401, "Unauthorized", ("WWW-Authenticate", 'Basic realm="index"')),
         NOT_DONE,
     ),
-    "401 with an unknown scheme": (answers(401, "Unauthorized", ("WWW-Authenticate", "Negotiate \x80")), NOT_DONE),
-    "402": (answers(402, "Payment Required"), NOT_DONE),
     "403": (answers(403, "Forbidden"), NOT_DONE),
-    "406": (answers(406, "Not Acceptable"), NOT_DONE),
     "407 with a proxy's challenge": (
         answers(407, "Proxy Authentication Required", ("Proxy-Authenticate", "Basic")),
         NOT_DONE,
     ),
     "408": (answers(408, "Request Timeout", ("Connection", "close")), LATER),
-    "418": (answers(418, "I'm a teapot"), NOT_DONE),
-    "421": (answers(421, "Misdirected Request"), NOT_DONE),
-    "426 with an upgrade": (
-        answers(426, "Upgrade Required", ("Upgrade", "h2c"), ("Connection", "Upgrade")),
-        NOT_DONE,
-    ),
-    "451": (answers(451, "Unavailable For Legal Reasons"), NOT_DONE),
     "500": (answers(500, "Internal Server Error"), LATER),
     "501": (answers(501, "Not Implemented"), NOT_DONE),
     "502 with a page": (answers(502, "Bad Gateway", ("Content-Type", "text/html"), body=LOGIN_PAGE), LATER),
-    "505": (answers(505, "HTTP Version Not Supported"), NOT_DONE),
     "511 of a captive portal": (answers(511, "Network Authentication Required", body=LOGIN_PAGE), NOT_DONE),
-    "520 of a cache": (answers(520, "Unknown Error"), NOT_DONE),
 }
 RETRY_AFTER = {
     "-1": DONE,
-    "0": DONE,
-    "NaN": DONE,
-    "tomorrow": DONE,
     "99999999999999999999999999": EITHER,
-    "1e9": EITHER,
     "Fri, 31 Dec 9999 23:59:59 GMT": LATER,
-    "Mon, 01 Jan 0001 00:00:00 GMT": DONE,
     "Thu, 99 Foo 2026 25:61:61 XYZ": DONE,
-    "Wed, 21 Oct 2015 07:28:00 -9999": EITHER,
     "1, 2, 3": DONE,
-    "\u0661\u0662": DONE,  # digits that are not ASCII
 }
 """Waits that a server asks for once, and whether the next try may come at all."""
 
@@ -251,25 +220,14 @@ def _statuses() -> Iterator[Misbehavior]:
             yield _way("status", f"{on[0]}: status {name}", act, on, codes, sizes=_size(row, place))
     for name, act, codes in (
         ("201 and stored", answers(201, "Created", stored=True), DONE),
-        ("202 and stored", answers(202, "Accepted", stored=True), DONE),
-        ("204 and stored", sends(b"HTTP/1.1 204 No Content\r\n\r\n"), DONE),
         ("200 and nothing stored", answers(200, "OK"), frozenset({5})),
         ("404", answers(404, "Not Found"), NOT_DONE),
-        ("405", answers(405, "Method Not Allowed", ("Allow", "GET")), NOT_DONE),
         ("409 and nothing stored", answers(409, "Conflict"), NOT_DONE),
         ("409 and stored", answers(409, "Conflict", stored=True), DONE),
-        ("410", answers(410, "Gone"), NOT_DONE),
-        ("411", answers(411, "Length Required"), NOT_DONE),
-        ("412", answers(412, "Precondition Failed"), NOT_DONE),
         ("413", answers(413, "Content Too Large"), FAILED),
-        ("415", answers(415, "Unsupported Media Type"), NOT_DONE),
         ("422", answers(422, "Unprocessable Content", body=b'{"errors": [1, null, {"message": {}}]}'), NOT_DONE),
-        ("422 as a problem that is none", _problem([{"message": {"a": 1}}, 5]), NOT_DONE),
-        ("422 as a problem with a text for errors", _problem("many"), NOT_DONE),
         ("422 as a problem with null for errors", _problem(None), NOT_DONE),
-        ("423", answers(423, "Locked"), NOT_DONE),
         ("500 and stored", answers(500, "Internal Server Error", stored=True), DONE),
-        ("503 and stored", answers(503, "Service Unavailable", stored=True), DONE),
         ("400 and stored", answers(400, "Bad Request", stored=True), DONE),
         ("403 and stored", answers(403, "Forbidden", stored=True), DONE),
         ("507", answers(507, "Insufficient Storage"), NOT_DONE),
@@ -338,93 +296,42 @@ FINE = DONE, DONE, DONE
 UNCLEAR = EITHER, EITHER, EITHER
 HEADS: dict[str, tuple[Wire | bytes, tuple[frozenset[int], frozenset[int], frozenset[int]]]] = {
     "nothing, and closed": (b"", NO_HTTP),
-    "an empty line, and closed": (b"\r\n", NO_HTTP),
     "no head (HTTP/0.9)": (lambda answer: answer.body or b"thanks\n", NO_HTTP),
     "binary garbage": (bytes(range(256)) * 8, NO_HTTP),
-    "a frame of HTTP/2": (b"\0\0\x12\4\0\0\0\0\0\0\3\0\0\0\x80\0\4\0\1\0\0\0\5\0\xff\xff\xff", NO_HTTP),
     "a TLS alert": (b"\x15\x03\x01\x00\x02\x02\x46", NO_HTTP),
-    "an SSH banner": (b"SSH-2.0-OpenSSH_9.9\r\n", NO_HTTP),
-    "an SMTP banner": (b"220 mail.example.invalid ESMTP\r\n", NO_HTTP),
-    "ICY instead of HTTP": (_first_line(b"ICY 200 OK"), UNCLEAR),
-    "HTTP/1.0 with a length": (_first_line(b"HTTP/1.0 200 OK"), (DONE, EITHER, DONE)),
     "HTTP/1.0 without a length": (
         lambda answer: (
             b"HTTP/1.0 %d OK\r\n" % answer.status + answer.head(length=False).partition(b"\r\n")[2] + answer.body
         ),
         (DONE, DONE, EITHER),
     ),
-    "HTTP/3.0": (_first_line(b"HTTP/3.0 200 OK"), UNCLEAR),
-    "HTTP/9": (_first_line(b"HTTP/9 200 OK"), UNCLEAR),
-    "a lower-case http/1.1": (_first_line(b"http/1.1 200 OK"), UNCLEAR),
     "no reason": (lambda answer: _first_line(b"HTTP/1.1 %d" % answer.status)(answer), FINE),
-    "a reason that is not ASCII": (
-        lambda answer: _first_line(b"HTTP/1.1 %d G\xc3\xbct \xff\xfe" % answer.status)(answer),
-        FINE,
-    ),
     "a reason with escapes": (
         lambda answer: _first_line(b"HTTP/1.1 %d \x1b[2J\x1b]0;x\x07 ok" % answer.status)(answer),
         FINE,
-    ),
-    "a reason of 60 kB": (
-        lambda answer: _first_line(b"HTTP/1.1 %d " % answer.status + b"x" * 60000)(answer),
-        UNCLEAR,
     ),
     "a status line of 100 kB": (
         lambda answer: _first_line(b"HTTP/1.1 %d " % answer.status + b"x" * 100000)(answer),
         UNCLEAR,
     ),
-    "cut off after the status line": (b"HTTP/1.1 200 OK\r\n", UNCLEAR),
-    "cut off in the status line": (b"HTTP/1.1 20", NO_HTTP),
     "cut off in a header": (b"HTTP/1.1 200 OK\r\nContent-Type: applicat", UNCLEAR),
     "bare LF": (lambda answer: answer.head().replace(b"\r\n", b"\n") + answer.body, FINE),
-    "bare CR": (lambda answer: answer.head().replace(b"\r\n", b"\r") + answer.body, UNCLEAR),
-    "a folded header": (_with_line(b"X-Folded: one\r\n two"), FINE),
-    "a folded length": (_lengths(b"Content-Length:\r\n 10"), UNCLEAR),
-    "a line without a colon": (_with_line(b"this is no header"), UNCLEAR),
-    "a space before the colon": (_with_line(b"X-Space : 1"), UNCLEAR),
-    "a header without a name": (_with_line(b": value"), UNCLEAR),
     "NUL in a header": (_with_line(b"X-Null: a\0b"), UNCLEAR),
-    "NUL in a header's name": (_with_line(b"X-\0Null: ab"), UNCLEAR),
-    "bytes that are not ASCII in a header": (_with_line(b"X-Eight: \xff\xfe\x80"), UNCLEAR),
     "1,000 headers": (_with_line(b"\r\n".join(b"X-%d: y" % number for number in range(1000))), UNCLEAR),
-    "a header of 100 kB": (_with_line(b"X-Long: " + b"y" * 100000), UNCLEAR),
     "two content types": (_with_line(b"Content-Type: text/html"), UNCLEAR),
-    "no content type": (lambda answer: replace(answer, headers=()).wire(), UNCLEAR),
-    "one length twice": (
-        lambda answer: _lengths(*[b"Content-Length: %d" % len(answer.body)] * 2)(answer),
-        UNCLEAR,
-    ),
     "two lengths": (
         lambda answer: _lengths(b"Content-Length: %d" % len(answer.body), b"Content-Length: 3")(answer),
         UNCLEAR,
     ),
-    "two lengths in one line": (
-        lambda answer: _lengths(b"Content-Length: 3, %d" % len(answer.body))(answer),
-        UNCLEAR,
-    ),
     "a negative length": (_lengths(b"Content-Length: -1"), UNCLEAR),
-    "a length with a sign": (lambda answer: _lengths(b"Content-Length: +%d" % len(answer.body))(answer), UNCLEAR),
-    "a hexadecimal length": (lambda answer: _lengths(b"Content-Length: 0x%x" % len(answer.body))(answer), UNCLEAR),
-    "a length that is a word": (_lengths(b"Content-Length: many"), UNCLEAR),
     "a length of 10^18": (_lengths(b"Content-Length: 1000000000000000000"), (EITHER, NOT_DONE, NOT_DONE)),
     "a length of 5,000 digits": (_lengths(b"Content-Length: " + b"9" * 5000), UNCLEAR),
     "a length and chunks": (_chunked(bytes, b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n"), UNCLEAR),
-    "chunked twice": (_chunked(bytes, b"Transfer-Encoding: chunked, chunked\r\n"), UNCLEAR),
-    "an unknown transfer encoding": (_lengths(b"Transfer-Encoding: xchunked"), UNCLEAR),
-    "an identity transfer encoding": (_lengths(b"Transfer-Encoding: identity"), UNCLEAR),
     "a cookie": (
         _with_line(b"Set-Cookie: a=b; Domain=127.0.0.1; Path=/; Max-Age=99999\r\nSet-Cookie2: c"),
         FINE,
     ),
-    "other services announced": (
-        _with_line(b'Alt-Svc: h3=":443"\r\nStrict-Transport-Security: max-age=1\r\nRefresh: 0; url=http://x/'),
-        FINE,
-    ),
-    "100 Continue without being asked": (_informed(100), FINE),
     "102 and 103 first": (_informed(102, 103), FINE),
-    "103 ten times": (_informed(*[103] * 10), FINE),
-    "1,000 times 100 Continue": (_informed(*[100] * 1000), UNCLEAR),
-    "199 first": (_informed(199), UNCLEAR),
     "101 to another protocol": (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n\0\0\0\4",
         NO_HTTP,
@@ -434,20 +341,14 @@ HEADS: dict[str, tuple[Wire | bytes, tuple[frozenset[int], frozenset[int], froze
         FINE,
     ),
 }
-SINGLE_PROCESS_BACKENDS = (
-    "a second, unrequested response",
-    "100 Continue without being asked",
-    "102 and 103 first",
-    "a cookie",
-)
+KEPT_OPEN = ("a second, unrequested response", "102 and 103 first", "a cookie")
 """Where the connection stays open, so that what is left on it meets the next request."""
 
 
 def _heads() -> Iterator[Misbehavior]:
     for place, on in enumerate((UPLOAD, LISTING, FILE)):
         for row, (name, (wire, codes)) in enumerate(HEADS.items()):
-            keep = name in SINGLE_PROCESS_BACKENDS and not isinstance(wire, bytes)
-            act = keeps_open(wire) if keep and not isinstance(wire, bytes) else sends(wire)
+            act = sends(wire) if isinstance(wire, bytes) or name not in KEPT_OPEN else keeps_open(wire)
             yield _way("head", f"{on[0]}: {name}", act, on, codes[place], sizes=_size(row, place))
 
 
@@ -460,11 +361,6 @@ def _encoded(encoding: str, change: Callable[[bytes], bytes]) -> Act:
         exchange.answer(replace(answer, body=change(answer.body)))
 
     return act
-
-
-def _raw_deflate(body: bytes) -> bytes:
-    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-    return packer.compress(body) + packer.flush()
 
 
 @cache
@@ -512,59 +408,23 @@ BODIES: dict[str, tuple[Act, tuple[frozenset[int], frozenset[int], frozenset[int
     ),
     "no length, ends with the connection": (sends(lambda answer: answer.head(length=False) + answer.body), FINE),
     "in chunks": (sends(_chunked(bytes)), FINE),
-    "in chunks of a byte": (
-        sends(
-            lambda answer: (
-                answer.head(length=False)[:-2]
-                + b"Transfer-Encoding: chunked\r\n\r\n"
-                + joined([bytes([byte]) for byte in answer.body])
-            )
-        ),
-        FINE,
-    ),
-    "in chunks without the last": (
-        sends(_chunked(lambda data: data.removesuffix(b"0\r\n\r\n"))),
-        (EITHER, EITHER, EITHER),
-    ),
-    "a chunk of no number": (sends(_chunked(lambda data: b"zz\r\n" + data)), (EITHER, NOT_DONE, NOT_DONE)),
     "a chunk of a negative size": (sends(_chunked(lambda data: b"-5\r\n" + data)), (EITHER, NOT_DONE, NOT_DONE)),
     "a chunk of 2^70 bytes": (
         sends(_chunked(lambda data: b"400000000000000000\r\n" + data)),
         (EITHER, NOT_DONE, NOT_DONE),
     ),
-    "a chunk with an extension of 100 kB": (
-        sends(_chunked(lambda data: b"1;" + b"x" * 100000 + b"\r\n \r\n" + data)),
-        UNCLEAR,
-    ),
-    "a chunk's end is missing": (sends(_chunked(lambda data: data.replace(b"\r\n", b"", 2))), UNCLEAR),
-    "trailers": (sends(_chunked(lambda data: data[:-2] + b"Content-Length: 1\r\nX-Trailer: y\r\n\r\n")), FINE),
-    "1,000 trailers": (
-        sends(_chunked(lambda data: data[:-2] + b"X-Trailer: y\r\n" * 1000 + b"\r\n")),
-        UNCLEAR,
-    ),
     "gzip": (_encoded("gzip", gzip.compress), (DONE, DONE, NOT_DONE)),
-    "gzip by its old name": (_encoded("x-gzip", gzip.compress), UNCLEAR),
     "gzip in two members": (
         _encoded("gzip", lambda body: gzip.compress(body[:50]) + gzip.compress(body[50:])),
         UNCLEAR,
     ),
-    "gzip twice": (_encoded("gzip, gzip", lambda body: gzip.compress(gzip.compress(body))), UNCLEAR),
-    "gzip with garbage behind it": (_encoded("gzip", lambda body: gzip.compress(body) + b"garbage"), UNCLEAR),
     "gzip with another checksum": (
         _encoded("gzip", lambda body: gzip.compress(body)[:-8] + bytes(8)),
         (EITHER, NOT_DONE, NOT_DONE),
     ),
-    "gzip that is cut off": (_encoded("gzip", lambda body: gzip.compress(body)[:-12]), UNCLEAR),
     "gzip that is none": (_encoded("gzip", lambda body: body or b"plain"), (EITHER, NOT_DONE, DONE)),
-    "deflate": (_encoded("deflate", zlib.compress), (DONE, EITHER, NOT_DONE)),
-    "deflate without its frame": (_encoded("deflate", _raw_deflate), UNCLEAR),
-    "deflate that is none": (_encoded("deflate", lambda body: b"\xff" + body), (EITHER, NOT_DONE, NOT_DONE)),
-    "br that is none": (_encoded("br", bytes), UNCLEAR),
-    "zstd that is none": (_encoded("zstd", bytes), UNCLEAR),
     "an unknown encoding": (_encoded("rot13", bytes), UNCLEAR),
-    "an encoding of 50 layers": (_encoded(", ".join(["gzip"] * 50), gzip.compress), UNCLEAR),
     "a gzip bomb": (_bomb("gzip"), (DONE, NOT_DONE, NOT_DONE)),
-    "a deflate bomb": (_bomb("deflate"), (DONE, NOT_DONE, NOT_DONE)),
     "a gzip bomb in a gzip bomb": (_bomb("gzip", 2), (DONE, NOT_DONE, NOT_DONE)),
     "an endless body": (
         _endless(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n", b"<a href='x'>x</a>\n" * 4000),
@@ -577,25 +437,9 @@ BODIES: dict[str, tuple[Act, tuple[frozenset[int], frozenset[int], frozenset[int
         ),
         (DONE, NOT_DONE, NOT_DONE),
     ),
-    "endless trailers": (
-        _endless(
-            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n",
-            b"X-Trailer: y\r\n" * 4000,
-        ),
-        (DONE, NOT_DONE, NOT_DONE),
-    ),
     "an endless head": (_endless(b"HTTP/1.1 200 OK\r\n", b"X-Header: y\r\n" * 4000), (DONE, NOT_DONE, NOT_DONE)),
-    "an endless line": (_endless(b"HTTP/1.1 200 OK\r\nX: ", b"y" * 65536), (DONE, NOT_DONE, NOT_DONE)),
-    "endless 102 Processing": (
-        _endless(b"", b"HTTP/1.1 102 Processing\r\n\r\n" * 1000),
-        (DONE, NOT_DONE, NOT_DONE),
-    ),
     "30 MB of an error page": (
         answers(400, "Bad Request", ("Content-Type", "text/html"), body=b"<p>no</p> " * (3 << 20), stored=True),
-        (DONE, NOT_DONE, NOT_DONE),
-    ),
-    "an error page of half-open tags": (
-        answers(400, "Bad Request", ("Content-Type", "text/html"), body=b"<a <!-- <" * 100000, stored=True),
         (DONE, NOT_DONE, NOT_DONE),
     ),
     "an error of deep JSON": (
@@ -697,28 +541,16 @@ IN_CHUNKS = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 LONG = HEAD + b"Content-Length: 1000000\r\n\r\n"
 TIMES: dict[str, Act] = {
     "no answer": stalls(),
-    "half a status line, then nothing": stalls(b"HTTP/1.1 2"),
     "half a head, then nothing": stalls(HEAD),
-    "a head, then nothing": stalls(LONG),
     "half a body, then nothing": stalls(LONG + b"{" * 500),
-    "a chunk, then nothing": stalls(IN_CHUNKS + b"5\r\n{    \r\n"),
-    "half a chunk's size, then nothing": stalls(IN_CHUNKS + b"5"),
-    "a gzip head, then nothing": stalls(HEAD + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b"{" * 500)[:12]),
-    "a head that trickles": trickles(b"", HEAD * 100),
     "a header that trickles": trickles(HEAD + b"X-Slow: "),
     "headers that trickle line by line": trickles(HEAD, b"X-Slow: yes\r\n", size=13),
-    "a status line that trickles": trickles(b"HTTP/1.1 200 "),
     "a body that trickles until the connection closes": trickles(CLOSING, b" "),
     "a body of known length that trickles": trickles(LONG, b" "),
-    "a body that trickles at 2.5 kB/s": trickles(CLOSING, b" " * 128, size=128),
     "chunks that trickle": trickles(IN_CHUNKS, b"1\r\n \r\n", size=6),
-    "a chunk's size that trickles": trickles(IN_CHUNKS, b"0"),
-    "a chunk's extension that trickles": trickles(IN_CHUNKS + b"5;", b"x"),
-    "trailers that trickle": trickles(IN_CHUNKS + b"0\r\n", b"X-T: y\r\n", size=8),
     "gzip that trickles": trickles(
         HEAD + b"Content-Encoding: gzip\r\n\r\n", gzip.compress(bytes(100)) * 100, every=0.05
     ),
-    "informational answers that trickle": trickles(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n", size=28),
     "100 Continue for ever": _continues_for_ever,
     "an answer whose end never comes": _closes_late,
 }
@@ -730,9 +562,8 @@ def _times() -> Iterator[Misbehavior]:
         for row, (name, act) in enumerate(TIMES.items()):
             ends, sizes = EITHER if act is _closes_late else codes, _size(row, place)
             yield _way("time", f"{on[0]}: {name}", act, on, ends, slow=True, sizes=sizes)
-            yield _way(
-                "time", f"{on[0]}: once {name}", act, on, DONE, times=1, slow=True, sizes=_size(row, place, 1)
-            )
+            if on == UPLOAD:
+                yield _way("time", f"upload: once {name}", act, on, DONE, times=1, slow=True, sizes=sizes)
     yield _way("time", "upload: never read", _reads_nothing, UPLOAD, LATER, slow=True)
     yield _way("time", "upload: once never read", _reads_nothing, UPLOAD, DONE, times=1, slow=True)
     yield _way("time", "upload: read at 300 bytes a second", _reads_slowly, UPLOAD, LATER, slow=True)
@@ -881,32 +712,13 @@ ENTRIES: dict[str, tuple[Act, frozenset[int]]] = {
     "each other's hashes": (_document(_swapped), CONFLICT),
     "hashes in capitals": (_sha256(str.upper), DONE),
     "no hashes": (_hashes({}), DONE),
-    "null for hashes": (_hashes(None), EITHER),
-    "a list for hashes": (_hashes(["sha256"]), NOT_DONE),
     "md5 alone": (_hashes({"md5": "d41d8cd98f00b204e9800998ecf8427e"}), DONE),
-    "null for a hash": (_sha256(lambda _: None), EITHER),
     "a number for a hash": (_sha256(lambda _: 5), NOT_DONE | CONFLICT),
-    "an empty hash": (_sha256(lambda _: ""), NOT_DONE | CONFLICT),
     "half a hash": (_sha256(lambda digest: digest[:32]), NOT_DONE | CONFLICT),
-    "a hash with its algorithm": (_sha256(lambda digest: f"sha256:{digest}"), NOT_DONE | CONFLICT),
-    "a hash with spaces": (_sha256(lambda digest: f" {digest}\n"), EITHER | CONFLICT),
     "two hashes of one file": (_two_hashes, NOT_DONE | CONFLICT),
-    "a hash of a megabyte": (_sha256(lambda digest: digest * 16000), NOT_DONE | CONFLICT),
-    "a missing name": (entries(lambda file: {"url": file["url"], "hashes": file["hashes"]}), NOT_DONE),
     "null for a name": (_with(filename=None), NOT_DONE),
-    "a number for a name": (_with(filename=5), NOT_DONE),
     "names in capitals": (entries(lambda file: {**file, "filename": file["filename"].upper()}), NOT_DONE),
-    "names with a space": (entries(lambda file: {**file, "filename": file["filename"] + " "}), NOT_DONE),
     "names with a directory": (entries(lambda file: {**file, "filename": "files/" + file["filename"]}), NOT_DONE),
-    "names with a letter that looks alike": (
-        entries(lambda file: {**file, "filename": file["filename"].replace("o", "\u043e")}),
-        NOT_DONE,
-    ),
-    "names with NUL": (entries(lambda file: {**file, "filename": file["filename"] + "\0"}), NOT_DONE),
-    "each name twice, with one hash": (
-        _document(lambda document: {**document, "files": document["files"] * 2}),
-        EITHER,
-    ),
     "each name twice, the second with another hash": (
         _document(lambda document: {**document, "files": document["files"] + [*map(_other, document["files"])]}),
         NOT_DONE | CONFLICT,
@@ -917,180 +729,72 @@ ENTRIES: dict[str, tuple[Act, frozenset[int]]] = {
     ),
     "two lists of files, the first one true": (_two_keys(first=True), NOT_DONE),
     "two lists of files, the second one true": (_two_keys(first=False), NOT_DONE),
-    "an address of the same host": (_url("{origin}/files/{name}"), DONE),
-    "an address without a scheme": (_url("//127.0.0.1:{port}/files/{name}"), DONE),
-    "an address of the root": (_url("/files/{name}"), DONE),
     "an address with a query": (_url("/files/{name}?X-Signature=a%2Fb&expires=1"), DONE),
-    "an address with a fragment": (_url("/files/{name}#sha256=00"), EITHER | CONFLICT),
     "an address of another host": (_url("{other}/files/{name}"), EITHER),
-    "an address with a password": (_url("http://user:secret@127.0.0.1:{port}/files/{name}"), EITHER),
-    "an address of nothing": (_url("nowhere/{name}"), NOT_DONE),
     "an address of a file": (_url("file:///etc/hostname"), NOT_DONE),
-    "an address that is data": (_url("data:application/octet-stream;base64,AAAA"), NOT_DONE),
-    "an address that is a script": (_url("javascript:alert(1)"), NOT_DONE),
-    "an address of FTP": (_url("ftp://127.0.0.1/{name}"), NOT_DONE),
-    "an empty address": (_url(""), NOT_DONE | CONFLICT),
     "null for an address": (_with(url=None), NOT_DONE),
-    "a list for an address": (_with(url=["x"]), NOT_DONE),
     "an address that is none": (_url("http://[::1/{name}"), NOT_DONE),
-    "an address with a port of 99999": (_url("http://127.0.0.1:99999/{name}"), NOT_DONE),
-    "an address with a port that is a word": (_url("http://127.0.0.1:http/{name}"), NOT_DONE),
     "an address with line ends": (_url("/files/{name}\r\nX-Injected: yes"), NOT_DONE),
-    "an address with NUL": (_url("/files/\0{name}"), NOT_DONE),
-    "an address of a host with spaces": (_url("http://a b c/{name}"), NOT_DONE),
-    "an address of a host with a label of 100 letters": (_url(f"http://{'a' * 100}.invalid/{{name}}"), NOT_DONE),
-    "an address of a host that is not ASCII": (_url("http://\u2603\u200d.invalid/{name}"), NOT_DONE),
-    "an address of 100 kB": (_url("/files/" + "x" * 100000), NOT_DONE),
     "an entry that is null": (_plus(None), NOT_DONE),
-    "an entry that is a text": (_plus("demo"), NOT_DONE),
-    "an entry that is empty": (_plus({}), NOT_DONE),
     "an entry of another project": (_plus(EVIL), EITHER),
     "20,000 old files": (_plus(*MANY), DONE),
     "no files at all": (_only(lambda n, file: False), NOT_DONE),
     "all but the first file": (_only(lambda n, file: n > 0), NOT_DONE),
     "all but the sdist": (_only(lambda n, file: file["filename"].endswith(".whl")), NOT_DONE),
-    "the first file alone": (_only(lambda n, file: n == 0), NOT_DONE),
     "all files yanked": (_with(yanked=True), EITHER | CONFLICT),
-    "all files yanked for a reason": (_with(yanked="broken \x1b[31m"), EITHER | CONFLICT),
-    "a text for yanked": (_with(yanked="false"), EITHER | CONFLICT),
-    "sizes of nothing": (_with(size=0), EITHER | CONFLICT),
-    "sizes that are negative": (_with(size=-1), EITHER | CONFLICT),
-    "a text for a size": (_with(size="big"), EITHER | CONFLICT),
     "sizes of 10^400": (_with(size=10**400), EITHER | CONFLICT),
-    "uploaded in the future": (_with(upload_time="9999-12-31T23:59:59.999999Z"), DONE),
-    "uploaded before there were computers": (_with(upload_time="0001-01-01T00:00:00+14:00"), DONE),
     "uploaded at no time": (_with(upload_time="yesterday"), DONE),
-    "a number for a time": (_with(upload_time=1700000000), DONE),
-    "metadata that is not there": (_with(core_metadata={"sha256": "0" * 64}, dist_info_metadata=True), DONE),
-    "a Python that does not exist": (_with(requires_python=">=99, <\x00"), DONE),
-    "provenance that is not there": (_with(provenance="{origin}/nowhere"), EITHER),
-    "a number for provenance": (_with(provenance=5), EITHER),
     "quarantined": (
         _document(lambda document: {**document, "project-status": {"status": "quarantined", "reason": "\x1b[0m"}}),
         EITHER,
     ),
-    "archived": (_document(lambda document: {**document, "project-status": {"status": "archived"}}), EITHER),
-    "deprecated": (_document(lambda document: {**document, "project-status": {"status": "deprecated"}}), DONE),
-    "a list for the status": (_document(lambda document: {**document, "project-status": [1]}), EITHER),
     "another project": (_other_project, NOT_DONE),
-    "another project's name": (_document(lambda document: {**document, "name": "something-else"}), EITHER),
     "two servers, one of which knows nothing": (_flips, EITHER),
     "back in time now and then": (_goes_back, EITHER),
 }
 DOCUMENTS: dict[str, tuple[Act, frozenset[int]]] = {
     "null for the files": (lists(lambda document: {**document, "files": None}), NOT_DONE),
-    "an object for the files": (lists(lambda document: {**document, "files": {"a": 1}}), NOT_DONE),
-    "a text for the files": (lists(lambda document: {**document, "files": "demo"}), NOT_DONE),
-    "no files key": (lists(lambda document: {"meta": document["meta"], "name": document["name"]}), NOT_DONE),
     "version 2.0 of the API": (lists(lambda document: {**document, "meta": {"api-version": "2.0"}}), NOT_DONE),
     "version 1.99 of the API": (lists(lambda document: {**document, "meta": {"api-version": "1.99"}}), DONE),
-    "no version of the API": (lists(lambda document: {**document, "meta": {}}), EITHER),
-    "null for meta": (lists(lambda document: {**document, "meta": None}), EITHER),
-    "a number for the version of the API": (
-        lists(lambda document: {**document, "meta": {"api-version": 1}}),
-        EITHER,
-    ),
     "null": (lists(lambda _: None), NOT_DONE),
-    "a list": (lists(lambda _: []), NOT_DONE),
-    "a text": (lists(lambda _: "files"), NOT_DONE),
-    "a number": (lists(lambda _: 5), NOT_DONE),
-    "NaN": (lists(lambda document: {**document, "score": float("nan")}), EITHER),
-    "infinity alone": (lists(lambda _: float("inf")), NOT_DONE),
-    "a number of 5,000 digits": (_text(lambda body: body[:-1] + b', "n": ' + b"9" * 5000 + b"}"), EITHER),
-    "100,000 brackets": (_text(lambda _: b"[" * 100000), NOT_DONE),
     "100,000 brackets beside the files": (
         _text(lambda body: body[:-1] + b', "n": ' + b"[" * 100000 + b"]" * 100000 + b"}"),
         NOT_DONE,
     ),
-    "100,000 objects": (_text(lambda _: b'{"files":' * 100000), NOT_DONE),
     "cut off": (_text(lambda body: body[:-20]), NOT_DONE),
     "garbage behind it": (_text(lambda body: body + b"garbage"), NOT_DONE),
-    "two documents": (_text(lambda body: body + b"\n" + body), NOT_DONE),
     "empty": (_text(lambda _: b""), NOT_DONE),
-    "spaces alone": (_text(lambda _: b" " * 1000), NOT_DONE),
     "20 MB of spaces in it": (_text(lambda body: body[:-1] + b" " * (20 << 20) + b"}"), EITHER),
-    "a byte order mark": (_text(lambda body: b"\xef\xbb\xbf" + body), EITHER),
-    "UTF-16": (_text(lambda body: body.decode().encode("utf-16")), EITHER),
-    "UTF-16 in its label alone": (_text(bytes, f"{JSON_PAGE}; charset=utf-16"), EITHER),
-    "UTF-7 in its label alone": (_text(bytes, f"{JSON_PAGE}; charset=utf-7"), EITHER),
-    "an unknown charset": (_text(bytes, f"{JSON_PAGE}; charset=klingon"), EITHER),
-    "a charset of rot13": (_text(bytes, f"{JSON_PAGE}; charset=rot13"), EITHER),
-    "a charset of NUL": (_text(bytes, f'{JSON_PAGE}; charset="\0"'), EITHER),
     "bytes that are no UTF-8": (_text(lambda body: body[:-1] + b', "n": "\xff\xfe"}'), EITHER),
-    "half a surrogate pair": (_text(lambda body: body[:-1] + b', "n": "\\ud800"}'), EITHER),
-    "NUL bytes": (_text(lambda body: body[:-1] + b"\0}"), NOT_DONE),
-    "a comment": (_text(lambda body: b"/* files */" + body), NOT_DONE),
-    "a guard against scripts": (_text(lambda body: b")]}'\n" + body), NOT_DONE),
-    "JSON called text": (_text(bytes, "text/plain"), EITHER),
     "JSON called HTML": (_text(bytes, "text/html"), NOT_DONE),
-    "JSON called bytes": (_text(bytes, "application/octet-stream"), EITHER),
-    "JSON of version 2": (_text(bytes, "application/vnd.pypi.simple.v2+json"), EITHER),
-    "JSON in capitals": (_text(bytes, JSON_PAGE.upper()), EITHER),
     "HTML called JSON": (_text(lambda _: LOGIN_PAGE), NOT_DONE),
     "a login page": (answers(200, "OK", ("Content-Type", "text/html"), body=LOGIN_PAGE), NOT_DONE),
-    "a list of directories": (
-        answers(200, "OK", ("Content-Type", "text/html"), body=b"<html><h1>Index of /</h1><a href='../'>../</a>"),
-        NOT_DONE,
-    ),
-    "a 206": (edits(lambda answer: replace(answer, status=206) if answer.status == 200 else answer), NOT_DONE),
-    "a 203": (edits(lambda answer: replace(answer, status=203) if answer.status == 200 else answer), EITHER),
 }
-ANCHOR = '<a href="../../files/'
 PAGES: dict[str, tuple[Act, frozenset[int]]] = {
     "unchanged": (page(str), DONE),
     "in capitals": (page(lambda text: text.replace("<a href", "<A HREF").replace("</a", "</A")), DONE),
-    "with unclosed tags": (page(lambda text: text.replace("</a>", "").replace("</body>", "")), DONE),
-    "without quotes": (page(lambda text: text.replace('href="', "href=").replace('">', ">")), DONE),
     "with entities": (page(lambda text: text.replace("../../files", "..&#47;..&sol;files")), DONE),
     "with everything in a comment": (page(lambda text: f"<!-- {text} -->"), NOT_DONE),
-    "with a comment that does not end": (page(lambda text: f"<!-- {text}"), NOT_DONE),
-    "with everything in a script": (page(lambda text: f"<script>var x = '{text}'"), NOT_DONE),
     "with a base elsewhere": (
         page(lambda text: text.replace("<head>", "<head><base href='http://127.0.0.1:9/x/y/'>")),
         EITHER,
-    ),
-    "with a refresh": (
-        page(lambda text: text.replace("<head>", '<head><meta http-equiv="refresh" content="0;url=file:///">')),
-        DONE,
     ),
     "with version 2.0": (
         page(lambda text: text.replace("<head>", '<head><meta name="pypi:repository-version" content="2.0">')),
         NOT_DONE,
     ),
     "without hashes": (page(lambda text: text.replace("#sha256=", "#x=")), EITHER),
-    "with md5": (page(lambda text: text.replace("#sha256=", "#md5=")), EITHER),
     "with other hashes": (page(lambda text: text.replace("#sha256=", "#sha256=00")), NOT_DONE | CONFLICT),
-    "with two hashes": (
-        page(lambda text: text.replace("#sha256=", f"#sha256={'0' * 64}&sha256=")),
-        EITHER | CONFLICT,
-    ),
-    "each link twice, with one hash": (page(lambda text: text + text), EITHER),
     "each link twice, with another hash": (
         page(lambda text: text + text.replace("#sha256=", "#sha256=00")),
         NOT_DONE | CONFLICT,
-    ),
-    "with links without an address": (
-        page(lambda text: text.replace("<body>", "<body><a>x</a><a href>y</a>")),
-        DONE,
     ),
     "with encoded names": (
         page(lambda text: text.replace(".whl#", "%2Ewhl#").replace(".tar.gz#", "%2Etar.gz#")),
         DONE,
     ),
-    "with names encoded twice": (
-        page(lambda text: text.replace(".whl#", "%252Ewhl#").replace(".tar.gz#", "%252Etar.gz#")),
-        NOT_DONE,
-    ),
-    "with other names for people": (page(lambda text: text.replace('">', '">evil ')), EITHER),
     "yanked": (page(lambda text: text.replace("<a ", '<a data-yanked="bad" ')), EITHER | CONFLICT),
-    "with addresses that are none": (page(lambda text: text.replace("../../files", "http://[::1")), NOT_DONE),
-    "with scripts for addresses": (page(lambda text: text.replace("../../files/", "javascript:")), NOT_DONE),
-    "with an unknown charset": (page(str, "text/html; charset=klingon"), EITHER),
-    "with UTF-16 in its label": (page(str, "text/html; charset=utf-16"), EITHER),
-    "of 100,000 open tags": (page(lambda text: "<div>" * 100000 + text), DONE),
     "of half-open tags": (page(lambda text: "<a <!-- <" * 100000 + text), EITHER),
-    "of 500,000 entities": (page(lambda text: "&amp" * 500000 + text), EITHER),
-    "of unfinished markup": (page(lambda text: "<![" * 200000 + text), EITHER),
     "quarantined": (
         page(lambda text: text.replace("<head>", '<head><meta name="pypi:project-status" content="quarantined">')),
         EITHER,
@@ -1121,25 +825,14 @@ def _listings() -> Iterator[Misbehavior]:
 TARGETS: dict[str, tuple[str, frozenset[int], frozenset[int]]] = {
     "to another port": ("{other}{path}", NOT_DONE, EITHER),
     "to itself": ("{path}", NOT_DONE, NOT_DONE),
-    "to itself, longer each time": ("{origin}{path}?again", NOT_DONE, NOT_DONE),
     "to nothing": ("", NOT_DONE, NOT_DONE),
-    "to a fragment": ("#here", NOT_DONE, NOT_DONE),
     "to a file": ("file:///etc/hostname", NOT_DONE, NOT_DONE),
-    "to data": ("data:text/html,hello", NOT_DONE, NOT_DONE),
-    "to a script": ("javascript:alert(1)", NOT_DONE, NOT_DONE),
     "to FTP": ("ftp://127.0.0.1/", NOT_DONE, NOT_DONE),
-    "to no scheme": ("://x", NOT_DONE, NOT_DONE),
     "to TLS where there is none": ("https://127.0.0.1:{port}{path}", NOT_DONE, NOT_DONE),
     "with a password": ("http://user:secret@127.0.0.1:{port}{path}", NOT_DONE, EITHER),
     "to http elsewhere": ("http://example.invalid{path}", NOT_DONE, NOT_DONE),
-    "to https elsewhere": ("https://example.invalid{path}", NOT_DONE, NOT_DONE),
-    "to a backslash": ("http:\\\\127.0.0.1:{port}\\x", NOT_DONE, NOT_DONE),
-    "to no address": ("http://[::1", NOT_DONE, NOT_DONE),
     "to a port of 99999": ("http://127.0.0.1:99999/", NOT_DONE, NOT_DONE),
-    "to an address with escapes": ("http://127.0.0.1:{port}/\x1b[31m\x00", NOT_DONE, NOT_DONE),
-    "to an address that is not ASCII": ("http://127.0.0.1:{port}/\u2603", NOT_DONE, NOT_DONE),
     "to 50 kB": ("/" + "x" * 50000, NOT_DONE, NOT_DONE),
-    "to a user that looks like the host": ("http://127.0.0.1@example.invalid/", NOT_DONE, NOT_DONE),
 }
 SAME = "{origin}{path}?moved"
 
@@ -1159,7 +852,7 @@ def _moves_once(status: int) -> Act:
 def _redirects() -> Iterator[Misbehavior]:
     for place, on in enumerate((UPLOAD, LISTING, FILE)):
         kind = on[0]
-        for status in (301, 302, 303, 307, 308):
+        for status in (302, 307):
             codes = NOT_DONE if on == UPLOAD else DONE
             yield _way("redirect", f"{kind}: {status} to the same origin", _moves_once(status), on, codes)
         for row, (name, (target, listed, served)) in enumerate(TARGETS.items()):
@@ -1169,7 +862,6 @@ def _redirects() -> Iterator[Misbehavior]:
         twice = b"HTTP/1.1 302 Moved\r\nLocation: /a\r\nLocation: file:///b\r\nContent-Length: 0\r\n\r\n"
         yield _way("redirect", f"{kind}: two addresses", sends(twice, stored=False), on, NOT_DONE)
         yield _way("redirect", f"{kind}: no address", answers(302, "Found"), on, NOT_DONE)
-        yield _way("redirect", f"{kind}: 305 to a proxy", redirects(305, "{other}"), on, NOT_DONE)
         if on == UPLOAD:
             yield _way("redirect", "upload: stored, and redirected to a page", stored, on, DONE)
     after = redirects(302, "{other}{path}")
@@ -1199,12 +891,6 @@ def _on_head(act: Act) -> Act:
             exchange.answer(exchange.honest())
 
     return choose
-
-
-def _full(exchange: Exchange) -> None:
-    """All of a file where a range is asked for."""
-    request = replace(exchange.request, kind="file")
-    exchange.answer(exchange.index.answer(request))
 
 
 def _neighbor(exchange: Exchange) -> None:
@@ -1239,10 +925,6 @@ def _of_some(act: Act, ending: str) -> Act:
 OTHER_BYTES = serves(lambda body: bytes(len(body)))
 FILES: dict[str, tuple[Act, frozenset[int]]] = {
     "other bytes of that length": (OTHER_BYTES, NOT_DONE | CONFLICT),
-    "one bit flipped at the end": (
-        serves(lambda body: body[:-1] + bytes([body[-1] ^ 1])),
-        NOT_DONE | CONFLICT,
-    ),
     "one bit flipped in the middle": (
         serves(
             lambda body: body[: len(body) // 2] + bytes([body[len(body) // 2] ^ 1]) + body[len(body) // 2 + 1 :]
@@ -1252,49 +934,24 @@ FILES: dict[str, tuple[Act, frozenset[int]]] = {
     "half of it": (serves(lambda body: body[: len(body) // 2]), NOT_DONE | CONFLICT),
     "nothing": (serves(lambda _: b""), NOT_DONE | CONFLICT),
     "a byte more": (serves(lambda body: body + b"\n"), NOT_DONE | CONFLICT),
-    "it twice": (serves(lambda body: body * 2), NOT_DONE | CONFLICT),
-    "line ends of another system": (
-        serves(lambda body: body.replace(b"\n", b"\r\n") + b"\r\n"),
-        NOT_DONE | CONFLICT,
-    ),
     "another file": (_neighbor, NOT_DONE | CONFLICT),
     "a login page": (serves(lambda _: LOGIN_PAGE), NOT_DONE | CONFLICT),
-    "a login page called HTML": (
-        answers(200, "OK", ("Content-Type", "text/html"), body=LOGIN_PAGE),
-        NOT_DONE | CONFLICT,
-    ),
-    "a pointer of a large file store": (
-        serves(lambda _: b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"),
-        NOT_DONE | CONFLICT,
-    ),
     "it compressed, and does not say so": (serves(gzip.compress), NOT_DONE | CONFLICT),
-    "it as base64": (serves(lambda body: body.hex().encode()), NOT_DONE | CONFLICT),
-    "a 206 for all of it": (edits(lambda answer: replace(answer, status=206)), EITHER),
     "a 206 for half of it": (
         edits(lambda answer: replace(answer, status=206, body=answer.body[:50])),
         NOT_DONE | CONFLICT,
     ),
-    "a 203": (edits(lambda answer: replace(answer, status=203)), EITHER),
-    "a 416": (answers(416, "Range Not Satisfiable", ("Content-Range", "bytes */0")), NOT_DONE),
     "404 for the sdist": (_of_some(answers(404, "Not Found"), ".tar.gz"), NOT_DONE),
     "other bytes for the sdist": (_of_some(OTHER_BYTES, ".tar.gz"), NOT_DONE | CONFLICT),
     "other bytes for the wheels": (_of_some(OTHER_BYTES, ".whl"), NOT_DONE | CONFLICT),
-    "a range that is ignored": (_ranges(_full), DONE),
     "a range that is another": (_ranges(edits(lambda answer: replace(answer, body=b"xx"))), EITHER),
     "no HEAD": (_on_head(answers(405, "Method Not Allowed")), DONE),
     "a HEAD of another length": (
         _on_head(sends(b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n", stored=False)),
         EITHER,
     ),
-    "a HEAD with a body": (_on_head(sends(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody")), EITHER),
-    "404 to HEAD": (_on_head(answers(404, "Not Found")), EITHER),
     "every second time other bytes": (_on_even(OTHER_BYTES), EITHER | CONFLICT),
     "every second time a 404": (_on_even(answers(404, "Not Found")), EITHER),
-    "a name of a download": (
-        edits(lambda answer: answer.with_header("Content-Disposition", 'attachment; filename="../../../x"')),
-        DONE,
-    ),
-    "a digest that is wrong": (edits(lambda answer: answer.with_header("Digest", "sha-256=AAAA")), EITHER),
 }
 
 
@@ -1459,6 +1116,7 @@ def _all() -> dict[str, Misbehavior]:
 
 
 MISBEHAVIORS = _all()
+CASES = [(name, size) for name, way in MISBEHAVIORS.items() for size in way.sizes]
 _SHORT = {"upload: an endless head"}
 """A head that is too long ends at once, and the file is there: such a run is over before a signal reaches it."""
 SIGNALED = [

@@ -1,4 +1,4 @@
-"""All ways in which an index misbehaves, for 2, 6 and 20 files, and signals: `nox -s hostile-index`."""
+"""All ways in which an index misbehaves, for 2 and 6 files, and signals: `nox -s hostile-index`."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hostile_runs import publish_and_check, signal_and_check
-from misbehaviors import MISBEHAVIORS, SIGNALED
+from misbehaviors import CASES, MISBEHAVIORS, SIGNALED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-CASES = [(name, size) for name, way in MISBEHAVIORS.items() for size in way.sizes]
 
 
 @pytest.mark.parametrize(("name", "size"), CASES)
