@@ -1,26 +1,21 @@
-"""Publish runs that are killed: before a known piece of what they send, at a system call, after a known time."""
+"""Publish runs that are killed: before a known piece of what they send, or at a system call."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from controlled_index import ControlledIndex
 from projects import write
 from releases import Package, is_whole, public, publish, release
 
-from relnox.cli import main
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from relnox.core.release.manifest import Manifest
 
@@ -28,11 +23,8 @@ __all__ = [
     "ONE_AFTER_THE_OTHER",
     "WORDS",
     "Release",
-    "killed_after",
     "killed_before",
-    "pieces",
     "publishing",
-    "undisturbed",
 ]
 
 WORDS = ("publish", "--index", "own", "--reporter", "plain")
@@ -80,9 +72,7 @@ def hook(event, arguments):
 
 sys.addaudithook(hook)
 from relnox.cli import main
-code = main(words)
-print("pieces:", seen[kind])
-sys.exit(code)
+sys.exit(main(words))
 """
 """Counts what is sent (http.client's audit event): anything, heads of uploads, or pieces of their bodies."""
 
@@ -124,56 +114,6 @@ def killed_before(root: Path, kind: str, number: int, *words: str) -> None:
     """Run relnox until it is about to send the n-th piece of a kind: `any`, `upload` (its head) or `body`."""
     code, said = _driven(root, kind, number, *words)
     assert code == -signal.SIGKILL, said
-
-
-def pieces(root: Path, *words: str) -> int:
-    """How many pieces an undisturbed run sends."""
-    code, said = _driven(root, "any", 0, *words)
-    assert code == 0, said
-    return int(said.rpartition("pieces:")[2])
-
-
-def killed_after(seconds: float, begun: Release) -> bool:
-    """Publish, and kill it a time after its first request; whether it was still there."""
-    going = _start(begun)
-    going.join(seconds)
-    going.kill()
-    going.join(LIMIT)
-    assert going.exitcode in (0, -signal.SIGKILL), going.exitcode
-    return going.exitcode != 0
-
-
-def undisturbed(whole: Release) -> float:
-    """Seconds from the first request of such a run to its end."""
-    going = _start(whole)
-    began = time.monotonic()
-    going.join(LIMIT)
-    assert going.exitcode == 0, going.exitcode
-    return time.monotonic() - began
-
-
-def _start(begun: Release) -> multiprocessing.process.BaseProcess:
-    """A publish run in a process that has imported what it needs, at its first request."""
-    forking = multiprocessing.get_context("forkserver")
-    forking.set_forkserver_preload(["killing", "relnox.commands.publish", "relnox.indexes.twine_compat"])
-    # Its server may have been started by another test, with that test's environment.
-    going = forking.Process(target=_publish, args=(str(begun.root), dict(os.environ)))
-    going.start()
-    while not begun.index.log:
-        assert going.is_alive(), going.exitcode
-        time.sleep(0.001)
-    return going
-
-
-def _publish(root: str, environment: dict[str, str]) -> None:
-    """Run the process; its output is not used."""
-    os.environ.clear()
-    os.environ.update(environment)
-    os.chdir(root)
-    with Path(os.devnull).open("wb") as nowhere:
-        os.dup2(nowhere.fileno(), 1)
-        os.dup2(nowhere.fileno(), 2)
-    sys.exit(main(list(WORDS)))
 
 
 def _driven(root: Path, kind: str, number: int, *words: str) -> tuple[int, str]:

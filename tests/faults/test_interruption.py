@@ -7,7 +7,6 @@ change that relnox itself makes to the machine, and chance.
 from __future__ import annotations
 
 import os
-import random
 import re
 import signal
 import subprocess
@@ -61,6 +60,8 @@ RELEASED = State(
     versions={"2.1.0"},
     left=[],
 )
+COMMITS = ["Start development of 2.1.1.dev1", *RELEASED.commits]
+DEVELOPING = RELEASED._replace(commits=COMMITS, remote_commits=COMMITS, versions={"2.1.1.dev1"})
 
 
 def state(root: Path) -> State:
@@ -282,92 +283,41 @@ sys.exit(code)
 The record is written into a temporary file beside it, which is then renamed.
 """
 
-PARTS = 4
-"""Over how many tests the changes are spread, so that they run in parallel."""
-STRIDE = 3
-"""One change in so many is tried: the soak kills at every system call."""
+STRIDE = 4
+"""One change in so many is tried with each signal, and others with each: the soak stops at every system call."""
+CODES = {signal.SIGKILL: -signal.SIGKILL, signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
-def stopped(root: Path, at: int, number: int) -> tuple[int, str]:
-    """Run the command under the driver: how it ended, and what it printed."""
-    return start(root, "-c", DRIVER, str(at), str(int(number)), *BUMP).ended()
+def stopped(root: Path, command: tuple[str, ...], at: int, number: int) -> tuple[int, str]:
+    """Run a command under the driver: how it ended, and what it printed."""
+    return start(root, "-c", DRIVER, str(at), str(int(number)), *command).ended()
 
 
-@pytest.fixture(scope="session")
-def changes(template: Path, tmp_path_factory: pytest.TempPathFactory) -> int:
-    """How many changes an undisturbed bump makes."""
-    root = copy_of(template, tmp_path_factory.mktemp("undisturbed") / "pair")
-    code, output = stopped(root, 0, 0)
+@pytest.mark.parametrize("offset", range(len(CODES)), ids=[number.name for number in CODES])
+@pytest.mark.parametrize(("command", "final"), [(BUMP, RELEASED), ((*BUMP, "--then-dev"), DEVELOPING)])
+def test_stopped_before_any_change_the_same_command_finishes(
+    command: tuple[str, ...], final: State, offset: int, template: Path, tmp_path: Path
+) -> None:
+    undisturbed = copy_of(template, tmp_path / "undisturbed")
+    code, output = stopped(undisturbed, command, 0, 0)
     assert code == 0, output
-    assert state(root) == RELEASED
-    found = int(output.rpartition("changes:")[2])
-    assert found > 30
-    return found
-
-
-@pytest.mark.parametrize("part", range(PARTS))
-def test_killed_before_any_change_a_rerun_finishes(
-    template: Path, tmp_path: Path, changes: int, part: int
-) -> None:
-    for at in range(1 + part * STRIDE, changes + 1, PARTS * STRIDE):
+    assert state(undisturbed) == final
+    changes = int(output.rpartition("changes:")[2])
+    assert changes > 30
+    number = [*CODES][offset]
+    for at in range(1 + offset, changes + 1, STRIDE):
         root = copy_of(template, tmp_path / f"before-{at}")
-        code, output = stopped(root, at, signal.SIGKILL)
-        assert code == -signal.SIGKILL, (at, output)
-        assert main([*BUMP, "--project", str(root)]) == 0, at  # quicker than another process
-        assert state(root) == RELEASED, (at, output)
-
-
-@pytest.mark.parametrize("part", range(PARTS))
-def test_interrupted_before_any_change_leaves_nothing_partial(
-    template: Path, tmp_path: Path, changes: int, part: int
-) -> None:
-    number, expected = [(signal.SIGINT, 130), (signal.SIGTERM, 143)][part % 2]
-    for at in range(1 + part * STRIDE, changes + 1, PARTS * STRIDE):
-        root = copy_of(template, tmp_path / f"before-{at}")
-        code, output = stopped(root, at, number)
+        code, output = stopped(root, command, at, number)
         found = state(root)
-        assert code in (expected, 0), (at, output)
-        if code == 0:
+        if number != signal.SIGKILL and code == 0:
             assert DONE in output  # the signal came after the last step
-            assert found == RELEASED, (at, output)
+            assert found == final, (at, output)
             continue
-        # Undone, or kept for the push with its record.
-        assert found == BEFORE or (found.status == "" and found.left == ["pending.json"]), (at, found)
-        assert main([*BUMP, "--project", str(root)]) == 0, at  # quicker than another process
-        assert state(root) == RELEASED, (at, output)
-
-
-# --- killed at random ----------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="session")
-def duration(template: Path, tmp_path_factory: pytest.TempPathFactory) -> float:
-    """Seconds from the record of an undisturbed bump to its end."""
-    root = copy_of(template, tmp_path_factory.mktemp("timed") / "pair")
-    going = start_bump(root)
-    wait_for(root / ".git" / "relnox" / "pending.json")
-    began = time.monotonic()
-    going.ended()
-    return time.monotonic() - began
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_killed_repeatedly_reruns_make_one_release(workspace: Path, duration: float, seed: int) -> None:
-    chance = random.Random(seed)
-    for _ in range(3):
-        going = start_bump(workspace)
-        record = workspace / ".git" / "relnox" / "pending.json"
-        while going.process.poll() is None and not record.exists():
-            time.sleep(0.001)
-        time.sleep(chance.uniform(0, duration))
-        going.process.kill()
-        if DONE in going.ended()[1]:
-            break
-    # Who has read that it is done does not type it again; the record, if it is there, is no harm.
-    if state(workspace) != RELEASED:
-        again = bump(workspace)
-        assert again.code == 0, again.text
-    assert state(workspace) == RELEASED
+        assert code == CODES[number], (at, output)
+        if number != signal.SIGKILL:  # undone, or kept for the push with its record
+            assert found == BEFORE or (found.status == "" and found.left == ["pending.json"]), (at, found)
+        assert main([*command, "--project", str(root)]) == 0, at  # quicker than another process
+        assert state(root) == final, (at, output)
 
 
 # --- SIGINT and SIGTERM in the middle -------------------------------------------------------------------
