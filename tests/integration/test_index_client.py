@@ -161,12 +161,6 @@ def test_transient_errors_are_retried(clock: SimulatedClock) -> None:
     assert 90 <= clock.now() < 95
 
 
-def test_lasting_errors_end_with_try_later(clock: SimulatedClock) -> None:
-    with server(lambda _method, _path: (502, {}, b"")) as url, pytest.raises(TryLater, match="502"):
-        client.fetch_listing(url, "demo", network.Deadline(100))
-    assert 100 <= clock.now() < 101
-
-
 def test_a_retry_after_beyond_the_deadline_ends_the_retries_at_once(clock: SimulatedClock) -> None:
     until = r"retry after \d\d:\d\d:\d\d UTC"
     with (
@@ -188,84 +182,12 @@ def test_a_retry_on_another_day_is_printed_with_the_date(headers: dict[str, str]
         client.fetch_listing(url, "demo")
 
 
-def test_an_unreachable_server_ends_soon_with_try_later(clock: SimulatedClock) -> None:
-    with server(lambda _method, _path: json_page()) as url:
-        gone = url
-    with pytest.raises(TryLater, match="connection refused"):
-        client.fetch_listing(gone, "demo")
-    assert clock.now() < 6
-
-
 def test_a_server_that_responded_before_is_retried_longer(clock: SimulatedClock) -> None:
     with server(lambda _method, _path: json_page()) as url:
         client.fetch_listing(url, "demo")
     with pytest.raises(TryLater):
         client.fetch_listing(url, "demo")
     assert 600 <= clock.now() < 601
-
-
-def test_an_answer_that_is_no_listing_is_an_error() -> None:
-    with server(lambda _method, _path: (403, {}, b"no")) as url, pytest.raises(Failed, match="403"):
-        client.fetch_listing(url, "demo")
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        json.dumps({"files": [{**listed("x"), "filename": ["demo"]}]}),
-        json.dumps({"files": [{**listed("x"), "url": 5}]}),
-        json.dumps({"files": [{**listed("x"), "hashes": {"sha256": 5}}]}),
-        "[" * 100_000,
-    ],
-    ids=["file name", "address", "hash", "depth"],
-)
-def test_a_listing_of_what_cannot_be_is_an_error(body: str) -> None:
-    with (
-        server(lambda _method, _path: page(body)) as url,
-        pytest.raises(Failed, match=r"is not valid \(PEP 691"),
-    ):
-        client.fetch_listing(url, "demo")
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "file:///etc/hostname",
-        "ftp://127.0.0.1/demo-1.0.tar.gz",
-        "http://[bad/demo-1.0.tar.gz",
-        "http://.x..y/demo-1.0.tar.gz",
-        "http://127.0.0.1:99999/demo-1.0.tar.gz",
-    ],
-)
-@pytest.mark.parametrize("kind", ["json", "html"])
-def test_a_listed_address_that_cannot_be_asked_is_an_error(address: str, kind: str, tmp_path: Path) -> None:
-    link = f'<a href="{address}#sha256={SHA256}">demo-1.0.tar.gz</a>'
-    answer = json_page(listed(address)) if kind == "json" else page(link, "text/html")
-    with server(lambda _method, _path: answer) as url:
-        (file,) = client.fetch_listing(url, "demo").values()
-        with pytest.raises(Failed, match=r"^the URL "):
-            client.download(file, tmp_path / "file")
-
-
-@pytest.mark.parametrize(
-    "location",
-    [
-        *(
-            "http://[bad",
-            "http://127.0.0.1:99999/",
-            "http://127.0.0.1:1/\0",
-            "ftp://127.0.0.1/",
-            "//me:word@x.invalid/",
-        ),
-        "/" + "x" * 9000,
-    ],
-)
-def test_a_redirect_to_what_is_no_address_is_an_error(location: str) -> None:
-    with (
-        server(lambda _method, _path: (302, {"Location": location}, b"")) as url,
-        pytest.raises(Failed, match=r"redirects to .* \(not a valid URL\)"),
-    ):
-        client.fetch_listing(url, "demo")
 
 
 @pytest.mark.parametrize(
@@ -389,56 +311,6 @@ def test_a_large_file_that_is_not_here_is_fetched_as_a_whole() -> None:
     with server(lambda _method, _path: (200, {}, LARGE)) as url:
         file = listings.IndexFile(filename=BUILT.filename, url=url, sha256=BUILT.sha256)
         assert client.compare_served(file, BUILT, limit=1000).observation is FileCheck.MATCH
-
-
-@pytest.mark.parametrize("kind", ["json", "html"])
-@pytest.mark.parametrize("same", [True, False])
-def test_a_name_that_is_listed_twice_has_to_have_one_content(*, kind: str, same: bool) -> None:
-    hashes = [SHA256, SHA256 if same else "0" * 64]
-    entries = [
-        {**listed(f"{number}/demo-1.0.tar.gz"), "hashes": {"sha256": each}} for number, each in enumerate(hashes)
-    ]
-    links = "".join(f'<a href="{number}/demo-1.0.tar.gz#sha256={each}">' for number, each in enumerate(hashes))
-    answer = json_page(*entries, {**listed("x"), "filename": "x"}) if kind == "json" else page(links, "text/html")
-    with server(lambda _method, _path: answer) as url:
-        listing = client.fetch_listing(url, "demo")
-    listing.check_consistent("demo-2.0.tar.gz")
-    if same:
-        listing.check_consistent("demo-1.0.tar.gz")
-        assert listing["demo-1.0.tar.gz"].sha256 == SHA256
-    else:
-        assert "demo-1.0.tar.gz" not in listing
-        with pytest.raises(Conflict, match="more than once, with different content"):
-            listing.check_consistent("demo-1.0.tar.gz")
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        '{"files": [], "files": []}',
-        '{"files": [{"filename": "x", "filename": "y", "url": "x", "hashes": {}}]}',
-        f'{{"files": [{{"filename": "x", "url": "x", "hashes": {{"sha256": "{SHA256}", "sha256": ""}}}}]}}',
-        '{"files": {}}',
-        '{"files": "demo-1.0.tar.gz"}',
-        '{"files": [{"filename": "x", "url": "x", "hashes": {"sha256": "abc"}}]}',
-        '{"files": [{"filename": "x", "url": "x", "hashes": {}, "yanked": []}]}',
-        "",
-    ],
-)
-def test_a_listing_that_two_readers_read_in_two_ways_is_none(body: str) -> None:
-    with server(lambda _method, _path: page(body)) as url, pytest.raises(Failed, match=r"is not valid \(PEP 691"):
-        client.fetch_listing(url, "demo")
-
-
-@pytest.mark.parametrize(
-    "body", ["", "no index here", '<form><input type="password"></form>', '<a href="x" href="y">x</a>']
-)
-def test_a_page_of_something_else_is_no_listing(body: str) -> None:
-    with (
-        server(lambda _method, _path: page(body, "text/html")) as url,
-        pytest.raises(Failed, match=r"listing of demo on .* is not valid"),
-    ):
-        client.fetch_listing(url, "demo")
 
 
 def test_targets_come_from_the_clients_constants_and_the_settings_alone(monkeypatch: pytest.MonkeyPatch) -> None:
