@@ -45,13 +45,11 @@ class Identity(Record, kw_only=True):
     Attributes:
         user: The user; None for a trusted publisher.
         projects: Normalized names of the projects that the credentials are valid for; None for all of the user's.
-        expires: Expiry of the credentials in seconds since the epoch; None for never.
         publisher: The `publisher` object of provenance (PEP 740); None for a user.
     """
 
     user: str | None = None
     projects: tuple[str, ...] | None = None
-    expires: float | None = None
     publisher: Mapping[str, str] | None = None
 
 
@@ -62,13 +60,11 @@ class Token(Record, kw_only=True):
         secret: The token.
         user: Its owner.
         projects: The projects that it is scoped to; None for all of the user's.
-        expires: Expiry in seconds since the epoch; None for never.
     """
 
     secret: str
     user: str
     projects: tuple[str, ...] | None = None
-    expires: float | None = None
 
     def __repr__(self) -> str:
         """Show everything but the secret."""
@@ -90,7 +86,7 @@ class Accounts:
         ]
         for token in tokens:
             projects = None if token.projects is None else tuple(map(canonicalize_name, token.projects))
-            identity = Identity(user=token.user, projects=projects, expires=token.expires)
+            identity = Identity(user=token.user, projects=projects)
             self._credentials.append((_TOKEN_USER, token.secret, identity))
 
     def mint(self, identity: Identity) -> str:
@@ -114,14 +110,13 @@ class Accounts:
         raise Denied(messages.REJECTED)
 
 
-def authorize(identity: Identity, name: str, project: Project | None, now: float) -> None:
+def authorize(identity: Identity, name: str, project: Project | None) -> None:
     """Check that an upload to a project is allowed.
 
     Args:
         identity: The sender.
         name: The project's name, as it was sent.
         project: The project; None if it does not exist yet.
-        now: Seconds since the epoch.
 
     Raises:
         Denied: It is not, with the message of PyPI.
@@ -129,8 +124,6 @@ def authorize(identity: Identity, name: str, project: Project | None, now: float
     normalized = canonicalize_name(name)
     if project is None and identity.user is None:
         raise Denied(messages.NEW_PROJECT_BY_IDENTITY, status=400)
-    if identity.expires is not None and now >= identity.expires:
-        raise Denied("Invalid API Token: token is expired")
     if identity.projects is not None and (project is None or normalized not in identity.projects):
         scope = "OIDC scoped" if identity.user is None else "project-scoped"
         raise Denied(f"Invalid API Token: {scope} token is not valid for project: {normalized!r}")

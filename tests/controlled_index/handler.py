@@ -18,6 +18,7 @@ from controlled_index.accounts import Denied, authorize
 from controlled_index.attestations import provenance
 from controlled_index.faults import Answer, Cut, Duplicate, Stale, Stall, Truncate
 from controlled_index.journal import Request
+from controlled_index.minting import AUDIENCE
 from relnox.errors import Blocked
 from relnox.indexes.embedded import JSON_PAGE, Handler, Response, json_response, parse_form, text_response
 from relnox.indexes.embedded_store import identify
@@ -131,7 +132,7 @@ class ControlledHandler(Handler):
                 return Response(200, content, {"Content-Type": _PROVENANCE})
             return text_response(404, f"No provenance available for {filename}")
         if kind == "audience" and index.token_issuer is not None:
-            return json_response({"audience": index.token_issuer.audience})
+            return json_response({"audience": AUDIENCE})
         response = super().respond(path)
         if kind != "listing" or response.status != 200:
             return response
@@ -212,7 +213,7 @@ class ControlledHandler(Handler):
         name = form.required("name")
         project = index.find_project(canonicalize_name(name))
         if sender is not None:
-            authorize(sender, name, project, index.store.clock())
+            authorize(sender, name, project)
         if project is not None and project.status in ("archived", "quarantined"):
             raise Denied(f"Uploads to project {name!r} are not allowed: it is {project.status}.")
         is_new = index.store.find(form.filename) is None

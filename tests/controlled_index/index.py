@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from controlled_index.faults import Rule
     from controlled_index.journal import Request
-    from controlled_index.minting import TrustedPublishing
+    from controlled_index.minting import Publisher
     from relnox.indexes.embedded_store import StoredFile
 
 __all__ = ["ControlledIndex", "Project", "Status"]
@@ -56,7 +56,7 @@ class ControlledIndex(EmbeddedIndex):
         directory: The directory for its files.
         trusted_simple_url: As for the embedded index.
         accounts: The accounts that may upload; by default anyone, with or without credentials.
-        trusted_publishing: Settings of trusted publishing; by default there is none.
+        publishers: The trusted publishers; none by default.
         faults: Rules for fault injection (`faults.py`).
         clock: Returns its time in seconds since the epoch, for uploads, ages and the log. Delays are real.
     """
@@ -69,7 +69,7 @@ class ControlledIndex(EmbeddedIndex):
         *,
         trusted_simple_url: str | None = None,
         accounts: Accounts | None = None,
-        trusted_publishing: TrustedPublishing | None = None,
+        publishers: Sequence[Publisher] = (),
         faults: Sequence[Rule] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -83,11 +83,8 @@ class ControlledIndex(EmbeddedIndex):
         self.provenance: dict[str, bytes] = {}
         self.yanked: dict[str, str] = {}
         self.reserved: set[str] = set()
-        self.token_issuer: TokenIssuer | None = None
-        if trusted_publishing is not None:
-            accounts = accounts or Accounts()
-            self.token_issuer = TokenIssuer(trusted_publishing, accounts, self)
-        self.accounts = accounts
+        self.accounts = Accounts() if publishers else accounts
+        self.token_issuer = TokenIssuer(publishers, self.accounts) if self.accounts and publishers else None
 
     @property
     def log(self) -> tuple[Request, ...]:

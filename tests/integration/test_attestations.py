@@ -14,7 +14,6 @@ import pytest
 import signing
 from controlled_index import ControlledIndex
 from controlled_index.minting import Publisher as Entitled
-from controlled_index.minting import TrustedPublishing
 from packaging.version import Version
 from releases import Package, described, is_whole, public, publish, release
 from sigstore.models import ClientTrustConfig
@@ -66,7 +65,7 @@ def index(tmp_path: Path) -> Iterator[ControlledIndex]:
         Entitled(project=package.name, repository=signing.REPOSITORY, workflow="release.yml")
         for package in PACKAGES
     ]
-    with ControlledIndex(tmp_path / "index", trusted_publishing=TrustedPublishing(publishers=entitled)) as running:
+    with ControlledIndex(tmp_path / "index", publishers=entitled) as running:
         for package in PACKAGES:
             running.create_project(package.name)
         yield running

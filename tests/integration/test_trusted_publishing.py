@@ -360,8 +360,7 @@ def test_a_token_that_is_good_for_one_project_alone_leaves_a_release_that_the_sa
         minting.Publisher(project=each.name, repository="acme/demo", workflow="release.yml") for each in SEVERAL
     )
     for entitled, code in (([core], 3), ([core, agents], 0)):
-        terms = minting.TrustedPublishing(publishers=entitled)
-        with ControlledIndex(tmp_path / "index", trusted_publishing=terms) as house:
+        with ControlledIndex(tmp_path / "index", publishers=entitled) as house:
             for each in SEVERAL:
                 house.create_project(each.name)
             ran = publish(tmp_path / "work", house)
