@@ -534,7 +534,7 @@ def test_local_versions_and_epochs_go_through_pages_and_addresses(
     [
         (None, 403),
         (("__token__", ""), 403),
-        (("__token__", "toke"), 403),
+        (("__token__", "guess"), 403),
         (("__token__", "token"), 200),
     ],
 )
