@@ -91,8 +91,8 @@ class Store:
 
     def files(self, project: str | None = None) -> list[StoredFile]:
         """Return the files of a project or of all projects, sorted by version and then by name."""
-        found = map(self.find, self._names())
-        files = [file for file in found if file is not None and project in (None, file.project)]
+        records = map(self.find, self._names())
+        files = [file for file in records if file is not None and project in (None, file.project)]
         return sorted(files, key=lambda file: (file.version, file.filename))
 
     def find(self, filename: str) -> StoredFile | None:
