@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from relnox.core.planning.changes import CombinedEdit
 from relnox.core.records import replace
+from relnox.core.text import join_names
 from relnox.errors import Conflict, Failed
 from relnox.system import files
 
@@ -36,20 +37,25 @@ def apply_edits(root: Path, edits: Iterable[Edit]) -> None:
     for edit in edits:  # a run that was killed may have left its temporary file
         with contextlib.suppress(OSError):
             files.temporary_name(files.project_path(root, edit.file)).unlink()
-    remaining = [edit for edit in edits if not _is_applied(root, edit)]
-    with contextlib.ExitStack() as undo:
-        for edit in remaining:
-            path = files.project_path(root, edit.file)
-            undo.callback(_write_file, path, edit.before)
-            try:
-                _write_file(path, edit.after)
-            except OSError as error:
-                raise Failed(
-                    "file-not-writable",
-                    f"{edit.file} cannot be written ({error.strerror}); no file was changed",
-                    fix="free disk space or fix the permissions, then rerun the command",
-                ) from error
-        undo.pop_all()
+    check_edits(root, edits)
+    applied: list[Edit] = []
+    try:
+        for edit in edits:
+            if not _is_applied(root, edit):
+                applied.append(edit)
+                _write_file(files.project_path(root, edit.file), edit.after)
+    except BaseException as error:  # an interruption too
+        changed_files = restore_files(root, applied)
+        rest = f"; not restored: {join_names(changed_files)} (changed meanwhile)" if changed_files else ""
+        if isinstance(error, Conflict):
+            raise Conflict(error.code, f"{error.message}{rest}", fix=error.fix) from None
+        if not isinstance(error, OSError):
+            raise
+        raise Failed(
+            "file-not-writable",
+            f"{applied[-1].file} cannot be written ({error.strerror}){rest or '; no file was changed'}",
+            fix="free disk space or fix the permissions, then rerun the command",
+        ) from error
 
 
 def check_paths(root: Path, edits: Iterable[Edit]) -> None:
@@ -59,7 +65,7 @@ def check_paths(root: Path, edits: Iterable[Edit]) -> None:
 
 
 def check_edits(root: Path, edits: Iterable[Edit]) -> None:
-    """Check that recorded edits can be made; no file is changed.
+    """Check that edits can be made, or were; no file is changed.
 
     Raises:
         Conflict: A file has neither its old nor its new content.
@@ -89,13 +95,16 @@ def find_links(root: Path, names: Iterable[str]) -> list[str]:
     ]
 
 
-def restore_files(root: Path, edits: Iterable[Edit]) -> None:
-    """Restore the content of every file from before the edits, whatever the file contains now.
-
-    Call this only in the run that made the edits: since then, only a commit hook can have changed the files.
-    """
-    for edit in edits:
-        _write_file(files.project_path(root, edit.file), edit.before)
+def restore_files(root: Path, edits: Iterable[Edit]) -> list[str]:
+    """Undo edits, except in files that something else has written since; return the paths of these files."""
+    changed_files = []
+    for edit in reversed_edits(edits):
+        try:
+            if not _is_applied(root, edit):
+                _write_file(files.project_path(root, edit.file), edit.after)
+        except Conflict:
+            changed_files.append(edit.file)
+    return changed_files
 
 
 def reversed_edits(edits: Iterable[Edit]) -> tuple[Edit, ...]:

@@ -23,7 +23,7 @@ from relnox.errors import Failed
 from relnox.system import files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from relnox.core.planning.changes import Edit, NewTag
@@ -57,7 +57,7 @@ class PendingBump(Record, kw_only=True):
         )
 
     def edits_of(self, step: Step) -> tuple[Edit, ...]:
-        """Return the edits of a step that edits files or commits them, as commit hooks have amended them."""
+        """Return the edits of a step that edits files or commits them."""
         edits: tuple[Edit, ...] = ()
         for own in self.steps:
             if isinstance(own, steps.EditFiles):
@@ -70,24 +70,6 @@ class PendingBump(Record, kw_only=True):
     def all_edits(self) -> tuple[Edit, ...]:
         """The edits of all steps, including a step that undoes a bump."""
         return tuple(edit for step in self.steps for edit in getattr(step, "edits", ()))
-
-    def with_committed_contents(self, commit: Step, contents: Mapping[str, bytes]) -> PendingBump:
-        """Return a copy of the record in which a commit has these contents of files, not the planned ones."""
-        amended_steps: list[Step] = []
-        own_edits = self.edits_of(commit)
-        is_committed = False
-        for step in self.steps:
-            is_committed = is_committed or step.key == commit.key
-            if isinstance(step, steps.EditFiles):
-                side = "after" if step.edits == own_edits else "before" if is_committed else None
-                edits = (
-                    replace(edit, **{side: contents[edit.file]}) if side and edit.file in contents else edit
-                    for edit in step.edits
-                )
-                amended_steps.append(replace(step, edits=tuple(edits)))
-            else:
-                amended_steps.append(step)
-        return replace(self, steps=tuple(amended_steps))
 
     @property
     def commits(self) -> tuple[Commit, ...]:

@@ -50,7 +50,7 @@ class EditFilesAction(Action[EditFiles]):
 
     def apply(self) -> None:
         apply_edits(self.edits, self.run)
-        self.run.service(Transaction).undo.callback(file_edits.restore_files, self.run.root, self.edits)
+        self.run.service(Transaction).undo_edits_on_failure(self.edits)
 
     def verify(self) -> str:
         if not file_edits.are_applied(self.run.root, self.edits):

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relnox import core
 from relnox.core.planning.changes import NewTag
 from relnox.core.planning.step import Step
 from relnox.core.text import format_count, join_names
 from relnox.errors import Conflict, ExitCode, Failed
 from relnox.source import file_edits
-from relnox.source.git import changes, contents, remotes
+from relnox.source.git import changes, contents, remotes, trees
 from relnox.steps.action import Action
 from relnox.steps.transaction import Transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from relnox.core.planning.changes import Edit
 
 
 class Commit(Step, kw_only=True):
@@ -49,11 +48,12 @@ class CommitAction(Action[Commit]):
     run_extension = Transaction
     committed = False
     before: str | None = None
-    planned: Mapping[str, bytes | None] = {}
+    edits: tuple[Edit, ...] = ()
+    tree = ""
 
     def check(self) -> str | None:
         """Return a reason to skip the commit if HEAD and git's index already contain the edited files."""
-        self.planned = {edit.file: edit.after for edit in self.run.service(Transaction).edits_of(self.step)}
+        self.edits = self.run.service(Transaction).edits_of(self.step)
         git = self.run.checkout
         self.before = git.head()
         is_release = not isinstance(self.step, CommitDevelopment)
@@ -72,82 +72,43 @@ class CommitAction(Action[Commit]):
         git = self.run.checkout
         if self.committed and self.before is not None:
             # git was killed after the commit, before it wrote the index.
+            self.before = git.parent_commit()
+            self.tree = trees.plan_tree(git, self.edits, f"{self.before}", stored=True).id
             changes.unstage(git, self.step.files)
             return
         self.run.service(Transaction).undo.callback(changes.restore, git, self.before, changes.read_index(git))
-        try:
-            changes.commit(git, self.step.message, self.step.files, self.step.time)
-        except Failed as error:
-            # Formatters in pre-commit fix the files, fail, and succeed on the second run.
-            if not self._files_changed_by_hook():
-                raise
-            self._accept_formatting(error)
-            changes.commit(git, self.step.message, self.step.files, self.step.time)
+        self.tree = changes.commit(git, self.step.message, self.edits, self.step.time)
 
     def verify(self) -> str:
-        """Check that the commit has the planned changes and no others; accept formatting by a commit hook."""
+        """Check that the commit has the planned changes and no others."""
         git = self.run.checkout
-        head, before = git.head(), git.parent_commit() if self.committed else self.before
-        if head is None or head == before:
+        head = git.head()
+        if head is None or head == self.before:
             raise Failed(
                 "commit-missing",
                 "git commit succeeded, but created no commit",
                 fix="check the current commit: git log -1",
             )
-        self._check_changes(contents.changes_since(git, before))
-        if changed_files := self._files_changed_by_hook():
-            self._accept_formatting(None)
-            changes.unstage(git, self.step.files)  # git keeps the files from before the hook there
-            them = "it" if len(changed_files) == 1 else "them"
-            return f"{head[:10]}, {join_names(changed_files)} as a commit hook reformatted {them}"
-        return head[:10]
-
-    def _check_changes(self, changed: Mapping[str, str | None]) -> None:
-        """Raise `Failed` if the commit lacks the content of planned files, or changes other files as well."""
-        git, files = self.run.checkout, self.step.files
-        planned = {f"{git.prefix}{name}": name for name in files}
-        ids = {planned[path]: object_id for path, object_id in changed.items() if path in planned}
-        ids |= contents.object_ids_at_head(git, [name for name in files if name not in ids])
-        if different := contents.differing_files(git, ids):
+        planned = {f"{git.prefix}{edit.file}" for edit in self.edits}
+        paths = git.read_entries("diff-tree", "-r", "--name-only", "--no-renames", self.tree, "HEAD")
+        if paths:
+            changed, added = (
+                join_names([path.removeprefix(git.prefix) for path in paths if (path in planned) == is_planned])
+                for is_planned in (True, False)
+            )
+            actions = [
+                f"changed the content of {changed} in the commit" if changed else "",
+                f"added {added} to the commit" if added else "",
+            ]
             raise Failed(
                 "hook-changed-files",
-                f"the commit lacks the planned content of {join_names(different)} (changed by a commit hook)",
-                fix="exclude the files from the hook, or configure it to leave them unchanged",
+                f"a commit hook {' and '.join(filter(None, actions))}",
+                fix="configure the hook to leave these files alone; if a release needs them: "
+                "[[tool.relnox.hooks.edit-bump]]",
             )
-        if others := [path.removeprefix(git.prefix) for path in changed if path not in planned]:
-            raise Failed(
-                "hook-changed-files",
-                f"a commit hook added {join_names(others)} to the commit",
-                fix="configure the hook to add no files; if a release needs them: [[tool.relnox.hooks.edit-bump]]",
-            )
-
-    def _files_changed_by_hook(self) -> list[str]:
         root = self.run.root
-        return [
-            name for name in self.step.files if file_edits.read_content(f"{root}/{name}") != self.planned[name]
-        ]
-
-    def _accept_formatting(self, error: Failed | None) -> None:
-        """Accept the changes that a commit hook made to the files if they are only formatting."""
-        planned_edits = {edit.file: edit for edit in self.run.service(Transaction).edits_of(self.step)}
-        changed_files = self._files_changed_by_hook()
-        contents = {name: file_edits.read_content(self.run.root / name) for name in changed_files}
-        different = [
-            name
-            for name, content in contents.items()
-            if name not in planned_edits
-            or not core.editing.is_same_except_formatting(name, planned_edits[name].after, content)
-        ]
-        if different:
-            output = f"{error.message}\n" if error is not None else ""
-            raise Failed(
-                "hook-changed-files",
-                f"{output}a commit hook changed the content of {join_names(different)}",
-                fix="exclude the files from the hook, or configure it to leave them unchanged",
-            )
-        self.run.service(Transaction).amend(
-            self.step, {name: content for name, content in contents.items() if content is not None}
-        )
+        kept = [edit.file for edit in self.edits if file_edits.read_content(root / edit.file) != edit.after]
+        return f"{head[:10]}, without later changes of {join_names(kept)}" if kept else head[:10]
 
 
 class CreateTags(Step, kw_only=True):

@@ -6,15 +6,17 @@ undoes the ones before it; a push that fails leaves them, and a rerun of the com
 
 from __future__ import annotations
 
+import shlex
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from relnox.core.planning.events import Status
+from relnox.core.planning.events import Notice, Status
+from relnox.core.text import join_names
 from relnox.errors import ExitCode
 from relnox.steps.run import RunExtension
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from relnox.core.planning.changes import Edit
     from relnox.core.planning.events import Outcome, StepFinished
@@ -61,7 +63,7 @@ class Transaction(RunExtension):
         bump_record.write_pending(self._run.private, self.pending)
 
     def edits_of(self, step: Step) -> tuple[Edit, ...]:
-        """Return the edits of a step that edits files or commits them, as commit hooks have amended them."""
+        """Return the edits of a step that edits files or commits them."""
         if self.pending is not None and step in self._planned:  # the steps of an abort are not in the record
             return self.pending.edits_of(step)
         return tuple(step.previewed_edits)
@@ -74,14 +76,17 @@ class Transaction(RunExtension):
         is_at_head = pending.commits and not pending.has_development_commit and not self.resumed
         return None if is_at_head else pending.released_commit(git)
 
-    def amend(self, commit: Step, contents: Mapping[str, bytes]) -> None:
-        """Record other contents of files than planned for a commit, before a later step relies on them."""
-        if self.pending is None:
-            return
-        from relnox.steps import bump_record
+    def undo_edits_on_failure(self, edits: tuple[Edit, ...]) -> None:
+        """Restore the edited files if a later step fails, except those that something else has written since."""
+        self.undo.callback(self._restore_files, edits)
 
-        self.pending = self.pending.with_committed_contents(commit, contents)
-        bump_record.write_pending(self._run.private, self.pending)
+    def _restore_files(self, edits: tuple[Edit, ...]) -> None:
+        from relnox.source import file_edits
+
+        if changed_files := file_edits.restore_files(self._run.root, edits):
+            names = join_names(changed_files)
+            fix = f"git diff {shlex.join(changed_files)}"
+            self._run.emit(Notice(f"not restored: {names} (neither its old nor its planned content)", fix))
 
     def after_steps(self, results: Sequence[StepFinished]) -> None:
         """Undo the steps after a local failure; keep them after a remote one, so that a rerun resumes.

@@ -150,10 +150,11 @@ def test_the_users_own_work_is_not_overwritten(tmp_path: Path, present: bytes) -
     assert contents(tmp_path) == {"a": present}
 
 
-def test_restoring_ignores_what_a_hook_changed(tmp_path: Path) -> None:
-    put(tmp_path, {"a": b"formatted", "new": b"formatted"})
-    file_edits.restore_files(tmp_path, [edit("a", b"1", b"2"), edit("new", None, b"2"), edit("b", b"1", b"2")])
-    assert contents(tmp_path) == {"a": b"1", "b": b"1"}
+def test_files_that_something_else_wrote_since_are_not_restored(tmp_path: Path) -> None:
+    put(tmp_path, {"a": b"saved", "b": b"2", "new": b"saved", "made": b"2"})
+    edits = [edit("a", b"1", b"2"), edit("b", b"1", b"2"), edit("new", None, b"2"), edit("made", None, b"2")]
+    assert file_edits.restore_files(tmp_path, [*edits, edit("gone", b"1", b"2")]) == ["a", "new", "gone"]
+    assert contents(tmp_path) == {"a": b"saved", "b": b"1", "new": b"saved"}
 
 
 # --- the record -------------------------------------------------------------------------------------------------

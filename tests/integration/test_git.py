@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from projects import commit_all, git, remote_of, repository, single, write
 
-from relnox.core.planning.changes import NewTag
+from relnox.core.planning.changes import Edit, NewTag
 from relnox.errors import Blocked, Failed
 from relnox.source.git import changes, cloning, contents, find_repository, remotes
 from relnox.system import process
@@ -233,7 +233,7 @@ def test_git_variables_of_another_repository_are_ignored(
     monkeypatch.setenv("GIT_LITERAL_PATHSPECS", "1")
     here = checkout(root)
     assert here.read_state().changed_files == ("README.md",)
-    changes.commit(here, "Change", ["README.md"])
+    changes.commit(here, "Change", edits(root, "README.md"))
     commit = here.head()
     for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_LITERAL_PATHSPECS"):
         monkeypatch.delenv(name)
@@ -264,7 +264,7 @@ def test_the_time_of_a_signed_commit_is_read(root: Path, tmp_path: Path) -> None
         git(root, "config", name, value)
     write(root, {"README.md": "signed\n"})
     here = checkout(root)
-    changes.commit(here, "Signed", ["README.md"])
+    changes.commit(here, "Signed", edits(root, "README.md"))
     commit = git(root, "rev-parse", "HEAD")
     changes.create_tag(here, tag(), commit)
     assert "SSH SIGNATURE" in git(root, "cat-file", "tag", "v2")
@@ -307,6 +307,21 @@ def test_a_removed_file_is_the_same_as_none_in_the_commit(root: Path) -> None:
     assert not contents.files_match_head(here, ["README.md"])
 
 
+def edits(root: Path, *files: str) -> list[Edit]:
+    """Edits that gave files their present content."""
+    return [Edit(file=file, before=None, after=(root / file).read_bytes()) for file in files]
+
+
+def test_the_planned_content_is_committed_whatever_was_saved_since(root: Path) -> None:
+    write(root, {"README.md": "planned\n", "new.txt": "planned\n"})
+    planned = edits(root, "README.md", "new.txt")
+    write(root, {"README.md": "saved\n", "new.txt": "saved\n"})
+    changes.commit(checkout(root), "Release", planned)
+    assert git(root, "show", "HEAD:README.md", "HEAD:new.txt") == "planned\nplanned"
+    assert git(root, "status", "--porcelain").split() == ["M", "README.md", "M", "new.txt"]
+    assert (root / "README.md").read_text() == "saved\n"
+
+
 def test_exactly_the_planned_files_are_committed(root: Path) -> None:
     write(root, dict.fromkeys(ODD, "1\n") | {"other.txt": "1\n", "staged.txt": "1\n"})
     before = commit_all(root)
@@ -315,7 +330,7 @@ def test_exactly_the_planned_files_are_committed(root: Path) -> None:
     here = checkout(root)
     assert not contents.files_match_head(here, ODD)
     assert not contents.files_match_head(here, ODD)
-    changes.commit(here, "Release\n\n# no comment: a body", ODD)
+    changes.commit(here, "Release\n\n# no comment: a body", edits(root, *ODD))
     commit = git(root, "rev-parse", "HEAD")
     assert contents.files_match_head(here, ODD)
     assert git(root, "rev-parse", "HEAD~1") == before
@@ -334,7 +349,7 @@ def test_a_commit_below_the_top_level_has_only_the_files_there(tmp_path: Path) -
     repository(top)
     write(top, {"README.md": "changed\n", "python/README.md": "changed\n"})
     here = checkout(top / "python")
-    changes.commit(here, "Below", ["README.md"])
+    changes.commit(here, "Below", edits(top / "python", "README.md"))
     assert git(top, "show", "--format=", "--name-only").splitlines() == ["python/README.md"]
     assert git(top, "status", "--porcelain").split() == ["M", "README.md"]
 
@@ -346,7 +361,7 @@ def test_output_of_a_failing_hook_is_in_the_error(root: Path) -> None:
     write(root, {"README.md": "changed\n"})
     head = git(root, "rev-parse", "HEAD")
     with pytest.raises(Failed, match="the hook has its reasons"):
-        changes.commit(checkout(root), "Rejected", ["README.md"])
+        changes.commit(checkout(root), "Rejected", edits(root, "README.md"))
     assert git(root, "rev-parse", "HEAD") == head
 
 
@@ -357,7 +372,7 @@ def test_a_commit_is_undone_and_other_files_stay_staged(root: Path) -> None:
     git(root, "add", "staged.txt")
     here = checkout(root)
     index = changes.read_index(here)
-    changes.commit(here, "Release", ["README.md"])
+    changes.commit(here, "Release", edits(root, "README.md"))
     changes.restore(here, before, index)
     assert here.head() == before
     assert git(root, "diff", "--cached", "--name-only") == "staged.txt"
@@ -473,7 +488,7 @@ def test_changes_in_a_temporary_clone_do_not_reach_the_repository(tmp_path: Path
     assert (clone / "README.md").read_text() == "# demo\n"
     assert there.read_state().branch == "main"
     write(clone, {"README.md": "rehearsed\n"})
-    changes.commit(there, "Rehearsed", ["README.md"])
+    changes.commit(there, "Rehearsed", edits(clone, "README.md"))
     changes.create_tag(there, tag(), git(clone, "rev-parse", "HEAD"))
     remotes.push(there, "upstream", "main", ["v2"])
     assert remotes.read_tags(there, "upstream") == there.tags()

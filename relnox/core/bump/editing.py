@@ -34,29 +34,6 @@ def editable_files(workspace: Workspace) -> tuple[str, ...]:
     return tuple(sorted(names | set(workspace.lock_files)))
 
 
-def is_same_except_formatting(file: str, before: bytes | None, after: bytes | None) -> bool:
-    """Return whether two contents of a file differ in formatting only; None means that the file does not exist."""
-    if before is None or after is None:
-        return before == after
-    try:
-        old, new = before.decode("utf-8-sig"), after.decode("utf-8-sig")
-        if file.endswith((".toml", ".lock")):
-            from relnox.core.documents import load_toml
-
-            return load_toml(old) == load_toml(new)
-        if file.endswith(".json"):
-            import json
-
-            return bool(json.loads(old) == json.loads(new))
-        if file.endswith(".py"):
-            import ast
-
-            return ast.dump(ast.parse(old)) == ast.dump(ast.parse(new))
-    except (ValueError, SyntaxError):
-        return False
-    return old.split() == new.split()
-
-
 def edits_between(before: Mapping[str, bytes], after: Mapping[str, bytes | None]) -> Iterator[Edit]:
     """Yield an edit for each file whose content changes, sorted by path.
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import stat
 from typing import TYPE_CHECKING
 
 from relnox.core.fixes import GIT_FAILED
 from relnox.core.text import format_count
 from relnox.errors import Failed
+from relnox.source.git import trees
 from relnox.source.git.parsing import quote_path
 from relnox.source.git.recovery import run_modifying_command
 from relnox.system.files import TemporaryDirectory, make_private_directory
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from relnox.core.planning.changes import NewTag
+    from relnox.core.planning.changes import Edit, NewTag
     from relnox.source.git.repository import Git
 
 _PACK_THRESHOLD = 20
@@ -29,33 +29,39 @@ _SIGNING_FIX = (
 """The fix if a tag cannot be signed; the tag of the test is deleted again."""
 
 
-def commit(git: Git, message: str, files: Iterable[str], time: int | None = None) -> None:
-    """Commit the current content of exactly these files, whatever is staged.
+def commit(git: Git, message: str, edits: Sequence[Edit], time: int | None = None) -> str:
+    """Commit the planned content of edited files, whatever is staged and whatever the files contain meanwhile.
 
     Args:
         git: The checkout.
         message: The commit message.
-        files: The files, relative to `git.root`; those that do not exist are removed.
+        edits: The edits, with paths relative to `git.root`.
         time: The time of the commit in seconds since 1970; None for the current time.
+
+    Returns:
+        The id of the tree that the commit has, unless a hook changed it.
 
     Raises:
         Failed: git or a hook rejected the commit.
     """
-    names = list(files)
-    if len(names) > _PACK_THRESHOLD:
-        _write_pack(git, names)
-    command = ("commit", "--only", "--quiet", "--no-edit", f"--message={message}", *_PATHSPECS_FROM_STDIN)
-    date = {} if time is None else dict.fromkeys(("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"), f"@{time} +0000")
-    pathspecs = _pathspecs(git, names)
-    completed = run_modifying_command(git, *command, stdin=pathspecs, variables=date)
-    # git rejects untracked files before it runs hooks. Few commits have some, so look for them only then.
-    if completed.returncode != 0 and (untracked_files := git.filter_untracked(set(names))):
-        add_command = ("add", "--intent-to-add", *_PATHSPECS_FROM_STDIN)
-        run_modifying_command(git, *add_command, stdin=_pathspecs(git, untracked_files)).check(
-            "git add", fix=GIT_FAILED
-        )
-        completed = run_modifying_command(git, *command, stdin=pathspecs, variables=date)
+    if len(edits) > _PACK_THRESHOLD:
+        _write_pack(git, edits)
+    tree = trees.plan_tree(git, edits, stored=True).id
+    private = git.private_directory()
+    make_private_directory(private)
+    with TemporaryDirectory(private) as directory:
+        index = directory.path / "index"
+        if (content := read_index(git)) is not None:
+            index.write_bytes(content)  # it knows which files of the checkout did not change
+        variables = {"GIT_INDEX_FILE": str(index)}
+        git.run("read-tree", "--reset", tree, variables=variables).check("git read-tree", fix=GIT_FAILED)
+        if time is not None:
+            variables |= dict.fromkeys(("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"), f"@{time} +0000")
+        command = ("commit", "--quiet", "--no-edit", f"--message={message}")
+        completed = run_modifying_command(git, *command, variables=variables)
     completed.check("git commit", fix="fix what git or the hook reports, then rerun the command")
+    unstage(git, [edit.file for edit in edits])
+    return tree
 
 
 def undo_commits(git: Git, commit: str, count: int, tags: Iterable[str], files: Iterable[str]) -> None:
@@ -192,26 +198,19 @@ def _pathspecs(git: Git, files: Iterable[str]) -> str:
     return "\0".join(f":(top,literal){git.prefix}{name}" for name in files)
 
 
-def _write_pack(git: Git, files: Iterable[str]) -> None:
-    """Write the objects that a commit of these files needs into one pack, to make the commit faster.
+def _write_pack(git: Git, edits: Iterable[Edit]) -> None:
+    """Write the objects that a commit of these edits needs into one pack, to make the commit faster.
 
     Otherwise, git writes a file for every blob and every tree, at least two for each package of a workspace, which
     takes longer than the rest of the commit. The pack also has a commit that no ref points to. If a filter changes
     the content of a file, git writes the objects for that file as usual.
     """
     stream = [b"feature done\ncommit refs/relnox/objects\ncommitter relnox <> 0 +0000\ndata 0\nfrom HEAD^0\n"]
-    root = str(git.root)
-    for name in files:
-        path = f"{root}/{name}"
-        try:
-            permissions = os.lstat(path).st_mode
-        except OSError:  # removed by the commit
-            continue
-        if stat.S_ISREG(permissions):
-            content = (git.root / name).read_bytes()
-            mode = b"100755" if permissions & 0o100 else b"100644"
-            quoted_path = quote_path(f"{git.prefix}{name}")
-            stream += b"M %s inline %s\ndata %d\n" % (mode, quoted_path, len(content)), content, b"\n"
+    for edit in edits:
+        if edit.after is not None:
+            mode = b"100755" if os.access(git.root / edit.file, os.X_OK) else b"100644"
+            quoted_path = quote_path(f"{git.prefix}{edit.file}")
+            stream += b"M %s inline %s\ndata %d\n" % (mode, quoted_path, len(edit.after)), edit.after, b"\n"
     stream.append(b"reset refs/relnox/objects\nfrom %s\n\ndone\n" % (b"0" * 40))
     # The result is not checked: the pack only makes the commit faster.
     git.run("-c", "fastimport.unpackLimit=1", "fast-import", "--quiet", stdin=b"".join(stream))

@@ -49,21 +49,6 @@ def differing_files(git: Git, ids: Mapping[str, str | None]) -> list[str]:
     return [name for name in candidates if name not in stored or stored[name] != ids[name]]
 
 
-def changes_since(git: Git, commit: str | None) -> dict[str, str | None]:
-    """Map the files of the whole repository that differ between a commit and HEAD to their object ids at HEAD.
-
-    Paths are relative to the top level; the id of a removed file is None. Without a `commit`, the result is empty.
-    """
-    if commit is None:
-        return {}
-    fields = git.read_entries("diff-tree", "-r", "--raw", "--no-abbrev", "--no-renames", commit, "HEAD")
-    ids = (header.split(" ")[3] for header in fields[::2])
-    return {
-        name: object_id if object_id.strip("0") else None
-        for name, object_id in zip(fields[1::2], ids, strict=True)
-    }
-
-
 def _has_content_of(git: Git, name: str, object_id: str | None) -> bool:
     """Return whether an object has the content of a regular file, or neither of them exists."""
     if object_id is None or not _is_regular(git, name):

@@ -64,10 +64,11 @@ class CommitContent(NamedTuple):
     message: str
 
 
-def plan_tree(git: Git, edits: Iterable[Edit]) -> PlannedTree:
-    """Return the tree that a commit of the edited files on HEAD would have.
+def plan_tree(git: Git, edits: Iterable[Edit], base: str = "HEAD", *, stored: bool = False) -> PlannedTree:
+    """Return the tree that a commit of the edited files on a base commit would have.
 
-    The checkout and the repository are not changed; the index, files and new objects are in a temporary directory.
+    The checkout and its index are not changed: the files and their index are in a temporary directory, and so are
+    the new objects, unless they are `stored` in the repository.
 
     Raises:
         Failed: A git command failed.
@@ -80,9 +81,10 @@ def plan_tree(git: Git, edits: Iterable[Edit]) -> PlannedTree:
             "GIT_DIR": git.read_output("rev-parse", "--absolute-git-dir"),
             "GIT_WORK_TREE": str(files),
             "GIT_INDEX_FILE": str(directory.path / "index"),
-            "GIT_OBJECT_DIRECTORY": str(objects),
-            "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(git.git_path("objects")),
         }
+        if not stored:
+            variables["GIT_OBJECT_DIRECTORY"] = str(objects)
+            variables["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = str(git.git_path("objects"))
         edits_by_path = {f"{git.prefix}{edit.file}": edit for edit in edits}
 
         def run(*words: str, stdin: str | None = None) -> str:
@@ -99,11 +101,11 @@ def plan_tree(git: Git, edits: Iterable[Edit]) -> PlannedTree:
                 path.write_bytes(edit.after)
                 if os.access(git.root / edit.file, os.X_OK):
                     path.chmod(0o755)
-        run("read-tree", "HEAD")
+        run("read-tree", base)
         add_options = ("--all", "--force", "--pathspec-from-file=-", "--pathspec-file-nul")
         run("--literal-pathspecs", "add", *add_options, stdin="\0".join(edits_by_path))
         tree = run("write-tree").strip()
-        differences = run("diff-tree", "-r", "-z", "--raw", "--no-abbrev", "HEAD", tree)
+        differences = run("diff-tree", "-r", "-z", "--raw", "--no-abbrev", base, tree)
 
         def read(blob: str) -> bytes:
             return (files / run("unpack-file", blob).strip()).read_bytes()
