@@ -337,7 +337,7 @@ def test_an_unfinished_operation_of_git_blocks_a_commit(demo: Path, bump: Bump, 
     message, fix = blocked(bump, demo, *options)
     assert message.startswith(f"a git {words[0]} is in progress ")
     assert message.endswith("[operation-in-progress]")
-    assert fix == f"git {words[0]} --continue, or to cancel it: git {words[0]} --abort"
+    assert fix == f"finish it: git {words[0]} --continue"
     paste(demo, fix.partition(", ")[0])
     ran = bump(demo, *options)
     assert ran.code == 0, ran.text
