@@ -107,8 +107,10 @@ class CommitAction(Action[Commit]):
                 "[[tool.relnox.hooks.edit-bump]]",
             )
         root = self.run.root
-        kept = [edit.file for edit in self.edits if file_edits.read_content(root / edit.file) != edit.after]
-        return f"{head[:10]}, without later changes of {join_names(kept)}" if kept else head[:10]
+        changed_files = [
+            edit.file for edit in self.edits if file_edits.read_content(root / edit.file) != edit.after
+        ]
+        return f"{head[:10]}, without later changes of {join_names(changed_files)}" if changed_files else head[:10]
 
 
 class CreateTags(Step, kw_only=True):
