@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from relnox.building.archive_entries import REBUILD_FIX
+from relnox.building.archives import REBUILD_FIX
 from relnox.core.records import Record, replace
 from relnox.core.text import join_names
 

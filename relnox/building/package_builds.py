@@ -10,13 +10,11 @@ import os
 import re
 import shlex
 import subprocess
-import tarfile
 import threading
 import warnings
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
-from relnox.building.archive_entries import COPY_FILE_FIX
 from relnox.core import fixes
 from relnox.core.records import Record
 from relnox.core.release import missing_modules
@@ -201,34 +199,6 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
     if (on_line := _warning_listeners.get(threading.get_ident())) is not None:
         for text in f"warning: {message}".splitlines():
             on_line(text)
-
-
-def unpack_sdist(sdist: Path, into: Path) -> Path:
-    """Unpack an sdist and return its top-level directory; raise `Failed` if a member's path is outside it."""
-    try:
-        with tarfile.open(sdist) as archive:
-            archive.extractall(into, filter="data")
-    except (tarfile.LinkOutsideDestinationError, tarfile.AbsoluteLinkError) as error:
-        raise Failed(
-            "link-unsafe",
-            f"{sdist.name} contains a link to a target outside the sdist: "
-            f"{error.tarinfo.name!r} -> {error.tarinfo.linkname!r}",
-            fix=COPY_FILE_FIX,
-        ) from error
-    except (tarfile.TarError, OSError) as error:
-        raise Failed(
-            "archive-unreadable",
-            f"{sdist.name} cannot be unpacked ({error})",
-            fix="exclude the file that the error names from the sdist (in the build configuration), then rebuild",
-        ) from error
-    directories = list(into.iterdir())
-    if len(directories) != 1:
-        raise Failed(
-            "top-level-directory-wrong",
-            f"{sdist.name} has {len(directories)} top-level entries instead of one directory",
-            fix="configure the build backend to put all files into one directory (PEP 625)",
-        )
-    return directories[0]
 
 
 def _find_missing_module(error: Exception, output: Sequence[str]) -> tuple[str, str] | None:

@@ -9,8 +9,7 @@ from configparser import Error as ConfigError
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from relnox.building.archive_entries import REBUILD_FIX
-from relnox.building.archives import find_dist_info_file, member_path, parse_metadata, read_file
+from relnox.building.archives import REBUILD_FIX, find_dist_info_file, member_path, parse_metadata, read_file
 from relnox.errors import Failed
 
 if TYPE_CHECKING:

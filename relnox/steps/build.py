@@ -18,6 +18,7 @@ from relnox.steps.action import Action
 from relnox.steps.build_environments import BuildingServices
 from relnox.steps.built_archives import (
     BuiltPackage,
+    archive_limits,
     built_packages,
     check_archives,
     check_unchanged,
@@ -222,7 +223,7 @@ def build(
                 continue
             scratch = run.create_directory("build")
             with closing(first if both and not python else session(source, python)) as current:
-                sdist_directory = building.package_builds.unpack_sdist(sdist, scratch)
+                sdist_directory = building.archives.unpack_sdist(sdist, scratch, archive_limits(run))
                 output = into if step.wheels == "release" else scratch
                 wheel = building.package_builds.build_archive(
                     step.package, "wheel", sdist_directory, output, current, step.settings

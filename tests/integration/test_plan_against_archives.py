@@ -272,5 +272,5 @@ def test_problems_of_the_public_index_do_not_apply_to_private_packages(case: str
     commit_all(root)
     ran = build_all(root, "--verbose")
     assert ran.code == 0, ran.text
-    assert f"warning: home-{arguments.get('version', '1.0')}.tar.gz: " in ran.err
+    assert f"warning: home-{arguments.get('version', '1.0')}.tar.gz, home-" in ran.err
     assert said in ran.err

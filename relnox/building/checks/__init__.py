@@ -9,8 +9,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from relnox.building import archives
-from relnox.building.archive_entries import ArchiveError
-from relnox.building.archives import READ_ERRORS, iter_files
+from relnox.building.archives import READ_ERRORS, ArchiveError, iter_files
 from relnox.building.checks import (
     completeness,
     file_contents,
@@ -128,14 +127,14 @@ def _unreadable_finding(problem: ArchiveError, path: Path) -> Finding:
 
 
 def _run_checks(archive: Archive, expected: ExpectedArchive, *, advice: bool = True) -> Iterator[Finding]:
-    yield from archive.findings
     yield from identity.check_identity(archive, expected)
     yield from member_names.check_names(archive)
     yield from metadata.check_metadata(archive, private=expected.is_private)
+    contents = iter_files(archive, secrets.MAX_INSPECTED_BYTES)
+    tracked_files = expected.tracked_files if archive.kind == "sdist" else None
+    yield from file_contents.check_file_contents(contents, tracked_files)
     if archive.kind == "sdist":
         yield from sdist.check_sdist(archive)
-        contents = iter_files(archive, secrets.MAX_INSPECTED_BYTES)
-        yield from file_contents.check_file_contents(contents, expected.tracked_files)
         yield from sdist.check_tracked_files(archive, expected)
     else:
         yield from wheel.check_wheel(archive)

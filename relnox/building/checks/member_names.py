@@ -7,14 +7,14 @@ import stat
 import unicodedata
 from typing import TYPE_CHECKING
 
-from relnox.building.findings import error
+from relnox.building.archives import COPY_FILE_FIX
+from relnox.building.findings import error, format_names, rejected_by_index
 from relnox.core.records import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from relnox.building.archive_entries import ArchiveEntry
-    from relnox.building.archives import Archive
+    from relnox.building.archives import Archive, ArchiveEntry
     from relnox.building.findings import Finding
 
 _EXCLUDE_OR_RENAME_FIX = "exclude it from the build, or rename it"
@@ -31,16 +31,31 @@ _DATA_DIRECTORY = re.compile(r"[^/]+\.data/(?:purelib|platlib)/")
 
 
 def check_names(archive: Archive) -> Iterator[Finding]:
-    """Yield members with unsafe names or modes, and members that collide when the archive is unpacked."""
+    """Yield members with unsafe names, types or modes, and members that collide when the archive is unpacked."""
     for entry in archive.entries:
         if (problem := _why_unsafe(entry.name)) is not None:
-            yield error("member-name-unsafe", f"{problem}: {entry.name!r}", _EXCLUDE_OR_RENAME_FIX)
+            name = entry.name[:_MAX_PART_LENGTH]
+            yield error("member-unsafe", f"{problem}: {name!r}", _EXCLUDE_OR_RENAME_FIX)
+        if entry.kind == "special":
+            yield error(
+                "member-unsafe",
+                f"contains a device, a pipe or a sparse file: {entry.name!r}",
+                "exclude it in the build configuration",
+            )
+        if entry.kind == "symlink" and archive.kind == "wheel":
+            yield error("member-unsafe", f"contains a symbolic link: {entry.name!r}", COPY_FILE_FIX)
         if entry.mode & _SETUID_OR_SETGID and entry.kind == "file":
             yield error(
-                "setuid-file",
+                "member-unsafe",
                 f"contains a setuid or setgid file: {entry.name!r}",
                 "remove the bits: chmod ug-s FILE",
             )
+    if streamed := [entry.name for entry in archive.entries if entry.is_streamed]:
+        yield rejected_by_index(
+            "rejected-by-index",
+            f"stores the size of {format_names(streamed)} after the content (rejected by the public index)",
+            "write the wheel with Python's zipfile, to a seekable file",
+        )
     yield from _find_collisions(archive)
 
 

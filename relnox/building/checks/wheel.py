@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-import base64
 import csv
-import hashlib
-import io
 import re
 from configparser import Error as ConfigError
-from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, cast
 
+from installer.records import InvalidRecordEntry, RecordEntry, parse_record_file
 from packaging.tags import parse_tag
 from packaging.utils import canonicalize_name
 
-from relnox.building.archive_entries import ArchiveError
-from relnox.building.archives import find_dist_info_file, iter_files, read_file
-from relnox.building.checks import secrets
-from relnox.building.checks.file_contents import check_file_contents
+from relnox.building.archives import ArchiveError, find_dist_info_file, open_files, read_file
 from relnox.building.findings import error, format_names, rejected_by_index, warning
 from relnox.building.wheel_contents import RECORD_FILES, parse_entry_points
-from relnox.core.text import format_count
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Set as AbstractSet
 
     from packaging.tags import Tag
 
     from relnox.building.archives import Archive
     from relnox.building.findings import Finding
 
-_HEXADECIMAL_HASH = re.compile(r"sha(256|384|512)=[0-9a-f]{64,}")
 _MAX_ENTRY_POINTS_SIZE = 1 << 20
+_SECURE_HASHES = ("sha256", "sha384", "sha512")
 _GROUP_NAME = re.compile(r"\w+(\.\w+)*")
 _OBJECT_REFERENCE = re.compile(
     r"[^\W\d]\w*(\.[^\W\d]\w*)*(?P<attribute>\s*:\s*[^\W\d]\w*(\.[^\W\d]\w*)*)?\s*(\[[^\[\]]*\])?"
@@ -40,10 +34,7 @@ _SCRIPT_GROUPS = ("console_scripts", "gui_scripts")
 _ENTRY_POINT_FIX = 'write it like demo = "demo.cli:main" in [project.scripts]'
 _MAX_RECORD_SIZE = 64 << 20
 _INSTALL_SCHEME_KEYS = frozenset({"purelib", "platlib", "headers", "scripts", "data"})
-_MAX_COMPRESSION_RATIO = 50
-_MIN_SIZE_OF_BOMB = 64 << 20
 _REBUILD_FIX = "build it again, and change wheels only with tools that update RECORD (wheel, auditwheel)"
-_MAX_TAG_COUNT = 10_000
 _EXTENSION_SUFFIXES = (".so", ".pyd", ".dylib", ".dll")
 _LINUX_ARCHITECTURES = "x86_64|i686|aarch64|armv7l|ppc64le|s390x"
 _MAC_ARCHITECTURES = "ppc|ppc64|i386|x86_64|arm64|intel|fat|fat3|fat32|fat64|universal|universal2"
@@ -68,16 +59,9 @@ _DEFAULT_PLATFORM_FIX = "publish this wheel to a private index only; elsewhere i
 
 
 def check_wheel(archive: Archive) -> Iterator[Finding]:
-    """Yield violations of the wheel format, rejected tags, and secrets in the wheel's files."""
+    """Yield violations of the wheel format, and rejected tags."""
     yield from _check_tags(archive)
     yield from _check_wheel_file(archive)
-    unpacked_size = sum(entry.size for entry in archive.entries)
-    if unpacked_size > _MIN_SIZE_OF_BOMB and unpacked_size > _MAX_COMPRESSION_RATIO * archive.path.stat().st_size:
-        yield rejected_by_index(
-            "compression-ratio-too-high",
-            f"unpacks to more than {_MAX_COMPRESSION_RATIO} times its size (rejected by the public index)",
-            "exclude large files from the build",
-        )
     yield from _check_dist_info_directory(archive)
     yield from _check_record(archive)
     yield from _check_entry_points(archive)
@@ -105,9 +89,6 @@ def _check_wheel_file(archive: Archive) -> Iterator[Finding]:
     text = read_file(archive, name).decode("utf-8", "replace")
     lines = [(key.strip(), value.strip()) for key, _, value in (line.partition(":") for line in text.splitlines())]
     tags = [value for key, value in lines if key == "Tag"]
-    if sum(prod(part.count(".") + 1 for part in tag.split("-")) for tag in tags) > _MAX_TAG_COUNT:
-        yield error("too-many-tags", "the WHEEL file has too many tags", _REBUILD_FIX)
-        return
     if {parsed for tag in tags for parsed in _parse_tags(tag)} != archive.tags:
         yield error(
             "tags-differ-from-file-name",
@@ -167,76 +148,42 @@ def _check_dist_info_directory(archive: Archive) -> Iterator[Finding]:
 
 
 def _check_record(archive: Archive) -> Iterator[Finding]:
-    """Yield differences between RECORD and the files (PEP 427), and findings about the content of the files."""
+    """Yield differences between RECORD and the files (PEP 427)."""
     name = find_dist_info_file(archive, "RECORD")
-    rows: dict[str, list[str]] | None = None
     if name is None:
-        yield error("record-missing", "RECORD is missing", _REBUILD_FIX)
-    else:
-        try:
-            rows = yield from _parse_record_rows(read_file(archive, name, _MAX_RECORD_SIZE))
-        except (csv.Error, UnicodeDecodeError, ArchiveError) as problem:
-            yield error("record-invalid", f"RECORD cannot be read: {problem}", _REBUILD_FIX)
-    sizes = {entry.name: entry.size for entry in archive.entries if entry.kind != "directory"}
-    for signature in RECORD_FILES:
-        sizes.pop(f"{(name or '').rpartition('/')[0]}/{signature}", None)
-    if rows is not None:
-        rows.pop(name or "", None)
-        if missing := rows.keys() - sizes.keys():
-            yield error(
-                "record-differs", f"files listed in RECORD are missing: {format_names(missing)}", _REBUILD_FIX
-            )
-        if added_files := sizes.keys() - rows.keys():
-            yield error(
-                "record-differs", f"files are missing from RECORD: {format_names(added_files)}", _REBUILD_FIX
-            )
-    recorded_files = {member: row for member, row in (rows or {}).items() if member in sizes}
-    hashes = {member: digest for member, row in recorded_files.items() if (digest := _new_hash(row)) is not None}
-    contents = iter_files(archive, secrets.MAX_INSPECTED_BYTES, hashes.get)
-    yield from check_file_contents(contents, None)
-    for member, row in sorted(recorded_files.items()):
-        yield from _check_record_row(member, row, sizes[member], hashes.get(member))
-
-
-def _parse_record_rows(content: bytes) -> Generator[Finding, None, dict[str, list[str]]]:
-    """Parse RECORD, yield findings about it, and return the cells after the name in each row, by file name."""
-    rows: dict[str, list[str]] = {}
-    for row in csv.reader(io.StringIO(content.decode())):
-        if row and row[0] in rows:
-            yield error("record-invalid", f"RECORD lists a file twice: {row[0]}", _REBUILD_FIX)
-        elif row:
-            rows[row[0]] = row[1:]
-    if any(_HEXADECIMAL_HASH.fullmatch(cell) for row in rows.values() for cell in row[:1]):
-        yield warning(
-            "hexadecimal-hash",
-            "hashes in RECORD are hexadecimal instead of URL-safe base64 (PEP 427)",
-            "build with a newer version of the build backend (uv_build 0.8 or later)",
-        )
-    return rows
-
-
-def _new_hash(row: list[str]) -> hashlib._Hash | None:
-    """Return a new hash object for the algorithm in a row of RECORD, or None if it is missing or not secure."""
-    algorithm = row[0].partition("=")[0] if row else ""
-    if algorithm not in hashlib.algorithms_guaranteed or algorithm in ("md5", "sha1") or "shake" in algorithm:
-        return None
-    return hashlib.new(algorithm)
-
-
-def _check_record_row(member: str, row: list[str], size: int, digest: hashlib._Hash | None) -> Iterator[Finding]:
-    """Yield a finding if the hash (base64 or hexadecimal) or size of a file differs from its row in RECORD."""
-    if digest is None:
-        yield error("record-invalid", f"{member} has no secure hash in RECORD", _REBUILD_FIX)
+        yield error("record-invalid", "RECORD is missing", _REBUILD_FIX)
         return
-    encoded_digest = base64.urlsafe_b64encode(digest.digest()).decode().rstrip("=")
-    if row[0].partition("=")[2].rstrip("=") not in (encoded_digest, digest.hexdigest()):
-        yield error("record-differs", f"{member} does not match its hash in RECORD", _REBUILD_FIX)
-    elif row[1:2] not in ([], [""], [str(size)]):
-        yield error(
-            "record-differs",
-            f"{member} has {format_count(size, 'byte')}, but its size in RECORD is {row[1]}",
-            _REBUILD_FIX,
-        )
+    try:
+        lines = read_file(archive, name, _MAX_RECORD_SIZE).decode().splitlines()
+        rows = [RecordEntry.from_elements(*row) for row in parse_record_file(filter(None, lines))]
+    except (InvalidRecordEntry, csv.Error, UnicodeDecodeError, ArchiveError) as problem:
+        yield error("record-invalid", f"RECORD cannot be read: {problem}", _REBUILD_FIX)
+        return
+    records = {row.path: row for row in rows}
+    secure = {row.path for row in rows if row.hash_ is not None and row.hash_.name in _SECURE_HASHES}
+    unrecorded = {f"{name.rpartition('/')[0]}/{signature}" for signature in RECORD_FILES}
+    files = {entry.name for entry in archive.entries if entry.kind != "directory"} - unrecorded
+    for message, names in (
+        ("RECORD lists files twice", {row.path for row in rows if records[row.path] is not row}),
+        ("files listed in RECORD are missing", records.keys() - files - unrecorded),
+        ("files are missing from RECORD", files - records.keys()),
+        ("files have no secure hash in RECORD", (files & records.keys()) - secure),
+        (
+            "files do not match their hash or size in RECORD",
+            set(_differing_files(archive, records, files & secure)),
+        ),
+    ):
+        if names:
+            yield error("record-invalid", f"{message}: {format_names(names)}", _REBUILD_FIX)
+
+
+def _differing_files(
+    archive: Archive, records: Mapping[str, RecordEntry], files: AbstractSet[str]
+) -> Iterator[str]:
+    """Yield the names of the files that do not match their rows in RECORD."""
+    for entry, content in open_files(archive):
+        if entry.name in files and not records[entry.name].validate_stream(cast("BinaryIO", content)):
+            yield entry.name
 
 
 def _check_entry_points(archive: Archive) -> Iterator[Finding]:
