@@ -253,9 +253,9 @@ class Indexes:
         Raises:
             Blocked: Indexes reject the workflow of the identity.
         """
-        from relnox.indexes import identities, signing
+        from relnox.indexes import identities
 
-        identity = identities.identify(signing.AUDIENCE, self._environment)
+        identity = identities.identify(identities.SIGNING_AUDIENCE, self._environment)
         if not isinstance(identity, str):
             identity.check_workflow(index)
         return identity

@@ -6,19 +6,23 @@ Credentials for one index are never used for another one.
 from __future__ import annotations
 
 import re
+import sys
+from contextlib import suppress
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 from relnox.errors import Blocked
 from relnox.indexes.credential_files import HiddenMapping, Login, pypirc_path, pypirc_section, pypirc_section_names
-from relnox.indexes.targets import PRODUCTION, TEST, is_index, name_or_host
+from relnox.indexes.targets import PRODUCTION, TEST, is_index, name_or_host, public_index
 from relnox.system import network
 from relnox.system.secrets import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from relnox.indexes.targets import Target
+    from keyring.backend import KeyringBackend
 
+    from relnox.indexes.targets import Target
 
 __all__ = [
     "TOKEN_USER",
@@ -32,6 +36,8 @@ __all__ = [
 TOKEN_USER = "__token__"  # noqa: S105 - the user name for tokens
 _SURROGATES = re.compile("[\ud800-\udfff]")
 """Matches characters that represent bytes of an environment variable that are not UTF-8 (PEP 383)."""
+_KEYRING_PLATFORMS = {"macOS": "darwin", "Windows": "win32"}
+"""The platforms of the keyring's backends that work on one only, by entry point."""
 _COMMON_VARIABLE = {PRODUCTION: "PYPI_TOKEN", TEST: "TEST_PYPI_TOKEN"}
 
 
@@ -86,7 +92,7 @@ def find(target: Target, environment: Mapping[str, str]) -> Credentials:
     """Find credentials for an index.
 
     The order of the search is: the index's token variables, `TWINE_USERNAME` and `TWINE_PASSWORD`, the index's
-    section of `.pypirc`, the keyring, and Trusted Publishing if the CI provider issues an identity token.
+    section of `.pypirc`, Trusted Publishing if the CI provider issues an identity token, and the keyring.
 
     Raises:
         CredentialsNotFound: There are no credentials.
@@ -101,7 +107,7 @@ def find(target: Target, environment: Mapping[str, str]) -> Credentials:
         )
     environment = HiddenMapping(environment)
     reasons: list[str] = []
-    for search in (_from_token_variables, _from_twine_variables, _from_pypirc, _from_keyring, _from_identity):
+    for search in (_from_token_variables, _from_twine_variables, _from_pypirc, _from_identity, _from_keyring):
         result = search(target, environment)
         if isinstance(result, Credentials):
             return result
@@ -138,9 +144,12 @@ def _from_twine_variables(target: Target, environment: Mapping[str, str]) -> Cre
     """Return the credentials in twine's variables, or the reason why there are none for this index."""
     if not _read_variable(environment, "TWINE_PASSWORD"):
         return "TWINE_PASSWORD: not set"
-    for name in ("TWINE_REPOSITORY_URL", "TWINE_REPOSITORY"):
-        if (value := environment.get(name)) and not is_index(value, target):
-            return f"TWINE_PASSWORD: for another index ({name} is {name_or_host(value)})"
+    names = [name for name in ("TWINE_REPOSITORY_URL", "TWINE_REPOSITORY") if environment.get(name)]
+    for name in names:
+        if not is_index(environment[name], target):
+            return f"TWINE_PASSWORD: for another index ({name} is {name_or_host(environment[name])})"
+    if not names and public_index(target) is None:
+        return f"TWINE_PASSWORD: for a public index, without TWINE_REPOSITORY_URL={target.upload_url}"
     user = _read_variable(environment, "TWINE_USERNAME") or TOKEN_USER
     return Credentials(user, Secret(environment["TWINE_PASSWORD"]), "TWINE_PASSWORD")
 
@@ -172,7 +181,6 @@ def _from_pypirc(target: Target, environment: Mapping[str, str]) -> Credentials 
 def _from_keyring(target: Target, environment: Mapping[str, str]) -> Credentials | str:
     """Return the credentials that twine would get from the keyring, or the reason why there are none."""
     try:
-        import keyring
         from keyring.errors import NoKeyringError
     except ModuleNotFoundError:  # a dependency of twine on most platforms only
         return "keyring: not installed"
@@ -180,22 +188,50 @@ def _from_keyring(target: Target, environment: Mapping[str, str]) -> Credentials
     user = _read_variable(environment, "TWINE_USERNAME") or (section.get("username") if section else "")
     url = target.upload_url
     try:
-        if not user and (credential := keyring.get_credential(url, None)) is not None:
-            return Credentials(credential.username or TOKEN_USER, Secret(credential.password), "keyring")
-        user = user or TOKEN_USER
-        secrets = [Secret(text) for text in (keyring.get_password(url, user),) if text]
+        backends = _keyring_backends()
+        for backend in backends:
+            if not user and (credential := backend.get_credential(url, None)) is not None:
+                return Credentials(credential.username or TOKEN_USER, Secret(credential.password), "keyring")
+            for secret in [Secret(text) for text in (backend.get_password(url, user or TOKEN_USER),) if text]:
+                return Credentials(user or TOKEN_USER, secret, "keyring")
     except NoKeyringError:
         return "keyring: no backend"
     except Exception as error:  # noqa: BLE001 - backends are third-party code; the text may quote the secret
         return f"keyring: error ({type(error).__name__})"
-    return Credentials(user, secrets[0], "keyring") if secrets else f"keyring: no entry for {user} at {url}"
+    return f"keyring: no entry for {user or TOKEN_USER} at {url}" if backends else "keyring: no backend"
+
+
+def _keyring_backends() -> list[KeyringBackend]:
+    """Return the configured backend of the keyring, or else those of this platform, the preferred one first.
+
+    Those of other platforms are not imported, unlike by `keyring.get_keyring`: the one of macOS starts linkers,
+    which delete `/dev/null` if root runs them.
+    """
+    from keyring import backend, core
+
+    configured = core.load_env() or core.load_config()
+    if configured is not None:
+        return [configured]
+    for entry_point in entry_points(group="keyring.backends"):
+        # The chainer imports all others.
+        if (
+            entry_point.name != "chainer"
+            and _KEYRING_PLATFORMS.get(entry_point.name, sys.platform) == sys.platform
+        ):
+            with suppress(Exception):
+                initialize = entry_point.load()
+                if callable(initialize):
+                    initialize()
+    return sorted(
+        (kind() for kind in backend.KeyringBackend.get_viable_backends()), key=backend.by_priority, reverse=True
+    )
 
 
 def _from_identity(target: Target, environment: Mapping[str, str]) -> Credentials | str:
     """Return credentials for Trusted Publishing, or the reason why it cannot be used."""
     from relnox.indexes import trusted_publishing
 
-    provider = trusted_publishing.token_provider(target.upload_url, target.name, environment)
+    provider = trusted_publishing.token_provider(target, environment)
     if isinstance(provider, str):
         return f"Trusted Publishing: {provider}"
     origin = f"Trusted Publishing, as {provider.identity.description}"

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 GITLAB_CI = "GitLab CI"
+SIGNING_AUDIENCE = "sigstore"
+"""The audience of identity tokens for the signing service."""
 NO_PROVIDER = "not running on a supported CI provider"
 _TIMEOUT = 60.0
 _PRODUCT_NAME = "/sys/class/dmi/id/product_name"

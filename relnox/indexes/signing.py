@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from relnox.core.release.manifest import Distribution
     from relnox.indexes.identities import Identity
 
-AUDIENCE = "sigstore"
-"""The audience of identity tokens for the signing service."""
 _REKOR_VERSION = 1
 """The version of the transparency log whose entries have the signing time, which PEP 740 does not store."""
 
@@ -42,8 +40,8 @@ class Signatory:
     thread.
 
     Args:
-        identify: Returns an OIDC identity token for `AUDIENCE`, or the reason why there is none. It is called for
-            each certificate; some CI providers issue only one token per job.
+        identify: Returns an OIDC identity token for `SIGNING_AUDIENCE`, or the reason why there is none. It is
+            called for each certificate; some CI providers issue only one token per job.
     """
 
     def __init__(self, identify: Callable[[], Identity | str]) -> None:

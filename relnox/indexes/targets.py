@@ -198,15 +198,20 @@ def build_simple_url(config: Config) -> str | None:
 def is_production_host(target: Target, config: Config) -> bool:
     """Return whether an index, whatever its name, has the same upload host as a production index.
 
-    PyPI is a production index even if the settings define another index with the name `pypi`.
+    PyPI is a production index under any name.
     """
+    production = {host_and_port(settings.upload) for settings in config.indexes.values() if settings.production}
+    return public_index(target) == PRODUCTION or host_and_port(target.upload_url) in production
+
+
+def public_index(target: Target) -> str | None:
+    """Return the name of the public index, `pypi` or `testpypi`, that an index uploads to; None if to neither."""
     from twine import utils
 
-    pypi_hosts = {
-        _host_of_url(url) for url in (utils.DEFAULT_REPOSITORY, _public_simple_url(utils.DEFAULT_REPOSITORY))
-    }
-    production = {host_and_port(settings.upload) for settings in config.indexes.values() if settings.production}
-    return _host_of_url(target.upload_url) in pypi_hosts or host_and_port(target.upload_url) in production
+    for name, url in ((PRODUCTION, utils.DEFAULT_REPOSITORY), (TEST, utils.TEST_REPOSITORY)):
+        if _host_of_url(target.upload_url) in (_host_of_url(url), _host_of_url(_public_simple_url(url))):
+            return name
+    return None
 
 
 def host_and_port(url: str) -> str:

@@ -17,7 +17,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 from relnox.errors import Blocked, Failed, TryLater
-from relnox.indexes.identities import GITLAB_CI, NO_PROVIDER, detect_provider, permission_hint, request_identity
+from relnox.indexes.identities import (
+    GITLAB_CI,
+    NO_PROVIDER,
+    SIGNING_AUDIENCE,
+    detect_provider,
+    permission_hint,
+    request_identity,
+)
+from relnox.indexes.targets import PRODUCTION, TEST, public_index
 from relnox.indexes.upload_fixes import first_release_hint
 from relnox.system import network
 from relnox.system.secrets import Secret, mask_to_one_line
@@ -29,6 +37,7 @@ if TYPE_CHECKING:
 
     from relnox.errors import RelnoxError
     from relnox.indexes.identities import Identity
+    from relnox.indexes.targets import Target
 
 _AUDIENCE = "/_/oidc/audience"
 _MINT_PATH = "/_/oidc/mint-token"
@@ -215,22 +224,22 @@ class TokenProvider:
         return f"TokenProvider({self._index!r})"
 
 
-def token_provider(upload_url: str, index: str, environment: Mapping[str, str]) -> TokenProvider | str:
+def token_provider(target: Target, environment: Mapping[str, str]) -> TokenProvider | str:
     """Return the provider of upload tokens for this CI job, or the reason why Trusted Publishing cannot be used.
 
     Args:
-        upload_url: The URL of the upload API.
-        index: The name of the index, for messages.
+        target: The index.
         environment: The environment variables, which identify the CI provider.
 
     Raises:
         Blocked: Indexes reject the identity of this CI job, or the CI provider cannot issue an identity token.
+            Or the index requests an identity token for another index or for the signing service.
         TryLater: The index or the CI provider does not respond.
     """
     ci_provider = detect_provider(environment)
     if ci_provider is None:
         return NO_PROVIDER
-    parts = urlsplit(upload_url)
+    upload_url, parts = target.upload_url, urlsplit(target.upload_url)
     if not network.is_encrypted(upload_url):
         return f"not used over http ({parts.hostname})"
     deadline = network.Deadline(_RETRY_TIME)
@@ -238,11 +247,22 @@ def token_provider(upload_url: str, index: str, environment: Mapping[str, str]) 
     audience = _parse_document(response).get("audience") if response.status_code == HTTPStatus.OK else None
     if not isinstance(audience, str):
         return f"not supported by {parts.netloc}"
+    _check_audience(audience, target)
     identity = request_identity(audience, ci_provider)
     if identity is None:
         return f"{ci_provider} issues no identity token for this job: {permission_hint(ci_provider, audience)}"
-    identity.check_workflow(index)
-    return TokenProvider(upload_url, index, audience, ci_provider, identity)
+    identity.check_workflow(target.name)
+    return TokenProvider(upload_url, target.name, audience, ci_provider, identity)
+
+
+def _check_audience(audience: str, target: Target) -> None:
+    """Check that an index does not request identity tokens that it could use elsewhere, as this job."""
+    if audience in (PRODUCTION, TEST, SIGNING_AUDIENCE) and public_index(target) != audience:
+        raise Blocked(
+            "audience-of-other-service",
+            f"{target.name} ({target.host}) requests an identity token for {audience}, which is another service",
+            fix="report it to the index operator, or publish with a token",
+        )
 
 
 def _token_lifetime(document: dict[str, Any], response: Response) -> float:

@@ -165,6 +165,8 @@ def variables_of(route: str, place: Place, index: Trusting) -> dict[str, str]:
                 "ACTIONS_ID_TOKEN_REQUEST_TOKEN": REQUEST_TOKEN,
                 "ACTIONS_ID_TOKEN_REQUEST_URL": f"{index.url}/identity?v=2",
             }
+        case "TWINE_PASSWORD":
+            return {route: CANARY, "TWINE_REPOSITORY_URL": index.upload_url}
         case _:
             return {route: CANARY}
 
@@ -209,7 +211,7 @@ def check_no_leak(ran: RunResult, place: Place, *, secrets: tuple[str, ...] = (C
         assert secret not in (place.children.read_text() if place.children.exists() else "")
 
 
-ROUTES = ("RELNOX_HOUSE_TOKEN", "TWINE_PASSWORD", "pypirc", "keyring", "identity", "TEST_PYPI_TOKEN", "PYPI_TOKEN")
+ROUTES = ("RELNOX_HOUSE_TOKEN", "TWINE_PASSWORD", "pypirc", "keyring", "identity")
 ENDINGS = ("published", "refused", "crashed", "dry")
 
 
@@ -255,9 +257,8 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_credential_of_each_source_is_not_leaked(
     route: str, ending: str, place: Place, archives: Path, index: Trusting
 ) -> None:
-    name = {"TEST_PYPI_TOKEN": "testpypi", "PYPI_TOKEN": "pypi"}.get(route, "house")
     with (place.root / "pyproject.toml").open("a") as settings:
-        settings.write(index.settings(name, production=name == "pypi"))
+        settings.write(index.settings())
     shutil.copytree(archives, place.root / "dist")
     manifest = place.root / "dist" / "manifest.json"
     document = json.loads(manifest.read_text())
@@ -265,9 +266,17 @@ def test_a_credential_of_each_source_is_not_leaked(
     # Each ending is printed by each reporter.
     reporter = REPORTERS[(ROUTES.index(route) + ENDINGS.index(ending)) % len(REPORTERS)]
     variables = variables_of(route, place, index)
-    name = {"TEST_PYPI_TOKEN": "testpypi", "PYPI_TOKEN": "pypi"}.get(route, "house")
-    task = ["publish", "--yes"] if name == "pypi" else ["publish-test", "--no-verify"]
-    words = [*task, "--index", name, "--reporter", reporter, "--verbose", "--plan", "plan.json"]
+    words = [
+        "publish-test",
+        "--no-verify",
+        "--index",
+        "house",
+        "--reporter",
+        reporter,
+        "--verbose",
+        "--plan",
+        "plan.json",
+    ]
     index.echo = ending == "refused"
     if ending == "crashed":
         variables["CRASHING"] = "1"

@@ -56,6 +56,7 @@ def index(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[PrivateIndex]:
     """An empty index, and the credentials for it."""
+    monkeypatch.setenv("TWINE_REPOSITORY", "own")
     monkeypatch.setenv("TWINE_USERNAME", USER)
     monkeypatch.setenv("TWINE_PASSWORD", PASSWORD)
     with _started(request, tmp_path / "index") as index:

@@ -212,7 +212,7 @@ def test_a_published_package_finds_no_credential_when_it_is_verified(
             variables["ACTIONS_ID_TOKEN_REQUEST_TOKEN"] = REQUEST_TOKEN
             variables["ACTIONS_ID_TOKEN_REQUEST_URL"] = f"{index.url}/identity?v=2"
         case _:
-            variables[route] = CANARY
+            variables |= {route: CANARY, "TWINE_REPOSITORY": "house"}
     built = run(root, "-m", "relnox", "build-all")
     assert built.returncode == 0, built.stderr
     (root.parent / "seen").unlink()

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from running import RunResult
 
 NAMES = ("core", "agents", "vespa", "runtime", "studio")
+TARGETS = '[tool.relnox.targets]\nfinal = "shop"\n[tool.relnox.indexes.shop]\nproduction = true\n'
 SETTINGS = '[tool.relnox]\npackages = ["packages/*"]\nversions = "independent"\ntag-format = "{name}-v{version}"\n'
 WITHOUT_INDEX = "[tool.relnox.tag]\ncheck-index = false\n"
 
@@ -156,12 +157,12 @@ def test_a_package_that_was_never_tagged_is_reported(root: Path) -> None:
 
 def test_a_version_on_the_production_index_is_reported(root: Path) -> None:
     with serving(write(root.parent, {"core-1.1.0.tar.gz": "core"}) / "core-1.1.0.tar.gz") as index:
-        settings = f'[tool.relnox.indexes.pypi]\nupload = "{index.url}"\nsimple = "{index.url}"\n'
+        settings = f'{TARGETS}upload = "{index.url}"\nsimple = "{index.url}"\n'
         write(root, {"pyproject.toml": SETTINGS + settings})
         merged(root, "1.1.0", "core", "vespa")
         ran = tag(root, "--dry-run")
         assert ran.code == 0, ran.text
-        assert "core 1.1.0 is already on pypi, and gets no tag" in ran.out + ran.err
+        assert "core 1.1.0 is already on shop, and gets no tag" in ran.out + ran.err
         assert tag(root).code == 0
         assert {name for name in tags_of(root) if "1.1.0" in name} == {"vespa-v1.1.0"}
         assert tag(root, "--adopt").code == 0
@@ -170,13 +171,13 @@ def test_a_version_on_the_production_index_is_reported(root: Path) -> None:
 
 def test_an_index_that_does_not_answer_is_waited_for_later(root: Path, clock: SimulatedClock) -> None:
     del clock
-    settings = '[tool.relnox.indexes.pypi]\nupload = "http://127.0.0.1:9/"\nsimple = "http://127.0.0.1:9/"\n'
+    settings = f'{TARGETS}upload = "http://127.0.0.1:9/"\nsimple = "http://127.0.0.1:9/"\n'
     write(root, {"pyproject.toml": SETTINGS + settings})
     merged(root, "1.1.0", "core")
     before = everything(root)
     ran = tag(root)
     assert ran.code == 5, ran.text
-    assert "cannot check whether pypi has core 1.1.0" in ran.err
+    assert "cannot check whether shop has core 1.1.0" in ran.err
     assert everything(root) == before
     assert tag(root, "--no-check-index").code == 0
 

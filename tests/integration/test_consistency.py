@@ -26,7 +26,8 @@ BACKEND = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.
 
 @pytest.fixture
 def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[Trusting]:
-    monkeypatch.setenv("TWINE_PASSWORD", TOKEN)
+    monkeypatch.setenv("RELNOX_SHOP_TOKEN", TOKEN)
+    monkeypatch.setenv("RELNOX_TRYING_TOKEN", TOKEN)
     with trusting() as index:
         index.passwords = {TOKEN}
         yield index

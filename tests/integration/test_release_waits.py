@@ -24,7 +24,7 @@ pytestmark = pytest.mark.heavy
 
 @pytest.fixture
 def index(tmp_path: Path, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[ControlledIndex]:
-    monkeypatch.setenv("TWINE_PASSWORD", "any")
+    monkeypatch.setenv("RELNOX_OWN_TOKEN", "any")
     with ControlledIndex(tmp_path / "index", clock=clock.time) as index:
         yield index
 

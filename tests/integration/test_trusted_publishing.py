@@ -15,6 +15,7 @@ import releases
 from controlled_index import ControlledIndex, minting
 from trusting import AUDIENCE, REQUEST_TOKEN, certificate, identity, trusting
 
+from relnox.core.records import replace
 from relnox.core.settings.config import Config
 from relnox.core.settings.config_tables import IndexConfig
 from relnox.errors import Blocked, Failed, TryLater
@@ -212,7 +213,7 @@ def test_without_an_identity_the_reason_is_the_last_of_the_list(
         monkeypatch.setenv(name, value)
     with pytest.raises(credentials.CredentialsNotFound) as refused:
         found(index, variables)
-    last = refused.value.message.splitlines()[-1]
+    last = refused.value.message.splitlines()[-2]
     assert last.startswith("  Trusted Publishing: ")
     assert reason in last
 
@@ -230,13 +231,26 @@ def test_an_index_without_the_endpoints_does_not_support_trusted_publishing(
     index: Trusting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     variables = on_github(index, monkeypatch)
-    provider = trusted_publishing.token_provider(f"{index.url}/legacy/", "house", variables)
+    house = targets.Target(name="house", upload_url=f"{index.url}/legacy/", simple_url="", production=False)
+    provider = trusted_publishing.token_provider(house, variables)
     assert isinstance(provider, trusted_publishing.TokenProvider)
     monkeypatch.setattr(trusted_publishing, "_AUDIENCE", "/nothing/here")
-    provider = trusted_publishing.token_provider(f"{index.url}/legacy/", "house", variables)
+    provider = trusted_publishing.token_provider(house, variables)
     assert provider == f"not supported by {index.url.removeprefix('http://')}"
-    far = trusted_publishing.token_provider("http://packages.example.invalid/legacy/", "house", variables)
-    assert far == "not used over http (packages.example.invalid)"
+    far = replace(house, upload_url="http://packages.example.invalid/legacy/")
+    reason = trusted_publishing.token_provider(far, variables)
+    assert reason == "not used over http (packages.example.invalid)"
+
+
+@pytest.mark.parametrize("audience", ["pypi", "testpypi", "sigstore"])
+def test_an_index_gets_no_identity_for_another_service(
+    audience: str, index: Trusting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trusting.AUDIENCE", audience)
+    with pytest.raises(Blocked, match=f"requests an identity token for {audience}, which is another service"):
+        found(index, on_github(index, monkeypatch))
+    assert not any("/identity" in each for each in index.requests)
+    assert index.minted == []
 
 
 def test_it_works_over_tls_with_a_private_authority_from_identity_to_token(

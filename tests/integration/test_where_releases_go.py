@@ -6,6 +6,7 @@ import io
 import json
 from contextlib import redirect_stderr, redirect_stdout
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import packed
 import pytest
@@ -65,6 +66,11 @@ def release(root: Path, settings: str, *versions: str, tags: tuple[str, ...] = (
     return root
 
 
+def set_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TRYING", "SHOP", "ALIAS", "OWN"):
+        monkeypatch.setenv(f"RELNOX_{name}_TOKEN", CANARY)
+
+
 def relnox(root: Path, task: str, *words: str) -> RunResult:
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
@@ -90,7 +96,7 @@ def test_the_tag_at_the_commit_that_was_built_chooses_the_index(  # noqa: PLR091
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("TWINE_PASSWORD", CANARY)
+    set_tokens(monkeypatch)
     rules = 'final = "shop"\nprerelease = "trying"'
     root = release(tmp_path / "demo", two(index, final, rules), version, tags=(tag,))
     ran = relnox(root, "publish")
@@ -102,7 +108,7 @@ def test_the_tag_at_the_commit_that_was_built_chooses_the_index(  # noqa: PLR091
 def test_a_production_index_under_a_harmless_name_asks_all_the_same(
     final: Trusting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TWINE_PASSWORD", CANARY)
+    set_tokens(monkeypatch)
     settings = final.settings("shop", production=True) + final.settings("trying")
     root = release(tmp_path / "demo", settings, "1.2.3")
     ran = relnox(root, "publish", "--index", "trying")
@@ -116,7 +122,7 @@ def test_a_production_index_under_a_harmless_name_asks_all_the_same(
 def test_the_command_line_wins_over_the_rules(
     index: Trusting, final: Trusting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TWINE_PASSWORD", CANARY)
+    set_tokens(monkeypatch)
     root = release(tmp_path / "demo", two(index, final, 'final = "shop"'), "1.2.3", tags=("v1.2.3",))
     assert relnox(root, "publish", "--index", "trying").code == 0
     assert index.files
@@ -126,7 +132,7 @@ def test_the_command_line_wins_over_the_rules(
 def test_a_release_without_a_tag_or_with_tags_for_two_indexes_goes_nowhere(
     index: Trusting, final: Trusting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TWINE_PASSWORD", CANARY)
+    set_tokens(monkeypatch)
     rules = two(index, final, 'final = "shop"\nprerelease = "trying"')
     root = release(tmp_path / "demo", rules, "1.0", "2.0rc1", tags=("p0-v1.0",))
     ran = relnox(root, "publish")
@@ -159,7 +165,7 @@ def test_publish_test_does_not_follow_a_redirect_to_production(
     production: bool, index: Trusting, final: Trusting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # neither by its name nor under another one, nor by being sent there.
-    monkeypatch.setenv("TWINE_PASSWORD", CANARY)
+    set_tokens(monkeypatch)
     index.moved = final.upload_url
     settings = index.settings("trying") + final.settings("shop", production=production)
     other = final.settings("alias").replace("legacy", "another")
@@ -211,9 +217,9 @@ def test_a_release_that_is_partly_public_is_never_skipped(
 ) -> None:
     # that would be half a release and exit code 0.
     root = release(tmp_path / "demo", f'on-missing-credentials = "skip"\n{index.settings("trying")}', "1.0", "2.0")
-    monkeypatch.setenv("TWINE_PASSWORD", CANARY)
+    set_tokens(monkeypatch)
     assert relnox(root, "publish", "--index", "trying", "--package", "p0").code == 0
-    monkeypatch.delenv("TWINE_PASSWORD")
+    monkeypatch.delenv("RELNOX_TRYING_TOKEN")
     ran = relnox(root, "publish", "--index", "trying")
     assert ran.code == 3, ran.text
     assert "no credentials for trying" in ran.err
@@ -235,7 +241,7 @@ def test_a_pending_publisher_with_another_name_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # the public index's own words, and what they mean.
-    monkeypatch.setenv("TWINE_PASSWORD", CANARY)
+    set_tokens(monkeypatch)
     root = tmp_path / "demo"
     releases.release(root, [releases.Package("demo")])
     with ControlledIndex(tmp_path / "index", faults=[faults.Rule(faults.NEW_PROJECT_BY_IDENTITY)]) as index:
@@ -255,7 +261,7 @@ def test_ignored_variables_are_noted_before_any_upload(
     ran = relnox(root, "publish", "--index", "trying")
     assert ran.code == 0, ran.text
     notes = [line for line in ran.err.splitlines() if line.startswith("note: ")]
-    assert notes[0] == "note: credentials for trying: RELNOX_TRYING_TOKEN"
+    assert notes[0] == f"note: credentials for trying ({urlsplit(index.upload_url).netloc}): RELNOX_TRYING_TOKEN"
     assert "TWINE_REPOSITORY_URL (elsewhere.example.invalid) is ignored" in notes[1]
     assert "UV_PUBLISH_URL (elsewhere.example.invalid) is ignored" in notes[2]
     assert index.files
@@ -264,7 +270,7 @@ def test_ignored_variables_are_noted_before_any_upload(
 def test_a_development_version_reaches_a_production_index_with_consent_only(
     final: Trusting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TWINE_PASSWORD", CANARY)
+    set_tokens(monkeypatch)
     root = release(tmp_path / "demo", final.settings("shop", production=True), "1.2.4.dev7")
     ran = relnox(root, "publish", "--index", "shop", "--yes")
     assert ran.code == 1, ran.text
@@ -282,7 +288,7 @@ def test_a_development_version_reaches_a_production_index_with_consent_only(
 def test_a_rule_for_development_versions_is_consent(
     final: Trusting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TWINE_PASSWORD", CANARY)
+    set_tokens(monkeypatch)
     settings = '[tool.relnox.targets]\ndev = "shop"\n' + final.settings("shop", production=True)
     root = release(tmp_path / "demo", settings, "1.2.4.dev7", tags=("p0-v1.2.4.dev7",))
     ran = relnox(root, "publish", "--yes")

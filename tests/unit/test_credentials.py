@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
 import sys
 import traceback
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-import keyring
 import keyring.backend
 import pytest
 from rich.console import Console
@@ -20,7 +20,6 @@ from relnox.errors import Blocked
 from relnox.indexes import Indexes, credentials, targets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 CANARY = "canary-0815"
@@ -29,14 +28,11 @@ CONFIG = Config(indexes={"house": HOUSE})
 
 
 class Keyring(keyring.backend.KeyringBackend):
-    """Knows one password, and remembers what it was asked."""
+    """Knows passwords, and remembers what it was asked."""
 
     priority = 1
-
-    def __init__(self, known: dict[tuple[str, str], str]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call] # it is theirs
-        self.known = known
-        self.asked: list[tuple[str, str]] = []
+    known: ClassVar[dict[tuple[str, str], str]] = {}
+    asked: ClassVar[list[tuple[str, str]]] = []
 
     def get_password(self, service: str, username: str) -> str | None:
         self.asked.append((service, username))
@@ -49,11 +45,11 @@ class Keyring(keyring.backend.KeyringBackend):
 
 
 @pytest.fixture
-def ring() -> Iterator[Keyring]:
-    before, ring = keyring.get_keyring(), Keyring({})
-    keyring.set_keyring(ring)
-    yield ring
-    keyring.set_keyring(before)
+def ring(monkeypatch: pytest.MonkeyPatch) -> type[Keyring]:
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", f"{__name__}.Keyring")
+    monkeypatch.setattr(Keyring, "known", {})
+    monkeypatch.setattr(Keyring, "asked", [])
+    return Keyring
 
 
 def pypirc(directory: Path, text: str) -> dict[str, str]:
@@ -62,7 +58,7 @@ def pypirc(directory: Path, text: str) -> dict[str, str]:
     return {"TWINE_CONFIG_FILE": str(path)}
 
 
-def test_credentials_are_asked_in_the_documented_order(tmp_path: Path, ring: Keyring) -> None:
+def test_credentials_are_asked_in_the_documented_order(tmp_path: Path, ring: type[Keyring]) -> None:
     target = targets.resolve("testpypi", Config())
     ring.known[target.upload_url, "u"] = "from-keyring"
     section = "[testpypi]\nusername = u\n"
@@ -91,23 +87,28 @@ def test_credentials_are_asked_in_the_documented_order(tmp_path: Path, ring: Key
     assert (found.user, found.secret.reveal(), found.origin) == ("u", "from-keyring", "keyring")
 
 
-def test_a_variable_that_holds_blanks_is_not_set(tmp_path: Path, ring: Keyring) -> None:
-    environment = {**pypirc(tmp_path, ""), "RELNOX_HOUSE_TOKEN": " \n", "TWINE_PASSWORD": CANARY}
+def test_a_variable_that_holds_blanks_is_not_set(tmp_path: Path, ring: type[Keyring]) -> None:
+    environment = {
+        **pypirc(tmp_path, ""),
+        "RELNOX_HOUSE_TOKEN": " \n",
+        "TWINE_PASSWORD": CANARY,
+        "TWINE_REPOSITORY": "house",
+    }
     found = credentials.find(targets.resolve("house", CONFIG), environment)
     assert found.origin == "TWINE_PASSWORD"
 
 
 @pytest.mark.parametrize("variable", ["RELNOX_HOUSE_TOKEN", "TWINE_PASSWORD", "TWINE_USERNAME"])
 def test_variables_that_are_not_text_are_an_error_and_not_shown(
-    variable: str, tmp_path: Path, ring: Keyring
+    variable: str, tmp_path: Path, ring: type[Keyring]
 ) -> None:
-    held = {"TWINE_PASSWORD": CANARY, variable: os.fsdecode(b"\xff") + CANARY}
+    held = {"TWINE_PASSWORD": CANARY, "TWINE_REPOSITORY": "house", variable: os.fsdecode(b"\xff") + CANARY}
     with pytest.raises(Blocked, match=f"the value of {variable} is not UTF-8") as refused:
         credentials.find(targets.resolve("house", CONFIG), {**pypirc(tmp_path, ""), **held})
     assert CANARY not in "".join(traceback.format_exception(refused.value))
 
 
-def test_the_error_lists_the_searched_places_in_order(tmp_path: Path, ring: Keyring) -> None:
+def test_the_error_lists_the_searched_places_in_order(tmp_path: Path, ring: type[Keyring]) -> None:
     target = targets.resolve("house", CONFIG)
     environment = pypirc(tmp_path, "[distutils]\nindex-servers = house\n[house]\nusername = me\n")
     with pytest.raises(credentials.CredentialsNotFound) as refused:
@@ -118,13 +119,13 @@ def test_the_error_lists_the_searched_places_in_order(tmp_path: Path, ring: Keyr
         "  RELNOX_HOUSE_TOKEN: not set",
         "  TWINE_PASSWORD: not set",
         f"  {path}: no password in [house]",
-        f"  keyring: no entry for me at {HOUSE.upload}",
         "  Trusted Publishing: not running on a supported CI provider",
+        f"  keyring: no entry for me at {HOUSE.upload}",
     ]
     assert "RELNOX_HOUSE_TOKEN" in (refused.value.fix or "")
 
 
-def test_the_keyring_is_asked_for_the_address_that_was_resolved(tmp_path: Path, ring: Keyring) -> None:
+def test_the_keyring_is_asked_for_the_address_that_was_resolved(tmp_path: Path, ring: type[Keyring]) -> None:
     ring.known[HOUSE.upload, "__token__"] = CANARY
     environment = {**pypirc(tmp_path, ""), "TWINE_REPOSITORY_URL": "https://elsewhere.example.invalid/"}
     found = credentials.find(targets.resolve("house", CONFIG), environment)
@@ -132,7 +133,7 @@ def test_the_keyring_is_asked_for_the_address_that_was_resolved(tmp_path: Path, 
     assert {service for service, _ in ring.asked} == {HOUSE.upload}
 
 
-def test_a_failing_keyring_is_skipped_without_quoting_its_error(tmp_path: Path, ring: Keyring) -> None:
+def test_a_failing_keyring_is_skipped_without_quoting_its_error(tmp_path: Path, ring: type[Keyring]) -> None:
     target = targets.Target(
         name="house", upload_url="https://broken.example.invalid/", simple_url="", production=False
     )
@@ -174,13 +175,50 @@ def test_a_password_for_another_repository_of_twine_is_ignored(name: str, value:
     environment = {**pypirc(tmp_path, ""), "TWINE_PASSWORD": CANARY, name: value}
     with pytest.raises(credentials.CredentialsNotFound, match=rf"TWINE_PASSWORD: for another index \({name} is "):
         credentials.find(targets.resolve("house", CONFIG), environment)
-    del environment[name]
+    environment[name] = HOUSE.upload if "URL" in name else "house"
     assert credentials.find(targets.resolve("house", CONFIG), environment).secret.reveal() == CANARY
+
+
+def test_a_password_of_twine_without_a_repository_is_for_public_indexes_only(tmp_path: Path) -> None:
+    environment = {**pypirc(tmp_path, ""), "TWINE_PASSWORD": CANARY}
+    for name in ("pypi", "testpypi"):
+        assert credentials.find(targets.resolve(name, CONFIG), environment).secret.reveal() == CANARY
+    with pytest.raises(credentials.CredentialsNotFound, match="TWINE_PASSWORD: for a public index"):
+        credentials.find(targets.resolve("house", CONFIG), environment)
+
+
+@pytest.mark.parametrize("name", ["pypi", "testpypi", "embedded", "PyPI", "TESTPYPI"])
+def test_a_predefined_index_keeps_its_address(name: str) -> None:
+    # Its credentials would be sent to another host, as would those of a name with the same variable.
+    with pytest.raises(Blocked, match=f"the key '{name}' of .*predefined"):
+        Config.parse({"indexes": {name: {"upload": HOUSE.upload, "simple": HOUSE.simple}}}, {})
+
+
+def test_backends_of_other_platforms_are_not_imported(tmp_path: Path) -> None:
+    # The one of macOS looks for a library with `ld -o /dev/null`, which deletes the device if root runs it.
+    linker = tmp_path / "ld"
+    linker.write_text(f'#!/bin/sh\necho "$*" >> {tmp_path}/log\nexit 1\n', encoding="utf-8")
+    linker.chmod(0o755)
+    code = (
+        "import sys\n"
+        "from relnox.core.settings.config import Config\n"
+        "from relnox.indexes import credentials, targets\n"
+        "try:\n    credentials.find(targets.resolve('testpypi', Config()), {})\n"
+        "except credentials.CredentialsNotFound as error:\n    print(error.message)\n"
+        "print(*sys.modules)\n"
+    )
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHON_KEYRING_BACKEND"}
+    variables |= {"HOME": str(tmp_path), "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=True)
+    assert "keyring: no" in done.stdout
+    assert done.stderr == ""
+    assert sys.platform == "darwin" or "keyring.backends.macOS" not in done.stdout.split()
+    assert not (tmp_path / "log").exists()
 
 
 @pytest.mark.parametrize("servers", ["", "[distutils]\nindex-servers = pypi testpypi\n"])
 def test_a_section_that_index_servers_does_not_list_is_reported(
-    servers: str, tmp_path: Path, ring: Keyring
+    servers: str, tmp_path: Path, ring: type[Keyring]
 ) -> None:
     environment = pypirc(tmp_path, f"{servers}[house]\npassword = {CANARY}\n")
     with pytest.raises(credentials.CredentialsNotFound) as refused:

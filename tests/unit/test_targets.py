@@ -72,17 +72,11 @@ def test_undecided_rules_are_an_error() -> None:
     [
         ("pypi", Config()),
         ("house", Config(indexes={"house": index(utils.DEFAULT_REPOSITORY)})),
-        ("testpypi", Config(indexes={"testpypi": index(utils.DEFAULT_REPOSITORY)})),
         ("house", Config(indexes={"house": index(utils.DEFAULT_REPOSITORY.upper().replace("HTTPS", "https"))})),
         ("house", Config(indexes={"house": index(utils.DEFAULT_REPOSITORY.replace("/legacy", ":443/legacy"))})),
         ("house", Config(indexes={"house": index(utils.DEFAULT_REPOSITORY.replace("/legacy", "./legacy"))})),
         ("house", Config(indexes={"house": index(utils.DEFAULT_REPOSITORY.replace("https", "http"))})),
         ("house", Config(indexes={"house": index(utils.DEFAULT_REPOSITORY.replace("upload.", ""))})),
-        (  # whatever the settings call pypi
-            "house",
-            Config(indexes={"pypi": index(ELSEWHERE, production=True), "house": index(utils.DEFAULT_REPOSITORY)}),
-        ),
-        ("pypi", Config(indexes={"pypi": index(ELSEWHERE, production=True)})),
         (  # the same address under another name
             "house",
             Config(indexes={"company": index(ELSEWHERE, production=True), "house": index(ELSEWHERE + "x/")}),

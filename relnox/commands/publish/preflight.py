@@ -164,7 +164,7 @@ def notes(snapshot: Snapshot, options: PublishingOptions) -> Iterator[str]:
     if options.allow_mismatch:
         yield from consistency.ignored_mismatch_notes(snapshot.mismatches)
     if isinstance(credentials.origin, str) and credentials.origin:
-        yield f"credentials for {index}: {credentials.origin}"
+        yield f"credentials for {index} ({snapshot.host}): {credentials.origin}"
     if credentials.skip_reason is not None:
         yield credentials.skip_reason
     if development := _development_versions(snapshot):

@@ -26,6 +26,7 @@ _MAX_PART = 240
 """The maximum size in bytes of a part of a ref: file systems allow 255, and the name of git's lock is longer."""
 _MAX_NAME = 900
 _WILDCARDS = re.compile(r"[*?]")
+_PREDEFINED_INDEXES = ("pypi", "testpypi", "embedded")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -163,6 +164,9 @@ def index_name_violation(text: str) -> RuleViolation | None:
     """Check that a text is a valid name of an index."""
     if text.upper() == "FORGE":
         return RuleViolation("the variable RELNOX_FORGE_TOKEN holds the token of the forge", "rename the index")
+    if text.lower() in _PREDEFINED_INDEXES:
+        reason = f"{text.lower()} is predefined, and its credentials belong to its own address"
+        return RuleViolation(reason, "rename the index")
     if re.fullmatch(r"\w[\w.-]*", text):
         return None
     return RuleViolation("only letters, digits, '-', '_' and '.' are allowed", "rename the index")
