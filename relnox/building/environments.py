@@ -111,13 +111,22 @@ class Installer(Record):
     ) -> process.Completed:
         """Install requirements (PEP 508) or archives; the result of the command tells whether it succeeded.
 
-        With `index_url`, nothing is installed from another index, even if an sdist sets one.
+        With `index_url`, nothing is installed from another index, even if an sdist sets one. If the constraints
+        require hashes, only wheels are installed, since sdists could run code before their hashes are compared.
+
+        Raises:
+            Failed: The constraints require hashes, and the requirements cannot be resolved to wheels.
         """
+        if constraints.require_hashes:
+            # In this mode, uv takes pinned requirements only; it finds their hashes in the constraints.
+            requirements = self.resolve(requirements, environment.python, constraints)
+            no_deps = True
         argv: list[str | os.PathLike[str]]
         index = [*(["--index-url", index_url] if index_url else []), *(["--no-deps"] if no_deps else [])]
         if self.uv:
             # [tool.uv.sources] of an sdist may name an index of its own.
             index += ["--no-sources"] if index_url else []
+            index += ["--require-hashes"] if constraints.require_hashes else []
             argv = [self.uv, "pip", "install", "--python", environment.python, *index]
         else:
             argv = [*_pip_command(environment.python), "install", *_PIP_OPTIONS, *index]
@@ -139,6 +148,7 @@ class Installer(Record):
                 file.write_text("\n".join(constraints.requirements), encoding="utf-8")
                 files.append(file)
             has_build_constraint = self.uv is not None or _pip_version() >= _PIP_WITH_BUILD_CONSTRAINTS
+            options += ["--only-binary", ":all:"] if constraints.require_hashes else []
             for path in files:
                 options += ["--constraint", path]
                 options += ["--build-constraint", path] if has_build_constraint else []
@@ -201,6 +211,11 @@ def choose_installer_fix(completed: process.Completed, default: str) -> str:
     output = completed.output.lower()
     if "no space left on device" in output:
         return f"free space on the disk of {tempfile.gettempdir()} and of the installer's cache"
+    if "require-hashes" in output or "hash mismatch" in output:
+        return (
+            "pin each of them with its hash in a file that UV_BUILD_CONSTRAINT names; to write it: "
+            "uv pip compile --generate-hashes REQUIREMENTS --output-file build-constraints.txt"
+        )
     if "initialize cache" in output:
         return "set UV_CACHE_DIR to a directory that you can write to"
     return default

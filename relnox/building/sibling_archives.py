@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_sdist_filename, parse_wheel_filename
 
+from relnox.building.file_hashes import hash_file
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
@@ -37,7 +39,13 @@ def use_sibling_archives(requirements: Sequence[str], siblings: Mapping[str, Pat
         for text, requirement in requirement_by_text.items()
         if names[text] not in usable_archives or requirement.extras
     ]
-    return [*others, *(f"{name} @ {archive.as_uri()}" for name, archive in usable_archives.items())]
+    return [
+        *others,
+        *(
+            f"{name} @ {archive.as_uri()}#sha256={hash_file(archive).sha256}"
+            for name, archive in usable_archives.items()
+        ),
+    ]
 
 
 def _version_of_archive(file: str) -> Version:

@@ -1,9 +1,12 @@
-"""Read the settings of uv that affect builds: those that relnox applies, and those that it does not."""
+"""Read uv's settings: those that apply to builds, to everything that uv installs, and the indexes that it uses."""
 
 from __future__ import annotations
 
+import sys
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit, urlunsplit
 
 from relnox.core.documents import strings_in, table_at
 from relnox.core.names import normalize_name, requirement_name
@@ -12,10 +15,14 @@ from relnox.core.settings.build_settings import BuildSettings, Constraints
 from relnox.source.pyproject import load
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping, Sequence
 
     from relnox.core.packages import Package
+
+    SettingsTable = tuple[Path, Mapping[str, Any]]
+    """A settings file and its settings."""
+
+SourceKind = Literal["index", "extra index", "find-links"]
 
 _INSTALLER_KEYS = (
     *("index", "index-url", "extra-index-url", "find-links", "no-index", "index-strategy", "keyring-provider"),
@@ -23,61 +30,99 @@ _INSTALLER_KEYS = (
     *("no-binary", "no-binary-package", "no-build", "no-build-package", "required-version"),
 )
 """Settings that apply to everything uv installs, and not only to a project's environment or lock files."""
-_INDEX_KEYS = ("index-url", "extra-index-url", "find-links", "no-index")
+_INDEX_KINDS: Mapping[str, SourceKind] = {
+    "index-url": "index",
+    "extra-index-url": "extra index",
+    "find-links": "find-links",
+}
+_INDEX_VARIABLES: Mapping[str, SourceKind] = {
+    "UV_DEFAULT_INDEX": "index",
+    "UV_INDEX_URL": "index",
+    "UV_INDEX": "extra index",
+    "UV_EXTRA_INDEX_URL": "extra index",
+    "UV_FIND_LINKS": "find-links",
+}
+_FALSE = ("", "0", "f", "false", "n", "no", "off")
 
 
 class UvBuildSettings(Record):
     """The settings of uv for a package's build.
 
     Attributes:
-        file: The path of the file with the settings, relative to the project's root; empty if there is none.
         build: The settings that relnox applies to the build.
-        applied_keys: The keys of the settings that relnox applies.
+        applied_settings: The keys of the settings that relnox applies, each with the file that it is in.
         ignored_settings: A message for each setting that relnox does not apply, with what it does instead.
     """
 
-    file: str = ""
     build: BuildSettings = BuildSettings()
-    applied_keys: tuple[str, ...] = ()
+    applied_settings: tuple[str, ...] = ()
     ignored_settings: tuple[str, ...] = ()
 
 
-def read_build_settings(root: Path, package: Package) -> UvBuildSettings:
-    """Read the settings that `uv build` uses in a package's directory.
+class PackageSource(Record):
+    """An index or another location from which uv gets packages.
 
-    These are the settings of the uv workspace that the package is in, else the nearest ones in the package's
-    directory or its parents, up to the project's root. In each directory, uv.toml takes precedence over
-    pyproject.toml.
+    Attributes:
+        kind: The main index, an extra index, or a `find-links` location.
+        url: The URL, without user name and password.
+        setting: The environment variable or the settings file that names the URL.
+    """
+
+    kind: SourceKind
+    url: str
+    setting: str
+
+
+def find_tables(root: Path, directory: Path, variables: Mapping[str, str]) -> list[SettingsTable]:
+    """Return the tables of settings that uv reads in a directory, highest precedence first.
+
+    These are the settings of the project, the user and the system, or only those in the file that `UV_CONFIG_FILE`
+    names. Those of the project are in the uv workspace that the directory is in, else in the nearest uv.toml or
+    pyproject.toml in the directory or its parents.
 
     Raises:
         Blocked: A file is not valid TOML.
     """
-    directory = root / package.directory
+    if file := variables.get("UV_CONFIG_FILE"):
+        return [(Path(file), _load_if_exists(Path(file)))]
+    if is_true(variables.get("UV_NO_CONFIG")):
+        return []
     candidates = [directory, *directory.parents]
-    candidates = candidates[: candidates.index(root) + 1] if root in candidates else [directory]
-    document = load(root, package.pyproject)
-    top = next((candidate for candidate in candidates if _is_workspace_member(candidate, directory)), None)
-    for candidate in sorted(candidates, key=lambda candidate: candidate != top):
-        name, table = _read_uv_table(candidate)
-        if name:
-            file = (candidate / name).relative_to(root).as_posix()
-            return _uv_settings(file, table, package, document)
-    return _uv_settings("", {}, package, document)
+    inside = candidates[: candidates.index(root) + 1] if root in candidates else [directory]
+    top = next((candidate for candidate in inside if _is_workspace_member(candidate, directory)), None)
+    candidates.sort(key=lambda candidate: candidate != top)
+    project = next((table for each in candidates if (table := _read_uv_table(each)) is not None), None)
+    if sys.platform == "win32":
+        homes = [Path(variables[name]) for name in ("APPDATA", "PROGRAMDATA") if variables.get(name)]
+    else:
+        user = variables.get("XDG_CONFIG_HOME") or Path(variables.get("HOME") or Path.home()) / ".config"
+        system = (variables.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":")
+        homes = [Path(name) for name in (user, *filter(None, system), "/etc")]
+    files = [home / "uv" / "uv.toml" for home in homes]
+    return [*([] if project is None else [project]), *((file, _load_if_exists(file)) for file in files)]
 
 
-def _uv_settings(
-    file: str, table: Mapping[str, Any], package: Package, document: Mapping[str, Any]
-) -> UvBuildSettings:
-    """Return the settings of a `[tool.uv]` table; `document` is the content of the package's pyproject.toml."""
-    keys = ["build-constraint-dependencies", "exclude-newer", "exclude-newer-package", "config-settings"]
-    applied_keys = [key for key in keys if table.get(key)]
+def is_true(value: str | None) -> bool:
+    """Return whether uv takes the value of an environment variable for true."""
+    return (value or "").lower() not in _FALSE
+
+
+def read_build_settings(root: Path, package: Package, variables: Mapping[str, str]) -> UvBuildSettings:
+    """Read the settings that `uv build` uses in a package's directory.
+
+    Raises:
+        Blocked: A file is not valid TOML.
+    """
+    tables = find_tables(root, root / package.directory, variables)
+    table = _merge(tables)
     extra_requires = _value_for_package("extra-build-dependencies", table, package)
-    if extra_requires is not None:
-        applied_keys.append("extra-build-dependencies")
-    exclude_newer = table.get("exclude-newer")
+    exclude_newer = variables.get("UV_EXCLUDE_NEWER") or table.get("exclude-newer")
+    variable = variables.get("UV_REQUIRE_BUILD_HASHES")
+    require_hashes = table.get("require-build-hashes") is True if variable is None else is_true(variable)
     build = BuildSettings(
         constraints=Constraints(
             requirements=tuple(_valid_requirements(table.get("build-constraint-dependencies"))),
+            require_hashes=require_hashes or is_true(variables.get("UV_REQUIRE_HASHES")),
             exclude_newer="" if exclude_newer in (None, False) else str(exclude_newer),
             exclude_newer_package=tuple(
                 (normalize_name(name), "false" if value is False else str(value))
@@ -90,13 +135,40 @@ def _uv_settings(
             for key, value in sorted(table_at(table, "config-settings").items())
         ),
     )
-    ignored_settings = tuple(_describe_ignored_settings(table, package, document))
-    return UvBuildSettings(file, build, tuple(applied_keys), ignored_settings)
+    keys = ["build-constraint-dependencies", "require-build-hashes", "exclude-newer", "exclude-newer-package"]
+    keys += ["config-settings", *(["extra-build-dependencies"] if extra_requires is not None else [])]
+    names = ("UV_REQUIRE_BUILD_HASHES", "UV_REQUIRE_HASHES", "UV_EXCLUDE_NEWER")
+    applied_settings = [f"{key} ({_file_of(key, tables, root)})" for key in keys if table.get(key)]
+    applied_settings += [name for name in names if variables.get(name)]
+    file = _display_path(tables[0][0], root) if tables else ""
+    ignored_settings = (f"{setting} ({file})" for setting in _describe_ignored_settings(table, package, root))
+    return UvBuildSettings(build, tuple(applied_settings), tuple(ignored_settings))
 
 
-def _describe_ignored_settings(
-    table: Mapping[str, Any], package: Package, document: Mapping[str, Any]
-) -> Iterator[str]:
+def _merge(tables: Sequence[SettingsTable]) -> dict[str, Any]:
+    """Merge settings as uv does: lists and tables are combined, other values come from the first file."""
+    merged: dict[str, Any] = {}
+    for _, table in tables:
+        for key, value in table.items():
+            first = merged.get(key)
+            if isinstance(first, list) and isinstance(value, list):
+                merged[key] = [*first, *value]
+            elif isinstance(first, dict) and isinstance(value, dict):
+                merged[key] = {**value, **first}
+            elif key not in merged:
+                merged[key] = value
+    return merged
+
+
+def _file_of(key: str, tables: Sequence[SettingsTable], root: Path) -> str:
+    return next(_display_path(file, root) for file, table in tables if table.get(key))
+
+
+def _display_path(file: Path, root: Path) -> str:
+    return (file.relative_to(root) if file.is_relative_to(root) else file).as_posix()
+
+
+def _describe_ignored_settings(table: Mapping[str, Any], package: Package, root: Path) -> Iterator[str]:
     isolation_note = 'relnox always isolates builds, with [build-system] requires and "extra-build-dependencies"'
     if package.name in map(normalize_name, strings_in(table.get("no-build-isolation-package"))):
         yield f"no-build-isolation-package: {isolation_note}"
@@ -109,7 +181,8 @@ def _describe_ignored_settings(
     for key in ("extra-build-variables", "config-settings-package"):
         if _value_for_package(key, table, package) is not None:
             yield f"{key}: uv build ignores it for the package itself as well"
-    sources = table_at(table, "sources").keys() | table_at(document, "tool", "uv", "sources").keys()
+    own_sources = table_at(load(root, package.pyproject), "tool", "uv", "sources")
+    sources = table_at(table, "sources").keys() | own_sources.keys()
     build_requires = {dependency.name for dependency in package.dependencies if dependency.table == "build"}
     for source in sorted(build_requires & set(map(normalize_name, sources))):
         yield f"sources of {source}: relnox uses the index, or the wheel of the same run"
@@ -121,50 +194,104 @@ def _value_for_package(key: str, table: Mapping[str, Any], package: Package) -> 
     return next((value for name, value in by_name if normalize_name(name) == package.name), None)
 
 
-def read_installer_settings(root: Path) -> dict[str, Any]:
+def read_installer_settings(root: Path, variables: Mapping[str, str]) -> dict[str, Any]:
     """Return the settings that apply to everything uv installs in a project, as the content of a new uv.toml.
 
     Raises:
         Blocked: A file is not valid TOML.
     """
-    for directory in (root, *root.parents):
-        name, table = _read_uv_table(directory)
-        if name:
-            return _installer_settings(table, directory)
-    return {}
+    table = _merge(find_tables(root, root, variables))
+    settings = {key: table[key] for key in _INSTALLER_KEYS if key in table}
+    return settings | {
+        key: value for key, value in table_at(table, "pip").items() if key in (*_INDEX_KINDS, "no-index")
+    }
 
 
-def _installer_settings(table: Mapping[str, Any], directory: Path) -> dict[str, Any]:
-    """Return the settings in a table that apply to everything uv installs, with absolute paths."""
+def find_package_sources(root: Path, variables: Mapping[str, str]) -> tuple[PackageSource, ...]:
+    """Return where uv gets packages in a project; without a main index, from the public one.
+
+    Raises:
+        Blocked: A file is not valid TOML.
+    """
+    sources = [
+        PackageSource(kind, _redact_credentials(_strip_index_name(url)), name)
+        for name, kind in _INDEX_VARIABLES.items()
+        for url in variables.get(name, "").split("," if kind == "find-links" else None)
+        if url
+    ]
+    for file, table in find_tables(root, root, variables):
+        sources += [
+            PackageSource(kind, _redact_credentials(url), str(file)) for kind, url in _sources_in_table(table)
+        ]
+    main = [source for source in sources if source.kind == "index"][:1]  # the first one is used
+    return tuple(dict.fromkeys(source for source in sources if source.kind != "index" or source in main))
+
+
+def _sources_in_table(table: Mapping[str, Any]) -> Iterator[tuple[SourceKind, str]]:
+    for index in table.get("index", ()):
+        if not index.get("explicit"):
+            yield "index" if index.get("default") else "extra index", str(index.get("url", ""))
+    for settings in (table_at(table, "pip"), table):
+        for key, kind in _INDEX_KINDS.items():
+            value = settings.get(key, ())
+            for url in [value] if isinstance(value, str) else strings_in(value):
+                yield kind, url
+
+
+def _read_uv_table(directory: Path) -> SettingsTable | None:
+    """Return uv's settings file in a directory and its settings, or None if there is none."""
+    if (file := directory / "uv.toml").is_file():
+        return file, _with_absolute_paths(load(directory, file.name), directory)
+    if (file := directory / "pyproject.toml").is_file():
+        tool = table_at(load(directory, file.name), "tool")
+        if "uv" in tool:
+            return file, _with_absolute_paths(table_at(tool, "uv"), directory)
+    return None
+
+
+def _load_if_exists(file: Path) -> Mapping[str, Any]:
+    if not file.is_file():
+        return {}
+    real = file.resolve()  # the user's own file may be a link
+    return _with_absolute_paths(load(real.parent, real.name), file.parent)
+
+
+def _with_absolute_paths(table: Mapping[str, Any], directory: Path) -> dict[str, Any]:
+    """Return settings with absolute paths of indexes, and without indexes that are not tables."""
 
     def absolute(location: str) -> str:
         return location if "://" in location else str(directory / location)
 
-    settings = {key: table[key] for key in _INSTALLER_KEYS if key in table}
-    settings |= {key: value for key, value in table_at(table, "pip").items() if key in _INDEX_KEYS}
-    if isinstance(indexes := settings.get("index"), list):
+    settings = dict(table)
+    if "index" in settings:
+        indexes = settings["index"] if isinstance(settings["index"], list) else []
         settings["index"] = [
             {**index, "url": absolute(index["url"])} if isinstance(index.get("url"), str) else index
             for index in indexes
             if isinstance(index, dict)
         ]
-    for key in ("index-url", "extra-index-url", "find-links"):
+    for key in _INDEX_KINDS:
         if isinstance(value := settings.get(key), str):
             settings[key] = absolute(value)
         elif isinstance(value, list):
             settings[key] = [absolute(location) for location in strings_in(value)]
+    if "pip" in settings:
+        settings["pip"] = _with_absolute_paths(table_at(settings, "pip"), directory)
     return settings
 
 
-def _read_uv_table(directory: Path) -> tuple[str, Mapping[str, Any]]:
-    """Return the name of uv's settings file in a directory, and the settings; both are empty if there are none."""
-    if (directory / "uv.toml").is_file():
-        return "uv.toml", load(directory, "uv.toml")
-    if (directory / "pyproject.toml").is_file():
-        tool = table_at(load(directory, "pyproject.toml"), "tool")
-        if "uv" in tool:
-            return "pyproject.toml", table_at(tool, "uv")
-    return "", {}
+def _strip_index_name(url: str) -> str:
+    """Return the URL of an entry in `UV_INDEX`, which may be `NAME=URL`."""
+    name, separator, rest = url.partition("=")
+    return rest if separator and "://" in rest and "/" not in name else url
+
+
+def _redact_credentials(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    except ValueError:
+        return "invalid address"
 
 
 def _is_workspace_member(top: Path, directory: Path) -> bool:
@@ -182,8 +309,12 @@ def _is_workspace_member(top: Path, directory: Path) -> bool:
 
 
 def _valid_requirements(value: Any) -> Iterator[str]:
-    """Yield the valid requirements in a list whose items are strings, or tables with the key `requirement`."""
+    """Yield the valid requirements in a list whose items are strings, or tables with requirement and hashes.
+
+    Hashes are added as in a constraint file.
+    """
     for item in value if isinstance(value, list) else ():
         text = item.get("requirement") if isinstance(item, dict) else item
         if isinstance(text, str) and requirement_name(text) is not None:
-            yield text
+            hashes = strings_in(item.get("hashes")) if isinstance(item, dict) else ()
+            yield " ".join([text, *(f"--hash={value}" for value in hashes)])

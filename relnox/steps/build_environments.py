@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
     from relnox.building.environment_cache import EnvironmentCache
     from relnox.building.environment_pool import BuildEnvironmentPool
-    from relnox.building.installer_settings import PackageSource
     from relnox.core.release.manifest import Distribution, Manifest
+    from relnox.source.uv_settings import PackageSource
     from relnox.steps.run import Run
 
 _CONCURRENT_INSTALLATIONS = 8
 """Environments that are created at once: they mostly wait for the index or the disk."""
-_IGNORED_UV_VARIABLES = ("UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE")
-"""Variables that affect `uv pip` but not `uv build`."""
+_IGNORED_UV_VARIABLES = ("UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE", "UV_REQUIRE_HASHES")
+"""Variables with another meaning for `uv pip` than for `uv build`."""
 
 
 class InstallerSettings(Record):
@@ -122,10 +122,13 @@ class BuildingServices(SharedService):
 
     def _package_sources(self, installer: str) -> tuple[PackageSource, ...]:
         """Return the package sources that an installer is configured for."""
-        settings = building.installer_settings
+        from relnox.source import uv_settings
+
         if (index := self._settings.only_index) is not None:
-            return (settings.PackageSource("index", index, "the project's settings"),)
-        return settings.find_package_sources(installer, self.installer_variables(), self._run.root)
+            return (uv_settings.PackageSource("index", index, "the project's settings"),)
+        if installer == "pip":
+            return ()
+        return uv_settings.find_package_sources(self._run.root, self.installer_variables())
 
     def _create_uv_settings_directory(self) -> Path:
         """Create a directory with a uv.toml that contains only the project settings that apply to builds.

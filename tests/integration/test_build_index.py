@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,16 +13,17 @@ from loopback import make_wheel
 from plain_index import serving
 from projects import repository
 
-from relnox.building.installer_settings import PackageSource, find_package_sources, use_only_index
+from relnox.source.uv_settings import PackageSource, find_package_sources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from plain_index import PlainIndex
 
 pytestmark = pytest.mark.heavy
 
-INSTALLERS = ("uv", "pip")
+INSTALLERS = ("uv",)
 VARIABLES = {"uv": ("UV_DEFAULT_INDEX", "UV_INDEX"), "pip": ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL")}
 
 
@@ -120,23 +120,18 @@ def test_an_extra_index_gives_a_warning_and_build_index_excludes_it(
         assert attacker.asked == []
 
 
-def test_configuration_files_are_read_as_pip_and_uv_do(
-    root: Path, trusted: PlainIndex, attacker: PlainIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_settings_file_that_the_user_names_is_used_and_reported(
+    root: Path, trusted: PlainIndex, attacker: PlainIndex, tmp_path: Path
 ) -> None:
     stated(root, "")
-    (tmp_path / "pip.conf").write_text(
-        f"[global]\nindex-url = {attacker.url}\n"
-        f"[install]\nindex-url = {trusted.url}\nextra-index-url = {attacker.url}\n"
-    )
-    (tmp_path / "uv.toml").write_text(
-        f'[[index]]\nurl = "{attacker.url}"\n[[index]]\nurl = "{trusted.url}"\ndefault = true\n'
-    )
-    for installer, variable, name in (("pip", "PIP_CONFIG_FILE", "pip.conf"), ("uv", "UV_CONFIG_FILE", "uv.toml")):
-        done = build(root, installer, **{variable: str(tmp_path / name)})
+    file = tmp_path / "uv.toml"
+    file.write_text(f'[[index]]\nurl = "{attacker.url}"\n[[index]]\nurl = "{trusted.url}"\ndefault = true\n')
 
-        assert done.returncode == 0, done.stderr
-        assert f"come from {trusted.url} ({tmp_path / name})" in done.stderr
-        assert f"  {attacker.url} (extra index, {tmp_path / name})" in done.stderr
+    done = build(root, "uv", UV_CONFIG_FILE=str(file))
+
+    assert done.returncode == 0, done.stderr
+    assert f"come from {trusted.url} ({file})" in done.stderr
+    assert f"  {attacker.url} (extra index, {file})" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["uv.toml", "pyproject.toml"])
@@ -149,29 +144,12 @@ def test_uv_settings_of_the_project_are_reported(name: str, tmp_path: Path) -> N
     )
     (below := tmp_path / "below").mkdir()
 
-    found = find_package_sources("uv", {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}, below)
+    found = find_package_sources(below, {"HOME": str(tmp_path), "UV_FIND_LINKS": "/srv/wheels"})
 
     assert found == (
+        PackageSource("find-links", "/srv/wheels", "UV_FIND_LINKS"),
         PackageSource("extra index", "https://extra.example.invalid/simple", str(tmp_path / name)),
         PackageSource("index", "https://own.example.invalid/simple", str(tmp_path / name)),
-    )
-
-
-def test_no_index_of_pip_and_precedence_of_variables() -> None:
-    variables = {
-        "PIP_CONFIG_FILE": os.devnull,
-        "PIP_EXTRA_INDEX_URL": "https://a.example.invalid/ https://b.example.invalid/",
-    }
-    assert [each.url for each in find_package_sources("pip", variables, Path())] == [
-        "https://a.example.invalid/",
-        "https://b.example.invalid/",
-    ]
-    alone = {**variables, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/srv/wheels"}
-    assert find_package_sources("pip", alone, Path()) == (
-        PackageSource("find-links", "/srv/wheels", "PIP_FIND_LINKS"),
-    )
-    assert find_package_sources("pip", use_only_index(alone, "https://c.example.invalid/"), Path()) == (
-        PackageSource("index", "https://c.example.invalid/", "PIP_INDEX_URL"),
     )
 
 

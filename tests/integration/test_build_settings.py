@@ -217,6 +217,107 @@ def test_settings_of_the_workspace_root_apply_to_members(index: PlainIndex, tmp_
         assert module_of(output, name) == module_of(root / "dist", name)
 
 
+HASHED = "toy-backend==1.0 --hash=sha256:{backend}\ntoy-helper==2.0 --hash=sha256:{helper}\n"
+REQUIRED_BY: dict[str, tuple[str, str, dict[str, str]]] = {
+    "a setting of the project": ("[tool.uv]\nrequire-build-hashes = true\n", "", {}),
+    "a setting of the user": ("", "require-build-hashes = true\n", {}),
+    "a variable": ("", "", {"UV_REQUIRE_BUILD_HASHES": "1"}),
+    "a variable against a setting": (
+        "[tool.uv]\nrequire-build-hashes = false\n",
+        "",
+        {"UV_REQUIRE_BUILD_HASHES": "true"},
+    ),
+    "the variable for all hashes": ("", "", {"UV_REQUIRE_HASHES": "1"}),
+}
+
+
+def hashed(index: PlainIndex, path: Path, **others: str) -> Path:
+    """A constraint file with the hashes of the backend and the helper, or others."""
+    hashes = {name: index.hashes[f"toy_{name}-{release}-py3-none-any.whl"] for name, release in RELEASES.items()}
+    path.write_text(HASHED.format(**{**hashes, **others}))
+    return path
+
+
+RELEASES = {"backend": "1.0", "helper": "2.0"}
+TWO = '[tool.uv.extra-build-dependencies]\nhome = ["toy-helper"]\n'
+
+
+@pytest.mark.parametrize("how", REQUIRED_BY)
+def test_required_hashes_are_compared_as_in_uv_build(
+    how: str, index: PlainIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, of_user, variables = REQUIRED_BY[how]
+    root = project(tmp_path / "home", settings + TWO)
+    write(tmp_path / "config", {"uv/uv.toml": of_user})
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    bounds = hashed(index, tmp_path / "bounds.txt")
+    expected = {"backend": "1.0", "helper": "2.0", "settings": {}}
+    assert by(root, *UV, "build", "--out-dir", UV_BUILD_CONSTRAINT=str(bounds)) == expected
+    assert relnox(root, UV_BUILD_CONSTRAINT=str(bounds))[0] == expected
+
+    for other in ("", HASHED.partition("\n")[0].format(backend=index.hashes["toy_backend-1.0-py3-none-any.whl"])):
+        bounds.write_text(other)
+        refused(root, bounds, "in `--require-hashes` mode")
+    hashed(index, bounds, helper="0" * 64)
+    refused(root, bounds, "hash mismatch")
+
+
+def refused(root: Path, bounds: Path, reason: str) -> None:
+    """Neither uv nor relnox builds with these constraints, and relnox says why."""
+    variables = {"UV_BUILD_CONSTRAINT": str(bounds)}
+    assert ran(root, *UV, "build", "--out-dir", str(root.parent / "no"), **variables).returncode != 0
+    done = ran(root, sys.executable, "-m", "relnox", "build-all", "--reporter=plain", **variables)
+    assert done.returncode == 2, done.stderr
+    assert reason in done.stderr.lower(), done.stderr
+    assert "--generate-hashes" in done.stderr
+    assert not (root / "dist/manifest.json").exists()
+
+
+def test_a_variable_switches_required_hashes_off(index: PlainIndex, tmp_path: Path) -> None:
+    root = project(tmp_path / "home", "[tool.uv]\nrequire-build-hashes = true\n")
+    variables = {"UV_REQUIRE_BUILD_HASHES": "0"}
+    assert by(root, *UV, "build", "--out-dir", **variables) == NEWEST
+    assert relnox(root, **variables)[0] == NEWEST
+
+
+def test_hashes_of_constraints_in_settings_are_compared(index: PlainIndex, tmp_path: Path) -> None:
+    entry = '{{ requirement = "toy-backend==1.0", hashes = ["{}"] }}'
+    constraint = f"[tool.uv]\nbuild-constraint-dependencies = [{entry}]\n"
+    good = f"sha256:{index.hashes['toy_backend-1.0-py3-none-any.whl']}"
+    root = project(tmp_path / "home", constraint.format(good) + "require-build-hashes = true\n")
+    assert relnox(root)[0] == {**NEWEST, "backend": "1.0"}
+    for more in ("require-build-hashes = true\n", ""):
+        bad = constraint.format(f"sha256:{'0' * 64}")
+        write(root, {"pyproject.toml": PYPROJECT.format(name="home") + bad + more})
+        commit_all(root)
+        done = ran(root, sys.executable, "-m", "relnox", "build-all", "--reporter=plain")
+        assert done.returncode == 2, done.stderr
+        assert "hash mismatch" in done.stderr.lower()
+
+
+def test_a_sibling_needs_no_hash(index: PlainIndex, tmp_path: Path) -> None:
+    of_user = PYPROJECT.format(name="user").replace('["toy-backend"]', '["toy-backend", "base"]')
+    root = repository(
+        write(
+            tmp_path / "home",
+            {
+                "pyproject.toml": '[tool.uv]\nrequire-build-hashes = true\n[tool.relnox]\npackages = ["*"]\n',
+                "base/pyproject.toml": PYPROJECT.format(name="base"),
+                "user/pyproject.toml": of_user,
+                ".gitignore": "/dist/\n",
+            },
+        )
+    )
+    done = ran(
+        *(root, sys.executable, "-m", "relnox", "build-all"),
+        UV_BUILD_CONSTRAINT=str(hashed(index, tmp_path / "bounds.txt")),
+    )
+    assert done.returncode == 0, done.stderr
+    assert module_of(root / "dist", "user")["backend"] == "1.0"
+
+
 def test_unsupported_settings_are_reported(index: PlainIndex, tmp_path: Path) -> None:
     root = project(
         tmp_path / "home",

@@ -45,17 +45,15 @@ def read_build_settings(
     honored_settings: dict[str, None] = {}
     not_honored: dict[str, list[str]] = {}
     for package in packages:
-        uv = uv_settings.read_build_settings(project.root, package)
-        build = uv.build
-        constraints = core.records.replace(build.constraints, files=paths)
-        if exclude_newer := os.environ.get("UV_EXCLUDE_NEWER"):
-            constraints = core.records.replace(constraints, exclude_newer=exclude_newer)
-        by_package[package.name] = core.records.replace(build, constraints=constraints)
-        honored_settings |= dict.fromkeys(f"{key} ({uv.file})" for key in uv.applied_keys)
+        uv = uv_settings.read_build_settings(project.root, package, os.environ)
+        constraints = core.records.replace(uv.build.constraints, files=paths)
+        by_package[package.name] = core.records.replace(uv.build, constraints=constraints)
+        honored_settings |= dict.fromkeys(uv.applied_settings)
         for setting in (*uv.ignored_settings, *find_installer(installer).unsupported_constraints(constraints)):
-            not_honored.setdefault(f"{setting} ({uv.file})", []).append(package.name)
+            not_honored.setdefault(setting, []).append(package.name)
+    if installer == "pip" and any(build.constraints.require_hashes for build in by_package.values()):
+        raise Blocked("options-conflict", "pip cannot require hashes", fix="remove --installer pip")
     honored_settings |= dict.fromkeys(setting for _, setting in files)
-    honored_settings |= {"UV_EXCLUDE_NEWER": None} if os.environ.get("UV_EXCLUDE_NEWER") else {}
     if targets.build_simple_url(project.config) is not None:
         bounds = {bound for build in by_package.values() for bound in build.constraints.requirements}
         if addresses := list(find_external_constraints([name for name, _ in files], sorted(bounds))):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import ExitStack
 from functools import partial
@@ -213,5 +214,5 @@ def _settings_for_steps(project: Project, *, runs_project_code: bool) -> Iterato
 
         yield InstallerSettings(
             only_index=targets.build_simple_url(project.config),
-            uv=tuple(uv_settings.read_installer_settings(project.root).items()),
+            uv=tuple(uv_settings.read_installer_settings(project.root, os.environ).items()),
         )

@@ -9,8 +9,9 @@ class Constraints(Record, kw_only=True):
     """Limits on the releases that may be installed into build environments.
 
     Attributes:
-        requirements: Constraints in the syntax of requirements; they do not cause anything to be installed.
+        requirements: Constraints in the syntax of requirement files; they do not cause anything to be installed.
         files: The absolute paths or URLs of constraint files.
+        require_hashes: Whether everything that is installed must be pinned with a hash in the constraints.
         exclude_newer: The time after which releases are ignored, in uv's syntax, or an empty string.
         exclude_newer_package: The same time for single packages, as pairs of package and time; `false` as the time
             allows all releases of the package.
@@ -18,6 +19,7 @@ class Constraints(Record, kw_only=True):
 
     requirements: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    require_hashes: bool = False
     exclude_newer: str = ""
     exclude_newer_package: tuple[tuple[str, str], ...] = ()
 
