@@ -91,7 +91,7 @@ def find_tables(root: Path, directory: Path, variables: Mapping[str, str]) -> li
     inside = candidates[: candidates.index(root) + 1] if root in candidates else [directory]
     top = next((candidate for candidate in inside if _is_workspace_member(candidate, directory)), None)
     candidates.sort(key=lambda candidate: candidate != top)
-    project = next((table for each in candidates if (table := _read_uv_table(each)) is not None), None)
+    project = next((table for candidate in candidates if (table := _read_uv_table(candidate)) is not None), None)
     if sys.platform == "win32":
         homes = [Path(variables[name]) for name in ("APPDATA", "PROGRAMDATA") if variables.get(name)]
     else:
