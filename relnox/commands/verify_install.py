@@ -204,7 +204,7 @@ def _private_requirement_problems(manifest: Manifest, private: Sequence[str]) ->
     for package, needs in manifest.needs:
         if package in manifest.packages and (names := sorted(set(needs) & set(private))):
             yield core.problems.Problem(
-                code="requirement-private",
+                code="requirement-unavailable",
                 message=f"{package} needs {', '.join(names)}, which is private and is not published: installing "
                 f"{package} fails, or installs another project of that name",
                 fix=f"remove the Private :: classifier of {names[0]}, or the requirement of {package}",

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from relnox.core.bump import release_history as release_history
     from relnox.core.bump import release_notes as release_notes
     from relnox.core.bump import version_bumps as version_bumps
-    from relnox.core.dependencies import availability as availability
     from relnox.core.dependencies import requirement_clauses as requirement_clauses
     from relnox.core.dependencies import requirements as requirements
     from relnox.core.dependencies import siblings as siblings
@@ -86,7 +85,7 @@ else:
     _DIRECTORIES = {
         "bump": "bump_checks bump_resolution commit_checks dependency_updates development editing further_bumps "
         "levels lock_entries release_history release_notes version_bumps",
-        "dependencies": "availability requirement_clauses requirements siblings",
+        "dependencies": "requirement_clauses requirements siblings",
         "notes": "changelog changelog_document changelog_versions fragments pull_request",
         "planning": "changes events plan step",
         "release": "collection consistency manifest missing_modules publication publishers release_versions "

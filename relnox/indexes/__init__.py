@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from relnox.core.dependencies.availability import AvailableVersions, RequiredProject
     from relnox.core.release.manifest import Distribution
     from relnox.core.settings.config import Config
     from relnox.indexes.client import ServedContent
@@ -131,32 +130,6 @@ class Indexes:
         twine = "relnox.indexes.twine_compat"
         threading.Thread(target=importlib.import_module, args=(twine,), daemon=True).start()
         call_concurrently(lambda project: self.fetch_listing(index, project, network.Deadline(seconds)), projects)
-
-    def available(
-        self, index: str, projects: Mapping[str, Sequence[RequiredProject]], *, trusted_projects: Collection[str]
-    ) -> dict[str, AvailableVersions]:
-        """Return the versions of required projects that users can install, for each project.
-
-        The versions are requested from the index to publish to, then from `extra-indexes`, then from the trusted
-        index, until the requirements are satisfied.
-
-        Args:
-            index: The name of the index to publish to.
-            projects: Maps the normalized name of each project to the requirements for it.
-            trusted_projects: The names of the projects that may also be requested from the trusted index.
-        """
-        from relnox.indexes import availability
-
-        sources = {index: self.target(index).simple_url, **targets.extra_simple_urls(self._config)}
-        for name in self._config.publish.extra_indexes:
-            if name in self._config.indexes:
-                self.target(name)  # sets the credentials for reading
-        with_trusted = dict(sources)
-        if (url := self.trusted_simple_url) not in sources.values():
-            with_trusted[targets.host_and_port(url)] = url
-        return availability.find_versions(
-            projects, lambda project: with_trusted if project in trusted_projects else sources
-        )
 
     def hashes(
         self,

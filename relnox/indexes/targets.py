@@ -108,15 +108,11 @@ def check_settings(config: Config) -> None:
         _checked_url(settings.simple, f"indexes.{name}.simple")
     if config.trusted_index is not None:
         _checked_url(config.trusted_index, "trusted-index")
-    names_or_urls = [("publish.extra-indexes", name) for name in config.publish.extra_indexes]
-    if config.build_index is not None:
-        names_or_urls.append(("build-index", config.build_index))
-    names = [PRODUCTION, TEST, *config.indexes]
-    for key, name in names_or_urls:
-        if "://" in name:
-            _checked_url(name, key)
-        elif name not in names:
-            raise _unknown_index(f"unknown index {name} in {key}", name, names)
+    names, build_index = [PRODUCTION, TEST, *config.indexes], config.build_index
+    if build_index is not None and "://" in build_index:
+        _checked_url(build_index, "build-index")
+    elif build_index is not None and build_index not in names:
+        raise _unknown_index(f"unknown index {build_index} in build-index", build_index, names)
     for rule, name in config.targets.items():
         if name not in [*names, EMBEDDED]:
             raise _unknown_index(f"unknown index {name} in targets.{rule}", name, [*names, EMBEDDED])
@@ -168,17 +164,6 @@ def trusted_simple_url(config: Config) -> str:
     if config.trusted_index is not None:
         return _with_slash(_checked_url(config.trusted_index, "trusted-index"))
     return resolve(PRODUCTION, config).simple_url
-
-
-def extra_simple_urls(config: Config) -> dict[str, str]:
-    """Return the simple API URLs of `extra-indexes`, by name of the index, or by host if set as a URL."""
-    urls = {}
-    for name in config.publish.extra_indexes:
-        if "://" in name:
-            urls[host_and_port(name)] = _with_slash(name)
-        else:
-            urls[name] = resolve(name, config).simple_url
-    return urls
 
 
 def build_simple_url(config: Config) -> str | None:

@@ -453,15 +453,11 @@ def requirement_not_available(here: Here) -> RunResult:
 
 
 @failure
-def requirement_on_no_index_before_sending(here: Here) -> RunResult:
-    with serving(made_wheel(here.beside, "third")) as trusted, here.index() as index:
+def sibling_on_no_index_before_sending(here: Here) -> RunResult:
+    with here.index() as index:
         own = f'[tool.relnox.indexes.own]\nupload = "{index.upload_url}"\nsimple = "{index.simple_url}"\n'
-        project_of(
-            here.root,
-            made_wheel(here.root / "dist", "demo", requires=["third>=2", "core"]),
-            made_wheel(here.root / "dist", "core"),
-            settings=f'trusted-index = "{trusted.url}"\n{own}',
-        )
+        wheels = made_wheel(here.root / "dist", "demo", requires=["core"]), made_wheel(here.root / "dist", "core")
+        project_of(here.root, *wheels, settings=own)
         return running.run_in_process(here.root, "publish", "--index", "own", "--yes", "--package", "demo")
 
 

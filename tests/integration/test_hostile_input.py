@@ -111,7 +111,6 @@ def with_settings(root: Path, text: str, table: str = "[tool.relnox]") -> Path:
         ),
         ('build-index = "pipy"', "unknown index pipy in build-index"),
         ('build-index = "https://[x/"', "build-index is not a valid index URL"),
-        ('publish = { extra-indexes = ["pipy"] }', "unknown index pipy in publish.extra-indexes"),
         ("build = { commands = { demo = [] } }", "it is empty"),
         ('build = { python = ["3.x"] }', "it is not a Python version"),
         ('verify = { python = ["../../x"] }', "it is not a Python version"),

@@ -143,8 +143,6 @@ EVERYTHING = """
 
     [publish]
     compare-limit = 20
-    extra-indexes = ["house"]
-    unchecked-requirements = ["Acme_*"]
 
     [verify]
     python = ["3.12"]
@@ -296,9 +294,7 @@ def test_everything_that_can_be_said() -> None:
     )
     assert config.test.env == {"COLOUR": "none"}
     assert config.metadata_only == ("acme-meta",)
-    assert config.publish == PublishConfig(
-        extra_indexes=("house",), unchecked_requirements=("Acme_*",), options={"compare_limit": 20}
-    )
+    assert config.publish == PublishConfig(options={"compare_limit": 20})
     assert config.wheels == WheelsConfig(
         packages=("acme-gui", "acme-c*"),
         systems=("manylinux", "macos"),

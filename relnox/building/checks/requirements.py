@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 _QUOTED_VALUE = re.compile(r"\"([^\"]*)\"|'([^']*)'")
 _MARKER_VARIABLE = re.compile(r"\b(?:os_name|sys_platform|platform_\w+|implementation_\w+|extra)\b")
 _MAX_ENVIRONMENTS = 5000
-_MAX_PYTHON_MINOR = 30
-"""The number of minor versions of Python 3 that are considered, starting with 3.0."""
 
 
 def differing_requirements(left: Iterable[str], right: Iterable[str], *, name: str) -> tuple[list[str], list[str]]:
@@ -47,21 +45,6 @@ def differing_requirements(left: Iterable[str], right: Iterable[str], *, name: s
     return (
         sorted(str(requirement) for subject in differing for requirement in first.get(subject, ())),
         sorted(str(requirement) for subject in differing for requirement in second.get(subject, ())),
-    )
-
-
-def can_apply(requirement: Requirement, pythons: SpecifierSet, *, extras: bool) -> bool:
-    """Return whether a requirement applies with any of these Python versions and, with `extras`, any extra."""
-    if requirement.marker is None:
-        return True
-    python_versions = {clause.version for clause in pythons} | {f"3.{minor}" for minor in range(_MAX_PYTHON_MINOR)}
-    environments = _marker_environments([requirement.marker], extras=extras, pythons=python_versions)
-    supported_versions = (
-        some for some in environments if pythons.contains(some["python_full_version"], prereleases=True)
-    )
-    return any(
-        _applies_in_environment(requirement, environment)
-        for environment in islice(supported_versions, _MAX_ENVIRONMENTS)
     )
 
 
@@ -134,18 +117,16 @@ def _boundary_versions(specifier: SpecifierSet) -> Iterator[Version]:
                     yield from (Version(f"{version.epoch}!{release}{end}") for end in ("", ".dev0", ".99.99"))
 
 
-def _marker_environments(
-    markers: Iterable[Marker], *, extras: bool, pythons: Iterable[str] = ()
-) -> Iterator[dict[str, str]]:
+def _marker_environments(markers: Iterable[Marker], *, extras: bool) -> Iterator[dict[str, str]]:
     """Yield marker environments with all combinations of the values that the markers test.
 
-    They include the versions of Python around those in `pythons`. Without `extras`, the extra is always empty.
+    Without `extras`, the extra is always empty.
     """
     text = " and ".join(map(str, markers))
     quoted_values = {value for pair in _QUOTED_VALUE.findall(text) for value in pair}
     values = quoted_values | {part for value in quoted_values for part in re.split("[, ]+", value)}
     variables = set(_MARKER_VARIABLE.findall(_QUOTED_VALUE.sub("", text))) - (set() if extras else {"extra"})
-    versions = sorted(_python_versions_around({*values, *pythons}))
+    versions = sorted(_python_versions_around(values))
     for python, *combination in product(versions, *([sorted(values | {""})] * len(variables))):
         short = ".".join(python.split(".")[:2])
         others = dict(zip(sorted(variables), combination, strict=True))

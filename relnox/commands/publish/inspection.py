@@ -64,8 +64,8 @@ class Snapshot(NamedTuple):
         unowned_projects: Maps each project that may belong to another account to its versions on the index.
         warnings: Warnings about versions, settings, credentials, requirements and listings.
         attestations: How attestations are handled.
-        mismatches: Contradictions between the tag, the inputs, the versions, the commit and the manifest.
-        unavailable: A problem for each requirement that users could not install.
+        mismatches: Contradictions between the tag, the inputs, the versions, the commit and the manifest, and
+            requirements on siblings that users could not install.
         hooks: The project's hooks.
         unreleased_commit: Problems with the commit of the build: on no release branch, and without a release tag.
     """
@@ -85,7 +85,6 @@ class Snapshot(NamedTuple):
     warnings: tuple[str, ...]
     attestations: AttestationPlan
     mismatches: tuple[Problem, ...]
-    unavailable: Sequence[Problem]
     hooks: Hooks
     unreleased_commit: tuple[Problem, ...] = ()
 
@@ -154,11 +153,11 @@ def _inspect_projects(  # noqa: PLR0913 - what a snapshot is made from
     unchanged = {name: directory / name for name, sha256 in local_hashes.items() if sha256 == built[name]}
     public = production or pypi_rules or index == TEST
     violations = tuple(_find_archive_errors(checked_files, manifest, unchanged, project.config, public=public))
-    unavailable: Sequence[Problem] = ()
-    requirement_warnings: Sequence[str] = ()
-    if options.check_requirements and missing and not is_embedded:  # the embedded index must need no network
-        unavailable, requirement_warnings = requirement_checks.check_requirements(
-            state, project, directory, invalid_files={violation.file for violation in violations}
+    invalid_files = {violation.file for violation in violations}
+    unavailable: Iterable[Problem] = ()
+    if missing and not is_embedded:  # the embedded index must need no network
+        unavailable = requirement_checks.unavailable_sibling_problems(
+            state, project, directory, invalid_files=invalid_files
         )
     credentials = _find_credentials(state, project) if missing else CredentialSearch()
     can_upload = isinstance(credentials.origin, str) and credentials.skip_reason is None
@@ -183,14 +182,12 @@ def _inspect_projects(  # noqa: PLR0913 - what a snapshot is made from
             *project.indexes.warnings(index),
             *index_state.listing_warnings(state, project),
             *core.siblings.unbounded_sibling_warnings(packages, project.workspace, project.config),
-            *requirement_warnings,
             *credentials.warnings,
         ),
         attestations=(
             attesting.plan_attestations(options, state, project) if can_upload else attesting.NO_ATTESTATIONS
         ),
-        mismatches=(*versions.problems, *mismatches),
-        unavailable=unavailable,
+        mismatches=(*versions.problems, *mismatches, *unavailable),
         hooks=project_hooks,
     )
 

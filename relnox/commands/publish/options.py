@@ -25,6 +25,3 @@ class PublishingOptions(ReleaseOptions):
         "MiB.",
         metavar="MIB",
     )
-    check_requirements: bool = option(
-        True, "Check before publishing that the requirements of packages are available on the indexes."
-    )

@@ -29,7 +29,6 @@ def problems(snapshot: Snapshot, options: PublishingOptions) -> tuple[Problem, .
         blockers += _check_index_file(file, snapshot)
     blockers += _check_projects(snapshot)
     blockers += _check_archives(snapshot)
-    blockers += snapshot.unavailable
     if snapshot.production:
         blockers += _check_upload_window(snapshot)
     if isinstance(snapshot.credentials.origin, core.problems.Problem):

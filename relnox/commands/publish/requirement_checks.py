@@ -1,120 +1,98 @@
-"""The check that users can install the requirements of a release, from indexes or from the release itself."""
+"""The check that the siblings which a release requires are in the same run, or public at a fitting version."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from packaging.requirements import InvalidRequirement, Requirement
+
 from relnox import core
 from relnox.core.names import normalize_name
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator
+    from collections.abc import Container, Iterator
     from pathlib import Path
 
-    from relnox.building.archives import Archive
+    from packaging.version import Version
+
     from relnox.commands.publish.index_state import IndexState
     from relnox.commands.shared.project import Project
-    from relnox.core.dependencies.availability import RequiredProject
     from relnox.core.problems import Problem
 
-_MAX_PROJECTS = 500
-"""The maximum number of required projects that are checked."""
 
-
-def check_requirements(
+def unavailable_sibling_problems(
     state: IndexState, project: Project, directory: Path, *, invalid_files: Container[str]
-) -> tuple[list[Problem], list[str]]:
-    """Return a problem for each requirement of the packages to publish that users could not install, and warnings.
+) -> Iterator[Problem]:
+    """Yield a problem for each requirement on a sibling that users could not install.
 
     Packages with files that are already public are not checked, so that their release can be finished. Archives
-    with errors (`invalid_files`) are not read.
+    with errors (`invalid_files`) are not read. Requirements of extras are not checked.
     """
-    by_project: dict[str, list[RequiredProject]] = {}
-    for requirement in _required_projects(state, project, directory, invalid_files):
-        by_project.setdefault(requirement.name, []).append(requirement)
-    checked_projects = dict(list(by_project.items())[:_MAX_PROJECTS])
-    if not checked_projects:
-        return [], []
-    production = project.indexes.is_production(state.name)
-    # Do not disclose names of packages of this checkout to an index that they are not published to.
-    trusted_names = {name for name, of_name in checked_projects.items() if not (production and of_name[0].sibling)}
-    available = project.indexes.available(state.name, checked_projects, trusted_projects=trusted_names)
-    flat = [requirement for of_name in checked_projects.values() for requirement in of_name]
-    released_versions = {name: state.manifest.version(name) for name in state.manifest.packages}
-    warnings = [
-        *core.availability.unsatisfied_extra_warnings(flat, available, released_versions),
-        *core.availability.unreachable_index_warnings(available, flat),
-    ]
-    if len(by_project) > len(checked_projects):
-        warnings.append(f"only the first {len(checked_projects)} of {len(by_project)} requirements were checked")
-    task, default = ("publish", "pypi") if production else ("publish-test", "testpypi")
-    index = "" if state.name == default else f" --index {state.name}"
-    command = f"relnox {task}{index}"
-    return list(core.availability.unsatisfied_problems(flat, available, released_versions, command)), warnings
+    for package in state.manifest.packages:
+        for requirement in _sibling_requirements(package, state, project, directory, invalid_files):
+            name = normalize_name(requirement.name)
+            is_in_run = name in state.manifest.packages
+            if is_in_run and requirement.specifier.contains(state.manifest.version(name), prereleases=True):
+                continue
+            public = _public_versions(name, state.name, project)
+            if not any(True for _ in requirement.specifier.filter(public)):
+                yield _problem(package, requirement, public, state, project)
 
 
-def _required_projects(
-    state: IndexState, project: Project, directory: Path, invalid_files: Container[str]
-) -> Iterator[RequiredProject]:
-    """Yield the requirements of packages without public files, except those that this release itself satisfies."""
-    from packaging.specifiers import SpecifierSet
-
+def _sibling_requirements(
+    package: str, state: IndexState, project: Project, directory: Path, invalid_files: Container[str]
+) -> Iterator[Requirement]:
+    """Yield the requirements on siblings in the first archive of a package without public files."""
     from relnox.building import archives, file_hashes
 
-    manifest = state.manifest
-    siblings = project.workspace.by_name
-    for package in manifest.packages:
-        if state.hashes[package]:
+    files = sorted(state.manifest.files_of(package), key=lambda file: file.kind == "sdist")
+    path = directory / files[0].filename
+    is_readable = file_hashes.is_file_inside(directory, path) and path.name not in invalid_files
+    if state.hashes[package] or not is_readable:
+        return
+    for text in archives.read(path, project.config.archives).requires:
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement:  # reported by the checks of archives
             continue
-        files = manifest.files_of(package)
-        wheels = [file for file in files if file.kind == "wheel"]
-        paths = [directory / file.filename for file in wheels or files]
-        package_archives = (
-            archives.read(path, project.config.archives)
-            for path in paths
-            if file_hashes.is_file_inside(directory, path) and path.name not in invalid_files
-        )
-        texts: set[str] = set()
-        for name, text, specifier, extra in _list_requirements(package_archives):
-            in_this_run = name in manifest.packages and SpecifierSet(specifier).contains(
-                manifest.version(name), prereleases=True
-            )
-            is_skipped = core.availability.is_excluded_from_check(
-                name, project.config.publish.unchecked_requirements
-            )
-            if name != package and text not in texts and not in_this_run and not is_skipped:
-                yield core.availability.RequiredProject(
-                    package=package,
-                    version=manifest.version(package),
-                    text=text,
-                    name=name,
-                    specifier=specifier,
-                    extra=extra,
-                    sibling=name in siblings,
-                    private=name in siblings and siblings[name].is_private,
-                )
-            texts.add(text)
+        name = normalize_name(requirement.name)
+        is_of_extra = requirement.marker is not None and "extra" in str(requirement.marker)
+        if name in project.workspace.by_name and name != package and not (requirement.url or is_of_extra):
+            yield requirement
 
 
-def _list_requirements(package_archives: Iterable[Archive]) -> Iterator[tuple[str, str, str, bool]]:
-    """Yield the requirements of archives whose markers can be true on a Python that the archive supports.
+def _public_versions(name: str, index: str, project: Project) -> set[Version]:
+    """Return the versions of a sibling that the index lists and that are not yanked.
 
-    Each is the project's normalized name, the text, the version specifier, and whether only an extra needs it.
+    Packages on a test index may need siblings of the trusted index. Names are not disclosed to it otherwise, since
+    a project of that name there may belong to another owner.
     """
-    from packaging.requirements import InvalidRequirement, Requirement
+    from relnox.indexes import client
 
-    from relnox.building import wheel_contents
-    from relnox.building.checks.requirements import can_apply
+    listings = [project.indexes.cached_listing(index, name)]
+    if not project.indexes.is_production(index):
+        listings.append(client.fetch_listing(project.indexes.trusted_simple_url, name))
+    files = (file for listing in listings if not listing.redirected for file in listing.values())
+    return {file.version for file in files if file.version is not None and not file.yanked}
 
-    for archive in package_archives:
-        pythons = wheel_contents.supported_pythons(archive)
-        for text in archive.requires:
-            try:
-                requirement = Requirement(text)
-            except InvalidRequirement:  # reported by the checks of archives
-                continue
-            if requirement.url is not None:
-                continue
-            always = can_apply(requirement, pythons, extras=False)
-            if always or can_apply(requirement, pythons, extras=True):
-                yield normalize_name(requirement.name), text, str(requirement.specifier), not always
+
+def _problem(
+    package: str, requirement: Requirement, public: set[Version], state: IndexState, project: Project
+) -> Problem:
+    """Return the problem for a requirement that neither the run nor the index satisfies."""
+    name = normalize_name(requirement.name)
+    versions = core.text.join_names(map(str, sorted(public, reverse=True)))
+    reason = f"only {versions} on {state.name}" if public else f"{name} is not on {state.name}"
+    if name in state.manifest.packages:
+        reason += f", and this run publishes {state.manifest.version(name)}"
+    task = "publish" if project.indexes.is_production(state.name) else "publish-test"
+    command = core.fixes.task_command(task, "--index", state.name)
+    fix = f"publish both in one run: {command} --package {package} --package {name}"
+    if project.workspace.by_name[name].is_private:
+        fix = f"remove the Private :: classifier of {name}, or the requirement of {package}"
+    return core.problems.Problem(
+        code="requirement-unavailable",
+        message=f"{package} {state.manifest.version(package)} requires {requirement}, which cannot be installed "
+        f"({reason})",
+        fix=f"{fix}; to ignore it: {core.consistency.ALLOW_MISMATCH_FLAG}",
+    )

@@ -58,8 +58,7 @@ def open_project(start: Path) -> Project:
     data = table_at(pyproject.load(root, file.name), "tool").get("relnox", {}) if file.is_file() else {}
     try:
         config = Config.parse(data, options_by_table(data if isinstance(data, dict) else ()))
-        extra = config.publish.extra_indexes
-        if config.indexes or config.targets or extra or config.trusted_index or config.build_index:
+        if config.indexes or config.targets or config.trusted_index or config.build_index:
             from relnox.indexes import targets
 
             targets.check_settings(config)

@@ -1,1 +1,1 @@
-"""Requirements: rewriting for new versions, siblings without a version, and availability on indexes."""
+"""Requirements: rewriting for new versions, and siblings without a version."""

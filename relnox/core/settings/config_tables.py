@@ -161,13 +161,6 @@ class BuildConfig(TaskConfig):
 class PublishConfig(TaskConfig):
     """Settings for `publish` and `publish-test`."""
 
-    extra_indexes: tuple[str, ...] = setting(
-        (),
-        "Additional indexes that users install from, to look requirements up: names in the table `indexes`, or "
-        "simple APIs.",
-    )
-    unchecked_requirements: tuple[str, ...] = setting((), "Requirements that are not looked up, by name or glob.")
-
 
 class InstallChecks(Record, kw_only=True):
     """The checks that are made after a package is installed.
