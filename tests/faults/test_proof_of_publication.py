@@ -14,13 +14,8 @@ from controlled_index.faults import Answer, Rule
 from controlled_index.handler import ControlledHandler
 from releases import Package, SimulatedClock, is_whole, public, publish, publish_to, release
 
-from relnox import commands
-from relnox.indexes import client, uploader
-from relnox.reporters import json as json_reports
-from relnox.reporters import plain, text
-from relnox.steps.published_files import Publication
+from relnox.indexes import upload_responses, uploader
 from relnox.system import network
-from relnox.system.files import TemporaryDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,113 +52,21 @@ def listing_as(monkeypatch: pytest.MonkeyPatch, change: Callable[[str], str]) ->
     monkeypatch.setattr(ControlledHandler, "project_page", written)
 
 
-def doubled(written: str) -> str:
-    """The first file stands twice, with different hashes."""
-    page = json.loads(written)
-    page["files"].append({**page["files"][0], "hashes": {"sha256": "0" * 64}})
-    return json.dumps(page)
-
-
-def with_two_keys(written: str) -> str:
-    """An object with two keys `files`: readers see the first or the last."""
-    return written.rstrip()[:-1] + ', "files": []}'
-
-
-def without_list(written: str) -> str:
-    page = json.loads(written)
-    return json.dumps({**page, "files": {file["filename"]: file for file in page["files"]}})
-
-
-SERVED = {
-    "other bytes": (Answer(200, "another file"), 4, "different bytes"),
-    "an empty body": (Answer(200, ""), 4, "different bytes"),
-    "a login page": (Answer(200, LOGIN_PAGE, headers=HTML), 4, "different bytes"),
-    "more than was built": (Answer(200, "x" * 100_000), 4, "larger than the"),
-    "404": (Answer(404, "Not Found"), 5, "returned 404"),
-    "403": (Answer(403, "Forbidden"), 5, "returned 403"),
-    "a redirect to a host that is down": (
-        faults.redirect("https://files.example.invalid/x", 302),
-        3,  # it is listed, and whether it is served cannot be seen
-        "cannot connect to files.example.invalid",
-    ),
-}
-
-
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("mode", SERVED)
-def test_what_is_served_has_to_be_what_was_built(
-    mode: str, size: int, tmp_path: Path, clock: SimulatedClock
-) -> None:
-    fault, code, said = SERVED[mode]
-    manifest = release(tmp_path, SIZES[size])
-    with ControlledIndex(tmp_path / "index", faults=[Rule(fault, on="file")], clock=clock.time) as index:
-        ran = publish(tmp_path, index)
-        assert ran.code == code, ran.text
-        assert said in ran.err
-        index.misbehave()
-        again = publish(tmp_path, index)
-        assert again.code == 0, again.text
-        assert is_whole(index, manifest)
-
-
-@pytest.mark.parametrize("mode", ["other bytes", "an empty body", "a login page", "404"])
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [(Answer(200, "another file"), 4), (Answer(200, LOGIN_PAGE, headers=HTML), 4), (Answer(404, "Not Found"), 3)],
+)
 def test_one_file_that_is_not_served_is_reported_among_others(
-    mode: str, tmp_path: Path, clock: SimulatedClock
+    fault: Answer, code: int, tmp_path: Path, clock: SimulatedClock
 ) -> None:
-    fault, code, _ = SERVED[mode]
     release(tmp_path, SIZES[2])
     rule = Rule(fault, on="file", filename="*.tar.gz")
     with ControlledIndex(tmp_path / "index", faults=[rule], clock=clock.time) as index:
         ran = publish(tmp_path, index)
-    assert ran.code == (4 if code == 4 else 3), ran.text
+    assert ran.code == code, ran.text
     assert "public on own (1): demo-1.0-py3-none-any.whl" in ran.err
     where = "different content on own (1)" if code == 4 else "uploaded to own, not verified (1)"
     assert f"{where}: demo-1.0.tar.gz" in ran.err
-
-
-def test_other_bytes_for_a_moment_are_waited_for(tmp_path: Path, clock: SimulatedClock) -> None:
-    release(tmp_path, SIZES[2])
-    rule = Rule(Answer(200, "busy"), on="file", tries=[1, 2], per_name=True)
-    with ControlledIndex(tmp_path / "index", faults=[rule], clock=clock.time) as index:
-        ran = publish(tmp_path, index)
-    assert ran.code == 0, ran.text
-
-
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize(
-    ("change", "code", "said"),
-    [
-        (doubled, 4, "more than once, with different content"),
-        (with_two_keys, 5, "duplicate key 'files'"),
-        (without_list, 5, "files is not a list"),
-        (lambda _: "", 5, "is not valid (PEP 691"),
-        (lambda _: '{"files": [{"filename": 5}]}', 5, "is not valid (PEP 691"),
-    ],
-)
-def test_a_listing_that_contradicts_itself_proves_nothing(  # noqa: PLR0917 - columns of a table
-    change: Callable[[str], str],
-    code: int,
-    said: str,
-    size: int,
-    tmp_path: Path,
-    clock: SimulatedClock,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    manifest = release(tmp_path, SIZES[size])
-    with ControlledIndex(tmp_path / "index", clock=clock.time) as index:
-        with monkeypatch.context() as patch:
-            listing_as(patch, change)
-            ran = publish(tmp_path, index)
-            assert ran.code == code, ran.text
-            assert said in ran.err
-            # Nothing is sent by this run, and the code is none that says that nothing is public.
-            before = len(index.uploads)
-            again = publish(tmp_path, index)
-            assert again.code == code, again.text
-            assert len(index.uploads) == before
-        ran = publish(tmp_path, index)
-        assert ran.code == 0, ran.text
-        assert is_whole(index, manifest)
 
 
 def test_a_yanked_file_is_reported_before_and_after(tmp_path: Path, clock: SimulatedClock) -> None:
@@ -357,45 +260,29 @@ def test_one_package_and_many_have_the_same_code_for_the_same_state(
 BUGS = (RuntimeError("boom"), MemoryError(), RecursionError("too deep"), KeyboardInterrupt(), SystemExit(7))
 
 
-PLACES: dict[str, tuple[Any, str]] = {
-    "after an upload": (uploader, "parse_response"),
-    "while a listing is read": (Publication, "check_listing"),
-    "while a file is compared": (client, "compare_served"),
-    "while a step is reported": (plain.Plain, "event"),
-    "while the end is reported": (text, "ending_line"),
-    "while the deadline is reckoned": (Publication, "_upload_deadline"),
-    "while results are summed up": (commands, "summarize"),
-    "while the report is written": (json_reports, "render"),
-    "when the scratch directory is removed": (TemporaryDirectory, "__exit__"),
-}
-
-
-def raising(patch: pytest.MonkeyPatch, where: str, bug: BaseException) -> None:
-    """Raise a bug at a place, from the second time on that a run comes there (each package comes once)."""
-    owner, name = PLACES[where]
-    original = getattr(owner, name)
-    passed = {"while a listing is read": 4, "while a step is reported": 4, "after an upload": 1}.get(where, 0)
+def raising(patch: pytest.MonkeyPatch, bug: BaseException) -> None:
+    """Raise a bug after an upload was answered, from the second one on."""
+    parse_response = upload_responses.parse_response
     calls = 0
 
     def broken(*args: Any, **options: Any) -> Any:
         nonlocal calls
         calls += 1
-        if calls > passed:
+        if calls > 1:
             raise bug
-        return original(*args, **options)
+        return parse_response(*args, **options)
 
-    patch.setattr(owner, name, broken)
+    patch.setattr(uploader, "parse_response", broken)
 
 
-@pytest.mark.parametrize("where", PLACES)
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: type(bug).__name__)
 def test_a_bug_after_the_first_upload_ends_with_what_is_public(
-    bug: BaseException, where: str, tmp_path: Path, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch
+    bug: BaseException, tmp_path: Path, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     manifest = release(tmp_path, SIZES[6])
     with ControlledIndex(tmp_path / "index", clock=clock.time) as index:
         with monkeypatch.context() as patch:
-            raising(patch, where, bug)
+            raising(patch, bug)
             ran = publish(tmp_path, index, "--report", str(tmp_path / "report.json"))
         there = public(index, manifest)
         whole = is_whole(index, manifest)
@@ -417,7 +304,7 @@ def test_a_bug_is_printed_after_the_public_files_and_is_in_the_report(
 ) -> None:
     release(tmp_path, SIZES[6])
     with ControlledIndex(tmp_path / "index", clock=clock.time) as index, monkeypatch.context() as patch:
-        raising(patch, "after an upload", RuntimeError("boom"))
+        raising(patch, RuntimeError("boom"))
         ran = publish(tmp_path, index, "--verbose", "--report", str(tmp_path / "report.json"))
     assert ran.code == 3, ran.text
     assert ran.err.index("public on own") < ran.err.index("Traceback")
