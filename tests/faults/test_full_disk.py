@@ -28,28 +28,6 @@ __all__ = ["template"]
 
 pytestmark = [pytest.mark.heavy, pytest.mark.skipif(os.name != "posix", reason="calls as POSIX has them")]
 
-DRIVER = """\
-import errno, os, sys
-
-call, at, number, *words = sys.argv[1:]
-seen, real = 0, getattr(os, call)
-
-def failing(*arguments, **options):
-    global seen
-    seen += 1
-    if seen == int(at):
-        raise OSError(int(number), os.strerror(int(number)))
-    return real(*arguments, **options)
-
-setattr(os, call, failing)
-from relnox.cli import main
-from relnox.system import files
-code = main(words)
-print("calls:", seen)
-sys.exit(code)
-"""
-"""Let the n-th call of a function of `os` fail, as it does on a machine without room."""
-
 FULL = """\
 import errno, os, sys
 
@@ -81,8 +59,6 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
 os.execv(sys.executable, [sys.executable, "-m", "relnox", "build-all", "--no-cache"])
 """
 """Let every file grow to so many bytes only: what is larger is written in part, by whatever program."""
-
-ENOSPC, EIO = "28", "5"
 
 
 @pytest.fixture
@@ -128,25 +104,6 @@ def whole(root: Path) -> None:
     if (root / "dist/manifest.json").exists():
         for entry in json.loads((root / "dist/manifest.json").read_text(encoding="utf-8"))["artifacts"]:
             assert (root / "dist" / entry["name"]).is_file()
-
-
-@pytest.mark.parametrize(
-    ("call", "number"), [("fsync", EIO), ("fsync", ENOSPC), ("replace", ENOSPC), ("mkdir", ENOSPC)]
-)
-def test_any_call_that_fails_is_an_error_and_the_same_command_finishes(home: Path, call: str, number: str) -> None:
-    code, _, calls = driven(home, DRIVER, call, "0", number)
-    assert code == 0
-    failed = 0
-    for at in range(1, min(calls, 4) + 1):
-        code, output, _ = driven(home, DRIVER, call, str(at), number)
-        if code != 0:
-            failed += 1
-            assert code == 2, (call, at, output)
-            assert os.strerror(int(number)) in output, (call, at, output)
-            assert "fix: " in output
-        whole(home)
-    assert failed, f"{call} never failed: this proves nothing"
-    sound(home)
 
 
 def test_no_room_for_any_file_in_the_checkout(home: Path) -> None:
