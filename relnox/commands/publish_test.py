@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from relnox import core, steps
 from relnox.commands.publish import inspection, planning
 from relnox.commands.publish.options import PublishingOptions
-from relnox.commands.shared import hooks, verification
+from relnox.commands.shared import verification
 from relnox.core.planning.step import after
 from relnox.core.records import replace
 from relnox.core.settings.options import option
@@ -93,16 +93,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         own_files = verification.downloads(replace(step, deadline=_VERIFY_TIMEOUT) for step in listings)
         files = (*own_files, *snapshot.siblings)
         checks = (*files, *verification.install_checks(manifest, snapshot.verify, (), options.installer, files))
-        after_verify = hooks.plan_after_verify_hooks(
-            inspected.hooks,
-            "publish-test",
-            manifest,
-            rehearsal=True,
-            index=options.index,
-            directory=options.dist,
-            needs=after(*checks),
-        )
-        planned_steps = (*planned_steps, *checks, *after_verify)
+        planned_steps = (*planned_steps, *checks)
     if options.clear:
         clear = steps.ClearIndex(index=options.index, files=manifest.distributions)
         planned_steps = (clear, *(replace(step, needs=after(clear) + step.needs) for step in planned_steps))

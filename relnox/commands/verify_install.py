@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core, steps
-from relnox.commands.shared import hooks, manifests, releases
+from relnox.commands.shared import manifests, releases
 from relnox.commands.shared.verification import (
     await_listings,
     downloads,
@@ -21,7 +21,6 @@ from relnox.commands.shared.verification import (
     install_checks,
     verify_settings,
 )
-from relnox.core.planning.step import after
 from relnox.core.settings.kinds import Number
 from relnox.core.settings.options import PATH, PATHS, PYTHON_VERSIONS, CommonOptions, option
 from relnox.errors import Blocked, RelnoxError
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 
     from packaging.version import Version
 
-    from relnox.commands.shared.hooks import Hooks
     from relnox.commands.shared.project import Project
     from relnox.core.planning.events import Outcome
     from relnox.core.planning.plan import Plan, Table
@@ -103,8 +101,6 @@ class Snapshot(NamedTuple):
     unlisted: frozenset[str]
     others: tuple[steps.Download | steps.CopyFiles, ...]
     notes: tuple[str, ...]
-    hooks: Hooks
-    production: bool
 
 
 def observe(options: Options, project: Project) -> Snapshot:
@@ -135,7 +131,6 @@ def observe(options: Options, project: Project) -> Snapshot:
         *earlier_downloads(manifest, earlier, options.index, project),
         *_copy_other_wheels(options.find_links, built, project),
     )
-    production = options.from_ == "index" and project.indexes.is_production(options.index)
     return Snapshot(
         manifest,
         verify,
@@ -143,8 +138,6 @@ def observe(options: Options, project: Project) -> Snapshot:
         unlisted_packages,
         others,
         (*manifests.private_notes(private), *releases.released_earlier_notes(earlier, options.index)),
-        hooks.read_hooks(project),
-        production=production,
     )
 
 
@@ -164,18 +157,9 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     files += snapshot.others
     installations = install_checks(manifest, snapshot.verify, options.python, options.installer, files)
     checks = (*listings, *files, *installations)
-    after_verify = hooks.plan_after_verify_hooks(
-        snapshot.hooks,
-        "verify-install",
-        manifest,
-        rehearsal=not snapshot.production,
-        index=options.index if from_index else None,
-        directory=options.dist,
-        needs=after(*checks),
-    )
     return core.plan.Plan(
         task="verify-install",
-        steps=(*checks, *after_verify),
+        steps=checks,
         notes=snapshot.notes,
         problems=snapshot.problems,
         continue_on_error=True,

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from relnox.steps.git import CommitDevelopment as CommitDevelopment
     from relnox.steps.git import CreateTags as CreateTags
     from relnox.steps.git import Push as Push
-    from relnox.steps.hooks import RecordDueHook as RecordDueHook
     from relnox.steps.hooks import RunHook as RunHook
     from relnox.steps.platform_wheels import BuildWheels as BuildWheels
     from relnox.steps.platform_wheels import WriteMatrix as WriteMatrix
@@ -60,7 +59,7 @@ _CLASSES_BY_MODULE = {
     "export_commit": "Export",
     "fetch_release": "CopyFiles Download",
     "git": "Commit CommitDevelopment CreateTags Push",
-    "hooks": "RecordDueHook RunHook",
+    "hooks": "RunHook",
     "platform_wheels": "BuildWheels WriteMatrix",
     "pull_request": "CommitToBranch OpenPullRequest",
     "push_tags": "PushTags StartRun",

@@ -137,12 +137,7 @@ def check_build(paths: Sequence[Path], step: Build, action: Action[Any]) -> Buil
 def _generated_files(step: Build, run: Run) -> frozenset[str]:
     """Return the files that hooks generated in the directory of a package, relative to it."""
     prefix = "" if step.directory == "." else f"{step.directory}/"
-    generated_hashes = generated_files(run, step.package)
-    return frozenset(
-        name.removeprefix(prefix)
-        for name, digest in generated_hashes.items()
-        if digest and name.startswith(prefix)
-    )
+    return frozenset(name.removeprefix(prefix) for name in generated_files(run) if name.startswith(prefix))
 
 
 @contextlib.contextmanager

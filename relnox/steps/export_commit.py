@@ -33,26 +33,14 @@ class BuildSource(Record, kw_only=True):
 
 
 class GeneratedFiles(Record, kw_only=True):
-    """Files that a hook generated before the build.
+    """The files that a hook generated before the build, relative to the project's directory."""
 
-    Attributes:
-        packages: The names of the packages that are built with them.
-        digests: Maps the path of each file, relative to the project's directory, to its SHA-256 (None if removed).
-    """
-
-    packages: tuple[str, ...]
-    digests: tuple[tuple[str, str | None], ...]
+    files: tuple[str, ...]
 
 
-def generated_files(run: Run, package: str | None = None) -> dict[str, str | None]:
-    """Return the files that hooks generated for one package or for all, with their SHA-256 (None if removed)."""
-    results = run.results(GeneratedFiles)
-    return {
-        name: digest
-        for generated in results
-        if package is None or package in generated.packages
-        for name, digest in generated.digests
-    }
+def generated_files(run: Run) -> set[str]:
+    """Return the files that hooks generated, relative to the project's directory."""
+    return {name for generated in run.results(GeneratedFiles) for name in generated.files}
 
 
 def source_to_build(run: Run) -> BuildSource:
@@ -61,8 +49,7 @@ def source_to_build(run: Run) -> BuildSource:
     generated = generated_files(run)
     if source.tracked is None or not generated:
         return source
-    removed = {name for name, digest in generated.items() if digest is None}
-    return replace(source, tracked=tuple(sorted({*source.tracked, *generated} - removed)))
+    return replace(source, tracked=tuple(sorted({*source.tracked, *generated})))
 
 
 class PackageDirectories(Record):

@@ -108,11 +108,8 @@ class CheckReproducibilityAction(Action[CheckReproducibility]):
         first = source_to_build(self.run)
         for name in generated_files(self.run):
             path = source / name
-            if (first.directory / name).is_file():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(first.directory / name, path)
-            else:
-                path.unlink(missing_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(first.directory / name, path)
 
     def _ignored_names(self, directory: str, names: Iterable[str]) -> list[str]:
         """Return the names that must not be copied: relnox's archives, and the copy itself."""

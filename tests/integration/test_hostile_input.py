@@ -117,7 +117,7 @@ def with_settings(root: Path, text: str, table: str = "[tool.relnox]") -> Path:
         ('verify = { pythons = { demo = ["2.7"] } }', "it is not a Python version"),
         ('rehearse = { python = [""] }', "it is not a Python version"),
         ('pass-env = ["A=B"]', "not a valid variable name"),
-        ('hooks = { after-build = [{ run = ["a"], pass-env = [""] }] }', "not a valid variable name"),
+        ('hooks = { before-build = [{ run = ["a"], env = { "A=B" = "" } }] }', "not a valid variable name"),
     ],
 )
 def test_an_invalid_setting_is_rejected_when_it_is_read(demo: Path, bump: Bump, text: str, why: str) -> None:

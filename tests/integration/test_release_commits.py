@@ -294,7 +294,7 @@ def test_a_hook_that_adds_everything_leaves_the_files_of_the_user(with_readme: P
 
 def test_a_hook_that_fails_leaves_no_trace_of_created_files(demo: Path, bump: Bump) -> None:
     code = "open('made.txt', 'w').write('x')"
-    table = f'[[tool.relnox.hooks.edit-bump]]\nrun = ["python", "-c", "{code}"]\nwrites = ["made.txt"]\n'
+    table = f'[[tool.relnox.hooks.edit-bump]]\nrun = ["python", "-c", "{code}"]\n'
     (demo / "pyproject.toml").write_text((demo / "pyproject.toml").read_text() + table)
     commit_all(demo)
     git(demo, "push", "--quiet")

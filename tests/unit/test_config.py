@@ -28,7 +28,7 @@ from relnox.core.settings.config_tables import (
     VersionFileConfig,
     WheelsConfig,
 )
-from relnox.core.settings.hook_settings import Hook, HookEvent
+from relnox.core.settings.hook_settings import Hook
 from relnox.core.settings.kinds import ListOf, TableOf
 from relnox.core.settings.release_lines import ReleaseLine
 from relnox.core.settings.schema import Table, fields_of
@@ -105,21 +105,11 @@ EVERYTHING = """
 
     [[hooks.before-build]]
     run = ["python", "tools/generate.py"]
-    packages = ["acme-*"]
-    directory = "libs"
     env = { B = "2", A = "1" }
-    pass-env = ["CORP_LICENSE_KEY"]
     time-limit = 60
-    on-failure = "warn"
-    in-rehearsal = false
-    writes = ["libs/*/generated.py"]
 
     [[hooks.before-publish]]
-    session = "tests"
-
-    [[hooks.before-publish]]
-    task = "docs.check"
-    in-rehearsal = true
+    run = ["nox", "-s", "tests"]
 
     [archives]
     max-entries = 5
@@ -203,18 +193,8 @@ BLOCKED = (
         "did you mean time-limit?",
     ),
     (
-        "[[hooks.after-build]]\nrun = ['x']\nwrites = ['*.py']",
-        "tool.relnox.hooks.after-build[0] has no key 'writes'",
-        None,
-    ),
-    (
-        "[[hooks.after-build]]\nrun = 'x y'",
-        "tool.relnox.hooks.after-build[0].run = 'x y' is not a list of strings",
-        None,
-    ),
-    (
-        "[[hooks.after-build]]\nrun = ['x']\non-failure = 'ignore'",
-        "tool.relnox.hooks.after-build[0].on-failure = 'ignore' is not one of fail, warn",
+        "[[hooks.after-publish]]\nrun = 'x y'",
+        "tool.relnox.hooks.after-publish[0].run = 'x y' is not a list of strings",
         None,
     ),
     ("verify.skip.core = true", "tool.relnox.verify.skip.core = True is not a string", None),
@@ -308,53 +288,22 @@ def test_everything_that_can_be_said() -> None:
 def test_hooks_are_read() -> None:
     hooks = Config.parse(read(EVERYTHING), OPTIONS).hooks.by_event
     assert hooks == {
-        "before-build": (
-            Hook(
-                run=("python", "tools/generate.py"),
-                packages=("acme-*",),
-                directory="libs",
-                env={"A": "1", "B": "2"},
-                pass_env=("CORP_LICENSE_KEY",),
-                time_limit=60,
-                on_failure="warn",
-                in_rehearsal=False,
-                writes=("libs/*/generated.py",),
-            ),
-        ),
-        "before-publish": (Hook(session="tests"), Hook(task="docs.check", in_rehearsal=True)),
+        "before-build": (Hook(run=("python", "tools/generate.py"), env={"A": "1", "B": "2"}, time_limit=60),),
+        "before-publish": (Hook(run=("nox", "-s", "tests")),),
     }
     assert [hook.command for of_event in hooks.values() for hook in of_event] == [
         "python tools/generate.py",
         "nox -s tests",
-        "invoke docs.check",
     ]
-
-
-@pytest.mark.parametrize("event", get_args(HookEvent))
-def test_hooks_that_publish_nothing_run_in_rehearsals(event: HookEvent) -> None:
-    is_rehearsed = event in {"before-bump", "edit-bump", "before-build", "after-build"}
-    assert Hook(session="tests").is_rehearsed(event) == is_rehearsed
-    assert Hook(session="tests", in_rehearsal=True).is_rehearsed(event)
-    assert not Hook(session="tests", in_rehearsal=False).is_rehearsed(event)
 
 
 @pytest.mark.parametrize(
     ("hook", "code", "message"),
     [
-        ("writes = ['x']", "hook-command", "it has none of them"),
-        ("run = ['x']\nsession = 'tests'", "hook-command", "it has run and session"),
-        ("run = []", "hook-command", "run is not valid: it is empty"),
+        ("time-limit = 3", "setting-missing", "requires the key 'run'"),
+        ("run = []", "value-invalid", "run is not valid: it is empty"),
         ("run = ['']", "value-invalid", "the program is missing"),
-        ("session = '-l'", "value-invalid", "it is not a name"),
-        ("run = ['x']\ntime-limit = 0", "value-invalid", "it is 0"),
-        ("run = ['x']\ndirectory = '../other'", "value-invalid", "it leads out of the project's directory"),
-        ("run = ['x']\nwrites = ['/etc/*']", "value-invalid", "it is an absolute path"),
         ("run = ['x']\nenv = { 'A=B' = '1' }", "value-invalid", "not a valid variable name"),
-        (
-            "run = ['x']\npass-env = ['TWINE_PASSWORD']",
-            "value-invalid",
-            "no program may read an upload credential",
-        ),
     ],
 )
 def test_invalid_hooks_are_blocked(hook: str, code: str, message: str) -> None:

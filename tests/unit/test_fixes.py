@@ -196,7 +196,6 @@ SPELLED = re.compile(rf"\bnox -s |\binvoke [a-z]|\brelnox ({'|'.join([*TASKS, 'i
 SPELLERS = {
     "core/fixes.py",
     "commands/running/install_commands.py",
-    "core/settings/hook_settings.py",  # of sessions and tasks of the project's own
     "sessions.py",
     "tasks.py",
     "cli.py",

@@ -22,12 +22,6 @@ SAFE_FIXES = {
     "check that git can sign tags: git tag --sign --message=test relnox-test && git tag --delete relnox-test": (
         "deletes the tag only if the command before has just created it"
     ),
-    "change the hook so that it creates no tags, then delete them: git tag -d {}": (
-        "the hook created these tags in this run: the bump begins only if none of them exists"
-    ),
-    "; to undo the change: git switch {}, and if the hook committed: git reset --soft {}": (
-        "keeps all files; what the hook committed stays staged"
-    ),
     "list it: git submodule add URL {}; or remove it: git rm --cached {}": (
         "removes the entry of a submodule that no file describes; the directory and the commit keep it"
     ),

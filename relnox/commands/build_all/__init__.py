@@ -131,15 +131,11 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     builds: dict[str, steps.Build] = {}
     for package in snapshot.packages:
         siblings = [builds[name] for name in package_steps.siblings_for_build(package, snapshot)]
-        own = [step for step in generators if any(package.name == of.name for of in step.packages)]
-        needs = after(export, *own, *siblings)
+        needs = after(export, *generators, *siblings)
         builds[package.name] = package_steps.build_step(package, snapshot, options, needs=needs)
     work = tuple(package_steps.build_steps(builds, snapshot, options))
-    # With --continue-on-error, successful builds are recorded although others failed, and hooks get these.
+    # With --continue-on-error, successful builds are recorded although others failed.
     successful = () if options.continue_on_error else after(*work)
-    hooks_after = snapshot.hooks.hook_steps(
-        "after-build", "build-all", participants, directory=options.output, needs=successful
-    )
     order = tuple((name, tuple(sorted(snapshot.needs[name] & versions.keys()))) for name in versions)
     state = snapshot.state
     manifest = steps.WriteManifest(
@@ -148,11 +144,11 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         dirty=snapshot.commit is None and bool(preflight.uncommitted_files(snapshot, options)),
         order=order,
         other_shards=snapshot.other_shards,
-        needs=(*successful, *after(*(step for step in hooks_after if step.hook.on_failure == "fail"))),
+        needs=successful,
     )
     return core.plan.Plan(
         task="build-all",
-        steps=(*preparation, *work, *hooks_after, manifest),
+        steps=(*preparation, *work, manifest),
         notes=(*snapshot.warnings, *preflight.notes(snapshot, options)),
         problems=(
             *snapshot.problems,

@@ -152,10 +152,9 @@ def _plan_new_bump(new: NewBump, options: Options) -> Plan:
 
 def _plan_steps(new: NewBump, tags: tuple[core.changes.NewTag, ...], options: Options) -> Iterator[Step]:
     """Yield the steps of a new bump in order; only the last steps change the remote."""
-    from relnox.commands.bump import changes, hook_edits, pull_request_plan
+    from relnox.commands.bump import changes, pull_request_plan
 
     observation = new.observation
-    yield from hook_edits.before_bump_hooks(observation, new.decision)
     if new.target is not None:
         yield from pull_request_plan.plan_steps(new)
         return

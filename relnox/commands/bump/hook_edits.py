@@ -1,7 +1,8 @@
-"""The hooks of a bump: `before-bump`, which run before it, and `edit-bump`, whose edits are part of it."""
+"""The `edit-bump` hooks, whose edits are part of a bump."""
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from relnox import core
 from relnox.commands.bump.snapshot import NO_FILES, GeneratedFiles
 from relnox.core.text import join_names
 from relnox.errors import Blocked, Failed
+from relnox.system.environment_variables import clean_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -19,11 +21,6 @@ if TYPE_CHECKING:
     from relnox.core.bump.version_bumps import VersionBump
     from relnox.core.packages import VersionSource
     from relnox.steps.hooks import EventPackage, RunHook
-
-
-def before_bump_hooks(observation: Observation, decision: Decision) -> tuple[RunHook, ...]:
-    """Return the steps that run the `before-bump` hooks."""
-    return observation.hooks.hook_steps("before-bump", "bump", _hook_packages(observation, decision.bumps))
 
 
 def run_edit_hooks(
@@ -42,7 +39,7 @@ def run_edit_hooks(
 
     Raises:
         Blocked: The project is not in a git repository with a commit.
-        Failed: A hook fails, writes files that it does not declare, or changes a version.
+        Failed: A hook fails, leaves more than edits of files, or changes a version.
     """
     planned_hooks = observation.hooks.hook_steps("edit-bump", "bump", _hook_packages(observation, decision.bumps))
     if not planned_hooks:
@@ -54,26 +51,23 @@ def run_edit_hooks(
             "edit-bump hooks need a git repository with a commit (they run in a clone of it)",
             fix=core.fixes.CREATE_REPOSITORY,
         )
-    from relnox.source import hook_effects
+    from relnox.source.hooks import run_hook_in_copy
     from relnox.steps.hooks import event_document
 
     project.before_tools()
+    variables = clean_environment(os.environ, own_indexes=True, passed=project.config.pass_env)
     after: dict[str, bytes | None] = {}
     notes = []
     for step in planned_hooks:
         event = event_document(step, root="", commit=state.head, directory=None, files=())
         contents_before = {**contents, **after}
-        try:
-            on_line = partial(project.on_output, step)
-            edits = hook_effects.run_hook_in_copy(step.hook, event, project.git, contents_before, on_line)
-            _check_versions(step, decision.bumps, contents_before, edits)
-        except Failed as error:
-            if step.hook.on_failure == "fail":
-                raise
-            notes.append(f"{error.message}\nits edits are left out (on-failure = warn)")
-        else:
-            after |= edits
-            notes.append(f"edit-bump hook ({step.hook.command}) edits {join_names(edits) if edits else 'nothing'}")
+        on_line = partial(project.on_output, step)
+        edits = run_hook_in_copy(
+            step.hook, event, project.git, contents_before, variables=variables, on_line=on_line
+        )
+        _check_versions(step, decision.bumps, contents_before, edits)
+        after |= edits
+        notes.append(f"edit-bump hook ({step.hook.command}) edits {join_names(edits) if edits else 'nothing'}")
     return GeneratedFiles(project.read_files(after), after), tuple(notes)
 
 

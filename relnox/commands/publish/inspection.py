@@ -112,9 +112,6 @@ def read_snapshot(
     from relnox.indexes.targets import EMBEDDED
 
     target = project.indexes.target(index)
-    project_hooks = hooks.read_hooks(project)  # before the lock, which the process that started a hook holds
-    rehearsal = not project.indexes.is_production(index)
-    project_hooks.check_not_recursive(("before-publish", "after-publish"), "publish", rehearsal=rehearsal)
     package_names = release_versions.selected_packages(options, options.package, project)
     manifest, private = read_public_part(options.dist, package_names, project)
     if index != EMBEDDED and not options.dry_run:
@@ -124,19 +121,18 @@ def read_snapshot(
     insisted = frozenset(manifest.packages if clear or package_names else ())
     state = index_state.read_index(index, manifest, project, insisted=insisted, will_be_cleared=will_be_cleared)
     try:
-        return _inspect_projects(state, private, options, project, project_hooks, pypi_rules=pypi_rules)
+        return _inspect_projects(state, private, options, project, pypi_rules=pypi_rules)
     except RelnoxError as error:
         names = [file.filename for file in state.manifest.distributions]
         core.publication.add_public_files(error, index, names, state.public)
         raise
 
 
-def _inspect_projects(  # noqa: PLR0913 - what a snapshot is made from
+def _inspect_projects(
     state: IndexState,
     private: tuple[str, ...],
     options: PublishingOptions,
     project: Project,
-    project_hooks: Hooks,
     *,
     pypi_rules: bool,
 ) -> Snapshot:
@@ -188,7 +184,7 @@ def _inspect_projects(  # noqa: PLR0913 - what a snapshot is made from
             attesting.plan_attestations(options, state, project) if can_upload else attesting.NO_ATTESTATIONS
         ),
         mismatches=(*versions.problems, *mismatches, *unavailable),
-        hooks=project_hooks,
+        hooks=hooks.read_hooks(project),
     )
 
 

@@ -27,8 +27,7 @@ _LISTING_TIMEOUT = 2700
 def publishing_plan(task: str, snapshot: Snapshot, options: PublishingOptions) -> Plan:
     """Plan to upload the files that the index lacks, and to verify them there.
 
-    An `after-publish` hook runs once for a release. It is recorded as due before the first upload, so that a rerun
-    runs it if this run is killed.
+    `after-publish` hooks run even if the index has all files: an earlier run may have ended before them.
     """
     state, missing = snapshot.state, snapshot.state.missing
     packages = dict.fromkeys(file.package for file in missing) if snapshot.credentials.uses_oidc else ()
@@ -55,13 +54,11 @@ def publishing_plan(task: str, snapshot: Snapshot, options: PublishingOptions) -
     skip = None if missing else f"all files are already on {state.name}"
     hooks_before = snapshot.hooks.hook_steps("before-publish", skip=skip, **hook_fields)
     hooks_after = snapshot.hooks.hook_steps("after-publish", needs=after(*uploads), **hook_fields)
-    due = [steps.RecordDueHook(hook=hook, needs=after(*hooks_before)) for hook in hooks_after if missing]
-    needs = after(*hooks_before, *due)
+    needs = after(*hooks_before)
     return core.plan.Plan(
         task=task,
         steps=(
             *hooks_before,
-            *due,
             *(replace(step, needs=(*needs, *step.needs)) if needs else step for step in uploads),
             *hooks_after,
         ),
