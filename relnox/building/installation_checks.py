@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
 from collections import deque
 from pathlib import Path
-from secrets import token_hex
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +19,6 @@ if TYPE_CHECKING:
 
 _MAX_OUTPUT_LINES = 8
 """The number of output lines, counted from the end, that an error shows."""
-_MARK_VARIABLE = "RELNOX_PROBE"
 
 
 class ProbeFailure(Record, kw_only=True):
@@ -81,7 +76,6 @@ def run_probe(  # noqa: PLR0913 - what a probe needs
     result_file.touch()
     empty.mkdir()
     output: deque[str] = deque(maxlen=_MAX_OUTPUT_LINES)
-    mark = token_hex(16)
     early_end = None
 
     def handle_line(line: str) -> None:
@@ -92,7 +86,7 @@ def run_probe(  # noqa: PLR0913 - what a probe needs
         completed = process.run(
             [environment.python, "-I", "-X", "faulthandler", script, request_file, result_file],
             cwd=empty,
-            env={**environment.activated_variables(variables), _MARK_VARIABLE: mark},
+            env=environment.activated_variables(variables),
             timeout=time_limit,
             on_line=handle_line,
             kill_leftovers=True,
@@ -104,8 +98,6 @@ def run_probe(  # noqa: PLR0913 - what a probe needs
             early_end = f"ends the interpreter with {status}"
     except Failed:
         early_end = f"does not end within {time_limit:g} s"
-    finally:
-        _kill_marked_processes(mark)
     lines = [syntax_trees.literal_eval(line) for line in result_file.read_text(encoding="utf-8").splitlines()]
     return _read_result(lines, early_end, tuple(output))
 
@@ -147,16 +139,3 @@ def _read_result(
         standard_library=standard_library,
         output=output,
     )
-
-
-def _kill_marked_processes(mark: str) -> None:
-    """Kill the processes whose environment has a mark, including daemons that left their process group (Linux)."""
-    if sys.platform != "linux":
-        return
-    assignment = f"{_MARK_VARIABLE}={mark}".encode()
-    for directory in Path("/proc").glob("[0-9]*"):
-        try:
-            if assignment in (directory / "environ").read_bytes().split(b"\0"):
-                os.kill(int(directory.name), signal.SIGKILL)
-        except OSError:  # another user's process, or one that has ended
-            continue

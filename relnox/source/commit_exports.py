@@ -96,7 +96,7 @@ def _check_out(git: Git, source: Git, commit: str, into: Path, fix: str) -> None
     make_private_directory(git.private_directory())
     replace_file(_record_file(git), record, mode=0o600, keep_mode=False)
     command = ("worktree", "add", "--quiet", "--force", "--detach", str(into), commit)
-    source.run(*_OPTIONS, *command, umask=_UMASK, outlives=False, variables=_VARIABLES).check(
+    source.run(*_OPTIONS, *command, umask=_UMASK, variables=_VARIABLES).check(
         f"checking out {commit[:10]} of {source.root}", fix=fix
     )
     check_attributes(Git(into), Path(repository, "info", "attributes"))

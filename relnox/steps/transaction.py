@@ -54,12 +54,9 @@ class Transaction(RunExtension):
         """Record the steps, unless an earlier run left its own record."""
         if self.pending is None:
             return
-        from relnox.source.git import recovery
         from relnox.steps import bump_record
 
         self.resumed = bump_record.read_pending(self._run.private) is not None
-        if self.resumed and self._run.git is not None:
-            recovery.recover_from_killed_run(self._run.git)
         bump_record.write_pending(self._run.private, self.pending)
 
     def edits_of(self, step: Step) -> tuple[Edit, ...]:

@@ -23,16 +23,10 @@ def make_private_directory(directory: Path) -> None:
 
 
 class TemporaryDirectory:
-    """A private directory that is created at the start of a `with` block and removed at its end.
+    """A private directory that is created at the start of a `with` block and removed at its end."""
 
-    Args:
-        parent: The directory to create it in, or None for the system's directory for temporary files.
-    """
-
-    def __init__(self, parent: Path | None = None) -> None:
-        self._directory = tempfile.TemporaryDirectory(
-            prefix="relnox-" if parent is None else ".relnox-", dir=parent, ignore_cleanup_errors=True
-        )
+    def __init__(self) -> None:
+        self._directory = tempfile.TemporaryDirectory(prefix="relnox-", ignore_cleanup_errors=True)
         self.path = Path(self._directory.name).resolve()
 
     def __enter__(self) -> Self:

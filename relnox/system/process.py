@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, TypeAlias
 from relnox.core.records import Record
 from relnox.errors import Failed
 from relnox.system.environment_variables import clean_environment, without_upload_credentials
-from relnox.system.process_watcher import WATCHER
 from relnox.system.program_output import output_lines
 from relnox.system.run_scope import current_scope
 from relnox.system.secrets import mask_secrets
@@ -77,11 +76,9 @@ def run(  # noqa: PLR0913 - the options of a process
     stdin: str | bytes | None = None,
     timeout: float | None = None,
     on_line: Callable[[str], None] | None = None,
-    on_start: Callable[[int], None] | None = None,
     stderr: bool = True,
     umask: int = -1,
     kill_leftovers: bool = False,
-    outlives: bool = False,
     newlines: bool = True,
 ) -> Completed:
     """Run a program, wait for it to end, and return its output.
@@ -97,11 +94,9 @@ def run(  # noqa: PLR0913 - the options of a process
         stdin: The content of standard input, or None if it is empty.
         timeout: The maximum run time in seconds.
         on_line: Called with each line of output, without its line end, as it is printed.
-        on_start: Called with the ID of the process group (POSIX) or process once the program is running.
         stderr: Whether the output includes standard error; otherwise it is discarded.
         umask: The umask, or -1 for that of relnox.
         kill_leftovers: Whether to kill processes that the program started and left running (POSIX).
-        outlives: Whether the program keeps running if relnox is killed; otherwise it is killed too (POSIX).
         newlines: Whether to convert carriage returns to line ends. Pass False if the output has file names, which
             may contain carriage returns, and bytes that are not UTF-8: they are decoded as by `os.fsdecode`.
 
@@ -110,13 +105,9 @@ def run(  # noqa: PLR0913 - the options of a process
     """
     words = tuple(os.fspath(word) for word in argv)
     child = start(words, cwd=cwd, env=env, has_input=stdin is not None, stderr=stderr, umask=umask)
-    if not outlives:
-        WATCHER.add(child.pid)
     output = io.StringIO()
     try:
         with _time_limit(child, timeout) as timeout_event:
-            if on_start is not None:
-                on_start(child.pid)
             if child.stdin is not None:
                 with contextlib.suppress(BrokenPipeError), child.stdin:
                     child.stdin.write(
@@ -134,7 +125,6 @@ def run(  # noqa: PLR0913 - the options of a process
         raise
     finally:
         _running.pop(child, None)
-        WATCHER.remove(child.pid)
     if timeout_event.is_set():
         raise Failed(
             "program-timeout",

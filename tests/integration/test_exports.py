@@ -606,24 +606,6 @@ def test_an_interrupted_build_leaves_no_trace_after_the_next_run(
         assert run(root, "relnox", "build-all").code == 0
         before = before._replace(worktrees=repository_state(root).worktrees)
         assert str(scratch) not in before.worktrees
-        assert not list(scratch.glob("*/source/*"))
-    assert repository_state(root) == before
-
-
-def test_a_git_that_outlives_its_run_does_not_break_the_next_run(tmp_path: Path, scratch: Path) -> None:
-    root = tmp_path / "home"
-    root.mkdir()
-    write(in_tree(root), {"slow.py": "", ".gitattributes": "slow.py filter=slow\n"})
-    git(repository(root), "config", "filter.slow.smudge", "sleep 1; cat")
-    git(root, "config", "filter.slow.clean", "cat")
-    before = repository_state(root)
-    process = start(root)
-    wait_until(lambda: list(scratch.glob("*/source/*/.git")))
-    process.kill()
-    process.wait(30)
-    ran = run(root, "relnox", "build-all")
-    assert ran.code == 0, ran.text
-    wait_until(lambda: not list(scratch.glob("*/source/*")))
     assert repository_state(root) == before
 
 

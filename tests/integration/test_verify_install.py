@@ -452,7 +452,7 @@ def test_processes_that_smoke_tests_start_are_ended(root: Path, verify: Verify) 
         "import os, subprocess, sys, time\n"
         "def start(path):\n"
         "    words = [sys.executable, '-c', 'import time; time.sleep(120)']\n"
-        "    child = subprocess.Popen(words, start_new_session=True)\n"
+        "    child = subprocess.Popen(words)\n"
         "    open(path, 'w').write(str(child.pid))\n"
         "def hang(path):\n"
         "    start(path)\n"

@@ -11,7 +11,7 @@ from relnox.commands.auto_tag.tagged_commits import tagged_commits, unreleased_c
 from relnox.commands.shared.release_branch import find_release_branch
 from relnox.errors import Blocked, Failed, TryLater
 from relnox.source import file_edits
-from relnox.source.git import parse_tags, recovery, remotes
+from relnox.source.git import parse_tags, remotes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -43,7 +43,6 @@ def observe(options: Options, project: Project) -> Snapshot:
         )
     if state.head is None:
         raise Blocked("commit-missing", "the repository has no commit", fix="git commit")
-    recovery.wait_for_leftover_process(git)
     refs, remote_error = _remote_refs(git, project.config.remote, required=options.push)
     remote_tags = parse_tags(refs)
     project = project.with_remote_tags(remote_tags)

@@ -11,7 +11,7 @@ from relnox.commands.bump.project_state import RemoteState
 from relnox.commands.bump.snapshot import EarlierBump, UndoTarget
 from relnox.core import fixes
 from relnox.errors import Blocked
-from relnox.source.git import contents, recovery, remotes
+from relnox.source.git import contents, remotes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,14 +86,14 @@ def _find_undo_target(
 
 
 def _made_commit_or_tags(interrupted: bump_record.PendingBump, project: Project) -> bool:
-    """Return whether an interrupted bump may have made a commit or tags, after its git process has ended."""
+    """Return whether an interrupted bump may have made a commit or tags."""
     if project.git is None:
         return False
     from relnox.source import file_edits
     from relnox.source.file_locks import lock_checkout
 
     with lock_checkout(project.private_directory):  # blocked if the bump is still running and not interrupted
-        recovery.wait_for_leftover_process(project.git)
+        pass
     if interrupted.has_development_commit:
         existing_tags = project.git.tags()
         commits_made = interrupted.existing_commits(project.git)

@@ -10,8 +10,7 @@ from relnox.core.text import format_count
 from relnox.errors import Failed
 from relnox.source.git import trees
 from relnox.source.git.parsing import quote_path
-from relnox.source.git.recovery import run_modifying_command
-from relnox.system.files import TemporaryDirectory, make_private_directory
+from relnox.system.files import TemporaryDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -47,9 +46,7 @@ def commit(git: Git, message: str, edits: Sequence[Edit], time: int | None = Non
     if len(edits) > _PACK_THRESHOLD:
         _write_pack(git, edits)
     tree = trees.plan_tree(git, edits, stored=True).id
-    private = git.private_directory()
-    make_private_directory(private)
-    with TemporaryDirectory(private) as directory:
+    with TemporaryDirectory() as directory:
         index = directory.path / "index"
         if (content := read_index(git)) is not None:
             index.write_bytes(content)  # it knows which files of the checkout did not change
@@ -58,7 +55,7 @@ def commit(git: Git, message: str, edits: Sequence[Edit], time: int | None = Non
         if time is not None:
             variables |= dict.fromkeys(("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"), f"@{time} +0000")
         command = ("commit", "--quiet", "--no-edit", f"--message={message}")
-        completed = run_modifying_command(git, *command, variables=variables)
+        completed = git.run(*command, variables=variables)
     completed.check("git commit", fix="fix what git or the hook reports, then rerun the command")
     unstage(git, [edit.file for edit in edits])
     return tree
@@ -96,7 +93,7 @@ def restore(git: Git, commit: str | None, index: bytes | None) -> None:
         Failed: Another git process is changing the index.
     """
     if commit is not None and git.head() != commit:
-        run_modifying_command(git, "reset", "--quiet", "--soft", commit).check("git reset", fix=GIT_FAILED)
+        git.run("reset", "--quiet", "--soft", commit).check("git reset", fix=GIT_FAILED)
     if index is None or index == read_index(git):
         return
     lock = _index_file(git).with_name("index.lock")
@@ -120,7 +117,7 @@ def unstage(git: Git, files: Iterable[str]) -> None:
     """Reset these files in the index to the current commit, without changing them in the checkout."""
     if pathspecs := _pathspecs(git, files):
         command = ("reset", "--quiet", *_PATHSPECS_FROM_STDIN, "HEAD")
-        run_modifying_command(git, *command, stdin=pathspecs).check("git reset", fix=GIT_FAILED)
+        git.run(*command, stdin=pathspecs).check("git reset", fix=GIT_FAILED)
 
 
 def create_tag(git: Git, tag: NewTag, commit: str) -> None:
@@ -130,7 +127,7 @@ def create_tag(git: Git, tag: NewTag, commit: str) -> None:
         Failed: git could not create or sign the tag; no tag is left.
     """
     message = ("--cleanup=whitespace", f"--message={tag.message}")
-    completed = run_modifying_command(git, "tag", "--annotate", *message, "--", tag.name, commit)
+    completed = git.run("tag", "--annotate", *message, "--", tag.name, commit)
     is_signed = _signs_tags(git)
     completed.check(f"git tag {tag.name}", fix=_SIGNING_FIX if is_signed else GIT_FAILED)
     if is_signed and "\n-----BEGIN " not in git.read_output("cat-file", "tag", f"refs/tags/{tag.name}"):
@@ -160,9 +157,7 @@ def create_tags(git: Git, tags: Sequence[NewTag], commit: str) -> None:
             raise
         return
     tagger = git.read_output("var", "GIT_COMMITTER_IDENT")
-    private = git.private_directory()
-    make_private_directory(private)
-    with TemporaryDirectory(private) as directory:
+    with TemporaryDirectory() as directory:
         paths = [directory.path / str(number) for number in range(len(tags))]
         for path, tag in zip(paths, tags, strict=True):
             header = f"object {commit}\ntype commit\ntag {tag.name}\ntagger {tagger}\n\n"
@@ -183,7 +178,7 @@ def _update_refs(git: Git, commands: Iterable[str], action: str) -> None:
     """Run commands of `git update-ref --stdin` in one transaction; `action` starts the error message."""
     lines = "".join(f"{command}\n" for command in commands)
     if lines:
-        run_modifying_command(git, "update-ref", "--stdin", stdin=lines).check(action, fix=GIT_FAILED)
+        git.run("update-ref", "--stdin", stdin=lines).check(action, fix=GIT_FAILED)
 
 
 def _signs_tags(git: Git) -> bool:

@@ -29,12 +29,10 @@ def clone_with_remote(git: Git, into: Path, commit: str, branch: str, remote_nam
         The directory in the new checkout that corresponds to `git.root`.
     """
     remote, checkout = into / "remote.git", into / "checkout"
-    git.run(*_CLONE_COMMAND, "--bare", "--", git.top_level(), str(remote), outlives=False).check(
-        "git clone", fix=GIT_FAILED
-    )
+    git.run(*_CLONE_COMMAND, "--bare", "--", git.top_level(), str(remote)).check("git clone", fix=GIT_FAILED)
     Git(remote).run("update-ref", f"refs/heads/{branch}", commit).check("git update-ref", fix=GIT_FAILED)
     clone_command = (*_CLONE_COMMAND, "--branch", branch, "--", str(remote), str(checkout))
-    git.run(*clone_command, outlives=False).check("git clone", fix=GIT_FAILED)
+    git.run(*clone_command).check("git clone", fix=GIT_FAILED)
     if remote_name != "origin":
         # Unchecked: a URL cannot be the name of a remote, and the bump says so.
         Git(checkout).run("remote", "rename", "origin", remote_name)
@@ -48,11 +46,7 @@ def create_shared_clone(git: Git, into: Path) -> Git:
     """Clone the current commit into a subdirectory of `into`; the clone shares the objects of the repository."""
     checkout = into / "checkout"
     options = ("--quiet", "--shared", "--no-checkout")
-    git.run("clone", *options, "--", git.top_level(), str(checkout), outlives=False).check(
-        "git clone", fix=GIT_FAILED
-    )
+    git.run("clone", *options, "--", git.top_level(), str(checkout)).check("git clone", fix=GIT_FAILED)
     head = git.head() or "HEAD"
-    Git(checkout).run("checkout", "--quiet", "--detach", head, outlives=False).check(
-        "git checkout", fix=GIT_FAILED
-    )
+    Git(checkout).run("checkout", "--quiet", "--detach", head).check("git checkout", fix=GIT_FAILED)
     return Git(checkout / git.prefix if git.prefix else checkout, git.prefix)

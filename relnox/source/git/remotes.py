@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from relnox.core import fixes
 from relnox.errors import Failed
 from relnox.source.git.parsing import parse_refs, parse_tags
-from relnox.source.git.recovery import run_modifying_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -72,10 +71,10 @@ def default_branch(git: Git, remote: str) -> str | None:
 
 def _ls_remote(git: Git, remote: str, *options: str, pattern: str = "", timeout: float | None = None) -> str:
     command = ("ls-remote", *options, "--", remote, *filter(None, [pattern]))
-    listing = git.run(*command, stderr=False, timeout=timeout, outlives=False)
+    listing = git.run(*command, stderr=False, timeout=timeout)
     if listing.returncode != 0:
         # Not in the run above, where lines of standard error could split those of refs.
-        reason = _reason(git.run(*command, timeout=timeout, outlives=False))
+        reason = _reason(git.run(*command, timeout=timeout))
         raise Failed(
             "remote-unreachable",
             f"git cannot connect to remote {remote}{reason}",
@@ -134,9 +133,7 @@ def _push(git: Git, remote: str, groups: Sequence[tuple[Sequence[str], Sequence[
         options = [option for options, _ in groups for option in options]
         refs = [ref for _, refs in groups for ref in refs]
         # push.followTags would push tags that are not in the plan.
-        return run_modifying_command(
-            git, "push", atomic, "--no-follow-tags", "--porcelain", *options, "--", remote, *refs
-        )
+        return git.run("push", atomic, "--no-follow-tags", "--porcelain", *options, "--", remote, *refs)
 
     completed = run("--atomic", groups)
     if completed.returncode != 0 and "does not support --atomic" in completed.output:

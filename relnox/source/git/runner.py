@@ -11,7 +11,7 @@ from relnox.system import process
 from relnox.system.environment_variables import without_upload_credentials
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 _REMOVED_VARIABLES = frozenset(
@@ -51,21 +51,18 @@ class GitRunner:
     def _variables(self) -> Mapping[str, str]:
         return _git_variables()
 
-    def run(  # noqa: PLR0913 - the parameters of `process.run`
+    def run(
         self,
         *arguments: str,
         stdin: str | bytes | None = None,
         stderr: bool = True,
         timeout: float | None = None,
-        on_start: Callable[[int], None] | None = None,
         umask: int = -1,
-        outlives: bool = True,
         variables: Mapping[str, str] = MappingProxyType({}),
     ) -> process.Completed:
         """Run a git command without checking its exit status; for the parameters, see `process.run`.
 
-        By default, git keeps running if relnox is killed, since it must not be stopped while it changes the
-        repository. `variables` are set in addition to the environment of relnox.
+        `variables` are set in addition to the environment of relnox.
         """
         return process.run(
             ["git", *arguments],
@@ -74,9 +71,7 @@ class GitRunner:
             stdin=stdin,
             stderr=stderr,
             timeout=timeout,
-            on_start=on_start,
             umask=umask,
-            outlives=outlives,
             newlines="-z" not in arguments,
         )
 

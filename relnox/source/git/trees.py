@@ -89,9 +89,7 @@ def plan_tree(git: Git, edits: Iterable[Edit], base: str = "HEAD", *, stored: bo
 
         def run(*words: str, stdin: str | None = None) -> str:
             settings = [word for setting in _SETTINGS for word in ("-c", setting)]
-            completed = Git(files).run(
-                *settings, *words, stdin=stdin, stderr=False, outlives=False, variables=variables
-            )
+            completed = Git(files).run(*settings, *words, stdin=stdin, stderr=False, variables=variables)
             return completed.check(f"git {words[0]}", fix=GIT_FAILED).output
 
         for name, edit in edits_by_path.items():
