@@ -184,14 +184,16 @@ class TaskPlan:
             on_event: Called with each event as it happens, from one thread at a time.
 
         Raises:
-            Blocked: The plan has problems, needs `yes=True`, or was run before.
+            Blocked: The plan has problems, needs `yes=True`, or was run or closed before.
         """
         from relnox.commands.running.execution import run_prepared, unexecuted_outcome
         from relnox.system import run_scope
 
         if self._reporter.is_over:
             raise Blocked(
-                "plan-already-run", "a plan can be run only once", fix="create a new plan with Workspace.plan"
+                "plan-already-run",
+                "a plan can be run only once, and not after it was closed",
+                fix="create a new plan with Workspace.plan",
             )
         self._reporter.on_event = on_event
         self._reporter.is_over = True
@@ -201,7 +203,8 @@ class TaskPlan:
             return run_prepared(self._preparation, self._reporter, self._stack, interactive=False)
 
     def close(self) -> None:
-        """Close what the plan keeps open."""
+        """Close what the plan keeps open; a closed plan cannot be run."""
+        self._reporter.is_over = True
         self._stack.close()
 
     def __enter__(self) -> Self:

@@ -13,7 +13,7 @@ from relnox.core.planning.events import Status, StepFinished
 from relnox.errors import Failed
 from relnox.executor.signals import Interruption
 from relnox.system import network, process
-from relnox.system.threads import ThreadPool
+from relnox.system.run_scope import ThreadPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

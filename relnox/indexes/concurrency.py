@@ -6,7 +6,7 @@ from concurrent.futures import ALL_COMPLETED, FIRST_EXCEPTION, wait
 from typing import TYPE_CHECKING, TypeVar
 
 from relnox.system import network
-from relnox.system.threads import ThreadPool
+from relnox.system.run_scope import ThreadPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

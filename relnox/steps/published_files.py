@@ -240,7 +240,7 @@ class UploadRecheck:
     def __init__(
         self, publication: Publication, files: dict[tuple[str, str], list[Distribution]], *, briefly: bool
     ) -> None:
-        from relnox.system.threads import new_thread  # most runs need none
+        from relnox.system.run_scope import new_thread  # most runs need none
 
         self._publication = publication
         self._files = files

@@ -5,12 +5,19 @@ The context of a thread has the scope of its run; threads that a run starts get 
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from contextvars import ContextVar, copy_context
+from functools import partial
+from threading import Thread
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class RunScope:
@@ -38,9 +45,22 @@ def current_scope() -> RunScope:
 
 @contextmanager
 def enter_scope(scope: RunScope) -> Iterator[None]:
-    """Let this thread, and threads that it starts with `threads`, work for a run until the end of the block."""
+    """Let this thread, and threads of `ThreadPool` and `new_thread`, work for a run until the end of the block."""
     token = _scope.set(scope)
     try:
         yield
     finally:
         _scope.reset(token)
+
+
+class ThreadPool(ThreadPoolExecutor):
+    """A thread pool whose calls have the context of the thread that submits them."""
+
+    def submit(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Schedule a call; see `Executor.submit`."""
+        return super().submit(partial(copy_context().run, call), *args, **kwargs)
+
+
+def new_thread(call: Callable[[], None], name: str) -> Thread:
+    """Return a daemon thread that has the context of this thread."""
+    return Thread(target=copy_context().run, args=(call,), name=name, daemon=True)

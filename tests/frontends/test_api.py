@@ -117,6 +117,13 @@ def test_a_plan_runs_once(root: Path) -> None:
     assert error.value.code == "plan-already-run"
 
 
+def test_a_closed_plan_is_not_run(root: Path) -> None:
+    plan = Workspace.open(root).plan("bump", part="patch")
+    plan.close()
+    with pytest.raises(Blocked, match="not after it was closed"):
+        plan.run()
+
+
 @pytest.mark.parametrize(
     ("task", "options", "code"),
     [

@@ -17,7 +17,7 @@ from raw_server import raw_server
 from trusting import certificate, trusting
 
 from relnox.errors import Failed
-from relnox.system import network, process, run_scope, threads
+from relnox.system import network, process, run_scope
 from relnox.system.network import Deadline, TransientError, deadlines
 from relnox.system.run_scope import current_scope
 
@@ -217,10 +217,10 @@ def test_the_requests_and_programs_of_another_run_go_on() -> None:
 def test_threads_of_a_run_have_its_scope() -> None:
     scope = run_scope.RunScope()
     scopes: list[run_scope.RunScope] = []
-    with run_scope.enter_scope(scope), threads.ThreadPool(1) as pool:
+    with run_scope.enter_scope(scope), run_scope.ThreadPool(1) as pool:
         pool.submit(lambda: scopes.append(current_scope())).result()
         list(pool.map(lambda _: scopes.append(current_scope()), [1]))
-        background = threads.new_thread(lambda: scopes.append(current_scope()), "background")
+        background = run_scope.new_thread(lambda: scopes.append(current_scope()), "background")
         background.start()
         background.join()
     assert scopes == [scope] * 3
