@@ -171,7 +171,7 @@ def _find_package_directories(
         path = normalize_path(glob)
         if ".." in path.split("/"):
             raise Blocked(
-                "pattern-outside-project",
+                "setting-invalid",
                 f"{glob!r} in {key or '[tool.uv.workspace]'} refers to a directory outside {root}",
                 fix="move [tool.relnox] to the pyproject.toml of the directory that contains all packages",
             )
@@ -189,7 +189,7 @@ def _find_package_directories(
         ]
         if not directories and key is not None:
             raise Blocked(
-                "pattern-without-match",
+                "setting-invalid",
                 f"{glob!r} in {key} matches no directory with a {PYPROJECT}",
                 fix=_suggest_glob(root, glob),
             )
@@ -216,7 +216,7 @@ def _read_packages(root: Path, directories: Sequence[str], warnings: list[str]) 
         package = version_files.read_package(document, directory, root)
         if (other := packages.get(package.name)) is not None:
             raise Blocked(
-                "package-name-twice",
+                "project-file-invalid",
                 f"two packages are named {package.name}: {other.pyproject} and {package.pyproject}",
                 fix=f'rename one of them, or set exclude = ["{package.directory}"] in [tool.relnox]',
             )
@@ -266,7 +266,7 @@ def _check_exclude(
             directory for directory in directories if (root / directory / PYPROJECT).is_file() and directory != "."
         ]
         raise Blocked(
-            "pattern-without-match",
+            "setting-invalid",
             f"{glob!r} in [tool.relnox] exclude matches no directory",
             fix=did_you_mean(path, candidates or directories[:20]),
         )

@@ -101,7 +101,7 @@ def _check_path_patterns(paths: Mapping[str, Sequence[str]], git: Git, commits: 
                 if len(parts) > depth
             }
             raise Blocked(
-                "pattern-without-match",
+                "setting-invalid",
                 f"{pattern!r} in [tool.relnox.paths] {key} matches no tracked file",
                 fix=did_you_mean(pattern, directories or files),
             )

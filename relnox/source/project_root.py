@@ -33,7 +33,7 @@ def find_project_root(start: Path, top: Path | None) -> Path:
     if os.path.lexists(start / PYPROJECT) and not (start / PYPROJECT).is_file():
         path = start / PYPROJECT
         raise Blocked(
-            "pyproject-not-a-file",
+            "project-file-invalid",
             f"{path} is not a regular file",
             fix=shlex.join(["mv", str(path), f"{path}.old"]),
         )

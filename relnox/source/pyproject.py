@@ -38,11 +38,11 @@ def load(root: Path, name: str) -> Mapping[str, Any]:
         return parse_toml(text)
     except (ValueError, RecursionError) as error:  # also invalid UTF-8, huge numbers, thousands of brackets
         raise Blocked(
-            "toml-invalid", f"{path} is not valid TOML: {error}", fix=f"correct the syntax of {path}"
+            "project-file-invalid", f"{path} is not valid TOML: {error}", fix=f"correct the syntax of {path}"
         ) from error
     except OSError as error:
         raise Blocked(
-            "file-not-readable",
+            "project-file-invalid",
             f"{path} cannot be read ({error.strerror})",
             fix="check that the file exists, and that you have permission to read it",
         ) from error
@@ -68,20 +68,20 @@ def parse_package(document: Mapping[str, Any], directory: str) -> Package:
     name = project.get("name", poetry.get("name"))
     if not isinstance(name, str):
         raise Blocked(
-            "package-name-missing",
+            "project-file-invalid",
             f"{file} has no package name ([project] has no key `name`)",
             fix="add `name` to [project]",
         )
     if not is_valid(name):
         raise Blocked(
-            "package-name-invalid",
+            "project-file-invalid",
             f"{file}: {name!r} is not a valid package name",
             fix="use ASCII letters, digits, -, _ and .; begin and end with a letter or digit",
         )
     backend = table_at(document, "build-system").get("build-backend", LEGACY_BACKEND)
     if not isinstance(backend, str):
         raise Blocked(
-            "build-backend-invalid",
+            "project-file-invalid",
             f"{file}: build-backend is not a string",
             fix='write it like build-backend = "hatchling.build"',
         )

@@ -129,7 +129,7 @@ def _owning_package(file: VersionFileConfig, packages: Sequence[Package], config
     if len(packages) == 1 or config.versions == "lockstep":
         return packages[0]
     raise Blocked(
-        "version-file-without-package",
+        "setting-invalid",
         f"{file.file} of [[tool.relnox.version-files]] is not in the directory of a package, and has no "
         "key `package`",
         fix=f'add package = "{packages[0].name}" to that table',
@@ -149,7 +149,7 @@ def _read_configured(file: VersionFileConfig, root: Path) -> VersionSource:
         kind, key = _KNOWN_FILES[name]
     else:
         raise Blocked(
-            "version-file-without-pattern",
+            "setting-invalid",
             f"{file.file} of [[tool.relnox.version-files]] requires a pattern (the format of the file is unknown)",
             fix="add pattern = '…(?P<version>…)…' to that table",
         )
@@ -158,13 +158,13 @@ def _read_configured(file: VersionFileConfig, root: Path) -> VersionSource:
         return _read_version(source, root)
     except OSError as error:
         raise Blocked(
-            "version-file-not-readable",
+            "setting-invalid",
             f"{file.file} of [[tool.relnox.version-files]] cannot be read ({error.strerror})",
             fix="correct its key `file`",
         ) from error
     except ValueError as error:
         raise Blocked(
-            "version-file-mismatch",
+            "setting-invalid",
             f"{file.file} of [[tool.relnox.version-files]]: {error}",
             fix="correct its key `pattern` or `count`",
         ) from error

@@ -135,7 +135,7 @@ def run(  # noqa: PLR0913 - the options of a process
         _running.pop(child, None)
     if timeout_event.is_set():
         raise Failed(
-            "program-timeout",
+            "program-failed",
             f"{words[0]} timed out after {timeout:g} s",
             fix=f"reproduce it: {shlex.join(words)}",
         )
@@ -167,7 +167,7 @@ def start(  # noqa: PLR0913 - the options of a process
         )
     except OSError as error:
         raise Failed(
-            "program-not-runnable",
+            "program-failed",
             f"{words[0]} cannot be run: {error.strerror}",
             fix=f"install {words[0]}, or correct its path",
         ) from error
@@ -203,7 +203,7 @@ def _output_lines(child: subprocess.Popen[bytes], words: Sequence[str], *, newli
                 total += len(text)
                 if total > _MAX_OUTPUT:
                     raise Failed(
-                        "program-output-too-long",
+                        "program-failed",
                         f"{words[0]} printed more than {_MAX_OUTPUT >> 20} million characters, and was killed",
                         fix=f"make it print less; to reproduce: {shlex.join(words)}",
                     )

@@ -121,7 +121,7 @@ def test_wrong_settings_are_errors_without_a_working_directory(tmp_path: Path, d
 
     assert ran.code == 1
     assert (
-        ran.err == f"error: {file}: tool.relnox has no key 'branhc' [setting-unknown]\nfix: did you mean branch?\n"
+        ran.err == f"error: {file}: tool.relnox has no key 'branhc' [setting-invalid]\nfix: did you mean branch?\n"
     )
 
 

@@ -379,12 +379,12 @@ def test_explain_runs_nothing(project: Path) -> None:
     [
         (
             '[tool.relnox]\nbrnch = "main"',
-            "tool.relnox has no key 'brnch' [setting-unknown]",
+            "tool.relnox has no key 'brnch' [setting-invalid]",
             "did you mean branch?",
         ),
         (
             "[tool.relnox.build]\nstrct = true",
-            "tool.relnox.build has no key 'strct' [setting-unknown]",
+            "tool.relnox.build has no key 'strct' [setting-invalid]",
             "did you mean strict?",
         ),
         (

@@ -96,7 +96,7 @@ def test_a_pattern_that_matches_no_file_is_an_error(tmp_path: Path) -> None:
     root = project(tmp_path / "acme", '[tool.relnox.paths]\nacme-core = ["prto/**", "!nothing/"]\n')
     ran = run_in_process(root, "status")
     assert ran.code == 1
-    assert "'prto/**' in [tool.relnox.paths] acme-core matches no tracked file [pattern-without-match]" in ran.err
+    assert "'prto/**' in [tool.relnox.paths] acme-core matches no tracked file [setting-invalid]" in ran.err
     assert "did you mean proto/**?" in ran.err
 
 

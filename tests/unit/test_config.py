@@ -300,7 +300,7 @@ def test_hooks_are_read() -> None:
 @pytest.mark.parametrize(
     ("hook", "code", "message"),
     [
-        ("time-limit = 3", "setting-missing", "requires the key 'run'"),
+        ("time-limit = 3", "setting-invalid", "requires the key 'run'"),
         ("run = []", "value-invalid", "run is not valid: it is empty"),
         ("run = ['']", "value-invalid", "the program is missing"),
         ("run = ['x']\nenv = { 'A=B' = '1' }", "value-invalid", "not a valid variable name"),

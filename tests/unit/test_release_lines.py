@@ -75,7 +75,7 @@ def test_overlapping_bounds_are_an_error_that_names_a_version_of_both(
     first: str, second: str, version: str
 ) -> None:
     blocked = error({"main": first, "1.x": second})
-    assert blocked.code == "bounds-overlap"
+    assert blocked.code == "setting-invalid"
     assert f"({second})" in blocked.message
     sample = Version(blocked.message.rpartition(" ")[2])
     assert ReleaseLine("main", first).contains(sample)
@@ -150,7 +150,7 @@ def test_globs_with_different_bounds_that_match_one_branch_are_ambiguous() -> No
     assert len(release_lines.release_lines_of_branch("hot/2.x", lines)) == 1
     with pytest.raises(Blocked, match=r"branch release/2\.x matches several release lines") as blocked:
         release_lines.release_lines_of_branch("release/2.x", lines)
-    assert blocked.value.code == "branch-ambiguous"
+    assert blocked.value.code == "setting-invalid"
 
 
 def test_lines_are_configured_with_several_branches_globs_or_bounds() -> None:

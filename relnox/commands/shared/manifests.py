@@ -68,7 +68,7 @@ def read_manifest(root: Path, directory: str) -> Manifest:
             "manifest-invalid", f"{where} is not a valid manifest (it is not in UTF-8)", fix=_REBUILD
         ) from None
     except OSError as error:
-        raise Blocked("manifest-unreadable", f"cannot read {where} ({error.strerror})", fix=_REBUILD) from error
+        raise Blocked("manifest-invalid", f"cannot read {where} ({error.strerror})", fix=_REBUILD) from error
     return core.manifest.Manifest.from_json(text, where=where)
 
 

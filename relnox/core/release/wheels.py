@@ -115,7 +115,7 @@ def check_wheel_settings(settings: WheelsConfig, names: Collection[str]) -> None
     for glob in settings.skip:
         if not any(fnmatchcase(identifier, glob) for identifier in identifiers):
             raise Blocked(
-                "pattern-without-match",
+                "setting-invalid",
                 f"{glob!r} in [tool.relnox.wheels] skip matches no wheel of the matrix",
                 fix="use an identifier of cibuildwheel, or a glob: cp39-*, *-musllinux_aarch64",
             )

@@ -176,7 +176,7 @@ class TableOf(Kind):
             converted = self.keys.check_text(name, f"the key {shorten_value(name)} of {key}")
             if (other := names.setdefault(converted, name)) != name:
                 raise Blocked(
-                    "setting-twice",
+                    "setting-invalid",
                     f"{key} names {other} twice, the second time as {name}",
                     fix=f"remove {name} from {key}",
                 )

@@ -93,7 +93,7 @@ def release_lines_of_branch(branch: str, lines: Iterable[ReleaseLine]) -> tuple[
     matches = [line for line in matches if line.branch == branch] or matches
     if len({line.bounds for line in matches}) > 1:
         raise Blocked(
-            "branch-ambiguous",
+            "setting-invalid",
             f"branch {branch} matches several release lines: {join_names(map(str, matches))} "
             "([tool.relnox] branch)",
             fix=f'name it in [tool.relnox] branch: "{branch}" = "{matches[0].bounds}"',
@@ -120,7 +120,7 @@ def _check_disjoint(lines: Sequence[ReleaseLine], key: str) -> None:
         contained = (text for text in _sample_versions(both) if both.contains(text, prereleases=True))
         if line.bounds != other.bounds and (version := next(contained, None)) is not None:
             raise Blocked(
-                "bounds-overlap",
+                "setting-invalid",
                 f"{key}: the bounds of {line.branch} ({line.bounds or 'none'}) and {other.branch} "
                 f"({other.bounds or 'none'}) overlap: both contain {version}",
                 fix=f'make them exclude each other, for example: {key} = {{ main = ">=2", "1.x" = "<2" }}',

@@ -66,7 +66,7 @@ class Table(Kind):
         for name in value:
             if name not in keys:
                 valid = [name for name, field in keys.items() if "file" in field.sources]
-                raise Blocked("setting-unknown", f"{key} has no key {name!r}", fix=did_you_mean(name, valid))
+                raise Blocked("setting-invalid", f"{key} has no key {name!r}", fix=did_you_mean(name, valid))
             if "file" not in keys[name].sources:
                 raise Blocked(
                     "command-line-only",
@@ -77,7 +77,7 @@ class Table(Kind):
         for name, field in keys.items():
             if field.is_required and name not in value:
                 raise Blocked(
-                    "setting-missing", f"{key} requires the key {name!r}", fix=f"add {name} = … to [{key}]"
+                    "setting-invalid", f"{key} requires the key {name!r}", fix=f"add {name} = … to [{key}]"
                 )
         checked = {keys[name].name: keys[name].kind.check(item, f"{key}.{name}") for name, item in value.items()}
         own = {name: checked.pop(name) for name in field_names(self.settings) if name in checked}
