@@ -17,7 +17,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = ["3.11", "3.12", "3.13"]
 PROJECT = PYPROJECT["project"]
-DECLARED = map(Requirement, [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["uv"]])
+DECLARED = map(Requirement, PROJECT["dependencies"])
 OLDEST = {requirement.name: str(requirement).replace(">=", "==") for requirement in DECLARED}
 FRONT_ENDS = ("tests/frontends/test_nox.py", "tests/frontends/test_invoke.py", "tests/frontends/test_importing.py")
 LOWEST = (

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 ONCE_FROM = 100
 """Tools that create environments per package run once at this size, and not at all above."""
 PEERS = ("uv", "build", "build-uv")
-WARM, FLOOR = "relnox, warm", "floor: the backends alone"
+RELNOX, FLOOR = "relnox", "floor: the backends alone"
 SIDE_FILES = frozenset({"manifest.json", "BUILD_MANIFEST.txt", ".gitignore"})
 """Other files in the output directory."""
 
@@ -88,14 +88,12 @@ class Tool:
         calls: The programs to run one after the other, for the packages that are to be built.
         per_package: Whether it creates environments for every package, and is slow.
         loop: Whether it runs a program per package.
-        cold: Whether relnox's cache is emptied first.
     """
 
     name: str
     calls: Callable[[Copy, Sequence[str]], list[tuple[str, ...]]]
     per_package: bool = False
     loop: bool = False
-    cold: bool = False
 
 
 @dataclass(frozen=True)
@@ -190,8 +188,7 @@ def tools(bench: Benchmark) -> list[Tool]:
     }
     return [
         Tool(FLOOR, lambda copy, names: list(backends_alone(bench, copy, names))),
-        Tool("relnox, cold", relnox, cold=True),
-        Tool(WARM, relnox),
+        Tool(RELNOX, relnox),
         *(peers[peer] for peer in bench.peers),
     ]
 
@@ -246,8 +243,6 @@ def compare(bench: Benchmark, size: int, backends: Sequence[str]) -> None:
             if number and tool.per_package and size >= ONCE_FROM:
                 continue
             fresh(original, copy)
-            if tool.cold:
-                shutil.rmtree(bench.directory / "cache")
             built = looped if tool.loop else every
             costs[tool.name].append(measure(tool.calls(copy, built), copy.root, bench.environment()))
             check(tool.name, copy.root / "dist", built, contents_by_name)
@@ -392,12 +387,12 @@ def show(selected: Sequence[Tool], costs: Mapping[str, Sequence[Run]], size: int
     def seconds(tool: Tool) -> float:
         return median(tool, lambda run: run.seconds)
 
-    warm, floor = (next(seconds(tool) for tool in selected if tool.name == name) for name in (WARM, FLOOR))
+    own, floor = (next(seconds(tool) for tool in selected if tool.name == name) for name in (RELNOX, FLOOR))
 
     def row(name: str, took: float, cpu: str, memory: str) -> str:
         cells = (
             f"{took:.2f}",
-            f"{took / warm:.2f}",
+            f"{took / own:.2f}",
             f"{took / floor:.2f}",
             f"{1000 * took / size:.0f}",
             cpu,
@@ -405,7 +400,7 @@ def show(selected: Sequence[Tool], costs: Mapping[str, Sequence[Run]], size: int
         )
         return f"| {name} | {' | '.join(cells)} |"
 
-    print("| | seconds | to relnox, warm | to the floor | ms per package | CPU seconds | peak memory, MiB |")
+    print("| | seconds | to relnox | to the floor | ms per package | CPU seconds | peak memory, MiB |")
     print("|---|---:|---:|---:|---:|---:|---:|")
     for tool in selected:
         took, cpu = seconds(tool), median(tool, lambda run: run.cpu)

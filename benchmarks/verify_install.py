@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 EARLIER = 3
 THIRD = "third"
 PIP, UV = "venv, pip, import: loop", "uv venv, uv pip, import: loop"
-RELNOX, WITH_PIP = "relnox", "relnox --installer pip"
-TOOLS = {"pip": PIP, "uv": UV, "relnox": RELNOX, "relnox-pip": WITH_PIP}
+RELNOX = "relnox"
+TOOLS = {"pip": PIP, "uv": UV, "relnox": RELNOX}
 
 
 @dataclass(frozen=True)
@@ -96,21 +96,18 @@ class Benchmark:
                 for call in self._one(tool, python, environments / f"{name}-{version}", name)
             ]
         else:
-            installer = "pip" if tool == WITH_PIP else "uv"
             python_options = [word for version in self.pythons for word in ("--python", version)]
             words = (
                 "verify-install",
                 "--index",
                 "bench",
-                "--installer",
-                installer,
                 "--report",
                 str(report),
                 *python_options,
             )
             calls = [(str(bump.own("relnox")), *words)]
         cost = measure(calls, self.project, self.environment)
-        if tool in (RELNOX, WITH_PIP):
+        if tool == RELNOX:
             steps = json.loads(report.read_text(encoding="utf-8"))["steps"]
             done = [step for step in steps if step["kind"] == "VerifyInstall" and step["status"] == "success"]
             if len(done) != len(self.names) * len(self.pythons):
@@ -280,7 +277,7 @@ def serving(directory: Path) -> Iterator[str]:
 
 def show(costs: Mapping[str, Sequence[Run]]) -> None:
     """Print the table, as Markdown."""
-    fastest = statistics.median(run.seconds for run in costs.get(RELNOX) or costs[WITH_PIP])
+    fastest = statistics.median(run.seconds for run in costs[RELNOX])
     print("| | seconds | CPU | relnox is faster |\n|---|---:|---:|---:|")
     for tool, runs in costs.items():
         seconds = statistics.median(run.seconds for run in runs)

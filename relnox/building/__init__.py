@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from relnox.building import archives as archives
     from relnox.building import build_sessions as build_sessions
     from relnox.building import checks as checks
-    from relnox.building import environment_cache as environment_cache
     from relnox.building import environment_pool as environment_pool
     from relnox.building import environments as environments
     from relnox.building import file_hashes as file_hashes
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from relnox.building import fork_client as fork_client
     from relnox.building import installation_checks as installation_checks
     from relnox.building import installed_distributions as installed_distributions
-    from relnox.building import installer_settings as installer_settings
     from relnox.building import interpreters as interpreters
     from relnox.building import package_builds as package_builds
     from relnox.building import platform_wheels as platform_wheels

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from relnox.building.fork_client import Fork
 from relnox.building.known_backends import SHAREABLE_BACKENDS, SINGLE_PROCESS_BACKENDS
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from relnox.building.environment_pool import BuildEnvironmentPool
     from relnox.building.environments import VirtualEnvironment
     from relnox.core.settings.build_settings import Constraints
-
-Isolation = Literal["fast", "strict"]
 
 _DEFAULT_BACKEND = "setuptools.build_meta"
 """The backend of a project without `build-backend` (PEP 517)."""
@@ -154,15 +152,15 @@ class _SharedSession(BuildSession):
 
 
 def open_session(
-    pool: BuildEnvironmentPool, source: Path, isolation: Isolation, context: HookContext, *, both: bool
+    pool: BuildEnvironmentPool, source: Path, context: HookContext, *, shared: bool, both: bool
 ) -> BuildSession:
     """Open a session to build a package, or one of its archives.
 
-    With the isolation `fast`, environments and processes are shared where that is safe. `both` tells whether the
-    package's wheel is built in this session after its sdist.
+    If `shared`, environments and processes are shared where that is safe. `both` tells whether the package's wheel
+    is built in this session after its sdist.
     """
     backend = _module_of_build_backend(source)
-    if isolation == "fast" and backend is not None and backend in SHAREABLE_BACKENDS:
+    if shared and backend is not None and backend in SHAREABLE_BACKENDS:
         return _SharedSession(pool, backend, context, both=both)
     return BuildSession(pool, context)
 

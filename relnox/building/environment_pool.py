@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from concurrent.futures import Future
-from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from relnox.building.environments import INDEX_FIX, choose_installer_fix
 from relnox.building.fork_client import ForkServer, can_fork_safely
 from relnox.building.known_backends import SHAREABLE_BACKENDS
 from relnox.building.sibling_archives import use_sibling_archives
-from relnox.core import serialization
-from relnox.core.records import replace
 from relnox.core.settings.build_settings import UNCONSTRAINED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
+    from pathlib import Path
 
-    from relnox.building.environment_cache import EnvironmentCache
     from relnox.building.environments import Installer, VirtualEnvironment
     from relnox.core.settings.build_settings import Constraints
-
-    _Requirements = tuple[tuple[str, ...], Constraints]
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -36,64 +30,40 @@ class BuildEnvironmentPool:
         installer: Creates environments.
         python: The interpreter of the environments.
         directory: Takes a purpose, and creates a new directory that exists until the run ends.
-        cache: The cache of environments from earlier runs, or None to always create environments.
-        sources: The configured URLs to install packages from; empty for the installer's default.
         on_install: Called before the installer contacts an index.
     """
 
-    def __init__(  # noqa: PLR0913 - configuration of all builds
+    def __init__(
         self,
         *,
         installer: Installer,
         python: Path,
         directory: Callable[[str], Path],
-        cache: EnvironmentCache | None,
-        sources: tuple[str, ...] = (),
         on_install: Callable[[], None] = lambda: None,
     ) -> None:
         self._installer = installer
         self._python = python
         self._directory = directory
-        self._cache = cache
-        # Another index may have other files of the same release.
-        self._installer_and_sources = " ".join([installer.name, *sources])
         self._on_install = on_install
-        self.sources = sources
-        self._pins: _ComputeOncePerKey[_Requirements, tuple[str, ...]] = _ComputeOncePerKey()
-        self._environments: _ComputeOncePerKey[_Requirements, VirtualEnvironment] = _ComputeOncePerKey()
+        self._environments: _ComputeOncePerKey[tuple[tuple[str, ...], Constraints], VirtualEnvironment] = (
+            _ComputeOncePerKey()
+        )
         self._servers: _ComputeOncePerKey[tuple[Path, str], ForkServer] = _ComputeOncePerKey()
         self._running: list[ForkServer] = []
         self._closed = False
 
-    @property
-    def cache_problem(self) -> str | None:
-        """Why the cache or one of its environments could not be used, or None if there was no problem."""
-        return self._cache.problem if self._cache is not None else None
-
-    def resolve_pins(self, requirements: Collection[str], constraints: Constraints) -> tuple[str, ...]:
-        """Resolve requirements and their dependencies to exact versions; raise `Failed` if that fails."""
-        ordered_requirements = tuple(sorted(requirements))
-        if not ordered_requirements:
-            return ()
-        self._on_install()
-        key = ordered_requirements, constraints
-        return self._pins.get(
-            key, lambda: self._installer.resolve(ordered_requirements, self._python, constraints)
-        )
-
     def get_shared_environment(
         self, requirements: Collection[str], siblings: Mapping[str, Path], constraints: Constraints
     ) -> VirtualEnvironment:
-        """Return the environment shared by packages with these requirements.
+        """Return the environment shared by packages with these requirements and these archives of siblings."""
+        resolved_requirements = tuple(use_sibling_archives(sorted(requirements), siblings))
 
-        It comes from the cache between runs unless it includes new archives of siblings.
-        """
-        plain = tuple(sorted(requirements))
-        resolved_requirements = tuple(use_sibling_archives(plain, siblings))
-        create = self._get_or_create_cached if resolved_requirements == plain else self._create_with_requirements
-        return self._environments.get(
-            (resolved_requirements, constraints), lambda: create(resolved_requirements, constraints)
-        )
+        def create() -> VirtualEnvironment:
+            environment = self.create_environment()
+            self.install(environment, resolved_requirements, constraints=constraints)
+            return environment
+
+        return self._environments.get((resolved_requirements, constraints), create)
 
     def create_environment(self) -> VirtualEnvironment:
         """Create an empty environment."""
@@ -105,14 +75,13 @@ class BuildEnvironmentPool:
         requirements: Sequence[str],
         *,
         on_line: Callable[[str], None] | None = None,
-        no_deps: bool = False,
         constraints: Constraints = UNCONSTRAINED,
     ) -> None:
         """Install requirements into an environment; raise `Failed` with the last lines of the installer."""
         if requirements:
             self._on_install()
             completed = self._installer.install(
-                environment, requirements, no_deps=no_deps, on_line=on_line, constraints=constraints
+                environment, requirements, on_line=on_line, constraints=constraints
             )
             completed.check(
                 f"installing build requirements ({', '.join(requirements)})",
@@ -120,25 +89,11 @@ class BuildEnvironmentPool:
             )
 
     def prepare_environment(
-        self,
-        requirements: Collection[str],
-        backend: str,
-        variables: Mapping[str, str],
-        constraints: Constraints = UNCONSTRAINED,
-    ) -> VirtualEnvironment:
-        """Create the environment shared by packages with the same requirements, and start its warm process.
-
-        The process is first started in the environment that these requirements last resolved to, while the index
-        is queried, since this is usually still the right environment.
-        """
-        if self._cache is not None:
-            installer = self._describe_installer(constraints)
-            last = self._cache.last_environment(sorted(requirements), self._python, installer)
-            if last is not None:
-                self._get_or_start_server(last, backend, variables)
+        self, requirements: Collection[str], backend: str, variables: Mapping[str, str], constraints: Constraints
+    ) -> None:
+        """Create the environment shared by packages with the same requirements, and start its warm process."""
         environment = self.get_shared_environment(requirements, {}, constraints)
         self._get_or_start_server(environment, backend, variables)
-        return environment
 
     def get_backend_server(
         self, environment: VirtualEnvironment, backend: str, variables: Mapping[str, str]
@@ -170,36 +125,6 @@ class BuildEnvironmentPool:
         for server in self._running:
             server.close()
 
-    def _describe_installer(self, constraints: Constraints) -> str:
-        """Return a text that identifies the installer, its sources and the constraints in the cache."""
-        if constraints == UNCONSTRAINED:
-            return self._installer_and_sources
-        return f"{self._installer_and_sources} {hash_constraints(constraints)}"
-
-    def _create_with_requirements(
-        self, requirements: tuple[str, ...], constraints: Constraints
-    ) -> VirtualEnvironment:
-        environment = self.create_environment()
-        self.install(environment, requirements, constraints=constraints)
-        return environment
-
-    def _get_or_create_cached(self, requirements: tuple[str, ...], constraints: Constraints) -> VirtualEnvironment:
-        pins = self.resolve_pins(requirements, constraints)
-        installer = self._describe_installer(constraints)
-
-        def make(directory: Path) -> VirtualEnvironment:
-            environment = self._installer.create_environment(directory, self._python)
-            self.install(environment, pins, no_deps=True, constraints=constraints)
-            return environment
-
-        has_urls = any(" @ " in pin for pin in pins)  # their content may change
-        if self._cache is not None and not has_urls:
-            with contextlib.suppress(OSError):  # the disk is full, or the directory not writable
-                environment = self._cache.get_or_create(pins, self._python, installer, make)
-                self._cache.record_resolution(requirements, pins, self._python, installer)
-                return environment
-        return make(self._directory("environment") / "env")
-
 
 class _ComputeOncePerKey(Generic[K, V]):
     """A thread-safe cache that computes the value of each key only once."""
@@ -218,15 +143,3 @@ class _ComputeOncePerKey(Generic[K, V]):
             except BaseException as error:  # noqa: BLE001 - raised in all waiting threads
                 future.set_exception(error)
         return future.result()
-
-
-def hash_constraints(constraints: Constraints) -> str:
-    """Return a hash of constraints that includes the current content of constraint files."""
-    contents = []
-    for name in constraints.files:
-        with contextlib.suppress(OSError):
-            contents.append(Path(name).read_bytes().decode(errors="replace"))
-    document = serialization.encode(replace(constraints, files=()))
-    # The content behind an address may change, like that of an index: both are resolved to pins in every run.
-    addresses = [name for name in constraints.files if "://" in name]
-    return serialization.digest([document, contents, addresses])

@@ -1,31 +1,23 @@
-"""Virtual environments, created and populated by uv if it is installed, otherwise by venv and pip.
-
-Environments are created without pip, which is much faster; relnox's own pip can install into them
-(`pip --python`).
-"""
+"""Virtual environments, created and populated by uv."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import shutil
-import sys
+import re
 import tempfile
-from datetime import date, datetime, timedelta
-from functools import cache
+import threading
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from packaging.version import Version
+import uv
 
 from relnox.core import fixes
 from relnox.core.records import Record
 from relnox.core.settings.build_settings import UNCONSTRAINED
 from relnox.errors import Blocked
 from relnox.system import process
-from relnox.system.environment_variables import search_path
 from relnox.system.files import TemporaryDirectory
 
 if TYPE_CHECKING:
@@ -35,12 +27,16 @@ if TYPE_CHECKING:
 
 _INSTALL_TIMEOUT = 1800.0
 INDEX_FIX = "check that the package index is reachable, then rerun the command"
-_PIP_OPTIONS = ("--disable-pip-version-check", "--no-input", "--no-warn-script-location")
-_UV_COMPILE_OPTIONS = ("--no-header", "--no-annotate", "--no-generate-hashes")
+_COMPILE_OPTIONS = ("--quiet", "--no-header", "--no-annotate", "--no-generate-hashes")
 _CHECK_TIMEOUT = 120.0
-_PIP_NOT_INSTALLED = Version("0")
-_PIP_WITH_BUILD_CONSTRAINTS = Version("25.3")
-_PIP_WITH_UPLOADED_PRIOR_TO = Version("26.0")
+_uv_lock = threading.Lock()
+"""Held while uv is searched: sysconfig, which uv asks, is not thread-safe in Python 3.11."""
+_SOURCE_VARIABLES = re.compile(
+    r"PIP_(CONFIG_FILE|CONSTRAINT|EXTRA_INDEX_URL|FIND_LINKS|INDEX_URL|NO_INDEX|REQUIREMENT)"
+    r"|UV_(BUILD_CONSTRAINT|CONFIG_FILE|CONSTRAINT|DEFAULT_INDEX|EXTRA_INDEX_URL|FIND_LINKS|INDEX\w*|NO_INDEX|OVERRIDE)",
+    re.ASCII,
+)
+"""Names of variables that change which packages pip and uv select, or where they get them from."""
 
 
 class VirtualEnvironment(Record):
@@ -68,33 +64,23 @@ class VirtualEnvironment(Record):
 
 
 class Installer(Record):
-    """A program that creates environments and installs packages into them.
+    """Creates environments and installs packages into them, with uv.
 
     Attributes:
-        uv: The uv executable, or None for venv and pip.
-        env: The environment variables of the program, which may configure an index.
+        env: The environment variables of uv, which may configure an index.
         project_directory: The directory whose settings uv reads, or None for the current directory.
     """
 
-    uv: Path | None
     env: Mapping[str, str] = MappingProxyType({})
     project_directory: Path | None = None
 
-    @property
-    def name(self) -> str:
-        """The name of the installer: `uv` or `pip`."""
-        return "uv" if self.uv else "pip"
-
     def create_environment(self, directory: Path, python: Path) -> VirtualEnvironment:
         """Create an empty environment, replacing an existing one."""
-        argv: process.Arguments
-        if self.uv:
-            options = ("--quiet", "--clear", "--no-project", "--no-config")
-            argv = [self.uv, "venv", *options, "--python", python, directory]
-        else:
-            argv = [python, "-m", "venv", "--clear", "--without-pip", directory]
-        completed = process.run(argv, env=self.env, timeout=_INSTALL_TIMEOUT)
-        fix = choose_installer_fix(completed, f"check that venv works: {python} -m venv --help")
+        options = ("--quiet", "--clear", "--no-project", "--no-config")
+        completed = process.run(
+            [find_uv(), "venv", *options, "--python", python, directory], env=self.env, timeout=_INSTALL_TIMEOUT
+        )
+        fix = choose_installer_fix(completed, f"check that the Python works: {python} --version")
         completed.check(f"creating an environment with {python}", fix=fix)
         scripts = "Scripts" if os.name == "nt" else "bin"
         return VirtualEnvironment(directory, directory / scripts / ("python.exe" if os.name == "nt" else "python"))
@@ -119,27 +105,29 @@ class Installer(Record):
         """
         if constraints.require_hashes:
             # In this mode, uv takes pinned requirements only; it finds their hashes in the constraints.
-            requirements = self.resolve(requirements, environment.python, constraints)
+            requirements = self._resolve(requirements, environment.python, constraints)
             no_deps = True
-        argv: list[str | os.PathLike[str]]
-        index = [*(["--index-url", index_url] if index_url else []), *(["--no-deps"] if no_deps else [])]
-        if self.uv:
-            # [tool.uv.sources] of an sdist may name an index of its own.
-            index += ["--no-sources"] if index_url else []
-            index += ["--require-hashes"] if constraints.require_hashes else []
-            argv = [self.uv, "pip", "install", "--python", environment.python, *index]
-        else:
-            argv = [*_pip_command(environment.python), "install", *_PIP_OPTIONS, *index]
+        argv: list[str | os.PathLike[str]] = [find_uv(), "pip", "install", "--python", environment.python]
+        # [tool.uv.sources] of an sdist may name an index of its own.
+        argv += ["--index-url", index_url, "--no-sources"] if index_url else []
+        argv += ["--no-deps"] if no_deps else []
+        argv += ["--require-hashes"] if constraints.require_hashes else []
         with self._constraint_options(constraints) as options:
             return process.run(
                 [*argv, *options, "--", *requirements], env=self.env, timeout=_INSTALL_TIMEOUT, on_line=on_line
             )
 
+    def run_pip_check(self, environment: VirtualEnvironment) -> process.Completed:
+        """Run `uv pip check` in an environment and return the result; a failure does not raise an error."""
+        return process.run(
+            [find_uv(), "pip", "check", "--python", environment.python], env=self.env, timeout=_CHECK_TIMEOUT
+        )
+
     @contextlib.contextmanager
     def _constraint_options(self, constraints: Constraints) -> Iterator[process.Arguments]:
         """Yield the command-line options that apply constraints, also to the build requirements of sdists."""
         options: list[str | os.PathLike[str]] = (
-            ["--project", self.project_directory] if self.uv and self.project_directory else []
+            ["--project", self.project_directory] if self.project_directory else []
         )
         with contextlib.ExitStack() as stack:
             files: list[str | os.PathLike[str]] = [*constraints.files]
@@ -147,63 +135,31 @@ class Installer(Record):
                 file = stack.enter_context(TemporaryDirectory()).path / "constraints.txt"
                 file.write_text("\n".join(constraints.requirements), encoding="utf-8")
                 files.append(file)
-            has_build_constraint = self.uv is not None or _pip_version() >= _PIP_WITH_BUILD_CONSTRAINTS
             options += ["--only-binary", ":all:"] if constraints.require_hashes else []
             for path in files:
-                options += ["--constraint", path]
-                options += ["--build-constraint", path] if has_build_constraint else []
-            if self.uv:
-                options += ["--exclude-newer", newer] if (newer := constraints.exclude_newer) else []
-                for name, time in constraints.exclude_newer_package:
-                    options += ["--exclude-newer-package", f"{name}={time}"]
-            elif _pip_version() >= _PIP_WITH_UPLOADED_PRIOR_TO:
-                time = pip_timestamp(constraints.exclude_newer)
-                options += ["--uploaded-prior-to", time] if time else []
+                options += ["--constraint", path, "--build-constraint", path]
+            options += ["--exclude-newer", newer] if (newer := constraints.exclude_newer) else []
+            for name, time in constraints.exclude_newer_package:
+                options += ["--exclude-newer-package", f"{name}={time}"]
             yield options
 
-    def unsupported_constraints(self, constraints: Constraints) -> tuple[str, ...]:
-        """Return a message for each constraint that the installer does not support."""
-        if self.uv:
-            return ()
-        reasons = []
-        if newer := constraints.exclude_newer:
-            if _pip_version() < _PIP_WITH_UPLOADED_PRIOR_TO:
-                reasons.append(f"exclude-newer: pip {_pip_version()} does not support it (pip 26 and uv do)")
-            elif not pip_timestamp(newer):
-                reasons.append(f"exclude-newer = {newer!r}: pip needs a date and a time (uv supports it)")
-        if constraints.exclude_newer_package:
-            reasons.append("exclude-newer-package: pip does not support it (uv does)")
-        return tuple(reasons)
-
-    def resolve(self, requirements: Sequence[str], python: Path, constraints: Constraints) -> tuple[str, ...]:
+    def _resolve(self, requirements: Sequence[str], python: Path, constraints: Constraints) -> tuple[str, ...]:
         """Resolve requirements (PEP 508) and their dependencies to pinned releases for an interpreter."""
-        action = f"resolving {', '.join(requirements)}"
-        with self._constraint_options(constraints) as options:
-            if self.uv:
-                with TemporaryDirectory() as directory:
-                    file = directory.path / "pins.txt"  # the project's settings may set another output file
-                    output = ("--quiet", *_UV_COMPILE_OPTIONS, "--python", python, "--output-file", file)
-                    completed = process.run(
-                        [self.uv, "pip", "compile", *output, *options, "-"],
-                        env=self.env,
-                        stdin="\n".join(requirements),
-                        timeout=_INSTALL_TIMEOUT,
-                    )
-                    completed.check(action, fix=choose_installer_fix(completed, INDEX_FIX))
-                    lines = map(str.strip, file.read_text(encoding="utf-8").splitlines())
-                    return tuple(line for line in lines if line and not line.startswith(("#", "-")))
-            report = ("--dry-run", "--ignore-installed", "--quiet", "--report", "-")
-            argv = [*_pip_command(python), "install", *_PIP_OPTIONS, *report, *options, "--", *requirements]
-            completed = process.run(argv, env=self.env, timeout=_INSTALL_TIMEOUT, stderr=False)
-            document = json.loads(completed.check(action, fix=choose_installer_fix(completed, INDEX_FIX)).output)
-            return tuple(sorted(map(_pinned_requirement, document["install"])))
-
-    def run_pip_check(self, environment: VirtualEnvironment) -> process.Completed:
-        """Run `pip check` in an environment and return the result; a failure does not raise an error."""
-        argv: process.Arguments = [*_pip_command(environment.python), "check"]
-        if self.uv:
-            argv = [self.uv, "pip", "check", "--python", environment.python]
-        return process.run(argv, env=self.env, timeout=_CHECK_TIMEOUT)
+        with self._constraint_options(constraints) as options, TemporaryDirectory() as directory:
+            file = directory.path / "pins.txt"  # the project's settings may set another output file
+            completed = process.run(
+                [
+                    *(find_uv(), "pip", "compile", *_COMPILE_OPTIONS, *options),
+                    *("--python", python, "--output-file", file, "-"),
+                ],
+                env=self.env,
+                stdin="\n".join(requirements),
+                timeout=_INSTALL_TIMEOUT,
+            )
+            fix = choose_installer_fix(completed, INDEX_FIX)
+            completed.check(f"resolving {', '.join(requirements)}", fix=fix)
+            lines = map(str.strip, file.read_text(encoding="utf-8").splitlines())
+            return tuple(line for line in lines if line and not line.startswith(("#", "-")))
 
 
 def choose_installer_fix(completed: process.Completed, default: str) -> str:
@@ -221,69 +177,21 @@ def choose_installer_fix(completed: process.Completed, default: str) -> str:
     return default
 
 
-def _pip_command(python: Path) -> list[str | Path]:
-    """Return the command that runs relnox's own pip on the environment of an interpreter."""
-    return [sys.executable, "-m", "pip", "--python", python]
+def use_only_index(variables: Mapping[str, str], index_url: str) -> dict[str, str]:
+    """Return `variables`, changed so that uv and pip use only this index (a simple API URL).
 
-
-@cache
-def _pip_version() -> Version:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return Version(version("pip"))
-    except PackageNotFoundError:
-        return _PIP_NOT_INSTALLED
-
-
-def pip_timestamp(newer: str) -> str:
-    """Convert uv's `exclude-newer` to pip's `--uploaded-prior-to`; return "" for formats that only uv supports.
-
-    For uv, a date includes the whole day; for pip, it is the start of the day.
+    Unlike options, variables also apply to the builds that uv runs for sdists.
     """
+    others = {name: value for name, value in variables.items() if not _SOURCE_VARIABLES.fullmatch(name)}
+    pip = {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": index_url}
+    # [tool.uv.sources] of an sdist may name another index.
+    return others | pip | {"UV_NO_CONFIG": "1", "UV_NO_SOURCES": "1", "UV_DEFAULT_INDEX": index_url}
+
+
+def find_uv() -> Path:
+    """Return the path of the uv that is installed with relnox."""
     try:
-        day = date.fromisoformat(newer)
-    except ValueError:
-        try:
-            return datetime.fromisoformat(newer).isoformat()
-        except ValueError:
-            return ""
-    return (day + timedelta(days=1)).isoformat()
-
-
-def _pinned_requirement(entry: Mapping[str, Any]) -> str:
-    """Return a requirement that pins the release in an entry of pip's installation report."""
-    metadata = entry["metadata"]
-    if entry.get("is_direct"):
-        return f"{metadata['name']} @ {entry['download_info']['url']}"
-    return f"{metadata['name']}=={metadata['version']}"
-
-
-def find_installer(
-    name: str, env: Mapping[str, str] = MappingProxyType({}), project: Path | None = None
-) -> Installer:
-    """Return the installer `uv` or `pip`, or with `auto` uv if it is installed, otherwise pip.
-
-    Raises:
-        Blocked: The installer is not installed.
-    """
-    uv = None if name == "pip" else find_uv()
-    if name == "uv" and uv is None:
-        raise Blocked(
-            "installer-missing",
-            "uv is not installed",
-            fix=f"{fixes.install_command('relnox[uv]')}, or use --installer pip",
-        )
-    if uv is None and _pip_version() == _PIP_NOT_INSTALLED:
-        raise Blocked(
-            "installer-missing",
-            f"neither uv nor pip is installed (for {sys.executable})",
-            fix=fixes.install_command("relnox[uv]"),
-        )
-    return Installer(uv, env, project)
-
-
-def find_uv() -> Path | None:
-    """Return the path of uv, next to relnox's own interpreter or on PATH, or None if it is not installed."""
-    path = shutil.which("uv", path=search_path(os.environ))
-    return Path(path) if path else None
+        with _uv_lock:
+            return Path(uv.find_uv_bin())
+    except FileNotFoundError as error:
+        raise Blocked("installer-missing", "uv is not installed", fix=fixes.install_command("uv")) from error

@@ -200,5 +200,5 @@ def _server_died_error() -> Failed:
     return Failed(
         "build-process-died",
         "the process that runs the build backend died unexpectedly",
-        fix=f"run each build hook in a new process: {fixes.task_command('build-all', '--isolation', 'strict')}",
+        fix=f"rerun the command; to see its whole output: {fixes.task_command('build-all', '--verbose')}",
     )

@@ -36,9 +36,6 @@ class Options(PublishingOptions):
         False, "Enforce the rules of PyPI on the embedded index, relnox's own test index.", anywhere=False
     )
     clear: bool = option(False, "Empty the embedded index first.", anywhere=False)
-    installer: str = option(
-        "auto", "The installer for the environments.", choices=("auto", "uv", "pip"), metavar="NAME"
-    )
 
 
 class Snapshot(NamedTuple):
@@ -92,7 +89,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         listings = [step for step in planned_steps if isinstance(step, steps.AwaitIndex)]
         own_files = verification.downloads(replace(step, deadline=_VERIFY_TIMEOUT) for step in listings)
         files = (*own_files, *snapshot.siblings)
-        checks = (*files, *verification.install_checks(manifest, snapshot.verify, (), options.installer, files))
+        checks = (*files, *verification.install_checks(manifest, snapshot.verify, (), files))
         planned_steps = (*planned_steps, *checks)
     if options.clear:
         clear = steps.ClearIndex(index=options.index, files=manifest.distributions)

@@ -53,7 +53,6 @@ class Options(CommonOptions):
         kind=PYTHON_VERSIONS,
         metavar="VERSION",
     )
-    installer: str = option("auto", "The installer.", choices=("auto", "uv", "pip"), metavar="NAME")
 
 
 class Snapshot(NamedTuple):
@@ -130,7 +129,6 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     wheel_directories = (("find_links", snapshot.wheel_directories),) if snapshot.wheel_directories else ()
     embedded, dist = ("index", "embedded"), ("dist", _DIST)
     publish_options = (embedded, dist, *packages, ("pypi_rules", options.pypi_rules), ("verify", False))
-    installer = () if options.installer == "auto" else (("installer", options.installer),)
     pythons = (("python", options.python),) if options.python else ()
     stages = (
         steps.CloneCheckout(
@@ -141,11 +139,9 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         ),
         steps.Stage(task="bump", options=tuple(bump_options.items())),
         # Explicit, since settings and variables may name directories outside the clone.
-        steps.Stage(task="build-all", options=(("output", _DIST), *packages, *installer)),
+        steps.Stage(task="build-all", options=(("output", _DIST), *packages)),
         steps.Stage(task="publish-test", options=publish_options),
-        steps.Stage(
-            task="verify-install", options=(embedded, dist, *packages, *wheel_directories, *pythons, *installer)
-        ),
+        steps.Stage(task="verify-install", options=(embedded, dist, *packages, *wheel_directories, *pythons)),
     )
     notes: tuple[str, ...] = ()
     if dirty := len(snapshot.state.changed_files):

@@ -81,7 +81,6 @@ class Options(CommonOptions):
         kind=Number(),
         metavar="SECONDS",
     )
-    installer: str = option("auto", "The installer.", choices=("auto", "uv", "pip"), metavar="NAME")
 
 
 class Snapshot(NamedTuple):
@@ -155,7 +154,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     if from_index:
         files = [*downloads(listings)]
     files += snapshot.others
-    installations = install_checks(manifest, snapshot.verify, options.python, options.installer, files)
+    installations = install_checks(manifest, snapshot.verify, options.python, files)
     checks = (*listings, *files, *installations)
     return core.plan.Plan(
         task="verify-install",

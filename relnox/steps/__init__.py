@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from relnox.steps.push_tags import PushTags as PushTags
     from relnox.steps.push_tags import StartRun as StartRun
     from relnox.steps.removal import CleanDirectory as CleanDirectory
-    from relnox.steps.removal import ClearCache as ClearCache
     from relnox.steps.removal import ClearIndex as ClearIndex
     from relnox.steps.reproducibility import CheckReproducibility as CheckReproducibility
     from relnox.steps.run_tests import RunTests as RunTests
@@ -63,7 +62,7 @@ _CLASSES_BY_MODULE = {
     "platform_wheels": "BuildWheels WriteMatrix",
     "pull_request": "CommitToBranch OpenPullRequest",
     "push_tags": "PushTags StartRun",
-    "removal": "CleanDirectory ClearCache ClearIndex",
+    "removal": "CleanDirectory ClearIndex",
     "reproducibility": "CheckReproducibility",
     "run_tests": "RunTests",
     "stages": "CloneCheckout Stage",

@@ -45,8 +45,6 @@ class Build(Step, kw_only=True):
         siblings: The packages of the same plan that the build requires; their new wheels are installed.
         epoch: `SOURCE_DATE_EPOCH` of the build: the commit's time, seconds since 1970.
         strict: Whether warnings about the archives are errors.
-        isolation: Whether environments and processes may be shared where that changes no byte of the archives.
-        keep_environments: Whether to use environments of earlier runs, and to cache those of this one.
         pythons: The Pythons to build platform wheels for, such as `3.12`; empty for the running one.
         wheels: `release`; `check`, to build one from the sdist, but not to release it; `skip`, because other jobs
             build them for several platforms.
@@ -70,9 +68,6 @@ class Build(Step, kw_only=True):
     siblings: tuple[str, ...] = ()
     epoch: int | None
     strict: bool
-    installer: str
-    isolation: Literal["fast", "strict"]
-    keep_environments: bool
     pythons: tuple[str, ...] = ()
     wheels: Literal["release", "check", "skip"] = "release"
     requires: tuple[str, ...] | None
@@ -198,14 +193,12 @@ def build(
         constraints=step.settings.constraints,
     )
 
-    isolation = step.isolation if conditions is building.build_sessions.DEFAULT_CONDITIONS else "strict"
-    both = step.declarative and isolation == "fast"
+    shared = conditions is building.build_sessions.DEFAULT_CONDITIONS
+    both = step.declarative and shared
 
     def session(source: Path, python: str) -> BuildSession:
-        pool = run.service(BuildingServices).environment_pool(
-            step.installer, python, keep_environments=step.keep_environments
-        )
-        return building.build_sessions.open_session(pool, source, isolation, context, both=both)
+        pool = run.service(BuildingServices).environment_pool(python)
+        return building.build_sessions.open_session(pool, source, context, shared=shared, both=both)
 
     with closing(session(source, "")) as first:
         sdist = building.package_builds.build_archive(step.package, "sdist", source, into, first, step.settings)

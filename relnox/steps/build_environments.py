@@ -6,12 +6,10 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from relnox import building
-from relnox.core import fixes
 from relnox.core.planning.events import Notice
 from relnox.core.planning.step import Step
 from relnox.core.records import Record
 from relnox.core.settings.build_settings import UNCONSTRAINED, Constraints
-from relnox.errors import Failed
 from relnox.steps.action import Action
 from relnox.steps.built_archives import read_manifest_if_valid
 from relnox.steps.run import SharedService
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from relnox.building.environment_cache import EnvironmentCache
     from relnox.building.environment_pool import BuildEnvironmentPool
     from relnox.core.release.manifest import Distribution, Manifest
     from relnox.source.uv_settings import PackageSource
@@ -36,7 +33,7 @@ class InstallerSettings(Record):
     """The settings for installing build requirements.
 
     Attributes:
-        only_index: The URL of the only index to use, or None to use the configuration of pip and uv.
+        only_index: The URL of the only index to use, or None to use the configuration of uv.
     """
 
     only_index: str | None = None
@@ -50,9 +47,9 @@ class BuildingServices(SharedService):
         super().__init__(run)
         self._settings = run.result(InstallerSettings) or InstallerSettings()
         self._lock = threading.RLock()
-        self._pools: dict[tuple[str, str], BuildEnvironmentPool] = {}
+        self._pools: dict[str, BuildEnvironmentPool] = {}
         self._manifests: dict[str, Manifest | None] = {}
-        self._reported_installers: set[str] = set()
+        self._has_reported_sources = False
 
     def close(self) -> None:
         """End the worker processes, even if they are still running a build."""
@@ -63,24 +60,24 @@ class BuildingServices(SharedService):
         """Return the environment variables for installers that create build and test environments."""
         variables = self._run.variables(own_indexes=True, more=more)
         index = self._settings.only_index
-        return variables if index is None else building.installer_settings.use_only_index(variables, index)
+        return variables if index is None else building.environments.use_only_index(variables, index)
 
-    def report_package_sources(self, installer: str) -> None:
+    def report_package_sources(self) -> None:
         """Report once where build requirements come from, with a warning about sources other than the index."""
         with self._lock:
-            if installer in self._reported_installers:
+            if self._has_reported_sources:
                 return
-            self._reported_installers.add(installer)
-        sources = self._package_sources(installer)
+            self._has_reported_sources = True
+        sources = self._package_sources()
         index = [f"{source.url} ({source.setting})" for source in sources if source.kind == "index"]
-        index_name = index[-1] if index else f"the public index, the default of {installer}"
+        index_name = index[-1] if index else "the public index, the default of uv"
         others = [
             f"{source.url} ({source.kind}, {source.setting})" for source in sources if source.kind != "index"
         ]
         self._run.emit(Notice(f"build requirements come from {index_name}"))
         if others:
             message = (
-                f"build requirements may also come from these sources, by the configuration of {installer} "
+                "build requirements may also come from these sources, by the configuration of uv "
                 "(a project of the same name there may be installed instead):"
             )
             fix = 'to use a single index, set [tool.relnox] build-index = "URL"'
@@ -98,36 +95,29 @@ class BuildingServices(SharedService):
         manifest = self.earlier_manifest(output)
         return manifest.files_of(package) if manifest is not None else ()
 
-    def environment_pool(self, installer: str, python: str, *, keep_environments: bool) -> BuildEnvironmentPool:
+    def environment_pool(self, python: str = "") -> BuildEnvironmentPool:
         """Return the pool of build environments for a Python, which all builds of a run share."""
         with self._lock:
-            if (installer, python) not in self._pools:
+            if python not in self._pools:
                 variables = {
                     name: value
                     for name, value in self.installer_variables().items()
                     if name not in _IGNORED_UV_VARIABLES
                 }
-                installer_choice = building.environments.find_installer(
-                    installer, variables, self._create_uv_settings_directory()
-                )
-                self._pools[installer, python] = building.environment_pool.BuildEnvironmentPool(
-                    installer=installer_choice,
+                self._pools[python] = building.environment_pool.BuildEnvironmentPool(
+                    installer=building.environments.Installer(variables, self._create_uv_settings_directory()),
                     python=building.interpreters.find_interpreter(python).path,
                     directory=self._run.create_directory,
-                    sources=tuple(source.url for source in self._package_sources(installer_choice.name)),
-                    on_install=lambda: self.report_package_sources(installer_choice.name),
-                    cache=environment_cache() if keep_environments else None,
+                    on_install=self.report_package_sources,
                 )
-            return self._pools[installer, python]
+            return self._pools[python]
 
-    def _package_sources(self, installer: str) -> tuple[PackageSource, ...]:
-        """Return the package sources that an installer is configured for."""
+    def _package_sources(self) -> tuple[PackageSource, ...]:
+        """Return the package sources that uv is configured for."""
         from relnox.source import uv_settings
 
         if (index := self._settings.only_index) is not None:
             return (uv_settings.PackageSource("index", index, "the project's settings"),)
-        if installer == "pip":
-            return ()
         return uv_settings.find_package_sources(self._run.root, self.installer_variables())
 
     def _create_uv_settings_directory(self) -> Path:
@@ -144,21 +134,13 @@ class BuildingServices(SharedService):
         return directory
 
 
-def environment_cache() -> EnvironmentCache:
-    """Return the cache of environments between runs."""
-    import platformdirs
-
-    return building.environment_cache.EnvironmentCache(platformdirs.user_cache_path("relnox") / "environments")
-
-
 class PrepareBuildEnvironment(Step, kw_only=True):
-    """Create the environment shared by all packages with the same build requirements, or take it from the cache.
+    """Create the environment shared by all packages with the same build requirements, and start its warm process.
 
     Attributes:
         requires: The build requirements, as written.
         backend: The module of their build backend, which a warm process imports.
         epoch: `SOURCE_DATE_EPOCH` of the builds; some backends read it when they are imported.
-        keep: Whether to use cached environments of earlier runs, and to cache this one.
         constraints: The constraints on the releases that may be installed.
     """
 
@@ -167,8 +149,6 @@ class PrepareBuildEnvironment(Step, kw_only=True):
     requires: tuple[str, ...]
     backend: str
     epoch: int | None
-    installer: str
-    keep: bool
     constraints: Constraints = UNCONSTRAINED
 
     @property
@@ -185,17 +165,9 @@ class PrepareBuildEnvironment(Step, kw_only=True):
 
 
 class PrepareBuildEnvironmentAction(Action[PrepareBuildEnvironment]):
-    """Creates an environment for builds, and starts the warm process of their backend."""
-
-    @property
-    def pool(self) -> BuildEnvironmentPool:
-        return self.run.service(BuildingServices).environment_pool(
-            self.step.installer, "", keep_environments=self.step.keep
-        )
-
     def apply(self) -> None:
         step = self.step
-        self.environment = self.pool.prepare_environment(
+        self.run.service(BuildingServices).environment_pool().prepare_environment(
             step.requires,
             step.backend,
             self.run.variables(more=building.build_sessions.DEFAULT_CONDITIONS.environment_variables(step.epoch)),
@@ -203,11 +175,4 @@ class PrepareBuildEnvironmentAction(Action[PrepareBuildEnvironment]):
         )
 
     def verify(self) -> str:
-        if not self.environment.python.exists():
-            raise Failed(
-                "environment-without-interpreter",
-                f"{self.environment.python} does not exist",
-                fix=f"remove cached environments: {fixes.task_command('build-all', '--clear-cache')}",
-            )
-        problem = self.pool.cache_problem
-        return "ready" if problem is None else f"ready; {problem}"
+        return "ready"

@@ -27,16 +27,11 @@ if TYPE_CHECKING:
 
 _CONNECTION_ERRORS = (
     *("error sending request", "request failed after", "dns error", "connection refused", "operation timed out"),
-    *("newconnectionerror", "temporary failure in name resolution", "read timed out", "connection aborted"),
+    *("temporary failure in name resolution", "connection aborted"),
 )
-"""Output of installers when an index does not respond."""
-_RESOLUTION_ERRORS = (
-    "no solution found",
-    "could not find a version",
-    "no matching distribution",
-    "was not found in",
-)
-"""Output of installers when an index does not have a requirement."""
+"""Output of uv when an index does not respond."""
+_RESOLUTION_ERRORS = ("no solution found", "was not found in")
+"""Output of uv when an index does not have a requirement."""
 
 _WRONG_SCRIPT = re.compile(
     r"the script (\S+) \((.+?)\) fails: (?:AttributeError|ModuleNotFoundError)\b"
@@ -211,8 +206,6 @@ def installer_error(release: str, python: str, completed: Completed) -> RelnoxEr
     action = f"{release} on Python {python}: installing it"
     output = " ".join(completed.output.lower().split())
     fix = building.environments.choose_installer_fix(completed, "see the installer's last lines above")
-    if "does not support python" in output:
-        fix = f"use uv for older Pythons: --installer uv ({fixes.install_command('relnox[uv]')})"
     if any(text in output for text in _RESOLUTION_ERRORS):
         fix = "the trusted index has no matching release: correct the requirement, or publish that one first"
     try:

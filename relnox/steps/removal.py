@@ -1,4 +1,4 @@
-"""Remove the results of earlier runs: archives, cached environments, and the content of the embedded index."""
+"""Remove the results of earlier runs: archives, and the content of the embedded index."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from relnox.core.release.manifest import Distribution
 from relnox.core.text import format_count, join_names
 from relnox.errors import Failed
 from relnox.steps.action import Action
-from relnox.steps.build_environments import environment_cache
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,30 +47,6 @@ class CleanDirectoryAction(Action[CleanDirectory]):
     def _remaining_files(self) -> list[Path]:
         directory = self.run.root / self.step.directory
         return [path for name in self.step.files if (path := directory / name).is_file() or path.is_symlink()]
-
-
-class ClearCache(Step, kw_only=True):
-    """Remove cached build environments."""
-
-    key = "clear cache"
-    title = "remove cached build environments"
-
-
-class ClearCacheAction(Action[ClearCache]):
-    def check(self) -> str | None:
-        return None if environment_cache().list_paths() else "nothing to remove"
-
-    def apply(self) -> None:
-        environment_cache().clear()
-
-    def verify(self) -> str:
-        if remaining := environment_cache().list_paths():
-            raise Failed(
-                "file-not-removed",
-                f"{remaining[0]} still exists after it was removed",
-                fix="wait until other runs of relnox have ended, then rerun the command",
-            )
-        return "cache is empty"
 
 
 class ClearIndex(Step, kw_only=True):

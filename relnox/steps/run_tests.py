@@ -34,7 +34,6 @@ class RunTests(Step, kw_only=True):
     requires: tuple[str, ...]
     environment: tuple[tuple[str, str], ...]
     siblings: tuple[str, ...]
-    installer: str
 
     @property
     def key(self) -> str:
@@ -52,9 +51,9 @@ class RunTests(Step, kw_only=True):
 class RunTestsAction(Action[RunTests]):
     def apply(self) -> None:
         services = self.run.service(BuildingServices)
-        installer = building.environments.find_installer(self.step.installer, services.installer_variables())
+        installer = building.environments.Installer(services.installer_variables())
         directory = self.run.create_directory(self.step.key)
-        services.report_package_sources(installer.name)
+        services.report_package_sources()
         environment = installer.create_environment(
             directory / "env", building.interpreters.find_interpreter(self.step.python).path
         )

@@ -43,7 +43,6 @@ class VerifyInstall(Step, kw_only=True):
     version: Version
     python: str
     siblings: tuple[str, ...]
-    installer: str
     checks: InstallChecks
     skip: str | None = None
     others: tuple[str, ...] = ()
@@ -225,7 +224,7 @@ class VerifyInstallAction(Action[VerifyInstall]):
     def _install(self, directory: Path) -> None:
         """Create the environment, install the files, and check that the requirements are compatible."""
         install_checks = self.step.checks
-        installer = building.environments.find_installer(self.step.installer, self.run.variables())
+        installer = building.environments.Installer(self.run.variables())
         self.environment = installer.create_environment(directory, self.interpreter.path)
         requirements = [str(archive.path) for archive in (*self.files.values(), *self.others.values())]
         if install_checks.extras:

@@ -163,7 +163,7 @@ def check_no_secret(seen: str, kinds: set[str], *secrets: str) -> None:
 def test_no_kind_of_untrusted_code_finds_a_credential(front_end: str, root: Path) -> None:
     dashes = ["--"] if front_end == "nox" else []
     for task, options in (
-        ("build-all", ["--test", "--no-cache"]),
+        ("build-all", ["--test"]),
         ("verify-install", ["--from", "dist"]),
         ("bump", ["--part", "minor", "--commit"]),
     ):

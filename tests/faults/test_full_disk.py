@@ -56,7 +56,7 @@ import os, resource, sys
 
 most = int(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
-os.execv(sys.executable, [sys.executable, "-m", "relnox", "build-all", "--no-cache"])
+os.execv(sys.executable, [sys.executable, "-m", "relnox", "build-all"])
 """
 """Let every file grow to so many bytes only: what is larger is written in part, by whatever program."""
 
@@ -70,7 +70,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def driven(root: Path, script: str, *words: str) -> tuple[int, str, int]:
     """Run a build under a driver: how it ended, what it said, and how many calls it made."""
-    argv = [sys.executable, "-c", script, *words, "build-all", "--no-cache"]
+    argv = [sys.executable, "-c", script, *words, "build-all"]
     ended = subprocess.run(argv, cwd=root, capture_output=True, text=True, check=False, timeout=60)
     assert "Traceback" not in ended.stderr, (words, ended.stderr)
     return ended.returncode, ended.stderr, int(ended.stdout.rpartition("calls:")[2] or 0)

@@ -257,7 +257,7 @@ def test_a_wrong_value_is_a_clear_error(shared: Path, words: str, error: str, fi
 
 
 @pytest.mark.parametrize(
-    "wrong", ["--installer conda", "--strict --no-strict", "--no-strict --strict", "--platform-wheels"]
+    "wrong", ["--python conda", "--strict --no-strict", "--no-strict --strict", "--platform-wheels"]
 )
 def test_a_wrong_value_of_a_later_task_stops_the_first(workspace: Path, wrong: str) -> None:
     head = git(workspace, "rev-parse", "HEAD")

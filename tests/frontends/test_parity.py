@@ -44,7 +44,7 @@ BLOCKED = (
     ("publish-test", "--index embeded", "unknown index embeded"),
     ("publish", "--index embedded --dist nowhere", "nowhere/manifest.json does not exist: nothing was built"),
     ("verify-install", "--project nowhere", "nowhere is not a directory"),
-    ("rehearse", "--installer conda", "conda"),
+    ("rehearse", "--python conda", "conda"),
 )
 
 
@@ -88,13 +88,13 @@ def test_every_task_is_compared() -> None:
 
 
 def test_every_front_end_hears_the_environment(shared: Path, tmp_path: Path) -> None:
-    said = {"RELNOX_STRICT": "yes", "RELNOX_OUTPUT": "elsewhere", "RELNOX_INSTALLER": "uv"}
+    said = {"RELNOX_STRICT": "yes", "RELNOX_OUTPUT": "elsewhere"}
     found = planned(shared, tmp_path / "plan.json", "build-all", "--no-strict", **said)
 
     plan, _ = found["relnox"]
     assert found == expected(plan, 0)
     (build, *_) = (step for step in json.loads(plan)["steps"] if step["kind"] == "Build")
-    assert (build["strict"], build["output"], build["installer"]) == (False, "elsewhere", "uv")
+    assert (build["strict"], build["output"]) == (False, "elsewhere")
 
 
 @pytest.mark.parametrize(("task", "flags", "message"), BLOCKED)

@@ -47,7 +47,7 @@ def test_the_fix_for_an_unusable_cache_does_not_blame_the_index(
 ) -> None:
     monkeypatch.setenv("UV_CACHE_DIR", "/dev/null")
     write(tmp_path, {"pyproject.toml": f'{HATCHLING}[project]\nname = "home"\nversion = "1.0"\n', "home.py": ""})
-    output = built(tmp_path, "--installer", "uv", "--no-cache")
+    output = built(tmp_path)
     assert "Failed to initialize cache" in output
     assert "fix: set UV_CACHE_DIR to a directory that you can write to" in output
     assert "index is reachable" not in output

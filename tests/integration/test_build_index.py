@@ -1,4 +1,4 @@
-"""Indexes for build requirements: reported, warned of, and pinned. Two indexes on loopback, both installers."""
+"""Indexes for build requirements: reported, warned of, and pinned. Two indexes on loopback."""
 
 from __future__ import annotations
 
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from plain_index import PlainIndex
 
 pytestmark = pytest.mark.heavy
-
-INSTALLERS = ("uv",)
-VARIABLES = {"uv": ("UV_DEFAULT_INDEX", "UV_INDEX"), "pip": ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL")}
 
 
 @pytest.fixture
@@ -62,9 +59,9 @@ def stated(root: Path, settings: str) -> None:
     repository(root)
 
 
-def build(root: Path, installer: str, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def build(root: Path, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*(sys.executable, "-m", "relnox", "build-all", "--reporter=plain", f"--installer={installer}"), *options],
+        [*(sys.executable, "-m", "relnox", "build-all", "--reporter=plain"), *options],
         cwd=root,
         env={**os.environ, **variables},
         capture_output=True,
@@ -73,15 +70,12 @@ def build(root: Path, installer: str, *options: str, **variables: str) -> subpro
     )
 
 
-@pytest.mark.parametrize("installer", INSTALLERS)
-def test_the_index_configured_by_the_user_is_used_and_reported(
-    installer: str, root: Path, trusted: PlainIndex
-) -> None:
+def test_the_index_configured_by_the_user_is_used_and_reported(root: Path, trusted: PlainIndex) -> None:
     stated(root, "")
-    variable = VARIABLES[installer][0]
+    variable = "UV_DEFAULT_INDEX"
     address = trusted.url.replace("http://", "http://user:word@")
 
-    done = build(root, installer, **{variable: address})
+    done = build(root, **{variable: address})
 
     assert done.returncode == 0, done.stderr
     assert f"note: build requirements come from {trusted.url} ({variable})\n" in done.stderr
@@ -89,15 +83,14 @@ def test_the_index_configured_by_the_user_is_used_and_reported(
     assert (root.parent / "used").read_text() == "trusted"
 
 
-@pytest.mark.parametrize("installer", INSTALLERS)
 def test_an_extra_index_gives_a_warning_and_build_index_excludes_it(
-    installer: str, root: Path, trusted: PlainIndex, attacker: PlainIndex
+    root: Path, trusted: PlainIndex, attacker: PlainIndex
 ) -> None:
     stated(root, "")
-    index, further = VARIABLES[installer]
+    index, further = "UV_DEFAULT_INDEX", "UV_INDEX"
     variables = {index: trusted.url, further: attacker.url}
 
-    done = build(root, installer, **variables)
+    done = build(root, **variables)
 
     assert done.returncode == 0, done.stderr
     assert f"\n  {attacker.url} (extra index, {further})\n" in done.stderr
@@ -110,8 +103,7 @@ def test_an_extra_index_gives_a_warning_and_build_index_excludes_it(
         text = file.read_text(encoding="utf-8").partition("[tool.relnox]")[0]
         file.write_text(f'{text}[tool.relnox]\n{key} = "{trusted.url}"\n', encoding="utf-8")
 
-        # Kept environments of the same requirements are another index's.
-        done = build(root, installer, "--from-tree", **variables)
+        done = build(root, "--from-tree", **variables)
 
         assert done.returncode == 0, done.stderr
         assert f"note: build requirements come from {trusted.url} (the project's settings)\n" in done.stderr
@@ -127,7 +119,7 @@ def test_the_settings_file_that_the_user_names_is_used_and_reported(
     file = tmp_path / "uv.toml"
     file.write_text(f'[[index]]\nurl = "{attacker.url}"\n[[index]]\nurl = "{trusted.url}"\ndefault = true\n')
 
-    done = build(root, "uv", UV_CONFIG_FILE=str(file))
+    done = build(root, UV_CONFIG_FILE=str(file))
 
     assert done.returncode == 0, done.stderr
     assert f"come from {trusted.url} ({file})" in done.stderr
@@ -160,7 +152,7 @@ def test_an_invalid_build_index_is_rejected_before_any_build(root: Path) -> None
         'simple = "https://h.example.invalid/simple/"',
     )
 
-    done = build(root, "uv")
+    done = build(root)
 
     assert done.returncode == 1
     assert "error: pyproject.toml: unknown index hous in build-index [index-unknown]\n" in done.stderr

@@ -1,4 +1,4 @@
-"""What a project says of its builds: followed as `uv build` and `python -m build` do, or named as not followed."""
+"""What a project says of its builds: followed as `uv build` does, or named as not followed."""
 
 from __future__ import annotations
 
@@ -12,9 +12,6 @@ import pytest
 from plain_index import serving
 from projects import commit_all, repository, write
 from toy_backend import PYPROJECT, releases_of
-
-from relnox.building.environments import pip_timestamp
-from relnox.building.installer_settings import find_constraint_files, find_external_constraints
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,10 +124,9 @@ def test_uv_settings_apply_as_in_uv_build(
 ) -> None:
     root = project(tmp_path / "home", settings)
     assert by(root, *UV, "build", "--out-dir") == expected
-    for isolation in ("fast", "strict"):
-        built, output = relnox(root, "--no-cache", f"--isolation={isolation}")
-        assert built == expected, output
-        assert (f"note: builds follow {said}\n" in output) if said else ("builds follow" not in output)
+    built, output = relnox(root)
+    assert built == expected, output
+    assert (f"note: builds follow {said}\n" in output) if said else ("builds follow" not in output)
 
 
 def test_uv_toml_takes_precedence(index: PlainIndex, tmp_path: Path) -> None:
@@ -144,46 +140,16 @@ def test_uv_toml_takes_precedence(index: PlainIndex, tmp_path: Path) -> None:
     assert "builds follow build-constraint-dependencies (uv.toml)" in output
 
 
-@pytest.mark.parametrize("installer", ["uv", "pip"])
-@pytest.mark.parametrize(
-    ("variable", "tool"),
-    [
-        ("UV_BUILD_CONSTRAINT", [*UV, "build", "--out-dir"]),
-        ("PIP_CONSTRAINT", [sys.executable, "-m", "build", "--outdir"]),
-        ("PIP_BUILD_CONSTRAINT", None),
-    ],
-)
-def test_constraint_files_apply_with_both_installers(
-    variable: str, tool: list[str] | None, installer: str, index: PlainIndex, tmp_path: Path
-) -> None:
+def test_constraint_files_apply(index: PlainIndex, tmp_path: Path) -> None:
     root = project(tmp_path / "home")
     write(
         root, {"bounds.txt": "# for builds\n-c more.txt\n", "more.txt": "toy-backend<2\n", ".gitignore": "*.txt\n"}
     )
     commit_all(root)
-    given = {variable: "bounds.txt"}
-    if tool is not None:
-        assert by(root, *tool, **given)["backend"] == "1.0"
-    built, output = relnox(root, f"--installer={installer}", **given)
+    assert by(root, *UV, "build", "--out-dir", UV_BUILD_CONSTRAINT="bounds.txt")["backend"] == "1.0"
+    built, output = relnox(root, UV_BUILD_CONSTRAINT="bounds.txt")
     assert built["backend"] == "1.0"
-    assert f"note: builds follow {variable}\n" in output
-
-
-@pytest.mark.parametrize("installer", ["uv", "pip"])
-def test_changed_constraints_give_a_new_environment(installer: str, index: PlainIndex, tmp_path: Path) -> None:
-    root = project(tmp_path / "home")
-    for bound, release in (("", "2.0"), ("toy-backend<2", "1.0"), ("", "2.0"), ("toy-backend!=2.0", "1.0")):
-        (tmp_path / "bounds.txt").write_text(bound)
-        built, output = relnox(root, f"--installer={installer}", PIP_CONSTRAINT=str(tmp_path / "bounds.txt"))
-        assert built["backend"] == release, output
-
-
-def test_exclude_newer_applies_to_pip(index: PlainIndex, tmp_path: Path) -> None:
-    root = project(tmp_path / "home", '[tool.uv]\nexclude-newer = "2026-03-01T00:00:00Z"\n')
-    built, output = relnox(root, "--installer=pip")
-    assert built["backend"] == "1.0", output
-    built, output = relnox(root, "--installer=pip", UV_EXCLUDE_NEWER="P1000D")
-    assert "note: not honored: exclude-newer = 'P1000D': pip needs a date and a time (uv supports it)" in output
+    assert "note: builds follow UV_BUILD_CONSTRAINT\n" in output
 
 
 def test_settings_of_the_workspace_root_apply_to_members(index: PlainIndex, tmp_path: Path) -> None:
@@ -330,7 +296,7 @@ config-settings-package = { home = { colour = "red" } }
 extra-build-dependencies = { home = [{ requirement = "toy-helper", match-runtime = true }] }
 """,
     )
-    _, output = relnox(root, UV_OVERRIDE=os.devnull, PIP_NO_BUILD_ISOLATION="0")
+    _, output = relnox(root, UV_OVERRIDE=os.devnull, PIP_NO_BUILD_ISOLATION="0", PIP_CONSTRAINT=os.devnull)
     for said in (
         "no-build-isolation-package: relnox always isolates builds, with [build-system] requires",
         "sources of toy-backend: relnox uses the index",
@@ -339,6 +305,7 @@ extra-build-dependencies = { home = [{ requirement = "toy-helper", match-runtime
         "match-runtime of toy-helper: relnox uses any matching release",
         "UV_OVERRIDE (uv build ignores it too)",
         "PIP_NO_BUILD_ISOLATION (relnox builds in isolated environments)",
+        "PIP_CONSTRAINT (uv installs build requirements: set UV_BUILD_CONSTRAINT)",
     ):
         assert f"note: not honored: {said}" in output
 
@@ -347,46 +314,13 @@ def test_constraints_with_addresses_are_rejected_with_a_pinned_index(index: Plai
     root = project(tmp_path / "home", f'[tool.relnox]\nbuild-index = "{index.url}"\n')
     bounds = tmp_path / "bounds.txt"
     bounds.write_text("toy-backend<2 --hash=sha256:00\n".partition(" ")[0])
-    for installer in ("uv", "pip"):
-        built, _ = relnox(root, f"--installer={installer}", PIP_CONSTRAINT=str(bounds))
-        assert built["backend"] == "1.0"
-    bounds.write_text("toy-backend @ https://elsewhere.example.invalid/toy_backend-9-py3-none-any.whl\n")
-    done = ran(root, sys.executable, "-m", "relnox", "build-all", PIP_CONSTRAINT=str(bounds))
+    assert relnox(root, UV_BUILD_CONSTRAINT=str(bounds))[0]["backend"] == "1.0"
+    bounds.write_text(
+        "# from https://example.invalid\nsix>=1  # as in six @ 1\n-i https://example.invalid\n"
+        "toy-backend @ https://elsewhere.example.invalid/toy_backend-9-py3-none-any.whl\n"
+    )
+    done = ran(root, sys.executable, "-m", "relnox", "build-all", UV_BUILD_CONSTRAINT=str(bounds))
     assert done.returncode == 1, done.stderr
-    expected = "builds may use only one index (build-index or trusted-index): toy-backend @ https://elsewhere"
-    assert expected in done.stderr
-    assert "fix: remove the addresses from PIP_CONSTRAINT" in done.stderr
-
-
-def test_constraint_files_are_found_like_pip_and_uv_do(tmp_path: Path) -> None:
-    variables = {
-        "PIP_CONFIG_FILE": os.devnull,
-        "PIP_CONSTRAINT": "a.txt https://example.invalid/b.txt",
-        "UV_BUILD_CONSTRAINT": "c.txt",
-    }
-    assert find_constraint_files(variables, tmp_path) == (
-        (str(tmp_path / "a.txt"), "PIP_CONSTRAINT"),
-        ("https://example.invalid/b.txt", "PIP_CONSTRAINT"),
-        (str(tmp_path / "c.txt"), "UV_BUILD_CONSTRAINT"),
-    )
-    (tmp_path / "a.txt").write_text(
-        "# from https://example.invalid\nsix>=1  # as in six @ 1\n--hash=sha256:00\n-i https://example.invalid\n"
-    )
-    output = list(
-        find_external_constraints(
-            [str(tmp_path / "a.txt"), "https://example.invalid/b.txt"], ["six @ file:///six.whl"]
-        )
-    )
-    assert output == ["six @ file:///six.whl", "-i https://example.invalid", "https://example.invalid/b.txt"]
-
-
-@pytest.mark.parametrize(
-    ("newer", "moment"),
-    [
-        ("2026-03-01", "2026-03-02"),  # for uv the day counts
-        ("2026-03-01T10:00:00Z", "2026-03-01T10:00:00+00:00"),
-        ("7 days", ""),
-    ],
-)
-def test_exclude_newer_as_timestamp_for_pip(newer: str, moment: str) -> None:
-    assert pip_timestamp(newer) == moment
+    assert "only one index (build-index or trusted-index): -i https://example.invalid" in done.stderr
+    assert "toy-backend @ https://elsewhere" in done.stderr
+    assert "fix: remove the addresses from UV_BUILD_CONSTRAINT" in done.stderr

@@ -13,7 +13,7 @@ from backends import in_tree
 from projects import HATCHLING, repository, write
 from running import run
 
-from relnox.building.environments import find_installer
+from relnox.building.environments import Installer
 from relnox.building.interpreters import find_interpreter
 from relnox.errors import Blocked, Failed
 from relnox.system import process
@@ -315,7 +315,7 @@ def test_a_missing_python_is_a_failure_not_a_skip(tmp_path: Path) -> None:
     assert run(tmp_path, "relnox", "publish-test", "--index", "embedded", "--no-verify").code == 0
     ran = run(tmp_path, "relnox", "verify-install", "--index", "embedded", "--python", "3.99")
     assert ran.code == 1, ran.text
-    assert "Python 3.99 is not installed (no working interpreter" in ran.err
+    assert "Python 3.99 is not installed" in ran.err
 
 
 def test_installs_use_the_compared_downloads_without_an_index(tmp_path: Path) -> None:
@@ -337,15 +337,12 @@ def test_interpreters_are_verified_by_running_them(tmp_path: Path, monkeypatch: 
     shim.write_text("#!/bin/sh\necho 'not installed' >&2\nexit 127\n")
     shim.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    with pytest.raises(Blocked, match=r"Python 3\.99 is not installed \(no working interpreter"):
+    with pytest.raises(Blocked, match=r"Python 3\.99 is not installed"):
         find_interpreter("3.99")
 
 
-@pytest.mark.parametrize("installer", ["uv", "pip"])
-def test_new_environments_have_no_other_packages(installer: str, tmp_path: Path) -> None:
-    made = find_installer(installer, clean_environment({})).create_environment(
-        tmp_path / "env", find_interpreter("").path
-    )
+def test_new_environments_have_no_other_packages(tmp_path: Path) -> None:
+    made = Installer(clean_environment({})).create_environment(tmp_path / "env", find_interpreter("").path)
     listed = process.run(
         [made.python, "-I", "-c", "import importlib.metadata as m; print(list(m.distributions()))"]
     )

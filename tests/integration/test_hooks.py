@@ -312,7 +312,7 @@ def test_a_test_index_publishes_without_hooks(tmp_path: Path, log: Log, index: C
 def test_a_rehearsal_runs_the_hooks_that_publish_nothing(tmp_path: Path, log: Log) -> None:
     hooks = [hook(event) for event in ("edit-bump", "before-build", "before-publish", "after-publish")]
     root = project(tmp_path / "home", *hooks)
-    ran = run(root, "relnox", "rehearse", "--installer", "uv")
+    ran = run(root, "relnox", "rehearse")
     assert ran.code == 0, ran.text
     assert log.names == ["edit-bump", "before-build"]
     assert {event["rehearsal"] for event in log.events} == {True}

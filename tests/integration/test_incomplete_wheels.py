@@ -238,7 +238,7 @@ def test_warnings_are_shown_counted_and_reported(tmp_path: Path) -> None:
             "fix": "exclude them in the build configuration, or add them to git",
         },
     ]
-    ran = run(root, "relnox", "build-all", "--reporter", "github", "--no-cache")
+    ran = run(root, "relnox", "build-all", "--reporter", "github")
     assert "::warning title=build home 1.0" in ran.err
 
 

@@ -1,4 +1,4 @@
-"""What shared environments and warm processes build is what fresh ones, and what `python -m build`, build."""
+"""What shared environments and warm processes build is what `python -m build` builds."""
 
 from __future__ import annotations
 
@@ -57,12 +57,11 @@ def test_all_shareable_backends_are_compared() -> None:
 
 @pytest.mark.network
 @pytest.mark.parametrize("requirement", BACKENDS)
-def test_fast_builds_equal_strict_builds_and_python_build(requirement: str, tmp_path: Path) -> None:
+def test_builds_equal_those_of_python_build(requirement: str, tmp_path: Path) -> None:
     root = pair(tmp_path / "home", requirement)
     shutil.copytree(root, tmp_path / "copy")  # times included
-    for isolation in ("fast", "strict"):
-        ran = build_all(root, "--isolation", isolation, "--output", isolation)
-        assert ran.code == 0, ran.text
+    ran = build_all(root, "--output", "own")
+    assert ran.code == 0, ran.text
     with ThreadPoolExecutor(2) as pool:
         list(
             pool.map(lambda name: frontend(tmp_path / "copy" / name, root / "plain"), ("first-one", "second-one"))
@@ -72,21 +71,19 @@ def test_fast_builds_equal_strict_builds_and_python_build(requirement: str, tmp_
         f"{each}_one-1.2{end}" for each in ("first", "second") for end in ("-py3-none-any.whl", ".tar.gz")
     ]
     for name in names:
-        fast, strict, plain = (root / directory / name for directory in ("fast", "strict", "plain"))
-        assert contents(fast) == contents(strict) == contents(plain), name
+        own, plain = (root / directory / name for directory in ("own", "plain"))
+        assert contents(own) == contents(plain), name
         if requirement == "setuptools" and name.endswith(".tar.gz"):
             # Not stable by itself: what setuptools generates, and directories, have the time of the build.
-            assert members(fast)["PKG-INFO"].mtime > EPOCH, (
-                "setuptools' sdists are stable now: compare their bytes"
-            )
-            assert members(fast)["LICENSE"].mtime == members(plain)["LICENSE"].mtime == EPOCH
+            assert members(own)["PKG-INFO"].mtime > EPOCH, "setuptools' sdists are stable now: compare their bytes"
+            assert members(own)["LICENSE"].mtime == members(plain)["LICENSE"].mtime == EPOCH
         elif requirement == "pdm-backend" and name.endswith(".tar.gz"):
             # Not stable by itself: gzip's header has the time of the build.
-            header = int.from_bytes(fast.read_bytes()[4:8], "little")
+            header = int.from_bytes(own.read_bytes()[4:8], "little")
             assert header > EPOCH, "pdm-backend's sdists are stable now: compare their bytes"
-            assert gzip.decompress(fast.read_bytes()) == gzip.decompress(plain.read_bytes())
+            assert gzip.decompress(own.read_bytes()) == gzip.decompress(plain.read_bytes())
         else:
-            assert fast.read_bytes() == strict.read_bytes() == plain.read_bytes(), name
+            assert own.read_bytes() == plain.read_bytes(), name
 
 
 HATCH = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
@@ -147,14 +144,13 @@ def test_declarative_builds_use_one_process_for_both_archives(
 
 
 @pytest.mark.network
-@pytest.mark.parametrize("isolation", ["fast", "strict"])
-def test_the_users_umask_does_not_affect_archives(isolation: str, tmp_path: Path) -> None:
+def test_the_users_umask_does_not_affect_archives(tmp_path: Path) -> None:
     # setuptools' files would not be readable by others.
     root = pair(tmp_path / "home", "setuptools")
     assert build_all(root, "--output", "usual").code == 0
     before = os.umask(0o077)
     try:
-        assert build_all(root, "--isolation", isolation, "--output", "private").code == 0
+        assert build_all(root, "--output", "private").code == 0
     finally:
         os.umask(before)
     for path in sorted((root / "usual").glob("*_one-*")):
@@ -162,16 +158,15 @@ def test_the_users_umask_does_not_affect_archives(isolation: str, tmp_path: Path
 
 
 @pytest.mark.network
-@pytest.mark.parametrize("isolation", ["fast", "strict"])
-def test_warm_processes_are_used_only_for_shareable_backends(isolation: str, tmp_path: Path) -> None:
+def test_hooks_of_setuptools_run_in_warm_processes(tmp_path: Path) -> None:
     # A fresh process runs pyproject_hooks' script by name; in a warm one the server's stands there.
     log = tmp_path / "log"
     setup = f"import os, sys\nopen({str(log)!r}, 'a').write(f'{{os.getppid()}} {{sys.orig_argv[1]}}\\n')\n"
     files = package("first-one") | {"setup.py": f"{setup}from setuptools import setup\nsetup()\n"}
     root = workspace(tmp_path / "home", {"first-one": files})
-    assert build_all(root, "--isolation", isolation).code == 0
+    assert build_all(root).code == 0
     lines = log.read_text().splitlines()
     assert len(lines) >= 4  # what the sdist requires, the sdist, the same for the wheel
-    warm = isolation == "fast" and hasattr(os, "fork")
+    warm = hasattr(os, "fork")
     assert {line.endswith("fork_server.py") for line in lines} == {warm}
     assert len({line.split()[0] for line in lines}) == 1

@@ -139,11 +139,9 @@ def test_compiled_wheels_are_equal_in_fast_strict_and_python_build(
     repository(write(root, PROJECTS[requirement] | {".gitignore": "/out/\n/target/\n/build/\n*.egg-info/\n"}))
     monkeypatch.setenv("SOURCE_DATE_EPOCH", git(root, "log", "-1", "--format=%ct"))
     monkeypatch.setenv("CFLAGS", "-g0")  # or the directory of the build would stand in the debug information
-    found = {}
-    for isolation in ("fast", "strict"):
-        ran = build_all(root, "--isolation", isolation, "--no-cache", "--output", f"out/{isolation}")
-        assert ran.code == 0, ran.text
-        found[isolation] = archives(root / "out" / isolation)
+    ran = build_all(root, "--output", "out/own")
+    assert ran.code == 0, ran.text
+    found = {"own": archives(root / "out" / "own")}
     frontend(root, root / "out" / "plain")
     found["plain"] = archives(root / "out" / "plain")
     # With auditwheel there, wheels of Linux are made fit for other ones.
@@ -156,13 +154,13 @@ def test_compiled_wheels_are_equal_in_fast_strict_and_python_build(
     assert "-any" not in wheels[0].name
     assert {answer(wheel, tmp_path / wheel.parent.name) for wheel in wheels} == {"42"}
 
-    assert contents(sdists[0]) == contents(sdists[1]) == contents(sdists[2])
+    assert contents(sdists[0]) == contents(sdists[1])
     if requirement == "setuptools":
         with tarfile.open(sdists[0]) as sdist:  # not stable by itself, as without compiled code
             generated = next(each for each in sdist if each.name == "demo-1.0/PKG-INFO")
         assert generated.mtime != int(os.environ["SOURCE_DATE_EPOCH"])
     else:
-        assert sdists[0].read_bytes() == sdists[1].read_bytes() == sdists[2].read_bytes()
+        assert sdists[0].read_bytes() == sdists[1].read_bytes()
 
     if (
         requirement == "maturin"

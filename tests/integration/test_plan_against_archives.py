@@ -225,7 +225,7 @@ def test_a_generated_file_that_git_does_not_track_is_a_warning(tmp_path: Path) -
     assert f"warning: {said}" in ran.err
     with tarfile.open(root / "dist/home-1.0.tar.gz") as made:
         assert "home-1.0/tables.txt" in made.getnames()
-    strict = build_all(root, "--strict", "--no-cache")
+    strict = build_all(root, "--strict")
     assert strict.code == 2, strict.text
     assert f"  {said}" in strict.err
     assert "or add them to git" in strict.err

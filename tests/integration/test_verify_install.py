@@ -79,9 +79,8 @@ def table(ran: RunResult) -> dict[str, list[str]]:
 # --- releases that work
 
 
-@pytest.mark.parametrize("installer", ["uv", "pip"])
 def test_a_release_is_verified_before_anything_is_published(
-    root: Path, verify: Verify, trusted: PlainIndex, installer: str
+    root: Path, verify: Verify, trusted: PlainIndex
 ) -> None:
     third = made_wheel(root.parent / "elsewhere", "third")
     trusted.add(third)
@@ -100,7 +99,7 @@ def test_a_release_is_verified_before_anything_is_published(
         needs={"two": ["one"]},
         settings=f'trusted-index = "{trusted.url}"\n[tool.relnox.verify]\nsmoke = {{ two = ["two.main()"] }}\n',
     )
-    ran = verify("--installer", installer)
+    ran = verify()
     assert ran.code == 0, ran.text
     assert "scripts run-one, show-one" in ran.err
     assert "two 1.0, requirements hold" in ran.err
@@ -227,10 +226,9 @@ def test_the_sdist_is_built_without_a_compatible_wheel(root: Path, verify: Verif
         metadata="Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n",
     )
     project_of(root, source, wheel(root, tag="cp311-cp311-win_arm64"))
-    for installer in ("uv", "pip"):
-        ran = verify("--installer", installer)
-        assert ran.code == 0, ran.text
-        assert "demo-1.0.tar.gz; built from the sdist (no compatible wheel); imported built.inner" in ran.err
+    ran = verify()
+    assert ran.code == 0, ran.text
+    assert "demo-1.0.tar.gz; built from the sdist (no compatible wheel); imported built.inner" in ran.err
 
 
 # --- releases that do not work
@@ -486,25 +484,23 @@ def test_smoke_tests_that_raise_fail(root: Path, verify: Verify, expression: str
     assert f"{expression} fails: " in ran.err
 
 
-@pytest.mark.parametrize("installer", ["uv", "pip"])
 def test_a_requirement_without_a_matching_release_is_named(
-    root: Path, verify: Verify, trusted: PlainIndex, installer: str
+    root: Path, verify: Verify, trusted: PlainIndex
 ) -> None:
     trusted.add(made_wheel(root.parent / "elsewhere", "third", version="1.0"))
     project_of(root, wheel(root, requires=["third>=2"]), settings=f'trusted-index = "{trusted.url}"\n')
-    ran = verify("--installer", installer)
+    ran = verify()
     assert ran.code == 2, ran.text
     assert "third" in ran.err
     assert "the trusted index has no matching release" in ran.err
 
 
-@pytest.mark.parametrize("installer", ["uv", "pip"])
 def test_an_unreachable_trusted_index_is_a_transient_error(
-    root: Path, verify: Verify, installer: str, monkeypatch: pytest.MonkeyPatch
+    root: Path, verify: Verify, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
     project_of(root, wheel(root, requires=["third"]), settings='trusted-index = "http://127.0.0.1:9/simple/"\n')
-    ran = verify("--installer", installer)
+    ran = verify()
     assert ran.code == 5, ran.text
     assert "rerun the command later (the trusted index does not respond)" in ran.err
 
@@ -601,13 +597,11 @@ def mine() -> Iterator[PlainIndex]:
         yield index
 
 
-@pytest.mark.parametrize("installer", ["uv", "pip"])
 def test_a_dependency_never_comes_from_two_indexes(  # noqa: PLR0917 - fixtures
     root: Path,
     verify: Verify,
     trusted: PlainIndex,
     mine: PlainIndex,
-    installer: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -643,7 +637,7 @@ def test_a_dependency_never_comes_from_two_indexes(  # noqa: PLR0917 - fixtures
     (root / "uv.toml").write_text((settings / "uv.toml").read_text(encoding="utf-8"), encoding="utf-8")
     monkeypatch.chdir(root)
 
-    ran = verify("--index", "mine", "--installer", installer)
+    ran = verify("--index", "mine")
     assert ran.code == 0, ran.text
     assert not [path for path in mine.asked if "third" in path]
     assert not [path for path in trusted.asked if "99.0" in path or "sibling" in path]

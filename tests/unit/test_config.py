@@ -129,7 +129,7 @@ EVERYTHING = """
 
     [build]
     output = "artifacts"
-    installer = "pip"
+    strict = true
 
     [publish]
     compare-limit = 20
@@ -361,7 +361,7 @@ def test_tables_of_tasks_are_kept_for_their_options() -> None:
     config = Config.parse(read(EVERYTHING), OPTIONS)
 
     assert config.bump.options == {"commit": True}
-    assert config.build.options == {"output": "artifacts", "installer": "pip"}
+    assert config.build.options == {"output": "artifacts", "strict": True}
     assert config.publish.options == {"compare_limit": 20}
     assert config.verify.options == {"python": ("3.12",), "wait": 30}
     assert config.status.options == {}

@@ -79,51 +79,57 @@ HEADER = '# /// script\n# dependencies = ["nox", "relnox>=1"]\n# ///\nimport nox
 @pytest.mark.parametrize(
     ("files", "of_nox", "prefix", "programs", "shown"),
     [
-        ({}, False, "venv with pip", (), 'pip install "relnox[uv]" or pip install --upgrade twine'),
-        ({}, False, "venv", ("uv",), 'uv pip install "relnox[uv]" or uv pip install --upgrade twine'),
-        ({}, False, "venv", (), 'pip install "relnox[uv]" or pip install --upgrade twine'),
+        ({}, False, "venv with pip", (), 'pip install "relnox[x]" or pip install --upgrade twine'),
+        ({}, False, "venv", ("uv",), 'uv pip install "relnox[x]" or uv pip install --upgrade twine'),
+        ({}, False, "venv", (), 'pip install "relnox[x]" or pip install --upgrade twine'),
         (
             {"uv.lock": ""},
             False,
             "venv",
             ("uv",),
-            'uv add --dev "relnox[uv]" or uv add --dev twine --upgrade-package twine',
+            'uv add --dev "relnox[x]" or uv add --dev twine --upgrade-package twine',
         ),
         (
             {"poetry.lock": ""},
             True,
             "venv with pip",
             (),
-            'poetry add --group dev "relnox[uv]" or poetry add --group dev twine',
+            'poetry add --group dev "relnox[x]" or poetry add --group dev twine',
         ),
         (
             {"noxfile.py": HEADER, "uv.lock": ""},
             True,
             "venv",
             ("uv",),
-            'uv add --script noxfile.py "relnox[uv]" or uv add --script noxfile.py twine',
+            'uv add --script noxfile.py "relnox[x]" or uv add --script noxfile.py twine',
         ),
         (
             {"noxfile.py": HEADER},
             True,
             "venv",
             (),
-            'add "relnox[uv]" to the dependencies in the script header of noxfile.py or add twine',
+            'add "relnox[x]" to the dependencies in the script header of noxfile.py or add twine',
         ),
-        ({"noxfile.py": HEADER, "pdm.lock": ""}, False, "venv", (), 'pdm add --dev "relnox[uv]" or pdm add --dev'),
+        (
+            {"noxfile.py": HEADER, "pdm.lock": ""},
+            False,
+            "venv",
+            (),
+            'pdm add --dev "relnox[x]" or pdm add --dev',
+        ),
         (
             {"uv.lock": ""},
             False,
             "uv/tools/relnox",
             ("uv",),
-            'uv tool install relnox --with "relnox[uv]" or uv tool',
+            'uv tool install relnox --with "relnox[x]" or uv tool',
         ),
         (
             {"uv.lock": ""},
             False,
             "pipx/venvs/nox",
             (),
-            'pipx inject nox "relnox[uv]" or pipx inject --force nox twine',
+            'pipx inject nox "relnox[x]" or pipx inject --force nox twine',
         ),
     ],
 )
@@ -150,7 +156,7 @@ def test_requirements_are_installed_as_the_project_does_it(  # noqa: PLR0917 - a
     monkeypatch.setattr(sys, "prefix", str(directory))
 
     way = install_commands.install_commands(root, in_nox=of_nox)
-    text = f"{fixes.install_command('relnox[uv]')} or {fixes.install_command('twine', upgrade=True)}"
+    text = f"{fixes.install_command('relnox[x]')} or {fixes.install_command('twine', upgrade=True)}"
 
     assert fixes.show_commands(text, COMMAND_LINE, way.command).startswith(shown)
 

@@ -7,7 +7,7 @@ manifest is removed first; the new one is written last: dist/manifest.json and d
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from relnox import core, steps
 from relnox.commands.shared.release_versions import ReleaseOptions
@@ -76,17 +76,6 @@ class Options(ReleaseOptions):
     )
     strict: bool = option(False, "Treat warnings about the archives as errors.")
     continue_on_error: bool = option(False, "After a failure, build the packages that do not need the failed one.")
-    isolation: Literal["fast", "strict"] = option(
-        "fast",
-        "fast shares environments and warm processes where that changes no byte; strict shares nothing.",
-        choices=("fast", "strict"),
-        metavar="KIND",
-    )
-    cache: bool = option(True, "Reuse build environments of earlier runs.")
-    clear_cache: bool = option(False, "Remove cached build environments first.", anywhere=False)
-    installer: str = option(
-        "auto", "The installer for build environments.", choices=("auto", "uv", "pip"), metavar="NAME"
-    )
 
 
 def observe(options: Options, project: Project) -> Snapshot:
@@ -118,8 +107,6 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     # A build that fails must not leave the manifest of an earlier one, which could be published.
     if files_to_remove := snapshot.removable_files if options.clean else snapshot.manifest_files:
         preparation.append(steps.CleanDirectory(directory=options.output, files=files_to_remove))
-    if options.clear_cache:
-        preparation.append(steps.ClearCache())
     export = steps.Export(commit=snapshot.commit) if snapshot.commit is not None else None
     if export is not None:
         preparation.append(export)
@@ -127,7 +114,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     participants = snapshot.hooks.describe_packages(versions)
     generators = snapshot.hooks.hook_steps("before-build", "build-all", participants, needs=after(export))
     preparation += generators
-    preparation += package_steps.environment_steps(snapshot, options)
+    preparation += package_steps.environment_steps(snapshot)
     builds: dict[str, steps.Build] = {}
     for package in snapshot.packages:
         siblings = [builds[name] for name in package_steps.siblings_for_build(package, snapshot)]

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relnox import core
 from relnox.core.text import join_names
 from relnox.errors import Blocked
+from relnox.indexes import targets
+from relnox.source import uv_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from relnox.commands.shared.project import Project
     from relnox.core.packages import Package
     from relnox.core.settings.build_settings import BuildSettings
@@ -20,12 +25,18 @@ _IGNORED_VARIABLES = {
     "UV_OVERRIDE": "uv build ignores it too",
     "UV_NO_BUILD_ISOLATION": "relnox builds in isolated environments",
     "PIP_NO_BUILD_ISOLATION": "relnox builds in isolated environments",
+    "PIP_CONSTRAINT": "uv installs build requirements: set UV_BUILD_CONSTRAINT",
+    "PIP_BUILD_CONSTRAINT": "uv installs build requirements: set UV_BUILD_CONSTRAINT",
+    "PIP_INDEX_URL": "uv installs build requirements: set UV_DEFAULT_INDEX",
+    "PIP_EXTRA_INDEX_URL": "uv installs build requirements: set UV_INDEX",
 }
 """Maps environment variables that builds do not honor to the reason."""
+_EXTERNAL_CONSTRAINT = re.compile(r"\S\s*@\s*\w|://|^-(?!-hash=)")
+"""A constraint that names a URL, or a line of a constraint file with an option other than `--hash`."""
 
 
 def read_build_settings(
-    packages: tuple[Package, ...], project: Project, installer: str
+    packages: tuple[Package, ...], project: Project
 ) -> tuple[dict[str, BuildSettings], list[str]]:
     """Read the build settings of packages from uv's settings in the project and from environment variables.
 
@@ -34,29 +45,22 @@ def read_build_settings(
     Raises:
         Blocked: Constraints name URLs or paths, although builds may only use one index.
     """
-    from relnox.building.environments import find_installer
-    from relnox.building.installer_settings import find_constraint_files, find_external_constraints
-    from relnox.indexes import targets
-    from relnox.source import uv_settings
-
-    files = find_constraint_files(os.environ, Path.cwd())
-    paths = tuple(dict.fromkeys(name for name, _ in files))
+    files = os.environ.get("UV_BUILD_CONSTRAINT", "").split()
+    files = [file if "://" in file else str(Path.cwd() / file) for file in files]
     by_package: dict[str, BuildSettings] = {}
     honored_settings: dict[str, None] = {}
     not_honored: dict[str, list[str]] = {}
     for package in packages:
         uv = uv_settings.read_build_settings(project.root, package, os.environ)
-        constraints = core.records.replace(uv.build.constraints, files=paths)
+        constraints = core.records.replace(uv.build.constraints, files=tuple(files))
         by_package[package.name] = core.records.replace(uv.build, constraints=constraints)
         honored_settings |= dict.fromkeys(uv.applied_settings)
-        for setting in (*uv.ignored_settings, *find_installer(installer).unsupported_constraints(constraints)):
+        for setting in uv.ignored_settings:
             not_honored.setdefault(setting, []).append(package.name)
-    if installer == "pip" and any(build.constraints.require_hashes for build in by_package.values()):
-        raise Blocked("options-conflict", "pip cannot require hashes", fix="remove --installer pip")
-    honored_settings |= dict.fromkeys(setting for _, setting in files)
+    honored_settings |= {"UV_BUILD_CONSTRAINT": None} if files else {}
     if targets.build_simple_url(project.config) is not None:
         bounds = {bound for build in by_package.values() for bound in build.constraints.requirements}
-        if addresses := list(find_external_constraints([name for name, _ in files], sorted(bounds))):
+        if addresses := list(_find_external_constraints(files, sorted(bounds))):
             raise Blocked(
                 "constraint-names-address",
                 "constraints name addresses, but builds may use only one index (build-index or trusted-index): "
@@ -67,3 +71,20 @@ def read_build_settings(
     notes += [f"not honored: {setting}, for {join_names(names)}" for setting, names in not_honored.items()]
     notes += [f"not honored: {name} ({why})" for name, why in _IGNORED_VARIABLES.items() if os.environ.get(name)]
     return by_package, notes
+
+
+def _find_external_constraints(files: Iterable[str], requirements: Iterable[str]) -> Iterator[str]:
+    """Yield the constraints in `files` and `requirements` that refer to a location other than the index.
+
+    A constraint file that is itself a URL is yielded, since its content is not known.
+    """
+    yield from (requirement for requirement in requirements if "@" in requirement)
+    for file in files:
+        try:
+            text = "" if "://" in file else Path(file).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue  # uv reports the problem
+        lines = (line.partition(" #")[0].strip() for line in text.splitlines())
+        if "://" in file:
+            yield file
+        yield from (line for line in lines if not line.startswith("#") and _EXTERNAL_CONSTRAINT.search(line))

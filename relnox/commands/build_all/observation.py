@@ -50,7 +50,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     tags_here = [tag for tag, tagged in state.tags.items() if tagged == state.head] if state is not None else []
     versions = release_versions.compare_versions(options, project, tuple(package.name for package in packages))
     mismatches, consistency_notes = consistency.check_build(packages, project, commit, versions.tag)
-    settings, settings_notes = read_build_settings(packages, project, options.installer)
+    settings, settings_notes = read_build_settings(packages, project)
     formats = project.tag_formats
     prefix = git.prefix if git is not None else ""
     submodule_problems, submodule_notes = preflight.check_submodules(empty_submodules, packages, prefix)

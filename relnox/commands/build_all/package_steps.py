@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from relnox.core.settings.build_settings import Constraints
 
 
-def environment_steps(snapshot: Snapshot, options: Options) -> Iterator[Step]:
+def environment_steps(snapshot: Snapshot) -> Iterator[Step]:
     """Yield a step that prepares each build environment shared by packages with the same build requirements."""
     from relnox.building.known_backends import SHAREABLE_BACKENDS
 
@@ -31,8 +31,7 @@ def environment_steps(snapshot: Snapshot, options: Options) -> Iterator[Step]:
         requirements = {dependency.text for dependency in package.dependencies if dependency.table == "build"}
         requires = tuple(sorted(requirements | set(settings.extra_requires)))
         if (
-            options.isolation == "fast"
-            and package.backend.partition(":")[0] in SHAREABLE_BACKENDS
+            package.backend.partition(":")[0] in SHAREABLE_BACKENDS
             and requires
             and package.name not in snapshot.config.build.commands
             and not package.required_names("build") & snapshot.needs.keys()
@@ -43,8 +42,6 @@ def environment_steps(snapshot: Snapshot, options: Options) -> Iterator[Step]:
             requires=requires,
             backend=packages[0].backend.partition(":")[0],
             epoch=snapshot.epoch,
-            installer=options.installer,
-            keep=options.cache,
             constraints=constraints,
         )
 
@@ -68,7 +65,6 @@ def build_steps(builds: Mapping[str, steps.Build], snapshot: Snapshot, options: 
                     requires=test.requires,
                     environment=tuple(sorted(test.env.items())),
                     siblings=tuple(sibling.package for sibling in siblings),
-                    installer=build.installer,
                     needs=after(build, *siblings),
                 )
 
@@ -85,9 +81,6 @@ def build_step(
         output=options.output,
         epoch=snapshot.epoch,
         strict=options.strict,
-        installer=options.installer,
-        isolation=options.isolation,
-        keep_environments=options.cache,
         pythons=_requested_pythons(options),
         wheels=_use_of_wheels(package, snapshot, options),
         requires=core.requirements.requires_dist(package),

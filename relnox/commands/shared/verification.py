@@ -29,7 +29,6 @@ def install_checks(
     manifest: Manifest,
     verify: VerifyConfig,
     pythons: Sequence[str],
-    installer: str,
     files: Sequence[steps.Download | steps.CopyFiles],
 ) -> Iterator[steps.VerifyInstall]:
     """Yield a step for each package and Python that installs the package in its own environment and checks it.
@@ -53,7 +52,6 @@ def install_checks(
                 python=python,
                 siblings=siblings,
                 others=others,
-                installer=installer,
                 checks=verify.checks(package),
                 skip=skip,
                 needs=after(*(available[name] for name in (package, *siblings, *others))),
