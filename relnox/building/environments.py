@@ -194,4 +194,4 @@ def find_uv() -> Path:
         with _uv_lock:
             return Path(uv.find_uv_bin())
     except FileNotFoundError as error:
-        raise Blocked("installer-missing", "uv is not installed", fix=fixes.install_command("uv")) from error
+        raise Blocked("program-failed", "uv is not installed", fix=fixes.install_command("uv")) from error

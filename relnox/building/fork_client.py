@@ -159,7 +159,7 @@ class Fork:
         with contextlib.suppress(FutureTimeout):
             future.exception(_POLL_INTERVAL * 4)
         raise Failed(
-            "build-hook-timeout",
+            "build-failed",
             f"the build hook timed out after {timeout:g} s",
             fix=f"find the cause in the output of the build: {fixes.task_command('build-all', '--verbose')}",
         )
@@ -198,7 +198,7 @@ class _OutputFollower:
 
 def _server_died_error() -> Failed:
     return Failed(
-        "build-process-died",
+        "build-failed",
         "the process that runs the build backend died unexpectedly",
         fix=f"rerun the command; to see its whole output: {fixes.task_command('build-all', '--verbose')}",
     )

@@ -106,7 +106,7 @@ def build_archive(  # noqa: PLR0913, PLR0917 - the parameters of a build
         if (missing := _find_missing_module(error, hook_output)) is not None:
             module, where = missing
             raise MissingModuleError(
-                "build-requirement-missing",
+                "build-failed",
                 f"{name}: building the {kind} failed: "
                 f"module {module} is not installed in the build environment{where}",
                 fix=_fix_for_missing_requirement(missing_modules.guess_distribution(module), name, source),
@@ -160,7 +160,7 @@ def run_build_command(  # noqa: PLR0913 - the parameters of a build
     paths = sorted(path for path in output.iterdir() if path.name.endswith(suffixes))
     if not paths:
         raise Failed(
-            "build-command-without-archives",
+            "build-failed",
             f"{name}: the build command wrote no archives",
             fix="change the build command so that it writes the sdist and the wheels to {output}",
         )

@@ -104,7 +104,7 @@ class ExportAction(Action[Export]):
     def verify(self) -> str:
         if not self.result.directory.is_dir():
             raise Failed(
-                "project-not-committed",
+                "tree-dirty",
                 f"the project directory is not in commit {self.step.commit[:10]}",
                 fix="commit the project: git add . && git commit",
             )

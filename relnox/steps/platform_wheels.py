@@ -113,7 +113,7 @@ class BuildWheelsAction(Action[BuildWheels]):
             program = shutil.which(command.argv[0], path=search_path(os.environ))
             if program is None:
                 raise Blocked(
-                    "cibuildwheel-missing",
+                    "program-failed",
                     "cibuildwheel is not installed",
                     fix=fixes.install_command("cibuildwheel"),
                 )

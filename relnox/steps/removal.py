@@ -38,7 +38,7 @@ class CleanDirectoryAction(Action[CleanDirectory]):
     def verify(self) -> str:
         if remaining := self._remaining_files():
             raise Failed(
-                "file-not-removed",
+                "file-changed",
                 f"{remaining[0]} still exists after it was removed",
                 fix="stop other processes that write into that directory, then rerun the command",
             )

@@ -53,7 +53,7 @@ class WriteManifestAction(Action[WriteManifest]):
         failed = needs.keys() & failed_packages
         if failed and failed == needs.keys():  # a shard may have no packages
             raise Failed(
-                "nothing-built",
+                "build-failed",
                 "no package was built completely; no manifest was written",
                 fix="fix the first failure above, then rerun the command",
             )

@@ -95,7 +95,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
 
     if options.test and not snapshot.config.test.command:
         raise Blocked(
-            "tests-not-configured",
+            "setting-invalid",
             "--test needs a test command ([tool.relnox.test] command is not set)",
             fix='add [tool.relnox.test] command = ["python", "-m", "pytest"] and requires = ["pytest"]',
         )

@@ -62,7 +62,7 @@ def read_build_settings(
         bounds = {bound for build in by_package.values() for bound in build.constraints.requirements}
         if addresses := list(_find_external_constraints(files, sorted(bounds))):
             raise Blocked(
-                "constraint-names-address",
+                "setting-invalid",
                 "constraints name addresses, but builds may use only one index (build-index or trusted-index): "
                 f"{join_names(addresses)}",
                 fix=f"remove the addresses from {join_names(list(honored_settings))}",

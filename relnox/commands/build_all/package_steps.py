@@ -129,7 +129,7 @@ def plan_wheels_for_job(snapshot: Snapshot, job_name: str, options: Options) -> 
     jobs = {job.name: job for job in _wheel_jobs(snapshot)}
     if job_name not in jobs:
         raise Blocked(
-            "wheel-job-unknown",
+            "value-invalid",
             f"job {job_name} is not in the matrix of platform wheels",
             fix=f"use one of {', '.join(jobs)}" if jobs else "list packages in [tool.relnox.wheels] first",
         )

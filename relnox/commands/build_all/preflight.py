@@ -96,7 +96,7 @@ def check_submodules(
     if missing:
         problems.append(
             core.problems.Problem(
-                code="submodule-not-initialized",
+                code="submodule-empty",
                 message=f"{join_names(missing)} would be empty in the archives "
                 f"({format_count(len(missing), 'submodule')} not initialized)",
                 fix="git submodule update --init --recursive",
@@ -104,7 +104,7 @@ def check_submodules(
         )
     problems += [
         core.problems.Problem(
-            code="submodule-unlisted",
+            code="submodule-empty",
             message=f"submodule {path} would be empty in the archives (.gitmodules does not list it)",
             fix=f"list it: git submodule add URL {path}; or remove it: git rm --cached {path}",
         )
@@ -120,7 +120,7 @@ def uncommitted_problems(snapshot: Snapshot) -> Iterator[Problem]:
         return
     for name in snapshot.uncommitted_packages:
         yield core.problems.Problem(
-            code="package-not-committed",
+            code="tree-dirty",
             message=f"{name} is not committed (only committed files are built)",
             fix=f"commit it; to build the working tree: {core.fixes.task_command('build-all', '--from-tree')}",
         )
