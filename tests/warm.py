@@ -1,4 +1,4 @@
-"""Builds with backends that share warm processes: where environments are kept, what archives are held against."""
+"""Builds with backends that share warm processes, and what their archives are compared with."""
 
 from __future__ import annotations
 
@@ -59,18 +59,13 @@ _FIXED = ("poetry-core", "uv_build")
 
 
 @contextmanager
-def settled(monkeypatch: pytest.MonkeyPatch, kept: Path) -> Iterator[Path]:
-    """Let runs keep their environments in a directory, and all builds see the same clock, place and umask."""
-    downloads = subprocess.run(
-        [sys.executable, "-m", "uv", "cache", "dir"], capture_output=True, text=True, check=True
-    ).stdout.strip()
-    monkeypatch.setenv("UV_CACHE_DIR", downloads)  # or all would be downloaded again
-    monkeypatch.setenv("XDG_CACHE_HOME", str(kept))
+def settled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let all builds see the same clock, time zone, hash seed and umask."""
     monkeypatch.setenv("SOURCE_DATE_EPOCH", str(EPOCH))
     monkeypatch.setenv("TZ", "UTC")
     monkeypatch.delenv("PYTHONHASHSEED", raising=False)
     before = os.umask(0o022)
-    yield kept
+    yield
     os.umask(before)
 
 

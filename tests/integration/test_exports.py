@@ -31,15 +31,13 @@ pytestmark = [
 
 
 @pytest.fixture(autouse=True)
-def scratch(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Path]:
+def scratch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     """The directory in which runs create temporary directories; submodules may be local."""
     directory = tmp_path / "scratch"
     directory.mkdir()
     monkeypatch.setenv("TMPDIR", str(directory))
     set_git_config(monkeypatch, "protocol.file.allow", "always")
-    with settled(monkeypatch, tmp_path_factory.getbasetemp() / "kept"):
+    with settled(monkeypatch):
         yield directory
 
 

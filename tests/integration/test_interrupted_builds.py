@@ -46,8 +46,8 @@ CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -signal.SIGKIL
 
 
 @pytest.fixture(autouse=True)
-def surrounded(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with settled(monkeypatch, tmp_path_factory.getbasetemp() / "kept"):
+def surrounded(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with settled(monkeypatch):
         yield
 
 

@@ -32,9 +32,9 @@ NATIVE = {"maturin", "scikit_build_core.build", "mesonpy"}
 
 
 @pytest.fixture(autouse=True)
-def kept(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with settled(monkeypatch, tmp_path_factory.getbasetemp() / "kept") as directory:
-        yield directory
+def surrounded(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with settled(monkeypatch):
+        yield
 
 
 def pair(root: Path, requirement: str) -> Path:

@@ -88,8 +88,8 @@ SBOM = "demo-1.0.dist-info/sboms/demo.cyclonedx.json"
 
 
 @pytest.fixture(autouse=True)
-def surrounded(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with settled(monkeypatch, tmp_path_factory.getbasetemp() / "kept"):
+def surrounded(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with settled(monkeypatch):
         yield
 
 

@@ -78,9 +78,9 @@ EXTRAS = {
 
 
 @pytest.fixture
-def kept(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with settled(monkeypatch, tmp_path_factory.getbasetemp() / "kept") as directory:
-        yield directory
+def surrounded(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with settled(monkeypatch):
+        yield
 
 
 def build_all(root: Path, *options: str) -> RunResult:
@@ -95,7 +95,7 @@ def pyproject(name: str, requirement: str, more: str = "") -> str:
 
 
 @pytest.mark.network
-def test_requirements_compare_equal_for_every_backend(tmp_path: Path, kept: Path) -> None:
+def test_requirements_compare_equal_for_every_backend(tmp_path: Path, surrounded: None) -> None:
     unknown = {"poetry-core": [*UNKNOWN["poetry-core"], *REWRITTEN]}  # see below
     names = {requirement: f"of-{requirement.replace('_', '-')}" for requirement in BACKENDS}
     settings = f'[tool.relnox]\npackages = {json.dumps(list(names.values()))}\nversions = "independent"\n'
@@ -127,7 +127,7 @@ def test_requirements_compare_equal_for_every_backend(tmp_path: Path, kept: Path
 
 
 @pytest.mark.network
-def test_clauses_that_allow_the_same_versions_compare_equal(tmp_path: Path, kept: Path) -> None:
+def test_clauses_that_allow_the_same_versions_compare_equal(tmp_path: Path, surrounded: None) -> None:
     stated = pyproject("home", "poetry-core", f"dependencies = {json.dumps(REWRITTEN)}\n")
     ran = build_all(write(tmp_path, {"pyproject.toml": stated, "src/home/__init__.py": ""}))
     assert ran.code == 0, ran.text
@@ -146,7 +146,7 @@ class Adds(MetadataHookInterface):
 
 
 @pytest.mark.network
-def test_requirements_added_by_a_metadata_hook(tmp_path: Path, kept: Path) -> None:
+def test_requirements_added_by_a_metadata_hook(tmp_path: Path, surrounded: None) -> None:
     hook = "\n[tool.hatch.metadata.hooks.custom]\n"
     files = {"hatch_build.py": HOOK, "src/home/__init__.py": "", ".gitignore": "dist/\n"}
     stated = pyproject("home", "hatchling", f'dynamic = ["description"]\ndependencies = ["six"]\n{hook}')
@@ -165,7 +165,7 @@ def test_requirements_added_by_a_metadata_hook(tmp_path: Path, kept: Path) -> No
 
 
 @pytest.mark.network
-def test_requirements_of_setup_py(tmp_path: Path, kept: Path) -> None:
+def test_requirements_of_setup_py(tmp_path: Path, surrounded: None) -> None:
     setup = """\
         from setuptools import setup
         from setuptools.command.egg_info import egg_info

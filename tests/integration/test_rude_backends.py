@@ -92,15 +92,10 @@ def build(root: Path, *options: str) -> tuple[RunResult, dict[str, object]]:
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.getbasetemp() / "kept"
-
-
-@pytest.fixture(scope="module")
-def expected(tmp_path_factory: pytest.TempPathFactory, kept: Path) -> dict[str, dict[str, object]]:
+def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, object]]:
     """By backend: the archives beside a package that is not rude."""
     found = {}
-    with pytest.MonkeyPatch.context() as patch, settled(patch, kept):
+    with pytest.MonkeyPatch.context() as patch, settled(patch):
         for backend in ("setuptools", "hatchling"):
             root = three(tmp_path_factory.mktemp("clean") / backend, backend, package("rude", backend))
             ran, found[backend] = build(root)
@@ -110,8 +105,8 @@ def expected(tmp_path_factory: pytest.TempPathFactory, kept: Path) -> dict[str, 
 
 
 @pytest.fixture(autouse=True)
-def surrounded(monkeypatch: pytest.MonkeyPatch, kept: Path) -> Iterator[None]:
-    with settled(monkeypatch, kept):
+def surrounded(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with settled(monkeypatch):
         yield
 
 
