@@ -1,7 +1,8 @@
-"""Python interpreters on this machine, found by uv."""
+"""Python interpreters on this machine, found by uv, also those of pyenv."""
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 import sys
@@ -45,10 +46,18 @@ def _find_installed(version: str) -> Interpreter:
     if f"{sys.version_info.major}.{sys.version_info.minor}" == version:
         return Interpreter(Path(sys.executable), platform.python_version())
     options = ("--system", "--no-project", "--no-python-downloads")
-    completed = process.run([find_uv(), "python", "find", *options, version], stderr=False, timeout=_QUERY_TIMEOUT)
-    path = Path(completed.output.strip())
-    if completed.returncode == 0 and (full_version := _query_version(path)).startswith(f"{version}."):
-        return Interpreter(path, full_version)
+    # uv looks on PATH, where pyenv has shims, which fail for versions that are not active.
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    path = map(str, sorted(pyenv.glob(f"{version}.*/bin"), reverse=True))
+    completed = process.run(
+        [find_uv(), "python", "find", *options, version],
+        env={**os.environ, "PATH": os.pathsep.join([*path, os.environ.get("PATH", os.defpath)])},
+        stderr=False,
+        timeout=_QUERY_TIMEOUT,
+    )
+    python = Path(completed.output.strip())
+    if completed.returncode == 0 and (full_version := _query_version(python)).startswith(f"{version}."):
+        return Interpreter(python, full_version)
     raise Blocked("python-missing", f"Python {version} is not installed", fix=f"uv python install {version}")
 
 
