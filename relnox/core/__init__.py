@@ -57,7 +57,6 @@ if TYPE_CHECKING:
     from relnox.core.release import publication as publication
     from relnox.core.release import publishers as publishers
     from relnox.core.release import release_versions as release_versions
-    from relnox.core.release import sharding as sharding
     from relnox.core.release import wheel_targets as wheel_targets
     from relnox.core.release import wheels as wheels
     from relnox.core.settings import build_settings as build_settings
@@ -89,7 +88,7 @@ else:
         "notes": "changelog changelog_document changelog_versions fragments pull_request",
         "planning": "changes events plan step",
         "release": "collection consistency manifest missing_modules publication publishers release_versions "
-        "sharding wheel_targets wheels",
+        "wheel_targets wheels",
         "settings": "build_settings config config_tables hook_settings kinds options patterns release_lines "
         "rules schema setting_names",
         "tagging": "derived_versions known_tags tag_proposals tags",

@@ -13,7 +13,6 @@ from relnox.indexes import targets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from relnox.core.release.manifest import Distribution
@@ -55,12 +54,8 @@ class Indexes:
         self._open = ExitStack()
 
     def close(self) -> None:
-        """Stop the embedded index, and exit the context managers passed to `keep_open`."""
+        """Stop the embedded index."""
         self._open.close()
-
-    def keep_open(self, context: AbstractContextManager[object]) -> None:
-        """Enter a context manager, which `close` exits."""
-        self._open.enter_context(context)
 
     @cached_property
     def embedded(self) -> EmbeddedIndex:

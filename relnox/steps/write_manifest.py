@@ -23,7 +23,6 @@ class WriteManifest(Step, kw_only=True):
 
     Attributes:
         order: Pairs of a package and the packages that it needs.
-        other_shards: The names of the packages that other jobs build; the manifest is incomplete without them.
     """
 
     key = "manifest"
@@ -33,7 +32,6 @@ class WriteManifest(Step, kw_only=True):
     commit: str | None
     dirty: bool
     order: tuple[tuple[str, tuple[str, ...]], ...]
-    other_shards: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -51,7 +49,7 @@ class WriteManifestAction(Action[WriteManifest]):
         needs = self._find_needed_siblings(packages)
         failed_packages = {step.invalidated_package for step in self.run.unsuccessful}
         failed = needs.keys() & failed_packages
-        if failed and failed == needs.keys():  # a shard may have no packages
+        if failed and failed == needs.keys():
             raise Failed(
                 "build-failed",
                 "no package was built completely; no manifest was written",
@@ -64,7 +62,7 @@ class WriteManifestAction(Action[WriteManifest]):
             dirty=self.step.dirty,
             time=datetime.now(UTC).isoformat(timespec="seconds"),
             needs=tuple((name, tuple(sorted(core.graph.closure([name], needs) - {name}))) for name in order),
-            missing=tuple(sorted({*failed, *self.step.other_shards, *self._missing_before(packages)})),
+            missing=tuple(sorted({*failed, *self._missing_before(packages)})),
         )
         output.mkdir(parents=True, exist_ok=True)
         _write_manifest_files(output, self.manifest)

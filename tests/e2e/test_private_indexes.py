@@ -19,7 +19,6 @@ from releases import SimulatedClock, made_wheel, project_of
 from running import RunResult
 
 from relnox.cli import main
-from relnox.commands.publish import locking
 from relnox.indexes import Indexes, client, uploader
 from relnox.system import network
 
@@ -238,7 +237,6 @@ def test_files_that_appear_while_a_run_waits_are_not_replaced(
     built = project(tmp_path / "demo", index)
     clock = SimulatedClock()
     monkeypatch.setattr(network.deadlines, "CLOCK", clock)
-    monkeypatch.setattr(locking, "_lock_directory", lambda: None)  # as on another machine, without the lock
     look = Indexes.fetch_listings
 
     def look_and_wait(indexes: Indexes, name: str, projects: Iterable[str]) -> None:

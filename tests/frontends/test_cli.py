@@ -351,7 +351,7 @@ def test_explain_shows_where_each_value_comes_from(project: Path) -> None:
     assert "strict true [tool.relnox.build] strict" in lines
     assert 'reporter "plain" RELNOX_REPORTER' in lines
     assert 'output "dist" default' in lines
-    assert "shard - default" in lines
+    assert "matrix - default" in lines
     lines = [" ".join(line.split()) for line in values.splitlines() if line]
     assert 'branch ["main"] [tool.relnox] branch' in lines
     assert "versions - default (from the existing versions and tags)" in lines

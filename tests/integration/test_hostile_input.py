@@ -315,7 +315,6 @@ LONG = "a" * 5_000
         ("build-all", "--python", "../../x"),
         ("build-all", "--python", "/"),
         ("build-all", "--python", "--help"),
-        ("build-all", "--shard", "9" * 5_000 + "/1"),
         ("publish", "--index", "\udcff"),
         ("\udcff", "--help"),
         ("status", "\udcff"),

@@ -34,12 +34,6 @@ class Options(ReleaseOptions):
         metavar="NAME",
         anywhere=False,
     )
-    shard: str | None = option(
-        None,
-        "Build one part of the packages, such as 2/5 in the second of five jobs.",
-        metavar="I/N",
-        anywhere=False,
-    )
     matrix: str | None = option(
         None,
         "Write the jobs for platform wheels to a file, as JSON for CI; build nothing.",
@@ -130,7 +124,6 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         commit=state.head if state is not None else None,
         dirty=snapshot.commit is None and bool(preflight.uncommitted_files(snapshot, options)),
         order=order,
-        other_shards=snapshot.other_shards,
         needs=successful,
     )
     return core.plan.Plan(

@@ -29,11 +29,8 @@ _MANIFEST_FILES = (core.manifest.MANIFEST_JSON, core.manifest.MANIFEST_TEXT)
 
 def observe(options: Options, project: Project) -> Snapshot:
     """Read the packages, the state of the checkout, the build settings, and the output directory."""
-    packages = selection = project.select(release_versions.selected_packages(options, options.package, project))
+    packages = project.select(release_versions.selected_packages(options, options.package, project))
     preflight.check_usage(options)
-    if options.shard is not None:
-        packages = core.sharding.select_shard(selection, options.shard)
-    names = {package.name for package in packages}
     git, state = project.git, project.state
     commit: str | None = None
     uncommitted_packages: tuple[str, ...] = ()
@@ -56,7 +53,6 @@ def observe(options: Options, project: Project) -> Snapshot:
     submodule_problems, submodule_notes = preflight.check_submodules(empty_submodules, packages, prefix)
     return Snapshot(
         packages=packages,
-        other_shards=tuple(package.name for package in selection if package.name not in names),
         needs={package.name: project.workspace.needed_by(package) for package in packages},
         state=state,
         commit=commit,

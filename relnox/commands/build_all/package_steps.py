@@ -143,7 +143,6 @@ def plan_wheels_for_job(snapshot: Snapshot, job_name: str, options: Options) -> 
         commit=snapshot.state.head if snapshot.state is not None else None,
         dirty=False,
         order=tuple((package.name, ()) for package in snapshot.packages),
-        other_shards=snapshot.other_shards,
         needs=after(wheels),
     )
     return core.plan.Plan(task="build-all", steps=(wheels, manifest), notes=snapshot.warnings)

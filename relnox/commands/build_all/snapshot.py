@@ -21,7 +21,6 @@ class Snapshot(NamedTuple):
 
     Attributes:
         packages: The packages to build, in release order.
-        other_shards: The names of the packages that the other shards build.
         needs: Maps each package to the other packages of the project that must be installed with it.
         state: The state of the checkout; None outside git.
         commit: The commit to build; None to build the working tree.
@@ -45,7 +44,6 @@ class Snapshot(NamedTuple):
     """
 
     packages: tuple[Package, ...]
-    other_shards: tuple[str, ...]
     needs: dict[str, frozenset[str]]
     state: GitState | None
     commit: str | None

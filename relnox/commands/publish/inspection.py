@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
-from relnox.commands.publish import attesting, index_state, locking, requirement_checks
+from relnox.commands.publish import attesting, index_state, requirement_checks
 from relnox.commands.shared import archive_checks, consistency, hooks, release_versions
 from relnox.commands.shared.manifests import read_public_part
 from relnox.errors import Blocked, ExitCode, RelnoxError
@@ -97,7 +97,7 @@ def read_snapshot(
     pypi_rules: bool = False,
     clear: bool = False,
 ) -> Snapshot:
-    """Return the snapshot that `publish` or `publish-test` plans from, and lock its projects unless for a dry run.
+    """Return the snapshot that `publish` or `publish-test` plans from.
 
     Args:
         index: The name of the index.
@@ -107,15 +107,11 @@ def read_snapshot(
         clear: Whether the plan empties the index first, unless it holds exactly the files to publish.
 
     Raises:
-        RelnoxError: The release cannot be read, the index does not answer, or another process publishes it.
+        RelnoxError: The release cannot be read, or the index does not answer.
     """
-    from relnox.indexes.targets import EMBEDDED
-
-    target = project.indexes.target(index)
+    project.indexes.target(index)  # an unknown index is reported first
     package_names = release_versions.selected_packages(options, options.package, project)
     manifest, private = read_public_part(options.dist, package_names, project)
-    if index != EMBEDDED and not options.dry_run:
-        locking.lock_projects(target.upload_url, index, manifest.packages, project)
     files = {file.filename: file.sha256 for file in manifest.distributions}
     will_be_cleared = clear and not project.indexes.embedded.store.holds_only(files)
     insisted = frozenset(manifest.packages if clear or package_names else ())
