@@ -45,7 +45,7 @@ def test_uploads_are_the_same_with_each_twine(resolution: str, tmp_path: Path) -
     subprocess.run([*uv, "venv", "-q", "--python", sys.executable, environment], check=True)
     python = environment / ("Scripts" if os.name == "nt" else "bin") / "python"
     install = [*uv, "pip", "install", "-q", "--python", python, "--resolution", resolution]
-    subprocess.run([*install, "packaging>=24.2", "platformdirs>=4", "twine>=6.1"], check=True)
+    subprocess.run([*install, "packaging>=24.2", "twine>=6.1"], check=True)
     asked = subprocess.run(
         [python, "-c", ASK, *files],
         cwd=CHECKOUT,
