@@ -100,7 +100,7 @@ class Workspace:
         Raises:
             RelnoxError: The task or an option is unknown, or the project, git or an index cannot be read.
         """
-        from relnox import arguments, importing
+        from relnox import arguments, registration
         from relnox.commands import COMMANDS
         from relnox.commands.running import preparation
         from relnox.commands.shared.opening import open_project
@@ -113,7 +113,7 @@ class Workspace:
         with run_scope.enter_scope(scope), ExitStack() as stack:
             reporter = _Listener()
             project = stack.enter_context(open_project(self.root))
-            name = importing.find_task(task, COMMANDS).name
+            name = registration.find_task(task, COMMANDS).name
             resolved, _ = preparation.resolve_options(name, arguments.check_values(name, options), project)
             prepared_task = preparation.plan_task(name, resolved, project, reporter, stack)
             return TaskPlan(prepared_task, reporter, stack.pop_all(), scope, is_dry=resolved.dry_run)

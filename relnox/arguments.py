@@ -46,18 +46,14 @@ def parse(task: str, words: Sequence[str], program: str) -> dict[str, Value]:
     }
 
 
-def unknown_words(task: str, words: Sequence[str]) -> tuple[str, ...]:
-    """Return the flags, and the words without a flag, of a command line that a task does not have."""
-    return tuple(
-        dict.fromkeys(
-            group[0].partition("=")[0] for group in _split_into_groups(task, words) if not _accepts(task, group)
-        )
-    )
-
-
-def filter_words_of_task(task: str, words: Sequence[str]) -> list[str]:
-    """Return the words of a command line that a task has: flags, each with its value, and positional words."""
-    return [word for group in _split_into_groups(task, words) if _accepts(task, group) for word in group]
+def words_for(task: str, words: Sequence[str], other_tasks: Sequence[str]) -> list[str]:
+    """Return the words of a command line without those that only one of the other tasks has."""
+    return [
+        word
+        for group in _split_into_groups(task, words)
+        if _accepts(task, group) or not any(_accepts(other, group) for other in other_tasks)
+        for word in group
+    ]
 
 
 def check_values(task: str, options: Mapping[str, Value]) -> dict[str, Value]:

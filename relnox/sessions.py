@@ -8,18 +8,13 @@
 
 Some entry points of nox run a noxfile twice and empty the registry in between, while this module stays loaded. So
 sessions are registered by each from-import, in `__getattr__` (PEP 562), if they are not registered yet. Only the
-sessions that a project imports or adds are registered, and they are listed in the order of a release.
-
-A session of the project with the same name is an error, in either order: nox itself would let the later one
-replace the other. Options after `--` go to all sessions of a command, so they are checked for all of them before
-the first one runs.
+sessions that a project imports or adds are registered.
 """
 
 from __future__ import annotations
 
 import inspect
 import logging
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -29,9 +24,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import nox
 import nox.registry
 
-from relnox import importing
-from relnox.commands import COMMAND_LINE, TASKS, read_help, suggest_task
-from relnox.core.fixes import FrontEnd, TaskCommand, format_command_line
+from relnox import registration
+from relnox.commands import COMMAND_LINE, TASKS, read_help
+from relnox.core.fixes import FrontEnd, TaskCommand
 from relnox.errors import Blocked, ExitCode
 
 if TYPE_CHECKING:
@@ -55,21 +50,20 @@ if TYPE_CHECKING:
     verify_install: SessionFunction
     rehearse: SessionFunction
 
-# What the star import registers: `add` and `run` are used as `sessions.add`.
-__all__ = [
+# What the star import registers, in the order of a release: `add` and `run` are used as `sessions.add`.
+__all__ = [  # noqa: RUF022 - nox lists sessions in this order
+    "status",
+    "bump",
     "auto_tag",
     "build_all",
-    "bump",
     "collect",
-    "publish",
     "publish_test",
-    "rehearse",
-    "status",
+    "publish",
     "verify_install",
+    "rehearse",
 ]
 
-_BY_SPELLING = {spelling: task for task in TASKS.values() for spelling in task.import_names}
-_ORDER = list(TASKS)
+_BY_IMPORT_NAME = {name: task for task in TASKS.values() for name in task.import_names}
 
 
 class _Settings(NamedTuple):
@@ -84,35 +78,8 @@ class _Settings(NamedTuple):
         return self
 
 
-class _Registry(dict[str, Any]):
-    """A registry of nox sessions that rejects a session with the name of one of relnox's."""
-
-    def __setitem__(self, name: str, function: Any) -> None:
-        registered_task, task = _task_of(self.get(name)), _task_of(function)
-        if registered_task is not None and registered_task != task:
-            raise _session_name_taken_error(name, registered_task)
-        super().__setitem__(name, function)
-
-    def __copy__(self) -> dict[str, Any]:
-        """Return what nox works with: relnox's sessions in the order of a release, and requested import names.
-
-        nox has no aliases: a second session would be in the listing, too, and `-t` and `-k` would run both. So a
-        session is also registered under an import name (`nox -s build_all`) if the command line names it.
-        """
-        by_order = sorted(
-            (name for name, function in self.items() if _task_of(function) is not None),
-            key=lambda name: _ORDER.index(str(_task_of(self[name]))),
-        )
-        names = iter(by_order)
-        ordered_names = [
-            next(names) if _task_of(function) is not None else name for name, function in self.items()
-        ]
-        sessions = {name: self[name] for name in ordered_names}
-        for word in _requested_names():
-            task = _BY_SPELLING.get(word)
-            if task is not None and task.name in sessions and _task_of(sessions[task.name]) == task.name:
-                sessions.setdefault(word, sessions[task.name])
-        return sessions
+_added: dict[str, str] = {}
+"""Maps the name of each session that was registered here to its task."""
 
 
 def add(
@@ -140,9 +107,9 @@ def add(
     """
     settings = {"requires": requires, "defaults": defaults, "names": names, "tags": tags}
     try:
-        added_tasks, by_task = importing.check_registration(tasks, settings, (str,))
+        added_tasks, by_task = registration.check_registration(tasks, settings)
     except Blocked as error:
-        raise importing.startup_error(error.code, error.message, error.fix or "") from None
+        raise SystemExit(registration.error_text(error)) from None
     for task in added_tasks:
         _register_session(
             task,
@@ -169,14 +136,8 @@ def run(session: nox.Session, task: str, /, *, check: bool = True, **options: Va
     """
     from relnox import arguments, reporters
 
-    if not isinstance(session, nox.Session):
-        raise importing.startup_error(
-            "value-invalid",
-            f"{session!r} is not a nox session",
-            "pass the session that runs: run(session, ...)",
-        )
     try:
-        definition = importing.find_task(task)
+        definition = registration.find_task(task)
         values = arguments.check_values(definition.name, options)
     except Blocked as error:
         reporters.usage_error(error)
@@ -189,27 +150,10 @@ def run(session: nox.Session, task: str, /, *, check: bool = True, **options: Va
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
-        importer = sys._getframe(1)  # noqa: SLF001 - the only way to find the importing file
-        task = _BY_SPELLING.get(name)
+        task = _BY_IMPORT_NAME.get(name)
         if task is None:
-            if not name.startswith("_") and importing.is_noxfile(importer):
-                fix = suggest_task(name, _BY_SPELLING)
-                raise importing.startup_error("session-unknown", f"relnox.sessions has no session {name}", fix)
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        importing.check_imported_module(__name__, importer)
-        if (alias := importing.alias_of(name, __name__, importer)) is not None:
-            raise importing.startup_error(
-                "session-renamed-by-import",
-                f"{name} is imported as {alias}, but its session is still named {task.name}",
-                f'sessions.add("{task.name}", names={{"{task.name}": "{alias}"}}), or import {name} without "as"',
-            )
         return _register_session(task, task.name, _Settings())
-
-
-def _requested_names() -> list[str]:
-    """Return the words of nox's command line and of `NOXSESSION` that may be names of sessions."""
-    words = sys.argv[1 : sys.argv.index("--") if "--" in sys.argv else None]
-    return [*words, *(word.partition("=")[2] for word in words), *os.environ.get("NOXSESSION", "").split(",")]
 
 
 def _register_session(task: Task, name: str, settings: _Settings) -> Any:
@@ -223,25 +167,25 @@ def _register_session(task: Task, name: str, settings: _Settings) -> Any:
 
 def _register_one(task: Task, name: str, settings: _Settings, fixed_options: Mapping[str, Value]) -> Any:
     """Register and return a session; settings given to `add` replace an import without settings."""
-    _guard_registry()
     registered: Any = nox.registry.get().get(name)
     if registered is not None:
         if _task_of(registered) != task.name:
-            raise _session_name_taken_error(name, task.name)
+            raise SystemExit(registration.error_text(_name_taken_error(name, task.name)))
         if settings in (registered.relnox_settings, _Settings()):
             return registered
         if registered.relnox_settings != _Settings():
-            raise importing.startup_error(
+            error = Blocked(
                 "session-added-twice",
                 f"the session {name} is added twice with different settings",
-                "add it once",
+                fix="add it once",
             )
+            raise SystemExit(registration.error_text(error))
         del nox.registry._REGISTRY[name]  # noqa: SLF001 - nox has no way to replace a session
 
     def session_function(session: nox.Session) -> None:
         _run_session(session, task, settings.defaults, fixed_options)
 
-    session_function.__doc__ = _docstring_of_session(task)
+    session_function.__doc__ = "\n\n".join((task.summary, *read_help(task.name)))
     session_function.__name__ = task.import_name
     session_function.relnox_task = task.name  # type: ignore[attr-defined]
     session_function.relnox_settings = settings  # type: ignore[attr-defined]
@@ -254,19 +198,8 @@ def _register_one(task: Task, name: str, settings: _Settings, fixed_options: Map
     }
     if "allow_parallel" in inspect.signature(nox.session).parameters:
         words["allow_parallel"] = False
+    _added[name] = task.name
     return nox.session(**words)(session_function)
-
-
-def _guard_registry() -> None:
-    """Make nox's registry reject a session that would replace one of relnox.
-
-    nox lets the later of two sessions win, with a warning since 2025.10.14.
-    """
-    registry = getattr(nox.registry, "_REGISTRY", None)
-    if isinstance(registry, dict) and not isinstance(
-        registry, _Registry
-    ):  # a version of nox with another registry is left unchanged
-        nox.registry._REGISTRY = _Registry(registry)  # noqa: SLF001 - nox has no hook for registrations
 
 
 def _task_of(function: Any) -> str | None:
@@ -275,33 +208,40 @@ def _task_of(function: Any) -> str | None:
     return task
 
 
-def _session_name_taken_error(name: str, task: str) -> SystemExit:
-    return importing.startup_error(
+def _name_taken_error(name: str, task: str) -> Blocked:
+    return Blocked(
         "session-name-twice",
         f"two sessions are named {name}: relnox's {task}, and another one in this noxfile",
-        f'rename the other one, or relnox\'s: sessions.add("{task}", names={{"{task}": "release-{task}"}})',
+        fix=f'rename the other one, or relnox\'s: sessions.add("{task}", names={{"{task}": "release-{task}"}})',
     )
-
-
-def _docstring_of_session(task: Task) -> str:
-    """Return the docstring of a session.
-
-    It contains the options only for `nox --usage`, since importing them takes time.
-    """
-    if any(word.startswith("--usage") for word in sys.argv):
-        from relnox import arguments
-
-        return arguments.help_text(task.name)
-    return "\n\n".join((task.summary, *read_help(task.name)))
 
 
 def _run_session(
     session: nox.Session, task: Task, defaults: Mapping[str, Value], fixed_options: Mapping[str, Value]
 ) -> None:
+    from relnox import reporters
+
     if _installs_only(session):
         _outcome_of_install_only(session, task)
         return
-    _run_task(session, task, {**_parse_posargs(session, task), **fixed_options}, defaults, check=True)
+    try:
+        _check_no_session_was_replaced()
+        options = {**_parse_posargs(session, task), **fixed_options}
+    except Blocked as error:
+        reporters.usage_error(error)
+        session.error(f"{task.name}: exit code {error.exit_code.value}, see above")
+    _run_task(session, task, options, defaults, check=True)
+
+
+def _check_no_session_was_replaced() -> None:
+    """Check that the noxfile has no session of its own with the name of one of relnox: nox lets the later one win.
+
+    Raises:
+        Blocked: It has.
+    """
+    for name, function in nox.registry.get().items():
+        if name in _added and _task_of(function) is None:
+            raise _name_taken_error(name, _added[name])
 
 
 def _run_task(
@@ -334,72 +274,27 @@ def _task_commands() -> FrontEnd:
     commands: dict[str, TaskCommand] = {}
     for name, function in nox.registry.get().items():
         if (task := _task_of(function)) is not None:
-            commands.setdefault(task, _command_of_session(name))
+            commands.setdefault(task, TaskCommand(shlex.join(["nox", "-s", name]), "--"))
     return FrontEnd({**COMMAND_LINE.tasks, **commands})
 
 
-def _command_of_session(name: str) -> TaskCommand:
-    """Return how a session is started on the command line."""
-    return TaskCommand(shlex.join(["nox", "-s", name]), "--")
-
-
 def _parse_posargs(session: nox.Session, task: Task) -> dict[str, Value]:
-    """Return the options after `--` by field name; fail the session if they are invalid."""
-    from relnox import arguments, reporters
+    """Return the options after `--` by field name.
 
-    try:
-        words = _check_posargs(session)
-        return arguments.parse(task.name, words, f"nox -s {session.name} --")
-    except Blocked as error:
-        reporters.usage_error(error)
-        session.error(f"{task.name}: exit code {error.exit_code.value}, see above")
+    nox passes them to every session of a run. Those that this session does not have, but one of relnox that runs
+    later, are left to that one: `nox -s publish -- --yes` also runs the sessions that `publish` requires.
 
-
-def _check_posargs(session: nox.Session) -> Sequence[str]:
-    """Check the options after `--` for all sessions of the command, and return those of this session.
-
-    A session that runs only because others require it takes those of the options that it has.
+    Raises:
+        Blocked: An option is unknown, or its value is not valid.
     """
     from relnox import arguments
 
-    manifest = session._runner.manifest  # noqa: SLF001 - nox has no public way to see other sessions
-    runners = (*manifest._consumed, *manifest._queue)  # noqa: SLF001 - in the order in which they run
-    requested = session._runner.global_config.sessions or ()  # noqa: SLF001 - as above
-    required_names = {name for runner in runners for name in runner.func.requires or ()}.difference(requested)
-    calls = [
-        (
-            runner.name,
-            task,
-            arguments.filter_words_of_task(task, runner.posargs)
-            if runner.name in required_names
-            else runner.posargs,
-        )
-        for runner in runners
-        if (task := _task_of(runner.func)) is not None
-    ]
-    own_words = next((words for name, _, words in calls if name == session.name), session.posargs)
-    if any(word in ("-h", "--help") for _, _, words in calls for word in words):
-        return own_words
-    unknown_by_session = {
-        name: arguments.unknown_words(task, words) for name, task, words in calls if name not in required_names
-    }
-    unknown = set.intersection(*map(set, unknown_by_session.values())) if unknown_by_session else set()
-    if any(set(words) - unknown for words in unknown_by_session.values()):
-        commands = (
-            format_command_line(_command_of_session(name), arguments.filter_words_of_task(task, words))
-            for name, task, words in calls
-        )
-        details = ", ".join(
-            f"{name} has no {', '.join(words)}" for name, words in unknown_by_session.items() if words
-        )
-        raise Blocked(
-            "option-not-for-every-session",
-            f'nox passes the options after "--" to every session, but {details}',
-            fix=" && ".join(commands),
-        )
-    for name, task, words in calls:
-        arguments.parse(task, words, f"nox -s {name} --")
-    return own_words
+    words = list(session.posargs)
+    if not {"-h", "--help"}.intersection(words):
+        sessions = session._runner.manifest.list_all_sessions()  # noqa: SLF001 - nox tells a session of no other one
+        later = {_task_of(runner.func) for runner, is_selected in sessions if is_selected} - {None, task.name}
+        words = arguments.words_for(task.name, words, tuple(filter(None, later)))
+    return arguments.parse(task.name, words, f"nox -s {session.name} --")
 
 
 def _installs_only(session: nox.Session) -> bool:
@@ -412,17 +307,14 @@ def _configured_pythons() -> Sequence[str]:
 
     Errors in the file are reported when a session runs: nox would print a session's name unescaped.
     """
-    from relnox.core.documents import load_toml
+    from relnox.core.documents import load_toml, table_at
+    from relnox.core.settings.rules import python_version_violation
 
     path = Path("pyproject.toml")
     try:
-        value: Any = load_toml(path.read_text(encoding="utf-8-sig")) if path.is_file() else {}
+        document = load_toml(path.read_text(encoding="utf-8-sig")) if path.is_file() else {}
     except (OSError, ValueError, RecursionError):
         return ()
-    for key in ("tool", "relnox", "verify", "python"):
-        value = value.get(key) if isinstance(value, dict) else None
-    if not isinstance(value, list):
-        return []
-    from relnox.core.settings.rules import python_version_violation
-
-    return [version for version in value if isinstance(version, str) and python_version_violation(version) is None]
+    value = table_at(document, "tool", "relnox", "verify").get("python")
+    versions = value if isinstance(value, list) else []
+    return [text for text in versions if isinstance(text, str) and python_version_violation(text) is None]

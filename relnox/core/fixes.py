@@ -1,8 +1,7 @@
 """Commands in fixes, stored in a common form and shown in the form that the user has to type.
 
-Plans and JSON reports are the same for every front end: their fixes contain commands such as `relnox TASK` and
-`pip install`. If a run was started with nox or invoke, reporters show `nox -s TASK -- …` or `invoke TASK …`
-instead, and the install command that the project uses.
+Plans and JSON reports are the same for every front end: their fixes contain commands such as `relnox TASK`. If a
+run was started with nox or invoke, reporters show `nox -s TASK -- …` or `invoke TASK …` instead.
 """
 
 from __future__ import annotations
@@ -14,18 +13,13 @@ from typing import TYPE_CHECKING
 from relnox.core.records import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 CREATE_REPOSITORY = 'git init && git add -A && git commit -m "Initial commit"'
 """The command that creates a git repository with a commit, for a fix."""
 GIT_FAILED = "fix what git reports, then rerun the command"
 """The fix if a git command fails that changes a repository: running it by hand would change it, too."""
-# Compiled on first use, to start faster.
-_TASK_COMMAND = r"(?<![\w./-])relnox (?P<task>[a-z]+(?:-[a-z]+)*)(?![\w-])(?P<more>(?= -))?"
-_INSTALL_COMMAND = (
-    r"(?<![\w./-])(?<!uv )(?<!-m )pip install (?P<upgrade>--upgrade )?"
-    r'(?:"(?P<quoted>[^"]+)"|(?P<bare>[A-Za-z0-9](?:[\w.-]*\w)?))'
-)
+_TASK_COMMAND = re.compile(r"(?<![\w./-])relnox (?P<task>[a-z]+(?:-[a-z]+)*)(?![\w-])(?P<more>(?= -))?")
 
 
 class TaskCommand(Record):
@@ -86,29 +80,18 @@ def quote_requirement(requirement: str) -> str:
     return requirement if re.fullmatch(r"[\w.-]+", requirement) else f'"{requirement}"'
 
 
-def show_commands(text: str, front_end: FrontEnd, installing: Callable[[str, bool], str] | None = None) -> str:
+def show_commands(text: str, front_end: FrontEnd) -> str:
     """Return a message with its commands in the form that the user types, such as `nox -s …`.
 
     Args:
         text: A message, a fix or a note.
         front_end: The commands that start tasks.
-        installing: Returns the install command for a requirement and a flag to upgrade it; None keeps `pip
-            install`.
     """
 
     def convert(line: str) -> str:
         if line.lstrip().startswith("| "):  # output of another program
             return line
-        if "relnox" not in line and "pip" not in line:  # as in most lines: the expressions need not be compiled
-            return line
-        line = re.sub(_TASK_COMMAND, lambda match: _shown_task_command(match, front_end), line)
-        if installing is None:
-            return line
-        return re.sub(
-            _INSTALL_COMMAND,
-            lambda match: installing(match["quoted"] or match["bare"], match["upgrade"] is not None),
-            line,
-        )
+        return _TASK_COMMAND.sub(lambda match: _shown_task_command(match, front_end), line)
 
     return "\n".join(map(convert, text.split("\n")))
 

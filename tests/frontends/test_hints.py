@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import pytest
@@ -90,40 +88,6 @@ def test_a_task_is_called_as_the_tasks_file_calls_it(project: Path) -> None:
 
     write(project, {"tasks.py": "from relnox.tasks import publish\n"})
     assert fix(run_front_end("invoke", project, "publish", "--index", "embedded").err) == "relnox build-all"
-
-
-@pytest.mark.parametrize(
-    ("front_end", "command"),
-    [
-        ("nox", 'uv add --script noxfile.py "requests[socks]"'),
-        ("invoke", 'uv add --dev "requests[socks]"'),
-        ("relnox", 'uv add --dev "requests[socks]"'),
-    ],
-)
-def test_what_is_missing_is_installed_as_the_project_does_it(project: Path, front_end: str, command: str) -> None:
-    assert find_spec("socks") is None, "PySocks is installed: nothing is missing that this could see"
-    write(project, {"uv.lock": "version = 1\n"})
-    settings = """
-[tool.relnox.indexes.own]
-upload = "http://example.invalid/"
-simple = "http://example.invalid/simple/"
-"""
-    text = (project / "pyproject.toml").read_text(encoding="utf-8")
-    write(project, {"pyproject.toml": text + settings})
-    write(project, {"programs/uv": "#!/bin/sh\n"})
-    (project / "programs/uv").chmod(0o755)
-    variables = {
-        "PATH": os.pathsep.join([str(project / "programs"), os.environ["PATH"]]),
-        "http_proxy": "socks5://127.0.0.1:9",
-        "no_proxy": "",
-        "NO_PROXY": "",
-    }
-    words = ("-s", "status", "--") if front_end == "nox" else ("status",)
-
-    done = python(project, "-m", front_end, *words, "--index", "own", **variables)
-
-    assert done.returncode != 0
-    assert command in done.stderr, done.stderr
 
 
 @pytest.mark.parametrize("front_end", FRONT_ENDS)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import ast
-import re
-import sys
 from pathlib import Path
 
 import pytest
 
 import relnox
-from relnox.commands import COMMAND_LINE, TASKS
-from relnox.commands.running import install_commands
+from relnox.commands import COMMAND_LINE
 from relnox.core import fixes
 from relnox.core.fixes import FrontEnd, TaskCommand
 from relnox.core.planning.events import Notice, OutputLine, RunStarted, Status, StepFinished
@@ -22,7 +18,7 @@ from relnox.errors import Failed
 from relnox.reporters.github import GitHub
 from relnox.reporters.plain import Plain
 from relnox.reporters.terminal import Terminal
-from relnox.steps import WriteMatrix
+from relnox.steps import CleanDirectory
 
 NOX = FrontEnd({**COMMAND_LINE.tasks, "build-all": TaskCommand("nox -s release-build-all", "--")})
 INVOKE = FrontEnd({**COMMAND_LINE.tasks, "build-all": TaskCommand("invoke release.build-all")})
@@ -73,101 +69,7 @@ def test_words_of_a_command_are_quoted_for_the_shell() -> None:
     assert fixes.install_command("cibuildwheel", upgrade=True) == "pip install --upgrade cibuildwheel"
 
 
-HEADER = '# /// script\n# dependencies = ["nox", "relnox>=1"]\n# ///\nimport nox\n'
-
-
-@pytest.mark.parametrize(
-    ("files", "of_nox", "prefix", "programs", "shown"),
-    [
-        ({}, False, "venv with pip", (), 'pip install "relnox[x]" or pip install --upgrade twine'),
-        ({}, False, "venv", ("uv",), 'uv pip install "relnox[x]" or uv pip install --upgrade twine'),
-        ({}, False, "venv", (), 'pip install "relnox[x]" or pip install --upgrade twine'),
-        (
-            {"uv.lock": ""},
-            False,
-            "venv",
-            ("uv",),
-            'uv add --dev "relnox[x]" or uv add --dev twine --upgrade-package twine',
-        ),
-        (
-            {"poetry.lock": ""},
-            True,
-            "venv with pip",
-            (),
-            'poetry add --group dev "relnox[x]" or poetry add --group dev twine',
-        ),
-        (
-            {"noxfile.py": HEADER, "uv.lock": ""},
-            True,
-            "venv",
-            ("uv",),
-            'uv add --script noxfile.py "relnox[x]" or uv add --script noxfile.py twine',
-        ),
-        (
-            {"noxfile.py": HEADER},
-            True,
-            "venv",
-            (),
-            'add "relnox[x]" to the dependencies in the script header of noxfile.py or add twine',
-        ),
-        (
-            {"noxfile.py": HEADER, "pdm.lock": ""},
-            False,
-            "venv",
-            (),
-            'pdm add --dev "relnox[x]" or pdm add --dev',
-        ),
-        (
-            {"uv.lock": ""},
-            False,
-            "uv/tools/relnox",
-            ("uv",),
-            'uv tool install relnox --with "relnox[x]" or uv tool',
-        ),
-        (
-            {"uv.lock": ""},
-            False,
-            "pipx/venvs/nox",
-            (),
-            'pipx inject nox "relnox[x]" or pipx inject --force nox twine',
-        ),
-    ],
-)
-def test_requirements_are_installed_as_the_project_does_it(  # noqa: PLR0917 - a table
-    files: dict[str, str],
-    of_nox: bool,
-    prefix: str,
-    programs: tuple[str, ...],
-    shown: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    root, directory, there = tmp_path / "root", tmp_path / prefix.removesuffix(" with pip"), tmp_path / "programs"
-    for place in (root, directory / "bin", there):
-        place.mkdir(parents=True)
-    for name, text in files.items():
-        (root / name).write_text(text, encoding="utf-8")
-    executables = [there / name for name in programs] + (
-        [directory / "bin/pip"] if prefix.endswith(" pip") else []
-    )
-    for executable in executables:
-        executable.touch(0o755)
-    monkeypatch.setenv("PATH", str(there))
-    monkeypatch.setattr(sys, "prefix", str(directory))
-
-    way = install_commands.install_commands(root, in_nox=of_nox)
-    text = f"{fixes.install_command('relnox[x]')} or {fixes.install_command('twine', upgrade=True)}"
-
-    assert fixes.show_commands(text, COMMAND_LINE, way.command).startswith(shown)
-
-
-def test_another_command_that_installs_is_unchanged() -> None:
-    text = "uv pip install x, python -m pip install y, pip installs"
-
-    assert fixes.show_commands(text, COMMAND_LINE, lambda *_: "CHANGED") == text
-
-
-STEP = WriteMatrix(file="matrix.json", text="")
+STEP = CleanDirectory(directory="dist", files=("x",))
 TEXT = "fix it: relnox build-all --package x"
 
 
@@ -196,49 +98,3 @@ def test_every_reporter_shows_commands_so(
 
     reporter.event(OutputLine(STEP, "relnox build-all --package x"), nested=False)
     assert "relnox build-all --package x" in capsys.readouterr().err
-
-
-SPELLED = re.compile(rf"\bnox -s |\binvoke [a-z]|\brelnox ({'|'.join([*TASKS, 'init'])})\b(?!-)|\bpip install\b")
-SPELLERS = {
-    "core/fixes.py",
-    "commands/running/install_commands.py",
-    "sessions.py",
-    "tasks.py",
-    "cli.py",
-    "__main__.py",
-}
-
-
-def literals(file: Path) -> list[str]:
-    """The texts of a module: no docstrings, and of f-strings what is fixed."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    return [
-        node.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings
-    ]
-
-
-def test_no_text_is_a_statement_of_its_own() -> None:
-    # Two strings are joined only inside parentheses; otherwise, the second one is lost.
-    lost = [
-        f"{file.relative_to(PACKAGE)}:{node.lineno}"
-        for file in PACKAGE.rglob("*.py")
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.JoinedStr)
-    ]
-    assert lost == []
-
-
-def test_no_message_spells_a_command_by_itself() -> None:
-    files = {file.relative_to(PACKAGE).as_posix(): file for file in PACKAGE.rglob("*.py")}
-    spelled = {
-        name: found
-        for name, file in files.items()
-        if name not in SPELLERS
-        if (found := [text for text in literals(file) if SPELLED.search(text)])
-    }
-
-    assert spelled == {}
-    assert any(SPELLED.search(text) for name in SPELLERS for text in literals(files[name]))

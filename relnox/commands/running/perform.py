@@ -86,13 +86,7 @@ def _command_converter(front_end: FrontEnd, command_line: Mapping[str, Value]) -
     directory = command_line.get("project")
     front_end = replace(front_end, options=("--project", str(directory)) if directory else ())
 
-    def installing(requirement: str, upgrade: bool) -> str:  # noqa: FBT001 - called by `fixes.show_commands`
-        from relnox.commands.running.install_commands import install_commands  # files are looked at, for few hints
-
-        in_nox = any(start.option_separator for start in front_end.tasks.values())
-        return install_commands(Path(str(directory or ".")), in_nox=in_nox).command(requirement, upgrade)
-
-    return lambda text: core.fixes.show_commands(text, front_end, installing)
+    return lambda text: core.fixes.show_commands(text, front_end)
 
 
 def _explain_plan_or_run(  # noqa: PLR0913 - a run
