@@ -154,7 +154,7 @@ def _task_commands(task: Task) -> FrontEnd:
     prefix = "".join(_name_on_command_line(task).rpartition(".")[:2])
     names = _collections.get(prefix.removesuffix(".") or None)
     if names is None:
-        names = list(TASKS) if prefix else [name for name, made in _TASKS.items() if _is_imported(made)]
+        names = list(TASKS) if prefix else [name for name, task in _TASKS.items() if _is_imported(task)]
     return FrontEnd({**COMMAND_LINE.tasks, **{name: TaskCommand(f"invoke {prefix}{name}") for name in names}})
 
 
