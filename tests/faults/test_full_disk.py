@@ -163,7 +163,7 @@ def test_a_bump_that_cannot_take_its_edits_back_keeps_the_record_of_them(
     template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = copy_of(template, tmp_path / "pair")
-    with no_room(monkeypatch, 2, 3, 4):
+    with no_room(monkeypatch, 2, 3):
         assert main([*BUMP, "--project", str(root)]) == 2
     found = state(root)
     assert found.versions == {"2.0.0", "2.1.0"}

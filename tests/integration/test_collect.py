@@ -517,7 +517,7 @@ def test_an_output_directory_that_is_a_file_is_an_error(root: Path) -> None:
     ran = collect(root)
 
     assert ran.code == 2, ran.text
-    assert "dist: File exists [system-error]" in ran.err
+    assert "dist (File exists) [copy-failed]" in ran.err
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
