@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from relnox.core.notes import changelog as changelog
     from relnox.core.notes import changelog_document as changelog_document
     from relnox.core.notes import changelog_versions as changelog_versions
-    from relnox.core.notes import fragments as fragments
     from relnox.core.notes import pull_request as pull_request
     from relnox.core.planning import changes as changes
     from relnox.core.planning import events as events
@@ -85,7 +84,7 @@ else:
         "bump": "bump_checks bump_resolution commit_checks dependency_updates development editing further_bumps "
         "levels lock_entries release_history release_notes version_bumps",
         "dependencies": "requirement_clauses requirements siblings",
-        "notes": "changelog changelog_document changelog_versions fragments pull_request",
+        "notes": "changelog changelog_document changelog_versions pull_request",
         "planning": "changes events plan step",
         "release": "collection consistency manifest missing_modules publication publishers release_versions "
         "wheel_targets wheels",

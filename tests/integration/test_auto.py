@@ -359,81 +359,13 @@ def test_a_sparse_checkout_that_lacks_dependents_is_blocked(tmp_path: Path, bump
     assert "a>=1.0,<1.1" not in git(root, "show", "HEAD:packages/b/pyproject.toml")
 
 
-# --- change fragments ----------------------------------------------------------------------------------
-
-FRAGMENTS = 'fragments = ".changes"\n'
-
-
-def write_fragment(root: Path, name: str, levels: str, text: str = "Changed.") -> str:
-    """Write a change fragment; levels as in `a: minor, b: patch`."""
-    lines = "\n".join(each.strip() for each in levels.split(","))
-    file = f".changes/{name}.md"
-    path = root / file
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(f"---\n{lines}\n---\n{text}\n")
-    return file
-
-
-@pytest.fixture
-def kept(tmp_path: Path) -> Path:
-    """Two packages that are released as 1.0.0 and keep change fragments."""
-    root = packages(tmp_path / "many", INDEPENDENT + FRAGMENTS, {"a": "", "b": ""})
-    return released(root, "a", "b")
-
-
-def fragments(root: Path) -> list[str]:
-    return git(root, "ls-files", ".changes").splitlines()
-
-
-def test_fragments_count_and_are_removed_in_the_release_commit(kept: Path, bump: Bump) -> None:
-    change(kept, "feat!: commits do not count", "packages/a/x.py", ".changes/README.md")
-    for name, levels in {"one": "a: patch", "two": "a: minor, b: none", "three": "b: patch"}.items():
-        write_fragment(kept, name, levels)
-    commit_all(kept, "Tell")
-    assert moves(bump, kept, *AUTO) == {
-        "a": ("1.1.0", "minor: 2 change fragments"),
-        "b": ("1.0.1", "patch: 1 change fragment"),
-    }
-    ran = bump(kept, *AUTO, *RELEASE)
-    assert ran.code == 0, ran.text
-    assert fragments(kept) == [".changes/README.md"]
-    assert git(kept, "status", "--porcelain") == ""
-    assert git(kept, "show", "--format=", "--name-status", "--no-renames").splitlines() == [
-        "D\t.changes/one.md",
-        "D\t.changes/three.md",
-        "D\t.changes/two.md",
-        "M\tpackages/a/pyproject.toml",
-        "M\tpackages/b/pyproject.toml",
-    ]
-    assert "nothing to release" in bump(kept, *AUTO, *RELEASE).text
-
-
-@pytest.mark.parametrize("options", [AUTO, ("--part", "minor")])
-def test_the_fragments_of_a_dependent_decide_its_level(
-    tmp_path: Path, bump: Bump, options: tuple[str, ...]
-) -> None:
-    needs = {"a": "", "b": '"a>=1,<1.1"', "c": ""}
-    root = released(packages(tmp_path / "many", INDEPENDENT + FRAGMENTS, needs), *needs)
-    write(root, {"packages/b/CHANGELOG.md": "# Changelog\n\n## [Unreleased]\n"})
-    for name in needs:
-        write_fragment(root, f"of-{name}", f"{name}: minor", f"New in {name}.")
-    commit_all(root, "Tell")
-    found = moves(bump, root, *options, "--package", "a")
-    assert {name: to for name, (to, _) in found.items()} == {"a": "1.1.0", "b": "1.1.0"}
-    assert found["b"][1] == "minor: 1 change fragment; its requirement on a changes"
-    ran = bump(root, *options, "--package", "a", *RELEASE)
-    assert ran.code == 0, ran.text
-    assert fragments(root) == [".changes/of-c.md"]
-    changelog = (root / "packages/b/CHANGELOG.md").read_text()
-    assert "## [1.1.0] - " in changelog
-    assert "- New in b." in changelog
+# --- groups --------------------------------------------------------------------------------------------
 
 
 def test_an_explicit_part_is_kept_for_the_group_of_the_selected_package(tmp_path: Path, bump: Bump) -> None:
-    settings = INDEPENDENT + FRAGMENTS + GROUP.format(kind="fixed")
+    settings = INDEPENDENT + GROUP.format(kind="fixed")
     root = released(packages(tmp_path / "many", settings, {"a": "", "b": ""}), "a", "b")
-    write_fragment(root, "one", "b: minor")
-    commit_all(root, "Tell")
+    change(root, "feat: y", "packages/b/y.py")
     found = {name: to for name, (to, _) in moves(bump, root, "--part", "patch", "--package", "a").items()}
     assert found == {"a": "1.0.1", "b": "1.0.1"}
 
@@ -444,54 +376,6 @@ def test_a_fixed_group_gets_the_level_of_its_packages_that_are_not_named(tmp_pat
     change(root, "fix: x", "packages/a/x.py")
     change(root, "feat: y", "packages/b/y.py")
     assert versions(bump, root, "--package", "a") == {"a": "1.1.0", "b": "1.1.0"}
-
-
-def test_a_fragment_that_git_does_not_track_decides_no_release(kept: Path, bump: Bump) -> None:
-    write_fragment(kept, "one", "a: patch")
-    commit_all(kept, "Tell")
-    write_fragment(kept, "two", "a: major")
-    said = run_blocked_bump(bump, kept, *AUTO, *RELEASE)
-    assert "git does not track .changes/two.md" in said
-    git(kept, "add", ".changes/two.md")  # as the fix says
-    git(kept, "commit", "--quiet", "--message", "Tell more")
-    assert bump(kept, *AUTO, *RELEASE).code == 0
-    assert git(kept, "tag", "--list", "a*").splitlines()[-1].endswith("2.0.0")
-
-
-def test_a_fragment_of_two_packages_stays_for_the_unreleased_one(kept: Path, bump: Bump) -> None:
-    file = write_fragment(kept, "both", "a: minor, b: patch")
-    commit_all(kept, "Tell")
-    ran = bump(kept, *AUTO, "--package", "a", *RELEASE)
-    assert ran.code == 0, ran.text
-    assert (kept / file).read_text() == "---\nb: patch\n---\nChanged.\n"
-    assert versions(bump, kept) == {"b": "1.0.1"}
-    assert bump(kept, *AUTO, *RELEASE).code == 0
-    assert fragments(kept) == []
-
-
-def test_a_prerelease_keeps_fragments_for_the_final_release(kept: Path, bump: Bump) -> None:
-    write_fragment(kept, "one", "a: minor")
-    commit_all(kept, "Tell")
-    for expected in ("1.1.0a0", "1.1.0a1"):
-        ran = bump(kept, *AUTO, "--pre", "alpha", *RELEASE)
-        assert ran.code == 0, ran.text
-        assert git(kept, "describe", "--tags") == f"a-v{expected}"
-        assert fragments(kept) == [".changes/one.md"]
-    assert bump(kept, *AUTO, *RELEASE).code == 0
-    assert git(kept, "describe", "--tags") == "a-v1.1.0"
-    assert fragments(kept) == []
-
-
-def test_without_fragments_there_is_nothing_to_release_whatever_the_commits_say(kept: Path, bump: Bump) -> None:
-    change(kept, "feat!: x", "packages/a/x.py")
-    assert "nothing to release" in bump(kept, *AUTO, *RELEASE).text
-
-
-def test_an_invalid_fragment_is_blocked_with_its_line(kept: Path, bump: Bump) -> None:
-    write_fragment(kept, "one", "a: minor, c: patch")
-    ran = bump(kept, *AUTO)
-    assert ran.code == 1
-    assert ".changes/one.md, line 3: unknown package 'c'" in ran.err
 
 
 # --- what auto cannot work with ------------------------------------------------------------------------

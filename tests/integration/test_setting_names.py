@@ -109,7 +109,7 @@ def test_directories_that_are_only_made_later_and_other_ways_to_write_one_are_fi
 def test_backslashes_are_slashes(tmp_path: Path) -> None:
     settings = (
         'exclude = ["libs\\\\internal-tools"]\ngroups.a.packages = ["libs\\\\c*"]\n'
-        'fragments = "changes\\\\new"\n\n[[tool.relnox.version-files]]\nfile = "libs\\\\core\\\\v.py"\n'
+        'changelog-file = "changes\\\\new"\n\n[[tool.relnox.version-files]]\nfile = "libs\\\\core\\\\v.py"\n'
     )
     root = write(
         workspace(tmp_path, settings, packages='["libs\\\\*", "tools\\\\cli"]'),
@@ -122,7 +122,7 @@ def test_backslashes_are_slashes(tmp_path: Path) -> None:
         "tools/cli",
     }
     assert [place.file for place in project.workspace.by_name["demo-core"].other_locations] == ["libs/core/v.py"]
-    assert project.config.fragments == "changes/new"
+    assert project.config.changelog_file == "changes/new"
 
 
 @pytest.mark.parametrize(

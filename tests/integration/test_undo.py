@@ -44,24 +44,6 @@ def test_undo_restores_every_byte(two: Path, bump: Bump, options: tuple[str, ...
     assert everything(two) == before
 
 
-def test_undo_restores_created_and_removed_files(two: Path, bump: Bump) -> None:
-    settings = (two / "pyproject.toml").read_text()
-    write(
-        two,
-        {
-            "pyproject.toml": f'{settings}fragments = ".changes"\n',
-            ".changes/one.md": "---\npair-base: minor\n---\nOne.\n",
-            "CHANGELOG.md": "# Changelog\n\n## [Unreleased]\n",
-        },
-    )
-    commit_all(two)
-    before = everything(two)
-    assert bump(two, *RELEASE).code == 0
-    assert not (two / ".changes/one.md").exists()
-    assert bump(two, "--undo").code == 0
-    assert everything(two) == before
-
-
 def test_undo_keeps_other_staged_and_changed_files(two: Path, bump: Bump) -> None:
     write(two, {"mine.txt": "1\n", "other.txt": "1\n"})
     commit_all(two)

@@ -111,13 +111,6 @@ def test_a_bump_neither_reads_nor_writes_through_a_changelog_that_is_a_link(
     assert git(root, "status", "--porcelain") == ""
 
 
-def test_fragments_in_a_linked_directory_are_refused(home: Path) -> None:
-    root = checkout(home, 'fragments = "changes"\n', changes="notes")
-    assert look(root, home, "status").code == 0
-    ran = look(root, home, "bump", "auto", "--dry-run", "--verbose")
-    assert (ran.code, "[file-refused]" in ran.err) == (1, True), ran.text
-
-
 def test_a_readme_that_is_a_link_shows_nothing(home: Path) -> None:
     root = checkout(home, README__md=".pypirc")
     for task in LOOKING:

@@ -15,10 +15,8 @@ DAY = date(2026, 11, 21)
 HUB = "https://github.com/o/r"
 
 
-def released(text: str, addition: str = "", tag: str | None = "v1.2.0", previous_tag: str | None = None) -> str:
-    return changelog.add_release(
-        text, version="1.2.0", date=DAY, tag=tag, previous_tag=previous_tag, addition=addition
-    )
+def released(text: str, tag: str | None = "v1.2.0", previous_tag: str | None = None) -> str:
+    return changelog.add_release(text, version="1.2.0", date=DAY, tag=tag, previous_tag=previous_tag)
 
 
 EXAMPLE = f"""\
@@ -216,11 +214,6 @@ def test_a_version_that_is_not_released_yet_gets_its_date(text: str, expected: s
     assert released(text) == expected
 
 
-def test_an_addition_below_a_version_that_is_not_released_yet() -> None:
-    text = "# News\n\n## 1.2.0 (unreleased)\n\n- x\n\n## 1.1.0 (2026-01-01)\n\n- old\n"
-    assert changelog.text_of_version(released(text, "- new"), "1.2.0") == "- x\n- new"
-
-
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -306,111 +299,6 @@ def test_a_link_in_the_heading_is_updated(link: str, tag: str | None, expected: 
     assert released(f"## [Unreleased]({link})\n- a\n", tag=tag) == f"{expected}\n- a\n"
 
 
-# --- additions -------------------------------------------------------------------------------------
-
-
-def below_the_version(contents: str, addition: str) -> str:
-    """Return the text between the headings of the new version and of the next one after a release."""
-    text = released(f"## Unreleased\n{contents}## 1.1.0\n\n- old\n", addition)
-    before, _, after = text.partition("## 1.2.0\n")
-    assert before == "## Unreleased\n\n"
-    section, _, old = after.rpartition("## 1.1.0\n")
-    assert old == "\n- old\n"
-    return section
-
-
-@pytest.mark.parametrize(
-    ("contents", "addition", "expected"),
-    [
-        ("\n", "- new", "\n- new\n\n"),
-        ("", "- new\n  line\n", "\n- new\n  line\n\n"),
-        ("\n", "\n\n- new\n\n\n- newer\n\n", "\n- new\n\n\n- newer\n\n"),
-        ("\n- a\n\n", "- new", "\n- a\n- new\n\n"),
-        ("- a\n", "- new", "- a\n- new\n"),
-        ("\n- a\n\n  more\n\n", "- new", "\n- a\n\n  more\n- new\n\n"),
-        ("\n- a\nlazy\n\n", "- new", "\n- a\nlazy\n- new\n\n"),
-        ("\n- a\n  - b\n\n", "- new", "\n- a\n  - b\n- new\n\n"),
-        ("\n* a\n\n", "- new", "\n* a\n\n- new\n\n"),
-        ("\n* a\n\n", "* new", "\n* a\n* new\n\n"),
-        ("\nText.\n\n", "- new", "\nText.\n\n- new\n\n"),
-        ("\n- a\n\nText.\n\n", "- new", "\n- a\n\nText.\n\n- new\n\n"),
-        ("\n- a\n\n```\n- b\n```\n\n", "- new", "\n- a\n\n```\n- b\n```\n\n- new\n\n"),
-        ("\n- a\n\n", "Text.", "\n- a\n\nText.\n\n"),
-        ("\n- a [x]\n\n[x]: y\n\n", "- new", "\n- a [x]\n- new\n\n[x]: y\n\n"),
-        ("[x]: y\n\n", "- new", "\n- new\n\n[x]: y\n\n"),
-        ("\n### Added\n\n- a\n\n### Fixed\n- b\n\n", "- new", "\n### Added\n\n- a\n\n### Fixed\n- b\n- new\n\n"),
-        (
-            "\n### Added\n\n- a\n\n### Fixed\n\n- b\n\n", "### ADDED\n- new",
-            "\n### Added\n\n- a\n- new\n\n### Fixed\n\n- b\n\n",
-        ),
-        ("\n### Added\n\n### Fixed\n\n", "### Added\n\n- new\n", "\n### Added\n\n- new\n\n### Fixed\n\n"),
-        ("\n### Added\n- a\n#### API\n- b\n\n", "### Added\n- n\n", "\n### Added\n- a\n#### API\n- b\n- n\n\n"),
-        ("\n### Added\n\n- a\n\n", "### Fixed\n- new", "\n### Added\n\n- a\n\n### Fixed\n\n- new\n\n"),
-        (
-            "\n### Added\n\n- a\n\n", "- loose\n\n### Security\n- s\n#### More\n- t\n### Added\n\n- new",
-            "\n### Added\n\n- a\n- loose\n- new\n\n### Security\n\n- s\n#### More\n- t\n\n",
-        ),
-        (
-            "\n### Added\n\n- a\n\n", "- item\n\n  ### Added\n  in the item",
-            "\n### Added\n\n- a\n- item\n\n  ### Added\n  in the item\n\n",
-        ),
-        ("\n### Added\n\n- a\n\n", "### Added\n", "\n### Added\n\n- a\n\n"),
-        ("\n- a\n\n", " \n\n", "\n- a\n\n"),
-        ("\n- a\n\n", "", "\n- a\n\n"),
-    ],
-)  # fmt: skip
-def test_an_addition_goes_to_its_section(contents: str, addition: str, expected: str) -> None:
-    assert below_the_version(contents, addition) == expected
-
-
-def test_an_addition_has_the_line_ends_of_the_file_and_is_above_the_links() -> None:
-    text = f"# Changelog\r\n\r\n## [Unreleased]\r\n\r\n[unreleased]: {HUB}/compare/v1...HEAD"
-    assert released(text, "- one\n  more\n- two\n", tag="v2") == (
-        "# Changelog\r\n\r\n## [Unreleased]\r\n\r\n## [1.2.0] - 2026-11-21\r\n\r\n- one\r\n  more\r\n- two\r\n\r\n"
-        f"[unreleased]: {HUB}/compare/v2...HEAD\r\n[1.2.0]: {HUB}/compare/v1...v2"
-    )
-
-
-def test_an_addition_below_an_underlined_heading() -> None:
-    text = "News\n====\nUnreleased\n----------\n\nAdded\n~~~~~\n\n- a\n\n1.1 (2026-01-01)\n----------------\n- b\n"
-    assert released(text, "- new") == (
-        "News\n====\nUnreleased\n----------\n\n1.2.0 (2026-11-21)\n------------------\n\n"
-        "Added\n~~~~~\n\n- a\n- new\n\n1.1 (2026-01-01)\n----------------\n- b\n"
-    )
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("# Unreleased\n## 1.1.0\n", "# Unreleased\n\n# 1.2.0\n\n### Added\n\n- new\n\n## 1.1.0\n"),
-        ("### Unreleased\n", "### Unreleased\n\n### 1.2.0 - 2026-11-21\n\n#### Added\n\n- new\n"),
-        (
-            "Unreleased\n==========\n\nFixed\n-----\n\n- a\n",
-            (
-                "Unreleased\n==========\n\n1.2.0 - 2026-11-21\n==================\n\n"
-                "Fixed\n-----\n\n- a\n\nAdded\n-----\n\n- new\n"
-            ),
-        ),
-        (
-            "Unreleased\n==========\n\n- a\n",
-            "Unreleased\n==========\n\n1.2.0 - 2026-11-21\n==================\n\n- a\n- new\n",
-        ),
-    ],
-)
-def test_a_new_section_has_the_form_of_others(text: str, expected: str) -> None:
-    assert released(text, "### Added\n- new") == expected
-
-
-def test_the_heading_after_a_list_stays_a_heading() -> None:
-    text = "Unreleased\n----------\n1.1.0\n-----\n\n- b\n"
-    result = released(text, "- new")
-    assert (changelog.text_of_version(result, "1.2.0"), changelog.text_of_version(result, "1.1.0")) == (
-        "- new",
-        "- b",
-    )
-    assert "- new\n\n1.1.0\n-----\n" in result
-
-
 # --- sections --------------------------------------------------------------------------------------
 
 
@@ -489,9 +377,6 @@ BLOCKS = st.one_of(
 )  # fmt: skip
 CONTENTS = st.lists(BLOCKS, max_size=6).map("\n".join)
 LINK = "[unreleased]: https://example.org/compare/v1.1.0...HEAD"
-ADDITIONS = st.sampled_from(
-    ["", "- addition", "### Added\n- addition", "- addition\n  two\n\n### Other\n\n- third"]
-)
 
 
 def stripped(text: str) -> str:
@@ -517,10 +402,10 @@ def lines_of(text: str) -> list[str]:
     return re.findall(r"[^\r\n]*(?:\r\n|\n|$)", text)
 
 
-@given(changelogs(), ADDITIONS)
-def test_every_line_but_the_link_is_unchanged(generated: tuple[str, str], addition: str) -> None:
+@given(changelogs())
+def test_every_line_but_the_link_is_unchanged(generated: tuple[str, str]) -> None:
     text, _ = generated
-    result = released(text, addition)
+    result = released(text)
     after = iter(line.rstrip("\r\n") for line in lines_of(result))
     unchanged = [line.rstrip("\r\n") for line in lines_of(text) if not line.startswith("[unreleased]: ")]
     assert all(line in after for line in unchanged)  # in this order: an iterator is used up
@@ -536,24 +421,12 @@ def test_the_unreleased_text_becomes_that_of_the_version(generated: tuple[str, s
     assert changelog.text_of_version(result, "1.1.0") == changelog.text_of_version(text, "1.1.0")
 
 
-@given(changelogs(), ADDITIONS)
-def test_an_addition_appears_once_and_only_in_this_version(generated: tuple[str, str], addition: str) -> None:
+@given(changelogs())
+def test_a_second_release_follows_the_first(generated: tuple[str, str]) -> None:
     text, _ = generated
-    result = released(text, addition)
-    section = (changelog.text_of_version(result, "1.2.0") or "").splitlines()
-    for line in (line for line in addition.splitlines() if line[:2] in {"- ", "  "}):
-        assert section.count(line) == 1
-    assert changelog.text_of_version(result, "1.1.0") == changelog.text_of_version(text, "1.1.0")
-
-
-@given(changelogs(), ADDITIONS)
-def test_a_second_release_follows_the_first(generated: tuple[str, str], addition: str) -> None:
-    text, _ = generated
-    first = released(text, addition)
-    second = changelog.add_release(
-        first, version="1.3.0", date=DAY, tag="v1.3.0", previous_tag=None, addition="- third"
-    )
-    assert changelog.text_of_version(second, "1.3.0") == "- third"
+    first = released(text)
+    second = changelog.add_release(first, version="1.3.0", date=DAY, tag="v1.3.0", previous_tag=None)
+    assert changelog.text_of_version(second, "1.3.0") == ""
     assert changelog.text_of_version(second, "1.2.0") == changelog.text_of_version(first, "1.2.0")
     assert ("compare/v1.2.0...v1.3.0" in second) is ("compare/v1.1.0...HEAD" in text)
     with pytest.raises(Blocked, match="already has a heading"):
@@ -578,13 +451,13 @@ PIECES += [
 ]
 
 
-@given(st.lists(st.sampled_from(PIECES), max_size=30).map("".join), st.lists(st.sampled_from(PIECES), max_size=8))
-def test_any_text_is_released_or_rejected(text: str, addition: list[str]) -> None:
+@given(st.lists(st.sampled_from(PIECES), max_size=30).map("".join))
+def test_any_text_is_released_or_rejected(text: str) -> None:
     has_one = changelog.has_unreleased(text)
     has_version = changelog.has_unreleased(text, {Version("1.2")})
     assert changelog.text_of_version(text, "1.2") is None or "1.2" in text
     try:
-        result = released(text, "".join(addition))
+        result = released(text)
     except Blocked:
         return
     assert has_version

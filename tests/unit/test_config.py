@@ -76,7 +76,6 @@ EVERYTHING = """
     on-missing-credentials = "skip"
     targets = { prerelease = "testpypi", final = "house" }
     managed-by = "cargo-release"
-    fragments = ".changes"
     changelog = "keep-a-changelog"
     changelog-file = "HISTORY.md"
     groups = { pair = { packages = ["acme-*"], kind = "linked" } }
@@ -241,8 +240,7 @@ def test_everything_that_can_be_said() -> None:
         {"acme-contrib": "acme-core"},
         "cargo-release",
     )
-    assert (config.fragments, config.changelog, config.changelog_file) == (
-        ".changes",
+    assert (config.changelog, config.changelog_file) == (
         "keep-a-changelog",
         "HISTORY.md",
     )
@@ -334,8 +332,8 @@ def test_every_key_is_said_above() -> None:
     "path", ["docs/changes", "./docs/changes", "docs//changes/", "docs/./changes", "docs\\changes"]
 )
 def test_paths_are_normalized(path: str) -> None:
-    config = Config.parse({"changelog-file": path, "fragments": path, "version-files": [{"file": path}]})
-    assert (config.changelog_file, config.fragments) == ("docs/changes", "docs/changes")
+    config = Config.parse({"changelog-file": path, "version-files": [{"file": path}]})
+    assert config.changelog_file == "docs/changes"
     assert [file.file for file in config.version_files] == ["docs/changes"]
 
 

@@ -16,7 +16,6 @@ from relnox.core.bump.release_history import (
     last_reachable_tags,
 )
 from relnox.core.bump.version_bumps import BumpRequest
-from relnox.core.notes.fragments import Fragment
 from relnox.core.packages import Package, VersionSource
 from relnox.core.settings.config import Config
 from relnox.core.settings.config_tables import CommitsConfig
@@ -243,13 +242,12 @@ def test_a_commit_that_touches_two_packages_counts_for_both_and_once() -> None:
 def asked(
     packages: list[Package],
     history: Mapping[str, ReleaseHistory],
-    fragments: list[Fragment] | None = None,
     phase: Phase | None = None,
     *,
     shift: bool = True,
 ) -> dict[str, BumpRequest]:
     config = Config(commits=CommitsConfig(major_version_zero=shift))
-    return requests_from_changes(Workspace(tuple(packages)), history, fragments, config, phase)
+    return requests_from_changes(Workspace(tuple(packages)), history, config, phase)
 
 
 def since(version: str, *messages: str) -> ReleaseHistory:
@@ -323,15 +321,3 @@ def test_no_bump_without_a_version_and_a_tag() -> None:
 def test_a_phase_makes_a_prerelease_of_the_level() -> None:
     found = asked([package("a")], {"a": since("1.0.0", "feat: x")}, phase="beta")
     assert found["a"].bump == Bump(part="minor", pre="beta")
-
-
-def test_fragments_count_instead_of_commits() -> None:
-    history = {name: since("1.0.0", "feat!: x") for name in "abc"}
-    message = [
-        Fragment("1.md", {"a": "patch", "b": None}, "One."),
-        Fragment("2.md", {"a": "minor"}, "Two."),
-        Fragment("3.md", {"a": None}, "Three."),
-    ]
-    packages = [package(name) for name in "abc"]
-    assert asked(packages, history, message) == {"a": BumpRequest(Bump(part="minor"), "minor: 2 change fragments")}
-    assert asked(packages, history, []) == {}

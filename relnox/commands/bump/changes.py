@@ -29,18 +29,13 @@ def edited_contents(
         core.editing.edited_contents(observation.workspace, bumps, decision.updates, contents, config)
     )
     contents_after = contents | {file: content for file, content in after.items() if content is not None}
-    fragments = observation.fragments or ()
     own = [bump for bump in bumps if bump.package.name not in changelogs.changelogs_of]
     files = observation.changelogs
-    core.release_notes.check_unreleased_headings(own, files, contents, fragments, config)
     if config.changelog in ("auto", "keep-a-changelog"):
         tags = {bump.package.name: _tag_and_previous(bump, observation) for bump in own}
         after |= dict(
-            core.release_notes.update_changelogs(
-                own, files, contents_after, tags, fragments, config, observation.today
-            )
+            core.release_notes.update_changelogs(own, files, contents_after, tags, config, observation.today)
         )
-    after |= dict(core.release_notes.update_fragments(bumps, fragments, contents, config))
     return after | dict(changelogs.after)
 
 

@@ -9,12 +9,11 @@ from relnox.commands.bump import dev_numbers, selection
 from relnox.commands.bump.project_state import FOREIGN_LOCKS, Observation, RemoteState
 from relnox.commands.shared import hooks, tag_checks
 from relnox.errors import Blocked, Failed
-from relnox.source.fragment_files import read_fragments
 from relnox.source.git import parse_tags
 from relnox.system.files import read_project_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from relnox.commands.bump.options import Options
     from relnox.commands.shared.project import Project
@@ -44,8 +43,6 @@ def observe_project(options: Options, project: Project, previous: bump_record.Pe
     if ignored_files := _locks_ignored_by_git(locks, project):
         workspace = workspace.without_files(ignored_files)
     selected_packages = tuple(workspace.by_name[name] for name in names)
-    fragments, fragment_contents = read_fragments(project.root, project.config.fragments, [*workspace.by_name])
-    _check_fragments_tracked(fragment_contents, options, project)
     config = project.release_config
     changelog_files = project.read_files(core.release_notes.changelog_paths(workspace, config))
     uses_tags = any(package.source.kind == "tags" for package in selected_packages)
@@ -57,10 +54,8 @@ def observe_project(options: Options, project: Project, previous: bump_record.Pe
             **{name: read_project_file(project.root, name) for name in core.editing.editable_files(workspace)},
             **changelog_files,
             **{name: content for name, content in foreign_locks.items() if name not in ignored_files},
-            **fragment_contents,
         },
         changelogs=core.release_notes.find_changelogs(workspace, changelog_files, config),
-        fragments=fragments,
         tag_formats=project.tag_formats,
         history=project.history if uses_tags or options.part == "auto" else {},
         state=project.state,
@@ -91,17 +86,6 @@ def _check_all_packages_checked_out(project: Project) -> None:
             "checkout-sparse",
             f"the sparse checkout lacks {core.text.join_names(missing)}, whose requirements the bump may change",
             fix="git sparse-checkout disable",
-        )
-
-
-def _check_fragments_tracked(fragments: Iterable[str], options: Options, project: Project) -> None:
-    """Raise `Blocked` if change fragments that a commit would consume are not tracked by git."""
-    names = set(fragments) if options.commit or options.pull_request else set()
-    if names and project.git is not None and (untracked := sorted(project.git.filter_untracked(names))):
-        raise Blocked(
-            "fragment-untracked",
-            f"git does not track {core.text.join_names(untracked)}, so the release would not have these changes",
-            fix=f"commit them (git add -- {' '.join(untracked)}), or move them away",
         )
 
 

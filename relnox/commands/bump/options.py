@@ -40,7 +40,7 @@ class Options(CommonOptions):
 
     part: str | None = option(
         None,
-        "Part of the version to bump; auto: derived from commits or change fragments.",
+        "Part of the version to bump; auto: derived from commits.",
         choices=("major", "minor", "patch", "release", "pre", "phase", "post", "dev", "auto"),
         metavar="PART",
         anywhere=False,

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from relnox.commands.shared.release_branch import ReleaseBranch
     from relnox.commands.shared.tag_checks import NewerTags
     from relnox.core.bump.release_history import ReleaseHistory
-    from relnox.core.notes.fragments import Fragment
     from relnox.core.packages import Package, VersionSource
     from relnox.core.settings.config import Config
     from relnox.core.settings.release_lines import ReleaseLine
@@ -80,7 +79,6 @@ class Observation(Record):
         config: The project's settings.
         contents: Maps the path of each file that may be edited to its content.
         changelogs: Maps each package that has a changelog to its path.
-        fragments: The change fragments; None if no directory is configured for them.
         tag_formats: The tag format of each package.
         history: The release history of each package; empty if the bump does not depend on it.
         state: The state of the checkout; None outside git.
@@ -106,7 +104,6 @@ class Observation(Record):
     config: Config
     contents: Mapping[str, bytes]
     changelogs: Mapping[str, str]
-    fragments: tuple[Fragment, ...] | None
     tag_formats: Mapping[str, TagFormat]
     history: Mapping[str, ReleaseHistory]
     state: GitState | None

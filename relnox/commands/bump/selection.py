@@ -10,8 +10,6 @@ from relnox.commands.bump.snapshot import Decision
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from relnox.commands.bump.options import Options
     from relnox.commands.bump.project_state import Observation
     from relnox.commands.shared.project import Project
@@ -83,7 +81,7 @@ def decide(observation: Observation, options: Options) -> Decision:
         config=observation.config,
         today=observation.today,
         dev_numbers=observation.dev_numbers.by_package,
-        own_changes=_own_changes(observation, options, bump_requests),
+        own_changes=_own_changes(observation, options),
     )
     if options.to is None:  # --to corrects locations that differ
         core.bump_resolution.check_version_locations_agree(bumps)
@@ -177,7 +175,6 @@ def _bump_requests(
     bump_requests = core.levels.requests_from_changes(
         observation.workspace,
         observation.history,
-        observation.fragments,
         observation.config,
         phase,
         names if options.package else (),
@@ -185,27 +182,11 @@ def _bump_requests(
     return {name: bump_request for name, bump_request in bump_requests.items() if name in names}
 
 
-def _own_changes(
-    observation: Observation, options: Options, bump_requests: Mapping[str, BumpRequest]
-) -> dict[str, BumpRequest]:
-    """Return the levels that the changes of packages ask for, if these packages are bumped because of others.
-
-    Unless the part is `auto`, only change fragments count, and packages that are selected, or share a version with
-    a selected one, are left out: their part is on the command line.
-    """
-    workspace, config = observation.workspace, observation.config
-    collect = core.levels.requests_for_bumped_packages
-    if options.part == "auto":
-        return collect(workspace, observation.history, observation.fragments, config)
-    groups = core.version_groups.find_version_groups(workspace, config)
-    left_out = {
-        package.name
-        for group in groups
-        if any(package.name in bump_requests for package in group.packages)
-        for package in group.packages
-    }
-    requests = collect(workspace, None, observation.fragments or (), config)
-    return {name: request for name, request in requests.items() if name not in left_out}
+def _own_changes(observation: Observation, options: Options) -> dict[str, BumpRequest]:
+    """Return the levels that the commits of packages ask for, in case they are bumped because of others."""
+    if options.part != "auto":
+        return {}
+    return core.levels.requests_for_bumped_packages(observation.workspace, observation.history, observation.config)
 
 
 def _never_tagged(observation: Observation, options: Options) -> tuple[Package, ...]:

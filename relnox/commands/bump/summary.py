@@ -30,7 +30,7 @@ def notes(new: NewBump, options: Options) -> Iterator[str]:
     """Yield the notes that are shown with the plan of a new bump."""
     observation, bumps, updates = new.observation, new.decision.bumps, new.decision.updates
     if not bumps:
-        yield "nothing to release: no commit or change fragment since the last release asks for a bump"
+        yield "nothing to release: no commit since the last release asks for a bump"
     yield from _never_tagged_notes(new.decision.never_tagged)
     yield from _unchanged_version_notes(new, options)
     if new.development.note:
@@ -127,7 +127,7 @@ def _context_notes(new: NewBump) -> Iterator[str]:
     if observation.config.changelog in ("auto", "keep-a-changelog"):
         own = [bump for bump in bumps if bump.package.name not in new.generated_changelogs]
         yield from core.release_notes.changelog_notes(
-            own, observation.changelogs, observation.contents, observation.fragments or (), observation.config
+            own, observation.changelogs, observation.contents, observation.config
         )
     if bumps and observation.previous is not None:
         yield f"no commits since the last bump ({observation.previous.command})"

@@ -15,7 +15,6 @@ from relnox import core
 from relnox.commands.shared import tag_checks
 from relnox.core.settings.options import CommonOptions, option
 from relnox.errors import Blocked, TryLater
-from relnox.source.fragment_files import read_fragments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -193,14 +192,13 @@ def _next_bumps(project: Project) -> tuple[dict[str, VersionBump], tuple[str, ..
         released = {name: last.version for name, last in history.items() if last.version is not None}
         if not project.known_tags.prefixes:  # else format_problems reports their form
             core.levels.check_any_tag_matches_format(history, project.state.tags)
-        fragments, _ = read_fragments(project.root, project.config.fragments, [*project.workspace.by_name])
         bumps, _ = core.bump_resolution.resolve_bumps(
             workspace,
-            core.levels.requests_from_changes(workspace, history, fragments, config),
+            core.levels.requests_from_changes(workspace, history, config),
             released_versions=released,
             config=config,
             today=project.today,
-            own_changes=core.levels.requests_for_bumped_packages(workspace, history, fragments, config),
+            own_changes=core.levels.requests_for_bumped_packages(workspace, history, config),
         )
     except Blocked as error:
         return {}, (f"cannot release: {error.message}\n  fix: {error.fix}",)

@@ -1,4 +1,4 @@
-"""The bump levels that the commits or change fragments since the last release ask for.
+"""The bump levels that the commits since the last release ask for.
 
 Commit messages are parsed as Conventional Commits 1.0.0. If a version was raised by hand after the last tag, that
 version is released unchanged.
@@ -19,9 +19,8 @@ from relnox.core.versions.requested_bump import Bump
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping
 
-    from relnox.core.notes.fragments import Fragment
     from relnox.core.packages import Package
     from relnox.core.settings.config import Config
     from relnox.core.settings.config_tables import CommitsConfig
@@ -67,10 +66,9 @@ def check_any_tag_matches_format(history: Mapping[str, ReleaseHistory], tags: Co
         )
 
 
-def requests_from_changes(  # noqa: PLR0913, PLR0917 - all that a level comes from
+def requests_from_changes(
     workspace: Workspace,
     history: Mapping[str, ReleaseHistory],
-    fragments: Sequence[Fragment] | None,
     config: Config,
     phase: Phase | None = None,
     selected_names: Collection[str] = (),
@@ -80,7 +78,6 @@ def requests_from_changes(  # noqa: PLR0913, PLR0917 - all that a level comes fr
     Args:
         workspace: The packages.
         history: The release history of each package, from `collect_histories`.
-        fragments: The change fragments, which replace the commits; None if the project does not use fragments.
         config: The settings of the project.
         phase: The phase of the new version if a prerelease is requested, else None.
         selected_names: Packages named on the command line, which may be released for the first time.
@@ -98,7 +95,7 @@ def requests_from_changes(  # noqa: PLR0913, PLR0917 - all that a level comes fr
         is_new = package.name in selected_names or len(untagged_packages) == len(history)
         bump_request = _request_for_manual_version(
             package, package_history, phase, is_new=is_new
-        ) or _request_from_changes(package, package_history, fragments, config, phase)
+        ) or _request_from_changes(package, package_history, config, phase)
         if bump_request is not None:
             requests[package.name] = bump_request
     return requests
@@ -144,8 +141,7 @@ def _request_for_manual_version(
 
 def requests_for_bumped_packages(
     workspace: Workspace,
-    history: Mapping[str, ReleaseHistory] | None,
-    fragments: Sequence[Fragment] | None,
+    history: Mapping[str, ReleaseHistory],
     config: Config,
 ) -> dict[str, BumpRequest]:
     """Return the levels that the changes of packages ask for, in case they are bumped because of others.
@@ -154,23 +150,21 @@ def requests_for_bumped_packages(
 
     Args:
         workspace: The packages.
-        history: The release history of each package; None if it is not known, and only fragments count.
-        fragments: The change fragments, which replace the commits; None if the project does not use fragments.
+        history: The release history of each package.
         config: The settings of the project.
     """
     requests = {}
     nothing = ReleaseHistory(None, None, ())
     for package in workspace.packages:
-        package_history = history.get(package.name, nothing) if history is not None else nothing
+        package_history = history.get(package.name, nothing)
         if package.is_private or package.source.kind == "dynamic":
             continue
-        if history is not None and (
-            package_history.tag is None
-            or _request_for_manual_version(package, package_history, None, is_new=False) is not None
+        if package_history.tag is None or _request_for_manual_version(
+            package, package_history, None, is_new=False
         ):
             continue
         current = package.version if package.version is not None else package_history.version
-        level, reason = _level_of_changes(package, package_history, fragments, config)
+        level, reason = _level_of_changes(package_history, config)
         if level is not None and current is not None:
             requests[package.name] = BumpRequest(_bump_of_level(current, level, None, config), reason)
     return requests
@@ -179,32 +173,22 @@ def requests_for_bumped_packages(
 def _request_from_changes(
     package: Package,
     history: ReleaseHistory,
-    fragments: Sequence[Fragment] | None,
     config: Config,
     phase: Phase | None,
 ) -> BumpRequest | None:
-    """Return the request for the highest level among the commits or change fragments since the last release.
+    """Return the request for the highest level among the commits since the last release.
 
     Return None if they ask for no release, or if the package has no tag or no version yet.
     """
-    level, reason = _level_of_changes(package, history, fragments, config)
+    level, reason = _level_of_changes(history, config)
     current = package.version if package.version is not None else history.version
     if level is None or current is None or history.tag is None:
         return None
     return BumpRequest(_bump_of_level(current, level, phase, config), reason)
 
 
-def _level_of_changes(
-    package: Package, history: ReleaseHistory, fragments: Sequence[Fragment] | None, config: Config
-) -> tuple[Level | None, str]:
-    """Return the highest level among the commits or change fragments of a package, and the reason for it."""
-    level: Level | None
-    if fragments is not None:
-        fragment_levels = [
-            fragment.levels[package.name] for fragment in fragments if fragment.levels.get(package.name)
-        ]
-        level = max(fragment_levels, key=_LEVEL_ORDER.index, default=None)
-        return level, f"{level}: {format_count(len(fragment_levels), 'change fragment')}"
+def _level_of_changes(history: ReleaseHistory, config: Config) -> tuple[Level | None, str]:
+    """Return the highest level among the commits of a package, and the reason for it."""
     levels = [level_of_commit(commit.message, config.commits) for commit in history.commits]
     level = max(levels, key=_LEVEL_ORDER.index, default=None)
     subject = history.commits[levels.index(level)].subject if level is not None else ""

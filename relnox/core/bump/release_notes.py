@@ -1,6 +1,6 @@
-"""Updates of changelogs and change fragments for a release.
+"""Updates of changelogs for a release.
 
-Prereleases do not change either of them unless `changelog-prereleases` is set: their changes are listed under the
+Prereleases do not change them unless `changelog-prereleases` is set: their changes are listed under the
 final release.
 """
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from datetime import date
 
     from relnox.core.bump.version_bumps import VersionBump
-    from relnox.core.notes.fragments import Fragment
     from relnox.core.packages import Package
     from relnox.core.settings.config import Config
     from relnox.core.workspace import Workspace
@@ -72,59 +71,23 @@ def _packages_of_common_changelog(workspace: Workspace, config: Config) -> froze
     return names if len(groups) == 1 and groups[0].kind != "linked" and not is_of_another_package else frozenset()
 
 
-def check_unreleased_headings(
-    bumps: Sequence[VersionBump],
-    changelogs: Mapping[str, str],
-    contents: Mapping[str, bytes],
-    changes: Sequence[Fragment],
-    config: Config,
-) -> None:
-    """Check that each changelog that texts of change fragments are added to has a heading for unreleased changes.
-
-    Args:
-        bumps: The bumps, without those of packages whose changelogs another tool writes.
-        changelogs: The changelog of each package, from `find_changelogs`.
-        contents: The contents of the changelogs, by path.
-        changes: The change fragments.
-        config: The settings of the project.
-
-    Raises:
-        Blocked: The changelog of a package with fragments has no such heading.
-    """
-    if config.changelog == "none":
-        return
-    for bump in bumps:
-        package = bump.package
-        if not is_listed_in_changelogs(bump, config) or not _fragments_affecting(changes, [bump]):
-            continue
-        file = changelogs.get(package.name)
-        if file is not None and not _has_unreleased_heading(contents[file], bump):
-            raise Blocked(
-                "changelog-without-unreleased",
-                f"{file} has no heading for unreleased changes (there are change fragments of {package.name})",
-                fix=f'add a heading ## [Unreleased] to {file}, or set [tool.relnox] changelog = "none"',
-            )
-
-
 def update_changelogs(  # noqa: PLR0913, PLR0917 - the parts of a release
     bumps: Sequence[VersionBump],
     changelogs: Mapping[str, str],
     contents: Mapping[str, bytes],
     tags: Mapping[str, tuple[str | None, str | None]],
-    changes: Sequence[Fragment],
     config: Config,
     today: date,
 ) -> Iterator[tuple[str, bytes]]:
     """Yield the new contents of the changelogs that have a heading for unreleased changes.
 
-    Changelogs for which there are no changes, neither in the changelog nor in fragments, are left out.
+    Changelogs without unreleased changes are left out.
 
     Args:
         bumps: The bumps.
         changelogs: The changelog of each package, from `find_changelogs`.
         contents: The contents of the changelogs, by path.
         tags: Maps each package to the tag of the release and the tag of the previous one.
-        changes: The change fragments.
         config: The settings of the project.
         today: The date in UTC.
 
@@ -135,14 +98,13 @@ def update_changelogs(  # noqa: PLR0913, PLR0917 - the parts of a release
         Blocked: A changelog already has the version, or has several headings for unreleased changes.
     """
     for file, bumps_of_file in _bumps_by_changelog(bumps, changelogs, contents, config).items():
-        from relnox.core.notes import changelog, fragments
+        from relnox.core.notes import changelog
 
         text = _decode_changelog(contents[file])
         first = bumps_of_file[0]
         tag, previous = tags.get(first.package.name, (None, None))
-        notes = fragments.as_changelog_entries(_fragments_affecting(changes, bumps_of_file))
         try:
-            if not notes and changelog.is_unreleased_empty(text):
+            if changelog.is_unreleased_empty(text):
                 continue
             after = changelog.add_release(
                 changelog.remove_empty_sections(text),
@@ -150,7 +112,6 @@ def update_changelogs(  # noqa: PLR0913, PLR0917 - the parts of a release
                 date=today,
                 tag=tag,
                 previous_tag=previous,
-                addition=notes,
             )
         except Blocked as error:
             raise Blocked(error.code, f"{file}: {error.message}", fix=error.fix) from None
@@ -161,22 +122,19 @@ def changelog_notes(
     bumps: Sequence[VersionBump],
     changelogs: Mapping[str, str],
     contents: Mapping[str, bytes],
-    changes: Sequence[Fragment],
     config: Config,
 ) -> Iterator[str]:
     """Yield a note on each changelog that this release does not change, with the reason.
 
-    The arguments are those of `check_unreleased_headings`.
+    The arguments are those of `update_changelogs`.
     """
     bumps_to_list = [bump for bump in bumps if is_listed_in_changelogs(bump, config)]
     edited = _bumps_by_changelog(bumps, changelogs, contents, config)
-    for file, bumps_of_file in edited.items():
+    for file in edited:
         from relnox.core.notes import changelog
 
         try:
-            if not _fragments_affecting(changes, bumps_of_file) and changelog.is_unreleased_empty(
-                _decode_changelog(contents[file])
-            ):
+            if changelog.is_unreleased_empty(_decode_changelog(contents[file])):
                 yield f"{file}: no section for this release (Unreleased is empty)"
         except Blocked:  # reported by the release itself
             continue
@@ -207,22 +165,6 @@ def is_listed_in_changelogs(bump: VersionBump, config: Config) -> bool:
     return config.changelog_prereleases or not bump.after.is_prerelease
 
 
-def update_fragments(
-    bumps: Sequence[VersionBump], changes: Sequence[Fragment], contents: Mapping[str, bytes], config: Config
-) -> Iterator[tuple[str, bytes | None]]:
-    """Remove the released packages from the change fragments.
-
-    Yields:
-        The path of a changed fragment, and its new content, or None if no package remains and the file is removed.
-    """
-    released_packages = {bump.package.name for bump in bumps if is_listed_in_changelogs(bump, config)}
-    for fragment in changes:
-        if released_packages & fragment.levels.keys():
-            from relnox.core.notes import fragments
-
-            yield fragment.file, fragments.remove_released_packages(contents[fragment.file], released_packages)
-
-
 def _bumps_by_changelog(
     bumps: Sequence[VersionBump], changelogs: Mapping[str, str], contents: Mapping[str, bytes], config: Config
 ) -> dict[str, list[VersionBump]]:
@@ -235,11 +177,6 @@ def _bumps_by_changelog(
     return {
         file: of_file for file, of_file in by_file.items() if _has_unreleased_heading(contents[file], of_file[0])
     }
-
-
-def _fragments_affecting(changes: Sequence[Fragment], bumps: Sequence[VersionBump]) -> list[Fragment]:
-    """Return the change fragments that request a release of one of the bumped packages."""
-    return [fragment for fragment in changes if any(fragment.levels.get(bump.package.name) for bump in bumps)]
 
 
 def _has_unreleased_heading(content: bytes, bump: VersionBump) -> bool:

@@ -1,1 +1,1 @@
-"""Changelogs and change fragments, their updates for a release, and the body of release pull requests."""
+"""Changelogs, their updates for a release, and the body of release pull requests."""

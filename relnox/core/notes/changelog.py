@@ -1,17 +1,17 @@
 """Changelogs in the format of Keep a Changelog 1.1.0 (https://keepachangelog.com).
 
-A release is added by inserting text: a heading for the version below `Unreleased`, the texts of the change
-fragments, and a link. Only the link of `Unreleased` itself is replaced. The rest of the file is unchanged. If the
-first version of the file is not released yet, as in `1.2.0 (unreleased)`, its heading gets the date instead.
+A release is added by inserting text: a heading for the version below `Unreleased`, and a link. Only the link of
+`Unreleased` itself is replaced. The rest of the file is unchanged. If the first version of the file is not
+released yet, as in `1.2.0 (unreleased)`, its heading gets the date instead.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from relnox.core.notes import changelog_versions
-from relnox.core.notes.changelog_document import LIST_ITEM, ChangelogDocument, parse_version_or_none
+from relnox.core.notes.changelog_document import ChangelogDocument, parse_version_or_none
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from packaging.version import Version
 
-    from relnox.core.notes.changelog_document import Heading, Line
+    from relnox.core.notes.changelog_document import Heading
 
 _VERSION = re.compile(r"\d+(?:\.\d+)+[^\s\])(,]*")
 
@@ -60,9 +60,7 @@ def is_unreleased_empty(text: str) -> bool:
     )
 
 
-def add_release(  # noqa: PLR0913 - the parts of a release, all keywords
-    text: str, *, version: str, date: dt.date, tag: str | None, previous_tag: str | None, addition: str = ""
-) -> str:
+def add_release(text: str, *, version: str, date: dt.date, tag: str | None, previous_tag: str | None) -> str:
     """Return a changelog with a new release: the unreleased changes move below a heading for the version.
 
     The heading `Unreleased` stays at the top, with nothing below it; that of a version that is not released yet
@@ -75,17 +73,12 @@ def add_release(  # noqa: PLR0913 - the parts of a release, all keywords
         date: The day of the release.
         tag: The tag of the release, for the links; None leaves the links unchanged.
         previous_tag: The tag of the previous release; None uses the one in the link of `Unreleased`.
-        addition: Markdown list items from change fragments. Those below a heading such as `### Added` are added at
-            the end of the section with that title, which is created if it is missing; others at the end of the
-            version's text.
 
     Raises:
         Blocked: There is not exactly one heading for `Unreleased`, or the version already has a heading. The
             message does not name the file.
     """
     _check_version_has_no_heading(ChangelogDocument(text), version)
-    for part in _split_into_sections(addition):
-        text = _add_to_unreleased(text, part)
     return changelog_versions.add_version(text, ChangelogDocument(text), version, date, tag, previous_tag)
 
 
@@ -194,108 +187,3 @@ def remove_empty_sections(text: str) -> str:
             after = document.lines[stop].start_offset if stop < len(document.lines) else len(text)
             return remove_empty_sections(text[: document.lines[heading.first_line].start_offset] + text[after:])
     return text
-
-
-class _AddedSection(NamedTuple):
-    """A part of the text that is added to a changelog.
-
-    Attributes:
-        title: The title in its heading; empty for text above the first heading.
-        items: The lines below the heading.
-    """
-
-    title: str
-    items: list[str]
-
-
-def _split_into_sections(addition: str) -> Iterator[_AddedSection]:
-    """Split text into parts, one for each heading.
-
-    Lower headings than the first one belong to the part above them. Text above the first heading is a part of its
-    own.
-    """
-    document = ChangelogDocument(addition)
-    texts = [line.text for line in document.lines]
-    headings = document.headings
-    tops = [heading for heading in headings if heading.level <= headings[0].level]
-    before = _strip_blank_lines(texts[: tops[0].first_line] if tops else texts)
-    if before:
-        yield _AddedSection("", before)
-    ends = [*(heading.first_line for heading in tops[1:]), len(texts)]
-    for top, end in zip(tops, ends, strict=False):
-        yield _AddedSection(top.title, _strip_blank_lines(texts[top.last_line + 1 : end]))
-
-
-def _strip_blank_lines(lines: list[str]) -> list[str]:
-    """Return lines without the blank lines at the beginning and the end."""
-    indexes = [index for index, line in enumerate(lines) if line.strip()]
-    return lines[indexes[0] : indexes[-1] + 1] if indexes else []
-
-
-def _add_to_unreleased(text: str, part: _AddedSection) -> str:
-    """Return a changelog with a part added to the unreleased changes.
-
-    It is added to the section with the same title if there is one, or else with a heading, of the same form as
-    others, after all other changes.
-    """
-    document = ChangelogDocument(text)
-    unreleased_section = document.unreleased
-    end = document.section_end(unreleased_section)
-    sections = [
-        heading for heading in document.headings if unreleased_section.last_line < heading.first_line < end
-    ]
-    sections_with_title = (
-        heading for heading in sections if part.title and heading.title.lower() == part.title.lower()
-    )
-    target = next(sections_with_title, None)
-    new_lines = (
-        part.items
-        if target is not None
-        else _strip_blank_lines([*_heading_of_section(part.title, sections, document), "", *part.items])
-    )
-    if not new_lines:
-        return text
-    last = document.last_line_of(target or unreleased_section)
-    start = max(heading.last_line for heading in document.headings if heading.last_line <= last) + 1
-    old_lines = document.lines[start : last + 1]
-    marker = _marker_of_last_list(old_lines)
-    item = LIST_ITEM.match(new_lines[0])
-    continues_list = marker is not None and item is not None and item["marker"] == marker
-    lines = new_lines if continues_list else ["", *new_lines]
-    following = document.lines[last + 1 : last + 2]
-    if not old_lines and following and not following[0].is_blank:
-        lines = [*lines, ""]
-    stop = document.lines[last].end_offset
-    return text[:stop] + "".join(document.newline + line for line in lines) + text[stop:]
-
-
-def _heading_of_section(title: str, sections: list[Heading], document: ChangelogDocument) -> list[str]:
-    """Return the lines of a heading below `Unreleased`, with the form of the other ones (`sections`).
-
-    There is none without a title, or if all headings of the changelog are underlined, but none below `Unreleased`.
-    """
-    if not title:
-        return []
-    if any(heading.first_line == heading.last_line for heading in document.headings):
-        level = min([heading.level for heading in sections] or [max(3, document.unreleased.level + 1)])
-        return [f"{'#' * level} {title}"]
-    if not sections:
-        return []
-    underline = document.lines[sections[0].last_line].text[:1] * len(title)
-    is_overlined = sections[0].first_line < sections[0].title_line
-    return [underline, title, underline] if is_overlined else [title, underline]
-
-
-def _marker_of_last_list(lines: list[Line]) -> str | None:
-    """Return the marker of the list that the given lines end with, or None if they do not end with a list."""
-    below = ""
-    for line in reversed(lines):
-        is_flush = line.text[:1].strip() != ""
-        if is_flush and not line.is_text:
-            return None
-        if is_flush and (item := LIST_ITEM.match(line.text)) is not None:
-            return item["marker"]
-        if line.is_blank and below[:1].strip():
-            return None  # a paragraph after the list
-        below = line.text.rstrip()
-    return None

@@ -159,9 +159,6 @@ class Config(Settings):
         otherwise="the files in the directory of the package, except lock files",
     )
     commits: CommitsConfig = setting(CommitsConfig(), "The level of each type of Conventional Commits.")
-    fragments: str | None = setting(
-        None, "The directory of change fragments.", PATH, otherwise="none: levels come from commits"
-    )
     changelog: Literal["auto", "keep-a-changelog", "towncrier", "git-cliff", "none"] = setting(
         "auto",
         "The changelog tool; `auto`: towncrier or git-cliff if configured, else Keep a Changelog.",
@@ -172,9 +169,7 @@ class Config(Settings):
         "The changelog, in the directory of the package, or else in the root if all packages have one version.",
         PATH,
     )
-    changelog_prereleases: bool = setting(
-        False, "Whether changelogs list prereleases, which consume their fragments."
-    )
+    changelog_prereleases: bool = setting(False, "Whether changelogs list prereleases.")
 
     # builds
     build_index: str | None = setting(
