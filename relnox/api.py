@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
 _COMMAND_LINE_ONLY = {
     "project": "open a workspace for that project",
-    "explain": "run relnox TASK --explain",
     "plan": "use TaskPlan.to_json()",
     "expect_plan": "compare TaskPlan.digest",
     "report": "use the outcome that run returns, or on_event",
@@ -114,7 +113,7 @@ class Workspace:
             reporter = _Listener()
             project = stack.enter_context(open_project(self.root))
             name = registration.find_task(task, COMMANDS).name
-            resolved, _ = preparation.resolve_options(name, arguments.check_values(name, options), project)
+            resolved = preparation.resolve_options(name, arguments.check_values(name, options), project)
             prepared_task = preparation.plan_task(name, resolved, project, reporter, stack)
             return TaskPlan(prepared_task, reporter, stack.pop_all(), scope, is_dry=resolved.dry_run)
 

@@ -43,7 +43,6 @@ SETTINGS = f"""# Settings
 
 {GENERATED}
 
-    relnox TASK --explain      # the value of every option and setting, and where it comes from; nothing is run
 
 Settings are in `[tool.relnox]` of the root's pyproject.toml. None are required. An unknown key, an invalid value,
 or a name that matches nothing is an error with a fix. The schema is available to `validate-pyproject`.

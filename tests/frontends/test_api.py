@@ -135,7 +135,6 @@ def test_a_closed_plan_is_not_run(root: Path) -> None:
         ("bump", {"package": ["demo", 1]}, "value-invalid"),
         ("bump", {"part": ("minor", "major")}, "value-invalid"),
         ("status", {"project": "."}, "option-unknown"),
-        ("bump", {"part": "minor", "explain": True}, "option-unknown"),
         ("bump", {"part": "minor", "plan": "plan.json"}, "option-unknown"),
         ("bump", {"part": "minor", "report": "-"}, "option-unknown"),
     ],

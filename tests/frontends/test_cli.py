@@ -332,48 +332,6 @@ def test_the_command_line_wins_then_the_environment_then_the_file(
     assert plan["steps"][1]["strict"] is expected
 
 
-def test_explain_shows_where_each_value_comes_from(project: Path) -> None:
-    settings(
-        project,
-        '[tool.relnox]\nbranch = "main"\n\n[tool.relnox.commits]\nminor = ["feat", "add"]\n\n'
-        '[tool.relnox.indexes.house]\nupload = "https://house.invalid/up/"\nsimple = "https://house.invalid/simple/"\n\n'
-        '[tool.relnox.build]\nstrict = true\ncommands = { Demo = ["make"] }\n',
-    )
-
-    done = relnox(project, "build-all", "--explain", "--package", "demo", RELNOX_REPORTER="plain")
-
-    assert done.returncode == 0, done.stderr
-    assert not (project / "dist").exists()
-    _, _, tables = done.stdout.partition("Options")
-    options, _, values = tables.partition("Settings")
-    lines = [" ".join(line.split()) for line in options.splitlines() if line]
-    assert 'package ["demo"] command line' in lines
-    assert "strict true [tool.relnox.build] strict" in lines
-    assert 'reporter "plain" RELNOX_REPORTER' in lines
-    assert 'output "dist" default' in lines
-    assert "matrix - default" in lines
-    lines = [" ".join(line.split()) for line in values.splitlines() if line]
-    assert 'branch ["main"] [tool.relnox] branch' in lines
-    assert "versions - default (from the existing versions and tags)" in lines
-    assert 'commits.minor ["feat", "add"] [tool.relnox.commits] minor' in lines
-    assert 'commits.patch ["fix", "perf", "revert"] default' in lines
-    assert 'build.commands {"demo": ["make"]} [tool.relnox.build] commands' in lines
-    house = '{"house": {"upload": "https://house.invalid/up/", "simple": "https://house.invalid/simple/"}}'
-    assert f"indexes {house} [tool.relnox] indexes" in lines
-
-
-def test_explain_runs_nothing(project: Path) -> None:
-    before = {
-        path: path.read_bytes() for path in project.rglob("*") if path.is_file() and ".git" not in path.parts
-    }
-
-    done = relnox(project, "bump", "--part", "minor", "--commit", "--explain")
-
-    assert done.returncode == 0, done.stderr
-    assert '"minor"' in done.stdout
-    assert before == {path: path.read_bytes() for path in before}
-
-
 @pytest.mark.parametrize(
     ("text", "error", "fix"),
     [

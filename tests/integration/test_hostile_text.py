@@ -263,7 +263,6 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     "words",
     [
         ("status",),
-        ("status", "--explain"),
         ("bump", "--part", "auto", "--dry-run"),
         ("bump", "--part", "auto", "--dry-run", "--reporter", "terminal"),
         ("bump", "--part", "minor", "--dry-run", "--commit", "--tag", "--push"),
@@ -308,7 +307,6 @@ def test_hostile_settings_and_names_are_shown_and_inert(tmp_path: Path, text: st
     ):
         (root / "pyproject.toml").write_text(f"{stated}\n{settings}", encoding="utf-8")
         run_inert(root, "status")
-        run_inert(root, "status", "--explain")
         run_inert(root, "bump", "--part", "minor", "--dry-run")
     (root / "pyproject.toml").write_text(stated.replace('"demo"', f'"{text}"'), encoding="utf-8")
     assert run_inert(root, "status").code == 1

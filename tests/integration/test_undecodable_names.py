@@ -41,12 +41,6 @@ def test_status_lists_them(root: Path) -> None:
     ran = run_in_process(root, "status", "--json")
     assert ran.code == 0, ran.text
     assert json.loads(ran.out)["packages"][0]["commits"] == 1
-    ran = run_in_process(root, "status", "--versions", "--json")
-    assert ran.code == 0, ran.text
-    files = {row["file"]: row["version"] for row in json.loads(ran.out)["files"]}
-    assert files == {"pyproject.toml": "1.0.0", f"more/{NAME}/pyproject.toml": "2.0"}
-    ran = run_in_process(root, "status", "--versions")
-    assert r"more/caf\udce9/pyproject.toml" in ran.out
 
 
 def test_an_uncommitted_file_is_named(root: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from relnox.commands import TASKS, import_task_module
 from relnox.core.records import field_values
 from relnox.core.settings.kinds import Flag, ListOf, Number, Text
-from relnox.core.settings.options import CommonOptions, OptionValue, option, resolve_option_values
+from relnox.core.settings.options import CommonOptions, option, resolve_option_values
 from relnox.core.settings.schema import Table, fields_of, json_schema_of
 from relnox.errors import Blocked
 
@@ -36,12 +36,12 @@ class Options(CommonOptions):
 TABLE = Table(Options)
 BY_NAME = {each.name: each for each in fields_of(Options)}
 OWN = ("colour", "directory", "count", "loud", "quick", "name", "consent", "from_")
-COMMON = ("dry_run", "explain", "plan", "expect_plan", "report", "reporter", "verbose", "quiet", "project")
+COMMON = ("dry_run", "plan", "expect_plan", "report", "reporter", "verbose", "quiet", "project")
 
 
-def resolved(**given: Any) -> tuple[Options, dict[str, OptionValue]]:
+def resolved(**given: Any) -> Options:
     sources: dict[str, Any] = {"command_line": {}, "environment": {}, "file": {}} | given
-    return resolve_option_values(Options, table="paint", **sources)
+    return resolve_option_values(Options, **sources)
 
 
 def test_a_tasks_own_options_come_before_those_of_every_task() -> None:
@@ -95,26 +95,17 @@ def test_options_that_are_not_declared_are_a_bug() -> None:
 
 
 def test_nothing_given_is_all_defaults() -> None:
-    options, given = resolved()
-
-    assert options == Options()
-    assert {each.origin for each in given.values()} == {"default"}
+    assert resolved() == Options()
 
 
-def test_each_value_knows_where_it_came_from() -> None:
-    options, given = resolved(
+def test_the_nearest_place_sets_each_value() -> None:
+    options = resolved(
         file={"colour": "green", "count": 5, "loud": True, "quick": False},
         environment={"RELNOX_COUNT": "7", "RELNOX_LOUD": "off", "RELNOX_NAME": "a, b c", "HOME": "elsewhere"},
         command_line={"loud": True, "consent": True},
     )
 
     assert options == Options(colour="green", count=7, loud=True, quick=False, name=("a", "b", "c"), consent=True)
-    assert given["colour"] == OptionValue("green", "[tool.relnox.paint] colour")
-    assert given["count"] == OptionValue(7, "RELNOX_COUNT")
-    assert given["loud"] == OptionValue(True, "command line")
-    assert given["quick"] == OptionValue(False, "[tool.relnox.paint] quick")
-    assert given["name"] == OptionValue(("a", "b", "c"), "RELNOX_NAME")
-    assert given["directory"] == OptionValue(None, "default")
 
 
 @given(
@@ -125,15 +116,14 @@ def test_each_value_knows_where_it_came_from() -> None:
 def test_the_nearest_source_that_says_something_wins(
     *, command_line: bool | None, environment: bool | None, file: bool | None
 ) -> None:
-    options, given = resolved(
+    options = resolved(
         command_line={} if command_line is None else {"quick": command_line},
         environment={} if environment is None else {"RELNOX_QUICK": str(environment)},
         file={} if file is None else {"quick": file},
     )
 
-    sources = {"command line": command_line, "RELNOX_QUICK": environment, "[tool.relnox.paint] quick": file}
-    origin, value = next(((name, said) for name, said in sources.items() if said is not None), ("default", True))
-    assert (options.quick, given["quick"]) == (value, OptionValue(value, origin))
+    values = (value for value in (command_line, environment, file) if value is not None)
+    assert options.quick is next(values, True)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +131,7 @@ def test_the_nearest_source_that_says_something_wins(
     [("1", True), ("TRUE", True), ("yes", True), ("On", True), ("0", False), ("no", False), ("", False)],
 )
 def test_a_variable_may_be_a_switch(text: str, value: object) -> None:
-    assert resolved(environment={"RELNOX_LOUD": text})[0].loud is value
+    assert resolved(environment={"RELNOX_LOUD": text}).loud is value
 
 
 @pytest.mark.parametrize(
@@ -177,7 +167,7 @@ def test_a_wrong_variable_is_refused(variable: str, value: str, message: str, fi
 
 
 def test_a_variable_that_the_command_line_overrides_is_not_read() -> None:
-    options, _ = resolved(command_line={"count": 1}, environment={"RELNOX_COUNT": "many"})
+    options = resolved(command_line={"count": 1}, environment={"RELNOX_COUNT": "many"})
 
     assert options.count == 1
 
@@ -249,7 +239,7 @@ def test_what_chooses_or_consents_is_the_command_lines(task: str) -> None:
         "clear",
         "abort",
     }
-    reserved |= {"dry_run", "explain", "plan", "project"}
+    reserved |= {"dry_run", "plan", "project"}
 
     settable = {
         each.name for each in fields_of(import_task_module(task).Options) if each.sources != ("command line",)

@@ -172,7 +172,7 @@ def _execute_plan(  # noqa: PLR0913 - as above
         def run_stage(step: Stage, root: Path) -> Outcome:
             is_rehearsal = project.is_rehearsal or root != project.root
             opened = replace(open_project(root), is_rehearsal=is_rehearsal)
-            options, _ = resolve_options(step.task, dict(step.options), opened)
+            options = resolve_options(step.task, dict(step.options), opened)
             prepared = plan_task(step.task, options, opened, reporter, stack, nested=True)
             return run_prepared(prepared, reporter, stack, nested=True, interactive=interactive)
 

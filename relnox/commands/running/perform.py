@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from relnox.commands.shared.project import Project
     from relnox.core.fixes import FrontEnd
     from relnox.core.planning.events import Outcome
-    from relnox.core.settings.options import CommonOptions, OptionValue
+    from relnox.core.settings.options import CommonOptions
     from relnox.core.settings.schema import Value
     from relnox.reporters import Reporter
 
@@ -60,13 +60,13 @@ def run_task(
         try:
             project = open_project(Path(str(command_line.get("project") or ".")))
             values = relative_to_root(import_task_module(task).Options, command_line, project.root)
-            options, sources = resolve_options(task, values, project, defaults)
+            options = resolve_options(task, values, project, defaults)
             reporter = reporters.choose(options.reporter, os.environ, convert, quiet=options.quiet)
             reporter.verbose = options.verbose
             report = options.report
             streams.enter_context(reports.keep_output_for(report, getattr(options, "json", False) and "-"))
             with _keep_exit_code(ended, reporter):
-                _explain_plan_or_run(task, options, sources, project, reporter, outcomes=ended)
+                _plan_or_run(task, options, project, reporter, outcomes=ended)
             return ended[-1]
         except RelnoxError as error:
             return _outcome_of_error(error, task, report, reporter)
@@ -89,25 +89,17 @@ def _command_converter(front_end: FrontEnd, command_line: Mapping[str, Value]) -
     return lambda text: core.fixes.show_commands(text, front_end)
 
 
-def _explain_plan_or_run(  # noqa: PLR0913 - a run
+def _plan_or_run(
     task: str,
     options: CommonOptions,
-    sources: dict[str, OptionValue],
     project: Project,
     reporter: Reporter,
     *,
     outcomes: list[Outcome],
 ) -> None:
-    """Explain, plan or run a task as requested, write the requested files, and add the outcome to `outcomes`."""
+    """Plan or run a task as requested, write the requested files, and add the outcome to `outcomes`."""
     from relnox.reporters import BestEffortReporter
 
-    if options.explain:
-        from relnox.commands.running import origins
-
-        plan = core.plan.Plan(task=task, tables=origins.tables(sources, project.config))
-        reporter.tables(plan.tables)
-        outcomes.append(unexecuted_outcome(plan))
-        return
     reports.check_distinct(options)
     if options.report is not None:
         reports.check(options.report, "report")

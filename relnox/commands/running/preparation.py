@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from relnox.core.planning.events import Waiting
     from relnox.core.planning.plan import Plan
     from relnox.core.planning.step import Step
-    from relnox.core.settings.options import CommonOptions, OptionValue
+    from relnox.core.settings.options import CommonOptions
     from relnox.core.settings.schema import Value
     from relnox.reporters import Reporter
     from relnox.steps.bump_record import PendingBump
@@ -96,20 +96,19 @@ def resolve_options(
     command_line: Mapping[str, Value],
     project: Project,
     defaults: Mapping[str, Value] = MappingProxyType({}),
-) -> tuple[CommonOptions, dict[str, OptionValue]]:
-    """Return the options of a task, and the value and origin of each, from all places that can set them.
+) -> CommonOptions:
+    """Return the options of a task, from all places that can set them.
 
     `defaults` are those that a noxfile or a tasks file sets, by field name.
     """
     table = TASKS[task].table if task in TASKS else ""
     in_file = getattr(project.config, table).options if table else {}
     declaration = import_task_module(task).Options
-    options, values = resolve_option_values(
+    options = resolve_option_values(
         declaration,
         command_line=command_line,
         environment=os.environ,
         file=in_file,
-        table=table,
         defaults=defaults,
     )
     for field in fields_of(declaration):
@@ -118,7 +117,7 @@ def resolve_options(
         # An absolute path was meant to be outside; a relative one may lead there by a link.
         if field.kind == PATH and path is not None and is_of_checkout and not Path(path).is_absolute():
             project_path(project.root, path)
-    return options, values
+    return options
 
 
 def wait_callback(waits: list[Waiting], reporter: Reporter, *, nested: bool) -> Callable[[Waiting], None]:

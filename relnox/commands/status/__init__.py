@@ -2,9 +2,6 @@
 
 The next version is that of `bump --part auto`. The command stays offline unless --index is given, or this clone
 has no tags: then the remote's tags are read.
-
-With --versions, show the version of every pyproject.toml of the repository instead: exit code 1 if one has none,
-except in examples, templates and tests.
 """
 
 from __future__ import annotations
@@ -27,7 +24,6 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.core.planning.plan import Plan
     from relnox.core.settings.release_lines import ReleaseLine
-    from relnox.source.repository_versions import FileVersion
     from relnox.system.network import Deadline
 
 SCHEMA = 1
@@ -48,11 +44,6 @@ class Options(CommonOptions):
     )
     index: tuple[str, ...] = option(
         (), "Show the versions on this index as well (repeatable).", metavar="NAME", anywhere=False
-    )
-    versions: bool = option(
-        False,
-        "Show the version of every pyproject.toml of the repository, also outside the project.",
-        anywhere=False,
     )
     json: bool = option(False, "Write JSON to standard output instead of a table.", anywhere=False)
 
@@ -80,22 +71,15 @@ class Snapshot(NamedTuple):
         rows: The packages, one for each row of the table.
         notes: Notes on skipped packages, on tags and versions, and on why nothing can be released.
         lines: The release lines that the current commit belongs to.
-        files: Every pyproject.toml of the repository with --versions, otherwise empty.
     """
 
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
     lines: tuple[ReleaseLine, ...] = ()
-    files: tuple[FileVersion, ...] = ()
 
 
 def observe(options: Options, project: Project) -> Snapshot:
-    """Read the packages, their history and their versions on the indexes; with --versions, only the versions."""
-    if options.versions:
-        from relnox.commands.status import versions
-
-        files, notes = versions.observe(options, project)
-        return Snapshot((), notes, files=files)
+    """Read the packages, their history and their versions on the indexes."""
     tags, remote_error = tag_checks.read_remote_tags(project)
     project = project.with_remote_tags(tags)
     packages = project.workspace.select(options.package) if options.package else project.workspace.packages
@@ -125,10 +109,6 @@ def observe(options: Options, project: Project) -> Snapshot:
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
     """Return a plan without steps, whose table lists the packages."""
-    if options.versions:
-        from relnox.commands.status import versions
-
-        return versions.plan(snapshot, options)
     rows = tuple(_format_row(row, snapshot.lines) for row in snapshot.rows)
     columns = ("package", "version", "last tag", "changed since", "next", "why", *options.index)
     table = core.plan.Table(title="", columns=columns, rows=rows)
@@ -137,10 +117,6 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
 
 def document(snapshot: Snapshot, options: Options) -> str:
     """Return the packages as JSON, with null for missing or unknown values."""
-    if options.versions:
-        from relnox.commands.status import versions
-
-        return core.serialization.to_json({"schema": SCHEMA, **versions.document(snapshot)})
     return core.serialization.to_json(
         {
             "schema": SCHEMA,

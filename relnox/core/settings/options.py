@@ -10,7 +10,6 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from relnox.core.records import Record
 from relnox.core.settings import rules
 from relnox.core.settings.kinds import ListOf, PathText, Text
 from relnox.core.settings.schema import Field, Settings, fields_of, kind_of
@@ -30,13 +29,6 @@ PATHS = ListOf(PATH)
 """The kind of a list of such paths."""
 PYTHON_VERSIONS = ListOf(Text(rule=rules.python_version_violation))
 """The kind of a list of Python versions."""
-
-
-class OptionValue(Record):
-    """The value of an option, and where it was set, as a phrase for the user."""
-
-    value: Value
-    origin: str
 
 
 def option(  # noqa: PLR0913 - a declaration is read by its keywords
@@ -79,9 +71,6 @@ class CommonOptions(Settings):
 
     dry_run: bool = option(
         False, "Show the plan and the problems that block it; change nothing.", short="-n", anywhere=False
-    )
-    explain: bool = option(
-        False, "Show the value of each option and setting, and where it comes from; run nothing.", anywhere=False
     )
     plan: str | None = option(
         None,
@@ -128,39 +117,35 @@ def positional_usage(options: Sequence[Field]) -> str:
 O = TypeVar("O", bound=CommonOptions)  # noqa: E741 - O for options
 
 
-def resolve_option_values(  # noqa: PLR0913 - the places that set options
+def resolve_option_values(
     declaration: type[O],
     *,
     command_line: Mapping[str, Value],
     environment: Mapping[str, str],
     file: Mapping[str, Value],
-    table: str,
     defaults: Mapping[str, Value] = MappingProxyType({}),
-) -> tuple[O, dict[str, OptionValue]]:
-    """Return the options, and the value of each option with the place where it was set, by field name.
+) -> O:
+    """Return the options with the value of the nearest place that sets each.
 
     Except for `environment`, which has all environment variables, the mappings have values by field name: `file`
-    those of the table `[tool.relnox.{table}]`, and `defaults` those that a noxfile or tasks file sets.
+    those of the task's table in the settings, and `defaults` those that a noxfile or tasks file sets.
 
     Raises:
         Blocked: An environment variable has an invalid value, or the option may not be set in the environment.
     """
-    values: dict[str, OptionValue] = {}
+    values: dict[str, Any] = {}
     is_positional_set = any(name in command_line for name in declaration.positional)
     for option in fields_of(declaration):
         name, variable = option.name, option.environment
         if name in command_line:
-            values[name] = OptionValue(command_line[name], "command line")
+            values[name] = command_line[name]
         elif variable in environment:
             if "environment" not in option.sources:
                 message = f"{variable} is set, but {option.flag} can be set on the command line only"
                 raise Blocked("command-line-only", message, fix=f"unset {variable}")
-            values[name] = OptionValue(option.kind.parse(environment[variable], variable), variable)
+            values[name] = option.kind.parse(environment[variable], variable)
         elif name in file:
-            values[name] = OptionValue(file[name], f"[tool.relnox.{table}] {option.key}")
+            values[name] = file[name]
         elif name in defaults and not (name in declaration.positional and is_positional_set):
-            values[name] = OptionValue(defaults[name], "defaults of the session or task")
-        else:
-            values[name] = OptionValue(option.default, "default")
-    plain: dict[str, Any] = {name: value.value for name, value in values.items()}
-    return declaration(**plain), values
+            values[name] = defaults[name]
+    return declaration(**values)
