@@ -135,11 +135,10 @@ def _public_files(name: str, manifest: Manifest, index: str, project: Project) -
 def _is_released(name: str, manifest: Manifest, index: str, project: Project, *, is_tagged: bool) -> bool:
     """Return whether a version without a tag at the built commit is public, and was built from another commit.
 
-    Without a tag on another commit, that shows in complete files with other content.
+    Without a tag on another commit, that shows in complete files, all with other content: if one of them is that
+    of this build, the others were damaged on the way, or uploaded by another job.
     """
     public = _public_files(name, manifest, index, project)
     if is_tagged:
         return bool(public)
-    built = manifest.files_of(name)
-    differs = any(public.get(file.filename) not in (None, file.sha256) for file in built)
-    return differs and all(file.filename in public for file in built)
+    return all(public.get(file.filename) not in (None, file.sha256) for file in manifest.files_of(name))
