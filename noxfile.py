@@ -115,7 +115,6 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "format", "--check")
     session.run("codespell")
     session.run("python", "scripts/check_words.py")
-    session.run("python", "scripts/problems.py", "--check")
     session.run("python", "scripts/reference.py", "--check")
     session.run("lint-imports", "--no-cache")
     session.run("deptry", "relnox")

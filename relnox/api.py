@@ -190,7 +190,7 @@ class TaskPlan:
 
         if self._reporter.is_over:
             raise Blocked(
-                "plan-already-run",
+                "plan-differs",
                 "a plan can be run only once, and not after it was closed",
                 fix="create a new plan with Workspace.plan",
             )

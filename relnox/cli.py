@@ -79,7 +79,7 @@ def _find_task(word: str) -> str:
         return task.name
     if word.startswith("-"):
         raise Blocked(
-            "task-missing",
+            "task-unknown",
             f"the task is missing (the command line begins with {word})",
             fix="write the task first: relnox TASK [options]; relnox --help lists the tasks",
         )

@@ -30,7 +30,7 @@ def shell_script(words: Sequence[str]) -> str:
             return shellcode(["relnox"], shell=shell) + "\n"
         case _:
             raise Blocked(
-                "shell-unknown",
+                "option-invalid",
                 f"relnox completion needs the name of a shell: {', '.join(SHELLS)}",
                 fix='for bash, add to ~/.bashrc: eval "$(relnox completion bash)"',
             )

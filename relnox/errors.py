@@ -115,9 +115,7 @@ def environment_error(error: BaseException) -> Failed | None:
     message = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
     is_temporary = str(error.strerror).startswith(_NO_TEMPORARY_DIRECTORY)
     if error.errno == errno.ENOENT and error.filename is None and not is_temporary:
-        return Failed(
-            "working-directory-missing", NO_WORKING_DIRECTORY, fix="cd to the project, then rerun the command"
-        )
+        return Failed("file-not-writable", NO_WORKING_DIRECTORY, fix="cd to the project, then rerun the command")
     if error.strerror is None:
         return None
     if is_temporary:

@@ -53,7 +53,7 @@ def check_registration(
     for name, values in by_task.items():
         if others := values.keys() - {task.name for task in tasks_to_register}:
             raise Blocked(
-                "task-not-added",
+                "task-unknown",
                 f"{name} names {', '.join(sorted(others))}, which this call does not add",
                 fix=f"remove it from {name}, or add it",
             )

@@ -175,7 +175,7 @@ def _register_one(task: Task, name: str, settings: _Settings, fixed_options: Map
             return registered
         if registered.relnox_settings != _Settings():
             error = Blocked(
-                "session-added-twice",
+                "session-name-twice",
                 f"the session {name} is added twice with different settings",
                 fix="add it once",
             )

@@ -41,10 +41,10 @@ RELEASE = ("--commit", "--tag", "--push", "--again")
 KNOWN_PROBLEMS = (
     "[branch-behind]",
     "[version-outside-bounds]",
-    "[release-untagged]",
+    "[release-not-tagged]",
     "[nothing-to-commit]",
     "[tag-exists]",
-    "[bump-pushed]",
+    "[bump-missing]",
     "[bump-missing]",
     "[branch-not-pushed]",
     "[version-not-higher]",

@@ -81,7 +81,7 @@ class ArchiveError(Failed):
     """The error for an archive that cannot be read safely."""
 
     def __init__(
-        self, message: str, fix: str = REBUILD_FIX, *, file: str = "", code: str = "archive-unreadable"
+        self, message: str, fix: str = REBUILD_FIX, *, file: str = "", code: str = "archive-invalid"
     ) -> None:
         super().__init__(code, f"{file} {message}".lstrip(), fix=fix)
         self.reason = message
@@ -134,7 +134,7 @@ def read(path: Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> Archive:
             f"is not a valid file name of a wheel or an sdist ({error})",
             "build it again instead of renaming it (PEP 427, PEP 625)",
             file=path.name,
-            code="file-name-invalid",
+            code="archive-invalid",
         ) from error
     try:
         entries, metadata = (_read_wheel if kind == "wheel" else _read_sdist)(path, limits)
@@ -209,7 +209,7 @@ def unpack_sdist(path: Path, into: Path, limits: ArchiveLimits = DEFAULT_LIMITS)
     except (tarfile.LinkOutsideDestinationError, tarfile.AbsoluteLinkError) as error:
         link = f"{error.tarinfo.name!r} -> {error.tarinfo.linkname!r}"
         message = f"contains a link to a target outside the sdist: {link}"
-        raise ArchiveError(message, COPY_FILE_FIX, file=path.name, code="link-in-archive") from error
+        raise ArchiveError(message, COPY_FILE_FIX, file=path.name, code="archive-invalid") from error
     except READ_ERRORS as error:
         raise ArchiveError(
             f"cannot be unpacked ({error})",

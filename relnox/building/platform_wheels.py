@@ -57,7 +57,7 @@ def repair_linux_wheel(
     repaired_wheels = [path for path in set(into.iterdir()) - before if path.suffix == ".whl" and path != wheel]
     if len(repaired_wheels) != 1:
         raise Failed(
-            "wheel-repair-failed",
+            "build-failed",
             f"{wheel.name}: auditwheel wrote {format_count(len(repaired_wheels), 'wheel')} instead of one",
             fix=f"inspect the wheel: auditwheel show {wheel.name}",
         )

@@ -70,7 +70,7 @@ def read_scripts(entry_points: Path) -> dict[str, tuple[str, tuple[str, ...]]]:
         parser = parse_entry_points(text, str(entry_points))
     except (ConfigError, UnicodeError) as error:
         raise Failed(
-            "entry-point-invalid",
+            "archive-invalid",
             f"{entry_points.parent.name}/{entry_points.name} cannot be parsed: {error}",
             fix=REBUILD_FIX,
         ) from error

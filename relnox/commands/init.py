@@ -164,7 +164,7 @@ def _with_settings(snapshot: Snapshot, options: Options) -> bytes | None:
         load_toml(after)
     except ValueError:
         raise Blocked(
-            "pyproject-not-extendable",
+            "bump-not-possible",
             "[tool.relnox] cannot be added to pyproject.toml (tool is an inline table, or not a table)",
             fix=f"add to its tool table: {table.removeprefix('[tool.relnox]').strip() or 'relnox = {}'}",
         ) from None
@@ -191,7 +191,7 @@ def _add_settings(text: str, settings: Mapping[str, Any]) -> str:
     after = tomlkit.dumps(document)
     if load_toml(after)["tool"]["relnox"] != expected:
         raise Blocked(
-            "pyproject-not-extendable",
+            "bump-not-possible",
             "[tool.relnox] in pyproject.toml cannot be updated without changing other settings",
             fix=f"add by hand:\n{core.tag_proposals.as_toml(settings)}",
         )

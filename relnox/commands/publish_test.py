@@ -65,7 +65,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     verify = verification.verify_settings(project)
     if options.clear and options.index != "embedded":
         raise Blocked(
-            "clear-not-supported",
+            "index-unknown",
             f"index {options.index} cannot be cleared (--clear works only on the embedded index, "
             "relnox's own test index)",
             fix="pass --index embedded, or remove --clear",

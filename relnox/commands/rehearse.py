@@ -79,7 +79,7 @@ def observe(options: Options, project: Project) -> Snapshot:
             "not-a-git-repository", f"{project.root} is not in a git repository", fix=fixes.CREATE_REPOSITORY
         )
     if state.head is None:
-        raise Blocked("commit-missing", "the git repository has no commit yet", fix="git add -A && git commit")
+        raise Blocked("branch-changed", "the git repository has no commit yet", fix="git add -A && git commit")
     branch = state.branch if project.lines else None
     names = (line.branch for line in (*project.lines, *project.config.branch) if not line.is_glob)
     branch = branch or next(names, state.branch or "rehearsal")

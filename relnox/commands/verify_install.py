@@ -251,7 +251,7 @@ def _copy_other_wheels(
         resolved = project.root / directory
         fix = f"build the wheels in the other repository: {core.fixes.task_command('build-all')}"
         if not resolved.is_dir():
-            raise Blocked("directory-missing", f"{directory} is not a directory", fix=fix)
+            raise Blocked("file-not-writable", f"{directory} is not a directory", fix=fix)
         wheels = sorted(path for path in resolved.glob("*.whl") if is_file_inside(resolved, path))
         if not wheels:
             raise Blocked("wheels-missing", f"{directory} has no wheels", fix=fix)
@@ -260,7 +260,7 @@ def _copy_other_wheels(
                 name, version, _, _ = parse_wheel_filename(path.name)
             except InvalidWheelFilename as error:
                 raise Blocked(
-                    "file-name-invalid",
+                    "archive-invalid",
                     f"{directory}/{path.name} is not a valid file name of a wheel ({error})",
                     fix="rename it: NAME-VERSION-PYTHON-ABI-PLATFORM.whl",
                 ) from error

@@ -53,14 +53,14 @@ def find_version_groups(workspace: Workspace, config: Config) -> tuple[VersionGr
         members = patterns.select_packages(group.packages, workspace.packages)
         if not members:
             raise Blocked(
-                "group-empty",
+                "setting-invalid",
                 f"group {name} matches no package of this workspace ({', '.join(group.packages)})",
                 fix=f"correct packages in [tool.relnox.groups.{name}]",
             )
         for package in members:
             if package.name in group_by_package:
                 raise Blocked(
-                    "package-in-two-groups",
+                    "setting-invalid",
                     f"{package.name} is in two groups: {group_by_package[package.name]} and {name}",
                     fix="remove it from one of them in [tool.relnox.groups]",
                 )
@@ -97,7 +97,7 @@ def check_group_has_one_version(group: VersionGroup, versions: Mapping[str, Vers
         lines = "\n".join(f"  {version}: {', '.join(files)}" for version, files in sorted(by_version.items()))
         what = "packages in lockstep" if group.name == "lockstep" else f"packages of group {group.name}"
         raise Blocked(
-            "group-versions-differ",
+            "version-locations-differ",
             f"{what} have different versions\n{lines}",
             fix="give all of them one version: --to VERSION",
         )

@@ -136,7 +136,7 @@ class Workspace(Record):
             case packages:
                 directories = ", ".join(package.directory for package in packages)
                 raise Blocked(
-                    "package-ambiguous",
+                    "package-unknown",
                     f"{name} is the name of several directories: {directories}",
                     fix=f"use the name of the distribution: --package {packages[0].name}",
                 )

@@ -135,7 +135,7 @@ class _StepQueue:
         except CycleError as error:
             keys = ", ".join(steps[number].key for number in dict.fromkeys(error.args[1]))
             raise Failed(
-                "step-cycle",
+                "dependency-cycle",
                 f"steps depend on each other (a bug in relnox): {keys}",
                 fix="report the bug with the output of --dry-run --report FILE",
             ) from None

@@ -51,7 +51,7 @@ def forge_of(remote_url: str, environment: Mapping[str, str] | None = None) -> F
     if token is not None and not re.fullmatch("[!-~]+", token.reveal()):
         variable = location.token_variable
         raise Blocked(
-            "forge-token-invalid",
+            "forge-token-missing",
             f"{variable} is not a token (it contains spaces, line breaks or other invalid characters)",
             fix=f"set {variable} to the token only",
         )

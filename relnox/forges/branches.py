@@ -144,7 +144,7 @@ class Branches(Repository):
         actual = f"commit {head[:7]}" if head else "no commit"
         before = f"commit {expected[:7]}" if expected else "no commit"
         return Conflict(
-            "branch-moved",
+            "branch-behind",
             f"branch {branch} of {self.repository} points to {actual} instead of {before} "
             "(it was moved while relnox was running)",
             fix=f"git fetch origin {branch}, check what changed, then rerun the command",
@@ -153,4 +153,4 @@ class Branches(Repository):
     def _ref_missing_error(self, failure: str, ref: str) -> Blocked:
         """Return the error for a request that refers to a ref that does not exist on the forge."""
         name = short_name(ref)
-        return Blocked("ref-missing", f"{failure} (the forge has no such ref)", fix=f"git push origin {name}")
+        return Blocked("branch-changed", f"{failure} (the forge has no such ref)", fix=f"git push origin {name}")

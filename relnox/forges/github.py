@@ -175,14 +175,14 @@ class GitHub(Forge):
     def _request_rejection(self, response: ApiResponse, failure: str, head: str, base: str) -> RelnoxError | None:
         if _NOT_PERMITTED_TO_CREATE.search(response.text):
             return Blocked(
-                "pull-requests-not-permitted",
+                "forge-rejected",
                 f"{failure} (GitHub: {response.text})",
                 fix='enable "Allow GitHub Actions to create and approve pull requests" in Settings > Actions '
                 "> General of the repository or organization, or set RELNOX_FORGE_TOKEN to an app's token",
             )
         if response.is_rejection and _NO_COMMITS_BETWEEN.search(response.text):
             return Blocked(
-                "pull-request-empty",
+                "pull-request-changed",
                 f"{failure} ({head} has no commits that {base} lacks)",
                 fix=f"commit to {head} and push it, then rerun the command",
             )
@@ -216,13 +216,13 @@ class GitHub(Forge):
             return self._ref_missing_error(failure, ref)
         if _NO_TRIGGER.search(response.text):
             return Blocked(
-                "workflow-not-startable",
+                "run-missing",
                 f"{failure} (the workflow file on that ref has no workflow_dispatch trigger)",
                 fix=f'add "workflow_dispatch:" to "on:" in .github/workflows/{workflow}',
             )
         if _INPUTS.search(response.text):
             return Blocked(
-                "workflow-inputs-invalid",
+                "run-missing",
                 f"{failure} (GitHub: {response.text})",
                 fix=f"make all inputs under workflow_dispatch optional in .github/workflows/{workflow}",
             )

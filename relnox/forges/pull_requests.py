@@ -171,7 +171,7 @@ class PullRequests(Repository):
     def _branches_missing_error(self, failure: str, head: str, base: str) -> Blocked:
         """Return the error for a pull request with a branch that does not exist on the forge."""
         return Blocked(
-            "branch-missing",
+            "branch-changed",
             f"{failure} (one of the branches does not exist)",
             fix=f"git push origin {base} {head}",
         )

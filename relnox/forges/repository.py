@@ -72,12 +72,12 @@ class Repository(ABC):
             raise self._api.token_missing(f"{failure} ({reason})")
         if response.status == HTTPStatus.UNAUTHORIZED:
             raise Blocked(
-                "forge-token-rejected",
+                "forge-token-missing",
                 f"{failure}: the token in {variable} is not accepted ({reason})",
                 fix=f"set {variable} to a valid token",
             )
         raise Blocked(
-            "forge-not-permitted",
+            "forge-rejected",
             f"{failure}: the token in {variable} lacks a permission, or there is no repository {repository} "
             f"({reason}){more}",
             fix=permission,
@@ -122,7 +122,7 @@ class Repository(ABC):
 
     def _commit_missing_error(self, failure: str, commit: str) -> Blocked:
         return Blocked(
-            "commit-not-pushed",
+            "branch-behind",
             f"{failure} (the forge does not have commit {commit[:7]})",
             fix="git push, then rerun the command",
         )

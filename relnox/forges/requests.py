@@ -146,7 +146,7 @@ class Api:
         """
         forge, api = self.name, self.location.api
         return InvalidResponse(
-            "forge-answer-invalid",
+            "forge-rejected",
             f"{forge} returned {what} ({api})",
             fix="check the URL of the API and the proxy, and the status page of the forge; then rerun the command",
         )
@@ -207,7 +207,7 @@ class Api:
                 break
         forge, repository = self.name, self.location.path
         raise Blocked(
-            "forge-redirect",
+            "forge-rejected",
             f"{forge} redirects requests for {repository} to another server, or endlessly",
             fix="look up the address of the repository there, then: git remote set-url REMOTE URL",
         )
@@ -234,7 +234,7 @@ class Api:
                 error.retry_after = _SECONDARY_LIMIT_WAIT
             raise
         if response.status_code in _SERVER_ERRORS:  # those that `send_once` does not count as transient
-            raise network.TransientError("server-error", f"{self.name} returned {response.status_code}")
+            raise network.TransientError("index-unavailable", f"{self.name} returned {response.status_code}")
         if _is_rate_limited(response):
             raise network.TransientError(
                 "rate-limited",

@@ -107,7 +107,7 @@ class Runs(Repository):
             run = present() if document is None else self._wait_for_started_run(document)
             if run is None:
                 raise TryLater(
-                    "run-not-listed",
+                    "run-missing",
                     f"a run was started on {kind_and_name} of {self.repository}, but the forge does not list it "
                     "yet",
                     fix="rerun the command later",
@@ -197,7 +197,7 @@ class Runs(Repository):
     def _workflow_missing(self, failure: str, workflow: str, response: ApiResponse) -> Blocked:
         permission = self.permission_fix("actions: write")
         return Blocked(
-            "workflow-missing",
+            "run-missing",
             f"{failure} (the default branch has no .github/workflows/{workflow}, or the token may not read it: "
             f"{response.status}{f' {response.text}' if response.text else ''})",
             fix=f"commit .github/workflows/{workflow} to the default branch; {permission}",

@@ -90,13 +90,13 @@ def verify_provenance(content: bytes, file: Distribution, publisher: Publisher |
     except (ValueError, LookupError, TypeError) as error:
         what = _first_error(error) if isinstance(error, ValidationError) else type(error).__name__
         raise Unverified(
-            "provenance-invalid",
+            "attestation-invalid",
             f"the provenance of {file.filename} on {index} is not valid (PEP 740: {what})",
             fix=fix,
         ) from error
     if not any(attestations for _, attestations in bundles):
         raise Unverified(
-            "provenance-invalid",
+            "attestation-invalid",
             f"the provenance of {file.filename} on {index} is not valid (it has no attestations)",
             fix=fix,
         )
@@ -129,7 +129,7 @@ def _verify_signer(
         return publisher or index_publisher
     if not publisher.matches(index_publisher):
         raise Unverified(
-            "publisher-differs",
+            "attestation-invalid",
             f"{file.filename} has another publisher on {index}:\n"
             f"  index     {index_publisher.description}\n  this job  {publisher.description}",
             fix=fix,

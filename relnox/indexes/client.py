@@ -75,7 +75,7 @@ def fetch_listing(simple_url: str, project: str, deadline: Deadline | None = Non
     fix = "check the URL of the index, and that you have permission to read it"
     if response.status_code != _OK:
         raise Failed(
-            "listing-unavailable",
+            "file-not-listed",
             f"{host} returned {response.status_code} {response.reason} for the listing of {project}",
             fix=fix,
         )
@@ -112,7 +112,7 @@ def download(file: IndexFile, to: Path | None, deadline: Deadline | None = None)
     )
     if response.status_code != _OK:
         raise TryLater(
-            "file-not-served",
+            "index-file-differs",
             f"{file.filename} is listed, but its download returned {response.status_code} {response.reason}",
             fix="rerun the command in a few minutes",
         )
@@ -210,7 +210,7 @@ def provenance(file: IndexFile, deadline: Deadline | None = None) -> bytes | Non
     response = network.get(file.provenance, {"Accept": _PROVENANCE}, deadline=deadline)
     if response.status_code != _OK:
         raise TryLater(
-            "provenance-not-served",
+            "attestation-invalid",
             f"the provenance of {file.filename} is listed, but its download returned {response.status_code} "
             f"{response.reason}",
             fix="rerun the command in a few minutes",

@@ -60,7 +60,7 @@ def netrc_login(target: Target, environment: Mapping[str, str]) -> Login | None:
             entry = netrc(path.expanduser()).hosts.get(urlsplit(target.simple_url).hostname or "")
         except (NetrcParseError, UnicodeDecodeError) as error:  # whose text quotes the line
             raise Blocked(
-                "netrc-invalid",
+                "credentials-missing",
                 f"{path} cannot be parsed ({type(error).__name__})",
                 fix="correct the file; the format of an entry is: machine HOST login USER password PASSWORD",
             ) from None
@@ -76,7 +76,7 @@ def undeclared_index_error(name: str, environment: Mapping[str, str]) -> Blocked
     if name not in pypirc_section_names(path):
         return None
     return Blocked(
-        "index-not-configured",
+        "index-unknown",
         f"index {name} is in {path}, but not in the settings of this project",
         fix=f"add [tool.relnox.indexes.{name}] to pyproject.toml, with its URLs `upload` and `simple`; "
         f"the password can stay in {path}",

@@ -101,7 +101,7 @@ def find(target: Target, environment: Mapping[str, str]) -> Credentials:
     """
     if not network.is_encrypted(target.upload_url):
         raise Blocked(
-            "url-not-encrypted",
+            "ca-bundle-missing",
             f"credentials cannot be sent to {target.name} ({target.host}) over http, which is not encrypted",
             fix=f"use an https:// URL for `upload` in [tool.relnox.indexes.{target.name}]",
         )
@@ -135,7 +135,7 @@ def _read_variable(environment: Mapping[str, str], name: str) -> str:
     """
     if _SURROGATES.search(environment.get(name, "")):
         raise Blocked(
-            "variable-not-utf8", f"the value of {name} is not UTF-8", fix=f"set {name} to a value in UTF-8"
+            "credentials-missing", f"the value of {name} is not UTF-8", fix=f"set {name} to a value in UTF-8"
         )
     return environment.get(name, "")
 

@@ -182,7 +182,7 @@ def identify(filename: str) -> tuple[str, Version]:
             project, version = parse_sdist_filename(filename)
     except ValueError as error:
         raise Blocked(
-            "file-name-invalid",
+            "archive-invalid",
             f"{filename!a} is not the name of a wheel or a source distribution: {error}",
             fix=_NAME_FIX,
         ) from error

@@ -60,7 +60,7 @@ class Identity:
         called_workflow, caller = self.claims.get("job_workflow_ref"), self.claims.get("workflow_ref")
         if called_workflow and caller and called_workflow != caller:
             raise Blocked(
-                "reusable-workflow",
+                "identity-missing",
                 f"the upload job is part of a reusable workflow ({called_workflow}, called by {caller}), which "
                 f"{index} does not support for Trusted Publishing with attestations",
                 fix=f"move the upload job into {caller.partition('@')[0]}; the build jobs can stay in "
@@ -122,15 +122,15 @@ def request_identity(audience: str, ci_provider: str) -> Identity | None:
             return None
         message = f"{ci_provider} could not issue an identity token"
         if "timed out" in text or "request failed" in text:
-            raise network.TransientError("identity-unavailable", message) from None
+            raise network.TransientError("identity-missing", message) from None
         raise Blocked(
-            "identity-invalid",
+            "identity-missing",
             f"{message} for {audience}",
             fix=permission_hint(ci_provider, audience),
         ) from None
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise network.TransientError(
-            "identity-unavailable",
+            "identity-missing",
             f"{ci_provider} could not issue an identity token ({type(error).__name__})",
         ) from None
     return Identity(tokens[0]) if tokens else None

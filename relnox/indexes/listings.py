@@ -123,7 +123,7 @@ class ContradictoryListing(Conflict):
     def __init__(self, filename: str, contents: list[str]) -> None:
         lines = "".join(f"\n  sha256 {content}" for content in contents)
         super().__init__(
-            "listing-contradictory",
+            "listing-invalid",
             f"the index lists {filename} more than once, with different content:{lines}",
             fix="report it to the index operator: installers may use either file",
         )

@@ -70,9 +70,7 @@ class Signatory:
                     raise
                 with self._opening:
                     self._signer = None
-                raise TransientError(
-                    "signing-certificate-expired", "the signing certificate has expired"
-                ) from error
+                raise TransientError("signing-unavailable", "the signing certificate has expired") from error
 
     def _get_signer(self) -> Signer:
         """Return the signer that all threads share; create it if there is none."""
@@ -136,19 +134,19 @@ def _translate_errors() -> Iterator[None]:
         raise _signing_rejected(error) from error
     except IdentityError as error:
         raise Failed(
-            "identity-invalid",
+            "identity-missing",
             f"the identity token of this job cannot be used for signing: {mask_to_one_line(str(error))}",
             fix="check that the clock of this machine is correct, then rerun the command",
         ) from error
     except (AttestationError, Error) as error:
         raise Failed(
-            "signature-invalid",
+            "attestation-invalid",
             f"the response of the signing service is not valid: {mask_to_one_line(str(error))}",
             fix=f"update sigstore and its keys: {fixes.install_command('sigstore', upgrade=True)}",
         ) from error
     except (ValueError, LookupError, TypeError, RecursionError) as error:  # an incomplete response, or not JSON
         raise TransientError(
-            "request-failed", f"the response of the signing service cannot be parsed ({type(error).__name__})"
+            "index-unavailable", f"the response of the signing service cannot be parsed ({type(error).__name__})"
         ) from error
 
 
@@ -165,7 +163,7 @@ def _signing_rejected(error: Exception) -> Failed:
         if response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
             check = "check that the CI provider is supported, and that the clock of this machine is correct"
             fix = f"{check}; or {without}"
-    return Failed("signing-rejected", f"the signing service rejected the request: {reason}", fix=fix)
+    return Failed("signing-unavailable", f"the signing service rejected the request: {reason}", fix=fix)
 
 
 def _trust_config() -> ClientTrustConfig:

@@ -145,14 +145,14 @@ def select_by_tags(config: Config, tags: Mapping[str, tuple[str, Version] | None
         index = next(_matching_indexes(config.targets, tag, version), None)
         if index is None:
             raise Blocked(
-                "target-rule-missing",
+                "setting-invalid",
                 f"no rule of [tool.relnox.targets] matches {tag}",
                 fix='add one, such as prerelease = "testpypi", or pass --index NAME',
             )
         selected_indexes.setdefault(index, f"{tag} to {index}")
     if len(selected_indexes) > 1:
         raise Blocked(
-            "several-targets",
+            "package-unknown",
             f"packages go to different indexes ([tool.relnox.targets]: {', '.join(selected_indexes.values())})",
             fix="publish them separately: --package NAME, or pass --index NAME",
         )
@@ -258,7 +258,7 @@ def _checked_url(url: str, key: str) -> str:
     problem = url_problem(url)
     if problem == URL_WITH_LOGIN:
         raise Blocked(
-            "index-url-with-password",
+            "credentials-for-other-index",
             f"{key} contains a user name or a password for {host_and_port(url)}",
             fix="remove it from the URL, and store it in an environment variable, in .pypirc or in the keyring",
         )

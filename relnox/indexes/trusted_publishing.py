@@ -122,7 +122,7 @@ class TokenProvider:
         """
         if self._identity_used and not self._renewable:
             raise Failed(
-                "upload-token-expired",
+                "identity-missing",
                 f"the upload token for {self._index} has expired, and this job cannot get another one "
                 f"({self._ci_provider} issues one identity token for each job)",
                 fix=f"{_RERUN_FIX}; or publish each package in its own job: --package NAME",
@@ -176,7 +176,7 @@ class TokenProvider:
         for_project = f" for {project}" if project else ""
         message = f"{self._index} did not issue an upload token{for_project} ({reason})"
         if "service-unavailable" in descriptions:
-            return network.TransientError("upload-token-unavailable", message)
+            return network.TransientError("identity-missing", message)
         if "not-enabled" in descriptions:
             return TryLater(
                 "trusted-publishing-disabled",
@@ -185,13 +185,13 @@ class TokenProvider:
             )
         if "invalid-reuse-token" in descriptions:
             return Failed(
-                "identity-used",
+                "identity-missing",
                 f"{self._index} has already accepted the identity token of this job ({reason})",
                 fix=f"{_RERUN_FIX}; publish all packages with one command in the job",
             )
         if "invalid-pending-publisher" in descriptions:
             return Blocked(
-                "pending-publisher-invalid",
+                "identity-missing",
                 f"the pending publisher{for_project} on {self._index} cannot create the project (the project "
                 f"already exists, or its name is not allowed: {reason})",
                 fix="add the publisher to the existing project, or choose another name",
@@ -209,13 +209,13 @@ class TokenProvider:
             )
         if descriptions.keys() & {"invalid-token", "invalid-payload"}:
             return Failed(
-                "identity-rejected",
+                "identity-missing",
                 f"{self._index} does not accept identity tokens of {self._ci_provider} ({reason})",
                 fix=f"check that the index supports {self._ci_provider}, and that the clock of this "
                 "machine is correct",
             )
         return Failed(
-            "upload-token-unavailable",
+            "identity-missing",
             message,
             fix="check that the index supports Trusted Publishing, or publish with a token",
         )
@@ -259,7 +259,7 @@ def _check_audience(audience: str, target: Target) -> None:
     """Check that an index does not request identity tokens that it could use elsewhere, as this job."""
     if audience in (PRODUCTION, TEST, SIGNING_AUDIENCE) and public_index(target) != audience:
         raise Blocked(
-            "audience-of-other-service",
+            "identity-missing",
             f"{target.name} ({target.host}) requests an identity token for {audience}, which is another service",
             fix="report it to the index operator, or publish with a token",
         )

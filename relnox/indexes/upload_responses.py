@@ -53,7 +53,7 @@ class AttestationsRejected(Failed):
 
     def __init__(self, message: str) -> None:
         super().__init__(
-            "attestations-rejected",
+            "attestation-invalid",
             message,
             fix="sign in the CI job that uploads, which has the identity of the trusted publisher; or publish "
             "without attestations: --attestations off (they cannot be added later)",
@@ -91,7 +91,7 @@ def _parse_response(response: requests.Response, file: Distribution, index: str)
         return mask_secrets(f"{status} {response.reason or ''}".strip())
     if status in _REDIRECTS:
         raise Blocked(
-            "upload-redirected",
+            "listing-invalid",
             f"{index} redirects uploads to {mask_secrets(response.headers.get('Location', 'an unknown URL'))}",
             fix=f"if the index has moved, set upload in [tool.relnox.indexes.{index}] to that URL",
         )
@@ -107,13 +107,13 @@ def _parse_response(response: requests.Response, file: Distribution, index: str)
         )
     if status == _NO_SPACE:
         raise Failed(
-            "index-full",
+            "archive-too-large",
             f"{index} cannot store {file.filename} ({format_count(file.size, 'byte')}): {summary}",
             fix="free space on the index, or allow it to write to its storage; then rerun the command",
         )
     if status == _TOO_LARGE or _SIZE.search(text):
         raise Failed(
-            "file-too-large",
+            "archive-too-large",
             f"{index} rejected {file.filename}: file too large ({format_count(file.size, 'byte')}): {summary}",
             fix="make the archive smaller, or request a higher limit from the index",
         )
@@ -161,7 +161,7 @@ def _raise_known_rejection(text: str, file: Distribution, index: str) -> None:
     """Raise the error for a rejected upload if its reason is recognized by the text of the response."""
     if _NAME_RESERVED.search(text):
         raise Conflict(
-            "file-name-reserved",
+            "archive-invalid",
             f"{file.filename} was deleted from {index}, and its name cannot be reused: {text}",
             fix=next_version_hint(file),
         )
@@ -174,7 +174,7 @@ def _raise_known_rejection(text: str, file: Distribution, index: str) -> None:
         )
     if _SECOND_SDIST.search(text):
         raise Conflict(
-            "sdist-exists",
+            "archive-unexpected",
             f"{index} has another sdist of {file.package} {file.version}, and accepts only one for each release: "
             f"{text}",
             fix=post_release_hint(file),
@@ -195,7 +195,7 @@ def _raise_known_rejection(text: str, file: Distribution, index: str) -> None:
         )
     if _TOKEN_SCOPE.search(text):
         raise Blocked(
-            "token-for-other-project",
+            "credentials-rejected",
             f"the token for {index} is for a project other than {file.package}: {text}",
             fix=f"use a token for {file.package}, or for the whole account if this is its first release",
         )
@@ -203,7 +203,7 @@ def _raise_known_rejection(text: str, file: Distribution, index: str) -> None:
         raise AttestationsRejected(f"{index} rejected the attestations of {file.filename}: {text}")
     if _READ_ONLY.search(text):
         raise TryLater(
-            "index-read-only",
+            "file-rejected",
             f"{index} does not accept uploads at the moment: {text}",
             fix="rerun the command later (the credentials were not the cause)",
         )

@@ -117,12 +117,12 @@ def _packages_missing_error(root: Path) -> Blocked:
     for name in ("setup.cfg", "setup.py"):
         if (root / name).is_file():
             return Blocked(
-                "packages-missing",
+                "package-unknown",
                 f"no package found in {root} (relnox reads [project] of pyproject.toml, not {name})",
                 fix=f"move the metadata from {name} to [project] in pyproject.toml",
             )
     fix = 'add [project] to pyproject.toml, or set packages = ["libs/*"] in [tool.relnox]'
-    return Blocked("packages-missing", f"no package found in {root}", fix=fix)
+    return Blocked("package-unknown", f"no package found in {root}", fix=fix)
 
 
 def _check_repository(root: Path, packages: Sequence[Package]) -> None:
@@ -133,7 +133,7 @@ def _check_repository(root: Path, packages: Sequence[Package]) -> None:
         for directory in ("/".join(parts[:length]) for length in range(1, len(parts) + 1)):
             if directory not in checked_directories and is_repository(root / directory):
                 raise Blocked(
-                    "package-in-other-repository",
+                    "package-unknown",
                     f"{package.name} is in another git repository or a submodule ({directory})",
                     fix="release it from that repository, or exclude it: set exclude = "
                     f'["{directory}"] in [tool.relnox]',

@@ -140,7 +140,7 @@ def _check_head(hook: Hook, event: Mapping[str, Any], git: Git, before: tuple[st
 
 def _left_behind(hook: Hook, event: Mapping[str, Any], what: str) -> Failed:
     return Failed(
-        "hook-left-changes",
+        "hook-failed",
         f"{_name(hook, event)} left changes in the checkout: {what}",
         fix=f"change the hook in [[tool.relnox.hooks.{event['event']}]], so that it writes elsewhere or into "
         "files that git ignores; look at what it left: git status",

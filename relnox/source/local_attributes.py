@@ -40,7 +40,7 @@ def check_attributes(checkout: Git, attributes: Path) -> None:
     if converted_files:
         verb = "is" if len(converted_files) == 1 else "are"
         raise Failed(
-            "attributes-not-committed",
+            "git-setting-invalid",
             f"{join_names(converted_files)} {verb} converted by attributes that are not committed ({attributes})",
             fix=f"move its lines to .gitattributes and commit them: {attributes}",
         )

@@ -128,7 +128,7 @@ def _read_blobs(git: Git, ids: Sequence[str]) -> Iterator[tuple[str, str]]:
         _, header, text = text.partition(f"{blob} blob ")
         if not header:
             message = f"this clone lacks the object {blob}"
-            raise Failed("object-missing", message, fix="check the repository: git fsck")
+            raise Failed("branch-changed", message, fix="check the repository: git fsck")
         _, _, text = text.partition("\n")
         end = len(text) - 1 if following is None else text.find(f"\n{following} ")
         yield blob, text[:end]

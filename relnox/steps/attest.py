@@ -103,7 +103,7 @@ class AttestAction(Action[Attest]):
             attestations.verify_attestation(content, file, self.step.publisher)
         except attestations.Unverified as error:
             raise Failed(
-                "signature-invalid",
+                "attestation-invalid",
                 f"the signing service returned an invalid attestation: {error.message}",
                 fix="sign in the CI job that uploads, which has the identity of the trusted publisher",
             ) from error
@@ -197,7 +197,7 @@ def has_valid_attestation(directory: Path, file: Distribution, publisher: Publis
 def missing_provenance_error(index: str, names: Sequence[str]) -> Conflict:
     """Return the error for public files without provenance, which cannot be added afterwards."""
     return Conflict(
-        "provenance-missing",
+        "attestation-invalid",
         f"{index} has no provenance of {', '.join(names)} (attestations cannot be added to public files)",
         fix="publish a new version, or continue without provenance: --attestations best-effort",
     )

@@ -132,7 +132,7 @@ def _check_version_against_tags(
     mismatch = core.derived_versions.find_mismatch(expected.name, archive.version, tags, variable=variable)
     if mismatch is not None:
         yield building.findings.Finding(
-            mismatch.level, "version-differs-from-tag", mismatch.message, mismatch.fix, file=archive.path.name
+            mismatch.level, "release-version-differs", mismatch.message, mismatch.fix, file=archive.path.name
         )
 
 

@@ -191,7 +191,7 @@ def _read(file: Path, subject: str) -> PendingBump | None:
         return decode(json.loads(document))
     except ValueError as error:
         raise Failed(
-            "bump-record-invalid",
+            "bump-interrupted",
             f"{file} (the record of {subject}) cannot be read: {error}",
             fix='check "git status" and "git diff", then remove that file',
         ) from error

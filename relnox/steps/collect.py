@@ -67,7 +67,7 @@ class CollectAction(Action[Collect]):
                     _copy(self.run.root / directory / name, output / name, sha256, staging)
         except OSError as error:
             raise Failed(
-                "copy-failed",
+                "clone-failed",
                 f"{self.step.package}: cannot copy {error.filename or self.step.output} ({error.strerror})",
                 fix="free disk space or correct the permissions, then rerun the command",
             ) from error

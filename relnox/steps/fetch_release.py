@@ -175,7 +175,7 @@ def best_archive(downloads: Iterable[Archive], package: str, python: str) -> Arc
             candidates.append((min(compatible), archive))
     if not candidates:
         raise Failed(
-            "wheel-incompatible",
+            "archive-invalid",
             f"{package}: no file can be installed on this machine: "
             + ", ".join(archive.path.name for archive in downloads),
             fix="verify on a machine that one of the wheels supports, or publish an sdist too",

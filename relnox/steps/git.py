@@ -85,7 +85,7 @@ class CommitAction(Action[Commit]):
         head = git.head()
         if head is None or head == self.before:
             raise Failed(
-                "commit-missing",
+                "branch-changed",
                 "git commit succeeded, but created no commit",
                 fix="check the current commit: git log -1",
             )
@@ -231,7 +231,7 @@ class PushAction(Action[Push]):
         self._find_missing_refs()
         if self.missing:
             error = Failed(
-                "push-incomplete",
+                "push-rejected",
                 f"{self.missing[0]} is missing on {self.step.remote_name} after the push",
                 fix=f"check the remote: git remote -v, git ls-remote {self.step.remote_name}; then rerun the "
                 "command",

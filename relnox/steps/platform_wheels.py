@@ -133,7 +133,7 @@ class BuildWheelsAction(Action[BuildWheels]):
                 differences = [f"{wheel} is missing" for wheel in comparison.missing]
                 differences += [f"{wheel} was not requested" for wheel in comparison.unexpected]
                 raise Failed(
-                    "wheels-differ-from-job",
+                    "archive-unexpected",
                     f"cibuildwheel did not build the wheels of {self.step.job.name}: {'; '.join(differences)}",
                     fix="select wheels in [tool.relnox.wheels], not in [tool.cibuildwheel]",
                 )
@@ -165,7 +165,7 @@ class BuildWheelsAction(Action[BuildWheels]):
         if manifest.dirty or manifest.commit != head:
             state = " with uncommitted changes" if manifest.dirty else ""
             raise Failed(
-                "sdist-of-other-commit",
+                "archive-unexpected",
                 f"{sdist.filename} was built from {manifest.commit or 'no commit'}{state}, but this checkout is "
                 f"at {head or 'no commit'}",
                 fix=f"build it again: {fixes.task_command('build-all', '--package', package)}; or download it "

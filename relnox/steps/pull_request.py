@@ -87,7 +87,7 @@ class CommitToBranchAction(Action[CommitToBranch]):
             )
         if not self._is_equal(commit):
             raise Failed(
-                "commit-differs",
+                "branch-changed",
                 f"commit {commit[:10]} on {step.branch} does not have the planned files, parent or message",
                 fix=f"inspect it: git fetch {step.remote_name} {step.branch} && git show {commit[:10]}",
             )

@@ -104,7 +104,7 @@ class PushTagsAction(Action[PushTags]):
         """Check that the remote has the tags; `apply` looked at it after the push."""
         if self.missing:
             raise Failed(
-                "push-incomplete",
+                "push-rejected",
                 f"tag {self.missing[0]} is missing on {self.step.remote_name} after the push",
                 fix=f"check the remote: git ls-remote {self.step.remote_name}; then rerun the command",
             )
@@ -217,7 +217,7 @@ class StartRunAction(Action[StartRun]):
             workflow_run = self.run.forge(self.step.remote_name).run(self.result.id)
         if workflow_run.commit != self.step.commit:
             raise Failed(
-                "run-on-another-commit",
+                "branch-changed",
                 f"run {workflow_run.id} of {self.step.workflow} is on commit {workflow_run.commit[:10]}, but tag "
                 f"{self.step.tag} was pushed on {self.step.commit[:10]}",
                 fix=f"cancel it ({workflow_run.url}), and check who moved the tag: "

@@ -79,7 +79,7 @@ class ClearIndexAction(Action[ClearIndex]):
     def verify(self) -> str:
         if not self.run.indexes.embedded.store.holds_only({}):
             raise Failed(
-                "index-not-cleared",
+                "index-unknown",
                 f"{self.step.index} still has files after it was cleared (another process uploads to it)",
                 fix="stop the other process, then rerun the command",
             )

@@ -130,7 +130,7 @@ def _deciding_error(task: str, outcome: Outcome) -> RelnoxError:
         if error.exit_code == outcome.exit_code:
             return error
     failure = Failed(
-        "stage-failed",
+        "program-failed",
         f"{task} failed with exit code {outcome.exit_code.value}",
         fix="fix the errors above, then rerun the command",
     )

@@ -64,7 +64,7 @@ class UndoBumpAction(Action[UndoBump]):
     def verify(self) -> str:
         if remainder := self._find_remaining():
             raise Failed(
-                "undo-incomplete",
+                "bump-interrupted",
                 f"{remainder} remains after the bump was undone",
                 fix="rerun the command; if it fails again, check: git status, git log -1, git tag --list",
             )

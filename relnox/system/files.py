@@ -80,7 +80,7 @@ def read_file(path: Path | str, limit: int = _MAX_SIZE) -> bytes:
 
 
 def _unreadable(path: Path | str, reason: str) -> Blocked:
-    return Blocked("file-refused", f"{path} cannot be used: {reason}", fix=f"replace {path} with a regular file")
+    return Blocked("file-changed", f"{path} cannot be used: {reason}", fix=f"replace {path} with a regular file")
 
 
 def replace_file(

@@ -60,4 +60,4 @@ def _subject(attestation: Any) -> tuple[str, str]:
 
 
 def _rejected(reason: str) -> Blocked:
-    return Blocked("attestations-rejected", f"Invalid attestations supplied during upload: {reason}")
+    return Blocked("attestation-invalid", f"Invalid attestations supplied during upload: {reason}")

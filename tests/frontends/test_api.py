@@ -114,7 +114,7 @@ def test_a_plan_runs_once(root: Path) -> None:
         plan.run()
         with pytest.raises(Blocked) as error:
             plan.run()
-    assert error.value.code == "plan-already-run"
+    assert error.value.code == "plan-differs"
 
 
 def test_a_closed_plan_is_not_run(root: Path) -> None:

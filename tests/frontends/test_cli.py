@@ -105,7 +105,7 @@ def test_version_is_the_distributions(tmp_path: Path) -> None:
         ),
         (
             "--dry-run bump",
-            "the task is missing (the command line begins with --dry-run) [task-missing]",
+            "the task is missing (the command line begins with --dry-run) [task-unknown]",
             "write the task first: relnox TASK [options]; relnox --help lists the tasks",
         ),
         (
@@ -679,7 +679,7 @@ def test_an_unknown_shell_is_an_error(tmp_path: Path) -> None:
 
     assert done.returncode == 1
     assert done.stderr.startswith(
-        "error: relnox completion needs the name of a shell: bash, zsh, fish [shell-unknown]"
+        "error: relnox completion needs the name of a shell: bash, zsh, fish [option-invalid]"
     )
 
 

@@ -276,7 +276,7 @@ def test_a_failed_task_runs_nothing_after_it(project: Path) -> None:
         (
             '"bump", pre={"publish": [before]}',
             (
-                "error: pre names publish, which this call does not add [task-not-added]\n"
+                "error: pre names publish, which this call does not add [task-unknown]\n"
                 "fix: remove it from pre, or add it\n"
             ),
         ),

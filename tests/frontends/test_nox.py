@@ -177,7 +177,7 @@ def test_add_without_names_adds_all(project: Path) -> None:
         ),
         (
             'add("bump", tags={"publish": ["x"]})',
-            "tags names publish, which this call does not add [task-not-added]",
+            "tags names publish, which this call does not add [task-unknown]",
             "remove it from tags, or add it",
         ),
         (
@@ -210,7 +210,7 @@ def test_add_without_names_adds_all(project: Path) -> None:
         ),
         (
             'add("publish", tags={"publish": ["x"]}); sessions.add("publish", tags={"publish": ["y"]})',
-            "the session publish is added twice with different settings [session-added-twice]",
+            "the session publish is added twice with different settings [session-name-twice]",
             "add it once",
         ),
     ],

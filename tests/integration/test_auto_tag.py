@@ -370,7 +370,7 @@ def test_a_tag_in_another_form_counts(root: Path) -> None:
     merged(root, "1.2.0", "vespa")
     ran = tag(root, "--package", "extra")
     assert ran.code == 1, ran.text
-    assert "[tag-format-differs]" in ran.err
+    assert "[tag-format-unknown]" in ran.err
 
 
 # --- branches and clones
@@ -770,7 +770,7 @@ def test_a_workflow_that_does_not_exist_is_reported_before_the_push(root: Path, 
     before = everything(root)
     ran = tag(root, "--dispatch", "no-such.yml")
     assert ran.code == 1, ran.text
-    assert "[workflow-missing]" in ran.err
+    assert "[run-missing]" in ran.err
     assert everything(root) == before
     assert dispatched(forge) == []
 

@@ -286,7 +286,7 @@ def test_a_branch_that_tracks_another_name_is_not_pushed_under_its_own(two: Path
     before = everything(two)
     ran = bump(two, *RELEASE, "--push", "--allow-branch")
     assert ran.code == 1, ran.text
-    assert "[upstream-differs]" in ran.text
+    assert "[branch-not-allowed]" in ran.text
     assert "fix: git branch --unset-upstream, or release on main: git switch main" in ran.text
     assert everything(two) == before
     git(two, "branch", "--unset-upstream")

@@ -266,7 +266,7 @@ def test_an_attestation_for_different_content_is_a_conflict(root: Path) -> None:
     problem = (
         f"jobs/sources/{SOURCES[0]}{ATTESTATION_SUFFIX} is an attestation for different content of {SOURCES[0]}"
     )
-    assert f"{problem} [attestation-differs]:" in err
+    assert f"{problem} [attestation-invalid]:" in err
     assert f"signed  sha256 {'0' * 64}" in err
 
 
@@ -395,7 +395,7 @@ def test_a_version_other_than_the_checkout_has_is_a_problem(root: Path) -> None:
 
     err = blocked(root)
 
-    assert "plain must be 2.0, but the jobs built [version-differs]:" in err
+    assert "plain must be 2.0, but the jobs built [release-version-differs]:" in err
     assert "jobs/sources/plain-2.1-py3-none-any.whl" in err
 
 
@@ -517,7 +517,7 @@ def test_an_output_directory_that_is_a_file_is_an_error(root: Path) -> None:
     ran = collect(root)
 
     assert ran.code == 2, ran.text
-    assert "dist (File exists) [copy-failed]" in ran.err
+    assert "dist (File exists) [clone-failed]" in ran.err
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")

@@ -526,7 +526,7 @@ def test_a_listed_package_in_a_submodule_is_rejected_until_it_is_excluded(tmp_pa
         Blocked, match=r"inner is in another git repository or a submodule \(sub/inner\)"
     ) as caught:
         _ = open_project(root).workspace
-    assert caught.value.code == "package-in-other-repository"
+    assert caught.value.code == "package-unknown"
     setting = (caught.value.fix or "").partition(": set ")[2].removesuffix(" in [tool.relnox]")
     text = (root / "pyproject.toml").read_text(encoding="utf-8")
     head = "" if "[tool.relnox]" in text else "[tool.relnox]\n"

@@ -273,7 +273,7 @@ def test_a_token_that_is_not_accepted(server: ForgeServer, main: str, operation:
     forge = forge_of(server.remote, server.environment | {variable: "an-old-token"})
     with pytest.raises(Blocked, match=rf"the token in {variable} is not accepted") as caught:
         operation.act(forge, main)
-    assert caught.value.code == "forge-token-rejected"
+    assert caught.value.code == "forge-token-missing"
 
 
 PERMISSIONS = {"pull request": "pull-requests: write", "run": "actions: write"}
@@ -289,7 +289,7 @@ def test_a_token_that_lacks_a_permission(forge: Forge, server: ForgeServer, main
         server.is_read_only = True  # type: ignore[attr-defined]  # the only other server
     with pytest.raises(Blocked) as caught:
         OPERATIONS[name].act(forge, main)
-    assert caught.value.code == "forge-not-permitted"
+    assert caught.value.code == "forge-rejected"
     assert permission in str(caught.value.fix)
     assert OPERATIONS[name].count(server) == (1 if name == "commit instead of another" else 0)
 
@@ -334,7 +334,7 @@ def test_a_token_is_not_sent_over_http(server: ForgeServer, main: str) -> None:
     ):
         with pytest.raises(Blocked) as caught:
             act()
-        assert caught.value.code == "url-not-encrypted"
+        assert caught.value.code == "ca-bundle-missing"
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
@@ -361,7 +361,7 @@ def test_a_redirect_to_another_server_is_not_followed(forge: Forge, server: Forg
                 server.fail("GET", Reply(status, {}, {"Location": location}))
                 with pytest.raises(Blocked) as caught:
                     forge.branch_head("main")
-                assert caught.value.code == "forge-redirect"
+                assert caught.value.code == "forge-rejected"
     server.fail("GET", Reply(301, {}, {"Location": server.url + server.prefix() + "/x"}), times=100)
     with pytest.raises(Blocked, match="endlessly"):
         forge.branch_head("main")
@@ -390,7 +390,7 @@ def test_a_listing_that_does_not_end(forge: Forge, server: ForgeServer) -> None:
 def test_a_token_that_no_header_can_hold(server: ForgeServer, main: str, token: str) -> None:
     with pytest.raises(Blocked) as caught:
         forge_of(server.remote, server.environment | {"RELNOX_FORGE_TOKEN": token})
-    assert caught.value.code == "forge-token-invalid"
+    assert caught.value.code == "forge-token-missing"
     assert token not in f"{caught.value} {caught.value.fix}"
 
 
@@ -479,8 +479,8 @@ def test_no_answer_is_a_bug_of_relnox(
                 outcomes.add("result")
             except RelnoxError as error:
                 outcomes.add(error.code)
-    assert "forge-answer-invalid" in outcomes
-    assert outcomes <= {"result", "forge-answer-invalid"}
+    assert "forge-rejected" in outcomes
+    assert outcomes <= {"result", "forge-rejected"}
 
 
 LISTINGS = (("pull requests", "list"), ("runs", "list"))
@@ -510,7 +510,7 @@ def test_bodies_that_make_no_sense(forge: Forge, server: ForgeServer, read: str,
     server.fail("GET", Reply(200, BODIES[body]))
     with pytest.raises(Failed) as caught:
         READS[read](forge)
-    assert caught.value.code == "forge-answer-invalid"
+    assert caught.value.code == "forge-rejected"
     assert caught.value.fix is not None
 
 
@@ -523,6 +523,6 @@ def test_bodies_that_make_no_sense_after_nothing_happened(
     before = operation.count(server) if operation is OPERATIONS["commit instead of another"] else 0
     with pytest.raises(RelnoxError) as caught:
         operation.act(forge, main)
-    assert caught.value.code in ("forge-answer-invalid", "run-not-listed", "ref-not-created")
+    assert caught.value.code in ("forge-rejected", "run-missing", "ref-not-created")
     if before:
         assert operation.count(server) == before

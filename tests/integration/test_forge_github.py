@@ -45,7 +45,7 @@ def test_a_run_that_is_never_listed(forge: Forge, server: GitHubServer, main: st
     server.unlisted = 10_000
     with pytest.raises(TryLater) as caught:
         forge.start_run("release.yml", "refs/heads/main")
-    assert caught.value.code == "run-not-listed"
+    assert caught.value.code == "run-missing"
     assert len(server.runs) == 1
 
 
@@ -75,7 +75,7 @@ def test_states_of_runs(  # noqa: PLR0917 - columns of a table
 
 @pytest.mark.parametrize(
     ("head", "base", "code"),
-    [("main", "release", "pull-request-empty"), ("missing", "main", "branch-missing")],
+    [("main", "release", "pull-request-changed"), ("missing", "main", "branch-changed")],
 )
 def test_pull_requests_that_cannot_be(  # noqa: PLR0917 - columns of a table
     forge: Forge, server: GitHubServer, main: str, head: str, base: str, code: str
@@ -91,17 +91,17 @@ def test_github_actions_may_not_create_pull_requests(forge: Forge, server: GitHu
     server.may_create_pull_requests = False
     with pytest.raises(Blocked, match="not permitted to create") as caught:
         forge.create_pull_request("release", "main", "Release", "")
-    assert caught.value.code == "pull-requests-not-permitted"
+    assert caught.value.code == "forge-rejected"
     assert "Settings > Actions > General" in str(caught.value.fix)
 
 
 @pytest.mark.parametrize(
     ("workflow", "ref", "code"),
     [
-        ("missing.yml", "refs/heads/main", "workflow-missing"),
-        ("release.yml", "refs/tags/v9", "ref-missing"),
-        ("ci.yml", "refs/heads/main", "workflow-not-startable"),
-        ("strict.yml", "refs/heads/main", "workflow-inputs-invalid"),
+        ("missing.yml", "refs/heads/main", "run-missing"),
+        ("release.yml", "refs/tags/v9", "branch-changed"),
+        ("ci.yml", "refs/heads/main", "run-missing"),
+        ("strict.yml", "refs/heads/main", "run-missing"),
     ],
 )
 def test_runs_that_cannot_be_started(  # noqa: PLR0917 - columns of a table
@@ -131,7 +131,7 @@ def test_runs_of_a_workflow(forge: Forge, server: GitHubServer, main: str) -> No
     assert [run.id for run in forge.runs(workflow="release.yml")] == [run.id]
     with pytest.raises(Blocked) as caught:
         forge.runs(workflow="missing.yml")
-    assert caught.value.code == "workflow-missing"
+    assert caught.value.code == "run-missing"
 
 
 def test_a_commit_that_changes_workflows(forge: Forge, server: GitHubServer, main: str) -> None:
@@ -140,7 +140,7 @@ def test_a_commit_that_changes_workflows(forge: Forge, server: GitHubServer, mai
     changes = (FileChange(".github/workflows/new.yml", b"on: push"),)
     with pytest.raises(Blocked, match=r"\.github/workflows differ from the default branch") as caught:
         forge.commit("work", main, "CI", changes)
-    assert caught.value.code == "forge-not-permitted"
+    assert caught.value.code == "forge-rejected"
 
 
 def test_a_new_run_that_cannot_be_read_at_once(forge: Forge, server: GitHubServer) -> None:
@@ -153,5 +153,5 @@ def test_a_new_run_that_can_never_be_read(forge: Forge, server: GitHubServer) ->
     server.fail("GET /actions/runs/", Reply(404, {"message": "Not Found"}), times=1000)
     with pytest.raises(TryLater) as caught:
         forge.start_run("release.yml", "refs/heads/main")
-    assert caught.value.code == "run-not-listed"
+    assert caught.value.code == "run-missing"
     assert len(server.runs) == 1

@@ -108,7 +108,7 @@ def test_a_branch_that_moved_meanwhile_is_a_conflict(
     head = release_branch(server, main)
     with pytest.raises(Conflict) as caught:
         forge.commit("release", main, "Release 1.0", CHANGES, replaces=replaces)
-    assert caught.value.code == "branch-moved"
+    assert caught.value.code == "branch-behind"
     assert server.repository.ref("refs/heads/release") == head
 
 
@@ -120,7 +120,7 @@ def test_a_commit_that_the_forge_does_not_sign(forge: Forge, server: ForgeServer
 def test_a_parent_that_was_not_pushed(forge: Forge) -> None:
     with pytest.raises(Blocked) as caught:
         forge.commit("release", ABSENT, "Release 1.0", CHANGES)
-    assert caught.value.code == "commit-not-pushed"
+    assert caught.value.code == "branch-behind"
 
 
 # --- pull requests
@@ -220,14 +220,14 @@ def test_runs_are_selected(forge: Forge, server: ForgeServer, main: str) -> None
 def test_a_run_on_a_ref_that_is_not_there(forge: Forge, server: ForgeServer) -> None:
     with pytest.raises(Blocked) as caught:
         forge.start_run("release.yml", "refs/tags/v9")
-    assert caught.value.code == "ref-missing"
+    assert caught.value.code == "branch-changed"
     assert server.runs == []
 
 
 def test_a_pull_request_of_a_branch_that_is_not_there(forge: Forge) -> None:
     with pytest.raises(Blocked) as caught:
         forge.create_pull_request("missing", "main", "Release", "")
-    assert caught.value.code == "branch-missing"
+    assert caught.value.code == "branch-changed"
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ def test_edits_of_a_hook_are_in_the_plan_the_commit_and_the_undo(tmp_path: Path)
         (
             "text = open('pyproject.toml').read(); open('pyproject.toml', 'w').write(text.replace('1.1', '7.0'))",
             "",
-            "hook-changed-version",
+            "hook-failed",
             "version of home in pyproject.toml",
         ),
     ],
@@ -128,7 +128,7 @@ def test_an_edit_that_a_plan_cannot_hold_fails_the_bump(tmp_path: Path, commands
     root = project(tmp_path / "home", hook("edit-bump", run=json.dumps(["sh", "-c", commands])))
     ran = run_in_process(root, "bump", "minor", "--commit")
     assert ran.code == 2, ran.text
-    assert "[hook-left-changes]" in ran.err
+    assert "[hook-failed]" in ran.err
     assert named in ran.err
     assert (git(root, "status", "--porcelain"), git(root, "tag")) == ("", "")
 
@@ -173,7 +173,7 @@ def test_generated_code_comes_from_the_exported_commit(tmp_path: Path, log: Log)
     ran = run_in_process(root, "build-all", "--verbose")
     assert ran.code == 0, ran.text
     assert "wrote generated.py" in ran.text
-    assert "untracked-file-in-sdist" not in ran.text
+    assert "archive-content" not in ran.text
     sdist, _ = built(root)
     assert "generated.py" in sdist
     assert (root / "generated.py").read_text() == "from the working tree\n"
@@ -196,7 +196,7 @@ def test_a_generated_module_that_the_backend_leaves_out_fails_the_build(tmp_path
     ran = run_in_process(root, "build-all")
     assert ran.code == 2, ran.text
     message = "lacks modules that a before-build hook generated: stations/table.py"
-    assert f"{message} [generated-module-missing]" in ran.err
+    assert f"{message} [archive-content]" in ran.err
     assert not (root / "dist/manifest.json").exists()
 
 
@@ -216,7 +216,7 @@ def test_changes_that_a_hook_leaves_fail_the_build(
     root = project(tmp_path / "home", hook("before-build", run=json.dumps(["sh", "-c", commands])))
     ran = run_in_process(root, "build-all", *(["--from-tree"] if from_tree else []))
     assert ran.code == 2, ran.text
-    assert "[hook-left-changes]" in ran.err
+    assert "[hook-failed]" in ran.err
     assert named in ran.err
     assert not (root / "dist/manifest.json").exists()
 

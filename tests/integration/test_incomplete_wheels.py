@@ -211,7 +211,7 @@ def test_warnings_are_shown_counted_and_reported(tmp_path: Path) -> None:
     ran = run(root, "relnox", "build-all", "--report", "../report.json", "--reporter", "plain")
 
     assert ran.code == 0, ran.text
-    warned = "warning: home-1.0.tar.gz: contains files that git does not track: extra.py [untracked-file-in-sdist]"
+    warned = "warning: home-1.0.tar.gz: contains files that git does not track: extra.py [archive-content]"
     assert (
         f"        {warned}\n          fix: exclude them in the build configuration, or add them to git\n"
         in ran.err
@@ -232,7 +232,7 @@ def test_warnings_are_shown_counted_and_reported(tmp_path: Path) -> None:
             "fix": 'add readme = "README.md" to [project]',
         },
         {
-            "code": "untracked-file-in-sdist",
+            "code": "archive-content",
             "file": "home-1.0.tar.gz",
             "message": "contains files that git does not track: extra.py",
             "fix": "exclude them in the build configuration, or add them to git",

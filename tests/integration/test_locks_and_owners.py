@@ -707,7 +707,7 @@ def test_a_fixed_group_with_different_versions_is_rejected_and_a_given_version_f
 ) -> None:
     root = libraries(tmp_path / "many", group("fixed"), b="1.0.5")
     said = run_blocked_bump(bump, root, "--package", "b", *MINOR, *COMMIT)
-    assert "packages of group both have different versions [group-versions-differ]" in said
+    assert "packages of group both have different versions [version-locations-differ]" in said
     assert "1.0.0: libs/a/pyproject.toml" in said
     assert "1.0.5: libs/b/pyproject.toml" in said
     named = ("--package", "b", "--to", "1.2.0")

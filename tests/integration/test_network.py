@@ -116,9 +116,9 @@ def test_pauses_are_drawn_from_growing_spans(clock: SimulatedClock, monkeypatch:
     monkeypatch.setattr(random, "uniform", longest)
     deadline = Deadline(300)
     while deadline.left():
-        deadline.back_off(TransientError("server-error", "broken"))
+        deadline.back_off(TransientError("index-unavailable", "broken"))
     with pytest.raises(TransientError, match="broken; gave up after 300 s"):
-        deadline.back_off(TransientError("server-error", "broken"))
+        deadline.back_off(TransientError("index-unavailable", "broken"))
     assert spans == [0.5, 1, 2, 4, 8, 16, 32, *[60] * 4]
     assert clock.now() == 300
 
@@ -152,7 +152,7 @@ def test_a_disk_that_is_full_is_not_the_servers_fault() -> None:
 
 def testa_deadline_of_zero_is_one_try(clock: SimulatedClock) -> None:
     with pytest.raises(TransientError):
-        Deadline(0).back_off(TransientError("server-error", "broken"))
+        Deadline(0).back_off(TransientError("index-unavailable", "broken"))
     assert clock.now() == 0
 
 

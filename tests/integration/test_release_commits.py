@@ -73,7 +73,7 @@ def test_a_file_whose_changes_are_hidden_from_git_blocks_a_bump_that_edits_it(
     git(demo, "update-index", f"--{bit}", file)
     message, fix = blocked(bump, demo, *RELEASE)
     assert message.startswith(f"{file} is marked {bit} ")
-    assert message.endswith("[file-hidden]")
+    assert message.endswith("[git-setting-invalid]")
     assert fix == f"git update-index --no-{bit} -- {file}"
     paste(demo, fix)
     ran = bump(demo, *RELEASE)

@@ -479,7 +479,7 @@ def test_a_changelog_that_git_does_not_track_or_hides_is_not_proposed(
         git(root, "push", "--quiet", "origin", "main")
     ran = propose(root)
     assert ran.code == 1, ran.text
-    assert ("[file-untracked]" if command[0] == "rm" else "[file-hidden]") in ran.err
+    assert ("[file-untracked]" if command[0] == "rm" else "[git-setting-invalid]") in ran.err
     assert github.names(*CHANGES) == []
 
 

@@ -185,7 +185,7 @@ def test_a_tag_of_no_package_is_a_note_for_a_build_and_an_error_if_it_is_named(
     assert "tag nightly-2026 (GITHUB_REF_NAME) is not a release tag of this project" in ran.text
     named = dry_run(root, "--release-tag", "nightly-2026")
     assert named.code == 1
-    assert "(its tags are like core-v1.2.0, util-v1.2.0) [tag-not-of-project]" in named.text
+    assert "(its tags are like core-v1.2.0, util-v1.2.0) [tag-not-checked-out]" in named.text
 
 
 def test_the_tag_must_be_on_the_commit_that_is_checked_out(root: Path, job: pytest.MonkeyPatch) -> None:
@@ -301,7 +301,7 @@ def test_a_job_publishes_only_the_packages_of_its_tag(root: Path, job: pytest.Mo
         assert ran.code == 1
         assert "tag core-v9.9 (GITHUB_REF_NAME) is 9.9, but libs/core/pyproject.toml has 0.1.9" in ran.err
         run_for(job, "nightly")
-        assert "[tag-not-of-project]" in run_in_process(root, "publish", "--index", "shop", "--yes").err
+        assert "[tag-not-checked-out]" in run_in_process(root, "publish", "--index", "shop", "--yes").err
         assert not shop.files
 
         run_for(job, "core-v0.1.9")  # the clone lacks the tag: its name still chooses the index

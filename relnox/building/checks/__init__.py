@@ -117,7 +117,7 @@ def _collect_findings(findings: Iterator[Finding], archive: Archive, *, private:
     except ArchiveError as problem:
         results.append(_unreadable_finding(problem, archive.path))
     except READ_ERRORS as problem:
-        finding = error("archive-unreadable", f"cannot be read completely ({problem})")
+        finding = error("archive-invalid", f"cannot be read completely ({problem})")
         results.append(set_file_and_level(finding, file=archive.path.name, private=private))
     return tuple(results)
 

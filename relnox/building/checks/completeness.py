@@ -54,7 +54,7 @@ def check_completeness(archive: Archive, expected: ExpectedArchive) -> Iterator[
     if not any(_is_useful_when_installed(member) for member in archive.member_names):
         if not expected.may_be_empty:
             yield error(
-                "wheel-without-modules",
+                "archive-content",
                 "is empty (no modules, scripts or data)",
                 f"{_INCLUDE_MODULES_FIX}; if the package only consists of requirements, set "
                 f'metadata-only = ["{archive.name}"] in [tool.relnox]',
@@ -62,14 +62,14 @@ def check_completeness(archive: Archive, expected: ExpectedArchive) -> Iterator[
         return
     if are_only_tests(import_names(archive)):
         yield warning(
-            "wheel-without-modules",
+            "archive-content",
             f"has no modules except {format_names(import_names(archive))}",
             _INCLUDE_MODULES_FIX,
         )
     is_native = archive.platforms != {"any"}
     if is_native and not expected.extensions_are_optional and not _has_native_file(archive):
         yield error(
-            "wheel-without-extensions",
+            "archive-invalid",
             f"is tagged for {format_names(archive.platforms)}, but has no native modules or programs",
             f"find out why the build does not compile them: {_VERBOSE_BUILD_COMMAND}; "
             f"if they are optional, {_optional_extensions_fix(archive)}",
@@ -84,14 +84,14 @@ def check_extensions(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
     optional = f"if they are optional, {_optional_extensions_fix(wheel)}"
     if is_certain:
         yield error(
-            "wheel-without-extensions",
+            "archive-invalid",
             f"has no native modules, although {reason}",
             "check that the sdist has their sources, and that the build compiles them: "
             f"{_VERBOSE_BUILD_COMMAND}; {optional}",
         )
     else:
         yield warning(
-            "wheel-without-extensions",
+            "archive-invalid",
             f"has no native modules, although {reason} (not in every build)",
             optional,
         )
@@ -129,7 +129,7 @@ def run_check_wheel_contents(archive: Archive) -> Iterator[Finding]:
         return
     except Exception as problem:  # noqa: BLE001 - a bug of an optional tool must not fail the build
         yield warning(
-            "check-wheel-contents-failed",
+            "build-failed",
             f"check-wheel-contents cannot read the wheel ({problem})",
             fixes.install_command("relnox[check]", upgrade=True),
         )
@@ -139,7 +139,7 @@ def run_check_wheel_contents(archive: Archive) -> Iterator[Finding]:
             continue
         files = f": {format_names(failure.args)}" if failure.args else ""
         yield warning(
-            "check-wheel-contents",
+            "build-failed",
             f"check-wheel-contents {failure.check.name}: {failure.check.value}{files}",
             "fix the build configuration (the README of check-wheel-contents explains the codes)",
         )

@@ -64,13 +64,13 @@ def _check_name_and_version(archive: Archive, expected: ExpectedArchive) -> Iter
     """Yield differences between the name and version in the file name and those in the plan and the metadata."""
     if archive.name != expected.name:
         yield error(
-            "name-differs-from-plan",
+            "manifest-invalid",
             f"name is {archive.name}, but {expected.name} was planned",
             "check where the build backend gets the name from",
         )
     if expected.version is not None and archive.version != expected.version:
         yield error(
-            "version-differs-from-plan",
+            "manifest-invalid",
             f"version is {archive.version}, but {expected.version} was planned",
             "remove what the build adds to the version, such as tag_build in [egg_info] of setup.cfg"
             if (archive.version.release, archive.version.pre) == (expected.version.release, expected.version.pre)
@@ -78,7 +78,7 @@ def _check_name_and_version(archive: Archive, expected: ExpectedArchive) -> Iter
         )
     if canonicalize_name(archive.name_in_metadata) != archive.name:
         yield error(
-            "metadata-differs-from-file-name",
+            "metadata-invalid",
             f"Name is {archive.name_in_metadata!r} in the metadata, but {archive.name} in the file name",
             _UPDATE_BACKEND_FIX,
         )
@@ -88,7 +88,7 @@ def _check_name_and_version(archive: Archive, expected: ExpectedArchive) -> Iter
         same = False
     if not same:
         yield error(
-            "metadata-differs-from-file-name",
+            "metadata-invalid",
             f"Version is {archive.version_in_metadata!r} in the metadata, but {archive.version} in the file name",
             _UPDATE_BACKEND_FIX,
         )
@@ -104,16 +104,14 @@ def _check_file_name(archive: Archive) -> Iterator[Finding]:
         '"hatchling>=1.26"'
     )
     if actual != normalized_name and archive.kind == "wheel" and same_name:
-        yield warning(
-            "file-name-not-normalized", f"version in the file name is not normalized ({archive.version})", fix
-        )
+        yield warning("archive-invalid", f"version in the file name is not normalized ({archive.version})", fix)
     elif actual != normalized_name:
         yield rejected_by_index(
-            "file-name-not-normalized", "file name is not normalized (rejected by the public index)", fix
+            "archive-invalid", "file name is not normalized (rejected by the public index)", fix
         )
     if len(actual) > _MAX_FILE_NAME:
         yield rejected_by_index(
-            "file-name-too-long",
+            "archive-invalid",
             f"file name has {len(actual)} characters (the public index accepts at most {_MAX_FILE_NAME})",
             "shorten the name or the version",
         )
@@ -122,13 +120,13 @@ def _check_file_name(archive: Archive) -> Iterator[Finding]:
 def _check_prohibited_name(archive: Archive) -> Iterator[Finding]:
     if archive.name in _PROHIBITED_NAMES:
         yield rejected_by_index(
-            "project-name-prohibited",
+            "metadata-invalid",
             f"project name {archive.name} is prohibited on the public index",
             "choose another project.name",
         )
     elif archive.name in _standard_library():
         yield warning(
-            "project-name-prohibited",
+            "metadata-invalid",
             f"project name {archive.name} is a module of Python's standard library (the public index accepts no "
             "new project of that name)",
             "choose another project.name, unless the project already exists on the index",
@@ -144,13 +142,13 @@ def _compare_requirements(archive: Archive, planned_requirements: tuple[str, ...
     missing, extra = differing_requirements(planned_requirements, archive.requires, name=archive.name)
     for requirement in missing:
         yield error(
-            "requirement-missing",
+            "build-requirement-missing",
             f"requirement {requirement} is in pyproject.toml, but not in the metadata",
             _UPDATE_BACKEND_FIX,
         )
     for requirement in extra:
         yield error(
-            "requirement-added",
+            "requirement-ahead",
             f"requirement {requirement} is in the metadata, but not in pyproject.toml",
             'if a build hook adds it, set dynamic = ["dependencies"] in [project]',
         )

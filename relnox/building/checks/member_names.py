@@ -35,24 +35,24 @@ def check_names(archive: Archive) -> Iterator[Finding]:
     for entry in archive.entries:
         if (problem := _why_unsafe(entry.name)) is not None:
             name = entry.name[:_MAX_PART_LENGTH]
-            yield error("member-unsafe", f"{problem}: {name!r}", _EXCLUDE_OR_RENAME_FIX)
+            yield error("archive-invalid", f"{problem}: {name!r}", _EXCLUDE_OR_RENAME_FIX)
         if entry.kind == "special":
             yield error(
-                "member-unsafe",
+                "archive-invalid",
                 f"contains a device, a pipe or a sparse file: {entry.name!r}",
                 "exclude it in the build configuration",
             )
         if entry.kind == "symlink" and archive.kind == "wheel":
-            yield error("member-unsafe", f"contains a symbolic link: {entry.name!r}", COPY_FILE_FIX)
+            yield error("archive-invalid", f"contains a symbolic link: {entry.name!r}", COPY_FILE_FIX)
         if entry.mode & _SETUID_OR_SETGID and entry.kind == "file":
             yield error(
-                "member-unsafe",
+                "archive-invalid",
                 f"contains a setuid or setgid file: {entry.name!r}",
                 "remove the bits: chmod ug-s FILE",
             )
     if streamed := [entry.name for entry in archive.entries if entry.is_streamed]:
         yield rejected_by_index(
-            "rejected-by-index",
+            "file-rejected",
             f"stores the size of {format_names(streamed)} after the content (rejected by the public index)",
             "write the wheel with Python's zipfile, to a seekable file",
         )
@@ -94,7 +94,7 @@ def _find_collisions(archive: Archive) -> Iterator[Finding]:
                 counts[key] = counts.get(key, 1) + 1
             else:
                 finding = error(
-                    "member-names-collide",
+                    "archive-invalid",
                     f"member names differ in case or Unicode form only: {other.name!r} and {entry.name!r}",
                     "rename one of them (Windows and macOS cannot store both)",
                 )
@@ -104,11 +104,11 @@ def _find_collisions(archive: Archive) -> Iterator[Finding]:
             directories.add(directory)
             directory = directory.rpartition("/")[0]
     for key, count in counts.items():
-        yield error("member-names-collide", f"contains {first[key].name!r} {count} times", _EXCLUDE_OR_RENAME_FIX)
+        yield error("archive-invalid", f"contains {first[key].name!r} {count} times", _EXCLUDE_OR_RENAME_FIX)
     for key in sorted(directories & first.keys()):
         if first[key].kind != "directory":
             yield error(
-                "member-names-collide",
+                "archive-invalid",
                 f"contains {first[key].name!r} as a file and as a directory",
                 _EXCLUDE_OR_RENAME_FIX,
             )

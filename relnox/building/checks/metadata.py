@@ -90,7 +90,7 @@ def check_metadata(archive: Archive, *, private: bool) -> Iterator[Finding]:
     yield from _check_readme(fields.get("description", ""), fields.get("description_content_type"))
     if (size := archive.path.stat().st_size) > _MAX_FILE_SIZE:
         yield warning(
-            "file-too-large",
+            "archive-too-large",
             f"size is {size >> 20} MiB (the default limit of the public index is {_MAX_FILE_SIZE >> 20} MiB)",
             "exclude large files, or request a higher limit for the project from the index operator",
         )
@@ -107,16 +107,16 @@ def _parse_for_upload(content: bytes) -> tuple[RawMetadata, dict[str, list[str]]
 
 def _check_metadata_version(version: str | None) -> Iterator[Finding]:
     if version is None:
-        yield rejected_by_index("metadata-version-missing", "Metadata-Version is missing", _DEFAULT_FIX)
+        yield rejected_by_index("metadata-invalid", "Metadata-Version is missing", _DEFAULT_FIX)
     elif version == "2.0":
         yield rejected_by_index(
-            "metadata-version-unsupported",
+            "metadata-invalid",
             "Metadata-Version 2.0 is rejected by the public index (it was never standardized)",
             "build with a current version of the build backend",
         )
     elif version not in _METADATA_VERSIONS:
         yield rejected_by_index(
-            "metadata-version-unsupported",
+            "metadata-invalid",
             f"Metadata-Version is {version} "
             f"(the public index accepts {_METADATA_VERSIONS[0]} to {_METADATA_VERSIONS[-1]})",
             'set core-metadata-version = "2.4" in [tool.hatch.build.targets.wheel] and .sdist, '
@@ -127,7 +127,7 @@ def _check_metadata_version(version: str | None) -> Iterator[Finding]:
 def _check_specification(raw: RawMetadata, unparsed_fields: Mapping[str, list[str]]) -> Iterator[Finding]:
     for field in sorted(unparsed_fields):
         yield rejected_by_index(
-            "metadata-field-invalid",
+            "metadata-invalid",
             f"metadata field {field} is unknown or malformed",
             _FIXES.get(field, _DEFAULT_FIX),
         )
@@ -138,7 +138,7 @@ def _check_specification(raw: RawMetadata, unparsed_fields: Mapping[str, list[st
         for problem in sorted(problems, key=lambda problem: (problem.field, str(problem))):
             if problem.field not in _CHECKED_ELSEWHERE:
                 fix = _FIXES.get(problem.field, _DEFAULT_FIX)
-                yield rejected_by_index("metadata-field-invalid", f"metadata is invalid: {problem}", fix)
+                yield rejected_by_index("metadata-invalid", f"metadata is invalid: {problem}", fix)
 
 
 def _check_email_addresses(fields: Mapping[str, Any]) -> Iterator[Finding]:
@@ -149,7 +149,7 @@ def _check_email_addresses(fields: Mapping[str, Any]) -> Iterator[Finding]:
         for address in addresses:
             if not _is_email_address(address):
                 finding = rejected_by_index(
-                    "metadata-field-invalid", f"{field} {address!r} is not a valid email address", fix
+                    "metadata-invalid", f"{field} {address!r} is not a valid email address", fix
                 )
                 yield finding if len(addresses) == 1 else replace(finding, level="warning")
 
@@ -165,22 +165,20 @@ def _check_urls(fields: Mapping[str, Any]) -> Iterator[Finding]:
     fix = 'write it as in [project.urls] Homepage = "https://example.org"'
     for key, field in (("home_page", "Home-page"), ("download_url", "Download-URL")):
         if key in fields and not _is_web_address(fields[key]):
-            yield rejected_by_index(
-                "metadata-field-invalid", f"{field} {fields[key]!r} is not a valid web address", fix
-            )
+            yield rejected_by_index("metadata-invalid", f"{field} {fields[key]!r} is not a valid web address", fix)
     for label, link in fields.get("project_urls", {}).items():
         if not label:
-            yield rejected_by_index("metadata-field-invalid", f"Project-URL {link!r} has no label", fix)
+            yield rejected_by_index("metadata-invalid", f"Project-URL {link!r} has no label", fix)
         elif len(label) > _MAX_URL_LABEL_LENGTH:
             yield rejected_by_index(
-                "url-label-too-long",
+                "metadata-invalid",
                 f"Project-URL label {label!r} has {len(label)} characters "
                 f"(the public index accepts at most {_MAX_URL_LABEL_LENGTH})",
                 "shorten the key in [project.urls]",
             )
         elif not _is_web_address(link):
             yield rejected_by_index(
-                "metadata-field-invalid", f"Project-URL {label} = {link!r} is not a valid web address", fix
+                "metadata-invalid", f"Project-URL {label} = {link!r} is not a valid web address", fix
             )
 
 
@@ -202,7 +200,7 @@ def _check_requirements(fields: Mapping[str, Any]) -> Iterator[Finding]:
             except InvalidRequirement:
                 if key != "requires_dist":
                     yield rejected_by_index(
-                        "metadata-field-invalid",
+                        "metadata-invalid",
                         f"metadata is invalid: {text!r} is not a valid requirement",
                         _FIXES["requires-dist"],
                     )
@@ -229,7 +227,7 @@ def _check_classifiers(classifiers: Iterable[str], *, private: bool) -> Iterator
         elif classifier in deprecated:
             successors = " or ".join(map(repr, deprecated[classifier]))
             yield rejected_by_index(
-                "classifier-deprecated",
+                "metadata-invalid",
                 f"classifier {classifier!r} is deprecated",
                 f"replace it with {successors}" if successors else "remove it",
             )
@@ -257,14 +255,14 @@ def _check_license(fields: Mapping[str, Any]) -> Iterator[Finding]:
     expression = fields.get("license_expression")
     if expression and fields.get("license"):
         yield rejected_by_index(
-            "license-declared-twice",
+            "metadata-invalid",
             "metadata has both License and License-Expression",
             'keep only license = "SPDX expression" in pyproject.toml',
         )
     old = sorted(classifier for classifier in fields.get("classifiers", ()) if classifier.startswith("License ::"))
     if expression and old:
         yield warning(
-            "license-declared-twice",
+            "metadata-invalid",
             f"license is declared as {expression!r} and as a classifier ({old[0]})",
             "remove the classifier",
         )
@@ -296,7 +294,7 @@ def _check_version_and_summary(archive: Archive, summary: str) -> Iterator[Findi
         )
     if len(summary) > _MAX_SUMMARY_LENGTH:
         yield rejected_by_index(
-            "summary-too-long",
+            "metadata-invalid",
             f"Summary has {len(summary)} characters (the public index accepts at most {_MAX_SUMMARY_LENGTH})",
             "shorten project.description; put the long text into project.readme",
         )

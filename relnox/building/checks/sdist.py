@@ -37,14 +37,14 @@ def check_sdist(archive: Archive) -> Iterator[Finding]:
     tops = {parts[0] for member in archive.member_names if (parts := member_path(member).parts)}
     if len(tops) > 1:
         yield rejected_by_index(
-            "top-level-directory-wrong",
+            "archive-invalid",
             f"top-level entries are {', '.join(sorted(tops))} instead of the single directory {top} "
             "(rejected by the public index)",
             "configure the build backend to put all files into that directory (PEP 625)",
         )
     elif tops != {top}:
         yield warning(
-            "top-level-directory-wrong",
+            "archive-invalid",
             f"top-level directory is {', '.join(tops)} instead of {top}",
             "build with a current version of the build backend (PEP 625)",
         )
@@ -61,7 +61,7 @@ def _check_links(entries: Sequence[ArchiveEntry]) -> Iterator[Finding]:
         parts = _path_parts(entry.name)
         if links and any(parts[:length] in links for length in range(1, len(parts))):
             message = f"contains an entry inside a linked directory: {entry.name!r}"
-            yield error("link-in-archive", message, _REPLACE_LINK_FIX)
+            yield error("archive-invalid", message, _REPLACE_LINK_FIX)
         if entry.kind not in ("hardlink", "symlink"):
             continue
         if entry.kind == "hardlink":
@@ -70,9 +70,9 @@ def _check_links(entries: Sequence[ArchiveEntry]) -> Iterator[Finding]:
             is_inside = not entry.link_target.startswith("/") and _stays_inside(parts, entry.link_target, links)
         link = f"{entry.name!r} -> {entry.link_target!r}"
         if is_inside:
-            yield warning("link-in-archive", f"contains a link: {link}", _REPLACE_LINK_FIX)
+            yield warning("archive-invalid", f"contains a link: {link}", _REPLACE_LINK_FIX)
         else:
-            yield error("link-in-archive", f"contains a link to a target outside the sdist: {link}", COPY_FILE_FIX)
+            yield error("archive-invalid", f"contains a link to a target outside the sdist: {link}", COPY_FILE_FIX)
 
 
 def _path_parts(name: str) -> tuple[str, ...]:
@@ -106,15 +106,15 @@ def _read_project_table(archive: Archive) -> Mapping[str, Any] | None:
 def _check_required_files(project: Mapping[str, Any] | None, inside: AbstractSet[str]) -> Iterator[Finding]:
     if project is None and "setup.py" in inside:
         yield warning(
-            "pyproject-missing",
+            "project-not-found",
             "pyproject.toml is missing (builds from setup.py alone are deprecated)",
             f"add one, and {_INCLUDE_FIX}",
         )
     elif project is None:
-        yield error("pyproject-missing", "pyproject.toml is missing (the sdist cannot be built)", _INCLUDE_FIX)
+        yield error("project-not-found", "pyproject.toml is missing (the sdist cannot be built)", _INCLUDE_FIX)
     for key, file in _referenced_files(project or {}):
         if file not in inside and ".." not in PurePosixPath(file).parts:
-            yield error("referenced-file-missing", f"{file} is missing (project.{key} refers to it)", _INCLUDE_FIX)
+            yield error("archive-content", f"{file} is missing (project.{key} refers to it)", _INCLUDE_FIX)
 
 
 def _referenced_files(project: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -146,23 +146,23 @@ def check_tracked_files(archive: Archive, expected: ExpectedArchive) -> Iterator
     }
     if extra:
         yield warning(
-            "untracked-file-in-sdist",
+            "archive-content",
             f"contains files that git does not track: {format_names(extra)}",
             "exclude them in the build configuration, or add them to git",
         )
     if "pyproject.toml" in tracked_files - inside and "setup.py" in inside:
-        yield error("pyproject-missing", "pyproject.toml is missing, although git tracks it", _INCLUDE_FIX)
+        yield error("project-not-found", "pyproject.toml is missing, although git tracks it", _INCLUDE_FIX)
     missing = {name for name in tracked_files - inside if _is_module_and_no_test(name, inside)}
     if generated := missing & expected.generated_files:
         yield error(
-            "generated-module-missing",
+            "archive-content",
             f"lacks modules that a before-build hook generated: {format_names(generated)}",
             "include these modules in the build configuration (hatchling leaves out what .gitignore matches: "
             "[tool.hatch.build] artifacts), or do not ignore them",
         )
     if missing := missing - generated:
         yield warning(
-            "module-missing-from-sdist",
+            "archive-content",
             f"lacks modules of a package that it contains: {format_names(missing)}",
             "include these modules in the build configuration, or exclude them by name",
         )

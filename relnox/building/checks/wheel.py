@@ -76,7 +76,7 @@ def _check_tags(archive: Archive) -> Iterator[Finding]:
                 _DEFAULT_PLATFORM_FIX,
             )
             yield rejected_by_index(
-                "platform-tag-rejected", f"platform tag {platform} is rejected by the public index", fix
+                "archive-invalid", f"platform tag {platform} is rejected by the public index", fix
             )
 
 
@@ -84,21 +84,21 @@ def _check_wheel_file(archive: Archive) -> Iterator[Finding]:
     """Yield problems with the WHEEL file, and tags that do not match the file name or compiled files."""
     name = find_dist_info_file(archive, "WHEEL")
     if name is None:
-        yield error("wheel-file-missing", "the WHEEL file is missing (PEP 427)", _REBUILD_FIX)
+        yield error("archive-missing", "the WHEEL file is missing (PEP 427)", _REBUILD_FIX)
         return
     text = read_file(archive, name).decode("utf-8", "replace")
     lines = [(key.strip(), value.strip()) for key, _, value in (line.partition(":") for line in text.splitlines())]
     tags = [value for key, value in lines if key == "Tag"]
     if {parsed for tag in tags for parsed in _parse_tags(tag)} != archive.tags:
         yield error(
-            "tags-differ-from-file-name",
+            "archive-invalid",
             "the tags in the WHEEL file differ from those in the file name",
             "build it again, or change the tags with `wheel tags` instead of renaming the file",
         )
     version = dict(lines).get("Wheel-Version", "")
     if version.partition(".")[0] != "1":
         yield error(
-            "wheel-version-unsupported",
+            "archive-invalid",
             f"Wheel-Version is {version!r} in the WHEEL file (installers support 1.x)"
             if version
             else "the WHEEL file has no Wheel-Version field (PEP 427)",
@@ -107,7 +107,7 @@ def _check_wheel_file(archive: Archive) -> Iterator[Finding]:
     extension_modules = [member for member in archive.member_names if member.endswith(_EXTENSION_SUFFIXES)]
     if extension_modules and archive.platforms == {"any"}:
         yield warning(
-            "extension-in-pure-wheel",
+            "archive-invalid",
             f"is tagged for any platform, but contains {extension_modules[0]}",
             "mark the wheel as platform-specific: has_ext_modules (setuptools), infer_tag (hatchling)",
         )
@@ -130,7 +130,7 @@ def _check_dist_info_directory(archive: Archive) -> Iterator[Finding]:
     }
     if unknown := schemes - _INSTALL_SCHEME_KEYS:
         yield error(
-            "data-scheme-unknown",
+            "archive-invalid",
             f"has files for unknown install schemes: .data/{format_names(unknown)}",
             _REBUILD_FIX,
         )
@@ -138,10 +138,10 @@ def _check_dist_info_directory(archive: Archive) -> Iterator[Finding]:
     expected = "-".join(archive.path.name.split("-")[:2]) + ".dist-info"
     message = f"metadata directory is {', '.join(sorted(directories))}, expected {expected}"
     if {canonicalize_name(directory) for directory in directories} != {canonicalize_name(expected)}:
-        yield error("metadata-directory-wrong", message, "remove the build directory, then build it again")
+        yield error("archive-invalid", message, "remove the build directory, then build it again")
     elif directories != {expected}:
         yield rejected_by_index(
-            "metadata-directory-wrong",
+            "archive-invalid",
             f"{message} (rejected by the public index)",
             "build it again, and do not rename the file",
         )
@@ -151,13 +151,13 @@ def _check_record(archive: Archive) -> Iterator[Finding]:
     """Yield differences between RECORD and the files (PEP 427)."""
     name = find_dist_info_file(archive, "RECORD")
     if name is None:
-        yield error("record-invalid", "RECORD is missing", _REBUILD_FIX)
+        yield error("archive-invalid", "RECORD is missing", _REBUILD_FIX)
         return
     try:
         lines = read_file(archive, name, _MAX_RECORD_SIZE).decode().splitlines()
         rows = [RecordEntry.from_elements(*row) for row in parse_record_file(filter(None, lines))]
     except (InvalidRecordEntry, csv.Error, UnicodeDecodeError, ArchiveError) as problem:
-        yield error("record-invalid", f"RECORD cannot be read: {problem}", _REBUILD_FIX)
+        yield error("archive-invalid", f"RECORD cannot be read: {problem}", _REBUILD_FIX)
         return
     records = {row.path: row for row in rows}
     secure = {row.path for row in rows if row.hash_ is not None and row.hash_.name in _SECURE_HASHES}
@@ -174,7 +174,7 @@ def _check_record(archive: Archive) -> Iterator[Finding]:
         ),
     ):
         if names:
-            yield error("record-invalid", f"{message}: {format_names(names)}", _REBUILD_FIX)
+            yield error("archive-invalid", f"{message}: {format_names(names)}", _REBUILD_FIX)
 
 
 def _differing_files(
@@ -196,12 +196,12 @@ def _check_entry_points(archive: Archive) -> Iterator[Finding]:
         parser = parse_entry_points(text)
     except ConfigError as problem:
         first_line = str(problem).splitlines()[0]
-        yield error("entry-point-invalid", f"entry_points.txt cannot be parsed: {first_line}", _ENTRY_POINT_FIX)
+        yield error("archive-invalid", f"entry_points.txt cannot be parsed: {first_line}", _ENTRY_POINT_FIX)
         return
     for group in parser.sections():
         if _GROUP_NAME.fullmatch(group) is None:
             yield error(
-                "entry-point-invalid",
+                "archive-invalid",
                 f"entry point group {group!r} has an invalid name",
                 "use only letters, digits, _ and dots",
             )
@@ -213,17 +213,15 @@ def _check_entry_point(group: str, name: str, value: str) -> Iterator[Finding]:
     reference = _OBJECT_REFERENCE.fullmatch(value)
     if group in _SCRIPT_GROUPS and ("/" in name or "\\" in name or name in ("", ".", "..")):
         yield error(
-            "script-outside-directory",
+            "archive-invalid",
             f"script {name!r} would be installed outside the scripts directory",
             "remove the path from its name",
         )
     if reference is None:
         yield error(
-            "entry-point-invalid",
+            "archive-invalid",
             f"entry point {name} = {value!r} is not an object reference (module:object)",
             _ENTRY_POINT_FIX,
         )
     elif group in _SCRIPT_GROUPS and reference["attribute"] is None:
-        yield error(
-            "entry-point-invalid", f"script {name} = {value!r} does not refer to a function", _ENTRY_POINT_FIX
-        )
+        yield error("archive-invalid", f"script {name} = {value!r} does not refer to a function", _ENTRY_POINT_FIX)

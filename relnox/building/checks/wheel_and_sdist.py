@@ -45,7 +45,7 @@ def compare_wheel_with_sdist(sdist: Archive, wheel: Archive) -> Iterator[Finding
     """Yield unexpected differences between an sdist and the wheel built from it."""
     if (sdist.name, sdist.version) != (wheel.name, wheel.version):
         yield error(
-            "wheel-differs-from-sdist",
+            "archive-content",
             f"is {wheel.name} {wheel.version}, but its sdist is {sdist.name} {sdist.version}",
             "configure the build backend to take the version from the sdist, which has no git history",
         )
@@ -63,7 +63,7 @@ def _check_for_missing_packages(sdist: Archive, wheel: Archive) -> Iterator[Find
     packages = {directory.name for directory in directories if directory.parent not in directories}
     if packages and not are_only_tests(packages):
         yield error(
-            "wheel-without-modules",
+            "archive-content",
             f"has no modules except {format_names(import_names(wheel))}, "
             f"but its sdist has {format_names(packages)}",
             'include them in the build configuration, such as [tool.setuptools.packages.find] where = ["src"]',
@@ -82,7 +82,7 @@ def _compare_static_fields(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
     pythons = [_normalized_requires_python(fields) for fields in (built_metadata, static)]
     if "requires-python" not in dynamic and pythons[0] != pythons[1]:
         yield error(
-            "metadata-differs-from-sdist",
+            "archive-content",
             _format_difference(
                 "Requires-Python", built_metadata.get("requires_python"), static.get("requires_python")
             ),
@@ -90,13 +90,11 @@ def _compare_static_fields(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
         )
     extras = [_normalized_extras(fields) for fields in (built_metadata, static)]
     if "provides-extra" not in dynamic and extras[0] != extras[1]:
-        yield error(
-            "metadata-differs-from-sdist", _format_difference("Provides-Extra", *extras), _DECLARE_DYNAMIC_FIX
-        )
+        yield error("archive-content", _format_difference("Provides-Extra", *extras), _DECLARE_DYNAMIC_FIX)
     for key, field in _COMPARED_FIELDS.items():
         values = built_metadata.get(key), static.get(key)
         if field.lower() not in dynamic and _normalized_field(values[0]) != _normalized_field(values[1]):
-            yield warning("metadata-differs-from-sdist", _format_difference(field, *values), _DECLARE_DYNAMIC_FIX)
+            yield warning("archive-content", _format_difference(field, *values), _DECLARE_DYNAMIC_FIX)
 
 
 def _format_difference(field: str, built_value: object, static_value: object) -> str:
@@ -114,10 +112,10 @@ def _compare_requirements(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
     missing, extra = differing_requirements(sdist.requires, wheel.requires, name=wheel.name)
     for requirement in missing:
         message = f"requirement {requirement} is in the metadata of its sdist only"
-        yield error("metadata-differs-from-sdist", message, _DECLARE_DYNAMIC_FIX)
+        yield error("archive-content", message, _DECLARE_DYNAMIC_FIX)
     for requirement in extra:
         message = f"requirement {requirement} is not in the metadata of its sdist"
-        yield error("metadata-differs-from-sdist", message, _DECLARE_DYNAMIC_FIX)
+        yield error("archive-content", message, _DECLARE_DYNAMIC_FIX)
 
 
 def _normalized_requires_python(fields: Mapping[str, Any]) -> Hashable:
@@ -151,13 +149,13 @@ def _compare_modules(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
     changed_modules = [name for name in differing if member_path(name).name in names]
     if changed_modules:
         yield warning(
-            "wheel-differs-from-sdist",
+            "archive-content",
             f"has files that differ from those in its sdist: {format_names(changed_modules)}",
             f"build the wheel from the sdist: {fixes.task_command('build-all')}",
         )
     if new := set(differing) - set(changed_modules):
         yield warning(
-            "wheel-differs-from-sdist",
+            "archive-content",
             f"has files that are not in its sdist: {format_names(new)}",
             "include them in the sdist, in the build configuration",
         )

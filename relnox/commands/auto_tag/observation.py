@@ -42,7 +42,7 @@ def observe(options: Options, project: Project) -> Snapshot:
             "not-a-git-repository", "the project is not in a git repository", fix=core.fixes.CREATE_REPOSITORY
         )
     if state.head is None:
-        raise Blocked("commit-missing", "the repository has no commit", fix="git commit")
+        raise Blocked("branch-changed", "the repository has no commit", fix="git commit")
     refs, remote_error = _remote_refs(git, project.config.remote, required=options.push)
     remote_tags = parse_tags(refs)
     project = project.with_remote_tags(remote_tags)

@@ -90,19 +90,19 @@ def _branch_problems(snapshot: Snapshot) -> Iterator[Problem]:
     if not branch.exists:
         name = branch.name or "(not known: HEAD is detached)"
         yield core.problems.Problem(
-            code="branch-missing",
+            code="branch-changed",
             message=f"release branch {name} does not exist on {remote}",
             fix=f'set [tool.relnox] branch = "NAME" to a branch that {remote} has',
         )
     elif branch.is_behind_head:
         yield core.problems.Problem(
-            code="commit-not-pushed",
+            code="branch-behind",
             message=f"HEAD ({head}) is not on branch {branch.name} of {remote} yet",
             fix=f"git push {remote} HEAD:refs/heads/{branch.name}",
         )
     else:
         yield core.problems.Problem(
-            code="commit-not-on-branch",
+            code="branch-behind",
             message=f"HEAD ({head}) is not on the release branch ({branch.name} of {remote})",
             fix=f"merge it first; to release from another branch than {branch.name}, set [tool.relnox] branch",
         )
@@ -137,7 +137,7 @@ def _version_problems(snapshot: Snapshot, new: Sequence[Decision]) -> Iterator[P
                 [f"{name} {version}" for version, name in by_version.items()]
             )
             yield core.problems.Problem(
-                code="group-versions-differ",
+                code="version-locations-differ",
                 message=f"packages with common tags have different versions: {packages_and_versions}",
                 fix=core.fixes.task_command("bump", "--all", "--to", "VERSION"),
             )
@@ -154,13 +154,13 @@ def _name_problems(snapshot: Snapshot, new: Sequence[Decision]) -> Iterator[Prob
         ]
         if others:
             yield core.problems.Problem(
-                code="tag-format-ambiguous",
+                code="tag-format-unknown",
                 message=f"tag {tag} of {name} could be a tag of {core.text.join_names(others)} as well",
                 fix='separate name and version clearly, as in tag-format = "{name}-v{version}"',
             )
         if f"refs/tags/{tag}" in tags:  # `git push` would take it for the destination of refs/tags/TAG
             yield core.problems.Problem(
-                code="tag-name-taken",
+                code="tag-exists",
                 message=f"git cannot push tag {tag}, since there is a tag named refs/tags/{tag}",
                 fix="set another [tool.relnox] tag-format",
             )
@@ -169,7 +169,7 @@ def _name_problems(snapshot: Snapshot, new: Sequence[Decision]) -> Iterator[Prob
             (parent for parent in parents if parent in tags), tag if tag in directories else None
         ):
             yield core.problems.Problem(
-                code="tag-name-taken",
+                code="tag-exists",
                 message=f"tag {tag} conflicts with existing tags "
                 f"(git cannot store both {other_tag} and {other_tag}/…)",
                 fix="set another [tool.relnox] tag-format",

@@ -72,7 +72,7 @@ def versions_at(revision: str, packages: Iterable[Package], git: Git) -> dict[st
     commit = git.resolve_commit(revision)
     if commit is None:
         raise Blocked(
-            "commit-unknown",
+            "branch-behind",
             f"--since {revision}: this clone has no such commit",
             fix="fetch more history (git fetch --unshallow), or remove --since",
         )

@@ -96,7 +96,7 @@ def check_submodules(
     if missing:
         problems.append(
             core.problems.Problem(
-                code="submodule-empty",
+                code="file-untracked",
                 message=f"{join_names(missing)} would be empty in the archives "
                 f"({format_count(len(missing), 'submodule')} not initialized)",
                 fix="git submodule update --init --recursive",
@@ -104,7 +104,7 @@ def check_submodules(
         )
     problems += [
         core.problems.Problem(
-            code="submodule-empty",
+            code="file-untracked",
             message=f"submodule {path} would be empty in the archives (.gitmodules does not list it)",
             fix=f"list it: git submodule add URL {path}; or remove it: git rm --cached {path}",
         )

@@ -141,7 +141,7 @@ def find_distance_problems(
     if not branch.has_head:
         where = f"HEAD is not on branch {branch.name} of {remote}" if branch.exists else "the branch is not known"
         yield core.problems.Problem(
-            code="distance-ambiguous",
+            code="clone-shallow",
             message=f"{where}: a commit of another branch can have the same distance, and would have the same "
             "version",
             fix=f"push it first, or {instead}" if branch.is_behind_head else instead,
@@ -154,7 +154,7 @@ def find_distance_problems(
         ]
         if others:
             yield core.problems.Problem(
-                code="distance-ambiguous",
+                code="clone-shallow",
                 message=f"{line.branch} and {core.text.join_names(others)} may release the same versions, so two "
                 "commits can have the same distance, and the same version",
                 fix=f"{instead}, or give the branches bounds ([tool.relnox] branch)",
@@ -162,7 +162,7 @@ def find_distance_problems(
             return
     if numbers.unfetched_tags:
         yield core.problems.Problem(
-            code="tags-not-fetched",
+            code="clone-shallow",
             message=f"this clone lacks {core.text.join_names(numbers.unfetched_tags)}, "
             "which the distance counts from",
             fix=f"git fetch --tags {remote}",

@@ -68,7 +68,7 @@ def decide_development_versions(
             core.editing.edited_contents(workspace, bumps, updates, contents, config)
         )
     except Blocked as error:
-        if error.code != "version-not-semver":
+        if error.code != "version-invalid":
             raise
         return Development(note=f"no development version follows: {error.message}")
     if options.lock:

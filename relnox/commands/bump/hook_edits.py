@@ -100,7 +100,7 @@ def _check_versions(
         for location in bump.package.locations:
             if location.file in edits and _versions_at(contents, location) != _versions_at(edits, location):
                 raise Failed(
-                    "hook-changed-version",
+                    "hook-failed",
                     f"edit-bump hook ({step.hook.command}) changed the version of {bump.package.name} in "
                     f"{location.file}",
                     fix="change the hook so that it does not edit that version",

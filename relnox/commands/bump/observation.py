@@ -83,7 +83,7 @@ def _check_all_packages_checked_out(project: Project) -> None:
     files = (name for name in project.tracked_project_files if name.endswith("pyproject.toml"))
     if missing := [name for name in files if not (project.root / name).exists()]:
         raise Blocked(
-            "checkout-sparse",
+            "git-setting-invalid",
             f"the sparse checkout lacks {core.text.join_names(missing)}, whose requirements the bump may change",
             fix="git sparse-checkout disable",
         )

@@ -43,7 +43,7 @@ def problems(new: NewBump, options: Options) -> Iterator[Problem]:
         )
     elif target.base_head is None:
         yield problem(
-            code="branch-missing",
+            code="branch-changed",
             message=f"{remote} has no branch {target.base} to merge into",
             fix=f"git push {remote} {target.base}",
         )
@@ -100,7 +100,7 @@ def _unreleased_problems(new: NewBump) -> Iterator[Problem]:
             continue
         if before > history.version:
             yield core.problems.Problem(
-                code="release-untagged",
+                code="release-not-tagged",
                 message=f"{bump.package.name} {before} is not tagged yet (its last tag is {history.tag})",
                 fix=core.fixes.task_command("auto-tag"),
             )

@@ -146,7 +146,7 @@ def _check_usage(options: Options, observation: Observation) -> None:
     if needs_history and state is not None and not state.tags and observation.remote.tags:
         remote, count = observation.config.remote, len(observation.remote.tags)
         raise Blocked(
-            "tags-not-fetched",
+            "clone-shallow",
             f"this clone has no tags, but {remote} has {count} (the last releases are not known)",
             fix=f"git fetch --tags {remote}",
         )

@@ -116,7 +116,7 @@ def _resume_or_undo_interrupted(
 
     if options.abort and "--undo" in interrupted.request:
         raise Blocked(
-            "undo-interrupted",
+            "bump-interrupted",
             "an undo was interrupted and must be finished first",
             fix=f"finish it: {interrupted.command}",
         )
@@ -188,7 +188,7 @@ def _undo_plan(target: UndoTarget, earlier: EarlierBump) -> Plan:
     record = target.record
     if target.pushed_to:
         raise Blocked(
-            "bump-pushed",
+            "bump-missing",
             f"the last bump ({record.command}) is already pushed to {', '.join(target.pushed_to)}",
             fix="release a higher version" if earlier.interrupted_bump is None else f"finish it: {record.command}",
         )
@@ -230,7 +230,7 @@ def _later_change_problems(target: UndoTarget, earlier: EarlierBump) -> Iterator
         yield from core.commit_checks.check_no_operation_in_progress(state.operation)
     if target.commits[-1:] not in ((), (target.head,)):
         yield core.problems.Problem(
-            code="commits-after-bump",
+            code="bump-missing",
             message=f"the last commit is not that of the bump ({record.command})",
             fix="undo the commits after it first, or release a higher version",
         )
@@ -241,7 +241,7 @@ def _later_change_problems(target: UndoTarget, earlier: EarlierBump) -> Iterator
     ]
     if tags_elsewhere:
         yield core.problems.Problem(
-            code="tag-moved",
+            code="branch-changed",
             message=f"tag {tags_elsewhere[0]} does not point to the commit of the last bump",
             fix=f"check what it points to: git show {tags_elsewhere[0]}",
         )

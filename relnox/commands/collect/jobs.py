@@ -38,7 +38,7 @@ def find_job_directories(root: Path, names: Sequence[str]) -> tuple[str, ...]:
         directory = root / name
         if not directory.is_dir():
             raise Blocked(
-                "directory-missing",
+                "file-not-writable",
                 f"{name} is not a directory",
                 fix="pass the directory with the output of a build job: --from DIR",
             )

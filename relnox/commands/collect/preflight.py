@@ -24,7 +24,7 @@ def problems(snapshot: Snapshot, options: Options) -> Iterator[Problem]:
     core.wheels.check_wheel_settings(snapshot.wheels, snapshot.workspace_packages)
     if not any(job.manifest.distributions for job in snapshot.jobs):
         yield core.problems.Problem(
-            code="manifest-empty",
+            code="archive-missing",
             message="there are no files to collect (the manifests of all jobs are empty)",
             fix="check the directory passed to --from",
         )
@@ -39,7 +39,7 @@ def problems(snapshot: Snapshot, options: Options) -> Iterator[Problem]:
         )
     for conflict in core.collection.find_conflicts(snapshot.jobs):
         yield core.problems.Problem(
-            code="job-files-differ",
+            code="index-file-differs",
             message=(
                 f"two jobs built different files named {conflict.first.filename}:\n"
                 f"  {conflict.first_directory}  sha256 {conflict.first.sha256}\n"
@@ -61,14 +61,14 @@ def _commit_problems(snapshot: Snapshot, *, allow_dirty: bool) -> Iterator[Probl
     if len(commits) > 1:
         lines = "\n".join(f"  {directory}  {commit or 'no commit'}" for commit, directory in commits.items())
         yield core.problems.Problem(
-            code="job-commits-differ",
+            code="branch-changed",
             message=f"the jobs built different commits:\n{lines}",
             fix="collect the jobs of one CI run, or rebuild all of them from one commit",
         )
     elif snapshot.head is not None and snapshot.head not in commits:
         (commit,) = commits
         yield core.problems.Problem(
-            code="commit-differs",
+            code="branch-changed",
             message=f"the jobs built {commit or 'outside git'}, but this checkout is at {snapshot.head}",
             fix=f"git switch --detach {commit}" if commit else "rebuild in a git checkout",
         )
@@ -128,7 +128,7 @@ def _attestation_problems(job: BuildJobOutput) -> Iterator[Problem]:
             )
         elif attestation.attested_sha256 != hash_by_file[attestation.archive]:
             yield core.problems.Problem(
-                code="attestation-differs",
+                code="attestation-invalid",
                 message=(
                     f"{job.directory}/{attestation.filename} is an attestation for different content of "
                     f"{attestation.archive}:\n"
@@ -151,7 +151,7 @@ def _unlisted_file_problems(job: BuildJobOutput, workspace_packages: frozenset[s
             )
     for name in job.unlisted:
         yield core.problems.Problem(
-            code="archive-unlisted",
+            code="archive-unexpected",
             message=f"{job.directory}/{name} is not listed in the manifest beside it",
             fix=f"build into an empty directory: {core.fixes.task_command('build-all', '--output', 'DIR')}",
         )
@@ -167,7 +167,7 @@ def _version_problems(package: Package, snapshot: Snapshot) -> Iterator[Problem]
     if len(files) > 1 or (package.version is not None and files.keys() - {package.version}):
         lines = "\n".join(f"  {path}" for path in files.values())
         yield core.problems.Problem(
-            code="version-differs",
+            code="release-version-differs",
             message=f"{package.name} must be {package.version or 'one version'}, but the jobs built:\n{lines}",
             fix=_REBUILD,
         )
@@ -178,7 +178,7 @@ def _expected_files_problems(package: Package, snapshot: Snapshot, *, partial: b
     comparison = compare_with_expected(package, snapshot)
     if comparison.missing and not partial:
         yield core.problems.Problem(
-            code="archives-incomplete",
+            code="archive-missing",
             message=f"{package.name} lacks {core.text.join_names(comparison.missing, limit=6)}",
             fix="add --from with the missing job's directory, or collect what exists: --partial",
         )

@@ -126,17 +126,17 @@ def _find_obstacle(choice: str, state: IndexState, project: Project) -> Problem 
     if state.missing and not (credentials := project.indexes.credentials(index)).uses_oidc:
         if choice == "auto":
             message = "uploads do not use Trusted Publishing"
-            return core.problems.Problem(code="attestations-need-trusted-publishing", message=message, fix="")
+            return core.problems.Problem(code="signing-unavailable", message=message, fix="")
         if index in (targets.PRODUCTION, targets.TEST):
             return core.problems.Problem(
-                code="attestations-need-trusted-publishing",
+                code="signing-unavailable",
                 message=f"{index} accepts attestations only with Trusted Publishing, not with "
                 f"{credentials.origin}",
                 fix=f"set up Trusted Publishing for the project on {index}, and remove the token",
             )
     if not attestations.is_installed():
         return core.problems.Problem(
-            code="extra-missing",
+            code="build-requirement-missing",
             message="the packages that sign attestations are not installed",
             fix=attestations.INSTALL,
         )
@@ -156,7 +156,7 @@ def _find_signer(state: IndexState, project: Project, directory: Path) -> Publis
             "next to the files",
         )
     return core.publishers.publisher_from_claims(identity.claims) or core.problems.Problem(
-        code="identity-not-supported",
+        code="identity-missing",
         message=f"files cannot be signed: attestations do not support the identity {identity.description}",
         fix="publish from GitHub, GitLab, Google Cloud or CircleCI",
     )

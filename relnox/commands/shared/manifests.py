@@ -43,9 +43,9 @@ def read_release(root: Path, directory: str, names: Iterable[str]) -> Manifest:
             )
     core.graph.waves(dict(manifest.needs))
     if not manifest.distributions:
-        raise Blocked("manifest-empty", f"{where} lists no files", fix=_REBUILD)
+        raise Blocked("archive-missing", f"{where} lists no files", fix=_REBUILD)
     if missing := sorted(set(names) - set(manifest.packages)):
-        raise Blocked("package-not-built", f"{where} lists no files of {', '.join(missing)}", fix=_REBUILD)
+        raise Blocked("archive-missing", f"{where} lists no files of {', '.join(missing)}", fix=_REBUILD)
     return manifest
 
 

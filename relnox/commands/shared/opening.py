@@ -30,7 +30,7 @@ def open_project(start: Path) -> Project:
     """
     if (encoding := sys.getfilesystemencoding()) != "utf-8":  # by the locale: git's and PyPI's names are UTF-8
         raise Blocked(
-            "filename-encoding-unsupported",
+            "file-not-writable",
             f"Python encodes file names as {encoding} (relnox needs UTF-8, as git and package indexes use)",
             fix="export PYTHONUTF8=1, then rerun the command",
         )
@@ -40,7 +40,7 @@ def open_project(start: Path) -> Project:
     except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError before Python 3.13
         if isinstance(error, FileNotFoundError) and error.filename is None:  # raised by os.getcwd
             raise Blocked(
-                "working-directory-missing",
+                "file-not-writable",
                 NO_WORKING_DIRECTORY,
                 fix=f"cd into the project's directory, or {_PROJECT_DIRECTORY_FIX}",
             ) from error

@@ -84,7 +84,7 @@ def unreleased_commit_problems(commit: str, project: Project) -> Iterator[Proble
     is_here = state.branch is not None and state.head == commit and _is_release_branch(state.branch, patterns)
     push = f"git push {remote} {state.branch}" if is_here else "merge it, push, and build the merged commit"
     yield core.problems.Problem(
-        code="commit-not-on-branch",
+        code="branch-behind",
         message=f"the files were built from commit {short_id}, which is not on the release branch "
         f"({core.text.join_names(patterns)} of {remote}) and has no release tag",
         fix=f"{push}; {allow}",

@@ -136,7 +136,7 @@ def _tag_problems(
             formats = project.tag_formats_with(tag.name)
             samples = core.text.join_names(dict.fromkeys(formats[name].sample for name in packages))
             yield core.problems.Problem(
-                code="tag-not-of-project",
+                code="tag-not-checked-out",
                 message=f"{tag_text} is not a release tag of this project (its tags are like {samples})",
                 fix="start the run for a release tag, or on a branch; to ignore it: "
                 f"{core.consistency.ALLOW_MISMATCH_FLAG}",

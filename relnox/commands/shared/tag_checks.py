@@ -166,7 +166,7 @@ def ambiguous_tag_problems(
         for package in readers
     )
     yield core.problems.Problem(
-        code="backend-reads-any-tag",
+        code="setting-invalid",
         message=f"{names}: {readers[0].source.text} takes the version from any tag, and this bump creates "
         f"{core.text.join_names(planned_tags)}",
         fix=f"configure each backend to read its own tags; add to the files:\n{settings}",

@@ -90,7 +90,7 @@ def check_upstream_is_pushed_to(
     if upstream_remote != remote:
         fix = f'[tool.relnox] remote = "{upstream_remote}"; or git branch --set-upstream-to {remote}/{branch}'
     yield Problem(
-        code="upstream-differs",
+        code="branch-not-allowed",
         message=f"branch {branch} would be pushed to {remote}/{branch}, but it tracks {upstream}",
         fix=fix,
     )
@@ -139,7 +139,7 @@ def check_branch_unchanged(began_on: str | None, branch: str | None, head: str |
     """
     if branch != began_on:
         yield Problem(
-            code="bump-on-another-branch",
+            code="bump-interrupted",
             message=f"the bump began {f'on branch {began_on}' if began_on else 'with a detached HEAD'}, but "
             f"{f'branch {branch} is checked out' if branch else 'HEAD is detached'}",
             fix=f"git switch {began_on or f'--detach {head}'}, then rerun the command",
@@ -213,7 +213,7 @@ def check_tags_can_be_read(
     """
     if not local and remote_error is not None:
         yield Problem(
-            code="tags-unknown",
+            code="clone-shallow",
             message=f"this clone has no tags, and those of {remote_name} could not be read: {remote_error}",
             fix=f"git fetch --tags {remote_name}",
         )
@@ -256,7 +256,7 @@ def check_tags_readable_by_backends(bumps: Iterable[VersionBump], names: Mapping
         source, name = bump.package.source, names.get(bump.package.name)
         if source.kind == "tags" and source.key and name is not None and not name.startswith(str(source.key[0])):
             yield Problem(
-                code="tag-not-read-by-backend",
+                code="tag-format-unknown",
                 message=f"{source.text} of {bump.package.name} ignores tag {name} (it reads only tags that begin "
                 f"with {source.key[0]})",
                 fix=f'set [tool.relnox] tag-format = "{source.key[0]}{{version}}", or remove that setting',

@@ -222,7 +222,7 @@ def _no_version_error(package: Package) -> Blocked:
             fix="give the first version: --to 0.1.0; in a shallow clone run first: git fetch --unshallow --tags",
         )
     return Blocked(
-        "version-not-editable",
+        "bump-not-possible",
         f"{package.name} has no version in a file (it comes from {package.source.text})",
         fix="exclude the package, or set version in [project]",
     )

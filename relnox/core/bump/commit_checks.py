@@ -67,7 +67,7 @@ def check_no_hidden_files(files: Iterable[str], index_states: Mapping[str, str])
         if hidden_files:
             is_single = len(hidden_files) == 1
             yield Problem(
-                code="file-hidden",
+                code="git-setting-invalid",
                 message=f"{join_names(hidden_files, _MAX_LISTED)} {'is' if is_single else 'are'} marked {bit} "
                 f"(git commits no changes of {'it' if is_single else 'them'})",
                 fix=f"git update-index --no-{bit} -- {shlex.join(hidden_files)}",

@@ -92,7 +92,7 @@ def edited_contents(
                 text = _update_lock_file(text, locked_versions)
         except ValueError as error:
             raise Blocked(
-                "file-not-editable", f"cannot edit {file}: {error}", fix="edit the version there by hand"
+                "bump-not-possible", f"cannot edit {file}: {error}", fix="edit the version there by hand"
             ) from error
         yield file, mark + text.encode()
 

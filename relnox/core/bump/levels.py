@@ -60,7 +60,7 @@ def check_any_tag_matches_format(history: Mapping[str, ReleaseHistory], tags: Co
     """
     if tags and not any(package_history.tag for package_history in history.values()):
         raise Blocked(
-            "tags-not-recognized",
+            "tag-format-unknown",
             "no tag has the form of the packages' tags (the last releases are not known)",
             fix='set [tool.relnox] tag-format (and tag-names) to their form, as in "{name}=={version}"',
         )

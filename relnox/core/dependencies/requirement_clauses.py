@@ -80,7 +80,7 @@ def _has_clauses(text: str) -> bool:
         requirement = Requirement(text)
     except (ValueError, RecursionError) as error:
         raise Blocked(
-            "requirement-invalid",
+            "metadata-invalid",
             f"{text!r} is not a valid requirement (PEP 508)",
             fix='write it like "acme>=1.2,<2"',
         ) from error
@@ -98,7 +98,7 @@ def parse_poetry_clauses(text: str) -> Sequence[Clause]:
     between = [text[start:end] for start, end in list(pairwise(edges))[::2]]
     if not clauses or not all(_BETWEEN_POETRY_CLAUSES.fullmatch(gap) for gap in between):
         raise Blocked(
-            "requirement-invalid",
+            "metadata-invalid",
             f"{text!r} is not a valid Poetry version constraint",
             fix='write it like "^1.2" or ">=1.2,<2"',
         )
@@ -134,7 +134,7 @@ def clause_allows(clause: Clause, version: Version) -> bool:
         return _specifier_allows(_clause_as_specifier(clause), str(version))
     except ValueError as error:
         raise Blocked(
-            "requirement-invalid",
+            "metadata-invalid",
             f"{clause.prefix}{clause.version} is not a valid version range (PEP 440)",
             fix='write it like ">=1.2,<2"',
         ) from error

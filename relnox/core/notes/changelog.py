@@ -93,7 +93,7 @@ def _check_version_has_no_heading(document: ChangelogDocument, version: str) -> 
         is_version = heading.level <= unreleased_section.level or heading.is_release
         if is_version and target is not None and heading.version == target and heading != unreleased_section:
             raise Blocked(
-                "changelog-version-exists",
+                "changelog-invalid",
                 f"version {version} already has a heading (line {heading.title_line + 1})",
                 fix="release another version, or move its text to Unreleased and remove the heading",
             )
@@ -148,7 +148,7 @@ def keep_earlier_releases(before: str, after: str, version: str) -> str:
     ]
     if not same:
         raise Blocked(
-            "changelog-rewritten",
+            "changelog-invalid",
             f'the section "{last.title}" would be replaced',
             fix='let a hook of edit-bump write the new section only, and set [tool.relnox] changelog = "none"',
         )

@@ -153,14 +153,14 @@ class ChangelogDocument:
             headings = [heading for heading in releases[:1] if heading.is_unreleased_version]
         if not headings:
             raise Blocked(
-                "changelog-without-unreleased",
+                "changelog-invalid",
                 "there is no heading for Unreleased",
                 fix="add one above the last version: ## [Unreleased]",
             )
         if len(headings) > 1:
             numbers = ", ".join(str(heading.title_line + 1) for heading in headings)
             raise Blocked(
-                "changelog-unreleased-twice",
+                "changelog-invalid",
                 f"there are {len(headings)} headings for Unreleased (lines {numbers})",
                 fix="merge them",
             )

@@ -100,14 +100,14 @@ def check_wheel_settings(settings: WheelsConfig, names: Collection[str]) -> None
     for name in names:
         if has_no_wheels(name, settings) and matches_any_glob(name, settings.packages):
             raise Blocked(
-                "settings-conflict",
+                "setting-invalid",
                 f"{name} is in both packages and sdist-only of [tool.relnox.wheels]",
                 fix="remove it from one of them",
             )
     for name in settings.abi:
         if name not in names or not matches_any_glob(name, settings.packages):
             raise Blocked(
-                "package-without-platform-wheels",
+                "archive-missing",
                 f"{name} in [tool.relnox.wheels] abi has no platform wheels",
                 fix=f'add it to packages: [tool.relnox.wheels] packages = ["{name}"]',
             )
@@ -145,7 +145,7 @@ def plan_wheel_jobs(package: Package, settings: WheelsConfig) -> tuple[WheelJob,
     ]
     if not result:
         raise Blocked(
-            "wheel-matrix-empty",
+            "setting-invalid",
             f"the settings exclude all platform wheels of {package.name} for CPython {PYTHON_SERIES[0]} to "
             f"{PYTHON_SERIES[-1]} "
             f"(requires-python is {repr(package.requires_python) if package.requires_python else 'not set'})",
@@ -219,7 +219,7 @@ def _allows_python(package: Package, python: str) -> bool:
         return poetry_allows(package.requires_python, last)
     except Blocked as error:
         raise Blocked(
-            "requires-python-invalid",
+            "metadata-invalid",
             f"{package.pyproject}: requires-python = {package.requires_python!r} is invalid",
             fix='write a range, such as requires-python = ">=3.10"',
         ) from error

@@ -81,7 +81,7 @@ def format_problems(
             for name, (old, new) in list(different.items())[:_MAX_LISTED]
         ]
         more = [f"and {len(different) - _MAX_LISTED} more packages"] if len(different) > _MAX_LISTED else []
-        yield Problem(code="tag-format-differs", message="\n".join([*lines, *more]), fix=fix)
+        yield Problem(code="tag-format-unknown", message="\n".join([*lines, *more]), fix=fix)
     if unknown:
         names = ", ".join(unknown[:_MAX_LISTED]) + (" …" if len(unknown) > _MAX_LISTED else "")
         examples = ", ".join([*_example_tags(known_tags)][:3])

@@ -134,13 +134,13 @@ def tag_formats(
             continue
         if first == second:
             raise Blocked(
-                "tag-format-ambiguous",
+                "tag-format-unknown",
                 f"tag-format {text!r} gives {one} and {other} the same tags",
                 fix=_how_to_separate_tags(one, other, find_version_groups(workspace, config)),
             )
         if (tag := _shared_tag(first, second)) is not None:
             raise Blocked(
-                "tag-format-ambiguous",
+                "tag-format-unknown",
                 f"tag-format {text!r} does not distinguish {one} and {other} ({tag} could be a tag of either)",
                 fix='separate name and version clearly, as in "{name}-v{version}"',
             )

@@ -28,7 +28,7 @@ def number_of_run(environment: Mapping[str, str]) -> tuple[int, str]:
         )
         if int(attempt) > _MAX_ATTEMPTS:
             raise Blocked(
-                "run-number-invalid",
+                "run-missing",
                 f"GITHUB_RUN_ATTEMPT is {attempt}: only {_MAX_ATTEMPTS} attempts have numbers of their own",
                 fix="start a new run, or use --from time",
             )
@@ -36,7 +36,7 @@ def number_of_run(environment: Mapping[str, str]) -> tuple[int, str]:
     if pipeline := environment.get("CI_PIPELINE_IID"):
         return _parse_number("CI_PIPELINE_IID", pipeline), f"pipeline {pipeline}"
     raise Blocked(
-        "run-number-missing",
+        "run-missing",
         "--from run works only in CI (neither GITHUB_RUN_NUMBER nor CI_PIPELINE_IID is set)",
         fix="use --from time",
     )
@@ -52,6 +52,6 @@ def _parse_number(variable: str, text: str) -> int:
     """Parse the value of an environment variable as a positive number; raise `Blocked` if it is not one."""
     if not (text.isascii() and text.isdecimal()) or len(text) > _MAX_DIGITS or int(text) == 0:
         raise Blocked(
-            "run-number-invalid", f"{variable} is not the number of a run: {text[:40]!r}", fix=f"unset {variable}"
+            "run-missing", f"{variable} is not the number of a run: {text[:40]!r}", fix=f"unset {variable}"
         )
     return int(text)

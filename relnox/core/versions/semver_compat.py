@@ -58,7 +58,7 @@ def to_semver(version: Version) -> str:
     """
     if (obstacle := semver_obstacle(version)) is not None:
         reason, fix = obstacle
-        raise Blocked("version-not-semver", f"{version} cannot be written as SemVer ({reason})", fix=fix)
+        raise Blocked("version-invalid", f"{version} cannot be written as SemVer ({reason})", fix=fix)
     return str(_semver_text(version))
 
 
@@ -153,7 +153,7 @@ def _parse_segment(text: str, prerelease: str) -> str:
     if (two_stages := re.fullmatch(_DEV_OF, prerelease)) is not None:
         stage = two_stages["stage"]
         raise Blocked(
-            "version-order-differs",
+            "version-invalid",
             f"{text!r} comes after {core}-{stage} in SemVer, but before it in PEP 440",
             fix=f"use {core}-{stage} or another prerelease with one stage: -alpha.N, -beta.N, -rc.N, -dev.N",
         )
@@ -163,13 +163,13 @@ def _parse_segment(text: str, prerelease: str) -> str:
         return f"{_SEGMENTS[word]}{number}"
     if word in _MEANS_RC:
         raise Blocked(
-            "version-order-differs",
+            "version-invalid",
             f"{text!r} is a release candidate in PEP 440, but SemVer does not sort {word!r} as one",
             fix=f"write {core}-rc.{number}",
         )
     if word in _MEANS_POST:
         raise Blocked(
-            "version-order-differs",
+            "version-invalid",
             f"{text!r} comes before {core} in SemVer, but is a post release after it in PEP 440",
             fix="release a patch instead, or use -alpha.N, -beta.N, -rc.N or -dev.N",
         )

@@ -52,7 +52,7 @@ class CalendarCounting(LevelCounting):
 
     def __init__(self, calver_format: str, today: date | None) -> None:
         if today is None:
-            raise Blocked("date-missing", 'scheme = "calver" needs a date', fix="pass today's date in UTC")
+            raise Blocked("bump-not-possible", 'scheme = "calver" needs a date', fix="pass today's date in UTC")
         periods = {"YYYY.MM.MICRO": (today.year, today.month), "YYYY.MINOR": (today.year,)}
         if calver_format not in periods:
             raise Blocked(

@@ -86,7 +86,7 @@ def next_version(  # noqa: PLR0913 - the project's settings, passed by name
     if scheme == "semver" and (obstacle := semver_obstacle(result)) is not None:
         reason, fix = obstacle
         raise Blocked(
-            "version-not-semver",
+            "version-invalid",
             f'{result} does not fit scheme = "semver" ({reason})',
             fix=f'{fix}; or set scheme = "pep440"',
         )
@@ -113,7 +113,7 @@ def _parse_explicit_version(text: str) -> Version:
     target = parse(text, where="--to")
     if target.local is not None:
         raise Blocked(
-            "version-not-publishable",
+            "local-version",
             f"--to {target} has a local segment (+{target.local}), which indexes reject",
             fix=f"--to {target.public}",
         )

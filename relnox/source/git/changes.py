@@ -102,7 +102,7 @@ def restore(git: Git, commit: str | None, index: bytes | None) -> None:
             file.write(index)
     except FileExistsError:
         raise Failed(
-            "git-still-running",
+            "checkout-locked",
             f"git's index is in use ({lock} exists), so that the commit is not undone completely",
             fix="wait until the other git process has finished, then check: git status",
         ) from None
@@ -134,7 +134,7 @@ def create_tag(git: Git, tag: NewTag, commit: str) -> None:
         # git 2.39 succeeds without a signature where the SSH key is missing.
         delete_tags(git, [tag.name])
         raise Failed(
-            "tag-not-signed",
+            "committer-unknown",
             f"git did not sign tag {tag.name} (although tag.gpgSign is set)",
             fix=_SIGNING_FIX,
         )

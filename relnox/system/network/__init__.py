@@ -116,7 +116,7 @@ def call_with_timeout(call: Callable[[], T], seconds: float, host: str) -> T:
             return watch.wait_for(call, seconds)
         except TimeoutError:
             watch.check()
-            raise TransientError("request-failed", f"request to {host} failed (timed out)") from None
+            raise TransientError("index-unavailable", f"request to {host} failed (timed out)") from None
 
 
 def _follow_redirects(url: str, send: Callable[[str, Auth | None], Response], *, leave_origin: bool) -> Response:
@@ -135,7 +135,7 @@ def _follow_redirects(url: str, send: Callable[[str, Auth | None], Response], *,
             _check_encryption(url, target)
         url = target
     raise Failed(
-        "too-many-redirects",
+        "listing-invalid",
         f"{host_of(url)} redirects in a loop (more than {_MAX_REDIRECTS} redirects)",
         fix="check the URL of the index",
     )
@@ -148,7 +148,7 @@ def _redirect_target(url: str, location: str) -> str:
         check_url(target)
     except (ValueError, Failed) as error:
         raise Failed(
-            "redirect-invalid",
+            "listing-invalid",
             f"{host_of(url)} redirects to {quote_url(location)} (not a valid URL)",
             fix="check the URL of the index, or report it to the index operator",
         ) from error
@@ -160,7 +160,7 @@ def _check_encryption(url: str, target: str) -> None:
     is_downgraded = url.startswith("https:") and not target.startswith("https:")
     if is_downgraded or not is_encrypted(target):
         raise Failed(
-            "redirect-not-encrypted",
+            "listing-invalid",
             f"{host_of(url)} redirects to {host_of(target)} over http, which is not encrypted",
             fix="report it to the index operator: files are downloaded over https only",
         )

@@ -187,7 +187,7 @@ def _decompressed(response: Response, chunks: Iterator[bytes], limit: Limit, hos
         return
     if encoding not in ("gzip", "x-gzip"):
         raise Failed(
-            "response-encoding-unsupported",
+            "listing-invalid",
             f"the {limit.kind} of {host} is compressed with {encoding[:20]!a} (only gzip was requested)",
             fix="configure the server, or the proxy in front of it, to honor Accept-Encoding",
         )
@@ -206,16 +206,16 @@ def _decompressed(response: Response, chunks: Iterator[bytes], limit: Limit, hos
                 yield decoder.decompress(rest, _CHUNK)
             except zlib.error as error:
                 raise TransientError(
-                    "request-failed", f"request to {host} failed (response is not gzip, as its header says)"
+                    "index-unavailable", f"request to {host} failed (response is not gzip, as its header says)"
                 ) from error
             rest = decoder.unused_data if decoder.eof else decoder.unconsumed_tail
     if not empty and not decoder.eof and not limit.truncate:
-        raise TransientError("request-failed", f"request to {host} failed (truncated response)")
+        raise TransientError("index-unavailable", f"request to {host} failed (truncated response)")
 
 
 def _too_large(limit: Limit, host: str) -> TooLarge:
     return TooLarge(
-        "response-too-large",
+        "listing-invalid",
         f"the {limit.kind} of {host} is larger than {_format_size(limit.size)}",
         fix="check the URL of the index, or report it to the index",
     )

@@ -86,14 +86,14 @@ def connection_error(
     if never_connected or proxy is not None:
         code, message = "server-unreachable", f"cannot connect to {host}{through_proxy(proxy)} ({reason})"
     else:
-        code, message = "request-failed", f"request to {host} failed ({reason})"
+        code, message = "index-unavailable", f"request to {host} failed ({reason})"
     return TransientError(code, message, never_connected=never_connected)
 
 
 def proxy_login_error(host: str, proxy: Proxy) -> Failed:
     """Return the error for a proxy that rejects requests without a login."""
     return Failed(
-        "proxy-login-required",
+        "ca-bundle-missing",
         f"cannot connect to {host}{through_proxy(proxy)} (407: proxy authentication required)",
         fix=f"set {proxy.variable} to http://USER:PASSWORD@HOST:PORT, or add {host} to NO_PROXY",
     )

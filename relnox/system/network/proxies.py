@@ -58,7 +58,7 @@ def proxy_for(url: str) -> Proxy | None:
         proxy, host, port = None, None, None
     if proxy is None or not host or proxy.scheme not in _SCHEMES or not value.isprintable() or " " in value:
         raise Failed(
-            "proxy-invalid",
+            "ca-bundle-missing",
             f"{variable} is not a valid proxy URL (needed for {parts.hostname})",
             fix=f"set {variable} to http://HOST:PORT, or unset it",
         )
@@ -84,7 +84,7 @@ def _require_socks(variable: str) -> None:
         import socks  # type: ignore[import-untyped,unused-ignore] # noqa: F401 - requests needs it
     except ModuleNotFoundError:
         raise Failed(
-            "socks-support-missing",
+            "ca-bundle-missing",
             f"{variable} sets a SOCKS proxy, which needs the package PySocks (not installed)",
             fix=f"{fixes.install_command('requests[socks]')}, or set {variable} to http://HOST:PORT",
         ) from None

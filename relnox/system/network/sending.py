@@ -118,7 +118,7 @@ def send_once(  # noqa: PLR0913 - a request
         status = f"{response.status_code} {response.reason or ''}".strip()
         is_rate_limited = response.status_code == HTTPStatus.TOO_MANY_REQUESTS
         raise TransientError(
-            "rate-limited" if is_rate_limited else "server-error",
+            "rate-limited" if is_rate_limited else "index-unavailable",
             f"{host} returned {status}{' (rate-limited)' if is_rate_limited else ''}{through_proxy(proxy)}",
             retry_after=retry_after(response.headers, deadlines.CLOCK.today()),
         )
@@ -151,7 +151,7 @@ def _prepare_request(  # noqa: PLR0913, PLR0917 - a request
             str(value).encode("latin-1")  # as http.client does once it is connected
     except ValueError as error:  # its text may quote a header that holds a secret
         raise Failed(
-            "request-invalid",
+            "listing-invalid",
             f"cannot send a request to {host_of(url)}: invalid URL or header ({type(error).__name__})",
             fix="correct the URL in the settings, or the token or password",
         ) from None

@@ -97,7 +97,7 @@ class Watch:
         if self.interrupted:
             raise interrupted()
         if self._end_reason is not None:
-            raise TransientError("request-failed", f"request to {self._host} failed ({self._end_reason})")
+            raise TransientError("index-unavailable", f"request to {self._host} failed ({self._end_reason})")
 
     def add_bytes(self, size: int) -> None:
         """Count bytes that were sent or received."""
