@@ -14,7 +14,7 @@ ran the request with that id:
 
 The first reply is {"threads": N}, the number of threads of the server. One reply follows for each request that
 runs a script: {"id": 1, "status": STATUS}, where a negative status is a signal. When standard input ends, all
-children and the processes that they left running are killed.
+children are killed, with the processes in their groups.
 
 The script must run on older Pythons than relnox itself, and uses only the standard library.
 """
@@ -32,11 +32,11 @@ import sys
 import threading
 import traceback
 import types
-from typing import Any, Dict, Iterable, Iterator, Optional, Tuple
+from typing import Any, Dict, Iterable, Optional, Tuple
 
 UMASK = 0o022
 CHUNK = 1 << 16
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+PR_SET_PDEATHSIG = 1
 
 
 def main(*modules: str) -> None:
@@ -49,7 +49,6 @@ def main(*modules: str) -> None:
         # An import may raise any exception; the hook that needs the module raises it again, and reports it.
         with contextlib.suppress(Exception):
             importlib.import_module(module)
-    prctl(PR_SET_CHILD_SUBREAPER, 1)
     gc.collect()
     gc.freeze()
     children = Children(requests, replies)
@@ -169,29 +168,14 @@ class Children:
             os.write(self.replies, json.dumps(message).encode() + b"\n")
 
     def end_all(self) -> None:
-        """Kill all children, and the orphaned processes that this process adopted as their subreaper."""
+        """Kill all children, with the processes in their groups."""
         end(self.request_ids)
-        with contextlib.suppress(ChildProcessError):  # no child is left
-            while True:
-                for pid in orphans():
-                    with contextlib.suppress(ProcessLookupError, PermissionError):
-                        os.kill(pid, signal.SIGKILL)
-                os.waitpid(-1, 0)
 
 
 def end(pids: Iterable[int]) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)
-
-
-def orphans() -> Iterator[int]:
-    for name in filter(str.isdigit, os.listdir("/proc") if os.path.isdir("/proc") else []):
-        with contextlib.suppress(OSError):
-            with open("/proc/%s/stat" % name, "rb") as file:
-                parent = file.read().rpartition(b")")[2].split()[1]
-            if int(parent) == os.getpid():
-                yield int(name)
 
 
 @functools.lru_cache(maxsize=None)

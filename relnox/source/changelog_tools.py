@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal
 from relnox.core.notes import changelog as changelogs
 from relnox.core.records import Record
 from relnox.errors import Blocked
-from relnox.source.file_edits import read_content
 from relnox.system.files import read_project_file
 
 if TYPE_CHECKING:
@@ -110,9 +109,9 @@ def _keep_earlier_releases(
     Raises:
         Blocked: The tool would replace it.
     """
-    before = read_content(git.root / file)
-    if before is None or content is None:
+    if content is None or not (git.root / file).is_file():
         return content
+    before = read_project_file(git.root, file)
     texts = (before.decode("utf-8", "surrogateescape"), content.decode("utf-8", "surrogateescape"))
     try:
         return changelogs.keep_earlier_releases(*texts, release.version).encode("utf-8", "surrogateescape")

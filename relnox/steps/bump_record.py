@@ -2,10 +2,6 @@
 
 Half-edited files cannot be distinguished from the user's own work. The record has all bytes of each edit, and is
 kept under git's own directory until the edits are complete; then it identifies the last bump.
-
-This also holds after a power failure: the record is on the disk, with the names of its file and of its directory,
-before the first edit. The edits are synced together, with the files of git, before anything is pushed and before
-the record is removed.
 """
 
 from __future__ import annotations
@@ -65,11 +61,6 @@ class PendingBump(Record, kw_only=True):
             if own.key == step.key:
                 return edits
         return ()
-
-    @property
-    def all_edits(self) -> tuple[Edit, ...]:
-        """The edits of all steps, including a step that undoes a bump."""
-        return tuple(edit for step in self.steps for edit in getattr(step, "edits", ()))
 
     @property
     def commits(self) -> tuple[Commit, ...]:

@@ -45,11 +45,6 @@ class Transaction(RunExtension):
         self.resumed = False
         self._settled = False
 
-    @property
-    def planned_edits(self) -> tuple[Edit, ...]:
-        """The file edits that were recorded before the first step."""
-        return tuple(edit for step in self._planned for edit in step.previewed_edits)
-
     def before_steps(self) -> None:
         """Record the steps, unless an earlier run left its own record."""
         if self.pending is None:

@@ -32,13 +32,9 @@ HERE = pathlib.Path({directory!r})
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(300)"
 
 if not (HERE / "go").exists():
-    children = [
-        subprocess.Popen([sys.executable, "-c", STUBBORN], stdout=subprocess.PIPE, start_new_session=away)
-        for away in {away!r}
-    ]
-    for child in children:
-        child.stdout.readline()
-    (HERE / {name!r}).write_text(" ".join(str(each) for each in (os.getpid(), *(c.pid for c in children))) + "\\n")
+    child = subprocess.Popen([sys.executable, "-c", STUBBORN], stdout=subprocess.PIPE)
+    child.stdout.readline()
+    (HERE / {name!r}).write_text(f"{{os.getpid()}} {{child.pid}}\\n")
     time.sleep(300)
 """
 
@@ -57,17 +53,17 @@ def stuck(root: Path, *, own: bool) -> tuple[Path, list[str]]:
     With `own`, one of them builds in processes of its own, and is stuck when its sdist is made.
     """
 
-    def hook(name: str, *away: bool) -> str:
-        return STUCK.format(directory=str(root), name=f"{name}.pids", away=away)
+    def hook(name: str) -> str:
+        return STUCK.format(directory=str(root), name=f"{name}.pids")
 
     names = [f"able-{number}" for number in range(default_concurrency())]
     warm = {
-        name: package(name) | {"setup.py": f"{hook(name, False, True)}\nfrom setuptools import setup\nsetup()\n"}
+        name: package(name) | {"setup.py": f"{hook(name)}\nfrom setuptools import setup\nsetup()\n"}
         for name in names
     }
     workspace(root, warm | {"zeal": package("zeal")})
     if own:
-        in_tree(root / names[0], names[0], "1.2", hook=hook(names[0], False))
+        in_tree(root / names[0], names[0], "1.2", hook=hook(names[0]))
         (root / names[0] / "setup.py").unlink()
     return root, names
 

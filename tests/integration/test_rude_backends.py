@@ -34,9 +34,9 @@ QUIET = {
     "leaves programs behind": """\
 import os, subprocess, sys
 SLEEP = [sys.executable, '-c', 'import time; time.sleep(300)']
-left = [subprocess.Popen(SLEEP).pid, subprocess.Popen(SLEEP, start_new_session=True).pid]
+left = subprocess.Popen(SLEEP).pid
 with open(PIDS, 'a') as out:
-    out.write(f'{left[0]} {left[1]}\\n')
+    out.write(f'{left}\\n')
 """,
     "moves": "import os; os.chdir('/'); os.umask(0o777); os.nice(5)",
     "spoils the environment": """\
@@ -132,7 +132,7 @@ def test_hooks_do_not_see_each_others_process_state(
     assert time.monotonic() - began < 60  # relnox does not wait for processes that are left behind
     if behaviour == "leaves programs behind" and sys.platform == "linux":
         left = [int(each) for each in pids.read_text().split()]
-        assert len(left) >= 8  # two for each hook
+        assert len(left) >= 4  # one for each hook
         assert all_end(left)
 
 
