@@ -26,7 +26,7 @@ TOKEN = "canary-0815"
 @pytest.fixture
 def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Trusting]:
     """A production index."""
-    monkeypatch.setenv("TWINE_PASSWORD", TOKEN)
+    monkeypatch.setenv("RELNOX_SHOP_TOKEN", TOKEN)
     with trusting() as index:
         index.passwords = {TOKEN}
         yield index

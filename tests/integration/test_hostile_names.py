@@ -240,7 +240,7 @@ def test_each_text_alone(
                         patch.setenv("GITLAB_CI", "true")
                         patch.setenv("CI_COMMIT_TAG", name)
                     assert run(job, root, text, "build-all", "--dry-run").code == 0
-                    ran = run(job, root, text, "build-all", "--dry-run", "--input-version", text)
+                    ran = run(job, root, text, "build-all", "--dry-run", "--expect-version", text)
                     assert ran.code == 1
             case 2:
                 if (part := as_ref(text)) is not None:

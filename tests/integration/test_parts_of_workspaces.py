@@ -27,7 +27,8 @@ SKIPPED = "not part of this release: {} (released earlier, already on shop)"
 @pytest.fixture
 def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Trusting]:
     """A production index."""
-    monkeypatch.setenv("TWINE_PASSWORD", TOKEN)
+    monkeypatch.setenv("RELNOX_SHOP_TOKEN", TOKEN)
+    monkeypatch.setenv("RELNOX_OTHER_TOKEN", TOKEN)
     with trusting() as index:
         index.passwords = {TOKEN}
         yield index

@@ -94,11 +94,9 @@ def test_a_branch_releases_all_packages_by_their_files(root: Path, job: pytest.M
 @pytest.mark.parametrize("text", ["1.0", "1.0.0", "v1.0.0", "util-v1.0"])
 def test_versions_are_compared_by_pep_440(root: Path, job: pytest.MonkeyPatch, text: str) -> None:
     run_for(job, "util-v1.0.0")
-    ran = dry_run(root, "--input-version", text, "--caller-version", "1")
+    ran = dry_run(root, "--expect-version", text)
     assert ran.code == 0, ran.text
-    assert (
-        "util-v1.0.0 (GITHUB_REF_NAME): acme-util 1.0.0, the same in --input-version, --caller-version" in ran.text
-    )
+    assert "util-v1.0.0 (GITHUB_REF_NAME): acme-util 1.0.0, the same in --expect-version" in ran.text
 
 
 CONTRADICTIONS = {
@@ -110,24 +108,11 @@ CONTRADICTIONS = {
     ),
     "tag and input": (
         "core-v0.1.9",
-        {"INPUT": "2"},
+        {"EXPECT": "2"},
         "tag core-v0.1.9 (GITHUB_REF_NAME) is 0.1.9",
-        "--input-version has 2",
+        "--expect-version has 2",
     ),
-    "tag and caller": (
-        "core-v0.1.9",
-        {"CALLER": "2"},
-        "core-v0.1.9 (GITHUB_REF_NAME) is 0.1.9",
-        "--caller-version has 2",
-    ),
-    "input and file": ("", {"INPUT": "0.2"}, "--input-version is 0.2", "libs/core/pyproject.toml has 0.1.9"),
-    "input and caller": (
-        "",
-        {"INPUT": "0.1.9", "CALLER": "3"},
-        "--input-version is 0.1.9",
-        "--caller-version has 3",
-    ),
-    "caller and file": ("", {"CALLER": "0.2"}, "--caller-version is 0.2", "libs/core/pyproject.toml has 0.1.9"),
+    "input and file": ("", {"EXPECT": "0.2"}, "--expect-version is 0.2", "libs/core/pyproject.toml has 0.1.9"),
 }
 
 
@@ -149,23 +134,23 @@ def test_two_sources_that_differ_are_both_named(root: Path, job: pytest.MonkeyPa
 
 
 def test_an_input_for_several_versions_names_the_files_that_differ(root: Path, job: pytest.MonkeyPatch) -> None:
-    ran = dry_run(root, "--input-version", "0.1.9")
+    ran = dry_run(root, "--expect-version", "0.1.9")
     assert ran.code == 1
-    assert "--input-version is 0.1.9, but libs/util/pyproject.toml has 1.0 (acme-util)" in ran.text
+    assert "--expect-version is 0.1.9, but libs/util/pyproject.toml has 1.0 (acme-util)" in ran.text
 
 
 def test_empty_inputs_are_none(root: Path, job: pytest.MonkeyPatch) -> None:
     run_for(job, "core-v0.1.9")
-    job.setenv("RELNOX_CALLER_VERSION", "")
-    assert dry_run(root, "--input-version", "", "--release-tag", "").code == 0
+    job.setenv("RELNOX_EXPECT_VERSION", "")
+    assert dry_run(root, "--release-tag", "").code == 0
 
 
 @pytest.mark.parametrize("text", ["latest", "1..0", "$(touch x)", "core-vx", "1" * 5000])
 def test_an_input_that_is_no_version_is_an_error(root: Path, text: str) -> None:
-    ran = dry_run(root, "--input-version", text)
+    ran = dry_run(root, "--expect-version", text)
     assert ran.code == 1
     assert "[version-invalid]" in ran.text
-    assert "--input-version = " in ran.text
+    assert "--expect-version = " in ran.text
 
 
 def test_a_tag_of_a_package_that_is_not_selected_is_an_error(root: Path, job: pytest.MonkeyPatch) -> None:
@@ -247,17 +232,17 @@ def test_a_tag_that_moves_with_every_release_states_no_version(tmp_path: Path, j
 
 def test_an_input_may_be_a_tag_in_the_format_of_the_project() -> None:
     formats = [TagFormat("core-v", "", "pep440"), TagFormat("util/", "-final", "pep440")]
-    assert str(parse_version_input("util/2.0-final", "--input-version", formats)) == "2.0"
+    assert str(parse_version_input("util/2.0-final", "--expect-version", formats)) == "2.0"
     with pytest.raises(Blocked, match="is not a version"):
-        parse_version_input("other-v2.0", "--input-version", formats)
+        parse_version_input("other-v2.0", "--expect-version", formats)
 
 
 def test_versions_cannot_be_set_in_a_file(root: Path) -> None:
     path = root / "pyproject.toml"
-    path.write_text(path.read_text() + '[tool.relnox.build]\ninput-version = "1.0"\n')
+    path.write_text(path.read_text() + '[tool.relnox.build]\nexpect-version = "1.0"\n')
     ran = dry_run(root)
     assert ran.code == 1
-    assert "--input-version can be set on the command line and in the environment only" in ran.text
+    assert "--expect-version can be set on the command line and in the environment only" in ran.text
 
 
 @pytest.mark.heavy
@@ -273,13 +258,13 @@ def test_a_job_builds_and_collects_only_the_packages_of_its_tag(tmp_path: Path, 
     collected = run_in_process(root, "collect", "--from", "dist", "--output", "all")
     assert collected.code == 0, collected.text
     assert "version from tag" in collected.text
-    job.setenv("RELNOX_INPUT_VERSION", "99")
+    job.setenv("RELNOX_EXPECT_VERSION", "99")
     assert "[release-version-differs]" in run_in_process(root, "collect", "--from", "dist", "--output", "all2").err
 
 
 @pytest.mark.heavy
 def test_a_job_publishes_only_the_packages_of_its_tag(root: Path, job: pytest.MonkeyPatch) -> None:
-    job.setenv("TWINE_PASSWORD", "canary-0815")
+    job.setenv("RELNOX_SHOP_TOKEN", "canary-0815")
     with trusting() as shop, trusting() as trial:
         shop.passwords = trial.passwords = {"canary-0815"}
         text = (root / "pyproject.toml").read_text()
@@ -321,7 +306,7 @@ def test_a_rehearsal_in_the_job_of_a_tag_is_of_the_next_version(tmp_path: Path, 
     root = repository(single(tmp_path / "demo"))
     git(root, "tag", "v1.2.3")
     run_for(job, "v1.2.3")
-    job.setenv("RELNOX_INPUT_VERSION", "1.2.3")
+    job.setenv("RELNOX_EXPECT_VERSION", "1.2.3")
     ran = run_in_process(root, "rehearse")
     assert ran.code == 0, ran.text
     assert "demo-1.2.4a0" in ran.text

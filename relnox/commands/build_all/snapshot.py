@@ -39,7 +39,7 @@ class Snapshot(NamedTuple):
         declarative: The names of packages whose builds run no code except that of the build backend.
         problems: Problems with version locations that differ, imports of untracked modules, and empty submodules.
         notes: Notes on requirements, versions, build settings and submodules of the packages.
-        mismatches: Contradictions between the tags, the inputs and the versions of packages.
+        mismatches: Contradictions between the tags, the expected version and the versions of packages.
         hooks: The project's hooks.
     """
 

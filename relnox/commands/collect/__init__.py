@@ -72,7 +72,7 @@ class Snapshot(NamedTuple):
 
 
 def observe(options: Options, project: Project) -> Snapshot:
-    """Read the manifests of the jobs, hash and check their files, and compare the versions with tag and inputs."""
+    """Read the manifests of the jobs, hash and check their files, and compare the versions with the tag."""
     from relnox.commands.collect import jobs as build_jobs
 
     names = release_versions.selected_packages(options, options.package, project)

@@ -64,7 +64,7 @@ class Snapshot(NamedTuple):
         unowned_projects: Maps each project that may belong to another account to its versions on the index.
         warnings: Warnings about versions, settings, credentials, requirements and listings.
         attestations: How attestations are handled.
-        mismatches: Contradictions between the tag, the inputs, the versions, the commit and the manifest, and
+        mismatches: Contradictions between the tag, the versions, the commit and the manifest, and
             requirements on siblings that users could not install.
         hooks: The project's hooks.
         unreleased_commit: Problems with the commit of the build: on no release branch, and without a release tag.

@@ -1,4 +1,4 @@
-"""The tag and the inputs that a CI job was started with: which packages it releases, and in which version."""
+"""The tag and the version that a CI job was started with: which packages it releases, and in which version."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ class ReleaseOptions(CommonOptions):
         metavar="TAG",
         in_file=False,
     )
-    input_version: str = option(
-        "", "The version that the run was started with by hand; empty for none.", metavar="VERSION", in_file=False
-    )
-    caller_version: str = option(
-        "", "The version that a calling workflow passes; empty for none.", metavar="VERSION", in_file=False
+    expect_version: str = option(
+        "",
+        "The version that the packages must have, such as the input of the CI run.",
+        metavar="VERSION",
+        in_file=False,
     )
     allow_mismatch: bool = option(
-        False, "Continue even if tag, inputs, version, commit and manifest contradict each other.", anywhere=False
+        False, "Continue even if tag, version, commit and manifest contradict each other.", anywhere=False
     )
 
 
 class VersionComparison(NamedTuple):
-    """What tag, inputs and files say about the versions of a release.
+    """What tag, expected version and files say about the versions of a release.
 
     There is no tag if the run was not started for one. The notes on where each version comes from are empty
-    outside CI if there is neither a tag nor an input.
+    outside CI if there is neither a tag nor an expected version.
     """
 
     tag: ReleaseTag | None = None
@@ -62,19 +62,19 @@ def selected_packages(options: ReleaseOptions, package: tuple[str, ...], project
 def compare_versions(
     options: ReleaseOptions, project: Project, packages: tuple[str, ...], manifest: Manifest | None = None
 ) -> VersionComparison:
-    """Compare the versions of the packages with the tag and the inputs of the run.
+    """Compare the versions of the packages with the tag of the run and the expected version.
 
     The manifest to publish has the versions that no file contains; there is none before the build.
 
     Raises:
-        Blocked: An input is not a version.
+        Blocked: The expected version is not a version.
     """
     if project.is_rehearsal:
         return VersionComparison()
     tag = read_tag(options, project)
-    inputs = tuple(_stated_versions(options, project))
+    expected = _expected_version(options, project)
     files = {name: _version_in_file(name, project, manifest) for name in packages}
-    resolutions = core.release_versions.collect_version_statements(files, tag, inputs)
+    resolutions = core.release_versions.collect_version_statements(files, tag, expected)
     names = project.workspace.by_name.keys()
     problems = list(core.release_versions.version_disagreement_problems(resolutions, tag, names))
     notes = list(core.release_versions.describe_version_sources(resolutions))
@@ -82,7 +82,7 @@ def compare_versions(
         problems += _tag_problems(tag, options, project, packages, is_published=manifest is not None)
         if not tag.versions and not problems:
             notes.append(f"tag {tag.name} ({tag.origin}) is not a release tag of this project")
-    return VersionComparison(tag, tuple(problems), tuple(notes) if tag or inputs or os.environ.get("CI") else ())
+    return VersionComparison(tag, tuple(problems), tuple(notes) if tag or expected or os.environ.get("CI") else ())
 
 
 def read_tag(options: ReleaseOptions, project: Project) -> ReleaseTag | None:
@@ -106,13 +106,13 @@ def _tag_of_job(environment: Mapping[str, str]) -> tuple[str, str] | None:
     return None
 
 
-def _stated_versions(options: ReleaseOptions, project: Project) -> Iterator[StatedVersion]:
-    """Yield the versions given by `--input-version` and `--caller-version`."""
-    inputs = (("--input-version", options.input_version), ("--caller-version", options.caller_version))
-    for source, text in inputs:
-        if text := text.strip():
-            version = core.release_versions.parse_version_input(text, source, project.tag_formats.values())
-            yield core.release_versions.StatedVersion(kind="input", source=source, text=text, version=version)
+def _expected_version(options: ReleaseOptions, project: Project) -> StatedVersion | None:
+    """Return the version given with `--expect-version`, or None."""
+    if not (text := options.expect_version.strip()):
+        return None
+    source = "--expect-version"
+    version = core.release_versions.parse_version_input(text, source, project.tag_formats.values())
+    return core.release_versions.StatedVersion(kind="expected", source=source, text=text, version=version)
 
 
 def _version_in_file(name: str, project: Project, manifest: Manifest | None) -> StatedVersion | None:

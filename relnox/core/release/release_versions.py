@@ -1,7 +1,7 @@
 """The version that a run releases, and the sources that state it, which must agree.
 
-The sources are, in order of precedence: the tag that the run was started for, the inputs that it was started with,
-and the package's file (or the manifest, if no file contains the version).
+The sources are, in order of precedence: the tag that the run was started for, the expected version, and the
+package's file (or the manifest, if no file contains the version).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from relnox.core.text import join_names
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
     from collections.abc import Set as AbstractSet
 
     from relnox.core.packages import Package
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 
 class StatedVersion(Record, kw_only=True):
-    """A version, and the tag, input or file that states it.
+    """A version, and the tag, option or file that states it.
 
     Attributes:
         source: What to call the source in messages: the tag and its origin, the option, or the path of the file.
         text: The version as written in the source.
     """
 
-    kind: Literal["tag", "input", "file"]
+    kind: Literal["tag", "expected", "file"]
     source: str
     text: str
     version: Version
@@ -76,10 +76,10 @@ def versions_in_tag(
 
 
 def parse_version_input(text: str, source: str, formats: Iterable[TagFormat]) -> Version:
-    """Parse the input of a person or a workflow: a version, with or without a leading `v`, or a tag.
+    """Parse the expected version: a version, with or without a leading `v`, or a tag.
 
     Raises:
-        Blocked: The input is neither a version nor a tag.
+        Blocked: The text is neither a version nor a tag.
     """
     try:
         return Version(text)
@@ -96,7 +96,7 @@ def parse_version_input(text: str, source: str, formats: Iterable[TagFormat]) ->
 
 
 def collect_version_statements(
-    files: Mapping[str, StatedVersion | None], tag: ReleaseTag | None, inputs: Sequence[StatedVersion]
+    files: Mapping[str, StatedVersion | None], tag: ReleaseTag | None, expected: StatedVersion | None
 ) -> dict[str, list[StatedVersion]]:
     """Map each package to the versions that are stated for it, in order of precedence: the first one is released.
 
@@ -104,7 +104,7 @@ def collect_version_statements(
     """
     statements_by_package = {}
     for package, in_file in files.items():
-        statements = [*inputs, *((in_file,) if in_file is not None else ())]
+        statements = [statement for statement in (expected, in_file) if statement is not None]
         if tag is not None and (version := tag.versions.get(package)) is not None:
             source = f"tag {tag.name} ({tag.origin})"
             statements.insert(0, StatedVersion(kind="tag", source=source, text=str(version), version=version))
@@ -143,10 +143,10 @@ def _fix_for_disagreement(
     first: StatedVersion, kind: str, version: Version, tag: ReleaseTag | None, packages: Iterable[str]
 ) -> str:
     """Return the fix for a source of some kind whose version differs from the first stated one."""
-    if kind == "input":
-        return f"start the run with {first.text} as its input, or with none"
-    if first.kind == "input" or tag is None:
-        return f"start the run with {version} as its input, or with none"
+    if kind == "expected":
+        return f"expect that version: --expect-version {first.text}"
+    if first.kind == "expected" or tag is None:
+        return f"expect that version: --expect-version {version}"
     if tag.is_elsewhere:
         return f"git switch --detach refs/tags/{tag.name}"
     return f"release a version above both: {release_command((first.version, version), packages, '--push')}"
