@@ -6,7 +6,8 @@ import argparse
 import functools
 from typing import TYPE_CHECKING, NoReturn
 
-from relnox.commands import import_task_module, read_help
+from relnox.commands import read_help
+from relnox.commands.options import OPTIONS
 from relnox.core.settings.options import positional_options, positional_usage
 from relnox.core.settings.schema import fields_of
 from relnox.core.text import did_you_mean
@@ -50,7 +51,7 @@ def parser_of(task: str, program: str) -> argparse.ArgumentParser:
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
-    declaration = import_task_module(task).Options
+    declaration = OPTIONS[task]
     for option in fields_of(declaration):
         _add_flags(parser, option)
     if declaration.positional:
@@ -62,7 +63,7 @@ def parser_of(task: str, program: str) -> argparse.ArgumentParser:
 
 def add_arguments_for_completion(parser: argparse.ArgumentParser, task: str) -> None:
     """Add the options and positional arguments of a task to a parser, for shell completion."""
-    declaration = import_task_module(task).Options
+    declaration = OPTIONS[task]
     for option in fields_of(declaration):
         _add_flags(parser, option)
     if declaration.positional:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from relnox import argument_parser
-from relnox.commands import COMMANDS, import_task_module, read_help
+from relnox.commands import COMMANDS, read_help
+from relnox.commands.options import OPTIONS
 from relnox.core.settings.options import positional_options, positional_usage
 from relnox.core.settings.schema import fields_of
 from relnox.core.text import did_you_mean
@@ -24,7 +25,7 @@ def parse(task: str, words: Sequence[str], program: str) -> dict[str, Value]:
         Blocked: An option is unknown, or its value is not valid.
         SystemExit: Help was requested and printed.
     """
-    declaration = import_task_module(task).Options
+    declaration = OPTIONS[task]
     positional: dict[str, Value] = {}
     bare = [group[0] for group in _split_into_groups(task, words) if not _is_flag(group[0])]
     if declaration.positional and bare:
@@ -62,7 +63,7 @@ def check_values(task: str, options: Mapping[str, Value]) -> dict[str, Value]:
     Raises:
         Blocked: An option is unknown, or its value is not valid.
     """
-    options_by_name = {option.name: option for option in fields_of(import_task_module(task).Options)}
+    options_by_name = {option.name: option for option in fields_of(OPTIONS[task])}
     values: dict[str, Value] = {}
     for name, value in options.items():
         option = options_by_name.get(name) or options_by_name.get(f"{name}_")
@@ -119,7 +120,7 @@ def _accepts(task: str, group: Sequence[str]) -> bool:
     """Return whether a task accepts the flag or positional word of a group; see `_groups`."""
     flag, flags = group[0].partition("=")[0], _flags_of(task)
     if not _is_flag(flag):
-        return bool(import_task_module(task).Options.positional)
+        return bool(OPTIONS[task].positional)
     return flag in flags or _is_bundle(flag, flags)
 
 
@@ -136,7 +137,7 @@ def help_text(task: str) -> str:
     """Return the help of a task with its options, without the usage line, which differs between front ends."""
     summary, rest = read_help(task)
     lines = [summary, "", *([rest, ""] if rest else []), "Options:"]
-    declaration = import_task_module(task).Options
+    declaration = OPTIONS[task]
     if declaration.positional:
         options = positional_options(declaration)
         lines += [f"  {positional_usage(options)}", f"      {' '.join(option.help for option in options)}"]
@@ -154,9 +155,7 @@ def task_lines(names: Iterable[str]) -> list[str]:
 
 def _flags_of(task: str) -> dict[str, bool]:
     """Return the flags of a task, and whether each takes a value."""
-    return {
-        flag: not option.is_flag for option in fields_of(import_task_module(task).Options) for flag in option.flags
-    }
+    return {flag: not option.is_flag for option in fields_of(OPTIONS[task]) for flag in option.flags}
 
 
 def _usage_of_option(option: Field) -> str:

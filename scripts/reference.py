@@ -9,7 +9,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relnox.commands import COMMANDS, import_task_module, read_help
+from relnox.commands import COMMANDS, read_help
+from relnox.commands.options import OPTIONS
 from relnox.core.settings.config import Config
 from relnox.core.settings.kinds import Flag, ListOf, Number, TableOf, Text
 from relnox.core.settings.options import CommonOptions
@@ -173,9 +174,7 @@ def reference_page() -> str:
     parts = [REFERENCE]
     for name, task in COMMANDS.items():
         summary, rest = read_help(name)
-        own = [
-            field for field in fields_of(import_task_module(name).Options) if field not in fields_of(CommonOptions)
-        ]
+        own = [field for field in fields_of(OPTIONS[name]) if field not in fields_of(CommonOptions)]
         parts.append(
             "\n\n".join(filter(None, (f"## {name}", summary, rest, word(name), options_table(own, task.table))))
         )
@@ -186,7 +185,7 @@ def reference_page() -> str:
 
 def word(task: str) -> str:
     """Return what a word without a flag means, if the task takes one."""
-    declaration = import_task_module(task).Options
+    declaration = OPTIONS[task]
     by_name = {field.name: field for field in fields_of(declaration)}
     flags = [f"`{by_name[name].flag} {by_name[name].metavar}`" for name in declaration.positional]
     return f"A word without a flag is {' or '.join(flags)}." if flags else ""

@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
+from relnox.commands.options import OPTIONS
 from relnox.core.fixes import FrontEnd, TaskCommand
 from relnox.core.records import Record
 
@@ -158,7 +159,7 @@ def options_by_table(tables: Container[str] | None = None) -> dict[str, tuple[Fi
     fields: dict[str, tuple[Field, ...]] = {}
     for task in TASKS.values():
         if tables is None or task.table in tables:
-            fields[task.table] = (*fields.get(task.table, ()), *fields_of(import_task_module(task.name).Options))
+            fields[task.table] = (*fields.get(task.table, ()), *fields_of(OPTIONS[task.name]))
     return fields
 
 

@@ -13,12 +13,12 @@ from relnox import core, steps
 from relnox.commands import TASKS
 from relnox.commands.shared import tag_checks
 from relnox.core import fixes
-from relnox.core.settings.options import CommonOptions, option
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from relnox.commands.options import InitOptions as Options
     from relnox.commands.shared.project import Project
     from relnox.core.packages import Package
     from relnox.core.planning.changes import Edit
@@ -50,15 +50,6 @@ from relnox.tasks import *  # noqa: F403
 """
 
 _GITIGNORE_LINES = (b"/.nox/", b"/dist/")
-
-
-class Options(CommonOptions):
-    """Options of `init`."""
-
-    nox: bool = option(True, "Write noxfile.py.")
-    invoke: bool = option(True, "Write tasks.py.")
-    explicit: bool = option(False, "Name each task in noxfile.py instead of a star import.", anywhere=False)
-    update: bool = option(False, "Add proposed settings to an existing [tool.relnox].", anywhere=False)
 
 
 class Snapshot(NamedTuple):

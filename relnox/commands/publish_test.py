@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core, steps
 from relnox.commands.publish import inspection, planning
-from relnox.commands.publish.options import PublishingOptions
 from relnox.commands.shared import verification
 from relnox.core.planning.step import after
 from relnox.core.records import replace
-from relnox.core.settings.options import option
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
+    from relnox.commands.options import PublishTestOptions as Options
     from relnox.commands.publish.inspection import Snapshot as PublishingSnapshot
     from relnox.commands.shared.project import Project
     from relnox.core.planning.plan import Plan
@@ -25,17 +24,6 @@ if TYPE_CHECKING:
 
 _VERIFY_TIMEOUT = 600
 """How long to wait until the index lists the files for installation, in seconds."""
-
-
-class Options(PublishingOptions):
-    """Options of `publish-test`."""
-
-    index: str = option("testpypi", "The index to publish to.", metavar="NAME", anywhere=False)
-    verify: bool = option(True, "Install from the index afterwards.")
-    pypi_rules: bool = option(
-        False, "Enforce the rules of PyPI on the embedded index, relnox's own test index.", anywhere=False
-    )
-    clear: bool = option(False, "Empty the embedded index first.", anywhere=False)
 
 
 class Snapshot(NamedTuple):

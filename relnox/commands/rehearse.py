@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core, steps
-from relnox.commands import bump
 from relnox.commands.shared.manifests import read_manifest
 from relnox.core import fixes
-from relnox.core.settings.options import PATHS, PYTHON_VERSIONS, CommonOptions, option
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
+    from relnox.commands.options import RehearseOptions as Options
     from relnox.commands.shared.project import Project
     from relnox.core.packages import Package
     from relnox.core.planning.events import Outcome
@@ -26,33 +25,6 @@ if TYPE_CHECKING:
 
 
 _DIST = "dist"  # in the clone
-
-
-class Options(CommonOptions):
-    """Options of `rehearse`."""
-
-    positional = ("part", "to")
-
-    part: str | None = bump.Options.part
-    pre: str | None = bump.Options.pre
-    to: str | None = bump.Options.to
-    package: tuple[str, ...] = option(
-        (), "Rehearse the release of this package only (repeatable).", metavar="NAME", anywhere=False
-    )
-    find_links: tuple[str, ...] = option(
-        (),
-        "Install requirements from the wheels of another repository in this directory (repeatable).",
-        kind=PATHS,
-        metavar="DIR",
-        anywhere=False,
-    )
-    pypi_rules: bool = option(True, "Reject what the public index would reject; --no-pypi-rules accepts all.")
-    python: tuple[str, ...] = option(
-        (),
-        "Verify with this Python, such as 3.12 (repeatable); default: the running one.",
-        kind=PYTHON_VERSIONS,
-        metavar="VERSION",
-    )
 
 
 class Snapshot(NamedTuple):

@@ -21,8 +21,6 @@ from relnox.commands.shared.verification import (
     install_checks,
     verify_settings,
 )
-from relnox.core.settings.kinds import Number
-from relnox.core.settings.options import PATH, PATHS, PYTHON_VERSIONS, CommonOptions, option
 from relnox.errors import Blocked, RelnoxError
 
 if TYPE_CHECKING:
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
 
     from packaging.version import Version
 
+    from relnox.commands.options import VerifyOptions as Options
     from relnox.commands.shared.project import Project
     from relnox.core.planning.events import Outcome
     from relnox.core.planning.plan import Plan, Table
@@ -46,41 +45,6 @@ _RECENT = timedelta(hours=1)
 _LISTING_LIMIT = 20.0
 """The time limit for reading the listings of the index before planning, in seconds."""
 _RESULTS = {"success": "works", "skipped": "skipped", "failed": "FAILED", "aborted": "not run"}
-
-
-class Options(CommonOptions):
-    """Options of `verify-install`."""
-
-    index: str = option("pypi", "The index that the packages were published to.", metavar="NAME", anywhere=False)
-    from_: str = option(
-        "index",
-        "What to verify: the files on the index, or those in --dist.",
-        choices=("index", "dist"),
-        metavar="WHAT",
-        anywhere=False,
-    )
-    package: tuple[str, ...] = option((), "Verify this package only (repeatable).", metavar="NAME", anywhere=False)
-    python: tuple[str, ...] = option(
-        (),
-        "Verify with this Python, such as 3.12 (repeatable); the running one if none.",
-        kind=PYTHON_VERSIONS,
-        metavar="VERSION",
-    )
-    dist: str = option("dist", "The directory with the manifest.", kind=PATH, metavar="DIR")
-    find_links: tuple[str, ...] = option(
-        (),
-        "Install requirements from the wheels in this directory, if it has them (repeatable).",
-        kind=PATHS,
-        metavar="DIR",
-        anywhere=False,
-    )
-    wait: int | None = option(
-        None,
-        "How long to wait for the index to list everything, in seconds; by default 600, or 30 for packages that "
-        "it does not list if none of the release was uploaded in the last hour.",
-        kind=Number(),
-        metavar="SECONDS",
-    )
 
 
 class Snapshot(NamedTuple):

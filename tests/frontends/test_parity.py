@@ -11,7 +11,8 @@ from planned import PLANNED
 from projects import git, python
 from running import nox_has
 
-from relnox.commands import TASKS, import_task_module
+from relnox.commands import TASKS
+from relnox.commands.options import OPTIONS
 from relnox.core.settings.schema import fields_of
 
 if TYPE_CHECKING:
@@ -112,9 +113,7 @@ def test_every_front_end_refuses_the_same(
 
 @pytest.mark.parametrize("task", TASKS)
 def test_every_front_end_has_the_flags_of_the_schema(shared: Path, task: str) -> None:
-    declared = {
-        flag for each in fields_of(import_task_module(task).Options) for flag in (each.flag, each.negative) if flag
-    }
+    declared = {flag for each in fields_of(OPTIONS[task]) for flag in (each.flag, each.negative) if flag}
     asked = {
         "relnox": ("-m", "relnox", task, "--help"),
         "invoke": ("-m", "invoke", "--help", task),

@@ -250,7 +250,8 @@ def test_without_the_extra_required_is_refused_with_the_command_that_helps(
 
 def test_public_indexes_accept_attestations_only_with_trusted_publishing(tmp_path: Path, job: Services) -> None:
     # Said before an upload, which the index would refuse.
-    from relnox.commands.publish import Options, attesting
+    from relnox.commands.options import PublishOptions as Options
+    from relnox.commands.publish import attesting
     from relnox.commands.publish.index_state import IndexState
     from relnox.commands.shared.opening import open_project
 

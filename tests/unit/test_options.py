@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relnox.commands import TASKS, import_task_module
+from relnox.commands import TASKS
+from relnox.commands.options import OPTIONS
 from relnox.core.records import field_values
 from relnox.core.settings.kinds import Flag, ListOf, Number, Text
 from relnox.core.settings.options import CommonOptions, option, resolve_option_values
@@ -241,15 +242,13 @@ def test_what_chooses_or_consents_is_the_command_lines(task: str) -> None:
     }
     reserved |= {"dry_run", "plan", "project"}
 
-    settable = {
-        each.name for each in fields_of(import_task_module(task).Options) if each.sources != ("command line",)
-    }
+    settable = {each.name for each in fields_of(OPTIONS[task]) if each.sources != ("command line",)}
     assert settable.isdisjoint(reserved)
 
 
 @pytest.mark.parametrize("task", [*TASKS, "init"])
 def test_every_declaration_is_sound(task: str) -> None:
-    declared = fields_of(import_task_module(task).Options)
+    declared = fields_of(OPTIONS[task])
 
     assert len({each.name for each in declared}) == len(declared)
     spelled = [flag for each in declared for flag in (each.flag, each.negative) if flag]
@@ -265,7 +264,7 @@ def test_every_declaration_is_sound(task: str) -> None:
 
 
 def test_no_variable_can_be_taken_for_a_credential() -> None:
-    variables = {each.environment for task in TASKS for each in fields_of(import_task_module(task).Options)}
+    variables = {each.environment for task in TASKS for each in fields_of(OPTIONS[task])}
 
     # RELNOX_<INDEX>_TOKEN and its like are names of secrets.
     assert not {name for name in variables if name.endswith(("_TOKEN", "_PASSWORD", "_USERNAME"))}

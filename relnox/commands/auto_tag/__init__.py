@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from relnox import core, steps
 from relnox.commands.auto_tag import decisions, observation, preflight
 from relnox.core.planning.step import after
-from relnox.core.settings.options import CommonOptions, option
 from relnox.errors import Blocked
 from relnox.steps.push_tags import MAX_TAGS
 
@@ -20,33 +19,10 @@ if TYPE_CHECKING:
 
     from relnox.commands.auto_tag.decisions import Decision
     from relnox.commands.auto_tag.snapshot import Snapshot
+    from relnox.commands.options import AutoTagOptions as Options
     from relnox.commands.shared.project import Project
     from relnox.core.planning.plan import Plan, Table
     from relnox.core.planning.step import Step
-
-
-class Options(CommonOptions):
-    """Options of `auto-tag`."""
-
-    package: tuple[str, ...] = option(
-        (), "Tag this package only (distribution or directory name; repeatable).", metavar="NAME", anywhere=False
-    )
-    since: str | None = option(
-        None,
-        "Tag only packages whose version differs between this commit and HEAD.",
-        metavar="REF",
-        anywhere=False,
-    )
-    adopt: bool = option(
-        False,
-        "Tag packages that were never tagged, or whose version is on the production index, as well.",
-        anywhere=False,
-    )
-    push: bool = option(True, "Push the tags.")
-    check_index: bool = option(True, "Check that versions to tag are not on the production index yet.")
-    dispatch: str | None = option(
-        None, "Start this workflow (file name, such as release.yml) on each tag.", metavar="WORKFLOW"
-    )
 
 
 def observe(options: Options, project: Project) -> Snapshot:

@@ -11,8 +11,8 @@ from relnox.commands.auto_tag.snapshot import Relation
 if TYPE_CHECKING:
     from packaging.version import Version
 
-    from relnox.commands.auto_tag import Options
     from relnox.commands.auto_tag.snapshot import Observation, Snapshot
+    from relnox.commands.options import AutoTagOptions as Options
     from relnox.core.packages import Package
 
 

@@ -16,8 +16,8 @@ from relnox.source.git import parse_tags, remotes
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from relnox.commands.auto_tag import Options
     from relnox.commands.auto_tag.decisions import Decision
+    from relnox.commands.options import AutoTagOptions as Options
     from relnox.commands.shared.project import Project
     from relnox.source.git import Git
 

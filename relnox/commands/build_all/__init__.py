@@ -10,66 +10,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox import core, steps
-from relnox.commands.shared.release_versions import ReleaseOptions
 from relnox.core.planning.step import after
-from relnox.core.settings.options import PATH, PYTHON_VERSIONS, option
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from relnox.commands.build_all.snapshot import Snapshot
+    from relnox.commands.options import BuildOptions as Options
     from relnox.commands.shared.project import Project
     from relnox.core.planning.events import Outcome
     from relnox.core.planning.plan import Plan, Table
     from relnox.core.planning.step import Step
-
-
-class Options(ReleaseOptions):
-    """Options of `build-all`."""
-
-    package: tuple[str, ...] = option(
-        (),
-        "Build this package only (distribution or directory name; repeatable).",
-        metavar="NAME",
-        anywhere=False,
-    )
-    matrix: str | None = option(
-        None,
-        "Write the jobs for platform wheels to a file, as JSON for CI; build nothing.",
-        kind=PATH,
-        metavar="FILE",
-        anywhere=False,
-    )
-    wheels: str | None = option(
-        None,
-        "Build the platform wheels of this job of the matrix, with cibuildwheel, from the sdist in the output.",
-        metavar="JOB",
-        anywhere=False,
-    )
-    skip_platform_wheels: bool = option(
-        False,
-        "Build no wheels of packages that have platform wheels (the jobs of the matrix build them).",
-        anywhere=False,
-    )
-    output: str = option("dist", "The directory for the archives.", kind=PATH, metavar="DIR")
-    from_tree: bool = option(
-        False, "Build the working tree, uncommitted changes included, for local tests.", anywhere=False
-    )
-    clean: bool = option(False, "Remove the archives of earlier builds from the output directory first.")
-    test: bool = option(False, "Run the configured tests against each built wheel.")
-    python: tuple[str, ...] = option(
-        (),
-        "Build platform wheels for this Python, and run the tests on it, such as 3.12 (repeatable); default: the "
-        "running one.",
-        kind=PYTHON_VERSIONS,
-        metavar="VERSION",
-    )
-    reproducible: bool = option(
-        False, "Build twice, with another path, umask, time zone and file times, and compare byte by byte."
-    )
-    strict: bool = option(False, "Treat warnings about the archives as errors.")
-    continue_on_error: bool = option(False, "After a failure, build the packages that do not need the failed one.")
 
 
 def observe(options: Options, project: Project) -> Snapshot:

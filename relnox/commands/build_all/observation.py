@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from relnox.commands.build_all import Options
+    from relnox.commands.options import BuildOptions as Options
     from relnox.commands.shared.project import Project
     from relnox.core.packages import Package
     from relnox.core.tagging.derived_versions import CommitTags

@@ -12,8 +12,8 @@ from relnox.errors import Blocked
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from relnox.commands.build_all import Options
     from relnox.commands.build_all.snapshot import Snapshot
+    from relnox.commands.options import BuildOptions as Options
     from relnox.core.packages import Package
     from relnox.core.planning.plan import Plan
     from relnox.core.planning.step import Step

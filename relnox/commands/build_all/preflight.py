@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from relnox.commands.build_all import Options
     from relnox.commands.build_all.snapshot import Snapshot
+    from relnox.commands.options import BuildOptions as Options
     from relnox.commands.shared.project import Project
     from relnox.core.packages import Package
     from relnox.core.problems import Problem

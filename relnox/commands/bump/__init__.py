@@ -9,19 +9,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox import core, steps
-from relnox.commands.bump.options import Options
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from relnox.commands.bump.snapshot import NewBump, Snapshot
+    from relnox.commands.options import BumpOptions as Options
     from relnox.commands.shared.project import Project
     from relnox.core.planning.plan import Plan
     from relnox.core.planning.step import Step
     from relnox.steps import bump_record
 
-__all__ = ["Options", "observe", "pending", "plan"]
+__all__ = ["observe", "pending", "plan"]
 
 
 def observe(options: Options, project: Project) -> Snapshot:

@@ -12,8 +12,8 @@ from relnox.errors import Blocked
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from relnox.commands.bump.options import Options
     from relnox.commands.bump.project_state import RemoteState
+    from relnox.commands.options import BumpOptions as Options
     from relnox.commands.shared.project import Project
     from relnox.core.problems import Problem
     from relnox.core.settings.release_lines import ReleaseLine

@@ -12,9 +12,9 @@ from relnox.errors import Blocked
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from relnox.commands.bump.options import Options
     from relnox.commands.bump.project_state import Observation
     from relnox.commands.bump.snapshot import Decision
+    from relnox.commands.options import BumpOptions as Options
     from relnox.commands.shared.project import Project
     from relnox.core.planning.changes import Edit
 

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from packaging.version import Version
 
-    from relnox.commands.bump.options import Options
     from relnox.commands.bump.project_state import Observation
     from relnox.commands.bump.snapshot import Decision
+    from relnox.commands.options import BumpOptions as Options
     from relnox.commands.shared.project import Project
     from relnox.core.packages import Package
     from relnox.core.planning.plan import Plan

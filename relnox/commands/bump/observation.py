@@ -15,7 +15,7 @@ from relnox.system.files import read_project_file
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from relnox.commands.bump.options import Options
+    from relnox.commands.options import BumpOptions as Options
     from relnox.commands.shared.project import Project
     from relnox.core.workspace import Workspace
     from relnox.steps import bump_record

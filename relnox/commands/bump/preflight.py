@@ -12,9 +12,9 @@ from relnox.commands.shared import tag_checks
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from relnox.commands.bump.options import Options
     from relnox.commands.bump.project_state import Observation
     from relnox.commands.bump.snapshot import NewBump
+    from relnox.commands.options import BumpOptions as Options
     from relnox.core.bump.version_bumps import VersionBump
     from relnox.core.planning.changes import NewTag
     from relnox.core.problems import Problem

@@ -10,8 +10,8 @@ from relnox.commands.bump import changes
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from relnox.commands.bump.options import Options
     from relnox.commands.bump.snapshot import NewBump, Target
+    from relnox.commands.options import BumpOptions as Options
     from relnox.core.planning.step import Step
     from relnox.core.problems import Problem
 

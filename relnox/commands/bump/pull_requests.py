@@ -13,8 +13,8 @@ from relnox.source.git import remotes
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from relnox.commands.bump.options import Options
     from relnox.commands.bump.project_state import Observation
+    from relnox.commands.options import BumpOptions as Options
     from relnox.commands.shared.project import Project
     from relnox.core.planning.changes import Edit
     from relnox.source.git import Git

@@ -15,7 +15,7 @@ from relnox.core.text import join_names
 from relnox.errors import Blocked, Failed
 
 if TYPE_CHECKING:
-    from relnox.commands.bump.options import Options
+    from relnox.commands.options import BumpOptions as Options
     from relnox.commands.shared.project import Project
     from relnox.core.planning.plan import Plan
     from relnox.core.planning.step import Step

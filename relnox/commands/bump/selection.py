@@ -10,8 +10,8 @@ from relnox.commands.bump.snapshot import Decision
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from relnox.commands.bump.options import Options
     from relnox.commands.bump.project_state import Observation
+    from relnox.commands.options import BumpOptions as Options
     from relnox.commands.shared.project import Project
     from relnox.core.bump.version_bumps import BumpRequest
     from relnox.core.packages import Package

@@ -14,9 +14,9 @@ from relnox.core.text import format_count, join_names
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from relnox.commands.bump.options import Options
     from relnox.commands.bump.project_state import Observation
     from relnox.commands.bump.snapshot import NewBump
+    from relnox.commands.options import BumpOptions as Options
     from relnox.core.bump.version_bumps import VersionBump
     from relnox.core.packages import Dependency, Package
     from relnox.core.planning.plan import Table

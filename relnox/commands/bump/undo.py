@@ -16,7 +16,7 @@ from relnox.source.git import contents, remotes
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from relnox.commands.bump.options import Options
+    from relnox.commands.options import BumpOptions as Options
     from relnox.commands.shared.project import Project
     from relnox.core.planning.plan import Plan
     from relnox.core.problems import Problem

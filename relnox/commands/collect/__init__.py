@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from relnox import core, steps
 from relnox.commands.shared import release_versions, releases
 from relnox.commands.shared.consistency import ignored_mismatch_notes
-from relnox.commands.shared.release_versions import ReleaseOptions
 from relnox.core.planning.step import after
-from relnox.core.settings.options import PATH, PATHS, option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from relnox.building.findings import Finding
+    from relnox.commands.options import CollectOptions as Options
     from relnox.commands.shared.project import Project
     from relnox.commands.shared.release_versions import VersionComparison
     from relnox.core.packages import Package
@@ -27,24 +26,6 @@ if TYPE_CHECKING:
     from relnox.core.release.collection import BuildJobOutput
     from relnox.core.release.manifest import Manifest
     from relnox.core.settings.config_tables import WheelsConfig
-
-
-class Options(ReleaseOptions):
-    """Options of `collect`."""
-
-    from_: tuple[str, ...] = option(
-        (),
-        "A job's directory, or a directory of jobs' directories (repeatable).",
-        kind=PATHS,
-        metavar="DIR",
-        anywhere=False,
-    )
-    package: tuple[str, ...] = option(
-        (), "Collect this package only (repeatable).", metavar="NAME", anywhere=False
-    )
-    output: str = option("dist", "The directory for the archives and the manifest.", kind=PATH, metavar="DIR")
-    partial: bool = option(False, "Collect what exists although files are missing.", anywhere=False)
-    allow_dirty: bool = option(False, "Accept files that were all built with uncommitted changes.", anywhere=False)
 
 
 class Snapshot(NamedTuple):

@@ -10,7 +10,8 @@ from relnox.errors import ExitCode
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from relnox.commands.collect import Options, Snapshot
+    from relnox.commands.collect import Snapshot
+    from relnox.commands.options import CollectOptions as Options
     from relnox.core.packages import Package
     from relnox.core.problems import Problem
     from relnox.core.release.collection import BuildJobOutput

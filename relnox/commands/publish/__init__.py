@@ -9,36 +9,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox.commands.publish import inspection, planning, preflight
-from relnox.commands.publish.options import PublishingOptions
 from relnox.commands.shared import release_branch, release_versions, releases
 from relnox.commands.shared.manifests import read_public_part
 from relnox.core.records import replace
-from relnox.core.settings.options import option
 
 if TYPE_CHECKING:
     from packaging.version import Version
 
+    from relnox.commands.options import PublishOptions as Options
     from relnox.commands.publish.inspection import Snapshot
     from relnox.commands.shared.project import Project
     from relnox.core.planning.plan import Plan
-
-
-class Options(PublishingOptions):
-    """Options of `publish`."""
-
-    index: str | None = option(
-        None,
-        "The index to publish to; by default the one of [tool.relnox.targets] for the release's tag, or pypi.",
-        metavar="NAME",
-        anywhere=False,
-    )
-    allow_branch: bool = option(
-        False,
-        "Publish a commit that neither the release branch of the remote nor a release tag has.",
-        anywhere=False,
-    )
-    allow_dev: bool = option(False, "Allow development versions on a production index.", anywhere=False)
-    yes: bool = option(False, "Publish without confirmation.", anywhere=False)
 
 
 def observe(options: Options, project: Project) -> Snapshot:

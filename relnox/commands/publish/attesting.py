@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from relnox.commands.options import PublishingOptions
     from relnox.commands.publish.index_state import IndexState
-    from relnox.commands.publish.options import PublishingOptions
     from relnox.commands.shared.project import Project
     from relnox.core.problems import Problem
     from relnox.core.release.manifest import Distribution

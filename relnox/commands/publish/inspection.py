@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from relnox.building.findings import Finding
+    from relnox.commands.options import PublishingOptions
     from relnox.commands.publish.attesting import AttestationPlan
     from relnox.commands.publish.index_state import IndexState
-    from relnox.commands.publish.options import PublishingOptions
     from relnox.commands.shared.hooks import Hooks
     from relnox.commands.shared.project import Project
     from relnox.core.problems import Problem

@@ -13,9 +13,9 @@ from relnox.core.records import replace
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from relnox.commands.options import PublishingOptions
     from relnox.commands.publish.attesting import AttestationPlan
     from relnox.commands.publish.inspection import Snapshot
-    from relnox.commands.publish.options import PublishingOptions
     from relnox.core.planning.plan import Plan
     from relnox.core.planning.step import Step
     from relnox.core.release.manifest import Manifest

@@ -13,8 +13,8 @@ from relnox.errors import ExitCode
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from relnox.commands.options import PublishingOptions
     from relnox.commands.publish.inspection import Snapshot
-    from relnox.commands.publish.options import PublishingOptions
     from relnox.core.problems import Problem
     from relnox.core.release.manifest import Distribution
 

@@ -10,7 +10,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from relnox import core
-from relnox.commands import COMMAND_LINE, import_task_module
+from relnox.commands import COMMAND_LINE
+from relnox.commands.options import OPTIONS
 from relnox.commands.running import expected_plan, reports
 from relnox.commands.running.execution import run_prepared, unexecuted_outcome, with_public_files
 from relnox.commands.running.preparation import plan_task, resolve_options
@@ -59,7 +60,7 @@ def run_task(
         streams.enter_context(reports.keep_output_for(report, command_line.get("plan")))
         try:
             project = open_project(Path(str(command_line.get("project") or ".")))
-            values = relative_to_root(import_task_module(task).Options, command_line, project.root)
+            values = relative_to_root(OPTIONS[task], command_line, project.root)
             options = resolve_options(task, values, project, defaults)
             reporter = reporters.choose(options.reporter, os.environ, convert, quiet=options.quiet)
             reporter.verbose = options.verbose

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from relnox import core
 from relnox.commands import TASKS, import_task_module
+from relnox.commands.options import OPTIONS
 from relnox.commands.running import reports
 from relnox.core.credential_variables import find_upload_credentials
 from relnox.core.records import Record, replace
@@ -103,7 +104,7 @@ def resolve_options(
     """
     table = TASKS[task].table if task in TASKS else ""
     in_file = getattr(project.config, table).options if table else {}
-    declaration = import_task_module(task).Options
+    declaration = OPTIONS[task]
     options = resolve_option_values(
         declaration,
         command_line=command_line,

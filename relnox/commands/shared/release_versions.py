@@ -6,35 +6,15 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
-from relnox.core.settings.options import CommonOptions, option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from relnox.commands.options import ReleaseOptions
     from relnox.commands.shared.project import Project
     from relnox.core.problems import Problem
     from relnox.core.release.manifest import Manifest
     from relnox.core.release.release_versions import ReleaseTag, StatedVersion
-
-
-class ReleaseOptions(CommonOptions):
-    """Options of tasks that build and publish a release."""
-
-    release_tag: str = option(
-        "",
-        "The tag to release: its packages only, in its version; by default the tag that the CI job runs for.",
-        metavar="TAG",
-        in_file=False,
-    )
-    expect_version: str = option(
-        "",
-        "The version that the packages must have, such as the input of the CI run.",
-        metavar="VERSION",
-        in_file=False,
-    )
-    allow_mismatch: bool = option(
-        False, "Continue even if tag, version, commit and manifest contradict each other.", anywhere=False
-    )
 
 
 class VersionComparison(NamedTuple):

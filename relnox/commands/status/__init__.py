@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relnox import core
 from relnox.commands.shared import tag_checks
-from relnox.core.settings.options import CommonOptions, option
 from relnox.errors import Blocked, TryLater
 
 if TYPE_CHECKING:
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
     from packaging.version import Version
 
+    from relnox.commands.options import StatusOptions as Options
     from relnox.commands.shared.project import Project
     from relnox.core.bump.release_history import ReleaseHistory
     from relnox.core.bump.version_bumps import VersionBump
@@ -31,21 +31,6 @@ SCHEMA = 1
 
 _INDEX_TIMEOUT = 10.0
 """The time limit for all queries of one index, including retries, in seconds."""
-
-
-class Options(CommonOptions):
-    """Options of `status`."""
-
-    package: tuple[str, ...] = option(
-        (),
-        "Show this package only (distribution or directory name; repeatable).",
-        metavar="NAME",
-        anywhere=False,
-    )
-    index: tuple[str, ...] = option(
-        (), "Show the versions on this index as well (repeatable).", metavar="NAME", anywhere=False
-    )
-    json: bool = option(False, "Write JSON to standard output instead of a table.", anywhere=False)
 
 
 class Row(NamedTuple):

@@ -1,0 +1,326 @@
+"""The options of all tasks, which listings of nox and invoke need without the tasks themselves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relnox.core.settings.kinds import Number
+from relnox.core.settings.options import PATH, PATHS, PYTHON_VERSIONS, CommonOptions, option
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class ReleaseOptions(CommonOptions):
+    """Options of tasks that build and publish a release."""
+
+    release_tag: str = option(
+        "",
+        "The tag to release: its packages only, in its version; by default the tag that the CI job runs for.",
+        metavar="TAG",
+        in_file=False,
+    )
+    expect_version: str = option(
+        "",
+        "The version that the packages must have, such as the input of the CI run.",
+        metavar="VERSION",
+        in_file=False,
+    )
+    allow_mismatch: bool = option(
+        False, "Continue even if tag, version, commit and manifest contradict each other.", anywhere=False
+    )
+
+
+class PublishingOptions(ReleaseOptions):
+    """Options of `publish` and `publish-test`."""
+
+    package: tuple[str, ...] = option(
+        (), "Publish this package only (repeatable).", metavar="NAME", anywhere=False
+    )
+    dist: str = option("dist", "The directory with the manifest and its files.", kind=PATH, metavar="DIR")
+    attestations: str = option(
+        "auto",
+        "Whether to publish attestations; auto: required if the identity of the job uploads and can sign.",
+        choices=("auto", "required", "best-effort", "off"),
+        metavar="POLICY",
+    )
+    compare_limit: int = option(
+        64,
+        "Download and hash published files up to this size in MiB; of larger ones compare the length and the last "
+        "MiB.",
+        metavar="MIB",
+    )
+
+
+class StatusOptions(CommonOptions):
+    """Options of `status`."""
+
+    package: tuple[str, ...] = option(
+        (),
+        "Show this package only (distribution or directory name; repeatable).",
+        metavar="NAME",
+        anywhere=False,
+    )
+    index: tuple[str, ...] = option(
+        (), "Show the versions on this index as well (repeatable).", metavar="NAME", anywhere=False
+    )
+    json: bool = option(False, "Write JSON to standard output instead of a table.", anywhere=False)
+
+
+class BumpOptions(CommonOptions):
+    """Options of `bump`."""
+
+    positional = ("part", "to")
+
+    part: str | None = option(
+        None,
+        "Part of the version to bump; auto: derived from commits.",
+        choices=("major", "minor", "patch", "release", "pre", "phase", "post", "dev", "auto"),
+        metavar="PART",
+        anywhere=False,
+    )
+    pre: str | None = option(
+        None,
+        "Bump to a prerelease of this phase.",
+        choices=("alpha", "beta", "rc"),
+        metavar="PHASE",
+        anywhere=False,
+    )
+    to: str | None = option(None, "Bump to this version.", metavar="VERSION", anywhere=False)
+    from_: str | None = option(
+        None,
+        "Number a development version by this run of CI, the time, or the commits since the last release.",
+        choices=("run", "time", "distance"),
+        metavar="SOURCE",
+        anywhere=False,
+    )
+    package: tuple[str, ...] = option(
+        (), "Bump this package (distribution or directory name; repeatable).", metavar="NAME", anywhere=False
+    )
+    all: bool = option(False, "Bump every package.", anywhere=False)
+    always_increment: bool = option(
+        False, "Bump the part even if the current prerelease already leads to it.", anywhere=False
+    )
+    allow_lower: bool = option(False, "Allow --to to name a lower version.", anywhere=False)
+    commit: bool = option(False, "Commit the edited files.")
+    tag: bool = option(False, "Tag the release; needs --commit if the bump edits files.")
+    then_dev: bool = option(False, "Commit the next development version after the release.")
+    push: bool = option(False, "Push the branch and the tags atomically; for use with --commit or --tag.")
+    pull_request: bool = option(
+        False, "Open a pull request with the bump, or update it; nothing is edited here.", anywhere=False
+    )
+    force_branch: bool = option(
+        False, "Overwrite commits of others on the branch of the pull request.", anywhere=False
+    )
+    lock: bool = option(False, "Update poetry.lock and pdm.lock with their tools, where requirements change.")
+    allow_branch: bool = option(False, "Allow a branch that is not a release branch.", anywhere=False)
+    allow_dirty: bool = option(
+        False, "Allow uncommitted changes, and imports of modules that are not committed.", anywhere=False
+    )
+    abort: bool = option(False, "Undo an interrupted bump.", anywhere=False)
+    again: bool = option(False, "Bump once more, even if this bump is already done.", anywhere=False)
+    undo: bool = option(False, "Revert the last bump; blocked if any of it is pushed.", anywhere=False)
+
+
+class AutoTagOptions(CommonOptions):
+    """Options of `auto-tag`."""
+
+    package: tuple[str, ...] = option(
+        (), "Tag this package only (distribution or directory name; repeatable).", metavar="NAME", anywhere=False
+    )
+    since: str | None = option(
+        None,
+        "Tag only packages whose version differs between this commit and HEAD.",
+        metavar="REF",
+        anywhere=False,
+    )
+    adopt: bool = option(
+        False,
+        "Tag packages that were never tagged, or whose version is on the production index, as well.",
+        anywhere=False,
+    )
+    push: bool = option(True, "Push the tags.")
+    check_index: bool = option(True, "Check that versions to tag are not on the production index yet.")
+    dispatch: str | None = option(
+        None, "Start this workflow (file name, such as release.yml) on each tag.", metavar="WORKFLOW"
+    )
+
+
+class BuildOptions(ReleaseOptions):
+    """Options of `build-all`."""
+
+    package: tuple[str, ...] = option(
+        (),
+        "Build this package only (distribution or directory name; repeatable).",
+        metavar="NAME",
+        anywhere=False,
+    )
+    matrix: str | None = option(
+        None,
+        "Write the jobs for platform wheels to a file, as JSON for CI; build nothing.",
+        kind=PATH,
+        metavar="FILE",
+        anywhere=False,
+    )
+    wheels: str | None = option(
+        None,
+        "Build the platform wheels of this job of the matrix, with cibuildwheel, from the sdist in the output.",
+        metavar="JOB",
+        anywhere=False,
+    )
+    skip_platform_wheels: bool = option(
+        False,
+        "Build no wheels of packages that have platform wheels (the jobs of the matrix build them).",
+        anywhere=False,
+    )
+    output: str = option("dist", "The directory for the archives.", kind=PATH, metavar="DIR")
+    from_tree: bool = option(
+        False, "Build the working tree, uncommitted changes included, for local tests.", anywhere=False
+    )
+    clean: bool = option(False, "Remove the archives of earlier builds from the output directory first.")
+    test: bool = option(False, "Run the configured tests against each built wheel.")
+    python: tuple[str, ...] = option(
+        (),
+        "Build platform wheels for this Python, and run the tests on it, such as 3.12 (repeatable); default: the "
+        "running one.",
+        kind=PYTHON_VERSIONS,
+        metavar="VERSION",
+    )
+    reproducible: bool = option(
+        False, "Build twice, with another path, umask, time zone and file times, and compare byte by byte."
+    )
+    strict: bool = option(False, "Treat warnings about the archives as errors.")
+    continue_on_error: bool = option(False, "After a failure, build the packages that do not need the failed one.")
+
+
+class CollectOptions(ReleaseOptions):
+    """Options of `collect`."""
+
+    from_: tuple[str, ...] = option(
+        (),
+        "A job's directory, or a directory of jobs' directories (repeatable).",
+        kind=PATHS,
+        metavar="DIR",
+        anywhere=False,
+    )
+    package: tuple[str, ...] = option(
+        (), "Collect this package only (repeatable).", metavar="NAME", anywhere=False
+    )
+    output: str = option("dist", "The directory for the archives and the manifest.", kind=PATH, metavar="DIR")
+    partial: bool = option(False, "Collect what exists although files are missing.", anywhere=False)
+    allow_dirty: bool = option(False, "Accept files that were all built with uncommitted changes.", anywhere=False)
+
+
+class PublishTestOptions(PublishingOptions):
+    """Options of `publish-test`."""
+
+    index: str = option("testpypi", "The index to publish to.", metavar="NAME", anywhere=False)
+    verify: bool = option(True, "Install from the index afterwards.")
+    pypi_rules: bool = option(
+        False, "Enforce the rules of PyPI on the embedded index, relnox's own test index.", anywhere=False
+    )
+    clear: bool = option(False, "Empty the embedded index first.", anywhere=False)
+
+
+class PublishOptions(PublishingOptions):
+    """Options of `publish`."""
+
+    index: str | None = option(
+        None,
+        "The index to publish to; by default the one of [tool.relnox.targets] for the release's tag, or pypi.",
+        metavar="NAME",
+        anywhere=False,
+    )
+    allow_branch: bool = option(
+        False,
+        "Publish a commit that neither the release branch of the remote nor a release tag has.",
+        anywhere=False,
+    )
+    allow_dev: bool = option(False, "Allow development versions on a production index.", anywhere=False)
+    yes: bool = option(False, "Publish without confirmation.", anywhere=False)
+
+
+class VerifyOptions(CommonOptions):
+    """Options of `verify-install`."""
+
+    index: str = option("pypi", "The index that the packages were published to.", metavar="NAME", anywhere=False)
+    from_: str = option(
+        "index",
+        "What to verify: the files on the index, or those in --dist.",
+        choices=("index", "dist"),
+        metavar="WHAT",
+        anywhere=False,
+    )
+    package: tuple[str, ...] = option((), "Verify this package only (repeatable).", metavar="NAME", anywhere=False)
+    python: tuple[str, ...] = option(
+        (),
+        "Verify with this Python, such as 3.12 (repeatable); the running one if none.",
+        kind=PYTHON_VERSIONS,
+        metavar="VERSION",
+    )
+    dist: str = option("dist", "The directory with the manifest.", kind=PATH, metavar="DIR")
+    find_links: tuple[str, ...] = option(
+        (),
+        "Install requirements from the wheels in this directory, if it has them (repeatable).",
+        kind=PATHS,
+        metavar="DIR",
+        anywhere=False,
+    )
+    wait: int | None = option(
+        None,
+        "How long to wait for the index to list everything, in seconds; by default 600, or 30 for packages that "
+        "it does not list if none of the release was uploaded in the last hour.",
+        kind=Number(),
+        metavar="SECONDS",
+    )
+
+
+class RehearseOptions(CommonOptions):
+    """Options of `rehearse`."""
+
+    positional = ("part", "to")
+
+    part: str | None = BumpOptions.part
+    pre: str | None = BumpOptions.pre
+    to: str | None = BumpOptions.to
+    package: tuple[str, ...] = option(
+        (), "Rehearse the release of this package only (repeatable).", metavar="NAME", anywhere=False
+    )
+    find_links: tuple[str, ...] = option(
+        (),
+        "Install requirements from the wheels of another repository in this directory (repeatable).",
+        kind=PATHS,
+        metavar="DIR",
+        anywhere=False,
+    )
+    pypi_rules: bool = option(True, "Reject what the public index would reject; --no-pypi-rules accepts all.")
+    python: tuple[str, ...] = option(
+        (),
+        "Verify with this Python, such as 3.12 (repeatable); default: the running one.",
+        kind=PYTHON_VERSIONS,
+        metavar="VERSION",
+    )
+
+
+class InitOptions(CommonOptions):
+    """Options of `init`."""
+
+    nox: bool = option(True, "Write noxfile.py.")
+    invoke: bool = option(True, "Write tasks.py.")
+    explicit: bool = option(False, "Name each task in noxfile.py instead of a star import.", anywhere=False)
+    update: bool = option(False, "Add proposed settings to an existing [tool.relnox].", anywhere=False)
+
+
+OPTIONS: Mapping[str, type[CommonOptions]] = {
+    "status": StatusOptions,
+    "bump": BumpOptions,
+    "auto-tag": AutoTagOptions,
+    "build-all": BuildOptions,
+    "collect": CollectOptions,
+    "publish-test": PublishTestOptions,
+    "publish": PublishOptions,
+    "verify-install": VerifyOptions,
+    "rehearse": RehearseOptions,
+    "init": InitOptions,
+}
+"""The options of each task, by its name."""
