@@ -240,9 +240,7 @@ class Year:
         """A job publishes a development version with the number of its run."""
         root = self._on(self.publisher, line)
         self.runs += 1
-        ran = self._try(
-            root, "bump", "dev", "--from", "run", "--commit", environment={"GITHUB_RUN_NUMBER": str(self.runs)}
-        )
+        ran = self._try(root, "bump", "dev", "--number", str(self.runs), "--commit")
         if ran.code == 0:
             version = Version(self._version(root, "HEAD"))
             assert version.is_devrelease, ran.text

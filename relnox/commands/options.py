@@ -87,11 +87,11 @@ class BumpOptions(CommonOptions):
         anywhere=False,
     )
     to: str | None = option(None, "Bump to this version.", metavar="VERSION", anywhere=False)
-    from_: str | None = option(
+    number: int | None = option(
         None,
-        "Number a development version by this run of CI, the time, or the commits since the last release.",
-        choices=("run", "time", "distance"),
-        metavar="SOURCE",
+        "The number of a development version, for use with --part dev.",
+        kind=Number(10**17),
+        metavar="N",
         anywhere=False,
     )
     package: tuple[str, ...] = option(

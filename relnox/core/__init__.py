@@ -73,7 +73,6 @@ if TYPE_CHECKING:
     from relnox.core.tagging import known_tags as known_tags
     from relnox.core.tagging import tag_proposals as tag_proposals
     from relnox.core.tagging import tags as tags
-    from relnox.core.versions import dev_numbers as dev_numbers
     from relnox.core.versions import requested_bump as requested_bump
     from relnox.core.versions import semver_compat as semver_compat
     from relnox.core.versions import version_locations as version_locations
@@ -91,7 +90,7 @@ else:
         "settings": "build_settings config config_tables hook_settings kinds options patterns release_lines "
         "rules schema setting_names",
         "tagging": "derived_versions known_tags tag_proposals tags",
-        "versions": "dev_numbers requested_bump semver_compat version_locations version_step versioning",
+        "versions": "requested_bump semver_compat version_locations version_step versioning",
     }
     _MODULES = {module: directory for directory, modules in _DIRECTORIES.items() for module in modules.split()}
 

@@ -36,14 +36,12 @@ class PendingBump(Record, kw_only=True):
         request: The options of the bump; only a command with the same options may resume it.
         head: The commit before the bump, or None outside git and before the first commit.
         branch: The branch that the bump began on, or None if HEAD was detached, or outside git.
-        ci_run: The number of the CI run, if it is part of the new versions.
     """
 
     request: tuple[str, ...]
     steps: tuple[Step, ...]
     head: str | None = None
     branch: str | None = None
-    ci_run: int | None = None
 
     @property
     def edits(self) -> tuple[Edit, ...]:

@@ -22,7 +22,6 @@ class Commit(Step, kw_only=True):
 
     Attributes:
         files: The files, with the content that the edits of the plan give them.
-        time: The time of the commit in seconds since 1970; None for the current time.
     """
 
     key = "commit"
@@ -31,7 +30,6 @@ class Commit(Step, kw_only=True):
     exclusive = True
     message: str
     files: tuple[str, ...]
-    time: int | None = None
 
     @property
     def title(self) -> str:
@@ -77,7 +75,7 @@ class CommitAction(Action[Commit]):
             changes.unstage(git, self.step.files)
             return
         self.run.service(Transaction).undo.callback(changes.restore, git, self.before, changes.read_index(git))
-        self.tree = changes.commit(git, self.step.message, self.edits, self.step.time)
+        self.tree = changes.commit(git, self.step.message, self.edits)
 
     def verify(self) -> str:
         """Check that the commit has the planned changes and no others."""

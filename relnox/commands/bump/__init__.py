@@ -26,10 +26,9 @@ __all__ = ["observe", "pending", "plan"]
 
 def observe(options: Options, project: Project) -> Snapshot:
     """Read what the plan depends on; for a new bump, also decide the versions and generate files in a copy."""
-    from relnox.commands.bump import dev_numbers, development, pull_requests, undo
+    from relnox.commands.bump import development, pull_requests, undo
 
     pull_requests.check_options(options)
-    dev_numbers.check_options(options)
     development.check_options(options)
     if (earlier := undo.observe_earlier_bump(options, project)) is not None:
         return earlier
@@ -162,12 +161,7 @@ def _plan_steps(new: NewBump, tags: tuple[core.changes.NewTag, ...], options: Op
         yield steps.EditFiles(edits=new.edits)
     if options.commit and new.edits:
         files = tuple(edit.file for edit in new.edits)
-        # The version of a distance is that of a commit: with its time, archives have the same bytes in each run.
-        yield steps.Commit(
-            message=changes.commit_message(observation, new.decision.bumps),
-            files=files,
-            time=observation.dev_numbers.commit_time,
-        )
+        yield steps.Commit(message=changes.commit_message(observation, new.decision.bumps), files=files)
     if tags:
         yield steps.CreateTags(tags=tags)
     if (following := new.development).edits:
@@ -182,7 +176,6 @@ def _plan_steps(new: NewBump, tags: tuple[core.changes.NewTag, ...], options: Op
 
 def pending(snapshot: Snapshot, planned: Plan, options: Options) -> bump_record.PendingBump | None:
     """Return the record to write before the first step, so that a rerun of the command can resume the bump."""
-    from relnox.commands.bump.dev_numbers import ci_run_number
     from relnox.commands.bump.options import command_line_words
     from relnox.commands.bump.snapshot import EarlierBump, ExistingRelease, RepeatedBump
     from relnox.steps import bump_record
@@ -204,5 +197,4 @@ def pending(snapshot: Snapshot, planned: Plan, options: Options) -> bump_record.
         steps=bump_record.steps_to_record(planned.steps),
         head=head,
         branch=branch,
-        ci_run=ci_run_number(options),
     )

@@ -75,11 +75,7 @@ def find_release_at_head(observation: Observation, options: Options, project: Pr
                     return None
                 continue
             old = version_at(parent, package, git) if package.source.is_in_file else earlier.get(package.name)
-            if (
-                old is None
-                or old == version
-                or _version_after_request(old, package, observation, options) != version
-            ):
+            if old is None or old == version or _version_after_request(old, observation, options) != version:
                 return None
     except Blocked:  # deciding the bump raises it again
         return None
@@ -221,14 +217,12 @@ def _tagged_before(commit: str, observation: Observation, git: Git) -> dict[str,
     return {name: version for name, (_, version) in latest.items()}
 
 
-def _version_after_request(
-    version: Version, package: Package, observation: Observation, options: Options
-) -> Version:
+def _version_after_request(version: Version, observation: Observation, options: Options) -> Version:
     """Return the version that the requested bump gives a package whose version was `version` before."""
     config = observation.config
     return core.versioning.next_version(
         version,
-        requested_bump(options, observation.dev_numbers.number_at_parent(package.name)),
+        requested_bump(options),
         scheme=config.scheme,
         prerelease_start=config.prerelease_start,
         calver_format=config.calver_format,

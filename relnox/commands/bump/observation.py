@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox import core
-from relnox.commands.bump import dev_numbers, selection
+from relnox.commands.bump import selection
 from relnox.commands.bump.project_state import FOREIGN_LOCKS, Observation, RemoteState
 from relnox.commands.shared import hooks, tag_checks
 from relnox.errors import Blocked, Failed
@@ -70,7 +70,6 @@ def observe_project(options: Options, project: Project, previous: bump_record.Pe
         literals=project.literals.locations,
         untracked_imports=project.untracked_imports(selected_packages),
         version_mentions=project.literals.mentions,
-        dev_numbers=dev_numbers.determine_dev_numbers(options, project, remote),
         previous=previous,
         hooks=hooks.read_hooks(project),
     )
@@ -100,7 +99,7 @@ def observe_remote(options: Options, project: Project) -> RemoteState:
     if git is None or state is None:
         return RemoteState()
     reads_tags = options.part == "auto" and not state.tags
-    is_required = options.push or options.pull_request or options.from_ == "distance"
+    is_required = options.push or options.pull_request
     if not (is_required or options.commit or options.tag or reads_tags):
         return RemoteState()
     from relnox.source.git import remotes
@@ -108,7 +107,7 @@ def observe_remote(options: Options, project: Project) -> RemoteState:
     if remote not in remotes.names(git):
         if not is_required:
             return RemoteState()
-        flag = "--push" if options.push else "--pull-request" if options.pull_request else "--from distance"
+        flag = "--push" if options.push else "--pull-request"
         raise Blocked(
             "remote-missing",
             f"git remote {remote} does not exist ({flag} needs it)",

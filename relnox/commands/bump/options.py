@@ -15,7 +15,7 @@ _REQUEST = (
     "part",
     "pre",
     "to",
-    "from_",
+    "number",
     "package",
     "all",
     "always_increment",
@@ -33,12 +33,11 @@ _REQUEST = (
 """The field names of the options that determine what a bump does."""
 
 
-def requested_bump(options: Options, number: int | None = None) -> Bump:
-    """Return how the options change a version; `number` is the number for a development version, or None."""
-    values: Any = {
-        name: getattr(options, name) for name in ("part", "pre", "to", "always_increment", "allow_lower")
-    }
-    return core.requested_bump.Bump(**values, number=number)
+def requested_bump(options: Options) -> Bump:
+    """Return how the options change a version."""
+    names = ("part", "pre", "to", "always_increment", "allow_lower", "number")
+    values: Any = {name: getattr(options, name) for name in names}
+    return core.requested_bump.Bump(**values)
 
 
 def command_line_words(options: Options, names: tuple[str, ...] = _REQUEST) -> tuple[str, ...]:

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from datetime import date
 
     from relnox.commands.shared.hooks import Hooks
-    from relnox.commands.shared.release_branch import ReleaseBranch
     from relnox.commands.shared.tag_checks import NewerTags
     from relnox.core.bump.release_history import ReleaseHistory
     from relnox.core.packages import Package, VersionSource
@@ -26,30 +25,6 @@ if TYPE_CHECKING:
 
 FOREIGN_LOCKS = ("poetry.lock", "pdm.lock")
 """The names of lock files that only poetry and pdm can write."""
-
-
-class DevNumbers(Record):
-    """The numbers of the development versions that a bump makes.
-
-    Attributes:
-        by_package: Maps each package to the number of its development version; empty without `--from`.
-        origins: Maps each package to where its number comes from, as a phrase such as `3 commits since v1.2.0`.
-        branch: The release branch, with `--from distance`; otherwise None.
-        unfetched_tags: The release tags of the remote that the distances should be counted from, but that this
-            clone does not have.
-        commit_time: The time of the current commit in seconds since 1970, with `--from distance`; otherwise None.
-    """
-
-    by_package: Mapping[str, int]
-    origins: Mapping[str, str]
-    branch: ReleaseBranch | None = None
-    unfetched_tags: tuple[str, ...] = ()
-    commit_time: int | None = None
-
-    def number_at_parent(self, package: str) -> int | None:
-        """Return the number that a package would get at the parent commit: one less if commits are counted."""
-        number = self.by_package.get(package)
-        return number - 1 if number is not None and self.branch is not None else number
 
 
 class RemoteState(Record):
@@ -94,7 +69,6 @@ class Observation(Record):
         literals: The version literals in the packages' modules, which are version locations as well.
         untracked_imports: Pairs of a committed module and an untracked module that it imports.
         version_mentions: Maps each package name to other files that contain the package's version.
-        dev_numbers: The numbers of the development versions; empty without `--from`.
         previous: The last bump on this machine, if it differs from the requested one and no commits followed it.
         hooks: The project's hooks.
     """
@@ -118,6 +92,5 @@ class Observation(Record):
     literals: tuple[VersionSource, ...]
     untracked_imports: tuple[tuple[str, str], ...]
     version_mentions: Mapping[str, tuple[str, ...]]
-    dev_numbers: DevNumbers
     previous: bump_record.PendingBump | None
     hooks: Hooks

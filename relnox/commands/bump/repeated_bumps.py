@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox import core, steps
-from relnox.commands.bump.dev_numbers import ci_run_number
 from relnox.commands.bump.observation import observe_remote
 from relnox.commands.bump.options import command_line_words
 from relnox.commands.bump.project_state import RemoteState
@@ -47,8 +46,6 @@ def find_previous_bump(options: Options, project: Project) -> bump_record.Pendin
 
 def is_repeated(record: bump_record.PendingBump, options: Options) -> bool:
     """Return whether the options request the recorded bump again, possibly with `--push` added."""
-    if record.ci_run != ci_run_number(options):
-        return False
     request = command_line_words(options)
     return request == record.request or [word for word in request if word != "--push"] == list(record.request)
 

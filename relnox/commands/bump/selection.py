@@ -68,6 +68,8 @@ def decide(observation: Observation, options: Options) -> Decision:
     Raises:
         Blocked: The options contradict each other or the checkout, or a version cannot be bumped as requested.
     """
+    if options.number is not None and options.part != "dev":
+        raise Blocked("option-missing", f"--number {options.number} needs --part dev", fix="add --part dev")
     _check_usage(options, observation)
     never_tagged = _never_tagged(observation, options)
     released_versions = {
@@ -80,7 +82,7 @@ def decide(observation: Observation, options: Options) -> Decision:
         released_versions=released_versions,
         config=observation.config,
         today=observation.today,
-        dev_numbers=observation.dev_numbers.by_package,
+        dev_number=options.number,
         own_changes=_own_changes(observation, options),
     )
     if options.to is None:  # --to corrects locations that differ
@@ -132,10 +134,8 @@ def _check_usage(options: Options, observation: Observation) -> None:
             "--part auto takes neither --to nor --always-increment",
             fix="remove --to and --always-increment",
         )
-    needs_history = (
-        options.part == "auto"
-        or options.from_ == "distance"
-        or any(package.source.kind == "tags" for package in observation.selected)
+    needs_history = options.part == "auto" or any(
+        package.source.kind == "tags" for package in observation.selected
     )
     if needs_history and state is not None and state.is_shallow:
         raise Blocked(
@@ -157,14 +157,12 @@ def _bump_requests(
 ) -> dict[str, BumpRequest]:
     """Return the requested bump of each package; with `--part auto`, only of packages with changes to release."""
     if options.part != "auto":
-        reason = " ".join(command_line_words(options, ("part", "pre", "to", "from_", "always_increment")))
+        reason = " ".join(command_line_words(options, ("part", "pre", "to", "number", "always_increment")))
         left_out = {package.name for package in never_tagged}
         realigned_packages = {package.name for package in observation.selected if _realigns(package, options)}
         return {
             package.name: core.version_bumps.BumpRequest(
-                None
-                if package.name in realigned_packages
-                else requested_bump(options, observation.dev_numbers.by_package.get(package.name)),
+                None if package.name in realigned_packages else requested_bump(options),
                 reason,
             )
             for package in observation.selected

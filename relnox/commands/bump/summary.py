@@ -195,8 +195,6 @@ def _version_notes(bump: VersionBump, observation: Observation, options: Options
         bump_request = requested_bump(options)
         if note := core.versioning.explain(bump.before, bump_request, bump.after, scheme=scheme):
             yield note
-    if origin := observation.dev_numbers.origins.get(bump.package.name):
-        yield f"dev number {observation.dev_numbers.by_package[bump.package.name]}: {origin}"
 
 
 def _first_release_notes(observation: Observation, bumps: tuple[VersionBump, ...]) -> Iterator[str]:

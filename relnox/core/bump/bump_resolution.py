@@ -57,7 +57,7 @@ def resolve_bumps(  # noqa: PLR0913 - what versions follow from
     released_versions: Mapping[str, Version],
     config: Config,
     today: date,
-    dev_numbers: Mapping[str, int] = MappingProxyType({}),
+    dev_number: int | None = None,
     own_changes: Mapping[str, BumpRequest] = MappingProxyType({}),
 ) -> ResolvedBumps:
     """Resolve bump requests into the bumps of packages and the updates of requirements.
@@ -68,8 +68,7 @@ def resolve_bumps(  # noqa: PLR0913 - what versions follow from
         released_versions: The versions of the last tags, for packages whose versions come from tags.
         config: The settings of the project.
         today: The date in UTC, for calendar versions.
-        dev_numbers: The number of the next development version of each package, for dependents that are bumped
-            because of their requirements; empty if dependents get ordinary bumps.
+        dev_number: The number of the development versions of dependents; None if they get ordinary bumps.
         own_changes: The levels that the changes of packages ask for, from `levels.requests_for_bumped_packages`.
 
     Raises:
@@ -97,7 +96,7 @@ def resolve_bumps(  # noqa: PLR0913 - what versions follow from
             further_bumps.request_group_members(groups, bumps, bases, all_requests, own_changes)
         ) | dict(
             further_bumps.request_dependents(
-                workspace, bumps, updates, bases, config, dev_numbers, all_requests, own_changes
+                workspace, bumps, updates, bases, config, dev_number, all_requests, own_changes
             )
         )
         if not added_bumps:

@@ -32,7 +32,7 @@ def request_dependents(  # noqa: PLR0913, PLR0917 - what `resolve_bumps` has
     updates: DependencyUpdates,
     current_versions: Mapping[str, Version],
     config: Config,
-    dev_numbers: Mapping[str, int],
+    dev_number: int | None,
     bump_requests: Mapping[str, BumpRequest],
     own_changes: Mapping[str, BumpRequest],
 ) -> Iterator[tuple[str, BumpRequest]]:
@@ -48,7 +48,7 @@ def request_dependents(  # noqa: PLR0913, PLR0917 - what `resolve_bumps` has
         updates: The requirements to rewrite, by package.
         current_versions: The version that each package would be bumped from.
         config: The settings of the project.
-        dev_numbers: The number of the next development version of each package; empty for ordinary bumps.
+        dev_number: The number of the development versions of dependents; None for ordinary bumps.
         bump_requests: The requests so far, by package.
         own_changes: The levels that the changes of packages ask for.
     """
@@ -66,8 +66,8 @@ def request_dependents(  # noqa: PLR0913, PLR0917 - what `resolve_bumps` has
             continue
         causing_names = ", ".join(dict.fromkeys(cause.package.name for cause in causes))
         reason = f"its requirement on {causing_names} changes"
-        if dev_numbers:
-            request = BumpRequest(Bump(part="dev", number=dev_numbers[name]), reason)
+        if dev_number is not None:
+            request = BumpRequest(Bump(part="dev", number=dev_number), reason)
         else:
             request = BumpRequest(_bump_of_dependent(current_versions[name], causes, config), reason)
         if name not in by_name:

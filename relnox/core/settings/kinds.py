@@ -84,7 +84,7 @@ class Number(Kind):
 
     def parse(self, text: str, where: str) -> int:
         """Validate and convert a string; see `Kind.parse`."""
-        if not text.isdecimal():
+        if not (text.isascii() and text.isdecimal()):
             raise self.invalid(text, where)
         return self.check(int(text[:_MAX_DIGITS]), where)
 

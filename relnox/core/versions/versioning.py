@@ -128,7 +128,7 @@ def _check_order(current: Version, result: Version, bump: Bump) -> None:
         raise Blocked(
             "version-not-higher",
             f"development release {bump.number} is not higher than the current version {current}",
-            fix="use --from time, or keep development versions out of the commits",
+            fix="choose a higher number, or keep development versions out of the commits",
         )
     if bump.to is None:  # only a calendar version can be lower
         raise Blocked(

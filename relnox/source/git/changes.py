@@ -28,14 +28,13 @@ _SIGNING_FIX = (
 """The fix if a tag cannot be signed; the tag of the test is deleted again."""
 
 
-def commit(git: Git, message: str, edits: Sequence[Edit], time: int | None = None) -> str:
+def commit(git: Git, message: str, edits: Sequence[Edit]) -> str:
     """Commit the planned content of edited files, whatever is staged and whatever the files contain meanwhile.
 
     Args:
         git: The checkout.
         message: The commit message.
         edits: The edits, with paths relative to `git.root`.
-        time: The time of the commit in seconds since 1970; None for the current time.
 
     Returns:
         The id of the tree that the commit has, unless a hook changed it.
@@ -52,8 +51,6 @@ def commit(git: Git, message: str, edits: Sequence[Edit], time: int | None = Non
             index.write_bytes(content)  # it knows which files of the checkout did not change
         variables = {"GIT_INDEX_FILE": str(index)}
         git.run("read-tree", "--reset", tree, variables=variables).check("git read-tree", fix=GIT_FAILED)
-        if time is not None:
-            variables |= dict.fromkeys(("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"), f"@{time} +0000")
         command = ("commit", "--quiet", "--no-edit", f"--message={message}")
         completed = git.run(*command, variables=variables)
     completed.check("git commit", fix="fix what git or the hook reports, then rerun the command")

@@ -172,11 +172,6 @@ class Git(GitRunner):
         blob = self.run("hash-object", f"--path={name}", "--stdin", stdin=content, stderr=False).output.strip()
         return self.resolve_all([f"{commit}:{self.prefix}{name}"]) == [blob]
 
-    def count_commits(self, since: str | None) -> int:
-        """Return the number of commits since the tag `since`, or of all commits if it is None."""
-        exclusions = () if since is None else (f"^refs/tags/{since}",)
-        return int(self.read_output("rev-list", "--count", "HEAD", *exclusions, "--"))
-
     def head_time(self) -> int | None:
         """Return the time of the current commit in seconds since 1970, or None before the first commit."""
         time = self.run("log", "-1", "--no-show-signature", "--format=%ct", stderr=False)
