@@ -83,7 +83,6 @@ RECORDS = st.builds(
     request=st.lists(TEXT).map(tuple),
     steps=st.lists(RECORDED_STEPS, max_size=3).map(tuple),
     head=st.none() | TEXT,
-    ci_run=st.none() | st.integers(),
 )
 
 
