@@ -109,7 +109,8 @@ def build_archive(  # noqa: PLR0913, PLR0917 - the parameters of a build
                 "build-failed",
                 f"{name}: building the {kind} failed: "
                 f"module {module} is not installed in the build environment{where}",
-                fix=_fix_for_missing_requirement(missing_modules.guess_distribution(module), name, source),
+                fix=f"add the distribution that has {module} to [build-system] requires in the pyproject.toml of "
+                f"{name}; {_SHOW_OUTPUT}",
                 modules=missing_modules.candidate_modules(hook_output, module),
             ) from error
         tail = "".join(f"\n  | {line}" for line in hook_output[-30:])
@@ -214,26 +215,9 @@ def _find_missing_module(error: Exception, output: Sequence[str]) -> tuple[str, 
     return match[1], where
 
 
-def _fix_for_missing_requirement(distribution: str, name: str, source: Path) -> str:
-    """Return a fix that tells the user to add a distribution to `[build-system] requires`, with the full line."""
-    import build
-
-    try:
-        requires = sorted(build.ProjectBuilder(source).build_system_requires)
-    except build.BuildException:
-        requires = []
-    line = ", ".join(f'"{requirement}"' for requirement in [*requires, distribution])
-    return (
-        f"set requires = [{line}] in [build-system] in the pyproject.toml of {name} "
-        f"(if {distribution} provides the module); {_SHOW_OUTPUT}"
-    )
-
-
 def _fix_for_known_failure(name: str, kind: DistributionKind, source: Path, output: Sequence[str]) -> str | None:
     """Return the fix for a failure that is recognized by its output, or None if it is not recognized."""
     for line in reversed(output):
-        if (plugin := missing_modules.missing_hatch_plugin(line)) is not None:
-            return _fix_for_missing_requirement(plugin, name, source)
         if (missing := _PROGRAM_NOT_FOUND.search(line)) is not None:
             program = missing["quoted"] or missing["plain"]
             return f"install {program}, or add it to PATH (the build of {name} runs it); {_SHOW_OUTPUT}"

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import re
-import sys
 from typing import TYPE_CHECKING
 
 from packaging.version import InvalidVersion, Version
 
 from relnox import building
 from relnox.core import fixes
-from relnox.core.names import normalize_name, requirement_name
 from relnox.core.records import Record
-from relnox.core.text import join_names
 from relnox.errors import Failed, TryLater
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from relnox.building.archives import Archive
     from relnox.building.installation_checks import ProbeFailure, ProbeResult
@@ -32,12 +27,6 @@ _CONNECTION_ERRORS = (
 """Output of uv when an index does not respond."""
 _RESOLUTION_ERRORS = ("no solution found", "was not found in")
 """Output of uv when an index does not have a requirement."""
-
-_WRONG_SCRIPT = re.compile(
-    r"the script (\S+) \((.+?)\) fails: (?:AttributeError|ModuleNotFoundError)\b"
-    r"|the script (\S+) calls (.+?), which"
-)
-"""Failures of scripts whose target is not a function."""
 
 
 class Installation(Record):
@@ -65,7 +54,7 @@ class Installation(Record):
 def broken_install_error(
     installation: Installation, failures: Sequence[ProbeFailure], result: ProbeResult
 ) -> Failed:
-    """Return the error for all failures, with the last output, and a fix for the first failure that has one."""
+    """Return the error for all failures, with the last output."""
     lines = [f"  {failure.message}{f' ({failure.location})' if failure.location else ''}" for failure in failures]
     if result.output:
         lines += ["  last output:", *(f"  | {line}" for line in result.output)]
@@ -73,7 +62,7 @@ def broken_install_error(
     return Failed(
         "install-broken",
         f"{installation.release} was installed on Python {installation.python}, but does not work:\n{text}",
-        fix=_choose_fix(installation, failures, result),
+        fix=_choose_fix(installation, failures),
     )
 
 
@@ -103,102 +92,25 @@ def empty_install_error(installation: Installation, distribution: InstalledDistr
     )
 
 
-def _choose_fix(installation: Installation, failures: Sequence[ProbeFailure], result: ProbeResult) -> str:
+def _choose_fix(installation: Installation, failures: Sequence[ProbeFailure]) -> str:
     package, archive = installation.package, installation.archive
     missing = next((failure.missing_module for failure in failures if failure.missing_module), None)
-    if missing is None:
-        return _choose_fix_for_error(installation, failures, result)
-    top = missing.partition(".")[0]
-    if any(f"{missing}.".startswith(f"{name}.") for name in installation.modules):
+    if missing is not None and any(f"{missing}.".startswith(f"{name}.") for name in installation.modules):
         return (
             f"{archive.path.name} lacks {missing}: have its build backend include it "
             "(files of the source tree that no archive has are not published)"
         )
-    if not installation.has_requirements:
+    modules = f"[tool.relnox.verify] modules = {{ {package} = [] }}"
+    if missing is not None and not installation.has_requirements:
+        return f"{package} is installed without requirements (install-without-deps): list the modules, {modules}"
+    if missing is not None:
         return (
-            f"{package} is installed without requirements (install-without-deps): list the modules to import, "
-            f"[tool.relnox.verify] modules = {{ {package} = [] }}"
+            f"add the distribution that has {missing} to the dependencies of {package}; if an extra requires it: "
+            f'[tool.relnox.verify] extras = {{ {package} = ["…"] }}'
         )
-    if top in sys.stdlib_module_names and top not in result.standard_library:
-        return f"{top} is in the standard library of other Pythons only: correct requires-python of {package}"
-    if providers := _find_packages_with_module(installation, missing):
-        fix = f"{' and '.join(providers)} has {missing}: add it to the dependencies of {package}"
-        if _is_required_by(installation, providers):  # a cycle
-            skip = f'[tool.relnox.verify] skip = {{ {package} = "needs {" and ".join(providers)}" }}'
-            fix += f"; if it is only installed with {' and '.join(providers)}: {skip}"
-        return fix
-    if fix := _fix_for_wrong_script(failures):
-        return f"{fix}, or add the distribution that has {top} to the dependencies of {package}"
-    if any(top == name.partition(".")[0] for name in installation.modules):
-        return (
-            f"distributions share the namespace {top}, and no requirement of {package} provides {missing}: "
-            "add the distribution that has it to its dependencies; "
-            f"if {package} itself has it, have its build backend include it"
-        )
-    return (
-        f"no requirement of {package} provides {top}: add it to its dependencies; if an extra provides it: "
-        f'[tool.relnox.verify] extras = {{ {package} = ["…"] }}'
-    )
-
-
-def _fix_for_wrong_script(failures: Iterable[ProbeFailure]) -> str:
-    """Return the fix for the first script whose module or function does not exist, or "" if there is none."""
-    for failure in failures:
-        match = _WRONG_SCRIPT.match(failure.message)
-        if match is not None and failure.location is None:  # with a location, it is an error inside the module
-            name, target = filter(None, match.groups())
-            return f'correct {name} = "{target}" in [project.scripts]'
-    return ""
-
-
-def _choose_fix_for_error(
-    installation: Installation, failures: Sequence[ProbeFailure], result: ProbeResult
-) -> str:
-    """Return the fix for checks that failed, but not because a module could not be found."""
-    package, archive = installation.package, installation.archive
-    if fix := _fix_for_wrong_script(failures):
-        return fix
     if any("does not end within" in failure.message for failure in failures):
         return f"if it needs longer: [tool.relnox.verify] time-limit = {{ {package} = … }}, in seconds"
-    if extras := _find_extras_in_output(installation, failures, result):
-        setting = f"[tool.relnox.verify] extras = {{ {package} = {json.dumps(extras)} }}"
-        return f"if it needs {join_names(extras)}: {setting}"
-    if failures[0].message.startswith("import ") and "FileNotFoundError" not in failures[0].message:
-        setting = f"[tool.relnox.verify] modules = {{ {package} = [] }}"
-        return f"correct the error; if the module cannot be imported alone, list those that can: {setting}"
-    return f"list the content of {archive.path.name} (python -m zipfile -l, or tar -tf); see the output above"
-
-
-def _find_extras_in_output(
-    installation: Installation, failures: Sequence[ProbeFailure], result: ProbeResult
-) -> list[str]:
-    """Return the extras of the package that its errors or its output name, as in `pip install "demo[cli]"`."""
-    text = "\n".join([*(failure.message for failure in failures), *result.output])
-    names = re.findall(rf"\b{installation.package}\[([^]\n]+)\]", text, re.IGNORECASE)
-    named = {normalize_name(name.strip()) for group in names for name in group.split(",")}
-    extras = building.archives.parse_metadata(installation.archive.metadata)[0].get("provides_extra", [])
-    return [extra for extra in extras if normalize_name(extra) in named]
-
-
-def _find_packages_with_module(installation: Installation, module: str) -> list[str]:
-    """Return the other packages of the release whose wheels contain a module or one of its parent packages."""
-    return [
-        name
-        for name, downloads in installation.release_files.items()
-        if name != installation.package
-        if any(
-            f"{module}.".startswith(f"{provided_module}.")
-            for archive in downloads
-            if archive.kind == "wheel"
-            for provided_module in building.wheel_contents.import_names(archive)
-        )
-    ]
-
-
-def _is_required_by(installation: Installation, packages: Iterable[str]) -> bool:
-    """Return whether one of these packages of the release requires the package that is verified."""
-    archives = [archive for name in packages for archive in installation.release_files[name]]
-    return any(requirement_name(text) == installation.package for archive in archives for text in archive.requires)
+    return f"correct the error; to import other modules: {modules}"
 
 
 def installer_error(release: str, python: str, completed: Completed) -> RelnoxError:

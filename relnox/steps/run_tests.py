@@ -79,7 +79,7 @@ class RunTestsAction(Action[RunTests]):
         completed.check(f"{self.step.package}: the tests ({' '.join(self.step.command)})", fix=fix)
 
     def _missing_module_fix(self, output: str) -> str | None:
-        """Return how to install a module that the tests lack: from a sibling, an extra, or another requirement."""
+        """Return how to install a module that the tests lack: from a sibling, or from another distribution."""
         if not (missing := _NO_MODULE.findall(output)):
             return None
         module, package = missing[-1], self.step.package
@@ -88,15 +88,9 @@ class RunTestsAction(Action[RunTests]):
         if owners:
             places = " and ".join(owners)
             return f'add "{owners[0]}" to the dependencies of {package} ({sibling_module} is in {places})'
-        if extra := core.missing_modules.extra_providing(module, built_packages(self.run)[package].requires):
-            return (
-                f'add "{package}[{extra}]" to [tool.relnox.test] requires ({module} is in the extra {extra}), '
-                f"or make the import of {module} optional"
-            )
-        distribution = core.missing_modules.guess_distribution(module)
         return (
-            f'add "{distribution}" to the dependencies of {package}, or to [tool.relnox.test] requires if only '
-            f"the tests import {module}"
+            f"add the distribution that has {module} to [tool.relnox.test] requires, or to the dependencies of "
+            f"{package}"
         )
 
     def verify(self) -> str:

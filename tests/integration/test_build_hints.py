@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,11 +22,11 @@ def built(root: Path, *options: str) -> str:
     return ran.err
 
 
-def test_the_fix_for_a_missing_build_requirement_has_the_whole_line(tmp_path: Path) -> None:
+def test_the_fix_for_a_missing_build_requirement(tmp_path: Path) -> None:
     in_tree(tmp_path, hook="import yaml")
     output = built(tmp_path)
     assert "module yaml is not installed in the build environment (house.py, line " in output
-    assert 'set requires = ["PyYAML"] in [build-system] in the pyproject.toml of home' in output
+    assert "add the distribution that has yaml to [build-system] requires in the pyproject.toml of home" in output
 
 
 def test_the_fix_for_a_missing_namespace_module_names_the_sibling(tmp_path: Path) -> None:
@@ -75,8 +74,7 @@ def test_the_fix_for_a_link_out_of_the_package_is_to_copy_the_file(tmp_path: Pat
     ("code", "said"),
     [
         ("import acme.core", 'add "acme-core" to the dependencies of home (acme.core is in acme-core)'),
-        ("import yaml", 'add "home[more]" to [tool.relnox.test] requires (yaml is in the extra more)'),
-        ("import nowhere_at_all", 'add "nowhere-at-all" to the dependencies of home'),
+        ("import nowhere_at_all", "add the distribution that has nowhere_at_all to [tool.relnox.test] requires"),
     ],
 )
 def test_the_fix_for_tests_names_the_missing_requirement(code: str, said: str, tmp_path: Path) -> None:
@@ -84,10 +82,8 @@ def test_the_fix_for_tests_names_the_missing_requirement(code: str, said: str, t
     core = '[project]\nname = "acme-core"\nversion = "1.0"\n'
     write(tmp_path, {"core/src/acme/core/__init__.py": "", "core/pyproject.toml": core, "pyproject.toml": test})
     (tmp_path / "home").mkdir()
-    in_tree(tmp_path / "home", requires=('PyYAML; extra == "more"',))
-    text = (tmp_path / "home/pyproject.toml").read_text()
-    listed = re.sub(r"dependencies = .*", 'optional-dependencies = { more = ["PyYAML"] }', text)
-    write(tmp_path / "home", {"pyproject.toml": listed, "check.py": code})
+    in_tree(tmp_path / "home")
+    write(tmp_path / "home", {"check.py": code})
     assert said in built(tmp_path, "--package", "home", "--test")
 
 
@@ -100,13 +96,3 @@ def test_the_fix_names_a_file_missing_from_the_sdist(tmp_path: Path) -> None:
 def test_the_fix_names_a_missing_program(tmp_path: Path) -> None:
     in_tree(tmp_path, hook="""sys.exit("error: command 'x86_64-gcc' failed: No such file or directory")""")
     assert "install x86_64-gcc, or add it to PATH (the build of home runs it)" in built(tmp_path)
-
-
-@pytest.mark.network
-def test_the_fix_names_a_missing_hatchling_plugin(tmp_path: Path) -> None:
-    text = (
-        '[project]\nname = "home"\ndynamic = ["version"]\n\n[build-system]\nrequires = ["hatchling>=1.20"]\n'
-        'build-backend = "hatchling.build"\n\n[tool.hatch.version]\nsource = "vcs"\n'
-    )
-    root = repository(write(tmp_path / "home", {"pyproject.toml": text, "home.py": "", ".gitignore": "/dist/\n"}))
-    assert 'set requires = ["hatchling>=1.20", "hatch-vcs"] in [build-system]' in built(root)
