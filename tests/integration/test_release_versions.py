@@ -265,6 +265,7 @@ def test_a_job_builds_and_collects_only_the_packages_of_its_tag(tmp_path: Path, 
 @pytest.mark.heavy
 def test_a_job_publishes_only_the_packages_of_its_tag(root: Path, job: pytest.MonkeyPatch) -> None:
     job.setenv("RELNOX_SHOP_TOKEN", "canary-0815")
+    job.setenv("RELNOX_TRIAL_TOKEN", "canary-0815")
     with trusting() as shop, trusting() as trial:
         shop.passwords = trial.passwords = {"canary-0815"}
         text = (root / "pyproject.toml").read_text()
