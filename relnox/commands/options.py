@@ -141,9 +141,6 @@ class AutoTagOptions(CommonOptions):
     )
     push: bool = option(True, "Push the tags.")
     check_index: bool = option(True, "Check that versions to tag are not on the production index yet.")
-    dispatch: str | None = option(
-        None, "Start this workflow (file name, such as release.yml) on each tag.", metavar="WORKFLOW"
-    )
 
 
 class BuildOptions(ReleaseOptions):

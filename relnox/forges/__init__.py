@@ -1,7 +1,7 @@
-"""One interface to the forges GitHub and GitLab: branches, commits, pull requests and runs of CI workflows.
+"""One interface to the forges GitHub and GitLab: branches, commits and pull requests.
 
-`forge_of` returns the forge of a git remote, which `remotes` detects. The operations are in `branches`,
-`pull_requests` and `workflow_runs`, their differences between forges in `github` and `gitlab`, and the requests to
+`forge_of` returns the forge of a git remote, which `remotes` detects. The operations are in `branches`
+and `pull_requests`, their differences between forges in `github` and `gitlab`, and the requests to
 the API in `repository`, `requests` and `api_responses`.
 """
 
@@ -16,7 +16,6 @@ from relnox.forges.branches import Commit, FileChange
 from relnox.forges.forge import Forge
 from relnox.forges.pull_requests import PullRequest, PullRequestState
 from relnox.forges.remotes import locate
-from relnox.forges.workflow_runs import Run, RunStatus
 from relnox.system.secrets import Secret
 
 if TYPE_CHECKING:
@@ -28,8 +27,6 @@ __all__ = [
     "Forge",
     "PullRequest",
     "PullRequestState",
-    "Run",
-    "RunStatus",
     "forge_of",
 ]
 

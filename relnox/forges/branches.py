@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
 from relnox.core.records import Record
-from relnox.errors import Blocked, Conflict
+from relnox.errors import Conflict
 from relnox.forges.repository import Repository
 
 if TYPE_CHECKING:
@@ -40,23 +40,6 @@ class Commit(Record):
 
     id: str
     verified: bool
-
-
-def short_name(ref: str) -> str:
-    """Return the short name of a branch or tag, such as `v1.0` for `refs/tags/v1.0`.
-
-    Raises:
-        ValueError: `ref` is not the full name of a branch or tag.
-    """
-    for prefix in ("refs/heads/", "refs/tags/"):
-        if ref.startswith(prefix) and ref != prefix:
-            return ref.removeprefix(prefix)
-    raise ValueError(f"not a full name such as refs/heads/main: {ref!r}")
-
-
-def describe_ref(ref: str) -> str:
-    """Return the description of a ref for messages, such as `tag v1.0` for `refs/tags/v1.0`."""
-    return f"{'tag' if ref.startswith('refs/tags/') else 'branch'} {short_name(ref)}"
 
 
 class Branches(Repository):
@@ -149,8 +132,3 @@ class Branches(Repository):
             "(it was moved while relnox was running)",
             fix=f"git fetch origin {branch}, check what changed, then rerun the command",
         )
-
-    def _ref_missing_error(self, failure: str, ref: str) -> Blocked:
-        """Return the error for a request that refers to a ref that does not exist on the forge."""
-        name = short_name(ref)
-        return Blocked("branch-changed", f"{failure} (the forge has no such ref)", fix=f"git push origin {name}")

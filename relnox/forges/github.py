@@ -15,9 +15,7 @@ from relnox.forges.api_responses import commit_id, flag, number, text, url
 from relnox.forges.branches import Commit
 from relnox.forges.forge import Forge
 from relnox.forges.pull_requests import PullRequest, PullRequestState
-from relnox.forges.repository import poll
 from relnox.forges.requests import Api
-from relnox.forges.workflow_runs import Run, RunStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -34,21 +32,7 @@ _VERSION = "2022-11-28"
 # Wording of GitHub.
 _NO_COMMITS_BETWEEN = re.compile(r"no commits between", re.IGNORECASE)
 _INVALID_BRANCH = re.compile(r"(^|\W)(head|base)\W+(field )?invalid|field.{0,5}(head|base)", re.IGNORECASE)
-_NO_REF = re.compile(r"no ref found", re.IGNORECASE)
-_NO_TRIGGER = re.compile(r"does not have '?workflow_dispatch", re.IGNORECASE)
-_INPUTS = re.compile(r"inputs?\b", re.IGNORECASE)
 _NOT_PERMITTED_TO_CREATE = re.compile(r"not permitted to create or approve pull requests", re.IGNORECASE)
-
-_CONCLUSIONS = {
-    "success": RunStatus.SUCCESS,
-    "neutral": RunStatus.SUCCESS,
-    "skipped": RunStatus.SKIPPED,
-    "cancelled": RunStatus.CANCELED,
-    "action_required": RunStatus.WAITING,
-}
-"""Maps conclusions of completed runs to a status; all others (`failure`, `timed_out`, ...) are failures."""
-_STATUSES = {"in_progress": RunStatus.RUNNING, "waiting": RunStatus.WAITING}
-"""Maps GitHub's statuses of runs that are not completed; all others (`queued`, `requested`, ...) are queued."""
 
 
 class GitHub(Forge):
@@ -62,12 +46,6 @@ class GitHub(Forge):
     name = "GitHub"
     request_kind = "pull request"
     requests_path = "/pulls"
-    run_kind = "run"
-    runs_path = "/actions/runs"
-    workflows_path = "/actions/workflows"
-    runs_a_page = "50"
-    run_filters = ("branch", "event", "head_sha")
-    start_event = "workflow_dispatch"
     commit_path = "/git/commits/{}"
     ref_restriction = (
         "; GITHUB_TOKEN cannot create refs to commits whose .github/workflows differ from the default branch "
@@ -203,50 +181,6 @@ class GitHub(Forge):
             head=self._field(document, "head.ref", text),
             base=self._field(document, "base.ref", text),
             conflicts=not mergeable if isinstance(mergeable, bool) else None,
-        )
-
-    def _start_request(self, workflow: str, ref: str) -> tuple[str, Mapping[str, Any]]:
-        body = {"ref": ref, "return_run_details": True}
-        return f"{self.workflows_path}/{quote(workflow, safe='')}/dispatches", body
-
-    def _start_rejection(self, response: ApiResponse, failure: str, workflow: str, ref: str) -> RelnoxError | None:
-        if not response.is_rejection:
-            return None
-        if _NO_REF.search(response.text):
-            return self._ref_missing_error(failure, ref)
-        if _NO_TRIGGER.search(response.text):
-            return Blocked(
-                "run-missing",
-                f"{failure} (the workflow file on that ref has no workflow_dispatch trigger)",
-                fix=f'add "workflow_dispatch:" to "on:" in .github/workflows/{workflow}',
-            )
-        if _INPUTS.search(response.text):
-            return Blocked(
-                "run-missing",
-                f"{failure} (GitHub: {response.text})",
-                fix=f"make all inputs under workflow_dispatch optional in .github/workflows/{workflow}",
-            )
-        return None
-
-    def _wait_for_started_run(self, document: Any) -> Run | None:
-        run_id = self._field(document, "workflow_run_id", number)
-        return poll(lambda: self._run_or_none(run_id), f"GitHub does not list run {run_id} yet")
-
-    def _run(self, document: Any) -> Run:
-        status = self._field(document, "status", text)
-        if status == "completed":
-            conclusion = document.get("conclusion")
-            state = _CONCLUSIONS.get(conclusion if isinstance(conclusion, str) else "", RunStatus.FAILURE)
-        else:
-            state = _STATUSES.get(status, RunStatus.QUEUED)
-        branch = document.get("head_branch")
-        return Run(
-            id=self._field(document, "id", number),
-            url=self._field(document, "html_url", url),
-            ref=branch if isinstance(branch, str) else "",
-            commit=self._field(document, "head_sha", commit_id),
-            event=self._field(document, "event", text),
-            status=state,
         )
 
     def permission_fix(self, permission: str) -> str:

@@ -1,4 +1,4 @@
-"""GitLab: gitlab.com and self-managed servers. Merge requests are used as pull requests, pipelines as runs."""
+"""GitLab: gitlab.com and self-managed servers. Merge requests are used as pull requests."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
 from relnox.forges.api_responses import commit_id, entries, flag, number, text, url
-from relnox.forges.branches import Commit, short_name
+from relnox.forges.branches import Commit
 from relnox.forges.forge import Forge
 from relnox.forges.pull_requests import PullRequest, PullRequestState
 from relnox.forges.requests import Api
-from relnox.forges.workflow_runs import Run, RunStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -34,20 +33,8 @@ _STATES = {
     "merged": PullRequestState.MERGED,
     "closed": PullRequestState.CLOSED_UNMERGED,
 }
-_STATUSES = {
-    "running": RunStatus.RUNNING,
-    "canceling": RunStatus.RUNNING,
-    "success": RunStatus.SUCCESS,
-    "failed": RunStatus.FAILURE,
-    "canceled": RunStatus.CANCELED,
-    "skipped": RunStatus.SKIPPED,
-    "manual": RunStatus.WAITING,
-    "scheduled": RunStatus.WAITING,
-}
-"""Maps GitLab's statuses of pipelines; all others (`created`, `preparing`, `pending`, ...) are queued."""
 
 # Wording of GitLab.
-_NO_REF = re.compile(r"reference not found", re.IGNORECASE)
 _NO_BRANCH = re.compile(r"(branch|project).{0,80} does not exist", re.IGNORECASE)
 
 
@@ -68,11 +55,6 @@ class GitLab(Forge):
         "body": "description",
     }
     change_method = "PUT"
-    run_kind = "pipeline"
-    runs_path = "/pipelines"
-    runs_a_page = _PAGE_SIZE
-    run_filters = ("ref", "source", "sha")
-    start_event = "api"
     commit_path = "/repository/commits/{}?stats=false"
 
     def __init__(self, location: Location, token: Secret | None) -> None:
@@ -200,22 +182,6 @@ class GitLab(Forge):
         )
 
     # --- pipelines
-
-    def _start_request(self, workflow: str, ref: str) -> tuple[str, Mapping[str, Any]]:  # noqa: ARG002 - there is one pipeline
-        return "/pipeline", {"ref": short_name(ref)}
-
-    def _start_rejection(self, response: ApiResponse, failure: str, workflow: str, ref: str) -> RelnoxError | None:  # noqa: ARG002 - there is one pipeline
-        return self._ref_missing_error(failure, ref) if _NO_REF.search(response.text) else None
-
-    def _run(self, document: Any) -> Run:
-        return Run(
-            id=self._field(document, "id", number),
-            url=self._field(document, "web_url", url),
-            ref=self._field(document, "ref", text),
-            commit=self._field(document, "sha", commit_id),
-            event=self._field(document, "source", text),
-            status=_STATUSES.get(self._field(document, "status", text), RunStatus.QUEUED),
-        )
 
     def permission_fix(self, permission: str) -> str:  # noqa: ARG002 - tokens of GitLab have one scope for all
         """Return how to grant a missing permission, which is the same for every permission."""

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _POLLING_TIME = 60.0
-"""The maximum seconds to wait for a forge's check for merge conflicts, or until a new run is listed."""
+"""The maximum seconds to wait for a forge's check for merge conflicts."""
 _POLL_INTERVAL = 2.0
 
 
 class Repository(ABC):
-    """The base class of the operations on refs, pull requests and runs."""
+    """The base class of the operations on refs and pull requests."""
 
     name: ClassVar[str]
     """The name of the forge, for messages, such as `GitHub`."""

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from relnox.steps.pull_request import CommitToBranch as CommitToBranch
     from relnox.steps.pull_request import OpenPullRequest as OpenPullRequest
     from relnox.steps.push_tags import PushTags as PushTags
-    from relnox.steps.push_tags import StartRun as StartRun
     from relnox.steps.removal import CleanDirectory as CleanDirectory
     from relnox.steps.removal import ClearIndex as ClearIndex
     from relnox.steps.reproducibility import CheckReproducibility as CheckReproducibility
@@ -61,7 +60,7 @@ _CLASSES_BY_MODULE = {
     "hooks": "RunHook",
     "platform_wheels": "BuildWheels WriteMatrix",
     "pull_request": "CommitToBranch OpenPullRequest",
-    "push_tags": "PushTags StartRun",
+    "push_tags": "PushTags",
     "removal": "CleanDirectory ClearIndex",
     "reproducibility": "CheckReproducibility",
     "run_tests": "RunTests",

@@ -1,7 +1,4 @@
-"""Push tags that the remote does not have yet, so that each triggers its workflows and one of two runs wins.
-
-A tag that a CI job pushes with its own token triggers none: its workflow is started explicitly.
-"""
+"""Push tags that the remote does not have yet, so that each triggers its workflows and one of two runs wins."""
 
 from __future__ import annotations
 
@@ -170,61 +167,3 @@ class PushTagsAction(Action[PushTags]):
             fix="allow this account or job to create tags (see docs/auto-tag.md for the permissions), then rerun "
             "the command",
         )
-
-
-class StartRun(Step, kw_only=True):
-    """Start a workflow on a tag, once.
-
-    Attributes:
-        remote_name: The remote that has the tag, and whose forge has the workflow.
-    """
-
-    remote = True
-    atomic = True
-    workflow: str
-    tag: str
-    commit: str
-    remote_name: str
-
-    @property
-    def key(self) -> str:
-        return f"run {self.workflow} {self.tag}"
-
-    @property
-    def title(self) -> str:
-        return f"start {self.workflow} on {self.tag}"
-
-
-class StartRunAction(Action[StartRun]):
-    """Starts a run unless the tag already has one, whatever started it and however it ended."""
-
-    def check(self) -> str | None:
-        """Return a reason to skip the step if the tag has a run, or another relnox run starts one."""
-        if any(self.step.tag in pushed.by_other_runs for pushed in self.run.results(PushedTags)):
-            return "left to the run that pushed the tag"
-        with count_pushed_tags_in_exit_code(self.run):
-            runs = self.run.forge(self.step.remote_name).runs(
-                workflow=self.step.workflow, ref=self._ref, commit=self.step.commit
-            )
-        return f"run {runs[0].id} exists ({runs[0].status}): {runs[0].url}" if runs else None
-
-    def apply(self) -> None:
-        with count_pushed_tags_in_exit_code(self.run):
-            self.result = self.run.forge(self.step.remote_name).start_run(self.step.workflow, self._ref)
-
-    def verify(self) -> str:
-        with count_pushed_tags_in_exit_code(self.run):
-            workflow_run = self.run.forge(self.step.remote_name).run(self.result.id)
-        if workflow_run.commit != self.step.commit:
-            raise Failed(
-                "branch-changed",
-                f"run {workflow_run.id} of {self.step.workflow} is on commit {workflow_run.commit[:10]}, but tag "
-                f"{self.step.tag} was pushed on {self.step.commit[:10]}",
-                fix=f"cancel it ({workflow_run.url}), and check who moved the tag: "
-                f"git ls-remote {self.step.remote_name}",
-            )
-        return f"run {workflow_run.id} ({workflow_run.status}): {workflow_run.url}"
-
-    @property
-    def _ref(self) -> str:
-        return f"refs/tags/{self.step.tag}"

@@ -35,11 +35,6 @@ BLOCKED = (
     ),
     ("bump", "--part minor --tag", "--tag needs --commit [option-missing]"),
     ("bump", "--part minor --pull-request --commit", "--pull-request cannot be combined with --commit (it leaves"),
-    (
-        "auto-tag",
-        "--no-push --dispatch release.yml",
-        "--dispatch cannot be combined with --no-push (workflows run on pushed tags)",
-    ),
     ("build-all", "--package cor", "cor"),
     ("collect", "--from nowhere", "nowhere is not a directory"),
     ("publish-test", "--index embeded", "unknown index embeded"),

@@ -15,9 +15,6 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
-from fake_forge import Reply, forge_server
-from fake_forge.github import GitHubServer
-from fake_forge.gitlab import GitLabServer
 from hostile_text import TEXTS
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -29,10 +26,9 @@ from workflow_commands import commands
 from relnox.core.tagging.tags import TagFormat
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from pathlib import Path
 
-    from fake_forge import ForgeServer
     from releases import SimulatedClock
     from running import RunResult
 
@@ -678,108 +674,7 @@ def test_a_run_that_is_killed_anywhere_is_finished_by_the_same_command(root: Pat
 
 # --- runs of workflows
 
-REQUESTS = 12
 """The limit of the number of requests that start the runs of two tags."""
-
-
-@pytest.fixture(params=[GitHubServer, GitLabServer])
-def forge(
-    request: pytest.FixtureRequest, root: Path, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[ForgeServer]:
-    """The remote on a forge; git itself reaches it in its directory."""
-    del clock
-    fake: ForgeServer = request.param(remote_of(root))
-    with forge_server(fake):
-        for name, value in fake.environment.items():
-            monkeypatch.setenv(name, value)
-        git(root, "config", f"url.{remote_of(root)}.insteadOf", fake.remote)
-        git(root, "remote", "set-url", "origin", fake.remote)
-        yield fake
-
-
-def dispatched(forge: ForgeServer) -> list[str]:
-    return [run.ref for run in forge.runs if run.event == forge.started_by_api]
-
-
-def test_each_tag_starts_one_run(root: Path, forge: ForgeServer) -> None:
-    merged(root, "1.1.0", "core", "vespa")
-    ran = tag(root, "--dispatch", "release.yml")
-    assert ran.code == 0, ran.text
-    assert sorted(dispatched(forge)) == ["core-v1.1.0", "vespa-v1.1.0"]
-    assert all(f"run {run.id}" in ran.err for run in forge.runs)
-    assert len(forge.names()) <= REQUESTS
-    again = tag(root, "--dispatch", "release.yml")
-    assert again.code == 0, again.text
-    assert len(dispatched(forge)) == 2
-
-
-def test_a_run_that_was_not_started_is_started_by_a_rerun(root: Path, forge: ForgeServer) -> None:
-    merged(root, "1.1.0", "core")
-    assert tag(root).code == 0
-    assert dispatched(forge) == []
-    assert tag(root, "--dispatch", "release.yml").code == 0
-    assert dispatched(forge) == ["core-v1.1.0"]
-
-
-def test_a_run_that_the_push_started_is_enough(root: Path, forge: ForgeServer) -> None:
-    commit = merged(root, "1.1.0", "core")
-    forge.add_run("refs/tags/core-v1.1.0", commit, event="push")
-    assert tag(root, "--dispatch", "release.yml").code == 0
-    assert dispatched(forge) == []
-
-
-@pytest.mark.heavy
-@pytest.mark.parametrize("stored", [False, True])
-@pytest.mark.parametrize("number", range(REQUESTS))
-def test_killed_at_any_request_each_tag_starts_one_run(
-    root: Path, forge: ForgeServer, number: int, stored: bool
-) -> None:
-    commit = merged(root, "1.1.0", "core", "vespa")
-    words = ["auto-tag", "--project", str(root), "--dispatch", "release.yml"]
-    forge.kill_at_request(number, words, stored=stored)
-    ran = tag(root, "--dispatch", "release.yml")
-    assert ran.code == 0, ran.text
-    assert sorted(dispatched(forge)) == ["core-v1.1.0", "vespa-v1.1.0"]
-    assert {name for name, target in tags_of(root).items() if target == commit} == {"core-v1.1.0", "vespa-v1.1.0"}
-
-
-def test_a_run_is_left_to_the_faster_run(root: Path, forge: ForgeServer) -> None:
-    merged(root, "1.1.0", "core", "vespa")
-    other_tags_at_once(root, "core-v1.1.0")
-    ran = tag(root, "--dispatch", "release.yml")
-    assert ran.code == 0, ran.text
-    assert dispatched(forge) == ["vespa-v1.1.0"]
-
-
-@pytest.mark.parametrize("forge", [GitHubServer], indirect=True)
-def test_a_run_that_cannot_be_started_is_started_by_a_rerun(root: Path, forge: ForgeServer) -> None:
-    merged(root, "1.1.0", "core")
-    forge.fail(
-        "POST /actions/workflows/release.yml/dispatches", Reply(403, {"message": "Resource not accessible"})
-    )
-    ran = tag(root, "--dispatch", "release.yml")
-    assert ran.code == 3, ran.text
-    assert "core-v1.1.0" in tags_of(root)
-    assert tag(root, "--dispatch", "release.yml").code == 0
-    assert dispatched(forge) == ["core-v1.1.0"]
-
-
-@pytest.mark.parametrize("forge", [GitHubServer], indirect=True)
-def test_a_workflow_that_does_not_exist_is_reported_before_the_push(root: Path, forge: ForgeServer) -> None:
-    merged(root, "1.1.0", "core")
-    before = everything(root)
-    ran = tag(root, "--dispatch", "no-such.yml")
-    assert ran.code == 1, ran.text
-    assert "[run-missing]" in ran.err
-    assert everything(root) == before
-    assert dispatched(forge) == []
-
-
-def test_a_remote_on_no_forge_is_reported_before_the_push(root: Path) -> None:
-    merged(root, "1.1.0", "core")
-    before = everything(root)
-    assert tag(root, "--dispatch", "release.yml").code == 1
-    assert everything(root) == before
 
 
 # --- what others wrote

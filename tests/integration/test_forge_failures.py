@@ -102,11 +102,6 @@ OPERATIONS = {
         lambda forge, _main: forge.create_pull_request("release", "main", "Release", ""),
         lambda server: len(server.pull_requests),
     ),
-    "run": Operation(
-        ("POST /actions", "POST /pipeline"),
-        lambda forge, _main: forge.start_run("release.yml", "refs/heads/main"),
-        lambda server: len(server.runs),
-    ),
 }
 LOST = {
     "502": Reply(502, b"<html>bad gateway</html>", {"Content-Type": "text/html"}),
@@ -154,7 +149,6 @@ def test_every_request_may_fail_once(
         shutil.rmtree(server.repository.path)
         shutil.copytree(saved, server.repository.path)
         server.pull_requests.clear()
-        server.runs.clear()
         server.fail(r"\w+ ", LOST["502"], stored=stored, skip=number)
         OPERATIONS[name].act(forge, main)
         assert OPERATIONS[name].count(server) == 1
@@ -406,8 +400,6 @@ READS: dict[str, Callable[[Forge], Any]] = {
     "pull request": lambda forge: forge.pull_request(1),
     "merged pull request": lambda forge: forge.pull_request(2),
     "pull requests": lambda forge: forge.pull_requests("release", only_open=False),
-    "run": lambda forge: forge.run(30433642),
-    "runs": lambda forge: forge.runs(ref="refs/heads/main"),
 }
 NONSENSE: tuple[Any, ...] = (
     *(

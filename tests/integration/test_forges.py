@@ -11,7 +11,7 @@ from fake_forge.gitlab import GitLabServer
 from projects import repository, single
 
 from relnox.errors import Blocked, Conflict
-from relnox.forges import FileChange, PullRequestState, RunStatus
+from relnox.forges import FileChange, PullRequestState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -193,37 +193,6 @@ def test_all_pages_are_read(forge: Forge, server: ForgeServer, main: str) -> Non
 # --- runs
 
 
-@pytest.mark.parametrize("ref", ["refs/tags/v1.0", "refs/heads/main"])
-def test_a_run_is_started_and_followed(forge: Forge, server: ForgeServer, main: str, ref: str) -> None:
-    server.repository.set_ref("refs/tags/v1.0", main)
-    server.add_run(ref, main)
-    run = forge.start_run("release.yml", ref)
-    stored = server.runs[-1]
-    assert len(server.runs) == 2
-    assert (run.id, run.ref, run.commit) == (stored.id, ref.rpartition("/")[2], main)
-    assert (run.event, run.status) == (stored.event, RunStatus.QUEUED)
-    stored.status, stored.conclusion = (
-        ("success", None) if isinstance(server, GitLabServer) else ("completed", "success")
-    )
-    assert forge.run(run.id).status is RunStatus.SUCCESS
-
-
-def test_runs_are_selected(forge: Forge, server: ForgeServer, main: str) -> None:
-    other = release_branch(server, main)
-    tagged = server.add_run("refs/tags/v1.0", main)
-    server.add_run("refs/tags/v2.0", other)
-    server.add_run("refs/heads/main", main, event="push")
-    assert [run.id for run in forge.runs(ref="refs/tags/v1.0")] == [tagged.id]
-    assert len(forge.runs(commit=main)) == 2
-
-
-def test_a_run_on_a_ref_that_is_not_there(forge: Forge, server: ForgeServer) -> None:
-    with pytest.raises(Blocked) as caught:
-        forge.start_run("release.yml", "refs/tags/v9")
-    assert caught.value.code == "branch-changed"
-    assert server.runs == []
-
-
 def test_a_pull_request_of_a_branch_that_is_not_there(forge: Forge) -> None:
     with pytest.raises(Blocked) as caught:
         forge.create_pull_request("missing", "main", "Release", "")
@@ -233,7 +202,6 @@ def test_a_pull_request_of_a_branch_that_is_not_there(forge: Forge) -> None:
 @pytest.mark.parametrize(
     ("read", "code"),
     [
-        (lambda forge: forge.run(7), "run-missing"),
         (lambda forge: forge.pull_request(7), "pull-request-missing"),
     ],
 )

@@ -363,13 +363,3 @@ def test_all_texts_at_once_around_a_pull_request(
     assert again.code == 0, again.text
     assert len(forge.pull_requests) == 1
     assert forge.violations == []
-
-
-def test_all_texts_at_once_around_a_dispatch(crowd: tuple[Path, list[str]], job: Job, forge: ForgeServer) -> None:
-    root, before = merged_version(crowd[0])
-    workflow = "release.yml" if isinstance(forge, GitHubServer) else ".gitlab-ci.yml"
-    ran = run(job, root, "dispatch", "auto-tag", "--no-check-index", "--dispatch", workflow)
-    assert ran.code == 0, ran.text
-    assert refs_of(remote_of(root)) - before == {"refs/tags/acme-util-v1.5.0"}
-    assert [started.ref for started in forge.listed_runs()] == ["acme-util-v1.5.0"]
-    assert forge.violations == []

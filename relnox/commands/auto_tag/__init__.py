@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from relnox import core, steps
 from relnox.commands.auto_tag import decisions, observation, preflight
 from relnox.core.planning.step import after
-from relnox.errors import Blocked
 from relnox.steps.push_tags import MAX_TAGS
 
 if TYPE_CHECKING:
@@ -27,17 +26,11 @@ if TYPE_CHECKING:
 
 def observe(options: Options, project: Project) -> Snapshot:
     """Read the versions, the tags here and on the remote, and which untagged versions the index already has."""
-    if options.dispatch and not options.push:
-        raise Blocked(
-            "options-conflict",
-            "--dispatch cannot be combined with --no-push (workflows run on pushed tags)",
-            fix="remove --dispatch or --no-push",
-        )
     return observation.observe(options, project)
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
-    """Plan to create and push tags and to start workflow runs, with a table of all selected packages."""
+    """Plan to create and push tags, with a table of all selected packages."""
     package_decisions = decisions.decide(snapshot, options)
     return core.plan.Plan(
         task="auto-tag",
@@ -49,7 +42,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
 
 
 def _plan_steps(snapshot: Snapshot, package_decisions: Sequence[Decision], options: Options) -> Iterator[Step]:
-    """Yield a step that creates all tags, steps that push up to `MAX_TAGS` of them, and a step for each CI run."""
+    """Yield a step that creates all tags, and steps that push up to `MAX_TAGS` of them."""
     tags: dict[str, core.changes.NewTag] = {}
     to_push: dict[str, str] = {}
     for decision in package_decisions:
@@ -64,23 +57,10 @@ def _plan_steps(snapshot: Snapshot, package_decisions: Sequence[Decision], optio
     if create is not None:
         yield create
     refs_to_push = list(to_push.items())
-    push_of: dict[str, Step] = {}
     remote = snapshot.config.remote
     for start in range(0, len(refs_to_push), MAX_TAGS):
         batch = tuple(refs_to_push[start : start + MAX_TAGS])
-        push = steps.PushTags(remote_name=remote, tags=batch, created=tuple(tags), needs=after(create))
-        push_of |= dict.fromkeys((tag for tag, _ in batch), push)
-        yield push
-    if options.dispatch:
-        at_head = [decision.tag for decision in package_decisions if decision.commit == snapshot.head]
-        for tag in dict.fromkeys(at_head):
-            yield steps.StartRun(
-                workflow=options.dispatch,
-                tag=tag,
-                commit=snapshot.head,
-                remote_name=remote,
-                needs=after(push_of.get(tag)),
-            )
+        yield steps.PushTags(remote_name=remote, tags=batch, created=tuple(tags), needs=after(create))
 
 
 def _decision_table(package_decisions: Sequence[Decision]) -> Table:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from relnox import core
@@ -29,8 +28,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     """Read the state of the project, the remote and the index.
 
     Raises:
-        Blocked: There is no commit, the remote to push to or the commit of `--since` does not exist, or the
-            workflow of `--dispatch` cannot be started.
+        Blocked: There is no commit, the remote to push to or the commit of `--since` does not exist.
         Failed: The remote to push to does not answer.
         TryLater: The index does not answer.
     """
@@ -74,12 +72,6 @@ def observe(options: Options, project: Project) -> Snapshot:
     new = [decision for decision in package_decisions if decision.state is decisions.State.NEW]
     if new and options.check_index and not options.adopt:
         snapshot = snapshot._replace(published=dict(_published_versions(new, project)))
-    if options.dispatch is not None:
-        from relnox import forges
-
-        # A wrong name of a workflow, or an unknown forge, fails here, before tags are pushed.
-        forge = forges.forge_of(remotes.url(git, project.config.remote), os.environ)
-        forge.runs(workflow=options.dispatch, commit=observation.head)
     if not new and not any(decision.is_unpushed for decision in package_decisions):
         return snapshot
     literals = project.literals.workspace.by_name
