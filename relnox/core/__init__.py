@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from relnox.core.bump import editing as editing
     from relnox.core.bump import further_bumps as further_bumps
     from relnox.core.bump import levels as levels
-    from relnox.core.bump import lock_entries as lock_entries
     from relnox.core.bump import release_history as release_history
     from relnox.core.bump import release_notes as release_notes
     from relnox.core.bump import version_bumps as version_bumps
@@ -81,7 +80,7 @@ if TYPE_CHECKING:
 else:
     _DIRECTORIES = {
         "bump": "bump_checks bump_resolution commit_checks dependency_updates development editing further_bumps "
-        "levels lock_entries release_history release_notes version_bumps",
+        "levels release_history release_notes version_bumps",
         "dependencies": "requirement_clauses requirements siblings",
         "notes": "changelog changelog_document changelog_versions pull_request",
         "planning": "changes events plan step",

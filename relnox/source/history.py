@@ -10,7 +10,6 @@ from relnox.core.bump import release_history
 from relnox.core.settings.patterns import file_pattern_regex
 from relnox.core.text import did_you_mean
 from relnox.errors import Blocked
-from relnox.source.lock_changes import packages_affected_by_locks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -63,10 +62,7 @@ def read_release_histories(  # noqa: PLR0913 - what a history is read from
     if paths:
         _check_path_patterns(paths, git, commits)
     rules = release_history.path_patterns_by_package(paths, workspace.packages)
-    changes = packages_affected_by_locks(git, commits, rules)
-    return release_history.collect_histories(
-        workspace.packages, last_tags, tags, inside, commits, rules=rules, lock_changes=changes
-    )
+    return release_history.collect_histories(workspace.packages, last_tags, tags, inside, commits, rules=rules)
 
 
 def packages_by_commit(
@@ -81,8 +77,7 @@ def packages_by_commit(
     for commit in _read_commits(git, (), merges=True):
         by_id.setdefault(commit.id, commit)
     rules = release_history.path_patterns_by_package(paths, workspace.packages)
-    changes = packages_affected_by_locks(git, by_id.values(), rules)
-    released_packages = release_history.released_packages(workspace.packages, by_id.values(), rules, changes)
+    released_packages = release_history.released_packages(workspace.packages, by_id.values(), rules)
     return {commit.id: frozenset(names) for commit, names in released_packages}
 
 

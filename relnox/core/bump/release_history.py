@@ -117,7 +117,6 @@ def collect_histories(  # noqa: PLR0913 - what it is derived from
     commits: Iterable[Commit],
     *,
     rules: Mapping[str, Sequence[str]] = MappingProxyType({}),
-    lock_changes: Mapping[tuple[str, str], frozenset[str]] = MappingProxyType({}),
 ) -> dict[str, ReleaseHistory]:
     """Return the release history of each package.
 
@@ -128,7 +127,6 @@ def collect_histories(  # noqa: PLR0913 - what it is derived from
         coverage: The bit masks from `find_tags_containing_commits`, for the commits in the order of `last_tags`.
         commits: The commits that at least one of the tagged commits does not contain, newest first.
         rules: The file patterns of each package, from `path_patterns_by_package`.
-        lock_changes: The packages that changes of lock files concern, as for `released_packages`.
     """
     numbers = {
         commit: index for index, commit in enumerate(dict.fromkeys(tags[tag] for tag, _ in last_tags.values()))
@@ -136,7 +134,7 @@ def collect_histories(  # noqa: PLR0913 - what it is derived from
     bit = {name: 1 << numbers[tags[tag]] for name, (tag, _) in last_tags.items()}
     workspace = tuple(packages)
     commits_by_package: dict[str, list[Commit]] = {package.name: [] for package in workspace}
-    for commit, package_names in released_packages(workspace, commits, rules, lock_changes):
+    for commit, package_names in released_packages(workspace, commits, rules):
         mask = coverage.get(commit.id, 0)
         for name in package_names:
             if not mask & bit.get(name, 0):
@@ -152,7 +150,6 @@ def released_packages(
     packages: Iterable[Package],
     commits: Iterable[Commit],
     rules: Mapping[str, Sequence[str]],
-    lock_changes: Mapping[tuple[str, str], frozenset[str]],
 ) -> Iterator[tuple[Commit, set[str]]]:
     """Yield each commit with the names of the packages that it changes, and thereby releases.
 
@@ -160,8 +157,6 @@ def released_packages(
         packages: All packages of the workspace.
         commits: The commits, newest first.
         rules: The file patterns of each package, from `path_patterns_by_package`.
-        lock_changes: Maps commits and the lock files that they change to the packages that the change concerns. A
-            change that is missing here concerns all packages.
     """
     owners = {package.directory: package.name for package in packages}
     cache: dict[str, str | None] = {}
@@ -169,8 +164,7 @@ def released_packages(
         names: set[str] = set()
         for file in commit.files:
             owner = owning_package(file, owners, cache) if not file.endswith(LOCK_FILES) else None
-            package_names = _packages_changed_by(file, owner, rules)
-            names |= package_names & lock_changes.get((commit.id, file), package_names)
+            names |= _packages_changed_by(file, owner, rules)
         yield commit, names
         for old, new in commit.renamed_directories:
             if new in owners and old not in owners:
