@@ -128,7 +128,7 @@ def test_a_closed_plan_is_not_run(root: Path) -> None:
     ("task", "options", "code"),
     [
         ("bmp", {}, "task-unknown"),
-        (None, {}, "value-invalid"),
+        (None, {}, "task-unknown"),
         ("bump", {"prt": "minor"}, "option-unknown"),
         ("bump", {"part": "minr"}, "value-invalid"),
         ("bump", {"commit": "yes"}, "value-invalid"),
