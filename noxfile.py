@@ -8,7 +8,7 @@ from packaging.requirements import Requirement
 
 from relnox.sessions import *  # noqa: F403
 
-nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.default_venv_backend = "uv"
 nox.options.reuse_venv = "yes"
 
 # Tests start thousands of processes, each of which would compile relnox.

@@ -175,7 +175,7 @@ class Config(Settings):
     build_index: str | None = setting(
         None,
         "The index for build requirements: its simple API, or a name in the table `indexes`.",
-        otherwise="`trusted-index`, else the configuration of pip or uv",
+        otherwise="`trusted-index`, else the configuration of uv",
     )
     metadata_only: tuple[str, ...] = setting(
         (),
