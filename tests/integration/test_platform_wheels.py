@@ -130,25 +130,6 @@ def test_a_duplicate_python_option_gives_one_wheel(tmp_path: Path) -> None:
     ]
 
 
-def test_a_duplicate_python_option_gives_one_wheel(tmp_path: Path) -> None:
-    root = tagged(tmp_path, EACH)
-    ran = build_all(root, "--python", HERE, "--python", HERE)
-    assert ran.code == 0, ran.text
-    assert archives(root / "dist") == [
-        f"home-1.0-{tag_of(HERE)}-{tag_of(HERE)}-macosx_11_0_arm64.whl",
-        "home-1.0.tar.gz",
-    ]
-
-
-def test_changed_pythons_are_built_again(tmp_path: Path) -> None:
-    root = repository(tagged(tmp_path / "home", EACH))
-    for words in ([], ["--python", HERE]):
-        ran = build_all(root, *words)
-        assert ran.code == 0, ran.text
-        assert "unchanged" not in ran.err
-        assert "unchanged" in build_all(root, *words).err
-
-
 def test_a_duplicate_python_option_runs_the_tests_once(tmp_path: Path) -> None:
     in_tree(tmp_path)
     with (tmp_path / "pyproject.toml").open("a") as out:
