@@ -368,7 +368,6 @@ def test_an_invalid_setting_is_an_error(project: Path, text: str, error: str, fi
     ("variable", "value", "error"),
     [
         ("RELNOX_STRICT", "maybe", "RELNOX_STRICT = 'maybe' is not true or false [value-invalid]"),
-        ("RELNOX_INSTALLER", "uw", "RELNOX_INSTALLER = 'uw' is not one of auto, uv, pip [value-invalid]"),
         (
             "RELNOX_DRY_RUN",
             "1",
