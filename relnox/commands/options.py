@@ -50,6 +50,9 @@ class PublishingOptions(ReleaseOptions):
         "MiB.",
         metavar="MIB",
     )
+    check_requirements: bool = option(
+        True, "Check before publishing that the siblings which packages require are available."
+    )
 
 
 class StatusOptions(CommonOptions):

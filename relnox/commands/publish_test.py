@@ -50,6 +50,7 @@ def observe(options: Options, project: Project) -> Snapshot:
             f"{options.index} is a production index; publish-test only publishes to test indexes",
             fix=f"{core.fixes.task_command('publish', '--index', options.index)}, or use a test index",
         )
+    project.indexes.choose(options.index)
     verify = verification.verify_settings(project)
     if options.clear and options.index != "embedded":
         raise Blocked(

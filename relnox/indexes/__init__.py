@@ -46,6 +46,7 @@ class Indexes:
         self._environment = os.environ if environment is None else environment
         self._targets: dict[str, targets.Target] = {}
         self._credentials: dict[str, Credentials] = {}
+        self._named: set[str] = set()
         self._downloaded_hashes: dict[str, str] = {}
         self._listings: dict[tuple[str, str], tuple[float, Listing]] = {}
         """Maps an index name and a project name to the time of the last request and the listing it returned."""
@@ -177,6 +178,10 @@ class Indexes:
             return client.ServedContent(FileCheck.MATCH, "sha256 compared")
         return client.compare_served(file, built_file, limit=limit, path=path, deadline=deadline)
 
+    def choose(self, index: str) -> None:
+        """Note that the user named this index for uploads, so that credentials without an index are for it."""
+        self._named.add(index)
+
     def credentials(self, index: str) -> Credentials:
         """Return the credentials for uploads to an index.
 
@@ -190,7 +195,9 @@ class Indexes:
             return credentials.Credentials(credentials.TOKEN_USER, secret, "the embedded index")
         with self._opening:
             if index not in self._credentials:
-                self._credentials[index] = credentials.find(self.target(index), self._environment)
+                self._credentials[index] = credentials.find(
+                    self.target(index), self._environment, is_chosen=index in self._named
+                )
             return self._credentials[index]
 
     def warnings(self, index: str) -> tuple[str, ...]:

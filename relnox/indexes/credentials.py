@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import sys
 from contextlib import suppress
+from functools import partial
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
@@ -88,11 +89,17 @@ def token_variables(target: str) -> tuple[str, ...]:
     return (variable, _COMMON_VARIABLE[target]) if target in _COMMON_VARIABLE else (variable,)
 
 
-def find(target: Target, environment: Mapping[str, str]) -> Credentials:
+def find(target: Target, environment: Mapping[str, str], *, is_chosen: bool = False) -> Credentials:
     """Find credentials for an index.
 
     The order of the search is: the index's token variables, `TWINE_USERNAME` and `TWINE_PASSWORD`, the index's
     section of `.pypirc`, Trusted Publishing if the CI provider issues an identity token, and the keyring.
+
+    Args:
+        target: The index.
+        environment: The environment variables.
+        is_chosen: Whether the user named the index, and not the settings of the checkout. Then twine's variables
+            are for it, unless they name another one.
 
     Raises:
         CredentialsNotFound: There are no credentials.
@@ -107,7 +114,8 @@ def find(target: Target, environment: Mapping[str, str]) -> Credentials:
         )
     environment = HiddenMapping(environment)
     reasons: list[str] = []
-    for search in (_from_token_variables, _from_twine_variables, _from_pypirc, _from_identity, _from_keyring):
+    from_twine_variables = partial(_from_twine_variables, is_chosen=is_chosen)
+    for search in (_from_token_variables, from_twine_variables, _from_pypirc, _from_identity, _from_keyring):
         result = search(target, environment)
         if isinstance(result, Credentials):
             return result
@@ -140,7 +148,7 @@ def _read_variable(environment: Mapping[str, str], name: str) -> str:
     return environment.get(name, "")
 
 
-def _from_twine_variables(target: Target, environment: Mapping[str, str]) -> Credentials | str:
+def _from_twine_variables(target: Target, environment: Mapping[str, str], *, is_chosen: bool) -> Credentials | str:
     """Return the credentials in twine's variables, or the reason why there are none for this index."""
     if not _read_variable(environment, "TWINE_PASSWORD"):
         return "TWINE_PASSWORD: not set"
@@ -148,8 +156,8 @@ def _from_twine_variables(target: Target, environment: Mapping[str, str]) -> Cre
     for name in names:
         if not is_index(environment[name], target):
             return f"TWINE_PASSWORD: for another index ({name} is {name_or_host(environment[name])})"
-    if not names and public_index(target) is None:
-        return f"TWINE_PASSWORD: for a public index, without TWINE_REPOSITORY_URL={target.upload_url}"
+    if not names and not is_chosen and public_index(target) is None:
+        return f"TWINE_PASSWORD: for another index, without --index {target.name}"
     user = _read_variable(environment, "TWINE_USERNAME") or TOKEN_USER
     return Credentials(user, Secret(environment["TWINE_PASSWORD"]), "TWINE_PASSWORD")
 

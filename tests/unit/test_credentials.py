@@ -179,12 +179,17 @@ def test_a_password_for_another_repository_of_twine_is_ignored(name: str, value:
     assert credentials.find(targets.resolve("house", CONFIG), environment).secret.reveal() == CANARY
 
 
-def test_a_password_of_twine_without_a_repository_is_for_public_indexes_only(tmp_path: Path) -> None:
+def test_a_password_of_twine_without_a_repository_is_for_public_and_chosen_indexes(tmp_path: Path) -> None:
     environment = {**pypirc(tmp_path, ""), "TWINE_PASSWORD": CANARY}
     for name in ("pypi", "testpypi"):
         assert credentials.find(targets.resolve(name, CONFIG), environment).secret.reveal() == CANARY
-    with pytest.raises(credentials.CredentialsNotFound, match="TWINE_PASSWORD: for a public index"):
-        credentials.find(targets.resolve("house", CONFIG), environment)
+    house = targets.resolve("house", CONFIG)
+    with pytest.raises(credentials.CredentialsNotFound, match="for another index, without --index"):
+        credentials.find(house, environment)
+    assert credentials.find(house, environment, is_chosen=True).secret.reveal() == CANARY
+    environment["TWINE_REPOSITORY"] = "company"
+    with pytest.raises(credentials.CredentialsNotFound, match="TWINE_PASSWORD: for another index"):
+        credentials.find(house, environment, is_chosen=True)
 
 
 @pytest.mark.parametrize("name", ["pypi", "testpypi", "embedded", "PyPI", "TESTPYPI"])

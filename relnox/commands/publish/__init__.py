@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 def observe(options: Options, project: Project) -> Snapshot:
     """Read the manifest and hash its files, read which files the index lists, and find credentials."""
+    if options.index is not None:
+        project.indexes.choose(options.index)
     index = options.index or _index_for_tags(options, project)
     snapshot = inspection.read_snapshot(index, options, project)
     commit = snapshot.state.manifest.commit

@@ -147,7 +147,7 @@ def _inspect_projects(
     violations = tuple(_find_archive_errors(checked_files, manifest, unchanged, project.config, public=public))
     invalid_files = {violation.file for violation in violations}
     unavailable: Iterable[Problem] = ()
-    if missing and not is_embedded:  # the embedded index must need no network
+    if missing and options.check_requirements and not is_embedded:  # the embedded index must need no network
         unavailable = requirement_checks.unavailable_sibling_problems(
             state, project, directory, invalid_files=invalid_files
         )

@@ -94,5 +94,5 @@ def _problem(
         code="requirement-unavailable",
         message=f"{package} {state.manifest.version(package)} requires {requirement}, which cannot be installed "
         f"({reason})",
-        fix=f"{fix}; to ignore it: {core.consistency.ALLOW_MISMATCH_FLAG}",
+        fix=f"{fix}; to ignore it: --no-check-requirements",
     )
