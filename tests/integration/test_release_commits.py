@@ -338,7 +338,7 @@ def test_an_unfinished_operation_of_git_blocks_a_commit(demo: Path, bump: Bump, 
     assert message.startswith(f"a git {words[0]} is in progress ")
     assert message.endswith("[operation-in-progress]")
     assert fix == f"finish it: git {words[0]} --continue"
-    paste(demo, fix.partition(", ")[0])
+    paste(demo, fix.removeprefix("finish it: "))
     ran = bump(demo, *options)
     assert ran.code == 0, ran.text
 
