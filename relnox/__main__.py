@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 _MESSAGE = b"error: interrupted; nothing was changed [interrupted]\nfix: rerun the command\n"
 
 _NO_MEMORY = (
-    b"error: out of memory [out-of-memory]\nfix: end other programs, or raise the limit; then rerun the command\n"
+    b"error: out of memory [out-of-memory]\n"
+    b"fix: close other programs, or raise the memory limit, then rerun the command\n"
 )
 
 

@@ -109,7 +109,7 @@ def test_another_file_on_the_index_stops_everything_before_the_first_byte(
 ) -> None:
     # in the last of ten packages; both hashes and the fix are printed.
     packages = SIZES[60]
-    old = release(tmp_path, packages[-1:], content="# before\n")
+    old = release(tmp_path, [packages[-1]._replace(sdist=False)], content="# before\n")
     with ControlledIndex(tmp_path / "index", clock=clock.time) as index:
         assert publish(tmp_path, index).code == 0
         before = len(index.uploads)

@@ -120,7 +120,10 @@ BAD = {
         "wheel.unlink(); sdist.unlink(); (output / 'demo-1.0.zip').touch()",
         ["the build command wrote no archives"],
     ),
-    "no archive": ("wheel.write_text('no zip')", ["demo_app-1.0-py3-none-any.whl cannot be read (File is not a zip file)"]),
+    "no archive": (
+        "wheel.write_text('no zip')",
+        ["demo_app-1.0-py3-none-any.whl cannot be read (File is not a zip file)"],
+    ),
     "cut off": (
         "wheel.write_bytes(wheel.read_bytes()[:200])",
         ["demo_app-1.0-py3-none-any.whl cannot be read (File is not a zip file)"],
