@@ -21,7 +21,7 @@ DECLARED = map(Requirement, PROJECT["dependencies"])
 OLDEST = {requirement.name: str(requirement).replace(">=", "==") for requirement in DECLARED}
 FRONT_ENDS = ("tests/frontends/test_nox.py", "tests/frontends/test_invoke.py", "tests/frontends/test_importing.py")
 LOWEST = (
-    *("tests/frontends/test_cli.py", "tests/frontends/test_apply.py", "tests/e2e/test_release.py"),
+    *("tests/frontends/test_cli.py", "tests/e2e/test_release.py"),
     *("tests/integration/test_bump.py", "tests/integration/test_building.py"),
 )
 PARALLEL = ("-n4", "--dist=worksteal")  # half of the time, tests wait for other programs
