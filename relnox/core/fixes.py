@@ -71,7 +71,7 @@ def option_words(name: str, value: str | bool | int | tuple[str, ...] | None) ->
 
 
 def install_command(requirement: str, *, upgrade: bool = False) -> str:
-    """Return the command that installs or upgrades a requirement such as `relnox[wheels]`, for a fix."""
+    """Return the command that installs or upgrades a requirement such as `relnox[check]`, for a fix."""
     return f"pip install {'--upgrade ' if upgrade else ''}{quote_requirement(requirement)}"
 
 

@@ -218,7 +218,5 @@ def build(
                 )
             shutil.rmtree(scratch, ignore_errors=True)  # in parallel with other builds, not when the run ends
             if step.wheels == "release":
-                paths.append(
-                    building.platform_wheels.repair_linux_wheel(wheel, into, variables, run.on_line(step))
-                )
+                paths.append(wheel)
         return paths

@@ -142,7 +142,7 @@ BAD = {
     "no name": ("wheel.rename(output / 'demo.whl')", ["demo.whl is not a valid file name of a wheel or an sdist"]),
     "linux": (
         "wheel.rename(output / 'demo_app-1.0-cp312-cp312-linux_x86_64.whl')",
-        ["platform tag linux_x86_64 is rejected by the public index", "auditwheel repair"],
+        ["platform tag linux_x86_64 is rejected by the public index", "relnox collect"],
     ),
     "fails": (
         "print('the last words'); sys.exit(7)",

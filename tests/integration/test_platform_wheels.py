@@ -1,11 +1,10 @@
-"""Wheels for platforms: for each Python that needs its own, for other Linuxes, and by jobs of cibuildwheel."""
+"""Wheels for platforms: for each Python that needs its own, and by jobs of cibuildwheel."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-import subprocess
 import sys
 import sysconfig
 import zipfile
@@ -16,7 +15,7 @@ import packed
 import pytest
 from backends import in_tree
 from projects import commit_all, git, repository, write
-from running import RunResult, run
+from running import run
 
 from relnox.building.interpreters import find_interpreter
 from relnox.building.platform_wheels import is_installable_on
@@ -24,7 +23,7 @@ from relnox.core.release.manifest import Manifest
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from running import RunResult
 
 pytestmark = pytest.mark.heavy
 
@@ -382,155 +381,32 @@ def test_tests_run_on_all_requested_pythons(tmp_path: Path) -> None:
     assert not (tmp_path / "dist/manifest.json").exists()
 
 
-# --- wheels for more than one Linux ------------------------------------------------------------------------
-
-AUDITWHEEL = """\
-import os, sys
-sys.path.insert(0, {tests!r})
-import pathlib, zipfile
-import packed
-
-assert sys.argv[1] == "repair", sys.argv
-into, wheel = pathlib.Path(sys.argv[3]), pathlib.Path(sys.argv[4])
-print("asked for", wheel.name, "credentials", sorted(name for name in os.environ if "TOKEN" in name))
-behavior = os.environ.get("STAND_IN")
-if behavior == "fails":
-    print("too-recent versioned symbols")
-    sys.exit(1)
-if behavior != "makes nothing":
-    new = wheel.name.replace("linux_x86_64", "manylinux_2_17_x86_64")
-    with zipfile.ZipFile(wheel) as before, zipfile.ZipFile(into / new, "w") as after:
-        rows = []
-        for entry in before.infolist():
-            content = before.read(entry)
-            if entry.filename.endswith("/WHEEL"):
-                content = content.replace(b"-linux_x86_64", b"-manylinux_2_17_x86_64")
-            if entry.filename.endswith("/RECORD"):
-                content = ("\\n".join([*rows, entry.filename + ",,"]) + "\\n").encode()
-            rows.append(f"{{entry.filename}},{{packed.digest(content)}},{{len(content)}}")
-            after.writestr(zipfile.ZipInfo(entry.filename), content)
-"""
-
-
-@pytest.fixture(scope="session")
-def beside(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., RunResult]:
-    """Runs relnox by another interpreter, which finds an auditwheel of ours, or with WITHOUT set none at all."""
-    directory = tmp_path_factory.mktemp("beside") / "env"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", directory], check=True)
-    python = directory / "bin" / "python"
-    where = [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
-    site = Path(subprocess.run(where, check=True, capture_output=True, text=True).stdout.strip())
-    (site / "auditwheel").mkdir()
-    (site / "auditwheel/__init__.py").touch()
-    (site / "auditwheel/__main__.py").write_text(AUDITWHEEL.format(tests=str(TESTS)))
-    (site / "hidden.pth").write_text(
-        "import os, sys; 'WITHOUT' in os.environ and sys.modules.update(auditwheel=None)\n"
-    )
-    own = [sysconfig.get_path("purelib"), str(TESTS.parent)]
-    (site / "own.pth").write_text("".join(f"import site; site.addsitedir({each!r})\n" for each in own))
-
-    def run_it(cwd: Path, *options: str, **variables: str) -> RunResult:
-        ran = subprocess.run(
-            [python, "-m", "relnox", "build-all", *options],
-            cwd=cwd,
-            env={**os.environ, **variables},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-        )
-        assert "Traceback" not in ran.stderr, ran.stderr
-        return RunResult(ran.returncode, ran.stdout, ran.stderr)
-
-    return run_it
-
+# --- wheels for one Linux ----------------------------------------------------------------------------------
 
 LINUX = "f'{cp}-{cp}-linux_x86_64'"
-MANYLINUX = f"home-1.0-{tag_of(HERE)}-{tag_of(HERE)}-manylinux_2_17_x86_64.whl"
 ONE_LINUX = f"home-1.0-{tag_of(HERE)}-{tag_of(HERE)}-linux_x86_64.whl"
 
 
-def test_linux_wheels_are_repaired_if_auditwheel_is_installed(
-    tmp_path: Path, beside: Callable[..., RunResult]
-) -> None:
+def test_linux_wheels_of_public_packages_are_rejected(tmp_path: Path) -> None:
     root = repository(tagged(tmp_path / "home", LINUX))
-    ran = beside(root, "--verbose", PYPI_TOKEN="canary-4711")
-    assert ran.code == 0, ran.text
-    assert archives(root / "dist") == [MANYLINUX, "home-1.0.tar.gz"]
-    assert f"asked for {ONE_LINUX} credentials []" in ran.err
-    again = beside(root, "--reproducible")
-    assert again.code == 2, again.text  # the sdist bears the time of packing; the wheel is the same
-    assert MANYLINUX not in again.err.partition("is not reproducible")[2]
-
-
-def test_pure_wheels_are_not_repaired(tmp_path: Path, beside: Callable[..., RunResult]) -> None:
-    for number, tag in enumerate(("py3-none-any", "cp39-abi3-manylinux_2_28_x86_64", "py3-none-win_amd64")):
-        root = tagged(tmp_path / str(number), repr(tag))
-        ran = beside(root, STAND_IN="fails")
-        assert ran.code == 0, ran.text
-        assert archives(root / "dist") == [f"home-1.0-{tag}.whl", "home-1.0.tar.gz"]
-
-
-@pytest.mark.parametrize(
-    ("behavior", "said"),
-    [
-        ("fails", ["auditwheel repair home-1.0-", "| too-recent versioned symbols", "cibuildwheel"]),
-        ("makes nothing", [": auditwheel wrote 0 wheels instead of one", "auditwheel show"]),
-    ],
-)
-def test_a_failure_of_auditwheel_is_reported(
-    behavior: str, said: list[str], tmp_path: Path, beside: Callable[..., RunResult]
-) -> None:
-    root = tagged(tmp_path, LINUX)
-    ran = beside(root, STAND_IN=behavior)
-    assert ran.code == 2, ran.text
-    for each in said:
-        assert each in ran.err
-    assert archives(root / "dist") == []
-
-
-def test_without_auditwheel_linux_wheels_of_public_packages_are_rejected(
-    tmp_path: Path, beside: Callable[..., RunResult]
-) -> None:
-    root = repository(tagged(tmp_path / "home", LINUX))
-    ran = beside(root, WITHOUT="1")
+    ran = build_all(root)
     assert ran.code == 2, ran.text
     assert f"{ONE_LINUX}: platform tag linux_x86_64 is rejected by the public index" in ran.err
-    assert "auditwheel repair" in ran.err
+    assert "cibuildwheel: relnox build-all --wheels JOB, and merge them: relnox collect --from DIR" in ran.err
     assert archives(root / "dist") == []
-    tried = beside(root, "--from-tree", WITHOUT="1")
+    tried = build_all(root, "--from-tree")
     assert tried.code == 0, tried.text
     assert archives(root / "dist") == [ONE_LINUX, "home-1.0.tar.gz"]
 
 
-def test_private_packages_may_have_linux_wheels(tmp_path: Path, beside: Callable[..., RunResult]) -> None:
+def test_private_packages_may_have_linux_wheels(tmp_path: Path) -> None:
     root = tagged(tmp_path / "home", LINUX)
     text = (root / "pyproject.toml").read_text()
     private = 'classifiers = ["Private :: Do Not Upload"]\ndependencies'
     (root / "pyproject.toml").write_text(text.replace("dependencies", private))
-    ran = beside(repository(root), WITHOUT="1")
+    ran = build_all(repository(root))
     assert ran.code == 0, ran.text
     assert archives(root / "dist") == [ONE_LINUX, "home-1.0.tar.gz"]
-
-
-@pytest.mark.native
-@pytest.mark.network
-def test_auditwheel_makes_a_manylinux_wheel(tmp_path: Path) -> None:
-    if not sys.platform.startswith("linux"):
-        pytest.fail("auditwheel is for Linux")
-    environment = tmp_path / "env"
-    uv = [sys.executable, "-m", "uv"]
-    subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, environment], check=True)
-    python = environment / "bin/python"
-    subprocess.run([*uv, "pip", "install", "--quiet", "--python", python, f"{TESTS.parent}[wheels]"], check=True)
-    root = repository(compiled(tmp_path / "home"))
-    ran = subprocess.run(
-        [python, "-m", "relnox", "build-all"], cwd=root, capture_output=True, text=True, check=False, timeout=300
-    )
-    assert ran.returncode == 0, ran.stderr
-    (wheel,) = (name for name in archives(root / "dist") if name.endswith(".whl"))
-    assert "manylinux_2_" in wheel
-    assert "-linux_" not in wheel
 
 
 # --- the matrix, and its jobs ------------------------------------------------------------------------------

@@ -65,7 +65,7 @@ def test_a_project_that_was_named_is_named_in_each_command() -> None:
 
 def test_words_of_a_command_are_quoted_for_the_shell() -> None:
     assert fixes.task_command("build-all", "--package", "a b") == "relnox build-all --package 'a b'"
-    assert fixes.install_command("relnox[wheels]") == 'pip install "relnox[wheels]"'
+    assert fixes.install_command("relnox[check]") == 'pip install "relnox[check]"'
     assert fixes.install_command("cibuildwheel", upgrade=True) == "pip install --upgrade cibuildwheel"
 
 

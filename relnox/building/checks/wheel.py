@@ -51,8 +51,9 @@ ACCEPTED_PLATFORMS = re.compile(
 )
 """The platform tags that the public index accepts, according to its source code."""
 _FIXES_BY_PLATFORM = {
-    "linux_": "build a manylinux wheel: cibuildwheel, maturin build --compatibility pypi, or auditwheel repair; "
-    "to release the sdist only, add the package to sdist-only in [tool.relnox.wheels]",
+    "linux_": "add the package to packages in [tool.relnox.wheels], build its wheels with cibuildwheel: "
+    "relnox build-all --wheels JOB, and merge them: relnox collect --from DIR; "
+    "to release the sdist only, add the package to sdist-only there",
     "macosx_": "set MACOSX_DEPLOYMENT_TARGET=11.0 (since macOS 11 the minor version is 0), or use cibuildwheel",
 }
 _DEFAULT_PLATFORM_FIX = "publish this wheel to a private index only; elsewhere installers build from the sdist"
