@@ -126,7 +126,7 @@ def without_paths(wheel: Path) -> list[tuple[object, ...]]:
 
 
 @pytest.mark.parametrize("requirement", PROJECTS)
-def test_compiled_wheels_are_equal_in_fast_strict_and_python_build(
+def test_compiled_wheels_are_equal_in_build_all_and_python_build(
     requirement: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if requirement == "maturin":
@@ -159,8 +159,8 @@ def test_compiled_wheels_are_equal_in_fast_strict_and_python_build(
     if (
         requirement == "maturin"
     ):  # not stable by itself: the directory of the build stands in the bill of materials
-        assert without_paths(wheels[0]) == without_paths(wheels[1]) == without_paths(wheels[2])
+        assert without_paths(wheels[0]) == without_paths(wheels[1])
         said = {zipfile.ZipFile(wheel).read(SBOM) for wheel in wheels}
-        assert len(said) == 3, "maturin's wheels are stable now: compare their bytes"
+        assert len(said) == 2, "maturin's wheels are stable now: compare their bytes"
     else:
-        assert wheels[0].read_bytes() == wheels[1].read_bytes() == wheels[2].read_bytes()
+        assert wheels[0].read_bytes() == wheels[1].read_bytes()
