@@ -18,10 +18,10 @@ from packed import INFO, METADATA, MODULES, TOP, digest, sdist, wheel, with_fiel
 
 from relnox.building import archives, checks
 from relnox.building.archives import ArchiveError
-from relnox.building.checks import identity, metadata
+from relnox.building.checks import identity
 from relnox.building.checks.identity import ExpectedArchive
+from relnox.building.checks.index_rules import ACCEPTED_PLATFORMS
 from relnox.building.checks.requirements import differing_requirements
-from relnox.building.checks.wheel import ACCEPTED_PLATFORMS
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
@@ -85,29 +85,22 @@ def test_a_valid_sdist_and_wheel_have_no_findings(tmp_path: Path) -> None:
 # --- metadata ------------------------------------------------------------------------------------------
 
 FIELDS = [
-    ("Metadata-Version: 2.6", "Metadata-Version is 2.6 (the public index accepts 1.0 to 2.5)"),
-    ("Metadata-Version: 2.0", "Metadata-Version 2.0 is rejected by the public index (it was never standardized)"),
+    (
+        "Metadata-Version: 2.6",
+        "Metadata-Version is 2.6 (the public index accepts 1.0, 1.1, 1.2",
+    ),
+    ("Metadata-Version: 2.0", "Metadata-Version is 2.0 (the public index accepts"),
     ("Metadata-Version: 2.3", "license-expression introduced in metadata version 2.4, not 2.3"),
     ("Summary: " + "x" * 513, "Summary has 513 characters (the public index accepts at most 512)"),
     ("Summary: one\n  two", "'summary' must be a single line"),
-    ("Author-email: unknown", "Author-email 'unknown' is not a valid email address"),
-    ("Author-email: a@b..org", "Author-email 'a@b..org' is not a valid email address"),
-    ("Author-email: a@under_score.org", "Author-email 'a@under_score.org' is not a valid email address"),
-    ("Maintainer-email: a@home.local", "Maintainer-email 'a@home.local' is not a valid email address"),
     (
         "Project-URL: " + "x" * 33 + ", https://example.org",
         "has 33 characters (the public index accepts at most 32)",
     ),
-    ("Project-URL: , https://example.org", "Project-URL 'https://example.org' has no label"),
-    ("Project-URL: Home", "Project-URL Home = '' is not a valid web address"),
-    ("Project-URL: Home, example.org", "Project-URL Home = 'example.org' is not a valid"),
-    ("Project-URL: Home, https://example.org/a b", "is not a valid web address"),
     (
         "Project-URL: A, https://a.org\nProject-URL: A, https://b.org",
         "metadata field project-url is unknown or malformed",
     ),
-    ("Home-page: ftp://example.org", "Home-page 'ftp://example.org' is not a valid web address"),
-    ("Download-URL: http://[broken", "Download-URL 'http://[broken' is not a valid web address"),
     ("Classifier: Private :: Do Not Upload", "'Private :: Do Not Upload' prevents uploads to the public index"),
     ("Classifier: Natural Language :: Ukranian", "'Natural Language :: Ukranian' is deprecated"),
     ("Classifier: Python :: 3", "classifier 'Python :: 3' is not known to the public index"),
@@ -120,7 +113,6 @@ FIELDS = [
     ("License-File: COPYING", f"license file COPYING is missing (expected at {INFO}/licenses/COPYING)"),
     ("Requires-Dist: six @ https://example.org/six.whl", "requirement six @ https://"),
     ("Requires-Dist: six >= one", "'six >= one' is invalid for 'requires-dist'"),
-    ("Obsoletes-Dist: a b", "'a b' is not a valid requirement"),
     ("Requires-Python: three", "'three' is invalid for 'requires-python'"),
     ("Provides-Extra: -fast-", "'-fast-' is invalid for 'provides-extra'"),
     ("Description-Content-Type: text/html", "'description-content-type' must be one of"),
@@ -166,13 +158,6 @@ def test_local_versions_are_rejected(kind: str, tmp_path: Path) -> None:
     assert found(path) == ["error: version 1.0+local is a local version (rejected by the public index)"]
 
 
-def test_an_invalid_address_among_several_is_a_warning(tmp_path: Path) -> None:
-    metadata = with_fields("Author-email: Demo <team@example.org>, unknown")
-    assert found(wheel(tmp_path, metadata=metadata)) == [
-        "warning: Author-email 'unknown' is not a valid email address"
-    ]
-
-
 def test_a_license_declared_twice_is_a_warning(tmp_path: Path) -> None:
     # PEP 639
     metadata = with_fields("Classifier: License :: OSI Approved :: MIT License")
@@ -190,7 +175,7 @@ def test_license_files_of_older_setuptools_are_accepted(tmp_path: Path) -> None:
 
 
 def test_a_file_above_the_default_limit_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("relnox.building.checks.metadata._MAX_FILE_SIZE", 1 << 20)
+    monkeypatch.setattr("relnox.building.checks.index_rules.MAX_FILE_SIZE", 1 << 20)
     path = wheel(tmp_path, MODULES | {"demo_app/data.bin": b"x" * (3 << 20)})
     assert found(path) == ["warning: size is 3 MiB (the default limit of the public index is 1 MiB)"]
 
@@ -200,8 +185,6 @@ def test_trove_classifiers_is_used_if_installed(tmp_path: Path, monkeypatch: pyt
     lists.classifiers = {"Development Status :: 3 - Alpha"}
     lists.deprecated_classifiers = {}
     monkeypatch.setitem(sys.modules, "trove_classifiers", lists)
-    load = metadata._load_classifiers.__wrapped__  # without the cache, which has the real ones
-    monkeypatch.setattr(metadata, "_load_classifiers", load)
     assert found(wheel(tmp_path)) == [
         "error: classifier 'Programming Language :: Python :: 3' is not known to the public index"
     ]
@@ -276,24 +259,24 @@ def test_requirements_have_to_match_the_plan(tmp_path: Path) -> None:
     [
         ("Foo.Bar[b,A] >= 1.0, <2", "foo-bar[a,b]<2,>=1.0"),
         ("a; (python_version<'3.9') and extra == 'X_y'", 'a; extra == "x-y" and python_version < "3.9"'),
-        ("a; (os_name=='nt' or os_name=='x') and extra=='e'", "a; extra=='e' and (os_name=='x' or os_name=='nt')"),
         ("a @ https://example.org/a.whl", "a@https://example.org/a.whl"),
+        ("a~=1.4.2", "a>=1.4.2,<1.5.0"),  # as poetry-core writes it
+        ("a ~= 2.0", "a<3,>=2.0"),
         ("a; python_version < '3.11'", "a; python_full_version < '3.11'"),  # as uv_build writes it
-        ("a; python_version <= '3.11' and os_name != 'nt'", "a; os_name != 'nt' and python_full_version < '3.12'"),
+        ("a; python_version < '3.11' and os_name != 'nt'", "a; os_name != 'nt' and python_full_version < '3.11'"),
     ],
 )
 def test_equivalent_requirements_are_equal(one: str, other: str) -> None:
-    assert differing_requirements([one], [other], name="demo") == ([], [])
+    assert differing_requirements([one], [other], name="demo", markers=True) == ([], [])
 
 
 def test_different_requirements_differ() -> None:
-    assert differing_requirements(
-        ["a; os_name == 'nt' or os_name == 'x'"], ["a; os_name == 'nt' and os_name == 'x'"], name="d"
-    )[0]
-    assert differing_requirements(["a; python_version < '3.11'"], ["a; python_version <= '3.11'"], name="d")[0]
-    assert differing_requirements(
-        ["a; python_full_version > '3.11.2'"], ["a; python_full_version >= '3.11.2'"], name="d"
-    )[0]
+    for one, other in (
+        ("a; os_name == 'nt' or os_name == 'x'", "a; os_name == 'nt' and os_name == 'x'"),
+        ("a; python_version < '3.11'", "a; python_version <= '3.11'"),
+    ):
+        assert differing_requirements([one], [other], name="d", markers=True)[0]
+        assert differing_requirements([one], [other], name="d") == ([], [])
     assert differing_requirements(["a"], ["a; extra == 'x'"], name="d") == (["a"], ['a; extra == "x"'])
     assert differing_requirements([], ["a; extra == 'x'"], name="d") == ([], ['a; extra == "x"'])
     assert differing_requirements(["a>1"], ["a>=1"], name="d") == (["a>1"], ["a>=1"])

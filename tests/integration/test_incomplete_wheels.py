@@ -105,36 +105,11 @@ SETUPTOOLS = '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setupt
 HATCHLING = '[build-system]\nbuild-backend = "hatchling.build"\n'
 EXTENSION = 'Extension("demo_app._fast", ["fast.c"])'
 DECLARED: dict[str, tuple[str | None, str, str]] = {
-    "setup.py, a literal list": ("error", SETUPTOOLS, f"setup(ext_modules=[{EXTENSION}])"),
-    "setup.py, a call": ("error", SETUPTOOLS, 'setuptools.setup(ext_modules=cythonize("demo_app/*.pyx"))'),
-    "setup.py, a name": ("error", SETUPTOOLS, f"fast = [{EXTENSION}]\nsetup(ext_modules=fast)"),
-    "setup.py, the main guard": (
-        "error",
-        SETUPTOOLS,
-        f'if __name__ == "__main__":\n    setup(ext_modules=[{EXTENSION}])',
-    ),
-    "setup.py, Rust": ("error", SETUPTOOLS, 'setup(rust_extensions=[RustExtension("demo_app._fast")])'),
-    "setup.py, a condition": (
-        "warning",
-        SETUPTOOLS,
-        f'fast = []\nif os.environ.get("FAST"):\n    fast = [{EXTENSION}]\nsetup(ext_modules=fast)',
-    ),
-    "setup.py, a list that grows": (
-        "warning",
-        SETUPTOOLS,
-        f"fast = []\nif CPYTHON:\n    fast.append({EXTENSION})\nsetup(ext_modules=fast)",
-    ),
-    "setup.py, optional": (
-        "warning",
-        SETUPTOOLS,
-        'setup(ext_modules=[Extension("demo_app._fast", ["fast.c"], optional=True)])',
-    ),
-    "setup.py, a second attempt": (
-        "warning",
-        SETUPTOOLS,
-        f"try:\n    setup(ext_modules=[{EXTENSION}])\nexcept SystemExit:\n    setup()",
-    ),
-    "setup.py, none": (None, SETUPTOOLS, "fast = []\nsetup(ext_modules=fast)"),
+    "setup.py, a literal list": ("warning", SETUPTOOLS, f"setup(ext_modules=[{EXTENSION}])"),
+    "setup.py, a name": ("warning", SETUPTOOLS, f"fast = [{EXTENSION}]\nsetup(ext_modules=fast)"),
+    "setup.py, Rust": ("warning", SETUPTOOLS, 'setup(rust_extensions=[RustExtension("demo_app._fast")])'),
+    "setup.py, none": (None, SETUPTOOLS, "setup(ext_modules=[])"),
+    "setup.py, a comment": (None, SETUPTOOLS, f"setup()  # ext_modules=[{EXTENSION}]"),
     "setup.py of another backend": (
         None,
         '[build-system]\nbuild-backend = "flit_core.buildapi"\n',
@@ -250,8 +225,7 @@ def incomplete(root: Path) -> Path:
         dist,
         {
             "src/fast/__init__.py": "",
-            "pyproject.toml": SETUPTOOLS,
-            "setup.py": f"setup(ext_modules=[{EXTENSION}])",
+            "pyproject.toml": DECLARED["setuptools"][1],
         },
         name="fast-1.0.tar.gz",
         top="fast-1.0",
@@ -265,7 +239,7 @@ def incomplete(root: Path) -> Path:
 ALLOWED = 'metadata-only = ["acme-*"]\noptional-extensions = ["fast"]\n'
 BLOCKED = (
     "acme_all-1.0-py3-none-any.whl: is empty (no modules, scripts or data)",
-    "fast-1.0-py3-none-any.whl: has no native modules, although setup.py passes ext_modules to setup()",
+    "fast-1.0-py3-none-any.whl: has no native modules, although [tool.setuptools] ext-modules declares them",
 )
 
 

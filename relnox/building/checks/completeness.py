@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import ast
 import re
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from relnox.building.archives import iter_files, member_path, read_file
 from relnox.building.findings import error, format_names, warning
 from relnox.building.wheel_contents import are_only_tests, import_names
 from relnox.core import fixes
 from relnox.core.documents import parse_toml, table_at
-from relnox.system import syntax_trees
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     from relnox.building.archives import Archive
     from relnox.building.checks.identity import ExpectedArchive
@@ -38,7 +36,10 @@ _NATIVE_MAGIC_NUMBERS = (
 """The first bytes of files with native code: ELF, PE, WebAssembly, object archives, Mach-O."""
 _MAGIC_BYTES = 8
 _MAX_SOURCE_SIZE = 1 << 20
-_EXTENSION_ARGUMENTS = ("ext_modules", "rust_extensions", "cffi_modules")
+_EXTENSIONS_IN_SETUP = re.compile(
+    rb"^[^#\n]*\b(ext_modules|rust_extensions|cffi_modules)\s*=(?!\s*(?:\[\s*\]|\(\s*\)|None\b))", re.MULTILINE
+)
+"""Arguments of `setup()` with native modules; whether they apply to each build is not known."""
 _HATCH_COMPILERS = ("cython", "mypyc")
 _INCLUDE_MODULES_FIX = (
     "include the modules in the build configuration: "
@@ -109,10 +110,8 @@ def _find_declared_extensions(sdist: Archive) -> tuple[str, bool] | None:
     backend = table_at(document, "build-system").get("build-backend", "setuptools.build_meta")
     if not str(backend).startswith("setuptools") or "setup.py" not in texts:
         return None
-    try:
-        return _find_extensions_in_setup(syntax_trees.parse(texts["setup.py"]))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
+    match = _EXTENSIONS_IN_SETUP.search(texts["setup.py"])
+    return None if match is None else (f"setup.py passes {match[1].decode()} to setup()", False)
 
 
 def run_check_wheel_contents(archive: Archive) -> Iterator[Finding]:
@@ -207,78 +206,3 @@ def _setting_with_native_modules(document: Mapping[str, Any]) -> str | None:
             if isinstance(hook := hooks.get(name), dict) and hook.get("enable-by-default", True):
                 return f"hatchling's build hook {name} is enabled"
     return None
-
-
-def _find_extensions_in_setup(module: ast.Module) -> tuple[str, bool] | None:
-    """Return a clause that names the native modules passed to `setup()`, and whether all builds have them.
-
-    That is certain only if the call and its arguments are at the top level of the file, since a condition, a
-    function or a `try` around them may omit the native modules on purpose.
-    """
-    body: list[ast.stmt] = []
-    for statement in module.body:
-        if isinstance(statement, ast.If) and "__name__" in ast.unparse(statement.test):
-            body += statement.body  # of `if __name__ == "__main__"`
-        else:
-            body.append(statement)
-    top_level = {id(statement.value) for statement in body if isinstance(statement, ast.Expr)}
-    for node in ast.walk(module):
-        if not isinstance(node, ast.Call):
-            continue
-        if getattr(node.func, "attr", getattr(node.func, "id", "")) != "setup":
-            continue
-        for keyword in node.keywords:
-            if keyword.arg in _EXTENSION_ARGUMENTS and (
-                kind := _evaluates_to_extensions(keyword.value, module, body)
-            ):
-                # cffi makes a pure Python module if the description has no C code.
-                always = kind == "always" and keyword.arg != "cffi_modules"
-                certain = always and id(node) in top_level and not _is_optional(module)
-                return f"setup.py passes {keyword.arg} to setup()", certain
-    return None
-
-
-def _evaluates_to_extensions(
-    value: ast.expr, module: ast.Module, body: Sequence[ast.stmt]
-) -> Literal["always", "perhaps"] | None:
-    """Return whether an expression always or perhaps evaluates to native modules, or None if it is empty."""
-    if isinstance(value, ast.List | ast.Tuple):
-        return "always" if value.elts else None
-    if isinstance(value, ast.Constant):
-        return "always" if value.value else None
-    if isinstance(value, ast.Call):
-        return "always"
-    if not isinstance(value, ast.Name):
-        return "perhaps"
-    values = list(_assigned_values(ast.walk(module), value.id))
-    grows = any(_is_appended_to(node, value.id) for node in ast.walk(module))
-    results = {
-        _evaluates_to_extensions(inner, module, body) for inner in values if not isinstance(inner, ast.Name)
-    }
-    if results == {"always"} and len(values) == len(list(_assigned_values(body, value.id))) == 1:
-        return "always"
-    return None if results == {None} and not grows else "perhaps"
-
-
-def _assigned_values(nodes: Iterable[ast.AST], name: str) -> Iterator[ast.expr]:
-    for node in nodes:
-        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-        if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign) and node.value is not None:
-            yield from (node.value for target in targets if isinstance(target, ast.Name) and target.id == name)
-
-
-def _is_appended_to(node: ast.AST, name: str) -> bool:
-    """Return whether a node calls a method of the list with this name, such as `name.append(…)`."""
-    function = node.func if isinstance(node, ast.Call) else None
-    of = function.value if isinstance(function, ast.Attribute) else None
-    return isinstance(of, ast.Name) and of.id == name
-
-
-def _is_optional(module: ast.Module) -> bool:
-    """Return whether any extension in setup.py is marked `optional`, so that the build succeeds without it."""
-    return any(
-        isinstance(node, ast.keyword)
-        and node.arg == "optional"
-        and not (isinstance(node.value, ast.Constant) and not node.value.value)
-        for node in ast.walk(module)
-    )

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from relnox.building.checks import index_rules
 from relnox.building.checks.requirements import differing_requirements
-from relnox.building.findings import error, rejected_by_index, warning
+from relnox.building.findings import error, format_names, rejected_by_index, warning
 from relnox.core.records import Record
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from relnox.building.findings import Finding
 
 _UPDATE_BACKEND_FIX = "update the build backend to a version that copies the metadata from pyproject.toml"
-_PROHIBITED_NAMES = frozenset({"requirements-txt", "rrequirements-txt"})
-_MAX_FILE_NAME = 255 - len(".metadata")  # the public index stores the metadata beside the file
 
 
 class ExpectedArchive(Record, kw_only=True):
@@ -109,16 +108,16 @@ def _check_file_name(archive: Archive) -> Iterator[Finding]:
         yield rejected_by_index(
             "archive-invalid", "file name is not normalized (rejected by the public index)", fix
         )
-    if len(actual) > _MAX_FILE_NAME:
+    if len(actual) > (limit := index_rules.MAX_FILE_NAME):
         yield rejected_by_index(
             "archive-invalid",
-            f"file name has {len(actual)} characters (the public index accepts at most {_MAX_FILE_NAME})",
+            f"file name has {len(actual)} characters (the public index accepts at most {limit})",
             "shorten the name or the version",
         )
 
 
 def _check_prohibited_name(archive: Archive) -> Iterator[Finding]:
-    if archive.name in _PROHIBITED_NAMES:
+    if archive.name in index_rules.PROHIBITED_NAMES:
         yield rejected_by_index(
             "metadata-invalid",
             f"project name {archive.name} is prohibited on the public index",
@@ -152,3 +151,11 @@ def _compare_requirements(archive: Archive, planned_requirements: tuple[str, ...
             f"requirement {requirement} is in the metadata, but not in pyproject.toml",
             'if a build hook adds it, set dynamic = ["dependencies"] in [project]',
         )
+    if not missing and not extra:
+        names = differing_requirements(planned_requirements, archive.requires, name=archive.name, markers=True)
+        if names[1]:
+            yield warning(
+                "metadata-invalid",
+                f"markers of requirements differ from pyproject.toml: {format_names(names[1])}",
+                _UPDATE_BACKEND_FIX,
+            )

@@ -12,6 +12,7 @@ from packaging.tags import parse_tag
 from packaging.utils import canonicalize_name
 
 from relnox.building.archives import ArchiveError, find_dist_info_file, open_files, read_file
+from relnox.building.checks import index_rules
 from relnox.building.findings import error, format_names, rejected_by_index, warning
 from relnox.building.wheel_contents import RECORD_FILES, parse_entry_points
 
@@ -36,20 +37,6 @@ _MAX_RECORD_SIZE = 64 << 20
 _INSTALL_SCHEME_KEYS = frozenset({"purelib", "platlib", "headers", "scripts", "data"})
 _REBUILD_FIX = "build it again, and change wheels only with tools that update RECORD (wheel, auditwheel)"
 _EXTENSION_SUFFIXES = (".so", ".pyd", ".dylib", ".dll")
-_LINUX_ARCHITECTURES = "x86_64|i686|aarch64|armv7l|ppc64le|s390x"
-_MAC_ARCHITECTURES = "ppc|ppc64|i386|x86_64|arm64|intel|fat|fat3|fat32|fat64|universal|universal2"
-ACCEPTED_PLATFORMS = re.compile(
-    "any|win32|win_(arm64|amd64|ia64)|linux_armv[67]l"
-    "|manylinux(1|2010)_(x86_64|i686)"
-    f"|manylinux2014_({_LINUX_ARCHITECTURES}|ppc64)"
-    f"|manylinux_[0-9]+_[0-9]+_({_LINUX_ARCHITECTURES}|riscv64|ppc64)"
-    f"|musllinux_[0-9]+_[0-9]+_({_LINUX_ARCHITECTURES}|riscv64)"
-    f"|macosx_(10_[0-9]+|(1[1-9]|[2-9][0-9])_0)_({_MAC_ARCHITECTURES})"
-    "|ios_[0-9]+_[0-9]+_(arm64|x86_64)_(iphoneos|iphonesimulator)"
-    "|android_[0-9]+_(armeabi_v7a|arm64_v8a|x86|x86_64)"
-    "|pyodide_[0-9]+_[0-9]+_wasm32"  # PEP 783
-)
-"""The platform tags that the public index accepts, according to its source code."""
 _FIXES_BY_PLATFORM = {
     "linux_": "add the package to packages in [tool.relnox.wheels], build its wheels with cibuildwheel: "
     "relnox build-all --wheels JOB, and merge them: relnox collect --from DIR; "
@@ -71,7 +58,7 @@ def check_wheel(archive: Archive) -> Iterator[Finding]:
 def _check_tags(archive: Archive) -> Iterator[Finding]:
     """Yield platform tags of a wheel that the public index rejects, and tags that contradict its content."""
     for platform in sorted(archive.platforms):
-        if ACCEPTED_PLATFORMS.fullmatch(platform) is None:
+        if index_rules.ACCEPTED_PLATFORMS.fullmatch(platform) is None:
             fix = next(
                 (fix for start, fix in _FIXES_BY_PLATFORM.items() if platform.startswith(start)),
                 _DEFAULT_PLATFORM_FIX,
