@@ -257,6 +257,57 @@ def test_requirements_have_to_match_the_plan(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("one", "other"),
     [
+        ("a<3,<4", "a<3"),
+        ("a<=3,<4", "a<=3"),
+        ("a>1.0,>=1.0", "a>1.0"),
+        ("a>=1.0.post1,>0.9.dev0", "a>=1.0.post1"),
+        ("a~=1.4.2,>=1.0", "a>=1.4.2,<1.5.0"),
+        ("a>=1,!=0.5", "a>=1"),
+        ("a<2,!=2.9.*", "a<2"),
+        ("a>=3,!=2.9.*", "a>=3"),
+        ("a==1.5,>=1,!=1.4", "a==1.5"),
+    ],
+)
+def test_redundant_clauses_can_be_ignored(one: str, other: str) -> None:
+    assert differing_requirements([one], [other], name="d") != ([], [])
+    assert differing_requirements([one], [other], name="d", redundant=False) == ([], [])
+    assert differing_requirements([other], [one], name="d", redundant=False) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("a<3,<4", "a<4"),
+        ("a<3,<4", "a"),
+        ("a<3,<4", "b<3"),
+        ("a[x]<3,<4", "a<3"),
+        ("a<3,<4; extra == 'x'", "a<3"),
+        ("a @ https://example.org/a.whl", "a"),
+        ("a<3,>=1", "a<3"),
+        ("a>=2,!=2.9.*", "a>=2"),
+        ("a>=2.9.5,!=2.9.*", "a>=2.9.5"),
+        ("a<4rc1,<4", "a<4rc1"),  # <4 excludes 4b1
+        ("a>=1.0.post1,>1.0", "a>=1.0.post1"),  # >1.0 excludes 1.0.post1
+        ("a==1.0,!=1.0+local", "a==1.0"),
+        ("a==1.*,>=1.2", "a==1.*"),
+        ("a>3,<2", "a>3"),
+        ("a===1.0,>=1.0", "a===1.0"),
+    ],
+)
+def test_other_clauses_are_not_redundant(one: str, other: str) -> None:
+    assert differing_requirements([one], [other], name="d", redundant=False) != ([], [])
+
+
+def test_requirements_that_differ_in_redundant_clauses_are_a_warning(tmp_path: Path) -> None:
+    planned = ExpectedArchive(name="demo-app", requires=("six>=1,>=0.5", 'attrs; extra == "fast"'))
+    assert found(wheel(tmp_path), planned) == [
+        "warning: redundant clauses of requirements differ from pyproject.toml: six>=0.5,>=1"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
         ("Foo.Bar[b,A] >= 1.0, <2", "foo-bar[a,b]<2,>=1.0"),
         ("a; (python_version<'3.9') and extra == 'X_y'", 'a; extra == "x-y" and python_version < "3.9"'),
         ("a @ https://example.org/a.whl", "a@https://example.org/a.whl"),

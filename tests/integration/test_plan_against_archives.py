@@ -64,8 +64,8 @@ UNKNOWN = {
 
 REWRITTEN = ["a-b.c_d ~= 1.4.2"]
 """Where poetry-core writes other clauses that admit the same versions: `>=1.4.2,<1.5.0`."""
-SHORTENED = ["marked>=1.0.post1,>0.9.dev0"]
-"""Where poetry-core leaves out a clause that says nothing; such a requirement has to be written without it."""
+SHORTENED = ["marked>=1.0.post1,>0.9.dev0", "bounded<3,<4"]
+"""Where poetry-core leaves out clauses that others imply."""
 
 EXTRAS = {
     "Fast_Mode": [
@@ -135,6 +135,19 @@ def test_compatible_releases_that_a_backend_writes_as_ranges_compare_equal(
     stated = pyproject("home", "poetry-core", f"dependencies = {json.dumps(REWRITTEN)}\n")
     ran = build_all(write(tmp_path, {"pyproject.toml": stated, "src/home/__init__.py": ""}))
     assert ran.code == 0, ran.text
+
+
+@pytest.mark.network
+def test_redundant_clauses_that_a_backend_leaves_out_are_a_warning(tmp_path: Path, surrounded: None) -> None:
+    stated = pyproject("home", "poetry-core", f"dependencies = {json.dumps(SHORTENED)}\n")
+    write(tmp_path, {"pyproject.toml": stated, "src/home/__init__.py": ""})
+    said = "redundant clauses of requirements differ from pyproject.toml: bounded<3,<4"
+    ran = build_all(tmp_path, "--verbose")
+    assert ran.code == 0, ran.text
+    assert said in ran.err
+    strict = build_all(tmp_path, "--strict")
+    assert strict.code == 2, strict.text
+    assert said in strict.err
 
 
 # --- backends that change what is stated -------------------------------------------------------------------

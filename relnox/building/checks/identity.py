@@ -138,7 +138,9 @@ def _standard_library() -> frozenset[str]:
 
 
 def _compare_requirements(archive: Archive, planned_requirements: tuple[str, ...]) -> Iterator[Finding]:
-    missing, extra = differing_requirements(planned_requirements, archive.requires, name=archive.name)
+    """Yield differences from the plan, as warnings where only redundant clauses or markers differ."""
+    arguments = planned_requirements, archive.requires
+    missing, extra = differing_requirements(*arguments, name=archive.name, redundant=False)
     for requirement in missing:
         yield error(
             "build-requirement-missing",
@@ -151,11 +153,19 @@ def _compare_requirements(archive: Archive, planned_requirements: tuple[str, ...
             f"requirement {requirement} is in the metadata, but not in pyproject.toml",
             'if a build hook adds it, set dynamic = ["dependencies"] in [project]',
         )
-    if not missing and not extra:
-        names = differing_requirements(planned_requirements, archive.requires, name=archive.name, markers=True)
-        if names[1]:
-            yield warning(
-                "metadata-invalid",
-                f"markers of requirements differ from pyproject.toml: {format_names(names[1])}",
-                _UPDATE_BACKEND_FIX,
-            )
+    if missing or extra:
+        return
+    planned, _ = differing_requirements(*arguments, name=archive.name)
+    if planned:
+        yield warning(
+            "metadata-invalid",
+            f"redundant clauses of requirements differ from pyproject.toml: {format_names(planned)}",
+            "remove the clauses that other clauses of the same requirement imply, such as <4 in <3,<4",
+        )
+    _, built = differing_requirements(*arguments, name=archive.name, markers=True, redundant=False)
+    if built:
+        yield warning(
+            "metadata-invalid",
+            f"markers of requirements differ from pyproject.toml: {format_names(built)}",
+            _UPDATE_BACKEND_FIX,
+        )
