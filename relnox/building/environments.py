@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import tempfile
-import threading
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -29,8 +28,6 @@ _INSTALL_TIMEOUT = 1800.0
 INDEX_FIX = "check that the package index is reachable, then rerun the command"
 _COMPILE_OPTIONS = ("--quiet", "--no-header", "--no-annotate", "--no-generate-hashes")
 _CHECK_TIMEOUT = 120.0
-_uv_lock = threading.Lock()
-"""Held while uv is searched: sysconfig, which uv asks, is not thread-safe in Python 3.11."""
 _SOURCE_VARIABLES = re.compile(
     r"PIP_(CONFIG_FILE|CONSTRAINT|EXTRA_INDEX_URL|FIND_LINKS|INDEX_URL|NO_INDEX|REQUIREMENT)"
     r"|UV_(BUILD_CONSTRAINT|CONFIG_FILE|CONSTRAINT|DEFAULT_INDEX|EXTRA_INDEX_URL|FIND_LINKS|INDEX\w*|NO_INDEX|OVERRIDE)",
@@ -191,7 +188,6 @@ def use_only_index(variables: Mapping[str, str], index_url: str) -> dict[str, st
 def find_uv() -> Path:
     """Return the path of the uv that is installed with relnox."""
     try:
-        with _uv_lock:
-            return Path(uv.find_uv_bin())
+        return Path(uv.find_uv_bin())
     except FileNotFoundError as error:
         raise Blocked("program-failed", "uv is not installed", fix=fixes.install_command("uv")) from error

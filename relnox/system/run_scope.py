@@ -5,6 +5,7 @@ The context of a thread has the scope of its run; threads that a run starts get 
 
 from __future__ import annotations
 
+import sysconfig
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+# Read before threads begin: Python 3.11 shows them a dictionary that another thread is still filling.
+sysconfig.get_config_vars()
 
 
 class RunScope:
