@@ -13,7 +13,6 @@ front end is an exception with a stable code (`relnox.errors`).
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
     from packaging.version import Version
 
-    from relnox.commands.running.preparation import Preparation
     from relnox.commands.shared.project import Project
     from relnox.core.bump.release_history import ReleaseHistory
     from relnox.core.packages import Package
@@ -36,6 +34,7 @@ if TYPE_CHECKING:
     from relnox.core.problems import Problem
     from relnox.core.settings.schema import Value
     from relnox.errors import RelnoxError
+    from relnox.runner import PlannedTask
     from relnox.system.run_scope import RunScope
 
 _COMMAND_LINE_ONLY = {
@@ -99,9 +98,8 @@ class Workspace:
         Raises:
             RelnoxError: The task or an option is unknown, or the project, git or an index cannot be read.
         """
-        from relnox import arguments, registration
+        from relnox import arguments, registration, runner
         from relnox.commands import COMMANDS
-        from relnox.commands.running import preparation
         from relnox.commands.shared.opening import open_project
         from relnox.system import run_scope
 
@@ -109,13 +107,13 @@ class Workspace:
             if name in options:
                 raise Blocked("option-unknown", f"{name} is not an option of the Python API", fix=fix)
         scope = run_scope.RunScope()
-        with run_scope.enter_scope(scope), ExitStack() as stack:
-            reporter = _Listener()
-            project = stack.enter_context(open_project(self.root))
+        with run_scope.enter_scope(scope):
+            listener = _Listener()
+            project = open_project(self.root)
             name = registration.find_task(task, COMMANDS).name
-            resolved = preparation.resolve_options(name, arguments.check_values(name, options), project)
-            prepared_task = preparation.plan_task(name, resolved, project, reporter, stack)
-            return TaskPlan(prepared_task, reporter, stack.pop_all(), scope, is_dry=resolved.dry_run)
+            resolved = runner.resolve_options(name, arguments.check_values(name, options), project)
+            planned = runner.plan_task(name, resolved, project, listener, interactive=False)
+            return TaskPlan(planned, listener, scope, is_dry=resolved.dry_run)
 
     def run(self, task: str, /, *, on_event: Callable[[Event], None] | None = None, **options: Value) -> Outcome:
         """Plan a task and run it; the arguments are those of `plan` and `TaskPlan.run`."""
@@ -130,19 +128,17 @@ class TaskPlan:
     or at the end of a `with` block otherwise.
     """
 
-    def __init__(
-        self, preparation: Preparation, reporter: _Listener, stack: ExitStack, scope: RunScope, *, is_dry: bool
-    ) -> None:
-        self._preparation = preparation
-        self._reporter = reporter
-        self._stack = stack
+    def __init__(self, planned: PlannedTask, listener: _Listener, scope: RunScope, *, is_dry: bool) -> None:
+        self._planned = planned
+        self._listener = listener
         self._scope = scope
         self._is_dry = is_dry
+        self._is_over = False
 
     @property
     def value(self) -> Plan:
         """The plan itself: immutable, comparable, and equal for equal inputs."""
-        return self._preparation.plan
+        return self._planned.plan
 
     @property
     def task(self) -> str:
@@ -185,26 +181,24 @@ class TaskPlan:
         Raises:
             Blocked: The plan has problems, needs `yes=True`, or was run or closed before.
         """
-        from relnox.commands.running.execution import run_prepared, unexecuted_outcome
+        from relnox.runner import unexecuted_outcome
         from relnox.system import run_scope
 
-        if self._reporter.is_over:
+        if self._is_over:
             raise Blocked(
                 "plan-differs",
                 "a plan can be run only once, and not after it was closed",
                 fix="create a new plan with Workspace.plan",
             )
-        self._reporter.on_event = on_event
-        self._reporter.is_over = True
-        with run_scope.enter_scope(self._scope), self._stack:
-            if self._is_dry:
-                return unexecuted_outcome(self.value)
-            return run_prepared(self._preparation, self._reporter, self._stack, interactive=False)
+        self._is_over = True
+        self._listener.on_event = on_event
+        with run_scope.enter_scope(self._scope), self._planned:
+            return unexecuted_outcome(self.value) if self._is_dry else self._planned.run()
 
     def close(self) -> None:
         """Close what the plan keeps open; a closed plan cannot be run."""
-        self._reporter.is_over = True
-        self._stack.close()
+        self._is_over = True
+        self._planned.closing.close()
 
     def __enter__(self) -> Self:
         return self
@@ -232,7 +226,6 @@ class _Listener:
 
     def __init__(self) -> None:
         self.on_event: Callable[[Event], None] | None = None
-        self.is_over = False
 
     def event(self, event: Event, *, nested: bool) -> None:
         del nested

@@ -64,7 +64,7 @@ def _run(words: Sequence[str]) -> int:
             STDOUT.flush()
             return 0
         case [word, *rest]:
-            from relnox.commands.running.perform import run_task
+            from relnox.runner import run_task
 
             name = _find_task(word)
             return run_task(name, arguments.parse(name, rest, f"relnox {name}")).exit_code

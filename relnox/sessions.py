@@ -248,11 +248,11 @@ def _run_task(
     session: nox.Session, task: Task, options: Mapping[str, Value], defaults: Mapping[str, Value], *, check: bool
 ) -> Outcome:
     """Run a task; interrupt the session if it was interrupted, and fail the session if `check` and it failed."""
-    from relnox.commands.running import perform
+    from relnox.runner import run_task
 
     for name in ("build", "keyring", "urllib3"):  # nox would show the messages of these libraries unescaped
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    outcome = perform.run_task(task.name, options, _task_commands(), defaults=defaults)
+    outcome = run_task(task.name, options, _task_commands(), defaults=defaults)
     if outcome.exit_code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
         raise KeyboardInterrupt
     if check and outcome.exit_code is not ExitCode.DONE:

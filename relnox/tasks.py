@@ -87,7 +87,7 @@ def _run_task(
     context: Context, task: Task, fields: Sequence[Field], values: dict[str, Any], defaults: Mapping[str, Value]
 ) -> None:
     from relnox import reporters
-    from relnox.commands.running import perform
+    from relnox.runner import run_task
 
     try:
         _check_no_words_after_dashes(task)
@@ -97,7 +97,7 @@ def _run_task(
         raise Exit(code=error.exit_code.value) from None
     if context.config.run.dry:
         command_line["dry_run"] = True
-    exit_code = perform.run_task(task.name, command_line, _task_commands(task), defaults=defaults).exit_code
+    exit_code = run_task(task.name, command_line, _task_commands(task), defaults=defaults).exit_code
     if exit_code is not ExitCode.DONE:
         raise Exit(code=exit_code.value)
 

@@ -1,6 +1,6 @@
 """The tasks: a module or a package for each, with its options, its help, and how it plans.
 
-`shared` is what several tasks observe and check; `running` runs a task from its options to the exit code.
+`shared` is what several tasks observe and check.
 """
 
 from __future__ import annotations

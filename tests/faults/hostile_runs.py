@@ -54,7 +54,7 @@ SIZES = {
 PRELOADED = [
     *(
         "relnox.cli",
-        "relnox.commands.running.perform",
+        "relnox.runner",
         "relnox.commands.publish",
         "relnox.commands.shared.project",
     ),

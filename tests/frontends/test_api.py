@@ -19,9 +19,8 @@ from releases import Package, release
 from running import run as run_command
 
 import relnox
-from relnox import Workspace
+from relnox import Workspace, runner
 from relnox.arguments import parse
-from relnox.commands.running import execution
 from relnox.core.planning.events import RunFinished, RunStarted, Status, StepFinished, Waiting
 from relnox.errors import Blocked, ExitCode, RelnoxError
 from relnox.system import waits
@@ -155,7 +154,7 @@ def test_a_directory_without_a_project_is_an_exception(tmp_path: Path) -> None:
 
 def test_a_production_index_needs_the_option_yes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # At a terminal, too: Python code is never asked a question.
-    monkeypatch.setattr(execution, "_is_terminal", lambda _: True)
+    monkeypatch.setattr(runner, "_is_terminal", lambda _: True)
     monkeypatch.setenv("RELNOX_OWN_TOKEN", "token")
     root = tmp_path / "project"
     release(root, [Package("demo")])

@@ -1,20 +1,29 @@
-"""`--expect-plan`: a run goes on only if its plan is the one that was approved, here or on another machine."""
+"""The files of a run besides those of the project: its plan, its report, and the plan that is expected."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relnox.core.planning.plan import SCHEMA, digest_of_document
 from relnox.errors import Blocked
+from relnox.reporters.streams import STDERR, STDOUT
+from relnox.system.secrets import mask_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from relnox.core.planning.plan import Plan
+    from relnox.core.settings.options import CommonOptions
 
+STANDARD_OUTPUT = "-"
+"""The value of an option that means standard output instead of a file."""
 _MAX_SIZE = 64 << 20
 """The maximum size of a plan file, in bytes."""
 _MAX_LINES = 20
@@ -24,13 +33,80 @@ _MAX_SHOWN = 80
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-def check(expected: str, plan: Plan) -> None:
+def keep_output_for(*paths: Any) -> AbstractContextManager[None]:
+    """Return a context that redirects other output to standard error if one of the paths is standard output."""
+    return STDOUT.redirect_to(STDERR) if STANDARD_OUTPUT in paths else contextlib.nullcontext()
+
+
+def paths(options: CommonOptions) -> tuple[str, ...]:
+    """Return the files that a command writes its plan and report to, or reads the expected plan from."""
+    files = (options.plan, options.report, options.expect_plan)
+    return tuple(path for path in files if path is not None and path != STANDARD_OUTPUT)
+
+
+def check_outputs(options: CommonOptions) -> None:
+    """Check that plan, report and JSON output go to different places, and that the report can be written.
+
+    Raises:
+        Blocked: Two of them have the same path, or the report cannot be written.
+    """
+    documents = {
+        "--plan": options.plan,
+        "--report": options.report,
+        "--json": STANDARD_OUTPUT if getattr(options, "json", False) else None,
+    }
+    flags: dict[str, str] = {}
+    for flag, path in documents.items():
+        if path is None:
+            continue
+        place = path if path == STANDARD_OUTPUT else os.path.realpath(path)
+        if other := flags.get(place):
+            to = "standard output" if path == STANDARD_OUTPUT else path
+            raise Blocked("options-conflict", f"{other} and {flag} both write to {to}", fix=f"remove {flag}")
+        flags[place] = flag
+    if options.report is not None and options.report != STANDARD_OUTPUT:
+        file = Path(options.report)
+        code = None
+        if file.is_dir():
+            code = errno.EISDIR
+        elif not file.parent.is_dir():
+            code = errno.ENOENT
+        elif not os.access(file if file.exists() else file.parent, os.W_OK):
+            code = errno.EACCES
+        if code is not None:
+            raise _not_writable_error(options.report, "report", os.strerror(code))
+
+
+def write(path: str, text: str, what: str) -> None:
+    """Write text to a file or to standard output, with secrets masked; `what` names it in the error message.
+
+    Raises:
+        Blocked: The file cannot be written.
+    """
+    if path == STANDARD_OUTPUT:
+        with STDOUT.redirect_to(None):
+            STDOUT.write(mask_secrets(text))
+            STDOUT.flush()
+        return
+    try:
+        Path(path).write_text(mask_secrets(text), encoding="utf-8")
+    except OSError as error:
+        raise _not_writable_error(path, what, error.strerror) from error
+
+
+def _not_writable_error(path: str, what: str, why: str | None) -> Blocked:
+    return Blocked(
+        "file-not-writable", f"the {what} cannot be written to {path}: {why}", fix="choose another path"
+    )
+
+
+def check_expected_plan(expected: str, plan: Plan) -> None:
     """Check that a plan is the expected one: that of a file, or the one with a digest.
 
     Raises:
         Blocked: The plan is another one, or the file is not a plan.
     """
-    approved = {} if _DIGEST.fullmatch(expected) else _read(expected)
+    approved = {} if _DIGEST.fullmatch(expected) else _read_plan(expected)
     digest = approved.get("digest", expected)
     if digest == plan.digest:
         return
@@ -45,7 +121,7 @@ def check(expected: str, plan: Plan) -> None:
     )
 
 
-def _read(file: str) -> dict[str, Any]:
+def _read_plan(file: str) -> dict[str, Any]:
     """Return the plan in a file, as JSON types.
 
     Raises:
@@ -55,24 +131,24 @@ def _read(file: str) -> dict[str, Any]:
         with Path(file).open("rb") as content:
             data = content.read(_MAX_SIZE + 1)
     except OSError as error:
-        raise _invalid(file, f"it cannot be read ({error.strerror})") from error
+        raise _invalid_plan(file, f"it cannot be read ({error.strerror})") from error
     if len(data) > _MAX_SIZE:
-        raise _invalid(file, f"it is larger than {_MAX_SIZE >> 20} MiB")
+        raise _invalid_plan(file, f"it is larger than {_MAX_SIZE >> 20} MiB")
     try:
         document = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise _invalid(file, "it is not JSON") from error
+        raise _invalid_plan(file, "it is not JSON") from error
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-        raise _invalid(file, f"it has no schema {SCHEMA}")
+        raise _invalid_plan(file, f"it has no schema {SCHEMA}")
     steps = document.get("steps")
     if not isinstance(steps, list) or not all(isinstance(step, dict) and "title" in step for step in steps):
-        raise _invalid(file, "it has no steps")
+        raise _invalid_plan(file, "it has no steps")
     if document.get("digest") != digest_of_document(document):
-        raise _invalid(file, "it was changed after it was written (its digest does not match)")
+        raise _invalid_plan(file, "it was changed after it was written (its digest does not match)")
     return document
 
 
-def _invalid(file: str, why: str) -> Blocked:
+def _invalid_plan(file: str, why: str) -> Blocked:
     return Blocked(
         "plan-file-invalid", f"{file} is not a plan: {why}", fix="write it: relnox TASK --dry-run --plan FILE"
     )
