@@ -399,8 +399,8 @@ def test_init_puts_into_a_project_what_is_missing(bare: Path) -> None:
     assert tomllib.loads(after.decode())["tool"]["relnox"] == {}
 
 
-def test_the_readme_shows_what_init_writes() -> None:
-    shown = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+def test_the_docs_show_what_init_writes() -> None:
+    shown = (Path(__file__).parents[2] / "docs" / "importing.md").read_text(encoding="utf-8")
     assert f"```python\n# noxfile.py\n{NOXFILE}```" in shown
     assert f"```python\n# tasks.py\n{TASKS_FILE}```" in shown
 
