@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from relnox.core.text import join_names
 from relnox.errors import Failed
-from relnox.source.tools_on_copy import copy_with_edits
+from relnox.source.copies import copy_of
 from relnox.system import files, process
 from relnox.system.environment_variables import search_path
 
@@ -108,7 +108,8 @@ def run_hook_in_copy(  # noqa: PLR0913 - as above
     Raises:
         Failed: The hook fails, makes commits, or leaves anything but regular files with unchanged permissions.
     """
-    with copy_with_edits(git, contents) as clone:
+    with files.TemporaryDirectory() as scratch:
+        clone = copy_of(git, git.head() or "HEAD", scratch.path, contents)
         head = clone.head_and_branch()
         event = {**event, "root": str(clone.root)}
         run_hook(hook, event, clone.root, variables=variables, on_line=on_line, is_copy=True)

@@ -36,7 +36,7 @@ def find_empty_submodules(git: Git, commit: str, entries: Iterable[str]) -> Iter
         commit: The commit.
         entries: The output of `git ls-tree -r --full-tree` for the commit; if it has no submodule, no git is run.
     """
-    if links := list(_find_submodules(entries)):
+    if links := list(find_submodules(entries)):
         yield from _check_submodules(Git(Path(git.top_level())), commit, links)
 
 
@@ -45,7 +45,7 @@ def is_initialized(directory: Path) -> bool:
     return (directory / ".git").exists()
 
 
-def _find_submodules(entries: Iterable[str]) -> Iterator[tuple[str, str]]:
+def find_submodules(entries: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Yield the path and commit of each submodule in a tree."""
     for entry in entries:
         if entry.startswith(SUBMODULE_MODE):
@@ -61,7 +61,7 @@ def _check_submodules(top: Git, commit: str, links: Iterable[tuple[str, str]]) -
             listing = submodule.run("ls-tree", "-r", "-z", "--full-tree", submodule_commit, stderr=False)
             if listing.returncode == 0:  # otherwise the export reports that the commit is missing
                 nested = _check_submodules(
-                    submodule, submodule_commit, _find_submodules(listing.output.split("\0"))
+                    submodule, submodule_commit, find_submodules(listing.output.split("\0"))
                 )
                 yield from (empty._replace(path=f"{path}/{empty.path}") for empty in nested)
             continue

@@ -9,16 +9,15 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from relnox.errors import Blocked
-from relnox.source.git import cloning
+from relnox.source.copies import copy_of
 from relnox.system import files, process
 from relnox.system.environment_variables import clean_environment, search_path
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from relnox.source.git import Git
 
@@ -53,7 +52,8 @@ def run_tool_on_copy(  # noqa: PLR0913 - the tool and its surroundings
         Blocked: The tool is not installed.
         Failed: The tool fails.
     """
-    with copy_with_edits(git, contents) as clone:
+    with files.TemporaryDirectory() as scratch:
+        clone = copy_of(git, git.head() or "HEAD", scratch.path, contents)
         program = shutil.which(command[0], path=search_path(os.environ))
         if program is None:
             raise Blocked(
@@ -70,21 +70,6 @@ def run_tool_on_copy(  # noqa: PLR0913 - the tool and its surroundings
     return {
         name: content for name, content in changes.items() if name not in contents or contents[name] != content
     }
-
-
-@contextmanager
-def copy_with_edits(git: Git, contents: Mapping[str, bytes | None]) -> Iterator[Git]:
-    """Yield a temporary clone of the current commit with planned edits, which are as for `run_tool_on_copy`."""
-    with files.TemporaryDirectory() as scratch:
-        clone = cloning.create_shared_clone(git, scratch.path)
-        for name, content in contents.items():
-            path = files.project_path(clone.root, name)
-            if content is None:
-                path.unlink(missing_ok=True)
-            else:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(content)
-        yield clone
 
 
 def update_lock_files(

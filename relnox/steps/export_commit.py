@@ -90,15 +90,12 @@ class Export(Step, kw_only=True):
 
 class ExportAction(Action[Export]):
     def apply(self) -> None:
-        from relnox.source import commit_exports
-        from relnox.source.git import Git
+        from relnox.source.copies import copy_of
 
-        git, export = self.run.checkout, self.run.scratch / "source"
-        commit_exports.remove_leftover_export(git)
-        self.run.call_at_end(commit_exports.remove_export, git, export)
-        directory = commit_exports.export_commit(git, self.step.commit, export)
+        export = self.run.scratch / "source"
+        copy = copy_of(self.run.checkout, self.step.commit, export)
         self.result = BuildSource(
-            directory=directory, commit=self.step.commit, export=export, tracked=Git(directory).tracked_files()
+            directory=copy.root, commit=self.step.commit, export=export, tracked=copy.tracked_files()
         )
 
     def verify(self) -> str:

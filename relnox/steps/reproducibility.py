@@ -82,14 +82,14 @@ class CheckReproducibilityAction(Action[CheckReproducibility]):
 
     def _create_second_source(self, directory: Path) -> Path:
         """Create the source in another directory, with other file times and umask, by checkout or copy."""
-        from relnox.source import commit_exports
+        from relnox.source import copies
         from relnox.source.git import Git
 
         checkout = directory / "checkout"
         first = source_to_build(self.run)
         if first.commit is not None and self.run.git is not None:
             with _export_lock:
-                source = commit_exports.export_commit(self.run.git, first.commit, checkout)
+                source = copies.copy_of(self.run.git, first.commit, directory).root
             self._copy_generated_files(source)
         else:
             source = checkout

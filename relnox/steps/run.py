@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -134,14 +133,12 @@ class Run:
         self._results: dict[str, Any] = {}
         self._services: dict[type[SharedService], Any] = {}
         self._opening = threading.RLock()
-        self._cleanup = ExitStack()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close_services()
-        self._cleanup.close()
 
     def record_result(self, step: Step, result: Any) -> None:
         """Record a step's result for later steps; thread-safe."""
@@ -169,10 +166,6 @@ class Run:
         """End the worker processes of services, even if they are still working."""
         for service in tuple(self._services.values()):
             service.close()
-
-    def call_at_end(self, callback: Callable[..., object], *arguments: object) -> None:
-        """Call a function when the run ends."""
-        self._cleanup.callback(callback, *arguments)
 
     @property
     def checkout(self) -> Git:

@@ -57,11 +57,11 @@ class CloneCheckoutAction(Action[CloneCheckout]):
 
     def apply(self) -> None:
         """Clone the checkout to the remote, and the remote to the working clone."""
-        from relnox.source.git import cloning
+        from relnox.source import copies
 
         step = self.step
         self.result = TemporaryClone(
-            directory=cloning.clone_with_remote(
+            directory=copies.clone_with_remote(
                 self.run.checkout, self.run.scratch, step.commit, step.branch, step.remote_name
             )
         )

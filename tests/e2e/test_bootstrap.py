@@ -17,7 +17,8 @@ from running import run
 from relnox.core.settings.config import Config
 from relnox.indexes import Indexes
 from relnox.indexes.embedded import EmbeddedIndex
-from relnox.source.git import cloning, find_repository
+from relnox.source import copies
+from relnox.source.git import find_repository
 
 pytestmark = pytest.mark.network
 
@@ -27,7 +28,7 @@ def test_the_header_of_the_documented_noxfile_installs_relnox(tmp_path: Path) ->
     assert checkout is not None
     head = checkout.head()
     assert head is not None
-    clone = cloning.clone_with_remote(checkout, tmp_path, head, "main", "origin")
+    clone = copies.clone_with_remote(checkout, tmp_path, head, "main", "origin")
     assert run(clone, "relnox", "build-all").code == 0
     assert run(clone, "relnox", "publish-test", "--index", "embedded", "--no-verify").code == 0
 

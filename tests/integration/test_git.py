@@ -11,7 +11,8 @@ from projects import commit_all, git, remote_of, repository, single, write
 
 from relnox.core.planning.changes import Edit, NewTag
 from relnox.errors import Blocked, Failed
-from relnox.source.git import changes, cloning, contents, find_repository, remotes
+from relnox.source import copies
+from relnox.source.git import changes, contents, find_repository, remotes
 from relnox.system import process
 
 if TYPE_CHECKING:
@@ -483,7 +484,7 @@ def test_changes_in_a_temporary_clone_do_not_reach_the_repository(tmp_path: Path
     write(top, {"python/README.md": "uncommitted\n"})
     into = tmp_path / "into"
     into.mkdir()
-    clone = cloning.clone_with_remote(checkout(top / "python"), into, before, "main", "upstream")
+    clone = copies.clone_with_remote(checkout(top / "python"), into, before, "main", "upstream")
     there = checkout(clone)
     assert (clone / "README.md").read_text() == "# demo\n"
     assert there.read_state().branch == "main"

@@ -1,0 +1,142 @@
+"""Copy a commit to a directory of its own, to build it, to run tools on it, and to rehearse its release."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from relnox.core.fixes import GIT_FAILED
+from relnox.source.git import Git
+from relnox.source.git.parsing import quote_path
+from relnox.source.submodules import find_submodules, is_initialized
+from relnox.system.files import project_path
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_CLONE_COMMAND = ("clone", "--quiet", "--no-hardlinks")
+_UMASK = 0o022
+"""The umask of copies; backends copy file permissions, which must not depend on the user's umask."""
+_CONFIG = b"""\
+[include]
+\tpath = %(shared)s
+[core]
+\tbare = false
+\tworktree = %(worktree)s
+\thooksPath = /dev/null
+\tsparseCheckout = false
+\tautocrlf = false
+\teol = lf
+\tattributesFile = /dev/null
+\tfsync = none
+[checkout]
+\tworkers = 0
+[lfs]
+\tstorage = %(lfs)s
+"""
+"""Settings of a copy: those of the repository (filters, remotes of partial clones), but without hooks, with all
+files, and with their line ends as committed: only attributes of the commit convert files."""
+
+
+def copy_of(git: Git, commit: str, into: Path, edits: Mapping[str, bytes | None] = MappingProxyType({})) -> Git:
+    """Check out a commit into a new directory that shares the objects of the repository, but nothing else.
+
+    The copy has the branches, tags and submodules of the repository. Submodules are copied from the current
+    checkout; those that are not initialized there stay empty. Files have the time of the commit, except edited
+    ones.
+
+    Args:
+        git: The current checkout.
+        commit: The full id of the commit.
+        into: A directory for the copy, which must be empty or not exist.
+        edits: The new content of files, or None for a removed file, by path relative to the root.
+
+    Returns:
+        The copy, with the root that corresponds to that of `git`.
+
+    Raises:
+        Failed: git cannot check out the commit.
+    """
+    checkout = into / "checkout"
+    _check_out(
+        Git(Path(git.top_level())), commit, checkout, checkout / ".git", fix="check the repository: git fsck"
+    )
+    copy = Git(checkout / git.prefix if git.prefix else checkout, git.prefix)
+    for name, content in edits.items():
+        path = project_path(copy.root, name)
+        if content is None:
+            path.unlink(missing_ok=True)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+    return copy
+
+
+def _check_out(source: Git, commit: str, into: Path, git_directory: Path, fix: str) -> None:
+    """Check out a commit of a repository, and the commits of its submodules."""
+    object_format = "sha1" if len(commit) == 40 else "sha256"  # noqa: PLR2004 - hexadecimal digits
+    options = ["--quiet", "--template=", f"--object-format={object_format}"]
+    if git_directory != into / ".git":  # of a submodule: backends must not take the directory for its content
+        git_directory.parent.mkdir(parents=True, exist_ok=True)
+        options.append(f"--separate-git-dir={git_directory}")
+    source.run("init", *options, "--", str(into), umask=_UMASK).check("git init", fix=GIT_FAILED)
+    shared = (source.root / source.read_output("rev-parse", "--git-common-dir")).resolve()
+    alternates = git_directory / "objects/info/alternates"
+    alternates.parent.mkdir(parents=True, exist_ok=True)
+    alternates.write_bytes(os.fsencode(shared / "objects") + b"\n")
+    if (shared / "shallow").is_file():
+        (git_directory / "shallow").write_bytes((shared / "shallow").read_bytes())
+    paths = {"shared": shared / "config", "worktree": into.resolve(), "lfs": shared / "lfs"}
+    quoted = {name.encode(): quote_path(str(path)) for name, path in paths.items()}
+    own_config = git_directory / "config"
+    own_config.write_bytes(own_config.read_bytes() + _CONFIG % quoted)
+    copy = Git(into)
+    refs = ("refs/heads", "refs/remotes", "refs/tags")
+    commands = source.read_output("for-each-ref", "--format=create %(refname) %(objectname)", *refs)
+    copy.run("update-ref", "--stdin", stdin=f"{commands}\n" if commands else "").check("git update-ref", fix=fix)
+    command = ("checkout", "--quiet", "--detach", commit)
+    copy.run(*command, umask=_UMASK, variables={"GIT_ATTR_NOSYSTEM": "1"}).check(
+        f"checking out {commit[:10]} of {source.root}", fix=fix
+    )
+    for path, submodule_commit in find_submodules(copy.read_entries("ls-tree", "-r", "--full-tree", commit)):
+        if is_initialized(source.root / path):
+            submodule_fix = "update the submodules: git submodule update --recursive"
+            submodule, modules = Git(source.root / path), git_directory / "modules"
+            _check_out(submodule, submodule_commit, into / path, modules / path, submodule_fix)
+    time = int(copy.read_output("log", "-1", "--no-show-signature", "--format=%ct"))
+    for name in copy.read_entries("ls-files"):
+        with contextlib.suppress(OSError):  # a file that a filter left out
+            os.utime(into / name, (time, time), follow_symlinks=False)
+    copy.run("update-index", "-q", "--refresh")  # or else the new times look like changes
+
+
+def clone_with_remote(git: Git, into: Path, commit: str, branch: str, remote_name: str) -> Path:
+    """Clone a repository into a bare one, and clone that into a checkout whose remote is the bare repository.
+
+    All objects are copied, so that nothing that happens in the clones affects the original repository.
+
+    Args:
+        git: The repository to clone.
+        into: An existing directory for both clones.
+        commit: The commit to check out.
+        branch: The name of the branch that points to the commit in both clones.
+        remote_name: The name of the remote in the new checkout.
+
+    Returns:
+        The directory in the new checkout that corresponds to `git.root`.
+    """
+    remote, checkout = into / "remote.git", into / "checkout"
+    git.run(*_CLONE_COMMAND, "--bare", "--", git.top_level(), str(remote)).check("git clone", fix=GIT_FAILED)
+    Git(remote).run("update-ref", f"refs/heads/{branch}", commit).check("git update-ref", fix=GIT_FAILED)
+    clone_command = (*_CLONE_COMMAND, "--branch", branch, "--", str(remote), str(checkout))
+    git.run(*clone_command).check("git clone", fix=GIT_FAILED)
+    if remote_name != "origin":
+        # Unchecked: a URL cannot be the name of a remote, and the bump says so.
+        Git(checkout).run("remote", "rename", "origin", remote_name)
+    for key in ("user.name", "user.email"):
+        if value := git.run("config", "--get", key, stderr=False).output.strip():
+            Git(checkout).run("config", key, value).check("git config", fix=GIT_FAILED)
+    return checkout / git.prefix if git.prefix else checkout
