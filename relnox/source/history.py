@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from relnox.core.bump import release_history
-from relnox.core.settings.patterns import file_pattern_regex
+from relnox.core.settings.patterns import is_file_included
 from relnox.core.text import did_you_mean
 from relnox.errors import Blocked
 
@@ -86,7 +86,7 @@ def _check_path_patterns(paths: Mapping[str, Sequence[str]], git: Git, commits: 
     files = {*git.tracked_files(), *(file for commit in commits for file in commit.files)}
     for key, patterns in paths.items():
         for pattern in patterns:
-            if pattern.startswith("!") or any(map(file_pattern_regex(pattern).fullmatch, files)):
+            if pattern.startswith("!") or any(is_file_included([pattern], file) for file in files):
                 continue
             directories = {
                 f"{'/'.join(parts[:depth])}/**"
