@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from packaging.version import Version
 
 from relnox.core.settings import release_lines
@@ -57,68 +55,6 @@ def test_other_shapes_and_specifiers_are_errors(value: object, message: str) -> 
     assert blocked.code == "value-invalid"
     assert message in blocked.message
     assert blocked.fix
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "version"),
-    [
-        (">=2", "<=2", "0!2"),
-        (">=1", "<2", "0!1"),
-        (">1", "<2", "0!1.0.1"),
-        ("", "<2", "0"),
-        ("==1.*", "~=1.4", "0!1.4"),
-        ("!=2", ">2.5", "0!2.5.0.0.1"),
-        (">=2", "<1!1", "0!2"),
-    ],
-)
-def test_overlapping_bounds_are_an_error_that_names_a_version_of_both(
-    first: str, second: str, version: str
-) -> None:
-    blocked = error({"main": first, "1.x": second})
-    assert blocked.code == "setting-invalid"
-    assert f"({second})" in blocked.message
-    sample = Version(blocked.message.rpartition(" ")[2])
-    assert ReleaseLine("main", first).contains(sample)
-    assert ReleaseLine("1.x", second).contains(sample)
-    assert ReleaseLine("main", first).contains(Version(version))
-
-
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [
-        (">=2", "<2"),
-        ("==1.*", "!=1.*"),
-        ("~=1.4", ">=2"),
-        ("<1.4", "~=1.4"),
-        (">2", "<=2"),
-        ("<2", "<2"),
-        (">=0,<1", ">=1"),
-    ],
-)
-def test_bounds_may_touch_or_be_the_same(first: str, second: str) -> None:
-    assert len(parse({"main": first, "1.x": second})) == 2
-
-
-BOUNDS = st.lists(
-    st.builds(
-        lambda operator, release: operator + ".".join(map(str, release)) + (".*" if operator == "==" else ""),
-        st.sampled_from(["<", "<=", ">", ">=", "!=", "==", "~="]),
-        st.lists(st.integers(0, 3), min_size=2, max_size=3),
-    ),
-    max_size=2,
-).map(",".join)
-RELEASES = st.lists(st.integers(0, 4), min_size=1, max_size=4).map(
-    lambda parts: Version(".".join(map(str, parts)))
-)
-
-
-@given(BOUNDS, BOUNDS, st.lists(RELEASES, min_size=20, max_size=20))
-def test_accepted_bounds_have_no_version_in_common(first: str, second: str, versions: list[Version]) -> None:
-    try:
-        main, other = parse({"main": first, "other": second})
-    except Blocked:
-        return
-    assert first == second or not any(main.contains(version) and other.contains(version) for version in versions)
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ outside the bounds `<2`, as 2.0 is, although PEP 440 orders 2.0a1 before 2.0.
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from itertools import combinations
 from typing import TYPE_CHECKING, Any
+
+from packaging.specifiers import SpecifierSet
 
 from relnox.core.records import Record
 from relnox.core.settings import rules
@@ -17,13 +18,9 @@ from relnox.core.text import join_names
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
-    from packaging.specifiers import SpecifierSet
     from packaging.version import Version
-
-_HIGH = 10**9
-"""A number greater than any part of a version in realistic bounds."""
 
 
 class ReleaseLine(Record):
@@ -47,8 +44,6 @@ class ReleaseLine(Record):
 
     def contains(self, version: Version) -> bool:
         """Return whether the final release of a version is within the bounds."""
-        from packaging.specifiers import SpecifierSet  # imported lazily: it is slow to import
-
         return not self.bounds or SpecifierSet(self.bounds).contains(version.base_version, prereleases=True)
 
 
@@ -62,16 +57,14 @@ class ReleaseLineSetting(Kind):
     bounds: TableOf = TableOf(Text(rule=rules.version_bounds_violation), keys=Text(rule=rules.branch_violation))
 
     def check(self, value: Any, key: str) -> tuple[ReleaseLine, ...]:
-        """Validate and convert a value; see `Kind.check`. The bounds of different lines must not overlap."""
+        """Validate and convert a value; see `Kind.check`."""
         match value:
             case str():
                 return (ReleaseLine(self.name.check(value, key)),)
             case list():
                 return tuple(ReleaseLine(name) for name in dict.fromkeys(self.names.check(value, key)))
             case dict():
-                lines = tuple(ReleaseLine(name, text) for name, text in self.bounds.check(value, key).items())
-                _check_disjoint(lines, key)
-                return lines
+                return tuple(ReleaseLine(name, text) for name, text in self.bounds.check(value, key).items())
             case _:
                 raise self.invalid(value, key)
 
@@ -109,45 +102,3 @@ def allows_version(lines: Sequence[ReleaseLine], version: Version) -> bool:
 def describe_lines(lines: Sequence[ReleaseLine]) -> str:
     """Return branches with their bounds as text, such as `main (>=2)`."""
     return join_names(map(str, lines))
-
-
-def _check_disjoint(lines: Sequence[ReleaseLine], key: str) -> None:
-    """Raise `Blocked` if a version is within the different bounds of two lines; equal bounds are allowed."""
-    from packaging.specifiers import SpecifierSet  # imported lazily: it is slow to import
-
-    for line, other in combinations(lines, 2):
-        both = SpecifierSet(",".join(filter(None, (line.bounds, other.bounds))))
-        contained = (text for text in _sample_versions(both) if both.contains(text, prereleases=True))
-        if line.bounds != other.bounds and (version := next(contained, None)) is not None:
-            raise Blocked(
-                "setting-invalid",
-                f"{key}: the bounds of {line.branch} ({line.bounds or 'none'}) and {other.branch} "
-                f"({other.bounds or 'none'}) overlap: both contain {version}",
-                fix=f'make them exclude each other, for example: {key} = {{ main = ">=2", "1.x" = "<2" }}',
-            )
-
-
-def _sample_versions(specifiers: SpecifierSet) -> Iterator[str]:
-    """Yield sample versions, at least one from each interval that is bounded by the versions in a specifier.
-
-    If no sample matches the specifier, no version does.
-    """
-    from packaging.version import Version
-
-    yield "0"
-    for specifier in specifiers:
-        version = Version(specifier.version.removesuffix(".*"))
-        parts = version.release
-        for length in range(1, len(parts) + 1):
-            start = parts[:length]
-            for limit in (start, (*start[:-1], start[-1] + 1)):
-                for sample in (limit, (*limit, *(0,) * len(parts), 0, 1), _version_below(limit)):
-                    yield f"{version.epoch}!{'.'.join(map(str, sample))}"
-
-
-def _version_below(limit: tuple[int, ...]) -> tuple[int, ...]:
-    """Return a version right below a limit, above any other version in realistic bounds; 0 for the limit 0."""
-    if not any(limit):
-        return (0,)
-    *start, last = limit
-    return (*start, last - 1, _HIGH) if last else _version_below(tuple(start))
