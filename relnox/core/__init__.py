@@ -49,12 +49,10 @@ if TYPE_CHECKING:
     from relnox.core.planning import plan as plan
     from relnox.core.planning import step as step
     from relnox.core.release import collection as collection
-    from relnox.core.release import consistency as consistency
     from relnox.core.release import manifest as manifest
     from relnox.core.release import missing_modules as missing_modules
     from relnox.core.release import publication as publication
     from relnox.core.release import publishers as publishers
-    from relnox.core.release import release_versions as release_versions
     from relnox.core.release import wheel_targets as wheel_targets
     from relnox.core.release import wheels as wheels
     from relnox.core.settings import build_settings as build_settings
@@ -84,8 +82,7 @@ else:
         "dependencies": "requirement_clauses requirements siblings",
         "notes": "changelog changelog_document changelog_versions pull_request",
         "planning": "changes events plan step",
-        "release": "collection consistency manifest missing_modules publication publishers release_versions "
-        "wheel_targets wheels",
+        "release": "collection manifest missing_modules publication publishers wheel_targets wheels",
         "settings": "build_settings config config_tables hook_settings kinds options patterns release_lines "
         "rules schema setting_names",
         "tagging": "derived_versions known_tags tag_proposals tags",

@@ -13,10 +13,6 @@ from projects import commit_all, git, repository, single, write
 from running import run_in_process
 from trusting import trusting
 
-from relnox.core.release.release_versions import parse_version_input
-from relnox.core.tagging.tags import TagFormat
-from relnox.errors import Blocked
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -228,13 +224,6 @@ def test_a_tag_that_moves_with_every_release_states_no_version(tmp_path: Path, j
     ran = dry_run(root)
     assert ran.code == 0, ran.text
     assert "version from the packages' files: demo 1.2.3" in ran.text
-
-
-def test_an_input_may_be_a_tag_in_the_format_of_the_project() -> None:
-    formats = [TagFormat("core-v", "", "pep440"), TagFormat("util/", "-final", "pep440")]
-    assert str(parse_version_input("util/2.0-final", "--expect-version", formats)) == "2.0"
-    with pytest.raises(Blocked, match="is not a version"):
-        parse_version_input("other-v2.0", "--expect-version", formats)
 
 
 def test_versions_cannot_be_set_in_a_file(root: Path) -> None:

@@ -8,7 +8,7 @@ from relnox import core
 from relnox.commands.build_all import preflight
 from relnox.commands.build_all.build_settings import read_build_settings
 from relnox.commands.build_all.snapshot import Snapshot
-from relnox.commands.shared import consistency, hooks, release_versions
+from relnox.commands.shared import consistency, hooks
 from relnox.source.declarative_builds import has_declarative_build
 from relnox.source.submodules import find_empty_submodules
 from relnox.steps.built_archives import read_manifest_if_valid
@@ -29,7 +29,7 @@ _MANIFEST_FILES = (core.manifest.MANIFEST_JSON, core.manifest.MANIFEST_TEXT)
 
 def observe(options: Options, project: Project) -> Snapshot:
     """Read the packages, the state of the checkout, the build settings, and the output directory."""
-    packages = project.select(release_versions.selected_packages(options, options.package, project))
+    packages = project.select(consistency.selected_packages(options, options.package, project))
     preflight.check_usage(options)
     git, state = project.git, project.state
     commit: str | None = None
@@ -45,7 +45,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     manifest_files = tuple(name for name in _MANIFEST_FILES if name in existing_files)
     removable_files = (*manifest_files, *_removable_archives(output, existing_files, project.workspace.by_name))
     tags_here = [tag for tag, tagged in state.tags.items() if tagged == state.head] if state is not None else []
-    versions = release_versions.compare_versions(options, project, tuple(package.name for package in packages))
+    versions = consistency.compare_versions(options, project, tuple(package.name for package in packages))
     mismatches, consistency_notes = consistency.check_build(packages, project, commit, versions.tag)
     settings, settings_notes = read_build_settings(packages, project)
     formats = project.tag_formats

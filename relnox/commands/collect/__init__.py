@@ -10,8 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core, steps
-from relnox.commands.shared import release_versions, releases
-from relnox.commands.shared.consistency import ignored_mismatch_notes
+from relnox.commands.shared import consistency, releases
 from relnox.core.planning.step import after
 
 if TYPE_CHECKING:
@@ -19,8 +18,8 @@ if TYPE_CHECKING:
 
     from relnox.building.findings import Finding
     from relnox.commands.options import CollectOptions as Options
+    from relnox.commands.shared.consistency import VersionComparison
     from relnox.commands.shared.project import Project
-    from relnox.commands.shared.release_versions import VersionComparison
     from relnox.core.packages import Package
     from relnox.core.planning.plan import Plan
     from relnox.core.release.collection import BuildJobOutput
@@ -56,7 +55,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     """Read the manifests of the jobs, hash and check their files, and compare the versions with the tag."""
     from relnox.commands.collect import jobs as build_jobs
 
-    names = release_versions.selected_packages(options, options.package, project)
+    names = consistency.selected_packages(options, options.package, project)
     selected_packages = frozenset(package.name for package in project.workspace.select(names))
     directories = build_jobs.find_job_directories(project.root, options.from_)
     jobs = tuple(build_jobs.read_job(project.root, directory, selected_packages) for directory in directories)
@@ -70,7 +69,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         jobs=jobs,
         findings=findings,
         packages=packages,
-        versions=release_versions.compare_versions(options, project, tuple(package.name for package in packages)),
+        versions=consistency.compare_versions(options, project, tuple(package.name for package in packages)),
         workspace_packages=frozenset(project.workspace.by_name),
         needs=build_jobs.needed_packages(jobs, project, {finding.file for _, finding in findings}),
         head=project.state.head if project.state is not None else None,
@@ -120,7 +119,7 @@ def _notes(snapshot: Snapshot, manifest: Manifest, options: Options) -> Iterator
 
     yield from snapshot.versions.notes
     if options.allow_mismatch:
-        yield from ignored_mismatch_notes(snapshot.versions.problems)
+        yield from consistency.ignored_mismatch_notes(snapshot.versions.problems)
     names = {package.name for package in snapshot.packages}
     if not options.package and (others := sorted(snapshot.workspace_packages - names)):
         yield f"not part of this release: {core.text.join_names(others)} (no tag at this commit)"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox.commands.publish import inspection, planning, preflight
-from relnox.commands.shared import release_branch, release_versions, releases
+from relnox.commands.shared import consistency, release_branch, releases
 from relnox.commands.shared.manifests import read_public_part
 from relnox.core.records import replace
 
@@ -30,7 +30,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     snapshot = inspection.read_snapshot(index, options, project)
     commit = snapshot.state.manifest.commit
     if snapshot.production and snapshot.state.missing and commit is not None and not options.allow_branch:
-        release_tag = release_versions.read_tag(options, project)
+        release_tag = consistency.read_tag(options, project)
         if release_tag is None or not release_tag.versions or release_tag.is_elsewhere:
             problems = tuple(release_branch.unreleased_commit_problems(commit, project))
             return snapshot._replace(unreleased_commit=problems)
@@ -57,9 +57,9 @@ def _index_for_tags(options: Options, project: Project) -> str:
 
     if not project.config.targets:
         return targets.PRODUCTION
-    package_names = release_versions.selected_packages(options, options.package, project)
+    package_names = consistency.selected_packages(options, options.package, project)
     manifest, _ = read_public_part(options.dist, package_names, project)
-    release_tag = release_versions.read_tag(options, project)
+    release_tag = consistency.read_tag(options, project)
     if release_tag is not None and all(
         release_tag.versions.get(name) == manifest.version(name) for name in manifest.packages
     ):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
 from relnox.commands.publish import attesting, index_state, requirement_checks
-from relnox.commands.shared import archive_checks, consistency, hooks, release_versions
+from relnox.commands.shared import archive_checks, consistency, hooks
 from relnox.commands.shared.manifests import read_public_part
 from relnox.errors import Blocked, ExitCode, RelnoxError
 
@@ -110,7 +110,7 @@ def read_snapshot(
         RelnoxError: The release cannot be read, or the index does not answer.
     """
     project.indexes.target(index)  # an unknown index is reported first
-    package_names = release_versions.selected_packages(options, options.package, project)
+    package_names = consistency.selected_packages(options, options.package, project)
     manifest, private = read_public_part(options.dist, package_names, project)
     files = {file.filename: file.sha256 for file in manifest.distributions}
     will_be_cleared = clear and not project.indexes.embedded.store.holds_only(files)
@@ -153,7 +153,7 @@ def _inspect_projects(
         )
     credentials = _find_credentials(state, project) if missing else CredentialSearch()
     can_upload = isinstance(credentials.origin, str) and credentials.skip_reason is None
-    versions = release_versions.compare_versions(options, project, manifest.packages, manifest)
+    versions = consistency.compare_versions(options, project, manifest.packages, manifest)
     mismatches = consistency.check_manifest(manifest, options.dist, project, versions.tag, production=production)
     packages = [package for package in project.workspace.packages if package.name in manifest.packages]
     return Snapshot(

@@ -2,6 +2,6 @@
 
 `project` is the project that a task works on: its packages, settings, checkout and indexes, read when first used;
 `opening` finds it. `manifests` reads the manifest of a release, and `archive_checks` checks its files.
-`consistency` checks that tag, version, commit and manifest belong together, `tag_checks` what existing tags mean.
+`consistency` checks that tag, version, files, commit and manifest agree, `tag_checks` what existing tags mean.
 `verification` has the steps that install a release, and `hooks` those that run the project's own programs.
 """

@@ -1,25 +1,258 @@
-"""Checks that tag, version, commit and archives of a release belong together."""
+"""Checks that the tag, the expected version, the files, the commit and the manifest of a release agree.
+
+A missing tag is no contradiction: the clone may lack tags and history, and the archives may have been built on
+another machine.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from collections import defaultdict
+from itertools import chain
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from relnox import core
-from relnox.core import fixes
+from packaging.version import InvalidVersion, Version
+
+from relnox.core.fixes import task_command
+from relnox.core.problems import Problem
+from relnox.core.release import wheels
+from relnox.core.release.manifest import MANIFEST_JSON
+from relnox.core.text import format_count, join_names
+from relnox.core.workspace import LOCK_FILES, owning_package
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from packaging.version import Version
-
+    from relnox.commands.options import ReleaseOptions
     from relnox.commands.shared.project import Project
     from relnox.core.packages import Package
-    from relnox.core.problems import Problem
-    from relnox.core.release.consistency import TaggedElsewhere
     from relnox.core.release.manifest import Manifest
-    from relnox.core.release.release_versions import ReleaseTag
     from relnox.core.tagging.tags import TagFormat
+
+_IGNORE = "to ignore it: --allow-mismatch"
+
+
+class ReleaseTag(NamedTuple):
+    """The tag that a run was started for.
+
+    Attributes:
+        origin: The environment variable or option that names the tag.
+        versions: Maps each package that the tag releases to the version, or to None for a floating tag such as
+            `v1`, which is moved at every release.
+        is_elsewhere: Whether the tag is on another commit than the current one.
+    """
+
+    name: str
+    origin: str
+    versions: Mapping[str, Version | None]
+    is_elsewhere: bool
+
+    def __str__(self) -> str:
+        return f"tag {self.name} ({self.origin})"
+
+
+class StatedVersion(NamedTuple):
+    """A version of a package, and the tag, option or file that states it."""
+
+    kind: Literal["tag", "expected", "file"]
+    source: str
+    text: str
+    version: Version
+
+
+class VersionComparison(NamedTuple):
+    """What tag, expected version and files say about the versions of a release.
+
+    There is no tag if the run was not started for one. The notes on where each version comes from are empty
+    outside CI if there is neither a tag nor an expected version.
+    """
+
+    tag: ReleaseTag | None = None
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def ignored_mismatch_notes(mismatches: Sequence[Problem]) -> Iterator[str]:
+    """Yield a note for each mismatch that is ignored because of a command-line option."""
+    for problem in mismatches:
+        yield f"ignored by --allow-mismatch: {problem.message}"
+
+
+# --- tag, expected version and files -----------------------------------------------------------------------------
+
+
+def selected_packages(options: ReleaseOptions, package: tuple[str, ...], project: Project) -> tuple[str, ...]:
+    """Return the names given with `--package`, or else those of the packages that the tag of the run releases.
+
+    An empty tuple stands for all packages.
+    """
+    tag = read_tag(options, project)
+    names = tuple(tag.versions) if tag is not None else ()
+    return package if package or len(names) == len(project.workspace.packages) else names
+
+
+def read_tag(options: ReleaseOptions, project: Project) -> ReleaseTag | None:
+    """Return the tag of `--release-tag` or else of the CI job; None if there is neither, or in a rehearsal."""
+    origins = {"--release-tag": options.release_tag, "CI_COMMIT_TAG": os.environ.get("CI_COMMIT_TAG")}
+    if os.environ.get("GITHUB_REF_TYPE") == "tag":
+        origins["GITHUB_REF_NAME"] = os.environ.get("GITHUB_REF_NAME")
+    origin, name = next(((origin, name) for origin, name in origins.items() if name), ("", ""))
+    if not name or project.is_rehearsal:
+        return None
+    versions = _versions_in_tag(name, project.workspace.packages, project.tag_formats_with(name))
+    is_elsewhere = name in project.tags and project.commit not in (None, project.tags[name])
+    return ReleaseTag(name, origin, versions, is_elsewhere)
+
+
+def _versions_in_tag(
+    name: str, packages: Iterable[Package], formats: Mapping[str, TagFormat]
+) -> dict[str, Version | None]:
+    """Map each package that a tag releases to the version, as in `ReleaseTag.versions`.
+
+    If all packages share tags such as `v1.2.0` or `1.2.0`, the `v` is optional.
+    """
+    versions: dict[str, Version | None] = {}
+    is_plain = len(set(formats.values())) == 1 and next(iter(formats.values())).prefix in ("", "v")
+    for package in packages:
+        tag_format = formats[package.name]
+        version = tag_format.parse(name)
+        if version is None and is_plain and not tag_format.suffix:
+            version = tag_format.parse(f"{tag_format.prefix}{name.removeprefix('v')}")
+        if version is not None:
+            moves = package.version is not None and _is_floating(version, package.version)
+            versions[package.name] = None if moves else version
+    return versions
+
+
+def compare_versions(
+    options: ReleaseOptions, project: Project, packages: tuple[str, ...], manifest: Manifest | None = None
+) -> VersionComparison:
+    """Compare the versions that the tag of the run, the option `--expect-version` and the packages' files state.
+
+    The first of these that states a version is the released one; all others must agree. The manifest to publish
+    has the versions that no file contains; there is none before the build.
+
+    Raises:
+        Blocked: The expected version is not a version.
+    """
+    if project.is_rehearsal:
+        return VersionComparison()
+    tag, expected = read_tag(options, project), _expected_version(options, project)
+    agreeing: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    differing: dict[tuple[StatedVersion, str, Version], list[tuple[str, StatedVersion]]] = defaultdict(list)
+    for name in packages:
+        version = tag.versions.get(name) if tag is not None else None
+        of_tag = StatedVersion("tag", str(tag), str(version), version) if version is not None else None
+        statements = [*filter(None, (of_tag, expected, _version_in_file(name, project, manifest)))]
+        for other in statements[1:]:
+            if other.version != statements[0].version:
+                differing[statements[0], other.kind, other.version].append((name, other))
+        sources = (
+            "the packages' files" if stated.kind == "file" else stated.source
+            for stated in statements
+            if stated.version == statements[0].version
+        )
+        if statements:
+            agreeing[tuple(sources)].append(f"{name} {statements[0].version}")
+    problems = [_disagreement(first, others, tag, project) for (first, _, _), others in differing.items()]
+    notes = [
+        f"version from {source}: {join_names(releases)}"
+        + (f", the same in {join_names(others)}" if others else "")
+        for (source, *others), releases in agreeing.items()
+    ]
+    if tag is not None:
+        problems += _tag_problems(tag, options, project, packages, is_published=manifest is not None)
+        if not tag.versions and not problems:
+            notes.append(f"{tag} is not a release tag of this project")
+    return VersionComparison(tag, tuple(problems), tuple(notes) if tag or expected or os.environ.get("CI") else ())
+
+
+def _expected_version(options: ReleaseOptions, project: Project) -> StatedVersion | None:
+    """Return the version given with `--expect-version`, as a version or a tag, or None."""
+    if not (text := options.expect_version.strip()):
+        return None
+    version = None
+    try:
+        version = Version(text)
+    except (InvalidVersion, ValueError):  # a number of thousands of digits is a ValueError
+        versions = (tag_format.parse(text) for tag_format in project.tag_formats.values())
+        version = next(filter(None, versions), None)
+    if version is None:
+        excerpt = text if len(text) <= 100 else f"{text[:100]}…"  # noqa: PLR2004 - of an error
+        raise Blocked(
+            "version-invalid",
+            f"--expect-version = {excerpt!r} is not a version (PEP 440)",
+            fix="pass a version such as 1.2.0, or nothing",
+        )
+    return StatedVersion("expected", "--expect-version", text, version)
+
+
+def _version_in_file(name: str, project: Project, manifest: Manifest | None) -> StatedVersion | None:
+    """Return the version in the package's file, or else in the manifest; None if neither has one."""
+    package = project.workspace.by_name.get(name)
+    if package is not None and package.version is not None:
+        return StatedVersion("file", package.source.file, str(package.version), package.version)
+    if manifest is not None:
+        version = manifest.version(name)
+        return StatedVersion("file", MANIFEST_JSON, str(version), version)
+    return None
+
+
+def _disagreement(
+    first: StatedVersion, others: Sequence[tuple[str, StatedVersion]], tag: ReleaseTag | None, project: Project
+) -> Problem:
+    """Return the problem with packages for which another source states another version than the first one."""
+    packages = [name for name, _ in others]
+    other = others[0][1]
+    sources = list(dict.fromkeys(stated.source for _, stated in others))
+    if other.kind == "expected":
+        fix = f"expect that version: --expect-version {first.text}"
+    elif tag is None or first.kind == "expected":
+        fix = f"expect that version: --expect-version {other.version}"
+    elif tag.is_elsewhere:
+        fix = f"git switch --detach refs/tags/{tag.name}"
+    else:
+        selected = packages if project.workspace.by_name.keys() - tag.versions.keys() else []
+        fix = f"release a version above both: {_bump_above((first.version, other.version), selected, '--push')}"
+    names = f" ({join_names(packages)})" if other.kind == "file" else ""
+    return Problem(
+        code="release-version-differs",
+        message=f"{first.source} is {first.text}, but {join_names(sources)} "
+        f"{'has' if len(sources) == 1 else 'have'} {other.text}{names}",
+        fix=f"{fix}; {_IGNORE}",
+    )
+
+
+def _tag_problems(
+    tag: ReleaseTag, options: ReleaseOptions, project: Project, packages: tuple[str, ...], *, is_published: bool
+) -> Iterator[Problem]:
+    """Yield a problem if the tag is not a release tag, lacks a package, or is not on the commit to build."""
+    if not tag.versions:
+        if is_published or options.release_tag:
+            formats = project.tag_formats_with(tag.name)
+            samples = join_names(dict.fromkeys(formats[name].sample for name in packages))
+            yield Problem(
+                code="tag-not-checked-out",
+                message=f"{tag} is not a release tag of this project (its tags are like {samples})",
+                fix=f"start the run for a release tag, or on a branch; {_IGNORE}",
+            )
+        return
+    if others := [name for name in packages if name not in tag.versions]:
+        yield Problem(
+            code="package-not-tagged",
+            message=f"{tag} does not include {join_names(others)} (only {join_names(tag.versions)})",
+            fix=f"remove --package; {_IGNORE}",
+        )
+    if tag.is_elsewhere and not is_published and any(version is not None for version in tag.versions.values()):
+        yield Problem(
+            code="tag-not-checked-out",
+            message=f"{tag} is on {project.tags[tag.name][:10]}, but the checkout is at {project.commit:.10}",
+            fix=f"git switch --detach refs/tags/{tag.name}; {_IGNORE}",
+        )
+
+
+# --- tags and commits --------------------------------------------------------------------------------------------
 
 
 def check_build(
@@ -31,21 +264,17 @@ def check_build(
     that the run was started for were already compared with it. A version that is not committed yet says nothing
     about the tags of the commit.
     """
-    formats = _tag_formats(project)
-    if commit is None or project.state is None or formats is None:
+    if commit is None or project.state is None:
         return (), ()
-    changed_files = project.state.changed_files
     versions = {
         package.name: package.version
         for package in packages
-        if package.version is not None and package.source.file not in changed_files
+        if package.version is not None and package.source.file not in project.state.changed_files
     }
-    here = [name for name, tagged_commit in project.state.tags.items() if tagged_commit == commit]
-    versions_to_compare = _exclude_tagged(versions, release_tag)
-    problems = core.consistency.tag_mismatch_problems(versions_to_compare, formats, here, commit, from_files=True)
+    problems = _other_versions_tagged(versions, commit, project, release_tag, "the version of {} there is")
     notes = (
-        f"{mismatch.message(commit)}; before publishing, run: {fixes.task_command('bump')}"
-        for mismatch in _changed_since_tag(versions, formats, commit, project)
+        f"{message}; before publishing, run: {task_command('bump')}"
+        for message, _, _ in _tagged_elsewhere(versions, commit, project)
     )
     return tuple(problems), tuple(notes)
 
@@ -58,92 +287,159 @@ def check_manifest(
     Packages of the tag that the run was started for were already compared with it. Only versions on
     production indexes cannot be reused.
     """
-    where = f"{dist}/{core.manifest.MANIFEST_JSON}"
-    packages = project.workspace.packages
-    head = project.state.head if project.state is not None else None
-    built_commit = manifest.commit
-    files: tuple[str, ...] | None = None
-    if project.git is not None and built_commit is not None and head is not None and built_commit != head:
-        files = project.git.files_changed_between(built_commit, head)
-    yield from core.consistency.outdated_manifest_problems(manifest, where, head, packages, files)
+    where = f"{dist}/{MANIFEST_JSON}"
+    commit = manifest.commit
+    yield from _outdated_manifest(manifest, where, project)
     if production:
-        yield from core.consistency.missing_wheel_problems(
-            manifest, where, _count_platform_wheels(manifest, project)
-        )
-    formats = _tag_formats(project)
-    if built_commit is None or manifest.dirty or project.state is None or formats is None:
+        yield from _missing_wheels(manifest, where, project)
+    if commit is None or manifest.dirty or project.state is None:
         return
-    versions = {name: manifest.version(name) for name in manifest.packages if name in formats}
-    here = [name for name, commit in project.state.tags.items() if commit == built_commit]
-    versions_to_compare = _exclude_tagged(versions, release_tag)
-    yield from core.consistency.tag_mismatch_problems(
-        versions_to_compare, formats, here, built_commit, from_files=False
-    )
+    versions = {name: manifest.version(name) for name in manifest.packages if name in project.workspace.by_name}
+    yield from _other_versions_tagged(versions, commit, project, release_tag, "the build made {}")
     if production:
-        for mismatch in _changed_since_tag(versions, formats, built_commit, project):
-            which = "" if len(mismatch.packages) == len(packages) else f" --package {mismatch.packages[0]}"
-            yield core.problems.Problem(
+        for message, tag, packages in _tagged_elsewhere(versions, commit, project):
+            which = "" if len(packages) == len(project.workspace.packages) else f" --package {packages[0]}"
+            yield Problem(
                 code="version-tagged-elsewhere",
-                message=mismatch.message(built_commit),
-                fix=f"{fixes.task_command('bump', '--part', 'patch')}{which}, then: "
-                f"{fixes.task_command('build-all')}; to publish the tagged commit: "
-                f"git switch --detach {mismatch.tag}, and build it; "
-                f"to ignore it: {core.consistency.ALLOW_MISMATCH_FLAG}",
+                message=message,
+                fix=f"{task_command('bump', '--part', 'patch')}{which}, then: {task_command('build-all')}; "
+                f"to publish the tagged commit: git switch --detach {tag}, and build it; {_IGNORE}",
             )
 
 
-def ignored_mismatch_notes(mismatches: Sequence[Problem]) -> Iterator[str]:
-    """Yield a note for each mismatch that is ignored because of a command-line option."""
-    for problem in mismatches:
-        yield f"ignored by {core.consistency.ALLOW_MISMATCH_FLAG}: {problem.message}"
+def _other_versions_tagged(
+    versions: Mapping[str, Version], commit: str, project: Project, release_tag: ReleaseTag | None, subject: str
+) -> Iterator[Problem]:
+    """Yield the problems with packages whose tags at the commit to release all have other versions.
+
+    Args:
+        versions: The versions to release, by package.
+        commit: The commit.
+        project: The project.
+        release_tag: The tag of the run, whose packages are left out.
+        subject: What has the version, with `{}` for the packages.
+    """
+    formats = _tag_formats(project)
+    here = sorted(name for name, tagged_commit in project.tags.items() if tagged_commit == commit)
+    compared = release_tag.versions if release_tag is not None else {}
+    mismatches: dict[tuple[tuple[str, ...], Version], list[str]] = defaultdict(list)
+    highest: dict[tuple[str, ...], Version] = {}
+    for package, version in versions.items():
+        tags = dict(formats[package].matching_tags(here)) if package in formats else {}
+        tags = {name: tagged for name, tagged in tags.items() if not _is_floating(tagged, version)}
+        if tags and version not in tags.values() and compared.get(package) is None:
+            mismatches[tuple(tags), version].append(package)
+            highest[tuple(tags)] = max(tags.values())
+    for (names, version), packages in mismatches.items():
+        tags_are = f"tag {names[0]} is" if len(names) == 1 else f"tags {', '.join(names)} are"
+        selected = () if len(packages) == len(formats) else packages
+        yield Problem(
+            code="tag-version-differs",
+            message=f"{tags_are} at {commit[:10]}, but {subject.format(join_names(packages))} {version}",
+            fix=f"release a version above both: {_bump_above((version, highest[names]), selected)}; {_IGNORE}",
+        )
 
 
-def _exclude_tagged(versions: Mapping[str, Version], release_tag: ReleaseTag | None) -> dict[str, Version]:
-    """Return the versions of the packages that were not already compared with the release tag."""
-    tagged_versions = release_tag.versions if release_tag is not None else {}
-    return {name: version for name, version in versions.items() if tagged_versions.get(name) is None}
+def _tagged_elsewhere(
+    versions: Mapping[str, Version], commit: str, project: Project
+) -> Iterator[tuple[str, str, list[str]]]:
+    """Yield a message for each tag on another commit with the version of packages that have changed since then.
+
+    The tag and the packages follow the message.
+    """
+    formats, all_tags = _tag_formats(project), project.state.tags if project.state is not None else {}
+    by_tag: dict[tuple[str, Version], list[str]] = defaultdict(list)
+    for package, version in versions.items():
+        matching = formats[package].matching_tags(sorted(all_tags)) if package in formats else []
+        tags = [tag for tag, tagged in matching if tagged == version]
+        if tags and all(all_tags[tag] != commit for tag in tags):
+            by_tag[tags[0], version].append(package)
+    for (tag, version), packages in by_tag.items():
+        assert project.git is not None  # noqa: S101 - there are tags
+        files = project.git.files_changed_between(all_tags[tag], commit) or ()
+        changed = {name: own for name, own in _by_package(files, project).items() if name in packages}
+        if changed:
+            differing = join_names(chain.from_iterable(changed.values()))
+            message = (
+                f"{join_names(changed)} {version} is tagged {tag} at {all_tags[tag][:10]}, but differs at "
+                f"{commit[:10]}, the commit of this build: {differing} changed"
+            )
+            yield message, tag, list(changed)
 
 
-def _changed_since_tag(
-    versions: Mapping[str, Version], formats: Mapping[str, TagFormat], commit: str, project: Project
-) -> Iterator[TaggedElsewhere]:
-    """Yield the tags on other commits that have the current version of a package that has changed since then."""
-    assert project.git is not None  # noqa: S101 - there are tags
-    assert project.state is not None  # noqa: S101 - as above
-    by_tag = core.consistency.find_tagged_elsewhere(versions, formats, project.state.tags, commit)
-    for (tag, version, tagged_commit), packages in by_tag.items():
-        files = project.git.files_changed_between(tagged_commit, commit)
-        changed_files = core.consistency.changed_files_by_package(files or (), project.workspace.packages)
-        if names := tuple(name for name in packages if name in changed_files):
-            yield core.consistency.TaggedElsewhere(
-                tag=tag,
-                version=version,
-                commit=tagged_commit,
-                packages=names,
-                files=tuple(file for name in names for file in changed_files[name]),
+def _outdated_manifest(manifest: Manifest, where: str, project: Project) -> Iterator[Problem]:
+    """Yield a problem if the checkout has other versions than a manifest, or other files of its packages."""
+    versions = {name: manifest.version(name) for name in manifest.packages}
+    current = {package.name: package.version for package in project.workspace.packages if package.name in versions}
+    stale = [name for name in versions if current.get(name) not in (None, versions[name])]
+    commit, head = manifest.commit, project.state.head if project.state is not None else None
+    switch = f"; to publish that build: git switch --detach {commit}" if commit else ""
+    if stale:
+        built, present = (join_names(f"{name} {of[name]}" for name in stale) for of in (versions, current))
+        message = f"{where} is a build of {built}, but the checkout has {present}"
+    elif commit is None or head is None or commit == head or project.git is None:
+        return
+    else:
+        files = project.git.files_changed_between(commit, head)
+        changed = {name: own for name, own in _by_package(files or (), project).items() if name in versions}
+        if files is not None and not changed:
+            return
+        reason = f"{join_names(chain.from_iterable(changed.values()))} changed in {join_names(changed)}"
+        message = (
+            f"{where} is a build of commit {commit[:10]}, but the checkout is at {head[:10]} "
+            f"({'that commit is not in this clone' if files is None else reason})"
+        )
+    yield Problem(code="manifest-outdated", message=message, fix=f"{task_command('build-all')}{switch}; {_IGNORE}")
+
+
+def _missing_wheels(manifest: Manifest, where: str, project: Project) -> Iterator[Problem]:
+    """Yield a problem for each package that has only an sdist in the manifest, but should have platform wheels."""
+    for name in manifest.packages:
+        package = project.workspace.by_name.get(name)
+        jobs = wheels.plan_wheel_jobs(package, project.config.wheels) if package is not None else ()
+        number = sum(len(job.identifiers) for job in jobs)
+        if number and all(file.kind == "sdist" for file in manifest.files_of(name)):
+            yield Problem(
+                code="wheels-missing",
+                message=f"{where} has no wheels for {name} {manifest.version(name)} ([tool.relnox.wheels] "
+                f"requires {format_count(number, 'wheel')})",
+                fix=f"merge the output of all build jobs: {task_command('collect', '--from', 'DIR')}; "
+                "to publish without them: --allow-mismatch",
             )
 
 
-def _tag_formats(project: Project) -> Mapping[str, TagFormat] | None:
-    """Return the tag format of each package, or None if the checkout has no tags or the formats are ambiguous."""
+def _tag_formats(project: Project) -> Mapping[str, TagFormat]:
+    """Return the tag format of each package; none if the checkout has no tags or the formats are ambiguous."""
     if project.git is None or project.state is None or not project.state.tags:
-        return None
+        return {}
     try:
         return project.tag_formats
     except Blocked:
-        return None
+        return {}
 
 
-def _count_platform_wheels(manifest: Manifest, project: Project) -> dict[str, int]:
-    """Return how many platform wheels the settings require for each package of the manifest."""
-    by_name = project.workspace.by_name
-    return {
-        name: number
-        for name in manifest.packages
-        if name in by_name
-        and (
-            number := sum(
-                len(job.identifiers) for job in core.wheels.plan_wheel_jobs(by_name[name], project.config.wheels)
-            )
-        )
-    }
+def _is_floating(tag: Version, version: Version) -> bool:
+    """Return whether a tag's version is only the major number of `version`, as in the floating tag `v1`."""
+    return len(tag.release) == 1 < len(version.release) and str(tag) == str(version.major)
+
+
+def _by_package(files: Iterable[str], project: Project) -> dict[str, list[str]]:
+    """Return the files in each package's directory, without lock files and files of packages nested in it."""
+    owners = {package.directory: package.name for package in project.workspace.packages}
+    cache: dict[str, str | None] = {}
+    by_package: dict[str, list[str]] = defaultdict(list)
+    for file in files:
+        if not file.endswith(LOCK_FILES) and (name := owning_package(file, owners, cache)) is not None:
+            by_package[name].append(file)
+    return by_package
+
+
+def _bump_above(versions: Iterable[Version], packages: Iterable[str], *options: str) -> str:
+    """Return the bump to a version above all of `versions`, so that every tag stays where it is."""
+    highest = max(versions)
+    release = highest.release
+    if not highest.is_prerelease:
+        release = (*release[:-1], release[-1] + 1)
+    words = (word for package in packages for word in ("--package", package))
+    version = str(Version.from_parts(epoch=highest.epoch, release=release))
+    return task_command("bump", "--to", version, *words, "--commit", "--tag", *options)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from relnox import core
 from relnox.core.records import Record
-from relnox.core.release.consistency import shorten_commit_id
 from relnox.errors import Blocked, Failed
 from relnox.source.git import parse_tags, remotes
 
@@ -61,7 +60,7 @@ def unreleased_commit_problems(commit: str, project: Project) -> Iterator[Proble
     if git is None or state is None or remote not in remotes.names(git):
         return
     patterns = [line.branch for line in project.config.branch]
-    short_id, allow = shorten_commit_id(commit), "to publish anyway: --allow-branch"
+    short_id, allow = commit[:10], "to publish anyway: --allow-branch"
     remote_branches = git.remote_branches_containing(commit) if git.resolve_commit(commit) is not None else ()
     tracking_patterns = [f"{remote}/{pattern}" for pattern in patterns]
     is_on_branch = any(_is_release_branch(name, tracking_patterns) for name in remote_branches)
