@@ -74,14 +74,6 @@ def test_help_lists_every_task(tmp_path: Path, words: tuple[str, ...]) -> None:
         assert f"  {task.ljust(14)}  {definition.summary}" in lines
 
 
-def test_help_of_a_task_tells_its_options(tmp_path: Path) -> None:
-    done = relnox(tmp_path, "init", "--help")
-
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("usage: relnox init ")
-    assert "--nox, --no-nox" in done.stdout
-
-
 def test_version_is_the_distributions(tmp_path: Path) -> None:
     assert relnox(tmp_path, "--version").stdout == f"relnox {version('relnox')}\n"
 
@@ -232,17 +224,6 @@ def test_a_project_is_found_from_below_and_from_elsewhere(shared: Path, tmp_path
 # exit codes and the report
 
 
-def test_exit_code_0_for_success(shared: Path) -> None:
-    assert relnox(shared, "status").returncode == 0
-
-
-def test_exit_code_1_for_a_blocked_task(shared: Path) -> None:
-    done = relnox(shared, "bump", "--part", "minor", "--push")
-
-    assert done.returncode == 1
-    assert done.stderr == "error: --push needs --commit [option-missing]\nfix: add --commit\n"
-
-
 def test_exit_code_2_for_a_failure(workspace: Path) -> None:
     hook = workspace.parent / "acme.git" / "hooks" / "pre-receive"
     hook.write_text("#!/bin/sh\necho closed for today >&2\nexit 1\n", encoding="utf-8")
@@ -252,13 +233,6 @@ def test_exit_code_2_for_a_failure(workspace: Path) -> None:
 
     assert done.returncode == 2
     assert "closed for today" in done.stderr
-
-
-def test_exit_code_4_for_a_conflict(shared: Path) -> None:
-    done = relnox(shared, "bump", "--part", "major", "--commit", "--tag")
-
-    assert done.returncode == 4
-    assert "error: tag v3.0.0 already exists here [tag-exists]" in done.stderr
 
 
 def test_report_contains_steps_and_results(workspace: Path, tmp_path: Path) -> None:
@@ -364,24 +338,6 @@ def test_an_invalid_setting_is_an_error(project: Path, text: str, error: str, fi
     assert done.stderr == f"error: pyproject.toml: {error}\nfix: {fix}\n"
 
 
-@pytest.mark.parametrize(
-    ("variable", "value", "error"),
-    [
-        ("RELNOX_STRICT", "maybe", "RELNOX_STRICT = 'maybe' is not true or false [value-invalid]"),
-        (
-            "RELNOX_DRY_RUN",
-            "1",
-            "RELNOX_DRY_RUN is set, but --dry-run can be set on the command line only [command-line-only]",
-        ),
-    ],
-)
-def test_an_invalid_variable_is_an_error(project: Path, variable: str, value: str, error: str) -> None:
-    done = relnox(project, "build-all", **{variable: value})
-
-    assert done.returncode == 1
-    assert done.stderr.startswith(f"error: {error}\nfix: ")
-
-
 # init
 
 
@@ -459,13 +415,6 @@ def test_init_keeps_every_byte_before_its_own(bare: Path, mark: bytes, end: byte
     assert (bare / ".gitignore").read_bytes() == b"# caf\xe9 in latin-1\r\n/.nox/\r\n/dist/\r\n"
 
 
-def test_init_writes_only_what_is_wanted(bare: Path) -> None:
-    relnox(bare, "init", "--no-invoke")
-
-    assert (bare / "noxfile.py").is_file()
-    assert not (bare / "tasks.py").exists()
-
-
 def test_init_says_how_a_workspace_is_released(workspace: Path) -> None:
     pyproject = workspace / "pyproject.toml"
     pyproject.write_text('[tool.uv.workspace]\nmembers = ["packages/*"]\n', encoding="utf-8")
@@ -504,11 +453,6 @@ def test_bump_takes_a_part_or_a_version(project: Path, words: str, version: str)
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[1].split()[2] == version
-
-
-def test_a_positional_word_makes_the_plan_of_the_flag(project: Path) -> None:
-    assert planned(project, "bump", "minor") == planned(project, "bump", "--part", "minor")
-    assert planned(project, "bump", "1.4") == planned(project, "bump", "--to", "1.4")
 
 
 @pytest.mark.parametrize(

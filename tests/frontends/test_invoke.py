@@ -45,17 +45,19 @@ def names(of: dict[str, Any]) -> set[str]:
     return {task["name"] for task in of["tasks"]}
 
 
-def test_a_star_keeps_the_users_own_tasks(project: Path) -> None:
-    write(project, {"tasks.py": f"from relnox.tasks import *\n{OWN_TASK}"})
+@pytest.mark.parametrize(
+    ("text", "tasks"),
+    [
+        ("from relnox.tasks import *\n", {*TASKS, "lint"}),
+        ("from relnox.tasks import publish\n", {"publish", "lint"}),
+        ("from relnox.tasks import bump, version_bump, testpypi\n", {"bump", "publish-test", "lint"}),
+    ],
+    ids=["star", "name", "both spellings"],
+)
+def test_what_is_imported_is_a_task_beside_the_users_own(project: Path, text: str, tasks: set[str]) -> None:
+    write(project, {"tasks.py": f"{text}{OWN_TASK}"})
 
-    assert names(collection(project)) == {*TASKS, "lint"}
-    assert invoke(project, "lint").stdout == "the user's lint ran\n"
-
-
-def test_one_import_is_one_task(project: Path) -> None:
-    write(project, {"tasks.py": f"from relnox.tasks import publish\n{OWN_TASK}"})
-
-    assert names(collection(project)) == {"publish", "lint"}
+    assert names(collection(project)) == tasks
 
 
 def test_a_whole_module_can_be_a_collection(project: Path) -> None:
@@ -77,36 +79,10 @@ def test_a_whole_module_can_be_a_collection(project: Path) -> None:
     assert invoke(project, "release.status").stdout.splitlines()[1].split()[:4] == ["demo", "1.2.3", "-", "-"]
 
 
-def test_a_collection_gives_another_name(project: Path) -> None:
-    write(
-        project,
-        {
-            "tasks.py": (
-                "from invoke.collection import Collection\nfrom relnox.tasks import build_all\n"
-                'ns = Collection()\nns.add_task(build_all, name="make")\n'
-            )
-        },
-    )
-
-    assert "make" in invoke(project, "--list").stdout
-    assert invoke(project, "build-all").returncode == 1
-
-
 def test_import_names_are_aliases(shared: Path) -> None:
     aliases = {task["name"]: task["aliases"] for task in collection(shared)["tasks"] if task["aliases"]}
 
     assert aliases == {"bump": ["version-bump"], "publish-test": ["testpypi"]}
-
-
-@pytest.mark.parametrize(
-    ("alias", "flags", "task"),
-    [("version-bump", ("--part", "minor"), "bump"), ("testpypi", ("--index", "embedded"), "publish-test")],
-)
-def test_an_alias_is_the_task(shared: Path, alias: str, flags: tuple[str, ...], task: str) -> None:
-    done = invoke(shared, alias, *flags, "--dry-run")
-
-    assert done.returncode == 0
-    assert f"Plan of {task} " in done.stdout
 
 
 def test_invokes_own_dry_mode_changes_nothing(workspace: Path) -> None:
@@ -121,22 +97,6 @@ def test_invokes_own_dry_mode_changes_nothing(workspace: Path) -> None:
     assert git(workspace, "tag") == "v3.0.0"
 
 
-@pytest.mark.parametrize(
-    ("words", "exit_code"),
-    [
-        (("status",), 0),
-        (("publish", "--index", "embedded", "--dist", "nowhere"), 1),
-        (("bump", "--part", "major", "--commit", "--tag"), 4),
-    ],
-)
-def test_exit_codes_reach_the_shell(shared: Path, words: tuple[str, ...], exit_code: int) -> None:
-    done = invoke(shared, *words)
-
-    assert done.returncode == exit_code
-    assert "Traceback" not in done.stderr
-    assert ("error: " in done.stderr) is (exit_code != 0)
-
-
 def test_a_failed_task_stops_those_behind_it(shared: Path) -> None:
     done = invoke(shared, "publish", "--index", "embedded", "--dist", "nowhere", "status")
 
@@ -144,69 +104,12 @@ def test_a_failed_task_stops_those_behind_it(shared: Path) -> None:
     assert done.stdout == ""
 
 
-def test_a_package_may_be_named_again_and_again(shared: Path) -> None:
-    done = invoke(shared, "status", "--package", "core", "--package=acme-vespa")
+def test_a_switch_is_not_both_on_and_off(shared: Path) -> None:
+    done = invoke(shared, "build-all", "--strict", "--no-strict")
 
-    assert [line.split()[0] for line in done.stdout.splitlines()[1:] if line] == ["acme-core", "acme-vespa"]
-
-
-@pytest.mark.parametrize(
-    ("flags", "variables", "state"),
-    [
-        ((), {}, "off"),
-        (("--strict",), {}, "on"),
-        ((), {"RELNOX_STRICT": "1"}, "on"),
-        (("--no-strict",), {"RELNOX_STRICT": "1"}, "off"),
-        (("--strict",), {"RELNOX_STRICT": "0"}, "on"),
-    ],
-)
-def test_a_switch_has_three_states(
-    shared: Path, tmp_path: Path, flags: tuple[str, ...], variables: dict[str, str], state: str
-) -> None:
-    plan = tmp_path / "plan.json"
-
-    invoke(shared, "build-all", *flags, "--dry-run", "--plan", str(plan), **variables)
-
-    (build, *_) = (step for step in json.loads(plan.read_bytes())["steps"] if step["kind"] == "Build")
-    assert build["strict"] is (state == "on")
-
-
-@pytest.mark.parametrize(
-    ("words", "error", "fix"),
-    [
-        (
-            "bump --part minro",
-            (
-                "--part = 'minro' is not one of major, minor, patch, release, pre, phase, post, dev, auto "
-                "[value-invalid]"
-            ),
-            "did you mean minor?",
-        ),
-        (
-            "verify-install --wait long",
-            "--wait = 'long' is not a whole number [value-invalid]",
-            "set --wait to a whole number",
-        ),
-        (
-            "build-all --strict --no-strict",
-            "--strict cannot be used with --no-strict [options-conflict]",
-            "remove --strict or --no-strict",
-        ),
-    ],
-)
-def test_a_wrong_value_is_a_clear_error(shared: Path, words: str, error: str, fix: str) -> None:
-    done = invoke(shared, *words.split())
-
+    error = "--strict cannot be used with --no-strict [options-conflict]"
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"error: {error}\nfix: {fix}\n"
-
-
-def test_flags_belong_to_the_task_that_they_follow(workspace: Path) -> None:
-    done = invoke(workspace, "status", "bump", "--part", "minor", "--dry-run")
-
-    assert done.returncode == 0
-    assert "Plan of bump " in done.stdout
-    assert git(workspace, "status", "--porcelain") == ""
+    assert done.stderr == f"error: {error}\nfix: remove --strict or --no-strict\n"
 
 
 def test_a_listing_loads_nothing_heavy(shared: Path) -> None:
@@ -215,13 +118,6 @@ def test_a_listing_loads_nothing_heavy(shared: Path) -> None:
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "relnox.tasks" in loaded
     assert loaded.isdisjoint({"build", "nox", "requests", "rich", "semver", "tomlkit", "twine"})
-
-
-@pytest.mark.parametrize("name", ["bump", "version_bump", "publish_test", "testpypi"])
-def test_both_spellings_can_be_imported(project: Path, name: str) -> None:
-    write(project, {"tasks.py": f"from relnox.tasks import {name}\n"})
-
-    assert names(collection(project)) == {"publish-test" if "test" in name else "bump"}
 
 
 COLLECTION = """
@@ -280,17 +176,6 @@ def test_a_failed_task_runs_nothing_after_it(project: Path) -> None:
                 "fix: remove it from pre, or add it\n"
             ),
         ),
-        (
-            'defaults={"publish": {"yes": True}}',
-            (
-                "error: defaults set yes for publish, but it can only be set on the command line "
-                "[command-line-only]\nfix: remove yes from defaults\n"
-            ),
-        ),
-        (
-            'defaults={"bump": {"part": 5}}',
-            "error: defaults of bump: part = 5 is not a string [value-invalid]\nfix: set part to a string\n",
-        ),
     ],
 )
 def test_a_wrong_collection_is_a_clear_error(project: Path, arguments: str, error: str) -> None:
@@ -307,21 +192,6 @@ def test_words_after_the_dashes_are_not_ignored(workspace: Path) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert "error: invoke bump takes no words after the dashes: --dry-run [option-invalid]" in done.stderr
     assert git(workspace, "status", "--porcelain") == ""
-
-
-def test_words_after_the_dashes_are_not_for_a_task_that_the_project_calls(workspace: Path) -> None:
-    tasks = (
-        "from invoke import task\nimport relnox.tasks\n\n\n"
-        "@task\ndef preview(context):\n    relnox.tasks.bump(context, part='patch', dry_run=True)\n"
-    )
-    write(workspace, {"tasks.py": tasks})
-    git(workspace, "add", "tasks.py")
-    git(workspace, "commit", "--quiet", "--message", "tasks")
-
-    done = invoke(workspace, "preview", "--", "major", "-x")
-
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[1].split()[2] == "2.0.1"
 
 
 def test_flags_are_completed(shared: Path) -> None:

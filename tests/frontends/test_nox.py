@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from controlled_index import ControlledIndex
-from projects import commit_all, git, python, single, write
+from projects import commit_all, python, single, write
 from releases import Package, release
 from running import nox_has
 
@@ -26,10 +26,6 @@ OWN_TESTS = """
 def tests(session):
     print("the user's tests ran")
 """
-
-
-SELECTS_ALL = nox_has("2026.4.10")
-"""Whether -t and -k select sessions that are none of the default, as all of relnox's."""
 
 
 @pytest.fixture
@@ -55,29 +51,45 @@ def listed(done: CompletedProcess[str]) -> dict[str, bool]:
     return sessions
 
 
-def test_what_is_imported_is_listed_and_nothing_else(project: Path) -> None:
-    noxfile(project, "from relnox.sessions import build_all, publish\n")
-
-    assert listed(nox(project, "-l")) == {"build-all": False, "publish": False}
+ALL = dict.fromkeys(TASKS, False)
 
 
-def test_a_star_imports_every_task(project: Path) -> None:
-    noxfile(project, "from relnox.sessions import *\n")
-
-    assert listed(nox(project, "-l")) == dict.fromkeys(TASKS, False)
-
-
-def test_importing_the_module_registers_nothing(project: Path) -> None:
-    noxfile(project, f"import relnox.sessions\n{OWN_TESTS}")
-
-    assert listed(nox(project, "-l")) == {"tests": True}
-
-
+@pytest.mark.parametrize(
+    ("text", "sessions"),
+    [
+        ("from relnox.sessions import build_all, publish\n", {"build-all": False, "publish": False}),
+        ("from relnox.sessions import *\n", ALL),
+        (f"import relnox.sessions\n{OWN_TESTS}", {"tests": True}),
+        ("import relnox.sessions\nrelnox.sessions.add()\n", ALL),
+        (
+            "from relnox.sessions import version_bump, bump, testpypi, publish_test\n",
+            {"bump": False, "publish-test": False},
+        ),
+        ("import shared_sessions\nfrom relnox.sessions import publish, publish as publish\n", {"publish": False}),
+        ('from relnox import sessions\nsessions.add("build_all", names={"build-all": "make"})\n', {"make": False}),
+        (f"from relnox.sessions import publish\n{OWN_TESTS}", {"publish": False, "tests": True}),
+    ],
+    ids=["names", "star", "module", "add", "both spellings", "twice", "renamed", "own"],
+)
 @pytest.mark.parametrize("start", [("-m", "nox"), ("noxfile.py",)], ids=["nox", "the file itself"])
-def test_a_noxfile_can_be_run_by_itself(project: Path, start: tuple[str, ...]) -> None:
-    write(project, {"noxfile.py": NOXFILE})
+def test_what_is_imported_is_a_session_once(
+    project: Path, start: tuple[str, ...], text: str, sessions: dict[str, bool]
+) -> None:
+    write(project, {"shared_sessions.py": "from relnox.sessions import publish\n"})
+    noxfile(project, text)
 
-    assert listed(python(project, *start, "-l")) == dict.fromkeys(TASKS, False)
+    done = python(project, "-W", "error", *start, "-l")
+
+    assert listed(done) == sessions
+    assert "Warning" not in done.stderr
+
+
+def test_tags_are_those_of_add(project: Path) -> None:
+    noxfile(project, 'from relnox import sessions\nsessions.add(tags={"publish": ["outward"]})\n')
+
+    tagged = {name for name, runs in listed(nox(project, "-l", "-t", "outward")).items() if runs}
+
+    assert tagged == ({"publish"} if nox_has("2026.4.10") else set())
 
 
 def test_a_bare_nox_runs_what_is_the_users_own(project: Path) -> None:
@@ -88,15 +100,6 @@ def test_a_bare_nox_runs_what_is_the_users_own(project: Path) -> None:
     assert done.returncode == 0
     assert re.findall(r"Running session (\S+)", done.stderr) == ["tests"]
     assert done.stdout == "the user's tests ran\n"
-
-
-def test_a_bare_nox_runs_nothing_where_nothing_is_the_users_own(project: Path) -> None:
-    noxfile(project, "from relnox.sessions import build_all, publish\n")
-
-    done = nox(project)
-
-    assert "Running session" not in done.stderr
-    assert "No sessions selected" in done.stdout
 
 
 def test_install_only_leaves_publishing_alone(shared: Path, tmp_path: Path) -> None:
@@ -128,42 +131,6 @@ def test_summaries_fit_into_a_line(project: Path) -> None:
 
     assert [name for name, _ in lines] == list(TASKS)
     assert all(len(summary) <= 60 for _, summary in lines)
-
-
-@pytest.mark.parametrize("name", ["version_bump", "testpypi"])
-def test_both_spellings_can_be_imported(project: Path, name: str) -> None:
-    noxfile(project, f"from relnox.sessions import {name}, bump, publish_test\n")
-
-    assert listed(nox(project, "-l")) == {"bump": False, "publish-test": False}
-
-
-@pytest.mark.parametrize("start", [("-m", "nox"), ("noxfile.py",)], ids=["nox", "the file itself"])
-def test_one_name_imported_twice_is_one_session(project: Path, start: tuple[str, ...]) -> None:
-    write(project, {"shared_sessions.py": "from relnox.sessions import publish\n"})
-    noxfile(project, "import shared_sessions\nfrom relnox.sessions import publish, publish as publish\n")
-
-    done = python(project, "-W", "error", *start, "-l")
-
-    assert listed(done) == {"publish": False}
-    assert "Warning" not in done.stderr
-
-
-def test_add_gives_names_and_tags(project: Path) -> None:
-    noxfile(
-        project,
-        "from relnox import sessions\n"
-        'sessions.add("build_all", "publish", names={"build-all": "make"}, tags={"publish": ["outward"]})\n',
-    )
-
-    assert listed(nox(project, "-l")) == {"make": False, "publish": False}
-    tagged = {name for name, runs in listed(nox(project, "-l", "-t", "outward")).items() if runs}
-    assert tagged == ({"publish"} if nox_has("2026.4.10") else set())
-
-
-def test_add_without_names_adds_all(project: Path) -> None:
-    noxfile(project, "import relnox.sessions\nrelnox.sessions.add()\n")
-
-    assert listed(nox(project, "-l")) == dict.fromkeys(TASKS, False)
 
 
 @pytest.mark.parametrize(
@@ -353,68 +320,31 @@ def test_install_only_runs_no_task_inside_a_session(project: Path) -> None:
     assert done.stdout.startswith("Outcome DONE []")
 
 
-def test_the_form_that_renames_does(project: Path) -> None:
-    noxfile(project, 'from relnox import sessions\nsessions.add("build-all", names={"build-all": "make"})\n')
-
-    assert listed(nox(project, "-l")) == {"make": False}
-    assert "Plan of build-all" in nox(project, "-s", "make", "--", "--from-tree", "--dry-run").stdout
-
-
 @pytest.mark.parametrize(
-    "statement",
-    ["from relnox.sessions import publish, status", "from relnox.sessions import *"],
-    ids=["name", "star"],
-)
-@pytest.mark.parametrize(
-    "own",
+    "text",
     [
-        OWN_TESTS.replace("def tests", "def publish"),
-        OWN_TESTS.replace("python=False", 'python=False, name="publish"'),
+        f"{OWN_TESTS.replace('def tests', 'def publish')}\nfrom relnox.sessions import publish, status\n",
+        f"from relnox.sessions import *\n{OWN_TESTS.replace('def tests', 'def publish')}",
+        "from relnox.sessions import *\n@nox.session(python=False, name='publish')\ndef own(session):\n    pass\n",
+        "from relnox.sessions import publish, status\nimport helpers\n",
+        (
+            'from relnox import sessions\nsessions.add("status", "bump", names={"bump": "publish"})\n'
+            "from relnox.sessions import publish\n"
+        ),
     ],
-    ids=["function", "name"],
+    ids=["own first", "relnox first", "by name", "of a helper module", "two tasks"],
 )
-@pytest.mark.parametrize("order", ["own first", "relnox first"])
-def test_no_session_replaces_another(project: Path, order: str, own: str, statement: str) -> None:
-    noxfile(project, f"{own}\n{statement}\n" if order == "own first" else f"{statement}\n{own}")
+def test_no_session_replaces_another(project: Path, text: str) -> None:
+    write(project, {"helpers.py": f"import nox\n{OWN_TESTS.replace('def tests', 'def publish')}"})
+    noxfile(project, text)
 
     done = nox(project, "-s", "status")
 
-    assert done.returncode != 0
-    assert done.stdout == ""
-    assert (
-        "error: two sessions are named publish: relnox's publish, and another one in this noxfile "
-        "[session-name-twice]\n"
-        "fix: rename the other one, or relnox's: "
-        'sessions.add("publish", names={"publish": "release-publish"})\n'
-    ) in done.stderr
-
-
-def test_a_session_of_a_helper_module_is_not_replaced(project: Path) -> None:
-    write(project, {"helpers.py": f"import nox\n{OWN_TESTS.replace('def tests', 'def status')}"})
-    noxfile(project, "from relnox.sessions import bump, status\nimport helpers\n")
-
-    done = nox(project, "-s", "bump", "--", "minor")
-
     assert (done.returncode, done.stdout) == (1, "")
-    assert "error: two sessions are named status: " in done.stderr
-
-
-def test_two_tasks_cannot_share_a_name(project: Path) -> None:
-    noxfile(
-        project, 'from relnox import sessions\nsessions.add("status", "publish", names={"publish": "status"})\n'
+    assert (
+        "error: two sessions are named publish: relnox's publish, and another one in this noxfile " in done.stderr
     )
-
-    done = nox(project, "-l")
-
-    assert "error: two sessions are named status: relnox's publish, and another one" in done.stderr
-
-
-def test_own_sessions_may_replace_each_other_as_nox_allows(project: Path) -> None:
-    noxfile(project, f"from relnox.sessions import publish\n{OWN_TESTS}{OWN_TESTS}")
-
-    done = nox(project)
-
-    assert (done.returncode, done.stdout) == (0, "the user's tests ran\n")
+    assert 'names={"publish": "release-publish"})\n' in done.stderr
 
 
 def test_errors_are_printed_without_a_traceback(project: Path) -> None:
@@ -430,14 +360,25 @@ def test_errors_are_printed_without_a_traceback(project: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_typing_errors_are_printed_without_a_traceback(shared: Path) -> None:
-    done = nox(shared, "-s", "publish", "--", "--indx", "embedded")
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("publish -- --indx embedded", "publish --: unrecognized arguments: --indx embedded"),
+        ("status build-all -- --verbos", "status --: unrecognized arguments: --verbos"),
+        (
+            "bump publish -- --index embedded --part minor --dry-run",
+            "publish --: unrecognized arguments: --part minor",
+        ),
+        ("tests status -- --maxfail=1", "status --: unrecognized arguments: --maxfail=1"),
+    ],
+)
+def test_an_option_of_another_session_is_unknown(workspace: Path, words: str, message: str) -> None:
+    noxfile(workspace, f"from relnox.sessions import *\n{OWN_TESTS}")
+
+    done = nox(workspace, "-s", *words.split())
 
     assert done.returncode == 1
-    assert (
-        "nox -s publish --: unrecognized arguments: --indx embedded [option-unknown]\nfix: did you mean --index?"
-        in done.stderr
-    )
+    assert f"error: nox -s {message} [option-unknown]\nfix: " in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -450,24 +391,6 @@ def test_words_after_the_dashes_reach_every_session_of_the_call(shared: Path) ->
     assert "build-all was successful" in done.stderr
     assert "acme-core" in done.stdout
     assert "acme-agents" not in done.stdout
-
-
-def test_each_session_of_a_call_takes_its_own_options(workspace: Path) -> None:
-    done = nox(workspace, "-s", "bump", "publish", "--", "--index", "embedded", "--part", "minor", "--dry-run")
-
-    assert "Plan of bump " in done.stdout
-    assert "error: nox -s publish --: unrecognized arguments: --part minor [option-unknown]" in done.stderr
-
-
-def test_an_option_that_no_session_has_is_unknown(shared: Path) -> None:
-    done = nox(shared, "-s", "status", "build-all", "--", "--verbos")
-
-    assert done.returncode == 1
-    assert done.stdout == ""
-    assert (
-        "error: nox -s status --: unrecognized arguments: --verbos [option-unknown]\nfix: did you mean --verbose?"
-        in done.stderr
-    )
 
 
 def test_what_a_session_is_notified_with_is_its_own(workspace: Path) -> None:
@@ -486,23 +409,6 @@ def test_what_a_session_is_notified_with_is_its_own(workspace: Path) -> None:
     assert "Plan of bump " in done.stdout
 
 
-def test_own_sessions_take_what_they_like(workspace: Path) -> None:
-    noxfile(workspace, f"from relnox.sessions import status\n{OWN_TESTS}")
-
-    done = nox(workspace, "-s", "tests", "status", "--", "--maxfail=1")
-
-    assert done.stdout == "the user's tests ran\n"
-    assert "error: nox -s status --: unrecognized arguments: --maxfail=1" in done.stderr
-
-
-def test_help_behind_the_dashes_is_the_tasks(shared: Path) -> None:
-    done = nox(shared, "-s", "publish", "--", "--help")
-
-    assert done.returncode == 0
-    assert done.stdout.startswith("usage: nox -s publish -- ")
-    assert "--yes" in done.stdout
-
-
 @pytest.mark.parametrize("text", [NOXFILE, EXPLICIT_NOXFILE], ids=["star", "explicit"])
 @pytest.mark.parametrize("rules", [(), ("--select", "ALL", "--unsafe-fixes")], ids=["default", "all"])
 def test_no_linter_takes_the_imports_away(project: Path, rules: tuple[str, ...], text: str) -> None:
@@ -513,14 +419,6 @@ def test_no_linter_takes_the_imports_away(project: Path, rules: tuple[str, ...],
     # Which rules are on by default depends on ruff's version: without F403, its noqa goes.
     assert (project / "noxfile.py").read_text(encoding="utf-8") in (text, text.replace("  # noqa: F403", ""))
     assert listed(nox(project, "-l")) == dict.fromkeys(TASKS, False)
-
-
-def test_the_same_linter_takes_them_where_all_is_missing(project: Path) -> None:
-    noxfile(project, "from relnox.sessions import publish\n")
-
-    python(project, "-m", "ruff", "check", "--isolated", "--no-cache", "--fix", "noxfile.py")
-
-    assert "relnox" not in (project / "noxfile.py").read_text(encoding="utf-8")
 
 
 def test_configured_pythons_have_sessions(project: Path) -> None:
@@ -580,15 +478,6 @@ def test_logs_of_libraries_are_not_shown(tmp_path: Path) -> None:
 
     assert "[credentials-missing]" in done.stdout
     assert "keyring.backend" not in done.stderr
-
-
-def test_git_sees_nothing_of_a_dry_run(shared: Path) -> None:
-    head = git(shared, "rev-parse", "HEAD")
-
-    done = nox(shared, "-s", "bump", "--", "--part", "minor", "--commit", "--dry-run")
-
-    assert done.returncode == 0
-    assert (git(shared, "rev-parse", "HEAD"), git(shared, "status", "--porcelain")) == (head, "")
 
 
 @pytest.mark.parametrize(
