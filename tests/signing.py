@@ -50,7 +50,7 @@ CLAIMS = {
     "environment": "pypi",
 }
 PUBLISHER = Publisher(
-    ci_provider="GitHub", fields=(("repository", REPOSITORY), ("workflow", "release.yml"), ("environment", "pypi"))
+    kind="GitHub", fields=(("repository", REPOSITORY), ("workflow", "release.yml"), ("environment", "pypi"))
 )
 
 _FULCIO = "1.3.6.1.4.1.57264.1"

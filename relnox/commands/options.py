@@ -40,18 +40,9 @@ class PublishingOptions(ReleaseOptions):
     dist: str = option("dist", "The directory with the manifest and its files.", kind=PATH, metavar="DIR")
     attestations: str = option(
         "auto",
-        "Whether to publish attestations; auto: required if the identity of the job uploads and can sign.",
-        choices=("auto", "required", "best-effort", "off"),
+        "Whether to publish attestations; auto: if the identity of the job uploads and can sign.",
+        choices=("auto", "off"),
         metavar="POLICY",
-    )
-    compare_limit: int = option(
-        64,
-        "Download and hash published files up to this size in MiB; of larger ones compare the length and the last "
-        "MiB.",
-        metavar="MIB",
-    )
-    check_requirements: bool = option(
-        True, "Check before publishing that the siblings which packages require are available."
     )
 
 
@@ -216,9 +207,6 @@ class PublishTestOptions(PublishingOptions):
 
     index: str = option("testpypi", "The index to publish to.", metavar="NAME", anywhere=False)
     verify: bool = option(True, "Install from the index afterwards.")
-    pypi_rules: bool = option(
-        False, "Enforce the rules of PyPI on the embedded index, relnox's own test index.", anywhere=False
-    )
     clear: bool = option(False, "Empty the embedded index first.", anywhere=False)
 
 
@@ -293,7 +281,6 @@ class RehearseOptions(CommonOptions):
         metavar="DIR",
         anywhere=False,
     )
-    pypi_rules: bool = option(True, "Reject what the public index would reject; --no-pypi-rules accepts all.")
     python: tuple[str, ...] = option(
         (),
         "Verify with this Python, such as 3.12 (repeatable); default: the running one.",

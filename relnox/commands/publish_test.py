@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core, steps
-from relnox.commands.publish import inspection, planning
+from relnox.commands import publish
+from relnox.commands.publish import preflight
 from relnox.commands.shared import verification
 from relnox.core.planning.step import after
 from relnox.core.records import replace
@@ -17,7 +18,7 @@ from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from relnox.commands.options import PublishTestOptions as Options
-    from relnox.commands.publish.inspection import Snapshot as PublishingSnapshot
+    from relnox.commands.publish.preflight import Snapshot as PublishingSnapshot
     from relnox.commands.shared.project import Project
     from relnox.core.planning.plan import Plan
     from relnox.core.settings.config_tables import VerifyConfig
@@ -50,8 +51,6 @@ def observe(options: Options, project: Project) -> Snapshot:
             f"{options.index} is a production index; publish-test only publishes to test indexes",
             fix=f"{core.fixes.task_command('publish', '--index', options.index)}, or use a test index",
         )
-    project.indexes.choose(options.index)
-    verify = verification.verify_settings(project)
     if options.clear and options.index != "embedded":
         raise Blocked(
             "index-unknown",
@@ -59,11 +58,9 @@ def observe(options: Options, project: Project) -> Snapshot:
             "relnox's own test index)",
             fix="pass --index embedded, or remove --clear",
         )
-    if options.pypi_rules:
-        project.indexes.embedded.pypi_rules = True
-    publishing = inspection.read_snapshot(
-        options.index, options, project, pypi_rules=options.pypi_rules, clear=options.clear
-    )
+    project.indexes.choose(options.index)
+    verify = verification.verify_settings(project)
+    publishing = preflight.read_snapshot(options.index, options, project, clear=options.clear)
     state = publishing.state
     siblings = verification.earlier_downloads(state.manifest, state.earlier, options.index, project)
     return Snapshot(publishing, verify, tuple(siblings))
@@ -71,8 +68,8 @@ def observe(options: Options, project: Project) -> Snapshot:
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
     """Plan to upload the files, and then to verify the release by installing it from the index."""
-    inspected, manifest = snapshot.publishing, snapshot.publishing.state.manifest
-    publishing = planning.publishing_plan("publish-test", inspected, options)
+    manifest = snapshot.publishing.state.manifest
+    publishing = publish.publishing_plan("publish-test", snapshot.publishing, options)
     planned_steps = publishing.steps
     if options.verify:
         listings = [step for step in planned_steps if isinstance(step, steps.AwaitIndex)]

@@ -100,7 +100,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     packages = (("package", snapshot.released),) if snapshot.released else ()
     wheel_directories = (("find_links", snapshot.wheel_directories),) if snapshot.wheel_directories else ()
     embedded, dist = ("index", "embedded"), ("dist", _DIST)
-    publish_options = (embedded, dist, *packages, ("pypi_rules", options.pypi_rules), ("verify", False))
+    publish_options = (embedded, dist, *packages, ("verify", False))
     pythons = (("python", options.python),) if options.python else ()
     stages = (
         steps.CloneCheckout(

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from relnox.indexes.embedded import EmbeddedIndex
     from relnox.indexes.identities import Identity
     from relnox.indexes.listings import IndexFile, Listing
-    from relnox.indexes.signing import Signatory
     from relnox.system.network import Deadline
 
 _RETRY_TIME = 1200.0
@@ -222,24 +221,11 @@ class Indexes:
             path, file, target, self.credentials(index), attestations, before_sending=before_sending
         )
 
-    def identity(self, index: str) -> Identity | str:
-        """Return the identity of the CI job for signing, or the reason why there is none.
-
-        Raises:
-            Blocked: Indexes reject the workflow of the identity.
-        """
+    def signing_identity(self) -> Identity | str:
+        """Return the identity of the CI job for the signing service, or the reason why there is none."""
         from relnox.indexes import identities
 
-        identity = identities.identify(identities.SIGNING_AUDIENCE, self._environment)
-        if not isinstance(identity, str):
-            identity.check_workflow(index)
-        return identity
-
-    def signatory(self, index: str) -> Signatory:
-        """Return an object that signs files for an index with the identity of the current CI job."""
-        from relnox.indexes.signing import Signatory
-
-        return Signatory(lambda: self.identity(index))
+        return identities.identify(identities.SIGNING_AUDIENCE, self._environment)
 
     def _sha256_of(self, file: IndexFile, deadline: Deadline | None) -> str:
         """Return the SHA-256 (hex) of a listed file; download the file if the listing does not have it."""

@@ -1,31 +1,35 @@
 """Attestations (PEP 740): signatures of files by the job that publishes them, served by indexes as provenance.
 
-pypi-attestations and sigstore verify them; only this module and `signing` import these packages. Since importing
-them takes seconds, they are imported only if there is something to sign or verify.
+pypi-attestations and sigstore sign and verify. They are the extra `attest` of relnox, and importing them takes
+seconds, so that they are imported only if there is something to sign or verify.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from relnox.core import fixes
-from relnox.core.release import publishers
-from relnox.errors import Conflict
+from relnox.core.release.publishers import Publisher
+from relnox.errors import Conflict, Failed, RelnoxError
+from relnox.system import network
 from relnox.system.secrets import mask_to_one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Sequence
 
-    from cryptography.x509 import Certificate
-    from pypi_attestations import Attestation
+    from requests import Response
 
     from relnox.core.release.manifest import Distribution
-    from relnox.core.release.publishers import Publisher
+    from relnox.indexes.identities import Identity
 
 INSTALL = fixes.install_command("relnox[attest]")
+WITHOUT = "publish without attestations: --attestations off (they cannot be added later)"
+_REKOR_VERSION = 1
+"""The version of the transparency log whose entries have the signing time, which PEP 740 does not store."""
+_START_TIMEOUT = 60.0
+_TIMEOUT_PER_FILE = 10.0
 
 
 class Unverified(Conflict):
@@ -37,165 +41,146 @@ def is_installed() -> bool:
     return find_spec("pypi_attestations") is not None
 
 
-def verify_attestation(content: bytes, file: Distribution, publisher: Publisher | None) -> str:
-    """Verify an attestation offline, and return a description of the signer.
+def sign(files: Sequence[Distribution], identity: Identity, store: Callable[[Distribution, bytes], None]) -> None:
+    """Sign files with the identity of the current CI job, without retries.
 
     Args:
-        content: The content of the attestation file.
-        file: The file that was signed; its name and SHA-256 must be those in the attestation.
-        publisher: The publisher that must have signed the file, or None for any publisher.
+        files: The files.
+        identity: The identity of the job, for the audience of the signing service.
+        store: Called with each file and the content of its attestation file, in another thread.
+
+    Raises:
+        TransientError: A retry may succeed; what was stored need not be signed again.
+        Failed: The signing service rejected the identity.
+    """
+    from sigstore.oidc import IdentityError
+
+    _silence_loggers()
+    timeout = _START_TIMEOUT + _TIMEOUT_PER_FILE * len(files)
+    try:
+        # sigstore has no timeouts.
+        network.call_with_timeout(lambda: _sign(files, identity, store), timeout, "the signing service")
+    except RelnoxError:
+        raise
+    except IdentityError as error:
+        raise Failed(
+            "identity-missing",
+            f"the identity token of this job cannot be used for signing: {mask_to_one_line(str(error))}",
+            fix="check that the clock of this machine is correct, then rerun the command",
+        ) from error
+    except Exception as error:  # sigstore raises private classes, and those of requests and pydantic
+        response = _response_of(error)
+        if response is None or response.status_code >= 500 or response.status_code == 429:  # noqa: PLR2004 - HTTP
+            reason = mask_to_one_line(str(error) or type(error).__name__)
+            raise network.TransientError("signing-unavailable", f"the signing service failed: {reason}") from error
+        reason = mask_to_one_line(f"{response.status_code} {response.reason or ''} {response.text}")
+        raise Failed(
+            "signing-unavailable",
+            f"the signing service rejected the request: {reason}",
+            fix="check that the CI provider is supported, and that the clock of this machine is correct; or "
+            + WITHOUT,
+        ) from error
+
+
+def _sign(files: Sequence[Distribution], identity: Identity, store: Callable[[Distribution, bytes], None]) -> None:
+    from pypi_attestations import Attestation
+    from sigstore.models import ClientTrustConfig
+    from sigstore.oidc import IdentityToken
+    from sigstore.sign import SigningContext
+
+    trust = ClientTrustConfig.production()
+    trust.force_tlog_version = _REKOR_VERSION
+    token = IdentityToken(identity.token.reveal())
+    # One certificate, which is valid for ten minutes, signs all files.
+    with SigningContext.from_trust_config(trust).signer(token, cache=True) as signer:
+        for file in files:
+            store(file, Attestation.sign(signer, _subject(file)).model_dump_json().encode())
+
+
+def verify_attestation(content: bytes, file: Distribution, publisher: Publisher) -> None:
+    """Verify offline that an attestation is for a file and by a publisher.
 
     Raises:
         Unverified: It is not a valid attestation, or it is for another file or by another publisher.
     """
-    from pydantic import ValidationError
+    from pydantic import TypeAdapter
     from pypi_attestations import Attestation
+    from pypi_attestations import Publisher as PublisherModel
 
-    try:
+    def verify() -> None:
         attestation = Attestation.model_validate_json(content)
-    except ValidationError as error:
-        raise Unverified(
-            "attestation-invalid",
-            f"the attestation of {file.filename} is not valid (PEP 740: {_first_error(error)})",
-            fix="remove the attestation, and rerun the command to sign again",
-        ) from error
-    _verify(attestation, file, publisher)
-    return publisher.description if publisher is not None else _certificate_subject(attestation)
+        model: Any = TypeAdapter(PublisherModel).validate_python(publisher.as_document)
+        attestation.verify(model, _subject(file), offline=True)
+
+    _verify(verify, f"the attestation of {file.filename} by {publisher.description}")
 
 
-def verify_provenance(content: bytes, file: Distribution, publisher: Publisher | None, index: str) -> str:
-    """Verify the provenance of a file, and return a description of its signers.
-
-    Each attestation in the provenance must be valid, and signed by the publisher that the index names for it.
+def verify_provenance(content: bytes, file: Distribution, index: str) -> str:
+    """Verify offline that the provenance of a file is by the publishers that the index names, and describe them.
 
     Args:
         content: The provenance object (PEP 740) as JSON.
         file: The file that was signed.
-        publisher: The publisher of the file. If None, the publisher is unknown, and the one that the index names
-            is trusted.
         index: The name of the index, for messages.
 
     Raises:
-        Unverified: The provenance is not valid, or names another publisher.
+        Unverified: The provenance is not valid, or not for this file.
     """
+    from pypi_attestations import Provenance
+
+    publishers: dict[str, None] = {}
+
+    def verify() -> None:
+        for bundle in Provenance.model_validate_json(content).attestation_bundles:
+            for attestation in bundle.attestations:
+                attestation.verify(bundle.publisher, _subject(file), offline=True)
+                fields = bundle.publisher.model_dump(exclude={"kind", "claims"}).items()
+                set_fields = tuple((name, value) for name, value in fields if value)
+                publisher = Publisher(kind=bundle.publisher.kind, fields=set_fields)
+                publishers[publisher.description] = None
+        if not publishers:
+            raise ValueError("it has no attestations")
+
+    _verify(verify, f"the provenance of {file.filename} on {index}")
+    return ", ".join(publishers)
+
+
+def _verify(verify: Callable[[], None], what: str) -> None:
+    """Call a function of pypi-attestations, and convert its errors."""
     from pydantic import ValidationError
-    from pypi_attestations import Attestation
 
-    fix = f"check the file on {index}; if it was not published by this project, yank it and change the publishers"
+    _silence_loggers()
     try:
-        bundles = [
-            (bundle["publisher"], [Attestation.model_validate(document) for document in bundle["attestations"]])
-            for bundle in json.loads(content)["attestation_bundles"]
-        ]
-    except (ValueError, LookupError, TypeError) as error:
-        what = _first_error(error) if isinstance(error, ValidationError) else type(error).__name__
-        raise Unverified(
-            "attestation-invalid",
-            f"the provenance of {file.filename} on {index} is not valid (PEP 740: {what})",
-            fix=fix,
-        ) from error
-    if not any(attestations for _, attestations in bundles):
-        raise Unverified(
-            "attestation-invalid",
-            f"the provenance of {file.filename} on {index} is not valid (it has no attestations)",
-            fix=fix,
-        )
-    signers = []
-    for document, attestations in bundles:
-        signer = _verify_signer(document, file, publisher, index, fix)
-        for attestation in attestations:
-            _verify(attestation, file, signer)
-            signers.append(signer.description if signer is not None else _certificate_subject(attestation))
-    return ", ".join(dict.fromkeys(signers))
-
-
-def _verify_signer(
-    document: Mapping[str, Any], file: Distribution, publisher: Publisher | None, index: str, fix: str
-) -> Publisher | None:
-    """Return the publisher that must have signed an attestation, or None for any publisher.
-
-    Args:
-        document: The publisher of the attestation that the index names.
-        file: The file that was signed.
-        publisher: The publisher that is expected, or None if it is unknown.
-        index: The name of the index, for messages.
-        fix: The fix for errors.
-
-    Raises:
-        Unverified: The index names another publisher than the expected one.
-    """
-    index_publisher = publishers.publisher_from_document(document)
-    if index_publisher is None or publisher is None:  # private indexes may name other kinds of publishers
-        return publisher or index_publisher
-    if not publisher.matches(index_publisher):
-        raise Unverified(
-            "attestation-invalid",
-            f"{file.filename} has another publisher on {index}:\n"
-            f"  index     {index_publisher.description}\n  this job  {publisher.description}",
-            fix=fix,
-        )
-    return publisher
-
-
-def _verify(attestation: Attestation, file: Distribution, publisher: Publisher | None) -> None:
-    """Verify an attestation of a file by a publisher, or by any publisher if None.
-
-    Raises:
-        Unverified: The attestation is not valid, or is for another file or by another publisher.
-    """
-    from pydantic import TypeAdapter
-    from pypi_attestations import Publisher as PublisherModel
-
-    silence_loggers()
-    policy: Any = (
-        _AnyPublisher()
-        if publisher is None
-        else TypeAdapter(PublisherModel).validate_python(publisher.as_document)
-    )
-    try:
-        attestation.verify(policy, subject(file), offline=True)
+        verify()
     except Exception as error:  # third-party code on untrusted input may raise anything
-        reason = mask_to_one_line(str(error) or type(error).__name__)
-        by = f" by {publisher.description}" if publisher is not None else ""
+        reason = str(error) or type(error).__name__
+        if isinstance(error, ValidationError):  # whose text quotes the input
+            first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+            reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}".removeprefix(": ")
         raise Unverified(
             "attestation-invalid",
-            f"the attestation of {file.filename} does not prove its publication{by}: {reason}",
+            f"{what} is not valid (PEP 740: {mask_to_one_line(reason)})",
             fix="sign it again in the job that publishes; if the file is public, find out who published it",
         ) from error
 
 
-class _AnyPublisher:
-    """A verification policy of sigstore that accepts every signer with a valid certificate."""
-
-    def verify(self, certificate: Certificate) -> None:
-        """Accept the certificate."""
-
-
-def _certificate_subject(attestation: Attestation) -> str:
-    """Return the subject of the certificate in an attestation, such as the URL of the workflow that signed."""
-    from cryptography import x509
-
-    certificate = x509.load_der_x509_certificate(attestation.verification_material.certificate)
-    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    return ", ".join(str(name.value) for name in names)
-
-
-def subject(file: Distribution) -> Any:
+def _subject(file: Distribution) -> Any:
     """Return the name and SHA-256 of a file as the `Distribution` of pypi-attestations."""
     from pypi_attestations import Distribution as Subject
 
     return Subject(name=file.filename, digest=file.sha256)
 
 
-def silence_loggers() -> None:
+def _response_of(error: Exception) -> Response | None:
+    """Return the response that an error or its cause is about, if any."""
+    errors = (error, error.__cause__, error.__context__)
+    responses = (getattr(cause, "response", None) for cause in errors)
+    return next((response for response in responses if response is not None), None)
+
+
+def _silence_loggers() -> None:
     """Silence the loggers of sigstore and tuf: Python prints the warnings of loggers without handlers."""
     for name in ("sigstore", "tuf"):
         logger = logging.getLogger(name)
         if not logger.handlers:
             logger.addHandler(logging.NullHandler())
-
-
-def _first_error(error: Any) -> str:
-    """Return the first problem in a validation error of pydantic, without the invalid input."""
-    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-    return ": ".join([".".join(map(str, first["loc"])), first["msg"]]).removeprefix(": ")

@@ -48,18 +48,6 @@ _SIZE = re.compile(r"too large|size limit", re.IGNORECASE)
 _DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 
 
-class AttestationsRejected(Failed):
-    """The error if an index rejected a file because of its attestations; it may accept the file without them."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(
-            "attestation-invalid",
-            message,
-            fix="sign in the CI job that uploads, which has the identity of the trusted publisher; or publish "
-            "without attestations: --attestations off (they cannot be added later)",
-        )
-
-
 class FileExists(RelnoxError):
     """The error if an index already has a file with this name; its listing shows if the content is the same."""
 
@@ -200,7 +188,12 @@ def _raise_known_rejection(text: str, file: Distribution, index: str) -> None:
             fix=f"use a token for {file.package}, or for the whole account if this is its first release",
         )
     if _ATTESTATIONS.search(text):
-        raise AttestationsRejected(f"{index} rejected the attestations of {file.filename}: {text}")
+        raise Failed(
+            "attestation-invalid",
+            f"{index} rejected the attestations of {file.filename}: {text}",
+            fix="sign in the CI job that uploads, which has the identity of the trusted publisher; or publish "
+            "without attestations: --attestations off (they cannot be added later)",
+        )
     if _READ_ONLY.search(text):
         raise TryLater(
             "file-rejected",

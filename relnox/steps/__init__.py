@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from relnox.core.planning.step import Step
     from relnox.steps.attest import Attest as Attest
-    from relnox.steps.attest import CheckProvenance as CheckProvenance
     from relnox.steps.await_index import AwaitIndex as AwaitIndex
     from relnox.steps.build import Build as Build
     from relnox.steps.build_environments import PrepareBuildEnvironment as PrepareBuildEnvironment
@@ -48,7 +47,7 @@ if TYPE_CHECKING:
     from relnox.steps.write_manifest import WriteMergedManifest as WriteMergedManifest
 
 _CLASSES_BY_MODULE = {
-    "attest": "Attest CheckProvenance",
+    "attest": "Attest",
     "await_index": "AwaitIndex",
     "build": "Build",
     "build_environments": "PrepareBuildEnvironment",

@@ -59,13 +59,17 @@ class Download(Step, kw_only=True):
 
 
 class DownloadAction(Action[Download]):
-    """Downloads the release's files from the index; only files with the right hash are used."""
+    """Downloads the release's files from the index; only files with the right hash are used.
+
+    If the index serves the provenance of a file, and relnox[attest] is installed, it must be valid.
+    """
 
     def apply(self) -> None:
         """Download and compare, with retries: an index may list a file before it serves it."""
         from relnox.system.network import Deadline
 
         directory = self.run.create_directory(self.step.key)
+        self._publishers: dict[str, None] = {}
         deadline = Deadline(self.step.deadline)
         wait = _MIN_WAIT
         while True:
@@ -81,11 +85,12 @@ class DownloadAction(Action[Download]):
             wait = min(wait * 2, _MAX_WAIT)
 
     def verify(self) -> str:
-        """Report the hashes, which were compared with each download."""
-        return _format_hashes(self.step.files)
+        """Report the hashes, which were compared with each download, and the publishers in provenance."""
+        provenance = f"; provenance: {join_names(self._publishers)}" if self._publishers else ""
+        return f"{_format_hashes(self.step.files)}{provenance}"
 
     def _download_file(self, file: Distribution, directory: Path, deadline: Deadline) -> Archive:
-        from relnox.indexes import client
+        from relnox.indexes import attestations, client
         from relnox.steps.published_files import different_file_error
 
         index = self.step.index
@@ -106,6 +111,8 @@ class DownloadAction(Action[Download]):
         sha256 = client.download(index_file, path, deadline)
         if sha256 != file.sha256:
             raise different_file_error(index, file, sha256)
+        if attestations.is_installed() and (content := client.provenance(index_file, deadline)) is not None:
+            self._publishers[attestations.verify_provenance(content, file, index)] = None
         return building.checks.read_valid_archive(path, archive_limits(self.run))
 
 

@@ -14,18 +14,15 @@ from relnox.core import fixes
 from relnox.core.planning.step import Step
 from relnox.core.release.manifest import Distribution
 from relnox.core.release.publication import UploadStatus
-from relnox.core.release.publishers import AttestationPolicy, Publisher
 from relnox.core.text import format_count, join_names
-from relnox.errors import Conflict, ExitCode, Failed, RelnoxError, TryLater
+from relnox.errors import Conflict, ExitCode, RelnoxError, TryLater
 from relnox.steps.action import Action
-from relnox.steps.attest import attestation_path, has_valid_attestation
+from relnox.steps.attest import attestation_path
 from relnox.steps.published_files import Publication
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-
-    from relnox.steps.run import Run
 
 _CONCURRENT_LOGINS = 8
 _RETRY_TIME = 1200.0
@@ -94,8 +91,7 @@ class Upload(Step, kw_only=True):
     """Upload a file to an index, unless the index has it.
 
     Attributes:
-        attestations: Whether the attestation of the file is uploaded with it.
-        publisher: The publisher that must have signed the attestation, or None if it is unknown.
+        attested: Whether the attestation next to the file is uploaded with it.
     """
 
     remote = True
@@ -104,8 +100,7 @@ class Upload(Step, kw_only=True):
     index: str
     file: Distribution
     directory: str
-    attestations: AttestationPolicy = "off"
-    publisher: Publisher | None = None
+    attested: bool = False
 
     @property
     def key(self) -> str:
@@ -135,31 +130,27 @@ class UploadAction(Action[Upload]):
 
     def apply(self) -> None:
         """Upload with retries; before each retry check the listing, since the response may have been lost."""
-        from relnox.indexes.upload_responses import AttestationsRejected, FileExists
+        from relnox.indexes.upload_responses import FileExists
         from relnox.system.network import Deadline, TransientError
 
         step, deadline = self.step, Deadline(_RETRY_TIME + self.step.file.size / _MIN_RATE)
-        self._attestations = _attestations_to_upload(step, self.run)
+        attestation = attestation_path(self.run.root / step.directory, step.file)
         while True:
             path = self._path_of_unchanged_file()
             try:
+                attestations = (attestation,) if step.attested else ()
                 self._response = self.run.indexes.upload(
-                    step.index, path, step.file, self._attestations, self._record_attempt
+                    step.index, path, step.file, attestations, self._record_attempt
                 )
             except RelnoxError as error:
                 self._record_failure(error)
-                if isinstance(error, AttestationsRejected):
-                    if step.attestations == "required":
-                        raise
-                    self._attestations = ()
-                    self.on_line(f"retrying without attestation: {error.message}")
-                elif self._has_arrived():
+                if self._has_arrived():
                     self._response = "no valid response, but the index lists it"
                     return
-                elif isinstance(error, FileExists):  # not listed yet: `AwaitIndex` compares its hash
+                if isinstance(error, FileExists):  # not listed yet: `AwaitIndex` compares its hash
                     self._response = error.message
                     return
-                elif isinstance(error, TransientError):
+                if isinstance(error, TransientError):
                     deadline.back_off(error)
                 else:
                     raise
@@ -168,8 +159,7 @@ class UploadAction(Action[Upload]):
 
     def verify(self) -> str:
         """Return the response of the index; `AwaitIndex` verifies the files of the package together."""
-        lacks_attestations = self.step.attestations != "off" and not self._attestations
-        return f"uploaded{' WITHOUT attestation' if lacks_attestations else ''}: {self._response}"
+        return f"uploaded: {self._response}"
 
     def _path_of_unchanged_file(self) -> Path:
         """Return the path of the file, if it still is the one that was built."""
@@ -210,19 +200,3 @@ class UploadAction(Action[Upload]):
         if not self._publication.check_listing(self.step.index, [self.step.file], refresh=refresh):
             return None
         return f"already on {self.step.index}: sha256 {self.step.file.sha256}"
-
-
-def _attestations_to_upload(step: Upload, run: Run) -> tuple[Path, ...]:
-    """Return the attestation files to upload with a file; raise an error if one is required and missing."""
-    if step.attestations == "off":
-        return ()
-    directory = run.root / step.directory
-    if has_valid_attestation(directory, step.file, step.publisher):
-        return (attestation_path(directory, step.file),)
-    if step.attestations == "required":
-        raise Failed(
-            "attestation-missing",
-            f"{step.file.filename} has no valid attestation (--attestations required)",
-            fix="rerun the command to sign it again",
-        )
-    return ()

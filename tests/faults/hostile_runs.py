@@ -31,7 +31,7 @@ from releases import Package, SimulatedClock, release
 
 from relnox import indexes
 from relnox.cli import main
-from relnox.commands.publish import planning
+from relnox.commands import publish as publish_task
 from relnox.indexes import uploader
 from relnox.steps import upload as upload_step
 from relnox.system import network
@@ -190,7 +190,7 @@ def _hurry(*, slow: bool) -> None:
     }
     constants[network]["UPLOAD_RESPONSE"] = network.UPLOAD_RESPONSE._replace(seconds=whole)
     if slow:
-        constants |= {upload_step: {"_RETRY_TIME": 30.0}, planning: {"_LISTING_TIMEOUT": 30}}
+        constants |= {upload_step: {"_RETRY_TIME": 30.0}, publish_task: {"_LISTING_TIMEOUT": 30}}
         assert indexes.Indexes.fetch_listings.__defaults__ == (1200.0,)
         indexes.Indexes.fetch_listings.__defaults__ = (30.0,)
     for module, values in constants.items():

@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING
 import packed
 import pytest
 import running
-import signing
 from controlled_index import ControlledIndex, faults
 from controlled_index.accounts import Accounts, Token
 from controlled_index.faults import Rule
@@ -31,7 +30,6 @@ from loopback import declared, make_wheel, post
 from plain_index import serving
 from projects import repository, write
 from releases import Package, SimulatedClock, made_wheel, project_of, publish, publish_to, release
-from sigstore.models import ClientTrustConfig
 from trusting import AUDIENCE, REQUEST_TOKEN, identity, trusting
 
 from relnox.indexes import uploader
@@ -367,35 +365,6 @@ def pending_publisher_of_an_existing_name(here: Here) -> RunResult:
 @failure
 def pending_publisher_of_another_name(here: Here) -> RunResult:
     return sent(here, Rule(faults.NEW_PROJECT_BY_IDENTITY))
-
-
-# --- attestations
-
-
-def attested(here: Here, index: ControlledIndex, services: signing.Services) -> RunResult:
-    """Publish with attestations, signed by services on loopback."""
-    trust = services.trust
-    here.patch.setattr(ClientTrustConfig, "production", classmethod(lambda cls, offline=False: trust))
-    here.on_github(services.url)
-    here.patch.setenv("RELNOX_OWN_TOKEN", TOKEN)
-    return publish(here.root, index, "--attestations", "required")
-
-
-@failure
-def signing_service_down_for_an_hour(here: Here) -> RunResult:
-    release(here.root, [ONE])
-    with here.index() as index, signing.services() as services:
-        services.is_down = lambda: True
-        return attested(here, index, services)
-
-
-@failure
-def public_file_without_attestation(here: Here) -> RunResult:
-    release(here.root, [ONE])
-    with here.index() as index, signing.services() as services:
-        assert publish(here.root, index).code == 0
-        release(here.root, [Package("demo", wheels=2, sdist=False)])
-        return attested(here, index, services)
 
 
 # --- names and requirements

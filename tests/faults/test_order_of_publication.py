@@ -10,7 +10,7 @@ import pytest
 from releases import Package, SimulatedClock, release
 
 from relnox import executor
-from relnox.commands.publish import planning
+from relnox.commands import publish
 from relnox.core import graph
 from relnox.core.planning.plan import Plan
 from relnox.core.records import replace
@@ -103,7 +103,7 @@ class InMemoryIndex:
 
 def run(manifest: Manifest, root: Path, index: InMemoryIndex) -> Outcome:
     """Carry out what `publish` plans."""
-    steps = tuple(planning.upload_steps(manifest, "own", "dist", compare_limit=64 << 20))
+    steps = tuple(publish.upload_steps(manifest, "own", "dist"))
     with TemporaryDirectory() as scratch:
         plan = Plan(task="publish", steps=steps, continue_on_error=True)
         return executor.execute(

@@ -209,7 +209,7 @@ def tests(session):
 def test_what_a_session_requires_runs_before_it(shared: Path, tmp_path: Path) -> None:
     (tmp_path / "noxfile.py").write_text(f"import nox{REQUIRING}", encoding="utf-8")
 
-    done = nox(tmp_path, "-s", "publish", "--", "--project", str(shared), "--dry-run", "--compare-limit", "1")
+    done = nox(tmp_path, "-s", "publish", "--", "--project", str(shared), "--dry-run", "--attestations", "off")
 
     assert done.returncode == 0, done.stderr
     assert re.findall(r"Running session (\S+)", done.stderr) == ["tests", "build-all", "publish"]

@@ -51,7 +51,7 @@ def publish_test(root: Path, index: ControlledIndex, *options: str, token: str =
     write(
         root,
         {
-            "pyproject.toml": '[tool.relnox]\npackages = ["packages/*"]\n'
+            "pyproject.toml": f'[tool.relnox]\npackages = ["packages/*"]\ntrusted-index = "{index.simple_url}"\n'
             f'[tool.relnox.indexes.own]\nupload = "{index.upload_url}"\nsimple = "{index.simple_url}"\n'
             "production = false\n"
         },
@@ -89,7 +89,7 @@ def test_an_upload_to_the_project_of_another_account_is_an_error(
     root: Path, index: ControlledIndex, tmp_path: Path
 ) -> None:
     put(index, tmp_path / "theirs", THEIRS, "0.1", "0.2")
-    ran = publish_test(root, index, "--package", "demo", "--no-check-requirements")
+    ran = publish_test(root, index, "--package", "demo", "--allow-mismatch")
     assert ran.code == 1, ran.text
     assert f"note: {TAKEN}" in ran.err
     assert "these credentials may not upload to project demo on own: The user 'anna' isn't allowed" in ran.err

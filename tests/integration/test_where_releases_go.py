@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from contextlib import redirect_stderr, redirect_stdout
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -183,28 +182,7 @@ def test_publish_test_does_not_follow_a_redirect_to_production(
         assert not final.requests
 
 
-@pytest.mark.parametrize("task", [("publish",), ("publish-test", "--no-verify"), ("publish-test",)])
-def test_without_credentials_nothing_is_published_with_a_note(
-    task: tuple[str, ...], index: Trusting, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    settings = f'on-missing-credentials = "skip"\n{index.settings("trying")}'
-    root = release(tmp_path / "demo", settings, "1.0", "2.0")
-    ran = relnox(root, *task, "--index", "trying")
-    assert ran.code == 0, ran.text
-    assert ran.err.splitlines()[0].startswith("note: nothing is published (no credentials for trying")
-    assert f"{task[0]}: skipped; nothing is published (no credentials for trying" in ran.err
-    assert "done, verified" not in ran.err
-    assert "RELNOX_TRYING_TOKEN: not set" in ran.err
-    report = json.loads((root / "r.json").read_text())
-    assert report["exit_code"] == 0
-    assert {step["status"] for step in report["steps"]} == {"skipped"}
-    assert len(report["steps"]) >= 4
-    assert all("no credentials" in step["detail"] for step in report["steps"])
-    assert not any(each.startswith("POST") for each in index.requests)
-    assert "nothing is published" in relnox(root, *task, "--index", "trying", "--dry-run").out
-
-
-def test_without_credentials_it_is_a_failure_by_default(index: Trusting, tmp_path: Path) -> None:
+def test_without_credentials_nothing_is_published(index: Trusting, tmp_path: Path) -> None:
     root = release(tmp_path / "demo", index.settings("trying"), "1.0")
     ran = relnox(root, "publish", "--index", "trying")
     assert ran.code == 1, ran.text
@@ -212,11 +190,10 @@ def test_without_credentials_it_is_a_failure_by_default(index: Trusting, tmp_pat
     assert "RELNOX_TRYING_TOKEN: not set" in ran.err
 
 
-def test_a_release_that_is_partly_public_is_never_skipped(
+def test_without_credentials_a_release_that_is_partly_public_is_reported_as_such(
     index: Trusting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # that would be half a release and exit code 0.
-    root = release(tmp_path / "demo", f'on-missing-credentials = "skip"\n{index.settings("trying")}', "1.0", "2.0")
+    root = release(tmp_path / "demo", index.settings("trying"), "1.0", "2.0")
     set_tokens(monkeypatch)
     assert relnox(root, "publish", "--index", "trying", "--package", "p0").code == 0
     monkeypatch.delenv("RELNOX_TRYING_TOKEN")
@@ -225,16 +202,6 @@ def test_a_release_that_is_partly_public_is_never_skipped(
     assert "no credentials for trying" in ran.err
     # A package that is completely public needs no credentials.
     assert relnox(root, "publish", "--index", "trying", "--package", "p0").code == 0
-
-
-def test_credentials_that_are_wrong_are_no_missing_ones(
-    index: Trusting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root = release(tmp_path / "demo", f'on-missing-credentials = "skip"\n{index.settings("trying")}', "1.0")
-    monkeypatch.setenv("RELNOX_TRYING_TOKEN", "of another account")
-    ran = relnox(root, "publish", "--index", "trying")
-    assert ran.code == 1, ran.text
-    assert "rejected the credentials" in ran.err
 
 
 def test_a_pending_publisher_with_another_name_is_an_error(

@@ -73,7 +73,6 @@ EVERYTHING = """
     changelog-prereleases = true
     optional-extensions = ["acme-*"]
     dependency-updates = { acme-contrib = "Acme.Core" }
-    on-missing-credentials = "skip"
     targets = { prerelease = "testpypi", final = "house" }
     managed-by = "cargo-release"
     changelog = "keep-a-changelog"
@@ -131,7 +130,7 @@ EVERYTHING = """
     strict = true
 
     [publish]
-    compare-limit = 20
+    attestations = "off"
 
     [verify]
     python = ["3.12"]
@@ -266,13 +265,10 @@ def test_everything_that_can_be_said() -> None:
         )
     }
     assert (config.test.command, config.test.requires) == (("python", "-m", "pytest"), ("pytest",))
-    assert (config.targets, config.on_missing_credentials) == (
-        {"prerelease": "testpypi", "final": "house"},
-        "skip",
-    )
+    assert config.targets == {"prerelease": "testpypi", "final": "house"}
     assert config.test.env == {"COLOUR": "none"}
     assert config.metadata_only == ("acme-meta",)
-    assert config.publish == PublishConfig(options={"compare_limit": 20})
+    assert config.publish == PublishConfig(options={"attestations": "off"})
     assert config.wheels == WheelsConfig(
         packages=("acme-gui", "acme-c*"),
         systems=("manylinux", "macos"),
@@ -360,7 +356,7 @@ def test_tables_of_tasks_are_kept_for_their_options() -> None:
 
     assert config.bump.options == {"commit": True}
     assert config.build.options == {"output": "artifacts", "strict": True}
-    assert config.publish.options == {"compare_limit": 20}
+    assert config.publish.options == {"attestations": "off"}
     assert config.verify.options == {"python": ("3.12",), "wait": 30}
     assert config.status.options == {}
 

@@ -1,184 +1,447 @@
-"""Preflight checks of publishing, and the notes that are shown before anything is uploaded."""
+"""What publishing is planned from: the release, the state of the index, and everything that blocks an upload."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+from packaging.requirements import InvalidRequirement, Requirement
 
 from relnox import core
-from relnox.commands.shared import consistency
-from relnox.commands.shared.manifests import private_notes
-from relnox.commands.shared.releases import released_earlier_notes
-from relnox.errors import ExitCode
+from relnox.building import archives, file_hashes
+from relnox.commands.shared import (
+    archive_checks,
+    consistency,
+    hooks,
+    release_branch,
+    releases,
+)
+from relnox.commands.shared.manifests import private_notes, read_public_part
+from relnox.core.names import normalize_name
+from relnox.core.problems import Problem
+from relnox.errors import Blocked, ExitCode, RelnoxError
+from relnox.indexes import attestations, client, targets, upload_fixes
+from relnox.steps.published_files import different_file_error
+from relnox.system import network
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator, Mapping
+    from pathlib import Path
 
-    from relnox.commands.options import PublishingOptions
-    from relnox.commands.publish.inspection import Snapshot
-    from relnox.core.problems import Problem
-    from relnox.core.release.manifest import Distribution
+    from packaging.version import Version
+
+    from relnox.commands.options import PublishingOptions, PublishOptions
+    from relnox.commands.shared.hooks import Hooks
+    from relnox.commands.shared.project import Project
+    from relnox.core.release.manifest import Distribution, Manifest
+    from relnox.core.release.publishers import Publisher
 
 _MAX_LISTED = 5
+_REBUILD = f"rebuild: {core.fixes.task_command('build-all')}"
 
 
-def problems(snapshot: Snapshot, options: PublishingOptions) -> tuple[Problem, ...]:
-    """Return the problems that block publishing, whatever the index is for."""
-    blockers = [] if options.allow_mismatch else [*snapshot.mismatches]
-    for file in snapshot.state.manifest.distributions:
-        blockers += _check_local_file(file, snapshot, options.dist)
-        blockers += _check_index_file(file, snapshot)
-    blockers += _check_projects(snapshot)
-    blockers += _check_archives(snapshot)
-    if snapshot.production:
-        blockers += _check_upload_window(snapshot)
-    if isinstance(snapshot.credentials.origin, core.problems.Problem):
-        blockers.append(snapshot.credentials.origin)
-    blockers += snapshot.attestations.problems
-    return tuple(blockers)
+class IndexState(NamedTuple):
+    """A release, and its files that an index has.
 
-
-def development_problems(snapshot: Snapshot, *, allowed: bool) -> Iterator[Problem]:
-    """Yield a problem if development versions would be published to a production index by accident.
-
-    `--allow-dev` allows them, and so do settings that name this index for `dev`.
+    Attributes:
+        manifest: The manifest of the release, without packages that are private or were released earlier.
+        hashes: Maps each package to its files of the manifest that the index lists: their names and SHA-256.
+        public: The names of files that the index lists with the same hash as the manifest.
+        missing: The files of the manifest that the index does not list.
+        earlier: The manifest of the packages that were released earlier, which are skipped.
     """
-    versions = _development_versions(snapshot)
-    if not versions or allowed or snapshot.allows_dev:
-        return
-    are = "is a development version" if len(versions) == 1 else "are development versions"
-    index = snapshot.state.name
-    yield core.problems.Problem(
-        code="development-version",
-        message=f"{core.text.join_names(versions)} {are}, and {index} is a production index "
-        "(files there cannot be replaced)",
-        fix=f"publish to a test index: {core.fixes.task_command('publish-test')}; to publish anyway: "
-        f'--allow-dev, or [tool.relnox.targets] dev = "{index}"',
+
+    name: str
+    manifest: Manifest
+    hashes: Mapping[str, Mapping[str, str]]
+    public: tuple[str, ...]
+    missing: tuple[Distribution, ...]
+    earlier: Manifest
+
+
+class Snapshot(NamedTuple):
+    """What publishing is planned from.
+
+    Attributes:
+        host: The host name of the index.
+        production: Whether the index is a production index.
+        uses_oidc: Whether the index issues a token for each project (Trusted Publishing).
+        publisher: Who signs the files to upload; None to upload no attestations.
+        public: The names of files that are already public, which determine the exit code of a blocked run.
+    """
+
+    state: IndexState
+    host: str
+    production: bool
+    uses_oidc: bool
+    publisher: Publisher | None
+    hooks: Hooks
+    problems: tuple[Problem, ...]
+    notes: tuple[str, ...]
+    public: tuple[str, ...]
+
+
+def read_snapshot(index: str, options: PublishingOptions, project: Project, *, clear: bool = False) -> Snapshot:
+    """Return the snapshot that `publish` or `publish-test` plans from.
+
+    Args:
+        index: The name of the index.
+        options: The options of the task.
+        project: The project.
+        clear: Whether the plan empties the index first, unless it holds exactly the files to publish.
+
+    Raises:
+        RelnoxError: The release cannot be read, or the index does not answer.
+    """
+    project.indexes.target(index)  # an unknown index is reported first
+    package_names = consistency.selected_packages(options, options.package, project)
+    manifest, private = read_public_part(options.dist, package_names, project)
+    files = {file.filename: file.sha256 for file in manifest.distributions}
+    will_be_cleared = clear and not project.indexes.embedded.store.holds_only(files)
+    insisted = frozenset(manifest.packages if clear or package_names else ())
+    state = _read_index(index, manifest, project, insisted=insisted, will_be_cleared=will_be_cleared)
+    try:
+        return _inspect(state, private, options, project)
+    except RelnoxError as error:
+        names = [file.filename for file in state.manifest.distributions]
+        core.publication.add_public_files(error, index, names, state.public)
+        raise
+
+
+def _read_index(
+    index: str, manifest: Manifest, project: Project, *, insisted: frozenset[str], will_be_cleared: bool
+) -> IndexState:
+    """Read which files of a build an index has, and which of its packages are released.
+
+    Args:
+        index: The name of the index.
+        manifest: The manifest of the build, without private packages.
+        project: The project.
+        insisted: The packages that are part of the release even if their versions were released earlier.
+        will_be_cleared: Whether the plan empties the index first, so that its files are ignored.
+
+    Raises:
+        RelnoxError: The index cannot be read. The exit code does not say that nothing is public, since the index
+            may have files of an earlier run.
+    """
+    indexes = project.indexes
+    try:
+        indexes.fetch_listings(index, manifest.packages)
+        release, earlier = releases.split_release(manifest, index, project, insisted)
+        hashes = {
+            name: indexes.hashes(index, name, [file.filename for file in release.files_of(name)], refresh=False)
+            for name in release.packages
+        }
+    except RelnoxError as error:
+        if error.exit_code in (ExitCode.BLOCKED, ExitCode.FAILED):
+            error.exit_code = ExitCode.TRY_LATER
+        raise
+    if will_be_cleared:
+        hashes = {name: {} for name in hashes}
+    files = release.distributions
+    public = tuple(file.filename for file in files if hashes[file.package].get(file.filename) == file.sha256)
+    missing = tuple(file for file in files if file.filename not in hashes[file.package])
+    return IndexState(index, release, hashes, public, missing, earlier)
+
+
+def _inspect(
+    state: IndexState, private: tuple[str, ...], options: PublishingOptions, project: Project
+) -> Snapshot:
+    """Check the files, the index and the credentials, and decide on attestations."""
+    index, manifest, indexes = state.name, state.manifest, project.indexes
+    production, host = indexes.is_production(index), indexes.target(index).host
+    versions = consistency.compare_versions(options, project, manifest.packages, manifest)
+    mismatches = [
+        *versions.problems,
+        *consistency.check_manifest(manifest, options.dist, project, versions.tag, production=production),
+    ]
+    problems: list[Problem] = []
+    invalid_files: set[str] = set()
+    for file, problem in _file_problems(state, project.root / options.dist, options.dist, project):
+        problems.append(problem)
+        invalid_files.add(file)
+    if index != targets.EMBEDDED:  # which must need no network
+        mismatches += _unavailable_sibling_problems(state, project, project.root / options.dist, invalid_files)
+    problems += _index_problems(state, project, production=production)
+    notes: list[str] = []
+    uses_oidc, publisher, attestation_note = False, None, ""
+    if state.missing:
+        try:
+            credentials = indexes.credentials(index)
+        except Blocked as error:
+            problems.append(Problem.from_error(error))
+        else:
+            uses_oidc = credentials.uses_oidc
+            if index != targets.EMBEDDED:
+                notes.append(f"credentials for {index} ({host}): {credentials.origin}")
+            publisher, attestation_note = _plan_attestations(options, project, uses_oidc=uses_oidc)
+    packages = [package for package in project.workspace.packages if package.name in manifest.packages]
+    notes += [
+        *(_development_notes(state) if production else ()),
+        *versions.notes,
+        *indexes.warnings(index),
+        *_listing_notes(state, project),
+        *core.siblings.unbounded_sibling_warnings(packages, project.workspace, project.config),
+    ]
+    if state.public:
+        count = core.text.format_count(len(manifest.distributions), "file")
+        notes.append(f"skipping {len(state.public)} of {count}: already on {index}")
+    notes += [attestation_note] if attestation_note else []
+    notes += [*releases.released_earlier_notes(state.earlier, index), *private_notes(private)]
+    if options.allow_mismatch:
+        notes = [*consistency.ignored_mismatch_notes(mismatches), *notes]
+        mismatches = []
+    return Snapshot(
+        state=state,
+        host=host,
+        production=production,
+        uses_oidc=uses_oidc,
+        publisher=publisher,
+        hooks=hooks.read_hooks(project),
+        problems=(*mismatches, *problems),
+        notes=tuple(notes),
+        # A manifest that contradicts the checkout, and whose files are all public, is that of an earlier release.
+        public=() if mismatches and not state.missing else state.public,
     )
 
 
-def _development_versions(snapshot: Snapshot) -> list[str]:
-    """Return the development versions to be published to a production index, as `NAME VERSION`."""
-    if not snapshot.production:
-        return []
-    files = (file for file in snapshot.state.missing if file.version.is_devrelease)
+def production_problems(state: IndexState, options: PublishOptions, project: Project) -> Iterator[Problem]:
+    """Yield what blocks uploads to a production index only: development versions, and commits of no release."""
+    commit = state.manifest.commit
+    if commit is not None and not options.allow_branch:
+        release_tag = consistency.read_tag(options, project)
+        if release_tag is None or not release_tag.versions or release_tag.is_elsewhere:
+            yield from release_branch.unreleased_commit_problems(commit, project)
+    versions = _development_versions(state)
+    if versions and not options.allow_dev and project.config.targets.get("dev") != state.name:
+        are = "is a development version" if len(versions) == 1 else "are development versions"
+        yield Problem(
+            code="development-version",
+            message=f"{core.text.join_names(versions)} {are}, and {state.name} is a production index "
+            "(files there cannot be replaced)",
+            fix=f"publish to a test index: {core.fixes.task_command('publish-test')}; to publish anyway: "
+            f'--allow-dev, or [tool.relnox.targets] dev = "{state.name}"',
+        )
+    if state.manifest.dirty:
+        yield Problem(
+            code="build-dirty",
+            message="the files were built from a tree with uncommitted changes",
+            fix=f"commit them, then {_REBUILD}",
+        )
+
+
+def _development_versions(state: IndexState) -> list[str]:
+    """Return the development versions to be published, as `NAME VERSION`."""
+    files = (file for file in state.missing if file.version.is_devrelease)
     return list(dict.fromkeys(f"{file.package} {file.version}" for file in files))
 
 
-def public_files(snapshot: Snapshot, options: PublishingOptions) -> tuple[str, ...]:
-    """Return the names of files that are already public, which determine the exit code of a blocked run.
+def _development_notes(state: IndexState) -> Iterator[str]:
+    if versions := _development_versions(state):
+        verb = "is a development version" if len(versions) == 1 else "are development versions"
+        yield f"{core.text.join_names(versions)} {verb}, published to the production index {state.name}"
 
-    None are returned if all files of the manifest are public and it contradicts the checkout, because the manifest
-    is then that of an earlier release.
+
+def _file_problems(
+    state: IndexState, directory: Path, dist: str, project: Project
+) -> Iterator[tuple[str, Problem]]:
+    """Yield the problems of files with their names: missing, changed since the build, other than public, invalid.
+
+    Archives are checked by the rules of public indexes, unless the index is a private test index.
     """
-    is_earlier_release = snapshot.mismatches and not options.allow_mismatch and not snapshot.state.missing
-    return () if is_earlier_release else snapshot.state.public
+    index, manifest = state.name, state.manifest
+    unchanged: dict[str, Path] = {}
+    for file in manifest.distributions:
+        path, index_hash = directory / file.filename, state.hashes[file.package].get(file.filename)
+        exists = file_hashes.is_file_inside(directory, path)
+        sha256 = file_hashes.hash_file(path).sha256 if exists else None
+        if sha256 == file.sha256:
+            unchanged[file.filename] = path
+        elif sha256 is not None:
+            yield (
+                file.filename,
+                Problem(
+                    code="archive-changed",
+                    message=f"{dist}/{file.filename} differs from the file that was built:\n"
+                    f"  found  sha256 {sha256}\n  built  sha256 {file.sha256}",
+                    fix=_REBUILD,
+                    exit_code=ExitCode.CONFLICT,
+                ),
+            )
+        elif index_hash is None:  # a public file needs no upload
+            yield (
+                file.filename,
+                Problem(
+                    code="archive-missing",
+                    message=f"{dist}/{file.filename} is missing, although the manifest lists it",
+                    fix=_REBUILD,
+                ),
+            )
+        if index_hash not in (None, file.sha256):
+            error = different_file_error(index, file, index_hash or "")
+            yield file.filename, Problem.from_error(error)
+
+    def existing(files: tuple[Distribution, ...]) -> Iterator[tuple[str, Path]]:
+        return ((file.package, unchanged[file.filename]) for file in files if file.filename in unchanged)
+
+    public = project.indexes.is_production(index) or index in (targets.TEST, targets.EMBEDDED)
+    packages = {file.package for file in state.missing}
+    incomplete = tuple(file for file in manifest.distributions if file.package in packages)
+    for _, finding in (
+        *archive_checks.archive_errors(existing(state.missing), project.config, public=public),
+        *archive_checks.extension_errors(existing(incomplete), project.config),
+    ):
+        message = f"{finding.file}: {finding.message}"
+        yield finding.file, Problem(code=finding.code, message=message, fix=finding.fix)
 
 
-def _check_local_file(file: Distribution, snapshot: Snapshot, dist: str) -> Iterator[Problem]:
-    """Yield a problem if a file to upload is missing on disk, or if a file has changed since the build."""
-    sha256 = snapshot.local_hashes.get(file.filename)
-    if sha256 is None and file.filename in snapshot.state.hashes.get(file.package, {}):
-        return  # it is public already, and needs no upload
-    if sha256 is None:
-        yield core.problems.Problem(
-            code="archive-missing",
-            message=f"{dist}/{file.filename} is missing, although the manifest lists it",
-            fix=f"rebuild: {core.fixes.task_command('build-all')}",
-        )
-    elif sha256 != file.sha256:
-        yield core.problems.Problem(
-            code="archive-changed",
-            message=(
-                f"{dist}/{file.filename} differs from the file that was built:\n"
-                f"  found  sha256 {sha256}\n  built  sha256 {file.sha256}"
-            ),
-            fix=f"rebuild: {core.fixes.task_command('build-all')}",
-            exit_code=ExitCode.CONFLICT,
-        )
-
-
-def _check_index_file(file: Distribution, snapshot: Snapshot) -> Iterator[Problem]:
-    """Yield a problem if the index has a different file of the same name."""
-    index_hash = snapshot.state.hashes.get(file.package, {}).get(file.filename, file.sha256)
-    if index_hash != file.sha256:
-        from relnox.steps.published_files import different_file_error
-
-        yield core.problems.Problem.from_error(different_file_error(snapshot.state.name, file, index_hash))
-
-
-def _check_projects(snapshot: Snapshot) -> Iterator[Problem]:
-    """Yield a problem for each archived or quarantined project, which currently accepts no files (PEP 792)."""
-    index = snapshot.state.name
-    for package, listing in snapshot.frozen_projects.items():
+def _index_problems(state: IndexState, project: Project, *, production: bool) -> Iterator[Problem]:
+    """Yield a problem for each project that accepts no files (PEP 792), and each release that accepts no more."""
+    index = state.name
+    for package, file in {file.package: file for file in state.missing}.items():
+        listing = project.indexes.cached_listing(index, package)
         reason = f" ({listing.reason})" if listing.reason else ""
         if listing.status == "archived":
-            yield core.problems.Problem(
+            yield Problem(
                 code="project-archived",
                 message=f"project {package} is archived on {index}, and accepts no files{reason}",
                 fix=f"unarchive it in the project's settings on {index}, then rerun the command",
             )
-        else:
-            yield core.problems.Problem(
+        elif listing.status == "quarantined":
+            yield Problem(
                 code="project-quarantined",
                 message=f"project {package} is quarantined on {index}, and accepts no files{reason}",
                 fix="contact the index operator, and rerun the command when the quarantine has ended",
             )
+        times = [other.upload_time for other in listing.values() if other.version == file.version]
+        first_upload = min((time for time in times if time is not None), default=None)
+        if production and first_upload is not None:
+            ends = first_upload + upload_fixes.UPLOAD_WINDOW
+            if ends < network.deadlines.CLOCK.today():
+                yield Problem(
+                    code="release-too-old",
+                    message=f"{package} {file.version} is too old for more files on {index} since {ends:%Y-%m-%d} "
+                    f"(its first file is more than {upload_fixes.UPLOAD_WINDOW.days} days old)",
+                    fix=upload_fixes.post_release_hint(file),
+                    exit_code=ExitCode.CONFLICT,
+                )
 
 
-def _check_archives(snapshot: Snapshot) -> Iterator[Problem]:
-    """Yield the errors found in the archives, and a problem if they were built with uncommitted changes."""
-    for finding in snapshot.violations:
-        yield core.problems.Problem(
-            code=finding.code, message=f"{finding.file}: {finding.message}", fix=finding.fix
-        )
-    if snapshot.state.manifest.dirty and snapshot.production:
-        yield core.problems.Problem(
-            code="build-dirty",
-            message="the files were built from a tree with uncommitted changes",
-            fix=f"commit them, then rebuild: {core.fixes.task_command('build-all')}",
-        )
+def _listing_notes(state: IndexState, project: Project) -> Iterator[str]:
+    """Yield notes on yanked files (PEP 592), and on projects that are not active (PEP 792) or not the user's.
+
+    Indexes do not say who may upload. A project is assumed to belong to the user if the index has one of the built
+    files, or if one of its versions on the index is tagged in this repository.
+    """
+    index, uploaded = state.name, {file.package for file in state.missing}
+    for package in state.manifest.packages:
+        listing, files = project.indexes.cached_listing(index, package), state.manifest.files_of(package)
+        for file in files:
+            if file.filename in listing and listing[file.filename].yanked:
+                yield f"{file.filename} is yanked on {index}: installers ignore it"
+        if listing.status != "active" and package not in uploaded:  # otherwise it is a problem
+            reason = f": {listing.reason}" if listing.reason else ""
+            yield f"project {package} is {listing.status} on {index}{reason}"
+        versions = {file.version for file in listing.values() if file.version is not None}
+        is_own = not {file.sha256 for file in files}.isdisjoint(file.sha256 for file in listing.values())
+        if package in uploaded and versions and not is_own and index != targets.EMBEDDED:
+            tagged_versions = _tagged_versions(package, project)
+            if tagged_versions is not None and versions.isdisjoint(tagged_versions):
+                latest = ", ".join(map(str, sorted(versions)[-_MAX_LISTED:]))
+                yield (
+                    f"project {package} on {index} ({latest}) may belong to another account, which would reject "
+                    "the uploads (none of its versions is tagged in this repository)"
+                )
 
 
-def _check_upload_window(snapshot: Snapshot) -> Iterator[Problem]:
-    """Yield a problem for each release too old to accept more files, as on PyPI since July 2026."""
-    from relnox.indexes import upload_fixes
+def _tagged_versions(package: str, project: Project) -> set[Version] | None:
+    """Return the tagged versions of a package; None if this clone may lack tags, or a tag cannot be parsed."""
+    if project.state is None or project.state.is_shallow:
+        return None
+    try:
+        return {version for _, version in project.tag_formats[package].matching_tags(project.state.tags)}
+    except Blocked:  # invalid settings of tag formats, which publishing does not need
+        return None
 
-    state, index = snapshot.state, snapshot.state.name
-    missing = {file.package: file for file in state.missing if file.package in snapshot.first_uploads}
-    for package, file in missing.items():
-        ends = snapshot.first_uploads[package] + upload_fixes.UPLOAD_WINDOW
-        if ends < snapshot.now:
-            yield core.problems.Problem(
-                code="release-too-old",
-                message=f"{package} {file.version} is too old for more files on {index} "
-                f"since {ends:%Y-%m-%d} (its first file is more than {upload_fixes.UPLOAD_WINDOW.days} days old)",
-                fix=upload_fixes.post_release_hint(file),
-                exit_code=ExitCode.CONFLICT,
+
+def _plan_attestations(
+    options: PublishingOptions, project: Project, *, uses_oidc: bool
+) -> tuple[Publisher | None, str]:
+    """Return who signs the files to upload, or None; and a note that tells which, and why."""
+    if options.attestations == "off":
+        return None, "attestations: off (--attestations off)"
+    if not uses_oidc:
+        return None, "attestations: off (uploads do not use Trusted Publishing)"
+    if not attestations.is_installed():
+        return None, f"attestations: off (the packages that sign are not installed: {attestations.INSTALL})"
+    identity = project.indexes.signing_identity()
+    if isinstance(identity, str):
+        return None, f"attestations: off ({identity})"
+    publisher = core.publishers.publisher_from_claims(identity.claims)
+    if publisher is None:
+        return None, f"attestations: off (they do not support the identity {identity.description})"
+    return publisher, f"attestations: signed as {publisher.description}"
+
+
+def _unavailable_sibling_problems(
+    state: IndexState, project: Project, directory: Path, invalid_files: Container[str]
+) -> Iterator[Problem]:
+    """Yield a problem for each requirement on a sibling that neither this run nor the index satisfies.
+
+    Packages with files that are already public are not checked, so that their release can be finished. Archives
+    with errors (`invalid_files`) are not read. Requirements of extras are not checked.
+    """
+    index, manifest = state.name, state.manifest
+    task = "publish" if project.indexes.is_production(index) else "publish-test"
+    for package in manifest.packages:
+        first = min(manifest.files_of(package), key=lambda file: file.kind == "sdist").filename
+        is_readable = file_hashes.is_file_inside(directory, directory / first) and first not in invalid_files
+        if state.hashes[package] or not is_readable:
+            continue
+        for requirement in _sibling_requirements(directory / first, package, project):
+            name = normalize_name(requirement.name)
+            in_run = name in manifest.packages
+            if in_run and requirement.specifier.contains(manifest.version(name), prereleases=True):
+                continue
+            public = _public_versions(name, index, project)
+            if any(True for _ in requirement.specifier.filter(public)):
+                continue
+            versions = core.text.join_names(map(str, sorted(public, reverse=True)))
+            reason = f"only {versions} on {index}" if public else f"{name} is not on {index}"
+            if in_run:
+                reason += f", and this run publishes {manifest.version(name)}"
+            command = core.fixes.task_command(task, "--index", index)
+            fix = f"publish both in one run: {command} --package {package} --package {name}"
+            if project.workspace.by_name[name].is_private:
+                fix = f"remove the Private :: classifier of {name}, or the requirement of {package}"
+            yield Problem(
+                code="requirement-unavailable",
+                message=f"{package} {manifest.version(package)} requires {requirement}, which cannot be installed "
+                f"({reason})",
+                fix=f"{fix}; to ignore it: --allow-mismatch",
             )
 
 
-def notes(snapshot: Snapshot, options: PublishingOptions) -> Iterator[str]:
-    """Yield the notes that are shown before anything is uploaded."""
-    index, credentials = snapshot.state.name, snapshot.credentials
-    if options.allow_mismatch:
-        yield from consistency.ignored_mismatch_notes(snapshot.mismatches)
-    if isinstance(credentials.origin, str) and credentials.origin:
-        yield f"credentials for {index} ({snapshot.host}): {credentials.origin}"
-    if credentials.skip_reason is not None:
-        yield credentials.skip_reason
-    if development := _development_versions(snapshot):
-        verb = "is a development version" if len(development) == 1 else "are development versions"
-        yield f"{core.text.join_names(development)} {verb}, published to the production index {index}"
-    yield from snapshot.warnings
-    files = snapshot.state.manifest.distributions
-    if count := len(snapshot.state.public):
-        yield f"skipping {count} of {core.text.format_count(len(files), 'file')}: already on {index}"
-    for package, versions in snapshot.unowned_projects.items():
-        latest = ", ".join(map(str, versions[-_MAX_LISTED:]))
-        yield (
-            f"project {package} on {index} ({latest}) may belong to another account, which would reject the "
-            "uploads (none of its versions is tagged in this repository)"
-        )
-    yield from snapshot.attestations.notes()
-    yield from released_earlier_notes(snapshot.state.earlier, index)
-    yield from private_notes(snapshot.private)
+def _sibling_requirements(path: Path, package: str, project: Project) -> Iterator[Requirement]:
+    """Yield the requirements of an archive on other packages of the workspace."""
+    for text in archives.read(path, project.config.archives).requires:
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement:  # reported by the checks of archives
+            continue
+        name = normalize_name(requirement.name)
+        is_of_extra = requirement.marker is not None and "extra" in str(requirement.marker)
+        if name in project.workspace.by_name and name != package and not (requirement.url or is_of_extra):
+            yield requirement
+
+
+def _public_versions(name: str, index: str, project: Project) -> set[Version]:
+    """Return the versions of a sibling that the index lists and that are not yanked.
+
+    Packages on a test index may need siblings of the trusted index. Names are not disclosed to it otherwise, since
+    a project of that name there may belong to another owner.
+    """
+    listings = [project.indexes.cached_listing(index, name)]
+    if not project.indexes.is_production(index):
+        listings.append(client.fetch_listing(project.indexes.trusted_simple_url, name))
+    files = (file for listing in listings if not listing.redirected for file in listing.values())
+    return {file.version for file in files if file.version is not None and not file.yanked}

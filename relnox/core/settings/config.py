@@ -219,11 +219,6 @@ class Config(Settings):
     trusted_index: str | None = setting(
         None, "The simple API of the index for third-party requirements.", otherwise="the public index"
     )
-    on_missing_credentials: Literal["fail", "skip"] = setting(
-        "fail",
-        "What `publish` does without upload credentials: fail, or skip with exit code 0.",
-        choices=("fail", "skip"),
-    )
 
     hooks: HooksConfig = setting(HooksConfig(), "Programs that run at events of a release.")
 

@@ -11,7 +11,7 @@ __all__ = ["register"]
 DEFAULTS = {
     "bump": {"part": "minor", "commit": True, "tag": True},
     "build-all": {"strict": True, "output": "artifacts"},
-    "publish": {"dist": "artifacts", "attestations": "required"},
+    "publish": {"dist": "artifacts", "attestations": "auto"},
     "verify-install": {"dist": "artifacts", "wait": 600},
 }
 
