@@ -12,7 +12,7 @@ from relnox.errors import ENVIRONMENT_ERRORS, ExitCode, RelnoxError, environment
 from relnox.executor import signals
 from relnox.executor.progress import UNSUCCESSFUL, Progress
 from relnox.reporters.streams import STDERR
-from relnox.steps.action import action_class
+from relnox.steps.action import find_action, run_extension
 from relnox.system.secrets import mask_error
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def execute(run: Run, *, handles_signals: bool = True) -> Outcome:
     """
     begin, plan = time.monotonic(), run.plan
     progress = Progress(plan, run.emit)
-    extension_classes = dict.fromkeys(action_class(step).run_extension for step in plan.steps)
+    extension_classes = dict.fromkeys(run_extension(step) for step in plan.steps)
     extensions = tuple(run.service(kind) for kind in extension_classes if kind is not None)
     bug: BaseException | None = None
     with signals.handle_signals(handled=handles_signals) as watched:
@@ -175,11 +175,15 @@ def _execute_alone(step: Step, progress: Progress, run: Run, signal_handlers: si
 def _execute_step(step: Step, run: Run) -> StepFinished:
     """Check, apply and verify a step, and return its result."""
     start = time.monotonic()
-    action = action_class(step)(step, run)
     error: RelnoxError | None = None
+    action = find_action(step, run)
     try:
-        if (reason := action.check()) is not None:
+        if (reason := step.done(run) if action is None else action.check()) is not None:
             status, detail = Status.SKIPPED, reason
+        elif action is None:
+            result = step.apply(run)
+            run.record_result(step, result)
+            status, detail = Status.SUCCESS, step.verify(run, result)
         else:
             action.apply()
             status, detail = Status.SUCCESS, action.verify()
@@ -189,5 +193,7 @@ def _execute_step(step: Step, run: Run) -> StepFinished:
         if (error := environment_error(failure)) is None:
             raise
         status, detail = Status.FAILED, error.message
-    run.record_result(step, action.result)
-    return StepFinished(step, status, detail, time.monotonic() - start, error, action.warnings)
+    if action is not None:
+        run.record_result(step, action.result)
+        run.warn(step, action.warnings)
+    return StepFinished(step, status, detail, time.monotonic() - start, error, run.warnings(step))

@@ -59,6 +59,13 @@ class Action(ABC, Generic[S]):
         return self.run.on_line(self.step)
 
 
-def action_class(step: Step) -> type[Action[Any]]:
-    """Return the action class for a step: the one for its class, or else for its nearest base class."""
-    return next(_ACTION_CLASSES[kind] for kind in type(step).__mro__ if kind in _ACTION_CLASSES)
+def find_action(step: Step, run: Run) -> Action[Any] | None:
+    """Return the action for a step: that of its class, or of its nearest base class; None if it acts itself."""
+    kinds = (_ACTION_CLASSES[kind] for kind in type(step).__mro__ if kind in _ACTION_CLASSES)
+    return next((kind(step, run) for kind in kinds), None)
+
+
+def run_extension(step: Step) -> type[RunExtension] | None:
+    """Return the class that extends runs with a step, or None."""
+    kinds = (_ACTION_CLASSES[kind] for kind in type(step).__mro__ if kind in _ACTION_CLASSES)
+    return next((kind.run_extension for kind in kinds), step.run_extension)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from relnox.core.planning.step import Step
 from relnox.core.release.manifest import Distribution
 from relnox.core.text import format_count, join_names
-from relnox.errors import Failed
-from relnox.steps.action import Action
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from relnox.steps.run import Run
 
 
 class CleanDirectory(Step, kw_only=True):
@@ -26,27 +26,16 @@ class CleanDirectory(Step, kw_only=True):
     def title(self) -> str:
         return f"remove {join_names(self.files)} from {self.directory}"
 
+    def done(self, run: Run) -> str | None:
+        return None if self._remaining_files(run) else f"{format_count(len(self.files), 'file')} removed"
 
-class CleanDirectoryAction(Action[CleanDirectory]):
-    def check(self) -> str | None:
-        return None if self._remaining_files() else "nothing to remove"
-
-    def apply(self) -> None:
-        for path in self._remaining_files():
+    def apply(self, run: Run) -> None:
+        for path in self._remaining_files(run):
             path.unlink()
 
-    def verify(self) -> str:
-        if remaining := self._remaining_files():
-            raise Failed(
-                "file-changed",
-                f"{remaining[0]} still exists after it was removed",
-                fix="stop other processes that write into that directory, then rerun the command",
-            )
-        return f"{format_count(len(self.step.files), 'file')} removed"
-
-    def _remaining_files(self) -> list[Path]:
-        directory = self.run.root / self.step.directory
-        return [path for name in self.step.files if (path := directory / name).is_file() or path.is_symlink()]
+    def _remaining_files(self, run: Run) -> list[Path]:
+        paths = [run.root / self.directory / name for name in self.files]
+        return [path for path in paths if path.is_file() or path.is_symlink()]
 
 
 class ClearIndex(Step, kw_only=True):
@@ -64,23 +53,10 @@ class ClearIndex(Step, kw_only=True):
     def title(self) -> str:
         return f"remove all content of index {self.index}"
 
+    def done(self, run: Run) -> str | None:
+        files = {file.filename: file.sha256 for file in self.files}
+        return "the index has no other files" if run.indexes.embedded.store.holds_only(files) else None
 
-class ClearIndexAction(Action[ClearIndex]):
-    def check(self) -> str | None:
-        files = {file.filename: file.sha256 for file in self.step.files}
-        if self.run.indexes.embedded.store.holds_only(files):
-            return "the index has only files of this release"
-        return None
-
-    def apply(self) -> None:
+    def apply(self, run: Run) -> None:
         """Remove everything, including files of this release."""
-        self.run.indexes.clear_embedded()
-
-    def verify(self) -> str:
-        if not self.run.indexes.embedded.store.holds_only({}):
-            raise Failed(
-                "index-unknown",
-                f"{self.step.index} still has files after it was cleared (another process uploads to it)",
-                fix="stop the other process, then rerun the command",
-            )
-        return "the index is empty"
+        run.indexes.clear_embedded()

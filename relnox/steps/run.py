@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from typing import Self
 
-    from relnox.core.planning.events import Event, Outcome
+    from relnox.core.planning.events import Event, Outcome, StepWarning
     from relnox.core.planning.plan import Plan
     from relnox.core.planning.step import Step
     from relnox.errors import ExitCode
@@ -131,6 +131,7 @@ class Run:
         self._emitting = threading.Lock()
         self._scratch = scratch
         self._results: dict[str, Any] = {}
+        self._warnings: dict[str, tuple[StepWarning, ...]] = {}
         self._services: dict[type[SharedService], Any] = {}
         self._opening = threading.RLock()
 
@@ -144,6 +145,14 @@ class Run:
         """Record a step's result for later steps; thread-safe."""
         if result is not None:
             self._results[step.key] = result
+
+    def warn(self, step: Step, warnings: Iterable[StepWarning]) -> None:
+        """Add warnings about the files that a step creates; thread-safe."""
+        self._warnings[step.key] = (*self.warnings(step), *warnings)
+
+    def warnings(self, step: Step) -> tuple[StepWarning, ...]:
+        """Return the warnings of a step."""
+        return self._warnings.get(step.key, ())
 
     def results(self, kind: type[T]) -> tuple[T, ...]:
         """Return the values of a class, then the results of that class so far, in the order of the plan."""

@@ -11,7 +11,6 @@ from relnox.core.records import Record
 from relnox.core.text import format_count
 from relnox.errors import ExitCode, Failed
 from relnox.source.git import find_repository
-from relnox.steps.action import Action
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,36 +50,37 @@ class CloneCheckout(Step, kw_only=True):
     def title(self) -> str:
         return f"clone commit {self.commit[:10]} and a remote for it to a temporary directory"
 
-
-class CloneCheckoutAction(Action[CloneCheckout]):
-    """Clones the checkout, with a bare repository as its remote, so that the push is rehearsed as well."""
-
-    def apply(self) -> None:
-        """Clone the checkout to the remote, and the remote to the working clone."""
+    def apply(self, run: Run) -> TemporaryClone:
+        """Clone the checkout to a bare repository, so that the push is rehearsed as well, and this to a clone."""
         from relnox.source import copies
 
-        step = self.step
-        self.result = TemporaryClone(
-            directory=copies.clone_with_remote(
-                self.run.checkout, self.run.scratch, step.commit, step.branch, step.remote_name
-            )
+        directory = copies.clone_with_remote(
+            run.checkout, run.scratch, self.commit, self.branch, self.remote_name
         )
+        return TemporaryClone(directory=directory)
 
-    def verify(self) -> str:
-        clone = find_repository(self.result.directory)
-        if clone is None or clone.head() != self.step.commit:
+    def verify(self, run: Run, result: TemporaryClone) -> str:
+        del run
+        clone = find_repository(result.directory)
+        if clone is None or clone.head() != self.commit:
             raise Failed(
                 "clone-failed",
-                f"the clone is not at commit {self.step.commit[:10]}",
+                f"the clone is not at commit {self.commit[:10]}",
                 fix="check the repository for damage: git fsck",
             )
-        if (clone.root / self.step.output).is_symlink():
+        if (clone.root / self.output).is_symlink():
             raise Failed(
                 "output-outside-checkout",
-                f"{self.step.output} is a symbolic link in the commit (archives would be written to its target)",
-                fix=f"git rm --cached {self.step.output} && git commit -m 'Remove {self.step.output}'",
+                f"{self.output} is a symbolic link in the commit (archives would be written to its target)",
+                fix=f"git rm --cached {self.output} && git commit -m 'Remove {self.output}'",
             )
-        return f"at {self.step.commit[:10]}"
+        return f"at {self.commit[:10]}"
+
+
+class StageRunner(Record):
+    """Holds the function that runs the task of a stage in a directory; the run's caller passes it as a value."""
+
+    run: Callable[[Stage, Path], Outcome]
 
 
 class Stage(Step, kw_only=True):
@@ -99,27 +99,20 @@ class Stage(Step, kw_only=True):
     def title(self) -> str:
         return " ".join([self.task, *(word for option in self.options for word in fixes.option_words(*option))])
 
-
-class StageRunner(Record):
-    """Holds the function that runs the task of a stage in a directory; the run's caller passes it as a value."""
-
-    run: Callable[[Stage, Path], Outcome]
-
-
-class StageAction(Action[Stage]):
-    """Runs another task, which verifies its own steps."""
-
-    def apply(self) -> None:
-        runner = self.run.result(StageRunner)
+    def apply(self, run: Run) -> Outcome:
+        runner = run.result(StageRunner)
         assert runner is not None  # noqa: S101 - a value of every run
-        self.result = outcome = runner.run(self.step, checkout_directory(self.run))
+        outcome = runner.run(self, checkout_directory(run))
         if outcome.exit_code != ExitCode.DONE:
-            raise _deciding_error(self.step.task, outcome)
+            run.record_result(self, outcome)
+            raise _deciding_error(self.task, outcome)
+        return outcome
 
-    def verify(self) -> str:
-        results = self.result.results
-        succeeded_count = sum(result.status is Status.SUCCESS for result in results)
-        skipped_count = sum(result.status is Status.SKIPPED for result in results)
+    def verify(self, run: Run, result: Outcome) -> str:
+        """Count the steps of the task, which verified each of them."""
+        del run
+        succeeded_count = sum(step.status is Status.SUCCESS for step in result.results)
+        skipped_count = sum(step.status is Status.SKIPPED for step in result.results)
         return format_count(succeeded_count, "step") + (f", {skipped_count} skipped" if skipped_count else "")
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from relnox.core.records import Record
+from relnox.errors import Failed
 
 if TYPE_CHECKING:
     from relnox.core.planning.changes import Edit
@@ -13,10 +14,9 @@ if TYPE_CHECKING:
 
 
 class Step(Record, ABC, kw_only=True):
-    """The base class of steps: a step describes what to do, as data, and its action does it.
+    """The base class of steps: what to do, as data; whether it is done; and how it is done.
 
-    Actions are in `relnox.steps`; see `relnox.steps.action`. A subclass adds fields, defines `key` and `title`,
-    and overrides the other properties where needed.
+    A subclass adds fields, defines `key` and `title`, and implements `apply`, and `done` or `verify`.
 
     Attributes:
         needs: Keys of the steps that must succeed before this one; see `after`.
@@ -41,6 +41,9 @@ class Step(Record, ABC, kw_only=True):
     removes_record: ClassVar[bool] = False
     """Whether the record of the last bump is removed after the step."""
 
+    run_extension: ClassVar[Any] = None
+    """The class that extends runs with this step (`relnox.steps.run.RunExtension`), or None."""
+
     needs: tuple[str, ...] = ()
 
     @property
@@ -52,6 +55,28 @@ class Step(Record, ABC, kw_only=True):
     @abstractmethod
     def title(self) -> str:
         """One line that tells the user what the step will do."""
+
+    def done(self, run: Any) -> str | None:
+        """Return why there is nothing (left) to do, or None; asked before and, by `verify`, after `apply`."""
+
+    def apply(self, run: Any) -> Any:
+        """Do it, and return the result, which later steps read with `run.result`."""
+        raise NotImplementedError
+
+    def verify(self, run: Any, result: Any) -> str:
+        """Describe what was done; a step that is not done after it was applied has failed.
+
+        Raises:
+            Failed: It is not done.
+        """
+        del result
+        if (detail := self.done(run)) is None:
+            raise Failed(
+                "step-not-done",
+                f"{self.title}: this had no lasting effect (another process changes the same things)",
+                fix="stop the other process, then rerun the command",
+            )
+        return detail
 
     @property
     def resources(self) -> tuple[tuple[str, int | None], ...]:
