@@ -149,9 +149,9 @@ def compare_versions(
             if other.version != statements[0].version:
                 differing[statements[0], other.kind, other.version].append((name, other))
         sources = (
-            "the packages' files" if stated.kind == "file" else stated.source
-            for stated in statements
-            if stated.version == statements[0].version
+            "the packages' files" if statement.kind == "file" else statement.source
+            for statement in statements
+            if statement.version == statements[0].version
         )
         if statements:
             agreeing[tuple(sources)].append(f"{name} {statements[0].version}")
@@ -205,7 +205,7 @@ def _disagreement(
     """Return the problem with packages for which another source states another version than the first one."""
     packages = [name for name, _ in others]
     other = others[0][1]
-    sources = list(dict.fromkeys(stated.source for _, stated in others))
+    sources = list(dict.fromkeys(statement.source for _, statement in others))
     if other.kind == "expected":
         fix = f"expect that version: --expect-version {first.text}"
     elif tag is None or first.kind == "expected":
