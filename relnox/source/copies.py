@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from relnox.core.fixes import GIT_FAILED
 from relnox.source.git import Git
-from relnox.source.git.parsing import quote_path
+from relnox.source.git.repository import quote_path
 from relnox.source.submodules import find_submodules, is_initialized
 from relnox.system.files import project_path
 

@@ -77,5 +77,5 @@ def _read_settings(git: Git, commit: str) -> dict[str, str]:
     """Return the settings of submodules in .gitmodules of a commit, overridden by those of the clone."""
     listing = git.run("config", "-z", "--blob", f"{commit}:.gitmodules", "--list", stderr=False).output
     committed = (entry.partition("\n") for entry in listing.split("\0") if entry)
-    own = {key: value or "" for key, value in git.config().items() if key.startswith("submodule.")}
+    own = {key: value or "" for key, value in git.config.items() if key.startswith("submodule.")}
     return {key: value for key, _, value in committed} | own

@@ -9,7 +9,7 @@ from relnox.core.planning.step import Step
 from relnox.core.text import format_count, join_names
 from relnox.errors import Conflict, ExitCode, Failed
 from relnox.source import file_edits
-from relnox.source.git import changes, contents, remotes, trees
+from relnox.source.git import changes, remotes, trees
 from relnox.steps.action import Action
 from relnox.steps.transaction import Transaction
 
@@ -62,7 +62,7 @@ class CommitAction(Action[Commit]):
         pending = self.run.service(Transaction).pending
         if pending is not None and pending.head == self.before:
             return None  # nothing was committed since the bump began
-        self.committed = contents.files_match_head(git, self.step.files)
+        self.committed = git.files_match_head(self.step.files)
         is_done = self.committed and git.index_matches_head(self.step.files)
         return f"already committed in {self.before[:10]}" if is_done and self.before is not None else None
 

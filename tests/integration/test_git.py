@@ -12,7 +12,7 @@ from projects import commit_all, git, remote_of, repository, single, write
 from relnox.core.planning.changes import Edit, NewTag
 from relnox.errors import Blocked, Failed
 from relnox.source import copies
-from relnox.source.git import changes, contents, find_repository, remotes
+from relnox.source.git import changes, find_repository, remotes
 from relnox.system import process
 
 if TYPE_CHECKING:
@@ -280,8 +280,8 @@ def test_a_staged_change_that_the_checkout_does_not_have_differs_in_no_file(root
     git(root, "add", "README.md")
     write(root, {"README.md": before, "ignored.log": ""})
     here = checkout(root)
-    assert contents.files_match_head(here, ["README.md"])
-    assert not contents.files_match_head(here, ["README.md", "ignored.log"])
+    assert here.files_match_head(["README.md"])
+    assert not here.files_match_head(["README.md", "ignored.log"])
 
 
 # --- commit -------------------------------------------------------------------------------------------------
@@ -293,19 +293,19 @@ def test_a_file_that_git_stores_in_another_form_is_the_same(root: Path, content:
     write(root, {".gitattributes": "*.txt text eol=crlf\n"})
     (root / "lines.txt").write_bytes(content)
     commit_all(root, "lines")
-    assert contents.files_match_head(here, ["lines.txt"])
+    assert here.files_match_head(["lines.txt"])
     (root / "lines.txt").write_bytes(content + b"c")
-    assert not contents.files_match_head(here, ["lines.txt"])
+    assert not here.files_match_head(["lines.txt"])
 
 
 def test_a_removed_file_is_the_same_as_none_in_the_commit(root: Path) -> None:
     here = checkout(root)
     (root / "README.md").unlink()
-    assert not contents.files_match_head(here, ["README.md"])
+    assert not here.files_match_head(["README.md"])
     git(root, "commit", "--quiet", "--all", "--message=remove")
-    assert contents.files_match_head(here, ["README.md"])
+    assert here.files_match_head(["README.md"])
     write(root, {"README.md": "untracked"})
-    assert not contents.files_match_head(here, ["README.md"])
+    assert not here.files_match_head(["README.md"])
 
 
 def edits(root: Path, *files: str) -> list[Edit]:
@@ -329,15 +329,15 @@ def test_exactly_the_planned_files_are_committed(root: Path) -> None:
     write(root, dict.fromkeys(ODD, "2\n") | {"other.txt": "2\n", "staged.txt": "2\n", "new.txt": ""})
     git(root, "add", "staged.txt", "new.txt", "with space.txt")
     here = checkout(root)
-    assert not contents.files_match_head(here, ODD)
-    assert not contents.files_match_head(here, ODD)
+    assert not here.files_match_head(ODD)
+    assert not here.files_match_head(ODD)
     changes.commit(here, "Release\n\n# no comment: a body", edits(root, *ODD))
     commit = git(root, "rev-parse", "HEAD")
-    assert contents.files_match_head(here, ODD)
+    assert here.files_match_head(ODD)
     assert git(root, "rev-parse", "HEAD~1") == before
     assert set(here.files_changed_between(before, commit) or ()) == set(ODD)
     assert git(root, "log", "-1", "--format=%B") == "Release\n\n# no comment: a body"
-    assert contents.files_match_head(here, ODD)
+    assert here.files_match_head(ODD)
     assert here.index_matches_head(ODD)
     # Other staged or changed files are unchanged.
     assert git(root, "diff", "--cached", "--name-only").splitlines() == ["new.txt", "staged.txt"]
@@ -539,6 +539,6 @@ def test_attributes_of_a_path_hold_below_the_top_level(tmp_path: Path) -> None:
     (top / "python/lines.txt").write_bytes(b"a\r\nb\r\n")
     repository(top)
     here = checkout(top / "python")
-    assert contents.files_match_head(here, ["lines.txt"])
+    assert here.files_match_head(["lines.txt"])
     assert here.file_has_content("HEAD", "lines.txt", b"a\r\nb\r\n")
     assert not here.file_has_content("HEAD", "lines.txt", b"a\r\nc\r\n")

@@ -126,7 +126,6 @@ def repeated_bump_plan(repeated_bump: RepeatedBump, options: Options) -> Plan:
 def _is_unchanged(record: bump_record.PendingBump, project: Project) -> bool:
     """Return whether the checkout is unchanged since a bump: its files are edited, and no commits followed."""
     from relnox.source import file_edits
-    from relnox.source.git import contents
 
     if not file_edits.are_applied(project.root, record.edits):
         return False
@@ -139,4 +138,4 @@ def _is_unchanged(record: bump_record.PendingBump, project: Project) -> bool:
         is_next = count == len(record.commits) and project.git.resolve_commit(f"HEAD~{count}") == record.head
     else:
         is_next = project.state.head != record.head and project.git.parent_commit() == record.head
-    return is_next and contents.files_match_head(project.git, (edit.file for edit in record.edits))
+    return is_next and project.git.files_match_head(edit.file for edit in record.edits)

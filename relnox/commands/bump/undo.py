@@ -11,7 +11,7 @@ from relnox.commands.bump.project_state import RemoteState
 from relnox.commands.bump.snapshot import EarlierBump, UndoTarget
 from relnox.core import fixes
 from relnox.errors import Blocked
-from relnox.source.git import contents, remotes
+from relnox.source.git import remotes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,8 +98,8 @@ def _made_commit_or_tags(interrupted: bump_record.PendingBump, project: Project)
         existing_tags = project.git.tags()
         commits_made = interrupted.existing_commits(project.git)
         return bool(commits_made) or any(tag.name in existing_tags for tag in interrupted.tags)
-    is_committed = file_edits.are_applied(project.root, interrupted.edits) and contents.files_match_head(
-        project.git, (edit.file for edit in interrupted.edits)
+    is_committed = file_edits.are_applied(project.root, interrupted.edits) and project.git.files_match_head(
+        edit.file for edit in interrupted.edits
     )
     return is_committed and (interrupted.commit is not None or bool(interrupted.tags))
 

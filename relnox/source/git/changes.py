@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from relnox.core.fixes import GIT_FAILED
-from relnox.core.text import format_count
 from relnox.errors import Failed
 from relnox.source.git import trees
-from relnox.source.git.parsing import quote_path
 from relnox.system.files import TemporaryDirectory
 
 if TYPE_CHECKING:
@@ -19,8 +16,6 @@ if TYPE_CHECKING:
     from relnox.core.planning.changes import Edit, NewTag
     from relnox.source.git.repository import Git
 
-_PACK_THRESHOLD = 20
-"""The number of files from which writing a pack makes a commit faster, despite the additional process."""
 _PATHSPECS_FROM_STDIN = ("--pathspec-from-file=-", "--pathspec-file-nul")
 _SIGNING_FIX = (
     "check that git can sign tags: git tag --sign --message=test relnox-test && git tag --delete relnox-test"
@@ -42,8 +37,6 @@ def commit(git: Git, message: str, edits: Sequence[Edit]) -> str:
     Raises:
         Failed: git or a hook rejected the commit.
     """
-    if len(edits) > _PACK_THRESHOLD:
-        _write_pack(git, edits)
     tree = trees.plan_tree(git, edits, stored=True).id
     with TemporaryDirectory() as directory:
         index = directory.path / "index"
@@ -107,7 +100,7 @@ def restore(git: Git, commit: str | None, index: bytes | None) -> None:
 
 
 def _index_file(git: Git) -> Path:
-    return git.private_directory().with_name("index")
+    return git.git_directory / "index"
 
 
 def unstage(git: Git, files: Iterable[str]) -> None:
@@ -143,27 +136,14 @@ def create_tags(git: Git, tags: Sequence[NewTag], commit: str) -> None:
     Raises:
         Failed: git could not create or sign the tags.
     """
-    if len(tags) == 1 or _signs_tags(git):
-        created_tags: list[str] = []
-        try:
-            for tag in tags:
-                create_tag(git, tag, commit)
-                created_tags.append(tag.name)
-        except BaseException:  # an interruption too must leave all of the tags or none
-            delete_tags(git, created_tags)
-            raise
-        return
-    tagger = git.read_output("var", "GIT_COMMITTER_IDENT")
-    with TemporaryDirectory() as directory:
-        paths = [directory.path / str(number) for number in range(len(tags))]
-        for path, tag in zip(paths, tags, strict=True):
-            header = f"object {commit}\ntype commit\ntag {tag.name}\ntagger {tagger}\n\n"
-            path.write_bytes(f"{header}{tag.message}\n".encode())
-        options = ("-t", "tag", "-w", "--no-filters", "--stdin-paths")
-        objects = git.run("hash-object", *options, stdin="\n".join(map(str, paths)), stderr=False)
-    ids = objects.check("git hash-object -t tag", fix=GIT_FAILED).output.split()
-    refs = [f"create refs/tags/{tag.name} {object_id}" for tag, object_id in zip(tags, ids, strict=True)]
-    _update_refs(git, refs, f"creating {format_count(len(tags), 'tag')}")
+    created_tags: list[str] = []
+    try:
+        for tag in tags:
+            create_tag(git, tag, commit)
+            created_tags.append(tag.name)
+    except BaseException:  # an interruption too must leave all of the tags or none
+        delete_tags(git, created_tags)
+        raise
 
 
 def delete_tags(git: Git, names: Iterable[str]) -> None:
@@ -179,7 +159,7 @@ def _update_refs(git: Git, commands: Iterable[str], action: str) -> None:
 
 
 def _signs_tags(git: Git) -> bool:
-    if git.config().get("tag.gpgsign", "false") == "false":
+    if git.config.get("tag.gpgsign", "false") == "false":
         return False
     setting = git.run("config", "--type=bool", "--get", "tag.gpgSign", stderr=False)
     return setting.output.strip() == "true"
@@ -188,21 +168,3 @@ def _signs_tags(git: Git) -> bool:
 def _pathspecs(git: Git, files: Iterable[str]) -> str:
     """Return file names as input for `--pathspec-from-file`, with all characters taken literally."""
     return "\0".join(f":(top,literal){git.prefix}{name}" for name in files)
-
-
-def _write_pack(git: Git, edits: Iterable[Edit]) -> None:
-    """Write the objects that a commit of these edits needs into one pack, to make the commit faster.
-
-    Otherwise, git writes a file for every blob and every tree, at least two for each package of a workspace, which
-    takes longer than the rest of the commit. The pack also has a commit that no ref points to. If a filter changes
-    the content of a file, git writes the objects for that file as usual.
-    """
-    stream = [b"feature done\ncommit refs/relnox/objects\ncommitter relnox <> 0 +0000\ndata 0\nfrom HEAD^0\n"]
-    for edit in edits:
-        if edit.after is not None:
-            mode = b"100755" if os.access(git.root / edit.file, os.X_OK) else b"100644"
-            quoted_path = quote_path(f"{git.prefix}{edit.file}")
-            stream += b"M %s inline %s\ndata %d\n" % (mode, quoted_path, len(edit.after)), edit.after, b"\n"
-    stream.append(b"reset refs/relnox/objects\nfrom %s\n\ndone\n" % (b"0" * 40))
-    # The result is not checked: the pack only makes the commit faster.
-    git.run("-c", "fastimport.unpackLimit=1", "fast-import", "--quiet", stdin=b"".join(stream))

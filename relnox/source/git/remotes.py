@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from relnox.core import fixes
 from relnox.errors import Failed
-from relnox.source.git.parsing import parse_refs, parse_tags
+from relnox.source.git.repository import parse_refs, parse_tags
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,7 +21,7 @@ _MAX_REASON = 200
 
 def names(git: Git) -> frozenset[str]:
     """Return the names of a repository's remotes, such as `origin`."""
-    remote_keys = (name for name in git.config() if name.startswith("remote.") and name.count(".") > 1)
+    remote_keys = (name for name in git.config if name.startswith("remote.") and name.count(".") > 1)
     return frozenset(name.removeprefix("remote.").rpartition(".")[0] for name in remote_keys)
 
 
@@ -46,7 +46,7 @@ def read_push_refs(git: Git, remote: str) -> dict[str, str]:
 
     With several such URLs, a ref counts if all of them have it.
     """
-    settings = git.config()
+    settings = git.config
     if f"remote.{remote}.pushurl" not in settings and not any(key.endswith(".pushinsteadof") for key in settings):
         return read_refs(git, remote)
     listings = [read_refs(git, url) for url in git.read_lines("remote", "get-url", "--push", "--all", remote)]

@@ -1,22 +1,42 @@
-"""Query one checkout: its files, commits and refs."""
+"""Run git in one checkout, and query its files, commits and refs."""
 
 from __future__ import annotations
 
+import os
+from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from relnox.core.records import replace
-from relnox.source.git.parsing import GitState, parse_grep_output, parse_refs, parse_status, parse_tags
-from relnox.source.git.runner import GitRunner
+from relnox.core.records import Record, replace
+from relnox.errors import Blocked
+from relnox.system import process
+from relnox.system.environment_variables import without_upload_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-
-_STATUS: tuple[str, ...] = ("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all")
-_REFS: tuple[str, ...] = ("show-ref", "--head", "--tags", "--dereference")
-_CONFIG: tuple[str, ...] = ("config", "-z", "--list")
-_INDEX: tuple[str, ...] = ("ls-files", "-v", "--", ":/")
+_REMOVED_VARIABLES = frozenset(
+    {
+        # Set by git for its hooks: they make git use a repository other than that of the working directory.
+        *("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_DIR", "GIT_INDEX_FILE", "GIT_NAMESPACE"),
+        *("GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_WORK_TREE"),
+        # Set by users: they change how git interprets paths, or which attributes files have.
+        "GIT_ATTR_SOURCE",
+        *("GIT_GLOB_PATHSPECS", "GIT_ICASE_PATHSPECS", "GIT_LITERAL_PATHSPECS", "GIT_NOGLOB_PATHSPECS"),
+    }
+)
+_POETRY_CREDENTIALS = "POETRY_HTTP_BASIC_"
+"""The prefix of variables with credentials of indexes, which git and its hooks do not need."""
+_SETTINGS = {
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_EDITOR": "true",
+    "GIT_OPTIONAL_LOCKS": "0",  # a killed `git status` would leave its lock
+    "GIT_NO_REPLACE_OBJECTS": "1",  # a replaced commit has other files than the commit of this id elsewhere
+    "LC_ALL": "C.UTF-8",
+    "LANGUAGE": "en",
+}
+"""Variables that make git run without prompts, editors, optional locks and replaced objects, in English."""
 _OPERATIONS = {
     "rebase-merge": "rebase",
     "rebase-apply/applying": "am",
@@ -26,54 +46,147 @@ _OPERATIONS = {
     "REVERT_HEAD": "revert",
 }
 """The files in the `.git` directory that exist until a git command ends, by precedence, with the command."""
-_REF_FORMAT = "--format=%(objectname) %(refname)"
 
 
-class Git(GitRunner):
+class GitState(Record, kw_only=True):
+    """The state of a checkout at one moment.
+
+    Attributes:
+        head: The full id of the current commit, or None before the first commit.
+        branch: The name of the current branch, or None if the head is detached.
+        changed_files: Tracked files below `Git.root` that differ from the commit, relative to it.
+        untracked_files: Files below `Git.root` that are neither tracked nor ignored, relative to it.
+        tags: Maps each local tag to the commit that it points to.
+        is_shallow: Whether the clone is shallow.
+        upstream: The upstream branch, such as `origin/main`, or None if there is none.
+        upstream_remote: The remote of the upstream; `.` for a branch of this repository, None if there is none.
+        commits_behind: The number of commits of the upstream that the branch lacks, as of the last fetch.
+        operation: The git command that has begun and not ended, such as `merge`; None if there is none.
+    """
+
+    head: str | None
+    branch: str | None
+    changed_files: tuple[str, ...]
+    untracked_files: tuple[str, ...]
+    tags: dict[str, str]
+    is_shallow: bool
+    upstream: str | None = None
+    upstream_remote: str | None = None
+    commits_behind: int = 0
+    operation: str | None = None
+
+
+class Git:
     """A checkout and its repository; paths are relative to `root`, a directory in the checkout.
 
     Args:
         root: The directory in which git is run.
         prefix: The path of `root` relative to the checkout's top level: empty, or ending in a slash.
-        private: The result of `private_directory`, if it is already known.
-        shallow: The result of `is_shallow`, if it is already known.
     """
 
-    def __init__(
-        self, root: Path, prefix: str = "", *, private: Path | None = None, shallow: bool | None = None
-    ) -> None:
-        super().__init__(root)
+    def __init__(self, root: Path, prefix: str = "") -> None:
+        self.root = root
         self.prefix = prefix
-        self._private = private
-        self._shallow = shallow
-        self._config: dict[str, str | None] | None = None
+
+    @cached_property
+    def _variables(self) -> Mapping[str, str]:
+        return _git_variables()
+
+    def run(
+        self,
+        *arguments: str,
+        stdin: str | bytes | None = None,
+        stderr: bool = True,
+        timeout: float | None = None,
+        umask: int = -1,
+        variables: Mapping[str, str] = MappingProxyType({}),
+    ) -> process.Completed:
+        """Run a git command without checking its exit status; for the parameters, see `process.run`.
+
+        `variables` are set in addition to the environment of relnox.
+        """
+        return process.run(
+            ["git", *arguments],
+            cwd=self.root,
+            env={**self._variables, **variables},
+            stdin=stdin,
+            stderr=stderr,
+            timeout=timeout,
+            umask=umask,
+            newlines="-z" not in arguments,
+        )
+
+    def read_output(self, *arguments: str) -> str:
+        """Run a git command and return its standard output, without surrounding white space.
+
+        Raises:
+            Failed: The command failed.
+        """
+        return self.run(*arguments, stderr=False).check(f"git {arguments[0]}").output.strip()
+
+    def read_lines(self, *arguments: str) -> list[str]:
+        """Run a git command and return the lines of its standard output that are not empty.
+
+        Lines are split at line feeds only, since names of refs may contain other Unicode white space.
+
+        Raises:
+            Failed: The command failed.
+        """
+        listing = self.run(*arguments, stderr=False).check(f"git {arguments[0]}").output
+        return [name for name in listing.split("\n") if name]
+
+    def read_entries(self, command: str, *arguments: str) -> list[str]:
+        """Run a git command with the option `-z`, and return the NUL-separated entries that it prints.
+
+        Raises:
+            Failed: The command failed.
+        """
+        listing = self.run(command, "-z", *arguments, stderr=False).check(f"git {command}").output
+        return [entry for entry in listing.split("\0") if entry]
+
+    def resolve_all(self, revisions: Sequence[str]) -> list[str | None]:
+        """Return the full id of the object that each revision names, or None if this clone has no such object."""
+        lines = [revision for revision in revisions if "\n" not in revision]
+        ids: dict[str, str | None] = {}
+        if lines:
+            text = "".join(f"{line}\n" for line in lines).encode(errors="surrogateescape")
+            completed = self.run("cat-file", "--batch-check=%(objectname)", stdin=text, stderr=False)
+            answers = completed.check("git cat-file").output.split("\n")
+            ids = {
+                line: None if answer.endswith(" missing") else answer
+                for line, answer in zip(lines, answers, strict=False)
+            }
+        return [ids[name] if name in ids else self.resolve(name) for name in revisions]
+
+    def resolve(self, revision: str) -> str | None:
+        """Return the full id of the object that a revision names, or None if this clone has no such object."""
+        answer = self.run("rev-parse", "--verify", "--quiet", "--end-of-options", revision, stderr=False)
+        return answer.output.strip() or None if answer.returncode == 0 else None
+
+    @cached_property
+    def git_directory(self) -> Path:
+        """The `.git` directory of the checkout; a linked worktree has its own."""
+        return self.root / self.read_output("rev-parse", "--absolute-git-dir")
 
     def private_directory(self) -> Path:
         """Return the directory inside the `.git` directory where relnox keeps files between runs."""
-        if self._private is None:
-            self._private = self.git_path("relnox")
-        return self._private
-
-    def git_path(self, name: str) -> Path:
-        """Return the path of a file in the `.git` directory; linked worktrees share most of its files."""
-        return self.root / self.read_output("rev-parse", "--git-path", name)
+        return self.git_directory / "relnox"
 
     def top_level(self) -> str:
         """Return the path of the checkout's top-level directory."""
         return self.read_output("rev-parse", "--show-toplevel")
 
+    @cached_property
     def config(self) -> Mapping[str, str | None]:
-        """Return git's configuration, which is read once: values by name, such as `remote.origin.url`.
+        """Git's configuration: values by name, such as `remote.origin.url`.
 
         Sections and keys are in lowercase; subsections, such as the names of remotes, are as written. The value of
         a setting without `=` is None.
         """
-        if self._config is None:
-            listing = self.run(*_CONFIG, stderr=False)
-            replace(listing, output="").check("git config")  # the output may have credentials
-            entries = (entry.partition("\n") for entry in listing.output.split("\0") if entry)
-            self._config = {name: value if separator else None for name, separator, value in entries}
-        return self._config
+        listing = self.run("config", "-z", "--list", stderr=False)
+        replace(listing, output="").check("git config")  # the output may have credentials
+        entries = (entry.partition("\n") for entry in listing.output.split("\0") if entry)
+        return {name: value if separator else None for name, separator, value in entries}
 
     def read_state(self) -> GitState:
         """Return the current commit and branch, the changed and untracked files, and the tags."""
@@ -88,7 +201,7 @@ class Git(GitRunner):
             tags=self.tags(),
             is_shallow=self.is_shallow(),
             upstream=header.get("branch.upstream"),
-            upstream_remote=self.config().get(f"branch.{branch}.remote"),
+            upstream_remote=self.config.get(f"branch.{branch}.remote"),
             commits_behind=-int(header.get("branch.ab", "+0 -0").split(" ")[1]),
             operation=self._operation_in_progress(),
         )
@@ -102,11 +215,7 @@ class Git(GitRunner):
 
         `S` and `s` stand for skip-worktree; lowercase letters stand for assume-unchanged.
         """
-        return {entry[2:]: entry[0] for entry in self.read_entries(*_INDEX)}
-
-    def filter_untracked(self, files: set[str]) -> set[str]:
-        """Return those of the files that exist but are not in the index."""
-        return {name for name in files.difference(self.read_entries("ls-files")) if (self.root / name).exists()}
+        return {entry[2:]: entry[0] for entry in self.read_entries("ls-files", "-v", "--", ":/")}
 
     def filter_ignored(self, files: Iterable[str]) -> set[str]:
         """Return those of the files that git ignores."""
@@ -123,18 +232,39 @@ class Git(GitRunner):
 
         Files whose names match a glob in `exclude` are not searched.
         """
-        return parse_grep_output(self.run(*grep_query(expressions, exclude), stderr=False).output)
+        patterns = [word for expression in expressions for word in ("-e", expression)]
+        specs = [".", *(f":(exclude,glob)**/{name}" for name in exclude)]
+        listing = self.run("grep", "--no-color", "-I", "-z", "-E", *patterns, "--", *specs, stderr=False)
+        # A file name is before each line; it ends in NUL, and may contain line ends.
+        file, *rest = listing.output.split("\0")
+        for text in rest:
+            line, _, following = text.partition("\n")
+            yield file, line.removesuffix("\r")
+            file = following
 
     def index_matches_head(self, files: Iterable[str]) -> bool:
         """Return whether these files have the same content in the index as in the current commit."""
         staged_files = self.read_entries("diff", "--relative", "--cached", "--name-only", "--no-renames", "HEAD")
         return set(files).isdisjoint(staged_files)
 
+    def files_match_head(self, files: Iterable[str]) -> bool:
+        """Return whether these files have the content that the current commit has, after git's filters.
+
+        Unlike `git diff`, this ignores bits of the index that hide changes (skip-worktree, assume-unchanged).
+        """
+        ids = self.object_ids("HEAD", files)
+        paths = {name: self.root / name for name, object_id in ids.items() if object_id is not None}
+        if any(path.is_symlink() or not path.is_file() for path in paths.values()):
+            return False
+        lines = b"".join(quote_path(f"{self.prefix}{name}") + b"\n" for name in paths)
+        hashes = self.run("hash-object", "--stdin-paths", stdin=lines, stderr=False).check("git hash-object")
+        return hashes.output.split() == [ids[name] for name in paths] and not any(
+            os.path.lexists(self.root / name) for name in ids.keys() - paths.keys()
+        )
+
     def is_shallow(self) -> bool:
         """Return whether the clone is shallow, which means that it lacks a part of the history."""
-        if self._shallow is None:
-            self._shallow = self.read_output("rev-parse", "--is-shallow-repository") == "true"
-        return self._shallow
+        return self.read_output("rev-parse", "--is-shallow-repository") == "true"
 
     def identity_error(self) -> str | None:
         """Return git's error if the committer's name or email address is missing or invalid, else None."""
@@ -213,7 +343,7 @@ class Git(GitRunner):
     def head_and_tags(self) -> tuple[str | None, dict[str, str]]:
         """Return the results of `head` and `tags`, with one git process."""
         # Not for-each-ref: until git 2.45 it follows a tag of a tag one step only.
-        refs = parse_refs(self.run(*_REFS, stderr=False).output, " ")
+        refs = parse_refs(self.run("show-ref", "--head", "--tags", "--dereference", stderr=False).output, " ")
         return refs.get("HEAD"), parse_tags(refs)
 
     def tag_targets(self, names: Sequence[str]) -> dict[str, str | None]:
@@ -233,7 +363,8 @@ class Git(GitRunner):
 
     def local_refs(self) -> dict[str, str]:
         """Map the full names of local branches and tags to object ids; annotated tags have ids of their own."""
-        return parse_refs(self.read_output("for-each-ref", _REF_FORMAT, "refs/heads", "refs/tags"), " ")
+        options = ("--format=%(objectname) %(refname)", "refs/heads", "refs/tags")
+        return parse_refs(self.read_output("for-each-ref", *options), " ")
 
     def remote_branches_containing(self, commit: str) -> tuple[str, ...]:
         """Return the remote branches that contain a commit, such as `origin/main`, as of the last fetch."""
@@ -243,12 +374,14 @@ class Git(GitRunner):
 
     def _operation_in_progress(self) -> str | None:
         """Return the git command that has begun and not ended, such as `merge`, or None."""
-        directory = self.private_directory().parent
-        return next((command for file, command in _OPERATIONS.items() if (directory / file).exists()), None)
+        operations = _OPERATIONS.items()
+        return next((command for file, command in operations if (self.git_directory / file).exists()), None)
 
     def _read_status(self, *options: str) -> tuple[dict[str, str], tuple[str, ...], tuple[str, ...]]:
         """Run `git status`; return its header, and the changed and untracked files below the root, sorted."""
-        header, changed_files, untracked_files = parse_status(self.read_output(*_STATUS, *options))
+        header, changed_files, untracked_files = parse_status(
+            self.read_output("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all", *options)
+        )
 
         def below_root(names: Iterable[str]) -> tuple[str, ...]:
             return tuple(sorted(name.removeprefix(self.prefix) for name in names if name.startswith(self.prefix)))
@@ -256,16 +389,92 @@ class Git(GitRunner):
         return header, below_root(changed_files), below_root(untracked_files)
 
 
-def grep_query(expressions: Iterable[str], exclude: Iterable[str] = ()) -> tuple[str, ...]:
-    """Return the query of `Git.grep`, which has the same parameters."""
-    patterns = [word for expression in expressions for word in ("-e", expression)]
-    specs = [".", *(f":(exclude,glob)**/{name}" for name in exclude)]
-    return ("grep", "--no-color", "-I", "-z", "-E", *patterns, "--", *specs)
+def find_repository(directory: Path) -> Git | None:
+    """Return the git checkout that contains `directory`, or None if it is not in a checkout.
+
+    The directory becomes `Git.root`.
+
+    Raises:
+        Blocked: git refuses to work in the checkout because another user owns it.
+    """
+    if not _could_be_in_checkout(directory):
+        return None
+    # Warnings on standard error must not be parsed as the answer.
+    answer = Git(directory).run("rev-parse", "--is-inside-work-tree", "--show-prefix", stderr=False)
+    if answer.returncode != 0:
+        if "dubious ownership" in Git(directory).run("rev-parse", "--is-inside-work-tree").output:
+            raise Blocked(
+                "repository-not-trusted",
+                f"git refuses to use the repository {directory} (it belongs to another user)",
+                fix=f"git config --global --add safe.directory {directory}",
+            )
+        return None
+    inside, _, prefix = answer.output.partition("\n")
+    return Git(directory, prefix.removesuffix("\n")) if inside == "true" else None
 
 
-def blob_id(content: bytes, like: str) -> str:
-    """Return the object id of a blob with this content; `like` is an id with the same hash function."""
-    import hashlib  # loads OpenSSL
+def _could_be_in_checkout(directory: Path) -> bool:
+    resolved = directory.resolve()
+    return resolved.is_dir() and any((parent / ".git").exists() for parent in (resolved, *resolved.parents))
 
-    algorithm = "sha1" if len(like) == 40 else "sha256"  # noqa: PLR2004 - hexadecimal digits of SHA-1
-    return hashlib.new(algorithm, b"blob %d\0%b" % (len(content), content), usedforsecurity=False).hexdigest()
+
+def _git_variables() -> dict[str, str]:
+    """Return the variables for git, without credentials and without variables that select another repository."""
+    return {
+        name: value
+        for name, value in without_upload_credentials(os.environ).items()
+        if not name.startswith(_POETRY_CREDENTIALS) and name not in _REMOVED_VARIABLES
+    } | _SETTINGS
+
+
+def parse_status(output: str) -> tuple[dict[str, str], list[str], list[str]]:
+    """Parse the output of `git status --porcelain=v2 --branch -z`.
+
+    Returns:
+        The values of the header lines by name, such as `branch.head`, the tracked files that differ from the
+        commit, and the files that are neither tracked nor ignored; all paths are relative to the top level.
+    """
+    header: dict[str, str] = {}
+    changed_files: list[str] = []
+    untracked_files: list[str] = []
+    entries = iter(output.split("\0"))
+    for entry in entries:
+        match entry[:2]:
+            case "# ":
+                name, _, value = entry[2:].partition(" ")
+                header[name] = value
+            case "1 ":
+                changed_files.append(entry.split(" ", 8)[8])
+            case "2 ":
+                changed_files.append(entry.split(" ", 9)[9])
+                next(entries)  # the old name of a renamed file
+            case "u ":
+                changed_files.append(entry.split(" ", 10)[10])
+            case "? ":
+                untracked_files.append(entry[2:])
+            case _:
+                continue  # the empty string behind the last NUL, and kinds that no option asks for
+    return header, changed_files, untracked_files
+
+
+def quote_path(name: str) -> bytes:
+    """Return a path in quotes, as git reads it where each line has a path."""
+    inside = name.encode("utf-8", "surrogateescape")
+    for old, new in ((b"\\", b"\\\\"), (b'"', b'\\"'), (b"\n", b"\\n")):
+        inside = inside.replace(old, new)
+    return b'"%s"' % inside
+
+
+def parse_refs(listing: str, separator: str) -> dict[str, str]:
+    """Parse lines that have an object id, the separator and a ref; return the ids by full name of the ref."""
+    pairs = (line.split(separator, 1) for line in listing.split("\n") if separator in line)
+    return {name: object_id for object_id, name in pairs}
+
+
+def parse_tags(refs: dict[str, str]) -> dict[str, str]:
+    """Return the commit that each tag points to, by tag name, from object ids by ref name.
+
+    For an annotated tag, `refs` has the commit under the name of the ref with `^{}` at its end.
+    """
+    names = [name for name in refs if name.startswith("refs/tags/") and not name.endswith("^{}")]
+    return {name.removeprefix("refs/tags/"): refs.get(f"{name}^{{}}", refs[name]) for name in names}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox.core.fixes import GIT_FAILED
 from relnox.source.git import remotes
-from relnox.source.git.repository import Git, blob_id
+from relnox.source.git.repository import Git
 from relnox.system.files import TemporaryDirectory
 
 if TYPE_CHECKING:
@@ -78,13 +79,15 @@ def plan_tree(git: Git, edits: Iterable[Edit], base: str = "HEAD", *, stored: bo
         files.mkdir()
         objects.mkdir()
         variables = {
-            "GIT_DIR": git.read_output("rev-parse", "--absolute-git-dir"),
+            "GIT_DIR": str(git.git_directory),
             "GIT_WORK_TREE": str(files),
             "GIT_INDEX_FILE": str(directory.path / "index"),
         }
         if not stored:
             variables["GIT_OBJECT_DIRECTORY"] = str(objects)
-            variables["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = str(git.git_path("objects"))
+            variables["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = git.read_output(
+                "rev-parse", "--path-format=absolute", "--git-path", "objects"
+            )
         edits_by_path = {f"{git.prefix}{edit.file}": edit for edit in edits}
 
         def run(*words: str, stdin: str | None = None) -> str:
@@ -125,7 +128,7 @@ def _changed_files(
         before, after = (
             None
             if not blob.strip("0")
-            else (content if content is not None and blob_id(content, blob) == blob else read_blob(blob))
+            else (content if content is not None and _blob_id(content, blob) == blob else read_blob(blob))
             for blob, content in ((old, edit.before), (new, edit.after))
         )
         yield PlannedFile(path, before, after, mode)
@@ -157,3 +160,9 @@ def _read_commit(git: Git, commit: str) -> CommitContent | None:
         parents=tuple(value for name, _, value in fields if name == "parent"),
         message=message.strip(),
     )
+
+
+def _blob_id(content: bytes, like: str) -> str:
+    """Return the object id of a blob with this content; `like` is an id with the same hash function."""
+    algorithm = "sha1" if len(like) == 40 else "sha256"  # noqa: PLR2004 - hexadecimal digits of SHA-1
+    return hashlib.new(algorithm, b"blob %d\0%b" % (len(content), content), usedforsecurity=False).hexdigest()
