@@ -15,8 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from fake_forge import forge_server
-from fake_forge.github import GitHubServer
+from fake_forge import GitHubServer, forge_server
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 from projects import HATCHLING, commit_all, git, remote_of, repository, write

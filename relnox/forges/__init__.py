@@ -1,8 +1,7 @@
-"""One interface to the forges GitHub and GitLab: branches, commits and pull requests.
+"""Pull requests on GitHub and GitLab, through their REST APIs.
 
-`forge_of` returns the forge of a git remote, which `remotes` detects. The operations are in `branches`
-and `pull_requests`, their differences between forges in `github` and `gitlab`, and the requests to
-the API in `repository`, `requests` and `api_responses`.
+`forge_of` returns the forge of a git remote, which `remotes` detects. The operations are in `pull_requests`, what
+the forges do differently in `github` and `gitlab`, and the requests in `api`.
 """
 
 from __future__ import annotations
@@ -12,23 +11,16 @@ import re
 from typing import TYPE_CHECKING
 
 from relnox.errors import Blocked
-from relnox.forges.branches import Commit, FileChange
-from relnox.forges.forge import Forge
-from relnox.forges.pull_requests import PullRequest, PullRequestState
+from relnox.forges.github import GitHub
+from relnox.forges.gitlab import GitLab
+from relnox.forges.pull_requests import Forge, PullRequest
 from relnox.forges.remotes import locate
 from relnox.system.secrets import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = [
-    "Commit",
-    "FileChange",
-    "Forge",
-    "PullRequest",
-    "PullRequestState",
-    "forge_of",
-]
+__all__ = ["Forge", "PullRequest", "forge_of"]
 
 
 def forge_of(remote_url: str, environment: Mapping[str, str] | None = None) -> Forge:
@@ -52,10 +44,4 @@ def forge_of(remote_url: str, environment: Mapping[str, str] | None = None) -> F
             f"{variable} is not a token (it contains spaces, line breaks or other invalid characters)",
             fix=f"set {variable} to the token only",
         )
-    if location.kind == "gitlab":
-        from relnox.forges.gitlab import GitLab
-
-        return GitLab(location, token)
-    from relnox.forges.github import GitHub
-
-    return GitHub(location, token)
+    return GitLab(location, token) if location.kind == "gitlab" else GitHub(location, token)

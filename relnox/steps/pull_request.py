@@ -1,4 +1,4 @@
-"""Put a commit on a branch of the forge, and open or update the pull request of that branch."""
+"""Push a commit to the branch of a pull request, and open or update the pull request."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from relnox.core.planning.step import Step
 from relnox.core.records import replace
 from relnox.core.text import format_count
 from relnox.errors import Conflict, Failed
-from relnox.source.git.trees import read_branch_head
+from relnox.forges.pull_requests import PullRequest
+from relnox.source.git import changes, remotes, trees
 from relnox.steps.action import Action
 from relnox.steps.run import RunExtension
 
 if TYPE_CHECKING:
-    from relnox import forges
     from relnox.core.planning.events import Outcome
+    from relnox.forges import Forge
 
 
 class CommitToBranch(Step, kw_only=True):
-    """Commit files to a branch of the forge, which is created or replaced.
+    """Commit the edited files on top of a commit, and push that to a branch, which is created or replaced.
+
+    Neither the checkout nor a local branch changes.
 
     Attributes:
-        edits: The edits, with paths from the root of the project, and contents as they are committed.
-        prefix: Path of the project's root in the repository, empty or ending in a slash.
-        executable: The paths of the edited files that are executable.
+        edits: The edits, with paths from the root of the project.
         tree: The hash of the commit's tree.
         replaces: The commit to which the branch points before, or None if the branch does not exist.
     """
@@ -39,8 +40,6 @@ class CommitToBranch(Step, kw_only=True):
     parent: str
     message: str
     edits: tuple[Edit, ...]
-    prefix: str
-    executable: tuple[str, ...]
     tree: str
     replaces: str | None
 
@@ -54,50 +53,52 @@ class CommitToBranch(Step, kw_only=True):
 
 
 class CommitToBranchAction(Action[CommitToBranch]):
-    """Commits through the API of the forge; the tree that git fetches decides on success."""
+    """Pushes a commit; the ref on the remote decides on success, not the exit status."""
 
     def check(self) -> str | None:
         """Return a reason to skip the step if the head of the branch has the planned parent, tree and message."""
-        head = self.run.forge(self.step.remote_name).branch_head(self.step.branch)
-        if head is None or not self._is_equal(head):
+        step, head = self.step, self._remote_head()
+        if head is None:
             return None
-        return f"{self.step.branch} is up to date ({head[:10]})"
+        content = trees.read_branch_head(self.run.checkout, head, step.remote_name, step.branch)
+        if content != (step.tree, (step.parent,), step.message.strip()):
+            return None
+        return f"{step.branch} is up to date ({head[:10]})"
 
     def apply(self) -> None:
-        from relnox import forges
-
-        step = self.step
-        changes = [
-            forges.FileChange(f"{step.prefix}{edit.file}", edit.after, executable=edit.file in step.executable)
-            for edit in step.edits
-        ]
-        self.result = self.run.forge(step.remote_name).commit(
-            step.branch, step.parent, step.message, changes, replaces=step.replaces
-        )
-
-    def verify(self) -> str:
-        """Check that the branch points to the commit, and that its tree is the planned one."""
-        step, commit = self.step, self.result.id
-        head = self.run.forge(step.remote_name).branch_head(self.step.branch)
-        if head != commit:
-            raise Conflict(
-                "branch-changed",
-                f"branch {step.branch} was moved to {(head or 'no commit')[:10]} right after commit {commit[:10]}",
-                fix="review the commits of that branch, then rerun the command",
-            )
-        if not self._is_equal(commit):
+        step, git = self.step, self.run.checkout
+        tree = trees.plan_tree(git, step.edits, step.parent, stored=True).id
+        if tree != step.tree:
             raise Failed(
                 "branch-changed",
-                f"commit {commit[:10]} on {step.branch} does not have the planned files, parent or message",
-                fix=f"inspect it: git fetch {step.remote_name} {step.branch} && git show {commit[:10]}",
+                f"the files have another content than planned (tree {tree[:10]} instead of {step.tree[:10]})",
+                fix="rerun the command",
             )
-        signature_note = ", signed by the forge" if self.result.verified else ""
-        return f"{commit[:10]}{signature_note}"
+        self.commit = changes.commit_tree(git, tree, step.parent, step.message)
+        self.pushed = remotes.push_commit(git, step.remote_name, self.commit, step.branch, step.replaces)
 
-    def _is_equal(self, commit: str) -> bool:
-        step = self.step
-        content = read_branch_head(self.run.checkout, commit, step.remote_name, step.branch)
-        return content == (step.tree, (step.parent,), step.message.strip())
+    def verify(self) -> str:
+        """Check that the branch points to the commit."""
+        step, head = self.step, self._remote_head()
+        if head == self.commit:
+            return self.commit[:10]
+        if head == step.replaces:
+            raise Failed(
+                "push-rejected",
+                f"{step.remote_name} rejected the push to {step.branch}:\n{remotes.quote_output(self.pushed)}",
+                fix="allow this account or job to push that branch (docs/release-pull-requests.md lists what it "
+                "needs), then rerun the command",
+            )
+        raise Conflict(
+            "branch-changed",
+            f"branch {step.branch} of {step.remote_name} points to {(head or 'no commit')[:10]} instead of "
+            f"{self.commit[:10]} (it was moved while relnox was running)",
+            fix=f"git fetch {step.remote_name} {step.branch}, check what changed, then rerun the command",
+        )
+
+    def _remote_head(self) -> str | None:
+        refs = remotes.read_push_refs(self.run.checkout, self.step.remote_name)
+        return refs.get(f"refs/heads/{self.step.branch}")
 
 
 class OpenPullRequest(Step, kw_only=True):
@@ -130,8 +131,6 @@ class PullRequestTable(RunExtension):
         """Add the table, if the pull request is as planned."""
         if any(result.status not in (Status.SUCCESS, Status.SKIPPED) for result in outcome.results):
             return outcome
-        from relnox.forges import PullRequest
-
         if (request := self._run.result(PullRequest)) is None:
             return outcome
         rows = ((str(request.number), request.url, request.title),)
@@ -144,45 +143,38 @@ class OpenPullRequestAction(Action[OpenPullRequest]):
 
     def check(self) -> str | None:
         """Return a reason to skip the step if an open pull request has this title and description."""
-        request = self._find_open_request()
-        if request is None or not self._is_equal(request):
+        step = self.step
+        request = self._forge.open_pull_request(step.head, step.base)
+        if request is None or not self._is_as_planned(request):
             return None
         self.result = request
         return f"pull request {request.number} is up to date: {request.url}"
 
     def apply(self) -> None:
-        step, of_remote = self.step, self.run.forge(self.step.remote_name)
-        request = self._find_open_request() or of_remote.create_pull_request(
-            step.head, step.base, step.name, step.body
-        )
-        if not self._is_equal(request):
-            request = of_remote.update_pull_request(request.number, title=step.name, body=step.body)
+        step = self.step
+        request = self._forge.create_pull_request(step.head, step.base, step.name, step.body)
+        if not self._is_as_planned(request):
+            request = self._forge.update_pull_request(request.number, title=step.name, body=step.body)
         self.result = request
 
     def verify(self) -> str:
-        """Check that the pull request is open, has the planned text, and has no merge conflicts."""
-        from relnox import forges
-
-        step, request = self.step, self.run.forge(self.step.remote_name).pull_request(self.result.number)
-        if request.state is not forges.PullRequestState.OPEN or not self._is_equal(request):
+        """Check that the pull request is open, and has the planned text."""
+        self.result = request = self._forge.pull_request(self.result.number)
+        if not self._is_as_planned(request):
             raise Conflict(
                 "pull-request-changed",
                 f"pull request {request.number} was changed or closed in the meantime ({request.url})",
                 fix=f"review it ({request.url}), then rerun the command",
             )
-        self.result = request
-        conflicts = f", but it has conflicts with {step.base}: rerun the command" if request.conflicts else ""
-        return f"pull request {request.number}: {request.url}{conflicts}"
+        return f"pull request {request.number}: {request.url}"
 
-    def _find_open_request(self) -> forges.PullRequest | None:
-        requests = self.run.forge(self.step.remote_name).pull_requests(self.step.head)
-        return next((request for request in requests if request.base == self.step.base), None)
+    @property
+    def _forge(self) -> Forge:
+        return self.run.forge(self.step.remote_name)
 
-    def _is_equal(self, request: forges.PullRequest) -> bool:
-        return (request.title, _normalized_lines(request.body)) == (
-            self.step.name,
-            _normalized_lines(self.step.body),
-        )
+    def _is_as_planned(self, request: PullRequest) -> bool:
+        planned = (True, self.step.name, _normalized_lines(self.step.body))
+        return (request.is_open, request.title, _normalized_lines(request.body)) == planned
 
 
 def _normalized_lines(body: str) -> list[str]:

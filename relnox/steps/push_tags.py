@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 MAX_TAGS = 3
 """Tags in one push: GitHub creates no events for more."""
 
-_MAX_OUTPUT_LINES = 12
-
 
 class PushTags(Step, kw_only=True):
     """Push a few tags in one transaction.
@@ -159,11 +157,9 @@ class PushTagsAction(Action[PushTags]):
         """Delete the tags that were created for this push, and return the error with the remote's output."""
         remote = remotes.read_push_refs(git, self.step.remote_name)
         changes.delete_tags(git, [tag for tag in self.step.created if f"refs/tags/{tag}" not in remote])
-        lines = [line for line in completed.output.splitlines() if line.strip() and not line.startswith("To ")]
-        output = "\n".join(f"  | {line}" for line in lines[-_MAX_OUTPUT_LINES:])
         return Failed(
             "push-rejected",
-            f"{self.step.remote_name} rejected {join_names(self.missing)}:\n{output}",
+            f"{self.step.remote_name} rejected {join_names(self.missing)}:\n{remotes.quote_output(completed)}",
             fix="allow this account or job to create tags (see docs/auto-tag.md for the permissions), then rerun "
             "the command",
         )

@@ -54,9 +54,7 @@ class CloneCheckout(Step, kw_only=True):
         """Clone the checkout to a bare repository, so that the push is rehearsed as well, and this to a clone."""
         from relnox.source import copies
 
-        directory = copies.clone_with_remote(
-            run.checkout, run.scratch, self.commit, self.branch, self.remote_name
-        )
+        directory = copies.clone_with_remote(run.checkout, run.scratch, self.commit, self.branch, self.remote_name)
         return TemporaryClone(directory=directory)
 
     def verify(self, run: Run, result: TemporaryClone) -> str:

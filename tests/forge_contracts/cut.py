@@ -13,38 +13,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-OPERATIONS = {
-    "/git/ref/{ref}": "get",
-    "/git/refs": "post",
-    "/git/refs/{ref}": "patch",
-    "/git/blobs": "post",
-    "/git/trees": "post",
-    "/git/commits": "post",
-    "/git/commits/{commit_sha}": "get",
-    "/pulls": "get post",
-    "/pulls/{pull_number}": "get patch",
-    "/actions/workflows/{workflow_id}/dispatches": "post",
-    "/actions/workflows/{workflow_id}/runs": "get",
-    "/actions/runs": "get",
-    "/actions/runs/{run_id}": "get",
-}
+OPERATIONS = {"/pulls": "get post", "/pulls/{pull_number}": "get patch"}
 READ = {
-    *("ref", "object", "sha", "type", "tree", "parents", "message", "verification", "verified", "errors"),
-    *("number", "html_url", "title", "body", "state", "merged_at", "merge_commit_sha", "mergeable"),
-    *(
-        "head",
-        "base",
-        "repo",
-        "full_name",
-        "workflow_run_id",
-        "workflow_runs",
-        "id",
-        "head_branch",
-        "head_sha",
-        "event",
-        "status",
-    ),
-    *("conclusion", "created_at"),
+    *("number", "html_url", "title", "body", "state", "head", "base", "ref", "repo", "full_name"),
+    *("message", "errors"),
 }
 KEPT = ("type", "enum", "format", "required", "minimum", "maximum", "maxLength", "minLength", "maxProperties")
 

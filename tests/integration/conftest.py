@@ -1,20 +1,12 @@
-"""Two clocks: relnox waits for a day in a moment by the first, and the second stands still. A forge client."""
+"""Two clocks: relnox waits for a day in a moment by the first, and the second stands still."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import pytest
 from loopback import StoppedClock
 from releases import SimulatedClock
 
-from relnox.forges import forge_of
 from relnox.system import network
-
-if TYPE_CHECKING:
-    from fake_forge import ForgeServer
-
-    from relnox.forges import Forge
 
 
 @pytest.fixture
@@ -29,15 +21,3 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimulatedClock:
 def stopped_clock() -> StoppedClock:
     """A clock for an embedded index."""
     return StoppedClock()
-
-
-@pytest.fixture
-def forge(server: ForgeServer) -> Forge:
-    """The client of the fake forge that a test module has as its fixture `server`."""
-    return forge_of(server.remote, server.environment)
-
-
-@pytest.fixture
-def main(server: ForgeServer) -> str:
-    """The commit of the branch main of that forge."""
-    return str(server.repository.ref("refs/heads/main"))

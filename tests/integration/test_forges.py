@@ -1,17 +1,19 @@
-"""GitHub and GitLab behind one protocol: the same calls have the same results on both."""
+"""Pull requests on GitHub and GitLab: the same calls have the same results, and what goes wrong with a forge."""
 
 from __future__ import annotations
 
+import threading
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from fake_forge import PullRequest, forge_server
-from fake_forge.github import GitHubServer
-from fake_forge.gitlab import GitLabServer
-from projects import repository, single
+from fake_forge import DROP, GitHubServer, GitLabServer, PullRequest, Reply, forge_server
+from loopback import eventually
+from projects import git, remote_of, repository, single
 
-from relnox.errors import Blocked, Conflict
-from relnox.forges import FileChange, PullRequestState
+from relnox.errors import Blocked, Failed, TryLater
+from relnox.forges import forge_of
+from relnox.system import network, secrets, waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,192 +22,367 @@ if TYPE_CHECKING:
     from fake_forge import ForgeServer
     from releases import SimulatedClock
 
+    from relnox.core.planning.events import Waiting
     from relnox.forges import Forge
-
-ABSENT = "1" * 40
-
-
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    return repository(single(tmp_path / "demo"))
 
 
 @pytest.fixture(params=[GitHubServer, GitLabServer], ids=["github", "gitlab"])
-def server(request: pytest.FixtureRequest, checkout: Path, clock: SimulatedClock) -> Iterator[ForgeServer]:
-    fake: ForgeServer = request.param(checkout.parent / "demo.git")
+def server(request: pytest.FixtureRequest, tmp_path: Path, clock: SimulatedClock) -> Iterator[ForgeServer]:
+    """A forge with the branches main and release, and a simulated clock."""
+    root = repository(single(tmp_path / "demo"))
+    git(root, "push", "--quiet", "origin", "main:release")
+    fake: ForgeServer = request.param(remote_of(root))
     with forge_server(fake):
         yield fake
 
 
-def release_branch(server: ForgeServer, main: str, name: str = "release") -> str:
-    tree = server.repository.tree(main, [("100644", "NEWS", server.repository.blob(b"news\n"))])
-    commit = server.repository.commit(tree, [main], "Release")
-    server.repository.set_ref(f"refs/heads/{name}", commit)
-    return commit
+@pytest.fixture
+def forge(server: ForgeServer) -> Forge:
+    return forge_of(server.remote, server.environment)
 
 
-# --- refs
+def find(forge: Forge) -> Any:
+    return forge.open_pull_request("release", "main")
 
 
-def test_the_head_of_a_branch_is_read(forge: Forge, server: ForgeServer, main: str) -> None:
-    assert forge.branch_head("release") is None
-    assert forge.branch_head("main") == main
-    server.repository.set_ref("refs/heads/topic/c#1", main)
-    assert forge.branch_head("topic/c#1") == main
+def create(forge: Forge) -> Any:
+    return forge.create_pull_request("release", "main", "Release", "notes")
 
 
-# --- commits
-
-CHANGES = (
-    FileChange("pyproject.toml", b"[project]\r\nname = 'n\xc3\xa4me'\n"),
-    FileChange("new/data.bin", b"\x00\xff\x00"),
-    FileChange("run.sh", b"#!/bin/sh\n", executable=True),
-    FileChange("README.md", None),
-)
+def update(forge: Forge) -> Any:
+    return forge.update_pull_request(1, title="Release", body="notes")
 
 
-def test_a_commit_has_the_very_files(forge: Forge, server: ForgeServer, main: str) -> None:
-    made = forge.commit("release", main, "Release 1.0", CHANGES)
-    stored = server.repository
-    assert made.verified
-    assert forge.branch_head("release") == made.id
-    assert (stored.parents(made.id), stored.message(made.id)) == ([main], "Release 1.0")
-    for change in CHANGES:
-        assert stored.file(made.id, change.path) == change.content
-    assert stored.mode(made.id, "run.sh") == "100755"
-    changed = stored.git("diff", "--name-only", main, made.id).split()
-    assert sorted(changed) == sorted(change.path for change in CHANGES)
+def read(forge: Forge) -> Any:
+    return forge.pull_request(1)
 
 
-def test_an_equal_commit_is_not_made_again(forge: Forge, server: ForgeServer, main: str) -> None:
-    made = forge.commit("release", main, "Release 1.0", CHANGES)
-    assert forge.commit("release", main, "Release 1.0", CHANGES) == made
-    assert len(server.repository.git("rev-list", "main..release").split()) == 1
+CALLS = {"find": find, "create": create, "update": update, "read": read}
 
 
-def test_a_branch_is_replaced_in_one_step(forge: Forge, server: ForgeServer, main: str) -> None:
-    """A branch that was moved to its base in between would have its pull request closed."""
-    old = forge.commit("release", main, "Release 1.0", CHANGES)
-    pull = forge.create_pull_request("release", "main", "Release", "")
-    newer = server.repository.commit(server.repository.tree_of(main), [main], "Fix")
-    server.repository.set_ref("refs/heads/main", newer)
-    made = forge.commit("release", newer, "Release 1.0", CHANGES, replaces=old.id)
-    assert server.repository.parents(made.id) == [newer]
-    assert forge.pull_request(pull.number).state is PullRequestState.OPEN
-
-
-def test_a_commit_is_added_to_a_branch(forge: Forge, server: ForgeServer, main: str) -> None:
-    made = forge.commit("main", main, "Change", [FileChange("a", b"a")], replaces=main)
-    assert server.repository.ref("refs/heads/main") == made.id
-    assert server.repository.parents(made.id) == [main]
-    assert not any((request.body or {}).get("force") for request in server.requests)
-
-
-@pytest.mark.parametrize("replaces", [None, ABSENT])
-def test_a_branch_that_moved_meanwhile_is_a_conflict(
-    forge: Forge, server: ForgeServer, main: str, replaces: str | None
-) -> None:
-    head = release_branch(server, main)
-    with pytest.raises(Conflict) as caught:
-        forge.commit("release", main, "Release 1.0", CHANGES, replaces=replaces)
-    assert caught.value.code == "branch-behind"
-    assert server.repository.ref("refs/heads/release") == head
-
-
-def test_a_commit_that_the_forge_does_not_sign(forge: Forge, server: ForgeServer, main: str) -> None:
-    server.signs = False
-    assert forge.commit("release", main, "Release 1.0", CHANGES).verified is False
-
-
-def test_a_parent_that_was_not_pushed(forge: Forge) -> None:
-    with pytest.raises(Blocked) as caught:
-        forge.commit("release", ABSENT, "Release 1.0", CHANGES)
-    assert caught.value.code == "branch-behind"
+def requests_sent(server: ForgeServer) -> int:
+    return len(server.sent("POST", "PATCH", "PUT"))
 
 
 # --- pull requests
 
 
-@pytest.mark.parametrize("squash", [True, False])
-def test_a_pull_request_lives_through_its_states(
-    forge: Forge, server: ForgeServer, main: str, squash: bool
-) -> None:
-    release_branch(server, main)
-    assert forge.pull_requests("release") == ()
-    pull = forge.create_pull_request("release", "main", "Release 1.0", "<!-- marker -->\nnotes")
-    assert (pull.number, pull.state, pull.head, pull.base) == (1, PullRequestState.OPEN, "release", "main")
-    assert forge.pull_request(1).conflicts is False
-    changed = forge.update_pull_request(1, title="Release 1.1", body="<!-- marker -->\nmore notes")
-    assert (changed.title, changed.body) == ("Release 1.1", "<!-- marker -->\nmore notes")
-    assert [found.number for found in forge.pull_requests("release")] == [1]
-    server.pull_requests[0].state = "closed"
-    assert forge.pull_request(1).state is PullRequestState.CLOSED_UNMERGED
-    assert forge.pull_requests("release") == ()
-    server.pull_requests[0].state = "open"
-    server.merge(1, squash=squash)
-    assert forge.pull_request(1).state is PullRequestState.MERGED
-    assert forge.pull_requests("release") == ()
-    assert len(forge.pull_requests("release", only_open=False)) == 1
+def test_a_pull_request_lives_through_its_states(forge: Forge, server: ForgeServer) -> None:
+    assert find(forge) is None
+    pull = create(forge)
+    assert (pull.number, pull.title, pull.body, pull.is_open) == (1, "Release", "notes", True)
+    assert pull.url.startswith("https://")
+    changed = forge.update_pull_request(1, title="Release 1.1", body="more notes")
+    assert (changed.title, changed.body) == ("Release 1.1", "more notes")
+    assert find(forge) == read(forge) == changed
+    for state in ("closed", "merged"):
+        server.pull_requests[0].state = state
+        assert read(forge).is_open is False
+        assert find(forge) is None
 
 
-def test_conflicts_are_waited_for(forge: Forge, server: ForgeServer, main: str) -> None:
-    for name in ("release", "main"):
-        blob = server.repository.blob(name.encode())
-        tree = server.repository.tree(main, [("100644", "README.md", blob)])
-        server.repository.set_ref(f"refs/heads/{name}", server.repository.commit(tree, [main], name))
-    forge.create_pull_request("release", "main", "Release", "")
-    server.pull_requests[0].unchecked = 3
-    assert forge.pull_request(1).conflicts is True
-    server.pull_requests[0].unchecked = 1000
-    assert forge.pull_request(1).conflicts is None
-
-
-def test_the_open_pull_request_of_a_branch_is_not_created_twice(
-    forge: Forge, server: ForgeServer, main: str
-) -> None:
-    release_branch(server, main)
-    first = forge.create_pull_request("release", "main", "Release", "body")
+def test_the_open_pull_request_of_a_branch_is_not_created_twice(forge: Forge, server: ForgeServer) -> None:
+    first = create(forge)
     assert forge.create_pull_request("release", "main", "Other", "other") == first
     assert len(server.pull_requests) == 1
 
 
-def test_pull_requests_of_forks_do_not_count(forge: Forge, server: ForgeServer, main: str) -> None:
-    release_branch(server, main)
-    marker = "<!-- marker -->"
+def test_only_the_pull_request_between_the_branches_of_the_repository_counts(
+    forge: Forge, server: ForgeServer
+) -> None:
     server.pull_requests = [
-        PullRequest(1, "release", "main", "Release", marker, fork="acme/fork"),
-        PullRequest(2, "release", "main", "Release", marker, fork="mallory/demo"),
-        PullRequest(3, "other", "main", "Release", marker),
+        PullRequest(1, "release", "main", "Release", "", fork="acme/fork"),
+        PullRequest(2, "release", "main", "Release", "", fork="mallory/demo"),
+        PullRequest(3, "other", "main", "Release", None),
+        PullRequest(4, "release", "other", "Release", None),
     ]
-    assert forge.pull_requests("release") == ()
-
-
-def test_all_pages_are_read(forge: Forge, server: ForgeServer, main: str) -> None:
-    release_branch(server, main)
-    server.pull_requests = [
-        PullRequest(number, "release", "main", "Release", None, state="closed") for number in range(1, 71)
-    ]
-    numbers = [found.number for found in forge.pull_requests("release", only_open=False)]
-    assert numbers == list(range(70, 0, -1))
-    assert len(server.requests) in (2, 3)
-
-
-# --- runs
+    assert find(forge) is None
+    server.pull_requests.append(PullRequest(5, "release", "main", "Release", None))
+    assert find(forge).number == 5
 
 
 def test_a_pull_request_of_a_branch_that_is_not_there(forge: Forge) -> None:
-    with pytest.raises(Blocked) as caught:
+    with pytest.raises(Failed, match="422 Validation Failed"):
         forge.create_pull_request("missing", "main", "Release", "")
-    assert caught.value.code == "branch-changed"
 
 
-@pytest.mark.parametrize(
-    ("read", "code"),
-    [
-        (lambda forge: forge.pull_request(7), "pull-request-missing"),
-    ],
-)
-def test_what_is_not_there(forge: Forge, read: Callable[[Forge], Any], code: str) -> None:
+# --- lost answers, rate limits
+
+LOST = {
+    "502": Reply(502, b"<html>bad gateway</html>", {"Content-Type": "text/html"}),
+    "500": Reply(500, {"message": "Server Error"}, {"X-RateLimit-Remaining": "4990", "X-RateLimit-Reset": "1e10"}),
+    "520": Reply(520, b""),
+    "dropped": DROP,
+}
+
+
+@pytest.mark.parametrize("lost", LOST)
+@pytest.mark.parametrize("stored", [False, True])
+def test_one_pull_request_is_created_if_answers_are_lost(
+    forge: Forge, server: ForgeServer, lost: str, stored: bool
+) -> None:
+    server.fail("", LOST[lost], stored=stored, times=3)
+    assert create(forge).title == "Release"
+    assert len(server.pull_requests) == 1
+
+
+def minutes(clock: SimulatedClock, number: float) -> str:
+    return str(int((clock.today() + timedelta(minutes=number)).timestamp()))
+
+
+LIMITS: dict[str, Callable[[SimulatedClock], tuple[Reply, float]]] = {
+    "retry-after": lambda _: (Reply(429, {"message": "slow down"}, {"Retry-After": "90"}), 90),
+    "secondary": lambda _: (
+        Reply(403, {"message": "You have exceeded a secondary rate limit."}, {"Retry-After": "45"}),
+        45,
+    ),
+    "secondary without a time": lambda _: (
+        Reply(403, {"message": "You have exceeded a secondary rate limit."}, {"X-RateLimit-Remaining": "4000"}),
+        60,
+    ),
+    "429 without a time": lambda _: (Reply(429, {"message": "Retry later"}), 60),
+    "primary": lambda clock: (
+        Reply(
+            403,
+            {"message": "API rate limit exceeded for installation ID 1."},
+            {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": minutes(clock, 5)},
+        ),
+        299,
+    ),
+}
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+@pytest.mark.parametrize("call", [find, create])
+def test_rate_limits_are_waited_for(
+    forge: Forge, server: ForgeServer, clock: SimulatedClock, limit: str, call: Callable[[Forge], Any]
+) -> None:
+    reply, seconds = LIMITS[limit](clock)
+    server.fail("", reply)
+    reported: list[Waiting] = []
+    before = clock.now()
+    with waits.on_wait(reported.append):
+        call(forge)
+    assert seconds <= clock.now() - before <= seconds + 10
+    assert [("rate" in waiting.reason) for waiting in reported] == [True]
+    assert len(server.requests) == 2
+
+
+def test_a_rate_limit_of_an_hour_is_for_another_run(
+    forge: Forge, server: ForgeServer, clock: SimulatedClock
+) -> None:
+    headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": minutes(clock, 50)}
+    server.fail("POST", Reply(403, {"message": "API rate limit exceeded"}, headers), times=100)
+    with pytest.raises(TryLater, match=r"limits the rate of requests \(403\); retry after \d\d:\d\d:\d\d UTC"):
+        create(forge)
+    assert requests_sent(server) == 1
+    assert clock.now() < 10
+
+
+def test_a_forge_that_is_down_is_tried_for_ten_minutes(
+    forge: Forge, server: ForgeServer, clock: SimulatedClock
+) -> None:
+    server.fail("POST", Reply(503, b""), times=1000)
+    with pytest.raises(TryLater, match=r"returned 503 .*; gave up after 10 min"):
+        create(forge)
+    assert 590 <= clock.now() <= 620
+
+
+def test_a_run_that_is_interrupted_waits_for_no_answer(forge: Forge, server: ForgeServer) -> None:
+    server.fail("POST", DROP, delay=60)
+
+    def interrupt() -> None:
+        assert eventually(lambda: requests_sent(server) > 0)
+        network.cancel_all()
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(Failed) as caught:
+        create(forge)
+    thread.join()
+    assert caught.value.code == "interrupted"
+    assert server.pull_requests == []
+
+
+# --- permissions
+
+
+@pytest.mark.parametrize("call", [create, update])
+def test_without_a_token_nothing_is_sent_that_changes_something(
+    server: ForgeServer, call: Callable[[Forge], Any]
+) -> None:
+    environment = {name: value for name, value in server.environment.items() if not name.endswith("_TOKEN")}
+    forge = forge_of(server.remote, environment)
+    assert find(forge) is None
+    with pytest.raises(Blocked, match="no token for") as caught:
+        call(forge)
+    assert caught.value.code == "forge-token-missing"
+    assert requests_sent(server) == 0
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_a_token_that_is_not_accepted(server: ForgeServer, call: Callable[[Forge], Any]) -> None:
+    variable = next(name for name in server.environment if name.endswith("_TOKEN"))
+    forge = forge_of(server.remote, server.environment | {variable: "an-old-token"})
+    with pytest.raises(Blocked, match=rf"the token in {variable} is not accepted") as caught:
+        call(forge)
+    assert caught.value.code == "forge-token-missing"
+
+
+@pytest.mark.parametrize("status", [403, 404])
+@pytest.mark.parametrize("call", [create, update])
+def test_a_token_that_lacks_a_permission(
+    forge: Forge, server: ForgeServer, call: Callable[[Forge], Any], status: int
+) -> None:
+    server.fail("POST|PATCH|PUT", Reply(status, {"message": "Not Found"}))
+    with pytest.raises(Blocked, match=f"{status} Not Found") as caught:
+        call(forge)
+    assert caught.value.code == "forge-rejected"
+    permission = "pull-requests: write" if isinstance(server, GitHubServer) else "scope api"
+    assert permission in str(caught.value.fix)
+
+
+def test_jobs_that_may_not_create_pull_requests(server: ForgeServer) -> None:
+    environment, fix = server.environment, "Settings > Actions > General"
+    if isinstance(server, GitLabServer):
+        environment["CI_JOB_TOKEN"] = environment.pop("GITLAB_TOKEN")
+        fix = "set GITLAB_TOKEN to a project access token"
+    server.fail(
+        "POST", Reply(403, {"message": "GitHub Actions is not permitted to create or approve pull requests."})
+    )
     with pytest.raises(Blocked) as caught:
-        read(forge)
-    assert caught.value.code == code
+        create(forge_of(server.remote, environment))
+    assert fix in str(caught.value.fix)
+
+
+def test_what_the_forge_says_is_shown_without_secrets(forge: Forge, server: ForgeServer) -> None:
+    text = f"rule violated:\n\x1b[31m {server.token} " + "x" * 1000
+    server.fail("POST", Reply(422, {"message": "Validation Failed", "errors": [{"message": text}, 7, None, [[]]]}))
+    with pytest.raises(Failed, match="422 Validation Failed; rule violated") as caught:
+        create(forge)
+    assert server.token not in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("token", ["a\nb: c", "\x00", "t\u00f6k\u20acn"])
+def test_a_token_that_no_header_can_hold(server: ForgeServer, token: str) -> None:
+    with pytest.raises(Blocked) as caught:
+        forge_of(server.remote, server.environment | {"RELNOX_FORGE_TOKEN": token})
+    assert caught.value.code == "forge-token-missing"
+    assert token not in f"{caught.value} {caught.value.fix}"
+
+
+def test_the_token_is_a_secret(forge: Forge, server: ForgeServer) -> None:
+    assert secrets.mask_secrets(f"token: {server.token}") == "token: ****"
+    assert find(forge) is None
+
+
+# --- addresses
+
+
+def test_a_token_is_not_sent_over_http() -> None:
+    forge = forge_of("http://gitlab.example.org/a/b", {"RELNOX_FORGE_TOKEN": "hunter22"})
+    for call in (find, create):
+        with pytest.raises(Blocked) as caught:
+            call(forge)
+        assert caught.value.code == "ca-bundle-missing"
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+@pytest.mark.parametrize("call", [find, create])
+def test_a_moved_repository_is_an_error(
+    forge: Forge, server: ForgeServer, call: Callable[[Forge], Any], status: int
+) -> None:
+    """The token goes to no other address."""
+    server.fail("", Reply(status, {}, {"Location": f"{server.url}{server.prefix}/elsewhere"}))
+    with pytest.raises(Blocked, match="was moved") as caught:
+        call(forge)
+    assert "git remote set-url" in str(caught.value.fix)
+    assert len(server.requests) == 1
+
+
+# --- answers that make no sense
+
+PULL: dict[Any, dict[str, Any]] = {
+    GitHubServer: {
+        "number": 1,
+        "html_url": "https://x",
+        "title": "",
+        "body": None,
+        "state": "open",
+        "head": {"ref": "release", "repo": {"full_name": "a/b"}},
+        "base": {"ref": "main", "repo": {"full_name": "a/b"}},
+    },
+    GitLabServer: {
+        "iid": 1,
+        "web_url": "https://x",
+        "title": "",
+        "description": None,
+        "state": "opened",
+        "source_branch": "release",
+        "target_branch": "main",
+        "source_project_id": 7,
+        "target_project_id": 7,
+    },
+}
+NONSENSE: tuple[Any, ...] = (
+    None,
+    True,
+    -1,
+    1 << 70,
+    1.5,
+    float("inf"),
+    "",
+    "\ud800\x1b[2J",
+    [],
+    [None],
+    {},
+    {"ref": None},
+)
+BODIES: dict[str, bytes] = {
+    "nothing": b"",
+    "html": b"<!doctype html><title>Sign in</title>",
+    "truncated": b'{"ref": "refs/heads/ma',
+    "not utf-8": b'{"ref": "\xff"}',
+    "deep": b"[" * 100_000,
+    "a long number": b'{"number": ' + b"9" * 5000 + b"}",
+    "many values": b"[" + b"0," * 2_000_000 + b"0]",
+    "large": b'"' + b"x" * (17 << 20) + b'"',
+    "entries": b"[[]]",
+    "object": b"{}",
+    "null": b"null",
+}
+
+
+def test_no_value_in_an_answer_is_a_bug_of_relnox(forge: Forge, server: ForgeServer) -> None:
+    """Each value is replaced by others: there is a pull request, or an error of relnox."""
+    document = PULL[type(server)]
+    server.fail("GET", Reply(200, document))
+    assert read(forge).number == 1
+    codes = set()
+    for name in document:
+        for value in NONSENSE:
+            for nested in (
+                [value] if not isinstance(document[name], dict) else [value, {**document[name], "repo": value}]
+            ):
+                server.fail("GET", Reply(200, {**document, name: nested}))
+                try:
+                    read(forge)
+                except Failed as error:
+                    codes.add(error.code)
+    assert codes == {"forge-rejected"}
+
+
+@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_bodies_that_make_no_sense(
+    forge: Forge, server: ForgeServer, call: Callable[[Forge], Any], body: str
+) -> None:
+    server.fail("", Reply(200, BODIES[body]), stored=call is create)
+    with pytest.raises(Failed, match="unexpected response") as caught:
+        call(forge)
+    assert caught.value.code == "forge-rejected"
+    assert caught.value.fix is not None
+    if call is create:
+        assert create(forge).title == "Release"
+        assert len(server.pull_requests) == 1

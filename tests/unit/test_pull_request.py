@@ -10,73 +10,56 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relnox.core.notes import pull_request
-from relnox.core.notes.pull_request import PullRequestContent, PullRequestPackage
-from relnox.core.records import replace
-
-ACTIVE = re.compile(
-    r"[@<][^\s\u200b]|[#!%&$]\d|(?<!~)~\w|\bGH-\d|\b(clos(e[sd]?|ing)|fix(e[sd]|ing)?|resolv(e[sd]?|ing))\b",
-    re.IGNORECASE,
-)
+from relnox.core.notes.pull_request import PullRequestPackage
 
 
-def release(
-    *, name: str = "core", reason: str = "minor", changes: str | None = "- A change", count: int = 1
-) -> PullRequestContent:
-    package = PullRequestPackage(
-        name=name, before="1.0", after="1.1", reason=reason, tag=f"{name}-v1.1", changes=changes
-    )
-    return PullRequestContent(
-        packages=(package,) * count,
-        unchanged=("other",),
-        files=("pyproject.toml",) * count,
-        branch="main",
+def package(
+    name: str = "core", reason: str = "minor", changes: str = "- A change", *, private: bool = False
+) -> PullRequestPackage:
+    return PullRequestPackage(
+        name=name, before="1.0", after="1.1", reason=reason, tag=f"{name}-v1.1", changes=changes, private=private
     )
 
 
 def test_the_body_says_what_is_released() -> None:
-    text = pull_request.format_body(release())
-    assert "| core | 1.0 | 1.1 | minor |" in text
-    assert "- to publish: core" in text
-    assert "- unchanged: other" in text
-    assert "not published" not in text
-    assert "> ### Added\n>\n> - ~~One~~" in pull_request.format_body(release(changes="### Added\n\n- ~~One~~"))
-    assert "**core 1.1**\n\n> - A change" in text
-
-
-def test_packages_that_are_not_published_are_listed() -> None:
-    public = release()
-    private = replace(public.packages[0], name="tools", private=True)
-    text = pull_request.format_body(replace(public, packages=(*public.packages, private)))
-    assert "- to publish: core\n- not published (private): tools\n" in text
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        *("fixes #1", "Closes: https://github.com/a/b/issues/1", "resolved GH-12", "implements !3"),
-        *("@team", "mail me@example.invalid", "<script>", "<!-- hidden", "</details>", "a#1", "~label %1 $2 &3"),
-    ],
-)
-def test_nothing_in_text_is_active(text: str) -> None:
-    body = pull_request.format_body(release(name=text, reason=text, changes=text))
-    assert ACTIVE.search(body) is None
-    assert pull_request.neutralize_references(text).replace("\u200b", "") == text
+    packages = [package(), package("tools", private=True), package("base", changes="### Added\n\n\t- ~~One~~")]
+    assert pull_request.format_body(packages, "main").split("\n") == [
+        "| package | from | to | why | tag |",
+        "|---|---|---|---|---|",
+        "| `core` | 1.0 | 1.1 | `minor` | `core-v1.1` |",
+        "| `tools` (private) | 1.0 | 1.1 | `minor` | `tools-v1.1` |",
+        "| `base` | 1.0 | 1.1 | `minor` | `base-v1.1` |",
+        "",
+        "After the merge, `auto-tag` on `main` creates the tags. Private packages are not published.",
+        "",
+        "**Changes of `core`, `tools`**",
+        "",
+        "    - A change",
+        "",
+        "**Changes of `base`**",
+        "",
+        "    ### Added",
+        "",
+        "        - ~~One~~",
+    ]
 
 
 @given(st.text() | st.sampled_from(TEXTS))
-def test_text_is_quoted_and_takes_one_row(text: str) -> None:
-    body = pull_request.format_body(release(name=text, reason=text, changes=f"x{text}"))
-    assert ACTIVE.search(body) is None
-    lines = body.split("\n")
-    quoted = lines[next(number for number, line in enumerate(lines) if line.startswith("**")) + 2 :]
-    assert all(line.startswith(">") for line in quoted)
-    assert lines[3] == ""
+def test_text_is_in_code_and_takes_one_row(text: str) -> None:
+    changed = package(text, text, f"x{text}")
+    lines = pull_request.format_body([changed], text).split("\n")
+    assert [line.count("|") for line in lines[:4]] == [6, 6, 6, 0]
+    assert lines[4].startswith("After the merge")
+    assert all(not line or line.startswith("    ") for line in lines[8:])
+    for line in (lines[2], lines[4], lines[6]):
+        assert line.isprintable()
+        assert re.fullmatch(r"[\w .,*|-]*", re.sub("`[^`]*`", "", line))
 
 
 @pytest.mark.parametrize("count", [1, 3, 2000])
 @pytest.mark.parametrize("limit", [1000, 65_536])
 def test_the_body_is_shortened(count: int, limit: int) -> None:
-    text = pull_request.format_body(release(changes="- A chänge\n" * 20_000, count=count), limit)
+    text = pull_request.format_body([package(changes="- A chänge\n" * 20_000)] * count, "main", limit)
     assert len(text.encode()) <= limit
     assert text.endswith("_Shortened: the rest is in the changed files._")
 

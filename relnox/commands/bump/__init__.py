@@ -119,11 +119,11 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
 
 def _plan_new_bump(new: NewBump, options: Options) -> Plan:
     """Plan the edits, the commit, the tags and the push, with the problems that block them."""
-    from relnox.commands.bump import changes, preflight, pull_request_plan, summary
+    from relnox.commands.bump import changes, preflight, pull_requests, summary
 
     observation, bumps = new.observation, new.decision.bumps
     notes = (*observation.workspace.warnings, *summary.notes(new, options), *new.hook_notes)
-    notes = (*notes, *pull_request_plan.notes(new))
+    notes = (*notes, *pull_requests.notes(new))
     if not bumps:  # with --part auto
         tag_problems = tuple(preflight.format_problems(observation, options, ()))
         return core.plan.Plan(task="bump", notes=notes, problems=tag_problems)
@@ -151,11 +151,11 @@ def _plan_new_bump(new: NewBump, options: Options) -> Plan:
 
 def _plan_steps(new: NewBump, tags: tuple[core.changes.NewTag, ...], options: Options) -> Iterator[Step]:
     """Yield the steps of a new bump in order; only the last steps change the remote."""
-    from relnox.commands.bump import changes, pull_request_plan
+    from relnox.commands.bump import changes, pull_requests
 
     observation = new.observation
     if new.target is not None:
-        yield from pull_request_plan.plan_steps(new)
+        yield from pull_requests.plan_steps(new)
         return
     if new.edits:
         yield steps.EditFiles(edits=new.edits)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox import core
-from relnox.commands.bump import pull_request_plan
+from relnox.commands.bump import pull_requests
 from relnox.commands.bump.changes import tag_names
 from relnox.commands.shared import tag_checks
 
@@ -45,7 +45,7 @@ def blocking_problems(new: NewBump, options: Options, tags: tuple[NewTag, ...]) 
             state.branch, config.remote, state.upstream, state.upstream_remote
         )
     yield from checks.check_not_behind_remote(state.branch, config.remote, is_ancestor=remote.is_ancestor)
-    yield from pull_request_plan.problems(new, options)
+    yield from pull_requests.problems(new, options)
     if (options.tag or options.number is not None) and not options.allow_lower:
         yield from checks.check_versions_above_last_tags(
             bumps, tag_names(observation, bumps), observation.newer_tags.reachable

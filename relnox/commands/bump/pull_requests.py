@@ -1,22 +1,26 @@
-"""The branch and the pull requests for `--pull-request`, as they are on the remote and its forge."""
+"""`--pull-request`: the branch and the pull request that propose a bump instead of a commit in the checkout."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
 
+from relnox import core, forges, steps
+from relnox.commands.bump import changes
 from relnox.commands.bump.snapshot import Target
-from relnox.core import fixes
 from relnox.errors import Blocked
-from relnox.source.git import remotes
+from relnox.source.git import remotes, trees
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from relnox.commands.bump.project_state import Observation
+    from relnox.commands.bump.snapshot import NewBump
     from relnox.commands.options import BumpOptions as Options
     from relnox.commands.shared.project import Project
     from relnox.core.planning.changes import Edit
+    from relnox.core.planning.step import Step
+    from relnox.core.problems import Problem
     from relnox.source.git import Git
 
 _TREE = r"(?m)^Relnox-Tree: (\w+)$"
@@ -50,21 +54,18 @@ def check_options(options: Options) -> None:
 def observe_target(
     observation: Observation, edits: tuple[Edit, ...], options: Options, project: Project
 ) -> Target:
-    """Read the branches and the pull requests from the remote and its forge.
+    """Read the branches and the pull request from the remote and its forge.
 
     Raises:
         Blocked: The project is not in a git repository with a commit, or the remote is not on a known forge.
         RelnoxError: The forge does not answer, or rejects the token.
     """
-    from relnox import forges
-    from relnox.source.git import trees
-
     git, state, refs = project.git, observation.state, observation.remote.branches
     if git is None or state is None or state.head is None:
         raise Blocked(
             "not-a-git-repository",
             "--pull-request needs a git repository with a commit",
-            fix=fixes.CREATE_REPOSITORY,
+            fix=core.fixes.CREATE_REPOSITORY,
         )
     config = observation.config
     forge = forges.forge_of(remotes.url(git, config.remote))
@@ -73,23 +74,24 @@ def observe_target(
     replaces = refs.get(head)
     foreign = ""
     if replaces is not None and not options.force_branch:
-        foreign = _foreign_commits(replaces, head, config.remote, git)
-    token_problem = None
+        foreign = _foreign_commit(replaces, head, config.remote, git)
+    token_problem, request = None, None
     try:
         forge.check_token()
     except Blocked as error:
         token_problem = error
-    requests = forge.pull_requests(head, only_open=False) if token_problem is None else ()
+    else:
+        request = forge.open_pull_request(head, base) if base is not None else None
     return Target(
         base=base,
         base_head=refs.get(base or ""),
         head=head,
         replaces=replaces,
         foreign=foreign,
-        tree=trees.plan_tree(git, edits) if edits else None,
-        prefix=git.prefix,
-        requests=tuple(request for request in requests if request.base == base),
+        tree=trees.plan_tree(git, edits),
+        request=request,
         token_problem=token_problem,
+        identity_error=git.identity_error("AUTHOR") or git.identity_error(),
     )
 
 
@@ -103,14 +105,12 @@ def _branch_at(commit: str, refs: Mapping[str, str], template: str) -> str | Non
     return branches[0] if len(branches) == 1 else None
 
 
-def _foreign_commits(commit: str, branch: str, remote: str, git: Git) -> str:
+def _foreign_commit(commit: str, branch: str, remote: str, git: Git) -> str:
     """Describe the head of a remote branch if an earlier run of this command did not make it; otherwise return "".
 
     This command writes the id of the tree into its commit message. An amended commit has another tree, and a later
     commit has another message.
     """
-    from relnox.source.git import trees
-
     content = trees.read_branch_head(git, commit, remote, branch)
     if content is None:
         return f"commit {commit[:10]}, which cannot be fetched"
@@ -119,3 +119,148 @@ def _foreign_commits(commit: str, branch: str, remote: str, git: Git) -> str:
     if match is not None and match[1] == content.tree and len(content.parents) == 1:
         return ""
     return f"commit {commit[:10]} ({subject})"
+
+
+def problems(new: NewBump, options: Options) -> Iterator[Problem]:
+    """Yield the problems that keep the bump from being proposed as a pull request."""
+    target, observation = new.target, new.observation
+    if target is None or observation.state is None:
+        return
+    problem = core.problems.Problem
+    if target.token_problem is not None:
+        error = target.token_problem
+        yield problem(code=error.code, message=error.message, fix=error.fix or "set a token")
+    if target.identity_error is not None:
+        yield problem(
+            code="committer-unknown",
+            message=f"git has no name and email address for commits ({target.identity_error})",
+            fix="set user.name and user.email with git config, or GIT_AUTHOR_NAME, GIT_AUTHOR_EMAIL, "
+            "GIT_COMMITTER_NAME and GIT_COMMITTER_EMAIL",
+        )
+    yield from _branch_problems(target, new.observation)
+    tags, state = changes.new_tags(observation, new.decision.bumps), observation.state
+    yield from core.bump_checks.check_tags_do_not_exist(
+        tags, state.tags, observation.remote.tags or {}, None, observation.config.remote
+    )
+    changed_files = [edit.file for edit in new.edits if edit.file in state.changed_files]
+    if changed_files and options.allow_dirty:  # without it they are reported anyway
+        yield problem(
+            code="tree-dirty",
+            message=f"files to edit have uncommitted changes, which would be in the pull request: "
+            f"{core.text.join_names(changed_files)}",
+            fix="commit and push them, or run: git stash",
+        )
+    if not target.tree.is_changed:
+        yield problem(
+            code="nothing-to-commit", message="nothing to commit (no file changes)", fix="choose another version"
+        )
+    if links := core.text.join_names(target.tree.links):
+        yield problem(
+            code="file-is-link",
+            message=f"{links}: a symbolic link cannot be edited in a pull request",
+            fix="name the file that it points to in the settings, or replace it by that file",
+        )
+    yield from _untagged_problems(new)
+
+
+def _branch_problems(target: Target, observation: Observation) -> Iterator[Problem]:
+    """Yield problems if HEAD is not the head of the branch to merge into, or the other has foreign commits."""
+    problem, remote = core.problems.Problem, observation.config.remote
+    head = observation.state.head or "" if observation.state is not None else ""
+    if target.base is None:
+        yield problem(
+            code="branch-unknown",
+            message=f"the checkout is detached, and {head[:10]} is not the head of exactly one branch of {remote}",
+            fix="git switch BRANCH",
+        )
+    elif target.base == target.head:
+        yield problem(
+            code="branch-wrong",
+            message=f"{target.base} is the branch of the pull request itself",
+            fix="switch to the release branch, such as: git switch main",
+        )
+    elif target.base_head is None:
+        yield problem(
+            code="branch-changed",
+            message=f"{remote} has no branch {target.base} to merge into",
+            fix=f"git push {remote} {target.base}",
+        )
+    elif target.base_head != head and observation.remote.is_ancestor is not False:
+        yield problem(
+            code="branch-not-pushed",
+            message=f"HEAD ({head[:10]}) is not the head of {target.base} on {remote} ({target.base_head[:10]})",
+            fix=f"git push {remote} {target.base}",
+        )
+    if target.foreign:
+        yield problem(
+            code="branch-has-commits",
+            message=f"branch {target.head} of {remote} has a change that relnox did not make: {target.foreign}",
+            fix=f"merge the pull request, or move the changes to {target.base}, then rerun the command",
+        )
+
+
+def _untagged_problems(new: NewBump) -> Iterator[Problem]:
+    """Yield a problem if a package's current version is not tagged, since its commits would be released twice."""
+    for bump in new.decision.bumps:
+        history, before = new.observation.history.get(bump.package.name), bump.before
+        if history is None or history.version is None or before is None or before.is_devrelease:
+            continue
+        if before > history.version:
+            yield core.problems.Problem(
+                code="release-not-tagged",
+                message=f"{bump.package.name} {before} is not tagged yet (its last tag is {history.tag})",
+                fix=core.fixes.task_command("auto-tag"),
+            )
+            return
+
+
+def notes(new: NewBump) -> Iterator[str]:
+    """Yield a note on the open pull request that is updated."""
+    if new.target is not None and (request := new.target.request) is not None:
+        yield f"updates pull request {request.number}: {request.url}"
+
+
+def plan_steps(new: NewBump) -> Iterator[Step]:
+    """Yield the steps that commit the bump to the branch and open or update the pull request."""
+    target, observation = new.target, new.observation
+    if target is None or target.base is None or target.base_head is None:
+        return
+    message = changes.commit_message(observation, new.decision.bumps).rstrip()
+    commit = steps.CommitToBranch(
+        remote_name=observation.config.remote,
+        branch=target.head,
+        parent=target.base_head,
+        message=f"{message}\n\nRelnox-Tree: {target.tree.id}",
+        edits=new.edits,
+        tree=target.tree.id,
+        replaces=target.replaces,
+    )
+    yield commit
+    yield steps.OpenPullRequest(
+        remote_name=observation.config.remote,
+        head=target.head,
+        base=target.base,
+        name=core.pull_request.format_title(message),
+        body=core.pull_request.format_body(tuple(_packages(new)), target.base),
+        needs=core.step.after(commit),
+    )
+
+
+def _packages(new: NewBump) -> Iterator[core.pull_request.PullRequestPackage]:
+    """Yield the packages of the release, for the text of the pull request."""
+    observation, bumps = new.observation, new.decision.bumps
+    tags = changes.tag_names(observation, bumps)
+    contents = {edit.file: edit.after for edit in new.edits if edit.after is not None}
+    changelogs = core.release_notes.find_changelogs(observation.workspace, contents, observation.config)
+    for bump in bumps:
+        name, after = bump.package.name, str(bump.after)
+        changelog = contents[changelogs[name]].decode("utf-8", "replace") if changelogs.get(name) else ""
+        yield core.pull_request.PullRequestPackage(
+            name=name,
+            before=str(bump.before) if bump.before is not None else "-",
+            after=after,
+            reason=bump.reason,
+            tag=tags[name],
+            private=bump.package.is_private,
+            changes=core.changelog.text_of_version(changelog, after) or "",
+        )

@@ -68,7 +68,7 @@ class Development(Record):
 
 
 class Target(Record):
-    """The branches and pull requests through which a bump is proposed.
+    """The branches and the pull request through which a bump is proposed.
 
     Attributes:
         base: The branch to merge into; None if HEAD is detached and is not the head of exactly one remote branch.
@@ -76,10 +76,10 @@ class Target(Record):
         head: The branch of the pull request.
         replaces: The commit of `head` on the remote; None if the remote has no such branch.
         foreign: The commit on `head` that this command did not make, as a phrase; empty if there is none.
-        tree: The tree with the edited files; None if no file is edited.
-        prefix: The path of the project's root in the repository, either empty or ending in a slash.
-        requests: All pull requests of `head` into `base`, the newest first.
+        tree: The tree with the edited files.
+        request: The open pull request of `head` into `base`, if there is one.
         token_problem: The error if no token for the forge was found; otherwise None.
+        identity_error: Why git cannot create commits; None if it can.
     """
 
     base: str | None
@@ -87,10 +87,10 @@ class Target(Record):
     head: str
     replaces: str | None
     foreign: str
-    tree: PlannedTree | None
-    prefix: str
-    requests: tuple[forges.PullRequest, ...]
+    tree: PlannedTree
+    request: forges.PullRequest | None
     token_problem: Blocked | None
+    identity_error: str | None
 
 
 class NewBump(Record):

@@ -51,6 +51,19 @@ def commit(git: Git, message: str, edits: Sequence[Edit]) -> str:
     return tree
 
 
+def commit_tree(git: Git, tree: str, parent: str, message: str) -> str:
+    """Create a commit that no ref points to, and return its id; git signs it if `commit.gpgSign` is set.
+
+    Raises:
+        Failed: git could not create or sign the commit.
+    """
+    is_signed = _is_set(git, "commit.gpgSign")
+    command = ("commit-tree", *(("--gpg-sign",) if is_signed else ()), "-p", parent, "-F", "-", tree)
+    completed = git.run(*command, stdin=message)
+    fix = "check that git can sign: git commit-tree -S -m test HEAD^{tree}" if is_signed else GIT_FAILED
+    return completed.check("git commit-tree", fix=fix).output.split()[-1]  # behind warnings
+
+
 def undo_commits(git: Git, commit: str, count: int, tags: Iterable[str], files: Iterable[str]) -> None:
     """Remove the last `count` commits from the branch and delete tags in one transaction, then unstage the files.
 
@@ -118,7 +131,7 @@ def create_tag(git: Git, tag: NewTag, commit: str) -> None:
     """
     message = ("--cleanup=whitespace", f"--message={tag.message}")
     completed = git.run("tag", "--annotate", *message, "--", tag.name, commit)
-    is_signed = _signs_tags(git)
+    is_signed = _is_set(git, "tag.gpgSign")
     completed.check(f"git tag {tag.name}", fix=_SIGNING_FIX if is_signed else GIT_FAILED)
     if is_signed and "\n-----BEGIN " not in git.read_output("cat-file", "tag", f"refs/tags/{tag.name}"):
         # git 2.39 succeeds without a signature where the SSH key is missing.
@@ -158,11 +171,11 @@ def _update_refs(git: Git, commands: Iterable[str], action: str) -> None:
         git.run("update-ref", "--stdin", stdin=lines).check(action, fix=GIT_FAILED)
 
 
-def _signs_tags(git: Git) -> bool:
-    if git.config.get("tag.gpgsign", "false") == "false":
+def _is_set(git: Git, setting: str) -> bool:
+    """Return whether a setting of git is true, in any of the forms that git accepts."""
+    if git.config.get(setting.lower(), "false") == "false":
         return False
-    setting = git.run("config", "--type=bool", "--get", "tag.gpgSign", stderr=False)
-    return setting.output.strip() == "true"
+    return git.run("config", "--type=bool", "--get", setting, stderr=False).output.strip() == "true"
 
 
 def _pathspecs(git: Git, files: Iterable[str]) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 NETWORK_TIMEOUT = 10.0
 """The time in seconds to wait for a remote whose response is useful but not required."""
 _MAX_REASON = 200
+_MAX_OUTPUT_LINES = 12
 
 
 def names(git: Git) -> frozenset[str]:
@@ -121,6 +122,21 @@ def push_new_tags(git: Git, remote: str, tags: Iterable[str]) -> process.Complet
     """
     refs = [f"refs/tags/{tag}" for tag in tags]
     return _push(git, remote, [([f"--force-with-lease={ref}:"], [f"{ref}:{ref}"]) for ref in refs])
+
+
+def push_commit(git: Git, remote: str, commit: str, branch: str, replaces: str | None) -> process.Completed:
+    """Push a commit to a branch that points to the commit `replaces`, or does not exist if that is None.
+
+    The exit status is not checked: the remote's refs tell what happened.
+    """
+    ref = f"refs/heads/{branch}"
+    return _push(git, remote, [([f"--force-with-lease={ref}:{replaces or ''}"], [f"{commit}:{ref}"])])
+
+
+def quote_output(completed: process.Completed) -> str:
+    """Return the last lines of the output of `git push`, for an error message."""
+    lines = [line for line in completed.output.splitlines() if line.strip() and not line.startswith("To ")]
+    return "\n".join(f"  | {line}" for line in lines[-_MAX_OUTPUT_LINES:])
 
 
 def _push(git: Git, remote: str, groups: Sequence[tuple[Sequence[str], Sequence[str]]]) -> process.Completed:

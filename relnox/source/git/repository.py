@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from relnox.core.records import Record, replace
 from relnox.errors import Blocked
@@ -266,9 +266,9 @@ class Git:
         """Return whether the clone is shallow, which means that it lacks a part of the history."""
         return self.read_output("rev-parse", "--is-shallow-repository") == "true"
 
-    def identity_error(self) -> str | None:
-        """Return git's error if the committer's name or email address is missing or invalid, else None."""
-        identity = self.run("var", "GIT_COMMITTER_IDENT")
+    def identity_error(self, role: Literal["AUTHOR", "COMMITTER"] = "COMMITTER") -> str | None:
+        """Return git's error if the name or email address of commits is missing or invalid, else None."""
+        identity = self.run("var", f"GIT_{role}_IDENT")
         if identity.returncode == 0:
             return None
         return next((line for line in reversed(identity.output.splitlines()) if line.strip()), "git var failed")

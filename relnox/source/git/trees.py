@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,7 +11,7 @@ from relnox.source.git.repository import Git
 from relnox.system.files import TemporaryDirectory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable
 
     from relnox.core.planning.changes import Edit
 
@@ -28,33 +27,18 @@ _SETTINGS = (
 """Overrides of settings that would skip files, run programs or reject line ends when files are added."""
 
 
-class PlannedFile(NamedTuple):
-    """A file of a planned tree that differs from HEAD.
-
-    Attributes:
-        path: The path relative to the top level of the repository.
-        before: The content at HEAD, or None if HEAD does not have the file.
-        after: The content in the tree, or None for a removed file.
-        mode: The mode in the tree, `100644` or `100755`; or `120000` if the file is a symbolic link at HEAD, which
-            the tree would replace.
-    """
-
-    path: str
-    before: bytes | None
-    after: bytes | None
-    mode: str
-
-
 class PlannedTree(NamedTuple):
-    """The tree of HEAD with edited files.
+    """The tree of a commit with edited files.
 
     Attributes:
         id: The object id of the tree.
-        files: The files that differ from HEAD, as git would store them (after filters and line-end conversion).
+        is_changed: Whether it differs from the tree of the commit.
+        links: The paths, relative to the top level of the repository, of symbolic links that the tree replaces.
     """
 
     id: str
-    files: tuple[PlannedFile, ...]
+    is_changed: bool
+    links: tuple[str, ...]
 
 
 class CommitContent(NamedTuple):
@@ -106,32 +90,10 @@ def plan_tree(git: Git, edits: Iterable[Edit], base: str = "HEAD", *, stored: bo
         add_options = ("--all", "--force", "--pathspec-from-file=-", "--pathspec-file-nul")
         run("--literal-pathspecs", "add", *add_options, stdin="\0".join(edits_by_path))
         tree = run("write-tree").strip()
-        differences = run("diff-tree", "-r", "-z", "--raw", "--no-abbrev", base, tree)
-
-        def read(blob: str) -> bytes:
-            return (files / run("unpack-file", blob).strip()).read_bytes()
-
-        return PlannedTree(tree, tuple(_changed_files(differences, edits_by_path, read)))
-
-
-def _changed_files(
-    differences: str, edits: Mapping[str, Edit], read_blob: Callable[[str], bytes]
-) -> Iterator[PlannedFile]:
-    """Yield the files in the output of `git diff-tree`; `read_blob` reads contents that a filter changed."""
-    fields = differences.split("\0")
-    for header, path in zip(fields[:-1:2], fields[1::2], strict=True):
-        old_mode, mode, old, new, _ = header.removeprefix(":").split(" ")
-        if old_mode == _SYMBOLIC_LINK:
-            yield PlannedFile(path, None, None, old_mode)
-            continue
-        edit = edits[path]
-        before, after = (
-            None
-            if not blob.strip("0")
-            else (content if content is not None and _blob_id(content, blob) == blob else read_blob(blob))
-            for blob, content in ((old, edit.before), (new, edit.after))
-        )
-        yield PlannedFile(path, before, after, mode)
+        differences = run("diff-tree", "-r", "-z", "--raw", base, tree).split("\0")
+        old_modes = zip(differences[:-1:2], differences[1::2], strict=True)
+        links = tuple(path for header, path in old_modes if header.startswith(f":{_SYMBOLIC_LINK}"))
+        return PlannedTree(tree, len(differences) > 1, links)
 
 
 def read_branch_head(git: Git, commit: str, remote: str, branch: str) -> CommitContent | None:
@@ -160,9 +122,3 @@ def _read_commit(git: Git, commit: str) -> CommitContent | None:
         parents=tuple(value for name, _, value in fields if name == "parent"),
         message=message.strip(),
     )
-
-
-def _blob_id(content: bytes, like: str) -> str:
-    """Return the object id of a blob with this content; `like` is an id with the same hash function."""
-    algorithm = "sha1" if len(like) == 40 else "sha256"  # noqa: PLR2004 - hexadecimal digits of SHA-1
-    return hashlib.new(algorithm, b"blob %d\0%b" % (len(content), content), usedforsecurity=False).hexdigest()

@@ -1,0 +1,232 @@
+"""Requests to the API of a forge, with retries and rate limits, and the errors for its responses."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from relnox.errors import Blocked, Failed
+from relnox.system import network
+from relnox.system.network import deadlines
+from relnox.system.network.deadlines import retry_after
+from relnox.system.secrets import mask_secrets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from requests import PreparedRequest, Response
+
+    from relnox.forges.remotes import Location
+    from relnox.system.secrets import Secret
+
+_LIMIT = network.Limit("answer", 16 << 20, 120.0)
+_MAX_QUOTED = 300
+_SECONDARY_LIMIT_WAIT = 60.0
+"""The seconds to wait, as GitHub recommends, if a response about the rate limit does not say how long."""
+_SERVER_ERRORS = frozenset(range(500, 600))
+
+
+class Rejected(Failed):
+    """The error for a request that the forge rejected for another reason than the token."""
+
+
+class Api:
+    """The API of a forge for one repository.
+
+    Args:
+        name: The name of the forge, for messages.
+        location: The location of the repository.
+        token: The token, or None to only read, without authentication.
+        root: The path of the repository in the API; the paths of requests are appended to it.
+        headers: The headers of all requests.
+        token_header: The name of the header with the token, and the prefix of its value.
+        permission_fix: Returns the fix for a permission that the token lacks, from the permission as named by
+            GitHub, such as `pull-requests: write`, and the forge's explanation.
+    """
+
+    def __init__(  # noqa: PLR0913 - what the two forges differ in
+        self,
+        name: str,
+        location: Location,
+        token: Secret | None,
+        *,
+        root: str,
+        headers: Mapping[str, str],
+        token_header: tuple[str, str],
+        permission_fix: Callable[[str, str], str],
+    ) -> None:
+        self.name = name
+        self.location = location
+        self._token = token
+        self._root = f"{location.api}/{root}"
+        self._headers = headers
+        self._token_header = token_header
+        self._permission_fix = permission_fix
+
+    def request(  # noqa: PLR0913 - a request
+        self,
+        method: str,
+        path: str,
+        failure: str,
+        permission: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Send a request, which must be safe to repeat, with retries; return the JSON document of the response.
+
+        Args:
+            method: The method.
+            path: The path in the repository.
+            failure: The first words of the error message, such as `cannot read pull request 7`.
+            permission: The permission that the token needs, as named by GitHub, such as `pull-requests: read`.
+            query: The query parameters.
+            body: The document to send.
+
+        Raises:
+            TransientError: The forge is down, or limits the rate of requests for too long.
+            Blocked: The token is missing, is not accepted or lacks a permission, or the repository was moved.
+            Rejected: The forge rejected the request for another reason.
+            Failed: The response is not JSON.
+        """
+        if method != "GET":
+            self.require_token()
+        address = f"{self._root}{path}{f'?{urlencode(query)}' if query else ''}"
+        response = self._send_with_retries(method, address, body)
+        is_success = response.ok and not response.is_redirect
+        try:
+            document = network.json_document(response)
+        except ValueError as error:
+            if is_success:
+                raise self.unexpected(failure) from error
+            document = None
+        if is_success:
+            return document
+        raise self._error(response, _explanation(document), failure, permission)
+
+    def require_token(self) -> None:
+        """Check that there is a token, which requests that change something need.
+
+        Raises:
+            Blocked: There is no token.
+        """
+        if self._token is None:
+            raise self._token_missing(f"cannot change {self.location.path} on {self.name}")
+
+    def unexpected(self, failure: str) -> Failed:
+        """Return the error for a response that is not what the API of the forge is documented to return."""
+        return Failed(
+            "forge-rejected",
+            f"{failure}: unexpected response from {self.name} ({self.location.api})",
+            fix="check the URL of the API and the proxy, and the status page of the forge; then rerun the command",
+        )
+
+    def _token_missing(self, message: str) -> Blocked:
+        variables = self.location.accepted_variables
+        variable = variables[min(1, len(variables) - 1)]  # the one that users know from other tools
+        host, repository = self.location.host, self.location.path
+        return Blocked(
+            "forge-token-missing",
+            f"{message}: no token for {host} in {' or '.join(variables)}",
+            fix=f"set {variable} to a token for {repository}",
+        )
+
+    def _error(self, response: Response, explanation: str, failure: str, permission: str) -> Failed | Blocked:
+        """Return the error for a response that is not successful."""
+        status, repository, variable = response.status_code, self.location.path, self.location.token_variable
+        reason = f"{self.name}: {status}{f' {explanation}' if explanation else ''}"
+        if response.is_redirect:
+            return Blocked(
+                "forge-rejected",
+                f"{failure}: {repository} was moved ({self.name} redirects to another address)",
+                fix="look up the address of the repository there, then: git remote set-url REMOTE URL",
+            )
+        # Forges return 404, too, for what a token has no access to.
+        if status not in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
+            return Rejected(
+                "forge-rejected",
+                f"{failure}: rejected by the forge ({reason})",
+                fix=f"fix what {self.name} reports, then rerun the command",
+            )
+        if not variable:
+            return self._token_missing(f"{failure} ({reason})")
+        if status == HTTPStatus.UNAUTHORIZED:
+            return Blocked(
+                "forge-token-missing",
+                f"{failure}: the token in {variable} is not accepted ({reason})",
+                fix=f"set {variable} to a valid token",
+            )
+        return Blocked(
+            "forge-rejected",
+            f"{failure}: the token in {variable} lacks a permission, or there is no repository {repository} "
+            f"({reason})",
+            fix=self._permission_fix(permission, explanation),
+        )
+
+    def _send_with_retries(self, method: str, address: str, body: Mapping[str, Any] | None) -> Response:
+        deadline = network.Deadline()
+        while True:
+            try:
+                return self._send(method, address, body, deadline.read_timeout)
+            except network.TransientError as error:
+                deadline.back_off(error)
+
+    def _send(self, method: str, address: str, body: Mapping[str, Any] | None, timeout: float) -> Response:
+        """Send a request once; raise the error if the server fails or limits the rate of requests."""
+        content = {} if body is None else {"Content-Type": "application/json"}
+        try:
+            response = network.send_once(
+                method,
+                address,
+                headers={**self._headers, **content},
+                body=None if body is None else json.dumps(body).encode(),
+                auth=None if self._token is None else self._add_token,
+                read_timeout=timeout,
+                limit=_LIMIT,
+            )
+        except network.TooLarge as error:
+            raise self.unexpected(f"{method} {address}") from error
+        except network.TransientError as error:
+            if error.code == "rate-limited" and error.retry_after is None:
+                error.retry_after = _SECONDARY_LIMIT_WAIT
+            raise
+        if response.status_code in _SERVER_ERRORS:  # those that `send_once` does not count as transient
+            raise network.TransientError("index-unavailable", f"{self.name} returned {response.status_code}")
+        if _is_rate_limited(response):
+            raise network.TransientError(
+                "rate-limited",
+                f"{self.name} limits the rate of requests ({response.status_code})",
+                retry_after=retry_after(response.headers, deadlines.CLOCK.today()) or _SECONDARY_LIMIT_WAIT,
+            )
+        return response
+
+    def _add_token(self, request: PreparedRequest) -> PreparedRequest:
+        name, prefix = self._token_header
+        if self._token is not None:
+            request.headers[name] = f"{prefix}{self._token.reveal()}"
+        return request
+
+
+def _is_rate_limited(response: Response) -> bool:
+    """Return whether a response with status 403 is about the rate limit, for which GitHub uses 403 and 429."""
+    return response.status_code == HTTPStatus.FORBIDDEN and (
+        "Retry-After" in response.headers
+        or response.headers.get("X-RateLimit-Remaining", "").strip() == "0"
+        or "rate limit" in response.text[:_MAX_QUOTED].lower()
+    )
+
+
+def _explanation(document: Any) -> str:
+    """Return the explanation in an error response of GitHub or GitLab, as one line without secrets."""
+    if not isinstance(document, dict):
+        return ""
+    texts = []
+    for name in ("message", "error", "error_description", "errors"):
+        value = document.get(name)
+        for item in value if isinstance(value, list) else [value]:
+            detail = item.get("message") or item if isinstance(item, dict) else item
+            if detail:
+                texts.append(detail if isinstance(detail, str) else json.dumps(detail))
+    return mask_secrets(" ".join("; ".join(dict.fromkeys(texts)).split()))[:_MAX_QUOTED]
