@@ -482,14 +482,14 @@ def loom() -> Shape:
             [tool.relnox]
             packages = ["libs/*"]
             versions = "independent"
-            tag-format = "{tag-name}=={version}"
             dependents = "<<dependents>>"
 
-            [tool.relnox.tag-names]
-            loom-checkpoint = "checkpoint"
-            loom-checkpoint-postgres = "checkpointpostgres"
-            loom-prebuilt = "prebuilt"
-            loom-cli = "cli"
+            [tool.relnox.tag-formats]
+            loom = "{version}"
+            loom-checkpoint = "checkpoint=={version}"
+            loom-checkpoint-postgres = "checkpointpostgres=={version}"
+            loom-prebuilt = "prebuilt=={version}"
+            loom-cli = "cli=={version}"
             """,
         "libs/checkpoint/pyproject.toml": _loom(
             "loom-checkpoint",

@@ -7,6 +7,7 @@ an existing table; comments and order are kept. Nothing is committed.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relnox import core, steps
@@ -16,7 +17,7 @@ from relnox.core import fixes
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from relnox.commands.options import InitOptions as Options
     from relnox.commands.shared.project import Project
@@ -58,7 +59,6 @@ class Snapshot(NamedTuple):
     Attributes:
         settings: The proposed settings for `[tool.relnox]`.
         unlisted: Packages of the checkout that are neither in the project nor excluded.
-        lockstep_reason: Why the packages are assumed to share one version, or None.
         example_package: The package in the suggested `bump` command; None if all are bumped together.
         files: The contents of the existing files that `init` may write or edit, by name.
     """
@@ -67,7 +67,6 @@ class Snapshot(NamedTuple):
     config: Config
     settings: Mapping[str, Any]
     unlisted: tuple[Package, ...]
-    lockstep_reason: str | None
     example_package: str | None
     files: Mapping[str, bytes]
 
@@ -77,13 +76,12 @@ def observe(options: Options, project: Project) -> Snapshot:
     del options
     if not project.tags:
         project = project.with_remote_tags(tag_checks.read_remote_tags(project)[0])
-    has_one_group = len(core.version_groups.find_version_groups(project.workspace, project.release_config)) == 1
+    has_one_group = len(core.version_groups.find_version_groups(project.workspace, project.config)) == 1
     return Snapshot(
         workspace=project.workspace,
         config=project.config,
         settings=_propose_settings(project),
         unlisted=project.unlisted,
-        lockstep_reason=project.lockstep_reason,
         example_package=None if has_one_group else project.workspace.packages[0].name,
         files=project.read_files(("pyproject.toml", "noxfile.py", "tasks.py", TASKS_PACKAGE, ".gitignore")),
     )
@@ -105,7 +103,8 @@ def _propose_settings(project: Project) -> dict[str, Any]:
     from relnox.source.discovery import has_package_list
 
     config, workspace = project.config, project.workspace
-    settings = dict(core.tag_proposals.propose_settings(workspace, config, project.known_tags))
+    settings = core.tag_proposals.propose_settings(workspace, config, project.tag_forms, project.tags)
+    _check_tags_stay(settings, project)
     if "versions" not in settings and config.versions is None and len(workspace.packages) > 1:
         settings = {"versions": "independent", **settings}
     if len(workspace.packages) > 1 and not has_package_list(project.root, config):
@@ -118,6 +117,27 @@ def _propose_settings(project: Project) -> dict[str, Any]:
         settings["branch"] = project.state.branch
     first = ("versions", "packages", "exclude", "branch")
     return {key: settings[key] for key in (*first, *settings) if key in settings}
+
+
+def _check_tags_stay(settings: Mapping[str, Any], project: Project) -> None:
+    """Raise `Blocked` if proposed settings change a tag format that is clear, or leave one unclear."""
+    proposed, changes = core.config.Config.parse(settings), {}
+    for field in (key.replace("-", "_") for key in settings):
+        before, value = getattr(project.config, field), getattr(proposed, field)
+        changes[field] = {**before, **value} if isinstance(value, Mapping) else value
+    config, forms = core.records.replace(project.config, **changes), project.tag_forms
+    after = core.tags.find_tag_forms(project.workspace, config, project.tags)
+    changed = [
+        name
+        for name, tag_format in forms.formats.items()
+        if name in after.unclear or (name not in forms.unclear and after.formats[name] != tag_format)
+    ]
+    if changed:
+        raise Blocked(
+            "tag-format-unknown",
+            f"the form of the tags of {core.text.join_names(changed)} is not clear",
+            fix="set tag-format in [tool.relnox] by hand, and tag-formats for packages with another form",
+        )
 
 
 def _plan_edits(snapshot: Snapshot, options: Options) -> Iterator[Edit]:
@@ -203,8 +223,6 @@ def _with_gitignore_lines(before: bytes) -> bytes | None:  # bytes, because git 
 def _notes(snapshot: Snapshot, options: Options) -> Iterator[str]:
     """Yield the messages shown after init: what was left unchanged, and the next commands."""
     files = snapshot.files
-    if snapshot.lockstep_reason is not None:
-        yield snapshot.lockstep_reason
     if snapshot.unlisted:
         yield core.unlisted.describe_unlisted_packages(snapshot.unlisted, snapshot.workspace, snapshot.config)
     has_table = b"[tool.relnox" in files.get("pyproject.toml", b"")

@@ -68,7 +68,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         state,
         branch,
         project.config.remote,
-        project.release_config.versions == "lockstep",
+        project.config.versions == "lockstep",
         tuple(package.name for package in selected_packages),
         tuple(sorted(_packages_to_release(selected_packages, project))),
         wheel_directories,
@@ -78,7 +78,7 @@ def observe(options: Options, project: Project) -> Snapshot:
 def _packages_to_release(selected_packages: tuple[Package, ...], project: Project) -> set[str]:
     """Return the selected packages, and those that they need in the same fixed version group."""
     package_names = {package.name for package in selected_packages}
-    for group in core.version_groups.find_version_groups(project.workspace, project.release_config):
+    for group in core.version_groups.find_version_groups(project.workspace, project.config):
         if group.kind == "fixed":
             in_group = {package.name for package in group.packages}
             for package in selected_packages:

@@ -67,7 +67,6 @@ if TYPE_CHECKING:
     from relnox.core.settings import schema as schema
     from relnox.core.settings import setting_names as setting_names
     from relnox.core.tagging import derived_versions as derived_versions
-    from relnox.core.tagging import known_tags as known_tags
     from relnox.core.tagging import tag_proposals as tag_proposals
     from relnox.core.tagging import tags as tags
     from relnox.core.versions import requested_bump as requested_bump
@@ -85,7 +84,7 @@ else:
         "release": "collection manifest missing_modules publication publishers wheel_targets wheels",
         "settings": "build_settings config config_tables hook_settings kinds options patterns release_lines "
         "rules schema setting_names",
-        "tagging": "derived_versions known_tags tag_proposals tags",
+        "tagging": "derived_versions tag_proposals tags",
         "versions": "requested_bump semver_compat version_locations version_step versioning",
     }
     _MODULES = {module: directory for directory, modules in _DIRECTORIES.items() for module in modules.split()}

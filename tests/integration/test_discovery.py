@@ -605,8 +605,8 @@ def test_an_unreadable_directory_is_skipped_with_a_warning(
 def test_namespace_packages_with_cycles_between_groups_and_duplicates_in_examples(tmp_path: Path) -> None:
     workspace = discover_in(
         tmp_path,
-        root='[tool.relnox]\ntag-format = "{tag-name}=={version}"\n'
-        '[tool.relnox.tag-names]\nname-checkpoint-postgres = "checkpointpostgres"\n',
+        root='[tool.relnox]\ntag-format = "{name}=={version}"\n'
+        '[tool.relnox.tag-formats]\nname-checkpoint-postgres = "checkpointpostgres=={version}"\n',
         **{
             "libs/checkpoint": package(
                 "name-checkpoint", "3.0.0", '[dependency-groups]\ndev = ["name-checkpoint-postgres"]\n'

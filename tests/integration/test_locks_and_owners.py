@@ -621,7 +621,7 @@ def group(kind: str, *names: str) -> str:
     return f'\n[tool.relnox.groups.both]\npackages = [{listed}]\nkind = "{kind}"\n'
 
 
-SHARED = 'tag-format = "{tag-name}-v{version}"\ntag-names = { a = "both", b = "both" }\n'
+SHARED = 'tag-formats = { a = "both-v{version}", b = "both-v{version}" }\n'
 MINOR = ("--part", "minor")
 B = ("--package", "b", *MINOR)
 

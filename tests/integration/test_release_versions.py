@@ -195,7 +195,8 @@ def test_no_fix_deletes_a_tag_that_is_right_on_its_own_commit(root: Path, job: p
 
 def test_a_shared_tag_releases_all_packages_of_its_group(tmp_path: Path, job: pytest.MonkeyPatch) -> None:
     settings = '[tool.relnox]\npackages = ["libs/*"]\ntag-format = "{name}-v{version}"\n'
-    group = '[tool.relnox.groups.pair]\npackages = ["a", "b"]\ntag-format = "pair-{version}"\n'
+    group = '[tool.relnox.groups.pair]\npackages = ["a", "b"]\n'
+    group += '[tool.relnox.tag-formats]\na = "pair-{version}"\nb = "pair-{version}"\n'
     files = {"pyproject.toml": f"{settings}{group}"}
     for name in "abc":
         files[f"libs/{name}/pyproject.toml"] = f'[project]\nname = "{name}"\nversion = "2.0"\n{HATCHLING}'

@@ -53,7 +53,6 @@ def workspace(root: Path, settings: str = "", *, packages: str = '["libs/*", "to
             "libs/client",
         ),
         ('tag-formats = { "demo-clii" = "v{version}" }', "'demo-clii' in [tool.relnox] tag-formats", "demo-cli"),
-        ('tag-names = { "demo-clii" = "cli" }', "'demo-clii' in [tool.relnox] tag-names", "demo-cli"),
         (
             'dependency-updates = { other = "demo-croe" }',
             "'demo-croe' in [tool.relnox] dependency-updates",
@@ -141,7 +140,10 @@ def test_groups_with_exclusions(tmp_path: Path, patterns: str, members: list[str
 
 
 def test_a_group_with_an_exclusion_moves_without_it(tmp_path: Path, bump: Bump) -> None:
-    settings = 'groups.main.packages = ["libs/*", "!libs/internal-*"]\ngroups.main.tag-format = "v{version}"\n'
+    settings = (
+        'groups.main.packages = ["libs/*", "!libs/internal-*"]\n'
+        'tag-formats = { "libs/*" = "v{version}", demo-internal-tools = "tools-{version}" }\n'
+    )
     root = repository(workspace(tmp_path / "demo", settings))
     assert "no packages selected (4 in this workspace)" in run_blocked_bump(bump, root, "--part", "minor")
     ran = bump(root, "--package", "demo-core", "--part", "minor", "--commit", "--tag")

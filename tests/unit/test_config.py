@@ -54,7 +54,6 @@ EVERYTHING = """
     calver-format = "YYYY.MINOR"
     prerelease-start = 1
     tag-format = "{name}-v{version}"
-    tag-names = { "Acme.Core" = "core" }
     tag-formats = { "libs/*" = "{directory}/{version}" }
     paths = { "libs/*" = ["/proto/**", "!docs/"] }
     branch = "trunk"
@@ -159,7 +158,7 @@ BLOCKED = (
     ("prerelease-start = 2", "tool.relnox.prerelease-start = 2 is greater than 1", "use a number from 0 to 1"),
     ("prerelease-start = -1", "tool.relnox.prerelease-start = -1 is not a whole number", None),
     ("prerelease-start = true", "tool.relnox.prerelease-start = True is not a whole number", None),
-    ("tag-names = ['core']", "tool.relnox.tag-names = ['core'] is not a table", None),
+    ("tag-formats = ['core']", "tool.relnox.tag-formats = ['core'] is not a table", None),
     ("[indexes.house]\nupload = 'x'", "tool.relnox.indexes.house requires the key 'simple'", None),
     ("indexes.house = 'x'", "tool.relnox.indexes.house = 'x' is not a table", None),
     ("test.command = 'pytest'", "tool.relnox.test.command = 'pytest' is not a list of strings", None),
@@ -336,7 +335,6 @@ def test_paths_are_normalized(path: str) -> None:
 def test_packages_are_found_by_any_spelling_of_their_name() -> None:
     config = Config.parse(read(EVERYTHING), OPTIONS)
 
-    assert config.tag_names == {"acme-core": "core"}
     assert config.verify.smoke == {"acme-core": ("acme_core.greet()",)}
     assert config.verify.modules == {"acme-core": ("acme_core",)}
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tomllib
 from typing import TYPE_CHECKING, Literal
 
 import pytest
@@ -11,7 +12,8 @@ from packaging.version import Version
 from relnox.core.packages import Package, VersionSource
 from relnox.core.settings.config import Config
 from relnox.core.settings.config_tables import GroupConfig
-from relnox.core.tagging.tags import TagFormat, tag_formats
+from relnox.core.tagging.tag_proposals import as_toml, directory_globs, propose_settings, unclear_format_problems
+from relnox.core.tagging.tags import TagFormat, find_tag_forms, split_tag
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
 
@@ -37,10 +39,12 @@ def workspace(*names: str, directories: Mapping[str, str] | None = None) -> Work
     )
 
 
-def formats(*names: str, tag_format: str | None = None, **more: Mapping[str, str]) -> Mapping[str, TagFormat]:
+def formats(
+    *names: str, tag_format: str | None = None, directories: Mapping[str, str] | None = None
+) -> Mapping[str, TagFormat]:
     """The formats of independent packages."""
-    config = Config(versions="independent", tag_format=tag_format, tag_names=more.get("tag_names", {}))
-    return tag_formats(workspace(*names, directories=more.get("directories")), config)
+    config = Config(versions="independent", tag_format=tag_format)
+    return find_tag_forms(workspace(*names, directories=directories), config).formats
 
 
 VERSIONS = st.builds(
@@ -78,7 +82,7 @@ def test_parsing_any_text_does_not_raise(text: str) -> None:
 )
 def test_tags_without_any_setting(names: tuple[str, ...], versions: str | None, expected: list[str]) -> None:
     config = Config.parse({} if versions is None else {"versions": versions})
-    found = tag_formats(workspace(*names), config)
+    found = find_tag_forms(workspace(*names), config).formats
     assert [found[name].render(Version("1.0")) for name in names] == expected
 
 
@@ -89,7 +93,6 @@ def test_tags_without_any_setting(names: tuple[str, ...], versions: str | None, 
         ("v{version}", "v2.1rc1"),
         ("{name}-v{version}", "name-space-x-v2.1rc1"),
         ("integrations/{directory}-v{version}", "integrations/x_1-v2.1rc1"),
-        ("{tag-name}=={version}", "checkpointpostgres==2.1rc1"),
         ("release-{version}+{name}", "release-2.1rc1+name-space-x"),
     ],
 )
@@ -98,13 +101,14 @@ def test_tag_format_fields(text: str, tag: str) -> None:
         "Name.Space_X",
         tag_format=text,
         directories={"Name.Space_X": "integrations/x_1"},
-        tag_names={"name-space-x": "checkpointpostgres"},
     )["name-space-x"]
     assert found.render(Version("2.1rc1")) == tag
     assert found.parse(tag) == Version("2.1rc1")
 
 
-@pytest.mark.parametrize("text", ["v", "{name}", "{version}{version}", "v{versoin}", "{name}-{version}-{}"])
+@pytest.mark.parametrize(
+    "text", ["v", "{name}", "{version}{version}", "v{versoin}", "{name}-{version}-{}", "{tag-name}-{version}"]
+)
 def test_an_invalid_format_is_blocked(text: str) -> None:
     with pytest.raises(Blocked, match=r"must contain \{version\} once"):
         formats("demo", tag_format=text)
@@ -166,7 +170,7 @@ def test_equal_directory_names_make_a_format_ambiguous() -> None:
 @pytest.mark.parametrize(
     ("packages", "kind", "fix"),
     [
-        (("a", "b"), "linked", '[tool.relnox.groups.one] tag-format = "{name}-v{version}", or kind = "fixed"'),
+        (("a", "b"), "linked", '[tool.relnox.groups.one] kind = "fixed"'),
         (("b", "c"), "fixed", 'use {name} or {directory} in it: tag-format = "{name}-v{version}"'),
         (("c",), "fixed", 'versions = "lockstep"'),
     ],
@@ -180,14 +184,14 @@ def test_the_fix_for_packages_with_the_same_tags_keeps_groups(
         groups={"one": GroupConfig(packages=packages, kind=kind)},
     )
     with pytest.raises(Blocked, match="a and b the same tags") as caught:
-        tag_formats(workspace("a", "b", "c"), config)
+        find_tag_forms(workspace("a", "b", "c"), config)
     assert fix in (caught.value.fix or "")
 
 
 def test_lockstep_packages_may_share_tags_but_not_ambiguous_ones() -> None:
     config = Config(versions="lockstep", tag_format="{name}-{version}")
     with pytest.raises(Blocked, match="core-1"):
-        tag_formats(workspace("core", "core-1"), config)
+        find_tag_forms(workspace("core", "core-1"), config)
 
 
 def test_similar_names_are_not_ambiguous() -> None:
@@ -219,3 +223,147 @@ def test_every_tag_of_a_valid_workspace_belongs_to_one_package(
     for name, format_ in found.items():
         tag = format_.render(version)
         assert [other for other, each in found.items() if each.parse(tag) is not None] == [name]
+
+
+# --- existing tags ------------------------------------------------------------------------------
+
+
+def package(name: str, version: str | None = "1.0.0", directory: str | None = None, *, reads: str = "") -> Package:
+    """A package; without a version it comes from tags, those that begin with `reads` if that is given."""
+    directory = f"libs/{name}" if directory is None else directory
+    return Package(
+        name=canonicalize_name(name),
+        directory=directory,
+        version=None if version is None else Version(version),
+        source=VersionSource(
+            kind="toml" if version is not None else "tags", file="pyproject.toml", key=(reads,) if reads else ()
+        ),
+        backend="hatchling.build",
+    )
+
+
+@pytest.mark.parametrize(
+    ("tag", "parts"),
+    [
+        ("v1.2.3", ("v", "1.2.3")),
+        ("1.2.3", ("", "1.2.3")),
+        ("V2", ("V", "2")),
+        ("core-v1.2.3rc1", ("core-v", "1.2.3rc1")),
+        ("azure-core_1.2.3b4", ("azure-core_", "1.2.3b4")),
+        ("py-3-foo-1.0", ("py-3-foo-", "1.0")),
+        ("openai-v2==2.5b0", ("openai-v2==", "2.5b0")),
+        *((tag, None) for tag in ("stable", "rel_1_4_0", "v1.x", "abc1", "", "1" * 300)),
+    ],
+)
+def test_a_tag_is_split_into_prefix_and_version(tag: str, parts: tuple[str, str] | None) -> None:
+    assert split_tag(tag) == (parts and (parts[0], Version(parts[1])))
+
+
+ONE = [package("demo", "1.2.3", ".")]
+TWO = [package("a", "1.0"), package("b", "2.0")]
+SAME = [package("a", "1.0"), package("b", "1.0")]
+READERS = [package("a", None), package("b", None), package("c", "1.0")]
+
+
+@pytest.mark.parametrize(
+    ("packages", "settings", "tags", "prefixes"),
+    [
+        (ONE, "", "v1.2.2 v1.2.3", "v"),
+        (ONE, "", "1.2.3", ""),
+        (ONE, "", "demo==1.2.0", "demo=="),
+        (ONE, "", "v1.2.3 stable", "v"),  # a tag without a number is not that of a release
+        (ONE, 'tag-format = "{version}"', "v1.2.3", ""),
+        (TWO, "", "a-v1.0 b-v2.0", "a-v b-v"),
+        (TWO, "", "a==1.0", "a== b=="),
+        (TWO, 'tag-formats = { b = "b{version}" }', "a@1.0 b0.1", "a@ b"),
+        (SAME, 'versions = "lockstep"', "1.0", " "),
+        ([package("x", "1.0", "libs/core"), package("b", "1.0")], "", "core/1.0 b/1.0", "core/ b/"),
+        (READERS, "", "v1.0 c-v1.0", "v v c-v"),
+        ([package("flow", None, ".", reads="flow-"), TWO[0]], "", "flow-3.0 a-v1.0", "flow- a-v"),
+    ],
+)
+def test_the_usual_form_of_all_tags_needs_no_setting(
+    packages: list[Package], settings: str, tags: str, prefixes: str
+) -> None:
+    config = Config.parse(tomllib.loads(settings))
+    forms = find_tag_forms(Workspace(tuple(packages)), config, tags.split())
+    assert [each.prefix for each in forms.formats.values()] == prefixes.split(" ")
+    assert forms.unclear == {}
+
+
+UNCLEAR: Mapping[str, tuple[list[Package], str, dict[str, object], str]] = {
+    "an unusual form": (ONE, "release-1.2.2 release-1.2.3", {"tag-format": "release-{version}"}, "release-"),
+    "two forms": (ONE, "demo-1.2.2 demo-1.2.3 v5.0.0", {"tag-format": "demo-{version}"}, "demo-"),
+    "no version in any tag": (ONE, "rel_1_2_2 rel_1_2_3", {"tag-format": "v{version}"}, "v"),
+    "one tag for all packages": (SAME, "v1.0", {"versions": "lockstep", "tag-format": "v{version}"}, "v v"),
+    "a root with plain tags": (
+        [package("root", "3.0", "."), package("a", "0.1")],
+        "v2.9 v3.0",
+        {"tag-format": "{name}-v{version}", "tag-formats": {"root": "v{version}"}},
+        "v a-v",
+    ),
+    "tags with other names": (
+        [package("lg", "1.2"), package("lg-pg", "2.1"), package("lg-sdk", "0.4"), package("lg-new", "0.1")],
+        "1.1 1.2 pg==2.1 lg-sdk==0.4 0.1",
+        {"tag-format": "{name}=={version}", "tag-formats": {"lg": "{version}", "lg-pg": "pg=={version}"}},
+        " pg== lg-sdk== lg-new==",
+    ),
+    "a plain tag for some packages": (
+        [package("a", "0.6"), package("b", "0.6"), package("x", "1.0")],
+        "v0.6 x==1.0",
+        {
+            "tag-format": "{name}=={version}",
+            "groups": {"main": {"packages": ["a", "b"]}},
+            "tag-formats": {"a": "v{version}", "b": "v{version}"},
+        },
+        "v v x==",
+    ),
+    "a version tagged in another form": (
+        TWO,
+        "a-v0.9 b-v2.0 a/1.0",
+        {"tag-format": "{name}-v{version}", "tag-formats": {"a": "a/{version}"}},
+        "a/ b-v",
+    ),
+}
+
+
+@pytest.mark.parametrize("shape", UNCLEAR)
+def test_any_other_form_is_a_problem_whose_settings_solve_it(shape: str) -> None:
+    packages, text, settings, prefixes = UNCLEAR[shape]
+    space, tags = Workspace(tuple(packages)), text.split()
+    forms = find_tag_forms(space, Config(), tags)
+    problems = list(unclear_format_problems(packages, space, Config(), forms, tags))
+    assert {problem.code for problem in problems} == {"tag-format-unknown"}
+    found = propose_settings(space, Config(), forms, tags)
+    assert found == settings
+    assert all(as_toml(found) in problem.fix for problem in problems)
+    pasted = find_tag_forms(space, Config.parse(tomllib.loads(as_toml(found))["tool"]["relnox"]), tags)
+    assert [each.prefix for each in pasted.formats.values()] == prefixes.split(" ")
+    assert pasted.unclear == {}
+
+
+def test_plain_tags_of_another_project_are_not_taken() -> None:
+    versions = {"v2.9.0": "0.3.0", "v2.8.0": "0.2.0"}  # of the package at the commits of a crate's releases
+    space = Workspace((package("demo", "0.4.0", "."),))
+    forms = find_tag_forms(space, Config(), versions, lambda _, tag, version: Version(versions[tag]) == version)
+    assert forms.unclear == {"demo": "demo has another version at tag v2.9.0"}
+    assert propose_settings(space, Config(), forms, versions) == {"tag-format": "{name}-v{version}"}
+
+
+def test_a_package_without_tags_beside_other_tags_is_unclear() -> None:
+    packages = Workspace((package("a", "1.0"), package("new", "0.1")))
+    assert find_tag_forms(packages, Config(), ["a-v1.0"]).unclear == {}
+    assert find_tag_forms(packages, Config(), ["a-v1.0", "newer-thing-0.1"]).unclear.keys() == {"new"}
+
+
+@given(st.text(max_size=30))
+def test_any_tag_is_read_without_an_error(tag: str) -> None:
+    find_tag_forms(Workspace(tuple(TWO)), Config(), [tag])
+
+
+def test_directory_globs_match_exactly_these_packages() -> None:
+    every = [package(name, directory=f"libs/{name}") for name in "abcd"] + [package("e", directory="tools/e")]
+    assert directory_globs(every[:4], every) == ["libs/*"]
+    assert directory_globs(every[:3], every) == ["libs/*", "!libs/d"]
+    assert directory_globs([every[0], every[4]], every) == ["libs/a", "tools/e"]
+    assert directory_globs([package("r", directory="."), *every[:4]], every) == [".", "libs/*"]

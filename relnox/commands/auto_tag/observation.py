@@ -47,19 +47,18 @@ def observe(options: Options, project: Project) -> Snapshot:
     observation = Observation(
         workspace=project.workspace,
         selected=project.select(options.package),
-        formats=project.tag_formats,
+        tag_forms=project.tag_forms,
         state=state,
         index_states=project.index_states,
         head=state.head,
         local_tags=state.tags,
         remote_tags=remote_tags,
         remote_error=remote_error,
-        known_tags=project.known_tags,
         lines=project.lines,
     )
     snapshot = Snapshot(
         observation=observation,
-        config=project.release_config,
+        config=project.config,
         tagged_commits=tagged_commits(observation, project.config.remote, git),
         unreleased=unreleased_commits(observation, project),
         versions_before=versions_at(options.since, observation.selected, git) if options.since is not None else {},

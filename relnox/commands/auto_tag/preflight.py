@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from relnox.commands.auto_tag.decisions import Decision
     from relnox.commands.auto_tag.snapshot import Snapshot
+    from relnox.core.packages import Package
     from relnox.core.problems import Problem
     from relnox.core.tagging.tags import TagFormat
 
@@ -27,14 +28,9 @@ def notes(snapshot: Snapshot, package_decisions: Sequence[Decision]) -> Iterator
         if decision.state is State.REPORTED:
             which = f"{decision.package.name} {decision.package.version}"
             yield f"{which} is {decision.reason}, and gets no tag\n  to tag it: {decision.fix}"
-    plain = observation.known_tags.latest_plain
-    untagged_packages = [decision.package.name for decision in package_decisions if decision.is_untagged]
-    if plain is not None and untagged_packages and plain[0] not in observation.known_tags.prefixes.values():
-        prefix, version = plain
-        yield (
-            f"tags such as {prefix}{version} name no package\n  if they are those of {untagged_packages[0]}: "
-            f'[tool.relnox.tag-formats] {untagged_packages[0]} = "{prefix}{{version}}"'
-        )
+    untagged_packages = [decision.package for decision in package_decisions if decision.is_untagged]
+    for problem in _unclear_formats(untagged_packages, snapshot):
+        yield f"{problem.message}\n  fix: {problem.fix}"
 
 
 def problems(snapshot: Snapshot, package_decisions: Sequence[Decision]) -> Iterator[Problem]:
@@ -57,17 +53,21 @@ def problems(snapshot: Snapshot, package_decisions: Sequence[Decision]) -> Itera
     if new:
         yield from _version_problems(snapshot, new)
         yield from _name_problems(snapshot, new)
-        observation = snapshot.observation
         packages = [decision.package for decision in new]
-        yield from core.tag_proposals.format_problems(
-            packages, snapshot.workspace, snapshot.config, observation.formats, observation.known_tags
-        )
+        yield from _unclear_formats(packages, snapshot)
         if snapshot.identity_error is not None:
             yield core.problems.Problem(
                 code="committer-unknown",
                 message=f"git has no name and email address for annotated tags ({snapshot.identity_error})",
                 fix="set GIT_COMMITTER_NAME and GIT_COMMITTER_EMAIL, or user.name and user.email with git config",
             )
+
+
+def _unclear_formats(packages: Sequence[Package], snapshot: Snapshot) -> Iterator[Problem]:
+    observation = snapshot.observation
+    return core.tag_proposals.unclear_format_problems(
+        packages, snapshot.workspace, snapshot.config, observation.tag_forms, observation.tags
+    )
 
 
 def _branch_problems(snapshot: Snapshot) -> Iterator[Problem]:

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.core.settings.config import Config
     from relnox.core.settings.release_lines import ReleaseLine
-    from relnox.core.tagging.known_tags import KnownTags
-    from relnox.core.tagging.tags import TagFormat
+    from relnox.core.tagging.tags import TagFormat, TagForms
     from relnox.core.workspace import Workspace
     from relnox.source.git import GitState
 
@@ -51,28 +50,31 @@ class Observation(NamedTuple):
     Attributes:
         workspace: All packages of the project.
         selected: The packages that may get a tag.
-        formats: The tag format of each package.
+        tag_forms: The tag format of each package, and the packages for which it is unclear.
         state: The state of the checkout.
         index_states: Maps each tracked file to its letter in the output of `git ls-files -v`.
         head: The current commit.
         local_tags: Maps each tag of this clone to its commit.
         remote_tags: Maps each tag of the remote to its commit; empty if they could not be read.
         remote_error: Why the tags of the remote could not be read; None if they were.
-        known_tags: All tags, with the prefix that the tags of each package have.
         lines: The release lines that the current commit belongs to.
     """
 
     workspace: Workspace
     selected: tuple[Package, ...]
-    formats: Mapping[str, TagFormat]
+    tag_forms: TagForms
     state: GitState
     index_states: Mapping[str, str]
     head: str
     local_tags: Mapping[str, str]
     remote_tags: Mapping[str, str]
     remote_error: str | None
-    known_tags: KnownTags
     lines: tuple[ReleaseLine, ...]
+
+    @property
+    def formats(self) -> Mapping[str, TagFormat]:
+        """The tag format of each package."""
+        return self.tag_forms.formats
 
     @property
     def tags(self) -> Mapping[str, str]:
@@ -98,10 +100,8 @@ class Observation(NamedTuple):
 
     def tags_of(self, package: Package) -> list[tuple[str, Version]]:
         """Return all tags of a package with their versions, in the package's tag format and in other formats."""
-        survey, prefix = self.known_tags.survey, self.known_tags.prefixes.get(package.name)
-        former = survey.by_prefix.get(prefix, ()) if prefix is not None else ()
         own = self.formats[package.name].matching_tags(self.tags)
-        return [*own, *survey.tags_of(package.name), *former]
+        return [*own, *core.tags.tags_naming(package, self.tags)]
 
 
 class Snapshot(NamedTuple):

@@ -43,7 +43,7 @@ def observe_project(options: Options, project: Project, previous: bump_record.Pe
     if ignored_files := _locks_ignored_by_git(locks, project):
         workspace = workspace.without_files(ignored_files)
     selected_packages = tuple(workspace.by_name[name] for name in names)
-    config = project.release_config
+    config = project.config
     changelog_files = project.read_files(core.release_notes.changelog_paths(workspace, config))
     uses_tags = any(package.source.kind == "tags" for package in selected_packages)
     return Observation(
@@ -56,16 +56,15 @@ def observe_project(options: Options, project: Project, previous: bump_record.Pe
             **{name: content for name, content in foreign_locks.items() if name not in ignored_files},
         },
         changelogs=core.release_notes.find_changelogs(workspace, changelog_files, config),
-        tag_formats=project.tag_formats,
+        tag_forms=project.tag_forms,
+        tags=tuple(project.tags),
         history=project.history if uses_tags or options.part == "auto" else {},
         state=project.state,
         index_states=project.index_states,
         remote=remote,
-        known_tags=project.known_tags,
         lines=project.lines,
         newer_tags=tag_checks.newer_tags(project),
         unlisted=project.unlisted,
-        lockstep_reason=project.lockstep_reason,
         today=project.today,
         literals=project.literals.locations,
         untracked_imports=project.untracked_imports(selected_packages),

@@ -33,12 +33,7 @@ def blocking_problems(new: NewBump, options: Options, tags: tuple[NewTag, ...]) 
     )
     if options.tag:
         yield from checks.check_tags_readable_by_backends(bumps, tag_names(observation, bumps))
-        yield from tag_checks.ambiguous_tag_problems(
-            bumps,
-            (tag.name for tag in tags),
-            observation.tag_formats,
-            observation.known_tags,
-        )
+        yield from tag_checks.ambiguous_tag_problems(bumps, (tag.name for tag in tags), observation.tag_formats)
     yield from _commit_problems(new, options)
     if options.push:
         yield from checks.check_upstream_is_pushed_to(
@@ -146,6 +141,6 @@ def format_problems(
             and not package.is_private
         )
     ]
-    return core.tag_proposals.format_problems(
-        packages, observation.workspace, observation.config, observation.tag_formats, observation.known_tags
+    return core.tag_proposals.unclear_format_problems(
+        packages, observation.workspace, observation.config, observation.tag_forms, observation.tags
     )

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package, VersionSource
     from relnox.core.settings.config import Config
     from relnox.core.settings.release_lines import ReleaseLine
-    from relnox.core.tagging.known_tags import KnownTags
-    from relnox.core.tagging.tags import TagFormat
+    from relnox.core.tagging.tags import TagFormat, TagForms
     from relnox.core.workspace import Workspace
     from relnox.source.git import GitState
     from relnox.steps import bump_record
@@ -54,17 +53,15 @@ class Observation(Record):
         config: The project's settings.
         contents: Maps the path of each file that may be edited to its content.
         changelogs: Maps each package that has a changelog to its path.
-        tag_formats: The tag format of each package.
+        tag_forms: The tag format of each package, and the packages for which it is unclear.
+        tags: The tags of this clone and, if queried, of the remote.
         history: The release history of each package; empty if the bump does not depend on it.
         state: The state of the checkout; None outside git.
         index_states: Maps each tracked file to its letter in the output of `git ls-files -v`.
         remote: The state of the remote.
-        known_tags: The tags of this clone and, if queried, of the remote, and the tag prefix of each package.
         lines: The release lines that the current commit belongs to.
         newer_tags: Tags that are newer than the current versions of their packages.
         unlisted: Packages of the checkout that do not belong to the project.
-        lockstep_reason: Why the packages are assumed to share one version; None if they are not, or if a setting
-            decides it.
         today: The date in UTC, for calendar versions.
         literals: The version literals in the packages' modules, which are version locations as well.
         untracked_imports: Pairs of a committed module and an untracked module that it imports.
@@ -78,19 +75,23 @@ class Observation(Record):
     config: Config
     contents: Mapping[str, bytes]
     changelogs: Mapping[str, str]
-    tag_formats: Mapping[str, TagFormat]
+    tag_forms: TagForms
+    tags: tuple[str, ...]
     history: Mapping[str, ReleaseHistory]
     state: GitState | None
     index_states: Mapping[str, str]
     remote: RemoteState
-    known_tags: KnownTags
     lines: tuple[ReleaseLine, ...]
     newer_tags: NewerTags
     unlisted: tuple[Package, ...]
-    lockstep_reason: str | None
     today: date
     literals: tuple[VersionSource, ...]
     untracked_imports: tuple[tuple[str, str], ...]
     version_mentions: Mapping[str, tuple[str, ...]]
     previous: bump_record.PendingBump | None
     hooks: Hooks
+
+    @property
+    def tag_formats(self) -> Mapping[str, TagFormat]:
+        """The tag format of each package."""
+        return self.tag_forms.formats

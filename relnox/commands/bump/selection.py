@@ -24,7 +24,7 @@ def select_packages(options: Options, project: Project) -> tuple[Package, ...]:
     Raises:
         Blocked: No packages are selected, one of them is unknown, or the settings do not allow the selection.
     """
-    packages, config = project.workspace.packages, project.release_config
+    packages, config = project.workspace.packages, project.config
     if config.managed_by is not None:
         raise Blocked(
             "version-managed-elsewhere",
@@ -33,10 +33,9 @@ def select_packages(options: Options, project: Project) -> tuple[Package, ...]:
         )
     if config.versions == "lockstep":
         if options.package:
-            why = project.lockstep_reason or f"the {len(packages)} packages are bumped in lockstep"
             raise Blocked(
                 "packages-in-lockstep",
-                f"--package cannot select single packages ({why})",
+                f"--package cannot select single packages (the {len(packages)} packages are bumped in lockstep)",
                 fix='remove --package, or set [tool.relnox] versions = "independent"',
             )
         return packages
@@ -125,9 +124,6 @@ def _check_usage(options: Options, observation: Observation) -> None:
             "--part auto needs a git repository (it reads the commit history)",
             fix="use --part major, --part minor or --part patch",
         )
-    reads_tags = options.part == "auto" and not options.package and not observation.known_tags.prefixes
-    if reads_tags and state is not None:
-        core.levels.check_any_tag_matches_format(observation.history, state.tags)
     if options.part == "auto" and (options.to or options.always_increment):
         raise Blocked(
             "options-conflict",

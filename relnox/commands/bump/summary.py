@@ -92,8 +92,6 @@ def _never_tagged_notes(packages: tuple[Package, ...]) -> Iterator[str]:
 
 def _tag_notes(observation: Observation, bumps: tuple[VersionBump, ...], options: Options) -> Iterator[str]:
     """Yield notes on lockstep versions, newer tags, and tag problems that do not block this bump."""
-    if observation.lockstep_reason is not None:
-        yield observation.lockstep_reason
     if observation.state is not None:
         yield from observation.newer_tags.notes(
             [bump.package.name for bump in bumps], observation.config, observation.state.tags

@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from relnox.core.records import Record, replace
-from relnox.core.settings.release_lines import allows_version, has_release_lines, release_lines_of_branch
-from relnox.core.tagging.tags import tag_formats
+from relnox.core.settings.release_lines import has_release_lines, release_lines_of_branch
+from relnox.core.tagging.tags import find_tag_forms
 from relnox.source import discovery
 from relnox.system.files import read_project_file
 
@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Self
 
+    from packaging.version import Version
+
     from relnox.core.bump.release_history import ReleaseHistory
     from relnox.core.packages import Package
     from relnox.core.planning.step import Step
     from relnox.core.settings.config import Config
     from relnox.core.settings.release_lines import ReleaseLine
-    from relnox.core.tagging.known_tags import KnownTags
-    from relnox.core.tagging.tags import TagFormat
+    from relnox.core.tagging.tags import TagFormat, TagForms
     from relnox.core.workspace import Workspace
     from relnox.indexes import Indexes
     from relnox.source.git import Git, GitState
@@ -96,18 +97,6 @@ class Project(Record):
         """The tracked files of the checkout with their states in git's index; see `Git.index_states`."""
         return self.git.index_states() if self.git is not None else {}
 
-    @cached_property
-    def known_tags(self) -> KnownTags:
-        """The tag formats of the packages, as inferred from existing tags."""
-        from relnox.core.tagging.known_tags import read_known_tags
-
-        state = self.state
-        knows_history = state is not None and state.head is not None and not state.is_shallow and state.tags
-        reachable = self.git.merged_tags() if self.git is not None and knows_history else frozenset()
-        if self.lines:  # the last tag counts, which is that of this line
-            reachable = frozenset(filter(self._is_in_line, reachable)) or reachable
-        return read_known_tags(self.workspace, self.tags, reachable, covers_repository=self._has_all_packages)
-
     @_independent_of_tags
     def lines(self) -> tuple[ReleaseLine, ...]:
         """The release lines that the current commit belongs to; none if it is on no release branch.
@@ -128,37 +117,10 @@ class Project(Record):
         ]
         return tuple(line for branch in branches for line in release_lines_of_branch(branch, self.config.branch))
 
-    def _is_in_line(self, tag: str) -> bool:
-        """Return whether a tag has a version of the release lines of this commit, or has no version at all."""
-        from relnox.core.tagging.known_tags import split_tag
-
-        parts = split_tag(tag)
-        return parts is None or allows_version(self.lines, parts[1])
-
     @property
     def tags(self) -> Mapping[str, str]:
         """The commit that each tag points to, for tags of this clone and, if they were read, of the remote."""
         return {**(self.remote_tags or {}), **(self.state.tags if self.state is not None else {})}
-
-    @property
-    def _has_all_packages(self) -> bool:
-        """Whether the checkout has no packages outside the project's directory."""
-        is_below_top = self.git is not None and bool(self.git.prefix)
-        return not (is_below_top and any(package.directory.split("/")[0] == ".." for package in self.unlisted))
-
-    @cached_property
-    def lockstep_reason(self) -> str | None:
-        """Why the packages are assumed to share one version; None if they are not, or if a setting decides it."""
-        if self.config.versions is not None or len(self.workspace.packages) == 1 or not self.tags:
-            return None
-        from relnox.core.tagging.known_tags import lockstep_reason
-
-        return lockstep_reason(self.workspace, self.config, self.known_tags)
-
-    @cached_property
-    def release_config(self) -> Config:
-        """The settings, with lockstep versions if `lockstep_reason` is set."""
-        return self.config if self.lockstep_reason is None else replace(self.config, versions="lockstep")
 
     def with_remote_tags(self, tags: Mapping[str, str] | None) -> Project:
         """Return a copy of the project with these tags of its remote; cached values that ignore tags are kept."""
@@ -189,7 +151,7 @@ class Project(Record):
         """The version literals in Python modules, and the packages with those literals as version locations."""
         from relnox.source import version_literals
 
-        return version_literals.find_version_literals(self.git, self.workspace, self.release_config, self.root)
+        return version_literals.find_version_literals(self.git, self.workspace, self.config, self.root)
 
     def untracked_imports(self, packages: Iterable[Package]) -> tuple[tuple[str, str], ...]:
         """Return pairs of files: a committed module of a package, and an untracked module that it imports."""
@@ -223,19 +185,31 @@ class Project(Record):
         return self.state.head if self.state is not None else None
 
     @cached_property
+    def tag_forms(self) -> TagForms:
+        """The tag format of each package, and the packages for which it is unclear."""
+        return find_tag_forms(self.workspace, self.config, self.tags, self._had_version)
+
+    def _had_version(self, package: Package, tag: str, version: Version) -> bool:
+        """Return whether a package had a version at a tag's commit; for `find_tag_forms`.
+
+        If this clone lacks the commit, plain tags are those of the project at the top of the repository.
+        """
+        from relnox.commands.shared.past_versions import version_at
+
+        if self.git is None or (commit := self.git.resolve_commit(self.tags[tag])) is None:
+            return self.git is None or not self.git.prefix
+        return version_at(commit, package, self.git) == version
+
+    @property
     def tag_formats(self) -> Mapping[str, TagFormat]:
         """The tag format of each package."""
-        return tag_formats(
-            self.workspace, self.release_config, self.tags, covers_repository=self._has_all_packages
-        )
+        return self.tag_forms.formats
 
     def tag_formats_with(self, tag: str) -> Mapping[str, TagFormat]:
         """Return the tag format of each package, found from the existing tags and one that this clone may lack."""
         if tag in self.tags:
             return self.tag_formats
-        return tag_formats(
-            self.workspace, self.release_config, (*self.tags, tag), covers_repository=self._has_all_packages
-        )
+        return self.with_remote_tags({tag: "", **(self.remote_tags or {})}).tag_formats
 
     @cached_property
     def history(self) -> Mapping[str, ReleaseHistory]:

@@ -93,7 +93,7 @@ def packages_tagged_here(project: Project) -> frozenset[str]:
 def fixed_groups(project: Project, names: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     """Yield those of the packages that are always released together: of one fixed group, or a single package."""
     others = dict.fromkeys(names)
-    for group in find_version_groups(project.workspace, project.release_config):
+    for group in find_version_groups(project.workspace, project.config):
         members = tuple(package.name for package in group.packages if package.name in others)
         if group.kind == "fixed" and members:
             yield members

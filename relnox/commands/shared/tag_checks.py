@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.core.problems import Problem
     from relnox.core.settings.config import Config
-    from relnox.core.tagging.known_tags import KnownTags
     from relnox.core.tagging.tags import TagFormat
     from relnox.core.workspace import Workspace
 
@@ -109,7 +108,7 @@ def _latest_tags(project: Project, tags: Iterable[str]) -> dict[str, tuple[str, 
     for package in project.workspace.packages:
         if package.source.kind == "tags" and package.source.key:
             continue  # its backend reads no others
-        more = [tagged for tagged in project.known_tags.survey.tags_of(package.name) if tagged[0] in names]
+        more = core.tags.tags_naming(package, names)
         more = [tagged for tagged in more if core.release_lines.allows_version(project.lines, tagged[1])]
         if more:
             candidates = [*more, *filter(None, [latest.get(package.name)])]
@@ -148,13 +147,10 @@ def missing_tag_notes(project: Project, error: str | None) -> Iterator[str]:
 
 
 def ambiguous_tag_problems(
-    bumps: tuple[VersionBump, ...],
-    tags: Iterable[str],
-    formats: Mapping[str, TagFormat],
-    known_tags: KnownTags,
+    bumps: tuple[VersionBump, ...], tags: Iterable[str], formats: Mapping[str, TagFormat]
 ) -> Iterator[Problem]:
     """Yield a problem if the bump creates several tags and a backend takes the version from any tag."""
-    readers = core.known_tags.packages_that_read_any_tag(bump.package for bump in bumps)
+    readers = core.tags.packages_that_read_any_tag(bump.package for bump in bumps)
     planned_tags = list(dict.fromkeys(tags))
     if not readers or len(planned_tags) < 2:  # noqa: PLR2004 - one tag is right for all of them
         return
@@ -162,8 +158,7 @@ def ambiguous_tag_problems(
 
     names = core.text.join_names([package.name for package in readers])
     settings = "\n".join(
-        tag_versions.settings_for_own_tags(package, _own_prefix(package, formats, known_tags))
-        for package in readers
+        tag_versions.settings_for_own_tags(package, _own_prefix(package, formats)) for package in readers
     )
     yield core.problems.Problem(
         code="setting-invalid",
@@ -173,15 +168,10 @@ def ambiguous_tag_problems(
     )
 
 
-def _own_prefix(package: Package, formats: Mapping[str, TagFormat], known_tags: KnownTags) -> str:
-    """Return a tag prefix for one package: from its existing tags, its tag format, or else its name."""
-    survey = known_tags.survey
-    existing = survey.prefix_of(package)
-    if existing is not None:
-        return existing
-    prefix = formats[package.name].prefix
-    names_package = prefix and prefix not in survey.plain_prefixes and prefix != "v"
-    return prefix if names_package else f"{package.name}-v"
+def _own_prefix(package: Package, formats: Mapping[str, TagFormat]) -> str:
+    """Return a tag prefix for one package: that of its tag format, or else its name."""
+    is_shared = [tag_format.prefix for tag_format in formats.values()].count(formats[package.name].prefix) > 1
+    return f"{package.name}-v" if is_shared else formats[package.name].prefix
 
 
 def notes_on_shared_tags(bumps: tuple[VersionBump, ...], workspace: Workspace) -> Iterator[str]:
@@ -190,7 +180,7 @@ def notes_on_shared_tags(bumps: tuple[VersionBump, ...], workspace: Workspace) -
     That is so if their build backends take the version from any tag.
     """
     bumped_packages = {bump.package.name for bump in bumps}
-    all_readers = core.known_tags.packages_that_read_any_tag(workspace.packages)
+    all_readers = core.tags.packages_that_read_any_tag(workspace.packages)
     readers = [package for package in all_readers if package.name not in bumped_packages]
     if readers and bumped_packages:
         names = core.text.join_names([package.name for package in readers])

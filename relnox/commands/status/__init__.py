@@ -149,10 +149,8 @@ def _next_bumps(project: Project) -> tuple[dict[str, VersionBump], tuple[str, ..
     if not project.state.tags and project.remote_tags:
         return {}, ()
     try:
-        workspace, history, config = project.workspace, project.history, project.release_config
+        workspace, history, config = project.workspace, project.history, project.config
         released = {name: last.version for name, last in history.items() if last.version is not None}
-        if not project.known_tags.prefixes:  # else format_problems reports their form
-            core.levels.check_any_tag_matches_format(history, project.state.tags)
         bumps, _ = core.bump_resolution.resolve_bumps(
             workspace,
             core.levels.requests_from_changes(workspace, history, config),
@@ -183,11 +181,9 @@ def _tag_notes(packages: tuple[Package, ...], project: Project, remote_error: st
         return
     yield from tag_checks.missing_tag_notes(project, remote_error)
     try:
-        if project.lockstep_reason is not None:
-            yield project.lockstep_reason
         public = [package for package in packages if not package.is_private]
-        problems = core.tag_proposals.format_problems(
-            public, project.workspace, project.release_config, project.tag_formats, project.known_tags
+        problems = core.tag_proposals.unclear_format_problems(
+            public, project.workspace, project.config, project.tag_forms, project.tags
         )
         yield from (f"{problem.message}\n  fix: {problem.fix}" for problem in problems)
         yield from tag_checks.newer_tags(project).notes(

@@ -48,24 +48,6 @@ def level_of_commit(message: str, config: CommitsConfig) -> Level | None:
     return "patch" if kind in map(str.lower, config.patch) else None
 
 
-def check_any_tag_matches_format(history: Mapping[str, ReleaseHistory], tags: Collection[str]) -> None:
-    """Check that at least one package has a tag if there are any tags; otherwise the last releases are unknown.
-
-    Args:
-        history: The release history of each package.
-        tags: All tags.
-
-    Raises:
-        Blocked: No tag has the format of a package's tags.
-    """
-    if tags and not any(package_history.tag for package_history in history.values()):
-        raise Blocked(
-            "tag-format-unknown",
-            "no tag has the form of the packages' tags (the last releases are not known)",
-            fix='set [tool.relnox] tag-format (and tag-names) to their form, as in "{name}=={version}"',
-        )
-
-
 def requests_from_changes(
     workspace: Workspace,
     history: Mapping[str, ReleaseHistory],

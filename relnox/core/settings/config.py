@@ -70,7 +70,7 @@ class Config(Settings):
         None,
         "Whether all packages share one version.",
         choices=("lockstep", "independent"),
-        otherwise="from the existing versions and tags",
+        otherwise='`"independent"`',
     )
     scheme: Scheme = setting("pep440", "The version scheme.", choices=("pep440", "semver", "calver"))
     calver_format: str = setting(
@@ -136,15 +136,9 @@ class Config(Settings):
     )
     tag_format: str | None = setting(
         None,
-        "The format of tags, with `{version}`, `{name}`, `{directory}` and `{tag-name}`.",
+        "The format of tags, with `{version}`, `{name}` and `{directory}`.",
         rule=rules.tag_format_violation,
-        otherwise="that of the existing tags",
-    )
-    tag_names: Mapping[str, str] = setting(
-        EMPTY,
-        "The value of `{tag-name}`, by package.",
-        TableOf(Text(rule=rules.tag_name_violation), keys=PACKAGE_NAME),
-        otherwise="the package's name",
+        otherwise="the usual form that all existing tags have",
     )
     tag_formats: Mapping[str, str] = setting(
         EMPTY,

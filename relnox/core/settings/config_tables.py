@@ -36,9 +36,6 @@ class GroupConfig(Settings):
         "`fixed`: all are bumped together; `linked`: those that are bumped get the same version.",
         choices=("fixed", "linked"),
     )
-    tag_format: str | None = setting(
-        None, "Their tag format.", rule=rules.tag_format_violation, otherwise="that of the other packages"
-    )
 
 
 class VersionFileConfig(Settings):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 TAG_FIELDS = re.compile(r"\{([^{}]*)\}")
 """Matches the fields of a tag format, such as `{version}`."""
 
-_KNOWN_FIELDS = frozenset({"version", "name", "directory", "tag-name"})
+_KNOWN_FIELDS = frozenset({"version", "name", "directory"})
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]")
 _MAX_PART = 240
 """The maximum size in bytes of a part of a ref: file systems allow 255, and the name of git's lock is longer."""
@@ -62,18 +62,10 @@ def tag_format_violation(text: str) -> RuleViolation | None:
     fix = 'for example: tag-format = "{name}-v{version}"'
     fields = TAG_FIELDS.findall(text)
     if fields.count("version") != 1 or not set(fields) <= _KNOWN_FIELDS:
-        return RuleViolation(
-            "it must contain {version} once, and may contain {name}, {directory} or {tag-name}", fix
-        )
+        return RuleViolation("it must contain {version} once, and may contain {name} or {directory}", fix)
     sample = TAG_FIELDS.sub(lambda field: "1.0" if field[1] == "version" else "name", text)
     why = ref_name_violation(sample)
     return None if why is None else RuleViolation(f"git rejects the tag {sample!r}: {why}", fix)
-
-
-def tag_name_violation(text: str) -> RuleViolation | None:
-    """Check that a text can be the value of `{tag-name}`, as a part of tags that git accepts."""
-    why = ref_name_violation(f"a{text}a") if text else "it is empty"
-    return None if why is None else RuleViolation(why, "use a name such as core")
 
 
 def branch_violation(text: str) -> RuleViolation | None:
