@@ -700,6 +700,10 @@ def test_without_a_tag_there_is_no_version_to_bump(tmp_path: Path, bump: Bump) -
     root = scm(tmp_path / "hollow")
     assert "setuptools-scm" in show(root).versions["hollow"]
     assert "tag" in run_blocked_bump(bump, root, "--part", "minor", "--tag")
+    said = run_blocked_bump(bump, root, "--to", "0.1.0", "--tag")  # there is a tag docs-1.0
+    assert 'tag-format = "v{version}"' in said
+    file = root / "pyproject.toml"
+    commit_all(write(root, {file.name: file.read_text() + '\n[tool.relnox]\ntag-format = "v{version}"\n'}))
     assert bump(root, "--to", "0.1.0", "--tag").code == 0
     assert show(root).versions == {"hollow": "0.1.0"}
 

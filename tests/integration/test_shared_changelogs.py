@@ -55,8 +55,10 @@ def many(directory: Path, settings: str) -> Path:
         (("a",), '[tool.relnox.groups.both]\npackages = ["a", "b"]\n', "both 1.1.0"),
         (
             ("a", "c"),
-            '[tool.relnox.groups.main]\npackages = ["a", "b"]\n'
-            '[tool.relnox.tag-formats]\na = "v{version}"\nb = "v{version}"\n',
+            (
+                '[tool.relnox.groups.main]\npackages = ["a", "b"]\n'
+                '[tool.relnox.tag-formats]\na = "v{version}"\nb = "v{version}"\n'
+            ),
             "1.1.0, c 1.1.0",
         ),
         (("a",), '[tool.relnox.groups.all]\npackages = ["*"]\n', "1.1.0"),

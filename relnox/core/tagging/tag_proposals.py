@@ -79,7 +79,7 @@ def propose_settings(workspace: Workspace, config: Config, forms: TagForms, tags
                 settings.setdefault("groups", {})[f"main{len(settings.get('groups', {})) or ''}"] = {
                     "packages": names
                 }
-            else:  # the tag of another package has the same version by chance
+            else:  # the tag is that of another package with this version
                 members[:] = [max(members, key=lambda package: package.version or Version("0"))]
         settings.setdefault("tag-formats", {}).update({package.name: prefix + _VERSION for package in members})
     return settings

@@ -173,12 +173,13 @@ def _usual_form(
     had_version: HadVersion,
 ) -> tuple[str, str]:
     """Return the usual form that all tags of these packages have, or else a guess with why it is unclear."""
-    found = {
+    tags_by_form = {
         form: {package: _tags_with(tag_format_of(package, form, config), tags) for package in packages}
         for form in forms
     }
     matches = {
-        form: {pair for pairs in by_package.values() for pair in pairs} for form, by_package in found.items()
+        form: {pair for pairs in by_package.values() for pair in pairs}
+        for form, by_package in tags_by_form.items()
     }
     all_matches = set().union(*matches.values())
     if not all_matches:
@@ -187,9 +188,14 @@ def _usual_form(
     def rank(form: str) -> tuple[int, int, Version]:
         """Rate a form: by the packages whose version is tagged, then by those that have tags."""
         tagged = [
-            any(version == package.version for _, version in pairs) for package, pairs in found[form].items()
+            any(version == package.version for _, version in pairs)
+            for package, pairs in tags_by_form[form].items()
         ]
-        return sum(tagged), sum(map(bool, found[form].values())), max(version for _, version in matches[form])
+        return (
+            sum(tagged),
+            sum(map(bool, tags_by_form[form].values())),
+            max(version for _, version in matches[form]),
+        )
 
     form = max((form for form in forms if matches[form]), key=rank)
     if matches[form] != all_matches:
@@ -305,7 +311,7 @@ def _pairs_with_common_prefix(
 
 
 def _shared_tag(first: TagFormat, second: TagFormat) -> str | None:
-    """Return a tag that has both formats, or None if none is found."""
+    """Return a tag that has both formats, or None if none is tags_by_form."""
     for tag_format, other in ((first, second), (second, first)):
         tag = f"{tag_format.prefix}1{tag_format.suffix}"
         if other.parse(tag) is not None:
