@@ -10,7 +10,6 @@ from relnox.core.planning.events import Notice
 from relnox.core.planning.step import Step
 from relnox.core.records import Record
 from relnox.core.settings.build_settings import UNCONSTRAINED, Constraints
-from relnox.steps.action import Action
 from relnox.steps.built_archives import read_manifest_if_valid
 from relnox.steps.run import SharedService
 
@@ -163,16 +162,14 @@ class PrepareBuildEnvironment(Step, kw_only=True):
     def title(self) -> str:
         return f"prepare build environment with {', '.join(self.requires)}"
 
-
-class PrepareBuildEnvironmentAction(Action[PrepareBuildEnvironment]):
-    def apply(self) -> None:
-        step = self.step
-        self.run.service(BuildingServices).environment_pool().prepare_environment(
-            step.requires,
-            step.backend,
-            self.run.variables(more=building.build_sessions.DEFAULT_CONDITIONS.environment_variables(step.epoch)),
-            step.constraints,
+    def apply(self, run: Run) -> None:
+        run.service(BuildingServices).environment_pool().prepare_environment(
+            self.requires,
+            self.backend,
+            run.variables(more=building.build_sessions.DEFAULT_CONDITIONS.environment_variables(self.epoch)),
+            self.constraints,
         )
 
-    def verify(self) -> str:
+    def verify(self, run: Run, result: None) -> str:
+        del run, result
         return "ready"

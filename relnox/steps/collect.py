@@ -16,12 +16,13 @@ from relnox.core.planning.step import Step
 from relnox.core.release.manifest import Distribution
 from relnox.core.text import format_count, join_names
 from relnox.errors import Failed
-from relnox.steps.action import Action
 from relnox.steps.built_archives import staging_directory
 from relnox.system.files import sync
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from relnox.steps.run import Run
 
 
 _CHUNK_SIZE = 1 << 20
@@ -54,48 +55,34 @@ class Collect(Step, kw_only=True):
         attestations = f", and {format_count(len(self.attestations), 'attestation')}" if self.attestations else ""
         return f"collect {self.package} {self.version} into {self.output}: {files}{attestations}"
 
+    def done(self, run: Run) -> str | None:
+        if self._missing_files(run):
+            return None
+        signed = f" and {format_count(len(self.attestations), 'attestation')}" if self.attestations else ""
+        return (
+            f"{self.output} has {format_count(len(self.files), 'file')}{signed} with the hashes of the manifests"
+        )
 
-class CollectAction(Action[Collect]):
-    def check(self) -> str | None:
-        return None if self._missing_files() else f"{self.step.output} has all {self._summary}"
-
-    def apply(self) -> None:
-        output = self.run.root / self.step.output
+    def apply(self, run: Run) -> None:
+        output = run.root / self.output
         try:
-            with staging_directory(output, self.step.package) as staging:
-                for directory, name, sha256 in self._missing_files():
-                    _copy(self.run.root / directory / name, output / name, sha256, staging)
+            with staging_directory(output, self.package) as staging:
+                for directory, name, sha256 in self._missing_files(run):
+                    _copy(run.root / directory / name, output / name, sha256, staging)
         except OSError as error:
             raise Failed(
                 "clone-failed",
-                f"{self.step.package}: cannot copy {error.filename or self.step.output} ({error.strerror})",
+                f"{self.package}: cannot copy {error.filename or self.output} ({error.strerror})",
                 fix="free disk space or correct the permissions, then rerun the command",
             ) from error
 
-    def verify(self) -> str:
-        if missing := self._missing_files():
-            raise Failed(
-                "file-changed",
-                f"{self.step.output}/{missing[0][1]} changed after it was copied",
-                fix="stop other programs that write into that directory, then rerun the command",
-            )
-        return f"{self._summary} with the hashes of the jobs' manifests"
-
-    @property
-    def _summary(self) -> str:
-        signed = len(self.step.attestations)
-        return format_count(len(self.step.files), "file") + (
-            f" and {format_count(signed, 'attestation')}" if signed else ""
-        )
-
-    def _missing_files(self) -> list[tuple[str, str, str]]:
+    def _missing_files(self, run: Run) -> list[tuple[str, str, str]]:
         """Return the directory, name and SHA-256 of each file that is not copied yet."""
-        output = self.run.root / self.step.output
-        files = [(directory, file.filename, file.sha256) for directory, file in self.step.files]
+        files = [(directory, file.filename, file.sha256) for directory, file in self.files]
         return [
             (directory, name, sha256)
-            for directory, name, sha256 in (*files, *self.step.attestations)
-            if not _has_hash(output / name, sha256)
+            for directory, name, sha256 in (*files, *self.attestations)
+            if not _has_hash(run.root / self.output / name, sha256)
         ]
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from relnox.core.planning.step import Step
 from relnox.core.records import Record, replace
 from relnox.errors import Failed
-from relnox.steps.action import Action
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -87,22 +86,19 @@ class Export(Step, kw_only=True):
     def title(self) -> str:
         return f"export commit {self.commit[:10]} (without uncommitted changes)"
 
-
-class ExportAction(Action[Export]):
-    def apply(self) -> None:
+    def apply(self, run: Run) -> BuildSource:
         from relnox.source.copies import copy_of
 
-        export = self.run.scratch / "source"
-        copy = copy_of(self.run.checkout, self.step.commit, export)
-        self.result = BuildSource(
-            directory=copy.root, commit=self.step.commit, export=export, tracked=copy.tracked_files()
-        )
+        export = run.scratch / "source"
+        copy = copy_of(run.checkout, self.commit, export)
+        return BuildSource(directory=copy.root, commit=self.commit, export=export, tracked=copy.tracked_files())
 
-    def verify(self) -> str:
-        if not self.result.directory.is_dir():
+    def verify(self, run: Run, result: BuildSource) -> str:
+        del run
+        if not result.directory.is_dir():
             raise Failed(
                 "tree-dirty",
-                f"the project directory is not in commit {self.step.commit[:10]}",
+                f"the project directory is not in commit {self.commit[:10]}",
                 fix="commit the project: git add . && git commit",
             )
-        return f"exported {self.step.commit[:10]}"
+        return f"exported {self.commit[:10]}"

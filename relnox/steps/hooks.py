@@ -13,7 +13,6 @@ from relnox.core.release.manifest import Distribution
 from relnox.core.settings.hook_settings import Hook, HookEvent
 from relnox.core.text import join_names
 from relnox.errors import ExitCode, Failed
-from relnox.steps.action import Action
 from relnox.steps.export_commit import GeneratedFiles, source_to_build
 
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relnox.source.git import Git
+    from relnox.steps.run import Run
 
 _EVENT_SCHEMA = 1
 """The version of the events that hooks read: it changes where a program that reads them would break."""
@@ -77,48 +77,45 @@ class RunHook(Step, kw_only=True):
     def title(self) -> str:
         return f"run {self.event} hook: {self.hook.command}"
 
+    def done(self, run: Run) -> str | None:
+        """Return the reason to skip the hook; one that failed or was killed runs again."""
+        del run
+        return self.skip
 
-class RunHookAction(Action[RunHook]):
-    """Runs a hook of the project. A hook that failed or was killed runs again."""
-
-    detail = "done"
-
-    def check(self) -> str | None:
-        return self.step.skip
-
-    def apply(self) -> None:
+    def apply(self, run: Run) -> GeneratedFiles | None:
         try:
-            self._run()
+            return self._run(run)
         except Failed as error:
-            if self.step.event == "after-publish":
+            if self.event == "after-publish":
                 error.exit_code = ExitCode.PARTLY_PUBLIC  # rerunning the command runs the hook again
             raise
 
-    def verify(self) -> str:
-        return self.detail
+    def verify(self, run: Run, result: GeneratedFiles | None) -> str:
+        del run
+        return "done" if result is None else f"wrote {join_names(result.files)}"
 
-    def _run(self) -> None:
+    def _run(self, run: Run) -> GeneratedFiles | None:
         from relnox.source import hooks
         from relnox.source.git import Git
 
-        step, run = self.step, self.run
         source = source_to_build(run)
-        builds = step.event == "before-build"
+        builds = self.event == "before-build"
         is_copy = builds and source.export is not None
         root, git = run.root, run.git
         if is_copy and run.git is not None:
             root, git = source.directory, Git(source.directory, run.git.prefix)
         commit = source.commit if builds else run.git.head() if run.git is not None else None
-        directory = str(run.root / step.directory) if step.directory is not None else None
-        event = event_document(step, root=str(root), commit=commit, directory=directory, files=step.files)
+        directory = str(run.root / self.directory) if self.directory is not None else None
+        event = event_document(self, root=str(root), commit=commit, directory=directory, files=self.files)
         ignored_before = _ignored_files(git) if is_copy else set()
-        with hooks.unchanged_checkout(step.hook, event, None if step.event == "after-publish" else git):
-            variables = run.variables(own_indexes=True)
-            hooks.run_hook(step.hook, event, root, variables=variables, on_line=self.on_line, is_copy=is_copy)
-        if is_copy and (names := sorted(_ignored_files(git) - ignored_before)):
-            self.result = GeneratedFiles(files=tuple(names))
-            self.detail = f"wrote {join_names(names)}"
-            _set_times(root, names, (git.head_time() if git is not None else None) or 0)
+        with hooks.unchanged_checkout(self.hook, event, None if self.event == "after-publish" else git):
+            variables, on_line = run.variables(own_indexes=True), run.on_line(self)
+            hooks.run_hook(self.hook, event, root, variables=variables, on_line=on_line, is_copy=is_copy)
+        names = sorted(_ignored_files(git) - ignored_before) if is_copy else []
+        if not names:
+            return None
+        _set_times(root, names, (git.head_time() if git is not None else None) or 0)
+        return GeneratedFiles(files=tuple(names))
 
 
 def _ignored_files(git: Git | None) -> set[str]:

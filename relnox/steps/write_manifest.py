@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from relnox import core
@@ -9,13 +10,14 @@ from relnox.core.planning.step import Step
 from relnox.core.release.manifest import MANIFEST_JSON, MANIFEST_TEXT, Manifest
 from relnox.core.text import format_count
 from relnox.errors import Failed
-from relnox.steps.action import Action
 from relnox.steps.built_archives import BuiltPackage, built_packages
 from relnox.system.files import replace_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
+
+    from relnox.steps.run import Run
 
 
 class WriteManifest(Step, kw_only=True):
@@ -37,17 +39,11 @@ class WriteManifest(Step, kw_only=True):
     def title(self) -> str:
         return f"write the manifest into {self.output}"
 
-
-class WriteManifestAction(Action[WriteManifest]):
-    manifest: Manifest
-
-    def apply(self) -> None:
-        from datetime import UTC, datetime
-
-        output = self.run.root / self.step.output
-        packages = built_packages(self.run)
+    def apply(self, run: Run) -> Manifest:
+        output = run.root / self.output
+        packages = built_packages(run)
         needs = self._find_needed_siblings(packages)
-        failed_packages = {step.invalidated_package for step in self.run.unsuccessful}
+        failed_packages = {step.invalidated_package for step in run.unsuccessful}
         failed = needs.keys() & failed_packages
         if failed and failed == needs.keys():
             raise Failed(
@@ -56,42 +52,41 @@ class WriteManifestAction(Action[WriteManifest]):
                 fix="fix the first failure above, then rerun the command",
             )
         order = [name for wave in core.graph.waves(needs) for name in wave if name not in failed]
-        self.manifest = Manifest(
+        missing_before = [
+            name for built in run.results(BuiltPackage) for name in built.others_missing if name not in packages
+        ]
+        manifest = Manifest(
             distributions=tuple(file for name in order if name in packages for file in packages[name].files),
-            commit=self.step.commit,
-            dirty=self.step.dirty,
+            commit=self.commit,
+            dirty=self.dirty,
             time=datetime.now(UTC).isoformat(timespec="seconds"),
             needs=tuple((name, tuple(sorted(core.graph.closure([name], needs) - {name}))) for name in order),
-            missing=tuple(sorted({*failed, *self._missing_before(packages)})),
+            missing=tuple(sorted({*failed, *missing_before})),
         )
         output.mkdir(parents=True, exist_ok=True)
-        _write_manifest_files(output, self.manifest)
-
-    def _missing_before(self, packages: Mapping[str, BuiltPackage]) -> Iterator[str]:
-        """Yield the packages that an earlier manifest lacks, if its other packages are kept."""
-        for built in self.run.results(BuiltPackage):
-            yield from (name for name in built.others_missing if name not in packages)
+        _write_manifest_files(output, manifest)
+        return manifest
 
     def _find_needed_siblings(self, packages: Mapping[str, BuiltPackage]) -> dict[str, set[str]]:
         """Return the siblings that each package requires, according to its sources and the metadata of its wheel.
 
         Requirements that a build hook adds are in the metadata only.
         """
-        needs = {name: set(siblings) for name, siblings in self.step.order}
+        needs = {name: set(siblings) for name, siblings in self.order}
         for name, package in packages.items():
             needs[name] |= core.collection.required_names(package.requires) & needs.keys() - {name}
         return needs
 
-    def verify(self) -> str:
-        path = self.run.root / self.step.output / MANIFEST_JSON
-        if Manifest.from_json(path.read_text(encoding="utf-8"), where=str(path)) != self.manifest:
+    def verify(self, run: Run, result: Manifest) -> str:
+        path = run.root / self.output / MANIFEST_JSON
+        if Manifest.from_json(path.read_text(encoding="utf-8"), where=str(path)) != result:
             raise Failed(
                 "file-changed",
                 f"{path} differs from what was written",
                 fix="stop other processes that write into that directory, then rerun the command",
             )
-        without = f", without {', '.join(self.manifest.missing)}" if self.manifest.missing else ""
-        return f"{self.step.output}/{MANIFEST_JSON}{without}"
+        without = f", without {', '.join(result.missing)}" if result.missing else ""
+        return f"{self.output}/{MANIFEST_JSON}{without}"
 
 
 class WriteMergedManifest(Step, kw_only=True):
@@ -106,26 +101,13 @@ class WriteMergedManifest(Step, kw_only=True):
     def title(self) -> str:
         return f"write the manifest of {format_count(len(self.manifest.distributions), 'file')} into {self.output}"
 
-
-class WriteMergedManifestAction(Action[WriteMergedManifest]):
-    def check(self) -> str | None:
-        """Return a reason to skip the step if both forms are up to date and no temporary files are left."""
-        output = self.run.root / self.step.output
-        forms = _manifest_contents(output, self.step.manifest)
+    def done(self, run: Run) -> str | None:
+        forms = _manifest_contents(run.root / self.output, self.manifest)
         is_written = all(path.is_file() and path.read_bytes() == content for path, content in forms.items())
-        return f"{self.step.output}/{MANIFEST_JSON} is up to date" if is_written else None
+        return f"{self.output}/{MANIFEST_JSON} is up to date" if is_written else None
 
-    def apply(self) -> None:
-        _write_manifest_files(self.run.root / self.step.output, self.step.manifest)
-
-    def verify(self) -> str:
-        if self.check() is None:
-            raise Failed(
-                "file-changed",
-                f"{self.step.output}/{MANIFEST_JSON} changed after it was written",
-                fix="stop other programs that write into that directory, then rerun the command",
-            )
-        return f"{self.step.output}/{MANIFEST_JSON}"
+    def apply(self, run: Run) -> None:
+        _write_manifest_files(run.root / self.output, self.manifest)
 
 
 def _write_manifest_files(output: Path, manifest: Manifest) -> None:

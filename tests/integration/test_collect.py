@@ -228,7 +228,7 @@ def test_a_second_run_copies_only_the_changed_attestation(root: Path) -> None:
     content = attest(root, f"linux/{LINUX[0]}")
     assert collect(root).code == 0
     before = {path.name: path.stat().st_mtime_ns for path in (root / "dist").iterdir()}
-    assert "dist has all 5 files and 1 attestation\n" in collect(root).text
+    assert "dist has 5 files and 1 attestation with" in collect(root).text
     path = root / "dist" / f"{LINUX[0]}{ATTESTATION_SUFFIX}"
     path.write_bytes(b"half of it")
 
