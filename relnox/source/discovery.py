@@ -1,4 +1,4 @@
-"""Find the packages of a project.
+"""Find a project's root directory and its packages.
 
 The first of these that exists determines the packages: the directories in `[tool.relnox] packages`, the members of
 a uv workspace, the package in the root directory, or a search that skips test fixtures, templates and examples.
@@ -7,7 +7,9 @@ a uv workspace, the package in the root directory, or a search that skips test f
 from __future__ import annotations
 
 import fnmatch
+import os
 import posixpath
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +19,6 @@ from relnox.core.text import did_you_mean
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
 from relnox.source import pyproject, version_files
-from relnox.source.directory_search import (
-    PYPROJECT,
-    find_pyproject_directories,
-    is_excluded,
-    is_repository,
-    is_skipped,
-    walk_directories,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -32,7 +26,67 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.core.settings.config import Config
 
+_PYPROJECT = "pyproject.toml"
 _UV_LOCK = "uv.lock"
+_SKIPPED_DIRECTORIES = frozenset(
+    {
+        *(
+            "__pycache__",
+            "_vendor",
+            "build",
+            "cookiecutter",
+            "dist",
+            "doc",
+            "docs",
+            "example",
+            "examples",
+            "fixture",
+        ),
+        *("fixtures", "node_modules", "samples", "site-packages", "template", "templates", "test", "testdata"),
+        *("tests", "third_party", "vendor", "venv"),
+    }
+)
+"""Names of directories whose pyproject.toml files are test data, templates or third-party code."""
+_SKIPPED_SUFFIXES = tuple(
+    f"{mark}{word}" for mark in "-_" for word in ("example", "examples", "template", "templates")
+)
+
+
+def find_project_root(start: Path, top: Path | None) -> Path:
+    """Return the root directory of the project that `start` is in.
+
+    The search goes upwards from `start` to `top`, the top-level directory of the checkout (None outside git). The
+    root is the nearest directory whose pyproject.toml has `[tool.relnox]` or defines a uv workspace, else the
+    nearest directory with a pyproject.toml, else `top`.
+
+    Raises:
+        Blocked: No project was found.
+    """
+    start = start.resolve()
+    candidates = [start, *start.parents]
+    if top is not None and top.resolve() in candidates:
+        candidates = candidates[: candidates.index(top.resolve()) + 1]
+    if os.path.lexists(start / _PYPROJECT) and not (start / _PYPROJECT).is_file():
+        path = start / _PYPROJECT
+        raise Blocked(
+            "project-file-invalid",
+            f"{path} is not a regular file",
+            fix=shlex.join(["mv", str(path), f"{path}.old"]),
+        )
+    with_file = [directory for directory in candidates if (directory / _PYPROJECT).is_file()]
+    for directory in with_file:
+        tool = table_at(pyproject.load(directory, _PYPROJECT), "tool")
+        if "relnox" in tool or "workspace" in table_at(tool, "uv"):
+            return directory
+    if with_file:
+        return with_file[0]
+    if top is not None:
+        return top
+    raise Blocked(
+        "project-not-found",
+        f"no project found (there is no {_PYPROJECT} in {start} or its parent directories)",
+        fix="cd into the project's directory, or pass --project DIR",
+    )
 
 
 def find_unlisted_packages(
@@ -43,7 +97,7 @@ def find_unlisted_packages(
     Packages inside other packages, and samples such as tests and templates, are left out as well. `files` are all
     pyproject.toml files in the checkout, relative to the root; some may be outside the root (`../pyproject.toml`).
     """
-    document = pyproject.load(root, PYPROJECT) if (root / PYPROJECT).is_file() else {}
+    document = pyproject.load(root, _PYPROJECT) if (root / _PYPROJECT).is_file() else {}
     uv = strings_in(table_at(document, "tool", "uv", "workspace").get("exclude"))
     project_directories = {package.directory for package in workspace.packages}
     packages: list[Package] = []
@@ -53,7 +107,7 @@ def find_unlisted_packages(
         if parents & (project_directories | {package.directory for package in packages}):
             continue  # a part of another package, such as its tests or an example
         parts = [part for part in directory.split("/") if part not in ("..", ".")]
-        is_left_out = any(map(is_skipped, parts)) or is_excluded(directory, [*config.exclude, *uv])
+        is_left_out = any(map(_is_skipped, parts)) or _is_excluded(directory, [*config.exclude, *uv])
         if directory in project_directories or is_left_out:
             continue
         try:
@@ -67,7 +121,7 @@ def find_unlisted_packages(
 
 def has_package_list(root: Path, config: Config) -> bool:
     """Return whether packages are listed in relnox's settings or in a uv workspace."""
-    document = pyproject.load(root, PYPROJECT) if (root / PYPROJECT).is_file() else {}
+    document = pyproject.load(root, _PYPROJECT) if (root / _PYPROJECT).is_file() else {}
     return bool(config.packages) or "workspace" in table_at(document, "tool", "uv")
 
 
@@ -86,7 +140,7 @@ def discover_packages(
             pattern matches nothing.
     """
     _check_exclude(root, config.exclude, filter_ignored)
-    document = pyproject.load(root, PYPROJECT) if (root / PYPROJECT).is_file() else {}
+    document = pyproject.load(root, _PYPROJECT) if (root / _PYPROJECT).is_file() else {}
     uv = table_at(document, "tool", "uv")
     warnings: list[str] = []
     if config.packages:
@@ -131,7 +185,7 @@ def _check_repository(root: Path, packages: Sequence[Package]) -> None:
     for package in packages:
         parts = package.directory.split("/")
         for directory in ("/".join(parts[:length]) for length in range(1, len(parts) + 1)):
-            if directory not in checked_directories and is_repository(root / directory):
+            if directory not in checked_directories and _is_repository(root / directory):
                 raise Blocked(
                     "package-unknown",
                     f"{package.name} is in another git repository or a submodule ({directory})",
@@ -185,33 +239,27 @@ def _find_package_directories(
             )
         matches = [root] if path in (".", "") else sorted(root.glob(path))
         directories = [
-            directory.relative_to(root).as_posix() for directory in matches if (directory / PYPROJECT).is_file()
+            directory.relative_to(root).as_posix() for directory in matches if (directory / _PYPROJECT).is_file()
         ]
         if not directories and key is not None:
+            with_file = [name for name in _walk_directories(root) if (root / name / _PYPROJECT).is_file()]
+            globs_of_parents = [f"{posixpath.dirname(name)}/*" for name in with_file if "/" in name]
             raise Blocked(
                 "setting-invalid",
-                f"{glob!r} in {key} matches no directory with a {PYPROJECT}",
-                fix=_suggest_glob(root, glob),
+                f"{glob!r} in {key} matches no directory with a {_PYPROJECT}",
+                fix=did_you_mean(path, {*with_file, *globs_of_parents}),
             )
-        matching |= dict.fromkeys(directory for directory in directories if not is_excluded(directory, exclude))
+        matching |= dict.fromkeys(directory for directory in directories if not _is_excluded(directory, exclude))
     return list(matching)
-
-
-def _suggest_glob(root: Path, glob: str) -> str:
-    """Return a fix that suggests the directory or glob that is most similar to a glob that matches nothing."""
-    with_file = [Path(top).relative_to(root) for top, _, files in walk_directories(root) if PYPROJECT in files]
-    candidates = {directory.as_posix() for directory in with_file if directory.parts}
-    candidates |= {f"{directory.parent.as_posix()}/*" for directory in with_file if len(directory.parts) > 1}
-    return did_you_mean(normalize_path(glob), candidates) if candidates else "list the directories of the packages"
 
 
 def _read_packages(root: Path, directories: Sequence[str], warnings: list[str]) -> list[Package]:
     """Return the packages in directories that the settings list; a package that cannot be read is an error."""
     packages: dict[str, Package] = {}
     for directory in directories:
-        document = pyproject.load(root, f"{directory}/{PYPROJECT}")
+        document = pyproject.load(root, f"{directory}/{_PYPROJECT}")
         if not pyproject.describes_package(document):
-            warnings.append(f"skipped {directory}: {PYPROJECT} describes no package")
+            warnings.append(f"skipped {directory}: {_PYPROJECT} describes no package")
             continue
         package = version_files.read_package(document, directory, root)
         if (other := packages.get(package.name)) is not None:
@@ -227,9 +275,9 @@ def _read_packages(root: Path, directories: Sequence[str], warnings: list[str]) 
 def _search_packages(root: Path, exclude: Sequence[str], warnings: list[str]) -> Iterator[Package]:
     """Search for packages and yield them; packages that cannot be read are skipped with a warning."""
     directories: dict[str, str] = {}
-    for directory in find_pyproject_directories(root, exclude, warnings):
+    for directory in _find_pyproject_directories(root, exclude, warnings):
         try:
-            document = pyproject.load(root, f"{directory}/{PYPROJECT}")
+            document = pyproject.load(root, f"{directory}/{_PYPROJECT}")
             if not pyproject.describes_package(document):
                 continue
             package = version_files.read_package(document, directory, root)
@@ -247,26 +295,79 @@ def _check_exclude(
     root: Path, globs: Sequence[str], filter_ignored: Callable[[Iterable[str]], set[str]] | None
 ) -> None:
     """Check that each glob in the setting `exclude` matches a directory, or may match an ignored one later."""
-    paths = {glob: normalize_path(glob) for glob in globs}
-    unmatched_globs = [
-        glob
-        for glob, path in paths.items()
-        if not (root / path).is_dir() and not is_skipped(posixpath.basename(path))
-    ]
-    if not unmatched_globs:
-        return
-    directories = [Path(top).relative_to(root).as_posix() for top, _, _ in walk_directories(root)]
-    for glob in unmatched_globs:
-        path = paths[glob]
-        if any(fnmatch.fnmatchcase(directory, path) for directory in directories) or (
-            filter_ignored and filter_ignored([f"{path}/"])
-        ):
+    for glob in globs:
+        path = normalize_path(glob)
+        if (root / path).is_dir() or _is_skipped(posixpath.basename(path)):
             continue
-        candidates = [
-            directory for directory in directories if (root / directory / PYPROJECT).is_file() and directory != "."
-        ]
-        raise Blocked(
-            "setting-invalid",
-            f"{glob!r} in [tool.relnox] exclude matches no directory",
-            fix=did_you_mean(path, candidates or directories[:20]),
-        )
+        directories = list(_walk_directories(root))
+        if not fnmatch.filter(directories, path) and not (filter_ignored and filter_ignored([f"{path}/"])):
+            raise Blocked(
+                "setting-invalid",
+                f"{glob!r} in [tool.relnox] exclude matches no directory",
+                fix=did_you_mean(path, directories),
+            )
+
+
+def _walk_directories(root: Path) -> Iterator[str]:
+    """Yield the directories below the root, except hidden ones and `node_modules`."""
+    for top, below, _ in os.walk(root):
+        below[:] = [name for name in below if not name.startswith(".") and name != "node_modules"]
+        yield Path(top).relative_to(root).as_posix()
+
+
+def _find_pyproject_directories(root: Path, exclude: Sequence[str], warnings: list[str]) -> Iterator[str]:
+    """Yield the directories with a pyproject.toml, relative to the root; parents before their subdirectories.
+
+    Virtual environments, directories whose names are skipped, and other git repositories below the root
+    (whose files a commit of this repository cannot edit) are not searched.
+
+    Args:
+        root: The directory to search.
+        exclude: Globs of directories that are not searched either.
+        warnings: A list to which a message is added for each directory that cannot be read.
+    """
+    level = [root]
+    while level:
+        below: list[Path] = []
+        for directory in level:
+            relative = directory.relative_to(root).as_posix()
+            try:
+                with os.scandir(directory) as entries:
+                    names = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
+            except OSError as error:
+                warnings.append(f"skipped {relative}: {error.strerror}")
+                continue
+            if ("pyvenv.cfg", False) in names or (directory != root and _is_repository(directory)):
+                continue
+            if (_PYPROJECT, False) in names:
+                yield relative
+            below += [
+                directory / name
+                for name, is_directory in names
+                if is_directory
+                and not _is_skipped(name)
+                and not _is_excluded((directory / name).relative_to(root).as_posix(), exclude)
+            ]
+        level = below
+
+
+def _is_repository(directory: Path) -> bool:
+    """Return whether a directory is the top level of a git repository, a submodule or a worktree."""
+    return (directory / ".git").exists()
+
+
+def _is_skipped(name: str) -> bool:
+    """Return whether directories with this name are skipped: hidden ones, tests, samples and third-party code."""
+    lower = name.lower()
+    is_template = "{{" in name or "{%" in name
+    return (
+        name.startswith(".") or lower in _SKIPPED_DIRECTORIES or lower.endswith(_SKIPPED_SUFFIXES) or is_template
+    )
+
+
+def _is_excluded(directory: str, globs: Sequence[str]) -> bool:
+    """Return whether any of the globs matches the directory or one of its parent directories."""
+    if not globs:  # usual, and there may be hundreds of directories
+        return False
+    paths = [directory, *(parent.as_posix() for parent in Path(directory).parents if parent != Path())]
+    return any(fnmatch.fnmatchcase(path, normalize_path(glob)) for path in paths for glob in globs)

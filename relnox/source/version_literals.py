@@ -1,14 +1,12 @@
-"""Find versions outside the declared version files: literals in a package's own modules, and mentions.
+"""Find versions in a package's own modules, besides the declared version files.
 
 A literal is a string that a module assigns to `__version__` or `VERSION` at its top level. A literal that equals
-the package's version is updated with it; a different one is reported as a mismatch. Any other file that contains
-the version (documentation, requirement files, settings of other tools) is a mention.
+the package's version is updated with it; a different one is reported as a mismatch.
 """
 
 from __future__ import annotations
 
 import posixpath
-import re
 from typing import TYPE_CHECKING
 
 from packaging.version import InvalidVersion, Version
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
     from relnox.source.git import Git
 
 _ASSIGNMENT_PATTERN = r"^_*(version|VERSION|Version)_*[ ]*[:=]"
-_TUPLE_PATTERN = r"^_*(version|VERSION)_(info|INFO)_*[^=]*="
 _VERSION_FILES = ("__init__.py", "__about__.py", "__version__.py", "_version.py", "about.py", "version.py")
 _SOURCE_DIRECTORIES = ("lib", "python", "src")
 _FOREIGN_DIRECTORIES = frozenset(
@@ -39,86 +36,46 @@ _FOREIGN_DIRECTORIES = frozenset(
     }
 )
 """Names of directories whose modules do not belong to a package."""
-_CHANGELOGS = ("changelog", "changes", "history", "news", "release_notes", "releases")
-"""Prefixes of the names of changelogs, which list all versions."""
-_GENERATED_FILES = ("*.lock", "*-lock.json", "*.svg", "*.min.js", "*.map")
 
 
 class VersionLiterals(Record):
-    """Literals and mentions of the packages' versions.
-
-    Attributes:
-        workspace: The packages, with the literals added to their locations.
-        locations: The literals.
-        mentions: Maps each package name to the other files that contain the package's version.
-    """
+    """The packages, with the literals added to their locations, and the literals alone."""
 
     workspace: Workspace
     locations: tuple[VersionSource, ...] = ()
-    mentions: Mapping[str, tuple[str, ...]] = {}
 
 
 def find_version_literals(git: Git | None, workspace: Workspace, config: Config, root: Path) -> VersionLiterals:
-    """Search tracked files for versions of the packages; outside git, only modules that usually contain one."""
-    packages = _packages_with_version_in_file(workspace)
-    if not packages:
+    """Search the packages' modules for literals; outside git, only modules that usually contain one."""
+    packages = [package for package in workspace.packages if package.source.is_in_file and package.version]
+    if not packages or not config.version_literals:
         return VersionLiterals(workspace)
-    location_files = {location.file for package in workspace.packages for location in package.locations}
-    declared_files = {file.file for file in config.version_files}
     if git is not None:
-        lines = list(git.grep(_search_expressions(packages), _GENERATED_FILES))
+        files = [file for file, _ in git.grep([_ASSIGNMENT_PATTERN])]
     else:
-        lines = list(_lines_of_usual_modules(root, packages))
+        files = list(_usual_modules(root, packages))
+    declared_files = {file.file for file in config.version_files}
     owners = {package.directory: package for package in workspace.packages}
-    modules: dict[str, Package] = {}
-    for file, line in lines if config.version_literals else ():
-        is_module = file.endswith(".py") and file not in declared_files and file not in modules
-        if is_module and re.match(_ASSIGNMENT_PATTERN, line):
-            owner = _owning_package(file, owners)
-            if owner in packages:
-                modules[file] = owner
     literals: dict[str, list[VersionSource]] = {}
-    for file, package in modules.items():
-        for location in _literals_of_module(root, file, package):
-            literals.setdefault(package.name, []).append(location)
-    locations = tuple(location for of_package in literals.values() for location in of_package)
-    not_mentions = location_files | declared_files | {location.file for location in locations}
+    for file in dict.fromkeys(files):
+        owner = _owning_package(file, owners)
+        if file.endswith(".py") and file not in declared_files and owner in packages:
+            literals.setdefault(owner.name, []).extend(_literals_of_module(root, file, owner))
     with_literals = tuple(
         replace(package, other_locations=(*package.other_locations, *literals.get(package.name, ())))
         for package in workspace.packages
     )
-    other_lines = ((file, line) for file, line in lines if file not in not_mentions)
-    mentions = _find_mentions(other_lines, packages, owners, config)
-    return VersionLiterals(
-        replace(workspace, packages=with_literals) if literals else workspace, locations, mentions
-    )
+    locations = tuple(location for of_package in literals.values() for location in of_package)
+    return VersionLiterals(replace(workspace, packages=with_literals) if locations else workspace, locations)
 
 
-def _packages_with_version_in_file(workspace: Workspace) -> list[Package]:
-    return [package for package in workspace.packages if package.source.is_in_file and package.version is not None]
-
-
-def _search_expressions(packages: Iterable[Package]) -> list[str]:
-    """Return the expressions that match lines with a literal or a package's version."""
-    texts = sorted({re.escape(text) for package in packages for text in _version_texts(package)})
-    versions = [f"({'|'.join(texts)})"] if texts else []
-    return [_ASSIGNMENT_PATTERN, _TUPLE_PATTERN, *versions]
-
-
-def _lines_of_usual_modules(root: Path, packages: Iterable[Package]) -> Iterator[tuple[str, str]]:
-    """Yield the file and text of each line in modules that usually contain a version."""
+def _usual_modules(root: Path, packages: Iterable[Package]) -> Iterator[str]:
+    """Yield the modules in packages' directories that usually contain a version."""
     for package in packages:
         directory = root / package.directory
         for top in (directory, *(directory / name for name in _SOURCE_DIRECTORIES)):
             for path in sorted(path for name in _VERSION_FILES for path in top.glob(f"*/{name}")):
-                file = path.relative_to(root).as_posix()
-                for line in read_project_file(root, file).decode(errors="replace").splitlines():
-                    yield file, line
-
-
-def _version_texts(package: Package) -> set[str]:
-    """Return the forms of a package's version to search for, except bare numbers, which match too much."""
-    return {text for text in (package.source.text, str(package.version)) if "." in text}
+                yield path.relative_to(root).as_posix()
 
 
 def _owning_package(file: str, owners: Mapping[str, Package]) -> Package | None:
@@ -181,49 +138,3 @@ def _is_in_top_level_package(root: Path, file: str, package: Package) -> bool:
             return False
         directory = posixpath.dirname(directory)
     return True
-
-
-def _find_mentions(
-    lines: Iterable[tuple[str, str]], packages: Iterable[Package], owners: Mapping[str, Package], config: Config
-) -> dict[str, tuple[str, ...]]:
-    """Map each package to the files that contain its version: its own files, and lines that also have its name."""
-    by_text: dict[str, list[Package]] = {}
-    for package in packages:
-        for text in _version_texts(package):
-            by_text.setdefault(text, []).append(package)
-    has_one_version = config.versions == "lockstep" or len(owners) == 1
-    versions = re.compile("|".join(map(re.escape, sorted(by_text, key=len, reverse=True))) or r"(?!)")
-    files: dict[str, dict[str, None]] = {}
-    for file, line in lines:
-        if posixpath.basename(file).lower().startswith(_CHANGELOGS):
-            continue
-        owner = _owning_package(file, owners)
-        for text in dict.fromkeys(_versions_in(line, versions)):
-            for package in by_text[text]:
-                if package is owner or (owner is None and has_one_version) or _names_package(line, package):
-                    files.setdefault(package.name, {})[file] = None
-        numbers = _find_tuple(line)
-        release = owner.version.release if owner is not None and owner.version is not None else ()
-        if owner is not None and numbers and numbers == release[: len(numbers)]:
-            files.setdefault(owner.name, {})[file] = None
-    return {name: tuple(names) for name, names in files.items()}
-
-
-def _versions_in(line: str, versions: re.Pattern[str]) -> Iterator[str]:
-    """Yield the versions in a line, except those that are part of a longer version or word."""
-    for match in versions.finditer(line):
-        before, after = line[: match.start()], line[match.end() :]
-        if not re.search(r"[0-9A-Za-z.]\Z", before.removesuffix("v")) and not re.match(
-            r"[0-9A-Za-z+]|\.[0-9a-z]", after
-        ):
-            yield match[0]
-
-
-def _find_tuple(line: str) -> tuple[int, ...]:
-    numbers = re.search(r"=\s*\(?\s*((?:[0-9]+\s*,\s*)+[0-9]+)", line) if re.match(_TUPLE_PATTERN, line) else None
-    return tuple(int(number) for number in numbers[1].split(",")) if numbers is not None else ()
-
-
-def _names_package(line: str, package: Package) -> bool:
-    name = re.sub("-", "[-_.]", re.escape(package.name).replace("\\-", "-"))
-    return re.search(rf"(?<![\w.-]){name}(?![\w-])", line, re.IGNORECASE) is not None

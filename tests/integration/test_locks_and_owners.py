@@ -1,4 +1,4 @@
-"""What a bump minds besides versions: lock files, what states a version elsewhere, and whose versions are."""
+"""What a bump minds besides versions: lock files, and whose versions are."""
 
 from __future__ import annotations
 
@@ -462,80 +462,6 @@ def test_an_ignored_lock_file_is_unchanged_and_prevents_nothing(members: Path, b
         "libs/upper/uv.lock",
     }
     assert_locked(members, ("lower", "upper"))
-
-
-# --- a version that stands elsewhere too ---------------------------------------------------------------
-
-ELSEWHERE = re.compile(r"note: (.*) contains? the current version and (?:is|are) not changed")
-
-
-def elsewhere(ran: RunResult) -> list[str]:
-    """The files that the note names."""
-    found = ELSEWHERE.findall(ran.text)
-    assert len(found) <= 1
-    return found[0].split(", ") if found else []
-
-
-def demo(root: Path, files: dict[str, str], more: str = "") -> Path:
-    return repository(write(root, {"pyproject.toml": library("demo", "1.2.3", more=more), **files}))
-
-
-STATES = {
-    "docs/conf.py": 'release = "1.2.3"\n',
-    "setup.cfg": "[metadata]\nversion = 1.2.3\n",
-    "src/demo/__init__.py": "# demo 1.2.3\n",
-    "web/package.json": '{"version": "1.2.3"}\n',
-}
-
-
-@pytest.mark.parametrize("options", [("--part", "minor"), ("--to", "1.2.4"), ("--pre", "rc")])
-def test_files_that_mention_the_old_version_are_listed_and_never_edited(
-    tmp_path: Path, bump: Bump, options: tuple[str, ...]
-) -> None:
-    root = demo(tmp_path / "demo", STATES)
-    for more in (("--dry-run",), COMMIT):
-        assert elsewhere(done(bump, root, *options, *more)) == sorted(STATES)
-    assert {name: (root / name).read_text() for name in STATES} == STATES
-    assert committed(root) == ["pyproject.toml"]
-    assert elsewhere(done(bump, root, "--part", "major", "--dry-run")) == []  # what they state is an old one now
-
-
-def test_similar_text_is_not_listed_as_a_mention(tmp_path: Path, bump: Bump) -> None:
-    decoys = {
-        "README.md": "demo 1.2.30\n",
-        "docs/conf.py": 'release = "1.2.30"\nolder = "11.2.3"\n# 1x2.3\n',
-        "src/demo/__init__.py": "",
-        "CHANGELOG.md": "## 1.2.3\n",
-    }
-    root = demo(tmp_path / "demo", decoys)
-    write(root, {"setup.cfg": "version = 1.2.3\n"})  # not tracked
-    assert elsewhere(done(bump, root, "--part", "minor", "--dry-run")) == []
-
-
-def test_only_the_first_of_many_files_are_listed(tmp_path: Path, bump: Bump) -> None:
-    files = {f"p{number}/_version.py": '"1.2.3"\n' for number in range(7)}
-    root = demo(tmp_path / "demo", files)
-    assert elsewhere(done(bump, root, "--part", "minor")) == [*sorted(files)[:4], "p4/_version.py and 2 more"]
-
-
-@pytest.mark.parametrize(("count", "text"), [(1, 'release = "1.3.0"\n'), (0, 'release = "1.2.3"\n')])
-def test_a_declared_file_is_not_listed_as_a_mention(tmp_path: Path, bump: Bump, count: int, text: str) -> None:
-    declared = (
-        """[[tool.relnox.version-files]]\nfile = "docs/conf.py"\npattern = 'release = "(?P<version>.*)"'\n"""
-    )
-    root = demo(tmp_path / "demo", STATES, f"\n{declared}count = {count}\n")
-    ran = done(bump, root, "--part", "minor", "--commit")
-    assert elsewhere(ran) == [name for name in sorted(STATES) if name != "docs/conf.py"]
-    assert (root / "docs/conf.py").read_text() == text
-
-
-def test_a_project_below_the_top_level_lists_its_own_files(tmp_path: Path, bump: Bump) -> None:
-    top = tmp_path / "top"
-    root = demo(top / "python", STATES)
-    shutil.rmtree(root / ".git")
-    write(top, {"setup.cfg": "version = 1.2.3\n"})
-    repository(top)
-    assert elsewhere(done(bump, root, "--part", "minor", "--dry-run")) == sorted(STATES)
 
 
 # --- to whom versions belong ---------------------------------------------------------------------------

@@ -68,7 +68,6 @@ def observe_project(options: Options, project: Project, previous: bump_record.Pe
         today=project.today,
         literals=project.literals.locations,
         untracked_imports=project.untracked_imports(selected_packages),
-        version_mentions=project.literals.mentions,
         previous=previous,
         hooks=hooks.read_hooks(project),
     )

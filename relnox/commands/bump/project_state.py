@@ -65,7 +65,6 @@ class Observation(Record):
         today: The date in UTC, for calendar versions.
         literals: The version literals in the packages' modules, which are version locations as well.
         untracked_imports: Pairs of a committed module and an untracked module that it imports.
-        version_mentions: Maps each package name to other files that contain the package's version.
         previous: The last bump on this machine, if it differs from the requested one and no commits followed it.
         hooks: The project's hooks.
     """
@@ -87,7 +86,6 @@ class Observation(Record):
     today: date
     literals: tuple[VersionSource, ...]
     untracked_imports: tuple[tuple[str, str], ...]
-    version_mentions: Mapping[str, tuple[str, ...]]
     previous: bump_record.PendingBump | None
     hooks: Hooks
 

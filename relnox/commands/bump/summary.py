@@ -50,7 +50,6 @@ def notes(new: NewBump, options: Options) -> Iterator[str]:
         yield f"{', '.join(outdated_files)}: out of date after this bump; to update it: --lock"
     yield from _unfinished_dependent_notes(new)
     yield from _literal_notes(observation, bumps)
-    yield from _mention_notes(new)
     yield from core.unlisted.outdated_pin_warnings(observation.unlisted, bumps)
     lines = dict.fromkeys(
         f"{name}: {_requirement_text(dependency)} becomes {new_text}"
@@ -165,19 +164,6 @@ def _literal_notes(observation: Observation, bumps: tuple[VersionBump, ...]) -> 
         verb, pronoun = ("changes", "it") if len(literals) == 1 else ("change", "them")
         setting = "[tool.relnox] version-literals = false"
         yield f"{join_names(literals)} {verb} as well; to leave {pronoun} unchanged: {setting}"
-
-
-def _mention_notes(new: NewBump) -> Iterator[str]:
-    """Yield a note on files that contain the current version of a bumped package, but are not changed."""
-    mentions = dict.fromkeys(
-        file for bump in new.decision.bumps for file in new.observation.version_mentions.get(bump.package.name, ())
-    )
-    if files := [file for file in mentions if file not in new.generated]:
-        is_single = len(files) == 1
-        yield (
-            f"{join_names(files, _MAX_LISTED)} {'contains' if is_single else 'contain'} the current version and "
-            f"{'is' if is_single else 'are'} not changed; to change a file as well: [[tool.relnox.version-files]]"
-        )
 
 
 def _version_notes(bump: VersionBump, observation: Observation, options: Options) -> Iterator[str]:

@@ -12,8 +12,8 @@ from relnox.commands.shared.project import Project
 from relnox.core.documents import table_at
 from relnox.core.settings.config import Config
 from relnox.errors import NO_WORKING_DIRECTORY, Blocked
+from relnox.source import discovery, pyproject
 from relnox.source import git as checkouts
-from relnox.source import project_root, pyproject
 
 if TYPE_CHECKING:
     from relnox.source.git import Git
@@ -51,7 +51,7 @@ def open_project(start: Path) -> Project:
     if not is_directory:
         raise Blocked("project-not-found", f"{start} is not a directory", fix=_PROJECT_DIRECTORY_FIX)
     top = checkouts.find_repository(start)
-    root = project_root.find_project_root(start, top_directory(top))
+    root = discovery.find_project_root(start, top_directory(top))
     # Paths in plans are relative to the root, so git needs the root's position in the checkout.
     checkout = top if top is None or top.root == root else checkouts.find_repository(root)
     file = root / "pyproject.toml"
