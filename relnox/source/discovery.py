@@ -304,7 +304,7 @@ def _check_exclude(
             raise Blocked(
                 "setting-invalid",
                 f"{glob!r} in [tool.relnox] exclude matches no directory",
-                fix=did_you_mean(path, directories),
+                fix=did_you_mean(path, directories[:100]),
             )
 
 
