@@ -32,7 +32,6 @@ from relnox.reporters.text import continuation_lines, with_code
 from relnox.source import uv_settings
 from relnox.source.file_locks import lock_checkout
 from relnox.steps.build_environments import InstallerSettings
-from relnox.steps.export_commit import PackageDirectories
 from relnox.steps.run import Run
 from relnox.steps.stages import StageRunner, checkout_directory
 from relnox.system import waits
@@ -393,7 +392,6 @@ def _with_public_files(error: Blocked, plan: Plan) -> Blocked:
 def _settings_for_steps(project: Project, *, runs_project_code: bool) -> Iterator[object]:
     """Yield the project settings that steps need; installer settings only if a step runs project code."""
     yield project.config.archives
-    yield PackageDirectories(lambda: {package.name: package.directory for package in project.workspace.packages})
     if runs_project_code:
         yield InstallerSettings(
             only_index=targets.build_simple_url(project.config),

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 from relnox.core import fixes
 from relnox.core.records import Record
-from relnox.core.release import missing_modules
 from relnox.core.text import join_names
 from relnox.errors import Failed
 from relnox.system import process
@@ -39,17 +38,6 @@ _FILE_NOT_FOUND = re.compile(r"FileNotFoundError: \[Errno 2\] [^:]+: '(?P<path>[
 _SHOW_OUTPUT = f"to see the whole output: {fixes.task_command('build-all', '--verbose')}"
 _COMMAND_TIMEOUT = 4 * 3600.0
 _TRACEBACK_FRAME = re.compile(r'\s*File "([^<"]+)", line (\d+)')
-
-
-class MissingModuleError(Failed):
-    """The error for a build that imports a module that is not installed in the build environment.
-
-    `modules` has the names that may be missing, longest first (a parent may be a namespace package).
-    """
-
-    def __init__(self, code: str, message: str, *, fix: str, modules: tuple[str, ...]) -> None:
-        super().__init__(code, message, fix=fix)
-        self.modules = modules
 
 
 class _IsolatedEnvAdapter(Record):
@@ -105,13 +93,12 @@ def build_archive(  # noqa: PLR0913, PLR0917 - the parameters of a build
     except (build.BuildException, build.BuildBackendException, build.FailedProcessError) as error:
         if (missing := _find_missing_module(error, hook_output)) is not None:
             module, where = missing
-            raise MissingModuleError(
+            raise Failed(
                 "build-failed",
                 f"{name}: building the {kind} failed: "
                 f"module {module} is not installed in the build environment{where}",
                 fix=f"add the distribution that has {module} to [build-system] requires in the pyproject.toml of "
                 f"{name}; {_SHOW_OUTPUT}",
-                modules=missing_modules.candidate_modules(hook_output, module),
             ) from error
         tail = "".join(f"\n  | {line}" for line in hook_output[-30:])
         raise Failed(

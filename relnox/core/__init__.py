@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     from relnox.core.planning import step as step
     from relnox.core.release import collection as collection
     from relnox.core.release import manifest as manifest
-    from relnox.core.release import missing_modules as missing_modules
     from relnox.core.release import publication as publication
     from relnox.core.release import publishers as publishers
     from relnox.core.release import wheel_targets as wheel_targets
@@ -81,7 +80,7 @@ else:
         "dependencies": "requirement_clauses requirements siblings",
         "notes": "changelog changelog_document changelog_versions pull_request",
         "planning": "changes events plan step",
-        "release": "collection manifest missing_modules publication publishers wheel_targets wheels",
+        "release": "collection manifest publication publishers wheel_targets wheels",
         "settings": "build_settings config config_tables hook_settings kinds options patterns release_lines "
         "rules schema setting_names",
         "tagging": "derived_versions tag_proposals tags",

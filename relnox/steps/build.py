@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Literal
@@ -28,10 +27,10 @@ from relnox.steps.built_archives import (
     staging_directory,
     tracked_files,
 )
-from relnox.steps.export_commit import find_packages_with_module, generated_files, source_to_build
+from relnox.steps.export_commit import generated_files, source_to_build
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from relnox.building.build_sessions import BuildConditions, BuildSession
@@ -102,8 +101,7 @@ class BuildAction(Action[Build]):
         source = source_to_build(self.run)
         output = self.run.root / self.step.output
         with staging_directory(output, self.step.package) as staging:
-            with _suggest_missing_sibling(self.step, self.run):
-                paths = build(self.step, source.directory / self.step.directory, staging, self.run)
+            paths = build(self.step, source.directory / self.step.directory, staging, self.run)
             self.result = check_build(paths, self.step, self)
             move_files(output, paths)
 
@@ -133,21 +131,6 @@ def _generated_files(step: Build, run: Run) -> frozenset[str]:
     """Return the files that hooks generated in the directory of a package, relative to it."""
     prefix = "" if step.directory == "." else f"{step.directory}/"
     return frozenset(name.removeprefix(prefix) for name in generated_files(run) if name.startswith(prefix))
-
-
-@contextlib.contextmanager
-def _suggest_missing_sibling(step: Build, run: Run) -> Iterator[None]:
-    """If a build fails because a module of a sibling is missing, name that sibling in the fix of the error."""
-    try:
-        yield
-    except building.package_builds.MissingModuleError as error:
-        module, owners = find_packages_with_module(step.package, error.modules, run)
-        if owners:
-            error.fix = (
-                f'add "{owners[0]}" to requires in [build-system] of {step.package}, so that it is built first '
-                f"({module} is in {' and '.join(owners)}, in this project)"
-            )
-        raise
 
 
 def build(

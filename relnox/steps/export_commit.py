@@ -9,7 +9,6 @@ from relnox.core.records import Record, replace
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from relnox.steps.run import Run
@@ -49,25 +48,6 @@ def source_to_build(run: Run) -> BuildSource:
     if source.tracked is None or not generated:
         return source
     return replace(source, tracked=tuple(sorted({*source.tracked, *generated})))
-
-
-class PackageDirectories(Record):
-    """The directory of each package of the project, by name; read on first use."""
-
-    read: Callable[[], Mapping[str, str]]
-
-
-def find_packages_with_module(package: str, modules: Iterable[str], run: Run) -> tuple[str, tuple[str, ...]]:
-    """Return the first of the modules that other packages of the project contain, and those packages' names."""
-    from relnox.source import module_owners
-
-    directories = run.result(PackageDirectories)
-    others = (
-        {name: directory for name, directory in directories.read().items() if name != package}
-        if directories
-        else {}
-    )
-    return module_owners.find_first_owned_module(source_to_build(run).directory, others, modules)
 
 
 class Export(Step, kw_only=True):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import sys
 
-from relnox import building, core
+from relnox import building
 from relnox.core.planning.step import Step
 from relnox.steps.action import Action
 from relnox.steps.build_environments import BuildingServices
 from relnox.steps.built_archives import built_packages, installable_files
-from relnox.steps.export_commit import find_packages_with_module, source_to_build
+from relnox.steps.export_commit import source_to_build
 from relnox.system import process
 
 _TEST_TIMEOUT = 3600.0
@@ -79,19 +79,11 @@ class RunTestsAction(Action[RunTests]):
         completed.check(f"{self.step.package}: the tests ({' '.join(self.step.command)})", fix=fix)
 
     def _missing_module_fix(self, output: str) -> str | None:
-        """Return how to install a module that the tests lack: from a sibling, or from another distribution."""
+        """Return how to install a module that the tests lack."""
         if not (missing := _NO_MODULE.findall(output)):
             return None
-        module, package = missing[-1], self.step.package
-        candidates = core.missing_modules.candidate_modules(output.splitlines(), module)
-        sibling_module, owners = find_packages_with_module(package, candidates, self.run)
-        if owners:
-            places = " and ".join(owners)
-            return f'add "{owners[0]}" to the dependencies of {package} ({sibling_module} is in {places})'
-        return (
-            f"add the distribution that has {module} to [tool.relnox.test] requires, or to the dependencies of "
-            f"{package}"
-        )
+        places = f"[tool.relnox.test] requires, or to the dependencies of {self.step.package}"
+        return f"add the distribution that has {missing[-1]} to {places}"
 
     def verify(self) -> str:
         """Return the result; the exit status of the command was already checked."""

@@ -29,18 +29,6 @@ def test_the_fix_for_a_missing_build_requirement(tmp_path: Path) -> None:
     assert "add the distribution that has yaml to [build-system] requires in the pyproject.toml of home" in output
 
 
-def test_the_fix_for_a_missing_namespace_module_names_the_sibling(tmp_path: Path) -> None:
-    files = {"pyproject.toml": '[tool.relnox]\npackages = ["core", "tools", "home"]\nversions = "independent"\n'}
-    for name in ("core", "tools"):
-        files[f"{name}/src/acme/{name}/__init__.py"] = ""
-        files[f"{name}/pyproject.toml"] = f'[project]\nname = "acme-{name}"\nversion = "1.0"\n'
-    write(tmp_path, files)
-    (tmp_path / "home").mkdir()
-    in_tree(tmp_path / "home", hook="import acme.tools")
-    output = built(tmp_path, "--package", "home")
-    assert 'fix: add "acme-tools" to requires in [build-sys' in output
-
-
 def test_the_fix_for_an_unusable_cache_does_not_blame_the_index(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -70,21 +58,13 @@ def test_the_fix_for_a_link_out_of_the_package_is_to_copy_the_file(tmp_path: Pat
     assert "fix: copy the file into the package, in place of the link" in output
 
 
-@pytest.mark.parametrize(
-    ("code", "said"),
-    [
-        ("import acme.core", 'add "acme-core" to the dependencies of home (acme.core is in acme-core)'),
-        ("import nowhere_at_all", "add the distribution that has nowhere_at_all to [tool.relnox.test] requires"),
-    ],
-)
-def test_the_fix_for_tests_names_the_missing_requirement(code: str, said: str, tmp_path: Path) -> None:
-    test = '[tool.relnox]\npackages = ["core", "home"]\n[tool.relnox.test]\ncommand = ["python", "check.py"]\n'
-    core = '[project]\nname = "acme-core"\nversion = "1.0"\n'
-    write(tmp_path, {"core/src/acme/core/__init__.py": "", "core/pyproject.toml": core, "pyproject.toml": test})
-    (tmp_path / "home").mkdir()
-    in_tree(tmp_path / "home")
-    write(tmp_path / "home", {"check.py": code})
-    assert said in built(tmp_path, "--package", "home", "--test")
+def test_the_fix_for_tests_names_the_missing_requirement(tmp_path: Path) -> None:
+    in_tree(tmp_path)
+    settings = '[tool.relnox.test]\ncommand = ["python", "check.py"]\n'
+    pyproject = (tmp_path / "pyproject.toml").read_text()
+    write(tmp_path, {"check.py": "import nowhere_at_all", "pyproject.toml": pyproject + settings})
+    said = "add the distribution that has nowhere_at_all to [tool.relnox.test] requires"
+    assert said in built(tmp_path, "--test")
 
 
 def test_the_fix_names_a_file_missing_from_the_sdist(tmp_path: Path) -> None:
