@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from relnox import commands, core, executor, reporters, run_files
 from relnox.commands import COMMAND_LINE, TASKS, import_task_module
@@ -192,11 +192,14 @@ def plan_task(  # noqa: PLR0913 - a run
         report_credentials = cache(partial(_report_visible_credentials, project, reporter))
         project = replace(project, before_tools=report_credentials, documents=run_files.paths(options))
     project = replace(project, on_output=on_output)
-    module = import_task_module(task)
+    module: Any = import_task_module(task)
     with ExitStack() as stack, waits.on_wait(on_wait):
         stack.enter_context(project)
-        snapshot = module.observe(options, project)
-        plan = module.plan(snapshot, options)
+        if hasattr(module, "observe"):
+            snapshot = module.observe(options, project)
+            plan = module.plan(snapshot, options)
+        else:
+            snapshot, plan = None, module.plan(options, project)
         planned = PlannedTask(
             plan if nested else replace(plan, commit=project.commit),
             project,

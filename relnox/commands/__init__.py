@@ -19,29 +19,19 @@ if TYPE_CHECKING:
     from relnox.commands.shared.project import Project
     from relnox.core.planning.events import Outcome
     from relnox.core.planning.plan import Plan, Table
-    from relnox.core.settings.options import CommonOptions
+    from relnox.core.settings.options import CommonOptions as CommonOptions
     from relnox.core.settings.schema import Field
 
-O = TypeVar("O", bound="CommonOptions")  # noqa: E741 - O for options
-S = TypeVar("S")
 
-
-class TaskModule(Protocol[O, S]):
+class TaskModule(Protocol):
     """The module or package of a task; the docstring of the module is the help text of the task.
 
-    It may also have `summarize(outcome, directory)` for the tables at the end of a run, `document(snapshot,
-    options)` for `--json`, and `pending(snapshot, plan, options)` for the record to write before the first step.
+    It may also have `summarize(outcome, directory)` for the tables at the end of a run, and `document(options,
+    project)` for `--json`.
     """
 
-    @property
-    def Options(self) -> type[O]:  # noqa: N802 - a class
-        """The class of the task's options."""
-
-    def observe(self, options: O, project: Project) -> S:
-        """Return the snapshot, which contains everything that the plan depends on."""
-
-    def plan(self, snapshot: S, options: O) -> Plan:
-        """Return the plan, which depends only on the snapshot and the options."""
+    def plan(self, options: Any, project: Project) -> Plan:
+        """Return the plan: a function of the project, which reads each thing once."""
 
 
 class Task(Record):
@@ -121,11 +111,9 @@ def suggest_task(word: str, names: Iterable[str] = COMMANDS) -> str:
     return f"choose one of {', '.join(choices)}" if fix in sending else fix
 
 
-def import_task_module(name: str) -> TaskModule[CommonOptions, object]:
+def import_task_module(name: str) -> TaskModule:
     """Import the module of a task by the name of the task, such as `build-all`, and return it."""
-    return cast(
-        "TaskModule[CommonOptions, object]", import_module(f"relnox.commands.{COMMANDS[name].import_name}")
-    )
+    return cast("TaskModule", import_module(f"relnox.commands.{COMMANDS[name].import_name}"))
 
 
 def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:

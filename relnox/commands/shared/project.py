@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from relnox.core.records import Record, replace
 from relnox.core.settings.release_lines import has_release_lines, release_lines_of_branch
@@ -248,6 +248,18 @@ class Project(Record):
         """Close the indexes, if they were used."""
         if "indexes" in vars(self):
             self.indexes.close()
+
+    def once(self, function: Callable[..., _Value], *arguments: Any) -> _Value:
+        """Call a function that reads something, or return what it returned for these arguments before."""
+        key = (function, *arguments)
+        if key not in self._answers:
+            self._answers[key] = function(*arguments)
+        value: _Value = self._answers[key]
+        return value
+
+    @cached_property
+    def _answers(self) -> dict[tuple[Any, ...], Any]:
+        return {}
 
     def select(self, names: Sequence[str]) -> tuple[Package, ...]:
         """Return the packages with these names in release order, or all packages if there are no names."""

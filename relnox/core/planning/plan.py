@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from relnox.core import serialization
 from relnox.core.records import Record
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from relnox.core.planning.step import Step
     from relnox.core.problems import Problem
+
+S = TypeVar("S", bound="Step")
 
 SCHEMA = 1
 """The version of the JSON form of plans; it increases when programs that read plans would break."""
@@ -71,6 +73,41 @@ class Plan(Record, kw_only=True):
         """Return the plan as JSON, with its schema and digest."""
         document = self.to_document()
         return serialization.to_json({"schema": SCHEMA, "digest": digest_of_document(document), **document})
+
+
+class PlanBuilder:
+    """A plan in the making: steps, notes and problems in the order in which a task finds them.
+
+    Attributes:
+        notes: Notes for the user.
+        problems: What blocks the plan.
+        tables: Results that are known without running a step.
+    """
+
+    def __init__(self, task: str, *, continue_on_error: bool = False) -> None:
+        self.notes: list[str] = []
+        self.problems: list[Problem] = []
+        self.tables: list[Table] = []
+        self._task = task
+        self._continue_on_error = continue_on_error
+        self._steps: list[Step] = []
+
+    def add(self, *steps: S) -> tuple[S, ...]:
+        """Add steps, and return them, for what needs them."""
+        self._steps += steps
+        return steps
+
+    def plan(self, **more: Any) -> Plan:
+        """Return the plan; `more` are further fields of it."""
+        return Plan(
+            task=self._task,
+            steps=tuple(self._steps),
+            notes=tuple(self.notes),
+            problems=tuple(self.problems),
+            tables=tuple(self.tables),
+            continue_on_error=self._continue_on_error,
+            **more,
+        )
 
 
 def digest_of_document(document: Mapping[str, Any]) -> str:
