@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from relnox.indexes import targets
+from relnox.system.secrets import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from relnox.indexes.client import ServedContent
     from relnox.indexes.credentials import Credentials
     from relnox.indexes.embedded import EmbeddedIndex
-    from relnox.indexes.identities import Identity
     from relnox.indexes.listings import IndexFile, Listing
+    from relnox.indexes.trusted_publishing import Identity
     from relnox.system.network import Deadline
 
 _RETRY_TIME = 1200.0
@@ -190,7 +191,7 @@ class Indexes:
         from relnox.indexes import credentials
 
         if index == targets.EMBEDDED:
-            secret = credentials.Secret(self._upload_token)
+            secret = Secret(self._upload_token)
             return credentials.Credentials(credentials.TOKEN_USER, secret, "the embedded index")
         with self._opening:
             if index not in self._credentials:
@@ -223,9 +224,9 @@ class Indexes:
 
     def signing_identity(self) -> Identity | str:
         """Return the identity of the CI job for the signing service, or the reason why there is none."""
-        from relnox.indexes import identities
+        from relnox.indexes import trusted_publishing
 
-        return identities.identify(identities.SIGNING_AUDIENCE, self._environment)
+        return trusted_publishing.request_identity(trusted_publishing.SIGNING_AUDIENCE, self._environment)
 
     def _sha256_of(self, file: IndexFile, deadline: Deadline | None) -> str:
         """Return the SHA-256 (hex) of a listed file; download the file if the listing does not have it."""
@@ -239,16 +240,16 @@ class Indexes:
 
     def _resolved_target(self, name: str) -> targets.Target:
         """Return a declared or predefined index; requests that read from it use the login in `.netrc`."""
-        from relnox.indexes import credential_files
+        from relnox.indexes import credentials
 
         try:
             target = targets.resolve(name, self._config)
         except targets.UnknownIndex as error:
-            raise credential_files.undeclared_index_error(name, self._environment) or error from None
+            raise credentials.undeclared_index_error(name, self._environment) or error from None
         if name in self._config.indexes:
             from relnox.system import network
 
-            login = credential_files.netrc_login(target, self._environment)
+            login = credentials.netrc_login(target, self._environment)
             if login is not None:
                 network.authenticate_reads(target.simple_url, login)
         return target

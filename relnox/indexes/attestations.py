@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from requests import Response
 
     from relnox.core.release.manifest import Distribution
-    from relnox.indexes.identities import Identity
+    from relnox.indexes.trusted_publishing import Identity
 
 INSTALL = fixes.install_command("relnox[attest]")
 WITHOUT = "publish without attestations: --attestations off (they cannot be added later)"

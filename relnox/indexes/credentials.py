@@ -1,19 +1,25 @@
-"""Credentials for uploads, looked up in a fixed order and never printed.
+"""Credentials for indexes, looked up in a fixed order and never printed.
 
 Credentials for one index are never used for another one.
 """
 
 from __future__ import annotations
 
+import configparser
 import re
 import sys
 from contextlib import suppress
 from functools import partial
 from importlib.metadata import entry_points
+from netrc import NetrcParseError, netrc
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from requests.auth import HTTPBasicAuth
 
 from relnox.errors import Blocked
-from relnox.indexes.credential_files import HiddenMapping, Login, pypirc_path, pypirc_section, pypirc_section_names
+from relnox.indexes import trusted_publishing
 from relnox.indexes.targets import PRODUCTION, TEST, is_index, name_or_host, public_index
 from relnox.system import network
 from relnox.system.secrets import Secret
@@ -24,15 +30,6 @@ if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
 
     from relnox.indexes.targets import Target
-
-__all__ = [
-    "TOKEN_USER",
-    "Credentials",
-    "CredentialsNotFound",
-    "Secret",
-    "find",
-    "token_variables",
-]
 
 TOKEN_USER = "__token__"  # noqa: S105 - the user name for tokens
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -64,23 +61,26 @@ class Credentials:
         self.uses_oidc = uses_oidc
         self._secret = secret
 
-    def login(self, project: str) -> Login:
-        """Return the login for uploading a file of a project.
+    def secret(self, project: str) -> Secret:
+        """Return the password or token for uploading a file of a project.
 
         Call this before each upload, since tokens of Trusted Publishing expire. It can be called in any thread.
 
         Raises:
             RelnoxError: The index does not issue a token; see `trusted_publishing`.
         """
-        return Login(self.user, self._secret if isinstance(self._secret, Secret) else self._secret(project))
-
-    @property
-    def secret(self) -> Secret:
-        """The password or token without regard to a project."""
-        return self.login("").secret
+        return self._secret if isinstance(self._secret, Secret) else self._secret(project)
 
     def __repr__(self) -> str:
         return f"Credentials({self.user!r}, {self.origin!r})"
+
+
+class Login(HTTPBasicAuth):
+    """The `auth` of a request; its secret is masked in output as long as it exists."""
+
+    def __init__(self, user: str, secret: Secret) -> None:
+        super().__init__(user.encode(), secret.reveal().encode())
+        self._secret = secret
 
 
 def token_variables(target: str) -> tuple[str, ...]:
@@ -112,7 +112,6 @@ def find(target: Target, environment: Mapping[str, str], *, is_chosen: bool = Fa
             f"credentials cannot be sent to {target.name} ({target.host}) over http, which is not encrypted",
             fix=f"use an https:// URL for `upload` in [tool.relnox.indexes.{target.name}]",
         )
-    environment = HiddenMapping(environment)
     reasons: list[str] = []
     from_twine_variables = partial(_from_twine_variables, is_chosen=is_chosen)
     for search in (_from_token_variables, from_twine_variables, _from_pypirc, _from_identity, _from_keyring):
@@ -125,14 +124,6 @@ def find(target: Target, environment: Mapping[str, str], *, is_chosen: bool = Fa
         "\n".join([f"no credentials for {target.name} ({target.host}):", *(f"  {reason}" for reason in reasons)]),
         fix=f"set {token_variables(target.name)[0]} to a token, or use .pypirc, the keyring or Trusted Publishing",
     )
-
-
-def _from_token_variables(target: Target, environment: Mapping[str, str]) -> Credentials | str:
-    """Return the credentials in the index's token variables, or the reason why there are none."""
-    for name in token_variables(target.name):
-        if _read_variable(environment, name).strip():
-            return Credentials(TOKEN_USER, Secret(environment[name].strip()), name)
-    return f"{' and '.join(token_variables(target.name))}: not set"
 
 
 def _read_variable(environment: Mapping[str, str], name: str) -> str:
@@ -148,9 +139,17 @@ def _read_variable(environment: Mapping[str, str], name: str) -> str:
     return environment.get(name, "")
 
 
+def _from_token_variables(target: Target, environment: Mapping[str, str]) -> Credentials | str:
+    """Return the credentials in the index's token variables, or the reason why there are none."""
+    for name in token_variables(target.name):
+        if token := _read_variable(environment, name).strip():
+            return Credentials(TOKEN_USER, Secret(token), name)
+    return f"{' and '.join(token_variables(target.name))}: not set"
+
+
 def _from_twine_variables(target: Target, environment: Mapping[str, str], *, is_chosen: bool) -> Credentials | str:
     """Return the credentials in twine's variables, or the reason why there are none for this index."""
-    if not _read_variable(environment, "TWINE_PASSWORD"):
+    if not (password := _read_variable(environment, "TWINE_PASSWORD")):
         return "TWINE_PASSWORD: not set"
     names = [name for name in ("TWINE_REPOSITORY_URL", "TWINE_REPOSITORY") if environment.get(name)]
     for name in names:
@@ -159,20 +158,16 @@ def _from_twine_variables(target: Target, environment: Mapping[str, str], *, is_
     if not names and not is_chosen and public_index(target) is None:
         return f"TWINE_PASSWORD: for another index, without --index {target.name}"
     user = _read_variable(environment, "TWINE_USERNAME") or TOKEN_USER
-    return Credentials(user, Secret(environment["TWINE_PASSWORD"]), "TWINE_PASSWORD")
+    return Credentials(user, Secret(password), "TWINE_PASSWORD")
 
 
 def _from_pypirc(target: Target, environment: Mapping[str, str]) -> Credentials | str:
     """Return the credentials in the user's `.pypirc`, or the reason why there are none."""
-    path = pypirc_path(environment)
-    section = pypirc_section(target, path)
-    if section is None and target.name in pypirc_section_names(path):
-        return (
-            f"{path}: [{target.name}] is ignored, since index-servers in [distutils] does not list {target.name}"
-        )
-    if section is None:
+    path, sections = _read_pypirc(environment)
+    if target.name not in sections:
         return f"{path}: no section [{target.name}]"
-    if not section.get("password"):
+    section = sections[target.name]
+    if not (password := section.get("password")):
         return f"{path}: no password in [{target.name}]"
     if (repository := section.get("repository")) and not is_index(repository, target):
         raise Blocked(
@@ -182,28 +177,65 @@ def _from_pypirc(target: Target, environment: Mapping[str, str]) -> Credentials 
             fix=f"correct `repository` in [{target.name}], or configure that index under another name: "
             "[tool.relnox.indexes.NAME] and --index NAME",
         )
-    user = section.get("username") or TOKEN_USER
-    return Credentials(user, Secret(section["password"]), path)
+    return Credentials(section.get("username") or TOKEN_USER, Secret(password), path)
+
+
+def _read_pypirc(environment: Mapping[str, str]) -> tuple[str, configparser.RawConfigParser]:
+    """Return the path and the sections of the user's `.pypirc`.
+
+    Sections that `index-servers` does not list count as well, unlike in twine.
+    """
+    path = environment.get("TWINE_CONFIG_FILE") or "~/.pypirc"
+    parser = configparser.RawConfigParser()
+    try:
+        parser.read(Path(path).expanduser(), encoding="utf-8")
+    except (RuntimeError, ValueError, configparser.Error) as error:  # no home directory, or not valid
+        # The parser's text quotes the line, which may hold a password.
+        raise Blocked(
+            "pypirc-invalid",
+            f"{path} cannot be read ({type(error).__name__})",
+            fix="correct it; the format is documented at packaging.python.org",
+        ) from None
+    return path, parser
+
+
+def undeclared_index_error(name: str, environment: Mapping[str, str]) -> Blocked | None:
+    """Return the error for an index that is in `.pypirc` but not in the project's settings; otherwise None."""
+    path, sections = _read_pypirc(environment)
+    if name not in sections:
+        return None
+    return Blocked(
+        "index-unknown",
+        f"index {name} is in {path}, but not in the settings of this project",
+        fix=f"add [tool.relnox.indexes.{name}] to pyproject.toml, with its URLs `upload` and `simple`; "
+        f"the password can stay in {path}",
+    )
+
+
+def _from_identity(target: Target, environment: Mapping[str, str]) -> Credentials | str:
+    """Return credentials for Trusted Publishing, or the reason why it cannot be used."""
+    provider = trusted_publishing.token_provider(target, environment)
+    if isinstance(provider, str):
+        return f"Trusted Publishing: {provider}"
+    origin = f"Trusted Publishing, as {provider.identity.description}"
+    return Credentials(TOKEN_USER, provider.token, origin, uses_oidc=True)
 
 
 def _from_keyring(target: Target, environment: Mapping[str, str]) -> Credentials | str:
     """Return the credentials that twine would get from the keyring, or the reason why there are none."""
-    try:
-        from keyring.errors import NoKeyringError
-    except ModuleNotFoundError:  # a dependency of twine on most platforms only
-        return "keyring: not installed"
-    section = pypirc_section(target, pypirc_path(environment))
-    user = _read_variable(environment, "TWINE_USERNAME") or (section.get("username") if section else "")
+    _, sections = _read_pypirc(environment)
+    own_user = sections.get(target.name, "username", fallback="")
+    user = _read_variable(environment, "TWINE_USERNAME") or own_user
     url = target.upload_url
     try:
         backends = _keyring_backends()
         for backend in backends:
             if not user and (credential := backend.get_credential(url, None)) is not None:
                 return Credentials(credential.username or TOKEN_USER, Secret(credential.password), "keyring")
-            for secret in [Secret(text) for text in (backend.get_password(url, user or TOKEN_USER),) if text]:
-                return Credentials(user or TOKEN_USER, secret, "keyring")
-    except NoKeyringError:
-        return "keyring: no backend"
+            if password := backend.get_password(url, user or TOKEN_USER):
+                return Credentials(user or TOKEN_USER, Secret(password), "keyring")
+    except ModuleNotFoundError:  # a dependency of twine on most platforms only
+        return "keyring: not installed"
     except Exception as error:  # noqa: BLE001 - backends are third-party code; the text may quote the secret
         return f"keyring: error ({type(error).__name__})"
     return f"keyring: no entry for {user or TOKEN_USER} at {url}" if backends else "keyring: no backend"
@@ -212,8 +244,8 @@ def _from_keyring(target: Target, environment: Mapping[str, str]) -> Credentials
 def _keyring_backends() -> list[KeyringBackend]:
     """Return the configured backend of the keyring, or else those of this platform, the preferred one first.
 
-    Those of other platforms are not imported, unlike by `keyring.get_keyring`: the one of macOS starts linkers,
-    which delete `/dev/null` if root runs them.
+    Those of other platforms are not imported, unlike by `keyring.get_keyring`, which twine calls: the one of macOS
+    starts linkers, which delete `/dev/null` if root runs them.
     """
     from keyring import backend, core
 
@@ -230,17 +262,32 @@ def _keyring_backends() -> list[KeyringBackend]:
                 initialize = entry_point.load()
                 if callable(initialize):
                     initialize()
-    return sorted(
-        (kind() for kind in backend.KeyringBackend.get_viable_backends()), key=backend.by_priority, reverse=True
-    )
+    backends = (kind() for kind in backend.KeyringBackend.get_viable_backends())
+    recommended = filter(core.recommended, backends)
+    return sorted(recommended, key=backend.by_priority, reverse=True)
 
 
-def _from_identity(target: Target, environment: Mapping[str, str]) -> Credentials | str:
-    """Return credentials for Trusted Publishing, or the reason why it cannot be used."""
-    from relnox.indexes import trusted_publishing
+def netrc_login(target: Target, environment: Mapping[str, str]) -> Login | None:
+    """Return the login for the host of an index's simple API from `.netrc`, or from the file named by `NETRC`.
 
-    provider = trusted_publishing.token_provider(target, environment)
-    if isinstance(provider, str):
-        return f"Trusted Publishing: {provider}"
-    origin = f"Trusted Publishing, as {provider.identity.description}"
-    return Credentials(TOKEN_USER, provider.token, origin, uses_oidc=True)
+    Return None if there is no entry for the host, or if its URL is not encrypted. The entry `default` is not used.
+
+    Raises:
+        Blocked: The file cannot be parsed.
+    """
+    if not network.is_encrypted(target.simple_url):
+        return None
+    variable = environment.get("NETRC")
+    for path in [variable] if variable else ["~/.netrc", "~/_netrc"]:
+        try:
+            entry = netrc(Path(path).expanduser()).hosts.get(urlsplit(target.simple_url).hostname or "")
+        except (NetrcParseError, UnicodeDecodeError) as error:  # whose text quotes the line
+            raise Blocked(
+                "credentials-missing",
+                f"{path} cannot be parsed ({type(error).__name__})",
+                fix="correct the file; the format of an entry is: machine HOST login USER password PASSWORD",
+            ) from None
+        except (OSError, RuntimeError):  # no file, or no home directory
+            continue
+        return Login(entry[0] or entry[1], Secret(entry[2] or "")) if entry is not None else None
+    return None

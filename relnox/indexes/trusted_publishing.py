@@ -1,30 +1,26 @@
 """Trusted Publishing: the exchange of identity tokens from the CI provider for upload tokens of an index.
 
 It takes three requests: the index returns its audience, the CI provider issues an identity token for that
-audience, and the index issues an upload token for the identity token. This works with every index that has the two
-endpoints on its upload host, not only with PyPI. An upload token is valid for 15 minutes; an identity token can be
-used once.
+audience, and the index issues an upload token for the identity token. Unlike in twine, this works with every index
+that has the two endpoints on its upload host, and each project has a token of its own, as pending publishers need.
+An upload token is valid for 15 minutes; an identity token can be used once.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urljoin, urlsplit
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
+
+import urllib3
+from id import AmbientCredentialError, GitHubOidcPermissionCredentialError, detect_credential
 
 from relnox.errors import Blocked, Failed, TryLater
-from relnox.indexes.identities import (
-    GITLAB_CI,
-    NO_PROVIDER,
-    SIGNING_AUDIENCE,
-    detect_provider,
-    permission_hint,
-    request_identity,
-)
 from relnox.indexes.targets import PRODUCTION, TEST, public_index
 from relnox.indexes.upload_fixes import first_release_hint
 from relnox.system import network
@@ -36,35 +32,130 @@ if TYPE_CHECKING:
     from requests import Response
 
     from relnox.errors import RelnoxError
-    from relnox.indexes.identities import Identity
     from relnox.indexes.targets import Target
 
+SIGNING_AUDIENCE = "sigstore"
+"""The audience of identity tokens for the signing service."""
+_GITHUB = "GitHub Actions"
+_GITLAB = "GitLab CI"
+_CI_PROVIDERS = {
+    "GITHUB_ACTIONS": _GITHUB,
+    "GITLAB_CI": _GITLAB,
+    "BUILDKITE": "Buildkite",
+    "CIRCLECI": "CircleCI",
+    "GOOGLE_SERVICE_ACCOUNT_NAME": "Google Cloud",
+}
+"""Maps the environment variables by which the package `id` detects CI providers to the names of the providers."""
+_PRODUCT_NAME = Path("/sys/class/dmi/id/product_name")
+"""Where machines of Google Cloud name it."""
 _AUDIENCE = "/_/oidc/audience"
 _MINT_PATH = "/_/oidc/mint-token"
+_IDENTITY_TIMEOUT = 60.0
+_AUDIENCE_TIMEOUT = 30.0
 _RENEW_BEFORE = 300.0
 """A token is renewed if it expires in less than this many seconds, so that an upload can finish."""
 _USE_UNTIL = 60.0
 """A token that cannot be renewed is not used any more if it expires in less than this many seconds."""
-_MAX_TIME = 1 << 40
-"""The latest expiry in seconds since 1970: in the far future, but small enough for exact calculations."""
-_DEFAULT_LIFETIME = 900.0
+_LIFETIME = 900.0
 """The lifetime in seconds of an upload token if the index does not return its expiry."""
-_RETRY_TIME = 30.0
-_MAX_TOKEN = 8192
-"""The maximum length of an upload token in characters; servers reject longer headers."""
 _SHOWN_CLAIMS = (
     *("sub", "repository", "repository_owner", "workflow_ref", "job_workflow_ref", "ref", "environment"),
     *("project_path", "ci_config_ref_uri", "organization_slug", "pipeline_slug", "email"),
 )
 """The claims of identity tokens that indexes compare with the publishers of a project, for messages."""
-_RERUN_FIX = "rerun the job, which uploads only missing files"
+_CLOCK_FIX = "check that the index supports this CI provider, and that the clock of this machine is correct"
+_REJECTIONS: dict[str, tuple[type[RelnoxError], str, str]] = {
+    "not-enabled": (TryLater, "trusted-publishing-disabled", "check the status page of the index, or use a token"),
+    "invalid-reuse-token": (
+        Failed,
+        "identity-missing",
+        "rerun the job, which uploads only missing files; publish all packages with one command in the job",
+    ),
+    "invalid-pending-publisher": (
+        Blocked,
+        "identity-missing",
+        "add the publisher to the project if it exists already, or choose another name",
+    ),
+    "invalid-token": (Failed, "identity-missing", _CLOCK_FIX),
+    "invalid-payload": (Failed, "identity-missing", _CLOCK_FIX),
+}
+"""Maps the error codes of indexes to the class and code of an error, and its fix."""
 
 
-class _Token(NamedTuple):
-    """An upload token, and the time of the monotonic clock in seconds when it expires."""
+class Identity:
+    """An identity token (a JSON Web Token, RFC 7519) and those of its claims that are strings.
 
-    secret: Secret
-    expiry: float
+    The signature of the token is checked only by the index.
+    """
+
+    def __init__(self, token: Secret) -> None:
+        self.token = token
+        self.claims: dict[str, str] = {}
+        try:
+            body = token.reveal().split(".")[1]
+            claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+            self.claims = {name: value for name, value in claims.items() if isinstance(value, str)}
+        except (ValueError, IndexError, AttributeError):  # the index rejects it
+            pass
+
+    @property
+    def description(self) -> str:
+        """The repository or project that the job belongs to, or else the subject of the token, for messages."""
+        return next(
+            (self.claims[name] for name in ("repository", "project_path", "sub") if name in self.claims), ""
+        )
+
+
+def request_identity(audience: str, environment: Mapping[str, str]) -> Identity | str:
+    """Request an identity token for this CI job; return the reason if there is none.
+
+    Args:
+        audience: The audience of the identity token, which names the service that it is for.
+        environment: The environment variables, which identify the CI provider.
+
+    Raises:
+        TransientError: The CI provider did not respond; a retry may succeed.
+    """
+    ci_provider = _detect_provider(environment)
+    if ci_provider is None:
+        return "not running on a supported CI provider"
+    none = f"{ci_provider} issues no identity token for {audience}: {_permission_hint(ci_provider, audience)}"
+    try:
+        # The package sends its own requests, and cannot be interrupted.
+        token = network.call_with_timeout(lambda: detect_credential(audience), _IDENTITY_TIMEOUT, ci_provider)
+    except (AmbientCredentialError, urllib3.exceptions.HTTPError, OSError) as error:
+        # The text may quote the response of the CI provider, which may be the token: it is not shown.
+        is_permission = isinstance(error, GitHubOidcPermissionCredentialError)
+        if isinstance(error, AmbientCredentialError) and (is_permission or ci_provider != _GITHUB):
+            return none
+        raise network.TransientError(
+            "identity-missing", f"{ci_provider} could not issue an identity token ({type(error).__name__})"
+        ) from None
+    return Identity(Secret(token)) if token else none
+
+
+def _detect_provider(environment: Mapping[str, str]) -> str | None:
+    """Return the name of the CI provider, or None if no provider that issues identity tokens is detected."""
+    for variable, name in _CI_PROVIDERS.items():
+        if environment.get(variable):
+            return name
+    try:
+        is_google = _PRODUCT_NAME.read_text(encoding="utf-8").startswith("Google")
+    except OSError:
+        return None
+    return "Google Cloud" if is_google else None
+
+
+def _permission_hint(ci_provider: str, audience: str) -> str:
+    """Return a hint about what a CI job needs to get an identity token."""
+    match ci_provider:
+        case "GitHub Actions":
+            return "the job needs permissions: id-token: write (pull requests from forks never have it)"
+        case "GitLab CI":
+            name = "".join(char if char.isalnum() and char.isascii() else "_" for char in audience.upper())
+            return f"the job needs id_tokens: {name}_ID_TOKEN: aud: {audience}"
+        case _:
+            return f"see the OpenID Connect documentation of {ci_provider}"
 
 
 class TokenProvider:
@@ -72,24 +163,16 @@ class TokenProvider:
 
     If the CI provider issues only one identity token to a job (GitLab), a single upload token is used for all
     projects; it is valid for every project that has this publisher.
-
-    Args:
-        upload_url: The URL of the upload API; the endpoints of Trusted Publishing are on the same host.
-        index: The name of the index, for messages.
-        audience: The audience of identity tokens for the index.
-        ci_provider: The name of the CI provider.
-        identity: The identity of the CI job.
     """
 
-    def __init__(self, upload_url: str, index: str, audience: str, ci_provider: str, identity: Identity) -> None:
-        self._index = index
-        self._mint_url = urljoin(upload_url, _MINT_PATH)
+    def __init__(self, target: Target, audience: str, environment: Mapping[str, str], identity: Identity) -> None:
+        self._index = target.name
+        self._mint_url = urljoin(target.upload_url, _MINT_PATH)
         self._audience = audience
-        self._ci_provider = ci_provider
+        self._environment = environment
         self.identity = identity
-        self._renewable = ci_provider != GITLAB_CI
-        self._identity_used = False
-        self._tokens: dict[str, _Token] = {}
+        self._renewable = _detect_provider(environment) != _GITLAB
+        self._tokens: dict[str, tuple[Secret, float]] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
 
@@ -109,116 +192,44 @@ class TokenProvider:
         with self._lock:
             lock = self._locks.setdefault(name, threading.Lock())
         with lock:
-            token = self._tokens.get(name)
-            seconds_left = token.expiry - network.deadlines.CLOCK.now() if token is not None else 0.0
-            if token is None or seconds_left < (_RENEW_BEFORE if self._renewable else _USE_UNTIL):
-                token = self._tokens[name] = self._exchange_identity(project)
-            return token.secret
+            token, expiry = self._tokens.get(name, (None, 0.0))
+            seconds_left = expiry - network.deadlines.CLOCK.now()
+            if token is not None and seconds_left > (_RENEW_BEFORE if self._renewable else _USE_UNTIL):
+                return token
+            if token is not None and not self._renewable:
+                raise Failed(
+                    "identity-missing",
+                    f"the upload token for {self._index} has expired, and this job cannot get another one "
+                    f"({_GITLAB} issues one identity token for each job)",
+                    fix="rerun the job, which uploads only missing files; or publish each package in its own job: "
+                    "--package NAME",
+                )
+            self._tokens[name] = self._mint(project)
+            return self._tokens[name][0]
 
-    def _exchange_identity(self, project: str) -> _Token:
-        """Exchange an identity token for an upload token without retries.
-
-        The identity token is a new one if the CI provider issues more than one to a job.
-        """
-        if self._identity_used and not self._renewable:
-            raise Failed(
-                "identity-missing",
-                f"the upload token for {self._index} has expired, and this job cannot get another one "
-                f"({self._ci_provider} issues one identity token for each job)",
-                fix=f"{_RERUN_FIX}; or publish each package in its own job: --package NAME",
-            )
-        identity = self._new_identity() if self._renewable else self.identity
+    def _mint(self, project: str) -> tuple[Secret, float]:
+        """Exchange an identity token for an upload token; return it with its expiry by the monotonic clock."""
+        identity: Identity | str = self.identity
+        if self._renewable:
+            identity = request_identity(self._audience, self._environment)
+        if isinstance(identity, str):  # the job had one before
+            raise network.TransientError("identity-missing", identity)
         start = network.deadlines.CLOCK.now()
         response = network.send_once(
             "POST",
             self._mint_url,
             headers={"Content-Type": "application/json", "Accept": "application/json"},
-            body=BytesIO(
-                json.dumps({"token": identity.token.reveal()}).encode()
-            ),  # not in a variable, which tracebacks may show
+            body=BytesIO(json.dumps({"token": identity.token.reveal()}).encode()),
             confidential=True,
         )
         document = _parse_document(response)
-        if response.status_code == HTTPStatus.OK and _is_token(document.get("token")):
-            self._identity_used = True
-            return _Token(Secret(document.pop("token")), start + _token_lifetime(document, response))
-        raise self._rejection_error(response, document, identity, project)
-
-    def _new_identity(self) -> Identity:
-        """Request another identity token for this CI job.
-
-        Raises:
-            Failed: The CI provider does not issue any more.
-        """
-        identity = request_identity(self._audience, self._ci_provider)
-        if identity is None:
-            raise Failed(
-                "identity-missing",
-                f"{self._ci_provider} issues no more identity tokens for this job",
-                fix=permission_hint(self._ci_provider, self._audience),
-            )
-        return identity
-
-    def _rejection_error(
-        self, response: Response, document: dict[str, Any], identity: Identity, project: str
-    ) -> RelnoxError:
-        """Return the error for an identity token that the index rejected.
-
-        Args:
-            response: The response of the index.
-            document: The JSON document in the response.
-            identity: The rejected identity.
-            project: The normalized name of the project, or an empty string if the token is for all projects.
-        """
-        descriptions = _error_descriptions(document)
-        text = "; ".join(f"{code}: {description}" for code, description in descriptions.items())
-        reason = mask_to_one_line(text or str(response.status_code))
-        for_project = f" for {project}" if project else ""
-        message = f"{self._index} did not issue an upload token{for_project} ({reason})"
-        if "service-unavailable" in descriptions:
-            return network.TransientError("identity-missing", message)
-        if "not-enabled" in descriptions:
-            return TryLater(
-                "trusted-publishing-disabled",
-                f"{self._index} has disabled Trusted Publishing for {self._ci_provider} ({reason})",
-                fix="check the status page of the index, or publish with a token",
-            )
-        if "invalid-reuse-token" in descriptions:
-            return Failed(
-                "identity-missing",
-                f"{self._index} has already accepted the identity token of this job ({reason})",
-                fix=f"{_RERUN_FIX}; publish all packages with one command in the job",
-            )
-        if "invalid-pending-publisher" in descriptions:
-            return Blocked(
-                "identity-missing",
-                f"the pending publisher{for_project} on {self._index} cannot create the project (the project "
-                f"already exists, or its name is not allowed: {reason})",
-                fix="add the publisher to the existing project, or choose another name",
-            )
-        if "invalid-publisher" in descriptions:
-            claims = "\n".join(
-                f"  {name}: {value}" for name, value in identity.claims.items() if name in _SHOWN_CLAIMS
-            )
-            return Blocked(
-                "publisher-missing",
-                f"{self._index} has no trusted publisher{for_project} for this job ({reason}) with "
-                f"the claims\n{claims}",
-                fix="compare owner, repository, workflow file and environment with the publisher in the settings "
-                f"of the project; {first_release_hint(project)}",
-            )
-        if descriptions.keys() & {"invalid-token", "invalid-payload"}:
-            return Failed(
-                "identity-missing",
-                f"{self._index} does not accept identity tokens of {self._ci_provider} ({reason})",
-                fix=f"check that the index supports {self._ci_provider}, and that the clock of this "
-                "machine is correct",
-            )
-        return Failed(
-            "identity-missing",
-            message,
-            fix="check that the index supports Trusted Publishing, or publish with a token",
-        )
+        token = document.get("token")
+        if response.status_code == HTTPStatus.OK and isinstance(token, str) and token:
+            expires = document.get("expires")
+            now = network.deadlines.CLOCK.today().timestamp()
+            lifetime = min(expires - now, _LIFETIME) if isinstance(expires, int) else _LIFETIME
+            return Secret(token), start + lifetime
+        raise _rejection_error(response, document, identity, project, self._index)
 
     def __repr__(self) -> str:
         return f"TokenProvider({self._index!r})"
@@ -232,59 +243,69 @@ def token_provider(target: Target, environment: Mapping[str, str]) -> TokenProvi
         environment: The environment variables, which identify the CI provider.
 
     Raises:
-        Blocked: Indexes reject the identity of this CI job, or the CI provider cannot issue an identity token.
-            Or the index requests an identity token for another index or for the signing service.
-        TryLater: The index or the CI provider does not respond.
+        Blocked: Indexes reject the identity of this CI job, or the index requests an identity token for another
+            service.
+        TransientError: The index or the CI provider does not respond.
     """
-    ci_provider = detect_provider(environment)
-    if ci_provider is None:
-        return NO_PROVIDER
-    upload_url, parts = target.upload_url, urlsplit(target.upload_url)
-    if not network.is_encrypted(upload_url):
-        return f"not used over http ({parts.hostname})"
-    deadline = network.Deadline(_RETRY_TIME)
-    response = network.get(urljoin(upload_url, _AUDIENCE), {"Accept": "application/json"}, deadline=deadline)
+    if _detect_provider(environment) is None:
+        return "not running on a supported CI provider"
+    if not network.is_encrypted(target.upload_url):
+        return f"not used over http ({target.host})"
+    deadline = network.Deadline(_AUDIENCE_TIMEOUT)
+    url = urljoin(target.upload_url, _AUDIENCE)
+    response = network.get(url, {"Accept": "application/json"}, deadline=deadline)
     audience = _parse_document(response).get("audience") if response.status_code == HTTPStatus.OK else None
     if not isinstance(audience, str):
-        return f"not supported by {parts.netloc}"
-    _check_audience(audience, target)
-    identity = request_identity(audience, ci_provider)
-    if identity is None:
-        return f"{ci_provider} issues no identity token for this job: {permission_hint(ci_provider, audience)}"
-    identity.check_workflow(target.name)
-    return TokenProvider(upload_url, target.name, audience, ci_provider, identity)
-
-
-def _check_audience(audience: str, target: Target) -> None:
-    """Check that an index does not request identity tokens that it could use elsewhere, as this job."""
+        return f"not supported by {target.host}"
     if audience in (PRODUCTION, TEST, SIGNING_AUDIENCE) and public_index(target) != audience:
+        # With such a token, it could upload to the other service as this job.
         raise Blocked(
             "identity-missing",
             f"{target.name} ({target.host}) requests an identity token for {audience}, which is another service",
             fix="report it to the index operator, or publish with a token",
         )
+    identity = request_identity(audience, environment)
+    if isinstance(identity, str):
+        return identity
+    called_workflow, caller = identity.claims.get("job_workflow_ref"), identity.claims.get("workflow_ref")
+    if called_workflow and caller and called_workflow != caller:
+        # Indexes check the reusable workflow as the publisher, but attestations name its caller.
+        raise Blocked(
+            "identity-missing",
+            f"the upload job is part of a reusable workflow ({called_workflow}, called by {caller}), which "
+            f"{target.name} does not support for Trusted Publishing with attestations",
+            fix=f"move the upload job into {caller.partition('@')[0]}; the build jobs can stay in "
+            "the reusable workflow",
+        )
+    return TokenProvider(target, audience, environment, identity)
 
 
-def _token_lifetime(document: dict[str, Any], response: Response) -> float:
-    """Return the seconds until a token expires, by the clock of the index, since the local clock may be wrong."""
-    expires = document.get("expires")
-    if not isinstance(expires, int):
-        return _DEFAULT_LIFETIME
-    try:
-        now = parsedate_to_datetime(response.headers["Date"]).timestamp()
-    except (KeyError, ValueError, TypeError, OverflowError):  # missing, invalid or out of range
-        now = network.deadlines.CLOCK.today().timestamp()
-    return min(max(expires, 0), _MAX_TIME) - now
-
-
-def _error_descriptions(document: dict[str, Any]) -> dict[str, str]:
-    """Return the descriptions of the errors in a response by error code."""
+def _rejection_error(
+    response: Response, document: dict[str, Any], identity: Identity, project: str, index: str
+) -> RelnoxError:
+    """Return the error for an identity token that the index did not accept for a project."""
     errors = document.get("errors")
-    return {
+    descriptions = {
         str(error.get("code", "")): str(error.get("description", ""))
         for error in (errors if isinstance(errors, list) else [])
         if isinstance(error, dict)
     }
+    text = "; ".join(f"{code}: {description}" for code, description in descriptions.items())
+    reason = mask_to_one_line(text or str(response.status_code))
+    message = f"{index} did not issue an upload token for {project} ({reason})"
+    if "service-unavailable" in descriptions:
+        return network.TransientError("identity-missing", message)
+    if "invalid-publisher" in descriptions:
+        claims = (f"  {name}: {identity.claims[name]}" for name in _SHOWN_CLAIMS if name in identity.claims)
+        return Blocked(
+            "publisher-missing",
+            "\n".join([f"{message}: it has no trusted publisher with the claims", *claims]),
+            fix="compare owner, repository, workflow file and environment with the publisher in the settings "
+            f"of the project; {first_release_hint(project)}",
+        )
+    unknown = (Failed, "identity-missing", "check that the index supports Trusted Publishing, or use a token")
+    error, problem, fix = next((_REJECTIONS[code] for code in descriptions if code in _REJECTIONS), unknown)
+    return error(problem, message, fix=fix)
 
 
 def _parse_document(response: Response) -> dict[str, Any]:
@@ -294,8 +315,3 @@ def _parse_document(response: Response) -> dict[str, Any]:
     except ValueError:
         return {}
     return document if isinstance(document, dict) else {}
-
-
-def _is_token(value: object) -> bool:
-    """Return whether a value is an upload token that can be sent as a password."""
-    return isinstance(value, str) and 0 < len(value) <= _MAX_TOKEN and value.isascii() and value.isprintable()

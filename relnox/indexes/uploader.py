@@ -5,6 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from relnox.indexes.credentials import Login
 from relnox.indexes.upload_responses import FileExists, parse_response
 from relnox.system import network
 
@@ -53,7 +54,7 @@ def upload_file(  # noqa: PLR0913 - an upload
     from relnox.indexes import twine_compat
 
     fields = twine_compat.form_fields(path, attestations)
-    login = credentials.login(file.package)
+    login = Login(credentials.user, credentials.secret(file.package))
     with path.open("rb") as content:
         form = twine_compat.upload_form(fields, path.name, content)
         if before_sending is not None:

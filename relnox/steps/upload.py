@@ -69,7 +69,7 @@ class LogInAction(Action[LogIn]):
         try:
             while True:
                 try:
-                    credentials.login(package)
+                    credentials.secret(package)
                 except TransientError as error:
                     deadline.back_off(error)
                 else:

@@ -23,7 +23,7 @@ from relnox.core.release.manifest import Distribution
 from relnox.core.release.publishers import ATTESTATION_SUFFIX, Publisher
 from relnox.indexes import attestations, client
 from relnox.indexes.attestations import Unverified
-from relnox.indexes.identities import Identity
+from relnox.indexes.trusted_publishing import Identity
 from relnox.system.files import replace_file
 from relnox.system.secrets import Secret
 

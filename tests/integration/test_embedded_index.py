@@ -554,7 +554,7 @@ def login(user: str, password: str) -> str:
 def test_each_run_has_a_token_of_its_own(tmp_path: Path) -> None:
     one, other = (Indexes(Config(), tmp_path / "index", {}) for _ in range(2))
     with closing(one), closing(other):
-        mine, theirs = (each.credentials("embedded").login("demo").secret.reveal() for each in (one, other))
+        mine, theirs = (each.credentials("embedded").secret("demo").reveal() for each in (one, other))
         wheel = releases.described(make_wheel(tmp_path, "demo", "1.0"))
         one.upload("embedded", tmp_path / wheel.filename, wheel)
         address = one.target("embedded").upload_url

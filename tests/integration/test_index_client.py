@@ -22,10 +22,11 @@ from relnox.core.settings.config import Config
 from relnox.core.settings.config_tables import IndexConfig
 from relnox.errors import Blocked, Conflict, Failed, TryLater
 from relnox.indexes import Indexes, client, listings, targets, upload_responses
-from relnox.indexes.credentials import Credentials, Secret
+from relnox.indexes.credentials import Credentials
 from relnox.indexes.upload_responses import FileExists
 from relnox.indexes.uploader import upload_file
 from relnox.system import network
+from relnox.system.secrets import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

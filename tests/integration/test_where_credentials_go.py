@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from contextlib import closing
 from io import BytesIO
 from pathlib import Path
@@ -17,7 +16,7 @@ from trusting import certificate, trusting
 from relnox.core.settings.config import Config
 from relnox.core.settings.config_tables import IndexConfig
 from relnox.errors import Blocked, Failed
-from relnox.indexes import Indexes, client, credential_files, credentials, targets, trusted_publishing
+from relnox.indexes import Indexes, client, credentials, targets, trusted_publishing
 from relnox.indexes.listings import IndexFile
 from relnox.system import network
 from relnox.system.run_scope import current_scope
@@ -96,8 +95,8 @@ def listed(url: str) -> IndexFile:
 def test_a_file_on_another_host_is_fetched_and_its_hash_decides(
     index: Server, elsewhere: Server, tmp_path: Path
 ) -> None:
-    network.authenticate_reads(index.url, credential_files.Login("me", Secret(TOKEN)))
-    network.authenticate_reads(elsewhere.url, credential_files.Login("me", Secret(TOKEN)))
+    network.authenticate_reads(index.url, credentials.Login("me", Secret(TOKEN)))
+    network.authenticate_reads(elsewhere.url, credentials.Login("me", Secret(TOKEN)))
     index.moved = {"/file": f"{elsewhere.url}bucket/1?X-Signature=abc", "/2": "/3"}
     elsewhere.moved = {"/bucket/1?X-Signature=abc": "/2"}
     file = listed(f"{index.url}file")
@@ -148,7 +147,7 @@ def test_a_file_that_is_redirected_for_ever_is_an_error(index: Server, elsewhere
 
 @pytest.mark.parametrize("url", ["http://packages.example.invalid/legacy/", "http://10.0.0.1/", "http://0.0.0.0/"])
 def test_nothing_that_is_secret_goes_over_plain_http(url: str) -> None:
-    login = credential_files.Login("__token__", Secret(TOKEN))
+    login = credentials.Login("__token__", Secret(TOKEN))
     for sent in ({"auth": login}, {"confidential": True}, {"headers": {"AUTHORIZATION": f"Bearer {TOKEN}"}}):
         with pytest.raises(Blocked, match=r"^credentials cannot be sent to .*http is not encrypted") as refused:
             network.send_once("POST", url, body=BytesIO(b"x"), **sent)
@@ -227,9 +226,9 @@ def test_requests_reads_no_netrc_of_its_own(
 def test_netrc_is_not_sent_over_plain_http(tmp_path: Path) -> None:
     target = targets.resolve("own", settings("http://own.example.invalid/"))
     environment = netrc(tmp_path, "machine own.example.invalid login me password sesame-opens\n")
-    assert credential_files.netrc_login(target, environment) is None
+    assert credentials.netrc_login(target, environment) is None
     encrypted = targets.resolve("own", settings("https://own.example.invalid/"))
-    assert credential_files.netrc_login(encrypted, environment) is not None
+    assert credentials.netrc_login(encrypted, environment) is not None
 
 
 @pytest.mark.parametrize("text", ["machine", "nonsense sesame-opens", "machine a login \udcff\udcff"])
@@ -238,7 +237,7 @@ def test_an_invalid_netrc_is_an_error_that_does_not_quote_it(text: str, tmp_path
     path.write_bytes(text.encode(errors="surrogateescape"))
     target = targets.resolve("own", settings("https://own.example.invalid/"))
     with pytest.raises(Blocked, match=r"netrc cannot be parsed \(") as refused:
-        credential_files.netrc_login(target, {"NETRC": str(path)})
+        credentials.netrc_login(target, {"NETRC": str(path)})
     assert "sesame" not in f"{refused.value.message}{refused.value.__cause__}"
 
 
@@ -247,9 +246,7 @@ def test_an_invalid_netrc_is_an_error_that_does_not_quote_it(text: str, tmp_path
 
 @pytest.mark.parametrize("token", ["line\nbreak-of-a-token", "t\u00f6ken-\u4f60\u597d", "\0-and-more-of-it"])
 def test_a_token_is_sent_as_it_is_whatever_is_in_it(token: str, index: Server) -> None:
-    network.send_once(
-        "POST", f"{index.url}legacy/", body=b"", auth=credential_files.Login("__token__", Secret(token))
-    )
+    network.send_once("POST", f"{index.url}legacy/", body=b"", auth=credentials.Login("__token__", Secret(token)))
     line = next(line for line in index.heads[0].split(b"\r\n") if line.startswith(b"Authorization"))
     assert base64.b64decode(line.split()[-1]).decode() == f"__token__:{token}"
 
@@ -259,39 +256,3 @@ def test_an_invalid_header_is_an_error(header: str, index: Server) -> None:
     with pytest.raises(Failed, match="invalid URL or header"):
         network.send_once("GET", index.url, headers={"X-Own": header})
     assert index.heads == []
-
-
-def test_a_token_that_is_not_text_is_an_error(index: Server) -> None:
-    login = credential_files.Login("__token__", Secret("\udcff-not-text"))
-    with pytest.raises(Failed, match="invalid URL or header"):
-        network.send_once("GET", index.url, auth=login)
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        *({"token": ""}, {"token": "a\nb"}, {"token": "\u4f60"}, {"token": "x" * 9000}, {"token": 1}),
-        *({"token": None}, [], None, {"errors": {"code": 1}}, {"errors": [[], None, {"code": []}]}),
-    ],
-    ids=range(10),
-)
-def test_what_is_no_token_is_not_taken_for_one(answer: object) -> None:
-    from requests import Response
-
-    response = Response()
-    response.status_code, response._content = 200, json.dumps(answer).encode()
-    document = trusted_publishing._parse_document(response)
-    assert not trusted_publishing._is_token(document.get("token"))
-    trusted_publishing._error_descriptions(document)
-
-
-@pytest.mark.parametrize(
-    "date", ["", "Mon, 01 Jan 99999 00:00:00 GMT", "nonsense", "Fri, 31 Dec 9999 23:59:59 -2359"]
-)
-@pytest.mark.parametrize("expires", [10**400, -(10**400), 0, True])
-def test_an_absurd_end_of_a_token_is_no_bug(expires: int, date: str) -> None:
-    from requests import Response
-
-    response = Response()
-    response.headers["Date"] = date
-    assert isinstance(trusted_publishing._token_lifetime({"expires": expires}, response), float)
