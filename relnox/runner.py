@@ -394,7 +394,6 @@ def _with_public_files(error: Blocked, plan: Plan) -> Blocked:
 
 def _settings_for_steps(project: Project, *, runs_project_code: bool) -> Iterator[object]:
     """Yield the project settings that steps need; installer settings only if a step runs project code."""
-    yield project.config.archives
     if runs_project_code:
         yield InstallerSettings(
             only_index=targets.build_simple_url(project.config),

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from relnox.building import installed_distributions as installed_distributions
     from relnox.building import interpreters as interpreters
     from relnox.building import package_builds as package_builds
-    from relnox.building import platform_wheels as platform_wheels
     from relnox.building import wheel_contents as wheel_contents
 else:
 

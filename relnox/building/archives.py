@@ -23,7 +23,6 @@ from packaging.metadata import parse_email
 from packaging.utils import parse_sdist_filename, parse_wheel_filename
 
 from relnox.core import fixes
-from relnox.core.settings.config_tables import ArchiveLimits
 from relnox.core.text import format_count
 from relnox.errors import Failed
 
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from relnox.core.release.manifest import DistributionKind
 
 COPY_FILE_FIX = "copy the file into the package, in place of the link"
+_SMALLER_FIX = "leave large data out of the archive (in the build configuration)"
 REBUILD_FIX = f"build it again: {fixes.task_command('build-all')}"
 READ_ERRORS = (
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError),
@@ -45,15 +45,15 @@ READ_ERRORS = (
 )
 """The errors of truncated, damaged, encrypted or unsupported archives."""
 
-DEFAULT_LIMITS = ArchiveLimits()
-_MIN_UNPACKED_SIZE = 64 << 20
-"""The size in bytes to which an archive may always unpack, however small it is."""
+MAX_ENTRIES = 100_000
+MAX_UNPACKED_SIZE = 4 << 30
+"""The number of bytes to which an archive may unpack; archives are never read beyond the limits."""
 _MAX_METADATA_SIZE = 4 << 20
 _WHEEL_METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
 _SDIST_METADATA = re.compile(r"(?:\./)?[^/]+/PKG-INFO")  # in the one top-level directory
 _ZIP_END_SIZE = 22
 _ZIP_END_SIGNATURE = b"PK\x05\x06"
-_ZIP_STREAMED_FLAG, _ZIP_UTF8_FLAG = 0x8, 0x800
+_ZIP_UTF8_FLAG = 0x800
 _CHUNK_SIZE = 1 << 18
 
 
@@ -65,7 +65,6 @@ class ArchiveEntry(NamedTuple):
         kind: `special` are devices, pipes and sparse files.
         mode: The permission bits, including setuid and setgid, or 0 if the archive does not have them.
         crc32: The checksum of a file in a wheel.
-        is_streamed: Whether a zip file has the size only after the content.
     """
 
     name: str
@@ -74,7 +73,6 @@ class ArchiveEntry(NamedTuple):
     mode: int = 0
     link_target: str = ""
     crc32: int = 0
-    is_streamed: bool = False
 
 
 class ArchiveError(Failed):
@@ -112,7 +110,6 @@ class Archive:
     entries: tuple[ArchiveEntry, ...] = field(repr=False)
     member_names: tuple[str, ...] = field(repr=False)
     metadata: bytes = field(repr=False)
-    limits: ArchiveLimits = DEFAULT_LIMITS
 
     @property
     def platforms(self) -> set[str]:
@@ -120,7 +117,7 @@ class Archive:
         return {tag.platform for tag in self.tags}
 
 
-def read(path: Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> Archive:
+def read(path: Path) -> Archive:
     """Read the entries and the metadata of an archive; raise `ArchiveError` if that is not possible safely."""
     kind: DistributionKind = "wheel" if path.name.endswith(".whl") else "sdist"
     tags: frozenset[Tag] = frozenset()
@@ -137,7 +134,7 @@ def read(path: Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> Archive:
             code="archive-invalid",
         ) from error
     try:
-        entries, metadata = (_read_wheel if kind == "wheel" else _read_sdist)(path, limits)
+        entries, metadata = (_read_wheel if kind == "wheel" else _read_sdist)(path)
     except ArchiveError as error:
         raise ArchiveError(error.reason, error.fix or REBUILD_FIX, file=path.name, code=error.code) from error
     except READ_ERRORS as error:
@@ -161,7 +158,6 @@ def read(path: Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> Archive:
         entries=entries,
         member_names=tuple(entry.name for entry in entries),
         metadata=metadata,
-        limits=limits,
     )
 
 
@@ -174,7 +170,7 @@ def open_files(archive: Archive) -> Iterator[tuple[ArchiveEntry, IO[bytes]]]:
                     with wheel.open(member) as content:
                         yield entry, content
         return
-    with _open_sdist(archive.path, archive.limits) as (sdist, _):
+    with _open_sdist(archive.path) as (sdist, _):
         for entry, tar_member in zip(archive.entries, sdist, strict=True):
             if entry.kind == "file" and (stream := sdist.extractfile(tar_member)) is not None:
                 yield entry, stream
@@ -197,14 +193,14 @@ def read_file(archive: Archive, name: str, limit: int = _MAX_METADATA_SIZE) -> b
     raise ArchiveError(f"has no file {name!r}")
 
 
-def unpack_sdist(path: Path, into: Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> Path:
+def unpack_sdist(path: Path, into: Path) -> Path:
     """Unpack an sdist into an empty directory, and return the top-level directory in it.
 
     Raises:
         ArchiveError: A member would be outside the directory, or there is more than one top-level entry.
     """
     try:
-        with _open_sdist(path, limits) as (sdist, _):
+        with _open_sdist(path) as (sdist, _):
             sdist.extractall(into, filter="data")
     except (tarfile.LinkOutsideDestinationError, tarfile.AbsoluteLinkError) as error:
         link = f"{error.tarinfo.name!r} -> {error.tarinfo.linkname!r}"
@@ -249,7 +245,7 @@ def parse_metadata(metadata: bytes) -> tuple[RawMetadata, dict[str, list[str]]]:
     return raw.copy(), unparsed.copy()
 
 
-def _read_wheel(path: Path, limits: ArchiveLimits) -> tuple[tuple[ArchiveEntry, ...], bytes]:
+def _read_wheel(path: Path) -> tuple[tuple[ArchiveEntry, ...], bytes]:
     with path.open("rb") as file, zipfile.ZipFile(file) as wheel:
         members = wheel.infolist()
         file.seek(-_ZIP_END_SIZE, io.SEEK_END)
@@ -257,11 +253,10 @@ def _read_wheel(path: Path, limits: ArchiveLimits) -> tuple[tuple[ArchiveEntry, 
             raise ArchiveError("has bytes after the end of the zip archive")
         if min((member.header_offset for member in members), default=0) != 0:
             raise ArchiveError("has bytes before the zip archive")
-        if len(members) > limits.max_entries:
-            raise _too_large_error(f"has more than {limits.max_entries} entries", "max-entries")
-        limit, too_large = _unpacked_size_limit(path, limits)
-        if sum(member.file_size for member in members) > limit:
-            raise too_large
+        if len(members) > MAX_ENTRIES:
+            raise _too_many_entries_error()
+        if sum(member.file_size for member in members) > MAX_UNPACKED_SIZE:
+            raise _too_large_error()
         entries = tuple(map(_make_wheel_entry, members))
         number = _find_metadata(entries, _WHEEL_METADATA)
         if entries[number].size > _MAX_METADATA_SIZE:
@@ -273,38 +268,28 @@ def _make_wheel_entry(member: zipfile.ZipInfo) -> ArchiveEntry:
     name, mode = member.orig_filename, member.external_attr >> 16
     if not (name.isascii() or member.flag_bits & _ZIP_UTF8_FLAG):
         raise ArchiveError(f"has a name that is not UTF-8, or not marked as UTF-8: {name!r}")
-    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ArchiveError(f"contains a file with an unsupported compression method: {name!r}")
     kind: Literal["file", "directory", "symlink", "special"] = "directory" if name.endswith("/") else "file"
     if stat.S_ISLNK(mode):
         kind = "symlink"
     elif stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
         kind = "special"
-    return ArchiveEntry(
-        name=name,
-        kind=kind,
-        size=member.file_size,
-        mode=stat.S_IMODE(mode),
-        crc32=member.CRC,
-        is_streamed=bool(member.flag_bits & _ZIP_STREAMED_FLAG),
-    )
+    return ArchiveEntry(name, kind, member.file_size, stat.S_IMODE(mode), crc32=member.CRC)
 
 
-def _read_sdist(path: Path, limits: ArchiveLimits) -> tuple[tuple[ArchiveEntry, ...], bytes]:
+def _read_sdist(path: Path) -> tuple[tuple[ArchiveEntry, ...], bytes]:
     if path.name.endswith(".zip"):
         raise ArchiveError(
             "is a zip file instead of a .tar.gz file (PEP 625)",
             f"remove the zip format from the build backend's settings, then run {fixes.task_command('build-all')}",
         )
-    limit, too_large = _unpacked_size_limit(path, limits)
     entries: list[ArchiveEntry] = []
     metadata = b""
-    with _open_sdist(path, limits) as (sdist, stream):
+    with _open_sdist(path) as (sdist, stream):
         for member in sdist:
-            if len(entries) == limits.max_entries:
-                raise _too_large_error(f"has more than {limits.max_entries} entries", "max-entries")
-            if member.size < 0 or member.offset_data + member.size > limit:
-                raise too_large
+            if len(entries) == MAX_ENTRIES:
+                raise _too_many_entries_error()
+            if member.size < 0 or member.offset_data + member.size > MAX_UNPACKED_SIZE:
+                raise _too_large_error()
             entries.append(_make_sdist_entry(member))
             if _SDIST_METADATA.fullmatch(member.name) and (content := sdist.extractfile(member)) is not None:
                 metadata = content.read(_MAX_METADATA_SIZE)
@@ -331,29 +316,22 @@ def _make_sdist_entry(member: tarfile.TarInfo) -> ArchiveEntry:
 
 
 @contextlib.contextmanager
-def _open_sdist(path: Path, limits: ArchiveLimits) -> Iterator[tuple[tarfile.TarFile, gzip.GzipFile]]:
+def _open_sdist(path: Path) -> Iterator[tuple[tarfile.TarFile, gzip.GzipFile]]:
     """Open an sdist; yield its tar archive and the decompressed stream of it."""
-    with path.open("rb") as file:
-        stream = _LimitedGzipFile(file, *_unpacked_size_limit(path, limits))
-        with stream, tarfile.open(fileobj=stream, mode="r:") as sdist:
-            yield sdist, stream
+    with _LimitedGzipFile(path) as stream, tarfile.open(fileobj=stream, mode="r:") as sdist:
+        yield sdist, stream
 
 
 class _LimitedGzipFile(gzip.GzipFile):
-    """A gzip file that raises an error instead of returning more than `limit` bytes."""
-
-    def __init__(self, file: IO[bytes], limit: int, error: ArchiveError) -> None:
-        super().__init__(fileobj=file, mode="rb")
-        self._limit = limit
-        self._error = error
+    """A gzip file that raises an error instead of returning more than the limit."""
 
     def read(self, size: int | None = -1) -> bytes:
         """Return the next bytes; tar headers with a negative size are damaged."""
         if size is None or size < 0:
             raise tarfile.ReadError("damaged header")
-        data = super().read(max(0, min(size, self._limit + 1 - self.tell())))
-        if self.tell() > self._limit:
-            raise self._error
+        data = super().read(max(0, min(size, MAX_UNPACKED_SIZE + 1 - self.tell())))
+        if self.tell() > MAX_UNPACKED_SIZE:
+            raise _too_large_error()
         return data
 
 
@@ -367,16 +345,10 @@ def _find_metadata(entries: Sequence[ArchiveEntry], pattern: re.Pattern[str]) ->
     return positions[0]
 
 
-def _unpacked_size_limit(path: Path, limits: ArchiveLimits) -> tuple[int, ArchiveError]:
-    """Return the number of bytes to which an archive may unpack, and the error for more."""
-    total = limits.max_unpacked << 20
-    by_ratio = max(path.stat().st_size * limits.max_ratio, _MIN_UNPACKED_SIZE)
-    if by_ratio < total:
-        return by_ratio, _too_large_error(f"unpacks to more than {limits.max_ratio} times its size", "max-ratio")
-    return total, _too_large_error(f"unpacks to more than {limits.max_unpacked} MiB", "max-unpacked")
+def _too_many_entries_error() -> ArchiveError:
+    return ArchiveError(f"has more than {MAX_ENTRIES} entries", _SMALLER_FIX, code="archive-too-large")
 
 
-def _too_large_error(message: str, setting: str) -> ArchiveError:
-    """Return the error for an archive that exceeds the limit that a setting in `[tool.relnox.archives]` sets."""
-    fix = f"if the archive is meant to be that large, raise {setting} in [tool.relnox.archives]"
-    return ArchiveError(message, fix, code="archive-too-large")
+def _too_large_error() -> ArchiveError:
+    message = f"unpacks to more than {MAX_UNPACKED_SIZE >> 20} MiB"
+    return ArchiveError(message, _SMALLER_FIX, code="archive-too-large")

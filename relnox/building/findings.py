@@ -1,15 +1,18 @@
-"""Findings: the problems that checks report about an archive."""
+"""Findings: the problems that checks report about an archive, and the rules that yield most of them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from relnox.building.archives import REBUILD_FIX
 from relnox.core.records import Record, replace
 from relnox.core.text import join_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+
+Level = Literal["error", "warning", "rejected-by-index"]
 
 _MAX_NAMES = 3
 
@@ -24,26 +27,37 @@ class Finding(Record):
         file: The archive's file name; empty until `set_file_and_level` sets it.
     """
 
-    level: Literal["error", "warning", "rejected-by-index"]
+    level: Level
     code: str
     message: str
     fix: str
     file: str = ""
 
 
-def error(code: str, message: str, fix: str = REBUILD_FIX) -> Finding:
-    """Return a finding about a problem that matters on any index."""
-    return Finding("error", code, message, fix)
+class Rule(NamedTuple):
+    """A check with one message.
+
+    Attributes:
+        condition: Returns what is wrong with the subject of the check, or a false value; an iterator has a value
+            for each finding.
+        message: What is wrong; `{}` stands for the value that the condition returns.
+        fix: What to do, or a function that returns it for the subject.
+    """
+
+    condition: Callable[[Any], object]
+    message: str
+    fix: str | Callable[[Any], str] = REBUILD_FIX
+    code: str = "archive-invalid"
+    level: Level = "error"
 
 
-def warning(code: str, message: str, fix: str) -> Finding:
-    """Return a finding about something that is probably a mistake."""
-    return Finding("warning", code, message, fix)
-
-
-def rejected_by_index(code: str, message: str, fix: str) -> Finding:
-    """Return a finding about a problem for which the public index rejects an upload."""
-    return Finding("rejected-by-index", code, message, fix)
+def apply_rules(rules: Iterable[Rule], subject: object) -> Iterator[Finding]:
+    """Yield the findings of rules about the subject of their conditions."""
+    for rule in rules:
+        values = rule.condition(subject)
+        for value in values if isinstance(values, Iterator) else filter(None, [values]):
+            fix = rule.fix if isinstance(rule.fix, str) else rule.fix(subject)
+            yield Finding(rule.level, rule.code, rule.message.format(value), fix)
 
 
 def set_file_and_level(finding: Finding, *, file: str, private: bool) -> Finding:

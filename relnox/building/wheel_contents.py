@@ -9,7 +9,14 @@ from configparser import Error as ConfigError
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from relnox.building.archives import REBUILD_FIX, find_dist_info_file, member_path, parse_metadata, read_file
+from relnox.building.archives import (
+    MAX_UNPACKED_SIZE,
+    REBUILD_FIX,
+    find_dist_info_file,
+    member_path,
+    parse_metadata,
+    read_file,
+)
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
@@ -120,7 +127,7 @@ def read_record_hashes(archive: Archive) -> dict[str, str]:
     """Return the hash in RECORD of each file that a wheel installs into site-packages, by file name."""
     if (record := find_dist_info_file(archive, "RECORD")) is None:
         return {}
-    lines = read_file(archive, record, archive.limits.max_unpacked << 20).decode().splitlines()
+    lines = read_file(archive, record, MAX_UNPACKED_SIZE).decode().splitlines()
     return {
         str(path): digest
         for name, digest, *_ in (row for row in csv.reader(lines) if len(row) > 1)

@@ -153,17 +153,6 @@ class BuildOptions(ReleaseOptions):
         metavar="FILE",
         anywhere=False,
     )
-    wheels: str | None = option(
-        None,
-        "Build the platform wheels of this job of the matrix, with cibuildwheel, from the sdist in the output.",
-        metavar="JOB",
-        anywhere=False,
-    )
-    skip_platform_wheels: bool = option(
-        False,
-        "Build no wheels of packages that have platform wheels (the jobs of the matrix build them).",
-        anywhere=False,
-    )
     output: str = option("dist", "The directory for the archives.", kind=PATH, metavar="DIR")
     from_tree: bool = option(
         False, "Build the working tree, uncommitted changes included, for local tests.", anywhere=False

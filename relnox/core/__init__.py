@@ -52,7 +52,6 @@ if TYPE_CHECKING:
     from relnox.core.release import manifest as manifest
     from relnox.core.release import publication as publication
     from relnox.core.release import publishers as publishers
-    from relnox.core.release import wheel_targets as wheel_targets
     from relnox.core.release import wheels as wheels
     from relnox.core.settings import build_settings as build_settings
     from relnox.core.settings import config as config
@@ -80,7 +79,7 @@ else:
         "dependencies": "requirement_clauses requirements siblings",
         "notes": "changelog changelog_document changelog_versions pull_request",
         "planning": "changes events plan step",
-        "release": "collection manifest publication publishers wheel_targets wheels",
+        "release": "collection manifest publication publishers wheels",
         "settings": "build_settings config config_tables hook_settings kinds options patterns release_lines "
         "rules schema setting_names",
         "tagging": "derived_versions tag_proposals tags",

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from relnox.steps.git import CreateTags as CreateTags
     from relnox.steps.git import Push as Push
     from relnox.steps.hooks import RunHook as RunHook
-    from relnox.steps.platform_wheels import BuildWheels as BuildWheels
-    from relnox.steps.platform_wheels import WriteMatrix as WriteMatrix
     from relnox.steps.pull_request import CommitToBranch as CommitToBranch
     from relnox.steps.pull_request import OpenPullRequest as OpenPullRequest
     from relnox.steps.push_tags import PushTags as PushTags
@@ -45,6 +43,7 @@ if TYPE_CHECKING:
     from relnox.steps.verify_install import VerifyInstall as VerifyInstall
     from relnox.steps.write_manifest import WriteManifest as WriteManifest
     from relnox.steps.write_manifest import WriteMergedManifest as WriteMergedManifest
+    from relnox.steps.write_matrix import WriteMatrix as WriteMatrix
 
 _CLASSES_BY_MODULE = {
     "attest": "Attest",
@@ -57,7 +56,6 @@ _CLASSES_BY_MODULE = {
     "fetch_release": "CopyFiles Download",
     "git": "Commit CommitDevelopment CreateTags Push",
     "hooks": "RunHook",
-    "platform_wheels": "BuildWheels WriteMatrix",
     "pull_request": "CommitToBranch OpenPullRequest",
     "push_tags": "PushTags",
     "removal": "CleanDirectory ClearIndex",
@@ -68,6 +66,7 @@ _CLASSES_BY_MODULE = {
     "upload": "LogIn Upload",
     "verify_install": "VerifyInstall",
     "write_manifest": "WriteMergedManifest WriteManifest",
+    "write_matrix": "WriteMatrix",
 }
 _MODULES_BY_CLASS = {name: topic for topic, names in _CLASSES_BY_MODULE.items() for name in names.split()}
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from packaging.version import Version
 
-from relnox import building
+from relnox import building, core
 from relnox.core.planning.step import Step
 from relnox.core.settings.build_settings import DEFAULT as DEFAULT_SETTINGS
 from relnox.core.settings.build_settings import BuildSettings
@@ -17,13 +17,11 @@ from relnox.steps.action import Action
 from relnox.steps.build_environments import BuildingServices
 from relnox.steps.built_archives import (
     BuiltPackage,
-    archive_limits,
     built_packages,
     check_archives,
     check_unchanged,
     installable_files,
     move_files,
-    read_ignore_files_of_parent_directories,
     staging_directory,
     tracked_files,
 )
@@ -113,13 +111,12 @@ class BuildAction(Action[Build]):
 def check_build(paths: Sequence[Path], step: Build, action: Action[Any]) -> BuiltPackage:
     """Check archives against the planned build, and set the `warnings` of the action; see `check_archives`."""
     source = source_to_build(action.run)
-    expected = building.checks.identity.ExpectedArchive(
+    expected = building.checks.subject.ExpectedArchive(
         name=step.package,
         version=step.version,
         requires=step.requires,
         tracked_files=tracked_files(step.directory, source),
         generated_files=_generated_files(step, action.run),
-        parent_directory_files=tuple(read_ignore_files_of_parent_directories(step.directory, source)),
         is_private=step.private,
         may_be_empty=step.may_be_empty,
         extensions_are_optional=step.optional_extensions,
@@ -188,13 +185,11 @@ def build(
         paths = [sdist]
         pythons = sorted(step.pythons, key=Version) if step.wheels == "release" else []
         for python in pythons or ([] if step.wheels == "skip" else [""]):
-            if python and any(
-                building.platform_wheels.is_installable_on(wheel.name, python) for wheel in paths[1:]
-            ):
+            if python and any(core.wheels.is_installable_on(wheel.name, python) for wheel in paths[1:]):
                 continue
             scratch = run.create_directory("build")
             with closing(first if both and not python else session(source, python)) as current:
-                sdist_directory = building.archives.unpack_sdist(sdist, scratch, archive_limits(run))
+                sdist_directory = building.archives.unpack_sdist(sdist, scratch)
                 output = into if step.wheels == "release" else scratch
                 wheel = building.package_builds.build_archive(
                     step.package, "wheel", sdist_directory, output, current, step.settings

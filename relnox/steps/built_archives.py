@@ -13,7 +13,6 @@ from relnox.core import fixes
 from relnox.core.planning.events import StepWarning
 from relnox.core.records import Record, replace
 from relnox.core.release.manifest import MANIFEST_JSON, Distribution, Manifest
-from relnox.core.settings.config_tables import ArchiveLimits
 from relnox.errors import Blocked, Failed
 from relnox.system.files import read_file, sync
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relnox.building.archives import Archive
-    from relnox.building.checks.identity import ExpectedArchive
+    from relnox.building.checks.subject import ExpectedArchive
     from relnox.building.findings import Finding
     from relnox.core.tagging.derived_versions import CommitTags
     from relnox.steps.action import Action
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from relnox.steps.run import Run
 
 _WRITABLE_BY_OTHERS = 0o022
-_IGNORE_FILES = (".gitignore", ".hgignore")
 
 
 class BuiltPackage(Record, kw_only=True):
@@ -82,18 +80,13 @@ def check_archives(
         Failed: An archive differs from the plan, would be rejected by the index, or contains a secret; the message
             lists all problems.
     """
-    release = [building.archives.read(path, archive_limits(action.run)) for path in paths]
+    release = [building.archives.read(path) for path in paths]
     release.sort(key=lambda archive: archive.kind != "sdist")
     findings = [finding for archive in release for finding in building.checks.check_archive(archive, expected)]
     findings += [
         finding for archive in release for finding in _check_version_against_tags(archive, expected, tags)
     ]
-    sdist = next((archive for archive in release if archive.kind == "sdist"), None)
-    for archive in release:
-        if sdist is not None and archive.kind == "wheel":
-            findings += building.checks.check_wheel_against_sdist(sdist, archive)
-    if not expected.extensions_are_optional:
-        findings += building.checks.check_extensions(release)
+    findings += building.checks.check_release(release, optional_extensions=expected.extensions_are_optional)
     files: dict[Finding, list[str]] = {}  # the files with the same finding, such as sdist and wheel
     for finding in findings:
         files.setdefault(replace(finding, file=""), []).append(finding.file)
@@ -115,11 +108,6 @@ def check_archives(
         files=tuple(_to_distribution(archive) for archive in release),
         requires=tuple(dict.fromkeys(requirement for wheel in wheels for requirement in wheel.requires)),
     )
-
-
-def archive_limits(run: Run) -> ArchiveLimits:
-    """Return the project's limits for archives that are read."""
-    return run.result(ArchiveLimits) or ArchiveLimits()
 
 
 def _check_version_against_tags(
@@ -147,19 +135,6 @@ def _to_distribution(archive: Archive) -> Distribution:
         sha256=digests.sha256,
         blake2b_256=digests.blake2b_256,
     )
-
-
-def read_ignore_files_of_parent_directories(directory: str, source: BuildSource) -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of files that backends copy from parent directories, the nearest directory first."""
-    if source.export is None:
-        return
-    package_directory = source.directory / directory
-    for parent in package_directory.parents if package_directory != source.export else ():
-        for name in _IGNORE_FILES:
-            if (parent / name).is_file():
-                yield name, (parent / name).read_bytes()
-        if parent == source.export:
-            return
 
 
 def tracked_files(directory: str, source: BuildSource) -> frozenset[str] | None:

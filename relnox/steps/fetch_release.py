@@ -14,7 +14,6 @@ from relnox.core.release.manifest import Distribution
 from relnox.core.text import join_names
 from relnox.errors import Conflict, Failed, TryLater
 from relnox.steps.action import Action
-from relnox.steps.built_archives import archive_limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -113,7 +112,7 @@ class DownloadAction(Action[Download]):
             raise different_file_error(index, file, sha256)
         if attestations.is_installed() and (content := client.provenance(index_file, deadline)) is not None:
             self._publishers[attestations.verify_provenance(content, file, index)] = None
-        return building.checks.read_valid_archive(path, archive_limits(self.run))
+        return building.checks.read_valid_archive(path)
 
 
 class CopyFiles(Step, kw_only=True):
@@ -162,7 +161,7 @@ class CopyFilesAction(Action[CopyFiles]):
                 f"  found  sha256 {sha256}\n  built  sha256 {file.sha256}",
                 fix=f"rebuild: {fixes.task_command('build-all')}",
             )
-        return building.checks.read_valid_archive(path, archive_limits(self.run))
+        return building.checks.read_valid_archive(path)
 
 
 def _format_hashes(files: Iterable[Distribution]) -> str:

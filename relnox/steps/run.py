@@ -97,7 +97,7 @@ class Run:
     """One run of a plan.
 
     Objects that only some steps need are passed as `values` and returned by `result`: the record of a bump
-    (`PendingBump`), `StageRunner`, `ArchiveLimits`, `InstallerSettings`.
+    (`PendingBump`), `StageRunner`, `InstallerSettings`.
 
     Attributes:
         root: The project's directory; paths of steps are relative to it.

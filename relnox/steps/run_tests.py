@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 
-from relnox import building
+from relnox import building, core
 from relnox.core.planning.step import Step
 from relnox.steps.action import Action
 from relnox.steps.build_environments import BuildingServices
@@ -63,7 +63,7 @@ class RunTestsAction(Action[RunTests]):
             str(self.run.root / self.step.output / file.filename)
             for package in (self.step.package, *self.step.siblings)
             for file in installable_files(packages[package])
-            if file.kind == "sdist" or building.platform_wheels.is_installable_on(file.filename, python)
+            if file.kind == "sdist" or core.wheels.is_installable_on(file.filename, python)
         ]
         installer.install(environment, [*archives, *self.step.requires], on_line=self.on_line).check(
             f"{self.step.package}: installing the archives for its tests"

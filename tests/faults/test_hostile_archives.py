@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 import releases
 from controlled_index import ControlledIndex
-from hostile_archives import HONEST, HOSTILE, SETTINGS
+from hostile_archives import HONEST, HOSTILE, LIMITS
 from running import run_in_process
 
-from relnox.building import checks
-from relnox.building.checks.identity import ExpectedArchive
+from relnox.building import archives, checks
+from relnox.building.checks.subject import ExpectedArchive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,13 +39,15 @@ def index(tmp_path: Path) -> Iterator[ControlledIndex]:
 def project(root: Path, path: Path, index: ControlledIndex) -> None:
     """A project that is said to have built this archive, and an index to publish it to."""
     own = f'[tool.relnox.indexes.own]\nupload = "{index.upload_url}"\nsimple = "{index.simple_url}"\n'
-    releases.project_of(root, path, settings=f"{own}production = false\n{SETTINGS}")
+    releases.project_of(root, path, settings=f"{own}production = false\n")
 
 
 @pytest.mark.parametrize(("make", "words"), CASES)
 def test_hostile_archives_are_rejected_with_a_specific_message(
-    make: Make, words: str, root: Path, index: ControlledIndex
+    make: Make, words: str, root: Path, index: ControlledIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name, limit in LIMITS.items():
+        monkeypatch.setattr(archives, name, limit)
     path = make(root / "dist")
     project(root, path, index)
     for code, task, *options in (

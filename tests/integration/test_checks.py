@@ -6,7 +6,6 @@ import io
 import sys
 import tarfile
 import types
-import zipfile
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from packaging.version import Version
-from packed import INFO, METADATA, MODULES, TOP, digest, sdist, wheel, with_fields
+from packed import INFO, METADATA, MODULES, TOP, sdist, wheel, with_fields
 
 from relnox.building import archives, checks
 from relnox.building.archives import ArchiveError
-from relnox.building.checks import identity
-from relnox.building.checks.identity import ExpectedArchive
 from relnox.building.checks.index_rules import ACCEPTED_PLATFORMS
 from relnox.building.checks.requirements import differing_requirements
+from relnox.building.checks.subject import ExpectedArchive
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
@@ -70,9 +68,7 @@ def paired(
     directory: Path, *, promised: str = METADATA, built: str = METADATA, **files: dict[str, str]
 ) -> list[str]:
     one = archives.read(sdist(directory, files.get("sdist"), metadata=promised))
-    findings = checks.check_wheel_against_sdist(
-        one, archives.read(wheel(directory, files.get("wheel"), metadata=built))
-    )
+    findings = checks.check_release([one, archives.read(wheel(directory, files.get("wheel"), metadata=built))])
     return [f"{finding.level}: {finding.message}" for finding in findings]
 
 
@@ -91,23 +87,24 @@ FIELDS = [
     ),
     ("Metadata-Version: 2.0", "Metadata-Version is 2.0 (the public index accepts"),
     ("Metadata-Version: 2.3", "license-expression introduced in metadata version 2.4, not 2.3"),
-    ("Summary: " + "x" * 513, "Summary has 513 characters (the public index accepts at most 512)"),
+    ("Summary: " + "x" * 513, "Summary has more than 512 characters (rejected by the public index)"),
     ("Summary: one\n  two", "'summary' must be a single line"),
-    (
-        "Project-URL: " + "x" * 33 + ", https://example.org",
-        "has 33 characters (the public index accepts at most 32)",
-    ),
     (
         "Project-URL: A, https://a.org\nProject-URL: A, https://b.org",
         "metadata field project-url is unknown or malformed",
     ),
     ("Classifier: Private :: Do Not Upload", "'Private :: Do Not Upload' prevents uploads to the public index"),
-    ("Classifier: Natural Language :: Ukranian", "'Natural Language :: Ukranian' is deprecated"),
-    ("Classifier: Python :: 3", "classifier 'Python :: 3' is not known to the public index"),
-    ("Classifier: Topic", "classifier 'Topic' is not known to the public index"),
-    ("Classifier: Topic ::Software Development", "classifier 'Topic ::Software Development' is not known"),
+    (
+        "Classifier: Natural Language :: Ukranian",
+        "'Natural Language :: Ukranian' is deprecated, or",
+    ),
+    ("Classifier: Python :: 3", "classifier 'Python :: 3' is deprecated, or not known to the public index"),
+    ("Classifier: Topic", "classifier 'Topic' is deprecated, or not known to the public index"),
+    (
+        "Classifier: Topic ::Software Development",
+        "classifier 'Topic ::Software Development' is deprecated",
+    ),
     ("Keywords: a\nKeywords: b", "metadata field keywords is unknown or malformed"),
-    ("License: MIT", "metadata has both License and License-Expression"),
     ("License-Expression: My own", "'My own' is invalid for 'license-expression'"),
     ("License-File: ../LICENSE", "'../LICENSE' is invalid for 'license-file'"),
     ("License-File: COPYING", f"license file COPYING is missing (expected at {INFO}/licenses/COPYING)"),
@@ -137,7 +134,7 @@ def test_what_the_index_rejects_is_a_warning_for_private_packages(tmp_path: Path
     metadata = with_fields("Classifier: Private :: Do Not Upload", f"Summary: {'x' * 513}")
     private = ExpectedArchive(name="demo-app", is_private=True)
     assert found(wheel(tmp_path, metadata=metadata), private) == [
-        "warning: Summary has 513 characters (the public index accepts at most 512)"
+        "warning: Summary has more than 512 characters (rejected by the public index)"
     ]
     path = wheel(tmp_path, metadata=METADATA.replace("Demo-App", "other"))
     assert found(path, private) == ["error: Name is 'other' in the metadata, but demo-app in the file name"]
@@ -145,7 +142,8 @@ def test_what_the_index_rejects_is_a_warning_for_private_packages(tmp_path: Path
 
 def test_metadata_without_metadata_version_is_rejected(tmp_path: Path) -> None:
     metadata = with_fields(drop=["Metadata-Version"])
-    assert "error: Metadata-Version is missing" in found(wheel(tmp_path, metadata=metadata))
+    (finding,) = found(wheel(tmp_path, metadata=metadata))
+    assert finding.startswith("error: Metadata-Version is None (the public index accepts")
 
 
 @pytest.mark.parametrize("kind", ["sdist", "wheel"])
@@ -158,36 +156,14 @@ def test_local_versions_are_rejected(kind: str, tmp_path: Path) -> None:
     assert found(path) == ["error: version 1.0+local is a local version (rejected by the public index)"]
 
 
-def test_a_license_declared_twice_is_a_warning(tmp_path: Path) -> None:
-    # PEP 639
-    metadata = with_fields("Classifier: License :: OSI Approved :: MIT License")
-    assert found(wheel(tmp_path, metadata=metadata)) == [
-        (
-            "warning: license is declared as 'MIT OR Apache-2.0' and as a classifier "
-            "(License :: OSI Approved :: MIT License)"
-        )
-    ]
-
-
 def test_license_files_of_older_setuptools_are_accepted(tmp_path: Path) -> None:
     metadata = with_fields("Metadata-Version: 2.1", "License-File: COPYING", drop=["License-Expression"])
     assert found(wheel(tmp_path, metadata=metadata)) == []
 
 
-def test_a_file_above_the_default_limit_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("relnox.building.checks.index_rules.MAX_FILE_SIZE", 1 << 20)
-    path = wheel(tmp_path, MODULES | {"demo_app/data.bin": b"x" * (3 << 20)})
-    assert found(path) == ["warning: size is 3 MiB (the default limit of the public index is 1 MiB)"]
-
-
-def test_trove_classifiers_is_used_if_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lists: Any = types.ModuleType("trove_classifiers")
-    lists.classifiers = {"Development Status :: 3 - Alpha"}
-    lists.deprecated_classifiers = {}
-    monkeypatch.setitem(sys.modules, "trove_classifiers", lists)
-    assert found(wheel(tmp_path)) == [
-        "error: classifier 'Programming Language :: Python :: 3' is not known to the public index"
-    ]
+def test_a_file_above_the_default_limit_is_a_warning(tmp_path: Path) -> None:
+    path = wheel(tmp_path, MODULES | {"demo_app/data.bin": b"x" * (102 << 20)})
+    assert found(path) == ["warning: size is 102 MiB (the default limit of the public index is 100 MiB)"]
 
 
 # --- identity ------------------------------------------------------------------------------------------
@@ -213,36 +189,13 @@ def test_metadata_that_differs_from_the_file_name_is_an_error(tmp_path: Path) ->
 def test_file_names_of_sdists_have_to_be_normalized(name: str, tmp_path: Path) -> None:
     # PEP 625
     path = sdist(tmp_path, name=f"{name}.tar.gz", top=name)
-    assert found(path) == ["error: file name is not normalized (rejected by the public index)"]
+    assert found(path) == ["error: file name is not normalized (the public index requires demo_app-1.0.tar.gz)"]
 
 
 def test_file_names_of_wheels_have_to_be_normalized(tmp_path: Path) -> None:
     path = wheel(tmp_path, name="Demo_App-1.0-py3-none-any.whl")
-    assert found(path) == ["error: file name is not normalized (rejected by the public index)"]
-    path = wheel(tmp_path, name="demo_app-1.00-py3-none-any.whl")
-    assert found(path, GOOD) == ["warning: version in the file name is not normalized (1.0)"]
-
-
-def test_prohibited_project_names(tmp_path: Path) -> None:
-    metadata, name = with_fields("Name: asyncio"), "asyncio-1.0-py3-none-any.whl"
-    path = wheel(tmp_path, metadata=metadata, name=name)
-    assert found(path, ExpectedArchive(name="asyncio")) == [
-        (
-            "warning: project name asyncio is a module of Python's standard library (the public index accepts no "
-            "new project of that name)"
-        )
-    ]
-    metadata, name = with_fields("Name: requirements.txt"), "requirements_txt-1.0-py3-none-any.whl"
-    path = wheel(tmp_path, metadata=metadata, name=name)
-    assert found(path, ExpectedArchive(name="requirements-txt")) == [
-        "error: project name requirements-txt is prohibited on the public index"
-    ]
-
-
-def test_a_file_name_that_is_too_long_is_rejected(tmp_path: Path) -> None:
-    name = "demo_app-1.0-" + ".".join(f"py{number}" for number in range(200, 238)) + "-none-any.whl"
-    assert found(wheel(tmp_path, name=name)) == [
-        f"error: file name has {len(name)} characters (the public index accepts at most 246)"
+    assert found(path) == [
+        "error: file name is not normalized (the public index requires demo_app-1.0-py3-none-any.whl)"
     ]
 
 
@@ -301,7 +254,7 @@ def test_other_clauses_are_not_redundant(one: str, other: str) -> None:
 def test_requirements_that_differ_in_redundant_clauses_are_a_warning(tmp_path: Path) -> None:
     planned = ExpectedArchive(name="demo-app", requires=("six>=1,>=0.5", 'attrs; extra == "fast"'))
     assert found(wheel(tmp_path), planned) == [
-        "warning: redundant clauses of requirements differ from pyproject.toml: six>=0.5,>=1"
+        "warning: redundant clauses or markers of requirements differ from pyproject.toml: six>=0.5,>=1"
     ]
 
 
@@ -346,118 +299,39 @@ def test_the_order_of_requirements_is_irrelevant(shuffled: list[str]) -> None:
     assert differing_requirements(sorted(shuffled), shuffled, name="demo") == ([], [])
 
 
-@given(st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,20}[A-Za-z0-9])?", fullmatch=True), st.integers(0, 9999))
-def test_normalized_file_names_are_accepted_for_any_project_name(name: str, number: int) -> None:
-    import pathlib
-
-    from packaging.utils import canonicalize_name
-
-    normal = canonicalize_name(name)
-    archive = archives.Archive(
-        path=pathlib.Path(f"{normal.replace('-', '_')}-{number}.tar.gz"),
-        kind="sdist",
-        name=normal,
-        version=Version(str(number)),
-        tags=frozenset(),
-        name_in_metadata=name,
-        version_in_metadata=str(number),
-        requires=(),
-        import_names=None,
-        entries=(),
-        member_names=(),
-        metadata=b"",
-    )
-    said = [each.message for each in identity.check_identity(archive, ExpectedArchive(name=normal))]
-    assert [message for message in said if "standard library" not in message] == []
-
-
 # --- sdists --------------------------------------------------------------------------------------------
 
 
-def special(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
-    member = tarfile.TarInfo(name)
-    member.type, member.linkname = kind, target
-    return member
+def test_all_files_of_an_sdist_are_in_one_directory(tmp_path: Path) -> None:
+    (finding,) = found(sdist(tmp_path, None, tarfile.TarInfo("other/setup.py")))
+    assert finding.startswith(f"error: top-level entries are {TOP}, other instead of a single directory")
 
 
-MEMBERS: list[tuple[tarfile.TarInfo, str]] = [
-    (
-        special(f"{TOP}/passwd", tarfile.SYMTYPE, "/etc/passwd"),
-        f"error: contains a link to a target outside the sdist: '{TOP}/passwd' -> '/etc/passwd'",
-    ),
-    (
-        special(f"{TOP}/up", tarfile.SYMTYPE, "../../outside"),
-        f"error: contains a link to a target outside the sdist: '{TOP}/up' -> ",
-    ),
-    (
-        special(f"{TOP}/hard", tarfile.LNKTYPE, "../../outside"),
-        f"error: contains a link to a target outside the sdist: '{TOP}/hard'",
-    ),
-    (
-        special(f"{TOP}/beside", tarfile.SYMTYPE, "LICENSE"),
-        f"warning: contains a link: '{TOP}/beside' -> 'LICENSE'",
-    ),
-    (special(f"{TOP}/null", tarfile.CHRTYPE), f"error: contains a device, a pipe or a sparse file: '{TOP}/null'"),
-    (special(f"{TOP}/pipe", tarfile.FIFOTYPE), f"error: contains a device, a pipe or a sparse file: '{TOP}/pipe'"),
-    (
-        special(f"{TOP}/../../up.py", tarfile.REGTYPE),
-        f"error: member name points outside the archive (..): '{TOP}/../../up.py'",
-    ),
-    (special(f"{TOP}/a\\b.py", tarfile.REGTYPE), "member name has a backslash"),
-    (special(f"{TOP}/bell\x07.py", tarfile.REGTYPE), "member name has control characters"),
-    (special(f"{TOP}/LICENSE", tarfile.REGTYPE), f"error: contains '{TOP}/LICENSE' 2 times"),
-    (special(f"{TOP}/license", tarfile.REGTYPE), "error: member names differ in case or Unicode form only"),
-    (
-        special("other/setup.py", tarfile.REGTYPE),
-        f"error: top-level entries are {TOP}, other instead of the single directory",
-    ),
-]
+def test_a_link_inside_an_sdist_is_a_warning(tmp_path: Path) -> None:
+    link = tarfile.TarInfo(f"{TOP}/beside")
+    link.type, link.linkname = tarfile.SYMTYPE, "LICENSE"
+    assert found(sdist(tmp_path, None, link)) == [f"warning: contains a link: '{TOP}/beside' -> 'LICENSE'"]
 
 
-@pytest.mark.parametrize(("member", "said"), MEMBERS, ids=[said for _, said in MEMBERS])
-def test_invalid_members_of_an_sdist(member: tarfile.TarInfo, said: str, tmp_path: Path) -> None:
-    findings = found(sdist(tmp_path, None, member))
-    assert any(said in finding for finding in findings), findings
-
-
-def test_the_top_level_directory_of_an_sdist_has_its_name(tmp_path: Path) -> None:
-    assert found(sdist(tmp_path, top="src")) == [f"warning: top-level directory is src instead of {TOP}"]
-
-
-@pytest.mark.parametrize(
-    ("drop", "said"),
-    [
-        ("pyproject.toml", "error: pyproject.toml is missing (the sdist cannot be built)"),
-        ("README.md", "error: README.md is missing (project.readme refers to it)"),
-        ("LICENSE", "error: LICENSE is missing (project.license-files refers to it)"),
-    ],
-)
-def test_files_missing_from_an_sdist(drop: str, said: str, tmp_path: Path) -> None:
-    assert said in found(sdist(tmp_path, drop=[drop]), GOOD)
+def test_an_sdist_without_pyproject_cannot_be_built(tmp_path: Path) -> None:
+    (finding,) = found(sdist(tmp_path, drop=["pyproject.toml"]), GOOD)
+    assert finding.startswith("error: pyproject.toml is missing (the sdist cannot be built")
 
 
 def test_an_sdist_with_setup_py_only_is_a_warning(tmp_path: Path) -> None:
     path = sdist(tmp_path, {"setup.py": ""}, drop=["pyproject.toml"])
     assert found(path) == ["warning: pyproject.toml is missing (builds from setup.py alone are deprecated)"]
-    assert "error: pyproject.toml is missing, although git tracks it" in found(path, GOOD)
+    assert any(finding.startswith("error: pyproject.toml is missing") for finding in found(path, GOOD))
 
 
 def test_untracked_files_in_an_sdist_are_a_warning(tmp_path: Path) -> None:
     module = {"src/demo_app/__init__.py": ""}
-    generated = dict.fromkeys(["setup.cfg", "src/demo_app.egg-info/SOURCES.txt", "src/demo_app/_version.py"], "")
+    generated = dict.fromkeys(
+        ["setup.cfg", "src/demo_app.egg-info/SOURCES.txt", "src/demo_app/_version.py", ".gitignore"], ""
+    )
     assert found(sdist(tmp_path, module | generated), GOOD) == []
     path = sdist(tmp_path, module | dict.fromkeys(["notes.txt", "a", "b", "c"], ""))
     assert found(path, GOOD) == ["warning: contains files that git does not track: a, b, c and 1 more"]
-
-
-def test_files_copied_from_a_parent_directory_are_accepted(tmp_path: Path) -> None:
-    path = sdist(tmp_path, {f"src/{name}": text for name, text in MODULES.items()} | {".gitignore": "/dist/\n"})
-    brought = "warning: contains files that git does not track: .gitignore"
-    for above, reported in ((), True), ((".gitignore", b"/dist/\n"), False), ((".gitignore", b"other\n"), True):
-        expected = ExpectedArchive(
-            name="demo-app", tracked_files=TRACKED, parent_directory_files=(above,) if above else ()
-        )
-        assert (brought in found(path, expected)) is reported
 
 
 def test_modules_missing_from_an_sdist_are_a_warning(tmp_path: Path) -> None:
@@ -467,12 +341,6 @@ def test_modules_missing_from_an_sdist_are_a_warning(tmp_path: Path) -> None:
     assert found(sdist(tmp_path), expected) == [
         "warning: lacks modules of a package that it contains: src/demo_app/sub/__init__.py"
     ]
-
-
-def test_a_decompression_bomb_is_rejected_in_an_sdist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("relnox.building.archives._MIN_UNPACKED_SIZE", 1 << 20)
-    path = sdist(tmp_path, {"zeros": bytes(4 << 20)})
-    assert found(path) == ["error: unpacks to more than 100 times its size"]
 
 
 def test_sdists_in_other_formats_are_rejected(tmp_path: Path) -> None:
@@ -489,98 +357,59 @@ def test_sdists_in_other_formats_are_rejected(tmp_path: Path) -> None:
 # --- wheels --------------------------------------------------------------------------------------------
 
 SCRIPTS = f"{INFO}/entry_points.txt"
+
+
+def with_tag(tag: str) -> Make:
+    """A wheel with this tag in its WHEEL file."""
+    return lambda to: wheel(to, MODULES | {f"{INFO}/WHEEL": f"Wheel-Version: 1.0\nTag: {tag}\n"})
+
+
 WHEELS: list[tuple[str, Make]] = [
+    ("error: RECORD is wrong: Unable to retrieve `RECORD`", lambda to: wheel(to, drop=[f"{INFO}/RECORD"])),
+    ("error: RECORD is wrong: Unable to retrieve `RECORD`", lambda to: wheel(to, record="x" * 200_000)),
     (
-        f"error: files are missing from RECORD: {INFO}/METADATA, {INFO}/WHEEL, {INFO}/entry_points.txt and 3 more",
+        f"error: RECORD is wrong: {INFO}/METADATA is not mentioned in RECORD; ",
         lambda to: wheel(to, record=f"{INFO}/RECORD,,\n"),
     ),
-    ("error: RECORD is missing", lambda to: wheel(to, drop=[f"{INFO}/RECORD"])),
-    ("error: the WHEEL file is missing", lambda to: wheel(to, drop=[f"{INFO}/WHEEL"])),
     (
-        "error: files listed in RECORD are missing: demo_app/py.typed",
+        "error: RECORD is wrong: lists files that are missing: demo_app/py.typed",
         lambda to: wheel(to, drop=["demo_app/py.typed"]),
     ),
+    ("error: Wheel-Version is missing in the WHEEL file", lambda to: wheel(to, drop=[f"{INFO}/WHEEL"])),
     (
-        "error: files have no secure hash in RECORD: demo_app/__init__.py",
-        lambda to: wheel(to, record="demo_app/__init__.py,md5=x,1\n"),
-    ),
-    (
-        "error: files do not match their hash or size in RECORD: demo_app/__init__.py",
-        lambda to: wheel(to, record=f"demo_app/__init__.py,{digest(b'other')},5\n"),
-    ),
-    ("error: RECORD cannot be read: ", lambda to: wheel(to, record="x" * 200_000)),
-    (
-        "error: the tags in the WHEEL file differ from those in the file name",
-        lambda to: wheel(to, MODULES | {f"{INFO}/WHEEL": "Wheel-Version: 1.0\nTag: cp311-cp311-win32\n"}),
-    ),
-    (
-        "error: Wheel-Version is '2.0' in the WHEEL file (installers support 1.x)",
+        "error: Wheel-Version is 2.0 in the WHEEL file (installers support 1.x)",
         lambda to: wheel(to, MODULES | {f"{INFO}/WHEEL": "Wheel-Version: 2.0\nTag: py3-none-any\n"}),
     ),
+    ("error: the tags in the WHEEL file differ from those in the file name", with_tag("cp311-cp311-win32")),
     (
-        (
-            "error: metadata directory is demo_app-1.0.dist-info, other-1.0.dist-info, "
-            "expected demo_app-1.0.dist-info"
-        ),
+        "error: the tags in the WHEEL file differ from those in the file name",  # without expanding 10 billion
+        with_tag("-".join([".".join(f"x{number}" for number in range(2200))] * 3)),
+    ),
+    (
+        f"error: metadata directory is {INFO}, other-1.0.dist-info, expected {INFO}",
         lambda to: wheel(to, MODULES | {"other-1.0.dist-info/x": ""}),
     ),
-    (
-        "error: member name points outside the archive (..): '../outside.py'",
-        lambda to: wheel(to, MODULES | {"../outside.py": ""}),
-    ),
-    ("error: member name is absolute: '/etc/passwd'", lambda to: wheel(to, MODULES | {"/etc/passwd": ""})),
     ("error: is empty (no modules, scripts or data)", lambda to: wheel(to, {}, drop=[SCRIPTS])),
     (
         "warning: is tagged for any platform, but contains demo_app/a.so",
         lambda to: wheel(to, MODULES | {"demo_app/a.so": ""}),
     ),
-    (
-        "error: script '../run' would be installed outside the scripts directory",
-        lambda to: wheel(to, MODULES | {SCRIPTS: "[console_scripts]\n../run = demo_app:main\n"}),
+    *(
+        (f"error: {said}", lambda to, text=text: wheel(to, MODULES | {SCRIPTS: text}))
+        for said, text in {
+            "script '../run' would be installed outside": "[console_scripts]\n../run = demo_app:main\n",
+            "script run = 'demo_app' does not refer to a function": "[console_scripts]\nrun = demo_app\n",
+            "entry point run = 'a/cli.py' is not an object reference": "[gui_scripts]\nrun = a/cli.py\n",
+            "entry_points.txt cannot be parsed: ": "run = x\n",
+        }.items()
     ),
-    (
-        "error: script run = 'demo_app' does not refer to a function",
-        lambda to: wheel(to, MODULES | {SCRIPTS: "[console_scripts]\nrun = demo_app\n"}),
+    *(
+        (
+            f"error: platform tag {platform} is rejected by the public index",
+            lambda to, platform=platform: wheel(to, name=f"{TOP}-cp311-cp311-{platform}.whl"),
+        )
+        for platform in ("linux_x86_64", "macosx_11_3_arm64", "freebsd_14_amd64")
     ),
-    (
-        "error: entry point run = 'demo_app/cli.py' is not an object reference (module:object)",
-        lambda to: wheel(to, MODULES | {SCRIPTS: "[gui_scripts]\nrun = demo_app/cli.py\n"}),
-    ),
-    (
-        "error: entry point group 'my plugins' has an invalid name",
-        lambda to: wheel(to, MODULES | {SCRIPTS: "[my plugins]\nx = demo_app\n"}),
-    ),
-    ("error: entry_points.txt cannot be parsed: ", lambda to: wheel(to, MODULES | {SCRIPTS: "run = x\n"})),
-    (
-        "error: platform tag linux_x86_64 is rejected by the public index",
-        lambda to: wheel(to, name=f"{TOP}-cp311-cp311-linux_x86_64.whl"),
-    ),
-    (
-        "error: platform tag macosx_11_3_arm64 is rejected by the public index",
-        lambda to: wheel(to, name=f"{TOP}-cp311-cp311-macosx_11_3_arm64.whl"),
-    ),
-    (
-        "error: platform tag freebsd_14_amd64 is rejected by the public index",
-        lambda to: wheel(to, name=f"{TOP}-cp311-cp311-freebsd_14_amd64.whl"),
-    ),
-    (
-        f"error: contains a file with an unsupported compression method: '{INFO}/METADATA'",
-        lambda to: wheel(to, compression=zipfile.ZIP_BZIP2),
-    ),
-    (
-        "error: has bytes before the zip archive",
-        lambda to: changed(wheel(to), lambda old: b"#!/bin/sh\n" + old),
-    ),
-    (
-        "error: has bytes after the end of the zip archive",
-        lambda to: changed(wheel(to), lambda old: old + b"trailing"),
-    ),
-    ("error: cannot be read completely (File name in directory", lambda to: changed(wheel(to), _renamed)),
-    (
-        f"error: stores the size of {INFO}/METADATA, {INFO}/RECORD, {INFO}/WHEEL and 4 more after the content",
-        lambda to: reopened(wheel(to), streamed=True),
-    ),
-    ("error: contains a symbolic link: 'demo_app/py.typed'", lambda to: reopened(wheel(to), mode=0o120777)),
 ]
 
 
@@ -588,46 +417,6 @@ WHEELS: list[tuple[str, Make]] = [
 def test_invalid_wheels(said: str, make: Make, tmp_path: Path) -> None:
     findings = found(make(tmp_path))
     assert any(finding.startswith(said) for finding in findings), findings
-
-
-def changed(path: Path, change: Callable[[bytes], bytes]) -> Path:
-    """A wheel with other bytes."""
-    path.write_bytes(change(path.read_bytes()))
-    return path
-
-
-def _renamed(old: bytes) -> bytes:
-    """The name in the file's own header, in front of its content."""
-    return old.replace(b"demo_app/__init__.pydef", b"demo_app/__INIT__.pydef")
-
-
-def reopened(path: Path, *, streamed: bool = False, mode: int = 0) -> Path:
-    """The wheel, written in another way, with `demo_app/py.typed` of another type."""
-    with zipfile.ZipFile(path) as old:
-        content = {name: old.read(name) for name in old.namelist()}
-    target = io.BytesIO()
-    with zipfile.ZipFile(Stream(target) if streamed else target, "w") as new:
-        for name, data in content.items():
-            entry = zipfile.ZipInfo(name)
-            if name == "demo_app/py.typed":
-                entry.external_attr = mode << 16
-            new.writestr(entry, data)
-    path.write_bytes(target.getvalue())
-    return path
-
-
-class Stream(io.RawIOBase):
-    """What cannot be gone back in: the sizes of files are known when their bytes are written."""
-
-    def __init__(self, target: io.BytesIO) -> None:
-        super().__init__()
-        self._target = target
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, content: Any) -> int:
-        return self._target.write(content)
 
 
 @pytest.mark.parametrize(
@@ -661,18 +450,6 @@ def test_metadata_of_vendored_packages_is_ignored(tmp_path: Path) -> None:
     }
     path = wheel(tmp_path, carried | MODULES)
     assert found(path) == []
-
-
-def test_a_decompression_bomb_is_rejected_in_a_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("relnox.building.archives._MIN_UNPACKED_SIZE", 1 << 20)
-    path = wheel(tmp_path, {"zeros": bytes(4 << 20)}, compression=zipfile.ZIP_DEFLATED)
-    assert found(path) == ["error: unpacks to more than 100 times its size"]
-
-
-@pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_duplicate_members_are_errors(tmp_path: Path) -> None:
-    findings = found(wheel(tmp_path, twice=["demo_app/py.typed"]))
-    assert "error: contains 'demo_app/py.typed' 2 times" in findings
 
 
 def test_findings_of_check_wheel_contents_are_warnings(tmp_path: Path) -> None:
@@ -761,8 +538,8 @@ def test_pointers_of_git_lfs_are_errors_except_in_tests(kind: Make, tmp_path: Pa
 def test_untracked_local_settings_are_an_error(tmp_path: Path) -> None:
     findings = found(sdist(tmp_path, {".env": "COMPOSE_PROJECT=demo", "src/demo_app/__init__.py": ""}), GOOD)
     assert findings == [
-        "error: demo_app-1.0/.env contains local settings (according to its name)",
         "warning: contains files that git does not track: .env",
+        "error: demo_app-1.0/.env contains local settings (according to its name)",
     ]
 
 
@@ -816,7 +593,7 @@ def test_static_metadata_of_the_sdist_has_to_match_in_the_wheel(built: str, said
     # PEP 643
     if built.startswith("Version"):
         one = archives.read(sdist(tmp_path, name="demo_app-2.0.tar.gz", metadata=with_fields(built)))
-        findings = checks.check_wheel_against_sdist(one, archives.read(wheel(tmp_path)))
+        findings = checks.check_release([one, archives.read(wheel(tmp_path))])
         assert [f"{each.level}: {each.message}" for each in findings] == [said]
         return
     assert any(message.startswith(said) for message in paired(tmp_path, built=with_fields(built)))

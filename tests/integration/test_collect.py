@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -35,9 +36,7 @@ WORKSPACE = {
         versions = "independent"
 
         [tool.relnox.wheels]
-        packages = ["fast"]
-        systems = ["manylinux", "windows"]
-        architectures = ["x86_64"]
+        fast = ["cp{313,314}-{manylinux_x86_64,win_amd64}"]
         """,
     "fast/pyproject.toml": """\
         [project]
@@ -318,7 +317,7 @@ def test_a_platform_wheel_of_a_package_without_a_matrix_is_a_problem(root: Path)
     err = blocked(root)
 
     assert "plain has files that are not expected: plain-2.0-cp313-cp313-win_amd64.whl" in err
-    assert '[tool.relnox.wheels] packages = ["plain"]' in err
+    assert '[tool.relnox.wheels] plain = ["cp312-manylinux_x86_64"]' in err
 
 
 def test_an_archive_that_is_not_in_the_manifest_is_a_problem(root: Path) -> None:
@@ -414,11 +413,29 @@ def test_a_package_of_another_project_is_a_problem(root: Path) -> None:
     assert "jobs/other has files of other, which is not a package of this checkout" in blocked(root)
 
 
-def test_a_wheel_pattern_without_a_match_is_a_problem(root: Path) -> None:
-    path = root / "pyproject.toml"
-    path.write_text(path.read_text(encoding="utf-8") + 'skip = ["cp313-*-none"]\n', encoding="utf-8")
+def test_wheels_of_other_tools_need_no_manifest(root: Path) -> None:
+    for name in ("linux", "windows"):
+        (root / "jobs" / name / "manifest.json").unlink()
+    attest(root, f"linux/{LINUX[0]}")
 
-    assert "matches no wheel of the matrix" in blocked(root)
+    assert collect(root).code == 0
+    manifest = collected(root, signed=(LINUX[0],))
+    assert sorted(file.filename for file in manifest.distributions) == EVERYTHING
+    assert manifest.commit == git(root, "rev-parse", "HEAD")
+
+
+def test_wheels_of_packages_without_platform_wheels_need_a_manifest(root: Path) -> None:
+    job(root, "more", SOURCES[2:])
+    (root / "jobs/more/manifest.json").unlink()
+
+    assert "jobs/more has wheels of plain and no manifest.json" in blocked(root)
+
+
+def test_a_file_that_is_no_wheel_is_rejected(root: Path) -> None:
+    (root / "jobs/more").mkdir()
+    (root / "jobs/more/fast.whl").write_bytes(b"")
+
+    assert "jobs/more/fast.whl is not a valid file name of a wheel" in blocked(root)
 
 
 @pytest.mark.parametrize(
@@ -440,7 +457,7 @@ def test_an_unusable_directory_is_a_problem(root: Path, words: tuple[str, ...], 
 
 
 def test_partial_collects_what_exists_and_prints_what_is_missing(root: Path) -> None:
-    (root / "jobs/windows/manifest.json").unlink()
+    shutil.rmtree(root / "jobs/windows")
 
     ran = collect(root, "--partial")
 
@@ -450,7 +467,7 @@ def test_partial_collects_what_exists_and_prints_what_is_missing(root: Path) -> 
 
 
 def test_a_partial_collection_is_not_published_as_complete(root: Path) -> None:
-    (root / "jobs/windows/manifest.json").unlink()
+    shutil.rmtree(root / "jobs/windows")
     assert collect(root, "--partial").code == 0
     assert collected(root).missing == ("fast",)
 
@@ -470,7 +487,7 @@ def test_what_one_job_lacks_and_another_has_is_not_missing(root: Path) -> None:
 
 
 def test_one_package_can_be_collected(root: Path) -> None:
-    (root / "jobs/windows/manifest.json").unlink()
+    shutil.rmtree(root / "jobs/windows")
 
     assert collect(root, "--package", "plain").code == 0
     assert collected(root).packages == ("plain",)

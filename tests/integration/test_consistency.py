@@ -254,7 +254,7 @@ def test_a_shallow_clone_without_the_manifests_commit_is_blocked(index: Trusting
 
 
 def test_an_sdist_without_the_platform_wheels_is_blocked(index: Trusting, tmp_path: Path) -> None:
-    settings = '[tool.relnox.wheels]\npackages = ["alpha"]\nsystems = ["manylinux"]\narchitectures = ["x86_64"]\n'
+    settings = '[tool.relnox.wheels]\nalpha = ["cp312-manylinux_x86_64"]\n'
     root = project(tmp_path / "demo", index, "alpha", "beta", settings=settings)
     built(root, "1.2.0", "alpha", "beta", sdist_only=True)
     ran = publish(root)

@@ -15,7 +15,7 @@ from projects import repository
 from running import run, run_in_process
 
 from relnox.building import archives, checks
-from relnox.building.checks.identity import ExpectedArchive
+from relnox.building.checks.subject import ExpectedArchive
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,15 +69,10 @@ def test_a_wheel_with_modules_scripts_or_data_is_not_empty(files: dict[str, str]
     assert not [each for each in found(wheel(tmp_path, files)) if each.startswith("error")]
 
 
-def test_a_wheel_with_only_tests_is_reported(tmp_path: Path) -> None:
-    path = wheel(tmp_path, {"tests/__init__.py": "", "tests/test_demo.py": ""})
-    assert "warning: has no modules except tests" in found(path)
+def test_a_wheel_with_only_tests_is_an_error_if_its_sdist_has_more(tmp_path: Path) -> None:
+    tests = archives.read(wheel(tmp_path, {"tests/__init__.py": "", "tests/test_demo.py": ""}))
     source = archives.read(sdist(tmp_path, {"src/demo_app/__init__.py": "", "tests/__init__.py": ""}))
-    said = [
-        each.message
-        for each in checks.check_wheel_against_sdist(source, archives.read(path))
-        if each.level == "error"
-    ]
+    said = [each.message for each in checks.check_release([source, tests]) if each.level == "error"]
     assert said == ["has no modules except tests, but its sdist has demo_app, tests"]
 
 
@@ -103,57 +98,35 @@ def test_platform_wheels_need_native_files(files: dict[str, str | bytes], native
 
 SETUPTOOLS = '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
 HATCHLING = '[build-system]\nbuild-backend = "hatchling.build"\n'
-EXTENSION = 'Extension("demo_app._fast", ["fast.c"])'
-DECLARED: dict[str, tuple[str | None, str, str]] = {
-    "setup.py, a literal list": ("warning", SETUPTOOLS, f"setup(ext_modules=[{EXTENSION}])"),
-    "setup.py, a name": ("warning", SETUPTOOLS, f"fast = [{EXTENSION}]\nsetup(ext_modules=fast)"),
-    "setup.py, Rust": ("warning", SETUPTOOLS, 'setup(rust_extensions=[RustExtension("demo_app._fast")])'),
-    "setup.py, none": (None, SETUPTOOLS, "setup(ext_modules=[])"),
-    "setup.py, a comment": (None, SETUPTOOLS, f"setup()  # ext_modules=[{EXTENSION}]"),
-    "setup.py of another backend": (
-        None,
-        '[build-system]\nbuild-backend = "flit_core.buildapi"\n',
-        f"setup(ext_modules=[{EXTENSION}])",
-    ),
-    "setuptools": (
-        "error",
-        f'{SETUPTOOLS}[tool.setuptools]\next-modules = [{{name = "a", sources = ["a.c"]}}]\n',
-        "",
-    ),
-    "setuptools-rust": ("error", f'{SETUPTOOLS}[[tool.setuptools-rust.ext-modules]]\ntarget = "a"\n', ""),
-    "maturin": ("error", '[build-system]\nbuild-backend = "maturin"\n', ""),
-    "hatch-cython": (
-        "error",
-        '[build-system]\nbuild-backend = "hatchling.build"\n[tool.hatch.build.hooks.cython]\n',
-        "",
-    ),
+DECLARED = {
+    "setuptools": f'{SETUPTOOLS}[tool.setuptools]\next-modules = [{{name = "a", sources = ["a.c"]}}]\n',
+    "setuptools-rust": f'{SETUPTOOLS}[[tool.setuptools-rust.ext-modules]]\ntarget = "a"\n',
+    "maturin": '[build-system]\nbuild-backend = "maturin"\n',
+    "hatch-cython": f"{HATCHLING}[tool.hatch.build.hooks.cython]\n",
+}
+NOT_DECLARED = {
     "hatch-mypyc, off by default": (
-        None,
-        f"{HATCHLING}[tool.hatch.build.targets.wheel.hooks.mypyc]\nenable-by-default = false\n",
-        "",
+        f"{HATCHLING}[tool.hatch.build.targets.wheel.hooks.mypyc]\nenable-by-default = false\n"
     ),
-    "no declaration": (None, SETUPTOOLS, "setup()"),
-    "setup.py that is none": (None, SETUPTOOLS, "setup("),
+    "no declaration": SETUPTOOLS,
 }
 
 
-@pytest.mark.parametrize(("level", "settings", "setup"), DECLARED.values(), ids=DECLARED)
-def test_wheels_need_the_extensions_that_the_sdist_declares(
-    level: str | None, settings: str, setup: str, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("settings", [*DECLARED.values(), *NOT_DECLARED.values()], ids=[*DECLARED, *NOT_DECLARED])
+def test_wheels_need_the_extensions_that_the_sdist_declares(settings: str, tmp_path: Path) -> None:
     files = {f"src/{name}": text for name, text in MODULES.items()}
-    files |= {"pyproject.toml": settings, **({"setup.py": setup} if setup else {})}
-    source = archives.read(sdist(tmp_path, files))
+    source = archives.read(sdist(tmp_path, files | {"pyproject.toml": settings}))
     pure = archives.read(wheel(tmp_path))
     compiled = archives.read(wheel(tmp_path, MODULES | {"demo_app/_fast.so": ELF}, name=LINUX))
 
-    findings = checks.check_extensions([source, pure])
+    findings = checks.check_release([source, pure])
 
-    assert [each.level for each in findings] == ([level] if level else [])
+    assert [each.level for each in findings] == (["error"] if settings in DECLARED.values() else [])
     assert all("has no native modules, although" in each.message for each in findings)
+    assert checks.check_release([source, pure], optional_extensions=True) == ()
     # One without native modules serves all other machines, where there is one with them.
-    assert checks.check_extensions([source, pure, compiled]) == ()
-    assert checks.check_extensions([source, compiled]) == ()
+    assert checks.check_release([source, pure, compiled]) == ()
+    assert checks.check_release([source, compiled]) == ()
 
 
 def test_a_build_of_an_empty_wheel_fails_unless_the_settings_allow_it(tmp_path: Path) -> None:
@@ -225,7 +198,7 @@ def incomplete(root: Path) -> Path:
         dist,
         {
             "src/fast/__init__.py": "",
-            "pyproject.toml": DECLARED["setuptools"][1],
+            "pyproject.toml": DECLARED["setuptools"],
         },
         name="fast-1.0.tar.gz",
         top="fast-1.0",

@@ -1,15 +1,12 @@
-"""Wheels for platforms: for each Python that needs its own, and by jobs of cibuildwheel."""
+"""Wheels for platforms: for each Python that needs its own, and those of other jobs."""
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 import sys
 import sysconfig
-import zipfile
+import tarfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import packed
 import pytest
@@ -18,7 +15,6 @@ from projects import commit_all, git, repository, write
 from running import run
 
 from relnox.building.interpreters import find_interpreter
-from relnox.building.platform_wheels import is_installable_on
 from relnox.core.release.manifest import Manifest
 from relnox.errors import Blocked
 
@@ -41,38 +37,6 @@ def archives(directory: Path) -> list[str]:
 
 def manifest(directory: Path) -> Manifest:
     return Manifest.from_json((directory / "manifest.json").read_text(encoding="utf-8"), where=str(directory))
-
-
-# --- one wheel, several Pythons ----------------------------------------------------------------------------
-
-SERVES = {
-    "a-1-py3-none-any.whl": "3.8 3.9 3.12 3.14",
-    "a-1-py2.py3-none-any.whl": "3.8 3.9 3.12 3.14",
-    "a-1-py2-none-any.whl": "",
-    "a-1-py39-none-any.whl": "3.9 3.12 3.14",
-    "a-1-py3-none-manylinux_2_17_x86_64.whl": "3.8 3.9 3.12 3.14",
-    "a-1-py3-none-win_arm64.whl": "3.8 3.9 3.12 3.14",
-    "a-1-cp39-abi3-macosx_11_0_arm64.whl": "3.9 3.12 3.14",
-    "a-1-cp39-abi3-linux_x86_64.whl": "3.9 3.12 3.14",
-    "a-1-cp312-abi3-win_amd64.whl": "3.12 3.14",
-    "a-1-cp38.cp39-abi3-linux_x86_64.whl": "3.8 3.9 3.12 3.14",
-    "a-1-cp39-cp39-linux_x86_64.whl": "3.9",
-    "a-1-cp312-cp312-manylinux2014_x86_64.manylinux_2_17_x86_64.whl": "3.12",
-    "a-1-cp39-none-any.whl": "3.9",
-    "a-1-cp314-cp314t-linux_x86_64.whl": "",
-    "a-1-pp39-pypy39_pp73-linux_x86_64.whl": "",
-}
-
-
-@pytest.mark.parametrize("wheel", SERVES)
-def test_pythons_that_a_wheel_supports(wheel: str) -> None:
-    assert [python for python in ("3.8", "3.9", "3.12", "3.14") if is_installable_on(wheel, python)] == SERVES[
-        wheel
-    ].split()
-
-
-def test_a_patch_release_is_supported_like_its_series() -> None:
-    assert is_installable_on("a-1-cp312-cp312-linux_x86_64.whl", "3.12.4")
 
 
 def two_pythons() -> tuple[str, str]:
@@ -183,8 +147,8 @@ def test_pythons_supported_by_an_earlier_wheel_get_no_wheel(tag: str, expected: 
 
 # --- packages without wheels ------------------------------------------------------------------------------
 
-SDIST_ONLY = '\n[tool.relnox.wheels]\nsdist-only = ["home"]\n'
-PLATFORM_WHEELS = '\n[tool.relnox.wheels]\npackages = ["home"]\nsystems = ["macos"]\narchitectures = ["arm64"]\n'
+SDIST_ONLY = "\n[tool.relnox.wheels]\nhome = []\n"
+PLATFORM_WHEELS = '\n[tool.relnox.wheels]\nhome = ["cp{313,314}-macosx_arm64"]\n'
 
 
 def with_settings(root: Path, settings: str) -> Path:
@@ -238,25 +202,12 @@ def test_a_package_that_needs_one_without_wheels_is_built_with_its_sdist(tmp_pat
     assert archives(root / "dist") == ["app-1.0-py3-none-any.whl", "app-1.0.tar.gz", "home-1.0.tar.gz"]
 
 
-def test_a_package_whose_wheel_is_not_in_the_manifest_is_built_again(tmp_path: Path) -> None:
-    root = repository(in_tree(tmp_path / "home"))
-    assert build_all(root).code == 0
-    file = root / "dist/manifest.json"
-    document = json.loads(file.read_text(encoding="utf-8"))
-    for names in (["home-1.0.tar.gz"], []):
-        document["artifacts"] = [each for each in document["artifacts"] if each["name"] in names]
-        file.write_text(json.dumps(document), encoding="utf-8")
-        ran = build_all(root)
-        assert ran.code == 0, ran.text
-        assert len(manifest(root / "dist").distributions) == 2
-
-
 def test_a_package_is_built_again_if_other_archives_are_to_be_released(tmp_path: Path) -> None:
     root = repository(in_tree(tmp_path / "home"))
     both = ["home-1.0-py3-none-any.whl", "home-1.0.tar.gz"]
     for settings, options, expected in (
-        (PLATFORM_WHEELS, ["--skip-platform-wheels"], both[1:]),
-        (PLATFORM_WHEELS, [], both),
+        (PLATFORM_WHEELS, [], both[1:]),
+        (PLATFORM_WHEELS, ["--python", HERE], both),
         (SDIST_ONLY, [], both[1:]),
         ("", [], both),
     ):
@@ -392,7 +343,7 @@ def test_linux_wheels_of_public_packages_are_rejected(tmp_path: Path) -> None:
     ran = build_all(root)
     assert ran.code == 2, ran.text
     assert f"{ONE_LINUX}: platform tag linux_x86_64 is rejected by the public index" in ran.err
-    assert "cibuildwheel: relnox build-all --wheels JOB, and merge them: relnox collect --from DIR" in ran.err
+    assert "build its wheels with cibuildwheel, list them in [tool.relnox.wheels]" in ran.err
     assert archives(root / "dist") == []
     tried = build_all(root, "--from-tree")
     assert tried.code == 0, tried.text
@@ -411,278 +362,51 @@ def test_private_packages_may_have_linux_wheels(tmp_path: Path) -> None:
 
 # --- the matrix, and its jobs ------------------------------------------------------------------------------
 
-STAND_IN = """\
-#!{python}
-import os, sys
-sys.path.insert(0, {tests!r})
-import json, pathlib, tarfile
-import packed
-
-words = sys.argv[1:]
-sdist, output = pathlib.Path(words[-1]), pathlib.Path(words[words.index("--output-dir") + 1])
-only = [words[words.index("--only") + 1]] if "--only" in words else os.environ["CIBW_BUILD"].split()
-settings = {{name: value for name, value in os.environ.items() if name.startswith("CIBW_")}}
-seen = {{"words": words, "settings": settings, "secrets": [name for name in os.environ if "TOKEN" in name]}}
-with open({log!r}, "a") as out:
-    out.write(json.dumps(seen) + "\\n")
-with tarfile.open(sdist) as archive:
-    metadata = archive.extractfile("demo_app-1.0/PKG-INFO").read().decode()
-behavior = os.environ.get("STAND_IN", "")
-print("cibuildwheel was here")
-if behavior == "fails":
-    sys.exit(3)
-if behavior == "missing":
-    only = only[:-1]
-if behavior == "extra":
-    only.append("cp312-manylinux_x86_64")
-for identifier in only:
-    python, _, platform = identifier.partition("-")
-    platform = platform.replace("linux_", "linux_2_28_")
-    stem = "demo_app-2.0" if behavior == "wrong version" else "demo_app-1.0"
-    name = f"{{stem}}-{{python}}-{{python.removesuffix('t')}}-{{platform}}.whl"
-    if behavior == "wrong version":
-        metadata = metadata.replace("Version: 1.0\\n", "Version: 2.0\\n")
-    packed.wheel(output, name=name, metadata=metadata, drop=["demo_app/py.typed"] if behavior == "damaged" else [])
-"""
-
-LINUX_JOB, WINDOWS_JOB = "demo-app-manylinux-x86_64", "demo-app-windows-x86_64"
-LINUX_WHEELS = [f"demo_app-1.0-{each}-{each}-manylinux_2_28_x86_64.whl" for each in ("cp313", "cp314")]
-WINDOWS_WHEEL = "demo_app-1.0-cp314-cp314-win_amd64.whl"
-SDIST = "demo_app-1.0.tar.gz"
-
-
-def matrix_project(root: Path) -> Path:
-    """A package whose command makes its sdist alone, in a repository: two wheels for Linux, one for Windows."""
-    (root / "made").mkdir(parents=True)
-    packed.sdist(root / "made")
-    copy = "import shutil, sys; shutil.copy('made/demo_app-1.0.tar.gz', sys.argv[1])"
-    return repository(
-        write(
-            root,
-            {
-                "pyproject.toml": f"""\
-                    [project]
-                    name = "demo-app"
-                    version = "1.0"
-                    requires-python = ">=3.13"
-                    dependencies = ["six>=1"]
-                    optional-dependencies.fast = ["attrs"]
-
-                    [tool.relnox.build]
-                    commands = {{ demo-app = ["{sys.executable}", "-c", "{copy}", "{{output}}"] }}
-
-                    [tool.relnox.wheels]
-                    packages = ["demo-*"]
-                    systems = ["manylinux", "windows"]
-                    architectures = ["x86_64"]
-                    skip = ["cp313-win*"]
-                    """,
-                "README.md": "# Demo\n",
-                "LICENSE": "MIT\n",
-                "src/demo_app/__init__.py": packed.MODULES["demo_app/__init__.py"],
-                "src/demo_app/py.typed": "",
-                ".gitignore": "/dist/\n/jobs/\n",
-            },
-        )
-    )
-
-
-@pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The project, its sdist in `dist`, and a stand-in for cibuildwheel on PATH."""
-    root = matrix_project(tmp_path / "home")
-    (tmp_path / "bin").mkdir()
-    program = tmp_path / "bin/cibuildwheel"
-    program.write_text(
-        STAND_IN.format(python=sys.executable, tests=str(TESTS), log=str(tmp_path / "log")), encoding="utf-8"
-    )
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
-    ran = build_all(root)
-    assert ran.code == 0, ran.text
-    assert archives(root / "dist") == [SDIST]
-    return root
-
-
-def calls(root: Path) -> list[dict[str, Any]]:
-    """How the stand-in was called."""
-    log = root.parent / "log"
-    return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
-
 
 def test_matrix_writes_one_line_and_builds_nothing(tmp_path: Path) -> None:
-    root = matrix_project(tmp_path / "home")
-    ran = build_all(root, "--matrix", "matrix.json")
+    root = with_settings(repository(in_tree(tmp_path / "home")), PLATFORM_WHEELS)
+    ran = build_all(root, "--matrix", "ci/matrix.json")
     assert ran.code == 0, ran.text
-    text = (root / "matrix.json").read_text()
-    assert text == (
-        '{"include":[{"name":"demo-app-manylinux-x86_64","package":"demo-app","system":"manylinux",'
-        '"architecture":"x86_64","platform":"linux","archs":"x86_64","runner":"ubuntu-latest","emulated":false,'
-        '"identifiers":["cp313-manylinux_x86_64","cp314-manylinux_x86_64"]},'
-        '{"name":"demo-app-windows-x86_64","package":"demo-app","system":"windows","architecture":"x86_64",'
-        '"platform":"windows","archs":"AMD64","runner":"windows-latest","emulated":false,'
-        '"identifiers":["cp314-win_amd64"]}]}'
+    assert (root / "ci/matrix.json").read_text() == (
+        '{"include":[{"name":"home-macosx_arm64","package":"home","runner":"macos-15","emulated":false,'
+        '"platform":"macos","archs":"arm64","build":"cp313-macosx_arm64 cp314-macosx_arm64"}]}'
     )
     assert not (root / "dist").exists()
-    ran = build_all(root, "--matrix", "ci/of/matrix.json")
-    assert (root / "ci/of/matrix.json").read_text() == text
     dry = build_all(root, "--matrix", "other.json", "--dry-run")
     assert dry.code == 0, dry.text
     assert "write the jobs for platform wheels to other.json" in dry.out + dry.err
     assert not (root / "other.json").exists()
 
 
-@pytest.mark.parametrize("words", [["--matrix", "matrix.json"], ["--wheels", "demo-app-manylinux-x86_64"]])
-def test_a_wheels_pattern_without_match_is_rejected(words: list[str], tmp_path: Path) -> None:
-    root = matrix_project(tmp_path / "home")
-    text = (root / "pyproject.toml").read_text()
-    (root / "pyproject.toml").write_text(text.replace('"demo-*"', '"dmeo-*"'))
-    ran = build_all(root, *words)
+def test_an_unknown_identifier_is_rejected(tmp_path: Path) -> None:
+    wheels = '[tool.relnox.wheels]\nhome = ["cp313-macos_arm64"]\n'
+    root = with_settings(repository(in_tree(tmp_path / "home")), f"\n{wheels}")
+    ran = build_all(root)
     assert ran.code == 1, ran.text
-    assert "'dmeo-*' in [tool.relnox.wheels] packages matches no package of this workspace" in ran.err
-    assert not (root / "matrix.json").exists()
+    assert "'cp313-macos_arm64' in [tool.relnox.wheels] home is not a platform wheel" in ran.err
+    assert "macosx_arm64" in ran.err
 
 
-def test_matrix_and_wheels_cannot_be_combined(root: Path) -> None:
-    ran = build_all(root, "--matrix", "matrix.json", "--wheels", LINUX_JOB)
-    assert ran.code == 1, ran.text
-
-
-def test_a_second_job_in_one_directory_keeps_existing_files(root: Path) -> None:
-    assert build_all(root, "--wheels", LINUX_JOB).code == 0
-    assert build_all(root, "--wheels", WINDOWS_JOB).code == 0
-    names = [file.filename for file in manifest(root / "dist").distributions]
-    assert sorted(names) == sorted([SDIST, *LINUX_WHEELS, WINDOWS_WHEEL])
-
-
-def test_the_sdist_job_and_all_wheel_jobs_are_a_release(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYPI_TOKEN", "canary-4711")
-    monkeypatch.setenv("CIBW_BUILD", "cp312-*")  # of the machine: what is expected counts
-    shutil.copytree(root / "dist", root / "jobs/sdist")
-    assert build_all(root, "--matrix", "jobs/matrix.json").code == 0
-    for job in json.loads((root / "jobs/matrix.json").read_text())["include"]:
-        directory = f"jobs/{job['name']}"
-        shutil.copytree(root / "dist", root / directory)
-        ran = build_all(root, "--wheels", job["name"], "--output", directory)
-        assert ran.code == 0, ran.text
-        wheels = LINUX_WHEELS if job["name"] == LINUX_JOB else [WINDOWS_WHEEL]
-        assert archives(root / directory) == sorted([SDIST, *wheels])
-        made = manifest(root / directory)
-        assert [file.filename for file in made.distributions] == [SDIST, *wheels]
-        assert (made.commit, made.dirty) == (git(root, "rev-parse", "HEAD"), False)
-    linux, windows = calls(root)
-    assert linux["words"][:4] == ["--platform", "linux", "--archs", "x86_64"]
-    assert linux["words"][-1] == str(root / "jobs" / LINUX_JOB / SDIST)
-    assert linux["settings"] == {"CIBW_BUILD": "cp313-manylinux_x86_64 cp314-manylinux_x86_64", "CIBW_SKIP": ""}
-    assert windows["words"][:2] == ["--only", "cp314-win_amd64"]
-    assert linux["secrets"] == windows["secrets"] == []
-    collected = run(root, "relnox", "collect", "--from", "jobs", "--output", "all")
-    assert collected.code == 0, collected.text
-    assert archives(root / "all") == sorted([SDIST, *LINUX_WHEELS, WINDOWS_WHEEL])
-    shutil.rmtree(root / "jobs" / WINDOWS_JOB)
-    less = run(root, "relnox", "collect", "--from", "jobs", "--output", "less")
-    assert less.code == 1, less.text
-    assert "demo-app lacks cp314-win_amd64" in less.err
-
-
-def test_a_finished_job_is_skipped_unless_a_wheel_is_missing_or_changed(root: Path) -> None:
-    assert build_all(root, "--wheels", LINUX_JOB).code == 0
-    again = build_all(root, "--wheels", LINUX_JOB)
-    assert again.code == 0, again.text
-    assert "2 wheels up to date" in again.err
-    assert len(calls(root)) == 1
-    assert [file.filename for file in manifest(root / "dist").distributions] == [SDIST, *LINUX_WHEELS]
-    first = root / "dist" / LINUX_WHEELS[0]
-    content = first.read_bytes()
-    first.unlink()
-    assert build_all(root, "--wheels", LINUX_JOB).code == 0
-    assert len(calls(root)) == 2
-    with zipfile.ZipFile(first, "a") as changed:
-        changed.comment = b"changed"
-    ran = build_all(root, "--wheels", LINUX_JOB)
+def test_an_sdist_and_wheels_of_other_tools_are_a_release(tmp_path: Path) -> None:
+    root = with_settings(repository(in_tree(tmp_path / "home")), PLATFORM_WHEELS)
+    ran = build_all(root, "--output", "jobs/sdist")
     assert ran.code == 0, ran.text
-    assert len(calls(root)) == 3
-    assert first.read_bytes() == content
-
-
-BAD = {
-    "missing": [f"cibuildwheel did not build the wheels of {LINUX_JOB}: cp314-manylinux_x86_64 is missing"],
-    "extra": [
-        "demo_app-1.0-cp312-cp312-manylinux_2_28_x86_64.whl was not requested",
-        "select wheels in [tool.relnox.wheels]",
-    ],
-    "wrong version": ["version is 2.0, but 1.0 was planned"],
-    "damaged": ["files listed in RECORD are missing: demo_app/py.typed"],
-    "fails": [f"cibuildwheel for {LINUX_JOB} failed with status 3", "| cibuildwheel was here"],
-}
-
-
-@pytest.mark.parametrize("case", BAD)
-def test_unexpected_wheels_reject_the_whole_job(case: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = {path.name: path.read_bytes() for path in (root / "dist").iterdir()}
-    monkeypatch.setenv("STAND_IN", case)
-    ran = build_all(root, "--wheels", LINUX_JOB)
-    assert ran.code == 2, ran.text
-    for said in BAD[case]:
-        assert said in ran.err
-    assert {path.name: path.read_bytes() for path in (root / "dist").iterdir()} == before
-
-
-def test_wheels_are_built_only_from_an_sdist_of_the_manifest(root: Path) -> None:
-    nothing = "the sdist of demo-app is missing (it is not in dist, or not in its manifest)"
-
-    def refused(said: str) -> None:
-        ran = build_all(root, "--wheels", LINUX_JOB)
-        assert ran.code == 2, ran.text
-        assert said in ran.err
-        assert "relnox build-all --package demo-app" in ran.err or said != nothing
-
-    (root / "dist/manifest.json").rename(root / "manifest.json")
-    refused(nothing)
-    (root / "manifest.json").rename(root / "dist/manifest.json")
-    packed.sdist(root / "dist", {"src/other.py": ""})
-    refused(f"{SDIST} was changed or removed after it was built")
-    (root / "dist" / SDIST).unlink()
-    refused(nothing)
-    shutil.rmtree(root / "dist")
-    refused(nothing)
-    assert calls(root) == []
-
-
-def test_wheels_are_built_only_from_an_sdist_of_the_current_commit(root: Path) -> None:
-    # The manifest says of which commit all of its files are.
-    write(root, {"src/demo_app/__init__.py": "changed = True\n"})
-    old = git(root, "rev-parse", "HEAD")
-    new = commit_all(root)
-    ran = build_all(root, "--wheels", LINUX_JOB)
-    assert ran.code == 2, ran.text
-    assert f"{SDIST} was built from {old}, but this checkout is at {new}" in ran.err
-    write(root, {"src/demo_app/__init__.py": "changed = 'again'\n"})
-    assert build_all(root, "--from-tree").code == 0
-    ran = build_all(root, "--wheels", LINUX_JOB)
-    assert ran.code == 2, ran.text
-    assert f"{SDIST} was built from {new} with uncommitted changes" in ran.err
-    assert calls(root) == []
-
-
-def test_an_unknown_job_lists_the_jobs(root: Path) -> None:
-    ran = build_all(root, "--wheels", "demo-app-linux-x86_64")
+    assert archives(root / "jobs/sdist") == ["home-1.0.tar.gz"]
+    with tarfile.open(root / "jobs/sdist/home-1.0.tar.gz") as sdist:
+        content = sdist.extractfile("home-1.0/PKG-INFO")
+        assert content is not None
+        metadata = content.read().decode()
+    wheelhouse = root / "jobs/macos"
+    wheelhouse.mkdir()
+    wheels = [f"home-1.0-{python}-{python}-macosx_11_0_arm64.whl" for python in ("cp313", "cp314")]
+    for name in wheels:
+        packed.wheel(wheelhouse, {"home.py": "", "_home.so": b"\x7fELF"}, name=name, metadata=metadata)
+        ran = run(root, "relnox", "collect", "--from", "jobs", "--output", "all")
+        assert ran.code == (1 if name == wheels[0] else 0), ran.text
+    assert archives(root / "all") == sorted(["home-1.0.tar.gz", *wheels])
+    assert manifest(root / "all").commit == git(root, "rev-parse", "HEAD")
+    other = metadata.replace("Version: 1.0", "Version: 1.1")
+    packed.wheel(wheelhouse, {"home.py": "", "_home.so": b"\x7fELF"}, name=wheels[1], metadata=other)
+    ran = run(root, "relnox", "collect", "--from", "jobs", "--output", "other")
     assert ran.code == 1, ran.text
-    assert "job demo-app-linux-x86_64 is not in the matrix" in ran.err
-    assert f"use one of {LINUX_JOB}, {WINDOWS_JOB}" in ran.err
-    text = (root / "pyproject.toml").read_text().partition("[tool.relnox.wheels]")[0]
-    (root / "pyproject.toml").write_text(text)
-    ran = build_all(root, "--wheels", LINUX_JOB)
-    assert ran.code == 1, ran.text
-    assert "list packages in [tool.relnox.wheels] first" in ran.err
-
-
-def test_a_missing_cibuildwheel_is_reported(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if shutil.which("cibuildwheel", path=str(Path(sys.executable).parent)):
-        pytest.fail("cibuildwheel is beside this Python: it is none of the dependencies of the tests")
-    (root.parent / "bin/cibuildwheel").unlink()
-    ran = build_all(root, "--wheels", LINUX_JOB)
-    assert ran.code == 1, ran.text
-    assert "cibuildwheel is not installed" in ran.err
-    assert "pip install cibuildwheel" in ran.err
-    assert archives(root / "dist") == [SDIST]
+    assert f"jobs/macos/{wheels[1]}: Version is '1.1' in the metadata, but 1.0 in the file name" in ran.err

@@ -66,7 +66,7 @@ def workspace(root: Path, settings: str = "", *, packages: str = '["libs/*", "to
         ),
         ("verify.modules = { demo-cor = [] }", "'demo-cor' in [tool.relnox.verify] modules", "demo-core"),
         ('build.commands = { demo-cor = ["make"] }', "'demo-cor' in [tool.relnox.build] commands", "demo-core"),
-        ('wheels.packages = ["demo-cor"]', "'demo-cor' in [tool.relnox.wheels] packages", "demo-core"),
+        ("wheels = { demo-cor = [] }", "'demo-cor' in [tool.relnox] wheels", "demo-core"),
     ],
 )
 def test_what_means_nothing_is_refused_with_what_was_meant(

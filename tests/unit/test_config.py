@@ -17,8 +17,6 @@ from relnox.commands import TASKS, json_schema, options_by_table
 from relnox.core.settings import config as config_module
 from relnox.core.settings.config import Config, SiblingBound, UpdatePolicy, config_table
 from relnox.core.settings.config_tables import (
-    Abi,
-    ArchiveLimits,
     CommitsConfig,
     GroupConfig,
     IndexConfig,
@@ -26,7 +24,6 @@ from relnox.core.settings.config_tables import (
     PublishConfig,
     TaskConfig,
     VersionFileConfig,
-    WheelsConfig,
 )
 from relnox.core.settings.hook_settings import Hook
 from relnox.core.settings.kinds import ListOf, TableOf
@@ -108,18 +105,8 @@ EVERYTHING = """
     [[hooks.before-publish]]
     run = ["nox", "-s", "tests"]
 
-    [archives]
-    max-entries = 5
-    max-unpacked = 6
-    max-ratio = 7
-
     [wheels]
-    packages = ["Acme.GUI", "acme-c*"]
-    systems = ["manylinux", "macos"]
-    architectures = ["arm64"]
-    abi = { Acme_GUI = "abi3" }
-    free-threaded = true
-    skip = ["cp39-*"]
+    Acme_GUI = ["cp{312,313}-macosx_arm64"]
 
     [bump]
     commit = true
@@ -162,14 +149,10 @@ BLOCKED = (
     ("[indexes.house]\nupload = 'x'", "tool.relnox.indexes.house requires the key 'simple'", None),
     ("indexes.house = 'x'", "tool.relnox.indexes.house = 'x' is not a table", None),
     ("test.command = 'pytest'", "tool.relnox.test.command = 'pytest' is not a list of strings", None),
-    ("wheels.system = ['macos']", "tool.relnox.wheels has no key 'system'", "did you mean systems?"),
     (
-        "wheels.architectures = ['amd64']",
-        (
-            "tool.relnox.wheels.architectures[0] = 'amd64' is not one of "
-            "x86_64, arm64, x86, universal2, armv7l, ppc64le, s390x, riscv64"
-        ),
-        "did you mean arm64?",
+        "wheels.acme-gui = 'cp312-win32'",
+        "tool.relnox.wheels.acme-gui = 'cp312-win32' is not a list of strings",
+        None,
     ),
     (
         "bump.allow-branch = true",
@@ -268,14 +251,7 @@ def test_everything_that_can_be_said() -> None:
     assert config.test.env == {"COLOUR": "none"}
     assert config.metadata_only == ("acme-meta",)
     assert config.publish == PublishConfig(options={"attestations": "off"})
-    assert config.wheels == WheelsConfig(
-        packages=("acme-gui", "acme-c*"),
-        systems=("manylinux", "macos"),
-        architectures=("arm64",),
-        abi={"acme-gui": "abi3"},
-        free_threaded=True,
-        skip=("cp39-*",),
-    )
+    assert config.wheels == {"acme-gui": ("cp{312,313}-macosx_arm64",)}
 
 
 def test_hooks_are_read() -> None:
@@ -306,15 +282,6 @@ def test_invalid_hooks_are_blocked(hook: str, code: str, message: str) -> None:
     assert message in blocked.value.message
     assert "before-build[0]" in blocked.value.message
     assert blocked.value.fix
-
-
-def test_limits_of_archives_are_read() -> None:
-    assert Config.parse(read(EVERYTHING), OPTIONS).archives == ArchiveLimits(
-        max_entries=5, max_unpacked=6, max_ratio=7
-    )
-    assert Config.parse({}, OPTIONS).archives == ArchiveLimits(
-        max_entries=100_000, max_unpacked=4096, max_ratio=100
-    )
 
 
 def test_every_key_is_said_above() -> None:
@@ -404,7 +371,6 @@ def tables(settings: type[Settings] = Config) -> Iterator[type[Settings]]:
 @pytest.mark.parametrize("settings", dict.fromkeys(tables()), ids=lambda settings: settings.__name__)
 def test_every_declaration_agrees_with_its_type(settings: type[Settings]) -> None:
     names: dict[str, Any] = {
-        "Abi": Abi,
         "UpdatePolicy": UpdatePolicy,
         "SiblingBound": SiblingBound,
         "Scheme": Scheme,

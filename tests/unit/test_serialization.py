@@ -17,8 +17,6 @@ from relnox.core.planning.changes import CombinedEdit, Edit, NewTag
 from relnox.core.records import Record, field_names
 from relnox.core.release.manifest import Distribution, Manifest
 from relnox.core.release.publishers import Publisher
-from relnox.core.release.wheel_targets import WheelTarget
-from relnox.core.release.wheels import WheelJob
 from relnox.core.serialization import decode, encode
 from relnox.core.settings.build_settings import BuildSettings, Constraints
 from relnox.core.settings.config_tables import InstallChecks
@@ -66,9 +64,7 @@ OTHERS = (
     Distribution,
     Manifest,
     Publisher,
-    WheelTarget,
     InstallChecks,
-    WheelJob,
     NewTag,
     Hook,
     EventPackage,

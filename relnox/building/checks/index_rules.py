@@ -9,10 +9,7 @@ AS_OF = "2026-11"
 
 METADATA_VERSIONS = ("1.0", "1.1", "1.2", "2.1", "2.2", "2.3", "2.4", "2.5")
 MAX_SUMMARY_LENGTH = 512
-MAX_URL_LABEL_LENGTH = 32
 MAX_FILE_SIZE = 100 << 20
-MAX_FILE_NAME = 255 - len(".metadata")  # the metadata is stored beside the file
-PROHIBITED_NAMES = frozenset({"requirements-txt", "rrequirements-txt"})
 
 _LINUX_ARCHITECTURES = "x86_64|i686|aarch64|armv7l|ppc64le|s390x"
 _MAC_ARCHITECTURES = "ppc|ppc64|i386|x86_64|arm64|intel|fat|fat3|fat32|fat64|universal|universal2"

@@ -1,214 +1,304 @@
-"""Checks for metadata fields for which the public index rejects a file.
-
-The rules are those of the core metadata specification, and additional ones in the source code of the public index.
-"""
+"""Checks of file name and metadata against the plan, the specification and the rules of the public index."""
 
 from __future__ import annotations
 
-import contextlib
 from io import StringIO
 from threading import Lock
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from packaging.metadata import InvalidMetadata, Metadata
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
 
-from relnox.building.archives import member_path, parse_metadata
+from relnox.building.archives import member_path
 from relnox.building.checks import index_rules
-from relnox.building.findings import rejected_by_index, warning
+from relnox.building.checks.requirements import differing_requirements
+from relnox.building.findings import Finding, Rule, format_names
 from relnox.core import fixes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator
 
     from packaging.metadata import RawMetadata
 
-    from relnox.building.archives import Archive
-    from relnox.building.findings import Finding
+    from relnox.building.checks.subject import Subject
 
-_VERSIONS_WITH_LICENSE_FILES = ("2.4", "2.5")
+try:
+    import trove_classifiers
+except ImportError:
+    trove_classifiers = None  # type: ignore[assignment]
+
+_UPDATE_BACKEND_FIX = "update the build backend to a version that copies the metadata from pyproject.toml"
+_CONTENT_TYPE_FIX = 'write readme = { file = "README.md", content-type = "text/markdown" }'
+_FIELD_FIX = "fix the field in pyproject.toml, or update the build backend"
 _FIXES = {
-    "classifier": "write project.classifiers as a list of strings",
-    "description-content-type": 'write readme = { file = "README.md", content-type = "text/markdown" }',
-    "dynamic": "remove the name and the version from the dynamic fields",
-    "import-name": "list only importable modules (add `; private` to those that are not for users)",
-    "import-namespace": "list only importable packages",
-    "keywords": 'write it as a list: keywords = ["release", "build"]',
+    "description-content-type": _CONTENT_TYPE_FIX,
     "license-expression": 'write an SPDX expression, like license = "MIT OR Apache-2.0"',
     "license-file": 'list files inside the package\'s directory, like license-files = ["LICENSE"]',
-    "project-url": "give every entry of project.urls its own label",
-    "provides-extra": "use only letters, digits, -, _ and . in the names of extras",
     "requires-dist": "fix the entry of project.dependencies, as in \"demo>=1; python_version<'3.12'\"",
     "requires-python": 'write it like requires-python = ">=3.11"',
     "summary": "make project.description one line; put the long text into project.readme",
 }
+_CHECKED_BY_RULES = frozenset({"metadata-version", "name", "version"})
 _rendering = Lock()
 """Held while a readme is rendered, since docutils keeps state in its modules."""
-_DEFAULT_FIX = "fix the field in pyproject.toml, or update the build backend"
-_CHECKED_ELSEWHERE = frozenset({"metadata-version", "name", "version"})
-"""Fields for which other checks have their own findings."""
 
 
-def check_metadata(archive: Archive, *, private: bool) -> Iterator[Finding]:
-    """Yield problems for which the public index rejects metadata; `private` allows `Private ::` classifiers."""
-    raw, unparsed = _parse_for_upload(archive.metadata)
-    fields = cast("Mapping[str, Any]", raw)
-    yield from _check_specification(raw, unparsed)
-    yield from _check_limits(fields)
-    yield from _check_classifiers(fields.get("classifiers", ()))
-    yield from _check_license_files(archive, fields.get("license_files", ()))
-    if archive.version.local is not None:
-        yield rejected_by_index(
-            "local-version",
-            f"version {archive.version} is a local version (rejected by the public index)",
-            'build from a clean checkout of a tag, or set local_scheme = "no-local-version" (setuptools-scm, '
-            "hatch-vcs)",
-        )
-    for classifier in sorted(set(fields.get("classifiers", ()))):
-        if classifier.startswith("Private ::") and not private:
-            yield rejected_by_index(
-                "classifier-private",
-                f"classifier {classifier!r} prevents uploads to the public index",
-                "to publish the package, remove the classifier from project.classifiers in pyproject.toml",
-            )
-        if classifier.startswith("License ::") and (expression := fields.get("license_expression")):
-            message = f"license is declared as {expression!r} and as a classifier ({classifier})"
-            yield warning("metadata-invalid", message, "remove the classifier")
-    if (size := archive.path.stat().st_size) > index_rules.MAX_FILE_SIZE:
-        yield warning(
-            "archive-too-large",
-            f"size is {size >> 20} MiB (the default limit of the public index is "
-            f"{index_rules.MAX_FILE_SIZE >> 20} MiB)",
-            "exclude large files, or request a higher limit for the project from the index operator",
-        )
-    yield from _check_readme(fields.get("description", ""), fields.get("description_content_type"))
-
-
-def _parse_for_upload(content: bytes) -> tuple[RawMetadata, dict[str, list[str]]]:
-    """Parse metadata as twine does, which omits License-File for metadata versions that do not have this field."""
-    raw, unparsed = parse_metadata(content)
-    if raw.get("metadata_version") not in _VERSIONS_WITH_LICENSE_FILES:
-        raw.pop("license_files", None)
-        unparsed.pop("license-file", None)
-    return raw, unparsed
-
-
-def _check_specification(raw: RawMetadata, unparsed: Mapping[str, list[str]]) -> Iterator[Finding]:
+def check_specification(subject: Subject) -> Iterator[Finding]:
     """Yield the fields that are invalid according to the core metadata specification."""
-    for field in sorted(unparsed):
-        yield rejected_by_index(
-            "metadata-invalid", f"metadata field {field} is unknown or malformed", _FIXES.get(field, _DEFAULT_FIX)
-        )
+    fields, malformed = subject.metadata
+    problems = [(field, f"metadata field {field} is unknown or malformed") for field in sorted(malformed)]
     try:
-        Metadata.from_raw(raw)
+        Metadata.from_raw(cast("RawMetadata", fields))
     except ExceptionGroup as group:
-        problems = [problem for problem in group.exceptions if isinstance(problem, InvalidMetadata)]
-        for problem in sorted(problems, key=lambda problem: (problem.field, str(problem))):
-            if problem.field not in _CHECKED_ELSEWHERE:
-                yield rejected_by_index(
-                    "metadata-invalid", f"metadata is invalid: {problem}", _FIXES.get(problem.field, _DEFAULT_FIX)
-                )
+        invalid = [problem for problem in group.exceptions if isinstance(problem, InvalidMetadata)]
+        problems += [(problem.field, f"metadata is invalid: {problem}") for problem in invalid]
+    for field, message in sorted(problems):
+        if field not in _CHECKED_BY_RULES:
+            yield Finding("rejected-by-index", "metadata-invalid", message, _FIXES.get(field, _FIELD_FIX))
 
 
-def _check_limits(fields: Mapping[str, Any]) -> Iterator[Finding]:
-    """Yield the fields that are valid, but that the public index does not accept."""
-    version, accepted = fields.get("metadata_version"), index_rules.METADATA_VERSIONS
-    if version is None:
-        yield rejected_by_index("metadata-invalid", "Metadata-Version is missing", _DEFAULT_FIX)
-    elif version not in accepted:
-        yield rejected_by_index(
-            "metadata-invalid",
-            f"Metadata-Version is {version} (the public index accepts {', '.join(accepted)})",
-            'set core-metadata-version = "2.4" (hatchling), or use another version of the build backend',
-        )
-    if len(summary := fields.get("summary", "")) > (limit := index_rules.MAX_SUMMARY_LENGTH):
-        yield rejected_by_index(
-            "metadata-invalid",
-            f"Summary has {len(summary)} characters (the public index accepts at most {limit})",
-            "shorten project.description; put the long text into project.readme",
-        )
-    for label in fields.get("project_urls", {}):
-        if len(label) > (limit := index_rules.MAX_URL_LABEL_LENGTH):
-            what = f"Project-URL label {label!r} has {len(label)} characters"
-            yield rejected_by_index(
-                "metadata-invalid",
-                f"{what} (the public index accepts at most {limit})",
-                "shorten the key in [project.urls]",
-            )
-    for text in fields.get("requires_dist", ()):
-        with contextlib.suppress(InvalidRequirement):
-            if Requirement(text).url is not None:
-                yield rejected_by_index(
-                    "requirement-by-url",
-                    f"requirement {text} refers to a URL (rejected by the public index)",
-                    "require a released version; put the URL into [tool.uv.sources] or a dependency group",
-                )
-    if fields.get("license_expression") and fields.get("license"):
-        yield rejected_by_index(
-            "metadata-invalid",
-            "metadata has both License and License-Expression",
-            'keep only license = "SPDX expression" in pyproject.toml',
-        )
+def _other_name(subject: Subject) -> str | None:
+    name = subject.archive.name
+    return f"{name}, but {subject.expected.name} was planned" if name != subject.expected.name else None
 
 
-def _check_classifiers(classifiers: Iterable[str]) -> Iterator[Finding]:
-    """Yield the classifiers that trove-classifiers does not have, if it is installed."""
+def _other_version(subject: Subject) -> str | None:
+    version, planned = subject.archive.version, subject.expected.version
+    return f"{version}, but {planned} was planned" if planned is not None and version != planned else None
+
+
+def _other_name_in_metadata(subject: Subject) -> str | None:
+    archive = subject.archive
+    is_same = canonicalize_name(archive.name_in_metadata) == archive.name
+    return (
+        None if is_same else f"{archive.name_in_metadata!r} in the metadata, but {archive.name} in the file name"
+    )
+
+
+def _other_version_in_metadata(subject: Subject) -> str | None:
+    archive = subject.archive
     try:
-        from trove_classifiers import classifiers as valid
-        from trove_classifiers import deprecated_classifiers as deprecated
-    except ImportError:
-        return
-    for classifier in sorted(set(classifiers)):
-        if classifier in deprecated:
-            successors = " or ".join(map(repr, deprecated[classifier]))
-            fix = f"replace it with {successors}" if successors else "remove it"
-            yield rejected_by_index("metadata-invalid", f"classifier {classifier!r} is deprecated", fix)
-        elif classifier not in valid and not classifier.startswith("Private ::"):
-            yield rejected_by_index(
-                "classifier-unknown",
-                f"classifier {classifier!r} is not known to the public index",
-                "replace it with a classifier that `python -m trove_classifiers` lists "
-                f"(to install it: {fixes.install_command('trove-classifiers')})",
-            )
+        if Version(archive.version_in_metadata) == archive.version:
+            return None
+    except InvalidVersion:
+        pass
+    return f"{archive.version_in_metadata!r} in the metadata, but {archive.version} in the file name"
 
 
-def _check_license_files(archive: Archive, files: Iterable[str]) -> Iterator[Finding]:
+def _normalized_file_name(subject: Subject) -> str | None:
+    """Return the file name that the index requires, unless the archive has it (PEP 625; the name of PEP 427)."""
+    archive, file = subject.archive, subject.archive.path.name
+    name = archive.name.replace("-", "_")
+    if archive.kind == "wheel":
+        normalized = "-".join([name, *file.split("-")[1:]])
+    else:
+        normalized = f"{name}-{archive.version}.tar.gz"
+    return normalized if file != normalized else None
+
+
+def _differences(
+    subject: Subject, *, markers: bool = False, redundant: bool = False
+) -> tuple[list[str], list[str]]:
+    """Return the requirements that only the plan has, and those that only the archive has."""
+    archive, planned = subject.archive, subject.expected.requires
+    if planned is None:
+        return [], []
+    return differing_requirements(
+        planned, archive.requires, name=archive.name, markers=markers, redundant=redundant
+    )
+
+
+def _rewritten_requirements(subject: Subject) -> str | None:
+    """Return the requirements that differ from the plan in redundant clauses or markers only."""
+    if any(_differences(subject)):
+        return None
+    return format_names({*_differences(subject, redundant=True)[0], *_differences(subject, markers=True)[0]})
+
+
+def _unsupported_metadata_version(subject: Subject) -> str | None:
+    version = str(subject.fields.get("metadata_version"))
+    return None if version in index_rules.METADATA_VERSIONS else version
+
+
+def _requirements_by_url(subject: Subject) -> Iterator[str]:
+    for text in subject.fields.get("requires_dist", ()):
+        try:
+            if Requirement(text).url is not None:
+                yield text
+        except InvalidRequirement:
+            continue  # a violation of the specification
+
+
+def _classifiers(subject: Subject) -> list[str]:
+    return sorted(set(subject.fields.get("classifiers", ())))
+
+
+def _unknown_classifiers(subject: Subject) -> Iterator[str]:
+    if trove_classifiers is not None:
+        valid = trove_classifiers.classifiers - trove_classifiers.deprecated_classifiers.keys()
+        yield from (name for name in _classifiers(subject) if name not in valid and not _is_private(name))
+
+
+def _is_private(classifier: str) -> bool:
+    return classifier.startswith("Private ::")
+
+
+def _private_classifiers(subject: Subject) -> Iterator[str]:
+    if not subject.expected.is_private:
+        yield from filter(_is_private, _classifiers(subject))
+
+
+def _missing_license_files(subject: Subject) -> Iterator[str]:
     """Yield the license files that are missing from the place where the format requires them (PEP 639)."""
+    archive = subject.archive
     if archive.kind == "sdist":
         top = next((parts[0] for member in archive.member_names if (parts := member_path(member).parts)), "")
     else:
         top = "-".join(archive.path.name.split("-")[:2]) + ".dist-info/licenses"
-    members = set(archive.member_names)
-    for file in files:
-        if f"{top}/{file}" not in members:
-            yield rejected_by_index(
-                "license-file-missing",
-                f"license file {file} is missing (expected at {top}/{file})",
-                "include it in the build configuration, or remove it from project.license-files",
-            )
+    for file in subject.fields.get("license_files", ()):
+        if f"{top}/{file}" not in archive.member_names:
+            yield f"{file} is missing (expected at {top}/{file})"
 
 
-def _check_readme(text: str, content_type: str | None) -> Iterator[Finding]:
-    """Yield a finding if the readme is missing, or is reStructuredText that cannot be rendered."""
-    if text.strip() in ("", "UNKNOWN"):
-        yield warning("readme-invalid", "readme is missing", 'add readme = "README.md" to [project]')
-        return
-    if content_type is None:
-        message = "readme has no content type (the public index takes it for reStructuredText)"
-        yield warning("readme-invalid", message, _FIXES["description-content-type"])
-    if content_type is None or content_type.partition(";")[0].strip().lower() == "text/x-rst":
-        from readme_renderer import rst
+def _has_readme(subject: Subject) -> bool:
+    return subject.fields.get("description", "").strip() not in ("", "UNKNOWN")
 
-        output = StringIO()
-        with _rendering:
-            try:
-                rendered = rst.render(text, output)
-            except Exception as problem:  # noqa: BLE001 - a bug of a renderer must not fail the build with a traceback
-                rendered = None
-                output.write(str(problem))
-        if rendered is None:
-            yield rejected_by_index(
-                "readme-invalid",
-                f"readme cannot be rendered: {' '.join(output.getvalue().split())}",
-                "fix the readme, or its content type in pyproject.toml",
-            )
+
+def _rendering_error(subject: Subject) -> str | None:
+    """Return why a readme in reStructuredText, which is the default, cannot be rendered."""
+    content_type = subject.fields.get("description_content_type", "text/x-rst")
+    if not _has_readme(subject) or content_type.partition(";")[0].strip().lower() != "text/x-rst":
+        return None
+    from readme_renderer import rst  # docutils is slow to import, and most readmes are Markdown
+
+    output = StringIO()
+    with _rendering:
+        try:
+            if rst.render(subject.fields["description"], output) is not None:
+                return None
+        except Exception as problem:  # noqa: BLE001 - a bug of a renderer must not fail the build with a traceback
+            output.write(str(problem))
+    return " ".join(output.getvalue().split())
+
+
+def _size_beyond_limit(subject: Subject) -> str | None:
+    size = subject.archive.path.stat().st_size
+    return f"{size >> 20} MiB" if size > index_rules.MAX_FILE_SIZE else None
+
+
+RULES = (
+    Rule(_other_name, "name is {}", "check where the build backend gets the name from", code="manifest-invalid"),
+    Rule(
+        _other_version,
+        "version is {}",
+        "check where the build backend gets the version from, and what it adds (tag_build in setup.cfg)",
+        code="manifest-invalid",
+    ),
+    Rule(_other_name_in_metadata, "Name is {}", _UPDATE_BACKEND_FIX, code="metadata-invalid"),
+    Rule(_other_version_in_metadata, "Version is {}", _UPDATE_BACKEND_FIX, code="metadata-invalid"),
+    Rule(
+        _normalized_file_name,
+        "file name is not normalized (the public index requires {})",
+        'build with a current backend: "setuptools>=80", "hatchling>=1.26"',
+        level="rejected-by-index",
+    ),
+    Rule(
+        lambda subject: iter(_differences(subject)[0]),
+        "requirement {} is in pyproject.toml, but not in the metadata",
+        _UPDATE_BACKEND_FIX,
+        code="build-requirement-missing",
+    ),
+    Rule(
+        lambda subject: iter(_differences(subject)[1]),
+        "requirement {} is in the metadata, but not in pyproject.toml",
+        'if a build hook adds it, set dynamic = ["dependencies"] in [project]',
+        code="requirement-ahead",
+    ),
+    Rule(
+        _rewritten_requirements,
+        "redundant clauses or markers of requirements differ from pyproject.toml: {}",
+        "remove clauses that others imply, such as <4 in <3,<4, or update the build backend",
+        code="metadata-invalid",
+        level="warning",
+    ),
+    Rule(
+        _requirements_by_url,
+        "requirement {} refers to a URL (rejected by the public index)",
+        "require a released version; put the URL into [tool.uv.sources] or a dependency group",
+        code="requirement-by-url",
+        level="rejected-by-index",
+    ),
+    Rule(
+        _unsupported_metadata_version,
+        f"Metadata-Version is {{}} (the public index accepts {', '.join(index_rules.METADATA_VERSIONS)})",
+        'set core-metadata-version = "2.4" (hatchling), or use another version of the build backend',
+        code="metadata-invalid",
+        level="rejected-by-index",
+    ),
+    Rule(
+        lambda subject: len(subject.fields.get("summary", "")) > index_rules.MAX_SUMMARY_LENGTH,
+        f"Summary has more than {index_rules.MAX_SUMMARY_LENGTH} characters (rejected by the public index)",
+        "shorten project.description; put the long text into project.readme",
+        code="metadata-invalid",
+        level="rejected-by-index",
+    ),
+    Rule(
+        lambda subject: subject.archive.version.local and str(subject.archive.version),
+        "version {} is a local version (rejected by the public index)",
+        'build from a clean checkout of a tag, or set local_scheme = "no-local-version" (setuptools-scm)',
+        code="local-version",
+        level="rejected-by-index",
+    ),
+    Rule(
+        _private_classifiers,
+        "classifier {!r} prevents uploads to the public index",
+        "to publish the package, remove the classifier from project.classifiers in pyproject.toml",
+        code="classifier-private",
+        level="rejected-by-index",
+    ),
+    Rule(
+        _unknown_classifiers,
+        "classifier {!r} is deprecated, or not known to the public index",
+        "replace it with a classifier that `python -m trove_classifiers` lists "
+        f"(to install it: {fixes.install_command('trove-classifiers')})",
+        code="classifier-unknown",
+        level="rejected-by-index",
+    ),
+    Rule(
+        _missing_license_files,
+        "license file {}",
+        "include it in the build configuration, or remove it from project.license-files",
+        code="license-file-missing",
+        level="rejected-by-index",
+    ),
+    Rule(
+        _size_beyond_limit,
+        f"size is {{}} (the default limit of the public index is {index_rules.MAX_FILE_SIZE >> 20} MiB)",
+        "exclude large files, or request a higher limit for the project from the index operator",
+        code="archive-too-large",
+        level="warning",
+    ),
+    Rule(
+        lambda subject: not _has_readme(subject),
+        "readme is missing",
+        'add readme = "README.md" to [project]',
+        code="readme-invalid",
+        level="warning",
+    ),
+    Rule(
+        lambda subject: _has_readme(subject) and "description_content_type" not in subject.fields,
+        "readme has no content type (the public index takes it for reStructuredText)",
+        _CONTENT_TYPE_FIX,
+        code="readme-invalid",
+        level="warning",
+    ),
+    Rule(
+        _rendering_error,
+        "readme cannot be rendered: {}",
+        "fix the readme, or its content type in pyproject.toml",
+        code="readme-invalid",
+        level="rejected-by-index",
+    ),
+)

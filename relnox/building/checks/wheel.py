@@ -1,215 +1,285 @@
-"""Checks of a wheel against its RECORD, its WHEEL file and its file name (PEP 427), and of its entry points."""
+"""Checks of a wheel against its format (PEP 427), and that it works when it is installed."""
 
 from __future__ import annotations
 
-import csv
+import math
 import re
 from configparser import Error as ConfigError
-from typing import TYPE_CHECKING, BinaryIO, cast
+from email.parser import HeaderParser
+from itertools import islice
+from typing import TYPE_CHECKING
 
-from installer.records import InvalidRecordEntry, RecordEntry, parse_record_file
+from installer.exceptions import InstallerError
+from installer.records import parse_record_file
+from installer.sources import WheelFile
 from packaging.tags import parse_tag
-from packaging.utils import canonicalize_name
 
-from relnox.building.archives import ArchiveError, find_dist_info_file, open_files, read_file
+from relnox.building.archives import find_dist_info_file, iter_files, member_path, read_file
 from relnox.building.checks import index_rules
-from relnox.building.findings import error, format_names, rejected_by_index, warning
+from relnox.building.findings import Finding, Rule, format_names
 from relnox.building.wheel_contents import RECORD_FILES, parse_entry_points
+from relnox.core import fixes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-    from collections.abc import Set as AbstractSet
+    from collections.abc import Iterator
+    from configparser import ConfigParser
 
     from packaging.tags import Tag
 
     from relnox.building.archives import Archive
-    from relnox.building.findings import Finding
+    from relnox.building.checks.subject import Subject
 
-_MAX_ENTRY_POINTS_SIZE = 1 << 20
-_SECURE_HASHES = ("sha256", "sha384", "sha512")
-_GROUP_NAME = re.compile(r"\w+(\.\w+)*")
+_REBUILD_FIX = "build it again, and change wheels only with tools that update RECORD (wheel, auditwheel)"
+_ENTRY_POINT_FIX = 'write it like demo = "demo.cli:main" in [project.scripts]'
+_INCLUDE_MODULES_FIX = (
+    "include the modules in the build configuration: "
+    '[tool.setuptools.packages.find] where = ["src"] (setuptools), '
+    "[tool.hatch.build.targets.wheel] packages (hatchling), [tool.poetry] packages (poetry-core)"
+)
+_FIXES_BY_PLATFORM = {
+    "linux_": "build its wheels with cibuildwheel, list them in [tool.relnox.wheels], and merge the output of the "
+    "jobs: relnox collect --from DIR; to release the sdist only, list none there: NAME = []",
+    "macosx_": "set MACOSX_DEPLOYMENT_TARGET=11.0 (since macOS 11 the minor version is 0), or use cibuildwheel",
+}
+_DEFAULT_PLATFORM_FIX = "publish this wheel to a private index only; elsewhere installers build from the sdist"
+_MAX_TAGS = 1000
+_MAX_RECORD_SIZE = 64 << 20
+_MAX_ISSUES = 3
 _OBJECT_REFERENCE = re.compile(
     r"[^\W\d]\w*(\.[^\W\d]\w*)*(?P<attribute>\s*:\s*[^\W\d]\w*(\.[^\W\d]\w*)*)?\s*(\[[^\[\]]*\])?"
 )
 _SCRIPT_GROUPS = ("console_scripts", "gui_scripts")
-_ENTRY_POINT_FIX = 'write it like demo = "demo.cli:main" in [project.scripts]'
-_MAX_RECORD_SIZE = 64 << 20
-_INSTALL_SCHEME_KEYS = frozenset({"purelib", "platlib", "headers", "scripts", "data"})
-_REBUILD_FIX = "build it again, and change wheels only with tools that update RECORD (wheel, auditwheel)"
-_EXTENSION_SUFFIXES = (".so", ".pyd", ".dylib", ".dll")
-_FIXES_BY_PLATFORM = {
-    "linux_": "add the package to packages in [tool.relnox.wheels], build its wheels with cibuildwheel: "
-    "relnox build-all --wheels JOB, and merge them: relnox collect --from DIR; "
-    "to release the sdist only, add the package to sdist-only there",
-    "macosx_": "set MACOSX_DEPLOYMENT_TARGET=11.0 (since macOS 11 the minor version is 0), or use cibuildwheel",
-}
-_DEFAULT_PLATFORM_FIX = "publish this wheel to a private index only; elsewhere installers build from the sdist"
+_PROJECT_FILES = re.compile(
+    r"(readme|licen[cs]e|copying|notice|authors|contributors|change(s|log)|history|news|todo|requirements)[^/]*"
+    r"|(pyproject\.toml|setup\.(py|cfg)|manifest\.in|tox\.ini|noxfile\.py|tasks\.py|conftest\.py|makefile)",
+    re.IGNORECASE,
+)
+"""Project files that get into the top-level directory of a wheel by mistake."""
+_NATIVE_MODULE = re.compile(r".*\.(so(\.\d+)*|pyd|dylib|dll)", re.IGNORECASE)
+_NATIVE_FILE = re.compile(r".*\.(exe|a|lib|wasm)", re.IGNORECASE)
+_NATIVE_MAGIC_NUMBERS = (
+    *(b"\x7fELF", b"MZ", b"\0asm", b"!<arch>"),
+    *(b"\xfe\xed\xfa\xce", b"\xfe\xed\xfa\xcf", b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe"),
+)
+"""The first bytes of files with native code: ELF, PE, WebAssembly, object archives, Mach-O."""
+_MAGIC_BYTES = 8
+_CHECKED_BY_RULES = ("W007", "W008")
+"""Codes of check-wheel-contents for empty wheels, which the rules check with regard to the project's settings."""
 
 
-def check_wheel(archive: Archive) -> Iterator[Finding]:
-    """Yield violations of the wheel format, and rejected tags."""
-    yield from _check_tags(archive)
-    yield from _check_wheel_file(archive)
-    yield from _check_dist_info_directory(archive)
-    yield from _check_record(archive)
-    yield from _check_entry_points(archive)
-
-
-def _check_tags(archive: Archive) -> Iterator[Finding]:
-    """Yield platform tags of a wheel that the public index rejects, and tags that contradict its content."""
+def check_platforms(archive: Archive) -> Iterator[Finding]:
+    """Yield the platform tags of a wheel that the public index rejects."""
     for platform in sorted(archive.platforms):
         if index_rules.ACCEPTED_PLATFORMS.fullmatch(platform) is None:
-            fix = next(
-                (fix for start, fix in _FIXES_BY_PLATFORM.items() if platform.startswith(start)),
-                _DEFAULT_PLATFORM_FIX,
-            )
-            yield rejected_by_index(
-                "archive-invalid", f"platform tag {platform} is rejected by the public index", fix
-            )
+            fixes_of_platform = (fix for start, fix in _FIXES_BY_PLATFORM.items() if platform.startswith(start))
+            message = f"platform tag {platform} is rejected by the public index"
+            fix = next(fixes_of_platform, _DEFAULT_PLATFORM_FIX)
+            yield Finding("rejected-by-index", "archive-invalid", message, fix)
 
 
-def _check_wheel_file(archive: Archive) -> Iterator[Finding]:
-    """Yield problems with the WHEEL file, and tags that do not match the file name or compiled files."""
-    name = find_dist_info_file(archive, "WHEEL")
-    if name is None:
-        yield error("archive-missing", "the WHEEL file is missing (PEP 427)", _REBUILD_FIX)
-        return
-    text = read_file(archive, name).decode("utf-8", "replace")
-    lines = [(key.strip(), value.strip()) for key, _, value in (line.partition(":") for line in text.splitlines())]
-    tags = [value for key, value in lines if key == "Tag"]
-    if {parsed for tag in tags for parsed in _parse_tags(tag)} != archive.tags:
-        yield error(
-            "archive-invalid",
-            "the tags in the WHEEL file differ from those in the file name",
-            "build it again, or change the tags with `wheel tags` instead of renaming the file",
-        )
-    version = dict(lines).get("Wheel-Version", "")
-    if version.partition(".")[0] != "1":
-        yield error(
-            "archive-invalid",
-            f"Wheel-Version is {version!r} in the WHEEL file (installers support 1.x)"
-            if version
-            else "the WHEEL file has no Wheel-Version field (PEP 427)",
-            "build with a current version of the build backend",
-        )
-    extension_modules = [member for member in archive.member_names if member.endswith(_EXTENSION_SUFFIXES)]
-    if extension_modules and archive.platforms == {"any"}:
-        yield warning(
-            "archive-invalid",
-            f"is tagged for any platform, but contains {extension_modules[0]}",
-            "mark the wheel as platform-specific: has_ext_modules (setuptools), infer_tag (hatchling)",
-        )
-
-
-def _parse_tags(text: str) -> Iterable[Tag]:
+def run_check_wheel_contents(archive: Archive) -> Iterator[Finding]:
+    """Yield the failures of check-wheel-contents as warnings, skipping wheels that it cannot read."""
     try:
-        return parse_tag(text)
-    except ValueError:
-        return ()
+        from check_wheel_contents.checker import WheelChecker
+        from check_wheel_contents.contents import WheelContents
+        from check_wheel_contents.errors import WheelValidationError
+    except ImportError:
+        return
+    try:
+        failed = WheelChecker().check_contents(WheelContents.from_wheel(archive.path))
+    except WheelValidationError:
+        return
+    except Exception as problem:  # noqa: BLE001 - a bug of an optional tool must not fail the build
+        message = f"check-wheel-contents cannot read the wheel ({problem})"
+        yield Finding("warning", "build-failed", message, fixes.install_command("relnox[check]", upgrade=True))
+        return
+    for failure in failed:
+        if failure.check.name not in _CHECKED_BY_RULES:
+            files = f": {format_names(failure.args)}" if failure.args else ""
+            yield Finding(
+                "warning",
+                "build-failed",
+                f"check-wheel-contents {failure.check.name}: {failure.check.value}{files}",
+                "fix the build configuration (the README of check-wheel-contents explains the codes)",
+            )
 
 
-def _check_dist_info_directory(archive: Archive) -> Iterator[Finding]:
-    """Yield a wrongly named `.dist-info` directory, and directories in `.data` that are not install schemes."""
+def has_native_module(archive: Archive) -> bool:
+    """Return whether a wheel has an extension module or a shared library, according to file names."""
+    return any(map(_NATIVE_MODULE.fullmatch, archive.member_names))
+
+
+def has_native_file(archive: Archive) -> bool:
+    """Return whether a wheel has a script or a file with native code, according to file names and first bytes."""
+    return (
+        has_native_module(archive)
+        or any(_NATIVE_FILE.fullmatch(member) or ".data/scripts/" in member for member in archive.member_names)
+        or any(content.startswith(_NATIVE_MAGIC_NUMBERS) for _, content in iter_files(archive, _MAGIC_BYTES))
+    )
+
+
+def missing_extensions_fix(package: str) -> str:
+    """Return what to do if a wheel has no native modules."""
+    command = fixes.task_command("build-all", "--verbose")
+    return (
+        f"find out why the build does not compile them: {command}; if they are optional, set "
+        f'optional-extensions = ["{package}"] in [tool.relnox]'
+    )
+
+
+def _read_dist_info(subject: Subject, file: str) -> str | None:
+    archive = subject.archive
+    name = find_dist_info_file(archive, file)
+    return None if name is None else read_file(archive, name).decode("utf-8", "replace")
+
+
+def _other_dist_info(subject: Subject) -> str | None:
+    archive = subject.archive
     tops = {member.partition("/")[0] for member in archive.member_names}
-    schemes = {
-        scheme
-        for member in archive.member_names
-        if ".data/" in member and (parts := member.split("/", 2))[0].endswith(".data") and (scheme := parts[1])
-    }
-    if unknown := schemes - _INSTALL_SCHEME_KEYS:
-        yield error(
-            "archive-invalid",
-            f"has files for unknown install schemes: .data/{format_names(unknown)}",
-            _REBUILD_FIX,
-        )
     directories = {top for top in tops if top.endswith(".dist-info")}
     expected = "-".join(archive.path.name.split("-")[:2]) + ".dist-info"
-    message = f"metadata directory is {', '.join(sorted(directories))}, expected {expected}"
-    if {canonicalize_name(directory) for directory in directories} != {canonicalize_name(expected)}:
-        yield error("archive-invalid", message, "remove the build directory, then build it again")
-    elif directories != {expected}:
-        yield rejected_by_index(
-            "archive-invalid",
-            f"{message} (rejected by the public index)",
-            "build it again, and do not rename the file",
+    return None if directories == {expected} else f"{', '.join(sorted(directories))}, expected {expected}"
+
+
+def _differing_tags(subject: Subject) -> bool:
+    if (text := _read_dist_info(subject, "WHEEL")) is None:
+        return False
+    tags: set[Tag] = set()
+    for line in HeaderParser().parsestr(text).get_all("Tag", []):
+        number = math.prod(part.count(".") + 1 for part in line.split("-"))
+        if number > _MAX_TAGS or line.count("-") != 2:  # noqa: PLR2004 - interpreter, ABI, platform
+            return True
+        tags |= parse_tag(line)
+    return tags != subject.archive.tags
+
+
+def _other_wheel_version(subject: Subject) -> str | None:
+    text = _read_dist_info(subject, "WHEEL") or ""
+    version = HeaderParser().parsestr(text).get("Wheel-Version", "missing").strip()
+    return None if version.partition(".")[0] == "1" else version
+
+
+def _record_problems(subject: Subject) -> Iterator[str]:
+    """Yield what is wrong with RECORD; `installer` compares it with the files, in both directions here."""
+    archive = subject.archive
+    try:
+        with WheelFile.open(archive.path) as wheel:
+            wheel.validate_record()
+    except InstallerError as problem:
+        issues = getattr(problem, "issues", [str(problem)])
+        texts = (
+            issue.replace(f"In {archive.path}, ", "").replace(f" from {archive.path}", "") for issue in issues
         )
-
-
-def _check_record(archive: Archive) -> Iterator[Finding]:
-    """Yield differences between RECORD and the files (PEP 427)."""
+        yield "; ".join(islice(texts, _MAX_ISSUES))
+        return
     name = find_dist_info_file(archive, "RECORD")
-    if name is None:
-        yield error("archive-invalid", "RECORD is missing", _REBUILD_FIX)
-        return
+    assert name is not None  # installer read it  # noqa: S101
+    lines = read_file(archive, name, _MAX_RECORD_SIZE).decode().splitlines()
+    recorded = {row[0] for row in parse_record_file(filter(None, lines))}
+    signatures = {f"{name.rpartition('/')[0]}/{file}" for file in RECORD_FILES}
+    if missing := recorded - set(archive.member_names) - signatures:
+        yield f"lists files that are missing: {format_names(missing)}"
+
+
+def _parse_entry_points(subject: Subject) -> ConfigParser | str:
+    """Return the parsed entry points, or why they cannot be parsed."""
     try:
-        lines = read_file(archive, name, _MAX_RECORD_SIZE).decode().splitlines()
-        rows = [RecordEntry.from_elements(*row) for row in parse_record_file(filter(None, lines))]
-    except (InvalidRecordEntry, csv.Error, UnicodeDecodeError, ArchiveError) as problem:
-        yield error("archive-invalid", f"RECORD cannot be read: {problem}", _REBUILD_FIX)
-        return
-    records = {row.path: row for row in rows}
-    secure = {row.path for row in rows if row.hash_ is not None and row.hash_.name in _SECURE_HASHES}
-    unrecorded = {f"{name.rpartition('/')[0]}/{signature}" for signature in RECORD_FILES}
-    files = {entry.name for entry in archive.entries if entry.kind != "directory"} - unrecorded
-    for message, names in (
-        ("RECORD lists files twice", {row.path for row in rows if records[row.path] is not row}),
-        ("files listed in RECORD are missing", records.keys() - files - unrecorded),
-        ("files are missing from RECORD", files - records.keys()),
-        ("files have no secure hash in RECORD", (files & records.keys()) - secure),
-        (
-            "files do not match their hash or size in RECORD",
-            set(_differing_files(archive, records, files & secure)),
-        ),
-    ):
-        if names:
-            yield error("archive-invalid", f"{message}: {format_names(names)}", _REBUILD_FIX)
-
-
-def _differing_files(
-    archive: Archive, records: Mapping[str, RecordEntry], files: AbstractSet[str]
-) -> Iterator[str]:
-    """Yield the names of the files that do not match their rows in RECORD."""
-    for entry, content in open_files(archive):
-        if entry.name in files and not records[entry.name].validate_stream(cast("BinaryIO", content)):
-            yield entry.name
-
-
-def _check_entry_points(archive: Archive) -> Iterator[Finding]:
-    """Yield entry points that are invalid, or that installers cannot handle."""
-    name = find_dist_info_file(archive, "entry_points.txt")
-    if name is None:
-        return
-    text = read_file(archive, name, _MAX_ENTRY_POINTS_SIZE).decode("utf-8", "replace")
-    try:
-        parser = parse_entry_points(text)
+        return parse_entry_points(_read_dist_info(subject, "entry_points.txt") or "")
     except ConfigError as problem:
-        first_line = str(problem).splitlines()[0]
-        yield error("archive-invalid", f"entry_points.txt cannot be parsed: {first_line}", _ENTRY_POINT_FIX)
+        return str(problem).splitlines()[0]
+
+
+def _unparsed_entry_points(subject: Subject) -> str | None:
+    parsed = _parse_entry_points(subject)
+    return parsed if isinstance(parsed, str) else None
+
+
+def _invalid_entry_points(subject: Subject) -> Iterator[str]:
+    if isinstance(parser := _parse_entry_points(subject), str):
         return
     for group in parser.sections():
-        if _GROUP_NAME.fullmatch(group) is None:
-            yield error(
-                "archive-invalid",
-                f"entry point group {group!r} has an invalid name",
-                "use only letters, digits, _ and dots",
-            )
-        for key, value in parser.items(group):
-            yield from _check_entry_point(group, key, value)
+        for name, value in parser.items(group):
+            reference = _OBJECT_REFERENCE.fullmatch(value)
+            is_script = group in _SCRIPT_GROUPS
+            if is_script and ("/" in name or "\\" in name or name in ("", ".", "..")):
+                yield f"script {name!r} would be installed outside the scripts directory"
+            if reference is None:
+                yield f"entry point {name} = {value!r} is not an object reference (module:object)"
+            elif is_script and reference["attribute"] is None:
+                yield f"script {name} = {value!r} does not refer to a function"
 
 
-def _check_entry_point(group: str, name: str, value: str) -> Iterator[Finding]:
-    reference = _OBJECT_REFERENCE.fullmatch(value)
-    if group in _SCRIPT_GROUPS and ("/" in name or "\\" in name or name in ("", ".", "..")):
-        yield error(
-            "archive-invalid",
-            f"script {name!r} would be installed outside the scripts directory",
-            "remove the path from its name",
-        )
-    if reference is None:
-        yield error(
-            "archive-invalid",
-            f"entry point {name} = {value!r} is not an object reference (module:object)",
-            _ENTRY_POINT_FIX,
-        )
-    elif group in _SCRIPT_GROUPS and reference["attribute"] is None:
-        yield error("archive-invalid", f"script {name} = {value!r} does not refer to a function", _ENTRY_POINT_FIX)
+def _is_empty(subject: Subject) -> bool:
+    return not any(map(_is_useful_when_installed, subject.archive.member_names))
+
+
+def _is_useful_when_installed(member: str) -> bool:
+    """Return whether a member of a wheel is useful when installed, such as a module, stub, script or data file."""
+    if member.endswith("/"):
+        return False
+    parts = member_path(member).parts
+    if parts[0].endswith(".dist-info"):
+        return False
+    if parts[0].endswith(".data"):
+        if len(parts) < 3 or parts[1] not in ("purelib", "platlib"):  # noqa: PLR2004 - NAME.data, scheme, file
+            return len(parts) > 2  # noqa: PLR2004
+        parts = parts[2:]
+    name = parts[-1]
+    if name == "py.typed" or name.startswith(".") or "__pycache__" in parts:
+        return False
+    return len(parts) > 1 or _PROJECT_FILES.fullmatch(name) is None
+
+
+def _platforms_without_native_code(subject: Subject) -> str | None:
+    archive, expected = subject.archive, subject.expected
+    if archive.platforms == {"any"} or expected.extensions_are_optional or _is_empty(subject):
+        return None
+    return None if has_native_file(archive) else format_names(archive.platforms)
+
+
+def _native_module_for_any_platform(subject: Subject) -> str | None:
+    is_for_any = subject.archive.platforms == {"any"}
+    return next(filter(_NATIVE_MODULE.fullmatch, subject.archive.member_names), None) if is_for_any else None
+
+
+RULES = (
+    Rule(
+        _other_wheel_version,
+        "Wheel-Version is {} in the WHEEL file (installers support 1.x)",
+        "build with a current version of the build backend",
+    ),
+    Rule(
+        _differing_tags,
+        "the tags in the WHEEL file differ from those in the file name",
+        "build it again, or change the tags with `wheel tags` instead of renaming the file",
+    ),
+    Rule(
+        _other_dist_info,
+        "metadata directory is {} (rejected by the public index)",
+        "remove the build directory, then build it again, and do not rename the file",
+        level="rejected-by-index",
+    ),
+    Rule(_record_problems, "RECORD is wrong: {}", _REBUILD_FIX),
+    Rule(_unparsed_entry_points, "entry_points.txt cannot be parsed: {}", _ENTRY_POINT_FIX),
+    Rule(_invalid_entry_points, "{}", _ENTRY_POINT_FIX),
+    Rule(
+        lambda subject: not subject.expected.may_be_empty and _is_empty(subject),
+        "is empty (no modules, scripts or data)",
+        lambda subject: (
+            f"{_INCLUDE_MODULES_FIX}; if the package only consists of requirements, set "
+            f'metadata-only = ["{subject.archive.name}"] in [tool.relnox]'
+        ),
+        code="archive-content",
+    ),
+    Rule(
+        _platforms_without_native_code,
+        "is tagged for {}, but has no native modules or programs",
+        lambda subject: missing_extensions_fix(subject.archive.name),
+    ),
+    Rule(
+        _native_module_for_any_platform,
+        "is tagged for any platform, but contains {}",
+        "mark the wheel as platform-specific: has_ext_modules (setuptools), infer_tag (hatchling)",
+        level="warning",
+    ),
+)

@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import re
 import zlib
-from typing import TYPE_CHECKING, Any, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from relnox.building.archives import iter_files, member_path, parse_metadata
+from relnox.building.archives import iter_files, member_path, parse_metadata, read_file
 from relnox.building.checks.requirements import differing_requirements
 from relnox.building.checks.sdist import is_generated
-from relnox.building.findings import error, format_names, warning
+from relnox.building.checks.wheel import has_native_file, missing_extensions_fix
+from relnox.building.findings import Rule, format_names
 from relnox.building.wheel_contents import are_only_tests, import_names
 from relnox.core import fixes
+from relnox.core.documents import parse_toml, table_at
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from relnox.building.archives import Archive
-    from relnox.building.findings import Finding
 
 _STATIC_FIELDS_SINCE = Version("2.2")
 """The first metadata version in which an sdist's fields apply to its wheels, unless `Dynamic` (PEP 643)."""
-_COMPARED_FIELDS = {
+_DESCRIPTIVE_FIELDS = {
     "summary": "Summary",
     "author": "Author",
     "author_email": "Author-email",
@@ -37,125 +39,170 @@ _COMPARED_FIELDS = {
     "classifiers": "Classifier",
     "project_urls": "Project-URL",
 }
+_INSTALLER_FIELDS = {"requires_python": "Requires-Python", "provides_extra": "Provides-Extra"}
 _MAX_SOURCE_SIZE = 8 << 20
 _DECLARE_DYNAMIC_FIX = "if the build computes the field, add it to dynamic in [project]"
+_HATCH_COMPILERS = ("cython", "mypyc")
 
 
-def compare_wheel_with_sdist(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
-    """Yield unexpected differences between an sdist and the wheel built from it."""
-    if (sdist.name, sdist.version) != (wheel.name, wheel.version):
-        yield error(
-            "archive-content",
-            f"is {wheel.name} {wheel.version}, but its sdist is {sdist.name} {sdist.version}",
-            "configure the build backend to take the version from the sdist, which has no git history",
-        )
-        return
-    yield from _compare_static_fields(sdist, wheel)
-    yield from _compare_modules(sdist, wheel)
-    yield from _check_for_missing_packages(sdist, wheel)
+class Pair(NamedTuple):
+    """A wheel, and the sdist that it should have been built from."""
+
+    sdist: Archive
+    wheel: Archive
 
 
-def _check_for_missing_packages(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
-    """Yield a finding if a wheel contains only tests, but its sdist has other packages."""
-    if not are_only_tests(import_names(wheel)):
-        return
-    directories = {member_path(member).parent for member in sdist.member_names if member.endswith("/__init__.py")}
-    packages = {directory.name for directory in directories if directory.parent not in directories}
-    if packages and not are_only_tests(packages):
-        yield error(
-            "archive-content",
-            f"has no modules except {format_names(import_names(wheel))}, "
-            f"but its sdist has {format_names(packages)}",
-            'include them in the build configuration, such as [tool.setuptools.packages.find] where = ["src"]',
-        )
+def has_other_version(pair: Pair) -> str | None:
+    """Return how the names or versions differ, or None if they are equal."""
+    sdist, wheel = pair
+    if (sdist.name, sdist.version) == (wheel.name, wheel.version):
+        return None
+    return f"{wheel.name} {wheel.version}, but its sdist is {sdist.name} {sdist.version}"
 
 
-def _compare_static_fields(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
-    """Yield differences in metadata fields that are static in the sdist (PEP 643)."""
-    static = cast("Mapping[str, Any]", parse_metadata(sdist.metadata)[0])
-    built_metadata = cast("Mapping[str, Any]", parse_metadata(wheel.metadata)[0])
-    if not _has_static_fields(static.get("metadata_version", "")):
-        return
-    dynamic = {name.lower() for name in static.get("dynamic", ())}
-    if "requires-dist" not in dynamic:
-        yield from _compare_requirements(sdist, wheel)
-    pythons = [_normalized_requires_python(fields) for fields in (built_metadata, static)]
-    if "requires-python" not in dynamic and pythons[0] != pythons[1]:
-        yield error(
-            "archive-content",
-            _format_difference(
-                "Requires-Python", built_metadata.get("requires_python"), static.get("requires_python")
-            ),
-            _DECLARE_DYNAMIC_FIX,
-        )
-    extras = [_normalized_extras(fields) for fields in (built_metadata, static)]
-    if "provides-extra" not in dynamic and extras[0] != extras[1]:
-        yield error("archive-content", _format_difference("Provides-Extra", *extras), _DECLARE_DYNAMIC_FIX)
-    for key, field in _COMPARED_FIELDS.items():
-        values = built_metadata.get(key), static.get(key)
-        if field.lower() not in dynamic and _normalized_field(values[0]) != _normalized_field(values[1]):
-            yield warning("archive-content", _format_difference(field, *values), _DECLARE_DYNAMIC_FIX)
-
-
-def _format_difference(field: str, built_value: object, static_value: object) -> str:
-    return f"{field} is {built_value!r}, but {static_value!r} in its sdist"
-
-
-def _has_static_fields(version: str) -> bool:
+def _static_fields(pair: Pair) -> Mapping[str, Any]:
+    """Return the fields of the sdist's metadata that apply to its wheels (PEP 643)."""
+    fields: dict[str, Any] = {**parse_metadata(pair.sdist.metadata)[0]}
+    dynamic = {name.lower().replace("-", "_") for name in fields.get("dynamic", ())}
+    dynamic |= {"classifiers"} if "classifier" in dynamic else set()
+    dynamic |= {"project_urls"} if "project_url" in dynamic else set()
     try:
-        return Version(version) >= _STATIC_FIELDS_SINCE
+        if Version(fields.get("metadata_version", "")) < _STATIC_FIELDS_SINCE:
+            return {}
     except InvalidVersion:
-        return False
+        return {}
+    compared = (*_DESCRIPTIVE_FIELDS, *_INSTALLER_FIELDS, "requires_dist")
+    return {name: fields.get(name) for name in compared if name not in dynamic}
 
 
-def _compare_requirements(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
-    missing, extra = differing_requirements(sdist.requires, wheel.requires, name=wheel.name)
-    for requirement in missing:
-        message = f"requirement {requirement} is in the metadata of its sdist only"
-        yield error("archive-content", message, _DECLARE_DYNAMIC_FIX)
-    for requirement in extra:
-        message = f"requirement {requirement} is not in the metadata of its sdist"
-        yield error("archive-content", message, _DECLARE_DYNAMIC_FIX)
+def _differing_fields(fields: Mapping[str, str], pair: Pair) -> Iterator[str]:
+    built: Mapping[str, Any] = {**parse_metadata(pair.wheel.metadata)[0]}
+    for key, value in _static_fields(pair).items():
+        if key in fields and _normalize(key, value) != _normalize(key, built.get(key)):
+            yield f"{fields[key]} is {built.get(key)!r}, but {value!r} in its sdist"
 
 
-def _normalized_requires_python(fields: Mapping[str, Any]) -> Hashable:
-    text = fields.get("requires_python")
-    try:
-        return None if text is None else SpecifierSet(text)
-    except InvalidSpecifier:
-        return ("invalid", text)
-
-
-def _normalized_extras(fields: Mapping[str, Any]) -> list[str]:
-    return sorted({canonicalize_name(name) for name in fields.get("provides_extra", ())})
-
-
-def _normalized_field(value: object) -> object:
-    """Return the value of a field for comparison: a list sorted, a text with line breaks replaced by spaces."""
+def _normalize(key: str, value: Any) -> object:
+    """Return the value of a field for comparison: without order, spelling and line breaks."""
+    if key == "requires_python" and value is not None:
+        try:
+            return SpecifierSet(value)
+        except InvalidSpecifier:
+            return value
+    if key == "provides_extra":
+        return {canonicalize_name(name) for name in value or ()}
     if isinstance(value, list):
         return sorted(value)
     return re.sub(r"\s+", " ", value).strip() if isinstance(value, str) else value
 
 
-def _compare_modules(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
-    """Yield differences between the modules of a pure wheel and those of its sdist, except generated ones."""
-    if wheel.platforms != {"any"}:
-        return
-    sources = {name: content for name, content in iter_files(sdist, _MAX_SOURCE_SIZE) if name.endswith(".py")}
+def _differing_requirements(pair: Pair) -> Iterator[str]:
+    if "requires_dist" in _static_fields(pair):
+        missing, extra = differing_requirements(pair.sdist.requires, pair.wheel.requires, name=pair.wheel.name)
+        yield from (f"{requirement} is in the metadata of its sdist only" for requirement in missing)
+        yield from (f"{requirement} is not in the metadata of its sdist" for requirement in extra)
+
+
+def _missing_packages(pair: Pair) -> str | None:
+    """Return the packages that only the sdist has, if the wheel has only tests."""
+    names = import_names(pair.wheel)
+    if not are_only_tests(names):
+        return None
+    directories = {member_path(name).parent for name in pair.sdist.member_names if name.endswith("/__init__.py")}
+    packages = {directory.name for directory in directories if directory.parent not in directories}
+    if not packages or are_only_tests(packages):
+        return None
+    return f"{format_names(names)}, but its sdist has {format_names(packages)}"
+
+
+def _other_modules(pair: Pair, *, changed: bool) -> str | None:
+    """Return the modules of a pure wheel that its sdist has with other content, or does not have at all."""
+    if pair.wheel.platforms != {"any"}:
+        return None
+    sources = {name: content for name, content in iter_files(pair.sdist, _MAX_SOURCE_SIZE) if name.endswith(".py")}
     sums = {zlib.crc32(content) for content in sources.values()}
     names = {member_path(name).name for name in sources}
-    modules = [entry for entry in wheel.entries if entry.name.endswith(".py")]
-    differing = [entry.name for entry in modules if entry.crc32 not in sums and not is_generated(entry.name)]
-    changed_modules = [name for name in differing if member_path(name).name in names]
-    if changed_modules:
-        yield warning(
-            "archive-content",
-            f"has files that differ from those in its sdist: {format_names(changed_modules)}",
-            f"build the wheel from the sdist: {fixes.task_command('build-all')}",
-        )
-    if new := set(differing) - set(changed_modules):
-        yield warning(
-            "archive-content",
-            f"has files that are not in its sdist: {format_names(new)}",
-            "include them in the sdist, in the build configuration",
-        )
+    return format_names(
+        entry.name
+        for entry in pair.wheel.entries
+        if entry.name.endswith(".py")
+        and entry.crc32 not in sums
+        and not is_generated(entry.name)
+        and (member_path(entry.name).name in names) == changed
+    )
+
+
+def _missing_extensions(pair: Pair) -> str | None:
+    """Return the setting with which every build has native modules, if the wheel has none."""
+    sdist, wheel = pair
+    files = [name for name in sdist.member_names if name.count("/") == 1 and name.endswith("/pyproject.toml")]
+    try:
+        document = parse_toml(read_file(sdist, files[0]).decode()) if files else {}
+    except (ValueError, RecursionError):
+        document = {}
+    reason = _setting_with_native_modules(document)
+    return None if reason is None or has_native_file(wheel) else reason
+
+
+def _setting_with_native_modules(document: Mapping[str, Any]) -> str | None:
+    tool = table_at(document, "tool")
+    for name in ("setuptools", "setuptools-rust"):
+        if table_at(tool, name).get("ext-modules"):
+            return f"[tool.{name}] ext-modules declares them"
+    backend = table_at(document, "build-system").get("build-backend")
+    if backend == "maturin" and table_at(tool, "maturin").get("bindings") != "bin":
+        return "its build backend is maturin"
+    build = table_at(tool, "hatch", "build")
+    for hooks in (table_at(build, "hooks"), table_at(build, "targets", "wheel", "hooks")):
+        for name in _HATCH_COMPILERS:
+            if isinstance(hook := hooks.get(name), dict) and hook.get("enable-by-default", True):
+                return f"hatchling's build hook {name} is enabled"
+    return None
+
+
+VERSION_RULES = (
+    Rule(
+        has_other_version,
+        "is {}",
+        "configure the build backend to take the version from the sdist, which has no git history",
+        code="archive-content",
+    ),
+)
+RULES = (
+    Rule(_differing_requirements, "requirement {}", _DECLARE_DYNAMIC_FIX, code="archive-content"),
+    Rule(partial(_differing_fields, _INSTALLER_FIELDS), "{}", _DECLARE_DYNAMIC_FIX, code="archive-content"),
+    Rule(
+        _missing_packages,
+        "has no modules except {}",
+        'include them in the build configuration, such as [tool.setuptools.packages.find] where = ["src"]',
+        code="archive-content",
+    ),
+    Rule(
+        partial(_differing_fields, _DESCRIPTIVE_FIELDS),
+        "{}",
+        _DECLARE_DYNAMIC_FIX,
+        code="archive-content",
+        level="warning",
+    ),
+    Rule(
+        lambda pair: _other_modules(pair, changed=True),
+        "has files that differ from those in its sdist: {}",
+        f"build the wheel from the sdist: {fixes.task_command('build-all')}",
+        code="archive-content",
+        level="warning",
+    ),
+    Rule(
+        lambda pair: _other_modules(pair, changed=False),
+        "has files that are not in its sdist: {}",
+        "include them in the sdist, in the build configuration",
+        code="archive-content",
+        level="warning",
+    ),
+)
+EXTENSION_RULES = (
+    Rule(
+        _missing_extensions,
+        "has no native modules, although {}",
+        lambda pair: missing_extensions_fix(pair.wheel.name),
+    ),
+)

@@ -7,6 +7,7 @@ manifest is removed first; the new one is written last: dist/manifest.json and d
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from relnox import core, steps
@@ -35,7 +36,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     """Plan to build every package, and to write the manifest.
 
     Raises:
-        Blocked: `--test` is given, but no tests are configured, or the job of `--wheels` does not exist.
+        Blocked: `--test` is given, but no tests are configured.
     """
     from relnox.commands.build_all import package_steps, preflight
 
@@ -46,9 +47,9 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
             fix='add [tool.relnox.test] command = ["python", "-m", "pytest"] and requires = ["pytest"]',
         )
     if options.matrix is not None:
-        return package_steps.plan_matrix(snapshot, options.matrix)
-    if options.wheels is not None:
-        return package_steps.plan_wheels_for_job(snapshot, options.wheels, options)
+        matrix = core.wheels.github_matrix([package.name for package in snapshot.packages], snapshot.config.wheels)
+        text = json.dumps(matrix, separators=(",", ":"))
+        return core.plan.Plan(task="build-all", steps=(steps.WriteMatrix(file=options.matrix, text=text),))
     preparation: list[Step] = []
     # A build that fails must not leave the manifest of an earlier one, which could be published.
     if files_to_remove := snapshot.removable_files if options.clean else snapshot.manifest_files:

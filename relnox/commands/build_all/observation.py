@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox import core
+from relnox.building.interpreters import find_interpreter
 from relnox.commands.build_all import preflight
 from relnox.commands.build_all.build_settings import read_build_settings
 from relnox.commands.build_all.snapshot import Snapshot
@@ -30,7 +31,8 @@ _MANIFEST_FILES = (core.manifest.MANIFEST_JSON, core.manifest.MANIFEST_TEXT)
 def observe(options: Options, project: Project) -> Snapshot:
     """Read the packages, the state of the checkout, the build settings, and the output directory."""
     packages = project.select(consistency.selected_packages(options, options.package, project))
-    preflight.check_usage(options)
+    for version in options.python:
+        find_interpreter(version)  # fails now, not after half of the builds
     git, state = project.git, project.state
     commit: str | None = None
     uncommitted_packages: tuple[str, ...] = ()

@@ -1,13 +1,11 @@
-"""The steps that build packages: shared build environments, builds, tests of archives, and platform wheels."""
+"""The steps that build packages: shared build environments, builds, and tests of archives."""
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Literal
 
 from relnox import core, steps
 from relnox.core.planning.step import after
-from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -15,9 +13,7 @@ if TYPE_CHECKING:
     from relnox.commands.build_all.snapshot import Snapshot
     from relnox.commands.options import BuildOptions as Options
     from relnox.core.packages import Package
-    from relnox.core.planning.plan import Plan
     from relnox.core.planning.step import Step
-    from relnox.core.release.wheels import WheelJob
     from relnox.core.settings.build_settings import Constraints
 
 
@@ -97,10 +93,11 @@ def build_step(
 
 
 def _use_of_wheels(package: Package, snapshot: Snapshot, options: Options) -> Literal["release", "check", "skip"]:
+    """Return what the build does with wheels; other jobs build those of the settings, unless Pythons are given."""
     settings = snapshot.config.wheels
     if core.wheels.has_no_wheels(package.name, settings):
         return "check"
-    return "skip" if options.skip_platform_wheels and core.wheels.plan_wheel_jobs(package, settings) else "release"
+    return "skip" if package.name in settings and not options.python else "release"
 
 
 def siblings_for_build(package: Package, snapshot: Snapshot) -> list[str]:
@@ -112,46 +109,3 @@ def siblings_for_build(package: Package, snapshot: Snapshot) -> list[str]:
 def _requested_pythons(options: Options) -> tuple[str, ...]:
     """Return the versions given with `--python`, without duplicates."""
     return tuple(dict.fromkeys(options.python))
-
-
-def plan_matrix(snapshot: Snapshot, file: str) -> Plan:
-    """Plan to write the file that lists the CI jobs for platform wheels."""
-    text = json.dumps(core.wheels.github_matrix(_wheel_jobs(snapshot)), separators=(",", ":"))
-    return core.plan.Plan(task="build-all", steps=(steps.WriteMatrix(file=file, text=text),))
-
-
-def plan_wheels_for_job(snapshot: Snapshot, job_name: str, options: Options) -> Plan:
-    """Plan to build and check the platform wheels of one job of the matrix.
-
-    Raises:
-        Blocked: The matrix has no such job.
-    """
-    jobs = {job.name: job for job in _wheel_jobs(snapshot)}
-    if job_name not in jobs:
-        raise Blocked(
-            "value-invalid",
-            f"job {job_name} is not in the matrix of platform wheels",
-            fix=f"use one of {', '.join(jobs)}" if jobs else "list packages in [tool.relnox.wheels] first",
-        )
-    job = jobs[job_name]
-    package = next(package for package in snapshot.packages if package.name == job.package)
-    build = build_step(package, snapshot, options)
-    abi = snapshot.config.wheels.abi.get(package.name, "cpython")
-    wheels = steps.BuildWheels(job=job, abi=abi, build=build)
-    manifest = steps.WriteManifest(
-        output=options.output,
-        commit=snapshot.state.head if snapshot.state is not None else None,
-        dirty=False,
-        order=tuple((package.name, ()) for package in snapshot.packages),
-        needs=after(wheels),
-    )
-    return core.plan.Plan(task="build-all", steps=(wheels, manifest), notes=snapshot.warnings)
-
-
-def _wheel_jobs(snapshot: Snapshot) -> list[WheelJob]:
-    """Return the CI jobs that build the platform wheels of the packages."""
-    return [
-        job
-        for package in snapshot.packages
-        for job in core.wheels.plan_wheel_jobs(package, snapshot.config.wheels)
-    ]

@@ -9,7 +9,6 @@ from relnox import core
 from relnox.commands.shared import consistency
 from relnox.commands.shared.opening import top_directory
 from relnox.core.text import format_count, join_names
-from relnox.errors import Blocked
 from relnox.steps.built_archives import read_manifest_if_valid
 
 if TYPE_CHECKING:
@@ -22,25 +21,6 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.core.problems import Problem
     from relnox.source.submodules import EmptySubmodule
-
-
-def check_usage(options: Options) -> None:
-    """Check that the options can be combined, and that each Python given with `--python` is installed.
-
-    Raises:
-        Blocked: Options cannot be combined, or a Python is not installed.
-    """
-    if options.matrix is not None and options.wheels is not None:
-        raise Blocked(
-            "options-conflict",
-            "--matrix and --wheels cannot be combined (--matrix builds nothing)",
-            fix="remove --matrix or --wheels",
-        )
-    if options.python:
-        from relnox.building.interpreters import find_interpreter
-
-        for version in options.python:
-            find_interpreter(version)  # fails now, not after half of the builds
 
 
 def clean_problems(output: Path, removable_files: Sequence[str], project: Project) -> Iterator[Problem]:

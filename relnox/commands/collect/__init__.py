@@ -1,8 +1,9 @@
 """Merge the output of many build jobs into one directory with one complete manifest.
 
 Each --from names the directory of a job, which holds its manifest.json and its files, or a directory of such
-directories. If a file is damaged, missing or not expected, or if two jobs built different files of one name,
-nothing is copied. The merged manifest is the one to publish. Attestations are copied with their files.
+directories. Platform wheels in [tool.relnox.wheels] need no manifest: cibuildwheel and maturin write none. If a
+file is damaged, missing or not expected, or if two jobs built different files of one name, nothing is copied. The
+merged manifest is the one to publish. Attestations are copied with their files.
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from relnox.core.planning.plan import Plan
     from relnox.core.release.collection import BuildJobOutput
     from relnox.core.release.manifest import Manifest
-    from relnox.core.settings.config_tables import WheelsConfig
 
 
 class Snapshot(NamedTuple):
@@ -45,7 +45,7 @@ class Snapshot(NamedTuple):
     workspace_packages: frozenset[str]
     needs: Mapping[str, frozenset[str]]
     head: str | None
-    wheels: WheelsConfig
+    wheels: Mapping[str, tuple[str, ...]]
     old_archives: tuple[str, ...]
     versions: VersionComparison
     findings: tuple[tuple[str, Finding], ...] = ()
@@ -58,7 +58,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     names = consistency.selected_packages(options, options.package, project)
     selected_packages = frozenset(package.name for package in project.workspace.select(names))
     directories = build_jobs.find_job_directories(project.root, options.from_)
-    jobs = tuple(build_jobs.read_job(project.root, directory, selected_packages) for directory in directories)
+    jobs = tuple(build_jobs.read_job(directory, selected_packages, project) for directory in directories)
     output = project.root / options.output
     packages = project.select(names)
     if not names and (tagged := releases.packages_tagged_here(project)):

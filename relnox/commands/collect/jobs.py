@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
 from relnox import core
+from relnox.building import archives
+from relnox.building.file_hashes import hash_file, is_file_inside
 from relnox.commands.shared import archive_checks
 from relnox.commands.shared.manifests import read_manifest
+from relnox.core.release.manifest import Distribution, Manifest
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -44,11 +51,11 @@ def find_job_directories(root: Path, names: Sequence[str]) -> tuple[str, ...]:
             )
         stripped = name.rstrip("/") or name
         inner = [f"{stripped}/{path.name}" for path in sorted(directory.iterdir())]
-        jobs = [job for job in (stripped, *inner) if (root / job / core.manifest.MANIFEST_JSON).is_file()]
+        jobs = [job for job in (stripped, *inner) if _is_output_of_job(root / job)]
         if not jobs:
             raise Blocked(
                 "manifest-missing",
-                f"neither {name} nor a directory in it has a {core.manifest.MANIFEST_JSON}",
+                f"neither {name} nor a directory in it has a {core.manifest.MANIFEST_JSON}, or only wheels",
                 fix=f"upload all of dist/ in the job that runs {core.fixes.task_command('build-all')}",
             )
         for job in jobs[:1] if jobs[0] == stripped else jobs:
@@ -56,15 +63,54 @@ def find_job_directories(root: Path, names: Sequence[str]) -> tuple[str, ...]:
     return tuple(directories.values())
 
 
-def read_job(root: Path, directory: str, selected: frozenset[str]) -> BuildJobOutput:
+def _is_output_of_job(directory: Path) -> bool:
+    """Return whether a directory has a manifest, or only wheels: an sdist always comes with a manifest."""
+    if (directory / core.manifest.MANIFEST_JSON).is_file():
+        return True
+    names = archive_names(directory) if directory.is_dir() else ()
+    return bool(names) and all(name.endswith(".whl") for name in names)
+
+
+def _describe_wheels(root: Path, directory: str, head: str | None) -> Manifest:
+    """Return a manifest for the wheels in a directory without one, as if built from the current commit."""
+    wheels = []
+    for name in archive_names(root / directory):
+        try:
+            package, version, _, _ = parse_wheel_filename(name)
+        except InvalidWheelFilename as error:
+            raise Blocked(
+                "archive-invalid",
+                f"{directory}/{name} is not a valid file name of a wheel ({error})",
+                fix="build it again instead of renaming it (PEP 427)",
+            ) from error
+        if is_file_inside(root / directory, root / directory / name):
+            digests = hash_file(root / directory / name)
+            wheels.append(
+                Distribution(
+                    package=package,
+                    version=version,
+                    filename=name,
+                    kind="wheel",
+                    size=digests.size,
+                    sha256=digests.sha256,
+                    blake2b_256=digests.blake2b_256,
+                )
+            )
+    latest = max((root / directory / wheel.filename).stat().st_mtime for wheel in wheels) if wheels else 0
+    time = datetime.fromtimestamp(latest, UTC).isoformat(timespec="seconds")
+    return Manifest(distributions=tuple(wheels), commit=head, dirty=False, time=time)
+
+
+def read_job(directory: str, selected: frozenset[str], project: Project) -> BuildJobOutput:
     """Read the manifest in a job's directory, hash its files, and find attestations and unlisted archives.
 
     If packages are selected, the files of others are left out.
     """
-    from relnox.building.file_hashes import hash_file, is_file_inside
-
+    root = project.root
     suffix = core.publishers.ATTESTATION_SUFFIX
-    manifest = read_manifest(root, directory)
+    has_manifest = (root / directory / core.manifest.MANIFEST_JSON).is_file()
+    head = project.state.head if project.state is not None else None
+    manifest = read_manifest(root, directory) if has_manifest else _describe_wheels(root, directory, head)
     listed_names = {file.filename for file in manifest.distributions}
     manifest = manifest.restricted_to(selected) if selected else manifest
     paths = [root / directory / file.filename for file in manifest.distributions]
@@ -74,6 +120,7 @@ def read_job(root: Path, directory: str, selected: frozenset[str]) -> BuildJobOu
         manifest=manifest,
         files_in_directory={name: (digest.size, digest.sha256) for name, digest in hashes.items()},
         attestations=tuple(_find_attestations(paths)),
+        has_manifest=has_manifest,
         unlisted=tuple(
             name
             for name in archive_names(root / directory, suffix)
@@ -82,13 +129,9 @@ def read_job(root: Path, directory: str, selected: frozenset[str]) -> BuildJobOu
     )
 
 
-def _find_attestations(archives: Iterable[Path]) -> Iterator[Attestation]:
+def _find_attestations(paths: Iterable[Path]) -> Iterator[Attestation]:
     """Yield the attestations that are stored next to the archives."""
-    from hashlib import sha256
-
-    from relnox.building.file_hashes import is_file_inside
-
-    for archive in archives:
+    for archive in paths:
         path = archive.with_name(f"{archive.name}{core.publishers.ATTESTATION_SUFFIX}")
         if is_file_inside(archive.parent, path) and path.stat().st_size <= _ATTESTATION_LIMIT:
             content = path.read_bytes()
@@ -117,9 +160,9 @@ def check_archives(jobs: Sequence[BuildJobOutput], project: Project) -> Iterator
             directory_of[path] = job.directory
             if job.files_in_directory.get(file.filename) == (file.size, file.sha256):
                 unique_files.setdefault((file.filename, file.sha256), (file.package, path))
-    archives = list(unique_files.values())
-    errors = archive_checks.archive_errors(archives, project.config, public=False)
-    for path, finding in (*errors, *archive_checks.extension_errors(archives, project.config)):
+    files = list(unique_files.values())
+    errors = archive_checks.archive_errors(files, project.config, public=False)
+    for path, finding in (*errors, *archive_checks.errors_against_sdist(files, project.config)):
         yield directory_of[path], finding
 
 
@@ -131,8 +174,6 @@ def needed_packages(
     The wheels are read because the manifest of a job only has needs between packages of this job. Archives with
     errors (`invalid_files`) are not read.
     """
-    from relnox.building import archives
-
     workspace = project.workspace
     needs = {package.name: workspace.needed_by(package) for package in workspace.packages}
     built_packages = {name for job in jobs for name in job.manifest.packages}
@@ -142,7 +183,7 @@ def needed_packages(
         for file in job.manifest.distributions:
             readable = file.filename in job.files_in_directory and file.filename not in invalid_files
             if file.kind == "wheel" and file.package in needs and readable:
-                wheel = archives.read(project.root / job.directory / file.filename, project.config.archives)
+                wheel = archives.read(project.root / job.directory / file.filename)
                 needs[file.package] |= core.collection.required_names(wheel.requires) & built_packages - {
                     file.package
                 }

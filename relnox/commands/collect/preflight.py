@@ -8,7 +8,7 @@ from relnox import core
 from relnox.errors import ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from relnox.commands.collect import Snapshot
     from relnox.commands.options import CollectOptions as Options
@@ -22,7 +22,6 @@ _DOWNLOAD = "download the job's output again"
 
 def problems(snapshot: Snapshot, options: Options) -> Iterator[Problem]:
     """Yield the problems that keep the files from being collected: first those of jobs, then those of packages."""
-    core.wheels.check_wheel_settings(snapshot.wheels, snapshot.workspace_packages)
     if not any(job.manifest.distributions for job in snapshot.jobs):
         yield core.problems.Problem(
             code="archive-missing",
@@ -33,7 +32,7 @@ def problems(snapshot: Snapshot, options: Options) -> Iterator[Problem]:
     for job in snapshot.jobs:
         yield from _damaged_file_problems(job)
         yield from _attestation_problems(job)
-        yield from _unlisted_file_problems(job, snapshot.workspace_packages)
+        yield from _unlisted_file_problems(job, snapshot.workspace_packages, snapshot.wheels)
     for directory, finding in snapshot.findings:
         yield core.problems.Problem(
             code=finding.code, message=f"{directory}/{finding.file}: {finding.message}", fix=finding.fix
@@ -141,8 +140,13 @@ def _attestation_problems(job: BuildJobOutput) -> Iterator[Problem]:
             )
 
 
-def _unlisted_file_problems(job: BuildJobOutput, workspace_packages: frozenset[str]) -> Iterator[Problem]:
-    """Yield a problem for each package that is not in the checkout, and for each archive not in the manifest."""
+def _unlisted_file_problems(
+    job: BuildJobOutput, workspace_packages: frozenset[str], wheels: Mapping[str, tuple[str, ...]]
+) -> Iterator[Problem]:
+    """Yield a problem for each package that is not in the checkout, and for each archive not in the manifest.
+
+    Wheels without a manifest are accepted only for packages whose wheels are in the settings (`wheels`).
+    """
     for name in job.manifest.packages:
         if name not in workspace_packages:
             yield core.problems.Problem(
@@ -150,6 +154,15 @@ def _unlisted_file_problems(job: BuildJobOutput, workspace_packages: frozenset[s
                 message=f"{job.directory} has files of {name}, which is not a package of this checkout",
                 fix="pass --from only the directories of this project's jobs",
             )
+    if not job.has_manifest:
+        for name in job.manifest.packages:
+            if name in workspace_packages and name not in wheels:
+                yield core.problems.Problem(
+                    code="manifest-missing",
+                    message=f"{job.directory} has wheels of {name} and no {core.manifest.MANIFEST_JSON}",
+                    fix=f"build them with {core.fixes.task_command('build-all')}; if other tools build them, list "
+                    f'them: [tool.relnox.wheels] {name} = ["cp312-manylinux_x86_64"]',
+                )
     for name in job.unlisted:
         yield core.problems.Problem(
             code="archive-unexpected",
@@ -184,16 +197,12 @@ def _expected_files_problems(package: Package, snapshot: Snapshot, *, partial: b
             fix="add --from with the missing job's directory, or collect what exists: --partial",
         )
     if comparison.unexpected:
-        has_settings = core.wheels.has_no_wheels(package.name, snapshot.wheels) or bool(
-            core.wheels.plan_wheel_jobs(package, snapshot.wheels)
-        )
         yield core.problems.Problem(
             code="archive-unexpected",
             message=f"{package.name} has files that are not expected: {', '.join(comparison.unexpected)}",
             fix=(
-                "correct [tool.relnox.wheels], or remove that job's directory (--from)"
-                if has_settings
-                else f'if it has platform wheels, set [tool.relnox.wheels] packages = ["{package.name}"]'
+                "remove that job's directory (--from), or add its wheels: [tool.relnox.wheels] "
+                f'{package.name} = ["cp312-manylinux_x86_64"]'
             ),
         )
 
@@ -203,4 +212,4 @@ def compare_with_expected(package: Package, snapshot: Snapshot) -> core.wheels.F
     names = {file.filename for job in snapshot.jobs for file in job.manifest.files_of(package.name)}
     if package.is_private and not names:
         return core.wheels.FileComparison()
-    return core.wheels.expected_files(package, snapshot.wheels).compare(names)
+    return core.wheels.compare_files(package.name, names, snapshot.wheels)

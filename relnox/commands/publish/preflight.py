@@ -288,7 +288,7 @@ def _file_problems(
     incomplete = tuple(file for file in manifest.distributions if file.package in packages)
     for _, finding in (
         *archive_checks.archive_errors(existing(state.missing), project.config, public=public),
-        *archive_checks.extension_errors(existing(incomplete), project.config),
+        *archive_checks.errors_against_sdist(existing(incomplete), project.config),
     ):
         message = f"{finding.file}: {finding.message}"
         yield finding.file, Problem(code=finding.code, message=message, fix=finding.fix)
@@ -423,7 +423,7 @@ def _unavailable_sibling_problems(
 
 def _sibling_requirements(path: Path, package: str, project: Project) -> Iterator[Requirement]:
     """Yield the requirements of an archive on other packages of the workspace."""
-    for text in archives.read(path, project.config.archives).requires:
+    for text in archives.read(path).requires:
         try:
             requirement = Requirement(text)
         except InvalidRequirement:  # reported by the checks of archives

@@ -23,21 +23,20 @@ def archive_errors(archives: Archives, config: Config, *, public: bool) -> Itera
         for finding in checks.find_errors(
             path,
             public=public,
-            limits=config.archives,
             may_be_empty=config.is_metadata_only(package),
             optional_extensions=config.has_optional_extensions(package),
         ):
             yield path, finding
 
 
-def extension_errors(archives: Archives, config: Config) -> Iterator[tuple[Path, Finding]]:
-    """Yield the wheels that lack extension modules declared by the sdist of their package, each with the error."""
+def errors_against_sdist(archives: Archives, config: Config) -> Iterator[tuple[Path, Finding]]:
+    """Yield the wheels that differ from the sdist of their package, each with the error."""
     from relnox.building import checks
 
     by_package: dict[str, dict[str, Path]] = {}
     for package, path in archives:
         by_package.setdefault(package, {})[path.name] = path
     for package, paths in by_package.items():
-        if not config.has_optional_extensions(package):
-            for finding in checks.find_missing_extensions(paths.values(), config.archives):
-                yield paths[finding.file], finding
+        is_optional = config.has_optional_extensions(package)
+        for finding in checks.find_errors_against_sdist(paths.values(), optional_extensions=is_optional):
+            yield paths[finding.file], finding

@@ -395,9 +395,7 @@ def _outdated_manifest(manifest: Manifest, where: str, project: Project) -> Iter
 def _missing_wheels(manifest: Manifest, where: str, project: Project) -> Iterator[Problem]:
     """Yield a problem for each package that has only an sdist in the manifest, but should have platform wheels."""
     for name in manifest.packages:
-        package = project.workspace.by_name.get(name)
-        jobs = wheels.plan_wheel_jobs(package, project.config.wheels) if package is not None else ()
-        number = sum(len(job.identifiers) for job in jobs)
+        number = len(wheels.platform_wheels(name, project.config.wheels))
         if number and all(file.kind == "sdist" for file in manifest.files_of(name)):
             yield Problem(
                 code="wheels-missing",

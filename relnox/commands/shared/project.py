@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from relnox.core.records import Record, replace
+from relnox.core.release.wheels import platform_wheels
 from relnox.core.settings.release_lines import has_release_lines, release_lines_of_branch
 from relnox.core.tagging.tags import find_tag_forms
 from relnox.source import discovery
@@ -73,10 +74,8 @@ class Project(Record):
         filter_ignored = self.git.filter_ignored if self.git is not None else None
         workspace = discovery.discover_packages(self.root, self.config, filter_ignored)
         check_package_names(self.config, workspace)
-        if self.config.is_set("wheels"):
-            from relnox.core.release.wheels import check_wheel_settings  # few projects have platform wheels
-
-            check_wheel_settings(self.config.wheels, list(workspace.by_name))
+        for name in self.config.wheels:
+            platform_wheels(name, self.config.wheels)  # checks the identifiers
         return workspace
 
     @_independent_of_tags

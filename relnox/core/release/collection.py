@@ -43,6 +43,7 @@ class BuildJobOutput(Record, kw_only=True):
         files_in_directory: Maps each file in the manifest that exists to its size in bytes and its SHA-256.
         unlisted: The names of archives in the directory that the manifest does not list, and of their
             attestations.
+        has_manifest: Whether the manifest is from the job, and not made from the wheels in its directory.
     """
 
     directory: str
@@ -50,6 +51,7 @@ class BuildJobOutput(Record, kw_only=True):
     files_in_directory: Mapping[str, tuple[int, str]]
     attestations: tuple[Attestation, ...] = ()
     unlisted: tuple[str, ...] = ()
+    has_manifest: bool = True
 
 
 class FileConflict(Record, kw_only=True):

@@ -1,57 +1,51 @@
-"""The wheel matrix: the wheels of a release, the CI jobs that build them, and the check that none is missing.
+"""The wheels of a release: which of them the settings expect, and the CI jobs that build them.
 
-Wheels are identified by the build identifiers of cibuildwheel 4, such as `cp312-manylinux_x86_64`. The matrix has
-only platforms that cibuildwheel supports.
+`[tool.relnox.wheels]` names the platform wheels of each package by the build identifiers of cibuildwheel, such as
+`cp312-manylinux_x86_64`; braces list alternatives: `cp{312,313}-win_amd64`.
 """
 
 from __future__ import annotations
 
 import re
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from packaging.version import Version
+from packaging.tags import compatible_tags, cpython_tags
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
-from relnox.core.records import Record, field_values
-from relnox.core.release.wheel_targets import TARGETS, WheelTarget  # noqa: TC001 - plans are read back by these types
-from relnox.core.settings.patterns import matches_any_glob
+from relnox.core.records import Record
+from relnox.core.text import join_names
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from packaging.tags import Tag
 
-    from relnox.core.packages import Package
-    from relnox.core.settings.config_tables import Abi, WheelsConfig
+_LINUX_RUNNERS = {
+    "x86_64": "ubuntu-latest",
+    "i686": "ubuntu-latest",
+    "aarch64": "ubuntu-24.04-arm",
+    "armv7l": "ubuntu-latest",
+    "ppc64le": "ubuntu-latest",
+    "s390x": "ubuntu-latest",
+    "riscv64": "ubuntu-latest",
+}
+RUNNERS = {
+    **{f"{libc}_{arch}": runner for libc in ("manylinux", "musllinux") for arch, runner in _LINUX_RUNNERS.items()},
+    "macosx_x86_64": "macos-15-intel",
+    "macosx_arm64": "macos-15",
+    "macosx_universal2": "macos-15",
+    "win32": "windows-latest",
+    "win_amd64": "windows-latest",
+    "win_arm64": "windows-11-arm",
+}
+"""Maps each platform for which cibuildwheel 4 builds wheels of CPython to a GitHub runner, as of 2026-11."""
+_EMULATED = ("armv7l", "ppc64le", "s390x", "riscv64")
+"""The processors that need QEMU on these runners."""
 
-PYTHON_SERIES = ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
-"""The CPython versions in the matrix."""
-FREE_THREADED_PYTHONS = ("3.14",)
-"""The CPython versions whose free-threaded build is supported (PEP 779); cibuildwheel 4 builds no `cp313t`."""
-
-_CLASSIFIER = re.compile(r"Programming Language :: Python :: (3\.[0-9]+)")
+_BRACES = re.compile(r"\{([^{}]*)\}")
+_IDENTIFIER = re.compile(r"cp3\d+t?-\w+")
 _SDIST, _PURE = "sdist", "py3-none-any"
-
-
-class WheelJob(Record, kw_only=True):
-    """A CI job that builds the wheels of one package for one target; `identifiers` has one item for each wheel."""
-
-    package: str
-    target: WheelTarget
-    identifiers: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        """The name of the job, and of the artifact that it uploads."""
-        return f"{self.package}-{self.target.system}-{self.target.architecture}"
-
-
-class CibuildwheelCommand(Record, kw_only=True):
-    """The program with its arguments, and additional environment variables as pairs of name and value."""
-
-    argv: tuple[str, ...]
-    environment: tuple[tuple[str, str], ...] = ()
 
 
 class FileComparison(Record, kw_only=True):
@@ -61,217 +55,128 @@ class FileComparison(Record, kw_only=True):
     unexpected: tuple[str, ...] = ()
 
 
-class ExpectedFiles(Record, kw_only=True):
-    """The files of a release of one package: an sdist, and one wheel per build identifier in `wheels`.
-
-    For a package without platform wheels, the only identifier is `py3-none-any`; for one in `sdist-only`
-    there is none.
-    """
-
-    wheels: tuple[str, ...]
-    abi: Abi
-
-    def compare(self, files: Iterable[str]) -> FileComparison:
-        """Compare file names with the expected files; wheels are recognized by their tags (PEP 425)."""
-        missing = [_SDIST, *self.wheels]
-        unexpected = []
-        for file in sorted(files):
-            match = next((identifier for identifier in missing if self._is_file_of(identifier, file)), None)
-            if match is None:
-                unexpected.append(file)
-            else:
-                missing.remove(match)
-        return FileComparison(missing=tuple(missing), unexpected=tuple(unexpected))
-
-    def _is_file_of(self, identifier: str, file: str) -> bool:
-        from packaging.utils import InvalidWheelFilename, parse_wheel_filename
-
-        if identifier == _SDIST:
-            return file.endswith(".tar.gz")
-        try:
-            tags = parse_wheel_filename(file)[3]
-        except InvalidWheelFilename:
-            return False
-        return any(_tag_matches_identifier(tag, identifier, self.abi) for tag in tags)
-
-
-def check_wheel_settings(settings: WheelsConfig, names: Collection[str]) -> None:
-    """Raise `Blocked` if settings contradict each other, or a glob in `skip` matches no wheel."""
-    for name in names:
-        if has_no_wheels(name, settings) and matches_any_glob(name, settings.packages):
-            raise Blocked(
-                "setting-invalid",
-                f"{name} is in both packages and sdist-only of [tool.relnox.wheels]",
-                fix="remove it from one of them",
-            )
-    for name in settings.abi:
-        if name not in names or not matches_any_glob(name, settings.packages):
-            raise Blocked(
-                "archive-missing",
-                f"{name} in [tool.relnox.wheels] abi has no platform wheels",
-                fix=f'add it to packages: [tool.relnox.wheels] packages = ["{name}"]',
-            )
-    identifiers = [f"{python}-{target.tag}" for python in _python_tags(PYTHON_SERIES) for target in TARGETS]
-    for glob in settings.skip:
-        if not any(fnmatchcase(identifier, glob) for identifier in identifiers):
-            raise Blocked(
-                "setting-invalid",
-                f"{glob!r} in [tool.relnox.wheels] skip matches no wheel of the matrix",
-                fix="use an identifier of cibuildwheel, or a glob: cp39-*, *-musllinux_aarch64",
-            )
-
-
-def has_no_wheels(name: str, settings: WheelsConfig) -> bool:
-    """Return whether a package is released as an sdist only."""
-    return matches_any_glob(name, settings.sdist_only)
-
-
-def plan_wheel_jobs(package: Package, settings: WheelsConfig) -> tuple[WheelJob, ...]:
-    """Return the jobs that build a package's platform wheels, one per target; empty if it has no such wheels.
+def platform_wheels(package: str, settings: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the build identifiers of a package's platform wheels; empty if it has none.
 
     Raises:
-        Blocked: The settings exclude all wheels, or `requires-python` is invalid.
+        Blocked: The settings have an identifier that cibuildwheel does not know.
     """
-    if not matches_any_glob(package.name, settings.packages):
-        return ()
-    pythons = _python_tags(_supported_pythons(package), free_threaded=settings.free_threaded)
-    abi = settings.abi.get(package.name, "cpython")
-    result = [
-        WheelJob(package=package.name, target=target, identifiers=identifiers)
-        for target in TARGETS
-        if target.system in settings.systems
-        and target.architecture in settings.architectures
-        and (identifiers := _build_identifiers(pythons, target, abi, settings.skip))
-    ]
-    if not result:
-        raise Blocked(
-            "setting-invalid",
-            f"the settings exclude all platform wheels of {package.name} for CPython {PYTHON_SERIES[0]} to "
-            f"{PYTHON_SERIES[-1]} "
-            f"(requires-python is {repr(package.requires_python) if package.requires_python else 'not set'})",
-            fix="change requires-python, the classifiers, or systems, architectures and skip in "
-            "[tool.relnox.wheels]",
-        )
-    return tuple(result)
+    identifiers = dict.fromkeys(name for text in settings.get(package, ()) for name in _expand_braces(text))
+    for name in identifiers:
+        if _IDENTIFIER.fullmatch(name) is None or name.partition("-")[2] not in RUNNERS:
+            raise Blocked(
+                "setting-invalid",
+                f"{name!r} in [tool.relnox.wheels] {package} is not a platform wheel of CPython",
+                fix='write identifiers of cibuildwheel, such as "cp312-manylinux_x86_64"; the platforms are '
+                f"{join_names(sorted(RUNNERS))}",
+            )
+    return tuple(identifiers)
 
 
-def expected_files(package: Package, settings: WheelsConfig) -> ExpectedFiles:
-    """Return the files that a release of the package must have."""
-    if has_no_wheels(package.name, settings):
-        return ExpectedFiles(wheels=(), abi="none")
-    identifiers = tuple(identifier for job in plan_wheel_jobs(package, settings) for identifier in job.identifiers)
-    return ExpectedFiles(wheels=identifiers or (_PURE,), abi=settings.abi.get(package.name, "cpython"))
+def has_no_wheels(package: str, settings: Mapping[str, tuple[str, ...]]) -> bool:
+    """Return whether a package is released as an sdist only: its list of wheels is empty."""
+    return package in settings and not settings[package]
 
 
-def cibuildwheel_command(job: WheelJob, *, sdist: str, output: str) -> CibuildwheelCommand:
-    """Return the command that builds the wheels of a job, from the sdist that is released.
+def compare_files(package: str, files: Collection[str], settings: Mapping[str, tuple[str, ...]]) -> FileComparison:
+    """Compare the names of a package's files with those that a release must have.
 
-    `[tool.cibuildwheel]` of the project configures how wheels are built; which of them are built is set here, so
-    that every job builds the expected wheels.
+    These are an sdist and, for each expected build identifier, a wheel that this Python can install; one wheel can
+    serve several Pythons (`abi3`). Packages that are not in the settings have one wheel, `py3-none-any`.
     """
-    if len(job.identifiers) == 1:
-        return CibuildwheelCommand(
-            argv=("cibuildwheel", "--only", job.identifiers[0], "--output-dir", output, sdist)
-        )
-    target = ("--platform", job.target.platform, "--archs", job.target.archs)
-    return CibuildwheelCommand(
-        argv=("cibuildwheel", *target, "--output-dir", output, sdist),
-        environment=(("CIBW_BUILD", " ".join(job.identifiers)), ("CIBW_SKIP", "")),
+    expected = platform_wheels(package, settings) if package in settings else (_PURE,)
+    wheels = {file: _parse_tags(file) for file in files if not file.endswith(".tar.gz")}
+    return FileComparison(
+        missing=(
+            *([] if any(file.endswith(".tar.gz") for file in files) else [_SDIST]),
+            *(name for name in expected if not any(_serves(tags, name) for tags in wheels.values())),
+        ),
+        unexpected=tuple(
+            sorted(file for file, tags in wheels.items() if not any(_serves(tags, name) for name in expected))
+        ),
     )
 
 
-def github_matrix(wheel_jobs: Sequence[WheelJob]) -> dict[str, Any]:
-    """Return the jobs in JSON types, as the `strategy.matrix` of a GitHub workflow."""
+def is_installable_on(wheel: str, python: str) -> bool:
+    """Return whether a Python version (`3.12`) can install a wheel, according to the wheel's file name."""
+    tags = _parse_tags(wheel)
+    return any(tag in tags for platform in {tag.platform for tag in tags} for tag in _tags_of(python, platform))
+
+
+def github_matrix(packages: Iterable[str], settings: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
+    """Return the CI jobs that build the platform wheels of packages, as the matrix of a GitHub workflow.
+
+    Each job has the values for cibuildwheel's `--platform`, `--archs` and `CIBW_BUILD`.
+    """
+    jobs: dict[tuple[str, str], list[str]] = {}
+    for package in packages:
+        for identifier in platform_wheels(package, settings):
+            jobs.setdefault((package, identifier.partition("-")[2]), []).append(identifier)
     return {
         "include": [
             {
-                "name": job.name,
-                "package": job.package,
-                **{name: value for name, value in field_values(job.target).items() if name != "tag"},
-                "identifiers": list(job.identifiers),
+                "name": f"{package}-{platform}",
+                "package": package,
+                "runner": RUNNERS[platform],
+                "emulated": platform.endswith(_EMULATED),
+                "platform": _cibuildwheel_platform(platform),
+                "archs": _cibuildwheel_architecture(platform),
+                "build": " ".join(identifiers),
             }
-            for job in wheel_jobs
+            for (package, platform), identifiers in jobs.items()
         ]
     }
 
 
-def _supported_pythons(package: Package) -> tuple[str, ...]:
-    """Return the CPython versions that a package supports, by `requires-python` and by its classifiers, if any."""
-    classifier_versions = {match[1] for text in package.classifiers if (match := _CLASSIFIER.fullmatch(text))}
-    return tuple(
-        python
-        for python in PYTHON_SERIES
-        if (not classifier_versions or python in classifier_versions) and _allows_python(package, python)
-    )
+def _cibuildwheel_platform(platform: str) -> str:
+    if platform.startswith("win"):
+        return "windows"
+    return "macos" if platform.startswith("macosx") else "linux"
 
 
-def _allows_python(package: Package, python: str) -> bool:
-    """Return whether `requires-python` allows the last release of a Python series, as cibuildwheel checks it."""
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+def _cibuildwheel_architecture(platform: str) -> str:
+    if platform.startswith("win"):
+        return {"win32": "x86", "win_amd64": "AMD64", "win_arm64": "ARM64"}[platform]
+    return platform.partition("_")[2]
 
-    last = Version(f"{python}.99")
+
+def _expand_braces(text: str) -> Iterator[str]:
+    """Yield the texts that a text with braces stands for: `cp{312,313}-win32` for two."""
+    if (match := _BRACES.search(text)) is None:
+        yield text
+        return
+    for alternative in match[1].split(","):
+        yield from _expand_braces(f"{text[: match.start()]}{alternative.strip()}{text[match.end() :]}")
+
+
+def _parse_tags(wheel: str) -> frozenset[Tag]:
     try:
-        return SpecifierSet(package.requires_python).contains(last)
-    except InvalidSpecifier:
-        from relnox.core.dependencies.requirement_clauses import poetry_allows
-
-    try:
-        return poetry_allows(package.requires_python, last)
-    except Blocked as error:
-        raise Blocked(
-            "metadata-invalid",
-            f"{package.pyproject}: requires-python = {package.requires_python!r} is invalid",
-            fix='write a range, such as requires-python = ">=3.10"',
-        ) from error
+        return parse_wheel_filename(wheel)[3]
+    except InvalidWheelFilename:
+        return frozenset()
 
 
-def _python_tags(pythons: Iterable[str], *, free_threaded: bool = True) -> tuple[str, ...]:
-    """Return the tags of CPython versions: `cp39`, …, `cp314`, then `cp314t` for the free-threaded build."""
-    tags = [f"cp{python.replace('.', '')}" for python in pythons]
-    more = [f"cp{python.replace('.', '')}t" for python in FREE_THREADED_PYTHONS] if free_threaded else []
-    return (*tags, *(tag for tag in more if tag.removesuffix("t") in tags))
-
-
-def _build_identifiers(
-    pythons: Sequence[str], target: WheelTarget, abi: Abi, skip: Sequence[str]
-) -> tuple[str, ...]:
-    """Return the build identifiers for one target; a wheel for several CPythons is built with the oldest one."""
-    identifiers = [f"{python}-{target.tag}" for python in pythons]
-    remaining = [name for name in identifiers if not any(fnmatchcase(name, glob) for glob in skip)]
-    if abi == "cpython":
-        return tuple(remaining)
-    free_threaded = [name for name in remaining if _is_free_threaded(name)]  # they cannot use abi3 wheels
-    oldest = [name for name in remaining if name not in free_threaded][:1]
-    return tuple([*oldest, *free_threaded] if abi == "abi3" else remaining[:1])
-
-
-def _is_free_threaded(identifier: str) -> bool:
-    return identifier.partition("-")[0].endswith("t")
-
-
-def _tag_matches_identifier(tag: Tag, identifier: str, abi: Abi) -> bool:
-    """Return whether a wheel's tag matches a build identifier."""
+def _serves(tags: frozenset[Tag], identifier: str) -> bool:
+    """Return whether a wheel with these tags is for the Python and the platform of a build identifier."""
     if identifier == _PURE:
-        return (tag.interpreter, tag.abi, tag.platform) == ("py3", "none", "any")
+        return any(str(tag) == _PURE for tag in tags)
     python, _, platform = identifier.partition("-")
-    if not _platform_tag_matches(tag.platform, platform):
-        return False
-    if abi == "none":
-        return (tag.interpreter, tag.abi) == ("py3", "none")
-    if abi == "abi3" and not _is_free_threaded(identifier):
-        return tag.abi == "abi3" and _minor_version_of(tag.interpreter) <= _minor_version_of(python)
-    return (tag.interpreter, tag.abi) == (python.removesuffix("t"), python)
+    platforms = {tag.platform for tag in tags if _matches_platform(tag.platform, platform)}
+    version = f"3.{python.removeprefix('cp3')}"
+    return any(tag in tags for name in platforms for tag in _tags_of(version, name))
 
 
-def _platform_tag_matches(platform: str, expected: str) -> bool:
-    """Return whether a platform tag, such as `manylinux_2_28_x86_64`, matches `manylinux_x86_64`."""
-    system, _, architecture = expected.partition("_")
-    if system.startswith("win"):
-        return platform == expected
-    return platform.startswith(system) and platform.endswith(f"_{architecture}")
+def _matches_platform(tag: str, platform: str) -> bool:
+    """Return whether a tag such as `manylinux_2_28_x86_64` is for a platform such as `manylinux_x86_64`."""
+    system, _, architecture = platform.partition("_")
+    return tag == platform if system.startswith("win") else tag.startswith(system) and tag.endswith(architecture)
 
 
-def _minor_version_of(interpreter: str) -> int:
-    """Return the minor version in an interpreter tag, 9 for `cp39`; a very large number if it is not CPython 3."""
-    match = re.fullmatch(r"cp3([0-9]+)", interpreter)
-    return int(match[1]) if match is not None else 1 << 16
+def _tags_of(python: str, platform: str) -> Iterator[Tag]:
+    """Yield the tags that a CPython (`3.12`, free-threaded `3.14t`) can install on a platform."""
+    is_threaded = python.endswith("t")
+    major, minor = python.removesuffix("t").split(".")[:2]
+    version = (int(major), int(minor))
+    abis = [f"cp{major}{minor}{'t' if is_threaded else ''}"]
+    yield from cpython_tags(version, abis=abis, platforms=[platform])
+    yield from compatible_tags(version, platforms=[platform])

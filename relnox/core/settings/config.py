@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from relnox.core.settings import rules
 from relnox.core.settings.config_tables import (
     PATH,
-    ArchiveLimits,
     BuildConfig,
     CommitsConfig,
     GroupConfig,
@@ -17,7 +16,6 @@ from relnox.core.settings.config_tables import (
     TestConfig,
     VerifyConfig,
     VersionFileConfig,
-    WheelsConfig,
 )
 from relnox.core.settings.hook_settings import HooksConfig
 from relnox.core.settings.kinds import ListOf, Number, TableOf, Text
@@ -181,10 +179,13 @@ class Config(Settings):
         "Packages whose native modules are optional, by name or glob: wheels without them are allowed.",
         ListOf(PACKAGE_GLOB),
     )
-    wheels: WheelsConfig = setting(
-        WheelsConfig(), "Packages with platform wheels, and their platforms; packages without wheels."
+    wheels: Mapping[str, tuple[str, ...]] = setting(
+        EMPTY,
+        "The platform wheels that other jobs build for a package, as identifiers of cibuildwheel such as "
+        "`cp{312,313}-manylinux_x86_64`; an empty list for a package that is released without wheels.",
+        TableOf(ListOf(Text()), keys=PACKAGE_NAME),
+        otherwise="one wheel, `py3-none-any`",
     )
-    archives: ArchiveLimits = setting(ArchiveLimits(), "Limits for wheels and sdists; larger ones are rejected.")
     test: TestConfig = setting(TestConfig(), "How `build-all --test` runs the project's tests.")
     pass_env: tuple[str, ...] = setting(
         (),

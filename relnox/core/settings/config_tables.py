@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import posixpath
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 from relnox.core.records import Record
 from relnox.core.settings import rules
 from relnox.core.settings.kinds import Flag, ListOf, Number, TableOf, Text
 from relnox.core.settings.options import PYTHON_VERSIONS
-from relnox.core.settings.patterns import PACKAGE_GLOB, PACKAGE_NAME, PACKAGE_PATTERN, matches_any_glob
+from relnox.core.settings.patterns import PACKAGE_NAME, PACKAGE_PATTERN, matches_any_glob
 from relnox.core.settings.schema import EMPTY, Settings, required, setting
 
 if TYPE_CHECKING:
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
     from relnox.core.settings.kinds import Kind
     from relnox.core.settings.schema import Value
-
-Abi = Literal["cpython", "abi3", "none"]
-"""The ABI of a platform wheel: one CPython version, the stable ABI, or none."""
 
 PATH = Text(rule=rules.file_path_violation, convert=lambda path: posixpath.normpath(path.replace("\\", "/")))
 """The kind of a setting that is a path below the root; its value is a normalized POSIX path."""
@@ -89,48 +86,6 @@ class TestConfig(Settings):
     requires: tuple[str, ...] = setting((), "Additional requirements of the tests.")
     env: Mapping[str, str] = setting(
         EMPTY, "Environment variables.", TableOf(Text(), keys=Text(rule=rules.variable_name_violation))
-    )
-
-
-class WheelsConfig(Settings):
-    """Packages with platform wheels, and their platforms; packages without wheels.
-
-    `core.release.wheels` determines the build jobs from these settings.
-    """
-
-    packages: tuple[str, ...] = setting((), "Names of packages, or globs of names.", ListOf(PACKAGE_GLOB))
-    systems: tuple[str, ...] = setting(
-        ("manylinux", "musllinux", "macos", "windows"),
-        "Operating systems.",
-        choices=("manylinux", "musllinux", "macos", "windows"),
-    )
-    architectures: tuple[str, ...] = setting(
-        ("x86_64", "arm64"),
-        "Processor architectures; the names are the same on all systems.",
-        choices=("x86_64", "arm64", "x86", "universal2", "armv7l", "ppc64le", "s390x", "riscv64"),
-    )
-    abi: Mapping[str, Abi] = setting(
-        EMPTY,
-        "The ABI of wheels: a wheel for each CPython, the stable ABI of the oldest one, or none.",
-        TableOf(Text(get_args(Abi)), keys=PACKAGE_NAME),
-        otherwise='`"cpython"`',
-    )
-    free_threaded: bool = setting(False, "Whether free-threaded CPythons get wheels too.")
-    skip: tuple[str, ...] = setting(
-        (), "Identifiers of cibuildwheel to skip, as globs such as `cp39-musllinux_*`."
-    )
-    sdist_only: tuple[str, ...] = setting(
-        (), "Names or globs of packages that are released without wheels.", ListOf(PACKAGE_GLOB)
-    )
-
-
-class ArchiveLimits(Settings):
-    """Limits for wheels and sdists: larger ones are rejected without reading further."""
-
-    max_entries: int = setting(100_000, "Number of files, directories and links.", Number(10_000_000))
-    max_unpacked: int = setting(4096, "Unpacked size in MiB.", Number(1 << 20))
-    max_ratio: int = setting(
-        100, "Unpacked size as a multiple of the archive's size; up to 64 MiB are always allowed.", Number(2000)
     )
 
 

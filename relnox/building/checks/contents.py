@@ -1,4 +1,4 @@
-"""Checks for secrets in archives: files with known names, and tokens and keys with known formats.
+"""Checks of the content of files: secrets with known file names or formats, and pointers of Git LFS.
 
 A certain match is an error, but only a warning in tests and documentation, which often contain fake secrets.
 Placeholders (`ghp_xxxx…`) are ignored. Findings never contain the secret itself.
@@ -9,18 +9,22 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from relnox.building.archives import member_path
-from relnox.building.findings import error
-from relnox.core.records import replace
+from relnox.building.archives import iter_files, member_path
+from relnox.building.findings import Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import PurePosixPath
 
-    from relnox.building.findings import Finding
+    from relnox.building.archives import Archive
+    from relnox.building.findings import Level
 
-MAX_INSPECTED_BYTES = 1 << 20
+_MAX_INSPECTED_BYTES = 1 << 20
 """The number of bytes at the start of each file that are searched for secrets."""
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\n"
+"""The first line of the files that git has instead of those that Git LFS stores."""
+_MAX_POINTER_SIZE = 1024
+_LFS_FIX = "git lfs install && git lfs pull (in CI: check out with LFS), then rebuild"
 
 _SECRET_FILE_NAMES = {
     ".pypirc": "credentials of package indexes",
@@ -84,20 +88,24 @@ _MIN_DISTINCT_BYTES = 8
 _REVOKE_FIX = "exclude the file from the build, and revoke the secret if it was ever public"
 
 
-def find_secrets(files: Iterable[tuple[str, bytes]], tracked_files: frozenset[str] | None) -> Iterator[Finding]:
-    """Yield the secrets in files, given as their names and first bytes; git tracks `tracked_files`, if known."""
-    for name, content in files:
+def check_contents(archive: Archive, tracked_files: frozenset[str] | None) -> Iterator[Finding]:
+    """Yield secrets and pointers of Git LFS; git tracks `tracked_files`, if known."""
+    for name, content in iter_files(archive, _MAX_INSPECTED_BYTES):
         path = member_path(name)
+        if content.startswith(_LFS_POINTER) and len(content) <= _MAX_POINTER_SIZE:
+            message = f"{name} is a pointer of Git LFS, not the file itself"
+            yield Finding(_level(path), "lfs-pointer-in-archive", message, _LFS_FIX)
         by_file_name = _find_secrets_by_file_name(path, content, tracked_files)
         for description, is_certain in (*by_file_name, *_find_secrets_by_content(content)):
-            finding = error("secret-in-archive", f"{name} {description}", _REVOKE_FIX)
-            yield finding if is_certain and not is_sample(path) else replace(finding, level="warning")
+            level = _level(path) if is_certain else "warning"
+            yield Finding(level, "secret-in-archive", f"{name} {description}", _REVOKE_FIX)
 
 
-def is_sample(path: PurePosixPath) -> bool:
-    """Return whether a file belongs to tests, documentation or examples, according to its path."""
+def _level(path: PurePosixPath) -> Level:
+    """Return `warning` if a file belongs to tests, documentation or examples, according to its path."""
     in_sample_directory = _SAMPLE_DIRECTORIES & {part.lower() for part in path.parts[:-1]}
-    return bool(in_sample_directory) or any(map(_TEST_NAME.fullmatch, path.parts[1:] or path.parts))
+    is_sample = in_sample_directory or any(map(_TEST_NAME.fullmatch, path.parts[1:] or path.parts))
+    return "warning" if is_sample else "error"
 
 
 def _find_secrets_by_file_name(
