@@ -64,22 +64,20 @@ _SHOWN_CLAIMS = (
 )
 """The claims of identity tokens that indexes compare with the publishers of a project, for messages."""
 _CLOCK_FIX = "check that the index supports this CI provider, and that the clock of this machine is correct"
-_REJECTIONS: dict[str, tuple[type[RelnoxError], str, str]] = {
-    "not-enabled": (TryLater, "trusted-publishing-disabled", "check the status page of the index, or use a token"),
+_REJECTIONS: dict[str, tuple[type[RelnoxError], str]] = {
+    "not-enabled": (TryLater, "check the status page of the index, or use a token"),
     "invalid-reuse-token": (
         Failed,
-        "identity-missing",
         "rerun the job, which uploads only missing files; publish all packages with one command in the job",
     ),
     "invalid-pending-publisher": (
         Blocked,
-        "identity-missing",
         "add the publisher to the project if it exists already, or choose another name",
     ),
-    "invalid-token": (Failed, "identity-missing", _CLOCK_FIX),
-    "invalid-payload": (Failed, "identity-missing", _CLOCK_FIX),
+    "invalid-token": (Failed, _CLOCK_FIX),
+    "invalid-payload": (Failed, _CLOCK_FIX),
 }
-"""Maps the error codes of indexes to the class and code of an error, and its fix."""
+"""Maps the error codes of indexes to the class and the fix of an error."""
 
 
 class Identity:
@@ -303,9 +301,9 @@ def _rejection_error(
             fix="compare owner, repository, workflow file and environment with the publisher in the settings "
             f"of the project; {first_release_hint(project)}",
         )
-    unknown = (Failed, "identity-missing", "check that the index supports Trusted Publishing, or use a token")
-    error, problem, fix = next((_REJECTIONS[code] for code in descriptions if code in _REJECTIONS), unknown)
-    return error(problem, message, fix=fix)
+    unknown = (Failed, "check that the index supports Trusted Publishing, or use a token")
+    error, fix = next((_REJECTIONS[code] for code in descriptions if code in _REJECTIONS), unknown)
+    return error("identity-missing", message, fix=fix)
 
 
 def _parse_document(response: Response) -> dict[str, Any]:
