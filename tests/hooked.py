@@ -12,7 +12,7 @@ from projects import repository, write
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from controlled_index import ControlledIndex
+    from package_index import PackageIndex
 
 __all__ = ["GENERATE", "NOTE", "PUBLISH", "Log", "hook", "own", "project"]
 
@@ -81,7 +81,7 @@ def project(root: Path, *settings: str, files: dict[str, str] | None = None) -> 
     return repository(root)
 
 
-def own(index: ControlledIndex, *, production: bool = True) -> str:
+def own(index: PackageIndex, *, production: bool = True) -> str:
     """The settings of an index."""
     return (
         f'\n[tool.relnox.indexes.own]\nupload = "{index.upload_url}"\nsimple = "{index.simple_url}"\n'

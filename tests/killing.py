@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from controlled_index import ControlledIndex
+from package_index import PackageIndex
 from projects import write
 from releases import Package, is_whole, public, publish, release
 
@@ -83,7 +83,7 @@ class Release:
 
     root: Path
     manifest: Manifest
-    index: ControlledIndex
+    index: PackageIndex
 
     def is_finished(self, how: object) -> None:
         """The same command: the index equals the manifest, no file was sent with other bytes, none twice."""
@@ -103,7 +103,7 @@ class Release:
 def publishing(directory: Path) -> Iterator[Release]:
     """A release and its index; `RELNOX_OWN_TOKEN` is set elsewhere."""
     manifest = release(directory, PACKAGES, content=CONTENT)
-    with ControlledIndex(directory / "index") as index:
+    with PackageIndex() as index:
         address = f'upload = "{index.upload_url}"\nsimple = "{index.simple_url}"\nproduction = false\n'
         settings = f'[tool.relnox]\npackages = ["packages/*"]\n[tool.relnox.indexes.own]\n{address}'
         write(directory, {"pyproject.toml": settings})

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from relnox.indexes.embedded import EmbeddedIndex
+    from releases import Index
 
 JSON = "application/vnd.pypi.simple.v1+json"
 BOUNDARY = "5f0c0a9d"
@@ -162,11 +162,11 @@ def ask(
         connection.close()
 
 
-def page(index: EmbeddedIndex, project: str) -> Any:
+def page(index: Index, project: str) -> Any:
     return ask(f"{index.simple_url}{project}/", headers={"Accept": JSON}).json
 
 
-def served(index: EmbeddedIndex, path: Path, project: str) -> bool:
+def served(index: Index, path: Path, project: str) -> bool:
     """Whether the index lists the file with its hash and gives out its very bytes."""
     (entry,) = [entry for entry in page(index, project)["files"] if entry["filename"] == path.name]
     got = ask(urljoin(f"{index.simple_url}{project}/", entry["url"])).body
@@ -192,7 +192,7 @@ def form(filename: str, content: bytes, **changed: str) -> bytes:
     return encode(filename, content, list(fields.items()))
 
 
-def post(index: EmbeddedIndex, body: bytes, **headers: str) -> Answer:
+def post(index: Index, body: bytes, **headers: str) -> Answer:
     kind = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
     return ask(index.upload_url, method="POST", body=body, headers={**kind, **headers})
 
@@ -212,7 +212,7 @@ def begin_upload(index_url: str, body: bytes, *, sent: int, path: str = "/legacy
     return connection
 
 
-def raw(index: EmbeddedIndex, request: bytes) -> bytes:
+def raw(index: Index, request: bytes) -> bytes:
     """Everything that is answered to a request until the index closes the connection."""
     parts = urlsplit(index.upload_url)
     with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=20) as connection:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import packed
 import running
@@ -27,9 +27,8 @@ if TYPE_CHECKING:
 
     from running import RunResult
 
-    from relnox.indexes.embedded import EmbeddedIndex
-
 __all__ = [
+    "Index",
     "Package",
     "SimulatedClock",
     "described",
@@ -44,6 +43,16 @@ __all__ = [
 ]
 
 INDEX = "own"
+
+
+class Index(Protocol):
+    """An index that runs."""
+
+    @property
+    def upload_url(self) -> str: ...
+
+    @property
+    def simple_url(self) -> str: ...
 
 
 class Package(NamedTuple):
@@ -184,7 +193,7 @@ def write_manifest(
     return manifest
 
 
-def publish(root: Path, index: EmbeddedIndex, *options: str) -> RunResult:
+def publish(root: Path, index: Index, *options: str) -> RunResult:
     """Publish what is in `dist` to an index, in the process of the test."""
     return publish_to(root, index.upload_url, index.simple_url, *options)
 
@@ -202,7 +211,7 @@ def publish_to(root: Path, upload: str, simple: str, *options: str, production: 
     return running.run_in_process(root, "publish", "--index", INDEX, *options)
 
 
-def public(index: EmbeddedIndex, manifest: Manifest) -> dict[str, str]:
+def public(index: Index, manifest: Manifest) -> dict[str, str]:
     """SHA-256 by name of all that an index holds of a manifest's packages."""
     return {
         name: file.sha256 or ""
@@ -211,7 +220,7 @@ def public(index: EmbeddedIndex, manifest: Manifest) -> dict[str, str]:
     }
 
 
-def is_whole(index: EmbeddedIndex, manifest: Manifest) -> bool:
+def is_whole(index: Index, manifest: Manifest) -> bool:
     """Whether an index holds exactly the manifest's files, byte for byte."""
     return public(index, manifest) == {file.filename: file.sha256 for file in manifest.distributions}
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 import schemas
-from controlled_index import ControlledIndex
+from package_index import PackageIndex
 from projects import commit_all, git, python, repository, write
 from running import run, run_front_end
 
@@ -81,10 +81,10 @@ def example(name: str, directory: Path, settings: str = "") -> Path:
 
 
 @contextmanager
-def own_index(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[ControlledIndex, str]]:
+def own_index(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[PackageIndex, str]]:
     """An index, and its settings."""
     monkeypatch.setenv("RELNOX_OWN_TOKEN", "a-secret-token")
-    with ControlledIndex(directory / "index") as index:
+    with PackageIndex() as index:
         yield (
             index,
             f'\n[tool.relnox.indexes.own]\nupload = "{index.upload_url}"\nsimple = "{index.simple_url}"\n',

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import packed
 import pytest
-from controlled_index import ControlledIndex
-from controlled_index.accounts import Accounts
+from accounts import Accounts
 from killing import killed_before
-from plain_index import serving
+from package_index import PackageIndex, serving
 from private_indexes import PASSWORD, USER, PrivateIndex, devpi, installed, pypiserver
 from releases import SimulatedClock, made_wheel, project_of
 from running import RunResult
@@ -69,7 +68,7 @@ def _started(request: pytest.FixtureRequest, directory: Path) -> Iterator[Privat
             with pypiserver(request.getfixturevalue("pypiserver_programs"), directory) as index:
                 yield index
         case "embedded":
-            with ControlledIndex(directory, accounts=Accounts({USER: PASSWORD})) as index:
+            with PackageIndex(accounts=Accounts({USER: PASSWORD})) as index:
                 yield PrivateIndex(index.upload_url, index.simple_url)
         case name:
             yield request.getfixturevalue("devpi_server").index(volatile=name == "volatile devpi")
@@ -147,7 +146,7 @@ def test_a_release_is_published_verified_and_skipped_by_a_rerun(
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
     third = made_wheel(tmp_path / "elsewhere", "third", {"third.py": "origin = 'trusted'\n"})
     with serving(third) as trusted:
-        built = project(tmp_path / "demo", index, trusted=trusted.url)
+        built = project(tmp_path / "demo", index, trusted=trusted.simple_url)
         ran = publish(built.root)
         assert ran.code == 0, ran.text
         assert uploads(built.root) == {"success"}

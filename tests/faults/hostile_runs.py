@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urljoin, urlsplit
 
+from package_index import JSON_PAGE, PackageIndex
 from projects import write
-from raw_index import JSON_PAGE, RawIndex
 from releases import Package, SimulatedClock, release
 
 from relnox import indexes
@@ -118,7 +118,7 @@ def _busy() -> float:
     return min(max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)), BUSIEST)
 
 
-def prepare(root: Path, index: RawIndex) -> None:
+def prepare(root: Path, index: PackageIndex) -> None:
     write(
         root,
         {
@@ -215,7 +215,7 @@ def _peak_of(pid: int | None) -> int:
 # --- the independent client
 
 
-def visible(index: RawIndex, manifest: Manifest, seconds: float = 20.0) -> set[str]:
+def visible(index: PackageIndex, manifest: Manifest, seconds: float = 20.0) -> set[str]:
     """Names of the manifest's files that are listed without a contradiction and served with their bytes.
 
     Args:
@@ -242,7 +242,7 @@ UNREADABLE = (
 )
 
 
-def _visible_once(index: RawIndex, project: str, wanted: dict[str, str]) -> set[str]:
+def _visible_once(index: PackageIndex, project: str, wanted: dict[str, str]) -> set[str]:
     page = f"{index.simple_url}{project}/"
     try:
         status, kind, body, page = _fetch(page, JSON_PAGE, decoded=True)
@@ -449,12 +449,12 @@ def publish_and_check(way: Misbehavior, size: int, root: Path) -> dict[str, Any]
         What was measured.
     """
     manifest = release(root, SIZES[size])
-    with RawIndex(*way.rules) as index:
+    with PackageIndex(way.rules) as index:
         prepare(root, index)
         first = run(root, slow=way.slow)
         seen = visible(index, manifest, 20.0 if first.code == 0 else 3.0) if first.code is not None else set()
         problems = [*_problems(way, first, seen, index, manifest)]
-        index.behave()
+        index.misbehave()
         stored = _stored(index, manifest)
         before = len(index.uploads)
         second = run(root, slow=False)
@@ -467,12 +467,12 @@ def publish_and_check(way: Misbehavior, size: int, root: Path) -> dict[str, Any]
     }
 
 
-def _problems(way: Misbehavior, ran: Ended, seen: set[str], index: RawIndex, manifest: Manifest) -> list[str]:
+def _problems(way: Misbehavior, ran: Ended, seen: set[str], index: PackageIndex, manifest: Manifest) -> list[str]:
     """What is wrong with a run on an index that misbehaves."""
     total = len(manifest.distributions)
     stored = _stored(index, manifest)
     accepted = {upload.filename for upload in index.uploads if upload.accepted} & stored
-    legible = not any("listing" in rule.on and rule.times is None for rule in way.rules)
+    legible = not any("listing" in rule.on and rule.tries is None for rule in way.rules)
     honest = honest_codes(len(seen), len(stored), len(accepted), total, legible=legible)
     state = f"{len(seen)} seen, {len(accepted)} accepted, {len(stored)} stored of {total}"
     problems = _problems_of_any(ran)
@@ -502,7 +502,7 @@ def _leaks(request: Any) -> bool:
 
 
 def _problems_of_rerun(  # noqa: PLR0917 - two runs and an index
-    way: Misbehavior, ran: Ended, index: RawIndex, manifest: Manifest, before: set[str], uploads: int
+    way: Misbehavior, ran: Ended, index: PackageIndex, manifest: Manifest, before: set[str], uploads: int
 ) -> list[str]:
     """What is wrong with the same command on an index that is honest again."""
     problems = [f"rerun: {problem}" for problem in _problems_of_any(ran)]
@@ -533,7 +533,7 @@ def _problems_of_any(ran: Ended) -> list[str]:
     return problems
 
 
-def _stored(index: RawIndex, manifest: Manifest) -> set[str]:
+def _stored(index: PackageIndex, manifest: Manifest) -> set[str]:
     """Names of the manifest's files that an index holds to the last byte."""
     return {
         file.filename
@@ -548,7 +548,7 @@ def _stored(index: RawIndex, manifest: Manifest) -> set[str]:
 def signal_and_check(way: Misbehavior, number: signal.Signals, root: Path) -> dict[str, Any]:
     """Send a signal to `relnox publish` in the middle of this, by the real clock and with the real deadlines."""
     manifest = release(root, SIZES[6])
-    with RawIndex(*way.rules) as index:
+    with PackageIndex(way.rules) as index:
         prepare(root, index)
         environment = {**os.environ, "RELNOX_OWN_TOKEN": TOKEN}
         command = [sys.executable, "-m", "relnox", *WORDS]
@@ -576,7 +576,7 @@ def signal_and_check(way: Misbehavior, number: signal.Signals, root: Path) -> di
             problems.append(f"ended {took:.1f} s after {number.name}")
         if ended.code != 128 + number and not (was_over and ended.code in way.codes):
             problems.append(f"exit code {ended.code} instead of {128 + number}")
-        index.behave()
+        index.misbehave()
         stored = _stored(index, manifest)
         before = len(index.uploads)
         second = run(root, slow=False)

@@ -15,15 +15,14 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from raw_index import HTML_PAGE, JSON_PAGE, Answer, Gone, Rule, joined
+from acts import FOREVER, answers, edits, lists, redirects, sends, serves, stalls, stores, take_upload
+from package_index import ANY, FILE, HTML_PAGE, JSON_PAGE, LISTING, UPLOAD, Answer, Gone, Rule, as_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator
 
-    from raw_index import Exchange
-
-    Act = Callable[[Exchange], None]
-    Wire = Callable[[Answer], bytes]
+    from acts import Act, Wire
+    from package_index import Exchange
 
 __all__ = ["CASES", "MISBEHAVIORS", "SIGNALED", "Misbehavior"]
 
@@ -34,12 +33,10 @@ FAILED = frozenset({2, 3})
 CONFLICT = frozenset({4})
 EITHER = DONE | NOT_DONE
 SIZES = (2, 6)
-UPLOAD, LISTING, FILE = ("upload",), ("listing",), ("file", "head", "range")
-ANY = UPLOAD + LISTING + FILE
+ONCE = (1,)
 BOMB = 200 << 20
 """Bytes that a compressed answer swells to; a client that keeps them all is over its memory limit."""
 GIGABYTE = 1 << 30
-FOREVER = 600.0
 LOGIN_PAGE = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body><form>Password</form></body></html>"
 
 
@@ -71,29 +68,6 @@ class Misbehavior:
 # --- what is done with one request
 
 
-def answers(
-    status: int, reason: str = "", *headers: tuple[str, str], body: bytes = b"", stored: bool = False
-) -> Act:
-    """Answer so; an upload is read, and stored only where that is said."""
-
-    def act(exchange: Exchange) -> None:
-        _take_upload(exchange, stored=stored)
-        exchange.answer(Answer(status, reason, headers, body))
-
-    return act
-
-
-def sends(wire: bytes | Wire, *, stored: bool = True) -> Act:
-    """Send these bytes, or what becomes of an honest answer, and close the connection."""
-
-    def act(exchange: Exchange) -> None:
-        answer = _take_upload(exchange, stored=stored)
-        exchange.send(wire if isinstance(wire, bytes) else wire(answer))
-        exchange.close()
-
-    return act
-
-
 def keeps_open(wire: Wire) -> Act:
     """Send what becomes of an honest answer, and keep the connection."""
 
@@ -103,16 +77,11 @@ def keeps_open(wire: Wire) -> Act:
     return act
 
 
-def edits(change: Callable[[Answer], Answer]) -> Act:
-    """Answer as an honest index does, but for this change."""
-    return lambda exchange: exchange.answer(change(exchange.honest()))
-
-
-def lists(change: Callable[[dict[str, Any]], Any], content_type: str = JSON_PAGE) -> Act:
+def documents(change: Callable[[dict[str, Any]], Any], content_type: str = JSON_PAGE) -> Act:
     """Answer with what becomes of the JSON page of a project, even of one without files."""
 
     def act(exchange: Exchange) -> None:
-        changed = change(exchange.index.document(exchange.request.key))
+        changed = change(exchange.index.document(exchange.request.project))
         body = changed if isinstance(changed, bytes) else json.dumps(changed).encode()
         exchange.answer(Answer(200, "OK", (("Content-Type", content_type),), body))
 
@@ -123,12 +92,10 @@ def entries(change: Callable[[dict[str, Any]], Any]) -> Act:
     """Change each file of a JSON page; a project without files is answered honestly."""
 
     def act(exchange: Exchange) -> None:
-        document = exchange.index.document(exchange.request.key)
-        if not document["files"]:
+        if exchange.index.files.get(exchange.request.project):
+            lists(exchange, change)
+        else:
             exchange.answer(exchange.honest())
-            return
-        document["files"] = [change(file) for file in document["files"]]
-        exchange.answer(Answer(200, "OK", (("Content-Type", JSON_PAGE),), json.dumps(document).encode()))
 
     return act
 
@@ -137,44 +104,13 @@ def page(change: Callable[[str], str], content_type: str = HTML_PAGE) -> Act:
     """Change the HTML page of a project that has files."""
 
     def act(exchange: Exchange) -> None:
-        answer = exchange.index.html_page(exchange.request.key)
+        answer = exchange.index.html_page(exchange.request.project)
         if answer.status == 200:
             body = change(answer.body.decode()).encode()
             answer = Answer(200, "OK", (("Content-Type", content_type),), body)
         exchange.answer(answer)
 
     return act
-
-
-def serves(change: Callable[[bytes], bytes]) -> Act:
-    """Serve other bytes for a file; a range of them where a range is asked for."""
-
-    def act(exchange: Exchange) -> None:
-        answer = exchange.honest()
-        exchange.answer(replace(answer, body=change(answer.body)) if answer.status in (200, 206) else answer)
-
-    return act
-
-
-def redirects(status: int, target: str, *, stored: bool = False) -> Act:
-    """Redirect; `{origin}` and `{other}` are the index and a second address, `{path}` what was asked for."""
-
-    def act(exchange: Exchange) -> None:
-        _take_upload(exchange, stored=stored)
-        index = exchange.index
-        location = target.replace("{origin}", index.origin).replace("{other}", index.other_origin)
-        location = location.replace("{path}", exchange.request.target).replace("{port}", str(index.other_port))
-        head = f"HTTP/1.1 {status} Moved\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n"
-        exchange.send(head.encode("utf-8"))
-
-    return act
-
-
-def _take_upload(exchange: Exchange, *, stored: bool) -> Answer:
-    if exchange.request.kind == "upload" and not stored:
-        exchange.read_upload()
-        return Answer(200, "OK")
-    return exchange.honest()
 
 
 # --- status: what the first line says
@@ -237,11 +173,13 @@ def _statuses() -> Iterator[Misbehavior]:
         act = sends(
             f"HTTP/1.1 503 Busy\r\nRetry-After: {value}\r\nContent-Length: 0\r\n\r\n".encode(), stored=False
         )
-        yield _way("status", f"upload: Retry-After {value!a}", act, UPLOAD, codes, times=1, each=True)
+        yield _way("status", f"upload: Retry-After {value!a}", act, UPLOAD, codes, tries=ONCE, each=True)
     twice = (
         b"HTTP/1.1 429 Slow\r\nRetry-After: 5\r\nRetry-After: 7\r\nRateLimit: x;t=y\r\nContent-Length: 0\r\n\r\n"
     )
-    yield _way("status", "upload: Retry-After twice", sends(twice, stored=False), UPLOAD, DONE, times=1, each=True)
+    yield _way(
+        "status", "upload: Retry-After twice", sends(twice, stored=False), UPLOAD, DONE, tries=ONCE, each=True
+    )
     reset = answers(429, "Slow", ("X-RateLimit-Reset", "9" * 12))
     yield _way("status", "listing: a rate limit until the year 33658", reset, LISTING, LATER)
 
@@ -277,7 +215,12 @@ def _lengths(*lines: bytes) -> Wire:
 
 
 def _chunks(answer: Answer) -> bytes:
-    return joined([answer.body[at : at + 1000] for at in range(0, len(answer.body), 1000)])
+    return _joined([answer.body[at : at + 1000] for at in range(0, len(answer.body), 1000)])
+
+
+def _joined(pieces: Iterable[bytes]) -> bytes:
+    """The body of a chunked answer, with its last chunk."""
+    return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
 
 
 def _chunked(change: Callable[[bytes], bytes], head: bytes = b"Transfer-Encoding: chunked\r\n") -> Wire:
@@ -375,7 +318,7 @@ def _swelling(encoding: str, layers: int) -> bytes:
 
 def _bomb(encoding: str, layers: int = 1) -> Act:
     def act(exchange: Exchange) -> None:
-        _take_upload(exchange, stored=True)
+        take_upload(exchange, stored=True)
         headers = (("Content-Type", JSON_PAGE), ("Content-Encoding", ", ".join([encoding] * layers)))
         exchange.answer(Answer(200, "OK", headers, _swelling(encoding, layers)))
 
@@ -386,7 +329,7 @@ def _endless(head: bytes, piece: bytes) -> Act:
     """Send without an end, as fast as it goes."""
 
     def act(exchange: Exchange) -> None:
-        _take_upload(exchange, stored=True)
+        take_upload(exchange, stored=True)
         exchange.send(head)
         for _ in range(GIGABYTE // len(piece)):
             if exchange.index.over.is_set():
@@ -465,22 +408,11 @@ def _bodies() -> Iterator[Misbehavior]:
 # --- time: when it comes
 
 
-def stalls(before: bytes = b"") -> Act:
-    """Send this, then nothing, and keep the connection open."""
-
-    def act(exchange: Exchange) -> None:
-        _take_upload(exchange, stored=False)
-        exchange.send(before)
-        exchange.wait(FOREVER)
-
-    return act
-
-
 def trickles(head: bytes, piece: bytes = b"x", *, size: int = 1, every: float = 0.05) -> Act:
     """Send a head at once, and then a few bytes at a time without an end."""
 
     def act(exchange: Exchange) -> None:
-        _take_upload(exchange, stored=False)
+        take_upload(exchange, stored=False)
         exchange.send(head)
         until = time.monotonic() + FOREVER
         while time.monotonic() < until:
@@ -504,7 +436,7 @@ def _answers_early(exchange: Exchange) -> None:
 
 
 def _resets(exchange: Exchange) -> None:
-    _take_upload(exchange, stored=True)
+    take_upload(exchange, stored=True)
     exchange.reset()
 
 
@@ -515,7 +447,7 @@ def _resets_in_the_body(exchange: Exchange) -> None:
 
 
 def _continues_for_ever(exchange: Exchange) -> None:
-    _take_upload(exchange, stored=False)
+    take_upload(exchange, stored=False)
     until = time.monotonic() + FOREVER
     while time.monotonic() < until:
         exchange.send(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -563,14 +495,14 @@ def _times() -> Iterator[Misbehavior]:
             ends, sizes = EITHER if act is _closes_late else codes, _size(row, place)
             yield _way("time", f"{on[0]}: {name}", act, on, ends, slow=True, sizes=sizes)
             if on == UPLOAD:
-                yield _way("time", f"upload: once {name}", act, on, DONE, times=1, slow=True, sizes=sizes)
+                yield _way("time", f"upload: once {name}", act, on, DONE, tries=ONCE, slow=True, sizes=sizes)
     yield _way("time", "upload: never read", _reads_nothing, UPLOAD, LATER, slow=True)
-    yield _way("time", "upload: once never read", _reads_nothing, UPLOAD, DONE, times=1, slow=True)
+    yield _way("time", "upload: once never read", _reads_nothing, UPLOAD, DONE, tries=ONCE, slow=True)
     yield _way("time", "upload: read at 300 bytes a second", _reads_slowly, UPLOAD, LATER, slow=True)
     yield _way("time", "upload: refused before it is read", _answers_early, UPLOAD, NOT_DONE)
     for on in (UPLOAD, LISTING, FILE):
         yield _way("time", f"{on[0]}: reset after it was done", _resets, on, DONE if on == UPLOAD else NOT_DONE)
-        yield _way("time", f"{on[0]}: reset twice", _resets, on, DONE, times=2, each=True)
+        yield _way("time", f"{on[0]}: reset twice", _resets, on, DONE, tries=range(1, 3), each=True)
         yield _way("time", f"{on[0]}: reset in the body", _resets_in_the_body, on, EITHER)
         yield _way("time", f"{on[0]}: each answer takes a moment", _after_a_while, on, DONE)
         yield _way("time", f"{on[0]}: every second connection closed", _every(2, sends(b"")), on, DONE)
@@ -622,8 +554,8 @@ def _document(change: Callable[[dict[str, Any]], Any]) -> Act:
     """Change a page that has files; a project without any is answered honestly."""
 
     def act(exchange: Exchange) -> None:
-        if exchange.index.files.get(exchange.request.key):
-            lists(change)(exchange)
+        if exchange.index.files.get(exchange.request.project):
+            documents(change)(exchange)
         else:
             exchange.answer(exchange.honest())
 
@@ -650,7 +582,7 @@ def _two_keys(first: bool) -> Act:
 
 
 def _two_hashes(exchange: Exchange) -> None:
-    document = exchange.index.document(exchange.request.key)
+    document = exchange.index.document(exchange.request.project)
     text = json.dumps(document).replace('{"sha256": ', '{"sha256": "%s", "sha256": ' % ("0" * 64))
     status = 200 if document["files"] else 404
     exchange.answer(Answer(status, "OK", (("Content-Type", JSON_PAGE),), text.encode()))
@@ -680,26 +612,26 @@ def _flips(exchange: Exchange) -> None:
 
 def _goes_back(exchange: Exchange) -> None:
     """Shows all of it, then less, then all of it again."""
-    document = exchange.index.document(exchange.request.key)
+    document = exchange.index.document(exchange.request.project)
     if not document["files"]:
         exchange.answer(exchange.honest())
         return
     if exchange.number % 3 == 2:
         document["files"].pop()
-    exchange.answer(Answer(200, "OK", (("Content-Type", JSON_PAGE),), json.dumps(document).encode()))
+    exchange.answer(as_json(document, content_type=JSON_PAGE))
 
 
 def _other_project(exchange: Exchange) -> None:
-    document = exchange.index.document(exchange.request.key)
+    document = exchange.index.document(exchange.request.project)
     document["name"] = "something-else"
     document["files"] = [
         {**file, "filename": f"something_else-1.0-{n}.whl"} for n, file in enumerate(document["files"])
     ]
-    exchange.answer(Answer(200, "OK", (("Content-Type", JSON_PAGE),), json.dumps(document).encode()))
+    exchange.answer(as_json(document, content_type=JSON_PAGE))
 
 
 def _text(change: Callable[[bytes], bytes], content_type: str = JSON_PAGE) -> Act:
-    return lists(lambda document: change(json.dumps(document).encode()), content_type)
+    return documents(lambda document: change(json.dumps(document).encode()), content_type)
 
 
 MANY = [
@@ -753,10 +685,10 @@ ENTRIES: dict[str, tuple[Act, frozenset[int]]] = {
     "back in time now and then": (_goes_back, EITHER),
 }
 DOCUMENTS: dict[str, tuple[Act, frozenset[int]]] = {
-    "null for the files": (lists(lambda document: {**document, "files": None}), NOT_DONE),
-    "version 2.0 of the API": (lists(lambda document: {**document, "meta": {"api-version": "2.0"}}), NOT_DONE),
-    "version 1.99 of the API": (lists(lambda document: {**document, "meta": {"api-version": "1.99"}}), DONE),
-    "null": (lists(lambda _: None), NOT_DONE),
+    "null for the files": (documents(lambda document: {**document, "files": None}), NOT_DONE),
+    "version 2.0 of the API": (documents(lambda document: {**document, "meta": {"api-version": "2.0"}}), NOT_DONE),
+    "version 1.99 of the API": (documents(lambda document: {**document, "meta": {"api-version": "1.99"}}), DONE),
+    "null": (documents(lambda _: None), NOT_DONE),
     "100,000 brackets beside the files": (
         _text(lambda body: body[:-1] + b', "n": ' + b"[" * 100000 + b"]" * 100000 + b"}"),
         NOT_DONE,
@@ -812,12 +744,12 @@ def _listings() -> Iterator[Misbehavior]:
         yield _way("listing", f"page: {name}", act, LISTING, codes, html=True)
     gone = answers(404, "Not Found")
     yield _way("listing", "listing: 404 for ever", gone, LISTING, LATER, after=True)
-    yield _way("listing", "listing: 404 five times", gone, LISTING, DONE, times=5, each=True, after=True)
+    yield _way("listing", "listing: 404 five times", gone, LISTING, DONE, tries=range(1, 6), each=True, after=True)
     yield _way("listing", "listing: 410 for ever", answers(410, "Gone"), LISTING, LATER, after=True)
     for name in ("other hashes", "no files at all", "all but the first file", "another project"):
         act = ENTRIES[name][0]
         codes = DONE | CONFLICT if name == "other hashes" else DONE
-        yield _way("listing", f"listing: once {name}", act, LISTING, codes, times=1, each=True, after=True)
+        yield _way("listing", f"listing: once {name}", act, LISTING, codes, tries=ONCE, each=True, after=True)
 
 
 # --- redirect: where it sends us
@@ -871,7 +803,7 @@ def _redirects() -> Iterator[Misbehavior]:
 # --- file: what is served
 
 
-def _ranges(change: Callable[[Exchange], None]) -> Act:
+def _ranges(change: Act) -> Act:
     """Only where a range is asked for."""
 
     def act(exchange: Exchange) -> None:
@@ -914,7 +846,7 @@ def _on_even(act: Act) -> Act:
 
 def _of_some(act: Act, ending: str) -> Act:
     def choose(exchange: Exchange) -> None:
-        if exchange.request.key.endswith(ending):
+        if exchange.request.filename.endswith(ending):
             act(exchange)
         else:
             exchange.answer(exchange.honest())
@@ -960,24 +892,15 @@ def _files() -> Iterator[Misbehavior]:
         yield _way("file", f"file: {name}", act, FILE, codes)
     gone = answers(404, "Not Found")
     yield _way("file", "file: 404 for ever", gone, FILE, LATER)
-    yield _way("file", "file: 404 three times", gone, FILE, DONE, times=3, each=True)
+    yield _way("file", "file: 404 three times", gone, FILE, DONE, tries=range(1, 4), each=True)
     yield _way("file", "file: 403 for ever", answers(403, "Forbidden"), FILE, NOT_DONE)
-    yield _way("file", "file: 500 three times", answers(500, "Broken"), FILE, DONE, times=3, each=True)
-    yield _way("file", "file: once a login page", serves(lambda _: LOGIN_PAGE), FILE, EITHER | CONFLICT, times=1)
+    yield _way("file", "file: 500 three times", answers(500, "Broken"), FILE, DONE, tries=range(1, 4), each=True)
+    yield _way(
+        "file", "file: once a login page", serves(lambda _: LOGIN_PAGE), FILE, EITHER | CONFLICT, tries=ONCE
+    )
 
 
 # --- upload: what becomes of what is sent
-
-
-def _stores(change: Callable[[bytes], bytes], status: int = 200) -> Act:
-    """Store other bytes than were sent."""
-
-    def act(exchange: Exchange) -> None:
-        upload = exchange.read_upload()
-        exchange.index.hold(upload.project, upload.filename, change(upload.content))
-        exchange.answer(Answer(status, "OK" if status == 200 else "Conflict"))
-
-    return act
 
 
 def _stores_as(project: str = "", filename: str = "") -> Act:
@@ -1031,7 +954,7 @@ def _vanishes(exchange: Exchange) -> None:
     """Show a file once, and have nothing of it afterwards."""
     exchange.answer(exchange.honest())
     with exchange.index.lock:
-        exchange.index.files.pop(exchange.request.key, None)
+        exchange.index.files.pop(exchange.request.project, None)
 
 
 def _stores_before_it_is_read(exchange: Exchange) -> None:
@@ -1042,12 +965,12 @@ def _stores_before_it_is_read(exchange: Exchange) -> None:
 
 def _uploads() -> Iterator[Misbehavior]:
     stored: tuple[tuple[str, Act, frozenset[int], bool], ...] = (
-        ("stores half of it", _stores(lambda content: content[: len(content) // 2]), CONFLICT, False),
-        ("stores nothing of it", _stores(lambda _: b""), CONFLICT, False),
-        ("stores other bytes", _stores(lambda content: content[::-1]), CONFLICT, False),
-        ("stores other bytes, and says 409", _stores(lambda content: content[::-1], 409), CONFLICT, False),
-        ("stores other bytes, and says 500", _stores(lambda content: content[::-1], 500), CONFLICT, False),
-        ("stores it with a line end more", _stores(lambda content: content + b"\r\n"), CONFLICT, False),
+        ("stores half of it", stores(lambda content: content[: len(content) // 2]), CONFLICT, False),
+        ("stores nothing of it", stores(lambda _: b""), CONFLICT, False),
+        ("stores other bytes", stores(lambda content: content[::-1]), CONFLICT, False),
+        ("stores other bytes, and says 409", stores(lambda content: content[::-1], 409), CONFLICT, False),
+        ("stores other bytes, and says 500", stores(lambda content: content[::-1], 500), CONFLICT, False),
+        ("stores it with a line end more", stores(lambda content: content + b"\r\n"), CONFLICT, False),
         ("stores it for another project", _stores_as(project="other"), NOT_DONE, True),
         ("stores it under another name", _stores_as(filename="x"), NOT_DONE, True),
         ("loses the sdists", _loses(".tar.gz"), frozenset({3}), True),
@@ -1058,25 +981,44 @@ def _uploads() -> Iterator[Misbehavior]:
         yield _way("upload", f"upload: {name}", act, UPLOAD, codes, heals=heals)
     for name in ("stores half of it", "stores other bytes"):
         act = next(act for other, act, _, _ in stored if other == name)
-        yield _way("upload", f"upload: once {name}", act, UPLOAD, CONFLICT, times=1, heals=False)
+        yield _way("upload", f"upload: once {name}", act, UPLOAD, CONFLICT, tries=ONCE, heals=False)
     for status, reason in ((400, "Bad"), (403, "No"), (413, "Large"), (500, "Broken"), (200, "Lost")):
         refused = _from_the_second(answers(status, reason))
         yield _way(
             "upload", f"upload: takes the first file, then {status} {reason}", refused, UPLOAD, frozenset({3})
         )
-    yield _way("upload", "upload: 200 once, and nothing stored", answers(200, "OK"), UPLOAD, NOT_DONE, times=1)
+    yield _way("upload", "upload: 200 once, and nothing stored", answers(200, "OK"), UPLOAD, NOT_DONE, tries=ONCE)
     for number in (3, 30):
         act = _after_listings(number)
         yield _way("upload", f"upload: shown after {number} looks", act, LISTING, DONE, after=True)
     yield _way("upload", "upload: shown once, then gone", _vanishes, LISTING, NOT_DONE | DONE, after=True)
     for number in (1, 2, 3):
         act = answers(500, "Broken")
-        yield _way("upload", f"upload: 500 {number} times for each", act, UPLOAD, DONE, times=number, each=True)
+        yield _way(
+            "upload",
+            f"upload: 500 {number} times for each",
+            act,
+            UPLOAD,
+            DONE,
+            tries=range(1, number + 1),
+            each=True,
+        )
         act = answers(503, "Busy", stored=True)
-        yield _way("upload", f"upload: 503 and stored, {number} times", act, UPLOAD, DONE, times=number, each=True)
+        yield _way(
+            "upload",
+            f"upload: 503 and stored, {number} times",
+            act,
+            UPLOAD,
+            DONE,
+            tries=range(1, number + 1),
+            each=True,
+        )
     either = _every(3, answers(502, "Bad Gateway"))  # every second one could be all uploads
     yield _way("upload", "any: every third request a 502", either, ANY, DONE)
-    mixed = Rule(answers(200, "OK"), UPLOAD, times=1), Rule(answers(503, "Busy"), LISTING, times=5, after=True)
+    mixed = (
+        Rule(answers(200, "OK"), UPLOAD, tries=ONCE),
+        Rule(answers(503, "Busy"), LISTING, tries=range(1, 6), after=True),
+    )
     yield Misbehavior("any: an upload lost while listings are down", "upload", mixed, NOT_DONE)
 
 
@@ -1087,7 +1029,7 @@ def _way(  # the fields of a rule, one by one
     on: tuple[str, ...],
     codes: frozenset[int],
     *,
-    times: int | None = None,
+    tries: Container[int] | None = None,
     each: bool = False,
     after: bool = False,
     html: bool = False,
@@ -1097,7 +1039,7 @@ def _way(  # the fields of a rule, one by one
 ) -> Misbehavior:
     if on == FILE and codes != DONE:
         codes |= CONFLICT  # of bytes that cannot be read as ours either tells the truth
-    rule = Rule(act, on, times=times, each=each, after=after, html=html)
+    rule = Rule(act, on, tries=tries, each=each, after=after, html=html)
     return Misbehavior(name, topic, (rule,), codes, heals=heals, slow=slow, sizes=sizes)
 
 

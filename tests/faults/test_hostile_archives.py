@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import releases
-from controlled_index import ControlledIndex
 from hostile_archives import HONEST, HOSTILE, LIMITS
+from package_index import PackageIndex
 from running import run_in_process
 
 from relnox.building import archives, checks
@@ -31,12 +31,12 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def index(tmp_path: Path) -> Iterator[ControlledIndex]:
-    with ControlledIndex(tmp_path / "index") as running:
+def index(tmp_path: Path) -> Iterator[PackageIndex]:
+    with PackageIndex() as running:
         yield running
 
 
-def project(root: Path, path: Path, index: ControlledIndex) -> None:
+def project(root: Path, path: Path, index: PackageIndex) -> None:
     """A project that is said to have built this archive, and an index to publish it to."""
     own = f'[tool.relnox.indexes.own]\nupload = "{index.upload_url}"\nsimple = "{index.simple_url}"\n'
     releases.project_of(root, path, settings=f"{own}production = false\n")
@@ -44,7 +44,7 @@ def project(root: Path, path: Path, index: ControlledIndex) -> None:
 
 @pytest.mark.parametrize(("make", "words"), CASES)
 def test_hostile_archives_are_rejected_with_a_specific_message(
-    make: Make, words: str, root: Path, index: ControlledIndex, monkeypatch: pytest.MonkeyPatch
+    make: Make, words: str, root: Path, index: PackageIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, limit in LIMITS.items():
         monkeypatch.setattr(archives, name, limit)

@@ -9,9 +9,9 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+import acts
 import pytest
-from controlled_index import ControlledIndex, faults
-from controlled_index.faults import Rule
+from package_index import LISTING, PackageIndex, Rule
 from releases import Package, is_whole, publish, release
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.heavy
 
 PACKAGES = [Package("core", wheels=3), Package("demo", ("core",), wheels=3), Package("more", wheels=3)]
-SLOW = Rule(faults.Wait(0.2))
+SLOW = Rule(acts.waits(0.2))
 
 
 def ended(root: Path, number: signal.Signals, when: Callable[[], bool]) -> tuple[int, str]:
@@ -45,7 +45,7 @@ def test_the_same_command_finishes_what_was_ended(
 ) -> None:
     monkeypatch.setenv("RELNOX_OWN_TOKEN", "a-token")
     manifest = release(tmp_path, PACKAGES)
-    with ControlledIndex(tmp_path / "index", faults=[SLOW]) as index:
+    with PackageIndex([SLOW]) as index:
         publish(tmp_path, index, "--dry-run")  # writes down where the index is
         code, said = ended(tmp_path, number, lambda: len(index.uploads) >= uploads)
         assert code == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[number], said
@@ -59,12 +59,12 @@ def test_the_same_command_finishes_what_was_ended(
 
 
 @pytest.mark.parametrize(
-    "rule", [Rule(faults.Stall()), Rule(faults.unavailable()), Rule(faults.unavailable(), on="listing")]
+    "rule", [Rule(acts.stalls()), Rule(acts.unavailable()), Rule(acts.unavailable(), on=LISTING)]
 )
 def test_a_run_that_waits_ends_at_once(rule: Rule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RELNOX_OWN_TOKEN", "a-token")
     release(tmp_path, PACKAGES)
-    with ControlledIndex(tmp_path / "index") as index:
+    with PackageIndex() as index:
         publish(tmp_path, index, "--dry-run")  # writes down where the index is
         index.misbehave(rule)
         before = len(index.log)

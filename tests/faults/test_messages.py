@@ -20,14 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import acts
 import packed
 import pytest
 import running
-from controlled_index import ControlledIndex, faults
-from controlled_index.accounts import Accounts, Token
-from controlled_index.faults import Rule
+from accounts import Accounts, Token
 from loopback import declared, make_wheel, post
-from plain_index import serving
+from package_index import FILE, PackageIndex, Rule, serving
 from projects import repository, write
 from releases import Package, SimulatedClock, made_wheel, project_of, publish, publish_to, release
 from trusting import AUDIENCE, REQUEST_TOKEN, identity, trusting
@@ -69,9 +68,9 @@ class Here:
         """A directory beside the project."""
         return self.root.parent / "beside"
 
-    def index(self, *rules: Rule, accounts: Accounts | None = None) -> ControlledIndex:
+    def index(self, *rules: Rule, accounts: Accounts | None = None) -> PackageIndex:
         """An index that lives by the same clock."""
-        return ControlledIndex(self.root.parent / "index", faults=rules, clock=self.clock.time, accounts=accounts)
+        return PackageIndex(rules, clock=self.clock.time, accounts=accounts)
 
     def on_github(self, index_url: str) -> None:
         """Be a job of GitHub Actions that may have an identity."""
@@ -103,12 +102,12 @@ def sent(here: Here, *rules: Rule, packages: tuple[Package, ...] = (ONE,), produ
 
 @failure
 def index_down_for_twenty_minutes(here: Here) -> RunResult:
-    return sent(here, Rule(faults.E500))
+    return sent(here, Rule(acts.E500))
 
 
 @failure
 def index_limits_the_rate_for_a_day(here: Here) -> RunResult:
-    return sent(here, Rule(faults.unavailable(DAY)))
+    return sent(here, Rule(acts.unavailable(DAY)))
 
 
 @failure
@@ -119,23 +118,23 @@ def connection_refused(here: Here) -> RunResult:
 
 @failure
 def too_many_new_projects(here: Here) -> RunResult:
-    return sent(here, Rule(faults.rate_limited(DAY)))
+    return sent(here, Rule(acts.rate_limited(DAY)))
 
 
 @failure
 def index_stalls(here: Here) -> RunResult:
     here.patch.setattr(uploader, "RESPONSE_TIMEOUT", 0.05)
-    return sent(here, Rule(faults.Stall()))
+    return sent(here, Rule(acts.stalls()))
 
 
 @failure
 def index_is_read_only(here: Here) -> RunResult:
-    return sent(here, Rule(faults.READ_ONLY))
+    return sent(here, Rule(acts.READ_ONLY))
 
 
 @failure
 def upload_is_redirected(here: Here) -> RunResult:
-    return sent(here, Rule(faults.redirect("http://elsewhere.example.invalid/legacy/")))
+    return sent(here, Rule(acts.redirects(308, "http://elsewhere.example.invalid/legacy/")))
 
 
 # --- what the index has is not what was built
@@ -143,17 +142,17 @@ def upload_is_redirected(here: Here) -> RunResult:
 
 @failure
 def index_keeps_half_of_a_file(here: Here) -> RunResult:
-    return sent(here, Rule(faults.Truncate(size=100)))
+    return sent(here, Rule(acts.stores(lambda content: content[:100])))
 
 
 @failure
 def accepted_and_never_listed(here: Here) -> RunResult:
-    return sent(here, Rule(faults.NOT_STORED))
+    return sent(here, Rule(acts.NOT_STORED))
 
 
 @failure
 def listed_and_not_downloadable(here: Here) -> RunResult:
-    return sent(here, Rule(faults.Answer(404, "Not Found"), on="file"))
+    return sent(here, Rule(acts.answers(404, "Not Found"), on=FILE))
 
 
 @failure
@@ -167,16 +166,16 @@ def version_is_there_with_other_content(here: Here) -> RunResult:
 
 @failure
 def reserved_file_name(here: Here) -> RunResult:
-    return sent(here, Rule(faults.NAME_RESERVED))
+    return sent(here, Rule(acts.RESERVED))
 
 
 # --- a release that takes no more files
 
 
-def half_a_release(here: Here, index: ControlledIndex) -> RunResult:
+def half_a_release(here: Here, index: PackageIndex) -> RunResult:
     """Publish, where the index takes one of two packages."""
     release(here.root, [Package("core", sdist=False), Package("demo", ("core",), sdist=False)])
-    index.misbehave(Rule(faults.TOO_LARGE, project="demo"))
+    index.misbehave(Rule(acts.TOO_LARGE, project="demo"))
     return publish(here.root, index)
 
 
@@ -198,7 +197,7 @@ def release_is_too_old_before_sending(here: Here) -> RunResult:
 
 @failure
 def release_is_too_old_as_the_index_says(here: Here) -> RunResult:
-    return sent(here, Rule(faults.OLD_RELEASE))
+    return sent(here, Rule(acts.OLD_RELEASE))
 
 
 # --- files that the index does not take
@@ -219,7 +218,7 @@ def found_before_sending(here: Here, *paths: Path) -> RunResult:
 
 @failure
 def second_sdist(here: Here) -> RunResult:
-    said = faults.Answer(400, "Only one sdist may be uploaded per release.")
+    said = acts.answers(400, "Only one sdist may be uploaded per release.")
     return sent(here, Rule(said, filename="*.tar.gz"), packages=(Package("demo", wheels=0),))
 
 
@@ -249,7 +248,7 @@ def seventh_of_nine_files_would_be_rejected(here: Here) -> RunResult:
 
 @failure
 def file_is_too_large(here: Here) -> RunResult:
-    return sent(here, Rule(faults.TOO_LARGE))
+    return sent(here, Rule(acts.TOO_LARGE))
 
 
 # --- who uploads, and to whom
@@ -364,7 +363,7 @@ def pending_publisher_of_an_existing_name(here: Here) -> RunResult:
 
 @failure
 def pending_publisher_of_another_name(here: Here) -> RunResult:
-    return sent(here, Rule(faults.NEW_PROJECT_BY_IDENTITY))
+    return sent(here, Rule(acts.NO_PENDING_PUBLISHER))
 
 
 # --- names and requirements
@@ -415,7 +414,7 @@ def requirement_not_available(here: Here) -> RunResult:
         project_of(
             here.root,
             made_wheel(here.root / "dist", "demo", requires=["third>=2"]),
-            settings=f'trusted-index = "{trusted.url}"\n',
+            settings=f'trusted-index = "{trusted.simple_url}"\n',
         )
         here.patch.setenv("UV_CACHE_DIR", str(here.beside / "uv"))
         return running.run_in_process(here.root, "verify-install", "--from", "dist")
@@ -443,8 +442,9 @@ def nothing_was_built(here: Here) -> RunResult:
 def file_was_yanked(here: Here) -> RunResult:
     path = made_wheel(here.root / "dist", "demo")
     with serving(path) as own:
-        own.yanked.add(path.name)
-        settings = f'[tool.relnox.indexes.own]\nupload = "{own.url}"\nsimple = "{own.url}"\nproduction = false\n'
+        own.yank(path.name)
+        addresses = f'upload = "{own.simple_url}"\nsimple = "{own.simple_url}"\n'
+        settings = f"[tool.relnox.indexes.own]\n{addresses}production = false\n"
         project_of(here.root, path, settings=settings)
         return running.run_in_process(here.root, "verify-install", "--index", "own")
 

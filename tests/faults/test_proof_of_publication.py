@@ -8,10 +8,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import acts
 import pytest
-from controlled_index import ControlledIndex, faults
-from controlled_index.faults import Answer, Rule
-from controlled_index.handler import ControlledHandler
+from package_index import FILE, JSON_PAGE, LISTING, PackageIndex, Rule, as_json
 from releases import Package, SimulatedClock, is_whole, public, publish, publish_to, release
 
 from relnox.indexes import upload_responses, uploader
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from package_index import Exchange
+
 pytestmark = pytest.mark.heavy
 
 SIZES = {
@@ -28,8 +29,8 @@ SIZES = {
     2: [Package("demo")],
     6: [Package("core", wheels=2), Package("demo", ("core",), wheels=2)],
 }
-LOGIN_PAGE = '<html><form action="/login"><input type="password" name="p"></form></html>'
-HTML = (("Content-Type", "text/html"),)
+LOGIN_PAGE = b'<html><form action="/login"><input type="password" name="p"></form></html>'
+LOGIN = acts.answers(200, "OK", ("Content-Type", "text/html"), body=LOGIN_PAGE)
 
 
 @pytest.fixture
@@ -40,28 +41,16 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimulatedClock:
     return simulated
 
 
-def listing_as(monkeypatch: pytest.MonkeyPatch, change: Callable[[str], str]) -> None:
-    """Have the index write its project pages another way, where they list something."""
-
-    project_page = ControlledHandler.project_page
-
-    def written(handler: ControlledHandler, project: str, page: dict[str, Any]) -> str:
-        text = project_page(handler, project, page)
-        return change(text) if page["files"] else text
-
-    monkeypatch.setattr(ControlledHandler, "project_page", written)
-
-
 @pytest.mark.parametrize(
     ("fault", "code"),
-    [(Answer(200, "another file"), 4), (Answer(200, LOGIN_PAGE, headers=HTML), 4), (Answer(404, "Not Found"), 3)],
+    [(acts.answers(200, "another file"), 4), (LOGIN, 4), (acts.answers(404, "Not Found"), 3)],
 )
 def test_one_file_that_is_not_served_is_reported_among_others(
-    fault: Answer, code: int, tmp_path: Path, clock: SimulatedClock
+    fault: acts.Act, code: int, tmp_path: Path, clock: SimulatedClock
 ) -> None:
     release(tmp_path, SIZES[2])
-    rule = Rule(fault, on="file", filename="*.tar.gz")
-    with ControlledIndex(tmp_path / "index", faults=[rule], clock=clock.time) as index:
+    rule = Rule(fault, on=FILE, filename="*.tar.gz")
+    with PackageIndex([rule], clock=clock.time) as index:
         ran = publish(tmp_path, index)
     assert ran.code == code, ran.text
     assert "public on own (1): demo-1.0-py3-none-any.whl" in ran.err
@@ -72,8 +61,8 @@ def test_one_file_that_is_not_served_is_reported_among_others(
 def test_a_yanked_file_is_reported_before_and_after(tmp_path: Path, clock: SimulatedClock) -> None:
     # PEP 592
     release(tmp_path, SIZES[2])
-    rule = Rule(faults.REJECTED, filename="*.tar.gz")
-    with ControlledIndex(tmp_path / "index", faults=[rule], clock=clock.time) as index:
+    rule = Rule(acts.UNKNOWN_LOGIN, filename="*.tar.gz")
+    with PackageIndex([rule], clock=clock.time) as index:
         assert publish(tmp_path, index).code == 3
         index.misbehave()
         index.yank("demo-1.0-py3-none-any.whl", "broken")
@@ -89,7 +78,7 @@ def test_the_status_of_a_project_is_reported_after_the_uploads(
 ) -> None:
     # PEP 792: it changes while the release is on its way.
     release(tmp_path, SIZES[2])
-    with ControlledIndex(tmp_path / "index", clock=clock.time) as index:
+    with PackageIndex(clock=clock.time) as index:
         send = uploader.upload_file
 
         def sent(path: Path, *args: Any, **options: Any) -> str:
@@ -108,19 +97,18 @@ def test_the_status_of_a_project_is_reported_after_the_uploads(
             assert f"note: project demo is {status} on own: see demo-2" in again.err
 
 
-def test_what_needs_a_project_in_quarantine_is_not_uploaded(
-    tmp_path: Path, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_needs_a_project_in_quarantine_is_not_uploaded(tmp_path: Path, clock: SimulatedClock) -> None:
     # The index lists the files as before, and serves them.
     manifest = release(tmp_path, SIZES[6])
 
-    def put_into_quarantine(written: str) -> str:
-        return json.dumps(
-            {**json.loads(written), "project-status": {"status": "quarantined", "reason": "malware"}}
-        )
+    def put_into_quarantine(exchange: Exchange) -> bool:
+        document = exchange.index.document(exchange.request.project)
+        status = {"status": "quarantined", "reason": "malware"}
+        if document["files"]:
+            exchange.answer(as_json({**document, "project-status": status}, content_type=JSON_PAGE))
+        return not document["files"]
 
-    listing_as(monkeypatch, put_into_quarantine)
-    with ControlledIndex(tmp_path / "index", clock=clock.time) as index:
+    with PackageIndex([Rule(put_into_quarantine, on=LISTING)], clock=clock.time) as index:
         ran = publish(tmp_path, index)
         assert ran.code == 5, ran.text
         assert "project core is quarantined on own, and cannot be installed (malware)" in ran.err
@@ -131,10 +119,10 @@ def test_what_needs_a_project_in_quarantine_is_not_uploaded(
 # --- before the first byte
 
 
-def half(root: Path, index: ControlledIndex) -> None:
+def half(root: Path, index: PackageIndex) -> None:
     """Publish the first of two packages."""
     release(root, SIZES[6])
-    index.misbehave(Rule(faults.REJECTED, project="demo"))
+    index.misbehave(Rule(acts.UNKNOWN_LOGIN, project="demo"))
     ran = publish(root, index)
     assert ran.code == 3, ran.text
     assert "public on own (3): core-1.0" in ran.err
@@ -143,32 +131,32 @@ def half(root: Path, index: ControlledIndex) -> None:
     index.misbehave()
 
 
-def no_credentials(root: Path, index: ControlledIndex, patch: pytest.MonkeyPatch) -> tuple[str, ...]:
+def no_credentials(root: Path, index: PackageIndex, patch: pytest.MonkeyPatch) -> tuple[str, ...]:
     patch.delenv("RELNOX_OWN_TOKEN")
     return ()
 
 
-def file_is_gone(root: Path, index: ControlledIndex, patch: pytest.MonkeyPatch) -> tuple[str, ...]:
+def file_is_gone(root: Path, index: PackageIndex, patch: pytest.MonkeyPatch) -> tuple[str, ...]:
     (root / "dist/demo-1.0.tar.gz").unlink()
     return ()
 
 
-def file_changed(root: Path, index: ControlledIndex, patch: pytest.MonkeyPatch) -> tuple[str, ...]:
+def file_changed(root: Path, index: PackageIndex, patch: pytest.MonkeyPatch) -> tuple[str, ...]:
     (root / "dist/demo-1.0.tar.gz").write_bytes(b"other")
     return ()
 
 
-def archived(root: Path, index: ControlledIndex, patch: pytest.MonkeyPatch) -> tuple[str, ...]:
+def archived(root: Path, index: PackageIndex, patch: pytest.MonkeyPatch) -> tuple[str, ...]:
     index.set_status("demo", "archived")
     return ()
 
 
-def plan_cannot_be_written(root: Path, index: ControlledIndex, patch: pytest.MonkeyPatch) -> tuple[str, ...]:
+def plan_cannot_be_written(root: Path, index: PackageIndex, patch: pytest.MonkeyPatch) -> tuple[str, ...]:
     return "--plan", str(root / "nowhere/plan.json")
 
 
-def bad_token(root: Path, index: ControlledIndex, patch: pytest.MonkeyPatch) -> tuple[str, ...]:
-    index.misbehave(Rule(faults.REJECTED))
+def bad_token(root: Path, index: PackageIndex, patch: pytest.MonkeyPatch) -> tuple[str, ...]:
+    index.misbehave(Rule(acts.UNKNOWN_LOGIN))
     return ()
 
 
@@ -184,13 +172,13 @@ def bad_token(root: Path, index: ControlledIndex, patch: pytest.MonkeyPatch) -> 
     ],
 )
 def test_a_blocked_run_reports_the_public_files_of_an_earlier_run(
-    transient_error: Callable[[Path, ControlledIndex, pytest.MonkeyPatch], tuple[str, ...]],
+    transient_error: Callable[[Path, PackageIndex, pytest.MonkeyPatch], tuple[str, ...]],
     code: int,
     tmp_path: Path,
     clock: SimulatedClock,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with ControlledIndex(tmp_path / "index", clock=clock.time) as index:
+    with PackageIndex(clock=clock.time) as index:
         half(tmp_path, index)
         ran = publish(tmp_path, index, *transient_error(tmp_path, index, monkeypatch))
     assert ran.code == code, ran.text
@@ -199,7 +187,7 @@ def test_a_blocked_run_reports_the_public_files_of_an_earlier_run(
 
 
 def test_a_missing_confirmation_reports_the_public_files(tmp_path: Path, clock: SimulatedClock) -> None:
-    with ControlledIndex(tmp_path / "index", clock=clock.time) as index:
+    with PackageIndex(clock=clock.time) as index:
         half(tmp_path, index)
         ran = publish_to(tmp_path, index.upload_url, index.simple_url, production=True)
     assert ran.code == 3, ran.text
@@ -210,10 +198,10 @@ def test_a_missing_confirmation_reports_the_public_files(tmp_path: Path, clock: 
 def test_an_index_that_cannot_be_read_never_ends_as_if_nothing_were_public(
     tmp_path: Path, clock: SimulatedClock
 ) -> None:
-    with ControlledIndex(tmp_path / "index", clock=clock.time) as index:
+    with PackageIndex(clock=clock.time) as index:
         half(tmp_path, index)
-        for fault in (Answer(403, "Forbidden"), Answer(200, LOGIN_PAGE, headers=HTML), Answer(503, "away")):
-            index.misbehave(Rule(fault, on="listing"))
+        for fault in (acts.answers(403, "Forbidden"), LOGIN, acts.answers(503, "away")):
+            index.misbehave(Rule(fault, on=LISTING))
             ran = publish(tmp_path, index)
             assert ran.code == 5, ran.text
 
@@ -224,19 +212,19 @@ def test_an_index_that_cannot_be_read_never_ends_as_if_nothing_were_public(
 @pytest.mark.parametrize(
     ("rules", "code"),
     [
-        ([Rule(faults.NOT_STORED)], 5),
-        ([Rule(faults.Stale(seconds=10**6), on="listing")], 5),
-        ([Rule(faults.E500)], 5),
-        ([Rule(faults.READ_ONLY)], 5),
-        ([Rule(faults.REJECTED)], 1),
-        ([Rule(faults.TOO_LARGE)], 2),
-        ([Rule(faults.NAME_RESERVED)], 4),
-        ([Rule(Answer(404, "Not Found"), on="file")], 5),
-        ([Rule(Answer(200, "other"), on="file")], 4),
+        ([Rule(acts.NOT_STORED)], 5),
+        ([Rule(acts.hides(10**6), on=LISTING)], 5),
+        ([Rule(acts.E500)], 5),
+        ([Rule(acts.READ_ONLY)], 5),
+        ([Rule(acts.UNKNOWN_LOGIN)], 1),
+        ([Rule(acts.TOO_LARGE)], 2),
+        ([Rule(acts.RESERVED)], 4),
+        ([Rule(acts.answers(404, "Not Found"), on=FILE)], 5),
+        ([Rule(acts.answers(200, "other"), on=FILE)], 4),
         (
             [
-                Rule(faults.STORED_500),
-                Rule(faults.unavailable(), on="listing", per_name=True, tries=range(2, 10**6)),
+                Rule(acts.STORED_500),
+                Rule(acts.unavailable(), on=LISTING, each=True, tries=range(2, 10**6)),
             ],
             5,
         ),
@@ -249,7 +237,7 @@ def test_one_package_and_many_have_the_same_code_for_the_same_state(
         root = tmp_path / str(number)
         root.mkdir()
         release(root, packages)
-        with ControlledIndex(root / "index", faults=rules, clock=clock.time) as index:
+        with PackageIndex(rules, clock=clock.time) as index:
             ran = publish(root, index)
             assert ran.code == code, ran.text
 
@@ -280,7 +268,7 @@ def test_a_bug_after_the_first_upload_ends_with_what_is_public(
     bug: BaseException, tmp_path: Path, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     manifest = release(tmp_path, SIZES[6])
-    with ControlledIndex(tmp_path / "index", clock=clock.time) as index:
+    with PackageIndex(clock=clock.time) as index:
         with monkeypatch.context() as patch:
             raising(patch, bug)
             ran = publish(tmp_path, index, "--report", str(tmp_path / "report.json"))
@@ -303,7 +291,7 @@ def test_a_bug_is_printed_after_the_public_files_and_is_in_the_report(
     tmp_path: Path, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     release(tmp_path, SIZES[6])
-    with ControlledIndex(tmp_path / "index", clock=clock.time) as index, monkeypatch.context() as patch:
+    with PackageIndex(clock=clock.time) as index, monkeypatch.context() as patch:
         raising(patch, RuntimeError("boom"))
         ran = publish(tmp_path, index, "--verbose", "--report", str(tmp_path / "report.json"))
     assert ran.code == 3, ran.text
@@ -324,7 +312,7 @@ def test_a_bug_before_the_first_upload_is_a_traceback(
     release(tmp_path, SIZES[2])
     monkeypatch.setattr(uploader, "upload_file", broken)
     with (
-        ControlledIndex(tmp_path / "index", clock=clock.time) as index,
+        PackageIndex(clock=clock.time) as index,
         pytest.raises(RuntimeError, match="boom"),
     ):
         publish(tmp_path, index)
@@ -334,7 +322,7 @@ def test_a_report_that_cannot_be_written_is_refused_before_anything_is_sent(
     tmp_path: Path, clock: SimulatedClock
 ) -> None:
     manifest = release(tmp_path, SIZES[2])
-    with ControlledIndex(tmp_path / "index", clock=clock.time) as index:
+    with PackageIndex(clock=clock.time) as index:
         ran = publish(tmp_path, index, "--report", str(tmp_path / "nowhere/report.json"))
         assert public(index, manifest) == {}
     assert ran.code == 1, ran.text

@@ -7,9 +7,9 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import acts
 import pytest
-from controlled_index import ControlledIndex, faults
-from controlled_index.faults import Rule
+from package_index import PackageIndex, Rule
 from releases import Package, is_whole, publish, release
 
 if TYPE_CHECKING:
@@ -56,8 +56,12 @@ def test_both_end_with_the_same_truth(tmp_path: Path) -> None:
     # What the index lists, and the hash of a name that is taken, settle it.
     *roots, manifest = two_checkouts(tmp_path)
     for number in range(TIMES):
-        rules = [Rule(faults.Wait(0.05)), Rule(faults.Duplicate(409))] if number % 2 else [Rule(faults.Wait(0.05))]
-        with ControlledIndex(tmp_path / f"index-{number}", faults=rules) as index:
+        rules = (
+            [Rule(acts.waits(0.05)), Rule(acts.refuses_duplicates(409))]
+            if number % 2
+            else [Rule(acts.waits(0.05))]
+        )
+        with PackageIndex(rules) as index:
             for root in roots:
                 publish(root, index, "--dry-run")
             ended = list(at_once(*roots))

@@ -9,9 +9,9 @@ import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import acts
 import pytest
-from controlled_index import ControlledIndex, faults
-from controlled_index.faults import Rule
+from package_index import ANY, LISTING, PackageIndex, Rule
 from releases import Package, SimulatedClock, is_whole, public, publish, publish_to, release
 
 from relnox.indexes import uploader
@@ -20,7 +20,7 @@ from relnox.system import network
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from controlled_index.journal import Request
+    from package_index import Request
 
 
 pytestmark = pytest.mark.heavy
@@ -50,9 +50,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimulatedClock:
 def test_an_outage_of_a_quarter_of_an_hour_is_retried(since: int, tmp_path: Path, clock: SimulatedClock) -> None:
     # from the first request on, and from the first upload on.
     manifest = release(tmp_path, SIZES[6])
-    out = Rule(faults.unavailable(), on="any", since=since, until=since + 900)
-    first = Rule(faults.unavailable(since), tries=[1]) if since else Rule(faults.Wait(0))
-    with ControlledIndex(tmp_path / "index", faults=[first, out], clock=clock.time) as index:
+    out = Rule(acts.unavailable(), on=ANY, since=since, until=since + 900)
+    first = Rule(acts.unavailable(since), tries=[1]) if since else Rule(acts.waits(0))
+    with PackageIndex([first, out], clock=clock.time) as index:
         ran = publish(tmp_path, index)
         assert ran.code == 0, ran.text
         assert is_whole(index, manifest)
@@ -62,7 +62,7 @@ def test_an_outage_of_a_quarter_of_an_hour_is_retried(since: int, tmp_path: Path
 def test_pauses_grow_and_are_reported(tmp_path: Path, clock: SimulatedClock) -> None:
     # few requests, and a line for each long wait.
     release(tmp_path, SIZES[1])
-    with ControlledIndex(tmp_path / "index", faults=[Rule(faults.E500)], clock=clock.time) as index:
+    with PackageIndex([Rule(acts.E500)], clock=clock.time) as index:
         ran = publish(tmp_path, index, "--report", str(tmp_path / "report.json"))
         tries = [request.began for request in index.uploads]
     assert 15 < len(tries) < 80
@@ -80,8 +80,8 @@ def test_pauses_grow_and_are_reported(tmp_path: Path, clock: SimulatedClock) -> 
 def test_a_wait_of_many_packages_is_reported_once(tmp_path: Path, clock: SimulatedClock) -> None:
     # a listing that lags half an hour
     release(tmp_path, [Package(f"part-{number}") for number in range(6)])
-    lag = Rule(faults.Stale(seconds=1800), on="listing")
-    with ControlledIndex(tmp_path / "index", faults=[lag], clock=clock.time) as index:
+    lag = Rule(acts.hides(1800), on=LISTING)
+    with PackageIndex([lag], clock=clock.time) as index:
         ran = publish(tmp_path, index)
     assert ran.code == 0, ran.text
     waits = [line for line in ran.err.splitlines() if line.startswith("waiting ")]
@@ -94,8 +94,8 @@ def test_a_wait_of_many_packages_is_reported_once(tmp_path: Path, clock: Simulat
 
 def test_a_wait_before_the_plan_is_reported_too(tmp_path: Path, clock: SimulatedClock) -> None:
     release(tmp_path, SIZES[60])
-    away = Rule(faults.unavailable(), on="any", until=300)
-    with ControlledIndex(tmp_path / "index", faults=[away], clock=clock.time) as index:
+    away = Rule(acts.unavailable(), on=ANY, until=300)
+    with PackageIndex([away], clock=clock.time) as index:
         ran = publish(tmp_path, index, "--report", str(tmp_path / "report.json"))
     assert ran.code == 0, ran.text
     waits, _, _ = ran.err.partition("note: credentials")
@@ -110,7 +110,7 @@ def test_another_file_on_the_index_stops_everything_before_the_first_byte(
     # in the last of ten packages; both hashes and the fix are printed.
     packages = SIZES[60]
     old = release(tmp_path, [packages[-1]._replace(sdist=False)], content="# before\n")
-    with ControlledIndex(tmp_path / "index", clock=clock.time) as index:
+    with PackageIndex(clock=clock.time) as index:
         assert publish(tmp_path, index).code == 0
         before = len(index.uploads)
         new = release(tmp_path, packages)
@@ -129,9 +129,7 @@ def test_a_release_that_takes_no_more_files_is_refused_before_the_first_byte(
 ) -> None:
     # half of it was uploaded 15 days ago; the fix is printed.
     release(tmp_path, SIZES[6])
-    with ControlledIndex(
-        tmp_path / "index", faults=[Rule(faults.REJECTED, project="demo")], clock=clock.time
-    ) as index:
+    with PackageIndex([Rule(acts.UNKNOWN_LOGIN, project="demo")], clock=clock.time) as index:
         first = publish(tmp_path, index)
         assert first.code == 3, first.text
         index.misbehave()
@@ -151,8 +149,8 @@ def test_a_release_is_finished_from_another_machine_without_the_files_that_are_p
 ) -> None:
     # the manifest, the index, and the files that are missing there.
     manifest = release(tmp_path / "one", SIZES[60])
-    half = Rule(faults.REJECTED, filename="part_[5-9]-*")
-    with ControlledIndex(tmp_path / "index", faults=[half], clock=clock.time) as index:
+    half = Rule(acts.UNKNOWN_LOGIN, filename="part_[5-9]-*")
+    with PackageIndex([half], clock=clock.time) as index:
         first = publish(tmp_path / "one", index)
         assert first.code == 3, first.text
         assert "rerun the command to finish it before" in first.err
@@ -176,7 +174,7 @@ def test_an_index_is_asked_once_for_each_project_before_the_first_upload(
     tmp_path: Path, clock: SimulatedClock
 ) -> None:
     release(tmp_path, SIZES[60])
-    with ControlledIndex(tmp_path / "index", clock=clock.time) as index:
+    with PackageIndex(clock=clock.time) as index:
         assert publish(tmp_path, index).code == 0
         kinds = [request.kind for request in index.log]
     assert kinds[: kinds.index("upload")] == ["listing"] * 10
@@ -193,7 +191,7 @@ def test_files_of_a_project_go_up_two_at_a_time_the_first_alone_and_the_sdist_la
 ) -> None:
     monkeypatch.setenv("RELNOX_OWN_TOKEN", "a-token")
     release(tmp_path, [Package("demo", wheels=6)])
-    with ControlledIndex(tmp_path / "index", faults=[Rule(faults.Wait(0.2))]) as index:
+    with PackageIndex([Rule(acts.waits(0.2))]) as index:
         assert publish(tmp_path, index).code == 0
         first, *between, last = index.uploads
     assert (first.filename, last.filename) == ("demo-1.0-py3-none-any.whl", "demo-1.0.tar.gz")
@@ -208,6 +206,6 @@ def test_independent_projects_go_up_side_by_side_eight_at_most(
 ) -> None:
     monkeypatch.setenv("RELNOX_OWN_TOKEN", "a-token")
     release(tmp_path, [Package(f"part-{number}", sdist=False) for number in range(20)])
-    with ControlledIndex(tmp_path / "index", faults=[Rule(faults.Wait(0.5))]) as index:
+    with PackageIndex([Rule(acts.waits(0.5))]) as index:
         assert publish(tmp_path, index).code == 0
         assert 2 < at_once(index.uploads) <= 8

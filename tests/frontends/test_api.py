@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from controlled_index import ControlledIndex
+from package_index import PackageIndex
 from planned import PLANNED
 from projects import git, repository, single
 from releases import Package, release
@@ -158,7 +158,7 @@ def test_a_production_index_needs_the_option_yes(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("RELNOX_OWN_TOKEN", "token")
     root = tmp_path / "project"
     release(root, [Package("demo")])
-    with ControlledIndex(tmp_path / "index") as index:
+    with PackageIndex() as index:
         with (root / "pyproject.toml").open("a", encoding="utf-8") as file:
             urls = f'upload = "{index.upload_url}"\nsimple = "{index.simple_url}"\n'
             file.write(f"\n[tool.relnox.indexes.own]\n{urls}")

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from controlled_index import ControlledIndex
+from package_index import PackageIndex
 from projects import commit_all, python, single, write
 from releases import Package, release
 from running import nox_has
@@ -467,7 +467,7 @@ def test_the_listing_is_about_the_tasks_and_loads_nothing_heavy(project: Path) -
 def test_logs_of_libraries_are_not_shown(tmp_path: Path) -> None:
     root = tmp_path / "demo"
     release(root, [Package("demo")])
-    with ControlledIndex(tmp_path / "index") as index:
+    with PackageIndex() as index:
         urls = f'upload = "{index.upload_url}"\nsimple = "{index.simple_url}"\n'
         text = (root / "pyproject.toml").read_text(encoding="utf-8")
         write(root, {"pyproject.toml": f"{text}\n[tool.relnox.indexes.own]\n{urls}", "noxfile.py": NOXFILE})

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import signing
-from controlled_index import ControlledIndex
-from controlled_index.minting import Publisher as Entitled
+from accounts import Publisher as Entitled
+from package_index import PackageIndex
 from packaging.version import Version
 from releases import Package, described, is_whole, public, publish, release
 from sigstore.models import ClientTrustConfig
@@ -61,18 +61,18 @@ def job(services: Services, monkeypatch: pytest.MonkeyPatch) -> Services:
 
 
 @pytest.fixture
-def index(tmp_path: Path) -> Iterator[ControlledIndex]:
+def index(tmp_path: Path) -> Iterator[PackageIndex]:
     with trusting(tmp_path / "index") as running:
         yield running
 
 
-def trusting(directory: Path) -> ControlledIndex:
+def trusting(directory: Path) -> PackageIndex:
     """An index that knows the job's workflow as the publisher of both packages."""
     entitled = [
         Entitled(project=package.name, repository=signing.REPOSITORY, workflow="release.yml")
         for package in PACKAGES
     ]
-    index = ControlledIndex(directory, publishers=entitled)
+    index = PackageIndex(publishers=entitled)
     for package in PACKAGES:
         index.create_project(package.name)
     return index
@@ -83,7 +83,7 @@ def built(tmp_path: Path) -> Manifest:
     return release(tmp_path / "work", PACKAGES)
 
 
-def provenance(index: ControlledIndex, package: str) -> dict[str, Any]:
+def provenance(index: PackageIndex, package: str) -> dict[str, Any]:
     listed = client.fetch_listing(index.simple_url, package)
     served = {name: client.provenance(file) for name, file in listed.items()}
     return {name: json.loads(content) for name, content in served.items() if content is not None}
@@ -97,7 +97,7 @@ def signed(tmp_path: Path) -> list[str]:
 
 
 def test_a_job_with_an_identity_publishes_with_attestations_without_being_asked_to(
-    tmp_path: Path, job: Services, index: ControlledIndex, built: Manifest
+    tmp_path: Path, job: Services, index: PackageIndex, built: Manifest
 ) -> None:
     ran = publish(tmp_path / "work", index, "--plan", str(tmp_path / "plan.json"))
     assert ran.code == 0, ran.text
@@ -131,7 +131,7 @@ def test_a_job_with_an_identity_publishes_with_attestations_without_being_asked_
 
 
 def test_what_another_job_of_the_workflow_signed_is_collected_and_sent_as_it_is(
-    tmp_path: Path, job: Services, index: ControlledIndex, built: Manifest
+    tmp_path: Path, job: Services, index: PackageIndex, built: Manifest
 ) -> None:
     root = tmp_path / "work"
     with trusting(tmp_path / "before") as before:
@@ -156,7 +156,7 @@ def test_what_another_job_of_the_workflow_signed_is_collected_and_sent_as_it_is(
 
 @pytest.mark.parametrize("left", ["truncated", "of another file", "of another job"])
 def test_what_lies_there_and_proves_nothing_is_signed_again(
-    left: str, tmp_path: Path, job: Services, index: ControlledIndex, built: Manifest
+    left: str, tmp_path: Path, job: Services, index: PackageIndex, built: Manifest
 ) -> None:
     dist = tmp_path / "work" / "dist"
     first, second = built.files_of("core")
@@ -185,7 +185,7 @@ def test_without_trusted_publishing_nothing_is_signed_and_the_run_says_so(
     tmp_path: Path, job: Services, built: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RELNOX_OWN_TOKEN", "unused-token")
-    with ControlledIndex(tmp_path / "open") as index:
+    with PackageIndex() as index:
         ran = publish(tmp_path / "work", index)
     assert ran.code == 0, ran.text
     assert "attestations: off (uploads do not use Trusted Publishing)" in ran.text
@@ -198,7 +198,7 @@ def test_off_is_off(
     reason: str,
     tmp_path: Path,
     job: Services,
-    index: ControlledIndex,
+    index: PackageIndex,
     built: Manifest,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -214,7 +214,7 @@ def test_off_is_off(
 
 
 def test_a_job_in_a_reusable_workflow_signs_nothing(
-    tmp_path: Path, job: Services, index: ControlledIndex, built: Manifest
+    tmp_path: Path, job: Services, index: PackageIndex, built: Manifest
 ) -> None:
     # the index looks at the one, the certificate at the other.
     job.claims = {"job_workflow_ref": "acme/shared/.github/workflows/upload.yml@refs/heads/main"}
@@ -229,7 +229,7 @@ def test_a_job_in_a_reusable_workflow_signs_nothing(
 
 
 def test_an_outage_ends_the_run_with_nothing_sent_and_a_rerun_continues(
-    tmp_path: Path, job: Services, index: ControlledIndex, built: Manifest, clock: SimulatedClock
+    tmp_path: Path, job: Services, index: PackageIndex, built: Manifest, clock: SimulatedClock
 ) -> None:
     job.is_down = lambda: True
     ran = publish(tmp_path / "work", index)
@@ -258,7 +258,7 @@ def test_an_outage_ends_the_run_with_nothing_sent_and_a_rerun_continues(
     ],
 )
 def test_transient_errors_are_retried(
-    *, faults: list[int | str], tmp_path: Path, job: Services, index: ControlledIndex, built: Manifest
+    *, faults: list[int | str], tmp_path: Path, job: Services, index: PackageIndex, built: Manifest
 ) -> None:
     job.faults = ["" if fault == 200 else fault for fault in faults]
     ran = publish(tmp_path / "work", index)
@@ -268,7 +268,7 @@ def test_transient_errors_are_retried(
 
 @pytest.mark.usefixtures("clock")
 def test_a_service_that_does_not_answer_is_given_up_and_asked_again(
-    tmp_path: Path, job: Services, index: ControlledIndex, built: Manifest, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, job: Services, index: PackageIndex, built: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # sigstore's own clients know no time-out.
     monkeypatch.setattr(attestations, "_START_TIMEOUT", 2.0)
@@ -281,7 +281,7 @@ def test_a_service_that_does_not_answer_is_given_up_and_asked_again(
 
 @pytest.mark.parametrize("fault", [400, 403])
 def test_a_rejection_by_the_signing_service_is_not_retried(
-    fault: int, tmp_path: Path, job: Services, index: ControlledIndex, built: Manifest
+    fault: int, tmp_path: Path, job: Services, index: PackageIndex, built: Manifest
 ) -> None:
     job.faults = [fault]
     ran = publish(tmp_path / "work", index)
@@ -292,7 +292,7 @@ def test_a_rejection_by_the_signing_service_is_not_retried(
 
 
 def test_a_certificate_of_another_publisher_blocks_the_uploads(
-    tmp_path: Path, job: Services, index: ControlledIndex, built: Manifest
+    tmp_path: Path, job: Services, index: PackageIndex, built: Manifest
 ) -> None:
     job.names = {"repository": "mallory/demo"}
     ran = publish(tmp_path / "work", index)
@@ -302,7 +302,7 @@ def test_a_certificate_of_another_publisher_blocks_the_uploads(
 
 
 def test_identity_tokens_are_neither_printed_nor_stored(
-    tmp_path: Path, job: Services, index: ControlledIndex, built: Manifest
+    tmp_path: Path, job: Services, index: PackageIndex, built: Manifest
 ) -> None:
     job.faults = [403]
     runs = [publish(tmp_path / "work", index, "--report", str(tmp_path / "report.json")) for _ in range(2)]

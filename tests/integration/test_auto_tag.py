@@ -18,7 +18,7 @@ import pytest
 from hostile_text import TEXTS
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plain_index import serving
+from package_index import serving
 from projects import HATCHLING, commit_all, everything, git, remote_of, repository, write
 from running import run_in_process
 from workflow_commands import commands
@@ -151,7 +151,7 @@ def test_a_package_that_was_never_tagged_is_reported(root: Path) -> None:
 
 def test_a_version_on_the_production_index_is_reported(root: Path) -> None:
     with serving(write(root.parent, {"core-1.1.0.tar.gz": "core"}) / "core-1.1.0.tar.gz") as index:
-        settings = f'{TARGETS}upload = "{index.url}"\nsimple = "{index.url}"\n'
+        settings = f'{TARGETS}upload = "{index.simple_url}"\nsimple = "{index.simple_url}"\n'
         write(root, {"pyproject.toml": SETTINGS + settings})
         merged(root, "1.1.0", "core", "vespa")
         ran = tag(root, "--dry-run")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from backends import in_tree
 from loopback import make_wheel
-from plain_index import serving
+from package_index import serving
 from projects import repository
 
 from relnox.source.uv_settings import PackageSource, find_package_sources
@@ -19,19 +19,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from plain_index import PlainIndex
+    from package_index import PackageIndex
+
 
 pytestmark = pytest.mark.heavy
 
 
 @pytest.fixture
-def trusted(tmp_path: Path) -> Iterator[PlainIndex]:
+def trusted(tmp_path: Path) -> Iterator[PackageIndex]:
     with serving(make_wheel(tmp_path / "trusted", "helper", "1.0", origin="trusted")) as index:
         yield index
 
 
 @pytest.fixture
-def attacker(tmp_path: Path) -> Iterator[PlainIndex]:
+def attacker(tmp_path: Path) -> Iterator[PackageIndex]:
     """An index with a newer release of the same name."""
     with serving(make_wheel(tmp_path / "attacker", "helper", "9.0", origin="attacker")) as index:
         yield index
@@ -70,60 +71,62 @@ def build(root: Path, *options: str, **variables: str) -> subprocess.CompletedPr
     )
 
 
-def test_the_index_configured_by_the_user_is_used_and_reported(root: Path, trusted: PlainIndex) -> None:
+def test_the_index_configured_by_the_user_is_used_and_reported(root: Path, trusted: PackageIndex) -> None:
     stated(root, "")
     variable = "UV_DEFAULT_INDEX"
-    address = trusted.url.replace("http://", "http://user:word@")
+    address = trusted.simple_url.replace("http://", "http://user:word@")
 
     done = build(root, **{variable: address})
 
     assert done.returncode == 0, done.stderr
-    assert f"note: build requirements come from {trusted.url} ({variable})\n" in done.stderr
+    assert f"note: build requirements come from {trusted.simple_url} ({variable})\n" in done.stderr
     assert "word" not in done.stderr
     assert (root.parent / "used").read_text() == "trusted"
 
 
 def test_an_extra_index_gives_a_warning_and_build_index_excludes_it(
-    root: Path, trusted: PlainIndex, attacker: PlainIndex
+    root: Path, trusted: PackageIndex, attacker: PackageIndex
 ) -> None:
     stated(root, "")
     index, further = "UV_DEFAULT_INDEX", "UV_INDEX"
-    variables = {index: trusted.url, further: attacker.url}
+    variables = {index: trusted.simple_url, further: attacker.simple_url}
 
     done = build(root, **variables)
 
     assert done.returncode == 0, done.stderr
-    assert f"\n  {attacker.url} (extra index, {further})\n" in done.stderr
+    assert f"\n  {attacker.simple_url} (extra index, {further})\n" in done.stderr
     assert 'fix: to use a single index, set [tool.relnox] build-index = "URL"' in done.stderr
     assert (root.parent / "used").read_text() == "attacker"  # what is warned of
 
     for key in ("build-index", "trusted-index"):
-        attacker.asked.clear()
+        attacker.log.clear()
         file = root / "pyproject.toml"
         text = file.read_text(encoding="utf-8").partition("[tool.relnox]")[0]
-        file.write_text(f'{text}[tool.relnox]\n{key} = "{trusted.url}"\n', encoding="utf-8")
+        file.write_text(f'{text}[tool.relnox]\n{key} = "{trusted.simple_url}"\n', encoding="utf-8")
 
         done = build(root, "--from-tree", **variables)
 
         assert done.returncode == 0, done.stderr
-        assert f"note: build requirements come from {trusted.url} (the project's settings)\n" in done.stderr
+        assert f"note: build requirements come from {trusted.simple_url} (the project's settings)\n" in done.stderr
         assert "warning: build requirements" not in done.stderr
         assert (root.parent / "used").read_text() == "trusted"
         assert attacker.asked == []
 
 
 def test_the_settings_file_that_the_user_names_is_used_and_reported(
-    root: Path, trusted: PlainIndex, attacker: PlainIndex, tmp_path: Path
+    root: Path, trusted: PackageIndex, attacker: PackageIndex, tmp_path: Path
 ) -> None:
     stated(root, "")
     file = tmp_path / "uv.toml"
-    file.write_text(f'[[index]]\nurl = "{attacker.url}"\n[[index]]\nurl = "{trusted.url}"\ndefault = true\n')
+    file.write_text(
+        f'[[index]]\nurl = "{attacker.simple_url}"\n[[index]]\nurl = "{trusted.simple_url}"\ndefault = true\n'
+    )
 
     done = build(root, UV_CONFIG_FILE=str(file))
 
     assert done.returncode == 0, done.stderr
-    assert f"come from {trusted.url} ({file})" in done.stderr
-    assert f"  {attacker.url} (extra index, {file})" in done.stderr
+    assert f"come from {trusted.simple_url} ({file})" in done.stderr
+    assert f"  {attacker.simple_url} (extra index, {file})" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["uv.toml", "pyproject.toml"])

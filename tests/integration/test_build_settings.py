@@ -9,7 +9,7 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from plain_index import serving
+from package_index import serving
 from projects import commit_all, repository, write
 from toy_backend import PYPROJECT, releases_of
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from plain_index import PlainIndex
+    from package_index import PackageIndex
+
 
 pytestmark = pytest.mark.heavy
 
@@ -25,7 +26,7 @@ UV = [sys.executable, "-m", "uv"]
 
 
 @pytest.fixture
-def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PlainIndex]:
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PackageIndex]:
     """The one index that uv, pip and relnox know: it has two releases of a backend and of a helper."""
     for name in list(os.environ):
         if name.startswith(("PIP_", "UV_")):
@@ -37,8 +38,8 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PlainInde
     with serving(*found.values()) as index:
         for name, path in found.items():
             index.times[path.name] = "2026-06-01T00:00:00Z" if name.endswith("2.0") else "2026-01-01T00:00:00Z"
-        monkeypatch.setenv("UV_DEFAULT_INDEX", index.url)
-        monkeypatch.setenv("PIP_INDEX_URL", index.url)
+        monkeypatch.setenv("UV_DEFAULT_INDEX", index.simple_url)
+        monkeypatch.setenv("PIP_INDEX_URL", index.simple_url)
         yield index
 
 
@@ -120,7 +121,7 @@ OF_UV = {
 
 @pytest.mark.parametrize(("settings", "expected", "said"), OF_UV.values(), ids=OF_UV)
 def test_uv_settings_apply_as_in_uv_build(
-    settings: str, expected: dict[str, Any], said: str, index: PlainIndex, tmp_path: Path
+    settings: str, expected: dict[str, Any], said: str, index: PackageIndex, tmp_path: Path
 ) -> None:
     root = project(tmp_path / "home", settings)
     assert by(root, *UV, "build", "--out-dir") == expected
@@ -129,7 +130,7 @@ def test_uv_settings_apply_as_in_uv_build(
     assert (f"note: builds follow {said}\n" in output) if said else ("builds follow" not in output)
 
 
-def test_uv_toml_takes_precedence(index: PlainIndex, tmp_path: Path) -> None:
+def test_uv_toml_takes_precedence(index: PackageIndex, tmp_path: Path) -> None:
     root = project(tmp_path / "home", 'build-constraint-dependencies = ["toy-backend<2"]\n', "uv.toml")
     with (root / "pyproject.toml").open("a") as out:
         out.write('[tool.uv]\nbuild-constraint-dependencies = ["toy-backend>=2"]\n')
@@ -140,7 +141,7 @@ def test_uv_toml_takes_precedence(index: PlainIndex, tmp_path: Path) -> None:
     assert "builds follow build-constraint-dependencies (uv.toml)" in output
 
 
-def test_constraint_files_apply(index: PlainIndex, tmp_path: Path) -> None:
+def test_constraint_files_apply(index: PackageIndex, tmp_path: Path) -> None:
     root = project(tmp_path / "home")
     write(
         root, {"bounds.txt": "# for builds\n-c more.txt\n", "more.txt": "toy-backend<2\n", ".gitignore": "*.txt\n"}
@@ -152,7 +153,7 @@ def test_constraint_files_apply(index: PlainIndex, tmp_path: Path) -> None:
     assert "note: builds follow UV_BUILD_CONSTRAINT\n" in output
 
 
-def test_settings_of_the_workspace_root_apply_to_members(index: PlainIndex, tmp_path: Path) -> None:
+def test_settings_of_the_workspace_root_apply_to_members(index: PackageIndex, tmp_path: Path) -> None:
     root = repository(
         write(
             tmp_path / "home",
@@ -197,7 +198,7 @@ REQUIRED_BY: dict[str, tuple[str, str, dict[str, str]]] = {
 }
 
 
-def hashed(index: PlainIndex, path: Path, **others: str) -> Path:
+def hashed(index: PackageIndex, path: Path, **others: str) -> Path:
     """A constraint file with the hashes of the backend and the helper, or others."""
     hashes = {name: index.hashes[f"toy_{name}-{release}-py3-none-any.whl"] for name, release in RELEASES.items()}
     path.write_text(HASHED.format(**{**hashes, **others}))
@@ -210,7 +211,7 @@ TWO = '[tool.uv.extra-build-dependencies]\nhome = ["toy-helper"]\n'
 
 @pytest.mark.parametrize("how", REQUIRED_BY)
 def test_required_hashes_are_compared_as_in_uv_build(
-    how: str, index: PlainIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    how: str, index: PackageIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings, of_user, variables = REQUIRED_BY[how]
     root = project(tmp_path / "home", settings + TWO)
@@ -241,14 +242,14 @@ def refused(root: Path, bounds: Path, reason: str) -> None:
     assert not (root / "dist/manifest.json").exists()
 
 
-def test_a_variable_switches_required_hashes_off(index: PlainIndex, tmp_path: Path) -> None:
+def test_a_variable_switches_required_hashes_off(index: PackageIndex, tmp_path: Path) -> None:
     root = project(tmp_path / "home", "[tool.uv]\nrequire-build-hashes = true\n")
     variables = {"UV_REQUIRE_BUILD_HASHES": "0"}
     assert by(root, *UV, "build", "--out-dir", **variables) == NEWEST
     assert relnox(root, **variables)[0] == NEWEST
 
 
-def test_hashes_of_constraints_in_settings_are_compared(index: PlainIndex, tmp_path: Path) -> None:
+def test_hashes_of_constraints_in_settings_are_compared(index: PackageIndex, tmp_path: Path) -> None:
     entry = '{{ requirement = "toy-backend==1.0", hashes = ["{}"] }}'
     constraint = f"[tool.uv]\nbuild-constraint-dependencies = [{entry}]\n"
     good = f"sha256:{index.hashes['toy_backend-1.0-py3-none-any.whl']}"
@@ -263,7 +264,7 @@ def test_hashes_of_constraints_in_settings_are_compared(index: PlainIndex, tmp_p
         assert "hash mismatch" in done.stderr.lower()
 
 
-def test_a_sibling_needs_no_hash(index: PlainIndex, tmp_path: Path) -> None:
+def test_a_sibling_needs_no_hash(index: PackageIndex, tmp_path: Path) -> None:
     of_user = PYPROJECT.format(name="user").replace('["toy-backend"]', '["toy-backend", "base"]')
     root = repository(
         write(
@@ -284,7 +285,7 @@ def test_a_sibling_needs_no_hash(index: PlainIndex, tmp_path: Path) -> None:
     assert module_of(root / "dist", "user")["backend"] == "1.0"
 
 
-def test_unsupported_settings_are_reported(index: PlainIndex, tmp_path: Path) -> None:
+def test_unsupported_settings_are_reported(index: PackageIndex, tmp_path: Path) -> None:
     root = project(
         tmp_path / "home",
         """\
@@ -310,8 +311,8 @@ extra-build-dependencies = { home = [{ requirement = "toy-helper", match-runtime
         assert f"note: not honored: {said}" in output
 
 
-def test_constraints_with_addresses_are_rejected_with_a_pinned_index(index: PlainIndex, tmp_path: Path) -> None:
-    root = project(tmp_path / "home", f'[tool.relnox]\nbuild-index = "{index.url}"\n')
+def test_constraints_with_addresses_are_rejected_with_a_pinned_index(index: PackageIndex, tmp_path: Path) -> None:
+    root = project(tmp_path / "home", f'[tool.relnox]\nbuild-index = "{index.simple_url}"\n')
     bounds = tmp_path / "bounds.txt"
     bounds.write_text("toy-backend<2 --hash=sha256:00\n".partition(" ")[0])
     assert relnox(root, UV_BUILD_CONSTRAINT=str(bounds))[0]["backend"] == "1.0"

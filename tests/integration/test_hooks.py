@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from controlled_index import ControlledIndex
 from hooked import PUBLISH, Log, hook, own, project
+from package_index import PackageIndex
 from projects import commit_all, git, write
 from running import run, run_in_process
 
@@ -33,9 +33,9 @@ def settings(root: Path, *more: str) -> None:
 
 
 @pytest.fixture
-def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ControlledIndex]:
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PackageIndex]:
     monkeypatch.setenv("RELNOX_OWN_TOKEN", "a-secret-token")
-    with ControlledIndex(tmp_path / "index") as index:
+    with PackageIndex() as index:
         yield index
 
 
@@ -225,7 +225,7 @@ def test_changes_that_a_hook_leaves_fail_the_build(
 
 
 def test_hooks_of_publishing_get_files_and_no_credentials(
-    tmp_path: Path, log: Log, index: ControlledIndex, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, log: Log, index: PackageIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CHAT_TOKEN", "for the chat")
     monkeypatch.setenv("OTHER_TOKEN", "for others")
@@ -256,7 +256,7 @@ def test_hooks_of_publishing_get_files_and_no_credentials(
 
 
 def test_after_a_rerun_everything_is_public_and_hooks_run_again(
-    tmp_path: Path, log: Log, index: ControlledIndex
+    tmp_path: Path, log: Log, index: PackageIndex
 ) -> None:
     root = project(tmp_path / "home", own(index), hook("before-publish"), hook("after-publish"))
     assert run_in_process(root, "build-all").code == 0
@@ -268,9 +268,7 @@ def test_after_a_rerun_everything_is_public_and_hooks_run_again(
 
 
 @pytest.mark.parametrize("script", ["exit 1", "echo more >> home.py"])
-def test_a_failing_check_stops_before_the_first_upload(
-    tmp_path: Path, index: ControlledIndex, script: str
-) -> None:
+def test_a_failing_check_stops_before_the_first_upload(tmp_path: Path, index: PackageIndex, script: str) -> None:
     root = project(tmp_path / "home", own(index), hook("before-publish", run=json.dumps(["sh", "-c", script])))
     assert run_in_process(root, "build-all").code == 0
     ran = run_in_process(root, *PUBLISH)
@@ -280,7 +278,7 @@ def test_a_failing_check_stops_before_the_first_upload(
 
 
 def test_a_failing_announcement_is_finished_by_the_same_command(
-    tmp_path: Path, log: Log, index: ControlledIndex, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, log: Log, index: PackageIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code = "import os, pathlib, runpy\nif not pathlib.Path('/dev/null').exists() or os.environ.get('DOWN'):\n"
     code += "    raise SystemExit('the chat is down')\nrunpy.run_path('note.py')\n"
@@ -300,7 +298,7 @@ def test_a_failing_announcement_is_finished_by_the_same_command(
     assert len(index.uploads) == uploads
 
 
-def test_a_test_index_publishes_without_hooks(tmp_path: Path, log: Log, index: ControlledIndex) -> None:
+def test_a_test_index_publishes_without_hooks(tmp_path: Path, log: Log, index: PackageIndex) -> None:
     root = project(tmp_path / "home", own(index, production=False), hook("before-publish"), hook("after-publish"))
     assert run_in_process(root, "build-all").code == 0
     ran = run_in_process(root, "publish-test", "--index", "own", "--no-verify")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import releases
 from backends import in_tree
-from controlled_index import ControlledIndex
+from package_index import PackageIndex
 from packed import MODULES, TOP, sdist, wheel
 from projects import repository
 from running import run, run_in_process
@@ -218,7 +218,7 @@ BLOCKED = (
 
 def test_publish_rejects_incomplete_wheels_before_any_upload(tmp_path: Path) -> None:
     root = incomplete(tmp_path / "home")
-    with ControlledIndex(tmp_path / "index") as index:
+    with PackageIndex() as index:
         settings = f'[tool.relnox.indexes.home]\nupload = "{index.upload_url}"\nsimple = "{index.simple_url}"\n'
         file = root / "pyproject.toml"
         text = file.read_text()

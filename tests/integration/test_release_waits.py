@@ -7,8 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from controlled_index import ControlledIndex
-from plain_index import serving
+from package_index import PackageIndex, serving
 from releases import INDEX, Package, made_wheel, project_of, publish, release
 from running import run_in_process
 
@@ -23,9 +22,9 @@ pytestmark = pytest.mark.heavy
 
 
 @pytest.fixture
-def index(tmp_path: Path, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[ControlledIndex]:
+def index(tmp_path: Path, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[PackageIndex]:
     monkeypatch.setenv("RELNOX_OWN_TOKEN", "any")
-    with ControlledIndex(tmp_path / "index", clock=clock.time) as index:
+    with PackageIndex(clock=clock.time) as index:
         yield index
 
 
@@ -42,7 +41,7 @@ def deadline(root: Path, *options: str) -> dict[str, int]:
 
 
 def test_a_release_that_was_never_sent_is_not_waited_for_long(
-    index: ControlledIndex, tmp_path: Path, clock: SimulatedClock
+    index: PackageIndex, tmp_path: Path, clock: SimulatedClock
 ) -> None:
     root = tmp_path / "demo"
     release(root, [Package("core")])
@@ -59,7 +58,7 @@ def test_a_release_that_was_never_sent_is_not_waited_for_long(
 
 
 def test_what_was_sent_a_moment_ago_is_waited_for_and_what_is_old_is_not(
-    index: ControlledIndex, tmp_path: Path, clock: SimulatedClock
+    index: PackageIndex, tmp_path: Path, clock: SimulatedClock
 ) -> None:
     root = tmp_path / "demo"
     release(root, [Package("core"), Package("top", ("core",))])
@@ -71,7 +70,7 @@ def test_what_was_sent_a_moment_ago_is_waited_for_and_what_is_old_is_not(
 
 @pytest.mark.parametrize("said", ["option", "variable", "setting"])
 def test_what_is_said_counts(
-    said: str, index: ControlledIndex, tmp_path: Path, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch
+    said: str, index: PackageIndex, tmp_path: Path, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del clock
     root = tmp_path / "demo"
@@ -93,7 +92,7 @@ def test_an_index_that_does_not_answer_or_tells_no_times_may_have_got_it(
     (root / "dist").mkdir(parents=True)
     first, second = made_wheel(root / "dist", "one"), made_wheel(root / "dist", "two")
     with serving(first) as own:
-        table = f'[tool.relnox.indexes.{INDEX}]\nupload = "{own.url}"\nsimple = "{own.url}"\n'
+        table = f'[tool.relnox.indexes.{INDEX}]\nupload = "{own.simple_url}"\nsimple = "{own.simple_url}"\n'
         project_of(root, first, second, settings=table)
         assert deadline(root) == {"one": 600, "two": 600}
     assert deadline(root) == {"one": 600, "two": 600}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import releases
-from controlled_index import ControlledIndex
+from package_index import PackageIndex
 from releases import Package
 from running import run_front_end
 
@@ -24,8 +24,8 @@ Document = dict[str, Any]
 
 
 @pytest.fixture
-def index(tmp_path: Path) -> Iterator[ControlledIndex]:
-    with ControlledIndex(tmp_path / "index") as index:
+def index(tmp_path: Path) -> Iterator[PackageIndex]:
+    with PackageIndex() as index:
         yield index
 
 
@@ -64,17 +64,17 @@ def only_top(document: Document) -> None:
     ids=["package", "version", "circle", "itself", "empty"],
 )
 def test_a_manifest_that_cannot_be_right_is_neither_sent_nor_verified(
-    change: Callable[[Document], object], message: str, index: ControlledIndex, tmp_path: Path
+    change: Callable[[Document], object], message: str, index: PackageIndex, tmp_path: Path
 ) -> None:
     root = tmp_path / "demo"
     releases.release(root, [Package("core"), Package("top")])
     changed(root, change)
     for ran in (releases.publish(root, index), run_front_end("relnox", root, "verify-install", "--from", "dist")):
         refuses(ran, message)
-    assert index.log == ()
+    assert index.log == []
 
 
-def test_a_package_that_was_not_built_is_not_called_published(index: ControlledIndex, tmp_path: Path) -> None:
+def test_a_package_that_was_not_built_is_not_called_published(index: PackageIndex, tmp_path: Path) -> None:
     root = tmp_path / "demo"
     releases.release(root, [Package("core"), Package("top")])
     changed(root, only_top)
@@ -85,7 +85,7 @@ def test_a_package_that_was_not_built_is_not_called_published(index: ControlledI
         refuses(ran, r"dist/manifest\.json lists no files of core")
 
 
-def test_a_manifest_in_another_encoding_is_refused(index: ControlledIndex, tmp_path: Path) -> None:
+def test_a_manifest_in_another_encoding_is_refused(index: PackageIndex, tmp_path: Path) -> None:
     root = tmp_path / "demo"
     releases.release(root, [Package("core")])
     path = root / "dist" / "manifest.json"
@@ -94,7 +94,7 @@ def test_a_manifest_in_another_encoding_is_refused(index: ControlledIndex, tmp_p
 
 
 def test_existing_files_are_reported_before_any_upload(
-    tmp_path: Path, index: ControlledIndex, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, index: PackageIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RELNOX_OWN_TOKEN", "a-token")
     releases.release(tmp_path, [Package("demo"), Package("more")])

@@ -8,8 +8,8 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
-from controlled_index import ControlledIndex
 from hooked import PUBLISH, hook, own, project
+from package_index import PackageIndex
 from projects import everything, git
 from running import run, run_in_process
 
@@ -24,9 +24,9 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="the hooks are shell 
 
 
 @pytest.fixture
-def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ControlledIndex]:
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PackageIndex]:
     monkeypatch.setenv("RELNOX_OWN_TOKEN", "a-secret-token")
-    with ControlledIndex(tmp_path / "index") as index:
+    with PackageIndex() as index:
         yield index
 
 
@@ -108,9 +108,7 @@ CHANGE_SDIST = "for file in dist/*.gz; do cp $file x; cat x x > $file; done"
     ],
     ids=["wheel", "sdist", "removed", "pipe", "endless link"],
 )
-def test_archives_that_a_hook_changes_are_not_uploaded(
-    tmp_path: Path, index: ControlledIndex, script: str
-) -> None:
+def test_archives_that_a_hook_changes_are_not_uploaded(tmp_path: Path, index: PackageIndex, script: str) -> None:
     root = project(tmp_path / "home", own(index), shell("before-publish", script))
     assert run_in_process(root, "build-all").code == 0
     ran = run_in_process(root, *PUBLISH)
@@ -120,7 +118,7 @@ def test_archives_that_a_hook_changes_are_not_uploaded(
 
 
 @pytest.mark.parametrize("name", ["home-1.0-py3-none-any.whl", "home-1.0.tar.gz"])
-def test_an_archive_that_becomes_a_pipe_is_not_read(tmp_path: Path, index: ControlledIndex, name: str) -> None:
+def test_an_archive_that_becomes_a_pipe_is_not_read(tmp_path: Path, index: PackageIndex, name: str) -> None:
     """A process that a hook leaves behind may change archives after the check."""
     root = project(tmp_path / "home", own(index), shell("before-publish", "true"))
     assert run_in_process(root, "build-all").code == 0
@@ -142,7 +140,7 @@ def test_an_archive_that_becomes_a_pipe_is_not_read(tmp_path: Path, index: Contr
         'rm -rf "$(dirname "$RELNOX_EVENT")"',
     ],
 )
-def test_what_is_uploaded_was_decided_before_the_hook(tmp_path: Path, index: ControlledIndex, script: str) -> None:
+def test_what_is_uploaded_was_decided_before_the_hook(tmp_path: Path, index: PackageIndex, script: str) -> None:
     hooks = (shell("before-publish", script), shell("after-publish", "echo announced"))
     root = project(tmp_path / "home", own(index), *hooks)
     assert run_in_process(root, "build-all").code == 0

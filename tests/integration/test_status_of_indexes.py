@@ -7,9 +7,9 @@ import socket
 from contextlib import redirect_stderr, redirect_stdout
 from typing import TYPE_CHECKING
 
+import acts
 import pytest
-from controlled_index import ControlledIndex, faults
-from controlled_index.faults import Rule
+from package_index import ANY, PackageIndex, Rule
 from projects import write
 from releases import Package, publish, release
 from running import RunResult
@@ -48,7 +48,7 @@ def ask(root: Path, simple: str) -> RunResult:
 
 
 def test_versions_on_an_index_are_in_the_table(tmp_path: Path, clock: SimulatedClock) -> None:
-    with ControlledIndex(tmp_path / "index") as index:
+    with PackageIndex() as index:
         release(tmp_path, PACKAGES)
         assert publish(tmp_path, index, "--package", "part-1").code == 0
         ran = ask(tmp_path, index.simple_url)
@@ -60,8 +60,8 @@ def test_versions_on_an_index_are_in_the_table(tmp_path: Path, clock: SimulatedC
 
 def test_transient_errors_of_an_index_are_retried(tmp_path: Path, clock: SimulatedClock) -> None:
     release(tmp_path, PACKAGES)
-    away = Rule(faults.unavailable(), on="any", until=4)
-    with ControlledIndex(tmp_path / "index", faults=[away], clock=clock.time) as index:
+    away = Rule(acts.unavailable(), on=ANY, until=4)
+    with PackageIndex([away], clock=clock.time) as index:
         ran = ask(tmp_path, index.simple_url)
     assert ran.code == 0, ran.text
     assert ran.out.count("none") == len(PACKAGES)
@@ -69,7 +69,7 @@ def test_transient_errors_of_an_index_are_retried(tmp_path: Path, clock: Simulat
 
 def test_an_index_that_is_down_fails_after_seconds(tmp_path: Path, clock: SimulatedClock) -> None:
     release(tmp_path, PACKAGES)
-    with ControlledIndex(tmp_path / "index", faults=[Rule(faults.E500, on="any")], clock=clock.time) as index:
+    with PackageIndex([Rule(acts.E500, on=ANY)], clock=clock.time) as index:
         ran = ask(tmp_path, index.simple_url)
     assert ran.code == 5, ran.text
     assert "cannot read the files of part-0 on own: 127.0.0.1:" in ran.err
@@ -93,7 +93,7 @@ def test_a_silent_index_times_out(tmp_path: Path, clock: SimulatedClock, monkeyp
     monkeypatch.setattr(network.deadlines, "_UNCONNECTED_RETRY_TIME", 0.3)
     assert network.Deadline().read_timeout == 60
     release(tmp_path, PACKAGES)
-    with ControlledIndex(tmp_path / "index", faults=[Rule(faults.Stall(), on="any")]) as index:
+    with PackageIndex([Rule(acts.stalls(), on=ANY)]) as index:
         ran = ask(tmp_path, index.simple_url)
     assert ran.code == 5, ran.text
     assert "cannot read the files of part-0 on own" in ran.err

@@ -8,9 +8,9 @@ from contextlib import redirect_stderr, redirect_stdout
 from typing import TYPE_CHECKING
 
 import pytest
-from controlled_index import ControlledIndex
-from controlled_index.accounts import Accounts, Token
+from accounts import Accounts, Token
 from loopback import declared, make_wheel, post
+from package_index import PackageIndex
 from projects import git, repository, write
 from releases import Package, release
 from running import RunResult
@@ -28,13 +28,13 @@ TAKEN = "project demo on own (0.1, 0.2) may belong to another account"
 
 
 @pytest.fixture
-def index(tmp_path: Path) -> Iterator[ControlledIndex]:
+def index(tmp_path: Path) -> Iterator[PackageIndex]:
     tokens = [
         Token(secret=OURS, user="anna"),
         Token(secret=THEIRS, user="otto"),
         Token(secret="pypi-of-other", user="anna", projects=("other",)),
     ]
-    with ControlledIndex(tmp_path / "index", accounts=Accounts(tokens=tokens)) as running:
+    with PackageIndex(accounts=Accounts(tokens=tokens)) as running:
         yield running
 
 
@@ -47,7 +47,7 @@ def root(tmp_path: Path) -> Path:
     return repository(root)
 
 
-def publish_test(root: Path, index: ControlledIndex, *options: str, token: str = OURS) -> RunResult:
+def publish_test(root: Path, index: PackageIndex, *options: str, token: str = OURS) -> RunResult:
     write(
         root,
         {
@@ -64,7 +64,7 @@ def publish_test(root: Path, index: ControlledIndex, *options: str, token: str =
     return RunResult(code, out.getvalue(), err.getvalue())
 
 
-def put(index: ControlledIndex, directory: Path, token: str, *versions: str) -> None:
+def put(index: PackageIndex, directory: Path, token: str, *versions: str) -> None:
     """Publish versions of `demo` as another account."""
     directory.mkdir()
     header = base64.b64encode(f"__token__:{token}".encode()).decode()
@@ -74,7 +74,7 @@ def put(index: ControlledIndex, directory: Path, token: str, *versions: str) -> 
 
 
 def test_a_project_that_may_belong_to_another_account_is_noted_before_any_upload(
-    root: Path, index: ControlledIndex, tmp_path: Path
+    root: Path, index: PackageIndex, tmp_path: Path
 ) -> None:
     put(index, tmp_path / "theirs", THEIRS, "0.1", "0.2")
     before = len(index.uploads)
@@ -86,7 +86,7 @@ def test_a_project_that_may_belong_to_another_account_is_noted_before_any_upload
 
 
 def test_an_upload_to_the_project_of_another_account_is_an_error(
-    root: Path, index: ControlledIndex, tmp_path: Path
+    root: Path, index: PackageIndex, tmp_path: Path
 ) -> None:
     put(index, tmp_path / "theirs", THEIRS, "0.1", "0.2")
     ran = publish_test(root, index, "--package", "demo", "--allow-mismatch")
@@ -98,7 +98,7 @@ def test_an_upload_to_the_project_of_another_account_is_an_error(
 
 
 def test_a_project_with_a_version_that_is_tagged_here_is_ours(
-    root: Path, index: ControlledIndex, tmp_path: Path
+    root: Path, index: PackageIndex, tmp_path: Path
 ) -> None:
     put(index, tmp_path / "ours", OURS, "0.1", "0.2")
     git(root, "tag", "demo-v0.2")
@@ -107,7 +107,7 @@ def test_a_project_with_a_version_that_is_tagged_here_is_ours(
     assert "may belong to another account" not in ran.text
 
 
-def test_a_project_with_one_of_our_files_is_ours(root: Path, index: ControlledIndex) -> None:
+def test_a_project_with_one_of_our_files_is_ours(root: Path, index: PackageIndex) -> None:
     assert publish_test(root, index).code == 0
     index.delete("demo-1.0.tar.gz")
     ran = publish_test(root, index, "--dry-run")
@@ -115,14 +115,14 @@ def test_a_project_with_one_of_our_files_is_ours(root: Path, index: ControlledIn
 
 
 def test_where_the_tags_cannot_be_known_nothing_is_guessed(
-    root: Path, index: ControlledIndex, tmp_path: Path
+    root: Path, index: PackageIndex, tmp_path: Path
 ) -> None:
     put(index, tmp_path / "theirs", THEIRS, "0.1")
     (root / ".git/shallow").write_text(git(root, "rev-parse", "HEAD") + "\n")
     assert "is tagged here" not in publish_test(root, index, "--dry-run").text
 
 
-def test_a_token_for_another_project_is_an_error(root: Path, index: ControlledIndex) -> None:
+def test_a_token_for_another_project_is_an_error(root: Path, index: PackageIndex) -> None:
     ran = publish_test(root, index, "--package", "core", token="pypi-of-other")
     assert ran.code == 1, ran.text
     assert "the token for own is for a project other than core: Invalid API Token: project-scoped" in ran.err

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import releases
-from controlled_index import ControlledIndex, minting
+from accounts import Publisher
+from package_index import PackageIndex
 from trusting import AUDIENCE, REQUEST_TOKEN, certificate, identity, trusting
 
 from relnox.core.records import replace
@@ -247,7 +248,7 @@ def test_it_works_over_tls_with_a_private_authority_from_identity_to_token(
 SEVERAL = [releases.Package("core"), releases.Package("agents")]
 
 
-def publish(root: Path, index: Trusting | ControlledIndex) -> RunResult:
+def publish(root: Path, index: Trusting | PackageIndex) -> RunResult:
     return releases.publish_to(root, index.upload_url, index.simple_url, "--attestations", "off")
 
 
@@ -344,10 +345,10 @@ def test_a_token_that_is_good_for_one_project_alone_leaves_a_release_that_the_sa
     on_github(index, monkeypatch)
     manifest = releases.release(tmp_path / "work", SEVERAL)
     core, agents = (
-        minting.Publisher(project=each.name, repository="acme/demo", workflow="release.yml") for each in SEVERAL
+        Publisher(project=each.name, repository="acme/demo", workflow="release.yml") for each in SEVERAL
     )
     for entitled, code in (([core], 3), ([core, agents], 0)):
-        with ControlledIndex(tmp_path / "index", publishers=entitled) as house:
+        with PackageIndex(publishers=entitled) as house:
             for each in SEVERAL:
                 house.create_project(each.name)
             ran = publish(tmp_path / "work", house)

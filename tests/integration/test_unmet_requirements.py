@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import packed
 import pytest
-from plain_index import serving
+from package_index import serving
 from releases import made_wheel, project_of, write_manifest
 from running import run_in_process
 from trusting import trusting
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from plain_index import PlainIndex
+    from package_index import PackageIndex
     from running import RunResult
     from trusting import Trusting
 
@@ -34,7 +34,7 @@ def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Trusting]:
 
 
 @pytest.fixture
-def trusted(tmp_path: Path) -> Iterator[PlainIndex]:
+def trusted(tmp_path: Path) -> Iterator[PackageIndex]:
     """Where other projects' packages come from."""
     directory = tmp_path / "others"
     with serving(
@@ -65,9 +65,9 @@ def siblings(root: Path, shop: Trusting, trusted: str, *requires: str, productio
 
 
 def test_a_package_alone_needs_its_sibling_on_the_index(
-    shop: Trusting, trusted: PlainIndex, tmp_path: Path
+    shop: Trusting, trusted: PackageIndex, tmp_path: Path
 ) -> None:
-    root = siblings(tmp_path / "demo", shop, trusted.url, "core>=1.2")
+    root = siblings(tmp_path / "demo", shop, trusted.simple_url, "core>=1.2")
     ran = publish(root, "--package", "top")
     refuses(
         ran,
@@ -80,15 +80,15 @@ def test_a_package_alone_needs_its_sibling_on_the_index(
     assert publish(root, "--package", "top").code == 0
 
 
-def test_both_in_one_run_are_published(shop: Trusting, trusted: PlainIndex, tmp_path: Path) -> None:
-    ran = publish(siblings(tmp_path / "demo", shop, trusted.url, "core>=1.2"))
+def test_both_in_one_run_are_published(shop: Trusting, trusted: PackageIndex, tmp_path: Path) -> None:
+    ran = publish(siblings(tmp_path / "demo", shop, trusted.simple_url, "core>=1.2"))
     assert ran.code == 0, ran.text
 
 
 def test_a_sibling_of_the_same_run_at_a_version_that_does_not_fit(
-    shop: Trusting, trusted: PlainIndex, tmp_path: Path
+    shop: Trusting, trusted: PackageIndex, tmp_path: Path
 ) -> None:
-    root = siblings(tmp_path / "demo", shop, trusted.url, "core>=1.3")
+    root = siblings(tmp_path / "demo", shop, trusted.simple_url, "core>=1.3")
     refuses(
         publish(root),
         "top 1.2 requires core>=1.3, which cannot be installed",
@@ -97,25 +97,25 @@ def test_a_sibling_of_the_same_run_at_a_version_that_does_not_fit(
 
 
 def test_an_old_version_of_a_sibling_on_the_index_is_not_enough(
-    shop: Trusting, trusted: PlainIndex, tmp_path: Path
+    shop: Trusting, trusted: PackageIndex, tmp_path: Path
 ) -> None:
     old = made_wheel(tmp_path / "old", "core", version="1.1")
     shop.files[old.name] = old.read_bytes()
-    root = siblings(tmp_path / "demo", shop, trusted.url, "core>=1.2")
+    root = siblings(tmp_path / "demo", shop, trusted.simple_url, "core>=1.2")
     refuses(
         publish(root, "--package", "top"),
         "top 1.2 requires core>=1.2, which cannot be installed (only 1.1 on shop",
     )
 
 
-def test_a_sibling_that_is_private_is_not_proposed(shop: Trusting, trusted: PlainIndex, tmp_path: Path) -> None:
-    root = siblings(tmp_path / "demo", shop, trusted.url, "core>=1.2")
+def test_a_sibling_that_is_private_is_not_proposed(shop: Trusting, trusted: PackageIndex, tmp_path: Path) -> None:
+    root = siblings(tmp_path / "demo", shop, trusted.simple_url, "core>=1.2")
     with (root / "core" / "pyproject.toml").open("a", encoding="utf-8") as file:
         file.write('classifiers = ["Private :: Do Not Upload"]\n')
     refuses(publish(root), "(core is not on shop", "remove the Private :: classifier of core")
 
 
-def test_an_sdist_without_wheels_is_looked_into(shop: Trusting, trusted: PlainIndex, tmp_path: Path) -> None:
+def test_an_sdist_without_wheels_is_looked_into(shop: Trusting, trusted: PackageIndex, tmp_path: Path) -> None:
     root = tmp_path / "demo"
     (root / "dist").mkdir(parents=True)
     metadata = "Metadata-Version: 2.2\nName: demo\nVersion: 1.0\nRequires-Dist: core>=9\n\n"
@@ -123,13 +123,16 @@ def test_an_sdist_without_wheels_is_looked_into(shop: Trusting, trusted: PlainIn
     path = packed.sdist(root / "dist", sources, name="demo-1.0.tar.gz", top="demo-1.0")
     core = made_wheel(root / "dist", "core", version="1.2")
     project_of(
-        root, path, core, settings=f'trusted-index = "{trusted.url}"\n{shop.settings("shop", production=True)}'
+        root,
+        path,
+        core,
+        settings=f'trusted-index = "{trusted.simple_url}"\n{shop.settings("shop", production=True)}',
     )
     refuses(publish(root), "demo 1.0 requires core>=9")
 
 
-def test_what_an_earlier_run_began_is_finished(shop: Trusting, trusted: PlainIndex, tmp_path: Path) -> None:
-    root = siblings(tmp_path / "demo", shop, trusted.url, "core>=9")
+def test_what_an_earlier_run_began_is_finished(shop: Trusting, trusted: PackageIndex, tmp_path: Path) -> None:
+    root = siblings(tmp_path / "demo", shop, trusted.simple_url, "core>=9")
     second = made_wheel(root / "dist", "top", version="1.2", requires=["core>=9"], tag="cp311-none-any")
     wheels = sorted((root / "dist").glob("*.whl"))
     write_manifest(root, wheels, {"top": ["core"]})
@@ -139,17 +142,17 @@ def test_what_an_earlier_run_began_is_finished(shop: Trusting, trusted: PlainInd
 
 
 def test_requirements_of_extras_and_of_other_projects_are_not_looked_up(
-    shop: Trusting, trusted: PlainIndex, tmp_path: Path
+    shop: Trusting, trusted: PackageIndex, tmp_path: Path
 ) -> None:
     requirements = ("no-such-project>=9", 'core>=9; extra == "more"')
-    assert publish(siblings(tmp_path / "demo", shop, trusted.url, *requirements)).code == 0
+    assert publish(siblings(tmp_path / "demo", shop, trusted.simple_url, *requirements)).code == 0
     assert not any("no-such-project" in path for path in [*trusted.asked, *shop.requests])
 
 
 def test_a_sibling_on_the_trusted_index_is_enough_for_a_test_index(
-    shop: Trusting, trusted: PlainIndex, tmp_path: Path
+    shop: Trusting, trusted: PackageIndex, tmp_path: Path
 ) -> None:
-    root = siblings(tmp_path / "demo", shop, trusted.url, "third>=1", production=False)
+    root = siblings(tmp_path / "demo", shop, trusted.simple_url, "third>=1", production=False)
     (root / "third").mkdir()
     (root / "third" / "pyproject.toml").write_text('[project]\nname = "third"\nversion = "1.5"\n')
     path = root / "pyproject.toml"

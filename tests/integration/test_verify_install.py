@@ -9,9 +9,10 @@ import sys
 import time
 from typing import TYPE_CHECKING, Protocol
 
+import acts
 import pytest
+from package_index import FILE, LISTING, Rule, serving
 from packed import digest, sdist
-from plain_index import serving
 from releases import made_wheel, project_of
 from running import RunResult
 from warm import alive
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from plain_index import PlainIndex
+    from package_index import PackageIndex
+
 
 pytestmark = pytest.mark.heavy
 
@@ -61,7 +63,7 @@ def verify(
 
 
 @pytest.fixture
-def trusted() -> Iterator[PlainIndex]:
+def trusted() -> Iterator[PackageIndex]:
     with serving() as index:
         yield index
 
@@ -80,7 +82,7 @@ def table(ran: RunResult) -> dict[str, list[str]]:
 
 
 def test_a_release_is_verified_before_anything_is_published(
-    root: Path, verify: Verify, trusted: PlainIndex
+    root: Path, verify: Verify, trusted: PackageIndex
 ) -> None:
     third = made_wheel(root.parent / "elsewhere", "third")
     trusted.add(third)
@@ -97,7 +99,9 @@ def test_a_release_is_verified_before_anything_is_published(
         one,
         two,
         needs={"two": ["one"]},
-        settings=f'trusted-index = "{trusted.url}"\n[tool.relnox.verify]\nsmoke = {{ two = ["two.main()"] }}\n',
+        settings=(
+            f'trusted-index = "{trusted.simple_url}"\n[tool.relnox.verify]\nsmoke = {{ two = ["two.main()"] }}\n'
+        ),
     )
     ran = verify()
     assert ran.code == 0, ran.text
@@ -454,10 +458,10 @@ def test_smoke_tests_that_raise_fail(root: Path, verify: Verify, expression: str
 
 
 def test_a_requirement_without_a_matching_release_is_named(
-    root: Path, verify: Verify, trusted: PlainIndex
+    root: Path, verify: Verify, trusted: PackageIndex
 ) -> None:
     trusted.add(made_wheel(root.parent / "elsewhere", "third", version="1.0"))
-    project_of(root, wheel(root, requires=["third>=2"]), settings=f'trusted-index = "{trusted.url}"\n')
+    project_of(root, wheel(root, requires=["third>=2"]), settings=f'trusted-index = "{trusted.simple_url}"\n')
     ran = verify()
     assert ran.code == 2, ran.text
     assert "third" in ran.err
@@ -552,16 +556,16 @@ def test_a_package_that_needs_a_private_one_is_a_problem(root: Path, verify: Ver
 # --- from the index that was published to
 
 
-def published(root: Path, mine: PlainIndex, trusted: PlainIndex, *paths: Path, **more: object) -> None:
+def published(root: Path, mine: PackageIndex, trusted: PackageIndex, *paths: Path, **more: object) -> None:
     settings = (
-        f'trusted-index = "{trusted.url}"\n[tool.relnox.indexes.mine]\nupload = "{mine.url}"\n'
-        f'simple = "{mine.url}"\nproduction = false\n'
+        f'trusted-index = "{trusted.simple_url}"\n[tool.relnox.indexes.mine]\nupload = "{mine.simple_url}"\n'
+        f'simple = "{mine.simple_url}"\nproduction = false\n'
     )
     project_of(root, *paths, settings=settings, **more)  # type: ignore[arg-type]
 
 
 @pytest.fixture
-def mine() -> Iterator[PlainIndex]:
+def mine() -> Iterator[PackageIndex]:
     with serving() as index:
         yield index
 
@@ -569,8 +573,8 @@ def mine() -> Iterator[PlainIndex]:
 def test_a_dependency_never_comes_from_two_indexes(  # noqa: PLR0917 - fixtures
     root: Path,
     verify: Verify,
-    trusted: PlainIndex,
-    mine: PlainIndex,
+    trusted: PackageIndex,
+    mine: PackageIndex,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -592,16 +596,16 @@ def test_a_dependency_never_comes_from_two_indexes(  # noqa: PLR0917 - fixtures
 
     settings = tmp_path / "settings"
     settings.mkdir()
-    (settings / "pip.conf").write_text(f"[global]\nextra-index-url = {mine.url}\n", encoding="utf-8")
+    (settings / "pip.conf").write_text(f"[global]\nextra-index-url = {mine.simple_url}\n", encoding="utf-8")
     (settings / "uv.toml").write_text(
-        f'index-strategy = "unsafe-best-match"\n[[index]]\nurl = "{mine.url}"\n', encoding="utf-8"
+        f'index-strategy = "unsafe-best-match"\n[[index]]\nurl = "{mine.simple_url}"\n', encoding="utf-8"
     )
     monkeypatch.setenv("PIP_CONFIG_FILE", str(settings / "pip.conf"))
-    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", mine.url)
+    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", mine.simple_url)
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "attacker"))
     monkeypatch.setenv("UV_CONFIG_FILE", str(settings / "uv.toml"))
-    monkeypatch.setenv("UV_EXTRA_INDEX_URL", mine.url)
-    monkeypatch.setenv("UV_INDEX", f"mine={mine.url}")
+    monkeypatch.setenv("UV_EXTRA_INDEX_URL", mine.simple_url)
+    monkeypatch.setenv("UV_INDEX", f"mine={mine.simple_url}")
     monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path / "attacker"))
     (root / "uv.toml").write_text((settings / "uv.toml").read_text(encoding="utf-8"), encoding="utf-8")
     monkeypatch.chdir(root)
@@ -613,7 +617,7 @@ def test_a_dependency_never_comes_from_two_indexes(  # noqa: PLR0917 - fixtures
 
 
 def test_an_extra_index_url_installs_the_attackers_package(
-    tmp_path: Path, trusted: PlainIndex, mine: PlainIndex
+    tmp_path: Path, trusted: PackageIndex, mine: PackageIndex
 ) -> None:
     # The same two indexes, passed to pip in the usual way.
     mine.add(
@@ -623,31 +627,31 @@ def test_an_extra_index_url_installs_the_attackers_package(
     trusted.add(made_wheel(tmp_path, "third"))
     target = tmp_path / "target"
     words = [sys.executable, "-m", "pip", "install", "--isolated", "--no-cache-dir", "--target", str(target)]
-    words += ["--index-url", mine.url, "--extra-index-url", trusted.url, "demo"]
+    words += ["--index-url", mine.simple_url, "--extra-index-url", trusted.simple_url, "demo"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
     subprocess.run(words, check=True, capture_output=True, env=environment | {"PIP_CONFIG_FILE": os.devnull})
     assert (target / "third-99.0.dist-info").is_dir()
 
 
 def test_files_that_are_listed_or_served_late_are_retried(
-    root: Path, verify: Verify, trusted: PlainIndex, mine: PlainIndex
+    root: Path, verify: Verify, trusted: PackageIndex, mine: PackageIndex
 ) -> None:
     path = wheel(root)
     mine.add(path)
     published(root, mine, trusted, path)
-    mine.unlisted["demo"] = 3
-    mine.unserved[path.name] = 2
+    absent = acts.answers(404, "Not Found")
+    mine.misbehave(Rule(absent, LISTING, tries=range(1, 4)), Rule(absent, FILE, tries=range(1, 3)))
     ran = verify("--index", "mine")
     assert ran.code == 0, ran.text
-    assert {mine.unlisted["demo"], mine.unserved[path.name]} == {0}
-    assert set(mine.caching) == {"no-cache"}
+    assert mine.hits == 5
+    assert {request.headers.get("cache-control") for request in mine.log} == {"no-cache"}
 
-    mine.unserved[path.name] = 1000
+    mine.misbehave(Rule(absent, FILE))
     ran = verify("--index", "mine", "--wait", "1")
     assert ran.code == 5, ran.text
     assert "listed, but not downloadable: demo-1.0-py3-none-any.whl" in ran.err
 
-    mine.unlisted["demo"] = 1000
+    mine.misbehave(Rule(absent, LISTING))
     ran = verify("--index", "mine", "--wait", "1")
     assert ran.code == 5, ran.text
     assert "demo 1.0 could not be verified on mine within 1 s" in ran.err
@@ -655,12 +659,13 @@ def test_files_that_are_listed_or_served_late_are_retried(
 
 
 def test_a_download_with_another_hash_is_not_installed(
-    root: Path, verify: Verify, trusted: PlainIndex, mine: PlainIndex, tmp_path: Path
+    root: Path, verify: Verify, trusted: PackageIndex, mine: PackageIndex, tmp_path: Path
 ) -> None:
     path = wheel(root)
     mine.add(path)
     published(root, mine, trusted, path)
-    mine.files[path.name] = made_wheel(tmp_path / "other", "demo", {"demo.py": "other = True\n"})
+    other = made_wheel(tmp_path / "other", "demo", {"demo.py": "other = True\n"}).read_bytes()
+    mine.misbehave(Rule(acts.serves(lambda _: other), FILE))
     ran = verify("--index", "mine")
     assert ran.code == 4, ran.text
     assert "mine has a different demo-1.0-py3-none-any.whl" in ran.err
@@ -668,11 +673,11 @@ def test_a_download_with_another_hash_is_not_installed(
 
 
 def test_a_yanked_file_is_not_installable(
-    root: Path, verify: Verify, trusted: PlainIndex, mine: PlainIndex
+    root: Path, verify: Verify, trusted: PackageIndex, mine: PackageIndex
 ) -> None:
     path = wheel(root)
     mine.add(path)
-    mine.yanked.add(path.name)
+    mine.yank(path.name)
     published(root, mine, trusted, path)
     ran = verify("--index", "mine")
     assert ran.code == 2, ran.text

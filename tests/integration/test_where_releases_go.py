@@ -7,10 +7,11 @@ from contextlib import redirect_stderr, redirect_stdout
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import acts
 import packed
 import pytest
 import releases
-from controlled_index import ControlledIndex, faults
+from package_index import PackageIndex, Rule
 from projects import commit_all, git, repository, write
 from running import RunResult
 from trusting import trusting
@@ -211,7 +212,7 @@ def test_a_pending_publisher_with_another_name_is_an_error(
     set_tokens(monkeypatch)
     root = tmp_path / "demo"
     releases.release(root, [releases.Package("demo")])
-    with ControlledIndex(tmp_path / "index", faults=[faults.Rule(faults.NEW_PROJECT_BY_IDENTITY)]) as index:
+    with PackageIndex([Rule(acts.NO_PENDING_PUBLISHER)]) as index:
         ran = releases.publish(root, index)
     assert ran.code == 1, ran.text
     assert "project demo does not exist on" in ran.err
