@@ -15,8 +15,6 @@ PLANNED = (
     ("bump", "--part major --commit --tag", 4),
     ("auto-tag", "", 0),
     ("auto-tag", "--no-push --no-check-index --package core", 0),
-    ("auto-tag", "--adopt --no-push", 0),
-    ("auto-tag", "--since HEAD", 0),
     ("build-all", "", 0),
     ("build-all", "--package=core --package=runtime", 0),
     ("build-all", "--strict --clean --test --continue-on-error --output out", 0),

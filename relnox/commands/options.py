@@ -120,17 +120,9 @@ class AutoTagOptions(CommonOptions):
     """Options of `auto-tag`."""
 
     package: tuple[str, ...] = option(
-        (), "Tag this package only (distribution or directory name; repeatable).", metavar="NAME", anywhere=False
-    )
-    since: str | None = option(
-        None,
-        "Tag only packages whose version differs between this commit and HEAD.",
-        metavar="REF",
-        anywhere=False,
-    )
-    adopt: bool = option(
-        False,
-        "Tag packages that were never tagged, or whose version is on the production index, as well.",
+        (),
+        "Tag this package only, even if it was never tagged (distribution or directory name; repeatable).",
+        metavar="NAME",
         anywhere=False,
     )
     push: bool = option(True, "Push the tags.")

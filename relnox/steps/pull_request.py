@@ -13,12 +13,10 @@ from relnox.core.text import format_count
 from relnox.errors import Conflict, Failed
 from relnox.forges.pull_requests import PullRequest
 from relnox.source.git import changes, remotes, trees
-from relnox.steps.action import Action
-from relnox.steps.run import RunExtension
+from relnox.steps.run import Run, RunExtension
 
 if TYPE_CHECKING:
     from relnox.core.planning.events import Outcome
-    from relnox.forges import Forge
 
 
 class CommitToBranch(Step, kw_only=True):
@@ -51,77 +49,46 @@ class CommitToBranch(Step, kw_only=True):
     def previewed_edits(self) -> tuple[Edit, ...]:
         return self.edits
 
-
-class CommitToBranchAction(Action[CommitToBranch]):
-    """Pushes a commit; the ref on the remote decides on success, not the exit status."""
-
-    def check(self) -> str | None:
+    def done(self, run: Run) -> str | None:
         """Return a reason to skip the step if the head of the branch has the planned parent, tree and message."""
-        step, head = self.step, self._remote_head()
+        head = self._remote_head(run)
         if head is None:
             return None
-        content = trees.read_branch_head(self.run.checkout, head, step.remote_name, step.branch)
-        if content != (step.tree, (step.parent,), step.message.strip()):
+        content = trees.read_branch_head(run.checkout, head, self.remote_name, self.branch)
+        if content != (self.tree, (self.parent,), self.message.strip()):
             return None
-        return f"{step.branch} is up to date ({head[:10]})"
+        return f"{self.branch} is up to date ({head[:10]})"
 
-    def apply(self) -> None:
-        step, git = self.step, self.run.checkout
-        tree = trees.plan_tree(git, step.edits, step.parent, stored=True).id
-        if tree != step.tree:
+    def apply(self, run: Run) -> None:
+        """Push the commit; the ref on the remote decides on success, not the exit status."""
+        git = run.checkout
+        tree = trees.plan_tree(git, self.edits, self.parent, stored=True).id
+        if tree != self.tree:
             raise Failed(
                 "branch-changed",
-                f"the files have another content than planned (tree {tree[:10]} instead of {step.tree[:10]})",
+                f"the files have another content than planned (tree {tree[:10]} instead of {self.tree[:10]})",
                 fix="rerun the command",
             )
-        self.commit = changes.commit_tree(git, tree, step.parent, step.message)
-        self.pushed = remotes.push_commit(git, step.remote_name, self.commit, step.branch, step.replaces)
-
-    def verify(self) -> str:
-        """Check that the branch points to the commit."""
-        step, head = self.step, self._remote_head()
-        if head == self.commit:
-            return self.commit[:10]
-        if head == step.replaces:
+        commit = changes.commit_tree(git, tree, self.parent, self.message)
+        pushed = remotes.push_commit(git, self.remote_name, commit, self.branch, self.replaces)
+        head = self._remote_head(run)
+        if head == self.replaces:
             raise Failed(
                 "push-rejected",
-                f"{step.remote_name} rejected the push to {step.branch}:\n{remotes.quote_output(self.pushed)}",
+                f"{self.remote_name} rejected the push to {self.branch}:\n{remotes.quote_output(pushed)}",
                 fix="allow this account or job to push that branch (docs/release-pull-requests.md lists what it "
                 "needs), then rerun the command",
             )
-        raise Conflict(
-            "branch-changed",
-            f"branch {step.branch} of {step.remote_name} points to {(head or 'no commit')[:10]} instead of "
-            f"{self.commit[:10]} (it was moved while relnox was running)",
-            fix=f"git fetch {step.remote_name} {step.branch}, check what changed, then rerun the command",
-        )
+        if head != commit:
+            raise Conflict(
+                "branch-changed",
+                f"branch {self.branch} of {self.remote_name} points to {(head or 'no commit')[:10]} instead of "
+                f"{commit[:10]} (it was moved while relnox was running)",
+                fix=f"git fetch {self.remote_name} {self.branch}, check what changed, then rerun the command",
+            )
 
-    def _remote_head(self) -> str | None:
-        refs = remotes.read_push_refs(self.run.checkout, self.step.remote_name)
-        return refs.get(f"refs/heads/{self.step.branch}")
-
-
-class OpenPullRequest(Step, kw_only=True):
-    """Open the pull request of a branch, or update the open one.
-
-    Attributes:
-        head: Short name of the branch to merge.
-        base: Short name of the branch to merge into.
-        body: The description, in Markdown.
-    """
-
-    key = "pull request"
-    remote = True
-    atomic = True
-    remote_name: str
-    head: str
-    base: str
-    name: str
-    body: str
-
-    @property
-    def title(self) -> str:
-        return f"open or update the pull request from {self.head} to {self.base}: {self.name}"
+    def _remote_head(self, run: Run) -> str | None:
+        return remotes.read_push_refs(run.checkout, self.remote_name).get(f"refs/heads/{self.branch}")
 
 
 class PullRequestTable(RunExtension):
@@ -138,29 +105,48 @@ class PullRequestTable(RunExtension):
         return replace(outcome, tables=(*outcome.tables, table))
 
 
-class OpenPullRequestAction(Action[OpenPullRequest]):
-    run_extension = PullRequestTable
+class OpenPullRequest(Step, kw_only=True):
+    """Open the pull request of a branch, or update the open one.
 
-    def check(self) -> str | None:
+    Attributes:
+        head: Short name of the branch to merge.
+        base: Short name of the branch to merge into.
+        body: The description, in Markdown.
+    """
+
+    key = "pull request"
+    remote = True
+    atomic = True
+    run_extension = PullRequestTable
+    remote_name: str
+    head: str
+    base: str
+    name: str
+    body: str
+
+    @property
+    def title(self) -> str:
+        return f"open or update the pull request from {self.head} to {self.base}: {self.name}"
+
+    def done(self, run: Run) -> str | None:
         """Return a reason to skip the step if an open pull request has this title and description."""
-        step = self.step
-        request = self._forge.open_pull_request(step.head, step.base)
-        if request is None or not self._is_as_planned(request):
+        request = run.forge(self.remote_name).open_pull_request(self.head, self.base)
+        if request is None or not self._is_planned(request):
             return None
-        self.result = request
+        run.record_result(self, request)
         return f"pull request {request.number} is up to date: {request.url}"
 
-    def apply(self) -> None:
-        step = self.step
-        request = self._forge.create_pull_request(step.head, step.base, step.name, step.body)
-        if not self._is_as_planned(request):
-            request = self._forge.update_pull_request(request.number, title=step.name, body=step.body)
-        self.result = request
+    def apply(self, run: Run) -> PullRequest:
+        forge = run.forge(self.remote_name)
+        request = forge.create_pull_request(self.head, self.base, self.name, self.body)
+        if not self._is_planned(request):
+            request = forge.update_pull_request(request.number, title=self.name, body=self.body)
+        return request
 
-    def verify(self) -> str:
+    def verify(self, run: Run, result: PullRequest) -> str:
         """Check that the pull request is open, and has the planned text."""
-        self.result = request = self._forge.pull_request(self.result.number)
-        if not self._is_as_planned(request):
+        request = run.forge(self.remote_name).pull_request(result.number)
+        if not self._is_planned(request):
             raise Conflict(
                 "pull-request-changed",
                 f"pull request {request.number} was changed or closed in the meantime ({request.url})",
@@ -168,12 +154,8 @@ class OpenPullRequestAction(Action[OpenPullRequest]):
             )
         return f"pull request {request.number}: {request.url}"
 
-    @property
-    def _forge(self) -> Forge:
-        return self.run.forge(self.step.remote_name)
-
-    def _is_as_planned(self, request: PullRequest) -> bool:
-        planned = (True, self.step.name, _normalized_lines(self.step.body))
+    def _is_planned(self, request: PullRequest) -> bool:
+        planned = (True, self.name, _normalized_lines(self.body))
         return (request.is_open, request.title, _normalized_lines(request.body)) == planned
 
 

@@ -408,7 +408,7 @@ def test_auto_tag_does_not_tag_a_package_that_git_does_not_track(independent: Pa
     commit_all(independent)
     git(independent, "push", "--quiet")
     package(independent, "new")
-    ran = run_in_process(independent, "auto-tag", "--adopt", "--no-check-index")
+    ran = run_in_process(independent, "auto-tag", "--package", "new", "--no-check-index")
     assert ran.code == 1, ran.text
     assert "git does not track libs/new/pyproject.toml" in ran.text
     assert "new" not in git(independent, "tag")
@@ -421,6 +421,6 @@ def test_auto_tag_tags_a_package_in_a_directory_that_is_a_link(independent: Path
     (independent / "libs/new").symlink_to("../elsewhere")
     commit_all(independent)
     git(independent, "push", "--quiet")
-    ran = run_in_process(independent, "auto-tag", "--adopt", "--no-check-index")
+    ran = run_in_process(independent, "auto-tag", "--package", "new", "--no-check-index")
     assert ran.code == 0, ran.text
     assert "new-v1.0.0" in git(independent, "tag").split()

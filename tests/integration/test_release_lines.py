@@ -291,14 +291,13 @@ def test_auto_tag_in_a_detached_checkout_has_the_line_of_its_branch(demo: Path) 
         ("main", "1.9.0", "main (>=2)", "release/1.x"),
     ],
 )
-@pytest.mark.parametrize("adopt", [(), ("--adopt",)])
-def test_auto_tag_leaves_a_version_outside_the_bounds_untagged(  # noqa: PLR0917
-    demo: Path, branch: str, version: str, line: str, other: str, adopt: tuple[str, ...]
+def test_auto_tag_leaves_a_version_outside_the_bounds_untagged(
+    demo: Path, branch: str, version: str, line: str, other: str
 ) -> None:
     on(demo, branch)
     set_version(demo, version)
     tags = git(remote_of(demo), "tag")
-    ran = run_in_process(demo, "auto-tag", "--no-check-index", *adopt)
+    ran = run_in_process(demo, "auto-tag", "--no-check-index")
     assert ran.code == 1, ran.text
     assert (
         f"demo {version} is outside the bounds of {line} ([tool.relnox] branch) [version-outside-bounds]"

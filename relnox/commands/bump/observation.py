@@ -8,8 +8,8 @@ from relnox import core
 from relnox.commands.bump import selection
 from relnox.commands.bump.project_state import FOREIGN_LOCKS, Observation, RemoteState
 from relnox.commands.shared import hooks, tag_checks
-from relnox.errors import Blocked, Failed
-from relnox.source.git import parse_tags
+from relnox.commands.shared.remote_refs import read_remote_refs
+from relnox.errors import Blocked
 from relnox.system.files import read_project_file
 
 if TYPE_CHECKING:
@@ -93,35 +93,22 @@ def observe_remote(options: Options, project: Project) -> RemoteState:
         Blocked: The options need the remote and it does not exist.
         Failed: The options need the remote and it does not answer.
     """
-    git, state, remote = project.git, project.state, project.config.remote
+    git, state = project.git, project.state
     if git is None or state is None:
         return RemoteState()
     reads_tags = options.part == "auto" and not state.tags
-    is_required = options.push or options.pull_request
-    if not (is_required or options.commit or options.tag or reads_tags):
+    if not (options.push or options.pull_request or options.commit or options.tag or reads_tags):
         return RemoteState()
-    from relnox.source.git import remotes
-
-    if remote not in remotes.names(git):
-        if not is_required:
-            return RemoteState()
-        flag = "--push" if options.push else "--pull-request"
-        raise Blocked(
-            "remote-missing",
-            f"git remote {remote} does not exist ({flag} needs it)",
-            fix=f"git remote add {remote} URL, or set [tool.relnox] remote",
-        )
-    try:
-        refs = remotes.read_refs(git, remote, timeout=None if is_required else remotes.NETWORK_TIMEOUT)
-    except Failed as error:
-        if is_required:
-            raise
-        return RemoteState(error=error.message)
+    needed_by = "--push" if options.push else "--pull-request" if options.pull_request else ""
+    remote = read_remote_refs(project, needed_by=needed_by)
+    if remote.refs is None or remote.tags is None:
+        return RemoteState(error=remote.error)
+    refs = remote.refs
     remote_head = refs.get(f"refs/heads/{state.branch}")
     is_ancestor = remote_head is None or remote_head == state.head or git.is_ancestor(remote_head)
     prefix = "refs/heads/"
     branches = {name.removeprefix(prefix): commit for name, commit in refs.items() if name.startswith(prefix)}
-    return RemoteState(parse_tags(refs), is_ancestor, branches=branches)
+    return RemoteState(remote.tags, is_ancestor, branches=branches)
 
 
 def _locks_of_other_tools(workspace: Workspace) -> Iterator[str]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox import core
+from relnox.commands.shared.remote_refs import read_remote_refs
 from relnox.core.records import Record
-from relnox.errors import Failed
-from relnox.source.git import parse_tags
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -121,17 +120,10 @@ def read_remote_tags(project: Project) -> tuple[Mapping[str, str] | None, str | 
 
     Return the commit of each tag, or None if they were not read; and the error message if reading failed, or None.
     """
-    git, remote = project.git, project.config.remote
-    if git is None or project.state is None or project.state.tags:
+    if project.state is None or project.state.tags:
         return None, None
-    from relnox.source.git import remotes
-
-    if remote not in remotes.names(git):
-        return None, None
-    try:
-        return parse_tags(remotes.read_refs(git, remote, timeout=remotes.NETWORK_TIMEOUT)), None
-    except Failed as error:
-        return None, error.message
+    remote = read_remote_refs(project)
+    return remote.tags, remote.error
 
 
 def missing_tag_notes(project: Project, error: str | None) -> Iterator[str]:
