@@ -307,6 +307,10 @@ def test_a_detached_checkout_of_the_head_is_enough(root: Path, forge: ForgeServe
 def test_a_version_that_is_tagged_already_is_refused(root: Path, github: GitHubServer) -> None:
     git(remote_of(root), "tag", "v2.1.0", "main")
     ran = propose(root)
+    assert ran.code == 1, ran.text
+    assert "[tag-format-unknown]" in ran.err  # the package had another version at v2.1.0
+    git(remote_of(root), "tag", "v2.0.0", "main")
+    ran = propose(root)
     assert ran.code == 4, ran.text
     assert "tag v2.1.0 already exists" in ran.err
     assert github.sent(*CHANGES) == []

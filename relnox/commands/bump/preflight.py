@@ -47,7 +47,7 @@ def blocking_problems(new: NewBump, options: Options, tags: tuple[NewTag, ...]) 
         )
     if options.tag:
         yield from checks.check_tags_can_be_read(state.tags, remote.error, config.remote)
-    if options.tag or options.part == "auto":
+    if options.tag or options.pull_request or options.part == "auto":
         yield from format_problems(observation, options, bumps)
     yield from checks.check_versions_within_bounds(
         (*bumps, *new.development.bumps), observation.lines, config.branch
