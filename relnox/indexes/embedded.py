@@ -1,6 +1,7 @@
 """The embedded index: a package index that listens on loopback and keeps its files in a directory.
 
-It has what a rehearsal needs: the upload API, the simple API as JSON (PEP 691), and downloads. The page of a
+It has what a rehearsal needs: the upload API, the simple API as JSON (PEP 691), and downloads. What public indexes
+require of archives is checked before the upload (`relnox.building.checks`), for any index. The page of a
 project that it does not have redirects to the trusted index. Files of the two indexes are never listed together:
 installers do not protect against projects that exist on both (dependency confusion).
 """
@@ -25,7 +26,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from relnox.errors import Blocked, RelnoxError
-from relnox.indexes.embedded_store import Store, blake2_256, file_exists_message, identify
+from relnox.indexes.embedded_store import Store, blake2_256, identify
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,10 +36,7 @@ if TYPE_CHECKING:
     from relnox.indexes.embedded_store import StoredFile
 
 JSON_PAGE = "application/vnd.pypi.simple.v1+json"
-MAX_SIZE = 100 << 20
-"""PyPI's limit for the size of a file in bytes."""
 _LOOPBACK = "127.0.0.1"
-_BODY_LIMIT = 1 << 30
 _MAX_REASON = 500
 _POLL_INTERVAL = 0.05
 _FORM_FIX = "send multipart/form-data with one file in the field `content` (see the upload API)"
@@ -104,9 +102,6 @@ class EmbeddedIndex:
         upload_token: The password that uploads need, since every user of this machine can connect to loopback;
             None for no password.
 
-    Attributes:
-        pypi_rules: Whether to reject what PyPI rejects, such as names of standard library modules.
-
     Raises:
         Blocked: The directory cannot be created or written to.
     """
@@ -120,8 +115,6 @@ class EmbeddedIndex:
         self.store = Store(directory)
         self.trusted_simple_url = trusted_simple_url
         self.upload_token = upload_token
-        self.pypi_rules = False
-        self.lock = threading.Lock()  # rules depend on existing files
         self._server: _Server | None = None
 
     @property
@@ -161,11 +154,8 @@ class EmbeddedIndex:
             RelnoxError: The upload is not accepted; the message becomes the response.
             OSError: The file cannot be written.
         """
-        project = _check_form(form)
-        with self.lock:
-            if self.pypi_rules and self.store.find(form.filename) is None:
-                _check_pypi_rules(form, project, self.store.files())
-            is_new = self.store.add(form.filename, form.content, form.optional("requires_python"))
+        _check_form(form)
+        is_new = self.store.add(form.filename, form.content, form.optional("requires_python"))
         return text_response(200, f"{form.filename} {'is stored' if is_new else 'exists with the same content'}")
 
     def files(self, project: str) -> Sequence[StoredFile] | None:
@@ -214,10 +204,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Receive an upload."""
         length = self.headers.get("Content-Length", "")
-        if not (length.isascii() and length.isdigit()):
+        if not length.isdigit():
             self.send(text_response(411, "uploads need a Content-Length"))
-        elif len(length) > len(str(_BODY_LIMIT)) or int(length) > _BODY_LIMIT:
-            self.send(text_response(413, f"the request is larger than {_BODY_LIMIT} bytes"))
         # Read before any answer: closing a connection with unread bytes resets it, and loses the response.
         elif len(body := self.rfile.read(int(length))) == int(length):
             self.send(self.receive(body))
@@ -339,8 +327,8 @@ def _invalid_form(message: str) -> Blocked:
     return Blocked("form-invalid", message, fix=_FORM_FIX)
 
 
-def _check_form(form: Form) -> str:
-    """Check that a form is consistent with its file, and return the normalized name of the project.
+def _check_form(form: Form) -> None:
+    """Check that a form is consistent with its file.
 
     Raises:
         Blocked: The form does not request an upload, or its name, version or digests are not those of its file.
@@ -367,43 +355,6 @@ def _check_form(form: Form) -> str:
                 f"{form.filename} has {field.removesuffix('_digest')} {digest}, but the form declares {expected!a}"
             )
             raise Blocked("upload-rejected", message)
-    return project
-
-
-def _check_pypi_rules(form: Form, project: str, files: Sequence[StoredFile]) -> None:
-    """Check the rules of PyPI that depend on names, sizes and existing files.
-
-    What PyPI requires of archives and their metadata is checked before the upload (`relnox.building.checks`).
-    Names that PyPI has reserved are not known.
-
-    Raises:
-        Blocked: The upload breaks a rule; the message is that of PyPI.
-    """
-    name, sha256 = form.required("name"), form.sha256
-    if all(file.project != project for file in files):
-        if project in {str(canonicalize_name(module)) for module in sys.stdlib_module_names}:
-            raise _rejected(
-                f"The name {name!r} isn't allowed (conflict with Python Standard Library module name)."
-            )
-        if _without_lookalikes(name) in {_without_lookalikes(file.project) for file in files}:
-            raise _rejected(f"The name {name!r} is too similar to an existing project.")
-    if len(form.content) > MAX_SIZE:
-        raise _rejected(f"File too large. Limit for project {project!r} is {MAX_SIZE >> 20} MB.")
-    if (same := next((file for file in files if file.sha256 == sha256), None)) is not None:
-        raise _rejected(f"{file_exists_message(same)} It was sent as {form.filename!r}.")
-    version, is_wheel = identify(form.filename)[1], form.filename.endswith(".whl")
-    release = (file.filename for file in files if (file.project, file.version) == (project, version))
-    if not is_wheel and any(not filename.endswith(".whl") for filename in release):
-        raise _rejected("Only one sdist may be uploaded per release.")
-
-
-def _rejected(message: str) -> Blocked:
-    return Blocked("upload-rejected", message)
-
-
-def _without_lookalikes(name: str) -> str:
-    """Return a name without separators, and with characters that look alike replaced, to find similar names."""
-    return re.sub("[il]", "1", re.sub("[._-]", "", name.lower())).replace("o", "0")
 
 
 def _on_one_line(text: str) -> str:

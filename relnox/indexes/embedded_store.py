@@ -4,8 +4,7 @@
     DIRECTORY/incoming/<random>/       an upload in progress
 
 An upload is written to `incoming` and moved to `files` by renaming its directory, so that it is atomic. The first
-of two uploads with the same name wins, since a directory cannot replace one that is not empty. An upload that is
-damaged counts as missing, and the next upload of the file replaces it.
+of two uploads with the same name wins, since a directory cannot replace one that is not empty.
 """
 
 from __future__ import annotations
@@ -91,18 +90,17 @@ class Store:
 
     def files(self, project: str | None = None) -> list[StoredFile]:
         """Return the files of a project or of all projects, sorted by version and then by name."""
-        records = map(self.find, self._names())
-        files = [file for file in records if file is not None and project in (None, file.project)]
+        uploads = (self.find(entry.name) for entry in self._files.iterdir())
+        files = [file for file in uploads if file is not None and project in (None, file.project)]
         return sorted(files, key=lambda file: (file.version, file.filename))
 
     def find(self, filename: str) -> StoredFile | None:
-        """Return the file with a name, or None if it is missing or its record or size is damaged."""
+        """Return the file with a name, or None if it is missing or its record is damaged."""
         try:
             project, version = identify(filename)
-            path = self._files / filename / _FILE
             record = json.loads((self._files / filename / _RECORD).read_bytes())
-            file = StoredFile(filename=filename, project=project, version=version, path=path, **record)
-            return file if path.stat().st_size == file.size else None
+            path = self._files / filename / _FILE
+            return StoredFile(filename=filename, project=project, version=version, path=path, **record)
         except (Blocked, OSError, ValueError, TypeError):
             return None
 
@@ -123,15 +121,12 @@ class Store:
             "requires_python": requires_python,
         }
         with tempfile.TemporaryDirectory(dir=self._incoming) as temporary:
-            upload, target = Path(temporary, "upload"), self._files / filename
+            upload = Path(temporary, "upload")
             upload.mkdir()
             (upload / _FILE).write_bytes(content)
             (upload / _RECORD).write_text(json.dumps(record, indent=2), encoding="utf-8")
-            if target.exists() and self.find(filename) is None:
-                with contextlib.suppress(FileNotFoundError):  # another upload has just replaced it as well
-                    target.rename(Path(temporary, "damaged"))
             try:
-                upload.rename(target)
+                upload.rename(self._files / filename)
             except OSError:  # the error for a directory that exists differs between systems
                 if (stored_file := self.find(filename)) is None:
                     raise
@@ -145,26 +140,18 @@ class Store:
         return True
 
     def holds_only(self, files: Mapping[str, str]) -> bool:
-        """Return whether every stored file is one of these (SHA-256 in hex, by name), also by its content."""
-        return all(
-            (file := self.find(name)) is not None
-            and files.get(file.filename) == file.sha256 == hashlib.sha256(file.path.read_bytes()).hexdigest()
-            for name in self._names()
-        )
+        """Return whether every stored file is one of these (SHA-256 in hex, by name)."""
+        return all(files.get(file.filename) == file.sha256 for file in self.files())
 
     def clear(self) -> None:
         """Delete all files, and what killed uploads left."""
         # Renamed before they are deleted, so that no half-deleted upload is visible.
         trash = Path(tempfile.mkdtemp(dir=self._incoming))
-        for name in self._names():
+        for upload in [*self._files.iterdir()]:
             with contextlib.suppress(FileNotFoundError):  # another process is clearing as well
-                (self._files / name).rename(trash / name)
+                upload.rename(trash / upload.name)
         for leftover in self._incoming.iterdir():
             shutil.rmtree(leftover, ignore_errors=True)
-
-    def _names(self) -> list[str]:
-        """Return the names of all uploads, whether damaged or not; other files in the directory are ignored."""
-        return [entry.name for entry in self._files.iterdir() if _is_distribution(entry.name)]
 
 
 def identify(filename: str) -> tuple[str, Version]:
@@ -187,14 +174,6 @@ def identify(filename: str) -> tuple[str, Version]:
             fix=_NAME_FIX,
         ) from error
     return project, version
-
-
-def _is_distribution(filename: str) -> bool:
-    try:
-        identify(filename)
-    except Blocked:
-        return False
-    return True
 
 
 def blake2_256(content: bytes) -> str:

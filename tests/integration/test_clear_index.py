@@ -98,34 +98,13 @@ def _stored(root: Path, part: str) -> Path:
     return next(path for path in root.rglob(part) if path.parent.name.startswith("core-1.0-"))
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b"\xff", b'{"size": 1}'])
-def test_a_damaged_record_counts_as_missing(root: Path, content: bytes) -> None:
-    _stored(root, "upload.json").write_bytes(content)
-    assert main(["publish-test", "--index", "embedded", "--no-verify"]) == 0
-    assert main(["publish", "--index", "embedded"]) == 0
-
-
-def test_a_changed_file_is_a_conflict_until_the_index_is_cleared(
-    root: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    file = _stored(root, "file")
-    content = file.read_bytes()
-    file.write_bytes(bytes(len(content)))
-    assert main(["publish", "--index", "embedded"]) == 4
-    assert "relnox publish-test --index embedded --clear" in capsys.readouterr().err
-    code, statuses = _statuses(root)
-    assert code == 0
-    assert statuses["remove all content of index embedded"] == "success"
-    assert file.read_bytes() == content
-
-
-def test_clearing_takes_uploads_and_leftovers_and_nothing_else(root: Path) -> None:
+def test_clearing_takes_uploads_and_leftovers(root: Path) -> None:
     store, directory = _index(root).store, _stored(root, "file").parents[2]
-    (directory / "files" / "mine.txt").touch()
+    _stored(root, "upload.json").write_bytes(b"")  # damaged
     (directory / "incoming" / "killed").mkdir()
     store.clear()
     assert store.files() == []
-    assert sorted(path.name for path in directory.rglob("*")) == ["files", "incoming", "mine.txt"]
+    assert sorted(path.name for path in directory.rglob("*")) == ["files", "incoming"]
 
 
 def test_a_changed_archive_blocks_even_if_the_index_has_the_release(
