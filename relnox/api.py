@@ -59,7 +59,7 @@ class Workspace:
         Raises:
             Blocked: The directory is not in a project, or the settings of the project are invalid.
         """
-        from relnox.commands.shared.opening import open_project
+        from relnox.commands.shared.project import open_project
 
         return cls(open_project(Path(directory)))
 
@@ -100,7 +100,7 @@ class Workspace:
         """
         from relnox import arguments, registration, runner
         from relnox.commands import COMMANDS
-        from relnox.commands.shared.opening import open_project
+        from relnox.commands.shared.project import open_project
         from relnox.system import run_scope
 
         for name, fix in _COMMAND_LINE_ONLY.items():

@@ -15,7 +15,7 @@ from relnox import commands, core, executor, reporters, run_files
 from relnox.commands import COMMAND_LINE, TASKS, import_task_module
 from relnox.commands.options import OPTIONS
 from relnox.commands.shared.command_line_paths import relative_to_root
-from relnox.commands.shared.opening import open_project
+from relnox.commands.shared.project import open_project
 from relnox.core.credential_variables import find_upload_credentials
 from relnox.core.planning.events import Notice, Outcome, OutputLine, RunStarted
 from relnox.core.planning.plan import Plan

@@ -10,7 +10,6 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core, steps
-from relnox.commands.shared.past_versions import version_at
 from relnox.commands.shared.release_branch import FETCH_TIMEOUT, find_release_branch
 from relnox.commands.shared.remote_refs import read_remote_refs
 from relnox.core.fixes import task_command
@@ -20,6 +19,7 @@ from relnox.errors import Blocked, ExitCode, TryLater
 from relnox.indexes import targets
 from relnox.source import file_edits
 from relnox.source.git import remotes
+from relnox.source.version_files import version_at
 from relnox.steps.push_tags import MAX_TAGS
 from relnox.system.network import Deadline, TransientError
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox import core, steps
-from relnox.commands.shared.manifests import read_manifest
+from relnox.commands.shared.releases import read_manifest
 from relnox.core import fixes
 from relnox.core.planning.plan import PlanBuilder
 from relnox.errors import Blocked

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core, steps
-from relnox.commands.shared import manifests, releases
+from relnox.commands.shared import releases
 from relnox.commands.shared.verification import (
     await_listings,
     downloads,
@@ -74,8 +74,8 @@ def observe(options: Options, project: Project) -> Snapshot:
     selected_packages = (
         frozenset(package.name for package in project.select(options.package)) if options.package else None
     )
-    release = manifests.read_release(project.root, options.dist, selected_packages or ())
-    manifest, private = manifests.public_part(release, project)
+    release = releases.read_release(project.root, options.dist, selected_packages or ())
+    manifest, private = releases.public_part(release, project)
     if selected_packages is not None:
         manifest = manifest.restricted_to(
             core.graph.closure(selected_packages, dict(manifest.needs))
@@ -100,7 +100,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         problems,
         unlisted_packages,
         others,
-        (*manifests.private_notes(private), *releases.released_earlier_notes(earlier, options.index)),
+        (*releases.private_notes(private), *releases.released_earlier_notes(earlier, options.index)),
     )
 
 

@@ -16,16 +16,19 @@ from relnox.core.records import Record, replace
 from relnox.core.versions import version_locations
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
-from relnox.source import pyproject
+from relnox.source import cargo, pyproject, tag_versions
 from relnox.system.files import read_project_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from packaging.version import Version
+
     from relnox.core.packages import Package, SourceKind
     from relnox.core.settings.config import Config
     from relnox.core.settings.config_tables import VersionFileConfig
+    from relnox.source.git import Git
 
 _RUST_BACKENDS = ("maturin", "setuptools_rust")
 _CARGO, _NODE, _CITATION = "Cargo.toml", "package.json", "CITATION.cff"
@@ -65,9 +68,19 @@ def read_package(document: Mapping[str, Any], directory: str, root: Path) -> Pac
         return _read_declared(package, location, root)
     if locations := _crate_locations(package, document, root):
         return _with_source(package, locations)
-    from relnox.source import tag_versions
-
     return tag_versions.detect_tag_version(package, document)
+
+
+def version_at(commit: str, package: Package, git: Git) -> Version | None:
+    """Return the version in the package's version file at a commit, or None if it cannot be read."""
+    content = git.run("cat-file", "blob", f"{commit}:{git.prefix}{package.source.file}", stderr=False)
+    if content.returncode != 0:
+        return None
+    try:
+        versions = version_locations.read_versions(content.output, package.source)
+        return version_locations.parse_version(replace(package.source, text=versions[0]))
+    except (ValueError, IndexError, Blocked):
+        return None
 
 
 def add_declared_version_files(packages: Sequence[Package], config: Config, root: Path) -> list[Package]:
@@ -204,8 +217,6 @@ def _crate_locations(package: Package, document: Mapping[str, Any], root: Path) 
     needs_rust = any(requirement.startswith("setuptools-rust") for requirement in build_requires)
     if not needs_rust and not package.backend.startswith(_RUST_BACKENDS):
         return ()
-    from relnox.source import cargo
-
     return tuple(cargo.find_version_locations(package, document, root))
 
 

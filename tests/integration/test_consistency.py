@@ -172,7 +172,7 @@ def test_a_tag_at_the_commit_with_another_version(task: str, index: Trusting, tm
 
 @pytest.mark.parametrize("tag", ["v1.3.0", "v1.1.0", "v1.3.0rc1"])
 def test_the_bump_that_the_fix_names_makes_the_commit_buildable(tag: str, index: Trusting, tmp_path: Path) -> None:
-    root = project(tmp_path / "demo", index, "alpha")
+    root = project(tmp_path / "demo", index, "alpha", settings='tag-format = "v{version}"')
     git(root, "tag", tag)
     fix = run_in_process(root, "build-all", "--dry-run").text.split("release a version above both: relnox ")[1]
     ran = run_in_process(root, *fix.split(";")[0].replace(f"--project {root}", "").split())

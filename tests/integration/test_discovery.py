@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from projects import git, lockstep_workspace, mixed_workspace, repository, single, write
 
-from relnox.commands.shared.opening import open_project
+from relnox.commands.shared.project import open_project
 from relnox.errors import Blocked
 from relnox.source import pyproject
 

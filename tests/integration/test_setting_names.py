@@ -8,7 +8,7 @@ import pytest
 from projects import HATCHLING, repository, write
 from running import run_blocked_bump, run_in_process
 
-from relnox.commands.shared.opening import open_project
+from relnox.commands.shared.project import open_project
 from relnox.core.version_groups import find_version_groups
 from relnox.errors import Blocked
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from relnox import core
 from relnox.commands.shared import consistency
-from relnox.commands.shared.opening import top_directory
+from relnox.commands.shared.project import top_directory
 from relnox.core.text import format_count, join_names
 from relnox.steps.built_archives import read_manifest_if_valid
 

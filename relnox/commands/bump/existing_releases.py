@@ -63,7 +63,7 @@ def find_release_at_head(observation: Observation, options: Options, project: Pr
     parent = git.parent_commit(head) if tagged_packages else None
     if parent is None:
         return None
-    from relnox.commands.shared.past_versions import version_at
+    from relnox.source.version_files import version_at
 
     earlier = {}
     if not all(package.source.is_in_file for package in tagged_packages.values()):
@@ -169,7 +169,7 @@ def _before_development(observation: Observation, git: Git) -> tuple[str, dict[s
     Returns:
         The id of the parent commit, and the version of each package in it; otherwise `("", {})`.
     """
-    from relnox.commands.shared.past_versions import version_at
+    from relnox.source.version_files import version_at
 
     parent = git.parent_commit() or ""
     versions = {package.name: version_at(parent, package, git) for package in observation.selected}

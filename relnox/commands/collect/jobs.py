@@ -12,7 +12,7 @@ from relnox import core
 from relnox.building import archives
 from relnox.building.file_hashes import hash_file, is_file_inside
 from relnox.commands.shared import archive_checks
-from relnox.commands.shared.manifests import read_manifest
+from relnox.commands.shared.releases import read_manifest
 from relnox.core.release.manifest import Distribution, Manifest
 from relnox.errors import Blocked
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from relnox import core, steps
 from relnox.commands.publish import preflight
 from relnox.commands.shared import consistency, releases
-from relnox.commands.shared.manifests import read_public_part
+from relnox.commands.shared.releases import read_public_part
 from relnox.commands.shared.verification import await_listings
 from relnox.core.planning.step import after
 from relnox.core.records import replace

@@ -15,7 +15,7 @@ from relnox.commands.shared import (
     release_branch,
     releases,
 )
-from relnox.commands.shared.manifests import private_notes, read_public_part
+from relnox.commands.shared.releases import private_notes, read_public_part
 from relnox.core.names import normalize_name
 from relnox.core.problems import Problem
 from relnox.errors import Blocked, ExitCode, RelnoxError

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import os
+import sys
+from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from relnox.commands import options_by_table
+from relnox.core.bump.release_history import without_development_commits
+from relnox.core.documents import table_at
 from relnox.core.records import Record, replace
 from relnox.core.release.wheels import platform_wheels
+from relnox.core.settings.config import Config
 from relnox.core.settings.release_lines import has_release_lines, release_lines_of_branch
+from relnox.core.settings.setting_names import check_package_names
 from relnox.core.tagging.tags import find_tag_forms
-from relnox.source import discovery
+from relnox.errors import NO_WORKING_DIRECTORY, Blocked
+from relnox.indexes import Indexes, targets
+from relnox.source import discovery, history, pyproject, version_literals
+from relnox.source.git import find_repository
+from relnox.source.untracked_modules import find_imports_of_untracked
+from relnox.source.version_files import version_at
 from relnox.system.files import read_project_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from datetime import date, datetime
-    from pathlib import Path
+    from datetime import date
     from typing import Self
 
     from packaging.version import Version
@@ -24,14 +36,13 @@ if TYPE_CHECKING:
     from relnox.core.bump.release_history import ReleaseHistory
     from relnox.core.packages import Package
     from relnox.core.planning.step import Step
-    from relnox.core.settings.config import Config
     from relnox.core.settings.release_lines import ReleaseLine
     from relnox.core.tagging.tags import TagFormat, TagForms
     from relnox.core.workspace import Workspace
-    from relnox.indexes import Indexes
     from relnox.source.git import Git, GitState
     from relnox.source.version_literals import VersionLiterals
 
+_PROJECT_DIRECTORY_FIX = "pass the project's directory: --project DIR"
 _Value = TypeVar("_Value")
 
 
@@ -69,8 +80,6 @@ class Project(Record):
     @_independent_of_tags
     def workspace(self) -> Workspace:
         """The packages; reading them also checks the package names in the settings."""
-        from relnox.core.settings.setting_names import check_package_names
-
         filter_ignored = self.git.filter_ignored if self.git is not None else None
         workspace = discovery.discover_packages(self.root, self.config, filter_ignored)
         check_package_names(self.config, workspace)
@@ -140,16 +149,12 @@ class Project(Record):
     @_independent_of_tags
     def now(self) -> datetime:
         """The time in UTC, to the millisecond; read once for the whole plan."""
-        from datetime import UTC, datetime
-
         now = datetime.now(UTC)
         return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
     @cached_property
     def literals(self) -> VersionLiterals:
         """The version literals in Python modules, and the packages with those literals as version locations."""
-        from relnox.source import version_literals
-
         return version_literals.find_version_literals(self.git, self.workspace, self.config, self.root)
 
     def untracked_imports(self, packages: Iterable[Package]) -> tuple[tuple[str, str], ...]:
@@ -160,8 +165,6 @@ class Project(Record):
             or not any(name.endswith(".py") for name in self.state.untracked_files)
         ):
             return ()
-        from relnox.source.untracked_modules import find_imports_of_untracked
-
         return find_imports_of_untracked(self.git, self.state.untracked_files, packages, self.root)
 
     @_independent_of_tags
@@ -179,8 +182,6 @@ class Project(Record):
     @property
     def commit(self) -> str | None:
         """The current commit; None outside git and before the first commit."""
-        if "state" not in vars(self):  # which takes longer to read
-            return self.git.head() if self.git is not None else None
         return self.state.head if self.state is not None else None
 
     @cached_property
@@ -193,8 +194,6 @@ class Project(Record):
 
         If this clone lacks the commit, plain tags are those of the project at the top of the repository.
         """
-        from relnox.commands.shared.past_versions import version_at
-
         if self.git is None or (commit := self.git.resolve_commit(self.tags[tag])) is None:
             return self.git is None or not self.git.prefix
         return version_at(commit, package, self.git) == version
@@ -215,9 +214,6 @@ class Project(Record):
         """The release history of each package; empty outside git and before the first commit."""
         if self.git is None or self.state is None or self.state.head is None:
             return {}
-        from relnox.core.bump.release_history import without_development_commits
-        from relnox.source import history
-
         histories = history.read_release_histories(
             self.git, self.workspace, self.tag_formats, self.state.tags, lines=self.lines, paths=self.config.paths
         )
@@ -236,8 +232,6 @@ class Project(Record):
     @cached_property
     def indexes(self) -> Indexes:
         """The project's indexes; closed when the `with` block of the project ends."""
-        from relnox.indexes import Indexes
-
         return Indexes(self.config, self.private_directory / "index")
 
     def __enter__(self) -> Self:
@@ -263,3 +257,63 @@ class Project(Record):
     def select(self, names: Sequence[str]) -> tuple[Package, ...]:
         """Return the packages with these names in release order, or all packages if there are no names."""
         return self.workspace.release_order(self.workspace.select(names) if names else None)
+
+
+def open_project(start: Path) -> Project:
+    """Open the project that a directory is in.
+
+    Raises:
+        Blocked: The directory does not exist or is in no project, the settings are invalid, or Python does not
+            encode file names as UTF-8.
+    """
+    if (encoding := sys.getfilesystemencoding()) != "utf-8":  # by the locale: git's and PyPI's names are UTF-8
+        raise Blocked(
+            "file-not-writable",
+            f"Python encodes file names as {encoding} (relnox needs UTF-8, as git and package indexes use)",
+            fix="export PYTHONUTF8=1, then rerun the command",
+        )
+    try:
+        start = start.resolve(strict=True)
+        is_directory = start.is_dir()
+    except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError before Python 3.13
+        if isinstance(error, FileNotFoundError) and error.filename is None:  # raised by os.getcwd
+            raise Blocked(
+                "file-not-writable",
+                NO_WORKING_DIRECTORY,
+                fix=f"cd into the project's directory, or {_PROJECT_DIRECTORY_FIX}",
+            ) from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise Blocked(
+            "project-not-found", f"{start} is not a directory ({reason})", fix=_PROJECT_DIRECTORY_FIX
+        ) from error
+    if not is_directory:
+        raise Blocked("project-not-found", f"{start} is not a directory", fix=_PROJECT_DIRECTORY_FIX)
+    top = find_repository(start)
+    root = discovery.find_project_root(start, top_directory(top))
+    # Paths in plans are relative to the root, so git needs the root's position in the checkout.
+    checkout = top if top is None or top.root == root else find_repository(root)
+    file = root / "pyproject.toml"
+    data = table_at(pyproject.load(root, file.name), "tool").get("relnox", {}) if file.is_file() else {}
+    try:
+        config = Config.parse(data, options_by_table(data if isinstance(data, dict) else ()))
+        if config.indexes or config.targets or config.trusted_index or config.build_index:
+            targets.check_settings(config)
+        return Project(root, config, checkout)
+    except Blocked as error:
+        raise Blocked(error.code, f"{_relative_path(file)}: {error.message}", fix=error.fix) from None
+
+
+def _relative_path(file: Path) -> str:
+    """Return the path relative to the working directory, or unchanged if the working directory does not exist."""
+    try:
+        return os.path.relpath(file)
+    except FileNotFoundError:
+        return str(file)
+
+
+def top_directory(checkout: Git | None) -> Path | None:
+    """Return the top directory of the checkout, or None outside git."""
+    if checkout is None:
+        return None
+    depth = len(Path(checkout.prefix).parts)
+    return checkout.root.resolve().parents[depth - 1] if depth else checkout.root.resolve()

@@ -292,11 +292,6 @@ class Git:
         """Return the full id of a commit's first parent, or None if this clone has no such parent."""
         return self.resolve(f"{commit}^^{{commit}}")
 
-    def read_file_at(self, commit: str, name: str) -> str | None:
-        """Return the text of a file in a commit, or None if there is no such file or commit."""
-        content = self.run("cat-file", "blob", f"{commit}:{self.prefix}{name}", stderr=False)
-        return content.output if content.returncode == 0 else None
-
     def file_has_content(self, commit: str, name: str, content: bytes) -> bool:
         """Return whether a file has this content in a commit, after git's filters are applied to the content."""
         blob = self.run("hash-object", f"--path={name}", "--stdin", stdin=content, stderr=False).output.strip()
