@@ -34,7 +34,7 @@ from relnox.source.file_locks import lock_checkout
 from relnox.steps.build_environments import InstallerSettings
 from relnox.steps.run import Run
 from relnox.steps.stages import StageRunner, checkout_directory
-from relnox.system import waits
+from relnox.system import retries
 from relnox.system.files import TemporaryDirectory, project_path
 from relnox.system.secrets import mask_error
 
@@ -193,7 +193,7 @@ def plan_task(  # noqa: PLR0913 - a run
         project = replace(project, before_tools=report_credentials, documents=run_files.paths(options))
     project = replace(project, on_output=on_output)
     module: Any = import_task_module(task)
-    with ExitStack() as stack, waits.on_wait(on_wait):
+    with ExitStack() as stack, retries.on_wait(on_wait):
         stack.enter_context(project)
         if hasattr(module, "observe"):
             snapshot = module.observe(options, project)
@@ -271,7 +271,7 @@ class PlannedTask:
             Blocked: The plan has problems, or the user declined.
         """
         plan = self.plan
-        with waits.on_wait(self._on_wait):
+        with retries.on_wait(self._on_wait):
             if plan.problems:
                 if not plan.steps:  # the tables are all that the task has to show
                     self.reporter.tables(plan.tables)

@@ -11,8 +11,7 @@ from hypothesis import settings
 from running import RunResult
 
 from relnox.cli import main
-from relnox.system import secrets
-from relnox.system.network import proxies
+from relnox.system import proxies, secrets
 
 if TYPE_CHECKING:
     from running import Bump

@@ -19,7 +19,7 @@ from projects import write
 from relnox.building.file_hashes import hash_file
 from relnox.core.release.manifest import MANIFEST_JSON, Distribution, Manifest
 from relnox.indexes import client
-from relnox.system import network
+from relnox.system import http, retries
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -225,7 +225,7 @@ def is_whole(index: Index, manifest: Manifest) -> bool:
     return public(index, manifest) == {file.filename: file.sha256 for file in manifest.distributions}
 
 
-class SimulatedClock(network.deadlines.Clock):
+class SimulatedClock(retries.Clock):
     """A clock that advances to the end of the next wait when no request is active.
 
     Args:
@@ -255,7 +255,7 @@ class SimulatedClock(network.deadlines.Clock):
             self._waits.append(until)
         while self._passed < until and not woken.wait(self._grace):
             with self._lock:
-                if network.active_requests() == 0:
+                if http.active_requests() == 0:
                     self._passed = max(self._passed, min(self._waits))
         with self._lock:
             self._waits.remove(until)

@@ -23,7 +23,7 @@ from releases import SimulatedClock, made_wheel, write_manifest
 from running import run_in_process
 from test_interruption import DRIVER, start
 
-from relnox.system import network
+from relnox.system import retries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -58,7 +58,7 @@ def simulated_year(directory: Path, seed: int) -> Iterator[Year]:
     """A year on a fake forge, with its variables, and a clock by which pauses take no time."""
     year = Year(directory, seed)
     with forge_server(year.forge), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(network.deadlines, "CLOCK", SimulatedClock())
+        patch.setattr(retries, "CLOCK", SimulatedClock())
         for name, value in {**year.forge.environment, "GITHUB_RUN_NUMBER": "0"}.items():
             patch.setenv(name, value)
         yield year

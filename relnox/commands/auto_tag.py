@@ -21,7 +21,7 @@ from relnox.source import file_edits
 from relnox.source.git import remotes
 from relnox.source.version_files import version_at
 from relnox.steps.push_tags import MAX_TAGS
-from relnox.system.network import Deadline, TransientError
+from relnox.system.retries import Deadline, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

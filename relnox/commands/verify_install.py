@@ -110,7 +110,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     default = {name: _SHORT_WAIT if name in snapshot.unlisted else _LONG_WAIT for name in manifest.packages}
     deadline = default if options.wait is None else dict.fromkeys(manifest.packages, options.wait)
     from_index = options.from_ == "index"
-    listings = tuple(await_listings(manifest, options.index, deadline)) if from_index else ()
+    listings = tuple(await_listings(manifest, options.index, deadline, download=False)) if from_index else ()
     files: list[steps.Download | steps.CopyFiles] = [
         steps.CopyFiles(directory=options.dist, package=package, files=manifest.files_of(package))
         for package in manifest.packages
@@ -188,9 +188,9 @@ def _find_unlisted(manifest: Manifest, index: str, project: Project) -> frozense
     The result is empty if the index provides no upload times, or if a file of the release was uploaded in the last
     hour: the index may list the other files soon.
     """
-    from relnox.system import network
+    from relnox.system import retries
 
-    now = network.deadlines.CLOCK.today()
+    now = retries.CLOCK.today()
     missing: set[str] = set()
     for name in manifest.packages:
         listing = project.indexes.cached_listing(index, name)

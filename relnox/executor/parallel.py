@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from relnox.core.planning.events import Status, StepFinished
 from relnox.errors import Failed
 from relnox.executor.signals import Interruption
-from relnox.system import network, process
-from relnox.system.run_scope import ThreadPool
+from relnox.system import process
+from relnox.system.run_scope import ThreadPool, current_scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -192,5 +192,5 @@ class _StepThreads:
         run.close_services()
         while self._running:
             process.end_all()
-            network.cancel_all()
+            current_scope().interrupt()
             time.sleep(_POLL_INTERVAL)

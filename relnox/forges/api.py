@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from relnox.errors import Blocked, Failed
-from relnox.system import network
-from relnox.system.network import deadlines
-from relnox.system.network.deadlines import retry_after
+from relnox.system import http, retries
+from relnox.system.retries import retry_after
 from relnox.system.secrets import mask_secrets
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from relnox.forges.remotes import Location
     from relnox.system.secrets import Secret
 
-_LIMIT = network.Limit("answer", 16 << 20, 120.0)
+_LIMIT = http.Limit("answer", 16 << 20, 120.0)
 _MAX_QUOTED = 300
 _SECONDARY_LIMIT_WAIT = 60.0
 """The seconds to wait, as GitHub recommends, if a response about the rate limit does not say how long."""
@@ -97,7 +96,7 @@ class Api:
         response = self._send_with_retries(method, address, body)
         is_success = response.ok and not response.is_redirect
         try:
-            document = network.json_document(response)
+            document = http.json_document(response)
         except ValueError as error:
             if is_success:
                 raise self.unexpected(failure) from error
@@ -166,18 +165,18 @@ class Api:
         )
 
     def _send_with_retries(self, method: str, address: str, body: Mapping[str, Any] | None) -> Response:
-        deadline = network.Deadline()
+        deadline = retries.Deadline()
         while True:
             try:
                 return self._send(method, address, body, deadline.read_timeout)
-            except network.TransientError as error:
+            except retries.TransientError as error:
                 deadline.back_off(error)
 
     def _send(self, method: str, address: str, body: Mapping[str, Any] | None, timeout: float) -> Response:
         """Send a request once; raise the error if the server fails or limits the rate of requests."""
         content = {} if body is None else {"Content-Type": "application/json"}
         try:
-            response = network.send_once(
+            response = http.send_once(
                 method,
                 address,
                 headers={**self._headers, **content},
@@ -186,19 +185,19 @@ class Api:
                 read_timeout=timeout,
                 limit=_LIMIT,
             )
-        except network.TooLarge as error:
+        except http.TooLarge as error:
             raise self.unexpected(f"{method} {address}") from error
-        except network.TransientError as error:
+        except retries.TransientError as error:
             if error.code == "rate-limited" and error.retry_after is None:
                 error.retry_after = _SECONDARY_LIMIT_WAIT
             raise
         if response.status_code in _SERVER_ERRORS:  # those that `send_once` does not count as transient
-            raise network.TransientError("index-unavailable", f"{self.name} returned {response.status_code}")
+            raise retries.TransientError("index-unavailable", f"{self.name} returned {response.status_code}")
         if _is_rate_limited(response):
-            raise network.TransientError(
+            raise retries.TransientError(
                 "rate-limited",
                 f"{self.name} limits the rate of requests ({response.status_code})",
-                retry_after=retry_after(response.headers, deadlines.CLOCK.today()) or _SECONDARY_LIMIT_WAIT,
+                retry_after=retry_after(response.headers, retries.CLOCK.today()) or _SECONDARY_LIMIT_WAIT,
             )
         return response
 

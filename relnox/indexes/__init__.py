@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from relnox.indexes.embedded import EmbeddedIndex
     from relnox.indexes.listings import IndexFile, Listing
     from relnox.indexes.trusted_publishing import Identity
-    from relnox.system.network import Deadline
+    from relnox.system.retries import Deadline
 
 _RETRY_TIME = 1200.0
 """The maximum seconds to retry the request of each listing."""
@@ -100,9 +100,9 @@ class Indexes:
     def fetch_listing(self, index: str, project: str, deadline: Deadline | None = None) -> Listing:
         """Request the listing of a project's files from an index, and cache it."""
         from relnox.indexes import client
-        from relnox.system import network
+        from relnox.system import retries
 
-        start = network.deadlines.CLOCK.now()
+        start = retries.CLOCK.now()
         listing = client.fetch_listing(self.target(index).simple_url, project, deadline)
         self._listings[index, project] = start, listing
         return listing
@@ -118,14 +118,14 @@ class Indexes:
         Meanwhile a thread imports the modules for uploads, which takes about as long.
         """
         from relnox.indexes.concurrency import call_concurrently
-        from relnox.system import network
+        from relnox.system import retries
 
         self.target(index)
         import requests  # noqa: F401 - before the threads, which all import it
 
         twine = "relnox.indexes.twine_compat"
         threading.Thread(target=importlib.import_module, args=(twine,), daemon=True).start()
-        call_concurrently(lambda project: self.fetch_listing(index, project, network.Deadline(seconds)), projects)
+        call_concurrently(lambda project: self.fetch_listing(index, project, retries.Deadline(seconds)), projects)
 
     def hashes(
         self,
@@ -140,33 +140,18 @@ class Indexes:
 
         If the listing does not contain the hash of a file, the file is downloaded. With `refresh`, the listing is
         requested again even if the cached one is recent.
-
-        Raises:
-            ContradictoryListing: The index lists one of the files more than once, with different content.
         """
-        from relnox.system import network
+        from relnox.system import retries
 
         cached_listing = self._listings.get((index, project))
-        if (
-            refresh
-            or cached_listing is None
-            or network.deadlines.CLOCK.now() - cached_listing[0] > _MAX_LISTING_AGE
-        ):
+        if refresh or cached_listing is None or retries.CLOCK.now() - cached_listing[0] > _MAX_LISTING_AGE:
             listing = self.fetch_listing(index, project, deadline)
         else:
             listing = cached_listing[1]
-        for name in filenames:
-            listing.check_consistent(name)
         return {name: self._sha256_of(listing[name], deadline) for name in filenames if name in listing}
 
     def compare_served(
-        self,
-        file: IndexFile,
-        built_file: Distribution,
-        *,
-        limit: int,
-        path: Path | None = None,
-        deadline: Deadline | None = None,
+        self, file: IndexFile, built_file: Distribution, deadline: Deadline | None = None
     ) -> ServedContent:
         """Compare the content of a file on an index with that of a built file; see `client.compare_served`."""
         from relnox.core.release.publication import FileCheck
@@ -175,8 +160,8 @@ class Indexes:
         if (
             self._downloaded_hashes.get(file.url) == built_file.sha256
         ):  # downloaded before, for lack of a listed hash
-            return client.ServedContent(FileCheck.MATCH, "sha256 compared")
-        return client.compare_served(file, built_file, limit=limit, path=path, deadline=deadline)
+            return client.ServedContent(FileCheck.MATCH, "")
+        return client.compare_served(file, built_file, deadline)
 
     def choose(self, index: str) -> None:
         """Note that the user named this index for uploads, so that credentials without an index are for it."""
@@ -247,11 +232,11 @@ class Indexes:
         except targets.UnknownIndex as error:
             raise credentials.undeclared_index_error(name, self._environment) or error from None
         if name in self._config.indexes:
-            from relnox.system import network
+            from relnox.system import http
 
             login = credentials.netrc_login(target, self._environment)
             if login is not None:
-                network.authenticate_reads(target.simple_url, login)
+                http.authenticate_reads(target.simple_url, login)
         return target
 
     def _start_embedded(self) -> targets.Target:

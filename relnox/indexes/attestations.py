@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from relnox.core import fixes
 from relnox.core.release.publishers import Publisher
 from relnox.errors import Conflict, Failed, RelnoxError
-from relnox.system import network
+from relnox.system import http, retries
 from relnox.system.secrets import mask_to_one_line
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def sign(files: Sequence[Distribution], identity: Identity, store: Callable[[Dis
     timeout = _START_TIMEOUT + _TIMEOUT_PER_FILE * len(files)
     try:
         # sigstore has no timeouts.
-        network.call_with_timeout(lambda: _sign(files, identity, store), timeout, "the signing service")
+        http.call_with_timeout(lambda: _sign(files, identity, store), timeout, "the signing service")
     except RelnoxError:
         raise
     except IdentityError as error:
@@ -72,7 +72,7 @@ def sign(files: Sequence[Distribution], identity: Identity, store: Callable[[Dis
         response = _response_of(error)
         if response is None or response.status_code >= 500 or response.status_code == 429:  # noqa: PLR2004 - HTTP
             reason = mask_to_one_line(str(error) or type(error).__name__)
-            raise network.TransientError("signing-unavailable", f"the signing service failed: {reason}") from error
+            raise retries.TransientError("signing-unavailable", f"the signing service failed: {reason}") from error
         reason = mask_to_one_line(f"{response.status_code} {response.reason or ''} {response.text}")
         raise Failed(
             "signing-unavailable",

@@ -11,19 +11,16 @@ from urllib.parse import urljoin, urlsplit
 from relnox.core.release.publication import FileCheck
 from relnox.core.text import format_count
 from relnox.errors import Failed, TryLater
-from relnox.indexes.listings import InvalidListing, Listing, from_html, from_json, reject_duplicate_keys
-from relnox.system import network
+from relnox.indexes.listings import InvalidListing, Listing, from_html, from_json
+from relnox.system import http
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from typing import Self
-
-    from requests import Response
 
     from relnox.core.release.manifest import Distribution
     from relnox.indexes.listings import IndexFile
-    from relnox.system.network import Deadline
+    from relnox.system.retries import Deadline
 
 _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 _PROVENANCE = "application/vnd.pypi.integrity.v1+json"
@@ -32,13 +29,7 @@ _PARSING_TIMEOUT = 60.0
 _JSON_LOCK = Lock()
 """Lets only one thread parse JSON at a time: several are not faster, and need more memory."""
 _OK = 200
-_PARTIAL = 206
-_SERVED = (200, 206)
-_TAIL = 1 << 20
-"""The number of bytes to compare at the end of a large file, which has the checksums of an archive's content."""
 _NOT_FOUND = (404, 410)
-_NO_HEAD = (403, 405, 501)
-"""Statuses of servers that do not support HEAD, or whose signed URLs are valid only for GET."""
 
 
 class ServedContent(NamedTuple):
@@ -46,7 +37,7 @@ class ServedContent(NamedTuple):
 
     Attributes:
         observation: `MATCH`, `MISMATCH`, or `ABSENT` if the index does not serve the file.
-        detail: A description of what was compared or what differs, for messages.
+        detail: What differs, for messages.
     """
 
     observation: FileCheck
@@ -66,7 +57,7 @@ def fetch_listing(simple_url: str, project: str, deadline: Deadline | None = Non
         Failed: The index responds with an error, or with a page that is not a listing.
     """
     page = urljoin(simple_url, f"{project}/")
-    response = network.get(page, {"Accept": _ACCEPT}, deadline=deadline, limit=network.LISTING)
+    response = http.get(page, {"Accept": _ACCEPT}, deadline=deadline, limit=http.LISTING)
     # An index that redirects to another one does not have the project itself.
     if response.status_code in _NOT_FOUND or response.is_redirect:
         return Listing(redirected=response.is_redirect)
@@ -82,10 +73,10 @@ def fetch_listing(simple_url: str, project: str, deadline: Deadline | None = Non
     is_json = "json" in response.headers.get("Content-Type", "")
     try:
         if not is_json:
-            text = network.parseable_html(response)
-            return network.call_with_timeout(lambda: from_html(text, base), _PARSING_TIMEOUT, host)
+            text = response.text
+            return http.call_with_timeout(lambda: from_html(text, base), _PARSING_TIMEOUT, host)
         with _JSON_LOCK:
-            return from_json(network.json_document(response, pairs=reject_duplicate_keys), base)
+            return from_json(http.json_document(response), base)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, AssertionError) as error:
         why = str(error) if isinstance(error, InvalidListing) else type(error).__name__
         raise Failed(
@@ -107,9 +98,7 @@ def download(file: IndexFile, to: Path | None, deadline: Deadline | None = None)
         TryLater: The index lists the file but does not serve it.
     """
     digest = _HashAndSize()
-    response = network.get(
-        file.url, into=to or digest, deadline=deadline, limit=network.file_limit(), leave_origin=True
-    )
+    response = http.get(file.url, into=to or digest, deadline=deadline, limit=http.file_limit(), leave_origin=True)
     if response.status_code != _OK:
         raise TryLater(
             "index-file-differs",
@@ -122,59 +111,25 @@ def download(file: IndexFile, to: Path | None, deadline: Deadline | None = None)
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def is_served(file: IndexFile, deadline: Deadline | None = None) -> bool:
-    """Return whether a listed file can be downloaded, without downloading it."""
-    response = network.get(
-        file.url, method="HEAD", deadline=deadline, limit=network.FIRST_BYTES, leave_origin=True
-    )
-    if response.status_code in _NO_HEAD:
-        first_byte = {"Range": "bytes=0-0"}
-        response = network.get(
-            file.url, first_byte, deadline=deadline, limit=network.FIRST_BYTES, leave_origin=True
-        )
-    return response.status_code in _SERVED
-
-
-def compare_served(
-    file: IndexFile,
-    built_file: Distribution,
-    *,
-    limit: int,
-    path: Path | None = None,
-    deadline: Deadline | None = None,
-) -> ServedContent:
-    """Compare a listed file with a built file, without storing the download.
-
-    Args:
-        file: The listed file.
-        built_file: The built file.
-        limit: The maximum size in bytes of files that are downloaded completely and compared by hash. Of larger
-            files, only the length and the last bytes are compared.
-        path: The path of the built file. If None, larger files are compared by hash, too.
-        deadline: The time limit of all tries, or None for the default one.
+def compare_served(file: IndexFile, built_file: Distribution, deadline: Deadline | None = None) -> ServedContent:
+    """Download a listed file without storing it, and compare its hash with that of the built file.
 
     Raises:
         TryLater: The index does not respond.
     """
-    start = max(0, built_file.size - _TAIL)
-    is_partial = built_file.size > limit and path is not None
-    headers = {"Range": f"bytes={start}-{built_file.size - 1}"} if is_partial else {}
     body = _HashAndSize()
     try:
-        response = network.get(
+        response = http.get(
             file.url,
-            headers,
             into=body,
             deadline=deadline,
-            limit=network.file_limit(built_file.size),
+            limit=http.file_limit(built_file.size),
             leave_origin=True,
         )
-    except network.TooLarge:
+    except http.TooLarge:
         return ServedContent(
             FileCheck.MISMATCH, f"larger than the built file ({format_count(built_file.size, 'byte')})"
         )
-    if is_partial and path is not None and response.status_code == _PARTIAL:
-        return _compare_end(response, built_file, path, start)
     if response.status_code != _OK:
         detail = f"returned {response.status_code} {response.reason or ''}".rstrip()
         return ServedContent(FileCheck.ABSENT, detail)
@@ -182,21 +137,7 @@ def compare_served(
         kind = response.headers.get("Content-Type", "")
         size = f"{format_count(body.size, 'byte')}, {kind}" if kind else f"{format_count(body.size, 'byte')}"
         return ServedContent(FileCheck.MISMATCH, f"different bytes ({size}): sha256 {body.sha256}")
-    return ServedContent(FileCheck.MATCH, "sha256 compared")
-
-
-def _compare_end(response: Response, built_file: Distribution, path: Path, start: int) -> ServedContent:
-    """Compare the response to a request for the bytes from `start` to the end with the built file."""
-    content_range = response.headers.get("Content-Range", "")
-    if content_range.replace(" ", "") != f"bytes{start}-{built_file.size - 1}/{built_file.size}":
-        detail = f"size differs from {format_count(built_file.size, 'byte')} (Content-Range: {content_range})"
-        return ServedContent(FileCheck.MISMATCH, detail)
-    with path.open("rb") as content:
-        content.seek(start)
-        if content.read() != response.content:
-            detail = f"different bytes (the last {built_file.size - start:,} were compared)"
-            return ServedContent(FileCheck.MISMATCH, detail)
-    return ServedContent(FileCheck.MATCH, "length and end compared")
+    return ServedContent(FileCheck.MATCH, "")
 
 
 def provenance(file: IndexFile, deadline: Deadline | None = None) -> bytes | None:
@@ -207,7 +148,7 @@ def provenance(file: IndexFile, deadline: Deadline | None = None) -> bytes | Non
     """
     if file.provenance is None:
         return None
-    response = network.get(file.provenance, {"Accept": _PROVENANCE}, deadline=deadline)
+    response = http.get(file.provenance, {"Accept": _PROVENANCE}, deadline=deadline)
     if response.status_code != _OK:
         raise TryLater(
             "attestation-invalid",
@@ -219,27 +160,27 @@ def provenance(file: IndexFile, deadline: Deadline | None = None) -> bytes | Non
 
 
 class _HashAndSize:
-    """A destination for downloads that computes their hash and size, and stores nothing."""
+    """A destination for downloads that keeps the hash (hex) and the size of what the last try wrote."""
 
-    def __init__(self) -> None:
-        self._hash = hashlib.sha256()
-        self.size = 0
+    sha256 = ""
+    size = 0
 
     @contextmanager
-    def open(self, mode: str) -> Iterator[Self]:
+    def open(self, mode: str) -> Iterator[_Hashing]:
         """Start again with no content, as opening a file for writing does."""
         del mode
-        self._hash = hashlib.sha256()
+        content = _Hashing()  # a new one, since an abandoned try may go on writing
+        yield content
+        self.sha256, self.size = content.hash.hexdigest(), content.size
+
+
+class _Hashing:
+    def __init__(self) -> None:
+        self.hash = hashlib.sha256()
         self.size = 0
-        yield self
 
     def write(self, chunk: bytes) -> int:
         """Add a chunk to the hash and the size, and return its length."""
         self.size += len(chunk)
-        self._hash.update(chunk)
+        self.hash.update(chunk)
         return len(chunk)
-
-    @property
-    def sha256(self) -> str:
-        """The hex digest of the content written since `open`."""
-        return self._hash.hexdigest()

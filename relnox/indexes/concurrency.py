@@ -5,8 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ALL_COMPLETED, FIRST_EXCEPTION, wait
 from typing import TYPE_CHECKING, TypeVar
 
-from relnox.system import network
-from relnox.system.run_scope import ThreadPool
+from relnox.system.run_scope import ThreadPool, current_scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -33,7 +32,7 @@ def call_concurrently(
         except BaseException:  # when interrupted too: leaving the pool waits for its requests
             pool.shutdown(wait=False, cancel_futures=True)
             while wait(futures, timeout=_POLL_INTERVAL).not_done:
-                network.cancel_all()
+                current_scope().interrupt()
             raise
         pool.shutdown(cancel_futures=True)
     return [future.result() for future in futures if not future.cancelled()]

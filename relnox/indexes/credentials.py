@@ -21,7 +21,7 @@ from requests.auth import HTTPBasicAuth
 from relnox.errors import Blocked
 from relnox.indexes import trusted_publishing
 from relnox.indexes.targets import PRODUCTION, TEST, is_index, name_or_host, public_index
-from relnox.system import network
+from relnox.system import addresses
 from relnox.system.secrets import Secret
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def find(target: Target, environment: Mapping[str, str], *, is_chosen: bool = Fa
         Blocked: The credentials are for another index or are not readable, would be sent over plain http, or
             indexes reject the identity of the CI job.
     """
-    if not network.is_encrypted(target.upload_url):
+    if not addresses.is_encrypted(target.upload_url):
         raise Blocked(
             "ca-bundle-missing",
             f"credentials cannot be sent to {target.name} ({target.host}) over http, which is not encrypted",
@@ -275,7 +275,7 @@ def netrc_login(target: Target, environment: Mapping[str, str]) -> Login | None:
     Raises:
         Blocked: The file cannot be parsed.
     """
-    if not network.is_encrypted(target.simple_url):
+    if not addresses.is_encrypted(target.simple_url):
         return None
     variable = environment.get("NETRC")
     for path in [variable] if variable else ["~/.netrc", "~/_netrc"]:

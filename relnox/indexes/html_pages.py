@@ -21,19 +21,16 @@ class ListingPage(HTMLParser):
         self.base = ""
         self.is_html = False
         self.has_password_field = False
-        self.has_ambiguous_link = False
 
     def handle_decl(self, decl: str) -> None:
         """Recognize a document type."""
         self.is_html = self.is_html or decl.lower().startswith("doctype html")
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Collect a link or a `meta` element; recognize a password field, and a link with two URLs."""
+        """Collect a link or a `meta` element; recognize a password field."""
         attributes = dict(attrs)
         self.is_html = True
         if tag == "a":
-            if len({value for name, value in attrs if name == "href"}) > 1:
-                self.has_ambiguous_link = True
             self.anchors.append({name: attributes[name] for name in _ATTRIBUTES if name in attributes})
         elif tag == "base":
             self.base = self.base or attributes.get("href") or ""

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urljoin
-
-from relnox.errors import Conflict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,6 +16,7 @@ if TYPE_CHECKING:
 
 _API_MAJOR = "1"
 """The supported major version of the simple API."""
+_MAX_TAGS = 1_000_000
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -59,13 +58,14 @@ class IndexFile:
 class Listing(dict[str, IndexFile]):
     """The files of a project on an index by file name, and the status of the project.
 
-    A file name that is listed more than once with different content is left out.
-
     Args:
         files: The listed files.
         status: The status of the project: `active`, `archived`, `quarantined` or `deprecated` (PEP 792).
         reason: The reason for the status, as given by the index.
         redirected: Whether the index redirects requests for the project to another index.
+
+    Raises:
+        InvalidListing: A file name is listed more than once with different hashes.
     """
 
     def __init__(
@@ -80,54 +80,9 @@ class Listing(dict[str, IndexFile]):
         self.redirected = redirected
         self.status = status
         self.reason = reason
-        self._contradictory: dict[str, set[str]] = {}
         for file in files:
-            self._add(file)
-
-    def check_consistent(self, filename: str) -> None:
-        """Check that a file is not listed more than once with different content.
-
-        Raises:
-            ContradictoryListing: The file is listed with different content.
-        """
-        if filename in self._contradictory:
-            raise ContradictoryListing(filename, sorted(self._contradictory[filename]))
-
-    def _add(self, file: IndexFile) -> None:
-        """Add a file; if its name is listed already, merge equal files, and leave out different ones."""
-        name, content = file.filename, _content_key(file)
-        if name in self._contradictory:
-            self._contradictory[name].add(content)
-        elif (before := self.get(name)) is None:
-            self[name] = file
-        elif _content_key(before) == content:
-            self[name] = replace(before, yanked=before.yanked or file.yanked)
-        else:
-            self._contradictory[name] = {_content_key(before), content}
-            del self[name]
-
-
-def _content_key(file: IndexFile) -> str:
-    """Return the hash of a file, or a text with its URL if there is none, to recognize different content."""
-    return file.sha256 or f"none, at {file.url}"
-
-
-class ContradictoryListing(Conflict):
-    """The error for a file that is listed more than once with different content.
-
-    Args:
-        filename: The file name.
-        contents: The listed hashes, and descriptions of files without a hash.
-    """
-
-    def __init__(self, filename: str, contents: list[str]) -> None:
-        lines = "".join(f"\n  sha256 {content}" for content in contents)
-        super().__init__(
-            "listing-invalid",
-            f"the index lists {filename} more than once, with different content:{lines}",
-            fix="report it to the index operator: installers may use either file",
-        )
-        self.filename = filename
+            if self.setdefault(file.filename, file).sha256 != file.sha256:
+                raise InvalidListing(f"{file.filename} is listed twice with different hashes")
 
 
 def from_json(document: Any, page: str) -> Listing:
@@ -174,14 +129,14 @@ def from_html(text: str, page: str) -> Listing:
     """
     from relnox.indexes.html_pages import ListingPage
 
+    if text.count("<") > _MAX_TAGS:
+        raise InvalidListing("too many tags")
     parser = ListingPage()
     parser.feed(text)
     if not parser.is_html:
         raise InvalidListing("not HTML")
-    if parser.has_password_field:
+    if parser.has_password_field:  # of a proxy, perhaps
         raise InvalidListing("it is a login page")
-    if parser.has_ambiguous_link:
-        raise InvalidListing("a link has two URLs")
     _check_version(parser.meta.get("pypi:repository-version", _API_MAJOR))
     files = []
     base = _absolute_url(page, parser.base)
@@ -207,20 +162,6 @@ def from_html(text: str, page: str) -> Listing:
 
 class InvalidListing(ValueError):
     """The error for a response that is not a valid listing."""
-
-
-def reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a JSON object as a dictionary; reject duplicate keys, which parsers handle differently.
-
-    Raises:
-        InvalidListing: A key is repeated.
-    """
-    document = dict(pairs)
-    if len(document) < len(pairs):
-        names = [name for name, _ in pairs]
-        duplicate = next(name for name in names if names.count(name) > 1)
-        raise InvalidListing(f"duplicate key {duplicate!r}")
-    return document
 
 
 def _is_yanked(value: object) -> bool:

@@ -23,7 +23,7 @@ from id import AmbientCredentialError, GitHubOidcPermissionCredentialError, dete
 from relnox.errors import Blocked, Failed, TryLater
 from relnox.indexes.targets import PRODUCTION, TEST, public_index
 from relnox.indexes.upload_fixes import first_release_hint
-from relnox.system import network
+from relnox.system import addresses, http, retries
 from relnox.system.secrets import Secret, mask_to_one_line
 
 if TYPE_CHECKING:
@@ -120,13 +120,13 @@ def request_identity(audience: str, environment: Mapping[str, str]) -> Identity 
     none = f"{ci_provider} issues no identity token for {audience}: {_permission_hint(ci_provider, audience)}"
     try:
         # The package sends its own requests, and cannot be interrupted.
-        token = network.call_with_timeout(lambda: detect_credential(audience), _IDENTITY_TIMEOUT, ci_provider)
+        token = http.call_with_timeout(lambda: detect_credential(audience), _IDENTITY_TIMEOUT, ci_provider)
     except (AmbientCredentialError, urllib3.exceptions.HTTPError, OSError) as error:
         # The text may quote the response of the CI provider, which may be the token: it is not shown.
         is_permission = isinstance(error, GitHubOidcPermissionCredentialError)
         if isinstance(error, AmbientCredentialError) and (is_permission or ci_provider != _GITHUB):
             return none
-        raise network.TransientError(
+        raise retries.TransientError(
             "identity-missing", f"{ci_provider} could not issue an identity token ({type(error).__name__})"
         ) from None
     return Identity(Secret(token)) if token else none
@@ -191,7 +191,7 @@ class TokenProvider:
             lock = self._locks.setdefault(name, threading.Lock())
         with lock:
             token, expiry = self._tokens.get(name, (None, 0.0))
-            seconds_left = expiry - network.deadlines.CLOCK.now()
+            seconds_left = expiry - retries.CLOCK.now()
             if token is not None and seconds_left > (_RENEW_BEFORE if self._renewable else _USE_UNTIL):
                 return token
             if token is not None and not self._renewable:
@@ -211,9 +211,9 @@ class TokenProvider:
         if self._renewable:
             identity = request_identity(self._audience, self._environment)
         if isinstance(identity, str):  # the job had one before
-            raise network.TransientError("identity-missing", identity)
-        start = network.deadlines.CLOCK.now()
-        response = network.send_once(
+            raise retries.TransientError("identity-missing", identity)
+        start = retries.CLOCK.now()
+        response = http.send_once(
             "POST",
             self._mint_url,
             headers={"Content-Type": "application/json", "Accept": "application/json"},
@@ -224,7 +224,7 @@ class TokenProvider:
         token = document.get("token")
         if response.status_code == HTTPStatus.OK and isinstance(token, str) and token:
             expires = document.get("expires")
-            now = network.deadlines.CLOCK.today().timestamp()
+            now = retries.CLOCK.today().timestamp()
             lifetime = min(expires - now, _LIFETIME) if isinstance(expires, int) else _LIFETIME
             return Secret(token), start + lifetime
         raise _rejection_error(response, document, identity, project, self._index)
@@ -247,11 +247,11 @@ def token_provider(target: Target, environment: Mapping[str, str]) -> TokenProvi
     """
     if _detect_provider(environment) is None:
         return "not running on a supported CI provider"
-    if not network.is_encrypted(target.upload_url):
+    if not addresses.is_encrypted(target.upload_url):
         return f"not used over http ({target.host})"
-    deadline = network.Deadline(_AUDIENCE_TIMEOUT)
+    deadline = retries.Deadline(_AUDIENCE_TIMEOUT)
     url = urljoin(target.upload_url, _AUDIENCE)
-    response = network.get(url, {"Accept": "application/json"}, deadline=deadline)
+    response = http.get(url, {"Accept": "application/json"}, deadline=deadline)
     audience = _parse_document(response).get("audience") if response.status_code == HTTPStatus.OK else None
     if not isinstance(audience, str):
         return f"not supported by {target.host}"
@@ -292,7 +292,7 @@ def _rejection_error(
     reason = mask_to_one_line(text or str(response.status_code))
     message = f"{index} did not issue an upload token for {project} ({reason})"
     if "service-unavailable" in descriptions:
-        return network.TransientError("identity-missing", message)
+        return retries.TransientError("identity-missing", message)
     if "invalid-publisher" in descriptions:
         claims = (f"  {name}: {identity.claims[name]}" for name in _SHOWN_CLAIMS if name in identity.claims)
         return Blocked(
@@ -309,7 +309,7 @@ def _rejection_error(
 def _parse_document(response: Response) -> dict[str, Any]:
     """Return the JSON object in a response, or an empty dictionary if there is none."""
     try:
-        document = network.json_document(response)
+        document = http.json_document(response)
     except ValueError:
         return {}
     return document if isinstance(document, dict) else {}

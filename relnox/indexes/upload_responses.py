@@ -15,7 +15,7 @@ from relnox.indexes.upload_fixes import (
     next_version_hint,
     post_release_hint,
 )
-from relnox.system import network
+from relnox.system import http
 from relnox.system.secrets import mask_secrets
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def _readable_body(response: requests.Response) -> str:
     if "json" not in kind:
         return response.text
     try:
-        problem = network.json_document(response)
+        problem = http.json_document(response)
         messages = [problem.get(key) for key in ("title", "detail", "details", "message")]
         messages += [error.get("message") for error in problem.get("errors", ())]
     except (ValueError, AttributeError, TypeError):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from relnox.indexes.credentials import Login
 from relnox.indexes.upload_responses import FileExists, parse_response
-from relnox.system import network
+from relnox.system import http
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -60,14 +60,14 @@ def upload_file(  # noqa: PLR0913 - an upload
         if before_sending is not None:
             before_sending()
         # Redirects are not followed: credentials are sent to the configured URL only.
-        response = network.send_once(
+        response = http.send_once(
             "POST",
             target.upload_url,
             headers={"Content-Type": form.content_type},
             body=form,
             auth=login,
             read_timeout=RESPONSE_TIMEOUT,
-            limit=network.UPLOAD_RESPONSE,
+            limit=http.UPLOAD_RESPONSE,
         )
     summary = parse_response(response, file, target.name)
     if not HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES:

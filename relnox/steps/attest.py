@@ -43,7 +43,7 @@ class AttestAction(Action[Attest]):
 
     def apply(self) -> None:
         from relnox.indexes import attestations
-        from relnox.system.network import Deadline, TransientError
+        from relnox.system.retries import Deadline, TransientError
 
         deadline = Deadline(_RETRY_TIME)
         while unsigned := self._files_without_attestation():

@@ -12,15 +12,15 @@ from relnox.core.release.manifest import Distribution
 from relnox.core.release.publication import FileCheck
 from relnox.core.text import format_count
 from relnox.errors import Conflict, TryLater
+from relnox.indexes.client import ServedContent
 from relnox.steps.action import Action
 from relnox.steps.published_files import Publication
-from relnox.system import waits
+from relnox.system import retries
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from relnox.indexes.client import ServedContent
-    from relnox.system.network import Deadline
+    from relnox.system.retries import Deadline
 
 _MIN_POLL_INTERVAL = 0.2
 _MAX_POLL_INTERVAL = 15.0
@@ -37,9 +37,7 @@ class AwaitIndex(Step, kw_only=True):
 
     Attributes:
         deadline: How long to wait, in seconds.
-        compare_limit: Files up to this many bytes are downloaded and hashed; of larger ones the length and the
-            last MiB are compared. None: the served bytes are not compared here.
-        directory: The directory with the built files.
+        download: Whether the files are also downloaded and hashed; otherwise only the listing is compared.
     """
 
     concurrent = True
@@ -49,8 +47,7 @@ class AwaitIndex(Step, kw_only=True):
     version: Version
     files: tuple[Distribution, ...]
     deadline: int
-    compare_limit: int | None = None
-    directory: str = ""
+    download: bool = True
 
     @property
     def key(self) -> str:
@@ -58,7 +55,8 @@ class AwaitIndex(Step, kw_only=True):
 
     @property
     def title(self) -> str:
-        return f"wait until {self.index} lists and serves {self.package} {self.version} with the built hashes"
+        verbs = "lists and serves" if self.download else "lists"
+        return f"wait until {self.index} {verbs} {self.package} {self.version} with the built hashes"
 
     @property
     def resources(self) -> tuple[tuple[str, int | None], ...]:
@@ -68,8 +66,8 @@ class AwaitIndex(Step, kw_only=True):
 
 class AwaitIndexAction(Action[AwaitIndex]):
     def apply(self) -> None:
-        from relnox.system import network
-        from relnox.system.network import Deadline, TransientError
+        from relnox.system import retries
+        from relnox.system.retries import Deadline, TransientError
 
         deadline = Deadline(self.step.deadline)
         pause = _MIN_POLL_INTERVAL
@@ -90,8 +88,8 @@ class AwaitIndexAction(Action[AwaitIndex]):
                 name for name, comparison in self._served.items() if comparison.observation is FileCheck.MISMATCH
             ]
             if mismatches:
-                mismatch_since = network.deadlines.CLOCK.now() if mismatch_since is None else mismatch_since
-                if network.deadlines.CLOCK.now() - mismatch_since >= _MAX_MISMATCH_TIME:
+                mismatch_since = retries.CLOCK.now() if mismatch_since is None else mismatch_since
+                if retries.CLOCK.now() - mismatch_since >= _MAX_MISMATCH_TIME:
                     raise self._content_error(mismatches)
             if not (seconds_left := deadline.left()):
                 raise self._timeout_error(names, transient_error)
@@ -103,12 +101,7 @@ class AwaitIndexAction(Action[AwaitIndex]):
     def verify(self) -> str:
         count = len(self.step.files)
         listing = self.run.indexes.cached_listing(self.step.index, self.step.package)
-        ends = sum("end" in comparison.detail for comparison in self._served.values())
-        text = f"{format_count(count, 'file')} listed with the built hashes, and downloadable"
-        if self.step.compare_limit is not None:
-            text += ", with the built bytes"
-        if ends:
-            text += f" (of {ends} the length and the end were compared)"
+        text = f"{format_count(count, 'file')} listed{' and served' * self.step.download} with the built hashes"
         if yanked_files := [name for name in self._served if name in listing and listing[name].yanked]:
             text += f"; YANKED, ignored by installers: {', '.join(yanked_files)}"
         if listing.status != "active":
@@ -134,13 +127,13 @@ class AwaitIndexAction(Action[AwaitIndex]):
         unverified_files = [file for file in files if file.filename not in self._verified_names]
 
         def compare(file: Distribution) -> None:
-            step, name = self.step, file.filename
-            path = self.run.root / step.directory / name if step.directory else None
-            self._served[name] = self._publication.compare_served(
-                step.index, file, deadline, limit=step.compare_limit, path=path
-            )
+            self._served[file.filename] = self._publication.compare_served(self.step.index, file, deadline)
 
-        call_concurrently(compare, unverified_files, threads=_CONCURRENT_DOWNLOADS)
+        if self.step.download:
+            call_concurrently(compare, unverified_files, threads=_CONCURRENT_DOWNLOADS)
+        else:
+            match = ServedContent(FileCheck.MATCH, "")
+            self._served.update((file.filename, match) for file in unverified_files)
 
     def _content_error(self, names: Sequence[str]) -> Conflict:
         from relnox.indexes.embedded_store import CLEAR_FIX
@@ -172,7 +165,7 @@ class AwaitIndexAction(Action[AwaitIndex]):
         return TryLater(
             "release-not-verified",
             f"{step.package} {step.version} could not be verified on {step.index} "
-            f"within {waits.format_duration(step.deadline)}{transient_error}:{lines}",
+            f"within {retries.format_duration(step.deadline)}{transient_error}:{lines}",
             fix="check the status page of the index, and rerun the command later (it uploads only missing files)"
             if self._run_uploads_files
             else f"publish it: {fixes.task_command('publish')}{index}; if another job has just uploaded it: "

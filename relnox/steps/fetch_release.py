@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from packaging.tags import Tag
 
     from relnox.building.archives import Archive
-    from relnox.system.network import Deadline
+    from relnox.system.retries import Deadline
 
 _MIN_WAIT = 0.5
 _MAX_WAIT = 15.0
@@ -65,7 +65,7 @@ class DownloadAction(Action[Download]):
 
     def apply(self) -> None:
         """Download and compare, with retries: an index may list a file before it serves it."""
-        from relnox.system.network import Deadline
+        from relnox.system.retries import Deadline
 
         directory = self.run.create_directory(self.step.key)
         self._publishers: dict[str, None] = {}

@@ -18,13 +18,12 @@ from relnox.steps.run import RunExtension
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from relnox.core.planning.events import Outcome, StepFinished
     from relnox.core.release.manifest import Distribution
     from relnox.indexes.client import ServedContent
     from relnox.steps.run import Run
-    from relnox.system.network import Deadline
+    from relnox.system.retries import Deadline
 
 _LISTING_TIMEOUT = 5.0
 """Seconds for checking a listing again."""
@@ -95,21 +94,14 @@ class Publication(RunExtension):
         say more about files that this run has `uploaded`.
 
         Raises:
-            Conflict: It lists one of them with a different hash, or twice.
+            Conflict: It lists one of them with a different hash.
             TryLater: It does not respond, or the project is in quarantine (PEP 792).
         """
-        from relnox.indexes.listings import ContradictoryListing
-        from relnox.system.network import Deadline
+        from relnox.system.retries import Deadline
 
         built_files = {file.filename: file for file in files}
         deadline = deadline or (Deadline(_LISTING_TIMEOUT) if refresh else None)
-        try:
-            hashes = self._run.indexes.hashes(
-                index, files[0].package, built_files, refresh=refresh, deadline=deadline
-            )
-        except ContradictoryListing as error:
-            self.record_listing(index, error.filename, FileCheck.MISMATCH)
-            raise
+        hashes = self._run.indexes.hashes(index, files[0].package, built_files, refresh=refresh, deadline=deadline)
         for name, file in built_files.items():
             if name not in hashes:
                 observation = FileCheck.ABSENT
@@ -137,32 +129,10 @@ class Publication(RunExtension):
             fix="contact the index operator, and rerun the command when the quarantine has ended",
         )
 
-    def compare_served(
-        self,
-        index: str,
-        built_file: Distribution,
-        deadline: Deadline,
-        *,
-        limit: int | None,
-        path: Path | None = None,
-    ) -> ServedContent:
-        """Compare what an index serves with a built file that it lists, and record the result.
-
-        If `limit` is None, check only that the file can be downloaded; the other arguments are those of
-        `Indexes.compare_served`.
-        """
-        from relnox.indexes import client
-
+    def compare_served(self, index: str, built_file: Distribution, deadline: Deadline) -> ServedContent:
+        """Compare what an index serves with a built file that it lists, and record the result."""
         index_file = self._run.indexes.cached_listing(index, built_file.package)[built_file.filename]
-        if limit is not None:
-            local = path if path is not None and path.is_file() else None
-            comparison = self._run.indexes.compare_served(
-                index_file, built_file, limit=limit, path=local, deadline=deadline
-            )
-        elif client.is_served(index_file, deadline):
-            comparison = client.ServedContent(FileCheck.MATCH, "")
-        else:
-            comparison = client.ServedContent(FileCheck.ABSENT, "not served")
+        comparison = self._run.indexes.compare_served(index_file, built_file, deadline)
         self.record(index, built_file.filename, download=comparison.observation)
         return comparison
 
@@ -221,13 +191,13 @@ class Publication(RunExtension):
         if not public or states <= {FileState.VERIFIED}:
             return None
         from relnox.indexes.upload_fixes import UPLOAD_WINDOW
-        from relnox.system import network
+        from relnox.system import retries
 
         on_index = (
             self._run.indexes.cached_listing(file.index, file.package).get(file.filename) for file in public
         )
         times = [file.upload_time for file in on_index if file is not None and file.upload_time is not None]
-        first = min(times) if times else network.deadlines.CLOCK.today()
+        first = min(times) if times else retries.CLOCK.today()
         return (first + UPLOAD_WINDOW).strftime("%Y-%m-%d %H:%M UTC")
 
 
@@ -262,18 +232,18 @@ class UploadRecheck:
 
     def stop(self) -> None:
         """Cancel the requests that are still running."""
-        from relnox.system import network
+        from relnox.system.run_scope import current_scope
 
         self._ends = min(self._ends, time.monotonic())
         while self._is_any_alive() and time.monotonic() < self._ends + _CANCEL_TIMEOUT:
-            network.cancel_all()
+            current_scope().interrupt()
             time.sleep(_POLL_INTERVAL)
 
     def _is_any_alive(self) -> bool:
         return any(thread.is_alive() for thread in self._threads)
 
     def _check_files(self) -> None:
-        from relnox.system.network import Deadline
+        from relnox.system.retries import Deadline
 
         while self._files and time.monotonic() < self._ends:
             try:
@@ -282,7 +252,7 @@ class UploadRecheck:
                 names = self._publication.check_listing(index, files, deadline=deadline)
                 for file in files:
                     if self._download and file.filename in names:
-                        self._publication.compare_served(index, file, deadline, limit=0)
+                        self._publication.compare_served(index, file, deadline)
             except BaseException:  # noqa: BLE001, S112 - SystemExit too, in this thread: keep the last observation
                 continue
 

@@ -63,7 +63,7 @@ class LogInAction(Action[LogIn]):
 
     def _log_in(self, package: str) -> RelnoxError | None:
         """Get the upload token of a package, with retries; return the error if there is none."""
-        from relnox.system.network import Deadline, TransientError
+        from relnox.system.retries import Deadline, TransientError
 
         credentials, deadline = self.run.indexes.credentials(self.step.index), Deadline(_RETRY_TIME)
         try:
@@ -131,7 +131,7 @@ class UploadAction(Action[Upload]):
     def apply(self) -> None:
         """Upload with retries; before each retry check the listing, since the response may have been lost."""
         from relnox.indexes.upload_responses import FileExists
-        from relnox.system.network import Deadline, TransientError
+        from relnox.system.retries import Deadline, TransientError
 
         step, deadline = self.step, Deadline(_RETRY_TIME + self.step.file.size / _MIN_RATE)
         attestation = attestation_path(self.run.root / step.directory, step.file)

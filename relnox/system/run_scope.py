@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from functools import partial
-from threading import Thread
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
@@ -25,18 +25,32 @@ sysconfig.get_config_vars()
 
 
 class RunScope:
-    """The requests, listeners and credentials of a run; its programs refer to it.
+    """The waits, listeners and credentials of a run; its programs refer to it.
 
     Attributes:
-        requests: Its requests and pauses; `set` ends each of them.
         wait_listeners: The listeners for waits; only the last one is notified.
         read_auth: Maps each origin to the function that adds credentials to requests that read there.
     """
 
     def __init__(self) -> None:
-        self.requests: set[Any] = set()
+        self._waits: set[Event] = set()
         self.wait_listeners: list[Any] = []
         self.read_auth: dict[str, Callable[[Any], Any]] = {}
+
+    @contextmanager
+    def interruptible(self) -> Iterator[Event]:
+        """Yield an event for the block to wait for, which `interrupt` sets too."""
+        woken = Event()
+        self._waits.add(woken)
+        try:
+            yield woken
+        finally:
+            self._waits.discard(woken)
+
+    def interrupt(self) -> None:
+        """End all waits for requests and pauses, in all threads of the run."""
+        for woken in tuple(self._waits):
+            woken.set()
 
 
 _scope = ContextVar("relnox_run", default=RunScope())  # noqa: B039 - the scope of a program's only run

@@ -5,14 +5,14 @@ As long as a `Secret` object exists, its text is masked with `****` in messages 
 
 from __future__ import annotations
 
+import base64
 import json
-import re
 import threading
 import weakref
 from functools import cache
 from typing import TYPE_CHECKING, NoReturn
 
-from relnox.core.escaping import escape_json, escape_line
+from relnox.core.escaping import escape_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,11 +21,6 @@ _MASK = "****"
 _MAX_LINE = 300
 _MIN_MASKED = 4
 """The minimum length in characters of masked texts: shorter ones are part of many ordinary words."""
-_MIN_ENCODED = 8
-"""The minimum length in characters of texts whose encoded forms are masked too: shorter forms match words."""
-_INVISIBLE = r"\s\x00-\x1f\x7f-\xa0\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff"
-_SEPARATORS = rf"""(?:\x1b\[[0-9;:?]*[@-~]|\\[nrt]|[{_INVISIBLE}"',:\\])"""
-"""Matches a line end, color code or quote; a text with these between its characters is still readable."""
 
 
 class Secret:
@@ -47,14 +42,10 @@ class Secret:
         """Return the text. Do not assign it to a variable: tracebacks may show the values of variables."""
         return self._reveal()
 
-    def mask(self, text: str, simplified_text: str) -> str:
-        """Return a string with this secret masked, given also the result of `_simplify` for the string."""
-        literal, encoded = self._forms()
-        for form in literal:
+    def mask(self, text: str) -> str:
+        """Return a string with this secret masked."""
+        for form in self._forms():
             text = text.replace(form, _MASK)
-        for form in encoded:
-            if form in simplified_text:
-                text = re.sub(f"{_SEPARATORS}*".join(map(re.escape, form)), _MASK, text, flags=re.IGNORECASE)
         return text
 
     def __repr__(self) -> str:
@@ -68,20 +59,14 @@ class Secret:
 
 
 def mask_secrets(text: str) -> str:
-    """Return a string with all existing secrets masked.
-
-    A secret is recognized literally, and as encoded by JSON and by HTTP basic authentication. A secret of eight or
-    more characters is also recognized in another case, reversed, in base64, hexadecimal, percent-encoding, and
-    escapes of Python, JSON and HTML, and with line ends, spaces, color codes or quotes between its characters.
-    """
+    """Return a string with all existing secrets masked: literal, and as in JSON and HTTP basic authentication."""
     if not _secrets:
         return text
     with _lock:
         secrets = list(_secrets)
-    simplified = _simplify_text(text)
     # The longest first: one may be part of another.
     for secret in sorted(secrets, key=lambda secret: len(secret.reveal()), reverse=True):
-        text = secret.mask(text, simplified)
+        text = secret.mask(text)
     return text
 
 
@@ -129,55 +114,22 @@ def _maskable_lines(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if len(line.strip()) >= _MIN_MASKED]
 
 
-def _simplify_text(text: str) -> str:
-    """Return text in lowercase without separators."""
-    return re.sub(f"{_SEPARATORS}+", "", text).lower()  # not compiled at import, to start faster
+def _masked_forms(text: str) -> list[str]:
+    """Return the forms of a secret that are masked, the longest first."""
+    forms = {form for line in _maskable_lines(text) for form in _forms_of_line(line)}
+    return sorted(forms, key=len, reverse=True)
 
 
-def _masked_forms(text: str) -> tuple[list[str], list[str]]:
-    """Return the literal and the encoded forms of a secret that are masked, the longest first."""
-    lines = _maskable_lines(text)
-    literal = {form for line in lines for form in _literal_forms(line)}
-    encoded = {
-        _simplify_text(form) for line in lines if len(line) >= _MIN_ENCODED for form in _encoded_forms(line)
-    }
-    long_enough = (form for form in encoded if len(form) >= _MIN_ENCODED)
-    return sorted(literal, key=len, reverse=True), sorted(long_enough, key=len, reverse=True)
+def _forms_of_line(line: str) -> Iterator[str]:
+    """Yield a line as it is, in JSON and in base64.
 
-
-def _literal_forms(line: str) -> Iterator[str]:
-    """Yield the forms of a line that are masked only where they occur exactly."""
+    For basic authentication, base64 encodes it inside a longer text, at one of three offsets in a group of bytes;
+    characters at both ends that also encode bits of adjacent bytes are left out.
+    """
     yield line
     yield json.dumps(line)[1:-1]
     yield json.dumps(line, ensure_ascii=False)[1:-1]
     yield escape_json(json.dumps(line, ensure_ascii=False))[1:-1]
-    yield escape_line(line)
-    yield from _in_base64(line)
-
-
-def _encoded_forms(line: str) -> Iterator[str]:
-    """Yield the forms of a line that are masked in any case, and with separators between their characters."""
-    data = line.encode(errors="surrogatepass")
-    yield line
-    yield line[::-1]
-    yield data.hex()
-    yield data[::-1].hex()
-    yield "".join(f"%{byte:02x}" for byte in data)
-    yield "".join(char if char.isalnum() or char in "-._~" else f"%{ord(char):02x}" for char in line)
-    for escape in ("\\x{:02x}", "\\u{:04x}", "&#{};", "&#x{:x};"):
-        yield "".join(escape.format(ord(char)) for char in line)
-    for form in _in_base64(line):
-        yield form
-        yield form.translate(str.maketrans("+/", "-_"))
-
-
-def _in_base64(line: str) -> Iterator[str]:
-    """Yield the base64 forms of a string inside a longer one, for each of the three offsets in a group of bytes.
-
-    Characters at both ends that also encode bits of adjacent bytes are left out.
-    """
-    import base64  # imported lazily: most runs have no secret
-
     data = line.encode(errors="surrogatepass")
     for shift in range(3):
         encoded_text = base64.b64encode(b"\0" * shift + data).decode().rstrip("=")

@@ -19,7 +19,7 @@ from running import RunResult
 
 from relnox.cli import main
 from relnox.indexes import Indexes, client, uploader
-from relnox.system import network
+from relnox.system import retries
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -235,7 +235,7 @@ def test_files_that_appear_while_a_run_waits_are_not_replaced(
     theirs = project(tmp_path / "theirs", index, content="theirs = True\n")
     built = project(tmp_path / "demo", index)
     clock = SimulatedClock()
-    monkeypatch.setattr(network.deadlines, "CLOCK", clock)
+    monkeypatch.setattr(retries, "CLOCK", clock)
     look = Indexes.fetch_listings
 
     def look_and_wait(indexes: Indexes, name: str, projects: Iterable[str]) -> None:

@@ -34,8 +34,7 @@ from relnox.cli import main
 from relnox.commands import publish as publish_task
 from relnox.indexes import uploader
 from relnox.steps import upload as upload_step
-from relnox.system import network
-from relnox.system.network import bodies
+from relnox.system import http, retries
 
 if TYPE_CHECKING:
     import signal
@@ -160,7 +159,7 @@ def _publish(root: str, environment: dict[str, str], slow: bool) -> None:
         os.dup2(said.fileno(), 1)
         os.dup2(said.fileno(), 2)
     clock = SimulatedClock()
-    network.deadlines.CLOCK = clock
+    retries.CLOCK = clock
     _hurry(slow=slow)
     code = main(list(WORDS))
     sys.stdout.flush()
@@ -175,20 +174,17 @@ def _hurry(*, slow: bool) -> None:
     seconds = 0.6 if slow else 5.0
     whole = 2 * seconds
 
-    def file_limit(size: int | None = None) -> network.Limit:
+    def file_limit(size: int | None = None) -> http.Limit:
         return usual_limit(size)._replace(seconds=whole)
 
-    usual_limit = network.file_limit
-    limits = {
-        name: getattr(network, name)._replace(seconds=whole) for name in ("LISTING", "DOCUMENT", "FIRST_BYTES")
-    }
+    usual_limit = http.file_limit
+    limits = {name: getattr(http, name)._replace(seconds=whole) for name in ("LISTING", "DOCUMENT")}
     constants: dict[Any, dict[str, Any]] = {
-        network: {"file_limit": file_limit, **limits},
-        network.deadlines: {"READ_TIMEOUT": seconds},
+        http: {"file_limit": file_limit, **limits},
+        retries: {"READ_TIMEOUT": seconds},
         uploader: {"RESPONSE_TIMEOUT": seconds},
-        bodies: {"ERROR_PAGE": bodies.ERROR_PAGE._replace(seconds=seconds)},
     }
-    constants[network]["UPLOAD_RESPONSE"] = network.UPLOAD_RESPONSE._replace(seconds=whole)
+    constants[http]["UPLOAD_RESPONSE"] = http.UPLOAD_RESPONSE._replace(seconds=whole)
     if slow:
         constants |= {upload_step: {"_RETRY_TIME": 30.0}, publish_task: {"_LISTING_TIMEOUT": 30}}
         assert indexes.Indexes.fetch_listings.__defaults__ == (1200.0,)

@@ -274,7 +274,7 @@ HEADS: dict[str, tuple[Wire | bytes, tuple[frozenset[int], frozenset[int], froze
         _with_line(b"Set-Cookie: a=b; Domain=127.0.0.1; Path=/; Max-Age=99999\r\nSet-Cookie2: c"),
         FINE,
     ),
-    "102 and 103 first": (_informed(102, 103), FINE),
+    "102 and 103 first": (_informed(102, 103), (DONE, LATER, LATER)),
     "101 to another protocol": (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n\0\0\0\4",
         NO_HTTP,
@@ -660,7 +660,7 @@ ENTRIES: dict[str, tuple[Act, frozenset[int]]] = {
         NOT_DONE | CONFLICT,
     ),
     "two lists of files, the first one true": (_two_keys(first=True), NOT_DONE),
-    "two lists of files, the second one true": (_two_keys(first=False), NOT_DONE),
+    "two lists of files, the second one true": (_two_keys(first=False), EITHER),
     "an address with a query": (_url("/files/{name}?X-Signature=a%2Fb&expires=1"), DONE),
     "an address of another host": (_url("{other}/files/{name}"), EITHER),
     "an address of a file": (_url("file:///etc/hostname"), NOT_DONE),
@@ -803,28 +803,6 @@ def _redirects() -> Iterator[Misbehavior]:
 # --- file: what is served
 
 
-def _ranges(change: Act) -> Act:
-    """Only where a range is asked for."""
-
-    def act(exchange: Exchange) -> None:
-        if exchange.request.kind == "range":
-            change(exchange)
-        else:
-            exchange.answer(exchange.honest())
-
-    return act
-
-
-def _on_head(act: Act) -> Act:
-    def choose(exchange: Exchange) -> None:
-        if exchange.request.kind == "head":
-            act(exchange)
-        else:
-            exchange.answer(exchange.honest())
-
-    return choose
-
-
 def _neighbor(exchange: Exchange) -> None:
     """The bytes of another file."""
     with exchange.index.lock:
@@ -876,12 +854,6 @@ FILES: dict[str, tuple[Act, frozenset[int]]] = {
     "404 for the sdist": (_of_some(answers(404, "Not Found"), ".tar.gz"), NOT_DONE),
     "other bytes for the sdist": (_of_some(OTHER_BYTES, ".tar.gz"), NOT_DONE | CONFLICT),
     "other bytes for the wheels": (_of_some(OTHER_BYTES, ".whl"), NOT_DONE | CONFLICT),
-    "a range that is another": (_ranges(edits(lambda answer: replace(answer, body=b"xx"))), EITHER),
-    "no HEAD": (_on_head(answers(405, "Method Not Allowed")), DONE),
-    "a HEAD of another length": (
-        _on_head(sends(b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n", stored=False)),
-        EITHER,
-    ),
     "every second time other bytes": (_on_even(OTHER_BYTES), EITHER | CONFLICT),
     "every second time a 404": (_on_even(answers(404, "Not Found")), EITHER),
 }

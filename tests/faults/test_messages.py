@@ -33,7 +33,7 @@ from trusting import AUDIENCE, REQUEST_TOKEN, identity, trusting
 
 from relnox.indexes import uploader
 from relnox.steps import await_index
-from relnox.system import network
+from relnox.system import retries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -489,9 +489,9 @@ def import_fails(here: Here) -> RunResult:
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Here:
     """An empty project, with a token, and a clock by which pauses are always the longest."""
     clock = SimulatedClock()
-    monkeypatch.setattr(network.deadlines, "CLOCK", clock)
+    monkeypatch.setattr(retries, "CLOCK", clock)
     monkeypatch.setattr("random.uniform", max)
-    monkeypatch.setattr(network.deadlines, "_MAX_BACKOFF", 300.0)
+    monkeypatch.setattr(retries, "_MAX_BACKOFF", 300.0)
     monkeypatch.setattr(await_index, "_MAX_POLL_INTERVAL", 300.0)
     monkeypatch.setenv("RELNOX_OWN_TOKEN", TOKEN)
     monkeypatch.setenv("TWINE_CONFIG_FILE", str(tmp_path / "home" / ".pypirc"))

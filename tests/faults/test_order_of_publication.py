@@ -19,7 +19,7 @@ from relnox.errors import ExitCode, Failed
 from relnox.indexes.client import ServedContent
 from relnox.indexes.listings import IndexFile, Listing
 from relnox.steps.run import Run
-from relnox.system import network
+from relnox.system import retries
 from relnox.system.files import TemporaryDirectory
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class InMemoryIndex:
             name: file.sha256 or "" for name, file in self.cached_listing(index, project).items() if name in wanted
         }
 
-    def compare_served(self, file: IndexFile, built: Distribution, **_: object) -> ServedContent:
+    def compare_served(self, file: IndexFile, built: Distribution, _deadline: object) -> ServedContent:
         return ServedContent(FileCheck.ABSENT if self.fault == (file.url, "serving") else FileCheck.MATCH, "")
 
 
@@ -131,7 +131,7 @@ def no_package_is_public_before_those_that_it_needs(
     what: str, size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Publish each graph of this size, with this fault at each of its packages."""
-    monkeypatch.setattr(network.deadlines, "CLOCK", SimulatedClock(grace=0))
+    monkeypatch.setattr(retries, "CLOCK", SimulatedClock(grace=0))
     built = release(tmp_path, [Package(name) for name in NAMES[:size]])
     count = Counter[str]()
     for edges in graphs(size):

@@ -14,7 +14,7 @@ from package_index import FILE, JSON_PAGE, LISTING, PackageIndex, Rule, as_json
 from releases import Package, SimulatedClock, is_whole, public, publish, publish_to, release
 
 from relnox.indexes import upload_responses, uploader
-from relnox.system import network
+from relnox.system import retries
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ LOGIN = acts.answers(200, "OK", ("Content-Type", "text/html"), body=LOGIN_PAGE)
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimulatedClock:
     simulated = SimulatedClock()
-    monkeypatch.setattr(network.deadlines, "CLOCK", simulated)
+    monkeypatch.setattr(retries, "CLOCK", simulated)
     monkeypatch.setenv("RELNOX_OWN_TOKEN", "a-token")
     return simulated
 

@@ -15,7 +15,7 @@ from package_index import ANY, LISTING, PackageIndex, Rule
 from releases import Package, SimulatedClock, is_whole, public, publish, publish_to, release
 
 from relnox.indexes import uploader
-from relnox.system import network
+from relnox.system import retries
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +40,7 @@ SIZES = {
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimulatedClock:
     """A clock by which pauses take no time; what a server makes wait really, it makes wait for a moment."""
     simulated = SimulatedClock()
-    monkeypatch.setattr(network.deadlines, "CLOCK", simulated)
+    monkeypatch.setattr(retries, "CLOCK", simulated)
     monkeypatch.setattr(uploader, "RESPONSE_TIMEOUT", 1.0)
     monkeypatch.setenv("RELNOX_OWN_TOKEN", "a-token")
     return simulated

@@ -23,7 +23,7 @@ from relnox import Workspace, runner
 from relnox.arguments import parse
 from relnox.core.planning.events import RunFinished, RunStarted, Status, StepFinished, Waiting
 from relnox.errors import Blocked, ExitCode, RelnoxError
-from relnox.system import waits
+from relnox.system import retries
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -207,7 +207,7 @@ def test_runs_in_threads_do_not_see_each_other(tmp_path: Path) -> None:
             if isinstance(event, RunStarted):
                 barrier.wait()  # both run now
                 now = datetime.now(UTC)
-                waits.notify(Waiting(f"{name} waits", now, now), 0.0)
+                retries.notify(Waiting(f"{name} waits", now, now), 0.0)
                 barrier.wait()
 
         outcomes[name] = relnox.run("bump", directory=root, part="minor", on_event=on_event)

@@ -15,7 +15,7 @@ from planned import PLANNED
 
 from relnox.cli import main
 from relnox.commands import TASKS, import_task_module
-from relnox.system import network
+from relnox.system import retries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,13 +59,13 @@ def sealed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         now = guarded(dt.datetime.now)
         today = guarded(dt.datetime.today)
 
-    clock = network.deadlines.Clock()
+    clock = retries.Clock()
     with monkeypatch.context() as patch:
         for module, name in ((os, "stat"), (os, "urandom"), (time, "time"), (time, "monotonic")):
             patch.setattr(module, name, guarded(getattr(module, name)))
         for name in ("now", "today", "pause"):
             patch.setattr(clock, name, guarded(getattr(clock, name)))
-        patch.setattr(network.deadlines, "CLOCK", clock)
+        patch.setattr(retries, "CLOCK", clock)
         patch.setattr(dt, "datetime", Stopped)
         SEALED.add(thread)
         try:

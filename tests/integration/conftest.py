@@ -6,14 +6,14 @@ import pytest
 from loopback import StoppedClock
 from releases import SimulatedClock
 
-from relnox.system import network
+from relnox.system import retries
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimulatedClock:
     """The clock of relnox, by which pauses take no time."""
     simulated = SimulatedClock()
-    monkeypatch.setattr(network.deadlines, "CLOCK", simulated)
+    monkeypatch.setattr(retries, "CLOCK", simulated)
     return simulated
 
 

@@ -13,7 +13,8 @@ from projects import git, remote_of, repository, single
 
 from relnox.errors import Blocked, Failed, TryLater
 from relnox.forges import forge_of
-from relnox.system import network, secrets, waits
+from relnox.system import retries, secrets
+from relnox.system.run_scope import current_scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -161,7 +162,7 @@ def test_rate_limits_are_waited_for(
     server.fail("", reply)
     reported: list[Waiting] = []
     before = clock.now()
-    with waits.on_wait(reported.append):
+    with retries.on_wait(reported.append):
         call(forge)
     assert seconds <= clock.now() - before <= seconds + 10
     assert [("rate" in waiting.reason) for waiting in reported] == [True]
@@ -193,7 +194,7 @@ def test_a_run_that_is_interrupted_waits_for_no_answer(forge: Forge, server: For
 
     def interrupt() -> None:
         assert eventually(lambda: requests_sent(server) > 0)
-        network.cancel_all()
+        current_scope().interrupt()
 
     thread = threading.Thread(target=interrupt)
     thread.start()

@@ -13,10 +13,10 @@ from raw_server import answering, raw_server, read_head
 from releases import made_wheel, project_of
 
 from relnox.errors import Failed
-from relnox.system import network
+from relnox.system import http
 from relnox.system.addresses import is_loopback
 from relnox.system.environment_variables import clean_environment
-from relnox.system.network import Deadline, TransientError
+from relnox.system.retries import Deadline, TransientError
 from relnox.system.secrets import mask_secrets
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_this_machine_is_reached_directly(host: str, variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(variable, NOWHERE)
     with raw_server(answering(WHOLE)) as url:
-        assert network.get(url.replace("127.0.0.1", host)).content == b"ok"
+        assert http.get(url.replace("127.0.0.1", host)).content == b"ok"
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_what_this_machine_is_called(host: str | None, here: bool) -> None:
 def test_an_error_names_the_proxy_and_the_variable(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(variable, "http://me:sesame-opens@127.0.0.1:9")
     with pytest.raises(TransientError) as failed:
-        network.get(AWAY, deadline=Deadline(0))
+        http.get(AWAY, deadline=Deadline(0))
     assert failed.value.message == (
         f"cannot connect to index.example.invalid through the proxy http://127.0.0.1:9, set by {variable} "
         "(connection refused)"
@@ -93,7 +93,7 @@ def test_a_proxy_that_does_not_connect_is_named(
     with raw_server(answering(answer)) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy)
         with pytest.raises(kind) as failed:
-            network.get(AWAY.replace("http:", "https:"), deadline=Deadline(0))
+            http.get(AWAY.replace("http:", "https:"), deadline=Deadline(0))
     assert str(failed.value).endswith(f"through the proxy {proxy[:-1]}, set by HTTPS_PROXY {reason}")
 
 
@@ -102,7 +102,7 @@ def test_a_proxy_that_answers_itself_is_named(status: bytes, monkeypatch: pytest
     with raw_server(answering(b"HTTP/1.1 " + status + b"\r\n\r\n")) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy)
         with pytest.raises(Failed if b"407" in status else TransientError, match="set by HTTP_PROXY"):
-            network.get(AWAY, deadline=Deadline(0))
+            http.get(AWAY, deadline=Deadline(0))
 
 
 def test_a_proxy_is_used_and_logged_in_to(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,10 +114,10 @@ def test_a_proxy_is_used_and_logged_in_to(monkeypatch: pytest.MonkeyPatch) -> No
 
     with raw_server(talk) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.replace("http://", "http://me:w%C3%B6rd@"))
-        assert network.get(AWAY).content == b"ok"
+        assert http.get(AWAY).content == b"ok"
         monkeypatch.setenv("NO_PROXY", "example.invalid")
         with pytest.raises(TransientError):
-            network.get(AWAY, deadline=Deadline(0))
+            http.get(AWAY, deadline=Deadline(0))
     assert len(seen) == 1
     assert seen[0].startswith(b"GET http://index.example.invalid/simple/ HTTP/1.1\r\n")
     assert b"Proxy-Authorization: Basic " in seen[0]
@@ -139,7 +139,7 @@ def test_a_proxy_is_used_and_logged_in_to(monkeypatch: pytest.MonkeyPatch) -> No
 def test_an_invalid_proxy_is_an_error_without_retries(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", value)
     with pytest.raises(Failed, match=r"^HTTPS_PROXY is not a valid proxy URL \(needed for index") as failed:
-        network.get(AWAY.replace("http:", "https:"))
+        http.get(AWAY.replace("http:", "https:"))
     assert not isinstance(failed.value, TransientError)
     assert "sesame" not in failed.value.message
 

@@ -16,7 +16,7 @@ from running import RunResult
 
 from relnox.cli import main
 from relnox.commands import status
-from relnox.system import network
+from relnox.system import retries
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,8 +90,8 @@ def test_an_index_that_refuses_connections_fails_early(tmp_path: Path, clock: Si
 
 def test_a_silent_index_times_out(tmp_path: Path, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(status, "_INDEX_TIMEOUT", 0.3)
-    monkeypatch.setattr(network.deadlines, "_UNCONNECTED_RETRY_TIME", 0.3)
-    assert network.Deadline().read_timeout == 60
+    monkeypatch.setattr(retries, "_UNCONNECTED_RETRY_TIME", 0.3)
+    assert retries.Deadline().read_timeout == 60
     release(tmp_path, PACKAGES)
     with PackageIndex([Rule(acts.stalls(), on=ANY)]) as index:
         ran = ask(tmp_path, index.simple_url)

@@ -21,7 +21,7 @@ from relnox.core.settings.config import Config
 from relnox.core.settings.config_tables import IndexConfig
 from relnox.errors import Blocked, Failed, TryLater
 from relnox.indexes import credentials, targets, trusted_publishing
-from relnox.system import network
+from relnox.system import retries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -145,7 +145,7 @@ def test_a_mint_that_failed_is_tried_with_another_identity(
     index.errors = ["503", "service-unavailable"]
     who = found(index, on_github(index, monkeypatch))
     for _ in range(2):
-        with pytest.raises(network.TransientError):
+        with pytest.raises(retries.TransientError):
             token(who, "core")
     assert token(who, "core") == "minted-1"
     assert len(set(index.identities)) == len(index.identities) == 4  # one to look at, three to show

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 _LISTING_TIMEOUT = 2700
 """How long to wait for the listing of a package, in seconds; caches of indexes can be stale for half an hour."""
-_COMPARE_LIMIT = 64 << 20
-"""Published files up to this size in bytes are downloaded and hashed."""
 
 
 def observe(options: Options, project: Project) -> Snapshot:
@@ -110,7 +108,7 @@ def upload_steps(manifest: Manifest, index: str, dist: str, *first: Step) -> Ite
     yield from first
     attested = any(isinstance(step, steps.Attest) for step in first)
     deadline = dict.fromkeys(manifest.packages, _LISTING_TIMEOUT)
-    awaited = await_listings(manifest, index, deadline, compare_limit=_COMPARE_LIMIT, directory=dist)
+    awaited = await_listings(manifest, index, deadline)
     listings = {step.package: step for step in awaited}
     needs = dict(manifest.needs)
     for package, listing in listings.items():

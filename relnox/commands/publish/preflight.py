@@ -21,7 +21,7 @@ from relnox.core.problems import Problem
 from relnox.errors import Blocked, ExitCode, RelnoxError
 from relnox.indexes import attestations, client, targets, upload_fixes
 from relnox.steps.published_files import different_file_error
-from relnox.system import network
+from relnox.system import retries
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
@@ -316,7 +316,7 @@ def _index_problems(state: IndexState, project: Project, *, production: bool) ->
         first_upload = min((time for time in times if time is not None), default=None)
         if production and first_upload is not None:
             ends = first_upload + upload_fixes.UPLOAD_WINDOW
-            if ends < network.deadlines.CLOCK.today():
+            if ends < retries.CLOCK.today():
                 yield Problem(
                     code="release-too-old",
                     message=f"{package} {file.version} is too old for more files on {index} since {ends:%Y-%m-%d} "

@@ -63,13 +63,11 @@ def await_listings(
     index: str,
     deadline: Mapping[str, int],
     *,
-    compare_limit: int | None = None,
-    directory: str = "",
+    download: bool = True,
 ) -> Iterator[steps.AwaitIndex]:
     """Yield a step for each package that waits until its files are listed, up to its deadline in seconds.
 
-    Listed files up to `compare_limit` bytes are downloaded and compared in full with those in `directory`; None
-    compares no downloads.
+    With `download`, it also waits until the files that the index serves have the built hashes.
     """
     for package in manifest.packages:
         yield steps.AwaitIndex(
@@ -78,8 +76,7 @@ def await_listings(
             version=manifest.version(package),
             files=manifest.files_of(package),
             deadline=deadline[package],
-            compare_limit=compare_limit,
-            directory=directory,
+            download=download,
         )
 
 

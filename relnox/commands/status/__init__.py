@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.core.planning.plan import Plan
     from relnox.core.settings.release_lines import ReleaseLine
-    from relnox.system.network import Deadline
+    from relnox.system.retries import Deadline
 
 SCHEMA = 1
 """The version of the JSON format, which increases with each incompatible change."""
@@ -205,7 +205,7 @@ def _deadlines_by_index(indexes: Sequence[str]) -> list[tuple[str, Deadline]]:
     """Return each index with a deadline that the queries for all packages share."""
     if not indexes:
         return []
-    from relnox.system.network import Deadline
+    from relnox.system.retries import Deadline
 
     return [(index, Deadline(_INDEX_TIMEOUT)) for index in indexes]
 
@@ -216,7 +216,7 @@ def _index_versions(index: str, package: Package, project: Project, deadline: De
     Raises:
         TryLater: The index does not answer.
     """
-    from relnox.system.network import TransientError
+    from relnox.system.retries import TransientError
 
     try:
         files = project.indexes.fetch_listing(index, package.name, deadline).values()

@@ -1,4 +1,4 @@
-"""Time limits of operations: retries with exponential back-off, pauses that servers ask for, and the clock."""
+"""Retries with exponential back-off, pauses that servers ask for, notifications about waits, and the clock."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ import random
 import re
 import threading
 import time
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from relnox.core.planning.events import Waiting
-from relnox.system import waits
-from relnox.system.network.failures import TransientError, interrupted
-from relnox.system.network.watching import interruptible_pause
+from relnox.errors import Failed, TryLater
+from relnox.system.run_scope import current_scope
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
+
+T = TypeVar("T")
 
 READ_TIMEOUT = 60.0
 """The maximum seconds to wait for the next bytes of a response."""
@@ -29,11 +31,28 @@ _MAX_BACKOFF = 60.0
 _MIN_WAIT = 0.01
 _REPORTED_WAIT = 5.0
 """Waits are reported once an operation has waited for this many seconds in total."""
+_FIRST_INTERVAL = 60.0
+"""Seconds until the second notification of a wait; the interval doubles after each."""
+_MAX_INTERVAL = 300.0
+"""The maximum seconds between notifications: CI providers end jobs that print nothing for ten minutes."""
+_MIN_MINUTES = 600.0
 _HALF_A_DAY = 12 * 3600.0
 _MIN_TIMESTAMP = 1e9
 """A larger value of `RateLimit-Reset` is a Unix time, a smaller one a number of seconds: servers send both."""
 _MAX_RETRY_AFTER = 1e9
 """The maximum wait in seconds (31 years), small enough to be added to the current time by `datetime`."""
+
+
+class TransientError(TryLater):
+    """An error that a retry may solve, perhaps after the seconds that the server asks clients to wait."""
+
+    def __init__(
+        self, code: str, message: str, *, retry_after: float | None = None, never_connected: bool = False
+    ) -> None:
+        fix = "check the URL and the network connection, then rerun the command"
+        super().__init__(code, message, fix=fix if never_connected else "rerun the command later")
+        self.retry_after = retry_after
+        self.never_connected = never_connected
 
 
 class Clock:
@@ -55,12 +74,22 @@ class Clock:
 CLOCK = Clock()
 
 
+def retry(call: Callable[[], T], deadline: Deadline | None = None) -> T:
+    """Call a function until it raises no `TransientError`, with back-off; raise the last error at the deadline."""
+    deadline = deadline or Deadline()
+    while True:
+        try:
+            return call()
+        except TransientError as error:
+            deadline.back_off(error)
+
+
 class Deadline:
     """The time limit of one operation in seconds, including retries and pauses."""
 
     def __init__(self, seconds: float = _RETRY_TIME) -> None:
         self._start = CLOCK.now()
-        self._parse_wait = seconds
+        self._seconds = seconds
         self._waited = 0.0
         self._backoff = _MIN_BACKOFF
 
@@ -71,11 +100,11 @@ class Deadline:
             TransientError: There is no time left for another try.
         """
         if error.never_connected:
-            self._parse_wait = min(self._parse_wait, _UNCONNECTED_RETRY_TIME)
+            self._seconds = min(self._seconds, _UNCONNECTED_RETRY_TIME)
         elapsed_seconds, seconds_left = CLOCK.now() - self._start, self.left()
         minimum = error.retry_after or 0.0
         if minimum > seconds_left or not seconds_left:
-            gave_up = f"; gave up after {waits.format_duration(elapsed_seconds)}" if elapsed_seconds >= 1 else ""
+            gave_up = f"; gave up after {format_duration(elapsed_seconds)}" if elapsed_seconds >= 1 else ""
             until = f"; retry after {_clock_time(minimum)}" if minimum else ""
             raise TransientError(
                 error.code, f"{error.message}{gave_up}{until}", never_connected=error.never_connected
@@ -88,11 +117,11 @@ class Deadline:
     @property
     def read_timeout(self) -> float:
         """The seconds to wait for one response: the total time, but at least 5 and at most 60 seconds."""
-        return min(max(self._parse_wait, _UNCONNECTED_RETRY_TIME), READ_TIMEOUT)
+        return min(max(self._seconds, _UNCONNECTED_RETRY_TIME), READ_TIMEOUT)
 
     def left(self) -> float:
         """Return the remaining seconds, or 0 if they are too few for another attempt."""
-        seconds_left = self._start + self._parse_wait - CLOCK.now()
+        seconds_left = self._start + self._seconds - CLOCK.now()
         return seconds_left if seconds_left >= _MIN_WAIT else 0.0
 
     def wait(self, seconds: float, why: str) -> None:
@@ -105,31 +134,63 @@ class Deadline:
         if self._waited >= _REPORTED_WAIT:
             now = CLOCK.today()
             attempt, deadline = now + timedelta(seconds=seconds), now + timedelta(seconds=self.left())
-            waits.notify(Waiting(why, attempt, deadline), CLOCK.now())
-        woken = threading.Event()
-        with interruptible_pause(woken):
+            notify(Waiting(why, attempt, deadline), CLOCK.now())
+        with current_scope().interruptible() as woken:
             CLOCK.pause(seconds, woken)
         if woken.is_set():
             raise interrupted()
 
 
-def _clock_time(seconds: float) -> str:
-    """Format the UTC time that is `seconds` from now, with the date if it is more than twelve hours away."""
-    then = CLOCK.today() + timedelta(seconds=min(seconds, _MAX_RETRY_AFTER))
-    return then.strftime("%H:%M:%S UTC" if seconds <= _HALF_A_DAY else "%Y-%m-%d %H:%M:%S UTC")
+def interrupted() -> Failed:
+    """Return the error for a request or pause that a signal interrupted."""
+    return Failed("interrupted", "interrupted", fix="rerun the command to resume")
+
+
+def format_duration(seconds: float) -> str:
+    """Format a duration in seconds, or in minutes if it is ten minutes or longer."""
+    return f"{seconds:.0f} s" if seconds < _MIN_MINUTES else f"{seconds / 60:.0f} min"
+
+
+@contextmanager
+def on_wait(callback: Callable[[Waiting], None]) -> Iterator[None]:
+    """Set the function that is notified about the waits of a run's threads, until the end of the block."""
+    listeners = current_scope().wait_listeners
+    listeners.append(_throttle(callback))
+    try:
+        yield
+    finally:
+        listeners.pop()
+
+
+def notify(waiting: Waiting, now: float) -> None:
+    """Send a notification about a wait at the monotonic time `now`, unless a recent one had the same reason."""
+    if listeners := current_scope().wait_listeners:
+        listeners[-1](waiting, now)
+
+
+def _throttle(callback: Callable[[Waiting], None]) -> Callable[[Waiting, float], None]:
+    """Return a function that passes on waits, but the same reason only in growing intervals."""
+    notifications: dict[str, tuple[float, float]] = {}
+    lock = threading.RLock()
+
+    def notify(waiting: Waiting, now: float) -> None:
+        with lock:  # several threads may wait for the same server
+            last, interval = notifications.get(waiting.reason, (now, 0.0))
+            if now - last >= interval:
+                notifications[waiting.reason] = now, min(max(2 * interval, _FIRST_INTERVAL), _MAX_INTERVAL)
+                callback(waiting)
+
+    return notify
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     """Return the seconds that a server asks clients to wait, or None if it does not say.
 
-    `Retry-After` (RFC 9110: seconds or a date) takes precedence over the rate limit headers: `RateLimit` with its
-    parameter `t` and `RateLimit-Reset`, which are from IETF drafts, then the older `X-RateLimit-Reset`. Some
-    servers send the last two with every response, so they are used only if no requests remain.
+    `Retry-After` (RFC 9110: seconds or a date) takes precedence over `RateLimit-Reset` (GitLab) and
+    `X-RateLimit-Reset` (GitHub), which are sent with every response, and used only if no requests remain.
     """
     if (after := headers.get("Retry-After", "").strip()) and (seconds := _parse_wait(after, now)) is not None:
         return seconds
-    if limit := re.search(r";\s*t=(\d+)", headers.get("RateLimit", "")):
-        return min(float(limit[1]), _MAX_RETRY_AFTER)
     for name in ("RateLimit-Reset", "X-RateLimit-Reset"):
         remaining = headers.get(name.replace("Reset", "Remaining"), "0").strip()
         if remaining == "0" and (seconds := _parse_wait(headers.get(name, "").strip(), now)) is not None:
@@ -147,3 +208,9 @@ def _parse_wait(text: str, now: datetime) -> float | None:
         return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds())
     except (ValueError, TypeError, OverflowError):  # not a date, or out of range
         return None
+
+
+def _clock_time(seconds: float) -> str:
+    """Format the UTC time that is `seconds` from now, with the date if it is more than twelve hours away."""
+    then = CLOCK.today() + timedelta(seconds=min(seconds, _MAX_RETRY_AFTER))
+    return then.strftime("%H:%M:%S UTC" if seconds <= _HALF_A_DAY else "%Y-%m-%d %H:%M:%S UTC")

@@ -6,7 +6,8 @@ import os
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from relnox.core import fixes
+from requests.utils import get_environ_proxies, select_proxy
+
 from relnox.errors import Failed
 from relnox.system.addresses import is_loopback
 from relnox.system.secrets import Secret
@@ -39,13 +40,11 @@ def proxy_for(url: str) -> Proxy | None:
     The variables are those of requests: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY.
 
     Raises:
-        Failed: The variable is not set to the URL of a proxy, or support for SOCKS proxies is not installed.
+        Failed: The variable is not set to the URL of a proxy.
     """
     parts = urlsplit(url)
     if is_loopback(parts.hostname):
         return None
-    from requests.utils import get_environ_proxies, select_proxy
-
     value = select_proxy(url, get_environ_proxies(url))
     if not value:
         return None
@@ -64,8 +63,6 @@ def proxy_for(url: str) -> Proxy | None:
         )
     if proxy.password and value not in _passwords:
         _passwords[value] = (Secret(proxy.password), Secret(unquote(proxy.password)))
-    if proxy.scheme.startswith("socks"):
-        _require_socks(variable)
     return Proxy(value, f"{proxy.scheme}://{host}{f':{port}' if port else ''}", variable)
 
 
@@ -76,15 +73,3 @@ def _variable_of_proxy(scheme: str, value: str) -> str:
             if os.environ.get(variable) == value:
                 return variable
     return "the system's proxy setting"
-
-
-def _require_socks(variable: str) -> None:
-    """Check that PySocks is installed, which requests needs for SOCKS proxies."""
-    try:
-        import socks  # type: ignore[import-untyped,unused-ignore] # noqa: F401 - requests needs it
-    except ModuleNotFoundError:
-        raise Failed(
-            "ca-bundle-missing",
-            f"{variable} sets a SOCKS proxy, which needs the package PySocks (not installed)",
-            fix=f"{fixes.install_command('requests[socks]')}, or set {variable} to http://HOST:PORT",
-        ) from None

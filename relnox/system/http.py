@@ -1,0 +1,534 @@
+"""HTTP requests with deadlines, size limits and retries; redirects to other servers are not followed by default.
+
+Each request runs in a thread that is abandoned when its time is over or the run is interrupted: no socket timeout
+ends name resolution, or a response that comes one byte a second. Proxies and private certificate authorities are
+set by environment variables, as in requests; this machine is never reached through a proxy, and `.netrc` is not
+read here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import ssl
+import threading
+from functools import cache
+from http import HTTPStatus
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from urllib.parse import urljoin
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from requests.utils import super_len
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+from relnox.core import fixes
+from relnox.core.text import format_count
+from relnox.errors import Failed
+from relnox.system import retries
+from relnox.system.addresses import (
+    check_url,
+    host_of,
+    is_encrypted,
+    origin_of,
+    quote_url,
+    require_encryption,
+    same_origin,
+)
+from relnox.system.proxies import proxy_for
+from relnox.system.retries import READ_TIMEOUT, Deadline, TransientError, retry_after
+from relnox.system.run_scope import current_scope, new_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
+    from typing import Literal, Protocol, TypeAlias
+
+    from _typeshed import SupportsWrite
+    from requests import PreparedRequest, Response
+
+    from relnox.system.proxies import Proxy
+
+    Auth: TypeAlias = Callable[[PreparedRequest], PreparedRequest]
+    """A function that adds credentials to a request."""
+
+    class Sink(Protocol):
+        """A path, or a similar object, that is opened on each attempt, to write the response body."""
+
+        def open(self, mode: Literal["wb"], /) -> AbstractContextManager[SupportsWrite[bytes]]:
+            """Open for writing, and discard what a previous attempt wrote."""
+
+
+T = TypeVar("T")
+
+_KIB, _MIB, _GIB = 1 << 10, 1 << 20, 1 << 30
+_CHUNK = 64 * _KIB
+_CONNECT_TIMEOUT = 10.0
+"""The maximum seconds to establish a connection."""
+_MIN_TIME = 5.0
+"""The minimum seconds for a document, also right before the deadline."""
+_SLOWEST_AVERAGE = 8 * _KIB
+"""The minimum average rate of file transfers in bytes per second."""
+_MAX_FILE_SIZE = 4 * _GIB
+"""The maximum size in bytes of a file whose size is not known in advance."""
+_MAX_FILE_TIME = 3600.0
+"""The maximum download time in seconds of a file whose size is not known in advance."""
+_MAX_VALUES = 1_000_000
+"""The maximum number of values in a JSON document, which take about a hundred bytes of memory each."""
+_MAX_REDIRECTS = 5
+_CONNECTIONS = 32
+"""The maximum number of servers with open connections, and of open connections to each of them."""
+_TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""HTTP statuses after which a retry may succeed (RFC 9110, RFC 8470 and RFC 6585)."""
+_TUNNEL_REJECTED = re.compile(r"Tunnel connection failed: (\d{3})\b")
+"""Matches the error of http.client if a proxy refuses to connect to a server; the group is the HTTP status."""
+_NETWORK_ERRORS = (
+    requests.ConnectionError,
+    requests.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+    requests.exceptions.ContentDecodingError,
+    requests.exceptions.InvalidHeader,
+    urllib3.exceptions.HTTPError,
+)
+"""What requests and urllib3 raise if a connection fails or a response is not valid HTTP."""
+
+_adapter = HTTPAdapter(pool_connections=_CONNECTIONS, pool_maxsize=_CONNECTIONS)
+"""Keeps connections open, for all threads, but not cookies or credentials."""
+_concurrent_reads = threading.BoundedSemaphore(16)
+_connected_origins: set[str] = set()
+"""Origins that have sent a response to this process."""
+_active: set[threading.Event] = set()
+"""The requests of all runs that are waited for."""
+
+
+class Limit(NamedTuple):
+    """The size and time limits of one kind of response.
+
+    Attributes:
+        kind: The name of the response in messages.
+        size: The maximum size in bytes, after decompression.
+        seconds: The maximum seconds from name resolution to the last byte; the time to send the request body is
+            added.
+        truncate: Whether to cut off a response that is too large; otherwise it is an error.
+        encoding: The value of `Accept-Encoding`. Files are requested uncompressed, since their hashes are those
+            of the stored bytes.
+    """
+
+    kind: str
+    size: int
+    seconds: float
+    truncate: bool = False
+    encoding: str = "gzip"
+
+
+LISTING = Limit("project listing", 32 * _MIB, 120.0)
+DOCUMENT = Limit("response", 4 * _MIB, 120.0)
+UPLOAD_RESPONSE = Limit("response", 64 * _KIB, 330.0, truncate=True)
+_MAX_ERROR_PAGE = 64 * _KIB
+
+
+class TooLarge(Failed):
+    """The error for a response that exceeds its size limit."""
+
+
+def file_limit(size: int | None = None) -> Limit:
+    """Return the limit for downloading a file of this size in bytes (None: unknown)."""
+    if size is None:
+        return Limit("file", _MAX_FILE_SIZE, _MAX_FILE_TIME, encoding="identity")
+    return Limit("file", size, 60.0 + size / _SLOWEST_AVERAGE, encoding="identity")
+
+
+# --- requests
+
+
+def get(  # noqa: PLR0913 - a request
+    url: str,
+    headers: Mapping[str, str] | None = None,
+    *,
+    method: str = "GET",
+    into: Sink | None = None,
+    deadline: Deadline | None = None,
+    limit: Limit = DOCUMENT,
+    leave_origin: bool = False,
+) -> Response:
+    """Request a document, bypassing caches; retry with back-off after transient errors.
+
+    Redirects are followed only within the same origin, since other servers cannot answer for an index. A redirect
+    to another origin is returned as the response, unless `leave_origin` is set.
+
+    Args:
+        url: The URL.
+        headers: The request headers, without credentials.
+        method: `GET` or `HEAD`.
+        into: The file that each try writes the body of a successful response to. If None, the body is in the
+            `content` of the response, and has to arrive before the deadline.
+        deadline: The time limit of all tries, or None for the default one.
+        limit: The maximum size and duration of the response.
+        leave_origin: Whether to follow redirects to other servers, too, such as those of files to a CDN. They are
+            followed without credentials, and only to https URLs and this machine. The caller has to verify the
+            content by its hash.
+
+    Raises:
+        TransientError: All tries failed.
+        Failed: The server redirects in a loop or to a URL that is not allowed, the response is too large, or the
+            run was interrupted.
+    """
+    total_deadline = deadline or Deadline()
+    fresh = {**(headers or {}), "Cache-Control": "no-cache"}
+
+    def send(address: str, auth: Auth | None) -> Response:
+        seconds = limit.seconds if into else min(limit.seconds, max(total_deadline.left(), _MIN_TIME))
+        with into.open("wb") if into is not None else contextlib.nullcontext() as out:
+            return send_once(
+                method,
+                address,
+                headers=fresh,
+                into=out,
+                read_timeout=total_deadline.read_timeout,
+                limit=limit._replace(seconds=seconds),
+                auth=auth,
+            )
+
+    def try_once() -> Response:
+        with _concurrent_reads:
+            return _follow_redirects(url, send, leave_origin=leave_origin)
+
+    return retries.retry(try_once, total_deadline)
+
+
+def authenticate_reads(url: str, auth: Auth) -> None:
+    """Make `get` add credentials to its requests to the origin of a URL in this run, and to no other origin."""
+    current_scope().read_auth[origin_of(url)] = auth
+
+
+def send_once(  # noqa: PLR0913 - a request
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    body: Any = None,
+    auth: Auth | None = None,
+    confidential: bool = False,
+    read_timeout: float = READ_TIMEOUT,
+    into: SupportsWrite[bytes] | None = None,
+    limit: Limit = DOCUMENT,
+) -> Response:
+    """Send a request without retries and without following redirects.
+
+    Args:
+        method: The HTTP method, such as `GET` or `POST`.
+        url: The URL.
+        headers: The request headers.
+        body: The request body as bytes, or a file to read it from.
+        auth: A function that adds credentials to the request.
+        confidential: Whether the body contains a secret. Like credentials, it is sent only over https or to this
+            machine.
+        read_timeout: The maximum seconds to wait for the next bytes.
+        into: The file for the body of a response with status 200; None for `content` of the response.
+        limit: The maximum size and duration of the response.
+
+    Raises:
+        TransientError: There was no response, or its status is transient.
+        Blocked: A secret would be sent unencrypted.
+        Failed: The run was interrupted, the response is too large, or the URL, a header, the proxy or a
+            certificate is not valid.
+    """
+    check_url(url)
+    if auth is not None or confidential or "authorization" in map(str.lower, headers or ()):
+        require_encryption(url)
+    host, proxy = host_of(url), proxy_for(url)
+    request = _prepare(method, url, {"Accept-Encoding": limit.encoding, **(headers or {})}, body, auth)
+    abandoned = threading.Event()
+
+    def exchange() -> Response:
+        response = _adapter.send(
+            request,
+            stream=True,
+            timeout=(min(_CONNECT_TIMEOUT, read_timeout), read_timeout),
+            verify=os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True,
+            proxies={} if proxy is None else {"http": proxy.url, "https": proxy.url},
+        )
+        with response:
+            _read_body(response, limit, host, into, abandoned)
+        return response
+
+    try:
+        response = call_with_timeout(exchange, limit.seconds + super_len(body) / _SLOWEST_AVERAGE, host)
+    except _NETWORK_ERRORS as error:
+        raise _connection_error(url, proxy, error) from error
+    except requests.exceptions.InvalidSchema as error:
+        raise Failed(  # requests found no PySocks
+            "ca-bundle-missing",
+            f"cannot connect to {host}{_through_proxy(proxy)}: {error}",
+            fix=f"{fixes.install_command('requests[socks]')}, or use a proxy with an http URL",
+        ) from error
+    except OSError as error:
+        if error.errno is not None:  # an error of this machine, such as a full disk
+            raise
+        raise Failed(  # requests found no file of certificates
+            "ca-bundle-missing",
+            f"cannot connect to {host}: {error}",
+            fix="correct the path in REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE, or unset it",
+        ) from error
+    finally:
+        abandoned.set()
+    _connected_origins.add(origin_of(url))
+    _check_status(response, host, proxy)
+    return response
+
+
+def call_with_timeout(call: Callable[[], T], seconds: float, host: str) -> T:
+    """Call a function that makes requests to a host, in a thread that may be abandoned.
+
+    Raises:
+        TransientError: The function took too long.
+        Failed: The run was interrupted.
+    """
+    results: list[T] = []
+    errors: list[BaseException] = []
+    with current_scope().interruptible() as woken:
+
+        def work() -> None:
+            try:
+                results.append(call())
+            except BaseException as error:  # noqa: BLE001 - it is raised where the result is waited for
+                errors.append(error)
+            woken.set()
+
+        _active.add(woken)
+        try:
+            new_thread(work, "request").start()
+            in_time = woken.wait(seconds)
+        finally:
+            _active.discard(woken)
+    if results:
+        return results[0]
+    if errors:
+        raise errors[0]
+    if in_time:
+        raise retries.interrupted()
+    raise TransientError(
+        "index-unavailable", f"request to {host} failed (too slow: not done after {seconds:.0f} s)"
+    )
+
+
+def active_requests() -> int:
+    """Return the number of requests that threads are waiting for."""
+    return len(_active)
+
+
+def _prepare(method: str, url: str, headers: Mapping[str, str], body: Any, auth: Auth | None) -> PreparedRequest:
+    """Prepare a request without a session, so that requests adds no credentials, cookies or proxies of its own."""
+    request = requests.PreparedRequest()
+    default = {"User-Agent": _user_agent(), "Accept": "*/*", "Connection": "keep-alive"}
+    try:
+        request.prepare(method=method, url=url, headers={**default, **headers}, data=body, auth=auth)
+        for value in request.headers.values():
+            str(value).encode("latin-1")  # as http.client does once it is connected
+    except ValueError as error:  # its text may quote a header that holds a secret
+        raise Failed(
+            "listing-invalid",
+            f"cannot send a request to {host_of(url)}: invalid URL or header ({type(error).__name__})",
+            fix="correct the URL in the settings, or the token or password",
+        ) from None
+    return request
+
+
+@cache
+def _user_agent() -> str:
+    try:
+        return f"relnox/{version('relnox')}"
+    except PackageNotFoundError:
+        return "relnox"
+
+
+# --- responses
+
+
+def _read_body(
+    response: Response, limit: Limit, host: str, into: SupportsWrite[bytes] | None, abandoned: threading.Event
+) -> None:
+    """Read the body of a response into `response.content`, or that of a response with status 200 into a file.
+
+    Raises:
+        TooLarge: The body is too large.
+    """
+    is_file = into is not None and response.status_code == HTTPStatus.OK
+    content = bytearray()
+    write = into.write if into is not None and is_file else content.extend
+    size, truncate = limit.size, limit.truncate
+    if not response.ok or response.is_redirect:
+        size, truncate = _MAX_ERROR_PAGE, True
+    elif into is not None and not is_file:  # held in memory, unlike the file
+        size, truncate = min(size, DOCUMENT.size), True
+    try:
+        while chunk := response.raw.read1(_CHUNK, decode_content=limit.encoding != "identity"):
+            if abandoned.is_set():
+                return
+            if len(chunk) > size and not truncate:
+                raise TooLarge(
+                    "listing-invalid",
+                    f"the {limit.kind} of {host} is larger than {_format_size(limit.size)}",
+                    fix="check the URL of the index, or report it to the index",
+                )
+            write(chunk[:size])
+            size -= len(chunk)
+            if size <= 0 and truncate:
+                break
+    except _NETWORK_ERRORS:
+        if response.ok:  # otherwise the status counts, even if the body is broken
+            raise
+    response._content = bytes(content)  # noqa: SLF001 - where requests stores it
+    response.encoding = "utf-8"
+
+
+def _check_status(response: Response, host: str, proxy: Proxy | None) -> None:
+    """Raise an error if the status means that a retry may succeed, or that a proxy responded itself."""
+    status = response.status_code
+    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and proxy is not None:
+        raise _proxy_login_error(host, proxy)
+    if status < HTTPStatus.OK:
+        raise TransientError("index-unavailable", f"request to {host} failed (unexpected status {status})")
+    if status in _TRANSIENT_STATUSES:
+        text = f"{status} {response.reason or ''}".strip()
+        is_rate_limited = status == HTTPStatus.TOO_MANY_REQUESTS
+        raise TransientError(
+            "rate-limited" if is_rate_limited else "index-unavailable",
+            f"{host} returned {text}{' (rate-limited)' if is_rate_limited else ''}{_through_proxy(proxy)}",
+            retry_after=retry_after(response.headers, retries.CLOCK.today()),
+        )
+
+
+def json_document(response: Response) -> Any:
+    """Parse the JSON document in a response.
+
+    Raises:
+        ValueError: The document is not JSON, is nested too deeply, or has too many values.
+    """
+    content = response.content
+    if sum(map(content.count, (b",", b"[", b"{"))) > _MAX_VALUES:
+        raise ValueError("too many values")
+    try:
+        return json.loads(content)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _format_size(size: int) -> str:
+    for unit, name in ((_GIB, "GiB"), (_MIB, "MiB"), (_KIB, "KiB")):
+        if size >= unit and size % unit == 0:
+            return f"{size // unit} {name}"
+    return format_count(size, "byte")
+
+
+# --- redirects
+
+
+def _follow_redirects(url: str, send: Callable[[str, Auth | None], Response], *, leave_origin: bool) -> Response:
+    """Call `send` with the URL and each redirect target that may be followed; return the last response."""
+    first = url
+    for _ in range(_MAX_REDIRECTS):
+        read_auth = current_scope().read_auth
+        may_authenticate = read_auth and same_origin(first, url) and is_encrypted(url)
+        response = send(url, read_auth.get(origin_of(url)) if may_authenticate else None)
+        if not response.is_redirect:
+            return response
+        target = _redirect_target(url, response.headers["Location"])
+        if not same_origin(url, target):
+            if not leave_origin:
+                return response
+            if not is_encrypted(target) or (url.startswith("https:") and not target.startswith("https:")):
+                raise Failed(
+                    "listing-invalid",
+                    f"{host_of(url)} redirects to {host_of(target)} over http, which is not encrypted",
+                    fix="report it to the index operator: files are downloaded over https only",
+                )
+        url = target
+    raise Failed(
+        "listing-invalid",
+        f"{host_of(url)} redirects in a loop (more than {_MAX_REDIRECTS} redirects)",
+        fix="check the URL of the index",
+    )
+
+
+def _redirect_target(url: str, location: str) -> str:
+    """Return the absolute URL that a redirect leads to."""
+    try:
+        target = urljoin(url, location)
+        check_url(target)
+    except (ValueError, Failed) as error:
+        raise Failed(
+            "listing-invalid",
+            f"{host_of(url)} redirects to {quote_url(location)} (not a valid URL)",
+            fix="check the URL of the index, or report it to the index operator",
+        ) from error
+    return target
+
+
+# --- errors, which name the certificate, proxy or server that failed, without any text from a server
+
+
+def _connection_error(url: str, proxy: Proxy | None, error: Exception) -> Failed | TransientError:
+    """Return the error to raise for a connection that failed or a response that is not valid HTTP."""
+    host, causes = host_of(url), _causes(error)
+    cause = causes[-1]
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return Failed(
+            "certificate-not-trusted",
+            f"the certificate of {host} is not trusted{_through_proxy(proxy)} ({cause.verify_message})",
+            fix="check the URL; for a private certificate authority, set REQUESTS_CA_BUNDLE=FILE.pem",
+        )
+    if isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER":
+        return Failed(
+            "server-unreachable",
+            f"cannot connect to {host}{_through_proxy(proxy)} (the server does not use TLS at this port)",
+            fix="check the host and the port of the URL",
+        )
+    reason = _describe_error(cause)
+    if proxy is not None and (rejection := _TUNNEL_REJECTED.match(str(cause))):
+        if int(rejection[1]) == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+            return _proxy_login_error(host, proxy)
+        reason = f"the proxy responded {rejection[1]}"
+    not_connected = any(isinstance(part, (NewConnectionError, ConnectTimeoutError)) for part in causes)
+    never_connected = not_connected and origin_of(url) not in _connected_origins
+    if never_connected or proxy is not None:
+        code, message = "server-unreachable", f"cannot connect to {host}{_through_proxy(proxy)} ({reason})"
+    else:
+        code, message = "index-unavailable", f"request to {host} failed ({reason})"
+    return TransientError(code, message, never_connected=never_connected)
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """Return an error and the errors that it wraps, the innermost last: requests and urllib3 wrap up to four."""
+    for inner in (getattr(error, "reason", None), *error.args, error.__cause__):
+        if isinstance(inner, BaseException):
+            return [error, *_causes(inner)]
+    return [error]
+
+
+def _describe_error(error: BaseException) -> str:
+    """Describe a low-level error in a few words, without any text from a server."""
+    if isinstance(error, (TimeoutError, ConnectTimeoutError)) and not getattr(error, "strerror", None):
+        return "timed out"
+    text: str | None = getattr(error, "strerror", None)
+    if not text:
+        return type(error).__name__
+    return text[:1].lower() + text[1:] if text[1:2].islower() else text
+
+
+def _proxy_login_error(host: str, proxy: Proxy) -> Failed:
+    """Return the error for a proxy that rejects requests without a login."""
+    return Failed(
+        "ca-bundle-missing",
+        f"cannot connect to {host}{_through_proxy(proxy)} (407: proxy authentication required)",
+        fix=f"set {proxy.variable} to http://USER:PASSWORD@HOST:PORT, or add {host} to NO_PROXY",
+    )
+
+
+def _through_proxy(proxy: Proxy | None) -> str:
+    """Return words for a message that name the proxy, or an empty string if there is none."""
+    return "" if proxy is None else f" through the proxy {proxy.address}, set by {proxy.variable}"
