@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     from relnox.core.dependencies import requirements as requirements
     from relnox.core.dependencies import siblings as siblings
     from relnox.core.notes import changelog as changelog
-    from relnox.core.notes import changelog_document as changelog_document
-    from relnox.core.notes import changelog_versions as changelog_versions
     from relnox.core.notes import pull_request as pull_request
     from relnox.core.planning import changes as changes
     from relnox.core.planning import events as events
@@ -77,7 +75,7 @@ else:
         "bump": "bump_checks bump_resolution commit_checks dependency_updates development editing further_bumps "
         "levels release_history release_notes version_bumps",
         "dependencies": "requirement_clauses requirements siblings",
-        "notes": "changelog changelog_document changelog_versions pull_request",
+        "notes": "changelog pull_request",
         "planning": "changes events plan step",
         "release": "collection manifest publication publishers wheels",
         "settings": "build_settings config config_tables hook_settings kinds options patterns release_lines "

@@ -130,14 +130,6 @@ def test_a_release_without_changes_gets_no_section(tmp_path: Path, bump: Bump) -
     assert "CHANGELOG.md: no section for this release (Unreleased is empty)" in ran.text
 
 
-def test_empty_sections_are_not_released(tmp_path: Path, bump: Bump) -> None:
-    text = "# Changelog\n\n## [Unreleased]\n\n### Added\n\n### Fixed\n\n- That.\n"
-    root = repository(write(single(tmp_path / "demo"), {"CHANGELOG.md": text}))
-    assert bump(root, *MINOR).code == 0
-    assert "### Added" not in (root / "CHANGELOG.md").read_text()
-    assert "### Fixed\n\n- That.\n" in (root / "CHANGELOG.md").read_text()
-
-
 def test_all_skips_packages_that_were_never_tagged(tmp_path: Path, bump: Bump) -> None:
     files = {"pyproject.toml": '[tool.relnox]\npackages = ["packages/*"]\nversions = "independent"\n'}
     for name in ("a", "b", "c"):

@@ -97,7 +97,7 @@ def _tag_notes(observation: Observation, bumps: tuple[VersionBump, ...], options
         )
     if options.tag:
         yield from tag_checks.notes_on_shared_tags(bumps, observation.workspace)
-    if not options.tag and options.part != "auto":
+    if not (options.tag or options.pull_request or options.part == "auto"):
         for problem in format_problems(observation, options, bumps):
             yield f"{problem.message}\n  fix: {problem.fix}"
 

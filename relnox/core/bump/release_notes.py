@@ -107,7 +107,7 @@ def update_changelogs(  # noqa: PLR0913, PLR0917 - the parts of a release
             if changelog.is_unreleased_empty(text):
                 continue
             after = changelog.add_release(
-                changelog.remove_empty_sections(text),
+                text,
                 version=semver_compat.format_version(first.after, config.scheme),
                 date=today,
                 tag=tag,

@@ -1,42 +1,240 @@
-"""Changelogs in the format of Keep a Changelog 1.1.0 (https://keepachangelog.com).
+"""Changelogs: the section of a version, and a new section for a release.
 
-A release is added by inserting text: a heading for the version below `Unreleased`, and a link. Only the link of
-`Unreleased` itself is replaced. The rest of the file is unchanged. If the first version of the file is not
-released yet, as in `1.2.0 (unreleased)`, its heading gets the date instead.
+Headings are `#` Markdown or underlined, and stand at the beginning of a line. A release adds a heading below
+`Unreleased`: that of the last version, with another version and date. If the first version of the file is not
+released yet, as in `1.2.0 (unreleased)`, it gets the version and the date instead. Links that compare tags are
+updated (https://keepachangelog.com). Nothing else in the file changes.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from relnox.core.notes import changelog_versions
-from relnox.core.notes.changelog_document import ChangelogDocument, parse_version_or_none
+from packaging.version import Version
+
+from relnox.core.text import replace_spans
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Collection, Iterator
 
-    from packaging.version import Version
+_BOM = "\ufeff"
+_HIDDEN = (
+    r"^[ \t]*<!--.*?(?:-->|\Z)|^[ \t>]*(?:[-*+][ \t]+)?(?P<fence>{fences})[^`\n]*$.*?(?:^[ \t>]*(?P=fence)|\Z)"
+)
+"""Matches comments and code fences, in which there are no headings."""
+_HASH_HEADING = re.compile(
+    r"^(?P<marks>#{1,6})[ \t]+(?P<title>[^\r\n]*?)(?:[ \t]+#+)?[ \t]*(?=\r?$)", re.MULTILINE
+)
+_UNDERLINED_HEADING = re.compile(
+    r"(?:(?<=\n\n)|(?<=\n\r\n)|(?<=[#\n]\n)|\A)"
+    r"(?P<over>(?P<mark>[=\-~^\"'*+:.#_])(?P=mark)+[ \t]*\r?\n)?"
+    r"[ ]{0,3}(?P<title>(?![-*+][ \t]|[>|<#]|\d{1,9}[.)][ \t]|\[[^\]]+\]:|\.\.[ ])[^\s][^\r\n]*?)[ \t]*\r?\n"
+    r"(?P<under>(?(mark)(?P=mark)+|(?P<alone>[=\-~^\"'*+:.#_])(?P=alone)*))[ \t]*(?=\r?$)",
+    re.MULTILINE,
+)
+_UNRELEASED = re.compile(
+    r"(?P<open>[\\\[*_`]*)unreleased(?P<close>[\\\]*_`]*)(?P<link>\([^()]*\)|\[[^\[\]]*\])?(?:[ \t]*[-–—(:].*)?",  # noqa: RUF001
+    re.IGNORECASE,
+)
+_VERSION = re.compile(
+    r"(?P<before>[\\\[*_`]*(?:version[ \t]+|release[ \t]+)?v?)(?P<version>[0-9][^\s\\\[\](),:*_`]*)"
+    r"(?P<after>[\\\]*_`]*)(?P<link>\([^()]*\)|\[[^\[\]]*\])?(?P<rest>(?=[\s,:(]|$).*)",
+    re.IGNORECASE,
+)
+_UNRELEASED_LINE = re.compile(r"\s*^(?P<word>unreleased)[ \t]*(?=\r?$)", re.IGNORECASE | re.MULTILINE)
+"""The line below the heading of a version that is not released yet; later it is `Released 2026-11-21`."""
+_DATES = (
+    (r"[0-9]{4}-[0-9]{2}-[0-9]{2}", "%Y-%m-%d"),
+    (r"[0-9]{4}/[0-9]{2}/[0-9]{2}", "%Y/%m/%d"),
+    (r"[0-9]{4}\.[0-9]{2}\.[0-9]{2}", "%Y.%m.%d"),
+    (r"[A-Z][a-z]{3,} [0-9]{1,2}, [0-9]{4}", "%B @%d, %Y"),
+    (r"[0-9]{1,2} [A-Z][a-z]{3,} [0-9]{4}", "@%d %B %Y"),
+)
+_LINK = re.compile(r"^ {0,3}\[(?P<label>(?:[^\]\\\r\n]|\\.)+)\]:[ \t]*(?P<url><[^<>\r\n]*>|\S+)", re.MULTILINE)
+_COMPARISON = re.compile(
+    r"(?P<base>[^?#]*/compare/)(?P<old>(?!HEAD)(?:(?!\.\.)[^?#])+)(?P<dots>\.{2,3})(?P<new>[^?#.][^?#]*)(?P<end>.*)"
+)
+"""The URL of a comparison of tags: `/compare/a...b` on GitHub and Gitea, `/-/compare/a...b` on GitLab."""
+_NUMBER = re.compile(r"\d+(?:\.\d+)+[^\s\])(,]*")
 
-    from relnox.core.notes.changelog_document import Heading
 
-_VERSION = re.compile(r"\d+(?:\.\d+)+[^\s\])(,]*")
+class Heading(NamedTuple):
+    """A heading of a changelog.
+
+    Attributes:
+        start: The position of the heading in the text.
+        end: The position of its end, before the line ending.
+        title: The title.
+        title_start: The position of the title.
+        level: The level of the heading; 1 is the highest.
+        pending: The position of the word `unreleased` after a version, in the title or in the line below; or -1.
+    """
+
+    start: int
+    end: int
+    title: str
+    title_start: int
+    level: int
+    pending: int = -1
+
+    @property
+    def version(self) -> Version | None:
+        """The version that the title begins with, or None."""
+        match = _VERSION.fullmatch(self.title)
+        return None if match is None else _parse_version(match["version"])
+
+    @property
+    def is_unreleased(self) -> bool:
+        """Whether this is the heading of unreleased changes, in upper or lower case."""
+        return _UNRELEASED.fullmatch(self.title) is not None
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether this is the heading of a version that is not released yet, such as `1.2.0 (unreleased)`."""
+        return self.pending >= 0
+
+    @property
+    def is_release(self) -> bool:
+        """Whether this is the heading of a version or of unreleased changes, unlike `2.0 migration`."""
+        match = _VERSION.fullmatch(self.title)
+        is_version = match is not None and self.version is not None and not re.match(r"\s*[^\W\d_]", match["rest"])
+        return self.is_unreleased or self.is_pending or is_version
+
+
+class Changelog:
+    """A changelog and its headings.
+
+    Attributes:
+        text: The text, without a byte order mark.
+        visible: The text with blanks instead of code fences and comments.
+        headings: The headings, in the order of the text.
+        newline: The first line ending, used for inserted lines.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text.removeprefix(_BOM)
+        self.visible = _blank_out(self.text, "`{3,}|~{3,}")
+        if not (is_markdown := _HASH_HEADING.search(self.visible) is not None):
+            self.visible = _blank_out(self.text, "`{3,}")  # a line of tildes is an underline, and no fence
+        self.headings = sorted(map(self._with_pending, self._find_headings(is_markdown=is_markdown)))
+        self.newline = "\r\n" if "\r\n" in self.text else "\n"
+
+    def _find_headings(self, *, is_markdown: bool) -> Iterator[Heading]:
+        """Yield all headings; the order in which styles of underlines first appear is that of their levels."""
+        if is_markdown:
+            for match in _HASH_HEADING.finditer(self.visible):
+                yield Heading(
+                    match.start(), match.end(), match["title"], match.start("title"), len(match["marks"])
+                )
+        styles = [("=", False), ("-", False)] if is_markdown else []
+        for match in _UNDERLINED_HEADING.finditer(self.visible):
+            mark, title = match["under"][0], match["title"]
+            style = (mark, match["over"] is not None)
+            if len(match["under"]) < (3 if mark in "=-" else len(title)) or (is_markdown and style not in styles):
+                continue
+            if style not in styles:
+                styles.append(style)
+            yield Heading(match.start(), match.end(), title, match.start("title"), styles.index(style) + 1)
+
+    def _with_pending(self, heading: Heading) -> Heading:
+        match = _VERSION.fullmatch(heading.title)
+        if match is None or heading.version is None:
+            return heading
+        if word := re.fullmatch(r"\W+(unreleased)\W*", match["rest"], re.IGNORECASE):
+            return heading._replace(pending=heading.title_start + match.start("rest") + word.start(1))
+        line = _UNRELEASED_LINE.match(self.visible, heading.end)
+        return heading._replace(pending=line.start("word")) if line is not None else heading
+
+    @property
+    def unreleased(self) -> Heading:
+        """The heading of unreleased changes: `Unreleased`, or else the first version if it is not released yet.
+
+        Raises:
+            Blocked: There is no such heading, or more than one `Unreleased`.
+        """
+        headings = [heading for heading in self.headings if heading.is_unreleased]
+        if not headings:
+            headings = [heading for heading in self.headings if heading.is_release][:1]
+            headings = [heading for heading in headings if heading.is_pending]
+        if not headings:
+            raise Blocked(
+                "changelog-invalid",
+                "there is no heading for Unreleased",
+                fix="add a line ## [Unreleased] above the last version",
+            )
+        if len(headings) > 1:
+            lines = ", ".join(str(self.line_of(heading)) for heading in headings)
+            raise Blocked(
+                "changelog-invalid",
+                f"there are {len(headings)} headings for Unreleased (lines {lines})",
+                fix="merge these sections",
+            )
+        return headings[0]
+
+    def line_of(self, heading: Heading) -> int:
+        """Return the number of the line with the title of a heading."""
+        return self.text.count("\n", 0, heading.title_start) + 1
+
+    def end_of_section(self, heading: Heading) -> int:
+        """Return where the section of a heading ends: at the next release, or at a heading of its level."""
+        after = self.headings[self.headings.index(heading) + 1 :]
+        ends = (other.start for other in after if other.is_release or other.level <= heading.level)
+        return next(ends, len(self.text))
+
+    def with_title(self, heading: Heading, title: str) -> str:
+        """Return a heading with another title; underlines are extended to the length of the title."""
+        title_end = heading.title_start + len(heading.title)
+        before, after = self.text[heading.start : heading.title_start], self.text[title_end : heading.end]
+
+        def extend(line: re.Match[str]) -> str:
+            is_short = len(line[0]) < len(heading.title)
+            return line[0] if is_short else line[0][0] * max(len(line[0]), len(title))
+
+        pattern = r"^([=\-~^\"'*+:.#_])\1+"
+        is_underlined = "\n" in after
+        parts = (
+            re.sub(pattern, extend, part, flags=re.MULTILINE) if is_underlined else part
+            for part in (before, after)
+        )
+        return title.join(parts)
+
+
+def _format_date(date: dt.date, examples: list[str]) -> tuple[str, str]:
+    """Return a date in the form of the first example with a date, and the pattern of that form."""
+    for example in examples:
+        for pattern, date_format in _DATES:
+            if re.search(rf"(?<!\w){pattern}(?!\w)", example):
+                return re.sub("@0?", "", date.strftime(date_format)), pattern  # the day without a leading zero
+    return date.isoformat(), _DATES[0][0]
+
+
+def _blank_out(text: str, fences: str) -> str:
+    """Return the text with blanks instead of comments and code fences."""
+    pattern = re.compile(_HIDDEN.replace("{fences}", fences), re.MULTILINE | re.DOTALL)
+    return pattern.sub(lambda match: re.sub(r"[^\r\n]", " ", match[0]), text)
+
+
+def _parse_version(version: str) -> Version | None:
+    """Parse a version; return None if it is invalid."""
+    try:
+        return Version(version)
+    except ValueError:  # InvalidVersion, or an integer with thousands of digits
+        return None
 
 
 def has_unreleased(text: str, versions: Collection[Version] = ()) -> bool:
     """Return whether a changelog has a heading for unreleased changes, such as `## [Unreleased]`, at any level.
 
-    Args:
-        text: The changelog.
-        versions: Versions that may be in that heading, if it is one such as `1.2.0 (unreleased)`.
+    `versions` may be in that heading, if it is one such as `1.2.0 (unreleased)`.
     """
-    document = ChangelogDocument(text)
-    if any(heading.is_unreleased for heading in document.headings):
+    changelog = Changelog(text)
+    if any(heading.is_unreleased for heading in changelog.headings):
         return True
-    first = next((heading for heading in document.headings if heading.is_release), None)
-    return first is not None and first.is_unreleased_version and first.version in versions
+    first = next((heading for heading in changelog.headings if heading.is_release), None)
+    return first is not None and first.is_pending and first.version in versions
 
 
 def is_unreleased_empty(text: str) -> bool:
@@ -47,25 +245,30 @@ def is_unreleased_empty(text: str) -> bool:
     Raises:
         Blocked: The changelog does not have exactly one heading for unreleased changes.
     """
-    document = ChangelogDocument(text)
-    unreleased_section = document.unreleased
-    if unreleased_section.is_unreleased_version:
-        return False
-    titles = {line for heading in document.headings for line in range(heading.first_line, heading.last_line + 1)}
-    lines = enumerate(document.lines[: document.section_end(unreleased_section)])
-    return not any(
-        not line.is_blank and (line.is_text or line.is_in_list_item) and line.link_label is None
-        for index, line in lines
-        if index > unreleased_section.last_line and index not in titles
+    changelog = Changelog(text)
+    heading = changelog.unreleased
+    end = changelog.end_of_section(heading)
+    rest = "".join(
+        changelog.text[start:stop]
+        for start, stop in _between(heading.end, end, [(each.start, each.end) for each in changelog.headings])
     )
+    without = re.sub(r"<!--.*?-->", "", _LINK.sub("", rest), flags=re.DOTALL)
+    return not heading.is_pending and not without.strip()
+
+
+def _between(start: int, end: int, spans: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Yield the parts of a text that are outside of the spans."""
+    for first, last in spans:
+        if start <= first < end:
+            yield start, first
+            start = last
+    yield start, end
 
 
 def add_release(text: str, *, version: str, date: dt.date, tag: str | None, previous_tag: str | None) -> str:
     """Return a changelog with a new release: the unreleased changes move below a heading for the version.
 
-    The heading `Unreleased` stays at the top, with nothing below it; that of a version that is not released yet
-    gets the version and the date. The version's heading is formatted like that of the latest version in the file,
-    or else like `Unreleased`. Links that compare tags are updated.
+    The heading `Unreleased` stays at the top, with nothing below it.
 
     Args:
         text: The changelog, with its original line endings and byte order mark.
@@ -78,29 +281,110 @@ def add_release(text: str, *, version: str, date: dt.date, tag: str | None, prev
         Blocked: There is not exactly one heading for `Unreleased`, or the version already has a heading. The
             message does not name the file.
     """
-    _check_version_has_no_heading(ChangelogDocument(text), version)
-    return changelog_versions.add_version(text, ChangelogDocument(text), version, date, tag, previous_tag)
-
-
-def _check_version_has_no_heading(document: ChangelogDocument, version: str) -> None:
-    """Check that a version has no heading yet.
-
-    Raises:
-        Blocked: It has one.
-    """
-    target, unreleased_section = parse_version_or_none(version), document.unreleased
-    for heading in document.headings:
-        is_version = heading.level <= unreleased_section.level or heading.is_release
-        if is_version and target is not None and heading.version == target and heading != unreleased_section:
+    changelog = Changelog(text)
+    target, unreleased = _parse_version(version), changelog.unreleased
+    for heading in changelog.headings:
+        is_version = heading.level <= unreleased.level or heading.is_release
+        if is_version and target is not None and heading.version == target and heading != unreleased:
             raise Blocked(
                 "changelog-invalid",
-                f"version {version} already has a heading (line {heading.title_line + 1})",
+                f"version {version} already has a heading (line {changelog.line_of(heading)})",
                 fix="release another version, or move its text to Unreleased and remove the heading",
             )
+    edits = _release_pending if unreleased.is_pending else _insert_release
+    bom = text[: len(text) - len(changelog.text)]
+    return bom + replace_spans(changelog.text, edits(changelog, unreleased, version, date, tag, previous_tag))
+
+
+_Edit = tuple[int, int, str]
+"""The start and end position of the text to replace, and its replacement."""
+
+
+def _release_pending(  # noqa: PLR0913, PLR0917 - as `_insert_release`
+    changelog: Changelog, heading: Heading, version: str, date: dt.date, tag: str | None, previous_tag: str | None
+) -> Iterator[_Edit]:
+    """Yield the edits that set version and date of `1.2.0 (unreleased)`, and the tag in its link."""
+    del previous_tag
+    title = _VERSION.fullmatch(heading.title)
+    assert title is not None  # noqa: S101 - it is pending
+    new_title = heading.title[: title.start("version")] + version + heading.title[title.end("version") :]
+    word_end = heading.pending + len("unreleased")
+    if heading.pending > heading.end:
+        lines = re.findall(r"^(?:\S+ )?released (.*)", changelog.visible, re.IGNORECASE | re.MULTILINE)
+        word = "Released" if changelog.text[heading.pending].isupper() else "released"
+        yield heading.pending, word_end, f"{word} {_format_date(date, lines)[0]}"
+    else:
+        titles = [other.title for other in changelog.headings if other.is_release]
+        new_title = re.sub("unreleased", _format_date(date, titles)[0], new_title, flags=re.IGNORECASE)
+    yield heading.start, heading.end, changelog.with_title(heading, new_title)
+    label = re.sub(r"^.*?(?=v?[0-9])", "", title["before"] + version).lower()
+    for link in _LINK.finditer(changelog.visible) if tag is not None else ():
+        urls = _COMPARISON.fullmatch(link["url"].strip("<>"))
+        if link["label"].lower() == label and urls is not None and urls["new"] == "HEAD":
+            start = link.start("url") + link["url"].index(urls["dots"] + "HEAD") + len(urls["dots"])
+            yield start, start + len("HEAD"), _percent_encode_tag(tag or "")
+
+
+def _insert_release(  # noqa: PLR0913, PLR0917 - the parts of a release
+    changelog: Changelog, heading: Heading, version: str, date: dt.date, tag: str | None, previous_tag: str | None
+) -> Iterator[_Edit]:
+    """Yield the edits that insert a heading below `Unreleased`, and a link below that of `Unreleased`."""
+    own = _UNRELEASED.fullmatch(heading.title)
+    assert own is not None  # noqa: S101 - the heading was found by it
+    titles = [other.title for other in changelog.headings if other.is_release]
+    earlier = [match for title in titles if (match := _VERSION.fullmatch(title)) is not None]
+    day, pattern = _format_date(date, [match["rest"] for match in earlier])
+    dated = (re.fullmatch(rf"([^\w\[\]]+){pattern}([^\w\[\]]*)", match["rest"]) for match in earlier)
+    around = next(filter(None, dated), None)
+    is_undated = earlier and not any(match["rest"].strip() for match in earlier)
+    rest = f"{around[1]}{day}{around[2]}" if around else "" if is_undated else f" - {date.isoformat()}"
+    v = earlier[0]["before"][-1:] if earlier and earlier[0]["before"][-1:] in "vV" else ""
+    opening, closing, link = own["open"], own["close"], ""
+    if (own["link"] or "").startswith("("):
+        urls = _compare(own["link"][1:-1], tag, previous_tag)
+        if urls is None:
+            opening, closing = opening.replace("[", ""), closing.replace("]", "")
+        else:
+            start = heading.title_start + own.start("link")
+            yield start, start + len(own["link"]), f"({urls[0]})"
+            link = f"({urls[1]})"
+    if not link and earlier and not earlier[0]["link"]:
+        opening, closing = earlier[0]["before"][: len(earlier[0]["before"]) - len(v)], earlier[0]["after"]
+    new_heading = changelog.with_title(heading, f"{opening}{v}{version}{closing}{link}{rest}")
+    yield heading.end, heading.end, 2 * changelog.newline + new_heading
+    definitions = list(_LINK.finditer(changelog.visible))
+    for definition in definitions:
+        if definition["label"].lower() == "unreleased":
+            url, label = definition["url"], f"{v}{version}"
+            if (urls := _compare(url.strip("<>"), tag, previous_tag)) is not None:
+                after, new = (f"<{text}>" if url.startswith("<") else text for text in urls)
+                yield definition.start("url"), definition.end("url"), after
+                if all(other["label"].lower() != label.lower() for other in definitions):
+                    line = f"{definition[0][: definition.start('label') - definition.start()]}{label}"
+                    separator = changelog.text[definition.end("label") : definition.start("url")]
+                    end = changelog.text.find("\n", definition.end())
+                    end = len(changelog.text) if end < 0 else end - (changelog.text[end - 1] == "\r")
+                    yield end, end, f"{changelog.newline}{line}{separator}{new}"
+            return
+
+
+def _compare(url: str, tag: str | None, previous_tag: str | None) -> tuple[str, str] | None:
+    """Return the new URLs of `Unreleased` and of the version, or None if a URL compares no tag with commits."""
+    match = _COMPARISON.fullmatch(url)
+    if match is None or tag is None:
+        return None
+    base, dots, end, new = match["base"], match["dots"], match["end"], _percent_encode_tag(tag)
+    old = match["old"] if previous_tag is None else _percent_encode_tag(previous_tag)
+    return f"{base}{new}{dots}{match['new']}{end}", f"{base}{old}{dots}{new}{end}"
+
+
+def _percent_encode_tag(tag: str) -> str:
+    """Percent-encode the characters of a tag that would end a URL path or a Markdown link."""
+    return re.sub(r"[%#?()<>]", lambda character: f"%{ord(character[0]):02X}", tag)
 
 
 def text_of_version(text: str, version: str) -> str | None:
-    """Return the text about one version, without its heading and without blank lines at the beginning and the end.
+    """Return the text about one version, without its heading and without blank lines around it.
 
     Versions are compared as in PEP 440: `v1.2` and `[1.2.0] - 2026-11-21` are headings of the same version. Link
     references that the text does not use are left out, since the last section contains those of the whole file.
@@ -108,21 +392,19 @@ def text_of_version(text: str, version: str) -> str | None:
     Returns:
         The text, or None if the version is invalid or has no heading.
     """
-    document = ChangelogDocument(text)
-    target = parse_version_or_none(version)
-    headings = [heading for heading in document.headings if target is not None and heading.version == target]
+    changelog, target = Changelog(text), _parse_version(version)
+    headings = [heading for heading in changelog.headings if target is not None and heading.version == target]
     if not headings:
         return None
     heading = min(headings, key=lambda heading: heading.level)
-    lines = document.lines[heading.last_line + 1 : document.section_end(heading)]
-    body = "".join(
-        line.text + line.line_ending for line in lines if line.is_text and line.link_label is None
-    ).lower()
-    content = "".join(
-        line.text + line.line_ending
-        for line in lines
-        if (label := line.link_label) is None or f"[{label}]" in body
-    )
+    start, end = heading.end, changelog.end_of_section(heading)
+    body = _LINK.sub("", changelog.visible[start:end]).lower()
+    unused = [
+        (link.start(), changelog.text.find("\n", link.end()) + 1 or len(text))
+        for link in _LINK.finditer(changelog.visible, start, end)
+        if f"[{link['label'].lower()}]" not in body
+    ]
+    content = "".join(changelog.text[first:last] for first, last in _between(start, end, unused))
     return re.sub(r"\A(?:[ \t]*[\r\n]+)+", "", content).rstrip()
 
 
@@ -137,14 +419,14 @@ def keep_earlier_releases(before: str, after: str, version: str) -> str:
     Raises:
         Blocked: The tool left out the last of the earlier releases. The message does not name the file.
     """
-    document, generated = ChangelogDocument(before), ChangelogDocument(after)
-    after = re.sub(r"\r\n|\r|\n", document.newline, after)
-    last = next(_earlier_releases(document, version), None)
+    old = Changelog(before)
+    new = Changelog(re.sub(r"\r\n|\r|\n", old.newline, after))
+    last = next(_earlier_releases(old, version), None)
     if last is None:
-        return after
-    headings = list(_earlier_releases(generated, version))
+        return new.text
+    headings = list(_earlier_releases(new, version))
     same = [heading for heading in headings if heading.title == last.title] or [
-        heading for heading in headings if _VERSION.findall(heading.title) == _VERSION.findall(last.title)
+        heading for heading in headings if _NUMBER.findall(heading.title) == _NUMBER.findall(last.title)
     ]
     if not same:
         raise Blocked(
@@ -152,38 +434,16 @@ def keep_earlier_releases(before: str, after: str, version: str) -> str:
             f'the section "{last.title}" would be replaced',
             fix='let a hook of edit-bump write the new section only, and set [tool.relnox] changelog = "none"',
         )
-    start = ChangelogDocument(after).lines[same[0].first_line].start_offset
-    return after[:start] + before[document.lines[last.first_line].start_offset :]
+    return new.text[: same[0].start] + old.text[last.start :]
 
 
-def _earlier_releases(document: ChangelogDocument, version: str) -> Iterator[Heading]:
+def _earlier_releases(changelog: Changelog, version: str) -> Iterator[Heading]:
     """Yield the headings of releases other than `version`; names before their versions are allowed."""
     new = re.compile("|".join(rf"(?<![\d.]){re.escape(part)}(?![\w.+-])" for part in version.split(", ")))
-    headings = document.headings
+    headings = changelog.headings
     if not (releases := [heading for heading in headings if heading.is_release]):
         title = headings[:1] if len({heading.level for heading in headings[:2]}) > 1 else []
-        releases = [heading for heading in headings if _VERSION.search(heading.title) and heading not in title]
+        releases = [heading for heading in headings if _NUMBER.search(heading.title) and heading not in title]
     for heading in releases:
-        is_unreleased = heading.is_unreleased or heading.is_unreleased_version
-        if not is_unreleased and new.search(heading.title) is None:
+        if not (heading.is_unreleased or heading.is_pending) and new.search(heading.title) is None:
             yield heading
-
-
-def remove_empty_sections(text: str) -> str:
-    """Return a changelog without those sections below `Unreleased` that have no text."""
-    document = ChangelogDocument(text)
-    unreleased_section = document.unreleased
-    end = document.section_end(unreleased_section)
-    for heading in document.headings:
-        if (
-            unreleased_section.last_line < heading.first_line < end
-            and document.last_line_of(heading) == heading.last_line
-        ):
-            stop = heading.last_line + 1
-            while (
-                stop < len(document.lines) and document.lines[stop].is_blank and document.lines[stop].line_ending
-            ):
-                stop += 1
-            after = document.lines[stop].start_offset if stop < len(document.lines) else len(text)
-            return remove_empty_sections(text[: document.lines[heading.first_line].start_offset] + text[after:])
-    return text

@@ -61,7 +61,10 @@ def propose_settings(workspace: Workspace, config: Config, forms: TagForms, tags
         tagged = [prefix for prefix in prefixes.values() if prefix is not None]
         of_releases = {prefix for prefix, _ in split_tags if _RELEASE_PREFIX.fullmatch(prefix)}
         only_prefix = tagged[:1] or (list(of_releases) if len(of_releases) == 1 else [])
-        return {"tag-format": f"{only_prefix[0]}{_VERSION}" if only_prefix else forms.common}
+        guess = forms.formats[packages[0].name]
+        is_of_others = guess.prefix in ("", "v") and guess.latest_tag(tags) is not None
+        text = "{name}-v{version}" if is_of_others else forms.common
+        return {"tag-format": f"{only_prefix[0]}{_VERSION}" if only_prefix else text}
     if config.versions is None and not config.groups and _share_one_tag(packages, prefixes):
         return {"versions": "lockstep", "tag-format": f"{prefixes[packages[0].name]}{_VERSION}"}
     settings: dict[str, Any] = {} if config.tag_format else {"tag-format": forms.common}

@@ -201,7 +201,7 @@ def _usual_form(
     if matches[form] != all_matches:
         return form, f"they have several forms: {_latest(matches[form])}, {_latest(all_matches - matches[form])}"
     if form in _PLAIN_FORMS and not _belong_to(packages, matches[form], had_version):
-        return "{name}-v{version}", f"{packages[0].name} has another version at tag {_latest(matches[form])}"
+        return form, f"{packages[0].name} has another version at tag {_latest(matches[form])}"
     return form, ""
 
 
