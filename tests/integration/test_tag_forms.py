@@ -266,16 +266,6 @@ def test_a_version_below_a_tag_of_an_older_form_is_blocked(tmp_path: Path, bump:
     assert "a 1.0.1 is not higher than the last release (a==1.4.0)" in said
 
 
-def test_the_result_is_the_same_from_every_directory(tmp_path: Path, bump: Bump) -> None:
-    packages = {"libs/a": static("a", "1.0.0"), "libs/b": static("b", "2.0.0")}
-    root = monorepo(tmp_path / "two", packages, "a==1.0.0", "b==2.0.0")
-    words = ("--package", "a", "--part", "patch", "--tag", "--commit", "--dry-run")
-    expected = bump(root, *words).out
-    assert "tag a==1.0.1" in expected
-    for directory in ("libs", "libs/a", "libs/b"):
-        assert bump(root / directory, *words).out == expected
-
-
 def test_a_project_in_a_subdirectory_does_not_use_the_plain_tags_of_another(tmp_path: Path, bump: Bump) -> None:
     packages = {".": static("big", "2.11.0"), "core": static("big-core", "0.4.0")}
     root = monorepo(tmp_path / "big", packages, "v2.10.0", "v2.11.0")

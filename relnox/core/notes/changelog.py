@@ -250,7 +250,7 @@ def is_unreleased_empty(text: str) -> bool:
     end = changelog.end_of_section(heading)
     rest = "".join(
         changelog.text[start:stop]
-        for start, stop in _between(heading.end, end, [(each.start, each.end) for each in changelog.headings])
+        for start, stop in _between(heading.end, end, [(other.start, other.end) for other in changelog.headings])
     )
     without = re.sub(r"<!--.*?-->", "", _LINK.sub("", rest), flags=re.DOTALL)
     return not heading.is_pending and not without.strip()
