@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from relnox.core.bump import version_bumps as version_bumps
     from relnox.core.dependencies import requirement_clauses as requirement_clauses
     from relnox.core.dependencies import requirements as requirements
-    from relnox.core.dependencies import siblings as siblings
     from relnox.core.notes import changelog as changelog
     from relnox.core.notes import pull_request as pull_request
     from relnox.core.planning import changes as changes
@@ -74,7 +73,7 @@ else:
     _DIRECTORIES = {
         "bump": "bump_checks bump_resolution commit_checks dependency_updates development editing further_bumps "
         "levels release_history release_notes version_bumps",
-        "dependencies": "requirement_clauses requirements siblings",
+        "dependencies": "requirement_clauses requirements",
         "notes": "changelog pull_request",
         "planning": "changes events plan step",
         "release": "collection manifest publication publishers wheels",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from relnox.core import graph
 from relnox.core.names import normalize_name
 from relnox.core.records import Record, replace
 from relnox.errors import Blocked
@@ -85,8 +87,6 @@ class Workspace(Record):
 
         Requirements in extras and dependency groups are ignored, since packages may require each other there.
         """
-        from relnox.core import graph
-
         order = graph.waves(self.dependency_edges("runtime", "build"))
         return tuple(tuple(self.by_name[name] for name in wave) for wave in order)
 
@@ -102,8 +102,6 @@ class Workspace(Record):
 
     def needed_by(self, package: Package) -> frozenset[str]:
         """Return the names of the workspace packages that are installed along with `package`."""
-        from relnox.core import graph
-
         return graph.closure([package.name], self.dependency_edges("runtime")) - {package.name}
 
     def select(self, names: Iterable[str]) -> tuple[Package, ...]:
@@ -128,8 +126,6 @@ class Workspace(Record):
                 return package
             case []:
                 names = [*self.by_name, *(package.directory_name for package in self.packages)]
-                import difflib  # slow to import, and rarely needed
-
                 matches = difflib.get_close_matches(name, names, n=1)
                 fix = f"did you mean {matches[0]}?" if matches else f"choose one of {', '.join(self.by_name)}"
                 raise Blocked("package-unknown", f"no package {name} in this workspace", fix=fix)

@@ -6,16 +6,15 @@ import contextlib
 import os
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from relnox.core.fixes import GIT_FAILED
 from relnox.source.git import Git
 from relnox.source.git.repository import quote_path
-from relnox.source.submodules import find_submodules, is_initialized
 from relnox.system.files import project_path
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 _CLONE_COMMAND = ("clone", "--quiet", "--no-hardlinks")
 _UMASK = 0o022
@@ -101,8 +100,8 @@ def _check_out(source: Git, commit: str, into: Path, git_directory: Path, fix: s
     copy.run(*command, umask=_UMASK, variables={"GIT_ATTR_NOSYSTEM": "1"}).check(
         f"checking out {commit[:10]} of {source.root}", fix=fix
     )
-    for path, submodule_commit in find_submodules(copy.read_entries("ls-tree", "-r", "--full-tree", commit)):
-        if is_initialized(source.root / path):
+    for path, submodule_commit in _find_submodules(copy.read_entries("ls-tree", "-r", "--full-tree", commit)):
+        if _is_initialized(source.root / path):
             submodule_fix = "update the submodules: git submodule update --recursive"
             submodule, modules = Git(source.root / path), git_directory / "modules"
             _check_out(submodule, submodule_commit, into / path, modules / path, submodule_fix)
@@ -140,3 +139,70 @@ def clone_with_remote(git: Git, into: Path, commit: str, branch: str, remote_nam
         if value := git.run("config", "--get", key, stderr=False).output.strip():
             Git(checkout).run("config", key, value).check("git config", fix=GIT_FAILED)
     return checkout / git.prefix if git.prefix else checkout
+
+
+class EmptySubmodule(NamedTuple):
+    """A submodule that is not initialized.
+
+    Attributes:
+        path: Its path, relative to the top level of the checkout.
+        is_listed: Whether .gitmodules has it, so that git can initialize it.
+        is_optional: Whether `git submodule update --init` skips it, because the project or the user chose that.
+    """
+
+    path: str
+    is_listed: bool
+    is_optional: bool
+
+
+def find_empty_submodules(git: Git, commit: str, entries: Iterable[str]) -> Iterator[EmptySubmodule]:
+    """Yield the submodules of a commit, and those in submodules, that are not initialized in the checkout.
+
+    Args:
+        git: The checkout.
+        commit: The commit.
+        entries: The output of `git ls-tree -r --full-tree` for the commit; if it has no submodule, no git is run.
+    """
+    if links := list(_find_submodules(entries)):
+        yield from _check_submodules(Git(Path(git.top_level())), commit, links)
+
+
+def _is_initialized(directory: Path) -> bool:
+    """Return whether the directory of a submodule is a checkout of it."""
+    return (directory / ".git").exists()
+
+
+def _find_submodules(entries: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield the path and commit of each submodule in a tree."""
+    for entry in entries:
+        if entry.startswith("160000"):
+            details, _, path = entry.partition("\t")
+            yield path, details.rpartition(" ")[2]
+
+
+def _check_submodules(top: Git, commit: str, links: Iterable[tuple[str, str]]) -> Iterator[EmptySubmodule]:
+    settings: Mapping[str, str] | None = None
+    for path, submodule_commit in links:
+        if _is_initialized(top.root / path):
+            submodule = Git(top.root / path)
+            listing = submodule.run("ls-tree", "-r", "-z", "--full-tree", submodule_commit, stderr=False)
+            if listing.returncode == 0:  # otherwise the export reports that the commit is missing
+                nested = _check_submodules(
+                    submodule, submodule_commit, _find_submodules(listing.output.split("\0"))
+                )
+                yield from (empty._replace(path=f"{path}/{empty.path}") for empty in nested)
+            continue
+        settings = settings if settings is not None else _read_settings(top, commit)
+        section = next(
+            (key[:-4] for key, value in settings.items() if key.endswith(".path") and value == path), ""
+        )
+        is_optional = settings.get(f"{section}update") == "none" or settings.get(f"{section}active") == "false"
+        yield EmptySubmodule(path, bool(section), is_optional)
+
+
+def _read_settings(git: Git, commit: str) -> dict[str, str]:
+    """Return the settings of submodules in .gitmodules of a commit, overridden by those of the clone."""
+    listing = git.run("config", "-z", "--blob", f"{commit}:.gitmodules", "--list", stderr=False).output
+    committed = (entry.partition("\n") for entry in listing.split("\0") if entry)
+    own = {key: value or "" for key, value in git.config.items() if key.startswith("submodule.")}
+    return {key: value for key, _, value in committed} | own

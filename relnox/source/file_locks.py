@@ -1,4 +1,4 @@
-"""Lock files with the operating system, which releases the locks when their process ends, even if it is killed."""
+"""Lock a checkout; the operating system releases the lock when the process ends, even if it is killed."""
 
 from __future__ import annotations
 
@@ -15,57 +15,29 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class LockHeldError(Exception):
-    """Another process holds a lock.
-
-    Args:
-        holder: The id of the process that holds the lock, or `unknown`.
-    """
-
-    def __init__(self, holder: str) -> None:
-        super().__init__(holder)
-        self.holder = holder
-
-
 @contextlib.contextmanager
 def lock_checkout(directory: Path) -> Iterator[None]:
     """Hold the lock of a checkout during the `with` block, so that only one run at a time changes the checkout.
 
-    `directory`, which is created if it does not exist, contains the lock file.
+    `directory`, which is created if it does not exist, contains the lock file with the id of this process.
 
     Raises:
         Blocked: Another run holds the lock.
     """
     make_private_directory(directory)
-    try:
-        with file_lock(directory / "lock"):
-            yield
-    except LockHeldError as error:
-        raise Blocked(
-            "checkout-locked",
-            f"another relnox is running in this checkout (process {error.holder})",
-            fix="wait until it has finished, then rerun the command",
-        ) from None
-
-
-@contextlib.contextmanager
-def file_lock(path: Path) -> Iterator[None]:
-    """Hold a lock on a file during the `with` block; the id of this process is written to the file, which is kept.
-
-    Raises:
-        LockHeldError: Another process holds the lock.
-        OSError: The file cannot be opened.
-    """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:
             _lock_file(descriptor)
         except OSError:
-            try:
+            holder = ""
+            with contextlib.suppress(OSError):  # Windows does not let others read a locked file
                 holder = os.read(descriptor, 20).decode("ascii", "replace").strip()
-            except OSError:  # Windows does not let others read a locked file
-                holder = ""
-            raise LockHeldError(holder or "unknown") from None
+            raise Blocked(
+                "checkout-locked",
+                f"another relnox is running in this checkout (process {holder or 'unknown'})",
+                fix="wait until it has finished, then rerun the command",
+            ) from None
         os.ftruncate(descriptor, 0)
         os.write(descriptor, str(os.getpid()).encode())
         yield

@@ -10,8 +10,8 @@ from relnox.commands.build_all import preflight
 from relnox.commands.build_all.build_settings import read_build_settings
 from relnox.commands.build_all.snapshot import Snapshot
 from relnox.commands.shared import consistency, hooks
+from relnox.source.copies import find_empty_submodules
 from relnox.source.declarative_builds import has_declarative_build
-from relnox.source.submodules import find_empty_submodules
 from relnox.steps.built_archives import read_manifest_if_valid
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.core.tagging.derived_versions import CommitTags
     from relnox.core.tagging.tags import TagFormat
-    from relnox.source.submodules import EmptySubmodule
+    from relnox.source.copies import EmptySubmodule
 
 _MANIFEST_FILES = (core.manifest.MANIFEST_JSON, core.manifest.MANIFEST_TEXT)
 
@@ -81,7 +81,7 @@ def observe(options: Options, project: Project) -> Snapshot:
             *submodule_problems,
         ),
         notes=(
-            *core.siblings.unbounded_sibling_warnings(packages, project.workspace, project.config),
+            *core.requirements.unbounded_sibling_warnings(packages, project.workspace, project.config),
             *versions.notes,
             *consistency_notes,
             *settings_notes,

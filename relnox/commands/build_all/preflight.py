@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from relnox.commands.shared.project import Project
     from relnox.core.packages import Package
     from relnox.core.problems import Problem
-    from relnox.source.submodules import EmptySubmodule
+    from relnox.source.copies import EmptySubmodule
 
 
 def clean_problems(output: Path, removable_files: Sequence[str], project: Project) -> Iterator[Problem]:

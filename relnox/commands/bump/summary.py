@@ -120,7 +120,7 @@ def _context_notes(new: NewBump) -> Iterator[str]:
         are = "is" if len(unreleased_files) == 1 else "are"
         yield f"left out: {join_names(unreleased_files)} {are} untracked and not part of the release"
     packages = [bump.package for bump in bumps]
-    yield from core.siblings.unbounded_sibling_warnings(packages, observation.workspace, observation.config)
+    yield from core.requirements.unbounded_sibling_warnings(packages, observation.workspace, observation.config)
     if observation.config.changelog in ("auto", "keep-a-changelog"):
         own = [bump for bump in bumps if bump.package.name not in new.generated_changelogs]
         yield from core.release_notes.changelog_notes(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
@@ -41,41 +41,17 @@ class Clause(Record):
 
 
 BEFORE_CLAUSES = re.compile(r"\s*[A-Za-z0-9][\w.-]*\s*(?:\[[^\]]*\])?\s*\(?")
-_SIMPLE_VERSION = r"[0-9]{1,9}(?:\.[0-9]{1,9})*(?:(?:a|b|rc)[0-9]{1,9})?"
-_SIMPLE_CLAUSE = rf"(?:(?:[=!<>]=|[<>]) ?|~= ?[0-9]{{1,9}}\.){_SIMPLE_VERSION}"
-_SIMPLE_REQUIREMENT = re.compile(
-    rf"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])? ?{_SIMPLE_CLAUSE}(?:, ?{_SIMPLE_CLAUSE})*"
-)
 _PEP508_CLAUSE = re.compile(r"(?P<operator>===|==|~=|!=|<=|>=|<|>)\s*(?P<version>[^\s,;)]+)")
 _POETRY_CLAUSE = re.compile(r"(?P<operator>\^|==?|~=?|!=|<=?|>=?|)\s*(?P<version>v?[0-9][\w.!+*-]*)")
 _BETWEEN_POETRY_CLAUSES = re.compile(r"[\s,|]*")
 
 
-@lru_cache(maxsize=1024)  # a workspace repeats its requirements
 def parse_pep508_clauses(text: str) -> Sequence[Clause]:
     """Return the clauses of a PEP 508 requirement; there are none if it has a URL.
 
     Raises:
         Blocked: The requirement is invalid.
     """
-    if not _has_clauses(text) or (name := BEFORE_CLAUSES.match(text)) is None:
-        return ()
-    end = re.compile(r"[;)]|\Z").search(text, name.end())
-    return tuple(
-        _clauses_from_matches(_PEP508_CLAUSE.finditer(text, name.end(), end.start() if end else len(text)))
-    )
-
-
-def _has_clauses(text: str) -> bool:
-    """Return whether a PEP 508 requirement has version clauses.
-
-    Raises:
-        Blocked: The requirement is invalid.
-    """
-    if _SIMPLE_REQUIREMENT.fullmatch(text) is not None:
-        return True
-    from packaging.requirements import Requirement  # 25 ms, and most requirements are simple
-
     try:
         requirement = Requirement(text)
     except (ValueError, RecursionError) as error:
@@ -84,7 +60,13 @@ def _has_clauses(text: str) -> bool:
             f"{text!r} is not a valid requirement (PEP 508)",
             fix='write it like "acme>=1.2,<2"',
         ) from error
-    return bool(requirement.specifier) and not requirement.url
+    name = BEFORE_CLAUSES.match(text)
+    if requirement.url or not requirement.specifier or name is None:
+        return ()
+    end = re.compile(r"[;)]|\Z").search(text, name.end())
+    return tuple(
+        _clauses_from_matches(_PEP508_CLAUSE.finditer(text, name.end(), end.start() if end else len(text)))
+    )
 
 
 def parse_poetry_clauses(text: str) -> Sequence[Clause]:
@@ -131,18 +113,13 @@ def clause_allows(clause: Clause, version: Version) -> bool:
         Blocked: The clause is invalid.
     """
     try:
-        return _specifier_allows(_clause_as_specifier(clause), str(version))
+        return SpecifierSet(_clause_as_specifier(clause)).contains(version, prereleases=True)
     except ValueError as error:
         raise Blocked(
             "metadata-invalid",
             f"{clause.prefix}{clause.version} is not a valid version range (PEP 440)",
             fix='write it like ">=1.2,<2"',
         ) from error
-
-
-@lru_cache(maxsize=1024)  # a workspace repeats its clauses
-def _specifier_allows(specifier: str, version: str) -> bool:
-    return SpecifierSet(specifier).contains(version, prereleases=True)
 
 
 def _clause_as_specifier(clause: Clause) -> str:

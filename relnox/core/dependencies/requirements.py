@@ -24,16 +24,18 @@ from relnox.core.dependencies.requirement_clauses import (
     parse_poetry_clauses,
     poetry_allows,
 )
-from relnox.core.dependencies.siblings import is_unbounded
+from relnox.core.text import join_names, replace_spans
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from relnox.core.dependencies.requirement_clauses import Clause
     from relnox.core.packages import Dependency, Package
-    from relnox.core.settings.config import SiblingBound, UpdatePolicy
+    from relnox.core.settings.config import Config, SiblingBound, UpdatePolicy
+    from relnox.core.workspace import Workspace
 
+_BARE_REQUIREMENT = r"(?s)\s*[A-Za-z0-9][\w.-]*\s*(\[[^\]]*\])?\s*(\(\s*\))?\s*(;.*)?"
 _BOUND_OPERATORS = {"at-least": ">=", "compatible": "~=", "exact": "=="}
 
 
@@ -162,8 +164,6 @@ def _rewrite_clauses(
     format_version: Callable[[Version], str],
 ) -> str | None:
     """Do the work of `rewrite_pep508` and `rewrite_poetry`; `clauses_of` parses the syntax."""
-    from relnox.core.text import replace_spans
-
     clauses = clauses_of(text)
     allows_new = [clause_allows(clause, new) for clause in clauses]
     for clause, is_allowed in zip(clauses, allows_new, strict=True):
@@ -254,3 +254,37 @@ def _raise_upper_bound(bound: str, new: Version) -> str:
     numbers = re.match(r"v?(?:[0-9]+!)?[0-9]+(?:\.[0-9]+)*", bound, re.IGNORECASE)
     suffix = bound[numbers.end() :] if numbers else ""
     return next_series(new, level, len(release)) + suffix
+
+
+def is_unbounded(dependency: Dependency) -> bool:
+    """Return whether a requirement has neither a version nor a URL."""
+    return (
+        dependency.text.strip() == "*"
+        if dependency.is_poetry_syntax
+        else re.fullmatch(_BARE_REQUIREMENT, dependency.text) is not None
+    )
+
+
+def unbounded_sibling_warnings(packages: Iterable[Package], workspace: Workspace, config: Config) -> Iterator[str]:
+    """Yield a warning that lists the requirements of published packages on siblings without a version, if any.
+
+    Yield nothing if `sibling-bound` is set.
+    """
+    if config.sibling_bound is not None:
+        return
+    requirements = [
+        f"{package.name} on {dependency.name}"
+        for package in packages
+        if not package.is_private
+        for dependency in package.dependencies
+        if dependency.table in ("runtime", "extra")
+        and dependency.name in workspace.by_name
+        and dependency.name != package.name
+        if dependency.key and is_unbounded(dependency)
+    ]
+    if requirements:
+        yield (
+            f"requirements on siblings without a version: {join_names(requirements)}; to add one with the next "
+            'bump: [tool.relnox] sibling-bound = "at-least", "compatible" or "exact"; to keep them as they are: '
+            '"keep"'
+        )

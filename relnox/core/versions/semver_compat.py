@@ -8,14 +8,12 @@ another order than PEP 440, are blocked rather than approximated.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+import semver
 from packaging.version import InvalidVersion, Version
 
 from relnox.errors import Blocked
-
-if TYPE_CHECKING:
-    import semver
 
 Scheme = Literal["pep440", "semver", "calver"]
 """How a project's versions are written and bumped."""
@@ -26,7 +24,6 @@ _MEANS_RC = frozenset({"c", "pre", "preview"})
 _MEANS_POST = frozenset({"", "post", "r", "rev"})
 """Words after a hyphen that PEP 440 reads as a post release; "" stands for a number without a word."""
 
-# Compiled on first use, to start faster.
 _PRERELEASE = r"(?i)(?P<word>[a-z]*)(?:[.-]?(?P<number>[0-9]+))?"
 _DEV_OF = r"(?i)(?P<stage>(?:a|alpha|b|beta|rc)(?:[.-]?[0-9]+)?)[.-]?dev(?:[.-]?[0-9]+)?"
 
@@ -107,8 +104,6 @@ def from_semver(text: str) -> Version:
     Raises:
         Blocked: The text is not SemVer, or PEP 440 has no equivalent or sorts it in another order.
     """
-    import semver
-
     try:
         version = semver.Version.parse(text)
     except ValueError:  # not SemVer, or a number longer than Python converts
@@ -135,8 +130,6 @@ def from_semver(text: str) -> Version:
 
 def _semver_text(version: Version) -> semver.Version:
     """Convert a version that SemVer can express to a `semver.Version`."""
-    import semver
-
     return semver.Version(version.major, version.minor, version.micro, _semver_prerelease(version), version.local)
 
 

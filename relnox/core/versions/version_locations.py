@@ -8,6 +8,7 @@ that is missing, or found more or less often than declared, raises `ValueError`.
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,7 +19,6 @@ from relnox.core.versions import semver_compat, versioning
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    import ast
     from collections.abc import Callable, Iterator, Mapping
 
     from packaging.version import Version
@@ -58,8 +58,6 @@ class VersionSpan(NamedTuple):
 
 def find_attribute(code: str, name: str) -> VersionSpan:
     """Find the string that a module assigns to a name: exactly once, and as a plain string."""
-    import ast  # takes 20 ms, and most bumps do not need it
-
     try:
         module = ast.parse(code)
     except SyntaxError as error:
@@ -83,8 +81,6 @@ def find_literals(code: str) -> Iterator[tuple[str, str]]:
 
     Variables that are assigned in a branch or more than once are left out: such values are fallbacks, or computed.
     """
-    import ast
-
     try:
         module = ast.parse(code)
     except (SyntaxError, ValueError):
@@ -200,8 +196,6 @@ def replace_version(text: str, source: VersionSource, version: str) -> str:
 
 def _assigned_values(module: ast.Module, name: str) -> Iterator[ast.expr]:
     """Yield the values that a module assigns to a name, except inside of functions and classes."""
-    import ast
-
     nodes: list[ast.AST] = list(module.body)
     while nodes:
         node = nodes.pop(0)
