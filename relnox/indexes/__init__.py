@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import threading
 from contextlib import ExitStack
@@ -113,18 +112,11 @@ class Indexes:
         return self.fetch_listing(index, project) if listing is None else listing[1]
 
     def fetch_listings(self, index: str, projects: Iterable[str], seconds: float = _RETRY_TIME) -> None:
-        """Request the listings of many projects concurrently, each for at most `seconds`, for `cached_listing`.
-
-        Meanwhile a thread imports the modules for uploads, which takes about as long.
-        """
+        """Request the listings of many projects concurrently, each for at most `seconds`, for `cached_listing`."""
         from relnox.indexes.concurrency import call_concurrently
         from relnox.system import retries
 
         self.target(index)
-        import requests  # noqa: F401 - before the threads, which all import it
-
-        twine = "relnox.indexes.twine_compat"
-        threading.Thread(target=importlib.import_module, args=(twine,), daemon=True).start()
         call_concurrently(lambda project: self.fetch_listing(index, project, retries.Deadline(seconds)), projects)
 
     def hashes(
@@ -199,11 +191,11 @@ class Indexes:
         attestations: Sequence[Path] = (),
         before_sending: Callable[[], None] | None = None,
     ) -> str:
-        """Upload a file without retries, and return a summary of the response; see `uploader.upload_file`."""
+        """Upload a file without retries, and return a summary of the response; see `uploads.upload_file`."""
         target = self.target(index)
-        from relnox.indexes import uploader
+        from relnox.indexes import uploads
 
-        return uploader.upload_file(
+        return uploads.upload_file(
             path, file, target, self.credentials(index), attestations, before_sending=before_sending
         )
 

@@ -1,8 +1,4 @@
-"""The form of an upload. This is the only module that uses the parts of twine that uploads depend on.
-
-Import this module while requests are running, since importing twine takes a while. `twine.repository` is not
-imported, because importing its progress bars takes a fifth of the start-up time.
-"""
+"""The form of an upload. This is the only module that uses the parts of twine that uploads depend on."""
 
 from __future__ import annotations
 

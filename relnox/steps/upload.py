@@ -130,7 +130,7 @@ class UploadAction(Action[Upload]):
 
     def apply(self) -> None:
         """Upload with retries; before each retry check the listing, since the response may have been lost."""
-        from relnox.indexes.upload_responses import FileExists
+        from relnox.indexes.uploads import FileExists
         from relnox.system.retries import Deadline, TransientError
 
         step, deadline = self.step, Deadline(_RETRY_TIME + self.step.file.size / _MIN_RATE)

@@ -18,7 +18,7 @@ from releases import SimulatedClock, made_wheel, project_of
 from running import RunResult
 
 from relnox.cli import main
-from relnox.indexes import Indexes, client, uploader
+from relnox.indexes import Indexes, client, uploads
 from relnox.system import retries
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def listed(index: PrivateIndex) -> dict[str, str | None]:
     return {file.filename: file.sha256 for file in files}
 
 
-def uploads(root: Path) -> set[str]:
+def upload_statuses(root: Path) -> set[str]:
     """The statuses of the uploads in the last run."""
     steps = json.loads((root / "run.json").read_text(encoding="utf-8"))["steps"]
     return {step["status"] for step in steps if step["key"].startswith("upload ")}
@@ -149,11 +149,11 @@ def test_a_release_is_published_verified_and_skipped_by_a_rerun(
         built = project(tmp_path / "demo", index, trusted=trusted.simple_url)
         ran = publish(built.root)
         assert ran.code == 0, ran.text
-        assert uploads(built.root) == {"success"}
+        assert upload_statuses(built.root) == {"success"}
         assert listed(index) == built.hashes
         ran = publish(built.root)
         assert ran.code == 0, ran.text
-        assert uploads(built.root) == {"skipped"}
+        assert upload_statuses(built.root) == {"skipped"}
 
         # An attacker uploads a newer `third` to the index: it must not be installed.
         forged = made_wheel(tmp_path / "forged", "third", {"third.py": "origin = 'forged'\n"}, version="9.0")
@@ -182,7 +182,7 @@ def test_a_killed_run_is_finished_by_a_rerun(kind: str, index: PrivateIndex, tmp
     assert before.keys() == {name for name in built.hashes if name.startswith("core-") and name.endswith(".whl")}
     ran = publish(built.root)
     assert ran.code == 0, ran.text
-    assert uploads(built.root) == {"skipped", "success"}
+    assert upload_statuses(built.root) == {"skipped", "success"}
     assert listed(index) == built.hashes
 
 
@@ -207,7 +207,7 @@ def test_a_file_that_another_account_uploads_first_is_a_conflict(
     theirs = project(tmp_path / "theirs", index, content="theirs = True\n")
     first = theirs.manifest.distributions[0]
     built = project(tmp_path / "demo", index)
-    send = uploader.upload_file
+    send = uploads.upload_file
     sent: list[str] = []
 
     def late(path: Path, *how: Any, **more: Any) -> str:
@@ -217,7 +217,7 @@ def test_a_file_that_another_account_uploads_first_is_a_conflict(
         sent.append(path.name)
         return send(path, *how, **more)
 
-    monkeypatch.setattr(uploader, "upload_file", late)
+    monkeypatch.setattr(uploads, "upload_file", late)
     ran = publish(built.root)
     assert ran.code == 4, ran.text
     assert f"own has a different {first.filename}" in ran.err

@@ -32,7 +32,7 @@ from releases import Package, SimulatedClock, release
 from relnox import indexes
 from relnox.cli import main
 from relnox.commands import publish as publish_task
-from relnox.indexes import uploader
+from relnox.indexes import uploads
 from relnox.steps import upload as upload_step
 from relnox.system import http, retries
 
@@ -61,7 +61,7 @@ PRELOADED = [
     *(
         "relnox.indexes.twine_compat",
         "relnox.indexes.client",
-        "relnox.indexes.uploader",
+        "relnox.indexes.uploads",
         "relnox.indexes.credentials",
     ),
     *("packaging.metadata", "multiprocessing.resource_sharer", "http.client", "html.parser", "uuid"),
@@ -182,7 +182,7 @@ def _hurry(*, slow: bool) -> None:
     constants: dict[Any, dict[str, Any]] = {
         http: {"file_limit": file_limit, **limits},
         retries: {"READ_TIMEOUT": seconds},
-        uploader: {"RESPONSE_TIMEOUT": seconds},
+        uploads: {"RESPONSE_TIMEOUT": seconds},
     }
     constants[http]["UPLOAD_RESPONSE"] = http.UPLOAD_RESPONSE._replace(seconds=whole)
     if slow:

@@ -31,7 +31,7 @@ from projects import repository, write
 from releases import Package, SimulatedClock, made_wheel, project_of, publish, publish_to, release
 from trusting import AUDIENCE, REQUEST_TOKEN, identity, trusting
 
-from relnox.indexes import uploader
+from relnox.indexes import uploads
 from relnox.steps import await_index
 from relnox.system import retries
 
@@ -123,7 +123,7 @@ def too_many_new_projects(here: Here) -> RunResult:
 
 @failure
 def index_stalls(here: Here) -> RunResult:
-    here.patch.setattr(uploader, "RESPONSE_TIMEOUT", 0.05)
+    here.patch.setattr(uploads, "RESPONSE_TIMEOUT", 0.05)
     return sent(here, Rule(acts.stalls()))
 
 

@@ -13,7 +13,7 @@ import pytest
 from package_index import FILE, JSON_PAGE, LISTING, PackageIndex, Rule, as_json
 from releases import Package, SimulatedClock, is_whole, public, publish, publish_to, release
 
-from relnox.indexes import upload_responses, uploader
+from relnox.indexes import uploads
 from relnox.system import retries
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def test_the_status_of_a_project_is_reported_after_the_uploads(
     # PEP 792: it changes while the release is on its way.
     release(tmp_path, SIZES[2])
     with PackageIndex(clock=clock.time) as index:
-        send = uploader.upload_file
+        send = uploads.upload_file
 
         def sent(path: Path, *args: Any, **options: Any) -> str:
             said = send(path, *args, **options)
@@ -87,7 +87,7 @@ def test_the_status_of_a_project_is_reported_after_the_uploads(
                 index.set_status("demo", status, "see demo-2")
             return said
 
-        monkeypatch.setattr(uploader, "upload_file", sent)
+        monkeypatch.setattr(uploads, "upload_file", sent)
         ran = publish(tmp_path, index)
         assert ran.code == code, ran.text
         assert ("quarantine" if status == "quarantined" else f"the project is {status} (see demo-2)") in ran.err
@@ -250,7 +250,7 @@ BUGS = (RuntimeError("boom"), MemoryError(), RecursionError("too deep"), Keyboar
 
 def raising(patch: pytest.MonkeyPatch, bug: BaseException) -> None:
     """Raise a bug after an upload was answered, from the second one on."""
-    parse_response = upload_responses.parse_response
+    parse_response = uploads.parse_response
     calls = 0
 
     def broken(*args: Any, **options: Any) -> Any:
@@ -260,7 +260,7 @@ def raising(patch: pytest.MonkeyPatch, bug: BaseException) -> None:
             raise bug
         return parse_response(*args, **options)
 
-    patch.setattr(uploader, "parse_response", broken)
+    patch.setattr(uploads, "parse_response", broken)
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: type(bug).__name__)
@@ -310,7 +310,7 @@ def test_a_bug_before_the_first_upload_is_a_traceback(
         raise RuntimeError("boom")
 
     release(tmp_path, SIZES[2])
-    monkeypatch.setattr(uploader, "upload_file", broken)
+    monkeypatch.setattr(uploads, "upload_file", broken)
     with (
         PackageIndex(clock=clock.time) as index,
         pytest.raises(RuntimeError, match="boom"),

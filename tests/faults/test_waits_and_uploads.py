@@ -14,7 +14,7 @@ import pytest
 from package_index import ANY, LISTING, PackageIndex, Rule
 from releases import Package, SimulatedClock, is_whole, public, publish, publish_to, release
 
-from relnox.indexes import uploader
+from relnox.indexes import uploads
 from relnox.system import retries
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimulatedClock:
     """A clock by which pauses take no time; what a server makes wait really, it makes wait for a moment."""
     simulated = SimulatedClock()
     monkeypatch.setattr(retries, "CLOCK", simulated)
-    monkeypatch.setattr(uploader, "RESPONSE_TIMEOUT", 1.0)
+    monkeypatch.setattr(uploads, "RESPONSE_TIMEOUT", 1.0)
     monkeypatch.setenv("RELNOX_OWN_TOKEN", "a-token")
     return simulated
 

@@ -24,7 +24,7 @@ from releases import Package, release
 from trusting import certificate, trusting
 
 from relnox.errors import Failed, RelnoxError, TryLater
-from relnox.indexes import client, upload_responses
+from relnox.indexes import client, uploads
 from relnox.system import http
 from relnox.system.retries import Deadline, TransientError
 from relnox.system.run_scope import current_scope
@@ -214,7 +214,7 @@ def test_an_error_page_is_cut_off_and_read_quickly() -> None:
         assert response.status_code == 400
         assert len(response.content) == 65536
         began = time.process_time()
-        upload_responses._readable_body(response)
+        uploads._readable_body(response)
         assert time.process_time() - began < 5
 
 

@@ -21,10 +21,9 @@ from relnox.core.release.publication import FileCheck
 from relnox.core.settings.config import Config
 from relnox.core.settings.config_tables import IndexConfig
 from relnox.errors import Blocked, Conflict, Failed, TryLater
-from relnox.indexes import Indexes, client, listings, targets, upload_responses
+from relnox.indexes import Indexes, client, listings, targets, uploads
 from relnox.indexes.credentials import Credentials
-from relnox.indexes.upload_responses import FileExists
-from relnox.indexes.uploader import upload_file
+from relnox.indexes.uploads import FileExists, upload_file
 from relnox.system import retries
 from relnox.system.secrets import Secret
 
@@ -431,7 +430,7 @@ def test_a_status_and_its_text_are_quoted_once(which: str, tmp_path: Path) -> No
     response.headers["Content-Type"] = "text/html" if body.startswith("<") else "text/plain"
     response._content = body.encode()
     with pytest.raises(Blocked) as refused:
-        upload_responses.parse_response(response, described(_sdist(tmp_path)), "own")
+        uploads.parse_response(response, described(_sdist(tmp_path)), "own")
     assert refused.value.message == f"own rejected the credentials for demo-1.0.tar.gz: {message}"
 
 
