@@ -29,7 +29,8 @@ pytestmark = pytest.mark.heavy
 CANARY = "pypi-canary0815canary0815canary"
 CODED = base64.b64encode(f"__token__:{CANARY}".encode()).decode().rstrip("=")[:-1]
 KEYRING = """
-import keyring.backend, keyring.credentials
+import keyring.backend
+from pathlib import Path
 
 
 class Ring(keyring.backend.KeyringBackend):
