@@ -7,42 +7,37 @@ an existing table; comments and order are kept. Nothing is committed.
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import tomlkit
+
 from relnox import core, steps
-from relnox.commands import TASKS
 from relnox.commands.shared import tag_checks
 from relnox.core import fixes
+from relnox.core.documents import load_toml, table_at
 from relnox.errors import Blocked
+from relnox.source.discovery import has_package_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from relnox.commands.options import InitOptions as Options
     from relnox.commands.shared.project import Project
-    from relnox.core.packages import Package
     from relnox.core.planning.changes import Edit
     from relnox.core.planning.plan import Plan
-    from relnox.core.settings.config import Config
-    from relnox.core.workspace import Workspace
 
-_NOXFILE = """\
+NOXFILE = """\
 # /// script
 # dependencies = ["nox>=2025.2.9", "relnox"]
 # ///
 import nox
-{imports}
+from relnox.sessions import *  # noqa: F403
+
 if __name__ == "__main__":
     nox.main()
 """
-
-NOXFILE = _NOXFILE.format(imports="from relnox.sessions import *  # noqa: F403\n")
-EXPLICIT_NOXFILE = _NOXFILE.format(
-    imports="from relnox import sessions\n\nsessions.add(\n"
-    + "".join(f'    "{task}",\n' for task in TASKS)
-    + ")\n"
-)
 
 TASKS_PACKAGE = "tasks/__init__.py"
 """The tasks file of projects that have a package instead of tasks.py, which would hide it."""
@@ -54,54 +49,32 @@ _GITIGNORE_LINES = (b"/.nox/", b"/dist/")
 
 
 class Snapshot(NamedTuple):
-    """The state of a project before `init`.
+    """The edits of files, and the messages shown after init."""
 
-    Attributes:
-        settings: The proposed settings for `[tool.relnox]`.
-        unlisted: Packages of the checkout that are neither in the project nor excluded.
-        example_package: The package in the suggested `bump` command; None if all are bumped together.
-        files: The contents of the existing files that `init` may write or edit, by name.
-    """
-
-    workspace: Workspace
-    config: Config
-    settings: Mapping[str, Any]
-    unlisted: tuple[Package, ...]
-    example_package: str | None
-    files: Mapping[str, bytes]
+    edits: tuple[Edit, ...]
+    notes: tuple[str, ...]
 
 
 def observe(options: Options, project: Project) -> Snapshot:
     """Read the existing files and the tags; if this clone has no tags, read those of the remote."""
-    del options
     if not project.tags:
         project = project.with_remote_tags(tag_checks.read_remote_tags(project)[0])
-    has_one_group = len(core.version_groups.find_version_groups(project.workspace, project.config)) == 1
-    return Snapshot(
-        workspace=project.workspace,
-        config=project.config,
-        settings=_propose_settings(project),
-        unlisted=project.unlisted,
-        example_package=None if has_one_group else project.workspace.packages[0].name,
-        files=project.read_files(("pyproject.toml", "noxfile.py", "tasks.py", TASKS_PACKAGE, ".gitignore")),
-    )
+    settings = _propose_settings(project)
+    files = project.read_files(("pyproject.toml", "noxfile.py", "tasks.py", TASKS_PACKAGE, ".gitignore"))
+    edits = tuple(_edits(files, settings, options))
+    notes = (*project.workspace.warnings, *_notes(files, settings, options, project))
+    return Snapshot(edits, notes if edits else (*notes, "nothing to do: all files exist already"))
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
     """Plan to write missing files, and to add missing settings and lines to existing files."""
-    edits = tuple(_plan_edits(snapshot, options))
-    notes = (*snapshot.workspace.warnings, *_notes(snapshot, options))
-    return core.plan.Plan(
-        task="init",
-        steps=(steps.EditFiles(edits=edits),) if edits else (),
-        notes=notes if edits else (*notes, "nothing to do: all files exist already"),
-    )
+    del options
+    edit_steps = (steps.EditFiles(edits=snapshot.edits),) if snapshot.edits else ()
+    return core.plan.Plan(task="init", steps=edit_steps, notes=snapshot.notes)
 
 
 def _propose_settings(project: Project) -> dict[str, Any]:
     """Return the proposed settings that are missing: versions, package directories, tag formats and branch."""
-    from relnox.source.discovery import has_package_list
-
     config, workspace = project.config, project.workspace
     settings = core.tag_proposals.propose_settings(workspace, config, project.tag_forms, project.tags)
     _check_tags_stay(settings, project)
@@ -140,34 +113,28 @@ def _check_tags_stay(settings: Mapping[str, Any], project: Project) -> None:
         )
 
 
-def _plan_edits(snapshot: Snapshot, options: Options) -> Iterator[Edit]:
+def _edits(files: Mapping[str, bytes], settings: Mapping[str, Any], options: Options) -> Iterator[Edit]:
     """Yield the edits of the files that are missing or incomplete."""
-    noxfile = EXPLICIT_NOXFILE if options.explicit else NOXFILE
-    files = snapshot.files
     if options.nox and "noxfile.py" not in files:
-        yield core.changes.Edit(file="noxfile.py", before=None, after=noxfile.encode())
+        yield core.changes.Edit(file="noxfile.py", before=None, after=NOXFILE.encode())
     if options.invoke and "tasks.py" not in files and TASKS_PACKAGE not in files:
         yield core.changes.Edit(file="tasks.py", before=None, after=TASKS_FILE.encode())
-    if (after := _with_settings(snapshot, options)) is not None:
+    if (after := _with_settings(files, settings, update=options.update)) is not None:
         yield core.changes.Edit(file="pyproject.toml", before=files.get("pyproject.toml"), after=after)
     if (after := _with_gitignore_lines(files.get(".gitignore", b""))) is not None:
         yield core.changes.Edit(file=".gitignore", before=files.get(".gitignore"), after=after)
 
 
-def _with_settings(snapshot: Snapshot, options: Options) -> bytes | None:
+def _with_settings(files: Mapping[str, bytes], settings: Mapping[str, Any], *, update: bool) -> bytes | None:
     """Return pyproject.toml with [tool.relnox] or missing settings added, or None if nothing changes."""
-    import codecs
-
-    from relnox.core.documents import load_toml, table_at
-
-    before = snapshot.files.get("pyproject.toml", b"")
+    before = files.get("pyproject.toml", b"")
     text = before.decode("utf-8-sig")
     bom = codecs.BOM_UTF8 if before.startswith(codecs.BOM_UTF8) else b""
     tool = table_at(load_toml(text), "tool")
     if "relnox" in tool:
-        after = _add_settings(text, snapshot.settings) if options.update and snapshot.settings else None
+        after = _add_settings(text, settings) if update and settings else None
         return None if after is None else bom + after.encode()
-    table = core.tag_proposals.as_toml(snapshot.settings) + "\n"
+    table = core.tag_proposals.as_toml(settings) + "\n"
     newline = "\r\n" if "\r\n" in text else "\n"
     separator = "" if not text else newline if text.endswith("\n") else 2 * newline
     after = text + separator + table.replace("\n", newline)
@@ -184,10 +151,6 @@ def _with_settings(snapshot: Snapshot, options: Options) -> bytes | None:
 
 def _add_settings(text: str, settings: Mapping[str, Any]) -> str:
     """Return the text of a pyproject.toml with settings added to [tool.relnox], and nothing else changed."""
-    import tomlkit
-
-    from relnox.core.documents import load_toml
-
     document = tomlkit.parse(text)
     table: Any = document["tool"]["relnox"]
     expected = load_toml(text)["tool"]["relnox"]
@@ -220,22 +183,23 @@ def _with_gitignore_lines(before: bytes) -> bytes | None:  # bytes, because git 
     return start + b"".join(line + newline for line in missing)
 
 
-def _notes(snapshot: Snapshot, options: Options) -> Iterator[str]:
+def _notes(
+    files: Mapping[str, bytes], settings: Mapping[str, Any], options: Options, project: Project
+) -> Iterator[str]:
     """Yield the messages shown after init: what was left unchanged, and the next commands."""
-    files = snapshot.files
-    if snapshot.unlisted:
-        yield core.unlisted.describe_unlisted_packages(snapshot.unlisted, snapshot.workspace, snapshot.config)
+    if project.unlisted:
+        yield core.unlisted.describe_unlisted_packages(project.unlisted, project.workspace, project.config)
     has_table = b"[tool.relnox" in files.get("pyproject.toml", b"")
-    missing = {key: value for key, value in snapshot.settings.items() if key not in ("branch", "packages")}
+    missing = {key: value for key, value in settings.items() if key not in ("branch", "packages")}
     if has_table and missing and not options.update:
-        settings = core.tag_proposals.as_toml(missing)
-        yield f"[tool.relnox] exists and is not changed; --update adds:\n{settings}"
+        yield f"[tool.relnox] exists and is not changed; --update adds:\n{core.tag_proposals.as_toml(missing)}"
     if options.nox and b"relnox" not in files.get("noxfile.py", b"relnox"):
         yield "noxfile.py exists and is not changed; add to it: from relnox.sessions import *  # noqa: F403"
     for name in ("tasks.py", TASKS_PACKAGE):
         if options.invoke and b"relnox" not in files.get(name, b"relnox"):
             yield f"{name} exists and is not changed; add to it: from relnox.tasks import *"
-    package = f" --package {snapshot.example_package}" if snapshot.example_package is not None else ""
+    has_one_group = len(core.version_groups.find_version_groups(project.workspace, project.config)) == 1
+    package = "" if has_one_group else f" --package {project.workspace.packages[0].name}"
     yield (
         f"next: {fixes.task_command('status')}, then {fixes.task_command('bump', '--part', 'patch')}{package} "
         f"--dry-run, then {fixes.task_command('rehearse')}"

@@ -275,7 +275,6 @@ class InitOptions(CommonOptions):
 
     nox: bool = option(True, "Write noxfile.py.")
     invoke: bool = option(True, "Write tasks.py.")
-    explicit: bool = option(False, "Name each task in noxfile.py instead of a star import.", anywhere=False)
     update: bool = option(False, "Add proposed settings to an existing [tool.relnox].", anywhere=False)
 
 

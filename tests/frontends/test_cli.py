@@ -17,7 +17,7 @@ import schemas
 from projects import commit_all, git, python, repository, single, write
 
 from relnox.commands import COMMANDS
-from relnox.commands.init import EXPLICIT_NOXFILE, NOXFILE, TASKS_FILE
+from relnox.commands.init import NOXFILE, TASKS_FILE
 
 if TYPE_CHECKING:
     from subprocess import CompletedProcess
@@ -624,9 +624,3 @@ def test_an_unknown_shell_is_an_error(tmp_path: Path) -> None:
     assert done.stderr.startswith(
         "error: relnox completion needs the name of a shell: bash, zsh, fish [option-invalid]"
     )
-
-
-def test_init_names_each_task_if_wanted(bare: Path) -> None:
-    relnox(bare, "init", "--explicit")
-
-    assert (bare / "noxfile.py").read_text(encoding="utf-8") == EXPLICIT_NOXFILE

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from relnox import core
 from relnox.commands.shared import tag_checks
 from relnox.errors import Blocked, TryLater
+from relnox.system.retries import Deadline, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,12 +20,10 @@ if TYPE_CHECKING:
 
     from relnox.commands.options import StatusOptions as Options
     from relnox.commands.shared.project import Project
-    from relnox.core.bump.release_history import ReleaseHistory
     from relnox.core.bump.version_bumps import VersionBump
     from relnox.core.packages import Package
     from relnox.core.planning.plan import Plan
     from relnox.core.settings.release_lines import ReleaseLine
-    from relnox.system.retries import Deadline
 
 SCHEMA = 1
 """The version of the JSON format, which increases with each incompatible change."""
@@ -33,34 +32,20 @@ _INDEX_TIMEOUT = 10.0
 """The time limit for all queries of one index, including retries, in seconds."""
 
 
-class Row(NamedTuple):
-    """One package in the table.
-
-    Attributes:
-        package: The package.
-        history: The last tag and the commits since; None outside git or before the first commit.
-        bump: What `bump --part auto` would do; None if there is nothing to release.
-        index_versions: The versions on each index, in the order of `--index`.
-    """
-
-    package: Package
-    history: ReleaseHistory | None
-    bump: VersionBump | None
-    index_versions: tuple[frozenset[Version], ...]
-
-
 class Snapshot(NamedTuple):
     """What `status` shows.
 
     Attributes:
-        rows: The packages, one for each row of the table.
+        rows: The rows of the table, one for each package.
+        packages: The packages as JSON, with null for missing or unknown values.
         notes: Notes on skipped packages, on tags and versions, and on why nothing can be released.
         lines: The release lines that the current commit belongs to.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[tuple[str, ...], ...]
+    packages: tuple[dict[str, Any], ...]
     notes: tuple[str, ...]
-    lines: tuple[ReleaseLine, ...] = ()
+    lines: tuple[ReleaseLine, ...]
 
 
 def observe(options: Options, project: Project) -> Snapshot:
@@ -69,73 +54,76 @@ def observe(options: Options, project: Project) -> Snapshot:
     project = project.with_remote_tags(tags)
     packages = project.workspace.select(options.package) if options.package else project.workspace.packages
     bumps, notes = _next_bumps(project)
-    deadlines = _deadlines_by_index(options.index)
-    rows = (
-        Row(
-            package,
-            project.history.get(package.name),
-            bumps.get(package.name),
-            tuple(_index_versions(index, package, project, deadline) for index, deadline in deadlines),
+    deadlines = {index: Deadline(_INDEX_TIMEOUT) for index in options.index}
+    rows, documents = [], []
+    for package in packages:
+        history, bump = project.history.get(package.name), bumps.get(package.name)
+        version = package.version
+        if version is None and package.source.kind == "tags" and history is not None:
+            version = history.version
+        tag = history.tag if history is not None else None
+        commit_count = len(history.commits) if history is not None and tag is not None else None
+        indexes = {
+            index: _index_versions(index, package, project, deadline) for index, deadline in deadlines.items()
+        }
+        rows.append(
+            (
+                package.name + (" (private)" if package.is_private else ""),
+                str(version or f"({package.source.text})"),
+                tag or "-",
+                "-"
+                if commit_count is None
+                else core.text.format_count(commit_count, "commit")
+                if commit_count
+                else "no",
+                *((str(bump.after), bump.reason) if bump is not None else ("-", "-")),
+                *(_on_index(package.version, versions, project.lines) for versions in indexes.values()),
+            )
         )
-        for package in packages
-    )
-    all_notes = (
+        documents.append(
+            {
+                "name": package.name,
+                "directory": package.directory,
+                "private": package.is_private,
+                "version": str(version) if version is not None else None,
+                "tag": tag,
+                "commits": commit_count,
+                "next": {"version": str(bump.after), "reason": bump.reason} if bump is not None else None,
+                "indexes": {index: list(map(str, sorted(versions))) for index, versions in indexes.items()},
+            }
+        )
+    all_notes = [
         *project.workspace.warnings,
         *_line_notes(project),
         *_tag_notes(packages, project, remote_error),
         *_disagreement_notes(project),
         *notes,
-    )
+    ]
     if project.unlisted:
-        unlisted = core.unlisted.describe_unlisted_packages(project.unlisted, project.workspace, project.config)
-        all_notes = (*all_notes, unlisted)
-    return Snapshot(tuple(rows), all_notes, project.lines)
+        all_notes.append(
+            core.unlisted.describe_unlisted_packages(project.unlisted, project.workspace, project.config)
+        )
+    return Snapshot(tuple(rows), tuple(documents), tuple(all_notes), project.lines)
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
     """Return a plan without steps, whose table lists the packages."""
-    rows = tuple(_format_row(row, snapshot.lines) for row in snapshot.rows)
     columns = ("package", "version", "last tag", "changed since", "next", "why", *options.index)
-    table = core.plan.Table(title="", columns=columns, rows=rows)
+    table = core.plan.Table(title="", columns=columns, rows=snapshot.rows)
     return core.plan.Plan(task="status", tables=() if options.json else (table,), notes=snapshot.notes)
 
 
 def document(snapshot: Snapshot, options: Options) -> str:
-    """Return the packages as JSON, with null for missing or unknown values."""
+    """Return the packages as JSON."""
+    del options
     return core.serialization.to_json(
         {
             "schema": SCHEMA,
             "lines": [{"branch": line.branch, "bounds": line.bounds or None} for line in snapshot.lines],
-            "packages": [_package_as_json(row, options.index) for row in snapshot.rows],
-            "notes": list(snapshot.notes),
+            "packages": snapshot.packages,
+            "notes": snapshot.notes,
         }
     )
-
-
-def _package_as_json(row: Row, indexes: Sequence[str]) -> dict[str, Any]:
-    history, version = row.history, _version_of_row(row)
-    has_tag = history is not None and history.tag is not None
-    return {
-        "name": row.package.name,
-        "directory": row.package.directory,
-        "private": row.package.is_private,
-        "version": str(version) if version is not None else None,
-        "tag": history.tag if history is not None else None,
-        "commits": len(history.commits) if history is not None and has_tag else None,
-        "next": {"version": str(row.bump.after), "reason": row.bump.reason} if row.bump is not None else None,
-        "indexes": {
-            index: [str(version) for version in sorted(versions)]
-            for index, versions in zip(indexes, row.index_versions, strict=True)
-        },
-    }
-
-
-def _version_of_row(row: Row) -> Version | None:
-    """Return the version in the package's files, or else in its last tag; None if there is none."""
-    package, history = row.package, row.history
-    if package.version is None and package.source.kind == "tags" and history is not None:
-        return history.version
-    return package.version
 
 
 def _next_bumps(project: Project) -> tuple[dict[str, VersionBump], tuple[str, ...]]:
@@ -201,23 +189,12 @@ def _disagreement_notes(project: Project) -> Iterator[str]:
             yield f"{core.version_locations.describe_disagreement(package)}\n  fix: {fix}"
 
 
-def _deadlines_by_index(indexes: Sequence[str]) -> list[tuple[str, Deadline]]:
-    """Return each index with a deadline that the queries for all packages share."""
-    if not indexes:
-        return []
-    from relnox.system.retries import Deadline
-
-    return [(index, Deadline(_INDEX_TIMEOUT)) for index in indexes]
-
-
 def _index_versions(index: str, package: Package, project: Project, deadline: Deadline) -> frozenset[Version]:
     """Return the versions of a package on an index.
 
     Raises:
         TryLater: The index does not answer.
     """
-    from relnox.system.retries import TransientError
-
     try:
         files = project.indexes.fetch_listing(index, package.name, deadline).values()
     except TransientError as transient_error:
@@ -227,20 +204,6 @@ def _index_versions(index: str, package: Package, project: Project, deadline: De
             fix=f"rerun the command later, or remove --index {index}",
         ) from transient_error
     return frozenset(file.version for file in files if file.version is not None)
-
-
-def _format_row(row: Row, lines: Sequence[ReleaseLine]) -> tuple[str, ...]:
-    """Return the cells of a package in the table."""
-    package, history, bump = row.package, row.history, row.bump
-    version = str(_version_of_row(row) or f"({package.source.text})")
-    tag, change_count = "-", "-"
-    if history is not None and history.tag is not None:
-        tag, count = history.tag, len(history.commits)
-        change_count = "no" if not count else core.text.format_count(count, "commit")
-    next_version = (str(bump.after), bump.reason) if bump is not None else ("-", "-")
-    on_indexes = [_on_index(package.version, versions, lines) for versions in row.index_versions]
-    private = " (private)" if package.is_private else ""
-    return (package.name + private, version, tag, change_count, *next_version, *on_indexes)
 
 
 def _on_index(version: Version | None, versions: frozenset[Version], lines: Sequence[ReleaseLine]) -> str:
