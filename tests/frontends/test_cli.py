@@ -419,11 +419,12 @@ def test_init_says_how_a_workspace_is_released(workspace: Path) -> None:
     pyproject = workspace / "pyproject.toml"
     pyproject.write_text('[tool.uv.workspace]\nmembers = ["packages/*"]\n', encoding="utf-8")
     git(workspace, "commit", "--quiet", "--all", "--message", "Without settings")
+    git(workspace, "tag", "v2.0.0")
 
     relnox(workspace, "init")
 
     found = tomllib.loads(pyproject.read_text(encoding="utf-8"))["tool"]["relnox"]
-    assert found == {"versions": "lockstep", "branch": "main"}
+    assert found == {"versions": "lockstep", "tag-format": "v{version}", "branch": "main"}
 
 
 def test_what_init_writes_works_at_every_front_end(bare: Path) -> None:
