@@ -76,8 +76,8 @@ def observer() -> Shape:
     """Two tracks in lockstep, spelled oddly: stable `1.45.0.dev`, the rest `0.66b0.dev`.
 
     Modeled on the two repositories of a telemetry standard for Python: hatchling packages with `version.py`, which
-    pin each other with spaces; pins on names of the sister repository move with the track of their own; a template
-    that is called `<REPLACE ME>`; packages that an older tool's list leaves out.
+    pin each other with spaces; a template that is called `<REPLACE ME>`; packages that an older tool's list leaves
+    out.
     """
     stable, beta = "1.45.0.dev", "0.66b0.dev"
     files = {
@@ -86,10 +86,6 @@ def observer() -> Shape:
             exclude = ["instrumentation/observer-inst-azure"]
             versions = "independent"
             dependents = "none"
-
-            [tool.relnox.dependency-updates]
-            observer-exporter-prom = "observer-semconv"
-            observer-propagator-b3 = "observer-api"
 
             [tool.relnox.groups]
             stable = { packages = ["observer-api", "observer-sdk"], kind = "fixed" }
@@ -103,7 +99,7 @@ def observer() -> Shape:
         "_template/version.py": f'__version__ = "{beta}"\n',
     }
     inst = "instrumentation/observer-inst"
-    pins = ["observer-api == <<stable>>", "observer-semconv == <<beta>>", "observer-propagator-b3 == <<stable>>"]
+    pins = ["observer-api == <<stable>>", "observer-semconv == <<beta>>"]
     files |= _observer("observer-api", "observer-api", "stable", "typing-extensions >= 4.5.0")
     files |= _observer("observer-sdk", "observer-sdk", "stable", *pins)
     files |= _observer("observer-semconv", "observer-semconv", "beta", pins[0])
@@ -114,7 +110,6 @@ def observer() -> Shape:
         "beta",
         "observer-inst == <<beta>>",
         "observer-semconv == <<beta>> ; python_version >= '3.9'",
-        "observer-exporter-prom == <<beta>>",
         "observer-elsewhere == 0.66b0.dev",
     )
     excluded = _observer("observer-inst-azure", f"{inst}-azure", "beta", f"observer-inst == {beta}")

@@ -108,11 +108,7 @@ def check_settings(config: Config) -> None:
         _checked_url(settings.simple, f"indexes.{name}.simple")
     if config.trusted_index is not None:
         _checked_url(config.trusted_index, "trusted-index")
-    names, build_index = [PRODUCTION, TEST, *config.indexes], config.build_index
-    if build_index is not None and "://" in build_index:
-        _checked_url(build_index, "build-index")
-    elif build_index is not None and build_index not in names:
-        raise _unknown_index(f"unknown index {build_index} in build-index", build_index, names)
+    names = [PRODUCTION, TEST, *config.indexes]
     for rule, name in config.targets.items():
         if name not in [*names, EMBEDDED]:
             raise _unknown_index(f"unknown index {name} in targets.{rule}", name, [*names, EMBEDDED])
@@ -167,17 +163,8 @@ def trusted_simple_url(config: Config) -> str:
 
 
 def build_simple_url(config: Config) -> str | None:
-    """Return the URL of the simple API for build requirements, or None if the installer's settings apply.
-
-    Raises:
-        Blocked: `build-index` is not a valid index.
-    """
-    index = config.build_index
-    if index is None:
-        return None if config.trusted_index is None else trusted_simple_url(config)
-    if "://" in index:
-        return _with_slash(_checked_url(index, "build-index"))
-    return resolve(index, config).simple_url
+    """Return the URL of the simple API for build requirements, or None if the installer's settings apply."""
+    return None if config.trusted_index is None else trusted_simple_url(config)
 
 
 def is_production_host(target: Target, config: Config) -> bool:

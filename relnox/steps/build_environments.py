@@ -79,7 +79,7 @@ class BuildingServices(SharedService):
                 "build requirements may also come from these sources, by the configuration of uv "
                 "(a project of the same name there may be installed instead):"
             )
-            fix = 'to use a single index, set [tool.relnox] build-index = "URL"'
+            fix = 'to use a single index, set [tool.relnox] trusted-index = "URL"'
             self._run.emit(Notice("\n".join([message, *others]), fix))
 
     def earlier_manifest(self, output: str) -> Manifest | None:

@@ -84,7 +84,7 @@ def test_the_index_configured_by_the_user_is_used_and_reported(root: Path, trust
     assert (root.parent / "used").read_text() == "trusted"
 
 
-def test_an_extra_index_gives_a_warning_and_build_index_excludes_it(
+def test_an_extra_index_gives_a_warning_and_trusted_index_excludes_it(
     root: Path, trusted: PackageIndex, attacker: PackageIndex
 ) -> None:
     stated(root, "")
@@ -95,22 +95,21 @@ def test_an_extra_index_gives_a_warning_and_build_index_excludes_it(
 
     assert done.returncode == 0, done.stderr
     assert f"\n  {attacker.simple_url} (extra index, {further})\n" in done.stderr
-    assert 'fix: to use a single index, set [tool.relnox] build-index = "URL"' in done.stderr
+    assert 'fix: to use a single index, set [tool.relnox] trusted-index = "URL"' in done.stderr
     assert (root.parent / "used").read_text() == "attacker"  # what is warned of
 
-    for key in ("build-index", "trusted-index"):
-        attacker.log.clear()
-        file = root / "pyproject.toml"
-        text = file.read_text(encoding="utf-8").partition("[tool.relnox]")[0]
-        file.write_text(f'{text}[tool.relnox]\n{key} = "{trusted.simple_url}"\n', encoding="utf-8")
+    attacker.log.clear()
+    file = root / "pyproject.toml"
+    text = file.read_text(encoding="utf-8").partition("[tool.relnox]")[0]
+    file.write_text(f'{text}[tool.relnox]\ntrusted-index = "{trusted.simple_url}"\n', encoding="utf-8")
 
-        done = build(root, "--from-tree", **variables)
+    done = build(root, "--from-tree", **variables)
 
-        assert done.returncode == 0, done.stderr
-        assert f"note: build requirements come from {trusted.simple_url} (the project's settings)\n" in done.stderr
-        assert "warning: build requirements" not in done.stderr
-        assert (root.parent / "used").read_text() == "trusted"
-        assert attacker.asked == []
+    assert done.returncode == 0, done.stderr
+    assert f"note: build requirements come from {trusted.simple_url} (the project's settings)\n" in done.stderr
+    assert "warning: build requirements" not in done.stderr
+    assert (root.parent / "used").read_text() == "trusted"
+    assert attacker.asked == []
 
 
 def test_the_settings_file_that_the_user_names_is_used_and_reported(
@@ -146,18 +145,3 @@ def test_uv_settings_of_the_project_are_reported(name: str, tmp_path: Path) -> N
         PackageSource("extra index", "https://extra.example.invalid/simple", str(tmp_path / name)),
         PackageSource("index", "https://own.example.invalid/simple", str(tmp_path / name)),
     )
-
-
-def test_an_invalid_build_index_is_rejected_before_any_build(root: Path) -> None:
-    stated(
-        root,
-        'build-index = "hous"\n[tool.relnox.indexes.house]\nupload = "https://h.example.invalid/"\n'
-        'simple = "https://h.example.invalid/simple/"',
-    )
-
-    done = build(root)
-
-    assert done.returncode == 1
-    assert "error: pyproject.toml: unknown index hous in build-index [index-unknown]\n" in done.stderr
-    assert "fix: did you mean house?" in done.stderr
-    assert not (root / "dist").exists()

@@ -312,7 +312,7 @@ extra-build-dependencies = { home = [{ requirement = "toy-helper", match-runtime
 
 
 def test_constraints_with_addresses_are_rejected_with_a_pinned_index(index: PackageIndex, tmp_path: Path) -> None:
-    root = project(tmp_path / "home", f'[tool.relnox]\nbuild-index = "{index.simple_url}"\n')
+    root = project(tmp_path / "home", f'[tool.relnox]\ntrusted-index = "{index.simple_url}"\n')
     bounds = tmp_path / "bounds.txt"
     bounds.write_text("toy-backend<2 --hash=sha256:00\n".partition(" ")[0])
     assert relnox(root, UV_BUILD_CONSTRAINT=str(bounds))[0]["backend"] == "1.0"
@@ -322,6 +322,6 @@ def test_constraints_with_addresses_are_rejected_with_a_pinned_index(index: Pack
     )
     done = ran(root, sys.executable, "-m", "relnox", "build-all", UV_BUILD_CONSTRAINT=str(bounds))
     assert done.returncode == 1, done.stderr
-    assert "only one index (build-index or trusted-index): -i https://example.invalid" in done.stderr
+    assert "only one index (trusted-index): -i https://example.invalid" in done.stderr
     assert "toy-backend @ https://elsewhere" in done.stderr
     assert "fix: remove the addresses from UV_BUILD_CONSTRAINT" in done.stderr

@@ -95,13 +95,9 @@ def test_a_prerelease_is_listed_in_the_changelog_of_the_final_release(tmp_path: 
     assert (root / "CHANGELOG.md").read_text() in dated(RELEASED, begun, today())
 
 
-@pytest.mark.parametrize(("prereleases", "previous"), [("false", "v1.0.0"), ("true", "v1.1.0rc1")])
-def test_a_final_release_is_compared_with_the_version_that_the_changelog_has_last(
-    tmp_path: Path, bump: Bump, prereleases: str, previous: str
-) -> None:
+def test_a_final_release_is_compared_with_the_last_final_one(tmp_path: Path, bump: Bump) -> None:
     text = f"{CHANGELOG}\n[Unreleased]: https://github.com/o/r/compare/v1.0.0...HEAD\n"
-    settings = f"[tool.relnox]\nchangelog-prereleases = {prereleases}\n"
-    root = single(tmp_path / "demo", settings, **{"CHANGELOG.md": text})
+    root = single(tmp_path / "demo", **{"CHANGELOG.md": text})
     for options in (("--part", "minor", "--pre", "rc"), ("--part", "pre")):
         assert bump(root, *options, *RELEASE).code == 0
         file = root / "CHANGELOG.md"
@@ -109,7 +105,7 @@ def test_a_final_release_is_compared_with_the_version_that_the_changelog_has_las
         commit_all(root, "fix: more")
     assert bump(root, "--part", "release", *RELEASE).code == 0
     links = (root / "CHANGELOG.md").read_text()
-    assert f"[1.1.0]: https://github.com/o/r/compare/{previous}...v1.1.0\n" in links
+    assert "[1.1.0]: https://github.com/o/r/compare/v1.0.0...v1.1.0\n" in links
     assert "[Unreleased]: https://github.com/o/r/compare/v1.1.0...HEAD\n" in links
 
 

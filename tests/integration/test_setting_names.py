@@ -53,11 +53,6 @@ def workspace(root: Path, settings: str = "", *, packages: str = '["libs/*", "to
             "libs/client",
         ),
         ('tag-formats = { "demo-clii" = "v{version}" }', "'demo-clii' in [tool.relnox] tag-formats", "demo-cli"),
-        (
-            'dependency-updates = { other = "demo-croe" }',
-            "'demo-croe' in [tool.relnox] dependency-updates",
-            "demo-core",
-        ),
         ('verify.smoke = { demo-cor = ["1"] }', "'demo-cor' in [tool.relnox.verify] smoke", "demo-core"),
         (
             'verify.install-without-deps = ["demo-cor"]',

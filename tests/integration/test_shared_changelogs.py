@@ -113,12 +113,10 @@ def test_git_cliff_gets_the_paths_that_release_a_package(tmp_path: Path, bump: B
 
 
 @pytest.mark.usefixtures("tools")
-@pytest.mark.parametrize("prereleases", [False, True])
-def test_prereleases_are_listed_if_that_is_set(tmp_path: Path, bump: Bump, *, prereleases: bool) -> None:
-    settings = f"changelog-prereleases = {str(prereleases).lower()}\n[tool.towncrier]\n"
-    root = many(tmp_path / "many", settings)
+def test_prereleases_are_not_listed(tmp_path: Path, bump: Bump) -> None:
+    root = many(tmp_path / "many", "[tool.towncrier]\n")
     assert bump(root, "--all", "--pre", "rc", *MINOR).code == 0
-    assert ((root / "NEWS.md").read_text() != "News\n") == prereleases
+    assert (root / "NEWS.md").read_text() == "News\n"
 
 
 def test_a_release_without_changes_gets_no_section(tmp_path: Path, bump: Bump) -> None:

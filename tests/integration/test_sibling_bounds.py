@@ -1,4 +1,4 @@
-"""Requirements on siblings: bounds for those without a version, and pins that are ahead."""
+"""Requirements on siblings: those without a version, and pins that are ahead."""
 
 from __future__ import annotations
 
@@ -17,11 +17,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.heavy
 
 
-def workspace(
-    directory: Path, requirement: str, settings: str = "", base: str = "1.4.2", top: str = "2.0.0"
-) -> Path:
+def workspace(directory: Path, requirement: str, base: str = "1.4.2", top: str = "2.0.0") -> Path:
     """The package top, which requires the package base."""
-    files = {"pyproject.toml": f'[tool.relnox]\npackages = ["packages/*"]\nversions = "independent"\n{settings}'}
+    files = {"pyproject.toml": '[tool.relnox]\npackages = ["packages/*"]\nversions = "independent"\n'}
     for name, version, needs in (("base", base, ""), ("top", top, f'"{requirement}"')):
         head = f'[project]\nname = "{name}"\nversion = "{version}"\ndependencies = [{needs}]\n\n{HATCHLING}'
         files[f"packages/{name}/pyproject.toml"] = head
@@ -36,42 +34,7 @@ def required(root: Path) -> str:
     return str(need)
 
 
-@pytest.mark.parametrize(
-    ("policy", "before", "after"),
-    [
-        ("at-least", "base", "base>=1.4.2"),
-        ("at-least", "base[fast] ; python_version > '3.8'", "base[fast]>=1.4.2 ; python_version > '3.8'"),
-        ("compatible", "base", "base~=1.4.2"),
-        ("exact", "Base", "Base==1.4.2"),
-        ("exact", "base>=1", "base>=1"),
-        ("keep", "base", "base"),
-    ],
-)
-def test_a_requirement_without_version_gets_the_configured_bound(
-    tmp_path: Path, bump: Bump, policy: str, before: str, after: str
-) -> None:
-    root = workspace(tmp_path / "two", before, f'sibling-bound = "{policy}"\n')
-    ran = bump(root, "--package", "top", "--part", "minor", "--commit")
-    assert ran.code == 0, ran.text
-    assert required(root) == after
-    assert "without a version" not in ran.text
-
-
-def test_the_bound_is_the_new_version_if_both_are_bumped(tmp_path: Path, bump: Bump) -> None:
-    root = workspace(tmp_path / "two", "base", 'sibling-bound = "at-least"\n')
-    ran = bump(root, "--all", "--part", "minor", "--commit")
-    assert ran.code == 0, ran.text
-    assert required(root) == "base>=1.5.0"
-    assert "top: base becomes base>=1.5.0" in ran.text
-
-
-def test_a_package_that_is_not_bumped_gets_no_bound(tmp_path: Path, bump: Bump) -> None:
-    root = workspace(tmp_path / "two", "base", 'sibling-bound = "exact"\n')
-    assert bump(root, "--package", "base", "--part", "minor", "--commit").code == 0
-    assert required(root) == "base"
-
-
-def test_without_a_policy_it_gives_a_note(tmp_path: Path, bump: Bump) -> None:
+def test_a_requirement_without_a_version_gives_a_note(tmp_path: Path, bump: Bump) -> None:
     root = workspace(tmp_path / "two", "base")
     ran = bump(root, "--package", "top", "--part", "minor", "--commit")
     assert ran.code == 0, ran.text

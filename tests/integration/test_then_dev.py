@@ -167,16 +167,13 @@ def test_the_version_that_follows_is_that_of_part_dev(
     assert (version_at(demo, "HEAD^"), version_at(demo, "HEAD")) == versions
 
 
-def test_settings_make_it_the_default_and_set_the_message(demo: Path, bump: Bump) -> None:
-    settings = (
-        '\n[tool.relnox]\ndev-commit-message = "chore: back to {version} [skip ci]"\n'
-        "[tool.relnox.bump]\ncommit = true\ntag = true\nthen-dev = true\n"
-    )
+def test_settings_make_it_the_default(demo: Path, bump: Bump) -> None:
+    settings = "\n[tool.relnox.bump]\ncommit = true\ntag = true\nthen-dev = true\n"
     write(demo, {"pyproject.toml": (demo / "pyproject.toml").read_text() + settings})
     commit_all(demo)
     ran = bump(demo, "minor")
     assert ran.code == 0, ran.text
-    assert subjects(demo)[:2] == ["chore: back to 1.3.1.dev1 [skip ci]", "Release 1.3.0"]
+    assert subjects(demo)[:2] == ["Start development of 1.3.1.dev1", "Release 1.3.0"]
     ran = bump(demo, "patch", "--no-then-dev")
     assert ran.code == 0, ran.text
     assert subjects(demo)[0] == "Release 1.3.1"

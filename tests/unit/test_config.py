@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from relnox.commands import TASKS, json_schema, options_by_table
 from relnox.core.settings import config as config_module
-from relnox.core.settings.config import Config, SiblingBound, UpdatePolicy, config_table
+from relnox.core.settings.config import Config, UpdatePolicy, config_table
 from relnox.core.settings.config_tables import (
     CommitsConfig,
     GroupConfig,
@@ -48,7 +48,6 @@ EVERYTHING = """
     metadata-only = ["Acme.Meta"]
     versions = "independent"
     scheme = "calver"
-    calver-format = "YYYY.MINOR"
     prerelease-start = 1
     tag-format = "{name}-v{version}"
     tag-formats = { "libs/*" = "{directory}/{version}" }
@@ -57,18 +56,12 @@ EVERYTHING = """
     remote = "upstream"
     update-requirements = "always"
     commit-message = "Release {packages}"
-    dev-commit-message = "Begin {version}"
-    pull-request-branch = "release/{branch}"
     trusted-index = "https://index.example.invalid/simple/"
-    build-index = "house"
     pass-env = ["CORP_LICENSE_KEY"]
     on-visible-credentials = "refuse"
     dependents = "minor"
-    sibling-bound = "at-least"
     version-literals = false
-    changelog-prereleases = true
     optional-extensions = ["acme-*"]
-    dependency-updates = { acme-contrib = "Acme.Core" }
     targets = { prerelease = "testpypi", final = "house" }
     managed-by = "cargo-release"
     changelog = "keep-a-changelog"
@@ -212,15 +205,11 @@ def test_everything_that_can_be_said() -> None:
     config = Config.parse(read(EVERYTHING), OPTIONS)
 
     assert (config.packages, config.exclude) == (("libs/*",), ("libs/old",))
-    assert (config.versions, config.scheme, config.calver_format) == ("independent", "calver", "YYYY.MINOR")
+    assert (config.versions, config.scheme) == ("independent", "calver")
     assert (config.prerelease_start, config.tag_format) == (1, "{name}-v{version}")
     assert config.tag_formats == {"libs/*": "{directory}/{version}"}
     assert (config.branch[0].branch, config.remote, config.update_requirements) == ("trunk", "upstream", "always")
-    assert (config.dependents, config.dependency_updates, config.managed_by) == (
-        "minor",
-        {"acme-contrib": "acme-core"},
-        "cargo-release",
-    )
+    assert (config.dependents, config.managed_by) == ("minor", "cargo-release")
     assert (config.changelog, config.changelog_file) == (
         "keep-a-changelog",
         "HISTORY.md",
@@ -237,7 +226,7 @@ def test_everything_that_can_be_said() -> None:
     assert config.commits == CommitsConfig(minor=("feat", "add"), patch=("fix",), major_version_zero=False)
     assert config.commit_message == "Release {packages}"
     assert config.trusted_index == "https://index.example.invalid/simple/"
-    assert (config.build_index, config.pass_env) == ("house", ("CORP_LICENSE_KEY",))
+    assert config.pass_env == ("CORP_LICENSE_KEY",)
     assert config.on_visible_credentials == "refuse"
     assert config.indexes == {
         "house": IndexConfig(
@@ -372,7 +361,6 @@ def tables(settings: type[Settings] = Config) -> Iterator[type[Settings]]:
 def test_every_declaration_agrees_with_its_type(settings: type[Settings]) -> None:
     names: dict[str, Any] = {
         "UpdatePolicy": UpdatePolicy,
-        "SiblingBound": SiblingBound,
         "Scheme": Scheme,
         "Mapping": Mapping,
         "ClassVar": ClassVar,

@@ -486,14 +486,6 @@ def test_the_whole_group_of_a_dependent_is_bumped() -> None:
     }
 
 
-def test_requirements_on_other_distributions_are_updated_with_a_package() -> None:
-    packages = [package("a", "1.0.0"), package("b", "1.0.0", "sister-x==1.0.0", "unrelated==1.0.0")]
-    updates = {"sister-x": "a"}
-    assert rewritten(packages, requested("minor", "a"), dependency_updates=updates) == {"b": ["sister-x==1.1.0"]}
-    assert bumped(packages, requested("minor", "a"), dependency_updates=updates) == {"a": "1.1.0", "b": "1.0.1"}
-    assert bumped(packages, requested("minor", "b"), dependency_updates=updates) == {"b": "1.1.0"}
-
-
 def test_the_scheme_formats_requirements() -> None:
     packages = [package("a", "1.0.0"), package("b", "1.0.0", "a==1.0.0")]
     bump_requests = requested("minor", "a", pre="alpha")

@@ -63,7 +63,7 @@ def read_build_settings(
         if addresses := list(_find_external_constraints(files, sorted(bounds))):
             raise Blocked(
                 "setting-invalid",
-                "constraints name addresses, but builds may use only one index (build-index or trusted-index): "
+                "constraints name addresses, but builds may use only one index (trusted-index): "
                 f"{join_names(addresses)}",
                 fix=f"remove the addresses from {join_names(list(honored_settings))}",
             )

@@ -81,7 +81,7 @@ def observe(options: Options, project: Project) -> Snapshot:
             *submodule_problems,
         ),
         notes=(
-            *core.requirements.unbounded_sibling_warnings(packages, project.workspace, project.config),
+            *core.requirements.unbounded_sibling_warnings(packages, project.workspace),
             *versions.notes,
             *consistency_notes,
             *settings_notes,

@@ -166,7 +166,7 @@ def _plan_steps(new: NewBump, tags: tuple[core.changes.NewTag, ...], options: Op
         yield steps.CreateTags(tags=tags)
     if (following := new.development).edits:
         files = tuple(edit.file for edit in following.edits)
-        message = changes.commit_message(observation, following.bumps, observation.config.dev_commit_message)
+        message = changes.commit_message(observation, following.bumps, core.release_history.DEVELOPMENT_MESSAGE)
         yield steps.EditDevelopmentFiles(edits=following.edits)
         yield steps.CommitDevelopment(message=message, files=files)
     if options.push and observation.state is not None:

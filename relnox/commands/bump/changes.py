@@ -42,14 +42,12 @@ def edited_contents(
 def _tag_and_previous(bump: VersionBump, observation: Observation) -> tuple[str | None, str | None]:
     """Return the tag of the new version, and that of the version that the changelog has last, or None.
 
-    If changelogs list no prereleases, a final release has all changes since the last final one. The tag of that
-    one is in the changelog's link, which is used if there is no previous tag.
+    A final release has all changes since the last final one. The tag of that one is in the changelog's link, which
+    is used if there is no previous tag.
     """
     tag_format = observation.tag_formats[bump.package.name]
     existing_tags = observation.state.tags if observation.state is not None else {}
-    is_listed = bump.before is not None and (
-        observation.config.changelog_prereleases or not bump.before.is_prerelease
-    )
+    is_listed = bump.before is not None and not bump.before.is_prerelease
     before = tag_format.render(bump.before) if bump.before is not None and is_listed else None
     return tag_format.render(bump.after), before if before in existing_tags else None
 

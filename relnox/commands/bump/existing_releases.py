@@ -182,7 +182,6 @@ def _before_development(observation: Observation, git: Git) -> tuple[str, dict[s
             version,
             core.requested_bump.Bump(part="dev"),
             scheme=config.scheme,
-            calver_format=config.calver_format,
             today=observation.today,
         )
         if following != package.version:
@@ -225,6 +224,5 @@ def _version_after_request(version: Version, observation: Observation, options: 
         requested_bump(options),
         scheme=config.scheme,
         prerelease_start=config.prerelease_start,
-        calver_format=config.calver_format,
         today=observation.today,
     )

@@ -49,7 +49,7 @@ def generate_changelogs(observation: Observation, decision: Decision, project: P
         if tools[directory] is None and tools["."] is not None:
             own = core.release_notes.own_changelog(bump.package, observation.contents, config)
             directory = "." if own is None or tools["."] == "git-cliff" else directory
-        if tools[directory] is not None and core.release_notes.is_listed_in_changelogs(bump, config):
+        if tools[directory] is not None and core.release_notes.is_listed_in_changelogs(bump):
             # The root's git-cliff writes a changelog for each package, its towncrier one for all of them.
             single = bump.package.name if tools[directory] == "git-cliff" and not is_lockstep else ""
             releases.setdefault((directory, single), []).append(bump)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from relnox.core.problems import Problem
     from relnox.source.git import Git
 
+_BRANCH_PREFIX = "relnox/release/"
+"""What the name of a branch of release pull requests begins with; the branch to merge into follows."""
 _TREE = r"(?m)^Relnox-Tree: (\w+)$"
 """Matches the line that ends the commit messages of this command, with the id of the commit's tree."""
 
@@ -69,8 +71,8 @@ def observe_target(
         )
     config = observation.config
     forge = forges.forge_of(remotes.url(git, config.remote))
-    base = state.branch or _branch_at(state.head, refs, config.pull_request_branch)
-    head = config.pull_request_branch.replace("{branch}", base or "HEAD")
+    base = state.branch or _branch_at(state.head, refs)
+    head = f"{_BRANCH_PREFIX}{base or 'HEAD'}"
     replaces = refs.get(head)
     foreign = ""
     if replaces is not None and not options.force_branch:
@@ -95,13 +97,9 @@ def observe_target(
     )
 
 
-def _branch_at(commit: str, refs: Mapping[str, str], template: str) -> str | None:
-    """Return the only remote branch at a commit, ignoring branches of pull requests; None if none or several.
-
-    The template is the setting for branches of pull requests, with `{branch}` for the branch to merge into.
-    """
-    own = re.escape(template).replace(re.escape("{branch}"), ".+")
-    branches = [name for name, head in refs.items() if head == commit and not re.fullmatch(own, name)]
+def _branch_at(commit: str, refs: Mapping[str, str]) -> str | None:
+    """Return the only remote branch at a commit, ignoring branches of pull requests; None if none or several."""
+    branches = [name for name, head in refs.items() if head == commit and not name.startswith(_BRANCH_PREFIX)]
     return branches[0] if len(branches) == 1 else None
 
 

@@ -120,7 +120,7 @@ def _context_notes(new: NewBump) -> Iterator[str]:
         are = "is" if len(unreleased_files) == 1 else "are"
         yield f"left out: {join_names(unreleased_files)} {are} untracked and not part of the release"
     packages = [bump.package for bump in bumps]
-    yield from core.requirements.unbounded_sibling_warnings(packages, observation.workspace, observation.config)
+    yield from core.requirements.unbounded_sibling_warnings(packages, observation.workspace)
     if observation.config.changelog in ("auto", "keep-a-changelog"):
         own = [bump for bump in bumps if bump.package.name not in new.generated_changelogs]
         yield from core.release_notes.changelog_notes(
@@ -137,15 +137,13 @@ def _is_in(file: str, directory: str) -> bool:
 def _unfinished_dependent_notes(new: NewBump) -> Iterator[str]:
     """Yield a note on each dependent that gets the next prerelease because of the final release of a package."""
     bumps = {bump.package.name: bump for bump in new.decision.bumps}
-    names = new.observation.config.dependency_updates
     for name, bump in bumps.items():
         if bump.before is None or bump.before.pre is None or not bump.after.is_prerelease:
             continue
         causes = [
             f"{cause.package.name} {cause.after}"
             for dependency, _ in new.decision.updates.get(name, ())
-            if (cause := bumps.get(names.get(dependency.name, dependency.name))) is not None
-            and not cause.after.is_prerelease
+            if (cause := bumps.get(dependency.name)) is not None and not cause.after.is_prerelease
         ]
         if causes:
             fix = core.fixes.task_command("bump", "--part", "release", "--package", name)

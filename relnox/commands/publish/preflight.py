@@ -180,7 +180,7 @@ def _inspect(
         *versions.notes,
         *indexes.warnings(index),
         *_listing_notes(state, project),
-        *core.requirements.unbounded_sibling_warnings(packages, project.workspace, project.config),
+        *core.requirements.unbounded_sibling_warnings(packages, project.workspace),
     ]
     if state.public:
         count = core.text.format_count(len(manifest.distributions), "file")

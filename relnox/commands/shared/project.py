@@ -217,8 +217,7 @@ class Project(Record):
         histories = history.read_release_histories(
             self.git, self.workspace, self.tag_formats, self.state.tags, lines=self.lines, paths=self.config.paths
         )
-        template = self.config.dev_commit_message
-        return {name: without_development_commits(own, template) for name, own in histories.items()}
+        return {name: without_development_commits(own) for name, own in histories.items()}
 
     def read_files(self, files: Iterable[str]) -> dict[str, bytes]:
         """Return the contents of the files that exist, by path relative to the root."""
@@ -296,7 +295,7 @@ def open_project(start: Path) -> Project:
     data = table_at(pyproject.load(root, file.name), "tool").get("relnox", {}) if file.is_file() else {}
     try:
         config = Config.parse(data, options_by_table(data if isinstance(data, dict) else ()))
-        if config.indexes or config.targets or config.trusted_index or config.build_index:
+        if config.indexes or config.targets or config.trusted_index:
             targets.check_settings(config)
         return Project(root, config, checkout)
     except Blocked as error:

@@ -79,18 +79,12 @@ def resolve_bumps(  # noqa: PLR0913 - what versions follow from
         for package in workspace.packages
         if (version := _current_version(package, released_versions)) is not None
     }
-    if own := sorted(config.dependency_updates.keys() & workspace.by_name.keys()):
-        raise Blocked(
-            "value-invalid",
-            f"{own[0]} is a package of this workspace, but [tool.relnox] dependency-updates is for others",
-            fix="remove it from dependency-updates; to bump packages together, add a group: [tool.relnox.groups]",
-        )
     groups = find_version_groups(workspace, config)
     all_requests = dict(bump_requests)
     while True:
         group_bumps = (_bump_group(group, all_requests, current_versions, config, today) for group in groups)
         bumps = tuple(sorted(itertools.chain.from_iterable(group_bumps), key=lambda bump: bump.package.name))
-        updates = dependency_updates.find_dependency_updates(workspace, bumps, current_versions, config)
+        updates = dependency_updates.find_dependency_updates(workspace, bumps, config)
         bases = _base_version_by_package(groups, current_versions)
         added_bumps = dict(
             further_bumps.request_group_members(groups, bumps, bases, all_requests, own_changes)
@@ -207,7 +201,6 @@ def _next_version(base: Version | None, bump: Bump | None, config: Config, today
         bump,
         scheme=config.scheme,
         prerelease_start=config.prerelease_start,
-        calver_format=config.calver_format,
         today=today,
     )
 

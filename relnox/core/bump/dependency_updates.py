@@ -10,7 +10,7 @@ from relnox.core.versions import semver_compat
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from relnox.core.bump.version_bumps import VersionBump
     from relnox.core.packages import Dependency, Package
@@ -25,14 +25,13 @@ PUBLISHED_TABLES = ("runtime", "extra")
 
 
 def find_dependency_updates(
-    workspace: Workspace, bumps: Sequence[VersionBump], current_versions: Mapping[str, Version], config: Config
+    workspace: Workspace, bumps: Sequence[VersionBump], config: Config
 ) -> DependencyUpdates:
     """Return the requirements to rewrite because the packages that they name are bumped.
 
     Args:
         workspace: The packages.
         bumps: The bumps.
-        current_versions: The current version of each package that has one.
         config: The settings of the project.
 
     Raises:
@@ -42,7 +41,6 @@ def find_dependency_updates(
         bump.package.name for bump in bumps if bump.before is not None and bump.after < bump.before
     }
     after = {bump.package.name: bump.after for bump in bumps}
-    after |= {name: after[package] for name, package in config.dependency_updates.items() if package in after}
     rewritten: dict[tuple[str, str, bool], str | None] = {}
     updates: dict[str, list[tuple[Dependency, str]]] = {}
     for package in workspace.packages:
@@ -57,51 +55,10 @@ def find_dependency_updates(
                 if config.update_requirements == "never":
                     _check_not_published(package, dependency, after[dependency.name])
                     continue
-                if (
-                    is_first
-                    and config.dependency_updates.get(dependency.name, dependency.name) not in lowered_packages
-                ):
+                if is_first and dependency.name not in lowered_packages:
                     _check_lower_bound_not_above(package, dependency, after[dependency.name])
                 updates.setdefault(package.name, []).append((dependency, new_text))
-    for name, dependency, new_text in _siblings_with_added_bounds(
-        workspace, bumps, dict(current_versions) | after, config
-    ):
-        updates.setdefault(name, []).append((dependency, new_text))
     return updates
-
-
-def _siblings_with_added_bounds(
-    workspace: Workspace, bumps: Sequence[VersionBump], versions: Mapping[str, Version], config: Config
-) -> Iterator[tuple[str, Dependency, str]]:
-    """Yield the requirements to which a version bound is added, because of the setting `sibling-bound`.
-
-    These are published requirements of bumped packages on other packages of the workspace that name no version.
-
-    Yields:
-        The name of the package, the requirement, and its new text.
-    """
-    sibling_bound = config.sibling_bound or "keep"
-    if sibling_bound == "keep":
-        return
-    from functools import partial
-
-    from relnox.core.dependencies import requirements
-
-    for package in (bump.package for bump in bumps):
-        for dependency in package.dependencies:
-            is_sibling = dependency.name in workspace.by_name and dependency.name != package.name
-            if (
-                dependency.table in PUBLISHED_TABLES
-                and dependency.key
-                and is_sibling
-                and dependency.name in versions
-            ):
-                format_version = partial(semver_compat.format_version, scheme=config.scheme)
-                new_text = requirements.add_bound(
-                    dependency, versions[dependency.name], sibling_bound, format_version
-                )
-                if new_text is not None:
-                    yield package.name, dependency, new_text
 
 
 def _check_lower_bound_not_above(package: Package, dependency: Dependency, new: Version) -> None:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from relnox.core.settings.release_lines import ReleaseLine
     from relnox.core.tagging.tags import TagFormat
 
+DEVELOPMENT_MESSAGE = "Start development of {version}"
+"""The message of commits that start the next development version."""
+
 
 class Commit(NamedTuple):
     """A commit.
@@ -207,17 +210,11 @@ def _packages_changed_by(file: str, owner: str | None, rules: Mapping[str, Seque
     return names
 
 
-def without_development_commits(history: ReleaseHistory, template: str) -> ReleaseHistory:
+def without_development_commits(history: ReleaseHistory) -> ReleaseHistory:
     """Return a release history without the commits that start a development version.
 
     Such commits follow a release; they are not a reason for another one.
-
-    Args:
-        history: The history of a package.
-        template: The setting `dev-commit-message`.
     """
-    words = re.escape(template.partition("\n")[0].strip())
-    for field in (r"\{version\}", r"\{packages\}"):
-        words = words.replace(field, r".*\.dev\d+.*")
-    commits = tuple(commit for commit in history.commits if not re.fullmatch(words, commit.subject))
+    subject = re.compile(DEVELOPMENT_MESSAGE.replace("{version}", r".*\.dev\d+.*"))
+    commits = tuple(commit for commit in history.commits if not subject.fullmatch(commit.subject))
     return history._replace(commits=commits)

@@ -1,7 +1,6 @@
 """Updates of changelogs for a release.
 
-Prereleases do not change them unless `changelog-prereleases` is set: their changes are listed under the
-final release.
+Prereleases do not change them: their changes are listed under the final release.
 """
 
 from __future__ import annotations
@@ -97,7 +96,7 @@ def update_changelogs(  # noqa: PLR0913, PLR0917 - the parts of a release
     Raises:
         Blocked: A changelog already has the version, or has several headings for unreleased changes.
     """
-    for file, bumps_of_file in _bumps_by_changelog(bumps, changelogs, contents, config).items():
+    for file, bumps_of_file in _bumps_by_changelog(bumps, changelogs, contents).items():
         from relnox.core.notes import changelog
 
         text = _decode_changelog(contents[file])
@@ -128,8 +127,8 @@ def changelog_notes(
 
     The arguments are those of `update_changelogs`.
     """
-    bumps_to_list = [bump for bump in bumps if is_listed_in_changelogs(bump, config)]
-    edited = _bumps_by_changelog(bumps, changelogs, contents, config)
+    bumps_to_list = [bump for bump in bumps if is_listed_in_changelogs(bump)]
+    edited = _bumps_by_changelog(bumps, changelogs, contents)
     for file in edited:
         from relnox.core.notes import changelog
 
@@ -160,19 +159,19 @@ def changelog_notes(
         yield f"no changelog changes: there is no {config.changelog_file} for these packages"
 
 
-def is_listed_in_changelogs(bump: VersionBump, config: Config) -> bool:
-    """Return whether a bump is listed in changelogs: prereleases only if `changelog-prereleases` is set."""
-    return config.changelog_prereleases or not bump.after.is_prerelease
+def is_listed_in_changelogs(bump: VersionBump) -> bool:
+    """Return whether a bump is listed in changelogs: not if it is a prerelease."""
+    return not bump.after.is_prerelease
 
 
 def _bumps_by_changelog(
-    bumps: Sequence[VersionBump], changelogs: Mapping[str, str], contents: Mapping[str, bytes], config: Config
+    bumps: Sequence[VersionBump], changelogs: Mapping[str, str], contents: Mapping[str, bytes]
 ) -> dict[str, list[VersionBump]]:
     """Return the changelogs with a heading for unreleased changes, mapped to the bumps listed in each."""
     by_file: dict[str, list[VersionBump]] = {}
     for bump in bumps:
         file = changelogs.get(bump.package.name)
-        if file is not None and is_listed_in_changelogs(bump, config):
+        if file is not None and is_listed_in_changelogs(bump):
             by_file.setdefault(file, []).append(bump)
     return {
         file: of_file for file, of_file in by_file.items() if _has_unreleased_heading(contents[file], of_file[0])

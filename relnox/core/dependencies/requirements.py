@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from packaging.version import Version
 
 from relnox.core.dependencies.requirement_clauses import (
-    BEFORE_CLAUSES,
     clause_allows,
     format_release,
     next_series,
@@ -32,11 +31,10 @@ if TYPE_CHECKING:
 
     from relnox.core.dependencies.requirement_clauses import Clause
     from relnox.core.packages import Dependency, Package
-    from relnox.core.settings.config import Config, SiblingBound, UpdatePolicy
+    from relnox.core.settings.config import UpdatePolicy
     from relnox.core.workspace import Workspace
 
 _BARE_REQUIREMENT = r"(?s)\s*[A-Za-z0-9][\w.-]*\s*(\[[^\]]*\])?\s*(\(\s*\))?\s*(;.*)?"
-_BOUND_OPERATORS = {"at-least": ">=", "compatible": "~=", "exact": "=="}
 
 
 def requires_dist(package: Package) -> tuple[str, ...] | None:
@@ -55,30 +53,6 @@ def requires_dist(package: Package) -> tuple[str, ...] | None:
             text = requirement.strip()
             requirements.append(f"{text} ; {' and '.join(conditions)}" if conditions else text)
     return tuple(requirements)
-
-
-def add_bound(
-    dependency: Dependency,
-    version: Version,
-    siblings: SiblingBound,
-    format_version: Callable[[Version], str] = str,
-) -> str | None:
-    """Return a requirement with a bound added to it.
-
-    Return None if the requirement already has a version or a URL, or if `siblings` is `keep`.
-    """
-    if siblings == "keep" or not is_unbounded(dependency):
-        return None
-    public = Version(version.public)
-    text = format_version(public)
-    if siblings == "compatible" and len(public.release) == 1:
-        text = f"{text.partition('.')[0]}.0" if public == Version(public.base_version) else f">={text}"
-    bound = text if text.startswith(">=") else f"{_BOUND_OPERATORS[siblings]}{text}"
-    if dependency.is_poetry_syntax:
-        return bound
-    name = BEFORE_CLAUSES.match(dependency.text)
-    end = len(name[0].rstrip()) if name is not None else 0
-    return f"{dependency.text[:end]}{bound}{dependency.text[end:]}" if end else None
 
 
 def highest_lower_bound(dependency: Dependency) -> Version | None:
@@ -265,13 +239,8 @@ def is_unbounded(dependency: Dependency) -> bool:
     )
 
 
-def unbounded_sibling_warnings(packages: Iterable[Package], workspace: Workspace, config: Config) -> Iterator[str]:
-    """Yield a warning that lists the requirements of published packages on siblings without a version, if any.
-
-    Yield nothing if `sibling-bound` is set.
-    """
-    if config.sibling_bound is not None:
-        return
+def unbounded_sibling_warnings(packages: Iterable[Package], workspace: Workspace) -> Iterator[str]:
+    """Yield a warning that lists the requirements of published packages on siblings without a version, if any."""
     requirements = [
         f"{package.name} on {dependency.name}"
         for package in packages
@@ -284,7 +253,6 @@ def unbounded_sibling_warnings(packages: Iterable[Package], workspace: Workspace
     ]
     if requirements:
         yield (
-            f"requirements on siblings without a version: {join_names(requirements)}; to add one with the next "
-            'bump: [tool.relnox] sibling-bound = "at-least", "compatible" or "exact"; to keep them as they are: '
-            '"keep"'
+            f"requirements on siblings without a version: {join_names(requirements)}; add one such as >=1.2, so "
+            "that an installer finds a version that fits"
         )

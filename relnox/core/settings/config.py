@@ -20,7 +20,6 @@ from relnox.core.settings.config_tables import (
 from relnox.core.settings.hook_settings import HooksConfig
 from relnox.core.settings.kinds import ListOf, Number, TableOf, Text
 from relnox.core.settings.patterns import (
-    DISTRIBUTION_NAME,
     PACKAGE_GLOB,
     PACKAGE_NAME,
     PACKAGE_PATTERN,
@@ -48,9 +47,6 @@ UpdatePolicy: TypeAlias = Literal["out-of-range", "always", "exact", "never"]
 A requirement without a version stays without one under every policy.
 """
 
-SiblingBound: TypeAlias = Literal["keep", "at-least", "compatible", "exact"]
-"""The bound that is added to a requirement on a sibling package without a version; `keep` adds none."""
-
 
 class Config(Settings):
     """The settings in the table `[tool.relnox]` of pyproject.toml."""
@@ -71,9 +67,6 @@ class Config(Settings):
         otherwise='`"independent"`',
     )
     scheme: Scheme = setting("pep440", "The version scheme.", choices=("pep440", "semver", "calver"))
-    calver_format: str = setting(
-        "YYYY.MM.MICRO", "The format of calendar versions.", choices=("YYYY.MM.MICRO", "YYYY.MINOR")
-    )
     prerelease_start: int = setting(0, "The first number of an alpha, beta or rc.", Number(1))
     groups: Mapping[str, GroupConfig] = setting(
         EMPTY, "Groups of packages that share a version, by name.", TableOf(Table(GroupConfig))
@@ -94,18 +87,6 @@ class Config(Settings):
         "The level by which a dependent is bumped when a published requirement of it is updated.",
         choices=("major", "minor", "patch", "none"),
     )
-    sibling_bound: SiblingBound | None = setting(
-        None,
-        "The version bound that is added to requirements on packages of this project that have none.",
-        choices=("keep", "at-least", "compatible", "exact"),
-        otherwise="none is added, with a warning",
-    )
-    dependency_updates: Mapping[str, str] = setting(
-        EMPTY,
-        "Packages of other repositories that have the version of a package of this one: "
-        '`{ their-name = "package" }`.',
-        TableOf(PACKAGE_NAME, keys=DISTRIBUTION_NAME),
-    )
     managed_by: str | None = setting(None, "Another tool that manages the versions; `bump` is then blocked.")
 
     # git and changelogs
@@ -121,16 +102,6 @@ class Config(Settings):
         "Release {version}",
         "The message of release commits, with `{version}` and `{packages}`.",
         rule=rules.message_violation,
-    )
-    dev_commit_message: str = setting(
-        "Start development of {version}",
-        "The message of commits that start the next development version, with `{version}` and `{packages}`.",
-        rule=rules.message_violation,
-    )
-    pull_request_branch: str = setting(
-        "relnox/release/{branch}",
-        "The branch of release pull requests; `{branch}` is the one that they are merged into.",
-        rule=rules.branch_template_violation,
     )
     tag_format: str | None = setting(
         None,
@@ -161,14 +132,8 @@ class Config(Settings):
         "The changelog, in the directory of the package, or else in the root if all packages have one version.",
         PATH,
     )
-    changelog_prereleases: bool = setting(False, "Whether changelogs list prereleases.")
 
     # builds
-    build_index: str | None = setting(
-        None,
-        "The index for build requirements: its simple API, or a name in the table `indexes`.",
-        otherwise="`trusted-index`, else the configuration of uv",
-    )
     metadata_only: tuple[str, ...] = setting(
         (),
         "Packages without modules, scripts and data, such as metapackages, by name or glob.",
@@ -212,7 +177,9 @@ class Config(Settings):
         TableOf(Text()),
     )
     trusted_index: str | None = setting(
-        None, "The simple API of the index for third-party requirements.", otherwise="the public index"
+        None,
+        "The simple API of the index for third-party requirements, those of builds included.",
+        otherwise="the public index; for build requirements, the configuration of uv",
     )
 
     hooks: HooksConfig = setting(HooksConfig(), "Programs that run at events of a release.")

@@ -95,13 +95,6 @@ def version_bounds_violation(text: str) -> RuleViolation | None:
     return None
 
 
-def branch_template_violation(text: str) -> RuleViolation | None:
-    """Check that a text is a valid branch name, in which `{branch}` may occur."""
-    why = ref_name_violation(text.replace("{branch}", "main"))
-    fix = 'for example: pull-request-branch = "relnox/release/{branch}"'
-    return None if why is None else RuleViolation(f"git rejects it: {why}", fix)
-
-
 def remote_violation(text: str) -> RuleViolation | None:
     """Check that a text is the name of a git remote, not a URL: only names have remote-tracking branches."""
     if ref_name_violation(text) is None:

@@ -48,18 +48,17 @@ class LevelCounting:
 
 
 class CalendarCounting(LevelCounting):
-    """Numbering by date: the year or month, then a count within it; a prerelease's number may be a date, too."""
+    """Numbering by date: YYYY.MM.MICRO if a version has three numbers, else YYYY.MINOR.
 
-    def __init__(self, calver_format: str, today: date | None) -> None:
+    A prerelease's number may be a date, too.
+    """
+
+    def __init__(self, release: Release, today: date | None) -> None:
         if today is None:
             raise Blocked("bump-not-possible", 'scheme = "calver" needs a date', fix="pass today's date in UTC")
-        periods = {"YYYY.MM.MICRO": (today.year, today.month), "YYYY.MINOR": (today.year,)}
-        if calver_format not in periods:
-            raise Blocked(
-                "value-invalid", f"unknown calver-format: {calver_format!r}", fix="use YYYY.MM.MICRO or YYYY.MINOR"
-            )
         self.today = today
-        self.period: Release = periods[calver_format]
+        has_month = len(release) >= len(("YYYY", "MM", "MICRO"))
+        self.period: Release = (today.year, today.month) if has_month else (today.year,)
 
     def begins_series(self, release: Release, level: int) -> bool:  # noqa: ARG002 - every level means the next calendar version
         """Return whether a release is of the current year or month."""

@@ -41,13 +41,12 @@ def parse(text: str, *, where: str = "") -> Version:
         ) from None
 
 
-def next_version(  # noqa: PLR0913 - the project's settings, passed by name
+def next_version(
     current: Version,
     bump: Bump,
     *,
     scheme: Scheme = "pep440",
     prerelease_start: int = 0,
-    calver_format: str = "YYYY.MM.MICRO",
     today: date | None = None,
 ) -> Version:
     """Return the version that a requested bump leads to.
@@ -60,7 +59,6 @@ def next_version(  # noqa: PLR0913 - the project's settings, passed by name
         scheme: Under `calver` every level means the next calendar version; under `semver` versions that SemVer
             cannot express are blocked.
         prerelease_start: The number of the first alpha, beta or rc, 0 or 1.
-        calver_format: `YYYY.MM.MICRO` or `YYYY.MINOR`.
         today: The date in UTC, for `calver`.
 
     Raises:
@@ -74,7 +72,7 @@ def next_version(  # noqa: PLR0913 - the project's settings, passed by name
     if bump.to is not None:
         result = _parse_explicit_version(bump.to)
     else:
-        counting = CalendarCounting(calver_format, today) if scheme == "calver" else LevelCounting()
+        counting = CalendarCounting(current.release, today) if scheme == "calver" else LevelCounting()
         result = VersionStep(current.__replace__(local=None), bump, counting, prerelease_start).result()
     try:
         str(result)
