@@ -1,12 +1,15 @@
-"""Versions that a backend reads from other files: discovery, and bumps that change nothing else."""
+"""Version files: where backends look for them, and those declared in `[[tool.relnox.version-files]]`.
+
+`test_shapes` holds bumps of each backend's own file against the whole tree.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import pytest
-from projects import repository, write
-from running import run
+from projects import HATCHLING, commit_all, git, repository, write
+from running import run_blocked_bump
 
 from relnox.core.settings.config import Config
 from relnox.source.discovery import discover_packages
@@ -14,138 +17,359 @@ from relnox.source.discovery import discover_packages
 if TYPE_CHECKING:
     from pathlib import Path
 
-CODE = '"""Demo."""\r\n\r\n__version__ = \'1.2.3\'  # the one place\r\n'
+    from running import Bump
 
-LAYOUTS = {
-    "hatch path": (
-        '[tool.hatch.version]\npath = "demo/__init__.py"',
-        "hatchling.build",
-        {"demo/__init__.py": CODE},
-    ),
-    "hatch pattern": (
-        "[tool.hatch.version]\npath = 'about.txt'\npattern = 'version is (?P<version>\\S+)'",
-        "hatchling.build",
-        {"about.txt": "the version is 1.2.3 today\n", "demo/__init__.py": ""},
-    ),
-    "setuptools attr": (
-        '[tool.setuptools.dynamic]\nversion = { attr = "demo.__version__.__version__" }',
-        "setuptools.build_meta",
-        {"src/demo/__init__.py": "", "src/demo/__version__.py": CODE},
-    ),
-    "setuptools package-dir": (
+ALPHA = ("--part", "minor", "--pre", "alpha", "--commit")
+MINOR = ("--part", "minor", "--commit")
+
+# --- where backends look ---------------------------------------------------------------------------------------
+
+ATTR = '[tool.setuptools.dynamic]\nversion = { attr = "demo.v" }\n'
+HERE, OLD = 'v = "1.2.3"\n', 'v = "1.2.0"\n'
+
+
+@pytest.mark.parametrize(
+    ("backend", "table", "file", "others"),
+    [
+        ("setuptools.build_meta", '[tool.setuptools]\npackage-dir = { "" = "lib" }\n', "lib/demo/__init__.py", ()),
         (
-            '[tool.setuptools]\npackage-dir = { "" = "lib" }\n'
-            '[tool.setuptools.dynamic]\nversion = { attr = "demo.v" }'
+            "setuptools.build_meta",
+            '[tool.setuptools]\npackages = ["demo"]\npackage-dir = { demo = "lib/code" }\n',
+            "lib/code/__init__.py",
+            (),
         ),
-        "setuptools.build_meta",
-        {"lib/demo/__init__.py": 'v = "1.2.3"\n'},
-    ),
-    "setuptools package-dir of one package": (
+        ("setuptools.build_meta", '[tool.setuptools.packages.find]\nwhere = ["./lib/"]\n', "lib/demo.py", ()),
+        ("setuptools.build_meta", "", "src/demo/__init__.py", ("demo.py",)),
         (
-            '[tool.setuptools]\npackages = ["demo"]\npackage-dir = { demo = "lib/code" }\n'
-            '[tool.setuptools.dynamic]\nversion = { attr = "demo.about.v" }'
+            "setuptools.build_meta",
+            '[tool.setuptools]\npackages = ["demo"]\n',
+            "demo/__init__.py",
+            ("src/demo/__init__.py",),
         ),
-        "setuptools.build_meta",
-        {"lib/code/__init__.py": "", "lib/code/about.py": 'v = "1.2.3"\n'},
-    ),
-    "setuptools packages.find": (
-        (
-            '[tool.setuptools.packages.find]\nwhere = ["./lib/"]\n'
-            '[tool.setuptools.dynamic]\nversion = { attr = "demo.v" }'
-        ),
-        "setuptools.build_meta",
-        {"lib/demo/__init__.py": 'v = "1.2.3"\n'},
-    ),
-    "setuptools src layout beside a script": (
-        '[tool.setuptools.dynamic]\nversion = { attr = "demo.v" }',
-        "setuptools.build_meta",
-        {"src/demo/__init__.py": 'v = "1.2.3"\n', "demo.py": 'v = "1.2.0"\n'},
-    ),
-    "setuptools packages beside an old src": (
-        '[tool.setuptools]\npackages = ["demo"]\n[tool.setuptools.dynamic]\nversion = { attr = "demo.v" }',
-        "setuptools.build_meta",
-        {"demo/__init__.py": 'v = "1.2.3"\n', "src/demo/__init__.py": 'v = "1.2.0"\n'},
-    ),
-    "setuptools file": (
-        '[tool.setuptools.dynamic]\nversion = { file = ["VERSION"] }',
-        "setuptools.build_meta",
-        {"VERSION": "1.2.3\n", "demo.py": ""},
-    ),
-    "flit": ("", "flit_core.buildapi", {"src/demo_app/__init__.py": CODE}),
-    "flit module": ('[tool.flit.module]\nname = "other"', "flit_core.buildapi", {"other.py": CODE}),
-    "pdm file": (
-        '[tool.pdm.version]\nsource = "file"\npath = "src/demo/about.py"',
-        "pdm.backend",
-        {"src/demo/about.py": CODE, "src/demo/__init__.py": ""},
-    ),
-}
-
-
-def project(root: Path, table: str, backend: str, files: dict[str, str]) -> Path:
-    root.mkdir()
-    head = '[project]\nname = "demo-app"\ndynamic = ["version"]\n\n'
-    build = f'[build-system]\nrequires = []\nbuild-backend = "{backend}"\n\n'
-    write(root, {"pyproject.toml": f"{head}{build}{table}\n"})
-    for name, text in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(text.encode())
-    return repository(root)
-
-
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_a_bump_changes_the_version_that_the_backend_reads(layout: str, tmp_path: Path) -> None:
-    root = project(tmp_path / "demo", *LAYOUTS[layout])
-    before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file() and ".git" not in path.parts}
-    ran = run(root, "relnox", "bump", "--part", "minor", "--commit", "--tag")
-    assert ran.code == 0, ran.text
-    after = {path: path.read_bytes() for path in before}
-    changed = [path for path in before if before[path] != after[path]]
-    assert len(changed) == 1
-    assert after[changed[0]] == before[changed[0]].replace(b"1.2.3", b"1.3.0")
-    assert str(discover_packages(root, Config()).packages[0].version) == "1.3.0"
+        ("flit_core.buildapi", '[tool.flit.module]\nname = "other"\n', "other.py", ()),
+        ("pdm.backend", '[tool.pdm.version]\nsource = "file"\npath = "src/about.py"\n', "src/about.py", ()),
+    ],
+)
+def test_a_version_is_found_where_the_backend_reads_it(
+    backend: str, table: str, file: str, others: tuple[str, ...], tmp_path: Path
+) -> None:
+    name = "v" if backend.startswith("setuptools") else "__version__"
+    pyproject = '[project]\nname = "demo-app"\ndynamic = ["version"]\n'
+    pyproject += f'[build-system]\nbuild-backend = "{backend}"\n{table}{ATTR if name == "v" else ""}'
+    write(tmp_path, {"pyproject.toml": pyproject, file: HERE.replace("v", name), **dict.fromkeys(others, OLD)})
+    (package,) = discover_packages(tmp_path, Config()).packages
+    assert (package.source.file, package.source.key, str(package.version)) == (file, (name,), "1.2.3")
 
 
 @pytest.mark.parametrize(
     ("code", "said"),
     [
-        (None, "demo/__init__.py, which is not there"),
         ("x = 1\n", "assigned 0 times"),
-        ("__version__ = '1'\n__version__ = '2'\n", "assigned 2 times"),
-        ("__version__ = 'unknown'\n", "not a valid version"),
+        ("v = '1'\nv = '2'\n", "assigned 2 times"),
+        ("v = 'unknown'\n", "not a valid version"),
     ],
 )
-def test_a_location_without_exactly_one_version_is_blocked(code: str | None, said: str, tmp_path: Path) -> None:
-    table = '[tool.setuptools.dynamic]\nversion = { attr = "demo.__version__" }'
-    files = {"demo/other.py": ""} if code is None else {"demo/__init__.py": code}
-    root = project(tmp_path / "demo", table, "setuptools.build_meta", files)
-    assert run(root, "relnox", "status").code == 0
-    ran = run(root, "relnox", "bump", "--part", "minor")
-    assert ran.code == 1, ran.text
-    assert said in ran.err or code is None
+def test_a_file_without_exactly_one_version_is_blocked(code: str, said: str, tmp_path: Path, bump: Bump) -> None:
+    pyproject = f'[project]\nname = "demo"\ndynamic = ["version"]\n{ATTR}'
+    root = repository(write(tmp_path / "demo", {"pyproject.toml": pyproject, "demo/__init__.py": code}))
+    assert said in run_blocked_bump(bump, root, "--part", "minor")
 
 
-def test_two_packages_may_share_one_file(tmp_path: Path) -> None:
-    root = tmp_path / "both"
-    root.mkdir()
+def test_two_packages_may_share_one_file(tmp_path: Path, bump: Bump) -> None:
+    files = {
+        "VERSION": "1.0\n",
+        "pyproject.toml": '[tool.relnox]\npackages = ["one", "two"]\nversions = "lockstep"\n',
+    }
     for name in ("one", "two"):
-        write(
-            root,
-            {
-                f"{name}/pyproject.toml": (
-                    f'[project]\nname = "{name}"\ndynamic = ["version"]\ndependencies = []\n'
-                    '[build-system]\nrequires = []\nbuild-backend = "hatchling.build"\n'
-                    '[tool.hatch.version]\npath = "../VERSION"\npattern = "(?P<version>.+)"\n'
-                )
-            },
+        files[f"{name}/pyproject.toml"] = (
+            f'[project]\nname = "{name}"\ndynamic = ["version"]\n[build-system]\nbuild-backend = "hatchling.build"\n'
+            '[tool.hatch.version]\npath = "../VERSION"\npattern = "(?P<version>.+)"\n'
         )
-    write(
-        root,
-        {
-            "VERSION": "1.0\n",
-            "pyproject.toml": '[tool.relnox]\npackages = ["one", "two"]\nversions = "lockstep"\n',
-        },
-    )
-    repository(root)
-    ran = run(root, "relnox", "bump", "--part", "minor", "--commit", "--tag")
-    assert ran.code == 0, ran.text
+    root = repository(write(tmp_path / "both", files))
+    assert bump(root, *MINOR, "--tag").code == 0
     assert (root / "VERSION").read_text() == "1.1\n"
+
+
+# --- declared files --------------------------------------------------------------------------------------------
+
+
+def place(file: str, **settings: str | int) -> str:
+    """Format a declared version file as TOML; patterns in single quotes."""
+    lines = [
+        f"{key} = {value}" if isinstance(value, int) else f"{key} = '{value}'" for key, value in settings.items()
+    ]
+    return "\n".join(["[[tool.relnox.version-files]]", f'file = "{file}"', *lines, ""])
+
+
+def demo(root: Path, files: dict[str, str], *declared: str, version: str = "1.2.3") -> Path:
+    """Make a repository of one package with more files, and the declared version files."""
+    pyproject = f'[project]\nname = "demo"\nversion = "{version}"\n\n{HATCHLING}\n' + "\n".join(declared)
+    return repository(write(root, {"pyproject.toml": pyproject, **files}))
+
+
+def changed(root: Path) -> dict[str, list[str]]:
+    """Lines that the last commit added, by file."""
+    added: dict[str, list[str]] = {}
+    file = ""
+    for line in git(root, "show", "--format=", "-U0", "--no-renames").splitlines():
+        if line.startswith("+++ "):
+            file = line.removeprefix("+++ b/")
+        elif line.startswith("+"):
+            added.setdefault(file, []).append(line.removeprefix("+"))
+    return added
+
+
+NPM_LOCK = """\
+{
+  "name": "demo",
+  "version": "1.2.3",
+  "lockfileVersion": 3,
+  "packages": {
+    "": { "name" : "demo",  "version": "1.2.3", "dependencies": {"version": "1.2.3"} },
+    "node_modules/version": {"version": "1.2.3"}
+  },
+  "dependencies": {"version": {"version": "1.2.3"}}
+}
+"""
+KNOWN = {
+    "src/demo/__init__.py": ('"""demo 1.2.3"""\n\n__version__ = "1.2.3"\n', ['__version__ = "1.3.0a0"']),
+    "typings/demo.pyi": ('__version__: str = "1.2.3"\n', ['__version__: str = "1.3.0a0"']),
+    "Cargo.toml": ('[package]\nname = "demo"\nversion = "1.2.3"\n', ['version = "1.3.0-alpha.0"']),
+    "package.json": (
+        '{"dependencies": {"version": "1.2.3"},\n "version": "1.2.3"}\n',
+        [' "version": "1.3.0-alpha.0"}'],
+    ),
+    "CITATION.cff": ('cff-version: 1.2.0\nversion: "1.2.3"  # this\ndoi: 1.2.3\n', ['version: "1.3.0a0"  # this']),
+}
+PATTERNS = {
+    "docs/a.md": (
+        r"^(demo) \(version (?P<version>[\w.]+), since (?P<value>[0-9.]+)\)$",
+        "demo (version 1.2.3, since 1.2.0)\ndemo (version 9)\n",
+        ["demo (version 1.3.0a0, since 1.2.0)"],
+    ),
+    "docs/b.md": (r"(?P<value>[\w.]+) (two)", "one 1.2.3 two\n", ["one 1.3.0a0 two"]),
+    "docs/conf.py": ('^version = "v(?P<version>.*)"', 'version = "v1.2.3"\n', ['version = "v1.3.0a0"']),
+    "pyproject.toml": ('^current = "(?P<version>.*)"', "", ['version = "1.3.0a0"', 'current = "1.3.0a0"']),
+}
+
+
+def test_all_locations_are_bumped_in_one_commit_and_undone_together(tmp_path: Path, bump: Bump) -> None:
+    files = {name: text for name, (text, _) in KNOWN.items()} | {
+        name: text for name, (_, text, _) in PATTERNS.items()
+    }
+    del files["pyproject.toml"]
+    declared = [place(name) for name in KNOWN] + [place(name, pattern=of[0]) for name, of in PATTERNS.items()]
+    root = demo(
+        tmp_path / "demo", files | {"package-lock.json": NPM_LOCK}, '[tool.x]\ncurrent = "1.2.3"', *declared
+    )
+    before = git(root, "rev-parse", "HEAD^{tree}")
+    ran = bump(root, *ALPHA)
+    assert ran.code == 0, ran.text
+    expected = {name: lines for name, (*_, lines) in {**KNOWN, **PATTERNS}.items()}
+    assert changed(root) | expected == changed(root)
+    lock = NPM_LOCK.replace('"version": "1.2.3"', '"version": "1.3.0-alpha.0"', 2)
+    assert (root / "package-lock.json").read_text() == lock
+    assert bump(root, "--undo").code == 0
+    assert git(root, "rev-parse", "HEAD^{tree}") == before
+    assert git(root, "status", "--porcelain") == ""
+
+
+def test_the_lock_file_of_a_package_json_that_the_backend_reads_is_bumped(tmp_path: Path, bump: Bump) -> None:
+    node = (
+        f'[project]\nname = "demo"\ndynamic = ["version"]\n{HATCHLING}\n[tool.hatch.version]\nsource = "nodejs"\n'
+    )
+    lock = NPM_LOCK.replace("\n", "\r\n")
+    files = {"pyproject.toml": node, "package.json": '{"version": "1.2.3"}', "npm-shrinkwrap.json": lock}
+    root = repository(write(tmp_path / "demo", files))
+    assert bump(root, *ALPHA).code == 0
+    expected = lock.replace('"version": "1.2.3"', '"version": "1.3.0-alpha.0"', 2)
+    assert (root / "npm-shrinkwrap.json").read_bytes() == expected.encode()
+
+
+@pytest.mark.parametrize(
+    ("lock", "more"),
+    [
+        (NPM_LOCK.replace('"version": "1.2.3"', '"version": "1.1.0"', 2), ""),  # npm did not update it either
+        ("not JSON", ""),
+        (NPM_LOCK, place("package-lock.json", count=0)),
+    ],
+)
+def test_another_version_in_the_lock_file_of_npm_is_unchanged(
+    tmp_path: Path, bump: Bump, lock: str, more: str
+) -> None:
+    files = {"package-lock.json": lock, "package.json": '{"version": "1.2.3"}'}
+    root = demo(tmp_path / "demo", files, place("package.json"), more)
+    assert bump(root, *MINOR).code == 0
+    assert sorted(changed(root)) == ["package.json", "pyproject.toml"]
+
+
+@pytest.mark.parametrize("lock", ["package-lock.json", "Cargo.lock"])
+def test_a_lock_file_of_npm_or_cargo_that_git_ignores_is_unchanged(tmp_path: Path, bump: Bump, lock: str) -> None:
+    locks = {"package-lock.json": NPM_LOCK, "Cargo.lock": '[[package]]\nname = "demo"\nversion = "1.2.3"\n'}
+    files = {
+        ".gitignore": f"{lock}\n",
+        "Cargo.toml": KNOWN["Cargo.toml"][0],
+        "package.json": '{"version": "1.2.3"}',
+        "pyproject.toml": '[project]\nname = "demo"\ndynamic = ["version"]\n'
+        '[build-system]\nrequires = ["maturin"]\nbuild-backend = "maturin"\n' + place("package.json"),
+    }
+    root = repository(write(tmp_path / "demo", files | locks))
+    assert bump(root, *MINOR).code == 0
+    assert sorted(changed(root)) == sorted({"Cargo.toml", "package.json", *locks} - {lock})
+    assert (root / lock).read_text() == locks[lock]
+
+
+def test_text_around_a_location_is_unchanged(tmp_path: Path, bump: Bump) -> None:
+    root = demo(tmp_path / "demo", {}, place("notes.txt", pattern="demo (?P<version>[0-9.]+)", count=2))
+    content = b"\xef\xbb\xbf\xc3\xbcml\xc3\xa4ut\r\ndemo 1.2.3 \xf0\x9f\x90\x8d\r\ndemo 1.2.3, no end"
+    (root / "notes.txt").write_bytes(content)
+    (root / ".gitattributes").write_bytes(b"* -text\n")
+    commit_all(root)
+    assert bump(root, *MINOR).code == 0
+    assert (root / "notes.txt").read_bytes() == content.replace(b"1.2.3", b"1.3.0")
+
+
+def test_a_file_with_count_0_is_unchanged(tmp_path: Path, bump: Bump) -> None:
+    # A crate with a version of its own: without the line, it is taken for the package's.
+    maturin = '[build-system]\nrequires = ["maturin"]\nbuild-backend = "maturin"\n'
+    files = {
+        "pyproject.toml": f'[project]\nname = "demo"\nversion = "1.2.3"\n\n{maturin}',
+        "Cargo.toml": '[package]\nname = "demo-rs"\nversion = "0.7.0"\n',
+    }
+    root = repository(write(tmp_path / "demo", files))
+    said = run_blocked_bump(bump, root, "--part", "minor")
+    assert "1.2.3: pyproject.toml" in said
+    assert "0.7.0: Cargo.toml" in said
+    assert "count = 0" in said
+    write(root, {"pyproject.toml": f"{files['pyproject.toml']}\n{place('Cargo.toml', count=0)}"})
+    commit_all(root)
+    assert bump(root, *MINOR).code == 0
+    assert changed(root) == {"pyproject.toml": ['version = "1.3.0"']}
+
+
+def test_different_versions_are_listed_and_a_given_version_aligns_them(tmp_path: Path, bump: Bump) -> None:
+    files = {
+        "src/demo/__init__.py": '__version__ = "1.2.2"\n',
+        "package.json": '{"version": "1.2.3-rc.1"}\n',
+        "CITATION.cff": "version: 1.2.3\n",
+    }
+    root = demo(tmp_path / "demo", files, *(place(name) for name in files))
+    said = run_blocked_bump(bump, root, "--part", "minor", "--commit")
+    assert "the files of demo contain different versions" in said
+    assert [line.strip() for line in said.splitlines() if line.startswith("  ")] == [
+        "1.2.3: pyproject.toml",
+        "1.2.2: src/demo/__init__.py",
+        "1.2.3-rc.1: package.json",
+        "1.2.3: CITATION.cff",
+    ]
+    assert bump(root, "--to", "1.3.0rc1", "--commit").code == 0
+    assert changed(root) == {
+        "CITATION.cff": ["version: 1.3.0rc1"],
+        "package.json": ['{"version": "1.3.0-rc.1"}'],
+        "pyproject.toml": ['version = "1.3.0rc1"'],
+        "src/demo/__init__.py": ['__version__ = "1.3.0rc1"'],
+    }
+    assert "package.json: " in run_blocked_bump(bump, root, "--part", "post", "--always-increment")
+
+
+@pytest.mark.parametrize(
+    ("file", "scheme", "texts"),
+    [
+        ("a.txt", None, ("1.3.0a1", "1.3.0a2")),
+        ("a.txt", "semver", ("1.3.0-alpha.1", "1.3.0-alpha.2")),
+        ("package.json", "pep440", ("1.3.0a1", "1.3.0a2")),
+        ("a.txt", None, ("1.3.0-alpha.1", "1.3.0a2")),  # PEP 440 reads it, and writes it its own way
+    ],
+)
+def test_the_version_format_can_be_declared(
+    tmp_path: Path, bump: Bump, file: str, scheme: str | None, texts: tuple[str, str]
+) -> None:
+    more = {"scheme": scheme} if scheme else {}
+    if file == "a.txt":
+        more["pattern"] = '"version": "(?P<version>.*)"'
+    before, after = (f'{{"version": "{text}"}}\n' for text in texts)
+    root = demo(tmp_path / "demo", {file: before}, place(file, **more), version="1.3.0a1")
+    assert bump(root, "--part", "pre", "--commit").code == 0
+    assert (root / file).read_text() == after
+
+
+# --- whose ---------------------------------------------------------------------------------------------------
+
+
+def several(root: Path, files: dict[str, str], *declared: str, lockstep: bool = False) -> Path:
+    """Make two independent packages, or two in lockstep, with version files."""
+    settings = (
+        f'[tool.relnox]\npackages = ["packages/*"]\nversions = "{"lockstep" if lockstep else "independent"}"\n\n'
+    )
+    for name, version in {"a": "1.0.0", "b": "1.0.0" if lockstep else "2.0.0"}.items():
+        files[f"packages/{name}/pyproject.toml"] = (
+            f'[project]\nname = "{name}"\nversion = "{version}"\n\n{HATCHLING}'
+        )
+    return repository(write(root, {"pyproject.toml": settings + "\n".join(declared), **files}))
+
+
+def test_a_version_file_belongs_to_its_directories_package_or_the_named_one(tmp_path: Path, bump: Bump) -> None:
+    root = several(
+        tmp_path / "many",
+        {"packages/a/a.py": '__version__ = "1.0.0"\n', "docs/b.txt": "b 2.0.0\n"},
+        place("packages/a/a.py"),
+        place("docs/b.txt", pattern="b (?P<version>.*)", package="b"),
+    )
+    assert bump(root, "--package", "a", *MINOR).code == 0
+    assert sorted(changed(root)) == ["packages/a/a.py", "packages/a/pyproject.toml"]
+    assert bump(root, "--package", "b", *MINOR).code == 0
+    assert changed(root) == {"docs/b.txt": ["b 2.1.0"], "packages/b/pyproject.toml": ['version = "2.1.0"']}
+
+
+def test_a_version_file_outside_all_packages_is_blocked_except_in_lockstep(tmp_path: Path, bump: Bump) -> None:
+    files, declared = {"docs/x.txt": "x 1.0.0\n"}, place("docs/x.txt", pattern="x (?P<version>.*)")
+    said = run_blocked_bump(bump, several(tmp_path / "many", dict(files), declared), "--all", "--part", "minor")
+    assert (
+        "docs/x.txt of [[tool.relnox.version-files]] is not in the directory of a package, "
+        "and has no key `package`" in said
+    )
+    assert 'package = "a"' in said
+    root = several(tmp_path / "one", dict(files), declared, lockstep=True)
+    assert bump(root, *MINOR).code == 0
+    assert changed(root)["docs/x.txt"] == ["x 1.1.0"]
+
+
+def test_a_version_from_tags_updates_its_locations(tmp_path: Path, bump: Bump) -> None:
+    scm = '[project]\nname = "scm"\ndynamic = ["version"]\n\n[tool.setuptools_scm]\n\n' + place("CITATION.cff")
+    root = repository(write(tmp_path / "scm", {"pyproject.toml": scm, "CITATION.cff": "version: 1.0.0\n"}))
+    git(root, "tag", "v1.0.0")
+    assert bump(root, *MINOR, "--tag").code == 0
+    assert git(root, "show", "v1.1.0:CITATION.cff") == "version: 1.1.0"
+
+
+PIN = r"==(?P<version>[0-9.]+)"
+
+
+@pytest.mark.parametrize(
+    ("declared", "said"),
+    [
+        (place("no.txt", pattern="(?P<version>.*)"), "no.txt of [[tool.relnox.version-files]] cannot be read"),
+        (place("a.txt"), "a.txt of [[tool.relnox.version-files]] requires a pattern"),
+        (place("a.txt", pattern="x (.*)"), "not valid: it has no group called version"),
+        (place("a.txt", pattern="(?P<version>"), "not valid: it is not a regular expression"),
+        (place("a.txt", pattern="y (?P<version>.*)"), "the pattern matches 0 times"),
+        (place("a.txt", pattern="(?P<version>z)?x"), "a.txt of [[tool.relnox.version-files]]"),
+        (place("a.txt", pattern="[x.] ?(?P<version>1)?", count=3), "a.txt of [[tool.relnox.version-files]]"),
+        (place("twice.txt", pattern=PIN), "the pattern matches 2 times"),
+        (place("twice.txt", pattern=PIN, count=3), "the pattern matches 2 times, not 3"),
+        (place("twice.txt", pattern=PIN, count=2), "it has different versions: 1.2.2 and 1.2.3"),
+        (place("a.txt", regex="x"), "has no key 'regex'"),
+        (place("a.txt", scheme="calver"), "is not one of pep440, semver"),
+        (place("src", pattern="(?P<version>.*)"), "src of [[tool.relnox.version-files]] cannot be read"),
+        (place("bin", pattern="(?P<version>.*)"), "bin of [[tool.relnox.version-files]]"),
+        (place("src/demo.py"), "src/demo.py of [[tool.relnox.version-files]]: __version__ is assigned 0 times"),
+        (place("latest.py"), "latest.py: 'latest' is not a valid version (PEP 440)"),
+        (place("latest.py", package="dmeo"), "did you mean demo?"),
+    ],
+)
+def test_an_invalid_declaration_is_blocked(tmp_path: Path, bump: Bump, declared: str, said: str) -> None:
+    files = {"a.txt": "x 1.2.3\n", "src/demo.py": "", "twice.txt": "demo==1.2.3\ndemo[x]==1.2.2\n"}
+    root = demo(tmp_path / "demo", files | {"latest.py": '__version__ = "latest"\n'}, declared)
+    (root / "bin").write_bytes(b"\xff\xfe1.2.3")
+    commit_all(root)
+    assert said in run_blocked_bump(bump, root, "--part", "minor")
