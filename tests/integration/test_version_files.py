@@ -82,7 +82,8 @@ def test_two_packages_may_share_one_file(tmp_path: Path, bump: Bump) -> None:
     }
     for name in ("one", "two"):
         files[f"{name}/pyproject.toml"] = (
-            f'[project]\nname = "{name}"\ndynamic = ["version"]\n[build-system]\nbuild-backend = "hatchling.build"\n'
+            f'[project]\nname = "{name}"\ndynamic = ["version"]\n'
+            '[build-system]\nbuild-backend = "hatchling.build"\n'
             '[tool.hatch.version]\npath = "../VERSION"\npattern = "(?P<version>.+)"\n'
         )
     root = repository(write(tmp_path / "both", files))
