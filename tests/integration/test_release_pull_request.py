@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 BRANCH = "relnox/release/main"
 REF = f"refs/heads/{BRANCH}"
 CHANGELOG = "# Changelog\n\n## [Unreleased]\n\n### Fixed\n\n- {text}\n\n## [2.0.0] - 2026-01-01\n\n- Start\n"
-REQUESTS = 8
+REQUESTS = 5
 """At least as many as a run sends."""
 CHANGES = ("POST", "PATCH", "PUT", "DELETE")
 
@@ -184,7 +184,7 @@ def test_text_of_the_changelog_notifies_no_user_and_closes_nothing(root: Path, g
 
 
 @pytest.mark.parametrize("name", ["script.sh", "windows.txt"])
-def test_modes_and_line_ends_are_those_of_git(root: Path, forge: ForgeServer, name: str) -> None:
+def test_modes_and_line_ends_are_those_of_git(root: Path, github: GitHubServer, name: str) -> None:
     write(root, {".gitattributes": "*.txt text eol=crlf\n", name: "version 2.0.0\n"})
     (root / name).chmod(0o755)
     with (root / "pyproject.toml").open("a", encoding="utf-8") as settings:
@@ -197,7 +197,7 @@ def test_modes_and_line_ends_are_those_of_git(root: Path, forge: ForgeServer, na
     git(root, "checkout", "--", name)
     ran = propose(root)
     assert ran.code == 0, ran.text
-    head = head_of(forge)
+    head = head_of(github)
     assert git(remote_of(root), "cat-file", "-s", f"{head}:{name}") == str(len("version 2.1.0\n"))
     assert git(remote_of(root), "ls-tree", head, name).startswith("100755 ")
 
@@ -274,13 +274,13 @@ def test_a_commit_needs_a_name(root: Path, github: GitHubServer, monkeypatch: py
     assert github.sent(*CHANGES) == []
 
 
-def test_the_commit_is_signed_as_git_is_configured(root: Path, forge: ForgeServer, tmp_path: Path) -> None:
+def test_the_commit_is_signed_as_git_is_configured(root: Path, github: GitHubServer, tmp_path: Path) -> None:
     key = tmp_path / "key"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
     for name, value in (("gpg.format", "ssh"), ("user.signingKey", f"{key}.pub"), ("commit.gpgSign", "true")):
         git(root, "config", name, value)
     assert propose(root).code == 0
-    assert "\ngpgsig -----BEGIN SSH SIGNATURE-----" in git(remote_of(root), "cat-file", "commit", head_of(forge))
+    assert "\ngpgsig -----BEGIN SSH SIGNATURE-----" in git(remote_of(root), "cat-file", "commit", head_of(github))
 
 
 def test_a_checkout_that_is_not_at_the_head_of_the_remote(root: Path, github: GitHubServer) -> None:
@@ -296,41 +296,46 @@ def test_a_checkout_that_is_not_at_the_head_of_the_remote(root: Path, github: Gi
     assert github.sent(*CHANGES) == []
 
 
-def test_a_detached_checkout_of_the_head_is_enough(root: Path, forge: ForgeServer) -> None:
+def test_a_detached_checkout_of_the_head_is_enough(root: Path, github: GitHubServer) -> None:
     git(root, "checkout", "--quiet", "--detach")
     ran = propose(root)
     assert ran.code == 0, ran.text
     assert propose(root).code == 0
-    is_proposed(forge, root)
+    is_proposed(github, root)
 
 
 def test_a_version_that_is_tagged_already_is_refused(root: Path, github: GitHubServer) -> None:
-    git(remote_of(root), "tag", "v2.1.0", "main")
-    ran = propose(root)
-    assert ran.code == 1, ran.text
-    assert "[tag-format-unknown]" in ran.err  # the package had another version at v2.1.0
-    git(remote_of(root), "tag", "v2.0.0", "main")
+    for tag in ("v2.0.0", "v2.1.0"):
+        git(remote_of(root), "tag", tag, "main")
     ran = propose(root)
     assert ran.code == 4, ran.text
     assert "tag v2.1.0 already exists" in ran.err
     assert github.sent(*CHANGES) == []
 
 
-def test_a_shallow_clone_is_enough(root: Path, forge: ForgeServer) -> None:
+def test_tags_in_an_unclear_form_are_refused(root: Path, github: GitHubServer) -> None:
+    git(remote_of(root), "tag", "v2.1.0", "main")  # where the packages have another version
+    ran = propose(root)
+    assert ran.code != 0, ran.text
+    assert "[tag-format-unknown]" in ran.err
+    assert github.sent(*CHANGES) == []
+
+
+def test_a_shallow_clone_is_enough(root: Path, github: GitHubServer) -> None:
     assert propose(root).code == 0
     write(root, {"new.txt": "new\n"})
     commit_all(root)
     git(root, "push", "--quiet", "origin", "main")
     shallow = root.parent / "shallow"
     git(root.parent, "clone", "--quiet", "--depth", "1", remote_of(root).as_uri(), str(shallow))
-    git(shallow, "config", f"url.{remote_of(root).as_uri()}.insteadOf", forge.remote)
-    git(shallow, "remote", "set-url", "origin", forge.remote)
+    git(shallow, "config", f"url.{remote_of(root).as_uri()}.insteadOf", github.remote)
+    git(shallow, "remote", "set-url", "origin", github.remote)
     for _ in range(2):
         ran = propose(shallow)
         assert ran.code == 0, ran.text
     assert git(shallow, "rev-parse", "--is-shallow-repository").strip() == "true"
-    is_proposed(forge, root)
-    assert len(forge.pull_requests) == 1
+    is_proposed(github, root)
+    assert len(github.pull_requests) == 1
 
 
 def test_uncommitted_changes_stay_here(root: Path, github: GitHubServer) -> None:
@@ -343,7 +348,7 @@ def test_uncommitted_changes_stay_here(root: Path, github: GitHubServer) -> None
 
 @pytest.mark.parametrize("options", [(), ("--amend", "--no-edit")])
 def test_changes_of_others_on_the_branch_are_not_overwritten(
-    root: Path, forge: ForgeServer, options: tuple[str, ...]
+    root: Path, github: GitHubServer, options: tuple[str, ...]
 ) -> None:
     assert propose(root).code == 0
     theirs = foreign_commit(root, {"fix.txt": "fix\n"}, *options)
@@ -351,32 +356,32 @@ def test_changes_of_others_on_the_branch_are_not_overwritten(
     assert ran.code == 1, ran.text
     assert "has a change that relnox did not make" in ran.err
     assert "fix: merge the pull request, or move the changes to main" in ran.err
-    assert head_of(forge) == theirs
+    assert head_of(github) == theirs
     forced = propose(root, "--force-branch")
     assert forced.code == 0, forced.text
-    is_proposed(forge, root)
+    is_proposed(github, root)
 
 
-def test_a_branch_that_another_run_made_meanwhile_is_not_overwritten(root: Path, forge: ForgeServer) -> None:
+def test_a_branch_that_another_run_made_meanwhile_is_not_overwritten(root: Path, github: GitHubServer) -> None:
     plan = root.parent / "plan.json"
     assert propose(root, "--dry-run", "--plan", str(plan)).code == 0
-    main = forge.repository.commit_of("refs/heads/main")
-    theirs = forge.repository.commit(forge.repository.tree_of(main), [main], "Theirs")
-    forge.repository.set_ref(REF, theirs)
+    main = github.repository.commit_of("refs/heads/main")
+    theirs = github.repository.commit(github.repository.tree_of(main), [main], "Theirs")
+    github.repository.set_ref(REF, theirs)
     ran = propose(root, "--expect-plan", str(plan))
     assert ran.code != 0
-    assert head_of(forge) == theirs
+    assert head_of(github) == theirs
 
 
-def test_a_release_that_is_not_tagged_yet_blocks_the_next_one(root: Path, forge: ForgeServer) -> None:
+def test_a_release_that_is_not_tagged_yet_blocks_the_next_one(root: Path, github: GitHubServer) -> None:
     git(root, "tag", "--annotate", "--message", "v2.0.0", "v2.0.0")
     git(root, "push", "--quiet", "origin", "v2.0.0")
     write(root, {"packages/base/new.py": "new = 1\n"})
     commit_all(root, "feat: Something new")
     git(root, "push", "--quiet", "origin", "main")
     assert propose(root, part="auto").code == 0
-    is_proposed(forge, root)
-    forge.merge(1)
+    is_proposed(github, root)
+    github.merge(1)
     git(root, "pull", "--quiet", "--ff-only", "origin", "main")
     ran = propose(root, part="auto")
     assert ran.code == 1, ran.text
@@ -385,7 +390,7 @@ def test_a_release_that_is_not_tagged_yet_blocks_the_next_one(root: Path, forge:
     assert run_in_process(root, "auto-tag", "--no-check-index").code == 0
     ran = propose(root, part="auto")
     assert ran.code == 0, ran.text
-    assert len(forge.pull_requests) == 1
+    assert len(github.pull_requests) == 1
 
 
 # --- interrupted -----------------------------------------------------------------------------------
@@ -393,31 +398,18 @@ def test_a_release_that_is_not_tagged_yet_blocks_the_next_one(root: Path, forge:
 
 @pytest.mark.parametrize("stored", [False, True])
 @pytest.mark.parametrize("number", range(REQUESTS))
-def test_any_request_may_fail(root: Path, forge: ForgeServer, number: int, stored: bool) -> None:
-    forge.fail("", Reply(400, {"message": "Bad"}), stored=stored, skip=number)
-    first = propose(root)
+@pytest.mark.parametrize("failure", ["rejected", "lost", pytest.param("killed", marks=pytest.mark.heavy)])
+def test_a_run_that_fails_at_any_request_is_finished_by_the_same_command(
+    root: Path, forge: ForgeServer, failure: str, number: int, stored: bool
+) -> None:
+    if failure == "killed":
+        words = ["bump", "minor", "--pull-request", "--project", str(root)]
+        forge.kill_at_request(number, words, stored=stored)
+    else:
+        reply = DROP if failure == "lost" else Reply(400, {"message": "Bad"})
+        forge.fail("", reply, stored=stored, skip=number)
+        assert propose(root).code == 0 or failure == "rejected"
     forge.faults.clear()
-    if first.code:
-        assert propose(root).code == 0
-    is_proposed(forge, root)
-    assert len(forge.pull_requests) == 1
-
-
-@pytest.mark.parametrize("number", range(REQUESTS))
-def test_any_answer_may_be_lost(root: Path, forge: ForgeServer, number: int) -> None:
-    forge.fail("", DROP, stored=True, skip=number)
-    ran = propose(root)
-    assert ran.code == 0, ran.text
-    is_proposed(forge, root)
-    assert len(forge.pull_requests) == 1
-
-
-@pytest.mark.heavy
-@pytest.mark.parametrize("stored", [False, True])
-@pytest.mark.parametrize("number", range(REQUESTS))
-def test_killed_at_any_request(root: Path, forge: ForgeServer, number: int, stored: bool) -> None:
-    words = ["bump", "minor", "--pull-request", "--project", str(root)]
-    forge.kill_at_request(number, words, stored=stored)
     ran = propose(root)
     assert ran.code == 0, ran.text
     is_proposed(forge, root)
@@ -428,26 +420,26 @@ def test_killed_at_any_request(root: Path, forge: ForgeServer, number: int, stor
 
 
 @pytest.mark.parametrize("how", ["merge", "squash", "rebase"])
-def test_the_merged_versions_are_tagged(root: Path, forge: ForgeServer, how: str) -> None:
+def test_the_merged_versions_are_tagged(root: Path, github: GitHubServer, how: str) -> None:
     git(root, "tag", "--annotate", "--message", "v2.0.0", "v2.0.0")
     git(root, "push", "--quiet", "origin", "v2.0.0")
     assert propose(root).code == 0
-    tree = forge.repository.tree_of(head_of(forge))
+    tree = github.repository.tree_of(head_of(github))
     if how == "rebase":
-        main, head = forge.repository.commit_of("refs/heads/main"), head_of(forge)
+        main, head = github.repository.commit_of("refs/heads/main"), head_of(github)
         message = git(remote_of(root), "log", "-1", "--format=%B", head)
-        forge.repository.set_ref("refs/heads/main", forge.repository.commit(tree, [main], message))
-        forge.pull_requests[0].state = "merged"
+        github.repository.set_ref("refs/heads/main", github.repository.commit(tree, [main], message))
+        github.pull_requests[0].state = "merged"
     else:
-        forge.merge(1, squash=how == "squash")
+        github.merge(1, squash=how == "squash")
     git(root, "pull", "--quiet", "--ff-only", "origin", "main")
-    assert forge.repository.tree_of("refs/heads/main") == tree
+    assert github.repository.tree_of("refs/heads/main") == tree
     ran = run_in_process(root, "auto-tag", "--no-check-index")
     assert ran.code == 0, ran.text
-    assert forge.repository.commit_of("refs/tags/v2.1.0") == forge.repository.ref("refs/heads/main")
+    assert github.repository.commit_of("refs/tags/v2.1.0") == github.repository.ref("refs/heads/main")
     after = propose(root, part="patch")
     assert after.code == 0, after.text
-    assert [request.state for request in forge.pull_requests] == ["merged", "open"]
+    assert [request.state for request in github.pull_requests] == ["merged", "open"]
 
 
 # --- symbolic links
