@@ -8,7 +8,7 @@ from textwrap import dedent
 from typing import TYPE_CHECKING
 
 import pytest
-from projects import git, lockstep_workspace, mixed_workspace, repository, single, write
+from projects import git, lockstep_workspace, repository, single, write
 
 from relnox.commands.shared.project import open_project
 from relnox.errors import Blocked
@@ -412,17 +412,6 @@ def test_two_packages_with_the_same_name_are_rejected_with_both_files(
     assert 'exclude = ["libs/two"]' in caught.value.fix
 
 
-def test_a_workspace_of_four_backends(tmp_path: Path) -> None:
-    workspace = open_project(mixed_workspace(tmp_path)).workspace
-    assert {each.name: (each.backend.partition(".")[0], str(each.version)) for each in workspace.packages} == {
-        "mixed-float": ("flit_core", "0.9.0rc1"),
-        "mixed-pedal": ("pdm", "2026.11"),
-        "mixed-poem": ("poetry", "0.3.1"),
-        "mixed-saddle": ("setuptools", "1.4.0"),
-    }
-    assert workspace.release_order()[0].name == "mixed-saddle"
-
-
 # --- uv workspaces -------------------------------------------------------------------------------------
 
 
@@ -452,17 +441,6 @@ def test_a_uv_root_without_a_build_system_is_skipped_with_a_hint(tmp_path: Path)
     (warning,) = workspace.warnings
     assert "no [build-system]" in warning
     assert 'list "."' in warning
-
-
-def test_the_waves_of_a_lockstep_workspace(tmp_path: Path) -> None:
-    project = open_project(lockstep_workspace(tmp_path / "acme"))
-    assert project.config.versions == "lockstep"
-    assert [[each.name for each in wave] for wave in project.workspace.waves] == [
-        ["acme-core"],
-        ["acme-agents", "acme-vespa"],
-        ["acme-runtime"],
-        ["acme-dashboard"],
-    ]
 
 
 # --- the careful walk ----------------------------------------------------------------------------------
@@ -600,29 +578,6 @@ def test_an_unreadable_directory_is_skipped_with_a_warning(
 
 
 # --- shapes of real repositories -----------------------------------------------------------------------
-
-
-def test_namespace_packages_with_cycles_between_groups_and_duplicates_in_examples(tmp_path: Path) -> None:
-    workspace = discover_in(
-        tmp_path,
-        root='[tool.relnox]\ntag-format = "{name}=={version}"\n'
-        '[tool.relnox.tag-formats]\nname-checkpoint-postgres = "checkpointpostgres=={version}"\n',
-        **{
-            "libs/checkpoint": package(
-                "name-checkpoint", "3.0.0", '[dependency-groups]\ndev = ["name-checkpoint-postgres"]\n'
-            ),
-            "libs/checkpoint-postgres": package(
-                "name-checkpoint-postgres", "3.1.2", 'dependencies = ["name-checkpoint>=2"]\n'
-            ),
-            "examples/one": package("app"),
-            "examples/two": package("app"),
-        },
-    )
-    assert [each.name for each in workspace.release_order()] == ["name-checkpoint", "name-checkpoint-postgres"]
-    formats = open_project(tmp_path).tag_formats
-    assert formats["name-checkpoint-postgres"].latest_tag(
-        ["checkpointpostgres==3.1.2", "checkpointpostgres==3.1.10", "checkpoint==9"]
-    ) == ("checkpointpostgres==3.1.10", formats["name-checkpoint"].parse("name-checkpoint==3.1.10"))
 
 
 def test_path_dependencies_of_poetry_order_the_release(tmp_path: Path) -> None:

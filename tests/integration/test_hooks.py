@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 import tarfile
 import zipfile
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hooked import PUBLISH, Log, hook, own, project
 from package_index import PackageIndex
-from projects import commit_all, git, write
+from projects import commit_all, everything, git, write
 from running import run, run_in_process
 
 if TYPE_CHECKING:
@@ -321,3 +323,94 @@ def test_this_python_is_first_on_path(tmp_path: Path, log: Log) -> None:
     assert run_in_process(root, "build-all").code == 0
     path = log.entries[0]["environment"]["PATH"]
     assert path.split(":")[0] == str(Path(sys.executable).parent)
+
+
+# Hooks that do what they should not
+
+
+def shell(event: str, script: str, *lines: str) -> str:
+    """The settings of a hook that is a shell script."""
+    return hook(event, *lines, run=json.dumps(["sh", "-c", script]))
+
+
+@pytest.mark.parametrize("script", ["yes & echo started", "setsid sleep 600 & echo $! > pid; echo started"])
+def test_what_a_hook_leaves_running_is_not_waited_for(tmp_path: Path, script: str) -> None:
+    root = project(tmp_path / "home", shell("edit-bump", script, "time-limit = 60"))
+    try:
+        ran = run_in_process(root, "bump", "minor")
+    finally:
+        if (root / "pid").exists():
+            os.kill(int((root / "pid").read_text()), signal.SIGKILL)
+    assert ran.code == 0, ran.text
+    assert 'version = "1.1"' in (root / "pyproject.toml").read_text()
+
+
+@pytest.mark.parametrize("script", ["trap '' TERM INT; while :; do sleep 0.1; done", "cat /dev/zero"])
+def test_an_endless_hook_is_killed(tmp_path: Path, script: str) -> None:
+    root = project(tmp_path / "home", shell("edit-bump", script, "time-limit = 1"))
+    ran = run_in_process(root, "bump", "minor", "--commit")
+    assert ran.code == 2, ran.text
+    assert "[hook-failed]" in ran.err
+    assert len(ran.err) < 10_000
+    assert git(root, "status", "--porcelain") == ""
+
+
+def test_relnox_is_terminated_while_a_hook_runs(tmp_path: Path) -> None:
+    root = project(tmp_path / "home", shell("edit-bump", "trap '' TERM; kill -TERM $PPID; sleep 600"))
+    ran = run(root, "relnox", "bump", "minor", "--commit")
+    assert ran.code == 143, ran.text
+    assert git(root, "status", "--porcelain") == ""
+    assert not list((root / ".git" / "relnox").glob("*.json"))
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "for file in dist/*.whl; do echo more >> $file; done",
+        "for file in dist/*.gz; do cp $file x; cat x x > $file; done",
+        "rm -r dist",
+    ],
+    ids=["wheel", "sdist", "removed"],
+)
+def test_archives_that_a_hook_changes_are_not_uploaded(tmp_path: Path, index: PackageIndex, script: str) -> None:
+    root = project(tmp_path / "home", own(index), shell("before-publish", script))
+    assert run_in_process(root, "build-all").code == 0
+    ran = run_in_process(root, *PUBLISH)
+    assert ran.code in {2, 3, 4}, ran.text
+    built = {"home-1.0-py3-none-any.whl", "home-1.0.tar.gz"}
+    assert {upload.filename for upload in index.uploads} < built
+
+
+def test_what_is_uploaded_was_decided_before_the_hook(tmp_path: Path, index: PackageIndex) -> None:
+    script = (
+        "echo '{}' > dist/manifest.json; touch dist/home-9.9-py3-none-any.whl; git tag -f v1.0; rm -rf .git/relnox"
+    )
+    root = project(tmp_path / "home", own(index), shell("before-publish", script))
+    assert run_in_process(root, "build-all").code == 0
+    ran = run_in_process(root, *PUBLISH)
+    assert ran.code == 0, ran.text
+    assert sorted(upload.filename for upload in index.uploads) == ["home-1.0-py3-none-any.whl", "home-1.0.tar.gz"]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "rm -rf .git",
+        "rm -rf *",
+        "git config core.worktree /nowhere",
+        "printf 1 > \"$(printf 'a\\377b')\"",
+        'rm -rf "$PWD"',
+        "ln -s / all",
+    ],
+)
+@pytest.mark.parametrize("event", ["edit-bump", "before-build"])
+def test_a_copy_is_discarded_whatever_a_hook_does(tmp_path: Path, event: str, script: str) -> None:
+    root = project(tmp_path / "home", shell(event, script))
+    before = everything(root)
+    ran = run(root, "relnox", *(["bump", "minor", "--dry-run"] if event == "edit-bump" else ["build-all"]))
+    if ran.code != 0:
+        assert "[" in ran.err
+        assert "fix: " in ran.err
+    after = everything(root)
+    assert (after.staged, after.refs, after.head) == (before.staged, before.refs, before.head)
+    assert {name: after.files[name] for name in before.files} == before.files
