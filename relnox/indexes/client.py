@@ -131,7 +131,7 @@ def compare_served(file: IndexFile, built_file: Distribution, deadline: Deadline
             FileCheck.MISMATCH, f"larger than the built file ({format_count(built_file.size, 'byte')})"
         )
     if response.status_code != _OK:
-        detail = f"returned {response.status_code} {response.reason or ''}".rstrip()
+        detail = f"listed, but its download returned {response.status_code} {response.reason or ''}".rstrip()
         return ServedContent(FileCheck.ABSENT, detail)
     if body.sha256 != built_file.sha256:
         kind = response.headers.get("Content-Type", "")

@@ -13,7 +13,10 @@ from relnox.core.records import Record
 from relnox.core.release.manifest import Distribution
 from relnox.core.text import join_names
 from relnox.errors import Conflict, Failed, TryLater
-from relnox.steps.action import Action
+from relnox.indexes import client
+from relnox.steps.published_files import different_file_error
+from relnox.system import retries
+from relnox.system.retries import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,10 +25,7 @@ if TYPE_CHECKING:
     from packaging.tags import Tag
 
     from relnox.building.archives import Archive
-    from relnox.system.retries import Deadline
-
-_MIN_WAIT = 0.5
-_MAX_WAIT = 15.0
+    from relnox.steps.run import Run
 
 
 class ReleaseFiles(Record, kw_only=True):
@@ -56,62 +56,38 @@ class Download(Step, kw_only=True):
     def title(self) -> str:
         return f"download {join_names([file.filename for file in self.files])} from {self.index}, compare hashes"
 
-
-class DownloadAction(Action[Download]):
-    """Downloads the release's files from the index; only files with the right hash are used.
-
-    If the index serves the provenance of a file, and relnox[attest] is installed, it must be valid.
-    """
-
-    def apply(self) -> None:
+    def apply(self, run: Run) -> ReleaseFiles:
         """Download and compare, with retries: an index may list a file before it serves it."""
-        from relnox.system.retries import Deadline
+        directory, deadline = run.create_directory(self.key), Deadline(self.deadline)
 
-        directory = self.run.create_directory(self.step.key)
-        self._publishers: dict[str, None] = {}
-        deadline = Deadline(self.step.deadline)
-        wait = _MIN_WAIT
-        while True:
-            try:
-                downloads = tuple(self._download_file(file, directory, deadline) for file in self.step.files)
-            except TryLater as transient_error:
-                if not (seconds_left := deadline.left()):
-                    raise
-                deadline.wait(min(wait, seconds_left), transient_error.message)
-            else:
-                self.result = ReleaseFiles(package=self.step.package, archives=downloads)
-                return
-            wait = min(wait * 2, _MAX_WAIT)
+        def download() -> tuple[Archive, ...]:
+            return tuple(self._download_file(run, file, directory, deadline) for file in self.files)
 
-    def verify(self) -> str:
-        """Report the hashes, which were compared with each download, and the publishers in provenance."""
-        provenance = f"; provenance: {join_names(self._publishers)}" if self._publishers else ""
-        return f"{_format_hashes(self.step.files)}{provenance}"
+        return ReleaseFiles(package=self.package, archives=retries.retry(download, deadline, on=TryLater))
 
-    def _download_file(self, file: Distribution, directory: Path, deadline: Deadline) -> Archive:
-        from relnox.indexes import attestations, client
-        from relnox.steps.published_files import different_file_error
+    def verify(self, run: Run, result: ReleaseFiles) -> str:
+        """Report the hashes, which were compared with each download."""
+        del run, result
+        return _format_hashes(self.files)
 
-        index = self.step.index
-        index_file = self.run.indexes.fetch_listing(index, self.step.package, deadline).get(file.filename)
+    def _download_file(self, run: Run, file: Distribution, directory: Path, deadline: Deadline) -> Archive:
+        index_file = run.indexes.fetch_listing(self.index, self.package, deadline).get(file.filename)
         if index_file is None:
             raise TryLater(
                 "file-not-listed",
-                f"{index} does not list {file.filename}",
+                f"{self.index} does not list {file.filename}",
                 fix=f"publish it, or try again later: {fixes.task_command('verify-install')}",
             )
         if index_file.yanked:
             raise Failed(
                 "file-yanked",
-                f"{index} lists {file.filename} as yanked (installers skip it)",
+                f"{self.index} lists {file.filename} as yanked (installers skip it)",
                 fix=f"unyank it on the index, or release a new version: {fixes.task_command('bump')}",
             )
         path = directory / file.filename
         sha256 = client.download(index_file, path, deadline)
         if sha256 != file.sha256:
-            raise different_file_error(index, file, sha256)
-        if attestations.is_installed() and (content := client.provenance(index_file, deadline)) is not None:
-            self._publishers[attestations.verify_provenance(content, file, index)] = None
+            raise different_file_error(self.index, file, sha256)
         return building.checks.read_valid_archive(path)
 
 
@@ -131,33 +107,30 @@ class CopyFiles(Step, kw_only=True):
     def title(self) -> str:
         return f"copy {join_names([file.filename for file in self.files])} from {self.directory}, compare hashes"
 
+    def apply(self, run: Run) -> ReleaseFiles:
+        """Copy and compare, so that the files that were compared are the ones that are installed."""
+        directory = run.create_directory(self.key)
+        archives = tuple(self._copy_file(run, file, directory) for file in self.files)
+        return ReleaseFiles(package=self.package, archives=archives)
 
-class CopyFilesAction(Action[CopyFiles]):
-    """Copies built files, so that the files that were compared are the ones that are installed."""
-
-    def apply(self) -> None:
-        directory = self.run.create_directory(self.step.key)
-        self.result = ReleaseFiles(
-            package=self.step.package, archives=tuple(self._copy_file(file, directory) for file in self.step.files)
-        )
-
-    def verify(self) -> str:
+    def verify(self, run: Run, result: ReleaseFiles) -> str:
         """Report the hashes, which were compared with each copy."""
-        return _format_hashes(self.step.files)
+        del run, result
+        return _format_hashes(self.files)
 
-    def _copy_file(self, file: Distribution, directory: Path) -> Archive:
-        source, path = self.run.root / self.step.directory / file.filename, directory / file.filename
+    def _copy_file(self, run: Run, file: Distribution, directory: Path) -> Archive:
+        source, path = run.root / self.directory / file.filename, directory / file.filename
         if not building.file_hashes.is_file_inside(source.parent, source):
             raise Failed(
                 "archive-missing",
-                f"{self.step.directory}/{file.filename} is missing, although the manifest lists it",
+                f"{self.directory}/{file.filename} is missing, although the manifest lists it",
                 fix=f"rebuild: {fixes.task_command('build-all')}",
             )
         shutil.copyfile(source, path)
         if (sha256 := building.file_hashes.hash_file(path).sha256) != file.sha256:
             raise Conflict(
                 "archive-changed",
-                f"{self.step.directory}/{file.filename} differs from the file that was built:\n"
+                f"{self.directory}/{file.filename} differs from the file that was built:\n"
                 f"  found  sha256 {sha256}\n  built  sha256 {file.sha256}",
                 fix=f"rebuild: {fixes.task_command('build-all')}",
             )

@@ -16,13 +16,18 @@ from relnox.core.release.manifest import Distribution
 from relnox.core.release.publication import UploadStatus
 from relnox.core.text import format_count, join_names
 from relnox.errors import Conflict, ExitCode, RelnoxError, TryLater
-from relnox.steps.action import Action
+from relnox.indexes.concurrency import call_concurrently
+from relnox.indexes.uploads import FileExists
 from relnox.steps.attest import attestation_path
 from relnox.steps.published_files import Publication
+from relnox.system import retries
+from relnox.system.retries import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from relnox.steps.run import Run
 
 _CONCURRENT_LOGINS = 8
 _RETRY_TIME = 1200.0
@@ -43,39 +48,28 @@ class LogIn(Step, kw_only=True):
     def title(self) -> str:
         return f"get upload tokens for {join_names(self.packages)} from {self.index}"
 
+    def apply(self, run: Run) -> None:
+        """Get a token for each project, so that errors come before any upload.
 
-class LogInAction(Action[LogIn]):
-    """Gets an upload token for each project, so that errors come before any upload.
+        Tokens are valid for this run only. The identity of a CI job names no project, so only the upload of the
+        first file of a project shows whether the project accepts this publisher.
+        """
+        credentials = run.indexes.credentials(self.index)
 
-    Tokens are valid for this run only. The identity of a CI job names no project, so only the upload of the first
-    file of a project shows whether the project accepts this publisher.
-    """
+        def log_in(package: str) -> RelnoxError | None:
+            try:
+                retries.retry(lambda: credentials.secret(package), Deadline(_RETRY_TIME))
+            except RelnoxError as error:
+                return error
+            return None
 
-    def apply(self) -> None:
-        from relnox.indexes.concurrency import call_concurrently
-
-        results = call_concurrently(self._log_in, self.step.packages, threads=_CONCURRENT_LOGINS)
+        results = call_concurrently(log_in, self.packages, threads=_CONCURRENT_LOGINS)
         if errors := [error for error in results if error is not None]:
             raise _combine_errors(errors)
 
-    def verify(self) -> str:
-        return format_count(len(self.step.packages), "token")
-
-    def _log_in(self, package: str) -> RelnoxError | None:
-        """Get the upload token of a package, with retries; return the error if there is none."""
-        from relnox.system.retries import Deadline, TransientError
-
-        credentials, deadline = self.run.indexes.credentials(self.step.index), Deadline(_RETRY_TIME)
-        try:
-            while True:
-                try:
-                    credentials.secret(package)
-                except TransientError as error:
-                    deadline.back_off(error)
-                else:
-                    return None
-        except RelnoxError as error:
-            return error
+    def verify(self, run: Run, result: None) -> str:
+        del run, result
+        return format_count(len(self.packages), "token")
 
 
 def _combine_errors(errors: Sequence[RelnoxError]) -> RelnoxError:
@@ -97,6 +91,7 @@ class Upload(Step, kw_only=True):
     remote = True
     publishes = True
     concurrent = True
+    run_extension = Publication
     index: str
     file: Distribution
     directory: str
@@ -119,52 +114,62 @@ class Upload(Step, kw_only=True):
     def upload(self) -> tuple[str, Distribution]:
         return self.index, self.file
 
+    def done(self, run: Run) -> str | None:
+        return self._check_listing(run, refresh=False)
 
-class UploadAction(Action[Upload]):
-    run_extension = Publication
-    _was_sent = False
-    _earlier_result_unknown = False
-
-    def check(self) -> str | None:
-        return self._check_listing(refresh=False)
-
-    def apply(self) -> None:
+    def apply(self, run: Run) -> str:
         """Upload with retries; before each retry check the listing, since the response may have been lost."""
-        from relnox.indexes.uploads import FileExists
-        from relnox.system.retries import Deadline, TransientError
+        upload = _Attempts(self, run)
+        return retries.retry(upload.attempt, Deadline(_RETRY_TIME + self.file.size / _MIN_RATE))
 
-        step, deadline = self.step, Deadline(_RETRY_TIME + self.step.file.size / _MIN_RATE)
-        attestation = attestation_path(self.run.root / step.directory, step.file)
-        while True:
-            path = self._path_of_unchanged_file()
-            try:
-                attestations = (attestation,) if step.attested else ()
-                self._response = self.run.indexes.upload(
-                    step.index, path, step.file, attestations, self._record_attempt
-                )
-            except RelnoxError as error:
-                self._record_failure(error)
-                if self._has_arrived():
-                    self._response = "no valid response, but the index lists it"
-                    return
-                if isinstance(error, FileExists):  # not listed yet: `AwaitIndex` compares its hash
-                    self._response = error.message
-                    return
-                if isinstance(error, TransientError):
-                    deadline.back_off(error)
-                else:
-                    raise
-            else:
-                return
-
-    def verify(self) -> str:
+    def verify(self, run: Run, result: str) -> str:
         """Return the response of the index; `AwaitIndex` verifies the files of the package together."""
-        return f"uploaded: {self._response}"
+        del run
+        return f"uploaded: {result}"
 
-    def _path_of_unchanged_file(self) -> Path:
+    def has_arrived(self, run: Run) -> bool:
+        """Return whether the index lists the file with its hash."""
+        try:
+            return self._check_listing(run, refresh=True) is not None
+        except TryLater:
+            return False
+
+    def _check_listing(self, run: Run, *, refresh: bool) -> str | None:
+        if not run.service(Publication).check_listing(self.index, [self.file], refresh=refresh):
+            return None
+        return f"already on {self.index}: sha256 {self.file.sha256}"
+
+
+class _Attempts:
+    """The attempts to upload one file."""
+
+    def __init__(self, step: Upload, run: Run) -> None:
+        self._step = step
+        self._run = run
+        self._publication = run.service(Publication)
+        self._was_sent = False
+        self._earlier_result_unknown = False
+
+    def attempt(self) -> str:
+        """Upload the file once; return the response, or what the listing shows if there is no valid one."""
+        step = self._step
+        directory = self._run.root / step.directory
+        attestations = (attestation_path(directory, step.file),) if step.attested else ()
+        path = self._path_of_unchanged_file(directory)
+        try:
+            return self._run.indexes.upload(step.index, path, step.file, attestations, self._record_attempt)
+        except RelnoxError as error:
+            self._record_failure(error)
+            if step.has_arrived(self._run):
+                return "no valid response, but the index lists it"
+            if isinstance(error, FileExists):  # not listed yet: `AwaitIndex` compares its hash
+                return error.message
+            raise
+
+    def _path_of_unchanged_file(self, directory: Path) -> Path:
         """Return the path of the file, if it still is the one that was built."""
-        file = self.step.file
-        path = self.run.root / self.step.directory / file.filename
+        file = self._step.file
+        path = directory / file.filename
         if not building.file_hashes.file_matches(path, file.size, file.sha256):
             raise Conflict(
                 "archive-changed",
@@ -173,30 +178,15 @@ class UploadAction(Action[Upload]):
             )
         return path
 
-    @property
-    def _publication(self) -> Publication:
-        return self.run.service(Publication)
-
     def _record_attempt(self) -> None:
         """Record that an attempt sends its first byte."""
         self._earlier_result_unknown = self._earlier_result_unknown or self._was_sent
         self._was_sent = True
-        self._publication.record_upload(self.step.index, self.step.file.filename)
+        self._publication.record_upload(self._step.index, self._step.file.filename)
 
     def _record_failure(self, error: RelnoxError) -> None:
         """Record that an attempt failed, which is a rejection only if the index cannot have stored the file."""
         is_rejected = error.rejected or getattr(error, "never_connected", False)
         if self._was_sent and is_rejected and not self._earlier_result_unknown:
             self._was_sent = False
-            self._publication.record(self.step.index, self.step.file.filename, upload=UploadStatus.REJECTED)
-
-    def _has_arrived(self) -> bool:
-        try:
-            return self._check_listing(refresh=True) is not None
-        except TryLater:
-            return False
-
-    def _check_listing(self, *, refresh: bool) -> str | None:
-        if not self._publication.check_listing(self.step.index, [self.step.file], refresh=refresh):
-            return None
-        return f"already on {self.step.index}: sha256 {self.step.file.sha256}"
+            self._publication.record(self._step.index, self._step.file.filename, upload=UploadStatus.REJECTED)

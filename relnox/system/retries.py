@@ -53,6 +53,7 @@ class TransientError(TryLater):
         super().__init__(code, message, fix=fix if never_connected else "rerun the command later")
         self.retry_after = retry_after
         self.never_connected = never_connected
+        self.gave_up = False
 
 
 class Clock:
@@ -74,13 +75,13 @@ class Clock:
 CLOCK = Clock()
 
 
-def retry(call: Callable[[], T], deadline: Deadline | None = None) -> T:
-    """Call a function until it raises no `TransientError`, with back-off; raise the last error at the deadline."""
+def retry(call: Callable[[], T], deadline: Deadline | None = None, on: type[TryLater] = TransientError) -> T:
+    """Call a function until it raises no error of a class, with back-off; raise the last one at the deadline."""
     deadline = deadline or Deadline()
     while True:
         try:
             return call()
-        except TransientError as error:
+        except on as error:
             deadline.back_off(error)
 
 
@@ -93,26 +94,36 @@ class Deadline:
         self._waited = 0.0
         self._backoff = _MIN_BACKOFF
 
-    def back_off(self, error: TransientError) -> None:
+    def back_off(self, error: TryLater) -> None:
         """Wait before the next attempt: back-off with full jitter, at least the error's `retry_after`.
 
         Raises:
-            TransientError: There is no time left for another try.
+            TryLater: The error, if there is no time left for another try.
         """
-        if error.never_connected:
-            self._seconds = min(self._seconds, _UNCONNECTED_RETRY_TIME)
-        elapsed_seconds, seconds_left = CLOCK.now() - self._start, self.left()
-        minimum = error.retry_after or 0.0
-        if minimum > seconds_left or not seconds_left:
-            gave_up = f"; gave up after {format_duration(elapsed_seconds)}" if elapsed_seconds >= 1 else ""
-            until = f"; retry after {_clock_time(minimum)}" if minimum else ""
-            raise TransientError(
-                error.code, f"{error.message}{gave_up}{until}", never_connected=error.never_connected
-            ) from error
+        minimum = 0.0
+        if isinstance(error, TransientError):
+            minimum = error.retry_after or 0.0
+            if error.never_connected:
+                self._seconds = min(self._seconds, _UNCONNECTED_RETRY_TIME)
+        if minimum > self.left() or not self.left():
+            self._describe_end(error, minimum)
+            raise error
+        seconds_left = self.left()
         jitter = random.uniform(0, self._backoff)  # noqa: S311 - no secret
         self._backoff = min(self._backoff * 2, _MAX_BACKOFF)
         # The last try is at the very end of the time there is.
         self.wait(min(minimum + jitter, seconds_left), error.message)
+
+    def _describe_end(self, error: TryLater, minimum: float) -> None:
+        """Add to the message of the last error for how long requests were retried, unless it says so already."""
+        if not isinstance(error, TransientError) or error.gave_up:
+            return
+        error.gave_up = True
+        if (elapsed_seconds := CLOCK.now() - self._start) >= 1:
+            error.message += f"; gave up after {format_duration(elapsed_seconds)}"
+        if minimum:
+            error.message += f"; retry after {_clock_time(minimum)}"
+        error.args = (error.message,)
 
     @property
     def read_timeout(self) -> float:

@@ -649,7 +649,7 @@ def test_files_that_are_listed_or_served_late_are_retried(
     mine.misbehave(Rule(absent, FILE))
     ran = verify("--index", "mine", "--wait", "1")
     assert ran.code == 5, ran.text
-    assert "listed, but not downloadable: demo-1.0-py3-none-any.whl" in ran.err
+    assert "demo-1.0-py3-none-any.whl is listed, but its download returned 404 Not Found" in ran.err
 
     mine.misbehave(Rule(absent, LISTING))
     ran = verify("--index", "mine", "--wait", "1")
