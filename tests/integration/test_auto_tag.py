@@ -247,13 +247,14 @@ def test_a_tag_of_another_tool_counts(root: Path, name: str) -> None:
     assert everything(root) == before
 
 
-def test_a_package_whose_tags_have_an_unclear_form_is_not_tagged(root: Path) -> None:
+def test_the_form_in_the_settings_follows_tags_in_another_form(root: Path) -> None:
     write(root, {"packages/extra/pyproject.toml": pyproject("extra", "0.2.0")})
     git(root, "push", "--quiet", "origin", "HEAD:refs/tags/extra==0.1.0")
     merged(root, "1.2.0", "vespa")
     ran = tag(root, "--package", "extra")
-    assert ran.code == 1, ran.text
-    assert "[tag-format-unknown]" in ran.err
+    assert ran.code == 0, ran.text
+    assert "new, after extra==0.1.0" in ran.out
+    assert "extra-v0.2.0" in tags_of(root)
 
 
 def test_a_job_that_is_rerun_on_an_old_commit_is_done(root: Path) -> None:
