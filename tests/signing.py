@@ -79,7 +79,6 @@ class Services:
             none.
         is_down: Whether every request is answered 502.
         names: Claims that the certificates have instead of those of the token.
-        lifetime: Seconds that a certificate lasts.
     """
 
     def __init__(self) -> None:
@@ -91,7 +90,6 @@ class Services:
         self.is_down: Callable[[], bool] = lambda: False
         self.over = threading.Event()
         self.names: dict[str, str] = {}
-        self.lifetime = 600
         self._authority_key = ec.generate_private_key(ec.SECP256R1())
         self._certificates_log_key = ec.generate_private_key(ec.SECP256R1())
         self._log_key = ec.generate_private_key(ec.SECP256R1())
@@ -180,7 +178,7 @@ class Services:
             .public_key(csr.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - timedelta(seconds=5))
-            .not_valid_after(now + timedelta(seconds=self.lifetime))
+            .not_valid_after(now + timedelta(seconds=600))
             .add_extension(_usage(certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING]), critical=False)
             .add_extension(

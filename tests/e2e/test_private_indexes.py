@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import threading
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,15 +13,14 @@ from accounts import Accounts
 from killing import killed_before
 from package_index import PackageIndex, serving
 from private_indexes import PASSWORD, USER, PrivateIndex, devpi, installed, pypiserver
-from releases import SimulatedClock, made_wheel, project_of
+from releases import made_wheel, project_of
 from running import RunResult
 
 from relnox.cli import main
-from relnox.indexes import Indexes, client, uploads
-from relnox.system import retries
+from relnox.indexes import client, uploads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
     from typing import Any
 
@@ -225,41 +223,3 @@ def test_a_file_that_another_account_uploads_first_is_a_conflict(
     assert built.hashes[first.filename] in ran.err
     assert sent == [first.filename]
     assert listed(index) == {first.filename: first.sha256}
-
-
-@pytest.mark.parametrize("index", ["volatile devpi"], indirect=True)
-def test_files_that_appear_while_a_run_waits_are_not_replaced(
-    index: PrivateIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # For example during the confirmation. This index would allow replacing the file.
-    theirs = project(tmp_path / "theirs", index, content="theirs = True\n")
-    built = project(tmp_path / "demo", index)
-    clock = SimulatedClock()
-    monkeypatch.setattr(retries, "CLOCK", clock)
-    look = Indexes.fetch_listings
-
-    def look_and_wait(indexes: Indexes, name: str, projects: Iterable[str]) -> None:
-        look(indexes, name, projects)
-        monkeypatch.setattr(Indexes, "fetch_listings", look)
-        assert publish(theirs.root).code == 0
-        clock.pause(120, threading.Event())
-
-    monkeypatch.setattr(Indexes, "fetch_listings", look_and_wait)
-    ran = publish(built.root)
-    assert ran.code == 4, ran.text
-    assert listed(index) == theirs.hashes
-
-
-@pytest.mark.parametrize("index", INDEXES, indirect=True)
-def test_a_wrong_password_blocks_the_uploads(
-    index: PrivateIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    built = project(tmp_path / "demo", index)
-    monkeypatch.setenv("TWINE_PASSWORD", "guessed-0815")
-    ran = publish(built.root)
-    assert ran.code == 1, ran.text
-    assert "own rejected the credentials for core-1.0" in ran.err
-    assert "check that the token or password is valid" in ran.err
-    assert "<html" not in ran.err.lower()
-    assert "guessed-0815" not in ran.text
-    assert listed(index) == {}
