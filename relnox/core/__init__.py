@@ -67,7 +67,6 @@ if TYPE_CHECKING:
     from relnox.core.versions import requested_bump as requested_bump
     from relnox.core.versions import semver_compat as semver_compat
     from relnox.core.versions import version_locations as version_locations
-    from relnox.core.versions import version_step as version_step
     from relnox.core.versions import versioning as versioning
 else:
     _DIRECTORIES = {
@@ -80,7 +79,7 @@ else:
         "settings": "build_settings config config_tables hook_settings kinds options patterns release_lines "
         "rules schema setting_names",
         "tagging": "derived_versions tag_proposals tags",
-        "versions": "requested_bump semver_compat version_locations version_step versioning",
+        "versions": "requested_bump semver_compat version_locations versioning",
     }
     _MODULES = {module: directory for directory, modules in _DIRECTORIES.items() for module in modules.split()}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import subprocess
@@ -163,19 +162,6 @@ def test_each_tool_updates_its_lock_file_in_the_commit_of_the_bump(
     assert everything(root) == before
 
 
-def test_a_dry_run_shows_the_new_lock_and_changes_nothing(tmp_path: Path, bump: Bump, tools: Tools) -> None:
-    tools.install("poetry", "pdm")
-    root, plan = locked(tmp_path / "many"), tmp_path / "plan.json"
-    before = everything(root)
-    ran = done(bump, root, *MAJOR, "--lock", "--dry-run", "--plan", str(plan))
-    assert everything(root) == before
-    changed = {edit["file"] for edit in json.loads(plan.read_text())["steps"][0]["edits"]}
-    assert changed.issuperset(STALE)
-    for file in STALE:
-        assert f"+++ b/{file}" in ran.out
-        assert re.search(rf"^-{before.files[file].decode().splitlines()[1]}$", ran.out, re.MULTILINE)
-
-
 def test_without_the_option_lock_files_are_unchanged_and_listed(tmp_path: Path, bump: Bump, tools: Tools) -> None:
     tools.install("poetry", "pdm")
     root = locked(tmp_path / "many")
@@ -187,15 +173,6 @@ def test_without_the_option_lock_files_are_unchanged_and_listed(tmp_path: Path, 
     after = everything(root).files
     assert {name: after[name] for name in STALE} == {name: before[name] for name in STALE}
     assert tools.runs() == []
-
-
-def test_if_no_requirement_changes_no_lock_file_is_stale_and_no_tool_runs(
-    tmp_path: Path, bump: Bump, tools: Tools
-) -> None:
-    root = locked(tmp_path / "many")
-    ran = done(bump, root, "--package", "base", "--part", "minor", *COMMIT, "--lock")
-    assert committed(root) == ["libs/base/pyproject.toml"]
-    assert ".lock" not in ran.text
 
 
 @pytest.mark.parametrize("broken", ["poetry", "pdm"])
@@ -230,20 +207,6 @@ def test_a_lock_file_with_uncommitted_changes_is_not_overwritten_even_with_force
     for force in ((), ("--allow-dirty",)):
         said = run_blocked_bump(bump, root, *MAJOR, *COMMIT, "--lock", *force)
         assert f"uncommitted changes: {STALE[0]}" in said
-
-
-def test_in_a_project_below_the_top_level_the_tools_run_in_its_directories(
-    tmp_path: Path, bump: Bump, tools: Tools
-) -> None:
-    tools.install("poetry", "pdm")
-    top = tmp_path / "top"
-    root = locked(top / "python")
-    shutil.rmtree(root / ".git")
-    write(top, {"README.md": "# All\n"})
-    repository(top)
-    done(bump, root, *MAJOR, *COMMIT, "--lock")
-    assert {f"python/{name}" for name in STALE} <= set(committed(top))
-    assert git(top, "status", "--porcelain", "--ignored") == ""
 
 
 @pytest.mark.parametrize("where", ["outside git", "before the first commit"])
@@ -323,26 +286,6 @@ def test_resuming_needs_the_option_and_runs_no_tool_again(tmp_path: Path, bump: 
     done(bump, root, *options, "--push")
     assert len(tools.runs()) == times
     assert git(root, "rev-parse", "origin/main") == git(root, "rev-parse", "HEAD")
-
-
-@pytest.mark.parametrize("where", ["settings", "environment"])
-def test_the_option_can_be_set_in_the_settings_and_does_not_affect_an_undo(
-    tmp_path: Path, bump: Bump, tools: Tools, monkeypatch: pytest.MonkeyPatch, where: str
-) -> None:
-    tools.install("poetry", "pdm")
-    names = ("commit", "tag", "lock")
-    settings = "\n[tool.relnox.bump]\n" + "".join(f"{name} = true\n" for name in names)
-    root = locked(tmp_path / "many", SETTINGS + (settings if where == "settings" else ""))
-    for name in names if where == "environment" else ():
-        monkeypatch.setenv(f"RELNOX_{name.upper()}", "1")
-    before = everything(root)
-    done(bump, root, *MAJOR)
-    assert set(committed(root)).issuperset(STALE)
-    ran = done(bump, root, "--undo")
-    assert f"reverting: relnox bump --project {root} --part major --package base --commit --tag --lock" in ran.text
-    assert everything(root) == before
-    done(bump, root, *MAJOR, "--no-lock")
-    assert set(committed(root)).isdisjoint(STALE)
 
 
 # --- a uv.lock beside each member ----------------------------------------------------------------------
@@ -427,15 +370,6 @@ def test_versions_in_lock_files_of_members_are_updated_and_uv_accepts_them(
         assert (file in committed(members)) == (name in moved)
     assert_locked(members, MEMBERS)
     assert git(members, "status", "--porcelain") == ""
-
-
-def test_uv_rejects_a_lock_file_that_is_not_updated(members: Path, bump: Bump) -> None:
-    # What the check above is worth: without the change of the line it fails.
-    file = members / "libs/alone/uv.lock"
-    before = file.read_bytes()
-    done(bump, members, "--package", "alone", "--part", "minor", *COMMIT)
-    file.write_bytes(before)
-    assert uv_lock(file.parent, "--check").returncode != 0
 
 
 def test_a_published_package_with_the_name_of_a_member_is_unchanged(members: Path, bump: Bump) -> None:
@@ -590,13 +524,6 @@ def test_a_group_is_bumped_and_tagged(
     assert release(bump, root, *options) == expected
     done(bump, root, "--undo")
     assert everything(root) == before
-
-
-def test_bumped_packages_of_a_linked_group_get_the_same_version(tmp_path: Path, bump: Bump) -> None:
-    root = libraries(tmp_path / "many", group("linked"))
-    assert release(bump, root, *B) == Released("1.0.0 1.1.0 1.0.0", "b-v1.1.0")
-    both = ("--package", "a", "--package", "b", "--part", "patch")
-    assert release(bump, root, *both) == Released("1.1.1 1.1.1 1.0.1", "a-v1.1.1 b-v1.1.1 c-v1.0.1")
 
 
 @pytest.mark.parametrize("shared", [True, False])
