@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import io
 import json
 import socket
-import tarfile
 import time
-import zipfile
 from dataclasses import dataclass
-from email import message_from_string
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
+
+import packed
+from backends import READING
+from releases import made_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,108 +24,30 @@ if TYPE_CHECKING:
 JSON = "application/vnd.pypi.simple.v1+json"
 BOUNDARY = "5f0c0a9d"
 END = f"--{BOUNDARY}--\r\n"
-BACKEND = """
-import zipfile
-
-def build_wheel(directory, config_settings=None, metadata_directory=None):
-    name = "{stem}-py3-none-any.whl"
-    with zipfile.ZipFile(f"{{directory}}/{{name}}", "w") as wheel:
-        wheel.writestr("{module}.py", "origin = 'sdist'")
-        wheel.writestr("{stem}.dist-info/METADATA", {metadata!r})
-        wheel.writestr("{stem}.dist-info/WHEEL", {wheel!r})
-        wheel.writestr("{stem}.dist-info/RECORD", {record!r})
-    return name
-"""
-WHEEL = "Wheel-Version: 1.0\nGenerator: by hand\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
 
-# --- distributions, by hand
-
-
-def metadata(
-    name: str, version: str, requires: Sequence[str] = (), headers: Sequence[str] = (), stated: str = "2.1"
-) -> str:
-    """Core metadata, of the stated metadata version and with further headers."""
-    lines = [f"Metadata-Version: {stated}", f"Name: {name}", f"Version: {version}", "Requires-Python: >=3.8"]
-    return "\n".join([*lines, *(f"Requires-Dist: {requirement}" for requirement in requires), *headers, "", ""])
-
-
-def record(stem: str, module: str) -> str:
-    names = [f"{module}.py", *(f"{stem}.dist-info/{name}" for name in ("METADATA", "WHEEL", "RECORD"))]
-    return "".join(f"{name},,\n" for name in names)
+# --- distributions
 
 
 def make_wheel(
-    directory: Path,
-    name: str,
-    version: str,
-    *,
-    origin: str = "wheel",
-    requires: Sequence[str] = (),
-    headers: Sequence[str] = (),
-    stated: str = "2.1",
+    directory: Path, name: str, version: str, *, origin: str = "wheel", requires: Sequence[str] = ()
 ) -> Path:
-    module = name.replace("-", "_")
-    stem = f"{module}-{version}"
-    directory.mkdir(parents=True, exist_ok=True)
-    path = directory / f"{stem}-py3-none-any.whl"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(f"{module}.py", f"origin = {origin!r}\n")
-        archive.writestr(f"{stem}.dist-info/METADATA", metadata(name, version, requires, headers, stated))
-        archive.writestr(f"{stem}.dist-info/WHEEL", WHEEL)
-        archive.writestr(f"{stem}.dist-info/RECORD", record(stem, module))
-    return path
+    """A wheel whose module says where it is from."""
+    module = {f"{name.replace('-', '_')}.py": f"origin = {origin!r}\n"}
+    return made_wheel(directory, name, module, version=version, requires=requires)
 
 
 def make_sdist(directory: Path, name: str, version: str) -> Path:
     """A source distribution that brings its own build backend, so that nothing else has to be installed."""
-    module = name.replace("-", "_")
-    stem = f"{module}-{version}"
-    info = metadata(name, version)
-    project = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
-    backend = BACKEND.format(stem=stem, module=module, metadata=info, wheel=WHEEL, record=record(stem, module))
+    stem = f"{name.replace('-', '_')}-{version}"
+    fields = ("Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}", "Requires-Python: >=3.8", "", "")
+    project = (
+        f'[project]\nname = "{name}"\nversion = "{version}"\n'
+        '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    )
+    files = {"pyproject.toml": project, "backend.py": READING, f"{name.replace('-', '_')}.py": "origin = 'sdist'"}
     directory.mkdir(parents=True, exist_ok=True)
-    path = directory / f"{stem}.tar.gz"
-    with tarfile.open(path, "w:gz") as archive:
-        for member, text in (("PKG-INFO", info), ("pyproject.toml", project), ("backend.py", backend)):
-            entry = tarfile.TarInfo(f"{stem}/{member}")
-            entry.size = len(text.encode())
-            archive.addfile(entry, io.BytesIO(text.encode()))
-    return path
-
-
-def declared(
-    path: Path,
-    changed: Mapping[str, str | None] | None = None,
-    *,
-    filename: str | None = None,
-    content: bytes | None = None,
-) -> bytes:
-    """The form of a distribution as an honest client fills it in: from the file.
-
-    Then it may be sent under another name, with other content, with fields changed or (None) left out.
-    """
-    sent = path.read_bytes() if content is None else content
-    if path.name.endswith(".whl"):
-        with zipfile.ZipFile(path) as wheel:
-            text = wheel.read(next(name for name in wheel.namelist() if name.endswith("/METADATA"))).decode()
-        kind = {"filetype": "bdist_wheel", "pyversion": "py3"}
-    else:
-        with tarfile.open(path) as sdist:
-            member = sdist.extractfile(next(name for name in sdist.getnames() if name.endswith("/PKG-INFO")))
-            assert member is not None
-            text = member.read().decode()
-        kind = {"filetype": "sdist", "pyversion": "source"}
-    spelled = {"classifier": "classifiers", "project_url": "project_urls", "license_file": "license_files"}
-    headers = [(name.lower().replace("-", "_"), value) for name, value in message_from_string(text).items()]
-    fields = [
-        *((":action", "file_upload"), ("protocol_version", "1"), *kind.items()),
-        ("sha256_digest", hashlib.sha256(sent).hexdigest()),
-        *((spelled.get(name, name), value) for name, value in headers),
-    ]
-    kept = [(name, value) for name, value in fields if name not in (changed or {})]
-    added = [(name, value) for name, value in (changed or {}).items() if value is not None]
-    return encode(filename or path.name, sent, [*kept, *added])
+    return packed.sdist(directory, files, name=f"{stem}.tar.gz", top=stem, metadata="\n".join(fields))
 
 
 # --- clients
@@ -212,17 +134,6 @@ def begin_upload(index_url: str, body: bytes, *, sent: int, path: str = "/legacy
     return connection
 
 
-def raw(index: Index, request: bytes) -> bytes:
-    """Everything that is answered to a request until the index closes the connection."""
-    parts = urlsplit(index.upload_url)
-    with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=20) as connection:
-        connection.sendall(request)
-        answer = b""
-        while piece := connection.recv(65536):
-            answer += piece
-        return answer
-
-
 def eventually(seen: Callable[[], bool], *, within: float = 10.0) -> bool:
     """Whether something becomes true in time."""
     deadline = time.monotonic() + within
@@ -231,15 +142,3 @@ def eventually(seen: Callable[[], bool], *, within: float = 10.0) -> bool:
             return False
         time.sleep(0.01)
     return True
-
-
-# --- time
-
-
-class StoppedClock:
-    """A clock for an index that stands still until it is moved; seconds since 1970."""
-
-    now = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        return self.now

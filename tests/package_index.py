@@ -410,10 +410,12 @@ class PackageIndex:
         self.rules = rules
         self._counts.clear()
 
-    def add(self, *paths: Path) -> None:
-        """List and serve files, without an upload."""
+    def add(self, *paths: Path, owner: str | None = None) -> None:
+        """List and serve files, as if a user had uploaded them."""
         for path in paths:
-            self.hold(_project_of(path.name), path.name, path.read_bytes())
+            project = _project_of(path.name)
+            self.hold(project, path.name, path.read_bytes())
+            self._owners.setdefault(project, owner)
 
     def hold(self, project: str, filename: str, content: bytes) -> None:
         """Have a file, without an upload."""

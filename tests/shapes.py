@@ -10,6 +10,7 @@ import re
 from textwrap import dedent
 from typing import TYPE_CHECKING, NamedTuple
 
+from backends import READING
 from projects import HATCHLING, git, repository
 
 if TYPE_CHECKING:
@@ -700,8 +701,8 @@ def _sibling(name: str, version: str, needs: str = "") -> str:
 def anvil() -> Shape:
     """A backend that builds itself, and siblings that need it when they are built.
 
-    Modeled on a project manager and its build backend in one repository. The backend is a real one, of forty
-    lines, so that the siblings can be built with what was just built of it.
+    Modeled on a project manager and its build backend in one repository. The backend is a real one,
+    so that the siblings can be built with what was just built of it.
     """
     settings = (
         '\n[tool.relnox]\npackages = [".", "backend", "plugins/*"]\nversions = "independent"\n'
@@ -716,7 +717,7 @@ def anvil() -> Shape:
             "[tool.hatch.version]\npath = 'src/anvil_backend/__about__.py'\n"
         ),
         "backend/src/anvil_backend/__about__.py": "__version__ = '<<backend>>'\n",
-        "backend/src/anvil_backend/__init__.py": _ANVIL,
+        "backend/src/anvil_backend/__init__.py": READING,
         "plugins/vcs/pyproject.toml": _sibling("anvil-vcs", "0.5.0"),
         "plugins/vcs/anvil_vcs.py": "",
         "plugins/draft/pyproject.toml": _sibling("anvil-draft", "0").replace("<<needs>>", ">=1.27.0,<2"),
@@ -724,51 +725,3 @@ def anvil() -> Shape:
     }
     values = {"backend": "1.27.0", "needs": ">=1.27.0,<2"}
     return Shape(files, values, ("anvil-v1.16.0", "anvil-backend-v1.27.0", "anvil-vcs-v0.5.0"))
-
-
-_ANVIL = """\
-import base64, hashlib, io, pathlib, tarfile, tomllib, zipfile
-
-
-def facts():
-    project = tomllib.loads(pathlib.Path("pyproject.toml").read_text())["project"]
-    about = pathlib.Path("src/anvil_backend/__about__.py")
-    version = project.get("version") or about.read_text().split("'")[1]
-    lines = ["Metadata-Version: 2.1", f"Name: {project['name']}", f"Version: {version}"]
-    lines += [f"Requires-Dist: {each}" for each in project["dependencies"]]
-    return f"{project['name'].replace('-', '_')}-{version}", ("\\n".join(lines) + "\\n").encode()
-
-
-def modules():
-    top = pathlib.Path("src") if pathlib.Path("src").is_dir() else pathlib.Path()
-    found = sorted(top.glob("anvil*.py")) + sorted(top.glob("anvil*/*.py"))
-    return [(path.relative_to(top).as_posix(), path) for path in found]
-
-
-def build_sdist(directory, settings=None):
-    stem, metadata = facts()
-    contents = {"PKG-INFO": metadata, "pyproject.toml": pathlib.Path("pyproject.toml").read_bytes()}
-    contents |= {path.as_posix(): path.read_bytes() for _, path in modules()}
-    with tarfile.open(pathlib.Path(directory) / f"{stem}.tar.gz", "w:gz") as archive:
-        for name, content in contents.items():
-            member = tarfile.TarInfo(f"{stem}/{name}")
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    return f"{stem}.tar.gz"
-
-
-def build_wheel(directory, settings=None, metadata_directory=None):
-    stem, metadata = facts()
-    info = f"{stem}.dist-info"
-    contents = {name: path.read_bytes() for name, path in modules()} | {f"{info}/METADATA": metadata}
-    contents[f"{info}/WHEEL"] = b"Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"
-    record = []
-    for name, content in contents.items():
-        digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).decode().rstrip("=")
-        record.append(f"{name},sha256={digest},{len(content)}\\n")
-    contents[f"{info}/RECORD"] = "".join([*record, f"{info}/RECORD,,\\n"]).encode()
-    with zipfile.ZipFile(pathlib.Path(directory) / f"{stem}-py3-none-any.whl", "w") as archive:
-        for name, content in contents.items():
-            archive.writestr(zipfile.ZipInfo(name), content)
-    return f"{stem}-py3-none-any.whl"
-"""

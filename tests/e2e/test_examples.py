@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 import schemas
+from backends import READING
 from package_index import PackageIndex
 from projects import commit_all, git, python, repository, write
 from running import run, run_front_end
@@ -28,46 +29,6 @@ pytestmark = pytest.mark.heavy
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 DOCS = (EXAMPLES.parent / "docs" / "hooks.md").read_text(encoding="utf-8")
-BACKEND = """\
-import base64, gzip, hashlib, io, pathlib, tarfile, tomllib, zipfile
-
-PROJECT = tomllib.loads(pathlib.Path("pyproject.toml").read_text())["project"]
-STEM = f"{PROJECT['name']}-{PROJECT['version']}"
-METADATA = f"Metadata-Version: 2.1\\nName: {PROJECT['name']}\\nVersion: {PROJECT['version']}\\n".encode()
-
-
-def build_sdist(directory, settings=None):
-    path = pathlib.Path(directory) / f"{STEM}.tar.gz"
-    with gzip.GzipFile(path, "wb", mtime=0) as out, tarfile.open(fileobj=out, mode="w") as archive:
-        names = ["pyproject.toml", *(path.as_posix() for top in ("src", "backend") for path in files(top))]
-        contents = {name: pathlib.Path(name).read_bytes() for name in names}
-        for name, content in {"PKG-INFO": METADATA, **contents}.items():
-            member = tarfile.TarInfo(f"{STEM}/{name}")
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    return f"{STEM}.tar.gz"
-
-
-def build_wheel(directory, settings=None, metadata_directory=None):
-    record = []
-    wheel = f"{STEM}-py3-none-any.whl"
-    with zipfile.ZipFile(pathlib.Path(directory) / wheel, "w") as archive:
-        def add(name, content):
-            digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).decode().rstrip("=")
-            record.append(f"{name},sha256={digest},{len(content)}")
-            archive.writestr(zipfile.ZipInfo(name), content)
-        for path in files("src"):
-            add(path.relative_to("src").as_posix(), path.read_bytes())
-        add(f"{STEM}.dist-info/METADATA", METADATA)
-        add(f"{STEM}.dist-info/WHEEL", b"Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
-        record.append(f"{STEM}.dist-info/RECORD,,")
-        archive.writestr(zipfile.ZipInfo(f"{STEM}.dist-info/RECORD"), "\\n".join(record) + "\\n")
-    return wheel
-
-
-def files(top):
-    return sorted(path for path in pathlib.Path(top).rglob("*.py"))
-"""
 BUILD_SYSTEM = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["backend"]\n'
 
 
@@ -76,7 +37,7 @@ def example(name: str, directory: Path, settings: str = "") -> Path:
     root = shutil.copytree(EXAMPLES / name, directory / name, ignore=shutil.ignore_patterns("__pycache__", ".nox"))
     text = (root / "pyproject.toml").read_text()
     text = re.sub(r"\[build-system\]\n.*\n.*\n", lambda _: BUILD_SYSTEM, text, count=1)
-    write(root, {"pyproject.toml": text + settings, "backend/backend.py": BACKEND})
+    write(root, {"pyproject.toml": text + settings, "backend/backend.py": READING})
     return repository(root)
 
 
@@ -157,69 +118,21 @@ def test_tests_must_pass_before_publishing(tmp_path: Path, monkeypatch: pytest.M
         assert len(index.uploads) == 2
 
 
-class Chat(BaseHTTPRequestHandler):
-    """Keeps what is posted, or fails."""
+class Service(BaseHTTPRequestHandler):
+    """Keeps what is posted, or fails; has the releases that were posted."""
 
-    messages: ClassVar[list[dict[str, Any]]]
-    is_down: bool
-
-    def do_POST(self) -> None:
-        length = int(self.headers["Content-Length"])
-        body = json.loads(self.rfile.read(length))
-        if not self.is_down:
-            self.messages.append({"authorization": self.headers["Authorization"], **body})
-        self.send_response(503 if self.is_down else 204)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Print nothing."""
-
-
-def test_a_release_is_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Handler(Chat):
-        messages: ClassVar[list[dict[str, Any]]] = []
-        is_down = True
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("ANNOUNCE_URL", f"http://127.0.0.1:{server.server_port}/")
-    monkeypatch.setenv("CHAT_TOKEN", "for-the-chat")
-    monkeypatch.setenv("TWINE_PASSWORD", "not-for-the-chat")
-    try:
-        with own_index(tmp_path, monkeypatch) as (index, settings):
-            root = example("announcement", tmp_path, settings)
-            ended = python(root, "release.py", "own")
-            assert ended.returncode == 3, ended.stderr + ended.stdout  # the chat is down
-            assert len(index.uploads) == 2
-            Handler.is_down = False
-            ended = python(root, "release.py", "own")
-            assert ended.returncode == 0, ended.stderr + ended.stdout
-            assert len(index.uploads) == 2
-    finally:
-        server.shutdown()
-        server.server_close()
-    (message,) = Handler.messages
-    assert (message["text"], message["authorization"]) == ("weather 1.0.0 on own", "Bearer for-the-chat")
-    assert set(message["files"]) == {"weather-1.0.0.tar.gz", "weather-1.0.0-py3-none-any.whl"}
-
-
-class Forge(BaseHTTPRequestHandler):
-    """Has releases by tag, as Forgejo does; creates them unless it is down."""
-
-    releases: ClassVar[dict[str, dict[str, Any]]]
+    posted: ClassVar[list[dict[str, Any]]]
     is_down: bool
 
     def do_GET(self) -> None:
-        self._answer(200 if self.path.rpartition("/")[2] in self.releases else 404)
+        tags = {message.get("tag_name") for message in self.posted}
+        self._answer(200 if self.path.rpartition("/")[2] in tags else 404)
 
     def do_POST(self) -> None:
-        release = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        is_right = self.path == "/api/v1/repos/me/weather/releases"
-        if self.is_down or not is_right or self.headers["Authorization"] != "token for-the-forge":
-            self._answer(503)
-            return
-        self._answer(409 if release["tag_name"] in self.releases else 201)
-        self.releases.setdefault(release["tag_name"], release)
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if not self.is_down:
+            self.posted.append({"path": self.path, "authorization": self.headers["Authorization"], **body})
+        self._answer(503 if self.is_down else 201)
 
     def _answer(self, status: int) -> None:
         self.send_response(status)
@@ -229,31 +142,58 @@ class Forge(BaseHTTPRequestHandler):
         """Print nothing."""
 
 
-def test_a_release_is_created_on_a_forge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Handler(Forge):
-        releases: ClassVar[dict[str, dict[str, Any]]] = {}
+@pytest.fixture
+def service() -> Iterator[tuple[type[Service], str]]:
+    """A service that is down at first, and its address."""
+
+    class Handler(Service):
+        posted: ClassVar[list[dict[str, Any]]] = []
         is_down = True
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("FORGE_API", f"http://127.0.0.1:{server.server_port}/api/v1/repos/me/weather")
+    yield Handler, f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_release_is_announced(
+    tmp_path: Path, service: tuple[type[Service], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat, address = service
+    monkeypatch.setenv("ANNOUNCE_URL", f"{address}/")
+    monkeypatch.setenv("CHAT_TOKEN", "for-the-chat")
+    monkeypatch.setenv("TWINE_PASSWORD", "not-for-the-chat")
+    with own_index(tmp_path, monkeypatch) as (index, settings):
+        root = example("announcement", tmp_path, settings)
+        for code in (3, 0):
+            ended = python(root, "release.py", "own")
+            assert ended.returncode == code, ended.stderr + ended.stdout
+            assert len(index.uploads) == 2
+            chat.is_down = False
+    (message,) = chat.posted
+    assert (message["text"], message["authorization"]) == ("weather 1.0.0 on own", "Bearer for-the-chat")
+    assert set(message["files"]) == {"weather-1.0.0.tar.gz", "weather-1.0.0-py3-none-any.whl"}
+
+
+def test_a_release_is_created_on_a_forge(
+    tmp_path: Path, service: tuple[type[Service], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forge, address = service
+    monkeypatch.setenv("FORGE_API", f"{address}/api/v1/repos/me/weather")
     monkeypatch.setenv("FORGE_TOKEN", "for-the-forge")
-    try:
-        with own_index(tmp_path, monkeypatch) as (_, settings):
-            root = example("forge-release", tmp_path, settings)
-            assert run(root, "relnox", "build-all").code == 0
-            assert run(root, "relnox", "publish", "--index", "own", "--yes").code == 3  # the forge is down
-            Handler.is_down = False
-            for _ in range(2):
-                ran = run(root, "relnox", "publish", "--index", "own", "--yes")
-                assert ran.code == 0, ran.text
-            manifest = json.loads((root / "dist/manifest.json").read_text())
-    finally:
-        server.shutdown()
-        server.server_close()
+    with own_index(tmp_path, monkeypatch) as (_, settings):
+        root = example("forge-release", tmp_path, settings)
+        assert run(root, "relnox", "build-all").code == 0
+        for code in (3, 0, 0):
+            ran = run(root, "relnox", "publish", "--index", "own", "--yes")
+            assert ran.code == code, ran.text
+            forge.is_down = False
+        manifest = json.loads((root / "dist/manifest.json").read_text())
     hashes = [f"{file['hashes']['sha256']}  {file['name']}" for file in manifest["artifacts"]]
-    (release,) = Handler.releases.values()
-    assert release == {"tag_name": "v1.0.0", "name": "weather 1.0.0", "body": "\n".join(hashes)}
+    (release,) = forge.posted
+    request = {"path": "/api/v1/repos/me/weather/releases", "authorization": "token for-the-forge"}
+    assert release == {**request, "tag_name": "v1.0.0", "name": "weather 1.0.0", "body": "\n".join(hashes)}
 
 
 def test_a_version_comes_from_other_files(tmp_path: Path) -> None:

@@ -1,9 +1,8 @@
-"""Two clocks: relnox waits for a day in a moment by the first, and the second stands still."""
+"""A clock by which relnox waits for a day in a moment."""
 
 from __future__ import annotations
 
 import pytest
-from loopback import StoppedClock
 from releases import SimulatedClock
 
 from relnox.system import retries
@@ -15,9 +14,3 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimulatedClock:
     simulated = SimulatedClock()
     monkeypatch.setattr(retries, "CLOCK", simulated)
     return simulated
-
-
-@pytest.fixture
-def stopped_clock() -> StoppedClock:
-    """A clock for an embedded index."""
-    return StoppedClock()

@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -215,21 +214,6 @@ def test_a_child_is_kept_alive_for_another_request(python: str, servers: list[Se
     assert all_end([int(first)])
 
 
-def test_a_child_can_be_kept_alive_repeatedly(python: str, servers: list[Server], tmp_path: Path) -> None:
-    server = start(servers, tmp_path, python, SINGLE_PROCESS_BACKENDS)
-    printed = [
-        server.run(str(number), more={"keep_alive": number < 4, **({"after": number - 1} if number > 1 else {})})[
-            1
-        ]
-        for number in range(1, 5)
-    ]
-    firsts = [text.splitlines()[0].split() for text in printed]
-    assert len({first for first, *_ in firsts}) == 1
-    assert [seen for _, seen, *_ in firsts] == ["None", "1", "2", "3"]
-    assert printed[-1].splitlines()[-4:] == ["at the end"] * 4
-    assert all_end([int(firsts[0][0])])
-
-
 def test_a_failed_child_is_not_kept_alive(python: str, servers: list[Server], tmp_path: Path) -> None:
     server = start(servers, tmp_path, python, SINGLE_PROCESS_BACKENDS)
     status, printed = server.run("fails", more={"keep_alive": True})
@@ -356,35 +340,6 @@ def test_a_hook_that_times_out_is_killed_with_its_children(
     assert all_end(family(tmp_path / "pids")[:2])
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_killed_server_is_reported_without_waiting(
-    number: signal.Signals, sleeping: str, near: ForkServer, tmp_path: Path
-) -> None:
-    said: list[str] = []
-
-    def hook() -> None:
-        with pytest.raises(Failed, match="the process that runs the build backend died unexpectedly") as error:
-            Fork(near).run_script(
-                [sleeping, str(tmp_path / "pids")], cwd=None, env={}, timeout=LIMIT, on_line=print
-            )
-        said.append(str(error.value.fix))
-
-    waiting = threading.Thread(target=hook)
-    waiting.start()
-    pids = family(tmp_path / "pids")
-    began = time.monotonic()
-    os.kill(near._process.pid, number)
-    waiting.join(LIMIT)
-    assert time.monotonic() - began < LIMIT / 4
-    assert "rerun the command" in said[0]
-    if sys.platform == "linux":
-        assert all_end(pids[:1])  # the hook
-    hook()  # later requests fail at once
-    near.close()
-    for pid in filter(alive, pids):
-        os.kill(pid, signal.SIGKILL)
-
-
 def test_output_is_reported_while_a_hook_runs(tmp_path: Path) -> None:
     text = "import time\nprint('früh', flush=True)\ntime.sleep(1.2)\nprint('late\\nends without', end='')\n"
     path = script(tmp_path, text)
@@ -398,7 +353,3 @@ def test_output_is_reported_while_a_hook_runs(tmp_path: Path) -> None:
     assert came[1][0] - came[0][0] > 0.3
     assert (ran.returncode, ran.output) == (0, "früh\nlate\nends without")
     assert list(tmp_path.glob("*.printed")) == []
-
-
-def test_this_platform_forks() -> None:
-    assert fork_client.can_fork_safely()

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from contextlib import redirect_stderr, redirect_stdout
 from typing import TYPE_CHECKING
 
 import pytest
 from accounts import Accounts, Token
-from loopback import declared, make_wheel, post
 from package_index import PackageIndex
 from projects import git, repository, write
-from releases import Package, release
+from releases import Package, made_wheel, release
 from running import RunResult
 
 from relnox.cli import main
@@ -64,19 +62,15 @@ def publish_test(root: Path, index: PackageIndex, *options: str, token: str = OU
     return RunResult(code, out.getvalue(), err.getvalue())
 
 
-def put(index: PackageIndex, directory: Path, token: str, *versions: str) -> None:
-    """Publish versions of `demo` as another account."""
-    directory.mkdir()
-    header = base64.b64encode(f"__token__:{token}".encode()).decode()
-    for version in versions:
-        answer = post(index, declared(make_wheel(directory, "demo", version)), Authorization=f"Basic {header}")
-        assert answer.status == 200, answer.text
+def put(index: PackageIndex, directory: Path, owner: str, *versions: str) -> None:
+    """Have versions of `demo` of an account."""
+    index.add(*(made_wheel(directory, "demo", version=version) for version in versions), owner=owner)
 
 
 def test_a_project_that_may_belong_to_another_account_is_noted_before_any_upload(
     root: Path, index: PackageIndex, tmp_path: Path
 ) -> None:
-    put(index, tmp_path / "theirs", THEIRS, "0.1", "0.2")
+    put(index, tmp_path / "theirs", "otto", "0.1", "0.2")
     before = len(index.uploads)
     ran = publish_test(root, index, "--dry-run")
     assert ran.code == 0, ran.text
@@ -88,7 +82,7 @@ def test_a_project_that_may_belong_to_another_account_is_noted_before_any_upload
 def test_an_upload_to_the_project_of_another_account_is_an_error(
     root: Path, index: PackageIndex, tmp_path: Path
 ) -> None:
-    put(index, tmp_path / "theirs", THEIRS, "0.1", "0.2")
+    put(index, tmp_path / "theirs", "otto", "0.1", "0.2")
     ran = publish_test(root, index, "--package", "demo", "--allow-mismatch")
     assert ran.code == 1, ran.text
     assert f"note: {TAKEN}" in ran.err
@@ -100,7 +94,7 @@ def test_an_upload_to_the_project_of_another_account_is_an_error(
 def test_a_project_with_a_version_that_is_tagged_here_is_ours(
     root: Path, index: PackageIndex, tmp_path: Path
 ) -> None:
-    put(index, tmp_path / "ours", OURS, "0.1", "0.2")
+    put(index, tmp_path / "ours", "anna", "0.1", "0.2")
     git(root, "tag", "demo-v0.2")
     ran = publish_test(root, index)
     assert ran.code == 0, ran.text
@@ -117,7 +111,7 @@ def test_a_project_with_one_of_our_files_is_ours(root: Path, index: PackageIndex
 def test_where_the_tags_cannot_be_known_nothing_is_guessed(
     root: Path, index: PackageIndex, tmp_path: Path
 ) -> None:
-    put(index, tmp_path / "theirs", THEIRS, "0.1")
+    put(index, tmp_path / "theirs", "otto", "0.1")
     (root / ".git/shallow").write_text(git(root, "rev-parse", "HEAD") + "\n")
     assert "may belong to another account" not in publish_test(root, index, "--dry-run").text
 

@@ -7,11 +7,9 @@ from contextlib import redirect_stderr, redirect_stdout
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import acts
 import packed
 import pytest
 import releases
-from package_index import PackageIndex, Rule
 from projects import commit_all, git, repository, write
 from running import RunResult
 from trusting import trusting
@@ -189,34 +187,6 @@ def test_without_credentials_nothing_is_published(index: Trusting, tmp_path: Pat
     assert ran.code == 1, ran.text
     assert "no credentials for trying" in ran.err
     assert "RELNOX_TRYING_TOKEN: not set" in ran.err
-
-
-def test_without_credentials_a_release_that_is_partly_public_is_reported_as_such(
-    index: Trusting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root = release(tmp_path / "demo", index.settings("trying"), "1.0", "2.0")
-    set_tokens(monkeypatch)
-    assert relnox(root, "publish", "--index", "trying", "--package", "p0").code == 0
-    monkeypatch.delenv("RELNOX_TRYING_TOKEN")
-    ran = relnox(root, "publish", "--index", "trying")
-    assert ran.code == 3, ran.text
-    assert "no credentials for trying" in ran.err
-    # A package that is completely public needs no credentials.
-    assert relnox(root, "publish", "--index", "trying", "--package", "p0").code == 0
-
-
-def test_a_pending_publisher_with_another_name_is_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # the public index's own words, and what they mean.
-    set_tokens(monkeypatch)
-    root = tmp_path / "demo"
-    releases.release(root, [releases.Package("demo")])
-    with PackageIndex([Rule(acts.NO_PENDING_PUBLISHER)]) as index:
-        ran = releases.publish(root, index)
-    assert ran.code == 1, ran.text
-    assert "project demo does not exist on" in ran.err
-    assert "add a pending publisher with the project name demo (not older than 30 days)" in ran.err
 
 
 def test_ignored_variables_are_noted_before_any_upload(

@@ -189,24 +189,6 @@ def test_github_groups_and_annotates_and_lets_no_command_through(
     assert "| push main, v2 to origin atomically | FAILED |" in summary.read_text(encoding="utf-8")
 
 
-def test_no_line_of_a_failure_begins_with_a_command(capsys: pytest.CaptureFixture[str]) -> None:
-    reporter = github.GitHub({})
-    failed = Failed("upload-rejected", "x\n::set-output name=a::b")
-    reporter.event(StepFinished(PUSH, Status.FAILED, failed.message, 0.0, failed), nested=False)
-    commands = [line for line in capsys.readouterr().err.splitlines() if line.startswith("::")]
-    assert [line.partition(" ")[0].split("::")[1] for line in commands] == ["endgroup", "error"]
-
-
-@pytest.mark.parametrize("cell", ["<script>", "a|b", "@everyone", "`code`", "&lt;"])
-def test_foreign_text_is_inert_in_markdown(cell: str) -> None:
-    table = Outcome(
-        plan=PLAN, results=(StepFinished(EDIT, Status.SUCCESS, cell, 0.0),), exit_code=ExitCode.DONE, seconds=0.0
-    )
-    row = github.markdown(table).splitlines()[-1]
-    assert cell not in row
-    assert row.replace("\\|", "").count("|") == 4
-
-
 def test_the_report_is_json(capsys: pytest.CaptureFixture[str]) -> None:
     report = json.loads(render(OUTCOME))
     assert report["exit_code"] == 2
