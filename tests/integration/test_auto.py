@@ -89,59 +89,56 @@ def test_nothing_to_release(demo: Path, bump: Bump) -> None:
     assert everything(demo) == before
 
 
-def test_tags_of_another_branch_do_not_count(demo: Path, bump: Bump) -> None:
-    git(demo, "switch", "--quiet", "--create", "next")
-    change(demo, "feat!: x", "src/demo/x.py")
-    git(demo, "tag", "v2.0.0")
-    git(demo, "switch", "--quiet", "main")
-    change(demo, "fix: y", "src/demo/y.py")
-    assert versions(bump, demo) == {"demo": "1.2.4"}
+HISTORIES: dict[str, tuple[tuple[str, ...], dict[tuple[str, ...], str | None]]] = {
+    "tags of another branch": (
+        ("git switch -c next", "feat!: x", "git tag v2.0.0", "git switch main", "fix: y"),
+        {(): "1.2.4"},
+    ),
+    "commits of a merged branch, and no merge": (
+        ("git switch -c topic", "feat: x", "git switch main", "fix: y", "git merge --no-ff -m feat!:merged topic"),
+        {(): "1.3.0"},
+    ),
+    "a merged commit that is older than the tag": (
+        (
+            "git switch -c topic",
+            "feat: x",
+            "git switch main",
+            "fix: y",
+            "git tag v1.2.4",
+            "git merge --no-ff topic",
+        ),
+        {(): "1.3.0"},
+    ),
+    "a revert": (("chore: x", "git revert --no-edit HEAD"), {(): None}),
+    "a revert by its type": (("chore: x", "revert: chore: x"), {(): "1.2.4"}),
+    "prereleases of the same level": (
+        ("feat: x", "git tag v1.3.0a0", "fix: y"),
+        {("--pre", "alpha"): "1.3.0a1", ("--pre", "rc"): "1.3.0rc0", (): "1.3.0"},
+    ),
+    "a prerelease of a higher level": (
+        ("feat: x", "git tag v1.3.0a0", "feat!: z"),
+        {("--pre", "alpha"): "2.0.0a0"},
+    ),
+    "separators in a message": (("fix: a\x1eb", "fix: a\x1fb\n\nc\x1f\x1e"), {(): "1.2.4"}),
+    "another script": (("fix: \xe4\U0001f40d",), {(): "1.2.4"}),
+}
+"""Commits and git commands after version 1.2.3, and the next versions by options."""
 
 
-def test_commits_of_a_merged_branch_count_and_the_merge_does_not(demo: Path, bump: Bump) -> None:
-    git(demo, "switch", "--quiet", "--create", "topic")
-    change(demo, "feat: x", "src/demo/x.py")
-    git(demo, "switch", "--quiet", "main")
-    change(demo, "fix: y", "src/demo/y.py")
-    git(demo, "merge", "--quiet", "--no-ff", "--message", "feat!: merged", "topic")
-    assert versions(bump, demo) == {"demo": "1.3.0"}
-
-
-def test_a_commit_older_than_the_tag_counts_when_it_is_merged(demo: Path, bump: Bump) -> None:
-    # It is older than the tag, and the tag does not contain it.
-    git(demo, "switch", "--quiet", "--create", "topic", "HEAD")
-    change(demo, "feat: x", "src/demo/x.py")
-    git(demo, "switch", "--quiet", "main")
-    change(demo, "fix: y", "src/demo/y.py")
-    assert bump(demo, *AUTO, *RELEASE).code == 0
-    git(demo, "merge", "--quiet", "--no-ff", "--message", "Merge topic", "topic")
-    assert moves(bump, demo, *AUTO)["demo"] == ("1.3.0", "minor: feat: x")
-
-
-def test_a_revert_counts_by_its_type_only(demo: Path, bump: Bump) -> None:
-    change(demo, "chore: x", "src/demo/x.py")
-    git(demo, "revert", "--no-edit", "HEAD")
-    assert versions(bump, demo) == {}
-    change(demo, "revert: chore: x", "src/demo/y.py")
-    assert versions(bump, demo) == {"demo": "1.2.4"}
-
-
-def test_prereleases_of_the_same_level_continue_and_finish(demo: Path, bump: Bump) -> None:
-    change(demo, "feat: x", "src/demo/x.py")
-    ran = bump(demo, *AUTO, "--pre", "alpha", *RELEASE)
-    assert ran.code == 0, ran.text
-    change(demo, "fix: y", "src/demo/y.py")
-    assert versions(bump, demo, "--pre", "alpha") == {"demo": "1.3.0a1"}
-    assert versions(bump, demo, "--pre", "rc") == {"demo": "1.3.0rc0"}
-    assert versions(bump, demo) == {"demo": "1.3.0"}
-    change(demo, "feat!: z", "src/demo/z.py")
-    assert versions(bump, demo, "--pre", "alpha") == {"demo": "2.0.0a0"}
-
-
-@pytest.mark.parametrize("message", ["fix: a\x1eb", "fix: a\x1fb\n\nc\x1f\x1e", "fix: \xe4\U0001f40d"])
-def test_any_commit_message_is_read(demo: Path, bump: Bump, message: str) -> None:
-    change(demo, message, "src/demo/x.py")
-    assert versions(bump, demo) == {"demo": "1.2.4"}
+@pytest.mark.parametrize("history", HISTORIES)
+def test_the_next_version_follows_from_the_history(demo: Path, bump: Bump, history: str) -> None:
+    events, expected = HISTORIES[history]
+    for number, event in enumerate(events):
+        if not event.startswith("git "):
+            change(demo, event, f"src/demo/m{number}.py")
+            continue
+        if (version := event.removeprefix("git tag v")) != event and "a" in version:
+            text = (demo / "pyproject.toml").read_text()
+            write(demo, {"pyproject.toml": text.replace("1.2.3", version)})
+            commit_all(demo, f"chore: {version}")
+        git(demo, *event.split()[1:])
+    for options, following in expected.items():
+        assert versions(bump, demo, *options) == ({} if following is None else {"demo": following})
 
 
 def test_a_message_in_another_encoding_is_read(demo: Path, bump: Bump) -> None:
@@ -323,20 +320,27 @@ def test_a_package_at_the_root_owns_the_remaining_files(tmp_path: Path, bump: Bu
     assert versions(bump, root) == {"a": "1.0.1", "root": "1.1.0"}
 
 
-def test_levels_of_fixed_and_linked_groups(tmp_path: Path, bump: Bump) -> None:
-    for kind, expected in {
-        "fixed": {"a": "1.1.0", "b": "1.1.0"},
-        "linked": {"b": "1.1.0"},
-    }.items():
-        root = packages(tmp_path / kind, INDEPENDENT + GROUP.format(kind=kind), {"a": "", "b": "", "c": ""})
-        released(root, "a", "b", "c")
-        change(root, "feat: y", "packages/b/y.py")
-        assert versions(bump, root) == expected
-        change(root, "fix: x", "packages/a/x.py")
-        assert versions(bump, root) == {"a": "1.1.0", "b": "1.1.0"}
-        ran = bump(root, *AUTO, *RELEASE)
-        assert ran.code == 0, ran.text
-        assert "nothing to release" in bump(root, *AUTO, *RELEASE).text
+@pytest.mark.parametrize(
+    ("kind", "options", "expected"),
+    [
+        ("fixed", AUTO, {"a": "1.1.0", "b": "1.1.0"}),
+        ("linked", AUTO, {"b": "1.1.0"}),
+        ("fixed", ("--part", "patch", "--package", "a"), {"a": "1.0.1", "b": "1.0.1"}),
+    ],
+)
+def test_levels_of_groups(
+    tmp_path: Path, bump: Bump, kind: str, options: tuple[str, ...], expected: dict[str, str]
+) -> None:
+    root = packages(tmp_path / kind, INDEPENDENT + GROUP.format(kind=kind), {"a": "", "b": "", "c": ""})
+    released(root, "a", "b", "c")
+    change(root, "feat: y", "packages/b/y.py")
+    assert {name: to for name, (to, _) in moves(bump, root, *options).items()} == expected
+    change(root, "fix: x", "packages/a/x.py")
+    assert versions(bump, root) == {"a": "1.1.0", "b": "1.1.0"}
+    if kind == "fixed":  # also for packages that are not named
+        assert versions(bump, root, "--package", "a") == {"a": "1.1.0", "b": "1.1.0"}
+    assert bump(root, *AUTO, *RELEASE).code == 0
+    assert "nothing to release" in bump(root, *AUTO, *RELEASE).text
 
 
 def test_a_package_that_is_new_in_a_fixed_group_can_be_released(tmp_path: Path, bump: Bump) -> None:
@@ -359,25 +363,6 @@ def test_a_sparse_checkout_that_lacks_dependents_is_blocked(tmp_path: Path, bump
     assert "a>=1.0,<1.1" not in git(root, "show", "HEAD:packages/b/pyproject.toml")
 
 
-# --- groups --------------------------------------------------------------------------------------------
-
-
-def test_an_explicit_part_is_kept_for_the_group_of_the_selected_package(tmp_path: Path, bump: Bump) -> None:
-    settings = INDEPENDENT + GROUP.format(kind="fixed")
-    root = released(packages(tmp_path / "many", settings, {"a": "", "b": ""}), "a", "b")
-    change(root, "feat: y", "packages/b/y.py")
-    found = {name: to for name, (to, _) in moves(bump, root, "--part", "patch", "--package", "a").items()}
-    assert found == {"a": "1.0.1", "b": "1.0.1"}
-
-
-def test_a_fixed_group_gets_the_level_of_its_packages_that_are_not_named(tmp_path: Path, bump: Bump) -> None:
-    root = packages(tmp_path / "many", INDEPENDENT + GROUP.format(kind="fixed"), {"a": "", "b": ""})
-    released(root, "a", "b")
-    change(root, "fix: x", "packages/a/x.py")
-    change(root, "feat: y", "packages/b/y.py")
-    assert versions(bump, root, "--package", "a") == {"a": "1.1.0", "b": "1.1.0"}
-
-
 # --- what auto cannot work with ------------------------------------------------------------------------
 
 
@@ -390,13 +375,6 @@ def test_a_shallow_clone_is_blocked_with_a_fix(demo: Path, tmp_path: Path, bump:
     assert "git fetch --unshallow --tags" in ran.err
     git(tmp_path / "shallow", "fetch", "--quiet", "--unshallow", "--tags")
     assert versions(bump, tmp_path / "shallow") == {"demo": "1.3.0"}
-
-
-@pytest.mark.parametrize("option", ["--to=2.0.0", "--always-increment"])
-def test_auto_takes_no_version(demo: Path, bump: Bump, option: str) -> None:
-    ran = bump(demo, *AUTO, option)
-    assert ran.code == 1
-    assert "--part auto takes neither --to nor --always-increment" in ran.err
 
 
 def test_auto_is_blocked_outside_git(tmp_path: Path, bump: Bump) -> None:
