@@ -95,17 +95,29 @@ def sent(here: Here, *rules: Rule, packages: tuple[Package, ...] = (ONE,), produ
         return publish_to(here.root, index.upload_url, index.simple_url, "--yes", production=production)
 
 
+def sending(rule: Rule) -> Callable[[Here], RunResult]:
+    """Return a failure by the rule of an index alone."""
+    return lambda here: sent(here, rule)
+
+
 # --- the index has a bad day
 
-
-@failure
-def index_down_for_twenty_minutes(here: Here) -> RunResult:
-    return sent(here, Rule(acts.E500))
-
-
-@failure
-def index_limits_the_rate_for_a_day(here: Here) -> RunResult:
-    return sent(here, Rule(acts.unavailable(DAY)))
+UPLOADS = {
+    "index-down-for-twenty-minutes": Rule(acts.E500),
+    "index-limits-the-rate-for-a-day": Rule(acts.unavailable(DAY)),
+    "too-many-new-projects": Rule(acts.rate_limited(DAY)),
+    "index-is-read-only": Rule(acts.READ_ONLY),
+    "upload-is-redirected": Rule(acts.redirects(308, "http://elsewhere.example.invalid/legacy/")),
+    "index-keeps-half-of-a-file": Rule(acts.stores(lambda content: content[:100])),
+    "accepted-and-never-listed": Rule(acts.NOT_STORED),
+    "listed-and-not-downloadable": Rule(acts.answers(404, "Not Found"), on=FILE),
+    "reserved-file-name": Rule(acts.RESERVED),
+    "release-is-too-old-as-the-index-says": Rule(acts.OLD_RELEASE),
+    "file-is-too-large": Rule(acts.TOO_LARGE),
+    "pending-publisher-of-another-name": Rule(acts.NO_PENDING_PUBLISHER),
+}
+"""What the index does with uploads or files, by the name of the golden file."""
+CASES |= {name: sending(rule) for name, rule in UPLOADS.items()}
 
 
 @failure
@@ -115,42 +127,12 @@ def connection_refused(here: Here) -> RunResult:
 
 
 @failure
-def too_many_new_projects(here: Here) -> RunResult:
-    return sent(here, Rule(acts.rate_limited(DAY)))
-
-
-@failure
 def index_stalls(here: Here) -> RunResult:
     here.patch.setattr(uploads, "RESPONSE_TIMEOUT", 0.05)
     return sent(here, Rule(acts.stalls()))
 
 
-@failure
-def index_is_read_only(here: Here) -> RunResult:
-    return sent(here, Rule(acts.READ_ONLY))
-
-
-@failure
-def upload_is_redirected(here: Here) -> RunResult:
-    return sent(here, Rule(acts.redirects(308, "http://elsewhere.example.invalid/legacy/")))
-
-
 # --- what the index has is not what was built
-
-
-@failure
-def index_keeps_half_of_a_file(here: Here) -> RunResult:
-    return sent(here, Rule(acts.stores(lambda content: content[:100])))
-
-
-@failure
-def accepted_and_never_listed(here: Here) -> RunResult:
-    return sent(here, Rule(acts.NOT_STORED))
-
-
-@failure
-def listed_and_not_downloadable(here: Here) -> RunResult:
-    return sent(here, Rule(acts.answers(404, "Not Found"), on=FILE))
 
 
 @failure
@@ -160,11 +142,6 @@ def version_is_there_with_other_content(here: Here) -> RunResult:
         assert publish(here.root, index).code == 0
         release(here.root, [ONE], content="# as it is built now\n")
         return publish(here.root, index)
-
-
-@failure
-def reserved_file_name(here: Here) -> RunResult:
-    return sent(here, Rule(acts.RESERVED))
 
 
 # --- a release that takes no more files
@@ -191,11 +168,6 @@ def release_is_too_old_before_sending(here: Here) -> RunResult:
         here.clock.pause(15 * DAY, threading.Event())
         release(here.root, [Package("demo", wheels=2, sdist=False)])
         return publish_to(here.root, index.upload_url, index.simple_url, "--yes", production=True)
-
-
-@failure
-def release_is_too_old_as_the_index_says(here: Here) -> RunResult:
-    return sent(here, Rule(acts.OLD_RELEASE))
 
 
 # --- files that the index does not take
@@ -242,11 +214,6 @@ def seventh_of_nine_files_would_be_rejected(here: Here) -> RunResult:
     paths = [made_wheel(dist, name, tag=tag) for name in ("core", "demo", "extra") for tag in tags]
     made_wheel(dist, "extra", fields=["Classifier: Python :: 3"])
     return found_before_sending(here, *paths)
-
-
-@failure
-def file_is_too_large(here: Here) -> RunResult:
-    return sent(here, Rule(acts.TOO_LARGE))
 
 
 # --- who uploads, and to whom
@@ -357,11 +324,6 @@ def pending_publisher_of_an_existing_name(here: Here) -> RunResult:
     with index_that_mints(here) as index:
         index.errors = ["invalid-pending-publisher"]
         return minted(here, index)
-
-
-@failure
-def pending_publisher_of_another_name(here: Here) -> RunResult:
-    return sent(here, Rule(acts.NO_PENDING_PUBLISHER))
 
 
 # --- names and requirements
