@@ -340,10 +340,10 @@ def _file_problems(packages: Sequence[Package], state: GitState, project: Projec
     index_states: Mapping[str, str] = project.index_states
     files = [location.file for package in packages for location in package.locations]
     yield from core.bump_checks.check_no_uncommitted_changes(state.changed_files, files, ())
-    yield from core.commit_checks.check_no_hidden_files(files, index_states)
+    yield from core.bump_checks.check_no_hidden_files(files, index_states)
     own_files = {*files, *(package.pyproject for package in packages)}
     untracked_files = own_files.difference(index_states, file_edits.find_links(project.root, own_files))
-    yield from core.commit_checks.check_files_tracked(
+    yield from core.bump_checks.check_files_tracked(
         untracked_files, packages, ignored_files=untracked_files.difference(state.untracked_files)
     )
     for package in packages:

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from relnox.core import workspace as workspace
     from relnox.core.bump import bump_checks as bump_checks
     from relnox.core.bump import bump_resolution as bump_resolution
-    from relnox.core.bump import commit_checks as commit_checks
     from relnox.core.bump import dependency_updates as dependency_updates
     from relnox.core.bump import development as development
     from relnox.core.bump import editing as editing
@@ -70,7 +69,7 @@ if TYPE_CHECKING:
     from relnox.core.versions import versioning as versioning
 else:
     _DIRECTORIES = {
-        "bump": "bump_checks bump_resolution commit_checks dependency_updates development editing further_bumps "
+        "bump": "bump_checks bump_resolution dependency_updates development editing further_bumps "
         "levels release_history release_notes version_bumps",
         "dependencies": "requirement_clauses requirements",
         "notes": "changelog pull_request",

@@ -373,8 +373,9 @@ def test_all_problems_are_listed_at_once(two: Path) -> None:
     ran = bump(two, *RELEASE)
     assert ran.code == 4
     for words in (
-        "bump is blocked by 3 problems",
+        "bump is blocked by 4 problems",
         "tag v2.1.0 already exists here",
+        "the form of the tags of pair-base, pair-top is not clear",
         "uncommitted",
         "is not a release branch",
     ):

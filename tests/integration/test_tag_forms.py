@@ -329,6 +329,17 @@ def test_backends_that_read_any_tag_get_patterns_for_their_own_tags(
     assert wheels == ["a-1.1.0", "b-2.0.1"]
 
 
+def test_a_tag_that_the_backend_does_not_read_is_blocked(tmp_path: Path, bump: Bump) -> None:
+    pattern = '[tool.setuptools_scm]\ntag_regex = "^flow-(?P<version>.*)$"\n'
+    text = scm("flow").replace('[tool.setuptools_scm]\nroot = "../.."\n', pattern)
+    root = monorepo(
+        tmp_path / "flow", {".": f'{text}\n[tool.relnox]\ntag-format = "v{{version}}"\n'}, "flow-1.0.0"
+    )
+    said = run_blocked_bump(bump, root, "--to", "1.1.0", "--tag")
+    assert "ignores tag v1.1.0 (it reads only tags that begin with flow-)" in said
+    assert 'fix: set [tool.relnox] tag-format = "flow-{version}"' in said
+
+
 def test_an_unbumped_package_that_reads_any_tag_gives_a_note(tmp_path: Path, bump: Bump) -> None:
     root = monorepo(tmp_path / "two", {"libs/a": scm("a"), "libs/b": static("b", "1.0.0")}, "a-v3.0.0", "b-v1.0.0")
     ran = bump(root, "--package", "b", *PATCH)

@@ -89,18 +89,6 @@ def test_another_branch_is_a_problem() -> None:
     assert problem.fix == "git switch main"
 
 
-@pytest.mark.parametrize(
-    ("missing", "expected"),
-    [
-        (0, []),
-        (1, ["the branch is behind origin/main by 1 commit"]),
-        (2, ["the branch is behind origin/main by 2 commits"]),
-    ],
-)
-def test_commits_missing_from_the_branch_are_counted(missing: int, expected: list[str]) -> None:
-    assert messages(bump_checks.check_not_behind_upstream(missing, "origin/main")) == expected
-
-
 # --- tags ----------------------------------------------------------------------------------------------
 
 
@@ -133,61 +121,3 @@ def test_every_existing_tag_is_a_problem() -> None:
     tags = [NewTag(name=name, message="") for name in ("a-v1", "b-v1", "c-v1")]
     found = messages(bump_checks.check_tags_do_not_exist(tags, {"a-v1": "x", "c-v1": "x"}, {}, None, "origin"))
     assert [line.split(" ")[1] for line in found] == ["a-v1", "c-v1"]
-
-
-@pytest.mark.parametrize(
-    ("after", "released", "expected"),
-    [
-        ("1.1.0", "1.0.9", False),
-        ("1.1.0", "1.1.0rc1", False),
-        ("1.1.0", "1.1.0", False),  # check_tags_do_not_exist reports the same tag
-        ("1.1", "1.1.0", True),  # one version in two forms
-        ("1.1.0", "1.2.0", True),
-        ("1.10.0", "1.9.0", False),
-        ("1.1.0a1", "1.1.0", True),
-        ("1.0.0", "1!0.1", True),
-    ],
-)
-def test_a_version_must_be_greater_than_that_of_the_last_tag(after: str, released: str, *, expected: bool) -> None:
-    tagged = {"demo": (f"v{released}", Version(released))}
-    found = messages(bump_checks.check_versions_above_last_tags([bump(".", after)], {"demo": f"v{after}"}, tagged))
-    assert found == ([f"demo {Version(after)} is not higher than the last release (v{released})"] * expected)
-
-
-def test_packages_with_a_common_tag_give_one_problem() -> None:
-    tagged = {name: ("v2.0", Version("2.0")) for name in ("a", "b")}
-    bumps = [bump("a", "1.1"), bump("b", "1.1"), bump("c", "1.1")]
-    names = dict.fromkeys("abc", "v1.1")
-    assert messages(bump_checks.check_versions_above_last_tags(bumps, names, tagged)) == [
-        "a 1.1 is not higher than the last release (v2.0)"
-    ]
-
-
-def test_packages_with_separate_tags_give_separate_problems() -> None:
-    tagged = {name: (f"{name}-v2.0", Version("2.0")) for name in ("a", "b")}
-    names = {name: f"{name}-v1.1" for name in ("a", "b")}
-    assert (
-        len(list(bump_checks.check_versions_above_last_tags([bump("a", "1.1"), bump("b", "1.1")], names, tagged)))
-        == 2
-    )
-
-
-@pytest.mark.parametrize(
-    ("prefix", "tag", "readable"),
-    [
-        (None, "v1.1", True),  # its version is in a file
-        ("", "v1.1", True),  # the backend reads any tag
-        ("v", "v1.1", True),
-        ("release-", "v1.1", False),
-        ("v", "demo-v1.1", False),
-    ],
-)
-def test_a_tag_that_the_backend_does_not_read_is_a_problem(
-    prefix: str | None, tag: str, *, readable: bool
-) -> None:
-    found = list(bump_checks.check_tags_readable_by_backends([bump(".", "1.1", prefix)], {"demo": tag}))
-    assert not found if readable else len(found) == 1
-    for problem in found:
-        assert f"ignores tag {tag} (it reads only tags that begin with {prefix})" in problem.message
-        assert f'tag-format = "{prefix}{{version}}"' in problem.fix
-    assert not list(bump_checks.check_tags_readable_by_backends([bump(".", "1.1", prefix)], {}))

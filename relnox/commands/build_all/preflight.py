@@ -51,7 +51,7 @@ def project_problems(packages: tuple[Package, ...], project: Project, commit: st
                 "version literals: version-literals = false",
             )
     if commit is not None:
-        yield from core.commit_checks.check_no_untracked_imports(project.untracked_imports(packages))
+        yield from core.bump_checks.check_no_untracked_imports(project.untracked_imports(packages))
 
 
 def check_submodules(

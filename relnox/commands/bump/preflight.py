@@ -8,66 +8,125 @@ from relnox import core
 from relnox.commands.bump import pull_requests
 from relnox.commands.bump.changes import tag_names
 from relnox.commands.shared import tag_checks
+from relnox.core.problems import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from relnox.commands.bump.project_state import Observation
     from relnox.commands.bump.snapshot import NewBump
     from relnox.commands.options import BumpOptions as Options
     from relnox.core.bump.version_bumps import VersionBump
     from relnox.core.planning.changes import NewTag
-    from relnox.core.problems import Problem
+    from relnox.source.git import GitState
 
 
 def blocking_problems(new: NewBump, options: Options, tags: tuple[NewTag, ...]) -> Iterator[Problem]:
     """Yield the problems that no option ignores; none outside git."""
-    checks, observation, bumps = core.bump_checks, new.observation, new.decision.bumps
-    state, config, remote = observation.state, observation.config, observation.remote
+    state = new.observation.state
     if state is None:
         return
-    head = state.head if not new.edits else None
-    yield from checks.check_tags_do_not_exist(tags, state.tags, remote.tags or {}, head, config.remote)
-    yield from checks.check_no_uncommitted_changes(
+    yield from _tag_problems(new, options, tags, state)
+    yield from _version_problems(new, options)
+    yield from core.bump_checks.check_no_uncommitted_changes(
         (file for file in state.changed_files if file in new.generated), new.generated, ()
     )
-    if options.tag:
-        yield from checks.check_tags_readable_by_backends(bumps, tag_names(observation, bumps))
-        yield from tag_checks.ambiguous_tag_problems(bumps, (tag.name for tag in tags), observation.tag_formats)
-    yield from _commit_problems(new, options)
-    if options.push:
-        yield from checks.check_upstream_is_pushed_to(
-            state.branch, config.remote, state.upstream, state.upstream_remote
-        )
-    yield from checks.check_not_behind_remote(state.branch, config.remote, is_ancestor=remote.is_ancestor)
-    yield from pull_requests.problems(new, options)
-    if (options.tag or options.number is not None) and not options.allow_lower:
-        yield from checks.check_versions_above_last_tags(
-            bumps, tag_names(observation, bumps), observation.newer_tags.reachable
-        )
-    if options.tag:
-        yield from checks.check_tags_can_be_read(state.tags, remote.error, config.remote)
-    if options.tag or options.pull_request or options.part == "auto":
-        yield from format_problems(observation, options, bumps)
-    yield from checks.check_versions_within_bounds(
-        (*bumps, *new.development.bumps), observation.lines, config.branch
-    )
-    if options.commit and remote.is_ancestor is None and state.upstream is not None:
-        yield from checks.check_not_behind_upstream(state.commits_behind, state.upstream)
+    if options.commit or options.tag or options.pull_request:
+        yield from _file_problems(new, options, state)
     if options.commit and not new.edits and not tags:
-        is_kept = any(bump.before == bump.after for bump in bumps)
-        yield core.problems.Problem(
+        is_kept = any(bump.before == bump.after for bump in new.decision.bumps)
+        yield Problem(
             code="nothing-to-commit",
             message="nothing to commit (no file changes)",
             fix="add --tag to tag the current version" if is_kept else "choose another version",
         )
+    yield from _branch_problems(new, options, state)
+    yield from pull_requests.problems(new, options)
 
 
-def _commit_problems(new: NewBump, options: Options) -> Iterator[Problem]:
+def _tag_problems(new: NewBump, options: Options, tags: tuple[NewTag, ...], state: GitState) -> Iterator[Problem]:
+    """Yield problems with the tags that are planned, and with those that exist."""
+    observation, bumps, remote = new.observation, new.decision.bumps, new.observation.remote
+    head, remote_name = state.head if not new.edits else None, observation.config.remote
+    yield from core.bump_checks.check_tags_do_not_exist(tags, state.tags, remote.tags or {}, head, remote_name)
+    if options.tag:
+        yield from _backend_problems(bumps, tag_names(observation, bumps))
+        yield from tag_checks.ambiguous_tag_problems(bumps, (tag.name for tag in tags), observation.tag_formats)
+    if options.tag and not state.tags and remote.error is not None:
+        yield Problem(
+            code="clone-shallow",
+            message=f"this clone has no tags, and those of {remote_name} could not be read: {remote.error}",
+            fix=f"git fetch --tags {remote_name}",
+        )
+    if options.tag or options.pull_request or options.part == "auto":
+        yield from format_problems(observation, options, bumps)
+
+
+def _version_problems(new: NewBump, options: Options) -> Iterator[Problem]:
+    """Yield a problem for each version below the last tag, or outside the bounds of the release lines."""
+    observation, bumps = new.observation, new.decision.bumps
+    names, reported_tags = tag_names(observation, bumps), set()
+    for bump in bumps if (options.tag or options.number is not None) and not options.allow_lower else ():
+        tag, last = observation.newer_tags.reachable.get(bump.package.name, ("", None))
+        if last is None or bump.after > last or tag == names[bump.package.name]:  # else the tag exists
+            continue
+        if (tag, bump.after) not in reported_tags:
+            reported_tags.add((tag, bump.after))
+            yield Problem(
+                code="version-not-higher",
+                message=f"{bump.package.name} {bump.after} is not higher than the last release ({tag})",
+                fix="choose a higher version: --to VERSION; to release a lower one, add --allow-lower",
+            )
+    for bump in (*bumps, *new.development.bumps):
+        if not core.release_lines.allows_version(observation.lines, bump.after):
+            lines = observation.config.branch
+            others = [line.branch for line in lines if line.contains(bump.after) and not line.is_glob]
+            switch = f"; or release from its branch: git switch {others[0]}" if others else ""
+            yield Problem(
+                code="version-outside-bounds",
+                message=f"{bump.package.name} {bump.after} is outside the bounds of "
+                f"{core.release_lines.describe_lines(observation.lines)} ([tool.relnox] branch)",
+                fix=f"choose another version: --to VERSION{switch}",
+            )
+
+
+def _branch_problems(new: NewBump, options: Options, state: GitState) -> Iterator[Problem]:
+    """Yield problems with the branch that is committed to and pushed."""
+    checks, remote, remote_name = core.bump_checks, new.observation.remote, new.observation.config.remote
+    if options.commit:
+        yield from checks.check_no_operation_in_progress(state.operation)
+        if state.operation != "rebase":  # which detaches HEAD until it ends
+            yield from checks.check_head_not_detached(state.branch)
+    if options.push:
+        yield from checks.check_upstream_is_pushed_to(
+            state.branch, remote_name, state.upstream, state.upstream_remote
+        )
+    yield from checks.check_not_behind_remote(state.branch, remote_name, is_ancestor=remote.is_ancestor)
+    if options.commit and remote.is_ancestor is None and state.upstream is not None and state.commits_behind:
+        yield Problem(
+            code="branch-behind",
+            message=f"the branch is behind {state.upstream} by "
+            f"{core.text.format_count(state.commits_behind, 'commit')}",
+            fix="git pull --rebase",
+        )
+
+
+def _backend_problems(bumps: tuple[VersionBump, ...], names: Mapping[str, str]) -> Iterator[Problem]:
+    """Yield a problem for each planned tag that the package's build backend would not read the version from."""
+    for bump in bumps:
+        source, name = bump.package.source, names[bump.package.name]
+        if source.kind == "tags" and source.key and not name.startswith(str(source.key[0])):
+            yield Problem(
+                code="tag-format-unknown",
+                message=f"{source.text} of {bump.package.name} ignores tag {name} (it reads only tags that begin "
+                f"with {source.key[0]})",
+                fix=f'set [tool.relnox] tag-format = "{source.key[0]}{{version}}", or remove that setting',
+            )
+
+
+def _file_problems(new: NewBump, options: Options, state: GitState) -> Iterator[Problem]:
     """Yield the problems that keep git from committing the edits of the bump, and nothing else."""
-    checks, observation, state = core.commit_checks, new.observation, new.observation.state
-    if state is None or not (options.commit or options.tag or options.pull_request):
-        return
+    checks, observation = core.bump_checks, new.observation
     packages = [bump.package for bump in new.decision.bumps]
     files = {package.pyproject for package in packages}
     if options.commit or options.pull_request:
@@ -75,12 +134,21 @@ def _commit_problems(new: NewBump, options: Options) -> Iterator[Problem]:
         edited_files = {edit.file for edit in (*new.edits, *new.development.edits)} - created_files
         yield from checks.check_no_hidden_files(edited_files, observation.index_states)
         files |= edited_files
-    if options.commit:
-        yield from checks.check_no_operation_in_progress(state.operation)
-        if state.operation != "rebase":  # which detaches HEAD until it ends
-            yield from core.bump_checks.check_head_not_detached(state.branch)
-        links = [edit.file for edit in new.edits if edit.file in new.links]
-        yield from checks.check_files_can_be_committed(_changed_files_to_edit(new), links)
+    if options.commit and (changed_files := _changed_files_to_edit(new)):
+        yield Problem(
+            code="tree-dirty",
+            message=f"files that the bump edits have uncommitted changes: {core.text.join_names(changed_files)}",
+            fix="commit the changes, or put them aside: git stash",
+        )
+    links = [edit.file for edit in new.edits if edit.file in new.links]
+    if options.commit and links:
+        yield Problem(
+            code="file-is-link",
+            message=f"{core.text.join_names(links)}: the release commit cannot change a file through a symbolic "
+            "link",
+            fix="name the file that the link leads to in [tool.relnox] (changelog-file, packages, version-files), "
+            "or replace the link with the file",
+        )
     untracked_files = files.difference(observation.index_states, new.links)
     yield from checks.check_files_tracked(
         untracked_files,
@@ -106,7 +174,7 @@ def allowable_problems(new: NewBump, options: Options) -> Iterator[tuple[str, Pr
     for problem in checks.check_no_uncommitted_changes(dirty, edited_files, packages):
         yield "allow_dirty", problem
     if options.commit or options.tag or options.pull_request:
-        for problem in core.commit_checks.check_no_untracked_imports(observation.untracked_imports):
+        for problem in core.bump_checks.check_no_untracked_imports(observation.untracked_imports):
             yield "allow_dirty", problem
         for problem in checks.check_branch_allows_releases(
             state.branch, observation.lines, observation.config.branch

@@ -150,7 +150,7 @@ def _resume_or_undo_interrupted(
 def _branch_change_problems(interrupted: bump_record.PendingBump, earlier: EarlierBump) -> Iterator[Problem]:
     """Yield problems if a bump that makes commits or tags began on another branch, or git is not ready for it."""
     if earlier.state is not None and (interrupted.commits or interrupted.tags):
-        yield from core.commit_checks.check_no_operation_in_progress(earlier.state.operation)
+        yield from core.bump_checks.check_no_operation_in_progress(earlier.state.operation)
         if earlier.state.operation != "rebase":  # which detaches HEAD until it ends
             check = core.bump_checks.check_branch_unchanged
             yield from check(interrupted.branch, earlier.state.branch, interrupted.head)
@@ -227,7 +227,7 @@ def _later_change_problems(target: UndoTarget, earlier: EarlierBump) -> Iterator
     """Yield the problems that keep a bump from being reverted: later commits, moved tags and edited files."""
     record, state = target.record, earlier.state
     if target.commits and state is not None:
-        yield from core.commit_checks.check_no_operation_in_progress(state.operation)
+        yield from core.bump_checks.check_no_operation_in_progress(state.operation)
     if target.commits[-1:] not in ((), (target.head,)):
         yield core.problems.Problem(
             code="bump-missing",

@@ -1,23 +1,20 @@
-"""Preflight checks of a bump.
+"""Preflight checks that several tasks share.
 
 Each check yields its problems instead of raising an error, so that a plan can list the problems of all checks.
 """
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from relnox.core.problems import Problem
-from relnox.core.settings.release_lines import allows_version, describe_lines
-from relnox.core.text import format_count, join_names
+from relnox.core.text import join_names
 from relnox.errors import ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from packaging.version import Version
-
-    from relnox.core.bump.version_bumps import VersionBump
     from relnox.core.packages import Package
     from relnox.core.planning.changes import NewTag
     from relnox.core.settings.release_lines import ReleaseLine
@@ -96,29 +93,6 @@ def check_upstream_is_pushed_to(
     )
 
 
-def check_versions_within_bounds(
-    bumps: Iterable[VersionBump], lines: Sequence[ReleaseLine], configured_lines: Sequence[ReleaseLine]
-) -> Iterator[Problem]:
-    """Yield a problem for each new version outside the bounds of the release lines of the current commit.
-
-    Args:
-        bumps: The bumps.
-        lines: The release lines of the current commit.
-        configured_lines: All configured release lines; the fix names a branch whose line allows the version.
-    """
-    for bump in bumps:
-        if allows_version(lines, bump.after):
-            continue
-        others = [line.branch for line in configured_lines if line.contains(bump.after) and not line.is_glob]
-        switch = f"; or release from its branch: git switch {others[0]}" if others else ""
-        yield Problem(
-            code="version-outside-bounds",
-            message=f"{bump.package.name} {bump.after} is outside the bounds of {describe_lines(lines)} "
-            "([tool.relnox] branch)",
-            fix=f"choose another version: --to VERSION{switch}",
-        )
-
-
 def check_head_not_detached(branch: str | None) -> Iterator[Problem]:
     """Yield a problem if HEAD is detached (`branch` is None), since the commit would be on no branch."""
     if branch is None:
@@ -162,21 +136,6 @@ def check_not_behind_remote(branch: str | None, remote: str, *, is_ancestor: boo
         )
 
 
-def check_not_behind_upstream(missing: int, upstream: str) -> Iterator[Problem]:
-    """Yield a problem if the current branch lacks commits of its upstream branch.
-
-    Args:
-        missing: The number of missing commits.
-        upstream: The remote-tracking branch.
-    """
-    if missing:
-        yield Problem(
-            code="branch-behind",
-            message=f"the branch is behind {upstream} by {format_count(missing, 'commit')}",
-            fix="git pull --rebase",
-        )
-
-
 def check_tags_do_not_exist(
     tags: Iterable[NewTag], local: Mapping[str, str], remote: Mapping[str, str], head: str | None, remote_name: str
 ) -> Iterator[Problem]:
@@ -201,63 +160,94 @@ def check_tags_do_not_exist(
             )
 
 
-def check_tags_can_be_read(
-    local: Mapping[str, str], remote_error: str | None, remote_name: str
-) -> Iterator[Problem]:
-    """Yield a problem if the clone has no tags, as in many CI jobs, and the remote's tags cannot be read.
-
-    Args:
-        local: Maps each local tag to its commit.
-        remote_error: Why the remote's tags could not be read, or None if they were read.
-        remote_name: The name of the remote.
-    """
-    if not local and remote_error is not None:
+def check_no_operation_in_progress(operation: str | None) -> Iterator[Problem]:
+    """Yield a problem if git waits for the end of an operation, such as `merge`, which a commit would end."""
+    if operation is not None:
         yield Problem(
-            code="clone-shallow",
-            message=f"this clone has no tags, and those of {remote_name} could not be read: {remote_error}",
-            fix=f"git fetch --tags {remote_name}",
+            code="operation-in-progress",
+            message=f"a git {operation} is in progress (a release commit cannot be made or undone before it ends)",
+            fix=f"finish it: git {operation} --continue",
         )
 
 
-def check_versions_above_last_tags(
-    bumps: Iterable[VersionBump], names: Mapping[str, str], last_tags: Mapping[str, tuple[str, Version]]
+def check_no_hidden_files(files: Iterable[str], index_states: Mapping[str, str]) -> Iterator[Problem]:
+    """Yield a problem for each bit of git's index that hides changes of these files from git.
+
+    Args:
+        files: The files.
+        index_states: Maps tracked files to their letters in the output of `git ls-files -v`.
+    """
+    states = {file: index_states.get(file, "H") for file in sorted(files)}
+    for bit, hidden_files in (
+        ("skip-worktree", [file for file, state in states.items() if state in "Ss"]),
+        ("assume-unchanged", [file for file, state in states.items() if state.islower()]),
+    ):
+        if hidden_files:
+            is_single = len(hidden_files) == 1
+            yield Problem(
+                code="git-setting-invalid",
+                message=f"{join_names(hidden_files, _MAX_LISTED)} {'is' if is_single else 'are'} marked {bit} "
+                f"(git commits no changes of {'it' if is_single else 'them'})",
+                fix=f"git update-index --no-{bit} -- {shlex.join(hidden_files)}",
+            )
+
+
+def check_files_tracked(
+    untracked_files: Iterable[str],
+    packages: Iterable[Package],
+    *,
+    ignored_files: Collection[str],
+    changelogs: Collection[str] = (),
 ) -> Iterator[Problem]:
-    """Yield a problem for each new version that is not greater than the package's last reachable tag.
-
-    If that tag is the planned one, nothing is reported here: `check_tags_do_not_exist` reports existing tags.
+    """Yield problems for files that a release depends on and that git does not track.
 
     Args:
-        bumps: The bumps.
-        names: Maps each package to its planned tag.
-        last_tags: Maps each package to its last reachable tag and the version in that tag.
+        untracked_files: The files, which exist.
+        packages: The released packages.
+        ignored_files: Those of the files that git ignores.
+        changelogs: The paths of changelogs, which a setting leaves unchanged.
     """
-    reported_tags = set()
-    for bump in bumps:
-        tag, version = last_tags.get(bump.package.name, ("", None))
-        if tag == names.get(bump.package.name):
-            continue
-        if version is not None and bump.after <= version and (tag, bump.after) not in reported_tags:
-            reported_tags.add((tag, bump.after))
+    others = sorted(set(untracked_files))
+    for package in packages:
+        if package.pyproject in others and package.directory != ".":
+            own = [file for file in others if file.startswith(f"{package.directory}/")]
+            others = [file for file in others if file not in own]
+            commit = f"commit it: git add -- {shlex.quote(package.directory)} && git commit"
+            if package.pyproject in ignored_files:
+                commit = "commit it, after its directory is removed from .gitignore"
             yield Problem(
-                code="version-not-higher",
-                message=f"{bump.package.name} {bump.after} is not higher than the last release ({tag})",
-                fix="choose a higher version: --to VERSION; to release a lower one, add --allow-lower",
+                code="file-untracked",
+                message=f"git does not track {join_names(own, _MAX_LISTED)} ({package.name} is not committed)",
+                fix=f'{commit}; or leave the package out: [tool.relnox] exclude = ["{package.directory}"]',
+            )
+    for files, alternative in (
+        (
+            [file for file in others if file in changelogs],
+            '; or leave it unchanged: [tool.relnox] changelog = "none"',
+        ),
+        ([file for file in others if file not in changelogs], ""),
+    ):
+        if files:
+            is_single = len(files) == 1
+            force = "--force " if any(file in ignored_files for file in files) else ""
+            yield Problem(
+                code="file-untracked",
+                message=f"git does not track {join_names(files, _MAX_LISTED)} "
+                f"({'it was' if is_single else 'they were'} never committed)",
+                fix=f"commit {'it' if is_single else 'them'}: git add {force}-- {shlex.join(files)} && git commit"
+                f"{alternative}",
             )
 
 
-def check_tags_readable_by_backends(bumps: Iterable[VersionBump], names: Mapping[str, str]) -> Iterator[Problem]:
-    """Yield a problem for each planned tag that the package's build backend would not read the version from.
+def check_no_untracked_imports(imports: Iterable[tuple[str, str]]) -> Iterator[Problem]:
+    """Yield a problem for each committed module that imports an untracked one.
 
     Args:
-        bumps: The bumps.
-        names: Maps each package to its planned tag.
+        imports: Pairs of the importing module and the untracked module.
     """
-    for bump in bumps:
-        source, name = bump.package.source, names.get(bump.package.name)
-        if source.kind == "tags" and source.key and name is not None and not name.startswith(str(source.key[0])):
-            yield Problem(
-                code="tag-format-unknown",
-                message=f"{source.text} of {bump.package.name} ignores tag {name} (it reads only tags that begin "
-                f"with {source.key[0]})",
-                fix=f'set [tool.relnox] tag-format = "{source.key[0]}{{version}}", or remove that setting',
-            )
+    for importing, imported_module in imports:
+        yield Problem(
+            code="imported-module-untracked",
+            message=f"{importing} imports {imported_module} (untracked: not in the commit)",
+            fix=f"git add {imported_module}, and commit it",
+        )
