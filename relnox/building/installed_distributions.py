@@ -42,12 +42,9 @@ def read_installed_distributions(environment: VirtualEnvironment) -> dict[str, I
     return {distribution.name: distribution for distribution in distributions}
 
 
-def find_changed_files(distribution: InstalledDistribution, wheel_record: Mapping[str, str]) -> Iterator[str]:
-    """Yield a message for each installed file that is missing or differs from its hash.
-
-    The hashes in `wheel_record`, from the RECORD in the wheel, take precedence over those in the installed RECORD.
-    """
-    for name, recorded_hash in {**distribution.record_hashes, **wheel_record}.items():
+def find_changed_files(distribution: InstalledDistribution) -> Iterator[str]:
+    """Yield a message for each installed file that is missing or differs from its hash in RECORD."""
+    for name, recorded_hash in distribution.record_hashes.items():
         path = distribution.dist_info_directory.parent / name
         try:
             content = path.read_bytes()

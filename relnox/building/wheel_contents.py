@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import keyword
 from configparser import ConfigParser
 from configparser import Error as ConfigError
@@ -10,12 +9,9 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from relnox.building.archives import (
-    MAX_UNPACKED_SIZE,
     REBUILD_FIX,
-    find_dist_info_file,
     member_path,
     parse_metadata,
-    read_file,
 )
 from relnox.errors import Failed
 
@@ -121,18 +117,6 @@ def find_applicable_requirements(
         ]
         if requirement.marker is None or any(map(requirement.marker.evaluate, environments)):
             yield canonicalize_name(requirement.name), tuple(requirement.extras)
-
-
-def read_record_hashes(archive: Archive) -> dict[str, str]:
-    """Return the hash in RECORD of each file that a wheel installs into site-packages, by file name."""
-    if (record := find_dist_info_file(archive, "RECORD")) is None:
-        return {}
-    lines = read_file(archive, record, MAX_UNPACKED_SIZE).decode().splitlines()
-    return {
-        str(path): digest
-        for name, digest, *_ in (row for row in csv.reader(lines) if len(row) > 1)
-        if digest and (path := _installed_path(name)) is not None and path.name not in RECORD_FILES
-    }
 
 
 def _installed_path(member: str) -> PurePosixPath | None:

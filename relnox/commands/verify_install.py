@@ -12,7 +12,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
 from relnox import core, steps
+from relnox.building.file_hashes import hash_file, is_file_inside
+from relnox.building.interpreters import find_interpreter
 from relnox.commands.shared import releases
 from relnox.commands.shared.verification import (
     await_listings,
@@ -82,7 +86,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         )  # and what they need
     problems = (
         *_private_requirement_problems(manifest, private),
-        *_missing_python_problems(manifest, verify, options.python),
+        *_missing_python_problems(options.python),
     )
     built, earlier = manifest, manifest.restricted_to(frozenset())
     unlisted_packages = frozenset[str]()
@@ -158,15 +162,9 @@ def _private_requirement_problems(manifest: Manifest, private: Sequence[str]) ->
             )
 
 
-def _missing_python_problems(
-    manifest: Manifest, verify: VerifyConfig, pythons: Sequence[str]
-) -> Iterator[Problem]:
-    """Yield a problem for each requested or configured Python that is not installed."""
-    from relnox.building.interpreters import find_interpreter
-
-    configured_pythons = {package: verify.pythons.get(package, ()) for package in manifest.packages}
-    needed = [python for package, of in configured_pythons.items() if package not in verify.skip for python in of]
-    for python in dict.fromkeys(pythons or needed):
+def _missing_python_problems(pythons: Sequence[str]) -> Iterator[Problem]:
+    """Yield a problem for each requested Python that is not installed."""
+    for python in dict.fromkeys(pythons):
         try:
             find_interpreter(python)
         except Blocked as error:
@@ -206,10 +204,6 @@ def _copy_other_wheels(
     directories: Sequence[str], manifest: Manifest, project: Project
 ) -> Iterator[steps.CopyFiles]:
     """Yield a step for each project outside the manifest that copies its newest wheels from the directories."""
-    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
-
-    from relnox.building.file_hashes import hash_file, is_file_inside
-
     newest: dict[str, tuple[Version, str, list[Path]]] = {}
     for directory in directories:
         resolved = project.root / directory

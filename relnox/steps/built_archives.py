@@ -37,21 +37,16 @@ class BuiltPackage(Record, kw_only=True):
     Attributes:
         files: The archives, the sdist first.
         requires: The values of `Requires-Dist` in the metadata of the wheels, or of the sdist if there are none.
-        others: Packages of an earlier run that share the output directory.
-        others_missing: The names of the packages that the manifest of that run is incomplete without.
     """
 
     package: str
     files: tuple[Distribution, ...]
     requires: tuple[str, ...] = ()
-    others: tuple[BuiltPackage, ...] = ()
-    others_missing: tuple[str, ...] = ()
 
 
 def built_packages(run: Run) -> dict[str, BuiltPackage]:
     """Return the packages that steps have built so far, by name."""
-    results = run.results(BuiltPackage)
-    return {built.package: built for result in results for built in (*result.others, result)}
+    return {built.package: built for built in run.results(BuiltPackage)}
 
 
 def installable_files(built: BuiltPackage) -> list[Distribution]:

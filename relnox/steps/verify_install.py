@@ -5,30 +5,47 @@ from __future__ import annotations
 from collections import defaultdict
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
-from packaging.version import Version
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
 
 from relnox import building
+from relnox.building.installation_checks import ProbeFailure, ProbeResult
+from relnox.building.installed_distributions import find_changed_files, read_installed_distributions
+from relnox.core import fixes
 from relnox.core.planning.step import Step
 from relnox.core.settings.config_tables import InstallChecks
 from relnox.core.text import format_count, join_names
-from relnox.steps import install_problems
-from relnox.steps.action import Action
+from relnox.errors import Failed, TryLater
 from relnox.steps.fetch_release import ReleaseFiles, best_archive
 from relnox.steps.run import SharedService
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from relnox.building.archives import Archive
-    from relnox.building.installation_checks import ProbeFailure, ProbeResult
     from relnox.building.interpreters import Interpreter
+    from relnox.errors import RelnoxError
     from relnox.steps.run import Run
+    from relnox.system.process import Completed
+
+_TIME_LIMIT = 600.0
+"""The number of seconds for all imports together, and for each expression."""
+_CONNECTION_ERRORS = (
+    *("error sending request", "request failed after", "dns error", "connection refused", "operation timed out"),
+    *("temporary failure in name resolution", "connection aborted"),
+)
+"""Output of uv when an index does not respond."""
+_RESOLUTION_ERRORS = ("no solution found", "was not found in")
+"""Output of uv when an index does not have a requirement."""
 
 
 class VerifyInstall(Step, kw_only=True):
     """Install a package in a fresh environment, and check that it is complete and works.
+
+    The installer never sees the index that was published to, so that no name can come from two indexes.
 
     Attributes:
         python: The Python, such as `3.12`; empty for the running one.
@@ -60,6 +77,29 @@ class VerifyInstall(Step, kw_only=True):
             f"install {self.package} {self.version}{siblings} on {python} in a fresh environment, check it{smoke}"
         )
 
+    def done(self, run: Run) -> str | None:
+        """Return a reason to skip the step: a setting, or a Python that the package does not support."""
+        if self.skip is not None:
+            return self.skip
+        installation = _Installation(self, run)
+        supported = building.wheel_contents.supported_pythons(installation.archive)
+        version = installation.interpreter.version
+        if version not in supported:
+            return f"{self.package} {self.version} requires Python {supported}, and this is {version}"
+        return None
+
+    def apply(self, run: Run) -> str:
+        installation = _Installation(self, run)
+        with run.service(EnvironmentDirectories).borrow(self.python) as directory:
+            installation.install(directory)
+            installation.compare_files()  # before foreign code runs
+            installation.run_checks()
+        return installation.describe()
+
+    def verify(self, run: Run, result: str) -> str:
+        del run
+        return result
+
 
 class EnvironmentDirectories(SharedService):
     """Directories of environments whose checks have ended, in which the next environments are created."""
@@ -82,196 +122,242 @@ class EnvironmentDirectories(SharedService):
             free.append(directory)
 
 
-class VerifyInstallAction(Action[VerifyInstall]):
-    """Installs one package for one Python from compared files, and checks it.
+class _Installation:
+    """A package of the release and the siblings that it needs, in a fresh environment."""
 
-    The installer never sees the index that was published to, so that no name can come from two indexes.
-    """
+    def __init__(self, step: VerifyInstall, run: Run) -> None:
+        self._step = step
+        self._release = f"{step.package} {step.version}"
+        self._run = run
+        self._release_files = {files.package: files.archives for files in run.results(ReleaseFiles)}
+        self._files = {name: self._archive_to_install(name) for name in (step.package, *step.siblings)}
+        self.archive = self._files[step.package]
+        self.interpreter: Interpreter = building.interpreters.find_interpreter(step.python)
 
-    result: ProbeResult
+    def install(self, directory: Path) -> None:
+        """Create the environment, install the files, and check that the requirements are compatible."""
+        checks = self._step.checks
+        self._others = self._select_required_wheels()
+        installer = building.environments.Installer(self._run.variables())
+        self._environment = installer.create_environment(directory, self.interpreter.path)
+        requirements = [str(archive.path) for archive in (*self._files.values(), *self._others.values())]
+        if checks.extras:
+            requirements[0] = f"{self._step.package}[{','.join(checks.extras)}] @ {self.archive.path.as_uri()}"
+        completed = installer.install(
+            self._environment,
+            requirements,
+            index_url=self._run.indexes.trusted_simple_url,
+            on_line=self._run.on_line(self._step),
+        )
+        action = f"{self._release} on Python {self.interpreter.version}"
+        if completed.returncode != 0:
+            raise _installer_error(f"{action}: installing it", completed)
+        installer.run_pip_check(self._environment).check(
+            f"{action}: the installed packages are incompatible", fix="correct the requirements that are named"
+        )
+        self._installed = read_installed_distributions(self._environment)
 
-    def check(self) -> str | None:
-        """Return a reason to skip the step: a setting, or a Python that the package does not support."""
-        if self.step.skip is not None:
-            return self.step.skip
-        supported_pythons = building.wheel_contents.supported_pythons(self._archive_to_install(self.step.package))
-        if self.interpreter.version not in supported_pythons:
-            return f"{self.release} requires Python {supported_pythons}, and this is {self.interpreter.version}"
-        return None
-
-    def apply(self) -> None:
-        """Install, compare files, import modules, run scripts and smoke tests."""
-        self.files = {name: self._archive_to_install(name) for name in (self.step.package, *self.step.siblings)}
-        self.others = self._select_required_wheels()
-        with self.run.service(EnvironmentDirectories).borrow(self.step.python) as directory:
-            self._install(directory)
-            self.installed = building.installed_distributions.read_installed_distributions(self.environment)
-            used_files = {**self.files, **self.others}
-            if messages := (  # foreign code must not run
-                *install_problems.find_wrong_origins(self.installed, used_files),
-                *install_problems.find_changed_files(self.installed, self.files),
-            ):
-                raise install_problems.broken_install_error(
-                    self._installation(), _to_probe_failures(messages), building.installation_checks.ProbeResult()
+    def compare_files(self) -> None:
+        """Compare the installed files with the release: their origins (PEP 610) and their hashes in RECORD."""
+        messages = []
+        for name, archive in {**self._files, **self._others}.items():
+            distribution = self._installed.get(name)
+            if distribution is None:
+                messages.append(
+                    f"{name} is not installed, although {archive.path.name} was passed to the installer"
                 )
-            self.scripts = self._find_scripts() if self.step.checks.scripts else {}
-            # All modules and scripts in one process: starting a Python for each would take longer.
-            self.result = self._run_probe(
-                {
-                    "modules": self._modules() if self.step.checks.modules is None else self.step.checks.modules,
-                    "scripts": {name: target for name, (target, missing) in self.scripts.items() if not missing},
-                    "root": str(self.run.root.resolve()),
-                }
-            )
-            wrong_versions = install_problems.find_wrong_versions(
-                self.installed[self.step.package], self.result.versions, self.step.version
-            )
-            if failures := (*_to_probe_failures(wrong_versions), *self.result.failures):
-                raise install_problems.broken_install_error(self._installation(), failures, self.result)
-            for expression in self.step.checks.smoke:
-                result = self._run_probe({"expression": expression})
-                if result.failures:
-                    raise install_problems.broken_install_error(self._installation(), result.failures, result)
-            has_checks = self.result.versions or self.result.scripts or self.step.checks.smoke
-            if not (has_checks or self._reason_for_no_modules):
-                raise install_problems.empty_install_error(self._installation(), self.installed[self.step.package])
+                continue
+            url = distribution.direct_url.get("url", "")
+            if _path_of_url(url) != _path_of_url(archive.path.as_uri()):
+                origin = url or "the trusted index"
+                messages.append(f"{name} {distribution.version} comes from {origin}, not from {archive.path.name}")
+            messages += [f"{name}: {change}" for change in find_changed_files(distribution)]
+        if messages:
+            raise self._broken(map(_failure, messages), ProbeResult())
 
-    def verify(self) -> str:
-        install_checks, result = self.step.checks, self.result
-        archive = self.files[self.step.package]
-        others = f" and {format_count(len(self.installed) - 1, 'other')}" if len(self.installed) > 1 else ""
-        parts = [
-            f"{self.release}, "
-            + ("requirements hold" if install_checks.requirements else "installed without its requirements"),
-            f"Python {self.interpreter.version}: {archive.path.name}{others}",
+    def run_checks(self) -> None:
+        """Import the modules, look up the functions of the scripts, and run the smoke tests."""
+        checks, distribution = self._step.checks, self._installed[self._step.package]
+        entry_points = distribution.dist_info_directory / "entry_points.txt"
+        extras = set(map(canonicalize_name, checks.extras))
+        self._scripts = {
+            name: (target, [extra for extra in required if canonicalize_name(extra) not in extras])
+            for name, (target, required) in building.wheel_contents.read_scripts(entry_points).items()
+        }
+        # All modules and scripts in one process: starting a Python for each would take longer.
+        self._result = self._run_probe(
+            {
+                "modules": self._modules() if checks.modules is None else checks.modules,
+                "scripts": {name: target for name, (target, missing) in self._scripts.items() if not missing},
+                "root": str(self._run.root.resolve()),
+            }
+        )
+        wrong = [f"{distribution.version} is installed"] if self._is_other_version(distribution.version) else []
+        wrong += [
+            f"{name}.__version__ is {version!r}"
+            for name, version in self._result.versions.items()
+            if version is not None and self._is_other_version(version)
         ]
-        if self.others:
-            parts.append(f"with {', '.join(other.path.name for other in self.others.values())}")
-        if archive.kind == "sdist":
+        failures = [_failure(f"{message}, but the release is {self._step.version}") for message in wrong]
+        if failures := [*failures, *self._result.failures]:
+            raise self._broken(failures, self._result)
+        for expression in checks.smoke:
+            result = self._run_probe({"expression": expression})
+            if result.failures:
+                raise self._broken(result.failures, result)
+        if not (self._result.versions or self._result.scripts or checks.smoke or self._reason_for_no_modules):
+            raise self._empty()
+
+    def describe(self) -> str:
+        """Return what was installed, imported and run."""
+        more = f" and {format_count(len(self._installed) - 1, 'other')}" if len(self._installed) > 1 else ""
+        parts = [
+            f"{self._release}, requirements hold",
+            f"Python {self.interpreter.version}: {self.archive.path.name}{more}",
+        ]
+        if self._others:
+            parts.append(f"with {', '.join(other.path.name for other in self._others.values())}")
+        if self.archive.kind == "sdist":
             parts.append("built from the sdist (no compatible wheel)")
-        if result.versions:
-            parts.append(f"imported {', '.join(result.versions)}")
-        else:
-            parts.append(
-                "nothing to import"
-                + (f" (according to {self._reason_for_no_modules})" if self._reason_for_no_modules else "")
-            )
-        if result.scripts:
-            parts.append(f"scripts {', '.join(result.scripts)}")
+        reason = f" (according to {self._reason_for_no_modules})" if self._reason_for_no_modules else ""
+        versions = self._result.versions
+        parts.append(f"imported {', '.join(versions)}" if versions else f"nothing to import{reason}")
+        if self._result.scripts:
+            parts.append(f"scripts {', '.join(self._result.scripts)}")
         parts += [
             f"skipped the script {name} (needs the extra {', '.join(extras)})"
-            for name, (_, extras) in self.scripts.items()
+            for name, (_, extras) in self._scripts.items()
             if extras
         ]
-        parts += [f"ran {expression}" for expression in install_checks.smoke]
-        return "; ".join(parts)
-
-    @property
-    def _reason_for_no_modules(self) -> str:
-        """The setting or metadata by which there is nothing to import; empty if there is none."""
-        if self.step.checks.modules == ():
-            return "[tool.relnox.verify] modules"
-        if self.step.checks.metadata_only:
-            return "[tool.relnox] metadata-only"
-        return "its metadata" if self.files[self.step.package].import_names is not None else ""
-
-    @property
-    def interpreter(self) -> Interpreter:
-        return building.interpreters.find_interpreter(self.step.python)
-
-    @property
-    def release(self) -> str:
-        return f"{self.step.package} {self.step.version}"
-
-    @property
-    def release_files(self) -> dict[str, tuple[Archive, ...]]:
-        """The files of the release, and of projects of other repositories, by package."""
-        return {files.package: files.archives for files in self.run.results(ReleaseFiles)}
-
-    def _installation(self) -> install_problems.Installation:
-        """Return the installed package, for errors."""
-        package = self.step.package
-        return install_problems.Installation(
-            package=package,
-            release=self.release,
-            python=self.interpreter.version,
-            archive=self.files[package],
-            modules=self._modules(),
-            has_requirements=self.step.checks.requirements,
-            release_files=self.release_files,
-        )
+        return "; ".join([*parts, *(f"ran {expression}" for expression in self._step.checks.smoke)])
 
     def _archive_to_install(self, package: str) -> Archive:
-        return best_archive(self.release_files[package], package, self.step.python)
+        return best_archive(self._release_files[package], package, self._step.python)
 
     def _select_required_wheels(self) -> dict[str, Archive]:
         """Select the wheels of other projects that the release's files require, directly or indirectly."""
         others: dict[str, Archive] = {}
-        package = self.step.package
-        queue = [
-            (archive, self.step.checks.extras if name == package else ()) for name, archive in self.files.items()
+        queue: list[tuple[Archive, Sequence[str]]] = [
+            (archive, self._step.checks.extras if archive is self.archive else ())
+            for archive in self._files.values()
         ]
-        while queue and self.step.checks.requirements:
+        while queue:
             archive, extras = queue.pop()
             for name, required_extras in building.wheel_contents.find_applicable_requirements(
                 archive, self.interpreter.version, extras
             ):
-                if name in self.step.others and name not in others:
+                if name in self._step.others and name not in others:
                     others[name] = self._archive_to_install(name)
                     queue.append((others[name], required_extras))
         return others
 
-    def _install(self, directory: Path) -> None:
-        """Create the environment, install the files, and check that the requirements are compatible."""
-        install_checks = self.step.checks
-        installer = building.environments.Installer(self.run.variables())
-        self.environment = installer.create_environment(directory, self.interpreter.path)
-        requirements = [str(archive.path) for archive in (*self.files.values(), *self.others.values())]
-        if install_checks.extras:
-            url = self.files[self.step.package].path.as_uri()
-            requirements[0] = f"{self.step.package}[{','.join(install_checks.extras)}] @ {url}"
-        completed = installer.install(
-            self.environment,
-            requirements,
-            index_url=self.run.indexes.trusted_simple_url,
-            no_deps=not install_checks.requirements,
-            on_line=self.on_line,
-        )
-        if completed.returncode != 0:
-            raise install_problems.installer_error(self.release, self.interpreter.version, completed)
-        if install_checks.requirements:
-            installer.run_pip_check(self.environment).check(
-                f"{self.release} on Python {self.interpreter.version}: the installed packages are incompatible",
-                fix="correct the requirements that are named",
-            )
-
     def _modules(self) -> tuple[str, ...]:
-        archive = self.files[self.step.package]
-        distribution = self.installed.get(self.step.package) if archive.kind == "sdist" else None
-        installed_files = distribution.record_hashes if distribution is not None else None
-        return building.wheel_contents.import_names(archive, installed_files)
+        installed_files = None
+        if self.archive.kind == "sdist":
+            installed_files = self._installed[self._step.package].record_hashes
+        return building.wheel_contents.import_names(self.archive, installed_files)
 
-    def _find_scripts(self) -> dict[str, tuple[str, tuple[str, ...]]]:
-        """Map the installed scripts to their functions, and the missing extras that they need."""
-        from packaging.utils import canonicalize_name
+    @property
+    def _reason_for_no_modules(self) -> str:
+        """The setting or metadata by which there is nothing to import; empty if there is none."""
+        if self._step.checks.modules == ():
+            return "[tool.relnox.verify] modules"
+        if self._step.checks.metadata_only:
+            return "[tool.relnox] metadata-only"
+        return "its metadata" if self.archive.import_names is not None else ""
 
-        entry_points = self.installed[self.step.package].dist_info_directory / "entry_points.txt"
-        checked_extras = set(map(canonicalize_name, self.step.checks.extras))
-        return {
-            name: (target, tuple(extra for extra in extras if canonicalize_name(extra) not in checked_extras))
-            for name, (target, extras) in building.wheel_contents.read_scripts(entry_points).items()
-        }
+    def _is_other_version(self, text: str) -> bool:
+        """Return whether text is a version other than the release's; false for other text, such as a commit id."""
+        try:
+            return Version(text) != self._step.version
+        except InvalidVersion:
+            return False
 
     def _run_probe(self, request: Mapping[str, Any]) -> ProbeResult:
         return building.installation_checks.run_probe(
-            self.environment,
+            self._environment,
             request,
-            directory=self.run.create_directory("probe"),
-            variables=self.run.variables(),
-            time_limit=self.step.checks.time_limit,
-            on_line=self.on_line,
+            directory=self._run.create_directory("probe"),
+            variables=self._run.variables(),
+            time_limit=_TIME_LIMIT,
+            on_line=self._run.on_line(self._step),
+        )
+
+    def _broken(self, failures: Iterable[ProbeFailure], result: ProbeResult) -> Failed:
+        """Return the error for all failures, with the last output."""
+        failures = tuple(failures)
+        lines = [
+            f"  {failure.message}{f' ({failure.location})' if failure.location else ''}" for failure in failures
+        ]
+        if result.output:
+            lines += ["  last output:", *(f"  | {line}" for line in result.output)]
+        text = "\n".join(lines)
+        return Failed(
+            "install-broken",
+            f"{self._release} was installed on Python {self.interpreter.version}, but does not work:\n{text}",
+            fix=self._choose_fix(failures),
+        )
+
+    def _choose_fix(self, failures: Sequence[ProbeFailure]) -> str:
+        package = self._step.package
+        missing = next((failure.missing_module for failure in failures if failure.missing_module), None)
+        if missing is None:
+            return (
+                f"correct the error; to import other modules: [tool.relnox.verify] modules = {{ {package} = [] }}"
+            )
+        if any(f"{missing}.".startswith(f"{name}.") for name in self._modules()):
+            return (
+                f"{self.archive.path.name} lacks {missing}: have its build backend include it "
+                "(files of the source tree that no archive has are not published)"
+            )
+        return (
+            f"add the distribution that has {missing} to the dependencies of {package}; if an extra requires it: "
+            f'[tool.relnox.verify] extras = {{ {package} = ["…"] }}'
+        )
+
+    def _empty(self) -> Failed:
+        """Return the error for a package that was installed, but has nothing to import or run."""
+        package, distribution = self._step.package, self._installed[self._step.package]
+        metadata = f"{distribution.dist_info_directory.name}/"
+        if any(not name.startswith(metadata) for name in distribution.record_hashes):
+            content = "has files, but no module and no script"
+            fix = (
+                f'add a smoke test: [tool.relnox.verify] smoke = {{ {package} = ["…"] }}; or, if there is nothing '
+                f"to check: modules = {{ {package} = [] }}"
+            )
+        else:
+            content = "has no module, no script and no data"
+            fix = (
+                f"have the build backend include the modules, then: {fixes.task_command('build-all')}; "
+                f'if the package has none on purpose: [tool.relnox] metadata-only = ["{package}"]'
+            )
+        return Failed(
+            "install-empty",
+            f"{self._release} on Python {self.interpreter.version} is installed, but there is nothing to import: "
+            f"{self.archive.path.name} {content}",
+            fix=fix,
         )
 
 
-def _to_probe_failures(messages: Iterable[str]) -> tuple[ProbeFailure, ...]:
-    return tuple(building.installation_checks.ProbeFailure(message=message) for message in messages)
+def _failure(message: str) -> ProbeFailure:
+    return ProbeFailure(message=message)
+
+
+def _path_of_url(url: str) -> str:
+    return unquote(urlsplit(url).path)
+
+
+def _installer_error(action: str, completed: Completed) -> RelnoxError:
+    """Return the error for an installer that failed, with the cause found in its output."""
+    output = " ".join(completed.output.lower().split())
+    fix = building.environments.choose_installer_fix(completed, "see the installer's last lines above")
+    if any(text in output for text in _RESOLUTION_ERRORS):
+        fix = "the trusted index has no matching release: correct the requirement, or publish that one first"
+    try:
+        completed.check(action, fix=fix)
+    except Failed as error:
+        if any(text in output for text in _CONNECTION_ERRORS):
+            fix = "rerun the command later (the trusted index does not respond)"
+            return TryLater("index-unavailable", error.message, fix=fix)
+        return error
+    raise AssertionError(action)

@@ -52,16 +52,13 @@ class WriteManifest(Step, kw_only=True):
                 fix="fix the first failure above, then rerun the command",
             )
         order = [name for wave in core.graph.waves(needs) for name in wave if name not in failed]
-        missing_before = [
-            name for built in run.results(BuiltPackage) for name in built.others_missing if name not in packages
-        ]
         manifest = Manifest(
             distributions=tuple(file for name in order if name in packages for file in packages[name].files),
             commit=self.commit,
             dirty=self.dirty,
             time=datetime.now(UTC).isoformat(timespec="seconds"),
             needs=tuple((name, tuple(sorted(core.graph.closure([name], needs) - {name}))) for name in order),
-            missing=tuple(sorted({*failed, *missing_before})),
+            missing=tuple(sorted(failed)),
         )
         output.mkdir(parents=True, exist_ok=True)
         _write_manifest_files(output, manifest)

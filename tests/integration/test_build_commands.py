@@ -150,7 +150,7 @@ BAD = {
     ),
     "damaged": (
         "import zipfile; zipfile.ZipFile(wheel, 'a').writestr('stray.py', '')",
-        ["missing from RECORD: stray.py"],
+        ["stray.py is not mentioned in RECORD"],
     ),
 }
 

@@ -141,7 +141,7 @@ def test_compatible_releases_that_a_backend_writes_as_ranges_compare_equal(
 def test_redundant_clauses_that_a_backend_leaves_out_are_a_warning(tmp_path: Path, surrounded: None) -> None:
     stated = pyproject("home", "poetry-core", f"dependencies = {json.dumps(SHORTENED)}\n")
     write(tmp_path, {"pyproject.toml": stated, "src/home/__init__.py": ""})
-    said = "redundant clauses of requirements differ from pyproject.toml: bounded<3,<4"
+    said = "redundant clauses or markers of requirements differ from pyproject.toml: bounded<3,<4"
     ran = build_all(tmp_path, "--verbose")
     assert ran.code == 0, ran.text
     assert said in ran.err

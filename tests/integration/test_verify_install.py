@@ -7,12 +7,13 @@ import os
 import subprocess
 import sys
 import time
+import zipfile
 from typing import TYPE_CHECKING, Protocol
 
 import acts
 import pytest
 from package_index import FILE, LISTING, Rule, serving
-from packed import digest, sdist
+from packed import sdist
 from releases import made_wheel, project_of
 from running import RunResult
 from warm import alive
@@ -277,20 +278,23 @@ BROKEN = {
     "a thread that never ends": (
         {"demo.py": "import threading\nthreading.Thread(target=threading.Event().wait).start()\n"},
         "all checks ran, but Python's exit does not end within 2 s",
-        "time-limit = { demo = … }",
+        "correct the error; to import other modules: ",
     ),
     "an import that never ends": (
         {"demo.py": "import time\nprint('waiting for the server')\ntime.sleep(600)\n"},
         "import demo does not end within 2 s",
-        "time-limit = { demo = … }",
+        "correct the error; to import other modules: ",
     ),
 }
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_a_broken_release_is_reported_with_a_fix(case: str, root: Path, verify: Verify) -> None:
+def test_a_broken_release_is_reported_with_a_fix(
+    case: str, root: Path, verify: Verify, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relnox.steps.verify_install._TIME_LIMIT", 2)
     files, message, fix = BROKEN[case]
-    project_of(root, wheel(root, files=files), settings="[tool.relnox.verify]\ntime-limit = { demo = 2 }\n")
+    project_of(root, wheel(root, files=files))
     ran = verify()
     assert ran.code == 2, ran.text
     assert f"demo 1.0 was installed on Python {sys.version.split()[0]}, but does not work" in ran.err
@@ -349,13 +353,12 @@ def test_a_script_without_a_function_fails(root: Path, verify: Verify, target: s
 
 
 def test_files_that_are_not_in_record_fail(root: Path, verify: Verify) -> None:
-    info = "demo-1.0.dist-info"
-    rows = f"demo.py,{digest(b'')},0\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n"
+    with zipfile.ZipFile(wheel(root, files={"demo.py": ""})) as good:
+        rows = good.read("demo-1.0.dist-info/RECORD").decode()
     project_of(root, wheel(root, files={"demo.py": "", "more.py": ""}, record=rows))
     ran = verify()
     assert ran.code == 2, ran.text
-    line = next(line for line in ran.err.splitlines() if "missing from RECORD: " in line)
-    assert "more.py" in line
+    assert "more.py is not mentioned in RECORD" in ran.err
 
 
 def test_an_installed_file_that_differs_from_the_wheel_fails(root: Path, verify: Verify) -> None:
@@ -418,7 +421,10 @@ def test_imports_do_not_see_credentials(root: Path, verify: Verify, monkeypatch:
     assert "canary-7f3a" not in ran.text
 
 
-def test_processes_that_smoke_tests_start_are_ended(root: Path, verify: Verify) -> None:
+def test_processes_that_smoke_tests_start_are_ended(
+    root: Path, verify: Verify, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relnox.steps.verify_install._TIME_LIMIT", 2)
     daemon = (
         "import os, subprocess, sys, time\n"
         "def start(path):\n"
@@ -434,7 +440,7 @@ def test_processes_that_smoke_tests_start_are_ended(root: Path, verify: Verify) 
     project_of(
         root,
         wheel(root, files={"demo.py": daemon}),
-        settings=f"[tool.relnox.verify]\nsmoke = {{ demo = {json.dumps(smoke)} }}\ntime-limit = {{ demo = 2 }}\n",
+        settings=f"[tool.relnox.verify]\nsmoke = {{ demo = {json.dumps(smoke)} }}\n",
     )
     begin = time.monotonic()
     ran = verify()
@@ -484,37 +490,23 @@ def test_an_unreachable_trusted_index_is_a_transient_error(
 def test_settings_of_packages_are_used(root: Path, verify: Verify) -> None:
     project_of(
         root,
-        wheel(
-            root, "heavy", {"heavy/__init__.py": "import enormous\n", "heavy_light.py": ""}, requires=["enormous"]
-        ),
+        wheel(root, "heavy", {"heavy/__init__.py": "import enormous\n", "heavy_light.py": ""}),
         wheel(root, "meta", {}, requires=["enormous"]),
-        wheel(root, "elsewhere", {"elsewhere.py": "1/0\n"}),
-        wheel(root, "scripted", entries="[console_scripts]\nrun = nowhere:main\n"),
         wheel(root, "bare", {"bare.py": "1/0\n"}),
         settings=(
             "[tool.relnox.verify]\n"
-            'install-without-deps = ["heavy"]\n'
             'modules = { heavy = ["heavy_light"], bare = [] }\n'
             'skip = { Meta = "eight minutes of dependencies" }\n'
-            'pythons = { elsewhere = ["3.77"] }\n'
-            "scripts = { scripted = false }\n"
         ),
     )
     ran = verify("--python", HERE)
     assert ran.code == 0, ran.text
-    assert "heavy 1.0, installed without its requirements" in ran.err
     assert "eight minutes of dependencies" in ran.err
-    assert "pythons lists only 3.77" in ran.err
     assert table(ran) == {
         "heavy": ["1.0", "works"],
         "meta": ["1.0", "skipped"],
-        "elsewhere": ["1.0", "skipped"],
-        "scripted": ["1.0", "works"],
         "bare": ["1.0", "works"],
     }
-    ran = verify()
-    assert ran.code == 1, ran.text
-    assert "Python 3.77 is not installed" in ran.err
 
 
 def test_settings_of_an_unknown_package_are_a_problem(root: Path, verify: Verify) -> None:

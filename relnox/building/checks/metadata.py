@@ -193,7 +193,7 @@ RULES = (
     Rule(
         _other_version,
         "version is {}",
-        "check where the build backend gets the version from, and what it adds (tag_build in setup.cfg)",
+        "check where the build backend gets the version from, and tag_build in [egg_info] of setup.cfg",
         code="manifest-invalid",
     ),
     Rule(_other_name_in_metadata, "Name is {}", _UPDATE_BACKEND_FIX, code="metadata-invalid"),

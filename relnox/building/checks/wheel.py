@@ -6,7 +6,6 @@ import math
 import re
 from configparser import Error as ConfigError
 from email.parser import HeaderParser
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from installer.exceptions import InstallerError
@@ -44,7 +43,6 @@ _FIXES_BY_PLATFORM = {
 _DEFAULT_PLATFORM_FIX = "publish this wheel to a private index only; elsewhere installers build from the sdist"
 _MAX_TAGS = 1000
 _MAX_RECORD_SIZE = 64 << 20
-_MAX_ISSUES = 3
 _OBJECT_REFERENCE = re.compile(
     r"[^\W\d]\w*(\.[^\W\d]\w*)*(?P<attribute>\s*:\s*[^\W\d]\w*(\.[^\W\d]\w*)*)?\s*(\[[^\[\]]*\])?"
 )
@@ -170,7 +168,7 @@ def _record_problems(subject: Subject) -> Iterator[str]:
         texts = (
             issue.replace(f"In {archive.path}, ", "").replace(f" from {archive.path}", "") for issue in issues
         )
-        yield "; ".join(islice(texts, _MAX_ISSUES))
+        yield format_names(texts)
         return
     name = find_dist_info_file(archive, "RECORD")
     assert name is not None  # installer read it  # noqa: S101

@@ -8,94 +8,137 @@ manifest is removed first; the new one is written last: dist/manifest.json and d
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from relnox import core, steps
+from relnox.building.interpreters import find_interpreter
+from relnox.building.known_backends import SHAREABLE_BACKENDS
+from relnox.commands.build_all import checks
+from relnox.commands.build_all.build_settings import read_build_settings
+from relnox.commands.shared import consistency, hooks
+from relnox.core.planning.plan import PlanBuilder, Table
 from relnox.core.planning.step import after
 from relnox.errors import Blocked
+from relnox.source import tag_versions
+from relnox.source.declarative_builds import has_declarative_build
+from relnox.steps.built_archives import read_manifest_if_valid
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
-    from relnox.commands.build_all.snapshot import Snapshot
     from relnox.commands.options import BuildOptions as Options
     from relnox.commands.shared.project import Project
+    from relnox.core.packages import Package
     from relnox.core.planning.events import Outcome
-    from relnox.core.planning.plan import Plan, Table
-    from relnox.core.planning.step import Step
+    from relnox.core.planning.plan import Plan
+    from relnox.core.settings.build_settings import BuildSettings, Constraints
+    from relnox.core.tagging.derived_versions import CommitTags
 
 
-def observe(options: Options, project: Project) -> Snapshot:
-    """Read the packages, the state of the checkout, the build settings, and the output directory."""
-    from relnox.commands.build_all import observation
-
-    return observation.observe(options, project)
-
-
-def plan(snapshot: Snapshot, options: Options) -> Plan:
+def plan(options: Options, project: Project) -> Plan:
     """Plan to build every package, and to write the manifest.
 
     Raises:
-        Blocked: `--test` is given, but no tests are configured.
+        Blocked: `--test` is given, but no tests are configured; or a Python is not installed.
     """
-    from relnox.commands.build_all import package_steps, preflight
-
-    if options.test and not snapshot.config.test.command:
+    new = PlanBuilder("build-all", continue_on_error=options.continue_on_error)
+    packages = project.select(consistency.selected_packages(options, options.package, project))
+    names = tuple(package.name for package in packages)
+    if options.matrix is not None:
+        text = json.dumps(core.wheels.github_matrix(names, project.config.wheels), separators=(",", ":"))
+        new.add(steps.WriteMatrix(file=options.matrix, text=text))
+        return new.plan()
+    if options.test and not project.config.test.command:
         raise Blocked(
             "setting-invalid",
             "--test needs a test command ([tool.relnox.test] command is not set)",
             fix='add [tool.relnox.test] command = ["python", "-m", "pytest"] and requires = ["pytest"]',
         )
-    if options.matrix is not None:
-        matrix = core.wheels.github_matrix([package.name for package in snapshot.packages], snapshot.config.wheels)
-        text = json.dumps(matrix, separators=(",", ":"))
-        return core.plan.Plan(task="build-all", steps=(steps.WriteMatrix(file=options.matrix, text=text),))
-    preparation: list[Step] = []
+    for version in options.python:
+        find_interpreter(version)  # fails now, not after half of the builds
+
+    state = project.state
+    head = state.head if state is not None else None
+    commit = None if options.from_tree else head
+    tags = [tag for tag, tagged in state.tags.items() if tagged == head] if state is not None else []
+    untagged = _untagged_packages(packages, project, tags)
+    output = checks.OutputDirectory(project.root / options.output, project)
+    versions = consistency.compare_versions(options, project, names)
+    mismatches, consistency_notes = consistency.check_build(packages, project, commit, versions.tag)
+    mismatches = (*versions.problems, *mismatches)
+    settings, settings_notes = read_build_settings(packages, project)
+    submodule_problems, submodule_notes = checks.check_submodules(packages, project, commit)
+    changed_files = checks.uncommitted_files(project, options.output)
+
+    new.problems += checks.check_sources(packages, project, commit)
+    new.problems += output.clean_problems() if options.clean else ()
+    new.problems += submodule_problems
+    new.problems += () if options.allow_mismatch else mismatches
+    new.problems += checks.check_committed(packages, project, commit)
+    new.notes += project.workspace.warnings
+    new.notes += [
+        f"{name} has no tag on this commit: its build backend derives a development version, which is not for "
+        "publishing"
+        for name in untagged
+    ]
+    new.notes += core.requirements.unbounded_sibling_warnings(packages, project.workspace)
+    new.notes += (*versions.notes, *consistency_notes, *settings_notes, *submodule_notes)
+    new.notes += consistency.ignored_mismatch_notes(mismatches) if options.allow_mismatch else ()
+    new.notes += checks.uncommitted_notes(changed_files, commit)
+    new.notes += output.foreign_file_notes(options.output)
+
     # A build that fails must not leave the manifest of an earlier one, which could be published.
-    if files_to_remove := snapshot.removable_files if options.clean else snapshot.manifest_files:
-        preparation.append(steps.CleanDirectory(directory=options.output, files=files_to_remove))
-    export = steps.Export(commit=snapshot.commit) if snapshot.commit is not None else None
-    if export is not None:
-        preparation.append(export)
-    versions = {package.name: package.version for package in snapshot.packages}
-    participants = snapshot.hooks.describe_packages(versions)
-    generators = snapshot.hooks.hook_steps("before-build", "build-all", participants, needs=after(export))
-    preparation += generators
-    preparation += package_steps.environment_steps(snapshot)
+    if files_to_remove := output.removable_files if options.clean else output.manifest_files:
+        new.add(steps.CleanDirectory(directory=options.output, files=files_to_remove))
+    export = steps.Export(commit=commit) if commit is not None else None
+    new.add(*([export] if export is not None else []))
+    project_hooks = hooks.read_hooks(project)
+    participants = project_hooks.describe_packages({package.name: package.version for package in packages})
+    generators = new.add(*project_hooks.hook_steps("before-build", "build-all", participants, needs=after(export)))
+    epoch = project.git.head_time() if project.git is not None else None
+    needs = {package.name: project.workspace.needed_by(package) for package in packages}
+    new.add(*_prepare_environments(packages, settings, project, epoch))
+    commit_tags = _commit_tags(packages, project, tags) if commit is not None else {}
     builds: dict[str, steps.Build] = {}
-    for package in snapshot.packages:
-        siblings = [builds[name] for name in package_steps.siblings_for_build(package, snapshot)]
-        needs = after(export, *generators, *siblings)
-        builds[package.name] = package_steps.build_step(package, snapshot, options, needs=needs)
-    work = tuple(package_steps.build_steps(builds, snapshot, options))
-    # With --continue-on-error, successful builds are recorded although others failed.
-    successful = () if options.continue_on_error else after(*work)
-    order = tuple((name, tuple(sorted(snapshot.needs[name] & versions.keys()))) for name in versions)
-    state = snapshot.state
-    manifest = steps.WriteManifest(
-        output=options.output,
-        commit=state.head if state is not None else None,
-        dirty=snapshot.commit is None and bool(preflight.uncommitted_files(snapshot, options)),
-        order=order,
-        needs=successful,
+    for package in packages:
+        siblings = _siblings_for_build(package, needs)
+        builds[package.name] = steps.Build(
+            package=package.name,
+            version=package.version,
+            directory=package.directory,
+            output=options.output,
+            epoch=epoch,
+            strict=options.strict,
+            pythons=tuple(dict.fromkeys(options.python)),
+            wheels=_use_of_wheels(package, options, project),
+            requires=core.requirements.requires_dist(package),
+            private=package.is_private or commit is None or package.name in untagged,
+            declarative=has_declarative_build(project.root, package),
+            command=project.config.build.commands.get(package.name, ()),
+            tags=commit_tags.get(package.name),
+            settings=settings[package.name],
+            may_be_empty=project.config.is_metadata_only(package.name),
+            optional_extensions=project.config.has_optional_extensions(package.name),
+            siblings=tuple(siblings),
+            needs=after(export, *generators, *(builds[name] for name in siblings)),
+        )
+    work = new.add(*_with_tests(builds, needs, options, project))
+    new.add(
+        steps.WriteManifest(
+            output=options.output,
+            commit=head,
+            dirty=commit is None and bool(changed_files),
+            order=tuple((name, tuple(sorted(needs[name] & needs.keys()))) for name in names),
+            # With --continue-on-error, successful builds are recorded although others failed.
+            needs=() if options.continue_on_error else after(*work),
+        )
     )
-    return core.plan.Plan(
-        task="build-all",
-        steps=(*preparation, *work, manifest),
-        notes=(*snapshot.warnings, *preflight.notes(snapshot, options)),
-        problems=(
-            *snapshot.problems,
-            *(() if options.allow_mismatch else snapshot.mismatches),
-            *preflight.uncommitted_problems(snapshot),
-        ),
-        continue_on_error=options.continue_on_error,
-    )
+    return new.plan()
 
 
 def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
     """Return a table of the packages: the result of each build, and its numbers of files and warnings."""
-    from relnox.steps.built_archives import read_manifest_if_valid
-
     builds = [(result, result.step) for result in outcome.results if isinstance(result.step, steps.Build)]
     if not builds:
         return ()
@@ -110,4 +153,88 @@ def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
         counts = (str(count or "-") for count in (len(files), len(result.warnings)))
         rows.append((step.package, str(version or "-"), status.value, *counts))
     columns = ("package", "version", "build", "files", "warnings")
-    return (core.plan.Table(title="", columns=columns, rows=tuple(rows)),)
+    return (Table(title="", columns=columns, rows=tuple(rows)),)
+
+
+def _untagged_packages(packages: tuple[Package, ...], project: Project, tags: Collection[str]) -> list[str]:
+    """Return the packages whose versions come from tags, but that have no tag on the current commit."""
+    return [
+        package.name
+        for package in packages
+        if package.source.kind == "tags" and project.tag_formats[package.name].latest_tag(tags) is None
+    ]
+
+
+def _commit_tags(packages: tuple[Package, ...], project: Project, tags: list[str]) -> dict[str, CommitTags]:
+    """Map each package whose version is computed by its build backend to the tags on the current commit."""
+    formats = project.tag_formats
+    by_package = {}
+    for package in packages:
+        if package.source.kind in ("tags", "dynamic"):
+            derives = package.source.kind == "tags"
+            remedy = ""
+            if derives:
+                settings = tag_versions.settings_for_own_tags(package, formats[package.name].prefix)
+                remedy = f"make the build backend use the package's own tags; add to the named file:\n{settings}"
+            by_package[package.name] = core.derived_versions.tags_of_commit(
+                package.name, tags, formats, derives=derives, remedy=remedy
+            )
+    return by_package
+
+
+def _siblings_for_build(package: Package, needs: Mapping[str, frozenset[str]]) -> list[str]:
+    """Return the names of the packages of this plan that must be built and installed to build a package."""
+    direct = package.required_names("build") & needs.keys()
+    return sorted(direct.union(*(needs[name] & needs.keys() for name in direct)))
+
+
+def _use_of_wheels(package: Package, options: Options, project: Project) -> Literal["release", "check", "skip"]:
+    """Return what the build does with wheels; other jobs build those of the settings, unless Pythons are given."""
+    if core.wheels.has_no_wheels(package.name, project.config.wheels):
+        return "check"
+    return "skip" if package.name in project.config.wheels and not options.python else "release"
+
+
+def _prepare_environments(
+    packages: tuple[Package, ...], settings: Mapping[str, BuildSettings], project: Project, epoch: int | None
+) -> Iterator[steps.PrepareBuildEnvironment]:
+    """Yield a step that prepares each build environment shared by packages with the same build requirements."""
+    names = {package.name for package in packages}
+    sharing: dict[tuple[tuple[str, ...], Constraints], str] = {}
+    for package in packages:
+        requirements = {dependency.text for dependency in package.dependencies if dependency.table == "build"}
+        requires = tuple(sorted(requirements.union(settings[package.name].extra_requires)))
+        backend = package.backend.partition(":")[0]
+        needs_own_environment = (
+            package.name in project.config.build.commands or package.required_names("build") & names
+        )
+        if backend in SHAREABLE_BACKENDS and requires and not needs_own_environment:
+            sharing.setdefault((requires, settings[package.name].constraints), backend)
+    for (requires, constraints), backend in sharing.items():
+        yield steps.PrepareBuildEnvironment(
+            requires=requires, backend=backend, epoch=epoch, constraints=constraints
+        )
+
+
+def _with_tests(
+    builds: Mapping[str, steps.Build], needs: Mapping[str, frozenset[str]], options: Options, project: Project
+) -> Iterator[steps.Build | steps.CheckReproducibility | steps.RunTests]:
+    """Yield the builds, each followed by the steps that check its reproducibility and run tests, if requested."""
+    test = project.config.test
+    for package, build in builds.items():
+        yield build
+        if options.reproducible:
+            yield steps.CheckReproducibility(build=build, needs=after(build))
+        siblings = [builds[name] for name in sorted(needs[package] & builds.keys())]
+        for python in (build.pythons or ("",)) if options.test else ():
+            yield steps.RunTests(
+                package=package,
+                python=python,
+                directory=build.directory,
+                output=build.output,
+                command=test.command,
+                requires=test.requires,
+                environment=tuple(sorted(test.env.items())),
+                siblings=tuple(sibling.package for sibling in siblings),
+                needs=after(build, *siblings),
+            )

@@ -33,19 +33,14 @@ def install_checks(
 ) -> Iterator[steps.VerifyInstall]:
     """Yield a step for each package and Python that installs the package in its own environment and checks it.
 
-    The Python versions on the command line replace those in the settings. `files` are the steps that download or
-    copy the files of the packages, and of projects of other repositories.
+    `files` are the steps that download or copy the files of the packages, and of projects of other repositories.
     """
     needs = dict(manifest.needs)
     available = {step.package: step for step in files}
     others = tuple(name for name in available if name not in manifest.packages)
     for package in manifest.packages:
         siblings = tuple(name for name in needs.get(package, ()) if name in manifest.packages)
-        supported_pythons = verify.pythons.get(package, ())
-        for python in dict.fromkeys(pythons or supported_pythons or ("",)):
-            skip = verify.skip.get(package)
-            if skip is None and supported_pythons and python not in supported_pythons:
-                skip = f"[tool.relnox.verify] pythons lists only {', '.join(supported_pythons)}"
+        for python in dict.fromkeys(pythons or ("",)):
             yield steps.VerifyInstall(
                 package=package,
                 version=manifest.version(package),
@@ -53,7 +48,7 @@ def install_checks(
                 siblings=siblings,
                 others=others,
                 checks=verify.checks(package),
-                skip=skip,
+                skip=verify.skip.get(package),
                 needs=after(*(available[name] for name in (package, *siblings, *others))),
             )
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from relnox.core.records import Record
 from relnox.core.settings import rules
-from relnox.core.settings.kinds import Flag, ListOf, Number, TableOf, Text
-from relnox.core.settings.options import PYTHON_VERSIONS
+from relnox.core.settings.kinds import ListOf, TableOf, Text
 from relnox.core.settings.patterns import PACKAGE_NAME, PACKAGE_PATTERN, matches_any_glob
 from relnox.core.settings.schema import EMPTY, Settings, required, setting
 
@@ -119,21 +118,15 @@ class InstallChecks(Record, kw_only=True):
 
     Attributes:
         modules: The modules to import, or None for those that the wheel contains.
-        scripts: Whether the functions that the package's scripts call are looked up.
         extras: The extras to install with the package.
-        requirements: Whether the requirements of the package are installed and checked.
         smoke: Expressions to evaluate, each in a process of its own.
         metadata_only: Whether the package contains no modules to import.
-        time_limit: The time limit in seconds for all imports together, and for each expression.
     """
 
     modules: tuple[str, ...] | None = None
-    scripts: bool = True
     extras: tuple[str, ...] = ()
-    requirements: bool = True
     smoke: tuple[str, ...] = ()
     metadata_only: bool = False
-    time_limit: int = 300
 
 
 class VerifyConfig(TaskConfig):
@@ -149,36 +142,17 @@ class VerifyConfig(TaskConfig):
     modules: Mapping[str, tuple[str, ...]] = _by_package_setting(
         "Modules to import.", ListOf(Text()), otherwise="those of the wheel"
     )
-    scripts: Mapping[str, bool] = _by_package_setting(
-        "Whether its scripts are checked.", Flag(), otherwise="`true`"
-    )
     extras: Mapping[str, tuple[str, ...]] = _by_package_setting(
         "Extras that the package needs to be imported.", ListOf(Text())
     )
-    pythons: Mapping[str, tuple[str, ...]] = _by_package_setting(
-        "The only Python versions to verify the package with, such as 3.12.",
-        PYTHON_VERSIONS,
-        otherwise="those of the option `python`",
-    )
-    time_limit: Mapping[str, int] = _by_package_setting(
-        "Seconds for all imports, and for each smoke expression.",
-        Number(),
-        otherwise=f"`{InstallChecks.time_limit}`",
-    )
     skip: Mapping[str, str] = _by_package_setting("Packages to skip, with the reason.", Text())
-    install_without_deps: tuple[str, ...] = setting(
-        (), "Packages to install without their requirements.", ListOf(PACKAGE_NAME)
-    )
     metadata_only: tuple[str, ...] = ()
 
     def checks(self, package: str) -> InstallChecks:
         """Return the checks that are made after the given package is installed."""
         return InstallChecks(
             modules=self.modules.get(package),
-            scripts=self.scripts.get(package, InstallChecks.scripts),
             extras=self.extras.get(package, ()),
-            requirements=package not in self.install_without_deps,
             smoke=self.smoke.get(package, ()),
             metadata_only=matches_any_glob(package, self.metadata_only),
-            time_limit=self.time_limit.get(package, InstallChecks.time_limit),
         )

@@ -1,0 +1,167 @@
+"""Checks of `build-all` before the first build: sources, submodules, uncommitted changes, the output directory."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from relnox import core
+from relnox.commands.shared.project import top_directory
+from relnox.core.text import format_count, join_names
+from relnox.source.copies import find_empty_submodules
+from relnox.steps.built_archives import read_manifest_if_valid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from relnox.commands.shared.project import Project
+    from relnox.core.packages import Package
+    from relnox.core.problems import Problem
+
+_MANIFEST_FILES = (core.manifest.MANIFEST_JSON, core.manifest.MANIFEST_TEXT)
+
+
+class OutputDirectory:
+    """The output directory before the build.
+
+    Attributes:
+        manifest_files: The names of an earlier build's manifest, which is removed before the first build.
+        removable_files: The names that `--clean` removes: the manifest, the archives that it lists, and other
+            archives of this project's packages.
+    """
+
+    def __init__(self, directory: Path, project: Project) -> None:
+        self._directory = directory
+        self._project = project
+        paths = sorted(directory.iterdir()) if directory.is_dir() else []
+        self._names = [f"{path.name}/" if path.is_dir() and not path.is_symlink() else path.name for path in paths]
+        self._manifest = read_manifest_if_valid(directory)
+        self.manifest_files = tuple(name for name in _MANIFEST_FILES if name in self._names)
+        self.removable_files = (*self.manifest_files, *filter(self._is_removable, self._names))
+
+    def _is_removable(self, name: str) -> bool:
+        """Return whether a build may have written an archive: one in the manifest, or of a package."""
+        # The version follows the last dash in the name of an sdist, and the first one in the name of a wheel.
+        project = name.partition("-")[0] if name.endswith(".whl") else name.rpartition("-")[0]
+        is_archive = name.endswith((".whl", ".tar.gz"))
+        built = {file.filename for file in self._manifest.distributions} if self._manifest is not None else set()
+        return name in built or (
+            is_archive and core.names.normalize_name(project) in self._project.workspace.by_name
+        )
+
+    def clean_problems(self) -> Iterator[Problem]:
+        """Yield a problem if `--clean` would remove files outside the checkout that no build has listed."""
+        top = top_directory(self._project.git) or self._project.root
+        output = self._directory.resolve()
+        is_outside = not output.is_relative_to(top.resolve())
+        if is_outside and self.removable_files and self._manifest is None:
+            yield core.problems.Problem(
+                code="output-outside-checkout",
+                message=f"{output} is outside the checkout, and --clean would remove "
+                f"{join_names(self.removable_files)} (it has no {_MANIFEST_FILES[0]} of an earlier build)",
+                fix=f"build into dist: {core.fixes.task_command('build-all')}",
+            )
+
+    def foreign_file_notes(self, directory: str) -> Iterator[str]:
+        """Yield a note on files that are kept, and never published."""
+        foreign = [name for name in self._names if name not in self.removable_files and not name.startswith(".")]
+        if foreign:
+            yield f"left out: {directory} has files that are not archives of this project: {', '.join(foreign)}"
+
+
+def check_sources(packages: tuple[Package, ...], project: Project, commit: str | None) -> Iterator[Problem]:
+    """Yield problems if the versions of a package differ, or if modules of the commit import untracked ones."""
+    for package in packages:
+        package_with_literals = project.literals.workspace.by_name[package.name]
+        if package_with_literals.other_locations and not core.version_locations.locations_agree(
+            package_with_literals, package_with_literals.version
+        ):
+            yield core.problems.Problem(
+                code="version-locations-differ",
+                message=core.version_locations.describe_disagreement(package_with_literals),
+                fix=f"set one version everywhere: {core.fixes.task_command('bump', '--to', 'VERSION')}; or ignore "
+                "version literals: version-literals = false",
+            )
+    if commit is not None:
+        yield from core.bump_checks.check_no_untracked_imports(project.untracked_imports(packages))
+
+
+def check_submodules(
+    packages: tuple[Package, ...], project: Project, commit: str | None
+) -> tuple[list[Problem], list[str]]:
+    """Return problems for submodules in the packages that are not initialized, and notes on the others."""
+    if commit is None or project.git is None:
+        return [], []
+    prefix = project.git.prefix  # of the project in the checkout
+    directories = [prefix if package.directory == "." else f"{prefix}{package.directory}/" for package in packages]
+    missing: list[str] = []
+    unlisted: list[str] = []
+    others: list[str] = []
+    for submodule in find_empty_submodules(project.git, commit, project.git.tree_entries(commit)):
+        is_inside = any(f"{submodule.path}/".startswith(directory) for directory in directories)
+        needed = unlisted if not submodule.is_listed else missing
+        (needed if is_inside and not submodule.is_optional else others).append(submodule.path)
+    problems = []
+    if missing:
+        problems.append(
+            core.problems.Problem(
+                code="file-untracked",
+                message=f"{join_names(missing)} would be empty in the archives "
+                f"({format_count(len(missing), 'submodule')} not initialized)",
+                fix="git submodule update --init --recursive",
+            )
+        )
+    problems += [
+        core.problems.Problem(
+            code="file-untracked",
+            message=f"submodule {path} would be empty in the archives (.gitmodules does not list it)",
+            fix=f"list it: git submodule add URL {path}; or remove it: git rm --cached {path}",
+        )
+        for path in unlisted
+    ]
+    notes = [f"not initialized, and empty in the build: submodules {join_names(others)}"] if others else []
+    return problems, notes
+
+
+def check_committed(packages: tuple[Package, ...], project: Project, commit: str | None) -> Iterator[Problem]:
+    """Yield problems if packages or their version files, from which the plan is made, differ from the commit."""
+    if commit is None or project.git is None or project.state is None:
+        return
+    object_ids = project.git.object_ids(commit, [package.pyproject for package in packages])
+    from_tree = core.fixes.task_command("build-all", "--from-tree")
+    for package in packages:
+        if object_ids[package.pyproject] is None:
+            yield core.problems.Problem(
+                code="tree-dirty",
+                message=f"{package.name} is not committed (only committed files are built)",
+                fix=f"commit it; to build the working tree: {from_tree}",
+            )
+    decisive_files = {
+        file
+        for package in packages
+        for file in (package.pyproject, *(place.file for place in package.locations if place.kind != "lock"))
+    }
+    if changed_files := sorted(decisive_files.intersection(project.state.changed_files)):
+        yield core.problems.Problem(
+            code="tree-dirty",
+            message=f"uncommitted changes in {', '.join(changed_files)} (only committed files are built)",
+            fix=f"commit the changes; to build the working tree: {from_tree}",
+        )
+
+
+def uncommitted_files(project: Project, output: str) -> list[str]:
+    """Return the changed and untracked files of the checkout, except those in the output directory."""
+    if project.state is None:
+        return []
+    changed_files = (*project.state.changed_files, *project.state.untracked_files)
+    return [name for name in changed_files if not PurePosixPath(name).is_relative_to(PurePosixPath(output))]
+
+
+def uncommitted_notes(files: Sequence[str], commit: str | None) -> Iterator[str]:
+    """Yield a note on changes that the archives lack, or have."""
+    if files and commit is None:
+        yield "archives include uncommitted changes, and the manifest records that"
+    elif files:
+        names = f"{join_names(files)} {'is' if len(files) == 1 else 'are'}"
+        yield f"left out: {names} not committed, and not built (--from-tree includes uncommitted changes)"
