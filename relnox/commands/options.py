@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from relnox.core.settings.kinds import Number
 from relnox.core.settings.options import PATH, PATHS, PYTHON_VERSIONS, CommonOptions, option
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+def _package(what: str) -> Any:
+    """Declare the option that selects packages."""
+    return option((), f"{what} (distribution or directory name; repeatable).", metavar="NAME")
+
+
+_OUTPUT = option(
+    "dist", "The directory for the archives and the manifest.", kind=PATH, metavar="DIR", anywhere=True
+)
+_DIST = option("dist", "The directory with the manifest and its files.", kind=PATH, metavar="DIR", anywhere=True)
+_FIND_LINKS = option(
+    (),
+    "Install requirements from the wheels in this directory, if it has them (repeatable).",
+    kind=PATHS,
+    metavar="DIR",
+)
+_PYTHON = option(
+    (),
+    "Verify with this Python, such as 3.12 (repeatable); default: the running one.",
+    kind=PYTHON_VERSIONS,
+    metavar="VERSION",
+    anywhere=True,
+)
 
 
 class ReleaseOptions(CommonOptions):
@@ -18,47 +42,39 @@ class ReleaseOptions(CommonOptions):
         "",
         "The tag to release: its packages only, in its version; by default the tag that the CI job runs for.",
         metavar="TAG",
-        in_file=False,
+        in_environment=True,
     )
     expect_version: str = option(
         "",
         "The version that the packages must have, such as the input of the CI run.",
         metavar="VERSION",
-        in_file=False,
+        in_environment=True,
     )
     allow_mismatch: bool = option(
-        False, "Continue even if tag, version, commit and manifest contradict each other.", anywhere=False
+        False, "Continue even if tag, version, commit and manifest contradict each other."
     )
 
 
 class PublishingOptions(ReleaseOptions):
     """Options of `publish` and `publish-test`."""
 
-    package: tuple[str, ...] = option(
-        (), "Publish this package only (repeatable).", metavar="NAME", anywhere=False
-    )
-    dist: str = option("dist", "The directory with the manifest and its files.", kind=PATH, metavar="DIR")
+    package: tuple[str, ...] = _package("Publish this package only")
+    dist: str = _DIST
     attestations: str = option(
         "auto",
         "Whether to publish attestations; auto: if the identity of the job uploads and can sign.",
         choices=("auto", "off"),
         metavar="POLICY",
+        anywhere=True,
     )
 
 
 class StatusOptions(CommonOptions):
     """Options of `status`."""
 
-    package: tuple[str, ...] = option(
-        (),
-        "Show this package only (distribution or directory name; repeatable).",
-        metavar="NAME",
-        anywhere=False,
-    )
-    index: tuple[str, ...] = option(
-        (), "Show the versions on this index as well (repeatable).", metavar="NAME", anywhere=False
-    )
-    json: bool = option(False, "Write JSON to standard output instead of a table.", anywhere=False)
+    package: tuple[str, ...] = _package("Show this package only")
+    index: tuple[str, ...] = option((), "Show the versions on this index as well (repeatable).", metavar="NAME")
+    json: bool = option(False, "Write JSON to standard output instead of a table.")
 
 
 class BumpOptions(CommonOptions):
@@ -71,98 +87,85 @@ class BumpOptions(CommonOptions):
         "Part of the version to bump; auto: derived from commits.",
         choices=("major", "minor", "patch", "release", "pre", "phase", "post", "dev", "auto"),
         metavar="PART",
-        anywhere=False,
     )
     pre: str | None = option(
         None,
         "Bump to a prerelease of this phase.",
         choices=("alpha", "beta", "rc"),
         metavar="PHASE",
-        anywhere=False,
     )
-    to: str | None = option(None, "Bump to this version.", metavar="VERSION", anywhere=False)
+    to: str | None = option(None, "Bump to this version.", metavar="VERSION")
     number: int | None = option(
         None,
         "The number of a development version, for use with --part dev.",
         kind=Number(10**17),
         metavar="N",
-        anywhere=False,
     )
-    package: tuple[str, ...] = option(
-        (), "Bump this package (distribution or directory name; repeatable).", metavar="NAME", anywhere=False
+    package: tuple[str, ...] = _package("Bump this package")
+    all: bool = option(False, "Bump every package.")
+    always_increment: bool = option(False, "Bump the part even if the current prerelease already leads to it.")
+    allow_lower: bool = option(False, "Allow --to to name a lower version.")
+    commit: bool = option(False, "Commit the edited files.", anywhere=True)
+    tag: bool = option(False, "Tag the release; needs --commit if the bump edits files.", anywhere=True)
+    then_dev: bool = option(False, "Commit the next development version after the release.", anywhere=True)
+    push: bool = option(
+        False, "Push the branch and the tags atomically; for use with --commit or --tag.", anywhere=True
     )
-    all: bool = option(False, "Bump every package.", anywhere=False)
-    always_increment: bool = option(
-        False, "Bump the part even if the current prerelease already leads to it.", anywhere=False
+    pull_request: bool = option(False, "Open a pull request with the bump, or update it; nothing is edited here.")
+    force_branch: bool = option(False, "Overwrite commits of others on the branch of the pull request.")
+    lock: bool = option(
+        False, "Update poetry.lock and pdm.lock with their tools, where requirements change.", anywhere=True
     )
-    allow_lower: bool = option(False, "Allow --to to name a lower version.", anywhere=False)
-    commit: bool = option(False, "Commit the edited files.")
-    tag: bool = option(False, "Tag the release; needs --commit if the bump edits files.")
-    then_dev: bool = option(False, "Commit the next development version after the release.")
-    push: bool = option(False, "Push the branch and the tags atomically; for use with --commit or --tag.")
-    pull_request: bool = option(
-        False, "Open a pull request with the bump, or update it; nothing is edited here.", anywhere=False
-    )
-    force_branch: bool = option(
-        False, "Overwrite commits of others on the branch of the pull request.", anywhere=False
-    )
-    lock: bool = option(False, "Update poetry.lock and pdm.lock with their tools, where requirements change.")
-    allow_branch: bool = option(False, "Allow a branch that is not a release branch.", anywhere=False)
-    allow_dirty: bool = option(
-        False, "Allow uncommitted changes, and imports of modules that are not committed.", anywhere=False
-    )
-    abort: bool = option(False, "Undo an interrupted bump.", anywhere=False)
-    again: bool = option(False, "Bump once more, even if this bump is already done.", anywhere=False)
-    undo: bool = option(False, "Revert the last bump; blocked if any of it is pushed.", anywhere=False)
+    allow_branch: bool = option(False, "Allow a branch that is not a release branch.")
+    allow_dirty: bool = option(False, "Allow uncommitted changes, and imports of modules that are not committed.")
+    abort: bool = option(False, "Undo an interrupted bump.")
+    again: bool = option(False, "Bump once more, even if this bump is already done.")
+    undo: bool = option(False, "Revert the last bump; blocked if any of it is pushed.")
 
 
 class AutoTagOptions(CommonOptions):
     """Options of `auto-tag`."""
 
-    package: tuple[str, ...] = option(
-        (),
-        "Tag this package only, even if it was never tagged (distribution or directory name; repeatable).",
-        metavar="NAME",
-        anywhere=False,
+    package: tuple[str, ...] = _package("Tag this package only, even if it was never tagged")
+    push: bool = option(True, "Push the tags.", anywhere=True)
+    check_index: bool = option(
+        True, "Check that versions to tag are not on the production index yet.", anywhere=True
     )
-    push: bool = option(True, "Push the tags.")
-    check_index: bool = option(True, "Check that versions to tag are not on the production index yet.")
 
 
 class BuildOptions(ReleaseOptions):
     """Options of `build-all`."""
 
-    package: tuple[str, ...] = option(
-        (),
-        "Build this package only (distribution or directory name; repeatable).",
-        metavar="NAME",
-        anywhere=False,
-    )
+    package: tuple[str, ...] = _package("Build this package only")
     matrix: str | None = option(
         None,
         "Write the jobs for platform wheels to a file, as JSON for CI; build nothing.",
         kind=PATH,
         metavar="FILE",
-        anywhere=False,
     )
-    output: str = option("dist", "The directory for the archives.", kind=PATH, metavar="DIR")
-    from_tree: bool = option(
-        False, "Build the working tree, uncommitted changes included, for local tests.", anywhere=False
+    output: str = _OUTPUT
+    from_tree: bool = option(False, "Build the working tree, uncommitted changes included, for local tests.")
+    clean: bool = option(
+        False, "Remove the archives of earlier builds from the output directory first.", anywhere=True
     )
-    clean: bool = option(False, "Remove the archives of earlier builds from the output directory first.")
-    test: bool = option(False, "Run the configured tests against each built wheel.")
+    test: bool = option(False, "Run the configured tests against each built wheel.", anywhere=True)
     python: tuple[str, ...] = option(
         (),
         "Build platform wheels for this Python, and run the tests on it, such as 3.12 (repeatable); default: the "
         "running one.",
         kind=PYTHON_VERSIONS,
         metavar="VERSION",
+        anywhere=True,
     )
     reproducible: bool = option(
-        False, "Build twice, with another path, umask, time zone and file times, and compare byte by byte."
+        False,
+        "Build twice, with another path, umask, time zone and file times, and compare byte by byte.",
+        anywhere=True,
     )
-    strict: bool = option(False, "Treat warnings about the archives as errors.")
-    continue_on_error: bool = option(False, "After a failure, build the packages that do not need the failed one.")
+    strict: bool = option(False, "Treat warnings about the archives as errors.", anywhere=True)
+    continue_on_error: bool = option(
+        False, "After a failure, build the packages that do not need the failed one.", anywhere=True
+    )
 
 
 class CollectOptions(ReleaseOptions):
@@ -173,22 +176,19 @@ class CollectOptions(ReleaseOptions):
         "A job's directory, or a directory of jobs' directories (repeatable).",
         kind=PATHS,
         metavar="DIR",
-        anywhere=False,
     )
-    package: tuple[str, ...] = option(
-        (), "Collect this package only (repeatable).", metavar="NAME", anywhere=False
-    )
-    output: str = option("dist", "The directory for the archives and the manifest.", kind=PATH, metavar="DIR")
-    partial: bool = option(False, "Collect what exists although files are missing.", anywhere=False)
-    allow_dirty: bool = option(False, "Accept files that were all built with uncommitted changes.", anywhere=False)
+    package: tuple[str, ...] = _package("Collect this package only")
+    output: str = _OUTPUT
+    partial: bool = option(False, "Collect what exists although files are missing.")
+    allow_dirty: bool = option(False, "Accept files that were all built with uncommitted changes.")
 
 
 class PublishTestOptions(PublishingOptions):
     """Options of `publish-test`."""
 
-    index: str = option("testpypi", "The index to publish to.", metavar="NAME", anywhere=False)
-    verify: bool = option(True, "Install from the index afterwards.")
-    clear: bool = option(False, "Empty the embedded index first.", anywhere=False)
+    index: str = option("testpypi", "The index to publish to.", metavar="NAME")
+    verify: bool = option(True, "Install from the index afterwards.", anywhere=True)
+    clear: bool = option(False, "Empty the embedded index first.")
 
 
 class PublishOptions(PublishingOptions):
@@ -198,49 +198,42 @@ class PublishOptions(PublishingOptions):
         None,
         "The index to publish to; by default the one of [tool.relnox.targets] for the release's tag, or pypi.",
         metavar="NAME",
-        anywhere=False,
     )
     allow_branch: bool = option(
         False,
         "Publish a commit that neither the release branch of the remote nor a release tag has.",
-        anywhere=False,
     )
-    allow_dev: bool = option(False, "Allow development versions on a production index.", anywhere=False)
-    yes: bool = option(False, "Publish without confirmation.", anywhere=False)
+    allow_dev: bool = option(False, "Allow development versions on a production index.")
+    yes: bool = option(False, "Publish without confirmation.")
 
 
 class VerifyOptions(CommonOptions):
     """Options of `verify-install`."""
 
-    index: str = option("pypi", "The index that the packages were published to.", metavar="NAME", anywhere=False)
+    index: str = option("pypi", "The index that the packages were published to.", metavar="NAME")
     from_: str = option(
         "index",
         "What to verify: the files on the index, or those in --dist.",
         choices=("index", "dist"),
         metavar="WHAT",
-        anywhere=False,
     )
-    package: tuple[str, ...] = option((), "Verify this package only (repeatable).", metavar="NAME", anywhere=False)
+    package: tuple[str, ...] = _package("Verify this package only")
     python: tuple[str, ...] = option(
         (),
         "Verify with this Python, such as 3.12 (repeatable); the running one if none.",
         kind=PYTHON_VERSIONS,
         metavar="VERSION",
+        anywhere=True,
     )
-    dist: str = option("dist", "The directory with the manifest.", kind=PATH, metavar="DIR")
-    find_links: tuple[str, ...] = option(
-        (),
-        "Install requirements from the wheels in this directory, if it has them (repeatable).",
-        kind=PATHS,
-        metavar="DIR",
-        anywhere=False,
-    )
+    dist: str = _DIST
+    find_links: tuple[str, ...] = _FIND_LINKS
     wait: int | None = option(
         None,
         "How long to wait for the index to list everything, in seconds; by default 600, or 30 for packages that "
         "it does not list if none of the release was uploaded in the last hour.",
         kind=Number(),
         metavar="SECONDS",
+        anywhere=True,
     )
 
 
@@ -252,30 +245,23 @@ class RehearseOptions(CommonOptions):
     part: str | None = BumpOptions.part
     pre: str | None = BumpOptions.pre
     to: str | None = BumpOptions.to
-    package: tuple[str, ...] = option(
-        (), "Rehearse the release of this package only (repeatable).", metavar="NAME", anywhere=False
-    )
-    find_links: tuple[str, ...] = option(
-        (),
-        "Install requirements from the wheels of another repository in this directory (repeatable).",
-        kind=PATHS,
-        metavar="DIR",
-        anywhere=False,
-    )
+    package: tuple[str, ...] = _package("Rehearse the release of this package only")
+    find_links: tuple[str, ...] = _FIND_LINKS
     python: tuple[str, ...] = option(
         (),
         "Verify with this Python, such as 3.12 (repeatable); default: the running one.",
         kind=PYTHON_VERSIONS,
         metavar="VERSION",
+        anywhere=True,
     )
 
 
 class InitOptions(CommonOptions):
     """Options of `init`."""
 
-    nox: bool = option(True, "Write noxfile.py.")
-    invoke: bool = option(True, "Write tasks.py.")
-    update: bool = option(False, "Add proposed settings to an existing [tool.relnox].", anywhere=False)
+    nox: bool = option(True, "Write noxfile.py.", anywhere=True)
+    invoke: bool = option(True, "Write tasks.py.", anywhere=True)
+    update: bool = option(False, "Add proposed settings to an existing [tool.relnox].")
 
 
 OPTIONS: Mapping[str, type[CommonOptions]] = {

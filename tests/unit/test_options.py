@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 class Options(CommonOptions):
     """One option of each kind."""
 
-    colour: str = option("red", "A colour.", choices=("red", "green", "blue"), metavar="COLOUR")
-    directory: str | None = option(None, "A directory.", metavar="DIR")
-    count: int = option(3, "How many.")
-    loud: bool = option(False, "Whether to shout.")
-    quick: bool = option(True, "Whether to hurry.")
-    name: tuple[str, ...] = option((), "Names.")
-    consent: bool = option(False, "Whether it is meant.", anywhere=False)
-    from_: str | None = option(None, "Where from.", anywhere=False)
+    colour: str = option("red", "A colour.", choices=("red", "green", "blue"), metavar="COLOUR", anywhere=True)
+    directory: str | None = option(None, "A directory.", metavar="DIR", anywhere=True)
+    count: int = option(3, "How many.", anywhere=True)
+    loud: bool = option(False, "Whether to shout.", anywhere=True)
+    quick: bool = option(True, "Whether to hurry.", anywhere=True)
+    name: tuple[str, ...] = option((), "Names.", anywhere=True)
+    consent: bool = option(False, "Whether it is meant.")
+    from_: str | None = option(None, "Where from.")
 
 
 TABLE = Table(Options)

@@ -39,21 +39,24 @@ def option(  # noqa: PLR0913 - a declaration is read by its keywords
     choices: tuple[str, ...] = (),
     metavar: str = "",
     short: str = "",
-    anywhere: bool = True,
-    in_file: bool = True,
+    anywhere: bool = False,
+    in_environment: bool = False,
 ) -> Any:
     """Declare an option; for the other arguments see `Field` and (for `kind`) `kind_of`.
 
-    If `anywhere` is false, pyproject.toml and the environment cannot set the option: those that choose a target or
-    confirm an upload are set on the command line only. If only `in_file` is false, the environment can set it, but
-    not pyproject.toml: its value is meant for a single run.
+    An option is set on the command line only, since it chooses a target, consents to something or is for one run.
+    With `in_environment`, a variable can set it as well; with `anywhere`, pyproject.toml too.
     """
-    sources: tuple[Source, ...] = ("file", "environment", "command line")
+    sources: tuple[Source, ...] = ("command line",)
+    if in_environment or anywhere:
+        sources = ("environment", *sources)
+    if anywhere:
+        sources = ("file", *sources)
     return Field(
         default,
         help,
         kind or kind_of(default, choices),
-        sources=sources[0 if in_file else 1 :] if anywhere else ("command line",),
+        sources=sources,
         metavar=metavar,
         short=short,
     )
@@ -69,37 +72,37 @@ class CommonOptions(Settings):
 
     positional: ClassVar[tuple[str, ...]] = ()
 
-    dry_run: bool = option(
-        False, "Show the plan and the problems that block it; change nothing.", short="-n", anywhere=False
-    )
+    dry_run: bool = option(False, "Show the plan and the problems that block it; change nothing.", short="-n")
     plan: str | None = option(
         None,
         "Write the plan as JSON to a file; - is standard output.",
         kind=DOCUMENT,
         metavar="FILE",
-        anywhere=False,
     )
     expect_plan: str | None = option(
         None,
         "Run only the plan in this file, which --plan wrote, or with this digest; refuse another one.",
         kind=DOCUMENT,
         metavar="FILE|DIGEST",
-        anywhere=False,
     )
     report: str | None = option(
         None,
         "Write a report of the run as JSON to a file; - is standard output.",
         kind=DOCUMENT,
         metavar="FILE",
-        in_file=False,
+        in_environment=True,
     )
     reporter: str = option(
-        "auto", "The output format.", choices=("auto", "terminal", "plain", "github"), metavar="KIND"
+        "auto",
+        "The output format.",
+        choices=("auto", "terminal", "plain", "github"),
+        metavar="KIND",
+        anywhere=True,
     )
-    verbose: bool = option(False, "Show the output of programs.", short="-v")
-    quiet: bool = option(False, "Show only results, warnings and errors.", short="-q")
+    verbose: bool = option(False, "Show the output of programs.", short="-v", anywhere=True)
+    quiet: bool = option(False, "Show only results, warnings and errors.", short="-q", anywhere=True)
     project: str | None = option(
-        None, "The directory of the project; default: the working directory.", metavar="DIR", anywhere=False
+        None, "The directory of the project; default: the working directory.", metavar="DIR"
     )
 
 
