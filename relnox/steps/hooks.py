@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 from typing import TYPE_CHECKING, Any
 
 from packaging.version import Version
@@ -13,17 +15,24 @@ from relnox.core.release.manifest import Distribution
 from relnox.core.settings.hook_settings import Hook, HookEvent
 from relnox.core.text import join_names
 from relnox.errors import ExitCode, Failed
+from relnox.source.copies import copy_of
+from relnox.source.git import Git
 from relnox.steps.export_commit import GeneratedFiles, source_to_build
+from relnox.system import files, process
+from relnox.system.environment_variables import search_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from relnox.source.git import Git
     from relnox.steps.run import Run
 
+_EVENT_VARIABLE = "RELNOX_EVENT"
+"""The environment variable with the path of the file that describes the event."""
 _EVENT_SCHEMA = 1
 """The version of the events that hooks read: it changes where a program that reads them would break."""
+_UMASK = 0o022
+"""The umask of hooks in copies, as in exports: backends copy the permissions of files into archives."""
 
 
 class EventPackage(Record, kw_only=True):
@@ -83,87 +92,167 @@ class RunHook(Step, kw_only=True):
         return self.skip
 
     def apply(self, run: Run) -> GeneratedFiles | None:
-        try:
-            return self._run(run)
-        except Failed as error:
-            if self.event == "after-publish":
-                error.exit_code = ExitCode.PARTLY_PUBLIC  # rerunning the command runs the hook again
-            raise
+        """Run the hook, and return the files that it generated in the exported commit.
 
-    def verify(self, run: Run, result: GeneratedFiles | None) -> str:
-        del run
-        return "done" if result is None else f"wrote {join_names(result.files)}"
-
-    def _run(self, run: Run) -> GeneratedFiles | None:
-        from relnox.source import hooks
-        from relnox.source.git import Git
-
-        source = source_to_build(run)
-        builds = self.event == "before-build"
+        Raises:
+            Failed: The hook fails, or leaves behind what git would commit.
+        """
+        source, builds = source_to_build(run), self.event == "before-build"
         is_copy = builds and source.export is not None
         root, git = run.root, run.git
         if is_copy and run.git is not None:
             root, git = source.directory, Git(source.directory, run.git.prefix)
         commit = source.commit if builds else run.git.head() if run.git is not None else None
         directory = str(run.root / self.directory) if self.directory is not None else None
-        event = event_document(self, root=str(root), commit=commit, directory=directory, files=self.files)
+        checked_git = None if self.event == "after-publish" else git
+        head = checked_git.head_and_branch() if checked_git is not None else None
+        changed_files = set(checked_git.changed_files()) if checked_git is not None else set()
         ignored_before = _ignored_files(git) if is_copy else set()
-        with hooks.unchanged_checkout(self.hook, event, None if self.event == "after-publish" else git):
+        try:
             variables, on_line = run.variables(own_indexes=True), run.on_line(self)
-            hooks.run_hook(self.hook, event, root, variables=variables, on_line=on_line, is_copy=is_copy)
+            event = self._event(root, commit, directory)
+            self._run(event, root, variables=variables, on_line=on_line, is_copy=is_copy)
+        except Failed as error:
+            if self.event == "after-publish":
+                error.exit_code = ExitCode.PARTLY_PUBLIC  # rerunning the command runs the hook again
+            raise
+        if checked_git is not None and head is not None:
+            self._check_head(checked_git, head)
+            if left := sorted(changed_files ^ set(checked_git.changed_files())):
+                raise self._left_behind(join_names(left))
         names = sorted(_ignored_files(git) - ignored_before) if is_copy else []
-        if not names:
-            return None
-        _set_times(root, names, (git.head_time() if git is not None else None) or 0)
-        return GeneratedFiles(files=tuple(names))
+        time = (git.head_time() if git is not None else None) or 0
+        for name in names:
+            if (root / name).is_file():
+                os.utime(root / name, (time, time), follow_symlinks=False)
+        return GeneratedFiles(files=tuple(names)) if names else None
+
+    def verify(self, run: Run, result: GeneratedFiles | None) -> str:
+        del run
+        return "done" if result is None else f"wrote {join_names(result.files)}"
+
+    def edit_copy(
+        self,
+        git: Git,
+        contents: Mapping[str, bytes | None],
+        *,
+        variables: Mapping[str, str],
+        on_line: Callable[[str], None] | None = None,
+    ) -> dict[str, bytes | None]:
+        """Run the hook in a temporary copy of the checkout, and return the files that it changes.
+
+        The planned edits (`contents`) and the result are the new contents of files by path relative to the root,
+        or None for a removed file.
+
+        Raises:
+            Failed: The hook fails, makes commits, or leaves anything but regular files with unchanged permissions.
+        """
+        with files.TemporaryDirectory() as scratch:
+            copy = copy_of(git, git.head() or "HEAD", scratch.path, contents)
+            head = copy.head_and_branch()
+            event = self._event(copy.root, head[0], None)
+            self._run(event, copy.root, variables=variables, on_line=on_line, is_copy=True)
+            self._check_head(copy, head)
+            names = sorted({*copy.changed_files(), *contents})
+            modes = copy.run("diff", "--summary", "HEAD", stderr=False).output.splitlines()
+            unsupported = [
+                *(name for name in names if (copy.root / name).is_symlink() or (copy.root / name).is_dir()),
+                *(line.split(maxsplit=5)[5] for line in modes if line.startswith(" mode change ")),
+            ]
+            if unsupported:
+                raise self._left_behind(f"links, repositories or other permissions: {join_names(unsupported)}")
+            after = {
+                name: files.read_project_file(copy.root, name) if (copy.root / name).is_file() else None
+                for name in names
+            }
+        return {
+            name: content for name, content in after.items() if name not in contents or contents[name] != content
+        }
+
+    def _run(
+        self,
+        event: Mapping[str, Any],
+        root: Path,
+        *,
+        variables: Mapping[str, str],
+        on_line: Callable[[str], None] | None,
+        is_copy: bool,
+    ) -> None:
+        """Run the hook's program in a directory, with a file that describes the event, and wait until it ends."""
+        hook, name = self.hook, self._name
+        with files.TemporaryDirectory() as scratch:
+            path = scratch.path / "event.json"
+            path.write_text(json.dumps(event, indent=2), encoding="utf-8")
+            own = {_EVENT_VARIABLE: str(path), "PYTHONDONTWRITEBYTECODE": "1", "PATH": search_path(os.environ)}
+            program = str(root / hook.run[0]) if "/" in hook.run[0] or os.sep in hook.run[0] else hook.run[0]
+            try:
+                process.run(
+                    [shutil.which(program, path=own["PATH"]) or program, *hook.run[1:]],
+                    cwd=root,
+                    env={**variables, **own, **dict(hook.env)},
+                    timeout=hook.time_limit,
+                    on_line=on_line,
+                    umask=_UMASK if is_copy else -1,
+                    kill_leftovers=True,
+                ).check(name)
+            except Failed as error:
+                raise Failed(
+                    "hook-failed",
+                    error.message if error.message.startswith(name) else f"{name}: {error.message}",
+                    fix="fix what the hook reports, or its command and time limit in "
+                    f"[[tool.relnox.hooks.{self.event}]]; then rerun the command",
+                ) from error
+
+    @property
+    def _name(self) -> str:
+        return f"{self.event} hook ({self.hook.command})"
+
+    def _check_head(self, git: Git, before: tuple[str | None, str | None]) -> None:
+        if git.head_and_branch() != before:
+            raise self._left_behind("another current commit or branch")
+
+    def _left_behind(self, what: str) -> Failed:
+        return Failed(
+            "hook-failed",
+            f"{self._name} left changes in the checkout: {what}",
+            fix=f"change the hook in [[tool.relnox.hooks.{self.event}]], so that it writes elsewhere or into "
+            "files that git ignores; look at what it left: git status",
+        )
+
+    def _event(self, root: Path, commit: str | None, directory: str | None) -> dict[str, Any]:
+        """Return the document that the hook reads, with the directory it runs in and that of the archives."""
+        archives: dict[str, list[Distribution]] = {package.name: [] for package in self.packages}
+        for file in self.files:
+            archives.setdefault(file.package, []).append(file)
+        return {
+            "schema": _EVENT_SCHEMA,
+            "event": self.event,
+            "task": self.task,
+            "rehearsal": self.rehearsal,
+            "root": str(root),
+            "commit": commit,
+            "index": self.index,
+            "tags": list(dict.fromkeys(package.tag for package in self.packages if package.tag is not None)),
+            "directory": directory,
+            "packages": [
+                {
+                    "name": package.name,
+                    "directory": package.directory,
+                    "old_version": package.old_version and str(package.old_version),
+                    "version": next(map(str, filter(None, versions)), None),
+                    "tag": package.tag,
+                    "files": [
+                        {field: getattr(file, field) for field in ("filename", "kind", "size", "sha256")}
+                        for file in archives[package.name]
+                    ],
+                }
+                for package in self.packages
+                for versions in [(package.version, *(file.version for file in archives[package.name]))]
+            ],
+        }
 
 
 def _ignored_files(git: Git | None) -> set[str]:
     """Return the files that git ignores; in a fresh copy, only hooks write some."""
     options = ("ls-files", "--others", "--ignored", "--exclude-standard")
     return set(git.read_entries(*options)) if git is not None else set()
-
-
-def _set_times(root: Path, names: Iterable[str], time: int) -> None:
-    for name in names:
-        if (root / name).is_file():
-            os.utime(root / name, (time, time), follow_symlinks=False)
-
-
-def event_document(
-    step: RunHook, *, root: str, commit: str | None, directory: str | None, files: Iterable[Distribution]
-) -> dict[str, Any]:
-    """Return the document that a hook reads, with the directory it runs in, and the archives in `directory`."""
-    by_package: dict[str, list[Distribution]] = {}
-    for file in files:
-        by_package.setdefault(file.package, []).append(file)
-    return {
-        "schema": _EVENT_SCHEMA,
-        "event": step.event,
-        "task": step.task,
-        "rehearsal": step.rehearsal,
-        "root": root,
-        "commit": commit,
-        "index": step.index,
-        "tags": list(dict.fromkeys(package.tag for package in step.packages if package.tag is not None)),
-        "directory": directory,
-        "packages": [
-            {
-                "name": package.name,
-                "directory": package.directory,
-                "old_version": _text_or_none(package.old_version),
-                "version": _text_or_none(package.version or next((file.version for file in archives), None)),
-                "tag": package.tag,
-                "files": [
-                    {field: getattr(file, field) for field in ("filename", "kind", "size", "sha256")}
-                    for file in archives
-                ],
-            }
-            for package in step.packages
-            for archives in [by_package.get(package.name, [])]
-        ],
-    }
-
-
-def _text_or_none(version: object) -> str | None:
-    return None if version is None else str(version)

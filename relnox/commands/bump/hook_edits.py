@@ -51,20 +51,14 @@ def run_edit_hooks(
             "edit-bump hooks need a git repository with a commit (they run in a clone of it)",
             fix=core.fixes.CREATE_REPOSITORY,
         )
-    from relnox.source.hooks import run_hook_in_copy
-    from relnox.steps.hooks import event_document
-
     project.before_tools()
     variables = clean_environment(os.environ, own_indexes=True, passed=project.config.pass_env)
     after: dict[str, bytes | None] = {}
     notes = []
     for step in planned_hooks:
-        event = event_document(step, root="", commit=state.head, directory=None, files=())
         contents_before = {**contents, **after}
         on_line = partial(project.on_output, step)
-        edits = run_hook_in_copy(
-            step.hook, event, project.git, contents_before, variables=variables, on_line=on_line
-        )
+        edits = step.edit_copy(project.git, contents_before, variables=variables, on_line=on_line)
         _check_versions(step, decision.bumps, contents_before, edits)
         after |= edits
         notes.append(f"edit-bump hook ({step.hook.command}) edits {join_names(edits) if edits else 'nothing'}")
