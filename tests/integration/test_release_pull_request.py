@@ -313,6 +313,15 @@ def test_a_version_that_is_tagged_already_is_refused(root: Path, github: GitHubS
     assert github.sent(*CHANGES) == []
 
 
+def test_the_branch_of_a_release_pull_request_is_refused(root: Path, github: GitHubServer) -> None:
+    git(root, "switch", "--quiet", "--create", BRANCH)
+    git(root, "push", "--quiet", "origin", BRANCH)
+    ran = propose(root, "--allow-branch")
+    assert ran.code == 1, ran.text
+    assert "[branch-wrong]" in ran.err
+    assert github.sent(*CHANGES) == []
+
+
 def test_tags_in_an_unclear_form_are_refused(root: Path, github: GitHubServer) -> None:
     git(remote_of(root), "tag", "v2.1.0", "main")  # where the packages have another version
     ran = propose(root)
@@ -357,7 +366,8 @@ def test_changes_of_others_on_the_branch_are_not_overwritten(
     assert "has a change that relnox did not make" in ran.err
     assert "fix: merge the pull request, or move the changes to main" in ran.err
     assert head_of(github) == theirs
-    forced = propose(root, "--force-branch")
+    git(root, "push", "--quiet", "origin", "--delete", BRANCH)
+    forced = propose(root)
     assert forced.code == 0, forced.text
     is_proposed(github, root)
 

@@ -77,7 +77,7 @@ def _observe_new_bump(options: Options, project: Project) -> Snapshot:
     edits = tuple(core.editing.edits_between(before, {**contents, **hook_changes.after}))
     target = None
     if options.pull_request and decision.bumps:
-        target = pull_requests.observe_target(project_observation, edits, options, project)
+        target = pull_requests.observe_target(project_observation, edits, project)
     from relnox.source import file_edits
 
     file_edits.check_paths(project.root, edits)

@@ -33,16 +33,10 @@ def check_options(options: Options) -> None:
     """Check that `--pull-request` is not combined with options that change the checkout or the remote.
 
     Raises:
-        Blocked: Such an option is given, or `--force-branch` is given without `--pull-request`.
+        Blocked: Such an option is given.
     """
     names = ("commit", "tag", "push", "undo", "abort")
     others = [f"--{name}" for name in names if getattr(options, name)]
-    if options.force_branch and not options.pull_request:
-        raise Blocked(
-            "option-missing",
-            "--force-branch needs --pull-request",
-            fix="add --pull-request, or remove --force-branch",
-        )
     if options.pull_request and others:
         switches = " ".join(f"--no-{name[2:]}" for name in others if name not in ("--undo", "--abort"))
         raise Blocked(
@@ -53,9 +47,7 @@ def check_options(options: Options) -> None:
         )
 
 
-def observe_target(
-    observation: Observation, edits: tuple[Edit, ...], options: Options, project: Project
-) -> Target:
+def observe_target(observation: Observation, edits: tuple[Edit, ...], project: Project) -> Target:
     """Read the branches and the pull request from the remote and its forge.
 
     Raises:
@@ -74,9 +66,6 @@ def observe_target(
     base = state.branch or _branch_at(state.head, refs)
     head = f"{_BRANCH_PREFIX}{base or 'HEAD'}"
     replaces = refs.get(head)
-    foreign = ""
-    if replaces is not None and not options.force_branch:
-        foreign = _foreign_commit(replaces, head, config.remote, git)
     token_problem, request = None, None
     try:
         forge.check_token()
@@ -89,7 +78,7 @@ def observe_target(
         base_head=refs.get(base or ""),
         head=head,
         replaces=replaces,
-        foreign=foreign,
+        foreign=_foreign_commit(replaces, head, config.remote, git) if replaces is not None else "",
         tree=trees.plan_tree(git, edits),
         request=request,
         token_problem=token_problem,
@@ -171,10 +160,10 @@ def _branch_problems(target: Target, observation: Observation) -> Iterator[Probl
             message=f"the checkout is detached, and {head[:10]} is not the head of exactly one branch of {remote}",
             fix="git switch BRANCH",
         )
-    elif target.base == target.head:
+    elif target.base.startswith(_BRANCH_PREFIX):
         yield problem(
             code="branch-wrong",
-            message=f"{target.base} is the branch of the pull request itself",
+            message=f"{target.base} is the branch of a release pull request",
             fix="switch to the release branch, such as: git switch main",
         )
     elif target.base_head is None:
@@ -193,7 +182,8 @@ def _branch_problems(target: Target, observation: Observation) -> Iterator[Probl
         yield problem(
             code="branch-has-commits",
             message=f"branch {target.head} of {remote} has a change that relnox did not make: {target.foreign}",
-            fix=f"merge the pull request, or move the changes to {target.base}, then rerun the command",
+            fix=f"merge the pull request, or move the changes to {target.base}; or discard them: "
+            f"git push {remote} --delete {target.head}; then rerun the command",
         )
 
 
