@@ -112,7 +112,6 @@ class BumpOptions(CommonOptions):
         False, "Push the branch and the tags atomically; for use with --commit or --tag.", anywhere=True
     )
     pull_request: bool = option(False, "Open a pull request with the bump, or update it; nothing is edited here.")
-    force_branch: bool = option(False, "Overwrite commits of others on the branch of the pull request.")
     lock: bool = option(
         False, "Update poetry.lock and pdm.lock with their tools, where requirements change.", anywhere=True
     )
