@@ -1,4 +1,4 @@
-"""Bumps and builds with a fault injected at every system call that changes something (SK, ENOSPC).
+"""Tasks with a fault injected at system calls that change something: bumps and builds at each, others at some.
 
 They are relnox's own, those of each git that it starts with all that this one starts, and those of a backend. At
 each of them the process is killed, or the disk has no room, once or from then on. Then nothing is half, and the
@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-from backends import in_tree
-from projects import commit_all, copy_of, remote_of, repository
+from backends import READING, in_tree
+from projects import commit_all, copy_of, everything, git, remote_of, repository, write
 from running import run
 from system_calls import (
     FULL,
@@ -45,6 +45,15 @@ FAULTS = {"killed": KILLED, "no room": FULL, "no room from then on": FULL_FROM_T
 SHARE_OF_FULL_DISKS = 4
 """One call in so many; runs are killed at every call."""
 BUILD = ("build-all",)
+OTHERS = {
+    "collect": ("collect", "--from", "jobs"),
+    "publish-test": ("publish-test", "--index", "embedded"),
+    "verify-install": ("verify-install", "--from", "dist"),
+    "rehearse": ("rehearse", "--part", "minor"),
+}
+SHARE_OF_OTHERS = 20
+"""One call in so many at which other tasks are killed."""
+ARCHIVES = ["home-1.0-py3-none-any.whl", "home-1.0.tar.gz"]
 
 in_parts = pytest.mark.parametrize("part", [slice(part, None, PARTS) for part in range(PARTS)], ids=range(PARTS))
 with_each_fault = pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
@@ -142,3 +151,39 @@ def test_a_build_with_a_fault_at_any_call_leaves_nothing_half_and_the_same_comma
             assert b"changed" in wheel.read("home.py"), faulty_run
         if fault != KILLED:
             assert list(Path(os.environ["TMPDIR"]).iterdir()) == [], faulty_run
+
+
+@pytest.fixture(scope="session")
+def handed_on(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A package that was built, here and by a job."""
+    files = {
+        "pyproject.toml": (
+            '[project]\nname = "home"\nversion = "1.0"\n\n[tool.relnox]\nbranch = "main"\n\n'
+            '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["backend"]\n'
+        ),
+        "home.py": "",
+        "backend/backend.py": READING,
+        ".gitignore": "/dist/\n/jobs/\n",
+    }
+    root = repository(write(tmp_path_factory.mktemp("handed on") / "home", files))
+    assert run(root, "relnox", *BUILD).code == 0
+    shutil.copytree(root / "dist", root / "jobs" / "one")
+    return root
+
+
+@pytest.mark.parametrize("task", OTHERS)
+def test_other_tasks_that_are_killed_are_finished_by_the_same_command(
+    task: str, handed_on: Path, tmp_path: Path
+) -> None:
+    project = Project.explored(handed_on, OTHERS[task], tmp_path / "explored")
+    before = everything(handed_on)
+    for root, faulty_run in project.faulty_runs(KILLED, tmp_path, slice(None, None, SHARE_OF_OTHERS)):
+        again = run(root, "relnox", *OTHERS[task])
+        assert again.code == 0, (faulty_run, again.text)
+        after = everything(root)
+        assert (after.refs, after.head, after.staged) == (before.refs, before.head, before.staged), faulty_run
+        assert git(root, "status", "--porcelain") == "", faulty_run
+        assert sorted(path.name for path in (root / "dist").glob("home-*")) == ARCHIVES, faulty_run
+        if task == "publish-test":
+            files = root / ".git" / "relnox" / "index" / "files"
+            assert sorted(path.name for path in files.iterdir()) == ARCHIVES, faulty_run

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from relnox.commands import TASKS
 from relnox.commands.options import OPTIONS
-from relnox.core.records import field_values
 from relnox.core.settings.kinds import Flag, ListOf, Number, Text
 from relnox.core.settings.options import CommonOptions, option, resolve_option_values
 from relnox.core.settings.schema import Table, fields_of, json_schema_of
@@ -36,18 +35,11 @@ class Options(CommonOptions):
 
 TABLE = Table(Options)
 BY_NAME = {each.name: each for each in fields_of(Options)}
-OWN = ("colour", "directory", "count", "loud", "quick", "name", "consent", "from_")
-COMMON = ("dry_run", "plan", "expect_plan", "report", "reporter", "verbose", "quiet", "project")
 
 
 def resolved(**given: Any) -> Options:
     sources: dict[str, Any] = {"command_line": {}, "environment": {}, "file": {}} | given
     return resolve_option_values(Options, **sources)
-
-
-def test_a_tasks_own_options_come_before_those_of_every_task() -> None:
-    assert tuple(BY_NAME) == OWN + COMMON
-    assert tuple(each.name for each in fields_of(CommonOptions)) == COMMON
 
 
 @pytest.mark.parametrize(
@@ -72,27 +64,6 @@ def test_an_option_knows_its_names(
     each = BY_NAME[name]
     assert type(each.kind) is kind
     assert (each.flag, each.negative, each.environment) == (flag, negative, environment)
-
-
-def test_options_are_values() -> None:
-    assert Options() == Options(count=3)
-    assert Options(count=4) != Options()
-    assert hash(Options(name=("a",))) == hash(Options(name=("a",)))
-    assert Options(loud=True).loud is True
-    assert Options().colour == "red"
-    assert field_values(Options(count=4))["count"] == 4
-    assert "colour='red', directory=None, count=3, " in repr(Options())
-
-
-def test_options_are_read_never_set() -> None:
-    options: Any = Options()
-    with pytest.raises(AttributeError, match="count cannot be set"):
-        options.count = 4
-
-
-def test_options_that_are_not_declared_are_a_bug() -> None:
-    with pytest.raises(TypeError, match="Options has no field volume"):
-        Options(volume=11)  # type: ignore[call-arg]  # that is the bug
 
 
 def test_nothing_given_is_all_defaults() -> None:
