@@ -20,12 +20,7 @@ Scheme = Literal["pep440", "semver", "calver"]
 
 _WORDS = {"a": "alpha", "b": "beta", "rc": "rc"}
 _SEGMENTS = {"a": "a", "alpha": "a", "b": "b", "beta": "b", "rc": "rc", "dev": ".dev"}
-_MEANS_RC = frozenset({"c", "pre", "preview"})
-_MEANS_POST = frozenset({"", "post", "r", "rev"})
-"""Words after a hyphen that PEP 440 reads as a post release; "" stands for a number without a word."""
-
 _PRERELEASE = r"(?i)(?P<word>[a-z]*)(?:[.-]?(?P<number>[0-9]+))?"
-_DEV_OF = r"(?i)(?P<stage>(?:a|alpha|b|beta|rc)(?:[.-]?[0-9]+)?)[.-]?dev(?:[.-]?[0-9]+)?"
 
 _LENGTH = 3
 _LARGEST = 2**53 - 1
@@ -142,32 +137,11 @@ def _semver_prerelease(version: Version) -> str | None:
 
 def _parse_segment(text: str, prerelease: str) -> str:
     """Convert a SemVer prerelease to a PEP 440 segment; `text` is the whole version, for messages."""
-    core = text.split("-", 1)[0]
-    if (two_stages := re.fullmatch(_DEV_OF, prerelease)) is not None:
-        stage = two_stages["stage"]
-        raise Blocked(
-            "version-invalid",
-            f"{text!r} comes after {core}-{stage} in SemVer, but before it in PEP 440",
-            fix=f"use {core}-{stage} or another prerelease with one stage: -alpha.N, -beta.N, -rc.N, -dev.N",
-        )
     match = re.fullmatch(_PRERELEASE, prerelease)
-    word, number = ("?", "0") if match is None else (match["word"].lower(), match["number"] or "0")
-    if word in _SEGMENTS:
-        return f"{_SEGMENTS[word]}{number}"
-    if word in _MEANS_RC:
+    if match is None or match["word"].lower() not in _SEGMENTS:
         raise Blocked(
             "version-invalid",
-            f"{text!r} is a release candidate in PEP 440, but SemVer does not sort {word!r} as one",
-            fix=f"write {core}-rc.{number}",
+            f"{text!r}: PEP 440 has no prerelease {prerelease!r}, or sorts it elsewhere than SemVer",
+            fix="use -alpha.N, -beta.N, -rc.N or -dev.N; after a final version, release a patch",
         )
-    if word in _MEANS_POST:
-        raise Blocked(
-            "version-invalid",
-            f"{text!r} comes before {core} in SemVer, but is a post release after it in PEP 440",
-            fix="release a patch instead, or use -alpha.N, -beta.N, -rc.N or -dev.N",
-        )
-    raise Blocked(
-        "version-invalid",
-        f"{text!r}: prerelease {prerelease!r} has no equivalent in PEP 440",
-        fix="use -alpha.N, -beta.N, -rc.N or -dev.N",
-    )
+    return f"{_SEGMENTS[match['word'].lower()]}{match['number'] or '0'}"
