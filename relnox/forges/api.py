@@ -166,11 +166,7 @@ class Api:
 
     def _send_with_retries(self, method: str, address: str, body: Mapping[str, Any] | None) -> Response:
         deadline = retries.Deadline()
-        while True:
-            try:
-                return self._send(method, address, body, deadline.read_timeout)
-            except retries.TransientError as error:
-                deadline.back_off(error)
+        return retries.retry(lambda: self._send(method, address, body, deadline.read_timeout), deadline)
 
     def _send(self, method: str, address: str, body: Mapping[str, Any] | None, timeout: float) -> Response:
         """Send a request once; raise the error if the server fails or limits the rate of requests."""

@@ -8,7 +8,11 @@ from contextlib import ExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from relnox.indexes import targets
+from relnox.core.release.publication import FileCheck
+from relnox.indexes import client, credentials, targets, trusted_publishing, uploads
+from relnox.indexes.concurrency import call_concurrently
+from relnox.indexes.embedded import EmbeddedIndex
+from relnox.system import http, retries
 from relnox.system.secrets import Secret
 
 if TYPE_CHECKING:
@@ -19,7 +23,6 @@ if TYPE_CHECKING:
     from relnox.core.settings.config import Config
     from relnox.indexes.client import ServedContent
     from relnox.indexes.credentials import Credentials
-    from relnox.indexes.embedded import EmbeddedIndex
     from relnox.indexes.listings import IndexFile, Listing
     from relnox.indexes.trusted_publishing import Identity
     from relnox.system.retries import Deadline
@@ -60,8 +63,6 @@ class Indexes:
     @cached_property
     def embedded(self) -> EmbeddedIndex:
         """The embedded index; it is not running until `target` starts it."""
-        from relnox.indexes.embedded import EmbeddedIndex
-
         return EmbeddedIndex(
             self._directory, trusted_simple_url=self.trusted_simple_url, upload_token=self._upload_token
         )
@@ -98,9 +99,6 @@ class Indexes:
 
     def fetch_listing(self, index: str, project: str, deadline: Deadline | None = None) -> Listing:
         """Request the listing of a project's files from an index, and cache it."""
-        from relnox.indexes import client
-        from relnox.system import retries
-
         start = retries.CLOCK.now()
         listing = client.fetch_listing(self.target(index).simple_url, project, deadline)
         self._listings[index, project] = start, listing
@@ -113,9 +111,6 @@ class Indexes:
 
     def fetch_listings(self, index: str, projects: Iterable[str], seconds: float = _RETRY_TIME) -> None:
         """Request the listings of many projects concurrently, each for at most `seconds`, for `cached_listing`."""
-        from relnox.indexes.concurrency import call_concurrently
-        from relnox.system import retries
-
         self.target(index)
         call_concurrently(lambda project: self.fetch_listing(index, project, retries.Deadline(seconds)), projects)
 
@@ -133,8 +128,6 @@ class Indexes:
         If the listing does not contain the hash of a file, the file is downloaded. With `refresh`, the listing is
         requested again even if the cached one is recent.
         """
-        from relnox.system import retries
-
         cached_listing = self._listings.get((index, project))
         if refresh or cached_listing is None or retries.CLOCK.now() - cached_listing[0] > _MAX_LISTING_AGE:
             listing = self.fetch_listing(index, project, deadline)
@@ -146,12 +139,7 @@ class Indexes:
         self, file: IndexFile, built_file: Distribution, deadline: Deadline | None = None
     ) -> ServedContent:
         """Compare the content of a file on an index with that of a built file; see `client.compare_served`."""
-        from relnox.core.release.publication import FileCheck
-        from relnox.indexes import client
-
-        if (
-            self._downloaded_hashes.get(file.url) == built_file.sha256
-        ):  # downloaded before, for lack of a listed hash
+        if self._downloaded_hashes.get(file.url) == built_file.sha256:  # there was no hash in the listing
             return client.ServedContent(FileCheck.MATCH, "")
         return client.compare_served(file, built_file, deadline)
 
@@ -165,8 +153,6 @@ class Indexes:
         Raises:
             Blocked: There are no usable credentials; see `credentials.find`.
         """
-        from relnox.indexes import credentials
-
         if index == targets.EMBEDDED:
             secret = Secret(self._upload_token)
             return credentials.Credentials(credentials.TOKEN_USER, secret, "the embedded index")
@@ -193,16 +179,12 @@ class Indexes:
     ) -> str:
         """Upload a file without retries, and return a summary of the response; see `uploads.upload_file`."""
         target = self.target(index)
-        from relnox.indexes import uploads
-
         return uploads.upload_file(
             path, file, target, self.credentials(index), attestations, before_sending=before_sending
         )
 
     def signing_identity(self) -> Identity | str:
         """Return the identity of the CI job for the signing service, or the reason why there is none."""
-        from relnox.indexes import trusted_publishing
-
         return trusted_publishing.request_identity(trusted_publishing.SIGNING_AUDIENCE, self._environment)
 
     def _sha256_of(self, file: IndexFile, deadline: Deadline | None) -> str:
@@ -210,22 +192,16 @@ class Indexes:
         if file.sha256 is not None:
             return file.sha256
         if file.url not in self._downloaded_hashes:
-            from relnox.indexes import client
-
             self._downloaded_hashes[file.url] = client.download(file, None, deadline)
         return self._downloaded_hashes[file.url]
 
     def _resolved_target(self, name: str) -> targets.Target:
         """Return a declared or predefined index; requests that read from it use the login in `.netrc`."""
-        from relnox.indexes import credentials
-
         try:
             target = targets.resolve(name, self._config)
         except targets.UnknownIndex as error:
             raise credentials.undeclared_index_error(name, self._environment) or error from None
         if name in self._config.indexes:
-            from relnox.system import http
-
             login = credentials.netrc_login(target, self._environment)
             if login is not None:
                 http.authenticate_reads(target.simple_url, login)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from html.parser import HTMLParser
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urljoin
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 _API_MAJOR = "1"
 """The supported major version of the simple API."""
 _MAX_TAGS = 1_000_000
+_LINK_ATTRIBUTES = ("href", "data-yanked", "data-provenance")
+"""The attributes of links that are kept; others are dropped to limit memory use."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -127,11 +130,9 @@ def from_html(text: str, page: str) -> Listing:
     Raises:
         InvalidListing: It is not a listing.
     """
-    from relnox.indexes.html_pages import ListingPage
-
     if text.count("<") > _MAX_TAGS:
         raise InvalidListing("too many tags")
-    parser = ListingPage()
+    parser = _ListingPage()
     parser.feed(text)
     if not parser.is_html:
         raise InvalidListing("not HTML")
@@ -158,6 +159,35 @@ def from_html(text: str, page: str) -> Listing:
         status=parser.meta.get("pypi:project-status", "active"),
         reason=parser.meta.get("pypi:project-status-reason", ""),
     )
+
+
+class _ListingPage(HTMLParser):
+    """A parser that collects the links, their base URL and the `meta` elements of a listing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.anchors: list[dict[str, str | None]] = []
+        self.meta: dict[str, str] = {}
+        self.base = ""
+        self.is_html = False
+        self.has_password_field = False
+
+    def handle_decl(self, decl: str) -> None:
+        """Recognize a document type."""
+        self.is_html = self.is_html or decl.lower().startswith("doctype html")
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Collect a link or a `meta` element; recognize a password field."""
+        attributes = dict(attrs)
+        self.is_html = True
+        if tag == "a":
+            self.anchors.append({name: attributes[name] for name in _LINK_ATTRIBUTES if name in attributes})
+        elif tag == "base":
+            self.base = self.base or attributes.get("href") or ""
+        elif tag == "meta":
+            self.meta[attributes.get("name") or ""] = attributes.get("content") or ""
+        elif tag == "input" and (attributes.get("type") or "").lower() == "password":
+            self.has_password_field = True
 
 
 class InvalidListing(ValueError):

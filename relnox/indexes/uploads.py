@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html.parser import HTMLParser
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,7 +12,6 @@ from relnox.core.text import format_count
 from relnox.errors import Blocked, Conflict, Failed, RelnoxError, TryLater
 from relnox.indexes import twine_compat, upload_fixes
 from relnox.indexes.credentials import Login
-from relnox.indexes.html_pages import TextPage
 from relnox.system import http
 from relnox.system.secrets import mask_secrets
 
@@ -275,7 +275,7 @@ def _readable_body(response: requests.Response) -> str:
     """Return the readable text in the body of a response: HTML, JSON (RFC 9457 and others) or plain text."""
     kind = response.headers.get("Content-Type", "")
     if "html" in kind:
-        page = TextPage()
+        page = _TextPage()
         page.feed(response.text)
         return " ".join(page.words)
     if "json" not in kind:
@@ -287,3 +287,26 @@ def _readable_body(response: requests.Response) -> str:
     except (ValueError, AttributeError, TypeError):
         return response.text
     return "; ".join(str(message) for message in messages if message) or response.text
+
+
+class _TextPage(HTMLParser):
+    """A parser that collects the words of an HTML page, except those in its head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self._in_head = False
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        """Recognize the head of the page."""
+        del attrs
+        self._in_head = self._in_head or tag == "head"
+
+    def handle_endtag(self, tag: str) -> None:
+        """Recognize the end of the head."""
+        self._in_head = self._in_head and tag != "head"
+
+    def handle_data(self, data: str) -> None:
+        """Collect the words outside the head."""
+        if not self._in_head:
+            self.words += data.split()

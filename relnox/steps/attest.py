@@ -43,26 +43,22 @@ class AttestAction(Action[Attest]):
 
     def apply(self) -> None:
         from relnox.indexes import attestations
-        from relnox.system.retries import Deadline, TransientError
+        from relnox.system import retries
 
-        deadline = Deadline(_RETRY_TIME)
-        while unsigned := self._files_without_attestation():
-            try:
-                identity = self.run.indexes.signing_identity()
-                if isinstance(identity, str):  # it had one when the run was planned
-                    raise TransientError("identity-missing", identity)  # noqa: TRY301 - retried as others are
-                attestations.sign(unsigned, identity, self._store)
-            except TransientError as error:
-                try:
-                    deadline.back_off(error)
-                except TransientError as end:
-                    raise TryLater(
-                        "signing-unavailable",
-                        f"{unsigned[0].filename} could not be signed: {end.message}",
-                        fix=f"rerun the command later, or {attestations.WITHOUT}",
-                    ) from end
-            else:
-                return
+        def sign() -> None:
+            identity = self.run.indexes.signing_identity()
+            if isinstance(identity, str):  # it had one when the run was planned
+                raise retries.TransientError("identity-missing", identity)
+            attestations.sign(self._files_without_attestation(), identity, self._store)
+
+        try:
+            retries.retry(sign, retries.Deadline(_RETRY_TIME))
+        except retries.TransientError as error:
+            raise TryLater(
+                "signing-unavailable",
+                f"{self._files_without_attestation()[0].filename} could not be signed: {error.message}",
+                fix=f"rerun the command later, or {attestations.WITHOUT}",
+            ) from error
 
     def verify(self) -> str:
         if invalid := self._files_without_attestation():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,8 +41,7 @@ def clean_environment(
         passed: Names of variables to keep although they look like credentials; upload credentials are never kept.
         more: Variables to add or replace.
     """
-    variables = tuple(base.items())
-    hidden_names, never = _credential_names(variables), _upload_credential_names(variables)
+    hidden_names, never = find_credentials(base), find_upload_credentials(base)
     dropped_prefixes = _FOREIGN_PREFIXES + (() if own_indexes else _REDIRECTING_PREFIXES)
 
     def is_passed(name: str) -> bool:
@@ -83,18 +81,5 @@ def _no_proxy_for_loopback(base: Mapping[str, str]) -> dict[str, str]:
 
 def without_upload_credentials(base: Mapping[str, str]) -> dict[str, str]:
     """Return the variables without upload credentials, which only relnox uses; those of git are kept."""
-    never = _upload_credential_names(tuple(base.items()))
+    never = find_upload_credentials(base)
     return {name: value for name, value in base.items() if name not in never and not is_upload_setting_name(name)}
-
-
-# Programs are run many times with the same environment.
-
-
-@lru_cache(maxsize=16)
-def _credential_names(variables: tuple[tuple[str, str], ...]) -> frozenset[str]:
-    return find_credentials(dict(variables))
-
-
-@lru_cache(maxsize=16)
-def _upload_credential_names(variables: tuple[tuple[str, str], ...]) -> frozenset[str]:
-    return find_upload_credentials(dict(variables))
