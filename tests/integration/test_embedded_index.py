@@ -24,6 +24,7 @@ from loopback import (
     END,
     ask,
     begin_upload,
+    declared,
     encode,
     form,
     make_sdist,
@@ -288,28 +289,17 @@ def test_a_file_that_contains_the_boundary_is_refused_and_not_cut(after: bytes) 
 # --- what is stored
 
 
-def test_what_was_stored_is_there_in_another_process_until_it_is_cleared(
-    environment: dict[str, str], tmp_path: Path
-) -> None:
-    directory, wheel = tmp_path / "index", make_wheel(tmp_path, "demo", "1.0")
-    script = (
-        "import pathlib, subprocess, sys\n"
-        "from relnox.indexes.embedded import EmbeddedIndex\n"
-        "with EmbeddedIndex(pathlib.Path(sys.argv[1])) as index:\n"
-        "    twine = [sys.executable, '-m', 'twine', 'upload', '--non-interactive']\n"
-        "    words = [*twine, '--repository-url', index.upload_url, sys.argv[2]]\n"
-        "    subprocess.run(words, check=True, capture_output=True)\n"
-    )
-    subprocess.run([sys.executable, "-c", script, directory, wheel], env=environment, timeout=120, check=True)
-    with EmbeddedIndex(directory) as index:
-        assert served(index, wheel, "demo")
-    with EmbeddedIndex(directory) as first, EmbeddedIndex(directory) as second:
+def test_what_was_stored_is_there_for_other_runs_until_it_is_cleared(tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path, "demo", "1.0")
+    with EmbeddedIndex(tmp_path / "index") as first, EmbeddedIndex(tmp_path / "index") as second:
+        assert post(first, declared(wheel)).status == 200
         assert served(second, wheel, "demo")
         first.store.clear()
         assert ask(f"{second.simple_url}demo/").status == 404
         assert ask(urljoin(second.simple_url, f"/files/{wheel.name}")).status == 404
         assert post(second, form("demo-1.0.tar.gz", b"content")).status == 200
-    assert [path.name for path in directory.rglob("file")] == ["file"]
+    with EmbeddedIndex(tmp_path / "index") as later:
+        assert [file["filename"] for file in page(later, "demo")["files"]] == ["demo-1.0.tar.gz"]
 
 
 def test_of_many_uploads_of_one_name_exactly_one_is_stored_whole(tmp_path: Path) -> None:
@@ -337,21 +327,9 @@ def test_a_directory_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -
     assert raised.value.fix is not None
 
 
-def test_foreign_files_in_the_directory_are_not_served(index: EmbeddedIndex, tmp_path: Path) -> None:
-    (tmp_path / "index/files/notes").mkdir()
-    (tmp_path / "index/files/.DS_Store").write_bytes(b"")
-    (tmp_path / "index/files/demo-1.0.tar.gz").write_bytes(b"no upload")
-    assert ask(f"{index.simple_url}demo/").status == 404
-    for path in ("demo-1.0.tar.gz", "..%2Fupload.json", "notes", ""):
-        assert ask(urljoin(index.simple_url, f"/files/{path}")).status == 404
-
-
-@pytest.mark.parametrize("missing", [1, 60, 1 << 19])
-def test_an_upload_that_breaks_off_stores_nothing(
-    missing: int, index: EmbeddedIndex, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_an_upload_that_breaks_off_stores_nothing(index: EmbeddedIndex, capfd: pytest.CaptureFixture[str]) -> None:
     body = form("demo-1.0.tar.gz", b"x" * (1 << 20))
-    begin_upload(index.upload_url, body, sent=len(body) - missing).close()
+    begin_upload(index.upload_url, body, sent=len(body) - 1).close()
     assert ask(f"{index.simple_url}demo/").status == 404
     assert post(index, body).status == 200
     assert capfd.readouterr().err == ""
