@@ -11,11 +11,15 @@ from relnox.core.planning.step import Step
 from relnox.core.release.manifest import Distribution
 from relnox.core.release.publishers import ATTESTATION_SUFFIX, Publisher
 from relnox.core.text import format_count, join_names
-from relnox.errors import Failed, TryLater
-from relnox.steps.action import Action
+from relnox.errors import Failed
+from relnox.indexes import attestations
+from relnox.system import retries
+from relnox.system.files import replace_file
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from relnox.steps.run import Run
 
 _RETRY_TIME = 120.0
 """Seconds to retry while the signing service is unavailable; after that, a rerun continues."""
@@ -35,60 +39,47 @@ class Attest(Step, kw_only=True):
     def title(self) -> str:
         return f"sign {join_names([file.filename for file in self.files])} as {self.publisher.description}"
 
+    def done(self, run: Run) -> str | None:
+        if self._unsigned_files(run):
+            return None
+        return f"{format_count(len(self.files), 'file')} with valid attestations"
 
-class AttestAction(Action[Attest]):
-    def check(self) -> str | None:
-        self._unsigned = self._files_without_attestation()
-        return None if self._unsigned else f"{format_count(len(self.step.files), 'file')} with valid attestations"
-
-    def apply(self) -> None:
-        from relnox.indexes import attestations
-        from relnox.system import retries
+    def apply(self, run: Run) -> None:
+        directory = run.root / self.directory
 
         def sign() -> None:
-            identity = self.run.indexes.signing_identity()
+            identity = run.indexes.signing_identity()
             if isinstance(identity, str):  # it had one when the run was planned
                 raise retries.TransientError("identity-missing", identity)
-            attestations.sign(self._files_without_attestation(), identity, self._store)
+            attestations.sign(
+                self._unsigned_files(run),
+                identity,
+                lambda file, content: replace_file(attestation_path(directory, file), content),
+            )
 
-        try:
-            retries.retry(sign, retries.Deadline(_RETRY_TIME))
-        except retries.TransientError as error:
-            raise TryLater(
-                "signing-unavailable",
-                f"{self._files_without_attestation()[0].filename} could not be signed: {error.message}",
-                fix=f"rerun the command later, or {attestations.WITHOUT}",
-            ) from error
+        retries.retry(sign, retries.Deadline(_RETRY_TIME))
 
-    def verify(self) -> str:
-        if invalid := self._files_without_attestation():
+    def verify(self, run: Run, result: None) -> str:
+        del result
+        if (detail := self.done(run)) is None:
             raise Failed(
                 "attestation-invalid",
-                f"the signing service returned no valid attestation by {self.step.publisher.description} for "
-                f"{join_names([file.filename for file in invalid])}",
+                f"the signing service returned no valid attestation by {self.publisher.description} for "
+                f"{join_names([file.filename for file in self._unsigned_files(run)])}",
                 fix="sign in the CI job that uploads, which has the identity of the trusted publisher",
             )
-        return f"{format_count(len(self._unsigned), 'file')} signed, and verified offline"
+        return detail
 
-    def _files_without_attestation(self) -> list[Distribution]:
-        from relnox.indexes import attestations
-
+    def _unsigned_files(self, run: Run) -> list[Distribution]:
+        """Return the files without a valid attestation by the publisher, verified offline."""
         unsigned = []
-        for file in self.step.files:
+        for file in self.files:
             try:
-                content = self._path(file).read_bytes()
-                attestations.verify_attestation(content, file, self.step.publisher)
+                content = attestation_path(run.root / self.directory, file).read_bytes()
+                attestations.verify_attestation(content, file, self.publisher)
             except (FileNotFoundError, attestations.Unverified):
                 unsigned.append(file)
         return unsigned
-
-    def _store(self, file: Distribution, content: bytes) -> None:
-        from relnox.system.files import replace_file
-
-        replace_file(self._path(file), content)
-
-    def _path(self, file: Distribution) -> Path:
-        return attestation_path(self.run.root / self.step.directory, file)
 
 
 def attestation_path(directory: Path, file: Distribution) -> Path:

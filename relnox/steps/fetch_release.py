@@ -13,7 +13,7 @@ from relnox.core.records import Record
 from relnox.core.release.manifest import Distribution
 from relnox.core.text import join_names
 from relnox.errors import Conflict, Failed, TryLater
-from relnox.indexes import client
+from relnox.indexes import attestations, client
 from relnox.steps.published_files import different_file_error
 from relnox.system import retries
 from relnox.system.retries import Deadline
@@ -29,10 +29,11 @@ if TYPE_CHECKING:
 
 
 class ReleaseFiles(Record, kw_only=True):
-    """The files of a package on this machine, whose hashes have been compared."""
+    """The files of a package on this machine, whose hashes have been compared, and their publishers if known."""
 
     package: str
     archives: tuple[Archive, ...]
+    publishers: tuple[str, ...] = ()
 
 
 class Download(Step, kw_only=True):
@@ -63,12 +64,26 @@ class Download(Step, kw_only=True):
         def download() -> tuple[Archive, ...]:
             return tuple(self._download_file(run, file, directory, deadline) for file in self.files)
 
-        return ReleaseFiles(package=self.package, archives=retries.retry(download, deadline, on=TryLater))
+        archives = retries.retry(download, deadline, on=TryLater)
+        publishers = self._verify_provenance(run, deadline) if attestations.is_installed() else ()
+        return ReleaseFiles(package=self.package, archives=archives, publishers=publishers)
 
     def verify(self, run: Run, result: ReleaseFiles) -> str:
-        """Report the hashes, which were compared with each download."""
-        del run, result
-        return _format_hashes(self.files)
+        """Report the hashes, which were compared with each download, and the publishers in provenance."""
+        del run
+        provenance = f"; provenance: {join_names(result.publishers)}" if result.publishers else ""
+        return f"{_format_hashes(self.files)}{provenance}"
+
+    def _verify_provenance(self, run: Run, deadline: Deadline) -> tuple[str, ...]:
+        """Return the publishers in the provenance that the index serves for the files; it must be valid."""
+        listing = run.indexes.cached_listing(self.index, self.package)
+        served = ((file, client.provenance(listing[file.filename], deadline)) for file in self.files)
+        signers = (
+            attestations.verify_provenance(content, file, self.index)
+            for file, content in served
+            if content is not None
+        )
+        return tuple(dict.fromkeys(signers))
 
     def _download_file(self, run: Run, file: Distribution, directory: Path, deadline: Deadline) -> Archive:
         index_file = run.indexes.fetch_listing(self.index, self.package, deadline).get(file.filename)

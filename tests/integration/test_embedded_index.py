@@ -24,7 +24,6 @@ from loopback import (
     END,
     ask,
     begin_upload,
-    declared,
     encode,
     form,
     make_sdist,
@@ -292,7 +291,7 @@ def test_a_file_that_contains_the_boundary_is_refused_and_not_cut(after: bytes) 
 def test_what_was_stored_is_there_for_other_runs_until_it_is_cleared(tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path, "demo", "1.0")
     with EmbeddedIndex(tmp_path / "index") as first, EmbeddedIndex(tmp_path / "index") as second:
-        assert post(first, declared(wheel)).status == 200
+        assert post(first, form(wheel.name, wheel.read_bytes())).status == 200
         assert served(second, wheel, "demo")
         first.store.clear()
         assert ask(f"{second.simple_url}demo/").status == 404
