@@ -69,12 +69,6 @@ def test_the_page_shows_what_works(listing: Listing, tmp_path: Path) -> None:
     assert git(root, "status", "--porcelain") == ""
 
 
-def test_the_page_has_every_argument_of_add_and_collection() -> None:
-    page = (ROOT / "docs" / "importing.md").read_text(encoding="utf-8")
-    for name in ("requires", "defaults", "names", "tags", "pre", "post", "name"):
-        assert f"`{name}`" in page
-
-
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The example's repository, with the company's package importable."""
@@ -120,12 +114,3 @@ def test_a_session_of_the_company_runs_a_task(project: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "3 steps" in done.stderr
     assert git(project, "status", "--porcelain") == ""
-
-
-def test_the_companys_package_can_be_built(tmp_path: Path) -> None:
-    package = tmp_path / "acme-release"
-    shutil.copytree(EXAMPLE / "acme-release", package, ignore=shutil.ignore_patterns("__pycache__"))
-
-    done = run(package, "relnox status --json")
-
-    assert json.loads(done.stdout)["packages"][0]["name"] == "acme-release"

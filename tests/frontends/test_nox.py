@@ -124,15 +124,6 @@ def test_a_name_that_is_no_session_is_an_import_error(project: Path) -> None:
     assert "ImportError: cannot import name 'buildall' from 'relnox.sessions'" in done.stderr
 
 
-def test_summaries_fit_into_a_line(project: Path) -> None:
-    noxfile(project, "from relnox.sessions import *\n")
-
-    lines = re.findall(r"^- (\S+) -> (.*)$", nox(project, "-l").stdout, re.MULTILINE)
-
-    assert [name for name, _ in lines] == list(TASKS)
-    assert all(len(summary) <= 60 for _, summary in lines)
-
-
 @pytest.mark.parametrize(
     ("call", "error", "fix"),
     [

@@ -31,13 +31,6 @@ def said(demo: Path, program: str) -> list[str]:
     return ran.stdout.splitlines()
 
 
-def test_all_programs_of_the_page_are_run_here() -> None:
-    assert [program.partition("\n")[0] for program in PROGRAMS] == [
-        "from relnox import Workspace",
-        "from relnox import Workspace",
-    ]
-
-
 def test_a_plan_is_shown_and_run(demo: Path) -> None:
     lines = said(demo, PROGRAMS[0])
     assert lines[0] == "demo 1.2.3"
