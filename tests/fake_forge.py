@@ -21,7 +21,7 @@ from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it ships no types
 from projects import git
@@ -149,6 +149,10 @@ class ForgeServer:
 
     path: str
     """Path of the repository on the forge."""
+    remote: str
+    """The URL of the git remote."""
+    prefix: str
+    """The encoded path of the repository in the API."""
     token = "token-of-a-fake-forge"
     requests_path: str
     change_method: str
@@ -172,16 +176,6 @@ class ForgeServer:
     @property
     def environment(self) -> dict[str, str]:
         """The variables of a CI job on this forge."""
-        raise NotImplementedError
-
-    @property
-    def remote(self) -> str:
-        """The URL of the git remote."""
-        raise NotImplementedError
-
-    @property
-    def prefix(self) -> str:
-        """The encoded path of the repository in the API."""
         raise NotImplementedError
 
     def check(self, request: Request, reply: Reply) -> None:
@@ -341,6 +335,8 @@ class GitHubServer(ForgeServer):
     """A repository of GitHub."""
 
     path = "acme/demo"
+    remote = "https://github.com/acme/demo.git"
+    prefix = "/repos/acme/demo"
     requests_path = "/pulls"
     change_method = "PATCH"
     names = {name: name for name in ("head", "base", "title", "body")}  # noqa: RUF012 - not changed
@@ -354,14 +350,6 @@ class GitHubServer(ForgeServer):
             "GITHUB_API_URL": self.url,
             "GITHUB_TOKEN": self.token,
         }
-
-    @property
-    def remote(self) -> str:
-        return f"https://github.com/{self.path}.git"
-
-    @property
-    def prefix(self) -> str:
-        return f"/repos/{self.path}"
 
     def check(self, request: Request, reply: Reply) -> None:
         operation = github_operations().get(
@@ -404,6 +392,8 @@ class GitLabServer(ForgeServer):
     """A repository of GitLab."""
 
     path = "acme/tools/demo"
+    remote = "git@git.example.org:acme/tools/demo.git"
+    prefix = "/api/v4/projects/acme%2Ftools%2Fdemo"
     requests_path = "/merge_requests"
     change_method = "PUT"
     names = {  # noqa: RUF012 - not changed
@@ -422,14 +412,6 @@ class GitLabServer(ForgeServer):
             "CI_API_V4_URL": f"{self.url}/api/v4",
             "GITLAB_TOKEN": self.token,
         }
-
-    @property
-    def remote(self) -> str:
-        return f"git@git.example.org:{self.path}.git"
-
-    @property
-    def prefix(self) -> str:
-        return f"/api/v4/projects/{quote(self.path, safe='')}"
 
     def check(self, request: Request, reply: Reply) -> None:
         del reply
