@@ -89,6 +89,12 @@ def test_production_is_known_under_any_name(name: str, config: Config, tmp_path:
         assert indexes.is_production(name)
 
 
+def test_a_misspelled_index_is_an_error_with_a_suggestion() -> None:
+    with pytest.raises(Blocked, match="unknown index pipy") as refused:
+        targets.resolve("pipy", Config())
+    assert refused.value.fix == "did you mean pypi?"
+
+
 @pytest.mark.parametrize("address", ["http://[::1/", "http://", "http://127.0.0.1:99999/", "ftp://127.0.0.1/"])
 def test_an_invalid_url_is_rejected(address: str) -> None:
     with pytest.raises(Blocked, match=r"indexes\.house\.upload is not a valid index URL"):
