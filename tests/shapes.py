@@ -88,6 +88,10 @@ def observer() -> Shape:
             versions = "independent"
             dependents = "none"
 
+            [tool.relnox.dependency-updates]
+            observer-exporter-prom = "observer-semconv"
+            observer-propagator-b3 = "observer-api"
+
             [tool.relnox.groups]
             stable = { packages = ["observer-api", "observer-sdk"], kind = "fixed" }
             beta = { packages = ["observer-semconv", "observer-inst*"], kind = "fixed" }
@@ -100,7 +104,7 @@ def observer() -> Shape:
         "_template/version.py": f'__version__ = "{beta}"\n',
     }
     inst = "instrumentation/observer-inst"
-    pins = ["observer-api == <<stable>>", "observer-semconv == <<beta>>"]
+    pins = ["observer-api == <<stable>>", "observer-semconv == <<beta>>", "observer-propagator-b3 == <<stable>>"]
     files |= _observer("observer-api", "observer-api", "stable", "typing-extensions >= 4.5.0")
     files |= _observer("observer-sdk", "observer-sdk", "stable", *pins)
     files |= _observer("observer-semconv", "observer-semconv", "beta", pins[0])

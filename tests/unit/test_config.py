@@ -62,6 +62,7 @@ EVERYTHING = """
     dependents = "minor"
     version-literals = false
     optional-extensions = ["acme-*"]
+    dependency-updates = { acme-contrib = "Acme.Core" }
     targets = { prerelease = "testpypi", final = "house" }
     managed-by = "cargo-release"
     changelog = "keep-a-changelog"
@@ -207,6 +208,7 @@ def test_everything_that_can_be_said() -> None:
     assert config.tag_formats == {"libs/*": "{directory}/{version}"}
     assert (config.branch[0].branch, config.remote, config.update_requirements) == ("trunk", "upstream", "always")
     assert (config.dependents, config.managed_by) == ("minor", "cargo-release")
+    assert config.dependency_updates == {"acme-contrib": "acme-core"}
     assert (config.changelog, config.changelog_file) == (
         "keep-a-changelog",
         "HISTORY.md",

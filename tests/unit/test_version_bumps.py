@@ -642,3 +642,11 @@ def test_packages_without_groups_are_blocked_by_version_arithmetic_only(
     assume(bump_requests)
     own_changes = {name: BumpRequest(Bump(part=level), "own") for name, level in own.items()}
     assert bump_requests.keys() <= bumped(packages, bump_requests, own=own_changes).keys()
+
+
+def test_requirements_on_other_distributions_are_updated_with_a_package() -> None:
+    packages = [package("a", "1.0.0"), package("b", "1.0.0", "sister-x==1.0.0", "unrelated==1.0.0")]
+    updates = {"sister-x": "a"}
+    assert rewritten(packages, requested("minor", "a"), dependency_updates=updates) == {"b": ["sister-x==1.1.0"]}
+    assert bumped(packages, requested("minor", "a"), dependency_updates=updates) == {"a": "1.1.0", "b": "1.0.1"}
+    assert bumped(packages, requested("minor", "b"), dependency_updates=updates) == {"b": "1.1.0"}

@@ -137,13 +137,15 @@ def _is_in(file: str, directory: str) -> bool:
 def _unfinished_dependent_notes(new: NewBump) -> Iterator[str]:
     """Yield a note on each dependent that gets the next prerelease because of the final release of a package."""
     bumps = {bump.package.name: bump for bump in new.decision.bumps}
+    names = new.observation.config.dependency_updates
     for name, bump in bumps.items():
         if bump.before is None or bump.before.pre is None or not bump.after.is_prerelease:
             continue
         causes = [
             f"{cause.package.name} {cause.after}"
             for dependency, _ in new.decision.updates.get(name, ())
-            if (cause := bumps.get(dependency.name)) is not None and not cause.after.is_prerelease
+            if (cause := bumps.get(names.get(dependency.name, dependency.name))) is not None
+            and not cause.after.is_prerelease
         ]
         if causes:
             fix = core.fixes.task_command("bump", "--part", "release", "--package", name)

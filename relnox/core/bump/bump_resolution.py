@@ -79,6 +79,12 @@ def resolve_bumps(  # noqa: PLR0913 - what versions follow from
         for package in workspace.packages
         if (version := _current_version(package, released_versions)) is not None
     }
+    if own := sorted(config.dependency_updates.keys() & workspace.by_name.keys()):
+        raise Blocked(
+            "value-invalid",
+            f"{own[0]} is a package of this workspace, but [tool.relnox] dependency-updates is for others",
+            fix="remove it from dependency-updates; to bump packages together, add a group: [tool.relnox.groups]",
+        )
     groups = find_version_groups(workspace, config)
     all_requests = dict(bump_requests)
     while True:

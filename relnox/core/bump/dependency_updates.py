@@ -41,6 +41,7 @@ def find_dependency_updates(
         bump.package.name for bump in bumps if bump.before is not None and bump.after < bump.before
     }
     after = {bump.package.name: bump.after for bump in bumps}
+    after |= {name: after[package] for name, package in config.dependency_updates.items() if package in after}
     rewritten: dict[tuple[str, str, bool], str | None] = {}
     updates: dict[str, list[tuple[Dependency, str]]] = {}
     for package in workspace.packages:
@@ -55,7 +56,8 @@ def find_dependency_updates(
                 if config.update_requirements == "never":
                     _check_not_published(package, dependency, after[dependency.name])
                     continue
-                if is_first and dependency.name not in lowered_packages:
+                source = config.dependency_updates.get(dependency.name, dependency.name)
+                if is_first and source not in lowered_packages:
                     _check_lower_bound_not_above(package, dependency, after[dependency.name])
                 updates.setdefault(package.name, []).append((dependency, new_text))
     return updates

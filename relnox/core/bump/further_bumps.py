@@ -57,7 +57,11 @@ def request_dependents(  # noqa: PLR0913, PLR0917 - what `resolve_bumps` has
         if name in by_name and name not in own_changes:
             continue
         package = workspace.by_name[name]
-        causes = [by_name[dependency.name] for dependency, _ in needs if dependency.table in PUBLISHED_TABLES]
+        causes = [
+            by_name[config.dependency_updates.get(dependency.name, dependency.name)]
+            for dependency, _ in needs
+            if dependency.table in PUBLISHED_TABLES
+        ]
         if name not in current_versions or package.is_private or not causes or config.dependents == "none":
             continue
         causing_names = ", ".join(dict.fromkeys(cause.package.name for cause in causes))

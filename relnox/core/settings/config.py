@@ -20,6 +20,7 @@ from relnox.core.settings.config_tables import (
 from relnox.core.settings.hook_settings import HooksConfig
 from relnox.core.settings.kinds import ListOf, Number, TableOf, Text
 from relnox.core.settings.patterns import (
+    DISTRIBUTION_NAME,
     PACKAGE_GLOB,
     PACKAGE_NAME,
     PACKAGE_PATTERN,
@@ -86,6 +87,12 @@ class Config(Settings):
         "patch",
         "The level by which a dependent is bumped when a published requirement of it is updated.",
         choices=("major", "minor", "patch", "none"),
+    )
+    dependency_updates: Mapping[str, str] = setting(
+        EMPTY,
+        "Packages of other repositories that have the version of a package of this one: "
+        '`{ their-name = "package" }`.',
+        TableOf(PACKAGE_NAME, keys=DISTRIBUTION_NAME),
     )
     managed_by: str | None = setting(None, "Another tool that manages the versions; `bump` is then blocked.")
 
