@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relnox.building.fork_client import Fork
-from relnox.building.known_backends import SHAREABLE_BACKENDS, SINGLE_PROCESS_BACKENDS
+from relnox.building.known_backends import SHAREABLE_BACKENDS
 from relnox.building.sibling_archives import use_sibling_archives
 from relnox.core.documents import parse_toml, table_at
 from relnox.core.records import Record
@@ -104,18 +103,13 @@ class BuildSession:
             on_line=self.context.on_line,
         )
 
-    def close(self) -> None:
-        """Stop any processes that are waiting for another hook."""
-
 
 class _SharedSession(BuildSession):
-    """A session that shares environments with other packages and runs hooks in as few forks as possible."""
+    """A session that shares environments with other packages, and runs each hook in a fork of a warm process."""
 
-    def __init__(self, pool: BuildEnvironmentPool, backend: str, context: HookContext, *, both: bool) -> None:
+    def __init__(self, pool: BuildEnvironmentPool, backend: str, context: HookContext) -> None:
         super().__init__(pool, context)
         self._backend = backend
-        self._last_hook = "build_wheel" if both else "build_"
-        self._fork: Fork | None = None
 
     def get_environment(self, requirements: Collection[str]) -> VirtualEnvironment:
         return self._pool.get_shared_environment(requirements, self.context.siblings, self.context.constraints)
@@ -133,35 +127,23 @@ class _SharedSession(BuildSession):
         server = self._pool.get_backend_server(environment, self._backend, variables)
         if server is None:
             return super().run_hook(environment, argv, cwd=cwd, extra_variables=extra_variables)
-        if self._fork is None or self._fork.server is not server:
-            self.close()
-            self._fork = Fork(server)
-        return self._fork.run_script(
+        return server.run_script(
             [script, *arguments],
             cwd=cwd,
             env=variables,
             timeout=_HOOK_TIMEOUT,
             on_line=self.context.on_line,
-            keep_alive=self._backend in SINGLE_PROCESS_BACKENDS and not arguments[0].startswith(self._last_hook),
         )
 
-    def close(self) -> None:
-        if self._fork is not None:
-            self._fork.kill()
-            self._fork = None
 
-
-def open_session(
-    pool: BuildEnvironmentPool, source: Path, context: HookContext, *, shared: bool, both: bool
-) -> BuildSession:
+def open_session(pool: BuildEnvironmentPool, source: Path, context: HookContext, *, shared: bool) -> BuildSession:
     """Open a session to build a package, or one of its archives.
 
-    If `shared`, environments and processes are shared where that is safe. `both` tells whether the package's wheel
-    is built in this session after its sdist.
+    If `shared`, environments and warm processes are shared where that is safe.
     """
     backend = _module_of_build_backend(source)
     if shared and backend is not None and backend in SHAREABLE_BACKENDS:
-        return _SharedSession(pool, backend, context, both=both)
+        return _SharedSession(pool, backend, context)
     return BuildSession(pool, context)
 
 

@@ -76,13 +76,45 @@ class ForkServer:
             self._process.kill()
             self._process.wait()
 
-    def register_request(self) -> tuple[int, Path, Future[int]]:
-        """Register a request; return its number, the path for its output, and a future with its exit status."""
+    def run_script(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: Path | None,
+        env: Mapping[str, str],
+        timeout: float,
+        on_line: Callable[[str], None],
+    ) -> Completed:
+        """Run a Python script in a fork, and return its result; see `process.run`. A timeout raises `Failed`."""
         number = next(self._numbers)
+        output = self._directory / f"{number}.output"
         status = self._waiting[number] = Future()
-        return number, self._directory / f"{number}.output", status
+        self._send(
+            id=number,
+            argv=list(argv),
+            cwd=None if cwd is None else str(cwd),
+            environ=dict(env),
+            output=str(output),
+        )
+        with _OutputFollower(output, on_line) as output_file:
+            returncode = self._wait(number, status, timeout, output_file)
+        return Completed(tuple(argv), returncode, output_file.text)
 
-    def send_request(self, request: Mapping[str, object]) -> None:
+    def _wait(self, number: int, status: Future[int], timeout: float, output_file: _OutputFollower) -> int:
+        for _ in range(max(1, int(timeout / _POLL_INTERVAL))):
+            with contextlib.suppress(FutureTimeout):
+                return status.result(_POLL_INTERVAL)
+            output_file.report_new_lines()
+        self._send(end=number)
+        with contextlib.suppress(FutureTimeout):
+            status.exception(_POLL_INTERVAL * 4)
+        raise Failed(
+            "build-failed",
+            f"the build hook timed out after {timeout:g} s",
+            fix=f"find the cause in the output of the build: {fixes.task_command('build-all', '--verbose')}",
+        )
+
+    def _send(self, **request: object) -> None:
         """Send a request, in the format described in `fork_server`; raise `Failed` if the process has died."""
         assert self._process.stdin is not None  # noqa: S101 - it is a pipe
         line = json.dumps(request).encode() + b"\n"
@@ -107,62 +139,6 @@ class ForkServer:
         while self._waiting:
             with contextlib.suppress(KeyError):
                 self._waiting.popitem()[1].set_exception(_server_died_error())
-
-
-class Fork:
-    """A fork of a warm process that can run several programs one after another."""
-
-    def __init__(self, server: ForkServer) -> None:
-        self.server = server
-        self._after: int | None = None
-
-    def run_script(  # noqa: PLR0913 - as in process.run
-        self,
-        argv: Sequence[str],
-        *,
-        cwd: Path | None,
-        env: Mapping[str, str],
-        timeout: float,
-        on_line: Callable[[str], None],
-        keep_alive: bool = False,
-    ) -> Completed:
-        """Run a Python script in the fork, and return its result; see `process.run`.
-
-        With `keep_alive`, the fork is kept for another script if this one succeeds. A timeout raises `Failed`.
-        """
-        number, output, future = self.server.register_request()
-        request: dict[str, object] = {} if self._after is None else {"after": self._after}
-        request |= {
-            "id": number,
-            "argv": list(argv),
-            "cwd": None if cwd is None else str(cwd),
-            "environ": dict(env),
-        }
-        self.server.send_request({**request, "output": str(output), "keep_alive": keep_alive})
-        with _OutputFollower(output, on_line) as output_file:
-            status = self._wait(number, future, timeout, output_file)
-        self._after = number if keep_alive and status == 0 else None
-        return Completed(tuple(argv), status, output_file.text)
-
-    def kill(self) -> None:
-        """Kill the fork if it was kept alive."""
-        if self._after is not None:
-            self.server.send_request({"end": self._after})
-            self._after = None
-
-    def _wait(self, number: int, future: Future[int], timeout: float, output_file: _OutputFollower) -> int:
-        for _ in range(max(1, int(timeout / _POLL_INTERVAL))):
-            with contextlib.suppress(FutureTimeout):
-                return future.result(_POLL_INTERVAL)
-            output_file.report_new_lines()
-        self.server.send_request({"end": number})
-        with contextlib.suppress(FutureTimeout):
-            future.exception(_POLL_INTERVAL * 4)
-        raise Failed(
-            "build-failed",
-            f"the build hook timed out after {timeout:g} s",
-            fix=f"find the cause in the output of the build: {fixes.task_command('build-all', '--verbose')}",
-        )
 
 
 class _OutputFollower:

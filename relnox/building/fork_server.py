@@ -4,13 +4,11 @@ It is started with the Python of a backend's environment, and imports the backen
 runs in a forked child, which starts as a new process would after its imports; children cannot affect one another.
 
 Requests and replies are lines of JSON. A request has a script with its arguments, the working directory, the
-environment variables, and the file for the output. With `keep_alive`, a child that succeeds waits for one more
-request, which names the id of the first request as `after`. A request with `end` kills the child that runs or last
-ran the request with that id:
+environment variables, and the file for the output. A request with `end` kills the child that runs the request with
+that id:
 
-    {"id": 1, "argv": [SCRIPT, HOOK, DIR], "cwd": DIR, "environ": {...}, "output": FILE, "keep_alive": true}
-    {"id": 2, "argv": [SCRIPT, HOOK, DIR], "cwd": DIR, "environ": {...}, "output": FILE, "after": 1}
-    {"end": 2}
+    {"id": 1, "argv": [SCRIPT, HOOK, DIR], "cwd": DIR, "environ": {...}, "output": FILE}
+    {"end": 1}
 
 The first reply is {"threads": N}, the number of threads of the server. One reply follows for each request that
 runs a script: {"id": 1, "status": STATUS}, where a negative status is a signal. When standard input ends, all
@@ -32,7 +30,7 @@ import sys
 import threading
 import traceback
 import types
-from typing import Any, Dict, Iterable, Optional, Tuple
+from typing import Any, Dict, Iterable
 
 UMASK = 0o022
 CHUNK = 1 << 16
@@ -75,30 +73,23 @@ def prctl(option: int, value: int) -> None:
 
 
 class Children:
-    """The forked children that run a request or wait for another one."""
+    """The forked children, each of which runs one request."""
 
     def __init__(self, requests: int, replies: int) -> None:
         self.requests = requests
         self.replies = replies
         self.child_ended, self.wakeup = os.pipe()
-        self.finished, self.finish = os.pipe()
         for descriptor in (self.child_ended, self.wakeup):
             os.set_blocking(descriptor, False)
         self.request_ids: Dict[int, int] = {}
-        """Maps the process id of each child to the id of its current or last request."""
-        self.kept_alive: Dict[int, Tuple[int, int]] = {}
-        """Maps the id of a kept-alive child's last request to its process id and the pipe for its next request."""
+        """Maps the process id of each child to the id of its request."""
 
     def serve(self) -> None:
         signal.set_wakeup_fd(self.wakeup, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        partial_request = partial_number = b""
+        partial_request = b""
         while True:
-            readable, _, _ = select.select([self.requests, self.finished, self.child_ended], [], [])
-            if self.finished in readable:
-                *numbers, partial_number = (partial_number + os.read(self.finished, CHUNK)).split(b"\n")
-                for number in numbers:
-                    self.reply({"id": int(number), "status": 0})
+            readable, _, _ = select.select([self.requests, self.child_ended], [], [])
             if self.child_ended in readable:
                 os.read(self.child_ended, CHUNK)
                 self.reap()
@@ -115,40 +106,19 @@ class Children:
         request = json.loads(line)
         if "end" in request:
             end([pid for pid, number in self.request_ids.items() if number == request["end"]])
-        elif "after" in request:
-            self.resume(request, line)
         else:
             self.fork(request)
 
     def fork(self, request: Dict[str, Any]) -> None:
         compile_script(request["argv"][0])  # cached for all children
-        next_requests, more = os.pipe() if request.get("keep_alive") else (None, None)
         pid = os.fork()
         if pid == 0:
-            pipes = [more, *(pipe for _, pipe in self.kept_alive.values())]
-            for descriptor in (self.requests, self.replies, self.child_ended, self.wakeup, self.finished, *pipes):
-                if descriptor is not None:
-                    os.close(descriptor)
-            run(request, self.finish, next_requests)
+            for descriptor in (self.requests, self.replies, self.child_ended, self.wakeup):
+                os.close(descriptor)
+            run(request)
         self.request_ids[pid] = request["id"]
-        if next_requests is not None and more is not None:
-            os.close(next_requests)
-            self.kept_alive[request["id"]] = pid, more
         with contextlib.suppress(OSError):  # the child does it as well, since either may be first
             os.setpgid(pid, pid)
-
-    def resume(self, request: Dict[str, Any], line: bytes) -> None:
-        pid, more = self.kept_alive.pop(request["after"], (0, -1))
-        if pid == 0:
-            self.reply({"id": request["id"], "status": -signal.SIGKILL})
-            return
-        self.request_ids[pid] = request["id"]
-        with contextlib.suppress(BrokenPipeError):  # the child has just ended; reap() replies
-            os.write(more, line + b"\n")
-        if request.get("keep_alive"):
-            self.kept_alive[request["id"]] = pid, more
-        else:
-            os.close(more)
 
     def reap(self) -> None:
         while self.request_ids:
@@ -158,10 +128,7 @@ class Children:
             if pid in self.request_ids:
                 end([pid])  # processes that it left behind in its group
                 code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
-                number = self.request_ids.pop(pid)
-                if number in self.kept_alive:
-                    os.close(self.kept_alive.pop(number)[1])
-                self.reply({"id": number, "status": code})
+                self.reply({"id": self.request_ids.pop(pid), "status": code})
 
     def reply(self, message: Dict[str, int]) -> None:
         with contextlib.suppress(BrokenPipeError):
@@ -184,8 +151,8 @@ def compile_script(script: str) -> types.CodeType:
         return compile(file.read(), script, "exec")
 
 
-def run(request: Dict[str, Any], finish: int, next_requests: Optional[int]) -> None:
-    """Run a request in the child, and further requests while it is kept alive, then exit; this never returns."""
+def run(request: Dict[str, Any]) -> None:
+    """Run a request in the child, then exit; this never returns."""
     status = 1
     try:
         with contextlib.suppress(OSError):
@@ -194,15 +161,6 @@ def run(request: Dict[str, Any], finish: int, next_requests: Optional[int]) -> N
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         status = execute(request)
-        with open(os.devnull if next_requests is None else next_requests, "rb") as more:
-            while request.get("keep_alive") and status == 0:
-                flush()
-                os.write(finish, b"%d\n" % request["id"])
-                line = more.readline()
-                if not line:
-                    break
-                request = json.loads(line)
-                status = execute(request)
         run_exit_handlers()
     except BaseException:  # noqa: BLE001 - the child ends in any case
         traceback.print_exc()

@@ -52,11 +52,3 @@ _MODULES_TO_PRELOAD = {
 SHAREABLE_BACKENDS: Mapping[str, tuple[str, ...]] = {
     backend: tuple(modules.split()) for backend, modules in _MODULES_TO_PRELOAD.items()
 }
-
-SINGLE_PROCESS_BACKENDS = frozenset(
-    {"flit_core.buildapi", "hatchling.build", "pdm.backend", "poetry.core.masonry.api", "uv_build"}
-)
-"""Shareable backends that can run all hooks for an archive in one process, as their own commands do.
-
-With other backends, code of the project may rely on a new process for each hook.
-"""

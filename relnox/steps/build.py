@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import closing
 from typing import TYPE_CHECKING, Any, Literal
 
 from packaging.version import Version
@@ -47,7 +46,6 @@ class Build(Step, kw_only=True):
             build them for several platforms.
         requires: The expected requirements in the metadata, or None if the backend determines them.
         private: Whether the package is never published to the public index, whose rules then do not apply.
-        declarative: Whether the build runs only code of the backend, so that one process can build both archives.
         command: The project's own build command; empty for the build backend.
         tags: The tags of the commit, or None if the version does not come from tags.
         settings: The project's settings for the build besides `[build-system]`.
@@ -69,7 +67,6 @@ class Build(Step, kw_only=True):
     wheels: Literal["release", "check", "skip"] = "release"
     requires: tuple[str, ...] | None
     private: bool
-    declarative: bool = False
     command: tuple[str, ...] = ()
     tags: CommitTags | None = None
     settings: BuildSettings = DEFAULT_SETTINGS
@@ -174,27 +171,24 @@ def build(
     )
 
     shared = conditions is building.build_sessions.DEFAULT_CONDITIONS
-    both = step.declarative and shared
 
     def session(source: Path, python: str) -> BuildSession:
         pool = run.service(BuildingServices).environment_pool(python)
-        return building.build_sessions.open_session(pool, source, context, shared=shared, both=both)
+        return building.build_sessions.open_session(pool, source, context, shared=shared)
 
-    with closing(session(source, "")) as first:
-        sdist = building.package_builds.build_archive(step.package, "sdist", source, into, first, step.settings)
-        paths = [sdist]
-        pythons = sorted(step.pythons, key=Version) if step.wheels == "release" else []
-        for python in pythons or ([] if step.wheels == "skip" else [""]):
-            if python and any(core.wheels.is_installable_on(wheel.name, python) for wheel in paths[1:]):
-                continue
-            scratch = run.create_directory("build")
-            with closing(first if both and not python else session(source, python)) as current:
-                sdist_directory = building.archives.unpack_sdist(sdist, scratch)
-                output = into if step.wheels == "release" else scratch
-                wheel = building.package_builds.build_archive(
-                    step.package, "wheel", sdist_directory, output, current, step.settings
-                )
-            shutil.rmtree(scratch, ignore_errors=True)  # in parallel with other builds, not when the run ends
-            if step.wheels == "release":
-                paths.append(wheel)
-        return paths
+    build_archive = building.package_builds.build_archive
+    paths = [build_archive(step.package, "sdist", source, into, session(source, ""), step.settings)]
+    pythons = sorted(step.pythons, key=Version) if step.wheels == "release" else []
+    for python in pythons or ([] if step.wheels == "skip" else [""]):
+        if python and any(core.wheels.is_installable_on(wheel.name, python) for wheel in paths[1:]):
+            continue
+        scratch = run.create_directory("build")
+        sdist_directory = building.archives.unpack_sdist(paths[0], scratch)
+        output = into if step.wheels == "release" else scratch
+        wheel = build_archive(
+            step.package, "wheel", sdist_directory, output, session(source, python), step.settings
+        )
+        shutil.rmtree(scratch, ignore_errors=True)  # in parallel with other builds, not when the run ends
+        if step.wheels == "release":
+            paths.append(wheel)
+    return paths

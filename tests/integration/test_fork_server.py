@@ -16,11 +16,11 @@ import pytest
 from warm import alive, all_end, needs_fork, wait_for
 
 from relnox.building import fork_client
-from relnox.building.fork_client import Fork, ForkServer
+from relnox.building.fork_client import ForkServer
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 pytestmark = [
     pytest.mark.heavy,
@@ -56,7 +56,7 @@ class Server:
         )
         self.numbers = 0
 
-    def ask(self, *argv: str, more: Mapping[str, object] | None = None, **environ: str) -> int:
+    def ask(self, *argv: str, **environ: str) -> int:
         """Have the script run with these arguments; returns the number of the request."""
         self.numbers += 1
         self.tell(
@@ -65,7 +65,6 @@ class Server:
             cwd=str(self.directory),
             environ={"PATH": os.defpath, **environ},
             output=str(self.directory / f"{self.numbers}.txt"),
-            **more or {},
         )
         return self.numbers
 
@@ -78,9 +77,9 @@ class Server:
         assert self.process.stdout is not None
         return dict(json.loads(self.process.stdout.readline()))
 
-    def run(self, *argv: str, more: Mapping[str, object] | None = None, **environ: str) -> tuple[int, str]:
+    def run(self, *argv: str, **environ: str) -> tuple[int, str]:
         """The status and what was printed."""
-        number = self.ask(*argv, more=more, **environ)
+        number = self.ask(*argv, **environ)
         answer = self.answer()
         assert answer["id"] == number
         return answer["status"], (self.directory / f"{number}.txt").read_text(encoding="utf-8")
@@ -187,60 +186,6 @@ def test_a_fork_behaves_like_a_new_process(python: str, servers: list[Server], t
     server.end_input()
 
 
-SINGLE_PROCESS_BACKENDS = """\
-import atexit, colorsys, os, sys
-print(os.getpid(), getattr(colorsys, "seen", None), sys.path.count(os.path.dirname(sys.argv[0])), sys.argv[1:])
-print(os.environ.get("ONCE"))
-colorsys.seen = sys.argv[1]
-atexit.register(print, "at the end")
-if sys.argv[1] == "fails":
-    sys.exit(4)
-"""
-
-
-def test_a_child_is_kept_alive_for_another_request(python: str, servers: list[Server], tmp_path: Path) -> None:
-    server = start(servers, tmp_path, python, SINGLE_PROCESS_BACKENDS)
-    status, printed = server.run("one", more={"keep_alive": True}, ONCE="yes")
-    (first, *values), once = (line.split() for line in printed.splitlines())
-    assert (status, values, once) == (0, ["None", "1", "['one']"], ["yes"])
-    status, printed = server.run("two", more={"after": 1})
-    (second, *values), once, *end = (line.split() for line in printed.splitlines())
-    assert (status, values, once) == (0, ["one", "1", "['two']"], ["None"])
-    assert [" ".join(line) for line in end] == ["at the end"] * 2
-    assert second == first
-    status, printed = server.run("three")  # another child knows nothing of it
-    assert status == 0
-    assert printed.splitlines()[0].split()[:2] != [first, "one"]
-    assert all_end([int(first)])
-
-
-def test_a_failed_child_is_not_kept_alive(python: str, servers: list[Server], tmp_path: Path) -> None:
-    server = start(servers, tmp_path, python, SINGLE_PROCESS_BACKENDS)
-    status, printed = server.run("fails", more={"keep_alive": True})
-    assert (status, printed.splitlines()[-1]) == (4, "at the end")
-    assert all_end([int(printed.split()[0])])
-    number = server.ask("more", more={"after": 1})
-    assert server.answer() == {"id": number, "status": -signal.SIGKILL}
-
-
-def test_a_waiting_child_can_be_ended_and_ends_with_the_server(
-    python: str, servers: list[Server], tmp_path: Path
-) -> None:
-    server = start(servers, tmp_path, python, SINGLE_PROCESS_BACKENDS)
-    pids = []
-    for number in (1, 2):
-        status, printed = server.run("one", more={"keep_alive": True})
-        assert status == 0
-        pids.append(int(printed.split()[0]))
-        assert alive(pids[-1])
-        if number == 1:
-            server.tell(end=1)
-            assert server.answer() == {"id": 1, "status": -signal.SIGKILL}
-            assert all_end(pids)
-    server.end_input()
-    assert all_end(pids)
-
-
 FAMILY = """\
 import os, subprocess, sys, time
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
@@ -336,7 +281,7 @@ def test_a_hook_that_times_out_is_killed_with_its_children(
     sleeping: str, near: ForkServer, tmp_path: Path
 ) -> None:
     with pytest.raises(Failed, match="timed out after 2 s"):
-        Fork(near).run_script([sleeping, str(tmp_path / "pids")], cwd=None, env={}, timeout=2, on_line=print)
+        near.run_script([sleeping, str(tmp_path / "pids")], cwd=None, env={}, timeout=2, on_line=print)
     assert all_end(family(tmp_path / "pids")[:2])
 
 
@@ -345,7 +290,7 @@ def test_output_is_reported_while_a_hook_runs(tmp_path: Path) -> None:
     path = script(tmp_path, text)
     server = ForkServer(Path(sys.executable), (), {**os.environ, "PYTHONUTF8": "1"}, tmp_path)
     came: list[tuple[float, str]] = []
-    ran = Fork(server).run_script(
+    ran = server.run_script(
         [path], cwd=None, env={}, timeout=LIMIT, on_line=lambda line: came.append((time.monotonic(), line))
     )
     server.close()

@@ -7,23 +7,17 @@ import os
 import shutil
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from warm import BACKENDS, EPOCH, build_all, contents, frontend, needs_fork, package, settled, workspace
+from warm import BACKENDS, EPOCH, build_all, contents, frontend, package, settled, workspace
 
-from relnox.building.fork_client import ForkServer
 from relnox.building.known_backends import SHAREABLE_BACKENDS
-from relnox.cli import main
-from relnox.core.settings.config import Config
-from relnox.source.declarative_builds import has_declarative_build
-from relnox.source.discovery import discover_packages
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from relnox.core.packages import Package
 
 pytestmark = pytest.mark.heavy
 
@@ -38,10 +32,7 @@ def surrounded(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def pair(root: Path, requirement: str) -> Path:
-    """Two packages: the hooks of the second run in a process that has served the first.
-
-    The first's version is found by its backend. Where the second's is stated, one process may make both archives.
-    """
+    """Two packages: the version of the first is found by its backend."""
     second = package("second-one", requirement, stated=requirement != "setuptools")
     return workspace(root, {"first-one": package("first-one", requirement), "second-one": second})
 
@@ -84,63 +75,6 @@ def test_builds_equal_those_of_python_build(requirement: str, tmp_path: Path) ->
             assert gzip.decompress(own.read_bytes()) == gzip.decompress(plain.read_bytes())
         else:
             assert own.read_bytes() == plain.read_bytes(), name
-
-
-HATCH = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
-STATED = 'version = "1"\n'
-RUNS_CODE = {
-    "a hook": HATCH + "[tool.hatch.build.hooks.custom]\npath = 'x.py'\n",
-    "a hook of wheels": HATCH + "[tool.hatch.build.targets.wheel.hooks.custom]\npath = 'x.py'\n",
-    "a hook of the metadata": HATCH + "[tool.hatch.metadata.hooks.custom]\npath = 'x.py'\n",
-    "code for the version": HATCH + "[tool.hatch.version]\nsource = 'code'\n",
-    "a plugin": HATCH.replace('"hatchling"]', '"hatchling", "hatch-fancy-pypi-readme"]'),
-    "a plugin that brings the backend along": HATCH.replace('["hatchling"]', '["hatch-fancy-pypi-readme"]'),
-    "a backend of its own": HATCH + 'backend-path = ["."]\n',
-    "setuptools": HATCH.replace("hatchling.build", "setuptools.build_meta").replace("hatchling", "setuptools"),
-    "a hook of pdm": HATCH.replace("hatchling.build", "pdm.backend") + "[tool.pdm.build]\ncustom-hook = 'x.py'\n",
-    "a call": HATCH.replace("hatchling.build", "pdm.backend") + "[tool.pdm.version]\nsource = 'call'\n",
-    "a script of poetry": HATCH.replace("hatchling.build", "poetry.core.masonry.api")
-    + "[tool.poetry.build]\nscript = 'x.py'\n",
-}
-
-
-def of_one_package(root: Path, text: str, stated: str = STATED) -> tuple[Path, Package]:
-    (root / "pyproject.toml").write_text(f'{text}[project]\nname = "it"\n{stated}', encoding="utf-8")
-    (found,) = discover_packages(root, Config()).packages
-    return root, found
-
-
-@pytest.mark.parametrize("what", RUNS_CODE)
-def test_builds_that_run_project_code_are_not_declarative(what: str, tmp_path: Path) -> None:
-    assert not has_declarative_build(*of_one_package(tmp_path, RUNS_CODE[what]))
-
-
-def test_builds_that_run_only_their_backend_are_declarative(tmp_path: Path) -> None:
-    assert has_declarative_build(*of_one_package(tmp_path, HATCH))
-    assert not has_declarative_build(*of_one_package(tmp_path, HATCH, 'dynamic = ["version"]\n'))
-    (tmp_path / "hatch_build.py").touch()
-    assert not has_declarative_build(*of_one_package(tmp_path, HATCH))
-
-
-@pytest.mark.network
-@needs_fork
-@pytest.mark.parametrize(("stated", "children"), [(True, 1), (False, 2)])
-def test_declarative_builds_use_one_process_for_both_archives(
-    stated: bool, children: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root = workspace(tmp_path / "home", {"first-one": package("first-one", "flit-core", stated=stated)})
-    asked: list[Mapping[str, Any]] = []
-    ask = ForkServer.send_request
-
-    def asking(self: ForkServer, request: Mapping[str, Any]) -> None:
-        asked.append(request)
-        ask(self, request)
-
-    monkeypatch.setattr(ForkServer, "send_request", asking)
-    monkeypatch.chdir(root)
-    assert main(["build-all"]) == 0
-    assert len(asked) == 4  # what the sdist requires, the sdist, the same for the wheel
-    assert len([each for each in asked if "after" not in each]) == children
 
 
 @pytest.mark.network

@@ -20,7 +20,6 @@ from relnox.core.planning.plan import PlanBuilder, Table
 from relnox.core.planning.step import after
 from relnox.errors import Blocked
 from relnox.source import tag_versions
-from relnox.source.declarative_builds import has_declarative_build
 from relnox.steps.built_archives import read_manifest_if_valid
 
 if TYPE_CHECKING:
@@ -114,7 +113,6 @@ def plan(options: Options, project: Project) -> Plan:
             wheels=_use_of_wheels(package, options, project),
             requires=core.requirements.requires_dist(package),
             private=package.is_private or commit is None or package.name in untagged,
-            declarative=has_declarative_build(project.root, package),
             command=project.config.build.commands.get(package.name, ()),
             tags=commit_tags.get(package.name),
             settings=settings[package.name],
