@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from relnox.core.fixes import GIT_FAILED
 from relnox.source.git import Git
 from relnox.source.git.repository import quote_path
-from relnox.system.files import project_path
+from relnox.system.files import project_path, read_project_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -72,6 +72,15 @@ def copy_of(git: Git, commit: str, into: Path, edits: Mapping[str, bytes | None]
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
     return copy
+
+
+def read_changes(copy: Git, edits: Mapping[str, bytes | None]) -> dict[str, bytes | None]:
+    """Return what changed in a copy since `copy_of` made it with these edits, in the form of the edits."""
+    contents = {
+        name: read_project_file(copy.root, name) if (copy.root / name).is_file() else None
+        for name in sorted({*copy.changed_files(), *edits})
+    }
+    return {name: content for name, content in contents.items() if name not in edits or edits[name] != content}
 
 
 def _check_out(source: Git, commit: str, into: Path, git_directory: Path, fix: str) -> None:

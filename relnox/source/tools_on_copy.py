@@ -12,7 +12,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from relnox.errors import Blocked
-from relnox.source.copies import copy_of
+from relnox.source.copies import copy_of, read_changes
 from relnox.system import files, process
 from relnox.system.environment_variables import clean_environment, search_path
 
@@ -63,13 +63,7 @@ def run_tool_on_copy(  # noqa: PLR0913 - the tool and its surroundings
         completed = process.run([program, *command[1:]], cwd=clone.root / directory, env=variables)
         rerun = f"cd {shlex.quote(str(directory))} && {shlex.join(command)}"
         completed.check(command[0], fix=f"reproduce it: {rerun}; {alternative}")
-        changes = {
-            name: files.read_project_file(clone.root, name) if (clone.root / name).is_file() else None
-            for name in clone.changed_files()
-        }
-    return {
-        name: content for name, content in changes.items() if name not in contents or contents[name] != content
-    }
+        return read_changes(clone, contents)
 
 
 def update_lock_files(

@@ -15,7 +15,7 @@ from relnox.core.release.manifest import Distribution
 from relnox.core.settings.hook_settings import Hook, HookEvent
 from relnox.core.text import join_names
 from relnox.errors import ExitCode, Failed
-from relnox.source.copies import copy_of
+from relnox.source.copies import copy_of, read_changes
 from relnox.source.git import Git
 from relnox.steps.export_commit import GeneratedFiles, source_to_build
 from relnox.system import files, process
@@ -161,13 +161,7 @@ class RunHook(Step, kw_only=True):
             ]
             if unsupported:
                 raise self._left_behind(f"links, repositories or other permissions: {join_names(unsupported)}")
-            after = {
-                name: files.read_project_file(copy.root, name) if (copy.root / name).is_file() else None
-                for name in names
-            }
-        return {
-            name: content for name, content in after.items() if name not in contents or contents[name] != content
-        }
+            return read_changes(copy, contents)
 
     def _run(
         self,
