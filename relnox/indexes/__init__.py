@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from relnox.core.release.publication import FileCheck
 from relnox.indexes import client, credentials, targets, trusted_publishing, uploads
-from relnox.indexes.concurrency import call_concurrently
 from relnox.indexes.embedded import EmbeddedIndex
 from relnox.system import http, retries
+from relnox.system.run_scope import call_concurrently
 from relnox.system.secrets import Secret
 
 if TYPE_CHECKING:

@@ -13,12 +13,12 @@ from relnox.core.release.publication import FileCheck
 from relnox.core.text import format_count
 from relnox.errors import Conflict, TryLater
 from relnox.indexes.client import ServedContent
-from relnox.indexes.concurrency import call_concurrently
 from relnox.indexes.embedded_store import CLEAR_FIX
 from relnox.indexes.targets import EMBEDDED
 from relnox.steps.published_files import Publication
 from relnox.system import retries
 from relnox.system.retries import Deadline, TransientError
+from relnox.system.run_scope import call_concurrently
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,7 +14,12 @@ from relnox.core.records import replace
 from relnox.core.release import publication
 from relnox.core.release.publication import FileCheck, FileState, PublishedFile, UploadStatus
 from relnox.errors import Conflict, ExitCode, TryLater
+from relnox.indexes import targets
+from relnox.indexes.upload_fixes import UPLOAD_WINDOW, conflict_hint
 from relnox.steps.run import RunExtension
+from relnox.system import retries
+from relnox.system.retries import Deadline
+from relnox.system.run_scope import current_scope, new_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,7 +28,6 @@ if TYPE_CHECKING:
     from relnox.core.release.manifest import Distribution
     from relnox.indexes.client import ServedContent
     from relnox.steps.run import Run
-    from relnox.system.retries import Deadline
 
 _LISTING_TIMEOUT = 5.0
 """Seconds for checking a listing again."""
@@ -97,8 +101,6 @@ class Publication(RunExtension):
             Conflict: It lists one of them with a different hash.
             TryLater: It does not respond, or the project is in quarantine (PEP 792).
         """
-        from relnox.system.retries import Deadline
-
         built_files = {file.filename: file for file in files}
         deadline = deadline or (Deadline(_LISTING_TIMEOUT) if refresh else None)
         hashes = self._run.indexes.hashes(index, files[0].package, built_files, refresh=refresh, deadline=deadline)
@@ -159,8 +161,6 @@ class Publication(RunExtension):
             for result in results
             if result.status in (Status.FAILED, Status.ABORTED) and not result.step.publishes
         ]
-        from relnox.indexes import targets
-
         if all(file.index == targets.EMBEDDED for file in files):
             return ExitCode.worst(later)  # a directory on this machine, which is not public
         return publication.exit_code_after_publication(later)
@@ -190,9 +190,6 @@ class Publication(RunExtension):
         public = [file for file in files if file.state in (FileState.VERIFIED, FileState.PUBLIC)]
         if not public or states <= {FileState.VERIFIED}:
             return None
-        from relnox.indexes.upload_fixes import UPLOAD_WINDOW
-        from relnox.system import retries
-
         on_index = (
             self._run.indexes.cached_listing(file.index, file.package).get(file.filename) for file in public
         )
@@ -210,8 +207,6 @@ class UploadRecheck:
     def __init__(
         self, publication: Publication, files: dict[tuple[str, str], list[Distribution]], *, briefly: bool
     ) -> None:
-        from relnox.system.run_scope import new_thread  # most runs need none
-
         self._publication = publication
         self._files = files
         self._seconds = _RECHECK_TIMEOUT_AFTER_SIGNAL if briefly else _RECHECK_TIMEOUT
@@ -232,8 +227,6 @@ class UploadRecheck:
 
     def stop(self) -> None:
         """Cancel the requests that are still running."""
-        from relnox.system.run_scope import current_scope
-
         self._ends = min(self._ends, time.monotonic())
         while self._is_any_alive() and time.monotonic() < self._ends + _CANCEL_TIMEOUT:
             current_scope().interrupt()
@@ -243,8 +236,6 @@ class UploadRecheck:
         return any(thread.is_alive() for thread in self._threads)
 
     def _check_files(self) -> None:
-        from relnox.system.retries import Deadline
-
         while self._files and time.monotonic() < self._ends:
             try:
                 (index, _), files = self._files.popitem()
@@ -259,8 +250,6 @@ class UploadRecheck:
 
 def different_file_error(index: str, file: Distribution, sha256: str, *, uploaded: bool = False) -> Conflict:
     """Return the error for a file that the index has with different content."""
-    from relnox.indexes.upload_fixes import conflict_hint
-
     after = " (damaged during the upload, or uploaded by another job first)" if uploaded else ""
     return Conflict(
         "index-file-differs",

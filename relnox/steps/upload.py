@@ -16,12 +16,12 @@ from relnox.core.release.manifest import Distribution
 from relnox.core.release.publication import UploadStatus
 from relnox.core.text import format_count, join_names
 from relnox.errors import Conflict, ExitCode, RelnoxError, TryLater
-from relnox.indexes.concurrency import call_concurrently
 from relnox.indexes.uploads import FileExists
 from relnox.steps.attest import attestation_path
 from relnox.steps.published_files import Publication
 from relnox.system import retries
 from relnox.system.retries import Deadline
+from relnox.system.run_scope import call_concurrently
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,7 @@ The context of a thread has the scope of its run; threads that a run starts get 
 from __future__ import annotations
 
 import sysconfig
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from functools import partial
@@ -14,11 +14,14 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Future
 
 P = ParamSpec("P")
+S = TypeVar("S")
 T = TypeVar("T")
+
+_POLL_INTERVAL = 0.05
 
 # Read before threads begin: Python 3.11 shows them a dictionary that another thread is still filling.
 sysconfig.get_config_vars()
@@ -82,3 +85,20 @@ class ThreadPool(ThreadPoolExecutor):
 def new_thread(call: Callable[[], None], name: str) -> Thread:
     """Return a daemon thread that has the context of this thread."""
     return Thread(target=copy_context().run, args=(call,), name=name, daemon=True)
+
+
+def call_concurrently(call: Callable[[S], T], arguments: Iterable[S], *, threads: int = 16) -> list[T]:
+    """Call a function in threads of the run, and return the results in the order of the arguments.
+
+    All calls end before the first error is raised. If the run is interrupted, so are their requests and pauses.
+    """
+    with ThreadPool(threads, thread_name_prefix="call") as pool:
+        futures = [pool.submit(call, argument) for argument in arguments]
+        try:
+            wait(futures)
+        except BaseException:  # when interrupted too: leaving the pool waits for its requests
+            pool.shutdown(wait=False, cancel_futures=True)
+            while wait(futures, timeout=_POLL_INTERVAL).not_done:
+                current_scope().interrupt()
+            raise
+    return [future.result() for future in futures]
