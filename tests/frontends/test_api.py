@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from package_index import PackageIndex
 from planned import PLANNED
-from projects import git, repository, single
+from projects import git, repository, single, write
 from releases import Package, release
 from running import run as run_command
 
@@ -92,7 +92,8 @@ def test_a_dry_run_changes_nothing(root: Path) -> None:
     outcome = relnox.run("bump", directory=root, part="minor", dry_run=True)
     assert (outcome.exit_code, outcome.results) == (ExitCode.DONE, ())
     assert [type(step).__name__ for step in outcome.plan.steps] == ["EditFiles"]
-    repository(root)
+    text += '[tool.relnox]\ntag-format = "v{version}"\n'
+    repository(write(root, {"pyproject.toml": text}))
     git(root, "tag", "v1.3.0", git(root, "commit-tree", "-m", "Elsewhere", "HEAD^{tree}"))
     blocked = relnox.run("bump", directory=root, part="minor", commit=True, tag=True, dry_run=True)
     assert blocked.exit_code is ExitCode.CONFLICT
