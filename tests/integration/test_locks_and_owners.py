@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -160,6 +161,33 @@ def test_each_tool_updates_its_lock_file_in_the_commit_of_the_bump(
     assert "made for the old requirements" not in ran.text
     done(bump, root, "--undo")
     assert everything(root) == before
+
+
+def test_a_dry_run_shows_the_new_lock_and_changes_nothing(tmp_path: Path, bump: Bump, tools: Tools) -> None:
+    tools.install("poetry", "pdm")
+    root, plan = locked(tmp_path / "many"), tmp_path / "plan.json"
+    before = everything(root)
+    ran = done(bump, root, *MAJOR, "--lock", "--dry-run", "--plan", str(plan))
+    assert everything(root) == before
+    changed = {edit["file"] for edit in json.loads(plan.read_text())["steps"][0]["edits"]}
+    assert changed.issuperset(STALE)
+    for file in STALE:
+        assert f"+++ b/{file}" in ran.out
+        assert re.search(rf"^-{before.files[file].decode().splitlines()[1]}$", ran.out, re.MULTILINE)
+
+
+def test_in_a_project_below_the_top_level_the_tools_run_in_its_directories(
+    tmp_path: Path, bump: Bump, tools: Tools
+) -> None:
+    tools.install("poetry", "pdm")
+    top = tmp_path / "top"
+    root = locked(top / "python")
+    shutil.rmtree(root / ".git")
+    write(top, {"README.md": "# All\n"})
+    repository(top)
+    done(bump, root, *MAJOR, *COMMIT, "--lock")
+    assert {f"python/{name}" for name in STALE} <= set(committed(top))
+    assert git(top, "status", "--porcelain", "--ignored") == ""
 
 
 def test_without_the_option_lock_files_are_unchanged_and_listed(tmp_path: Path, bump: Bump, tools: Tools) -> None:
