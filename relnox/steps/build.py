@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from packaging.version import Version
 
@@ -12,7 +13,6 @@ from relnox.core.planning.step import Step
 from relnox.core.settings.build_settings import DEFAULT as DEFAULT_SETTINGS
 from relnox.core.settings.build_settings import BuildSettings
 from relnox.core.tagging.derived_versions import CommitTags
-from relnox.steps.action import Action
 from relnox.steps.build_environments import BuildingServices
 from relnox.steps.built_archives import (
     BuiltPackage,
@@ -90,35 +90,33 @@ class Build(Step, kw_only=True):
     def invalidated_package(self) -> str:
         return self.package
 
-
-class BuildAction(Action[Build]):
-    def apply(self) -> None:
-        source = source_to_build(self.run)
-        output = self.run.root / self.step.output
-        with staging_directory(output, self.step.package) as staging:
-            paths = build(self.step, source.directory / self.step.directory, staging, self.run)
-            self.result = check_build(paths, self.step, self)
+    def apply(self, run: Run) -> BuiltPackage:
+        source = source_to_build(run)
+        output = run.root / self.output
+        with staging_directory(output, self.package) as staging:
+            paths = build(self, source.directory / self.directory, staging, run)
+            built = self._check(paths, run)
             move_files(output, paths)
+        return built
 
-    def verify(self) -> str:
-        check_unchanged(self.run.root / self.step.output, self.result.files)
-        return ", ".join(file.filename for file in self.result.files)
+    def verify(self, run: Run, result: BuiltPackage) -> str:
+        check_unchanged(run.root / self.output, result.files)
+        return ", ".join(file.filename for file in result.files)
 
-
-def check_build(paths: Sequence[Path], step: Build, action: Action[Any]) -> BuiltPackage:
-    """Check archives against the planned build, and set the `warnings` of the action; see `check_archives`."""
-    source = source_to_build(action.run)
-    expected = building.checks.subject.ExpectedArchive(
-        name=step.package,
-        version=step.version,
-        requires=step.requires,
-        tracked_files=tracked_files(step.directory, source),
-        generated_files=_generated_files(step, action.run),
-        is_private=step.private,
-        may_be_empty=step.may_be_empty,
-        extensions_are_optional=step.optional_extensions,
-    )
-    return check_archives(paths, expected, action, tags=step.tags, strict=step.strict)
+    def _check(self, paths: Sequence[Path], run: Run) -> BuiltPackage:
+        source = source_to_build(run)
+        expected = building.checks.subject.ExpectedArchive(
+            name=self.package,
+            version=self.version,
+            requires=self.requires,
+            tracked_files=tracked_files(self.directory, source),
+            generated_files=_generated_files(self, run),
+            is_private=self.private,
+            may_be_empty=self.may_be_empty,
+            extensions_are_optional=self.optional_extensions,
+        )
+        warn = functools.partial(run.warn, self)
+        return check_archives(paths, expected, warn, tags=self.tags, strict=self.strict)
 
 
 def _generated_files(step: Build, run: Run) -> frozenset[str]:

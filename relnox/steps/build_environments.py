@@ -10,7 +10,6 @@ from relnox.core.planning.events import Notice
 from relnox.core.planning.step import Step
 from relnox.core.records import Record
 from relnox.core.settings.build_settings import UNCONSTRAINED, Constraints
-from relnox.steps.built_archives import read_manifest_if_valid
 from relnox.steps.run import SharedService
 
 if TYPE_CHECKING:
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relnox.building.environment_pool import BuildEnvironmentPool
-    from relnox.core.release.manifest import Distribution, Manifest
     from relnox.source.uv_settings import PackageSource
     from relnox.steps.run import Run
 
@@ -47,7 +45,6 @@ class BuildingServices(SharedService):
         self._settings = run.result(InstallerSettings) or InstallerSettings()
         self._lock = threading.RLock()
         self._pools: dict[str, BuildEnvironmentPool] = {}
-        self._manifests: dict[str, Manifest | None] = {}
         self._has_reported_sources = False
 
     def close(self) -> None:
@@ -81,18 +78,6 @@ class BuildingServices(SharedService):
             )
             fix = 'to use a single index, set [tool.relnox] trusted-index = "URL"'
             self._run.emit(Notice("\n".join([message, *others]), fix))
-
-    def earlier_manifest(self, output: str) -> Manifest | None:
-        """Return the manifest of an earlier run in a directory, if it can be read."""
-        with self._lock:
-            if output not in self._manifests:
-                self._manifests[output] = read_manifest_if_valid(self._run.root / output)
-            return self._manifests[output]
-
-    def earlier_files(self, output: str, package: str) -> tuple[Distribution, ...]:
-        """Return the files of a package in the manifest of an earlier run: the sdist, and wheels."""
-        manifest = self.earlier_manifest(output)
-        return manifest.files_of(package) if manifest is not None else ()
 
     def environment_pool(self, python: str = "") -> BuildEnvironmentPool:
         """Return the pool of build environments for a Python, which all builds of a run share."""

@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 from bisect import bisect_left
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from relnox import building, core
 from relnox.core import fixes
@@ -17,14 +17,13 @@ from relnox.errors import Blocked, Failed
 from relnox.system.files import read_file, sync
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from relnox.building.archives import Archive
     from relnox.building.checks.subject import ExpectedArchive
     from relnox.building.findings import Finding
     from relnox.core.tagging.derived_versions import CommitTags
-    from relnox.steps.action import Action
     from relnox.steps.export_commit import BuildSource
     from relnox.steps.run import Run
 
@@ -57,17 +56,17 @@ def installable_files(built: BuiltPackage) -> list[Distribution]:
 def check_archives(
     paths: Sequence[Path],
     expected: ExpectedArchive,
-    action: Action[Any],
+    warn: Callable[[tuple[StepWarning, ...]], None],
     *,
     tags: CommitTags | None = None,
     strict: bool = False,
 ) -> BuiltPackage:
-    """Check the archives of a package against its planned build, and set the `warnings` of the action.
+    """Check the archives of a package against its planned build.
 
     Args:
         paths: The archives.
         expected: What they should contain.
-        action: The action that builds them.
+        warn: Receives the warnings.
         tags: The tags of the commit, or None if the version does not come from tags.
         strict: Whether warnings are errors.
 
@@ -86,10 +85,12 @@ def check_archives(
     for finding in findings:
         files.setdefault(replace(finding, file=""), []).append(finding.file)
     errors = {finding: names for finding, names in files.items() if finding.level == "error" or strict}
-    action.warnings = tuple(
-        StepWarning(finding.code, ", ".join(names), finding.message, finding.fix)
-        for finding, names in files.items()
-        if finding not in errors
+    warn(
+        tuple(
+            StepWarning(finding.code, ", ".join(names), finding.message, finding.fix)
+            for finding, names in files.items()
+            if finding not in errors
+        )
     )
     if errors:
         lines = "\n".join(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from relnox.core.planning.step import Step
-from relnox.errors import Failed
-from relnox.steps.action import Action
 from relnox.system.files import replace_file
+
+if TYPE_CHECKING:
+    from relnox.steps.run import Run
 
 
 class WriteMatrix(Step, kw_only=True):
@@ -19,16 +22,9 @@ class WriteMatrix(Step, kw_only=True):
     def title(self) -> str:
         return f"write the jobs for platform wheels to {self.file}"
 
+    def done(self, run: Run) -> str | None:
+        path = run.root / self.file
+        return self.file if path.is_file() and path.read_bytes() == self.text.encode() else None
 
-class WriteMatrixAction(Action[WriteMatrix]):
-    def apply(self) -> None:
-        replace_file(self.run.root / self.step.file, self.step.text.encode())
-
-    def verify(self) -> str:
-        if (self.run.root / self.step.file).read_bytes() != self.step.text.encode():
-            raise Failed(
-                "file-changed",
-                f"{self.step.file} differs from what was written",
-                fix="stop other processes that write this file, then rerun the command",
-            )
-        return self.step.file
+    def apply(self, run: Run) -> None:
+        replace_file(run.root / self.file, self.text.encode())
