@@ -407,15 +407,23 @@ def json_document(response: Response) -> Any:
     """Parse the JSON document in a response.
 
     Raises:
-        ValueError: The document is not JSON, is nested too deeply, or has too many values.
+        ValueError: The document is not JSON, is nested too deeply, has too many values, or has a key twice, of
+            which one program reads the first value and another the last.
     """
     content = response.content
     if sum(map(content.count, (b",", b"[", b"{"))) > _MAX_VALUES:
         raise ValueError("too many values")
     try:
-        return json.loads(content)
+        return json.loads(content, object_pairs_hook=_unique_keys)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) < len(pairs):
+        raise ValueError("duplicate key")
+    return document
 
 
 def _format_size(size: int) -> str:

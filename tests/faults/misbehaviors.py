@@ -588,7 +588,7 @@ ENTRIES: dict[str, tuple[Act, frozenset[int]]] = {
         NOT_DONE | CONFLICT,
     ),
     "two lists of files, the first one true": (_two_keys(first=True), NOT_DONE),
-    "two lists of files, the second one true": (_two_keys(first=False), EITHER),
+    "two lists of files, the second one true": (_two_keys(first=False), NOT_DONE),
     "an address with a query": (_url("/files/{name}?X-Signature=a%2Fb&expires=1"), DONE),
     "an address of another host": (_url("{other}/files/{name}"), EITHER),
     "an address of a file": (_url("file:///etc/hostname"), NOT_DONE),

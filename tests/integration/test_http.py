@@ -370,12 +370,12 @@ HTML = OK + b"Content-Type: text/html\r\n\r\n"
     [
         *(JSON + b'{"files":' + b"[" * 200_000, JSON + b'{"files":[' + b"[]," * 2_000_000 + b"[]]}"),
         *(JSON + b'{"a":' * 100_000 + b"1" + b"}" * 100_000, JSON + b'{"files":' + b"9" * 100_000 + b"}"),
-        *(JSON + b"\xff\xfe\0\0", JSON + b"\0" * 1000, JSON, JSON + b"null"),
+        *(JSON + b"\xff\xfe\0\0", JSON + b"\0" * 1000, JSON, JSON + b"null", JSON + b'{"files":[],"files":[]}'),
         JSON + b'{"files":[{"filename":"\\ud800","url":"\\ud800","hashes":{}}]}',
         *(HTML + b"<a>" * 2_000_000, HTML + b"<" * 5_000_000, HTML + b"no page"),
         HTML + b'<!DOCTYPE html><form><input type="password" name="p"></form>',
     ],
-    ids=range(13),
+    ids=range(14),
 )
 def test_a_listing_that_is_none_is_an_error(answer: bytes) -> None:
     with raw_server(answering(answer)) as url:
