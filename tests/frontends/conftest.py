@@ -35,10 +35,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     No test may change it: what one writes into it, all the others see.
     """
-    root = lockstep_workspace(tmp_path_factory.mktemp("shared") / "acme")
-    text = (root / "pyproject.toml").read_text(encoding="utf-8")
-    write(root, {"pyproject.toml": text + SETTINGS, "noxfile.py": NOXFILE})
-    repository(root)
+    root = _workspace(tmp_path_factory.mktemp("shared") / "acme", SETTINGS)
+    repository(write(root, {"noxfile.py": NOXFILE}))
     git(root, "tag", "v2.0.0")
     git(root, "tag", "v3.0.0", git(root, "commit-tree", "-m", "Elsewhere", "HEAD^{tree}"))
     _write_manifest(root)
@@ -48,9 +46,16 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
     """A lockstep workspace of one's own, with a bare remote and the tag v3.0.0 on another branch."""
-    root = repository(lockstep_workspace(tmp_path / "acme"))
+    root = repository(_workspace(tmp_path / "acme"))
     git(root, "tag", "v3.0.0", git(root, "commit-tree", "-m", "Elsewhere", "HEAD^{tree}"))
     return root
+
+
+def _workspace(root: Path, settings: str = "") -> Path:
+    """The lockstep workspace; what a tag of another branch has says nothing about the form of its tags."""
+    text = (lockstep_workspace(root) / "pyproject.toml").read_text(encoding="utf-8")
+    tags = 'versions = "lockstep"\ntag-format = "v{version}"\n'
+    return write(root, {"pyproject.toml": text.replace('versions = "lockstep"\n', tags) + settings})
 
 
 def _write_manifest(root: Path) -> None:
