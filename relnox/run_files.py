@@ -65,16 +65,24 @@ def check_outputs(options: CommonOptions) -> None:
             raise Blocked("options-conflict", f"{other} and {flag} both write to {to}", fix=f"remove {flag}")
         flags[place] = flag
     if options.report is not None and options.report != STANDARD_OUTPUT:
-        file = Path(options.report)
-        code = None
+        _check_writable(options.report, "report")
+
+
+def _check_writable(path: str, what: str) -> None:
+    """Check that a file can be written; `what` names its content in the error message."""
+    file = Path(path)
+    try:
         if file.is_dir():
-            code = errno.EISDIR
+            reason = os.strerror(errno.EISDIR)
         elif not file.parent.is_dir():
-            code = errno.ENOENT
-        elif not os.access(file if file.exists() else file.parent, os.W_OK):
-            code = errno.EACCES
-        if code is not None:
-            raise _not_writable_error(options.report, "report", os.strerror(code))
+            reason = os.strerror(errno.ENOENT)
+        elif os.access(file if file.exists() else file.parent, os.W_OK):
+            return
+        else:
+            reason = os.strerror(errno.EACCES)
+    except OSError as error:  # such as a name that is too long
+        reason = str(error.strerror)
+    raise _not_writable_error(path, what, reason)
 
 
 def write(path: str, text: str, what: str) -> None:
