@@ -181,6 +181,18 @@ def test_the_bump_that_the_fix_names_makes_the_commit_buildable(tag: str, index:
     assert tag in git(root, "tag").split()
 
 
+def test_a_tag_that_may_be_of_another_product_is_settled_by_the_setting_that_the_fix_adds(
+    index: Trusting, tmp_path: Path
+) -> None:
+    root = project(tmp_path / "demo", index, "alpha")
+    git(root, "tag", "v1.3.0")
+    ran = run_in_process(root, "build-all", "--dry-run")
+    refuses(ran, "tag v1.3.0 is at ", "set tag-format", "relnox init")
+    assert run_in_process(root, "init", "--update", "--no-nox", "--no-invoke").code == 0
+    commit_all(root)
+    assert run_in_process(root, "build-all", "--dry-run").code == 0
+
+
 def test_a_version_that_is_not_committed_does_not_make_a_tag_wrong(index: Trusting, tmp_path: Path) -> None:
     root = project(tmp_path / "demo", index, "alpha", "beta")
     git(root, "tag", "alpha-v1.2.0")

@@ -333,10 +333,13 @@ def _other_versions_tagged(
     for (names, version), packages in mismatches.items():
         tags_are = f"tag {names[0]} is" if len(names) == 1 else f"tags {', '.join(names)} are"
         selected = () if len(packages) == len(formats) else packages
+        fix = f"release a version above both: {_bump_above((version, highest[names]), selected)}"
+        if project.tag_forms.unclear.keys() & set(packages):
+            fix = f"set tag-format, and commit it (this proposes one): {task_command('init', '--update')}"
         yield Problem(
             code="tag-version-differs",
             message=f"{tags_are} at {commit[:10]}, but {subject.format(join_names(packages))} {version}",
-            fix=f"release a version above both: {_bump_above((version, highest[names]), selected)}; {_IGNORE}",
+            fix=f"{fix}; {_IGNORE}",
         )
 
 
