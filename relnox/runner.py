@@ -209,8 +209,6 @@ def plan_task(  # noqa: PLR0913 - a run
             waited=waited,
             on_wait=on_wait,
         )
-        pending = getattr(module, "pending", None)
-        planned.pending = pending(snapshot, plan, options) if pending is not None else None
         document = getattr(module, "document", None)
         if document is not None and getattr(options, "json", False):
             planned.document = document(snapshot, options)
@@ -232,7 +230,6 @@ class PlannedTask:
 
     document: str | None = None
     outcome: Outcome | None = None
-    pending: object | None = None
 
     def __init__(  # noqa: PLR0913 - the parts of a run
         self,
@@ -303,13 +300,11 @@ class PlannedTask:
                     plan=plan,
                     root=project.root,
                     scratch=scratch,
-                    private=project.private_directory,
                     git=project.git,
                     indexes=lambda: project.indexes,
                     emit=partial(reporter.event, nested=self._nested),
                     passed=project.config.pass_env,
                     values=(
-                        *([self.pending] if self.pending is not None else []),
                         *_settings_for_steps(project, runs_project_code=runs_project_code),
                         StageRunner(partial(self._run_stage, reporter, stack)),
                     ),

@@ -36,7 +36,7 @@ __all__ = ["Year", "simulated_year"]
 BOUNDS = {"main": SpecifierSet(">=2"), "release/1.x": SpecifierSet("<2")}
 SETTINGS = '[tool.relnox]\nbranch = { main = ">=2", "release/1.x" = "<2" }\n'
 SUBJECTS = ("fix: a mistake", "fix: a mistake", "feat: a feature", "docs: a word")
-RELEASE = ("--commit", "--tag", "--push", "--again")
+RELEASE = ("--commit", "--tag", "--push")
 KNOWN_PROBLEMS = (
     "[branch-behind]",
     "[version-outside-bounds]",
@@ -142,13 +142,14 @@ class Year:
         code, output = start(root, "-c", DRIVER, str(at), str(int(signal.SIGKILL)), *words).ended()
         self.log.append(f"  killed before change {at}: exit code {code}")
         assert code in (-signal.SIGKILL, 0, 1), output
-        pending = root / ".git/relnox/pending.json"
-        if pending.exists() and self.choose.random() < 0.4:
-            ran = self._try(root, "bump", "--abort")
-            if ran.code == 0:
-                assert git(root, "status", "--porcelain", "--untracked-files=no") == "", ran.text
-                assert git(root, "rev-parse", "HEAD") == git(self.bare, "rev-parse", line), ran.text
-        if pending.exists():
+        status = git(root, "status", "--porcelain", "--untracked-files=no")
+        is_ahead = git(root, "rev-parse", "HEAD") != git(self.bare, "rev-parse", line)
+        if is_ahead and self.choose.random() < 0.4:
+            ran = self._try(root, "bump", "--undo")
+            assert ran.code == 0, ran.text
+            assert git(root, "status", "--porcelain", "--untracked-files=no") == "", ran.text
+            assert git(root, "rev-parse", "HEAD") == git(self.bare, "rev-parse", line), ran.text
+        elif is_ahead or status:
             ran = self._try(root, "bump", *options)
             assert ran.code == 0, ran.text
 

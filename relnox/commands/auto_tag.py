@@ -162,6 +162,7 @@ class _Rules:
         self._head = head
         self._deadline = Deadline(_INDEX_TIMEOUT)
         self._relation = cache(self._find_relation)
+        self._released = core.trailers.read_trailers(git.messages("-1")[0].message)
 
     def decide(self, package: Package) -> Decision:
         """Decide whether a package gets a tag: the first rule that applies decides."""
@@ -175,7 +176,7 @@ class _Rules:
             return self._decide_tagged(package, tag if tag in existing else existing[0])
         tags = [pair for pair in tags if core.release_lines.allows_version(project.lines, pair[1])] or tags
         last_tag, last = max(tags, key=lambda pair: pair[1]) if tags else ("", None)
-        if last is None and not self._options.package:
+        if last is None and not self._options.package and self._released.get(name) != version:
             fix = "" if package.is_private else task_command("auto-tag", "--package", name)
             return Decision(
                 package, "private, and never tagged" if package.is_private else "never tagged", tag, fix=fix

@@ -117,9 +117,8 @@ class BumpOptions(CommonOptions):
     )
     allow_branch: bool = option(False, "Allow a branch that is not a release branch.")
     allow_dirty: bool = option(False, "Allow uncommitted changes, and imports of modules that are not committed.")
-    abort: bool = option(False, "Undo an interrupted bump.")
-    again: bool = option(False, "Bump once more, even if this bump is already done.")
-    undo: bool = option(False, "Revert the last bump; blocked if any of it is pushed.")
+    again: bool = option(False, "Bump once more, although HEAD is a release already.")
+    undo: bool = option(False, "Undo the release at HEAD; blocked if any of it is pushed.")
 
 
 class AutoTagOptions(CommonOptions):

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from relnox.core.bump import levels as levels
     from relnox.core.bump import release_history as release_history
     from relnox.core.bump import release_notes as release_notes
+    from relnox.core.bump import trailers as trailers
     from relnox.core.bump import version_bumps as version_bumps
     from relnox.core.dependencies import requirement_clauses as requirement_clauses
     from relnox.core.dependencies import requirements as requirements
@@ -70,7 +71,7 @@ if TYPE_CHECKING:
 else:
     _DIRECTORIES = {
         "bump": "bump_checks bump_resolution dependency_updates development editing further_bumps "
-        "levels release_history release_notes version_bumps",
+        "levels release_history release_notes trailers version_bumps",
         "dependencies": "requirement_clauses requirements",
         "notes": "changelog pull_request",
         "planning": "changes events plan step",

@@ -43,8 +43,6 @@ def execute(run: Run, *, handles_signals: bool = True) -> Outcome:
     with signals.handle_signals(handled=handles_signals) as watched:
         try:
             run.emit(RunStarted(plan))
-            for extension in extensions:
-                extension.before_steps()
             _execute_steps(plan, progress, run, watched)
         except BaseException as error:  # a bug or an interruption
             if not _is_report_required(extensions):
@@ -73,8 +71,6 @@ def execute(run: Run, *, handles_signals: bool = True) -> Outcome:
                 outcome = extension.add_computed_details(outcome)
         with _suppress_if_must_report(extensions, outcome):
             run.emit(RunFinished(outcome))
-        for extension in extensions:
-            extension.after_report(outcome)
     return outcome
 
 

@@ -1,6 +1,7 @@
-"""Edit several files in one transaction, so that either all edits are made or none.
+"""Edit several files, so that either all edits are made or none, and nothing that others wrote is overwritten.
 
-Each file is replaced, so that it has either its old or its new content, whenever a run is killed.
+A file is only written if it has the content that is expected at that moment. It is replaced, so that it has either
+its old or its new content, whenever a run is killed.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import os
 import posixpath
 from typing import TYPE_CHECKING
 
-from relnox.core.planning.changes import CombinedEdit
 from relnox.core.records import replace
 from relnox.core.text import join_names
 from relnox.errors import Conflict, Failed
@@ -23,21 +23,24 @@ if TYPE_CHECKING:
     from relnox.core.planning.changes import Edit
 
 
-def apply_edits(root: Path, edits: Iterable[Edit]) -> None:
+def apply_edits(root: Path, edits: Iterable[Edit]) -> tuple[Edit, ...]:
     """Make all edits or, if one fails, none; their paths are relative to the root.
+
+    Returns:
+        The edits that this call has made; the others were made before.
 
     Raises:
         Blocked: A file is outside of the checkout; nothing was changed.
         Conflict: A file has neither its old nor its new content; nothing was changed.
-        Failed: A file could not be written; the others were restored.
-        OSError: A file could not be written, and another one could not be restored.
+        Failed: A file could not be written; the others were restored, or the error names them.
     """
     edits = tuple(edits)
     check_paths(root, edits)
     for edit in edits:  # a run that was killed may have left its temporary file
         with contextlib.suppress(OSError):
             files.temporary_name(files.project_path(root, edit.file)).unlink()
-    check_edits(root, edits)
+    for edit in edits:
+        _is_applied(root, edit)
     applied: list[Edit] = []
     try:
         for edit in edits:
@@ -45,8 +48,8 @@ def apply_edits(root: Path, edits: Iterable[Edit]) -> None:
                 applied.append(edit)
                 _write_file(files.project_path(root, edit.file), edit.after)
     except BaseException as error:  # an interruption too
-        changed_files = restore_files(root, applied)
-        rest = f"; not restored: {join_names(changed_files)} (changed meanwhile)" if changed_files else ""
+        left = restore_files(root, applied)
+        rest = f"; not restored: {join_names(left)}" if left else ""
         if isinstance(error, Conflict):
             raise Conflict(error.code, f"{error.message}{rest}", fix=error.fix) from None
         if not isinstance(error, OSError):
@@ -56,6 +59,7 @@ def apply_edits(root: Path, edits: Iterable[Edit]) -> None:
             f"{applied[-1].file} cannot be written ({error.strerror}){rest or '; no file was changed'}",
             fix="free disk space or fix the permissions, then rerun the command",
         ) from error
+    return tuple(applied)
 
 
 def check_paths(root: Path, edits: Iterable[Edit]) -> None:
@@ -64,19 +68,14 @@ def check_paths(root: Path, edits: Iterable[Edit]) -> None:
         files.project_path(root, edit.file)
 
 
-def check_edits(root: Path, edits: Iterable[Edit]) -> None:
-    """Check that edits can be made, or were; no file is changed.
-
-    Raises:
-        Conflict: A file has neither its old nor its new content.
-    """
-    for edit in edits:
-        _is_applied(root, edit)
-
-
 def are_applied(root: Path, edits: Iterable[Edit]) -> bool:
     """Return whether every file has its new content."""
     return all(read_content(f"{root}/{edit.file}") == edit.after for edit in edits)
+
+
+def changed_files(root: Path, edits: Iterable[Edit]) -> list[str]:
+    """Return the files that have neither their old nor their new content."""
+    return [edit.file for edit in edits if read_content(f"{root}/{edit.file}") not in (edit.before, edit.after)]
 
 
 def find_links(root: Path, names: Iterable[str]) -> list[str]:
@@ -96,20 +95,15 @@ def find_links(root: Path, names: Iterable[str]) -> list[str]:
 
 
 def restore_files(root: Path, edits: Iterable[Edit]) -> list[str]:
-    """Undo edits, except in files that something else has written since; return the paths of these files."""
-    changed_files = []
-    for edit in reversed_edits(edits):
+    """Undo edits, and return the files where this failed, or that something else has written since."""
+    left = []
+    for edit in edits:
         try:
-            if not _is_applied(root, edit):
-                _write_file(files.project_path(root, edit.file), edit.after)
-        except Conflict:
-            changed_files.append(edit.file)
-    return changed_files
-
-
-def reversed_edits(edits: Iterable[Edit]) -> tuple[Edit, ...]:
-    """Return the edits that undo the given edits."""
-    return tuple(replace(edit, before=edit.after, after=edit.before) for edit in edits)
+            if not _is_applied(root, reverse := replace(edit, before=edit.after, after=edit.before)):
+                _write_file(files.project_path(root, edit.file), reverse.after)
+        except (Conflict, OSError):
+            left.append(edit.file)
+    return left
 
 
 def _is_applied(root: Path, edit: Edit) -> bool:
@@ -121,7 +115,7 @@ def _is_applied(root: Path, edit: Edit) -> bool:
     content = read_content(f"{root}/{edit.file}")
     if content == edit.after:
         return True
-    if content not in ((edit.before, edit.intermediate) if isinstance(edit, CombinedEdit) else (edit.before,)):
+    if content != edit.before:
         raise Conflict(
             "file-changed",
             f"{edit.file} has changed since the plan was made",

@@ -18,15 +18,14 @@ if TYPE_CHECKING:
     from relnox.steps.build import Build as Build
     from relnox.steps.build_environments import PrepareBuildEnvironment as PrepareBuildEnvironment
     from relnox.steps.collect import Collect as Collect
-    from relnox.steps.edit_files import EditDevelopmentFiles as EditDevelopmentFiles
     from relnox.steps.edit_files import EditFiles as EditFiles
     from relnox.steps.export_commit import Export as Export
     from relnox.steps.fetch_release import CopyFiles as CopyFiles
     from relnox.steps.fetch_release import Download as Download
     from relnox.steps.git import Commit as Commit
-    from relnox.steps.git import CommitDevelopment as CommitDevelopment
     from relnox.steps.git import CreateTags as CreateTags
     from relnox.steps.git import Push as Push
+    from relnox.steps.git import ResetIndex as ResetIndex
     from relnox.steps.hooks import RunHook as RunHook
     from relnox.steps.pull_request import CommitToBranch as CommitToBranch
     from relnox.steps.pull_request import OpenPullRequest as OpenPullRequest
@@ -51,10 +50,10 @@ _CLASSES_BY_MODULE = {
     "build": "Build",
     "build_environments": "PrepareBuildEnvironment",
     "collect": "Collect",
-    "edit_files": "EditDevelopmentFiles EditFiles",
+    "edit_files": "EditFiles",
     "export_commit": "Export",
     "fetch_release": "CopyFiles Download",
-    "git": "Commit CommitDevelopment CreateTags Push",
+    "git": "Commit CreateTags Push ResetIndex",
     "hooks": "RunHook",
     "pull_request": "CommitToBranch OpenPullRequest",
     "push_tags": "PushTags",

@@ -1,31 +1,82 @@
-"""Edit files of the checkout, all or none."""
+"""Edit files of the checkout, all or none, and undo what a run did if a later step fails."""
 
 from __future__ import annotations
 
+import shlex
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from relnox.core.planning.changes import CombinedEdit, Edit
+from relnox.core.planning.changes import Edit
+from relnox.core.planning.events import Notice, Status
 from relnox.core.planning.step import Step
 from relnox.core.text import format_count, join_names
-from relnox.errors import Failed
+from relnox.errors import RelnoxError
 from relnox.source import file_edits
-from relnox.steps.action import Action
-from relnox.steps.transaction import Transaction
+from relnox.steps.run import RunExtension
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Sequence
 
+    from relnox.core.planning.events import StepFinished
     from relnox.steps.run import Run
 
 
-class EditFiles(Step, kw_only=True):
-    """Edit several files of the checkout, all or none."""
+class LocalChanges(RunExtension):
+    """The local changes of a run, which are undone, the last one first, if a later local step fails.
 
-    key = "edit"
+    A push that fails leaves them, and a rerun of the command pushes again.
+    """
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self._undo = ExitStack()
+
+    def undo_on_failure(self, undo: Callable[..., object], *arguments: object) -> None:
+        """Call a function if this step or a later local one fails."""
+        self._undo.callback(self._report_failure, undo, *arguments)
+
+    def undo_edits_on_failure(self, edits: Sequence[Edit]) -> None:
+        """Restore the edited files if a later step fails, except those that something else has written since."""
+        self._undo.callback(self._restore_files, edits)
+
+    def after_steps(self, results: Sequence[StepFinished]) -> None:
+        """Undo the changes after a failure of a local step or an interruption before the push."""
+        unsuccessful = (result.step for result in results if result.status in (Status.FAILED, Status.ABORTED))
+        stopped_step = next(unsuccessful, None)
+        if stopped_step is None or stopped_step.remote:
+            self._undo.pop_all()
+        else:
+            self._undo.close()
+
+    def _restore_files(self, edits: Sequence[Edit]) -> None:
+        if changed_files := file_edits.restore_files(self._run.root, edits):
+            names = join_names(changed_files)
+            fix = f"git diff {shlex.join(changed_files)}"
+            self._run.emit(Notice(f"not restored: {names} (neither its old nor its planned content)", fix))
+
+    def _report_failure(self, undo: Callable[..., object], *arguments: object) -> None:
+        try:
+            undo(*arguments)
+        except (RelnoxError, OSError) as error:
+            self._run.emit(Notice(f"not undone completely: {error}", "git status; git log -1"))
+
+
+class EditFiles(Step, kw_only=True):
+    """Edit several files of the checkout, all or none.
+
+    Attributes:
+        is_development: Whether the edits set the next development version on top of the release commit.
+    """
+
+    run_extension = LocalChanges
     atomic = True
-    recorded = True
     exclusive = True
-    edits: tuple[CombinedEdit | Edit, ...]
+    edits: tuple[Edit, ...]
+    is_development: bool = False
+
+    @property
+    def key(self) -> str:
+        return "edit-development" if self.is_development else "edit"
 
     @property
     def title(self) -> str:
@@ -35,44 +86,13 @@ class EditFiles(Step, kw_only=True):
     def previewed_edits(self) -> tuple[Edit, ...]:
         return self.edits
 
+    def done(self, run: Run) -> str | None:
+        return "the files are already edited" if file_edits.are_applied(run.root, self.edits) else None
 
-class EditFilesAction(Action[EditFiles]):
-    run_extension = Transaction
-    edits: tuple[Edit, ...] = ()
+    def apply(self, run: Run) -> None:
+        edits = file_edits.apply_edits(run.root, self.edits)
+        run.service(LocalChanges).undo_edits_on_failure(edits)
 
-    def check(self) -> str | None:
-        transaction = self.run.service(Transaction)
-        self.edits = transaction.edits_of(self.step)
-        is_release = not isinstance(self.step, EditDevelopmentFiles)
-        if is_release and (commit := transaction.released_commit()) is not None:
-            return f"already committed in {commit[:10]}"
-        return "the files are already edited" if file_edits.are_applied(self.run.root, self.edits) else None
-
-    def apply(self) -> None:
-        apply_edits(self.edits, self.run)
-        self.run.service(Transaction).undo_edits_on_failure(self.edits)
-
-    def verify(self) -> str:
-        if not file_edits.are_applied(self.run.root, self.edits):
-            raise Failed(
-                "file-changed",
-                "files changed while they were edited",
-                fix="stop other programs that write them, then rerun the command",
-            )
-        return format_count(len(self.step.edits), "file")
-
-
-class EditDevelopmentFiles(EditFiles, kw_only=True):
-    """Edit files of the release commit for the next development version, all or none."""
-
-    key = "edit-development"
-
-
-def apply_edits(edits: Iterable[Edit], run: Run) -> None:
-    """Make all edits or none; some remain only if restoring the files fails as well."""
-    transaction = run.service(Transaction)
-    try:
-        file_edits.apply_edits(run.root, edits)
-    except OSError:
-        transaction.partly_applied = True
-        raise
+    def verify(self, run: Run, result: None) -> str:
+        super().verify(run, result)
+        return format_count(len(self.edits), "file")

@@ -55,9 +55,6 @@ class RunExtension(SharedService):
     The methods are called in this order.
     """
 
-    def before_steps(self) -> None:
-        """Prepare the first step."""
-
     @property
     def must_report(self) -> bool:
         """Whether the outcome must be reported whatever fails, because something may be public."""
@@ -85,9 +82,6 @@ class RunExtension(SharedService):
         del outcome
         return iter(())
 
-    def after_report(self, outcome: Outcome) -> None:
-        """Conclude the run after the outcome was reported."""
-
 
 T = TypeVar("T")
 V = TypeVar("V", bound=SharedService)
@@ -96,12 +90,11 @@ V = TypeVar("V", bound=SharedService)
 class Run:
     """One run of a plan.
 
-    Objects that only some steps need are passed as `values` and returned by `result`: the record of a bump
-    (`PendingBump`), `StageRunner`, `InstallerSettings`.
+    Objects that only some steps need are passed as `values` and returned by `result`: `StageRunner`,
+    `InstallerSettings`.
 
     Attributes:
         root: The project's directory; paths of steps are relative to it.
-        private: The directory for relnox's own data that later runs need.
         git: The checkout, or None outside git.
         unsuccessful: The steps that failed or were aborted.
     """
@@ -111,7 +104,6 @@ class Run:
         *,
         plan: Plan,
         root: Path,
-        private: Path,
         git: Git | None,
         indexes: Callable[[], Indexes],
         emit: Callable[[Event], None],
@@ -121,7 +113,6 @@ class Run:
     ) -> None:
         self.plan = plan
         self.root = root
-        self.private = private
         self.git = git
         self.unsuccessful: list[Step] = []
         self._indexes = indexes

@@ -1,79 +1,55 @@
-"""Revert a bump: its tags, its commit, its edits."""
+"""Undo a release that was not pushed: its tags, its commits, and their edits."""
 
 from __future__ import annotations
 
-from relnox.core.planning.changes import CombinedEdit, Edit
+from typing import TYPE_CHECKING
+
+from relnox.core.planning.changes import Edit
 from relnox.core.planning.step import Step
 from relnox.core.text import format_count, join_names
-from relnox.errors import Failed
 from relnox.source import file_edits
 from relnox.source.git import changes
-from relnox.steps.action import Action
-from relnox.steps.edit_files import apply_edits
-from relnox.steps.transaction import Transaction
+from relnox.steps.edit_files import LocalChanges
+
+if TYPE_CHECKING:
+    from relnox.steps.run import Run
 
 
 class UndoBump(Step, kw_only=True):
-    """Revert a bump: its tags, its commit, its edits.
+    """Undo a release that was not pushed: its tags, its commits, and their edits.
 
     Attributes:
-        commit: The commit to remove; None if the files were only edited.
-        parent: The release commit before `commit`, if both are removed; None otherwise.
-        edits: The edits that restore the files as they were before the bump.
+        commits: The commits to remove from the branch, the last one first.
+        parent: The commit that the branch goes back to.
+        tags: The tags to delete, with their object ids.
+        edits: The edits that restore the files as they are in `parent`.
+        files: The files that the commits changed, whether they are restored already or not.
     """
 
     key = "undo"
+    run_extension = LocalChanges
     atomic = True
-    recorded = True
-    removes_record = True
     exclusive = True
-    commit: str | None
-    tags: tuple[str, ...]
-    edits: tuple[CombinedEdit | Edit, ...]
-    parent: str | None = None
+    commits: tuple[str, ...]
+    parent: str
+    tags: dict[str, str]
+    edits: tuple[Edit, ...]
+    files: tuple[str, ...]
 
     @property
     def title(self) -> str:
         tags = [f"tag {tag}" for tag in self.tags]
-        commits = [f"commit {commit[:10]}" for commit in (self.parent, self.commit) if commit is not None]
+        commits = [f"commit {commit[:10]}" for commit in self.commits]
         return f"revert {join_names([*tags, *commits, *(f'the edit of {edit.file}' for edit in self.edits)])}"
 
+    def apply(self, run: Run) -> None:
+        """Revert the files, then the index, and last the refs, so that the same command finishes a killed run."""
+        git, local_changes = run.checkout, run.service(LocalChanges)
+        local_changes.undo_edits_on_failure(file_edits.apply_edits(run.root, self.edits))
+        local_changes.undo_on_failure(changes.reset_index, git, self.files, self.commits[0])
+        changes.reset_index(git, self.files, self.parent)
+        changes.move_branch(git, self.commits[0], self.parent, self.tags)
 
-class UndoBumpAction(Action[UndoBump]):
-    """Reverts a bump: first tags and commit in one ref transaction, then the files."""
-
-    run_extension = Transaction
-
-    def check(self) -> str | None:
-        return None if self._find_remaining() else "already reverted"
-
-    def apply(self) -> None:
-        file_edits.check_edits(self.run.root, self.step.edits)
-        # A failure cannot restore the refs.
-        self.run.service(Transaction).partly_applied = self.step.commit is not None or bool(self.step.tags)
-        if self.step.commit is not None:
-            git = self.run.checkout
-            existing_tags = git.tags()
-            tags = [tag for tag in self.step.tags if tag in existing_tags]
-            count = 1 if self.step.parent is None else 2
-            changes.undo_commits(git, self.step.commit, count, tags, [edit.file for edit in self.step.edits])
-        elif self.step.tags:
-            changes.delete_tags(self.run.checkout, self.step.tags)
-        apply_edits(self.step.edits, self.run)
-
-    def verify(self) -> str:
-        if remainder := self._find_remaining():
-            raise Failed(
-                "bump-interrupted",
-                f"{remainder} remains after the bump was undone",
-                fix="rerun the command; if it fails again, check: git status, git log -1, git tag --list",
-            )
-        return f"{format_count(len(self.step.edits), 'file')} restored"
-
-    def _find_remaining(self) -> str | None:
-        if not file_edits.are_applied(self.run.root, self.step.edits):
-            return "an edited file"
-        if self.step.commit is not None and self.run.checkout.head() == self.step.commit:
-            return f"commit {self.step.commit[:10]}"
-        existing_tags = self.run.checkout.tags() if self.step.tags else {}
-        return next((f"tag {tag}" for tag in self.step.tags if tag in existing_tags), None)
+    def verify(self, run: Run, result: None) -> str:
+        del run, result
+        return f"{format_count(len(self.files), 'file')} restored"

@@ -31,7 +31,7 @@ from system_calls import (
     inject_faults,
 )
 from test_full_disk import sound
-from test_interruption import BEFORE, BUMP, RELEASED, bump, state, template
+from test_interruption import BUMP, RELEASED, bump, state, template
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,9 +117,6 @@ def test_a_bump_with_a_fault_at_any_call_is_finished_by_the_same_command(
     for root, faulty_run in bumped.faulty_runs(fault, tmp_path, part):
         for lock in remote_of(root).rglob("*.lock"):
             lock.unlink()  # the remote's own affair
-        found = state(root)
-        whole = found._replace(left=[]) in (BEFORE, RELEASED)
-        assert whole or "pending.json" in found.left, (faulty_run, found)
         if faulty_run.code != 0:
             again = bump(root)
             assert again.code == 0, (faulty_run, again.text)

@@ -159,27 +159,27 @@ def no_room(monkeypatch: pytest.MonkeyPatch, *numbers: int) -> Iterator[None]:
     assert seen >= max(numbers)
 
 
-def test_a_bump_that_cannot_take_its_edits_back_keeps_the_record_of_them(
-    template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_bump_that_cannot_take_its_edits_back_is_finished_by_the_same_command(
+    template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = copy_of(template, tmp_path / "pair")
     with no_room(monkeypatch, 2, 3):
         assert main([*BUMP, "--project", str(root)]) == 2
-    found = state(root)
-    assert found.versions == {"2.0.0", "2.1.0"}
-    assert found.left == ["pending.json"]
+    assert "not restored: packages/base/pyproject.toml" in capsys.readouterr().err
+    assert state(root).versions == {"2.0.0", "2.1.0"}
     assert main([*BUMP, "--project", str(root)]) == 0
     assert state(root) == RELEASED
 
 
 @pytest.mark.parametrize("at", [1, 2])
-def test_a_bump_that_cannot_be_undone_completely_is_resumed(
+def test_an_undo_that_fails_changes_nothing(
     template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
     root = copy_of(template, tmp_path / "pair")
     assert main(["bump", "--part", "minor", "--commit", "--tag", "--project", str(root)]) == 0
+    released = state(root)
     with no_room(monkeypatch, at):
         assert main(["bump", "--undo", "--project", str(root)]) == 2
-    assert state(root).left == ["pending.json"]
+    assert state(root) == released
     assert main(["bump", "--undo", "--project", str(root)]) == 0
     assert state(root) == BEFORE

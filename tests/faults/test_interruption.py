@@ -1,7 +1,7 @@
-"""Runs that are killed, interrupted, or outlived by the git they started: the same command finishes them.
+"""Runs that are killed or interrupted, and gits that are: the same command finishes.
 
-Every run is a real process. Three things end it: a hook of git's at a known place, an audit hook before the n-th
-change that relnox itself makes to the machine, and chance.
+Every run is a real process, which an audit hook ends before the n-th change that relnox itself makes.
+`soak_system_calls` stops at every system call, those of git included.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ DEVELOPING = RELEASED._replace(commits=COMMITS, remote_commits=COMMITS, versions
 
 
 def state(root: Path) -> State:
-    """What there is, and what should not be left: a record, a note, a lock."""
+    """What there is, and what should not be left: a note, a lock, a temporary file."""
 
     def commits(directory: Path) -> list[str]:
         return git(directory, "log", "--format=%s", "main").splitlines()
@@ -72,9 +72,7 @@ def state(root: Path) -> State:
     def tags(directory: Path) -> list[str]:
         return git(directory, "for-each-ref", "--format=%(refname:short) %(*subject)", "refs/tags").splitlines()
 
-    private = [
-        path.name for path in (root / ".git" / "relnox").glob("*") if path.name not in {"lock", "last.json"}
-    ]
+    private = [path.name for path in (root / ".git" / "relnox").glob("*") if path.name != "lock"]
     texts = [path.read_text(encoding="utf-8") for path in root.glob("packages/*/pyproject.toml")]
     return State(
         commits=commits(root),
@@ -143,26 +141,7 @@ def wait_for(path: Path) -> None:
         time.sleep(0.002)
 
 
-# --- killed by a hook: at a known place inside git -------------------------------------------------
-
-KILLING = """\
-#!{python}
-import os, pathlib, signal, subprocess, sys, time
-
-if {argument!r} in ("", *sys.argv[1:2]):
-    pathlib.Path(__file__).unlink()
-    git = os.getppid()
-    relnox = int(subprocess.check_output(["ps", "-o", "ppid=", "-p", str(git)]))
-    for victim in {victims}:
-        os.kill(victim, signal.SIGKILL)
-    time.sleep({lasting})
-"""
-
-
-def kill_in(hook: Path, victims: str, argument: str = "", lasting: float = 0.0) -> None:
-    """Let a hook kill, once: git, which is its parent, or relnox, which is git's, or both; then go on a while."""
-    text = KILLING.format(python=sys.executable, argument=argument, victims=f"({victims},)", lasting=lasting)
-    write_hook(hook, text)
+# --- git is killed -------------------------------------------------------------------------------
 
 
 def write_hook(hook: Path, text: str) -> None:
@@ -171,26 +150,16 @@ def write_hook(hook: Path, text: str) -> None:
     hook.chmod(0o755)
 
 
-@pytest.mark.parametrize("victims", ["relnox", "git", "relnox, git"])
 @pytest.mark.parametrize(
-    "hook",
-    [
-        "pre-commit",
-        "commit-msg",
-        "post-commit",
-        "reference-transaction prepared",
-        "reference-transaction committed",
-        "pre-push",
-    ],
+    "hook", ["commit-msg", "post-commit", "reference-transaction prepared", "reference-transaction committed"]
 )
-def test_killed_inside_git_a_rerun_finishes_without_the_locks(workspace: Path, hook: str, victims: str) -> None:
+def test_a_git_that_is_killed_is_a_failed_step(workspace: Path, hook: str) -> None:
     name, _, argument = hook.partition(" ")
     path = workspace / ".git" / "hooks" / name
-    kill_in(path, victims, argument)
-    code, output = start_bump(workspace).ended()
-    assert not path.exists(), output  # the hook ran, and killed
-    assert code == (2 if victims == "git" else -signal.SIGKILL), output
-    time.sleep(1)  # a git that is not killed goes on without relnox
+    write_hook(path, f'#!/bin/sh\ncase "$1" in *{argument}) rm "$0"; kill -9 $PPID;; esac\n')
+    first = bump(workspace)
+    assert not path.exists(), first.text  # the hook ran, and killed
+    assert first.code == 2, first.text
     for lock in (workspace / ".git").rglob("*.lock"):
         lock.unlink()  # as git says itself
     again = bump(workspace)
@@ -235,12 +204,10 @@ def hook(event, arguments):
     global seen, counts
     if event not in KINDS and not (event == "open" and arguments[2] & WRITING):
         return
-    counts = counts or "/.git/relnox/.pending.json" in str(arguments[0])
+    counts = counts or str(arguments[0]).endswith("/.git/relnox/lock")
     seen += counts
     if counts and seen == int(at):
         os.kill(os.getpid(), int(number))
-    if event == "os.rename" and str(arguments[0]).endswith(os.sep + "pending.json"):
-        counts = False
 
 sys.addaudithook(hook)
 from relnox.cli import main
@@ -248,12 +215,9 @@ code = main(words)
 print("changes:", seen)
 sys.exit(code)
 """
-"""Send this process a signal right before its n-th change, from the first to the last touch of the record.
+"""Send this process a signal right before its n-th change after it has locked the checkout."""
 
-The record is written into a temporary file beside it, which is then renamed.
-"""
-
-STRIDE = 4
+STRIDE = 3
 """One change in so many is tried with each signal, and others with each: the soak stops at every system call."""
 CODES = {signal.SIGKILL: -signal.SIGKILL, signal.SIGINT: 130, signal.SIGTERM: 143}
 
@@ -284,10 +248,25 @@ def test_stopped_before_any_change_the_same_command_finishes(
             assert found == final, (at, output)
             continue
         assert code == CODES[number], (at, output)
-        if number != signal.SIGKILL:  # undone, or kept for the push with its record
-            assert found == BEFORE or (found.status == "" and found.left == ["pending.json"]), (at, found)
+        if number != signal.SIGKILL:  # undone, or kept for the push
+            local = final._replace(remote_commits=BEFORE.remote_commits, remote_tags=[])
+            assert found in (BEFORE, local), (at, found)
         assert main([*command, "--project", str(root)]) == 0, at  # quicker than another process
         assert state(root) == final, (at, output)
+
+
+def test_an_undo_that_is_killed_before_any_change_is_finished(template: Path, tmp_path: Path) -> None:
+    released, undo = copy_of(template, tmp_path / "released"), ("bump", "--undo")
+    assert main([*BUMP[:-1], "--then-dev", "--project", str(released)]) == 0
+    code, output = stopped(copy_of(released, tmp_path / "undisturbed"), undo, 0, 0)
+    assert code == 0, output
+    for at in range(1, int(output.rpartition("changes:")[2]) + 1, STRIDE):
+        root = copy_of(released, tmp_path / f"before-{at}")
+        code, output = stopped(root, undo, at, signal.SIGKILL)
+        assert code == -signal.SIGKILL, (at, output)
+        if state(root) != BEFORE:
+            assert main([*undo, "--project", str(root)]) == 0, at
+        assert state(root) == BEFORE, (at, output)
 
 
 # --- SIGINT and SIGTERM in the middle -------------------------------------------------------------------

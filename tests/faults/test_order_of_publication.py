@@ -110,7 +110,6 @@ def run(manifest: Manifest, root: Path, index: InMemoryIndex) -> Outcome:
             Run(
                 plan=plan,
                 root=root,
-                private=root,
                 git=None,
                 indexes=lambda: index,  # type: ignore[arg-type, return-value]
                 emit=lambda _event: None,

@@ -56,7 +56,7 @@ BLOCKED = (
         "--part = 'minro' is not one of major, minor, patch, release, pre, phase, post, dev, auto",
     ),
     ("bump", "--part auto --to 3.0", "--part auto takes neither --to nor --always-increment"),
-    ("bump", "--undo", "no bump on this machine to undo"),
+    ("bump", "--undo", "is not a release commit"),
     ("verify-install", "--wait long", "--wait = 'long' is not a whole number [value-invalid]"),
 )
 

@@ -140,6 +140,14 @@ def test_a_package_that_was_never_tagged_is_reported(root: Path) -> None:
     assert "extra-v0.1.0" in tags_of(root)
 
 
+def test_a_first_version_that_the_commit_releases_is_tagged(root: Path) -> None:
+    write(root, {"packages/extra/pyproject.toml": pyproject("extra", "0.1.0")})
+    commit_all(root, "Add a package\n\nRelease: extra 0.1.0")
+    git(root, "push", "--quiet", "origin", "HEAD:refs/heads/main")
+    assert tag(root).code == 0
+    assert "extra-v0.1.0" in tags_of(root)
+
+
 def test_a_version_on_the_production_index_is_reported(root: Path) -> None:
     with serving(write(root.parent, {"core-1.1.0.tar.gz": "core"}) / "core-1.1.0.tar.gz") as index:
         settings = f'{TARGETS}upload = "{index.simple_url}"\nsimple = "{index.simple_url}"\n'

@@ -1,4 +1,4 @@
-"""`bump` in real repositories: its changes, what blocks it, and how it resumes."""
+"""`bump` in real repositories: its changes, what blocks it, and what a failure leaves."""
 
 from __future__ import annotations
 
@@ -21,11 +21,6 @@ from projects import (
 )
 from running import run
 
-from relnox.core.planning.changes import Edit
-from relnox.source import file_edits
-from relnox.steps import EditFiles, bump_record
-from relnox.steps.bump_record import PendingBump
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -46,10 +41,6 @@ def two(tmp_path: Path) -> Path:
 
 def bump(root: Path, *options: str) -> RunResult:
     return run(root, "relnox", "bump", *options)
-
-
-def pending(root: Path) -> bool:
-    return (root / ".git/relnox/pending.json").exists()
 
 
 def hook(directory: Path, name: str, script: str) -> Path:
@@ -215,7 +206,6 @@ def test_without_commit_only_files_change(demo: Path) -> None:
     after = everything(demo)
     assert after._replace(files={}, kept=[]) == before._replace(files={}, kept=[])
     assert [name for name in after.files if after.files[name] != before.files[name]] == ["pyproject.toml"]
-    assert not pending(demo)
 
 
 def test_outside_git_files_change_and_a_commit_is_blocked(tmp_path: Path) -> None:
@@ -224,7 +214,6 @@ def test_outside_git_files_change_and_a_commit_is_blocked(tmp_path: Path) -> Non
     assert 'version = "1.2.3"  # the one place' in (root / "pyproject.toml").read_text()
     assert bump(root, "--part", "patch").code == 0
     assert 'version = "1.2.4"  # the one place' in (root / "pyproject.toml").read_text()
-    assert not (root / ".relnox/pending.json").exists()
 
 
 def test_a_dry_run_changes_nothing_and_leaves_the_same_plan_twice(demo: Path, tmp_path: Path) -> None:
@@ -233,7 +222,6 @@ def test_a_dry_run_changes_nothing_and_leaves_the_same_plan_twice(demo: Path, tm
         ran = bump(demo, *RELEASE, "--dry-run", "--plan", str(tmp_path / name))
         assert ran.code == 0, ran.text
     assert everything(demo) == before
-    assert not pending(demo)
     assert (tmp_path / "one.json").read_bytes() == (tmp_path / "two.json").read_bytes()
     assert [step["kind"] for step in json.loads((tmp_path / "one.json").read_text())["steps"]] == [
         "EditFiles",
@@ -333,7 +321,6 @@ def test_a_dirty_tree_is_blocked_and_lists_the_files(demo: Path) -> None:
     assert ran.code == 1
     assert "uncommitted changes: f0.txt, f1.txt, f2.txt, f3.txt, f4.txt …" in ran.err
     assert everything(demo) == before
-    assert not pending(demo)
 
 
 def test_untracked_files_do_not_block(demo: Path) -> None:
@@ -428,7 +415,7 @@ def test_a_version_from_no_file_cannot_be_bumped(tmp_path: Path) -> None:
     [
         (("--part", "minor", "--tag"), "--tag needs --commit"),
         (("--part", "minor", "--push"), "--push needs --commit"),
-        (("--abort",), "no interrupted bump to abort"),
+        (("--undo",), "is not a release commit"),
         ((), "no bump requested"),
         (("--to", "1.2.3"), "the version is already 1.2.3"),
         (("--to", "1.2.2"), "1.2.2 is lower"),
@@ -478,7 +465,6 @@ def test_a_failing_commit_hook_leaves_everything_as_it_was(two: Path, name: str,
     assert ran.code == 2, ran.text
     assert "not today" in ran.text
     assert everything(two) == before
-    assert not pending(two)
     refusing.unlink()
     assert bump(two, *RELEASE, *(["--allow-dirty"] if staged else [])).code == 0
 
@@ -507,7 +493,6 @@ def test_a_tag_that_cannot_be_created_reverts_the_commit(two: Path) -> None:
     assert ran.code == 2, ran.text
     assert "did not sign tag v2.1.0" in ran.text or "git tag v2.1.0" in ran.text
     assert everything(two) == before
-    assert not pending(two)
 
 
 def test_a_failed_tag_deletes_the_other_tags(tmp_path: Path) -> None:
@@ -531,117 +516,7 @@ def test_a_missing_git_identity_leaves_nothing(two: Path, monkeypatch: pytest.Mo
     assert everything(two) == before
 
 
-# --- a push that is refused is kept, and gone on with --------------------------------------------------
-
-
-def test_a_rejected_push_is_finished_by_a_rerun(two: Path) -> None:
-    protected = hook(
-        remote_of(two) / "hooks", "update", '[ "$1" != refs/heads/main ] || { echo protected; exit 1; }'
-    )
-    before = everything(two)
-    ran = bump(two, *RELEASE)
-    assert ran.code == 2, ran.text
-    assert "protected" in ran.text
-    assert everything(two).remote == before.remote
-    assert git(two, "tag") == "v2.1.0"
-    assert git(two, "status", "--porcelain") == ""
-    commit = git(two, "rev-parse", "HEAD")
-    protected.unlink()
-    ran = bump(two, *RELEASE)
-    assert ran.code == 0, ran.text
-    assert "resuming the interrupted bump" in ran.text
-    assert git(remote_of(two), "rev-parse", "main", "v2.1.0^{}").splitlines() == [commit, commit]
-    assert not pending(two)
-
-
-def test_another_command_is_blocked_after_an_interrupted_one(two: Path) -> None:
-    before = everything(two)
-    refusing = hook(two / ".git/hooks", "pre-push", "exit 1")
-    assert bump(two, *RELEASE).code == 2
-    waiting = everything(two)
-    for other in (
-        ("--part", "patch", "--commit"),
-        ("--part", "minor", "--commit", "--tag"),
-        (*RELEASE, "--allow-dirty"),
-    ):
-        ran = bump(two, *other)
-        assert ran.code == 1
-        assert "another bump was interrupted: relnox bump --part minor --commit --tag --push" in ran.err
-        assert "or undo it: relnox bump --abort" in ran.err
-    assert everything(two) == waiting
-    refusing.unlink()
-    ran = bump(two, "--abort")
-    assert ran.code == 0, ran.text
-    assert everything(two) == before
-    assert not pending(two)
-
-
-def interrupted(root: Path, *done: str) -> PendingBump:
-    """The record of a bump that was interrupted when it had edited these of its files."""
-    names = ("packages/base/pyproject.toml", "packages/top/pyproject.toml")
-    contents = {name: (root / name).read_bytes() for name in names}
-    planned = tuple(
-        Edit(file=name, before=content, after=content.replace(b"2.0.0", b"2.1.0"))
-        for name, content in contents.items()
-    )
-    record = PendingBump(request=("--part", "minor"), steps=(EditFiles(edits=planned),))
-    bump_record.write_pending(root / ".git" / "relnox", record)
-    file_edits.apply_edits(root, [edit for edit in planned if edit.file.split("/")[1] in done])
-    return record
-
-
-@pytest.mark.parametrize("done", [(), ("base",), ("base", "top")])
-@pytest.mark.parametrize("end", ["finish", "abort"])
-def test_an_interrupted_bump_is_finished_or_undone(two: Path, done: tuple[str, ...], end: str) -> None:
-    before = everything(two)
-    interrupted(two, *done)
-    ran = bump(two, *(["--part", "minor"] if end == "finish" else ["--abort"]))
-    assert ran.code == 0, ran.text
-    assert not pending(two)
-    after = everything(two)
-    if end == "abort":
-        assert "reverting: relnox bump --part minor" in ran.text
-        assert after == before
-    else:
-        assert sum(after.files[name] != before.files[name] for name in before.files) == 2
-        assert after._replace(files={}, kept=[]) == before._replace(files={}, kept=[])
-
-
-def test_an_abort_stops_at_files_that_changed_since(two: Path) -> None:
-    interrupted(two, "base")
-    path = two / "packages/top/pyproject.toml"
-    path.write_bytes(path.read_bytes() + b"# mine\n")
-    before = everything(two)
-    ran = bump(two, "--abort")
-    assert ran.code == 4
-    assert "packages/top/pyproject.toml has changed since the plan was made" in ran.text
-    assert everything(two) == before
-    assert pending(two)
-    git(two, "checkout", "--quiet", "packages/top/pyproject.toml")
-    assert bump(two, "--abort").code == 0
-    assert git(two, "status", "--porcelain") == ""
-
-
-def test_a_resumed_bump_that_fails_again_can_be_resumed_again(two: Path) -> None:
-    # What the run before has done cannot be undone by this one: it is kept, with the record of it.
-    refusing = hook(two / ".git/hooks", "pre-push", "exit 1")
-    assert bump(two, *RELEASE).code == 2
-    git(two, "tag", "--delete", "v2.1.0")
-    unmakeable = hook(
-        two / ".git/hooks", "reference-transaction", 'grep -q refs/tags/ && [ "$1" = prepared ] && exit 1; exit 0'
-    )
-    commit = git(two, "rev-parse", "HEAD")
-    ran = bump(two, *RELEASE)
-    assert ran.code == 2, ran.text
-    assert git(two, "rev-parse", "HEAD") == commit
-    assert git(two, "status", "--porcelain") == ""
-    assert pending(two)
-    refusing.unlink()
-    unmakeable.unlink()
-    ran = bump(two, *RELEASE)
-    assert ran.code == 0, ran.text
-    assert git(remote_of(two), "rev-parse", "main", "v2.1.0^{}").splitlines() == [commit, commit]
-    assert not pending(two)
+# --- two at once -------------------------------------------------------------------------------------
 
 
 def test_two_runs_at_once_make_one_release(two: Path) -> None:

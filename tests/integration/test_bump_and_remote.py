@@ -108,29 +108,17 @@ def test_editing_files_only_does_not_query_the_remote(two: Path, bump: Bump) -> 
 # --- a push that is refused ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("way", ["--abort", "--undo"])
-def test_a_bump_whose_push_was_rejected_can_be_undone(two: Path, bump: Bump, way: str) -> None:
+def test_a_bump_whose_push_was_rejected_can_be_undone(two: Path, bump: Bump) -> None:
     protected(two)
     before = everything(two)
     ran = bump(two, *RELEASE, "--push")
     assert ran.code == 2, ran.text
     assert "protected" in ran.text
-    assert f"relnox bump --project {two} --abort" in ran.text
+    assert f"relnox bump --project {two} --undo" in ran.text
     assert git(remote_of(two), "tag") == ""
-    ran = bump(two, way)
+    ran = bump(two, "--undo")
     assert ran.code == 0, ran.text
     assert everything(two) == before
-
-
-@pytest.mark.parametrize("way", ["--abort", "--undo"])
-def test_a_tag_whose_push_was_rejected_can_be_undone(tmp_path: Path, bump: Bump, way: str) -> None:
-    root = repository(write(tmp_path / "scm", {"pyproject.toml": SCM}))
-    git(root, "tag", "v1.0.0")
-    before = everything(root)
-    hook(remote_of(root) / "hooks", "update", 'case "$1" in refs/tags/*) exit 1;; esac')
-    assert bump(root, "--part", "minor", "--tag", "--push").code == 2
-    assert bump(root, way).code == 0
-    assert everything(root) == before
 
 
 def test_an_undo_stops_at_commits_after_a_rejected_push(two: Path, bump: Bump) -> None:
@@ -138,8 +126,8 @@ def test_an_undo_stops_at_commits_after_a_rejected_push(two: Path, bump: Bump) -
     assert bump(two, *RELEASE, "--push").code == 2
     write(two, {"packages/base/mine.py": ""})
     commit_all(two, "Mine")
-    said = run_blocked_bump(bump, two, "--abort")
-    assert "the last commit is not that of the bump" in said
+    said = run_blocked_bump(bump, two, "--undo")
+    assert "is not a release commit" in said
 
 
 def test_a_push_that_arrived_is_not_undone(two: Path, bump: Bump) -> None:
@@ -147,7 +135,7 @@ def test_a_push_that_arrived_is_not_undone(two: Path, bump: Bump) -> None:
     assert bump(two, *RELEASE, "--push").code == 2
     refusing.unlink()
     git(two, "push", "--quiet", "origin", "main", "v2.1.0")
-    said = run_blocked_bump(bump, two, "--abort")
+    said = run_blocked_bump(bump, two, "--undo")
     assert "is already pushed to origin/main" in said
     assert bump(two, *RELEASE, "--push").code == 0
 
@@ -194,7 +182,6 @@ def test_a_tag_alone_is_pushed_while_a_colleague_pushes_to_the_branch(two: Path,
     assert ran.code == 0, ran.text
     racing.unlink()
     assert git(remote_of(two), "rev-parse", "v2.0.1^{}", "main^") == f"{released}\n{released}"
-    assert not (two / ".git/relnox/pending.json").exists()
 
 
 def test_a_release_that_a_colleague_built_on_at_once_is_pushed(two: Path, bump: Bump) -> None:
@@ -227,8 +214,6 @@ def test_a_tag_that_was_pushed_meanwhile_is_not_moved(two: Path, bump: Bump) -> 
     git(remote_of(two), "tag", "v2.1.0", "main")
     said = run_blocked_bump(bump, two, *RELEASE, "--push", code=4)
     assert "tag v2.1.0 already exists on origin" in said
-    assert bump(two, "--abort").code == 0
-    assert git(two, "tag") == ""
 
 
 @pytest.mark.parametrize("refuses", ["nothing", "main", "tags"])
@@ -241,7 +226,7 @@ def test_a_remote_without_atomic_pushes_gets_the_branch_first(two: Path, bump: B
         refusing = hook(remote_of(two) / "hooks", "update", 'case "$1" in refs/tags/*) exit 1;; esac')
     ran = bump(two, *RELEASE, "--push")
     assert ran.code == {"nothing": 0, "main": 2, "tags": 3}[refuses], ran.text
-    assert ("--abort" in ran.text) == (refuses == "main")
+    assert ("--undo" in ran.text) == (refuses == "main")
     tags = git(remote_of(two), "tag")
     assert tags == ("" if refusing else "v2.1.0")
     if refusing is not None:
@@ -274,7 +259,6 @@ def test_a_push_to_another_url_is_verified_there(two: Path, bump: Bump) -> None:
     assert git(target, "rev-parse", "main", "v2.1.0^{}").splitlines() == [head, head]
     ran = bump(two, *RELEASE, "--push")
     assert ran.code == 0, ran.text
-    assert "origin is up to date" in ran.text
     git(target, "tag", "--delete", "v2.1.0")
     assert bump(two, *RELEASE, "--push").code == 0
     assert git(target, "rev-parse", "v2.1.0^{}") == head

@@ -45,6 +45,30 @@ def test_a_file_that_is_saved_during_a_commit_is_not_in_the_release(
     assert git(two, "diff", "--cached", "--name-only") == ""
 
 
+def test_a_hook_may_add_to_the_message_of_the_release(two: Path, bump: Bump) -> None:
+    hook(
+        two,
+        'sed -i "1s/^/JIRA-1 /" "$1"; echo "Change-Id: I1" >> "$1"; printf "\\nSeen.\\n" >> "$1"',
+        "commit-msg",
+    )
+    ran = bump(two, *RELEASE)
+    assert ran.code == 0, ran.text
+    message = git(two, "log", "-1", "--format=%B")
+    assert message.startswith(
+        "JIRA-1 Release 2.1.0\n\nRelease: pair-base 2.1.0\nRelease: pair-top 2.1.0\nChange-Id: I1"
+    )
+    assert "already released" in bump(two, *RELEASE).text
+
+
+def test_a_hook_that_removes_the_trailers_fails_the_bump(two: Path, bump: Bump) -> None:
+    before = everything(two)
+    hook(two, 'sed -i 2,99d "$1"', "commit-msg")
+    ran = bump(two, *RELEASE)
+    assert ran.code == 2, ran.text
+    assert "a commit hook removed trailers (Release or Development) from the commit message" in ran.text
+    assert everything(two) == before
+
+
 @pytest.mark.parametrize(
     ("script", "message"),
     [

@@ -1,4 +1,4 @@
-"""Edits of several files in one transaction, and its record."""
+"""Edits of several files, all or none."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from relnox.core.planning.changes import Edit, NewTag
+from relnox.core.planning.changes import Edit
 from relnox.errors import Conflict, Failed
 from relnox.source import file_edits
-from relnox.steps import Commit, CreateTags, EditFiles, Push, bump_record
-from relnox.steps.bump_record import PendingBump
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,12 +51,11 @@ def test_edits_are_applied_and_undone_byte_for_byte(
     file_edits.apply_edits(root, iter(planned))
     assert contents(root) == after
     assert file_edits.are_applied(root, planned)
-    file_edits.apply_edits(root, planned)  # applying them again changes nothing
+    assert file_edits.apply_edits(root, planned) == ()  # applying them again changes nothing
     assert contents(root) == after
-    file_edits.apply_edits(root, file_edits.reversed_edits(planned))
-    assert contents(root) == before
-    file_edits.restore_files(root, planned)
-    assert contents(root) == before
+    for _ in range(2):
+        assert file_edits.restore_files(root, planned) == []
+        assert contents(root) == before
 
 
 def test_half_of_the_edits_is_completed(tmp_path: Path) -> None:
@@ -155,49 +152,3 @@ def test_files_that_something_else_wrote_since_are_not_restored(tmp_path: Path) 
     edits = [edit("a", b"1", b"2"), edit("b", b"1", b"2"), edit("new", None, b"2"), edit("made", None, b"2")]
     assert file_edits.restore_files(tmp_path, [*edits, edit("gone", b"1", b"2")]) == ["a", "new", "gone"]
     assert contents(tmp_path) == {"a": b"saved", "b": b"1", "new": b"saved"}
-
-
-# --- the record -------------------------------------------------------------------------------------------------
-
-PENDING = PendingBump(
-    request=("--part", "minor", "--to", "1!2.0"),
-    steps=(
-        EditFiles(edits=(edit("p.toml", b"\xef\xbb\xbf1\r\n", b"\xff"), edit("new", None, b""))),
-        Commit(message="Release", files=("p.toml", "gone")),
-        CreateTags(tags=(NewTag(name="v1", message="m"),)),
-        Push(remote_name="origin", branch="main", tags=("v1",)),
-    ),
-)
-
-
-def test_a_record_is_written_and_discarded(tmp_path: Path) -> None:
-    directory = tmp_path / "git" / "relnox"
-    assert bump_record.read_pending(directory) is None
-    bump_record.write_pending(directory, PENDING)
-    assert bump_record.read_pending(directory) == PENDING
-    assert [path.name for path in directory.iterdir()] == ["pending.json"]
-    bump_record.discard_pending(directory)
-    assert bump_record.read_pending(directory) is None
-    bump_record.discard_pending(directory)
-
-
-def test_the_command_that_resumes_can_be_pasted() -> None:
-    assert PENDING.command == "relnox bump --part minor --to '1!2.0'"
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "{",
-        "[]",
-        "null",
-        '{"kind": "PendingBump"}',
-        '{"kind": "PendingBump", "request": 3, "steps": []}',
-        "\xff",
-    ],
-)
-def test_an_invalid_record_is_reported_with_its_file(tmp_path: Path, text: str) -> None:
-    (tmp_path / "pending.json").write_bytes(text.encode("latin-1"))
-    with pytest.raises(Failed, match=r"pending\.json \(the record of an interrupted bump\) cannot be read"):
-        bump_record.read_pending(tmp_path)

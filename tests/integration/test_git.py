@@ -280,8 +280,8 @@ def test_a_staged_change_that_the_checkout_does_not_have_differs_in_no_file(root
     git(root, "add", "README.md")
     write(root, {"README.md": before, "ignored.log": ""})
     here = checkout(root)
-    assert here.files_match_head(["README.md"])
-    assert not here.files_match_head(["README.md", "ignored.log"])
+    assert not here.files_differing_from("HEAD", ["README.md"])
+    assert here.files_differing_from("HEAD", ["README.md", "ignored.log"])
 
 
 # --- commit -------------------------------------------------------------------------------------------------
@@ -293,19 +293,19 @@ def test_a_file_that_git_stores_in_another_form_is_the_same(root: Path, content:
     write(root, {".gitattributes": "*.txt text eol=crlf\n"})
     (root / "lines.txt").write_bytes(content)
     commit_all(root, "lines")
-    assert here.files_match_head(["lines.txt"])
+    assert not here.files_differing_from("HEAD", ["lines.txt"])
     (root / "lines.txt").write_bytes(content + b"c")
-    assert not here.files_match_head(["lines.txt"])
+    assert here.files_differing_from("HEAD", ["lines.txt"])
 
 
 def test_a_removed_file_is_the_same_as_none_in_the_commit(root: Path) -> None:
     here = checkout(root)
     (root / "README.md").unlink()
-    assert not here.files_match_head(["README.md"])
+    assert here.files_differing_from("HEAD", ["README.md"])
     git(root, "commit", "--quiet", "--all", "--message=remove")
-    assert here.files_match_head(["README.md"])
+    assert not here.files_differing_from("HEAD", ["README.md"])
     write(root, {"README.md": "untracked"})
-    assert not here.files_match_head(["README.md"])
+    assert here.files_differing_from("HEAD", ["README.md"])
 
 
 def edits(root: Path, *files: str) -> list[Edit]:
@@ -318,6 +318,7 @@ def test_the_planned_content_is_committed_whatever_was_saved_since(root: Path) -
     planned = edits(root, "README.md", "new.txt")
     write(root, {"README.md": "saved\n", "new.txt": "saved\n"})
     changes.commit(checkout(root), "Release", planned)
+    changes.reset_index(checkout(root), ["README.md", "new.txt"])
     assert git(root, "show", "HEAD:README.md", "HEAD:new.txt") == "planned\nplanned"
     assert git(root, "status", "--porcelain").split() == ["M", "README.md", "M", "new.txt"]
     assert (root / "README.md").read_text() == "saved\n"
@@ -329,16 +330,17 @@ def test_exactly_the_planned_files_are_committed(root: Path) -> None:
     write(root, dict.fromkeys(ODD, "2\n") | {"other.txt": "2\n", "staged.txt": "2\n", "new.txt": ""})
     git(root, "add", "staged.txt", "new.txt", "with space.txt")
     here = checkout(root)
-    assert not here.files_match_head(ODD)
-    assert not here.files_match_head(ODD)
+    assert here.files_differing_from("HEAD", ODD)
+    assert here.files_differing_from("HEAD", ODD)
     changes.commit(here, "Release\n\n# no comment: a body", edits(root, *ODD))
     commit = git(root, "rev-parse", "HEAD")
-    assert here.files_match_head(ODD)
+    assert not here.files_differing_from("HEAD", ODD)
     assert git(root, "rev-parse", "HEAD~1") == before
     assert set(here.files_changed_between(before, commit) or ()) == set(ODD)
     assert git(root, "log", "-1", "--format=%B") == "Release\n\n# no comment: a body"
-    assert here.files_match_head(ODD)
-    assert here.index_matches_head(ODD)
+    assert not here.files_differing_from("HEAD", ODD)
+    changes.reset_index(here, ODD)
+    assert here.files_staged_since("HEAD") == {"new.txt", "staged.txt"}
     # Other staged or changed files are unchanged.
     assert git(root, "diff", "--cached", "--name-only").splitlines() == ["new.txt", "staged.txt"]
     assert git(root, "diff", "--name-only").splitlines() == ["other.txt"]
@@ -351,6 +353,7 @@ def test_a_commit_below_the_top_level_has_only_the_files_there(tmp_path: Path) -
     write(top, {"README.md": "changed\n", "python/README.md": "changed\n"})
     here = checkout(top / "python")
     changes.commit(here, "Below", edits(top / "python", "README.md"))
+    changes.reset_index(here, ["README.md"])
     assert git(top, "show", "--format=", "--name-only").splitlines() == ["python/README.md"]
     assert git(top, "status", "--porcelain").split() == ["M", "README.md"]
 
@@ -372,13 +375,13 @@ def test_a_commit_is_undone_and_other_files_stay_staged(root: Path) -> None:
     write(root, {"README.md": "changed\n", "staged.txt": "2\n"})
     git(root, "add", "staged.txt")
     here = checkout(root)
-    index = changes.read_index(here)
     changes.commit(here, "Release", edits(root, "README.md"))
-    changes.restore(here, before, index)
+    changes.move_branch(here, git(root, "rev-parse", "HEAD"), before)
     assert here.head() == before
     assert git(root, "diff", "--cached", "--name-only") == "staged.txt"
     assert git(root, "diff", "--name-only") == "README.md"
-    changes.restore(here, before, index)  # nothing to undo is no error
+    with pytest.raises(Failed):
+        changes.move_branch(here, "1" * 40, before)  # something else has moved the branch
     assert here.head() == before
 
 
@@ -539,6 +542,4 @@ def test_attributes_of_a_path_hold_below_the_top_level(tmp_path: Path) -> None:
     (top / "python/lines.txt").write_bytes(b"a\r\nb\r\n")
     repository(top)
     here = checkout(top / "python")
-    assert here.files_match_head(["lines.txt"])
-    assert here.file_has_content("HEAD", "lines.txt", b"a\r\nb\r\n")
-    assert not here.file_has_content("HEAD", "lines.txt", b"a\r\nc\r\n")
+    assert not here.files_differing_from("HEAD", ["lines.txt"])

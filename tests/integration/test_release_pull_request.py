@@ -217,7 +217,7 @@ def test_a_project_in_a_directory_of_the_repository(tmp_path: Path, monkeypatch:
 # --- what blocks it --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("option", ["--commit", "--commit --tag", "--undo", "--abort"])
+@pytest.mark.parametrize("option", ["--commit", "--commit --tag", "--undo"])
 def test_contradicting_options_are_refused(root: Path, option: str) -> None:
     ran = propose(root, *option.split())
     assert ran.code == 1

@@ -96,12 +96,13 @@ def test_another_branch_is_a_problem() -> None:
     ("here", "there", "head", "where"),
     [
         ({}, {}, None, None),
-        ({"v1.0": "a"}, {}, None, "here"),
-        ({}, {"v1.0": "a"}, None, "on upstream"),
-        ({"v1.0": "a"}, {"v1.0": "a"}, None, "here and on upstream"),
+        ({"v1.0": "a"}, {}, None, "here (a)"),
+        ({}, {"v1.0": "a"}, None, "on upstream (a)"),
+        ({"v1.0": "a"}, {"v1.0": "a"}, None, "here and on upstream (a)"),
+        ({"v1.0": "a"}, {"v1.0": "b"}, None, "here and on upstream (a, b)"),
         ({"v1.0": "a"}, {"v1.0": "a"}, "a", None),  # the tag of this commit
-        ({"v1.0": "a"}, {"v1.0": "b"}, "a", "on upstream"),
-        ({"v1.0": "b"}, {"v1.0": "a"}, "a", "here"),
+        ({"v1.0": "a"}, {"v1.0": "b"}, "a", "on upstream (b)"),
+        ({"v1.0": "b"}, {"v1.0": "a"}, "a", "here (b)"),
         ({"v1.0.0": "a"}, {"w1.0": "a"}, None, None),
     ],
 )

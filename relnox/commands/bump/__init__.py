@@ -1,88 +1,121 @@
 """Bump versions: in every version location and in dependents' requirements, as one commit with tags.
 
-Without --commit, only files are edited. An interrupted bump is finished by rerunning the command, or undone with
---abort; --undo reverts the last bump if it is not pushed yet.
+Without --commit, only files are edited. The trailers of the commit say what it releases, so that the same command
+finishes an interrupted bump; --undo reverts a release that is not pushed yet.
 """
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from relnox import core, steps
-from relnox.errors import Blocked
+from relnox.commands.bump import (
+    changes,
+    development,
+    existing_releases,
+    generated_files,
+    hook_edits,
+    interrupted_bumps,
+    preflight,
+    pull_requests,
+    selection,
+    summary,
+    undo,
+)
+from relnox.commands.bump.observation import observe_project, observe_remote
+from relnox.commands.bump.snapshot import NO_FILES, NewBump
+from relnox.errors import Blocked, RelnoxError
+from relnox.source import file_edits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from relnox.commands.bump.snapshot import NewBump, Snapshot
+    from relnox.commands.bump.project_state import RemoteState
     from relnox.commands.options import BumpOptions as Options
     from relnox.commands.shared.project import Project
     from relnox.core.planning.plan import Plan
     from relnox.core.planning.step import Step
-    from relnox.steps import bump_record
 
-__all__ = ["observe", "pending", "plan"]
+__all__ = ["observe", "plan"]
 
 
-def observe(options: Options, project: Project) -> Snapshot:
-    """Read what the plan depends on; for a new bump, also decide the versions and generate files in a copy."""
-    from relnox.commands.bump import development, pull_requests, undo
+def observe(options: Options, project: Project) -> NewBump | Plan:
+    """Decide a new bump, for which tools generate files in a copy, or plan to finish or undo a release.
 
+    If files of the checkout are changed, the bump is planned from the files of HEAD first: if some of its edits
+    are made in the checkout, it was interrupted.
+    """
     pull_requests.check_options(options)
     development.check_options(options)
-    if (earlier := undo.observe_earlier_bump(options, project)) is not None:
-        return earlier
-    return _observe_new_bump(options, project)
+    if options.undo:
+        return undo.undo_plan(options, project)
+    remote = observe_remote(options, project)
+    state = project.state
+    snapshot = None
+    if state is not None and state.head is not None and state.changed_files and not options.pull_request:
+        # The files of the checkout, which are read next, may not have what is an error in those of HEAD.
+        with contextlib.suppress(RelnoxError), project.at_head() as committed:
+            snapshot = _observe_bump(options, committed, remote, checkout=project)
+    snapshot = snapshot or _observe_bump(options, project, remote)
+    assert snapshot is not None  # noqa: S101 - the edits of a checkout are new
+    return snapshot
 
 
-def _observe_new_bump(options: Options, project: Project) -> Snapshot:
-    """Read what a new bump depends on, unless it repeats the last one or the release already exists."""
-    from relnox.commands.bump import (
-        changes,
-        development,
-        existing_releases,
-        generated_files,
-        hook_edits,
-        observation,
-        pull_requests,
-        repeated_bumps,
-        selection,
-        snapshot,
-    )
+def _observe_bump(
+    options: Options, project: Project, remote: RemoteState, checkout: Project | None = None
+) -> NewBump | Plan | None:
+    """Decide a new bump, unless the release already exists.
 
-    previous = repeated_bumps.find_previous_bump(options, project)
-    if previous is not None and repeated_bumps.is_repeated(previous, options):
-        return repeated_bumps.observe_repeated_bump(previous, options, project)
-    if previous is not None:
-        repeated_bumps.check_adds_nothing(previous, options)
-    project_observation = observation.observe_project(options, project, previous)
-
-    if (release := existing_releases.find_release_at_head(project_observation, options, project)) is not None:
+    Args:
+        options: The options of the command.
+        project: The project.
+        remote: The state of its remote.
+        checkout: The project with the files of the checkout, if `project` has those of HEAD. Then the result is
+            None if none of the edits is made in the checkout, or other changes are.
+    """
+    observation = observe_project(options, project, remote)
+    release = existing_releases.plan_release_at_head(observation, options, project, checkout or project)
+    if release is not None:
         return release
+    decision = selection.decide(observation, options)
+    reason = existing_releases.find_release_after_head(observation, decision, options, project)
+    if reason is not None:
+        return core.plan.Plan(task="bump", notes=(reason,))
 
-    decision = selection.decide(project_observation, options)
-    if (
-        release := existing_releases.find_release_after_head(project_observation, decision, options, project)
-    ) is not None:
-        return release
-
-    changelogs = generated_files.generate_changelogs(project_observation, decision, project)
-    after = changes.edited_contents(project_observation, decision, changelogs)
-    locks = snapshot.NO_FILES
+    own_after = changes.edited_contents(observation, decision, NO_FILES)
+    own_edits = tuple(core.editing.edits_between(observation.contents, own_after))
+    if checkout is not None and own_edits and not interrupted_bumps.edited_files(own_edits, checkout):
+        return None  # before tools run for nothing
+    changelogs = generated_files.generate_changelogs(observation, decision, project)
+    after = own_after
+    if changelogs is not NO_FILES:
+        after = changes.edited_contents(observation, decision, changelogs)
+    locks = NO_FILES
     if options.lock:
-        locks = generated_files.generate_locks(project_observation, decision, after, project)
+        locks = generated_files.generate_locks(observation, decision, after, project)
     contents = {**after, **locks.after}
-    hook_changes, hook_notes = hook_edits.run_edit_hooks(project_observation, decision, contents, project)
-    before = {**project_observation.contents, **changelogs.before, **locks.before, **hook_changes.before}
-    edits = tuple(core.editing.edits_between(before, {**contents, **hook_changes.after}))
+    hook_changes, hook_notes = hook_edits.run_edit_hooks(observation, decision, contents, project)
+    before = {**observation.contents, **changelogs.before, **locks.before, **hook_changes.before}
+    edits = tuple(
+        sorted(
+            core.editing.edits_between(before, {**contents, **hook_changes.after}),
+            key=lambda edit: edit.file not in own_after,  # where a later run looks first, as above
+        )
+    )
+    edited_files: tuple[str, ...] = ()
+    if checkout is not None:
+        edited_files = interrupted_bumps.edited_files(edits, checkout)
+        if not interrupted_bumps.is_interrupted(edits, edited_files, checkout, options):
+            return None
+        observation = interrupted_bumps.without_edits(observation, edited_files)
+        project = checkout
     target = None
     if options.pull_request and decision.bumps:
-        target = pull_requests.observe_target(project_observation, edits, project)
-    from relnox.source import file_edits
-
+        target = pull_requests.observe_target(observation, edits, project)
     file_edits.check_paths(project.root, edits)
-    return snapshot.NewBump(
-        observation=project_observation,
+    return NewBump(
+        observation=observation,
         decision=decision,
         edits=edits,
         generated=frozenset({**changelogs.after, **locks.after, **hook_changes.after}),
@@ -95,35 +128,19 @@ def _observe_new_bump(options: Options, project: Project) -> Snapshot:
         ),
         hook_notes=hook_notes,
         target=target,
-        development=development.decide_development_versions(
-            project_observation, decision, edits, options, project
-        ),
+        development=development.decide_development_versions(observation, decision, edits, options, project),
+        edited_files=edited_files,
     )
 
 
-def plan(snapshot: Snapshot, options: Options) -> Plan:
-    """Plan a new bump, or resume, undo or repeat an earlier one."""
-    from relnox.commands.bump import existing_releases, repeated_bumps, undo
-    from relnox.commands.bump.snapshot import EarlierBump, ExistingRelease, RepeatedBump
-
-    match snapshot:
-        case EarlierBump():
-            return undo.resume_or_undo(snapshot, options)
-        case RepeatedBump():
-            return repeated_bumps.repeated_bump_plan(snapshot, options)
-        case ExistingRelease():
-            return existing_releases.existing_release_plan(snapshot, options)
-        case _:
-            return _plan_new_bump(snapshot, options)
-
-
-def _plan_new_bump(new: NewBump, options: Options) -> Plan:
-    """Plan the edits, the commit, the tags and the push, with the problems that block them."""
-    from relnox.commands.bump import changes, preflight, pull_requests, summary
-
+def plan(snapshot: NewBump | Plan, options: Options) -> Plan:
+    """Plan the edits, the commit, the tags and the push of a new bump, with the problems that block them."""
+    if isinstance(snapshot, core.plan.Plan):
+        return snapshot
+    new = snapshot
     observation, bumps = new.observation, new.decision.bumps
-    notes = (*observation.workspace.warnings, *summary.notes(new, options), *new.hook_notes)
-    notes = (*notes, *pull_requests.notes(new))
+    notes = (*interrupted_bumps.notes(new, options), *observation.workspace.warnings)
+    notes = (*notes, *summary.notes(new, options), *new.hook_notes, *pull_requests.notes(new))
     if not bumps:  # with --part auto
         tag_problems = tuple(preflight.format_problems(observation, options, ()))
         return core.plan.Plan(task="bump", notes=notes, problems=tag_problems)
@@ -151,8 +168,6 @@ def _plan_new_bump(new: NewBump, options: Options) -> Plan:
 
 def _plan_steps(new: NewBump, tags: tuple[core.changes.NewTag, ...], options: Options) -> Iterator[Step]:
     """Yield the steps of a new bump in order; only the last steps change the remote."""
-    from relnox.commands.bump import changes, pull_requests
-
     observation = new.observation
     if new.target is not None:
         yield from pull_requests.plan_steps(new)
@@ -164,37 +179,7 @@ def _plan_steps(new: NewBump, tags: tuple[core.changes.NewTag, ...], options: Op
         yield steps.Commit(message=changes.commit_message(observation, new.decision.bumps), files=files)
     if tags:
         yield steps.CreateTags(tags=tags)
-    if (following := new.development).edits:
-        files = tuple(edit.file for edit in following.edits)
-        message = changes.commit_message(observation, following.bumps, core.release_history.DEVELOPMENT_MESSAGE)
-        yield steps.EditDevelopmentFiles(edits=following.edits)
-        yield steps.CommitDevelopment(message=message, files=files)
+    yield from development.development_steps(new.development, observation)
     if options.push and observation.state is not None:
         branch, tag_names = observation.state.branch or "", tuple(tag.name for tag in tags)
         yield steps.Push(remote_name=observation.config.remote, branch=branch, tags=tag_names)
-
-
-def pending(snapshot: Snapshot, planned: Plan, options: Options) -> bump_record.PendingBump | None:
-    """Return the record to write before the first step, so that a rerun of the command can resume the bump."""
-    from relnox.commands.bump.options import command_line_words
-    from relnox.commands.bump.snapshot import EarlierBump, ExistingRelease, RepeatedBump
-    from relnox.steps import bump_record
-
-    if isinstance(snapshot, EarlierBump) and snapshot.interrupted_bump is not None:
-        return snapshot.interrupted_bump
-    if planned.skipped is not None or options.pull_request:
-        return None
-    match snapshot:
-        case RepeatedBump():
-            head, branch = snapshot.record.head, snapshot.record.branch
-        case ExistingRelease():
-            head, branch = snapshot.head, snapshot.branch or None
-        case _:
-            state = snapshot.state if isinstance(snapshot, EarlierBump) else snapshot.observation.state
-            head, branch = (state.head, state.branch) if state is not None else (None, None)
-    return bump_record.PendingBump(
-        request=command_line_words(options),
-        steps=bump_record.steps_to_record(planned.steps),
-        head=head,
-        branch=branch,
-    )

@@ -60,28 +60,30 @@ def tag_names(observation: Observation, bumps: tuple[VersionBump, ...]) -> dict[
 def new_tags(observation: Observation, bumps: tuple[VersionBump, ...]) -> tuple[NewTag, ...]:
     """Return the tags of the bumps; a tag that several packages share is listed once."""
     names = tag_names(observation, bumps)
-    by_name: dict[str, NewTag] = {}
+    bumps_of_tag: dict[str, list[VersionBump]] = {}
     for bump in bumps:
-        name = names[bump.package.name]
-        subject = "Release" if observation.config.versions == "lockstep" else bump.package.name
-        by_name.setdefault(name, core.changes.NewTag(name=name, message=f"{subject} {bump.after}"))
-    return tuple(by_name.values())
+        bumps_of_tag.setdefault(names[bump.package.name], []).append(bump)
+    tags = []
+    for name, own in bumps_of_tag.items():
+        subject = "Release" if observation.config.versions == "lockstep" else own[0].package.name
+        message = core.trailers.add_trailers(f"{subject} {own[0].after}", core.trailers.RELEASE, own)
+        tags.append(core.changes.NewTag(name=name, message=message))
+    return tuple(tags)
 
 
-def commit_message(observation: Observation, bumps: tuple[VersionBump, ...], template: str = "") -> str:
-    """Return the commit message of the bumps.
+def commit_message(
+    observation: Observation, bumps: tuple[VersionBump, ...], *, is_development: bool = False
+) -> str:
+    """Return the commit message of the bumps, with the trailers that say what is released.
 
-    `{packages}` becomes a list of packages with their new versions. `{version}` becomes the new version if all
-    packages of the workspace get the same one, and the same list otherwise.
-
-    Args:
-        observation: The state of the project.
-        bumps: The bumps.
-        template: The message with these placeholders; if empty, the setting for release commits is used.
+    In the setting, `{packages}` becomes a list of packages with their new versions. `{version}` becomes the new
+    version if all packages of the workspace get the same one, and the same list otherwise.
     """
     versions = {bump.after for bump in bumps}
     packages = ", ".join(f"{bump.package.name} {bump.after}" for bump in bumps)
     is_common = len(versions) == 1 and len(bumps) == len(observation.workspace.packages)
     version = str(bumps[0].after) if is_common else packages
-    template = template or observation.config.commit_message
-    return template.replace("{version}", version).replace("{packages}", packages)
+    template = "Start development of {version}" if is_development else observation.config.commit_message
+    message = template.replace("{version}", version).replace("{packages}", packages)
+    key = core.trailers.DEVELOPMENT if is_development else core.trailers.RELEASE
+    return core.trailers.add_trailers(message, key, bumps)

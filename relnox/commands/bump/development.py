@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relnox import core
-from relnox.commands.bump import generated_files
+from relnox import core, steps
+from relnox.commands.bump import changes, generated_files
 from relnox.commands.bump.snapshot import Development
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from relnox.commands.bump.project_state import Observation
     from relnox.commands.bump.snapshot import Decision
     from relnox.commands.options import BumpOptions as Options
     from relnox.commands.shared.project import Project
     from relnox.core.planning.changes import Edit
+    from relnox.core.planning.step import Step
 
 
 def check_options(options: Options) -> None:
@@ -25,7 +26,7 @@ def check_options(options: Options) -> None:
     Raises:
         Blocked: `--tag` is missing, or `--pull-request` is given.
     """
-    if not options.then_dev or options.undo or options.abort or options.part == "dev":
+    if not options.then_dev or options.undo or options.part == "dev":
         return
     if options.pull_request:
         raise Blocked(
@@ -44,7 +45,10 @@ def check_options(options: Options) -> None:
 def decide_development_versions(
     observation: Observation, decision: Decision, edits: Sequence[Edit], options: Options, project: Project
 ) -> Development:
-    """Decide the development versions that follow a release, and the edits that set them on top of its `edits`."""
+    """Decide the development versions that follow a release, and the edits that set them on top of its `edits`.
+
+    Without edits, the project has the released versions already.
+    """
     requests = core.development.request_development_versions(decision.bumps)
     if not options.then_dev or not decision.bumps:
         return Development()
@@ -76,3 +80,12 @@ def decide_development_versions(
         planned = {**{edit.file: edit.after for edit in edits}, **after}
         after |= generated_files.generate_locks(observation, following, planned, project).after
     return Development(bumps, tuple(core.editing.edits_between(contents, after)))
+
+
+def development_steps(development: Development, observation: Observation) -> Iterator[Step]:
+    """Yield the steps that commit the development versions, if there are any."""
+    if development.edits:
+        files = tuple(edit.file for edit in development.edits)
+        message = changes.commit_message(observation, development.bumps, is_development=True)
+        yield steps.EditFiles(edits=development.edits, is_development=True)
+        yield steps.Commit(message=message, files=files, is_development=True)

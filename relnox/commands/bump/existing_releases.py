@@ -1,228 +1,254 @@
-"""Releases that already exist with the result of the requested bump, recognized by their tags."""
+"""Releases that exist already: at HEAD, so that they are finished and not made again, or made from HEAD elsewhere.
+
+The trailers of commits and tags say what they release (`core.bump.trailers`).
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core, steps
-from relnox.commands.bump.changes import tag_names
+from relnox.commands.bump import changes
+from relnox.commands.bump.development import decide_development_versions, development_steps
 from relnox.commands.bump.options import requested_bump
-from relnox.commands.bump.repeated_bumps import AGAIN, ALREADY_DONE
-from relnox.commands.bump.snapshot import ExistingRelease
+from relnox.commands.bump.snapshot import Decision, Development
 from relnox.core.text import join_names
-from relnox.errors import Blocked
+from relnox.source import file_edits
+from relnox.source.git import remotes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from packaging.version import Version
 
     from relnox.commands.bump.project_state import Observation
-    from relnox.commands.bump.snapshot import Decision
     from relnox.commands.options import BumpOptions as Options
     from relnox.commands.shared.project import Project
-    from relnox.core.packages import Package
+    from relnox.core.bump.version_bumps import VersionBump
     from relnox.core.planning.plan import Plan
     from relnox.core.planning.step import Step
+    from relnox.core.problems import Problem
     from relnox.source.git import Git
+    from relnox.source.git.repository import TagMessage
 
 
-def existing_release_plan(release: ExistingRelease, options: Options) -> Plan:
-    """Plan an existing release: nothing is left to do, except to push what the remote lacks."""
-    tags = tuple(core.changes.NewTag(name=name, message=name) for name in release.tags)
-    # With a development version the tags are below HEAD, where this step would not put them.
-    planned_steps: tuple[Step, ...] = () if options.then_dev and options.push else (steps.CreateTags(tags=tags),)
-    if options.push:
-        planned_steps = (
-            *planned_steps,
-            steps.Push(remote_name=release.remote_name, branch=release.branch, tags=release.tags),
+class _Release(NamedTuple):
+    """A released commit, its versions by package, and whether a development version follows it."""
+
+    commit: str
+    versions: Mapping[str, Version]
+    is_followed: bool
+
+
+def plan_release_at_head(
+    observation: Observation, options: Options, project: Project, checkout: Project
+) -> Plan | None:
+    """Plan to finish the release at HEAD, or one below it that was not pushed; None if another one is requested.
+
+    If nothing is missing, the plan has no steps: another release of the same commits is hardly wanted. With
+    `--again` or `--part auto`, which asks the commits, the result is None then.
+
+    Args:
+        observation: The state of the project.
+        options: The options of the command.
+        project: The project, with the files of HEAD.
+        checkout: The project with the files of the checkout.
+    """
+    git, state, config = project.git, observation.state, observation.config
+    if git is None or state is None or state.head is None or not (options.commit or options.tag):
+        return None
+    release = _find_release(observation, options, git)
+    if release is None or not _is_requested(release, observation, options):
+        return None
+    commit, bumps = release.commit, _bumps(release, observation)
+    tags = changes.new_tags(observation, bumps) if options.tag else ()
+    remote_tags = observation.remote.tags or {}
+    unpushed_tags = [tag for tag in tags if remote_tags.get(tag.name) != commit]
+    missing_tags = tuple(tag for tag in unpushed_tags if state.tags.get(tag.name) != commit)
+    following = Development()
+    if not release.is_followed and (unpushed_tags or not tags):  # or it would have been pushed with the tags
+        following = decide_development_versions(observation, Decision(bumps, {}, ()), (), options, project)
+    planned: list[Step] = []
+    if stale_files := _stale_files(checkout):
+        planned.append(steps.ResetIndex(files=stale_files))
+    if missing_tags:
+        planned.append(steps.CreateTags(tags=missing_tags, commit=commit))
+    planned += development_steps(following, observation)
+    pushes_branch = options.push and (
+        bool(following.edits) or not is_on_remote_branch(state.head, state.branch, observation, git)
+    )
+    if pushes_branch or (options.push and unpushed_tags):
+        branch, names = state.branch if pushes_branch else None, tuple(tag.name for tag in unpushed_tags)
+        planned.append(steps.Push(remote_name=config.remote, branch=branch or "", tags=names))
+    if not planned and (options.again or options.part == "auto"):
+        return None
+    problems = [
+        *core.bump_checks.check_tags_do_not_exist(tags, {}, remote_tags, commit, config.remote),
+        *(_branch_problems(observation, options) if pushes_branch or following.edits else ()),
+        *(_push_problems(observation, is_public=len(unpushed_tags) < len(tags)) if pushes_branch else ()),
+    ]
+    if changed_files := file_edits.changed_files(checkout.root, following.edits):
+        problems.append(
+            core.problems.Problem(
+                code="tree-dirty",
+                message=f"files that the bump edits have uncommitted changes: {join_names(changed_files)}",
+                fix="commit the changes, or put them aside: git stash",
+            )
         )
-    needs_push = options.push and not release.is_on_remote
-    return core.plan.Plan(
-        task="bump",
-        steps=planned_steps,
-        notes=(release.reason,),
-        skipped=None if needs_push else ALREADY_DONE,
-        problems=release.problems if needs_push else (),
+    where = "HEAD" if commit == state.head else "the commit below HEAD" if release.is_followed else "a commit"
+    versions = join_names(f"{bump.package.name} {bump.after}" for bump in bumps)
+    what = f"{where} ({commit[:10]}) is the release of {versions}"
+    note = f"finishing a release: {what}; to make another one afterwards: --again"
+    if not planned:
+        note = f"already released: {what}; to bump once more: --again"
+    return core.plan.Plan(task="bump", steps=tuple(planned), notes=(note,), problems=tuple(problems))
+
+
+def _bumps(release: _Release, observation: Observation) -> tuple[VersionBump, ...]:
+    packages = observation.workspace.by_name
+    return tuple(
+        core.version_bumps.VersionBump(packages[name], None, version, "")
+        for name, version in sorted(release.versions.items())
+        if name in packages
     )
 
 
-def find_release_at_head(observation: Observation, options: Options, project: Project) -> ExistingRelease | None:
-    """Return the release at HEAD if the requested bump, applied to the parent commit, would make the same one.
+def _branch_problems(observation: Observation, options: Options) -> Iterator[Problem]:
+    """Yield the problems that keep the branch from being committed to or pushed."""
+    state = observation.state
+    if state is None:
+        return
+    yield from core.bump_checks.check_no_operation_in_progress(state.operation)
+    if state.operation != "rebase":  # which detaches HEAD until it ends
+        yield from core.bump_checks.check_head_not_detached(state.branch)
+    if not options.allow_branch:
+        yield from core.bump_checks.check_branch_allows_releases(
+            state.branch, observation.lines, observation.config.branch
+        )
 
-    It is recognized by its tags, since a rerun of a CI job has no record of the first run. With `--then-dev`, the
-    release may also be at the parent of HEAD.
+
+def _push_problems(observation: Observation, *, is_public: bool) -> Iterator[Problem]:
+    """Yield the problems that keep the branch from being pushed; `is_public` is whether a tag of it is."""
+    state, remote = observation.state, observation.config.remote
+    if state is None:
+        return
+    checks = core.bump_checks
+    yield from checks.check_upstream_is_pushed_to(state.branch, remote, state.upstream, state.upstream_remote)
+    is_ancestor = observation.remote.is_ancestor
+    for problem in checks.check_not_behind_remote(state.branch, remote, is_ancestor=is_ancestor):
+        undo = core.fixes.task_command("bump", "--undo")
+        fix = f"{problem.fix}, then rerun the command; or undo the release: {undo}"
+        if is_public:  # a rebased release would be another commit than that of the tags
+            fix = f"git pull --no-rebase --no-edit {remote} {state.branch}, then rerun the command"
+        yield core.records.replace(problem, fix=fix)
+
+
+def _find_release(observation: Observation, options: Options, git: Git) -> _Release | None:
+    """Return the release at HEAD or below a development version there; with `--push`, the last unpushed one.
+
+    A release without a commit of its own is known by its tags.
     """
-    state, git = observation.state, project.git
-    if git is None or state is None or state.head is None or not _may_already_be_released(observation, options):
+    state, remote = observation.state, observation.remote
+    if state is None:
         return None
-    head, versions = state.head, {package.name: package.version for package in observation.selected}
-    if options.then_dev and all(package.source.is_in_file for package in observation.selected):
-        head, versions = _before_development(observation, git)
-    tagged_packages = _tagged_at(head, versions, observation)
-    parent = git.parent_commit(head) if tagged_packages else None
-    if parent is None:
-        return None
-    from relnox.source.version_files import version_at
+    commits, count = git.messages("-2"), 1
+    if options.push:
+        tip = remote.branches.get(state.branch or "")
+        if tip is not None and git.resolve_commit(tip) is not None:
+            unpushed = git.messages("HEAD", f"^{tip}")
+            count, commits = max(1, len(unpushed)), [*commits, *unpushed[2:]]
+    ids = {commit for commit, _ in commits}
+    unpushed_names = state.tags.keys() - remote.tags.keys() if options.push and remote.tags is not None else set()
+    names = {name for name, commit in state.tags.items() if commit in ids or name in unpushed_names}
+    tags = [tag for tag in git.tag_messages("--merged=HEAD") if tag.name in names] if names else []
+    is_followed = False
+    for position, (commit, message) in enumerate(commits):
+        if position >= count and not is_followed:
+            break
+        if versions := core.trailers.read_trailers(message) | _tagged_versions(tags, commit):
+            return _Release(commit, versions, is_followed)
+        is_followed |= bool(core.trailers.read_trailers(message, core.trailers.DEVELOPMENT))
+    for tag in tags:
+        if tag.name in unpushed_names and (versions := _tagged_versions(tags, tag.commit)):
+            return _Release(tag.commit, versions, is_followed)
+    return None
 
-    earlier = {}
-    if not all(package.source.is_in_file for package in tagged_packages.values()):
-        earlier = _tagged_before(parent, observation, git)
-    try:
-        for (_, version), package in tagged_packages.items():
-            if options.to is not None:
-                if core.versioning.parse(options.to, where="--to") != version:
-                    return None
-                continue
-            old = version_at(parent, package, git) if package.source.is_in_file else earlier.get(package.name)
-            if old is None or old == version or _version_after_request(old, observation, options) != version:
-                return None
-    except Blocked:  # deciding the bump raises it again
-        return None
-    tags = tuple(dict.fromkeys(tag for tag, _ in tagged_packages))
-    which = "HEAD" if head == state.head else "the release below HEAD"
-    reason = f"already done: {which} ({head[:10]}) is tagged {join_names(tags)}, no commits since; {AGAIN}"
-    return _existing_release(reason, tags, head, observation, options, project)
+
+def _tagged_versions(tags: Sequence[TagMessage], commit: str) -> dict[str, Version]:
+    """Return the versions that tags of a commit release, by package."""
+    versions: dict[str, Version] = {}
+    for tag in tags:
+        if tag.commit == commit:
+            versions |= core.trailers.read_trailers(tag.message)
+    return versions
+
+
+def _is_requested(release: _Release, observation: Observation, options: Options) -> bool:
+    """Return whether the options ask for the versions of a release: for those packages, and for such versions.
+
+    Its versions do not count if a commit has changed them since.
+    """
+    packages = observation.workspace.by_name
+    if not release.is_followed and any(
+        packages[name].version != version
+        for name, version in release.versions.items()
+        if name in packages and packages[name].source.is_in_file
+    ):
+        return False
+    if options.part == "auto":
+        return True
+    bump = requested_bump(options)
+    core.requested_bump.check_bump(bump)
+    tagged_packages = {name for name, history in observation.history.items() if history.version is not None}
+    names = [
+        package.name
+        for package in observation.selected
+        if package.version is not None or package.name in tagged_packages
+    ]
+    return bool(names) and all(
+        name in release.versions and core.versioning.is_result_of(release.versions[name], bump) for name in names
+    )
+
+
+def _stale_files(checkout: Project) -> tuple[str, ...]:
+    """Return the files that git's index has as they are before HEAD, and HEAD has not."""
+    git, state = checkout.git, checkout.state
+    if git is None or state is None or not state.changed_files or (parent := git.parent_commit()) is None:
+        return ()
+    return tuple(sorted(git.files_staged_since("HEAD") - git.files_staged_since(parent)))
 
 
 def find_release_after_head(
     observation: Observation, decision: Decision, options: Options, project: Project
-) -> ExistingRelease | None:
-    """Return the release that already has the tags of this bump, if its commit is a child of HEAD on the remote.
+) -> str | None:
+    """Return why nothing is left to do, if the remote has this release, made from HEAD; None if it has not.
 
     This is so in a job that is run again, on the commit that its first run began with. Tags that only this clone
     has are no release: their commit may have been dropped since.
     """
-    git, state = project.git, observation.state
-    if git is None or state is None or not options.tag or not _may_already_be_released(observation, options):
+    git, state, remote_tags = project.git, observation.state, observation.remote.tags or {}
+    if git is None or state is None or not options.tag or options.again or options.part == "auto":
         return None
-    existing_tags = state.tags | dict(observation.remote.tags or {})
-    names = tuple(dict.fromkeys(tag_names(observation, decision.bumps).values()))
-    commits = {existing_tags.get(name) for name in names}
+    names = tuple(dict.fromkeys(changes.tag_names(observation, decision.bumps).values()))
+    commits = {remote_tags.get(name) for name in names}
     commit = commits.pop() if len(commits) == 1 else None
-    if commit is None:
+    if commit is None or commit == state.head:
         return None
-    if names[0] not in state.tags:
-        from relnox.source.git import remotes
-
+    if git.resolve_commit(commit) is None:
         remotes.try_to_fetch_objects(git, project.config.remote, f"refs/tags/{names[0]}")
-    if commit == state.head or git.parent_commit(commit) != state.head:
+    if git.parent_commit(commit) != state.head or not is_on_remote_branch(commit, state.branch, observation, git):
         return None
-    where = f"{join_names(names)} ({commit[:10]}) was released from this commit ({(state.head or '')[:10]})"
-    release = _existing_release(f"already done: {where}", names, commit, observation, options, project)
-    return release if release.is_on_remote else None
+    which = f"{join_names(names)} ({commit[:10]}) was released from this commit ({(state.head or '')[:10]})"
+    return f"already released: {which}"
 
 
-def _may_already_be_released(observation: Observation, options: Options) -> bool:
-    """Return whether the requested release may already exist, which is impossible right after another bump."""
-    is_new = observation.previous is None and not options.again and options.part != "auto"
-    return is_new and (options.commit or options.tag)
-
-
-def _existing_release(  # noqa: PLR0913, PLR0917 - all that the release is found from
-    reason: str, tags: tuple[str, ...], commit: str, observation: Observation, options: Options, project: Project
-) -> ExistingRelease:
-    """Return a release of this clone, with what keeps it from being pushed if the remote lacks a part of it."""
-    checks, remote_name, state = core.bump_checks, observation.config.remote, observation.state
-    remote_tags = observation.remote.tags or {}
-    branch = state.branch if state is not None else None
-    is_on_remote_branch = _is_on_remote_branch(commit, branch, observation, project)
-    problems = [
-        *checks.check_tags_do_not_exist(
-            [core.changes.NewTag(name=tag, message=tag) for tag in tags], {}, remote_tags, commit, remote_name
-        )
-    ]
-    if not is_on_remote_branch:
-        problems += checks.check_head_not_detached(branch)
-        if not options.allow_branch:
-            problems += checks.check_branch_allows_releases(branch, observation.lines, observation.config.branch)
-    return ExistingRelease(
-        reason=reason,
-        tags=tags,
-        is_on_remote=is_on_remote_branch and all(remote_tags.get(tag) == commit for tag in tags),
-        problems=tuple(problems),
-        branch=branch or "",
-        remote_name=remote_name,
-        head=state.head if state is not None else None,
-    )
-
-
-def _is_on_remote_branch(commit: str, branch: str | None, observation: Observation, project: Project) -> bool:
+def is_on_remote_branch(commit: str, branch: str | None, observation: Observation, git: Git) -> bool:
     """Return whether the remote's branch has a commit; if HEAD is detached, whether any branch has it."""
-    git, branches = project.git, observation.remote.branches
-    if git is None:
-        return False
+    branches = observation.remote.branches
     if branch is None:
         return commit in branches.values() or any(git.is_ancestor(commit, tip) for tip in branches.values())
     if branch not in branches:
         return False
     if git.resolve_commit(branches[branch]) is None:
-        from relnox.source.git import remotes
-
         remotes.try_to_fetch_objects(git, observation.config.remote, f"refs/heads/{branch}")
     return git.is_ancestor(commit, branches[branch])
-
-
-def _before_development(observation: Observation, git: Git) -> tuple[str, dict[str, Version | None]]:
-    """Return the parent of HEAD and the versions there, if HEAD sets the next development version of each package.
-
-    Returns:
-        The id of the parent commit, and the version of each package in it; otherwise `("", {})`.
-    """
-    from relnox.source.version_files import version_at
-
-    parent = git.parent_commit() or ""
-    versions = {package.name: version_at(parent, package, git) for package in observation.selected}
-    config = observation.config
-    for package in observation.selected:
-        version = versions[package.name]
-        if version is None or package.version is None or not package.version.is_devrelease:
-            return "", {}
-        following = core.versioning.next_version(
-            version,
-            core.requested_bump.Bump(part="dev"),
-            scheme=config.scheme,
-            today=observation.today,
-        )
-        if following != package.version:
-            return "", {}
-    return parent, versions
-
-
-def _tagged_at(
-    head: str, versions: Mapping[str, Version | None], observation: Observation
-) -> dict[tuple[str, Version], Package]:
-    """Map each tag and version of the selected packages at a commit to the first package that has them.
-
-    The result is empty if a package has no tag on the commit. A version is None if it is not in a file.
-    """
-    tags = observation.state.tags if observation.state is not None else {}
-    packages: dict[tuple[str, Version], Package] = {}
-    for package in observation.selected:
-        version = versions.get(package.name)
-        if version is None and package.source.kind == "tags":
-            history = observation.history.get(package.name)
-            version = history.version if history is not None else None
-        tag = observation.tag_formats[package.name].render(version) if version is not None else ""
-        if version is None or tags.get(tag) != head:
-            return {}
-        packages.setdefault((tag, version), package)
-    return packages
-
-
-def _tagged_before(commit: str, observation: Observation, git: Git) -> dict[str, Version]:
-    """Return the version of each package's last tag in the history of a commit, by package."""
-    latest = core.tags.latest_tags(observation.tag_formats, git.merged_tags(commit), lines=observation.lines)
-    return {name: version for name, (_, version) in latest.items()}
-
-
-def _version_after_request(version: Version, observation: Observation, options: Options) -> Version:
-    """Return the version that the requested bump gives a package whose version was `version` before."""
-    config = observation.config
-    return core.versioning.next_version(
-        version,
-        requested_bump(options),
-        scheme=config.scheme,
-        prerelease_start=config.prerelease_start,
-        today=observation.today,
-    )

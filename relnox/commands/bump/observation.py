@@ -18,23 +18,15 @@ if TYPE_CHECKING:
     from relnox.commands.options import BumpOptions as Options
     from relnox.commands.shared.project import Project
     from relnox.core.workspace import Workspace
-    from relnox.steps import bump_record
 
 
-def observe_project(options: Options, project: Project, previous: bump_record.PendingBump | None) -> Observation:
+def observe_project(options: Options, project: Project, remote: RemoteState) -> Observation:
     """Read everything that a new bump is decided from.
 
-    Args:
-        options: The options of the command.
-        project: The project.
-        previous: The last bump on this machine, if no commits followed it.
-
     Raises:
-        Blocked: The options select no packages, or they need the remote and it does not exist.
-        Failed: The options need the remote and it does not answer.
+        Blocked: The options select no packages.
     """
     _check_all_packages_checked_out(project)
-    remote = observe_remote(options, project)
     project = project.with_remote_tags(remote.tags)
     names = [package.name for package in selection.select_packages(options, project)]
     workspace = project.literals.workspace
@@ -68,7 +60,6 @@ def observe_project(options: Options, project: Project, previous: bump_record.Pe
         today=project.today,
         literals=project.literals.locations,
         untracked_imports=project.untracked_imports(selected_packages),
-        previous=previous,
         hooks=hooks.read_hooks(project),
     )
 

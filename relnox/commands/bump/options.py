@@ -8,29 +8,10 @@ from relnox import core
 from relnox.core.settings.schema import fields_of
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from relnox.commands.options import BumpOptions as Options
     from relnox.core.versions.requested_bump import Bump
-
-_REQUEST = (
-    "part",
-    "pre",
-    "to",
-    "number",
-    "package",
-    "all",
-    "always_increment",
-    "allow_lower",
-    "commit",
-    "tag",
-    "then_dev",
-    "push",
-    "pull_request",
-    "lock",
-    "allow_branch",
-    "allow_dirty",
-    "undo",
-)
-"""The field names of the options that determine what a bump does."""
 
 
 def requested_bump(options: Options) -> Bump:
@@ -40,19 +21,12 @@ def requested_bump(options: Options) -> Bump:
     return core.requested_bump.Bump(**values)
 
 
-def command_line_words(options: Options, names: tuple[str, ...] = _REQUEST) -> tuple[str, ...]:
-    """Return the options that determine what a bump does, as command-line words.
-
-    For `--undo`, options that can also be set in pyproject.toml are left out.
-
-    Args:
-        options: The options of the command.
-        names: The field names of the options to include.
-    """
+def command_line_words(options: Options, names: Collection[str]) -> tuple[str, ...]:
+    """Return the options with these field names as command-line words, except those that have their defaults."""
     words: list[str] = []
     for field in fields_of(type(options)):
         value = getattr(options, field.name)
-        if field.name not in names or value in (field.default, None) or (options.undo and "file" in field.sources):
+        if field.name not in names or value in (field.default, None):
             continue
         if field.is_list:
             words += [word for name in value for word in (field.flag, name)]

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from relnox.core.tagging.tags import TagFormat, TagForms
     from relnox.core.workspace import Workspace
     from relnox.source.git import GitState
-    from relnox.steps import bump_record
 
 FOREIGN_LOCKS = ("poetry.lock", "pdm.lock")
 """The names of lock files that only poetry and pdm can write."""
@@ -65,7 +64,6 @@ class Observation(Record):
         today: The date in UTC, for calendar versions.
         literals: The version literals in the packages' modules, which are version locations as well.
         untracked_imports: Pairs of a committed module and an untracked module that it imports.
-        previous: The last bump on this machine, if it differs from the requested one and no commits followed it.
         hooks: The project's hooks.
     """
 
@@ -86,7 +84,6 @@ class Observation(Record):
     today: date
     literals: tuple[VersionSource, ...]
     untracked_imports: tuple[tuple[str, str], ...]
-    previous: bump_record.PendingBump | None
     hooks: Hooks
 
     @property

@@ -35,10 +35,10 @@ def check_options(options: Options) -> None:
     Raises:
         Blocked: Such an option is given.
     """
-    names = ("commit", "tag", "push", "undo", "abort")
+    names = ("commit", "tag", "push", "undo")
     others = [f"--{name}" for name in names if getattr(options, name)]
     if options.pull_request and others:
-        switches = " ".join(f"--no-{name[2:]}" for name in others if name not in ("--undo", "--abort"))
+        switches = " ".join(f"--no-{name[2:]}" for name in others if name != "--undo")
         raise Blocked(
             "options-conflict",
             f"--pull-request cannot be combined with {', '.join(others)} (it leaves this checkout and its "
@@ -218,7 +218,7 @@ def plan_steps(new: NewBump) -> Iterator[Step]:
         remote_name=observation.config.remote,
         branch=target.head,
         parent=target.base_head,
-        message=f"{message}\n\nRelnox-Tree: {target.tree.id}",
+        message=f"{message}\nRelnox-Tree: {target.tree.id}",
         edits=new.edits,
         tree=target.tree.id,
         replaces=target.replaces,

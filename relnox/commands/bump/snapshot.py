@@ -1,4 +1,4 @@
-"""The snapshots that a bump is planned from: a new bump, or an earlier one to finish, undo or repeat."""
+"""A new bump: what was decided, and what it changes."""
 
 from __future__ import annotations
 
@@ -10,16 +10,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from relnox import forges
-    from relnox.commands.bump.project_state import Observation, RemoteState
+    from relnox.commands.bump.project_state import Observation
     from relnox.core.bump.dependency_updates import DependencyUpdates
     from relnox.core.bump.version_bumps import VersionBump
     from relnox.core.packages import Package
     from relnox.core.planning.changes import Edit
-    from relnox.core.problems import Problem
     from relnox.errors import Blocked
-    from relnox.source.git import GitState
     from relnox.source.git.trees import PlannedTree
-    from relnox.steps import bump_record
 
 
 class Decision(Record):
@@ -107,6 +104,8 @@ class NewBump(Record):
         hook_notes: For each edit-bump hook, a note on the files that it edited, or on its failure.
         target: The branch and pull requests for `--pull-request`, otherwise None.
         development: The development versions that follow the release; without `--then-dev`, there are none.
+        edited_files: The files that have their new content already, from an interrupted run of this bump or from
+            one without `--commit`.
     """
 
     observation: Observation
@@ -118,87 +117,4 @@ class NewBump(Record):
     hook_notes: tuple[str, ...]
     target: Target | None
     development: Development
-
-
-class UndoTarget(Record):
-    """A bump that can be reverted.
-
-    Attributes:
-        record: The record of the bump.
-        pushed_to: Remote branches that contain the bump's first commit, or the remote that has one of its tags.
-        commits: The ids of the bump's commits, the oldest first: the release, and then the development version.
-        tag_commit: The commit that the bump's tags belong on; None outside git.
-        head: The current commit; None outside git.
-    """
-
-    record: bump_record.PendingBump
-    pushed_to: tuple[str, ...]
-    commits: tuple[str, ...]
-    tag_commit: str | None
-    head: str | None
-
-
-class EarlierBump(Record):
-    """An interrupted bump, or one to revert.
-
-    Attributes:
-        interrupted_bump: The record of the interrupted bump; None if no bump was interrupted.
-        undo_target: The bump to revert with `--undo` or `--abort`; None without these options, if there is no
-            such bump, or if an interrupted bump has only edited files.
-        state: The state of the checkout; None outside git.
-        remote: The state of the remote, which is only queried if the bump is resumed with `--push`.
-        remote_name: The name of the remote.
-        tag_commit: The commit that the tags of the interrupted bump belong on; None if no bump was interrupted.
-    """
-
-    interrupted_bump: bump_record.PendingBump | None
-    undo_target: UndoTarget | None
-    state: GitState | None
-    remote: RemoteState
-    remote_name: str
-    tag_commit: str | None
-
-
-class RepeatedBump(Record):
-    """The last bump on this machine, requested again with the same options, or with `--push` added.
-
-    Attributes:
-        record: The record of the last bump.
-        has_all_tags: Whether all tags of the bump still exist on the right commit.
-        tag_commit: The commit that the tags belong on; None outside git.
-        state: The state of the checkout; None outside git.
-        remote: The state of the remote, which is only queried if something may have to be pushed.
-        remote_name: The name of the remote.
-    """
-
-    record: bump_record.PendingBump
-    has_all_tags: bool
-    tag_commit: str | None
-    state: GitState | None
-    remote: RemoteState
-    remote_name: str
-
-
-class ExistingRelease(Record):
-    """An existing release with the same result as the requested bump.
-
-    Attributes:
-        reason: Why nothing is left to do, as a message.
-        tags: The tags of the release.
-        is_on_remote: Whether the remote has all of these tags on that commit, and a branch that contains it.
-        problems: What keeps the release from being pushed.
-        branch: The current branch, or an empty string if HEAD is detached.
-        remote_name: The name of the remote.
-        head: The current commit.
-    """
-
-    reason: str
-    tags: tuple[str, ...]
-    is_on_remote: bool
-    problems: tuple[Problem, ...]
-    branch: str
-    remote_name: str
-    head: str | None
-
-
-Snapshot = NewBump | EarlierBump | RepeatedBump | ExistingRelease
+    edited_files: tuple[str, ...] = ()

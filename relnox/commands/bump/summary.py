@@ -92,8 +92,6 @@ def _file_notes(new: NewBump, options: Options) -> Iterator[str]:
         yield from core.release_notes.changelog_notes(
             own, observation.changelogs, observation.contents, observation.config
         )
-    if bumps and observation.previous is not None:
-        yield f"no commits since the last bump ({observation.previous.command})"
     outdated_files = outdated_locks(observation, new.decision.updates)
     if outdated_files and not options.lock:
         yield f"{', '.join(outdated_files)}: out of date after this bump; to update it: --lock"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +28,7 @@ from relnox.source.version_files import version_at
 from relnox.system.files import read_project_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import date
     from typing import Self
 
@@ -140,6 +141,17 @@ class Project(Record):
         }
         vars(project).update(values_to_keep)
         return project
+
+    @contextmanager
+    def at_head(self) -> Iterator[Project]:
+        """Yield the project with the files of HEAD instead of those of the checkout; its state stays the same."""
+        from relnox.source.git.committed import files_of_commit
+
+        assert self.git is not None  # noqa: S101 - there is no HEAD outside git
+        with files_of_commit(self.git, "HEAD") as git:
+            project = replace(self, root=git.root, git=git)
+            vars(project).update(state=self.state, index_states=self.index_states, now=self.now)
+            yield project
 
     @cached_property
     def today(self) -> date:

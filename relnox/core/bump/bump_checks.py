@@ -103,23 +103,6 @@ def check_head_not_detached(branch: str | None) -> Iterator[Problem]:
         )
 
 
-def check_branch_unchanged(began_on: str | None, branch: str | None, head: str | None) -> Iterator[Problem]:
-    """Yield a problem if a recorded bump cannot be continued here because another branch is checked out.
-
-    Args:
-        began_on: The branch that the bump began on, or None if HEAD was detached.
-        branch: The current branch, or None if HEAD is detached.
-        head: The commit that the bump began with.
-    """
-    if branch != began_on:
-        yield Problem(
-            code="bump-interrupted",
-            message=f"the bump began {f'on branch {began_on}' if began_on else 'with a detached HEAD'}, but "
-            f"{f'branch {branch} is checked out' if branch else 'HEAD is detached'}",
-            fix=f"git switch {began_on or f'--detach {head}'}, then rerun the command",
-        )
-
-
 def check_not_behind_remote(branch: str | None, remote: str, *, is_ancestor: bool | None) -> Iterator[Problem]:
     """Yield a problem if the remote's branch has commits that the local branch lacks.
 
@@ -150,11 +133,13 @@ def check_tags_do_not_exist(
     """
     for tag in tags:
         repositories = (("here", local), (f"on {remote_name}", remote))
-        where = [name for name, commits in repositories if tag.name in commits and commits[tag.name] != head]
-        if where:
+        existing = {name: commits[tag.name] for name, commits in repositories if tag.name in commits}
+        others = {name: commit[:10] for name, commit in existing.items() if commit != head}
+        if others:
+            ids = ", ".join(dict.fromkeys(others.values()))
             yield Problem(
                 code="tag-exists",
-                message=f"tag {tag.name} already exists {' and '.join(where)}",
+                message=f"tag {tag.name} already exists {' and '.join(others)} ({ids})",
                 fix=f"choose a higher version; to see the tag: git show {tag.name}",
                 exit_code=ExitCode.CONFLICT,
             )

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox.core import string_edits
-from relnox.core.planning.changes import CombinedEdit, Edit
+from relnox.core.planning.changes import Edit
 from relnox.core.versions import semver_compat, version_locations
 from relnox.core.versions.semver_compat import to_semver
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from packaging.version import Version
 
@@ -44,19 +44,6 @@ def edits_between(before: Mapping[str, bytes], after: Mapping[str, bytes | None]
     for file in sorted(after):
         if after[file] != before.get(file):
             yield Edit(file=file, before=before.get(file), after=after[file])
-
-
-def combine_edits(edits: Iterable[Edit]) -> tuple[Edit, ...]:
-    """Combine successive edits, so that each file has only one."""
-    by_file: dict[str, Edit] = {}
-    for edit in edits:
-        first = by_file.get(edit.file)
-        by_file[edit.file] = (
-            edit
-            if first is None
-            else CombinedEdit(file=edit.file, before=first.before, intermediate=first.after, after=edit.after)
-        )
-    return tuple(by_file.values())
 
 
 def edited_contents(

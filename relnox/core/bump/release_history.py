@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
+from relnox.core.bump import trailers
 from relnox.core.settings import patterns
 from relnox.core.tagging.tags import latest_tags
 from relnox.core.workspace import LOCK_FILES, owning_package
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.core.settings.release_lines import ReleaseLine
     from relnox.core.tagging.tags import TagFormat
-
-DEVELOPMENT_MESSAGE = "Start development of {version}"
-"""The message of commits that start the next development version."""
 
 
 class Commit(NamedTuple):
@@ -215,6 +212,7 @@ def without_development_commits(history: ReleaseHistory) -> ReleaseHistory:
 
     Such commits follow a release; they are not a reason for another one.
     """
-    subject = re.compile(DEVELOPMENT_MESSAGE.replace("{version}", r".*\.dev\d+.*"))
-    commits = tuple(commit for commit in history.commits if not subject.fullmatch(commit.subject))
-    return history._replace(commits=commits)
+    commits = (
+        commit for commit in history.commits if not trailers.read_trailers(commit.message, trailers.DEVELOPMENT)
+    )
+    return history._replace(commits=tuple(commits))

@@ -28,17 +28,6 @@ class Edit(Record, kw_only=True):
         return "\n".join(lines)
 
 
-class CombinedEdit(Edit, kw_only=True):
-    """Two successive edits of the same file, combined into one.
-
-    Attributes:
-        intermediate: The content after the first edit. The file may also have this content when the combined edit
-            is made.
-    """
-
-    intermediate: bytes | None
-
-
 class NewTag(Record, kw_only=True):
     """An annotated tag to create, on the commit that the plan creates or else on `HEAD`."""
 

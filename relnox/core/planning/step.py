@@ -36,10 +36,6 @@ class Step(Record, ABC, kw_only=True):
     """Whether the step runs another task, whose events appear between the start and the end of the step."""
     publishes: ClassVar[bool] = False
     """Whether the step only serves to make files public; its failure is ignored once all files are verified."""
-    recorded: ClassVar[bool] = False
-    """Whether the step is written to the record of a bump, so that an interrupted bump can be resumed."""
-    removes_record: ClassVar[bool] = False
-    """Whether the record of the last bump is removed after the step."""
 
     run_extension: ClassVar[Any] = None
     """The class that extends runs with this step (`relnox.steps.run.RunExtension`), or None."""

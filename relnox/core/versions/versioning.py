@@ -104,6 +104,21 @@ def next_version(
     return result
 
 
+def is_result_of(version: Version, bump: Bump) -> bool:
+    """Return whether a bump may result in a version: a final one, a prerelease of a phase, and so on."""
+    if bump.to is not None:
+        return parse(bump.to, where="--to") == version
+    if bump.part == "dev":
+        return version.is_devrelease and bump.number in (None, version.dev)
+    if bump.part == "post":
+        return version.is_postrelease and not version.is_devrelease
+    if version.is_devrelease or version.is_postrelease:
+        return False
+    if bump.pre is not None:
+        return phase_of(version) == bump.pre
+    return (version.pre is not None) == (bump.part in ("pre", "phase"))
+
+
 def phase_of(version: Version) -> Phase | None:
     """Return the phase of a version, or None if it is not an alpha, beta or rc."""
     return None if version.pre is None else PHASES[version.pre[0]]

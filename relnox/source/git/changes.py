@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from relnox.core.fixes import GIT_FAILED
@@ -10,8 +13,7 @@ from relnox.source.git import trees
 from relnox.system.files import TemporaryDirectory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Mapping, Sequence
 
     from relnox.core.planning.changes import Edit, NewTag
     from relnox.source.git.repository import Git
@@ -25,6 +27,10 @@ _SIGNING_FIX = (
 
 def commit(git: Git, message: str, edits: Sequence[Edit]) -> str:
     """Commit the planned content of edited files, whatever is staged and whatever the files contain meanwhile.
+
+    Git's index is not changed; `reset_index` makes it that of the new commit.
+
+    Git's index is not changed; `reset_index` makes it that of the new commit.
 
     Args:
         git: The checkout.
@@ -40,14 +46,13 @@ def commit(git: Git, message: str, edits: Sequence[Edit]) -> str:
     tree = trees.plan_tree(git, edits, stored=True).id
     with TemporaryDirectory() as directory:
         index = directory.path / "index"
-        if (content := read_index(git)) is not None:
-            index.write_bytes(content)  # it knows which files of the checkout did not change
+        with contextlib.suppress(FileNotFoundError):  # the copy knows which files of the checkout did not change
+            shutil.copyfile(git.private_directory().with_name("index"), index)
         variables = {"GIT_INDEX_FILE": str(index)}
         git.run("read-tree", "--reset", tree, variables=variables).check("git read-tree", fix=GIT_FAILED)
         command = ("commit", "--quiet", "--no-edit", f"--message={message}")
         completed = git.run(*command, variables=variables)
     completed.check("git commit", fix="fix what git or the hook reports, then rerun the command")
-    unstage(git, [edit.file for edit in edits])
     return tree
 
 
@@ -64,63 +69,24 @@ def commit_tree(git: Git, tree: str, parent: str, message: str) -> str:
     return completed.check("git commit-tree", fix=fix).output.split()[-1]  # behind warnings
 
 
-def undo_commits(git: Git, commit: str, count: int, tags: Iterable[str], files: Iterable[str]) -> None:
-    """Remove the last `count` commits from the branch and delete tags in one transaction, then unstage the files.
-
-    The branch is not changed if `commit`, the last of the commits, is not the current commit.
-    """
-    refs = [f"delete refs/tags/{name}" for name in tags]
-    if git.head() == commit:
-        refs.append(f"update HEAD {git.read_output('rev-parse', f'{commit}~{count}')} {commit}")
-    _update_refs(git, refs, "undoing the bump")
-    unstage(git, files)
+def reset_index(git: Git, files: Iterable[str], commit: str = "HEAD") -> None:
+    """Give these files in the index the content that they have in a commit, without changing the checkout."""
+    if pathspecs := _pathspecs(git, files):
+        command = ("reset", "--quiet", *_PATHSPECS_FROM_STDIN, commit)
+        git.run(*command, stdin=pathspecs).check("git reset", fix=GIT_FAILED)
 
 
-def read_index(git: Git) -> bytes | None:
-    """Return the content of git's index file, for `restore`; None if it does not exist."""
-    try:
-        return _index_file(git).read_bytes()
-    except FileNotFoundError:
-        return None
-
-
-def restore(git: Git, commit: str | None, index: bytes | None) -> None:
-    """Restore an earlier commit of the branch and an earlier index, without changing files in the checkout.
+def move_branch(git: Git, old: str, new: str, tags: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Move the current branch, which must be at the commit `old`, and delete tags, all in one transaction.
 
     Args:
         git: The checkout.
-        commit: The commit, or None to keep the current one.
-        index: The result of `read_index` at that time.
-
-    Raises:
-        Failed: Another git process is changing the index.
+        old: The full id of the current commit.
+        new: The full id of the commit to move to.
+        tags: The tags to delete, with their object ids.
     """
-    if commit is not None and git.head() != commit:
-        git.run("reset", "--quiet", "--soft", commit).check("git reset", fix=GIT_FAILED)
-    if index is None or index == read_index(git):
-        return
-    lock = _index_file(git).with_name("index.lock")
-    try:
-        with lock.open("xb") as file:
-            file.write(index)
-    except FileExistsError:
-        raise Failed(
-            "checkout-locked",
-            f"git's index is in use ({lock} exists), so that the commit is not undone completely",
-            fix="wait until the other git process has finished, then check: git status",
-        ) from None
-    lock.replace(_index_file(git))
-
-
-def _index_file(git: Git) -> Path:
-    return git.git_directory / "index"
-
-
-def unstage(git: Git, files: Iterable[str]) -> None:
-    """Reset these files in the index to the current commit, without changing them in the checkout."""
-    if pathspecs := _pathspecs(git, files):
-        command = ("reset", "--quiet", *_PATHSPECS_FROM_STDIN, "HEAD")
-        git.run(*command, stdin=pathspecs).check("git reset", fix=GIT_FAILED)
+    commands = [f"delete refs/tags/{name} {object_id}" for name, object_id in tags.items()]
+    _update_refs(git, [*commands, f"update HEAD {new} {old}"], "undoing the release")
 
 
 def create_tag(git: Git, tag: NewTag, commit: str) -> None:

@@ -97,21 +97,35 @@ def try_to_fetch_objects(git: Git, remote: str, *refs: str, timeout: float = NET
     git.run("fetch", *options, "--", remote, *refs, timeout=timeout)
 
 
-def push(git: Git, remote: str, branch: str, tags: Iterable[str]) -> None:
-    """Push a branch and tags atomically; if the head is detached, `branch` is empty, and only tags are pushed.
+def push(git: Git, remote: str, branch: str, tags: Iterable[str], replaces: str | None = None) -> None:
+    """Push a branch and tags, which must be new, atomically.
 
     If the remote does not support atomic pushes, the branch is pushed first, so that the remote never has tags of
     commits that are not on its branch.
 
+    Args:
+        git: The checkout.
+        remote: The name of the remote.
+        branch: The branch; if it is empty, only tags are pushed.
+        tags: The tags.
+        replaces: The ancestor of the branch that the remote's branch must still be at; None for any ancestor.
+
     Raises:
         Failed: The remote cannot be reached or rejected the push.
     """
-    branches = [f"refs/heads/{branch}:refs/heads/{branch}"] if branch else []
-    tag_refs = [f"refs/tags/{tag}:refs/tags/{tag}" for tag in tags]
-    _push(git, remote, [((), refs) for refs in (branches, tag_refs) if refs]).check(
+    lease = [f"--force-with-lease=refs/heads/{branch}:{replaces}"] if replaces is not None else []
+    names = list(tags)
+    groups = (
+        (lease, [f"refs/heads/{branch}:refs/heads/{branch}"] if branch else []),
+        (
+            [f"--force-with-lease=refs/tags/{tag}:" for tag in names],
+            [f"refs/tags/{tag}:refs/tags/{tag}" for tag in names],
+        ),
+    )
+    _push(git, remote, [group for group in groups if group[1]]).check(
         f"git push to {remote}",
         fix="fix what the remote reports above and rerun the command, "
-        f"or undo the bump: {fixes.task_command('bump', '--abort')}",
+        f"or undo the bump: {fixes.task_command('bump', '--undo')}",
     )
 
 

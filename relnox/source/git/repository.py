@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import os
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from relnox.core.records import Record, replace
 from relnox.errors import Blocked
@@ -76,21 +77,38 @@ class GitState(Record, kw_only=True):
     operation: str | None = None
 
 
+class CommitMessage(NamedTuple):
+    """The id and the message of a commit."""
+
+    commit: str
+    message: str
+
+
+class TagMessage(NamedTuple):
+    """The message of an annotated tag, and the id of the commit that it points to."""
+
+    name: str
+    commit: str
+    message: str
+
+
 class Git:
     """A checkout and its repository; paths are relative to `root`, a directory in the checkout.
 
     Args:
         root: The directory in which git is run.
         prefix: The path of `root` relative to the checkout's top level: empty, or ending in a slash.
+        variables: Environment variables that are set in addition to those of relnox.
     """
 
-    def __init__(self, root: Path, prefix: str = "") -> None:
+    def __init__(self, root: Path, prefix: str = "", variables: Mapping[str, str] = MappingProxyType({})) -> None:
         self.root = root
         self.prefix = prefix
+        self._own_variables = variables
 
     @cached_property
     def _variables(self) -> Mapping[str, str]:
-        return _git_variables()
+        return {**_git_variables(), **self._own_variables}
 
     def run(
         self,
@@ -242,26 +260,6 @@ class Git:
             yield file, line.removesuffix("\r")
             file = following
 
-    def index_matches_head(self, files: Iterable[str]) -> bool:
-        """Return whether these files have the same content in the index as in the current commit."""
-        staged_files = self.read_entries("diff", "--relative", "--cached", "--name-only", "--no-renames", "HEAD")
-        return set(files).isdisjoint(staged_files)
-
-    def files_match_head(self, files: Iterable[str]) -> bool:
-        """Return whether these files have the content that the current commit has, after git's filters.
-
-        Unlike `git diff`, this ignores bits of the index that hide changes (skip-worktree, assume-unchanged).
-        """
-        ids = self.object_ids("HEAD", files)
-        paths = {name: self.root / name for name, object_id in ids.items() if object_id is not None}
-        if any(path.is_symlink() or not path.is_file() for path in paths.values()):
-            return False
-        lines = b"".join(quote_path(f"{self.prefix}{name}") + b"\n" for name in paths)
-        hashes = self.run("hash-object", "--stdin-paths", stdin=lines, stderr=False).check("git hash-object")
-        return hashes.output.split() == [ids[name] for name in paths] and not any(
-            os.path.lexists(self.root / name) for name in ids.keys() - paths.keys()
-        )
-
     def is_shallow(self) -> bool:
         """Return whether the clone is shallow, which means that it lacks a part of the history."""
         return self.read_output("rev-parse", "--is-shallow-repository") == "true"
@@ -292,24 +290,10 @@ class Git:
         """Return the full id of a commit's first parent, or None if this clone has no such parent."""
         return self.resolve(f"{commit}^^{{commit}}")
 
-    def file_has_content(self, commit: str, name: str, content: bytes) -> bool:
-        """Return whether a file has this content in a commit, after git's filters are applied to the content."""
-        blob = self.run("hash-object", f"--path={name}", "--stdin", stdin=content, stderr=False).output.strip()
-        return self.resolve_all([f"{commit}:{self.prefix}{name}"]) == [blob]
-
     def head_time(self) -> int | None:
         """Return the time of the current commit in seconds since 1970, or None before the first commit."""
         time = self.run("log", "-1", "--no-show-signature", "--format=%ct", stderr=False)
         return int(time.output) if time.returncode == 0 else None
-
-    def commits_changing(self, name: str, *, since: str | None) -> list[str]:
-        """Return the ids of the commits on this branch that changed a file, the newest first.
-
-        Only commits after `since` are listed, if it is given. A merge counts if the file differs from its first
-        parent.
-        """
-        commits = ("HEAD",) if since is None else ("HEAD", f"^{since}")
-        return self.read_lines("rev-list", "--first-parent", *commits, "--", f":(top,literal){self.prefix}{name}")
 
     def is_ancestor(self, commit: str, descendant: str = "HEAD") -> bool:
         """Return whether `commit` is `descendant` or an ancestor of it; False if this clone lacks one of them."""
@@ -320,6 +304,28 @@ class Git:
         options = ("--name-only", "--no-renames", "--relative", "-z")
         completed = self.run("diff", *options, commit, other, "--", stderr=False)
         return tuple(filter(None, completed.output.split("\0"))) if completed.returncode == 0 else None
+
+    def files_staged_since(self, commit: str) -> set[str]:
+        """Return the files whose content in the index differs from that in a commit."""
+        options = ("--cached", "--name-only", "--no-renames", "--relative", commit)
+        return set(self.read_entries("diff-index", *options))
+
+    def files_differing_from(self, commit: str, files: Iterable[str]) -> set[str]:
+        """Return those of the files that have another content than in a commit, after git's filters.
+
+        Unlike `git diff`, this ignores bits of the index that hide changes (skip-worktree, assume-unchanged).
+        """
+        ids = self.object_ids(commit, files)
+        paths = {name: self.root / name for name in ids}
+        regular = [name for name, path in paths.items() if path.is_file() and not path.is_symlink()]
+        lines = b"".join(quote_path(f"{self.prefix}{name}") + b"\n" for name in regular)
+        hashes = self.run("hash-object", "--stdin-paths", stdin=lines, stderr=False).check("git hash-object")
+        present: dict[str, str | None] = dict(zip(regular, hashes.output.split(), strict=True))
+        return {
+            name
+            for name, object_id in ids.items()
+            if present.get(name) != object_id or (object_id is None and os.path.lexists(paths[name]))
+        }
 
     def object_ids(self, commit: str, names: Iterable[str]) -> dict[str, str | None]:
         """Map files and directories (an empty name is the root) to their object ids in a commit, or None."""
@@ -348,9 +354,18 @@ class Git:
         """
         return dict(zip(names, self.resolve_all([f"refs/tags/{name}^{{}}" for name in names]), strict=True))
 
-    def tag_subject(self, name: str) -> str:
-        """Return the first line of a tag's message."""
-        return self.read_output("for-each-ref", "--format=%(contents:subject)", f"refs/tags/{name}")
+    def messages(self, *revisions: str) -> list[CommitMessage]:
+        """Return the commits that arguments of `git log` select, along first parents, the newest first."""
+        options = ("--first-parent", "--no-show-signature", "--no-color", "--encoding=UTF-8", "--format=%H%n%B")
+        entries = (entry.partition("\n") for entry in self.read_entries("log", *options, *revisions, "--"))
+        return [CommitMessage(commit, message.strip()) for commit, _, message in entries]
+
+    def tag_messages(self, *conditions: str) -> list[TagMessage]:
+        """Return the annotated tags that meet conditions of `git for-each-ref`, the newest first."""
+        fields = "(%(refname:strip=2), %(objecttype), %(*objectname), %(contents))"
+        options = ("--sort=-creatordate", "--python", f"--format={fields}", *conditions)
+        tags = map(ast.literal_eval, self.read_lines("for-each-ref", *options, "refs/tags"))
+        return [TagMessage(name, commit, message.strip()) for name, kind, commit, message in tags if kind == "tag"]
 
     def merged_tags(self, commit: str = "HEAD") -> frozenset[str]:
         """Return the tags that point to a commit or its ancestors."""
