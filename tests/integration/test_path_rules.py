@@ -122,15 +122,3 @@ def test_rules_for_a_project_below_the_top_are_relative_to_it(tmp_path: Path) ->
     )
     change(root, "libs/shared/a.txt", "proto/core.proto")
     assert commits(root / "libs") == {"acme-core": 1, "acme-util": 0}
-
-
-def test_auto_tag_reports_the_commits_that_are_in_no_release(tmp_path: Path) -> None:
-    root = project(tmp_path / "acme")
-    for file in ("proto/core.proto", "libs/core/acme_core.py", "libs/util/docs/a.md"):
-        change(root, file)
-    git(root, "push", "--quiet")
-    ran = run_in_process(root, "auto-tag", "--dry-run")
-    assert ran.code == 0, ran.text
-    at = git(root, "rev-parse", "refs/tags/acme-core-v1.0.0")[:10]
-    lines = {line.split()[0]: line.split("  ")[-1].strip() for line in ran.out.splitlines() if "acme-" in line}
-    assert lines == {"acme-core": f"tagged at {at}, 2 commits since", "acme-util": f"tagged at {at}"}
