@@ -7,20 +7,16 @@ import errno
 import json
 import os
 import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from relnox.core.planning.plan import SCHEMA, digest_of_document
+from relnox.core.planning.plan import SCHEMA, Plan, digest_of_document
+from relnox.core.settings.options import CommonOptions
 from relnox.errors import Blocked
 from relnox.reporters.streams import STDERR, STDOUT
 from relnox.system.secrets import mask_secrets
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from contextlib import AbstractContextManager
-
-    from relnox.core.planning.plan import Plan
-    from relnox.core.settings.options import CommonOptions
 
 STANDARD_OUTPUT = "-"
 """The value of an option that means standard output instead of a file."""

@@ -5,27 +5,32 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
-from relnox import commands, core, executor, reporters, run_files
+from relnox import commands, executor, reporters, run_files
 from relnox.commands import COMMAND_LINE, TASKS, import_task_module
 from relnox.commands.options import OPTIONS
 from relnox.commands.shared.command_line_paths import relative_to_root
-from relnox.commands.shared.project import open_project
+from relnox.commands.shared.project import Project, open_project
+from relnox.core import fixes
 from relnox.core.credential_variables import find_upload_credentials
-from relnox.core.planning.events import Notice, Outcome, OutputLine, RunStarted
-from relnox.core.planning.plan import Plan
+from relnox.core.fixes import FrontEnd
+from relnox.core.planning.events import Notice, Outcome, OutputLine, RunStarted, Waiting
+from relnox.core.planning.plan import Plan, Table
+from relnox.core.planning.step import Step
 from relnox.core.problems import Problem
 from relnox.core.records import replace
-from relnox.core.settings.options import PATH, resolve_option_values
-from relnox.core.settings.schema import fields_of
+from relnox.core.release import publication
+from relnox.core.settings.options import PATH, CommonOptions, resolve_option_values
+from relnox.core.settings.schema import Value, fields_of
 from relnox.core.text import join_names
 from relnox.errors import ENVIRONMENT_ERRORS, Blocked, ExitCode, Failed, RelnoxError, environment_error
-from relnox.indexes import targets
+from relnox.reporters import Reporter
 from relnox.reporters.json import render, render_error
 from relnox.reporters.streams import STDERR
 from relnox.reporters.text import continuation_lines, with_code
@@ -39,16 +44,6 @@ from relnox.system.files import TemporaryDirectory, project_path
 from relnox.system.secrets import mask_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from typing import Self, TextIO
-
-    from relnox.commands.shared.project import Project
-    from relnox.core.fixes import FrontEnd
-    from relnox.core.planning.events import Waiting
-    from relnox.core.planning.step import Step
-    from relnox.core.settings.options import CommonOptions
-    from relnox.core.settings.schema import Value
-    from relnox.reporters import Reporter
     from relnox.steps.stages import Stage
 
 
@@ -103,7 +98,7 @@ def _command_converter(front_end: FrontEnd, command_line: Mapping[str, Value]) -
     """Return a function that rewrites the `relnox` commands in a text for the front end."""
     directory = command_line.get("project")
     front_end = replace(front_end, options=("--project", str(directory)) if directory else ())
-    return lambda text: core.fixes.show_commands(text, front_end)
+    return lambda text: fixes.show_commands(text, front_end)
 
 
 def _run_as_requested(planned: PlannedTask, options: CommonOptions) -> Outcome:
@@ -284,7 +279,7 @@ class PlannedTask:
         self.outcome = replace(self.outcome, tables=(*plan.tables, *tables), waits=tuple(self._waited))
         return self.outcome
 
-    def _execute(self) -> tuple[core.plan.Table, ...]:
+    def _execute(self) -> tuple[Table, ...]:
         """Execute the steps with the checkout locked, show the tables of their results, and return these."""
         plan, project = self.plan, self.project
         reporter = reporters.BestEffortReporter(self.reporter)
@@ -383,13 +378,15 @@ def _with_public_files(error: Blocked, plan: Plan) -> Blocked:
     uploads = [step.upload for step in plan.steps if step.upload is not None]
     if uploads:
         names = [file.filename for _, file in uploads]
-        core.publication.add_public_files(error, uploads[0][0], names, plan.public)
+        publication.add_public_files(error, uploads[0][0], names, plan.public)
     return error
 
 
 def _settings_for_steps(project: Project, *, runs_project_code: bool) -> Iterator[object]:
     """Yield the project settings that steps need; installer settings only if a step runs project code."""
     if runs_project_code:
+        from relnox.indexes import targets  # with requests, which is slow to import
+
         yield InstallerSettings(
             only_index=targets.build_simple_url(project.config),
             uv=tuple(uv_settings.read_installer_settings(project.root, os.environ).items()),

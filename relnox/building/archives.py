@@ -14,27 +14,21 @@ import stat
 import tarfile
 import zipfile
 import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import PurePosixPath
-from typing import IO, TYPE_CHECKING, Literal, NamedTuple
+from pathlib import Path, PurePosixPath
+from typing import IO, Literal, NamedTuple
 
-from packaging.metadata import parse_email
+from packaging.metadata import RawMetadata, parse_email
+from packaging.tags import Tag
 from packaging.utils import parse_sdist_filename, parse_wheel_filename
+from packaging.version import Version
 
 from relnox.core import fixes
+from relnox.core.release.manifest import DistributionKind
 from relnox.core.text import format_count
 from relnox.errors import Failed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
-
-    from packaging.metadata import RawMetadata
-    from packaging.tags import Tag
-    from packaging.version import Version
-
-    from relnox.core.release.manifest import DistributionKind
 
 COPY_FILE_FIX = "copy the file into the package, in place of the link"
 _SMALLER_FIX = "leave large data out of the archive (in the build configuration)"

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 
+from relnox.building.environment_pool import BuildEnvironmentPool
+from relnox.building.environments import VirtualEnvironment
 from relnox.building.known_backends import SHAREABLE_BACKENDS
 from relnox.building.sibling_archives import use_sibling_archives
 from relnox.core.documents import parse_toml, table_at
 from relnox.core.records import Record
+from relnox.core.settings.build_settings import Constraints
 from relnox.system import process
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
-    from pathlib import Path
-
-    from relnox.building.environment_pool import BuildEnvironmentPool
-    from relnox.building.environments import VirtualEnvironment
-    from relnox.core.settings.build_settings import Constraints
 
 _DEFAULT_BACKEND = "setuptools.build_meta"
 """The backend of a project without `build-backend` (PEP 517)."""

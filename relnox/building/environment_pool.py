@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Generic, TypeVar
+from pathlib import Path
+from typing import Generic, TypeVar
 
-from relnox.building.environments import INDEX_FIX, choose_installer_fix
+from relnox.building.environments import INDEX_FIX, Installer, VirtualEnvironment, choose_installer_fix
 from relnox.building.fork_client import ForkServer, can_fork_safely
 from relnox.building.known_backends import SHAREABLE_BACKENDS
 from relnox.building.sibling_archives import use_sibling_archives
-from relnox.core.settings.build_settings import UNCONSTRAINED
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
-    from pathlib import Path
-
-    from relnox.building.environments import Installer, VirtualEnvironment
-    from relnox.core.settings.build_settings import Constraints
+from relnox.core.settings.build_settings import UNCONSTRAINED, Constraints
 
 K = TypeVar("K")
 V = TypeVar("V")

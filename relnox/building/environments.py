@@ -6,23 +6,18 @@ import contextlib
 import os
 import re
 import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 import uv
 
 from relnox.core import fixes
 from relnox.core.records import Record
-from relnox.core.settings.build_settings import UNCONSTRAINED
+from relnox.core.settings.build_settings import UNCONSTRAINED, Constraints
 from relnox.errors import Blocked
 from relnox.system import process
 from relnox.system.files import TemporaryDirectory
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    from relnox.core.settings.build_settings import Constraints
 
 _INSTALL_TIMEOUT = 1800.0
 INDEX_FIX = "check that the package index is reachable, then rerun the command"

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Literal, NamedTuple
 
 from relnox.building.archives import REBUILD_FIX
 from relnox.core.records import Record, replace
 from relnox.core.text import join_names
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
 
 Level = Literal["error", "warning", "rejected-by-index"]
 

@@ -9,17 +9,15 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from relnox.core import fixes
 from relnox.errors import Failed
 from relnox.system.process import Completed
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
 
 _SERVER_SCRIPT = Path(__file__).with_name("fork_server.py")
 _START_TIMEOUT = 120.0

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from relnox.building import installation_check_script
+from relnox.building.environments import VirtualEnvironment
 from relnox.core.records import Record
 from relnox.errors import Failed
 from relnox.system import process, syntax_trees
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    from relnox.building.environments import VirtualEnvironment
 
 _MAX_OUTPUT_LINES = 8
 """The number of output lines, counted from the end, that an error shows."""

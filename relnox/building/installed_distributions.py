@@ -9,16 +9,13 @@ import base64
 import csv
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
+from relnox.building.environments import VirtualEnvironment
 from relnox.core.names import normalize_name
 from relnox.core.records import Record
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
-
-    from relnox.building.environments import VirtualEnvironment
 
 
 class InstalledDistribution(Record, kw_only=True):

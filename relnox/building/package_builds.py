@@ -12,22 +12,18 @@ import shlex
 import subprocess
 import threading
 import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
 
+from relnox.building.build_sessions import BuildConditions, BuildSession
+from relnox.building.environments import VirtualEnvironment
 from relnox.core import fixes
 from relnox.core.records import Record
+from relnox.core.release.manifest import DistributionKind
+from relnox.core.settings.build_settings import BuildSettings
 from relnox.core.text import join_names
 from relnox.errors import Failed
 from relnox.system import process
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    from relnox.building.build_sessions import BuildConditions, BuildSession
-    from relnox.building.environments import VirtualEnvironment
-    from relnox.core.release.manifest import DistributionKind
-    from relnox.core.settings.build_settings import BuildSettings
 
 _MODULE_NOT_FOUND = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
 _PROGRAM_NOT_FOUND = re.compile(

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import keyword
+from collections.abc import Iterable, Iterator
 from configparser import ConfigParser
 from configparser import Error as ConfigError
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePosixPath
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import canonicalize_name
 
 from relnox.building.archives import (
     REBUILD_FIX,
+    Archive,
     member_path,
     parse_metadata,
 )
 from relnox.errors import Failed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
-
-    from packaging.specifiers import SpecifierSet
-
-    from relnox.building.archives import Archive
 
 _EXTENSION_SUFFIXES = (".so", ".pyd")
 _TEST_AND_DOC_NAMES = frozenset({"test", "tests", "docs", "examples", "benchmarks", "conftest"})
@@ -88,8 +85,6 @@ def read_scripts(entry_points: Path) -> dict[str, tuple[str, tuple[str, ...]]]:
 
 def supported_pythons(archive: Archive) -> SpecifierSet:
     """Return the `Requires-Python` of an archive; a missing or invalid value allows all versions."""
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
     try:
         return SpecifierSet(parse_metadata(archive.metadata)[0].get("requires_python", ""))
     except InvalidSpecifier:
@@ -103,9 +98,6 @@ def find_applicable_requirements(
 
     `python` is a full version such as `3.12.1`; `extras` are the extras of the archive that are installed.
     """
-    from packaging.requirements import InvalidRequirement, Requirement
-    from packaging.utils import canonicalize_name
-
     short = ".".join(python.split(".")[:2])
     for text in archive.requires:
         try:

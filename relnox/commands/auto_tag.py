@@ -6,36 +6,36 @@ time, since GitHub starts no workflows for more. The commit must be on the remot
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from relnox import core, steps
-from relnox.commands.shared.release_branch import FETCH_TIMEOUT, find_release_branch
+from packaging.version import Version
+
+from relnox.commands.options import AutoTagOptions as Options
+from relnox.commands.shared.project import Project
+from relnox.commands.shared.release_branch import FETCH_TIMEOUT, ReleaseBranch, find_release_branch
 from relnox.commands.shared.remote_refs import read_remote_refs
-from relnox.core.fixes import task_command
-from relnox.core.planning.step import after
+from relnox.core import text
+from relnox.core.bump import bump_checks, trailers
+from relnox.core.fixes import CREATE_REPOSITORY, task_command
+from relnox.core.packages import Package
+from relnox.core.planning.changes import NewTag
+from relnox.core.planning.plan import Plan, Table
+from relnox.core.planning.step import Step, after
 from relnox.core.problems import Problem
+from relnox.core.settings import release_lines
+from relnox.core.tagging import tag_proposals
+from relnox.core.tagging.tags import TagFormat, tags_naming
+from relnox.core.versions import version_locations
 from relnox.errors import Blocked, ExitCode, TryLater
 from relnox.indexes import targets
 from relnox.source import file_edits
-from relnox.source.git import remotes
+from relnox.source.git import Git, GitState, remotes
 from relnox.source.version_files import version_at
-from relnox.steps.push_tags import MAX_TAGS
+from relnox.steps.git import CreateTags
+from relnox.steps.push_tags import MAX_TAGS, PushTags
 from relnox.system.retries import Deadline, TransientError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from packaging.version import Version
-
-    from relnox.commands.options import AutoTagOptions as Options
-    from relnox.commands.shared.project import Project
-    from relnox.commands.shared.release_branch import ReleaseBranch
-    from relnox.core.packages import Package
-    from relnox.core.planning.plan import Plan
-    from relnox.core.planning.step import Step
-    from relnox.core.tagging.tags import TagFormat
-    from relnox.source.git import Git, GitState
 
 _INDEX_TIMEOUT = 60.0
 """The time limit for all queries of indexes together, in seconds."""
@@ -85,9 +85,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     """
     git, state = project.git, project.state
     if git is None or state is None:
-        raise Blocked(
-            "not-a-git-repository", "the project is not in a git repository", fix=core.fixes.CREATE_REPOSITORY
-        )
+        raise Blocked("not-a-git-repository", "the project is not in a git repository", fix=CREATE_REPOSITORY)
     if state.head is None:
         raise Blocked("branch-changed", "the repository has no commit", fix="git commit")
     remote = read_remote_refs(project, needed_by="pushing" if options.push else "")
@@ -125,30 +123,30 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         (decision.package.name, str(decision.package.version or "-"), decision.tag or "-", decision.reason)
         for decision in snapshot.decisions
     )
-    return core.plan.Plan(
+    return Plan(
         task="auto-tag",
         steps=tuple(_plan_steps(snapshot)),
         notes=snapshot.notes,
         problems=snapshot.problems,
-        tables=(core.plan.Table(title="", columns=("package", "version", "tag", "state"), rows=rows),),
+        tables=(Table(title="", columns=("package", "version", "tag", "state"), rows=rows),),
     )
 
 
 def _plan_steps(snapshot: Snapshot) -> Iterator[Step]:
     """Yield a step that creates all tags, and steps that push up to `MAX_TAGS` of them."""
-    tags: dict[str, core.changes.NewTag] = {}
+    tags: dict[str, NewTag] = {}
     for decision in (decision for decision in snapshot.decisions if decision.is_new):
         subject = "Release" if snapshot.is_lockstep else decision.package.name
         message = f"{subject} {decision.package.version}"
-        tags.setdefault(decision.tag, core.changes.NewTag(name=decision.tag, message=message))
-    create = steps.CreateTags(tags=tuple(tags.values())) if tags else None
+        tags.setdefault(decision.tag, NewTag(name=decision.tag, message=message))
+    create = CreateTags(tags=tuple(tags.values())) if tags else None
     if create is not None:
         yield create
     pushed = {decision.tag: decision.commit for decision in snapshot.decisions if decision.is_pushed}
     refs = tuple(pushed.items())
     for start in range(0, len(refs), MAX_TAGS):
         batch = refs[start : start + MAX_TAGS]
-        yield steps.PushTags(remote_name=snapshot.remote, tags=batch, created=tuple(tags), needs=after(create))
+        yield PushTags(remote_name=snapshot.remote, tags=batch, created=tuple(tags), needs=after(create))
 
 
 class _Rules:
@@ -162,7 +160,7 @@ class _Rules:
         self._head = head
         self._deadline = Deadline(_INDEX_TIMEOUT)
         self._relation = cache(self._find_relation)
-        self._released = core.trailers.read_trailers(git.messages("-1")[0].message)
+        self._released = trailers.read_trailers(git.messages("-1")[0].message)
 
     def decide(self, package: Package) -> Decision:
         """Decide whether a package gets a tag: the first rule that applies decides."""
@@ -171,10 +169,10 @@ class _Rules:
             return Decision(package, f"version comes from {package.source.text or 'its backend'}")
         tag_format = project.tag_formats[name]
         tag = tag_format.render(version)
-        tags = [*tag_format.matching_tags(project.tags), *core.tags.tags_naming(package, project.tags)]
+        tags = [*tag_format.matching_tags(project.tags), *tags_naming(package, project.tags)]
         if existing := [existing for existing, tagged in tags if tagged == version]:
             return self._decide_tagged(package, tag if tag in existing else existing[0])
-        tags = [pair for pair in tags if core.release_lines.allows_version(project.lines, pair[1])] or tags
+        tags = [pair for pair in tags if release_lines.allows_version(project.lines, pair[1])] or tags
         last_tag, last = max(tags, key=lambda pair: pair[1]) if tags else ("", None)
         if last is None and not self._options.package and self._released.get(name) != version:
             fix = "" if package.is_private else task_command("auto-tag", "--package", name)
@@ -182,7 +180,7 @@ class _Rules:
                 package, "private, and never tagged" if package.is_private else "never tagged", tag, fix=fix
             )
         is_development = version.is_devrelease and (last is None or not last.is_devrelease)
-        if not is_development and not core.release_lines.allows_version(project.lines, version):
+        if not is_development and not release_lines.allows_version(project.lines, version):
             return self._decide_out_of_bounds(package, version, tag)
         if last is not None and version < last:
             reason = f"lower than the last tag, {last_tag}"
@@ -201,7 +199,7 @@ class _Rules:
         return Decision(package, reason, tag, self._head, is_new=True, is_pushed=self._options.push)
 
     def _decide_out_of_bounds(self, package: Package, version: Version, tag: str) -> Decision:
-        reason = f"outside the bounds of {core.release_lines.describe_lines(self._project.lines)}"
+        reason = f"outside the bounds of {release_lines.describe_lines(self._project.lines)}"
         others = [line.branch for line in self._project.config.branch if line.contains(version)]
         where = f"merge it to {others[0]} instead, or " if others else ""
         bump = task_command("bump", "--package", package.name, "--to", "VERSION")
@@ -273,11 +271,11 @@ def _branch_problems(branch: ReleaseBranch | None, state: GitState, project: Pro
     The branch on the remote is None if no tags are pushed.
     """
     remote, configured_branches, head = project.config.remote, project.config.branch, (state.head or "")[:10]
-    lines = core.release_lines.release_lines_of_branch(state.branch or "", configured_branches)
-    if wrong := list(core.bump_checks.check_branch_allows_releases(state.branch, lines, configured_branches)):
+    lines = release_lines.release_lines_of_branch(state.branch or "", configured_branches)
+    if wrong := list(bump_checks.check_branch_allows_releases(state.branch, lines, configured_branches)):
         yield from wrong
     if branch is not None and state.upstream_remote != remote:
-        yield from core.bump_checks.check_upstream_is_pushed_to(
+        yield from bump_checks.check_upstream_is_pushed_to(
             state.branch, remote, state.upstream, state.upstream_remote
         )
     if wrong or branch is None or branch.has_head:
@@ -313,7 +311,7 @@ def _tag_problems(new: Sequence[Decision], project: Project, git: Git) -> Iterat
         if others:
             yield Problem(
                 code="tag-format-unknown",
-                message=f"tag {tag} of {package.name} could be a tag of {core.text.join_names(others)} as well",
+                message=f"tag {tag} of {package.name} could be a tag of {text.join_names(others)} as well",
                 fix='separate name and version clearly, as in tag-format = "{name}-v{version}"',
             )
     versions: dict[TagFormat, dict[str, str]] = {}
@@ -322,7 +320,7 @@ def _tag_problems(new: Sequence[Decision], project: Project, git: Git) -> Iterat
             versions.setdefault(formats[package.name], {}).setdefault(str(package.version), package.name)
     for tag_format in dict.fromkeys(formats[decision.package.name] for decision in new):
         if len(by_version := versions[tag_format]) > 1:
-            packages = core.text.join_names([f"{name} {version}" for version, name in by_version.items()])
+            packages = text.join_names([f"{name} {version}" for version, name in by_version.items()])
             yield Problem(
                 code="version-locations-differ",
                 message=f"packages with common tags have different versions: {packages}",
@@ -340,24 +338,24 @@ def _file_problems(packages: Sequence[Package], state: GitState, project: Projec
     """Yield problems if files with versions are not as in the commit, or do not agree."""
     index_states: Mapping[str, str] = project.index_states
     files = [location.file for package in packages for location in package.locations]
-    yield from core.bump_checks.check_no_uncommitted_changes(state.changed_files, files, ())
-    yield from core.bump_checks.check_no_hidden_files(files, index_states)
+    yield from bump_checks.check_no_uncommitted_changes(state.changed_files, files, ())
+    yield from bump_checks.check_no_hidden_files(files, index_states)
     own_files = {*files, *(package.pyproject for package in packages)}
     untracked_files = own_files.difference(index_states, file_edits.find_links(project.root, own_files))
-    yield from core.bump_checks.check_files_tracked(
+    yield from bump_checks.check_files_tracked(
         untracked_files, packages, ignored_files=untracked_files.difference(state.untracked_files)
     )
     for package in packages:
         with_literals = project.literals.workspace.by_name[package.name]
-        if not core.version_locations.locations_agree(with_literals, package.version):
+        if not version_locations.locations_agree(with_literals, package.version):
             yield Problem(
                 code="version-locations-differ",
-                message=core.version_locations.describe_disagreement(with_literals),
+                message=version_locations.describe_disagreement(with_literals),
                 fix=task_command("bump", "--package", package.name, "--to", "VERSION"),
             )
 
 
 def _unclear_formats(packages: Sequence[Package], project: Project) -> Iterator[Problem]:
-    return core.tag_proposals.unclear_format_problems(
+    return tag_proposals.unclear_format_problems(
         packages, project.workspace, project.config, project.tag_forms, project.tags
     )

@@ -8,25 +8,24 @@ an existing table; comments and order are kept. Nothing is committed.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 import tomlkit
 
-from relnox import core, steps
+from relnox.commands.options import InitOptions as Options
 from relnox.commands.shared import tag_checks
-from relnox.core import fixes
+from relnox.commands.shared.project import Project
+from relnox.core import fixes, records, unlisted, version_groups
 from relnox.core.documents import load_toml, table_at
+from relnox.core.planning.changes import Edit
+from relnox.core.planning.plan import Plan
+from relnox.core.settings.config import Config
+from relnox.core.tagging import tag_proposals, tags
+from relnox.core.text import join_names
 from relnox.errors import Blocked
 from relnox.source.discovery import has_package_list
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from relnox.commands.options import InitOptions as Options
-    from relnox.commands.shared.project import Project
-    from relnox.core.planning.changes import Edit
-    from relnox.core.planning.plan import Plan
+from relnox.steps.edit_files import EditFiles
 
 NOXFILE = """\
 # /// script
@@ -69,20 +68,20 @@ def observe(options: Options, project: Project) -> Snapshot:
 def plan(snapshot: Snapshot, options: Options) -> Plan:
     """Plan to write missing files, and to add missing settings and lines to existing files."""
     del options
-    edit_steps = (steps.EditFiles(edits=snapshot.edits),) if snapshot.edits else ()
-    return core.plan.Plan(task="init", steps=edit_steps, notes=snapshot.notes)
+    edit_steps = (EditFiles(edits=snapshot.edits),) if snapshot.edits else ()
+    return Plan(task="init", steps=edit_steps, notes=snapshot.notes)
 
 
 def _propose_settings(project: Project) -> dict[str, Any]:
     """Return the proposed settings that are missing: versions, package directories, tag formats and branch."""
     config, workspace = project.config, project.workspace
-    settings = core.tag_proposals.propose_settings(workspace, config, project.tag_forms, project.tags)
+    settings = tag_proposals.propose_settings(workspace, config, project.tag_forms, project.tags)
     _check_tags_stay(settings, project)
     if "versions" not in settings and config.versions is None and len(workspace.packages) > 1:
         settings = {"versions": "independent", **settings}
     if len(workspace.packages) > 1 and not has_package_list(project.root, config):
         every = (*workspace.packages, *project.unlisted)
-        patterns = core.tag_proposals.directory_globs(workspace.packages, every)
+        patterns = tag_proposals.directory_globs(workspace.packages, every)
         settings["packages"] = [pattern for pattern in patterns if not pattern.startswith("!")]
         if excluded_patterns := [pattern[1:] for pattern in patterns if pattern.startswith("!")]:
             settings["exclude"] = [*config.exclude, *excluded_patterns]
@@ -94,12 +93,12 @@ def _propose_settings(project: Project) -> dict[str, Any]:
 
 def _check_tags_stay(settings: Mapping[str, Any], project: Project) -> None:
     """Raise `Blocked` if proposed settings change a tag format that is clear, or leave one unclear."""
-    proposed, changes = core.config.Config.parse(settings), {}
+    proposed, changes = Config.parse(settings), {}
     for field in (key.replace("-", "_") for key in settings):
         before, value = getattr(project.config, field), getattr(proposed, field)
         changes[field] = {**before, **value} if isinstance(value, Mapping) else value
-    config, forms = core.records.replace(project.config, **changes), project.tag_forms
-    after = core.tags.find_tag_forms(project.workspace, config, project.tags)
+    config, forms = records.replace(project.config, **changes), project.tag_forms
+    after = tags.find_tag_forms(project.workspace, config, project.tags)
     changed = [
         name
         for name, tag_format in forms.formats.items()
@@ -108,7 +107,7 @@ def _check_tags_stay(settings: Mapping[str, Any], project: Project) -> None:
     if changed:
         raise Blocked(
             "tag-format-unknown",
-            f"the form of the tags of {core.text.join_names(changed)} is not clear",
+            f"the form of the tags of {join_names(changed)} is not clear",
             fix="set tag-format in [tool.relnox] by hand, and tag-formats for packages with another form",
         )
 
@@ -116,13 +115,13 @@ def _check_tags_stay(settings: Mapping[str, Any], project: Project) -> None:
 def _edits(files: Mapping[str, bytes], settings: Mapping[str, Any], options: Options) -> Iterator[Edit]:
     """Yield the edits of the files that are missing or incomplete."""
     if options.nox and "noxfile.py" not in files:
-        yield core.changes.Edit(file="noxfile.py", before=None, after=NOXFILE.encode())
+        yield Edit(file="noxfile.py", before=None, after=NOXFILE.encode())
     if options.invoke and "tasks.py" not in files and TASKS_PACKAGE not in files:
-        yield core.changes.Edit(file="tasks.py", before=None, after=TASKS_FILE.encode())
+        yield Edit(file="tasks.py", before=None, after=TASKS_FILE.encode())
     if (after := _with_settings(files, settings, update=options.update)) is not None:
-        yield core.changes.Edit(file="pyproject.toml", before=files.get("pyproject.toml"), after=after)
+        yield Edit(file="pyproject.toml", before=files.get("pyproject.toml"), after=after)
     if (after := _with_gitignore_lines(files.get(".gitignore", b""))) is not None:
-        yield core.changes.Edit(file=".gitignore", before=files.get(".gitignore"), after=after)
+        yield Edit(file=".gitignore", before=files.get(".gitignore"), after=after)
 
 
 def _with_settings(files: Mapping[str, bytes], settings: Mapping[str, Any], *, update: bool) -> bytes | None:
@@ -134,7 +133,7 @@ def _with_settings(files: Mapping[str, bytes], settings: Mapping[str, Any], *, u
     if "relnox" in tool:
         after = _add_settings(text, settings) if update and settings else None
         return None if after is None else bom + after.encode()
-    table = core.tag_proposals.as_toml(settings) + "\n"
+    table = tag_proposals.as_toml(settings) + "\n"
     newline = "\r\n" if "\r\n" in text else "\n"
     separator = "" if not text else newline if text.endswith("\n") else 2 * newline
     after = text + separator + table.replace("\n", newline)
@@ -167,7 +166,7 @@ def _add_settings(text: str, settings: Mapping[str, Any]) -> str:
         raise Blocked(
             "bump-not-possible",
             "[tool.relnox] in pyproject.toml cannot be updated without changing other settings",
-            fix=f"add by hand:\n{core.tag_proposals.as_toml(settings)}",
+            fix=f"add by hand:\n{tag_proposals.as_toml(settings)}",
         )
     return after
 
@@ -188,17 +187,17 @@ def _notes(
 ) -> Iterator[str]:
     """Yield the messages shown after init: what was left unchanged, and the next commands."""
     if project.unlisted:
-        yield core.unlisted.describe_unlisted_packages(project.unlisted, project.workspace, project.config)
+        yield unlisted.describe_unlisted_packages(project.unlisted, project.workspace, project.config)
     has_table = b"[tool.relnox" in files.get("pyproject.toml", b"")
     missing = {key: value for key, value in settings.items() if key not in ("branch", "packages")}
     if has_table and missing and not options.update:
-        yield f"[tool.relnox] exists and is not changed; --update adds:\n{core.tag_proposals.as_toml(missing)}"
+        yield f"[tool.relnox] exists and is not changed; --update adds:\n{tag_proposals.as_toml(missing)}"
     if options.nox and b"relnox" not in files.get("noxfile.py", b"relnox"):
         yield "noxfile.py exists and is not changed; add to it: from relnox.sessions import *  # noqa: F403"
     for name in ("tasks.py", TASKS_PACKAGE):
         if options.invoke and b"relnox" not in files.get(name, b"relnox"):
             yield f"{name} exists and is not changed; add to it: from relnox.tasks import *"
-    has_one_group = len(core.version_groups.find_version_groups(project.workspace, project.config)) == 1
+    has_one_group = len(version_groups.find_version_groups(project.workspace, project.config)) == 1
     package = "" if has_one_group else f" --package {project.workspace.packages[0].name}"
     yield (
         f"next: {fixes.task_command('status')}, then {fixes.task_command('bump', '--part', 'patch')}{package} "

@@ -6,22 +6,23 @@ account. Production indexes are blocked.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from relnox import core, steps
 from relnox.commands import publish
+from relnox.commands.options import PublishTestOptions as Options
 from relnox.commands.publish import preflight
+from relnox.commands.publish.preflight import Snapshot as PublishingSnapshot
 from relnox.commands.shared import verification
+from relnox.commands.shared.project import Project
+from relnox.core import fixes
+from relnox.core.planning.plan import Plan
 from relnox.core.planning.step import after
 from relnox.core.records import replace
+from relnox.core.settings.config_tables import VerifyConfig
 from relnox.errors import Blocked
-
-if TYPE_CHECKING:
-    from relnox.commands.options import PublishTestOptions as Options
-    from relnox.commands.publish.preflight import Snapshot as PublishingSnapshot
-    from relnox.commands.shared.project import Project
-    from relnox.core.planning.plan import Plan
-    from relnox.core.settings.config_tables import VerifyConfig
+from relnox.steps.await_index import AwaitIndex
+from relnox.steps.fetch_release import Download
+from relnox.steps.removal import ClearIndex
 
 _VERIFY_TIMEOUT = 600
 """How long to wait until the index lists the files for installation, in seconds."""
@@ -36,7 +37,7 @@ class Snapshot(NamedTuple):
 
     publishing: PublishingSnapshot
     verify: VerifyConfig
-    siblings: tuple[steps.Download, ...]
+    siblings: tuple[Download, ...]
 
 
 def observe(options: Options, project: Project) -> Snapshot:
@@ -49,7 +50,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         raise Blocked(
             "production-index",
             f"{options.index} is a production index; publish-test only publishes to test indexes",
-            fix=f"{core.fixes.task_command('publish', '--index', options.index)}, or use a test index",
+            fix=f"{fixes.task_command('publish', '--index', options.index)}, or use a test index",
         )
     if options.clear and options.index != "embedded":
         raise Blocked(
@@ -72,12 +73,12 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     publishing = publish.publishing_plan("publish-test", snapshot.publishing, options)
     planned_steps = publishing.steps
     if options.verify:
-        listings = [step for step in planned_steps if isinstance(step, steps.AwaitIndex)]
+        listings = [step for step in planned_steps if isinstance(step, AwaitIndex)]
         own_files = verification.downloads(replace(step, deadline=_VERIFY_TIMEOUT) for step in listings)
         files = (*own_files, *snapshot.siblings)
         checks = (*files, *verification.install_checks(manifest, snapshot.verify, (), files))
         planned_steps = (*planned_steps, *checks)
     if options.clear:
-        clear = steps.ClearIndex(index=options.index, files=manifest.distributions)
+        clear = ClearIndex(index=options.index, files=manifest.distributions)
         planned_steps = (clear, *(replace(step, needs=after(clear) + step.needs) for step in planned_steps))
     return replace(publishing, steps=planned_steps)

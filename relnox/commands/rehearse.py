@@ -7,22 +7,18 @@ uploaded. The table at the end lists the files of the release.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from relnox import core, steps
+from relnox.commands.options import RehearseOptions as Options
+from relnox.commands.shared.project import Project
 from relnox.commands.shared.releases import read_manifest
-from relnox.core import fixes
-from relnox.core.planning.plan import PlanBuilder
+from relnox.core import fixes, text, version_groups
+from relnox.core.packages import Package
+from relnox.core.planning.events import Outcome
+from relnox.core.planning.plan import Plan, PlanBuilder, Table
+from relnox.core.release.manifest import MANIFEST_JSON
 from relnox.errors import Blocked
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from relnox.commands.options import RehearseOptions as Options
-    from relnox.commands.shared.project import Project
-    from relnox.core.packages import Package
-    from relnox.core.planning.events import Outcome
-    from relnox.core.planning.plan import Plan, Table
+from relnox.steps.stages import CloneCheckout, Stage
 
 _DIST = "dist"  # in the clone
 
@@ -40,7 +36,7 @@ def plan(options: Options, project: Project) -> Plan:
     branch = state.branch if project.lines else None
     names = (line.branch for line in (*project.lines, *project.config.branch) if not line.is_glob)
     new.add(
-        steps.CloneCheckout(
+        CloneCheckout(
             commit=state.head,
             branch=branch or next(names, state.branch or "rehearsal"),
             remote_name=project.config.remote,
@@ -63,14 +59,14 @@ def plan(options: Options, project: Project) -> Plan:
     find_links = (("find_links", wheels),) if wheels else ()
     pythons = (("python", options.python),) if options.python else ()
     new.add(
-        steps.Stage(task="bump", options=tuple(bump.items())),
+        Stage(task="bump", options=tuple(bump.items())),
         # Explicit, since settings and variables may name directories outside the clone.
-        steps.Stage(task="build-all", options=(("output", _DIST), *packages)),
-        steps.Stage(task="publish-test", options=(embedded, dist, *packages, ("verify", False))),
-        steps.Stage(task="verify-install", options=(embedded, dist, *packages, *find_links, *pythons)),
+        Stage(task="build-all", options=(("output", _DIST), *packages)),
+        Stage(task="publish-test", options=(embedded, dist, *packages, ("verify", False))),
+        Stage(task="verify-install", options=(embedded, dist, *packages, *find_links, *pythons)),
     )
     if state.changed_files:
-        files = core.text.format_count(len(state.changed_files), "file")
+        files = text.format_count(len(state.changed_files), "file")
         new.notes.append(f"left out: uncommitted changes in {files} (the last commit is rehearsed)")
     return new.plan()
 
@@ -95,7 +91,7 @@ def _has_wheels(directory: Path) -> bool:
 def _packages_to_release(selected_packages: tuple[Package, ...], project: Project) -> set[str]:
     """Return the selected packages, and those that they need in the same fixed version group."""
     package_names = {package.name for package in selected_packages}
-    for group in core.version_groups.find_version_groups(project.workspace, project.config):
+    for group in version_groups.find_version_groups(project.workspace, project.config):
         if group.kind == "fixed":
             in_group = {package.name for package in group.packages}
             for package in selected_packages:
@@ -107,8 +103,8 @@ def _packages_to_release(selected_packages: tuple[Package, ...], project: Projec
 def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
     """Return a table of the files of the release, and one of the stages with their status and duration."""
     seconds = tuple((result.step.key, result.status.value, f"{result.seconds:.1f}") for result in outcome.results)
-    stages = core.plan.Table(title="Stages", columns=("stage", "status", "seconds"), rows=seconds)
-    if not (directory / _DIST / core.manifest.MANIFEST_JSON).is_file():
+    stages = Table(title="Stages", columns=("stage", "status", "seconds"), rows=seconds)
+    if not (directory / _DIST / MANIFEST_JSON).is_file():
         return (stages,)
     published = {file.filename for stage in outcome.stages for file in stage.publication}  # none before that stage
     files = tuple(
@@ -117,4 +113,4 @@ def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
         if not published or file.filename in published
     )
     columns = ("package", "version", "file", "bytes", "sha256")
-    return (core.plan.Table(title="Files", columns=columns, rows=files), stages)
+    return (Table(title="Files", columns=columns, rows=files), stages)

@@ -6,24 +6,25 @@ has no tags: then the remote's tags are read.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
-from relnox import core
+from packaging.version import Version
+
+from relnox.commands.options import StatusOptions as Options
 from relnox.commands.shared import tag_checks
+from relnox.commands.shared.project import Project
+from relnox.core import fixes, serialization, text, unlisted
+from relnox.core.bump import bump_resolution, levels
+from relnox.core.bump.version_bumps import VersionBump
+from relnox.core.packages import Package
+from relnox.core.planning.plan import Plan, Table
+from relnox.core.settings import release_lines
+from relnox.core.settings.release_lines import ReleaseLine
+from relnox.core.tagging import tag_proposals
+from relnox.core.versions import version_locations
 from relnox.errors import Blocked, TryLater
 from relnox.system.retries import Deadline, TransientError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from packaging.version import Version
-
-    from relnox.commands.options import StatusOptions as Options
-    from relnox.commands.shared.project import Project
-    from relnox.core.bump.version_bumps import VersionBump
-    from relnox.core.packages import Package
-    from relnox.core.planning.plan import Plan
-    from relnox.core.settings.release_lines import ReleaseLine
 
 SCHEMA = 1
 """The version of the JSON format, which increases with each incompatible change."""
@@ -73,7 +74,7 @@ def observe(options: Options, project: Project) -> Snapshot:
                 tag or "-",
                 "-"
                 if commit_count is None
-                else core.text.format_count(commit_count, "commit")
+                else text.format_count(commit_count, "commit")
                 if commit_count
                 else "no",
                 *((str(bump.after), bump.reason) if bump is not None else ("-", "-")),
@@ -100,23 +101,21 @@ def observe(options: Options, project: Project) -> Snapshot:
         *notes,
     ]
     if project.unlisted:
-        all_notes.append(
-            core.unlisted.describe_unlisted_packages(project.unlisted, project.workspace, project.config)
-        )
+        all_notes.append(unlisted.describe_unlisted_packages(project.unlisted, project.workspace, project.config))
     return Snapshot(tuple(rows), tuple(documents), tuple(all_notes), project.lines)
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
     """Return a plan without steps, whose table lists the packages."""
     columns = ("package", "version", "last tag", "changed since", "next", "why", *options.index)
-    table = core.plan.Table(title="", columns=columns, rows=snapshot.rows)
-    return core.plan.Plan(task="status", tables=() if options.json else (table,), notes=snapshot.notes)
+    table = Table(title="", columns=columns, rows=snapshot.rows)
+    return Plan(task="status", tables=() if options.json else (table,), notes=snapshot.notes)
 
 
 def document(snapshot: Snapshot, options: Options) -> str:
     """Return the packages as JSON."""
     del options
-    return core.serialization.to_json(
+    return serialization.to_json(
         {
             "schema": SCHEMA,
             "lines": [{"branch": line.branch, "bounds": line.bounds or None} for line in snapshot.lines],
@@ -139,13 +138,13 @@ def _next_bumps(project: Project) -> tuple[dict[str, VersionBump], tuple[str, ..
     try:
         workspace, history, config = project.workspace, project.history, project.config
         released = {name: last.version for name, last in history.items() if last.version is not None}
-        bumps, _ = core.bump_resolution.resolve_bumps(
+        bumps, _ = bump_resolution.resolve_bumps(
             workspace,
-            core.levels.requests_from_changes(workspace, history, config),
+            levels.requests_from_changes(workspace, history, config),
             released_versions=released,
             config=config,
             today=project.today,
-            own_changes=core.levels.requests_for_bumped_packages(workspace, history, config),
+            own_changes=levels.requests_for_bumped_packages(workspace, history, config),
         )
     except Blocked as error:
         return {}, (f"cannot release: {error.message}\n  fix: {error.fix}",)
@@ -155,12 +154,12 @@ def _next_bumps(project: Project) -> tuple[dict[str, VersionBump], tuple[str, ..
 def _line_notes(project: Project) -> Iterator[str]:
     """Yield a note on the release lines of the current commit, if release lines are configured."""
     lines, configured_branches = project.lines, project.config.branch
-    if not core.release_lines.has_release_lines(configured_branches):
+    if not release_lines.has_release_lines(configured_branches):
         return
     if lines:
-        yield f"release line: {core.release_lines.describe_lines(lines)}"
+        yield f"release line: {release_lines.describe_lines(lines)}"
     else:
-        yield f"no release line (release branches: {core.release_lines.describe_lines(configured_branches)})"
+        yield f"no release line (release branches: {release_lines.describe_lines(configured_branches)})"
 
 
 def _tag_notes(packages: tuple[Package, ...], project: Project, remote_error: str | None) -> Iterator[str]:
@@ -170,7 +169,7 @@ def _tag_notes(packages: tuple[Package, ...], project: Project, remote_error: st
     yield from tag_checks.missing_tag_notes(project, remote_error)
     try:
         public = [package for package in packages if not package.is_private]
-        problems = core.tag_proposals.unclear_format_problems(
+        problems = tag_proposals.unclear_format_problems(
             public, project.workspace, project.config, project.tag_forms, project.tags
         )
         yield from (f"{problem.message}\n  fix: {problem.fix}" for problem in problems)
@@ -184,9 +183,9 @@ def _tag_notes(packages: tuple[Package, ...], project: Project, remote_error: st
 def _disagreement_notes(project: Project) -> Iterator[str]:
     """Yield a note for each package whose version files or version literals disagree."""
     for package in project.literals.workspace.packages:
-        if package.other_locations and not core.version_locations.locations_agree(package, package.version):
-            fix = core.fixes.task_command("bump", "--to", "VERSION")
-            yield f"{core.version_locations.describe_disagreement(package)}\n  fix: {fix}"
+        if package.other_locations and not version_locations.locations_agree(package, package.version):
+            fix = fixes.task_command("bump", "--to", "VERSION")
+            yield f"{version_locations.describe_disagreement(package)}\n  fix: {fix}"
 
 
 def _index_versions(index: str, package: Package, project: Project, deadline: Deadline) -> frozenset[Version]:
@@ -208,7 +207,7 @@ def _index_versions(index: str, package: Package, project: Project, deadline: De
 
 def _on_index(version: Version | None, versions: frozenset[Version], lines: Sequence[ReleaseLine]) -> str:
     """Describe the latest version on an index in these release lines, compared with the current version."""
-    latest = max((other for other in versions if core.release_lines.allows_version(lines, other)), default=None)
+    latest = max((other for other in versions if release_lines.allows_version(lines, other)), default=None)
     if latest is None:
         return "none"
     if latest == version:

@@ -9,15 +9,19 @@ support is skipped with a note; a requested Python that is not installed is an e
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from packaging.version import Version
 
-from relnox import core, steps
 from relnox.building.file_hashes import hash_file, is_file_inside
 from relnox.building.interpreters import find_interpreter
+from relnox.commands.options import VerifyOptions as Options
 from relnox.commands.shared import releases
+from relnox.commands.shared.project import Project
 from relnox.commands.shared.verification import (
     await_listings,
     downloads,
@@ -25,21 +29,16 @@ from relnox.commands.shared.verification import (
     install_checks,
     verify_settings,
 )
+from relnox.core import fixes, graph
+from relnox.core.planning.events import Outcome
+from relnox.core.planning.plan import Plan, Table
+from relnox.core.problems import Problem
+from relnox.core.release.manifest import Distribution, Manifest
+from relnox.core.settings.config_tables import VerifyConfig
 from relnox.errors import Blocked, RelnoxError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
-
-    from packaging.version import Version
-
-    from relnox.commands.options import VerifyOptions as Options
-    from relnox.commands.shared.project import Project
-    from relnox.core.planning.events import Outcome
-    from relnox.core.planning.plan import Plan, Table
-    from relnox.core.problems import Problem
-    from relnox.core.release.manifest import Manifest
-    from relnox.core.settings.config_tables import VerifyConfig
+from relnox.steps.fetch_release import CopyFiles, Download
+from relnox.steps.verify_install import VerifyInstall
+from relnox.system import retries
 
 _LONG_WAIT = 600
 """How long to wait for an index to list uploaded files, in seconds."""
@@ -66,7 +65,7 @@ class Snapshot(NamedTuple):
     verify: VerifyConfig
     problems: tuple[Problem, ...]
     unlisted: frozenset[str]
-    others: tuple[steps.Download | steps.CopyFiles, ...]
+    others: tuple[Download | CopyFiles, ...]
     notes: tuple[str, ...]
 
 
@@ -82,7 +81,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     manifest, private = releases.public_part(release, project)
     if selected_packages is not None:
         manifest = manifest.restricted_to(
-            core.graph.closure(selected_packages, dict(manifest.needs))
+            graph.closure(selected_packages, dict(manifest.needs))
         )  # and what they need
     problems = (
         *_private_requirement_problems(manifest, private),
@@ -94,7 +93,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         manifest, earlier = releases.split_release(built, options.index, project, selected_packages or frozenset())
         if options.wait is None:
             unlisted_packages = _find_unlisted(manifest, options.index, project)
-    others: tuple[steps.Download | steps.CopyFiles, ...] = (
+    others: tuple[Download | CopyFiles, ...] = (
         *earlier_downloads(manifest, earlier, options.index, project),
         *_copy_other_wheels(options.find_links, built, project),
     )
@@ -115,8 +114,8 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     deadline = default if options.wait is None else dict.fromkeys(manifest.packages, options.wait)
     from_index = options.from_ == "index"
     listings = tuple(await_listings(manifest, options.index, deadline, download=False)) if from_index else ()
-    files: list[steps.Download | steps.CopyFiles] = [
-        steps.CopyFiles(directory=options.dist, package=package, files=manifest.files_of(package))
+    files: list[Download | CopyFiles] = [
+        CopyFiles(directory=options.dist, package=package, files=manifest.files_of(package))
         for package in manifest.packages
     ]
     if from_index:
@@ -124,7 +123,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     files += snapshot.others
     installations = install_checks(manifest, snapshot.verify, options.python, files)
     checks = (*listings, *files, *installations)
-    return core.plan.Plan(
+    return Plan(
         task="verify-install",
         steps=checks,
         notes=snapshot.notes,
@@ -139,7 +138,7 @@ def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
     cells = {
         (step.package, str(step.version), step.python): _RESULTS[result.status.value]
         for result in outcome.results
-        if isinstance(step := result.step, steps.VerifyInstall)
+        if isinstance(step := result.step, VerifyInstall)
     }
     pythons = tuple(dict.fromkeys(python for _, _, python in cells))
     rows = tuple(
@@ -147,14 +146,14 @@ def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
         for package, version in dict.fromkeys((package, version) for package, version, _ in cells)
     )
     columns = ("package", "version", *(python or "this Python" for python in pythons))
-    return (core.plan.Table(title="Verified", columns=columns, rows=rows),) if rows else ()
+    return (Table(title="Verified", columns=columns, rows=rows),) if rows else ()
 
 
 def _private_requirement_problems(manifest: Manifest, private: Sequence[str]) -> Iterator[Problem]:
     """Yield a problem for each package that needs a private package, which is not published."""
     for package, needs in manifest.needs:
         if package in manifest.packages and (names := sorted(set(needs) & set(private))):
-            yield core.problems.Problem(
+            yield Problem(
                 code="requirement-unavailable",
                 message=f"{package} needs {', '.join(names)}, which is private and is not published: installing "
                 f"{package} fails, or installs another project of that name",
@@ -168,7 +167,7 @@ def _missing_python_problems(pythons: Sequence[str]) -> Iterator[Problem]:
         try:
             find_interpreter(python)
         except Blocked as error:
-            yield core.problems.Problem.from_error(error)
+            yield Problem.from_error(error)
 
 
 def _read_listings(manifest: Manifest, index: str, project: Project) -> bool:
@@ -186,8 +185,6 @@ def _find_unlisted(manifest: Manifest, index: str, project: Project) -> frozense
     The result is empty if the index provides no upload times, or if a file of the release was uploaded in the last
     hour: the index may list the other files soon.
     """
-    from relnox.system import retries
-
     now = retries.CLOCK.today()
     missing: set[str] = set()
     for name in manifest.packages:
@@ -200,14 +197,12 @@ def _find_unlisted(manifest: Manifest, index: str, project: Project) -> frozense
     return frozenset(missing)
 
 
-def _copy_other_wheels(
-    directories: Sequence[str], manifest: Manifest, project: Project
-) -> Iterator[steps.CopyFiles]:
+def _copy_other_wheels(directories: Sequence[str], manifest: Manifest, project: Project) -> Iterator[CopyFiles]:
     """Yield a step for each project outside the manifest that copies its newest wheels from the directories."""
     newest: dict[str, tuple[Version, str, list[Path]]] = {}
     for directory in directories:
         resolved = project.root / directory
-        fix = f"build the wheels in the other repository: {core.fixes.task_command('build-all')}"
+        fix = f"build the wheels in the other repository: {fixes.task_command('build-all')}"
         if not resolved.is_dir():
             raise Blocked("file-not-writable", f"{directory} is not a directory", fix=fix)
         wheels = sorted(path for path in resolved.glob("*.whl") if is_file_inside(resolved, path))
@@ -230,7 +225,7 @@ def _copy_other_wheels(
                 newest[name][2].append(path)
     for project_name, (version, directory, paths) in sorted(newest.items()):
         files = [
-            core.manifest.Distribution(
+            Distribution(
                 package=project_name,
                 version=version,
                 filename=path.name,
@@ -241,4 +236,4 @@ def _copy_other_wheels(
             )
             for path in paths
         ]
-        yield steps.CopyFiles(directory=directory, package=project_name, files=tuple(files))
+        yield CopyFiles(directory=directory, package=project_name, files=tuple(files))

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from collections.abc import Mapping
 
 # Compiled on first use, to start faster; git needs only the names of upload credentials.
 _CREDENTIAL_NAME = (

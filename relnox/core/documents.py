@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tomli
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 load_toml = tomli.loads
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
+
+from packaging.version import Version
 
 from relnox.core.names import normalize_name
 from relnox.core.records import Record
-
-if TYPE_CHECKING:
-    from packaging.version import Version
 
 SourceKind = Literal["toml", "attribute", "pattern", "text", "json", "lock", "tags", "dynamic"]
 

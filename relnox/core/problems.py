@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from relnox.core.records import Record
-from relnox.errors import ExitCode
-
-if TYPE_CHECKING:
-    from relnox.errors import RelnoxError
+from relnox.errors import ExitCode, RelnoxError
 
 
 class Problem(Record, kw_only=True):

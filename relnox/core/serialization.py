@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from enum import Enum
@@ -20,8 +21,6 @@ def to_json(document: Any) -> str:
 
 def digest(value: Any) -> str:
     """Return the SHA-256 hex digest of a value that consists of JSON types."""
-    import hashlib  # imported lazily, for start-up
-
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import copy
 import json
 import re
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from relnox.core.documents import load_toml
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
 
 KeyPath: TypeAlias = tuple[str | int, ...]
 """The keys that lead to a value, with the index of each array item: `("project", "dependencies", 0)`."""

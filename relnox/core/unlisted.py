@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
 
+from packaging.version import Version
+
+from relnox.core.bump.version_bumps import VersionBump
+from relnox.core.dependencies import requirements
+from relnox.core.packages import Dependency, Package
+from relnox.core.settings.config import Config
 from relnox.core.tagging.tag_proposals import as_toml, directory_globs
+from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from packaging.version import Version
-
-    from relnox.core.bump.version_bumps import VersionBump
-    from relnox.core.packages import Dependency, Package
-    from relnox.core.settings.config import Config
-    from relnox.core.workspace import Workspace
 
 _MAX_LISTED = 5
 
@@ -54,8 +51,6 @@ def outdated_pin_warnings(unlisted_packages: Iterable[Package], bumps: Iterable[
 
 def _requirement_allows(dependency: Dependency, version: Version) -> bool:
     """Return whether a requirement is valid and allows a version."""
-    from relnox.core.dependencies import requirements  # slow to import, and rarely needed
-
     try:
         rewrite = requirements.rewrite_poetry if dependency.is_poetry_syntax else requirements.rewrite_pep508
         return rewrite(dependency.text, version) is None

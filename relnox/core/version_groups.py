@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
+from packaging.version import Version
+
+from relnox.core.packages import Package
 from relnox.core.records import Record
 from relnox.core.settings import patterns
+from relnox.core.settings.config import Config
+from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from packaging.version import Version
-
-    from relnox.core.packages import Package
-    from relnox.core.settings.config import Config
-    from relnox.core.workspace import Workspace
 
 ANY_TAG_GROUP = "any tag gives their versions"
 """The name of the group of packages whose build backends read any tag."""

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from relnox.core import graph
 from relnox.core.names import normalize_name
+from relnox.core.packages import DependencyTable, Package
 from relnox.core.records import Record, replace
 from relnox.errors import Blocked
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
-
-    from relnox.core.packages import DependencyTable, Package
 
 LOCK_FILES = ("uv.lock", "poetry.lock", "pdm.lock")
 """Generated files. A commit that changes no other file of a package does not count as a change to the package."""

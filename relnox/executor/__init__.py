@@ -5,21 +5,20 @@ from __future__ import annotations
 import contextlib
 import itertools
 import time
+import traceback
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from relnox.core.planning.events import Outcome, RunFinished, RunStarted, Status, StepFinished
+from relnox.core.planning.plan import Plan
+from relnox.core.planning.step import Step
 from relnox.errors import ENVIRONMENT_ERRORS, ExitCode, RelnoxError, environment_error
-from relnox.executor import signals
+from relnox.executor import parallel, signals
 from relnox.executor.progress import UNSUCCESSFUL, Progress
 from relnox.reporters.streams import STDERR
-from relnox.steps.action import find_action, run_extension
 from relnox.system.secrets import mask_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from relnox.core.planning.plan import Plan
-    from relnox.core.planning.step import Step
     from relnox.steps.run import Run, RunExtension
 
 _POLL_INTERVAL = 0.005
@@ -37,7 +36,7 @@ def execute(run: Run, *, handles_signals: bool = True) -> Outcome:
     """
     begin, plan = time.monotonic(), run.plan
     progress = Progress(plan, run.emit)
-    extension_classes = dict.fromkeys(run_extension(step) for step in plan.steps)
+    extension_classes = dict.fromkeys(step.run_extension for step in plan.steps)
     extensions = tuple(run.service(kind) for kind in extension_classes if kind is not None)
     bug: BaseException | None = None
     with signals.handle_signals(handled=handles_signals) as watched:
@@ -82,8 +81,6 @@ def _execute_steps(plan: Plan, progress: Progress, run: Run, signal_handlers: si
     planned = plan.steps if plan.skipped is None else ()
     for concurrent, steps in itertools.groupby(planned, lambda step: step.concurrent):
         if concurrent:
-            from relnox.executor import parallel  # imported lazily: threads are slow to import
-
             parallel.execute(tuple(steps), lambda step: _execute_step(step, run), progress, run, signal_handlers)
         else:
             for step in steps:
@@ -145,7 +142,6 @@ def _format_traceback(bug: BaseException | None) -> str | None:
     """Return the traceback of an unexpected exception for the report, or None for an interruption."""
     if bug is None or isinstance(bug, KeyboardInterrupt):
         return None
-    import traceback
 
     try:
         mask_error(bug)
@@ -172,24 +168,17 @@ def _execute_step(step: Step, run: Run) -> StepFinished:
     """Check, apply and verify a step, and return its result."""
     start = time.monotonic()
     error: RelnoxError | None = None
-    action = find_action(step, run)
     try:
-        if (reason := step.done(run) if action is None else action.check()) is not None:
+        if (reason := step.done(run)) is not None:
             status, detail = Status.SKIPPED, reason
-        elif action is None:
+        else:
             result = step.apply(run)
             run.record_result(step, result)
             status, detail = Status.SUCCESS, step.verify(run, result)
-        else:
-            action.apply()
-            status, detail = Status.SUCCESS, action.verify()
     except RelnoxError as failure:
         status, detail, error = Status.FAILED, failure.message, failure
     except ENVIRONMENT_ERRORS as failure:
         if (error := environment_error(failure)) is None:
             raise
         status, detail = Status.FAILED, error.message
-    if action is not None:
-        run.record_result(step, action.result)
-        run.warn(step, action.warnings)
     return StepFinished(step, status, detail, time.monotonic() - start, error, run.warnings(step))

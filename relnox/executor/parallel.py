@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from graphlib import CycleError, TopologicalSorter
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
 from relnox.core.planning.events import Status, StepFinished
+from relnox.core.planning.step import Step
 from relnox.errors import Failed
-from relnox.executor.signals import Interruption
+from relnox.executor.progress import Progress
+from relnox.executor.signals import Interruption, Signals
 from relnox.system import process
 from relnox.system.run_scope import ThreadPool, current_scope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
-    from relnox.core.planning.step import Step
-    from relnox.executor.progress import Progress
-    from relnox.executor.signals import Signals
     from relnox.steps.run import Run
 
 _POLL_INTERVAL = 0.05

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
-from relnox.core.planning.events import Status, StepFinished, StepStarted
+from relnox.core.planning.events import Event, Status, StepFinished, StepStarted
+from relnox.core.planning.plan import Plan
+from relnox.core.planning.step import Step
 from relnox.errors import ExitCode
 from relnox.executor.signals import Interruption
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from relnox.core.planning.events import Event
-    from relnox.core.planning.plan import Plan
-    from relnox.core.planning.step import Step
 
 UNSUCCESSFUL = (Status.FAILED, Status.ABORTED)
 

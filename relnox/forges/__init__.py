@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from relnox.errors import Blocked
 from relnox.forges.github import GitHub
@@ -16,9 +16,6 @@ from relnox.forges.gitlab import GitLab
 from relnox.forges.pull_requests import Forge, PullRequest
 from relnox.forges.remotes import locate
 from relnox.system.secrets import Secret
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["Forge", "PullRequest", "forge_of"]
 

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from relnox.errors import Blocked, Failed
+from relnox.forges.remotes import Location
 from relnox.system import http, retries
 from relnox.system.retries import retry_after
-from relnox.system.secrets import mask_secrets
+from relnox.system.secrets import Secret, mask_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from requests import PreparedRequest, Response
-
-    from relnox.forges.remotes import Location
-    from relnox.system.secrets import Secret
 
 _LIMIT = http.Limit("answer", 16 << 20, 120.0)
 _MAX_QUOTED = 300

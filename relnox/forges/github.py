@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 from relnox.forges.api import Api
 from relnox.forges.pull_requests import Forge, PullRequest
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from relnox.forges.remotes import Location
-    from relnox.system.secrets import Secret
+from relnox.forges.remotes import Location
+from relnox.system.secrets import Secret
 
 _VERSION = "2022-11-28"
 """The version of the REST API, which GitHub Enterprise Server supports, too."""

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 from relnox.forges.api import Api
 from relnox.forges.pull_requests import Forge, PullRequest
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from relnox.forges.remotes import Location
-    from relnox.system.secrets import Secret
+from relnox.forges.remotes import Location
+from relnox.system.secrets import Secret
 
 _JOB_TOKEN = "CI_JOB_TOKEN"  # noqa: S105 - the name of a variable
 _JOB_FIX = "set GITLAB_TOKEN to a project access token with the scope api: the token of a job may only read"

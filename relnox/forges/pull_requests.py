@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from relnox.core.records import Record
-from relnox.forges.api import Rejected
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from relnox.forges.api import Api
+from relnox.forges.api import Api, Rejected
 
 
 class PullRequest(Record, kw_only=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote, urlsplit
 
@@ -10,8 +11,6 @@ from relnox.core.records import Record
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     Kind = Literal["github", "gitlab"]
 
 _SCP_FORM = re.compile(r"(?:[^/@:]+@)?(?P<host>[^/@:]{2,}|\[[0-9A-Fa-f:.]+\]):(?P<path>(?!//).+)")

@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+from relnox.core.release.manifest import Distribution
 from relnox.core.release.publication import FileCheck
+from relnox.core.settings.config import Config
 from relnox.indexes import client, credentials, targets, trusted_publishing, uploads
+from relnox.indexes.client import ServedContent
+from relnox.indexes.credentials import Credentials
 from relnox.indexes.embedded import EmbeddedIndex
+from relnox.indexes.listings import IndexFile, Listing
+from relnox.indexes.trusted_publishing import Identity
 from relnox.system import http, retries
+from relnox.system.retries import Deadline
 from relnox.system.run_scope import call_concurrently
 from relnox.system.secrets import Secret
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-    from pathlib import Path
-
-    from relnox.core.release.manifest import Distribution
-    from relnox.core.settings.config import Config
-    from relnox.indexes.client import ServedContent
-    from relnox.indexes.credentials import Credentials
-    from relnox.indexes.listings import IndexFile, Listing
-    from relnox.indexes.trusted_publishing import Identity
-    from relnox.system.retries import Deadline
 
 _RETRY_TIME = 1200.0
 """The maximum seconds to retry the request of each listing."""

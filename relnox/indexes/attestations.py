@@ -7,22 +7,22 @@ seconds, so that they are imported only if there is something to sign or verify.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from relnox.core import fixes
+from relnox.core.release.manifest import Distribution
 from relnox.core.release.publishers import Publisher
 from relnox.errors import Conflict, Failed, RelnoxError
+from relnox.indexes.trusted_publishing import Identity
 from relnox.system import http, retries
 from relnox.system.secrets import mask_to_one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from requests import Response
-
-    from relnox.core.release.manifest import Distribution
-    from relnox.indexes.trusted_publishing import Identity
 
 INSTALL = fixes.install_command("relnox[attest]")
 WITHOUT = "publish without attestations: --attestations off (they cannot be added later)"
@@ -105,7 +105,6 @@ def verify_attestation(content: bytes, file: Distribution, publisher: Publisher)
     Raises:
         Unverified: It is not a valid attestation, or it is for another file or by another publisher.
     """
-    from pydantic import TypeAdapter
     from pypi_attestations import Attestation
     from pypi_attestations import Publisher as PublisherModel
 
@@ -149,8 +148,6 @@ def verify_provenance(content: bytes, file: Distribution, index: str) -> str:
 
 def _verify(verify: Callable[[], None], what: str) -> None:
     """Call a function of pypi-attestations, and convert its errors."""
-    from pydantic import ValidationError
-
     _silence_loggers()
     try:
         verify()

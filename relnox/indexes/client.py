@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
 
+from relnox.core.release.manifest import Distribution
 from relnox.core.release.publication import FileCheck
 from relnox.core.text import format_count
 from relnox.errors import Failed, TryLater
-from relnox.indexes.listings import InvalidListing, Listing, from_html, from_json
+from relnox.indexes.listings import IndexFile, InvalidListing, Listing, from_html, from_json
 from relnox.system import http
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from relnox.core.release.manifest import Distribution
-    from relnox.indexes.listings import IndexFile
-    from relnox.system.retries import Deadline
+from relnox.system.retries import Deadline
 
 _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 _PROVENANCE = "application/vnd.pypi.integrity.v1+json"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import configparser
 import re
 import sys
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from importlib.metadata import entry_points
@@ -20,16 +21,12 @@ from requests.auth import HTTPBasicAuth
 
 from relnox.errors import Blocked
 from relnox.indexes import trusted_publishing
-from relnox.indexes.targets import PRODUCTION, TEST, is_index, name_or_host, public_index
+from relnox.indexes.targets import PRODUCTION, TEST, Target, is_index, name_or_host, public_index
 from relnox.system import addresses
 from relnox.system.secrets import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from keyring.backend import KeyringBackend
-
-    from relnox.indexes.targets import Target
 
 TOKEN_USER = "__token__"  # noqa: S105 - the user name for tokens
 _SURROGATES = re.compile("[\ud800-\udfff]")

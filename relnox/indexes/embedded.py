@@ -14,26 +14,22 @@ import json
 import re
 import sys
 import threading
+from collections.abc import Mapping, Sequence
 from email import message_from_bytes
 from hmac import compare_digest
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from socketserver import TCPServer
-from typing import TYPE_CHECKING, NamedTuple, Self
+from types import TracebackType
+from typing import NamedTuple, Self
 from urllib.parse import unquote
 
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from relnox.errors import Blocked, RelnoxError
-from relnox.indexes.embedded_store import Store, blake2_256, identify
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-    from types import TracebackType
-
-    from relnox.indexes.embedded_store import StoredFile
+from relnox.indexes.embedded_store import Store, StoredFile, blake2_256, identify
 
 JSON_PAGE = "application/vnd.pypi.simple.v1+json"
 _LOOPBACK = "127.0.0.1"

@@ -16,20 +16,16 @@ import re
 import shutil
 import tempfile
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from packaging.utils import parse_sdist_filename, parse_wheel_filename
+from packaging.version import Version
 
 from relnox.core import fixes
 from relnox.errors import Blocked, Conflict
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from packaging.version import Version
 
 CLEAR_FIX = fixes.task_command("publish-test", "--index", "embedded", "--clear")
 _FILE = "file"

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from types import NoneType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote, urljoin
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from packaging.version import Version
+from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sdist_filename, parse_wheel_filename
+from packaging.version import Version
 
 _API_MAJOR = "1"
 """The supported major version of the simple API."""
@@ -43,13 +42,6 @@ class IndexFile:
     @property
     def version(self) -> Version | None:
         """The version in the file name, or None if it is not a valid name of a wheel or sdist."""
-        from packaging.utils import (
-            InvalidSdistFilename,
-            InvalidWheelFilename,
-            parse_sdist_filename,
-            parse_wheel_filename,
-        )
-
         try:
             if self.filename.endswith(".whl"):
                 return parse_wheel_filename(self.filename)[1]

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
+from packaging.version import Version
+
 from relnox.core.records import Record
+from relnox.core.settings.config import Config
 from relnox.core.text import did_you_mean
 from relnox.errors import Blocked
 from relnox.system.addresses import PORTS, URL_WITH_LOGIN, url_problem
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    from packaging.version import Version
-
-    from relnox.core.settings.config import Config
 
 EMBEDDED = "embedded"
 PRODUCTION = "pypi"

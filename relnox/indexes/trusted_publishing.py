@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import json
 import threading
+from collections.abc import Mapping
 from http import HTTPStatus
 from io import BytesIO
 from pathlib import Path
@@ -20,19 +21,14 @@ from urllib.parse import urljoin
 import urllib3
 from id import AmbientCredentialError, GitHubOidcPermissionCredentialError, detect_credential
 
-from relnox.errors import Blocked, Failed, TryLater
-from relnox.indexes.targets import PRODUCTION, TEST, public_index
+from relnox.errors import Blocked, Failed, RelnoxError, TryLater
+from relnox.indexes.targets import PRODUCTION, TEST, Target, public_index
 from relnox.indexes.upload_fixes import first_release_hint
 from relnox.system import addresses, http, retries
 from relnox.system.secrets import Secret, mask_to_one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from requests import Response
-
-    from relnox.errors import RelnoxError
-    from relnox.indexes.targets import Target
 
 SIGNING_AUDIENCE = "sigstore"
 """The audience of identity tokens for the signing service."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO
 
 from requests_toolbelt import MultipartEncoder
 from twine.exceptions import TwineException
@@ -10,11 +12,6 @@ from twine.package import PackageFile
 
 from relnox.core import fixes
 from relnox.errors import Failed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
-    from typing import BinaryIO
 
 __all__ = ["MultipartEncoder", "form_fields", "upload_form"]
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from relnox.core import fixes
+from relnox.core.release.manifest import Distribution
 from relnox.core.versions.requested_bump import Bump
 from relnox.core.versions.versioning import next_version
-
-if TYPE_CHECKING:
-    from relnox.core.release.manifest import Distribution
 
 UPLOAD_WINDOW = timedelta(days=14)
 """The time after the first file of a release during which PyPI accepts more files for it (since July 2026)."""

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Container, Sequence
 from html.parser import HTMLParser
 from http import HTTPStatus
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox.core import fixes
+from relnox.core.release.manifest import Distribution
 from relnox.core.text import format_count
 from relnox.errors import Blocked, Conflict, Failed, RelnoxError, TryLater
 from relnox.indexes import twine_compat, upload_fixes
-from relnox.indexes.credentials import Login
+from relnox.indexes.credentials import Credentials, Login
+from relnox.indexes.targets import Target
 from relnox.system import http
 from relnox.system.secrets import mask_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Sequence
-    from pathlib import Path
-
     import requests
-
-    from relnox.core.release.manifest import Distribution
-    from relnox.indexes.credentials import Credentials
-    from relnox.indexes.targets import Target
 
 RESPONSE_TIMEOUT = 300.0
 """The maximum seconds that an index may take to process an uploaded file."""

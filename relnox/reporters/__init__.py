@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
+from relnox.core.planning.events import Event
+from relnox.core.planning.plan import Plan, Table
+from relnox.errors import RelnoxError
+from relnox.reporters.plain import Plain
 from relnox.reporters.streams import STDERR
+from relnox.reporters.text import error_lines
 from relnox.system import secrets
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from relnox.core.planning.events import Event
-    from relnox.core.planning.plan import Plan, Table
-    from relnox.errors import RelnoxError
 
 
 class Reporter(Protocol):
@@ -103,18 +102,14 @@ def choose(
         return github
     secrets.on_secret(_add_mask if masks else None)
     if kind == "terminal" and not quiet:
-        from relnox.reporters.terminal import Terminal
+        from relnox.reporters.terminal import Terminal  # with rich, which is slow to import
 
         return Terminal(convert)
-    from relnox.reporters.plain import Plain
-
     return Plain(convert, quiet=quiet)
 
 
 def usage_error(error: RelnoxError) -> None:
     """Print an error in the command line on standard error, for which there is no reporter yet."""
-    from relnox.reporters.text import error_lines
-
     for line in error_lines(error):
         STDERR.write_line(line)
 

@@ -8,22 +8,17 @@ from __future__ import annotations
 
 import secrets
 import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from relnox.core.escaping import escape_line, split_lines
-from relnox.core.planning.events import Notice, OutputLine, StepFinished, StepStarted
+from relnox.core.planning.events import Event, Notice, Outcome, OutputLine, StepFinished, StepStarted
+from relnox.core.planning.plan import Table
+from relnox.errors import RelnoxError
 from relnox.reporters import text
 from relnox.reporters.plain import Plain
 from relnox.reporters.streams import STDERR
 from relnox.system.secrets import mask_secrets
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from relnox.core.planning.events import Event, Outcome
-    from relnox.core.planning.plan import Table
-    from relnox.errors import RelnoxError
 
 
 class GitHub(Plain):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from relnox.core import serialization
-
-if TYPE_CHECKING:
-    from relnox.core.planning.events import Outcome, StepFinished
-    from relnox.core.release.publication import PublishedFile
-    from relnox.errors import RelnoxError
+from relnox.core.planning.events import Outcome, StepFinished
+from relnox.core.release.publication import PublishedFile
+from relnox.errors import RelnoxError
 
 
 def render(outcome: Outcome) -> str:

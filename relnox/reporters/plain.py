@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Sequence
 
 from relnox.core.planning.events import (
+    Event,
     Notice,
+    Outcome,
     OutputLine,
     RunFinished,
     RunStarted,
@@ -14,16 +16,10 @@ from relnox.core.planning.events import (
     StepStarted,
     Waiting,
 )
-from relnox.errors import ExitCode
+from relnox.core.planning.plan import Plan, Table
+from relnox.errors import ExitCode, RelnoxError
 from relnox.reporters import text
 from relnox.reporters.streams import STDERR, STDOUT
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
-    from relnox.core.planning.events import Event, Outcome
-    from relnox.core.planning.plan import Plan, Table
-    from relnox.errors import RelnoxError
 
 
 class Plain:

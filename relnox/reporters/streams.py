@@ -5,14 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from relnox.core.escaping import escape_line
 from relnox.system.secrets import mask_secrets
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 class Stream:

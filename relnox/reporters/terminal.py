@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import IO, TYPE_CHECKING, cast
 
 from rich import box
@@ -10,21 +11,16 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from relnox.core.escaping import escape_line
-from relnox.core.planning.events import Status, StepFinished, StepStarted
+from relnox.core.planning.events import Event, Status, StepFinished, StepStarted
+from relnox.core.planning.plan import Plan, Table
+from relnox.errors import RelnoxError
 from relnox.reporters import text
 from relnox.reporters.plain import Plain
-from relnox.reporters.streams import STDERR, STDOUT
+from relnox.reporters.streams import STDERR, STDOUT, Stream
 from relnox.system.secrets import mask_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from rich.status import Status as Spinner
-
-    from relnox.core.planning.events import Event
-    from relnox.core.planning.plan import Plan, Table
-    from relnox.errors import RelnoxError
-    from relnox.reporters.streams import Stream
 
 _STYLES = {
     Status.SUCCESS: "green",

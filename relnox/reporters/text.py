@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
 
 from relnox.core.escaping import escape_line, split_lines
-from relnox.core.planning.events import Notice, RunFinished, Status, StepFinished
+from relnox.core.planning.changes import Edit
+from relnox.core.planning.events import Event, Notice, Outcome, RunFinished, Status, StepFinished, Waiting
+from relnox.core.planning.plan import Plan, Table
+from relnox.core.planning.step import Step
+from relnox.core.release.publication import are_all_verified, summary_lines
 from relnox.core.text import format_count
-from relnox.errors import ExitCode
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from relnox.core.planning.changes import Edit
-    from relnox.core.planning.events import Event, Outcome, Waiting
-    from relnox.core.planning.plan import Plan, Table
-    from relnox.core.planning.step import Step
-    from relnox.errors import RelnoxError
+from relnox.errors import ExitCode, RelnoxError
 
 MARKS = {Status.SUCCESS: "ok", Status.SKIPPED: "SKIPPED", Status.FAILED: "FAILED", Status.ABORTED: "ABORTED"}
 
@@ -166,8 +161,6 @@ def error_lines(error: RelnoxError) -> Iterator[str]:
 def published_lines(outcome: Outcome) -> Iterator[str]:
     """Yield which files are public, not verified or not uploaded; nothing if the run succeeded."""
     if outcome.publication and outcome.exit_code is not ExitCode.DONE:
-        from relnox.core.release.publication import summary_lines
-
         yield from summary_lines(outcome.publication)
 
 
@@ -176,11 +169,8 @@ def ending_line(outcome: Outcome) -> str:
     result = _ENDINGS[outcome.exit_code]
     if outcome.exit_code is ExitCode.FAILED and not any(step.remote for step in outcome.plan.steps):
         result = "failed"  # nothing was to be published, so it says nothing about what is public
-    if outcome.publication and outcome.exit_code is not ExitCode.DONE:
-        from relnox.core.release.publication import are_all_verified
-
-        if are_all_verified(outcome.publication):
-            result = f"{_FAILED_AFTERWARDS[outcome.exit_code]}; the uploaded files stay on the index"
+    if outcome.exit_code is not ExitCode.DONE and outcome.publication and are_all_verified(outcome.publication):
+        result = f"{_FAILED_AFTERWARDS[outcome.exit_code]}; the uploaded files stay on the index"
     if outcome.plan.skipped is not None and outcome.exit_code is ExitCode.DONE:
         result = f"skipped; {outcome.plan.skipped}"
     until = f" before {outcome.deadline}" if outcome.deadline is not None else ""

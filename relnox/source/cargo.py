@@ -7,20 +7,16 @@ from __future__ import annotations
 
 import glob
 import posixpath
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 from relnox.core.documents import strings_in, table_at
-from relnox.core.packages import VersionSource
+from relnox.core.packages import Package, VersionSource
 from relnox.core.records import Record
 from relnox.core.versions.version_locations import find_locked_versions
 from relnox.source.pyproject import load
 from relnox.system.files import read_project_file
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
-
-    from relnox.core.packages import Package
 
 _MANIFEST = "Cargo.toml"
 _OPERATORS = "=^~ "

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Collection
+from datetime import date
+from pathlib import Path
+from typing import Literal
 
 from relnox.core.notes import changelog as changelogs
 from relnox.core.records import Record
+from relnox.core.settings.config import Config
 from relnox.errors import Blocked
+from relnox.source.git import Git
+from relnox.source.tools_on_copy import run_tool_on_copy
 from relnox.system.files import read_project_file
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-    from datetime import date
-    from pathlib import Path
-
-    from relnox.core.settings.config import Config
-    from relnox.source.git import Git
 
 Tool = Literal["towncrier", "git-cliff"]
 _PYPROJECT = "pyproject.toml"
@@ -77,8 +75,6 @@ def run_changelog_tool(  # noqa: PLR0913 - what a changelog is made of
         changelog: The name of the changelog if neither `release` nor the tool's settings have one.
         pass_env: Variables that are passed to the tool even if they look like credentials.
     """
-    from relnox.source.tools_on_copy import run_tool_on_copy
-
     contents: dict[str, bytes | None] = {}
     if tool == "towncrier":
         command = ["towncrier", "build", "--yes", f"--version={release.version}", f"--date={today.isoformat()}"]

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from relnox.core.fixes import GIT_FAILED
 from relnox.source.git import Git
 from relnox.source.git.repository import quote_path
 from relnox.system.files import project_path, read_project_file
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
 
 _CLONE_COMMAND = ("clone", "--quiet", "--no-hardlinks")
 _UMASK = 0o022

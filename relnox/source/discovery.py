@@ -10,21 +10,18 @@ import fnmatch
 import os
 import posixpath
 import shlex
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from relnox.core.documents import strings_in, table_at
+from relnox.core.packages import Package
+from relnox.core.settings.config import Config
 from relnox.core.settings.patterns import normalize_path
 from relnox.core.text import did_you_mean
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
 from relnox.source import pyproject, version_files
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-    from relnox.core.packages import Package
-    from relnox.core.settings.config import Config
 
 _PYPROJECT = "pyproject.toml"
 _UV_LOCK = "uv.lock"

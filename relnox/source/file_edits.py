@@ -9,18 +9,14 @@ from __future__ import annotations
 import contextlib
 import os
 import posixpath
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from pathlib import Path
 
+from relnox.core.planning.changes import Edit
 from relnox.core.records import replace
 from relnox.core.text import join_names
 from relnox.errors import Conflict, Failed
 from relnox.system import files
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
-    from relnox.core.planning.changes import Edit
 
 
 def apply_edits(root: Path, edits: Iterable[Edit]) -> tuple[Edit, ...]:

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from relnox.core.bump import release_history
+from relnox.core.bump.release_history import Commit, ReleaseHistory
 from relnox.core.settings.patterns import is_file_included
+from relnox.core.settings.release_lines import ReleaseLine
+from relnox.core.tagging.tags import TagFormat
 from relnox.core.text import did_you_mean
+from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from relnox.core.bump.release_history import Commit, ReleaseHistory
-    from relnox.core.settings.release_lines import ReleaseLine
-    from relnox.core.tagging.tags import TagFormat
-    from relnox.core.workspace import Workspace
-    from relnox.source.git import Git
+from relnox.source.git import Git
 
 
 def read_release_histories(  # noqa: PLR0913 - what a history is read from

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 from relnox.core.documents import parse_toml, strings_in, table_at
 from relnox.core.names import is_valid, normalize_name, requirement_name
-from relnox.core.packages import Dependency, Package, VersionSource
+from relnox.core.packages import Dependency, DependencyTable, Package, VersionSource
 from relnox.core.versions import versioning
 from relnox.errors import Blocked
 from relnox.system.files import read_project_file
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
-
-    from relnox.core.packages import DependencyTable
 
 LEGACY_BACKEND = "setuptools.build_meta:__legacy__"
 """The build backend of a project that does not set `build-backend` (PEP 517)."""

@@ -8,17 +8,13 @@ settings in pyproject.toml.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from relnox.core.documents import strings_in, table_at
-from relnox.core.packages import VersionSource
+from relnox.core.packages import Package, VersionSource
 from relnox.core.records import replace
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from relnox.core.packages import Package
 
 _BASED_ON_DUNAMAI = ("uv-dynamic-versioning", "poetry-dynamic-versioning")
 """Plugins based on dunamai, whose default pattern requires tags to begin with `v`."""

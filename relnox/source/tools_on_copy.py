@@ -9,17 +9,13 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping, Sequence
 
 from relnox.errors import Blocked
 from relnox.source.copies import copy_of, read_changes
+from relnox.source.git import Git
 from relnox.system import files, process
 from relnox.system.environment_variables import clean_environment, search_path
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
-
-    from relnox.source.git import Git
 
 _LOCK_COMMANDS = {"poetry.lock": ("poetry", "lock"), "pdm.lock": ("pdm", "lock")}
 """Maps lock files that only their own tools can write to the commands that update them."""

@@ -5,19 +5,15 @@ from __future__ import annotations
 import ast
 import posixpath
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
+from relnox.core.packages import Package
 from relnox.errors import Blocked
+from relnox.source.git import Git
 from relnox.source.version_literals import import_path
 from relnox.system import syntax_trees
 from relnox.system.files import read_project_file
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
-
-    from relnox.core.packages import Package
-    from relnox.source.git import Git
 
 _CAUGHT_EXCEPTIONS = ("ImportError", "ModuleNotFoundError", "Exception", "BaseException")
 

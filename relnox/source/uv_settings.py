@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,15 +11,12 @@ from urllib.parse import urlsplit, urlunsplit
 
 from relnox.core.documents import strings_in, table_at
 from relnox.core.names import normalize_name, requirement_name
+from relnox.core.packages import Package
 from relnox.core.records import Record
 from relnox.core.settings.build_settings import BuildSettings, Constraints
 from relnox.source.pyproject import load
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from relnox.core.packages import Package
-
     SettingsTable = tuple[Path, Mapping[str, Any]]
     """A settings file and its settings."""
 

@@ -8,27 +8,23 @@ from __future__ import annotations
 
 import contextlib
 import posixpath
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from packaging.version import Version
 
 from relnox.core.documents import strings_in, table_at
-from relnox.core.packages import NPM_LOCKS, VersionSource
+from relnox.core.packages import NPM_LOCKS, Package, SourceKind, VersionSource
 from relnox.core.records import Record, replace
+from relnox.core.settings.config import Config
+from relnox.core.settings.config_tables import VersionFileConfig
 from relnox.core.versions import version_locations
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
 from relnox.source import cargo, pyproject, tag_versions
+from relnox.source.git import Git
 from relnox.system.files import read_project_file
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
-
-    from packaging.version import Version
-
-    from relnox.core.packages import Package, SourceKind
-    from relnox.core.settings.config import Config
-    from relnox.core.settings.config_tables import VersionFileConfig
-    from relnox.source.git import Git
 
 _RUST_BACKENDS = ("maturin", "setuptools_rust")
 _CARGO, _NODE, _CITATION = "Cargo.toml", "package.json", "CITATION.cff"

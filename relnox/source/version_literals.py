@@ -7,24 +7,19 @@ the package's version is updated with it; a different one is reported as a misma
 from __future__ import annotations
 
 import posixpath
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
-from relnox.core.packages import VersionSource
+from relnox.core.packages import Package, VersionSource
 from relnox.core.records import Record, replace
+from relnox.core.settings.config import Config
 from relnox.core.versions import version_locations
+from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
+from relnox.source.git import Git
 from relnox.system.files import read_project_file
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
-
-    from relnox.core.packages import Package
-    from relnox.core.settings.config import Config
-    from relnox.core.workspace import Workspace
-    from relnox.source.git import Git
 
 _ASSIGNMENT_PATTERN = r"^_*(version|VERSION|Version)_*[ ]*[:=]"
 _VERSION_FILES = ("__init__.py", "__about__.py", "__version__.py", "_version.py", "about.py", "version.py")

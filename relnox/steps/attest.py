@@ -5,7 +5,7 @@ Attestations are stored next to the files, so that a rerun reuses them, even on 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from relnox.core.planning.step import Step
 from relnox.core.release.manifest import Distribution
@@ -13,13 +13,9 @@ from relnox.core.release.publishers import ATTESTATION_SUFFIX, Publisher
 from relnox.core.text import format_count, join_names
 from relnox.errors import Failed
 from relnox.indexes import attestations
+from relnox.steps.run import Run
 from relnox.system import retries
 from relnox.system.files import replace_file
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from relnox.steps.run import Run
 
 _RETRY_TIME = 120.0
 """Seconds to retry while the signing service is unavailable; after that, a rerun continues."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from packaging.version import Version
 
@@ -16,14 +16,10 @@ from relnox.indexes.client import ServedContent
 from relnox.indexes.embedded_store import CLEAR_FIX
 from relnox.indexes.targets import EMBEDDED
 from relnox.steps.published_files import Publication
+from relnox.steps.run import Run
 from relnox.system import retries
 from relnox.system.retries import Deadline, TransientError
 from relnox.system.run_scope import call_concurrently
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from relnox.steps.run import Run
 
 _MIN_POLL_INTERVAL = 0.2
 _MAX_POLL_INTERVAL = 15.0

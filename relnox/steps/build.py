@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import functools
 import shutil
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
 
 from packaging.version import Version
 
-from relnox import building, core
+from relnox.building import archives, build_sessions, checks, package_builds
+from relnox.building.build_sessions import BuildConditions, BuildSession
 from relnox.core.planning.step import Step
+from relnox.core.release.wheels import is_installable_on
 from relnox.core.settings.build_settings import DEFAULT as DEFAULT_SETTINGS
 from relnox.core.settings.build_settings import BuildSettings
 from relnox.core.tagging.derived_versions import CommitTags
@@ -25,13 +29,7 @@ from relnox.steps.built_archives import (
     tracked_files,
 )
 from relnox.steps.export_commit import generated_files, source_to_build
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from relnox.building.build_sessions import BuildConditions, BuildSession
-    from relnox.steps.run import Run
+from relnox.steps.run import Run
 
 
 class Build(Step, kw_only=True):
@@ -79,12 +77,12 @@ class Build(Step, kw_only=True):
 
     @property
     def title(self) -> str:
-        archives = {
+        built = {
             "release": "sdist, then wheel from sdist",
             "check": "sdist (and a wheel from it, which is not released)",
             "skip": "sdist",
         }
-        return f"build {self.package} {self.version or '(version from its backend)'}: {archives[self.wheels]}"
+        return f"build {self.package} {self.version or '(version from its backend)'}: {built[self.wheels]}"
 
     @property
     def invalidated_package(self) -> str:
@@ -105,7 +103,7 @@ class Build(Step, kw_only=True):
 
     def _check(self, paths: Sequence[Path], run: Run) -> BuiltPackage:
         source = source_to_build(run)
-        expected = building.checks.subject.ExpectedArchive(
+        expected = checks.subject.ExpectedArchive(
             name=self.package,
             version=self.version,
             requires=self.requires,
@@ -140,10 +138,10 @@ def build(
     Returns:
         The archives, the sdist first.
     """
-    conditions = conditions or building.build_sessions.DEFAULT_CONDITIONS
+    conditions = conditions or build_sessions.DEFAULT_CONDITIONS
     variables = run.variables(more=conditions.environment_variables(step.epoch))
     if step.command:
-        return building.package_builds.run_build_command(
+        return package_builds.run_build_command(
             step.package,
             step.command,
             source,
@@ -160,7 +158,7 @@ def build(
         if name in packages
         for file in installable_files(packages[name])
     }
-    context = building.build_sessions.HookContext(
+    context = build_sessions.HookContext(
         variables=variables,
         umask=conditions.umask,
         siblings=siblings,
@@ -168,20 +166,20 @@ def build(
         constraints=step.settings.constraints,
     )
 
-    shared = conditions is building.build_sessions.DEFAULT_CONDITIONS
+    shared = conditions is build_sessions.DEFAULT_CONDITIONS
 
     def session(source: Path, python: str) -> BuildSession:
         pool = run.service(BuildingServices).environment_pool(python)
-        return building.build_sessions.open_session(pool, source, context, shared=shared)
+        return build_sessions.open_session(pool, source, context, shared=shared)
 
-    build_archive = building.package_builds.build_archive
+    build_archive = package_builds.build_archive
     paths = [build_archive(step.package, "sdist", source, into, session(source, ""), step.settings)]
     pythons = sorted(step.pythons, key=Version) if step.wheels == "release" else []
     for python in pythons or ([] if step.wheels == "skip" else [""]):
-        if python and any(core.wheels.is_installable_on(wheel.name, python) for wheel in paths[1:]):
+        if python and any(is_installable_on(wheel.name, python) for wheel in paths[1:]):
             continue
         scratch = run.create_directory("build")
-        sdist_directory = building.archives.unpack_sdist(paths[0], scratch)
+        sdist_directory = archives.unpack_sdist(paths[0], scratch)
         output = into if step.wheels == "release" else scratch
         wheel = build_archive(
             step.package, "wheel", sdist_directory, output, session(source, python), step.settings

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relnox import building
+from relnox.building import build_sessions, environment_pool, environments, interpreters
 from relnox.core.planning.events import Notice
 from relnox.core.planning.step import Step
 from relnox.core.records import Record
 from relnox.core.settings.build_settings import UNCONSTRAINED, Constraints
-from relnox.steps.run import SharedService
+from relnox.source import uv_settings
+from relnox.source.uv_settings import PackageSource
+from relnox.steps.run import Run, SharedService
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
     from relnox.building.environment_pool import BuildEnvironmentPool
-    from relnox.source.uv_settings import PackageSource
-    from relnox.steps.run import Run
 
 _CONCURRENT_INSTALLATIONS = 8
 """Environments that are created at once: they mostly wait for the index or the disk."""
@@ -56,7 +55,7 @@ class BuildingServices(SharedService):
         """Return the environment variables for installers that create build and test environments."""
         variables = self._run.variables(own_indexes=True, more=more)
         index = self._settings.only_index
-        return variables if index is None else building.environments.use_only_index(variables, index)
+        return variables if index is None else environments.use_only_index(variables, index)
 
     def report_package_sources(self) -> None:
         """Report once where build requirements come from, with a warning about sources other than the index."""
@@ -88,9 +87,9 @@ class BuildingServices(SharedService):
                     for name, value in self.installer_variables().items()
                     if name not in _IGNORED_UV_VARIABLES
                 }
-                self._pools[python] = building.environment_pool.BuildEnvironmentPool(
-                    installer=building.environments.Installer(variables, self._create_uv_settings_directory()),
-                    python=building.interpreters.find_interpreter(python).path,
+                self._pools[python] = environment_pool.BuildEnvironmentPool(
+                    installer=environments.Installer(variables, self._create_uv_settings_directory()),
+                    python=interpreters.find_interpreter(python).path,
                     directory=self._run.create_directory,
                     on_install=self.report_package_sources,
                 )
@@ -98,8 +97,6 @@ class BuildingServices(SharedService):
 
     def _package_sources(self) -> tuple[PackageSource, ...]:
         """Return the package sources that uv is configured for."""
-        from relnox.source import uv_settings
-
         if (index := self._settings.only_index) is not None:
             return (uv_settings.PackageSource("index", index, "the project's settings"),)
         return uv_settings.find_package_sources(self._run.root, self.installer_variables())
@@ -151,7 +148,7 @@ class PrepareBuildEnvironment(Step, kw_only=True):
         run.service(BuildingServices).environment_pool().prepare_environment(
             self.requires,
             self.backend,
-            run.variables(more=building.build_sessions.DEFAULT_CONDITIONS.environment_variables(self.epoch)),
+            run.variables(more=build_sessions.DEFAULT_CONDITIONS.environment_variables(self.epoch)),
             self.constraints,
         )
 

@@ -6,26 +6,23 @@ import contextlib
 import os
 import shutil
 from bisect import bisect_left
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 
-from relnox import building, core
+from relnox.building import archives, checks, file_hashes, findings
+from relnox.building.archives import Archive
+from relnox.building.checks.subject import ExpectedArchive
+from relnox.building.findings import Finding
 from relnox.core import fixes
 from relnox.core.planning.events import StepWarning
 from relnox.core.records import Record, replace
 from relnox.core.release.manifest import MANIFEST_JSON, Distribution, Manifest
+from relnox.core.tagging import derived_versions
+from relnox.core.tagging.derived_versions import CommitTags
 from relnox.errors import Blocked, Failed
+from relnox.steps.export_commit import BuildSource
+from relnox.steps.run import Run
 from relnox.system.files import read_file, sync
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
-
-    from relnox.building.archives import Archive
-    from relnox.building.checks.subject import ExpectedArchive
-    from relnox.building.findings import Finding
-    from relnox.core.tagging.derived_versions import CommitTags
-    from relnox.steps.export_commit import BuildSource
-    from relnox.steps.run import Run
 
 _WRITABLE_BY_OTHERS = 0o022
 
@@ -74,13 +71,13 @@ def check_archives(
         Failed: An archive differs from the plan, would be rejected by the index, or contains a secret; the message
             lists all problems.
     """
-    release = [building.archives.read(path) for path in paths]
+    release = [archives.read(path) for path in paths]
     release.sort(key=lambda archive: archive.kind != "sdist")
-    findings = [finding for archive in release for finding in building.checks.check_archive(archive, expected)]
+    findings = [finding for archive in release for finding in checks.check_archive(archive, expected)]
     findings += [
         finding for archive in release for finding in _check_version_against_tags(archive, expected, tags)
     ]
-    findings += building.checks.check_release(release, optional_extensions=expected.extensions_are_optional)
+    findings += checks.check_release(release, optional_extensions=expected.extensions_are_optional)
     files: dict[Finding, list[str]] = {}  # the files with the same finding, such as sdist and wheel
     for finding in findings:
         files.setdefault(replace(finding, file=""), []).append(finding.file)
@@ -112,16 +109,16 @@ def _check_version_against_tags(
     """Yield a finding if the version that the backend derived does not match the tags of the commit."""
     if tags is None or expected.version is not None:
         return
-    variable = core.derived_versions.find_version_variable(os.environ, archive.version)
-    mismatch = core.derived_versions.find_mismatch(expected.name, archive.version, tags, variable=variable)
+    variable = derived_versions.find_version_variable(os.environ, archive.version)
+    mismatch = derived_versions.find_mismatch(expected.name, archive.version, tags, variable=variable)
     if mismatch is not None:
-        yield building.findings.Finding(
+        yield findings.Finding(
             mismatch.level, "release-version-differs", mismatch.message, mismatch.fix, file=archive.path.name
         )
 
 
 def _to_distribution(archive: Archive) -> Distribution:
-    digests = building.file_hashes.hash_file(archive.path)
+    digests = file_hashes.hash_file(archive.path)
     return Distribution(
         package=archive.name,
         version=archive.version,
@@ -181,7 +178,7 @@ def move_files(directory: Path, files: Iterable[Path]) -> None:
 def check_unchanged(directory: Path, files: Iterable[Distribution]) -> None:
     """Raise an error if a file was removed or changed since it was built and checked."""
     for file in files:
-        if not building.file_hashes.file_matches(directory / file.filename, file.size, file.sha256):
+        if not file_hashes.file_matches(directory / file.filename, file.size, file.sha256):
             raise Failed(
                 "archive-changed",
                 f"{file.filename} was changed or removed after it was built",

@@ -7,23 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from packaging.version import Version
 
-from relnox import building
+from relnox.building import file_hashes
 from relnox.core.planning.step import Step
 from relnox.core.release.manifest import Distribution
 from relnox.core.text import format_count, join_names
 from relnox.errors import Failed
 from relnox.steps.built_archives import staging_directory
+from relnox.steps.run import Run
 from relnox.system.files import sync
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from relnox.steps.run import Run
-
 
 _CHUNK_SIZE = 1 << 20
 _CREATE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
@@ -87,7 +82,7 @@ class Collect(Step, kw_only=True):
 
 
 def _has_hash(path: Path, sha256: str) -> bool:
-    return path.is_file() and building.file_hashes.hash_file(path).sha256 == sha256
+    return path.is_file() and file_hashes.hash_file(path).sha256 == sha256
 
 
 def _copy(source: Path, target: Path, sha256: str, staging: Path) -> None:

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
 
 from relnox.core.planning.changes import Edit
-from relnox.core.planning.events import Notice, Status
+from relnox.core.planning.events import Notice, Status, StepFinished
 from relnox.core.planning.step import Step
 from relnox.core.text import format_count, join_names
 from relnox.errors import RelnoxError
 from relnox.source import file_edits
-from relnox.steps.run import RunExtension
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from relnox.core.planning.events import StepFinished
-    from relnox.steps.run import Run
+from relnox.steps.run import Run, RunExtension
 
 
 class LocalChanges(RunExtension):

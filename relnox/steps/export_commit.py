@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from relnox.core.planning.step import Step
 from relnox.core.records import Record, replace
 from relnox.errors import Failed
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from relnox.steps.run import Run
+from relnox.source.copies import copy_of
+from relnox.steps.run import Run
 
 
 class BuildSource(Record, kw_only=True):
@@ -67,8 +64,6 @@ class Export(Step, kw_only=True):
         return f"export commit {self.commit[:10]} (without uncommitted changes)"
 
     def apply(self, run: Run) -> BuildSource:
-        from relnox.source.copies import copy_of
-
         export = run.scratch / "source"
         copy = copy_of(run.checkout, self.commit, export)
         return BuildSource(directory=copy.root, commit=self.commit, export=export, tracked=copy.tracked_files())

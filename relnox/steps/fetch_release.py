@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from relnox import building
+from packaging import tags
+from packaging.tags import Tag
+from packaging.utils import parse_wheel_filename
+
+from relnox.building import checks, file_hashes
+from relnox.building.archives import Archive
 from relnox.core import fixes
 from relnox.core.planning.step import Step
 from relnox.core.records import Record
@@ -15,17 +21,9 @@ from relnox.core.text import join_names
 from relnox.errors import Conflict, Failed, TryLater
 from relnox.indexes import attestations, client
 from relnox.steps.published_files import different_file_error
+from relnox.steps.run import Run
 from relnox.system import retries
 from relnox.system.retries import Deadline
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path
-
-    from packaging.tags import Tag
-
-    from relnox.building.archives import Archive
-    from relnox.steps.run import Run
 
 
 class ReleaseFiles(Record, kw_only=True):
@@ -103,7 +101,7 @@ class Download(Step, kw_only=True):
         sha256 = client.download(index_file, path, deadline)
         if sha256 != file.sha256:
             raise different_file_error(self.index, file, sha256)
-        return building.checks.read_valid_archive(path)
+        return checks.read_valid_archive(path)
 
 
 class CopyFiles(Step, kw_only=True):
@@ -135,21 +133,21 @@ class CopyFiles(Step, kw_only=True):
 
     def _copy_file(self, run: Run, file: Distribution, directory: Path) -> Archive:
         source, path = run.root / self.directory / file.filename, directory / file.filename
-        if not building.file_hashes.is_file_inside(source.parent, source):
+        if not file_hashes.is_file_inside(source.parent, source):
             raise Failed(
                 "archive-missing",
                 f"{self.directory}/{file.filename} is missing, although the manifest lists it",
                 fix=f"rebuild: {fixes.task_command('build-all')}",
             )
         shutil.copyfile(source, path)
-        if (sha256 := building.file_hashes.hash_file(path).sha256) != file.sha256:
+        if (sha256 := file_hashes.hash_file(path).sha256) != file.sha256:
             raise Conflict(
                 "archive-changed",
                 f"{self.directory}/{file.filename} differs from the file that was built:\n"
                 f"  found  sha256 {sha256}\n  built  sha256 {file.sha256}",
                 fix=f"rebuild: {fixes.task_command('build-all')}",
             )
-        return building.checks.read_valid_archive(path)
+        return checks.read_valid_archive(path)
 
 
 def _format_hashes(files: Iterable[Distribution]) -> str:
@@ -158,8 +156,6 @@ def _format_hashes(files: Iterable[Distribution]) -> str:
 
 def best_archive(downloads: Iterable[Archive], package: str, python: str) -> Archive:
     """Select the file to install with a Python on this machine: the best compatible wheel, else the sdist."""
-    from packaging.utils import parse_wheel_filename
-
     ranks = _tag_ranks(python)
     candidates: list[tuple[int, Archive]] = []
     for archive in downloads:
@@ -180,8 +176,6 @@ def best_archive(downloads: Iterable[Archive], package: str, python: str) -> Arc
 @cache
 def _tag_ranks(python: str) -> Mapping[Tag, int]:
     """Return the wheel tags that a Python supports here, with the rank of each; 0 is the best (PEP 425)."""
-    from packaging import tags
-
     if not python:
         return {tag: rank for rank, tag in enumerate(tags.sys_tags())}
     major, minor = (int(number) for number in python.split(".")[:2])

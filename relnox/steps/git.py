@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from relnox.core.bump import trailers
-from relnox.core.planning.changes import NewTag
+from relnox.core.planning.changes import Edit, NewTag
 from relnox.core.planning.step import Step
 from relnox.core.text import format_count, join_names
 from relnox.errors import Conflict, ExitCode, Failed
 from relnox.source import file_edits
-from relnox.source.git import changes, remotes
+from relnox.source.git import Git, changes, remotes
 from relnox.steps.edit_files import EditFiles, LocalChanges
-
-if TYPE_CHECKING:
-    from relnox.core.planning.changes import Edit
-    from relnox.source.git import Git
-    from relnox.steps.run import Run
+from relnox.steps.run import Run
 
 
 class Commit(Step, kw_only=True):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
 from packaging.version import Version
 
@@ -18,14 +20,9 @@ from relnox.errors import ExitCode, Failed
 from relnox.source.copies import copy_of, read_changes
 from relnox.source.git import Git
 from relnox.steps.export_commit import GeneratedFiles, source_to_build
+from relnox.steps.run import Run
 from relnox.system import files, process
 from relnox.system.environment_variables import search_path
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
-
-    from relnox.steps.run import Run
 
 _EVENT_VARIABLE = "RELNOX_EVENT"
 """The environment variable with the path of the file that describes the event."""

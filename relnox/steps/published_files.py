@@ -7,27 +7,21 @@ step failed.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
-from relnox.core.planning.events import Status
+from relnox.core.planning.events import Outcome, Status, StepFinished
 from relnox.core.records import replace
 from relnox.core.release import publication
+from relnox.core.release.manifest import Distribution
 from relnox.core.release.publication import FileCheck, FileState, PublishedFile, UploadStatus
 from relnox.errors import Conflict, ExitCode, TryLater
 from relnox.indexes import targets
+from relnox.indexes.client import ServedContent
 from relnox.indexes.upload_fixes import UPLOAD_WINDOW, conflict_hint
-from relnox.steps.run import RunExtension
+from relnox.steps.run import Run, RunExtension
 from relnox.system import retries
 from relnox.system.retries import Deadline
 from relnox.system.run_scope import current_scope, new_thread
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from relnox.core.planning.events import Outcome, StepFinished
-    from relnox.core.release.manifest import Distribution
-    from relnox.indexes.client import ServedContent
-    from relnox.steps.run import Run
 
 _LISTING_TIMEOUT = 5.0
 """Seconds for checking a listing again."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from relnox.core.planning.changes import Edit
-from relnox.core.planning.events import Status
+from relnox.core.planning.events import Outcome, Status
 from relnox.core.planning.plan import Table
 from relnox.core.planning.step import Step
 from relnox.core.records import replace
@@ -14,9 +12,6 @@ from relnox.errors import Conflict, Failed
 from relnox.forges.pull_requests import PullRequest
 from relnox.source.git import changes, remotes, trees
 from relnox.steps.run import Run, RunExtension
-
-if TYPE_CHECKING:
-    from relnox.core.planning.events import Outcome
 
 
 class CommitToBranch(Step, kw_only=True):

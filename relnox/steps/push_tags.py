@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 
 from relnox.core import fixes
-from relnox.core.planning.events import Status
+from relnox.core.planning.events import Status, StepFinished
 from relnox.core.planning.step import Step
 from relnox.core.text import join_names
 from relnox.errors import Conflict, ExitCode, Failed
 from relnox.source.git import changes, parse_tags, remotes
 from relnox.steps.run import Run, RunExtension
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from collections.abc import Set as AbstractSet
-
-    from relnox.core.planning.events import StepFinished
 
 MAX_TAGS = 3
 """Tags in one push: GitHub creates no events for more."""

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from relnox.core.planning.step import Step
 from relnox.core.release.manifest import Distribution
 from relnox.core.text import format_count, join_names
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from relnox.steps.run import Run
+from relnox.steps.run import Run
 
 
 class CleanDirectory(Step, kw_only=True):

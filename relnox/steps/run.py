@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from relnox.core import fixes
-from relnox.core.planning.events import OutputLine, Status, StepFinished
-from relnox.errors import Failed
+from relnox.core.planning.events import Event, Outcome, OutputLine, Status, StepFinished, StepWarning
+from relnox.core.planning.plan import Plan
+from relnox.core.planning.step import Step
+from relnox.errors import ExitCode, Failed
+from relnox.source.git import Git, remotes
 from relnox.system.environment_variables import clean_environment
+from relnox.system.files import TemporaryDirectory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-    from typing import Self
-
-    from relnox.core.planning.events import Event, Outcome, StepWarning
-    from relnox.core.planning.plan import Plan
-    from relnox.core.planning.step import Step
-    from relnox.errors import ExitCode
     from relnox.forges import Forge
     from relnox.indexes import Indexes
-    from relnox.source.git import Git
-    from relnox.system.files import TemporaryDirectory
 
 
 class SharedService:
@@ -50,7 +47,7 @@ class Recheck(Protocol):
 
 
 class RunExtension(SharedService):
-    """Base class of what tasks add to the execution of their steps (`Action.run_extension`): undoing, exit codes.
+    """Base class of what tasks add to the execution of their steps (`Step.run_extension`): undoing, exit codes.
 
     The methods are called in this order.
     """
@@ -179,7 +176,6 @@ class Run:
     def forge(self, remote: str) -> Forge:
         """Return the forge of a remote of the checkout."""
         from relnox import forges
-        from relnox.source.git import remotes
 
         return forges.forge_of(remotes.url(self.checkout, remote))
 
@@ -194,8 +190,6 @@ class Run:
 
     def create_directory(self, name: str) -> Path:
         """Create a new directory in `scratch`, named after its purpose, and return it."""
-        import tempfile
-
         prefix = name.replace("/", "_").replace(" ", "-")
         return Path(tempfile.mkdtemp(prefix=f"{prefix}-", dir=self.scratch))
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import sys
 
-from relnox import building, core
+from relnox.building import environments, interpreters
 from relnox.core.planning.step import Step
-from relnox.steps.action import Action
+from relnox.core.release import wheels
 from relnox.steps.build_environments import BuildingServices
 from relnox.steps.built_archives import built_packages, installable_files
 from relnox.steps.export_commit import source_to_build
+from relnox.steps.run import Run
 from relnox.system import process
 
 _TEST_TIMEOUT = 3600.0
@@ -47,44 +48,43 @@ class RunTests(Step, kw_only=True):
     def invalidated_package(self) -> str:
         return self.package
 
-
-class RunTestsAction(Action[RunTests]):
-    def apply(self) -> None:
-        services = self.run.service(BuildingServices)
-        installer = building.environments.Installer(services.installer_variables())
-        directory = self.run.create_directory(self.step.key)
+    def apply(self, run: Run) -> None:
+        services = run.service(BuildingServices)
+        installer = environments.Installer(services.installer_variables())
+        directory = run.create_directory(self.key)
         services.report_package_sources()
         environment = installer.create_environment(
-            directory / "env", building.interpreters.find_interpreter(self.step.python).path
+            directory / "env", interpreters.find_interpreter(self.python).path
         )
-        python = self.step.python or f"{sys.version_info.major}.{sys.version_info.minor}"
-        packages = built_packages(self.run)
+        python = self.python or f"{sys.version_info.major}.{sys.version_info.minor}"
+        packages = built_packages(run)
         archives = [
-            str(self.run.root / self.step.output / file.filename)
-            for package in (self.step.package, *self.step.siblings)
+            str(run.root / self.output / file.filename)
+            for package in (self.package, *self.siblings)
             for file in installable_files(packages[package])
-            if file.kind == "sdist" or core.wheels.is_installable_on(file.filename, python)
+            if file.kind == "sdist" or wheels.is_installable_on(file.filename, python)
         ]
-        installer.install(environment, [*archives, *self.step.requires], on_line=self.on_line).check(
-            f"{self.step.package}: installing the archives for its tests"
+        installer.install(environment, [*archives, *self.requires], on_line=run.on_line(self)).check(
+            f"{self.package}: installing the archives for its tests"
         )
         completed = process.run(
-            self.step.command,
-            cwd=source_to_build(self.run).directory / self.step.directory,
-            env=environment.activated_variables(self.run.variables(more=dict(self.step.environment))),
+            self.command,
+            cwd=source_to_build(run).directory / self.directory,
+            env=environment.activated_variables(run.variables(more=dict(self.environment))),
             timeout=_TEST_TIMEOUT,
-            on_line=self.on_line,
+            on_line=run.on_line(self),
         )
-        fix = self._missing_module_fix(completed.output) or f"fix the failing tests of {self.step.package}"
-        completed.check(f"{self.step.package}: the tests ({' '.join(self.step.command)})", fix=fix)
+        fix = self._missing_module_fix(completed.output) or f"fix the failing tests of {self.package}"
+        completed.check(f"{self.package}: the tests ({' '.join(self.command)})", fix=fix)
 
     def _missing_module_fix(self, output: str) -> str | None:
         """Return how to install a module that the tests lack."""
         if not (missing := _NO_MODULE.findall(output)):
             return None
-        places = f"[tool.relnox.test] requires, or to the dependencies of {self.step.package}"
+        places = f"[tool.relnox.test] requires, or to the dependencies of {self.package}"
         return f"add the distribution that has {missing[-1]} to {places}"
 
-    def verify(self) -> str:
+    def verify(self, run: Run, result: None) -> str:
         """Return the result; the exit status of the command was already checked."""
+        del run, result
         return "tests pass with the built wheel"

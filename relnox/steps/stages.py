@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
 
 from relnox.core import fixes
-from relnox.core.planning.events import Status
+from relnox.core.planning.events import Outcome, Status
 from relnox.core.planning.step import Step
 from relnox.core.records import Record
 from relnox.core.text import format_count
-from relnox.errors import ExitCode, Failed
+from relnox.errors import ExitCode, Failed, RelnoxError
+from relnox.source import copies
 from relnox.source.git import find_repository
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from relnox.core.planning.events import Outcome
-    from relnox.errors import RelnoxError
-    from relnox.steps.run import Run
+from relnox.steps.run import Run
 
 
 class TemporaryClone(Record):
@@ -52,8 +47,6 @@ class CloneCheckout(Step, kw_only=True):
 
     def apply(self, run: Run) -> TemporaryClone:
         """Clone the checkout to a bare repository, so that the push is rehearsed as well, and this to a clone."""
-        from relnox.source import copies
-
         directory = copies.clone_with_remote(run.checkout, run.scratch, self.commit, self.branch, self.remote_name)
         return TemporaryClone(directory=directory)
 

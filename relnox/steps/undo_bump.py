@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from relnox.core.planning.changes import Edit
 from relnox.core.planning.step import Step
 from relnox.core.text import format_count, join_names
 from relnox.source import file_edits
 from relnox.source.git import changes
 from relnox.steps.edit_files import LocalChanges
-
-if TYPE_CHECKING:
-    from relnox.steps.run import Run
+from relnox.steps.run import Run
 
 
 class UndoBump(Step, kw_only=True):

@@ -7,9 +7,10 @@ package with one listing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from pathlib import Path
 
-from relnox import building
+from relnox.building import file_hashes
 from relnox.core import fixes
 from relnox.core.planning.step import Step
 from relnox.core.release.manifest import Distribution
@@ -19,15 +20,10 @@ from relnox.errors import Conflict, ExitCode, RelnoxError, TryLater
 from relnox.indexes.uploads import FileExists
 from relnox.steps.attest import attestation_path
 from relnox.steps.published_files import Publication
+from relnox.steps.run import Run
 from relnox.system import retries
 from relnox.system.retries import Deadline
 from relnox.system.run_scope import call_concurrently
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from relnox.steps.run import Run
 
 _CONCURRENT_LOGINS = 8
 _RETRY_TIME = 1200.0
@@ -170,7 +166,7 @@ class _Attempts:
         """Return the path of the file, if it still is the one that was built."""
         file = self._step.file
         path = directory / file.filename
-        if not building.file_hashes.file_matches(path, file.size, file.sha256):
+        if not file_hashes.file_matches(path, file.size, file.sha256):
             raise Conflict(
                 "archive-changed",
                 f"{path.name} is not the file that was built (it was removed, or differs from the manifest)",

@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from relnox import building
+from relnox.building import environments, installation_checks, interpreters, wheel_contents
+from relnox.building.archives import Archive
 from relnox.building.installation_checks import ProbeFailure, ProbeResult
 from relnox.building.installed_distributions import find_changed_files, read_installed_distributions
+from relnox.building.interpreters import Interpreter
 from relnox.core import fixes
 from relnox.core.planning.step import Step
 from relnox.core.settings.config_tables import InstallChecks
 from relnox.core.text import format_count, join_names
-from relnox.errors import Failed, TryLater
+from relnox.errors import Failed, RelnoxError, TryLater
 from relnox.steps.fetch_release import ReleaseFiles, best_archive
-from relnox.steps.run import SharedService
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
-
-    from relnox.building.archives import Archive
-    from relnox.building.interpreters import Interpreter
-    from relnox.errors import RelnoxError
-    from relnox.steps.run import Run
-    from relnox.system.process import Completed
+from relnox.steps.run import Run, SharedService
+from relnox.system.process import Completed
 
 _TIME_LIMIT = 600.0
 """The number of seconds for all imports together, and for each expression."""
@@ -82,7 +77,7 @@ class VerifyInstall(Step, kw_only=True):
         if self.skip is not None:
             return self.skip
         installation = _Installation(self, run)
-        supported = building.wheel_contents.supported_pythons(installation.archive)
+        supported = wheel_contents.supported_pythons(installation.archive)
         version = installation.interpreter.version
         if version not in supported:
             return f"{self.package} {self.version} requires Python {supported}, and this is {version}"
@@ -132,13 +127,13 @@ class _Installation:
         self._release_files = {files.package: files.archives for files in run.results(ReleaseFiles)}
         self._files = {name: self._archive_to_install(name) for name in (step.package, *step.siblings)}
         self.archive = self._files[step.package]
-        self.interpreter: Interpreter = building.interpreters.find_interpreter(step.python)
+        self.interpreter: Interpreter = interpreters.find_interpreter(step.python)
 
     def install(self, directory: Path) -> None:
         """Create the environment, install the files, and check that the requirements are compatible."""
         checks = self._step.checks
         self._others = self._select_required_wheels()
-        installer = building.environments.Installer(self._run.variables())
+        installer = environments.Installer(self._run.variables())
         self._environment = installer.create_environment(directory, self.interpreter.path)
         requirements = [str(archive.path) for archive in (*self._files.values(), *self._others.values())]
         if checks.extras:
@@ -182,7 +177,7 @@ class _Installation:
         extras = set(map(canonicalize_name, checks.extras))
         self._scripts = {
             name: (target, [extra for extra in required if canonicalize_name(extra) not in extras])
-            for name, (target, required) in building.wheel_contents.read_scripts(entry_points).items()
+            for name, (target, required) in wheel_contents.read_scripts(entry_points).items()
         }
         # All modules and scripts in one process: starting a Python for each would take longer.
         self._result = self._run_probe(
@@ -243,7 +238,7 @@ class _Installation:
         ]
         while queue:
             archive, extras = queue.pop()
-            for name, required_extras in building.wheel_contents.find_applicable_requirements(
+            for name, required_extras in wheel_contents.find_applicable_requirements(
                 archive, self.interpreter.version, extras
             ):
                 if name in self._step.others and name not in others:
@@ -255,7 +250,7 @@ class _Installation:
         installed_files = None
         if self.archive.kind == "sdist":
             installed_files = self._installed[self._step.package].record_hashes
-        return building.wheel_contents.import_names(self.archive, installed_files)
+        return wheel_contents.import_names(self.archive, installed_files)
 
     @property
     def _reason_for_no_modules(self) -> str:
@@ -274,7 +269,7 @@ class _Installation:
             return False
 
     def _run_probe(self, request: Mapping[str, Any]) -> ProbeResult:
-        return building.installation_checks.run_probe(
+        return installation_checks.run_probe(
             self._environment,
             request,
             directory=self._run.create_directory("probe"),
@@ -350,7 +345,7 @@ def _path_of_url(url: str) -> str:
 def _installer_error(action: str, completed: Completed) -> RelnoxError:
     """Return the error for an installer that failed, with the cause found in its output."""
     output = " ".join(completed.output.lower().split())
-    fix = building.environments.choose_installer_fix(completed, "see the installer's last lines above")
+    fix = environments.choose_installer_fix(completed, "see the installer's last lines above")
     if any(text in output for text in _RESOLUTION_ERRORS):
         fix = "the trusted index has no matching release: correct the requirement, or publish that one first"
     try:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from relnox import core
+from relnox.core import graph
 from relnox.core.planning.step import Step
+from relnox.core.release import collection
 from relnox.core.release.manifest import MANIFEST_JSON, MANIFEST_TEXT, Manifest
 from relnox.core.text import format_count
 from relnox.errors import Failed
 from relnox.steps.built_archives import BuiltPackage, built_packages
+from relnox.steps.run import Run
 from relnox.system.files import replace_file
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from relnox.steps.run import Run
 
 
 class WriteManifest(Step, kw_only=True):
@@ -51,13 +48,13 @@ class WriteManifest(Step, kw_only=True):
                 "no package was built completely; no manifest was written",
                 fix="fix the first failure above, then rerun the command",
             )
-        order = [name for wave in core.graph.waves(needs) for name in wave if name not in failed]
+        order = [name for wave in graph.waves(needs) for name in wave if name not in failed]
         manifest = Manifest(
             distributions=tuple(file for name in order if name in packages for file in packages[name].files),
             commit=self.commit,
             dirty=self.dirty,
             time=datetime.now(UTC).isoformat(timespec="seconds"),
-            needs=tuple((name, tuple(sorted(core.graph.closure([name], needs) - {name}))) for name in order),
+            needs=tuple((name, tuple(sorted(graph.closure([name], needs) - {name}))) for name in order),
             missing=tuple(sorted(failed)),
         )
         output.mkdir(parents=True, exist_ok=True)
@@ -71,7 +68,7 @@ class WriteManifest(Step, kw_only=True):
         """
         needs = {name: set(siblings) for name, siblings in self.order}
         for name, package in packages.items():
-            needs[name] |= core.collection.required_names(package.requires) & needs.keys() - {name}
+            needs[name] |= collection.required_names(package.requires) & needs.keys() - {name}
         return needs
 
     def verify(self, run: Run, result: Manifest) -> str:

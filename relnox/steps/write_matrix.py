@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from relnox.core.planning.step import Step
+from relnox.steps.run import Run
 from relnox.system.files import replace_file
-
-if TYPE_CHECKING:
-    from relnox.steps.run import Run
 
 
 class WriteMatrix(Step, kw_only=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from urllib.parse import urlsplit
 
 from relnox.errors import Blocked, Failed
@@ -70,7 +71,6 @@ def is_loopback(host: str | None) -> bool:
     name = (host or "").rstrip(".").lower()
     if name == "localhost" or name.endswith(".localhost"):
         return True
-    import ipaddress
 
     try:
         address = ipaddress.ip_address(name)

@@ -5,13 +5,10 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from relnox.core.credential_variables import find_credentials, find_upload_credentials, is_upload_setting_name
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
 
 _FOREIGN_PREFIXES = ("PYTHON", "VIRTUAL_ENV", "__PYVENV", "COVERAGE_")
 _REDIRECTING_PREFIXES = ("PIP_", "UV_")

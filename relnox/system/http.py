@@ -14,10 +14,12 @@ import os
 import re
 import ssl
 import threading
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from functools import cache
 from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 from urllib.parse import urljoin
 
 import requests
@@ -39,19 +41,13 @@ from relnox.system.addresses import (
     require_encryption,
     same_origin,
 )
-from relnox.system.proxies import proxy_for
+from relnox.system.proxies import Proxy, proxy_for
 from relnox.system.retries import READ_TIMEOUT, Deadline, TransientError, retry_after
 from relnox.system.run_scope import current_scope, new_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from contextlib import AbstractContextManager
-    from typing import Literal, Protocol, TypeAlias
-
     from _typeshed import SupportsWrite
     from requests import PreparedRequest, Response
-
-    from relnox.system.proxies import Proxy
 
     Auth: TypeAlias = Callable[[PreparedRequest], PreparedRequest]
     """A function that adds credentials to a request."""

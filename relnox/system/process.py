@@ -13,19 +13,15 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
 
 from relnox.core.records import Record
 from relnox.errors import Failed
 from relnox.system.environment_variables import clean_environment, without_upload_credentials
-from relnox.system.run_scope import current_scope
+from relnox.system.run_scope import RunScope, current_scope
 from relnox.system.secrets import mask_secrets
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
-
-    from relnox.system.run_scope import RunScope
 
 _TAIL, _TAIL_WIDTH = 40, 2000
 """The maximum number of output lines in an error message, and the maximum length of each in characters."""

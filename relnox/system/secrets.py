@@ -9,13 +9,11 @@ import base64
 import json
 import threading
 import weakref
+from collections.abc import Callable, Iterator
 from functools import cache
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from relnox.core.escaping import escape_json
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 _MASK = "****"
 _MAX_LINE = 300

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import pkgutil
 import re
 from collections.abc import Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from datetime import UTC, datetime
 from enum import Enum
+from importlib import import_module
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -33,6 +35,7 @@ from relnox.core.planning.events import (
     Waiting,
 )
 from relnox.core.planning.plan import Plan, Table
+from relnox.core.planning.step import Step
 from relnox.core.problems import Problem
 from relnox.core.records import Record, field_names
 from relnox.errors import ExitCode, Failed
@@ -47,7 +50,14 @@ if TYPE_CHECKING:
 
     from relnox.reporters import Reporter
 
-STEPS: tuple[type[Any], ...] = steps.step_classes()
+
+def step_classes() -> tuple[type[Any], ...]:
+    modules = [import_module(f"relnox.steps.{module.name}") for module in pkgutil.iter_modules(steps.__path__)]
+    classes = [kind for module in modules for kind in vars(module).values() if isinstance(kind, type)]
+    return tuple(kind for kind in dict.fromkeys(classes) if issubclass(kind, Step) and kind is not Step)
+
+
+STEPS = step_classes()
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 RICH = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 """What rich itself writes: styles, and where the cursor goes while its spinner turns."""

@@ -18,7 +18,7 @@ from relnox.errors import Failed
 from relnox.reporters.github import GitHub
 from relnox.reporters.plain import Plain
 from relnox.reporters.terminal import Terminal
-from relnox.steps import CleanDirectory
+from relnox.steps.removal import CleanDirectory
 
 NOX = FrontEnd({**COMMAND_LINE.tasks, "build-all": TaskCommand("nox -s release-build-all", "--")})
 INVOKE = FrontEnd({**COMMAND_LINE.tasks, "build-all": TaskCommand("invoke release.build-all")})

@@ -9,7 +9,8 @@ from relnox.core.planning.plan import Plan, Table
 from relnox.core.problems import Problem
 from relnox.core.records import replace
 from relnox.errors import ExitCode
-from relnox.steps import Commit, CreateTags, EditFiles, Push
+from relnox.steps.edit_files import EditFiles
+from relnox.steps.git import Commit, CreateTags, Push
 
 
 def plan() -> Plan:

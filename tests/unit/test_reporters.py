@@ -28,7 +28,8 @@ from relnox.reporters import github, text
 from relnox.reporters.json import render
 from relnox.reporters.plain import Plain
 from relnox.reporters.terminal import Terminal
-from relnox.steps import EditFiles, Push
+from relnox.steps.edit_files import EditFiles
+from relnox.steps.git import Push
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -24,7 +24,7 @@ from relnox.errors import Failed
 from relnox.reporters import github
 from relnox.reporters.plain import Plain
 from relnox.reporters.terminal import Terminal
-from relnox.steps import Push
+from relnox.steps.git import Push
 from relnox.system import process, secrets
 from relnox.system.secrets import Secret, mask_secrets
 

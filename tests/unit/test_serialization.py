@@ -6,16 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relnox import steps
 from relnox.core.planning.changes import Edit, NewTag
 from relnox.core.serialization import encode
 from relnox.errors import ExitCode
+from relnox.steps.stages import Stage
 
 CONTENT = st.none() | st.binary(max_size=16) | st.sampled_from([b'version = "1"\r\n', b"\xef\xbb\xbf\xff"])
 
 
 def test_a_step_is_its_kind_and_its_fields() -> None:
-    stage = steps.Stage(task="t", options=(("a", True), ("b", 1), ("c", "1"), ("d", ("x",)), ("e", ())))
+    stage = Stage(task="t", options=(("a", True), ("b", 1), ("c", "1"), ("d", ("x",)), ("e", ())))
     assert encode(stage) == {
         "kind": "Stage",
         "needs": [],

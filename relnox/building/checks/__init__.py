@@ -6,22 +6,16 @@ Each problem is reported as a finding with a code, a message and a fix. All chec
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 from relnox.building import archives
-from relnox.building.archives import READ_ERRORS, ArchiveError
+from relnox.building.archives import READ_ERRORS, Archive, ArchiveError
 from relnox.building.checks import contents, members, metadata, sdist, wheel, wheel_and_sdist
 from relnox.building.checks.subject import ExpectedArchive, Subject
 from relnox.building.checks.wheel_and_sdist import Pair
-from relnox.building.findings import Finding, apply_rules, set_file_and_level
+from relnox.building.findings import Finding, Rule, apply_rules, set_file_and_level
 from relnox.core.records import replace
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
-
-    from relnox.building.archives import Archive
-    from relnox.building.findings import Rule
 
 
 def check_archive(archive: Archive, expected: ExpectedArchive) -> tuple[Finding, ...]:

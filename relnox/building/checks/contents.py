@@ -7,17 +7,11 @@ Placeholders (`ghp_xxxx…`) are ignored. Findings never contain the secret itse
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import PurePosixPath
 
-from relnox.building.archives import iter_files, member_path
-from relnox.building.findings import Finding
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import PurePosixPath
-
-    from relnox.building.archives import Archive
-    from relnox.building.findings import Level
+from relnox.building.archives import Archive, iter_files, member_path
+from relnox.building.findings import Finding, Level
 
 _MAX_INSPECTED_BYTES = 1 << 20
 """The number of bytes at the start of each file that are searched for secrets."""

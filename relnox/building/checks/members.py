@@ -6,15 +6,11 @@ import posixpath
 import re
 import unicodedata
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from relnox.building.archives import COPY_FILE_FIX, member_path
+from relnox.building.checks.subject import Subject
 from relnox.building.findings import Rule
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from relnox.building.checks.subject import Subject
 
 _RENAME_FIX = "exclude it from the build, or rename it"
 _CONTROL_CHARACTERS = re.compile(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from io import StringIO
 from threading import Lock
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
-from packaging.metadata import InvalidMetadata, Metadata
+from packaging.metadata import InvalidMetadata, Metadata, RawMetadata
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -14,15 +15,9 @@ from packaging.version import InvalidVersion, Version
 from relnox.building.archives import member_path
 from relnox.building.checks import index_rules
 from relnox.building.checks.requirements import differing_requirements
+from relnox.building.checks.subject import Subject
 from relnox.building.findings import Finding, Rule, format_names
 from relnox.core import fixes
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from packaging.metadata import RawMetadata
-
-    from relnox.building.checks.subject import Subject
 
 try:
     import trove_classifiers

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import Specifier
 from packaging.utils import canonicalize_name, canonicalize_version
 from packaging.version import Version
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 _EXTRA_IN_MARKER = re.compile(r"\bextra == (?:\"([^\"]*)\"|'([^']*)')")
 

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from relnox.building.archives import member_path
+from relnox.building.checks.subject import Subject
 from relnox.building.findings import Rule, format_names
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from relnox.building.checks.subject import Subject
 
 _GENERATED_FILES = re.compile(
     r"PKG-INFO|setup\.cfg|.*\.egg-info(/.*)?|Cargo\.lock|pyproject\.toml\.orig"

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from relnox.building.archives import parse_metadata
+from packaging.version import Version
+
+from relnox.building.archives import Archive, parse_metadata
 from relnox.core.records import Record
-
-if TYPE_CHECKING:
-    from packaging.version import Version
-
-    from relnox.building.archives import Archive
 
 _VERSIONS_WITH_LICENSE_FILES = ("2.4", "2.5")
 

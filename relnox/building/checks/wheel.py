@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
+from configparser import ConfigParser
 from configparser import Error as ConfigError
 from email.parser import HeaderParser
-from typing import TYPE_CHECKING
 
 from installer.exceptions import InstallerError
 from installer.records import parse_record_file
 from installer.sources import WheelFile
-from packaging.tags import parse_tag
+from packaging.tags import Tag, parse_tag
 
-from relnox.building.archives import find_dist_info_file, iter_files, member_path, read_file
+from relnox.building.archives import Archive, find_dist_info_file, iter_files, member_path, read_file
 from relnox.building.checks import index_rules
+from relnox.building.checks.subject import Subject
 from relnox.building.findings import Finding, Rule, format_names
 from relnox.building.wheel_contents import RECORD_FILES, parse_entry_points
 from relnox.core import fixes
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from configparser import ConfigParser
-
-    from packaging.tags import Tag
-
-    from relnox.building.archives import Archive
-    from relnox.building.checks.subject import Subject
 
 _REBUILD_FIX = "build it again, and change wheels only with tools that update RECORD (wheel, auditwheel)"
 _ENTRY_POINT_FIX = 'write it like demo = "demo.cli:main" in [project.scripts]'

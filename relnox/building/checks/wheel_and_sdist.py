@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from relnox.building.archives import iter_files, member_path, parse_metadata, read_file
+from relnox.building.archives import Archive, iter_files, member_path, parse_metadata, read_file
 from relnox.building.checks.requirements import differing_requirements
 from relnox.building.checks.sdist import is_generated
 from relnox.building.checks.wheel import has_native_file, missing_extensions_fix
@@ -19,11 +20,6 @@ from relnox.building.findings import Rule, format_names
 from relnox.building.wheel_contents import are_only_tests, import_names
 from relnox.core import fixes
 from relnox.core.documents import parse_toml, table_at
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from relnox.building.archives import Archive
 
 _STATIC_FIELDS_SINCE = Version("2.2")
 """The first metadata version in which an sdist's fields apply to its wheels, unless `Dynamic` (PEP 643)."""

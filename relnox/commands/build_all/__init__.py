@@ -8,31 +8,37 @@ manifest is removed first; the new one is written last: dist/manifest.json and d
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Literal
 
-from relnox import core, steps
 from relnox.building.interpreters import find_interpreter
 from relnox.building.known_backends import SHAREABLE_BACKENDS
 from relnox.commands.build_all import checks
 from relnox.commands.build_all.build_settings import read_build_settings
+from relnox.commands.options import BuildOptions as Options
 from relnox.commands.shared import consistency, hooks
-from relnox.core.planning.plan import PlanBuilder, Table
+from relnox.commands.shared.project import Project
+from relnox.core.dependencies.requirements import requires_dist, unbounded_sibling_warnings
+from relnox.core.packages import Package
+from relnox.core.planning.events import Outcome, Status
+from relnox.core.planning.plan import Plan, PlanBuilder, Table
 from relnox.core.planning.step import after
+from relnox.core.release import wheels
+from relnox.core.settings.build_settings import BuildSettings, Constraints
+from relnox.core.tagging import derived_versions
+from relnox.core.tagging.derived_versions import CommitTags
 from relnox.errors import Blocked
 from relnox.source import tag_versions
+from relnox.steps.build import Build
+from relnox.steps.build_environments import PrepareBuildEnvironment
 from relnox.steps.built_archives import read_manifest_if_valid
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
-    from pathlib import Path
-
-    from relnox.commands.options import BuildOptions as Options
-    from relnox.commands.shared.project import Project
-    from relnox.core.packages import Package
-    from relnox.core.planning.events import Outcome
-    from relnox.core.planning.plan import Plan
-    from relnox.core.settings.build_settings import BuildSettings, Constraints
-    from relnox.core.tagging.derived_versions import CommitTags
+from relnox.steps.export_commit import Export
+from relnox.steps.removal import CleanDirectory
+from relnox.steps.reproducibility import CheckReproducibility
+from relnox.steps.run_tests import RunTests
+from relnox.steps.write_manifest import WriteManifest
+from relnox.steps.write_matrix import WriteMatrix
 
 
 def plan(options: Options, project: Project) -> Plan:
@@ -45,8 +51,8 @@ def plan(options: Options, project: Project) -> Plan:
     packages = project.select(consistency.selected_packages(options, options.package, project))
     names = tuple(package.name for package in packages)
     if options.matrix is not None:
-        text = json.dumps(core.wheels.github_matrix(names, project.config.wheels), separators=(",", ":"))
-        new.add(steps.WriteMatrix(file=options.matrix, text=text))
+        text = json.dumps(wheels.github_matrix(names, project.config.wheels), separators=(",", ":"))
+        new.add(WriteMatrix(file=options.matrix, text=text))
         return new.plan()
     if options.test and not project.config.test.command:
         raise Blocked(
@@ -81,7 +87,7 @@ def plan(options: Options, project: Project) -> Plan:
         "publishing"
         for name in untagged
     ]
-    new.notes += core.requirements.unbounded_sibling_warnings(packages, project.workspace)
+    new.notes += unbounded_sibling_warnings(packages, project.workspace)
     new.notes += (*versions.notes, *consistency_notes, *settings_notes, *submodule_notes)
     new.notes += consistency.ignored_mismatch_notes(mismatches) if options.allow_mismatch else ()
     new.notes += checks.uncommitted_notes(changed_files, commit)
@@ -89,8 +95,8 @@ def plan(options: Options, project: Project) -> Plan:
 
     # A build that fails must not leave the manifest of an earlier one, which could be published.
     if files_to_remove := output.removable_files if options.clean else output.manifest_files:
-        new.add(steps.CleanDirectory(directory=options.output, files=files_to_remove))
-    export = steps.Export(commit=commit) if commit is not None else None
+        new.add(CleanDirectory(directory=options.output, files=files_to_remove))
+    export = Export(commit=commit) if commit is not None else None
     new.add(*([export] if export is not None else []))
     project_hooks = hooks.read_hooks(project)
     participants = project_hooks.describe_packages({package.name: package.version for package in packages})
@@ -99,10 +105,10 @@ def plan(options: Options, project: Project) -> Plan:
     needs = {package.name: project.workspace.needed_by(package) for package in packages}
     new.add(*_prepare_environments(packages, settings, project, epoch))
     commit_tags = _commit_tags(packages, project, tags) if commit is not None else {}
-    builds: dict[str, steps.Build] = {}
+    builds: dict[str, Build] = {}
     for package in packages:
         siblings = _siblings_for_build(package, needs)
-        builds[package.name] = steps.Build(
+        builds[package.name] = Build(
             package=package.name,
             version=package.version,
             directory=package.directory,
@@ -111,7 +117,7 @@ def plan(options: Options, project: Project) -> Plan:
             strict=options.strict,
             pythons=tuple(dict.fromkeys(options.python)),
             wheels=_use_of_wheels(package, options, project),
-            requires=core.requirements.requires_dist(package),
+            requires=requires_dist(package),
             private=package.is_private or commit is None or package.name in untagged,
             command=project.config.build.commands.get(package.name, ()),
             tags=commit_tags.get(package.name),
@@ -123,7 +129,7 @@ def plan(options: Options, project: Project) -> Plan:
         )
     work = new.add(*_with_tests(builds, needs, options, project))
     new.add(
-        steps.WriteManifest(
+        WriteManifest(
             output=options.output,
             commit=head,
             dirty=commit is None and bool(changed_files),
@@ -137,17 +143,17 @@ def plan(options: Options, project: Project) -> Plan:
 
 def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
     """Return a table of the packages: the result of each build, and its numbers of files and warnings."""
-    builds = [(result, result.step) for result in outcome.results if isinstance(result.step, steps.Build)]
+    builds = [(result, result.step) for result in outcome.results if isinstance(result.step, Build)]
     if not builds:
         return ()
     manifest = read_manifest_if_valid(directory / builds[0][1].output)
     rows = []
     for result, step in builds:
-        is_success = result.status in (core.events.Status.SUCCESS, core.events.Status.SKIPPED)
+        is_success = result.status in (Status.SUCCESS, Status.SKIPPED)
         files = manifest.files_of(step.package) if manifest is not None and is_success else ()
         version = files[0].version if files else step.version
         failed_later = is_success and manifest is not None and step.package in manifest.missing
-        status = core.events.Status.FAILED if failed_later else result.status
+        status = Status.FAILED if failed_later else result.status
         counts = (str(count or "-") for count in (len(files), len(result.warnings)))
         rows.append((step.package, str(version or "-"), status.value, *counts))
     columns = ("package", "version", "build", "files", "warnings")
@@ -174,7 +180,7 @@ def _commit_tags(packages: tuple[Package, ...], project: Project, tags: list[str
             if derives:
                 settings = tag_versions.settings_for_own_tags(package, formats[package.name].prefix)
                 remedy = f"make the build backend use the package's own tags; add to the named file:\n{settings}"
-            by_package[package.name] = core.derived_versions.tags_of_commit(
+            by_package[package.name] = derived_versions.tags_of_commit(
                 package.name, tags, formats, derives=derives, remedy=remedy
             )
     return by_package
@@ -188,14 +194,14 @@ def _siblings_for_build(package: Package, needs: Mapping[str, frozenset[str]]) -
 
 def _use_of_wheels(package: Package, options: Options, project: Project) -> Literal["release", "check", "skip"]:
     """Return what the build does with wheels; other jobs build those of the settings, unless Pythons are given."""
-    if core.wheels.has_no_wheels(package.name, project.config.wheels):
+    if wheels.has_no_wheels(package.name, project.config.wheels):
         return "check"
     return "skip" if package.name in project.config.wheels and not options.python else "release"
 
 
 def _prepare_environments(
     packages: tuple[Package, ...], settings: Mapping[str, BuildSettings], project: Project, epoch: int | None
-) -> Iterator[steps.PrepareBuildEnvironment]:
+) -> Iterator[PrepareBuildEnvironment]:
     """Yield a step that prepares each build environment shared by packages with the same build requirements."""
     names = {package.name for package in packages}
     sharing: dict[tuple[tuple[str, ...], Constraints], str] = {}
@@ -209,23 +215,21 @@ def _prepare_environments(
         if backend in SHAREABLE_BACKENDS and requires and not needs_own_environment:
             sharing.setdefault((requires, settings[package.name].constraints), backend)
     for (requires, constraints), backend in sharing.items():
-        yield steps.PrepareBuildEnvironment(
-            requires=requires, backend=backend, epoch=epoch, constraints=constraints
-        )
+        yield PrepareBuildEnvironment(requires=requires, backend=backend, epoch=epoch, constraints=constraints)
 
 
 def _with_tests(
-    builds: Mapping[str, steps.Build], needs: Mapping[str, frozenset[str]], options: Options, project: Project
-) -> Iterator[steps.Build | steps.CheckReproducibility | steps.RunTests]:
+    builds: Mapping[str, Build], needs: Mapping[str, frozenset[str]], options: Options, project: Project
+) -> Iterator[Build | CheckReproducibility | RunTests]:
     """Yield the builds, each followed by the steps that check its reproducibility and run tests, if requested."""
     test = project.config.test
     for package, build in builds.items():
         yield build
         if options.reproducible:
-            yield steps.CheckReproducibility(build=build, needs=after(build))
+            yield CheckReproducibility(build=build, needs=after(build))
         siblings = [builds[name] for name in sorted(needs[package] & builds.keys())]
         for python in (build.pythons or ("",)) if options.test else ():
-            yield steps.RunTests(
+            yield RunTests(
                 package=package,
                 python=python,
                 directory=build.directory,

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from relnox import core
+from relnox.commands.shared.project import Project
+from relnox.core import records
+from relnox.core.packages import Package
+from relnox.core.settings.build_settings import BuildSettings
 from relnox.core.text import join_names
 from relnox.errors import Blocked
 from relnox.indexes import targets
 from relnox.source import uv_settings
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from relnox.commands.shared.project import Project
-    from relnox.core.packages import Package
-    from relnox.core.settings.build_settings import BuildSettings
 
 _IGNORED_VARIABLES = {
     "UV_CONSTRAINT": "uv build ignores it too",
@@ -52,8 +48,8 @@ def read_build_settings(
     not_honored: dict[str, list[str]] = {}
     for package in packages:
         uv = uv_settings.read_build_settings(project.root, package, os.environ)
-        constraints = core.records.replace(uv.build.constraints, files=tuple(files))
-        by_package[package.name] = core.records.replace(uv.build, constraints=constraints)
+        constraints = records.replace(uv.build.constraints, files=tuple(files))
+        by_package[package.name] = records.replace(uv.build, constraints=constraints)
         honored_settings |= dict.fromkeys(uv.applied_settings)
         for setting in uv.ignored_settings:
             not_honored.setdefault(setting, []).append(package.name)

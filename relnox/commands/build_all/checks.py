@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
 
-from relnox import core
-from relnox.commands.shared.project import top_directory
+from relnox.commands.shared.project import Project, top_directory
+from relnox.core import fixes
+from relnox.core.bump import bump_checks
+from relnox.core.names import normalize_name
+from relnox.core.packages import Package
+from relnox.core.problems import Problem
+from relnox.core.release.manifest import MANIFEST_JSON, MANIFEST_TEXT
 from relnox.core.text import format_count, join_names
+from relnox.core.versions import version_locations
 from relnox.source.copies import find_empty_submodules
 from relnox.steps.built_archives import read_manifest_if_valid
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
-
-    from relnox.commands.shared.project import Project
-    from relnox.core.packages import Package
-    from relnox.core.problems import Problem
-
-_MANIFEST_FILES = (core.manifest.MANIFEST_JSON, core.manifest.MANIFEST_TEXT)
+_MANIFEST_FILES = (MANIFEST_JSON, MANIFEST_TEXT)
 
 
 class OutputDirectory:
@@ -46,9 +44,7 @@ class OutputDirectory:
         project = name.partition("-")[0] if name.endswith(".whl") else name.rpartition("-")[0]
         is_archive = name.endswith((".whl", ".tar.gz"))
         built = {file.filename for file in self._manifest.distributions} if self._manifest is not None else set()
-        return name in built or (
-            is_archive and core.names.normalize_name(project) in self._project.workspace.by_name
-        )
+        return name in built or (is_archive and normalize_name(project) in self._project.workspace.by_name)
 
     def clean_problems(self) -> Iterator[Problem]:
         """Yield a problem if `--clean` would remove files outside the checkout that no build has listed."""
@@ -56,11 +52,11 @@ class OutputDirectory:
         output = self._directory.resolve()
         is_outside = not output.is_relative_to(top.resolve())
         if is_outside and self.removable_files and self._manifest is None:
-            yield core.problems.Problem(
+            yield Problem(
                 code="output-outside-checkout",
                 message=f"{output} is outside the checkout, and --clean would remove "
                 f"{join_names(self.removable_files)} (it has no {_MANIFEST_FILES[0]} of an earlier build)",
-                fix=f"build into dist: {core.fixes.task_command('build-all')}",
+                fix=f"build into dist: {fixes.task_command('build-all')}",
             )
 
     def foreign_file_notes(self, directory: str) -> Iterator[str]:
@@ -74,17 +70,17 @@ def check_sources(packages: tuple[Package, ...], project: Project, commit: str |
     """Yield problems if the versions of a package differ, or if modules of the commit import untracked ones."""
     for package in packages:
         package_with_literals = project.literals.workspace.by_name[package.name]
-        if package_with_literals.other_locations and not core.version_locations.locations_agree(
+        if package_with_literals.other_locations and not version_locations.locations_agree(
             package_with_literals, package_with_literals.version
         ):
-            yield core.problems.Problem(
+            yield Problem(
                 code="version-locations-differ",
-                message=core.version_locations.describe_disagreement(package_with_literals),
-                fix=f"set one version everywhere: {core.fixes.task_command('bump', '--to', 'VERSION')}; or ignore "
+                message=version_locations.describe_disagreement(package_with_literals),
+                fix=f"set one version everywhere: {fixes.task_command('bump', '--to', 'VERSION')}; or ignore "
                 "version literals: version-literals = false",
             )
     if commit is not None:
-        yield from core.bump_checks.check_no_untracked_imports(project.untracked_imports(packages))
+        yield from bump_checks.check_no_untracked_imports(project.untracked_imports(packages))
 
 
 def check_submodules(
@@ -105,7 +101,7 @@ def check_submodules(
     problems = []
     if missing:
         problems.append(
-            core.problems.Problem(
+            Problem(
                 code="file-untracked",
                 message=f"{join_names(missing)} would be empty in the archives "
                 f"({format_count(len(missing), 'submodule')} not initialized)",
@@ -113,7 +109,7 @@ def check_submodules(
             )
         )
     problems += [
-        core.problems.Problem(
+        Problem(
             code="file-untracked",
             message=f"submodule {path} would be empty in the archives (.gitmodules does not list it)",
             fix=f"list it: git submodule add URL {path}; or remove it: git rm --cached {path}",
@@ -129,10 +125,10 @@ def check_committed(packages: tuple[Package, ...], project: Project, commit: str
     if commit is None or project.git is None or project.state is None:
         return
     object_ids = project.git.object_ids(commit, [package.pyproject for package in packages])
-    from_tree = core.fixes.task_command("build-all", "--from-tree")
+    from_tree = fixes.task_command("build-all", "--from-tree")
     for package in packages:
         if object_ids[package.pyproject] is None:
-            yield core.problems.Problem(
+            yield Problem(
                 code="tree-dirty",
                 message=f"{package.name} is not committed (only committed files are built)",
                 fix=f"commit it; to build the working tree: {from_tree}",
@@ -143,7 +139,7 @@ def check_committed(packages: tuple[Package, ...], project: Project, commit: str
         for file in (package.pyproject, *(place.file for place in package.locations if place.kind != "lock"))
     }
     if changed_files := sorted(decisive_files.intersection(project.state.changed_files)):
-        yield core.problems.Problem(
+        yield Problem(
             code="tree-dirty",
             message=f"uncommitted changes in {', '.join(changed_files)} (only committed files are built)",
             fix=f"commit the changes; to build the working tree: {from_tree}",

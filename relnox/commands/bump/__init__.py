@@ -7,7 +7,7 @@ finishes an interrupted bump; --undo reverts a release that is not pushed yet.
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from relnox import core, steps
 from relnox.commands.bump import (
@@ -24,20 +24,21 @@ from relnox.commands.bump import (
     undo,
 )
 from relnox.commands.bump.observation import observe_project, observe_remote
+from relnox.commands.bump.project_state import RemoteState
 from relnox.commands.bump.snapshot import NO_FILES, NewBump
+from relnox.commands.options import BumpOptions as Options
+from relnox.commands.shared.project import Project
+from relnox.core import records
+from relnox.core.bump import editing
+from relnox.core.planning.changes import NewTag
+from relnox.core.planning.plan import Plan
+from relnox.core.planning.step import Step
 from relnox.errors import Blocked, RelnoxError
 from relnox.source import file_edits
+from relnox.steps.edit_files import EditFiles
+from relnox.steps.git import Commit, CreateTags, Push
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from relnox.commands.bump.project_state import RemoteState
-    from relnox.commands.options import BumpOptions as Options
-    from relnox.commands.shared.project import Project
-    from relnox.core.planning.plan import Plan
-    from relnox.core.planning.step import Step
-
-__all__ = ["observe", "plan"]
+__all__ = ["core", "observe", "plan", "steps"]
 
 
 def observe(options: Options, project: Project) -> NewBump | Plan:
@@ -81,10 +82,10 @@ def _observe_bump(
     decision = selection.decide(observation, options)
     reason = existing_releases.find_release_after_head(observation, decision, options, project)
     if reason is not None:
-        return core.plan.Plan(task="bump", notes=(reason,))
+        return Plan(task="bump", notes=(reason,))
 
     own_after = changes.edited_contents(observation, decision, NO_FILES)
-    own_edits = tuple(core.editing.edits_between(observation.contents, own_after))
+    own_edits = tuple(editing.edits_between(observation.contents, own_after))
     if checkout is not None and own_edits and not interrupted_bumps.edited_files(own_edits, checkout):
         return None  # before tools run for nothing
     changelogs = generated_files.generate_changelogs(observation, decision, project)
@@ -99,7 +100,7 @@ def _observe_bump(
     before = {**observation.contents, **changelogs.before, **locks.before, **hook_changes.before}
     edits = tuple(
         sorted(
-            core.editing.edits_between(before, {**contents, **hook_changes.after}),
+            editing.edits_between(before, {**contents, **hook_changes.after}),
             key=lambda edit: edit.file not in own_after,  # where a later run looks first, as above
         )
     )
@@ -135,7 +136,7 @@ def _observe_bump(
 
 def plan(snapshot: NewBump | Plan, options: Options) -> Plan:
     """Plan the edits, the commit, the tags and the push of a new bump, with the problems that block them."""
-    if isinstance(snapshot, core.plan.Plan):
+    if isinstance(snapshot, Plan):
         return snapshot
     new = snapshot
     observation, bumps = new.observation, new.decision.bumps
@@ -143,7 +144,7 @@ def plan(snapshot: NewBump | Plan, options: Options) -> Plan:
     notes = (*notes, *summary.notes(new, options), *new.hook_notes, *pull_requests.notes(new))
     if not bumps:  # with --part auto
         tag_problems = tuple(preflight.format_problems(observation, options, ()))
-        return core.plan.Plan(task="bump", notes=notes, problems=tag_problems)
+        return Plan(task="bump", notes=notes, problems=tag_problems)
     tags = changes.new_tags(observation, bumps) if options.tag else ()
     if tags and new.edits and not options.commit:
         edited_files = ", ".join(edit.file for edit in new.edits[:3])
@@ -156,8 +157,8 @@ def plan(snapshot: NewBump | Plan, options: Options) -> Plan:
         if getattr(options, name):
             notes = (*notes, f"{flag} ignores: {problem.message}")
         else:
-            problems = (*problems, core.records.replace(problem, fix=f"{problem.fix}; to ignore it: {flag}"))
-    return core.plan.Plan(
+            problems = (*problems, records.replace(problem, fix=f"{problem.fix}; to ignore it: {flag}"))
+    return Plan(
         task="bump",
         steps=tuple(_plan_steps(new, tags, options)),
         notes=tuple(dict.fromkeys(notes)),
@@ -166,20 +167,20 @@ def plan(snapshot: NewBump | Plan, options: Options) -> Plan:
     )
 
 
-def _plan_steps(new: NewBump, tags: tuple[core.changes.NewTag, ...], options: Options) -> Iterator[Step]:
+def _plan_steps(new: NewBump, tags: tuple[NewTag, ...], options: Options) -> Iterator[Step]:
     """Yield the steps of a new bump in order; only the last steps change the remote."""
     observation = new.observation
     if new.target is not None:
         yield from pull_requests.plan_steps(new)
         return
     if new.edits:
-        yield steps.EditFiles(edits=new.edits)
+        yield EditFiles(edits=new.edits)
     if options.commit and new.edits:
         files = tuple(edit.file for edit in new.edits)
-        yield steps.Commit(message=changes.commit_message(observation, new.decision.bumps), files=files)
+        yield Commit(message=changes.commit_message(observation, new.decision.bumps), files=files)
     if tags:
-        yield steps.CreateTags(tags=tags)
+        yield CreateTags(tags=tags)
     yield from development.development_steps(new.development, observation)
     if options.push and observation.state is not None:
         branch, tag_names = observation.state.branch or "", tuple(tag.name for tag in tags)
-        yield steps.Push(remote_name=observation.config.remote, branch=branch, tags=tag_names)
+        yield Push(remote_name=observation.config.remote, branch=branch, tags=tag_names)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from relnox import core
-
-if TYPE_CHECKING:
-    from relnox.commands.bump.project_state import Observation
-    from relnox.commands.bump.snapshot import Decision, GeneratedFiles
-    from relnox.core.bump.version_bumps import VersionBump
-    from relnox.core.planning.changes import NewTag
+from relnox.commands.bump.project_state import Observation
+from relnox.commands.bump.snapshot import Decision, GeneratedFiles
+from relnox.core.bump import editing, release_notes, trailers
+from relnox.core.bump.trailers import DEVELOPMENT, RELEASE
+from relnox.core.bump.version_bumps import VersionBump
+from relnox.core.planning.changes import NewTag
 
 
 def edited_contents(
@@ -26,16 +23,14 @@ def edited_contents(
     bumps, config = decision.bumps, observation.config
     contents = {**observation.contents, **changelogs.before}
     after: dict[str, bytes | None] = dict(
-        core.editing.edited_contents(observation.workspace, bumps, decision.updates, contents, config)
+        editing.edited_contents(observation.workspace, bumps, decision.updates, contents, config)
     )
     contents_after = contents | {file: content for file, content in after.items() if content is not None}
     own = [bump for bump in bumps if bump.package.name not in changelogs.changelogs_of]
     files = observation.changelogs
     if config.changelog in ("auto", "keep-a-changelog"):
         tags = {bump.package.name: _tag_and_previous(bump, observation) for bump in own}
-        after |= dict(
-            core.release_notes.update_changelogs(own, files, contents_after, tags, config, observation.today)
-        )
+        after |= dict(release_notes.update_changelogs(own, files, contents_after, tags, config, observation.today))
     return after | dict(changelogs.after)
 
 
@@ -66,8 +61,8 @@ def new_tags(observation: Observation, bumps: tuple[VersionBump, ...]) -> tuple[
     tags = []
     for name, own in bumps_of_tag.items():
         subject = "Release" if observation.config.versions == "lockstep" else own[0].package.name
-        message = core.trailers.add_trailers(f"{subject} {own[0].after}", core.trailers.RELEASE, own)
-        tags.append(core.changes.NewTag(name=name, message=message))
+        message = trailers.add_trailers(f"{subject} {own[0].after}", RELEASE, own)
+        tags.append(NewTag(name=name, message=message))
     return tuple(tags)
 
 
@@ -85,5 +80,5 @@ def commit_message(
     version = str(bumps[0].after) if is_common else packages
     template = "Start development of {version}" if is_development else observation.config.commit_message
     message = template.replace("{version}", version).replace("{packages}", packages)
-    key = core.trailers.DEVELOPMENT if is_development else core.trailers.RELEASE
-    return core.trailers.add_trailers(message, key, bumps)
+    key = DEVELOPMENT if is_development else RELEASE
+    return trailers.add_trailers(message, key, bumps)

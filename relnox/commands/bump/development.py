@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
-from relnox import core, steps
 from relnox.commands.bump import changes, generated_files
-from relnox.commands.bump.snapshot import Development
+from relnox.commands.bump.project_state import Observation
+from relnox.commands.bump.snapshot import Decision, Development
+from relnox.commands.options import BumpOptions as Options
+from relnox.commands.shared.project import Project
+from relnox.core import records
+from relnox.core.bump import bump_resolution, editing
+from relnox.core.bump.development import request_development_versions, workspace_after_release
+from relnox.core.planning.changes import Edit
+from relnox.core.planning.step import Step
 from relnox.errors import Blocked
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from relnox.commands.bump.project_state import Observation
-    from relnox.commands.bump.snapshot import Decision
-    from relnox.commands.options import BumpOptions as Options
-    from relnox.commands.shared.project import Project
-    from relnox.core.planning.changes import Edit
-    from relnox.core.planning.step import Step
+from relnox.steps.edit_files import EditFiles
+from relnox.steps.git import Commit
 
 
 def check_options(options: Options) -> None:
@@ -49,7 +48,7 @@ def decide_development_versions(
 
     Without edits, the project has the released versions already.
     """
-    requests = core.development.request_development_versions(decision.bumps)
+    requests = request_development_versions(decision.bumps)
     if not options.then_dev or not decision.bumps:
         return Development()
     if not requests:
@@ -60,26 +59,22 @@ def decide_development_versions(
         )
         return Development(note=f"no development version follows ({why})")
     config = observation.config
-    workspace = core.development.workspace_after_release(
-        observation.workspace, decision.bumps, decision.updates, config
-    )
+    workspace = workspace_after_release(observation.workspace, decision.bumps, decision.updates, config)
     contents = {**observation.contents, **{edit.file: edit.after for edit in edits if edit.after is not None}}
     try:
-        bumps, updates = core.bump_resolution.resolve_bumps(
+        bumps, updates = bump_resolution.resolve_bumps(
             workspace, requests, released_versions={}, config=config, today=observation.today
         )
-        after: dict[str, bytes | None] = dict(
-            core.editing.edited_contents(workspace, bumps, updates, contents, config)
-        )
+        after: dict[str, bytes | None] = dict(editing.edited_contents(workspace, bumps, updates, contents, config))
     except Blocked as error:
         if error.code != "version-invalid":
             raise
         return Development(note=f"no development version follows: {error.message}")
     if options.lock:
-        following = core.records.replace(decision, bumps=bumps, updates=updates)
+        following = records.replace(decision, bumps=bumps, updates=updates)
         planned = {**{edit.file: edit.after for edit in edits}, **after}
         after |= generated_files.generate_locks(observation, following, planned, project).after
-    return Development(bumps, tuple(core.editing.edits_between(contents, after)))
+    return Development(bumps, tuple(editing.edits_between(contents, after)))
 
 
 def development_steps(development: Development, observation: Observation) -> Iterator[Step]:
@@ -87,5 +82,5 @@ def development_steps(development: Development, observation: Observation) -> Ite
     if development.edits:
         files = tuple(edit.file for edit in development.edits)
         message = changes.commit_message(observation, development.bumps, is_development=True)
-        yield steps.EditFiles(edits=development.edits, is_development=True)
-        yield steps.Commit(message=message, files=files, is_development=True)
+        yield EditFiles(edits=development.edits, is_development=True)
+        yield Commit(message=message, files=files, is_development=True)

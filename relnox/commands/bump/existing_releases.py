@@ -5,31 +5,32 @@ The trailers of commits and tags say what they release (`core.bump.trailers`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
-from relnox import core, steps
+from packaging.version import Version
+
 from relnox.commands.bump import changes
 from relnox.commands.bump.development import decide_development_versions, development_steps
 from relnox.commands.bump.options import requested_bump
+from relnox.commands.bump.project_state import Observation
 from relnox.commands.bump.snapshot import Decision, Development
+from relnox.commands.options import BumpOptions as Options
+from relnox.commands.shared.project import Project
+from relnox.core import fixes, records
+from relnox.core.bump import bump_checks, trailers
+from relnox.core.bump.trailers import DEVELOPMENT
+from relnox.core.bump.version_bumps import VersionBump
+from relnox.core.planning.plan import Plan
+from relnox.core.planning.step import Step
+from relnox.core.problems import Problem
 from relnox.core.text import join_names
+from relnox.core.versions import versioning
+from relnox.core.versions.requested_bump import check_bump
 from relnox.source import file_edits
-from relnox.source.git import remotes
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from packaging.version import Version
-
-    from relnox.commands.bump.project_state import Observation
-    from relnox.commands.options import BumpOptions as Options
-    from relnox.commands.shared.project import Project
-    from relnox.core.bump.version_bumps import VersionBump
-    from relnox.core.planning.plan import Plan
-    from relnox.core.planning.step import Step
-    from relnox.core.problems import Problem
-    from relnox.source.git import Git
-    from relnox.source.git.repository import TagMessage
+from relnox.source.git import Git, remotes
+from relnox.source.git.repository import TagMessage
+from relnox.steps.git import CreateTags, Push, ResetIndex
 
 
 class _Release(NamedTuple):
@@ -70,26 +71,26 @@ def plan_release_at_head(
         following = decide_development_versions(observation, Decision(bumps, {}, ()), (), options, project)
     planned: list[Step] = []
     if stale_files := _stale_files(checkout):
-        planned.append(steps.ResetIndex(files=stale_files))
+        planned.append(ResetIndex(files=stale_files))
     if missing_tags:
-        planned.append(steps.CreateTags(tags=missing_tags, commit=commit))
+        planned.append(CreateTags(tags=missing_tags, commit=commit))
     planned += development_steps(following, observation)
     pushes_branch = options.push and (
         bool(following.edits) or not is_on_remote_branch(state.head, state.branch, observation, git)
     )
     if pushes_branch or (options.push and unpushed_tags):
         branch, names = state.branch if pushes_branch else None, tuple(tag.name for tag in unpushed_tags)
-        planned.append(steps.Push(remote_name=config.remote, branch=branch or "", tags=names))
+        planned.append(Push(remote_name=config.remote, branch=branch or "", tags=names))
     if not planned and (options.again or options.part == "auto"):
         return None
     problems = [
-        *core.bump_checks.check_tags_do_not_exist(tags, {}, remote_tags, commit, config.remote),
+        *bump_checks.check_tags_do_not_exist(tags, {}, remote_tags, commit, config.remote),
         *(_branch_problems(observation, options) if pushes_branch or following.edits else ()),
         *(_push_problems(observation, is_public=len(unpushed_tags) < len(tags)) if pushes_branch else ()),
     ]
     if changed_files := file_edits.changed_files(checkout.root, following.edits):
         problems.append(
-            core.problems.Problem(
+            Problem(
                 code="tree-dirty",
                 message=f"files that the bump edits have uncommitted changes: {join_names(changed_files)}",
                 fix="commit the changes, or put them aside: git stash",
@@ -101,13 +102,13 @@ def plan_release_at_head(
     note = f"finishing a release: {what}; to make another one afterwards: --again"
     if not planned:
         note = f"already released: {what}; to bump once more: --again"
-    return core.plan.Plan(task="bump", steps=tuple(planned), notes=(note,), problems=tuple(problems))
+    return Plan(task="bump", steps=tuple(planned), notes=(note,), problems=tuple(problems))
 
 
 def _bumps(release: _Release, observation: Observation) -> tuple[VersionBump, ...]:
     packages = observation.workspace.by_name
     return tuple(
-        core.version_bumps.VersionBump(packages[name], None, version, "")
+        VersionBump(packages[name], None, version, "")
         for name, version in sorted(release.versions.items())
         if name in packages
     )
@@ -118,11 +119,11 @@ def _branch_problems(observation: Observation, options: Options) -> Iterator[Pro
     state = observation.state
     if state is None:
         return
-    yield from core.bump_checks.check_no_operation_in_progress(state.operation)
+    yield from bump_checks.check_no_operation_in_progress(state.operation)
     if state.operation != "rebase":  # which detaches HEAD until it ends
-        yield from core.bump_checks.check_head_not_detached(state.branch)
+        yield from bump_checks.check_head_not_detached(state.branch)
     if not options.allow_branch:
-        yield from core.bump_checks.check_branch_allows_releases(
+        yield from bump_checks.check_branch_allows_releases(
             state.branch, observation.lines, observation.config.branch
         )
 
@@ -132,15 +133,14 @@ def _push_problems(observation: Observation, *, is_public: bool) -> Iterator[Pro
     state, remote = observation.state, observation.config.remote
     if state is None:
         return
-    checks = core.bump_checks
-    yield from checks.check_upstream_is_pushed_to(state.branch, remote, state.upstream, state.upstream_remote)
+    yield from bump_checks.check_upstream_is_pushed_to(state.branch, remote, state.upstream, state.upstream_remote)
     is_ancestor = observation.remote.is_ancestor
-    for problem in checks.check_not_behind_remote(state.branch, remote, is_ancestor=is_ancestor):
-        undo = core.fixes.task_command("bump", "--undo")
+    for problem in bump_checks.check_not_behind_remote(state.branch, remote, is_ancestor=is_ancestor):
+        undo = fixes.task_command("bump", "--undo")
         fix = f"{problem.fix}, then rerun the command; or undo the release: {undo}"
         if is_public:  # a rebased release would be another commit than that of the tags
             fix = f"git pull --no-rebase --no-edit {remote} {state.branch}, then rerun the command"
-        yield core.records.replace(problem, fix=fix)
+        yield records.replace(problem, fix=fix)
 
 
 def _find_release(observation: Observation, options: Options, git: Git) -> _Release | None:
@@ -165,9 +165,9 @@ def _find_release(observation: Observation, options: Options, git: Git) -> _Rele
     for position, (commit, message) in enumerate(commits):
         if position >= count and not is_followed:
             break
-        if versions := core.trailers.read_trailers(message) | _tagged_versions(tags, commit):
+        if versions := trailers.read_trailers(message) | _tagged_versions(tags, commit):
             return _Release(commit, versions, is_followed)
-        is_followed |= bool(core.trailers.read_trailers(message, core.trailers.DEVELOPMENT))
+        is_followed |= bool(trailers.read_trailers(message, DEVELOPMENT))
     for tag in tags:
         if tag.name in unpushed_names and (versions := _tagged_versions(tags, tag.commit)):
             return _Release(tag.commit, versions, is_followed)
@@ -179,7 +179,7 @@ def _tagged_versions(tags: Sequence[TagMessage], commit: str) -> dict[str, Versi
     versions: dict[str, Version] = {}
     for tag in tags:
         if tag.commit == commit:
-            versions |= core.trailers.read_trailers(tag.message)
+            versions |= trailers.read_trailers(tag.message)
     return versions
 
 
@@ -198,7 +198,7 @@ def _is_requested(release: _Release, observation: Observation, options: Options)
     if options.part == "auto":
         return True
     bump = requested_bump(options)
-    core.requested_bump.check_bump(bump)
+    check_bump(bump)
     tagged_packages = {name for name, history in observation.history.items() if history.version is not None}
     names = [
         package.name
@@ -206,7 +206,7 @@ def _is_requested(release: _Release, observation: Observation, options: Options)
         if package.version is not None or package.name in tagged_packages
     ]
     return bool(names) and all(
-        name in release.versions and core.versioning.is_result_of(release.versions[name], bump) for name in names
+        name in release.versions and versioning.is_result_of(release.versions[name], bump) for name in names
     )
 
 

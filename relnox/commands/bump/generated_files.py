@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from relnox import core
-from relnox.commands.bump.project_state import FOREIGN_LOCKS
-from relnox.commands.bump.snapshot import NO_FILES, GeneratedFiles
+from relnox.commands.bump.project_state import FOREIGN_LOCKS, Observation
+from relnox.commands.bump.snapshot import NO_FILES, Decision, GeneratedFiles
+from relnox.commands.shared.project import Project
+from relnox.core import version_groups
+from relnox.core.bump import release_notes
+from relnox.core.bump.version_bumps import VersionBump
+from relnox.core.fixes import CREATE_REPOSITORY
+from relnox.core.versions import semver_compat
 from relnox.errors import Blocked
+from relnox.source import changelog_tools, history, tools_on_copy
+from relnox.source.changelog_tools import ChangelogRelease
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from relnox.commands.bump.project_state import Observation
-    from relnox.commands.bump.snapshot import Decision
-    from relnox.commands.shared.project import Project
     from relnox.core.bump.dependency_updates import DependencyUpdates
-    from relnox.core.bump.version_bumps import VersionBump
-    from relnox.source.changelog_tools import ChangelogRelease
 
 _NAMELESS_PREFIXES = ("", "v")
 """The tag prefixes of packages whose versions are shown without a name in shared changelog headings."""
@@ -32,7 +33,6 @@ def generate_changelogs(observation: Observation, decision: Decision, project: P
     config = observation.config
     if config.changelog in ("keep-a-changelog", "none") or project.git is None:
         return NO_FILES
-    from relnox.source import changelog_tools
 
     is_lockstep = config.versions == "lockstep"
     directories = {"."} | {package.directory for package in observation.workspace.packages if not is_lockstep}
@@ -47,9 +47,9 @@ def generate_changelogs(observation: Observation, decision: Decision, project: P
     for bump in decision.bumps:
         directory = "." if is_lockstep else bump.package.directory
         if tools[directory] is None and tools["."] is not None:
-            own = core.release_notes.own_changelog(bump.package, observation.contents, config)
+            own = release_notes.own_changelog(bump.package, observation.contents, config)
             directory = "." if own is None or tools["."] == "git-cliff" else directory
-        if tools[directory] is not None and core.release_notes.is_listed_in_changelogs(bump):
+        if tools[directory] is not None and release_notes.is_listed_in_changelogs(bump):
             # The root's git-cliff writes a changelog for each package, its towncrier one for all of them.
             single = bump.package.name if tools[directory] == "git-cliff" and not is_lockstep else ""
             releases.setdefault((directory, single), []).append(bump)
@@ -92,9 +92,8 @@ def generate_locks(
         raise Blocked(
             "not-a-git-repository",
             f"--lock needs a git repository with a commit (it generates {', '.join(outdated_files)} in a clone)",
-            fix=f"{core.fixes.CREATE_REPOSITORY}; or remove --lock",
+            fix=f"{CREATE_REPOSITORY}; or remove --lock",
         )
-    from relnox.source import tools_on_copy
 
     project.before_tools()
     after = tools_on_copy.update_lock_files(
@@ -115,11 +114,8 @@ def outdated_locks(observation: Observation, updates: DependencyUpdates) -> list
 def _packages_by_commit(observation: Observation, project: Project) -> Mapping[str, frozenset[str]]:
     """Map all commits to the packages that they change; empty if every commit counts, as for a single package."""
     config, workspace = observation.config, observation.workspace
-    if project.git is None or not (
-        config.paths or len(core.version_groups.find_version_groups(workspace, config)) > 1
-    ):
+    if project.git is None or not (config.paths or len(version_groups.find_version_groups(workspace, config)) > 1):
         return {}
-    from relnox.source import history
 
     return history.packages_by_commit(project.git, workspace, config.paths)
 
@@ -128,11 +124,9 @@ def _changelog_release(
     directory: str, bumps: list[VersionBump], observation: Observation, commits: Mapping[str, frozenset[str]]
 ) -> ChangelogRelease:
     """Return the data for the changelog tool with settings in `directory`; commits are mapped to packages."""
-    from relnox.source import changelog_tools
-
     config, first = observation.config, bumps[0]
     tag_format = observation.tag_formats[first.package.name]
-    groups = core.version_groups.find_version_groups(observation.workspace, config)
+    groups = version_groups.find_version_groups(observation.workspace, config)
     names = {
         package.name: group.name if group.kind == "fixed" else package.name
         for group in groups
@@ -140,8 +134,8 @@ def _changelog_release(
     }
     labels = {_heading_label(names[bump.package.name], bump, observation): None for bump in bumps}
     is_shared = len(groups) > 1 and directory == "." and directory != first.package.directory
-    version = core.semver_compat.format_version(first.after, config.scheme)
-    own = core.release_notes.own_changelog(first.package, observation.contents, config)
+    version = semver_compat.format_version(first.after, config.scheme)
+    own = release_notes.own_changelog(first.package, observation.contents, config)
     released_packages = {bump.package.name for bump in bumps}
     return changelog_tools.ChangelogRelease(
         directory=directory,
@@ -155,6 +149,6 @@ def _changelog_release(
 
 def _heading_label(name: str, bump: VersionBump, observation: Observation) -> str:
     """Return the version for a heading that several packages share, after the name unless the tags have none."""
-    version = core.semver_compat.format_version(bump.after, observation.config.scheme)
+    version = semver_compat.format_version(bump.after, observation.config.scheme)
     is_nameless = observation.tag_formats[bump.package.name].prefix in _NAMELESS_PREFIXES
     return version if is_nameless else f"{name} {version}"

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
-from relnox import core
-from relnox.commands.bump.snapshot import NO_FILES, GeneratedFiles
+from relnox.commands.bump.project_state import Observation
+from relnox.commands.bump.snapshot import NO_FILES, Decision, GeneratedFiles
+from relnox.commands.shared.project import Project
+from relnox.core.bump.version_bumps import VersionBump
+from relnox.core.fixes import CREATE_REPOSITORY
+from relnox.core.packages import VersionSource
 from relnox.core.text import join_names
+from relnox.core.versions import version_locations
 from relnox.errors import Blocked, Failed
 from relnox.system.environment_variables import clean_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from relnox.commands.bump.project_state import Observation
-    from relnox.commands.bump.snapshot import Decision
-    from relnox.commands.shared.project import Project
-    from relnox.core.bump.version_bumps import VersionBump
-    from relnox.core.packages import VersionSource
     from relnox.steps.hooks import EventPackage, RunHook
 
 
@@ -49,7 +48,7 @@ def run_edit_hooks(
         raise Blocked(
             "not-a-git-repository",
             "edit-bump hooks need a git repository with a commit (they run in a clone of it)",
-            fix=core.fixes.CREATE_REPOSITORY,
+            fix=CREATE_REPOSITORY,
         )
     project.before_tools()
     variables = clean_environment(os.environ, own_indexes=True, passed=project.config.pass_env)
@@ -105,6 +104,6 @@ def _versions_at(contents: Mapping[str, bytes | None], location: VersionSource) 
     """Return the versions at a version location, or None if its file is missing or has no version there."""
     content = contents.get(location.file)
     try:
-        return core.version_locations.read_versions((content or b"").decode(), location)
+        return version_locations.read_versions((content or b"").decode(), location)
     except (ValueError, Blocked):  # a removed file, or one without the version
         return None

@@ -5,20 +5,16 @@ The plan is that of the files of HEAD, so that the same command makes the missin
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterator, Sequence
 
-from relnox import core
+from relnox.commands.bump.project_state import Observation
+from relnox.commands.bump.snapshot import NewBump
+from relnox.commands.options import BumpOptions as Options
+from relnox.commands.shared.project import Project
+from relnox.core import records
+from relnox.core.planning.changes import Edit
 from relnox.core.text import join_names
 from relnox.source import file_edits
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
-
-    from relnox.commands.bump.project_state import Observation
-    from relnox.commands.bump.snapshot import NewBump
-    from relnox.commands.options import BumpOptions as Options
-    from relnox.commands.shared.project import Project
-    from relnox.core.planning.changes import Edit
 
 
 def edited_files(edits: Sequence[Edit], checkout: Project) -> tuple[str, ...]:
@@ -50,7 +46,7 @@ def without_edits(observation: Observation, edited: Collection[str]) -> Observat
         return observation
     changed_files = tuple(name for name in state.changed_files if name not in edited)
     untracked_files = tuple(name for name in state.untracked_files if name not in edited)
-    replace = core.records.replace
+    replace = records.replace
     return replace(observation, state=replace(state, changed_files=changed_files, untracked_files=untracked_files))
 
 

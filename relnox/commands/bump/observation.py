@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
-from relnox import core
 from relnox.commands.bump import selection
 from relnox.commands.bump.project_state import FOREIGN_LOCKS, Observation, RemoteState
+from relnox.commands.options import BumpOptions as Options
 from relnox.commands.shared import hooks, tag_checks
+from relnox.commands.shared.project import Project
 from relnox.commands.shared.remote_refs import read_remote_refs
+from relnox.core import text
+from relnox.core.bump import editing, release_notes
+from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
 from relnox.system.files import read_project_file
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from relnox.commands.options import BumpOptions as Options
-    from relnox.commands.shared.project import Project
-    from relnox.core.workspace import Workspace
 
 
 def observe_project(options: Options, project: Project, remote: RemoteState) -> Observation:
@@ -36,18 +33,18 @@ def observe_project(options: Options, project: Project, remote: RemoteState) -> 
         workspace = workspace.without_files(ignored_files)
     selected_packages = tuple(workspace.by_name[name] for name in names)
     config = project.config
-    changelog_files = project.read_files(core.release_notes.changelog_paths(workspace, config))
+    changelog_files = project.read_files(release_notes.changelog_paths(workspace, config))
     uses_tags = any(package.source.kind == "tags" for package in selected_packages)
     return Observation(
         workspace=workspace,
         selected=selected_packages,
         config=config,
         contents={
-            **{name: read_project_file(project.root, name) for name in core.editing.editable_files(workspace)},
+            **{name: read_project_file(project.root, name) for name in editing.editable_files(workspace)},
             **changelog_files,
             **{name: content for name, content in foreign_locks.items() if name not in ignored_files},
         },
-        changelogs=core.release_notes.find_changelogs(workspace, changelog_files, config),
+        changelogs=release_notes.find_changelogs(workspace, changelog_files, config),
         tag_forms=project.tag_forms,
         tags=tuple(project.tags),
         history=project.history if uses_tags or options.part == "auto" else {},
@@ -72,7 +69,7 @@ def _check_all_packages_checked_out(project: Project) -> None:
     if missing := [name for name in files if not (project.root / name).exists()]:
         raise Blocked(
             "git-setting-invalid",
-            f"the sparse checkout lacks {core.text.join_names(missing)}, whose requirements the bump may change",
+            f"the sparse checkout lacks {text.join_names(missing)}, whose requirements the bump may change",
             fix="git sparse-checkout disable",
         )
 

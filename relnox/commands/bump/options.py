@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection
+from typing import Any
 
-from relnox import core
+from relnox.commands.options import BumpOptions as Options
 from relnox.core.settings.schema import fields_of
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from relnox.commands.options import BumpOptions as Options
-    from relnox.core.versions.requested_bump import Bump
+from relnox.core.versions.requested_bump import Bump
 
 
 def requested_bump(options: Options) -> Bump:
     """Return how the options change a version."""
     names = ("part", "pre", "to", "always_increment", "allow_lower", "number")
     values: Any = {name: getattr(options, name) for name in names}
-    return core.requested_bump.Bump(**values)
+    return Bump(**values)
 
 
 def command_line_words(options: Options, names: Collection[str]) -> tuple[str, ...]:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
 
-from relnox import core
 from relnox.commands.bump import pull_requests
 from relnox.commands.bump.changes import tag_names
+from relnox.commands.bump.project_state import Observation
+from relnox.commands.bump.snapshot import NewBump
+from relnox.commands.options import BumpOptions as Options
 from relnox.commands.shared import tag_checks
+from relnox.core import text
+from relnox.core.bump import bump_checks, release_notes
+from relnox.core.bump.version_bumps import VersionBump
+from relnox.core.planning.changes import NewTag
 from relnox.core.problems import Problem
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from relnox.commands.bump.project_state import Observation
-    from relnox.commands.bump.snapshot import NewBump
-    from relnox.commands.options import BumpOptions as Options
-    from relnox.core.bump.version_bumps import VersionBump
-    from relnox.core.planning.changes import NewTag
-    from relnox.source.git import GitState
+from relnox.core.settings import release_lines
+from relnox.core.tagging import tag_proposals
+from relnox.source.git import GitState
 
 
 def blocking_problems(new: NewBump, options: Options, tags: tuple[NewTag, ...]) -> Iterator[Problem]:
@@ -28,7 +27,7 @@ def blocking_problems(new: NewBump, options: Options, tags: tuple[NewTag, ...]) 
         return
     yield from _tag_problems(new, options, tags, state)
     yield from _version_problems(new, options)
-    yield from core.bump_checks.check_no_uncommitted_changes(
+    yield from bump_checks.check_no_uncommitted_changes(
         (file for file in state.changed_files if file in new.generated), new.generated, ()
     )
     if options.commit or options.tag or options.pull_request:
@@ -48,7 +47,7 @@ def _tag_problems(new: NewBump, options: Options, tags: tuple[NewTag, ...], stat
     """Yield problems with the tags that are planned, and with those that exist."""
     observation, bumps, remote = new.observation, new.decision.bumps, new.observation.remote
     head, remote_name = state.head if not new.edits else None, observation.config.remote
-    yield from core.bump_checks.check_tags_do_not_exist(tags, state.tags, remote.tags or {}, head, remote_name)
+    yield from bump_checks.check_tags_do_not_exist(tags, state.tags, remote.tags or {}, head, remote_name)
     if options.tag:
         yield from _backend_problems(bumps, tag_names(observation, bumps))
         yield from tag_checks.ambiguous_tag_problems(bumps, (tag.name for tag in tags), observation.tag_formats)
@@ -78,35 +77,35 @@ def _version_problems(new: NewBump, options: Options) -> Iterator[Problem]:
                 fix="choose a higher version: --to VERSION; to release a lower one, add --allow-lower",
             )
     for bump in (*bumps, *new.development.bumps):
-        if not core.release_lines.allows_version(observation.lines, bump.after):
+        if not release_lines.allows_version(observation.lines, bump.after):
             lines = observation.config.branch
             others = [line.branch for line in lines if line.contains(bump.after) and not line.is_glob]
             switch = f"; or release from its branch: git switch {others[0]}" if others else ""
             yield Problem(
                 code="version-outside-bounds",
                 message=f"{bump.package.name} {bump.after} is outside the bounds of "
-                f"{core.release_lines.describe_lines(observation.lines)} ([tool.relnox] branch)",
+                f"{release_lines.describe_lines(observation.lines)} ([tool.relnox] branch)",
                 fix=f"choose another version: --to VERSION{switch}",
             )
 
 
 def _branch_problems(new: NewBump, options: Options, state: GitState) -> Iterator[Problem]:
     """Yield problems with the branch that is committed to and pushed."""
-    checks, remote, remote_name = core.bump_checks, new.observation.remote, new.observation.config.remote
+    remote, remote_name = new.observation.remote, new.observation.config.remote
     if options.commit:
-        yield from checks.check_no_operation_in_progress(state.operation)
+        yield from bump_checks.check_no_operation_in_progress(state.operation)
         if state.operation != "rebase":  # which detaches HEAD until it ends
-            yield from checks.check_head_not_detached(state.branch)
+            yield from bump_checks.check_head_not_detached(state.branch)
     if options.push:
-        yield from checks.check_upstream_is_pushed_to(
+        yield from bump_checks.check_upstream_is_pushed_to(
             state.branch, remote_name, state.upstream, state.upstream_remote
         )
-    yield from checks.check_not_behind_remote(state.branch, remote_name, is_ancestor=remote.is_ancestor)
+    yield from bump_checks.check_not_behind_remote(state.branch, remote_name, is_ancestor=remote.is_ancestor)
     if options.commit and remote.is_ancestor is None and state.upstream is not None and state.commits_behind:
         yield Problem(
             code="branch-behind",
             message=f"the branch is behind {state.upstream} by "
-            f"{core.text.format_count(state.commits_behind, 'commit')}",
+            f"{text.format_count(state.commits_behind, 'commit')}",
             fix="git pull --rebase",
         )
 
@@ -126,35 +125,34 @@ def _backend_problems(bumps: tuple[VersionBump, ...], names: Mapping[str, str]) 
 
 def _file_problems(new: NewBump, options: Options, state: GitState) -> Iterator[Problem]:
     """Yield the problems that keep git from committing the edits of the bump, and nothing else."""
-    checks, observation = core.bump_checks, new.observation
+    observation = new.observation
     packages = [bump.package for bump in new.decision.bumps]
     files = {package.pyproject for package in packages}
     if options.commit or options.pull_request:
         created_files = {edit.file for edit in new.edits if edit.before is None}
         edited_files = {edit.file for edit in (*new.edits, *new.development.edits)} - created_files
-        yield from checks.check_no_hidden_files(edited_files, observation.index_states)
+        yield from bump_checks.check_no_hidden_files(edited_files, observation.index_states)
         files |= edited_files
     if options.commit and (changed_files := _changed_files_to_edit(new)):
         yield Problem(
             code="tree-dirty",
-            message=f"files that the bump edits have uncommitted changes: {core.text.join_names(changed_files)}",
+            message=f"files that the bump edits have uncommitted changes: {text.join_names(changed_files)}",
             fix="commit the changes, or put them aside: git stash",
         )
     links = [edit.file for edit in new.edits if edit.file in new.links]
     if options.commit and links:
         yield Problem(
             code="file-is-link",
-            message=f"{core.text.join_names(links)}: the release commit cannot change a file through a symbolic "
-            "link",
+            message=f"{text.join_names(links)}: the release commit cannot change a file through a symbolic link",
             fix="name the file that the link leads to in [tool.relnox] (changelog-file, packages, version-files), "
             "or replace the link with the file",
         )
     untracked_files = files.difference(observation.index_states, new.links)
-    yield from checks.check_files_tracked(
+    yield from bump_checks.check_files_tracked(
         untracked_files,
         packages,
         ignored_files=untracked_files.difference(state.untracked_files),
-        changelogs=tuple(core.release_notes.changelog_paths(observation.workspace, observation.config)),
+        changelogs=tuple(release_notes.changelog_paths(observation.workspace, observation.config)),
     )
 
 
@@ -163,7 +161,7 @@ def allowable_problems(new: NewBump, options: Options) -> Iterator[tuple[str, Pr
 
     There are none outside git.
     """
-    checks, observation = core.bump_checks, new.observation
+    observation = new.observation
     state, bumps = observation.state, new.decision.bumps
     if state is None:
         return
@@ -171,12 +169,12 @@ def allowable_problems(new: NewBump, options: Options) -> Iterator[tuple[str, Pr
     dirty = (file for file in state.changed_files if file not in never_allowed)
     packages = (bump.package for bump in bumps)
     edited_files = (edit.file for edit in (*new.edits, *new.development.edits))
-    for problem in checks.check_no_uncommitted_changes(dirty, edited_files, packages):
+    for problem in bump_checks.check_no_uncommitted_changes(dirty, edited_files, packages):
         yield "allow_dirty", problem
     if options.commit or options.tag or options.pull_request:
-        for problem in core.bump_checks.check_no_untracked_imports(observation.untracked_imports):
+        for problem in bump_checks.check_no_untracked_imports(observation.untracked_imports):
             yield "allow_dirty", problem
-        for problem in checks.check_branch_allows_releases(
+        for problem in bump_checks.check_branch_allows_releases(
             state.branch, observation.lines, observation.config.branch
         ):
             yield "allow_branch", problem
@@ -209,6 +207,6 @@ def format_problems(
             and not package.is_private
         )
     ]
-    return core.tag_proposals.unclear_format_problems(
+    return tag_proposals.unclear_format_problems(
         packages, observation.workspace, observation.config, observation.tag_forms, observation.tags
     )

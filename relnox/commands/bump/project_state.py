@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import date
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
+from relnox.commands.shared.hooks import Hooks
+from relnox.commands.shared.tag_checks import NewerTags
+from relnox.core.bump.release_history import ReleaseHistory
+from relnox.core.packages import Package, VersionSource
 from relnox.core.records import Record
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import date
-
-    from relnox.commands.shared.hooks import Hooks
-    from relnox.commands.shared.tag_checks import NewerTags
-    from relnox.core.bump.release_history import ReleaseHistory
-    from relnox.core.packages import Package, VersionSource
-    from relnox.core.settings.config import Config
-    from relnox.core.settings.release_lines import ReleaseLine
-    from relnox.core.tagging.tags import TagFormat, TagForms
-    from relnox.core.workspace import Workspace
-    from relnox.source.git import GitState
+from relnox.core.settings.config import Config
+from relnox.core.settings.release_lines import ReleaseLine
+from relnox.core.tagging.tags import TagFormat, TagForms
+from relnox.core.workspace import Workspace
+from relnox.source.git import GitState
 
 FOREIGN_LOCKS = ("poetry.lock", "pdm.lock")
 """The names of lock files that only poetry and pdm can write."""

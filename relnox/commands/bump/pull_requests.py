@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
 
-from relnox import core, forges, steps
+from relnox import forges
 from relnox.commands.bump import changes
-from relnox.commands.bump.snapshot import Target
+from relnox.commands.bump.project_state import Observation
+from relnox.commands.bump.snapshot import NewBump, Target
+from relnox.commands.options import BumpOptions as Options
+from relnox.commands.shared.project import Project
+from relnox.core import fixes, text
+from relnox.core.bump import bump_checks, release_notes
+from relnox.core.fixes import CREATE_REPOSITORY
+from relnox.core.notes import pull_request
+from relnox.core.notes.changelog import text_of_version
+from relnox.core.notes.pull_request import PullRequestPackage
+from relnox.core.planning import step
+from relnox.core.planning.changes import Edit
+from relnox.core.planning.step import Step
+from relnox.core.problems import Problem
 from relnox.errors import Blocked
-from relnox.source.git import remotes, trees
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from relnox.commands.bump.project_state import Observation
-    from relnox.commands.bump.snapshot import NewBump
-    from relnox.commands.options import BumpOptions as Options
-    from relnox.commands.shared.project import Project
-    from relnox.core.planning.changes import Edit
-    from relnox.core.planning.step import Step
-    from relnox.core.problems import Problem
-    from relnox.source.git import Git
+from relnox.source.git import Git, remotes, trees
+from relnox.steps.pull_request import CommitToBranch, OpenPullRequest
 
 _BRANCH_PREFIX = "relnox/release/"
 """What the name of a branch of release pull requests begins with; the branch to merge into follows."""
@@ -59,7 +61,7 @@ def observe_target(observation: Observation, edits: tuple[Edit, ...], project: P
         raise Blocked(
             "not-a-git-repository",
             "--pull-request needs a git repository with a commit",
-            fix=core.fixes.CREATE_REPOSITORY,
+            fix=CREATE_REPOSITORY,
         )
     config = observation.config
     forge = forges.forge_of(remotes.url(git, config.remote))
@@ -113,7 +115,7 @@ def problems(new: NewBump, options: Options) -> Iterator[Problem]:
     target, observation = new.target, new.observation
     if target is None or observation.state is None:
         return
-    problem = core.problems.Problem
+    problem = Problem
     if target.token_problem is not None:
         error = target.token_problem
         yield problem(code=error.code, message=error.message, fix=error.fix or "set a token")
@@ -126,7 +128,7 @@ def problems(new: NewBump, options: Options) -> Iterator[Problem]:
         )
     yield from _branch_problems(target, new.observation)
     tags, state = changes.new_tags(observation, new.decision.bumps), observation.state
-    yield from core.bump_checks.check_tags_do_not_exist(
+    yield from bump_checks.check_tags_do_not_exist(
         tags, state.tags, observation.remote.tags or {}, None, observation.config.remote
     )
     changed_files = [edit.file for edit in new.edits if edit.file in state.changed_files]
@@ -134,14 +136,14 @@ def problems(new: NewBump, options: Options) -> Iterator[Problem]:
         yield problem(
             code="tree-dirty",
             message=f"files to edit have uncommitted changes, which would be in the pull request: "
-            f"{core.text.join_names(changed_files)}",
+            f"{text.join_names(changed_files)}",
             fix="commit and push them, or run: git stash",
         )
     if not target.tree.is_changed:
         yield problem(
             code="nothing-to-commit", message="nothing to commit (no file changes)", fix="choose another version"
         )
-    if links := core.text.join_names(target.tree.links):
+    if links := text.join_names(target.tree.links):
         yield problem(
             code="file-is-link",
             message=f"{links}: a symbolic link cannot be edited in a pull request",
@@ -152,7 +154,7 @@ def problems(new: NewBump, options: Options) -> Iterator[Problem]:
 
 def _branch_problems(target: Target, observation: Observation) -> Iterator[Problem]:
     """Yield problems if HEAD is not the head of the branch to merge into, or the other has foreign commits."""
-    problem, remote = core.problems.Problem, observation.config.remote
+    problem, remote = Problem, observation.config.remote
     head = observation.state.head or "" if observation.state is not None else ""
     if target.base is None:
         yield problem(
@@ -194,10 +196,10 @@ def _untagged_problems(new: NewBump) -> Iterator[Problem]:
         if history is None or history.version is None or before is None or before.is_devrelease:
             continue
         if before > history.version:
-            yield core.problems.Problem(
+            yield Problem(
                 code="release-not-tagged",
                 message=f"{bump.package.name} {before} is not tagged yet (its last tag is {history.tag})",
-                fix=core.fixes.task_command("auto-tag"),
+                fix=fixes.task_command("auto-tag"),
             )
             return
 
@@ -214,7 +216,7 @@ def plan_steps(new: NewBump) -> Iterator[Step]:
     if target is None or target.base is None or target.base_head is None:
         return
     message = changes.commit_message(observation, new.decision.bumps).rstrip()
-    commit = steps.CommitToBranch(
+    commit = CommitToBranch(
         remote_name=observation.config.remote,
         branch=target.head,
         parent=target.base_head,
@@ -224,31 +226,31 @@ def plan_steps(new: NewBump) -> Iterator[Step]:
         replaces=target.replaces,
     )
     yield commit
-    yield steps.OpenPullRequest(
+    yield OpenPullRequest(
         remote_name=observation.config.remote,
         head=target.head,
         base=target.base,
-        name=core.pull_request.format_title(message),
-        body=core.pull_request.format_body(tuple(_packages(new)), target.base),
-        needs=core.step.after(commit),
+        name=pull_request.format_title(message),
+        body=pull_request.format_body(tuple(_packages(new)), target.base),
+        needs=step.after(commit),
     )
 
 
-def _packages(new: NewBump) -> Iterator[core.pull_request.PullRequestPackage]:
+def _packages(new: NewBump) -> Iterator[PullRequestPackage]:
     """Yield the packages of the release, for the text of the pull request."""
     observation, bumps = new.observation, new.decision.bumps
     tags = changes.tag_names(observation, bumps)
     contents = {edit.file: edit.after for edit in new.edits if edit.after is not None}
-    changelogs = core.release_notes.find_changelogs(observation.workspace, contents, observation.config)
+    changelogs = release_notes.find_changelogs(observation.workspace, contents, observation.config)
     for bump in bumps:
         name, after = bump.package.name, str(bump.after)
         changelog = contents[changelogs[name]].decode("utf-8", "replace") if changelogs.get(name) else ""
-        yield core.pull_request.PullRequestPackage(
+        yield PullRequestPackage(
             name=name,
             before=str(bump.before) if bump.before is not None else "-",
             after=after,
             reason=bump.reason,
             tag=tags[name],
             private=bump.package.is_private,
-            changes=core.changelog.text_of_version(changelog, after) or "",
+            changes=text_of_version(changelog, after) or "",
         )

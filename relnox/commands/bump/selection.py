@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from relnox import core
 from relnox.commands.bump.options import command_line_words, requested_bump
+from relnox.commands.bump.project_state import Observation
 from relnox.commands.bump.snapshot import Decision
+from relnox.commands.options import BumpOptions as Options
+from relnox.commands.shared.project import Project
+from relnox.core import version_groups
+from relnox.core.bump import bump_resolution, levels
+from relnox.core.bump.version_bumps import BumpRequest
+from relnox.core.fixes import CREATE_REPOSITORY
+from relnox.core.packages import Package
+from relnox.core.settings.config import Config
+from relnox.core.tagging import tag_proposals
+from relnox.core.versions import version_locations, versioning
 from relnox.errors import Blocked
-
-if TYPE_CHECKING:
-    from relnox.commands.bump.project_state import Observation
-    from relnox.commands.options import BumpOptions as Options
-    from relnox.commands.shared.project import Project
-    from relnox.core.bump.version_bumps import BumpRequest
-    from relnox.core.packages import Package
-    from relnox.core.settings.config import Config
 
 
 def select_packages(options: Options, project: Project) -> tuple[Package, ...]:
@@ -41,7 +43,7 @@ def select_packages(options: Options, project: Project) -> tuple[Package, ...]:
         return packages
     if options.package:
         return project.workspace.select(options.package)
-    is_one_group = len(core.version_groups.find_version_groups(project.workspace, config)) == 1
+    is_one_group = len(version_groups.find_version_groups(project.workspace, config)) == 1
     if options.all or is_one_group or options.part == "auto":
         return packages
     raise Blocked(
@@ -57,7 +59,7 @@ def _how_to_select(packages: tuple[Package, ...], config: Config) -> str:
     versions = {package.version for package in packages}
     if len(versions) > 1 or config.versions is not None:
         return options
-    settings = core.tag_proposals.as_toml({"versions": "lockstep"})
+    settings = tag_proposals.as_toml({"versions": "lockstep"})
     return f"{options}; or, to bump all of them together, add to pyproject.toml:\n{settings}"
 
 
@@ -75,7 +77,7 @@ def decide(observation: Observation, options: Options) -> Decision:
         name: history.version for name, history in observation.history.items() if history.version is not None
     }
     bump_requests = _bump_requests(observation, options, never_tagged)
-    bumps, updates = core.bump_resolution.resolve_bumps(
+    bumps, updates = bump_resolution.resolve_bumps(
         observation.workspace,
         bump_requests,
         released_versions=released_versions,
@@ -85,7 +87,7 @@ def decide(observation: Observation, options: Options) -> Decision:
         own_changes=_own_changes(observation, options),
     )
     if options.to is None:  # --to corrects locations that differ
-        core.bump_resolution.check_version_locations_agree(bumps)
+        bump_resolution.check_version_locations_agree(bumps)
     return Decision(bumps, updates, never_tagged)
 
 
@@ -116,7 +118,7 @@ def _check_usage(options: Options, observation: Observation) -> None:
         raise Blocked(
             "not-a-git-repository",
             "--commit and --tag need a git repository with a commit",
-            fix=f"{core.fixes.CREATE_REPOSITORY}; or remove --commit and --tag",
+            fix=f"{CREATE_REPOSITORY}; or remove --commit and --tag",
         )
     if options.part == "auto" and state is None:
         raise Blocked(
@@ -157,7 +159,7 @@ def _bump_requests(
         left_out = {package.name for package in never_tagged}
         realigned_packages = {package.name for package in observation.selected if _realigns(package, options)}
         return {
-            package.name: core.version_bumps.BumpRequest(
+            package.name: BumpRequest(
                 None if package.name in realigned_packages else requested_bump(options),
                 reason,
             )
@@ -166,7 +168,7 @@ def _bump_requests(
         }
     phase: Any = options.pre
     names = {package.name for package in observation.selected}
-    bump_requests = core.levels.requests_from_changes(
+    bump_requests = levels.requests_from_changes(
         observation.workspace,
         observation.history,
         observation.config,
@@ -180,7 +182,7 @@ def _own_changes(observation: Observation, options: Options) -> dict[str, BumpRe
     """Return the levels that the commits of packages ask for, in case they are bumped because of others."""
     if options.part != "auto":
         return {}
-    return core.levels.requests_for_bumped_packages(observation.workspace, observation.history, observation.config)
+    return levels.requests_for_bumped_packages(observation.workspace, observation.history, observation.config)
 
 
 def _never_tagged(observation: Observation, options: Options) -> tuple[Package, ...]:
@@ -201,5 +203,5 @@ def _realigns(package: Package, options: Options) -> bool:
     """Return whether `--to` names the current version of a package, to correct locations that differ from it."""
     if options.to is None or package.version is None:
         return False
-    target = core.versioning.parse(options.to, where="--to")
-    return target == package.version and not core.version_locations.locations_agree(package, target)
+    target = versioning.parse(options.to, where="--to")
+    return target == package.version and not version_locations.locations_agree(package, target)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from relnox.commands.bump.project_state import Observation
+from relnox.core.bump.version_bumps import VersionBump
+from relnox.core.packages import Package
+from relnox.core.planning.changes import Edit
 from relnox.core.records import Record
+from relnox.errors import Blocked
+from relnox.source.git.trees import PlannedTree
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from relnox import forges
-    from relnox.commands.bump.project_state import Observation
     from relnox.core.bump.dependency_updates import DependencyUpdates
-    from relnox.core.bump.version_bumps import VersionBump
-    from relnox.core.packages import Package
-    from relnox.core.planning.changes import Edit
-    from relnox.errors import Blocked
-    from relnox.source.git.trees import PlannedTree
 
 
 class Decision(Record):

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
-from relnox import core
 from relnox.commands.bump.generated_files import outdated_locks
 from relnox.commands.bump.options import requested_bump
 from relnox.commands.bump.preflight import format_problems
+from relnox.commands.bump.snapshot import NewBump
+from relnox.commands.options import BumpOptions as Options
 from relnox.commands.shared import tag_checks
+from relnox.core import fixes, unlisted
+from relnox.core.bump import release_notes
+from relnox.core.bump.version_bumps import VersionBump
+from relnox.core.dependencies.requirements import unbounded_sibling_warnings
+from relnox.core.planning.plan import Table
 from relnox.core.text import format_count, join_names
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from relnox.commands.bump.snapshot import NewBump
-    from relnox.commands.options import BumpOptions as Options
-    from relnox.core.bump.version_bumps import VersionBump
-    from relnox.core.planning.plan import Table
+from relnox.core.versions import versioning
 
 _MAX_LINES = 20
 """The maximum number of notes on single requirements; more requirements get one common note."""
@@ -41,7 +40,7 @@ def _package_notes(new: NewBump, options: Options) -> Iterator[str]:
     if not bumps:
         yield "nothing to release: no commit since the last release asks for a bump"
     if never_tagged:
-        first = core.fixes.task_command("bump", "--package", never_tagged[0].name, "--to", "0.1.0", "--tag")
+        first = fixes.task_command("bump", "--package", never_tagged[0].name, "--to", "0.1.0", "--tag")
         names = join_names([package.name for package in never_tagged])
         yield f"{names}: skipped, no tag to derive a version from; for the first release: {first}"
     if options.part != "auto":
@@ -89,7 +88,7 @@ def _file_notes(new: NewBump, options: Options) -> Iterator[str]:
         yield f"left out: {join_names(left_out)} {are} untracked and not part of the release"
     if observation.config.changelog in ("auto", "keep-a-changelog"):
         own = [bump for bump in bumps if bump.package.name not in new.generated_changelogs]
-        yield from core.release_notes.changelog_notes(
+        yield from release_notes.changelog_notes(
             own, observation.changelogs, observation.contents, observation.config
         )
     outdated_files = outdated_locks(observation, new.decision.updates)
@@ -125,10 +124,10 @@ def _version_notes(new: NewBump, options: Options) -> Iterator[str]:
     for bump in bumps:
         source, name = bump.package.source, bump.package.name
         if source.is_in_file and not source.semver:
-            note = core.versioning.normalization_note(source.text, scheme=scheme)
+            note = versioning.normalization_note(source.text, scheme=scheme)
             packages_by_note.setdefault(note or "", []).append(name)
         if options.part != "auto" and options.to is None and bump.before is not None:
-            note = core.versioning.explain(bump.before, requested_bump(options), bump.after, scheme=scheme)
+            note = versioning.explain(bump.before, requested_bump(options), bump.after, scheme=scheme)
             packages_by_note.setdefault(note or "", []).append(name)
     for text, names in packages_by_note.items():
         if text:
@@ -141,7 +140,7 @@ def _requirement_notes(new: NewBump) -> Iterator[str]:
     own_names = observation.config.dependency_updates
     bumps = {bump.package.name: bump for bump in new.decision.bumps}
     packages = [bump.package for bump in bumps.values()]
-    yield from core.requirements.unbounded_sibling_warnings(packages, observation.workspace)
+    yield from unbounded_sibling_warnings(packages, observation.workspace)
     for name, bump in bumps.items():
         if bump.before is None or bump.before.pre is None or not bump.after.is_prerelease:
             continue
@@ -152,9 +151,9 @@ def _requirement_notes(new: NewBump) -> Iterator[str]:
             and not cause.after.is_prerelease
         ]
         if causes:
-            fix = core.fixes.task_command("bump", "--part", "release", "--package", name)
+            fix = fixes.task_command("bump", "--part", "release", "--package", name)
             yield f"{name} {bump.after} is a prerelease that requires {join_names(causes)}; to finish it: {fix}"
-    yield from core.unlisted.outdated_pin_warnings(observation.unlisted, bumps.values())
+    yield from unlisted.outdated_pin_warnings(observation.unlisted, bumps.values())
     lines = dict.fromkeys(
         # in Poetry's syntax, the name is a key of its own
         f"{name}: {f'{need.name} {need.text}' if need.is_poetry_syntax else need.text} becomes {new_text}"
@@ -180,4 +179,4 @@ def _table(title: str, bumps: tuple[VersionBump, ...]) -> Table:
         (bump.package.name, str(bump.before) if bump.before is not None else "-", str(bump.after), bump.reason)
         for bump in bumps
     )
-    return core.plan.Table(title=title, columns=("package", "from", "to", "why"), rows=rows)
+    return Table(title=title, columns=("package", "from", "to", "why"), rows=rows)

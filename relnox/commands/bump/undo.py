@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from pathlib import Path
 
-from relnox import core, steps
 from relnox.commands.bump.options import command_line_words
+from relnox.commands.options import BumpOptions as Options
+from relnox.commands.shared.project import Project
 from relnox.core import fixes
+from relnox.core.bump import bump_checks, trailers
+from relnox.core.bump.trailers import DEVELOPMENT
+from relnox.core.planning.changes import Edit
+from relnox.core.planning.plan import Plan
+from relnox.core.problems import Problem
 from relnox.core.text import join_names
 from relnox.errors import Blocked
 from relnox.source import file_edits
-from relnox.source.git import remotes
+from relnox.source.git import Git, GitState, remotes
 from relnox.source.git.committed import files_of_commit
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from relnox.commands.options import BumpOptions as Options
-    from relnox.commands.shared.project import Project
-    from relnox.core.planning.changes import Edit
-    from relnox.core.planning.plan import Plan
-    from relnox.source.git import Git, GitState
-
+from relnox.steps.undo_bump import UndoBump
 
 _REQUEST = ("part", "pre", "to", "number", "package", "all", "always_increment", "allow_lower")
 """The field names of the options that request a bump."""
@@ -51,31 +48,29 @@ def undo_plan(options: Options, project: Project) -> Plan:
     parent = git.parent_commit(commits[-1]) if commits else None
     if parent is None:
         raise _no_release_at_head(git, state)
-    tags = [
-        tag for tag in git.tag_messages(f"--points-at={commits[-1]}") if core.trailers.read_trailers(tag.message)
-    ]
+    tags = [tag for tag in git.tag_messages(f"--points-at={commits[-1]}") if trailers.read_trailers(tag.message)]
     _check_not_pushed(commits[-1], [tag.name for tag in tags], project.config.remote, git)
     files = git.files_changed_between(parent, state.head) or ()
     with files_of_commit(git, parent) as earlier:
         edits, changed_files = _find_edits(git, files, parent, earlier.root)
-    problems = list(core.bump_checks.check_no_operation_in_progress(state.operation))
+    problems = list(bump_checks.check_no_operation_in_progress(state.operation))
     if changed_files:
         problems.append(
-            core.problems.Problem(
+            Problem(
                 code="tree-dirty",
                 message=f"files changed since the release: {join_names(changed_files)}",
                 fix="commit the changes, or put them aside: git stash",
             )
         )
     refs = git.local_refs()
-    step = steps.UndoBump(
+    step = UndoBump(
         commits=commits,
         parent=parent,
         tags={tag.name: refs[f"refs/tags/{tag.name}"] for tag in tags},
         edits=edits,
         files=files,
     )
-    return core.plan.Plan(task="bump", steps=(step,), problems=tuple(problems))
+    return Plan(task="bump", steps=(step,), problems=tuple(problems))
 
 
 def _find_release_commits(git: Git) -> tuple[str, ...]:
@@ -83,16 +78,16 @@ def _find_release_commits(git: Git) -> tuple[str, ...]:
     commits: list[str] = []
     for commit, message in git.messages("-2"):
         commits.append(commit)
-        if core.trailers.read_trailers(message):
+        if trailers.read_trailers(message):
             return tuple(commits)
-        if not core.trailers.read_trailers(message, core.trailers.DEVELOPMENT):
+        if not trailers.read_trailers(message, DEVELOPMENT):
             break
     return ()
 
 
 def _no_release_at_head(git: Git, state: GitState) -> Blocked:
     """Return the error for a HEAD that is no release commit, with the git command that undoes what there is."""
-    tags = [tag.name for tag in git.tag_messages("--points-at=HEAD") if core.trailers.read_trailers(tag.message)]
+    tags = [tag.name for tag in git.tag_messages("--points-at=HEAD") if trailers.read_trailers(tag.message)]
     fix = "git revert the commit of the release, or release a higher version"
     if state.changed_files:
         fix = "look at the changes: git diff; to revert those of a file: git restore FILE"
@@ -129,7 +124,7 @@ def _find_edits(
     restored = set(files) - git.files_differing_from(parent, files)
     others = changed - restored | (git.files_staged_since("HEAD") & git.files_staged_since(parent) & set(files))
     edits = (
-        core.changes.Edit(
+        Edit(
             file=name,
             before=file_edits.read_content(git.root / name),
             after=file_edits.read_content(earlier / name),

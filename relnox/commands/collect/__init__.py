@@ -8,53 +8,25 @@ merged manifest is the one to publish. Attestations are copied with their files.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator
 
-from relnox import core, steps
+from relnox.commands.collect import jobs as build_jobs
+from relnox.commands.collect import preflight
+from relnox.commands.collect.jobs import Snapshot
+from relnox.commands.options import CollectOptions as Options
 from relnox.commands.shared import consistency, releases
+from relnox.commands.shared.project import Project
+from relnox.core import text
+from relnox.core.planning.plan import Plan
 from relnox.core.planning.step import after
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from relnox.building.findings import Finding
-    from relnox.commands.options import CollectOptions as Options
-    from relnox.commands.shared.consistency import VersionComparison
-    from relnox.commands.shared.project import Project
-    from relnox.core.packages import Package
-    from relnox.core.planning.plan import Plan
-    from relnox.core.release.collection import BuildJobOutput
-    from relnox.core.release.manifest import Manifest
-
-
-class Snapshot(NamedTuple):
-    """The output of the jobs for the selected packages, and the state of the project.
-
-    Attributes:
-        packages: The packages to collect, in release order: the selected ones, or else those with a release tag at
-            the current commit and those that were built, or else all.
-        workspace_packages: The names of all packages of the project.
-        needs: Maps each package to the other packages that it needs, according to its source files and wheels.
-        head: The current commit of the checkout; None outside git.
-        old_archives: The names of archives that are already in the output directory.
-        findings: The errors found in the archives, each with the directory of its job.
-    """
-
-    jobs: tuple[BuildJobOutput, ...]
-    packages: tuple[Package, ...]
-    workspace_packages: frozenset[str]
-    needs: Mapping[str, frozenset[str]]
-    head: str | None
-    wheels: Mapping[str, tuple[str, ...]]
-    old_archives: tuple[str, ...]
-    versions: VersionComparison
-    findings: tuple[tuple[str, Finding], ...] = ()
+from relnox.core.release import collection
+from relnox.core.release.manifest import Manifest
+from relnox.steps.collect import Collect
+from relnox.steps.write_manifest import WriteMergedManifest
 
 
 def observe(options: Options, project: Project) -> Snapshot:
     """Read the manifests of the jobs, hash and check their files, and compare the versions with the tag."""
-    from relnox.commands.collect import jobs as build_jobs
-
     names = consistency.selected_packages(options, options.package, project)
     selected_packages = frozenset(package.name for package in project.workspace.select(names))
     directories = build_jobs.find_job_directories(project.root, options.from_)
@@ -80,17 +52,15 @@ def observe(options: Options, project: Project) -> Snapshot:
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
     """Plan to copy the files of each package, and then to write the merged manifest."""
-    from relnox.commands.collect import preflight
-
     problems = tuple(preflight.problems(snapshot, options))
     incomplete = [
         package.name for package in snapshot.packages if preflight.compare_with_expected(package, snapshot).missing
     ]
-    manifest = core.collection.merge_manifests(snapshot.jobs, snapshot.needs, missing=incomplete)
-    files = core.collection.file_sources(snapshot.jobs)
-    attestations = core.collection.attestation_sources(snapshot.jobs)
+    manifest = collection.merge_manifests(snapshot.jobs, snapshot.needs, missing=incomplete)
+    files = collection.file_sources(snapshot.jobs)
+    attestations = collection.attestation_sources(snapshot.jobs)
     copies = [
-        steps.Collect(
+        Collect(
             package=package,
             version=manifest.version(package),
             files=tuple(files[file.filename] for file in manifest.files_of(package)),
@@ -104,8 +74,8 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         )
         for package in manifest.packages
     ]
-    writing = steps.WriteMergedManifest(output=options.output, manifest=manifest, needs=after(*copies))
-    return core.plan.Plan(
+    writing = WriteMergedManifest(output=options.output, manifest=manifest, needs=after(*copies))
+    return Plan(
         task="collect",
         steps=(*copies, writing),
         notes=tuple(_notes(snapshot, manifest, options)),
@@ -115,24 +85,20 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
 
 def _notes(snapshot: Snapshot, manifest: Manifest, options: Options) -> Iterator[str]:
     """Yield notes on versions, missing files, uncommitted changes, the files of each job, and old archives."""
-    from relnox.commands.collect import preflight
-
     yield from snapshot.versions.notes
     if options.allow_mismatch:
         yield from consistency.ignored_mismatch_notes(snapshot.versions.problems)
     names = {package.name for package in snapshot.packages}
     if not options.package and (others := sorted(snapshot.workspace_packages - names)):
-        yield f"not part of this release: {core.text.join_names(others)} (no tag at this commit)"
+        yield f"not part of this release: {text.join_names(others)} (no tag at this commit)"
     for package in snapshot.packages:
         if options.partial and (missing := preflight.compare_with_expected(package, snapshot).missing):
-            yield f"INCOMPLETE (--partial): {package.name} lacks {core.text.join_names(missing, limit=6)}"
+            yield f"INCOMPLETE (--partial): {package.name} lacks {text.join_names(missing, limit=6)}"
     if manifest.dirty:
         yield "the files were built with uncommitted changes and cannot be published to a production index"
     for job in snapshot.jobs:
-        attestations = (
-            f", {core.text.format_count(len(job.attestations), 'attestation')}" if job.attestations else ""
-        )
-        yield f"{job.directory}: {core.text.format_count(len(job.manifest.distributions), 'file')}{attestations}"
+        attestations = f", {text.format_count(len(job.attestations), 'attestation')}" if job.attestations else ""
+        yield f"{job.directory}: {text.format_count(len(job.manifest.distributions), 'file')}{attestations}"
     filenames = {file.filename for file in manifest.distributions}
     if old_archives := [name for name in snapshot.old_archives if name not in filenames]:
         names_text = ", ".join(old_archives)

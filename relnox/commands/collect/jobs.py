@@ -2,30 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import NamedTuple
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
-from relnox import core
 from relnox.building import archives
 from relnox.building.file_hashes import hash_file, is_file_inside
+from relnox.building.findings import Finding
 from relnox.commands.shared import archive_checks
+from relnox.commands.shared.consistency import VersionComparison
+from relnox.commands.shared.project import Project
 from relnox.commands.shared.releases import read_manifest
-from relnox.core.release.manifest import Distribution, Manifest
+from relnox.core import fixes
+from relnox.core.packages import Package
+from relnox.core.release import collection
+from relnox.core.release.collection import Attestation, BuildJobOutput
+from relnox.core.release.manifest import MANIFEST_JSON, Distribution, Manifest
+from relnox.core.release.publishers import ATTESTATION_SUFFIX
 from relnox.errors import Blocked
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
-    from pathlib import Path
-
-    from relnox.building.findings import Finding
-    from relnox.commands.shared.project import Project
-    from relnox.core.release.collection import Attestation, BuildJobOutput
 
 _ATTESTATION_LIMIT = 1 << 20
 """The maximum size of a file with attestations, in bytes; larger files are ignored."""
+
+
+class Snapshot(NamedTuple):
+    """The output of the jobs for the selected packages, and the state of the project.
+
+    Attributes:
+        packages: The packages to collect, in release order: the selected ones, or else those with a release tag at
+            the current commit and those that were built, or else all.
+        workspace_packages: The names of all packages of the project.
+        needs: Maps each package to the other packages that it needs, according to its source files and wheels.
+        head: The current commit of the checkout; None outside git.
+        old_archives: The names of archives that are already in the output directory.
+        findings: The errors found in the archives, each with the directory of its job.
+    """
+
+    jobs: tuple[BuildJobOutput, ...]
+    packages: tuple[Package, ...]
+    workspace_packages: frozenset[str]
+    needs: Mapping[str, frozenset[str]]
+    head: str | None
+    wheels: Mapping[str, tuple[str, ...]]
+    old_archives: tuple[str, ...]
+    versions: VersionComparison
+    findings: tuple[tuple[str, Finding], ...] = ()
 
 
 def find_job_directories(root: Path, names: Sequence[str]) -> tuple[str, ...]:
@@ -38,7 +63,7 @@ def find_job_directories(root: Path, names: Sequence[str]) -> tuple[str, ...]:
         raise Blocked(
             "option-missing",
             "--from is required (no directory of a build job was given)",
-            fix=f"{core.fixes.task_command('collect', '--from', 'artifacts')} (with one directory per job)",
+            fix=f"{fixes.task_command('collect', '--from', 'artifacts')} (with one directory per job)",
         )
     directories: dict[Path, str] = {}
     for name in names:
@@ -55,8 +80,8 @@ def find_job_directories(root: Path, names: Sequence[str]) -> tuple[str, ...]:
         if not jobs:
             raise Blocked(
                 "manifest-missing",
-                f"neither {name} nor a directory in it has a {core.manifest.MANIFEST_JSON}, or only wheels",
-                fix=f"upload all of dist/ in the job that runs {core.fixes.task_command('build-all')}",
+                f"neither {name} nor a directory in it has a {MANIFEST_JSON}, or only wheels",
+                fix=f"upload all of dist/ in the job that runs {fixes.task_command('build-all')}",
             )
         for job in jobs[:1] if jobs[0] == stripped else jobs:
             directories.setdefault((root / job).resolve(), job)
@@ -65,7 +90,7 @@ def find_job_directories(root: Path, names: Sequence[str]) -> tuple[str, ...]:
 
 def _is_output_of_job(directory: Path) -> bool:
     """Return whether a directory has a manifest, or only wheels: an sdist always comes with a manifest."""
-    if (directory / core.manifest.MANIFEST_JSON).is_file():
+    if (directory / MANIFEST_JSON).is_file():
         return True
     names = archive_names(directory) if directory.is_dir() else ()
     return bool(names) and all(name.endswith(".whl") for name in names)
@@ -107,15 +132,15 @@ def read_job(directory: str, selected: frozenset[str], project: Project) -> Buil
     If packages are selected, the files of others are left out.
     """
     root = project.root
-    suffix = core.publishers.ATTESTATION_SUFFIX
-    has_manifest = (root / directory / core.manifest.MANIFEST_JSON).is_file()
+    suffix = ATTESTATION_SUFFIX
+    has_manifest = (root / directory / MANIFEST_JSON).is_file()
     head = project.state.head if project.state is not None else None
     manifest = read_manifest(root, directory) if has_manifest else _describe_wheels(root, directory, head)
     listed_names = {file.filename for file in manifest.distributions}
     manifest = manifest.restricted_to(selected) if selected else manifest
     paths = [root / directory / file.filename for file in manifest.distributions]
     hashes = {path.name: hash_file(path) for path in paths if is_file_inside(root / directory, path)}
-    return core.collection.BuildJobOutput(
+    return BuildJobOutput(
         directory=directory,
         manifest=manifest,
         files_in_directory={name: (digest.size, digest.sha256) for name, digest in hashes.items()},
@@ -132,14 +157,14 @@ def read_job(directory: str, selected: frozenset[str], project: Project) -> Buil
 def _find_attestations(paths: Iterable[Path]) -> Iterator[Attestation]:
     """Yield the attestations that are stored next to the archives."""
     for archive in paths:
-        path = archive.with_name(f"{archive.name}{core.publishers.ATTESTATION_SUFFIX}")
+        path = archive.with_name(f"{archive.name}{ATTESTATION_SUFFIX}")
         if is_file_inside(archive.parent, path) and path.stat().st_size <= _ATTESTATION_LIMIT:
             content = path.read_bytes()
-            yield core.collection.Attestation(
+            yield Attestation(
                 filename=path.name,
                 archive=archive.name,
                 sha256=sha256(content).hexdigest(),
-                attested_sha256=core.collection.attested_sha256(content),
+                attested_sha256=collection.attested_sha256(content),
             )
 
 
@@ -184,7 +209,5 @@ def needed_packages(
             readable = file.filename in job.files_in_directory and file.filename not in invalid_files
             if file.kind == "wheel" and file.package in needs and readable:
                 wheel = archives.read(project.root / job.directory / file.filename)
-                needs[file.package] |= core.collection.required_names(wheel.requires) & built_packages - {
-                    file.package
-                }
+                needs[file.package] |= collection.required_names(wheel.requires) & built_packages - {file.package}
     return needs

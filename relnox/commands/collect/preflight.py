@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
 
-from relnox import core
+from relnox.commands.collect.jobs import Snapshot
+from relnox.commands.options import CollectOptions as Options
+from relnox.core import fixes, text
+from relnox.core.packages import Package
+from relnox.core.problems import Problem
+from relnox.core.release import collection
+from relnox.core.release.collection import BuildJobOutput
+from relnox.core.release.manifest import MANIFEST_JSON
+from relnox.core.release.wheels import FileComparison, compare_files
 from relnox.errors import ExitCode
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from relnox.commands.collect import Snapshot
-    from relnox.commands.options import CollectOptions as Options
-    from relnox.core.packages import Package
-    from relnox.core.problems import Problem
-    from relnox.core.release.collection import BuildJobOutput
-
-_REBUILD = f"rebuild all jobs from one commit: {core.fixes.task_command('build-all')}"
+_REBUILD = f"rebuild all jobs from one commit: {fixes.task_command('build-all')}"
 _DOWNLOAD = "download the job's output again"
 
 
 def problems(snapshot: Snapshot, options: Options) -> Iterator[Problem]:
     """Yield the problems that keep the files from being collected: first those of jobs, then those of packages."""
     if not any(job.manifest.distributions for job in snapshot.jobs):
-        yield core.problems.Problem(
+        yield Problem(
             code="archive-missing",
             message="there are no files to collect (the manifests of all jobs are empty)",
             fix="check the directory passed to --from",
@@ -34,11 +33,9 @@ def problems(snapshot: Snapshot, options: Options) -> Iterator[Problem]:
         yield from _attestation_problems(job)
         yield from _unlisted_file_problems(job, snapshot.workspace_packages, snapshot.wheels)
     for directory, finding in snapshot.findings:
-        yield core.problems.Problem(
-            code=finding.code, message=f"{directory}/{finding.file}: {finding.message}", fix=finding.fix
-        )
-    for conflict in core.collection.find_conflicts(snapshot.jobs):
-        yield core.problems.Problem(
+        yield Problem(code=finding.code, message=f"{directory}/{finding.file}: {finding.message}", fix=finding.fix)
+    for conflict in collection.find_conflicts(snapshot.jobs):
+        yield Problem(
             code="index-file-differs",
             message=(
                 f"two jobs built different files named {conflict.first.filename}:\n"
@@ -60,14 +57,14 @@ def _commit_problems(snapshot: Snapshot, *, allow_dirty: bool) -> Iterator[Probl
         commits.setdefault(job.manifest.commit, job.directory)
     if len(commits) > 1:
         lines = "\n".join(f"  {directory}  {commit or 'no commit'}" for commit, directory in commits.items())
-        yield core.problems.Problem(
+        yield Problem(
             code="branch-changed",
             message=f"the jobs built different commits:\n{lines}",
             fix="collect the jobs of one CI run, or rebuild all of them from one commit",
         )
     elif snapshot.head is not None and snapshot.head not in commits:
         (commit,) = commits
-        yield core.problems.Problem(
+        yield Problem(
             code="branch-changed",
             message=f"the jobs built {commit or 'outside git'}, but this checkout is at {snapshot.head}",
             fix=f"git switch --detach {commit}" if commit else "rebuild in a git checkout",
@@ -75,7 +72,7 @@ def _commit_problems(snapshot: Snapshot, *, allow_dirty: bool) -> Iterator[Probl
     dirty = [job.directory for job in snapshot.jobs if job.manifest.dirty]
     if dirty and (len(dirty) < len(snapshot.jobs) or not allow_dirty):
         all_dirty = len(dirty) == len(snapshot.jobs)
-        yield core.problems.Problem(
+        yield Problem(
             code="build-dirty",
             message=f"built with uncommitted changes: {', '.join(dirty)}",
             fix="commit the changes and rebuild, or pass --allow-dirty for a test" if all_dirty else _REBUILD,
@@ -87,28 +84,28 @@ def _damaged_file_problems(job: BuildJobOutput) -> Iterator[Problem]:
     for file in job.manifest.distributions:
         content = job.files_in_directory.get(file.filename)
         if content is None:
-            yield core.problems.Problem(
+            yield Problem(
                 code="archive-missing",
                 message=f"{job.directory}/{file.filename} is missing, although the manifest lists it",
                 fix=_DOWNLOAD,
             )
         elif content != (file.size, file.sha256):
             size, sha256 = content
-            yield core.problems.Problem(
+            yield Problem(
                 code="archive-changed",
                 message=(
                     f"{job.directory}/{file.filename} differs from the file that was built:\n"
-                    f"  found  {core.text.format_count(size, 'byte')}, sha256 {sha256}\n"
-                    f"  built  {core.text.format_count(file.size, 'byte')}, sha256 {file.sha256}"
+                    f"  found  {text.format_count(size, 'byte')}, sha256 {sha256}\n"
+                    f"  built  {text.format_count(file.size, 'byte')}, sha256 {file.sha256}"
                 ),
-                fix=f"{_DOWNLOAD}; if it still differs, rebuild: {core.fixes.task_command('build-all')}",
+                fix=f"{_DOWNLOAD}; if it still differs, rebuild: {fixes.task_command('build-all')}",
                 exit_code=ExitCode.CONFLICT,
             )
-        if not core.collection.has_valid_filename(file):
-            yield core.problems.Problem(
+        if not collection.has_valid_filename(file):
+            yield Problem(
                 code="manifest-invalid",
                 message=f"{job.directory}/{file.filename} is not a file name of {file.package} {file.version}",
-                fix=f"rebuild: {core.fixes.task_command('build-all')}",
+                fix=f"rebuild: {fixes.task_command('build-all')}",
             )
 
 
@@ -120,14 +117,14 @@ def _attestation_problems(job: BuildJobOutput) -> Iterator[Problem]:
     hash_by_file = {file.filename: file.sha256 for file in job.manifest.distributions}
     for attestation in job.attestations:
         if attestation.attested_sha256 is None:
-            yield core.problems.Problem(
+            yield Problem(
                 code="attestation-invalid",
                 message=f"{job.directory}/{attestation.filename} is not a valid attestation (PEP 740)",
                 fix=f"{_DOWNLOAD}, or delete the attestation: publish then signs the file again",
                 exit_code=ExitCode.CONFLICT,
             )
         elif attestation.attested_sha256 != hash_by_file[attestation.archive]:
-            yield core.problems.Problem(
+            yield Problem(
                 code="attestation-invalid",
                 message=(
                     f"{job.directory}/{attestation.filename} is an attestation for different content of "
@@ -149,7 +146,7 @@ def _unlisted_file_problems(
     """
     for name in job.manifest.packages:
         if name not in workspace_packages:
-            yield core.problems.Problem(
+            yield Problem(
                 code="package-unknown",
                 message=f"{job.directory} has files of {name}, which is not a package of this checkout",
                 fix="pass --from only the directories of this project's jobs",
@@ -157,17 +154,17 @@ def _unlisted_file_problems(
     if not job.has_manifest:
         for name in job.manifest.packages:
             if name in workspace_packages and name not in wheels:
-                yield core.problems.Problem(
+                yield Problem(
                     code="manifest-missing",
-                    message=f"{job.directory} has wheels of {name} and no {core.manifest.MANIFEST_JSON}",
-                    fix=f"build them with {core.fixes.task_command('build-all')}; if other tools build them, list "
+                    message=f"{job.directory} has wheels of {name} and no {MANIFEST_JSON}",
+                    fix=f"build them with {fixes.task_command('build-all')}; if other tools build them, list "
                     f'them: [tool.relnox.wheels] {name} = ["cp312-manylinux_x86_64"]',
                 )
     for name in job.unlisted:
-        yield core.problems.Problem(
+        yield Problem(
             code="archive-unexpected",
             message=f"{job.directory}/{name} is not listed in the manifest beside it",
-            fix=f"build into an empty directory: {core.fixes.task_command('build-all', '--output', 'DIR')}",
+            fix=f"build into an empty directory: {fixes.task_command('build-all', '--output', 'DIR')}",
         )
 
 
@@ -180,7 +177,7 @@ def _version_problems(package: Package, snapshot: Snapshot) -> Iterator[Problem]
     }
     if len(files) > 1 or (package.version is not None and files.keys() - {package.version}):
         lines = "\n".join(f"  {path}" for path in files.values())
-        yield core.problems.Problem(
+        yield Problem(
             code="release-version-differs",
             message=f"{package.name} must be {package.version or 'one version'}, but the jobs built:\n{lines}",
             fix=_REBUILD,
@@ -191,13 +188,13 @@ def _expected_files_problems(package: Package, snapshot: Snapshot, *, partial: b
     """Yield problems if a package lacks expected files, unless `partial`, or has files that are not expected."""
     comparison = compare_with_expected(package, snapshot)
     if comparison.missing and not partial:
-        yield core.problems.Problem(
+        yield Problem(
             code="archive-missing",
-            message=f"{package.name} lacks {core.text.join_names(comparison.missing, limit=6)}",
+            message=f"{package.name} lacks {text.join_names(comparison.missing, limit=6)}",
             fix="add --from with the missing job's directory, or collect what exists: --partial",
         )
     if comparison.unexpected:
-        yield core.problems.Problem(
+        yield Problem(
             code="archive-unexpected",
             message=f"{package.name} has files that are not expected: {', '.join(comparison.unexpected)}",
             fix=(
@@ -207,9 +204,9 @@ def _expected_files_problems(package: Package, snapshot: Snapshot, *, partial: b
         )
 
 
-def compare_with_expected(package: Package, snapshot: Snapshot) -> core.wheels.FileComparison:
+def compare_with_expected(package: Package, snapshot: Snapshot) -> FileComparison:
     """Compare the names of a package's files with the expected ones; private packages may have no files."""
     names = {file.filename for job in snapshot.jobs for file in job.manifest.files_of(package.name)}
     if package.is_private and not names:
-        return core.wheels.FileComparison()
-    return core.wheels.compare_files(package.name, names, snapshot.wheels)
+        return FileComparison()
+    return compare_files(package.name, names, snapshot.wheels)

@@ -6,29 +6,26 @@ with another hash blocks all uploads. Rerunning the command finishes an interrup
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
-from relnox import core, steps
+from packaging.version import Version
+
+from relnox.commands.options import PublishingOptions
+from relnox.commands.options import PublishOptions as Options
 from relnox.commands.publish import preflight
+from relnox.commands.publish.preflight import Snapshot
 from relnox.commands.shared import consistency, releases
+from relnox.commands.shared.project import Project
 from relnox.commands.shared.releases import read_public_part
 from relnox.commands.shared.verification import await_listings
-from relnox.core.planning.step import after
+from relnox.core.planning.plan import Plan
+from relnox.core.planning.step import Step, after
 from relnox.core.records import replace
+from relnox.core.release.manifest import Manifest
 from relnox.indexes import targets
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from packaging.version import Version
-
-    from relnox.commands.options import PublishingOptions
-    from relnox.commands.options import PublishOptions as Options
-    from relnox.commands.publish.preflight import Snapshot
-    from relnox.commands.shared.project import Project
-    from relnox.core.planning.plan import Plan
-    from relnox.core.planning.step import Step
-    from relnox.core.release.manifest import Manifest
+from relnox.steps.attest import Attest
+from relnox.steps.upload import LogIn, Upload
 
 _LISTING_TIMEOUT = 2700
 """How long to wait for the listing of a package, in seconds; caches of indexes can be stale for half an hour."""
@@ -67,13 +64,11 @@ def publishing_plan(task: str, snapshot: Snapshot, options: PublishingOptions) -
     first: list[Step] = []
     if snapshot.publisher is not None:
         first.append(
-            steps.Attest(
-                index=state.name, files=state.missing, directory=options.dist, publisher=snapshot.publisher
-            )
+            Attest(index=state.name, files=state.missing, directory=options.dist, publisher=snapshot.publisher)
         )
     if snapshot.uses_oidc:
         packages = tuple(dict.fromkeys(file.package for file in state.missing))
-        first.append(steps.LogIn(index=state.name, packages=packages))
+        first.append(LogIn(index=state.name, packages=packages))
     uploads = tuple(upload_steps(manifest, state.name, options.dist, *first))
     hook_fields: dict[str, Any] = {
         "task": task,
@@ -85,7 +80,7 @@ def publishing_plan(task: str, snapshot: Snapshot, options: PublishingOptions) -
     }
     skip = None if state.missing else f"all files are already on {state.name}"
     before = hooks.hook_steps("before-publish", skip=skip, **hook_fields)
-    return core.plan.Plan(
+    return Plan(
         task=task,
         steps=(
             *before,
@@ -106,7 +101,7 @@ def upload_steps(manifest: Manifest, index: str, dist: str, *first: Step) -> Ite
     uploaded after its dependencies have been verified on the index.
     """
     yield from first
-    attested = any(isinstance(step, steps.Attest) for step in first)
+    attested = any(isinstance(step, Attest) for step in first)
     deadline = dict.fromkeys(manifest.packages, _LISTING_TIMEOUT)
     awaited = await_listings(manifest, index, deadline)
     listings = {step.package: step for step in awaited}
@@ -115,10 +110,10 @@ def upload_steps(manifest: Manifest, index: str, dist: str, *first: Step) -> Ite
         dependencies = [listings[name] for name in needs.get(package, ()) if name in listings]
         # The first file is uploaded alone, because it creates the project or the release. The sdist is uploaded
         # last, so that installers do not build from it while wheels are missing.
-        uploads: list[steps.Upload] = []
+        uploads: list[Upload] = []
         for file in sorted(listing.files, key=lambda file: file.kind == "sdist"):
             earlier = uploads if file.kind == "sdist" else uploads[:1]
-            upload = steps.Upload(
+            upload = Upload(
                 index=index,
                 file=file,
                 directory=dist,

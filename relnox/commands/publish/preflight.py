@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Container, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.version import Version
 
-from relnox import core
 from relnox.building import archives, file_hashes
+from relnox.commands.options import PublishingOptions, PublishOptions
 from relnox.commands.shared import (
     archive_checks,
     consistency,
@@ -15,28 +18,24 @@ from relnox.commands.shared import (
     release_branch,
     releases,
 )
+from relnox.commands.shared.hooks import Hooks
+from relnox.commands.shared.project import Project
 from relnox.commands.shared.releases import private_notes, read_public_part
+from relnox.core import fixes
+from relnox.core.dependencies import requirements
 from relnox.core.names import normalize_name
 from relnox.core.problems import Problem
+from relnox.core.release import publication, publishers
+from relnox.core.release.manifest import Distribution, Manifest
+from relnox.core.release.publishers import Publisher
+from relnox.core.text import format_count, join_names
 from relnox.errors import Blocked, ExitCode, RelnoxError
 from relnox.indexes import attestations, client, targets, upload_fixes
 from relnox.steps.published_files import different_file_error
 from relnox.system import retries
 
-if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Mapping
-    from pathlib import Path
-
-    from packaging.version import Version
-
-    from relnox.commands.options import PublishingOptions, PublishOptions
-    from relnox.commands.shared.hooks import Hooks
-    from relnox.commands.shared.project import Project
-    from relnox.core.release.manifest import Distribution, Manifest
-    from relnox.core.release.publishers import Publisher
-
 _MAX_LISTED = 5
-_REBUILD = f"rebuild: {core.fixes.task_command('build-all')}"
+_REBUILD = f"rebuild: {fixes.task_command('build-all')}"
 
 
 class IndexState(NamedTuple):
@@ -103,7 +102,7 @@ def read_snapshot(index: str, options: PublishingOptions, project: Project, *, c
         return _inspect(state, private, options, project)
     except RelnoxError as error:
         names = [file.filename for file in state.manifest.distributions]
-        core.publication.add_public_files(error, index, names, state.public)
+        publication.add_public_files(error, index, names, state.public)
         raise
 
 
@@ -180,10 +179,10 @@ def _inspect(
         *versions.notes,
         *indexes.warnings(index),
         *_listing_notes(state, project),
-        *core.requirements.unbounded_sibling_warnings(packages, project.workspace),
+        *requirements.unbounded_sibling_warnings(packages, project.workspace),
     ]
     if state.public:
-        count = core.text.format_count(len(manifest.distributions), "file")
+        count = format_count(len(manifest.distributions), "file")
         notes.append(f"skipping {len(state.public)} of {count}: already on {index}")
     notes += [attestation_note] if attestation_note else []
     notes += [*releases.released_earlier_notes(state.earlier, index), *private_notes(private)]
@@ -216,9 +215,9 @@ def production_problems(state: IndexState, options: PublishOptions, project: Pro
         are = "is a development version" if len(versions) == 1 else "are development versions"
         yield Problem(
             code="development-version",
-            message=f"{core.text.join_names(versions)} {are}, and {state.name} is a production index "
+            message=f"{join_names(versions)} {are}, and {state.name} is a production index "
             "(files there cannot be replaced)",
-            fix=f"publish to a test index: {core.fixes.task_command('publish-test')}; to publish anyway: "
+            fix=f"publish to a test index: {fixes.task_command('publish-test')}; to publish anyway: "
             f'--allow-dev, or [tool.relnox.targets] dev = "{state.name}"',
         )
     if state.manifest.dirty:
@@ -238,7 +237,7 @@ def _development_versions(state: IndexState) -> list[str]:
 def _development_notes(state: IndexState) -> Iterator[str]:
     if versions := _development_versions(state):
         verb = "is a development version" if len(versions) == 1 else "are development versions"
-        yield f"{core.text.join_names(versions)} {verb}, published to the production index {state.name}"
+        yield f"{join_names(versions)} {verb}, published to the production index {state.name}"
 
 
 def _file_problems(
@@ -376,7 +375,7 @@ def _plan_attestations(
     identity = project.indexes.signing_identity()
     if isinstance(identity, str):
         return None, f"attestations: off ({identity})"
-    publisher = core.publishers.publisher_from_claims(identity.claims)
+    publisher = publishers.publisher_from_claims(identity.claims)
     if publisher is None:
         return None, f"attestations: off (they do not support the identity {identity.description})"
     return publisher, f"attestations: signed as {publisher.description}"
@@ -405,11 +404,11 @@ def _unavailable_sibling_problems(
             public = _public_versions(name, index, project)
             if any(True for _ in requirement.specifier.filter(public)):
                 continue
-            versions = core.text.join_names(map(str, sorted(public, reverse=True)))
+            versions = join_names(map(str, sorted(public, reverse=True)))
             reason = f"only {versions} on {index}" if public else f"{name} is not on {index}"
             if in_run:
                 reason += f", and this run publishes {manifest.version(name)}"
-            command = core.fixes.task_command(task, "--index", index)
+            command = fixes.task_command(task, "--index", index)
             fix = f"publish both in one run: {command} --package {package} --package {name}"
             if project.workspace.by_name[name].is_private:
                 fix = f"remove the Private :: classifier of {name}, or the requirement of {package}"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
+from relnox.core.settings.config import Config
 
+if TYPE_CHECKING:
     from relnox.building.findings import Finding
-    from relnox.core.settings.config import Config
 
     Archives = Iterable[tuple[str, Path]]
     """The package and path of each existing archive."""

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from relnox.core.settings.kinds import ListOf, PathText
-from relnox.core.settings.schema import fields_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from relnox.core.settings.options import CommonOptions
-    from relnox.core.settings.schema import Value
+from relnox.core.settings.options import CommonOptions
+from relnox.core.settings.schema import Value, fields_of
 
 
 def relative_to_root(

@@ -8,27 +8,23 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from packaging.version import InvalidVersion, Version
 
+from relnox.commands.options import ReleaseOptions
+from relnox.commands.shared.project import Project
 from relnox.core.fixes import task_command
+from relnox.core.packages import Package
 from relnox.core.problems import Problem
 from relnox.core.release import wheels
-from relnox.core.release.manifest import MANIFEST_JSON
+from relnox.core.release.manifest import MANIFEST_JSON, Manifest
+from relnox.core.tagging.tags import TagFormat
 from relnox.core.text import format_count, join_names
 from relnox.core.workspace import LOCK_FILES, owning_package
 from relnox.errors import Blocked
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from relnox.commands.options import ReleaseOptions
-    from relnox.commands.shared.project import Project
-    from relnox.core.packages import Package
-    from relnox.core.release.manifest import Manifest
-    from relnox.core.tagging.tags import TagFormat
 
 _IGNORE = "to ignore it: --allow-mismatch"
 

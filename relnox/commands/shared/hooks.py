@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from relnox import steps
+from packaging.version import Version
+
+from relnox.commands.shared.project import Project
 from relnox.core.records import Record
+from relnox.core.settings.hook_settings import Hook, HookEvent
+from relnox.core.tagging.tags import TagFormat
+from relnox.steps.hooks import RunHook
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from packaging.version import Version
-
-    from relnox.commands.shared.project import Project
-    from relnox.core.settings.hook_settings import Hook, HookEvent
-    from relnox.core.tagging.tags import TagFormat
     from relnox.steps.hooks import EventPackage
 
 _PRIVATE = ("edit-bump", "before-build")
@@ -39,7 +38,7 @@ class Hooks(Record):
         rehearsal: bool = False,
         needs: tuple[str, ...] = (),
         **values: Any,
-    ) -> tuple[steps.RunHook, ...]:
+    ) -> tuple[RunHook, ...]:
         """Return the steps that run the hooks of an event, one after the other.
 
         Args:
@@ -53,10 +52,10 @@ class Hooks(Record):
         rehearsal = rehearsal or self.rehearsal
         if not packages or (rehearsal and event not in _PRIVATE):
             return ()
-        planned_steps: list[steps.RunHook] = []
+        planned_steps: list[RunHook] = []
         for number, hook in enumerate(self.by_event.get(event, ()), 1):
             planned_steps.append(
-                steps.RunHook(
+                RunHook(
                     event=event,
                     number=number,
                     hook=hook,

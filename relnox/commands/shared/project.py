@@ -4,44 +4,38 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from packaging.version import Version
 
 from relnox.commands import options_by_table
-from relnox.core.bump.release_history import without_development_commits
+from relnox.core.bump.release_history import ReleaseHistory, without_development_commits
 from relnox.core.documents import table_at
+from relnox.core.packages import Package
+from relnox.core.planning.step import Step
 from relnox.core.records import Record, replace
 from relnox.core.release.wheels import platform_wheels
 from relnox.core.settings.config import Config
-from relnox.core.settings.release_lines import has_release_lines, release_lines_of_branch
+from relnox.core.settings.release_lines import ReleaseLine, has_release_lines, release_lines_of_branch
 from relnox.core.settings.setting_names import check_package_names
-from relnox.core.tagging.tags import find_tag_forms
+from relnox.core.tagging.tags import TagFormat, TagForms, find_tag_forms
+from relnox.core.workspace import Workspace
 from relnox.errors import NO_WORKING_DIRECTORY, Blocked
-from relnox.indexes import Indexes, targets
 from relnox.source import discovery, history, pyproject, version_literals
-from relnox.source.git import find_repository
+from relnox.source.git import Git, GitState, find_repository
+from relnox.source.git.committed import files_of_commit
 from relnox.source.untracked_modules import find_imports_of_untracked
 from relnox.source.version_files import version_at
+from relnox.source.version_literals import VersionLiterals
 from relnox.system.files import read_project_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from datetime import date
-    from typing import Self
-
-    from packaging.version import Version
-
-    from relnox.core.bump.release_history import ReleaseHistory
-    from relnox.core.packages import Package
-    from relnox.core.planning.step import Step
-    from relnox.core.settings.release_lines import ReleaseLine
-    from relnox.core.tagging.tags import TagFormat, TagForms
-    from relnox.core.workspace import Workspace
-    from relnox.source.git import Git, GitState
-    from relnox.source.version_literals import VersionLiterals
+    from relnox.indexes import Indexes
 
 _PROJECT_DIRECTORY_FIX = "pass the project's directory: --project DIR"
 _Value = TypeVar("_Value")
@@ -145,8 +139,6 @@ class Project(Record):
     @contextmanager
     def at_head(self) -> Iterator[Project]:
         """Yield the project with the files of HEAD instead of those of the checkout; its state stays the same."""
-        from relnox.source.git.committed import files_of_commit
-
         assert self.git is not None  # noqa: S101 - there is no HEAD outside git
         with files_of_commit(self.git, "HEAD") as git:
             project = replace(self, root=git.root, git=git)
@@ -243,6 +235,8 @@ class Project(Record):
     @cached_property
     def indexes(self) -> Indexes:
         """The project's indexes; closed when the `with` block of the project ends."""
+        from relnox.indexes import Indexes  # with requests, which is slow to import
+
         return Indexes(self.config, self.private_directory / "index")
 
     def __enter__(self) -> Self:
@@ -308,6 +302,8 @@ def open_project(start: Path) -> Project:
     try:
         config = Config.parse(data, options_by_table(data if isinstance(data, dict) else ()))
         if config.indexes or config.targets or config.trusted_index:
+            from relnox.indexes import targets  # as above
+
             targets.check_settings(config)
         return Project(root, config, checkout)
     except Blocked as error:

@@ -6,22 +6,18 @@ the build were released earlier, from other commits. They are skipped.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
-from relnox import core
 from relnox.commands.shared import tag_checks
-from relnox.core import fixes
+from relnox.commands.shared.project import Project
+from relnox.core import fixes, graph
+from relnox.core.release import collection
+from relnox.core.release.manifest import MANIFEST_JSON, Distribution, Manifest
 from relnox.core.text import join_names
 from relnox.core.version_groups import find_version_groups
 from relnox.errors import Blocked
 from relnox.system.files import read_file
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
-
-    from relnox.commands.shared.project import Project
-    from relnox.core.release.manifest import Distribution, Manifest
 
 _REBUILD = f"rebuild: {fixes.task_command('build-all')}"
 
@@ -34,9 +30,9 @@ def read_release(root: Path, directory: str, names: Iterable[str]) -> Manifest:
             package and version, has packages that need one another in a cycle, or lacks one of the names.
     """
     manifest = read_manifest(root, directory)
-    where = f"{directory}/{core.manifest.MANIFEST_JSON}"
+    where = f"{directory}/{MANIFEST_JSON}"
     for file in manifest.distributions:
-        if not core.collection.has_valid_filename(file):
+        if not collection.has_valid_filename(file):
             raise Blocked(
                 "manifest-invalid",
                 f"{where} lists {file.filename} as a file of {file.package} {file.version}",
@@ -46,7 +42,7 @@ def read_release(root: Path, directory: str, names: Iterable[str]) -> Manifest:
             raise Blocked(
                 "manifest-invalid", f"{where} lists files of two versions of {file.package}", fix=_REBUILD
             )
-    core.graph.waves(dict(manifest.needs))
+    graph.waves(dict(manifest.needs))
     if not manifest.distributions:
         raise Blocked("archive-missing", f"{where} lists no files", fix=_REBUILD)
     if missing := sorted(set(names) - set(manifest.packages)):
@@ -60,8 +56,8 @@ def read_manifest(root: Path, directory: str) -> Manifest:
     Raises:
         Blocked: The manifest does not exist, cannot be read, or is invalid.
     """
-    path = root / directory / core.manifest.MANIFEST_JSON
-    where = f"{directory}/{core.manifest.MANIFEST_JSON}"
+    path = root / directory / MANIFEST_JSON
+    where = f"{directory}/{MANIFEST_JSON}"
     if not path.is_file():
         raise Blocked(
             "manifest-missing", f"{where} does not exist: nothing was built", fix=fixes.task_command("build-all")
@@ -74,7 +70,7 @@ def read_manifest(root: Path, directory: str) -> Manifest:
         ) from None
     except OSError as error:
         raise Blocked("manifest-invalid", f"cannot read {where} ({error.strerror})", fix=_REBUILD) from error
-    return core.manifest.Manifest.from_json(text, where=where)
+    return Manifest.from_json(text, where=where)
 
 
 def public_part(manifest: Manifest, project: Project) -> tuple[Manifest, tuple[str, ...]]:
@@ -107,8 +103,7 @@ def read_public_part(dist: str, names: tuple[str, ...], project: Project) -> tup
         options = " ".join(f"--package {name}" for name in complete)
         raise Blocked(
             "manifest-incomplete",
-            f"{dist}/{core.manifest.MANIFEST_JSON} is incomplete "
-            f"(files of {join_names(missing, limit=6)} are missing)",
+            f"{dist}/{MANIFEST_JSON} is incomplete (files of {join_names(missing, limit=6)} are missing)",
             fix=f"{fixes.task_command('build-all')}; or merge the output of all jobs: "
             f"{fixes.task_command('collect', '--from', 'DIR')}"
             + (f"; or publish only the others: {options}" if complete else ""),
@@ -211,10 +206,10 @@ def published_siblings(
     release: Manifest, earlier: Manifest, index: str, project: Project
 ) -> dict[str, tuple[Distribution, ...]]:
     """Map each package that was released earlier, and that the release needs, to its public files."""
-    needed = core.graph.closure(frozenset(release.packages), dict(release.needs))
+    needed = graph.closure(frozenset(release.packages), dict(release.needs))
     return {
         name: tuple(
-            core.manifest.Distribution(
+            Distribution(
                 package=name,
                 version=earlier.version(name),
                 filename=filename,

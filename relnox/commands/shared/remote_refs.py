@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from relnox.commands.shared.project import Project
 from relnox.core.records import Record
 from relnox.errors import Blocked, Failed
 from relnox.source.git import parse_tags, remotes
-
-if TYPE_CHECKING:
-    from relnox.commands.shared.project import Project
 
 
 class RemoteRefs(Record):

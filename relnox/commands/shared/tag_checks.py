@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from relnox import core
+from packaging.version import Version
+
+from relnox.commands.shared.project import Project
 from relnox.commands.shared.remote_refs import read_remote_refs
+from relnox.core import text
+from relnox.core.bump.version_bumps import VersionBump
+from relnox.core.packages import Package
+from relnox.core.problems import Problem
 from relnox.core.records import Record
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
-
-    from packaging.version import Version
-
-    from relnox.commands.shared.project import Project
-    from relnox.core.bump.version_bumps import VersionBump
-    from relnox.core.packages import Package
-    from relnox.core.problems import Problem
-    from relnox.core.settings.config import Config
-    from relnox.core.tagging.tags import TagFormat
-    from relnox.core.workspace import Workspace
+from relnox.core.settings import release_lines
+from relnox.core.settings.config import Config
+from relnox.core.tagging.tags import TagFormat, latest_tags, packages_that_read_any_tag, tags_naming
+from relnox.core.workspace import Workspace
+from relnox.source import tag_versions
 
 _MAX_LISTED = 5
 
@@ -45,7 +43,7 @@ class NewerTags(Record):
             where = (
                 "not an ancestor of HEAD" if tag in local else f"only on {config.remote}; run: git fetch --tags"
             )
-            yield f"tag {tag} is newer than the current version of {core.text.join_names(names)} ({where})"
+            yield f"tag {tag} is newer than the current version of {text.join_names(names)} ({where})"
         if len(by_tag) > _MAX_LISTED:
             yield f"{len(by_tag) - _MAX_LISTED} more tags are newer than the current versions of their packages"
 
@@ -101,14 +99,14 @@ def _latest_tags(project: Project, tags: Iterable[str]) -> dict[str, tuple[str, 
     names = set(tags)
     latest = {
         name: tagged
-        for name, tagged in core.tags.latest_tags(project.tag_formats, names, lines=project.lines).items()
-        if core.release_lines.allows_version(project.lines, tagged[1])
+        for name, tagged in latest_tags(project.tag_formats, names, lines=project.lines).items()
+        if release_lines.allows_version(project.lines, tagged[1])
     }
     for package in project.workspace.packages:
         if package.source.kind == "tags" and package.source.key:
             continue  # its backend reads no others
-        more = core.tags.tags_naming(package, names)
-        more = [tagged for tagged in more if core.release_lines.allows_version(project.lines, tagged[1])]
+        more = tags_naming(package, names)
+        more = [tagged for tagged in more if release_lines.allows_version(project.lines, tagged[1])]
         if more:
             candidates = [*more, *filter(None, [latest.get(package.name)])]
             latest[package.name] = max(candidates, key=lambda tagged: tagged[1])
@@ -142,20 +140,19 @@ def ambiguous_tag_problems(
     bumps: tuple[VersionBump, ...], tags: Iterable[str], formats: Mapping[str, TagFormat]
 ) -> Iterator[Problem]:
     """Yield a problem if the bump creates several tags and a backend takes the version from any tag."""
-    readers = core.tags.packages_that_read_any_tag(bump.package for bump in bumps)
+    readers = packages_that_read_any_tag(bump.package for bump in bumps)
     planned_tags = list(dict.fromkeys(tags))
     if not readers or len(planned_tags) < 2:  # noqa: PLR2004 - one tag is right for all of them
         return
-    from relnox.source import tag_versions
 
-    names = core.text.join_names([package.name for package in readers])
+    names = text.join_names([package.name for package in readers])
     settings = "\n".join(
         tag_versions.settings_for_own_tags(package, _own_prefix(package, formats)) for package in readers
     )
-    yield core.problems.Problem(
+    yield Problem(
         code="setting-invalid",
         message=f"{names}: {readers[0].source.text} takes the version from any tag, and this bump creates "
-        f"{core.text.join_names(planned_tags)}",
+        f"{text.join_names(planned_tags)}",
         fix=f"configure each backend to read its own tags; add to the files:\n{settings}",
     )
 
@@ -172,10 +169,10 @@ def notes_on_shared_tags(bumps: tuple[VersionBump, ...], workspace: Workspace) -
     That is so if their build backends take the version from any tag.
     """
     bumped_packages = {bump.package.name for bump in bumps}
-    all_readers = core.tags.packages_that_read_any_tag(workspace.packages)
+    all_readers = packages_that_read_any_tag(workspace.packages)
     readers = [package for package in all_readers if package.name not in bumped_packages]
     if readers and bumped_packages:
-        names = core.text.join_names([package.name for package in readers])
+        names = text.join_names([package.name for package in readers])
         yield (
             f"{names}: {readers[0].source.text} takes the version from any tag, so the next build uses the "
             "tags of this bump; to avoid it, configure the backend to read its own tags"

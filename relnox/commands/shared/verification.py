@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from relnox import steps
 from relnox.commands.shared import releases
+from relnox.commands.shared.project import Project
 from relnox.core.planning.step import after
 from relnox.core.records import replace
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from relnox.commands.shared.project import Project
-    from relnox.core.release.manifest import Manifest
-    from relnox.core.settings.config_tables import VerifyConfig
+from relnox.core.release.manifest import Manifest
+from relnox.core.settings.config_tables import VerifyConfig
+from relnox.steps.await_index import AwaitIndex
+from relnox.steps.fetch_release import CopyFiles, Download
+from relnox.steps.verify_install import VerifyInstall
 
 _EARLIER_TIMEOUT = 60
 """How long to retry the download of files that have been public for some time, in seconds."""
@@ -29,8 +27,8 @@ def install_checks(
     manifest: Manifest,
     verify: VerifyConfig,
     pythons: Sequence[str],
-    files: Sequence[steps.Download | steps.CopyFiles],
-) -> Iterator[steps.VerifyInstall]:
+    files: Sequence[Download | CopyFiles],
+) -> Iterator[VerifyInstall]:
     """Yield a step for each package and Python that installs the package in its own environment and checks it.
 
     `files` are the steps that download or copy the files of the packages, and of projects of other repositories.
@@ -41,7 +39,7 @@ def install_checks(
     for package in manifest.packages:
         siblings = tuple(name for name in needs.get(package, ()) if name in manifest.packages)
         for python in dict.fromkeys(pythons or ("",)):
-            yield steps.VerifyInstall(
+            yield VerifyInstall(
                 package=package,
                 version=manifest.version(package),
                 python=python,
@@ -59,13 +57,13 @@ def await_listings(
     deadline: Mapping[str, int],
     *,
     download: bool = True,
-) -> Iterator[steps.AwaitIndex]:
+) -> Iterator[AwaitIndex]:
     """Yield a step for each package that waits until its files are listed, up to its deadline in seconds.
 
     With `download`, it also waits until the files that the index serves have the built hashes.
     """
     for package in manifest.packages:
-        yield steps.AwaitIndex(
+        yield AwaitIndex(
             index=index,
             package=package,
             version=manifest.version(package),
@@ -75,10 +73,10 @@ def await_listings(
         )
 
 
-def downloads(listings: Iterable[steps.AwaitIndex]) -> Iterator[steps.Download]:
+def downloads(listings: Iterable[AwaitIndex]) -> Iterator[Download]:
     """Yield a step for each package that downloads its files as soon as the index lists them."""
     for release in listings:
-        yield steps.Download(
+        yield Download(
             index=release.index,
             package=release.package,
             files=release.files,
@@ -87,9 +85,7 @@ def downloads(listings: Iterable[steps.AwaitIndex]) -> Iterator[steps.Download]:
         )
 
 
-def earlier_downloads(
-    release: Manifest, earlier: Manifest, index: str, project: Project
-) -> Iterator[steps.Download]:
+def earlier_downloads(release: Manifest, earlier: Manifest, index: str, project: Project) -> Iterator[Download]:
     """Yield a step for each package that was released earlier and is needed, which downloads its public files."""
     for package, files in releases.published_siblings(release, earlier, index, project).items():
-        yield steps.Download(index=index, package=package, files=files, deadline=_EARLIER_TIMEOUT)
+        yield Download(index=index, package=package, files=files, deadline=_EARLIER_TIMEOUT)

@@ -6,18 +6,14 @@ Each check yields its problems instead of raising an error, so that a plan can l
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+from relnox.core.packages import Package
+from relnox.core.planning.changes import NewTag
 from relnox.core.problems import Problem
+from relnox.core.settings.release_lines import ReleaseLine
 from relnox.core.text import join_names
 from relnox.errors import ExitCode
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-
-    from relnox.core.packages import Package
-    from relnox.core.planning.changes import NewTag
-    from relnox.core.settings.release_lines import ReleaseLine
 
 _MAX_LISTED = 5
 """The maximum number of files named in a message."""

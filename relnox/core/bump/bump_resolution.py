@@ -10,29 +10,26 @@ ask for, if that is higher.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
+from packaging.version import Version
+
 from relnox.core.bump import dependency_updates, further_bumps
-from relnox.core.bump.version_bumps import VersionBump
-from relnox.core.version_groups import check_group_has_one_version, find_version_groups
+from relnox.core.bump.version_bumps import BumpRequest, VersionBump
+from relnox.core.packages import Package
+from relnox.core.settings.config import Config
+from relnox.core.version_groups import VersionGroup, check_group_has_one_version, find_version_groups
 from relnox.core.versions import versioning
+from relnox.core.versions.requested_bump import Bump
 from relnox.core.versions.version_locations import describe_disagreement, locations_agree
+from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from datetime import date
-
-    from packaging.version import Version
-
     from relnox.core.bump.dependency_updates import DependencyUpdates
-    from relnox.core.bump.version_bumps import BumpRequest
-    from relnox.core.packages import Package
-    from relnox.core.settings.config import Config
-    from relnox.core.version_groups import VersionGroup
-    from relnox.core.versions.requested_bump import Bump
-    from relnox.core.workspace import Workspace
 
 _MAX_LISTED = 3
 """The maximum number of packages named in a message."""

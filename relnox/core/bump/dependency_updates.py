@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
+from relnox.core.bump.version_bumps import VersionBump
+from relnox.core.dependencies import requirements
+from relnox.core.packages import Dependency, Package
+from relnox.core.settings.config import Config
 from relnox.core.versions import semver_compat
+from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from relnox.core.bump.version_bumps import VersionBump
-    from relnox.core.packages import Dependency, Package
-    from relnox.core.settings.config import Config
-    from relnox.core.workspace import Workspace
-
     DependencyUpdates = Mapping[str, list[tuple[Dependency, str]]]
     """By package: the requirements to rewrite, each with its new text."""
 
@@ -69,8 +69,6 @@ def _check_lower_bound_not_above(package: Package, dependency: Dependency, new: 
     Raises:
         Blocked: It is greater, so the requirement would be lowered.
     """
-    from relnox.core.dependencies import requirements
-
     bound = requirements.highest_lower_bound(dependency)
     if bound is not None and Version(bound.base_version) > Version(new.base_version):
         raise Blocked(
@@ -87,10 +85,6 @@ def _rewrite_requirement(dependency: Dependency, new: Version, config: Config) -
     With `update-requirements = "never"`, the result is the one of `out-of-range`: a text means that the
     requirement excludes the new version.
     """
-    from functools import partial
-
-    from relnox.core.dependencies import requirements
-
     policy = config.update_requirements if config.update_requirements != "never" else "out-of-range"
     if dependency.is_poetry_syntax:
         return requirements.rewrite_poetry(dependency.text, new, policy=policy)

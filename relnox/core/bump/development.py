@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from relnox.core.bump.editing import format_version_for
-from relnox.core.bump.version_bumps import BumpRequest
+from relnox.core.bump.version_bumps import BumpRequest, VersionBump
+from relnox.core.packages import Package
 from relnox.core.records import replace
+from relnox.core.settings.config import Config
 from relnox.core.versions.requested_bump import Bump
+from relnox.core.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from relnox.core.bump.dependency_updates import DependencyUpdates
-    from relnox.core.bump.version_bumps import VersionBump
-    from relnox.core.packages import Package
-    from relnox.core.settings.config import Config
-    from relnox.core.workspace import Workspace
 
 
 def request_development_versions(bumps: Sequence[VersionBump]) -> dict[str, BumpRequest]:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from packaging.version import Version
+
 from relnox.core import string_edits
+from relnox.core.bump.version_bumps import VersionBump
+from relnox.core.packages import VersionSource
 from relnox.core.planning.changes import Edit
+from relnox.core.settings.config import Config
+from relnox.core.text import replace_spans
 from relnox.core.versions import semver_compat, version_locations
 from relnox.core.versions.semver_compat import to_semver
+from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from packaging.version import Version
-
     from relnox.core.bump.dependency_updates import DependencyUpdates
-    from relnox.core.bump.version_bumps import VersionBump
-    from relnox.core.packages import VersionSource
-    from relnox.core.settings.config import Config
-    from relnox.core.workspace import Workspace
 
     Strings = dict[tuple[str | int, ...], tuple[str, str]]
     """Strings of a TOML file by their keys: the current and the new value."""
@@ -126,8 +126,6 @@ def format_version_for(version: Version, location: VersionSource, config: Config
 
 def _update_lock_file(text: str, versions: Mapping[str, str]) -> str:
     """Return the text of a lock file with new versions of the given packages (`versions`, by name)."""
-    from relnox.core.text import replace_spans
-
     spans = version_locations.find_locked_versions(text)
     return replace_spans(
         text, ((span.start, span.end, versions[name]) for name, span in spans.items() if name in versions)

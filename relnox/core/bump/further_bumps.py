@@ -6,24 +6,21 @@ packages get the level that their own changes ask for, if that is higher.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from packaging.version import Version
+
 from relnox.core.bump.dependency_updates import PUBLISHED_TABLES
-from relnox.core.bump.version_bumps import BumpRequest
+from relnox.core.bump.version_bumps import BumpRequest, VersionBump
+from relnox.core.settings.config import Config
+from relnox.core.version_groups import VersionGroup
 from relnox.core.versions import versioning
-from relnox.core.versions.requested_bump import LEVELS, Bump
+from relnox.core.versions.requested_bump import LEVELS, Bump, Level
+from relnox.core.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from packaging.version import Version
-
     from relnox.core.bump.dependency_updates import DependencyUpdates
-    from relnox.core.bump.version_bumps import VersionBump
-    from relnox.core.settings.config import Config
-    from relnox.core.version_groups import VersionGroup
-    from relnox.core.versions.requested_bump import Level
-    from relnox.core.workspace import Workspace
 
 
 def request_dependents(  # noqa: PLR0913, PLR0917 - what `resolve_bumps` has

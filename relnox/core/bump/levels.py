@@ -7,25 +7,20 @@ version is released unchanged.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping
 
 from packaging.version import Version
 
 from relnox.core.bump.release_history import ReleaseHistory
 from relnox.core.bump.version_bumps import BumpRequest
+from relnox.core.packages import Package
+from relnox.core.settings.config import Config
+from relnox.core.settings.config_tables import CommitsConfig
 from relnox.core.text import format_count
 from relnox.core.versions import versioning
-from relnox.core.versions.requested_bump import Bump
+from relnox.core.versions.requested_bump import Bump, Level, Phase
+from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-
-    from relnox.core.packages import Package
-    from relnox.core.settings.config import Config
-    from relnox.core.settings.config_tables import CommitsConfig
-    from relnox.core.versions.requested_bump import Level, Phase
-    from relnox.core.workspace import Workspace
 
 _COMMIT_HEADER = re.compile(r"(?P<type>[A-Za-z][\w-]*)(?:\([^()\r\n]*\))?(?P<breaking>!)?:[ \t]+\S")
 _BREAKING_FOOTER = re.compile(r"^BREAKING[ -]CHANGE:[ \t]", re.MULTILINE)

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+
+from packaging.version import Version
 
 from relnox.core.bump import trailers
+from relnox.core.packages import Package
 from relnox.core.settings import patterns
-from relnox.core.tagging.tags import latest_tags
+from relnox.core.settings.release_lines import ReleaseLine
+from relnox.core.tagging.tags import TagFormat, latest_tags
 from relnox.core.workspace import LOCK_FILES, owning_package
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from collections.abc import Set as AbstractSet
-
-    from packaging.version import Version
-
-    from relnox.core.packages import Package
-    from relnox.core.settings.release_lines import ReleaseLine
-    from relnox.core.tagging.tags import TagFormat
 
 
 class Commit(NamedTuple):

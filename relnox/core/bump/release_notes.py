@@ -6,23 +6,20 @@ Prereleases do not change them: their changes are listed under the final release
 from __future__ import annotations
 
 import posixpath
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 
 from packaging.version import Version
 
+from relnox.core.bump.version_bumps import VersionBump
+from relnox.core.notes import changelog
+from relnox.core.packages import Package
+from relnox.core.settings.config import Config
 from relnox.core.text import join_names
 from relnox.core.version_groups import find_version_groups
 from relnox.core.versions import semver_compat
+from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from datetime import date
-
-    from relnox.core.bump.version_bumps import VersionBump
-    from relnox.core.packages import Package
-    from relnox.core.settings.config import Config
-    from relnox.core.workspace import Workspace
 
 
 def changelog_paths(workspace: Workspace, config: Config) -> tuple[str, ...]:
@@ -97,8 +94,6 @@ def update_changelogs(  # noqa: PLR0913, PLR0917 - the parts of a release
         Blocked: A changelog already has the version, or has several headings for unreleased changes.
     """
     for file, bumps_of_file in _bumps_by_changelog(bumps, changelogs, contents).items():
-        from relnox.core.notes import changelog
-
         text = _decode_changelog(contents[file])
         first = bumps_of_file[0]
         tag, previous = tags.get(first.package.name, (None, None))
@@ -130,8 +125,6 @@ def changelog_notes(
     bumps_to_list = [bump for bump in bumps if is_listed_in_changelogs(bump)]
     edited = _bumps_by_changelog(bumps, changelogs, contents)
     for file in edited:
-        from relnox.core.notes import changelog
-
         try:
             if changelog.is_unreleased_empty(_decode_changelog(contents[file])):
                 yield f"{file}: no section for this release (Unreleased is empty)"
@@ -184,8 +177,6 @@ def _has_unreleased_heading(content: bytes, bump: VersionBump) -> bool:
     One with a version, such as `1.2.0 (unreleased)`, counts if that is the new version, or the final one of the
     current development version.
     """
-    from relnox.core.notes import changelog
-
     versions = {bump.after}
     if bump.before is not None and bump.before.is_devrelease and not bump.after.is_prerelease:
         versions.add(Version(bump.before.base_version))
@@ -194,8 +185,6 @@ def _has_unreleased_heading(content: bytes, bump: VersionBump) -> bool:
 
 def _has_entries(content: bytes) -> bool:
     """Return whether the content of a changelog has text below a heading for unreleased changes."""
-    from relnox.core.notes import changelog
-
     try:
         return not changelog.is_unreleased_empty(_decode_changelog(content))
     except Blocked:

@@ -7,14 +7,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from packaging.version import InvalidVersion, Version
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from relnox.core.bump.version_bumps import VersionBump
+from relnox.core.bump.version_bumps import VersionBump
 
 RELEASE, DEVELOPMENT = "Release", "Development"
 _TRAILER = re.compile(rf"(?m)^({RELEASE}|{DEVELOPMENT}): (\S+) (\S+)[ \t]*$")

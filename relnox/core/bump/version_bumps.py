@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from packaging.version import Version
 
+from relnox.core.packages import Package
 from relnox.core.records import Record
-
-if TYPE_CHECKING:
-    from packaging.version import Version
-
-    from relnox.core.packages import Package
-    from relnox.core.versions.requested_bump import Bump
+from relnox.core.versions.requested_bump import Bump
 
 
 class VersionBump(Record):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -12,9 +12,6 @@ from packaging.version import Version
 
 from relnox.core.records import Record
 from relnox.errors import Blocked
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 
 class Clause(Record):

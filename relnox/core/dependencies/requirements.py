@@ -10,12 +10,13 @@ Whether a version is in range is decided by PEP 440, with prereleases allowed: i
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
 from relnox.core.dependencies.requirement_clauses import (
+    Clause,
     clause_allows,
     format_release,
     next_series,
@@ -23,16 +24,11 @@ from relnox.core.dependencies.requirement_clauses import (
     parse_poetry_clauses,
     poetry_allows,
 )
+from relnox.core.packages import Dependency, Package
+from relnox.core.settings.config import UpdatePolicy
 from relnox.core.text import join_names, replace_spans
+from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
-    from relnox.core.dependencies.requirement_clauses import Clause
-    from relnox.core.packages import Dependency, Package
-    from relnox.core.settings.config import UpdatePolicy
-    from relnox.core.workspace import Workspace
 
 _BARE_REQUIREMENT = r"(?s)\s*[A-Za-z0-9][\w.-]*\s*(\[[^\]]*\])?\s*(\(\s*\))?\s*(;.*)?"
 

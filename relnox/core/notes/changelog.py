@@ -8,17 +8,15 @@ updated (https://keepachangelog.com). Nothing else in the file changes.
 
 from __future__ import annotations
 
+import datetime as dt
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
 
 from packaging.version import Version
 
 from relnox.core.text import replace_spans
 from relnox.errors import Blocked
-
-if TYPE_CHECKING:
-    import datetime as dt
-    from collections.abc import Collection, Iterator
 
 _BOM = "\ufeff"
 _HIDDEN = (

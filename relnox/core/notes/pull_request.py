@@ -5,13 +5,10 @@ Text from the project is in code, where it cannot notify people, refer to issues
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
 from relnox.core import escaping
 from relnox.core.records import Record
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 MAX_BODY_SIZE = 65_536
 """The maximum size of a pull request's body.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+
 from relnox.core.escaping import split_lines
 from relnox.core.records import Record
 
@@ -22,7 +24,6 @@ class Edit(Record, kw_only=True):
     def diff(self) -> str:
         """Return the edit as a unified diff."""
         old, new = (split_lines((part or b"").decode("utf-8", "replace")) for part in (self.before, self.after))
-        import difflib  # slow to import, and rarely needed
 
         lines = difflib.unified_diff(old, new, f"a/{self.file}", f"b/{self.file}", lineterm="", n=1)
         return "\n".join(lines)

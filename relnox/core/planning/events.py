@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
+from relnox.core.planning.plan import Plan, Table
+from relnox.core.planning.step import Step
 from relnox.core.records import Record
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from relnox.core.planning.plan import Plan, Table
-    from relnox.core.planning.step import Step
-    from relnox.core.release.manifest import Distribution
-    from relnox.core.release.publication import PublishedFile
-    from relnox.errors import ExitCode, RelnoxError
+from relnox.core.release.manifest import Distribution
+from relnox.core.release.publication import FileState, PublishedFile
+from relnox.errors import ExitCode, RelnoxError
 
 
 class Status(StrEnum):
@@ -139,8 +135,6 @@ class Outcome(Record):
     @property
     def released(self) -> tuple[Distribution, ...]:
         """The uploaded files that the index lists with the same hashes, in the order of the uploads."""
-        from relnox.core.release.publication import FileState
-
         public = {
             (file.index, file.filename)
             for file in self.publication

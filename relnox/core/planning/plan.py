@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from relnox.core import serialization
+from relnox.core.planning.step import Step
+from relnox.core.problems import Problem
 from relnox.core.records import Record
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from relnox.core.planning.step import Step
-    from relnox.core.problems import Problem
 
 S = TypeVar("S", bound="Step")
 

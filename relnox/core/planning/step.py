@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
+from relnox.core.planning.changes import Edit
 from relnox.core.records import Record
+from relnox.core.release.manifest import Distribution
 from relnox.errors import Failed
-
-if TYPE_CHECKING:
-    from relnox.core.planning.changes import Edit
-    from relnox.core.release.manifest import Distribution
 
 
 class Step(Record, ABC, kw_only=True):

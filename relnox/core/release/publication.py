@@ -6,17 +6,12 @@ public, and 0 that all are public and verified, whatever happened before. See th
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from relnox.core.records import Record
 from relnox.core.text import format_count, join_names
-from relnox.errors import ExitCode
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from relnox.errors import RelnoxError
+from relnox.errors import ExitCode, RelnoxError
 
 _MAX_LISTED = 40
 """The maximum number of file names printed for a state; the report has all of them."""

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from relnox.core.records import Record
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 ATTESTATION_SUFFIX = ".publish.attestation"
 """The suffix of attestation files, for which twine and PyPI's GitHub action look."""

@@ -7,19 +7,15 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
 
-from packaging.tags import compatible_tags, cpython_tags
+from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from relnox.core.records import Record
 from relnox.core.text import join_names
 from relnox.errors import Blocked
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
-
-    from packaging.tags import Tag
 
 _LINUX_RUNNERS = {
     "x86_64": "ubuntu-latest",

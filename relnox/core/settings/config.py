@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeAlias
 
 from relnox.core.settings import rules
 from relnox.core.settings.config_tables import (
@@ -27,15 +28,9 @@ from relnox.core.settings.patterns import (
     PATH_PATTERN,
     matches_any_glob,
 )
-from relnox.core.settings.release_lines import ReleaseLineSetting
-from relnox.core.settings.schema import EMPTY, Settings, Table, fields_of, setting
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from relnox.core.settings.release_lines import ReleaseLine
-    from relnox.core.settings.schema import Field
-    from relnox.core.versions.semver_compat import Scheme
+from relnox.core.settings.release_lines import ReleaseLine, ReleaseLineSetting
+from relnox.core.settings.schema import EMPTY, Field, Settings, Table, fields_of, setting
+from relnox.core.versions.semver_compat import Scheme
 
 UpdatePolicy: TypeAlias = Literal["out-of-range", "always", "exact", "never"]
 """When a requirement is rewritten, and how.

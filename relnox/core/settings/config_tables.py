@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import posixpath
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from relnox.core.records import Record
 from relnox.core.settings import rules
-from relnox.core.settings.kinds import ListOf, TableOf, Text
+from relnox.core.settings.kinds import Kind, ListOf, TableOf, Text
 from relnox.core.settings.patterns import PACKAGE_NAME, PACKAGE_PATTERN, matches_any_glob
-from relnox.core.settings.schema import EMPTY, Settings, required, setting
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from relnox.core.settings.kinds import Kind
-    from relnox.core.settings.schema import Value
+from relnox.core.settings.schema import EMPTY, Settings, Value, required, setting
 
 PATH = Text(rule=rules.file_path_violation, convert=lambda path: posixpath.normpath(path.replace("\\", "/")))
 """The kind of a setting that is a path below the root; its value is a normalized POSIX path."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping  # noqa: TC003 - plans are read back by these types
+from collections.abc import Mapping
 from typing import Literal, get_args
 
 from relnox.core.settings import rules

@@ -7,22 +7,18 @@ its parent directories always decides, as in the path filters of CI providers.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from pathspec import PathSpec
 from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
 from relnox.core.names import normalize_name
+from relnox.core.packages import Package
 from relnox.core.settings import rules
 from relnox.core.settings.kinds import Text
 from relnox.core.settings.rules import RuleViolation
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from relnox.core.packages import Package
 
 _FILE_PATTERN_FIX = 'write it like "proto/**", "!docs/" or "!*.md"'
 

@@ -6,21 +6,18 @@ outside the bounds `<2`, as 2.0 is, although PEP 440 orders 2.0a1 before 2.0.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 
 from relnox.core.records import Record
 from relnox.core.settings import rules
 from relnox.core.settings.kinds import Kind, ListOf, TableOf, Text
 from relnox.core.text import join_names
 from relnox.errors import Blocked
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from packaging.version import Version
 
 
 class ReleaseLine(Record):

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from relnox.core.settings import patterns
 from relnox.core.settings.config import Config
-from relnox.core.settings.kinds import ListOf, TableOf, Text
+from relnox.core.settings.kinds import Kind, ListOf, TableOf, Text
 from relnox.core.settings.patterns import PACKAGE_GLOB, PACKAGE_NAME, PACKAGE_PATTERN
 from relnox.core.settings.schema import Table, fields_of
 from relnox.core.text import did_you_mean
+from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from relnox.core.settings.kinds import Kind
-    from relnox.core.workspace import Workspace
 
 
 def check_package_names(config: Config, workspace: Workspace) -> None:

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import re
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Literal, NamedTuple
 
 from packaging.version import InvalidVersion, Version
 
 from relnox.core.records import Record
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from relnox.core.tagging.tags import TagFormat
+from relnox.core.tagging.tags import TagFormat
 
 _VERSION_VARIABLE = re.compile(
     r"(SETUPTOOLS_SCM|VCS_VERSIONING|HATCH_VCS)_PRETEND_VERSION(_FOR_\w+)?"

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
-import tomlkit
 from packaging.version import Version
 
 from relnox.core import fixes
+from relnox.core.packages import Package
 from relnox.core.problems import Problem
 from relnox.core.settings import patterns
-from relnox.core.tagging.tags import packages_that_read_any_tag, split_tag, tag_format_of
+from relnox.core.settings.config import Config
+from relnox.core.tagging.tags import TagForms, packages_that_read_any_tag, split_tag, tag_format_of
 from relnox.core.text import join_names
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from relnox.core.packages import Package
-    from relnox.core.settings.config import Config
-    from relnox.core.tagging.tags import TagForms
-    from relnox.core.workspace import Workspace
+from relnox.core.workspace import Workspace
 
 _RELEASE_PREFIX = re.compile(r"(?:release|rel|version|ver|python|py)[\W_]*v?", re.IGNORECASE)
 _MAX_LISTED = 5
@@ -126,4 +121,6 @@ def directory_globs(packages: Sequence[Package], all_packages: Sequence[Package]
 
 def as_toml(settings: Mapping[str, Any], *, header: bool = True) -> str:
     """Format settings as TOML, ready to paste; `header` adds the line `[tool.relnox]`."""
+    import tomlkit  # slow to import, and few commands propose settings
+
     return tomlkit.dumps({"tool": {"relnox": settings}} if header else settings).rstrip()

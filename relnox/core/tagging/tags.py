@@ -9,27 +9,21 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from packaging.version import Version
 
 from relnox.core.packages import Package
 from relnox.core.records import Record
 from relnox.core.settings import patterns, release_lines, rules
+from relnox.core.settings.config import Config
+from relnox.core.settings.release_lines import ReleaseLine
 from relnox.core.text import join_names
-from relnox.core.version_groups import find_version_groups
+from relnox.core.version_groups import VersionGroup, find_version_groups
 from relnox.core.versions import semver_compat
+from relnox.core.versions.semver_compat import Scheme
+from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from relnox.core.settings.config import Config
-    from relnox.core.settings.release_lines import ReleaseLine
-    from relnox.core.version_groups import VersionGroup
-    from relnox.core.versions.semver_compat import Scheme
-    from relnox.core.workspace import Workspace
 
 _VERSION = "{version}"
 _PLAIN_FORMS = ("v{version}", "{version}")

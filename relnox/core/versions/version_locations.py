@@ -11,19 +11,16 @@ from __future__ import annotations
 import ast
 import contextlib
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from packaging.version import Version
 
 from relnox.core import string_edits
+from relnox.core.packages import Package, VersionSource
 from relnox.core.text import format_count
 from relnox.core.versions import semver_compat, versioning
 from relnox.errors import Blocked
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    from packaging.version import Version
-
-    from relnox.core.packages import Package, VersionSource
 
 HATCH_PATTERN = r"(?i)^(__version__|VERSION)(?: ?\: ?str)? *= *([\'\"])v?(?P<version>.+?)\2"
 """The pattern that hatchling uses if `[tool.hatch.version]` has a path but no pattern (from its documentation)."""

@@ -7,22 +7,16 @@ another form (`semver_compat`). Every result is greater than the current version
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from datetime import date
+from typing import TypeAlias
 
 from packaging.version import InvalidVersion, Version
 
 from relnox.core.records import Record
 from relnox.core.versions import requested_bump
-from relnox.core.versions.requested_bump import ANY_LEVEL, ANY_PHASE, LETTERS, LEVELS
-from relnox.core.versions.semver_compat import format_version, semver_inversion, semver_obstacle
+from relnox.core.versions.requested_bump import ANY_LEVEL, ANY_PHASE, LETTERS, LEVELS, Bump, Level, Phase
+from relnox.core.versions.semver_compat import Scheme, format_version, semver_inversion, semver_obstacle
 from relnox.errors import Blocked
-
-if TYPE_CHECKING:
-    from datetime import date
-
-    from relnox.core.versions.requested_bump import Bump, Level, Phase
-    from relnox.core.versions.semver_compat import Scheme
-
 
 Release: TypeAlias = tuple[int, ...]
 

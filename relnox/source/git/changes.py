@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from relnox.core.fixes import GIT_FAILED
+from relnox.core.planning.changes import Edit, NewTag
 from relnox.errors import Failed
 from relnox.source.git import trees
+from relnox.source.git.repository import Git
 from relnox.system.files import TemporaryDirectory
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from relnox.core.planning.changes import Edit, NewTag
-    from relnox.source.git.repository import Git
 
 _PATHSPECS_FROM_STDIN = ("--pathspec-from-file=-", "--pathspec-file-nul")
 _SIGNING_FIX = (

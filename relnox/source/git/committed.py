@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from relnox.core.fixes import GIT_FAILED
 from relnox.source.git.repository import Git
 from relnox.system.files import TemporaryDirectory
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @contextmanager

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
 
 from relnox.core import fixes
 from relnox.errors import Failed
-from relnox.source.git.repository import parse_refs, parse_tags
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from relnox.source.git.repository import Git
-    from relnox.system import process
+from relnox.source.git.repository import Git, parse_refs, parse_tags
+from relnox.system import process
 
 NETWORK_TIMEOUT = 10.0
 """The time in seconds to wait for a remote whose response is useful but not required."""

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import ast
 import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from relnox.core.records import Record, replace
 from relnox.errors import Blocked
 from relnox.system import process
 from relnox.system.environment_variables import without_upload_credentials
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
 _REMOVED_VARIABLES = frozenset(
     {

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from relnox.core.fixes import GIT_FAILED
+from relnox.core.planning.changes import Edit
 from relnox.source.git import remotes
 from relnox.source.git.repository import Git
 from relnox.system.files import TemporaryDirectory
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from relnox.core.planning.changes import Edit
 
 _FETCH_TIMEOUT = 300.0
 """The timeout for fetching a branch, in seconds."""
