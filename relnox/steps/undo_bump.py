@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from relnox.core.planning.changes import Edit
 from relnox.core.planning.step import Step
 from relnox.core.text import format_count, join_names
@@ -28,7 +30,7 @@ class UndoBump(Step, kw_only=True):
     exclusive = True
     commits: tuple[str, ...]
     parent: str
-    tags: dict[str, str]
+    tags: Mapping[str, str]
     edits: tuple[Edit, ...]
     files: tuple[str, ...]
 

@@ -546,7 +546,7 @@ def test_the_schema_of_status_has_what_is_not_known(tmp_path: Path) -> None:
 def test_quiet_shows_results_and_errors_only(workspace: Path) -> None:
     loud = relnox(workspace, "bump", "minor", "--commit")
     assert "ok " in loud.stderr
-    quiet = relnox(workspace, "bump", "patch", "-q", "--commit")
+    quiet = relnox(workspace, "bump", "patch", "-q", "--commit", "--again")
 
     assert (quiet.returncode, quiet.stderr) == (0, "")
     assert "2.1.1" in quiet.stdout
