@@ -184,8 +184,8 @@ def _branch_problems(target: Target, observation: Observation) -> Iterator[Probl
         yield problem(
             code="branch-has-commits",
             message=f"branch {target.head} of {remote} has a change that relnox did not make: {target.foreign}",
-            fix=f"merge the pull request, or move the change to {target.base} and delete the branch by hand; to see "
-            f"the change: git fetch {remote} {target.head} && git log FETCH_HEAD",
+            fix=f"merge the pull request, or move the change to {target.base} and delete the branch by hand; to "
+            f"see the change: git fetch {remote} {target.head} && git log FETCH_HEAD",
         )
 
 
