@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from relnox import core, steps
 from relnox.commands.bump import (
     changes,
     development,
@@ -37,8 +36,6 @@ from relnox.errors import Blocked, RelnoxError
 from relnox.source import file_edits
 from relnox.steps.edit_files import EditFiles
 from relnox.steps.git import Commit, CreateTags, Push
-
-__all__ = ["core", "observe", "plan", "steps"]
 
 
 def observe(options: Options, project: Project) -> NewBump | Plan:
