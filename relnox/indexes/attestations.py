@@ -11,8 +11,6 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from relnox.core import fixes
 from relnox.core.release.manifest import Distribution
 from relnox.core.release.publishers import Publisher
@@ -105,6 +103,7 @@ def verify_attestation(content: bytes, file: Distribution, publisher: Publisher)
     Raises:
         Unverified: It is not a valid attestation, or it is for another file or by another publisher.
     """
+    from pydantic import TypeAdapter  # of the extra `attest`, like the next ones
     from pypi_attestations import Attestation
     from pypi_attestations import Publisher as PublisherModel
 
@@ -148,6 +147,8 @@ def verify_provenance(content: bytes, file: Distribution, index: str) -> str:
 
 def _verify(verify: Callable[[], None], what: str) -> None:
     """Call a function of pypi-attestations, and convert its errors."""
+    from pydantic import ValidationError  # of an extra, as above
+
     _silence_loggers()
     try:
         verify()

@@ -19,8 +19,13 @@ from relnox.errors import Conflict, Failed
 from relnox.system import files
 
 
-def apply_edits(root: Path, edits: Iterable[Edit]) -> tuple[Edit, ...]:
+def apply_edits(root: Path, edits: Iterable[Edit], staging: Path | None = None) -> tuple[Edit, ...]:
     """Make all edits or, if one fails, none; their paths are relative to the root.
+
+    Args:
+        root: The directory of the files.
+        edits: The edits.
+        staging: A directory outside of the checkout for new files until they replace the old ones.
 
     Returns:
         The edits that this call has made; the others were made before.
@@ -32,9 +37,6 @@ def apply_edits(root: Path, edits: Iterable[Edit]) -> tuple[Edit, ...]:
     """
     edits = tuple(edits)
     check_paths(root, edits)
-    for edit in edits:  # a run that was killed may have left its temporary file
-        with contextlib.suppress(OSError):
-            files.temporary_name(files.project_path(root, edit.file)).unlink()
     for edit in edits:
         _is_applied(root, edit)
     applied: list[Edit] = []
@@ -42,9 +44,9 @@ def apply_edits(root: Path, edits: Iterable[Edit]) -> tuple[Edit, ...]:
         for edit in edits:
             if not _is_applied(root, edit):
                 applied.append(edit)
-                _write_file(files.project_path(root, edit.file), edit.after)
+                _write_file(files.project_path(root, edit.file), edit.after, staging)
     except BaseException as error:  # an interruption too
-        left = restore_files(root, applied)
+        left = restore_files(root, applied, staging)
         rest = f"; not restored: {join_names(left)}" if left else ""
         if isinstance(error, Conflict):
             raise Conflict(error.code, f"{error.message}{rest}", fix=error.fix) from None
@@ -90,13 +92,13 @@ def find_links(root: Path, names: Iterable[str]) -> list[str]:
     ]
 
 
-def restore_files(root: Path, edits: Iterable[Edit]) -> list[str]:
+def restore_files(root: Path, edits: Iterable[Edit], staging: Path | None = None) -> list[str]:
     """Undo edits, and return the files where this failed, or that something else has written since."""
     left = []
     for edit in edits:
         try:
             if not _is_applied(root, reverse := replace(edit, before=edit.after, after=edit.before)):
-                _write_file(files.project_path(root, edit.file), reverse.after)
+                _write_file(files.project_path(root, edit.file), reverse.after, staging)
         except (Conflict, OSError):
             left.append(edit.file)
     return left
@@ -128,9 +130,9 @@ def read_content(path: Path | str) -> bytes | None:
         return None
 
 
-def _write_file(path: Path, data: bytes | None) -> None:
+def _write_file(path: Path, data: bytes | None, staging: Path | None) -> None:
     if data is None:
         with contextlib.suppress(NotADirectoryError):
             path.unlink(missing_ok=True)
     else:
-        files.replace_file(path, data, mode=0o666)
+        files.replace_file(path, data, mode=0o666, staging=staging)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 
 from relnox.core.planning.changes import Edit
 from relnox.core.planning.events import Notice, Status, StepFinished
@@ -13,6 +14,11 @@ from relnox.core.text import format_count, join_names
 from relnox.errors import RelnoxError
 from relnox.source import file_edits
 from relnox.steps.run import Run, RunExtension
+
+
+def staging_directory(run: Run) -> Path | None:
+    """Return the directory inside `.git` for new files until they replace the old ones; None outside git."""
+    return run.git.private_directory() if run.git is not None else None
 
 
 class LocalChanges(RunExtension):
@@ -43,7 +49,7 @@ class LocalChanges(RunExtension):
             self._undo.close()
 
     def _restore_files(self, edits: Sequence[Edit]) -> None:
-        if changed_files := file_edits.restore_files(self._run.root, edits):
+        if changed_files := file_edits.restore_files(self._run.root, edits, staging_directory(self._run)):
             names = join_names(changed_files)
             fix = f"git diff {shlex.join(changed_files)}"
             self._run.emit(Notice(f"not restored: {names} (neither its old nor its planned content)", fix))
@@ -84,7 +90,7 @@ class EditFiles(Step, kw_only=True):
         return "the files are already edited" if file_edits.are_applied(run.root, self.edits) else None
 
     def apply(self, run: Run) -> None:
-        edits = file_edits.apply_edits(run.root, self.edits)
+        edits = file_edits.apply_edits(run.root, self.edits, staging_directory(run))
         run.service(LocalChanges).undo_edits_on_failure(edits)
 
     def verify(self, run: Run, result: None) -> str:

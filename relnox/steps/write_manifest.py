@@ -107,7 +107,7 @@ class WriteMergedManifest(Step, kw_only=True):
 def _write_manifest_files(output: Path, manifest: Manifest) -> None:
     """Write both forms of a manifest, as text and then as JSON: when that form exists, the build is complete."""
     for path, content in _manifest_contents(output, manifest).items():
-        replace_file(path, content, keep_mode=False, durable=True)
+        replace_file(path, content, durable=True)
 
 
 def _manifest_contents(output: Path, manifest: Manifest) -> dict[Path, bytes]:

@@ -84,35 +84,41 @@ def _unreadable(path: Path | str, reason: str) -> Blocked:
 
 
 def replace_file(
-    path: Path, content: bytes, *, mode: int = 0o644, keep_mode: bool = True, durable: bool = False
+    path: Path,
+    content: bytes,
+    *,
+    mode: int = 0o644,
+    durable: bool = False,
+    staging: Path | None = None,
 ) -> None:
     """Replace a file atomically; a symbolic link is replaced itself, and not what it leads to.
 
     Args:
         path: The file.
         content: The new content.
-        mode: The permissions of a new file, before the umask is applied.
-        keep_mode: Whether an existing file keeps its permissions; otherwise it gets those of a new file.
+        mode: The permissions of a new file, before the umask is applied; an existing file keeps its own.
         durable: Whether the content is on the disk before the file has its name.
+        staging: The directory for the new file until it has its name, so that a kill leaves nothing beside the
+            file; by default the file's own. It is not used if it is on another file system.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    new_file = temporary_name(path)
+    beside = path.with_name(f".{path.name}.relnox")
+    new_file = beside
+    if staging is not None:
+        make_private_directory(staging)
+        if staging.stat().st_dev == path.parent.stat().st_dev:
+            new_file = staging / beside.name
     new_file.unlink(missing_ok=True)  # left by a run that was killed
     try:
         with os.fdopen(os.open(new_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as out:
             out.write(content)
-            if keep_mode and path.is_file():
+            if path.is_file():
                 new_file.chmod(stat.S_IMODE(path.stat().st_mode))
             if durable:
                 sync(out)
         new_file.replace(path)
     finally:
         new_file.unlink(missing_ok=True)
-
-
-def temporary_name(path: Path) -> Path:
-    """Return the path under which `replace_file` writes the new content of a file."""
-    return path.with_name(f".{path.name}.relnox")
 
 
 def sync(file: BinaryIO) -> None:

@@ -368,7 +368,7 @@ WHEELS: list[tuple[str, Make]] = [
     ("error: RECORD is wrong: Unable to retrieve `RECORD`", lambda to: wheel(to, drop=[f"{INFO}/RECORD"])),
     ("error: RECORD is wrong: Unable to retrieve `RECORD`", lambda to: wheel(to, record="x" * 200_000)),
     (
-        f"error: RECORD is wrong: {INFO}/METADATA is not mentioned in RECORD; ",
+        f"error: RECORD is wrong: {INFO}/METADATA is not mentioned in RECORD",
         lambda to: wheel(to, record=f"{INFO}/RECORD,,\n"),
     ),
     (

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from projects import git, repository, single
 
 from relnox.core.planning.changes import Edit
 from relnox.errors import Conflict, Failed
@@ -128,10 +131,12 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     assert file_edits.are_applied(tmp_path, planned)
 
 
-def test_temporary_files_of_a_killed_run_are_removed(tmp_path: Path) -> None:
-    put(tmp_path, {"a": b"2", "b": b"3", ".a.relnox": b"half", ".b.relnox": b"half", ".relnox": b"mine"})
-    file_edits.apply_edits(tmp_path, [edit("a", b"2", b"3"), edit("b", b"2", b"3")])
-    assert contents(tmp_path) == {"a": b"3", "b": b"3", ".relnox": b"mine"}
+def test_new_files_are_staged_elsewhere_and_what_a_killed_run_left_there_is_replaced(tmp_path: Path) -> None:
+    staging = put(tmp_path / "staging", {".a.relnox": b"half"})
+    root = put(tmp_path / "root", {"a": b"2", "b": b"3", ".a.relnox": b"mine"})
+    file_edits.apply_edits(root, [edit("a", b"2", b"3"), edit("b", b"2", b"3")], staging)
+    assert contents(root) == {"a": b"3", "b": b"3", ".a.relnox": b"mine"}
+    assert contents(staging) == {}
 
 
 OLD, NEW = bytes(range(256)) * 8, b"new" * 700
@@ -152,3 +157,15 @@ def test_files_that_something_else_wrote_since_are_not_restored(tmp_path: Path) 
     edits = [edit("a", b"1", b"2"), edit("b", b"1", b"2"), edit("new", None, b"2"), edit("made", None, b"2")]
     assert file_edits.restore_files(tmp_path, [*edits, edit("gone", b"1", b"2")]) == ["a", "new", "gone"]
     assert contents(tmp_path) == {"a": b"saved", "b": b"1", "new": b"saved"}
+
+
+def test_a_killed_edit_leaves_nothing_beside_the_file(tmp_path: Path) -> None:
+    root = repository(single(tmp_path / "demo"))
+    kill = (
+        "import os, sys\n"
+        "sys.addaudithook(lambda event, _: os._exit(9) if event == 'os.rename' else None)\n"
+        "from relnox.cli import main\n"
+        "main(['bump', 'minor'])\n"
+    )
+    assert subprocess.run([sys.executable, "-c", kill], cwd=root, check=False).returncode == 9
+    assert git(root, "status", "--porcelain", "--untracked-files=all") == ""

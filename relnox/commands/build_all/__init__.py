@@ -61,7 +61,7 @@ def plan(options: Options, project: Project) -> Plan:
             fix='add [tool.relnox.test] command = ["python", "-m", "pytest"] and requires = ["pytest"]',
         )
     for version in options.python:
-        find_interpreter(version)  # fails now, not after half of the builds
+        project.once(find_interpreter, version)  # fails now, not after half of the builds
 
     state = project.state
     head = state.head if state is not None else None
@@ -101,7 +101,7 @@ def plan(options: Options, project: Project) -> Plan:
     project_hooks = hooks.read_hooks(project)
     participants = project_hooks.describe_packages({package.name: package.version for package in packages})
     generators = new.add(*project_hooks.hook_steps("before-build", "build-all", participants, needs=after(export)))
-    epoch = project.git.head_time() if project.git is not None else None
+    epoch = project.once(project.git.head_time) if project.git is not None else None
     needs = {package.name: project.workspace.needed_by(package) for package in packages}
     new.add(*_prepare_environments(packages, settings, project, epoch))
     commit_tags = _commit_tags(packages, project, tags) if commit is not None else {}

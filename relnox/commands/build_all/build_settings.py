@@ -31,6 +31,10 @@ _EXTERNAL_CONSTRAINT = re.compile(r"\S\s*@\s*\w|://|^-(?!-hash=)")
 """A constraint that names a URL, or a line of a constraint file with an option other than `--hash`."""
 
 
+def _read_uv_settings(root: Path, package: Package) -> uv_settings.UvBuildSettings:
+    return uv_settings.read_build_settings(root, package, os.environ)
+
+
 def read_build_settings(
     packages: tuple[Package, ...], project: Project
 ) -> tuple[dict[str, BuildSettings], list[str]]:
@@ -47,7 +51,7 @@ def read_build_settings(
     honored_settings: dict[str, None] = {}
     not_honored: dict[str, list[str]] = {}
     for package in packages:
-        uv = uv_settings.read_build_settings(project.root, package, os.environ)
+        uv = project.once(_read_uv_settings, project.root, package)
         constraints = records.replace(uv.build.constraints, files=tuple(files))
         by_package[package.name] = records.replace(uv.build, constraints=constraints)
         honored_settings |= dict.fromkeys(uv.applied_settings)

@@ -14,10 +14,17 @@ from relnox.core.problems import Problem
 from relnox.core.release.manifest import MANIFEST_JSON, MANIFEST_TEXT
 from relnox.core.text import format_count, join_names
 from relnox.core.versions import version_locations
-from relnox.source.copies import find_empty_submodules
+from relnox.source.copies import EmptySubmodule, find_empty_submodules
+from relnox.source.git import Git
 from relnox.steps.built_archives import read_manifest_if_valid
 
 _MANIFEST_FILES = (MANIFEST_JSON, MANIFEST_TEXT)
+
+
+def _names_in(directory: Path) -> list[str]:
+    """Return the sorted names in a directory that may not exist; those of directories end with a slash."""
+    paths = sorted(directory.iterdir()) if directory.is_dir() else []
+    return [f"{path.name}/" if path.is_dir() and not path.is_symlink() else path.name for path in paths]
 
 
 class OutputDirectory:
@@ -32,9 +39,8 @@ class OutputDirectory:
     def __init__(self, directory: Path, project: Project) -> None:
         self._directory = directory
         self._project = project
-        paths = sorted(directory.iterdir()) if directory.is_dir() else []
-        self._names = [f"{path.name}/" if path.is_dir() and not path.is_symlink() else path.name for path in paths]
-        self._manifest = read_manifest_if_valid(directory)
+        self._names = project.once(_names_in, directory)
+        self._manifest = project.once(read_manifest_if_valid, directory)
         self.manifest_files = tuple(name for name in _MANIFEST_FILES if name in self._names)
         self.removable_files = (*self.manifest_files, *filter(self._is_removable, self._names))
 
@@ -48,9 +54,9 @@ class OutputDirectory:
 
     def clean_problems(self) -> Iterator[Problem]:
         """Yield a problem if `--clean` would remove files outside the checkout that no build has listed."""
-        top = top_directory(self._project.git) or self._project.root
-        output = self._directory.resolve()
-        is_outside = not output.is_relative_to(top.resolve())
+        top = self._project.once(top_directory, self._project.git) or self._project.root
+        output = self._project.once(Path.resolve, self._directory)
+        is_outside = not output.is_relative_to(self._project.once(Path.resolve, top))
         if is_outside and self.removable_files and self._manifest is None:
             yield Problem(
                 code="output-outside-checkout",
@@ -83,6 +89,10 @@ def check_sources(packages: tuple[Package, ...], project: Project, commit: str |
         yield from bump_checks.check_no_untracked_imports(project.untracked_imports(packages))
 
 
+def _empty_submodules(git: Git, commit: str) -> list[EmptySubmodule]:
+    return list(find_empty_submodules(git, commit, git.tree_entries(commit)))
+
+
 def check_submodules(
     packages: tuple[Package, ...], project: Project, commit: str | None
 ) -> tuple[list[Problem], list[str]]:
@@ -94,7 +104,7 @@ def check_submodules(
     missing: list[str] = []
     unlisted: list[str] = []
     others: list[str] = []
-    for submodule in find_empty_submodules(project.git, commit, project.git.tree_entries(commit)):
+    for submodule in project.once(_empty_submodules, project.git, commit):
         is_inside = any(f"{submodule.path}/".startswith(directory) for directory in directories)
         needed = unlisted if not submodule.is_listed else missing
         (needed if is_inside and not submodule.is_optional else others).append(submodule.path)
@@ -124,7 +134,7 @@ def check_committed(packages: tuple[Package, ...], project: Project, commit: str
     """Yield problems if packages or their version files, from which the plan is made, differ from the commit."""
     if commit is None or project.git is None or project.state is None:
         return
-    object_ids = project.git.object_ids(commit, [package.pyproject for package in packages])
+    object_ids = project.once(project.git.object_ids, commit, tuple(package.pyproject for package in packages))
     from_tree = fixes.task_command("build-all", "--from-tree")
     for package in packages:
         if object_ids[package.pyproject] is None:

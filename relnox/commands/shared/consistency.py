@@ -355,7 +355,7 @@ def _tagged_elsewhere(
             by_tag[tags[0], version].append(package)
     for (tag, version), packages in by_tag.items():
         assert project.git is not None  # noqa: S101 - there are tags
-        files = project.git.files_changed_between(all_tags[tag], commit) or ()
+        files = project.once(project.git.files_changed_between, all_tags[tag], commit) or ()
         changed = {name: own for name, own in _by_package(files, project).items() if name in packages}
         if changed:
             differing = join_names(chain.from_iterable(changed.values()))
@@ -379,7 +379,7 @@ def _outdated_manifest(manifest: Manifest, where: str, project: Project) -> Iter
     elif commit is None or head is None or commit == head or project.git is None:
         return
     else:
-        files = project.git.files_changed_between(commit, head)
+        files = project.once(project.git.files_changed_between, commit, head)
         changed = {name: own for name, own in _by_package(files or (), project).items() if name in versions}
         if files is not None and not changed:
             return
