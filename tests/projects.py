@@ -26,14 +26,13 @@ if __name__ == "__main__":
 
 
 class Everything(NamedTuple):
-    """A checkout: contents of its files, its index, its refs and those of its remote, and what relnox keeps."""
+    """A checkout: contents of its files, its index, its refs and those of its remote."""
 
     files: dict[str, bytes]
     staged: str
     refs: str
     head: str
     remote: str
-    kept: list[str]
 
 
 def everything(root: Path) -> Everything:
@@ -49,7 +48,6 @@ def everything(root: Path) -> Everything:
         refs=git(root, "for-each-ref"),
         head=git(root, "rev-parse", "HEAD") + git(root, "rev-parse", "--symbolic-full-name", "HEAD"),
         remote=git(remote, "for-each-ref") if remote.is_dir() else "",
-        kept=sorted(path.name for path in (root / git(root, "rev-parse", "--git-path", "relnox")).glob("*.json")),
     )
 
 

@@ -187,7 +187,7 @@ class _Rules:
             problem = Problem(
                 code="version-not-higher",
                 message=f"{name} {version} is {reason}",
-                fix=task_command("bump", "--package", name, "--to", "VERSION"),
+                fix=project.bump_command(name, "--to", "VERSION"),
             )
             return Decision(package, reason, tag, problem=problem)
         if is_development:
@@ -202,7 +202,7 @@ class _Rules:
         reason = f"outside the bounds of {release_lines.describe_lines(self._project.lines)}"
         others = [line.branch for line in self._project.config.branch if line.contains(version)]
         where = f"merge it to {others[0]} instead, or " if others else ""
-        bump = task_command("bump", "--package", package.name, "--to", "VERSION")
+        bump = self._project.bump_command(package.name, "--to", "VERSION")
         problem = Problem(
             code="version-outside-bounds",
             message=f"{package.name} {version} is {reason} ([tool.relnox] branch)",
@@ -214,7 +214,7 @@ class _Rules:
         """Decide for a package whose current version has a tag: it is either correct or a conflict."""
         name, remote, head = package.name, self._project.config.remote, self._head
         here, there = self._state.tags.get(tag), (self._project.remote_tags or {}).get(tag)
-        higher = f"release a higher version: {task_command('bump', '--package', name)}"
+        higher = f"release a higher version: {self._project.bump_command(name, '--part', 'patch')}"
         if here is not None and there is not None and here != there:
             reason = f"tag {tag} is on {here[:10]} here, but on {there[:10]} on {remote}"
             compare = f"git show {tag}; git fetch {remote} refs/tags/{tag} && git show FETCH_HEAD"
@@ -351,7 +351,7 @@ def _file_problems(packages: Sequence[Package], state: GitState, project: Projec
             yield Problem(
                 code="version-locations-differ",
                 message=version_locations.describe_disagreement(with_literals),
-                fix=task_command("bump", "--package", package.name, "--to", "VERSION"),
+                fix=project.bump_command(package.name, "--to", "VERSION"),
             )
 
 

@@ -14,7 +14,7 @@ from packaging.version import Version
 from relnox.commands.options import StatusOptions as Options
 from relnox.commands.shared import tag_checks
 from relnox.commands.shared.project import Project
-from relnox.core import fixes, serialization, text, unlisted
+from relnox.core import serialization, text, unlisted
 from relnox.core.bump import bump_resolution, levels
 from relnox.core.bump.version_bumps import VersionBump
 from relnox.core.packages import Package
@@ -184,7 +184,7 @@ def _disagreement_notes(project: Project) -> Iterator[str]:
     """Yield a note for each package whose version files or version literals disagree."""
     for package in project.literals.workspace.packages:
         if package.other_locations and not version_locations.locations_agree(package, package.version):
-            fix = fixes.task_command("bump", "--to", "VERSION")
+            fix = project.bump_command(package.name, "--to", "VERSION")
             yield f"{version_locations.describe_disagreement(package)}\n  fix: {fix}"
 
 

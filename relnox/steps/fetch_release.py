@@ -95,7 +95,8 @@ class Download(Step, kw_only=True):
             raise Failed(
                 "file-yanked",
                 f"{self.index} lists {file.filename} as yanked (installers skip it)",
-                fix=f"unyank it on the index, or release a new version: {fixes.task_command('bump')}",
+                fix="unyank it on the index, or release a new version: "
+                f"{fixes.task_command('bump', '--part', 'patch')}",
             )
         path = directory / file.filename
         sha256 = client.download(index_file, path, deadline)

@@ -116,8 +116,8 @@ class PushTags(Step, kw_only=True):
                 "tag-exists",
                 f"tag {tag} must be on commit {commit[:10]}, but {self.remote_name} has it on {other[:10]} "
                 "(on another branch)",
-                fix=f"release a higher version: {fixes.task_command('bump')}; to see the tag of "
-                f"{self.remote_name}: git fetch {self.remote_name} refs/tags/{tag} && git show FETCH_HEAD",
+                fix=f"release a higher version: {fixes.task_command('bump', '--part', 'patch')}; to see the tag "
+                f"of {self.remote_name}: git fetch {self.remote_name} refs/tags/{tag} && git show FETCH_HEAD",
             )
 
 

@@ -96,11 +96,10 @@ class Project(NamedTuple):
 
 
 def alone(template: Path, root: Path, patch: pytest.MonkeyPatch) -> Path:
-    """A copy, beside directories for temporary and for kept files of its own."""
-    for variable in ("TMPDIR", "XDG_CACHE_HOME"):
-        directory = root.parent / f"{root.name}.{variable}"
-        directory.mkdir(parents=True)
-        patch.setenv(variable, str(directory))
+    """A copy, beside a directory for temporary files of its own."""
+    directory = root.parent / f"{root.name}.TMPDIR"
+    directory.mkdir(parents=True)
+    patch.setenv("TMPDIR", str(directory))
     return copy_of(template, root)
 
 

@@ -62,8 +62,7 @@ os.execv(sys.executable, [sys.executable, "-m", "relnox", "build-all"])
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "kept"))
+def home(tmp_path: Path) -> Path:
     (tmp_path / "home").mkdir()
     return repository(in_tree(tmp_path / "home"))
 

@@ -229,6 +229,11 @@ def test_packages_in_lockstep_get_one_tag(root: Path) -> None:
     ran = tag(root)
     assert ran.code == 1, ran.text
     assert "packages with common tags have different versions" in ran.err
+    merged(root, "0.9.0", *NAMES)
+    ran = tag(root)
+    assert "core 0.9.0 is lower than the last tag, v1.1.0" in ran.err
+    command = ran.err.split("fix: relnox ")[1].splitlines()[0].replace("VERSION", "1.3.0")
+    assert run_in_process(root, *command.split(), "--dry-run").code == 0
 
 
 def test_a_name_that_git_cannot_have_leaves_nothing(root: Path) -> None:

@@ -27,12 +27,10 @@ class State(NamedTuple):
 
     refs: str
     status: str
-    kept: list[str]
 
 
 def state(root: Path) -> State:
-    kept = [path.name for path in (root / ".git/relnox").glob("*.json")]
-    return State(git(root, "for-each-ref"), git(root, "status", "--porcelain"), kept)
+    return State(git(root, "for-each-ref"), git(root, "status", "--porcelain"))
 
 
 def project(name: str, version: str, more: str = "") -> str:

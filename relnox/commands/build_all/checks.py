@@ -82,8 +82,8 @@ def check_sources(packages: tuple[Package, ...], project: Project, commit: str |
             yield Problem(
                 code="version-locations-differ",
                 message=version_locations.describe_disagreement(package_with_literals),
-                fix=f"set one version everywhere: {fixes.task_command('bump', '--to', 'VERSION')}; or ignore "
-                "version literals: version-literals = false",
+                fix=f"set one version everywhere: {project.bump_command(package.name, '--to', 'VERSION')}; or "
+                "ignore version literals: version-literals = false",
             )
     if commit is not None:
         yield from bump_checks.check_no_untracked_imports(project.untracked_imports(packages))

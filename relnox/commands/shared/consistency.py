@@ -269,8 +269,8 @@ def check_build(
     }
     problems = _other_versions_tagged(versions, commit, project, release_tag, "the version of {} there is")
     notes = (
-        f"{message}; before publishing, run: {task_command('bump')}"
-        for message, _, _ in _tagged_elsewhere(versions, commit, project)
+        f"{message}; before publishing, run: {project.bump_command(names[0], '--part', 'patch')}"
+        for message, _, names in _tagged_elsewhere(versions, commit, project)
     )
     return tuple(problems), tuple(notes)
 
@@ -294,11 +294,10 @@ def check_manifest(
     yield from _other_versions_tagged(versions, commit, project, release_tag, "the build made {}")
     if production:
         for message, tag, packages in _tagged_elsewhere(versions, commit, project):
-            which = "" if len(packages) == len(project.workspace.packages) else f" --package {packages[0]}"
             yield Problem(
                 code="version-tagged-elsewhere",
                 message=message,
-                fix=f"{task_command('bump', '--part', 'patch')}{which}, then: {task_command('build-all')}; "
+                fix=f"{project.bump_command(packages[0], '--part', 'patch')}, then: {task_command('build-all')}; "
                 f"to publish the tagged commit: git switch --detach {tag}, and build it; {_IGNORE}",
             )
 

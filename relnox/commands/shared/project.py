@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from packaging.version import Version
 
 from relnox.commands import options_by_table
+from relnox.core import fixes
 from relnox.core.bump.release_history import ReleaseHistory, without_development_commits
 from relnox.core.documents import table_at
 from relnox.core.packages import Package
@@ -262,6 +263,11 @@ class Project(Record):
     def select(self, names: Sequence[str]) -> tuple[Package, ...]:
         """Return the packages with these names in release order, or all packages if there are no names."""
         return self.workspace.release_order(self.workspace.select(names) if names else None)
+
+    def bump_command(self, package: str, *words: str) -> str:
+        """Return the command that bumps a package, for a fix; packages in lockstep cannot be bumped alone."""
+        is_alone = self.config.versions != "lockstep" and len(self.workspace.packages) > 1
+        return fixes.task_command("bump", *(("--package", package) if is_alone else ()), *words)
 
 
 def open_project(start: Path) -> Project:
