@@ -267,7 +267,7 @@ class Project(Record):
     def bump_command(self, package: str, *words: str) -> str:
         """Return the command that bumps a package, for a fix; packages in lockstep cannot be bumped alone."""
         is_alone = self.config.versions != "lockstep" and len(self.workspace.packages) > 1
-        return fixes.task_command("bump", *(("--package", package) if is_alone else ()), *words)
+        return fixes.task_command("bump", *words, *(("--package", package) if is_alone else ()))
 
 
 def open_project(start: Path) -> Project:
