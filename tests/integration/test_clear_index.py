@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -115,8 +116,25 @@ def test_a_changed_archive_blocks_even_if_the_index_has_the_release(
     sdist.write_bytes(b"changed")
 
     assert main(["publish", "--index", "embedded"]) == 4
-    assert "[archive-changed]" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "[archive-changed]" in said
+    assert f"fix: mv {sdist} {sdist}.old\n" in said
     sdist.unlink()  # files that the index has need not be on disk
     assert main(["publish", "--index", "embedded"]) == 0
     sdist.write_bytes(built)
     assert main(["publish", "--index", "embedded"]) == 0
+
+
+@pytest.mark.parametrize("content", [b"changed", None])
+def test_a_release_that_is_partly_public_is_not_rebuilt(
+    root: Path, content: bytes | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sdist = next((root / "dist").glob("core-*.tar.gz"))
+    shutil.rmtree(next(path for path in root.rglob(sdist.name) if path.is_dir()))
+    sdist.unlink()
+    if content is not None:
+        sdist.write_bytes(content)
+    assert main(["publish", "--index", "embedded"]) in (3, 4)
+    said = capsys.readouterr().err
+    assert "copy it from the build whose files are public" in said
+    assert "build-all" not in said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -36,6 +37,7 @@ from relnox.system import retries
 
 _MAX_LISTED = 5
 _REBUILD = f"rebuild: {fixes.task_command('build-all')}"
+_COPY = "copy it from the build whose files are public; a rebuild may differ from these"
 
 
 class IndexState(NamedTuple):
@@ -248,6 +250,7 @@ def _file_problems(
     Archives are checked by the rules of public indexes, unless the index is a private test index.
     """
     index, manifest = state.name, state.manifest
+    fix = _COPY if state.public else _REBUILD
     unchanged: dict[str, Path] = {}
     for file in manifest.distributions:
         path, index_hash = directory / file.filename, state.hashes[file.package].get(file.filename)
@@ -262,7 +265,7 @@ def _file_problems(
                     code="archive-changed",
                     message=f"{dist}/{file.filename} differs from the file that was built:\n"
                     f"  found  sha256 {sha256}\n  built  sha256 {file.sha256}",
-                    fix=_REBUILD,
+                    fix=shlex.join(["mv", str(path), f"{path}.old"]) if index_hash == file.sha256 else fix,
                     exit_code=ExitCode.CONFLICT,
                 ),
             )
@@ -272,7 +275,7 @@ def _file_problems(
                 Problem(
                     code="archive-missing",
                     message=f"{dist}/{file.filename} is missing, although the manifest lists it",
-                    fix=_REBUILD,
+                    fix=fix,
                 ),
             )
         if index_hash not in (None, file.sha256):
