@@ -228,6 +228,24 @@ def test_added_options_finish_the_release(two: Path, bump: Bump) -> None:
     assert on_remote(two) == [commit, commit]
 
 
+@pytest.mark.parametrize("pushed_first", ["base", "other"])
+def test_a_release_below_that_of_another_package_is_finished(
+    tmp_path: Path, bump: Bump, pushed_first: str
+) -> None:
+    names = ("base", "other")
+    files = {"pyproject.toml": '[tool.relnox]\npackages = ["packages/*"]\n'}
+    for name in names:
+        files[f"packages/{name}/pyproject.toml"] = f'[project]\nname = "{name}"\nversion = "1.0.0"\n'
+    root = repository(write(tmp_path / "independent", files))
+    for name in names:
+        assert bump(root, "--package", name, *RELEASE).code == 0
+    for name in sorted(names, key=lambda name: name != pushed_first):
+        ran = bump(root, "--package", name, *PUSHED)
+        assert ran.code == 0, ran.text
+        assert "finishing a release" in ran.text
+    assert git(remote_of(root), "tag").splitlines() == ["base-v1.1.0", "other-v1.1.0"]
+
+
 @pytest.mark.parametrize("lost", ["v2.1.0", "main"])
 def test_what_the_remote_lost_is_pushed_again(two: Path, bump: Bump, lost: str) -> None:
     git(two, "push", "--quiet", "origin", "main")

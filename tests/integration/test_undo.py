@@ -87,6 +87,10 @@ def test_a_tag_without_a_commit_is_deleted_with_git(tmp_path: Path, bump: Bump) 
     git(root, "tag", "v1.0.0")
     assert bump(root, "--part", "minor", "--tag").code == 0
     assert "fix: git tag --delete v1.1.0" in run_blocked_bump(bump, root, "--undo")
+    git(root, "push", "--quiet", "origin", "v1.1.0")
+    said = run_blocked_bump(bump, root, "--undo")
+    assert "already on origin: v1.1.0" in said
+    assert "fix: release a higher version" in said
 
 
 @pytest.mark.parametrize("how", ["by the bump", "the branch", "the tag", "to another remote"])

@@ -58,8 +58,9 @@ def plan_release_at_head(
     git, state, config = project.git, observation.state, observation.config
     if git is None or state is None or state.head is None or not (options.commit or options.tag):
         return None
-    release = _find_release(observation, options, git)
-    if release is None or not _is_requested(release, observation, options):
+    releases = _find_releases(observation, options, git)
+    release = next((release for release in releases if _is_requested(release, observation, options)), None)
+    if release is None:
         return None
     commit, bumps = release.commit, _bumps(release, observation)
     tags = changes.new_tags(observation, bumps) if options.tag else ()
@@ -143,14 +144,14 @@ def _push_problems(observation: Observation, *, is_public: bool) -> Iterator[Pro
         yield records.replace(problem, fix=fix)
 
 
-def _find_release(observation: Observation, options: Options, git: Git) -> _Release | None:
-    """Return the release at HEAD or below a development version there; with `--push`, the last unpushed one.
+def _find_releases(observation: Observation, options: Options, git: Git) -> Iterator[_Release]:
+    """Yield the release at HEAD or below a development version there; with `--push`, also the unpushed ones below.
 
     A release without a commit of its own is known by its tags.
     """
     state, remote = observation.state, observation.remote
     if state is None:
-        return None
+        return
     commits, count = git.messages("-2"), 1
     if options.push:
         tip = remote.branches.get(state.branch or "")
@@ -166,12 +167,12 @@ def _find_release(observation: Observation, options: Options, git: Git) -> _Rele
         if position >= count and not is_followed:
             break
         if versions := trailers.read_trailers(message) | _tagged_versions(tags, commit):
-            return _Release(commit, versions, is_followed)
+            yield _Release(commit, versions, is_followed)
+            is_followed = False
         is_followed |= bool(trailers.read_trailers(message, DEVELOPMENT))
     for tag in tags:
         if tag.name in unpushed_names and (versions := _tagged_versions(tags, tag.commit)):
-            return _Release(tag.commit, versions, is_followed)
-    return None
+            yield _Release(tag.commit, versions, is_followed)
 
 
 def _tagged_versions(tags: Sequence[TagMessage], commit: str) -> dict[str, Version]:

@@ -47,7 +47,7 @@ def undo_plan(options: Options, project: Project) -> Plan:
     commits = _find_release_commits(git)
     parent = git.parent_commit(commits[-1]) if commits else None
     if parent is None:
-        raise _no_release_at_head(git, state)
+        raise _no_release_at_head(git, state, project.config.remote)
     tags = [tag for tag in git.tag_messages(f"--points-at={commits[-1]}") if trailers.read_trailers(tag.message)]
     _check_not_pushed(commits[-1], [tag.name for tag in tags], project.config.remote, git)
     files = git.files_changed_between(parent, state.head) or ()
@@ -85,15 +85,24 @@ def _find_release_commits(git: Git) -> tuple[str, ...]:
     return ()
 
 
-def _no_release_at_head(git: Git, state: GitState) -> Blocked:
+def _no_release_at_head(git: Git, state: GitState, remote: str) -> Blocked:
     """Return the error for a HEAD that is no release commit, with the git command that undoes what there is."""
+    message = f"HEAD ({(state.head or '')[:10]}) is not a release commit"
     tags = [tag.name for tag in git.tag_messages("--points-at=HEAD") if trailers.read_trailers(tag.message)]
     fix = "git revert the commit of the release, or release a higher version"
     if state.changed_files:
         fix = "look at the changes: git diff; to revert those of a file: git restore FILE"
+    elif public_tags := _tags_on_remote(git, tags, remote):
+        message += f" (already on {remote}: {join_names(public_tags)})"
+        fix = "release a higher version"
     elif tags:
         fix = f"git tag --delete {shlex.join(tags)}"
-    return Blocked("bump-missing", f"HEAD ({(state.head or '')[:10]}) is not a release commit", fix=fix)
+    return Blocked("bump-missing", message, fix=fix)
+
+
+def _tags_on_remote(git: Git, tags: Sequence[str], remote: str) -> list[str]:
+    refs = remotes.read_refs(git, remote) if tags and remote in remotes.names(git) else {}
+    return [tag for tag in tags if f"refs/tags/{tag}" in refs]
 
 
 def _check_not_pushed(commit: str, tags: Sequence[str], remote: str, git: Git) -> None:
