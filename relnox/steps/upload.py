@@ -170,8 +170,8 @@ class _Attempts:
             raise Conflict(
                 "archive-changed",
                 f"{path.name} is not the file that was built (it was removed, or differs from the manifest)",
-                fix="restore the built file, then rerun the command; or, if no file of the release is public, rebuild: "
-                f"{fixes.task_command('build-all')}",
+                fix="restore the built file, then rerun the command; or, if no file of the release is public, "
+                f"rebuild: {fixes.task_command('build-all')}",
             )
         return path
 
