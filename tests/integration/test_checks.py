@@ -156,6 +156,14 @@ def test_local_versions_are_rejected(kind: str, tmp_path: Path) -> None:
     assert found(path) == ["error: version 1.0+local is a local version (rejected by the public index)"]
 
 
+@pytest.mark.parametrize("names", ['"NOPE"', '"LICENSE", "docs/NOPE"'])
+def test_a_license_file_that_only_pyproject_names_is_an_error(names: str, tmp_path: Path) -> None:
+    settings = f"[project]\nlicense-files = [{names}]\n"
+    files = {"pyproject.toml": settings, "LICENSE": "MIT\n", "src/demo_app.py": ""}
+    missing = names.split('"')[-2]
+    assert f"error: {missing} is missing (project.license-files names it)" in found(sdist(tmp_path, files))
+
+
 def test_license_files_of_older_setuptools_are_accepted(tmp_path: Path) -> None:
     metadata = with_fields("Metadata-Version: 2.1", "License-File: COPYING", drop=["License-Expression"])
     assert found(wheel(tmp_path, metadata=metadata)) == []

@@ -193,6 +193,20 @@ def test_a_tag_that_may_be_of_another_product_is_settled_by_the_setting_that_the
     assert run_in_process(root, "build-all", "--dry-run").code == 0
 
 
+@pytest.mark.parametrize("task", ["build-all", "publish"])
+def test_a_tag_without_a_name_is_compared_with_the_one_version_of_all_packages(
+    task: str, index: Trusting, tmp_path: Path
+) -> None:
+    root = project(tmp_path / "demo", index, "alpha", "beta")
+    built(root, "1.2.0", "alpha", "beta")
+    git(root, "tag", "v1.3.0")
+    ran = run_in_process(root, "build-all", "--dry-run") if task == "build-all" else publish(root)
+    refuses(ran, "tag v1.3.0 is at ", "alpha, beta", "set tag-format")
+    git(root, "tag", "v1.2.0")
+    ran = run_in_process(root, "build-all", "--dry-run") if task == "build-all" else publish(root)
+    assert ran.code == 0, ran.text
+
+
 def test_a_version_that_is_not_committed_does_not_make_a_tag_wrong(index: Trusting, tmp_path: Path) -> None:
     root = project(tmp_path / "demo", index, "alpha", "beta")
     git(root, "tag", "alpha-v1.2.0")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import Any
 
-from relnox.building.archives import member_path
+from relnox.building.archives import Archive, member_path, read_file
 from relnox.building.checks.subject import Subject
 from relnox.building.findings import Rule, format_names
+from relnox.core.documents import parse_toml, table_at
 
 _GENERATED_FILES = re.compile(
     r"PKG-INFO|setup\.cfg|.*\.egg-info(/.*)?|Cargo\.lock|pyproject\.toml\.orig"
@@ -44,6 +47,26 @@ def _lacks_pyproject(subject: Subject, *, has_setup: bool) -> bool:
     inside = _paths_inside(subject)
     builds_from_setup = "setup.py" in inside and "pyproject.toml" not in (subject.expected.tracked_files or ())
     return "pyproject.toml" not in inside and builds_from_setup == has_setup
+
+
+def read_pyproject(sdist: Archive) -> Mapping[str, Any]:
+    """Return the pyproject.toml of an sdist, or nothing if it is missing or invalid."""
+    files = [name for name in sdist.member_names if name.count("/") == 1 and name.endswith("/pyproject.toml")]
+    try:
+        return parse_toml(read_file(sdist, files[0]).decode()) if files else {}
+    except (ValueError, RecursionError):
+        return {}
+
+
+def _missing_license_files(subject: Subject) -> Iterator[str]:
+    """Yield the license files that pyproject.toml names and the sdist lacks: some backends ignore them."""
+    names = table_at(read_pyproject(subject.archive), "project").get("license-files")
+    inside = _paths_inside(subject)
+    for name in names if isinstance(names, list) else ():
+        if isinstance(name, str) and not set(name) & set("*?["):
+            path = PurePosixPath(name)
+            if ".." not in path.parts and path.as_posix() not in inside:
+                yield name
 
 
 def _untracked_files(subject: Subject) -> str | None:
@@ -88,6 +111,12 @@ RULES = (
         f"add one, and {_INCLUDE_FIX}",
         code="project-not-found",
         level="warning",
+    ),
+    Rule(
+        _missing_license_files,
+        "{} is missing (project.license-files names it)",
+        f"{_INCLUDE_FIX}, or remove it from project.license-files",
+        code="license-file-missing",
     ),
     Rule(
         _untracked_files,

@@ -12,14 +12,14 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from relnox.building.archives import Archive, iter_files, member_path, parse_metadata, read_file
+from relnox.building.archives import Archive, iter_files, member_path, parse_metadata
 from relnox.building.checks.requirements import differing_requirements
-from relnox.building.checks.sdist import is_generated
+from relnox.building.checks.sdist import is_generated, read_pyproject
 from relnox.building.checks.wheel import has_native_file, missing_extensions_fix
 from relnox.building.findings import Rule, format_names
 from relnox.building.wheel_contents import are_only_tests, import_names
 from relnox.core import fixes
-from relnox.core.documents import parse_toml, table_at
+from relnox.core.documents import table_at
 
 _STATIC_FIELDS_SINCE = Version("2.2")
 """The first metadata version in which an sdist's fields apply to its wheels, unless `Dynamic` (PEP 643)."""
@@ -130,14 +130,8 @@ def _other_modules(pair: Pair, *, changed: bool) -> str | None:
 
 def _missing_extensions(pair: Pair) -> str | None:
     """Return the setting with which every build has native modules, if the wheel has none."""
-    sdist, wheel = pair
-    files = [name for name in sdist.member_names if name.count("/") == 1 and name.endswith("/pyproject.toml")]
-    try:
-        document = parse_toml(read_file(sdist, files[0]).decode()) if files else {}
-    except (ValueError, RecursionError):
-        document = {}
-    reason = _setting_with_native_modules(document)
-    return None if reason is None or has_native_file(wheel) else reason
+    reason = _setting_with_native_modules(read_pyproject(pair.sdist))
+    return None if reason is None or has_native_file(pair.wheel) else reason
 
 
 def _setting_with_native_modules(document: Mapping[str, Any]) -> str | None:

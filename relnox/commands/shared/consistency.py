@@ -21,7 +21,7 @@ from relnox.core.packages import Package
 from relnox.core.problems import Problem
 from relnox.core.release import wheels
 from relnox.core.release.manifest import MANIFEST_JSON, Manifest
-from relnox.core.tagging.tags import TagFormat
+from relnox.core.tagging.tags import TagFormat, split_tag
 from relnox.core.text import format_count, join_names
 from relnox.core.workspace import LOCK_FILES, owning_package
 from relnox.errors import Blocked
@@ -317,10 +317,16 @@ def _other_versions_tagged(
     formats = _tag_formats(project)
     here = sorted(name for name, tagged_commit in project.tags.items() if tagged_commit == commit)
     compared = release_tag.versions if release_tag is not None else {}
+    unnamed: dict[
+        str, Version
+    ] = {}  # if all packages have one version, a tag without a name may be of all of them
+    if len({package.version for package in project.workspace.packages}) == 1:
+        unnamed = {name: parts[1] for name in here if (parts := split_tag(name)) and parts[0] in ("", "v")}
     mismatches: dict[tuple[tuple[str, ...], Version], list[str]] = defaultdict(list)
     highest: dict[tuple[str, ...], Version] = {}
     for package, version in versions.items():
         tags = dict(formats[package].matching_tags(here)) if package in formats else {}
+        tags = tags or (unnamed if package in formats and package in project.tag_forms.unclear else {})
         tags = {name: tagged for name, tagged in tags.items() if not _is_floating(tagged, version)}
         if tags and version not in tags.values() and compared.get(package) is None:
             mismatches[tuple(tags), version].append(package)
