@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from relnox import argument_parser
-from relnox.commands import COMMANDS, read_help
+from relnox.commands import COMMANDS
 from relnox.commands.options import OPTIONS
 from relnox.core.settings.options import positional_options, positional_usage
 from relnox.core.settings.schema import fields_of
@@ -133,19 +133,6 @@ def _positional_value(options: Sequence[Field], word: str, program: str) -> dict
     return {option.name: option.kind.parse(word, f"{program} {option.metavar}")}
 
 
-def help_text(task: str) -> str:
-    """Return the help of a task with its options, without the usage line, which differs between front ends."""
-    summary, rest = read_help(task)
-    lines = [summary, "", *([rest, ""] if rest else []), "Options:"]
-    declaration = OPTIONS[task]
-    if declaration.positional:
-        options = positional_options(declaration)
-        lines += [f"  {positional_usage(options)}", f"      {' '.join(option.help for option in options)}"]
-    for option in fields_of(declaration):
-        lines += [f"  {_usage_of_option(option)}", f"      {option.description}"]
-    return "\n".join(lines)
-
-
 def task_lines(names: Iterable[str]) -> list[str]:
     """Format tasks with their summaries."""
     names = list(names)
@@ -156,10 +143,3 @@ def task_lines(names: Iterable[str]) -> list[str]:
 def _flags_of(task: str) -> dict[str, bool]:
     """Return the flags of a task, and whether each takes a value."""
     return {flag: not option.is_flag for option in fields_of(OPTIONS[task]) for flag in option.flags}
-
-
-def _usage_of_option(option: Field) -> str:
-    """Return the flags of an option, and the name of its value if it takes one."""
-    if option.is_flag:
-        return ", ".join(option.flags)
-    return f"{option.flag} {option.metavar or option.name.upper()}"

@@ -12,7 +12,7 @@ from projects import commit_all, git, remote_of, repository, single, write
 from relnox.core.planning.changes import Edit, NewTag
 from relnox.errors import Blocked, Failed
 from relnox.source import copies
-from relnox.source.git import changes, find_repository, remotes
+from relnox.source.git import changes, find_repository, parse_tags, remotes
 from relnox.system import process
 
 if TYPE_CHECKING:
@@ -44,6 +44,10 @@ def checkout(directory: Path) -> Git:
     git = find_repository(directory)
     assert git is not None
     return git
+
+
+def read_tags(git: Git, remote: str) -> dict[str, str]:
+    return parse_tags(remotes.read_refs(git, remote))
 
 
 def tag(name: str = "v2") -> NewTag:
@@ -144,7 +148,7 @@ def test_tags_of_every_kind_point_to_commits(root: Path) -> None:
     here = checkout(root)
     assert here.tags() == {"light": first, "heavy": first, "of-a-tag": first, "pkg/v\xfc@2": second}
     git(root, "push", "--quiet", "--tags", "origin")
-    assert remotes.read_tags(here, "origin") == {
+    assert read_tags(here, "origin") == {
         "light": first,
         "heavy": first,
         "of-a-tag": first,
@@ -168,7 +172,7 @@ def test_a_shallow_clone_is_detected_and_the_tags_of_the_remote_are_read(root: P
     state = here.read_state()
     assert state.is_shallow
     assert state.tags == {}
-    assert remotes.read_tags(here, "origin") == {"v1": git(root, "rev-parse", "v1")}
+    assert read_tags(here, "origin") == {"v1": git(root, "rev-parse", "v1")}
 
 
 def test_a_worktree_has_its_own_private_directory(root: Path, tmp_path: Path) -> None:
@@ -417,7 +421,7 @@ def test_shell_syntax_in_a_tag_name_is_not_executed(root: Path) -> None:
     for name in ("v1$(touch${IFS}pwned)", "v1`touch${IFS}pwned`", "v1;touch", "v1|x&y", "${{x}}", "v\u202e1"):
         changes.create_tag(here, tag(name), here.head() or "")
         remotes.push(here, "origin", "main", [name])
-    assert remotes.read_tags(here, "origin") == here.tags()
+    assert read_tags(here, "origin") == here.tags()
     assert len(here.tags()) == 6
     assert not (root / "pwned").exists()
 
@@ -432,7 +436,7 @@ def test_branch_and_planned_tags_are_pushed_and_no_others(root: Path) -> None:
     remotes.push(here, "origin", "main", ["v2"])
     remote = remotes.read_refs(here, "origin")
     assert remote["refs/heads/main"] == here.head()
-    assert remotes.read_tags(here, "origin") == {"v2": here.head()}
+    assert read_tags(here, "origin") == {"v2": here.head()}
     local = here.local_refs()
     assert remote["refs/tags/v2"] == local["refs/tags/v2"]
     assert set(local) == {"refs/heads/main", "refs/tags/v2", "refs/tags/private"}
@@ -495,9 +499,9 @@ def test_changes_in_a_temporary_clone_do_not_reach_the_repository(tmp_path: Path
     changes.commit(there, "Rehearsed", edits(clone, "README.md"))
     changes.create_tag(there, tag(), git(clone, "rev-parse", "HEAD"))
     remotes.push(there, "upstream", "main", ["v2"])
-    assert remotes.read_tags(there, "upstream") == there.tags()
+    assert read_tags(there, "upstream") == there.tags()
     here = checkout(top / "python")
-    assert (here.head(), here.tags(), remotes.read_tags(here, "origin")) == (before, {}, {})
+    assert (here.head(), here.tags(), read_tags(here, "origin")) == (before, {}, {})
     assert not os.path.samestat((clone / ".." / ".git").stat(), (top / ".git").stat())
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from relnox.core import fixes
 from relnox.errors import Failed
-from relnox.source.git.repository import Git, parse_refs, parse_tags
+from relnox.source.git.repository import Git, parse_refs
 from relnox.system import process
 
 NETWORK_TIMEOUT = 10.0
@@ -48,11 +48,6 @@ def read_push_refs(git: Git, remote: str) -> dict[str, str]:
     listings = [read_refs(git, url) for url in git.read_lines("remote", "get-url", "--push", "--all", remote)]
     common = set.intersection(*(set(refs.items()) for refs in listings))
     return dict(common)
-
-
-def read_tags(git: Git, remote: str) -> dict[str, str]:
-    """Ask a remote for its tags, and return the commit that each tag points to; for errors, see `read_refs`."""
-    return parse_tags(read_refs(git, remote))
 
 
 def default_branch(git: Git, remote: str) -> str | None:
