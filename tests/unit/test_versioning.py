@@ -11,7 +11,14 @@ from packaging.version import Version
 
 from relnox.core.versions.requested_bump import Bump, Level, Part, Phase
 from relnox.core.versions.semver_compat import Scheme
-from relnox.core.versions.versioning import explain, next_version, normalization_note, parse, shift_level
+from relnox.core.versions.versioning import (
+    explain,
+    is_result_of,
+    next_version,
+    normalization_note,
+    parse,
+    shift_level,
+)
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -501,6 +508,14 @@ def test_every_request_gives_a_greater_version_or_is_blocked(
     assert result > current or (bump.allow_lower and result < current)
     assert result.local is None
     assert isinstance(explain(current, bump, result, scheme=project["scheme"]), str)
+    assert is_result_of(result, bump)  # or the same command would bump again, and not finish this bump
+
+
+@pytest.mark.parametrize(
+    ("version", "words"), [("1.2.3rc1", "phase"), ("1.2.3a1", "pre + rc"), ("1.2.3.post1.dev1", "release")]
+)
+def test_a_release_is_known_as_that_of_its_request(version: str, words: str) -> None:
+    assert is_result_of(next_version(parse(version), request(words)), request(words))
 
 
 @settings(deadline=None)

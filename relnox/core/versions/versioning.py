@@ -106,11 +106,13 @@ def is_result_of(version: Version, bump: Bump) -> bool:
         return version.is_devrelease and bump.number in (None, version.dev)
     if bump.part == "post":
         return version.is_postrelease and not version.is_devrelease
-    if version.is_devrelease or version.is_postrelease:
+    if version.is_devrelease or (version.is_postrelease and bump.part != "release"):
         return False
-    if bump.pre is not None:
+    if bump.part == "phase":  # the phase after rc is the final version
+        return True
+    if bump.pre is not None and bump.part != "pre":
         return phase_of(version) == bump.pre
-    return (version.pre is not None) == (bump.part in ("pre", "phase"))
+    return (version.pre is not None) == (bump.part == "pre")
 
 
 def phase_of(version: Version) -> Phase | None:
