@@ -58,7 +58,6 @@ def main(request_path: str, result_path: str) -> None:
         tasks.append((f"the script {name} ({target})", check_script, (name, target)))
     if "expression" in request:
         tasks.append((request["expression"], evaluate_expression, (request["expression"],)))
-    result.write(standard_library=sorted(getattr(sys, "stdlib_module_names", ())))
     for title, task, arguments in tasks:
         result.write(running=title)
         try:

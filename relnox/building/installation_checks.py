@@ -37,14 +37,12 @@ class ProbeResult(Record, kw_only=True):
     Attributes:
         versions: Maps each imported module to its `__version__`, or to None if it has none.
         scripts: The names of the scripts whose functions exist.
-        standard_library: The names of the standard library's modules; empty before Python 3.10.
         output: The last lines of output.
     """
 
     failures: tuple[ProbeFailure, ...] = ()
     versions: Mapping[str, str | None] = MappingProxyType({})
     scripts: tuple[str, ...] = ()
-    standard_library: frozenset[str] = frozenset()
     output: tuple[str, ...] = ()
 
 
@@ -105,7 +103,6 @@ def _read_result(
     failures: list[ProbeFailure] = []
     versions: dict[str, str | None] = {}
     scripts: list[str] = []
-    standard_library: frozenset[str] = frozenset()
     running, is_done = "the start of its Python", False
     for line in lines:
         match line:
@@ -120,8 +117,6 @@ def _read_result(
                 versions[name] = version
             case {"script": name}:
                 scripts.append(name)
-            case {"standard_library": names}:
-                standard_library = frozenset(names)
             case _:
                 raise ValueError(f"{line} is not a line of a probe's result")
     if is_done and early_end is not None:
@@ -133,6 +128,5 @@ def _read_result(
         failures=tuple(failures),
         versions=versions,
         scripts=tuple(scripts),
-        standard_library=standard_library,
         output=output,
     )

@@ -13,7 +13,6 @@ from relnox.core.planning.changes import Edit, NewTag
 from relnox.errors import Blocked, Failed
 from relnox.source import copies
 from relnox.source.git import changes, find_repository, parse_tags, remotes
-from relnox.system import process
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,12 +54,6 @@ def tag(name: str = "v2") -> NewTag:
 
 
 # --- state -----------------------------------------------------------------------------------------------
-
-
-def wait_for_end_of_children() -> None:
-    """Wait until all child processes have ended, without reaping them."""
-    for child in tuple(process._running):
-        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
 
 
 def test_the_state_of_a_clean_checkout(root: Path) -> None:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.heavy
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
-TESTS = Path(__file__).parents[1]
 
 
 def build_all(root: Path, *options: str) -> RunResult:

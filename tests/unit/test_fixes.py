@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-import relnox
 from relnox.commands import COMMAND_LINE
 from relnox.core import fixes
 from relnox.core.fixes import FrontEnd, TaskCommand
@@ -22,7 +19,6 @@ from relnox.steps.removal import CleanDirectory
 
 NOX = FrontEnd({**COMMAND_LINE.tasks, "build-all": TaskCommand("nox -s release-build-all", "--")})
 INVOKE = FrontEnd({**COMMAND_LINE.tasks, "build-all": TaskCommand("invoke release.build-all")})
-PACKAGE = Path(relnox.__file__).parent
 
 
 @pytest.mark.parametrize(
