@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -304,6 +305,11 @@ class _Installation:
             return (
                 f"{self.archive.path.name} lacks {missing}: have its build backend include it "
                 "(files of the source tree that no archive has are not published)"
+            )
+        if (top := missing.partition(".")[0]) in sys.stdlib_module_names:
+            return (
+                f"{top} is in the standard library of other Pythons or systems only: correct requires-python of "
+                f"{package}, or import {top} only where it exists"
             )
         return (
             f"add the distribution that has {missing} to the dependencies of {package}; if an extra requires it: "

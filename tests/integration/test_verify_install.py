@@ -239,11 +239,18 @@ def test_the_sdist_is_built_without_a_compatible_wheel(root: Path, verify: Verif
 # --- releases that do not work
 
 
+ELSEWHERE = "termios" if sys.platform == "win32" else "msvcrt"
+"""A module of the standard library of other systems."""
 BROKEN = {
     "an undeclared dependency": (
         {"demo/__init__.py": "import undeclared\n"},
         "import demo fails: ModuleNotFoundError: No module named 'undeclared' (demo/__init__.py, line 1)",
         "add the distribution that has undeclared to the dependencies of demo",
+    ),
+    "a module of the standard library that this Python lacks": (
+        {"demo.py": f"import {ELSEWHERE}\n"},
+        f"import demo fails: ModuleNotFoundError: No module named '{ELSEWHERE}' (demo.py, line 1)",
+        f"correct requires-python of demo, or import {ELSEWHERE} only where it exists",
     ),
     "a module that only the source tree has": (
         {"demo/__init__.py": "from demo import forgotten\nimport demo.lost\n", "demo/forgotten.py": ""},
