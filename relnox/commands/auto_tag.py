@@ -87,7 +87,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     if git is None or state is None:
         raise Blocked("not-a-git-repository", "the project is not in a git repository", fix=CREATE_REPOSITORY)
     if state.head is None:
-        raise Blocked("branch-changed", "the repository has no commit", fix="git commit")
+        raise Blocked("branch-changed", "the repository has no commit", fix="git add -A && git commit")
     remote = read_remote_refs(project, needed_by="pushing" if options.push else "")
     project = project.with_remote_tags(remote.tags or {})
     rules = _Rules(options, project, git, state, state.head)
