@@ -246,6 +246,16 @@ def test_a_release_below_that_of_another_package_is_finished(
     assert git(remote_of(root), "tag").splitlines() == ["base-v1.1.0", "other-v1.1.0"]
 
 
+def test_an_unpushed_release_below_another_of_its_packages_is_not_the_one_that_is_requested(
+    two: Path, bump: Bump
+) -> None:
+    assert bump(two, *RELEASE, "--then-dev").code == 0
+    assert bump(two, "--to", "2.2.0rc0", "--commit", "--tag").code == 0
+    ran = bump(two, *PUSHED)
+    assert ran.code == 0, ran.text
+    assert git(remote_of(two), "tag", "--points-at", "main") == "v2.2.0"
+
+
 @pytest.mark.parametrize("lost", ["v2.1.0", "main"])
 def test_what_the_remote_lost_is_pushed_again(two: Path, bump: Bump, lost: str) -> None:
     git(two, "push", "--quiet", "origin", "main")

@@ -147,11 +147,12 @@ def _push_problems(observation: Observation, *, is_public: bool) -> Iterator[Pro
 def _find_releases(observation: Observation, options: Options, git: Git) -> Iterator[_Release]:
     """Yield the release at HEAD or below a development version there; with `--push`, also the unpushed ones below.
 
-    A release without a commit of its own is known by its tags.
+    A release without a commit of its own is known by its tags. Of a package, only the last release counts.
     """
     state, remote = observation.state, observation.remote
     if state is None:
         return
+    later_names: set[str] = set()
     commits, count = git.messages("-2"), 1
     if options.push:
         tip = remote.branches.get(state.branch or "")
@@ -167,12 +168,16 @@ def _find_releases(observation: Observation, options: Options, git: Git) -> Iter
         if position >= count and not is_followed:
             break
         if versions := trailers.read_trailers(message) | _tagged_versions(tags, commit):
-            yield _Release(commit, versions, is_followed)
+            if later_names.isdisjoint(versions):
+                yield _Release(commit, versions, is_followed)
+            later_names |= versions.keys()
             is_followed = False
         is_followed |= bool(trailers.read_trailers(message, DEVELOPMENT))
     for tag in tags:
-        if tag.name in unpushed_names and (versions := _tagged_versions(tags, tag.commit)):
+        versions = _tagged_versions(tags, tag.commit)
+        if tag.name in unpushed_names and versions and later_names.isdisjoint(versions):
             yield _Release(tag.commit, versions, is_followed)
+        later_names |= versions.keys()
 
 
 def _tagged_versions(tags: Sequence[TagMessage], commit: str) -> dict[str, Version]:
