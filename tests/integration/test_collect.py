@@ -308,7 +308,9 @@ def test_an_extra_file_is_a_problem(root: Path) -> None:
     extra = "fast-1.0-cp312-cp312-win_amd64.whl"
     job(root, "windows", [*WINDOWS, extra])
 
-    assert f"fast has files that are not expected: {extra}" in blocked(root, "--partial")
+    err = blocked(root, "--partial")
+    assert f"fast has files that are not expected: {extra}" in err
+    assert "or add identifiers of these wheels to fast in [tool.relnox.wheels]" in err
 
 
 def test_a_platform_wheel_of_a_package_without_a_matrix_is_a_problem(root: Path) -> None:

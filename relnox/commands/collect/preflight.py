@@ -194,13 +194,13 @@ def _expected_files_problems(package: Package, snapshot: Snapshot, *, partial: b
             fix="add --from with the missing job's directory, or collect what exists: --partial",
         )
     if comparison.unexpected:
+        add = f'add its wheels: [tool.relnox.wheels] {package.name} = ["cp312-manylinux_x86_64"]'
+        if package.name in snapshot.wheels:  # whose other identifiers have to stay
+            add = f"add identifiers of these wheels to {package.name} in [tool.relnox.wheels]"
         yield Problem(
             code="archive-unexpected",
             message=f"{package.name} has files that are not expected: {', '.join(comparison.unexpected)}",
-            fix=(
-                "remove that job's directory (--from), or add its wheels: [tool.relnox.wheels] "
-                f'{package.name} = ["cp312-manylinux_x86_64"]'
-            ),
+            fix=f"remove that job's directory (--from), or {add}",
         )
 
 

@@ -317,10 +317,9 @@ def _other_versions_tagged(
     formats = _tag_formats(project)
     here = sorted(name for name, tagged_commit in project.tags.items() if tagged_commit == commit)
     compared = release_tag.versions if release_tag is not None else {}
-    unnamed: dict[
-        str, Version
-    ] = {}  # if all packages have one version, a tag without a name may be of all of them
+    unnamed: dict[str, Version] = {}
     if len({package.version for package in project.workspace.packages}) == 1:
+        # Where the form is unclear, tags without a name may be of all packages.
         unnamed = {name: parts[1] for name in here if (parts := split_tag(name)) and parts[0] in ("", "v")}
     mismatches: dict[tuple[tuple[str, ...], Version], list[str]] = defaultdict(list)
     highest: dict[tuple[str, ...], Version] = {}
