@@ -181,16 +181,17 @@ def test_the_bump_that_the_fix_names_makes_the_commit_buildable(tag: str, index:
     assert tag in git(root, "tag").split()
 
 
-def test_a_tag_that_may_be_of_another_product_is_settled_by_the_setting_that_the_fix_adds(
-    index: Trusting, tmp_path: Path
-) -> None:
+def test_the_setting_says_whether_a_tag_is_of_this_project(index: Trusting, tmp_path: Path) -> None:
     root = project(tmp_path / "demo", index, "alpha")
     git(root, "tag", "v1.3.0")
     ran = run_in_process(root, "build-all", "--dry-run")
-    refuses(ran, "tag v1.3.0 is at ", "set tag-format", "relnox init")
-    assert run_in_process(root, "init", "--update", "--no-nox", "--no-invoke").code == 0
-    commit_all(root)
-    assert run_in_process(root, "build-all", "--dry-run").code == 0
+    refuses(
+        ran, "tag v1.3.0 is at ", 'tag-format = "v{version}" if v1.3.0 is one, and then release a version above'
+    )
+    for text, code in (("{name}-v{version}", 0), ("v{version}", 1)):
+        root = project(tmp_path / text, index, "alpha", settings=f'tag-format = "{text}"')
+        git(root, "tag", "v1.3.0")
+        assert run_in_process(root, "build-all", "--dry-run").code == code
 
 
 @pytest.mark.parametrize("task", ["build-all", "publish"])
@@ -201,7 +202,7 @@ def test_a_tag_without_a_name_is_compared_with_the_one_version_of_all_packages(
     built(root, "1.2.0", "alpha", "beta")
     git(root, "tag", "v1.3.0")
     ran = run_in_process(root, "build-all", "--dry-run") if task == "build-all" else publish(root)
-    refuses(ran, "tag v1.3.0 is at ", "alpha, beta", "set tag-format")
+    refuses(ran, "tag v1.3.0 is at ", "alpha, beta", "tag-format = ")
     git(root, "tag", "v1.2.0")
     ran = run_in_process(root, "build-all", "--dry-run") if task == "build-all" else publish(root)
     assert ran.code == 0, ran.text

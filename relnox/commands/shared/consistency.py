@@ -335,7 +335,11 @@ def _other_versions_tagged(
         selected = () if len(packages) == len(formats) else packages
         fix = f"release a version above both: {_bump_above((version, highest[names]), selected)}"
         if project.tag_forms.unclear.keys() & set(packages):
-            fix = f"set tag-format, and commit it (this proposes one): {task_command('init', '--update')}"
+            prefix, _ = split_tag(names[0]) or ("v", None)
+            fix = (
+                f"set in [tool.relnox] what the tags of {join_names(packages)} are: "
+                f'tag-format = "{prefix}{{version}}" if {names[0]} is one, and then {fix}; or else another form, such as "{{name}}-v{{version}}"'
+            )
         yield Problem(
             code="tag-version-differs",
             message=f"{tags_are} at {commit[:10]}, but {subject.format(join_names(packages))} {version}",
