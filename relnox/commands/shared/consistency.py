@@ -338,7 +338,8 @@ def _other_versions_tagged(
             prefix, _ = split_tag(names[0]) or ("v", None)
             fix = (
                 f"set in [tool.relnox] what the tags of {join_names(packages)} are: "
-                f'tag-format = "{prefix}{{version}}" if {names[0]} is one, and then {fix}; or else another form, such as "{{name}}-v{{version}}"'
+                f'tag-format = "{prefix}{{version}}" if {names[0]} is one, and then {fix}; '
+                'or else another form, such as "{name}-v{version}"'
             )
         yield Problem(
             code="tag-version-differs",
