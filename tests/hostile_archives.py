@@ -280,7 +280,6 @@ def damaged_in_the_middle(directory: Path) -> Path:
 
 
 NAME_ = f"{TOP}/x".encode()
-DEEP = "Requires-Dist: six; " + "(" * 5000 + "python_version > '3'" + ")" * 5000
 HOSTILE: dict[str, tuple[Make, str]] = {
     # names in wheels
     "wheel, parent directory": (with_file("../evil.py"), "points outside the archive"),
@@ -341,7 +340,6 @@ HOSTILE: dict[str, tuple[Make, str]] = {
     "wheel, no METADATA": (lambda directory: wheel(directory, drop=[f"{INFO}/METADATA"]), "0 metadata files"),
     "wheel, two of metadata": (with_file("other-1.0.dist-info/METADATA", METADATA), "2 metadata files"),
     "wheel, two directories": (with_file("other-1.0.dist-info/x"), "exactly one .dist-info directory"),
-    "wheel, deep requirement": (lambda directory: wheel(directory, metadata=with_fields(DEEP)), "recursion"),
     # zip format
     "zip, other local name": (
         patched(wheel, (b"demo_app/__init__.pydef", b"demo_app/__INIT__.pydef")),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -47,7 +46,6 @@ def project(root: Path, path: Path, index: PackageIndex) -> None:
 def test_hostile_archives_are_rejected_with_a_specific_message(
     make: Make, words: str, root: Path, index: PackageIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sys.setrecursionlimit(1000)  # Python's own; libraries for tests raise it
     for name, limit in LIMITS.items():
         monkeypatch.setattr(archives, name, limit)
     path = make(root / "dist")
