@@ -12,7 +12,6 @@ from relnox.core.settings.options import positional_options, positional_usage
 from relnox.core.settings.schema import fields_of
 from relnox.core.text import did_you_mean
 from relnox.errors import Blocked
-from relnox.reporters.streams import STDOUT
 
 if TYPE_CHECKING:
     from relnox.core.settings.schema import Field
@@ -23,6 +22,8 @@ class _NonExitingParser(argparse.ArgumentParser):
 
     def _print_message(self, message: str, file: object = None) -> None:  # argparse's own fails for some encodings
         del file
+        from relnox.reporters.streams import STDOUT  # a listing prints no help
+
         STDOUT.write(message)
         STDOUT.flush()
 
