@@ -260,16 +260,20 @@ def _check_formats(
             )
     groups = find_version_groups(workspace, config)
     fixed = {package.name: group.name for group in groups if group.kind == "fixed" for package in group.packages}
-    by_prefix = sorted(formats.items(), key=lambda pair: (pair[1].prefix, pair[1].suffix))
+    names_by_format: dict[TagFormat, list[str]] = {}
+    for name, tag_format in formats.items():
+        names_by_format.setdefault(tag_format, []).append(name)
+    for one, *others in names_by_format.values():
+        for other in others:
+            if one not in fixed or fixed[one] != fixed.get(other):
+                raise Blocked(
+                    "tag-format-unknown",
+                    f"tag-format {texts[one]!r} gives {one} and {other} the same tags",
+                    fix=_how_to_separate_tags(one, other, groups),
+                )
+    distinct = [(names[0], tag_format) for tag_format, names in names_by_format.items()]
+    by_prefix = sorted(distinct, key=lambda pair: (pair[1].prefix, pair[1].suffix))
     for (one, first), (other, second) in _pairs_with_common_prefix(by_prefix):
-        if first == second and one in fixed and fixed[one] == fixed.get(other):
-            continue
-        if first == second:
-            raise Blocked(
-                "tag-format-unknown",
-                f"tag-format {texts[one]!r} gives {one} and {other} the same tags",
-                fix=_how_to_separate_tags(one, other, groups),
-            )
         if (tag := _shared_tag(first, second)) is not None:
             raise Blocked(
                 "tag-format-unknown",
