@@ -16,7 +16,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relnox.errors import Blocked
+from relnox.errors import Blocked, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -31,9 +31,7 @@ if TYPE_CHECKING:
     from relnox.core.planning.events import Event, Outcome
     from relnox.core.planning.plan import Plan, Table
     from relnox.core.planning.step import Step
-    from relnox.core.problems import Problem
     from relnox.core.settings.schema import Value
-    from relnox.errors import RelnoxError
     from relnox.runner import PlannedTask
     from relnox.system.run_scope import RunScope
 
@@ -96,7 +94,7 @@ class Workspace:
             **options: Its options, with the names that the command line has: `part="minor"`, `dry_run=True`.
 
         Raises:
-            RelnoxError: The task or an option is unknown, or the project, git or an index cannot be read.
+            Problem: The task or an option is unknown, or the project, git or an index cannot be read.
         """
         from relnox import arguments, registration, runner
         from relnox.commands import COMMANDS
@@ -238,5 +236,5 @@ class _Listener:
     def tables(self, tables: Sequence[Table]) -> None:
         pass
 
-    def error(self, error: RelnoxError) -> None:
+    def error(self, error: Problem) -> None:
         pass

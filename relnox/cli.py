@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 from relnox import arguments, reporters
 from relnox.commands import COMMANDS, SYNONYMS, find_command, suggest_task
-from relnox.errors import ENVIRONMENT_ERRORS, Blocked, environment_error
+from relnox.errors import ENVIRONMENT_ERRORS, Blocked, Problem, environment_error
 from relnox.reporters.streams import STDOUT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from relnox.errors import RelnoxError
 
 _SUGGESTIONS = {
     "upload": "relnox publish",
@@ -93,7 +92,7 @@ def _open_streams() -> None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - stays open
 
 
-def _print_error(error: RelnoxError) -> int:
+def _print_error(error: Problem) -> int:
     """Print an error, and return its exit code."""
     reporters.usage_error(error)
     return error.exit_code

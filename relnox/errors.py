@@ -1,4 +1,4 @@
-"""Errors: one class for each way a task can fail, with its exit code.
+"""Problems: one value for what is wrong, with a class for each way in which a task can fail.
 
 A message names the package or file, what failed and why; the fix is one command or edit. A user's mistake, or a
 server's, is always one of these classes. Any other exception is a bug.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 from enum import IntEnum
+from typing import Any, Literal, Self
 
 _PERMISSION_ERRORS = {errno.EACCES, errno.EPERM, errno.EROFS}
 _RESOURCE_ERRORS = {
@@ -57,45 +58,78 @@ class ExitCode(IntEnum):
         return next((code for code in (*order, cls.FAILED, cls.BLOCKED) if code in codes), cls.DONE)
 
 
-class RelnoxError(Exception):
-    """Base class of the errors that end a task.
+Level = Literal["error", "warning", "rejected-by-index"]
+
+
+class Problem(Exception):
+    """What is wrong: raised where it ends the task, or listed in a plan.
 
     Args:
         code: The stable, documented name of the kind of problem, such as `tag-exists`.
-        message: What failed, for which package or file, and why.
-        fix: One command or edit that solves it.
+        message: What is wrong, for which package or file, and why.
+        fix: One command or edit that solves it; empty if there is none.
+        exit_code: The exit code of a run that it ends; that of the class if it is None.
+        allow: The field name of the option that ignores it, or empty.
+        level: A `warning` is an error only with `--strict`; what is `rejected-by-index` is an error unless the
+            package is private.
+        file: The name of the archive that is wrong, which the message leaves out, or empty.
     """
 
-    exit_code = ExitCode.FAILED
+    exit_code = ExitCode.BLOCKED
     rejected = False
     """Whether a server responded that it rejects the upload."""
 
-    def __init__(self, code: str, message: str, *, fix: str | None = None) -> None:
+    def __init__(  # noqa: PLR0913 - a value
+        self,
+        code: str,
+        message: str,
+        fix: str = "",
+        *,
+        exit_code: ExitCode | None = None,
+        allow: str = "",
+        level: Level = "error",
+        file: str = "",
+    ) -> None:
         super().__init__(message)
-        self.code = code
-        self.message = message
-        self.fix = fix
+        self.code, self.message, self.fix = code, message, fix
+        self.allow, self.level, self.file = allow, level, file
+        if exit_code is not None:
+            self.exit_code = exit_code
+
+    def but(self, **changes: Any) -> Self:
+        """Return a copy of the problem with some fields changed."""
+        return type(self)(**(self._values() | changes))
+
+    def _values(self) -> dict[str, Any]:
+        names = ("code", "message", "fix", "exit_code", "allow", "level", "file")
+        return {name: getattr(self, name) for name in names}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Problem) and self._values() == other._values()
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._values().values()))
 
 
-class Blocked(RelnoxError):
+class Blocked(Problem):
     """A usage or configuration error, invalid input, or a failed preflight check; nothing was changed."""
 
     exit_code = ExitCode.BLOCKED
 
 
-class Failed(RelnoxError):
+class Failed(Problem):
     """A failed operation; nothing is public."""
 
     exit_code = ExitCode.FAILED
 
 
-class Conflict(RelnoxError):
+class Conflict(Problem):
     """A conflict with another file of the same name or another commit of the same tag; needs manual action."""
 
     exit_code = ExitCode.CONFLICT
 
 
-class TryLater(RelnoxError):
+class TryLater(Problem):
     """An error that may be gone later: the index is down, or does not list the uploaded files yet."""
 
     exit_code = ExitCode.TRY_LATER

@@ -23,13 +23,12 @@ from relnox.core.fixes import FrontEnd
 from relnox.core.planning.events import Notice, Outcome, OutputLine, RunStarted, Waiting
 from relnox.core.planning.plan import Plan, Table
 from relnox.core.planning.step import Step
-from relnox.core.problems import Problem
 from relnox.core.records import replace
 from relnox.core.release import publication
 from relnox.core.settings.options import PATH, CommonOptions, resolve_option_values
 from relnox.core.settings.schema import Value, fields_of
 from relnox.core.text import join_names
-from relnox.errors import ENVIRONMENT_ERRORS, Blocked, ExitCode, Failed, RelnoxError, environment_error
+from relnox.errors import ENVIRONMENT_ERRORS, Blocked, ExitCode, Failed, Problem, environment_error
 from relnox.reporters import Reporter
 from relnox.reporters.json import render, render_error
 from relnox.reporters.streams import STDERR
@@ -411,9 +410,9 @@ def _report_visible_credentials(project: Project, reporter: Reporter) -> None:
     reporter.event(Notice(message, fix), nested=False)
 
 
-def _as_relnox_error(error: BaseException) -> RelnoxError | None:
+def _as_relnox_error(error: BaseException) -> Problem | None:
     """Return the error to report for what ended a run before its first step; None for a bug."""
-    if isinstance(error, RelnoxError):
+    if isinstance(error, Problem):
         return error
     if isinstance(error, KeyboardInterrupt):
         interrupted = Failed("interrupted", "interrupted; nothing was changed", fix="rerun the command")
@@ -422,13 +421,13 @@ def _as_relnox_error(error: BaseException) -> RelnoxError | None:
     return environment_error(error) if isinstance(error, ENVIRONMENT_ERRORS) else None
 
 
-def _outcome_of_error(error: RelnoxError, task: str, report: Value, reporter: Reporter) -> Outcome:
+def _outcome_of_error(error: Problem, task: str, report: Value, reporter: Reporter) -> Outcome:
     """Show an error that ended a run before its first step, write the report, and return the outcome."""
     reporters.BestEffortReporter(reporter).error(error)
     if report:
         with contextlib.suppress(Blocked):
             run_files.write(str(report), render_error(task, error), "report")
-    return unexecuted_outcome(Plan(task=task, problems=(Problem.from_error(error),)))
+    return unexecuted_outcome(Plan(task=task, problems=(error,)))
 
 
 def _report_late_error(error: BaseException, reporter: Reporter) -> None:
@@ -436,8 +435,8 @@ def _report_late_error(error: BaseException, reporter: Reporter) -> None:
     if isinstance(error, KeyboardInterrupt):
         return
     mask_error(error)
-    if isinstance(error, RelnoxError):
-        failed: RelnoxError = error
+    if isinstance(error, Problem):
+        failed: Problem = error
     else:
         why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         message = f"relnox failed after the run had ended ({why})"

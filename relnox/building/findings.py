@@ -3,32 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from relnox.building.archives import REBUILD_FIX
-from relnox.core.records import Record, replace
 from relnox.core.text import join_names
-
-Level = Literal["error", "warning", "rejected-by-index"]
+from relnox.errors import Level, Problem
 
 _MAX_NAMES = 3
-
-
-class Finding(Record):
-    """A problem with an archive.
-
-    Attributes:
-        level: An `error` fails the build; a `warning` does so only with `--strict`. `set_file_and_level` turns
-            `rejected-by-index` into a warning for private packages, and into an error for others.
-        message: What is wrong; shown after the file name.
-        file: The archive's file name; empty until `set_file_and_level` sets it.
-    """
-
-    level: Level
-    code: str
-    message: str
-    fix: str
-    file: str = ""
 
 
 class Rule(NamedTuple):
@@ -48,20 +29,20 @@ class Rule(NamedTuple):
     level: Level = "error"
 
 
-def apply_rules(rules: Iterable[Rule], subject: object) -> Iterator[Finding]:
+def apply_rules(rules: Iterable[Rule], subject: object) -> Iterator[Problem]:
     """Yield the findings of rules about the subject of their conditions."""
     for rule in rules:
         values = rule.condition(subject)
         for value in values if isinstance(values, Iterator) else filter(None, [values]):
             fix = rule.fix if isinstance(rule.fix, str) else rule.fix(subject)
-            yield Finding(rule.level, rule.code, rule.message.format(value), fix)
+            yield Problem(rule.code, rule.message.format(value), fix, level=rule.level)
 
 
-def set_file_and_level(finding: Finding, *, file: str, private: bool) -> Finding:
+def set_file_and_level(finding: Problem, *, file: str, private: bool) -> Problem:
     """Return the finding with its file set and, if it is `rejected-by-index`, its final level."""
     if finding.level == "rejected-by-index":
-        return replace(finding, file=file, level="warning" if private else "error")
-    return replace(finding, file=file)
+        return finding.but(file=file, level="warning" if private else "error")
+    return finding.but(file=file)
 
 
 def format_names(names: Iterable[str]) -> str:

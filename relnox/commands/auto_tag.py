@@ -23,12 +23,11 @@ from relnox.core.packages import Package
 from relnox.core.planning.changes import NewTag
 from relnox.core.planning.plan import Plan, Table
 from relnox.core.planning.step import Step, after
-from relnox.core.problems import Problem
 from relnox.core.settings import release_lines
 from relnox.core.tagging import tag_proposals
 from relnox.core.tagging.tags import TagFormat, tags_naming
 from relnox.core.versions import version_locations
-from relnox.errors import Blocked, ExitCode, TryLater
+from relnox.errors import Blocked, Conflict, Problem, TryLater
 from relnox.indexes import targets
 from relnox.source import file_edits
 from relnox.source.git import Git, GitState, remotes
@@ -184,9 +183,9 @@ class _Rules:
             return self._decide_out_of_bounds(package, version, tag)
         if last is not None and version < last:
             reason = f"lower than the last tag, {last_tag}"
-            problem = Problem(
-                code="version-not-higher",
-                message=f"{name} {version} is {reason}",
+            problem = Blocked(
+                "version-not-higher",
+                f"{name} {version} is {reason}",
                 fix=project.bump_command(name, "--to", "VERSION"),
             )
             return Decision(package, reason, tag, problem=problem)
@@ -203,9 +202,9 @@ class _Rules:
         others = [line.branch for line in self._project.config.branch if line.contains(version)]
         where = f"merge it to {others[0]} instead, or " if others else ""
         bump = self._project.bump_command(package.name, "--to", "VERSION")
-        problem = Problem(
-            code="version-outside-bounds",
-            message=f"{package.name} {version} is {reason} ([tool.relnox] branch)",
+        problem = Blocked(
+            "version-outside-bounds",
+            f"{package.name} {version} is {reason} ([tool.relnox] branch)",
             fix=f"{where}set another version: {bump}",
         )
         return Decision(package, reason, tag, problem=problem)
@@ -261,7 +260,7 @@ class _Rules:
 
 
 def _conflict(package: Package, tag: str, reason: str, fix: str) -> Decision:
-    problem = Problem(code="tag-exists", message=reason, fix=fix, exit_code=ExitCode.CONFLICT)
+    problem = Conflict("tag-exists", reason, fix=fix)
     return Decision(package, reason, tag, problem=problem)
 
 
@@ -282,21 +281,21 @@ def _branch_problems(branch: ReleaseBranch | None, state: GitState, project: Pro
         return
     if not branch.exists:
         name = branch.name or "(not known: HEAD is detached)"
-        yield Problem(
-            code="branch-changed",
-            message=f"release branch {name} does not exist on {remote}",
+        yield Blocked(
+            "branch-changed",
+            f"release branch {name} does not exist on {remote}",
             fix=f'set [tool.relnox] branch = "NAME" to a branch that {remote} has',
         )
     elif branch.is_behind_head:
-        yield Problem(
-            code="branch-behind",
-            message=f"HEAD ({head}) is not on branch {branch.name} of {remote} yet",
+        yield Blocked(
+            "branch-behind",
+            f"HEAD ({head}) is not on branch {branch.name} of {remote} yet",
             fix=f"git push {remote} HEAD:refs/heads/{branch.name}",
         )
     else:
-        yield Problem(
-            code="branch-behind",
-            message=f"HEAD ({head}) is not on the release branch ({branch.name} of {remote})",
+        yield Blocked(
+            "branch-behind",
+            f"HEAD ({head}) is not on the release branch ({branch.name} of {remote})",
             fix=f"merge it first; to release from another branch than {branch.name}, set [tool.relnox] branch",
         )
 
@@ -309,9 +308,9 @@ def _tag_problems(new: Sequence[Decision], project: Project, git: Git) -> Iterat
         own = formats[package.name]
         others = [name for name, other in formats.items() if other != own and other.parse(tag) is not None]
         if others:
-            yield Problem(
-                code="tag-format-unknown",
-                message=f"tag {tag} of {package.name} could be a tag of {text.join_names(others)} as well",
+            yield Blocked(
+                "tag-format-unknown",
+                f"tag {tag} of {package.name} could be a tag of {text.join_names(others)} as well",
                 fix='separate name and version clearly, as in tag-format = "{name}-v{version}"',
             )
     versions: dict[TagFormat, dict[str, str]] = {}
@@ -321,15 +320,15 @@ def _tag_problems(new: Sequence[Decision], project: Project, git: Git) -> Iterat
     for tag_format in dict.fromkeys(formats[decision.package.name] for decision in new):
         if len(by_version := versions[tag_format]) > 1:
             packages = text.join_names([f"{name} {version}" for version, name in by_version.items()])
-            yield Problem(
-                code="version-locations-differ",
-                message=f"packages with common tags have different versions: {packages}",
+            yield Blocked(
+                "version-locations-differ",
+                f"packages with common tags have different versions: {packages}",
                 fix=task_command("bump", "--all", "--to", "VERSION"),
             )
     if (identity_error := git.identity_error()) is not None:
-        yield Problem(
-            code="committer-unknown",
-            message=f"git has no name and email address for annotated tags ({identity_error})",
+        yield Blocked(
+            "committer-unknown",
+            f"git has no name and email address for annotated tags ({identity_error})",
             fix="set GIT_COMMITTER_NAME and GIT_COMMITTER_EMAIL, or user.name and user.email with git config",
         )
 
@@ -348,9 +347,9 @@ def _file_problems(packages: Sequence[Package], state: GitState, project: Projec
     for package in packages:
         with_literals = project.literals.workspace.by_name[package.name]
         if not version_locations.locations_agree(with_literals, package.version):
-            yield Problem(
-                code="version-locations-differ",
-                message=version_locations.describe_disagreement(with_literals),
+            yield Blocked(
+                "version-locations-differ",
+                version_locations.describe_disagreement(with_literals),
                 fix=project.bump_command(package.name, "--to", "VERSION"),
             )
 

@@ -32,10 +32,9 @@ from relnox.commands.shared.verification import (
 from relnox.core import fixes, graph
 from relnox.core.planning.events import Outcome
 from relnox.core.planning.plan import Plan, Table
-from relnox.core.problems import Problem
 from relnox.core.release.manifest import Distribution, Manifest
 from relnox.core.settings.config_tables import VerifyConfig
-from relnox.errors import Blocked, RelnoxError
+from relnox.errors import Blocked, Problem
 from relnox.steps.fetch_release import CopyFiles, Download
 from relnox.steps.verify_install import VerifyInstall
 from relnox.system import retries
@@ -153,9 +152,9 @@ def _private_requirement_problems(manifest: Manifest, private: Sequence[str]) ->
     """Yield a problem for each package that needs a private package, which is not published."""
     for package, needs in manifest.needs:
         if package in manifest.packages and (names := sorted(set(needs) & set(private))):
-            yield Problem(
-                code="requirement-unavailable",
-                message=f"{package} needs {', '.join(names)}, which is private and is not published: installing "
+            yield Blocked(
+                "requirement-unavailable",
+                f"{package} needs {', '.join(names)}, which is private and is not published: installing "
                 f"{package} fails, or installs another project of that name",
                 fix=f"remove the Private :: classifier of {names[0]}, or the requirement of {package}",
             )
@@ -167,14 +166,14 @@ def _missing_python_problems(pythons: Sequence[str]) -> Iterator[Problem]:
         try:
             find_interpreter(python)
         except Blocked as error:
-            yield Problem.from_error(error)
+            yield error
 
 
 def _read_listings(manifest: Manifest, index: str, project: Project) -> bool:
     """Request the listings of the packages, and return whether the index answers."""
     try:
         project.indexes.fetch_listings(index, manifest.packages, _LISTING_LIMIT)
-    except RelnoxError:
+    except Problem:
         return False
     return True
 

@@ -12,6 +12,7 @@ from packaging.version import Version
 
 from relnox.core.escaping import escape_json
 from relnox.core.records import Record, field_values
+from relnox.errors import Problem
 
 
 def to_json(document: Any) -> str:
@@ -48,6 +49,9 @@ def encode(value: Any) -> Any:
             return [encode(item) for item in value]
         case Mapping():
             return {name: encode(item) for name, item in value.items()}
+        case Problem():
+            shown = ("code", "message", "fix", "exit_code")
+            return {"kind": "Problem", **{name: encode(getattr(value, name)) for name in shown}}
         case Record():
             inner = {name: encode(inner) for name, inner in field_values(value).items()}
             return {"kind": type(value).__name__, **inner}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from relnox.core.planning.events import Outcome, RunFinished, RunStarted, Status, StepFinished
 from relnox.core.planning.plan import Plan
 from relnox.core.planning.step import Step
-from relnox.errors import ENVIRONMENT_ERRORS, ExitCode, RelnoxError, environment_error
+from relnox.errors import ENVIRONMENT_ERRORS, ExitCode, Problem, environment_error
 from relnox.executor import parallel, signals
 from relnox.executor.progress import UNSUCCESSFUL, Progress
 from relnox.reporters.streams import STDERR
@@ -167,7 +167,7 @@ def _execute_alone(step: Step, progress: Progress, run: Run, signal_handlers: si
 def _execute_step(step: Step, run: Run) -> StepFinished:
     """Check, apply and verify a step, and return its result."""
     start = time.monotonic()
-    error: RelnoxError | None = None
+    error: Problem | None = None
     try:
         if (reason := step.done(run)) is not None:
             status, detail = Status.SKIPPED, reason
@@ -175,7 +175,7 @@ def _execute_step(step: Step, run: Run) -> StepFinished:
             result = step.apply(run)
             run.record_result(step, result)
             status, detail = Status.SUCCESS, step.verify(run, result)
-    except RelnoxError as failure:
+    except Problem as failure:
         status, detail, error = Status.FAILED, failure.message, failure
     except ENVIRONMENT_ERRORS as failure:
         if (error := environment_error(failure)) is None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from relnox.core import fixes
 from relnox.core.release.manifest import Distribution
 from relnox.core.release.publishers import Publisher
-from relnox.errors import Conflict, Failed, RelnoxError
+from relnox.errors import Conflict, Failed, Problem
 from relnox.indexes.trusted_publishing import Identity
 from relnox.system import http, retries
 from relnox.system.secrets import mask_to_one_line
@@ -58,7 +58,7 @@ def sign(files: Sequence[Distribution], identity: Identity, store: Callable[[Dis
     try:
         # sigstore has no timeouts.
         http.call_with_timeout(lambda: _sign(files, identity, store), timeout, "the signing service")
-    except RelnoxError:
+    except Problem:
         raise
     except IdentityError as error:
         raise Failed(

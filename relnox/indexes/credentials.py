@@ -64,7 +64,7 @@ class Credentials:
         Call this before each upload, since tokens of Trusted Publishing expire. It can be called in any thread.
 
         Raises:
-            RelnoxError: The index does not issue a token; see `trusted_publishing`.
+            Problem: The index does not issue a token; see `trusted_publishing`.
         """
         return self._secret if isinstance(self._secret, Secret) else self._secret(project)
 

@@ -28,7 +28,7 @@ from urllib.parse import unquote
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from relnox.errors import Blocked, RelnoxError
+from relnox.errors import Blocked, Problem
 from relnox.indexes.embedded_store import Store, StoredFile, blake2_256, identify
 
 JSON_PAGE = "application/vnd.pypi.simple.v1+json"
@@ -147,7 +147,7 @@ class EmbeddedIndex:
         """Check an upload and store its file.
 
         Raises:
-            RelnoxError: The upload is not accepted; the message becomes the response.
+            Problem: The upload is not accepted; the message becomes the response.
             OSError: The file cannot be written.
         """
         _check_form(form)
@@ -232,7 +232,7 @@ class Handler(BaseHTTPRequestHandler):
             return text_response(404, f"uploads go to /legacy/, not to {self.path}")
         try:
             return self.index.accept(parse_form(self.headers.get_boundary(), body))
-        except RelnoxError as error:
+        except Problem as error:
             return text_response(400, error.message)
         except OSError as error:
             return text_response(507, f"the file cannot be stored: {error.strerror}")

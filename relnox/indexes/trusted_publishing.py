@@ -21,7 +21,7 @@ from urllib.parse import urljoin
 import urllib3
 from id import AmbientCredentialError, GitHubOidcPermissionCredentialError, detect_credential
 
-from relnox.errors import Blocked, Failed, RelnoxError, TryLater
+from relnox.errors import Blocked, Failed, Problem, TryLater
 from relnox.indexes.targets import PRODUCTION, TEST, Target, public_index
 from relnox.indexes.upload_fixes import first_release_hint
 from relnox.system import addresses, http, retries
@@ -60,7 +60,7 @@ _SHOWN_CLAIMS = (
 )
 """The claims of identity tokens that indexes compare with the publishers of a project, for messages."""
 _CLOCK_FIX = "check that the index supports this CI provider, and that the clock of this machine is correct"
-_REJECTIONS: dict[str, tuple[type[RelnoxError], str]] = {
+_REJECTIONS: dict[str, tuple[type[Problem], str]] = {
     "not-enabled": (TryLater, "check the status page of the index, or use a token"),
     "invalid-reuse-token": (
         Failed,
@@ -276,7 +276,7 @@ def token_provider(target: Target, environment: Mapping[str, str]) -> TokenProvi
 
 def _rejection_error(
     response: Response, document: dict[str, Any], identity: Identity, project: str, index: str
-) -> RelnoxError:
+) -> Problem:
     """Return the error for an identity token that the index did not accept for a project."""
     errors = document.get("errors")
     descriptions = {

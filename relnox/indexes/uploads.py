@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from relnox.core import fixes
 from relnox.core.release.manifest import Distribution
 from relnox.core.text import format_count
-from relnox.errors import Blocked, Conflict, Failed, RelnoxError, TryLater
+from relnox.errors import Blocked, Conflict, Failed, Problem, TryLater
 from relnox.indexes import twine_compat, upload_fixes
 from relnox.indexes.credentials import Credentials, Login
 from relnox.indexes.targets import Target
@@ -28,7 +28,7 @@ _MAX_QUOTED = 500
 _DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 
 
-class FileExists(RelnoxError):
+class FileExists(Failed):
     """The error if an index already has a file with this name; its listing shows if the content is the same."""
 
 
@@ -37,7 +37,7 @@ class _Problem(NamedTuple):
 
     statuses: Container[int]
     pattern: str
-    error: type[RelnoxError]
+    error: type[Problem]
     code: str
     message: str
     fix: str

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from relnox.core.planning.events import Event
 from relnox.core.planning.plan import Plan, Table
-from relnox.errors import RelnoxError
+from relnox.errors import Problem
 from relnox.reporters.plain import Plain
 from relnox.reporters.streams import STDERR
 from relnox.reporters.text import error_lines
@@ -33,7 +33,7 @@ class Reporter(Protocol):
     def tables(self, tables: Sequence[Table]) -> None:
         """Show tables with the results of a run."""
 
-    def error(self, error: RelnoxError) -> None:
+    def error(self, error: Problem) -> None:
         """Show the error that ends the run."""
 
 
@@ -63,7 +63,7 @@ class BestEffortReporter:
         with contextlib.suppress(OSError):
             self._reporter.tables(tables)
 
-    def error(self, error: RelnoxError) -> None:
+    def error(self, error: Problem) -> None:
         """Show the error that ends the run."""
         with contextlib.suppress(OSError):
             self._reporter.error(error)
@@ -108,7 +108,7 @@ def choose(
     return Plain(convert, quiet=quiet)
 
 
-def usage_error(error: RelnoxError) -> None:
+def usage_error(error: Problem) -> None:
     """Print an error in the command line on standard error, for which there is no reporter yet."""
     for line in error_lines(error):
         STDERR.write_line(line)

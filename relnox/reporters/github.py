@@ -14,7 +14,7 @@ from pathlib import Path
 from relnox.core.escaping import escape_line, split_lines
 from relnox.core.planning.events import Event, Notice, Outcome, OutputLine, StepFinished, StepStarted
 from relnox.core.planning.plan import Table
-from relnox.errors import RelnoxError
+from relnox.errors import Problem
 from relnox.reporters import text
 from relnox.reporters.plain import Plain
 from relnox.reporters.streams import STDERR
@@ -91,7 +91,7 @@ class GitHub(Plain):
                 title=f"{event.step.title}: {warning.code}",
             )
 
-    def error(self, error: RelnoxError) -> None:
+    def error(self, error: Problem) -> None:
         """Show the error that ends the run, also as an annotation."""
         self._resume_workflow_commands()
         super().error(error)

@@ -7,7 +7,7 @@ from typing import Any
 from relnox.core import serialization
 from relnox.core.planning.events import Outcome, StepFinished
 from relnox.core.release.publication import PublishedFile
-from relnox.errors import RelnoxError
+from relnox.errors import Problem
 
 
 def render(outcome: Outcome) -> str:
@@ -15,7 +15,7 @@ def render(outcome: Outcome) -> str:
     return serialization.to_json(_encode_outcome(outcome))
 
 
-def render_error(task: str, error: RelnoxError) -> str:
+def render_error(task: str, error: Problem) -> str:
     """Format the report of a run that an error ended before its first step as JSON."""
     problem = {"code": error.code, "error": error.message, "fix": error.fix}
     return serialization.to_json({"task": task, "exit_code": error.exit_code.value, **problem, "steps": []})

@@ -17,7 +17,7 @@ from relnox.core.planning.events import (
     Waiting,
 )
 from relnox.core.planning.plan import Plan, Table
-from relnox.errors import ExitCode, RelnoxError
+from relnox.errors import ExitCode, Problem
 from relnox.reporters import text
 from relnox.reporters.streams import STDERR, STDOUT
 
@@ -71,7 +71,7 @@ class Plain:
         for table in tables:
             self._out([*text.aligned_lines(table), ""])
 
-    def error(self, error: RelnoxError) -> None:
+    def error(self, error: Problem) -> None:
         """Show the error that ends the run."""
         self._log(text.error_lines(error))
 

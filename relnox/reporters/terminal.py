@@ -13,7 +13,7 @@ from rich.text import Text
 from relnox.core.escaping import escape_line
 from relnox.core.planning.events import Event, Status, StepFinished, StepStarted
 from relnox.core.planning.plan import Plan, Table
-from relnox.errors import RelnoxError
+from relnox.errors import Problem
 from relnox.reporters import text
 from relnox.reporters.plain import Plain
 from relnox.reporters.streams import STDERR, STDOUT, Stream
@@ -96,7 +96,7 @@ class Terminal(Plain):
                 rich_table.add_row(*(_text(cell) for cell in row))
             self._create_console.print(rich_table)
 
-    def error(self, error: RelnoxError) -> None:
+    def error(self, error: Problem) -> None:
         """Show the error that ends the run."""
         self._stop_spinner()
         self._show_labeled("error:", "bold red", text.with_code(error.message, error.code))

@@ -11,7 +11,7 @@ from relnox.core.planning.plan import Plan, Table
 from relnox.core.planning.step import Step
 from relnox.core.release.publication import are_all_verified, summary_lines
 from relnox.core.text import format_count
-from relnox.errors import ExitCode, RelnoxError
+from relnox.errors import ExitCode, Problem
 
 MARKS = {Status.SUCCESS: "ok", Status.SKIPPED: "SKIPPED", Status.FAILED: "FAILED", Status.ABORTED: "ABORTED"}
 
@@ -149,7 +149,7 @@ def warning_lines(event: StepFinished) -> Iterator[str]:
         yield from continuation_lines(f"fix: {warning.fix}", "  ")
 
 
-def error_lines(error: RelnoxError) -> Iterator[str]:
+def error_lines(error: Problem) -> Iterator[str]:
     """Format an error that ends a run."""
     for label, text in (("error", with_code(error.message, error.code)), ("fix", error.fix)):
         if text:

@@ -9,17 +9,15 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from relnox.building import archives, checks, file_hashes, findings
+from relnox.building import archives, checks, file_hashes
 from relnox.building.archives import Archive
 from relnox.building.checks.subject import ExpectedArchive
-from relnox.building.findings import Finding
 from relnox.core import fixes
-from relnox.core.planning.events import StepWarning
-from relnox.core.records import Record, replace
+from relnox.core.records import Record
 from relnox.core.release.manifest import MANIFEST_JSON, Distribution, Manifest
 from relnox.core.tagging import derived_versions
 from relnox.core.tagging.derived_versions import CommitTags
-from relnox.errors import Blocked, Failed
+from relnox.errors import Blocked, Failed, Problem
 from relnox.steps.export_commit import BuildSource
 from relnox.steps.run import Run
 from relnox.system.files import read_file, sync
@@ -53,7 +51,7 @@ def installable_files(built: BuiltPackage) -> list[Distribution]:
 def check_archives(
     paths: Sequence[Path],
     expected: ExpectedArchive,
-    warn: Callable[[tuple[StepWarning, ...]], None],
+    warn: Callable[[tuple[Problem, ...]], None],
     *,
     tags: CommitTags | None = None,
     strict: bool = False,
@@ -78,17 +76,11 @@ def check_archives(
         finding for archive in release for finding in _check_version_against_tags(archive, expected, tags)
     ]
     findings += checks.check_release(release, optional_extensions=expected.extensions_are_optional)
-    files: dict[Finding, list[str]] = {}  # the files with the same finding, such as sdist and wheel
+    files: dict[Problem, list[str]] = {}  # the files with the same finding, such as sdist and wheel
     for finding in findings:
-        files.setdefault(replace(finding, file=""), []).append(finding.file)
+        files.setdefault(finding.but(file=""), []).append(finding.file)
     errors = {finding: names for finding, names in files.items() if finding.level == "error" or strict}
-    warn(
-        tuple(
-            StepWarning(finding.code, ", ".join(names), finding.message, finding.fix)
-            for finding, names in files.items()
-            if finding not in errors
-        )
-    )
+    warn(tuple(finding.but(file=", ".join(names)) for finding, names in files.items() if finding not in errors))
     if errors:
         lines = "\n".join(
             f"  {', '.join(names)}: {finding.message} [{finding.code}]" for finding, names in errors.items()
@@ -105,15 +97,19 @@ def check_archives(
 
 def _check_version_against_tags(
     archive: Archive, expected: ExpectedArchive, tags: CommitTags | None
-) -> Iterator[Finding]:
+) -> Iterator[Problem]:
     """Yield a finding if the version that the backend derived does not match the tags of the commit."""
     if tags is None or expected.version is not None:
         return
     variable = derived_versions.find_version_variable(os.environ, archive.version)
     mismatch = derived_versions.find_mismatch(expected.name, archive.version, tags, variable=variable)
     if mismatch is not None:
-        yield findings.Finding(
-            mismatch.level, "release-version-differs", mismatch.message, mismatch.fix, file=archive.path.name
+        yield Problem(
+            "release-version-differs",
+            mismatch.message,
+            mismatch.fix,
+            level=mismatch.level,
+            file=archive.path.name,
         )
 
 

@@ -11,7 +11,7 @@ from relnox.core.planning.changes import Edit
 from relnox.core.planning.events import Notice, Status, StepFinished
 from relnox.core.planning.step import Step
 from relnox.core.text import format_count, join_names
-from relnox.errors import RelnoxError
+from relnox.errors import Problem
 from relnox.source import file_edits
 from relnox.steps.run import Run, RunExtension
 
@@ -57,7 +57,7 @@ class LocalChanges(RunExtension):
     def _report_failure(self, undo: Callable[..., object], *arguments: object) -> None:
         try:
             undo(*arguments)
-        except (RelnoxError, OSError) as error:
+        except (Problem, OSError) as error:
             self._run.emit(Notice(f"not undone completely: {error}", "git status; git log -1"))
 
 

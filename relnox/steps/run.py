@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from relnox.core import fixes
-from relnox.core.planning.events import Event, Outcome, OutputLine, Status, StepFinished, StepWarning
+from relnox.core.planning.events import Event, Outcome, OutputLine, Status, StepFinished
 from relnox.core.planning.plan import Plan
 from relnox.core.planning.step import Step
-from relnox.errors import ExitCode, Failed
+from relnox.errors import ExitCode, Failed, Problem
 from relnox.source.git import Git, remotes
 from relnox.system.environment_variables import clean_environment
 from relnox.system.files import TemporaryDirectory
@@ -119,7 +119,7 @@ class Run:
         self._emitting = threading.Lock()
         self._scratch = scratch
         self._results: dict[str, Any] = {}
-        self._warnings: dict[str, tuple[StepWarning, ...]] = {}
+        self._warnings: dict[str, tuple[Problem, ...]] = {}
         self._services: dict[type[SharedService], Any] = {}
         self._opening = threading.RLock()
 
@@ -134,11 +134,11 @@ class Run:
         if result is not None:
             self._results[step.key] = result
 
-    def warn(self, step: Step, warnings: Iterable[StepWarning]) -> None:
+    def warn(self, step: Step, warnings: Iterable[Problem]) -> None:
         """Add warnings about the files that a step creates; thread-safe."""
         self._warnings[step.key] = (*self.warnings(step), *warnings)
 
-    def warnings(self, step: Step) -> tuple[StepWarning, ...]:
+    def warnings(self, step: Step) -> tuple[Problem, ...]:
         """Return the warnings of a step."""
         return self._warnings.get(step.key, ())
 

@@ -10,7 +10,7 @@ from relnox.core.planning.events import Outcome, Status
 from relnox.core.planning.step import Step
 from relnox.core.records import Record
 from relnox.core.text import format_count
-from relnox.errors import ExitCode, Failed, RelnoxError
+from relnox.errors import ExitCode, Failed, Problem
 from relnox.source import copies
 from relnox.source.git import find_repository
 from relnox.steps.run import Run
@@ -107,7 +107,7 @@ class Stage(Step, kw_only=True):
         return format_count(succeeded_count, "step") + (f", {skipped_count} skipped" if skipped_count else "")
 
 
-def _deciding_error(task: str, outcome: Outcome) -> RelnoxError:
+def _deciding_error(task: str, outcome: Outcome) -> Problem:
     """Return the error that determined the exit code of a task."""
     errors = [result.error for result in outcome.results if result.error is not None]
     for error in errors:

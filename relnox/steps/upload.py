@@ -16,7 +16,7 @@ from relnox.core.planning.step import Step
 from relnox.core.release.manifest import Distribution
 from relnox.core.release.publication import UploadStatus
 from relnox.core.text import format_count, join_names
-from relnox.errors import Conflict, ExitCode, RelnoxError, TryLater
+from relnox.errors import Conflict, ExitCode, Problem, TryLater
 from relnox.indexes.uploads import FileExists
 from relnox.steps.attest import attestation_path
 from relnox.steps.published_files import Publication
@@ -52,10 +52,10 @@ class LogIn(Step, kw_only=True):
         """
         credentials = run.indexes.credentials(self.index)
 
-        def log_in(package: str) -> RelnoxError | None:
+        def log_in(package: str) -> Problem | None:
             try:
                 retries.retry(lambda: credentials.secret(package), Deadline(_RETRY_TIME))
-            except RelnoxError as error:
+            except Problem as error:
                 return error
             return None
 
@@ -68,7 +68,7 @@ class LogIn(Step, kw_only=True):
         return format_count(len(self.packages), "token")
 
 
-def _combine_errors(errors: Sequence[RelnoxError]) -> RelnoxError:
+def _combine_errors(errors: Sequence[Problem]) -> Problem:
     """Merge errors into the one with the worst exit code, which gets the messages and fixes of the others."""
     worst = ExitCode.worst([error.exit_code for error in errors])
     deciding_error = next(error for error in errors if error.exit_code is worst)
@@ -154,7 +154,7 @@ class _Attempts:
         path = self._path_of_unchanged_file(directory)
         try:
             return self._run.indexes.upload(step.index, path, step.file, attestations, self._record_attempt)
-        except RelnoxError as error:
+        except Problem as error:
             self._record_failure(error)
             if step.has_arrived(self._run):
                 return "no valid response, but the index lists it"
@@ -181,7 +181,7 @@ class _Attempts:
         self._was_sent = True
         self._publication.record_upload(self._step.index, self._step.file.filename)
 
-    def _record_failure(self, error: RelnoxError) -> None:
+    def _record_failure(self, error: Problem) -> None:
         """Record that an attempt failed, which is a rejection only if the index cannot have stored the file."""
         is_rejected = error.rejected or getattr(error, "never_connected", False)
         if self._was_sent and is_rejected and not self._earlier_result_unknown:

@@ -22,7 +22,7 @@ from relnox.core import fixes
 from relnox.core.planning.step import Step
 from relnox.core.settings.config_tables import InstallChecks
 from relnox.core.text import format_count, join_names
-from relnox.errors import Failed, RelnoxError, TryLater
+from relnox.errors import Failed, Problem, TryLater
 from relnox.steps.fetch_release import ReleaseFiles, best_archive
 from relnox.steps.run import Run, SharedService
 from relnox.system.process import Completed
@@ -348,7 +348,7 @@ def _path_of_url(url: str) -> str:
     return unquote(urlsplit(url).path)
 
 
-def _installer_error(action: str, completed: Completed) -> RelnoxError:
+def _installer_error(action: str, completed: Completed) -> Problem:
     """Return the error for an installer that failed, with the cause found in its output."""
     output = " ".join(completed.output.lower().split())
     fix = environments.choose_installer_fix(completed, "see the installer's last lines above")

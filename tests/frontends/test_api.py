@@ -22,7 +22,7 @@ import relnox
 from relnox import Workspace, runner
 from relnox.arguments import parse
 from relnox.core.planning.events import RunFinished, RunStarted, Status, StepFinished, Waiting
-from relnox.errors import Blocked, ExitCode, RelnoxError
+from relnox.errors import Blocked, ExitCode, Problem
 from relnox.system import retries
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def test_a_closed_plan_is_not_run(root: Path) -> None:
 def test_what_is_wrong_is_an_exception_with_a_code(
     root: Path, task: str, options: dict[str, Any], code: str
 ) -> None:
-    with pytest.raises(RelnoxError) as error:
+    with pytest.raises(Problem) as error:
         Workspace.open(root).plan(task, **options)
     assert error.value.code == code
 

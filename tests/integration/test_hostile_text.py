@@ -36,9 +36,8 @@ from relnox.core.planning.events import (
 )
 from relnox.core.planning.plan import Plan, Table
 from relnox.core.planning.step import Step
-from relnox.core.problems import Problem
 from relnox.core.records import Record, field_names
-from relnox.errors import ExitCode, Failed
+from relnox.errors import Blocked, ExitCode, Failed
 from relnox.reporters.github import GitHub
 from relnox.reporters.json import render, render_error
 from relnox.reporters.plain import Plain
@@ -89,7 +88,7 @@ def plan_of(text: str, kinds: Sequence[type[Any]]) -> Plan:
         task="bump",
         steps=tuple(filled(kind, text) for kind in kinds),
         notes=(text, text),
-        problems=(Problem(code="tag-exists", message=text, fix=text),),
+        problems=(Blocked("tag-exists", text, fix=text),),
         consent=text,
         tables=(Table(title=text, columns=(text, "column"), rows=((text, text), ("cell", text))),),
         skipped=text,

@@ -23,7 +23,7 @@ from raw_server import answering, raw_server, read_head
 from releases import Package, release
 from trusting import certificate, trusting
 
-from relnox.errors import Failed, RelnoxError, TryLater
+from relnox.errors import Failed, Problem, TryLater
 from relnox.indexes import client, uploads
 from relnox.system import http
 from relnox.system.retries import Deadline, TransientError
@@ -232,7 +232,7 @@ import re, sys
 from pathlib import Path
 from relnox.system import http
 from relnox.system.retries import Deadline
-from relnox.errors import RelnoxError
+from relnox.errors import Problem
 
 
 def peak():  # ru_maxrss includes the peak of the process that started this one
@@ -244,7 +244,7 @@ try:
     into = None if sys.argv[2] == "DOCUMENT" else Path("/dev/null")
     limit = http.DOCUMENT if into is None else http.file_limit(100 << 20)
     http.get(sys.argv[1], deadline=Deadline(0), limit=limit, into=into)
-except RelnoxError as error:
+except Problem as error:
     print(error.message)
 print((peak() - before) // 1024)
 """
@@ -395,7 +395,7 @@ def test_a_listing_that_is_none_is_an_error(answer: bytes) -> None:
     ids=ascii,
 )
 def test_an_invalid_url_is_an_error(url: str, clock: SimulatedClock) -> None:
-    with pytest.raises(RelnoxError) as failed:
+    with pytest.raises(Problem) as failed:
         http.get(url, deadline=Deadline(0))
     assert "hush" not in failed.value.message
 
@@ -404,7 +404,7 @@ def _said(act: Callable[[], str]) -> str:
     """What comes of it, or the message of the error that it is."""
     try:
         return act()
-    except RelnoxError as error:
+    except Problem as error:
         return error.message
 
 

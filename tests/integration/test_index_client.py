@@ -21,7 +21,7 @@ from relnox.core.release.manifest import Distribution
 from relnox.core.release.publication import FileCheck
 from relnox.core.settings.config import Config
 from relnox.core.settings.config_tables import IndexConfig
-from relnox.errors import Blocked, Conflict, Failed, RelnoxError, TryLater
+from relnox.errors import Blocked, Conflict, Failed, Problem, TryLater
 from relnox.indexes import Indexes, client, listings, targets, uploads
 from relnox.indexes.credentials import Credentials
 from relnox.indexes.uploads import FileExists
@@ -262,7 +262,7 @@ def test_an_upload_is_sent_once_and_its_error_shows_no_secret(status: int, tmp_p
     credentials = Credentials("u", Secret("canary-4711"), "test")
     with server(answer) as url:
         target = targets.Target(name="own", upload_url=url, simple_url=url, production=False)
-        with pytest.raises(RelnoxError) as failed:
+        with pytest.raises(Problem) as failed:
             uploads.upload_file(sdist, BUILT, target, credentials)
     assert posts == ["POST /"]
     assert "canary-4711" not in f"{failed.value} {failed.value.fix} {failed.value!r}"
@@ -315,7 +315,7 @@ RESPONSES = [
 
 @pytest.mark.parametrize(("answer", "error", "message", "fix"), RESPONSES)
 def test_what_responses_to_uploads_stand_for(
-    answer: tuple[int, str, str], error: type[RelnoxError], message: str, fix: str
+    answer: tuple[int, str, str], error: type[Problem], message: str, fix: str
 ) -> None:
     response = requests.Response()
     response.status_code, response.reason, body = answer

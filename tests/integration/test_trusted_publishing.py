@@ -15,7 +15,7 @@ from trusting import AUDIENCE, REQUEST_TOKEN, identity, trusting
 from relnox.core.records import replace
 from relnox.core.settings.config import Config
 from relnox.core.settings.config_tables import IndexConfig
-from relnox.errors import Blocked, Failed, TryLater
+from relnox.errors import Blocked, Failed, Problem, TryLater
 from relnox.indexes import credentials, targets, trusted_publishing
 from relnox.system import retries
 
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from releases import SimulatedClock
     from running import RunResult
     from trusting import Trusting
-
-    from relnox.errors import RelnoxError
 
 pytestmark = pytest.mark.heavy
 
@@ -152,7 +150,7 @@ def test_a_mint_that_failed_is_tried_with_another_identity(
     ],
 )
 def test_a_rejected_identity_token_has_a_fix(
-    code: str, kind: type[RelnoxError], remedy: str, index: Trusting, monkeypatch: pytest.MonkeyPatch
+    code: str, kind: type[Problem], remedy: str, index: Trusting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index.errors = [code]
     who = found(index, on_github(index, monkeypatch))

@@ -10,12 +10,10 @@ from relnox.core.bump.version_bumps import VersionBump
 from relnox.core.packages import Package, VersionSource
 from relnox.core.planning.changes import NewTag
 from relnox.core.settings.release_lines import ReleaseLine
-from relnox.errors import ExitCode
+from relnox.errors import ExitCode, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from relnox.core.problems import Problem
 
 
 def package(directory: str, prefix: str | None = None) -> Package:

@@ -9,9 +9,8 @@ from relnox.core import fixes
 from relnox.core.fixes import FrontEnd, TaskCommand
 from relnox.core.planning.events import Notice, OutputLine, RunStarted, Status, StepFinished
 from relnox.core.planning.plan import Plan
-from relnox.core.problems import Problem
 from relnox.core.records import replace
-from relnox.errors import Failed
+from relnox.errors import Blocked, Failed
 from relnox.reporters.github import GitHub
 from relnox.reporters.plain import Plain
 from relnox.reporters.terminal import Terminal
@@ -76,7 +75,7 @@ def test_every_reporter_shows_commands_so(
     kind: type[Plain | Terminal], capsys: pytest.CaptureFixture[str]
 ) -> None:
     reporter = kind(lambda text: fixes.show_commands(text, NOX))
-    plan = Plan(task="status", notes=(TEXT,), problems=(Problem(code="build-missing", message=TEXT, fix=TEXT),))
+    plan = Plan(task="status", notes=(TEXT,), problems=(Blocked("build-missing", TEXT, fix=TEXT),))
     reporter.verbose = True
 
     reporter.plan(plan)

@@ -6,9 +6,8 @@ import pytest
 
 from relnox.core.planning.changes import Edit, NewTag
 from relnox.core.planning.plan import Plan, Table
-from relnox.core.problems import Problem
 from relnox.core.records import replace
-from relnox.errors import ExitCode
+from relnox.errors import Conflict
 from relnox.steps.edit_files import EditFiles
 from relnox.steps.git import Commit, CreateTags, Push
 
@@ -27,7 +26,7 @@ def plan() -> Plan:
             Push(remote_name="origin", branch="main", tags=("v1.1",)),
         ),
         notes=("a note",),
-        problems=(Problem(code="tag-exists", message="a problem", fix="a fix", exit_code=ExitCode.CONFLICT),),
+        problems=(Conflict("tag-exists", "a problem", fix="a fix"),),
         tables=(Table(title="", columns=("package", "to"), rows=(("demo", "1.1"),)),),
     )
 

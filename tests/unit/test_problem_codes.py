@@ -20,7 +20,7 @@ CODE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 def codes(trees: list[ast.Module]) -> Iterator[str]:
     """Yield the literals that are passed as `code`, by keyword or as the first argument, and its defaults."""
     nodes = [node for tree in trees for node in ast.walk(tree)]
-    takers = {"RelnoxError"}
+    takers = {"Problem"}
     takers |= {
         node.name
         for node in nodes

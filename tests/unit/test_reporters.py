@@ -21,9 +21,8 @@ from relnox.core.planning.events import (
     Waiting,
 )
 from relnox.core.planning.plan import Plan, Table
-from relnox.core.problems import Problem
 from relnox.core.records import replace
-from relnox.errors import ExitCode, Failed
+from relnox.errors import Blocked, ExitCode, Failed
 from relnox.reporters import github, text
 from relnox.reporters.json import render
 from relnox.reporters.plain import Plain
@@ -44,7 +43,7 @@ PLAN = Plan(
     task="bump",
     steps=(EDIT, PUSH),
     notes=("1 becomes 2",),
-    problems=(Problem(code="tree-dirty", message="the tree is dirty", fix="git stash"),),
+    problems=(Blocked("tree-dirty", "the tree is dirty", fix="git stash"),),
     tables=(Table(title="Bumps", columns=("package", "to"), rows=(("demo", "2"),)),),
 )
 ERROR = Failed(

@@ -14,11 +14,12 @@ from relnox.building.archives import READ_ERRORS, Archive, ArchiveError
 from relnox.building.checks import contents, members, metadata, sdist, wheel, wheel_and_sdist
 from relnox.building.checks.subject import ExpectedArchive, Subject
 from relnox.building.checks.wheel_and_sdist import Pair
-from relnox.building.findings import Finding, Rule, apply_rules, set_file_and_level
+from relnox.building.findings import Rule, apply_rules, set_file_and_level
 from relnox.core.records import replace
+from relnox.errors import Problem
 
 
-def check_archive(archive: Archive, expected: ExpectedArchive) -> tuple[Finding, ...]:
+def check_archive(archive: Archive, expected: ExpectedArchive) -> tuple[Problem, ...]:
     """Return the findings about an archive: differences from the plan, violations of format or index rules."""
     advice = wheel.run_check_wheel_contents(archive) if archive.kind == "wheel" else ()
     return (
@@ -27,7 +28,7 @@ def check_archive(archive: Archive, expected: ExpectedArchive) -> tuple[Finding,
     )
 
 
-def check_release(release: Sequence[Archive], *, optional_extensions: bool = False) -> tuple[Finding, ...]:
+def check_release(release: Sequence[Archive], *, optional_extensions: bool = False) -> tuple[Problem, ...]:
     """Return the differences between the wheels of a release and the sdist they were built from.
 
     If any wheel of the release has native modules, wheels without them are valid fallbacks for other platforms.
@@ -37,7 +38,7 @@ def check_release(release: Sequence[Archive], *, optional_extensions: bool = Fal
     if source is None:
         return ()
     checks_extensions = not optional_extensions and not any(map(wheel.has_native_module, wheels))
-    findings: list[Finding] = []
+    findings: list[Problem] = []
     for archive in wheels:
         pair = Pair(source, archive)
         rules: tuple[Rule, ...]
@@ -50,7 +51,7 @@ def check_release(release: Sequence[Archive], *, optional_extensions: bool = Fal
 
 def find_errors(
     path: Path, *, public: bool, may_be_empty: bool = False, optional_extensions: bool = False
-) -> tuple[Finding, ...]:
+) -> tuple[Problem, ...]:
     """Return the errors in an archive that was built elsewhere; `public` includes violations of index rules."""
     expected = ExpectedArchive(
         name="", is_private=not public, may_be_empty=may_be_empty, extensions_are_optional=optional_extensions
@@ -58,7 +59,7 @@ def find_errors(
     return _read_and_check(path, expected)[1]
 
 
-def find_errors_against_sdist(paths: Iterable[Path], *, optional_extensions: bool) -> tuple[Finding, ...]:
+def find_errors_against_sdist(paths: Iterable[Path], *, optional_extensions: bool) -> tuple[Problem, ...]:
     """Return the errors that `check_release` finds in archives of a release; unreadable ones are skipped."""
     readable = []
     for path in paths:
@@ -78,7 +79,7 @@ def read_valid_archive(path: Path) -> Archive:
     return archive
 
 
-def _read_and_check(path: Path, expected: ExpectedArchive) -> tuple[Archive | None, tuple[Finding, ...]]:
+def _read_and_check(path: Path, expected: ExpectedArchive) -> tuple[Archive | None, tuple[Problem, ...]]:
     """Return the archive, if it can be read, and its errors; its file name has the expected name and version."""
     try:
         archive = archives.read(path)
@@ -89,7 +90,7 @@ def _read_and_check(path: Path, expected: ExpectedArchive) -> tuple[Archive | No
     return archive, tuple(finding for finding in findings if finding.level == "error")
 
 
-def _run_checks(subject: Subject) -> Iterator[Finding]:
+def _run_checks(subject: Subject) -> Iterator[Problem]:
     archive = subject.archive
     is_wheel = archive.kind == "wheel"
     yield from apply_rules((*metadata.RULES, *members.RULES, *(wheel if is_wheel else sdist).RULES), subject)
@@ -99,7 +100,7 @@ def _run_checks(subject: Subject) -> Iterator[Finding]:
         yield from wheel.check_platforms(archive)
 
 
-def _collect_findings(findings: Iterable[Finding], archive: Archive, *, private: bool) -> tuple[Finding, ...]:
+def _collect_findings(findings: Iterable[Problem], archive: Archive, *, private: bool) -> tuple[Problem, ...]:
     """Collect findings and set their files and levels; if the archive becomes unreadable, end with that error."""
     results = []
     try:
@@ -109,8 +110,7 @@ def _collect_findings(findings: Iterable[Finding], archive: Archive, *, private:
         results.append(_unreadable_finding(problem, archive.path))
     except READ_ERRORS as problem:
         results.append(
-            Finding(
-                "error",
+            Problem(
                 "archive-invalid",
                 f"cannot be read completely ({problem})",
                 archives.REBUILD_FIX,
@@ -120,5 +120,5 @@ def _collect_findings(findings: Iterable[Finding], archive: Archive, *, private:
     return tuple(results)
 
 
-def _unreadable_finding(problem: ArchiveError, path: Path) -> Finding:
-    return Finding("error", problem.code, problem.reason, problem.fix or "", file=path.name)
+def _unreadable_finding(problem: ArchiveError, path: Path) -> Problem:
+    return Problem(problem.code, problem.reason, problem.fix, file=path.name)

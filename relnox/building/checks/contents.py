@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from relnox.building.archives import Archive, iter_files, member_path
-from relnox.building.findings import Finding, Level
+from relnox.errors import Level, Problem
 
 _MAX_INSPECTED_BYTES = 1 << 20
 """The number of bytes at the start of each file that are searched for secrets."""
@@ -82,17 +82,17 @@ _MIN_DISTINCT_BYTES = 8
 _REVOKE_FIX = "exclude the file from the build, and revoke the secret if it was ever public"
 
 
-def check_contents(archive: Archive, tracked_files: frozenset[str] | None) -> Iterator[Finding]:
+def check_contents(archive: Archive, tracked_files: frozenset[str] | None) -> Iterator[Problem]:
     """Yield secrets and pointers of Git LFS; git tracks `tracked_files`, if known."""
     for name, content in iter_files(archive, _MAX_INSPECTED_BYTES):
         path = member_path(name)
         if content.startswith(_LFS_POINTER) and len(content) <= _MAX_POINTER_SIZE:
             message = f"{name} is a pointer of Git LFS, not the file itself"
-            yield Finding(_level(path), "lfs-pointer-in-archive", message, _LFS_FIX)
+            yield Problem("lfs-pointer-in-archive", message, _LFS_FIX, level=_level(path))
         by_file_name = _find_secrets_by_file_name(path, content, tracked_files)
         for description, is_certain in (*by_file_name, *_find_secrets_by_content(content)):
             level = _level(path) if is_certain else "warning"
-            yield Finding(level, "secret-in-archive", f"{name} {description}", _REVOKE_FIX)
+            yield Problem("secret-in-archive", f"{name} {description}", _REVOKE_FIX, level=level)
 
 
 def _level(path: PurePosixPath) -> Level:

@@ -16,8 +16,9 @@ from relnox.building.archives import member_path
 from relnox.building.checks import index_rules
 from relnox.building.checks.requirements import differing_requirements
 from relnox.building.checks.subject import Subject
-from relnox.building.findings import Finding, Rule, format_names
+from relnox.building.findings import Rule, format_names
 from relnox.core import fixes
+from relnox.errors import Problem
 
 try:
     import trove_classifiers
@@ -40,7 +41,7 @@ _rendering = Lock()
 """Held while a readme is rendered, since docutils keeps state in its modules."""
 
 
-def check_specification(subject: Subject) -> Iterator[Finding]:
+def check_specification(subject: Subject) -> Iterator[Problem]:
     """Yield the fields that are invalid according to the core metadata specification."""
     fields, malformed = subject.metadata
     problems = [(field, f"metadata field {field} is unknown or malformed") for field in sorted(malformed)]
@@ -51,7 +52,7 @@ def check_specification(subject: Subject) -> Iterator[Finding]:
         problems += [(problem.field, f"metadata is invalid: {problem}") for problem in invalid]
     for field, message in sorted(problems):
         if field not in _CHECKED_BY_RULES:
-            yield Finding("rejected-by-index", "metadata-invalid", message, _FIXES.get(field, _FIELD_FIX))
+            yield Problem("metadata-invalid", message, _FIXES.get(field, _FIELD_FIX), level="rejected-by-index")
 
 
 def _other_name(subject: Subject) -> str | None:

@@ -17,9 +17,10 @@ from packaging.tags import Tag, parse_tag
 from relnox.building.archives import Archive, find_dist_info_file, iter_files, member_path, read_file
 from relnox.building.checks import index_rules
 from relnox.building.checks.subject import Subject
-from relnox.building.findings import Finding, Rule, format_names
+from relnox.building.findings import Rule, format_names
 from relnox.building.wheel_contents import RECORD_FILES, parse_entry_points
 from relnox.core import fixes
+from relnox.errors import Problem
 
 _REBUILD_FIX = "build it again, and change wheels only with tools that update RECORD (wheel, auditwheel)"
 _ENTRY_POINT_FIX = 'write it like demo = "demo.cli:main" in [project.scripts]'
@@ -58,17 +59,17 @@ _CHECKED_BY_RULES = ("W007", "W008")
 """Codes of check-wheel-contents for empty wheels, which the rules check with regard to the project's settings."""
 
 
-def check_platforms(archive: Archive) -> Iterator[Finding]:
+def check_platforms(archive: Archive) -> Iterator[Problem]:
     """Yield the platform tags of a wheel that the public index rejects."""
     for platform in sorted(archive.platforms):
         if index_rules.ACCEPTED_PLATFORMS.fullmatch(platform) is None:
             fixes_of_platform = (fix for start, fix in _FIXES_BY_PLATFORM.items() if platform.startswith(start))
             message = f"platform tag {platform} is rejected by the public index"
             fix = next(fixes_of_platform, _DEFAULT_PLATFORM_FIX)
-            yield Finding("rejected-by-index", "archive-invalid", message, fix)
+            yield Problem("archive-invalid", message, fix, level="rejected-by-index")
 
 
-def run_check_wheel_contents(archive: Archive) -> Iterator[Finding]:
+def run_check_wheel_contents(archive: Archive) -> Iterator[Problem]:
     """Yield the failures of check-wheel-contents as warnings, skipping wheels that it cannot read."""
     try:
         from check_wheel_contents.checker import WheelChecker
@@ -82,16 +83,18 @@ def run_check_wheel_contents(archive: Archive) -> Iterator[Finding]:
         return
     except Exception as problem:  # noqa: BLE001 - a bug of an optional tool must not fail the build
         message = f"check-wheel-contents cannot read the wheel ({problem})"
-        yield Finding("warning", "build-failed", message, fixes.install_command("relnox[check]", upgrade=True))
+        yield Problem(
+            "build-failed", message, fixes.install_command("relnox[check]", upgrade=True), level="warning"
+        )
         return
     for failure in failed:
         if failure.check.name not in _CHECKED_BY_RULES:
             files = f": {format_names(failure.args)}" if failure.args else ""
-            yield Finding(
-                "warning",
+            yield Problem(
                 "build-failed",
                 f"check-wheel-contents {failure.check.name}: {failure.check.value}{files}",
                 "fix the build configuration (the README of check-wheel-contents explains the codes)",
+                level="warning",
             )
 
 

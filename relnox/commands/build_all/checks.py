@@ -10,10 +10,10 @@ from relnox.core import fixes
 from relnox.core.bump import bump_checks
 from relnox.core.names import normalize_name
 from relnox.core.packages import Package
-from relnox.core.problems import Problem
 from relnox.core.release.manifest import MANIFEST_JSON, MANIFEST_TEXT
 from relnox.core.text import format_count, join_names
 from relnox.core.versions import version_locations
+from relnox.errors import Blocked, Problem
 from relnox.source.copies import EmptySubmodule, find_empty_submodules
 from relnox.source.git import Git
 from relnox.steps.built_archives import read_manifest_if_valid
@@ -58,9 +58,9 @@ class OutputDirectory:
         output = self._project.once(Path.resolve, self._directory)
         is_outside = not output.is_relative_to(self._project.once(Path.resolve, top))
         if is_outside and self.removable_files and self._manifest is None:
-            yield Problem(
-                code="output-outside-checkout",
-                message=f"{output} is outside the checkout, and --clean would remove "
+            yield Blocked(
+                "output-outside-checkout",
+                f"{output} is outside the checkout, and --clean would remove "
                 f"{join_names(self.removable_files)} (it has no {_MANIFEST_FILES[0]} of an earlier build)",
                 fix=f"build into dist: {fixes.task_command('build-all')}",
             )
@@ -79,9 +79,9 @@ def check_sources(packages: tuple[Package, ...], project: Project, commit: str |
         if package_with_literals.other_locations and not version_locations.locations_agree(
             package_with_literals, package_with_literals.version
         ):
-            yield Problem(
-                code="version-locations-differ",
-                message=version_locations.describe_disagreement(package_with_literals),
+            yield Blocked(
+                "version-locations-differ",
+                version_locations.describe_disagreement(package_with_literals),
                 fix=f"set one version everywhere: {project.bump_command(package.name, '--to', 'VERSION')}; or "
                 "ignore version literals: version-literals = false",
             )
@@ -108,20 +108,20 @@ def check_submodules(
         is_inside = any(f"{submodule.path}/".startswith(directory) for directory in directories)
         needed = unlisted if not submodule.is_listed else missing
         (needed if is_inside and not submodule.is_optional else others).append(submodule.path)
-    problems = []
+    problems: list[Problem] = []
     if missing:
         problems.append(
-            Problem(
-                code="file-untracked",
-                message=f"{join_names(missing)} would be empty in the archives "
+            Blocked(
+                "file-untracked",
+                f"{join_names(missing)} would be empty in the archives "
                 f"({format_count(len(missing), 'submodule')} not initialized)",
                 fix="git submodule update --init --recursive",
             )
         )
     problems += [
-        Problem(
-            code="file-untracked",
-            message=f"submodule {path} would be empty in the archives (.gitmodules does not list it)",
+        Blocked(
+            "file-untracked",
+            f"submodule {path} would be empty in the archives (.gitmodules does not list it)",
             fix=f"list it: git submodule add URL {path}; or remove it: git rm --cached {path}",
         )
         for path in unlisted
@@ -138,9 +138,9 @@ def check_committed(packages: tuple[Package, ...], project: Project, commit: str
     from_tree = fixes.task_command("build-all", "--from-tree")
     for package in packages:
         if object_ids[package.pyproject] is None:
-            yield Problem(
-                code="tree-dirty",
-                message=f"{package.name} is not committed (only committed files are built)",
+            yield Blocked(
+                "tree-dirty",
+                f"{package.name} is not committed (only committed files are built)",
                 fix=f"commit it; to build the working tree: {from_tree}",
             )
     decisive_files = {
@@ -149,9 +149,9 @@ def check_committed(packages: tuple[Package, ...], project: Project, commit: str
         for file in (package.pyproject, *(place.file for place in package.locations if place.kind != "lock"))
     }
     if changed_files := sorted(decisive_files.intersection(project.state.changed_files)):
-        yield Problem(
-            code="tree-dirty",
-            message=f"uncommitted changes in {', '.join(changed_files)} (only committed files are built)",
+        yield Blocked(
+            "tree-dirty",
+            f"uncommitted changes in {', '.join(changed_files)} (only committed files are built)",
             fix=f"commit the changes; to build the working tree: {from_tree}",
         )
 

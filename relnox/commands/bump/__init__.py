@@ -27,12 +27,12 @@ from relnox.commands.bump.project_state import RemoteState
 from relnox.commands.bump.snapshot import NO_FILES, NewBump
 from relnox.commands.options import BumpOptions as Options
 from relnox.commands.shared.project import Project
-from relnox.core import records
+from relnox.core import records as records
 from relnox.core.bump import editing
 from relnox.core.planning.changes import NewTag
 from relnox.core.planning.plan import Plan
 from relnox.core.planning.step import Step
-from relnox.errors import Blocked, RelnoxError
+from relnox.errors import Blocked, Problem
 from relnox.source import file_edits
 from relnox.steps.edit_files import EditFiles
 from relnox.steps.git import Commit, CreateTags, Push
@@ -53,7 +53,7 @@ def observe(options: Options, project: Project) -> NewBump | Plan:
     snapshot = None
     if state is not None and state.head is not None and state.changed_files and not options.pull_request:
         # The files of the checkout, which are read next, may not have what is an error in those of HEAD.
-        with contextlib.suppress(RelnoxError), project.at_head() as committed:
+        with contextlib.suppress(Problem), project.at_head() as committed:
             snapshot = _observe_bump(options, committed, remote, checkout=project)
     snapshot = snapshot or _observe_bump(options, project, remote)
     assert snapshot is not None  # noqa: S101 - the edits of a checkout are new
@@ -154,7 +154,7 @@ def plan(snapshot: NewBump | Plan, options: Options) -> Plan:
         if getattr(options, name):
             notes = (*notes, f"{flag} ignores: {problem.message}")
         else:
-            problems = (*problems, records.replace(problem, fix=f"{problem.fix}; to ignore it: {flag}"))
+            problems = (*problems, problem.but(fix=f"{problem.fix}; to ignore it: {flag}"))
     return Plan(
         task="bump",
         steps=tuple(_plan_steps(new, tags, options)),

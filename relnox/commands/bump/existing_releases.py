@@ -17,16 +17,16 @@ from relnox.commands.bump.project_state import Observation
 from relnox.commands.bump.snapshot import Decision, Development
 from relnox.commands.options import BumpOptions as Options
 from relnox.commands.shared.project import Project
-from relnox.core import fixes, records
+from relnox.core import fixes
 from relnox.core.bump import bump_checks, trailers
 from relnox.core.bump.trailers import DEVELOPMENT
 from relnox.core.bump.version_bumps import VersionBump
 from relnox.core.planning.plan import Plan
 from relnox.core.planning.step import Step
-from relnox.core.problems import Problem
 from relnox.core.text import join_names
 from relnox.core.versions import versioning
 from relnox.core.versions.requested_bump import check_bump
+from relnox.errors import Blocked, Problem
 from relnox.source import file_edits
 from relnox.source.git import Git, remotes
 from relnox.source.git.repository import TagMessage
@@ -91,9 +91,9 @@ def plan_release_at_head(
     ]
     if changed_files := file_edits.changed_files(checkout.root, following.edits):
         problems.append(
-            Problem(
-                code="tree-dirty",
-                message=f"files that the bump edits have uncommitted changes: {join_names(changed_files)}",
+            Blocked(
+                "tree-dirty",
+                f"files that the bump edits have uncommitted changes: {join_names(changed_files)}",
                 fix="commit the changes, or put them aside: git stash",
             )
         )
@@ -141,7 +141,7 @@ def _push_problems(observation: Observation, *, is_public: bool) -> Iterator[Pro
         fix = f"{problem.fix}, then rerun the command; or undo the release: {undo}"
         if is_public:  # a rebased release would be another commit than that of the tags
             fix = f"git pull --no-rebase --no-edit {remote} {state.branch}, then rerun the command"
-        yield records.replace(problem, fix=fix)
+        yield problem.but(fix=fix)
 
 
 def _find_releases(observation: Observation, options: Options, git: Git) -> Iterator[_Release]:

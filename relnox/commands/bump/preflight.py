@@ -14,9 +14,9 @@ from relnox.core import text
 from relnox.core.bump import bump_checks, release_notes
 from relnox.core.bump.version_bumps import VersionBump
 from relnox.core.planning.changes import NewTag
-from relnox.core.problems import Problem
 from relnox.core.settings import release_lines
 from relnox.core.tagging import tag_proposals
+from relnox.errors import Blocked, Problem
 from relnox.source.git import GitState
 
 
@@ -34,9 +34,9 @@ def blocking_problems(new: NewBump, options: Options, tags: tuple[NewTag, ...]) 
         yield from _file_problems(new, options, state)
     if options.commit and not new.edits and not tags:
         is_kept = any(bump.before == bump.after for bump in new.decision.bumps)
-        yield Problem(
-            code="nothing-to-commit",
-            message="nothing to commit (no file changes)",
+        yield Blocked(
+            "nothing-to-commit",
+            "nothing to commit (no file changes)",
             fix="add --tag to tag the current version" if is_kept else "choose another version",
         )
     yield from _branch_problems(new, options, state)
@@ -52,9 +52,9 @@ def _tag_problems(new: NewBump, options: Options, tags: tuple[NewTag, ...], stat
         yield from _backend_problems(bumps, tag_names(observation, bumps))
         yield from tag_checks.ambiguous_tag_problems(bumps, (tag.name for tag in tags), observation.tag_formats)
     if options.tag and not state.tags and remote.error is not None:
-        yield Problem(
-            code="clone-shallow",
-            message=f"this clone has no tags, and those of {remote_name} could not be read: {remote.error}",
+        yield Blocked(
+            "clone-shallow",
+            f"this clone has no tags, and those of {remote_name} could not be read: {remote.error}",
             fix=f"git fetch --tags {remote_name}",
         )
     if options.tag or options.pull_request or options.part == "auto":
@@ -71,9 +71,9 @@ def _version_problems(new: NewBump, options: Options) -> Iterator[Problem]:
             continue
         if (tag, bump.after) not in reported_tags:
             reported_tags.add((tag, bump.after))
-            yield Problem(
-                code="version-not-higher",
-                message=f"{bump.package.name} {bump.after} is not higher than the last release ({tag})",
+            yield Blocked(
+                "version-not-higher",
+                f"{bump.package.name} {bump.after} is not higher than the last release ({tag})",
                 fix="choose a higher version: --to VERSION; to release a lower one, add --allow-lower",
             )
     for bump in (*bumps, *new.development.bumps):
@@ -81,9 +81,9 @@ def _version_problems(new: NewBump, options: Options) -> Iterator[Problem]:
             lines = observation.config.branch
             others = [line.branch for line in lines if line.contains(bump.after) and not line.is_glob]
             switch = f"; or release from its branch: git switch {others[0]}" if others else ""
-            yield Problem(
-                code="version-outside-bounds",
-                message=f"{bump.package.name} {bump.after} is outside the bounds of "
+            yield Blocked(
+                "version-outside-bounds",
+                f"{bump.package.name} {bump.after} is outside the bounds of "
                 f"{release_lines.describe_lines(observation.lines)} ([tool.relnox] branch)",
                 fix=f"choose another version: --to VERSION{switch}",
             )
@@ -102,10 +102,9 @@ def _branch_problems(new: NewBump, options: Options, state: GitState) -> Iterato
         )
     yield from bump_checks.check_not_behind_remote(state.branch, remote_name, is_ancestor=remote.is_ancestor)
     if options.commit and remote.is_ancestor is None and state.upstream is not None and state.commits_behind:
-        yield Problem(
-            code="branch-behind",
-            message=f"the branch is behind {state.upstream} by "
-            f"{text.format_count(state.commits_behind, 'commit')}",
+        yield Blocked(
+            "branch-behind",
+            f"the branch is behind {state.upstream} by {text.format_count(state.commits_behind, 'commit')}",
             fix="git pull --rebase",
         )
 
@@ -115,9 +114,9 @@ def _backend_problems(bumps: tuple[VersionBump, ...], names: Mapping[str, str]) 
     for bump in bumps:
         source, name = bump.package.source, names[bump.package.name]
         if source.kind == "tags" and source.key and not name.startswith(str(source.key[0])):
-            yield Problem(
-                code="tag-format-unknown",
-                message=f"{source.text} of {bump.package.name} ignores tag {name} (it reads only tags that begin "
+            yield Blocked(
+                "tag-format-unknown",
+                f"{source.text} of {bump.package.name} ignores tag {name} (it reads only tags that begin "
                 f"with {source.key[0]})",
                 fix=f'set [tool.relnox] tag-format = "{source.key[0]}{{version}}", or remove that setting',
             )
@@ -134,16 +133,16 @@ def _file_problems(new: NewBump, options: Options, state: GitState) -> Iterator[
         yield from bump_checks.check_no_hidden_files(edited_files, observation.index_states)
         files |= edited_files
     if options.commit and (changed_files := _changed_files_to_edit(new)):
-        yield Problem(
-            code="tree-dirty",
-            message=f"files that the bump edits have uncommitted changes: {text.join_names(changed_files)}",
+        yield Blocked(
+            "tree-dirty",
+            f"files that the bump edits have uncommitted changes: {text.join_names(changed_files)}",
             fix="commit the changes, or put them aside: git stash",
         )
     links = [edit.file for edit in new.edits if edit.file in new.links]
     if options.commit and links:
-        yield Problem(
-            code="file-is-link",
-            message=f"{text.join_names(links)}: the release commit cannot change a file through a symbolic link",
+        yield Blocked(
+            "file-is-link",
+            f"{text.join_names(links)}: the release commit cannot change a file through a symbolic link",
             fix="name the file that the link leads to in [tool.relnox] (changelog-file, packages, version-files), "
             "or replace the link with the file",
         )

@@ -20,8 +20,7 @@ from relnox.core.notes.pull_request import PullRequestPackage
 from relnox.core.planning import step
 from relnox.core.planning.changes import Edit
 from relnox.core.planning.step import Step
-from relnox.core.problems import Problem
-from relnox.errors import Blocked
+from relnox.errors import Blocked, Problem
 from relnox.source.git import Git, remotes, trees
 from relnox.steps.pull_request import CommitToBranch, OpenPullRequest
 
@@ -54,7 +53,7 @@ def observe_target(observation: Observation, edits: tuple[Edit, ...], project: P
 
     Raises:
         Blocked: The project is not in a git repository with a commit, or the remote is not on a known forge.
-        RelnoxError: The forge does not answer, or rejects the token.
+        Problem: The forge does not answer, or rejects the token.
     """
     git, state, refs = project.git, observation.state, observation.remote.branches
     if git is None or state is None or state.head is None:
@@ -115,14 +114,13 @@ def problems(new: NewBump, options: Options) -> Iterator[Problem]:
     target, observation = new.target, new.observation
     if target is None or observation.state is None:
         return
-    problem = Problem
     if target.token_problem is not None:
         error = target.token_problem
-        yield problem(code=error.code, message=error.message, fix=error.fix or "set a token")
+        yield error
     if target.identity_error is not None:
-        yield problem(
-            code="committer-unknown",
-            message=f"git has no name and email address for commits ({target.identity_error})",
+        yield Blocked(
+            "committer-unknown",
+            f"git has no name and email address for commits ({target.identity_error})",
             fix="set user.name and user.email with git config, or GIT_AUTHOR_NAME, GIT_AUTHOR_EMAIL, "
             "GIT_COMMITTER_NAME and GIT_COMMITTER_EMAIL",
         )
@@ -133,20 +131,20 @@ def problems(new: NewBump, options: Options) -> Iterator[Problem]:
     )
     changed_files = [edit.file for edit in new.edits if edit.file in state.changed_files]
     if changed_files and options.allow_dirty:  # without it they are reported anyway
-        yield problem(
-            code="tree-dirty",
-            message=f"files to edit have uncommitted changes, which would be in the pull request: "
+        yield Blocked(
+            "tree-dirty",
+            f"files to edit have uncommitted changes, which would be in the pull request: "
             f"{text.join_names(changed_files)}",
             fix="commit and push them, or run: git stash",
         )
     if not target.tree.is_changed:
-        yield problem(
+        yield Blocked(
             code="nothing-to-commit", message="nothing to commit (no file changes)", fix="choose another version"
         )
     if links := text.join_names(target.tree.links):
-        yield problem(
-            code="file-is-link",
-            message=f"{links}: a symbolic link cannot be edited in a pull request",
+        yield Blocked(
+            "file-is-link",
+            f"{links}: a symbolic link cannot be edited in a pull request",
             fix="name the file that it points to in the settings, or replace it by that file",
         )
     yield from _untagged_problems(new)
@@ -157,33 +155,33 @@ def _branch_problems(target: Target, observation: Observation) -> Iterator[Probl
     problem, remote = Problem, observation.config.remote
     head = observation.state.head or "" if observation.state is not None else ""
     if target.base is None:
-        yield problem(
-            code="branch-unknown",
-            message=f"the checkout is detached, and {head[:10]} is not the head of exactly one branch of {remote}",
+        yield Blocked(
+            "branch-unknown",
+            f"the checkout is detached, and {head[:10]} is not the head of exactly one branch of {remote}",
             fix="git switch BRANCH",
         )
     elif target.base.startswith(_BRANCH_PREFIX):
-        yield problem(
-            code="branch-wrong",
-            message=f"{target.base} is the branch of a release pull request",
+        yield Blocked(
+            "branch-wrong",
+            f"{target.base} is the branch of a release pull request",
             fix="switch to the release branch, such as: git switch main",
         )
     elif target.base_head is None:
-        yield problem(
-            code="branch-changed",
-            message=f"{remote} has no branch {target.base} to merge into",
+        yield Blocked(
+            "branch-changed",
+            f"{remote} has no branch {target.base} to merge into",
             fix=f"git push {remote} {target.base}",
         )
     elif target.base_head != head and observation.remote.is_ancestor is not False:
-        yield problem(
-            code="branch-not-pushed",
-            message=f"HEAD ({head[:10]}) is not the head of {target.base} on {remote} ({target.base_head[:10]})",
+        yield Blocked(
+            "branch-not-pushed",
+            f"HEAD ({head[:10]}) is not the head of {target.base} on {remote} ({target.base_head[:10]})",
             fix=f"git push {remote} {target.base}",
         )
     if target.foreign:
-        yield problem(
-            code="branch-has-commits",
-            message=f"branch {target.head} of {remote} has a change that relnox did not make: {target.foreign}",
+        yield Blocked(
+            "branch-has-commits",
+            f"branch {target.head} of {remote} has a change that relnox did not make: {target.foreign}",
             fix=f"merge the pull request, or move the change to {target.base} and delete the branch by hand; to "
             f"see the change: git fetch {remote} {target.head} && git log FETCH_HEAD",
         )
@@ -196,9 +194,9 @@ def _untagged_problems(new: NewBump) -> Iterator[Problem]:
         if history is None or history.version is None or before is None or before.is_devrelease:
             continue
         if before > history.version:
-            yield Problem(
-                code="release-not-tagged",
-                message=f"{bump.package.name} {before} is not tagged yet (its last tag is {history.tag})",
+            yield Blocked(
+                "release-not-tagged",
+                f"{bump.package.name} {before} is not tagged yet (its last tag is {history.tag})",
                 fix=fixes.task_command("auto-tag"),
             )
             return

@@ -14,7 +14,6 @@ from relnox.core.bump import bump_checks, trailers
 from relnox.core.bump.trailers import DEVELOPMENT
 from relnox.core.planning.changes import Edit
 from relnox.core.planning.plan import Plan
-from relnox.core.problems import Problem
 from relnox.core.text import join_names
 from relnox.errors import Blocked
 from relnox.source import file_edits
@@ -56,9 +55,9 @@ def undo_plan(options: Options, project: Project) -> Plan:
     problems = list(bump_checks.check_no_operation_in_progress(state.operation))
     if changed_files:
         problems.append(
-            Problem(
-                code="tree-dirty",
-                message=f"files changed since the release: {join_names(changed_files)}",
+            Blocked(
+                "tree-dirty",
+                f"files changed since the release: {join_names(changed_files)}",
                 fix="commit the changes, or put them aside: git stash",
             )
         )

@@ -12,7 +12,6 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from relnox.building import archives
 from relnox.building.file_hashes import hash_file, is_file_inside
-from relnox.building.findings import Finding
 from relnox.commands.shared import archive_checks
 from relnox.commands.shared.consistency import VersionComparison
 from relnox.commands.shared.project import Project
@@ -23,7 +22,7 @@ from relnox.core.release import collection
 from relnox.core.release.collection import Attestation, BuildJobOutput
 from relnox.core.release.manifest import MANIFEST_JSON, Distribution, Manifest
 from relnox.core.release.publishers import ATTESTATION_SUFFIX
-from relnox.errors import Blocked
+from relnox.errors import Blocked, Problem
 
 _ATTESTATION_LIMIT = 1 << 20
 """The maximum size of a file with attestations, in bytes; larger files are ignored."""
@@ -50,7 +49,7 @@ class Snapshot(NamedTuple):
     wheels: Mapping[str, tuple[str, ...]]
     old_archives: tuple[str, ...]
     versions: VersionComparison
-    findings: tuple[tuple[str, Finding], ...] = ()
+    findings: tuple[tuple[str, Problem], ...] = ()
 
 
 def find_job_directories(root: Path, names: Sequence[str]) -> tuple[str, ...]:
@@ -175,7 +174,7 @@ def archive_names(directory: Path, *suffixes: str) -> tuple[str, ...]:
     )
 
 
-def check_archives(jobs: Sequence[BuildJobOutput], project: Project) -> Iterator[tuple[str, Finding]]:
+def check_archives(jobs: Sequence[BuildJobOutput], project: Project) -> Iterator[tuple[str, Problem]]:
     """Yield the errors found in the archives that match their manifests, each with the directory of its job."""
     unique_files: dict[tuple[str, str], tuple[str, Path]] = {}
     directory_of: dict[Path, str] = {}

@@ -25,12 +25,11 @@ from relnox.commands.shared.releases import private_notes, read_public_part
 from relnox.core import fixes
 from relnox.core.dependencies import requirements
 from relnox.core.names import normalize_name
-from relnox.core.problems import Problem
 from relnox.core.release import publication, publishers
 from relnox.core.release.manifest import Distribution, Manifest
 from relnox.core.release.publishers import Publisher
 from relnox.core.text import format_count, join_names
-from relnox.errors import Blocked, ExitCode, RelnoxError
+from relnox.errors import Blocked, Conflict, ExitCode, Problem
 from relnox.indexes import attestations, client, targets, upload_fixes
 from relnox.steps.published_files import different_file_error
 from relnox.system import retries
@@ -91,7 +90,7 @@ def read_snapshot(index: str, options: PublishingOptions, project: Project, *, c
         clear: Whether the plan empties the index first, unless it holds exactly the files to publish.
 
     Raises:
-        RelnoxError: The release cannot be read, or the index does not answer.
+        Problem: The release cannot be read, or the index does not answer.
     """
     project.indexes.target(index)  # an unknown index is reported first
     package_names = consistency.selected_packages(options, options.package, project)
@@ -102,7 +101,7 @@ def read_snapshot(index: str, options: PublishingOptions, project: Project, *, c
     state = _read_index(index, manifest, project, insisted=insisted, will_be_cleared=will_be_cleared)
     try:
         return _inspect(state, private, options, project)
-    except RelnoxError as error:
+    except Problem as error:
         names = [file.filename for file in state.manifest.distributions]
         publication.add_public_files(error, index, names, state.public)
         raise
@@ -121,7 +120,7 @@ def _read_index(
         will_be_cleared: Whether the plan empties the index first, so that its files are ignored.
 
     Raises:
-        RelnoxError: The index cannot be read. The exit code does not say that nothing is public, since the index
+        Problem: The index cannot be read. The exit code does not say that nothing is public, since the index
             may have files of an earlier run.
     """
     indexes = project.indexes
@@ -132,7 +131,7 @@ def _read_index(
             name: indexes.hashes(index, name, [file.filename for file in release.files_of(name)], refresh=False)
             for name in release.packages
         }
-    except RelnoxError as error:
+    except Problem as error:
         if error.exit_code in (ExitCode.BLOCKED, ExitCode.FAILED):
             error.exit_code = ExitCode.TRY_LATER
         raise
@@ -169,7 +168,7 @@ def _inspect(
         try:
             credentials = indexes.credentials(index)
         except Blocked as error:
-            problems.append(Problem.from_error(error))
+            problems.append(error)
         else:
             uses_oidc = credentials.uses_oidc
             if index != targets.EMBEDDED:
@@ -215,17 +214,17 @@ def production_problems(state: IndexState, options: PublishOptions, project: Pro
     versions = _development_versions(state)
     if versions and not options.allow_dev and project.config.targets.get("dev") != state.name:
         are = "is a development version" if len(versions) == 1 else "are development versions"
-        yield Problem(
-            code="development-version",
-            message=f"{join_names(versions)} {are}, and {state.name} is a production index "
+        yield Blocked(
+            "development-version",
+            f"{join_names(versions)} {are}, and {state.name} is a production index "
             "(files there cannot be replaced)",
             fix=f"publish to a test index: {fixes.task_command('publish-test')}; to publish anyway: "
             f'--allow-dev, or [tool.relnox.targets] dev = "{state.name}"',
         )
     if state.manifest.dirty:
-        yield Problem(
-            code="build-dirty",
-            message="the files were built from a tree with uncommitted changes",
+        yield Blocked(
+            "build-dirty",
+            "the files were built from a tree with uncommitted changes",
             fix=f"commit them, then {_REBUILD}",
         )
 
@@ -261,26 +260,25 @@ def _file_problems(
         elif sha256 is not None:
             yield (
                 file.filename,
-                Problem(
-                    code="archive-changed",
-                    message=f"{dist}/{file.filename} differs from the file that was built:\n"
+                Conflict(
+                    "archive-changed",
+                    f"{dist}/{file.filename} differs from the file that was built:\n"
                     f"  found  sha256 {sha256}\n  built  sha256 {file.sha256}",
                     fix=shlex.join(["mv", str(path), f"{path}.old"]) if index_hash == file.sha256 else fix,
-                    exit_code=ExitCode.CONFLICT,
                 ),
             )
         elif index_hash is None:  # a public file needs no upload
             yield (
                 file.filename,
-                Problem(
-                    code="archive-missing",
-                    message=f"{dist}/{file.filename} is missing, although the manifest lists it",
+                Blocked(
+                    "archive-missing",
+                    f"{dist}/{file.filename} is missing, although the manifest lists it",
                     fix=fix,
                 ),
             )
         if index_hash not in (None, file.sha256):
             error = different_file_error(index, file, index_hash or "")
-            yield file.filename, Problem.from_error(error)
+            yield file.filename, error
 
     def existing(files: tuple[Distribution, ...]) -> Iterator[tuple[str, Path]]:
         return ((file.package, unchanged[file.filename]) for file in files if file.filename in unchanged)
@@ -293,7 +291,7 @@ def _file_problems(
         *archive_checks.errors_against_sdist(existing(incomplete), project.config),
     ):
         message = f"{finding.file}: {finding.message}"
-        yield finding.file, Problem(code=finding.code, message=message, fix=finding.fix)
+        yield finding.file, Blocked(finding.code, message, fix=finding.fix)
 
 
 def _index_problems(state: IndexState, project: Project, *, production: bool) -> Iterator[Problem]:
@@ -303,15 +301,15 @@ def _index_problems(state: IndexState, project: Project, *, production: bool) ->
         listing = project.indexes.cached_listing(index, package)
         reason = f" ({listing.reason})" if listing.reason else ""
         if listing.status == "archived":
-            yield Problem(
-                code="project-archived",
-                message=f"project {package} is archived on {index}, and accepts no files{reason}",
+            yield Blocked(
+                "project-archived",
+                f"project {package} is archived on {index}, and accepts no files{reason}",
                 fix=f"unarchive it in the project's settings on {index}, then rerun the command",
             )
         elif listing.status == "quarantined":
-            yield Problem(
-                code="project-quarantined",
-                message=f"project {package} is quarantined on {index}, and accepts no files{reason}",
+            yield Blocked(
+                "project-quarantined",
+                f"project {package} is quarantined on {index}, and accepts no files{reason}",
                 fix="contact the index operator, and rerun the command when the quarantine has ended",
             )
         times = [other.upload_time for other in listing.values() if other.version == file.version]
@@ -319,12 +317,11 @@ def _index_problems(state: IndexState, project: Project, *, production: bool) ->
         if production and first_upload is not None:
             ends = first_upload + upload_fixes.UPLOAD_WINDOW
             if ends < retries.CLOCK.today():
-                yield Problem(
-                    code="release-too-old",
-                    message=f"{package} {file.version} is too old for more files on {index} since {ends:%Y-%m-%d} "
+                yield Conflict(
+                    "release-too-old",
+                    f"{package} {file.version} is too old for more files on {index} since {ends:%Y-%m-%d} "
                     f"(its first file is more than {upload_fixes.UPLOAD_WINDOW.days} days old)",
                     fix=upload_fixes.post_release_hint(file),
-                    exit_code=ExitCode.CONFLICT,
                 )
 
 
@@ -415,9 +412,9 @@ def _unavailable_sibling_problems(
             fix = f"publish both in one run: {command} --package {package} --package {name}"
             if project.workspace.by_name[name].is_private:
                 fix = f"remove the Private :: classifier of {name}, or the requirement of {package}"
-            yield Problem(
-                code="requirement-unavailable",
-                message=f"{package} {manifest.version(package)} requires {requirement}, which cannot be installed "
+            yield Blocked(
+                "requirement-unavailable",
+                f"{package} {manifest.version(package)} requires {requirement}, which cannot be installed "
                 f"({reason})",
                 fix=f"{fix}; to ignore it: --allow-mismatch",
             )

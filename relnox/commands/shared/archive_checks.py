@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from relnox.core.settings.config import Config
 
 if TYPE_CHECKING:
-    from relnox.building.findings import Finding
+    from relnox.errors import Problem
 
     Archives = Iterable[tuple[str, Path]]
     """The package and path of each existing archive."""
 
 
-def archive_errors(archives: Archives, config: Config, *, public: bool) -> Iterator[tuple[Path, Finding]]:
+def archive_errors(archives: Archives, config: Config, *, public: bool) -> Iterator[tuple[Path, Problem]]:
     """Yield the errors found in the archives, each with its path; `public` adds the rules of public indexes."""
     from relnox.building import checks
 
@@ -29,7 +29,7 @@ def archive_errors(archives: Archives, config: Config, *, public: bool) -> Itera
             yield path, finding
 
 
-def errors_against_sdist(archives: Archives, config: Config) -> Iterator[tuple[Path, Finding]]:
+def errors_against_sdist(archives: Archives, config: Config) -> Iterator[tuple[Path, Problem]]:
     """Yield the wheels that differ from the sdist of their package, each with the error."""
     from relnox.building import checks
 

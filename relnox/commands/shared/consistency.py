@@ -18,13 +18,12 @@ from relnox.commands.options import ReleaseOptions
 from relnox.commands.shared.project import Project
 from relnox.core.fixes import task_command
 from relnox.core.packages import Package
-from relnox.core.problems import Problem
 from relnox.core.release import wheels
 from relnox.core.release.manifest import MANIFEST_JSON, Manifest
 from relnox.core.tagging.tags import TagFormat, split_tag
 from relnox.core.text import format_count, join_names
 from relnox.core.workspace import LOCK_FILES, owning_package
-from relnox.errors import Blocked
+from relnox.errors import Blocked, Problem
 
 _IGNORE = "to ignore it: --allow-mismatch"
 
@@ -212,9 +211,9 @@ def _disagreement(
         selected = packages if project.workspace.by_name.keys() - tag.versions.keys() else []
         fix = f"release a version above both: {_bump_above((first.version, other.version), selected, '--push')}"
     names = f" ({join_names(packages)})" if other.kind == "file" else ""
-    return Problem(
-        code="release-version-differs",
-        message=f"{first.source} is {first.text}, but {join_names(sources)} "
+    return Blocked(
+        "release-version-differs",
+        f"{first.source} is {first.text}, but {join_names(sources)} "
         f"{'has' if len(sources) == 1 else 'have'} {other.text}{names}",
         fix=f"{fix}; {_IGNORE}",
     )
@@ -228,22 +227,22 @@ def _tag_problems(
         if is_published or options.release_tag:
             formats = project.tag_formats_with(tag.name)
             samples = join_names(dict.fromkeys(formats[name].sample for name in packages))
-            yield Problem(
-                code="tag-not-checked-out",
-                message=f"{tag} is not a release tag of this project (its tags are like {samples})",
+            yield Blocked(
+                "tag-not-checked-out",
+                f"{tag} is not a release tag of this project (its tags are like {samples})",
                 fix=f"start the run for a release tag, or on a branch; {_IGNORE}",
             )
         return
     if others := [name for name in packages if name not in tag.versions]:
-        yield Problem(
-            code="package-not-tagged",
-            message=f"{tag} does not include {join_names(others)} (only {join_names(tag.versions)})",
+        yield Blocked(
+            "package-not-tagged",
+            f"{tag} does not include {join_names(others)} (only {join_names(tag.versions)})",
             fix=f"remove --package; {_IGNORE}",
         )
     if tag.is_elsewhere and not is_published and any(version is not None for version in tag.versions.values()):
-        yield Problem(
-            code="tag-not-checked-out",
-            message=f"{tag} is on {project.tags[tag.name][:10]}, but the checkout is at {project.commit:.10}",
+        yield Blocked(
+            "tag-not-checked-out",
+            f"{tag} is on {project.tags[tag.name][:10]}, but the checkout is at {project.commit:.10}",
             fix=f"git switch --detach refs/tags/{tag.name}; {_IGNORE}",
         )
 
@@ -294,9 +293,9 @@ def check_manifest(
     yield from _other_versions_tagged(versions, commit, project, release_tag, "the build made {}")
     if production:
         for message, tag, packages in _tagged_elsewhere(versions, commit, project):
-            yield Problem(
-                code="version-tagged-elsewhere",
-                message=message,
+            yield Blocked(
+                "version-tagged-elsewhere",
+                message,
                 fix=f"{project.bump_command(packages[0], '--part', 'patch')}, then: {task_command('build-all')}; "
                 f"to publish the tagged commit: git switch --detach {tag}, and build it; {_IGNORE}",
             )
@@ -341,9 +340,9 @@ def _other_versions_tagged(
                 f'tag-format = "{prefix}{{version}}" if {names[0]} is one, and then {fix}; '
                 'or else another form, such as "{name}-v{version}"'
             )
-        yield Problem(
-            code="tag-version-differs",
-            message=f"{tags_are} at {commit[:10]}, but {subject.format(join_names(packages))} {version}",
+        yield Blocked(
+            "tag-version-differs",
+            f"{tags_are} at {commit[:10]}, but {subject.format(join_names(packages))} {version}",
             fix=f"{fix}; {_IGNORE}",
         )
 
@@ -397,7 +396,7 @@ def _outdated_manifest(manifest: Manifest, where: str, project: Project) -> Iter
             f"{where} is a build of commit {commit[:10]}, but the checkout is at {head[:10]} "
             f"({'that commit is not in this clone' if files is None else reason})"
         )
-    yield Problem(code="manifest-outdated", message=message, fix=f"{task_command('build-all')}{switch}; {_IGNORE}")
+    yield Blocked("manifest-outdated", message, fix=f"{task_command('build-all')}{switch}; {_IGNORE}")
 
 
 def _missing_wheels(manifest: Manifest, where: str, project: Project) -> Iterator[Problem]:
@@ -405,9 +404,9 @@ def _missing_wheels(manifest: Manifest, where: str, project: Project) -> Iterato
     for name in manifest.packages:
         number = len(wheels.platform_wheels(name, project.config.wheels))
         if number and all(file.kind == "sdist" for file in manifest.files_of(name)):
-            yield Problem(
-                code="wheels-missing",
-                message=f"{where} has no wheels for {name} {manifest.version(name)} ([tool.relnox.wheels] "
+            yield Blocked(
+                "wheels-missing",
+                f"{where} has no wheels for {name} {manifest.version(name)} ([tool.relnox.wheels] "
                 f"requires {format_count(number, 'wheel')})",
                 fix=f"merge the output of all build jobs: {task_command('collect', '--from', 'DIR')}; "
                 "to publish without them: --allow-mismatch",

@@ -7,9 +7,8 @@ from fnmatch import fnmatchcase
 
 from relnox.commands.shared.project import Project
 from relnox.core import text
-from relnox.core.problems import Problem
 from relnox.core.records import Record
-from relnox.errors import Blocked, Failed
+from relnox.errors import Blocked, Failed, Problem
 from relnox.source.git import Git, GitState, parse_tags, remotes
 
 FETCH_TIMEOUT = 300.0
@@ -66,7 +65,7 @@ def unreleased_commit_problems(commit: str, project: Project) -> Iterator[Proble
         patterns = patterns or [remotes.default_branch(git, remote) or str(state.branch)]
     except Failed as error:
         message = f"{error.message}, so it is not known whether a release branch has commit {short_id}"
-        yield Problem(code=error.code, message=message, fix=f"{error.fix}; {allow}")
+        yield Blocked(error.code, message, fix=f"{error.fix}; {allow}")
         return
     branches = [name for name in refs if name.startswith("refs/heads/")]
     branches = [name for name in branches if _is_release_branch(name.removeprefix("refs/heads/"), patterns)]
@@ -77,9 +76,9 @@ def unreleased_commit_problems(commit: str, project: Project) -> Iterator[Proble
         return
     is_here = state.branch is not None and state.head == commit and _is_release_branch(state.branch, patterns)
     push = f"git push {remote} {state.branch}" if is_here else "merge it, push, and build the merged commit"
-    yield Problem(
-        code="branch-behind",
-        message=f"the files were built from commit {short_id}, which is not on the release branch "
+    yield Blocked(
+        "branch-behind",
+        f"the files were built from commit {short_id}, which is not on the release branch "
         f"({text.join_names(patterns)} of {remote}) and has no release tag",
         fix=f"{push}; {allow}",
     )

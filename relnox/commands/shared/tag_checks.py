@@ -11,12 +11,12 @@ from relnox.commands.shared.remote_refs import read_remote_refs
 from relnox.core import text
 from relnox.core.bump.version_bumps import VersionBump
 from relnox.core.packages import Package
-from relnox.core.problems import Problem
 from relnox.core.records import Record
 from relnox.core.settings import release_lines
 from relnox.core.settings.config import Config
 from relnox.core.tagging.tags import TagFormat, latest_tags, packages_that_read_any_tag, tags_naming
 from relnox.core.workspace import Workspace
+from relnox.errors import Blocked, Problem
 from relnox.source import tag_versions
 
 _MAX_LISTED = 5
@@ -149,9 +149,9 @@ def ambiguous_tag_problems(
     settings = "\n".join(
         tag_versions.settings_for_own_tags(package, _own_prefix(package, formats)) for package in readers
     )
-    yield Problem(
-        code="setting-invalid",
-        message=f"{names}: {readers[0].source.text} takes the version from any tag, and this bump creates "
+    yield Blocked(
+        "setting-invalid",
+        f"{names}: {readers[0].source.text} takes the version from any tag, and this bump creates "
         f"{text.join_names(planned_tags)}",
         fix=f"configure each backend to read its own tags; add to the files:\n{settings}",
     )

@@ -10,10 +10,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from relnox.core.packages import Package
 from relnox.core.planning.changes import NewTag
-from relnox.core.problems import Problem
 from relnox.core.settings.release_lines import ReleaseLine
 from relnox.core.text import join_names
-from relnox.errors import ExitCode
+from relnox.errors import Blocked, Conflict, Problem
 
 _MAX_LISTED = 5
 """The maximum number of files named in a message."""
@@ -38,9 +37,9 @@ def check_no_uncommitted_changes(
     ]
     if affected_files:
         names = ", ".join(affected_files[:_MAX_LISTED]) + (" …" if len(affected_files) > _MAX_LISTED else "")
-        yield Problem(
-            code="tree-dirty",
-            message=f"uncommitted changes: {names}",
+        yield Blocked(
+            "tree-dirty",
+            f"uncommitted changes: {names}",
             fix="git stash, or commit them",
         )
 
@@ -58,9 +57,9 @@ def check_branch_allows_releases(
     if branch is not None and configured_lines and not lines:
         names = [line.branch for line in configured_lines]
         single = [line.branch for line in configured_lines if not line.is_glob]
-        yield Problem(
-            code="branch-not-allowed",
-            message=f"branch {branch} is not a release branch ([tool.relnox] branch: {join_names(names)})",
+        yield Blocked(
+            "branch-not-allowed",
+            f"branch {branch} is not a release branch ([tool.relnox] branch: {join_names(names)})",
             fix=f"git switch {single[0] if single else 'BRANCH'}",
         )
 
@@ -82,9 +81,9 @@ def check_upstream_is_pushed_to(
     fix = f"git branch --unset-upstream, or release on {name}: git switch {name}"
     if upstream_remote != remote:
         fix = f'[tool.relnox] remote = "{upstream_remote}"; or git branch --set-upstream-to {remote}/{branch}'
-    yield Problem(
-        code="branch-not-allowed",
-        message=f"branch {branch} would be pushed to {remote}/{branch}, but it tracks {upstream}",
+    yield Blocked(
+        "branch-not-allowed",
+        f"branch {branch} would be pushed to {remote}/{branch}, but it tracks {upstream}",
         fix=fix,
     )
 
@@ -92,9 +91,9 @@ def check_upstream_is_pushed_to(
 def check_head_not_detached(branch: str | None) -> Iterator[Problem]:
     """Yield a problem if HEAD is detached (`branch` is None), since the commit would be on no branch."""
     if branch is None:
-        yield Problem(
-            code="head-detached",
-            message="HEAD is detached (the commit would be on no branch)",
+        yield Blocked(
+            "head-detached",
+            "HEAD is detached (the commit would be on no branch)",
             fix="git switch BRANCH",
         )
 
@@ -108,9 +107,9 @@ def check_not_behind_remote(branch: str | None, remote: str, *, is_ancestor: boo
         is_ancestor: Whether the remote's branch is an ancestor of HEAD, or None if unknown.
     """
     if is_ancestor is False:
-        yield Problem(
-            code="branch-behind",
-            message=f"{remote} has commits on {branch} that this checkout does not have",
+        yield Blocked(
+            "branch-behind",
+            f"{remote} has commits on {branch} that this checkout does not have",
             fix=f"git pull --rebase {remote} {branch}",
         )
 
@@ -133,20 +132,19 @@ def check_tags_do_not_exist(
         others = {name: commit[:10] for name, commit in existing.items() if commit != head}
         if others:
             ids = ", ".join(dict.fromkeys(others.values()))
-            yield Problem(
-                code="tag-exists",
-                message=f"tag {tag.name} already exists {' and '.join(others)} ({ids})",
+            yield Conflict(
+                "tag-exists",
+                f"tag {tag.name} already exists {' and '.join(others)} ({ids})",
                 fix=f"choose a higher version; to see the tag: git show {tag.name}",
-                exit_code=ExitCode.CONFLICT,
             )
 
 
 def check_no_operation_in_progress(operation: str | None) -> Iterator[Problem]:
     """Yield a problem if git waits for the end of an operation, such as `merge`, which a commit would end."""
     if operation is not None:
-        yield Problem(
-            code="operation-in-progress",
-            message=f"a git {operation} is in progress (a release commit cannot be made or undone before it ends)",
+        yield Blocked(
+            "operation-in-progress",
+            f"a git {operation} is in progress (a release commit cannot be made or undone before it ends)",
             fix=f"finish it: git {operation} --continue",
         )
 
@@ -165,9 +163,9 @@ def check_no_hidden_files(files: Iterable[str], index_states: Mapping[str, str])
     ):
         if hidden_files:
             is_single = len(hidden_files) == 1
-            yield Problem(
-                code="git-setting-invalid",
-                message=f"{join_names(hidden_files, _MAX_LISTED)} {'is' if is_single else 'are'} marked {bit} "
+            yield Blocked(
+                "git-setting-invalid",
+                f"{join_names(hidden_files, _MAX_LISTED)} {'is' if is_single else 'are'} marked {bit} "
                 f"(git commits no changes of {'it' if is_single else 'them'})",
                 fix=f"git update-index --no-{bit} -- {shlex.join(hidden_files)}",
             )
@@ -196,9 +194,9 @@ def check_files_tracked(
             commit = f"commit it: git add -- {shlex.quote(package.directory)} && git commit"
             if package.pyproject in ignored_files:
                 commit = "commit it, after its directory is removed from .gitignore"
-            yield Problem(
-                code="file-untracked",
-                message=f"git does not track {join_names(own, _MAX_LISTED)} ({package.name} is not committed)",
+            yield Blocked(
+                "file-untracked",
+                f"git does not track {join_names(own, _MAX_LISTED)} ({package.name} is not committed)",
                 fix=f'{commit}; or leave the package out: [tool.relnox] exclude = ["{package.directory}"]',
             )
     for files, alternative in (
@@ -211,9 +209,9 @@ def check_files_tracked(
         if files:
             is_single = len(files) == 1
             force = "--force " if any(file in ignored_files for file in files) else ""
-            yield Problem(
-                code="file-untracked",
-                message=f"git does not track {join_names(files, _MAX_LISTED)} "
+            yield Blocked(
+                "file-untracked",
+                f"git does not track {join_names(files, _MAX_LISTED)} "
                 f"({'it was' if is_single else 'they were'} never committed)",
                 fix=f"commit {'it' if is_single else 'them'}: git add {force}-- {shlex.join(files)} && git commit"
                 f"{alternative}",
@@ -227,8 +225,8 @@ def check_no_untracked_imports(imports: Iterable[tuple[str, str]]) -> Iterator[P
         imports: Pairs of the importing module and the untracked module.
     """
     for importing, imported_module in imports:
-        yield Problem(
-            code="imported-module-untracked",
-            message=f"{importing} imports {imported_module} (untracked: not in the commit)",
+        yield Blocked(
+            "imported-module-untracked",
+            f"{importing} imports {imported_module} (untracked: not in the commit)",
             fix=f"git add {imported_module}, and commit it",
         )

@@ -10,7 +10,7 @@ from relnox.core.planning.step import Step
 from relnox.core.records import Record
 from relnox.core.release.manifest import Distribution
 from relnox.core.release.publication import FileState, PublishedFile
-from relnox.errors import ExitCode, RelnoxError
+from relnox.errors import ExitCode, Problem
 
 
 class Status(StrEnum):
@@ -67,22 +67,6 @@ class Notice(Record):
     fix: str = ""
 
 
-class StepWarning(Record):
-    """A warning about a file that a step created; it does not stop the run.
-
-    Attributes:
-        code: The stable code of the problem.
-        file: The name of the file, or the names of several files with the same problem, separated by commas.
-        message: What is wrong with the file.
-        fix: One command or edit that solves the problem.
-    """
-
-    code: str
-    file: str
-    message: str
-    fix: str
-
-
 class StepFinished(Record):
     """A step ended.
 
@@ -99,8 +83,8 @@ class StepFinished(Record):
     status: Status
     detail: str
     seconds: float
-    error: RelnoxError | None = None
-    warnings: tuple[StepWarning, ...] = ()
+    error: Problem | None = None
+    warnings: tuple[Problem, ...] = ()
 
 
 class Outcome(Record):

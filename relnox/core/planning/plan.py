@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from relnox.core import serialization
 from relnox.core.planning.step import Step
-from relnox.core.problems import Problem
 from relnox.core.records import Record
+from relnox.errors import Problem
 
 S = TypeVar("S", bound="Step")
 
@@ -93,6 +93,17 @@ class PlanBuilder:
         """Add steps, and return them, for what needs them."""
         self._steps += steps
         return steps
+
+    def check(self, problems: Iterable[Problem], options: object) -> None:
+        """Add problems; one that an option allows becomes a note, and its fix names the option otherwise."""
+        for problem in problems:
+            flag = f"--{problem.allow.replace('_', '-')}"
+            if not problem.allow:
+                self.problems.append(problem)
+            elif getattr(options, problem.allow):
+                self.notes.append(f"{flag} ignores: {problem.message}")
+            else:
+                self.problems.append(problem.but(fix=f"{problem.fix}; to ignore it: {flag}", allow=""))
 
     def plan(self, **more: Any) -> Plan:
         """Return the plan; `more` are further fields of it."""

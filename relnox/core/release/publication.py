@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from relnox.core.records import Record
 from relnox.core.text import format_count, join_names
-from relnox.errors import ExitCode, RelnoxError
+from relnox.errors import ExitCode, Problem
 
 _MAX_LISTED = 40
 """The maximum number of file names printed for a state; the report has all of them."""
@@ -115,7 +115,7 @@ def exit_code_of_publishing(files: Sequence[PublishedFile], errors: Sequence[Exi
     return ExitCode.worst([*errors]) or ExitCode.FAILED
 
 
-def add_public_files(error: RelnoxError, index: str, names: Sequence[str], public: Sequence[str]) -> None:
+def add_public_files(error: Problem, index: str, names: Sequence[str], public: Sequence[str]) -> None:
     """Add the files that are already public to an error that occurred before the first upload.
 
     `names` are all files of the release, `public` those that the index lists with the hashes in the manifest.

@@ -10,12 +10,12 @@ from packaging.version import Version
 
 from relnox.core import fixes
 from relnox.core.packages import Package
-from relnox.core.problems import Problem
 from relnox.core.settings import patterns
 from relnox.core.settings.config import Config
 from relnox.core.tagging.tags import TagForms, packages_that_read_any_tag, split_tag, tag_format_of
 from relnox.core.text import join_names
 from relnox.core.workspace import Workspace
+from relnox.errors import Blocked, Problem
 
 _RELEASE_PREFIX = re.compile(r"(?:release|rel|version|ver|python|py)[\W_]*v?", re.IGNORECASE)
 _MAX_LISTED = 5
@@ -32,9 +32,9 @@ def unclear_format_problems(
             by_reason.setdefault(forms.unclear[package.name], []).append(package.name)
     for reason, names in by_reason.items():
         settings = as_toml(propose_settings(workspace, config, forms, tags))
-        yield Problem(
-            code="tag-format-unknown",
-            message=f"the form of the tags of {join_names(names, _MAX_LISTED)} is not clear ({reason})",
+        yield Blocked(
+            "tag-format-unknown",
+            f"the form of the tags of {join_names(names, _MAX_LISTED)} is not clear ({reason})",
             fix=f"{fixes.task_command('init', '--update')}, which adds this to pyproject.toml:\n{settings}",
         )
 
