@@ -50,8 +50,8 @@ def encode(value: Any) -> Any:
         case Mapping():
             return {name: encode(item) for name, item in value.items()}
         case Problem():
-            shown = ("code", "message", "fix", "exit_code")
-            return {"kind": "Problem", **{name: encode(getattr(value, name)) for name in shown}}
+            names = ("code", "message", "fix", "exit_code")
+            return {"kind": "Problem", **{name: encode(getattr(value, name)) for name in names}}
         case Record():
             inner = {name: encode(inner) for name, inner in field_values(value).items()}
             return {"kind": type(value).__name__, **inner}
