@@ -152,7 +152,7 @@ def problems(new: NewBump, options: Options) -> Iterator[Problem]:
 
 def _branch_problems(target: Target, observation: Observation) -> Iterator[Problem]:
     """Yield problems if HEAD is not the head of the branch to merge into, or the other has foreign commits."""
-    problem, remote = Problem, observation.config.remote
+    remote = observation.config.remote
     head = observation.state.head or "" if observation.state is not None else ""
     if target.base is None:
         yield Blocked(

@@ -28,7 +28,7 @@ from relnox.core.tagging.tags import TagFormat, TagForms, find_tag_forms
 from relnox.core.workspace import Workspace
 from relnox.errors import NO_WORKING_DIRECTORY, Blocked
 from relnox.source import discovery, history, pyproject, version_literals
-from relnox.source.git import Git, GitState, find_repository
+from relnox.source.git import Git, GitState, find_repository, parse_tags
 from relnox.source.git.committed import files_of_commit
 from relnox.source.untracked_modules import find_imports_of_untracked
 from relnox.source.version_files import version_at
@@ -47,7 +47,31 @@ def _do_nothing(*_: object) -> None:
 
 
 class _independent_of_tags(cached_property[_Value]):  # noqa: N801 - used like `cached_property`
-    """A cached property that does not depend on the tags of the remote; see `Project.with_remote_tags`."""
+    """A cached property that does not depend on the tags of the remote; see `Project.with_remote`."""
+
+
+class RemoteRefs(Record):
+    """The branches and tags of the remote.
+
+    Attributes:
+        refs: Maps the full name of each ref to its object; None if they were not read.
+        error: Why they could not be read, or None; it is no error if there is no remote.
+    """
+
+    refs: Mapping[str, str] | None = None
+    error: str | None = None
+
+    @cached_property
+    def tags(self) -> Mapping[str, str] | None:
+        """The commit of each tag."""
+        return parse_tags(self.refs) if self.refs is not None else None
+
+    @cached_property
+    def branches(self) -> Mapping[str, str]:
+        """The commit of each branch; none if they were not read."""
+        prefix = "refs/heads/"
+        refs = (self.refs or {}).items()
+        return {name.removeprefix(prefix): commit for name, commit in refs if name.startswith(prefix)}
 
 
 class Project(Record):
@@ -59,7 +83,7 @@ class Project(Record):
         git: The git checkout, or None outside git.
         before_tools: Called before tools or hooks of the project run, possibly several times.
         on_output: Called with the step and each output line of a program that runs during planning.
-        remote_tags: The commit that each tag of the remote points to, or None if they were not read.
+        remote: The refs of its remote, if they were read.
         is_rehearsal: Whether the project is a clone made by `rehearse`.
         documents: Paths of plans and reports that this command reads or writes; git status ignores them.
     """
@@ -69,7 +93,7 @@ class Project(Record):
     git: Git | None
     before_tools: Callable[[], None] = staticmethod(_do_nothing)
     on_output: Callable[[Step, str], None] = staticmethod(_do_nothing)
-    remote_tags: Mapping[str, str] | None = None
+    remote: RemoteRefs = RemoteRefs()
     is_rehearsal: bool = False
     documents: tuple[str, ...] = ()
 
@@ -126,9 +150,19 @@ class Project(Record):
         """The commit that each tag points to, for tags of this clone and, if they were read, of the remote."""
         return {**(self.remote_tags or {}), **(self.state.tags if self.state is not None else {})}
 
+    @property
+    def remote_tags(self) -> Mapping[str, str] | None:
+        """The commit that each tag of the remote points to, or None if they were not read."""
+        return self.remote.tags
+
     def with_remote_tags(self, tags: Mapping[str, str] | None) -> Project:
         """Return a copy of the project with these tags of its remote; cached values that ignore tags are kept."""
-        project = replace(self, remote_tags=tags)
+        refs = {f"refs/tags/{tag}": commit for tag, commit in tags.items()} if tags is not None else None
+        return self.with_remote(RemoteRefs(refs))
+
+    def with_remote(self, remote: RemoteRefs) -> Project:
+        """Return a copy of the project with these refs of its remote; cached values that ignore tags are kept."""
+        project = replace(self, remote=remote)
         values_to_keep = {
             name: value
             for name, value in vars(self).items()

@@ -2,27 +2,9 @@
 
 from __future__ import annotations
 
-from relnox.commands.shared.project import Project
-from relnox.core.records import Record
+from relnox.commands.shared.project import Project, RemoteRefs
 from relnox.errors import Blocked, Failed
-from relnox.source.git import parse_tags, remotes
-
-
-class RemoteRefs(Record):
-    """The branches and tags of the remote.
-
-    Attributes:
-        refs: Maps the full name of each ref to its object; None if they were not read.
-        error: Why they could not be read, or None; it is no error if there is no remote.
-    """
-
-    refs: dict[str, str] | None = None
-    error: str | None = None
-
-    @property
-    def tags(self) -> dict[str, str] | None:
-        """The commit of each tag."""
-        return parse_tags(self.refs) if self.refs is not None else None
+from relnox.source.git import remotes
 
 
 def read_remote_refs(project: Project, *, needed_by: str = "") -> RemoteRefs:

@@ -479,7 +479,7 @@ def parse_refs(listing: str, separator: str) -> dict[str, str]:
     return {name: object_id for object_id, name in pairs}
 
 
-def parse_tags(refs: dict[str, str]) -> dict[str, str]:
+def parse_tags(refs: Mapping[str, str]) -> dict[str, str]:
     """Return the commit that each tag points to, by tag name, from object ids by ref name.
 
     For an annotated tag, `refs` has the commit under the name of the ref with `^{}` at its end.
