@@ -15,7 +15,7 @@ from relnox.commands.options import StatusOptions as Options
 from relnox.commands.shared import tag_checks
 from relnox.commands.shared.project import Project
 from relnox.core import serialization, text, unlisted
-from relnox.core.bump import bump_resolution, levels
+from relnox.core.bump import release_history, version_bumps
 from relnox.core.bump.version_bumps import VersionBump
 from relnox.core.packages import Package
 from relnox.core.planning.plan import Plan, Table
@@ -138,13 +138,13 @@ def _next_bumps(project: Project) -> tuple[dict[str, VersionBump], tuple[str, ..
     try:
         workspace, history, config = project.workspace, project.history, project.config
         released = {name: last.version for name, last in history.items() if last.version is not None}
-        bumps, _ = bump_resolution.resolve_bumps(
+        bumps, _ = version_bumps.resolve_bumps(
             workspace,
-            levels.requests_from_changes(workspace, history, config),
+            release_history.requests_from_changes(workspace, history, config),
             released_versions=released,
             config=config,
             today=project.today,
-            own_changes=levels.requests_for_bumped_packages(workspace, history, config),
+            own_changes=release_history.requests_for_bumped_packages(workspace, history, config),
         )
     except Blocked as error:
         return {}, (f"cannot release: {error.message}\n  fix: {error.fix}",)

@@ -7,13 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.version import Version
 
-from relnox.core.bump.levels import level_of_commit, requests_from_changes
 from relnox.core.bump.release_history import (
     Commit,
     ReleaseHistory,
     collect_histories,
     find_tags_containing_commits,
     last_reachable_tags,
+    level_of_commit,
+    requests_from_changes,
 )
 from relnox.core.bump.version_bumps import BumpRequest
 from relnox.core.packages import Package, VersionSource

@@ -9,8 +9,12 @@ from hypothesis import strategies as st
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from relnox.core.bump.bump_resolution import check_version_locations_agree, resolve_bumps
-from relnox.core.bump.version_bumps import BumpRequest, VersionBump
+from relnox.core.bump.version_bumps import (
+    BumpRequest,
+    VersionBump,
+    check_version_locations_agree,
+    resolve_bumps,
+)
 from relnox.core.packages import Dependency, Package, VersionSource
 from relnox.core.settings.config import Config
 from relnox.core.settings.config_tables import GroupConfig

@@ -10,10 +10,11 @@ from relnox.commands.bump.snapshot import Decision, Development
 from relnox.commands.options import BumpOptions as Options
 from relnox.commands.shared.project import Project
 from relnox.core import records
-from relnox.core.bump import bump_resolution, editing
-from relnox.core.bump.development import request_development_versions, workspace_after_release
+from relnox.core.bump import editing, version_bumps
+from relnox.core.bump.version_bumps import BumpRequest
 from relnox.core.planning.changes import Edit
 from relnox.core.planning.step import Step
+from relnox.core.versions.requested_bump import Bump
 from relnox.errors import Blocked
 from relnox.steps.edit_files import EditFiles
 from relnox.steps.git import Commit
@@ -48,7 +49,11 @@ def decide_development_versions(
 
     Without edits, the project has the released versions already.
     """
-    requests = request_development_versions(decision.bumps)
+    requests = {
+        bump.package.name: BumpRequest(Bump(part="dev"), f"after {bump.after}")
+        for bump in decision.bumps
+        if bump.package.source.is_in_file and not bump.after.is_devrelease
+    }
     if not options.then_dev or not decision.bumps:
         return Development()
     if not requests:
@@ -59,10 +64,10 @@ def decide_development_versions(
         )
         return Development(note=f"no development version follows ({why})")
     config = observation.config
-    workspace = workspace_after_release(observation.workspace, decision.bumps, decision.updates, config)
+    workspace = editing.workspace_after_release(observation.workspace, decision.bumps, decision.updates, config)
     contents = {**observation.contents, **{edit.file: edit.after for edit in edits if edit.after is not None}}
     try:
-        bumps, updates = bump_resolution.resolve_bumps(
+        bumps, updates = version_bumps.resolve_bumps(
             workspace, requests, released_versions={}, config=config, today=observation.today
         )
         after: dict[str, bytes | None] = dict(editing.edited_contents(workspace, bumps, updates, contents, config))

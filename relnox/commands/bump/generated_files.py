@@ -18,7 +18,7 @@ from relnox.source import changelog_tools, history, tools_on_copy
 from relnox.source.changelog_tools import ChangelogRelease
 
 if TYPE_CHECKING:
-    from relnox.core.bump.dependency_updates import DependencyUpdates
+    from relnox.core.bump.version_bumps import DependencyUpdates
 
 _NAMELESS_PREFIXES = ("", "v")
 """The tag prefixes of packages whose versions are shown without a name in shared changelog headings."""

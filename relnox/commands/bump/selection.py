@@ -10,7 +10,7 @@ from relnox.commands.bump.snapshot import Decision
 from relnox.commands.options import BumpOptions as Options
 from relnox.commands.shared.project import Project
 from relnox.core import version_groups
-from relnox.core.bump import bump_resolution, levels
+from relnox.core.bump import release_history, version_bumps
 from relnox.core.bump.version_bumps import BumpRequest
 from relnox.core.fixes import CREATE_REPOSITORY
 from relnox.core.packages import Package
@@ -77,7 +77,7 @@ def decide(observation: Observation, options: Options) -> Decision:
         name: history.version for name, history in observation.history.items() if history.version is not None
     }
     bump_requests = _bump_requests(observation, options, never_tagged)
-    bumps, updates = bump_resolution.resolve_bumps(
+    bumps, updates = version_bumps.resolve_bumps(
         observation.workspace,
         bump_requests,
         released_versions=released_versions,
@@ -87,7 +87,7 @@ def decide(observation: Observation, options: Options) -> Decision:
         own_changes=_own_changes(observation, options),
     )
     if options.to is None:  # --to corrects locations that differ
-        bump_resolution.check_version_locations_agree(bumps)
+        version_bumps.check_version_locations_agree(bumps)
     return Decision(bumps, updates, never_tagged)
 
 
@@ -168,7 +168,7 @@ def _bump_requests(
         }
     phase: Any = options.pre
     names = {package.name for package in observation.selected}
-    bump_requests = levels.requests_from_changes(
+    bump_requests = release_history.requests_from_changes(
         observation.workspace,
         observation.history,
         observation.config,
@@ -182,7 +182,9 @@ def _own_changes(observation: Observation, options: Options) -> dict[str, BumpRe
     """Return the levels that the commits of packages ask for, in case they are bumped because of others."""
     if options.part != "auto":
         return {}
-    return levels.requests_for_bumped_packages(observation.workspace, observation.history, observation.config)
+    return release_history.requests_for_bumped_packages(
+        observation.workspace, observation.history, observation.config
+    )
 
 
 def _never_tagged(observation: Observation, options: Options) -> tuple[Package, ...]:

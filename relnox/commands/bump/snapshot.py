@@ -15,7 +15,7 @@ from relnox.source.git.trees import PlannedTree
 
 if TYPE_CHECKING:
     from relnox import forges
-    from relnox.core.bump.dependency_updates import DependencyUpdates
+    from relnox.core.bump.version_bumps import DependencyUpdates
 
 
 class Decision(Record):

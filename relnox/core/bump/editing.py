@@ -1,16 +1,17 @@
-"""The edits of a bump: version locations, requirements on bumped packages, and lock files."""
+"""The edits of a bump: version locations, requirements on bumped packages, and lock files; what they result in."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
 from packaging.version import Version
 
 from relnox.core import string_edits
-from relnox.core.bump.version_bumps import VersionBump
-from relnox.core.packages import VersionSource
+from relnox.core.bump.version_bumps import DependencyUpdates, VersionBump
+from relnox.core.packages import Package, VersionSource
 from relnox.core.planning.changes import Edit
+from relnox.core.records import replace
 from relnox.core.settings.config import Config
 from relnox.core.text import replace_spans
 from relnox.core.versions import semver_compat, version_locations
@@ -18,12 +19,8 @@ from relnox.core.versions.semver_compat import to_semver
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
 
-if TYPE_CHECKING:
-    from relnox.core.bump.dependency_updates import DependencyUpdates
-
-    Strings = dict[tuple[str | int, ...], tuple[str, str]]
-    """Strings of a TOML file by their keys: the current and the new value."""
-
+Strings: TypeAlias = dict[tuple[str | int, ...], tuple[str, str]]
+"""Strings of a TOML file by their keys: the current and the new value."""
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -37,9 +34,7 @@ def editable_files(workspace: Workspace) -> tuple[str, ...]:
 def edits_between(before: Mapping[str, bytes], after: Mapping[str, bytes | None]) -> Iterator[Edit]:
     """Yield an edit for each file whose content changes, sorted by path.
 
-    Args:
-        before: The current contents, by path.
-        after: The new contents of some files, by path; None removes the file.
+    In `after`, None removes a file.
     """
     for file in sorted(after):
         if after[file] != before.get(file):
@@ -55,12 +50,7 @@ def edited_contents(
 ) -> Iterator[tuple[str, bytes]]:
     """Yield each file that a bump edits with its new content; only versions and requirements change in it.
 
-    Args:
-        workspace: The packages.
-        bumps: The bumps.
-        updates: Requirements to rewrite, by package.
-        contents: The contents of the `editable_files`, by path.
-        config: The settings of the project.
+    `contents` has those of the `editable_files`.
 
     Raises:
         Blocked: A file has changed since it was read, or cannot hold the new version.
@@ -130,3 +120,33 @@ def _update_lock_file(text: str, versions: Mapping[str, str]) -> str:
     return replace_spans(
         text, ((span.start, span.end, versions[name]) for name, span in spans.items() if name in versions)
     )
+
+
+def workspace_after_release(
+    workspace: Workspace, bumps: Sequence[VersionBump], updates: DependencyUpdates, config: Config
+) -> Workspace:
+    """Return the workspace with the versions and requirements that its packages have in the release commit."""
+    after = {bump.package.name: bump.after for bump in bumps}
+    packages = []
+    for package in workspace.packages:
+        texts = {dependency.key: text for dependency, text in updates.get(package.name, ())}
+        dependencies = tuple(
+            replace(dependency, text=texts[dependency.key]) if dependency.key in texts else dependency
+            for dependency in package.dependencies
+        )
+        released_package: Package = replace(package, dependencies=dependencies)
+        if (version := after.get(package.name)) is not None:
+            source, *others = (
+                replace(location, text=format_version_for(version, location, config))
+                if location.is_in_file
+                else location
+                for location in (package.source, *package.other_locations)
+            )
+            released_package = replace(
+                released_package,
+                version=version if package.source.is_in_file else package.version,
+                source=source,
+                other_locations=tuple(others),
+            )
+        packages.append(released_package)
+    return replace(workspace, packages=tuple(packages))

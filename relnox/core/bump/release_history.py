@@ -1,8 +1,13 @@
-"""Release histories: the last tag of each package, and the commits since that tag."""
+"""Release histories: the last tag of each package, the commits since that tag, and the bump that they ask for.
+
+Commit messages are parsed as Conventional Commits 1.0.0. If a version was raised by hand after the last tag, that
+version is released unchanged.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from types import MappingProxyType
 from typing import NamedTuple
@@ -10,11 +15,22 @@ from typing import NamedTuple
 from packaging.version import Version
 
 from relnox.core.bump import trailers
+from relnox.core.bump.version_bumps import BumpRequest
 from relnox.core.packages import Package
 from relnox.core.settings import patterns
+from relnox.core.settings.config import Config
+from relnox.core.settings.config_tables import CommitsConfig
 from relnox.core.settings.release_lines import ReleaseLine
 from relnox.core.tagging.tags import TagFormat, latest_tags
-from relnox.core.workspace import LOCK_FILES, owning_package
+from relnox.core.text import format_count
+from relnox.core.versions import versioning
+from relnox.core.versions.requested_bump import Bump, Level, Phase
+from relnox.core.workspace import LOCK_FILES, Workspace, owning_package
+from relnox.errors import Blocked
+
+_COMMIT_HEADER = re.compile(r"(?P<type>[A-Za-z][\w-]*)(?:\([^()\r\n]*\))?(?P<breaking>!)?:[ \t]+\S")
+_BREAKING_FOOTER = re.compile(r"^BREAKING[ -]CHANGE:[ \t]", re.MULTILINE)
+_LEVEL_ORDER: tuple[Level | None, ...] = (None, "patch", "minor", "major")
 
 
 class Commit(NamedTuple):
@@ -152,16 +168,21 @@ def released_packages(
     Args:
         packages: All packages of the workspace.
         commits: The commits, newest first.
-        rules: The file patterns of each package, from `path_patterns_by_package`.
+        rules: The file patterns of each package, which may add packages or exclude the owner of a file.
     """
     owners = {package.directory: package.name for package in packages}
     cache: dict[str, str | None] = {}
     for commit in commits:
-        names: set[str] = set()
+        changed_packages: set[str] = set()
         for file in commit.files:
             owner = owning_package(file, owners, cache) if not file.endswith(LOCK_FILES) else None
-            names |= _packages_changed_by(file, owner, rules)
-        yield commit, names
+            names = {owner} if owner is not None else set()
+            for name, file_patterns in rules.items():
+                is_included = patterns.is_file_included(file_patterns, file)
+                if is_included is not None:
+                    (names.add if is_included else names.discard)(name)
+            changed_packages |= names
+        yield commit, changed_packages
         for old, new in commit.renamed_directories:
             if new in owners and old not in owners:
                 owners[old] = owners[new]
@@ -175,32 +196,12 @@ def path_patterns_by_package(
 
     If several keys of the setting match a package, the patterns of globs come first, so that those of names
     override them.
-
-    Args:
-        paths: The setting `paths`.
-        packages: All packages of the workspace.
     """
     rules: dict[str, tuple[str, ...]] = {}
     for key in sorted(paths, key=lambda key: not set("*?[") & set(key)):
         for package in patterns.select_packages((key,), packages):
             rules[package.name] = (*rules.get(package.name, ()), *paths[key])
     return rules
-
-
-def _packages_changed_by(file: str, owner: str | None, rules: Mapping[str, Sequence[str]]) -> set[str]:
-    """Return the packages that a change to a file releases.
-
-    Args:
-        file: The file.
-        owner: The package whose directory contains the file, or None.
-        rules: The file patterns of each package, which may add packages or exclude the owner.
-    """
-    names = {owner} if owner is not None else set()
-    for name, of_package in rules.items():
-        is_included = patterns.is_file_included(of_package, file)
-        if is_included is not None:
-            (names.add if is_included else names.discard)(name)
-    return names
 
 
 def without_development_commits(history: ReleaseHistory) -> ReleaseHistory:
@@ -212,3 +213,123 @@ def without_development_commits(history: ReleaseHistory) -> ReleaseHistory:
         commit for commit in history.commits if not trailers.read_trailers(commit.message, trailers.DEVELOPMENT)
     )
     return history._replace(commits=tuple(commits))
+
+
+def level_of_commit(message: str, config: CommitsConfig) -> Level | None:
+    """Return the level that a commit message asks for, or None if it asks for no release.
+
+    Source: Conventional Commits 1.0.0, https://www.conventionalcommits.org/en/v1.0.0/
+    """
+    header = _COMMIT_HEADER.match(message)
+    if header is None:
+        return None
+    if header["breaking"] or _BREAKING_FOOTER.search(message):
+        return "major"
+    kind = header["type"].lower()
+    if kind in map(str.lower, config.minor):
+        return "minor"
+    return "patch" if kind in map(str.lower, config.patch) else None
+
+
+def requests_from_changes(
+    workspace: Workspace,
+    history: Mapping[str, ReleaseHistory],
+    config: Config,
+    phase: Phase | None = None,
+    selected_names: Collection[str] = (),
+) -> dict[str, BumpRequest]:
+    """Return the bump that `--part auto` requests for each package with something to release.
+
+    Args:
+        workspace: The packages.
+        history: The release history of each package.
+        config: The settings of the project.
+        phase: The phase of the new version if a prerelease is requested, else None.
+        selected_names: Packages named on the command line, which may be released for the first time.
+
+    Raises:
+        Blocked: A prerelease is requested, but it would be lower than the version in the files.
+    """
+    requests = {}
+    untagged_packages = [name for name, package_history in history.items() if package_history.tag is None]
+    for package in workspace.packages:
+        package_history = history.get(package.name, ReleaseHistory(None, None, ()))
+        if package.is_private or package.source.kind == "dynamic":
+            continue
+        # Among tagged packages, one without tags may have tags of another form, so it counts as new only if named.
+        is_new = package.name in selected_names or len(untagged_packages) == len(history)
+        bump_request = _request_for_manual_version(
+            package, package_history, phase, is_new=is_new
+        ) or _request_from_changes(package, package_history, phase, config)
+        if bump_request is not None:
+            requests[package.name] = bump_request
+    return requests
+
+
+def _request_for_manual_version(
+    package: Package, history: ReleaseHistory, phase: Phase | None, *, is_new: bool
+) -> BumpRequest | None:
+    """Return the request to release a version that was set by hand since the last release, or None if none was.
+
+    `is_new` is whether a package without tags is released for the first time.
+    """
+    version = package.version
+    # A local segment marks development, as in 1.2.0+dev after 1.2.0; it is never released.
+    if version is None or (history.version is not None and Version(version.public) <= history.version):
+        return None
+    if history.tag is None and not is_new:
+        return None
+    reason = "no tag yet" if history.tag is None else f"raised by hand since {history.tag}"
+    if version.dev is not None:
+        if history.tag is not None:
+            return None
+        if phase is not None:
+            return BumpRequest(Bump(pre=phase), reason)
+        return BumpRequest(Bump(part="pre" if version.pre is not None else "release"), reason)
+    if phase is not None and versioning.phase_of(version) != phase:
+        raise Blocked(
+            "version-not-higher",
+            f"a prerelease of {package.name} would be lower than the current version {version} ({reason})",
+            fix=f"release {version} without --pre, or set the version: --to {version.base_version}"
+            f"{phase[0] if phase != 'rc' else 'rc'}0 --allow-lower",
+        )
+    without_local = Bump(to=version.public, allow_lower=True) if version.local is not None else None
+    return BumpRequest(without_local, reason)
+
+
+def requests_for_bumped_packages(
+    workspace: Workspace,
+    history: Mapping[str, ReleaseHistory],
+    config: Config,
+) -> dict[str, BumpRequest]:
+    """Return the levels that the changes of packages ask for, in case they are bumped because of others.
+
+    A package whose version was raised by hand since its last release has none.
+    """
+    nothing = ReleaseHistory(None, None, ())
+    requests = {
+        package.name: _request_from_changes(package, own, None, config)
+        for package in workspace.packages
+        for own in (history.get(package.name, nothing),)
+        if not (package.is_private or package.source.kind == "dynamic")
+        and not _request_for_manual_version(package, own, None, is_new=False)
+    }
+    return {name: request for name, request in requests.items() if request is not None}
+
+
+def _request_from_changes(
+    package: Package, history: ReleaseHistory, phase: Phase | None, config: Config
+) -> BumpRequest | None:
+    """Return the request for the highest level among the commits since the last release.
+
+    Return None if they ask for no release, or if the package has no tag or no version yet.
+    """
+    levels = [level_of_commit(commit.message, config.commits) for commit in history.commits]
+    level = max(levels, key=_LEVEL_ORDER.index, default=None)
+    current = package.version if package.version is not None else history.version
+    if level is None or current is None or history.tag is None:
+        return None
+    subject = history.commits[levels.index(level)].subject
+    more = f" (and {format_count(len(levels) - 1, 'more commit')})" if len(levels) > 1 else ""
+    part = versioning.shift_level(current, level, shift=config.commits.major_version_zero)  # below 1.0
+    return BumpRequest(Bump(part=part, pre=phase), f"{level}: {subject}{more}")

@@ -1,12 +1,41 @@
-"""The bump of a package: as it is requested, and with the new version that was decided."""
+"""Version bumps: which packages get a new version, which one, why, and which requirements change with it.
+
+A package is bumped alone, in lockstep with all others, or as a member of a group. All packages of a fixed group
+are bumped together; the packages of a linked group that are bumped get the same version. If a package has a
+published requirement that excludes the new version of another package, it is bumped as well. This is repeated
+until no other package needs a bump. A package that is bumped because of others gets the level that its own changes
+ask for, if that is higher.
+"""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
+from functools import partial
+from types import MappingProxyType
+from typing import NamedTuple, TypeAlias
+
 from packaging.version import Version
 
-from relnox.core.packages import Package
+from relnox.core.dependencies import requirements
+from relnox.core.packages import Dependency, Package
 from relnox.core.records import Record
-from relnox.core.versions.requested_bump import Bump
+from relnox.core.settings.config import Config
+from relnox.core.version_groups import VersionGroup, check_group_has_one_version, find_version_groups
+from relnox.core.versions import semver_compat, versioning
+from relnox.core.versions.requested_bump import LEVELS, Bump, Level
+from relnox.core.versions.version_locations import describe_disagreement, locations_agree
+from relnox.core.workspace import Workspace
+from relnox.errors import Blocked
+
+PUBLISHED_TABLES = ("runtime", "extra")
+"""The kinds of requirements that are part of the published metadata of a package."""
+_MAX_LISTED = 3
+"""The maximum number of packages named in a message."""
+
+DependencyUpdates: TypeAlias = Mapping[str, list[tuple[Dependency, str]]]
+"""By package: the requirements to rewrite, each with its new text."""
 
 
 class VersionBump(Record):
@@ -35,3 +64,347 @@ class BumpRequest(Record):
 
     bump: Bump | None
     reason: str
+
+
+class ResolvedBumps(NamedTuple):
+    """The bumps, sorted by package name, and the requirements to rewrite."""
+
+    bumps: tuple[VersionBump, ...]
+    updates: DependencyUpdates
+
+
+def resolve_bumps(  # noqa: PLR0913 - what versions follow from
+    workspace: Workspace,
+    bump_requests: Mapping[str, BumpRequest],
+    *,
+    released_versions: Mapping[str, Version],
+    config: Config,
+    today: date,
+    dev_number: int | None = None,
+    own_changes: Mapping[str, BumpRequest] = MappingProxyType({}),
+) -> ResolvedBumps:
+    """Resolve bump requests into the bumps of packages and the updates of requirements.
+
+    Args:
+        workspace: The packages.
+        bump_requests: The requests, by package.
+        released_versions: The versions of the last tags, for packages whose versions come from tags.
+        config: The settings of the project.
+        today: The date in UTC, for calendar versions.
+        dev_number: The number of the development versions of dependents; None if they get ordinary bumps.
+        own_changes: The levels that the changes of packages ask for, from `requests_for_bumped_packages`.
+
+    Raises:
+        Blocked: A version cannot be bumped as requested, or the versions of a group differ.
+    """
+    current_versions = {
+        package.name: version
+        for package in workspace.packages
+        if (version := _current_version(package, released_versions)) is not None
+    }
+    if own := sorted(config.dependency_updates.keys() & workspace.by_name.keys()):
+        raise Blocked(
+            "value-invalid",
+            f"{own[0]} is a package of this workspace, but [tool.relnox] dependency-updates is for others",
+            fix="remove it from dependency-updates; to bump packages together, add a group: [tool.relnox.groups]",
+        )
+    groups = find_version_groups(workspace, config)
+    bases = {  # the version that each package would be bumped from
+        name: max(current_versions[member] for member in names)
+        for group in groups
+        if (names := [package.name for package in group.packages if package.name in current_versions])
+        for name in names
+    }
+    requests = dict(bump_requests)
+    while True:
+        group_bumps = (_bump_group(group, requests, current_versions, config, today) for group in groups)
+        bumps = tuple(sorted(itertools.chain.from_iterable(group_bumps), key=lambda bump: bump.package.name))
+        updates = _find_dependency_updates(workspace, bumps, config)
+        further = dict(_request_group_members(groups, bumps, bases, requests, own_changes))
+        for name, causes in _find_dependents(workspace, bumps, updates, bases, config).items():
+            causing_names = ", ".join(dict.fromkeys(cause.package.name for cause in causes))
+            request = BumpRequest(
+                _bump_of_dependent(bases[name], causes, config)
+                if dev_number is None
+                else Bump(part="dev", number=dev_number),
+                f"its requirement on {causing_names} changes",
+            )
+            if all(bump.package.name != name for bump in bumps):
+                further[name] = _with_own_level(request, own_changes.get(name), bases[name])
+            elif name in own_changes and name in requests:
+                raised = _with_own_level(requests[name], request, bases[name])
+                if raised is not requests[name]:
+                    further[name] = raised
+        if not further:
+            return ResolvedBumps(bumps, updates)
+        requests |= further
+
+
+def check_version_locations_agree(bumps: Iterable[VersionBump]) -> None:
+    """Check that every version location of a bumped package has the current version.
+
+    Raises:
+        Blocked: The versions differ; the message lists the version at each location.
+    """
+    for bump in bumps:
+        package = bump.package
+        if package.other_locations and not locations_agree(package, bump.before):
+            raise Blocked(
+                "version-locations-differ",
+                describe_disagreement(package),
+                fix="set one version everywhere: --to VERSION; for a file with a version of its own: "
+                "[[tool.relnox.version-files]] file = … with count = 0",
+            )
+
+
+def _bump_group(
+    group: VersionGroup,
+    bump_requests: Mapping[str, BumpRequest],
+    current_versions: Mapping[str, Version],
+    config: Config,
+    today: date,
+) -> Iterator[VersionBump]:
+    """Yield the bumps of one group; none if no package of the group has a request."""
+    requested_packages = [package for package in group.packages if package.name in bump_requests]
+    if not requested_packages:
+        return
+    bumps_requested = list(dict.fromkeys(bump_requests[package.name].bump for package in requested_packages))
+    explicit = next((bump for bump in bumps_requested if bump is not None and bump.to is not None), None)
+    keeps_version = explicit is None and None in bumps_requested  # a version that was set by hand takes precedence
+    bumped_packages = group.packages if group.kind == "fixed" and not keeps_version else tuple(requested_packages)
+    base = _base_version_of_group(group, bumped_packages, current_versions, explicit)
+    candidates = [explicit] if explicit is not None else [None] if keeps_version else bumps_requested
+    try:
+        after = max(_next_version(base, bump, config, today) for bump in candidates)
+        for package in bumped_packages:
+            # --allow-lower is checked for every package.
+            if explicit is not None and package.name in current_versions:
+                _next_version(current_versions[package.name], explicit, config, today)
+    except Blocked as error:
+        if len(current_versions) == 1:
+            raise
+        more = " …" if len(requested_packages) > _MAX_LISTED else ""
+        names = ", ".join(package.name for package in requested_packages[:_MAX_LISTED]) + more
+        raise Blocked(error.code, f"{names}: {error.message}", fix=error.fix) from None
+    for package in bumped_packages:
+        request = bump_requests.get(package.name)
+        reason = (
+            request.reason if request is not None else f"bumped with {requested_packages[0].name} ({group.name})"
+        )
+        yield VersionBump(package, current_versions.get(package.name), after, reason)
+
+
+def _current_version(package: Package, released_versions: Mapping[str, Version]) -> Version | None:
+    """Return a package's version: the one in its files, or that of its last tag if versions come from tags."""
+    if package.version is None and package.source.kind == "tags":
+        return released_versions.get(package.name)
+    return package.version
+
+
+def _base_version_of_group(
+    group: VersionGroup, bumped_packages: Sequence[Package], versions: Mapping[str, Version], explicit: Bump | None
+) -> Version | None:
+    """Return the version that a group is bumped from, or None if it has none yet and `--to` gives the first.
+
+    Raises:
+        Blocked: A package has no version that can be bumped, or the versions of a fixed group differ.
+    """
+    for package in bumped_packages:
+        if package.source.kind == "dynamic" or (explicit is None and package.name not in versions):
+            raise _no_version_error(package)
+    names = [package.name for package in group.packages]
+    group_versions = {name: versions[name] for name in names if name in versions}
+    if group.kind == "fixed" and explicit is None:
+        check_group_has_one_version(group, group_versions)
+    return max(group_versions.values(), default=None)
+
+
+def _next_version(base: Version | None, bump: Bump | None, config: Config, today: date) -> Version:
+    """Return the version after `base`; if `bump` is None, return `base` unchanged."""
+    if base is None:
+        if bump is None or bump.to is None:
+            raise AssertionError("a package without a version has a request that gives one")
+        return versioning.parse(bump.to, where="--to")
+    if bump is None:
+        return base
+    return versioning.next_version(
+        base,
+        bump,
+        scheme=config.scheme,
+        prerelease_start=config.prerelease_start,
+        today=today,
+    )
+
+
+def _no_version_error(package: Package) -> Blocked:
+    """Return the error for a package that has no version, or whose version is not in a file."""
+    if package.source.kind == "tags":
+        return Blocked(
+            "version-missing",
+            f"{package.name} has no version yet ({package.source.text} reads tags, and none is reachable)",
+            fix="give the first version: --to 0.1.0; in a shallow clone run first: git fetch --unshallow --tags",
+        )
+    return Blocked(
+        "bump-not-possible",
+        f"{package.name} has no version in a file (it comes from {package.source.text})",
+        fix="exclude the package, or set version in [project]",
+    )
+
+
+def _find_dependents(
+    workspace: Workspace,
+    bumps: Sequence[VersionBump],
+    updates: DependencyUpdates,
+    current_versions: Mapping[str, Version],
+    config: Config,
+) -> dict[str, list[VersionBump]]:
+    """Map each dependent whose published requirements change to the bumps that cause it.
+
+    Private packages and packages without a version are left out.
+    """
+    if config.dependents == "none":
+        return {}
+    by_name = {bump.package.name: bump for bump in bumps}
+    causes = {
+        name: [
+            by_name[config.dependency_updates.get(dependency.name, dependency.name)]
+            for dependency, _ in needs
+            if dependency.table in PUBLISHED_TABLES
+        ]
+        for name, needs in updates.items()
+        if name in current_versions and not workspace.by_name[name].is_private
+    }
+    return {name: own for name, own in causes.items() if own}
+
+
+def _request_group_members(
+    groups: Iterable[VersionGroup],
+    bumps: Sequence[VersionBump],
+    current_versions: Mapping[str, Version],
+    bump_requests: Mapping[str, BumpRequest],
+    own_changes: Mapping[str, BumpRequest],
+) -> Iterator[tuple[str, BumpRequest]]:
+    """Yield a request for each package bumped with its group, if its own changes ask for a higher level."""
+    by_name = {bump.package.name: bump for bump in bumps}
+    for group in groups:
+        requests = [bump_requests[package.name] for package in group.packages if package.name in bump_requests]
+        levels = {request: level for request in requests if (level := _level_of(request)) is not None}
+        if not levels or len(levels) < len(set(requests)):
+            continue
+        highest = min(levels, key=lambda request: LEVELS.index(levels[request]))
+        for package in group.packages:
+            name = package.name
+            if name in by_name and name not in bump_requests and name in own_changes:
+                request = BumpRequest(highest.bump, by_name[name].reason)
+                raised = _with_own_level(request, own_changes[name], current_versions[name])
+                if raised is not request:
+                    yield name, raised
+
+
+def _bump_of_dependent(current: Version, causes: Sequence[VersionBump], config: Config) -> Bump:
+    """Return the bump of a dependent, given the bumps that change its requirements (`causes`).
+
+    A dependent at a prerelease gets the next one. Otherwise, it is bumped by the level in the settings, which
+    finishes a development version; if a cause starts a prerelease or a development version, so does the
+    dependent. A dependent at a development version gets the next one if a cause is not final.
+    """
+    if current.pre is not None:
+        return Bump(part="pre")
+    new_prereleases = [
+        cause.after
+        for cause in causes
+        if cause.before is not None and not cause.before.is_prerelease and cause.after.is_prerelease
+    ]
+    is_in_development = current.dev is not None and any(cause.after.is_prerelease for cause in causes)
+    if is_in_development or any(after.pre is None for after in new_prereleases):
+        return Bump(part="dev")
+    level = "patch" if config.dependents == "none" else config.dependents  # for the type checker
+    return Bump(part=level, pre=versioning.phase_of(new_prereleases[0]) if new_prereleases else None)
+
+
+def _with_own_level(request: BumpRequest, other: BumpRequest | None, current: Version) -> BumpRequest:
+    """Return a request with the level of another one, if that is higher; a phase stays.
+
+    Requests for a development version or for the current version have no level and stay as they are.
+    """
+    level = _level_of(request)
+    other_level = _level_of(other) if other is not None else None
+    if request.bump is None or other is None or level is None or other_level is None:
+        return request
+    if LEVELS.index(other_level) >= LEVELS.index(level):
+        return request
+    phase = versioning.phase_of(current) if request.bump.part == "pre" else request.bump.pre
+    return BumpRequest(Bump(part=other_level, pre=phase), f"{other.reason}; {request.reason}")
+
+
+def _level_of(request: BumpRequest) -> Level | None:
+    """Return the level of a request, or None if it has none; the next prerelease has the lowest level."""
+    match request.bump:
+        case Bump(part="pre"):
+            return "patch"
+        case Bump(part="major" | "minor" | "patch" as level):
+            return level
+        case _:
+            return None
+
+
+def _find_dependency_updates(
+    workspace: Workspace, bumps: Sequence[VersionBump], config: Config
+) -> DependencyUpdates:
+    """Return the requirements to rewrite because the packages that they name are bumped.
+
+    Raises:
+        Blocked: A requirement must change, but the settings forbid it; or a requirement would be lowered.
+    """
+    lowered_packages = {
+        bump.package.name for bump in bumps if bump.before is not None and bump.after < bump.before
+    }
+    after = {bump.package.name: bump.after for bump in bumps}
+    after |= {name: after[package] for name, package in config.dependency_updates.items() if package in after}
+    rewritten: dict[tuple[str, str, bool], str | None] = {}
+    updates: dict[str, list[tuple[Dependency, str]]] = {}
+    for package in workspace.packages:
+        for dependency in package.dependencies:
+            if dependency.name in after and dependency.key:
+                cache_key = (dependency.name, dependency.text, dependency.is_poetry_syntax)
+                is_first = cache_key not in rewritten
+                if is_first:
+                    rewritten[cache_key] = _rewrite_requirement(dependency, after[dependency.name], config)
+                if (new_text := rewritten[cache_key]) is None:
+                    continue
+                new = after[dependency.name]
+                if config.update_requirements == "never":
+                    if dependency.table in PUBLISHED_TABLES:
+                        raise Blocked(
+                            "requirement-excludes-version",
+                            f"{package.pyproject}: {dependency.text!r} excludes {dependency.name} {new} "
+                            '([tool.relnox] update-requirements = "never")',
+                            fix='widen the requirement by hand, or set update-requirements = "out-of-range"',
+                        )
+                    continue
+                source = config.dependency_updates.get(dependency.name, dependency.name)
+                bound = requirements.highest_lower_bound(dependency) if is_first else None
+                is_ahead = bound is not None and Version(bound.base_version) > Version(new.base_version)
+                if bound is not None and is_ahead and source not in lowered_packages:
+                    raise Blocked(
+                        "requirement-ahead",
+                        f"{package.pyproject}: {dependency.text!r} requires a newer version than "
+                        f"{dependency.name} {new}, and would be lowered",
+                        fix=f"release {dependency.name} {bound.public} or higher, or lower the requirement by "
+                        "hand first",
+                    )
+                updates.setdefault(package.name, []).append((dependency, new_text))
+    return updates
+
+
+def _rewrite_requirement(dependency: Dependency, new: Version, config: Config) -> str | None:
+    """Return the text of a requirement after the package it names gets a new version, or None if it is unchanged.
+
+    With `update-requirements = "never"`, the result is the one of `out-of-range`: a text means that the
+    requirement excludes the new version.
+    """
+    policy = config.update_requirements if config.update_requirements != "never" else "out-of-range"
+    if dependency.is_poetry_syntax:
+        return requirements.rewrite_poetry(dependency.text, new, policy=policy)
+    format_version = partial(semver_compat.format_version, scheme=config.scheme)
+    return requirements.rewrite_pep508(dependency.text, new, policy=policy, format_version=format_version)
