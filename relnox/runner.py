@@ -185,7 +185,7 @@ def plan_task(  # noqa: PLR0913 - a run
     if not nested:
         report_credentials = cache(partial(_report_visible_credentials, project, reporter))
         project = replace(project, before_tools=report_credentials, documents=run_files.paths(options))
-    project = replace(project, on_output=on_output)
+    project = replace(project, on_output=on_output, remote_tags=options.remote_tags)
     module: Any = import_task_module(task)
     with ExitStack() as stack, retries.on_wait(on_wait):
         stack.enter_context(project)

@@ -15,7 +15,6 @@ from packaging.version import Version
 from relnox.commands.options import AutoTagOptions as Options
 from relnox.commands.shared.project import Project
 from relnox.commands.shared.release_branch import FETCH_TIMEOUT, ReleaseBranch, find_release_branch
-from relnox.commands.shared.remote_refs import read_remote_refs
 from relnox.core import text
 from relnox.core.bump import bump_checks, trailers
 from relnox.core.fixes import CREATE_REPOSITORY, task_command
@@ -87,12 +86,13 @@ def observe(options: Options, project: Project) -> Snapshot:
         raise Blocked("not-a-git-repository", "the project is not in a git repository", fix=CREATE_REPOSITORY)
     if state.head is None:
         raise Blocked("branch-changed", "the repository has no commit", fix="git add -A && git commit")
-    remote = read_remote_refs(project, needed_by="pushing" if options.push else "")
-    project = project.with_remote_tags(remote.tags or {})
+    remote = project.remote
+    if options.push:
+        remote.require("pushing")
     rules = _Rules(options, project, git, state, state.head)
     decisions = tuple(map(rules.decide, project.select(options.package)))
     notes = [*project.workspace.warnings]
-    if remote.error is not None:
+    if remote.refs is None and remote.error is not None:
         notes.append(f"{remote.error}: its tags were not checked")
     for decision in decisions:
         if decision.fix:
@@ -212,7 +212,7 @@ class _Rules:
     def _decide_tagged(self, package: Package, tag: str) -> Decision:
         """Decide for a package whose current version has a tag: it is either correct or a conflict."""
         name, remote, head = package.name, self._project.config.remote, self._head
-        here, there = self._state.tags.get(tag), (self._project.remote_tags or {}).get(tag)
+        here, there = self._state.tags.get(tag), self._project.remote.tags.get(tag)
         higher = f"release a higher version: {self._project.bump_command(name, '--part', 'patch')}"
         if here is not None and there is not None and here != there:
             reason = f"tag {tag} is on {here[:10]} here, but on {there[:10]} on {remote}"

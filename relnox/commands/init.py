@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 import tomlkit
 
 from relnox.commands.options import InitOptions as Options
-from relnox.commands.shared import tag_checks
 from relnox.commands.shared.project import Project
 from relnox.core import fixes, records, unlisted, version_groups
 from relnox.core.documents import load_toml, table_at
@@ -56,8 +55,6 @@ class Snapshot(NamedTuple):
 
 def observe(options: Options, project: Project) -> Snapshot:
     """Read the existing files and the tags; if this clone has no tags, read those of the remote."""
-    if not project.tags:
-        project = project.with_remote_tags(tag_checks.read_remote_tags(project)[0])
     settings = _propose_settings(project)
     files = project.read_files(("pyproject.toml", "noxfile.py", "tasks.py", TASKS_PACKAGE, ".gitignore"))
     edits = tuple(_edits(files, settings, options))

@@ -10,6 +10,8 @@ from relnox.core.settings.options import PATH, PATHS, PYTHON_VERSIONS, CommonOpt
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from relnox.core.settings.options import RemoteTags
+
 
 def _package(what: str) -> Any:
     """Declare the option that selects packages."""
@@ -58,6 +60,8 @@ class ReleaseOptions(CommonOptions):
 class PublishingOptions(ReleaseOptions):
     """Options of `publish` and `publish-test`."""
 
+    remote_tags = "if-none"
+
     package: tuple[str, ...] = _package("Publish this package only")
     dist: str = _DIST
     attestations: str = option(
@@ -71,6 +75,8 @@ class PublishingOptions(ReleaseOptions):
 
 class StatusOptions(CommonOptions):
     """Options of `status`."""
+
+    remote_tags = "if-none"
 
     package: tuple[str, ...] = _package("Show this package only")
     index: tuple[str, ...] = option((), "Show the versions on this index as well (repeatable).", metavar="NAME")
@@ -120,9 +126,18 @@ class BumpOptions(CommonOptions):
     again: bool = option(False, "Bump once more, although HEAD is a release already.")
     undo: bool = option(False, "Undo the release at HEAD; blocked if any of it is pushed.")
 
+    @property
+    def remote_tags(self) -> RemoteTags:  # type: ignore[override]  # it depends on other options
+        """When the tags of the remote are read."""
+        if self.commit or self.tag or self.push or self.pull_request:
+            return "always"
+        return "if-none" if self.part == "auto" else "never"
+
 
 class AutoTagOptions(CommonOptions):
     """Options of `auto-tag`."""
+
+    remote_tags = "always"
 
     package: tuple[str, ...] = _package("Tag this package only, even if it was never tagged")
     push: bool = option(True, "Push the tags.", anywhere=True)
@@ -256,6 +271,8 @@ class RehearseOptions(CommonOptions):
 
 class InitOptions(CommonOptions):
     """Options of `init`."""
+
+    remote_tags = "if-none"
 
     nox: bool = option(True, "Write noxfile.py.", anywhere=True)
     invoke: bool = option(True, "Write tasks.py.", anywhere=True)

@@ -51,8 +51,6 @@ class Snapshot(NamedTuple):
 
 def observe(options: Options, project: Project) -> Snapshot:
     """Read the packages, their history and their versions on the indexes."""
-    tags, remote_error = tag_checks.read_remote_tags(project)
-    project = project.with_remote_tags(tags)
     packages = project.workspace.select(options.package) if options.package else project.workspace.packages
     bumps, notes = _next_bumps(project)
     deadlines = {index: Deadline(_INDEX_TIMEOUT) for index in options.index}
@@ -96,7 +94,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     all_notes = [
         *project.workspace.warnings,
         *_line_notes(project),
-        *_tag_notes(packages, project, remote_error),
+        *_tag_notes(packages, project),
         *_disagreement_notes(project),
         *notes,
     ]
@@ -133,7 +131,7 @@ def _next_bumps(project: Project) -> tuple[dict[str, VersionBump], tuple[str, ..
         return {}, (
             "this clone is shallow, so tags and commits may be missing; run: git fetch --unshallow --tags",
         )
-    if not project.state.tags and project.remote_tags:
+    if project.tags and not project.state.tags:
         return {}, ()
     try:
         workspace, history, config = project.workspace, project.history, project.config
@@ -162,11 +160,11 @@ def _line_notes(project: Project) -> Iterator[str]:
         yield f"no release line (release branches: {release_lines.describe_lines(configured_branches)})"
 
 
-def _tag_notes(packages: tuple[Package, ...], project: Project, remote_error: str | None) -> Iterator[str]:
+def _tag_notes(packages: tuple[Package, ...], project: Project) -> Iterator[str]:
     """Yield notes on missing tags, assumed lockstep versions, unexpected tag formats, and newer tags."""
     if project.state is None or project.state.head is None:
         return
-    yield from tag_checks.missing_tag_notes(project, remote_error)
+    yield from tag_checks.missing_tag_notes(project)
     try:
         public = [package for package in packages if not package.is_private]
         problems = tag_proposals.unclear_format_problems(

@@ -9,7 +9,6 @@ from relnox.commands.bump.project_state import FOREIGN_LOCKS, Observation, Remot
 from relnox.commands.options import BumpOptions as Options
 from relnox.commands.shared import hooks, tag_checks
 from relnox.commands.shared.project import Project
-from relnox.commands.shared.remote_refs import read_remote_refs
 from relnox.core import text
 from relnox.core.bump import editing, release_notes
 from relnox.core.workspace import Workspace
@@ -24,7 +23,6 @@ def observe_project(options: Options, project: Project, remote: RemoteState) -> 
         Blocked: The options select no packages.
     """
     _check_all_packages_checked_out(project)
-    project = project.with_remote_tags(remote.tags)
     names = [package.name for package in selection.select_packages(options, project)]
     workspace = project.literals.workspace
     foreign_locks = project.read_files(_locks_of_other_tools(workspace))
@@ -84,19 +82,16 @@ def observe_remote(options: Options, project: Project) -> RemoteState:
     git, state = project.git, project.state
     if git is None or state is None:
         return RemoteState()
-    reads_tags = options.part == "auto" and not state.tags
-    if not (options.push or options.pull_request or options.commit or options.tag or reads_tags):
+    remote = project.remote
+    if options.push or options.pull_request:
+        remote.require("--push" if options.push else "--pull-request")
+    elif options.remote_tags == "never" or (options.remote_tags == "if-none" and state.tags):
         return RemoteState()
-    needed_by = "--push" if options.push else "--pull-request" if options.pull_request else ""
-    remote = read_remote_refs(project, needed_by=needed_by)
-    if remote.refs is None or remote.tags is None:
+    if remote.refs is None:
         return RemoteState(error=remote.error)
-    refs = remote.refs
-    remote_head = refs.get(f"refs/heads/{state.branch}")
+    remote_head = remote.branches.get(str(state.branch))
     is_ancestor = remote_head is None or remote_head == state.head or git.is_ancestor(remote_head)
-    prefix = "refs/heads/"
-    branches = {name.removeprefix(prefix): commit for name, commit in refs.items() if name.startswith(prefix)}
-    return RemoteState(remote.tags, is_ancestor, branches=branches)
+    return RemoteState(remote.tags, is_ancestor, branches=remote.branches)
 
 
 def _locks_of_other_tools(workspace: Workspace) -> Iterator[str]:

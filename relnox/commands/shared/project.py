@@ -22,14 +22,16 @@ from relnox.core.planning.step import Step
 from relnox.core.records import Record, replace
 from relnox.core.release.wheels import platform_wheels
 from relnox.core.settings.config import Config
+from relnox.core.settings.options import RemoteTags
 from relnox.core.settings.release_lines import ReleaseLine, has_release_lines, release_lines_of_branch
 from relnox.core.settings.setting_names import check_package_names
 from relnox.core.tagging.tags import TagFormat, TagForms, find_tag_forms
 from relnox.core.workspace import Workspace
 from relnox.errors import NO_WORKING_DIRECTORY, Blocked
 from relnox.source import discovery, history, pyproject, version_literals
-from relnox.source.git import Git, GitState, find_repository, parse_tags
+from relnox.source.git import Git, GitState, find_repository
 from relnox.source.git.committed import files_of_commit
+from relnox.source.git.remotes import Remote
 from relnox.source.untracked_modules import find_imports_of_untracked
 from relnox.source.version_files import version_at
 from relnox.source.version_literals import VersionLiterals
@@ -46,34 +48,6 @@ def _do_nothing(*_: object) -> None:
     """The default of callbacks."""
 
 
-class _independent_of_tags(cached_property[_Value]):  # noqa: N801 - used like `cached_property`
-    """A cached property that does not depend on the tags of the remote; see `Project.with_remote`."""
-
-
-class RemoteRefs(Record):
-    """The branches and tags of the remote.
-
-    Attributes:
-        refs: Maps the full name of each ref to its object; None if they were not read.
-        error: Why they could not be read, or None; it is no error if there is no remote.
-    """
-
-    refs: Mapping[str, str] | None = None
-    error: str | None = None
-
-    @cached_property
-    def tags(self) -> Mapping[str, str] | None:
-        """The commit of each tag."""
-        return parse_tags(self.refs) if self.refs is not None else None
-
-    @cached_property
-    def branches(self) -> Mapping[str, str]:
-        """The commit of each branch; none if they were not read."""
-        prefix = "refs/heads/"
-        refs = (self.refs or {}).items()
-        return {name.removeprefix(prefix): commit for name, commit in refs if name.startswith(prefix)}
-
-
 class Project(Record):
     """A project; its properties are read when they are first used, and cached.
 
@@ -83,7 +57,7 @@ class Project(Record):
         git: The git checkout, or None outside git.
         before_tools: Called before tools or hooks of the project run, possibly several times.
         on_output: Called with the step and each output line of a program that runs during planning.
-        remote: The refs of its remote, if they were read.
+        remote_tags: When the tags of the remote count besides those of this clone.
         is_rehearsal: Whether the project is a clone made by `rehearse`.
         documents: Paths of plans and reports that this command reads or writes; git status ignores them.
     """
@@ -93,11 +67,11 @@ class Project(Record):
     git: Git | None
     before_tools: Callable[[], None] = staticmethod(_do_nothing)
     on_output: Callable[[Step, str], None] = staticmethod(_do_nothing)
-    remote: RemoteRefs = RemoteRefs()
+    remote_tags: RemoteTags = "never"
     is_rehearsal: bool = False
     documents: tuple[str, ...] = ()
 
-    @_independent_of_tags
+    @cached_property
     def workspace(self) -> Workspace:
         """The packages; reading them also checks the package names in the settings."""
         filter_ignored = self.git.filter_ignored if self.git is not None else None
@@ -107,25 +81,25 @@ class Project(Record):
             platform_wheels(name, self.config.wheels)  # checks the identifiers
         return workspace
 
-    @_independent_of_tags
+    @cached_property
     def unlisted(self) -> tuple[Package, ...]:
         """Packages of the checkout that are neither in the project nor excluded."""
         files = [name for name in self.tracked_project_files if not name.endswith(".lock")]
         return discovery.find_unlisted_packages(files, self.root, self.workspace, self.config)
 
-    @_independent_of_tags
+    @cached_property
     def tracked_project_files(self) -> tuple[str, ...]:
         """The sorted paths of all tracked pyproject.toml and lock files of the checkout."""
         return tuple(
             sorted(name for name in self.index_states if f"/{name}".endswith(("/pyproject.toml", ".lock")))
         )
 
-    @_independent_of_tags
+    @cached_property
     def index_states(self) -> Mapping[str, str]:
         """The tracked files of the checkout with their states in git's index; see `Git.index_states`."""
         return self.git.index_states() if self.git is not None else {}
 
-    @_independent_of_tags
+    @cached_property
     def lines(self) -> tuple[ReleaseLine, ...]:
         """The release lines that the current commit belongs to; none if it is on no release branch.
 
@@ -145,31 +119,18 @@ class Project(Record):
         ]
         return tuple(line for branch in branches for line in release_lines_of_branch(branch, self.config.branch))
 
-    @property
+    @cached_property
+    def remote(self) -> Remote:
+        """The remote that releases are pushed to; it is asked when its refs are first used."""
+        return Remote(self.git, self.config.remote)
+
+    @cached_property
     def tags(self) -> Mapping[str, str]:
-        """The commit that each tag points to, for tags of this clone and, if they were read, of the remote."""
-        return {**(self.remote_tags or {}), **(self.state.tags if self.state is not None else {})}
-
-    @property
-    def remote_tags(self) -> Mapping[str, str] | None:
-        """The commit that each tag of the remote points to, or None if they were not read."""
-        return self.remote.tags
-
-    def with_remote_tags(self, tags: Mapping[str, str] | None) -> Project:
-        """Return a copy of the project with these tags of its remote; cached values that ignore tags are kept."""
-        refs = {f"refs/tags/{tag}": commit for tag, commit in tags.items()} if tags is not None else None
-        return self.with_remote(RemoteRefs(refs))
-
-    def with_remote(self, remote: RemoteRefs) -> Project:
-        """Return a copy of the project with these refs of its remote; cached values that ignore tags are kept."""
-        project = replace(self, remote=remote)
-        values_to_keep = {
-            name: value
-            for name, value in vars(self).items()
-            if isinstance(vars(Project).get(name), _independent_of_tags)
-        }
-        vars(project).update(values_to_keep)
-        return project
+        """The commit that each tag points to, for tags of this clone and, depending on the task, of the remote."""
+        if self.state is None:
+            return {}
+        reads_remote = self.remote_tags == "always" or (self.remote_tags == "if-none" and not self.state.tags)
+        return {**self.remote.tags, **self.state.tags} if reads_remote else self.state.tags
 
     @contextmanager
     def at_head(self) -> Iterator[Project]:
@@ -177,7 +138,9 @@ class Project(Record):
         assert self.git is not None  # noqa: S101 - there is no HEAD outside git
         with files_of_commit(self.git, "HEAD") as git:
             project = replace(self, root=git.root, git=git)
-            vars(project).update(state=self.state, index_states=self.index_states, now=self.now)
+            vars(project).update(
+                state=self.state, index_states=self.index_states, remote=self.remote, now=self.now
+            )
             yield project
 
     @cached_property
@@ -185,7 +148,7 @@ class Project(Record):
         """The date in UTC, for calendar versions and changelogs."""
         return self.now.date()
 
-    @_independent_of_tags
+    @cached_property
     def now(self) -> datetime:
         """The time in UTC, to the millisecond; read once for the whole plan."""
         now = datetime.now(UTC)
@@ -206,7 +169,7 @@ class Project(Record):
             return ()
         return find_imports_of_untracked(self.git, self.state.untracked_files, packages, self.root)
 
-    @_independent_of_tags
+    @cached_property
     def state(self) -> GitState | None:
         """The state of the checkout; None outside git."""
         if self.git is None:
@@ -233,8 +196,10 @@ class Project(Record):
 
         If this clone lacks the commit, plain tags are those of the project at the top of the repository.
         """
-        if self.git is None or (commit := self.git.resolve_commit(self.tags[tag])) is None:
-            return self.git is None or not self.git.prefix
+        if self.git is None:
+            return True
+        if tag not in self.tags or (commit := self.git.resolve_commit(self.tags[tag])) is None:
+            return not self.git.prefix
         return version_at(commit, package, self.git) == version
 
     @property
@@ -246,7 +211,7 @@ class Project(Record):
         """Return the tag format of each package, found from the existing tags and one that this clone may lack."""
         if tag in self.tags:
             return self.tag_formats
-        return self.with_remote_tags({tag: "", **(self.remote_tags or {})}).tag_formats
+        return find_tag_forms(self.workspace, self.config, {*self.tags, tag}, self._had_version).formats
 
     @cached_property
     def history(self) -> Mapping[str, ReleaseHistory]:
@@ -262,7 +227,7 @@ class Project(Record):
         """Return the contents of the files that exist, by path relative to the root."""
         return {name: read_project_file(self.root, name) for name in files if (self.root / name).is_file()}
 
-    @_independent_of_tags
+    @cached_property
     def private_directory(self) -> Path:
         """The directory for files that must outlive a run: in the .git directory, or `.relnox` outside git."""
         return self.git.private_directory() if self.git is not None else self.root / ".relnox"

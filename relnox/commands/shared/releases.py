@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from relnox.commands.shared import tag_checks
 from relnox.commands.shared.project import Project
 from relnox.core import fixes, graph
 from relnox.core.release import collection
@@ -137,8 +136,6 @@ def split_release(
     packages = frozenset(manifest.packages)
     earlier: set[str] = set()
     if any(_public_files(name, manifest, index, project) for name in packages - insisted):
-        remote_tags, _ = tag_checks.read_remote_tags(project)
-        project = project if remote_tags is None else project.with_remote_tags(remote_tags)
         tags = release_tags(manifest, project)
         for names in fixed_groups(project, manifest.packages):
             is_decided = not insisted.isdisjoint(names)

@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from packaging.version import Version
 
 from relnox.commands.shared.project import Project
-from relnox.commands.shared.remote_refs import read_remote_refs
 from relnox.core import text
 from relnox.core.bump.version_bumps import VersionBump
 from relnox.core.packages import Package
@@ -113,27 +112,18 @@ def _latest_tags(project: Project, tags: Iterable[str]) -> dict[str, tuple[str, 
     return latest
 
 
-def read_remote_tags(project: Project) -> tuple[Mapping[str, str] | None, str | None]:
-    """Read the remote's tags if this clone has none, as in many CI jobs.
-
-    Return the commit of each tag, or None if they were not read; and the error message if reading failed, or None.
-    """
-    if project.state is None or project.state.tags:
-        return None, None
-    remote = read_remote_refs(project)
-    return remote.tags, remote.error
-
-
-def missing_tag_notes(project: Project, error: str | None) -> Iterator[str]:
-    """Yield a note if this clone has no tags, but the remote has some or could not be read (`error`)."""
+def missing_tag_notes(project: Project) -> Iterator[str]:
+    """Yield a note if this clone has no tags, but the remote has some or could not be read."""
     remote = project.config.remote
-    if error is not None:
-        yield f"this clone has no tags, and those of {remote} could not be read: {error}"
-    elif project.state is not None and not project.state.tags and project.remote_tags:
+    if project.state is None or project.state.tags:
+        return
+    if project.tags:
         yield (
-            f"this clone has no tags, but {remote} has {len(project.remote_tags)} (the last releases and changes "
+            f"this clone has no tags, but {remote} has {len(project.tags)} (the last releases and changes "
             f"since are not known); run: git fetch --tags {remote}"
         )
+    elif project.remote.error is not None:
+        yield f"this clone has no tags, and those of {remote} could not be read: {project.remote.error}"
 
 
 def ambiguous_tag_problems(

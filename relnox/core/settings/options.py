@@ -8,7 +8,7 @@ default, the `defaults` in a noxfile or tasks file, pyproject.toml, the environm
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from relnox.core.settings import rules
 from relnox.core.settings.kinds import ListOf, PathText, Text
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from relnox.core.settings.kinds import Kind
     from relnox.core.settings.schema import Source, Value
+
+RemoteTags = Literal["never", "if-none", "always"]
 
 DOCUMENT = Text(rule=rules.document_violation)
 """The kind of an option that is the path of a document to read or write."""
@@ -68,9 +70,11 @@ class CommonOptions(Settings):
     Attributes:
         positional: The names of the options that an argument without a flag can set: the first one that lists the
             argument as a choice, or else the one without choices. At most one of these options may be set.
+        remote_tags: When the tags of the remote count besides those of this clone; `if-none`: if it has none.
     """
 
     positional: ClassVar[tuple[str, ...]] = ()
+    remote_tags: ClassVar[RemoteTags] = "never"
 
     dry_run: bool = option(False, "Show the plan and the problems that block it; change nothing.", short="-n")
     plan: str | None = option(

@@ -2,17 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from relnox.core import fixes
-from relnox.errors import Failed
-from relnox.source.git.repository import Git, parse_refs
+from relnox.errors import Blocked, Failed
+from relnox.source.git.repository import Git, parse_refs, parse_tags
 from relnox.system import process
 
 NETWORK_TIMEOUT = 10.0
 """The time in seconds to wait for a remote whose response is useful but not required."""
 _MAX_REASON = 200
 _MAX_OUTPUT_LINES = 12
+
+
+class Remote:
+    """A remote whose refs are read once, when they are first used.
+
+    Attributes:
+        name: The name of the remote, such as `origin`.
+        error: Why `refs` could not be read, or None.
+    """
+
+    def __init__(self, git: Git | None, name: str) -> None:
+        self.name = name
+        self.error: str | None = None
+        self._git = git
+        self._refs: Mapping[str, str] | None = None
+
+    @property
+    def refs(self) -> Mapping[str, str] | None:
+        """The object of each branch and tag by its full name; None without a remote, or if it does not answer."""
+        if self._refs is None and self.error is None and self._git is not None and self.name in names(self._git):
+            try:
+                self._refs = read_refs(self._git, self.name, timeout=NETWORK_TIMEOUT)
+            except Failed as error:
+                self.error = error.message
+        return self._refs
+
+    def require(self, needed_by: str) -> Mapping[str, str]:
+        """Return `refs` for an option that cannot do without them, however long the remote takes.
+
+        Raises:
+            Blocked: There is no such remote.
+            Failed: The remote does not answer.
+        """
+        if self._refs is None:
+            if self._git is None or self.name not in names(self._git):
+                raise Blocked(
+                    "remote-missing",
+                    f"git remote {self.name} does not exist ({needed_by} needs it)",
+                    fix=f"git remote add {self.name} URL, or set [tool.relnox] remote",
+                )
+            self._refs, self.error = read_refs(self._git, self.name), None
+        return self._refs
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """The commit of each tag; none if `refs` is None."""
+        return parse_tags(self.refs or {})
+
+    @property
+    def branches(self) -> Mapping[str, str]:
+        """The commit of each branch; none if `refs` is None."""
+        prefix = "refs/heads/"
+        refs = self.refs or {}
+        return {name.removeprefix(prefix): commit for name, commit in refs.items() if name.startswith(prefix)}
 
 
 def names(git: Git) -> frozenset[str]:
