@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -360,10 +359,13 @@ class Git:
 
     def tag_messages(self, *conditions: str) -> list[TagMessage]:
         """Return the annotated tags that meet conditions of `git for-each-ref`, the newest first."""
-        fields = "(%(refname:strip=2), %(objecttype), %(*objectname), %(contents))"
-        options = ("--sort=-creatordate", "--python", f"--format={fields}", *conditions)
-        tags = map(ast.literal_eval, self.read_lines("for-each-ref", *options, "refs/tags"))
-        return [TagMessage(name, commit, message.strip()) for name, kind, commit, message in tags if kind == "tag"]
+        fields = "%(refname:strip=2)%00%(objecttype)%00%(*objectname)%00%(contents)%00"
+        options = ("--sort=-creatordate", f"--format={fields}", *conditions)
+        values = self.read_output("for-each-ref", *options, "refs/tags").split("\0")
+        tags = zip(values[::4], values[1::4], values[2::4], values[3::4], strict=False)
+        return [
+            TagMessage(name.lstrip(), at, message.strip()) for name, kind, at, message in tags if kind == "tag"
+        ]
 
     def merged_tags(self, commit: str = "HEAD") -> frozenset[str]:
         """Return the tags that point to a commit or its ancestors."""
