@@ -11,7 +11,8 @@ from hypothesis import settings
 from running import RunResult
 
 from relnox.cli import main
-from relnox.system import proxies, secrets
+from relnox.system import secrets
+from relnox.system.run_scope import current_scope
 
 if TYPE_CHECKING:
     from running import Bump
@@ -44,7 +45,7 @@ def surroundings(
 ) -> None:
     """Take the developer's settings away; without the marker `network` every way out leads to a closed port."""
     # Secrets of tests before this one are neither masked nor announced in it.
-    proxies._passwords.clear()
+    current_scope().proxies.clear()
     secrets.on_secret(None)
     secrets._secrets.clear()
     for name in os.environ:

@@ -18,7 +18,8 @@ from projects import write
 
 from relnox.building.file_hashes import hash_file
 from relnox.core.release.manifest import MANIFEST_JSON, Distribution, Manifest
-from relnox.indexes import client
+from relnox.indexes.index import Index as IndexClient
+from relnox.indexes.targets import Target
 from relnox.system import http, retries
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ __all__ = [
     "public",
     "publish",
     "publish_to",
+    "reading",
     "release",
     "write_manifest",
 ]
@@ -211,12 +213,17 @@ def publish_to(root: Path, upload: str, simple: str, *options: str, production: 
     return running.run_in_process(root, "publish", "--index", INDEX, *options)
 
 
+def reading(simple_url: str) -> IndexClient:
+    """An index that is read, as relnox reads it."""
+    return IndexClient(Target("own", simple_url, simple_url), {})
+
+
 def public(index: Index, manifest: Manifest) -> dict[str, str]:
     """SHA-256 by name of all that an index holds of a manifest's packages."""
     return {
         name: file.sha256 or ""
         for package in manifest.packages
-        for name, file in client.fetch_listing(index.simple_url, package).items()
+        for name, file in reading(index.simple_url).fetch_listing(package).items()
     }
 
 

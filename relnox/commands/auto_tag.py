@@ -246,10 +246,10 @@ class _Rules:
             return None
         indexes = self._project.indexes
         index = targets.select_by_tags(self._project.config, {package.name: (tag, version)})
-        if not indexes.is_production(index):
+        if not indexes[index].production:
             return None
         try:
-            files = indexes.fetch_listing(index, package.name, self._deadline).values()
+            files = indexes[index].fetch_listing(package.name, self._deadline).values()
         except TransientError as error:
             raise TryLater(
                 "index-unavailable",

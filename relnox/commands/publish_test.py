@@ -46,7 +46,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     Raises:
         Blocked: The index is a production index, or cannot be cleared as requested.
     """
-    if project.indexes.is_production(options.index):
+    if project.indexes[options.index].production:
         raise Blocked(
             "production-index",
             f"{options.index} is a production index; publish-test only publishes to test indexes",
@@ -59,7 +59,7 @@ def observe(options: Options, project: Project) -> Snapshot:
             "relnox's own test index)",
             fix="pass --index embedded, or remove --clear",
         )
-    project.indexes.choose(options.index)
+    project.indexes[options.index].is_chosen = True
     verify = verification.verify_settings(project)
     publishing = preflight.read_snapshot(options.index, options, project, clear=options.clear)
     state = publishing.state

@@ -193,7 +193,7 @@ def _index_versions(index: str, package: Package, project: Project, deadline: De
         TryLater: The index does not answer.
     """
     try:
-        files = project.indexes.fetch_listing(index, package.name, deadline).values()
+        files = project.indexes[index].fetch_listing(package.name, deadline).values()
     except TransientError as transient_error:
         raise TryLater(
             "index-unavailable",

@@ -71,7 +71,7 @@ class Snapshot(NamedTuple):
 def observe(options: Options, project: Project) -> Snapshot:
     """Read the manifest, and check that the requirements and the Pythons to verify with are available."""
     if options.from_ == "index":
-        project.indexes.target(options.index)
+        project.indexes.open(options.index)
     verify = verify_settings(project)
     selected_packages = (
         frozenset(package.name for package in project.select(options.package)) if options.package else None
@@ -172,7 +172,7 @@ def _missing_python_problems(pythons: Sequence[str]) -> Iterator[Problem]:
 def _read_listings(manifest: Manifest, index: str, project: Project) -> bool:
     """Request the listings of the packages, and return whether the index answers."""
     try:
-        project.indexes.fetch_listings(index, manifest.packages, _LISTING_LIMIT)
+        project.indexes[index].fetch_listings(manifest.packages, _LISTING_LIMIT)
     except Problem:
         return False
     return True
@@ -187,7 +187,7 @@ def _find_unlisted(manifest: Manifest, index: str, project: Project) -> frozense
     now = retries.CLOCK.today()
     missing: set[str] = set()
     for name in manifest.packages:
-        listing = project.indexes.cached_listing(index, name)
+        listing = project.indexes[index].cached_listing(name)
         files = [listing[file.filename] for file in manifest.files_of(name) if file.filename in listing]
         if any(file.upload_time is None or now - file.upload_time < _RECENT for file in files):
             return frozenset()

@@ -70,9 +70,11 @@ def sign(files: Sequence[Distribution], identity: Identity, store: Callable[[Dis
         response = _response_of(error)
         if response is None or response.status_code >= 500 or response.status_code == 429:  # noqa: PLR2004 - HTTP
             reason = mask_to_one_line(str(error) or type(error).__name__)
-            outage = retries.TransientError("signing-unavailable", f"the signing service failed: {reason}")
-            outage.fix = f"rerun the command later, or {WITHOUT}"
-            raise outage from error
+            raise retries.TransientError(
+                "signing-unavailable",
+                f"the signing service failed: {reason}",
+                fix=f"rerun the command later, or {WITHOUT}",
+            ) from error
         reason = mask_to_one_line(f"{response.status_code} {response.reason or ''} {response.text}")
         raise Failed(
             "signing-unavailable",

@@ -19,9 +19,10 @@ from urllib.parse import urlsplit
 
 from requests.auth import HTTPBasicAuth
 
+from relnox.core.records import Record
 from relnox.errors import Blocked
 from relnox.indexes import trusted_publishing
-from relnox.indexes.targets import PRODUCTION, TEST, Target, is_index, name_or_host, public_index
+from relnox.indexes.targets import PRODUCTION, TEST, Target, name_or_host
 from relnox.system import addresses
 from relnox.system.secrets import Secret
 
@@ -40,23 +41,20 @@ class CredentialsNotFound(Blocked):
     """Raised if no credentials are found; the message lists the places that were searched."""
 
 
-class Credentials:
+class Credentials(Record):
     """Credentials for uploads to an index.
 
-    Args:
+    Attributes:
         user: The user name, or `__token__` for a token.
-        secret: The password or token, or a function that returns one for the normalized name of a project.
+        password: The password or token, or a function that returns one for the normalized name of a project.
         origin: The place where the credentials were found, for messages.
         uses_oidc: Whether the index issues tokens for the identity of the current CI job (Trusted Publishing).
     """
 
-    def __init__(
-        self, user: str, secret: Secret | Callable[[str], Secret], origin: str, *, uses_oidc: bool = False
-    ) -> None:
-        self.user = user
-        self.origin = origin
-        self.uses_oidc = uses_oidc
-        self._secret = secret
+    user: str
+    password: Secret | Callable[[str], Secret]
+    origin: str
+    uses_oidc: bool = False
 
     def secret(self, project: str) -> Secret:
         """Return the password or token for uploading a file of a project.
@@ -66,10 +64,7 @@ class Credentials:
         Raises:
             Problem: The index does not issue a token; see `trusted_publishing`.
         """
-        return self._secret if isinstance(self._secret, Secret) else self._secret(project)
-
-    def __repr__(self) -> str:
-        return f"Credentials({self.user!r}, {self.origin!r})"
+        return self.password if isinstance(self.password, Secret) else self.password(project)
 
 
 class Login(HTTPBasicAuth):
@@ -81,7 +76,7 @@ class Login(HTTPBasicAuth):
 
 
 def token_variables(target: str) -> tuple[str, ...]:
-    """Return the names of the variables that may contain a token for an index, in order of precedence."""
+    """Return the variables that may contain a token for an index, in order of precedence."""
     variable = f"RELNOX_{target.upper().replace('-', '_').replace('.', '_')}_TOKEN"
     return (variable, _COMMON_VARIABLE[target]) if target in _COMMON_VARIABLE else (variable,)
 
@@ -124,11 +119,7 @@ def find(target: Target, environment: Mapping[str, str], *, is_chosen: bool = Fa
 
 
 def _read_variable(environment: Mapping[str, str], name: str) -> str:
-    """Return the value of a variable, or an empty string if it is not set.
-
-    Raises:
-        Blocked: The value is not UTF-8, so it cannot be sent.
-    """
+    """Return the value of a variable, or an empty string if it is not set; it must be UTF-8 to be sent."""
     if _SURROGATES.search(environment.get(name, "")):
         raise Blocked(
             "credentials-missing", f"the value of {name} is not UTF-8", fix=f"set {name} to a value in UTF-8"
@@ -150,9 +141,9 @@ def _from_twine_variables(target: Target, environment: Mapping[str, str], *, is_
         return "TWINE_PASSWORD: not set"
     names = [name for name in ("TWINE_REPOSITORY_URL", "TWINE_REPOSITORY") if environment.get(name)]
     for name in names:
-        if not is_index(environment[name], target):
+        if not target.is_meant_by(environment[name]):
             return f"TWINE_PASSWORD: for another index ({name} is {name_or_host(environment[name])})"
-    if not names and not is_chosen and public_index(target) is None:
+    if not names and not is_chosen and target.public_name is None:
         return f"TWINE_PASSWORD: for another index, without --index {target.name}"
     user = _read_variable(environment, "TWINE_USERNAME") or TOKEN_USER
     return Credentials(user, Secret(password), "TWINE_PASSWORD")
@@ -166,7 +157,7 @@ def _from_pypirc(target: Target, environment: Mapping[str, str]) -> Credentials 
     section = sections[target.name]
     if not (password := section.get("password")):
         return f"{path}: no password in [{target.name}]"
-    if (repository := section.get("repository")) and not is_index(repository, target):
+    if (repository := section.get("repository")) and not target.is_meant_by(repository):
         raise Blocked(
             "credentials-for-other-index",
             f"the password in [{target.name}] of {path} is for {name_or_host(repository)}, "
@@ -272,10 +263,8 @@ def netrc_login(target: Target, environment: Mapping[str, str]) -> Login | None:
     Raises:
         Blocked: The file cannot be parsed.
     """
-    if not addresses.is_encrypted(target.simple_url):
-        return None
-    variable = environment.get("NETRC")
-    for path in [variable] if variable else ["~/.netrc", "~/_netrc"]:
+    paths = [environment["NETRC"]] if environment.get("NETRC") else ["~/.netrc", "~/_netrc"]
+    for path in paths if addresses.is_encrypted(target.simple_url) else ():
         try:
             entry = netrc(Path(path).expanduser()).hosts.get(urlsplit(target.simple_url).hostname or "")
         except (NetrcParseError, UnicodeDecodeError) as error:  # whose text quotes the line

@@ -4,17 +4,29 @@ It has what a rehearsal needs: the upload API, the simple API as JSON (PEP 691),
 require of archives is checked before the upload (`relnox.building.checks`), for any index. The page of a
 project that it does not have redirects to the trusted index. Files of the two indexes are never listed together:
 installers do not protect against projects that exist on both (dependency confusion).
+
+Several indexes, in one or more processes, may share a directory:
+
+    DIRECTORY/files/<file name>/       an upload: the file and `upload.json`
+    DIRECTORY/incoming/<random>/       an upload in progress
+
+An upload is written to `incoming` and moved to `files` by renaming its directory, so that it is atomic. The first
+of two uploads with the same name wins, since a directory cannot replace one that is not empty.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import re
+import shutil
 import sys
+import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from email import message_from_bytes
 from hmac import compare_digest
 from http import HTTPStatus
@@ -25,71 +37,27 @@ from types import TracebackType
 from typing import NamedTuple, Self
 from urllib.parse import unquote
 
-from packaging.utils import canonicalize_name
+from packaging.utils import canonicalize_name, parse_sdist_filename, parse_wheel_filename
 from packaging.version import Version
 
-from relnox.errors import Blocked, Problem
-from relnox.indexes.embedded_store import Store, StoredFile, blake2_256, identify
+from relnox.core import fixes
+from relnox.errors import Blocked, Conflict, Problem
 
-JSON_PAGE = "application/vnd.pypi.simple.v1+json"
+CLEAR_FIX = fixes.task_command("publish-test", "--index", "embedded", "--clear")
+_FILE = "file"
+_RECORD = "upload.json"
+# `packaging` accepts any characters in tags of wheels, even slashes. These need no quoting in paths or URLs.
+_FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
+_JSON_PAGE = "application/vnd.pypi.simple.v1+json"
 _LOOPBACK = "127.0.0.1"
 _MAX_REASON = 500
 _POLL_INTERVAL = 0.05
-_FORM_FIX = "send multipart/form-data with one file in the field `content` (see the upload API)"
-
-
-class Response(NamedTuple):
-    """A response; the text of an error is the reason in its status line, too: clients print one or the other."""
-
-    status: int
-    body: bytes
-    headers: Mapping[str, str] = {"Content-Type": "text/plain; charset=utf-8"}
-
-
-def text_response(status: int, text: str) -> Response:
-    """Return a response with a line of text."""
-    return Response(status, f"{text}\n".encode())
-
-
-class Form(NamedTuple):
-    """An upload: its fields, and the name and content of its file."""
-
-    fields: Mapping[str, list[str]]
-    filename: str
-    content: bytes
-
-    @property
-    def sha256(self) -> str:
-        """The SHA-256 of the file in hex."""
-        return hashlib.sha256(self.content).hexdigest()
-
-    def optional(self, name: str) -> str | None:
-        """Return the value of a field, or None if it is missing or empty.
-
-        Raises:
-            Blocked: The field was sent more than once.
-        """
-        values = self.fields.get(name, [])
-        if len(values) > 1:
-            raise _invalid_form(f"the form repeats the field {name}")
-        return values[0] or None if values else None
-
-    def required(self, name: str) -> str:
-        """Return the value of a field.
-
-        Raises:
-            Blocked: The field is missing or empty, or was sent more than once.
-        """
-        if (value := self.optional(name)) is None:
-            raise _invalid_form(f"the form has no field {name}")
-        return value
 
 
 class EmbeddedIndex:
     """A package index on this machine that runs inside a `with` statement; its files are kept afterwards.
 
-    It listens on a free port of loopback. Several indexes, in one or more processes, may share a directory.
-    Uploads must be consistent, and files cannot be replaced.
+    It listens on a free port. Uploads must be consistent, and files cannot be replaced.
 
     Args:
         directory: The directory for the files, which is created if missing.
@@ -103,7 +71,7 @@ class EmbeddedIndex:
     """
 
     handler: type[Handler]
-    """The class that handles requests; subclasses of the index may replace it."""
+    """The class that handles requests; benchmarks replace it."""
 
     def __init__(
         self, directory: Path, *, trusted_simple_url: str | None = None, upload_token: str | None = None
@@ -116,16 +84,15 @@ class EmbeddedIndex:
     @property
     def upload_url(self) -> str:
         """The URL of the upload API."""
-        return f"{self.origin}/legacy/"
+        return f"{self._origin}/legacy/"
 
     @property
     def simple_url(self) -> str:
         """The URL of the simple API."""
-        return f"{self.origin}/simple/"
+        return f"{self._origin}/simple/"
 
     @property
-    def origin(self) -> str:
-        """The scheme, host and port of the running index."""
+    def _origin(self) -> str:
         if self._server is None:
             raise RuntimeError("the embedded index has a URL only inside its with statement")
         return f"http://{_LOOPBACK}:{self._server.server_address[1]}"
@@ -143,20 +110,232 @@ class EmbeddedIndex:
             self._server.server_close()
             self._server = None
 
-    def accept(self, form: Form) -> Response:
-        """Check an upload and store its file.
+
+# --- files
+
+
+class StoredFile(NamedTuple):
+    """A stored wheel or sdist.
+
+    Attributes:
+        project: The normalized name of the project (PEP 503).
+        path: The path of its content.
+        sha256: The hex digest of the file.
+        record: `size`, `hashes`, `upload-time` (PEP 700) and `requires-python`, as in listings.
+    """
+
+    filename: str
+    project: str
+    version: Version
+    path: Path
+    sha256: str
+    record: Mapping[str, object]
+
+
+class Store:
+    """The files of an embedded index; its directory is created if missing.
+
+    Raises:
+        Blocked: The directory cannot be created or written to.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._files = directory / "files"
+        self._incoming = directory / "incoming"
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for subdirectory in (self._files, self._incoming):
+                subdirectory.mkdir(exist_ok=True)
+        except OSError as error:
+            raise Blocked(
+                "index-directory-not-usable",
+                f"{directory} cannot be used for the embedded index: {error.strerror}",
+                fix="use a directory that you can write to",
+            ) from error
+
+    def files(self, project: str | None = None) -> list[StoredFile]:
+        """Return the files of a project or of all projects, sorted by version and then by name."""
+        uploads = (self.find(entry.name) for entry in self._files.iterdir())
+        files = [file for file in uploads if file is not None and project in (None, file.project)]
+        return sorted(files, key=lambda file: (file.version, file.filename))
+
+    def find(self, filename: str) -> StoredFile | None:
+        """Return the file with a name, or None if it is missing or its record is damaged."""
+        try:
+            project, version = _identify(filename)
+            record = json.loads((self._files / filename / _RECORD).read_bytes())
+            path, sha256 = self._files / filename / _FILE, record["hashes"]["sha256"]
+            return StoredFile(filename, project, version, path, sha256, record)
+        except (Blocked, OSError, ValueError, TypeError, KeyError):
+            return None
+
+    def add(self, filename: str, content: bytes, requires_python: str | None = None) -> bool:
+        """Add a file; return whether it is new, and not the file that the store already has.
 
         Raises:
-            Problem: The upload is not accepted; the message becomes the response.
+            Conflict: The store has a different file with this name.
             OSError: The file cannot be written.
         """
-        _check_form(form)
-        is_new = self.store.add(form.filename, form.content, form.optional("requires_python"))
-        return text_response(200, f"{form.filename} {'is stored' if is_new else 'exists with the same content'}")
+        sha256 = hashlib.sha256(content).hexdigest()
+        record = {
+            "hashes": {"sha256": sha256},
+            "size": len(content),
+            "upload-time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
+            **({"requires-python": requires_python} if requires_python else {}),
+        }
+        with tempfile.TemporaryDirectory(dir=self._incoming) as temporary:
+            upload = Path(temporary, "upload")
+            upload.mkdir()
+            (upload / _FILE).write_bytes(content)
+            (upload / _RECORD).write_text(json.dumps(record, indent=2), encoding="utf-8")
+            try:
+                upload.rename(self._files / filename)
+            except OSError:  # the error for a directory that exists differs between systems
+                if (stored_file := self.find(filename)) is None:
+                    raise
+                if stored_file.sha256 == sha256:
+                    return False
+                raise Conflict(
+                    "index-file-differs",
+                    f"File already exists ({filename!r}, with sha256 {stored_file.sha256!r}). The one sent has "
+                    f"{sha256!r}.",
+                ) from None
+        return True
 
-    def files(self, project: str) -> Sequence[StoredFile] | None:
-        """Return the files to list for a project (by its normalized name), or None if there is no such project."""
-        return self.store.files(project) or None
+    def holds_only(self, files: Mapping[str, str]) -> bool:
+        """Return whether every stored file is one of these (SHA-256 in hex, by name)."""
+        return all(files.get(file.filename) == file.sha256 for file in self.files())
+
+    def clear(self) -> None:
+        """Delete all files, and what killed uploads left."""
+        # Renamed before they are deleted, so that no half-deleted upload is visible.
+        trash = Path(tempfile.mkdtemp(dir=self._incoming))
+        for upload in [*self._files.iterdir()]:
+            with contextlib.suppress(FileNotFoundError):  # another process is clearing as well
+                upload.rename(trash / upload.name)
+        for leftover in self._incoming.iterdir():
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _identify(filename: str) -> tuple[str, Version]:
+    """Return the normalized project name and the version in a file name.
+
+    Raises:
+        Blocked: It is not the name of a wheel or sdist.
+    """
+    try:
+        if not _FILENAME.fullmatch(filename):
+            raise ValueError("only letters, digits and . _ + ! - are allowed")  # noqa: TRY301 - as for other names
+        parse = parse_wheel_filename if filename.endswith(".whl") else parse_sdist_filename
+        project, version, *_ = parse(filename)
+    except ValueError as error:
+        raise _refused(f"{filename!a} is not the name of a wheel or a source distribution: {error}") from error
+    return project, version
+
+
+# --- uploads
+
+
+class Form(NamedTuple):
+    """An upload: its fields, and the name and content of its file."""
+
+    fields: Mapping[str, list[str]]
+    filename: str
+    content: bytes
+
+    def field(self, name: str, default: str | None = None) -> str:
+        """Return the value of a field, or the default if it is missing or empty.
+
+        Raises:
+            Blocked: The field was sent more than once, or it is missing and there is no default.
+        """
+        values = self.fields.get(name, [])
+        if len(values) > 1:
+            raise _refused(f"the form repeats the field {name}")
+        value = (values[0] if values else "") or default
+        if value is None:
+            raise _refused(f"the form has no field {name}")
+        return value
+
+
+def parse_form(boundary: str | None, body: bytes) -> Form:
+    """Parse the form of an upload (RFC 7578), which is in memory: a rehearsal uploads a few megabytes.
+
+    Raises:
+        Blocked: The body is not a form with one file in the field `content`.
+    """
+    if not boundary or not boundary.isascii():
+        raise _refused("uploads are multipart/form-data with a boundary")
+    fields: dict[str, list[str]] = {}
+    files: list[tuple[str, bytes]] = []
+    _, *parts = b"\r\n".join((b"", body)).split(f"\r\n--{boundary}".encode())
+    if not parts or not parts[-1].startswith(b"--"):
+        raise _refused("the form ends before its closing boundary")
+    for part in parts[:-1]:
+        head, separator, value = part.removeprefix(b"\r\n").partition(b"\r\n\r\n")
+        disposition = message_from_bytes(head)
+        name, filename = disposition.get_param("name", header="content-disposition"), disposition.get_filename()
+        if not (part.startswith(b"\r\n") and separator and isinstance(name, str)):
+            raise _refused("a part of the form has no name, or a file contains the boundary")
+        if name == "content" and filename is not None:
+            files.append((filename, value))
+        elif filename is None:  # other files, such as signatures, are ignored
+            try:
+                fields.setdefault(name, []).append(value.decode())
+            except UnicodeDecodeError as error:
+                raise _refused(f"the form field {name!a} is not UTF-8") from error
+    if len(files) != 1:
+        raise _refused(f"the form has {len(files)} files in the field `content`")
+    return Form(fields, *files[0])
+
+
+def _check_form(form: Form) -> None:
+    """Check that a form is consistent with its file.
+
+    Raises:
+        Blocked: The form does not request an upload, or its name, version or digests are not those of its file.
+    """
+    if (action := form.field(":action")) != "file_upload":
+        raise _refused(f"unsupported action {action!a} (only file_upload is supported)")
+    if (protocol := form.field("protocol_version", "1")) != "1":
+        raise _refused(f"unsupported upload protocol {protocol!a} (only 1 is supported)")
+    project, version = _identify(form.filename)
+    name, declared_version = form.field("name"), form.field("version")
+    try:
+        matches = canonicalize_name(name, validate=True) == project and Version(declared_version) == version
+    except ValueError as error:
+        raise _refused(f"{form.filename} has an invalid name or version: {error}") from error
+    if not matches:
+        raise _refused(
+            f"{form.filename} was sent as {name} {declared_version}, but its file name says {project} {version}"
+        )
+    digests = {
+        "sha256": hashlib.sha256(form.content).hexdigest(),
+        "blake2_256": hashlib.blake2b(form.content, digest_size=32).hexdigest(),
+    }
+    for algorithm, digest in digests.items():
+        if (expected := form.field(f"{algorithm}_digest", digest)).lower() != digest:
+            raise _refused(f"{form.filename} has {algorithm} {digest}, but the form declares {expected!a}")
+
+
+def _refused(message: str) -> Blocked:
+    """Return the error for an upload; its message is the response."""
+    return Blocked("upload-rejected", message)
+
+
+# --- requests
+
+
+class Response(NamedTuple):
+    """A response; the text of an error is the reason in its status line, too: clients print one or the other."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = {"Content-Type": "text/plain; charset=utf-8"}
+
+
+def _text_response(status: int, text: str) -> Response:
+    return Response(status, f"{text}\n".encode())
 
 
 class _Server(ThreadingHTTPServer):
@@ -180,18 +359,13 @@ class _Server(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """A handler of one request; subclasses may extend its methods."""
+    """A handler of one request."""
 
     server: _Server
 
-    @property
-    def index(self) -> EmbeddedIndex:
-        """The index that accepted the connection."""
-        return self.server.index
-
     def do_GET(self) -> None:
         """Send a page or a file."""
-        self.send(self.respond(unquote(self.path.partition("?")[0])))
+        self._send(self._respond(unquote(self.path.partition("?")[0])))
 
     def do_HEAD(self) -> None:
         """Send the headers of a page or a file."""
@@ -201,53 +375,53 @@ class Handler(BaseHTTPRequestHandler):
         """Receive an upload."""
         length = self.headers.get("Content-Length", "")
         if not length.isdigit():
-            self.send(text_response(411, "uploads need a Content-Length"))
+            self._send(_text_response(411, "uploads need a Content-Length"))
         # Read before any answer: closing a connection with unread bytes resets it, and loses the response.
         elif len(body := self.rfile.read(int(length))) == int(length):
-            self.send(self.receive(body))
+            self._send(self.receive(body))
 
-    def respond(self, path: str) -> Response:
-        """Return the response to a request for a page or a file."""
+    def _respond(self, path: str) -> Response:
+        index = self.server.index
         match path.split("/"):
             case ["", "simple", name] | ["", "simple", name, ""] if name:
                 project = canonicalize_name(name)
-                if (files := self.index.files(project)) is not None:
-                    return json_response(project_page(project, files), JSON_PAGE)
-                if self.index.trusted_simple_url is not None and re.fullmatch("[a-z0-9-]+", project):
-                    return Response(
-                        302, b"", {"Location": f"{self.index.trusted_simple_url.rstrip('/')}/{project}/"}
-                    )
-            case ["", "files", filename] if (file := self.index.store.find(filename)) is not None:
+                if files := index.store.files(project):
+                    headers = {"Content-Type": _JSON_PAGE, "Cache-Control": "no-cache"}
+                    return Response(200, json.dumps(_project_page(project, files)).encode(), headers)
+                if index.trusted_simple_url is not None and re.fullmatch("[a-z0-9-]+", project):
+                    return Response(302, b"", {"Location": f"{index.trusted_simple_url.rstrip('/')}/{project}/"})
+            case ["", "files", filename] if (file := index.store.find(filename)) is not None:
                 return Response(200, file.path.read_bytes(), {"Content-Type": "application/octet-stream"})
             case _:
                 pass
-        return text_response(404, f"the embedded index does not have {path}")
+        return _text_response(404, f"the embedded index does not have {path}")
 
     def receive(self, body: bytes) -> Response:
         """Check and store an upload, and return the response."""
-        token = self.index.upload_token
-        if token is not None and not compare_digest((self.credentials()[1] or "").encode(), token.encode()):
-            return text_response(403, "only the run that started the embedded index may upload to it")
+        index = self.server.index
+        if index.upload_token is not None and not compare_digest(self._password(), index.upload_token.encode()):
+            return _text_response(403, "only the run that started the embedded index may upload to it")
         if self.path != "/legacy/":
-            return text_response(404, f"uploads go to /legacy/, not to {self.path}")
+            return _text_response(404, f"uploads go to /legacy/, not to {self.path}")
         try:
-            return self.index.accept(parse_form(self.headers.get_boundary(), body))
+            form = parse_form(self.headers.get_boundary(), body)
+            _check_form(form)
+            is_new = index.store.add(form.filename, form.content, form.field("requires_python", ""))
         except Problem as error:
-            return text_response(400, error.message)
+            return _text_response(400, error.message)
         except OSError as error:
-            return text_response(507, f"the file cannot be stored: {error.strerror}")
+            return _text_response(507, f"the file cannot be stored: {error.strerror}")
+        return _text_response(200, f"{form.filename} {'is stored' if is_new else 'exists with the same content'}")
 
-    def credentials(self) -> tuple[str | None, str | None]:
-        """Return the user name and password of a request (RFC 7617), or `(None, None)` if it has none."""
-        scheme, _, encoded_login = self.headers.get("Authorization", "").partition(" ")
+    def _password(self) -> bytes:
+        """Return the password of a request (RFC 7617), or an empty one."""
         try:
-            user, separator, password = base64.b64decode(encoded_login, validate=True).decode().partition(":")
+            login = base64.b64decode(self.headers.get("Authorization", "").partition(" ")[2], validate=True)
         except ValueError:
-            return None, None
-        return (user, password) if scheme.lower() == "basic" and separator else (None, None)
+            return b""
+        return login.partition(b":")[2]
 
-    def send(self, response: Response) -> None:
-        """Send a response."""
+    def _send(self, response: Response) -> None:
         is_error = response.status >= HTTPStatus.BAD_REQUEST
         self.send_response(response.status, _on_one_line(response.body.decode()) if is_error else None)
         for name, value in response.headers.items():
@@ -264,93 +438,11 @@ class Handler(BaseHTTPRequestHandler):
 EmbeddedIndex.handler = Handler
 
 
-def project_page(project: str, files: Sequence[StoredFile]) -> dict[str, object]:
+def _project_page(project: str, files: list[StoredFile]) -> dict[str, object]:
     """Return the page of a project (PEP 691, PEP 700)."""
     versions = [str(version) for version in sorted({file.version for file in files})]
-    entries = [
-        {
-            "filename": file.filename,
-            "url": f"/files/{file.filename}",
-            "hashes": {"sha256": file.sha256},
-            "size": file.size,
-            "upload-time": file.upload_time,
-            **({"requires-python": file.requires_python} if file.requires_python else {}),
-        }
-        for file in files
-    ]
+    entries = [{"filename": file.filename, "url": f"/files/{file.filename}", **file.record} for file in files]
     return {"meta": {"api-version": "1.1"}, "name": project, "versions": versions, "files": entries}
-
-
-def json_response(document: Mapping[str, object], content_type: str = "application/json") -> Response:
-    """Return a response with a JSON document."""
-    return Response(
-        200, json.dumps(document).encode(), {"Content-Type": content_type, "Cache-Control": "no-cache"}
-    )
-
-
-def parse_form(boundary: str | None, body: bytes) -> Form:
-    """Parse the form of an upload (RFC 7578), which is in memory: a rehearsal uploads a few megabytes.
-
-    Raises:
-        Blocked: The body is not a form with one file in the field `content`.
-    """
-    if not boundary or not boundary.isascii():
-        raise _invalid_form("uploads are multipart/form-data with a boundary")
-    fields: dict[str, list[str]] = {}
-    files: list[tuple[str, bytes]] = []
-    _, *parts = b"\r\n".join((b"", body)).split(f"\r\n--{boundary}".encode())
-    if not parts or not parts[-1].startswith(b"--"):
-        raise _invalid_form("the form ends before its closing boundary")
-    for part in parts[:-1]:
-        head, separator, value = part.removeprefix(b"\r\n").partition(b"\r\n\r\n")
-        disposition = message_from_bytes(head)
-        name, filename = disposition.get_param("name", header="content-disposition"), disposition.get_filename()
-        if not (part.startswith(b"\r\n") and separator and isinstance(name, str)):
-            raise _invalid_form("a part of the form has no name, or a file contains the boundary")
-        if name == "content" and filename is not None:
-            files.append((filename, value))
-        elif filename is None:  # other files, such as signatures, are ignored
-            try:
-                fields.setdefault(name, []).append(value.decode())
-            except UnicodeDecodeError as error:
-                raise _invalid_form(f"the form field {name!a} is not UTF-8") from error
-    if len(files) != 1:
-        raise _invalid_form(f"the form has {len(files)} files in the field `content`")
-    return Form(fields, *files[0])
-
-
-def _invalid_form(message: str) -> Blocked:
-    return Blocked("form-invalid", message, fix=_FORM_FIX)
-
-
-def _check_form(form: Form) -> None:
-    """Check that a form is consistent with its file.
-
-    Raises:
-        Blocked: The form does not request an upload, or its name, version or digests are not those of its file.
-    """
-    if (action := form.required(":action")) != "file_upload":
-        raise Blocked("upload-rejected", f"unsupported action {action!a} (only file_upload is supported)")
-    if (protocol := form.optional("protocol_version")) not in (None, "1"):
-        raise Blocked("upload-rejected", f"unsupported upload protocol {protocol!a} (only 1 is supported)")
-    project, version = identify(form.filename)
-    name, declared_version = form.required("name"), form.required("version")
-    try:
-        matches = canonicalize_name(name, validate=True) == project and Version(declared_version) == version
-    except ValueError as error:
-        raise Blocked("upload-rejected", f"{form.filename} has an invalid name or version: {error}") from error
-    if not matches:
-        raise Blocked(
-            "upload-rejected",
-            f"{form.filename} was sent as {name} {declared_version}, but its file name says {project} {version}",
-        )
-    digests = {"sha256_digest": form.sha256, "blake2_256_digest": blake2_256(form.content)}
-    for field, digest in digests.items():
-        if (expected := form.optional(field)) is not None and expected.lower() != digest:
-            message = (
-                f"{form.filename} has {field.removesuffix('_digest')} {digest}, but the form declares {expected!a}"
-            )
-            raise Blocked("upload-rejected", message)
 
 
 def _on_one_line(text: str) -> str:

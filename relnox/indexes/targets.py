@@ -9,7 +9,6 @@ from urllib.parse import urlsplit, urlunsplit
 
 from packaging.version import Version
 
-from relnox.core.records import Record
 from relnox.core.settings.config import Config
 from relnox.core.text import did_you_mean
 from relnox.errors import Blocked
@@ -19,16 +18,6 @@ EMBEDDED = "embedded"
 PRODUCTION = "pypi"
 TEST = "testpypi"
 
-_VARIABLES_OF_OTHER_TOOLS = (
-    "TWINE_REPOSITORY_URL",
-    "TWINE_REPOSITORY",
-    "UV_PUBLISH_URL",
-    "UV_PUBLISH_INDEX",
-    "PDM_PUBLISH_REPO",
-    "HATCH_INDEX_REPO",
-    "FLIT_INDEX_URL",
-)
-"""The environment variables that set the index of other upload tools."""
 _IS_OF_KIND: Mapping[str, Callable[[Version], bool]] = {
     "alpha": lambda version: version.pre is not None and version.pre[0] == "a",
     "beta": lambda version: version.pre is not None and version.pre[0] == "b",
@@ -45,8 +34,8 @@ class UnknownIndex(Blocked):
     """The error for an index name that is neither in the project's settings nor predefined."""
 
 
-class Target(Record, kw_only=True):
-    """An index.
+class Target:
+    """The addresses of an index.
 
     Attributes:
         name: The name of the index in settings and options.
@@ -55,41 +44,48 @@ class Target(Record, kw_only=True):
         production: Whether uploads are permanently public.
     """
 
-    name: str
-    upload_url: str
-    simple_url: str
-    production: bool
+    def __init__(self, name: str, upload_url: str, simple_url: str, *, production: bool = False) -> None:
+        self.name = name
+        self.upload_url = upload_url
+        self.simple_url = simple_url if simple_url.endswith("/") else f"{simple_url}/"
+        self.production = production
 
     @property
     def host(self) -> str:
         """The host of the upload API, with the port if the URL has one."""
         return urlsplit(self.upload_url).netloc
 
+    @property
+    def public_name(self) -> str | None:
+        """The name of the public index, `pypi` or `testpypi`, that files are uploaded to; None if to neither."""
+        host = _host_of_url(self.upload_url)
+        for name, url in _public_upload_urls().items():
+            if host in (_host_of_url(url), _host_of_url(_public_simple_url(url))):
+                return name
+        return None
+
+    def is_meant_by(self, value: str) -> bool:
+        """Return whether a URL or name in another tool's settings refers to this index."""
+        return host_and_port(value) == host_and_port(self.upload_url) if "://" in value else value == self.name
+
 
 def resolve(name: str, config: Config) -> Target:
     """Return an index by name, except for the embedded index.
 
+    An index with the upload host of a production index is one, too, under any name; PyPI always is.
+
     Raises:
         UnknownIndex: There is no such index.
-        Blocked: A URL of the index is not valid, or contains a password.
     """
-    from twine import utils
-
-    if name in config.indexes:
-        settings = config.indexes[name]
-        return Target(
-            name=name,
-            upload_url=_checked_url(settings.upload, f"indexes.{name}.upload"),
-            simple_url=_with_slash(_checked_url(settings.simple, f"indexes.{name}.simple")),
-            production=settings.production,
-        )
-    predefined_addresses = {PRODUCTION: utils.DEFAULT_REPOSITORY, TEST: utils.TEST_REPOSITORY}
-    if name not in predefined_addresses:
-        raise _unknown_index(f"unknown index {name}", name, [*predefined_addresses, EMBEDDED, *config.indexes])
-    upload = predefined_addresses[name]
-    return Target(
-        name=name, upload_url=upload, simple_url=_public_simple_url(upload), production=name == PRODUCTION
-    )
+    public = _public_upload_urls()
+    if name in public:
+        return Target(name, public[name], _public_simple_url(public[name]), production=name == PRODUCTION)
+    if name not in config.indexes:
+        raise _unknown_index(f"unknown index {name}", name, [*public, EMBEDDED, *config.indexes])
+    target = Target(name, config.indexes[name].upload, config.indexes[name].simple)
+    production = {host_and_port(settings.upload) for settings in config.indexes.values() if settings.production}
+    target.production = target.public_name == PRODUCTION or host_and_port(target.upload_url) in production
+    return target
 
 
 def check_settings(config: Config) -> None:
@@ -100,14 +96,14 @@ def check_settings(config: Config) -> None:
         Blocked: A URL is not valid, or contains a password.
     """
     for name, settings in config.indexes.items():
-        _checked_url(settings.upload, f"indexes.{name}.upload")
-        _checked_url(settings.simple, f"indexes.{name}.simple")
+        _check_url(settings.upload, f"indexes.{name}.upload")
+        _check_url(settings.simple, f"indexes.{name}.simple")
     if config.trusted_index is not None:
-        _checked_url(config.trusted_index, "trusted-index")
-    names = [PRODUCTION, TEST, *config.indexes]
+        _check_url(config.trusted_index, "trusted-index")
+    names = [PRODUCTION, TEST, *config.indexes, EMBEDDED]
     for rule, name in config.targets.items():
-        if name not in [*names, EMBEDDED]:
-            raise _unknown_index(f"unknown index {name} in targets.{rule}", name, [*names, EMBEDDED])
+        if name not in names:
+            raise _unknown_index(f"unknown index {name} in targets.{rule}", name, names)
 
 
 def select_by_tags(config: Config, tags: Mapping[str, tuple[str, Version] | None]) -> str:
@@ -151,35 +147,22 @@ def select_by_tags(config: Config, tags: Mapping[str, tuple[str, Version] | None
     return next(iter(selected_indexes), PRODUCTION)
 
 
+def _matching_indexes(rules: Mapping[str, str], tag: str, version: Version) -> Iterator[str]:
+    """Yield the indexes of the rules that match a tag or the kind of its version, by precedence."""
+    yield from (index for rule, index in rules.items() if rule not in _IS_OF_KIND and fnmatchcase(tag, rule))
+    yield from (rules[kind] for kind, is_of_kind in _IS_OF_KIND.items() if kind in rules and is_of_kind(version))
+
+
 def trusted_simple_url(config: Config) -> str:
     """Return the URL of the simple API from which third-party requirements are installed."""
-    if config.trusted_index is not None:
-        return _with_slash(_checked_url(config.trusted_index, "trusted-index"))
-    return resolve(PRODUCTION, config).simple_url
+    if config.trusted_index is None:
+        return resolve(PRODUCTION, config).simple_url
+    return Target("trusted-index", "", config.trusted_index).simple_url
 
 
 def build_simple_url(config: Config) -> str | None:
     """Return the URL of the simple API for build requirements, or None if the installer's settings apply."""
     return None if config.trusted_index is None else trusted_simple_url(config)
-
-
-def is_production_host(target: Target, config: Config) -> bool:
-    """Return whether an index, whatever its name, has the same upload host as a production index.
-
-    PyPI is a production index under any name.
-    """
-    production = {host_and_port(settings.upload) for settings in config.indexes.values() if settings.production}
-    return public_index(target) == PRODUCTION or host_and_port(target.upload_url) in production
-
-
-def public_index(target: Target) -> str | None:
-    """Return the name of the public index, `pypi` or `testpypi`, that an index uploads to; None if to neither."""
-    from twine import utils
-
-    for name, url in ((PRODUCTION, utils.DEFAULT_REPOSITORY), (TEST, utils.TEST_REPOSITORY)):
-        if _host_of_url(target.upload_url) in (_host_of_url(url), _host_of_url(_public_simple_url(url))):
-            return name
-    return None
 
 
 def host_and_port(url: str) -> str:
@@ -192,32 +175,9 @@ def host_and_port(url: str) -> str:
     return host
 
 
-def ignored_variable_warnings(target: Target, environment: Mapping[str, str]) -> Iterator[str]:
-    """Yield a warning for each environment variable that sets another index for another upload tool."""
-    for name in _VARIABLES_OF_OTHER_TOOLS:
-        if (value := environment.get(name)) and not is_index(value, target):
-            yield f"{name} ({name_or_host(value)}) is ignored: files are uploaded to {target.name} ({target.host})"
-
-
 def name_or_host(value: str) -> str:
     """Return the name of an index in another tool's settings, or the host and port of its URL, for messages."""
     return (host_and_port(value) or "an invalid URL") if "://" in value else value
-
-
-def is_index(value: str, target: Target) -> bool:
-    """Return whether a URL or name in another tool's settings refers to this index."""
-    return host_and_port(value) == host_and_port(target.upload_url) if "://" in value else value == target.name
-
-
-def _matching_indexes(rules: Mapping[str, str], tag: str, version: Version) -> Iterator[str]:
-    """Yield the indexes of the rules that match a tag or the kind of its version, by precedence."""
-    yield from (index for rule, index in rules.items() if rule not in _IS_OF_KIND and fnmatchcase(tag, rule))
-    yield from (rules[kind] for kind, is_of_kind in _IS_OF_KIND.items() if kind in rules and is_of_kind(version))
-
-
-def _unknown_index(message: str, name: str, names: Sequence[str]) -> UnknownIndex:
-    """Return the error for a name that is none of the names of indexes."""
-    return UnknownIndex("index-unknown", message, fix=did_you_mean(name, names))
 
 
 def _host_of_url(url: str) -> str:
@@ -228,16 +188,8 @@ def _host_of_url(url: str) -> str:
         return ""
 
 
-def _checked_url(url: str, key: str) -> str:
-    """Check a URL from the settings, and return it.
-
-    Args:
-        url: The URL.
-        key: The setting, for messages.
-
-    Raises:
-        Blocked: It is not valid, or contains a user name or a password, which would be in version control.
-    """
+def _check_url(url: str, key: str) -> None:
+    """Check the URL in a setting, which must not contain a user name or a password: it is in version control."""
     problem = url_problem(url)
     if problem == URL_WITH_LOGIN:
         raise Blocked(
@@ -251,14 +203,19 @@ def _checked_url(url: str, key: str) -> str:
             f"{key} is not a valid index URL",
             fix='set it to a URL such as "https://packages.example.org/"',
         )
-    return url
+
+
+def _unknown_index(message: str, name: str, names: Sequence[str]) -> UnknownIndex:
+    return UnknownIndex("index-unknown", message, fix=did_you_mean(name, names))
+
+
+def _public_upload_urls() -> Mapping[str, str]:
+    from twine import utils  # slow to import, and most tasks upload nothing
+
+    return {PRODUCTION: utils.DEFAULT_REPOSITORY, TEST: utils.TEST_REPOSITORY}
 
 
 def _public_simple_url(upload: str) -> str:
     """Return the URL of the simple API for the upload URL of PyPI or TestPyPI (the host without `upload.`)."""
     parts = urlsplit(upload)
     return urlunsplit((parts.scheme, parts.netloc.removeprefix("upload."), "/simple/", "", ""))
-
-
-def _with_slash(url: str) -> str:
-    return url if url.endswith("/") else f"{url}/"

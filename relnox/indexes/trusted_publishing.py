@@ -21,9 +21,9 @@ from urllib.parse import urljoin
 import urllib3
 from id import AmbientCredentialError, GitHubOidcPermissionCredentialError, detect_credential
 
+from relnox.core.problem_tables import ANY_STATUS, ProblemRule, find_problem
 from relnox.errors import Blocked, Failed, Problem, TryLater
-from relnox.indexes.targets import PRODUCTION, TEST, Target, public_index
-from relnox.indexes.upload_fixes import first_release_hint
+from relnox.indexes.targets import PRODUCTION, TEST, Target
 from relnox.system import addresses, http, retries
 from relnox.system.secrets import Secret, mask_to_one_line
 
@@ -44,6 +44,7 @@ _CI_PROVIDERS = {
 """Maps the environment variables by which the package `id` detects CI providers to the names of the providers."""
 _PRODUCT_NAME = Path("/sys/class/dmi/id/product_name")
 """Where machines of Google Cloud name it."""
+_NO_PROVIDER = "not running on a supported CI provider"
 _AUDIENCE = "/_/oidc/audience"
 _MINT_PATH = "/_/oidc/mint-token"
 _IDENTITY_TIMEOUT = 60.0
@@ -60,20 +61,36 @@ _SHOWN_CLAIMS = (
 )
 """The claims of identity tokens that indexes compare with the publishers of a project, for messages."""
 _CLOCK_FIX = "check that the index supports this CI provider, and that the clock of this machine is correct"
-_REJECTIONS: dict[str, tuple[type[Problem], str]] = {
-    "not-enabled": (TryLater, "check the status page of the index, or use a token"),
-    "invalid-reuse-token": (
+_REJECTED = "{index} did not issue an upload token for {project} ({reason})"
+_FIXES: tuple[tuple[str, type[Problem], str], ...] = (
+    ("service-unavailable", retries.TransientError, ""),
+    ("not-enabled", TryLater, "check the status page of the index, or use a token"),
+    (
+        "invalid-reuse-token",
         Failed,
         "rerun the job, which uploads only missing files; publish all packages with one command in the job",
     ),
-    "invalid-pending-publisher": (
+    (
+        "invalid-pending-publisher",
         Blocked,
         "add the publisher to the project if it exists already, or choose another name",
     ),
-    "invalid-token": (Failed, _CLOCK_FIX),
-    "invalid-payload": (Failed, _CLOCK_FIX),
-}
-"""Maps the error codes of indexes to the class and the fix of an error."""
+    ("invalid-token|invalid-payload", Failed, _CLOCK_FIX),
+    ("", Failed, "check that the index supports Trusted Publishing, or use a token"),
+)
+"""The error codes of indexes, and what each stands for."""
+_RULES = (
+    ProblemRule(
+        ANY_STATUS,
+        "invalid-publisher",
+        Blocked,
+        "publisher-missing",
+        f"{_REJECTED}: it has no trusted publisher with the claims\n{{claims}}",
+        "compare owner, repository, workflow file and environment with the publisher in the settings of the "
+        "project; {first_release}",
+    ),
+    *(ProblemRule(ANY_STATUS, code, error, "identity-missing", _REJECTED, fix) for code, error, fix in _FIXES),
+)
 
 
 class Identity:
@@ -95,9 +112,8 @@ class Identity:
     @property
     def description(self) -> str:
         """The repository or project that the job belongs to, or else the subject of the token, for messages."""
-        return next(
-            (self.claims[name] for name in ("repository", "project_path", "sub") if name in self.claims), ""
-        )
+        names = ("repository", "project_path", "sub")
+        return next((self.claims[name] for name in names if name in self.claims), "")
 
 
 def request_identity(audience: str, environment: Mapping[str, str]) -> Identity | str:
@@ -112,7 +128,7 @@ def request_identity(audience: str, environment: Mapping[str, str]) -> Identity 
     """
     ci_provider = _detect_provider(environment)
     if ci_provider is None:
-        return "not running on a supported CI provider"
+        return _NO_PROVIDER
     none = f"{ci_provider} issues no identity token for {audience}: {_permission_hint(ci_provider, audience)}"
     try:
         # The package sends its own requests, and cannot be interrupted.
@@ -142,14 +158,12 @@ def _detect_provider(environment: Mapping[str, str]) -> str | None:
 
 def _permission_hint(ci_provider: str, audience: str) -> str:
     """Return a hint about what a CI job needs to get an identity token."""
-    match ci_provider:
-        case "GitHub Actions":
-            return "the job needs permissions: id-token: write (pull requests from forks never have it)"
-        case "GitLab CI":
-            name = "".join(char if char.isalnum() and char.isascii() else "_" for char in audience.upper())
-            return f"the job needs id_tokens: {name}_ID_TOKEN: aud: {audience}"
-        case _:
-            return f"see the OpenID Connect documentation of {ci_provider}"
+    if ci_provider == _GITHUB:
+        return "the job needs permissions: id-token: write (pull requests from forks never have it)"
+    if ci_provider == _GITLAB:
+        name = "".join(char if char.isalnum() and char.isascii() else "_" for char in audience.upper())
+        return f"the job needs id_tokens: {name}_ID_TOKEN: aud: {audience}"
+    return f"see the OpenID Connect documentation of {ci_provider}"
 
 
 class TokenProvider:
@@ -160,8 +174,7 @@ class TokenProvider:
     """
 
     def __init__(self, target: Target, audience: str, environment: Mapping[str, str], identity: Identity) -> None:
-        self._index = target.name
-        self._mint_url = urljoin(target.upload_url, _MINT_PATH)
+        self._target = target
         self._audience = audience
         self._environment = environment
         self.identity = identity
@@ -193,7 +206,7 @@ class TokenProvider:
             if token is not None and not self._renewable:
                 raise Failed(
                     "identity-missing",
-                    f"the upload token for {self._index} has expired, and this job cannot get another one "
+                    f"the upload token for {self._target.name} has expired, and this job cannot get another one "
                     f"({_GITLAB} issues one identity token for each job)",
                     fix="rerun the job, which uploads only missing files; or publish each package in its own job: "
                     "--package NAME",
@@ -211,7 +224,7 @@ class TokenProvider:
         start = retries.CLOCK.now()
         response = http.send_once(
             "POST",
-            self._mint_url,
+            urljoin(self._target.upload_url, _MINT_PATH),
             headers={"Content-Type": "application/json", "Accept": "application/json"},
             body=BytesIO(json.dumps({"token": identity.token.reveal()}).encode()),
             confidential=True,
@@ -223,18 +236,29 @@ class TokenProvider:
             now = retries.CLOCK.today().timestamp()
             lifetime = min(expires - now, _LIFETIME) if isinstance(expires, int) else _LIFETIME
             return Secret(token), start + lifetime
-        raise _rejection_error(response, document, identity, project, self._index)
+        errors = document.get("errors")
+        descriptions = [
+            f"{error.get('code', '')}: {error.get('description', '')}"
+            for error in (errors if isinstance(errors, list) else [])
+            if isinstance(error, dict)
+        ]
+        claims = [f"  {name}: {identity.claims[name]}" for name in _SHOWN_CLAIMS if name in identity.claims]
+        raise find_problem(
+            _RULES,
+            " ".join(description.partition(":")[0] for description in descriptions),
+            index=self._target.name,
+            project=project,
+            reason=mask_to_one_line("; ".join(descriptions) or str(response.status_code)),
+            claims="\n".join(claims),
+            first_release=first_release_hint(project),
+        )
 
     def __repr__(self) -> str:
-        return f"TokenProvider({self._index!r})"
+        return f"TokenProvider({self._target.name!r})"
 
 
 def token_provider(target: Target, environment: Mapping[str, str]) -> TokenProvider | str:
     """Return the provider of upload tokens for this CI job, or the reason why Trusted Publishing cannot be used.
-
-    Args:
-        target: The index.
-        environment: The environment variables, which identify the CI provider.
 
     Raises:
         Blocked: Indexes reject the identity of this CI job, or the index requests an identity token for another
@@ -242,20 +266,20 @@ def token_provider(target: Target, environment: Mapping[str, str]) -> TokenProvi
         TransientError: The index or the CI provider does not respond.
     """
     if _detect_provider(environment) is None:
-        return "not running on a supported CI provider"
+        return _NO_PROVIDER
     if not addresses.is_encrypted(target.upload_url):
         return f"not used over http ({target.host})"
-    deadline = retries.Deadline(_AUDIENCE_TIMEOUT)
-    url = urljoin(target.upload_url, _AUDIENCE)
+    url, deadline = urljoin(target.upload_url, _AUDIENCE), retries.Deadline(_AUDIENCE_TIMEOUT)
     response = http.get(url, {"Accept": "application/json"}, deadline=deadline)
     audience = _parse_document(response).get("audience") if response.status_code == HTTPStatus.OK else None
     if not isinstance(audience, str):
         return f"not supported by {target.host}"
-    if audience in (PRODUCTION, TEST, SIGNING_AUDIENCE) and public_index(target) != audience:
-        # With such a token, it could upload to the other service as this job.
+    if _is_of_another_service(audience, target):
+        # With such a token, it could act at the other service as this job.
         raise Blocked(
             "identity-missing",
-            f"{target.name} ({target.host}) requests an identity token for {audience}, which is another service",
+            f"{target.name} ({target.host}) requests an identity token for {mask_to_one_line(audience)}, which is "
+            "another service",
             fix="report it to the index operator, or publish with a token",
         )
     identity = request_identity(audience, environment)
@@ -274,32 +298,21 @@ def token_provider(target: Target, environment: Mapping[str, str]) -> TokenProvi
     return TokenProvider(target, audience, environment, identity)
 
 
-def _rejection_error(
-    response: Response, document: dict[str, Any], identity: Identity, project: str, index: str
-) -> Problem:
-    """Return the error for an identity token that the index did not accept for a project."""
-    errors = document.get("errors")
-    descriptions = {
-        str(error.get("code", "")): str(error.get("description", ""))
-        for error in (errors if isinstance(errors, list) else [])
-        if isinstance(error, dict)
-    }
-    text = "; ".join(f"{code}: {description}" for code, description in descriptions.items())
-    reason = mask_to_one_line(text or str(response.status_code))
-    message = f"{index} did not issue an upload token for {project} ({reason})"
-    if "service-unavailable" in descriptions:
-        return retries.TransientError("identity-missing", message)
-    if "invalid-publisher" in descriptions:
-        claims = (f"  {name}: {identity.claims[name]}" for name in _SHOWN_CLAIMS if name in identity.claims)
-        return Blocked(
-            "publisher-missing",
-            "\n".join([f"{message}: it has no trusted publisher with the claims", *claims]),
-            fix="compare owner, repository, workflow file and environment with the publisher in the settings "
-            f"of the project; {first_release_hint(project)}",
-        )
-    unknown = (Failed, "check that the index supports Trusted Publishing, or use a token")
-    error, fix = next((_REJECTIONS[code] for code in descriptions if code in _REJECTIONS), unknown)
-    return error("identity-missing", message, fix=fix)
+def _is_of_another_service(audience: str, target: Target) -> bool:
+    """Return whether an audience is not that of an index: it belongs to one of the services, or to another host.
+
+    Clouds and forges have hosts or URLs as audiences, such as `sts.example.org` or `api://exchange`.
+    """
+    if target.public_name is not None:
+        return audience != target.public_name
+    names_host = any(char in audience for char in "./:")
+    own_host = (target.host.rpartition(":")[0] or target.host).lower()
+    return audience in (PRODUCTION, TEST, SIGNING_AUDIENCE) or (names_host and own_host not in audience.lower())
+
+
+def first_release_hint(project: str) -> str:
+    """Return a hint that the first release of a project needs a pending publisher with the project's name."""
+    return f"for a first release, add a pending publisher with the project name {project} (not older than 30 days)"
 
 
 def _parse_document(response: Response) -> dict[str, Any]:

@@ -1,27 +1,37 @@
-"""Upload a file to an index, and find out from its response what happened."""
+"""Upload a file: the form, what the response of the index stands for, and fixes for rejected releases."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Sequence
-from html.parser import HTMLParser
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from html import unescape
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO
+
+from requests_toolbelt import MultipartEncoder
+from twine.exceptions import TwineException
+from twine.package import PackageFile
 
 from relnox.core import fixes
+from relnox.core.problem_tables import ANY_STATUS, ProblemRule, find_problem
 from relnox.core.release.manifest import Distribution
 from relnox.core.text import format_count
-from relnox.errors import Blocked, Conflict, Failed, Problem, TryLater
-from relnox.indexes import twine_compat, upload_fixes
+from relnox.core.versions.requested_bump import Bump
+from relnox.core.versions.versioning import next_version
+from relnox.errors import Blocked, Conflict, Failed, TryLater
 from relnox.indexes.credentials import Credentials, Login
 from relnox.indexes.targets import Target
+from relnox.indexes.trusted_publishing import first_release_hint
 from relnox.system import http
 from relnox.system.secrets import mask_secrets
 
 if TYPE_CHECKING:
     import requests
 
+UPLOAD_WINDOW = timedelta(days=14)
+"""The time after the first file of a release during which PyPI accepts more files for it (since July 2026)."""
 RESPONSE_TIMEOUT = 300.0
 """The maximum seconds that an index may take to process an uploaded file."""
 _MAX_QUOTED = 500
@@ -32,23 +42,12 @@ class FileExists(Failed):
     """The error if an index already has a file with this name; its listing shows if the content is the same."""
 
 
-class _Problem(NamedTuple):
-    """What a response stands for, if its status and text match; messages and fixes are templates."""
-
-    statuses: Container[int]
-    pattern: str
-    error: type[Problem]
-    code: str
-    message: str
-    fix: str
-
-
 _NOT_STORED = range(300, 500)
 """The statuses that mean that a file was not stored; after other errors, it may have been stored."""
 _REJECTED = (400, 403, 409)
 # Wording of PyPI (`warehouse/forklift/legacy.py`), pypiserver, devpi, Nexus and Artifactory.
-_PROBLEMS = (
-    _Problem(
+_RULES = (
+    ProblemRule(
         range(300, 400),
         "",
         Blocked,
@@ -56,7 +55,7 @@ _PROBLEMS = (
         "{index} redirects uploads to {location}",
         "if the index has moved, set upload in [tool.relnox.indexes.{index}] to that URL",
     ),
-    _Problem(
+    ProblemRule(
         _REJECTED,
         "previously (been )?used|already been used",
         Conflict,
@@ -64,16 +63,16 @@ _PROBLEMS = (
         "{filename} was deleted from {index}, and its name cannot be reused: {text}",
         "{next_version}",
     ),
-    _Problem(
+    ProblemRule(
         _REJECTED,
         r"older than \d+ days",
         Conflict,
         "release-too-old",
         "{release} is too old for more files on {index} (its first file is more than "
-        f"{upload_fixes.UPLOAD_WINDOW.days} days old): {{text}}",
+        f"{UPLOAD_WINDOW.days} days old): {{text}}",
         "{post_release}",
     ),
-    _Problem(
+    ProblemRule(
         _REJECTED,
         "only one sdist",
         Conflict,
@@ -81,7 +80,7 @@ _PROBLEMS = (
         "{index} has another sdist of {release}, and accepts only one for each release: {text}",
         "{post_release}",
     ),
-    _Problem(
+    ProblemRule(
         _REJECTED,
         "non-user identit",
         Blocked,
@@ -90,7 +89,7 @@ _PROBLEMS = (
         "(upload of {filename}): {text}",
         "{first_release}; or publish the first release with a token",
     ),
-    _Problem(
+    ProblemRule(
         _REJECTED,
         "(isn't|not) allowed to upload to project",
         Blocked,
@@ -99,7 +98,7 @@ _PROBLEMS = (
         "ask its owner to add you; if the project belongs to another account, choose another name, or "
         f"test on relnox's own test index: {fixes.task_command('publish-test', '--index', 'embedded')}",
     ),
-    _Problem(
+    ProblemRule(
         _REJECTED,
         "not valid for project",
         Blocked,
@@ -107,7 +106,7 @@ _PROBLEMS = (
         "the token for {index} is for a project other than {project}: {text}",
         "use a token for {project}, or for the whole account if this is its first release",
     ),
-    _Problem(
+    ProblemRule(
         _REJECTED,
         "invalid attestations",
         Failed,
@@ -116,7 +115,7 @@ _PROBLEMS = (
         "sign in the CI job that uploads, which has the identity of the trusted publisher; or publish "
         "without attestations: --attestations off (they cannot be added later)",
     ),
-    _Problem(
+    ProblemRule(
         _REJECTED,
         "read-only|temporarily disabled|maintenance",
         TryLater,
@@ -124,7 +123,7 @@ _PROBLEMS = (
         "{index} does not accept uploads at the moment: {text}",
         "rerun the command later (the credentials were not the cause)",
     ),
-    _Problem(
+    ProblemRule(
         _REJECTED,
         "^409|already exist|does not allow updating|cannot be updated|overwrit",
         FileExists,
@@ -132,7 +131,7 @@ _PROBLEMS = (
         "{text} (to be compared by hash)",
         "",
     ),
-    _Problem(
+    ProblemRule(
         (401, 403),
         "",
         Blocked,
@@ -140,7 +139,7 @@ _PROBLEMS = (
         "{index} rejected the credentials for {filename}: {text}",
         "check that the token or password is valid for this index and this project",
     ),
-    _Problem(
+    ProblemRule(
         (507,),
         "",
         Failed,
@@ -148,7 +147,7 @@ _PROBLEMS = (
         "{index} cannot store {filename} ({size}): {text}",
         "free space on the index, or allow it to write to its storage; then rerun the command",
     ),
-    _Problem(
+    ProblemRule(
         range(400, 600),
         "^413|too large|size limit",
         Failed,
@@ -156,8 +155,8 @@ _PROBLEMS = (
         "{index} rejected {filename}: file too large ({size}): {text}",
         "make the archive smaller, or request a higher limit from the index",
     ),
-    _Problem(
-        range(1000),
+    ProblemRule(
+        ANY_STATUS,
         "",
         Failed,
         "file-rejected",
@@ -167,13 +166,12 @@ _PROBLEMS = (
 )
 
 
-def upload_file(  # noqa: PLR0913 - an upload
+def upload_file(  # noqa: PLR0913, PLR0917 - an upload
     path: Path,
     file: Distribution,
     target: Target,
     credentials: Credentials,
     attestations: Sequence[Path] = (),
-    *,
     before_sending: Callable[[], None] | None = None,
 ) -> str:
     """Upload a file without retries, and return a summary of the response.
@@ -191,16 +189,12 @@ def upload_file(  # noqa: PLR0913 - an upload
     Raises:
         TransientError: A retry may succeed.
         FileExists: The index already has a file with this name; its content is unknown.
-        TryLater: The index does not accept uploads currently.
-        Blocked: The credentials were rejected, or the index redirects uploads.
-        Conflict: The file name cannot be used again, the release accepts no more files, or the index has a file
-            with this name and different content.
-        Failed: The index rejected the file.
+        Problem: The index rejected the file, the release or the credentials; see `parse_response`.
     """
-    fields = twine_compat.form_fields(path, attestations)
+    fields = form_fields(path, attestations)
     login = Login(credentials.user, credentials.secret(file.package))
     with path.open("rb") as content:
-        form = twine_compat.upload_form(fields, path.name, content)
+        form = upload_form(fields, path.name, content)
         if before_sending is not None:
             before_sending()
         # Redirects are not followed: credentials are sent to the configured URL only.
@@ -216,6 +210,50 @@ def upload_file(  # noqa: PLR0913 - an upload
     return parse_response(response, file, target.name)
 
 
+def form_fields(path: Path, attestations: Sequence[Path] = ()) -> list[tuple[str, str]]:
+    """Return the names and values of the form fields of an upload: the metadata and digests of a file.
+
+    Raises:
+        Failed: The metadata of the file is not valid.
+    """
+    try:
+        package = PackageFile.from_filename(str(path), None)
+        if attestations:
+            package.add_attestations(list(map(str, attestations)))
+        metadata = package.metadata_dictionary()
+    except TwineException as error:
+        raise Failed(
+            "metadata-invalid",
+            f"{path.name} has metadata that indexes do not accept: {error}",
+            fix=f"fix the metadata, then rebuild: {fixes.task_command('build-all')}",
+        ) from error
+    return [*_metadata_fields(metadata), (":action", "file_upload"), ("protocol_version", "1")]
+
+
+def _metadata_fields(metadata: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """Yield the names and values of the form fields for metadata.
+
+    A list or mapping results in one field for each of its values; keywords, which PyPI splits at commas, in one.
+    """
+    for name, value in metadata.items():
+        match value:
+            case str():
+                yield name, value
+            case list() if name == "keywords":
+                yield name, ", ".join(value)
+            case list() | tuple():
+                yield from ((name, str(element)) for element in value)
+            case dict():
+                yield from ((name, f"{label}, {url}") for label, url in value.items())
+            case _:
+                raise TypeError(f"twine returned {name} as {type(value).__name__}")
+
+
+def upload_form(fields: list[tuple[str, str]], filename: str, content: BinaryIO) -> MultipartEncoder:
+    """Return the form that uploads a file; the file is read while the form is sent."""
+    return MultipartEncoder([*fields, ("content", (filename, content, "application/octet-stream"))])
+
+
 def parse_response(response: requests.Response, file: Distribution, index: str) -> str:
     """Return a summary of a successful response to an upload, or raise the error that it stands for.
 
@@ -225,31 +263,27 @@ def parse_response(response: requests.Response, file: Distribution, index: str) 
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         return mask_secrets(f"{status} {response.reason or ''}".strip())
     text = f"{status} {_quoted_text(response)}".strip()
-    problem = next(
-        problem
-        for problem in _PROBLEMS
-        if status in problem.statuses and re.search(problem.pattern, text, re.IGNORECASE)
+    error = find_problem(
+        _RULES,
+        text,
+        status,
+        index=index,
+        project=file.package,
+        release=f"{file.package} {file.version}",
+        filename=file.filename,
+        size=format_count(file.size, "byte"),
+        location=mask_secrets(response.headers.get("Location", "an unknown URL")),
+        next_version=f"publish it as {_next_version(file)}: {_bump_command(_next_version(file))}",
+        post_release=post_release_hint(file),
+        first_release=first_release_hint(file.package),
     )
-    details = {
-        "index": index,
-        "project": file.package,
-        "release": f"{file.package} {file.version}",
-        "filename": file.filename,
-        "size": format_count(file.size, "byte"),
-        "text": text,
-        "location": mask_secrets(response.headers.get("Location", "an unknown URL")),
-        "next_version": upload_fixes.next_version_hint(file),
-        "post_release": upload_fixes.post_release_hint(file),
-        "first_release": upload_fixes.first_release_hint(file.package),
-    }
-    error = problem.error(problem.code, problem.message.format(**details), fix=problem.fix.format(**details))
     digests = _DIGEST.findall(text.lower())
-    if problem.error is FileExists and digests and not {file.sha256, file.blake2b_256}.intersection(digests):
+    if isinstance(error, FileExists) and digests and not {file.sha256, file.blake2b_256}.intersection(digests):
         error = Conflict(
             "index-file-differs",
             f"{index} has a different {file.filename}:\n  index  {digests[0]}\n"
             f"  built  sha256 {file.sha256}, blake2b-256 {file.blake2b_256}",
-            fix=upload_fixes.conflict_hint(file),
+            fix=conflict_hint(file),
         )
     error.rejected = status in _NOT_STORED
     raise error
@@ -272,9 +306,7 @@ def _readable_body(response: requests.Response) -> str:
     """Return the readable text in the body of a response: HTML, JSON (RFC 9457 and others) or plain text."""
     kind = response.headers.get("Content-Type", "")
     if "html" in kind:
-        page = _TextPage()
-        page.feed(response.text)
-        return " ".join(page.words)
+        return unescape(re.sub(r"<[^<>]*>", " ", response.text.rpartition("</head>")[2]))
     if "json" not in kind:
         return response.text
     try:
@@ -286,24 +318,34 @@ def _readable_body(response: requests.Response) -> str:
     return "; ".join(str(message) for message in messages if message) or response.text
 
 
-class _TextPage(HTMLParser):
-    """A parser that collects the words of an HTML page, except those in its head."""
+# --- fixes for releases that an index does not accept
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.words: list[str] = []
-        self._in_head = False
 
-    def handle_starttag(self, tag: str, attrs: object) -> None:
-        """Recognize the head of the page."""
-        del attrs
-        self._in_head = self._in_head or tag == "head"
+def conflict_hint(file: Distribution) -> str:
+    """Return the fix for a file whose name exists on the index with different content."""
+    return (
+        f"publish the rebuilt files as a new version ({_bump_command(_post_release(file))}), or publish the "
+        "files of the build that was uploaded first; a file name cannot be reused"
+    )
 
-    def handle_endtag(self, tag: str) -> None:
-        """Recognize the end of the head."""
-        self._in_head = self._in_head and tag != "head"
 
-    def handle_data(self, data: str) -> None:
-        """Collect the words outside the head."""
-        if not self._in_head:
-            self.words += data.split()
+def post_release_hint(file: Distribution) -> str:
+    """Return the fix for a release that accepts no more files: publish all files again as a post-release."""
+    post = _post_release(file)
+    return f"publish all files again as {post}: {_bump_command(post)}"
+
+
+def _next_version(file: Distribution) -> str:
+    """Return the next prerelease if the version of a file is a prerelease, otherwise the next patch version."""
+    return str(next_version(file.version, Bump(part="patch" if file.version.pre is None else "pre")))
+
+
+def _post_release(file: Distribution) -> str:
+    """Return the post-release that follows the version of a file, or the next version if that is a dev release."""
+    if file.version.is_devrelease:
+        return _next_version(file)
+    return str(next_version(file.version, Bump(part="post", always_increment=True)))
+
+
+def _bump_command(version: str) -> str:
+    return fixes.task_command("bump", "--to", version)

@@ -12,8 +12,8 @@ from relnox.core.release.manifest import Distribution
 from relnox.core.release.publication import FileCheck
 from relnox.core.text import format_count
 from relnox.errors import Conflict, TryLater
-from relnox.indexes.client import ServedContent
-from relnox.indexes.embedded_store import CLEAR_FIX
+from relnox.indexes.embedded import CLEAR_FIX
+from relnox.indexes.index import ServedContent
 from relnox.indexes.targets import EMBEDDED
 from relnox.steps.published_files import Publication
 from relnox.steps.run import Run
@@ -87,7 +87,7 @@ class AwaitIndex(Step, kw_only=True):
 
     def verify(self, run: Run, result: None) -> str:
         del result
-        listing = run.indexes.cached_listing(self.index, self.package)
+        listing = run.indexes[self.index].cached_listing(self.package)
         verbs = "listed and served" if self.download else "listed"
         text = f"{format_count(len(self.files), 'file')} {verbs} with the built hashes"
         names = (file.filename for file in self.files)

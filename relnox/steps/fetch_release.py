@@ -19,7 +19,7 @@ from relnox.core.records import Record
 from relnox.core.release.manifest import Distribution
 from relnox.core.text import join_names
 from relnox.errors import Conflict, Failed, TryLater
-from relnox.indexes import attestations, client
+from relnox.indexes import attestations
 from relnox.steps.published_files import different_file_error
 from relnox.steps.run import Run
 from relnox.system import retries
@@ -74,8 +74,9 @@ class Download(Step, kw_only=True):
 
     def _verify_provenance(self, run: Run, deadline: Deadline) -> tuple[str, ...]:
         """Return the publishers in the provenance that the index serves for the files; it must be valid."""
-        listing = run.indexes.cached_listing(self.index, self.package)
-        served = ((file, client.provenance(listing[file.filename], deadline)) for file in self.files)
+        index = run.indexes[self.index]
+        listing = index.cached_listing(self.package)
+        served = ((file, index.provenance(listing[file.filename], deadline)) for file in self.files)
         signers = (
             attestations.verify_provenance(content, file, self.index)
             for file, content in served
@@ -84,7 +85,8 @@ class Download(Step, kw_only=True):
         return tuple(dict.fromkeys(signers))
 
     def _download_file(self, run: Run, file: Distribution, directory: Path, deadline: Deadline) -> Archive:
-        index_file = run.indexes.fetch_listing(self.index, self.package, deadline).get(file.filename)
+        index = run.indexes[self.index]
+        index_file = index.fetch_listing(self.package, deadline).get(file.filename)
         if index_file is None:
             raise TryLater(
                 "file-not-listed",
@@ -99,7 +101,7 @@ class Download(Step, kw_only=True):
                 f"{fixes.task_command('bump', '--part', 'patch')}",
             )
         path = directory / file.filename
-        sha256 = client.download(index_file, path, deadline)
+        sha256 = index.download(index_file, path, deadline)
         if sha256 != file.sha256:
             raise different_file_error(self.index, file, sha256)
         return checks.read_valid_archive(path)

@@ -16,8 +16,8 @@ from relnox.core.release.manifest import Distribution
 from relnox.core.release.publication import FileCheck, FileState, PublishedFile, UploadStatus
 from relnox.errors import Conflict, ExitCode, TryLater
 from relnox.indexes import targets
-from relnox.indexes.client import ServedContent
-from relnox.indexes.upload_fixes import UPLOAD_WINDOW, conflict_hint
+from relnox.indexes.index import ServedContent
+from relnox.indexes.uploads import UPLOAD_WINDOW, conflict_hint
 from relnox.steps.run import Run, RunExtension
 from relnox.system import retries
 from relnox.system.retries import Deadline
@@ -97,7 +97,7 @@ class Publication(RunExtension):
         """
         built_files = {file.filename: file for file in files}
         deadline = deadline or (Deadline(_LISTING_TIMEOUT) if refresh else None)
-        hashes = self._run.indexes.hashes(index, files[0].package, built_files, refresh=refresh, deadline=deadline)
+        hashes = self._run.indexes[index].hashes(files[0].package, built_files, refresh=refresh, deadline=deadline)
         for name, file in built_files.items():
             if name not in hashes:
                 observation = FileCheck.ABSENT
@@ -113,7 +113,7 @@ class Publication(RunExtension):
     def _check_quarantine(self, index: str, files: Sequence[Distribution]) -> None:
         """Check that the project of some files is not in quarantine, whose files may be listed all the same."""
         package = files[0].package
-        listing = self._run.indexes.cached_listing(index, package)
+        listing = self._run.indexes[index].cached_listing(package)
         if listing.status != "quarantined":
             return
         for file in files:
@@ -127,8 +127,7 @@ class Publication(RunExtension):
 
     def compare_served(self, index: str, built_file: Distribution, deadline: Deadline) -> ServedContent:
         """Compare what an index serves with a built file that it lists, and record the result."""
-        index_file = self._run.indexes.cached_listing(index, built_file.package)[built_file.filename]
-        comparison = self._run.indexes.compare_served(index_file, built_file, deadline)
+        comparison = self._run.indexes[index].compare_served(built_file, deadline)
         self.record(index, built_file.filename, download=comparison.observation)
         return comparison
 
@@ -185,7 +184,7 @@ class Publication(RunExtension):
         if not public or states <= {FileState.VERIFIED}:
             return None
         on_index = (
-            self._run.indexes.cached_listing(file.index, file.package).get(file.filename) for file in public
+            self._run.indexes[file.index].cached_listing(file.package).get(file.filename) for file in public
         )
         times = [file.upload_time for file in on_index if file is not None and file.upload_time is not None]
         first = min(times) if times else retries.CLOCK.today()

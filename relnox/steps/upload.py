@@ -50,7 +50,7 @@ class LogIn(Step, kw_only=True):
         Tokens are valid for this run only. The identity of a CI job names no project, so only the upload of the
         first file of a project shows whether the project accepts this publisher.
         """
-        credentials = run.indexes.credentials(self.index)
+        credentials = run.indexes[self.index].credentials
 
         def log_in(package: str) -> Problem | None:
             try:
@@ -153,7 +153,7 @@ class _Attempts:
         attestations = (attestation_path(directory, step.file),) if step.attested else ()
         path = self._path_of_unchanged_file(directory)
         try:
-            return self._run.indexes.upload(step.index, path, step.file, attestations, self._record_attempt)
+            return self._run.indexes[step.index].upload(path, step.file, attestations, self._record_attempt)
         except Problem as error:
             self._record_failure(error)
             if step.has_arrived(self._run):

@@ -142,7 +142,7 @@ class _Installation:
         completed = installer.install(
             self._environment,
             requirements,
-            index_url=self._run.indexes.trusted_simple_url,
+            index_url=self._run.indexes.trusted.simple_url,
             on_line=self._run.on_line(self._step),
         )
         action = f"{self._release} on Python {self.interpreter.version}"

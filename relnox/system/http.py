@@ -8,24 +8,25 @@ read here.
 
 from __future__ import annotations
 
-import contextlib
+import hashlib
 import json
 import os
 import re
 import ssl
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import nullcontext
 from functools import cache
 from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
-from urllib.parse import urljoin
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias, TypeVar
+from urllib.parse import unquote, urljoin, urlsplit
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
-from requests.utils import super_len
+from requests.utils import get_environ_proxies, select_proxy, super_len
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from relnox.core import fixes
@@ -36,28 +37,21 @@ from relnox.system.addresses import (
     check_url,
     host_of,
     is_encrypted,
+    is_loopback,
     origin_of,
     quote_url,
     require_encryption,
     same_origin,
 )
-from relnox.system.proxies import Proxy, proxy_for
 from relnox.system.retries import READ_TIMEOUT, Deadline, TransientError, retry_after
 from relnox.system.run_scope import current_scope, new_thread
+from relnox.system.secrets import Secret
 
 if TYPE_CHECKING:
-    from _typeshed import SupportsWrite
     from requests import PreparedRequest, Response
 
     Auth: TypeAlias = Callable[[PreparedRequest], PreparedRequest]
     """A function that adds credentials to a request."""
-
-    class Sink(Protocol):
-        """A path, or a similar object, that is opened on each attempt, to write the response body."""
-
-        def open(self, mode: Literal["wb"], /) -> AbstractContextManager[SupportsWrite[bytes]]:
-            """Open for writing, and discard what a previous attempt wrote."""
-
 
 T = TypeVar("T")
 
@@ -80,6 +74,7 @@ _CONNECTIONS = 32
 """The maximum number of servers with open connections, and of open connections to each of them."""
 _TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 """HTTP statuses after which a retry may succeed (RFC 9110, RFC 8470 and RFC 6585)."""
+_PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 _TUNNEL_REJECTED = re.compile(r"Tunnel connection failed: (\d{3})\b")
 """Matches the error of http.client if a proxy refuses to connect to a server; the group is the HTTP status."""
 _NETWORK_ERRORS = (
@@ -95,8 +90,6 @@ _NETWORK_ERRORS = (
 _adapter = HTTPAdapter(pool_connections=_CONNECTIONS, pool_maxsize=_CONNECTIONS)
 """Keeps connections open, for all threads, but not cookies or credentials."""
 _concurrent_reads = threading.BoundedSemaphore(16)
-_connected_origins: set[str] = set()
-"""Origins that have sent a response to this process."""
 _active: set[threading.Event] = set()
 """The requests of all runs that are waited for."""
 
@@ -141,59 +134,98 @@ def file_limit(size: int | None = None) -> Limit:
 # --- requests
 
 
-def get(  # noqa: PLR0913 - a request
+class Download(NamedTuple):
+    """The response to a download; the hash in hex and the size in bytes are those of a body with status 200."""
+
+    response: Response
+    sha256: str
+    size: int
+
+
+def get(
     url: str,
     headers: Mapping[str, str] | None = None,
     *,
-    method: str = "GET",
-    into: Sink | None = None,
     deadline: Deadline | None = None,
     limit: Limit = DOCUMENT,
-    leave_origin: bool = False,
 ) -> Response:
     """Request a document, bypassing caches; retry with back-off after transient errors.
 
     Redirects are followed only within the same origin, since other servers cannot answer for an index. A redirect
-    to another origin is returned as the response, unless `leave_origin` is set.
+    to another origin is returned as the response.
 
     Args:
         url: The URL.
         headers: The request headers, without credentials.
-        method: `GET` or `HEAD`.
-        into: The file that each try writes the body of a successful response to. If None, the body is in the
-            `content` of the response, and has to arrive before the deadline.
-        deadline: The time limit of all tries, or None for the default one.
+        deadline: The time limit of all tries, or None for the default one. The document has to arrive before it.
         limit: The maximum size and duration of the response.
-        leave_origin: Whether to follow redirects to other servers, too, such as those of files to a CDN. They are
-            followed without credentials, and only to https URLs and this machine. The caller has to verify the
-            content by its hash.
 
     Raises:
         TransientError: All tries failed.
         Failed: The server redirects in a loop or to a URL that is not allowed, the response is too large, or the
             run was interrupted.
     """
-    total_deadline = deadline or Deadline()
-    fresh = {**(headers or {}), "Cache-Control": "no-cache"}
+    total = deadline or Deadline()
 
     def send(address: str, auth: Auth | None) -> Response:
-        seconds = limit.seconds if into else min(limit.seconds, max(total_deadline.left(), _MIN_TIME))
-        with into.open("wb") if into is not None else contextlib.nullcontext() as out:
-            return send_once(
-                method,
-                address,
-                headers=fresh,
-                into=out,
-                read_timeout=total_deadline.read_timeout,
-                limit=limit._replace(seconds=seconds),
-                auth=auth,
-            )
+        seconds = min(limit.seconds, max(total.left(), _MIN_TIME))
+        return _send_read(address, headers or {}, auth, total, limit._replace(seconds=seconds))
 
-    def try_once() -> Response:
-        with _concurrent_reads:
-            return _follow_redirects(url, send, leave_origin=leave_origin)
+    return _follow_with_retries(url, send, total, leave_origin=False)
 
-    return retries.retry(try_once, total_deadline)
+
+def download(
+    url: str, to: Path | None, *, deadline: Deadline | None = None, limit: Limit | None = None
+) -> Download:
+    """Request a file as `get` does; the caller has to verify its hash.
+
+    Redirects to other servers, such as a CDN, are followed without credentials, to https URLs and this machine.
+
+    Args:
+        url: The URL.
+        to: The path for the file, or None to compute only its hash and size.
+        deadline: The time limit for starting another try, or None for the default one.
+        limit: The maximum size and duration; None for those of a file of unknown size.
+    """
+    total, body = deadline or Deadline(), _FileBody(None)
+
+    def send(address: str, auth: Auth | None) -> Response:
+        nonlocal body
+        with to.open("wb") if to is not None else nullcontext() as out:
+            body = _FileBody(out)  # a new one, since an abandoned try may go on writing
+            return _send_read(address, {}, auth, total, limit or file_limit(), body)
+
+    response = _follow_with_retries(url, send, total, leave_origin=True)
+    return Download(response, body.hash.hexdigest(), body.size)
+
+
+class _FileBody:
+    """The body of a downloaded file, which is hashed and, if there is a file for it, stored."""
+
+    def __init__(self, out: BinaryIO | None) -> None:
+        self.hash = hashlib.sha256()
+        self.size = 0
+        self._out = out
+
+    def write(self, chunk: bytes) -> None:
+        self.hash.update(chunk)
+        self.size += len(chunk)
+        if self._out is not None:
+            self._out.write(chunk)
+
+
+def _send_read(  # noqa: PLR0913, PLR0917 - a request
+    url: str,
+    headers: Mapping[str, str],
+    auth: Auth | None,
+    deadline: Deadline,
+    limit: Limit,
+    body: _FileBody | None = None,
+) -> Response:
+    fresh = {**headers, "Cache-Control": "no-cache"}
+    return send_once(
+        "GET", url, headers=fresh, auth=auth, read_timeout=deadline.read_timeout, limit=limit, into=body
+    )
 
 
 def authenticate_reads(url: str, auth: Auth) -> None:
@@ -210,8 +242,8 @@ def send_once(  # noqa: PLR0913 - a request
     auth: Auth | None = None,
     confidential: bool = False,
     read_timeout: float = READ_TIMEOUT,
-    into: SupportsWrite[bytes] | None = None,
     limit: Limit = DOCUMENT,
+    into: _FileBody | None = None,
 ) -> Response:
     """Send a request without retries and without following redirects.
 
@@ -224,8 +256,8 @@ def send_once(  # noqa: PLR0913 - a request
         confidential: Whether the body contains a secret. Like credentials, it is sent only over https or to this
             machine.
         read_timeout: The maximum seconds to wait for the next bytes.
-        into: The file for the body of a response with status 200; None for `content` of the response.
         limit: The maximum size and duration of the response.
+        into: Where the body of a response with status 200 is written; None for `content` of the response.
 
     Raises:
         TransientError: There was no response, or its status is transient.
@@ -236,7 +268,7 @@ def send_once(  # noqa: PLR0913 - a request
     check_url(url)
     if auth is not None or confidential or "authorization" in map(str.lower, headers or ()):
         require_encryption(url)
-    host, proxy = host_of(url), proxy_for(url)
+    host, proxy = host_of(url), _proxy_for(url)
     request = _prepare(method, url, {"Accept-Encoding": limit.encoding, **(headers or {})}, body, auth)
     abandoned = threading.Event()
 
@@ -246,7 +278,7 @@ def send_once(  # noqa: PLR0913 - a request
             stream=True,
             timeout=(min(_CONNECT_TIMEOUT, read_timeout), read_timeout),
             verify=os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True,
-            proxies={} if proxy is None else {"http": proxy.url, "https": proxy.url},
+            proxies={} if proxy is None else dict.fromkeys(("http", "https"), proxy.url.reveal()),
         )
         with response:
             _read_body(response, limit, host, into, abandoned)
@@ -272,7 +304,7 @@ def send_once(  # noqa: PLR0913 - a request
         ) from error
     finally:
         abandoned.set()
-    _connected_origins.add(origin_of(url))
+    current_scope().connected_origins.add(origin_of(url))
     _check_status(response, host, proxy)
     return response
 
@@ -346,7 +378,7 @@ def _user_agent() -> str:
 
 
 def _read_body(
-    response: Response, limit: Limit, host: str, into: SupportsWrite[bytes] | None, abandoned: threading.Event
+    response: Response, limit: Limit, host: str, into: _FileBody | None, abandoned: threading.Event
 ) -> None:
     """Read the body of a response into `response.content`, or that of a response with status 200 into a file.
 
@@ -432,16 +464,35 @@ def _format_size(size: int) -> str:
 # --- redirects
 
 
-def _follow_redirects(url: str, send: Callable[[str, Auth | None], Response], *, leave_origin: bool) -> Response:
+def _follow_with_retries(
+    url: str, send: Callable[[str, Auth | None], Response], deadline: Deadline, *, leave_origin: bool
+) -> Response:
     """Call `send` with the URL and each redirect target that may be followed; return the last response."""
-    first = url
+
+    def try_once() -> Response:
+        with _concurrent_reads:
+            return _follow_redirects(url, send, leave_origin=leave_origin)
+
+    return retries.retry(try_once, deadline)
+
+
+def _follow_redirects(url: str, send: Callable[[str, Auth | None], Response], *, leave_origin: bool) -> Response:
+    first, read_auth = url, current_scope().read_auth
     for _ in range(_MAX_REDIRECTS):
-        read_auth = current_scope().read_auth
         may_authenticate = read_auth and same_origin(first, url) and is_encrypted(url)
         response = send(url, read_auth.get(origin_of(url)) if may_authenticate else None)
         if not response.is_redirect:
             return response
-        target = _redirect_target(url, response.headers["Location"])
+        location = response.headers["Location"]
+        try:
+            target = urljoin(url, location)
+            check_url(target)
+        except (ValueError, Failed) as error:
+            raise Failed(
+                "listing-invalid",
+                f"{host_of(url)} redirects to {quote_url(location)} (not a valid URL)",
+                fix="check the URL of the index, or report it to the index operator",
+            ) from error
         if not same_origin(url, target):
             if not leave_origin:
                 return response
@@ -459,18 +510,56 @@ def _follow_redirects(url: str, send: Callable[[str, Auth | None], Response], *,
     )
 
 
-def _redirect_target(url: str, location: str) -> str:
-    """Return the absolute URL that a redirect leads to."""
+# --- proxies
+
+
+class Proxy(NamedTuple):
+    """A proxy that a request goes through.
+
+    Attributes:
+        url: The URL of the proxy, including a user name and password if it has them.
+        passwords: Its password, as in the URL and unquoted, so that output masks both.
+        address: The scheme, host and port of the proxy.
+        variable: The environment variable that sets the proxy.
+    """
+
+    url: Secret
+    passwords: tuple[Secret, ...]
+    address: str
+    variable: str
+
+
+def _proxy_for(url: str) -> Proxy | None:
+    """Return the proxy that requests uses for a URL, or None; this machine is never reached through a proxy.
+
+    Raises:
+        Failed: The variable is not set to the URL of a proxy.
+    """
+    parts = urlsplit(url)
+    proxies: dict[tuple[str, str], Proxy] = current_scope().proxies
+    value = None if is_loopback(parts.hostname) else select_proxy(url, get_environ_proxies(url))
+    if not value:
+        return None
+    names = (f"{parts.scheme}_proxy", f"{parts.scheme}_proxy".upper(), "all_proxy", "ALL_PROXY")
+    variable = next((name for name in names if os.environ.get(name) == value), "the system's proxy setting")
+    value = value if "://" in value else f"http://{value}"
+    if (value, variable) in proxies:
+        return proxies[value, variable]
     try:
-        target = urljoin(url, location)
-        check_url(target)
-    except (ValueError, Failed) as error:
+        proxy = urlsplit(value)
+        host, port = proxy.hostname, proxy.port
+    except ValueError:
+        proxy, host, port = None, None, None
+    if proxy is None or not host or proxy.scheme not in _PROXY_SCHEMES or not value.isprintable() or " " in value:
         raise Failed(
-            "listing-invalid",
-            f"{host_of(url)} redirects to {quote_url(location)} (not a valid URL)",
-            fix="check the URL of the index, or report it to the index operator",
-        ) from error
-    return target
+            "ca-bundle-missing",
+            f"{variable} is not a valid proxy URL (needed for {parts.hostname})",
+            fix=f"set {variable} to http://HOST:PORT, or unset it",
+        )
+    passwords = tuple(map(Secret, {proxy.password, unquote(proxy.password)})) if proxy.password else ()
+    address = f"{proxy.scheme}://{host}{f':{port}' if port else ''}"
+    proxies[value, variable] = Proxy(Secret(value), passwords, address, variable)
+    return proxies[value, variable]
 
 
 # --- errors, which name the certificate, proxy or server that failed, without any text from a server
@@ -498,7 +587,7 @@ def _connection_error(url: str, proxy: Proxy | None, error: Exception) -> Failed
             return _proxy_login_error(host, proxy)
         reason = f"the proxy responded {rejection[1]}"
     not_connected = any(isinstance(part, (NewConnectionError, ConnectTimeoutError)) for part in causes)
-    never_connected = not_connected and origin_of(url) not in _connected_origins
+    never_connected = not_connected and origin_of(url) not in current_scope().connected_origins
     if never_connected or proxy is not None:
         code, message = "server-unreachable", f"cannot connect to {host}{_through_proxy(proxy)} ({reason})"
     else:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from relnox.core.planning.events import Waiting
 from relnox.errors import Failed, TryLater
@@ -45,10 +45,19 @@ class TransientError(TryLater):
     """An error that a retry may solve, perhaps after the seconds that the server asks clients to wait."""
 
     def __init__(
-        self, code: str, message: str, *, retry_after: float | None = None, never_connected: bool = False
+        self,
+        code: str,
+        message: str,
+        fix: str = "",
+        *,
+        retry_after: float | None = None,
+        never_connected: bool = False,
+        **fields: Any,
     ) -> None:
-        fix = "check the URL and the network connection, then rerun the command"
-        super().__init__(code, message, fix=fix if never_connected else "rerun the command later")
+        default_fix = "rerun the command later"
+        if never_connected:
+            default_fix = "check the URL and the network connection, then rerun the command"
+        super().__init__(code, message, fix or default_fix, **fields)
         self.retry_after = retry_after
         self.never_connected = never_connected
         self.gave_up = False

@@ -25,17 +25,21 @@ sysconfig.get_config_vars()
 
 
 class RunScope:
-    """The waits, listeners and credentials of a run; its programs refer to it.
+    """The waits, listeners, connections and credentials of a run; its programs refer to it.
 
     Attributes:
         wait_listeners: The listeners for waits; only the last one is notified.
         read_auth: Maps each origin to the function that adds credentials to requests that read there.
+        connected_origins: The origins that have sent a response.
+        proxies: The proxies in use, by their URL and the variable that sets them.
     """
 
     def __init__(self) -> None:
         self._waits: set[Event] = set()
         self.wait_listeners: list[Any] = []
         self.read_auth: dict[str, Callable[[Any], Any]] = {}
+        self.connected_origins: set[str] = set()
+        self.proxies: dict[tuple[str, str], Any] = {}
 
     @contextmanager
     def interruptible(self) -> Iterator[Event]:

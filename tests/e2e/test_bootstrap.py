@@ -39,7 +39,7 @@ def test_the_header_of_the_documented_noxfile_installs_relnox(tmp_path: Path) ->
     subprocess.run([sys.executable, "-m", "uv", "venv", "--quiet", bare], check=True)
     subprocess.run([sys.executable, "-m", "uv", "pip", "install", "--quiet", "-p", bare, "nox", "uv"], check=True)
 
-    trusted = Indexes(Config(), tmp_path / "unused").trusted_simple_url
+    trusted = Indexes(Config(), tmp_path / "unused").trusted.simple_url
     directory = clone / ".git" / "relnox" / "index"
     with EmbeddedIndex(directory, trusted_simple_url=trusted) as index:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("UV_", "PIP_F"))}

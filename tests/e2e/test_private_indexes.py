@@ -13,11 +13,11 @@ from accounts import Accounts
 from killing import killed_before
 from package_index import PackageIndex, serving
 from private_indexes import PASSWORD, USER, PrivateIndex, devpi, installed, pypiserver
-from releases import made_wheel, project_of
+from releases import made_wheel, project_of, reading
 from running import RunResult
 
 from relnox.cli import main
-from relnox.indexes import client, uploads
+from relnox.indexes import uploads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,7 +125,7 @@ def publish(root: Path) -> RunResult:
 
 def listed(index: PrivateIndex) -> dict[str, str | None]:
     """SHA-256 of the files of the release that the index lists, by name; none is yanked."""
-    files = [file for name in ("core", "demo") for file in client.fetch_listing(index.simple, name).values()]
+    files = [file for name in ("core", "demo") for file in reading(index.simple).fetch_listing(name).values()]
     assert not any(file.yanked for file in files)
     return {file.filename: file.sha256 for file in files}
 

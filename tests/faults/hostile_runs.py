@@ -29,10 +29,10 @@ from package_index import JSON_PAGE, PackageIndex
 from projects import write
 from releases import Package, SimulatedClock, release
 
-from relnox import indexes
 from relnox.cli import main
 from relnox.commands import publish as publish_task
 from relnox.indexes import uploads
+from relnox.indexes.index import Index
 from relnox.steps import upload as upload_step
 from relnox.system import http, retries
 
@@ -59,8 +59,7 @@ PRELOADED = [
     ),
     *("relnox.steps.upload", "relnox.steps.await_index", "relnox.executor.parallel", "relnox.reporters.plain"),
     *(
-        "relnox.indexes.twine_compat",
-        "relnox.indexes.client",
+        "relnox.indexes.index",
         "relnox.indexes.uploads",
         "relnox.indexes.credentials",
     ),
@@ -187,8 +186,8 @@ def _hurry(*, slow: bool) -> None:
     constants[http]["UPLOAD_RESPONSE"] = http.UPLOAD_RESPONSE._replace(seconds=whole)
     if slow:
         constants |= {upload_step: {"_RETRY_TIME": 30.0}, publish_task: {"_LISTING_TIMEOUT": 30}}
-        assert indexes.Indexes.fetch_listings.__defaults__ == (1200.0,)
-        indexes.Indexes.fetch_listings.__defaults__ = (30.0,)
+        assert Index.fetch_listings.__defaults__ == (1200.0,)
+        Index.fetch_listings.__defaults__ = (30.0,)
     for module, values in constants.items():
         for name, value in values.items():
             assert hasattr(module, name), name

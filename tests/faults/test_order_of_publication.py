@@ -16,7 +16,7 @@ from relnox.core.planning.plan import Plan
 from relnox.core.records import replace
 from relnox.core.release.publication import FileCheck
 from relnox.errors import ExitCode, Failed
-from relnox.indexes.client import ServedContent
+from relnox.indexes.index import ServedContent
 from relnox.indexes.listings import IndexFile, Listing
 from relnox.steps.run import Run
 from relnox.system import retries
@@ -69,7 +69,6 @@ class InMemoryIndex:
 
     def upload(
         self,
-        index: str,
         path: Path,
         file: Distribution,
         attestations: object = (),
@@ -85,20 +84,18 @@ class InMemoryIndex:
         self.held.setdefault(file.package, {})[file.filename] = listed
         return "200 OK"
 
-    def cached_listing(self, index: str, project: str) -> Listing:
+    def cached_listing(self, project: str) -> Listing:
         return Listing(self.held.get(project, {}).values())
 
     def hashes(
-        self, index: str, project: str, wanted: Collection[str], *, refresh: bool = True, deadline: object = None
+        self, project: str, wanted: Collection[str], *, refresh: bool = True, deadline: object = None
     ) -> dict[str, str]:
         if self.fault == (project, "listing"):
             return {}
-        return {
-            name: file.sha256 or "" for name, file in self.cached_listing(index, project).items() if name in wanted
-        }
+        return {name: file.sha256 or "" for name, file in self.cached_listing(project).items() if name in wanted}
 
-    def compare_served(self, file: IndexFile, built: Distribution, _deadline: object) -> ServedContent:
-        return ServedContent(FileCheck.ABSENT if self.fault == (file.url, "serving") else FileCheck.MATCH, "")
+    def compare_served(self, built: Distribution, _deadline: object) -> ServedContent:
+        return ServedContent(FileCheck.ABSENT if self.fault == (built.package, "serving") else FileCheck.MATCH, "")
 
 
 def run(manifest: Manifest, root: Path, index: InMemoryIndex) -> Outcome:
@@ -111,7 +108,7 @@ def run(manifest: Manifest, root: Path, index: InMemoryIndex) -> Outcome:
                 plan=plan,
                 root=root,
                 git=None,
-                indexes=lambda: index,  # type: ignore[arg-type, return-value]
+                indexes=lambda: {"own": index},  # type: ignore[arg-type, return-value]
                 emit=lambda _event: None,
                 scratch=scratch,
             ),

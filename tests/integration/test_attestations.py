@@ -15,13 +15,13 @@ import signing
 from accounts import Publisher as Entitled
 from package_index import PackageIndex
 from packaging.version import Version
-from releases import Package, described, is_whole, public, publish, release
+from releases import Package, described, is_whole, public, publish, reading, release
 from sigstore.models import ClientTrustConfig
 
 from relnox.cli import main
 from relnox.core.release.manifest import Distribution
 from relnox.core.release.publishers import ATTESTATION_SUFFIX, Publisher
-from relnox.indexes import attestations, client
+from relnox.indexes import attestations
 from relnox.indexes.attestations import Unverified
 from relnox.indexes.trusted_publishing import Identity
 from relnox.system.files import replace_file
@@ -84,8 +84,9 @@ def built(tmp_path: Path) -> Manifest:
 
 
 def provenance(index: PackageIndex, package: str) -> dict[str, Any]:
-    listed = client.fetch_listing(index.simple_url, package)
-    served = {name: client.provenance(file) for name, file in listed.items()}
+    own = reading(index.simple_url)
+    listed = own.fetch_listing(package)
+    served = {name: own.provenance(file) for name, file in listed.items()}
     return {name: json.loads(content) for name, content in served.items() if content is not None}
 
 

@@ -71,10 +71,10 @@ def test_nothing_is_removed_where_the_plan_is_blocked(root: Path) -> None:
 
 
 def test_a_rerun_keeps_what_an_interrupted_run_uploaded(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from relnox.indexes import Indexes
+    from relnox.indexes.index import Index
 
     manifest = release(root, [Package("core"), Package("demo", ("core",))], content="second = 2\n")
-    upload = Indexes.upload
+    upload = Index.upload
     uploads: list[object] = []
 
     def interrupted(*words: object, **options: object) -> str:
@@ -84,7 +84,7 @@ def test_a_rerun_keeps_what_an_interrupted_run_uploaded(root: Path, monkeypatch:
         return upload(*words, **options)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(Indexes, "upload", interrupted)
+        patch.setattr(Index, "upload", interrupted)
         assert main(list(CLEAR)) in {2, 3, 130}
     code, statuses = _statuses(root)
     assert code == 0

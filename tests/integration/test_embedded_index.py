@@ -124,7 +124,7 @@ def test_twine_prints_why_a_different_file_of_that_name_is_rejected(
     assert again.returncode == 0, said(again)
     refused = twine(environment, index, second)
     assert refused.returncode != 0
-    stored = hashlib.blake2b(first.read_bytes(), digest_size=32).hexdigest()
+    stored = hashlib.sha256(first.read_bytes()).hexdigest()
     assert "File already exists" in said(refused)
     assert stored in re.sub(r"\s+", "", refused.stdout + refused.stderr)
     assert served(index, first, "demo")
@@ -392,10 +392,10 @@ def login(user: str, password: str) -> str:
 def test_each_run_has_a_token_of_its_own(tmp_path: Path) -> None:
     one, other = (Indexes(Config(), tmp_path / "index", {}) for _ in range(2))
     with closing(one), closing(other):
-        mine, theirs = (each.credentials("embedded").secret("demo").reveal() for each in (one, other))
+        mine, theirs = (each["embedded"].credentials.secret("demo").reveal() for each in (one, other))
         wheel = releases.described(make_wheel(tmp_path, "demo", "1.0"))
-        one.upload("embedded", tmp_path / wheel.filename, wheel)
-        address = one.target("embedded").upload_url
+        one["embedded"].upload(tmp_path / wheel.filename, wheel)
+        address = one["embedded"].upload_url
         headers = [{"Authorization": login("__token__", password)} for password in (mine, theirs)]
         assert [ask(address, method="POST", body=b"x", headers=each).status for each in headers] == [400, 403]
     assert len(mine) == 64

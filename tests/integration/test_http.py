@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from raw_server import answering, raw_server, read_head
-from releases import Package, release
+from releases import Package, reading, release
 from trusting import certificate, trusting
 
 from relnox.errors import Failed, Problem, TryLater
-from relnox.indexes import client, uploads
+from relnox.indexes import uploads
 from relnox.system import http
 from relnox.system.retries import Deadline, TransientError
 from relnox.system.run_scope import current_scope
@@ -199,10 +199,10 @@ def test_a_response_that_is_too_large_is_not_retried(kind: http.Limit, head: byt
 def test_a_file_is_no_larger_than_it_has_to_be(tmp_path: Path) -> None:
     limit = http.file_limit(1000)
     with raw_server(answering(CLOSE + b"x" * 1000, CLOSE + b"x" * 1001)) as url:
-        http.get(url, into=tmp_path / "file", limit=limit)
+        http.download(url, tmp_path / "file", limit=limit)
         assert (tmp_path / "file").read_bytes() == b"x" * 1000
         with pytest.raises(Failed, match="larger than 1,000 bytes"):
-            http.get(url, into=tmp_path / "file", limit=limit)
+            http.download(url, tmp_path / "file", limit=limit)
     assert (tmp_path / "file").stat().st_size <= 1001
 
 
@@ -241,9 +241,10 @@ def peak():  # ru_maxrss includes the peak of the process that started this one
 
 before = peak()
 try:
-    into = None if sys.argv[2] == "DOCUMENT" else Path("/dev/null")
-    limit = http.DOCUMENT if into is None else http.file_limit(100 << 20)
-    http.get(sys.argv[1], deadline=Deadline(0), limit=limit, into=into)
+    if sys.argv[2] == "DOCUMENT":
+        http.get(sys.argv[1], deadline=Deadline(0))
+    else:
+        http.download(sys.argv[1], Path("/dev/null"), deadline=Deadline(0), limit=http.file_limit(100 << 20))
 except Problem as error:
     print(error.message)
 print((peak() - before) // 1024)
@@ -294,8 +295,8 @@ def test_a_listing_may_be_compressed_and_a_file_comes_as_it_is_stored(tmp_path: 
         connection.sendall(GZIP + (stored if len(seen) > 1 else gzip.compress(body)))
 
     with raw_server(talk) as url:
-        assert client.fetch_listing(url, "demo") == {}
-        http.get(url, into=tmp_path / "file", limit=http.file_limit())
+        assert reading(url).fetch_listing("demo") == {}
+        http.download(url, tmp_path / "file")
     assert (tmp_path / "file").read_bytes() == stored
     assert b"accept-encoding: gzip\r\n" in seen[0]
     assert b"accept-encoding: identity\r\n" in seen[1]
@@ -304,7 +305,7 @@ def test_a_listing_may_be_compressed_and_a_file_comes_as_it_is_stored(tmp_path: 
 def test_a_body_that_is_cut_off_is_fetched_again_from_its_beginning(clock: SimulatedClock, tmp_path: Path) -> None:
     head = OK + b"Content-Length: 6\r\n\r\n"
     with raw_server(answering(head + b"abc", GZIP + b"no gzip", head + b"abcdef")) as url:
-        http.get(url, into=tmp_path / "file", limit=http.DOCUMENT)
+        http.download(url, tmp_path / "file", limit=http.DOCUMENT)
     assert (tmp_path / "file").read_bytes() == b"abcdef"
 
 
@@ -379,7 +380,7 @@ HTML = OK + b"Content-Type: text/html\r\n\r\n"
 )
 def test_a_listing_that_is_none_is_an_error(answer: bytes) -> None:
     with raw_server(answering(answer)) as url:
-        said = _said(lambda: str(len(client.fetch_listing(url, "demo"))))
+        said = _said(lambda: str(len(reading(url).fetch_listing("demo"))))
     assert said == "1" or "is not valid (PEP" in said
 
 
@@ -437,7 +438,7 @@ def test_a_disk_that_is_full_is_not_the_servers_fault() -> None:
         raw_server(answering(OK + b"Content-Length: 6\r\n\r\nabcdef")) as url,
         pytest.raises(OSError, match="No space left") as full,
     ):
-        http.get(url, into=Path("/dev/full"))
+        http.download(url, Path("/dev/full"))
     assert full.value.errno == errno.ENOSPC
 
 

@@ -16,13 +16,14 @@ from urllib.parse import quote
 import pytest
 import requests
 from packaging.version import Version
+from releases import reading
 
 from relnox.core.release.manifest import Distribution
 from relnox.core.release.publication import FileCheck
 from relnox.core.settings.config import Config
 from relnox.core.settings.config_tables import IndexConfig
 from relnox.errors import Blocked, Conflict, Failed, Problem, TryLater
-from relnox.indexes import Indexes, client, listings, targets, uploads
+from relnox.indexes import Indexes, listings, targets, uploads
 from relnox.indexes.credentials import Credentials
 from relnox.indexes.uploads import FileExists
 from relnox.system.secrets import Secret
@@ -93,7 +94,7 @@ def test_json_and_html_tell_the_same() -> None:
     listings = []
     for answer in (json_page(entry), page(html, "text/html")):
         with server(lambda _method, _path, answer=answer: answer) as url:  # type: ignore[misc]
-            listing = client.fetch_listing(f"{url}simple/", "demo")
+            listing = reading(f"{url}simple/").fetch_listing("demo")
             assert listing["demo-1.0.tar.gz"].url == f"{url}files/demo-1.0.tar.gz"
             listings.append(listing["demo-1.0.tar.gz"].sha256)
     assert listings == [SHA256, SHA256]
@@ -105,10 +106,10 @@ def test_json_and_html_tell_the_status_of_a_project() -> None:
     html = '<meta name="pypi:project-status" content="archived"><meta name="pypi:project-status-reason" '
     for answer in (page(json.dumps(document)), page(f'{html}content="see demo-2">', "text/html")):
         with server(lambda _method, _path, answer=answer: answer) as url:  # type: ignore[misc]
-            listing = client.fetch_listing(url, "demo")
+            listing = reading(url).fetch_listing("demo")
             assert (listing, listing.status, listing.reason) == ({}, "archived", "see demo-2")
     with server(lambda _method, _path: json_page()) as url:
-        assert client.fetch_listing(url, "demo").status == "active"
+        assert reading(url).fetch_listing("demo").status == "active"
 
 
 def test_links_are_relative_to_the_page_that_the_index_redirects_to() -> None:
@@ -125,7 +126,7 @@ def test_links_are_relative_to_the_page_that_the_index_redirects_to() -> None:
                 return (302, {"Location": "/pages/demo/"}, b"") if path == "/simple/demo/" else answer
 
             with server(redirect) as url:
-                listing = client.fetch_listing(f"{url}simple/", "demo")
+                listing = reading(f"{url}simple/").fetch_listing("demo")
                 assert listing["demo-1.0.tar.gz"].url == f"{url.rstrip('/')}{directory}demo-1.0.tar.gz"
 
 
@@ -133,7 +134,7 @@ def test_transient_errors_are_retried(clock: SimulatedClock) -> None:
     # 503 with Retry-After, then 429, then an answer.
     answers = iter([(503, {"Retry-After": "30"}, b""), (429, {"RateLimit-Reset": "60"}, b""), json_page()])
     with server(lambda _method, _path: next(answers)) as url:
-        assert client.fetch_listing(url, "demo") == {}
+        assert reading(url).fetch_listing("demo") == {}
     assert 90 <= clock.now() < 95
 
 
@@ -143,7 +144,7 @@ def test_a_retry_after_beyond_the_deadline_ends_the_retries_at_once(clock: Simul
         server(lambda _method, _path: (429, {"Retry-After": "9999"}, b"")) as url,
         pytest.raises(TryLater, match=until),
     ):
-        client.fetch_listing(url, "demo")
+        reading(url).fetch_listing("demo")
     assert clock.now() == 0
 
 
@@ -153,14 +154,14 @@ def test_a_retry_on_another_day_is_printed_with_the_date(headers: dict[str, str]
         server(lambda _method, _path: (503, headers, b"")) as url,
         pytest.raises(TryLater, match=r"retry after \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"),
     ):
-        client.fetch_listing(url, "demo")
+        reading(url).fetch_listing("demo")
 
 
 def test_a_server_that_responded_before_is_retried_longer(clock: SimulatedClock) -> None:
     with server(lambda _method, _path: json_page()) as url:
-        client.fetch_listing(url, "demo")
+        reading(url).fetch_listing("demo")
     with pytest.raises(TryLater):
-        client.fetch_listing(url, "demo")
+        reading(url).fetch_listing("demo")
     assert 600 <= clock.now() < 601
 
 
@@ -176,13 +177,13 @@ def test_a_server_that_responded_before_is_retried_longer(clock: SimulatedClock)
 )
 def test_invalid_upload_times_are_ignored(value: object, time: datetime | None) -> None:
     with server(lambda _method, _path: json_page({**listed("x"), "upload-time": value})) as url:
-        assert client.fetch_listing(url, "demo")["demo-1.0.tar.gz"].upload_time == time
+        assert reading(url).fetch_listing("demo")["demo-1.0.tar.gz"].upload_time == time
 
 
 @pytest.mark.parametrize("name", ["demo-1.0+linux.1.tar.gz", "demo-1!2.0.tar.gz"])
 def test_a_link_names_its_file_whatever_is_escaped(name: str) -> None:
     with server(lambda _method, _path: page(f'<a href="../f/{quote(name)}?x=1">{name}</a>', "text/html")) as url:
-        (file,) = client.fetch_listing(url, "demo").values()
+        (file,) = reading(url).fetch_listing("demo").values()
     assert (file.filename, file.url) == (name, f"{url}f/{quote(name)}?x=1")
 
 
@@ -200,7 +201,7 @@ def test_a_listing_without_hashes_is_proven_by_fetching_the_file(tmp_path: Path)
         config = Config(indexes={"own": IndexConfig(upload=url, simple=url)})
         with closing(Indexes(config, tmp_path, {})) as indexes:
             for _ in range(2):
-                hashes = indexes.hashes("own", "demo", ["demo-1.0.tar.gz", "demo-2.0.tar.gz"])
+                hashes = indexes["own"].hashes("demo", ["demo-1.0.tar.gz", "demo-2.0.tar.gz"])
                 assert hashes == {"demo-1.0.tar.gz": SHA256}
     assert fetched == ["/files/demo-1.0.tar.gz"]
 
@@ -208,7 +209,7 @@ def test_a_listing_without_hashes_is_proven_by_fetching_the_file(tmp_path: Path)
 def test_a_download_tells_the_hash_of_what_came(tmp_path: Path) -> None:
     with server(lambda _method, _path: (200, {}, CONTENT)) as url:
         file = listings.IndexFile(filename="x", url=url, sha256="another")
-        assert client.download(file, tmp_path / "x") == SHA256
+        assert reading(url).download(file, tmp_path / "x") == SHA256
     assert (tmp_path / "x").read_bytes() == CONTENT
 
 
@@ -239,9 +240,11 @@ BUILT = Distribution(
     ],
 )
 def test_served_bytes_are_compared_with_what_was_built(answer: Answer, seen: FileCheck) -> None:
-    with server(lambda _method, _path: answer) as url:
-        file = listings.IndexFile(filename=BUILT.filename, url=url, sha256=BUILT.sha256)
-        assert client.compare_served(file, BUILT).observation is seen
+    def respond(_method: str, path: str) -> Answer:
+        return json_page({**listed("/file"), "filename": BUILT.filename}) if path == "/demo/" else answer
+
+    with server(respond) as url:
+        assert reading(url).compare_served(BUILT).observation is seen
 
 
 @pytest.mark.parametrize("status", [302, 400, 503])
@@ -261,7 +264,7 @@ def test_an_upload_is_sent_once_and_its_error_shows_no_secret(status: int, tmp_p
             archive.addfile(member, io.BytesIO(info))
     credentials = Credentials("u", Secret("canary-4711"), "test")
     with server(answer) as url:
-        target = targets.Target(name="own", upload_url=url, simple_url=url, production=False)
+        target = targets.Target("own", url, url)
         with pytest.raises(Problem) as failed:
             uploads.upload_file(sdist, BUILT, target, credentials)
     assert posts == ["POST /"]

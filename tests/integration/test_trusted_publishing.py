@@ -12,7 +12,6 @@ from accounts import Publisher
 from package_index import PackageIndex
 from trusting import AUDIENCE, REQUEST_TOKEN, identity, trusting
 
-from relnox.core.records import replace
 from relnox.core.settings.config import Config
 from relnox.core.settings.config_tables import IndexConfig
 from relnox.errors import Blocked, Failed, Problem, TryLater
@@ -198,11 +197,11 @@ def test_an_index_without_the_endpoints_does_not_support_trusted_publishing(
     index: Trusting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     variables = on_github(index, monkeypatch)
-    house = targets.Target(name="house", upload_url=f"{index.url}/legacy/", simple_url="", production=False)
+    house = targets.Target("house", f"{index.url}/legacy/", "")
     monkeypatch.setattr(trusted_publishing, "_AUDIENCE", "/nothing/here")
     provider = trusted_publishing.token_provider(house, variables)
     assert provider == f"not supported by {index.url.removeprefix('http://')}"
-    far = replace(house, upload_url="http://packages.example.invalid/legacy/")
+    far = targets.Target("house", "http://packages.example.invalid/legacy/", "")
     reason = trusted_publishing.token_provider(far, variables)
     assert reason == "not used over http (packages.example.invalid)"
 

@@ -18,16 +18,16 @@ pytestmark = [pytest.mark.heavy, pytest.mark.network]
 CHECKOUT = Path(__file__).parents[2]
 ASK = """\
 import importlib.metadata, json, pathlib, sys
-from relnox.indexes import twine_compat
+from relnox.indexes import uploads
 from twine.package import PackageFile
 from twine.repository import Repository
 forms = {}
 for name in sys.argv[1:]:
     path = pathlib.Path(name)
     with path.open("rb") as content:
-        form = twine_compat.upload_form(twine_compat.form_fields(path), path.name, content)
+        form = uploads.upload_form(uploads.form_fields(path), path.name, content)
         forms[path.name] = {
-            "fields": twine_compat.form_fields(path), "type": form.content_type, "size": form.len,
+            "fields": uploads.form_fields(path), "type": form.content_type, "size": form.len,
             "body": form.read().decode("latin-1"),
             "fields of twine": [*Repository._convert_metadata_to_list_of_tuples(
                 PackageFile.from_filename(name, None).metadata_dictionary()

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from raw_server import raw_server, read_head
+from releases import reading
 from trusting import certificate, trusting
 
 from relnox.core.settings.config import Config
 from relnox.core.settings.config_tables import IndexConfig
 from relnox.errors import Blocked, Failed
-from relnox.indexes import Indexes, client, credentials, targets, trusted_publishing
+from relnox.indexes import Indexes, credentials, targets, trusted_publishing
 from relnox.indexes.listings import IndexFile
 from relnox.system import http
 from relnox.system.run_scope import current_scope
@@ -101,14 +102,14 @@ def test_a_file_on_another_host_is_fetched_and_its_hash_decides(
     index.moved = {"/file": f"{elsewhere.url}bucket/1?X-Signature=abc", "/2": "/3"}
     elsewhere.moved = {"/bucket/1?X-Signature=abc": "/2"}
     file = listed(f"{index.url}file")
-    assert client.download(file, tmp_path / "file") == file.sha256
+    assert reading("unused").download(file, tmp_path / "file") == file.sha256
     assert [b"Authorization: Basic" in head for head in index.heads] == [True]
     assert not any(b"Authorization" in head or b"Cookie" in head for head in elsewhere.heads)
 
 
 def test_listings_and_provenance_do_not_leave_the_index(index: Server, elsewhere: Server) -> None:
     index.moved = {"/simple/demo/": f"{elsewhere.url}simple/demo/"}
-    assert client.fetch_listing(f"{index.url}simple/", "demo") == {}
+    assert reading(f"{index.url}simple/").fetch_listing("demo") == {}
     assert http.get(f"{index.url}simple/demo/").status_code == 302
     assert elsewhere.heads == []
 
@@ -117,7 +118,7 @@ def test_listings_and_provenance_do_not_leave_the_index(index: Server, elsewhere
 def test_a_file_is_not_fetched_over_plain_http_from_elsewhere(target: str, index: Server, tmp_path: Path) -> None:
     index.moved = {"/file": target}
     with pytest.raises(Failed, match=r"redirects to .* over http, which is not encrypted"):
-        client.download(listed(f"{index.url}file"), tmp_path / "file")
+        reading("unused").download(listed(f"{index.url}file"), tmp_path / "file")
 
 
 def test_https_is_not_left_for_http(index: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +128,7 @@ def test_https_is_not_left_for_http(index: Server, tmp_path: Path, monkeypatch: 
         encrypted.files["demo-1.0.tar.gz"] = CONTENT
         index.moved = {"/file": f"{encrypted.url}/files/demo-1.0.tar.gz"}
         file = listed(f"{index.url}file")
-        assert client.download(file, tmp_path / "file") == file.sha256
+        assert reading("unused").download(file, tmp_path / "file") == file.sha256
 
     def redirect(connection: socket.socket, _over: threading.Event) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -137,14 +138,14 @@ def test_https_is_not_left_for_http(index: Server, tmp_path: Path, monkeypatch: 
             stream.sendall(f"HTTP/1.1 302 Found\r\nLocation: {index.url}file\r\n\r\n".encode())
 
     with raw_server(redirect) as url, pytest.raises(Failed, match="over http, which is not encrypted"):
-        client.download(listed(url.replace("http:", "https:")), tmp_path / "file")
+        reading("unused").download(listed(url.replace("http:", "https:")), tmp_path / "file")
 
 
 def test_a_file_that_is_redirected_for_ever_is_an_error(index: Server, elsewhere: Server, tmp_path: Path) -> None:
     index.moved = {"/file": f"{elsewhere.url}file"}
     elsewhere.moved = {"/file": f"{index.url}file"}
     with pytest.raises(Failed, match="redirects in a loop"):
-        client.download(listed(f"{index.url}file"), tmp_path / "file")
+        reading("unused").download(listed(f"{index.url}file"), tmp_path / "file")
     assert len(index.heads) + len(elsewhere.heads) == 5
 
 
@@ -162,9 +163,7 @@ def test_nothing_that_is_secret_goes_over_plain_http(url: str) -> None:
 
 def test_an_index_over_plain_http_gets_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trusted_publishing, "token_provider", lambda *_: pytest.fail("asked"))
-    target = targets.Target(
-        name="own", upload_url="http://own.example.invalid/legacy/", simple_url="", production=False
-    )
+    target = targets.Target("own", "http://own.example.invalid/legacy/", "")
     with pytest.raises(Blocked, match=r"own \(own\.example\.invalid\) over http") as refused:
         credentials.find(target, {"RELNOX_OWN_TOKEN": TOKEN})
     assert "[tool.relnox.indexes.own]" in (refused.value.fix or "")
@@ -175,7 +174,7 @@ def test_an_index_over_plain_http_gets_no_credentials(monkeypatch: pytest.Monkey
 )
 def test_an_address_with_a_login_is_not_asked(url: str, index: Server) -> None:
     index.moved = {"/simple/demo/": url}
-    for ask in (lambda: http.get(url), lambda: client.fetch_listing(f"{index.url}simple/", "demo")):
+    for ask in (lambda: http.get(url), lambda: reading(f"{index.url}simple/").fetch_listing("demo")):
         with pytest.raises(Failed) as failed:
             ask()
         assert "hush" not in failed.value.message
@@ -197,7 +196,7 @@ def netrc(directory: Path, text: str) -> Mapping[str, str]:
 def asked_with(index: Server, environment: Mapping[str, str]) -> str | None:
     """The login that a private index is read with."""
     with closing(Indexes(settings(index.url), Path("unused"), environment)) as indexes:
-        indexes.fetch_listing("own", "demo")
+        indexes["own"].fetch_listing("demo")
     lines = [line for line in index.heads[-1].decode().split("\r\n") if line.startswith("Authorization")]
     return base64.b64decode(lines[0].split()[-1]).decode() if lines else None
 
@@ -207,7 +206,7 @@ def test_netrc_is_used_for_reading_a_configured_index(index: Server, elsewhere: 
     assert asked_with(index, environment) == "me:sesame-opens"
     assert mask_secrets("sesame-opens") == "****"
     # Another port is another origin, and was not configured.
-    client.fetch_listing(f"{elsewhere.url}simple/", "demo")
+    reading(f"{elsewhere.url}simple/").fetch_listing("demo")
     assert b"Authorization" not in elsewhere.heads[-1]
 
 
@@ -224,7 +223,7 @@ def test_requests_reads_no_netrc_of_its_own(
 ) -> None:
     stated = netrc(tmp_path, "machine 127.0.0.1 login me password sesame-opens\n")
     monkeypatch.setenv("NETRC", stated["NETRC"])
-    client.fetch_listing(f"{index.url}simple/", "demo")
+    reading(f"{index.url}simple/").fetch_listing("demo")
     http.send_once("POST", f"{index.url}legacy/", body=b"")
     assert not any(b"Authorization" in head for head in index.heads)
 

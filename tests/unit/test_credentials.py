@@ -131,9 +131,7 @@ def test_the_keyring_is_asked_for_the_address_that_was_resolved(tmp_path: Path, 
 
 
 def test_a_failing_keyring_is_skipped_without_quoting_its_error(tmp_path: Path, ring: type[Keyring]) -> None:
-    target = targets.Target(
-        name="house", upload_url="https://broken.example.invalid/", simple_url="", production=False
-    )
+    target = targets.Target("house", "https://broken.example.invalid/", "")
     with pytest.raises(credentials.CredentialsNotFound, match=r"keyring: error \(ValueError\)") as refused:
         credentials.find(target, {**pypirc(tmp_path, ""), "TWINE_USERNAME": "me"})
     assert CANARY not in "".join(traceback.format_exception(refused.value))
@@ -223,10 +221,10 @@ def test_an_index_that_pypirc_alone_knows_is_refused_with_what_to_write(tmp_path
     section = f"[home]\nrepository = https://me:{CANARY}@elsewhere.example.invalid/\npassword = {CANARY}\n"
     indexes = Indexes(CONFIG, tmp_path, pypirc(tmp_path, section))
     with pytest.raises(targets.UnknownIndex) as unknown:
-        indexes.target("hause")
+        indexes["hause"]
     assert unknown.value.fix == "did you mean house?"
     with pytest.raises(Blocked, match=r"^index home is in .*, but not in the settings of this project") as refused:
-        indexes.target("home")
+        indexes["home"]
     assert "add [tool.relnox.indexes.home] to pyproject.toml" in (refused.value.fix or "")
     assert CANARY not in "".join(traceback.format_exception(refused.value))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from relnox.core.settings.config import Config
 from relnox.core.settings.config_tables import IndexConfig
 from relnox.errors import Blocked
 from relnox.indexes import Indexes, credentials, targets
+from relnox.indexes.index import Index
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,33 +84,21 @@ def test_undecided_rules_are_an_error() -> None:
         ("house", Config(indexes={"house": index(ELSEWHERE, production=True)})),
     ],
 )
-def test_production_is_known_under_any_name(name: str, config: Config, tmp_path: Path) -> None:
-    with closing(Indexes(config, tmp_path, {})) as indexes:
-        assert indexes.is_production(name)
+def test_production_is_known_under_any_name(name: str, config: Config) -> None:
+    assert targets.resolve(name, config).production
+
+
+@pytest.mark.parametrize("name", ["testpypi", "house"])
+def test_a_test_index_is_none_of_production(name: str) -> None:
+    assert not targets.resolve(name, Config(indexes={"house": index(ELSEWHERE)})).production
 
 
 def test_a_misspelled_index_is_an_error_with_a_suggestion() -> None:
     with pytest.raises(Blocked, match="unknown index pipy") as refused:
         targets.resolve("pipy", Config())
     assert refused.value.fix == "did you mean pypi?"
-
-
-@pytest.mark.parametrize("address", ["http://[::1/", "http://", "http://127.0.0.1:99999/", "ftp://127.0.0.1/"])
-def test_an_invalid_url_is_rejected(address: str) -> None:
-    with pytest.raises(Blocked, match=r"indexes\.house\.upload is not a valid index URL"):
-        targets.resolve("house", Config(indexes={"house": index(address)}))
-
-
-def test_a_variable_with_an_invalid_url_is_ignored() -> None:
-    target = targets.resolve("testpypi", Config())
-    (warning,) = targets.ignored_variable_warnings(target, {"TWINE_REPOSITORY_URL": "http://me:word@[::1/"})
-    assert warning.startswith("TWINE_REPOSITORY_URL (an invalid URL) is ignored")
-
-
-@pytest.mark.parametrize("name", ["testpypi", "house", "embedded"])
-def test_a_test_index_is_none_of_production(name: str, tmp_path: Path) -> None:
-    with closing(Indexes(Config(indexes={"house": index(ELSEWHERE)}), tmp_path, {})) as indexes:
-        assert not indexes.is_production(name)
+    with pytest.raises(Blocked, match=r"unknown index pipy in targets\.final"):
+        targets.check_settings(Config(targets={"final": "pipy"}))
 
 
 VARIABLES = (
@@ -133,7 +121,6 @@ def test_neither_a_variable_nor_a_pypirc_moves_a_target(
 ) -> None:
     # the whole matrix; ignored variables are reported, and a password of another index is not taken.
     config = Config(indexes={"house": index("https://house.example.invalid/upload/")})
-    expected = targets.resolve(name, config)
     pypirc = tmp_path / "pypirc"
     pypirc.write_text(section.format(name=name, url=ELSEWHERE) + (f"password = {CANARY}\n" if section else ""))
     environment = dict.fromkeys(variables, ELSEWHERE) | {
@@ -144,45 +131,54 @@ def test_neither_a_variable_nor_a_pypirc_moves_a_target(
         monkeypatch.setenv(variable, value)
     hosts = {"pypi": utils.DEFAULT_REPOSITORY, "testpypi": utils.TEST_REPOSITORY}
     with closing(Indexes(config, tmp_path / "index")) as indexes:
-        target = indexes.target(name)
-        assert target == expected
+        target = indexes[name]
         assert target.upload_url == hosts.get(name, "https://house.example.invalid/upload/")
-        assert indexes.credentials(name).origin == f"RELNOX_{name.upper()}_TOKEN"
-        warnings = indexes.warnings(name)
+        assert target.credentials.origin == f"RELNOX_{name.upper()}_TOKEN"
+        warnings = [*target.warnings()]
         publishing = [each for each in variables if each not in ("PIP_INDEX_URL", "UV_INDEX_URL")]
         assert sorted(each.partition(" ")[0] for each in warnings) == sorted(publishing)
         assert all(f"files are uploaded to {name} ({target.host})" in each for each in warnings)
     del environment[f"RELNOX_{name.upper()}_TOKEN"]
-    if "repository" in section and (name != "house" or "distutils" in section):
+    if "repository" in section:
         with pytest.raises(Blocked, match=r"is for elsewhere\.example\.invalid, but"):
             credentials.find(target, environment)
 
 
-@pytest.mark.parametrize("variable", VARIABLES[:5])
-def test_a_variable_that_means_the_same_index_needs_no_word(variable: str) -> None:
-    target = targets.resolve("pypi", Config())
-    for value in (target.upload_url, "pypi"):
-        assert not list(targets.ignored_variable_warnings(target, {variable: value}))
-    warnings = list(
-        targets.ignored_variable_warnings(target, {variable: f"https://me:{CANARY}@elsewhere.example.invalid/"})
-    )
-    assert len(warnings) == 1
-    assert CANARY not in warnings[0]
-
-
 @pytest.mark.parametrize(
-    ("key", "url"),
-    list(
-        itertools.product(["upload", "simple", "trusted"], [f"https://me:{CANARY}@a.invalid/", "a.invalid"]),
-    ),
+    ("value", "means"),
+    [
+        (utils.DEFAULT_REPOSITORY, None),
+        ("pypi", None),
+        (f"https://me:{CANARY}@elsewhere.example.invalid/", "elsewhere.example.invalid"),
+        ("http://me:word@[::1/", "an invalid URL"),
+    ],
 )
-def test_an_address_with_a_password_or_without_a_host_is_refused(key: str, url: str) -> None:
+@pytest.mark.parametrize("variable", VARIABLES[:5])
+def test_a_variable_that_means_another_index_is_ignored_with_a_warning(
+    variable: str, value: str, means: str | None
+) -> None:
+    warnings = [*Index(targets.resolve("pypi", Config()), {variable: value}).warnings()]
+    assert [warning.partition(" is ignored")[0] for warning in warnings] == (
+        [f"{variable} ({means})"] if means else []
+    )
+
+
+@pytest.mark.parametrize("key", ["indexes.house.upload", "indexes.house.simple", "trusted-index"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://[::1/", "http://", "http://127.0.0.1:99999/", "ftp://127.0.0.1/", "a.invalid"),
+        f"https://me:{CANARY}@a.invalid/",
+    ],
+)
+def test_an_address_that_is_invalid_or_has_a_password_is_refused(key: str, url: str) -> None:
     # the settings are committed, and addresses are printed.
-    stated = {"upload": ELSEWHERE, "simple": ELSEWHERE, key: url}
+    stated = dict.fromkeys(("upload", "simple", "index"), ELSEWHERE) | {key[-6:].lstrip(".-"): url}
     config = Config(
         indexes={"house": IndexConfig(upload=stated["upload"], simple=stated["simple"])},
-        trusted_index=url if key == "trusted" else None,
+        trusted_index=stated["index"],
     )
-    with pytest.raises(Blocked) as refused:
-        targets.trusted_simple_url(config) if key == "trusted" else targets.resolve("house", config)
+    problem = "contains a user name or a password for a.invalid" if "@" in url else "is not a valid index URL"
+    with pytest.raises(Blocked, match=f"^{key} {problem}") as refused:
+        targets.check_settings(config)
     assert CANARY not in f"{refused.value.message} {refused.value.fix}"

@@ -34,7 +34,7 @@ _LISTING_TIMEOUT = 2700
 def observe(options: Options, project: Project) -> Snapshot:
     """Read the manifest and hash its files, read which files the index lists, and find credentials."""
     if options.index is not None:
-        project.indexes.choose(options.index)
+        project.indexes[options.index].is_chosen = True
     index = options.index or _index_for_tags(options, project)
     snapshot = preflight.read_snapshot(index, options, project)
     if snapshot.production and snapshot.state.missing:
@@ -146,7 +146,7 @@ def _index_for_tags(options: Options, project: Project) -> str:
     others = {name for name, tag in tag_by_package.items() if tag is None and tags[name]}
     if others and (tagged := {name: tag for name, tag in tag_by_package.items() if name not in others}):
         index = targets.select_by_tags(project.config, tagged)
-        project.indexes.fetch_listings(index, manifest.packages)
+        project.indexes[index].fetch_listings(manifest.packages)
         release, _ = releases.split_release(manifest, index, project)
         tag_by_package = {name: tag_by_package[name] for name in release.packages}
     return targets.select_by_tags(project.config, tag_by_package)

@@ -30,7 +30,7 @@ from relnox.core.release.manifest import Distribution, Manifest
 from relnox.core.release.publishers import Publisher
 from relnox.core.text import format_count, join_names
 from relnox.errors import Blocked, Conflict, ExitCode, Problem
-from relnox.indexes import attestations, client, targets, upload_fixes
+from relnox.indexes import attestations, targets, uploads
 from relnox.steps.published_files import different_file_error
 from relnox.system import retries
 
@@ -92,7 +92,7 @@ def read_snapshot(index: str, options: PublishingOptions, project: Project, *, c
     Raises:
         Problem: The release cannot be read, or the index does not answer.
     """
-    project.indexes.target(index)  # an unknown index is reported first
+    project.indexes.open(index)  # an unknown index is reported first
     package_names = consistency.selected_packages(options, options.package, project)
     manifest, private = read_public_part(options.dist, package_names, project)
     files = {file.filename: file.sha256 for file in manifest.distributions}
@@ -125,10 +125,10 @@ def _read_index(
     """
     indexes = project.indexes
     try:
-        indexes.fetch_listings(index, manifest.packages)
+        indexes[index].fetch_listings(manifest.packages)
         release, earlier = releases.split_release(manifest, index, project, insisted)
         hashes = {
-            name: indexes.hashes(index, name, [file.filename for file in release.files_of(name)], refresh=False)
+            name: indexes[index].hashes(name, [file.filename for file in release.files_of(name)], refresh=False)
             for name in release.packages
         }
     except Problem as error:
@@ -148,7 +148,7 @@ def _inspect(
 ) -> Snapshot:
     """Check the files, the index and the credentials, and decide on attestations."""
     index, manifest, indexes = state.name, state.manifest, project.indexes
-    production, host = indexes.is_production(index), indexes.target(index).host
+    production, host = indexes[index].production, indexes[index].host
     versions = consistency.compare_versions(options, project, manifest.packages, manifest)
     mismatches = [
         *versions.problems,
@@ -166,7 +166,7 @@ def _inspect(
     uses_oidc, publisher, attestation_note = False, None, ""
     if state.missing:
         try:
-            credentials = indexes.credentials(index)
+            credentials = indexes[index].credentials
         except Blocked as error:
             problems.append(error)
         else:
@@ -178,7 +178,7 @@ def _inspect(
     notes += [
         *(_development_notes(state) if production else ()),
         *versions.notes,
-        *indexes.warnings(index),
+        *indexes[index].warnings(),
         *_listing_notes(state, project),
         *requirements.unbounded_sibling_warnings(packages, project.workspace),
     ]
@@ -283,7 +283,7 @@ def _file_problems(
     def existing(files: tuple[Distribution, ...]) -> Iterator[tuple[str, Path]]:
         return ((file.package, unchanged[file.filename]) for file in files if file.filename in unchanged)
 
-    public = project.indexes.is_production(index) or index in (targets.TEST, targets.EMBEDDED)
+    public = project.indexes[index].production or index in (targets.TEST, targets.EMBEDDED)
     packages = {file.package for file in state.missing}
     incomplete = tuple(file for file in manifest.distributions if file.package in packages)
     for _, finding in (
@@ -298,7 +298,7 @@ def _index_problems(state: IndexState, project: Project, *, production: bool) ->
     """Yield a problem for each project that accepts no files (PEP 792), and each release that accepts no more."""
     index = state.name
     for package, file in {file.package: file for file in state.missing}.items():
-        listing = project.indexes.cached_listing(index, package)
+        listing = project.indexes[index].cached_listing(package)
         reason = f" ({listing.reason})" if listing.reason else ""
         if listing.status == "archived":
             yield Blocked(
@@ -315,13 +315,13 @@ def _index_problems(state: IndexState, project: Project, *, production: bool) ->
         times = [other.upload_time for other in listing.values() if other.version == file.version]
         first_upload = min((time for time in times if time is not None), default=None)
         if production and first_upload is not None:
-            ends = first_upload + upload_fixes.UPLOAD_WINDOW
+            ends = first_upload + uploads.UPLOAD_WINDOW
             if ends < retries.CLOCK.today():
                 yield Conflict(
                     "release-too-old",
                     f"{package} {file.version} is too old for more files on {index} since {ends:%Y-%m-%d} "
-                    f"(its first file is more than {upload_fixes.UPLOAD_WINDOW.days} days old)",
-                    fix=upload_fixes.post_release_hint(file),
+                    f"(its first file is more than {uploads.UPLOAD_WINDOW.days} days old)",
+                    fix=uploads.post_release_hint(file),
                 )
 
 
@@ -333,7 +333,7 @@ def _listing_notes(state: IndexState, project: Project) -> Iterator[str]:
     """
     index, uploaded = state.name, {file.package for file in state.missing}
     for package in state.manifest.packages:
-        listing, files = project.indexes.cached_listing(index, package), state.manifest.files_of(package)
+        listing, files = project.indexes[index].cached_listing(package), state.manifest.files_of(package)
         for file in files:
             if file.filename in listing and listing[file.filename].yanked:
                 yield f"{file.filename} is yanked on {index}: installers ignore it"
@@ -390,7 +390,7 @@ def _unavailable_sibling_problems(
     with errors (`invalid_files`) are not read. Requirements of extras are not checked.
     """
     index, manifest = state.name, state.manifest
-    task = "publish" if project.indexes.is_production(index) else "publish-test"
+    task = "publish" if project.indexes[index].production else "publish-test"
     for package in manifest.packages:
         first = min(manifest.files_of(package), key=lambda file: file.kind == "sdist").filename
         is_readable = file_hashes.is_file_inside(directory, directory / first) and first not in invalid_files
@@ -439,8 +439,8 @@ def _public_versions(name: str, index: str, project: Project) -> set[Version]:
     Packages on a test index may need siblings of the trusted index. Names are not disclosed to it otherwise, since
     a project of that name there may belong to another owner.
     """
-    listings = [project.indexes.cached_listing(index, name)]
-    if not project.indexes.is_production(index):
-        listings.append(client.fetch_listing(project.indexes.trusted_simple_url, name))
+    listings = [project.indexes[index].cached_listing(name)]
+    if not project.indexes[index].production:
+        listings.append(project.indexes.trusted.fetch_listing(name))
     files = (file for listing in listings if not listing.redirected for file in listing.values())
     return {file.version for file in files if file.version is not None and not file.yanked}

@@ -226,7 +226,7 @@ def published_siblings(
 def _public_files(name: str, manifest: Manifest, index: str, project: Project) -> dict[str, str | None]:
     """Return the files of a package's version that the index lists, with their SHA-256 if it has them."""
     version = manifest.version(name)
-    listing = project.indexes.cached_listing(index, name)
+    listing = project.indexes[index].cached_listing(name)
     return {file.filename: file.sha256 for file in listing.values() if file.version == version}
 
 

@@ -1,0 +1,252 @@
+"""One package index: its listings and files (PEP 503, PEP 691, PEP 740), its credentials, and uploads to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from threading import Lock
+from typing import NamedTuple
+from urllib.parse import urljoin
+
+from relnox.core.release.manifest import Distribution
+from relnox.core.release.publication import FileCheck
+from relnox.core.text import format_count
+from relnox.errors import Failed, TryLater
+from relnox.indexes import credentials, uploads
+from relnox.indexes.credentials import Credentials
+from relnox.indexes.listings import IndexFile, InvalidListing, Listing, from_html, from_json
+from relnox.indexes.targets import EMBEDDED, Target, name_or_host
+from relnox.system import http, retries
+from relnox.system.addresses import host_of
+from relnox.system.retries import Deadline
+from relnox.system.run_scope import call_concurrently
+
+_ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
+_PROVENANCE = "application/vnd.pypi.integrity.v1+json"
+_RETRY_TIME = 1200.0
+"""The maximum seconds to retry the request of each listing."""
+_MAX_LISTING_AGE = 10.0
+"""The maximum age in seconds of a cached listing: after that, files may have been added."""
+_PARSING_TIMEOUT = 60.0
+"""The maximum seconds to parse HTML, since the parser is slow for some invalid input."""
+_JSON_LOCK = Lock()
+"""Lets only one thread parse JSON at a time: several are not faster, and need more memory."""
+_OK = 200
+_NOT_FOUND = (404, 410)
+_VARIABLES_OF_OTHER_TOOLS = (
+    *("TWINE_REPOSITORY_URL", "TWINE_REPOSITORY", "UV_PUBLISH_URL", "UV_PUBLISH_INDEX"),
+    *("PDM_PUBLISH_REPO", "HATCH_INDEX_REPO", "FLIT_INDEX_URL"),
+)
+"""The environment variables that set the index of other upload tools."""
+
+
+class ServedContent(NamedTuple):
+    """The result of comparing a file on an index with a built file.
+
+    Attributes:
+        observation: `MATCH`, `MISMATCH`, or `ABSENT` if the index does not serve the file.
+        detail: What differs, for messages.
+    """
+
+    observation: FileCheck
+    detail: str
+
+
+class Index(Target):
+    """A package index.
+
+    Args:
+        target: Its addresses.
+        environment: The environment variables, which may contain credentials.
+        own_credentials: The credentials for uploads; None to search for them.
+
+    Attributes:
+        is_chosen: Whether the user named it for uploads, so that credentials without an index are for it.
+    """
+
+    def __init__(
+        self, target: Target, environment: Mapping[str, str], own_credentials: Credentials | None = None
+    ) -> None:
+        super().__init__(target.name, target.upload_url, target.simple_url, production=target.production)
+        self.is_chosen = False
+        self._environment = environment
+        self._credentials = own_credentials
+        self._lock = Lock()
+        self._downloaded_hashes: dict[str, str] = {}
+        self._listings: dict[str, tuple[float, Listing]] = {}
+        """Maps each project to the time of the last request and the listing it returned."""
+
+    # --- listings
+
+    def fetch_listing(self, project: str, deadline: Deadline | None = None) -> Listing:
+        """Request the listing of a project by its normalized name, and cache it.
+
+        It is empty if the index does not have the project.
+
+        Raises:
+            TryLater: The index does not respond.
+            Failed: The index responds with an error, or with a page that is not a listing.
+        """
+        start = retries.CLOCK.now()
+        listing = _request_listing(self.simple_url, project, deadline)
+        self._listings[project] = start, listing
+        return listing
+
+    def fetch_listings(self, projects: Iterable[str], seconds: float = _RETRY_TIME) -> None:
+        """Request the listings of many projects concurrently, each for at most `seconds`, for `cached_listing`."""
+        call_concurrently(lambda project: self.fetch_listing(project, Deadline(seconds)), projects)
+
+    def cached_listing(self, project: str) -> Listing:
+        """Return the last listing of a project requested in this run, whatever its age; request it if needed."""
+        return self._listings[project][1] if project in self._listings else self.fetch_listing(project)
+
+    def forget_listings(self) -> None:
+        """Forget all cached listings."""
+        self._listings.clear()
+
+    def hashes(
+        self,
+        project: str,
+        filenames: Collection[str],
+        *,
+        refresh: bool = True,
+        deadline: Deadline | None = None,
+    ) -> dict[str, str]:
+        """Return the SHA-256 hashes (hex) of files on the index by name, without files that it does not list.
+
+        If the listing does not contain the hash of a file, the file is downloaded. With `refresh`, the listing is
+        requested again even if the cached one is recent.
+        """
+        requested, _ = self._listings.get(project, (None, None))
+        if refresh or requested is None or retries.CLOCK.now() - requested > _MAX_LISTING_AGE:
+            self.fetch_listing(project, deadline)
+        listing = self.cached_listing(project)
+        return {name: self._sha256_of(listing[name], deadline) for name in filenames if name in listing}
+
+    def _sha256_of(self, file: IndexFile, deadline: Deadline | None) -> str:
+        if file.sha256 is not None:
+            return file.sha256
+        if file.url not in self._downloaded_hashes:
+            self._downloaded_hashes[file.url] = self.download(file, None, deadline)
+        return self._downloaded_hashes[file.url]
+
+    # --- files
+
+    def download(self, file: IndexFile, to: Path | None, deadline: Deadline | None = None) -> str:
+        """Download a listed file to a path, or only compute its hash if that is None; return its SHA-256 (hex).
+
+        Raises:
+            TryLater: The index lists the file but does not serve it.
+        """
+        response, sha256, _ = http.download(file.url, to, deadline=deadline)
+        if response.status_code != _OK:
+            raise TryLater(
+                "index-file-differs",
+                f"{file.filename} is listed, but its download returned {response.status_code} {response.reason}",
+                fix="rerun the command in a few minutes",
+            )
+        return sha256
+
+    def compare_served(self, built_file: Distribution, deadline: Deadline | None = None) -> ServedContent:
+        """Download a listed file without storing it, and compare its hash with that of the built file.
+
+        Raises:
+            TryLater: The index does not respond.
+        """
+        file = self.cached_listing(built_file.package)[built_file.filename]
+        if self._downloaded_hashes.get(file.url) == built_file.sha256:  # there was no hash in the listing
+            return ServedContent(FileCheck.MATCH, "")
+        limit = http.file_limit(built_file.size)
+        try:
+            response, sha256, size = http.download(file.url, None, deadline=deadline, limit=limit)
+        except http.TooLarge:
+            built_size = format_count(built_file.size, "byte")
+            return ServedContent(FileCheck.MISMATCH, f"larger than the built file ({built_size})")
+        if response.status_code != _OK:
+            detail = f"listed, but its download returned {response.status_code} {response.reason or ''}".rstrip()
+            return ServedContent(FileCheck.ABSENT, detail)
+        if sha256 != built_file.sha256:
+            kind = response.headers.get("Content-Type", "")
+            details = f"{format_count(size, 'byte')}{f', {kind}' if kind else ''}"
+            return ServedContent(FileCheck.MISMATCH, f"different bytes ({details}): sha256 {sha256}")
+        return ServedContent(FileCheck.MATCH, "")
+
+    def provenance(self, file: IndexFile, deadline: Deadline | None = None) -> bytes | None:
+        """Return the provenance of a file (PEP 740) as JSON, or None if the index does not list any.
+
+        Raises:
+            TryLater: The index lists provenance, but does not serve it.
+        """
+        if file.provenance is None:
+            return None
+        response = http.get(file.provenance, {"Accept": _PROVENANCE}, deadline=deadline)
+        if response.status_code != _OK:
+            raise TryLater(
+                "attestation-invalid",
+                f"the provenance of {file.filename} is listed, but its download returned {response.status_code} "
+                f"{response.reason}",
+                fix="rerun the command in a few minutes",
+            )
+        return response.content
+
+    # --- uploads
+
+    @property
+    def credentials(self) -> Credentials:
+        """The credentials for uploads.
+
+        Raises:
+            Blocked: There are no usable credentials; see `credentials.find`.
+        """
+        with self._lock:
+            if self._credentials is None:
+                self._credentials = credentials.find(self, self._environment, is_chosen=self.is_chosen)
+            return self._credentials
+
+    def warnings(self) -> Iterator[str]:
+        """Yield a warning for each environment variable that sets another index for another upload tool."""
+        for name in _VARIABLES_OF_OTHER_TOOLS if self.name != EMBEDDED else ():
+            if (value := self._environment.get(name)) and not self.is_meant_by(value):
+                yield (
+                    f"{name} ({name_or_host(value)}) is ignored: files are uploaded to {self.name} ({self.host})"
+                )
+
+    def upload(
+        self,
+        path: Path,
+        file: Distribution,
+        attestations: Sequence[Path] = (),
+        before_sending: Callable[[], None] | None = None,
+    ) -> str:
+        """Upload a file without retries, and return a summary of the response; see `uploads.upload_file`."""
+        return uploads.upload_file(path, file, self, self.credentials, attestations, before_sending)
+
+
+def _request_listing(simple_url: str, project: str, deadline: Deadline | None) -> Listing:
+    page = urljoin(simple_url, f"{project}/")
+    response = http.get(page, {"Accept": _ACCEPT}, deadline=deadline, limit=http.LISTING)
+    # An index that redirects to another one does not have the project itself.
+    if response.status_code in _NOT_FOUND or response.is_redirect:
+        return Listing(redirected=response.is_redirect)
+    base = response.url or page  # links are relative to the URL after redirects
+    fix = "check the URL of the index, and that you have permission to read it"
+    if response.status_code != _OK:
+        raise Failed(
+            "file-not-listed",
+            f"{host_of(page)} returned {response.status_code} {response.reason} for the listing of {project}",
+            fix=fix,
+        )
+    is_json = "json" in response.headers.get("Content-Type", "")
+    try:
+        if not is_json:
+            text = response.text
+            return http.call_with_timeout(lambda: from_html(text, base), _PARSING_TIMEOUT, host_of(page))
+        with _JSON_LOCK:
+            return from_json(http.json_document(response), base)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, AssertionError) as error:
+        why = str(error) if isinstance(error, InvalidListing) else type(error).__name__
+        raise Failed(
+            "listing-invalid",
+            f"the listing of {project} on {host_of(page)} is not valid (PEP {691 if is_json else 503}: {why})",
+            fix=fix,
+        ) from error
