@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relnox.errors import Blocked, Problem
+from relnox.reporters.text import Plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -110,8 +111,8 @@ class Workspace:
             project = open_project(self.root)
             name = registration.find_task(task, COMMANDS).name
             resolved = runner.resolve_options(name, arguments.check_values(name, options), project)
-            planned = runner.plan_task(name, resolved, project, listener, interactive=False)
-            return TaskPlan(planned, listener, scope, is_dry=resolved.dry_run)
+            planned = runner.PlannedTask(name, resolved, project, listener, interactive=False)
+            return TaskPlan(planned, listener, scope)
 
     def run(self, task: str, /, *, on_event: Callable[[Event], None] | None = None, **options: Value) -> Outcome:
         """Plan a task and run it; the arguments are those of `plan` and `TaskPlan.run`."""
@@ -126,11 +127,10 @@ class TaskPlan:
     or at the end of a `with` block otherwise.
     """
 
-    def __init__(self, planned: PlannedTask, listener: _Listener, scope: RunScope, *, is_dry: bool) -> None:
+    def __init__(self, planned: PlannedTask, listener: _Listener, scope: RunScope) -> None:
         self._planned = planned
         self._listener = listener
         self._scope = scope
-        self._is_dry = is_dry
         self._is_over = False
 
     @property
@@ -179,7 +179,6 @@ class TaskPlan:
         Raises:
             Blocked: The plan has problems, needs `yes=True`, or was run or closed before.
         """
-        from relnox.runner import unexecuted_outcome
         from relnox.system import run_scope
 
         if self._is_over:
@@ -191,7 +190,7 @@ class TaskPlan:
         self._is_over = True
         self._listener.on_event = on_event
         with run_scope.enter_scope(self._scope), self._planned:
-            return unexecuted_outcome(self.value) if self._is_dry else self._planned.run()
+            return self._planned.run()
 
     def close(self) -> None:
         """Close what the plan keeps open; a closed plan cannot be run."""
@@ -217,13 +216,11 @@ def run(
     return Workspace.open(directory).run(task, on_event=on_event, **options)
 
 
-class _Listener:
+class _Listener(Plain):
     """A reporter that shows nothing, and passes events to the callback `on_event` if it is set."""
 
     verbose = True
-
-    def __init__(self) -> None:
-        self.on_event: Callable[[Event], None] | None = None
+    on_event: Callable[[Event], None] | None = None
 
     def event(self, event: Event, *, nested: bool) -> None:
         del nested
@@ -234,7 +231,4 @@ class _Listener:
         pass
 
     def tables(self, tables: Sequence[Table]) -> None:
-        pass
-
-    def error(self, error: Problem) -> None:
         pass

@@ -6,10 +6,11 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from relnox import arguments, reporters
+from relnox import arguments
 from relnox.commands import COMMANDS, SYNONYMS, find_command, suggest_task
-from relnox.errors import ENVIRONMENT_ERRORS, Blocked, Problem, environment_error
+from relnox.errors import Blocked, problem_of
 from relnox.reporters.streams import STDOUT
+from relnox.reporters.text import Plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,12 +35,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             return completion.complete()
         return _run(words)
-    except Blocked as error:
-        return _print_error(error)
-    except ENVIRONMENT_ERRORS as error:
-        if (failure := environment_error(error)) is None:
+    except Exception as error:
+        if (problem := problem_of(error)) is None:
             raise
-        return _print_error(failure)
+        Plain().error(problem)
+        return problem.exit_code
 
 
 def _run(words: Sequence[str]) -> int:
@@ -90,12 +90,6 @@ def _open_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - stays open
-
-
-def _print_error(error: Problem) -> int:
-    """Print an error, and return its exit code."""
-    reporters.usage_error(error)
-    return error.exit_code
 
 
 def _usage() -> str:

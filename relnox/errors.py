@@ -10,25 +10,7 @@ import errno
 from enum import IntEnum
 from typing import Any, Literal, Self
 
-_PERMISSION_ERRORS = {errno.EACCES, errno.EPERM, errno.EROFS}
-_RESOURCE_ERRORS = {
-    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO),
-    *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EBUSY),
-}
 NO_WORKING_DIRECTORY = "the working directory no longer exists"
-_NO_TEMPORARY_DIRECTORY = "No usable temporary directory"
-"""How the message of `tempfile` starts if no temporary directory is writable; its errno is always ENOENT."""
-
-_MEMORY_MESSAGES = ("can't start new thread", "failed to map segment", "cannot allocate memory")
-"""Parts of the lowercase messages of a RuntimeError or ImportError that is caused by too little memory."""
-
-_LOST_ERROR = "without "
-"""Part of the message of a SystemError if Python lost the error, as when memory runs out while it is raised."""
-_ALLOCATION = 64 << 20
-"""The size in bytes that cannot be allocated if memory has run out."""
-
-ENVIRONMENT_ERRORS = (OSError, MemoryError, RuntimeError, ImportError, SystemError)
-"""The exception classes that `environment_error` accepts."""
 
 
 class ExitCode(IntEnum):
@@ -58,7 +40,7 @@ class ExitCode(IntEnum):
         return next((code for code in (*order, cls.FAILED, cls.BLOCKED) if code in codes), cls.DONE)
 
 
-Level = Literal["error", "warning", "rejected-by-index"]
+Level = Literal["error", "warning", "note", "rejected-by-index"]
 
 
 class Problem(Exception):
@@ -70,8 +52,8 @@ class Problem(Exception):
         fix: One command or edit that solves it; empty if there is none.
         exit_code: The exit code of a run that it ends; that of the class if it is None.
         allow: The field name of the option that ignores it, or empty.
-        level: A `warning` is an error only with `--strict`; what is `rejected-by-index` is an error unless the
-            package is private.
+        level: A `warning` does not end a run, except with `--strict`; a `note` needs no code and no fix. What is
+            `rejected-by-index` is an error unless the package is private.
         file: The name of the archive that is wrong, which the message leaves out, or empty.
     """
 
@@ -135,47 +117,44 @@ class TryLater(Problem):
     exit_code = ExitCode.TRY_LATER
 
 
-def environment_error(error: BaseException) -> Failed | None:
-    """Return the error to report for a problem of the machine, such as a full disk; return None for a bug."""
-    if _is_out_of_memory(error):
-        return Failed(
-            "out-of-memory",
-            "out of memory",
-            fix="close other programs, or raise the memory limit (ulimit -v, or the container's), "
-            "then rerun the command",
-        )
-    if not isinstance(error, OSError):
+_INTERRUPTED = Failed(
+    "interrupted", "interrupted; nothing was changed", "rerun the command", exit_code=ExitCode.INTERRUPTED
+)
+_OUT_OF_MEMORY = Failed(
+    "out-of-memory",
+    "out of memory",
+    "close other programs, or raise the memory limit (ulimit -v, or the container's), then rerun the command",
+)
+_MEMORY_MESSAGES = ("can't start new thread", "failed to map segment", "cannot allocate memory")
+"""Parts of the lowercase messages of other exceptions that too little memory causes."""
+_NO_TEMPORARY_DIRECTORY = "No usable temporary directory"
+"""How the message of `tempfile` starts if no temporary directory is writable; its errno is always ENOENT."""
+_FIXES = {
+    **dict.fromkeys(
+        (errno.EACCES, errno.EPERM, errno.EROFS),
+        "grant read and write permission, or work in a copy of the project",
+    ),
+    **dict.fromkeys(
+        (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EMFILE, errno.ENFILE, errno.EBUSY),
+        "free disk space, or close open files",
+    ),
+}
+
+
+def problem_of(error: BaseException) -> Problem | None:
+    """Return the problem to report for an exception that the user or the machine caused; None for a bug."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, KeyboardInterrupt):
+        return _INTERRUPTED.but()
+    if isinstance(error, MemoryError) or any(words in str(error).lower() for words in _MEMORY_MESSAGES):
+        return _OUT_OF_MEMORY.but()
+    if not isinstance(error, OSError) or error.strerror is None:
         return None
-    message = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
-    is_temporary = str(error.strerror).startswith(_NO_TEMPORARY_DIRECTORY)
-    if error.errno == errno.ENOENT and error.filename is None and not is_temporary:
-        return Failed("file-not-writable", NO_WORKING_DIRECTORY, fix="cd to the project, then rerun the command")
-    if error.strerror is None:
-        return None
-    if is_temporary:
+    fix = _FIXES.get(error.errno or 0, "check the path, the type of the file and its file system")
+    if error.strerror.startswith(_NO_TEMPORARY_DIRECTORY):
         fix = "set TMPDIR to a writable directory"
-    elif error.errno in _PERMISSION_ERRORS:
-        fix = "grant read and write permission, or work in a copy of the project"
-    elif error.errno in _RESOURCE_ERRORS:
-        fix = "free disk space or memory, or close open files"
-    else:
-        fix = "check the path, the type of the file and its file system"
-    return Failed("system-error", message, fix=f"{fix}, then rerun the command")
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error means that memory ran out for an object, a new thread or a shared library."""
-    if isinstance(error, SystemError):
-        return _LOST_ERROR in str(error) and not _can_allocate(_ALLOCATION)
-    message = str(error).lower()
-    return isinstance(error, MemoryError) or (
-        isinstance(error, (RuntimeError, ImportError)) and any(words in message for words in _MEMORY_MESSAGES)
-    )
-
-
-def _can_allocate(size: int) -> bool:
-    try:
-        bytearray(size)
-    except MemoryError:
-        return False
-    return True
+    elif error.errno == errno.ENOENT and error.filename is None:
+        return Failed("file-not-writable", NO_WORKING_DIRECTORY, "cd to the project, then rerun the command")
+    message = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return Failed("system-error", message, f"{fix}, then rerun the command")

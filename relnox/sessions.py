@@ -134,13 +134,14 @@ def run(session: nox.Session, task: str, /, *, check: bool = True, **options: Va
     Returns:
         The outcome. If an error ended the task before its first step, it is the problem of the outcome's plan.
     """
-    from relnox import arguments, reporters
+    from relnox import arguments
+    from relnox.reporters.text import Plain
 
     try:
         definition = registration.find_task(task)
         values = arguments.check_values(definition.name, options)
     except Blocked as error:
-        reporters.usage_error(error)
+        Plain().error(error)
         session.error(f"{task}: exit code {error.exit_code.value}, see above")
     if _installs_only(session):
         return _outcome_of_install_only(session, definition)
@@ -219,7 +220,7 @@ def _name_taken_error(name: str, task: str) -> Blocked:
 def _run_session(
     session: nox.Session, task: Task, defaults: Mapping[str, Value], fixed_options: Mapping[str, Value]
 ) -> None:
-    from relnox import reporters
+    from relnox.reporters.text import Plain
 
     if _installs_only(session):
         _outcome_of_install_only(session, task)
@@ -228,7 +229,7 @@ def _run_session(
         _check_no_session_was_replaced()
         options = {**_parse_posargs(session, task), **fixed_options}
     except Blocked as error:
-        reporters.usage_error(error)
+        Plain().error(error)
         session.error(f"{task.name}: exit code {error.exit_code.value}, see above")
     _run_task(session, task, options, defaults, check=True)
 

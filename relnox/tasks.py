@@ -86,14 +86,14 @@ def _make_task(
 def _run_task(
     context: Context, task: Task, fields: Sequence[Field], values: dict[str, Any], defaults: Mapping[str, Value]
 ) -> None:
-    from relnox import reporters
+    from relnox.reporters.text import Plain
     from relnox.runner import run_task
 
     try:
         _check_no_words_after_dashes(task)
         command_line = {field.name: value for field in fields if (value := _value(field, values)) is not None}
     except Blocked as error:
-        reporters.usage_error(error)
+        Plain().error(error)
         raise Exit(code=error.exit_code.value) from None
     if context.config.run.dry:
         command_line["dry_run"] = True

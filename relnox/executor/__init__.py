@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 
 from relnox.core.planning.events import Outcome, RunFinished, RunStarted, Status, StepFinished
 from relnox.core.planning.plan import Plan
-from relnox.core.planning.step import Step
-from relnox.errors import ENVIRONMENT_ERRORS, ExitCode, Problem, environment_error
-from relnox.executor import parallel, signals
-from relnox.executor.progress import UNSUCCESSFUL, Progress
+from relnox.errors import ExitCode
+from relnox.executor import scheduling, signals
+from relnox.executor.scheduling import UNSUCCESSFUL, Progress
 from relnox.reporters.streams import STDERR
 from relnox.system.secrets import mask_error
 
@@ -81,10 +80,10 @@ def _execute_steps(plan: Plan, progress: Progress, run: Run, signal_handlers: si
     planned = plan.steps if plan.skipped is None else ()
     for concurrent, steps in itertools.groupby(planned, lambda step: step.concurrent):
         if concurrent:
-            parallel.execute(tuple(steps), lambda step: _execute_step(step, run), progress, run, signal_handlers)
+            scheduling.ConcurrentSteps(tuple(steps), progress, run, signal_handlers).execute()
         else:
             for step in steps:
-                _execute_alone(step, progress, run, signal_handlers)
+                scheduling.execute_alone(step, progress, run, signal_handlers)
 
 
 def _is_report_required(extensions: Sequence[RunExtension]) -> bool:
@@ -148,37 +147,3 @@ def _format_traceback(bug: BaseException | None) -> str | None:
         return "".join(traceback.format_exception(bug))
     except Exception:  # noqa: BLE001 - reporting public files matters more than the traceback
         return type(bug).__name__
-
-
-def _execute_alone(step: Step, progress: Progress, run: Run, signal_handlers: signals.Signals) -> None:
-    if (reason := progress.reason_not_to_start(step)) is not None:
-        progress.end(StepFinished(step, Status.ABORTED, reason, 0.0))
-        return
-    progress.start(step)
-    start = time.monotonic()
-    try:
-        with signal_handlers.executing_step(atomic=step.atomic):
-            result = _execute_step(step, run)
-    except signals.Interruption as interruption:
-        result = progress.interrupt(step, interruption, time.monotonic() - start)
-    progress.end(result)
-
-
-def _execute_step(step: Step, run: Run) -> StepFinished:
-    """Check, apply and verify a step, and return its result."""
-    start = time.monotonic()
-    error: Problem | None = None
-    try:
-        if (reason := step.done(run)) is not None:
-            status, detail = Status.SKIPPED, reason
-        else:
-            result = step.apply(run)
-            run.record_result(step, result)
-            status, detail = Status.SUCCESS, step.verify(run, result)
-    except Problem as failure:
-        status, detail, error = Status.FAILED, failure.message, failure
-    except ENVIRONMENT_ERRORS as failure:
-        if (error := environment_error(failure)) is None:
-            raise
-        status, detail = Status.FAILED, error.message
-    return StepFinished(step, status, detail, time.monotonic() - start, error, run.warnings(step))

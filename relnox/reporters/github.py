@@ -12,16 +12,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from relnox.core.escaping import escape_line, split_lines
-from relnox.core.planning.events import Event, Notice, Outcome, OutputLine, StepFinished, StepStarted
+from relnox.core.planning.events import Event, Outcome, OutputLine, StepFinished, StepStarted
 from relnox.core.planning.plan import Table
 from relnox.errors import Problem
 from relnox.reporters import text
-from relnox.reporters.plain import Plain
 from relnox.reporters.streams import STDERR
 from relnox.system.secrets import mask_secrets
 
 
-class GitHub(Plain):
+class GitHub(text.Plain):
     """A reporter that writes plain lines and workflow commands of GitHub Actions."""
 
     def __init__(
@@ -46,11 +45,11 @@ class GitHub(Plain):
     def _write_event(self, event: Event, *, nested: bool) -> None:
         """Write the lines and workflow commands for an event; the caller holds the lock."""
         match event:
-            case Notice():
+            case Problem():
                 self._resume_workflow_commands()
                 super()._handle(event, nested=nested)
-                if event.fix:
-                    _workflow_command("warning", self._convert(f"{event.message}\n{event.fix}"), title="relnox")
+                if event.level != "note":
+                    self._annotate("warning", event)
             case StepStarted(step) if step.concurrent:
                 self._output[step.key] = []  # groups cannot be interleaved
             case StepStarted(step):
@@ -81,25 +80,23 @@ class GitHub(Plain):
         _workflow_command("endgroup", "")
         super()._handle(event, nested=nested)
         if event.error is not None:
-            _workflow_command(
-                "error", self._convert(event.detail), title=f"{event.step.title}: {event.error.code}"
-            )
+            self._annotate("error", event.error, event.step.title)
         for warning in event.warnings:
-            _workflow_command(
-                "warning",
-                self._convert(f"{warning.file}: {warning.message}\n{warning.fix}"),
-                title=f"{event.step.title}: {warning.code}",
-            )
+            self._annotate("warning", warning, event.step.title)
 
     def error(self, error: Problem) -> None:
         """Show the error that ends the run, also as an annotation."""
         self._resume_workflow_commands()
         super().error(error)
-        message = f"{error.message}\n{error.fix}" if error.fix else error.message
-        _workflow_command("error", self._convert(message), title=f"relnox: {error.code}")
+        self._annotate("error", error)
+
+    def _annotate(self, kind: str, problem: Problem, place: str = "relnox") -> None:
+        file = f"{problem.file}: " if problem.file else ""
+        lines = filter(None, (f"{file}{problem.message}", problem.fix))
+        _workflow_command(kind, self._convert("\n".join(lines)), title=f"{place}: {problem.code}")
 
     def tables(self, tables: Sequence[Table]) -> None:
-        """Show results, also in the summary."""
+        """Show tables, also in the summary."""
         super().tables(tables)
         self._add_to_summary("\n".join(line for table in tables for line in _markdown_table(table)))
 

@@ -15,12 +15,6 @@ def render(outcome: Outcome) -> str:
     return serialization.to_json(_encode_outcome(outcome))
 
 
-def render_error(task: str, error: Problem) -> str:
-    """Format the report of a run that an error ended before its first step as JSON."""
-    problem = {"code": error.code, "error": error.message, "fix": error.fix}
-    return serialization.to_json({"task": task, "exit_code": error.exit_code.value, **problem, "steps": []})
-
-
 def _encode_outcome(outcome: Outcome) -> dict[str, Any]:
     return {
         "task": outcome.plan.task,
@@ -29,6 +23,7 @@ def _encode_outcome(outcome: Outcome) -> dict[str, Any]:
         "seconds": round(outcome.seconds, 3),
         "deadline": outcome.deadline,
         "notes": list(outcome.plan.notes),
+        "problems": [_encode_problem(problem) for problem in outcome.plan.problems],
         "warnings": outcome.warnings,
         "waits": [
             {
@@ -69,8 +64,9 @@ def _encode_step(result: StepFinished) -> dict[str, Any]:
         "code": result.error.code if result.error is not None else None,
         "fix": result.error.fix if result.error is not None else None,
         "seconds": round(result.seconds, 3),
-        "warnings": [
-            {"code": warning.code, "file": warning.file, "message": warning.message, "fix": warning.fix}
-            for warning in result.warnings
-        ],
+        "warnings": [{"file": warning.file, **_encode_problem(warning)} for warning in result.warnings],
     }
+
+
+def _encode_problem(problem: Problem) -> dict[str, Any]:
+    return {"code": problem.code, "message": problem.message, "fix": problem.fix}

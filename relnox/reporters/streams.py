@@ -23,6 +23,16 @@ class Stream:
     def __init__(self, name: str) -> None:
         self._name = name
         self._target: Stream | None = None
+        self._ignores_errors = False
+
+    @contextmanager
+    def ignoring_errors(self) -> Iterator[None]:
+        """Drop the output inside a `with` block after an error such as a full disk, instead of raising it."""
+        before, self._ignores_errors = self._ignores_errors, True
+        try:
+            yield
+        finally:
+            self._ignores_errors = before
 
     @contextmanager
     def redirect_to(self, target: Stream | None) -> Iterator[None]:
@@ -104,7 +114,7 @@ class Stream:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         except OSError:
             return  # it has no file descriptor
-        if self._name == "stdout" and error.errno != errno.EPIPE:
+        if self._name == "stdout" and error.errno != errno.EPIPE and not self._ignores_errors:
             raise error
 
 

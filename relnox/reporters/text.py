@@ -1,23 +1,39 @@
-"""Plans, tables and results as lines of text, for all reporters."""
+"""Plans, results and problems as lines of text, and the reporter that prints them, for logs and pipes.
+
+A line consists of parts, each a text or a pair of text and style; the terminal reporter applies the styles.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from relnox.core.escaping import escape_line, split_lines
-from relnox.core.planning.changes import Edit
-from relnox.core.planning.events import Event, Notice, Outcome, RunFinished, Status, StepFinished, Waiting
+from relnox.core.planning.events import (
+    Event,
+    Outcome,
+    OutputLine,
+    RunFinished,
+    RunStarted,
+    Status,
+    StepFinished,
+    StepStarted,
+    Waiting,
+)
 from relnox.core.planning.plan import Plan, Table
-from relnox.core.planning.step import Step
 from relnox.core.release.publication import are_all_verified, summary_lines
 from relnox.core.text import format_count
-from relnox.errors import ExitCode, Problem
+from relnox.errors import Blocked, ExitCode, Problem
+from relnox.reporters.streams import STDERR, STDOUT, Stream
+
+Part = str | tuple[str, str]
+Line = tuple[Part, ...]
 
 MARKS = {Status.SUCCESS: "ok", Status.SKIPPED: "SKIPPED", Status.FAILED: "FAILED", Status.ABORTED: "ABORTED"}
-
+_STYLES = {Status.SUCCESS: "green", Status.SKIPPED: "cyan", Status.FAILED: "bold red", Status.ABORTED: "yellow"}
+_PROBLEM_STYLES = {"warning": "yellow", "note": "dim"}
+_DIFF_STYLES = {"+": "green", "-": "red", "@": "cyan"}
 MAX_ABORTED = 8
 """The maximum number of aborted steps to show one by one."""
-
 _INDENT = " " * 8
 
 _ENDINGS = {
@@ -30,13 +46,220 @@ _ENDINGS = {
     ExitCode.INTERRUPTED: "interrupted: rerun the command to resume",
     ExitCode.TERMINATED: "terminated: rerun the command to resume",
 }
-
 _FAILED_AFTERWARDS = {
     **_ENDINGS,
     ExitCode.FAILED: "failed",
     ExitCode.CONFLICT: "published, but a check failed afterwards: manual action required",
     ExitCode.TRY_LATER: "published, but not completely verified: rerun the command later",
 }
+
+
+class Plain:
+    """A reporter that prints lines: progress on standard error, results on standard output.
+
+    Args:
+        convert: Converts commands in messages, fixes and notes to the form that the user has to type.
+        quiet: Whether to show only results, warnings and errors.
+
+    Attributes:
+        verbose: Whether to show the output of programs.
+    """
+
+    verbose = False
+
+    def __init__(self, convert: Callable[[str], str] = str, *, quiet: bool = False) -> None:
+        self._convert = convert
+        self._quiet = quiet
+        self._aborted: list[StepFinished] = []
+
+    def event(self, event: Event, *, nested: bool) -> None:
+        """Handle an event; `nested` is true if it comes from a stage of another task."""
+        if not self._quiet or _is_important(event):
+            self._handle(event, nested=nested)
+
+    def _handle(self, event: Event, *, nested: bool) -> None:
+        """Show an event that is not hidden by `quiet`."""
+        indent = "  " if nested else ""
+        match event:
+            case RunStarted(plan):
+                for note in plan.notes:
+                    self._show(labeled_lines("note:", "dim", note), indent)
+            case StepStarted(step) if step.runs_task:
+                self._show([((step.title, "bold"),)], indent)
+            case OutputLine(step, line) if self.verbose:
+                key = f"{step.key} " if step.concurrent else ""
+                self._print(STDERR, (indent, (f"  {key}| {line.expandtabs()}", "dim")))
+            case Problem():
+                self._show(problem_lines(event, event.level), indent)
+            case Waiting():
+                self._show([((waiting_line(event), "yellow"),)], indent)
+            case StepFinished(status=Status.ABORTED):
+                self._aborted.append(event)
+            case StepFinished():
+                self._show(self._result_lines(event), indent)
+            case RunFinished(outcome):
+                self._end_run(outcome, nested=nested)
+            case _:
+                pass
+
+    def plan(self, plan: Plan) -> None:
+        """Show a plan that is not run."""
+        self.tables(plan.tables)
+        for line in plan_lines(plan, self._convert):
+            self._print(STDOUT, line)
+
+    def tables(self, tables: Sequence[Table]) -> None:
+        """Show tables with the results of a run."""
+        for table in tables:
+            for line in (*aligned_lines(table), ""):
+                self._print(STDOUT, (line,))
+
+    def error(self, error: Problem) -> None:
+        """Show the error that ends the run."""
+        self._show(problem_lines(error, "error", fix_indent=""))
+
+    def _end_run(self, outcome: Outcome, *, nested: bool) -> None:
+        """Show the aborted steps, as one line if there are many, and how the run ended."""
+        indent = "  " if nested else ""
+        if len(self._aborted) > MAX_ABORTED:
+            self._show(aborted_lines(self._aborted), indent)
+        else:
+            for event in self._aborted:
+                self._show(self._result_lines(event), indent)
+        self._aborted.clear()
+        self._show([(line,) for line in published_lines(outcome)], indent)
+        if not nested:
+            style = "bold green" if outcome.exit_code is ExitCode.DONE else "bold red"
+            self._show([((ending_line(outcome), style),)])
+
+    def _result_lines(self, event: StepFinished) -> Iterable[Line]:
+        return result_lines(event)
+
+    def _show(self, lines: Iterable[Line], indent: str = "") -> None:
+        """Show lines of progress."""
+        for line in lines:
+            self._print(STDERR, (indent, *converted(line, self._convert)))
+
+    def _print(self, stream: Stream, line: Line) -> None:
+        """Print a line; subclasses apply the styles of its parts."""
+        stream.write_line("".join(part if isinstance(part, str) else part[0] for part in line))
+
+
+def converted(line: Line, convert: Callable[[str], str]) -> Line:
+    """Return a line with the commands in it in the form of the front end."""
+    return tuple(convert(part) if isinstance(part, str) else (convert(part[0]), part[1]) for part in line)
+
+
+def _is_important(event: Event) -> bool:
+    """Return whether to show an event in quiet mode, because it is a warning or a failure."""
+    match event:
+        case StepFinished(status=status, warnings=warnings):
+            return status in (Status.FAILED, Status.ABORTED) or bool(warnings)
+        case Problem(level=level):
+            return level != "note"
+        case RunFinished(outcome):
+            return outcome.exit_code is not ExitCode.DONE or outcome.plan.skipped is not None
+        case _:
+            return False
+
+
+# --- problems ------------------------------------------------------------------------------------------
+
+
+def problem_lines(problem: Problem, label: str, indent: str = "", fix_indent: str = "  ") -> Iterator[Line]:
+    """Format a problem: its message with its code after the first line, and its fix."""
+    yield from labeled_lines(f"{label}:", _PROBLEM_STYLES.get(label, "bold red"), message_of(problem), indent)
+    if problem.fix:
+        yield from labeled_lines("fix:", "bold", problem.fix, indent + fix_indent)
+
+
+def message_of(problem: Problem) -> str:
+    """Return the message of a problem, after the name of its file, and with its code."""
+    file = f"{problem.file}: " if problem.file else ""
+    return _with_code(f"{file}{problem.message}", problem.code)
+
+
+def combine(plan: Plan) -> Blocked:
+    """Return one error for the problems of a plan."""
+    exit_code = ExitCode.worst([problem.exit_code for problem in plan.problems])
+    if len(plan.problems) == 1:
+        (problem,) = plan.problems
+        return Blocked(problem.code, problem.message, problem.fix, exit_code=exit_code)
+    lines = [f"{plan.task} is blocked by {len(plan.problems)} problems"]
+    for problem in plan.problems:
+        lines += _continued(f"- {message_of(problem)}", "  ")
+        lines += _continued(f"fix: {problem.fix}", "    ") if problem.fix else ()
+    return Blocked("several-problems", "\n".join(lines), exit_code=exit_code)
+
+
+def labeled_lines(label: str, style: str, message: str, indent: str = "") -> Iterator[Line]:
+    """Format a message of one or more lines after a label."""
+    first, *rest = _continued(message, indent)
+    yield indent, (label, style), f" {first.removeprefix(indent)}"
+    yield from ((line,) for line in rest)
+
+
+def _continued(text: str, indent: str) -> Iterator[str]:
+    """Split text into lines, and indent all but the first more, so that untrusted text never begins a line."""
+    first, *rest = split_lines(text) or [""]
+    yield f"{indent}{first}"
+    yield from (f"{indent}{line}" if line.startswith("  ") else f"{indent}  {line}" for line in rest)
+
+
+def _with_code(message: str, code: str) -> str:
+    """Append a code to the first line of a message, before a colon at its end."""
+    first, *rest = split_lines(message) or [""]
+    colon = ":" if rest and first.endswith(":") else ""
+    return "\n".join([f"{first.removesuffix(colon)} [{code}]{colon}", *rest]) if code else message
+
+
+# --- plans and results ---------------------------------------------------------------------------------
+
+
+def plan_lines(plan: Plan, convert: Callable[[str], str] = str) -> Iterator[Line]:
+    """Format a plan that is not run: its steps, diffs, notes and problems; `convert` is not applied to diffs."""
+    yield (f"Plan of {plan.task}", "bold"), f" ({plan.digest}): {format_count(len(plan.steps), 'step')}"
+    for number, step in enumerate(plan.steps, 1):
+        yield f"{number:>4}. {step.title}", ("  [remote]" if step.remote else "", "yellow")
+    for step in plan.steps:
+        for edit in step.previewed_edits:
+            yield ("",)
+            for line in split_lines(edit.diff()):
+                yield ((line.expandtabs(), _DIFF_STYLES.get(line[:1], "")),)
+    if plan.notes or plan.problems or plan.consent:
+        yield ("",)
+    for note in plan.notes:
+        yield from (converted(line, convert) for line in labeled_lines("note:", "dim", note))
+    if plan.consent:
+        yield ("would ask:", "yellow"), f" {plan.consent}"
+    for problem in plan.problems:
+        yield from (converted(line, convert) for line in problem_lines(problem, "blocked"))
+
+
+def waiting_line(event: Waiting) -> str:
+    """Format a wait, with the times of the next attempt and of the last one."""
+    attempt, deadline = f"{event.next_attempt:%H:%M:%S %Z}", f"{event.deadline:%H:%M:%S %Z}"
+    return f"{'waiting':<8}{event.reason}; next try at {attempt}, gives up at {deadline}"
+
+
+def result_lines(event: StepFinished, *, detailed: bool = True) -> Iterator[Line]:
+    """Format the result of a step: its status and title, and then its detail, fix and warnings."""
+    seconds = f" ({event.seconds:.1f} s)" if event.seconds >= 0.05 else ""  # noqa: PLR2004 - printed with one digit
+    yield (f"{MARKS[event.status]:<8}", _STYLES[event.status]), event.step.title, (seconds, "dim")
+    if event.detail and detailed:
+        detail = _with_code(event.detail, event.error.code if event.error is not None else "")
+        yield from (((line, "dim"),) for line in _continued(detail, _INDENT))
+    if event.error is not None and event.error.fix:
+        yield from labeled_lines("fix:", "bold", event.error.fix, _INDENT)
+    for warning in event.warnings:
+        yield from problem_lines(warning, "warning", _INDENT)
+
+
+def aborted_lines(results: Sequence[StepFinished]) -> Iterator[Line]:
+    """Format many aborted steps as their number and the first step, with the reason it was aborted."""
+    count = f" {format_count(len(results), 'step')}, the first is: {results[0].step.title}"
+    yield (MARKS[Status.ABORTED], _STYLES[Status.ABORTED]), count
+    yield from ((line,) for line in _continued(results[0].detail, _INDENT))
 
 
 def aligned_lines(table: Table) -> Iterator[str]:
@@ -47,115 +270,6 @@ def aligned_lines(table: Table) -> Iterator[str]:
         yield table.title
     for line in lines:
         yield "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-
-
-def aborted_lines(results: Sequence[StepFinished]) -> Iterator[str]:
-    """Format many aborted steps as their number and the first step, with the reason it was aborted."""
-    yield f"{MARKS[Status.ABORTED]} {format_count(len(results), 'step')}, the first is: {results[0].step.title}"
-    yield from continuation_lines(results[0].detail, _INDENT)
-
-
-def is_important(event: Event) -> bool:
-    """Return whether to show an event in quiet mode, because it is a warning or a failure."""
-    match event:
-        case StepFinished(status=Status.FAILED | Status.ABORTED):
-            return True
-        case StepFinished(warnings=warnings):
-            return bool(warnings)
-        case Notice(fix=fix):
-            return bool(fix)
-        case RunFinished(outcome):
-            return outcome.exit_code is not ExitCode.DONE or outcome.plan.skipped is not None
-        case _:
-            return False
-
-
-def output_line(step: Step, line: str) -> str:
-    """Format an output line of a program, with the key of its step if the step runs concurrently."""
-    return f"{f'{step.key} ' if step.concurrent else ''}| {line.expandtabs()}"
-
-
-def continuation_lines(text: str, indent: str) -> Iterator[str]:
-    """Split text into lines, and indent all but the first more, so that untrusted text never begins a line."""
-    first, *rest = split_lines(text) or [""]
-    yield f"{indent}{first}"
-    yield from (f"{indent}{line}" if line.startswith("  ") else f"{indent}  {line}" for line in rest)
-
-
-def diff_lines(edit: Edit) -> Iterator[str]:
-    """Format an edit as a unified diff."""
-    return (line.expandtabs() for line in split_lines(edit.diff()))
-
-
-def plan_lines(plan: Plan, convert: Callable[[str], str] = str) -> Iterator[str]:
-    """Format a plan that is not run: its steps, diffs, notes and problems; `convert` is not applied to diffs."""
-    yield f"Plan of {plan.task} ({plan.digest}): {format_count(len(plan.steps), 'step')}"
-    for number, step in enumerate(plan.steps, 1):
-        yield f"{number:>4}. {step.title}{'  [remote]' if step.remote else ''}"
-    for step in plan.steps:
-        for edit in step.previewed_edits:
-            yield ""
-            yield from diff_lines(edit)
-    if plan.notes or plan.problems or plan.consent:
-        yield ""
-    for note in plan.notes:
-        yield from continuation_lines(f"note: {convert(note)}", "")
-    if plan.consent:
-        yield f"would ask: {plan.consent}"
-    for problem in plan.problems:
-        yield from continuation_lines(f"blocked: {convert(with_code(problem.message, problem.code))}", "")
-        yield from continuation_lines(f"fix: {convert(problem.fix)}", "  ")
-
-
-def notice_lines(event: Notice | Waiting) -> Iterator[str]:
-    """Yield the lines of a warning, a note, or a message that relnox is waiting."""
-    if not isinstance(event, Notice):
-        attempt, deadline = f"{event.next_attempt:%H:%M:%S %Z}", f"{event.deadline:%H:%M:%S %Z}"
-        yield f"{'waiting':<8}{event.reason}; next try at {attempt}, gives up at {deadline}"
-        return
-    yield from continuation_lines(f"{'warning' if event.fix else 'note'}: {event.message}", "")
-    if event.fix:
-        yield from continuation_lines(f"fix: {event.fix}", "  ")
-
-
-def finished_lines(event: StepFinished) -> Iterator[str]:
-    """Format the result of a step: its status and title, and then its detail, fix and warnings."""
-    seconds = f" ({event.seconds:.1f} s)" if event.seconds >= 0.05 else ""  # noqa: PLR2004 - printed with one digit
-    yield f"{MARKS[event.status]:<8}{event.step.title}{seconds}"
-    if event.detail:
-        yield from continuation_lines(detail_with_code(event), _INDENT)
-    if event.error is not None and event.error.fix:
-        yield from continuation_lines(f"fix: {event.error.fix}", _INDENT)
-    for line in warning_lines(event):
-        yield f"{_INDENT}{line}"
-
-
-def detail_with_code(event: StepFinished) -> str:
-    """Return the detail of the result of a step, with the code of its error if it failed."""
-    return with_code(event.detail, event.error.code) if event.error is not None else event.detail
-
-
-def with_code(message: str, code: str) -> str:
-    """Append the code of a problem to the first line of its message, before a colon at the end."""
-    first, *rest = split_lines(message) or [""]
-    colon = ":" if rest and first.endswith(":") else ""
-    return "\n".join([f"{first.removesuffix(colon)} [{code}]{colon}", *rest])
-
-
-def warning_lines(event: StepFinished) -> Iterator[str]:
-    """Format the warnings of a step about files."""
-    for warning in event.warnings:
-        yield from continuation_lines(f"warning: {warning.file}: {with_code(warning.message, warning.code)}", "")
-        yield from continuation_lines(f"fix: {warning.fix}", "  ")
-
-
-def error_lines(error: Problem) -> Iterator[str]:
-    """Format an error that ends a run."""
-    for label, text in (("error", with_code(error.message, error.code)), ("fix", error.fix)):
-        if text:
-            first, *rest = split_lines(text)
-            yield f"{label}: {first}"
-            yield from (f"  {line}" for line in rest)
 
 
 def published_lines(outcome: Outcome) -> Iterator[str]:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relnox.building import build_sessions, environment_pool, environments, interpreters
-from relnox.core.planning.events import Notice
 from relnox.core.planning.step import Step
 from relnox.core.records import Record
 from relnox.core.settings.build_settings import UNCONSTRAINED, Constraints
+from relnox.errors import Problem
 from relnox.source import uv_settings
 from relnox.source.uv_settings import PackageSource
 from relnox.steps.run import Run, SharedService
@@ -69,14 +69,14 @@ class BuildingServices(SharedService):
         others = [
             f"{source.url} ({source.kind}, {source.setting})" for source in sources if source.kind != "index"
         ]
-        self._run.emit(Notice(f"build requirements come from {index_name}"))
+        self._run.emit(Problem("", f"build requirements come from {index_name}", level="note"))
         if others:
             message = (
                 "build requirements may also come from these sources, by the configuration of uv "
                 "(a project of the same name there may be installed instead):"
             )
             fix = 'to use a single index, set [tool.relnox] trusted-index = "URL"'
-            self._run.emit(Notice("\n".join([message, *others]), fix))
+            self._run.emit(Problem("trusted-index-missing", "\n".join([message, *others]), fix, level="warning"))
 
     def environment_pool(self, python: str = "") -> BuildEnvironmentPool:
         """Return the pool of build environments for a Python, which all builds of a run share."""

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from relnox.core.planning.changes import Edit
-from relnox.core.planning.events import Notice, Status, StepFinished
+from relnox.core.planning.events import Status, StepFinished
 from relnox.core.planning.step import Step
 from relnox.core.text import format_count, join_names
 from relnox.errors import Problem
@@ -50,15 +50,16 @@ class LocalChanges(RunExtension):
 
     def _restore_files(self, edits: Sequence[Edit]) -> None:
         if changed_files := file_edits.restore_files(self._run.root, edits, staging_directory(self._run)):
-            names = join_names(changed_files)
+            message = f"not restored: {join_names(changed_files)} (neither its old nor its planned content)"
             fix = f"git diff {shlex.join(changed_files)}"
-            self._run.emit(Notice(f"not restored: {names} (neither its old nor its planned content)", fix))
+            self._run.emit(Problem("not-undone", message, fix, level="warning"))
 
     def _report_failure(self, undo: Callable[..., object], *arguments: object) -> None:
         try:
             undo(*arguments)
         except (Problem, OSError) as error:
-            self._run.emit(Notice(f"not undone completely: {error}", "git status; git log -1"))
+            message = f"not undone completely: {error}"
+            self._run.emit(Problem("not-undone", message, "git status; git log -1", level="warning"))
 
 
 class EditFiles(Step, kw_only=True):

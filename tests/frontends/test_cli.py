@@ -494,7 +494,7 @@ def test_a_report_on_standard_output_has_the_error(project: Path) -> None:
     done = relnox(project, "publish", "--index", "embedded", "--report", "-")
 
     assert done.returncode == 1
-    assert json.loads(done.stdout)["code"] == "manifest-missing"
+    assert json.loads(done.stdout)["problems"][0]["code"] == "manifest-missing"
     assert "error: dist/manifest.json does not exist" in done.stderr
 
 

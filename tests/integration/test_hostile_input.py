@@ -373,4 +373,7 @@ def test_output_works_in_every_encoding(demo: Path, words: tuple[str, ...], enco
 def test_a_report_is_valid_json_whatever_its_text(demo: Path) -> None:
     report = demo.parent / "report.json"
     run_in_process(demo, "status", "--package", "\x1b[2J\u202e\udcff", "--report", str(report))
-    assert json.loads(report.read_bytes())["error"] == "no package \x1b[2J\u202e\udcff in this workspace"
+    assert (
+        json.loads(report.read_bytes())["problems"][0]["message"]
+        == "no package \x1b[2J\u202e\udcff in this workspace"
+    )

@@ -36,18 +36,18 @@ from relnox.core.planning.events import (
 )
 from relnox.core.planning.plan import Plan, Table
 from relnox.core.planning.step import Step
-from relnox.core.records import Record, field_names
+from relnox.core.records import Record, field_names, replace
 from relnox.errors import Blocked, ExitCode, Failed
 from relnox.reporters.github import GitHub
-from relnox.reporters.json import render, render_error
-from relnox.reporters.plain import Plain
+from relnox.reporters.json import render
 from relnox.reporters.terminal import Terminal
+from relnox.reporters.text import Plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from relnox.reporters import Reporter
+    from relnox.reporters.text import Plain as Reporter
 
 
 def step_classes() -> tuple[type[Any], ...]:
@@ -195,7 +195,7 @@ def test_json_has_every_text_unchanged() -> None:
         report, plan, refused = (
             render(outcome),
             outcome.plan.to_json(),
-            render_error("bump", Failed("command-failed", text, fix=text)),
+            render(replace(outcome, results=())),
         )
         for document in (report, plan, refused):
             assert_inert(document, text)
@@ -203,7 +203,7 @@ def test_json_has_every_text_unchanged() -> None:
             document.encode()
         assert json.loads(report)["steps"][0]["detail"] == text
         assert json.loads(plan)["notes"] == [text, text]
-        assert json.loads(refused)["error"] == text
+        assert json.loads(refused)["problems"][0]["message"] == text
 
 
 # the command line, on real repositories

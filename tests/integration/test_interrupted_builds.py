@@ -13,7 +13,7 @@ import pytest
 from backends import in_tree
 from warm import all_end, build_all, package, settled, wait_for, workspace
 
-from relnox.executor.parallel import default_concurrency
+from relnox.executor.scheduling import default_concurrency
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,13 +7,13 @@ import pytest
 from relnox.commands import COMMAND_LINE
 from relnox.core import fixes
 from relnox.core.fixes import FrontEnd, TaskCommand
-from relnox.core.planning.events import Notice, OutputLine, RunStarted, Status, StepFinished
+from relnox.core.planning.events import OutputLine, RunStarted, Status, StepFinished
 from relnox.core.planning.plan import Plan
 from relnox.core.records import replace
 from relnox.errors import Blocked, Failed
 from relnox.reporters.github import GitHub
-from relnox.reporters.plain import Plain
 from relnox.reporters.terminal import Terminal
+from relnox.reporters.text import Plain
 from relnox.steps.removal import CleanDirectory
 
 NOX = FrontEnd({**COMMAND_LINE.tasks, "build-all": TaskCommand("nox -s release-build-all", "--")})
@@ -81,7 +81,7 @@ def test_every_reporter_shows_commands_so(
     reporter.plan(plan)
     for event in (
         RunStarted(plan),
-        Notice(TEXT, TEXT),
+        Blocked("build-missing", TEXT, TEXT, level="warning"),
         StepFinished(STEP, Status.FAILED, TEXT, 0.0, Failed("build-missing", TEXT, fix=TEXT)),
     ):
         reporter.event(event, nested=False)

@@ -10,7 +10,7 @@ import pytest
 from relnox.core.planning.events import Status, StepFinished
 from relnox.core.planning.plan import Plan
 from relnox.errors import ExitCode
-from relnox.executor.progress import Progress
+from relnox.executor.scheduling import Progress
 from relnox.executor.signals import Interruption
 from relnox.steps.write_matrix import WriteMatrix
 

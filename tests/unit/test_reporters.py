@@ -25,8 +25,8 @@ from relnox.core.records import replace
 from relnox.errors import Blocked, ExitCode, Failed
 from relnox.reporters import github, text
 from relnox.reporters.json import render
-from relnox.reporters.plain import Plain
 from relnox.reporters.terminal import Terminal
+from relnox.reporters.text import Plain
 from relnox.steps.edit_files import EditFiles
 from relnox.steps.git import Push
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relnox.core.planning.events import Event
-    from relnox.reporters import Reporter
+    from relnox.reporters.text import Plain as Reporter
 
 EDIT = EditFiles(edits=(Edit(file="pyproject.toml", before=b'version = "1"\n', after=b'version = "2"\n'),))
 PUSH = Push(remote_name="origin", branch="main", tags=("v2",))
@@ -135,8 +135,13 @@ def test_a_report_contains_waits() -> None:
     ]
 
 
-def test_a_plan_shows_its_steps_and_problems() -> None:
-    assert list(text.plan_lines(PLAN)) == [
+@pytest.mark.parametrize("kind", [Plain, Terminal])
+def test_a_plan_shows_its_steps_and_problems(
+    kind: Callable[[], Reporter], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    kind().plan(replace(PLAN, tables=()))
+    assert capsys.readouterr().out.splitlines() == [
         f"Plan of bump ({PLAN.digest}): 2 steps",
         "   1. edit pyproject.toml",
         "   2. push main, v2 to origin atomically  [remote]",
@@ -177,7 +182,7 @@ def test_github_groups_and_annotates_and_lets_no_command_through(
     annotation = next(line for line in lines if line.startswith("::error "))
     assert annotation == (
         "::error title=push main%2C v2 to origin atomically%3A git-push-failed::"
-        "git push failed with status 1:%0A  | ::set-env name=PATH::evil"
+        "git push failed with status 1:%0A  | ::set-env name=PATH::evil%0Aask%0Athe admin"
     )
     groups = [line for line in lines if line.startswith(("::group::", "::endgroup::"))]
     assert groups == [

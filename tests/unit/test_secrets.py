@@ -22,8 +22,8 @@ from relnox.core.planning.events import OutputLine, StepFinished
 from relnox.core.planning.events import Status as Ended
 from relnox.errors import Failed
 from relnox.reporters import github
-from relnox.reporters.plain import Plain
 from relnox.reporters.terminal import Terminal
+from relnox.reporters.text import Plain
 from relnox.steps.git import Push
 from relnox.system import process, secrets
 from relnox.system.secrets import Secret, mask_secrets
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from relnox.reporters import Reporter
+    from relnox.reporters.text import Plain as Reporter
 
 CANARY = "canary-0815"
 PUSH = Push(remote_name="origin", branch="main", tags=("v2",))

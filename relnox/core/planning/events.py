@@ -55,18 +55,6 @@ class Waiting(Record):
     deadline: datetime
 
 
-class Notice(Record):
-    """A note or a warning that does not stop the run.
-
-    Attributes:
-        message: The text of the note or warning.
-        fix: What to change, or an empty string for a note.
-    """
-
-    message: str
-    fix: str = ""
-
-
 class StepFinished(Record):
     """A step ended.
 
@@ -139,4 +127,5 @@ class RunFinished(Record):
     outcome: Outcome
 
 
-Event = RunStarted | StepStarted | OutputLine | Waiting | Notice | StepFinished | RunFinished
+Event = RunStarted | StepStarted | OutputLine | Waiting | Problem | StepFinished | RunFinished
+"""A problem that does not end the run is a warning or a note."""

@@ -1,0 +1,231 @@
+"""The order of a run: a step starts when the steps it needs are done and its resources are free."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from graphlib import TopologicalSorter
+from typing import TYPE_CHECKING
+
+from relnox.core.planning.events import Event, Status, StepFinished, StepStarted
+from relnox.core.planning.plan import Plan
+from relnox.core.planning.step import Step
+from relnox.errors import ExitCode, Problem, problem_of
+from relnox.executor.signals import Interruption, Signals
+from relnox.system import process
+from relnox.system.run_scope import ThreadPool, current_scope
+
+if TYPE_CHECKING:
+    from relnox.steps.run import Run
+
+UNSUCCESSFUL = (Status.FAILED, Status.ABORTED)
+_POLL_INTERVAL = 0.05
+_SIGNAL_INTERVAL = 0.5
+"""The interval of the checks for signals whose exception Python dropped, in seconds."""
+_EXTRA_STEPS = 2
+"""The number of steps to run beyond one per processor: some wait for a program, the disk or the GIL."""
+_INTERRUPTED = "the run was interrupted"
+
+
+class Progress:
+    """How the steps of a plan ended, and which are therefore not tried; `emit` is called with each event.
+
+    Attributes:
+        interrupted: The exit code of the signal that ended the run, or None.
+    """
+
+    def __init__(self, plan: Plan, emit: Callable[[Event], None]) -> None:
+        self.interrupted: ExitCode | None = None
+        self._plan = plan
+        self._emit = emit
+        self._unsuccessful: set[str] = set()
+        self._results: dict[int, StepFinished] = {}
+        self._positions = {id(step): place for place, step in enumerate(plan.steps)}
+
+    @property
+    def results(self) -> tuple[StepFinished, ...]:
+        """The results so far, in the order of the plan."""
+        return tuple(result for _, result in sorted(self._results.items()))
+
+    def reason_not_to_start(self, step: Step) -> str | None:
+        """Return why a step must not be started, or None if it may be."""
+        if self.interrupted is not None:
+            return _INTERRUPTED
+        if missing := [key for key in step.needs if key in self._unsuccessful]:
+            return f"needs {missing[0]}"
+        if self._unsuccessful and not self._plan.continue_on_error:
+            return "an earlier step failed"
+        return None
+
+    def start(self, step: Step) -> None:
+        """Emit the event that a step starts."""
+        self._emit(StepStarted(step))
+
+    def end(self, result: StepFinished) -> None:
+        """Record and emit the result of a step."""
+        if result.status in UNSUCCESSFUL:
+            self._unsuccessful.add(result.step.key)
+        self._results[self._positions[id(result.step)]] = result
+        self._emit(result)
+
+    def abort(self, step: Step, reason: str | None) -> None:
+        """End a step that was not started."""
+        self.end(StepFinished(step, Status.ABORTED, reason or "", 0.0))
+
+    def interrupt(self, step: Step, interruption: Interruption, start: float) -> None:
+        """End a step that a signal interrupted, and with it the run."""
+        self.interrupted = interruption.exit_code
+        seconds = time.monotonic() - start
+        self.end(StepFinished(step, Status.ABORTED, f"interrupted ({interruption.number.name})", seconds))
+
+    def abort_remaining(self, error: BaseException) -> None:
+        """End all remaining steps after an unexpected exception or an interruption outside a step.
+
+        Errors of the reporter are suppressed, because it may have raised the exception. An interruption determines
+        the exit code.
+        """
+        reason = f"internal error ({type(error).__name__})"
+        if isinstance(error, KeyboardInterrupt):
+            self.interrupted, reason = ExitCode.INTERRUPTED, _INTERRUPTED
+        for place, step in enumerate(self._plan.steps):
+            if place not in self._results:
+                try:
+                    self.abort(step, reason)
+                except Interruption as interruption:
+                    self.interrupted = interruption.exit_code
+                except KeyboardInterrupt:
+                    self.interrupted = ExitCode.INTERRUPTED
+                except (Exception, SystemExit):  # noqa: BLE001, S110 - the reporter may have failed; the result is kept
+                    pass
+
+
+def execute_step(step: Step, run: Run) -> StepFinished:
+    """Check, apply and verify a step, and return its result."""
+    start = time.monotonic()
+    error: Problem | None = None
+    try:
+        if (reason := step.done(run)) is not None:
+            status, detail = Status.SKIPPED, reason
+        else:
+            result = step.apply(run)
+            run.record_result(step, result)
+            status, detail = Status.SUCCESS, step.verify(run, result)
+    except Exception as failure:
+        if (error := problem_of(failure)) is None:
+            raise
+        status, detail = Status.FAILED, error.message
+    return StepFinished(step, status, detail, time.monotonic() - start, error, run.warnings(step))
+
+
+def execute_alone(step: Step, progress: Progress, run: Run, signals: Signals) -> None:
+    """Execute a step in this thread, unless an earlier one failed."""
+    if (reason := progress.reason_not_to_start(step)) is not None:
+        progress.abort(step, reason)
+        return
+    progress.start(step)
+    start = time.monotonic()
+    try:
+        with signals.executing_step(atomic=step.atomic):
+            result = execute_step(step, run)
+    except Interruption as interruption:
+        progress.interrupt(step, interruption, start)
+    else:
+        progress.end(result)
+
+
+def default_concurrency() -> int:
+    """Return how many steps to run at once to keep all processors busy."""
+    return process.processors() + _EXTRA_STEPS
+
+
+class ConcurrentSteps:
+    """Consecutive steps of a plan that run in threads, each as soon as the steps that it needs have ended.
+
+    Resources limit how many run at once. Of the steps that could start, the first in the plan does.
+    """
+
+    def __init__(self, steps: Sequence[Step], progress: Progress, run: Run, signals: Signals) -> None:
+        self._progress = progress
+        self._run = run
+        self._signals = signals
+        self._waiting = {step.key: step for step in steps}
+        self._running: dict[Future[StepFinished], tuple[Step, float]] = {}
+        self._used: Counter[str] = Counter()
+        self._is_ended = False
+        needs = {step.key: [key for key in step.needs if key in self._waiting] for step in steps}
+        self._order = TopologicalSorter(needs)
+        self._order.prepare()
+        self._ready = set(self._order.get_ready())
+
+    def execute(self) -> None:
+        """Execute the steps; a signal ends all of them and the worker processes of the run immediately."""
+        with ThreadPool(len(self._waiting), thread_name_prefix="step") as pool:
+            try:
+                self._execute(pool)
+            except BaseException:  # an interruption or a bug: other steps may run for an hour
+                self._end_all()
+                raise
+
+    def _execute(self, pool: ThreadPool) -> None:
+        try:
+            with self._signals.executing_step(atomic=True):  # only the wait below may be interrupted
+                while self._waiting or self._running:
+                    self._start_steps(pool)
+                    with self._signals.interruptible():
+                        wait(self._running, timeout=_SIGNAL_INTERVAL, return_when=FIRST_COMPLETED)
+                    self._record_results()
+        except Interruption as interruption:
+            self._record_results()
+            if not self._running and not self._waiting:
+                self._signals.record_again(interruption)
+                return
+            self._end_all()
+            self._progress.interrupted = interruption.exit_code
+            for step, start in self._running.values():
+                self._progress.interrupt(step, interruption, start)
+            for step in self._waiting.values():
+                self._progress.abort(step, _INTERRUPTED)
+
+    def _start_steps(self, pool: ThreadPool) -> None:
+        """Start the steps that are ready and whose resources are free."""
+        for step in tuple(self._waiting.values()):
+            if step.key not in self._ready:
+                continue
+            self._signals.check()
+            if (reason := self._progress.reason_not_to_start(step)) is not None:
+                self._progress.abort(step, reason)
+                self._mark_ended(self._waiting.pop(step.key))
+            elif all(self._used[name] < (limit or default_concurrency()) for name, limit in step.resources):
+                self._used.update(name for name, _ in step.resources)
+                self._progress.start(step)
+                self._running[pool.submit(self._execute_step, step)] = step, time.monotonic()
+                del self._waiting[step.key]
+
+    def _execute_step(self, step: Step) -> StepFinished:
+        if self._is_ended:
+            return StepFinished(step, Status.ABORTED, _INTERRUPTED, 0.0)
+        return execute_step(step, self._run)
+
+    def _record_results(self) -> None:
+        for future in filter(Future.done, tuple(self._running)):
+            result = future.result()
+            step, _ = self._running.pop(future)
+            self._used.subtract(name for name, _ in step.resources)
+            self._progress.end(result)
+            self._mark_ended(step)
+
+    def _mark_ended(self, step: Step) -> None:
+        """Record that a step ended, successfully or not, so that steps that need it become ready."""
+        self._order.done(step.key)
+        self._ready.update(self._order.get_ready())
+
+    def _end_all(self) -> None:
+        """End the programs and requests of the running steps, and wait until all steps have ended."""
+        self._is_ended = True
+        self._run.close_services()
+        while not all(map(Future.done, self._running)):
+            process.end_all()
+            current_scope().interrupt()
+            time.sleep(_POLL_INTERVAL)
