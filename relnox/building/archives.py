@@ -14,15 +14,15 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
-from typing import IO, Literal, NamedTuple
+from typing import IO, Any, Literal, NamedTuple
 
-from packaging.metadata import RawMetadata, parse_email
+from packaging.metadata import parse_email
 from packaging.tags import Tag
-from packaging.utils import parse_sdist_filename, parse_wheel_filename
+from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sdist_filename, parse_wheel_filename
 from packaging.version import Version
 
 from relnox.core import fixes
@@ -31,7 +31,6 @@ from relnox.core.text import format_count
 from relnox.errors import Failed
 
 COPY_FILE_FIX = "copy the file into the package, in place of the link"
-_SMALLER_FIX = "leave large data out of the archive (in the build configuration)"
 REBUILD_FIX = f"build it again: {fixes.task_command('build-all')}"
 READ_ERRORS = (
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError),
@@ -43,6 +42,7 @@ MAX_ENTRIES = 100_000
 MAX_UNPACKED_SIZE = 4 << 30
 """The number of bytes to which an archive may unpack; archives are never read beyond the limits."""
 _MAX_METADATA_SIZE = 4 << 20
+_VERSIONS_WITH_LICENSE_FILES = ("2.4", "2.5")
 _WHEEL_METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
 _SDIST_METADATA = re.compile(r"(?:\./)?[^/]+/PKG-INFO")  # in the one top-level directory
 _ZIP_END_SIZE = 22
@@ -69,16 +69,6 @@ class ArchiveEntry(NamedTuple):
     crc32: int = 0
 
 
-class ArchiveError(Failed):
-    """The error for an archive that cannot be read safely."""
-
-    def __init__(
-        self, message: str, fix: str = REBUILD_FIX, *, file: str = "", code: str = "archive-invalid"
-    ) -> None:
-        super().__init__(code, f"{file} {message}".lstrip(), fix=fix)
-        self.reason = message
-
-
 @dataclass(frozen=True, kw_only=True)
 class Archive:
     """A wheel or an sdist.
@@ -86,10 +76,8 @@ class Archive:
     Attributes:
         name: Normalized name (PEP 503), from the file name.
         tags: The tags in the file name of a wheel; empty for an sdist.
-        requires: `Requires-Dist` of the metadata.
-        import_names: `Import-Name` and `Import-Namespace` of the metadata (PEP 794); None if it has neither.
-        member_names: The names of the entries, in the same order.
-        metadata: The content of the metadata file.
+        fields: The fields of its metadata, as `packaging.metadata` names them.
+        malformed_fields: The fields that are unknown, or cannot be parsed.
     """
 
     path: Path
@@ -97,22 +85,38 @@ class Archive:
     name: str
     version: Version
     tags: frozenset[Tag]
-    name_in_metadata: str
-    version_in_metadata: str
-    requires: tuple[str, ...]
-    import_names: tuple[str, ...] | None
     entries: tuple[ArchiveEntry, ...] = field(repr=False)
-    member_names: tuple[str, ...] = field(repr=False)
-    metadata: bytes = field(repr=False)
+    fields: Mapping[str, Any] = field(repr=False, compare=False)
+    malformed_fields: Mapping[str, list[str]] = field(repr=False, compare=False)
+
+    @cached_property
+    def member_names(self) -> tuple[str, ...]:
+        """The names of the entries, in the same order."""
+        return tuple(entry.name for entry in self.entries)
 
     @property
     def platforms(self) -> set[str]:
         """The platform tags of a wheel, such as `any` or `win_amd64`."""
         return {tag.platform for tag in self.tags}
 
+    @property
+    def requires(self) -> tuple[str, ...]:
+        """`Requires-Dist` of the metadata."""
+        return tuple(self.fields.get("requires_dist", ()))
+
+    @property
+    def import_names(self) -> tuple[str, ...] | None:
+        """`Import-Name` and `Import-Namespace` of the metadata (PEP 794); None if it has neither."""
+        places = (
+            *((self.fields, name) for name in ("import_names", "import_namespaces")),
+            *((self.malformed_fields, name) for name in ("import-name", "import-namespace")),
+        )
+        declared = [fields[name] for fields, name in places if name in fields]  # an empty one: there are none
+        return tuple(name for names in declared for name in names) if declared else None
+
 
 def read(path: Path) -> Archive:
-    """Read the entries and the metadata of an archive; raise `ArchiveError` if that is not possible safely."""
+    """Read the entries and the metadata of an archive; raise `Failed` if that is not possible safely."""
     kind: DistributionKind = "wheel" if path.name.endswith(".whl") else "sdist"
     tags: frozenset[Tag] = frozenset()
     try:
@@ -120,38 +124,30 @@ def read(path: Path) -> Archive:
             name, version, _, tags = parse_wheel_filename(path.name)
         else:
             name, version = parse_sdist_filename(path.name)
-    except ValueError as error:
-        raise ArchiveError(
-            f"is not a valid file name of a wheel or an sdist ({error})",
+        entries, metadata = (_read_wheel if kind == "wheel" else _read_sdist)(path)
+    except (InvalidWheelFilename, InvalidSdistFilename) as error:
+        raise _invalid(
+            f"{path.name} is not a valid file name of a wheel or an sdist ({error})",
             "build it again instead of renaming it (PEP 427, PEP 625)",
             file=path.name,
-            code="archive-invalid",
         ) from error
-    try:
-        entries, metadata = (_read_wheel if kind == "wheel" else _read_sdist)(path)
-    except ArchiveError as error:
-        raise ArchiveError(error.reason, error.fix or REBUILD_FIX, file=path.name, code=error.code) from error
+    except Failed as error:
+        raise error.but(message=f"{path.name} {error.message}", file=path.name) from error
     except READ_ERRORS as error:
-        raise ArchiveError(f"cannot be read ({error})", file=path.name) from error
-    raw, unparsed = parse_metadata(metadata)
-    by_field = [
-        *(raw.get("import_names"), raw.get("import_namespaces")),
-        *(unparsed.get("import-name"), unparsed.get("import-namespace")),
-    ]
-    field_names = [names for names in by_field if names is not None]  # an empty field declares that there are none
+        raise _invalid(f"{path.name} cannot be read ({error})", file=path.name) from error
+    fields, malformed = parse_email(metadata)
+    if fields.get("metadata_version") not in _VERSIONS_WITH_LICENSE_FILES:  # the others do not define the field
+        fields.pop("license_files", None)
+        malformed.pop("license-file", None)
     return Archive(
         path=path,
         kind=kind,
         name=name,
         version=version,
         tags=tags,
-        name_in_metadata=raw.get("name", ""),
-        version_in_metadata=raw.get("version", ""),
-        requires=tuple(raw.get("requires_dist", ())),
-        import_names=tuple(name for names in field_names for name in names) if field_names else None,
         entries=entries,
-        member_names=tuple(entry.name for entry in entries),
-        metadata=metadata,
+        fields={**fields},
+        malformed_fields=malformed,
     )
 
 
@@ -177,41 +173,40 @@ def iter_files(archive: Archive, limit: int) -> Iterator[tuple[str, bytes]]:
 
 
 def read_file(archive: Archive, name: str, limit: int = _MAX_METADATA_SIZE) -> bytes:
-    """Return the content of a file; raise `ArchiveError` if it is larger than `limit`."""
+    """Return the content of a file; raise `Failed` if it is larger than `limit`."""
     for entry, content in open_files(archive):
         if entry.name == name:
             if entry.size > limit:
                 size = format_count(entry.size, "byte")
-                raise ArchiveError(f"contains a file that is too large: {name!r} ({size}, the limit is {limit})")
+                raise _invalid(f"contains a file that is too large: {name!r} ({size}, the limit is {limit})")
             return content.read()
-    raise ArchiveError(f"has no file {name!r}")
+    raise _invalid(f"has no file {name!r}")
 
 
 def unpack_sdist(path: Path, into: Path) -> Path:
     """Unpack an sdist into an empty directory, and return the top-level directory in it.
 
     Raises:
-        ArchiveError: A member would be outside the directory, or there is more than one top-level entry.
+        Failed: A member would be outside the directory, or there is more than one top-level entry.
     """
     try:
         with _open_sdist(path) as (sdist, _):
             sdist.extractall(into, filter="data")
     except (tarfile.LinkOutsideDestinationError, tarfile.AbsoluteLinkError) as error:
         link = f"{error.tarinfo.name!r} -> {error.tarinfo.linkname!r}"
-        message = f"contains a link to a target outside the sdist: {link}"
-        raise ArchiveError(message, COPY_FILE_FIX, file=path.name, code="archive-invalid") from error
+        raise _invalid(
+            f"{path.name} contains a link to a target outside the sdist: {link}", COPY_FILE_FIX
+        ) from error
     except READ_ERRORS as error:
-        raise ArchiveError(
-            f"cannot be unpacked ({error})",
+        raise _invalid(
+            f"{path.name} cannot be unpacked ({error})",
             "exclude the file that the error names from the sdist (in the build configuration), then rebuild",
-            file=path.name,
         ) from error
     directories = list(into.iterdir())
     if len(directories) != 1:
-        raise ArchiveError(
-            f"has {len(directories)} top-level entries instead of one directory",
+        raise _invalid(
+            f"{path.name} has {len(directories)} top-level entries instead of one directory",
             "configure the build backend to put all files into one directory (PEP 625)",
-            file=path.name,
         )
     return directories[0]
 
@@ -228,40 +223,29 @@ def find_dist_info_file(archive: Archive, name: str) -> str | None:
     return next((member for member in matches if member.count("/") == 1), None)
 
 
-@lru_cache(maxsize=8)
-def _parse_cached(metadata: bytes) -> tuple[RawMetadata, dict[str, list[str]]]:
-    return parse_email(metadata)
-
-
-def parse_metadata(metadata: bytes) -> tuple[RawMetadata, dict[str, list[str]]]:
-    """Return the parsed fields of a metadata file, and the unknown or malformed ones; see `parse_email`."""
-    raw, unparsed = _parse_cached(metadata)
-    return raw.copy(), unparsed.copy()
-
-
 def _read_wheel(path: Path) -> tuple[tuple[ArchiveEntry, ...], bytes]:
     with path.open("rb") as file, zipfile.ZipFile(file) as wheel:
         members = wheel.infolist()
         file.seek(-_ZIP_END_SIZE, io.SEEK_END)
         if file.read(len(_ZIP_END_SIGNATURE)) != _ZIP_END_SIGNATURE:
-            raise ArchiveError("has bytes after the end of the zip archive")
+            raise _invalid("has bytes after the end of the zip archive")
         if min((member.header_offset for member in members), default=0) != 0:
-            raise ArchiveError("has bytes before the zip archive")
+            raise _invalid("has bytes before the zip archive")
         if len(members) > MAX_ENTRIES:
-            raise _too_many_entries_error()
+            raise _too_many_entries()
         if sum(member.file_size for member in members) > MAX_UNPACKED_SIZE:
-            raise _too_large_error()
+            raise _unpacks_to_too_much()
         entries = tuple(map(_make_wheel_entry, members))
         number = _find_metadata(entries, _WHEEL_METADATA)
         if entries[number].size > _MAX_METADATA_SIZE:
-            raise ArchiveError("has metadata that is too large")
+            raise _invalid("has metadata that is too large")
         return entries, wheel.read(members[number])
 
 
 def _make_wheel_entry(member: zipfile.ZipInfo) -> ArchiveEntry:
     name, mode = member.orig_filename, member.external_attr >> 16
     if not (name.isascii() or member.flag_bits & _ZIP_UTF8_FLAG):
-        raise ArchiveError(f"has a name that is not UTF-8, or not marked as UTF-8: {name!r}")
+        raise _invalid(f"has a name that is not UTF-8, or not marked as UTF-8: {name!r}")
     kind: Literal["file", "directory", "symlink", "special"] = "directory" if name.endswith("/") else "file"
     if stat.S_ISLNK(mode):
         kind = "symlink"
@@ -272,7 +256,7 @@ def _make_wheel_entry(member: zipfile.ZipInfo) -> ArchiveEntry:
 
 def _read_sdist(path: Path) -> tuple[tuple[ArchiveEntry, ...], bytes]:
     if path.name.endswith(".zip"):
-        raise ArchiveError(
+        raise _invalid(
             "is a zip file instead of a .tar.gz file (PEP 625)",
             f"remove the zip format from the build backend's settings, then run {fixes.task_command('build-all')}",
         )
@@ -281,16 +265,16 @@ def _read_sdist(path: Path) -> tuple[tuple[ArchiveEntry, ...], bytes]:
     with _open_sdist(path) as (sdist, stream):
         for member in sdist:
             if len(entries) == MAX_ENTRIES:
-                raise _too_many_entries_error()
+                raise _too_many_entries()
             if member.size < 0 or member.offset_data + member.size > MAX_UNPACKED_SIZE:
-                raise _too_large_error()
+                raise _unpacks_to_too_much()
             entries.append(_make_sdist_entry(member))
             if _SDIST_METADATA.fullmatch(member.name) and (content := sdist.extractfile(member)) is not None:
                 metadata = content.read(_MAX_METADATA_SIZE)
         stream.seek(sdist.offset)
         while data := stream.read(_CHUNK_SIZE):
             if data.strip(b"\0"):
-                raise ArchiveError("has a damaged header, or data after the end of its tar archive")
+                raise _invalid("has a damaged header, or data after the end of its tar archive")
     _find_metadata(entries, _SDIST_METADATA)
     return tuple(entries), metadata
 
@@ -325,7 +309,7 @@ class _LimitedGzipFile(gzip.GzipFile):
             raise tarfile.ReadError("damaged header")
         data = super().read(max(0, min(size, MAX_UNPACKED_SIZE + 1 - self.tell())))
         if self.tell() > MAX_UNPACKED_SIZE:
-            raise _too_large_error()
+            raise _unpacks_to_too_much()
         return data
 
 
@@ -335,14 +319,21 @@ def _find_metadata(entries: Sequence[ArchiveEntry], pattern: re.Pattern[str]) ->
         number for number, entry in enumerate(entries) if entry.kind == "file" and pattern.fullmatch(entry.name)
     ]
     if len(positions) != 1:
-        raise ArchiveError(f"has {len(positions)} metadata files instead of one")
+        raise _invalid(f"has {len(positions)} metadata files instead of one")
     return positions[0]
 
 
-def _too_many_entries_error() -> ArchiveError:
-    return ArchiveError(f"has more than {MAX_ENTRIES} entries", _SMALLER_FIX, code="archive-too-large")
+def _invalid(message: str, fix: str = REBUILD_FIX, *, file: str = "") -> Failed:
+    return Failed("archive-invalid", message, fix, file=file)
 
 
-def _too_large_error() -> ArchiveError:
-    message = f"unpacks to more than {MAX_UNPACKED_SIZE >> 20} MiB"
-    return ArchiveError(message, _SMALLER_FIX, code="archive-too-large")
+def _too_large(message: str) -> Failed:
+    return Failed("archive-too-large", message, "leave large data out of the archive (in the build configuration)")
+
+
+def _too_many_entries() -> Failed:
+    return _too_large(f"has more than {MAX_ENTRIES} entries")
+
+
+def _unpacks_to_too_much() -> Failed:
+    return _too_large(f"unpacks to more than {MAX_UNPACKED_SIZE >> 20} MiB")

@@ -12,12 +12,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
-from relnox.building.archives import (
-    REBUILD_FIX,
-    Archive,
-    member_path,
-    parse_metadata,
-)
+from relnox.building.archives import REBUILD_FIX, Archive, member_path
 from relnox.errors import Failed
 
 _EXTENSION_SUFFIXES = (".so", ".pyd")
@@ -34,8 +29,8 @@ def import_names(archive: Archive, installed: Iterable[str] | None = None) -> tu
     topmost modules inside it are returned with their full names. Top-level tests, examples and similar modules are
     returned only if there are no others. For an sdist, pass the names of its installed files as `installed`.
     """
-    if archive.import_names is not None:
-        public = (name.partition(";") for name in archive.import_names)
+    if (declared := archive.import_names) is not None:
+        public = (name.partition(";") for name in declared)
         return tuple(sorted(name.strip() for name, _, mark in public if name.strip() and "private" not in mark))
     files = {
         path
@@ -86,7 +81,7 @@ def read_scripts(entry_points: Path) -> dict[str, tuple[str, tuple[str, ...]]]:
 def supported_pythons(archive: Archive) -> SpecifierSet:
     """Return the `Requires-Python` of an archive; a missing or invalid value allows all versions."""
     try:
-        return SpecifierSet(parse_metadata(archive.metadata)[0].get("requires_python", ""))
+        return SpecifierSet(archive.fields.get("requires_python", ""))
     except InvalidSpecifier:
         return SpecifierSet()
 

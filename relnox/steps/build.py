@@ -10,8 +10,9 @@ from typing import Literal
 
 from packaging.version import Version
 
-from relnox.building import archives, build_sessions, checks, package_builds
+from relnox.building import archives, build_sessions, package_builds
 from relnox.building.build_sessions import BuildConditions, BuildSession
+from relnox.building.checks.expected import ExpectedArchive
 from relnox.core.planning.step import Step
 from relnox.core.release.wheels import is_installable_on
 from relnox.core.settings.build_settings import DEFAULT as DEFAULT_SETTINGS
@@ -103,7 +104,7 @@ class Build(Step, kw_only=True):
 
     def _check(self, paths: Sequence[Path], run: Run) -> BuiltPackage:
         source = source_to_build(run)
-        expected = checks.subject.ExpectedArchive(
+        expected = ExpectedArchive(
             name=self.package,
             version=self.version,
             requires=self.requires,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from relnox.building import archives, checks, file_hashes
 from relnox.building.archives import Archive
-from relnox.building.checks.subject import ExpectedArchive
+from relnox.building.checks.expected import ExpectedArchive
 from relnox.core import fixes
 from relnox.core.records import Record
 from relnox.core.release.manifest import MANIFEST_JSON, Distribution, Manifest

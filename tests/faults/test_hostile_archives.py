@@ -11,7 +11,7 @@ from package_index import PackageIndex
 from running import run_in_process
 
 from relnox.building import archives, checks
-from relnox.building.checks.subject import ExpectedArchive
+from relnox.building.checks.expected import ExpectedArchive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,6 +68,6 @@ def test_unusual_valid_archives_pass(make: Make, tmp_path: Path) -> None:
     path = make(tmp_path)
     assert checks.find_errors(path, public=False) == ()
     archive = checks.read_valid_archive(path)
-    assert archive.name_in_metadata == "Demo-App"
+    assert archive.fields["name"] == "Demo-App"
     expected = ExpectedArchive(name="demo-app", is_private=True)
     assert [finding for finding in checks.check_archive(archive, expected) if finding.level == "error"] == []

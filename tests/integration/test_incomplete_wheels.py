@@ -15,7 +15,7 @@ from projects import repository
 from running import run, run_in_process
 
 from relnox.building import archives, checks
-from relnox.building.checks.subject import ExpectedArchive
+from relnox.building.checks.expected import ExpectedArchive
 
 if TYPE_CHECKING:
     from pathlib import Path

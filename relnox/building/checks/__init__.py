@@ -1,6 +1,6 @@
-"""Checks of an archive against the plan, the specification of its format, and the rules of the public index.
+"""Checks of archives against the plan, the specifications of their formats, and the rules of the public index.
 
-Each problem is reported as a finding with a code, a message and a fix. All checks work offline.
+All checks work offline. Their results are problems with a level and the name of the file.
 """
 
 from __future__ import annotations
@@ -10,21 +10,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from relnox.building import archives
-from relnox.building.archives import READ_ERRORS, Archive, ArchiveError
-from relnox.building.checks import contents, members, metadata, sdist, wheel, wheel_and_sdist
-from relnox.building.checks.subject import ExpectedArchive, Subject
-from relnox.building.checks.wheel_and_sdist import Pair
-from relnox.building.findings import Rule, apply_rules, set_file_and_level
+from relnox.building.archives import READ_ERRORS, REBUILD_FIX, Archive
+from relnox.building.checks import files, metadata, wheel
+from relnox.building.checks.expected import ExpectedArchive
 from relnox.core.records import replace
-from relnox.errors import Problem
+from relnox.errors import Failed, Problem
 
 
 def check_archive(archive: Archive, expected: ExpectedArchive) -> tuple[Problem, ...]:
-    """Return the findings about an archive: differences from the plan, violations of format or index rules."""
+    """Return the problems of an archive: differences from the plan, violations of format or index rules."""
     advice = wheel.run_check_wheel_contents(archive) if archive.kind == "wheel" else ()
     return (
-        *_collect_findings(_run_checks(Subject(archive, expected)), archive, private=expected.is_private),
-        *_collect_findings(advice, archive, private=expected.is_private),
+        *_collect(_run_checks(archive, expected), archive, private=expected.is_private),
+        *_collect(advice, archive, private=expected.is_private),
     )
 
 
@@ -33,20 +31,17 @@ def check_release(release: Sequence[Archive], *, optional_extensions: bool = Fal
 
     If any wheel of the release has native modules, wheels without them are valid fallbacks for other platforms.
     """
-    source = next((archive for archive in release if archive.kind == "sdist"), None)
+    sdist = next((archive for archive in release if archive.kind == "sdist"), None)
     wheels = [archive for archive in release if archive.kind == "wheel"]
-    if source is None:
+    if sdist is None:
         return ()
-    checks_extensions = not optional_extensions and not any(map(wheel.has_native_module, wheels))
-    findings: list[Problem] = []
+    needs_extensions = not optional_extensions and not any(map(wheel.has_native_module, wheels))
+    problems: list[Problem] = []
     for archive in wheels:
-        pair = Pair(source, archive)
-        rules: tuple[Rule, ...]
-        rules = wheel_and_sdist.VERSION_RULES if wheel_and_sdist.has_other_version(pair) else wheel_and_sdist.RULES
-        if checks_extensions:
-            rules += wheel_and_sdist.EXTENSION_RULES
-        findings += _collect_findings(apply_rules(rules, pair), archive, private=False)
-    return tuple(findings)
+        problems += _collect(wheel.differences_from_sdist(archive, sdist), archive)
+        if needs_extensions:
+            problems += _collect(wheel.lacks_extensions(archive, sdist), archive)
+    return tuple(problems)
 
 
 def find_errors(
@@ -63,19 +58,19 @@ def find_errors_against_sdist(paths: Iterable[Path], *, optional_extensions: boo
     """Return the errors that `check_release` finds in archives of a release; unreadable ones are skipped."""
     readable = []
     for path in paths:
-        with contextlib.suppress(ArchiveError):
+        with contextlib.suppress(Failed):
             readable.append(archives.read(path))
-    findings = check_release(readable, optional_extensions=optional_extensions)
-    return tuple(finding for finding in findings if finding.level == "error")
+    problems = check_release(readable, optional_extensions=optional_extensions)
+    return tuple(problem for problem in problems if problem.level == "error")
 
 
 def read_valid_archive(path: Path) -> Archive:
-    """Read an archive that was built elsewhere; raise `ArchiveError` with what any index rejects."""
+    """Read an archive that was built elsewhere; raise `Failed` with what any index rejects."""
     allowed = ExpectedArchive(name="", is_private=True, may_be_empty=True, extensions_are_optional=True)
-    archive, findings = _read_and_check(path, allowed)
-    if findings or archive is None:
-        lines = "\n".join(f"  {finding.message}" for finding in findings)
-        raise ArchiveError(f"is invalid:\n{lines}", findings[0].fix, file=path.name)
+    archive, errors = _read_and_check(path, allowed)
+    if errors or archive is None:
+        lines = "\n".join(f"  {error.message}" for error in errors)
+        raise Failed("archive-invalid", f"{path.name} is invalid:\n{lines}", errors[0].fix, file=path.name)
     return archive
 
 
@@ -83,42 +78,40 @@ def _read_and_check(path: Path, expected: ExpectedArchive) -> tuple[Archive | No
     """Return the archive, if it can be read, and its errors; its file name has the expected name and version."""
     try:
         archive = archives.read(path)
-    except ArchiveError as problem:
-        return None, (_unreadable_finding(problem, path),)
-    subject = Subject(archive, replace(expected, name=archive.name, version=archive.version))
-    findings = _collect_findings(_run_checks(subject), archive, private=expected.is_private)
-    return archive, tuple(finding for finding in findings if finding.level == "error")
+    except Failed as error:
+        return None, (_without_file_name(error, path),)
+    expected = replace(expected, name=archive.name, version=archive.version)
+    problems = _collect(_run_checks(archive, expected), archive, private=expected.is_private)
+    return archive, tuple(problem for problem in problems if problem.level == "error")
 
 
-def _run_checks(subject: Subject) -> Iterator[Problem]:
-    archive = subject.archive
-    is_wheel = archive.kind == "wheel"
-    yield from apply_rules((*metadata.RULES, *members.RULES, *(wheel if is_wheel else sdist).RULES), subject)
-    yield from metadata.check_specification(subject)
-    yield from contents.check_contents(archive, None if is_wheel else subject.expected.tracked_files)
-    if is_wheel:
-        yield from wheel.check_platforms(archive)
+def _run_checks(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
+    yield from metadata.problems(archive, expected)
+    yield from files.problems(archive, expected)
+    if archive.kind == "wheel":
+        yield from wheel.problems(archive, expected)
+    yield from metadata.invalid_fields(archive)
+    yield from files.secrets_and_pointers(archive, expected)
+    if archive.kind == "wheel":
+        yield from wheel.rejected_platforms(archive)
 
 
-def _collect_findings(findings: Iterable[Problem], archive: Archive, *, private: bool) -> tuple[Problem, ...]:
-    """Collect findings and set their files and levels; if the archive becomes unreadable, end with that error."""
+def _collect(problems: Iterable[Problem], archive: Archive, *, private: bool = False) -> tuple[Problem, ...]:
+    """Collect problems and set their files and levels; if the archive becomes unreadable, end with that error."""
     results = []
     try:
-        for finding in findings:
-            results.append(set_file_and_level(finding, file=archive.path.name, private=private))  # noqa: PERF401 - it may end midway
-    except ArchiveError as problem:
-        results.append(_unreadable_finding(problem, archive.path))
-    except READ_ERRORS as problem:
-        results.append(
-            Problem(
-                "archive-invalid",
-                f"cannot be read completely ({problem})",
-                archives.REBUILD_FIX,
-                file=archive.path.name,
-            )
-        )
+        for problem in problems:
+            level = problem.level
+            if level == "rejected-by-index":
+                level = "warning" if private else "error"
+            results.append(problem.but(file=archive.path.name, level=level))
+    except Failed as error:
+        results.append(_without_file_name(error, archive.path))
+    except READ_ERRORS as error:
+        message = f"cannot be read completely ({error})"
+        results.append(Problem("archive-invalid", message, REBUILD_FIX, file=archive.path.name))
     return tuple(results)
 
 
-def _unreadable_finding(problem: ArchiveError, path: Path) -> Problem:
-    return Problem(problem.code, problem.reason, problem.fix, file=path.name)
+def _without_file_name(error: Failed, path: Path) -> Problem:
+    return error.but(message=error.message.removeprefix(f"{path.name} "), file=path.name)

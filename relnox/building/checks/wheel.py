@@ -1,27 +1,53 @@
-"""Checks of a wheel against its format (PEP 427), and that it works when it is installed."""
+"""Checks of a wheel: its format (PEP 427), what it installs, and whether it matches its sdist."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Mapping
 from configparser import ConfigParser
 from configparser import Error as ConfigError
 from email.parser import HeaderParser
+from typing import Any
 
 from installer.exceptions import InstallerError
 from installer.records import parse_record_file
 from installer.sources import WheelFile
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.tags import Tag, parse_tag
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
 
 from relnox.building.archives import Archive, find_dist_info_file, iter_files, member_path, read_file
-from relnox.building.checks import index_rules
-from relnox.building.checks.subject import Subject
-from relnox.building.findings import Rule, format_names
-from relnox.building.wheel_contents import RECORD_FILES, parse_entry_points
+from relnox.building.checks.expected import ExpectedArchive, format_names, rejected, warning
+from relnox.building.checks.files import is_generated, read_pyproject
+from relnox.building.checks.metadata import differing_requirements
+from relnox.building.wheel_contents import RECORD_FILES, are_only_tests, import_names, parse_entry_points
 from relnox.core import fixes
+from relnox.core.documents import table_at
 from relnox.errors import Problem
 
+# The platforms that the public index accepts, copied from its source code in November 2026.
+_LINUX_ARCHITECTURES = "x86_64|i686|aarch64|armv7l|ppc64le|s390x"
+_MAC_ARCHITECTURES = "ppc|ppc64|i386|x86_64|arm64|intel|fat|fat3|fat32|fat64|universal|universal2"
+_ACCEPTED_PLATFORMS = re.compile(
+    "any|win32|win_(arm64|amd64|ia64)|linux_armv[67]l"
+    "|manylinux(1|2010)_(x86_64|i686)"
+    f"|manylinux2014_({_LINUX_ARCHITECTURES}|ppc64)"
+    f"|manylinux_[0-9]+_[0-9]+_({_LINUX_ARCHITECTURES}|riscv64|ppc64)"
+    f"|musllinux_[0-9]+_[0-9]+_({_LINUX_ARCHITECTURES}|riscv64)"
+    f"|macosx_(10_[0-9]+|(1[1-9]|[2-9][0-9])_0)_({_MAC_ARCHITECTURES})"
+    "|ios_[0-9]+_[0-9]+_(arm64|x86_64)_(iphoneos|iphonesimulator)"
+    "|android_[0-9]+_(armeabi_v7a|arm64_v8a|x86|x86_64)"
+    "|pyodide_[0-9]+_[0-9]+_wasm32"  # PEP 783
+)
+_FIXES_BY_PLATFORM = {
+    "linux_": "build its wheels with cibuildwheel, list them in [tool.relnox.wheels], and merge the output of the "
+    "jobs: relnox collect --from DIR; to release the sdist only, list none there: NAME = []",
+    "macosx_": "set MACOSX_DEPLOYMENT_TARGET=11.0 (since macOS 11 the minor version is 0), or use cibuildwheel",
+    "": "publish this wheel to a private index only; elsewhere installers build from the sdist",
+}
 _REBUILD_FIX = "build it again, and change wheels only with tools that update RECORD (wheel, auditwheel)"
 _ENTRY_POINT_FIX = 'write it like demo = "demo.cli:main" in [project.scripts]'
 _INCLUDE_MODULES_FIX = (
@@ -29,18 +55,12 @@ _INCLUDE_MODULES_FIX = (
     '[tool.setuptools.packages.find] where = ["src"] (setuptools), '
     "[tool.hatch.build.targets.wheel] packages (hatchling), [tool.poetry] packages (poetry-core)"
 )
-_FIXES_BY_PLATFORM = {
-    "linux_": "build its wheels with cibuildwheel, list them in [tool.relnox.wheels], and merge the output of the "
-    "jobs: relnox collect --from DIR; to release the sdist only, list none there: NAME = []",
-    "macosx_": "set MACOSX_DEPLOYMENT_TARGET=11.0 (since macOS 11 the minor version is 0), or use cibuildwheel",
-}
-_DEFAULT_PLATFORM_FIX = "publish this wheel to a private index only; elsewhere installers build from the sdist"
 _MAX_TAGS = 1000
 _MAX_RECORD_SIZE = 64 << 20
+_MAX_SOURCE_SIZE = 8 << 20
 _OBJECT_REFERENCE = re.compile(
     r"[^\W\d]\w*(\.[^\W\d]\w*)*(?P<attribute>\s*:\s*[^\W\d]\w*(\.[^\W\d]\w*)*)?\s*(\[[^\[\]]*\])?"
 )
-_SCRIPT_GROUPS = ("console_scripts", "gui_scripts")
 _PROJECT_FILES = re.compile(
     r"(readme|licen[cs]e|copying|notice|authors|contributors|change(s|log)|history|news|todo|requirements)[^/]*"
     r"|(pyproject\.toml|setup\.(py|cfg)|manifest\.in|tox\.ini|noxfile\.py|tasks\.py|conftest\.py|makefile)",
@@ -54,19 +74,57 @@ _NATIVE_MAGIC_NUMBERS = (
     *(b"\xfe\xed\xfa\xce", b"\xfe\xed\xfa\xcf", b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe"),
 )
 """The first bytes of files with native code: ELF, PE, WebAssembly, object archives, Mach-O."""
-_MAGIC_BYTES = 8
-_CHECKED_BY_RULES = ("W007", "W008")
-"""Codes of check-wheel-contents for empty wheels, which the rules check with regard to the project's settings."""
+_STATIC_FIELDS_SINCE = Version("2.2")
+"""The first metadata version in which an sdist's fields apply to its wheels, unless `Dynamic` (PEP 643)."""
+_COMPARED_FIELDS = {
+    "requires_python": "Requires-Python",
+    "provides_extra": "Provides-Extra",
+    "summary": "Summary",
+    "author": "Author",
+    "author_email": "Author-email",
+    "maintainer": "Maintainer",
+    "maintainer_email": "Maintainer-email",
+    "license": "License",
+    "license_expression": "License-Expression",
+    "keywords": "Keywords",
+    "classifiers": "Classifier",
+    "project_urls": "Project-URL",
+}
+_INSTALLER_FIELDS = ("requires_python", "provides_extra")
+_DECLARE_DYNAMIC_FIX = "if the build computes the field, add it to dynamic in [project]"
 
 
-def check_platforms(archive: Archive) -> Iterator[Problem]:
+def problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
+    """Yield what is wrong with the format of a wheel, its entry points and its modules."""
+    yield from _dist_info(archive)
+    yield from _record(archive)
+    yield from _entry_points(archive)
+    is_empty = not any(map(_is_useful_when_installed, archive.member_names))
+    if is_empty and not expected.may_be_empty:
+        yield Problem(
+            "archive-content",
+            "is empty (no modules, scripts or data)",
+            f"{_INCLUDE_MODULES_FIX}; if the package only consists of requirements, set "
+            f'metadata-only = ["{archive.name}"] in [tool.relnox]',
+        )
+    if archive.platforms == {"any"}:
+        if (module := next(filter(_NATIVE_MODULE.fullmatch, archive.member_names), None)) is not None:
+            yield warning(
+                "archive-invalid",
+                f"is tagged for any platform, but contains {module}",
+                "mark the wheel as platform-specific: has_ext_modules (setuptools), infer_tag (hatchling)",
+            )
+    elif not (expected.extensions_are_optional or is_empty or _has_native_file(archive)):
+        message = f"is tagged for {format_names(archive.platforms)}, but has no native modules or programs"
+        yield Problem("archive-invalid", message, _missing_extensions_fix(archive.name))
+
+
+def rejected_platforms(archive: Archive) -> Iterator[Problem]:
     """Yield the platform tags of a wheel that the public index rejects."""
     for platform in sorted(archive.platforms):
-        if index_rules.ACCEPTED_PLATFORMS.fullmatch(platform) is None:
-            fixes_of_platform = (fix for start, fix in _FIXES_BY_PLATFORM.items() if platform.startswith(start))
-            message = f"platform tag {platform} is rejected by the public index"
-            fix = next(fixes_of_platform, _DEFAULT_PLATFORM_FIX)
-            yield Problem("archive-invalid", message, fix, level="rejected-by-index")
+        if _ACCEPTED_PLATFORMS.fullmatch(platform) is None:
+            fix = next(fix for start, fix in _FIXES_BY_PLATFORM.items() if platform.startswith(start))
+            yield rejected("archive-invalid", f"platform tag {platform} is rejected by the public index", fix)
 
 
 def run_check_wheel_contents(archive: Archive) -> Iterator[Problem]:
@@ -83,18 +141,15 @@ def run_check_wheel_contents(archive: Archive) -> Iterator[Problem]:
         return
     except Exception as problem:  # noqa: BLE001 - a bug of an optional tool must not fail the build
         message = f"check-wheel-contents cannot read the wheel ({problem})"
-        yield Problem(
-            "build-failed", message, fixes.install_command("relnox[check]", upgrade=True), level="warning"
-        )
+        yield warning("build-failed", message, fixes.install_command("relnox[check]", upgrade=True))
         return
     for failure in failed:
-        if failure.check.name not in _CHECKED_BY_RULES:
+        if failure.check.name not in ("W007", "W008"):  # of empty wheels: checked above, by the project's settings
             files = f": {format_names(failure.args)}" if failure.args else ""
-            yield Problem(
+            yield warning(
                 "build-failed",
                 f"check-wheel-contents {failure.check.name}: {failure.check.value}{files}",
                 "fix the build configuration (the README of check-wheel-contents explains the codes)",
-                level="warning",
             )
 
 
@@ -103,17 +158,17 @@ def has_native_module(archive: Archive) -> bool:
     return any(map(_NATIVE_MODULE.fullmatch, archive.member_names))
 
 
-def has_native_file(archive: Archive) -> bool:
+def _has_native_file(archive: Archive) -> bool:
     """Return whether a wheel has a script or a file with native code, according to file names and first bytes."""
+    size = max(map(len, _NATIVE_MAGIC_NUMBERS))
     return (
         has_native_module(archive)
         or any(_NATIVE_FILE.fullmatch(member) or ".data/scripts/" in member for member in archive.member_names)
-        or any(content.startswith(_NATIVE_MAGIC_NUMBERS) for _, content in iter_files(archive, _MAGIC_BYTES))
+        or any(content.startswith(_NATIVE_MAGIC_NUMBERS) for _, content in iter_files(archive, size))
     )
 
 
-def missing_extensions_fix(package: str) -> str:
-    """Return what to do if a wheel has no native modules."""
+def _missing_extensions_fix(package: str) -> str:
     command = fixes.task_command("build-all", "--verbose")
     return (
         f"find out why the build does not compile them: {command}; if they are optional, set "
@@ -121,50 +176,54 @@ def missing_extensions_fix(package: str) -> str:
     )
 
 
-def _read_dist_info(subject: Subject, file: str) -> str | None:
-    archive = subject.archive
-    name = find_dist_info_file(archive, file)
-    return None if name is None else read_file(archive, name).decode("utf-8", "replace")
-
-
-def _other_dist_info(subject: Subject) -> str | None:
-    archive = subject.archive
+def _dist_info(archive: Archive) -> Iterator[Problem]:
+    text = _read_dist_info(archive, "WHEEL")
+    file = HeaderParser().parsestr(text or "")
+    if (version := file.get("Wheel-Version", "missing").strip()).partition(".")[0] != "1":
+        yield Problem(
+            "archive-invalid",
+            f"Wheel-Version is {version} in the WHEEL file (installers support 1.x)",
+            "build with a current version of the build backend",
+        )
+    if text is not None and _parse_tags(file.get_all("Tag", [])) != archive.tags:
+        yield Problem(
+            "archive-invalid",
+            "the tags in the WHEEL file differ from those in the file name",
+            "build it again, or change the tags with `wheel tags` instead of renaming the file",
+        )
     tops = {member.partition("/")[0] for member in archive.member_names}
     directories = {top for top in tops if top.endswith(".dist-info")}
     expected = "-".join(archive.path.name.split("-")[:2]) + ".dist-info"
-    return None if directories == {expected} else f"{', '.join(sorted(directories))}, expected {expected}"
+    if directories != {expected}:
+        names = ", ".join(sorted(directories))
+        yield rejected(
+            "archive-invalid",
+            f"metadata directory is {names}, expected {expected} (rejected by the public index)",
+            "remove the build directory, then build it again, and do not rename the file",
+        )
 
 
-def _differing_tags(subject: Subject) -> bool:
-    if (text := _read_dist_info(subject, "WHEEL")) is None:
-        return False
+def _parse_tags(lines: list[str]) -> frozenset[Tag] | None:
+    """Return the tags in a WHEEL file, or None if there are too many, or invalid ones."""
     tags: set[Tag] = set()
-    for line in HeaderParser().parsestr(text).get_all("Tag", []):
+    for line in lines:
         number = math.prod(part.count(".") + 1 for part in line.split("-"))
         if number > _MAX_TAGS or line.count("-") != 2:  # noqa: PLR2004 - interpreter, ABI, platform
-            return True
+            return None
         tags |= parse_tag(line)
-    return tags != subject.archive.tags
+    return frozenset(tags)
 
 
-def _other_wheel_version(subject: Subject) -> str | None:
-    text = _read_dist_info(subject, "WHEEL") or ""
-    version = HeaderParser().parsestr(text).get("Wheel-Version", "missing").strip()
-    return None if version.partition(".")[0] == "1" else version
-
-
-def _record_problems(subject: Subject) -> Iterator[str]:
-    """Yield what is wrong with RECORD; `installer` compares it with the files, in both directions here."""
-    archive = subject.archive
+def _record(archive: Archive) -> Iterator[Problem]:
+    """Yield what is wrong with RECORD; `installer` finds files that it lacks or that differ."""
     try:
         with WheelFile.open(archive.path) as wheel:
             wheel.validate_record()
     except InstallerError as problem:
         issues = getattr(problem, "issues", [str(problem)])
-        texts = (
-            issue.replace(f"In {archive.path}, ", "").replace(f" from {archive.path}", "") for issue in issues
-        )
-        yield format_names(texts)
+        paths = re.compile(f"In {re.escape(str(archive.path))}, | from {re.escape(str(archive.path))}")
+        text = format_names(paths.sub("", issue) for issue in issues)
+        yield Problem("archive-invalid", f"RECORD is wrong: {text}", _REBUILD_FIX)
         return
     name = find_dist_info_file(archive, "RECORD")
     assert name is not None  # installer read it  # noqa: S101
@@ -172,39 +231,35 @@ def _record_problems(subject: Subject) -> Iterator[str]:
     recorded = {row[0] for row in parse_record_file(filter(None, lines))}
     signatures = {f"{name.rpartition('/')[0]}/{file}" for file in RECORD_FILES}
     if missing := recorded - set(archive.member_names) - signatures:
-        yield f"lists files that are missing: {format_names(missing)}"
+        message = f"RECORD is wrong: lists files that are missing: {format_names(missing)}"
+        yield Problem("archive-invalid", message, _REBUILD_FIX)
 
 
-def _parse_entry_points(subject: Subject) -> ConfigParser | str:
-    """Return the parsed entry points, or why they cannot be parsed."""
+def _entry_points(archive: Archive) -> Iterator[Problem]:
     try:
-        return parse_entry_points(_read_dist_info(subject, "entry_points.txt") or "")
+        parser = parse_entry_points(_read_dist_info(archive, "entry_points.txt") or "")
     except ConfigError as problem:
-        return str(problem).splitlines()[0]
-
-
-def _unparsed_entry_points(subject: Subject) -> str | None:
-    parsed = _parse_entry_points(subject)
-    return parsed if isinstance(parsed, str) else None
-
-
-def _invalid_entry_points(subject: Subject) -> Iterator[str]:
-    if isinstance(parser := _parse_entry_points(subject), str):
-        return
+        message = f"entry_points.txt cannot be parsed: {str(problem).splitlines()[0]}"
+        yield Problem("archive-invalid", message, _ENTRY_POINT_FIX)
+        parser = ConfigParser()
     for group in parser.sections():
+        is_script = group in ("console_scripts", "gui_scripts")
         for name, value in parser.items(group):
             reference = _OBJECT_REFERENCE.fullmatch(value)
-            is_script = group in _SCRIPT_GROUPS
             if is_script and ("/" in name or "\\" in name or name in ("", ".", "..")):
-                yield f"script {name!r} would be installed outside the scripts directory"
+                message = f"script {name!r} would be installed outside the scripts directory"
+                yield Problem("archive-invalid", message, _ENTRY_POINT_FIX)
             if reference is None:
-                yield f"entry point {name} = {value!r} is not an object reference (module:object)"
+                message = f"entry point {name} = {value!r} is not an object reference (module:object)"
+                yield Problem("archive-invalid", message, _ENTRY_POINT_FIX)
             elif is_script and reference["attribute"] is None:
-                yield f"script {name} = {value!r} does not refer to a function"
+                message = f"script {name} = {value!r} does not refer to a function"
+                yield Problem("archive-invalid", message, _ENTRY_POINT_FIX)
 
 
-def _is_empty(subject: Subject) -> bool:
-    return not any(map(_is_useful_when_installed, subject.archive.member_names))
+def _read_dist_info(archive: Archive, file: str) -> str | None:
+    name = find_dist_info_file(archive, file)
+    return None if name is None else read_file(archive, name).decode("utf-8", "replace")
 
 
 def _is_useful_when_installed(member: str) -> bool:
@@ -224,56 +279,103 @@ def _is_useful_when_installed(member: str) -> bool:
     return len(parts) > 1 or _PROJECT_FILES.fullmatch(name) is None
 
 
-def _platforms_without_native_code(subject: Subject) -> str | None:
-    archive, expected = subject.archive, subject.expected
-    if archive.platforms == {"any"} or expected.extensions_are_optional or _is_empty(subject):
-        return None
-    return None if has_native_file(archive) else format_names(archive.platforms)
+def differences_from_sdist(wheel: Archive, sdist: Archive) -> Iterator[Problem]:
+    """Yield how a wheel differs from the sdist that it should have been built from."""
+    if (sdist.name, sdist.version) != (wheel.name, wheel.version):
+        yield Problem(
+            "archive-content",
+            f"is {wheel.name} {wheel.version}, but its sdist is {sdist.name} {sdist.version}",
+            "configure the build backend to take the version from the sdist, which has no git history",
+        )
+        return
+    yield from _metadata_differences(wheel, sdist)
+    directories = {member_path(name).parent for name in sdist.member_names if name.endswith("/__init__.py")}
+    packages = {directory.name for directory in directories if directory.parent not in directories}
+    if are_only_tests(names := import_names(wheel)) and packages and not are_only_tests(packages):
+        yield Problem(
+            "archive-content",
+            f"has no modules except {format_names(names)}, but its sdist has {format_names(packages)}",
+            'include them in the build configuration, such as [tool.setuptools.packages.find] where = ["src"]',
+        )
+    if wheel.platforms != {"any"}:
+        return
+    sources = {name: content for name, content in iter_files(sdist, _MAX_SOURCE_SIZE) if name.endswith(".py")}
+    sums = {zlib.crc32(content) for content in sources.values()}
+    source_names = {member_path(name).name for name in sources}
+    modules = {
+        entry.name
+        for entry in wheel.entries
+        if entry.name.endswith(".py") and entry.crc32 not in sums and not is_generated(entry.name)
+    }
+    if changed := {name for name in modules if member_path(name).name in source_names}:
+        yield warning(
+            "archive-content",
+            f"has files that differ from those in its sdist: {format_names(changed)}",
+            f"build the wheel from the sdist: {fixes.task_command('build-all')}",
+        )
+    if added := modules - changed:
+        yield warning(
+            "archive-content",
+            f"has files that are not in its sdist: {format_names(added)}",
+            "include them in the sdist, in the build configuration",
+        )
 
 
-def _native_module_for_any_platform(subject: Subject) -> str | None:
-    is_for_any = subject.archive.platforms == {"any"}
-    return next(filter(_NATIVE_MODULE.fullmatch, subject.archive.member_names), None) if is_for_any else None
+def _metadata_differences(wheel: Archive, sdist: Archive) -> Iterator[Problem]:
+    """Yield how the metadata differs in fields of the sdist that apply to its wheels (PEP 643)."""
+    try:
+        if Version(sdist.fields.get("metadata_version", "")) < _STATIC_FIELDS_SINCE:
+            return
+    except InvalidVersion:
+        return
+    dynamic = {name.lower() for name in sdist.fields.get("dynamic", ())}
+    if "requires-dist" not in dynamic:
+        missing, added = differing_requirements(sdist.requires, wheel.requires, name=wheel.name)
+        for message in (
+            *(f"requirement {requirement} is in the metadata of its sdist only" for requirement in missing),
+            *(f"requirement {requirement} is not in the metadata of its sdist" for requirement in added),
+        ):
+            yield Problem("archive-content", message, _DECLARE_DYNAMIC_FIX)
+    for key, name in _COMPARED_FIELDS.items():
+        value, built = sdist.fields.get(key), wheel.fields.get(key)
+        if name.lower() not in dynamic and _normalize(key, value) != _normalize(key, built):
+            certain = Problem if key in _INSTALLER_FIELDS else warning
+            message = f"{name} is {built!r}, but {value!r} in its sdist"
+            yield certain("archive-content", message, _DECLARE_DYNAMIC_FIX)
 
 
-RULES = (
-    Rule(
-        _other_wheel_version,
-        "Wheel-Version is {} in the WHEEL file (installers support 1.x)",
-        "build with a current version of the build backend",
-    ),
-    Rule(
-        _differing_tags,
-        "the tags in the WHEEL file differ from those in the file name",
-        "build it again, or change the tags with `wheel tags` instead of renaming the file",
-    ),
-    Rule(
-        _other_dist_info,
-        "metadata directory is {} (rejected by the public index)",
-        "remove the build directory, then build it again, and do not rename the file",
-        level="rejected-by-index",
-    ),
-    Rule(_record_problems, "RECORD is wrong: {}", _REBUILD_FIX),
-    Rule(_unparsed_entry_points, "entry_points.txt cannot be parsed: {}", _ENTRY_POINT_FIX),
-    Rule(_invalid_entry_points, "{}", _ENTRY_POINT_FIX),
-    Rule(
-        lambda subject: not subject.expected.may_be_empty and _is_empty(subject),
-        "is empty (no modules, scripts or data)",
-        lambda subject: (
-            f"{_INCLUDE_MODULES_FIX}; if the package only consists of requirements, set "
-            f'metadata-only = ["{subject.archive.name}"] in [tool.relnox]'
-        ),
-        code="archive-content",
-    ),
-    Rule(
-        _platforms_without_native_code,
-        "is tagged for {}, but has no native modules or programs",
-        lambda subject: missing_extensions_fix(subject.archive.name),
-    ),
-    Rule(
-        _native_module_for_any_platform,
-        "is tagged for any platform, but contains {}",
-        "mark the wheel as platform-specific: has_ext_modules (setuptools), infer_tag (hatchling)",
-        level="warning",
-    ),
-)
+def _normalize(key: str, value: Any) -> object:
+    """Return the value of a field for comparison: without order, spelling and line breaks."""
+    if key == "requires_python" and value is not None:
+        try:
+            return SpecifierSet(value)
+        except InvalidSpecifier:
+            return value
+    if key == "provides_extra":
+        return {canonicalize_name(name) for name in value or ()}
+    if isinstance(value, list):
+        return sorted(value)
+    return re.sub(r"\s+", " ", value).strip() if isinstance(value, str) else value
+
+
+def lacks_extensions(wheel: Archive, sdist: Archive) -> Iterator[Problem]:
+    """Yield a problem if a wheel has no native modules although a setting makes every build have some."""
+    if (reason := _setting_with_native_modules(read_pyproject(sdist))) and not _has_native_file(wheel):
+        message = f"has no native modules, although {reason}"
+        yield Problem("archive-invalid", message, _missing_extensions_fix(wheel.name))
+
+
+def _setting_with_native_modules(document: Mapping[str, Any]) -> str | None:
+    tool = table_at(document, "tool")
+    for name in ("setuptools", "setuptools-rust"):
+        if table_at(tool, name).get("ext-modules"):
+            return f"[tool.{name}] ext-modules declares them"
+    backend = table_at(document, "build-system").get("build-backend")
+    if backend == "maturin" and table_at(tool, "maturin").get("bindings") != "bin":
+        return "its build backend is maturin"
+    build = table_at(tool, "hatch", "build")
+    for hooks in (table_at(build, "hooks"), table_at(build, "targets", "wheel", "hooks")):
+        for name in ("cython", "mypyc"):
+            if isinstance(hook := hooks.get(name), dict) and hook.get("enable-by-default", True):
+                return f"hatchling's build hook {name} is enabled"
+    return None

@@ -1,17 +1,14 @@
-"""What is checked: an archive, its metadata, and what the plan expects of it."""
+"""What an archive is expected to be, and how its problems are written."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from collections.abc import Iterable
 
 from packaging.version import Version
 
-from relnox.building.archives import Archive, parse_metadata
 from relnox.core.records import Record
-
-_VERSIONS_WITH_LICENSE_FILES = ("2.4", "2.5")
+from relnox.core.text import join_names
+from relnox.errors import Problem
 
 
 class ExpectedArchive(Record, kw_only=True):
@@ -39,24 +36,16 @@ class ExpectedArchive(Record, kw_only=True):
     extensions_are_optional: bool = False
 
 
-@dataclass(frozen=True)
-class Subject:
-    """An archive, and what is expected of it."""
+def warning(code: str, message: str, fix: str) -> Problem:
+    """Return a problem that is an error only with `--strict`."""
+    return Problem(code, message, fix, level="warning")
 
-    archive: Archive
-    expected: ExpectedArchive
 
-    @cached_property
-    def metadata(self) -> tuple[dict[str, Any], dict[str, list[str]]]:
-        """The fields of the metadata, and the malformed ones, as twine parses them for the upload."""
-        raw, malformed = parse_metadata(self.archive.metadata)
-        fields: dict[str, Any] = {**raw}
-        if fields.get("metadata_version") not in _VERSIONS_WITH_LICENSE_FILES:  # other ones do not have the field
-            fields.pop("license_files", None)
-            malformed.pop("license-file", None)
-        return fields, malformed
+def rejected(code: str, message: str, fix: str) -> Problem:
+    """Return a problem for which the public index rejects an archive: a warning if the package is private."""
+    return Problem(code, message, fix, level="rejected-by-index")
 
-    @property
-    def fields(self) -> dict[str, Any]:
-        """The fields of the metadata."""
-        return self.metadata[0]
+
+def format_names(names: Iterable[str]) -> str:
+    """Join the first three names in sorted order, and count the others: `a, b, c and 7 more`."""
+    return join_names(sorted(names), 3)
