@@ -198,10 +198,10 @@ class PlannedTask:
             if hasattr(module, "observe"):
                 snapshot = module.observe(options, project)
                 plan = module.plan(snapshot, options)
-                if getattr(options, "json", False):
-                    self._document = module.document(snapshot, options)
             else:
                 plan = module.plan(options, project)
+            if getattr(options, "json", False):
+                self._document = module.document(options, project)
             self.plan: Plan = plan if nested else replace(plan, commit=project.commit)
             self.closing.push(stack.pop_all())
 

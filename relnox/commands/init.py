@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import tomlkit
 
@@ -18,12 +18,11 @@ from relnox.commands.shared.project import Project
 from relnox.core import fixes, records, unlisted, version_groups
 from relnox.core.documents import load_toml, table_at
 from relnox.core.planning.changes import Edit
-from relnox.core.planning.plan import Plan
+from relnox.core.planning.plan import Plan, PlanBuilder
 from relnox.core.settings.config import Config
 from relnox.core.tagging import tag_proposals, tags
 from relnox.core.text import join_names
 from relnox.errors import Blocked
-from relnox.source.discovery import has_package_list
 from relnox.steps.edit_files import EditFiles
 
 NOXFILE = """\
@@ -37,6 +36,7 @@ if __name__ == "__main__":
     nox.main()
 """
 
+_PYPROJECT = "pyproject.toml"
 TASKS_PACKAGE = "tasks/__init__.py"
 """The tasks file of projects that have a package instead of tasks.py, which would hide it."""
 TASKS_FILE = """\
@@ -46,27 +46,18 @@ from relnox.tasks import *  # noqa: F403
 _GITIGNORE_LINES = (b"/.nox/", b"/dist/")
 
 
-class Snapshot(NamedTuple):
-    """The edits of files, and the messages shown after init."""
-
-    edits: tuple[Edit, ...]
-    notes: tuple[str, ...]
-
-
-def observe(options: Options, project: Project) -> Snapshot:
-    """Read the existing files and the tags; if this clone has no tags, read those of the remote."""
-    settings = _propose_settings(project)
-    files = project.read_files(("pyproject.toml", "noxfile.py", "tasks.py", TASKS_PACKAGE, ".gitignore"))
-    edits = tuple(_edits(files, settings, options))
-    notes = (*project.workspace.warnings, *_notes(files, settings, options, project))
-    return Snapshot(edits, notes if edits else (*notes, "nothing to do: all files exist already"))
-
-
-def plan(snapshot: Snapshot, options: Options) -> Plan:
+def plan(options: Options, project: Project) -> Plan:
     """Plan to write missing files, and to add missing settings and lines to existing files."""
-    del options
-    edit_steps = (EditFiles(edits=snapshot.edits),) if snapshot.edits else ()
-    return Plan(task="init", steps=edit_steps, notes=snapshot.notes)
+    new = PlanBuilder("init")
+    settings = _propose_settings(project)
+    files = project.read_files((_PYPROJECT, "noxfile.py", "tasks.py", TASKS_PACKAGE, ".gitignore"))
+    edits = tuple(_edits(files, settings, options))
+    new.notes += (*project.workspace.warnings, *_notes(files, settings, options, project))
+    if edits:
+        new.add(EditFiles(edits=edits))
+    else:
+        new.notes.append("nothing to do: all files exist already")
+    return new.plan()
 
 
 def _propose_settings(project: Project) -> dict[str, Any]:
@@ -76,7 +67,8 @@ def _propose_settings(project: Project) -> dict[str, Any]:
     _check_tags_stay(settings, project)
     if "versions" not in settings and config.versions is None and len(workspace.packages) > 1:
         settings = {"versions": "independent", **settings}
-    if len(workspace.packages) > 1 and not has_package_list(project.root, config):
+    uv = table_at(load_toml(_text(project.read_files((_PYPROJECT,)))), "tool", "uv")
+    if len(workspace.packages) > 1 and not config.packages and "workspace" not in uv:
         every = (*workspace.packages, *project.unlisted)
         patterns = tag_proposals.directory_globs(workspace.packages, every)
         settings["packages"] = [pattern for pattern in patterns if not pattern.startswith("!")]
@@ -116,15 +108,19 @@ def _edits(files: Mapping[str, bytes], settings: Mapping[str, Any], options: Opt
     if options.invoke and "tasks.py" not in files and TASKS_PACKAGE not in files:
         yield Edit(file="tasks.py", before=None, after=TASKS_FILE.encode())
     if (after := _with_settings(files, settings, update=options.update)) is not None:
-        yield Edit(file="pyproject.toml", before=files.get("pyproject.toml"), after=after)
+        yield Edit(file=_PYPROJECT, before=files.get(_PYPROJECT), after=after)
     if (after := _with_gitignore_lines(files.get(".gitignore", b""))) is not None:
         yield Edit(file=".gitignore", before=files.get(".gitignore"), after=after)
 
 
+def _text(files: Mapping[str, bytes]) -> str:
+    """Return pyproject.toml as text, without a byte-order mark."""
+    return files.get(_PYPROJECT, b"").decode("utf-8-sig")
+
+
 def _with_settings(files: Mapping[str, bytes], settings: Mapping[str, Any], *, update: bool) -> bytes | None:
     """Return pyproject.toml with [tool.relnox] or missing settings added, or None if nothing changes."""
-    before = files.get("pyproject.toml", b"")
-    text = before.decode("utf-8-sig")
+    before, text = files.get(_PYPROJECT, b""), _text(files)
     bom = codecs.BOM_UTF8 if before.startswith(codecs.BOM_UTF8) else b""
     tool = table_at(load_toml(text), "tool")
     if "relnox" in tool:
@@ -185,7 +181,7 @@ def _notes(
     """Yield the messages shown after init: what was left unchanged, and the next commands."""
     if project.unlisted:
         yield unlisted.describe_unlisted_packages(project.unlisted, project.workspace, project.config)
-    has_table = b"[tool.relnox" in files.get("pyproject.toml", b"")
+    has_table = b"[tool.relnox" in files.get(_PYPROJECT, b"")
     missing = {key: value for key, value in settings.items() if key not in ("branch", "packages")}
     if has_table and missing and not options.update:
         yield f"[tool.relnox] exists and is not changed; --update adds:\n{tag_proposals.as_toml(missing)}"

@@ -26,18 +26,12 @@ _DIST = "dist"  # in the clone
 def plan(options: Options, project: Project) -> Plan:
     """Plan to clone the checkout, and to run every stage of a release in the clone."""
     new = PlanBuilder("rehearse")
-    state = project.state
-    if state is None:
-        raise Blocked(
-            "not-a-git-repository", f"{project.root} is not in a git repository", fix=fixes.CREATE_REPOSITORY
-        )
-    if state.head is None:
-        raise Blocked("branch-changed", "the git repository has no commit yet", fix="git add -A && git commit")
+    _, state, head = project.require_commit()
     branch = state.branch if project.lines else None
     names = (line.branch for line in (*project.lines, *project.config.branch) if not line.is_glob)
     new.add(
         CloneCheckout(
-            commit=state.head,
+            commit=head,
             branch=branch or next(names, state.branch or "rehearsal"),
             remote_name=project.config.remote,
             output=_DIST,

@@ -6,8 +6,8 @@ has no tags: then the remote's tags are read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from packaging.version import Version
 
@@ -18,13 +18,12 @@ from relnox.core import serialization, text, unlisted
 from relnox.core.bump import release_history, version_bumps
 from relnox.core.bump.version_bumps import VersionBump
 from relnox.core.packages import Package
-from relnox.core.planning.plan import Plan, Table
+from relnox.core.planning.plan import Plan, PlanBuilder, Table
 from relnox.core.settings import release_lines
 from relnox.core.settings.release_lines import ReleaseLine
 from relnox.core.tagging import tag_proposals
 from relnox.core.versions import version_locations
-from relnox.errors import Blocked, TryLater
-from relnox.system.retries import Deadline, TransientError
+from relnox.errors import Blocked
 
 SCHEMA = 1
 """The version of the JSON format, which increases with each incompatible change."""
@@ -33,93 +32,100 @@ _INDEX_TIMEOUT = 10.0
 """The time limit for all queries of one index, including retries, in seconds."""
 
 
-class Snapshot(NamedTuple):
-    """What `status` shows.
+class Row(NamedTuple):
+    """What `status` shows about a package.
 
     Attributes:
-        rows: The rows of the table, one for each package.
-        packages: The packages as JSON, with null for missing or unknown values.
-        notes: Notes on skipped packages, on tags and versions, and on why nothing can be released.
-        lines: The release lines that the current commit belongs to.
+        package: The package.
+        version: Its version, or that of its last tag if its version comes from tags; None if it is not known.
+        tag: Its last tag, or None.
+        commit_count: The number of its commits since the last tag; None without a tag.
+        bump: What `bump --part auto` would do, or None.
+        versions: Its versions on each index of `--index`.
     """
 
-    rows: tuple[tuple[str, ...], ...]
-    packages: tuple[dict[str, Any], ...]
-    notes: tuple[str, ...]
-    lines: tuple[ReleaseLine, ...]
+    package: Package
+    version: Version | None
+    tag: str | None
+    commit_count: int | None
+    bump: VersionBump | None
+    versions: Mapping[str, frozenset[Version]]
 
 
-def observe(options: Options, project: Project) -> Snapshot:
-    """Read the packages, their history and their versions on the indexes."""
-    packages = project.workspace.select(options.package) if options.package else project.workspace.packages
-    bumps, notes = _next_bumps(project)
-    deadlines = {index: Deadline(_INDEX_TIMEOUT) for index in options.index}
-    rows, documents = [], []
+def plan(options: Options, project: Project) -> Plan:
+    """Return a plan without steps, whose table lists the packages.
+
+    Raises:
+        TryLater: An index does not answer.
+    """
+    new = PlanBuilder("status")
+    packages = project.workspace.select(options.package) or project.workspace.packages
+    new.notes += project.workspace.warnings
+    new.notes += _line_notes(project)
+    new.notes += _tag_notes(packages, project)
+    new.notes += _disagreement_notes(project)
+    new.notes += _next_bumps(project)[1]
+    if project.unlisted:
+        new.notes.append(unlisted.describe_unlisted_packages(project.unlisted, project.workspace, project.config))
+    columns = ("package", "version", "last tag", "changed since", "next", "why", *options.index)
+    cells = tuple(_cells(row, project.lines) for row in _rows(options, project))
+    if not options.json:
+        new.tables.append(Table(title="", columns=columns, rows=cells))
+    return new.plan()
+
+
+def document(options: Options, project: Project) -> str:
+    """Return the packages as JSON, with null for missing or unknown values."""
+    packages = [
+        {
+            "name": row.package.name,
+            "directory": row.package.directory,
+            "private": row.package.is_private,
+            "version": str(row.version) if row.version is not None else None,
+            "tag": row.tag,
+            "commits": row.commit_count,
+            "next": {"version": str(row.bump.after), "reason": row.bump.reason} if row.bump is not None else None,
+            "indexes": {index: list(map(str, sorted(versions))) for index, versions in row.versions.items()},
+        }
+        for row in _rows(options, project)
+    ]
+    lines = [{"branch": line.branch, "bounds": line.bounds or None} for line in project.lines]
+    notes = plan(options, project).notes
+    return serialization.to_json({"schema": SCHEMA, "lines": lines, "packages": packages, "notes": notes})
+
+
+def _rows(options: Options, project: Project) -> list[Row]:
+    """Return the row of each selected package."""
+    packages = project.workspace.select(options.package) or project.workspace.packages
+    names = tuple(package.name for package in packages)
+    listed_versions = {
+        index: project.versions_on(
+            index, names, seconds=_INDEX_TIMEOUT, fix=f"rerun the command later, or remove --index {index}"
+        )
+        for index in options.index
+    }
+    bumps, _ = _next_bumps(project)
+    rows = []
     for package in packages:
-        history, bump = project.history.get(package.name), bumps.get(package.name)
-        version = package.version
+        history, version = project.history.get(package.name), package.version
         if version is None and package.source.kind == "tags" and history is not None:
             version = history.version
         tag = history.tag if history is not None else None
         commit_count = len(history.commits) if history is not None and tag is not None else None
-        indexes = {
-            index: _index_versions(index, package, project, deadline) for index, deadline in deadlines.items()
-        }
-        rows.append(
-            (
-                package.name + (" (private)" if package.is_private else ""),
-                str(version or f"({package.source.text})"),
-                tag or "-",
-                "-"
-                if commit_count is None
-                else text.format_count(commit_count, "commit")
-                if commit_count
-                else "no",
-                *((str(bump.after), bump.reason) if bump is not None else ("-", "-")),
-                *(_on_index(package.version, versions, project.lines) for versions in indexes.values()),
-            )
-        )
-        documents.append(
-            {
-                "name": package.name,
-                "directory": package.directory,
-                "private": package.is_private,
-                "version": str(version) if version is not None else None,
-                "tag": tag,
-                "commits": commit_count,
-                "next": {"version": str(bump.after), "reason": bump.reason} if bump is not None else None,
-                "indexes": {index: list(map(str, sorted(versions))) for index, versions in indexes.items()},
-            }
-        )
-    all_notes = [
-        *project.workspace.warnings,
-        *_line_notes(project),
-        *_tag_notes(packages, project),
-        *_disagreement_notes(project),
-        *notes,
-    ]
-    if project.unlisted:
-        all_notes.append(unlisted.describe_unlisted_packages(project.unlisted, project.workspace, project.config))
-    return Snapshot(tuple(rows), tuple(documents), tuple(all_notes), project.lines)
+        versions = {index: by_package[package.name] for index, by_package in listed_versions.items()}
+        rows.append(Row(package, version, tag, commit_count, bumps.get(package.name), versions))
+    return rows
 
 
-def plan(snapshot: Snapshot, options: Options) -> Plan:
-    """Return a plan without steps, whose table lists the packages."""
-    columns = ("package", "version", "last tag", "changed since", "next", "why", *options.index)
-    table = Table(title="", columns=columns, rows=snapshot.rows)
-    return Plan(task="status", tables=() if options.json else (table,), notes=snapshot.notes)
-
-
-def document(snapshot: Snapshot, options: Options) -> str:
-    """Return the packages as JSON."""
-    del options
-    return serialization.to_json(
-        {
-            "schema": SCHEMA,
-            "lines": [{"branch": line.branch, "bounds": line.bounds or None} for line in snapshot.lines],
-            "packages": snapshot.packages,
-            "notes": snapshot.notes,
-        }
+def _cells(row: Row, lines: Sequence[ReleaseLine]) -> tuple[str, ...]:
+    package, count, bump = row.package, row.commit_count, row.bump
+    return (
+        package.name + (" (private)" if package.is_private else ""),
+        str(row.version or f"({package.source.text})"),
+        row.tag or "-",
+        "-" if count is None else text.format_count(count, "commit") if count else "no",
+        *((str(bump.after), bump.reason) if bump is not None else ("-", "-")),
+        *(_on_index(package.version, versions, lines) for versions in row.versions.values()),
     )
 
 
@@ -184,23 +190,6 @@ def _disagreement_notes(project: Project) -> Iterator[str]:
         if package.other_locations and not version_locations.locations_agree(package, package.version):
             fix = project.bump_command(package.name, "--to", "VERSION")
             yield f"{version_locations.describe_disagreement(package)}\n  fix: {fix}"
-
-
-def _index_versions(index: str, package: Package, project: Project, deadline: Deadline) -> frozenset[Version]:
-    """Return the versions of a package on an index.
-
-    Raises:
-        TryLater: The index does not answer.
-    """
-    try:
-        files = project.indexes[index].fetch_listing(package.name, deadline).values()
-    except TransientError as transient_error:
-        raise TryLater(
-            "index-unavailable",
-            f"cannot read the files of {package.name} on {index}: {transient_error.message}",
-            fix=f"rerun the command later, or remove --index {index}",
-        ) from transient_error
-    return frozenset(file.version for file in files if file.version is not None)
 
 
 def _on_index(version: Version | None, versions: frozenset[Version], lines: Sequence[ReleaseLine]) -> str:

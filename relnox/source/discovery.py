@@ -116,12 +116,6 @@ def find_unlisted_packages(
     return tuple(packages)
 
 
-def has_package_list(root: Path, config: Config) -> bool:
-    """Return whether packages are listed in relnox's settings or in a uv workspace."""
-    document = pyproject.load(root, _PYPROJECT) if (root / _PYPROJECT).is_file() else {}
-    return bool(config.packages) or "workspace" in table_at(document, "tool", "uv")
-
-
 def discover_packages(
     root: Path, config: Config, filter_ignored: Callable[[Iterable[str]], set[str]] | None = None
 ) -> Workspace:

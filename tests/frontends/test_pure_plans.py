@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import socket
+import subprocess
 import sys
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from planned import PLANNED
 
 from relnox.cli import main
-from relnox.commands import import_task_module
+from relnox.commands import COMMANDS, import_task_module
 from relnox.system import retries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from relnox.core.planning.plan import Plan
 
@@ -61,7 +63,7 @@ def sealed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     clock = retries.Clock()
     with monkeypatch.context() as patch:
-        for module, name in ((os, "stat"), (os, "urandom"), (time, "time"), (time, "monotonic")):
+        for module, name in ((os, "stat"), (os, "lstat"), (os, "urandom"), (time, "time"), (time, "monotonic")):
             patch.setattr(module, name, guarded(getattr(module, name)))
         for name in ("now", "today", "pause"):
             patch.setattr(clock, name, guarded(getattr(clock, name)))
@@ -74,7 +76,32 @@ def sealed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             SEALED.clear()
 
 
-@pytest.mark.parametrize(("task", "flags", "exit_code"), [*PLANNED, ("init", "", 0), ("init", "--update", 0)])
+ALL_PLANNED = [*PLANNED, ("init", "", 0), ("init", "--update", 0)]
+
+
+def test_every_task_is_planned() -> None:
+    assert {task for task, _, _ in ALL_PLANNED} == set(COMMANDS)
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda: Path(__file__).read_bytes(),
+        lambda: Path(__file__).exists(),
+        lambda: Path(__file__).resolve(),
+        lambda: list(Path(__file__).parent.iterdir()),
+        lambda: subprocess.run(["git", "--version"], check=False),
+        lambda: socket.create_connection(("127.0.0.1", 9)),
+        lambda: dt.datetime.now(dt.UTC),
+        lambda: time.time(),  # noqa: PLW0108 - looked up in the block
+    ],
+)
+def test_a_look_at_the_world_is_noticed(monkeypatch: pytest.MonkeyPatch, look: Callable[[], object]) -> None:
+    with sealed(monkeypatch), pytest.raises(AssertionError, match="a plan looks at the world"):
+        look()
+
+
+@pytest.mark.parametrize(("task", "flags", "exit_code"), ALL_PLANNED)
 def test_a_plan_reads_the_world_once(
     shared: Path, monkeypatch: pytest.MonkeyPatch, task: str, flags: str, exit_code: int
 ) -> None:

@@ -170,7 +170,8 @@ def test_an_index_that_does_not_answer_is_waited_for_later(root: Path, clock: Si
     before = everything(root)
     ran = tag(root)
     assert ran.code == 5, ran.text
-    assert "cannot check whether shop has core 1.1.0" in ran.err
+    assert "cannot read the files of core on shop" in ran.err
+    assert "or skip the check: --no-check-index" in ran.err
     assert everything(root) == before
     assert tag(root, "--no-check-index").code == 0
 
@@ -231,9 +232,25 @@ def test_packages_in_lockstep_get_one_tag(root: Path) -> None:
     assert "packages with common tags have different versions" in ran.err
     merged(root, "0.9.0", *NAMES)
     ran = tag(root)
-    assert "core 0.9.0 is lower than the last tag, v1.1.0" in ran.err
+    assert (ran.code, ran.err.count("lower than the last tag"), ran.err.count("fix:")) == (1, 1, 1)
+    assert "agents, core, runtime, studio and 1 more 0.9.0 are lower than the last tag, v1.1.0" in ran.err
     command = ran.err.split("fix: relnox ")[1].splitlines()[0].replace("VERSION", "1.3.0")
     assert run_in_process(root, *command.split(), "--dry-run").code == 0
+
+
+def test_packages_in_lockstep_without_tags_get_one_note(root: Path) -> None:
+    settings = '[tool.relnox]\npackages = ["packages/*"]\nversions = "lockstep"\ntag-format = "r{version}"\n'
+    write(root, {"pyproject.toml": settings + WITHOUT_INDEX})
+    git(root, "tag", "--delete", *(f"{name}-v1.0.0" for name in NAMES))
+    git(root, "push", "--quiet", "origin", "--delete", *(f"{name}-v1.0.0" for name in NAMES))
+    commit_all(root)
+    git(root, "push", "--quiet", "origin", "main")
+    ran = tag(root)
+    assert ran.code == 0, ran.text
+    assert ran.err.count("gets no tag") + ran.err.count("get no tag") == 1
+    assert "agents, core, runtime, studio and 1 more 1.0.0 are never tagged, and get no tag" in ran.err
+    assert tag(root, "--package", "agents").code == 0
+    assert tags_of(root) == {"r1.0.0": git(root, "rev-parse", "HEAD")}
 
 
 def test_a_name_that_git_cannot_have_leaves_nothing(root: Path) -> None:

@@ -27,7 +27,7 @@ from relnox.core.settings.release_lines import ReleaseLine, has_release_lines, r
 from relnox.core.settings.setting_names import check_package_names
 from relnox.core.tagging.tags import TagFormat, TagForms, find_tag_forms
 from relnox.core.workspace import Workspace
-from relnox.errors import NO_WORKING_DIRECTORY, Blocked
+from relnox.errors import NO_WORKING_DIRECTORY, Blocked, TryLater
 from relnox.source import discovery, history, pyproject, version_literals
 from relnox.source.git import Git, GitState, find_repository
 from relnox.source.git.committed import files_of_commit
@@ -36,6 +36,7 @@ from relnox.source.untracked_modules import find_imports_of_untracked
 from relnox.source.version_files import version_at
 from relnox.source.version_literals import VersionLiterals
 from relnox.system.files import read_project_file
+from relnox.system.retries import Deadline, TransientError
 
 if TYPE_CHECKING:
     from relnox.indexes import Indexes
@@ -181,6 +182,20 @@ class Project(Record):
             untracked_files=tuple(name for name in state.untracked_files if os.path.normpath(name) not in paths),
         )
 
+    def require_commit(self) -> tuple[Git, GitState, str]:
+        """Return the checkout, its state and its current commit.
+
+        Raises:
+            Blocked: The project is not in a git repository, or there is no commit.
+        """
+        if self.git is None or self.state is None:
+            raise Blocked(
+                "not-a-git-repository", f"{self.root} is not in a git repository", fix=fixes.CREATE_REPOSITORY
+            )
+        if self.state.head is None:
+            raise Blocked("branch-changed", "the git repository has no commit yet", fix="git add -A && git commit")
+        return self.git, self.state, self.state.head
+
     @property
     def commit(self) -> str | None:
         """The current commit; None outside git and before the first commit."""
@@ -225,7 +240,8 @@ class Project(Record):
 
     def read_files(self, files: Iterable[str]) -> dict[str, bytes]:
         """Return the contents of the files that exist, by path relative to the root."""
-        return {name: read_project_file(self.root, name) for name in files if (self.root / name).is_file()}
+        contents = {name: self.once(_read_if_file, self.root, name) for name in files}
+        return {name: content for name, content in contents.items() if content is not None}
 
     @cached_property
     def private_directory(self) -> Path:
@@ -238,6 +254,16 @@ class Project(Record):
         from relnox.indexes import Indexes  # with requests, which is slow to import
 
         return Indexes(self.config, self.private_directory / "index")
+
+    def versions_on(
+        self, index: str, names: tuple[str, ...], *, seconds: float, fix: str
+    ) -> Mapping[str, frozenset[Version]]:
+        """Return the versions of each of these packages on an index, which are read once.
+
+        Raises:
+            TryLater: The index does not answer within this time for all of them.
+        """
+        return self.once(_read_versions, self.indexes, index, names, seconds, fix)
 
     def __enter__(self) -> Self:
         return self
@@ -267,6 +293,24 @@ class Project(Record):
         """Return the command that bumps a package, for a fix; packages in lockstep cannot be bumped alone."""
         is_alone = self.config.versions != "lockstep" and len(self.workspace.packages) > 1
         return fixes.task_command("bump", *words, *(("--package", package) if is_alone else ()))
+
+
+def _read_if_file(root: Path, name: str) -> bytes | None:
+    return read_project_file(root, name) if (root / name).is_file() else None
+
+
+def _read_versions(
+    indexes: Indexes, index: str, names: tuple[str, ...], seconds: float, fix: str
+) -> dict[str, frozenset[Version]]:
+    versions, deadline = {}, Deadline(seconds)
+    for name in names:
+        try:
+            files = indexes[index].fetch_listing(name, deadline).values()
+        except TransientError as error:
+            message = f"cannot read the files of {name} on {index}: {error.message}"
+            raise TryLater("index-unavailable", message, fix=fix) from error
+        versions[name] = frozenset(file.version for file in files if file.version is not None)
+    return versions
 
 
 def open_project(start: Path) -> Project:

@@ -1,4 +1,4 @@
-"""The release branch of the remote, and whether it contains the current commit."""
+"""Whether a release branch of the remote contains the commit of a build."""
 
 from __future__ import annotations
 
@@ -7,41 +7,11 @@ from fnmatch import fnmatchcase
 
 from relnox.commands.shared.project import Project
 from relnox.core import text
-from relnox.core.records import Record
 from relnox.errors import Blocked, Failed, Problem
-from relnox.source.git import Git, GitState, parse_tags, remotes
+from relnox.source.git import parse_tags, remotes
 
-FETCH_TIMEOUT = 300.0
+_FETCH_TIMEOUT = 300.0
 """The timeout for fetching the release branch from the remote, in seconds."""
-
-
-class ReleaseBranch(Record):
-    """The release branch of the remote, compared with HEAD.
-
-    `has_head` says whether it contains HEAD, and `is_behind_head` whether HEAD contains it. `name` may be None.
-    """
-
-    name: str | None
-    exists: bool = False
-    has_head: bool = False
-    is_behind_head: bool = False
-
-
-def find_release_branch(refs: Mapping[str, str], state: GitState, project: Project, git: Git) -> ReleaseBranch:
-    """Find the branch of the remote to release from, and whether it is ahead of HEAD or behind it.
-
-    `refs` maps each ref of the remote to its commit.
-    """
-    remote = project.config.remote
-    names = (line.branch for line in (*project.lines, *project.config.branch) if not line.is_glob)
-    name = next(names, None) or remotes.default_branch(git, remote) or state.branch
-    tip = refs.get(f"refs/heads/{name}")
-    if tip is None:
-        return ReleaseBranch(name)
-    if tip != state.head and git.resolve_commit(tip) is None:
-        remotes.try_to_fetch_objects(git, remote, f"refs/heads/{name}", timeout=FETCH_TIMEOUT)
-    has_head = tip == state.head or git.is_ancestor("HEAD", tip)
-    return ReleaseBranch(name, exists=True, has_head=has_head, is_behind_head=git.is_ancestor(tip))
 
 
 def unreleased_commit_problems(commit: str, project: Project) -> Iterator[Problem]:
@@ -70,7 +40,7 @@ def unreleased_commit_problems(commit: str, project: Project) -> Iterator[Proble
     branches = [name for name in refs if name.startswith("refs/heads/")]
     branches = [name for name in branches if _is_release_branch(name.removeprefix("refs/heads/"), patterns)]
     if missing := [name for name in branches if git.resolve_commit(refs[name]) is None]:
-        remotes.try_to_fetch_objects(git, remote, *missing, timeout=FETCH_TIMEOUT)
+        remotes.try_to_fetch_objects(git, remote, *missing, timeout=_FETCH_TIMEOUT)
     has_commit = any(git.is_ancestor(commit, refs[name]) for name in branches)
     if has_commit or _has_release_tag(commit, parse_tags(refs), project):
         return

@@ -71,12 +71,12 @@ def newer_tags(project: Project) -> NewerTags:
     newer = find_newer(project.tags)
     if not newer:
         return NewerTags({}, {})
-    merged_tags = project.git.merged_tags()
+    merged_tags = project.once(project.git.merged_tags)
     tags, formats = project.tags, project.tag_formats
     reachable: dict[str, tuple[str, Version]] = {}
     for name, (tag, version) in find_newer(merged_tags).items():
         own = tags.get(formats[name].render(current_versions[name]))
-        if own is None or not project.git.is_ancestor(tags[tag], own):
+        if own is None or not project.once(project.git.is_ancestor, tags[tag], own):
             reachable[name] = (tag, version)
     return NewerTags(reachable, {name: tagged for name, tagged in newer.items() if tagged[0] not in merged_tags})
 
