@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-# Compiled on first use, to start faster; git needs only the names of upload credentials.
 _CREDENTIAL_NAME = (
-    r"(?a)(TOKENS?|PASSWORDS?|PASSWD|PASSPHRASE|SECRETS?|CREDENTIALS?|API_?KEYS?|PRIVATE_?KEY|ACCESS_?KEY)(?![A-Z])"
+    r"(?a)(TOKENS?|PASSWORDS?|PASSWD|PASSPHRASE|SECRETS?|CREDENTIALS?)(?![A-Z])"
+    r"|(_|ACCESS|API|DEPLOY|GPG|PRIVATE|SIGNING|SSH)KEYS?(?![A-Z])"
     r"|(^|_)(AUTH|JWT|NETRC|PASS|PAT)(?![A-Z])"
-    r"|_PWD$"
-    r"|(^|_)(AGE|DEPLOY|ENCRYPTION|GPG|MASTER|PGP|SIGNING|SSH)_?KEY(?![A-Z])"
+    r"|_PWD$|WEBHOOK"
 )
 """Words in names of credential variables. No letter may follow: TOKENIZERS_PARALLELISM and PATH do not match."""
 _UPLOAD_TOOLS = ("TWINE_", "UV_PUBLISH_", "PDM_PUBLISH_", "HATCH_INDEX_", "POETRY_PYPI_", "ACTIONS_ID_TOKEN_")
@@ -18,15 +17,14 @@ _UPLOAD_TOOLS = ("TWINE_", "UV_PUBLISH_", "PDM_PUBLISH_", "HATCH_INDEX_", "POETR
 _UPLOAD_NAME = re.compile(
     r"(TWINE|UV_PUBLISH|PDM_PUBLISH|FLIT|MATURIN)_PASSWORD"
     r"|UV_PUBLISH_TOKEN|HATCH_INDEX_AUTH|POETRY_PYPI_TOKEN_\w+"
-    r"|RELNOX_\w+_TOKEN|(\w+_)?PYPI_(API_)?TOKEN"
+    r"|RELNOX_\w+_TOKEN|(\w+_)?PYPI_(API_)?TOKEN|(\w+_)?PYPIRC"
     r"|ACTIONS_ID_TOKEN_REQUEST_TOKEN|(\w+_)?ID_TOKEN(_\d+)?|CI_JOB_JWT(_\w+)?",
     re.ASCII,
 )
 """Names of variables with a password or token for an index, or an identity token that can be exchanged for one."""
 _UPLOAD_TOKEN = re.compile(r"(?<![\w./-])pypi-\w{16,}", re.ASCII)
 _CREDENTIAL_VALUE = (
-    r"(?a)(?<![\w./-])pypi-\w{16,}"
-    r"|gh[pousr]_\w{20,}|github_pat_\w{20,}"
+    r"(?a)gh[pousr]_\w{20,}|github_pat_\w{20,}"
     r"|gl(?:agent|cbt|dt|ft|imt|pat|ptt|rt|soat)-[\w-]{20,}"
     r"|npm_\w{36}|xox[abeprs]-[\w-]{16,}|sk_live_\w{24,}"
     r"|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"

@@ -118,12 +118,7 @@ def verify_attestation(content: bytes, file: Distribution, publisher: Publisher)
 
 
 def verify_provenance(content: bytes, file: Distribution, index: str) -> str:
-    """Verify offline that the provenance of a file is by the publishers that the index names, and describe them.
-
-    Args:
-        content: The provenance object (PEP 740) as JSON.
-        file: The file that was signed.
-        index: The name of the index, for messages.
+    """Verify offline that the provenance of a file (PEP 740, as JSON) is by the publishers in it; describe them.
 
     Raises:
         Unverified: The provenance is not valid, or not for this file.

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html.parser import HTMLParser
-from types import NoneType
 from typing import Any
 from urllib.parse import unquote, urljoin
 
@@ -27,9 +26,9 @@ class IndexFile:
     """A file in a listing.
 
     Attributes:
-        sha256: The hex digest, or None if it is not listed.
-        upload_time: The time of the upload in UTC, or None if it is not listed (PEP 700).
-        provenance: The URL of the provenance (PEP 740), or None if there is none.
+        sha256: The hex digest.
+        upload_time: The time of the upload in UTC (PEP 700).
+        provenance: The URL of the provenance (PEP 740).
     """
 
     filename: str
@@ -83,9 +82,7 @@ class Listing(dict[str, IndexFile]):
 def from_json(document: Any, page: str) -> Listing:
     """Parse the JSON page of a project (PEP 691, PEP 700 and PEP 792).
 
-    Args:
-        document: The JSON document.
-        page: The URL of the page, which links are relative to.
+    Links are relative to the URL of the page.
 
     Raises:
         InvalidListing: It is not a listing; other invalid documents raise `KeyError`, `TypeError` and the like.
@@ -102,7 +99,7 @@ def from_json(document: Any, page: str) -> Listing:
             url=_absolute_url(page, _checked_text(entry["url"])),
             sha256=_parse_digest(entry.get("hashes", {}).get("sha256")),
             upload_time=_parse_time(entry.get("upload-time")),
-            yanked=_is_yanked(entry.get("yanked", False)),
+            yanked=bool(entry.get("yanked")),
             provenance=_absolute_url(page, _checked_text(entry["provenance"]))
             if entry.get("provenance")
             else None,
@@ -115,9 +112,7 @@ def from_json(document: Any, page: str) -> Listing:
 def from_html(text: str, page: str) -> Listing:
     """Parse the HTML page of a project (PEP 503 and PEP 792); hashes are in the fragments of its links.
 
-    Args:
-        text: The HTML.
-        page: The URL of the page, which links are relative to unless it has a `base` element.
+    Links are relative to the URL of the page, unless it has a `base` element.
 
     Raises:
         InvalidListing: It is not a listing.
@@ -165,11 +160,9 @@ class _ListingPage(HTMLParser):
         self.has_password_field = False
 
     def handle_decl(self, decl: str) -> None:
-        """Recognize a document type."""
         self.is_html = self.is_html or decl.lower().startswith("doctype html")
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Collect a link or a `meta` element; recognize a password field."""
         attributes = dict(attrs)
         self.is_html = True
         if tag == "a":
@@ -184,13 +177,6 @@ class _ListingPage(HTMLParser):
 
 class InvalidListing(ValueError):
     """The error for a response that is not a valid listing."""
-
-
-def _is_yanked(value: object) -> bool:
-    """Return whether a file is yanked; the value of `yanked` is a boolean or a reason (PEP 592, PEP 691)."""
-    if not isinstance(value, (bool, str, NoneType)):
-        raise TypeError(f"{value!r} is not a valid value of yanked")
-    return bool(value)
 
 
 def _absolute_url(page: str, url: str) -> str:

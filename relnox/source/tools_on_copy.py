@@ -15,7 +15,7 @@ from relnox.errors import Blocked
 from relnox.source.copies import copy_of, read_changes
 from relnox.source.git import Git
 from relnox.system import files, process
-from relnox.system.environment_variables import clean_environment, search_path
+from relnox.system.process import clean_environment, search_path
 
 _LOCK_COMMANDS = {"poetry.lock": ("poetry", "lock"), "pdm.lock": ("pdm", "lock")}
 """Maps lock files that only their own tools can write to the commands that update them."""

@@ -22,7 +22,7 @@ from relnox.source.git import Git
 from relnox.steps.export_commit import GeneratedFiles, source_to_build
 from relnox.steps.run import Run
 from relnox.system import files, process
-from relnox.system.environment_variables import search_path
+from relnox.system.process import search_path
 
 _EVENT_VARIABLE = "RELNOX_EVENT"
 """The environment variable with the path of the file that describes the event."""

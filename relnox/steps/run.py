@@ -15,8 +15,8 @@ from relnox.core.planning.plan import Plan
 from relnox.core.planning.step import Step
 from relnox.errors import ExitCode, Failed, Problem
 from relnox.source.git import Git, remotes
-from relnox.system.environment_variables import clean_environment
 from relnox.system.files import TemporaryDirectory
+from relnox.system.process import clean_environment
 
 if TYPE_CHECKING:
     from relnox.forges import Forge

@@ -15,6 +15,7 @@ import re
 import ssl
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from contextlib import nullcontext
 from functools import cache
 from http import HTTPStatus
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_KIB, _MIB, _GIB = 1 << 10, 1 << 20, 1 << 30
+_KIB, _MIB = 1 << 10, 1 << 20
 _CHUNK = 64 * _KIB
 _CONNECT_TIMEOUT = 10.0
 """The maximum seconds to establish a connection."""
@@ -63,7 +64,7 @@ _MIN_TIME = 5.0
 """The minimum seconds for a document, also right before the deadline."""
 _SLOWEST_AVERAGE = 8 * _KIB
 """The minimum average rate of file transfers in bytes per second."""
-_MAX_FILE_SIZE = 4 * _GIB
+_MAX_FILE_SIZE = 4096 * _MIB
 """The maximum size in bytes of a file whose size is not known in advance."""
 _MAX_FILE_TIME = 3600.0
 """The maximum download time in seconds of a file whose size is not known in advance."""
@@ -169,7 +170,8 @@ def get(
 
     def send(address: str, auth: Auth | None) -> Response:
         seconds = min(limit.seconds, max(total.left(), _MIN_TIME))
-        return _send_read(address, headers or {}, auth, total, limit._replace(seconds=seconds))
+        own_limit, timeout = limit._replace(seconds=seconds), total.read_timeout
+        return send_once("GET", address, headers=headers, auth=auth, read_timeout=timeout, limit=own_limit)
 
     return _follow_with_retries(url, send, total, leave_origin=False)
 
@@ -188,12 +190,13 @@ def download(
         limit: The maximum size and duration; None for those of a file of unknown size.
     """
     total, body = deadline or Deadline(), _FileBody(None)
+    own_limit, timeout = limit or file_limit(), total.read_timeout
 
     def send(address: str, auth: Auth | None) -> Response:
         nonlocal body
         with to.open("wb") if to is not None else nullcontext() as out:
             body = _FileBody(out)  # a new one, since an abandoned try may go on writing
-            return _send_read(address, {}, auth, total, limit or file_limit(), body)
+            return send_once("GET", address, auth=auth, read_timeout=timeout, limit=own_limit, into=body)
 
     response = _follow_with_retries(url, send, total, leave_origin=True)
     return Download(response, body.hash.hexdigest(), body.size)
@@ -212,20 +215,6 @@ class _FileBody:
         self.size += len(chunk)
         if self._out is not None:
             self._out.write(chunk)
-
-
-def _send_read(  # noqa: PLR0913, PLR0917 - a request
-    url: str,
-    headers: Mapping[str, str],
-    auth: Auth | None,
-    deadline: Deadline,
-    limit: Limit,
-    body: _FileBody | None = None,
-) -> Response:
-    fresh = {**headers, "Cache-Control": "no-cache"}
-    return send_once(
-        "GET", url, headers=fresh, auth=auth, read_timeout=deadline.read_timeout, limit=limit, into=body
-    )
 
 
 def authenticate_reads(url: str, auth: Auth) -> None:
@@ -288,20 +277,14 @@ def send_once(  # noqa: PLR0913 - a request
         response = call_with_timeout(exchange, limit.seconds + super_len(body) / _SLOWEST_AVERAGE, host)
     except _NETWORK_ERRORS as error:
         raise _connection_error(url, proxy, error) from error
-    except requests.exceptions.InvalidSchema as error:
-        raise Failed(  # requests found no PySocks
-            "ca-bundle-missing",
-            f"cannot connect to {host}{_through_proxy(proxy)}: {error}",
-            fix=f"{fixes.install_command('requests[socks]')}, or use a proxy with an http URL",
-        ) from error
     except OSError as error:
         if error.errno is not None:  # an error of this machine, such as a full disk
             raise
-        raise Failed(  # requests found no file of certificates
-            "ca-bundle-missing",
-            f"cannot connect to {host}: {error}",
-            fix="correct the path in REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE, or unset it",
-        ) from error
+        fix = "correct the path in REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE, or unset it"
+        if isinstance(error, requests.exceptions.InvalidSchema):  # requests found no PySocks
+            fix = f"{fixes.install_command('requests[socks]')}, or use a proxy with an http URL"
+        message = f"cannot connect to {host}{_through_proxy(proxy)}: {error}"
+        raise Failed("ca-bundle-missing", message, fix=fix) from error
     finally:
         abandoned.set()
     current_scope().connected_origins.add(origin_of(url))
@@ -316,15 +299,14 @@ def call_with_timeout(call: Callable[[], T], seconds: float, host: str) -> T:
         TransientError: The function took too long.
         Failed: The run was interrupted.
     """
-    results: list[T] = []
-    errors: list[BaseException] = []
+    outcome: Future[T] = Future()
     with current_scope().interruptible() as woken:
 
         def work() -> None:
             try:
-                results.append(call())
+                outcome.set_result(call())
             except BaseException as error:  # noqa: BLE001 - it is raised where the result is waited for
-                errors.append(error)
+                outcome.set_exception(error)
             woken.set()
 
         _active.add(woken)
@@ -333,10 +315,8 @@ def call_with_timeout(call: Callable[[], T], seconds: float, host: str) -> T:
             in_time = woken.wait(seconds)
         finally:
             _active.discard(woken)
-    if results:
-        return results[0]
-    if errors:
-        raise errors[0]
+    if outcome.done():
+        return outcome.result()
     if in_time:
         raise retries.interrupted()
     raise TransientError(
@@ -352,7 +332,12 @@ def active_requests() -> int:
 def _prepare(method: str, url: str, headers: Mapping[str, str], body: Any, auth: Auth | None) -> PreparedRequest:
     """Prepare a request without a session, so that requests adds no credentials, cookies or proxies of its own."""
     request = requests.PreparedRequest()
-    default = {"User-Agent": _user_agent(), "Accept": "*/*", "Connection": "keep-alive"}
+    default = {
+        "User-Agent": _user_agent(),
+        "Accept": "*/*",
+        "Connection": "keep-alive",
+        "Cache-Control": "no-cache",
+    }
     try:
         request.prepare(method=method, url=url, headers={**default, **headers}, data=body, auth=auth)
         for value in request.headers.values():
@@ -398,9 +383,11 @@ def _read_body(
             if abandoned.is_set():
                 return
             if len(chunk) > size and not truncate:
+                is_whole = limit.size >= _MIB and limit.size % _MIB == 0
+                maximum = f"{limit.size >> 20} MiB" if is_whole else format_count(limit.size, "byte")
                 raise TooLarge(
                     "listing-invalid",
-                    f"the {limit.kind} of {host} is larger than {_format_size(limit.size)}",
+                    f"the {limit.kind} of {host} is larger than {maximum}",
                     fix="check the URL of the index, or report it to the index",
                 )
             write(chunk[:size])
@@ -452,13 +439,6 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(document) < len(pairs):
         raise ValueError("duplicate key")
     return document
-
-
-def _format_size(size: int) -> str:
-    for unit, name in ((_GIB, "GiB"), (_MIB, "MiB"), (_KIB, "KiB")):
-        if size >= unit and size % unit == 0:
-            return f"{size // unit} {name}"
-    return format_count(size, "byte")
 
 
 # --- redirects

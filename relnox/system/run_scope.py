@@ -32,6 +32,7 @@ class RunScope:
         read_auth: Maps each origin to the function that adds credentials to requests that read there.
         connected_origins: The origins that have sent a response.
         proxies: The proxies in use, by their URL and the variable that sets them.
+        secret_listener: The function that is called with each new secret, or None.
     """
 
     def __init__(self) -> None:
@@ -40,6 +41,7 @@ class RunScope:
         self.read_auth: dict[str, Callable[[Any], Any]] = {}
         self.connected_origins: set[str] = set()
         self.proxies: dict[tuple[str, str], Any] = {}
+        self.secret_listener: Callable[[str], None] | None = None
 
     @contextmanager
     def interruptible(self) -> Iterator[Event]:

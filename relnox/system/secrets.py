@@ -14,6 +14,7 @@ from functools import cache
 from typing import NoReturn
 
 from relnox.core.escaping import escape_json
+from relnox.system.run_scope import current_scope
 
 _MASK = "****"
 _MAX_LINE = 300
@@ -34,7 +35,7 @@ class Secret:
         self._forms = cache(lambda: _masked_forms(text))
         with _lock:
             _secrets.add(self)
-        _notify_listeners(self)
+        _notify_listener(self)
 
     def reveal(self) -> str:
         """Return the text. Do not assign it to a variable: tracebacks may show the values of variables."""
@@ -84,25 +85,24 @@ def mask_error(error: BaseException | None) -> None:
 
 
 def on_secret(callback: Callable[[str], None] | None) -> None:
-    """Set a function to call with each line of each existing and new secret, or remove it (None).
+    """Set a function to call with each line of each existing secret and each new one of this run; None: none.
 
     CI providers, for example, need it to mask their logs.
     """
+    current_scope().secret_listener = callback
     with _lock:
-        _callbacks[:] = [] if callback is None else [callback]
         secrets = list(_secrets)
     for secret in secrets:
-        _notify_listeners(secret)
+        _notify_listener(secret)
 
 
 _secrets: weakref.WeakSet[Secret] = weakref.WeakSet()
-_callbacks: list[Callable[[str], None]] = []
 _lock = threading.RLock()
 
 
-def _notify_listeners(secret: Secret) -> None:
+def _notify_listener(secret: Secret) -> None:
     """Call the function set by `on_secret` with each line of a secret."""
-    for callback in tuple(_callbacks):
+    if (callback := current_scope().secret_listener) is not None:
         for line in _maskable_lines(secret.reveal()):
             callback(line)
 

@@ -17,7 +17,7 @@ from relnox.building.environments import Installer
 from relnox.building.interpreters import find_interpreter
 from relnox.errors import Blocked, Failed
 from relnox.system import process
-from relnox.system.environment_variables import clean_environment
+from relnox.system.process import clean_environment
 
 if TYPE_CHECKING:
     from pathlib import Path

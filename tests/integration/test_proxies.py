@@ -15,7 +15,7 @@ from releases import made_wheel, project_of
 from relnox.errors import Failed
 from relnox.system import http
 from relnox.system.addresses import is_loopback
-from relnox.system.environment_variables import clean_environment
+from relnox.system.process import clean_environment
 from relnox.system.retries import Deadline, TransientError
 from relnox.system.secrets import mask_secrets
 

@@ -10,7 +10,7 @@ from relnox.core.credential_variables import (
 )
 from relnox.core.settings.config import Config
 from relnox.errors import Blocked
-from relnox.system.environment_variables import clean_environment, without_upload_credentials
+from relnox.system.process import clean_environment, without_upload_credentials
 
 JWT = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJyZXBvIn0.c2lnbmF0dXJl"
 UPLOAD = {
@@ -18,7 +18,7 @@ UPLOAD = {
     **dict.fromkeys(("TWINE_PASSWORD", "UV_PUBLISH_TOKEN", "UV_PUBLISH_PASSWORD", "FLIT_PASSWORD"), "secret-0815"),
     **dict.fromkeys(("PDM_PUBLISH_PASSWORD", "HATCH_INDEX_AUTH", "POETRY_PYPI_TOKEN_HOUSE"), "secret-0815"),
     **dict.fromkeys(
-        ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "PYPI_ID_TOKEN", "ID_TOKEN_1", "CI_JOB_JWT_V2"), "secret-0815"
+        ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "PYPI_ID_TOKEN", "ID_TOKEN_1", "CI_JOB_JWT_V2", "PYPIRC"), "secret-0815"
     ),
     "HARMLESS": "pypi-AgEIcHlwaS5vcmcCJGQ0",
     "COPY": "x secret-0815 y",
@@ -28,6 +28,7 @@ OTHERS = {
     **dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AZURE_CLIENT_SECRET", "DB_PASSWD"), "1"),
     **dict.fromkeys(("GOOGLE_APPLICATION_CREDENTIALS", "OPENAI_API_KEY", "SOMEAPIKEY", "SIGNING_KEY"), "1"),
     **dict.fromkeys(("AZURE_DEVOPS_EXT_PAT", "NETRC", "SSH_AUTH_SOCK", "DOCKER_AUTH_CONFIG", "MYSQL_PWD"), "1"),
+    **dict.fromkeys(("SLACK_WEBHOOK_URL", "CORP_KEY", "SSHKEY", "RELEASE_KEYS", "AGE_KEY_FILE"), "1"),
     **dict.fromkeys(("TWINE_USERNAME", "POETRY_HTTP_BASIC_HOUSE_PASSWORD", "UV_INDEX_HOUSE_PASSWORD"), "1"),
     "github_token": "1",
     "A": "ghp_0123456789abcdefghijABCDEFGHIJ",
@@ -41,7 +42,9 @@ OTHERS = {
 }
 NONE = {
     **dict.fromkeys(("TOKENIZERS_PARALLELISM", "GIT_AUTHOR_NAME", "PATH", "PWD", "OLDPWD", "XAUTHORITY"), "1"),
-    **dict.fromkeys(("MATURIN_PEP517_ARGS", "FLIT_ROOT_INSTALL", "CFLAGS", "SOURCE_DATE_EPOCH", "KEYBOARD"), "1"),
+    **dict.fromkeys(
+        ("MATURIN_PEP517_ARGS", "FLIT_ROOT_INSTALL", "CFLAGS", "SOURCE_DATE_EPOCH", "KEYBOARD", "A_KEYBOARD"), "1"
+    ),
     "https_proxy": "http://user:word@proxy.example.invalid:3128",
     "REMOTE": "ssh://git@host.example.invalid/acme/demo.git",
     "DIRECTORY": "/opt/pypi-mirror/pypi-0123456789abcdefghij:/nix/store/x-glibc-locales-0123456789abcdef",

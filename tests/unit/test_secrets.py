@@ -7,7 +7,9 @@ import copy
 import io
 import json
 import pickle
+import threading
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,6 +28,7 @@ from relnox.reporters.terminal import Terminal
 from relnox.reporters.text import Plain
 from relnox.steps.git import Push
 from relnox.system import process, secrets
+from relnox.system.run_scope import RunScope, enter_scope
 from relnox.system.secrets import Secret, mask_secrets
 
 if TYPE_CHECKING:
@@ -183,6 +186,23 @@ def test_the_runner_learns_each_line_of_a_secret_before_it_is_used(capsys: pytes
     output = capsys.readouterr().err.splitlines()
     assert output == ["::add-mask::there-before", "::add-mask::one-line", "::add-mask::another%25line"]
     del early, late, reporter
+
+
+def test_runs_in_threads_tell_their_own_runner_of_secrets() -> None:
+    masked: dict[str, list[str]] = {"one": [], "other": []}
+    both_listen = threading.Barrier(2)
+
+    def run(name: str) -> None:
+        with enter_scope(RunScope()):
+            secrets.on_secret(masked[name].append)
+            both_listen.wait(30)
+            secret = Secret(f"{CANARY} of {name}")
+            both_listen.wait(30)
+            del secret
+
+    with ThreadPoolExecutor(2) as pool:
+        [*pool.map(run, masked)]
+    assert masked == {name: [f"{CANARY} of {name}"] for name in masked}
 
 
 def test_masks_are_sent_to_the_runner_even_between_foreign_output(

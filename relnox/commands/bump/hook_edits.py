@@ -16,7 +16,7 @@ from relnox.core.packages import VersionSource
 from relnox.core.text import join_names
 from relnox.core.versions import version_locations
 from relnox.errors import Blocked, Failed
-from relnox.system.environment_variables import clean_environment
+from relnox.system.process import clean_environment
 
 if TYPE_CHECKING:
     from relnox.steps.hooks import EventPackage, RunHook

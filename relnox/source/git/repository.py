@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 from relnox.core.records import Record, replace
 from relnox.errors import Blocked
 from relnox.system import process
-from relnox.system.environment_variables import without_upload_credentials
+from relnox.system.process import without_upload_credentials
 
 _REMOVED_VARIABLES = frozenset(
     {
