@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import json
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, TypeAlias
 
 from relnox.core.documents import load_toml
+from relnox.core.text import join_names, replace_spans
 
 KeyPath: TypeAlias = tuple[str | int, ...]
 """The keys that lead to a value, with the index of each array item: `("project", "dependencies", 0)`."""
@@ -43,33 +42,58 @@ def replace_strings(
     Raises:
         ValueError: A path does not have the current value, or the string cannot be replaced as it is written.
     """
-    planned = copy.deepcopy(parse(text))
+    planned = parse(text)
     for path, (old, new) in changes.items():
         if read_string(planned, path) != old:
             raise ValueError(f"{'.'.join(map(str, path))} has changed since it was read")
-        table = planned
+        parent = planned
         for key in path[:-1]:
-            table = table[key]
-        table[path[-1]] = new
-        text = next((changed for changed in _candidates(text, old, new) if _is(changed, planned, parse)), "")
-        if not text:
-            raise ValueError(f"{old!r} is not written as a plain string there, or its quotes cannot hold {new!r}")
-    return text
+            parent = parent[key]
+        parent[path[-1]] = new
+    places = list(
+        _find_quoted(text, {spelling for old, _ in changes.values() for spelling in (old, _escape(old))})
+    )
+    # With a number in each place, the parser tells which of them a path leads to.
+    by_number = {f"relnox-{number}": place for number, place in enumerate(places)}
+    numbered = _parse_or_none(replace_spans(text, ((*place, name) for name, place in by_number.items())), parse)
+    spans = []
+    for path, (old, new) in changes.items():
+        place = by_number.get(read_string(numbered, path)) if numbered is not None else None
+        if place is None:
+            raise ValueError(f"{old!r} is not written as a plain string there")
+        spans.append((*place, _escape(new) if text[place[1]] == '"' else new))
+    changed = replace_spans(text, spans)
+    if _parse_or_none(changed, parse) != planned:
+        raise ValueError(f"its quotes cannot hold {join_names(repr(new) for _, new in changes.values())}")
+    return changed
 
 
-def _candidates(text: str, old: str, new: str) -> Iterator[str]:
-    """Yield the text with one occurrence of a string replaced, for each occurrence, plain or with escapes."""
-    for spell in (str, _escape):
-        for match in re.finditer(rf"(?<=[\"'\n]){re.escape(spell(old))}(?=[\"'])", text):
-            yield text[: match.start()] + spell(new) + text[match.end() :]
+def _find_quoted(text: str, spellings: Iterable[str]) -> Iterator[tuple[int, int]]:
+    """Yield the start and end of each of these strings between quotes; of two that overlap, the first and longest.
+
+    No regular expression, since compiling one for each of hundreds of files takes longer than all other work.
+    """
+    places = []
+    for spelling in spellings:
+        start = text.find(spelling)
+        while start > 0:
+            end = start + len(spelling)
+            if text[start - 1] in "\"'\n" and text[end : end + 1] in ("'", '"'):
+                places.append((start, end))
+            start = text.find(spelling, start + 1)
+    last_end = -1
+    for start, end in sorted(places, key=lambda place: (place[0], -place[1])):
+        if start > last_end:
+            yield start, end
+            last_end = end
 
 
 def _escape(value: str) -> str:
     return value.replace("\\", r"\\").replace('"', r"\"")
 
 
-def _is(text: str, planned: Any, parse: Callable[[str], Any]) -> bool:
+def _parse_or_none(text: str, parse: Callable[[str], Any]) -> Any:
     try:
-        return bool(parse(text) == planned)
+        return parse(text)
     except ValueError:
-        return False
+        return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from relnox.core.planning.changes import Edit
 from relnox.core.planning.events import Outcome, Status
 from relnox.core.planning.plan import Table
@@ -9,9 +11,11 @@ from relnox.core.planning.step import Step
 from relnox.core.records import replace
 from relnox.core.text import format_count
 from relnox.errors import Conflict, Failed
-from relnox.forges.pull_requests import PullRequest
 from relnox.source.git import changes, remotes, trees
 from relnox.steps.run import Run, RunExtension
+
+if TYPE_CHECKING:
+    from relnox.forges.pull_requests import PullRequest
 
 
 class CommitToBranch(Step, kw_only=True):
@@ -93,6 +97,8 @@ class PullRequestTable(RunExtension):
         """Add the table, if the pull request is as planned."""
         if any(result.status not in (Status.SUCCESS, Status.SKIPPED) for result in outcome.results):
             return outcome
+        from relnox.forges.pull_requests import PullRequest  # with requests, which is slow to import
+
         if (request := self._run.result(PullRequest)) is None:
             return outcome
         rows = ((str(request.number), request.url, request.title),)

@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 import tempfile
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, Self
 
@@ -54,12 +55,18 @@ def project_path(root: Path, name: str) -> Path:
     Raises:
         Blocked: A link leads to a path outside of the checkout, or into git's own directory.
     """
-    path = root / name
+    top, real_path = _real_checkout(root), os.path.realpath(f"{root}/{name}")
+    below = f"{real_path}{os.sep}".removeprefix(top)
+    if below.startswith(real_path) or ".git" in Path(below.lower()).parts:
+        raise _unreadable(root / name, "it is a link to, or the name of, a file outside of the checkout")
+    return Path(real_path)
+
+
+@lru_cache(maxsize=16)  # a bump asks for the paths of hundreds of files
+def _real_checkout(root: Path) -> str:
+    """Return the real path of the checkout of a directory, or of the directory itself outside git, ending in a separator."""
     checkout = next((directory for directory in (root, *root.parents) if (directory / ".git").exists()), root)
-    top, real_path = Path(os.path.realpath(checkout)), Path(os.path.realpath(path))
-    if not real_path.is_relative_to(top) or ".git" in map(str.lower, real_path.relative_to(top).parts):
-        raise _unreadable(path, "it is a link to, or the name of, a file outside of the checkout")
-    return real_path
+    return os.path.realpath(checkout).rstrip(os.sep) + os.sep
 
 
 def read_file(path: Path | str, limit: int = _MAX_SIZE) -> bytes:
@@ -102,12 +109,11 @@ def replace_file(
             file; by default the file's own. It is not used if it is on another file system.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.relnox")
-    new_file = beside
+    new_file = path.with_name(f".{path.name}.relnox")
     if staging is not None:
         make_private_directory(staging)
         if staging.stat().st_dev == path.parent.stat().st_dev:
-            new_file = staging / beside.name
+            new_file = staging / new_file.name
     new_file.unlink(missing_ok=True)  # left by a run that was killed
     try:
         with os.fdopen(os.open(new_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as out:
@@ -117,8 +123,9 @@ def replace_file(
             if durable:
                 sync(out)
         new_file.replace(path)
-    finally:
+    except BaseException:
         new_file.unlink(missing_ok=True)
+        raise
 
 
 def sync(file: BinaryIO) -> None:

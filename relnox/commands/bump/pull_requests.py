@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from relnox import forges
 from relnox.commands.bump import changes
 from relnox.commands.bump.project_state import Observation
 from relnox.commands.bump.snapshot import NewBump, Target
@@ -55,6 +54,8 @@ def observe_target(observation: Observation, edits: tuple[Edit, ...], project: P
         Blocked: The project is not in a git repository with a commit, or the remote is not on a known forge.
         Problem: The forge does not answer, or rejects the token.
     """
+    from relnox import forges  # with requests, which is slow to import
+
     git, state, refs = project.git, observation.state, observation.remote.branches
     if git is None or state is None or state.head is None:
         raise Blocked(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 from packaging.requirements import Requirement
@@ -43,6 +44,7 @@ _POETRY_CLAUSE = re.compile(r"(?P<operator>\^|==?|~=?|!=|<=?|>=?|)\s*(?P<version
 _BETWEEN_POETRY_CLAUSES = re.compile(r"[\s,|]*")
 
 
+@lru_cache(maxsize=1024)  # dependents require a package with the same text
 def parse_pep508_clauses(text: str) -> Sequence[Clause]:
     """Return the clauses of a PEP 508 requirement; there are none if it has a URL.
 

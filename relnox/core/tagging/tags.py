@@ -167,6 +167,9 @@ def _usual_form(
     had_version: HadVersion,
 ) -> tuple[str, str]:
     """Return the usual form that all tags of these packages have, or else a guess with why it is unclear."""
+    default = "v{version}" if forms is _COMMON_FORMS else "{name}-v{version}"
+    if not tags:
+        return default, ""
     tags_by_form = {
         form: {package: _tags_with(tag_format_of(package, form, config), tags) for package in packages}
         for form in forms
@@ -177,7 +180,7 @@ def _usual_form(
     }
     all_matches = set().union(*matches.values())
     if not all_matches:
-        return ("v{version}" if forms is _COMMON_FORMS else "{name}-v{version}"), ""
+        return default, ""
 
     def rank(form: str) -> tuple[int, int, Version]:
         """Rate a form: by the packages whose version is tagged, then by those that have tags."""

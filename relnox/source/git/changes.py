@@ -9,11 +9,15 @@ from types import MappingProxyType
 
 from relnox.core.fixes import GIT_FAILED
 from relnox.core.planning.changes import Edit, NewTag
-from relnox.errors import Failed
+from relnox.core.text import join_names
+from relnox.errors import Conflict, Failed
+from relnox.source import file_edits
 from relnox.source.git import trees
 from relnox.source.git.repository import Git
 from relnox.system.files import TemporaryDirectory
 
+_MANY_FILES = 100
+"""Above so many files, git writes their content into one pack, which is twice as fast as a file for each."""
 _PATHSPECS_FROM_STDIN = ("--pathspec-from-file=-", "--pathspec-file-nul")
 _SIGNING_FIX = (
     "check that git can sign tags: git tag --sign --message=test relnox-test && git tag --delete relnox-test"
@@ -22,9 +26,7 @@ _SIGNING_FIX = (
 
 
 def commit(git: Git, message: str, edits: Sequence[Edit]) -> str:
-    """Commit the planned content of edited files, whatever is staged and whatever the files contain meanwhile.
-
-    Git's index is not changed; `reset_index` makes it that of the new commit.
+    """Commit edits that are made in the checkout, and nothing else that is changed or staged there.
 
     Git's index is not changed; `reset_index` makes it that of the new commit.
 
@@ -37,17 +39,33 @@ def commit(git: Git, message: str, edits: Sequence[Edit]) -> str:
         The id of the tree that the commit has, unless a hook changed it.
 
     Raises:
+        Conflict: A file has other content than the plan gave it.
         Failed: git or a hook rejected the commit.
     """
-    tree = trees.plan_tree(git, edits, stored=True).id
     with TemporaryDirectory() as directory:
         index = directory.path / "index"
-        with contextlib.suppress(FileNotFoundError):  # the copy knows which files of the checkout did not change
-            shutil.copyfile(git.private_directory().with_name("index"), index)
+        with contextlib.suppress(FileNotFoundError):  # it knows which files did not change until its own time
+            shutil.copy2(git.private_directory().with_name("index"), index)
         variables = {"GIT_INDEX_FILE": str(index)}
-        git.run("read-tree", "--reset", tree, variables=variables).check("git read-tree", fix=GIT_FAILED)
-        command = ("commit", "--quiet", "--no-edit", f"--message={message}")
-        completed = git.run(*command, variables=variables)
+
+        def run(*words: str, stdin: str | None = None) -> str:
+            completed = git.run(*trees.ADD_SETTINGS, *words, stdin=stdin, stderr=False, variables=variables)
+            return completed.check("git commit", fix=GIT_FAILED).output
+
+        run("read-tree", "--reset", "HEAD")
+        run(
+            "add", "--all", "--force", *_PATHSPECS_FROM_STDIN, stdin=_pathspecs(git, (edit.file for edit in edits))
+        )
+        if changed_files := [
+            edit.file for edit in edits if file_edits.read_content(f"{git.root}/{edit.file}") != edit.after
+        ]:
+            raise Conflict(
+                "file-changed",
+                f"{join_names(changed_files)} changed after the bump edited it",
+                fix="save the change elsewhere, then rerun the command",
+            )
+        tree = run("write-tree").strip()
+        completed = git.run("commit", "--quiet", "--no-edit", f"--message={message}", variables=variables)
     completed.check("git commit", fix="fix what git or the hook reports, then rerun the command")
     return tree
 

@@ -15,11 +15,10 @@ from relnox.system.files import TemporaryDirectory
 _FETCH_TIMEOUT = 300.0
 """The timeout for fetching a branch, in seconds."""
 _SYMBOLIC_LINK = "120000"
-_SETTINGS = (
-    "core.sparseCheckout=false",
-    "core.fsmonitor=false",
-    "core.hooksPath=/dev/null",
-    "core.safecrlf=false",
+ADD_SETTINGS = tuple(
+    word
+    for setting in ("sparseCheckout=false", "fsmonitor=false", "hooksPath=/dev/null", "safecrlf=false")
+    for word in ("-c", f"core.{setting}")
 )
 """Overrides of settings that would skip files, run programs or reject line ends when files are added."""
 
@@ -72,8 +71,7 @@ def plan_tree(git: Git, edits: Iterable[Edit], base: str = "HEAD", *, stored: bo
         edits_by_path = {f"{git.prefix}{edit.file}": edit for edit in edits}
 
         def run(*words: str, stdin: str | None = None) -> str:
-            settings = [word for setting in _SETTINGS for word in ("-c", setting)]
-            completed = Git(files).run(*settings, *words, stdin=stdin, stderr=False, variables=variables)
+            completed = Git(files).run(*ADD_SETTINGS, *words, stdin=stdin, stderr=False, variables=variables)
             return completed.check(f"git {words[0]}", fix=GIT_FAILED).output
 
         for name, edit in edits_by_path.items():
