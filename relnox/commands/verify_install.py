@@ -89,11 +89,13 @@ def observe(options: Options, project: Project) -> Snapshot:
     built, earlier = manifest, manifest.restricted_to(frozenset())
     unlisted_packages = frozenset[str]()
     if options.from_ == "index" and not problems and _read_listings(built, options.index, project):
-        manifest, earlier = releases.split_release(built, options.index, project, selected_packages or frozenset())
+        manifest, earlier = releases.split_release(
+            built, project.indexes[options.index], project, selected_packages or frozenset()
+        )
         if options.wait is None:
             unlisted_packages = _find_unlisted(manifest, options.index, project)
     others: tuple[Download | CopyFiles, ...] = (
-        *earlier_downloads(manifest, earlier, options.index, project),
+        *(earlier_downloads(manifest, earlier, project.indexes[options.index]) if earlier.packages else ()),
         *_copy_other_wheels(options.find_links, built, project),
     )
     return Snapshot(

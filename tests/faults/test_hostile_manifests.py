@@ -10,7 +10,8 @@ import pytest
 import releases
 from running import run_in_process
 
-from relnox.core.release import collection
+from relnox.commands import collect
+from relnox.core.dependencies.requirements import required_names
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,9 +102,9 @@ def test_a_link_inside_the_directory_is_followed(root: Path) -> None:
     "content", [b"[" * 100_000, b"\xff", b'{"envelope": {"statement": "' + b"W1tb" * 99_999 + b'"}}']
 )
 def test_an_invalid_attestation_is_an_error(content: bytes) -> None:
-    assert collection.attested_sha256(content) is None
+    assert collect.attested_sha256(content) is None
 
 
 @pytest.mark.parametrize("text", ["six >= one", "six; " + "(" * 5000 + "a", "", "\0", "six @ "])
 def test_a_requirement_that_is_none_needs_nothing(text: str) -> None:
-    assert collection.required_names([text, "attrs"]) == {"attrs"}
+    assert required_names([text, "attrs"]) == {"attrs"}

@@ -542,7 +542,7 @@ def test_an_output_directory_that_is_a_file_is_an_error(root: Path) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 def test_a_run_that_was_killed_is_finished_by_the_next(root: Path) -> None:
     # It is killed when the first file is copied and has no name of its own yet.
-    hang = "import time, relnox.steps.collect as c; fsync = c.os.fsync\n"
+    hang = "import time, relnox.steps.manifest as c; fsync = c.os.fsync\n"
     hang += "import stat\ndef slow(number):\n    fsync(number)\n"
     hang += (
         "    if stat.S_ISREG(c.os.fstat(number).st_mode):\n        print('copying', flush=True); time.sleep(60)\n"

@@ -17,7 +17,7 @@ from relnox.building.known_backends import SHAREABLE_BACKENDS
 from relnox.commands.build_all import checks
 from relnox.commands.build_all.build_settings import read_build_settings
 from relnox.commands.options import BuildOptions as Options
-from relnox.commands.shared import consistency, hooks
+from relnox.commands.shared import consistency, hooks, releases
 from relnox.commands.shared.project import Project
 from relnox.core.dependencies.requirements import requires_dist, unbounded_sibling_warnings
 from relnox.core.packages import Package
@@ -34,10 +34,10 @@ from relnox.steps.build import Build
 from relnox.steps.build_environments import PrepareBuildEnvironment
 from relnox.steps.built_archives import read_manifest_if_valid
 from relnox.steps.export_commit import Export
+from relnox.steps.manifest import WriteManifest
 from relnox.steps.removal import CleanDirectory
 from relnox.steps.reproducibility import CheckReproducibility
 from relnox.steps.run_tests import RunTests
-from relnox.steps.write_manifest import WriteManifest
 from relnox.steps.write_matrix import WriteMatrix
 
 
@@ -48,7 +48,8 @@ def plan(options: Options, project: Project) -> Plan:
         Blocked: `--test` is given, but no tests are configured; or a Python is not installed.
     """
     new = PlanBuilder("build-all", continue_on_error=options.continue_on_error)
-    packages = project.select(consistency.selected_packages(options, options.package, project))
+    request = releases.read_request(options, options.package, project)
+    packages = request.packages(project)
     names = tuple(package.name for package in packages)
     if options.matrix is not None:
         text = json.dumps(wheels.github_matrix(names, project.config.wheels), separators=(",", ":"))
@@ -69,9 +70,8 @@ def plan(options: Options, project: Project) -> Plan:
     tags = [tag for tag, tagged in state.tags.items() if tagged == head] if state is not None else []
     untagged = _untagged_packages(packages, project, tags)
     output = checks.OutputDirectory(project.root / options.output, project)
-    versions = consistency.compare_versions(options, project, names)
-    mismatches, consistency_notes = consistency.check_build(packages, project, commit, versions.tag)
-    mismatches = (*versions.problems, *mismatches)
+    version_problems, version_notes = consistency.compare_versions(request, project, names)
+    tag_problems, tag_notes = consistency.check_build(packages, project, commit, request.tag)
     settings, settings_notes = read_build_settings(packages, project)
     submodule_problems, submodule_notes = checks.check_submodules(packages, project, commit)
     changed_files = checks.uncommitted_files(project, options.output)
@@ -79,7 +79,7 @@ def plan(options: Options, project: Project) -> Plan:
     new.problems += checks.check_sources(packages, project, commit)
     new.problems += output.clean_problems() if options.clean else ()
     new.problems += submodule_problems
-    new.problems += () if options.allow_mismatch else mismatches
+    new.check((*version_problems, *tag_problems), options)
     new.problems += checks.check_committed(packages, project, commit)
     new.notes += project.workspace.warnings
     new.notes += [
@@ -88,8 +88,7 @@ def plan(options: Options, project: Project) -> Plan:
         for name in untagged
     ]
     new.notes += unbounded_sibling_warnings(packages, project.workspace)
-    new.notes += (*versions.notes, *consistency_notes, *settings_notes, *submodule_notes)
-    new.notes += consistency.ignored_mismatch_notes(mismatches) if options.allow_mismatch else ()
+    new.notes += (*version_notes, *tag_notes, *settings_notes, *submodule_notes)
     new.notes += checks.uncommitted_notes(changed_files, commit)
     new.notes += output.foreign_file_notes(options.output)
 
@@ -98,9 +97,10 @@ def plan(options: Options, project: Project) -> Plan:
         new.add(CleanDirectory(directory=options.output, files=files_to_remove))
     export = Export(commit=commit) if commit is not None else None
     new.add(*([export] if export is not None else []))
-    project_hooks = hooks.read_hooks(project)
-    participants = project_hooks.describe_packages({package.name: package.version for package in packages})
-    generators = new.add(*project_hooks.hook_steps("before-build", "build-all", participants, needs=after(export)))
+    participants = hooks.event_packages({package.name: package.version for package in packages}, project)
+    generators = new.add(
+        *hooks.hook_steps("before-build", "build-all", participants, project, needs=after(export))
+    )
     epoch = project.once(project.git.head_time) if project.git is not None else None
     needs = {package.name: project.workspace.needed_by(package) for package in packages}
     new.add(*_prepare_environments(packages, settings, project, epoch))

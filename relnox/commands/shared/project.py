@@ -222,6 +222,17 @@ class Project(Record):
         """The tag format of each package."""
         return self.tag_forms.formats
 
+    @cached_property
+    def package_tags(self) -> Mapping[str, Mapping[str, Version]]:
+        """The tags of each package with their versions; empty if the settings of formats are ambiguous."""
+        try:
+            formats = self.tag_formats if self.tags else {}
+        except Blocked:  # `bump` reports them
+            return {}
+        tags = sorted(self.tags)
+        by_format = {tag_format: dict(tag_format.matching_tags(tags)) for tag_format in set(formats.values())}
+        return {name: by_format[tag_format] for name, tag_format in formats.items()}
+
     def tag_formats_with(self, tag: str) -> Mapping[str, TagFormat]:
         """Return the tag format of each package, found from the existing tags and one that this clone may lack."""
         if tag in self.tags:
@@ -273,11 +284,11 @@ class Project(Record):
         if "indexes" in vars(self):
             self.indexes.close()
 
-    def once(self, function: Callable[..., _Value], *arguments: Any) -> _Value:
+    def once(self, function: Callable[..., _Value], *arguments: Any, **options: Any) -> _Value:
         """Call a function that reads something, or return what it returned for these arguments before."""
-        key = (function, *arguments)
+        key = (function, *arguments, *options.items())
         if key not in self._answers:
-            self._answers[key] = function(*arguments)
+            self._answers[key] = function(*arguments, **options)
         value: _Value = self._answers[key]
         return value
 

@@ -1,52 +1,168 @@
-"""What a release is: the manifest of a build, and which of its packages belong to the release.
+"""What a release is, decided here for all tasks: its tag, its packages, and which files of a build belong to it.
 
-Those are the packages whose release tag is at the built commit, or that are not public yet. The other packages of
-the build were released earlier, from other commits. They are skipped.
+A build may have more packages than its release: private ones, and those that were released earlier, from other
+commits. The release has the packages whose release tag is at the built commit, or that are not public yet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
+from packaging.version import InvalidVersion, Version
+
+from relnox.building import checks
+from relnox.commands.options import ReleaseOptions
 from relnox.commands.shared.project import Project
 from relnox.core import fixes, graph
-from relnox.core.release import collection
+from relnox.core.packages import Package
+from relnox.core.records import Record
 from relnox.core.release.manifest import MANIFEST_JSON, Distribution, Manifest
 from relnox.core.text import join_names
 from relnox.core.version_groups import find_version_groups
-from relnox.errors import Blocked
+from relnox.errors import Blocked, ExitCode, Problem
+from relnox.indexes.index import Index
 from relnox.system.files import read_file
 
 _REBUILD = f"rebuild: {fixes.task_command('build-all')}"
+_MAX_EXCERPT = 100
 
 
-def read_release(root: Path, directory: str, names: Iterable[str]) -> Manifest:
-    """Read the manifest in a directory, and check that it has packages with these names and can be released.
+# --- what a run is asked to release ------------------------------------------------------------------------------
+
+
+class ReleaseTag(NamedTuple):
+    """The tag that a run was started for.
+
+    Attributes:
+        origin: The environment variable or option that names the tag.
+        versions: Maps each package that the tag releases to the version, or to None for a floating tag such as
+            `v1`, which is moved at every release.
+        is_elsewhere: Whether the tag is on another commit than the current one.
+    """
+
+    name: str
+    origin: str
+    versions: Mapping[str, Version | None]
+    is_elsewhere: bool
+
+    def __str__(self) -> str:
+        return f"tag {self.name} ({self.origin})"
+
+
+class Request(NamedTuple):
+    """What a run is asked to release.
+
+    Attributes:
+        tag: The tag that the run was started for: `--release-tag`, or that of the CI job.
+        expected: The version of `--expect-version`.
+        names: The packages of `--package`, or else those of the tag; empty for all packages.
+    """
+
+    tag: ReleaseTag | None
+    expected: Version | None
+    names: frozenset[str]
+
+    def packages(self, project: Project) -> tuple[Package, ...]:
+        """Return the packages in release order."""
+        return project.select(tuple(self.names))
+
+
+def read_request(options: ReleaseOptions, package: tuple[str, ...], project: Project) -> Request:
+    """Return what the options and the CI job ask to release; a rehearsal has neither tag nor expected version.
 
     Raises:
-        Blocked: The manifest is missing or invalid, lists no files, has a file name that does not match its
-            package and version, has packages that need one another in a cycle, or lacks one of the names.
+        Blocked: `--package` names no package, or the expected version is not a version.
     """
-    manifest = read_manifest(root, directory)
-    where = f"{directory}/{MANIFEST_JSON}"
-    for file in manifest.distributions:
-        if not collection.has_valid_filename(file):
-            raise Blocked(
-                "manifest-invalid",
-                f"{where} lists {file.filename} as a file of {file.package} {file.version}",
-                fix=_REBUILD,
-            )
-        if file.version != manifest.version(file.package):
-            raise Blocked(
-                "manifest-invalid", f"{where} lists files of two versions of {file.package}", fix=_REBUILD
-            )
-    graph.waves(dict(manifest.needs))
-    if not manifest.distributions:
-        raise Blocked("archive-missing", f"{where} lists no files", fix=_REBUILD)
-    if missing := sorted(set(names) - set(manifest.packages)):
-        raise Blocked("archive-missing", f"{where} lists no files of {', '.join(missing)}", fix=_REBUILD)
-    return manifest
+    names = frozenset(selected.name for selected in project.workspace.select(package))
+    if project.is_rehearsal:
+        return Request(None, None, names)
+    tag = _read_tag(options, project)
+    tagged = frozenset(tag.versions) if tag is not None else frozenset()
+    if not names and len(tagged) < len(project.workspace.packages):
+        names = tagged
+    return Request(tag, _expected_version(options.expect_version.strip(), project), names)
+
+
+def _read_tag(options: ReleaseOptions, project: Project) -> ReleaseTag | None:
+    """Return the tag of `--release-tag`, or else of the CI job.
+
+    If all packages share tags such as `v1.2.0` or `1.2.0`, the `v` is optional.
+    """
+    origins = {"--release-tag": options.release_tag, "CI_COMMIT_TAG": os.environ.get("CI_COMMIT_TAG")}
+    if os.environ.get("GITHUB_REF_TYPE") == "tag":
+        origins["GITHUB_REF_NAME"] = os.environ.get("GITHUB_REF_NAME")
+    origin, name = next(((origin, name) for origin, name in origins.items() if name), ("", ""))
+    if not name:
+        return None
+    formats = project.once(project.tag_formats_with, name)
+    is_plain = len(set(formats.values())) == 1 and next(iter(formats.values())).prefix in ("", "v")
+    versions: dict[str, Version | None] = {}
+    for package in project.workspace.packages:
+        tag_format = formats[package.name]
+        version = tag_format.parse(name)
+        if version is None and is_plain and not tag_format.suffix:
+            version = tag_format.parse(f"{tag_format.prefix}{name.removeprefix('v')}")
+        if version is not None:
+            moves = package.version is not None and is_floating(version, package.version)
+            versions[package.name] = None if moves else version
+    is_elsewhere = name in project.tags and project.commit not in (None, project.tags[name])
+    return ReleaseTag(name, origin, versions, is_elsewhere)
+
+
+def is_floating(tag: Version, version: Version) -> bool:
+    """Return whether a tag's version is only the major number of `version`, as in the floating tag `v1`."""
+    return len(tag.release) == 1 < len(version.release) and str(tag) == str(version.major)
+
+
+def _expected_version(text: str, project: Project) -> Version | None:
+    """Return the version of `--expect-version`, which may be a tag."""
+    if not text:
+        return None
+    try:
+        return Version(text)
+    except (InvalidVersion, ValueError):  # a number of thousands of digits is a ValueError
+        for tag_format in project.tag_formats.values():
+            if (version := tag_format.parse(text)) is not None:
+                return version
+    excerpt = text if len(text) <= _MAX_EXCERPT else f"{text[:_MAX_EXCERPT]}…"
+    raise Blocked(
+        "version-invalid",
+        f"--expect-version = {excerpt!r} is not a version (PEP 440)",
+        fix="pass a version such as 1.2.0, or nothing",
+    )
+
+
+def packages_tagged_here(project: Project) -> frozenset[str]:
+    """Return the packages that have a release tag of their version at the current commit."""
+    return frozenset(
+        package.name
+        for package in project.workspace.packages
+        for tag, version in project.package_tags.get(package.name, {}).items()
+        if project.tags[tag] == project.commit and package.version in (None, version)
+    )
+
+
+def tags_of_version(name: str, version: Version, project: Project) -> dict[str, str]:
+    """Map the release tags of a package's version to their commits."""
+    tags = project.package_tags.get(name, {})
+    return {tag: project.tags[tag] for tag, tagged in tags.items() if tagged == version}
+
+
+def fixed_groups(project: Project, names: Iterable[str]) -> Iterator[tuple[str, ...]]:
+    """Yield those of the packages that are always released together: of one fixed group, or a single package."""
+    others = dict.fromkeys(names)
+    for group in find_version_groups(project.workspace, project.config):
+        members = tuple(package.name for package in group.packages if package.name in others)
+        if group.kind == "fixed" and members:
+            yield members
+            others = dict.fromkeys(name for name in others if name not in members)
+    yield from ((name,) for name in others)
+
+
+# --- the files of a build ----------------------------------------------------------------------------------------
 
 
 def read_manifest(root: Path, directory: str) -> Manifest:
@@ -72,55 +188,210 @@ def read_manifest(root: Path, directory: str) -> Manifest:
     return Manifest.from_json(text, where=where)
 
 
-def public_part(manifest: Manifest, project: Project) -> tuple[Manifest, tuple[str, ...]]:
-    """Return the manifest without private packages (`Private ::` classifier), and the names of those packages."""
-    private_names = {package.name for package in project.workspace.packages if package.is_private}
-    private = tuple(name for name in manifest.packages if name in private_names)
-    return manifest.restricted_to(frozenset(manifest.packages) - private_names), private
+def read_release(root: Path, directory: str, names: Iterable[str]) -> Manifest:
+    """Read the manifest in a directory, and check that it has packages with these names and can be released.
+
+    Raises:
+        Blocked: The manifest is missing or invalid, lists no files, has a file name that does not match its
+            package and version, has packages that need one another in a cycle, or lacks one of the names.
+    """
+    manifest = read_manifest(root, directory)
+    where = f"{directory}/{MANIFEST_JSON}"
+    for file in manifest.distributions:
+        if not file.has_valid_name:
+            raise Blocked(
+                "manifest-invalid",
+                f"{where} lists {file.filename} as a file of {file.package} {file.version}",
+                fix=_REBUILD,
+            )
+        if file.version != manifest.version(file.package):
+            raise Blocked(
+                "manifest-invalid", f"{where} lists files of two versions of {file.package}", fix=_REBUILD
+            )
+    graph.waves(dict(manifest.needs))
+    if not manifest.distributions:
+        raise Blocked("archive-missing", f"{where} lists no files", fix=_REBUILD)
+    if missing := sorted(set(names) - set(manifest.packages)):
+        raise Blocked("archive-missing", f"{where} lists no files of {', '.join(missing)}", fix=_REBUILD)
+    return manifest
 
 
-def private_notes(private: Sequence[str]) -> Iterator[str]:
-    """Yield a note for each private package, saying that it is not published."""
-    for name in private:
-        yield f"{name} is private (a Private :: classifier) and is not published"
+class Build(NamedTuple):
+    """The files of a build, and which of them a run is asked to publish.
+
+    Attributes:
+        request: What the run is asked to release.
+        directory: The directory with the manifest, relative to the root.
+        manifest: The requested packages, without private ones.
+        public_part: All packages of the build, without private ones.
+        private: The names of the requested packages that are private.
+        incomplete: The names of the requested packages that lack files.
+    """
+
+    request: Request
+    directory: str
+    manifest: Manifest
+    public_part: Manifest
+    private: tuple[str, ...]
+    incomplete: tuple[str, ...]
 
 
-def read_public_part(dist: str, names: tuple[str, ...], project: Project) -> tuple[Manifest, tuple[str, ...]]:
-    """Return the manifest of the selected packages without private ones, and the names of the private ones.
+def read_build(directory: str, request: Request, project: Project) -> Build:
+    """Read the manifest of a build, and select what to publish.
 
     Raises:
         Blocked: The manifest cannot be released (see `read_release`), or no packages are selected and it lacks
             files of packages that could not be built, that other jobs build, or that are released together with
             one of its packages.
     """
-    packages = frozenset(package.name for package in project.workspace.select(names))
-    manifest = read_release(project.root, dist, packages)
-    private = {package.name for package in project.workspace.packages if package.is_private}
-    missing = sorted({*manifest.missing, *_absent_siblings(manifest, project)} - private) if not packages else []
-    if missing:
-        complete = [name for name in manifest.packages if name not in {*missing, *private}]
+    manifest = project.once(read_release, project.root, directory, request.names)
+    packages, private = frozenset(manifest.packages), _private_names(project)
+    groups = fixed_groups(project, [package.name for package in project.workspace.packages])
+    siblings = {name for group in groups if not packages.isdisjoint(group) for name in group}
+    incomplete = {*manifest.missing, *siblings - packages} - private
+    if incomplete and not request.names:
+        complete = [name for name in manifest.packages if name not in incomplete | private]
         options = " ".join(f"--package {name}" for name in complete)
         raise Blocked(
             "manifest-incomplete",
-            f"{dist}/{MANIFEST_JSON} is incomplete (files of {join_names(missing, limit=6)} are missing)",
+            f"{directory}/{MANIFEST_JSON} is incomplete (files of {join_names(sorted(incomplete), limit=6)} are "
+            "missing)",
             fix=f"{fixes.task_command('build-all')}; or merge the output of all jobs: "
             f"{fixes.task_command('collect', '--from', 'DIR')}"
             + (f"; or publish only the others: {options}" if complete else ""),
         )
-    return public_part(manifest.restricted_to(packages or frozenset(manifest.packages)), project)
+    requested = request.names or packages
+    return Build(
+        request,
+        directory,
+        manifest.restricted_to(requested - private),
+        manifest.restricted_to(packages - private),
+        tuple(name for name in manifest.packages if name in requested & private),
+        tuple(sorted(incomplete & requested)),
+    )
 
 
-def _absent_siblings(manifest: Manifest, project: Project) -> Iterator[str]:
-    """Yield the packages without files that are always released together with packages of the manifest."""
-    built = frozenset(manifest.packages)
-    others = tuple(package.name for package in project.workspace.packages if package.name not in built)
-    for group in fixed_groups(project, (*built, *others)) if others else ():
-        if not built.isdisjoint(group):
-            yield from (name for name in group if name in others)
+def archive_errors(
+    package: str, paths: Iterable[Path], release: Iterable[Path], project: Project, *, public: bool
+) -> Iterator[Problem]:
+    """Yield the errors in archives of a package, which may have been built elsewhere, by other tools.
+
+    Args:
+        package: The name of the package.
+        paths: The archives.
+        release: All archives of the package: wheels must fit to its sdist.
+        project: The project.
+        public: Whether violations of the rules of public indexes are errors.
+    """
+    options = {"optional_extensions": project.config.has_optional_extensions(package)}
+    may_be_empty = project.config.is_metadata_only(package)
+    for path in paths:
+        yield from project.once(checks.find_errors, path, public=public, may_be_empty=may_be_empty, **options)
+    yield from project.once(checks.find_errors_against_sdist, tuple(release), **options)
+
+
+def _private_names(project: Project) -> frozenset[str]:
+    return frozenset(package.name for package in project.workspace.packages if package.is_private)
+
+
+def public_part(manifest: Manifest, project: Project) -> tuple[Manifest, tuple[str, ...]]:
+    """Return the manifest without private packages (`Private ::` classifier), and the names of those packages."""
+    private = _private_names(project)
+    return (
+        manifest.restricted_to(frozenset(manifest.packages) - private),
+        tuple(name for name in manifest.packages if name in private),
+    )
+
+
+def private_notes(private: Iterable[str]) -> Iterator[str]:
+    """Yield a note for each private package, saying that it is not published."""
+    for name in private:
+        yield f"{name} is private (a Private :: classifier) and is not published"
+
+
+# --- the release, as an index has it -----------------------------------------------------------------------------
+
+
+class Release(Record):
+    """The release that a run publishes, and which of its files the index has.
+
+    Attributes:
+        build: The build that it is a part of.
+        index: The index.
+        manifest: The files of the release.
+        siblings: The files of other packages of the build that belong to the release, but were not requested.
+        earlier: The files of the packages that were released earlier, and are skipped.
+        hashes: Maps the names of those files of the release and of the siblings that the index lists to their
+            SHA-256 there.
+    """
+
+    build: Build
+    index: Index
+    manifest: Manifest
+    siblings: Manifest
+    earlier: Manifest
+    hashes: Mapping[str, str]
+
+    @property
+    def public(self) -> tuple[str, ...]:
+        """The names of the files that the index lists with the same hash as the manifest."""
+        files = self.manifest.distributions
+        return tuple(file.filename for file in files if self.hashes.get(file.filename) == file.sha256)
+
+    @property
+    def missing(self) -> tuple[Distribution, ...]:
+        """The files that the index does not list."""
+        return tuple(file for file in self.manifest.distributions if file.filename not in self.hashes)
+
+
+def find_release(
+    build: Build, index: Index, project: Project, *, insists: bool = False, clears: bool = False
+) -> Release:
+    """Decide which packages of a build are the release, and read which of its files the index has.
+
+    Packages that were requested belong to it, whatever was released earlier. Packages that were built with them,
+    and that they need or are released together with, are compared with the index as well.
+
+    Args:
+        build: The build.
+        index: The index.
+        project: The project.
+        insists: Whether all packages belong to it, as if they were requested.
+        clears: Whether the plan empties the index first, so that its files are ignored.
+
+    Raises:
+        Problem: The index cannot be read. The exit code does not say that nothing is public, since the index
+            may have files of an earlier run.
+    """
+    whole, requested = build.public_part, frozenset(build.manifest.packages)
+    related = requested | graph.closure(requested, dict(whole.needs))
+    for group in fixed_groups(project, whole.packages):
+        related |= frozenset(group if not requested.isdisjoint(group) else ())
+    candidates = whole.restricted_to(related & frozenset(whole.packages))
+    try:
+        project.once(index.fetch_listings, candidates.packages)
+        insisted = requested if insists or build.request.names else frozenset[str]()
+        release, earlier = split_release(candidates, index, project, insisted)
+        hashes = {} if clears else project.once(_listed_hashes, index, release)
+    except Problem as error:
+        if error.exit_code in (ExitCode.BLOCKED, ExitCode.FAILED):
+            error.exit_code = ExitCode.TRY_LATER
+        raise
+    others = frozenset(release.packages) - requested
+    return Release(build, index, release.restricted_to(requested), release.restricted_to(others), earlier, hashes)
+
+
+def _listed_hashes(index: Index, manifest: Manifest) -> dict[str, str]:
+    """Map the names of the files that an index lists to their SHA-256."""
+    hashes: dict[str, str] = {}
+    for package in manifest.packages:
+        names = [file.filename for file in manifest.files_of(package)]
+        hashes |= index.hashes(package, names, refresh=False)
+    return hashes
 
 
 def split_release(
-    manifest: Manifest, index: str, project: Project, insisted: frozenset[str] = frozenset()
+    manifest: Manifest, index: Index, project: Project, insisted: frozenset[str] = frozenset()
 ) -> tuple[Manifest, Manifest]:
     """Return the manifest of the release, and that of the packages that were released earlier.
 
@@ -129,25 +400,40 @@ def split_release(
 
     Args:
         manifest: The manifest of the build, without private packages.
-        index: The name of the index, whose listings were requested.
+        index: The index, whose listings were requested.
         project: The project.
         insisted: The packages that are part of the release whatever their tags are.
     """
     packages = frozenset(manifest.packages)
     earlier: set[str] = set()
-    if any(_public_files(name, manifest, index, project) for name in packages - insisted):
-        tags = release_tags(manifest, project)
+    if any(public_files(name, manifest.version(name), index) for name in packages - insisted):
         for names in fixed_groups(project, manifest.packages):
-            is_decided = not insisted.isdisjoint(names)
+            tags = {name: tags_of_version(name, manifest.version(name), project) for name in names}
             is_tagged_here = any(manifest.commit in tags[name].values() for name in names)
-            if not is_decided and not is_tagged_here:
-                is_released = (
-                    _is_released(name, manifest, index, project, is_tagged=bool(tags[name])) for name in names
-                )
+            if insisted.isdisjoint(names) and not is_tagged_here:
+                is_released = (_is_released(name, manifest, index, is_tagged=bool(tags[name])) for name in names)
                 earlier |= {*names} if all(is_released) else set()
     if earlier == packages:
         earlier = set()
     return manifest.restricted_to(packages - earlier), manifest.restricted_to(frozenset(earlier))
+
+
+def _is_released(name: str, manifest: Manifest, index: Index, *, is_tagged: bool) -> bool:
+    """Return whether a version without a tag at the built commit is public, and was built from another commit.
+
+    Without a tag on another commit, that shows in complete files, all with other content: if one of them is that
+    of this build, the others were damaged on the way, or uploaded by another job.
+    """
+    public = public_files(name, manifest.version(name), index)
+    if is_tagged:
+        return bool(public)
+    return all(public.get(file.filename) not in (None, file.sha256) for file in manifest.files_of(name))
+
+
+def public_files(name: str, version: Version, index: Index) -> dict[str, str | None]:
+    """Return the files of a package's version that the index lists, with their SHA-256 if it has them."""
+    listing = index.cached_listing(name)
+    return {file.filename: file.sha256 for file in listing.values() if file.version == version}
 
 
 def released_earlier_notes(earlier: Manifest, index: str) -> Iterator[str]:
@@ -155,88 +441,3 @@ def released_earlier_notes(earlier: Manifest, index: str) -> Iterator[str]:
     if earlier.packages:
         names = join_names(f"{name} {earlier.version(name)}" for name in earlier.packages)
         yield f"not part of this release: {names} (released earlier, already on {index})"
-
-
-def release_tags(manifest: Manifest, project: Project) -> dict[str, dict[str, str]]:
-    """Map each package of a manifest to the tags of its version, with their commits."""
-    try:
-        formats = project.tag_formats if project.tags else {}
-    except Blocked:  # ambiguous settings of tag formats, which `bump` reports
-        formats = {}
-    return {
-        name: {
-            tag: project.tags[tag]
-            for tag, version in formats[name].matching_tags(sorted(project.tags))
-            if version == manifest.version(name)
-        }
-        if name in formats
-        else {}
-        for name in manifest.packages
-    }
-
-
-def packages_tagged_here(project: Project) -> frozenset[str]:
-    """Return the packages that have a release tag of their version at the current commit."""
-    if project.state is None:
-        return frozenset()
-    here = sorted(tag for tag, commit in project.tags.items() if commit == project.state.head)
-    return frozenset(
-        package.name
-        for package in (project.workspace.packages if here else ())
-        for _, version in project.tag_formats[package.name].matching_tags(here)
-        if package.version in (None, version)
-    )
-
-
-def fixed_groups(project: Project, names: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """Yield those of the packages that are always released together: of one fixed group, or a single package."""
-    others = dict.fromkeys(names)
-    for group in find_version_groups(project.workspace, project.config):
-        members = tuple(package.name for package in group.packages if package.name in others)
-        if group.kind == "fixed" and members:
-            yield members
-            others = dict.fromkeys(name for name in others if name not in members)
-    yield from ((name,) for name in others)
-
-
-def published_siblings(
-    release: Manifest, earlier: Manifest, index: str, project: Project
-) -> dict[str, tuple[Distribution, ...]]:
-    """Map each package that was released earlier, and that the release needs, to its public files."""
-    needed = graph.closure(frozenset(release.packages), dict(release.needs))
-    return {
-        name: tuple(
-            Distribution(
-                package=name,
-                version=earlier.version(name),
-                filename=filename,
-                kind="wheel" if filename.endswith(".whl") else "sdist",
-                size=0,  # not known, and not needed to install the file
-                sha256=sha256,
-                blake2b_256="",
-            )
-            for filename, sha256 in _public_files(name, earlier, index, project).items()
-            if sha256 is not None
-        )
-        for name in earlier.packages
-        if name in needed
-    }
-
-
-def _public_files(name: str, manifest: Manifest, index: str, project: Project) -> dict[str, str | None]:
-    """Return the files of a package's version that the index lists, with their SHA-256 if it has them."""
-    version = manifest.version(name)
-    listing = project.indexes[index].cached_listing(name)
-    return {file.filename: file.sha256 for file in listing.values() if file.version == version}
-
-
-def _is_released(name: str, manifest: Manifest, index: str, project: Project, *, is_tagged: bool) -> bool:
-    """Return whether a version without a tag at the built commit is public, and was built from another commit.
-
-    Without a tag on another commit, that shows in complete files, all with other content: if one of them is that
-    of this build, the others were damaged on the way, or uploaded by another job.
-    """
-    public = _public_files(name, manifest, index, project)
-    if is_tagged:
-        return bool(public)
-    return all(public.get(file.filename) not in (None, file.sha256) for file in manifest.files_of(name))

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from relnox.commands.shared import releases
 from relnox.commands.shared.project import Project
+from relnox.core import graph
 from relnox.core.planning.step import after
 from relnox.core.records import replace
-from relnox.core.release.manifest import Manifest
+from relnox.core.release.manifest import Distribution, Manifest
 from relnox.core.settings.config_tables import VerifyConfig
+from relnox.indexes.index import Index
 from relnox.steps.await_index import AwaitIndex
 from relnox.steps.fetch_release import CopyFiles, Download
 from relnox.steps.verify_install import VerifyInstall
@@ -85,7 +87,23 @@ def downloads(listings: Iterable[AwaitIndex]) -> Iterator[Download]:
         )
 
 
-def earlier_downloads(release: Manifest, earlier: Manifest, index: str, project: Project) -> Iterator[Download]:
+def earlier_downloads(release: Manifest, earlier: Manifest, index: Index) -> Iterator[Download]:
     """Yield a step for each package that was released earlier and is needed, which downloads its public files."""
-    for package, files in releases.published_siblings(release, earlier, index, project).items():
-        yield Download(index=index, package=package, files=files, deadline=_EARLIER_TIMEOUT)
+    needed = graph.closure(frozenset(release.packages), dict(release.needs))
+    for package in earlier.packages:
+        version = earlier.version(package)
+        files = (
+            Distribution(
+                package=package,
+                version=version,
+                filename=filename,
+                kind="wheel" if filename.endswith(".whl") else "sdist",
+                size=0,  # not known, and not needed to install the file
+                sha256=sha256,
+                blake2b_256="",
+            )
+            for filename, sha256 in releases.public_files(package, version, index).items()
+            if sha256 is not None
+        )
+        if package in needed:
+            yield Download(index=index.name, package=package, files=tuple(files), deadline=_EARLIER_TIMEOUT)

@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 
+from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import Version
 
 from relnox.core.dependencies.requirement_clauses import (
@@ -24,6 +25,7 @@ from relnox.core.dependencies.requirement_clauses import (
     parse_poetry_clauses,
     poetry_allows,
 )
+from relnox.core.names import normalize_name
 from relnox.core.packages import Dependency, Package
 from relnox.core.settings.config import UpdatePolicy
 from relnox.core.text import join_names, replace_spans
@@ -252,3 +254,17 @@ def unbounded_sibling_warnings(packages: Iterable[Package], workspace: Workspace
             f"requirements on siblings without a version: {join_names(requirements)}; add one such as >=1.2, so "
             "that an installer finds a version that fits"
         )
+
+
+def required_names(requires: Iterable[str]) -> frozenset[str]:
+    """Return the names of the distributions that `Requires-Dist` values require without any extra.
+
+    Invalid requirements are ignored, since the checks of archives report them.
+    """
+    names = set()
+    for text in requires:
+        with suppress(InvalidRequirement, RecursionError):
+            requirement = Requirement(text)
+            if requirement.marker is None or "extra" not in str(requirement.marker):
+                names.add(normalize_name(requirement.name))
+    return frozenset(names)

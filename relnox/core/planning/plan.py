@@ -76,22 +76,24 @@ class PlanBuilder:
     """A plan in the making: steps, notes and problems in the order in which a task finds them.
 
     Attributes:
+        task: The name of the task.
+        steps: The steps so far.
         notes: Notes for the user.
         problems: What blocks the plan.
         tables: Results that are known without running a step.
     """
 
     def __init__(self, task: str, *, continue_on_error: bool = False) -> None:
+        self.task = task
         self.notes: list[str] = []
         self.problems: list[Problem] = []
         self.tables: list[Table] = []
-        self._task = task
         self._continue_on_error = continue_on_error
-        self._steps: list[Step] = []
+        self.steps: list[Step] = []
 
     def add(self, *steps: S) -> tuple[S, ...]:
         """Add steps, and return them, for what needs them."""
-        self._steps += steps
+        self.steps += steps
         return steps
 
     def check(self, problems: Iterable[Problem], options: object) -> None:
@@ -108,8 +110,8 @@ class PlanBuilder:
     def plan(self, **more: Any) -> Plan:
         """Return the plan; `more` are further fields of it."""
         return Plan(
-            task=self._task,
-            steps=tuple(self._steps),
+            task=self.task,
+            steps=tuple(self.steps),
             notes=tuple(self.notes),
             problems=tuple(self.problems),
             tables=tuple(self.tables),

@@ -11,6 +11,7 @@ import re
 from datetime import datetime
 from typing import Any, Literal, get_args
 
+from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sdist_filename, parse_wheel_filename
 from packaging.version import Version
 
 from relnox.core import fixes
@@ -47,6 +48,15 @@ class Distribution(Record, kw_only=True):
     size: int
     sha256: str
     blake2b_256: str
+
+    @property
+    def has_valid_name(self) -> bool:
+        """Whether the file name matches the package and the version (PEP 427, PEP 625)."""
+        parse = parse_wheel_filename if self.kind == "wheel" else parse_sdist_filename
+        try:
+            return parse(self.filename)[:2] == (self.package, self.version)
+        except (InvalidSdistFilename, InvalidWheelFilename):
+            return False
 
 
 class Manifest(Record, kw_only=True):

@@ -1,0 +1,510 @@
+"""Merge the output of many build jobs into one directory with one complete manifest.
+
+Each --from names the directory of a job, which holds its manifest.json and its files, or a directory of such
+directories. Platform wheels in [tool.relnox.wheels] need no manifest: cibuildwheel and maturin write none. If a
+file is damaged, missing or not expected, or if two jobs built different files of one name, nothing is copied. The
+merged manifest is the one to publish. Attestations are copied with their files.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
+
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+from relnox.building import archives
+from relnox.building.file_hashes import hash_file, is_file_inside
+from relnox.commands.options import CollectOptions as Options
+from relnox.commands.shared import consistency, releases
+from relnox.commands.shared.project import Project
+from relnox.core import fixes, graph
+from relnox.core.dependencies.requirements import required_names
+from relnox.core.packages import Package
+from relnox.core.planning.plan import Plan, PlanBuilder
+from relnox.core.planning.step import after
+from relnox.core.records import replace
+from relnox.core.release.manifest import MANIFEST_JSON, Distribution, Manifest
+from relnox.core.release.publishers import ATTESTATION_SUFFIX
+from relnox.core.release.wheels import FileComparison, compare_files
+from relnox.core.text import format_count, join_names
+from relnox.errors import Blocked, Conflict, Problem
+from relnox.steps.manifest import Collect, WriteMergedManifest
+
+_ATTESTATION_LIMIT = 1 << 20
+"""The maximum size of a file with attestations, in bytes; larger files are ignored."""
+_MAX_SOURCE_SIZE = 8 << 20
+_REBUILD = f"rebuild all jobs from one commit: {fixes.task_command('build-all')}"
+_DOWNLOAD = "download the job's output again"
+
+
+class Attestation(NamedTuple):
+    """An attestation file that is stored beside an archive (PEP 740).
+
+    Attributes:
+        archive: The name of the archive.
+        sha256: The SHA-256 hex digest of the attestation file.
+        attested_sha256: The SHA-256 hex digest of the archive that was signed, or None if it cannot be read.
+    """
+
+    filename: str
+    archive: str
+    sha256: str
+    attested_sha256: str | None
+
+
+class Job(NamedTuple):
+    """The output of one build job.
+
+    Attributes:
+        directory: The directory of the job's files: one passed to `--from`, or a subdirectory of it.
+        manifest: The manifest of the job; or one made from its wheels, as if built from the current commit.
+        has_manifest: Whether the manifest is from the job.
+        files: Maps each file in the manifest that exists to its size in bytes and its SHA-256.
+        attestations: The attestations beside these files.
+        unlisted: The names of archives in the directory that the manifest does not list, and of their
+            attestations.
+    """
+
+    directory: str
+    manifest: Manifest
+    has_manifest: bool
+    files: Mapping[str, tuple[int, str]]
+    attestations: tuple[Attestation, ...]
+    unlisted: tuple[str, ...]
+
+    def is_intact(self, file: Distribution) -> bool:
+        """Return whether a file in the manifest is the built one."""
+        return self.files.get(file.filename) == (file.size, file.sha256)
+
+
+def plan(options: Options, project: Project) -> Plan:
+    """Plan to copy the files of each package, and then to write the merged manifest."""
+    new = PlanBuilder("collect")
+    request = releases.read_request(options, options.package, project)
+    directories = project.once(_find_job_directories, project.root, options.from_)
+    jobs = tuple(
+        project.once(_read_job, project.root, directory, request.names, project.commit)
+        for directory in directories
+    )
+    packages = request.packages(project)
+    if not request.names and (tagged := releases.packages_tagged_here(project)):
+        built = {name for job in jobs for name in job.manifest.packages}
+        packages = tuple(package for package in packages if package.name in tagged | built)
+    names = [package.name for package in packages]
+    comparisons = {package.name: _compare_with_expected(package, jobs, project) for package in packages}
+    mismatches, version_notes = consistency.compare_versions(request, project, names)
+    new.check(mismatches, options)
+    new.check(_problems(jobs, packages, comparisons, project), options)
+
+    incomplete = [name for name, comparison in comparisons.items() if comparison.missing]
+    manifest = _merge_manifests(jobs, project, incomplete)
+    attestations: dict[str, tuple[str, Attestation]] = {}
+    for job in jobs:
+        for attestation in job.attestations:
+            attestations.setdefault(attestation.archive, (job.directory, attestation))
+    sources = _first_sources(jobs)
+    copies = new.add(
+        *(
+            Collect(
+                package=package,
+                version=manifest.version(package),
+                files=tuple(sources[file.filename] for file in manifest.files_of(package)),
+                attestations=tuple(
+                    (directory, attestation.filename, attestation.sha256)
+                    for file in manifest.files_of(package)
+                    if file.filename in attestations
+                    for directory, attestation in [attestations[file.filename]]
+                ),
+                output=options.output,
+            )
+            for package in manifest.packages
+        )
+    )
+    new.add(WriteMergedManifest(output=options.output, manifest=manifest, needs=after(*copies)))
+
+    new.notes += version_notes
+    if not options.package and (others := sorted(project.workspace.by_name.keys() - set(names))):
+        new.notes.append(f"not part of this release: {join_names(others)} (no tag at this commit)")
+    if manifest.dirty:
+        new.notes.append(
+            "the files were built with uncommitted changes and cannot be published to a production index"
+        )
+    for job in jobs:
+        signed = f", {format_count(len(job.attestations), 'attestation')}" if job.attestations else ""
+        new.notes.append(f"{job.directory}: {format_count(len(job.manifest.distributions), 'file')}{signed}")
+    old_archives = project.once(_archive_names, project.root / options.output)
+    if left_out := [name for name in old_archives if name not in sources]:
+        new.notes.append(
+            f"left out: {options.output} has archives that are not part of this release: {', '.join(left_out)}"
+        )
+    return new.plan()
+
+
+# --- the output of jobs ------------------------------------------------------------------------------------------
+
+
+def _find_job_directories(root: Path, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the directory of each job once, relative to `root`; the names are those given with `--from`.
+
+    Raises:
+        Blocked: A directory does not exist, or neither it nor a directory in it has a manifest.
+    """
+    if not names:
+        raise Blocked(
+            "option-missing",
+            "--from is required (no directory of a build job was given)",
+            fix=f"{fixes.task_command('collect', '--from', 'artifacts')} (with one directory per job)",
+        )
+    directories: dict[Path, str] = {}
+    for name in names:
+        directory = root / name
+        if not directory.is_dir():
+            raise Blocked(
+                "file-not-writable",
+                f"{name} is not a directory",
+                fix="pass the directory with the output of a build job: --from DIR",
+            )
+        stripped = name.rstrip("/") or name
+        inner = [f"{stripped}/{path.name}" for path in sorted(directory.iterdir())]
+        jobs = [job for job in (stripped, *inner) if _is_output_of_job(root / job)]
+        if not jobs:
+            raise Blocked(
+                "manifest-missing",
+                f"neither {name} nor a directory in it has a {MANIFEST_JSON}, or only wheels",
+                fix=f"upload all of dist/ in the job that runs {fixes.task_command('build-all')}",
+            )
+        for job in jobs[:1] if jobs[0] == stripped else jobs:
+            directories.setdefault((root / job).resolve(), job)
+    return tuple(directories.values())
+
+
+def _is_output_of_job(directory: Path) -> bool:
+    """Return whether a directory has a manifest, or only wheels: an sdist always comes with a manifest."""
+    names = _archive_names(directory)
+    return (directory / MANIFEST_JSON).is_file() or (bool(names) and all(name.endswith(".whl") for name in names))
+
+
+def _archive_names(directory: Path, *suffixes: str) -> tuple[str, ...]:
+    """Return the sorted names of the archives in a directory, and of the files that end with one of `suffixes`."""
+    paths = directory.iterdir() if directory.is_dir() else ()
+    return tuple(sorted(path.name for path in paths if path.name.endswith((".whl", ".tar.gz", *suffixes))))
+
+
+def _read_job(root: Path, directory: str, selected: frozenset[str], head: str | None) -> Job:
+    """Read the manifest in a job's directory, hash its files, and find attestations and unlisted archives.
+
+    If packages are selected, the files of others are left out.
+    """
+    path = root / directory
+    has_manifest = (path / MANIFEST_JSON).is_file()
+    manifest = releases.read_manifest(root, directory) if has_manifest else _describe_wheels(path, directory, head)
+    listed_names = {file.filename for file in manifest.distributions}
+    manifest = manifest.restricted_to(selected) if selected else manifest
+    names = [file.filename for file in manifest.distributions]
+    hashes = {name: hash_file(path / name) for name in names if is_file_inside(path, path / name)}
+    return Job(
+        directory,
+        manifest,
+        has_manifest,
+        {name: (digests.size, digests.sha256) for name, digests in hashes.items()},
+        tuple(_find_attestations(path, names)),
+        tuple(
+            name
+            for name in _archive_names(path, ATTESTATION_SUFFIX)
+            if name.removesuffix(ATTESTATION_SUFFIX) not in listed_names
+        ),
+    )
+
+
+def _describe_wheels(path: Path, directory: str, head: str | None) -> Manifest:
+    """Return a manifest for the wheels in a directory without one, as if built from the current commit."""
+    wheels = []
+    for name in _archive_names(path):
+        try:
+            package, version, _, _ = parse_wheel_filename(name)
+        except InvalidWheelFilename as error:
+            raise Blocked(
+                "archive-invalid",
+                f"{directory}/{name} is not a valid file name of a wheel ({error})",
+                fix="build it again instead of renaming it (PEP 427)",
+            ) from error
+        if is_file_inside(path, path / name):
+            digests = hash_file(path / name)
+            wheels.append(
+                Distribution(package=package, version=version, filename=name, kind="wheel", **vars(digests))
+            )
+    latest = max(((path / wheel.filename).stat().st_mtime for wheel in wheels), default=0)
+    time = datetime.fromtimestamp(latest, UTC).isoformat(timespec="seconds")
+    return Manifest(distributions=tuple(wheels), commit=head, dirty=False, time=time)
+
+
+def _find_attestations(directory: Path, names: Sequence[str]) -> Iterator[Attestation]:
+    """Yield the attestations that are stored next to archives."""
+    for name in names:
+        path = directory / f"{name}{ATTESTATION_SUFFIX}"
+        if is_file_inside(directory, path) and path.stat().st_size <= _ATTESTATION_LIMIT:
+            content = path.read_bytes()
+            yield Attestation(path.name, name, sha256(content).hexdigest(), attested_sha256(content))
+
+
+def attested_sha256(content: bytes) -> str | None:
+    """Return the SHA-256 hex digest of the archive that an attestation is for.
+
+    Return None if the content is not an attestation. The digest is read from the in-toto statement in its envelope
+    (PEP 740); the signature is not verified.
+    """
+    try:
+        (subject,) = json.loads(base64.b64decode(json.loads(content)["envelope"]["statement"]))["subject"]
+        return str(subject["digest"]["sha256"])
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+
+
+def _first_sources(jobs: Sequence[Job]) -> dict[str, tuple[str, Distribution]]:
+    """Map each file's name to the directory of the first job whose manifest lists it, and to its entry there."""
+    sources: dict[str, tuple[str, Distribution]] = {}
+    for job in jobs:
+        for file in job.manifest.distributions:
+            sources.setdefault(file.filename, (job.directory, file))
+    return sources
+
+
+def _merge_manifests(jobs: Sequence[Job], project: Project, incomplete: Sequence[str]) -> Manifest:
+    """Merge the manifests of jobs without conflicts; the order of the jobs does not affect the result.
+
+    The manifest of a job only has needs between packages of this job. Those on packages of other jobs are in the
+    source files and in the wheels.
+    """
+    files = [file for _, file in _first_sources(jobs).values()]
+    names = {file.package for file in files}
+    needs: dict[str, set[str]] = {name: set() for name in names}
+    for package in project.workspace.packages:
+        if package.name in names:
+            needs[package.name] |= project.workspace.needed_by(package) & names
+    for job in jobs:
+        for name, needed in job.manifest.needs:
+            if name in names:
+                needs[name] |= set(needed) & names
+        for file in job.manifest.distributions if names != set(job.manifest.packages) else ():
+            if file.kind == "wheel" and job.is_intact(file):
+                with contextlib.suppress(archives.ArchiveError):  # a problem already
+                    wheel = project.once(archives.read, project.root / job.directory / file.filename)
+                    needs[file.package] |= required_names(wheel.requires) & names - {file.package}
+    order = {name: place for place, name in enumerate(name for wave in graph.waves(needs) for name in wave)}
+    return replace(
+        max(jobs, key=lambda job: job.manifest.time).manifest,
+        distributions=tuple(sorted(files, key=lambda file: (order[file.package], file.kind, file.filename))),
+        needs=tuple((name, tuple(sorted(graph.closure([name], needs) - {name}))) for name in order),
+        missing=tuple(sorted(incomplete)),
+    )
+
+
+# --- checks ------------------------------------------------------------------------------------------------------
+
+
+def _compare_with_expected(package: Package, jobs: Sequence[Job], project: Project) -> FileComparison:
+    """Compare the names of a package's files with the expected ones; private packages may have no files."""
+    names = {file.filename for job in jobs for file in job.manifest.files_of(package.name)}
+    if package.is_private and not names:
+        return FileComparison()
+    return compare_files(package.name, names, project.config.wheels)
+
+
+def _problems(  # noqa: C901, PLR0912 - a list of checks
+    jobs: Sequence[Job], packages: Sequence[Package], comparisons: Mapping[str, FileComparison], project: Project
+) -> Iterator[Problem]:
+    """Yield the problems that keep the files from being collected: first those of jobs, then those of packages."""
+    if not any(job.manifest.distributions for job in jobs):
+        yield Blocked(
+            "archive-missing",
+            "there are no files to collect (the manifests of all jobs are empty)",
+            "check the directory passed to --from",
+        )
+    commits: dict[str | None, str] = {}
+    for job in jobs:
+        commits.setdefault(job.manifest.commit, job.directory)
+    if len(commits) > 1:
+        lines = "\n".join(f"  {directory}  {commit or 'no commit'}" for commit, directory in commits.items())
+        yield Blocked(
+            "branch-changed",
+            f"the jobs built different commits:\n{lines}",
+            "collect the jobs of one CI run, or rebuild all of them from one commit",
+        )
+    elif project.commit is not None and project.commit not in commits:
+        (commit,) = commits
+        yield Blocked(
+            "branch-changed",
+            f"the jobs built {commit or 'outside git'}, but this checkout is at {project.commit}",
+            f"git switch --detach {commit}" if commit else "rebuild in a git checkout",
+        )
+    if dirty := [job.directory for job in jobs if job.manifest.dirty]:
+        all_dirty = len(dirty) == len(jobs)
+        yield Blocked(
+            "build-dirty",
+            f"built with uncommitted changes: {', '.join(dirty)}",
+            "commit the changes and rebuild" if all_dirty else _REBUILD,
+            allow="allow_dirty" if all_dirty else "",
+        )
+    for job in jobs:
+        yield from _job_problems(job, project)
+    yield from _archive_problems(jobs, project)
+    firsts: dict[str, tuple[str, Distribution | Attestation]] = {}
+    for job in jobs:
+        files: tuple[Distribution | Attestation, ...] = (*job.manifest.distributions, *job.attestations)
+        for file in files:
+            directory, first = firsts.setdefault(file.filename, (job.directory, file))
+            if file != first:
+                yield Conflict(
+                    "index-file-differs",
+                    f"two jobs built different files named {file.filename}:\n"
+                    f"  {directory}  sha256 {first.sha256}\n  {job.directory}  sha256 {file.sha256}",
+                    "build and sign each file in only one job: the sdist once, then the wheels from that sdist",
+                )
+    for package in packages:
+        versions = {
+            file.version: f"{job.directory}/{file.filename}"
+            for job in jobs
+            for file in job.manifest.files_of(package.name)
+        }
+        if len(versions) > 1 or (package.version is not None and versions.keys() - {package.version}):
+            lines = "\n".join(f"  {path}" for path in versions.values())
+            yield Blocked(
+                "release-version-differs",
+                f"{package.name} must be {package.version or 'one version'}, but the jobs built:\n{lines}",
+                _REBUILD,
+            )
+        missing, unexpected = comparisons[package.name].missing, comparisons[package.name].unexpected
+        if missing:
+            yield Blocked(
+                "archive-missing",
+                f"{package.name} lacks {join_names(missing, limit=6)}",
+                "add --from with the missing job's directory",
+                allow="partial",
+            )
+        if unexpected:
+            add = f'add its wheels: [tool.relnox.wheels] {package.name} = ["cp312-manylinux_x86_64"]'
+            if package.name in project.config.wheels:  # whose other identifiers have to stay
+                add = f"add identifiers of these wheels to {package.name} in [tool.relnox.wheels]"
+            yield Blocked(
+                "archive-unexpected",
+                f"{package.name} has files that are not expected: {', '.join(unexpected)}",
+                f"remove that job's directory (--from), or {add}",
+            )
+
+
+def _job_problems(job: Job, project: Project) -> Iterator[Problem]:  # noqa: C901 - a list of checks
+    """Yield the problems of one job: of its files, their attestations, and packages of other projects."""
+    for file in job.manifest.distributions:
+        path = f"{job.directory}/{file.filename}"
+        if file.filename not in job.files:
+            yield Blocked("archive-missing", f"{path} is missing, although the manifest lists it", _DOWNLOAD)
+        elif not job.is_intact(file):
+            size, digest = job.files[file.filename]
+            yield Conflict(
+                "archive-changed",
+                f"{path} differs from the file that was built:\n"
+                f"  found  {format_count(size, 'byte')}, sha256 {digest}\n"
+                f"  built  {format_count(file.size, 'byte')}, sha256 {file.sha256}",
+                f"{_DOWNLOAD}; if it still differs, rebuild: {fixes.task_command('build-all')}",
+            )
+        if not file.has_valid_name:
+            yield Blocked(
+                "manifest-invalid",
+                f"{path} is not a file name of {file.package} {file.version}",
+                f"rebuild: {fixes.task_command('build-all')}",
+            )
+    built = {file.filename: file.sha256 for file in job.manifest.distributions}
+    for attestation in job.attestations:  # whose signers only `publish` checks
+        path = f"{job.directory}/{attestation.filename}"
+        if attestation.attested_sha256 is None:
+            yield Conflict(
+                "attestation-invalid",
+                f"{path} is not a valid attestation (PEP 740)",
+                f"{_DOWNLOAD}, or delete the attestation: publish then signs the file again",
+            )
+        elif attestation.attested_sha256 != built[attestation.archive]:
+            yield Conflict(
+                "attestation-invalid",
+                f"{path} is an attestation for different content of {attestation.archive}:\n"
+                f"  signed  sha256 {attestation.attested_sha256}\n  built   sha256 {built[attestation.archive]}",
+                "sign the files after the last build, in the job that uploads them",
+            )
+    for name in job.manifest.packages:
+        if name not in project.workspace.by_name:
+            yield Blocked(
+                "package-unknown",
+                f"{job.directory} has files of {name}, which is not a package of this checkout",
+                "pass --from only the directories of this project's jobs",
+            )
+        elif not job.has_manifest and name not in project.config.wheels:
+            yield Blocked(
+                "manifest-missing",
+                f"{job.directory} has wheels of {name} and no {MANIFEST_JSON}",
+                f"build them with {fixes.task_command('build-all')}; if other tools build them, list them: "
+                f'[tool.relnox.wheels] {name} = ["cp312-manylinux_x86_64"]',
+            )
+    for name in job.unlisted:
+        yield Blocked(
+            "archive-unexpected",
+            f"{job.directory}/{name} is not listed in the manifest beside it",
+            f"build into an empty directory: {fixes.task_command('build-all', '--output', 'DIR')}",
+        )
+
+
+def _archive_problems(jobs: Sequence[Job], project: Project) -> Iterator[Problem]:
+    """Yield the errors in intact archives, and wheels of other tools that were built from other sources."""
+    paths: dict[str, dict[tuple[str, str], Path]] = {}  # by package; the same file of two jobs is checked once
+    for job in jobs:
+        for file in filter(job.is_intact, job.manifest.distributions):
+            path = project.root / job.directory / file.filename
+            paths.setdefault(file.package, {}).setdefault((file.filename, file.sha256), path)
+    directories = {project.root / job.directory: job for job in jobs}
+    for package, by_file in paths.items():
+        own = tuple(by_file.values())
+        for finding in releases.archive_errors(package, own, own, project, public=False):
+            (directory, *_) = (directories[path.parent].directory for path in own if path.name == finding.file)
+            yield Blocked(finding.code, f"{directory}/{finding.file}: {finding.message}", finding.fix)
+        sdist = next((path for path in own if path.name.endswith(".tar.gz")), None)
+        for path in own:
+            job = directories[path.parent]
+            is_foreign = path.suffix == ".whl" and not job.has_manifest
+            if sdist and is_foreign and (changed := project.once(_modules_from_other_sources, path, sdist)):
+                yield Blocked(
+                    "archive-content",
+                    f"{job.directory}/{path.name} was built from other sources than {sdist.name}: "
+                    f"{join_names(changed, limit=6)} differ",
+                    "build the wheels from the collected sdist, or from the commit that it was built from",
+                    allow="allow_mismatch",
+                )
+
+
+def _modules_from_other_sources(wheel: Path, sdist: Path) -> tuple[str, ...]:
+    """Return the modules of a wheel that its sdist has with other content only.
+
+    delvewheel changes the `__init__.py` of packages, and says so in a file of its own.
+    """
+    try:
+        built, source = archives.read(wheel), archives.read(sdist)
+        checksums: dict[str, set[int]] = {}
+        for name, content in archives.iter_files(source, _MAX_SOURCE_SIZE):
+            if name.endswith(".py") and len(content) < _MAX_SOURCE_SIZE:
+                parts = name.split("/")
+                for start in range(1, len(parts)):
+                    checksums.setdefault("/".join(parts[start:]), set()).add(zlib.crc32(content))
+    except (archives.ArchiveError, *archives.READ_ERRORS):  # a problem already
+        return ()
+    is_repaired = archives.find_dist_info_file(built, "DELVEWHEEL") is not None
+    return tuple(
+        entry.name
+        for entry in built.entries
+        if entry.crc32 not in checksums.get(entry.name, {entry.crc32})
+        and not (is_repaired and entry.name.endswith("/__init__.py"))
+    )

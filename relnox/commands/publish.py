@@ -1,0 +1,428 @@
+"""Publish the files of the manifest to the production index, and verify them there.
+
+Packages are uploaded after their dependencies. Files that the index has with the same hash are skipped; a file
+with another hash blocks all uploads. Rerunning the command finishes an interrupted release.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.version import Version
+
+from relnox.building import archives, file_hashes
+from relnox.commands.options import PublishingOptions
+from relnox.commands.options import PublishOptions as Options
+from relnox.commands.shared import consistency, hooks, release_branch, releases
+from relnox.commands.shared.project import Project
+from relnox.commands.shared.releases import Build, Release
+from relnox.commands.shared.verification import await_listings
+from relnox.core import fixes
+from relnox.core.dependencies import requirements
+from relnox.core.names import normalize_name
+from relnox.core.planning.plan import Plan, PlanBuilder
+from relnox.core.planning.step import Step, after
+from relnox.core.records import replace
+from relnox.core.release import publishers
+from relnox.core.release.manifest import MANIFEST_JSON
+from relnox.core.release.publishers import Publisher
+from relnox.core.text import format_count, join_names
+from relnox.errors import Blocked, Conflict, Problem
+from relnox.indexes import Indexes, attestations, targets, uploads
+from relnox.indexes.index import Index
+from relnox.steps.attest import Attest
+from relnox.steps.await_index import AwaitIndex
+from relnox.steps.published_files import different_file_error
+from relnox.steps.upload import LogIn, Upload
+
+_LISTING_TIMEOUT = 2700
+"""How long to wait for the listing of a package, in seconds; caches of indexes can be stale for half an hour."""
+_MAX_LISTED = 5
+_REBUILD = f"rebuild: {fixes.task_command('build-all')}"
+_COPY = "copy it from the build whose files are public; a rebuild may differ from these"
+
+
+def plan(options: Options, project: Project) -> Plan:
+    """Plan to upload the files that the index lacks, in dependency order, and to verify them there."""
+    new = PlanBuilder("publish", continue_on_error=True)
+    if options.index is not None:  # an unknown index is reported first
+        project.indexes[options.index].is_chosen = True
+    request = releases.read_request(options, options.package, project)
+    build = releases.read_build(options.dist, request, project)
+    index = project.indexes[options.index or _index_for_tags(build, project)]
+    release = releases.find_release(build, index, project)
+    public = add_publication(new, release, options, project)
+    consent = None
+    if release.missing and index.production and not options.yes:
+        names = ", ".join(f"{name} {release.manifest.version(name)}" for name in release.manifest.packages)
+        consent = f"Publish {names} to {index.name} ({index.host})? Files cannot be replaced later."
+    return new.plan(consent=consent, public=public)
+
+
+def add_publication(
+    new: PlanBuilder, release: Release, options: PublishingOptions, project: Project, *needs: Step
+) -> tuple[str, ...]:
+    """Plan to upload the files that the index lacks after the steps `needs`, and to verify them there.
+
+    `after-publish` hooks run even if the index has all files: an earlier run may have ended before them.
+
+    Returns:
+        The names of the public files, which decide the exit code of a run that is blocked. They are none if the
+        manifest contradicts the checkout and all its files are public: it is that of an earlier release.
+    """
+    manifest, index = release.manifest, release.index
+    mismatches, version_notes = consistency.compare_versions(
+        release.build.request, project, manifest.packages, manifest
+    )
+    public, uses_oidc, publisher = release.public, False, None
+    try:
+        new.check((*mismatches, *_contradictions(release, project)), options)
+        public = () if new.problems and not release.missing else public
+        new.check(_obstacles(release, project), options)
+        if release.missing:
+            credentials = index.credentials
+            uses_oidc = credentials.uses_oidc
+            if index.name != targets.EMBEDDED:
+                new.notes.append(f"credentials for {index.name} ({index.host}): {credentials.origin}")
+            publisher, note = _choose_publisher(options, project.indexes, uses_oidc=uses_oidc)
+            new.notes.append(note)
+    except Problem as error:  # a check that cannot be made
+        new.problems.append(error)
+    new.notes += (*version_notes, *index.warnings(), *_notes(release, project))
+
+    hook_fields: dict[str, Any] = {
+        "task": new.task,
+        "packages": hooks.event_packages({name: manifest.version(name) for name in manifest.packages}, project),
+        "project": project,
+        "rehearsal": not index.production,
+        "index": index.name,
+        "directory": options.dist,
+        "files": manifest.distributions,
+    }
+    skip = None if release.missing else f"all files are already on {index.name}"
+    before = new.add(*hooks.hook_steps("before-publish", needs=after(*needs), skip=skip, **hook_fields))
+    needs = (*needs, *before)
+    if publisher is not None:
+        attest = Attest(
+            index=index.name,
+            files=release.missing,
+            directory=options.dist,
+            publisher=publisher,
+            needs=after(*needs),
+        )
+        needs = (*needs, *new.add(attest))
+    if uses_oidc:
+        packages = tuple(dict.fromkeys(file.package for file in release.missing))
+        needs = (*needs, *new.add(LogIn(index=index.name, packages=packages, needs=after(*needs))))
+    uploads = new.add(*_uploads(release, options.dist, after(*needs), attested=publisher is not None))
+    new.add(*hooks.hook_steps("after-publish", needs=after(*uploads), **hook_fields))
+    return public
+
+
+def _uploads(
+    release: Release, dist: str, needs: tuple[str, ...], *, attested: bool
+) -> Iterator[Upload | AwaitIndex]:
+    """Yield the steps that publish the files of a release and verify them on the index.
+
+    A package is uploaded after its dependencies have been verified on the index.
+    """
+    manifest, index = release.manifest, release.index.name
+    deadline = dict.fromkeys(manifest.packages, _LISTING_TIMEOUT)
+    listings = {step.package: step for step in await_listings(manifest, index, deadline)}
+    needed = dict(manifest.needs)
+    for package, listing in listings.items():
+        dependencies = [listings[name] for name in needed.get(package, ()) if name in listings]
+        # The first file is uploaded alone, because it creates the project or the release. The sdist is uploaded
+        # last, so that installers do not build from it while wheels are missing.
+        uploads: list[Upload] = []
+        for file in sorted(listing.files, key=lambda file: file.kind == "sdist"):
+            earlier = uploads if file.kind == "sdist" else uploads[:1]
+            upload = Upload(
+                index=index,
+                file=file,
+                directory=dist,
+                attested=attested,
+                needs=(*needs, *after(*dependencies, *earlier)),
+            )
+            uploads.append(upload)
+            yield upload
+        yield replace(listing, needs=(*needs, *after(*uploads)))
+
+
+def _index_for_tags(build: Build, project: Project) -> str:
+    """Return the index that `[tool.relnox.targets]` selects for the release tag or tags of the built commit."""
+    config, manifest, tag = project.config, build.manifest, build.request.tag
+    if not config.targets:
+        return targets.PRODUCTION
+    versions = {name: manifest.version(name) for name in manifest.packages}
+    if tag is not None and all(tag.versions.get(name) == version for name, version in versions.items()):
+        return targets.select_by_tags(config, {name: (tag.name, version) for name, version in versions.items()})
+    tag_by_package: dict[str, tuple[str, Version] | None] = {}
+    others: set[str] = set()  # which were tagged at another commit
+    for name, version in versions.items():
+        tags = releases.tags_of_version(name, version, project)
+        own = next((tag for tag, commit in tags.items() if commit == manifest.commit), None)
+        tag_by_package[name] = (own, version) if own is not None else None
+        others |= {name} if tags and own is None else set()
+    if others and others != tag_by_package.keys():
+        index = targets.select_by_tags(config, {name: tag_by_package[name] for name in versions.keys() - others})
+        release = releases.find_release(build, project.indexes[index], project)
+        tag_by_package = {name: tag_by_package[name] for name in release.manifest.packages}
+    return targets.select_by_tags(config, tag_by_package)
+
+
+# --- checks ------------------------------------------------------------------------------------------------------
+
+
+def _contradictions(release: Release, project: Project) -> Iterator[Problem]:
+    """Yield what contradicts the release: the checkout, its tags, and what is public of the same build."""
+    build, manifest, index = release.build, release.manifest, release.index
+    yield from consistency.check_manifest(
+        manifest,
+        build.directory,
+        project,
+        build.request.tag,
+        production=index.production,
+    )
+    for name in build.incomplete:
+        yield Blocked(
+            "manifest-incomplete",
+            f"{build.directory}/{MANIFEST_JSON} is incomplete (files of {name} are missing)",
+            f"merge the output of all build jobs: {fixes.task_command('collect', '--from', 'DIR')}",
+            allow="allow_mismatch",
+        )
+    for file in release.siblings.distributions:
+        if (sha256 := release.hashes.get(file.filename, file.sha256)) != file.sha256:
+            yield different_file_error(index.name, file, sha256).but(allow="allow_mismatch")
+
+
+def _obstacles(release: Release, project: Project) -> Iterator[Problem]:  # noqa: C901, PLR0912 - a list of checks
+    """Yield everything else that blocks the uploads."""
+    target, manifest, missing = release.index, release.manifest, release.missing
+    index, production, dist = target.name, target.production, release.build.directory
+    directory = project.root / dist
+    # the files on disk and on the index
+    fix = _COPY if release.public else _REBUILD
+    unchanged: dict[str, Path] = {}
+    for file in manifest.distributions:
+        path, index_hash = directory / file.filename, release.hashes.get(file.filename)
+        sha256 = project.once(_hash_inside, directory, path)
+        if sha256 == file.sha256:
+            unchanged[file.filename] = path
+        elif sha256 is not None:
+            yield Conflict(
+                "archive-changed",
+                f"{dist}/{file.filename} differs from the file that was built:\n"
+                f"  found  sha256 {sha256}\n  built  sha256 {file.sha256}",
+                shlex.join(["mv", str(path), f"{path}.old"]) if index_hash == file.sha256 else fix,
+            )
+        elif index_hash is None:  # a public file needs no upload
+            yield Blocked(
+                "archive-missing", f"{dist}/{file.filename} is missing, although the manifest lists it", fix
+            )
+        if index_hash not in (None, file.sha256):
+            unchanged.pop(file.filename, None)
+            yield different_file_error(index, file, index_hash or "")
+    # the archives, by the rules of public indexes unless the index is a private test index
+    public = production or index in (targets.TEST, targets.EMBEDDED)
+    invalid: set[str] = set()
+    for package in dict.fromkeys(file.package for file in missing):
+        paths = [unchanged[file.filename] for file in manifest.files_of(package) if file.filename in unchanged]
+        uploaded = [path for path in paths if path.name not in release.hashes]
+        for finding in releases.archive_errors(package, uploaded, paths, project, public=public):
+            invalid.add(finding.file)
+            yield Blocked(finding.code, f"{finding.file}: {finding.message}", finding.fix)
+    if index != targets.EMBEDDED:  # which must need no network
+        for package in manifest.packages:
+            # Wheels first. A package with public files is not checked, so that its release can be finished.
+            file = min(manifest.files_of(package), key=lambda file: file.kind == "sdist")
+            is_readable = file.filename in unchanged and file.filename not in invalid
+            if is_readable and not any(file.filename in release.hashes for file in manifest.files_of(package)):
+                yield from _unavailable_siblings(package, unchanged[file.filename], release, project)
+    # the index
+    for package, file in {file.package: file for file in missing}.items():
+        listing = target.cached_listing(package)
+        reason = f" ({listing.reason})" if listing.reason else ""
+        if listing.status == "archived":
+            yield Blocked(
+                "project-archived",
+                f"project {package} is archived on {index}, and accepts no files{reason}",
+                f"unarchive it in the project's settings on {index}, then rerun the command",
+            )
+        elif listing.status == "quarantined":
+            yield Blocked(
+                "project-quarantined",
+                f"project {package} is quarantined on {index}, and accepts no files{reason}",
+                "contact the index operator, and rerun the command when the quarantine has ended",
+            )
+        times = [other.upload_time for other in listing.values() if other.version == file.version]
+        first_upload = min((time for time in times if time is not None), default=None)
+        if production and first_upload is not None:
+            ends = first_upload + uploads.UPLOAD_WINDOW
+            if ends < project.now:
+                yield Conflict(
+                    "release-too-old",
+                    f"{package} {file.version} is too old for more files on {index} since {ends:%Y-%m-%d} "
+                    f"(its first file is more than {uploads.UPLOAD_WINDOW.days} days old)",
+                    uploads.post_release_hint(file),
+                )
+    if not (production and missing):
+        return
+    # production indexes: only commits of a release, and no development versions
+    tag = release.build.request.tag
+    if manifest.commit is not None and (tag is None or not tag.versions or tag.is_elsewhere):
+        yield from release_branch.unreleased_commit_problems(manifest.commit, project)
+    versions = dict.fromkeys(f"{file.package} {file.version}" for file in missing if file.version.is_devrelease)
+    if versions and project.config.targets.get("dev") != index:
+        are = "is a development version" if len(versions) == 1 else "are development versions"
+        yield Blocked(
+            "development-version",
+            f"{join_names(versions)} {are}, and {index} is a production index (files there cannot be replaced)",
+            f"publish to a test index: {fixes.task_command('publish-test')}; or to publish them here always, set "
+            f'[tool.relnox.targets] dev = "{index}"',
+            allow="allow_dev",
+        )
+    if manifest.dirty:
+        yield Blocked(
+            "build-dirty",
+            "the files were built from a tree with uncommitted changes",
+            f"commit them, then {_REBUILD}",
+        )
+
+
+def _hash_inside(directory: Path, path: Path) -> str | None:
+    """Return the SHA-256 of a file, or None if it is not a file inside the directory."""
+    return file_hashes.hash_file(path).sha256 if file_hashes.is_file_inside(directory, path) else None
+
+
+def _unavailable_siblings(package: str, path: Path, release: Release, project: Project) -> Iterator[Problem]:
+    """Yield a problem for each requirement on a sibling that neither this run nor the index satisfies.
+
+    Requirements of extras are not checked.
+    """
+    index, manifest, workspace = release.index.name, release.manifest, project.workspace
+    task = "publish" if release.index.production else "publish-test"
+    for text in project.once(archives.read, path).requires:
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement:  # reported by the checks of archives
+            continue
+        name = normalize_name(requirement.name)
+        is_of_extra = requirement.marker is not None and "extra" in str(requirement.marker)
+        if name not in workspace.by_name or name == package or requirement.url or is_of_extra:
+            continue
+        in_run = name in manifest.packages
+        if in_run and requirement.specifier.contains(manifest.version(name), prereleases=True):
+            continue
+        public = project.once(_public_versions, name, release.index, project.indexes)
+        if any(True for _ in requirement.specifier.filter(public)):
+            continue
+        versions = join_names(map(str, sorted(public, reverse=True)))
+        reason = f"only {versions} on {index}" if public else f"{name} is not on {index}"
+        if in_run:
+            reason += f", and this run publishes {manifest.version(name)}"
+        command = fixes.task_command(task, "--index", index)
+        fix = f"publish both in one run: {command} --package {package} --package {name}"
+        if workspace.by_name[name].is_private:
+            fix = f"remove the Private :: classifier of {name}, or the requirement of {package}"
+        yield Blocked(
+            "requirement-unavailable",
+            f"{package} {manifest.version(package)} requires {requirement}, which cannot be installed ({reason})",
+            fix,
+            allow="allow_mismatch",
+        )
+
+
+def _public_versions(name: str, index: Index, indexes: Indexes) -> frozenset[Version]:
+    """Return the versions of a sibling that the index lists and that are not yanked.
+
+    Packages on a test index may need siblings of the trusted index. Names are not disclosed to it otherwise, since
+    a project of that name there may belong to another owner.
+    """
+    listings = [index.cached_listing(name)]
+    if not index.production:
+        listings.append(indexes.trusted.cached_listing(name))
+    files = (file for listing in listings if not listing.redirected for file in listing.values())
+    return frozenset(file.version for file in files if file.version is not None and not file.yanked)
+
+
+def _choose_publisher(
+    options: PublishingOptions, indexes: Indexes, *, uses_oidc: bool
+) -> tuple[Publisher | None, str]:
+    """Return who signs the files to upload, or None; and a note that tells which, and why."""
+    if options.attestations == "off":
+        return None, "attestations: off (--attestations off)"
+    if not uses_oidc:
+        return None, "attestations: off (uploads do not use Trusted Publishing)"
+    if not attestations.is_installed():
+        return None, f"attestations: off (the packages that sign are not installed: {attestations.INSTALL})"
+    identity = indexes.signing_identity()
+    if isinstance(identity, str):
+        return None, f"attestations: off ({identity})"
+    publisher = publishers.publisher_from_claims(identity.claims)
+    if publisher is None:
+        return None, f"attestations: off (they do not support the identity {identity.description})"
+    return publisher, f"attestations: signed as {publisher.description}"
+
+
+# --- notes -------------------------------------------------------------------------------------------------------
+
+
+def _notes(release: Release, project: Project) -> Iterator[str]:
+    """Yield notes on what the index has, and on packages of the build that are not published."""
+    index, manifest, build = release.index.name, release.manifest, release.build
+    for package in manifest.packages:
+        yield from _listing_notes(package, release, project)
+    packages = [package for package in project.workspace.packages if package.name in manifest.packages]
+    yield from requirements.unbounded_sibling_warnings(packages, project.workspace)
+    if release.public:
+        count = format_count(len(manifest.distributions), "file")
+        yield f"skipping {len(release.public)} of {count}: already on {index}"
+    yield from releases.released_earlier_notes(release.earlier, index)
+    for group in releases.fixed_groups(project, build.public_part.packages):
+        published = [name for name in group if name in manifest.packages]
+        others = [name for name in group if name not in manifest.packages]
+        if published and others:
+            yield (
+                f"PART OF A RELEASE: {join_names(others)} of this build is not published by this run, although "
+                f"released together with {join_names(published)} (one version)"
+            )
+    yield from releases.private_notes(build.private)
+
+
+def _listing_notes(package: str, release: Release, project: Project) -> Iterator[str]:
+    """Yield notes on yanked (PEP 592) and foreign files, and on a project that is not active (PEP 792) or foreign.
+
+    Indexes do not say who may upload. A project is assumed to belong to the user if the index has one of the built
+    files, or if one of its versions on the index is tagged in this repository.
+    """
+    index, files = release.index.name, {file.filename: file for file in release.manifest.files_of(package)}
+    listing, version = release.index.cached_listing(package), release.manifest.version(package)
+    is_uploaded = any(file.package == package for file in release.missing)
+    for name in files:
+        if name in listing and listing[name].yanked:
+            yield f"{name} is yanked on {index}: installers ignore it"
+    foreign = sorted(name for name, file in listing.items() if file.version == version and name not in files)
+    if foreign and index != targets.EMBEDDED:
+        yield (
+            f"{index} has other files of {package} {version}, which are not in "
+            f"{release.build.directory}/{MANIFEST_JSON}: {join_names(foreign, limit=_MAX_LISTED)}"
+        )
+    if listing.status != "active" and not is_uploaded:  # otherwise it is a problem
+        reason = f": {listing.reason}" if listing.reason else ""
+        yield f"project {package} is {listing.status} on {index}{reason}"
+    versions = {file.version for file in listing.values() if file.version is not None}
+    built = {file.sha256 for file in files.values()}
+    is_own = not built.isdisjoint(file.sha256 for file in listing.values())
+    has_all_tags = project.state is not None and not project.state.is_shallow
+    is_tagged = not has_all_tags or not versions.isdisjoint(project.package_tags.get(package, {}).values())
+    if is_uploaded and versions and not (is_own or is_tagged) and index != targets.EMBEDDED:
+        latest = ", ".join(map(str, sorted(versions)[-_MAX_LISTED:]))
+        yield (
+            f"project {package} on {index} ({latest}) may belong to another account, which would reject "
+            "the uploads (none of its versions is tagged in this repository)"
+        )
