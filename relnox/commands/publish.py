@@ -17,7 +17,7 @@ from packaging.version import Version
 from relnox.building import archives, file_hashes
 from relnox.commands.options import PublishingOptions
 from relnox.commands.options import PublishOptions as Options
-from relnox.commands.shared import consistency, hooks, release_branch, releases
+from relnox.commands.shared import consistency, hooks, releases
 from relnox.commands.shared.project import Project
 from relnox.commands.shared.releases import Build, Release
 from relnox.commands.shared.verification import await_listings
@@ -28,7 +28,7 @@ from relnox.core.planning.plan import Plan, PlanBuilder
 from relnox.core.planning.step import Step, after
 from relnox.core.records import replace
 from relnox.core.release import publishers
-from relnox.core.release.manifest import MANIFEST_JSON
+from relnox.core.release.manifest import MANIFEST_JSON, Manifest
 from relnox.core.release.publishers import Publisher
 from relnox.core.text import format_count, join_names
 from relnox.errors import Blocked, Conflict, Problem
@@ -78,7 +78,7 @@ def add_publication(
     mismatches, version_notes = consistency.compare_versions(
         release.build.request, project, manifest.packages, manifest
     )
-    public, uses_oidc, publisher = release.public, False, None
+    public, uses_oidc, publisher, note = release.public, False, None, ""
     try:
         new.check((*mismatches, *_contradictions(release, project)), options)
         public = () if new.problems and not release.missing else public
@@ -89,10 +89,9 @@ def add_publication(
             if index.name != targets.EMBEDDED:
                 new.notes.append(f"credentials for {index.name} ({index.host}): {credentials.origin}")
             publisher, note = _choose_publisher(options, project.indexes, uses_oidc=uses_oidc)
-            new.notes.append(note)
     except Problem as error:  # a check that cannot be made
         new.problems.append(error)
-    new.notes += (*version_notes, *index.warnings(), *_notes(release, project))
+    new.notes += (*version_notes, *index.warnings(), *filter(None, [note]), *_notes(release, project))
 
     hook_fields: dict[str, Any] = {
         "task": new.task,
@@ -118,19 +117,20 @@ def add_publication(
     if uses_oidc:
         packages = tuple(dict.fromkeys(file.package for file in release.missing))
         needs = (*needs, *new.add(LogIn(index=index.name, packages=packages, needs=after(*needs))))
-    uploads = new.add(*_uploads(release, options.dist, after(*needs), attested=publisher is not None))
+    uploads = new.add(
+        *upload_steps(manifest, index.name, options.dist, after(*needs), attested=publisher is not None)
+    )
     new.add(*hooks.hook_steps("after-publish", needs=after(*uploads), **hook_fields))
     return public
 
 
-def _uploads(
-    release: Release, dist: str, needs: tuple[str, ...], *, attested: bool
+def upload_steps(
+    manifest: Manifest, index: str, dist: str, needs: tuple[str, ...] = (), *, attested: bool = False
 ) -> Iterator[Upload | AwaitIndex]:
-    """Yield the steps that publish the files of a release and verify them on the index.
+    """Yield the steps that publish the files of a manifest and verify them on the index.
 
     A package is uploaded after its dependencies have been verified on the index.
     """
-    manifest, index = release.manifest, release.index.name
     deadline = dict.fromkeys(manifest.packages, _LISTING_TIMEOUT)
     listings = {step.package: step for step in await_listings(manifest, index, deadline)}
     needed = dict(manifest.needs)
@@ -275,13 +275,11 @@ def _obstacles(release: Release, project: Project) -> Iterator[Problem]:  # noqa
     # production indexes: only commits of a release, and no development versions
     tag = release.build.request.tag
     if manifest.commit is not None and (tag is None or not tag.versions or tag.is_elsewhere):
-        yield from release_branch.unreleased_commit_problems(manifest.commit, project)
-    versions = dict.fromkeys(f"{file.package} {file.version}" for file in missing if file.version.is_devrelease)
-    if versions and project.config.targets.get("dev") != index:
-        are = "is a development version" if len(versions) == 1 else "are development versions"
+        yield from consistency.check_is_on_release_branch(manifest.commit, project)
+    if (versions := _development_versions(release)) and project.config.targets.get("dev") != index:
         yield Blocked(
             "development-version",
-            f"{join_names(versions)} {are}, and {index} is a production index (files there cannot be replaced)",
+            f"{versions}, and {index} is a production index (files there cannot be replaced)",
             f"publish to a test index: {fixes.task_command('publish-test')}; or to publish them here always, set "
             f'[tool.relnox.targets] dev = "{index}"',
             allow="allow_dev",
@@ -292,6 +290,15 @@ def _obstacles(release: Release, project: Project) -> Iterator[Problem]:  # noqa
             "the files were built from a tree with uncommitted changes",
             f"commit them, then {_REBUILD}",
         )
+
+
+def _development_versions(release: Release) -> str:
+    """Say which packages to upload have development versions; return an empty string if none has."""
+    names = dict.fromkeys(
+        f"{file.package} {file.version}" for file in release.missing if file.version.is_devrelease
+    )
+    are = "is a development version" if len(names) == 1 else "are development versions"
+    return f"{join_names(names)} {are}" if names else ""
 
 
 def _hash_inside(directory: Path, path: Path) -> str | None:
@@ -379,6 +386,9 @@ def _notes(release: Release, project: Project) -> Iterator[str]:
         yield from _listing_notes(package, release, project)
     packages = [package for package in project.workspace.packages if package.name in manifest.packages]
     yield from requirements.unbounded_sibling_warnings(packages, project.workspace)
+    versions = _development_versions(release) if release.index.production else ""
+    if versions and project.config.targets.get("dev") == index:
+        yield f"{versions}, published to the production index {index}"
     if release.public:
         count = format_count(len(manifest.distributions), "file")
         yield f"skipping {len(release.public)} of {count}: already on {index}"

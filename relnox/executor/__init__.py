@@ -10,7 +10,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from relnox.core.planning.events import Outcome, RunFinished, RunStarted, Status, StepFinished
-from relnox.core.planning.plan import Plan
+from relnox.core.planning.plan import Plan, Table
+from relnox.core.records import replace
+from relnox.core.release.publication import summary_lines
 from relnox.errors import ExitCode
 from relnox.executor import scheduling, signals
 from relnox.executor.scheduling import UNSUCCESSFUL, Progress
@@ -18,7 +20,8 @@ from relnox.reporters.streams import STDERR
 from relnox.system.secrets import mask_error
 
 if TYPE_CHECKING:
-    from relnox.steps.run import Run, RunExtension
+    from relnox.steps.published_files import Publication
+    from relnox.steps.run import Run
 
 _POLL_INTERVAL = 0.005
 
@@ -35,41 +38,49 @@ def execute(run: Run, *, handles_signals: bool = True) -> Outcome:
     """
     begin, plan = time.monotonic(), run.plan
     progress = Progress(plan, run.emit)
-    extension_classes = dict.fromkeys(step.run_extension for step in plan.steps)
-    extensions = tuple(run.service(kind) for kind in extension_classes if kind is not None)
+    publication = _publication(run)
     bug: BaseException | None = None
     with signals.handle_signals(handled=handles_signals) as watched:
         try:
             run.emit(RunStarted(plan))
             _execute_steps(plan, progress, run, watched)
         except BaseException as error:  # a bug or an interruption
-            if not _is_report_required(extensions):
+            if publication is None or not publication.must_report:
                 raise
             bug = error
             progress.abort_remaining(error)
         results = progress.results
-        for extension in extensions:
-            extension.after_steps(results)
-        if has_unsuccessful_steps := any(result.status in UNSUCCESSFUL for result in results):
-            with _suppress_if_must_report(extensions):
-                progress.interrupted = _recheck_public_files(extensions, watched, progress.interrupted)
+        unsuccessful = [result.step for result in results if result.status in UNSUCCESSFUL]
+        # A remote step that fails leaves the local changes, for a rerun of the command.
+        run.end_changes(undo=bool(unsuccessful) and not unsuccessful[0].remote)
+        if unsuccessful and publication is not None:
+            with _suppress_if_must_report(publication):
+                progress.interrupted = _recheck_public_files(publication, watched, progress.interrupted)
         outcome = Outcome(
             plan=plan,
             results=results,
-            exit_code=(progress.interrupted if has_unsuccessful_steps else None)
-            or _exit_code(extensions, results),
+            exit_code=(progress.interrupted if unsuccessful else None) or _exit_code(publication, results),
             seconds=time.monotonic() - begin,
             stages=run.results(Outcome),
+            tables=run.results(Table),
+            publication=publication.files if publication is not None else (),
             traceback=_format_traceback(bug),
         )
-        for extension in extensions:
-            outcome = extension.add_details(outcome)
-        with _suppress_if_must_report(extensions):
-            for extension in extensions:
-                outcome = extension.add_computed_details(outcome)
-        with _suppress_if_must_report(extensions, outcome):
+        with _suppress_if_must_report(publication):
+            deadline = publication.upload_deadline() if publication is not None else None
+            outcome = replace(outcome, deadline=deadline)
+        with _suppress_if_must_report(publication, outcome):
             run.emit(RunFinished(outcome))
     return outcome
+
+
+def _publication(run: Run) -> Publication | None:
+    """Return what is known of the files that a run makes public; None if it uploads nothing."""
+    if run.plan.skipped is not None or all(step.upload is None for step in run.plan.steps):
+        return None
+    from relnox.steps.published_files import Publication  # with requests, which is slow to import
+
+    return run.service(Publication)
 
 
 def _execute_steps(plan: Plan, progress: Progress, run: Run, signal_handlers: signals.Signals) -> None:
@@ -86,54 +97,49 @@ def _execute_steps(plan: Plan, progress: Progress, run: Run, signal_handlers: si
                 scheduling.execute_alone(step, progress, run, signal_handlers)
 
 
-def _is_report_required(extensions: Sequence[RunExtension]) -> bool:
-    """Return whether an extension requires that the outcome is reported, because something may be public."""
-    return any(extension.must_report for extension in extensions)
-
-
-def _exit_code(extensions: Sequence[RunExtension], results: Sequence[StepFinished]) -> ExitCode:
-    """Return the exit code set by an extension, or else the worst exit code of the errors."""
-    exit_codes = (code for extension in extensions if (code := extension.exit_code(results)) is not None)
-    return next(exit_codes, None) or ExitCode.worst(
-        [result.error.exit_code for result in results if result.error is not None]
-    )
+def _exit_code(publication: Publication | None, results: Sequence[StepFinished]) -> ExitCode:
+    """Return the exit code of a run that was not interrupted: what is public decides, or else the worst error."""
+    if publication is not None:
+        return publication.exit_code(results)
+    code = ExitCode.worst([result.error.exit_code for result in results if result.error is not None])
+    done = (result.step for result in results if result.status not in UNSUCCESSFUL)
+    is_public = code in (ExitCode.BLOCKED, ExitCode.FAILED) and any(step.makes_public for step in done)
+    return ExitCode.PARTLY_PUBLIC if is_public else code
 
 
 def _recheck_public_files(
-    extensions: Sequence[RunExtension], signal_handlers: signals.Signals, after_signal: ExitCode | None
+    publication: Publication, signal_handlers: signals.Signals, after_signal: ExitCode | None
 ) -> ExitCode | None:
     """Check what is public after a failed run, until a signal is received.
 
     Return the exit code of that signal, or else `after_signal`: that of the signal that ended the run, if any.
     """
+    if (check := publication.recheck(briefly=after_signal is not None)) is None:
+        return after_signal
     interruption = after_signal
-    for extension in extensions:
-        if (check := extension.recheck(briefly=after_signal is not None)) is None:
-            continue
-        try:
-            with signal_handlers.executing_step(atomic=False):
-                check.start()
-                while check.is_running():
-                    time.sleep(_POLL_INTERVAL)
-                    signal_handlers.check()
-        except signals.Interruption as signal:
-            interruption = signal.exit_code
-        check.stop()
+    try:
+        with signal_handlers.executing_step(atomic=False):
+            check.start()
+            while check.is_running():
+                time.sleep(_POLL_INTERVAL)
+                signal_handlers.check()
+    except signals.Interruption as signal:
+        interruption = signal.exit_code
+    check.stop()
     return interruption
 
 
 @contextlib.contextmanager
-def _suppress_if_must_report(extensions: Sequence[RunExtension], outcome: Outcome | None = None) -> Iterator[None]:
-    """Suppress errors in the block if the outcome must be reported, and print it, if given, on standard error."""
+def _suppress_if_must_report(publication: Publication | None, outcome: Outcome | None = None) -> Iterator[None]:
+    """Suppress errors in the block if something may be public; print the outcome, if given, on standard error."""
     try:
         yield
     except BaseException:  # an interruption too: the exit code is known already
-        if not _is_report_required(extensions):
+        if publication is None or not publication.must_report:
             raise
         if outcome is not None:
-            lines = [line for extension in extensions for line in extension.fallback_lines(outcome)]
             with contextlib.suppress(Exception):  # the last resort: nothing is left to report its failure
-                for line in (*lines, f"exit code {outcome.exit_code.value}"):
+                for line in (*summary_lines(outcome.publication), f"exit code {outcome.exit_code.value}"):
                     STDERR.write_line(line)  # the reporter has failed
 
 

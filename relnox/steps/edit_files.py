@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 from relnox.core.planning.changes import Edit
-from relnox.core.planning.events import Status, StepFinished
 from relnox.core.planning.step import Step
 from relnox.core.text import format_count, join_names
 from relnox.errors import Problem
 from relnox.source import file_edits
-from relnox.steps.run import Run, RunExtension
+from relnox.steps.run import Run
 
 
 def staging_directory(run: Run) -> Path | None:
@@ -21,45 +19,32 @@ def staging_directory(run: Run) -> Path | None:
     return run.git.private_directory() if run.git is not None else None
 
 
-class LocalChanges(RunExtension):
-    """The local changes of a run, which are undone, the last one first, if a later local step fails.
+def undo_on_failure(run: Run, undo: Callable[..., object], *arguments: object) -> None:
+    """Call a function if this step or a later local one fails; report it if it fails as well.
 
-    A push that fails leaves them, and a rerun of the command pushes again.
+    A push that fails leaves the local changes, and a rerun of the command pushes again.
     """
 
-    def __init__(self, run: Run) -> None:
-        super().__init__(run)
-        self._undo = ExitStack()
-
-    def undo_on_failure(self, undo: Callable[..., object], *arguments: object) -> None:
-        """Call a function if this step or a later local one fails."""
-        self._undo.callback(self._report_failure, undo, *arguments)
-
-    def undo_edits_on_failure(self, edits: Sequence[Edit]) -> None:
-        """Restore the edited files if a later step fails, except those that something else has written since."""
-        self._undo.callback(self._restore_files, edits)
-
-    def after_steps(self, results: Sequence[StepFinished]) -> None:
-        """Undo the changes after a failure of a local step or an interruption before the push."""
-        unsuccessful = (result.step for result in results if result.status in (Status.FAILED, Status.ABORTED))
-        stopped_step = next(unsuccessful, None)
-        if stopped_step is None or stopped_step.remote:
-            self._undo.pop_all()
-        else:
-            self._undo.close()
-
-    def _restore_files(self, edits: Sequence[Edit]) -> None:
-        if changed_files := file_edits.restore_files(self._run.root, edits, staging_directory(self._run)):
-            message = f"not restored: {join_names(changed_files)} (neither its old nor its planned content)"
-            fix = f"git diff {shlex.join(changed_files)}"
-            self._run.emit(Problem("not-undone", message, fix, level="warning"))
-
-    def _report_failure(self, undo: Callable[..., object], *arguments: object) -> None:
+    def undo_and_report() -> None:
         try:
             undo(*arguments)
         except (Problem, OSError) as error:
             message = f"not undone completely: {error}"
-            self._run.emit(Problem("not-undone", message, "git status; git log -1", level="warning"))
+            run.emit(Problem("not-undone", message, "git status; git log -1", level="warning"))
+
+    run.undo_on_failure(undo_and_report)
+
+
+def undo_edits_on_failure(run: Run, edits: Sequence[Edit]) -> None:
+    """Restore the edited files if a later step fails, except those that something else has written since."""
+
+    def restore_files() -> None:
+        if changed_files := file_edits.restore_files(run.root, edits, staging_directory(run)):
+            message = f"not restored: {join_names(changed_files)} (neither its old nor its planned content)"
+            fix = f"git diff {shlex.join(changed_files)}"
+            run.emit(Problem("not-undone", message, fix, level="warning"))
+
+    run.undo_on_failure(restore_files)
 
 
 class EditFiles(Step, kw_only=True):
@@ -69,7 +54,6 @@ class EditFiles(Step, kw_only=True):
         is_development: Whether the edits set the next development version on top of the release commit.
     """
 
-    run_extension = LocalChanges
     atomic = True
     exclusive = True
     edits: tuple[Edit, ...]
@@ -92,7 +76,7 @@ class EditFiles(Step, kw_only=True):
 
     def apply(self, run: Run) -> None:
         edits = file_edits.apply_edits(run.root, self.edits, staging_directory(run))
-        run.service(LocalChanges).undo_edits_on_failure(edits)
+        undo_edits_on_failure(run, edits)
 
     def verify(self, run: Run, result: None) -> str:
         super().verify(run, result)

@@ -9,7 +9,7 @@ from relnox.core.text import format_count, join_names
 from relnox.errors import Conflict, ExitCode, Failed
 from relnox.source import file_edits
 from relnox.source.git import Git, changes, remotes
-from relnox.steps.edit_files import EditFiles, LocalChanges
+from relnox.steps.edit_files import EditFiles, undo_on_failure
 from relnox.steps.run import Run
 
 
@@ -21,7 +21,6 @@ class Commit(Step, kw_only=True):
         is_development: Whether the commit sets the next development version on top of the release commit.
     """
 
-    run_extension = LocalChanges
     atomic = True
     exclusive = True
     message: str
@@ -39,14 +38,14 @@ class Commit(Step, kw_only=True):
     def apply(self, run: Run) -> str:
         """Commit from a temporary index, check the commit, and bring git's index up to date; return its id."""
         git, edits = run.checkout, self._edits(run)
-        before, local_changes = git.head(), run.service(LocalChanges)
+        before = git.head()
         try:
             tree = changes.commit(git, self.message, edits)
         finally:
             head = git.head()
             if before is not None and head not in (None, before):
-                local_changes.undo_on_failure(changes.reset_index, git, self.files)
-                local_changes.undo_on_failure(changes.move_branch, git, head, before)
+                undo_on_failure(run, changes.reset_index, git, self.files)
+                undo_on_failure(run, changes.move_branch, git, head, before)
         if head is None or head == before:
             raise Failed(
                 "branch-changed",
@@ -129,7 +128,6 @@ class CreateTags(Step, kw_only=True):
     """
 
     key = "tag"
-    run_extension = LocalChanges
     atomic = True
     exclusive = True
     tags: tuple[NewTag, ...]
@@ -147,7 +145,7 @@ class CreateTags(Step, kw_only=True):
         existing = git.tags()
         changes.delete_tags(git, [tag.name for tag in missing if tag.name in existing])
         changes.create_tags(git, missing, self._commit(git))
-        run.service(LocalChanges).undo_on_failure(changes.delete_tags, git, [tag.name for tag in missing])
+        undo_on_failure(run, changes.delete_tags, git, [tag.name for tag in missing])
 
     def verify(self, run: Run, result: None) -> str:
         super().verify(run, result)
@@ -193,7 +191,6 @@ class Push(Step, kw_only=True):
     """Push the branch and the tags atomically."""
 
     key = "push"
-    run_extension = LocalChanges
     remote = True
     atomic = True
     remote_name: str

@@ -7,9 +7,9 @@ step failed.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from relnox.core.planning.events import Outcome, Status, StepFinished
+from relnox.core.planning.events import Status, StepFinished
 from relnox.core.records import replace
 from relnox.core.release import publication
 from relnox.core.release.manifest import Distribution
@@ -18,7 +18,7 @@ from relnox.errors import Conflict, ExitCode, TryLater
 from relnox.indexes import targets
 from relnox.indexes.index import ServedContent
 from relnox.indexes.uploads import UPLOAD_WINDOW, conflict_hint
-from relnox.steps.run import Run, RunExtension
+from relnox.steps.run import Run, SharedService
 from relnox.system import retries
 from relnox.system.retries import Deadline
 from relnox.system.run_scope import current_scope, new_thread
@@ -34,7 +34,7 @@ _CANCEL_TIMEOUT = 0.5
 _MAX_CONNECTIONS = 8
 
 
-class Publication(RunExtension):
+class Publication(SharedService):
     """Records for each file of a release whether it was sent, listed and served."""
 
     def __init__(self, run: Run) -> None:
@@ -139,13 +139,10 @@ class Publication(RunExtension):
                 files.setdefault((file.index, file.package), []).append(self._built[key])
         return UploadRecheck(self, files, briefly=briefly) if files else None
 
-    def exit_code(self, results: Sequence[StepFinished]) -> ExitCode | None:
-        """Return the exit code of a run that publishes, which depends on the public files."""
-        files = self._described_files
-        if not files:
-            return None
+    def exit_code(self, results: Sequence[StepFinished]) -> ExitCode:
+        """Return the exit code of a run that was not interrupted, which depends on the public files."""
         code = publication.exit_code_of_publishing(
-            files, [result.error.exit_code for result in results if result.error is not None]
+            self.files, [result.error.exit_code for result in results if result.error is not None]
         )
         if code is not ExitCode.DONE:
             return code
@@ -154,34 +151,17 @@ class Publication(RunExtension):
             for result in results
             if result.status in (Status.FAILED, Status.ABORTED) and not result.step.publishes
         ]
-        if all(file.index == targets.EMBEDDED for file in files):
+        if all(file.index == targets.EMBEDDED for file in self.files):
             return ExitCode.worst(later)  # a directory on this machine, which is not public
         return publication.exit_code_after_publication(later)
 
-    def add_details(self, outcome: Outcome) -> Outcome:
-        """Add the files and their states to the outcome."""
-        return replace(outcome, publication=self._described_files)
-
-    def add_computed_details(self, outcome: Outcome) -> Outcome:
-        """Add the date until which the missing files can be uploaded, if some files are public."""
-        return replace(outcome, deadline=self._upload_deadline(outcome.publication))
-
-    def fallback_lines(self, outcome: Outcome) -> Iterator[str]:
-        """Yield the files that are public."""
-        yield from publication.summary_lines(outcome.publication)
-
-    @property
-    def _described_files(self) -> tuple[PublishedFile, ...]:
-        return self.files if self._run.plan.skipped is None else ()
-
-    def _upload_deadline(self, files: Sequence[PublishedFile]) -> str | None:
+    def upload_deadline(self) -> str | None:
         """Return when PyPI stops accepting the rest of a release (14 days after its first file), as a date in UTC.
 
         None if nothing is public, or everything is.
         """
-        states = {file.state for file in files}
-        public = [file for file in files if file.state in (FileState.VERIFIED, FileState.PUBLIC)]
-        if not public or states <= {FileState.VERIFIED}:
+        public = [file for file in self.files if file.state in (FileState.VERIFIED, FileState.PUBLIC)]
+        if not public or publication.are_all_verified(self.files):
             return None
         on_index = (
             self._run.indexes[file.index].cached_listing(file.package).get(file.filename) for file in public

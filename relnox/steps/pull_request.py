@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox.core.planning.changes import Edit
-from relnox.core.planning.events import Outcome, Status
 from relnox.core.planning.plan import Table
 from relnox.core.planning.step import Step
-from relnox.core.records import replace
 from relnox.core.text import format_count
 from relnox.errors import Conflict, Failed
 from relnox.source.git import changes, remotes, trees
-from relnox.steps.run import Run, RunExtension
+from relnox.steps.run import Run
 
 if TYPE_CHECKING:
     from relnox.forges.pull_requests import PullRequest
@@ -90,22 +88,6 @@ class CommitToBranch(Step, kw_only=True):
         return remotes.read_push_refs(run.checkout, self.remote_name).get(f"refs/heads/{self.branch}")
 
 
-class PullRequestTable(RunExtension):
-    """The table with the number and URL of the pull request, shown at the end of the run and in its report."""
-
-    def add_details(self, outcome: Outcome) -> Outcome:
-        """Add the table, if the pull request is as planned."""
-        if any(result.status not in (Status.SUCCESS, Status.SKIPPED) for result in outcome.results):
-            return outcome
-        from relnox.forges.pull_requests import PullRequest  # with requests, which is slow to import
-
-        if (request := self._run.result(PullRequest)) is None:
-            return outcome
-        rows = ((str(request.number), request.url, request.title),)
-        table = Table(title="pull request", columns=("number", "address", "title"), rows=rows)
-        return replace(outcome, tables=(*outcome.tables, table))
-
-
 class OpenPullRequest(Step, kw_only=True):
     """Open the pull request of a branch, or update the open one.
 
@@ -118,7 +100,6 @@ class OpenPullRequest(Step, kw_only=True):
     key = "pull request"
     remote = True
     atomic = True
-    run_extension = PullRequestTable
     remote_name: str
     head: str
     base: str
@@ -134,7 +115,7 @@ class OpenPullRequest(Step, kw_only=True):
         request = run.forge(self.remote_name).open_pull_request(self.head, self.base)
         if request is None or not self._is_planned(request):
             return None
-        run.record_result(self, request)
+        run.record_result(self, _table(request))
         return f"pull request {request.number} is up to date: {request.url}"
 
     def apply(self, run: Run) -> PullRequest:
@@ -153,11 +134,18 @@ class OpenPullRequest(Step, kw_only=True):
                 f"pull request {request.number} was changed or closed in the meantime ({request.url})",
                 fix=f"review it ({request.url}), then rerun the command",
             )
+        run.record_result(self, _table(request))
         return f"pull request {request.number}: {request.url}"
 
     def _is_planned(self, request: PullRequest) -> bool:
         planned = (True, self.name, _normalized_lines(self.body))
         return (request.is_open, request.title, _normalized_lines(request.body)) == planned
+
+
+def _table(request: PullRequest) -> Table:
+    """Return the table that is shown at the end of the run and in its report."""
+    rows = ((str(request.number), request.url, request.title),)
+    return Table(title="pull request", columns=("number", "address", "title"), rows=rows)
 
 
 def _normalized_lines(body: str) -> list[str]:

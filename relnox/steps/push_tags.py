@@ -6,26 +6,14 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
 from relnox.core import fixes
-from relnox.core.planning.events import Status, StepFinished
 from relnox.core.planning.step import Step
 from relnox.core.text import join_names
-from relnox.errors import Conflict, ExitCode, Failed
+from relnox.errors import Conflict, Failed
 from relnox.source.git import changes, parse_tags, remotes
-from relnox.steps.run import Run, RunExtension
+from relnox.steps.run import Run
 
 MAX_TAGS = 3
 """Tags in one push: GitHub creates no events for more."""
-
-
-class PublicTags(RunExtension):
-    """The exit code of a run that fails after it has pushed tags."""
-
-    def exit_code(self, results: Sequence[StepFinished]) -> ExitCode | None:
-        """Return 3 (partly public) if a later step failed, unless its error has another meaning."""
-        pushed = [result for result in results if isinstance(result.step, PushTags)]
-        is_public = any(result.status in (Status.SUCCESS, Status.SKIPPED) for result in pushed)
-        code = ExitCode.worst([result.error.exit_code for result in results if result.error is not None])
-        return ExitCode.PARTLY_PUBLIC if is_public and code in (ExitCode.BLOCKED, ExitCode.FAILED) else None
 
 
 class PushTags(Step, kw_only=True):
@@ -37,7 +25,7 @@ class PushTags(Step, kw_only=True):
 
     remote = True
     atomic = True
-    run_extension = PublicTags
+    makes_public = True
     remote_name: str
     tags: tuple[tuple[str, str], ...]
     created: tuple[str, ...] = ()

@@ -1,19 +1,20 @@
-"""What all actions of a run share: directories, results of steps, services, and extensions of the executor."""
+"""What all steps of a run share: directories, results, services, and how to undo what they did."""
 
 from __future__ import annotations
 
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from relnox.core import fixes
-from relnox.core.planning.events import Event, Outcome, OutputLine, Status, StepFinished
+from relnox.core.planning.events import Event, OutputLine, Status, StepFinished
 from relnox.core.planning.plan import Plan
 from relnox.core.planning.step import Step
-from relnox.errors import ExitCode, Failed, Problem
+from relnox.errors import Failed, Problem
 from relnox.source.git import Git, remotes
 from relnox.system.files import TemporaryDirectory
 from relnox.system.process import clean_environment
@@ -31,53 +32,6 @@ class SharedService:
 
     def close(self) -> None:
         """End running work; called at the end of the run and when it is interrupted, possibly several times."""
-
-
-class Recheck(Protocol):
-    """A check that runs in the background after a failed run (`RunExtension.recheck`)."""
-
-    def start(self) -> None:
-        """Start the check."""
-
-    def is_running(self) -> bool:
-        """Return whether the check is still running within its time limit."""
-
-    def stop(self) -> None:
-        """Stop the check, even if it is not finished."""
-
-
-class RunExtension(SharedService):
-    """Base class of what tasks add to the execution of their steps (`Step.run_extension`): undoing, exit codes.
-
-    The methods are called in this order.
-    """
-
-    @property
-    def must_report(self) -> bool:
-        """Whether the outcome must be reported whatever fails, because something may be public."""
-        return False
-
-    def after_steps(self, results: Sequence[StepFinished]) -> None:
-        """Undo or keep the changes, after all steps have ended."""
-
-    def recheck(self, *, briefly: bool) -> Recheck | None:
-        """Return a check for after a failed run, if one is useful; a short one if the user has interrupted it."""
-
-    def exit_code(self, results: Sequence[StepFinished]) -> ExitCode | None:
-        """Return the exit code of a run that was not interrupted; None if its errors decide it."""
-
-    def add_details(self, outcome: Outcome) -> Outcome:
-        """Add what is known to the outcome; this cannot fail."""
-        return outcome
-
-    def add_computed_details(self, outcome: Outcome) -> Outcome:
-        """Add to the outcome what may fail to be computed."""
-        return outcome
-
-    def fallback_lines(self, outcome: Outcome) -> Iterator[str]:
-        """Yield the lines to print if the reporter fails to show the outcome."""
-        del outcome
-        return iter(())
 
 
 T = TypeVar("T")
@@ -122,6 +76,7 @@ class Run:
         self._warnings: dict[str, tuple[Problem, ...]] = {}
         self._services: dict[type[SharedService], Any] = {}
         self._opening = threading.RLock()
+        self._undo = ExitStack()
 
     def __enter__(self) -> Self:
         return self
@@ -158,6 +113,16 @@ class Run:
                 self._services[kind] = kind(self)
             service: V = self._services[kind]
             return service
+
+    def undo_on_failure(self, undo: Callable[..., object], *arguments: object) -> None:
+        """Call a function if this step or a later local one fails; the last one that was registered first."""
+        self._undo.callback(undo, *arguments)
+
+    def end_changes(self, *, undo: bool) -> None:
+        """Undo the changes of the steps, or keep them."""
+        if not undo:
+            self._undo.pop_all()
+        self._undo.close()
 
     def close_services(self) -> None:
         """End the worker processes of services, even if they are still working."""

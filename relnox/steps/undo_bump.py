@@ -9,7 +9,7 @@ from relnox.core.planning.step import Step
 from relnox.core.text import format_count, join_names
 from relnox.source import file_edits
 from relnox.source.git import changes
-from relnox.steps.edit_files import LocalChanges, staging_directory
+from relnox.steps.edit_files import staging_directory, undo_edits_on_failure, undo_on_failure
 from relnox.steps.run import Run
 
 
@@ -25,7 +25,6 @@ class UndoBump(Step, kw_only=True):
     """
 
     key = "undo"
-    run_extension = LocalChanges
     atomic = True
     exclusive = True
     commits: tuple[str, ...]
@@ -42,10 +41,10 @@ class UndoBump(Step, kw_only=True):
 
     def apply(self, run: Run) -> None:
         """Revert the files, then the index, and last the refs, so that the same command finishes a killed run."""
-        git, local_changes = run.checkout, run.service(LocalChanges)
+        git = run.checkout
         edits = file_edits.apply_edits(run.root, self.edits, staging_directory(run))
-        local_changes.undo_edits_on_failure(edits)
-        local_changes.undo_on_failure(changes.reset_index, git, self.files, self.commits[0])
+        undo_edits_on_failure(run, edits)
+        undo_on_failure(run, changes.reset_index, git, self.files, self.commits[0])
         changes.reset_index(git, self.files, self.parent)
         changes.move_branch(git, self.commits[0], self.parent, self.tags)
 

@@ -87,7 +87,6 @@ class Upload(Step, kw_only=True):
     remote = True
     publishes = True
     concurrent = True
-    run_extension = Publication
     index: str
     file: Distribution
     directory: str

@@ -76,7 +76,7 @@ def test_a_commit_of_the_release_branch_is_published_once_it_is_pushed(tmp_path:
     change(root)
     ran = publish(root)
     assert ran.code == 1, ran.text
-    assert "fix: git push origin main; to publish anyway: --allow-branch" in ran.err
+    assert "fix: git push origin main; to ignore it: --allow-branch" in ran.err
     git(root, "push", "--quiet", "origin", "main")
     assert publish(root).code == 0
 
@@ -116,7 +116,7 @@ def test_the_tag_of_the_job_is_enough(tmp_path: Path, shop: Trusting, monkeypatc
     ran = publish(root)
     assert ran.code == 1, ran.text
     assert "git cannot connect to remote origin" in ran.err
-    assert "to publish anyway: --allow-branch" in ran.err
+    assert "to ignore it: --allow-branch" in ran.err
     monkeypatch.setenv("GITHUB_REF_TYPE", "tag")
     monkeypatch.setenv("GITHUB_REF_NAME", "v1.2.3")
     assert publish(root).code == 0

@@ -217,7 +217,7 @@ def test_a_development_version_reaches_a_production_index_with_consent_only(
     assert not final.files
     ran = relnox(root, "publish", "--index", "shop", "--yes", "--allow-dev")
     assert ran.code == 0, ran.text
-    assert "note: p0 1.2.4.dev7 is a development version, published to the production index shop" in ran.err
+    assert "note: --allow-dev ignores: p0 1.2.4.dev7 is a development version, and shop is a production" in ran.err
     assert final.files
     again = relnox(root, "publish", "--index", "shop", "--yes")
     assert again.code == 0, again.text  # everything is public already

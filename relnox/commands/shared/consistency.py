@@ -1,7 +1,7 @@
 """Checks that the tag, the expected version, the files, the commit and the manifest of a release agree.
 
 A missing tag is no contradiction: the clone may lack tags and history, and the archives may have been built on
-another machine. `--allow-mismatch` ignores every problem of this module.
+another machine.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from functools import partial
 from itertools import chain
 from typing import Literal, NamedTuple
@@ -24,8 +25,11 @@ from relnox.core.release.manifest import MANIFEST_JSON, Manifest
 from relnox.core.tagging.tags import split_tag
 from relnox.core.text import join_names
 from relnox.core.workspace import LOCK_FILES, owning_package
-from relnox.errors import Blocked, Problem
+from relnox.errors import Blocked, ExitCode, Failed, Problem
+from relnox.source.git import remotes
 
+_FETCH_TIMEOUT = 300.0
+"""The timeout for fetching the release branch from the remote, in seconds."""
 _Mismatch = partial(Blocked, allow="allow_mismatch")
 
 
@@ -201,6 +205,50 @@ def check_manifest(
             f"{project.bump_command(packages[0], '--part', 'patch')}, then: {task_command('build-all')}; "
             f"to publish the tagged commit: git switch --detach {tag_name}, and build it",
         )
+
+
+def check_is_on_release_branch(commit: str, project: Project) -> Iterator[Problem]:
+    """Yield a problem if neither a release branch of the remote nor a release tag has the commit of a build.
+
+    A tag or a remote branch of this clone is enough; otherwise, the remote is asked. There is no problem without a
+    remote.
+    """
+    git, state, remote = project.git, project.state, project.config.remote
+    if git is None or state is None or remote not in remotes.names(git):
+        return
+    if any(project.tags[tag] == commit for tags in project.package_tags.values() for tag in tags):
+        return
+    patterns = [line.branch for line in project.config.branch]
+    tracking = [f"{remote}/{pattern}" for pattern in patterns]
+    has_commit = git.resolve_commit(commit) is not None
+    if _matching(project.once(git.remote_branches_containing, commit) if has_commit else (), tracking):
+        return
+    try:
+        project.remote.require("publishing")
+        patterns = patterns or [project.once(remotes.default_branch, git, remote) or str(state.branch)]
+    except Failed as error:
+        message = f"{error.message}, so it is not known whether a release branch has commit {commit[:10]}"
+        yield error.but(message=message, exit_code=ExitCode.BLOCKED, allow="allow_branch")
+        return
+    branches = {name: project.remote.branches[name] for name in _matching(project.remote.branches, patterns)}
+    if missing := [f"refs/heads/{name}" for name, tip in branches.items() if git.resolve_commit(tip) is None]:
+        project.once(remotes.try_to_fetch_objects, git, remote, *missing, timeout=_FETCH_TIMEOUT)
+    tags = [tag for tag, tagged in project.remote.tags.items() if tagged == commit]
+    is_tagged = any(tag_format.matching_tags(tags) for tag_format in project.tag_formats.values())
+    if is_tagged or any(git.is_ancestor(commit, tip) for tip in branches.values()):
+        return
+    is_here = state.branch is not None and state.head == commit and _matching([state.branch], patterns)
+    yield Blocked(
+        "branch-behind",
+        f"the files were built from commit {commit[:10]}, which is not on the release branch "
+        f"({join_names(patterns)} of {remote}) and has no release tag",
+        f"git push {remote} {state.branch}" if is_here else "merge it, push, and build the merged commit",
+        allow="allow_branch",
+    )
+
+
+def _matching(branches: Iterable[str], patterns: Iterable[str]) -> list[str]:
+    return [name for name in branches if any(fnmatchcase(name, pattern) for pattern in patterns)]
 
 
 def _other_versions_tagged(

@@ -34,9 +34,8 @@ class Step(Record, ABC, kw_only=True):
     """Whether the step runs another task, whose events appear between the start and the end of the step."""
     publishes: ClassVar[bool] = False
     """Whether the step only serves to make files public; its failure is ignored once all files are verified."""
-
-    run_extension: ClassVar[Any] = None
-    """The class that extends runs with this step (`relnox.steps.run.RunExtension`), or None."""
+    makes_public: ClassVar[bool] = False
+    """Whether a release is partly public once the step is done, if a later one fails."""
 
     needs: tuple[str, ...] = ()
 
