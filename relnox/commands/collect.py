@@ -35,7 +35,7 @@ from relnox.core.release.manifest import MANIFEST_JSON, Distribution, Manifest
 from relnox.core.release.publishers import ATTESTATION_SUFFIX
 from relnox.core.release.wheels import FileComparison, compare_files
 from relnox.core.text import format_count, join_names
-from relnox.errors import Blocked, Conflict, Problem
+from relnox.errors import Blocked, Conflict, Failed, Problem
 from relnox.steps.manifest import Collect, WriteMergedManifest
 
 _ATTESTATION_LIMIT = 1 << 20
@@ -295,7 +295,7 @@ def _merge_manifests(jobs: Sequence[Job], project: Project, incomplete: Sequence
                 needs[name] |= set(needed) & names
         for file in job.manifest.distributions if names != set(job.manifest.packages) else ():
             if file.kind == "wheel" and job.is_intact(file):
-                with contextlib.suppress(archives.ArchiveError):  # a problem already
+                with contextlib.suppress(Failed):  # a problem already
                     wheel = project.once(archives.read, project.root / job.directory / file.filename)
                     needs[file.package] |= required_names(wheel.requires) & names - {file.package}
     order = {name: place for place, name in enumerate(name for wave in graph.waves(needs) for name in wave)}
@@ -499,7 +499,7 @@ def _modules_from_other_sources(wheel: Path, sdist: Path) -> tuple[str, ...]:
                 parts = name.split("/")
                 for start in range(1, len(parts)):
                     checksums.setdefault("/".join(parts[start:]), set()).add(zlib.crc32(content))
-    except (archives.ArchiveError, *archives.READ_ERRORS):  # a problem already
+    except (Failed, *archives.READ_ERRORS):  # a problem already
         return ()
     is_repaired = archives.find_dist_info_file(built, "DELVEWHEEL") is not None
     return tuple(
