@@ -426,6 +426,23 @@ def test_wheels_of_other_tools_need_no_manifest(root: Path) -> None:
     assert manifest.commit == git(root, "rev-parse", "HEAD")
 
 
+def test_wheels_of_other_tools_have_the_modules_of_the_sdist(root: Path) -> None:
+    sources = root / "jobs/sources"
+    metadata = "Metadata-Version: 2.1\nName: fast\nVersion: 1.0\n"
+    files = {"src/fast.py": "new = 1\n", "tests/fast.py": "test = 1\n"}
+    path = packed.sdist(sources, files, name=SOURCES[0], top="fast-1.0", metadata=metadata)
+    manifest = Manifest.from_json((sources / "manifest.json").read_text(encoding="utf-8"), where="there")
+    listed = (distribution(path.name, path.read_bytes()), *manifest.distributions[1:])
+    (sources / "manifest.json").write_text(replace(manifest, distributions=listed).to_json(), encoding="utf-8")
+    (root / "jobs/linux/manifest.json").unlink()
+
+    err = blocked(root)
+
+    assert f"jobs/linux/{LINUX[0]} was built from other sources than {SOURCES[0]}: fast.py differ" in err
+    assert "jobs/windows" not in err  # the manifest says which commit they are of
+    assert collect(root, "--allow-mismatch").code == 0
+
+
 def test_wheels_of_packages_without_platform_wheels_need_a_manifest(root: Path) -> None:
     job(root, "more", SOURCES[2:])
     (root / "jobs/more/manifest.json").unlink()
@@ -478,6 +495,12 @@ def test_a_partial_collection_is_not_published_as_complete(root: Path) -> None:
     assert ran.code == 1, ran.text
     assert "dist/manifest.json is incomplete (files of fast are missing)" in ran.err
     assert "publish only the others: --package plain" in ran.err
+    selected = ("publish", "--index", "embedded", "--package", "fast", "--dry-run")
+    ran = run(root, "relnox", *selected)
+    assert ran.code == 1, ran.text
+    assert "blocked: dist/manifest.json is incomplete (files of fast are missing)" in ran.out
+    assert run(root, "relnox", *selected, "--allow-mismatch").code == 0
+    assert run(root, "relnox", "publish", "--index", "embedded", "--package", "plain", "--dry-run").code == 0
 
 
 def test_what_one_job_lacks_and_another_has_is_not_missing(root: Path) -> None:

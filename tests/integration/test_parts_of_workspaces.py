@@ -192,13 +192,32 @@ def test_a_part_of_packages_with_one_version_is_published_on_request_only(
 def test_packages_with_one_version_are_not_divided(tmp_path: Path, shop: Trusting) -> None:
     root = workspace(tmp_path / "demo", shop, 'versions = "lockstep"', one="1.0.0", two="1.0.0")
     build(root, one="1.0.0", two="1.0.0")
-    assert publish(root, "--package", "one").code == 0
+    ran = publish(root, "--package", "one")
+    assert ran.code == 0, ran.text
+    assert (
+        "PART OF A RELEASE: two of this build is not published by this run, although released together" in ran.err
+    )
     write(root, {"notes.md": ""})
     commit(root)
     build(root, one="1.0.0", two="1.0.0")
-    ran = publish(root)  # two is not public, and one was published from another commit
-    assert ran.code == 4, ran.text
-    assert "two-1.0.0-py3-none-any.whl" not in shop.files
+    for selection in ((), ("--package", "two")):  # two is not public, and one was published from another commit
+        ran = publish(root, *selection)
+        assert ran.code == 4, ran.text
+        assert "shop has a different one-1.0.0-py3-none-any.whl" in ran.err
+        assert "two-1.0.0-py3-none-any.whl" not in shop.files
+    ran = publish(root, "--package", "two", "--allow-mismatch")
+    assert ran.code == 0, ran.text
+    assert "--allow-mismatch ignores: shop has a different one-1.0.0-py3-none-any.whl" in ran.err
+
+
+def test_files_of_the_version_that_this_build_lacks_are_named(tmp_path: Path, shop: Trusting) -> None:
+    root = workspace(tmp_path / "demo", shop, "", one="1.0.0")
+    build(root, one="1.0.0")
+    foreign = "one-1.0.0-cp313-cp313-win_amd64.whl"
+    shop.files |= {foreign: b"of another job", "one-0.9.0.tar.gz": b"of an earlier release"}
+    ran = publish(root)
+    assert ran.code == 0, ran.text
+    assert f"note: shop has other files of one 1.0.0, which are not in dist/manifest.json: {foreign}\n" in ran.err
 
 
 def test_the_index_of_the_settings_is_that_of_the_tagged_packages(tmp_path: Path, shop: Trusting) -> None:

@@ -392,20 +392,19 @@ def test_an_sdist_and_wheels_of_other_tools_are_a_release(tmp_path: Path) -> Non
     assert ran.code == 0, ran.text
     assert archives(root / "jobs/sdist") == ["home-1.0.tar.gz"]
     with tarfile.open(root / "jobs/sdist/home-1.0.tar.gz") as sdist:
-        content = sdist.extractfile("home-1.0/PKG-INFO")
-        assert content is not None
-        metadata = content.read().decode()
+        content = {member.name: file.read() for member in sdist if (file := sdist.extractfile(member))}
+        metadata, module = (content[f"home-1.0/{name}"].decode() for name in ("PKG-INFO", "home.py"))
     wheelhouse = root / "jobs/macos"
     wheelhouse.mkdir()
     wheels = [f"home-1.0-{python}-{python}-macosx_11_0_arm64.whl" for python in ("cp313", "cp314")]
     for name in wheels:
-        packed.wheel(wheelhouse, {"home.py": "", "_home.so": b"\x7fELF"}, name=name, metadata=metadata)
+        packed.wheel(wheelhouse, {"home.py": module, "_home.so": b"\x7fELF"}, name=name, metadata=metadata)
         ran = run(root, "relnox", "collect", "--from", "jobs", "--output", "all")
         assert ran.code == (1 if name == wheels[0] else 0), ran.text
     assert archives(root / "all") == sorted(["home-1.0.tar.gz", *wheels])
     assert manifest(root / "all").commit == git(root, "rev-parse", "HEAD")
     other = metadata.replace("Version: 1.0", "Version: 1.1")
-    packed.wheel(wheelhouse, {"home.py": "", "_home.so": b"\x7fELF"}, name=wheels[1], metadata=other)
+    packed.wheel(wheelhouse, {"home.py": module, "_home.so": b"\x7fELF"}, name=wheels[1], metadata=other)
     ran = run(root, "relnox", "collect", "--from", "jobs", "--output", "other")
     assert ran.code == 1, ran.text
     assert f"jobs/macos/{wheels[1]}: Version is '1.1' in the metadata, but 1.0 in the file name" in ran.err
