@@ -51,6 +51,14 @@ def sends(wire: bytes | Wire, *, stored: bool = True) -> Act:
     return act
 
 
+def repeats_the_login(exchange: Exchange) -> None:
+    """Refuse an upload in words that repeat the credentials."""
+    upload = exchange.read_upload()
+    user, password = upload.login
+    words = f"no {user}:{password} with {upload.headers['authorization']}"
+    exchange.answer(Answer(403, f"Forbidden to {password}", (("Content-Type", "text/plain"),), words.encode()))
+
+
 def edits(change: Callable[[Answer], Answer]) -> Act:
     """Answer as an honest index does, but for this change."""
 

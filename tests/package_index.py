@@ -18,6 +18,7 @@ import json
 import re
 import select
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -30,7 +31,7 @@ from urllib.parse import unquote
 from accounts import AUDIENCE, Accounts, Denied, TokenIssuer, provenance
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
     from pathlib import Path
     from typing import Self
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ANY",
+    "EVERYTHING",
     "FILE",
     "HTML_PAGE",
     "JSON_PAGE",
@@ -51,6 +53,7 @@ __all__ = [
     "Rule",
     "as_json",
     "error",
+    "scripted",
     "serving",
 ]
 
@@ -58,6 +61,7 @@ JSON_PAGE = "application/vnd.pypi.simple.v1+json"
 HTML_PAGE = "text/html; charset=utf-8"
 UPLOAD, LISTING, FILE = ("upload",), ("listing",), ("file", "head", "range")
 ANY = UPLOAD + LISTING + FILE
+EVERYTHING = (*ANY, "provenance", "audience", "mint", "unknown")
 NAME_RESERVED = "This filename was previously used by a file that has since been deleted. Use a different version."
 LIFETIME = 900.0
 """Seconds after which an index stops by itself."""
@@ -299,6 +303,7 @@ class PackageIndex:
         accounts: The accounts that may upload; by default everybody may.
         publishers: The trusted publishers; none by default.
         clock: Seconds since 1970, for uploads, rules and the log.
+        tls: A certificate and its key; by default it speaks http.
 
     Attributes:
         files: What it holds: the bytes of each file by name, for each project.
@@ -317,6 +322,7 @@ class PackageIndex:
         accounts: Accounts | None = None,
         publishers: Sequence[Publisher] = (),
         clock: Callable[[], float] = time.time,
+        tls: Path | None = None,
     ) -> None:
         self.rules = tuple(rules)
         self.clock = clock
@@ -341,13 +347,16 @@ class PackageIndex:
         self._connections: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
         self._connection_number = 0
+        self._tls = None if tls is None else ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        if self._tls is not None and tls is not None:
+            self._tls.load_cert_chain(tls)
         self._listeners = [_listen(), _listen()]
         self.port, self.other_port = (listener.getsockname()[1] for listener in self._listeners)
 
     @property
     def origin(self) -> str:
         """Scheme, host and port."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{'' if self._tls is None else 's'}://127.0.0.1:{self.port}"
 
     @property
     def other_origin(self) -> str:
@@ -584,10 +593,13 @@ class PackageIndex:
         self.over.set()
 
     def _converse(self, connection: socket.socket, elsewhere: bool, number: int) -> None:
+        accepted = connection
         connection.settimeout(IDLE_TIMEOUT)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         pending = bytearray()
         try:
+            if self._tls is not None:
+                connection = self._tls.wrap_socket(connection, server_side=True)
             while not self.over.is_set() and (request := _read_head(connection, pending)):
                 request.began, request.elsewhere = self.clock(), elsewhere
                 exchange = Exchange(self, connection, request, pending, number)
@@ -602,7 +614,7 @@ class PackageIndex:
             pass
         finally:
             with self.lock:
-                self._connections.discard(connection)
+                self._connections.discard(accepted)
             connection.close()
 
     def _handle(self, exchange: Exchange) -> None:
@@ -636,6 +648,17 @@ class PackageIndex:
             counted = (place, f"{request.kind} {request.filename or request.project}" if rule.each else "")
             self._counts[counted] = count = self._counts.get(counted, 0) + 1
         return rule.tries is None or count in rule.tries
+
+
+def scripted(answer: Callable[[str, str], tuple[int, Mapping[str, str], bytes]]) -> PackageIndex:
+    """An index that answers each method and target with what a function returns: status, headers and body."""
+
+    def act(exchange: Exchange) -> None:
+        exchange.read_body()
+        status, headers, body = answer(exchange.request.method, exchange.request.target)
+        exchange.answer(Answer(status, "", tuple(headers.items()), body))
+
+    return PackageIndex([Rule(act, EVERYTHING)])
 
 
 def serving(*paths: Path) -> PackageIndex:

@@ -14,6 +14,8 @@ import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+from acts import repeats_the_login
+from package_index import Rule
 from projects import commit_all, git, repository, single, write
 from running import RunResult
 from trusting import REQUEST_TOKEN, trusting
@@ -98,8 +100,7 @@ def place(tmp_path: Path) -> Place:
 
 @pytest.fixture
 def index() -> Iterator[Trusting]:
-    with trusting() as index:
-        index.passwords = {CANARY}
+    with trusting(CANARY) as index:
         index.token = CANARY
         yield index
 
@@ -117,7 +118,7 @@ def variables_of(route: str, place: Place, index: Trusting) -> dict[str, str]:
             return {
                 "GITHUB_ACTIONS": "true",
                 "ACTIONS_ID_TOKEN_REQUEST_TOKEN": REQUEST_TOKEN,
-                "ACTIONS_ID_TOKEN_REQUEST_URL": f"{index.url}/identity?v=2",
+                "ACTIONS_ID_TOKEN_REQUEST_URL": f"{index.origin}/identity?v=2",
             }
         case "TWINE_PASSWORD":
             return {route: CANARY, "TWINE_REPOSITORY_URL": index.upload_url}
@@ -178,7 +179,7 @@ def test_a_release_with_all_credential_variables_leaks_none(place: Place, index:
         assert ran.code == 0, ran.text
         check_no_leak(ran, place, secrets=(CANARY, CODED, REQUEST_TOKEN))
     assert {password for _, password in index.logins} == {CANARY}
-    assert len(index.files) == 2
+    assert len(index.hashes) == 2
     assert "rev-parse" in place.children.read_text()
 
 
@@ -206,7 +207,8 @@ def test_a_credential_of_each_source_is_not_leaked(
     manifest.write_text(json.dumps(document | {"commit": git(place.root, "rev-parse", "HEAD")}))
     variables = variables_of(route, place, index)
     words = ["publish-test", "--no-verify", "--index", "house", "--reporter", reporter, "--verbose"]
-    index.echo = ending == "refused"
+    if ending == "refused":
+        index.misbehave(Rule(repeats_the_login))
     if ending == "crashed":
         variables["CRASHING"] = "1"
     words += ["--plan", "plan.json", "--report", "report.json", *(["--dry-run"] if ending == "dry" else [])]
@@ -214,7 +216,7 @@ def test_a_credential_of_each_source_is_not_leaked(
     check_no_leak(ran, place)
     if ending == "published":
         assert ran.code == 0, ran.text
-        assert len(index.files) == 2
+        assert len(index.hashes) == 2
     elif ending == "refused":
         assert ran.code == 1, ran.text
         assert "rejected the credentials" in ran.text
@@ -225,7 +227,7 @@ def test_a_credential_of_each_source_is_not_leaked(
         assert "****" in ran.text
     else:
         assert ran.code == 0, ran.text
-        assert (index.logins, index.files, index.minted) == ([], {}, [])
+        assert (index.logins, index.hashes, index.minted) == ([], {}, [])
     if ending != "dry":
         expected = [CANARY] if ending != "crashed" else []
         assert {password for _, password in index.logins} == set(expected)

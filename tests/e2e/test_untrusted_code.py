@@ -169,8 +169,7 @@ def test_no_kind_of_untrusted_code_finds_a_credential(front_end: str, root: Path
 
 @pytest.fixture
 def index() -> Iterator[Trusting]:
-    with trusting() as index:
-        index.passwords = {CANARY}
+    with trusting(CANARY) as index:
         index.token = CANARY
         yield index
 
@@ -187,7 +186,7 @@ def test_a_published_package_finds_no_credential_when_it_is_verified(
         variables = {
             "GITHUB_ACTIONS": "true",
             "ACTIONS_ID_TOKEN_REQUEST_TOKEN": REQUEST_TOKEN,
-            "ACTIONS_ID_TOKEN_REQUEST_URL": f"{index.url}/identity?v=2",
+            "ACTIONS_ID_TOKEN_REQUEST_URL": f"{index.origin}/identity?v=2",
         }
     built = run(root, "-m", "relnox", "build-all")
     assert built.returncode == 0, built.stderr

@@ -222,7 +222,7 @@ def seventh_of_nine_files_would_be_rejected(here: Here) -> RunResult:
 @failure
 def credentials_rejected_by_an_index_that_repeats_them(here: Here) -> RunResult:
     release(here.root, [ONE])
-    with trusting() as index:
+    with PackageIndex([Rule(acts.repeats_the_login)]) as index:
         return publish_to(here.root, index.upload_url, index.simple_url)
 
 
@@ -278,7 +278,7 @@ def minted(here: Here, index: Trusting, *packages: Package) -> RunResult:
 def index_that_mints(here: Here) -> Iterator[Trusting]:
     """An index with Trusted Publishing, asked from a job of GitHub Actions."""
     with trusting() as index:
-        here.on_github(index.url)
+        here.on_github(index.origin)
         yield index
 
 

@@ -27,8 +27,7 @@ TOKEN = "canary-0815"
 def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Trusting]:
     """A production index."""
     monkeypatch.setenv("RELNOX_SHOP_TOKEN", TOKEN)
-    with trusting() as index:
-        index.passwords = {TOKEN}
+    with trusting(TOKEN) as index:
         yield index
 
 
@@ -67,7 +66,7 @@ def test_a_commit_that_is_nowhere_else_is_not_published(settings: str, tmp_path:
     ) in ran.err
     git(root, "push", "--quiet", "--set-upstream", "origin", "feature")  # another branch does not count
     assert publish(root).code == 1
-    assert not shop.files
+    assert not shop.hashes
     assert publish(root, "--allow-branch").code == 0
 
 

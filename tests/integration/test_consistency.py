@@ -28,16 +28,14 @@ BACKEND = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.
 def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[Trusting]:
     monkeypatch.setenv("RELNOX_SHOP_TOKEN", TOKEN)
     monkeypatch.setenv("RELNOX_TRYING_TOKEN", TOKEN)
-    with trusting() as index:
-        index.passwords = {TOKEN}
+    with trusting(TOKEN) as index:
         yield index
 
 
 @pytest.fixture
 def trying() -> Iterator[Trusting]:
     """A test index."""
-    with trusting() as index:
-        index.passwords = {TOKEN}
+    with trusting(TOKEN) as index:
         yield index
 
 
@@ -90,11 +88,11 @@ def refuses(ran: RunResult, *message: str) -> None:
 
 def goes_with_the_option(root: Path, index: Trusting) -> None:
     """--allow-mismatch publishes anyway, with a note."""
-    before = dict(index.files)
+    before = dict(index.hashes)
     ran = publish(root, "--allow-mismatch")
     assert ran.code == 0, ran.text
     assert "--allow-mismatch ignores: " in ran.text
-    assert index.files != before
+    assert index.hashes != before
 
 
 def test_a_consistent_release_is_published(index: Trusting, tmp_path: Path) -> None:
@@ -277,7 +275,7 @@ def test_a_shallow_clone_without_the_manifests_commit_is_blocked(index: Trusting
     git(tmp_path, "clone", "--quiet", "--depth", "1", (tmp_path / "demo.git").as_uri(), str(clone))
     (root / "dist").rename(clone / "dist")
     refuses(publish(clone), f"is a build of commit {old[:10]}", "that commit is not in this clone")
-    assert not index.files
+    assert not index.hashes
 
 
 def test_an_sdist_without_the_platform_wheels_is_blocked(index: Trusting, tmp_path: Path) -> None:

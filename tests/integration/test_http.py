@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from package_index import PackageIndex
 from raw_server import answering, raw_server, read_head
 from releases import Package, reading, release
-from trusting import certificate, trusting
+from trusting import certificate
 
 from relnox.errors import Failed, Problem, TryLater
 from relnox.indexes import uploads
@@ -414,9 +415,9 @@ def _said(act: Callable[[], str]) -> str:
 
 def test_a_certificate_is_an_error_without_retries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     errors = []
-    with trusting(tls=certificate(tmp_path)) as index:
+    with PackageIndex(tls=certificate(tmp_path)) as index:
         with pytest.raises(Failed, match=r"certificate of .* is not trusted") as untrusted:
-            http.get(f"{index.url}/simple/")
+            http.get(f"{index.origin}/simple/")
         errors.append(untrusted.value)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "no-such-file.pem")
     with pytest.raises(Failed, match=r"^cannot connect to 127\.0\.0\.1:9: .*no-such-file\.pem") as missing:

@@ -6,15 +6,14 @@ import hashlib
 import io
 import json
 import tarfile
-import threading
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
 import requests
+from package_index import scripted
 from packaging.version import Version
 from releases import reading
 
@@ -46,32 +45,8 @@ Answer = tuple[int, dict[str, str], bytes]
 @contextmanager
 def server(answer: Callable[[str, str], Answer]) -> Iterator[str]:
     """A server on loopback with a response for each `(method, path)`."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self._answer("GET")
-
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self._answer("POST")
-
-        def _answer(self, method: str) -> None:
-            status, headers, body = answer(method, self.path)
-            self.send_response(status)
-            for name, value in {"Content-Length": str(len(body)), **headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *args: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        thread = threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{running.server_port}/"
-        running.shutdown()
-        thread.join()
+    with scripted(answer) as index:
+        yield f"{index.origin}/"
 
 
 def page(body: str, kind: str = "application/vnd.pypi.simple.v1+json") -> Answer:
@@ -86,30 +61,39 @@ def listed(url: str) -> dict[str, object]:
     return {"filename": "demo-1.0.tar.gz", "url": url, "hashes": {"sha256": SHA256}}
 
 
-def test_json_and_html_tell_the_same() -> None:
-    entry = listed("../../files/demo-1.0.tar.gz")
-    html = (
-        f'<a href="../../files/demo-1.0.tar.gz#sha256={SHA256}" data-requires-python="&gt;=3">demo-1.0.tar.gz</a>'
-    )
-    listings = []
-    for answer in (json_page(entry), page(html, "text/html")):
-        with server(lambda _method, _path, answer=answer: answer) as url:  # type: ignore[misc]
-            listing = reading(f"{url}simple/").fetch_listing("demo")
-            assert listing["demo-1.0.tar.gz"].url == f"{url}files/demo-1.0.tar.gz"
-            listings.append(listing["demo-1.0.tar.gz"].sha256)
-    assert listings == [SHA256, SHA256]
+ARCHIVED = {"name": "demo", "files": [], "project-status": {"status": "archived", "reason": "see demo-2"}}
 
 
-def test_json_and_html_tell_the_status_of_a_project() -> None:
-    # PEP 792
-    document = {"name": "demo", "files": [], "project-status": {"status": "archived", "reason": "see demo-2"}}
-    html = '<meta name="pypi:project-status" content="archived"><meta name="pypi:project-status-reason" '
-    for answer in (page(json.dumps(document)), page(f'{html}content="see demo-2">', "text/html")):
-        with server(lambda _method, _path, answer=answer: answer) as url:  # type: ignore[misc]
-            listing = reading(url).fetch_listing("demo")
-            assert (listing, listing.status, listing.reason) == ({}, "archived", "see demo-2")
-    with server(lambda _method, _path: json_page()) as url:
-        assert reading(url).fetch_listing("demo").status == "active"
+@pytest.mark.parametrize(
+    ("of_files", "of_project"),
+    [
+        (json_page(listed("../../files/demo-1.0.tar.gz")), page(json.dumps(ARCHIVED))),
+        (
+            page(
+                f'<a href="../../files/demo-1.0.tar.gz#sha256={SHA256}" data-requires-python="&gt;=3">x</a>',
+                "text/html",
+            ),
+            page(
+                '<meta name="pypi:project-status" content="archived">'
+                '<meta name="pypi:project-status-reason" content="see demo-2">',
+                "text/html",
+            ),
+        ),
+    ],
+    ids=["JSON", "HTML"],
+)
+def test_json_and_html_tell_the_same(of_files: Answer, of_project: Answer) -> None:
+    with server(lambda _method, path: of_files if "demo" in path else of_project) as url:
+        index = reading(f"{url}simple/")
+        (file,) = index.fetch_listing("demo").values()
+        assert (file.filename, file.url, file.sha256) == (
+            "demo-1.0.tar.gz",
+            f"{url}files/demo-1.0.tar.gz",
+            SHA256,
+        )
+        assert index.cached_listing("demo").status == "active"
+        old = index.fetch_listing("old")  # PEP 792
+        assert (old, old.status, old.reason) == ({}, "archived", "see demo-2")
 
 
 def test_links_are_relative_to_the_page_that_the_index_redirects_to() -> None:
@@ -138,23 +122,23 @@ def test_transient_errors_are_retried(clock: SimulatedClock) -> None:
     assert 90 <= clock.now() < 95
 
 
-def test_a_retry_after_beyond_the_deadline_ends_the_retries_at_once(clock: SimulatedClock) -> None:
-    until = r"retry after \d\d:\d\d:\d\d UTC"
+@pytest.mark.parametrize(
+    ("status", "headers", "when"),
+    [
+        (429, {"Retry-After": "9999"}, r"\d\d:\d\d:\d\d UTC"),
+        (503, {"Retry-After": "9" * 12}, r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"),
+        (503, {"Retry-After": "100000"}, r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"),
+    ],
+)
+def test_a_retry_after_beyond_the_deadline_ends_the_retries_at_once(
+    status: int, headers: dict[str, str], when: str, clock: SimulatedClock
+) -> None:
     with (
-        server(lambda _method, _path: (429, {"Retry-After": "9999"}, b"")) as url,
-        pytest.raises(TryLater, match=until),
+        server(lambda _method, _path: (status, headers, b"")) as url,
+        pytest.raises(TryLater, match=f"; retry after {when}$"),
     ):
         reading(url).fetch_listing("demo")
     assert clock.now() == 0
-
-
-@pytest.mark.parametrize("headers", [{"Retry-After": "9" * 12}, {"Retry-After": "100000"}])
-def test_a_retry_on_another_day_is_printed_with_the_date(headers: dict[str, str], clock: SimulatedClock) -> None:
-    with (
-        server(lambda _method, _path: (503, headers, b"")) as url,
-        pytest.raises(TryLater, match=r"retry after \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"),
-    ):
-        reading(url).fetch_listing("demo")
 
 
 def test_a_server_that_responded_before_is_retried_longer(clock: SimulatedClock) -> None:

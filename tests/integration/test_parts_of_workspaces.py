@@ -29,8 +29,7 @@ def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Trusting]:
     """A production index."""
     monkeypatch.setenv("RELNOX_SHOP_TOKEN", TOKEN)
     monkeypatch.setenv("RELNOX_OTHER_TOKEN", TOKEN)
-    with trusting() as index:
-        index.passwords = {TOKEN}
+    with trusting(TOKEN) as index:
         yield index
 
 
@@ -90,7 +89,7 @@ def released(tmp_path: Path, shop: Trusting) -> Path:
 
 
 def test_a_package_that_was_not_bumped_is_skipped(released: Path, shop: Trusting) -> None:
-    before = dict(shop.files)
+    before = dict(shop.hashes)
     write(released, {"packages/two/two.py": "unreleased = 1\n"})  # two has changes, and is not released
     set_versions(released, one="1.1.0")
     commit(released, "one-v1.1.0")
@@ -98,8 +97,8 @@ def test_a_package_that_was_not_bumped_is_skipped(released: Path, shop: Trusting
     ran = publish(released)
     assert ran.code == 0, ran.text
     assert SKIPPED.format("two 1.0.0") in ran.err
-    assert shop.files.keys() - before.keys() == {"one-1.1.0-py3-none-any.whl"}
-    assert {name: shop.files[name] for name in before} == before
+    assert shop.hashes.keys() - before.keys() == {"one-1.1.0-py3-none-any.whl"}
+    assert {name: shop.hashes[name] for name in before} == before
     rerun = publish(released)
     assert rerun.code == 0, rerun.text
     assert "skipping 1 of 1 file: already on shop" in rerun.err
@@ -129,7 +128,7 @@ def test_a_new_package_is_part_of_the_release_and_a_public_one_without_tags_is_n
     ran = publish(root)
     assert ran.code == 0, ran.text
     assert SKIPPED.format("one 1.0.0") in ran.err
-    assert "two-0.1.0-py3-none-any.whl" in shop.files
+    assert "two-0.1.0-py3-none-any.whl" in shop.hashes
 
 
 def test_other_content_of_a_version_that_is_tagged_at_the_built_commit_is_a_conflict(
@@ -142,7 +141,7 @@ def test_other_content_of_a_version_that_is_tagged_at_the_built_commit_is_a_conf
     ran = publish(released)
     assert ran.code == 4, ran.text
     assert "shop has a different two-1.0.0-py3-none-any.whl" in ran.err
-    assert "one-1.1.0-py3-none-any.whl" not in shop.files
+    assert "one-1.1.0-py3-none-any.whl" not in shop.hashes
 
 
 def test_a_rebuild_of_what_is_public_without_anything_new_is_a_conflict(released: Path) -> None:
@@ -170,7 +169,7 @@ def test_an_earlier_tag_without_public_files_is_released_as_well(tmp_path: Path,
     build(root, one="1.1.0", two="1.0.0")
     ran = publish(root)
     assert ran.code == 0, ran.text
-    assert shop.files.keys() == {"one-1.1.0-py3-none-any.whl", "two-1.0.0-py3-none-any.whl"}
+    assert shop.hashes.keys() == {"one-1.1.0-py3-none-any.whl", "two-1.0.0-py3-none-any.whl"}
 
 
 @pytest.mark.parametrize("settings", ['versions = "lockstep"', '[tool.relnox.groups.all]\npackages = ["*"]\n'])
@@ -184,7 +183,7 @@ def test_a_part_of_packages_with_one_version_is_published_on_request_only(
         assert ran.code == 1, ran.text
         assert "dist/manifest.json is incomplete (files of two are missing)" in ran.err
         assert "or publish only the others: --package one" in ran.err
-    assert not shop.files
+    assert not shop.hashes
     ran = publish(root, "--package", "one")
     assert ran.code == 0, ran.text
 
@@ -204,7 +203,7 @@ def test_packages_with_one_version_are_not_divided(tmp_path: Path, shop: Trustin
         ran = publish(root, *selection)
         assert ran.code == 4, ran.text
         assert "shop has a different one-1.0.0-py3-none-any.whl" in ran.err
-        assert "two-1.0.0-py3-none-any.whl" not in shop.files
+        assert "two-1.0.0-py3-none-any.whl" not in shop.hashes
     ran = publish(root, "--package", "two", "--allow-mismatch")
     assert ran.code == 0, ran.text
     assert "--allow-mismatch ignores: shop has a different one-1.0.0-py3-none-any.whl" in ran.err
@@ -214,7 +213,8 @@ def test_files_of_the_version_that_this_build_lacks_are_named(tmp_path: Path, sh
     root = workspace(tmp_path / "demo", shop, "", one="1.0.0")
     build(root, one="1.0.0")
     foreign = "one-1.0.0-cp313-cp313-win_amd64.whl"
-    shop.files |= {foreign: b"of another job", "one-0.9.0.tar.gz": b"of an earlier release"}
+    shop.hold("one", foreign, b"of another job")
+    shop.hold("one", "one-0.9.0.tar.gz", b"of an earlier release")
     ran = publish(root)
     assert ran.code == 0, ran.text
     assert f"note: shop has other files of one 1.0.0, which are not in dist/manifest.json: {foreign}\n" in ran.err

@@ -256,8 +256,7 @@ def test_a_job_builds_and_collects_only_the_packages_of_its_tag(tmp_path: Path, 
 def test_a_job_publishes_only_the_packages_of_its_tag(root: Path, job: pytest.MonkeyPatch) -> None:
     job.setenv("RELNOX_SHOP_TOKEN", "canary-0815")
     job.setenv("RELNOX_TRIAL_TOKEN", "canary-0815")
-    with trusting() as shop, trusting() as trial:
-        shop.passwords = trial.passwords = {"canary-0815"}
+    with trusting("canary-0815") as shop, trusting("canary-0815") as trial:
         text = (root / "pyproject.toml").read_text()
         targets = '[tool.relnox.targets]\n"core-v*" = "shop"\n"util-v*" = "trial"\n'
         indexes = f"{shop.settings('shop', production=True)}\n{trial.settings('trial', production=False)}"
@@ -278,17 +277,17 @@ def test_a_job_publishes_only_the_packages_of_its_tag(root: Path, job: pytest.Mo
         assert "tag core-v9.9 (GITHUB_REF_NAME) is 9.9, but libs/core/pyproject.toml has 0.1.9" in ran.err
         run_for(job, "nightly")
         assert "[tag-not-checked-out]" in run_in_process(root, "publish", "--index", "shop", "--yes").err
-        assert not shop.files
+        assert not shop.hashes
 
         run_for(job, "core-v0.1.9")  # the clone lacks the tag: its name still chooses the index
         ran = run_in_process(root, "publish", "--yes")
         assert ran.code == 0, ran.text
-        assert [*shop.files] == ["acme_core-0.1.9-py3-none-any.whl"]
-        assert not trial.files
+        assert [*shop.hashes] == ["acme_core-0.1.9-py3-none-any.whl"]
+        assert not trial.hashes
         run_for(job, "util-v1.0")
         ran = run_in_process(root, "publish", "--yes")
         assert ran.code == 0, ran.text
-        assert [*trial.files] == ["acme_util-1.0-py3-none-any.whl"]
+        assert [*trial.hashes] == ["acme_util-1.0-py3-none-any.whl"]
 
 
 @pytest.mark.heavy

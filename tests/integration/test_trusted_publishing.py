@@ -41,7 +41,7 @@ def on_github(index: Trusting, monkeypatch: pytest.MonkeyPatch) -> dict[str, str
     variables = {
         "GITHUB_ACTIONS": "true",
         "ACTIONS_ID_TOKEN_REQUEST_TOKEN": REQUEST_TOKEN,
-        "ACTIONS_ID_TOKEN_REQUEST_URL": f"{index.url}/identity?api-version=2",
+        "ACTIONS_ID_TOKEN_REQUEST_URL": f"{index.origin}/identity?api-version=2",
     }
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
@@ -197,10 +197,10 @@ def test_an_index_without_the_endpoints_does_not_support_trusted_publishing(
     index: Trusting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     variables = on_github(index, monkeypatch)
-    house = targets.Target("house", f"{index.url}/legacy/", "")
+    house = targets.Target("house", f"{index.origin}/legacy/", "")
     monkeypatch.setattr(trusted_publishing, "_AUDIENCE", "/nothing/here")
     provider = trusted_publishing.token_provider(house, variables)
-    assert provider == f"not supported by {index.url.removeprefix('http://')}"
+    assert provider == f"not supported by {index.origin.removeprefix('http://')}"
     far = targets.Target("house", "http://packages.example.invalid/legacy/", "")
     reason = trusted_publishing.token_provider(far, variables)
     assert reason == "not used over http (packages.example.invalid)"
@@ -240,11 +240,11 @@ def test_nothing_is_sent_for_any_project_when_one_gets_no_token(
     assert sum(message in ran.err for message in messages) == missing
     assert "publish: blocked; nothing was changed" in ran.err
     assert len(index.minted) == len(SEVERAL) - missing
-    assert (index.files, index.logins) == ({}, [])
+    assert (index.hashes, index.logins) == ({}, [])
     # With the publisher in its place the same command is all it takes.
     again = publish(tmp_path, index)
     assert again.code == 0, again.text
-    assert len(index.files) == 4
+    assert len(index.hashes) == 4
 
 
 def test_tokens_that_remain_unavailable_end_the_run_before_any_upload(
@@ -258,10 +258,10 @@ def test_tokens_that_remain_unavailable_end_the_run_before_any_upload(
     for each in SEVERAL:
         assert f"own did not issue an upload token for {each.name} (service-unavailable" in ran.err
     assert "; gave up after 20 min" in ran.err
-    assert (index.files, index.logins) == ({}, [])
+    assert (index.hashes, index.logins) == ({}, [])
     index.errors = ["service-unavailable"] * 3  # that is for a moment
     assert publish(tmp_path, index).code == 0
-    assert len(index.files) == 4
+    assert len(index.hashes) == 4
 
 
 def test_different_errors_of_two_projects_are_all_reported(
@@ -276,7 +276,7 @@ def test_different_errors_of_two_projects_are_all_reported(
     assert "(not-enabled" in ran.err
     assert "compare owner, repository, workflow file and environment with the publisher" in ran.err
     assert "check the status page of the index" in ran.err
-    assert index.files == {}
+    assert index.hashes == {}
 
 
 def test_a_token_that_is_good_for_one_project_alone_leaves_a_release_that_the_same_command_finishes(

@@ -28,8 +28,7 @@ TOKEN = "canary-0815"
 def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Trusting]:
     """A production index."""
     monkeypatch.setenv("RELNOX_SHOP_TOKEN", TOKEN)
-    with trusting() as index:
-        index.passwords = {TOKEN}
+    with trusting(TOKEN) as index:
         yield index
 
 
@@ -74,7 +73,7 @@ def test_a_package_alone_needs_its_sibling_on_the_index(
         "top 1.2 requires core>=1.2, which cannot be installed (core is not on shop",
         f"relnox publish --project {root} --index shop --package top --package core",
     )
-    assert not shop.files
+    assert not shop.hashes
     assert not any("core" in path for path in trusted.asked)  # its name is not disclosed to other indexes
     assert publish(root, "--package", "core").code == 0
     assert publish(root, "--package", "top").code == 0
@@ -100,7 +99,7 @@ def test_an_old_version_of_a_sibling_on_the_index_is_not_enough(
     shop: Trusting, trusted: PackageIndex, tmp_path: Path
 ) -> None:
     old = made_wheel(tmp_path / "old", "core", version="1.1")
-    shop.files[old.name] = old.read_bytes()
+    shop.add(old)
     root = siblings(tmp_path / "demo", shop, trusted.simple_url, "core>=1.2")
     refuses(
         publish(root, "--package", "top"),
@@ -137,7 +136,7 @@ def test_what_an_earlier_run_began_is_finished(shop: Trusting, trusted: PackageI
     wheels = sorted((root / "dist").glob("*.whl"))
     write_manifest(root, wheels, {"top": ["core"]})
     first = next(path for path in wheels if path.name.startswith("top-") and path != second)
-    shop.files[first.name] = first.read_bytes()
+    shop.add(first)
     assert publish(root).code == 0
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import ssl
 from contextlib import closing
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from raw_server import raw_server, read_head
+from acts import redirects
+from package_index import EVERYTHING, FILE, JSON_PAGE, Answer, PackageIndex, Rule, as_json
 from releases import reading
-from trusting import certificate, trusting
+from trusting import certificate
 
 from relnox.core.settings.config import Config
 from relnox.core.settings.config_tables import IndexConfig
@@ -25,61 +25,47 @@ from relnox.system.run_scope import current_scope
 from relnox.system.secrets import Secret, mask_secrets
 
 if TYPE_CHECKING:
-    import socket
-    import threading
     from collections.abc import Iterator, Mapping
+
+    from package_index import Exchange
 
 pytestmark = pytest.mark.heavy
 
 CONTENT = b"what is in the file"
 TOKEN = "a-token-of-own"
-LISTING = b'{"meta": {"api-version": "1.0"}, "name": "demo", "files": []}'
 
 
-class Server:
-    """A server of files, which are elsewhere or here, and what it was asked."""
+class Server(PackageIndex):
+    """A server of files, which are elsewhere or here."""
 
     def __init__(self) -> None:
-        self.url = ""
-        self.heads: list[bytes] = []
+        super().__init__([Rule(self._reply, EVERYTHING)])
+        self.url = f"{self.origin}/"
         self.moved: dict[str, str] = {}
 
-    def talk(self, connection: socket.socket, _over: threading.Event) -> None:
-        head = read_head(connection)
-        self.heads.append(head)
-        if not head:
-            return
-        method, path, _ = head.split(b"\r\n")[0].decode().split()
+    @property
+    def sent_logins(self) -> list[str | None]:
+        """The login that came with each request."""
+        return [request.headers.get("authorization") for request in self.log]
+
+    def _reply(self, exchange: Exchange) -> None:
+        exchange.read_body()
+        path = exchange.request.target
         if path in self.moved:
-            connection.sendall(
-                f"HTTP/1.1 302 Found\r\nLocation: {self.moved[path]}\r\nConnection: close\r\n\r\n".encode()
-            )
-            return
-        simple = path.startswith("/simple/")
-        body = LISTING if simple else CONTENT
-        kind = b"application/vnd.pypi.simple.v1+json" if simple else b"application/octet-stream"
-        connection.sendall(
-            b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
-            % (kind, len(body))
-        )
-        if method != "HEAD":
-            connection.sendall(body)
+            exchange.answer(Answer(302, "Found", (("Location", self.moved[path]),)))
+        elif path.startswith("/simple/"):
+            exchange.answer(as_json({"name": "demo", "files": []}, content_type=JSON_PAGE))
+        else:
+            exchange.answer(Answer(200, body=CONTENT))
 
 
 @pytest.fixture
 def index() -> Iterator[Server]:
-    yield from _serving()
-
-
-@pytest.fixture
-def elsewhere() -> Iterator[Server]:
-    yield from _serving()
-
-
-def _serving() -> Iterator[Server]:
-    server = Server()
-    with raw_server(server.talk) as server.url:
+    with Server() as server:
         yield server
+
+
+elsewhere = index
 
 
 @pytest.fixture(autouse=True)
@@ -103,15 +89,16 @@ def test_a_file_on_another_host_is_fetched_and_its_hash_decides(
     elsewhere.moved = {"/bucket/1?X-Signature=abc": "/2"}
     file = listed(f"{index.url}file")
     assert reading("unused").download(file, tmp_path / "file") == file.sha256
-    assert [b"Authorization: Basic" in head for head in index.heads] == [True]
-    assert not any(b"Authorization" in head or b"Cookie" in head for head in elsewhere.heads)
+    assert [str(login).partition(" ")[0] for login in index.sent_logins] == ["Basic"]
+    assert len(elsewhere.log) == 2
+    assert not any({"authorization", "cookie"} & request.headers.keys() for request in elsewhere.log)
 
 
 def test_listings_and_provenance_do_not_leave_the_index(index: Server, elsewhere: Server) -> None:
     index.moved = {"/simple/demo/": f"{elsewhere.url}simple/demo/"}
     assert reading(f"{index.url}simple/").fetch_listing("demo") == {}
     assert http.get(f"{index.url}simple/demo/").status_code == 302
-    assert elsewhere.heads == []
+    assert elsewhere.log == []
 
 
 @pytest.mark.parametrize("target", ["http://files.example.invalid/file", "http://10.0.0.1/file"])
@@ -124,21 +111,15 @@ def test_a_file_is_not_fetched_over_plain_http_from_elsewhere(target: str, index
 def test_https_is_not_left_for_http(index: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tls = certificate(tmp_path)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tls))
-    with trusting(tls) as encrypted:
-        encrypted.files["demo-1.0.tar.gz"] = CONTENT
-        index.moved = {"/file": f"{encrypted.url}/files/demo-1.0.tar.gz"}
+    with PackageIndex(tls=tls) as encrypted:
+        encrypted.hold("demo", "demo-1.0.tar.gz", CONTENT)
+        index.moved = {"/file": f"{encrypted.origin}/files/demo-1.0.tar.gz"}
         file = listed(f"{index.url}file")
         assert reading("unused").download(file, tmp_path / "file") == file.sha256
 
-    def redirect(connection: socket.socket, _over: threading.Event) -> None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(tls)
-        with context.wrap_socket(connection, server_side=True) as stream:
-            read_head(stream)
-            stream.sendall(f"HTTP/1.1 302 Found\r\nLocation: {index.url}file\r\n\r\n".encode())
-
-    with raw_server(redirect) as url, pytest.raises(Failed, match="over http, which is not encrypted"):
-        reading("unused").download(listed(url.replace("http:", "https:")), tmp_path / "file")
+        encrypted.misbehave(Rule(redirects(302, f"{index.url}file"), FILE))
+        with pytest.raises(Failed, match="over http, which is not encrypted"):
+            reading("unused").download(listed(f"{encrypted.origin}/files/demo-1.0.tar.gz"), tmp_path / "file")
 
 
 def test_a_file_that_is_redirected_for_ever_is_an_error(index: Server, elsewhere: Server, tmp_path: Path) -> None:
@@ -146,7 +127,7 @@ def test_a_file_that_is_redirected_for_ever_is_an_error(index: Server, elsewhere
     elsewhere.moved = {"/file": f"{index.url}file"}
     with pytest.raises(Failed, match="redirects in a loop"):
         reading("unused").download(listed(f"{index.url}file"), tmp_path / "file")
-    assert len(index.heads) + len(elsewhere.heads) == 5
+    assert len(index.log) + len(elsewhere.log) == 5
 
 
 # --- over http
@@ -197,8 +178,8 @@ def asked_with(index: Server, environment: Mapping[str, str]) -> str | None:
     """The login that a private index is read with."""
     with closing(Indexes(settings(index.url), Path("unused"), environment)) as indexes:
         indexes["own"].fetch_listing("demo")
-    lines = [line for line in index.heads[-1].decode().split("\r\n") if line.startswith("Authorization")]
-    return base64.b64decode(lines[0].split()[-1]).decode() if lines else None
+    login = index.sent_logins[-1]
+    return None if login is None else base64.b64decode(login.split()[-1]).decode()
 
 
 def test_netrc_is_used_for_reading_a_configured_index(index: Server, elsewhere: Server, tmp_path: Path) -> None:
@@ -207,7 +188,7 @@ def test_netrc_is_used_for_reading_a_configured_index(index: Server, elsewhere: 
     assert mask_secrets("sesame-opens") == "****"
     # Another port is another origin, and was not configured.
     reading(f"{elsewhere.url}simple/").fetch_listing("demo")
-    assert b"Authorization" not in elsewhere.heads[-1]
+    assert elsewhere.sent_logins == [None]
 
 
 @pytest.mark.parametrize(
@@ -225,7 +206,7 @@ def test_requests_reads_no_netrc_of_its_own(
     monkeypatch.setenv("NETRC", stated["NETRC"])
     reading(f"{index.url}simple/").fetch_listing("demo")
     http.send_once("POST", f"{index.url}legacy/", body=b"")
-    assert not any(b"Authorization" in head for head in index.heads)
+    assert index.sent_logins == [None, None]
 
 
 def test_netrc_is_not_sent_over_plain_http(tmp_path: Path) -> None:
@@ -252,12 +233,12 @@ def test_an_invalid_netrc_is_an_error_that_does_not_quote_it(text: str, tmp_path
 @pytest.mark.parametrize("token", ["line\nbreak-of-a-token", "t\u00f6ken-\u4f60\u597d", "\0-and-more-of-it"])
 def test_a_token_is_sent_as_it_is_whatever_is_in_it(token: str, index: Server) -> None:
     http.send_once("POST", f"{index.url}legacy/", body=b"", auth=credentials.Login("__token__", Secret(token)))
-    line = next(line for line in index.heads[0].split(b"\r\n") if line.startswith(b"Authorization"))
-    assert base64.b64decode(line.split()[-1]).decode() == f"__token__:{token}"
+    (login,) = index.sent_logins
+    assert base64.b64decode(str(login).split()[-1]).decode() == f"__token__:{token}"
 
 
 @pytest.mark.parametrize("header", ["a\nb", "a\r\nX: y", "\u4f60", "\ud800"])
 def test_an_invalid_header_is_an_error(header: str, index: Server) -> None:
     with pytest.raises(Failed, match="invalid URL or header"):
         http.send_once("GET", index.url, headers={"X-Own": header})
-    assert index.heads == []
+    assert index.log == []

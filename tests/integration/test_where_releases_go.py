@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 import packed
 import pytest
 import releases
+from acts import redirects
+from package_index import Rule
 from projects import commit_all, git, repository, write
 from running import RunResult
 from trusting import trusting
@@ -29,15 +31,13 @@ CANARY = "canary-0815"
 
 @pytest.fixture
 def index() -> Iterator[Trusting]:
-    with trusting() as index:
-        index.passwords = {CANARY}
+    with trusting(CANARY) as index:
         yield index
 
 
 @pytest.fixture
 def final() -> Iterator[Trusting]:
-    with trusting() as index:
-        index.passwords = {CANARY}
+    with trusting(CANARY) as index:
         yield index
 
 
@@ -112,9 +112,9 @@ def test_a_production_index_under_a_harmless_name_asks_all_the_same(
     ran = relnox(root, "publish", "--index", "trying")
     assert ran.code == 1, ran.text
     assert "confirmation needed, but stdin is not a terminal: Publish p0 1.2.3 to trying" in ran.err
-    assert not final.files
+    assert not final.hashes
     assert relnox(root, "publish", "--index", "trying", "--yes").code == 0
-    assert final.files
+    assert final.hashes
 
 
 def test_the_command_line_wins_over_the_rules(
@@ -123,7 +123,7 @@ def test_the_command_line_wins_over_the_rules(
     set_tokens(monkeypatch)
     root = release(tmp_path / "demo", two(index, final, 'final = "shop"'), "1.2.3", tags=("v1.2.3",))
     assert relnox(root, "publish", "--index", "trying").code == 0
-    assert index.files
+    assert index.hashes
     assert not final.requests
 
 
@@ -145,7 +145,10 @@ def test_a_release_without_a_tag_or_with_tags_for_two_indexes_goes_nowhere(
     for name in ("p0", "p1"):
         ran = relnox(root, "publish", "--package", name)
         assert ran.code == 0, ran.text
-    assert (list(final.files), list(index.files)) == (["p0-1.0-py3-none-any.whl"], ["p1-2.0rc1-py3-none-any.whl"])
+    assert (list(final.hashes), list(index.hashes)) == (
+        ["p0-1.0-py3-none-any.whl"],
+        ["p1-2.0rc1-py3-none-any.whl"],
+    )
 
 
 def test_a_tag_at_another_commit_does_not_count(index: Trusting, final: Trusting, tmp_path: Path) -> None:
@@ -164,7 +167,7 @@ def test_publish_test_does_not_follow_a_redirect_to_production(
 ) -> None:
     # neither by its name nor under another one, nor by being sent there.
     set_tokens(monkeypatch)
-    index.moved = final.upload_url
+    index.misbehave(Rule(redirects(308, f"{final.upload_url}?password={CANARY}")))
     settings = index.settings("trying") + final.settings("shop", production=production)
     other = final.settings("alias").replace("legacy", "another")
     root = release(tmp_path / "demo", settings + other, "1.0")
@@ -202,7 +205,7 @@ def test_ignored_variables_are_noted_before_any_upload(
     assert notes[0] == f"note: credentials for trying ({urlsplit(index.upload_url).netloc}): RELNOX_TRYING_TOKEN"
     assert "TWINE_REPOSITORY_URL (elsewhere.example.invalid) is ignored" in notes[1]
     assert "UV_PUBLISH_URL (elsewhere.example.invalid) is ignored" in notes[2]
-    assert index.files
+    assert index.hashes
 
 
 def test_a_development_version_reaches_a_production_index_with_consent_only(
@@ -214,11 +217,11 @@ def test_a_development_version_reaches_a_production_index_with_consent_only(
     assert ran.code == 1, ran.text
     assert "p0 1.2.4.dev7 is a development version, and shop is a production index" in ran.err
     assert "[development-version]" in ran.err
-    assert not final.files
+    assert not final.hashes
     ran = relnox(root, "publish", "--index", "shop", "--yes", "--allow-dev")
     assert ran.code == 0, ran.text
     assert "note: --allow-dev ignores: p0 1.2.4.dev7 is a development version, and shop is a production" in ran.err
-    assert final.files
+    assert final.hashes
     again = relnox(root, "publish", "--index", "shop", "--yes")
     assert again.code == 0, again.text  # everything is public already
 
@@ -232,4 +235,4 @@ def test_a_rule_for_development_versions_is_consent(
     ran = relnox(root, "publish", "--yes")
     assert ran.code == 0, ran.text
     assert "p0 1.2.4.dev7 is a development version, published to the production index shop" in ran.err
-    assert final.files
+    assert final.hashes
