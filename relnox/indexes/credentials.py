@@ -60,9 +60,6 @@ class Credentials(Record):
         """Return the password or token for uploading a file of a project.
 
         Call this before each upload, since tokens of Trusted Publishing expire. It can be called in any thread.
-
-        Raises:
-            Problem: The index does not issue a token; see `trusted_publishing`.
         """
         return self.password if isinstance(self.password, Secret) else self.password(project)
 
@@ -87,11 +84,8 @@ def find(target: Target, environment: Mapping[str, str], *, is_chosen: bool = Fa
     The order of the search is: the index's token variables, `TWINE_USERNAME` and `TWINE_PASSWORD`, the index's
     section of `.pypirc`, Trusted Publishing if the CI provider issues an identity token, and the keyring.
 
-    Args:
-        target: The index.
-        environment: The environment variables.
-        is_chosen: Whether the user named the index, and not the settings of the checkout. Then twine's variables
-            are for it, unless they name another one.
+    If the user named the index, and not the settings of the checkout (`is_chosen`), twine's variables are for it,
+    unless they name another one.
 
     Raises:
         CredentialsNotFound: There are no credentials.

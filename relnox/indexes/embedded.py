@@ -60,14 +60,9 @@ class EmbeddedIndex:
     It listens on a free port. Uploads must be consistent, and files cannot be replaced.
 
     Args:
-        directory: The directory for the files, which is created if missing.
-        trusted_simple_url: The URL of the simple API to redirect to for projects that this index does not have;
-            None for no redirects.
-        upload_token: The password that uploads need, since every user of this machine can connect to loopback;
-            None for no password.
-
-    Raises:
-        Blocked: The directory cannot be created or written to.
+        directory: The directory for the files.
+        trusted_simple_url: The URL of the simple API to redirect to for projects that this index does not have.
+        upload_token: The password that uploads need, since every user of this machine can connect to loopback.
     """
 
     handler: type[Handler]
@@ -115,12 +110,9 @@ class EmbeddedIndex:
 
 
 class StoredFile(NamedTuple):
-    """A stored wheel or sdist.
+    """A stored wheel or sdist of a project (by its normalized name).
 
     Attributes:
-        project: The normalized name of the project (PEP 503).
-        path: The path of its content.
-        sha256: The hex digest of the file.
         record: `size`, `hashes`, `upload-time` (PEP 700) and `requires-python`, as in listings.
     """
 
@@ -218,11 +210,7 @@ class Store:
 
 
 def _identify(filename: str) -> tuple[str, Version]:
-    """Return the normalized project name and the version in a file name.
-
-    Raises:
-        Blocked: It is not the name of a wheel or sdist.
-    """
+    """Return the normalized project name and the version in the name of a wheel or sdist."""
     try:
         if not _FILENAME.fullmatch(filename):
             raise ValueError("only letters, digits and . _ + ! - are allowed")  # noqa: TRY301 - as for other names
@@ -244,11 +232,7 @@ class Form(NamedTuple):
     content: bytes
 
     def field(self, name: str, default: str | None = None) -> str:
-        """Return the value of a field, or the default if it is missing or empty.
-
-        Raises:
-            Blocked: The field was sent more than once, or it is missing and there is no default.
-        """
+        """Return the value of a field, which was sent once, or the default if it is missing or empty."""
         values = self.fields.get(name, [])
         if len(values) > 1:
             raise _refused(f"the form repeats the field {name}")
@@ -259,11 +243,7 @@ class Form(NamedTuple):
 
 
 def parse_form(boundary: str | None, body: bytes) -> Form:
-    """Parse the form of an upload (RFC 7578), which is in memory: a rehearsal uploads a few megabytes.
-
-    Raises:
-        Blocked: The body is not a form with one file in the field `content`.
-    """
+    """Parse the form of an upload (RFC 7578), which is in memory: a rehearsal uploads a few megabytes."""
     if not boundary or not boundary.isascii():
         raise _refused("uploads are multipart/form-data with a boundary")
     fields: dict[str, list[str]] = {}
@@ -290,11 +270,7 @@ def parse_form(boundary: str | None, body: bytes) -> Form:
 
 
 def _check_form(form: Form) -> None:
-    """Check that a form is consistent with its file.
-
-    Raises:
-        Blocked: The form does not request an upload, or its name, version or digests are not those of its file.
-    """
+    """Check that a form requests an upload, and that its name, version and digests are those of its file."""
     if (action := form.field(":action")) != "file_upload":
         raise _refused(f"unsupported action {action!a} (only file_upload is supported)")
     if (protocol := form.field("protocol_version", "1")) != "1":

@@ -119,10 +119,6 @@ class Identity:
 def request_identity(audience: str, environment: Mapping[str, str]) -> Identity | str:
     """Request an identity token for this CI job; return the reason if there is none.
 
-    Args:
-        audience: The audience of the identity token, which names the service that it is for.
-        environment: The environment variables, which identify the CI provider.
-
     Raises:
         TransientError: The CI provider did not respond; a retry may succeed.
     """
@@ -184,16 +180,11 @@ class TokenProvider:
         self._lock = threading.Lock()
 
     def token(self, project: str) -> Secret:
-        """Return an upload token for a project, valid for at least five minutes if it can be renewed.
-
-        Args:
-            project: The normalized name of the project (PEP 503).
+        """Return an upload token for a project (by its normalized name), valid for five minutes if possible.
 
         Raises:
-            Blocked: The index has no matching publisher for this CI job.
-            Failed: The only identity token of this job was used before, or the index rejects it.
             TransientError: A retry may succeed; it uses a new identity token if possible.
-            TryLater: The index has disabled Trusted Publishing.
+            Problem: The index rejects the identity; see `_RULES`.
         """
         name = project if self._renewable else ""
         with self._lock:

@@ -188,7 +188,6 @@ def upload_file(  # noqa: PLR0913, PLR0917 - an upload
 
     Raises:
         TransientError: A retry may succeed.
-        FileExists: The index already has a file with this name; its content is unknown.
         Problem: The index rejected the file, the release or the credentials; see `parse_response`.
     """
     fields = form_fields(path, attestations)

@@ -158,13 +158,12 @@ def get(
     Args:
         url: The URL.
         headers: The request headers, without credentials.
-        deadline: The time limit of all tries, or None for the default one. The document has to arrive before it.
+        deadline: The time limit of all tries, before which the document has to arrive; None for the default one.
         limit: The maximum size and duration of the response.
 
     Raises:
         TransientError: All tries failed.
-        Failed: The server redirects in a loop or to a URL that is not allowed, the response is too large, or the
-            run was interrupted.
+        Failed: A redirect is not allowed, the response is too large, or the run was interrupted.
     """
     total = deadline or Deadline()
 
@@ -182,12 +181,7 @@ def download(
     """Request a file as `get` does; the caller has to verify its hash.
 
     Redirects to other servers, such as a CDN, are followed without credentials, to https URLs and this machine.
-
-    Args:
-        url: The URL.
-        to: The path for the file, or None to compute only its hash and size.
-        deadline: The time limit for starting another try, or None for the default one.
-        limit: The maximum size and duration; None for those of a file of unknown size.
+    If there is no path for the file, only its hash and size are computed.
     """
     total, body = deadline or Deadline(), _FileBody(None)
     own_limit, timeout = limit or file_limit(), total.read_timeout
@@ -237,13 +231,12 @@ def send_once(  # noqa: PLR0913 - a request
     """Send a request without retries and without following redirects.
 
     Args:
-        method: The HTTP method, such as `GET` or `POST`.
+        method: The HTTP method.
         url: The URL.
         headers: The request headers.
         body: The request body as bytes, or a file to read it from.
         auth: A function that adds credentials to the request.
-        confidential: Whether the body contains a secret. Like credentials, it is sent only over https or to this
-            machine.
+        confidential: Whether the body contains a secret, which is not sent unencrypted, like credentials.
         read_timeout: The maximum seconds to wait for the next bytes.
         limit: The maximum size and duration of the response.
         into: Where the body of a response with status 200 is written; None for `content` of the response.
@@ -251,8 +244,7 @@ def send_once(  # noqa: PLR0913 - a request
     Raises:
         TransientError: There was no response, or its status is transient.
         Blocked: A secret would be sent unencrypted.
-        Failed: The run was interrupted, the response is too large, or the URL, a header, the proxy or a
-            certificate is not valid.
+        Failed: The run was interrupted, or the request or the response is not valid.
     """
     check_url(url)
     if auth is not None or confidential or "authorization" in map(str.lower, headers or ()):

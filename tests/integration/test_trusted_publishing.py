@@ -206,7 +206,10 @@ def test_an_index_without_the_endpoints_does_not_support_trusted_publishing(
     assert reason == "not used over http (packages.example.invalid)"
 
 
-@pytest.mark.parametrize("audience", ["pypi", "testpypi", "sigstore"])
+@pytest.mark.parametrize(
+    "audience",
+    ["pypi", "testpypi", "sigstore", "sts.cloud.example", "https://forge.example/acme", "api://exchange"],
+)
 def test_an_index_gets_no_identity_for_another_service(
     audience: str, index: Trusting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,6 +218,14 @@ def test_an_index_gets_no_identity_for_another_service(
         found(index, on_github(index, monkeypatch))
     assert not any("/identity" in each for each in index.requests)
     assert index.minted == []
+
+
+@pytest.mark.parametrize("audience", ["acme-packages", "https://127.0.0.1/packages"])
+def test_an_index_gets_an_identity_for_itself(
+    audience: str, index: Trusting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trusting.AUDIENCE", audience)
+    assert token(found(index, on_github(index, monkeypatch)), "core") == "minted-1"
 
 
 # --- a release of several projects
