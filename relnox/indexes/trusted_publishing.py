@@ -16,7 +16,7 @@ from http import HTTPStatus
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import urllib3
 from id import AmbientCredentialError, GitHubOidcPermissionCredentialError, detect_credential
@@ -296,9 +296,13 @@ def _is_of_another_service(audience: str, target: Target) -> bool:
     """
     if target.public_name is not None:
         return audience != target.public_name
-    names_host = any(char in audience for char in "./:")
-    own_host = (target.host.rpartition(":")[0] or target.host).lower()
-    return audience in (PRODUCTION, TEST, SIGNING_AUDIENCE) or (names_host and own_host not in audience.lower())
+    if not any(char in audience for char in "./:"):
+        return audience in (PRODUCTION, TEST, SIGNING_AUDIENCE)
+    try:
+        host = urlsplit(audience if "://" in audience else f"//{audience}").hostname
+    except ValueError:
+        return True
+    return host != urlsplit(target.upload_url).hostname
 
 
 def first_release_hint(project: str) -> str:

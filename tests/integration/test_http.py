@@ -13,13 +13,12 @@ import sys
 import threading
 import time
 import zlib
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from package_index import PackageIndex
+from package_index import EVERYTHING, Answer, PackageIndex, Rule
 from raw_server import answering, raw_server, read_head
 from releases import Package, reading, release
 from trusting import certificate
@@ -33,6 +32,7 @@ from relnox.system.run_scope import current_scope
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from package_index import Exchange
     from releases import SimulatedClock
 
     Talk = Callable[[socket.socket, threading.Event], None]
@@ -444,29 +444,15 @@ def test_a_disk_that_is_full_is_not_the_servers_fault() -> None:
 
 
 def test_connections_are_kept_and_cookies_are_not() -> None:
-    seen: list[tuple[int, str | None]] = []
+    connections: set[int] = set()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    def act(exchange: Exchange) -> None:
+        connections.add(exchange.connection_number)
+        exchange.answer(Answer(200, "OK", (("Set-Cookie", "who=you"),), b"ok"))
 
-        def do_GET(self) -> None:
-            seen.append((self.client_address[1], self.headers.get("Cookie")))
-            self.send_response(200)
-            self.send_header("Content-Length", "2")
-            self.send_header("Set-Cookie", "who=you")
-            self.end_headers()
-            self.wfile.write(b"ok")
-
-        def log_message(self, *args: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
+    with PackageIndex([Rule(act, EVERYTHING)]) as index:
         for _ in range(3):
-            assert http.get(f"http://127.0.0.1:{server.server_port}/").content == b"ok"
-        server.shutdown()
-        thread.join()
-    assert len({port for port, _ in seen}) == 1
-    assert {cookie for _, cookie in seen} == {None}
+            assert http.get(index.simple_url).content == b"ok"
+        assert len(index.log) == 3
+        assert not any("cookie" in request.headers for request in index.log)
+    assert len(connections) == 1

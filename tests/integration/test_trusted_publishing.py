@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -208,19 +209,24 @@ def test_an_index_without_the_endpoints_does_not_support_trusted_publishing(
 
 @pytest.mark.parametrize(
     "audience",
-    ["pypi", "testpypi", "sigstore", "sts.cloud.example", "https://forge.example/acme", "api://exchange"],
+    [
+        *("pypi", "testpypi", "sigstore", "sts.cloud.example", "https://forge.example/acme", "api://exchange"),
+        *("https://127.0.0.1.example/", "http://[::1", "urn:127.0.0.1"),
+    ],
 )
 def test_an_index_gets_no_identity_for_another_service(
     audience: str, index: Trusting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("trusting.AUDIENCE", audience)
-    with pytest.raises(Blocked, match=f"requests an identity token for {audience}, which is another service"):
+    with pytest.raises(
+        Blocked, match=f"requests an identity token for {re.escape(audience)}, which is another service"
+    ):
         found(index, on_github(index, monkeypatch))
     assert not any("/identity" in each for each in index.requests)
     assert index.minted == []
 
 
-@pytest.mark.parametrize("audience", ["acme-packages", "https://127.0.0.1/packages"])
+@pytest.mark.parametrize("audience", ["acme-packages", "127.0.0.1", "https://127.0.0.1/packages"])
 def test_an_index_gets_an_identity_for_itself(
     audience: str, index: Trusting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
