@@ -27,7 +27,7 @@ def limit_times(path: Path, epoch: int) -> None:
                 member.mtime = min(int(member.mtime), epoch)
                 member.uid = member.gid = 0
                 member.uname = member.gname = ""
-                member.pax_headers.pop("mtime", None)
+                member.pax_headers = {name: value for name, value in member.pax_headers.items() if name != "mtime"}
                 rewritten.addfile(member, archive.extractfile(member) if member.isreg() else None)
     limited.replace(path)
 

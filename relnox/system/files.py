@@ -64,7 +64,7 @@ def project_path(root: Path, name: str) -> Path:
 
 @lru_cache(maxsize=16)  # a bump asks for the paths of hundreds of files
 def _real_checkout(root: Path) -> str:
-    """Return the real path, ending in a separator, of the checkout of a directory; outside git, of the directory."""
+    """Return the real path, ending in a separator, of a directory's checkout; outside git, of the directory."""
     checkout = next((directory for directory in (root, *root.parents) if (directory / ".git").exists()), root)
     return os.path.realpath(checkout).rstrip(os.sep) + os.sep
 
