@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,9 @@ from relnox.core.text import format_count, join_names
 from relnox.errors import Blocked, Conflict, Problem
 from relnox.indexes import Indexes, attestations, targets, uploads
 from relnox.indexes.index import Index
-from relnox.steps.attest import Attest
-from relnox.steps.await_index import AwaitIndex
-from relnox.steps.published_files import different_file_error
-from relnox.steps.upload import LogIn, Upload
+from relnox.steps.publication import AwaitIndex, different_file_error
+from relnox.steps.upload import Attest, LogIn, Upload
+from relnox.system import retries
 
 _LISTING_TIMEOUT = 2700
 """How long to wait for the listing of a package, in seconds; caches of indexes can be stale for half an hour."""
@@ -91,7 +91,7 @@ def add_publication(
             publisher, note = _choose_publisher(options, project.indexes, uses_oidc=uses_oidc)
     except Problem as error:  # a check that cannot be made
         new.problems.append(error)
-    new.notes += (*version_notes, *index.warnings(), *filter(None, [note]), *_notes(release, project))
+    new.notes += (*version_notes, *index.warnings(), *_notes(release, project), *filter(None, [note]))
 
     hook_fields: dict[str, Any] = {
         "task": new.task,
@@ -263,7 +263,7 @@ def _obstacles(release: Release, project: Project) -> Iterator[Problem]:  # noqa
         first_upload = min((time for time in times if time is not None), default=None)
         if production and first_upload is not None:
             ends = first_upload + uploads.UPLOAD_WINDOW
-            if ends < project.now:
+            if ends < project.once(_now):
                 yield Conflict(
                     "release-too-old",
                     f"{package} {file.version} is too old for more files on {index} since {ends:%Y-%m-%d} "
@@ -290,6 +290,10 @@ def _obstacles(release: Release, project: Project) -> Iterator[Problem]:  # noqa
             "the files were built from a tree with uncommitted changes",
             f"commit them, then {_REBUILD}",
         )
+
+
+def _now() -> datetime:
+    return retries.CLOCK.today()
 
 
 def _development_versions(release: Release) -> str:

@@ -17,7 +17,7 @@ from relnox.core.release.manifest import Manifest
 from relnox.errors import Blocked
 from relnox.indexes import Indexes
 from relnox.indexes.targets import EMBEDDED
-from relnox.steps.await_index import AwaitIndex
+from relnox.steps.publication import AwaitIndex
 from relnox.steps.removal import ClearIndex
 
 _VERIFY_TIMEOUT = 600

@@ -20,7 +20,7 @@ from relnox.reporters.streams import STDERR
 from relnox.system.secrets import mask_error
 
 if TYPE_CHECKING:
-    from relnox.steps.published_files import Publication
+    from relnox.steps.publication import Publication
     from relnox.steps.run import Run
 
 _POLL_INTERVAL = 0.005
@@ -78,7 +78,7 @@ def _publication(run: Run) -> Publication | None:
     """Return what is known of the files that a run makes public; None if it uploads nothing."""
     if run.plan.skipped is not None or all(step.upload is None for step in run.plan.steps):
         return None
-    from relnox.steps.published_files import Publication  # with requests, which is slow to import
+    from relnox.steps.publication import Publication  # with requests, which is slow to import
 
     return run.service(Publication)
 

@@ -20,7 +20,7 @@ from relnox.core.release.manifest import Distribution
 from relnox.core.text import join_names
 from relnox.errors import Conflict, Failed, TryLater
 from relnox.indexes import attestations
-from relnox.steps.published_files import different_file_error
+from relnox.steps.publication import different_file_error
 from relnox.steps.run import Run
 from relnox.system import retries
 from relnox.system.retries import Deadline

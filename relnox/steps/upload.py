@@ -1,4 +1,7 @@
-"""Get upload tokens, and upload files to an index.
+"""Sign files, get upload tokens, and upload files to an index.
+
+Files are signed before anything is uploaded, since an index accepts no attestations later. Attestations are stored
+next to the files, so that a rerun reuses them, even on another machine.
 
 A file is uploaded (the index accepted it), then listed (with the hash of the built file), then downloadable (the
 built bytes are served). `Upload` ends with the first; `AwaitIndex` waits for the others, for all files of a
@@ -15,21 +18,87 @@ from relnox.core import fixes
 from relnox.core.planning.step import Step
 from relnox.core.release.manifest import Distribution
 from relnox.core.release.publication import UploadStatus
+from relnox.core.release.publishers import ATTESTATION_SUFFIX, Publisher
 from relnox.core.text import format_count, join_names
-from relnox.errors import Conflict, ExitCode, Problem, TryLater
+from relnox.errors import Conflict, ExitCode, Failed, Problem, TryLater
+from relnox.indexes import attestations
 from relnox.indexes.uploads import FileExists
-from relnox.steps.attest import attestation_path
-from relnox.steps.published_files import Publication
+from relnox.steps.publication import Publication
 from relnox.steps.run import Run
 from relnox.system import retries
+from relnox.system.files import replace_file
 from relnox.system.retries import Deadline
 from relnox.system.run_scope import call_concurrently
 
 _CONCURRENT_LOGINS = 8
 _RETRY_TIME = 1200.0
 """Seconds to retry an upload: half a release is worse than a late one."""
+_SIGNING_TIME = 120.0
+"""Seconds to retry while the signing service is unavailable; after that, a rerun continues."""
 _MIN_RATE = 16 << 10
 """Bytes a second, for which large files get more time."""
+
+
+class Attest(Step, kw_only=True):
+    """Sign files as the job that publishes them (PEP 740), and store the attestations next to them."""
+
+    key = "attest"
+    publishes = True
+    index: str
+    files: tuple[Distribution, ...]
+    directory: str
+    publisher: Publisher
+
+    @property
+    def title(self) -> str:
+        return f"sign {join_names([file.filename for file in self.files])} as {self.publisher.description}"
+
+    def done(self, run: Run) -> str | None:
+        if self._unsigned_files(run):
+            return None
+        return f"{format_count(len(self.files), 'file')} with valid attestations"
+
+    def apply(self, run: Run) -> None:
+        directory = run.root / self.directory
+
+        def sign() -> None:
+            identity = run.indexes.signing_identity()
+            if isinstance(identity, str):  # it had one when the run was planned
+                raise retries.TransientError("identity-missing", identity)
+            attestations.sign(
+                self._unsigned_files(run),
+                identity,
+                lambda file, content: replace_file(attestation_path(directory, file), content),
+            )
+
+        retries.retry(sign, retries.Deadline(_SIGNING_TIME))
+
+    def verify(self, run: Run, result: None) -> str:
+        del result
+        if (detail := self.done(run)) is None:
+            raise Failed(
+                "attestation-invalid",
+                f"the signing service returned no valid attestation by {self.publisher.description} for "
+                f"{join_names([file.filename for file in self._unsigned_files(run)])}",
+                fix="sign in the CI job that uploads, which has the identity of the trusted publisher",
+            )
+        return detail
+
+    def _unsigned_files(self, run: Run) -> list[Distribution]:
+        """Return the files without a valid attestation by the publisher, verified offline."""
+        unsigned = []
+        for file in self.files:
+            try:
+                content = attestation_path(run.root / self.directory, file).read_bytes()
+                attestations.verify_attestation(content, file, self.publisher)
+            except (FileNotFoundError, attestations.Unverified):
+                unsigned.append(file)
+        return unsigned
+
+
+def attestation_path(directory: Path, file: Distribution) -> Path:
+    """Return the path of the attestation that is stored next to a file."""
+    return directory / f"{file.filename}{ATTESTATION_SUFFIX}"
 
 
 class LogIn(Step, kw_only=True):
@@ -149,10 +218,10 @@ class _Attempts:
         """Upload the file once; return the response, or what the listing shows if there is no valid one."""
         step = self._step
         directory = self._run.root / step.directory
-        attestations = (attestation_path(directory, step.file),) if step.attested else ()
+        signed = (attestation_path(directory, step.file),) if step.attested else ()
         path = self._path_of_unchanged_file(directory)
         try:
-            return self._run.indexes[step.index].upload(path, step.file, attestations, self._record_attempt)
+            return self._run.indexes[step.index].upload(path, step.file, signed, self._record_attempt)
         except Problem as error:
             self._record_failure(error)
             if step.has_arrived(self._run):

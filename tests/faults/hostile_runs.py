@@ -57,7 +57,7 @@ PRELOADED = [
         "relnox.commands.publish",
         "relnox.commands.shared.project",
     ),
-    *("relnox.steps.upload", "relnox.steps.await_index", "relnox.executor.scheduling", "relnox.reporters.text"),
+    *("relnox.steps.upload", "relnox.steps.publication", "relnox.executor.scheduling", "relnox.reporters.text"),
     *(
         "relnox.indexes.index",
         "relnox.indexes.uploads",

@@ -30,7 +30,7 @@ from releases import Package, SimulatedClock, made_wheel, project_of, publish, p
 from trusting import AUDIENCE, REQUEST_TOKEN, identity, trusting
 
 from relnox.indexes import uploads
-from relnox.steps import await_index
+from relnox.steps import publication
 from relnox.system import retries
 
 if TYPE_CHECKING:
@@ -450,7 +450,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Here:
     monkeypatch.setattr(retries, "CLOCK", clock)
     monkeypatch.setattr("random.uniform", max)
     monkeypatch.setattr(retries, "_MAX_BACKOFF", 300.0)
-    monkeypatch.setattr(await_index, "_MAX_POLL_INTERVAL", 300.0)
+    monkeypatch.setattr(publication, "_MAX_POLL_INTERVAL", 300.0)
     monkeypatch.setenv("RELNOX_OWN_TOKEN", TOKEN)
     monkeypatch.setenv("TWINE_CONFIG_FILE", str(tmp_path / "home" / ".pypirc"))
     root = tmp_path / "project"

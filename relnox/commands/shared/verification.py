@@ -12,8 +12,8 @@ from relnox.core.records import replace
 from relnox.core.release.manifest import Distribution, Manifest
 from relnox.core.settings.config_tables import VerifyConfig
 from relnox.indexes.index import Index
-from relnox.steps.await_index import AwaitIndex
 from relnox.steps.fetch_release import CopyFiles, Download
+from relnox.steps.publication import AwaitIndex
 from relnox.steps.verify_install import VerifyInstall
 
 _EARLIER_TIMEOUT = 60
