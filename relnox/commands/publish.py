@@ -150,7 +150,7 @@ def upload_steps(
             )
             uploads.append(upload)
             yield upload
-        yield replace(listing, needs=(*needs, *after(*uploads)))
+        yield replace(listing, needs=after(*uploads))
 
 
 def _index_for_tags(build: Build, project: Project) -> str:
