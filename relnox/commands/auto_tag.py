@@ -12,9 +12,10 @@ from typing import NamedTuple
 from packaging.version import Version
 
 from relnox.commands.options import AutoTagOptions as Options
+from relnox.commands.shared import checkout_checks
 from relnox.commands.shared.project import Project
 from relnox.core import text
-from relnox.core.bump import bump_checks, trailers
+from relnox.core.bump import trailers
 from relnox.core.fixes import task_command
 from relnox.core.packages import Package
 from relnox.core.planning.changes import NewTag
@@ -228,13 +229,10 @@ def _branch_problems(options: Options, project: Project) -> Iterator[Problem]:
     """Yield a problem if releases are not made from the current branch, or the branch to push to lacks HEAD."""
     git, state, head = project.require_commit()
     remote, branches = project.config.remote, project.config.branch
-    lines = release_lines.release_lines_of_branch(state.branch or "", branches)
-    wrong = list(bump_checks.check_branch_allows_releases(state.branch, lines, branches))
+    wrong = list(checkout_checks.branch_not_allowed(project))
     yield from wrong
     if options.push and state.upstream_remote != remote:
-        yield from bump_checks.check_upstream_is_pushed_to(
-            state.branch, remote, state.upstream, state.upstream_remote
-        )
+        yield from checkout_checks.other_upstream(project)
     if wrong or not options.push:
         return
     names = (line.branch for line in (*project.lines, *branches) if not line.is_glob)
@@ -307,14 +305,10 @@ def _file_problems(packages: Sequence[Package], project: Project) -> Iterator[Pr
     """Yield problems if files with versions are not as in the commit, or do not agree."""
     _, state, _ = project.require_commit()
     files = [location.file for package in packages for location in package.locations]
-    yield from bump_checks.check_no_uncommitted_changes(state.changed_files, files, ())
-    yield from bump_checks.check_no_hidden_files(files, project.index_states)
-    own_files = frozenset((*files, *(package.pyproject for package in packages)))
-    links = project.once(file_edits.find_links, project.root, own_files)
-    untracked_files = own_files.difference(project.index_states, links)
-    yield from bump_checks.check_files_tracked(
-        untracked_files, packages, ignored_files=untracked_files.difference(state.untracked_files)
-    )
+    yield from checkout_checks.uncommitted_changes(state.changed_files, files, ())
+    yield from checkout_checks.hidden_files(files, project)
+    own_files = {*files, *(package.pyproject for package in packages)}
+    yield from checkout_checks.untracked_files(own_files, packages, project)
     for package in packages:
         with_literals = project.literals.workspace.by_name[package.name]
         if not version_locations.locations_agree(with_literals, package.version):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
+from relnox.commands.shared import checkout_checks
 from relnox.commands.shared.project import Project, top_directory
 from relnox.core import fixes
-from relnox.core.bump import bump_checks
 from relnox.core.names import normalize_name
 from relnox.core.packages import Package
 from relnox.core.release.manifest import MANIFEST_JSON, MANIFEST_TEXT
@@ -86,7 +86,7 @@ def check_sources(packages: tuple[Package, ...], project: Project, commit: str |
                 "ignore version literals: version-literals = false",
             )
     if commit is not None:
-        yield from bump_checks.check_no_untracked_imports(project.untracked_imports(packages))
+        yield from checkout_checks.untracked_imports(packages, project)
 
 
 def _empty_submodules(git: Git, commit: str) -> list[EmptySubmodule]:

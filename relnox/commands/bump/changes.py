@@ -1,84 +1,406 @@
-"""The changes that a bump makes: contents of files, tags, and the commit message."""
+"""What a bump changes: the contents of files, with those that tools and hooks of the project write, and tags."""
 
 from __future__ import annotations
 
-from relnox.commands.bump.project_state import Observation
-from relnox.commands.bump.snapshot import Decision, GeneratedFiles
-from relnox.core.bump import editing, release_notes, trailers
-from relnox.core.bump.trailers import DEVELOPMENT, RELEASE
-from relnox.core.bump.version_bumps import VersionBump
-from relnox.core.planning.changes import NewTag
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+
+from relnox.commands.options import BumpOptions as Options
+from relnox.commands.shared import hooks
+from relnox.commands.shared.project import Project
+from relnox.core import version_groups
+from relnox.core.bump import editing, release_notes, trailers, version_bumps
+from relnox.core.bump.version_bumps import BumpRequest, DependencyUpdates, VersionBump
+from relnox.core.fixes import CREATE_REPOSITORY
+from relnox.core.packages import VersionSource
+from relnox.core.planning.changes import Edit, NewTag
+from relnox.core.planning.plan import PlanBuilder
+from relnox.core.text import join_names
+from relnox.core.versions import semver_compat, version_locations
+from relnox.core.versions.requested_bump import Bump
+from relnox.errors import Blocked, Failed
+from relnox.source import changelog_tools, file_edits, history, tools_on_copy
+from relnox.source.changelog_tools import ChangelogRelease, Tool
+from relnox.system.process import clean_environment
+
+_NAMELESS_PREFIXES = ("", "v")
+"""The tag prefixes of packages whose versions are shown without a name in shared changelog headings."""
 
 
-def edited_contents(
-    observation: Observation, decision: Decision, changelogs: GeneratedFiles
-) -> dict[str, bytes | None]:
-    """Map the path of each file that the bump changes to its new content, or to None if the file is removed.
+class Contents:
+    """The contents of files, and what a bump makes of them.
 
-    Args:
-        observation: The state of the project.
-        decision: The new versions.
-        changelogs: The changelogs that towncrier or git-cliff generated.
+    Attributes:
+        before: The content of each file that may be edited, by path.
+        after: The new content of each changed file, by path; None removes the file.
+        generated: The files that tools or hooks of the project wrote.
+        edited: The files that have their new content already, from an interrupted run of this bump or from one
+            without `--commit`.
     """
-    bumps, config = decision.bumps, observation.config
-    contents = {**observation.contents, **changelogs.before}
-    after: dict[str, bytes | None] = dict(
-        editing.edited_contents(observation.workspace, bumps, decision.updates, contents, config)
+
+    def __init__(self, before: Mapping[str, bytes]) -> None:
+        self.before = dict(before)
+        self.after: dict[str, bytes | None] = {}
+        self.generated: set[str] = set()
+        self.edited: tuple[str, ...] = ()
+
+    @property
+    def current(self) -> dict[str, bytes]:
+        """The content of each file after the changes so far."""
+        contents = {**self.before, **self.after}
+        return {file: content for file, content in contents.items() if content is not None}
+
+    @property
+    def edits(self) -> tuple[Edit, ...]:
+        """The edits, those of generated files last: a later run looks for the others before it runs tools."""
+        edits = editing.edits_between(self.before, self.after)
+        return tuple(sorted(edits, key=lambda edit: edit.file in self.generated))
+
+    def add_generated(self, after: Mapping[str, bytes | None], project: Project) -> None:
+        """Add what a tool wrote."""
+        self.before = {**project.read_files(after), **self.before}
+        self.after |= after
+        self.generated |= after.keys()
+
+
+def read_contents(project: Project) -> Contents:
+    """Read the files that a bump may edit: those with versions and requirements, changelogs, and lock files."""
+    workspace = project.literals.workspace
+    return Contents(
+        project.read_files(
+            {
+                *editing.editable_files(workspace),
+                *release_notes.changelog_paths(workspace, project.config),
+                *project.foreign_locks,
+            }
+        )
     )
-    contents_after = contents | {file: content for file, content in after.items() if content is not None}
-    own = [bump for bump in bumps if bump.package.name not in changelogs.changelogs_of]
-    files = observation.changelogs
+
+
+def edit_files(  # noqa: PLR0913, PLR0917 - what is edited
+    options: Options,
+    project: Project,
+    checkout: Project,
+    bumps: tuple[VersionBump, ...],
+    updates: DependencyUpdates,
+    new: PlanBuilder,
+) -> Contents | None:
+    """Return the new contents of files; None if `project` has the files of HEAD, and no bump was interrupted.
+
+    Raises:
+        Blocked: A file cannot be edited as the versions require.
+        Failed: A tool or hook is not installed, or fails.
+    """
+    config, workspace = project.config, project.literals.workspace
+    files = read_contents(project)
+    edited = editing.edited_contents(workspace, bumps, updates, files.before, config)
+    files.after |= dict(edited)
+    tools = _changelog_tools(project, bumps, files)
+    generated = {bump.package.name for own in tools.values() for bump in own}
+    own = [bump for bump in bumps if bump.package.name not in generated]
     if config.changelog in ("auto", "keep-a-changelog"):
-        tags = {bump.package.name: _tag_and_previous(bump, observation) for bump in own}
-        after |= dict(release_notes.update_changelogs(own, files, contents_after, tags, config, observation.today))
-    return after | dict(changelogs.after)
+        changelogs = release_notes.find_changelogs(workspace, files.before, config)
+        tags = {bump.package.name: _tag_and_previous(bump, project) for bump in own}
+        new.notes += release_notes.changelog_notes(own, changelogs, files.before, config)
+        files.after |= dict(
+            release_notes.update_changelogs(own, changelogs, files.current, tags, config, project.today)
+        )
+    if checkout is not project and files.edits and not _applied(files.edits, checkout):
+        return None  # before tools run for nothing
+    _generate_changelogs(tools, project, files)
+    outdated = outdated_locks(project, updates)
+    if outdated and options.lock:
+        files.add_generated(_update_locks(outdated, files.after, project), project)
+    elif outdated:
+        new.notes.append(f"{', '.join(outdated)}: out of date after this bump; to update it: --lock")
+    new.notes += _run_edit_hooks(project, bumps, files)
+    if checkout is not project:
+        files.edited = _applied(files.edits, checkout)
+        if not _is_interrupted(files, checkout, options):
+            return None
+        if len(files.edited) == len(files.edits) and not options.commit:
+            done = "already done: the files have their new versions; to bump once more: --again --allow-dirty"
+            new.notes.append(done)
+        else:
+            new.notes.append(f"going on with an earlier run, which has edited {join_names(files.edited)}")
+    file_edits.check_paths(project.root, files.edits)
+    return files
 
 
-def _tag_and_previous(bump: VersionBump, observation: Observation) -> tuple[str | None, str | None]:
+# --- a bump whose edits are made and not committed
+
+
+def _applied(edits: Sequence[Edit], checkout: Project) -> tuple[str, ...]:
+    """Return the files that have their new content already."""
+    return tuple(edit.file for edit in edits if file_edits.are_applied(checkout.root, (edit,)))
+
+
+def _is_interrupted(files: Contents, checkout: Project, options: Options) -> bool:
+    """Return whether edits are those of an earlier run: some are made, and their files have no other changes.
+
+    With `--again`, the edits of a finished bump without a commit are not, since another one is wanted.
+    """
+    edits = files.edits
+    if not files.edited or file_edits.changed_files(checkout.root, edits) or checkout.git is None:
+        return False
+    if options.again and not options.commit and len(files.edited) == len(edits):
+        return False
+    # What is staged must be the content of HEAD or that of the file.
+    options_of_diff = ("--name-only", "--no-renames", "--relative")
+    staged_files = set(checkout.git.read_entries("diff", "--cached", *options_of_diff))
+    if not staged_files.isdisjoint(edit.file for edit in edits):
+        staged_files &= set(checkout.git.read_entries("diff", *options_of_diff))
+    return staged_files.isdisjoint(edit.file for edit in edits)
+
+
+# --- changelogs
+
+
+def _tag_and_previous(bump: VersionBump, project: Project) -> tuple[str | None, str | None]:
     """Return the tag of the new version, and that of the version that the changelog has last, or None.
 
     A final release has all changes since the last final one. The tag of that one is in the changelog's link, which
     is used if there is no previous tag.
     """
-    tag_format = observation.tag_formats[bump.package.name]
-    existing_tags = observation.state.tags if observation.state is not None else {}
+    tag_format = project.tag_formats[bump.package.name]
+    existing_tags = project.state.tags if project.state is not None else {}
     is_listed = bump.before is not None and not bump.before.is_prerelease
     before = tag_format.render(bump.before) if bump.before is not None and is_listed else None
     return tag_format.render(bump.after), before if before in existing_tags else None
 
 
-def tag_names(observation: Observation, bumps: tuple[VersionBump, ...]) -> dict[str, str]:
+def _changelog_tools(
+    project: Project, bumps: Sequence[VersionBump], files: Contents
+) -> dict[tuple[str, Tool, str], list[VersionBump]]:
+    """Map each run of towncrier or git-cliff, by directory, tool and single package, to the bumps it lists."""
+    config, workspace = project.config, project.literals.workspace
+    if config.changelog in ("keep-a-changelog", "none") or project.git is None:
+        return {}
+    is_lockstep = config.versions == "lockstep"
+    directories = {"."} | {package.directory for package in workspace.packages if not is_lockstep}
+    tools = {name: changelog_tools.detect_changelog_tool(project.root / name, config) for name in directories}
+    runs: dict[tuple[str, Tool, str], list[VersionBump]] = {}
+    for bump in filter(release_notes.is_listed_in_changelogs, bumps):
+        directory = "." if is_lockstep else bump.package.directory
+        if tools[directory] is None:
+            own = release_notes.own_changelog(bump.package, files.before, config)
+            directory = "." if own is None or tools["."] == "git-cliff" else directory
+        if (tool := tools[directory]) is not None:
+            # The root's git-cliff writes a changelog for each package, its towncrier one for all of them.
+            single = bump.package.name if tool == "git-cliff" and not is_lockstep else ""
+            runs.setdefault((directory, tool, single), []).append(bump)
+    return runs
+
+
+def _generate_changelogs(
+    runs: Mapping[tuple[str, Tool, str], list[VersionBump]], project: Project, files: Contents
+) -> None:
+    config, git = project.config, project.git
+    if not runs or git is None:
+        return
+    project.before_tools()
+    commits: Mapping[str, frozenset[str]] = {}
+    has_several = len(version_groups.find_version_groups(project.literals.workspace, config)) > 1
+    if any(tool == "git-cliff" for _, tool, _ in runs) and (config.paths or has_several):
+        commits = history.packages_by_commit(git, project.literals.workspace, config.paths)
+    after: dict[str, bytes | None] = {}
+    for (directory, tool, _), bumps in runs.items():
+        release = _changelog_release(directory, bumps, project, files, commits)
+        after |= changelog_tools.run_changelog_tool(
+            tool, git, release, project.today, config.changelog_file, pass_env=config.pass_env
+        )
+    files.add_generated(after, project)
+
+
+def _changelog_release(
+    directory: str,
+    bumps: list[VersionBump],
+    project: Project,
+    files: Contents,
+    commits: Mapping[str, frozenset[str]],
+) -> ChangelogRelease:
+    """Return the data for the changelog tool with settings in `directory`; commits are mapped to packages."""
+    config, first = project.config, bumps[0]
+    groups = version_groups.find_version_groups(project.literals.workspace, config)
+    names = {
+        package.name: group.name if group.kind == "fixed" else package.name
+        for group in groups
+        for package in group.packages
+    }
+    labels: dict[str, None] = {}
+    for bump in bumps:
+        label = semver_compat.format_version(bump.after, config.scheme)
+        if project.tag_formats[bump.package.name].prefix not in _NAMELESS_PREFIXES:
+            label = f"{names[bump.package.name]} {label}"
+        labels[label] = None
+    tag_format = project.tag_formats[first.package.name]
+    is_shared = len(groups) > 1 and directory == "." and directory != first.package.directory
+    own = release_notes.own_changelog(first.package, files.before, config)
+    released_packages = {bump.package.name for bump in bumps}
+    return ChangelogRelease(
+        directory=directory,
+        version=", ".join(labels) if is_shared else semver_compat.format_version(first.after, config.scheme),
+        tag=tag_format.render(first.after),
+        tag_prefix=tag_format.prefix if len(groups) > 1 else None,
+        excluded_commits=tuple(commit for commit, names in commits.items() if released_packages.isdisjoint(names)),
+        changelog=(own or f"{first.package.directory}/{config.changelog_file}") if is_shared else None,
+    )
+
+
+# --- lock files and hooks
+
+
+def outdated_locks(project: Project, updates: DependencyUpdates) -> list[str]:
+    """Return the lock files of poetry and pdm next to packages whose requirements change."""
+    directories = {project.literals.workspace.by_name[name].directory for name in updates}
+    return [lock for lock in project.foreign_locks if (lock.rpartition("/")[0] or ".") in directories]
+
+
+def _update_locks(
+    locks: Sequence[str], planned: Mapping[str, bytes | None], project: Project
+) -> dict[str, bytes | None]:
+    if project.git is None or project.commit is None:
+        raise Blocked(
+            "not-a-git-repository",
+            f"--lock needs a git repository with a commit (it generates {', '.join(locks)} in a clone)",
+            f"{CREATE_REPOSITORY}; or remove --lock",
+        )
+    project.before_tools()
+    pass_env = project.config.pass_env
+    return tools_on_copy.update_lock_files(project.git, locks, planned=planned, pass_env=pass_env)
+
+
+def _run_edit_hooks(project: Project, bumps: Sequence[VersionBump], files: Contents) -> Iterator[str]:
+    """Run each `edit-bump` hook in a copy of the checkout with the new versions; yield a note on each.
+
+    Raises:
+        Blocked: The project is not in a git repository with a commit.
+        Failed: A hook fails, leaves more than edits of files, or changes a version.
+    """
+    if not project.config.hooks.by_event:
+        return
+    from relnox.steps.hooks import EventPackage  # with the project's hooks only
+
+    packages = tuple(
+        EventPackage(
+            name=bump.package.name,
+            directory=bump.package.directory,
+            old_version=bump.before,
+            version=bump.after,
+            tag=project.tag_formats[bump.package.name].render(bump.after),
+        )
+        for bump in bumps
+    )
+    for step in hooks.read_hooks(project).hook_steps("edit-bump", "bump", packages):
+        if project.git is None or project.commit is None:
+            raise Blocked(
+                "not-a-git-repository",
+                "edit-bump hooks need a git repository with a commit (they run in a clone of it)",
+                CREATE_REPOSITORY,
+            )
+        project.before_tools()
+        variables = clean_environment(os.environ, own_indexes=True, passed=project.config.pass_env)
+        on_line = partial(project.on_output, step)
+        after = step.edit_copy(project.git, files.after, variables=variables, on_line=on_line)
+        for bump in bumps:
+            for location in bump.package.locations:
+                if location.file in after and _versions_at(files.after, location) != _versions_at(after, location):
+                    raise Failed(
+                        "hook-failed",
+                        f"edit-bump hook ({step.hook.command}) changed the version of {bump.package.name} in "
+                        f"{location.file}",
+                        "change the hook so that it does not edit that version",
+                    )
+        files.add_generated(after, project)
+        yield f"edit-bump hook ({step.hook.command}) edits {join_names(after) if after else 'nothing'}"
+
+
+def _versions_at(contents: Mapping[str, bytes | None], location: VersionSource) -> list[str] | None:
+    """Return the versions at a version location, or None if its file is missing or has no version there."""
+    content = contents.get(location.file)
+    try:
+        return version_locations.read_versions((content or b"").decode(), location)
+    except (ValueError, Blocked):  # a removed file, or one without the version
+        return None
+
+
+# --- the development version after the release
+
+
+def start_development(  # noqa: PLR0913, PLR0917 - what it follows
+    options: Options,
+    project: Project,
+    bumps: Sequence[VersionBump],
+    updates: DependencyUpdates,
+    files: Contents,
+    new: PlanBuilder,
+) -> tuple[tuple[VersionBump, ...], tuple[Edit, ...]]:
+    """Return the bumps to the development versions that follow a release, and their edits, for `--then-dev`.
+
+    `files` has the contents in the release commit.
+    """
+    if not options.then_dev or not bumps:
+        return (), ()
+    requests = {
+        bump.package.name: BumpRequest(Bump(part="dev"), f"after {bump.after}")
+        for bump in bumps
+        if bump.package.source.is_in_file and not bump.after.is_devrelease
+    }
+    if not requests:
+        is_one = any(bump.after.is_devrelease for bump in bumps)
+        why = "that is one" if is_one else "no file has the version"
+        new.notes.append(f"no development version follows ({why})")
+        return (), ()
+    config = project.config
+    workspace = editing.workspace_after_release(project.literals.workspace, bumps, updates, config)
+    following = Contents(files.current)
+    try:
+        bumps, updates = version_bumps.resolve_bumps(
+            workspace, requests, released_versions={}, config=config, today=project.today
+        )
+        following.after |= dict(editing.edited_contents(workspace, bumps, updates, following.before, config))
+    except Blocked as error:
+        if error.code != "version-invalid":
+            raise
+        new.notes.append(f"no development version follows: {error.message}")
+        return (), ()
+    if options.lock and (outdated := outdated_locks(project, updates)):
+        following.after |= _update_locks(outdated, {**files.after, **following.after}, project)
+    return bumps, following.edits
+
+
+# --- messages and tags
+
+
+def tag_names(project: Project, bumps: Sequence[VersionBump]) -> dict[str, str]:
     """Return the name of each bumped package's tag, by package."""
-    return {bump.package.name: observation.tag_formats[bump.package.name].render(bump.after) for bump in bumps}
+    return {bump.package.name: project.tag_formats[bump.package.name].render(bump.after) for bump in bumps}
 
 
-def new_tags(observation: Observation, bumps: tuple[VersionBump, ...]) -> tuple[NewTag, ...]:
+def new_tags(project: Project, bumps: Sequence[VersionBump]) -> tuple[NewTag, ...]:
     """Return the tags of the bumps; a tag that several packages share is listed once."""
-    names = tag_names(observation, bumps)
+    names = tag_names(project, bumps)
     bumps_of_tag: dict[str, list[VersionBump]] = {}
     for bump in bumps:
         bumps_of_tag.setdefault(names[bump.package.name], []).append(bump)
     tags = []
     for name, own in bumps_of_tag.items():
-        subject = "Release" if observation.config.versions == "lockstep" else own[0].package.name
-        message = trailers.add_trailers(f"{subject} {own[0].after}", RELEASE, own)
+        subject = "Release" if project.config.versions == "lockstep" else own[0].package.name
+        message = trailers.add_trailers(f"{subject} {own[0].after}", trailers.RELEASE, own)
         tags.append(NewTag(name=name, message=message))
     return tuple(tags)
 
 
-def commit_message(
-    observation: Observation, bumps: tuple[VersionBump, ...], *, is_development: bool = False
-) -> str:
+def commit_message(project: Project, bumps: Sequence[VersionBump], *, is_development: bool = False) -> str:
     """Return the commit message of the bumps, with the trailers that say what is released.
 
     In the setting, `{packages}` becomes a list of packages with their new versions. `{version}` becomes the new
     version if all packages of the workspace get the same one, and the same list otherwise.
     """
-    versions = {bump.after for bump in bumps}
     packages = ", ".join(f"{bump.package.name} {bump.after}" for bump in bumps)
-    is_common = len(versions) == 1 and len(bumps) == len(observation.workspace.packages)
+    is_common = len({bump.after for bump in bumps}) == 1 and len(bumps) == len(project.workspace.packages)
     version = str(bumps[0].after) if is_common else packages
-    template = "Start development of {version}" if is_development else observation.config.commit_message
+    template = "Start development of {version}" if is_development else project.config.commit_message
     message = template.replace("{version}", version).replace("{packages}", packages)
-    key = DEVELOPMENT if is_development else RELEASE
-    return trailers.add_trailers(message, key, bumps)
+    return trailers.add_trailers(message, trailers.DEVELOPMENT if is_development else trailers.RELEASE, bumps)

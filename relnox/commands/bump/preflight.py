@@ -1,72 +1,93 @@
-"""Preflight checks of a new bump: problems that always block it, and problems that an option ignores."""
+"""What blocks a bump, and what is worth knowing before it. `allow` names the option that ignores a problem."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 
-from relnox.commands.bump import pull_requests
-from relnox.commands.bump.changes import tag_names
-from relnox.commands.bump.project_state import Observation
-from relnox.commands.bump.snapshot import NewBump
+from relnox.commands.bump import changes, versions
+from relnox.commands.bump.changes import Contents
 from relnox.commands.options import BumpOptions as Options
-from relnox.commands.shared import tag_checks
-from relnox.core import text
-from relnox.core.bump import bump_checks, release_notes
+from relnox.commands.shared import checkout_checks, tag_checks
+from relnox.commands.shared.project import Project
+from relnox.commands.shared.tag_checks import NewerTags
+from relnox.core.bump import release_notes
 from relnox.core.bump.version_bumps import VersionBump
-from relnox.core.planning.changes import NewTag
+from relnox.core.packages import Package
+from relnox.core.planning.changes import Edit, NewTag
 from relnox.core.settings import release_lines
 from relnox.core.tagging import tag_proposals
-from relnox.errors import Blocked, Problem
-from relnox.source.git import GitState
+from relnox.core.text import format_count, join_names
+from relnox.errors import Blocked, Conflict, Problem
+from relnox.source import file_edits
 
 
-def blocking_problems(new: NewBump, options: Options, tags: tuple[NewTag, ...]) -> Iterator[Problem]:
-    """Yield the problems that no option ignores; none outside git."""
-    state = new.observation.state
+def check_options(options: Options) -> None:
+    """Raise `Blocked` if options exclude each other, or one needs another, whatever the project is."""
+    others = [f"--{name}" for name in ("commit", "tag", "push", "undo") if getattr(options, name)]
+    if options.pull_request and others:
+        switches = " ".join(f"--no-{name[2:]}" for name in others if name != "--undo")
+        raise Blocked(
+            "options-conflict",
+            f"--pull-request cannot be combined with {', '.join(others)} (it leaves this checkout and its "
+            "branches as they are)",
+            f"remove one of them{f', or pass {switches}' if switches else ''}",
+        )
+    if not options.then_dev or options.undo or options.part == "dev":
+        return
+    if options.pull_request:
+        raise Blocked(
+            "options-conflict",
+            "--then-dev and --pull-request cannot be combined (the tags are on the merged release)",
+            "remove one of them, or pass --no-then-dev",
+        )
+    if not options.tag:
+        raise Blocked(
+            "option-missing",
+            "--then-dev needs --tag (once the next commit exists, auto-tag cannot tag the release)",
+            "add --commit --tag, or pass --no-then-dev",
+        )
+
+
+def problems(  # noqa: PLR0912, PLR0913, PLR0915, PLR0917, C901 - a list of checks, in the order in which they are shown
+    options: Options,
+    project: Project,
+    bumps: Sequence[VersionBump],
+    files: Contents,
+    tags: Sequence[NewTag],
+    following: tuple[Sequence[VersionBump], Sequence[Edit]],
+    newer: NewerTags,
+) -> Iterator[Problem]:
+    """Yield everything that blocks a new bump; nothing outside git.
+
+    `following` has the bumps and edits that start the next development version.
+    """
+    state, remote, config, edits = project.state, project.remote, project.config, files.edits
     if state is None:
         return
-    yield from _tag_problems(new, options, tags, state)
-    yield from _version_problems(new, options)
-    yield from bump_checks.check_no_uncommitted_changes(
-        (file for file in state.changed_files if file in new.generated), new.generated, ()
-    )
-    if options.commit or options.tag or options.pull_request:
-        yield from _file_problems(new, options, state)
-    if options.commit and not new.edits and not tags:
-        is_kept = any(bump.before == bump.after for bump in new.decision.bumps)
-        yield Blocked(
-            "nothing-to-commit",
-            "nothing to commit (no file changes)",
-            fix="add --tag to tag the current version" if is_kept else "choose another version",
-        )
-    yield from _branch_problems(new, options, state)
-    yield from pull_requests.problems(new, options)
-
-
-def _tag_problems(new: NewBump, options: Options, tags: tuple[NewTag, ...], state: GitState) -> Iterator[Problem]:
-    """Yield problems with the tags that are planned, and with those that exist."""
-    observation, bumps, remote = new.observation, new.decision.bumps, new.observation.remote
-    head, remote_name = state.head if not new.edits else None, observation.config.remote
-    yield from bump_checks.check_tags_do_not_exist(tags, state.tags, remote.tags or {}, head, remote_name)
+    is_recorded = options.commit or options.tag or options.pull_request
+    # tags
+    yield from existing_tag_problems(tags, project, None if edits else state.head)
+    names, reported_tags = changes.tag_names(project, bumps), set()
     if options.tag:
-        yield from _backend_problems(bumps, tag_names(observation, bumps))
-        yield from tag_checks.ambiguous_tag_problems(bumps, (tag.name for tag in tags), observation.tag_formats)
-    if options.tag and not state.tags and remote.error is not None:
-        yield Blocked(
-            "clone-shallow",
-            f"this clone has no tags, and those of {remote_name} could not be read: {remote.error}",
-            fix=f"git fetch --tags {remote_name}",
-        )
-    if options.tag or options.pull_request or options.part == "auto":
-        yield from format_problems(observation, options, bumps)
-
-
-def _version_problems(new: NewBump, options: Options) -> Iterator[Problem]:
-    """Yield a problem for each version below the last tag, or outside the bounds of the release lines."""
-    observation, bumps = new.observation, new.decision.bumps
-    names, reported_tags = tag_names(observation, bumps), set()
+        for bump in bumps:
+            source, name = bump.package.source, names[bump.package.name]
+            if source.kind == "tags" and source.key and not name.startswith(str(source.key[0])):
+                yield Blocked(
+                    "tag-format-unknown",
+                    f"{source.text} of {bump.package.name} ignores tag {name} (it reads only tags that begin "
+                    f"with {source.key[0]})",
+                    f'set [tool.relnox] tag-format = "{source.key[0]}{{version}}", or remove that setting',
+                )
+        yield from tag_checks.ambiguous_tag_problems(tuple(bumps), (tag.name for tag in tags), project.tag_formats)
+        if not state.tags and remote.refs is None and remote.error is not None:
+            yield Blocked(
+                "clone-shallow",
+                f"this clone has no tags, and those of {config.remote} could not be read: {remote.error}",
+                f"git fetch --tags {config.remote}",
+            )
+    # versions
     for bump in bumps if (options.tag or options.number is not None) and not options.allow_lower else ():
-        tag, last = observation.newer_tags.reachable.get(bump.package.name, ("", None))
+        tag, last = newer.reachable.get(bump.package.name, ("", None))
         if last is None or bump.after > last or tag == names[bump.package.name]:  # else the tag exists
             continue
         if (tag, bump.after) not in reported_tags:
@@ -74,138 +95,214 @@ def _version_problems(new: NewBump, options: Options) -> Iterator[Problem]:
             yield Blocked(
                 "version-not-higher",
                 f"{bump.package.name} {bump.after} is not higher than the last release ({tag})",
-                fix="choose a higher version: --to VERSION; to release a lower one, add --allow-lower",
+                "choose a higher version: --to VERSION; to release a lower one, add --allow-lower",
             )
-    for bump in (*bumps, *new.development.bumps):
-        if not release_lines.allows_version(observation.lines, bump.after):
-            lines = observation.config.branch
-            others = [line.branch for line in lines if line.contains(bump.after) and not line.is_glob]
+    following_bumps, following_edits = following
+    for bump in (*bumps, *following_bumps):
+        if not release_lines.allows_version(project.lines, bump.after):
+            others = [line.branch for line in config.branch if line.contains(bump.after) and not line.is_glob]
             switch = f"; or release from its branch: git switch {others[0]}" if others else ""
             yield Blocked(
                 "version-outside-bounds",
                 f"{bump.package.name} {bump.after} is outside the bounds of "
-                f"{release_lines.describe_lines(observation.lines)} ([tool.relnox] branch)",
-                fix=f"choose another version: --to VERSION{switch}",
+                f"{release_lines.describe_lines(project.lines)} ([tool.relnox] branch)",
+                f"choose another version: --to VERSION{switch}",
             )
-
-
-def _branch_problems(new: NewBump, options: Options, state: GitState) -> Iterator[Problem]:
-    """Yield problems with the branch that is committed to and pushed."""
-    remote, remote_name = new.observation.remote, new.observation.config.remote
-    if options.commit:
-        yield from bump_checks.check_no_operation_in_progress(state.operation)
-        if state.operation != "rebase":  # which detaches HEAD until it ends
-            yield from bump_checks.check_head_not_detached(state.branch)
-    if options.push:
-        yield from bump_checks.check_upstream_is_pushed_to(
-            state.branch, remote_name, state.upstream, state.upstream_remote
-        )
-    yield from bump_checks.check_not_behind_remote(state.branch, remote_name, is_ancestor=remote.is_ancestor)
-    if options.commit and remote.is_ancestor is None and state.upstream is not None and state.commits_behind:
-        yield Blocked(
-            "branch-behind",
-            f"the branch is behind {state.upstream} by {text.format_count(state.commits_behind, 'commit')}",
-            fix="git pull --rebase",
-        )
-
-
-def _backend_problems(bumps: tuple[VersionBump, ...], names: Mapping[str, str]) -> Iterator[Problem]:
-    """Yield a problem for each planned tag that the package's build backend would not read the version from."""
-    for bump in bumps:
-        source, name = bump.package.source, names[bump.package.name]
-        if source.kind == "tags" and source.key and not name.startswith(str(source.key[0])):
-            yield Blocked(
-                "tag-format-unknown",
-                f"{source.text} of {bump.package.name} ignores tag {name} (it reads only tags that begin "
-                f"with {source.key[0]})",
-                fix=f'set [tool.relnox] tag-format = "{source.key[0]}{{version}}", or remove that setting',
-            )
-
-
-def _file_problems(new: NewBump, options: Options, state: GitState) -> Iterator[Problem]:
-    """Yield the problems that keep git from committing the edits of the bump, and nothing else."""
-    observation = new.observation
-    packages = [bump.package for bump in new.decision.bumps]
-    files = {package.pyproject for package in packages}
-    if options.commit or options.pull_request:
-        created_files = {edit.file for edit in new.edits if edit.before is None}
-        edited_files = {edit.file for edit in (*new.edits, *new.development.edits)} - created_files
-        yield from bump_checks.check_no_hidden_files(edited_files, observation.index_states)
-        files |= edited_files
-    if options.commit and (changed_files := _changed_files_to_edit(new)):
-        yield Blocked(
-            "tree-dirty",
-            f"files that the bump edits have uncommitted changes: {text.join_names(changed_files)}",
-            fix="commit the changes, or put them aside: git stash",
-        )
-    links = [edit.file for edit in new.edits if edit.file in new.links]
+    # files
+    packages = [bump.package for bump in bumps]
+    edited_files = {edit.file for edit in (*edits, *following_edits)}
+    changed_files = [file for file in state.changed_files if file not in files.edited]
+    changed_to_edit = [file for file in changed_files if file in edited_files - files.generated]
+    generated = [file for file in changed_files if file in files.generated]
+    yield from checkout_checks.uncommitted_changes(generated, files.generated, ())
+    if options.commit and changed_to_edit:
+        yield changed_files_problem(changed_to_edit)
+    links = file_edits.find_links(project.root, [edit.file for edit in edits])
     if options.commit and links:
         yield Blocked(
             "file-is-link",
-            f"{text.join_names(links)}: the release commit cannot change a file through a symbolic link",
-            fix="name the file that the link leads to in [tool.relnox] (changelog-file, packages, version-files), "
+            f"{join_names(links)}: the release commit cannot change a file through a symbolic link",
+            "name the file that the link leads to in [tool.relnox] (changelog-file, packages, version-files), "
             "or replace the link with the file",
         )
-    untracked_files = files.difference(observation.index_states, new.links)
-    yield from bump_checks.check_files_tracked(
-        untracked_files,
-        packages,
-        ignored_files=untracked_files.difference(state.untracked_files),
-        changelogs=tuple(release_notes.changelog_paths(observation.workspace, observation.config)),
+    if is_recorded:
+        depends_on = {package.pyproject for package in packages}
+        if options.commit or options.pull_request:
+            tracked_files = edited_files - {edit.file for edit in edits if edit.before is None}
+            yield from checkout_checks.hidden_files(tracked_files, project)
+            depends_on |= tracked_files
+        changelogs = release_notes.changelog_paths(project.literals.workspace, config)
+        yield from checkout_checks.untracked_files(depends_on, packages, project, changelogs=changelogs)
+    dirty = [
+        file
+        for file in changed_files
+        if file not in files.generated and not (options.commit and file in changed_to_edit)
+    ]
+    for problem in checkout_checks.uncommitted_changes(dirty, edited_files, packages):
+        yield problem.but(allow="allow_dirty")
+    for problem in checkout_checks.untracked_imports(packages, project) if is_recorded else ():
+        yield problem.but(allow="allow_dirty")
+    if options.tag and edits and not options.commit:
+        names_of_files = ", ".join(edit.file for edit in edits[:3])
+        yield Blocked(
+            "option-missing", f"--tag needs --commit ({names_of_files} would change as well)", "add --commit"
+        )
+    if options.commit and not edits and not tags:
+        is_kept = any(bump.before == bump.after for bump in bumps)
+        yield Blocked(
+            "nothing-to-commit",
+            "nothing to commit (no file changes)",
+            "add --tag to tag the current version" if is_kept else "choose another version",
+        )
+    # the branch
+    if options.commit:
+        yield from commit_problems(project)
+    if is_recorded:
+        yield from branch_problems(project)
+    if options.push:
+        yield from checkout_checks.other_upstream(project)
+    has_remote = has_remote_branch(project)
+    if has_remote is False:
+        yield behind_remote(project)
+    elif options.commit and has_remote is None and state.upstream is not None and state.commits_behind:
+        yield Blocked(
+            "branch-behind",
+            f"the branch is behind {state.upstream} by {format_count(state.commits_behind, 'commit')}",
+            "git pull --rebase",
+        )
+
+
+# --- what a release that exists already needs as well
+
+
+def existing_tag_problems(
+    tags: Sequence[NewTag], project: Project, commit: str | None, *, is_local: bool = True
+) -> Iterator[Problem]:
+    """Yield a problem for each planned tag that exists on another commit: here if `is_local`, or on the remote."""
+    if not tags:
+        return
+    here = project.state.tags if project.state is not None and is_local else {}
+    repositories = (("here", here), (f"on {project.config.remote}", project.remote.tags))
+    for tag in tags:
+        existing = {name: commits[tag.name] for name, commits in repositories if tag.name in commits}
+        others = {name: other[:10] for name, other in existing.items() if other != commit}
+        if others:
+            ids = ", ".join(dict.fromkeys(others.values()))
+            yield Conflict(
+                "tag-exists",
+                f"tag {tag.name} already exists {' and '.join(others)} ({ids})",
+                f"choose a higher version; to see the tag: git show {tag.name}",
+            )
+
+
+def operation_problems(project: Project) -> Iterator[Problem]:
+    """Yield a problem if git waits for the end of an operation, such as a merge, which a commit would end."""
+    state = project.state
+    if state is not None and state.operation is not None:
+        yield Blocked(
+            "operation-in-progress",
+            f"a git {state.operation} is in progress (a release commit cannot be made or undone before it ends)",
+            f"finish it: git {state.operation} --continue",
+        )
+
+
+def commit_problems(project: Project) -> Iterator[Problem]:
+    """Yield a problem if no commit can be made on the branch."""
+    yield from operation_problems(project)
+    state = project.state
+    if state is not None and state.branch is None and state.operation != "rebase":  # which detaches HEAD
+        yield Blocked("head-detached", "HEAD is detached (the commit would be on no branch)", "git switch BRANCH")
+
+
+def branch_problems(project: Project) -> Iterator[Problem]:
+    """Yield a problem if the settings do not allow releases from the current branch."""
+    for problem in checkout_checks.branch_not_allowed(project):
+        yield problem.but(allow="allow_branch")
+
+
+def changed_files_problem(files: Sequence[str]) -> Problem:
+    """Return the problem that files would be committed with changes that are not of this bump."""
+    return Blocked(
+        "tree-dirty",
+        f"files that the bump edits have uncommitted changes: {join_names(files)}",
+        "commit the changes, or put them aside: git stash",
     )
 
 
-def allowable_problems(new: NewBump, options: Options) -> Iterator[tuple[str, Problem]]:
-    """Yield each problem that an option ignores, after the name of that option, such as `allow_dirty`.
-
-    There are none outside git.
-    """
-    observation = new.observation
-    state, bumps = observation.state, new.decision.bumps
-    if state is None:
-        return
-    never_allowed = {*new.generated, *(_changed_files_to_edit(new) if options.commit else ())}
-    dirty = (file for file in state.changed_files if file not in never_allowed)
-    packages = (bump.package for bump in bumps)
-    edited_files = (edit.file for edit in (*new.edits, *new.development.edits))
-    for problem in bump_checks.check_no_uncommitted_changes(dirty, edited_files, packages):
-        yield "allow_dirty", problem
-    if options.commit or options.tag or options.pull_request:
-        for problem in bump_checks.check_no_untracked_imports(observation.untracked_imports):
-            yield "allow_dirty", problem
-        for problem in bump_checks.check_branch_allows_releases(
-            state.branch, observation.lines, observation.config.branch
-        ):
-            yield "allow_branch", problem
+def has_remote_branch(project: Project) -> bool | None:
+    """Return whether HEAD contains the remote's branch, or the remote has none; None if it is not known."""
+    git, state = project.git, project.state
+    if git is None or state is None or not project.reads_remote or project.remote.refs is None:
+        return None
+    tip = project.remote.branches.get(state.branch or "")
+    return tip in (None, state.head) or project.once(git.is_ancestor, tip)
 
 
-def _changed_files_to_edit(new: NewBump) -> list[str]:
-    """Return the files with uncommitted changes that the bump edits itself, not those that tools generate."""
-    state, edited_files = new.observation.state, {edit.file for edit in (*new.edits, *new.development.edits)}
-    changed_files = state.changed_files if state is not None else ()
-    return [file for file in changed_files if file in edited_files - new.generated]
+def behind_remote(project: Project) -> Problem:
+    """Return the problem that the remote's branch has commits that HEAD does not contain."""
+    remote, branch = project.config.remote, project.state.branch if project.state is not None else ""
+    return Blocked(
+        "branch-behind",
+        f"{remote} has commits on {branch} that this checkout does not have",
+        f"git pull --rebase {remote} {branch}",
+    )
 
 
-def format_problems(
-    observation: Observation, options: Options, bumps: tuple[VersionBump, ...]
+def tag_format_problems(
+    options: Options, project: Project, selected: Sequence[Package], bumps: Sequence[VersionBump]
 ) -> Iterator[Problem]:
-    """Return problems if the new tags of bumped packages would have another format than the existing tags.
+    """Yield problems if the new tags of bumped packages would have another format than the existing tags.
 
     With `--part auto`, packages that are not bumped because they have no tag are checked as well.
     """
-    bumped_packages = {bump.package.name for bump in bumps}
-    untagged_packages = {name for name, history in observation.history.items() if history.tag is None}
-    packages = [
-        package
-        for package in observation.workspace.packages
-        if package.name in bumped_packages
-        or (
-            options.part == "auto"
-            and package in observation.selected
-            and package.name in untagged_packages
-            and not package.is_private
-        )
-    ]
+    names = {bump.package.name for bump in bumps}
+    names |= {package.name for package in versions.untagged_packages(options, project, selected)}
+    workspace = project.literals.workspace
     return tag_proposals.unclear_format_problems(
-        packages, observation.workspace, observation.config, observation.tag_forms, observation.tags
+        [package for package in workspace.packages if package.name in names],
+        workspace,
+        project.config,
+        project.tag_forms,
+        tuple(project.tags),
     )
+
+
+# --- notes
+
+
+def notes(  # noqa: PLR0913, PLR0917 - the whole bump
+    options: Options,
+    project: Project,
+    bumps: Sequence[VersionBump],
+    files: Contents,
+    following: tuple[Sequence[VersionBump], Sequence[Edit]],
+    newer: NewerTags,
+) -> Iterator[str]:
+    """Yield notes on what was not checked, is left out, or changes although no setting names it."""
+    state, remote = project.state, project.remote
+    if project.reads_remote and remote.refs is None and remote.error is not None:
+        yield f"{remote.error}: tags and commits of {project.config.remote} were not checked"
+    edited_files = {edit.file for edit in (*files.edits, *following[1])}
+    packages = [bump.package for bump in bumps]
+    directories = tuple("./" if package.directory == "." else f"./{package.directory}/" for package in packages)
+    untracked_files = state.untracked_files if state is not None else ()
+    if left_out := [
+        file for file in untracked_files if file not in edited_files and f"./{file}".startswith(directories)
+    ]:
+        are = "is" if len(left_out) == 1 else "are"
+        yield f"left out: {join_names(left_out)} {are} untracked and not part of the release"
+    locations = {location.file for package in packages for location in package.other_locations}
+    if literals := [
+        f"{literal.key[0]} in {literal.file}"
+        for literal in project.literals.locations
+        if literal.file in locations
+    ]:
+        verb, pronoun = ("changes", "it") if len(literals) == 1 else ("change", "them")
+        setting = "[tool.relnox] version-literals = false"
+        yield f"{join_names(literals)} {verb} as well; to leave {pronoun} unchanged: {setting}"
+    if state is not None:
+        yield from newer.notes([package.name for package in packages], project.config, state.tags)
+    if options.part == "auto" and not (files.edits or options.tag):
+        yield "no file changes: --commit --tag releases what is there"
+    if options.tag:
+        yield from tag_checks.notes_on_shared_tags(tuple(bumps), project.literals.workspace)

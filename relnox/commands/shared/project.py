@@ -128,10 +128,14 @@ class Project(Record):
     @cached_property
     def tags(self) -> Mapping[str, str]:
         """The commit that each tag points to, for tags of this clone and, depending on the task, of the remote."""
-        if self.state is None:
-            return {}
-        reads_remote = self.remote_tags == "always" or (self.remote_tags == "if-none" and not self.state.tags)
-        return {**self.remote.tags, **self.state.tags} if reads_remote else self.state.tags
+        local_tags = self.state.tags if self.state is not None else {}
+        return {**self.remote.tags, **local_tags} if self.reads_remote else local_tags
+
+    @property
+    def reads_remote(self) -> bool:
+        """Whether the refs of the remote count besides those of this clone."""
+        is_needed = self.remote_tags == "if-none" and self.state is not None and not self.state.tags
+        return self.state is not None and (self.remote_tags == "always" or is_needed)
 
     @contextmanager
     def at_head(self) -> Iterator[Project]:
@@ -157,8 +161,33 @@ class Project(Record):
 
     @cached_property
     def literals(self) -> VersionLiterals:
-        """The version literals in Python modules, and the packages with those literals as version locations."""
-        return version_literals.find_version_literals(self.git, self.workspace, self.config, self.root)
+        """The version literals in Python modules, and the packages with those literals as version locations.
+
+        Lock files that git ignores are left out: they are not part of a commit.
+        """
+        literals = version_literals.find_version_literals(self.git, self.workspace, self.config, self.root)
+        workspace = literals.workspace
+        places = (place for package in workspace.packages for place in package.other_locations)
+        locks = {*workspace.lock_files, *(place.file for place in places if place.is_in_lock)}
+        ignored_files = self._ignored(locks)
+        return replace(literals, workspace=workspace.without_files(ignored_files)) if ignored_files else literals
+
+    @cached_property
+    def foreign_locks(self) -> tuple[str, ...]:
+        """The lock files next to packages that only poetry and pdm can write, except those that git ignores."""
+        paths = [
+            name if package.directory == "." else f"{package.directory}/{name}"
+            for package in self.workspace.packages
+            for name in ("poetry.lock", "pdm.lock")
+        ]
+        paths = [path for path in paths if (self.root / path).is_file()]
+        ignored_files = self._ignored(paths)
+        return tuple(path for path in paths if path not in ignored_files)
+
+    def _ignored(self, files: Iterable[str]) -> set[str]:
+        """Return the files that git ignores; it ignores no tracked file."""
+        untracked_files = [file for file in files if file not in self.index_states] if self.git is not None else []
+        return self.git.filter_ignored(untracked_files) if self.git is not None and untracked_files else set()
 
     def untracked_imports(self, packages: Iterable[Package]) -> tuple[tuple[str, str], ...]:
         """Return pairs of files: a committed module of a package, and an untracked module that it imports."""

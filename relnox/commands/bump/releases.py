@@ -1,0 +1,422 @@
+"""Releases that exist already: at HEAD or below it, to be finished or undone, or made from HEAD elsewhere.
+
+The trailers of commits and tags say what they release (`core.bump.trailers`).
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from packaging.version import Version
+
+from relnox.commands.bump import changes, preflight
+from relnox.commands.bump.versions import command_line_words, reads_history, requested_bump
+from relnox.commands.options import BumpOptions as Options
+from relnox.commands.shared import checkout_checks
+from relnox.commands.shared.project import Project
+from relnox.core import fixes
+from relnox.core.bump import trailers
+from relnox.core.bump.version_bumps import DependencyUpdates, VersionBump
+from relnox.core.packages import Package
+from relnox.core.planning.changes import Edit
+from relnox.core.planning.plan import Plan, PlanBuilder, Table
+from relnox.core.text import join_names
+from relnox.core.versions import versioning
+from relnox.core.versions.requested_bump import Bump, check_bump
+from relnox.errors import Blocked, Problem
+from relnox.source import file_edits
+from relnox.source.git import Git, remotes
+from relnox.source.git.committed import files_of_commit
+from relnox.source.git.repository import TagMessage
+from relnox.source.version_files import version_at
+from relnox.steps.edit_files import EditFiles
+from relnox.steps.git import Commit, CreateTags, Push, ResetIndex
+from relnox.steps.undo_bump import UndoBump
+
+_REQUEST = ("part", "pre", "to", "number", "package", "all", "always_increment", "allow_lower")
+"""The field names of the options that request a bump."""
+
+
+class _Release(NamedTuple):
+    """A released commit, its versions by package, and whether a development version follows it."""
+
+    commit: str
+    versions: Mapping[str, Version]
+    is_followed: bool
+
+
+def plan_release(
+    options: Options, project: Project, checkout: Project, selected: Sequence[Package]
+) -> Plan | None:
+    """Plan to finish the release at HEAD, or one below it that was not pushed; None if another one is requested.
+
+    If nothing is missing, the plan has no steps: another release of the same commits is hardly wanted. With
+    `--again` or `--part auto`, which asks the commits, the result is None then.
+
+    Args:
+        options: The options of the command.
+        project: The project, with the files of HEAD.
+        checkout: The project with the files of the checkout.
+        selected: The packages that the options select.
+    """
+    git, state = project.git, project.state
+    if git is None or state is None or state.head is None or not (options.commit or options.tag):
+        return None
+    releases = _find_releases(options, project, git)
+    release = next((one for one in releases if _is_requested(one, options, project, git, selected)), None)
+    return None if release is None else _plan_to_finish(release, options, project, checkout)
+
+
+def _plan_to_finish(release: _Release, options: Options, project: Project, checkout: Project) -> Plan | None:
+    """Plan what is missing of a release."""
+    git, state = project.git, project.state
+    assert git is not None and state is not None  # noqa: S101, PT018 - for the type checker
+    new, commit, packages = PlanBuilder("bump"), release.commit, project.literals.workspace.by_name
+    remote_tags = project.remote.tags
+    bumps = tuple(
+        VersionBump(packages[name], None, version, "")
+        for name, version in sorted(release.versions.items())
+        if name in packages
+    )
+    tags = changes.new_tags(project, bumps) if options.tag else ()
+    unpushed_tags = [tag for tag in tags if remote_tags.get(tag.name) != commit]
+    missing_tags = tuple(tag for tag in unpushed_tags if state.tags.get(tag.name) != commit)
+    following: tuple[Edit, ...] = ()
+    if stale_files := _stale_files(checkout):
+        new.add(ResetIndex(files=stale_files))
+    if missing_tags:
+        new.add(CreateTags(tags=missing_tags, commit=commit))
+    if not release.is_followed and (unpushed_tags or not tags):  # or it would have been pushed with the tags
+        files = changes.read_contents(project)
+        following = add_development(options, project, bumps, {}, files, new)[1]
+    pushes_branch = options.push and (bool(following) or not _is_on_remote(state.head or "", project, git))
+    if pushes_branch or (options.push and unpushed_tags):
+        branch, names = state.branch if pushes_branch else None, tuple(tag.name for tag in unpushed_tags)
+        new.add(Push(remote_name=project.config.remote, branch=branch or "", tags=names))
+    is_finished = not new.plan().steps
+    if is_finished and (options.again or options.part == "auto"):
+        return None
+    new.problems += preflight.existing_tag_problems(tags, project, commit, is_local=False)
+    if pushes_branch or following:
+        new.check((*preflight.commit_problems(project), *preflight.branch_problems(project)), options)
+    if pushes_branch:
+        new.problems += _push_problems(project, is_public=len(unpushed_tags) < len(tags))
+    if changed_files := file_edits.changed_files(checkout.root, following):
+        new.problems.append(preflight.changed_files_problem(changed_files))
+    where = "HEAD" if commit == state.head else "the commit below HEAD" if release.is_followed else "a commit"
+    released = [f"{bump.package.name} {bump.after}" for bump in bumps]
+    what = f"{where} ({commit[:10]}) is the release of {join_names(released)}"
+    if is_finished:
+        return _already_released(f"{what}; to bump once more: --again", commit, bumps, new, options, project)
+    new.notes.insert(0, f"finishing a release: {what}; to make another one afterwards: --again")
+    new.notes += unpushed_release_notes(options, project, [tag.name for tag in tags])
+    return new.plan()
+
+
+def _push_problems(project: Project, *, is_public: bool) -> Iterator[Problem]:
+    """Yield the problems that keep the branch from being pushed; `is_public` is whether a tag of it is."""
+    yield from checkout_checks.other_upstream(project)
+    if preflight.has_remote_branch(project) is False:
+        behind, rerun = preflight.behind_remote(project), "then rerun the command"
+        fix = f"{behind.fix}, {rerun}; or undo the release: {fixes.task_command('bump', '--undo')}"
+        if is_public:  # a rebased release would be another commit than that of the tags
+            fix = f"{behind.fix.replace('--rebase', '--no-rebase --no-edit')}, {rerun}"
+        yield behind.but(fix=fix)
+
+
+def plan_release_made_elsewhere(options: Options, project: Project, bumps: Sequence[VersionBump]) -> Plan | None:
+    """Return a plan without steps if the remote has this release, made from HEAD; None if it has not.
+
+    This is so in a job that is run again, on the commit that its first run began with. Tags that only this clone
+    has are no release: their commit may have been dropped since.
+    """
+    git, state = project.git, project.state
+    if git is None or state is None or not options.tag or options.again or options.part == "auto":
+        return None
+    names = tuple(dict.fromkeys(changes.tag_names(project, bumps).values()))
+    remote_tags = project.remote.tags
+    commits = {remote_tags.get(name) for name in names}
+    commit = commits.pop() if len(commits) == 1 else None
+    if commit is None or commit == state.head:
+        return None
+    if git.resolve_commit(commit) is None:
+        remotes.try_to_fetch_objects(git, project.config.remote, f"refs/tags/{names[0]}")
+    if git.parent_commit(commit) != state.head or not _is_on_remote(commit, project, git):
+        return None
+    what = f"{join_names(names)} ({commit[:10]}) was released from this commit ({(state.head or '')[:10]})"
+    return _already_released(what, commit, bumps, PlanBuilder("bump"), options, project)
+
+
+def _already_released(  # noqa: PLR0913, PLR0917 - what is released
+    what: str, commit: str, bumps: Sequence[VersionBump], new: PlanBuilder, options: Options, project: Project
+) -> Plan:
+    """Return a plan without steps; its table is shown with `--quiet` as well."""
+    rows = tuple((bump.package.name, str(bump.after), commit[:10]) for bump in bumps)
+    new.tables.append(Table(title="already released", columns=("package", "version", "commit"), rows=rows))
+    new.notes.insert(0, f"already released: {what}")
+    new.notes += unpushed_release_notes(options, project, ())
+    return new.plan()
+
+
+def add_development(  # noqa: PLR0913, PLR0917 - what it follows
+    options: Options,
+    project: Project,
+    bumps: Sequence[VersionBump],
+    updates: DependencyUpdates,
+    files: changes.Contents,
+    new: PlanBuilder,
+) -> tuple[tuple[VersionBump, ...], tuple[Edit, ...]]:
+    """Add the steps that commit the next development versions; return their bumps and edits."""
+    following, edits = changes.start_development(options, project, bumps, updates, files, new)
+    if edits:
+        message = changes.commit_message(project, following, is_development=True)
+        new.add(EditFiles(edits=edits, is_development=True))
+        new.add(Commit(message=message, files=tuple(edit.file for edit in edits), is_development=True))
+    return following, edits
+
+
+def unpushed_release_notes(options: Options, project: Project, pushed: Sequence[str]) -> Iterator[str]:
+    """Yield a note on tags of earlier releases that the remote lacks and `--push` does not push."""
+    state, git = project.state, project.git
+    if not options.push or state is None or git is None:
+        return
+    names = state.tags.keys() - project.remote.tags.keys() - set(pushed)
+    if tags := sorted(tag.name for tag in _release_tags(git) if tag.name in names) if names else []:
+        remote = project.config.remote
+        yield (
+            f"not pushed: {join_names(tags)} of earlier releases; to push {'it' if len(tags) == 1 else 'them'}: "
+            f"git push {remote} {shlex.join(tags)}"
+        )
+
+
+def _release_tags(git: Git) -> list[TagMessage]:
+    """Return the tags of releases at HEAD and below, the newest first."""
+    return [tag for tag in git.tag_messages("--merged=HEAD") if trailers.read_trailers(tag.message)]
+
+
+def _find_releases(options: Options, project: Project, git: Git) -> Iterator[_Release]:
+    """Yield the release at HEAD or below a development version there; with `--push`, also the unpushed ones below.
+
+    A release without a commit of its own is known by its tags. Of a package, only the last release counts.
+    """
+    state, remote = project.state, project.remote
+    if state is None:
+        return
+    later_names: set[str] = set()
+    commits, count = git.messages("-2"), 1
+    if options.push:
+        tip = remote.branches.get(state.branch or "")
+        if tip is not None and git.resolve_commit(tip) is not None:
+            unpushed = git.messages("HEAD", f"^{tip}")
+            count, commits = max(1, len(unpushed)), [*commits, *unpushed[2:]]
+    ids = {commit for commit, _ in commits}
+    unpushed_names = state.tags.keys() - remote.tags.keys() if options.push else set()
+    names = {name for name, commit in state.tags.items() if commit in ids or name in unpushed_names}
+    tags = [tag for tag in _release_tags(git) if tag.name in names] if names else []
+    is_followed = False
+    for position, (commit, message) in enumerate(commits):
+        if position >= count and not is_followed:
+            break
+        if versions := trailers.read_trailers(message) | _tagged_versions(tags, commit):
+            if later_names.isdisjoint(versions):
+                yield _Release(commit, versions, is_followed)
+            later_names |= versions.keys()
+            is_followed = False
+        is_followed |= bool(trailers.read_trailers(message, trailers.DEVELOPMENT))
+    for tag in tags:
+        versions = _tagged_versions(tags, tag.commit)
+        if tag.name in unpushed_names and versions and later_names.isdisjoint(versions):
+            yield _Release(tag.commit, versions, is_followed)
+        later_names |= versions.keys()
+
+
+def _tagged_versions(tags: Sequence[TagMessage], commit: str) -> dict[str, Version]:
+    """Return the versions that tags of a commit release, by package."""
+    versions: dict[str, Version] = {}
+    for tag in tags:
+        if tag.commit == commit:
+            versions |= trailers.read_trailers(tag.message)
+    return versions
+
+
+def _is_requested(
+    release: _Release, options: Options, project: Project, git: Git, selected: Sequence[Package]
+) -> bool:
+    """Return whether the options ask for the versions of a release: for those packages, and for such versions.
+
+    Its versions do not count if a commit has changed them since.
+    """
+    packages = project.literals.workspace.by_name
+    if not release.is_followed and any(
+        packages[name].version != version
+        for name, version in release.versions.items()
+        if name in packages and packages[name].source.is_in_file
+    ):
+        return False
+    if options.part == "auto":
+        return True
+    bump = requested_bump(options)
+    check_bump(bump)
+    history = project.history if reads_history(options, selected) else {}
+    versioned = [
+        package
+        for package in selected
+        if package.version is not None or (package.name in history and history[package.name].version is not None)
+    ]
+    return (
+        bool(versioned)
+        and all(
+            package.name in release.versions and versioning.is_result_of(release.versions[package.name], bump)
+            for package in versioned
+        )
+        and (bump.part != "phase" or any(_is_next_phase(release, bump, one, project, git) for one in versioned))
+    )
+
+
+def _is_next_phase(release: _Release, bump: Bump, package: Package, project: Project, git: Git) -> bool:
+    """Return whether `--part phase` led to the version of a release, since it may lead to any phase."""
+    version = release.versions[package.name]
+    if package.source.is_in_file:
+        before = version_at(f"{release.commit}^", package, git)
+    else:
+        tags = project.tag_formats[package.name].matching_tags(git.merged_tags(release.commit))
+        before = max((other for _, other in tags if other < version), default=None)
+    if before is None:
+        return True
+    scheme, start = project.config.scheme, project.config.prerelease_start
+    try:
+        return version == versioning.next_version(
+            before, bump, scheme=scheme, prerelease_start=start, today=project.today
+        )
+    except Blocked:  # there is no phase after it
+        return False
+
+
+def _stale_files(checkout: Project) -> tuple[str, ...]:
+    """Return the files that git's index has as they are before HEAD, and HEAD has not."""
+    git, state = checkout.git, checkout.state
+    if git is None or state is None or not state.changed_files or (parent := git.parent_commit()) is None:
+        return ()
+    return tuple(sorted(git.files_staged_since("HEAD") - git.files_staged_since(parent)))
+
+
+def _is_on_remote(commit: str, project: Project, git: Git) -> bool:
+    """Return whether the remote's branch has a commit; if HEAD is detached, whether any branch has it."""
+    branches = project.remote.branches
+    branch = project.state.branch if project.state is not None else None
+    if branch is None:
+        return commit in branches.values() or any(git.is_ancestor(commit, tip) for tip in branches.values())
+    if branch not in branches:
+        return False
+    if git.resolve_commit(branches[branch]) is None:
+        remotes.try_to_fetch_objects(git, project.config.remote, f"refs/heads/{branch}")
+    return git.is_ancestor(commit, branches[branch])
+
+
+# --- undoing the release at HEAD
+
+
+def plan_undo(options: Options, project: Project) -> Plan:
+    """Plan to undo the release at HEAD: its tags, its commits and their edits.
+
+    Raises:
+        Blocked: HEAD is not a release, or a remote has a part of it; the fix is the git command that undoes it.
+        Failed: The remote does not answer.
+    """
+    if command_line_words(options, _REQUEST):
+        raise Blocked(
+            "options-conflict", "--undo takes no other options of bump", fixes.task_command("bump", "--undo")
+        )
+    git, state = project.git, project.state
+    if git is None or state is None or state.head is None:
+        raise Blocked(
+            "bump-missing",
+            "there is no commit to undo (the project is not in a git repository with a commit)",
+            "set the versions by hand",
+        )
+    commits = _find_release_commits(git)
+    parent = git.parent_commit(commits[-1]) if commits else None
+    if parent is None:
+        raise _no_release_at_head(git, project)
+    tags = _tags_at(commits[-1], git)
+    _check_not_pushed(commits[-1], tags, project.config.remote, git)
+    files = git.files_changed_between(parent, state.head) or ()
+    # A file that is restored already, by a run that was interrupted, needs no edit.
+    changed = git.files_differing_from("HEAD", files)
+    restored = set(files) - git.files_differing_from(parent, files)
+    staged = git.files_staged_since("HEAD") & git.files_staged_since(parent) & set(files)
+    changed_files = sorted(changed - restored | staged)
+    with files_of_commit(git, parent) as earlier:  # with the line ends of a checkout
+        edits = tuple(
+            Edit(
+                file=name,
+                before=file_edits.read_content(git.root / name),
+                after=file_edits.read_content(earlier.root / name),
+            )
+            for name in files
+            if name not in changed | restored | staged
+        )
+    new, refs = PlanBuilder("bump"), git.local_refs()
+    new.problems += preflight.operation_problems(project)
+    if changed_files:
+        new.problems.append(
+            Blocked(
+                "tree-dirty",
+                f"files changed since the release: {join_names(changed_files)}",
+                "commit the changes, or put them aside: git stash",
+            )
+        )
+    tag_refs = {tag: refs[f"refs/tags/{tag}"] for tag in tags}
+    new.add(UndoBump(commits=commits, parent=parent, tags=tag_refs, edits=edits, files=files))
+    return new.plan()
+
+
+def _tags_at(commit: str, git: Git) -> list[str]:
+    """Return the tags of releases at a commit."""
+    return [tag.name for tag in git.tag_messages(f"--points-at={commit}") if trailers.read_trailers(tag.message)]
+
+
+def _find_release_commits(git: Git) -> tuple[str, ...]:
+    """Return the release commit at HEAD, after that of the development version on it; empty if there is none."""
+    commits: list[str] = []
+    for commit, message in git.messages("-2"):
+        commits.append(commit)
+        if trailers.read_trailers(message):
+            return tuple(commits)
+        if not trailers.read_trailers(message, trailers.DEVELOPMENT):
+            break
+    return ()
+
+
+def _no_release_at_head(git: Git, project: Project) -> Blocked:
+    """Return the error for a HEAD that is no release commit, with the git command that undoes what there is."""
+    remote, head = project.config.remote, (project.commit or "")[:10]
+    message = f"HEAD ({head}) is not a release commit"
+    fix, tags = "git revert the commit of the release, or release a higher version", _tags_at("HEAD", git)
+    if project.state is not None and project.state.changed_files:
+        fix = "look at the changes: git diff; to revert those of a file: git restore FILE"
+    elif tags:
+        refs = remotes.read_refs(git, remote) if remote in remotes.names(git) else {}
+        fix = f"git tag --delete {shlex.join(tags)}"
+        if public_tags := [tag for tag in tags if f"refs/tags/{tag}" in refs]:
+            message += f" (already on {remote}: {join_names(public_tags)})"
+            fix = "release a higher version"
+    return Blocked("bump-missing", message, fix)
+
+
+def _check_not_pushed(commit: str, tags: Sequence[str], remote: str, git: Git) -> None:
+    """Raise `Blocked` if a remote has a commit or its tags, as of the last fetch or as `remote` answers."""
+    pushed_to = git.remote_branches_containing(commit)
+    if not pushed_to and remote in remotes.names(git):
+        refs = remotes.read_refs(git, remote)
+        branches = [ref for ref in refs if ref.startswith("refs/heads/") and git.is_ancestor(commit, refs[ref])]
+        public_tags = [tag for tag in tags if f"refs/tags/{tag}" in refs]
+        pushed_to = (f"{remote} ({join_names([*branches, *public_tags])})",) if branches or public_tags else ()
+    if pushed_to:
+        raise Blocked(
+            "bump-missing",
+            f"the release {commit[:10]} is already pushed to {', '.join(pushed_to)}",
+            f"release a higher version; to revert it in a new commit: git revert {commit[:10]}",
+        )

@@ -1,0 +1,287 @@
+"""The versions of a new bump: which packages are selected, which version each package gets, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+
+from relnox.commands.options import BumpOptions as Options
+from relnox.commands.shared.project import Project
+from relnox.core import fixes, unlisted, version_groups
+from relnox.core.bump import release_history, version_bumps
+from relnox.core.bump.version_bumps import BumpRequest, DependencyUpdates, ResolvedBumps, VersionBump
+from relnox.core.dependencies.requirements import unbounded_sibling_warnings
+from relnox.core.packages import Package
+from relnox.core.settings.schema import fields_of
+from relnox.core.tagging import tag_proposals
+from relnox.core.text import format_count, join_names
+from relnox.core.versions import version_locations, versioning
+from relnox.core.versions.requested_bump import Bump
+from relnox.errors import Blocked
+
+_MAX_LINES = 20
+"""The maximum number of notes on single requirements; more requirements get one common note."""
+_MAX_LISTED = 5
+
+
+def requested_bump(options: Options) -> Bump:
+    """Return how the options change a version."""
+    names = ("part", "pre", "to", "always_increment", "allow_lower", "number")
+    values: Any = {name: getattr(options, name) for name in names}
+    return Bump(**values)
+
+
+def command_line_words(options: Options, names: Collection[str]) -> tuple[str, ...]:
+    """Return the options with these field names as command-line words, except those that have their defaults."""
+    words: list[str] = []
+    for field in fields_of(type(options)):
+        value = getattr(options, field.name)
+        if field.name not in names or value in (field.default, None):
+            continue
+        if field.is_list:
+            words += [word for name in value for word in (field.flag, name)]
+        else:
+            words += [field.flag] if value is True else [field.flag, str(value)]
+    return tuple(words)
+
+
+def select_packages(options: Options, project: Project) -> tuple[Package, ...]:
+    """Return the packages that the options select; with `--part auto`, the packages that may be bumped.
+
+    Raises:
+        Blocked: No packages are selected, one of them is unknown, or the settings do not allow the selection.
+    """
+    workspace, config = project.literals.workspace, project.config
+    packages = workspace.packages
+    if config.managed_by is not None:
+        raise Blocked(
+            "version-managed-elsewhere",
+            f"versions are managed by {config.managed_by}",
+            f"bump with {config.managed_by}; relnox builds and publishes what it tags",
+        )
+    if config.versions == "lockstep":
+        if options.package:
+            raise Blocked(
+                "packages-in-lockstep",
+                f"--package cannot select single packages (the {len(packages)} packages are bumped in lockstep)",
+                'remove --package, or set [tool.relnox] versions = "independent"',
+            )
+        return packages
+    if options.package:
+        return workspace.select(options.package)
+    is_one_group = len(version_groups.find_version_groups(workspace, config)) == 1
+    if options.all or is_one_group or options.part == "auto":
+        return packages
+    fix = f"name them: --package {packages[0].name}; or use --all, or --part auto"
+    if config.versions is None and len({package.version for package in packages}) == 1:
+        settings = tag_proposals.as_toml({"versions": "lockstep"})
+        fix += f"; or, to bump all of them together, add to pyproject.toml:\n{settings}"
+    raise Blocked("packages-not-selected", f"no packages selected ({len(packages)} in this workspace)", fix)
+
+
+def decide(options: Options, project: Project, selected: Sequence[Package]) -> ResolvedBumps:
+    """Decide which version each package gets, and which requirements change with it.
+
+    Raises:
+        Blocked: The options contradict each other or the checkout, or a version cannot be bumped as requested.
+    """
+    _check_usage(options, project, selected)
+    workspace, config = project.literals.workspace, project.config
+    history = project.history if reads_history(options, selected) else {}
+    own_changes: dict[str, BumpRequest] = {}
+    if options.part == "auto":
+        own_changes = release_history.requests_for_bumped_packages(workspace, history, config)
+        names = {package.name for package in selected}
+        phase: Any = options.pre
+        requests = release_history.requests_from_changes(
+            workspace, history, config, phase, names if options.package else ()
+        )
+        requests = {name: request for name, request in requests.items() if name in names}
+    else:
+        reason = " ".join(command_line_words(options, ("part", "pre", "to", "number", "always_increment")))
+        left_out = never_tagged(options, project, selected)
+        requests = {
+            package.name: BumpRequest(None if _realigns(package, options) else requested_bump(options), reason)
+            for package in selected
+            if package not in left_out
+        }
+    resolved = version_bumps.resolve_bumps(
+        workspace,
+        requests,
+        released_versions={name: own.version for name, own in history.items() if own.version is not None},
+        config=config,
+        today=project.today,
+        dev_number=options.number,
+        own_changes=own_changes,
+    )
+    if options.to is None:  # --to corrects locations that differ
+        version_bumps.check_version_locations_agree(resolved.bumps)
+    return resolved
+
+
+def reads_history(options: Options, selected: Sequence[Package]) -> bool:
+    """Return whether versions depend on commits and tags: with `--part auto`, or if they come from tags."""
+    return options.part == "auto" or any(package.source.kind == "tags" for package in selected)
+
+
+def _check_usage(options: Options, project: Project, selected: Sequence[Package]) -> None:
+    """Raise `Blocked` if the options do not fit each other or the state of the checkout."""
+    state = project.state
+    provider = selected[0].source.text if all(package.source.kind == "tags" for package in selected) else None
+    if options.number is not None and options.part != "dev":
+        raise Blocked("option-missing", f"--number {options.number} needs --part dev", "add --part dev")
+    if (options.tag or options.push) and not (options.commit or (provider is not None and options.tag)):
+        flag = "--tag" if options.tag else "--push"
+        raise Blocked("option-missing", f"{flag} needs --commit", "add --commit")
+    if provider is not None and options.pull_request:
+        raise Blocked(
+            "nothing-to-commit",
+            f"--pull-request has nothing to commit here (the version comes from tags: {provider})",
+            "remove --pull-request, and add --tag",
+        )
+    if provider is not None and not options.tag:
+        raise Blocked(
+            "option-missing", f"a bump needs --tag here (the version comes from tags: {provider})", "add --tag"
+        )
+    if (options.commit or options.tag) and (state is None or state.head is None):
+        raise Blocked(
+            "not-a-git-repository",
+            "--commit and --tag need a git repository with a commit",
+            f"{fixes.CREATE_REPOSITORY}; or remove --commit and --tag",
+        )
+    if options.part == "auto" and state is None:
+        raise Blocked(
+            "not-a-git-repository",
+            "--part auto needs a git repository (it reads the commit history)",
+            "use --part major, --part minor or --part patch",
+        )
+    if options.part == "auto" and (options.to or options.always_increment):
+        raise Blocked(
+            "options-conflict",
+            "--part auto takes neither --to nor --always-increment",
+            "remove --to and --always-increment",
+        )
+    if reads_history(options, selected):
+        _check_history(project)
+
+
+def _check_history(project: Project) -> None:
+    """Raise `Blocked` if this clone lacks commits or tags that versions depend on."""
+    state, remote = project.state, project.config.remote
+    if state is not None and state.is_shallow:
+        raise Blocked(
+            "clone-shallow",
+            "this clone is shallow (its history and tags are incomplete)",
+            "git fetch --unshallow --tags",
+        )
+    if state is not None and not state.tags and project.tags:
+        raise Blocked(
+            "clone-shallow",
+            f"this clone has no tags, but {remote} has {len(project.tags)} (the last releases are not known)",
+            f"git fetch --tags {remote}",
+        )
+
+
+def never_tagged(options: Options, project: Project, selected: Sequence[Package]) -> tuple[Package, ...]:
+    """Return the packages that `--all` skips because their versions come from tags and they have no tag yet."""
+    if not options.all or options.to is not None:
+        return ()
+    packages = tuple(
+        package
+        for package in selected
+        if package.source.kind == "tags"
+        and package.version is None
+        and ((history := project.history.get(package.name)) is None or history.version is None)
+    )
+    return packages if len(packages) < len(selected) else ()
+
+
+def _realigns(package: Package, options: Options) -> bool:
+    """Return whether `--to` names the current version of a package, to correct locations that differ from it."""
+    if options.to is None or package.version is None:
+        return False
+    target = versioning.parse(options.to, where="--to")
+    return target == package.version and not version_locations.locations_agree(package, target)
+
+
+def untagged_packages(options: Options, project: Project, selected: Sequence[Package]) -> list[Package]:
+    """Return the packages that `--part auto` may not bump because they have no tag."""
+    history = project.history if options.part == "auto" else {}
+    return [
+        package
+        for package in selected
+        if package.name in history and history[package.name].tag is None and not package.is_private
+    ]
+
+
+def selection_notes(
+    options: Options, project: Project, selected: Sequence[Package], bumps: Sequence[VersionBump]
+) -> Iterator[str]:
+    """Yield notes on packages that are not bumped, or released with their current version."""
+    if not bumps:
+        yield "nothing to release: no commit since the last release asks for a bump"
+    if left_out := never_tagged(options, project, selected):
+        first = fixes.task_command("bump", "--package", left_out[0].name, "--to", "0.1.0", "--tag")
+        names = join_names([package.name for package in left_out])
+        yield f"{names}: skipped, no tag to derive a version from; for the first release: {first}"
+    if options.part != "auto":
+        return
+    if unchanged := [f"{bump.package.name} {bump.after}" for bump in bumps if bump.before == bump.after]:
+        yield (
+            f"{join_names(unchanged)}: released as it is, whatever the commits ask for; to bump further name the "
+            "part, such as --part patch"
+        )
+    bumped = {bump.package.name for bump in bumps}
+    candidates = untagged_packages(options, project, selected)
+    untagged = [p.name for p in candidates if p.name not in bumped and p.version is not None]
+    if untagged:
+        prefix = project.tag_formats[untagged[0]].prefix
+        yield (
+            f"{join_names(untagged, _MAX_LISTED)}: no tag found ({prefix}…); for a first release: "
+            f"--package {untagged[0]}"
+        )
+
+
+def version_notes(
+    options: Options, project: Project, bumps: Sequence[VersionBump], updates: DependencyUpdates
+) -> Iterator[str]:
+    """Yield notes on how versions are normalized, why a version is next, and which requirements change."""
+    packages_by_note: dict[str, list[str]] = {}
+    scheme = project.config.scheme
+    for bump in bumps:
+        source, name = bump.package.source, bump.package.name
+        if source.is_in_file and not source.semver:
+            note = versioning.normalization_note(source.text, scheme=scheme)
+            packages_by_note.setdefault(note or "", []).append(name)
+        if options.part != "auto" and options.to is None and bump.before is not None:
+            note = versioning.explain(bump.before, requested_bump(options), bump.after, scheme=scheme)
+            packages_by_note.setdefault(note or "", []).append(name)
+    for text, names in packages_by_note.items():
+        if text:
+            yield text if len(names) == len(bumps) else f"{', '.join(names)}: {text}"
+    yield from unbounded_sibling_warnings([bump.package for bump in bumps], project.literals.workspace)
+    own_names, by_name = project.config.dependency_updates, {bump.package.name: bump for bump in bumps}
+    for name, bump in by_name.items():
+        if bump.before is None or bump.before.pre is None or not bump.after.is_prerelease:
+            continue
+        causes = [
+            f"{cause.package.name} {cause.after}"
+            for dependency, _ in updates.get(name, ())
+            if (cause := by_name.get(own_names.get(dependency.name, dependency.name))) is not None
+            and not cause.after.is_prerelease
+        ]
+        if causes:
+            fix = fixes.task_command("bump", "--part", "release", "--package", name)
+            yield f"{name} {bump.after} is a prerelease that requires {join_names(causes)}; to finish it: {fix}"
+    yield from unlisted.outdated_pin_warnings(project.unlisted, bumps)
+    lines = dict.fromkeys(
+        # in Poetry's syntax, the name is a key of its own
+        f"{name}: {f'{need.name} {need.text}' if need.is_poetry_syntax else need.text} becomes {new_text}"
+        for name, needs in updates.items()
+        for need, new_text in needs
+    )
+    if len(lines) <= _MAX_LINES:
+        yield from lines
+    else:
+        requirements, packages = format_count(len(lines), "requirement"), format_count(len(updates), "package")
+        yield f"updating {requirements} of {packages}; --dry-run shows them in its diff"
