@@ -27,7 +27,6 @@ from relnox.core.tagging.tags import TagFormat, tags_naming
 from relnox.core.versions import version_locations
 from relnox.errors import Blocked, Conflict, Problem
 from relnox.indexes import targets
-from relnox.source import file_edits
 from relnox.source.git import Git, remotes
 from relnox.source.version_files import version_at
 from relnox.steps.git import CreateTags

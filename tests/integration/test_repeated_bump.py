@@ -80,6 +80,8 @@ def test_the_same_bump_again_changes_nothing(two: Path, bump: Bump, options: tup
         assert "already " in ran.text
         assert "--again" in ran.text
         assert everything(two) == before
+    if "--commit" in options:
+        assert bump(two, *options, "--quiet").out.startswith("already released\n")
 
 
 def test_another_final_release_of_the_same_commits_needs_again(two: Path, bump: Bump) -> None:
@@ -97,6 +99,7 @@ def test_another_final_release_of_the_same_commits_needs_again(two: Path, bump: 
     [
         (("--pre", "rc"), ("--part", "release"), "v2.0.1"),
         (("--pre", "beta"), ("--pre", "rc"), "v2.0.1rc0"),
+        (("--pre", "alpha"), ("--part", "phase"), "v2.0.1b0"),
         (("--part", "patch"), ("--part", "post"), "v2.0.1.post1"),
         (("--part", "patch"), ("--to", "3.0"), "v3.0"),
     ],
@@ -104,9 +107,10 @@ def test_another_final_release_of_the_same_commits_needs_again(two: Path, bump: 
 def test_another_kind_of_release_of_the_same_commits_is_made(
     two: Path, bump: Bump, first: tuple[str, ...], second: tuple[str, ...], tag: str
 ) -> None:
-    for request in (first, second):
+    for request, is_rerun in ((first, False), (second, False), (second, True)):
         ran = bump(two, *request, "--commit", "--tag")
         assert ran.code == 0, ran.text
+        assert ("already released" in ran.text) == is_rerun
     assert git(two, "tag", "--points-at", "HEAD") == tag
 
 
@@ -130,11 +134,18 @@ def test_a_release_of_a_person_has_no_trailers_and_is_no_reason_to_do_nothing(tw
 def test_a_tag_without_a_commit_is_not_bumped_again(tmp_path: Path, bump: Bump) -> None:
     root = repository(write(tmp_path / "scm", {"pyproject.toml": SCM}))
     git(root, "tag", "v1.0.0")
-    assert bump(root, "--part", "minor", "--tag").code == 0
-    ran = bump(root, "--part", "minor", "--tag")
-    assert ran.code == 0, ran.text
-    assert "already released" in ran.text
-    assert git(root, "tag").split() == ["v1.0.0", "v1.1.0"]
+    tags = ["v1.0.0"]
+    for request, tag in (
+        (("--part", "minor"), "v1.1.0"),
+        (("--pre", "alpha"), "v1.1.1a0"),
+        (("phase",), "v1.1.1b0"),
+    ):
+        tags.append(tag)
+        for is_rerun in (False, True):
+            ran = bump(root, *request, "--tag")
+            assert ran.code == 0, ran.text
+            assert ("already released" in ran.text) == is_rerun
+            assert git(root, "tag").split() == tags
 
 
 # --- edits without a commit --------------------------------------------------------------------------
@@ -243,7 +254,14 @@ def test_a_release_below_that_of_another_package_is_finished(
         ran = bump(root, "--package", name, *PUSHED)
         assert ran.code == 0, ran.text
         assert "finishing a release" in ran.text
+        is_first = name == pushed_first
+        unpushed = "other" if pushed_first == "base" else "base"
+        push = f"git push origin {unpushed}-v1.1.0"
+        note = f"not pushed: {unpushed}-v1.1.0 of earlier releases; to push it: {push}"
+        assert (note in ran.text) == is_first
     assert git(remote_of(root), "tag").splitlines() == ["base-v1.1.0", "other-v1.1.0"]
+    ran = bump(root, "--package", pushed_first, *PUSHED, "--again")
+    assert "not pushed" not in ran.text
 
 
 def test_an_unpushed_release_below_another_of_its_packages_is_not_the_one_that_is_requested(

@@ -92,7 +92,7 @@ def _add_bump(
         new.add(Commit(message=message, files=tuple(edit.file for edit in edits)))
     if options.tag and tags:
         new.add(CreateTags(tags=tags))
-    following = releases.add_development(options, project, bumps, updates, files, new)
+    following = changes.add_development(options, project, bumps, updates, files, new)
     if options.push and project.state is not None:
         names = tuple(tag.name for tag in tags)
         new.add(Push(remote_name=project.config.remote, branch=project.state.branch or "", tags=names))

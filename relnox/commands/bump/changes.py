@@ -22,6 +22,8 @@ from relnox.core.versions.requested_bump import Bump
 from relnox.errors import Blocked, Failed
 from relnox.source import changelog_tools, file_edits, history, tools_on_copy
 from relnox.source.changelog_tools import ChangelogRelease, Tool
+from relnox.steps.edit_files import EditFiles
+from relnox.steps.git import Commit
 from relnox.system.process import clean_environment
 
 _NAMELESS_PREFIXES = ("", "v")
@@ -86,12 +88,7 @@ def edit_files(  # noqa: PLR0913, PLR0917 - what is edited
     updates: DependencyUpdates,
     new: PlanBuilder,
 ) -> Contents | None:
-    """Return the new contents of files; None if `project` has the files of HEAD, and no bump was interrupted.
-
-    Raises:
-        Blocked: A file cannot be edited as the versions require.
-        Failed: A tool or hook is not installed, or fails.
-    """
+    """Return the new contents of files; None if `project` has the files of HEAD, and no bump was interrupted."""
     config, workspace = project.config, project.literals.workspace
     files = read_contents(project)
     edited = editing.edited_contents(workspace, bumps, updates, files.before, config)
@@ -272,12 +269,7 @@ def _update_locks(
 
 
 def _run_edit_hooks(project: Project, bumps: Sequence[VersionBump], files: Contents) -> Iterator[str]:
-    """Run each `edit-bump` hook in a copy of the checkout with the new versions; yield a note on each.
-
-    Raises:
-        Blocked: The project is not in a git repository with a commit.
-        Failed: A hook fails, leaves more than edits of files, or changes a version.
-    """
+    """Run each `edit-bump` hook in a copy of the checkout with the new versions; yield a note on each."""
     if not project.config.hooks.by_event:
         return
     from relnox.steps.hooks import EventPackage  # with the project's hooks only
@@ -328,7 +320,7 @@ def _versions_at(contents: Mapping[str, bytes | None], location: VersionSource) 
 # --- the development version after the release
 
 
-def start_development(  # noqa: PLR0913, PLR0917 - what it follows
+def add_development(  # noqa: PLR0913, PLR0917 - what it follows
     options: Options,
     project: Project,
     bumps: Sequence[VersionBump],
@@ -336,7 +328,7 @@ def start_development(  # noqa: PLR0913, PLR0917 - what it follows
     files: Contents,
     new: PlanBuilder,
 ) -> tuple[tuple[VersionBump, ...], tuple[Edit, ...]]:
-    """Return the bumps to the development versions that follow a release, and their edits, for `--then-dev`.
+    """Add the commit that starts the next development versions; return its bumps and edits.
 
     `files` has the contents in the release commit.
     """
@@ -367,7 +359,11 @@ def start_development(  # noqa: PLR0913, PLR0917 - what it follows
         return (), ()
     if options.lock and (outdated := outdated_locks(project, updates)):
         following.after |= _update_locks(outdated, {**files.after, **following.after}, project)
-    return bumps, following.edits
+    if edits := following.edits:
+        message = commit_message(project, bumps, is_development=True)
+        new.add(EditFiles(edits=edits, is_development=True))
+        new.add(Commit(message=message, files=tuple(edit.file for edit in edits), is_development=True))
+    return bumps, edits
 
 
 # --- messages and tags

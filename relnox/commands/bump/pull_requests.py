@@ -31,12 +31,7 @@ _TREE = r"(?m)^Relnox-Tree: (\w+)$"
 def add_pull_request(
     options: Options, project: Project, bumps: Sequence[VersionBump], edits: tuple[Edit, ...], new: PlanBuilder
 ) -> None:
-    """Add the steps that commit the bump to a branch and open or update its pull request, and what blocks them.
-
-    Raises:
-        Blocked: The project is not in a git repository with a commit, or the remote is not on a known forge.
-        Problem: The forge does not answer, or rejects the token.
-    """
+    """Add the steps that commit the bump to a branch and open or update its pull request, and what blocks them."""
     from relnox import forges  # with requests, which is slow to import
 
     git, state, remote, branches = project.git, project.state, project.config.remote, project.remote.branches

@@ -18,7 +18,7 @@ from relnox.commands.shared import checkout_checks
 from relnox.commands.shared.project import Project
 from relnox.core import fixes
 from relnox.core.bump import trailers
-from relnox.core.bump.version_bumps import DependencyUpdates, VersionBump
+from relnox.core.bump.version_bumps import VersionBump
 from relnox.core.packages import Package
 from relnox.core.planning.changes import Edit
 from relnox.core.planning.plan import Plan, PlanBuilder, Table
@@ -31,8 +31,7 @@ from relnox.source.git import Git, remotes
 from relnox.source.git.committed import files_of_commit
 from relnox.source.git.repository import TagMessage
 from relnox.source.version_files import version_at
-from relnox.steps.edit_files import EditFiles
-from relnox.steps.git import Commit, CreateTags, Push, ResetIndex
+from relnox.steps.git import CreateTags, Push, ResetIndex
 from relnox.steps.undo_bump import UndoBump
 
 _REQUEST = ("part", "pre", "to", "number", "package", "all", "always_increment", "allow_lower")
@@ -55,11 +54,7 @@ def plan_release(
     If nothing is missing, the plan has no steps: another release of the same commits is hardly wanted. With
     `--again` or `--part auto`, which asks the commits, the result is None then.
 
-    Args:
-        options: The options of the command.
-        project: The project, with the files of HEAD.
-        checkout: The project with the files of the checkout.
-        selected: The packages that the options select.
+    `project` has the files of HEAD, and `checkout` those of the checkout.
     """
     git, state = project.git, project.state
     if git is None or state is None or state.head is None or not (options.commit or options.tag):
@@ -90,7 +85,7 @@ def _plan_to_finish(release: _Release, options: Options, project: Project, check
         new.add(CreateTags(tags=missing_tags, commit=commit))
     if not release.is_followed and (unpushed_tags or not tags):  # or it would have been pushed with the tags
         files = changes.read_contents(project)
-        following = add_development(options, project, bumps, {}, files, new)[1]
+        following = changes.add_development(options, project, bumps, {}, files, new)[1]
     pushes_branch = options.push and (bool(following) or not _is_on_remote(state.head or "", project, git))
     if pushes_branch or (options.push and unpushed_tags):
         branch, names = state.branch if pushes_branch else None, tuple(tag.name for tag in unpushed_tags)
@@ -160,23 +155,6 @@ def _already_released(  # noqa: PLR0913, PLR0917 - what is released
     return new.plan()
 
 
-def add_development(  # noqa: PLR0913, PLR0917 - what it follows
-    options: Options,
-    project: Project,
-    bumps: Sequence[VersionBump],
-    updates: DependencyUpdates,
-    files: changes.Contents,
-    new: PlanBuilder,
-) -> tuple[tuple[VersionBump, ...], tuple[Edit, ...]]:
-    """Add the steps that commit the next development versions; return their bumps and edits."""
-    following, edits = changes.start_development(options, project, bumps, updates, files, new)
-    if edits:
-        message = changes.commit_message(project, following, is_development=True)
-        new.add(EditFiles(edits=edits, is_development=True))
-        new.add(Commit(message=message, files=tuple(edit.file for edit in edits), is_development=True))
-    return following, edits
-
-
 def unpushed_release_notes(options: Options, project: Project, pushed: Sequence[str]) -> Iterator[str]:
     """Yield a note on tags of earlier releases that the remote lacks and `--push` does not push."""
     state, git = project.state, project.git
@@ -233,11 +211,11 @@ def _find_releases(options: Options, project: Project, git: Git) -> Iterator[_Re
 
 
 def _tagged_versions(tags: Sequence[TagMessage], commit: str) -> dict[str, Version]:
-    """Return the versions that tags of a commit release, by package."""
+    """Return the versions that tags of a commit release, by package; of several, the highest."""
     versions: dict[str, Version] = {}
     for tag in tags:
-        if tag.commit == commit:
-            versions |= trailers.read_trailers(tag.message)
+        for name, version in trailers.read_trailers(tag.message).items() if tag.commit == commit else ():
+            versions[name] = max(version, versions.get(name, version))
     return versions
 
 
@@ -319,12 +297,7 @@ def _is_on_remote(commit: str, project: Project, git: Git) -> bool:
 
 
 def plan_undo(options: Options, project: Project) -> Plan:
-    """Plan to undo the release at HEAD: its tags, its commits and their edits.
-
-    Raises:
-        Blocked: HEAD is not a release, or a remote has a part of it; the fix is the git command that undoes it.
-        Failed: The remote does not answer.
-    """
+    """Plan to undo the release at HEAD, with its tags, commits and edits, unless a remote has a part of it."""
     if command_line_words(options, _REQUEST):
         raise Blocked(
             "options-conflict", "--undo takes no other options of bump", fixes.task_command("bump", "--undo")
@@ -341,7 +314,7 @@ def plan_undo(options: Options, project: Project) -> Plan:
     if parent is None:
         raise _no_release_at_head(git, project)
     tags = _tags_at(commits[-1], git)
-    _check_not_pushed(commits[-1], tags, project.config.remote, git)
+    _check_not_pushed(commits[-1], tags, project, git)
     files = git.files_changed_between(parent, state.head) or ()
     # A file that is restored already, by a run that was interrupted, needs no edit.
     changed = git.files_differing_from("HEAD", files)
@@ -398,7 +371,7 @@ def _no_release_at_head(git: Git, project: Project) -> Blocked:
     if project.state is not None and project.state.changed_files:
         fix = "look at the changes: git diff; to revert those of a file: git restore FILE"
     elif tags:
-        refs = remotes.read_refs(git, remote) if remote in remotes.names(git) else {}
+        refs = _refs_of_remote(project, git)
         fix = f"git tag --delete {shlex.join(tags)}"
         if public_tags := [tag for tag in tags if f"refs/tags/{tag}" in refs]:
             message += f" (already on {remote}: {join_names(public_tags)})"
@@ -406,11 +379,16 @@ def _no_release_at_head(git: Git, project: Project) -> Blocked:
     return Blocked("bump-missing", message, fix)
 
 
-def _check_not_pushed(commit: str, tags: Sequence[str], remote: str, git: Git) -> None:
-    """Raise `Blocked` if a remote has a commit or its tags, as of the last fetch or as `remote` answers."""
+def _refs_of_remote(project: Project, git: Git) -> Mapping[str, str]:
+    remote = project.remote
+    return remote.require("--undo") if remote.name in remotes.names(git) else {}
+
+
+def _check_not_pushed(commit: str, tags: Sequence[str], project: Project, git: Git) -> None:
+    """Raise `Blocked` if a remote has a commit or its tags, as of the last fetch or as the remote answers."""
     pushed_to = git.remote_branches_containing(commit)
-    if not pushed_to and remote in remotes.names(git):
-        refs = remotes.read_refs(git, remote)
+    if not pushed_to:
+        refs, remote = _refs_of_remote(project, git), project.config.remote
         branches = [ref for ref in refs if ref.startswith("refs/heads/") and git.is_ancestor(commit, refs[ref])]
         public_tags = [tag for tag in tags if f"refs/tags/{tag}" in refs]
         pushed_to = (f"{remote} ({join_names([*branches, *public_tags])})",) if branches or public_tags else ()

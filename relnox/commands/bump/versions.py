@@ -46,11 +46,8 @@ def command_line_words(options: Options, names: Collection[str]) -> tuple[str, .
 
 
 def select_packages(options: Options, project: Project) -> tuple[Package, ...]:
-    """Return the packages that the options select; with `--part auto`, the packages that may be bumped.
-
-    Raises:
-        Blocked: No packages are selected, one of them is unknown, or the settings do not allow the selection.
-    """
+    """Return the packages that the options select; with `--part auto`, the packages that may be bumped."""
+    _check_all_packages_checked_out(project)
     workspace, config = project.literals.workspace, project.config
     packages = workspace.packages
     if config.managed_by is not None:
@@ -79,12 +76,21 @@ def select_packages(options: Options, project: Project) -> tuple[Package, ...]:
     raise Blocked("packages-not-selected", f"no packages selected ({len(packages)} in this workspace)", fix)
 
 
-def decide(options: Options, project: Project, selected: Sequence[Package]) -> ResolvedBumps:
-    """Decide which version each package gets, and which requirements change with it.
+def _check_all_packages_checked_out(project: Project) -> None:
+    """Raise `Blocked` if a sparse checkout lacks packages, whose requirements could not be updated."""
+    if project.git is None or project.git.config.get("core.sparsecheckout") != "true":
+        return
+    files = (name for name in project.tracked_project_files if name.endswith("pyproject.toml"))
+    if missing := [name for name in files if not (project.root / name).exists()]:
+        raise Blocked(
+            "git-setting-invalid",
+            f"the sparse checkout lacks {join_names(missing)}, whose requirements the bump may change",
+            "git sparse-checkout disable",
+        )
 
-    Raises:
-        Blocked: The options contradict each other or the checkout, or a version cannot be bumped as requested.
-    """
+
+def decide(options: Options, project: Project, selected: Sequence[Package]) -> ResolvedBumps:
+    """Decide which version each package gets, and which requirements change with it."""
     _check_usage(options, project, selected)
     workspace, config = project.literals.workspace, project.config
     history = project.history if reads_history(options, selected) else {}
