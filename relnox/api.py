@@ -97,8 +97,8 @@ class Workspace:
         Raises:
             Problem: The task or an option is unknown, or the project, git or an index cannot be read.
         """
-        from relnox import arguments, registration, runner
-        from relnox.commands import COMMANDS
+        from relnox import arguments, runner
+        from relnox.commands import find_task
         from relnox.commands.shared.project import open_project
         from relnox.system import run_scope
 
@@ -109,7 +109,7 @@ class Workspace:
         with run_scope.enter_scope(scope):
             listener = _Listener()
             project = open_project(self.root)
-            name = registration.find_task(task, COMMANDS).name
+            name = find_task(task).name
             resolved = runner.resolve_options(name, arguments.check_values(name, options), project)
             planned = runner.PlannedTask(name, resolved, project, listener, interactive=False)
             return TaskPlan(planned, listener, scope)
@@ -125,43 +125,28 @@ class TaskPlan:
 
     It can be run once. What it keeps open, such as the embedded index, is closed when it was run, and by `close`
     or at the end of a `with` block otherwise.
+
+    Attributes:
+        value: The plan itself: immutable, comparable, and equal for equal inputs.
+        task: The task's name.
+        steps: What will be done, in this order.
+        problems: What blocks the plan: a plan with problems can be read but not run.
+        notes: What a reader should know.
+        digest: SHA-256 (hex) of the plan.
     """
 
     def __init__(self, planned: PlannedTask, listener: _Listener, scope: RunScope) -> None:
+        plan = planned.plan
+        self.value: Plan = plan
+        self.task: str = plan.task
+        self.steps: tuple[Step, ...] = plan.steps
+        self.problems: tuple[Problem, ...] = plan.problems
+        self.notes: tuple[str, ...] = plan.notes
+        self.digest: str = plan.digest
         self._planned = planned
         self._listener = listener
         self._scope = scope
         self._is_over = False
-
-    @property
-    def value(self) -> Plan:
-        """The plan itself: immutable, comparable, and equal for equal inputs."""
-        return self._planned.plan
-
-    @property
-    def task(self) -> str:
-        """The task's name."""
-        return self.value.task
-
-    @property
-    def steps(self) -> tuple[Step, ...]:
-        """What will be done, in this order."""
-        return self.value.steps
-
-    @property
-    def problems(self) -> tuple[Problem, ...]:
-        """What blocks the plan: a plan with problems can be read but not run."""
-        return self.value.problems
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What a reader should know."""
-        return self.value.notes
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 (hex) of the plan."""
-        return self.value.digest
 
     def to_json(self) -> str:
         """Serialize the plan: the document that `--plan FILE` writes."""

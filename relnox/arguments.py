@@ -1,11 +1,12 @@
-"""The arguments of a task, from the command line or as nox's positional arguments, and their help."""
+"""The options of a task as a command line or Python code sets them: parsing, help, shell completion."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import argparse
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from relnox import argument_parser
-from relnox.commands import COMMANDS
+from relnox.commands import COMMANDS, SYNONYMS, TASKS, find_task, read_help
 from relnox.commands.options import OPTIONS
 from relnox.core.settings.options import positional_options, positional_usage
 from relnox.core.settings.schema import fields_of
@@ -13,48 +14,123 @@ from relnox.core.text import did_you_mean
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
+    from relnox.commands import Task
     from relnox.core.settings.schema import Field, Value
 
+SHELLS = ("bash", "zsh", "fish")
+"""The shells with completion."""
+_COMMAND_LINE_ONLY = ("yes", "project")
+"""Options that a noxfile or a tasks file cannot set a default for: confirmation and the project directory."""
 
-def parse(task: str, words: Sequence[str], program: str) -> dict[str, Value]:
+
+def parse(task: str, words: Sequence[str], program: str, other_tasks: Iterable[str] = ()) -> dict[str, Value]:
     """Parse a command line into values by field name of the task's options.
+
+    Args:
+        task: The name of the task.
+        words: The words after it.
+        program: What the user typed before the words.
+        other_tasks: Tasks that get the same words; options that only they have are ignored.
 
     Raises:
         Blocked: An option is unknown, or its value is not valid.
         SystemExit: Help was requested and printed.
     """
+    summary, rest = read_help(task)
+    parser = _Parser(
+        prog=program,
+        description=f"{summary}\n\n{rest}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    _add_options(parser, task)
+    names = {field.name for field in fields_of(OPTIONS[task])}
+    if not {"-h", "--help"}.intersection(words):
+        for other in other_tasks:
+            _add_options(parser, other)
+    values: dict[str, Any] = vars(parser.parse_args(list(words)))
+    word = values.pop("word", None)
+    values = {name: value for name, value in values.items() if name in names}
+    if word is not None and OPTIONS[task].positional:
+        option = _positional_option(task, word)
+        if twice := [name for name in OPTIONS[task].positional if name in values]:
+            flag = f"--{twice[0]}"
+            raise Blocked("options-conflict", f"{program}: {word} cannot be used with {flag}", f"remove {flag}")
+        values[option.name] = option.kind.parse(word, f"{program} {option.metavar}")
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+
+
+def _positional_option(task: str, word: str) -> Field:
+    """Return the option that a word without a flag sets."""
+    options = positional_options(OPTIONS[task])
+    without_choices = [option for option in options if not option.choices]
+    is_text = any(character.isdigit() for character in word) and without_choices
+    by_choice = next((option for option in options if word in option.choices), None)
+    return by_choice or (without_choices if is_text else options)[0]
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser that raises `Blocked` instead of exiting."""
+
+    def _print_message(self, message: str, file: object = None) -> None:  # argparse's own fails for some encodings
+        del file
+        from relnox.reporters.streams import STDOUT  # a listing prints no help
+
+        STDOUT.write(message)
+        STDOUT.flush()
+
+    def error(self, message: str) -> NoReturn:
+        if not message.startswith("unrecognized arguments: "):
+            raise Blocked("option-invalid", f"{self.prog}: {message}", f"{self.prog} --help")
+        word = message.removeprefix("unrecognized arguments: ").split()[0]
+        flags = [flag for action in self._actions for flag in action.option_strings]
+        fix = did_you_mean(word, flags)
+        if not word.startswith("-"):
+            fix = f"remove {word}" if self.epilog else f"{self.prog} --package {word}"
+        raise Blocked("option-unknown", f"{self.prog}: {message}", fix)
+
+
+def _add_options(parser: argparse.ArgumentParser, task: str) -> None:
+    """Add the options of a task to a parser, except those that it has already."""
     declaration = OPTIONS[task]
-    positional: dict[str, Value] = {}
-    bare = [group[0] for group in _split_into_groups(task, words) if not _is_flag(group[0])]
-    if declaration.positional and bare:
+    destinations = {action.dest for action in parser._actions}  # noqa: SLF001 - argparse has no other way
+    for option in fields_of(declaration):
+        if option.name not in destinations:
+            _add_option(parser, option)
+    if declaration.positional and "word" not in destinations:
         options = positional_options(declaration)
-        if len(bare) > 1:
-            raise Blocked(
-                "option-invalid",
-                f"{program} takes one argument ({positional_usage(options)}), not {len(bare)}: {', '.join(bare)}",
-                fix=f"{program} {bare[0]}",
-            )
-        words = [word for group in _split_into_groups(task, words) if group != bare for word in group]
-        positional = _positional_value(options, bare[0], program)
-    values: dict[str, Any] = vars(argument_parser.parser_of(task, program).parse_args(list(words)))
-    if twice := positional.keys() & values.keys():
-        flag = f"--{twice.pop()}"
-        raise Blocked("options-conflict", f"{program}: {bare[0]} cannot be used with {flag}", fix=f"remove {flag}")
-    return positional | {
-        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
-    }
+        usage = positional_usage(options)
+        word = parser.add_argument("word", nargs="?", default=None, help=argparse.SUPPRESS)
+        choices = [choice for option in options for choice in option.choices]
+        word.completer = lambda **_: choices  # type: ignore[attr-defined]  # argcomplete's
+        parser.usage = f"{parser.prog.replace('%', '%%')} [{usage}] [options]"
+        parser.epilog = f"{usage}: {' '.join(option.help for option in options)}"
 
 
-def words_for(task: str, words: Sequence[str], other_tasks: Sequence[str]) -> list[str]:
-    """Return the words of a command line without those that only one of the other tasks has."""
-    return [
-        word
-        for group in _split_into_groups(task, words)
-        if _accepts(task, group) or not any(_accepts(other, group) for other in other_tasks)
-        for word in group
-    ]
+def _add_option(parser: argparse.ArgumentParser, option: Field) -> None:
+    words: dict[str, Any] = {"dest": option.name, "help": option.description.replace("%", "%%")}
+    if option.is_flag:
+        words["action"] = "store_true" if option.negative is None else argparse.BooleanOptionalAction
+    else:
+        words["action"] = "append" if option.is_list else "store"
+        words |= {"type": option.parse, "metavar": option.metavar or option.name.upper()}
+    argument = parser.add_argument(*filter(None, (option.short, option.flag)), **words)
+    if option.choices:
+        argument.completer = lambda **_: option.choices  # type: ignore[attr-defined]  # argcomplete's
+
+
+def completion_parser(line: str) -> argparse.ArgumentParser:
+    """Return a parser of the whole command line, for shell completion of what was typed."""
+    parser = argparse.ArgumentParser("relnox", allow_abbrev=False)
+    tasks = parser.add_subparsers()
+    for name, task in COMMANDS.items():
+        spellings = {word for word, of_task in SYNONYMS.items() if of_task == name} | {*task.import_names} - {name}
+        aliases = sorted(spellings.intersection(line.split()))  # no others, which would be proposed as well
+        _add_options(tasks.add_parser(name, help=task.summary, aliases=aliases), name)
+    completion = tasks.add_parser("completion", help="Print the code for shell completion")
+    completion.add_argument("shell", choices=SHELLS)
+    return parser
 
 
 def check_values(task: str, options: Mapping[str, Value]) -> dict[str, Value]:
@@ -68,78 +144,48 @@ def check_values(task: str, options: Mapping[str, Value]) -> dict[str, Value]:
     for name, value in options.items():
         option = options_by_name.get(name) or options_by_name.get(f"{name}_")
         if option is None:
-            raise Blocked(
-                "option-unknown", f"{task} has no option {name}", fix=did_you_mean(name, options_by_name)
-            )
-        values[option.name] = _check_value(option, value)
+            raise Blocked("option-unknown", f"{task} has no option {name}", did_you_mean(name, options_by_name))
+        if value is None and option.default is None:
+            values[option.name] = None
+        else:
+            is_text = option.is_list and not isinstance(value, tuple | list)
+            items = [str(value)] if is_text else list(value) if isinstance(value, tuple) else value
+            values[option.name] = option.kind.check(items, option.name)
     return values
 
 
-def _check_value(option: Field, value: Value) -> Value:
-    """Return a value set by Python code, converted to the type of its option."""
-    if value is None and option.default is None:
-        return None
-    if option.is_list and not isinstance(value, tuple | list):
-        value = (str(value),)
-    result: Value = option.kind.check(list(value) if isinstance(value, tuple) else value, option.name)
-    return result
+def check_registration(
+    tasks: Sequence[str], settings: Mapping[str, Mapping[str, Any]]
+) -> dict[Task, dict[str, Any]]:
+    """Check what a noxfile or a tasks file registers tasks with, and return the settings of each task.
 
+    Args:
+        tasks: Names of tasks; none for all tasks.
+        settings: The arguments by name, mappings from tasks to values.
 
-def _split_into_groups(task: str, words: Sequence[str]) -> list[list[str]]:
-    """Split a command line into groups: a flag with its value if any, or a single positional word.
-
-    The next word counts as the value of an unknown flag, unless it is a flag itself.
+    Raises:
+        Blocked: A task is unknown or not registered, or an option or its value is invalid.
     """
-    flags = _flags_of(task)
-    groups: list[list[str]] = []
-    needs_value = False
-    for word in words:
-        if needs_value and (flags.get(groups[-1][0]) or not _is_flag(word)):
-            groups[-1].append(word)
-            needs_value = False
-        else:
-            groups.append([word])
-            is_flag = _is_flag(word) and "=" not in word and not _is_bundle(word, flags)
-            needs_value = is_flag and flags.get(word, True)
-    return groups
+    by_task: dict[Task, dict[str, Any]] = {
+        task: {} for task in ([find_task(name, TASKS) for name in tasks] or TASKS.values())
+    }
+    for name, values in settings.items():
+        for word, value in values.items():
+            task = find_task(word, TASKS)
+            if task not in by_task:
+                message = f"{name} names {task.name}, which this call does not add"
+                raise Blocked("task-unknown", message, f"remove it from {name}, or add it")
+            by_task[task][name] = _check_defaults(task.name, value) if name == "defaults" else value
+    return by_task
 
 
-def _is_flag(word: str) -> bool:
-    """Return whether a word is a flag; `-` is not, as it stands for standard input or output."""
-    return word.startswith("-") and word != "-"
-
-
-def _is_bundle(word: str, flags: Mapping[str, bool]) -> bool:
-    """Return whether a word is several short flags without values, such as `-nv`."""
-    return (
-        len(word) > len("-n") and word[1] != "-" and not any(flags.get(f"-{letter}", True) for letter in word[1:])
-    )
-
-
-def _accepts(task: str, group: Sequence[str]) -> bool:
-    """Return whether a task accepts the flag or positional word of a group; see `_groups`."""
-    flag, flags = group[0].partition("=")[0], _flags_of(task)
-    if not _is_flag(flag):
-        return bool(OPTIONS[task].positional)
-    return flag in flags or _is_bundle(flag, flags)
-
-
-def _positional_value(options: Sequence[Field], word: str, program: str) -> dict[str, Value]:
-    """Return the name and value of the option that a positional word sets."""
-    without_choices = [option for option in options if not option.choices]
-    is_text = any(character.isdigit() for character in word) and without_choices
-    chosen_option = next((option for option in options if word in option.choices), None)
-    option = chosen_option or (without_choices if is_text else options)[0]
-    return {option.name: option.kind.parse(word, f"{program} {option.metavar}")}
-
-
-def task_lines(names: Iterable[str]) -> list[str]:
-    """Format tasks with their summaries."""
-    names = list(names)
-    width = max(map(len, names))
-    return [f"  {name.ljust(width)}  {COMMANDS[name].summary}" for name in names]
-
-
-def _flags_of(task: str) -> dict[str, bool]:
-    """Return the flags of a task, and whether each takes a value."""
-    return {flag: not option.is_flag for option in fields_of(OPTIONS[task]) for flag in option.flags}
+def _check_defaults(task: str, options: Mapping[str, Any]) -> dict[str, Value]:
+    """Check the defaults of a task's options, and return them by field name."""
+    for name in _COMMAND_LINE_ONLY:
+        if name in options:
+            message = f"defaults set {name} for {task}, but it can only be set on the command line"
+            raise Blocked("command-line-only", message, f"remove {name} from defaults")
+    try:
+        return check_values(task, options)
+    except Blocked as error:
+        raise error.but(message=f"defaults of {task}: {error.message}") from None

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from relnox import arguments
-from relnox.commands import COMMANDS, SYNONYMS, find_command, suggest_task
+from relnox.commands import COMMANDS, SYNONYMS, find_task
 from relnox.errors import Blocked, problem_of
 from relnox.reporters.streams import STDOUT
 from relnox.reporters.text import Plain
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 
 _SUGGESTIONS = {
     "upload": "relnox publish",
@@ -27,14 +23,13 @@ _SUGGESTIONS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the task that the arguments name (by default `sys.argv[1:]`), and return its exit code."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    _open_streams()
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed: relnox status 2>&-
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - stays open
     try:
         if "_ARGCOMPLETE" in os.environ:
-            from relnox import completion
-
-            return completion.complete()
-        return _run(words)
+            return _complete()
+        return _run(list(sys.argv[1:] if argv is None else argv))
     except Exception as error:
         if (problem := problem_of(error)) is None:
             raise
@@ -46,22 +41,15 @@ def _run(words: Sequence[str]) -> int:
     """Run the task or show the help that the arguments ask for, and return the exit code."""
     match words:
         case [] | ["-h" | "--help", *_] | ["help"]:
-            STDOUT.write(f"{_usage()}\n")
-            STDOUT.flush()
-            return 0
+            return _print(_usage())
         case ["-V" | "--version", *_]:
             from importlib.metadata import version
 
-            STDOUT.write_line(f"relnox {version('relnox')}")
-            return 0
+            return _print(f"relnox {version('relnox')}\n")
         case ["help", task, *_]:
             return _run([task, "--help"])
         case ["completion", *rest]:
-            from relnox import completion
-
-            STDOUT.write(completion.shell_script(rest))
-            STDOUT.flush()
-            return 0
+            return _print(_completion_script(rest))
         case [word, *rest]:
             from relnox.runner import run_task
 
@@ -73,36 +61,57 @@ def _run(words: Sequence[str]) -> int:
 
 def _find_task(word: str) -> str:
     """Return the name of the task for the first word of the command line."""
-    task = find_command(SYNONYMS.get(word, word))
-    if task is not None:
-        return task.name
     if word.startswith("-"):
         raise Blocked(
             "task-unknown",
             f"the task is missing (the command line begins with {word})",
-            fix="write the task first: relnox TASK [options]; relnox --help lists the tasks",
+            "write the task first: relnox TASK [options]; relnox --help lists the tasks",
         )
-    raise Blocked("task-unknown", f"unknown task {word}", fix=_SUGGESTIONS.get(word) or suggest_task(word))
+    try:
+        return find_task(SYNONYMS.get(word, word)).name
+    except Blocked as error:
+        raise error.but(fix=_SUGGESTIONS.get(word, error.fix)) from None
 
 
-def _open_streams() -> None:
-    """Replace closed standard streams (`relnox status 2>&-`) with os.devnull."""
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - stays open
+def _print(text: str) -> int:
+    STDOUT.write(text)
+    STDOUT.flush()
+    return 0
 
 
 def _usage() -> str:
-    return "\n".join(
-        [
-            "usage: relnox TASK [options]",
-            "",
-            "Release Python packages: planned, resumable, verified.",
-            "",
-            "tasks:",
-            *arguments.task_lines(COMMANDS),
-            "",
-            "relnox completion bash, zsh or fish prints the code for shell completion.",
-            "relnox TASK --help shows the options of a task; nox -s TASK and invoke TASK run the same tasks.",
-        ]
-    )
+    tasks = "\n".join(f"  {name:<14}  {task.summary}" for name, task in COMMANDS.items())
+    return f"""usage: relnox TASK [options]
+
+Release Python packages: planned, resumable, verified.
+
+tasks:
+{tasks}
+
+relnox completion bash, zsh or fish prints the code for shell completion.
+relnox TASK --help shows the options of a task; nox -s TASK and invoke TASK run the same tasks.
+"""
+
+
+def _completion_script(words: Sequence[str]) -> str:
+    """Return the code that enables completion in a shell, for its startup file."""
+    from argcomplete.shell_integration import shellcode  # nox requires argcomplete as well
+
+    match words:
+        case [shell] if shell in arguments.SHELLS:
+            return shellcode(["relnox"], shell=shell) + "\n"
+        case _:
+            raise Blocked(
+                "option-invalid",
+                f"relnox completion needs the name of a shell: {', '.join(arguments.SHELLS)}",
+                'for bash, add to ~/.bashrc: eval "$(relnox completion bash)"',
+            )
+
+
+def _complete() -> int:
+    """Print the completions of the command line that the shell passes in the environment, and exit."""
+    import argcomplete
+
+    parser = arguments.completion_parser(os.environ.get("COMP_LINE", ""))
+    argcomplete.autocomplete(parser, always_complete_options="long")
+    return 1  # there is no shell that waits for completions

@@ -17,17 +17,16 @@ import inspect
 import logging
 import shlex
 import sys
-from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import nox
 import nox.registry
 
-from relnox import registration
-from relnox.commands import COMMAND_LINE, TASKS, read_help
+from relnox import arguments
+from relnox.commands import COMMAND_LINE, TASKS, find_task, read_help
 from relnox.core.fixes import FrontEnd, TaskCommand
-from relnox.errors import Blocked, ExitCode
+from relnox.errors import Blocked, ExitCode, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -71,6 +70,7 @@ class _Settings(NamedTuple):
 
     requires: tuple[str, ...] = ()
     defaults: Mapping[str, Value] = MappingProxyType({})
+    names: str = ""
     tags: tuple[str, ...] = ()
 
     def __deepcopy__(self, memo: object) -> _Settings:
@@ -107,19 +107,12 @@ def add(
     """
     settings = {"requires": requires, "defaults": defaults, "names": names, "tags": tags}
     try:
-        added_tasks, by_task = registration.check_registration(tasks, settings)
+        for task, values in arguments.check_registration(tasks, settings).items():
+            values |= {name: tuple(values[name]) for name in ("requires", "tags") if name in values}
+            _register(task, _Settings(**values))
     except Blocked as error:
-        raise SystemExit(registration.error_text(error)) from None
-    for task in added_tasks:
-        _register_session(
-            task,
-            by_task["names"].get(task.name, task.name),
-            _Settings(
-                tuple(by_task["requires"].get(task.name, ())),
-                by_task["defaults"].get(task.name, {}),
-                tuple(by_task["tags"].get(task.name, ())),
-            ),
-        )
+        _print_error(error)
+        raise SystemExit(error.exit_code) from None
 
 
 def run(session: nox.Session, task: str, /, *, check: bool = True, **options: Value) -> Outcome:
@@ -134,15 +127,11 @@ def run(session: nox.Session, task: str, /, *, check: bool = True, **options: Va
     Returns:
         The outcome. If an error ended the task before its first step, it is the problem of the outcome's plan.
     """
-    from relnox import arguments
-    from relnox.reporters.text import Plain
-
     try:
-        definition = registration.find_task(task)
+        definition = find_task(task, TASKS)
         values = arguments.check_values(definition.name, options)
     except Blocked as error:
-        Plain().error(error)
-        session.error(f"{task}: exit code {error.exit_code.value}, see above")
+        _fail(session, error, task)
     if _installs_only(session):
         return _outcome_of_install_only(session, definition)
     return _run_task(session, definition, values, {}, check=check)
@@ -154,53 +143,39 @@ if not TYPE_CHECKING:
         task = _BY_IMPORT_NAME.get(name)
         if task is None:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return _register_session(task, task.name, _Settings())
+        try:
+            return _register(task, _Settings())
+        except Blocked as error:
+            _print_error(error)
+            raise SystemExit(error.exit_code) from None
 
 
-def _register_session(task: Task, name: str, settings: _Settings) -> Any:
-    """Register the sessions of a task unless they are registered already, and return the first one."""
-    session = _register_one(task, name, settings, {})
-    if task.name == "verify-install":
-        for version in _configured_pythons():
-            _register_one(task, f"{name}-{version}", settings, {"python": (version,)})
-    return session
-
-
-def _register_one(task: Task, name: str, settings: _Settings, fixed_options: Mapping[str, Value]) -> Any:
-    """Register and return a session; settings given to `add` replace an import without settings."""
+def _register(task: Task, settings: _Settings) -> Any:
+    """Register and return the session of a task; settings given to `add` replace an import without settings."""
+    name = settings.names or task.name
     registered: Any = nox.registry.get().get(name)
     if registered is not None:
         if _task_of(registered) != task.name:
-            raise SystemExit(registration.error_text(_name_taken_error(name, task.name)))
+            raise _name_taken_error(name, task.name)
         if settings in (registered.relnox_settings, _Settings()):
             return registered
         if registered.relnox_settings != _Settings():
-            error = Blocked(
-                "session-name-twice",
-                f"the session {name} is added twice with different settings",
-                fix="add it once",
-            )
-            raise SystemExit(registration.error_text(error))
+            message = f"the session {name} is added twice with different settings"
+            raise Blocked("session-name-twice", message, "add it once")
         del nox.registry._REGISTRY[name]  # noqa: SLF001 - nox has no way to replace a session
 
     def session_function(session: nox.Session) -> None:
-        _run_session(session, task, settings.defaults, fixed_options)
+        _run_session(session, task, settings.defaults)
 
     session_function.__doc__ = "\n\n".join((task.summary, *read_help(task.name)))
     session_function.__name__ = task.import_name
     session_function.relnox_task = task.name  # type: ignore[attr-defined]
     session_function.relnox_settings = settings  # type: ignore[attr-defined]
-    words: dict[str, Any] = {
-        "name": name,
-        "python": False,
-        "default": False,
-        "tags": list(settings.tags),
-        "requires": list(settings.requires),
-    }
+    words: dict[str, Any] = {"tags": list(settings.tags), "requires": list(settings.requires)}
     if "allow_parallel" in inspect.signature(nox.session).parameters:
         words["allow_parallel"] = False
     _added[name] = task.name
-    return nox.session(**words)(session_function)
+    return nox.session(name=name, python=False, default=False, **words)(session_function)
 
 
 def _task_of(function: Any) -> str | None:
@@ -217,21 +192,27 @@ def _name_taken_error(name: str, task: str) -> Blocked:
     )
 
 
-def _run_session(
-    session: nox.Session, task: Task, defaults: Mapping[str, Value], fixed_options: Mapping[str, Value]
-) -> None:
-    from relnox.reporters.text import Plain
-
+def _run_session(session: nox.Session, task: Task, defaults: Mapping[str, Value]) -> None:
     if _installs_only(session):
         _outcome_of_install_only(session, task)
         return
     try:
         _check_no_session_was_replaced()
-        options = {**_parse_posargs(session, task), **fixed_options}
+        options = _parse_posargs(session, task)
     except Blocked as error:
-        Plain().error(error)
-        session.error(f"{task.name}: exit code {error.exit_code.value}, see above")
+        _fail(session, error, task.name)
     _run_task(session, task, options, defaults, check=True)
+
+
+def _print_error(error: Problem) -> None:
+    from relnox.reporters.text import Plain
+
+    Plain().error(error)
+
+
+def _fail(session: nox.Session, error: Problem, task: str) -> NoReturn:
+    _print_error(error)
+    session.error(f"{task}: exit code {error.exit_code.value}, see above")
 
 
 def _check_no_session_was_replaced() -> None:
@@ -288,34 +269,12 @@ def _parse_posargs(session: nox.Session, task: Task) -> dict[str, Value]:
     Raises:
         Blocked: An option is unknown, or its value is not valid.
     """
-    from relnox import arguments
-
-    words = list(session.posargs)
-    if not {"-h", "--help"}.intersection(words):
-        sessions = session._runner.manifest.list_all_sessions()  # noqa: SLF001 - nox tells a session of no other one
-        later = {_task_of(runner.func) for runner, is_selected in sessions if is_selected} - {None, task.name}
-        words = arguments.words_for(task.name, words, tuple(filter(None, later)))
-    return arguments.parse(task.name, words, f"nox -s {session.name} --")
+    sessions = session._runner.manifest.list_all_sessions()  # noqa: SLF001 - nox tells a session of no other one
+    later = {_task_of(runner.func) for runner, is_selected in sessions if is_selected} - {None, task.name}
+    program = f"nox -s {session.name} --"
+    return arguments.parse(task.name, session.posargs, program, sorted(filter(None, later)))
 
 
 def _installs_only(session: nox.Session) -> bool:
     """Return whether nox runs with `--install-only`, which calls sessions but does not run their commands."""
     return session.run(sys.executable, "-c", "", silent=True, log=False, external=True) is None
-
-
-def _configured_pythons() -> Sequence[str]:
-    """Return `[tool.relnox.verify] python` of the project, without invalid ones.
-
-    Errors in the file are reported when a session runs: nox would print a session's name unescaped.
-    """
-    from relnox.core.documents import load_toml, table_at
-    from relnox.core.settings.rules import python_version_violation
-
-    path = Path("pyproject.toml")
-    try:
-        document = load_toml(path.read_text(encoding="utf-8-sig")) if path.is_file() else {}
-    except (OSError, ValueError, RecursionError):
-        return ()
-    value = table_at(document, "tool", "relnox", "verify").get("python")
-    versions = value if isinstance(value, list) else []
-    return [text for text in versions if isinstance(text, str) and python_version_violation(text) is None]

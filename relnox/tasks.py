@@ -18,12 +18,12 @@ from invoke.collection import Collection
 from invoke.exceptions import Exit
 from invoke.tasks import Task as InvokeTask
 
-from relnox import registration
+from relnox import arguments
 from relnox.commands import COMMAND_LINE, TASKS, read_help
 from relnox.commands.options import OPTIONS
 from relnox.core.fixes import FrontEnd, TaskCommand
 from relnox.core.settings.schema import fields_of
-from relnox.errors import Blocked, ExitCode
+from relnox.errors import Blocked, ExitCode, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -86,20 +86,26 @@ def _make_task(
 def _run_task(
     context: Context, task: Task, fields: Sequence[Field], values: dict[str, Any], defaults: Mapping[str, Value]
 ) -> None:
-    from relnox.reporters.text import Plain
     from relnox.runner import run_task
 
     try:
         _check_no_words_after_dashes(task)
         command_line = {field.name: value for field in fields if (value := _value(field, values)) is not None}
     except Blocked as error:
-        Plain().error(error)
-        raise Exit(code=error.exit_code.value) from None
+        raise _exit(error) from None
     if context.config.run.dry:
         command_line["dry_run"] = True
     exit_code = run_task(task.name, command_line, _task_commands(task), defaults=defaults).exit_code
     if exit_code is not ExitCode.DONE:
         raise Exit(code=exit_code.value)
+
+
+def _exit(error: Problem) -> Exit:
+    """Print an error, and return the exception that ends invoke."""
+    from relnox.reporters.text import Plain
+
+    Plain().error(error)
+    return Exit(code=error.exit_code.value)
 
 
 def _check_no_words_after_dashes(task: Task) -> None:
@@ -191,16 +197,13 @@ def collection(
         Exit: A name is not that of a task, an option is unknown, or a value is not valid.
     """
     try:
-        added_tasks, by_task = registration.check_registration(
-            tasks, {"pre": pre, "post": post, "defaults": defaults}
-        )
+        settings = arguments.check_registration(tasks, {"pre": pre, "post": post, "defaults": defaults})
     except Blocked as error:
-        raise Exit(registration.error_text(error), code=ExitCode.BLOCKED.value) from None
+        raise _exit(error) from None
     release = Collection(name)
-    for task in added_tasks:
-        settings = {what: values[task.name] for what, values in by_task.items() if task.name in values}
-        release.add_task(_make_task(task, **settings))
-    _collections[name] = [task.name for task in added_tasks]
+    for task, values in settings.items():
+        release.add_task(_make_task(task, **values))
+    _collections[name] = [task.name for task in settings]
     return release
 
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from relnox.commands.options import OPTIONS
 from relnox.core.fixes import FrontEnd, TaskCommand
 from relnox.core.records import Record
+from relnox.core.text import did_you_mean
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable
@@ -95,20 +97,21 @@ COMMAND_LINE = FrontEnd({name: TaskCommand(f"relnox {name}") for name in COMMAND
 """The front end `relnox NAME`, which is always available."""
 
 
-def find_command(word: str) -> Task | None:
-    """Return the task or command with this name (`build-all`) or import name (`build_all`), or None."""
+def find_task(word: str, choices: Iterable[str] = COMMANDS) -> Task:
+    """Return the one of the tasks with this name (`build-all`) or import name (`build_all`).
+
+    Raises:
+        Blocked: It names none of them. The fix suggests no task that pushes or uploads something.
+    """
     spellings = {spelling: task for task in COMMANDS.values() for spelling in task.import_names}
-    return spellings.get(word.replace("-", "_"))
-
-
-def suggest_task(word: str, names: Iterable[str] = COMMANDS) -> str:
-    """Return a fix for a mistyped task name that never suggests a task that pushes or uploads something."""
-    from relnox.core.text import did_you_mean
-
-    choices = list(names)
-    fix = did_you_mean(word, choices)
-    sending = {f"did you mean {name}?" for task in _SENDING for name in (task, *COMMANDS[task].import_names)}
-    return f"choose one of {', '.join(choices)}" if fix in sending else fix
+    task = spellings.get(word.replace("-", "_"))
+    names = list(choices)
+    if task is not None and task.name in names:
+        return task
+    fix = did_you_mean(word, names)
+    if fix in {f"did you mean {name}?" for name in _SENDING}:
+        fix = f"choose one of {', '.join(names)}"
+    raise Blocked("task-unknown", f"unknown task {word}", fix)
 
 
 def import_task_module(name: str) -> TaskModule:

@@ -411,20 +411,6 @@ def test_no_linter_takes_the_imports_away(project: Path, rules: tuple[str, ...])
     assert listed(nox(project, "-l")) == dict.fromkeys(TASKS, False)
 
 
-def test_configured_pythons_have_sessions(project: Path) -> None:
-    invalid = r'"\u001b]0;title\u0007", "a\n::error::x", "3.x", 3.14'
-    settings = f'\n[tool.relnox.verify]\npython = ["3.12", {invalid}, "3.13"]\n'
-    text = (project / "pyproject.toml").read_text(encoding="utf-8")
-    write(project, {"pyproject.toml": text + settings})
-    noxfile(project, "from relnox.sessions import verify_install\n")
-
-    names = ["verify-install", "verify-install-3.12", "verify-install-3.13"]
-    ran = nox(project, "-l")
-    assert listed(ran) == dict.fromkeys(names, False)
-    assert ran.stdout.replace("\n", "").isprintable()
-    assert "it is not a Python version" in nox(project, "-s", "verify-install-3.12").stderr
-
-
 def test_a_session_of_one_python_plans_for_it_alone(shared: Path, tmp_path: Path) -> None:
     noxfile = tmp_path / "noxfile.py"
     noxfile.write_text(
