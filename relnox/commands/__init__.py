@@ -157,9 +157,8 @@ def options_by_table(tables: Container[str] | None = None) -> dict[str, tuple[Fi
 def json_schema(tool_name: str = "relnox") -> dict[str, Any]:
     """Return the JSON schema of `[tool.relnox]`, for the entry point `validate_pyproject.tool_schema`."""
     from relnox.core.settings.config import config_table
-    from relnox.core.settings.schema import json_schema_of
 
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "$id": f"https://relnox.invalid/schema/{tool_name}.json",
-    } | json_schema_of(config_table(options_by_table()))
+    } | config_table(options_by_table()).json_schema()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from relnox.core.settings.kinds import Number
 from relnox.core.settings.options import PATH, PATHS, PYTHON_VERSIONS, CommonOptions, option
+from relnox.core.settings.schema import Number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

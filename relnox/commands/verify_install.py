@@ -33,7 +33,7 @@ from relnox.core import fixes, graph
 from relnox.core.planning.events import Outcome
 from relnox.core.planning.plan import Plan, Table
 from relnox.core.release.manifest import Distribution, Manifest
-from relnox.core.settings.config_tables import VerifyConfig
+from relnox.core.settings.config import VerifyConfig
 from relnox.errors import Blocked, Problem
 from relnox.steps.fetch_release import CopyFiles, Download
 from relnox.steps.verify_install import VerifyInstall

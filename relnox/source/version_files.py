@@ -17,8 +17,7 @@ from packaging.version import Version
 from relnox.core.documents import strings_in, table_at
 from relnox.core.packages import NPM_LOCKS, Package, SourceKind, VersionSource
 from relnox.core.records import Record, replace
-from relnox.core.settings.config import Config
-from relnox.core.settings.config_tables import VersionFileConfig
+from relnox.core.settings.config import Config, VersionFileConfig
 from relnox.core.versions import version_locations
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked

@@ -14,7 +14,7 @@ from packaging.version import Version
 from relnox.core.planning.step import Step
 from relnox.core.records import Record
 from relnox.core.release.manifest import Distribution
-from relnox.core.settings.hook_settings import Hook, HookEvent
+from relnox.core.settings.config import Hook, HookEvent
 from relnox.core.text import join_names
 from relnox.errors import ExitCode, Failed
 from relnox.source.copies import copy_of, read_changes

@@ -20,7 +20,7 @@ from relnox.building.installed_distributions import find_changed_files, read_ins
 from relnox.building.interpreters import Interpreter
 from relnox.core import fixes
 from relnox.core.planning.step import Step
-from relnox.core.settings.config_tables import InstallChecks
+from relnox.core.settings.config import InstallChecks
 from relnox.core.text import format_count, join_names
 from relnox.errors import Failed, Problem, TryLater
 from relnox.steps.fetch_release import ReleaseFiles, best_archive

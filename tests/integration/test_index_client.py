@@ -19,8 +19,7 @@ from releases import reading
 
 from relnox.core.release.manifest import Distribution
 from relnox.core.release.publication import FileCheck
-from relnox.core.settings.config import Config
-from relnox.core.settings.config_tables import IndexConfig
+from relnox.core.settings.config import Config, IndexConfig
 from relnox.errors import Blocked, Conflict, Failed, Problem, TryLater
 from relnox.indexes import Indexes, listings, targets, uploads
 from relnox.indexes.credentials import Credentials

@@ -13,8 +13,7 @@ from accounts import Publisher
 from package_index import PackageIndex
 from trusting import AUDIENCE, REQUEST_TOKEN, identity, trusting
 
-from relnox.core.settings.config import Config
-from relnox.core.settings.config_tables import IndexConfig
+from relnox.core.settings.config import Config, IndexConfig
 from relnox.errors import Blocked, Failed, Problem, TryLater
 from relnox.indexes import credentials, targets, trusted_publishing
 from relnox.system import retries

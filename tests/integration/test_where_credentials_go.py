@@ -15,8 +15,7 @@ from package_index import EVERYTHING, FILE, JSON_PAGE, Answer, PackageIndex, Rul
 from releases import reading
 from trusting import certificate
 
-from relnox.core.settings.config import Config
-from relnox.core.settings.config_tables import IndexConfig
+from relnox.core.settings.config import Config, IndexConfig
 from relnox.errors import Blocked, Failed
 from relnox.indexes import Indexes, credentials, targets, trusted_publishing
 from relnox.indexes.listings import IndexFile

@@ -15,20 +15,21 @@ from hypothesis import strategies as st
 
 from relnox.commands import TASKS, json_schema, options_by_table
 from relnox.core.settings import config as config_module
-from relnox.core.settings.config import Config, UpdatePolicy, config_table
-from relnox.core.settings.config_tables import (
+from relnox.core.settings.config import (
     CommitsConfig,
+    Config,
     GroupConfig,
+    Hook,
     IndexConfig,
     InstallChecks,
     PublishConfig,
     TaskConfig,
+    UpdatePolicy,
     VersionFileConfig,
+    config_table,
 )
-from relnox.core.settings.hook_settings import Hook
-from relnox.core.settings.kinds import ListOf, TableOf
 from relnox.core.settings.release_lines import ReleaseLine
-from relnox.core.settings.schema import Table, fields_of
+from relnox.core.settings.schema import ListOf, Table, TableOf, fields_of
 from relnox.core.versions.semver_compat import Scheme
 from relnox.errors import Blocked
 

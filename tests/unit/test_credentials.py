@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 import keyring.backend
 import pytest
 
-from relnox.core.settings.config import Config
-from relnox.core.settings.config_tables import IndexConfig
+from relnox.core.settings.config import Config, IndexConfig
 from relnox.errors import Blocked
 from relnox.indexes import Indexes, credentials, targets
 

@@ -18,8 +18,7 @@ from relnox.core.bump.release_history import (
 )
 from relnox.core.bump.version_bumps import BumpRequest
 from relnox.core.packages import Package, VersionSource
-from relnox.core.settings.config import Config
-from relnox.core.settings.config_tables import CommitsConfig
+from relnox.core.settings.config import CommitsConfig, Config
 from relnox.core.tagging.tags import TagFormat
 from relnox.core.versions.requested_bump import Bump
 from relnox.core.workspace import Workspace

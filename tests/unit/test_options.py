@@ -10,14 +10,12 @@ from hypothesis import strategies as st
 
 from relnox.commands import TASKS
 from relnox.commands.options import OPTIONS
-from relnox.core.settings.kinds import Flag, ListOf, Number, Text
 from relnox.core.settings.options import CommonOptions, option, resolve_option_values
-from relnox.core.settings.schema import Table, fields_of, json_schema_of
+from relnox.core.settings.schema import Flag, ListOf, Number, Table, Text, fields_of
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from relnox.core.settings.kinds import Kind
-    from relnox.core.settings.schema import Value
+    from relnox.core.settings.schema import Kind, Value
 
 
 class Options(CommonOptions):
@@ -162,7 +160,7 @@ def test_text_without_choices_is_taken_as_it_is(text: str) -> None:
 
 
 def test_a_files_table_has_what_a_file_may_set() -> None:
-    assert set(json_schema_of(TABLE)["properties"]) == {
+    assert set(TABLE.json_schema()["properties"]) == {
         "colour",
         "directory",
         "count",

@@ -8,7 +8,6 @@ from packaging.version import Version
 from relnox.core.settings import release_lines
 from relnox.core.settings.config import Config
 from relnox.core.settings.release_lines import ReleaseLine, ReleaseLineSetting
-from relnox.core.settings.schema import json_schema_of
 from relnox.core.tagging.tags import TagFormat, latest_tags
 from relnox.errors import Blocked
 
@@ -107,5 +106,5 @@ def test_the_last_tag_is_that_of_the_line_or_the_one_that_the_line_begins_at() -
 
 
 def test_the_schema_allows_the_three_shapes() -> None:
-    shapes = [shape["type"] for shape in json_schema_of(ReleaseLineSetting())["anyOf"]]
+    shapes = [shape["type"] for shape in ReleaseLineSetting().json_schema()["anyOf"]]
     assert shapes == ["string", "array", "object"]

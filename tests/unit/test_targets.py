@@ -9,8 +9,7 @@ import pytest
 from packaging.version import Version
 from twine import utils
 
-from relnox.core.settings.config import Config
-from relnox.core.settings.config_tables import IndexConfig
+from relnox.core.settings.config import Config, IndexConfig
 from relnox.errors import Blocked
 from relnox.indexes import Indexes, credentials, targets
 from relnox.indexes.index import Index

@@ -16,8 +16,7 @@ from relnox.core.bump.version_bumps import (
     resolve_bumps,
 )
 from relnox.core.packages import Dependency, Package, VersionSource
-from relnox.core.settings.config import Config
-from relnox.core.settings.config_tables import GroupConfig
+from relnox.core.settings.config import Config, GroupConfig
 from relnox.core.version_groups import find_version_groups
 from relnox.core.versions.requested_bump import LEVELS, Bump
 from relnox.core.workspace import Workspace

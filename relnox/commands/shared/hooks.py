@@ -9,7 +9,7 @@ from packaging.version import Version
 
 from relnox.commands.shared.project import Project
 from relnox.core.records import Record
-from relnox.core.settings.hook_settings import Hook, HookEvent
+from relnox.core.settings.config import Hook, HookEvent
 from relnox.steps.hooks import EventPackage, RunHook
 
 _PRIVATE = ("edit-bump", "before-build")

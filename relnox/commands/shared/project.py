@@ -21,10 +21,9 @@ from relnox.core.packages import Package
 from relnox.core.planning.step import Step
 from relnox.core.records import Record, replace
 from relnox.core.release.wheels import platform_wheels
-from relnox.core.settings.config import Config
+from relnox.core.settings.config import Config, check_package_names
 from relnox.core.settings.options import RemoteTags
 from relnox.core.settings.release_lines import ReleaseLine, has_release_lines, release_lines_of_branch
-from relnox.core.settings.setting_names import check_package_names
 from relnox.core.tagging.tags import TagFormat, TagForms, find_tag_forms
 from relnox.core.workspace import Workspace
 from relnox.errors import NO_WORKING_DIRECTORY, Blocked, TryLater
@@ -77,7 +76,7 @@ class Project(Record):
         """The packages; reading them also checks the package names in the settings."""
         filter_ignored = self.git.filter_ignored if self.git is not None else None
         workspace = discovery.discover_packages(self.root, self.config, filter_ignored)
-        check_package_names(self.config, workspace)
+        check_package_names(self.config, workspace.packages)
         for name in self.config.wheels:
             platform_wheels(name, self.config.wheels)  # checks the identifiers
         return workspace

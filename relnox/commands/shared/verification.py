@@ -10,7 +10,7 @@ from relnox.core import graph
 from relnox.core.planning.step import after
 from relnox.core.records import replace
 from relnox.core.release.manifest import Distribution, Manifest
-from relnox.core.settings.config_tables import VerifyConfig
+from relnox.core.settings.config import VerifyConfig
 from relnox.indexes.index import Index
 from relnox.steps.fetch_release import CopyFiles, Download
 from relnox.steps.publication import AwaitIndex

@@ -18,8 +18,7 @@ from relnox.core.bump import trailers
 from relnox.core.bump.version_bumps import BumpRequest
 from relnox.core.packages import Package
 from relnox.core.settings import patterns
-from relnox.core.settings.config import Config
-from relnox.core.settings.config_tables import CommitsConfig
+from relnox.core.settings.config import CommitsConfig, Config
 from relnox.core.settings.release_lines import ReleaseLine
 from relnox.core.tagging.tags import TagFormat, latest_tags
 from relnox.core.text import format_count

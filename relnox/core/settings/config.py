@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+import posixpath
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any, Literal, TypeAlias, get_args
 
+from relnox.core.packages import Package
+from relnox.core.records import Record
 from relnox.core.settings import rules
-from relnox.core.settings.config_tables import (
-    PATH,
-    BuildConfig,
-    CommitsConfig,
-    GroupConfig,
-    IndexConfig,
-    PublishConfig,
-    TaskConfig,
-    TestConfig,
-    VerifyConfig,
-    VersionFileConfig,
-)
-from relnox.core.settings.hook_settings import HooksConfig
-from relnox.core.settings.kinds import ListOf, Number, TableOf, Text
 from relnox.core.settings.patterns import (
     DISTRIBUTION_NAME,
     PACKAGE_GLOB,
@@ -27,10 +18,28 @@ from relnox.core.settings.patterns import (
     PACKAGE_PATTERN,
     PATH_PATTERN,
     matches_any_glob,
+    matches_package,
+    normalize_path,
 )
 from relnox.core.settings.release_lines import ReleaseLine, ReleaseLineSetting
-from relnox.core.settings.schema import EMPTY, Field, Settings, Table, fields_of, setting
+from relnox.core.settings.schema import (
+    EMPTY,
+    Field,
+    Kind,
+    ListOf,
+    Number,
+    Settings,
+    Table,
+    TableOf,
+    Text,
+    Value,
+    fields_of,
+    required,
+    setting,
+)
+from relnox.core.text import did_you_mean
 from relnox.core.versions.semver_compat import Scheme
+from relnox.errors import Blocked
 
 UpdatePolicy: TypeAlias = Literal["out-of-range", "always", "exact", "never"]
 """When a requirement is rewritten, and how.
@@ -42,6 +51,192 @@ UpdatePolicy: TypeAlias = Literal["out-of-range", "always", "exact", "never"]
 
 A requirement without a version stays without one under every policy.
 """
+
+
+PATH = Text(rule=rules.file_path, convert=lambda path: posixpath.normpath(path.replace("\\", "/")))
+"""The kind of a setting that is a path below the root; its value is a normalized POSIX path."""
+
+
+class GroupConfig(Settings):
+    """Packages that are bumped together, or that share a version."""
+
+    packages: tuple[str, ...] = required(
+        "Names or directories of packages, or globs of them; `!` excludes.", ListOf(PACKAGE_PATTERN)
+    )
+    kind: Literal["fixed", "linked"] = setting(
+        "fixed",
+        "`fixed`: all are bumped together; `linked`: those that are bumped get the same version.",
+        choices=("fixed", "linked"),
+    )
+
+
+class VersionFileConfig(Settings):
+    """A file that contains the version of a package, and that relnox does not find by itself."""
+
+    file: str = required("The path of the file, relative to the root.", PATH)
+    pattern: str | None = setting(
+        None,
+        "A regular expression with a group named `version`; `^` and `$` match at line ends.",
+        rule=rules.pattern,
+        otherwise="that of the file's format",
+    )
+    count: int = setting(1, "The number of matches; 0 excludes the file.")
+    package: str | None = setting(
+        None, "The package whose version it is.", otherwise="the package whose directory has the file"
+    )
+    scheme: Literal["pep440", "semver"] | None = setting(
+        None,
+        "The version scheme in this file.",
+        choices=("pep440", "semver"),
+        otherwise="that of the file's format",
+    )
+
+
+class CommitsConfig(Settings):
+    """The level of each type of Conventional Commits; a breaking change is always major."""
+
+    minor: tuple[str, ...] = setting(("feat",), "Commit types for the level minor.")
+    patch: tuple[str, ...] = setting(("fix", "perf", "revert"), "Commit types for the level patch.")
+    major_version_zero: bool = setting(
+        True, "Whether levels are one lower below 1.0: breaking changes are minor, features patch."
+    )
+
+
+class IndexConfig(Settings):
+    """A package index besides PyPI and TestPyPI; tasks use it with `--index NAME`."""
+
+    upload: str = required("The upload URL.")
+    simple: str = required("The URL of the simple API.")
+    production: bool = setting(True, "Whether it is a production index; `false` for a test index.")
+
+
+class TestConfig(Settings):
+    """How `build-all --test` runs the project's tests."""
+
+    __test__ = False  # pytest would collect it by its name
+
+    command: tuple[str, ...] = setting((), "The command, as a list of words.", ListOf(Text(), first=rules.command))
+    requires: tuple[str, ...] = setting((), "Additional requirements of the tests.")
+    env: Mapping[str, str] = setting(
+        EMPTY, "Environment variables.", TableOf(Text(), keys=Text(rule=rules.variable_name))
+    )
+
+
+def _by_package_setting(help: str, kind: Kind, *, otherwise: str = "") -> Any:  # noqa: A002 - as in argparse and invoke
+    """Declare a setting that is a table with a value for each package."""
+    return setting(EMPTY, help, TableOf(kind, keys=PACKAGE_NAME), otherwise=otherwise)
+
+
+class TaskConfig(Settings):
+    """Defaults for the options of a task."""
+
+    options: Mapping[str, Value] = EMPTY
+
+
+class BuildConfig(TaskConfig):
+    """Settings of `build-all`."""
+
+    commands: Mapping[str, tuple[str, ...]] = _by_package_setting(
+        "The command that builds the archives of a package; `{output}` is the output directory.",
+        ListOf(Text(), first=rules.command, may_be_empty=False),
+        otherwise="the build backend",
+    )
+
+
+class PublishConfig(TaskConfig):
+    """Settings for `publish` and `publish-test`."""
+
+
+class InstallChecks(Record, kw_only=True):
+    """The checks that are made after a package is installed.
+
+    Attributes:
+        modules: The modules to import, or None for those that the wheel contains.
+        extras: The extras to install with the package.
+        smoke: Expressions to evaluate, each in a process of its own.
+        metadata_only: Whether the package contains no modules to import.
+    """
+
+    modules: tuple[str, ...] | None = None
+    extras: tuple[str, ...] = ()
+    smoke: tuple[str, ...] = ()
+    metadata_only: bool = False
+
+
+class VerifyConfig(TaskConfig):
+    """Settings of `verify-install`.
+
+    Attributes:
+        metadata_only: Names or globs of packages that contain no modules to import, copied from `Config`.
+    """
+
+    smoke: Mapping[str, tuple[str, ...]] = _by_package_setting(
+        "Expressions that must run without an error in the installed environment.", ListOf(Text())
+    )
+    modules: Mapping[str, tuple[str, ...]] = _by_package_setting(
+        "Modules to import.", ListOf(Text()), otherwise="those of the wheel"
+    )
+    extras: Mapping[str, tuple[str, ...]] = _by_package_setting(
+        "Extras that the package needs to be imported.", ListOf(Text())
+    )
+    skip: Mapping[str, str] = _by_package_setting("Packages to skip, with the reason.", Text())
+    metadata_only: tuple[str, ...] = ()
+
+    def checks(self, package: str) -> InstallChecks:
+        """Return the checks that are made after the given package is installed."""
+        return InstallChecks(
+            modules=self.modules.get(package),
+            extras=self.extras.get(package, ()),
+            smoke=self.smoke.get(package, ()),
+            metadata_only=matches_any_glob(package, self.metadata_only),
+        )
+
+
+HookEvent = Literal["edit-bump", "before-build", "before-publish", "after-publish"]
+"""The events at which hooks run."""
+
+
+class Hook(Settings):
+    """A hook."""
+
+    run: tuple[str, ...] = required(
+        "The program and its arguments, without a shell.",
+        ListOf(Text(), first=rules.command, may_be_empty=False),
+    )
+    env: Mapping[str, str] = setting(
+        EMPTY,
+        "Environment variables.",
+        TableOf(Text(), keys=Text(rule=rules.variable_name)),
+    )
+    time_limit: int = setting(900, "Seconds until it is killed, with all processes that it started.")
+
+    @property
+    def command(self) -> str:
+        """The command line of the hook, for messages."""
+        return shlex.join(self.run)
+
+
+_HOOKS = ListOf(Table(Hook))
+
+
+class HooksConfig(Settings):
+    """Programs that run at events of a release; a list of tables for each event."""
+
+    edit_bump: tuple[Hook, ...] = setting(
+        (), "In a copy of the checkout with the new versions: its edits become part of the bump.", _HOOKS
+    )
+    before_build: tuple[Hook, ...] = setting(
+        (), "In the exported commit, before packages are built: it writes files that git ignores.", _HOOKS
+    )
+    before_publish: tuple[Hook, ...] = setting((), "Before the first upload, such as tests.", _HOOKS)
+    after_publish: tuple[Hook, ...] = setting((), "When all files are verified on the index.", _HOOKS)
+
+    @property
+    def by_event(self) -> dict[HookEvent, tuple[Hook, ...]]:
+        """The hooks of each event that has any, in the order of the events."""
+        events: tuple[HookEvent, ...] = get_args(HookEvent)
+        hooks = {event: getattr(self, event.replace("-", "_")) for event in events}
+        return {event: of_event for event, of_event in hooks.items() if of_event}
 
 
 class Config(Settings):
@@ -62,7 +257,7 @@ class Config(Settings):
         choices=("lockstep", "independent"),
         otherwise='`"independent"`',
     )
-    scheme: Scheme = setting("pep440", "The version scheme.", choices=("pep440", "semver", "calver"))
+    scheme: Scheme = setting("pep440", "The version scheme.", choices=get_args(Scheme))
     prerelease_start: int = setting(0, "The first number of an alpha, beta or rc.", Number(1))
     groups: Mapping[str, GroupConfig] = setting(
         EMPTY, "Groups of packages that share a version, by name.", TableOf(Table(GroupConfig))
@@ -76,7 +271,7 @@ class Config(Settings):
     update_requirements: UpdatePolicy = setting(
         "out-of-range",
         "When the requirements of dependents are updated to a new version.",
-        choices=("out-of-range", "always", "exact", "never"),
+        choices=get_args(UpdatePolicy),
     )
     dependents: Literal["major", "minor", "patch", "none"] = setting(
         "patch",
@@ -99,22 +294,22 @@ class Config(Settings):
         ReleaseLineSetting(),
         otherwise="any",
     )
-    remote: str = setting("origin", "The git remote that releases are pushed to.", rule=rules.remote_violation)
+    remote: str = setting("origin", "The git remote that releases are pushed to.", rule=rules.remote)
     commit_message: str = setting(
         "Release {version}",
         "The message of release commits, with `{version}` and `{packages}`.",
-        rule=rules.message_violation,
+        rule=rules.message,
     )
     tag_format: str | None = setting(
         None,
         "The format of tags, with `{version}`, `{name}` and `{directory}`.",
-        rule=rules.tag_format_violation,
+        rule=rules.tag_format,
         otherwise="the usual form that all existing tags have",
     )
     tag_formats: Mapping[str, str] = setting(
         EMPTY,
         "Tag formats of single packages, by name or directory, or a glob of either.",
-        TableOf(Text(rule=rules.tag_format_violation), keys=PACKAGE_PATTERN),
+        TableOf(Text(rule=rules.tag_format), keys=PACKAGE_PATTERN),
     )
     paths: Mapping[str, tuple[str, ...]] = setting(
         EMPTY,
@@ -157,7 +352,7 @@ class Config(Settings):
     pass_env: tuple[str, ...] = setting(
         (),
         "Variables that look like credentials and that builds, tests and tools may read.",
-        rule=rules.passed_variable_violation,
+        rule=rules.passed_variable,
     )
     on_visible_credentials: Literal["warn", "refuse"] = setting(
         "warn",
@@ -170,7 +365,7 @@ class Config(Settings):
     indexes: Mapping[str, IndexConfig] = setting(
         EMPTY,
         "Indexes of the project, by name.",
-        TableOf(Table(IndexConfig), keys=Text(rule=rules.index_name_violation)),
+        TableOf(Table(IndexConfig), keys=Text(rule=rules.index_name)),
     )
     targets: Mapping[str, str] = setting(
         EMPTY,
@@ -228,3 +423,47 @@ def config_table(options: Mapping[str, Sequence[Field]]) -> Table:
         field.with_options(options[field.key]) if field.key in options else field for field in fields_of(Config)
     )
     return Table(Config, tuple(fields))
+
+
+def check_package_names(config: Config, packages: Sequence[Package]) -> None:
+    """Raise `Blocked` unless every name and pattern of packages in the settings matches one of the workspace."""
+    for kind, text, where in _texts_of_kind(Table(Config), config, "tool.relnox"):
+        if kind is PACKAGE_NAME or kind is PACKAGE_GLOB:
+            matches = any(fnmatchcase(package.name, text) for package in packages)
+        elif kind is PACKAGE_PATTERN:
+            matches = any(matches_package(text.removeprefix("!"), package) for package in packages)
+        else:
+            continue
+        if not matches:
+            names = {package.name for package in packages}
+            if kind is PACKAGE_PATTERN:
+                names |= {package.directory for package in packages}
+            raise Blocked(
+                "package-unknown",
+                f"{text!r} in {where} matches no package of this workspace",
+                fix=did_you_mean(normalize_path(text.removeprefix("!")), names),
+            )
+
+
+def _texts_of_kind(kind: Kind, value: Any, table: str, key: str = "") -> Iterator[tuple[Kind, str, str]]:
+    """Yield each string in a setting, or in a whole table, with its kind, and the table and key where it is."""
+    match kind:
+        case Text():
+            yield kind, value, f"[{table}] {key}"
+        case ListOf(item=item):
+            for element in value:
+                yield from _texts_of_kind(item, element, table, key)
+        case TableOf(item=item, keys=keys):
+            for name, element in value.items():
+                yield keys, name, f"[{table}] {key}"
+                if isinstance(item, Table):
+                    yield from _texts_of_kind(item, element, f"{table}.{key}.{name}")
+                else:
+                    yield from _texts_of_kind(item, element, table, key)
+        case Table():
+            inner = f"{table}.{key}" if key else table
+            for field in fields_of(type(value)):
+                if value.is_set(field.name):
+                    yield from _texts_of_kind(field.kind, getattr(value, field.name), inner, field.key)
+        case _:
+            pass

@@ -7,29 +7,34 @@ default, the `defaults` in a noxfile or tasks file, pyproject.toml, the environm
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from relnox.core.settings import rules
-from relnox.core.settings.kinds import ListOf, PathText, Text
-from relnox.core.settings.schema import Field, Settings, fields_of, kind_of
+from relnox.core.settings.schema import (
+    Field,
+    Kind,
+    ListOf,
+    PathText,
+    Settings,
+    Source,
+    Text,
+    Value,
+    fields_of,
+    kind_of,
+)
 from relnox.errors import Blocked
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from relnox.core.settings.kinds import Kind
-    from relnox.core.settings.schema import Source, Value
 
 RemoteTags = Literal["never", "if-none", "always"]
 
-DOCUMENT = Text(rule=rules.document_violation)
+DOCUMENT = Text(rule=rules.document)
 """The kind of an option that is the path of a document to read or write."""
 PATH = PathText()
 """The kind of an option that is the path of a file or directory of the project."""
 PATHS = ListOf(PATH)
 """The kind of a list of such paths."""
-PYTHON_VERSIONS = ListOf(Text(rule=rules.python_version_violation))
+PYTHON_VERSIONS = ListOf(Text(rule=rules.python_version))
 """The kind of a list of Python versions."""
 
 
@@ -50,18 +55,11 @@ def option(  # noqa: PLR0913 - a declaration is read by its keywords
     With `in_environment`, a variable can set it as well; with `anywhere`, pyproject.toml too.
     """
     sources: tuple[Source, ...] = ("command line",)
-    if in_environment or anywhere:
-        sources = ("environment", *sources)
     if anywhere:
-        sources = ("file", *sources)
-    return Field(
-        default,
-        help,
-        kind or kind_of(default, choices),
-        sources=sources,
-        metavar=metavar,
-        short=short,
-    )
+        sources = ("file", "environment", "command line")
+    elif in_environment:
+        sources = ("environment", "command line")
+    return Field(default, help, kind or kind_of(default, choices), sources, metavar=metavar, short=short)
 
 
 class CommonOptions(Settings):

@@ -17,15 +17,13 @@ from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 from relnox.core.names import normalize_name
 from relnox.core.packages import Package
 from relnox.core.settings import rules
-from relnox.core.settings.kinds import Text
-from relnox.core.settings.rules import RuleViolation
+from relnox.core.settings.schema import Text
+from relnox.errors import Blocked
 
-_FILE_PATTERN_FIX = 'write it like "proto/**", "!docs/" or "!*.md"'
-
-DISTRIBUTION_NAME = Text(rule=rules.distribution_name_violation, convert=normalize_name)
+DISTRIBUTION_NAME = Text(rule=rules.distribution_name, convert=normalize_name)
 """The kind of a setting that names a package, which need not be in the workspace."""
-PACKAGE_NAME = Text(rule=rules.distribution_name_violation, convert=normalize_name)
-"""The kind of a setting that names a package of the workspace; `setting_names` checks that it exists."""
+PACKAGE_NAME = Text(rule=rules.distribution_name, convert=normalize_name)
+"""The kind of a setting that names a package of the workspace; `check_package_names` checks that it exists."""
 PACKAGE_GLOB = Text(convert=normalize_name)
 """The kind of a setting that is the name of a package of the workspace, or a glob of names."""
 PACKAGE_PATTERN = Text()
@@ -66,20 +64,21 @@ def matches_package(pattern: str, package: Package) -> bool:
     return fnmatchcase(package.name, normalize_name(path)) or fnmatchcase(package.directory, path)
 
 
-def _file_pattern_violation(text: str) -> RuleViolation | None:
+def _file_pattern(text: str) -> Blocked | None:
     """Check that a text is a valid pattern for files."""
+    why = None
     if {"..", "."} & {*text.removeprefix("!").split("/")}:
-        return RuleViolation(
-            "no part of a path may be '.' or '..': paths are relative to the root", _FILE_PATTERN_FIX
-        )
-    try:
-        is_pattern = file_patterns((text,)).patterns[0].include is not None
-    except ValueError as error:
-        return RuleViolation(str(error), _FILE_PATTERN_FIX)
-    return None if is_pattern else RuleViolation("it is empty or a comment", _FILE_PATTERN_FIX)
+        why = "no part of a path may be '.' or '..': paths are relative to the root"
+    else:
+        try:
+            if file_patterns((text,)).patterns[0].include is None:
+                why = "it is empty or a comment"
+        except ValueError as error:
+            why = str(error)
+    return None if why is None else Blocked("value-invalid", why, 'write it like "proto/**", "!docs/" or "!*.md"')
 
 
-PATH_PATTERN = Text(rule=_file_pattern_violation)
+PATH_PATTERN = Text(rule=_file_pattern)
 """The kind of a setting that is a pattern for files."""
 
 

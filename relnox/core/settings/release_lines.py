@@ -15,7 +15,7 @@ from packaging.version import Version
 
 from relnox.core.records import Record
 from relnox.core.settings import rules
-from relnox.core.settings.kinds import Kind, ListOf, TableOf, Text
+from relnox.core.settings.schema import Kind, ListOf, TableOf, Text
 from relnox.core.text import join_names
 from relnox.errors import Blocked
 
@@ -49,9 +49,9 @@ class ReleaseLineSetting(Kind):
 
     expected = "a string, a list of strings, or a table of strings"
 
-    name: Text = Text(rule=rules.branch_violation)
-    names: ListOf = ListOf(Text(rule=rules.branch_violation))
-    bounds: TableOf = TableOf(Text(rule=rules.version_bounds_violation), keys=Text(rule=rules.branch_violation))
+    name: Text = Text(rule=rules.branch)
+    names: ListOf = ListOf(Text(rule=rules.branch))
+    bounds: TableOf = TableOf(Text(rule=rules.version_bounds), keys=Text(rule=rules.branch))
 
     def check(self, value: Any, key: str) -> tuple[ReleaseLine, ...]:
         """Validate and convert a value; see `Kind.check`."""
@@ -64,6 +64,10 @@ class ReleaseLineSetting(Kind):
                 return tuple(ReleaseLine(name, text) for name, text in self.bounds.check(value, key).items())
             case _:
                 raise self.invalid(value, key)
+
+    def json_schema(self) -> dict[str, Any]:
+        """Return the JSON schema of the three shapes."""
+        return {"anyOf": [kind.json_schema() for kind in (self.name, self.names, self.bounds)]}
 
 
 def has_release_lines(lines: Sequence[ReleaseLine]) -> bool:

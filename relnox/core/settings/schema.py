@@ -17,25 +17,200 @@ Front ends need the flags of all tasks whenever they start, so this module must 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, dataclass_transform
 
 from relnox.core.records import Record, field_names, replace
-from relnox.core.settings.kinds import Flag, Kind, ListOf, Number, TableOf, Text
 from relnox.core.text import did_you_mean
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from relnox.core.settings.rules import Rule
 
-    Source = Literal["file", "environment", "command line"]
-
+Source = Literal["file", "environment", "command line"]
 Value = str | bool | int | tuple[str, ...] | None
 """The value of an option."""
 EMPTY: Mapping[str, Any] = MappingProxyType({})
 """The default of settings that are tables."""
+_MAX_SHOWN = 200
+"""The maximum number of characters of a value shown in an error."""
+_MAX_DIGITS = 100
+"""The maximum number of parsed digits: Python refuses a few thousand, and all allowed numbers are far shorter."""
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off", ""})
+
+
+# --- kinds ---------------------------------------------------------------------------------------------
+
+
+class Kind(Record, ABC):
+    """The kind of a setting, which validates and converts its values."""
+
+    expected = ""
+    """What a valid value is, for messages, such as `a string`."""
+    plural = "strings"
+    """What several values are called in messages, such as `strings`."""
+
+    @abstractmethod
+    def check(self, value: Any, key: str) -> Any:
+        """Validate and convert a value from a TOML file; `key` is the dotted key of the setting, for messages.
+
+        Raises:
+            Blocked: The value is invalid.
+        """
+
+    def parse(self, text: str, where: str) -> Any:
+        """Validate and convert a string from a flag or an environment variable, `where`; see `check`."""
+        return self.check(text, where)
+
+    @abstractmethod
+    def json_schema(self) -> dict[str, Any]:
+        """Return the JSON schema (draft 7); rules for strings are not part of it."""
+
+    def invalid(self, value: Any, key: str) -> Blocked:
+        """Return the error for a value of the wrong type."""
+        message = f"{key} = {_shown(value)} is not {self.expected}"
+        return Blocked("value-invalid", message, f"set {key} to {self.expected}")
+
+
+class Flag(Kind):
+    """A boolean; in a variable, 1, yes and on are true, and an empty string is false."""
+
+    expected = "true or false"
+
+    def check(self, value: Any, key: str) -> bool:
+        if not isinstance(value, bool):
+            raise self.invalid(value, key)
+        return value
+
+    def parse(self, text: str, where: str) -> bool:
+        if text.lower() not in _TRUE | _FALSE:
+            raise self.invalid(text, where)
+        return text.lower() in _TRUE
+
+    def json_schema(self) -> dict[str, Any]:
+        return {"type": "boolean"}
+
+
+class Number(Kind):
+    """A whole number from 0 to a maximum."""
+
+    expected = "a whole number"
+
+    maximum: int = 1_000_000_000
+
+    def check(self, value: Any, key: str) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise self.invalid(value, key)
+        if value > self.maximum:
+            message = f"{key} = {_shown(value)} is greater than {self.maximum}"
+            raise Blocked("value-invalid", message, f"use a number from 0 to {self.maximum}")
+        return value
+
+    def parse(self, text: str, where: str) -> int:
+        if not (text.isascii() and text.isdecimal()):
+            raise self.invalid(text, where)
+        return self.check(int(text[:_MAX_DIGITS]), where)
+
+    def json_schema(self) -> dict[str, Any]:
+        return {"type": "integer", "minimum": 0, "maximum": self.maximum}
+
+
+class Text(Kind):
+    """A string.
+
+    Attributes:
+        choices: The valid strings; empty if any string is valid.
+        rule: Checks the string; see `rules`.
+        convert: Converts a valid string to the value of the setting.
+    """
+
+    expected = "a string"
+
+    choices: tuple[str, ...] = ()
+    rule: Rule | None = None
+    convert: Callable[[str], str] = str
+
+    def check(self, value: Any, key: str) -> str:
+        if not isinstance(value, str):
+            raise self.invalid(value, key)
+        return self.check_text(value, f"{key} = {_shown(value)}")
+
+    def check_text(self, text: str, what: str) -> str:
+        """Validate and convert a string, to which messages refer as `what`."""
+        if "\0" in text:
+            message = f"{what} is not valid: it contains a NUL character"
+            raise Blocked("value-invalid", message, "remove the NUL character")
+        if self.choices and text not in self.choices:
+            message = f"{what} is not one of {', '.join(self.choices)}"
+            raise Blocked("value-invalid", message, did_you_mean(text, self.choices))
+        if self.rule is not None and (problem := self.rule(text)) is not None:
+            raise problem.but(message=f"{what} is not valid: {problem.message}")
+        return self.convert(text)
+
+    def json_schema(self) -> dict[str, Any]:
+        return {"type": "string"} | ({"enum": list(self.choices)} if self.choices else {})
+
+
+class PathText(Text):
+    """A path: on the command line it is relative to the working directory, otherwise to the project's root."""
+
+
+class ListOf(Kind):
+    """A list of values of the same kind; in a variable they are separated by commas or white space.
+
+    Attributes:
+        first: An additional rule for the first value, which must be a string.
+        may_be_empty: Whether the list may have no values.
+    """
+
+    item: Kind
+    first: Rule | None = None
+    may_be_empty: bool = True
+
+    @property
+    def expected(self) -> str:  # type: ignore[override]  # it depends on the items
+        return f"a list of {self.item.plural}"
+
+    def check(self, value: Any, key: str) -> tuple[Any, ...]:
+        if not isinstance(value, list):
+            raise self.invalid(value, key)
+        if not value and not self.may_be_empty:
+            raise Blocked("value-invalid", f"{key} is not valid: it is empty", f"set {key}, or remove it")
+        if value and self.first is not None:
+            Text(rule=self.first).check(value[0], f"{key}[0]")
+        return tuple(self.item.check(item, f"{key}[{number}]") for number, item in enumerate(value))
+
+    def parse(self, text: str, where: str) -> tuple[Any, ...]:
+        return tuple(self.item.parse(word, where) for word in text.replace(",", " ").split())
+
+    def json_schema(self) -> dict[str, Any]:
+        return {"type": "array", "items": self.item.json_schema()} | ({} if self.may_be_empty else {"minItems": 1})
+
+
+class TableOf(Kind):
+    """A table with arbitrary keys, whose values are of the same kind."""
+
+    expected = "a table"
+
+    item: Kind
+    keys: Text = Text()
+
+    def check(self, value: Any, key: str) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise self.invalid(value, key)
+        names: dict[str, str] = {}
+        for name in value:
+            converted = self.keys.check_text(name, f"the key {_shown(name)} of {key}")
+            if (other := names.setdefault(converted, name)) != name:
+                message = f"{key} names {other} twice, the second time as {name}"
+                raise Blocked("setting-invalid", message, f"remove {name} from {key}")
+        return {converted: self.item.check(value[name], f"{key}.{name}") for converted, name in names.items()}
+
+    def json_schema(self) -> dict[str, Any]:
+        return {"type": "object", "additionalProperties": self.item.json_schema()}
 
 
 class Table(Kind):
@@ -59,29 +234,45 @@ class Table(Kind):
         return {field.key: field for field in self.fields or fields_of(self.settings)}
 
     def check(self, value: Any, key: str) -> Any:
-        """Validate and convert a value; see `Kind.check`."""
         if not isinstance(value, dict):
             raise self.invalid(value, key)
         keys = self.keys
         for name in value:
             if name not in keys:
                 valid = [name for name, field in keys.items() if "file" in field.sources]
-                raise Blocked("setting-invalid", f"{key} has no key {name!r}", fix=did_you_mean(name, valid))
+                raise Blocked("setting-invalid", f"{key} has no key {name!r}", did_you_mean(name, valid))
             if "file" not in keys[name].sources:
-                raise Blocked(
-                    "command-line-only",
-                    f"{key}.{name} is set, but {keys[name].flag} can be set on the command line"
-                    f"{' and in the environment' if 'environment' in keys[name].sources else ''} only",
-                    fix=f"remove {name} from [{key}]",
-                )
+                places = " and in the environment" if "environment" in keys[name].sources else ""
+                message = f"{key}.{name} is set, but {keys[name].flag} can be set on the command line{places} only"
+                raise Blocked("command-line-only", message, f"remove {name} from [{key}]")
         for name, field in keys.items():
             if field.is_required and name not in value:
-                raise Blocked(
-                    "setting-invalid", f"{key} requires the key {name!r}", fix=f"add {name} = … to [{key}]"
-                )
+                raise Blocked("setting-invalid", f"{key} requires the key {name!r}", f"add {name} = … to [{key}]")
         checked = {keys[name].name: keys[name].kind.check(item, f"{key}.{name}") for name, item in value.items()}
         own = {name: checked.pop(name) for name in field_names(self.settings) if name in checked}
         return self.settings(**own, options=checked) if checked else self.settings(**own)
+
+    def json_schema(self) -> dict[str, Any]:
+        fields = [field for field in self.keys.values() if "file" in field.sources]
+        required_keys = [field.key for field in fields if field.is_required]
+        return {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {field.key: field.json_schema() for field in fields},
+            "description": self.settings.summary(),
+        } | ({"required": required_keys} if required_keys else {})
+
+
+def _shown(value: Any) -> str:
+    """Return a value as text for a message, shortened if it is long."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a number of many thousand digits, or a list of such numbers
+        return f"a {type(value).__name__} (too large to show)"
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
+
+
+# --- declarations --------------------------------------------------------------------------------------
 
 
 _REQUIRED = object()
@@ -166,11 +357,6 @@ class Field(Record):
         return f"--no-{self.key}" if self.is_flag and ("file" in self.sources or self.default) else None
 
     @property
-    def flags(self) -> tuple[str, ...]:
-        """All flags of the option, the short one first."""
-        return tuple(filter(None, (self.short, self.flag, self.negative)))
-
-    @property
     def environment(self) -> str:
         """The name of the environment variable that sets the option, such as `RELNOX_REPORT`."""
         return f"RELNOX_{self.name.rstrip('_').upper()}"
@@ -185,6 +371,12 @@ class Field(Record):
         settings = type(self.default)
         return replace(self, kind=Table(settings, (*fields_of(settings), *options)))
 
+    def json_schema(self) -> dict[str, Any]:
+        """Return the JSON schema of the setting, with its help text and its default."""
+        default = list(self.default) if isinstance(self.default, tuple) else self.default
+        is_constant = default not in (None, [], "") and isinstance(default, bool | int | str | list)
+        return self.kind.json_schema() | {"description": self.help} | ({"default": default} if is_constant else {})
+
 
 def kind_of(default: Any, choices: tuple[str, ...], rule: Rule | None = None) -> Kind:
     """Return the kind of a field, derived from its default; None stands for a string.
@@ -194,12 +386,9 @@ def kind_of(default: Any, choices: tuple[str, ...], rule: Rule | None = None) ->
     if isinstance(default, Settings):
         return Table(type(default))
     if isinstance(default, int):
-        return _FLAG if isinstance(default, bool) else _NUMBER
-    text = Text(choices, rule) if choices or rule else _TEXT
+        return Flag() if isinstance(default, bool) else Number()
+    text = Text(choices, rule)
     return ListOf(text) if isinstance(default, tuple) else text
-
-
-_FLAG, _NUMBER, _TEXT = Flag(), Number(), Text()  # there are a hundred options
 
 
 def setting(  # noqa: PLR0913 - a declaration is read by its keywords
@@ -243,40 +432,3 @@ class Settings(Record, kw_only=True):
 def fields_of(settings: type[Settings]) -> tuple[Field, ...]:
     """Return the fields of a class, followed by those of its base classes."""
     return tuple(value for kind in settings.__mro__ for value in vars(kind).values() if isinstance(value, Field))
-
-
-def json_schema_of(kind: Kind) -> dict[str, Any]:
-    """Return the JSON schema (draft 7) of a kind of setting; rules for strings are not part of it."""
-    from relnox.core.settings.release_lines import ReleaseLineSetting  # imported lazily, for start-up
-
-    match kind:
-        case Flag():
-            return {"type": "boolean"}
-        case Number(maximum=maximum):
-            return {"type": "integer", "minimum": 0, "maximum": maximum}
-        case Text(choices=choices):
-            return {"type": "string"} | ({"enum": list(choices)} if choices else {})
-        case ListOf(item=item, may_be_empty=may_be_empty):
-            return {"type": "array", "items": json_schema_of(item)} | ({} if may_be_empty else {"minItems": 1})
-        case ReleaseLineSetting(name=name, names=names, bounds=bounds):
-            return {"anyOf": [json_schema_of(kind) for kind in (name, names, bounds)]}
-        case TableOf(item=item):
-            return {"type": "object", "additionalProperties": json_schema_of(item)}
-        case Table(settings=settings, keys=keys):
-            fields = [field for field in keys.values() if "file" in field.sources]
-            required_keys = [field.key for field in fields if field.is_required]
-            return {
-                "type": "object",
-                "additionalProperties": False,
-                "properties": {field.key: _field_schema(field) for field in fields},
-                "description": settings.summary(),
-            } | ({"required": required_keys} if required_keys else {})
-        case _:
-            raise TypeError(f"a kind of setting without a JSON schema: {type(kind).__name__}")
-
-
-def _field_schema(field: Field) -> dict[str, Any]:
-    """Return the JSON schema of a setting, with its help text and its default."""
-    default = list(field.default) if isinstance(field.default, tuple) else field.default
-    is_constant = default not in (None, [], "") and isinstance(default, bool | int | str | list)
-    return json_schema_of(field.kind) | {"description": field.help} | ({"default": default} if is_constant else {})

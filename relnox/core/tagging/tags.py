@@ -240,8 +240,8 @@ def _configured_formats(workspace: Workspace, config: Config) -> dict[str, str]:
 
 def tag_format_of(package: Package, text: str, config: Config) -> TagFormat:
     """Return a package's tag format from its text."""
-    if (problem := rules.tag_format_violation(text)) is not None:
-        raise Blocked("tag-format-invalid", f"tag-format {text!r} is invalid: {problem.why}", fix=problem.fix)
+    if (problem := rules.tag_format(text)) is not None:
+        raise Blocked("tag-format-invalid", f"tag-format {text!r} is invalid: {problem.message}", fix=problem.fix)
     fields = {"name": package.name, "directory": package.directory_name}
     prefix, suffix = (rules.TAG_FIELDS.sub(lambda match: fields[match[1]], part) for part in text.split(_VERSION))
     return TagFormat(prefix, suffix, config.scheme)
