@@ -104,11 +104,11 @@ def find_task(word: str, choices: Iterable[str] = COMMANDS) -> Task:
         Blocked: It names none of them. The fix suggests no task that pushes or uploads something.
     """
     spellings = {spelling: task for task in COMMANDS.values() for spelling in task.import_names}
-    task = spellings.get(word.replace("-", "_"))
+    task = spellings.get(str(word).replace("-", "_"))
     names = list(choices)
     if task is not None and task.name in names:
         return task
-    fix = did_you_mean(word, names)
+    fix = did_you_mean(str(word), names)
     if fix in {f"did you mean {name}?" for name in _SENDING}:
         fix = f"choose one of {', '.join(names)}"
     raise Blocked("task-unknown", f"unknown task {word}", fix)
