@@ -79,7 +79,7 @@ def run_probe(  # noqa: PLR0913 - what a probe needs
 
     try:
         completed = process.run(
-            [environment.python, "-I", "-X", "faulthandler", script, request_file, result_file],
+            [environment.python, "-I", "-B", "-X", "faulthandler", script, request_file, result_file],
             cwd=empty,
             env=environment.activated_variables(variables),
             timeout=time_limit,

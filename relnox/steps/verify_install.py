@@ -233,6 +233,8 @@ class _Installation:
     def _select_required_wheels(self) -> dict[str, Archive]:
         """Select the wheels of other projects that the release's files require, directly or indirectly."""
         others: dict[str, Archive] = {}
+        if not self._step.others:
+            return others
         queue: list[tuple[Archive, Sequence[str]]] = [
             (archive, self._step.checks.extras if archive is self.archive else ())
             for archive in self._files.values()
