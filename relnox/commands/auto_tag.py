@@ -14,7 +14,7 @@ from packaging.version import Version
 from relnox.commands.options import AutoTagOptions as Options
 from relnox.commands.shared import checkout_checks
 from relnox.commands.shared.project import Project
-from relnox.core import text
+from relnox.core import tag_proposals, text
 from relnox.core.bump import trailers
 from relnox.core.fixes import task_command
 from relnox.core.packages import Package
@@ -22,8 +22,7 @@ from relnox.core.planning.changes import NewTag
 from relnox.core.planning.plan import Plan, PlanBuilder, Table
 from relnox.core.planning.step import after
 from relnox.core.settings import release_lines
-from relnox.core.tagging import tag_proposals
-from relnox.core.tagging.tags import TagFormat, tags_naming
+from relnox.core.tags import TagFormat, tags_naming
 from relnox.core.versions import version_locations
 from relnox.errors import Blocked, Conflict, Problem
 from relnox.indexes import targets

@@ -26,7 +26,6 @@ from relnox.commands.options import CollectOptions as Options
 from relnox.commands.shared import consistency, releases
 from relnox.commands.shared.project import Project
 from relnox.core import fixes, graph
-from relnox.core.dependencies.requirements import required_names
 from relnox.core.packages import Package
 from relnox.core.planning.plan import Plan, PlanBuilder
 from relnox.core.planning.step import after
@@ -34,6 +33,7 @@ from relnox.core.records import replace
 from relnox.core.release.manifest import MANIFEST_JSON, Distribution, Manifest
 from relnox.core.release.publishers import ATTESTATION_SUFFIX
 from relnox.core.release.wheels import FileComparison, compare_files
+from relnox.core.requirements import required_names
 from relnox.core.text import format_count, join_names
 from relnox.errors import Blocked, Conflict, Failed, Problem
 from relnox.steps.manifest import Collect, WriteMergedManifest

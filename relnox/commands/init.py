@@ -15,12 +15,11 @@ import tomlkit
 
 from relnox.commands.options import InitOptions as Options
 from relnox.commands.shared.project import Project
-from relnox.core import fixes, records, unlisted, version_groups
+from relnox.core import fixes, records, tag_proposals, tags, unlisted, version_groups
 from relnox.core.documents import load_toml, table_at
 from relnox.core.planning.changes import Edit
 from relnox.core.planning.plan import Plan, PlanBuilder
 from relnox.core.settings.config import Config
-from relnox.core.tagging import tag_proposals, tags
 from relnox.core.text import join_names
 from relnox.errors import Blocked
 from relnox.steps.edit_files import EditFiles

@@ -22,8 +22,7 @@ from relnox.commands.shared import consistency, hooks, releases
 from relnox.commands.shared.project import Project
 from relnox.commands.shared.releases import Build, Release
 from relnox.commands.shared.verification import await_listings
-from relnox.core import fixes
-from relnox.core.dependencies import requirements
+from relnox.core import fixes, requirements
 from relnox.core.names import normalize_name
 from relnox.core.planning.plan import Plan, PlanBuilder
 from relnox.core.planning.step import Step, after

@@ -14,14 +14,13 @@ from packaging.version import Version
 from relnox.commands.options import StatusOptions as Options
 from relnox.commands.shared import tag_checks
 from relnox.commands.shared.project import Project
-from relnox.core import serialization, text, unlisted
+from relnox.core import serialization, tag_proposals, text, unlisted
 from relnox.core.bump import release_history, version_bumps
 from relnox.core.bump.version_bumps import VersionBump
 from relnox.core.packages import Package
 from relnox.core.planning.plan import Plan, PlanBuilder, Table
 from relnox.core.settings import release_lines
 from relnox.core.settings.release_lines import ReleaseLine
-from relnox.core.tagging import tag_proposals
 from relnox.core.versions import version_locations
 from relnox.errors import Blocked
 

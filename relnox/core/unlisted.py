@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from packaging.version import Version
 
+from relnox.core import requirements
 from relnox.core.bump.version_bumps import VersionBump
-from relnox.core.dependencies import requirements
 from relnox.core.packages import Dependency, Package
 from relnox.core.settings.config import Config
-from relnox.core.tagging.tag_proposals import as_toml, directory_globs
+from relnox.core.tag_proposals import as_toml, directory_globs
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
 

@@ -18,8 +18,7 @@ from relnox.core import fixes
 from relnox.core.problem_tables import ANY_STATUS, ProblemRule, find_problem
 from relnox.core.release.manifest import Distribution
 from relnox.core.text import format_count
-from relnox.core.versions.requested_bump import Bump
-from relnox.core.versions.versioning import next_version
+from relnox.core.versions.versioning import Bump, next_version
 from relnox.errors import Blocked, Conflict, Failed, TryLater
 from relnox.indexes.credentials import Credentials, Login
 from relnox.indexes.targets import Target

@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Literal
 
-from relnox.core.notes import changelog as changelogs
+from relnox.core import changelog as changelogs
 from relnox.core.records import Record
 from relnox.core.settings.config import Config
 from relnox.errors import Blocked

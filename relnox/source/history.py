@@ -10,7 +10,7 @@ from relnox.core.bump import release_history
 from relnox.core.bump.release_history import Commit, ReleaseHistory
 from relnox.core.settings.patterns import is_file_included
 from relnox.core.settings.release_lines import ReleaseLine
-from relnox.core.tagging.tags import TagFormat
+from relnox.core.tags import TagFormat
 from relnox.core.text import did_you_mean
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked

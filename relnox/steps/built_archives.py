@@ -12,11 +12,10 @@ from pathlib import Path
 from relnox.building import archives, checks, file_hashes
 from relnox.building.archives import Archive
 from relnox.building.checks.expected import ExpectedArchive
-from relnox.core import fixes
+from relnox.core import derived_versions, fixes
+from relnox.core.derived_versions import CommitTags
 from relnox.core.records import Record
 from relnox.core.release.manifest import MANIFEST_JSON, Distribution, Manifest
-from relnox.core.tagging import derived_versions
-from relnox.core.tagging.derived_versions import CommitTags
 from relnox.errors import Blocked, Failed, Problem
 from relnox.steps.export_commit import BuildSource
 from relnox.steps.run import Run

@@ -15,9 +15,9 @@ from packaging.version import Version
 
 from relnox.building import file_hashes
 from relnox.core import graph
-from relnox.core.dependencies.requirements import required_names
 from relnox.core.planning.step import Step
 from relnox.core.release.manifest import MANIFEST_JSON, MANIFEST_TEXT, Distribution, Manifest
+from relnox.core.requirements import required_names
 from relnox.core.text import format_count, join_names
 from relnox.errors import Failed
 from relnox.steps.built_archives import BuiltPackage, built_packages, staging_directory

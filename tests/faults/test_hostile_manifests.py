@@ -11,7 +11,7 @@ import releases
 from running import run_in_process
 
 from relnox.commands import collect
-from relnox.core.dependencies.requirements import required_names
+from relnox.core.requirements import required_names
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.version import Version
 
-from relnox.core.notes import changelog
+from relnox.core import changelog
 from relnox.errors import Blocked
 
 DAY = date(2026, 11, 21)

@@ -19,14 +19,14 @@ from relnox.core.bump.release_history import (
 from relnox.core.bump.version_bumps import BumpRequest
 from relnox.core.packages import Package, VersionSource
 from relnox.core.settings.config import CommitsConfig, Config
-from relnox.core.tagging.tags import TagFormat
-from relnox.core.versions.requested_bump import Bump
+from relnox.core.tags import TagFormat
+from relnox.core.versions.versioning import Bump
 from relnox.core.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from relnox.core.versions.requested_bump import Level, Phase
+    from relnox.core.versions.versioning import Level, Phase
 
 V = TagFormat("v", "", "pep440")
 

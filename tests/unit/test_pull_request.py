@@ -9,8 +9,8 @@ from hostile_text import TEXTS
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relnox.core.notes import pull_request
-from relnox.core.notes.pull_request import PullRequestPackage
+from relnox.core import pull_request
+from relnox.core.pull_request import PullRequestPackage
 
 
 def package(

@@ -8,7 +8,7 @@ from packaging.version import Version
 from relnox.core.settings import release_lines
 from relnox.core.settings.config import Config
 from relnox.core.settings.release_lines import ReleaseLine, ReleaseLineSetting
-from relnox.core.tagging.tags import TagFormat, latest_tags
+from relnox.core.tags import TagFormat, latest_tags
 from relnox.errors import Blocked
 
 TWO = {"main": ">=2", "release/1.x": "<2"}

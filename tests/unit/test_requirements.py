@@ -10,10 +10,15 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from relnox.core.dependencies.requirement_clauses import parse_pep508_clauses, poetry_allows
-from relnox.core.dependencies.requirements import highest_lower_bound, rewrite_pep508, rewrite_poetry
 from relnox.core.names import requirement_name
 from relnox.core.packages import Dependency
+from relnox.core.requirements import (
+    highest_lower_bound,
+    parse_pep508_clauses,
+    poetry_allows,
+    rewrite_pep508,
+    rewrite_poetry,
+)
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:

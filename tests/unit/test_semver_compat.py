@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.version import Version
 
-from relnox.core.versions.requested_bump import Bump
 from relnox.core.versions.semver_compat import (
     Scheme,
     format_version,
@@ -17,11 +16,11 @@ from relnox.core.versions.semver_compat import (
     semver_obstacle,
     to_semver,
 )
-from relnox.core.versions.versioning import next_version
+from relnox.core.versions.versioning import Bump, next_version
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from relnox.core.versions.requested_bump import Part
+    from relnox.core.versions.versioning import Part
 
 # --- SemVer and PEP 440 ------------------------------------------------------------------------------
 

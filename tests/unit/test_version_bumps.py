@@ -18,7 +18,7 @@ from relnox.core.bump.version_bumps import (
 from relnox.core.packages import Dependency, Package, VersionSource
 from relnox.core.settings.config import Config, GroupConfig
 from relnox.core.version_groups import find_version_groups
-from relnox.core.versions.requested_bump import LEVELS, Bump
+from relnox.core.versions.versioning import LEVELS, Bump
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from relnox.core.packages import DependencyTable
-    from relnox.core.versions.requested_bump import Level, Part
+    from relnox.core.versions.versioning import Level, Part
 
 TODAY = date(2026, 11, 21)
 PUBLISHED = ("runtime", "extra")

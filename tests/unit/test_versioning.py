@@ -9,9 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.version import Version
 
-from relnox.core.versions.requested_bump import Bump, Level, Part, Phase
 from relnox.core.versions.semver_compat import Scheme
 from relnox.core.versions.versioning import (
+    Bump,
+    Level,
+    Part,
+    Phase,
     explain,
     is_result_of,
     next_version,

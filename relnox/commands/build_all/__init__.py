@@ -19,15 +19,15 @@ from relnox.commands.build_all.build_settings import read_build_settings
 from relnox.commands.options import BuildOptions as Options
 from relnox.commands.shared import consistency, hooks, releases
 from relnox.commands.shared.project import Project
-from relnox.core.dependencies.requirements import requires_dist, unbounded_sibling_warnings
+from relnox.core import derived_versions
+from relnox.core.derived_versions import CommitTags
 from relnox.core.packages import Package
 from relnox.core.planning.events import Outcome, Status
 from relnox.core.planning.plan import Plan, PlanBuilder, Table
 from relnox.core.planning.step import after
 from relnox.core.release import wheels
+from relnox.core.requirements import requires_dist, unbounded_sibling_warnings
 from relnox.core.settings.build_settings import BuildSettings, Constraints
-from relnox.core.tagging import derived_versions
-from relnox.core.tagging.derived_versions import CommitTags
 from relnox.errors import Blocked
 from relnox.source import tag_versions
 from relnox.steps.build import Build

@@ -18,7 +18,7 @@ from relnox.core.planning.changes import Edit, NewTag
 from relnox.core.planning.plan import PlanBuilder
 from relnox.core.text import join_names
 from relnox.core.versions import semver_compat, version_locations
-from relnox.core.versions.requested_bump import Bump
+from relnox.core.versions.versioning import Bump
 from relnox.errors import Blocked, Failed
 from relnox.source import changelog_tools, file_edits, history, tools_on_copy
 from relnox.source.changelog_tools import ChangelogRelease, Tool

@@ -10,12 +10,12 @@ from relnox.commands.options import BumpOptions as Options
 from relnox.commands.shared import checkout_checks, tag_checks
 from relnox.commands.shared.project import Project
 from relnox.commands.shared.tag_checks import NewerTags
+from relnox.core import tag_proposals
 from relnox.core.bump import release_notes
 from relnox.core.bump.version_bumps import VersionBump
 from relnox.core.packages import Package
 from relnox.core.planning.changes import Edit, NewTag
 from relnox.core.settings import release_lines
-from relnox.core.tagging import tag_proposals
 from relnox.core.text import format_count, join_names
 from relnox.errors import Blocked, Conflict, Problem
 from relnox.source import file_edits

@@ -8,15 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from relnox.commands.bump import changes, preflight, versions
 from relnox.commands.options import BumpOptions as Options
 from relnox.commands.shared.project import Project
-from relnox.core import fixes
+from relnox.core import fixes, pull_request
 from relnox.core.bump import release_notes
 from relnox.core.bump.version_bumps import VersionBump
-from relnox.core.notes import pull_request
-from relnox.core.notes.changelog import text_of_version
-from relnox.core.notes.pull_request import PullRequestPackage
+from relnox.core.changelog import text_of_version
 from relnox.core.planning import step
 from relnox.core.planning.changes import Edit
 from relnox.core.planning.plan import PlanBuilder
+from relnox.core.pull_request import PullRequestPackage
 from relnox.core.text import join_names
 from relnox.errors import Blocked, Problem
 from relnox.source.git import Git, remotes, trees

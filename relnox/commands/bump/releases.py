@@ -24,7 +24,7 @@ from relnox.core.planning.changes import Edit
 from relnox.core.planning.plan import Plan, PlanBuilder, Table
 from relnox.core.text import join_names
 from relnox.core.versions import versioning
-from relnox.core.versions.requested_bump import Bump, check_bump
+from relnox.core.versions.versioning import Bump, check_bump
 from relnox.errors import Blocked, Problem
 from relnox.source import file_edits
 from relnox.source.git import Git, remotes

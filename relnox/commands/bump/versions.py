@@ -7,16 +7,15 @@ from typing import Any
 
 from relnox.commands.options import BumpOptions as Options
 from relnox.commands.shared.project import Project
-from relnox.core import fixes, unlisted, version_groups
+from relnox.core import fixes, tag_proposals, unlisted, version_groups
 from relnox.core.bump import release_history, version_bumps
 from relnox.core.bump.version_bumps import BumpRequest, DependencyUpdates, ResolvedBumps, VersionBump
-from relnox.core.dependencies.requirements import unbounded_sibling_warnings
 from relnox.core.packages import Package
+from relnox.core.requirements import unbounded_sibling_warnings
 from relnox.core.settings.schema import fields_of
-from relnox.core.tagging import tag_proposals
 from relnox.core.text import format_count, join_names
 from relnox.core.versions import version_locations, versioning
-from relnox.core.versions.requested_bump import Bump
+from relnox.core.versions.versioning import Bump
 from relnox.errors import Blocked
 
 _MAX_LINES = 20

@@ -22,7 +22,7 @@ from relnox.core.fixes import task_command
 from relnox.core.packages import Package
 from relnox.core.release import wheels
 from relnox.core.release.manifest import MANIFEST_JSON, Manifest
-from relnox.core.tagging.tags import split_tag
+from relnox.core.tags import split_tag
 from relnox.core.text import join_names
 from relnox.core.workspace import LOCK_FILES, owning_package
 from relnox.errors import Blocked, ExitCode, Failed, Problem

@@ -24,7 +24,7 @@ from relnox.core.release.wheels import platform_wheels
 from relnox.core.settings.config import Config, check_package_names
 from relnox.core.settings.options import RemoteTags
 from relnox.core.settings.release_lines import ReleaseLine, has_release_lines, release_lines_of_branch
-from relnox.core.tagging.tags import TagFormat, TagForms, find_tag_forms
+from relnox.core.tags import TagFormat, TagForms, find_tag_forms
 from relnox.core.workspace import Workspace
 from relnox.errors import NO_WORKING_DIRECTORY, Blocked, TryLater
 from relnox.source import discovery, history, pyproject, version_literals

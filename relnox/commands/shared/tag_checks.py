@@ -13,7 +13,7 @@ from relnox.core.packages import Package
 from relnox.core.records import Record
 from relnox.core.settings import release_lines
 from relnox.core.settings.config import Config
-from relnox.core.tagging.tags import TagFormat, latest_tags, packages_that_read_any_tag, tags_naming
+from relnox.core.tags import TagFormat, latest_tags, packages_that_read_any_tag, tags_naming
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked, Problem
 from relnox.source import tag_versions

@@ -20,10 +20,10 @@ from relnox.core.packages import Package
 from relnox.core.settings import patterns
 from relnox.core.settings.config import CommitsConfig, Config
 from relnox.core.settings.release_lines import ReleaseLine
-from relnox.core.tagging.tags import TagFormat, latest_tags
+from relnox.core.tags import TagFormat, latest_tags
 from relnox.core.text import format_count
 from relnox.core.versions import versioning
-from relnox.core.versions.requested_bump import Bump, Level, Phase
+from relnox.core.versions.versioning import Bump, Level, Phase
 from relnox.core.workspace import LOCK_FILES, Workspace, owning_package
 from relnox.errors import Blocked
 

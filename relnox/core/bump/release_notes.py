@@ -11,8 +11,8 @@ from datetime import date
 
 from packaging.version import Version
 
+from relnox.core import changelog
 from relnox.core.bump.version_bumps import VersionBump
-from relnox.core.notes import changelog
 from relnox.core.packages import Package
 from relnox.core.settings.config import Config
 from relnox.core.text import join_names

@@ -18,14 +18,14 @@ from typing import NamedTuple, TypeAlias
 
 from packaging.version import Version
 
-from relnox.core.dependencies import requirements
+from relnox.core import requirements
 from relnox.core.packages import Dependency, Package
 from relnox.core.records import Record
 from relnox.core.settings.config import Config
 from relnox.core.version_groups import VersionGroup, check_group_has_one_version, find_version_groups
 from relnox.core.versions import semver_compat, versioning
-from relnox.core.versions.requested_bump import LEVELS, Bump, Level
 from relnox.core.versions.version_locations import describe_disagreement, locations_agree
+from relnox.core.versions.versioning import LEVELS, Bump, Level
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
 

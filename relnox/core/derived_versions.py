@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 from packaging.version import InvalidVersion, Version
 
 from relnox.core.records import Record
-from relnox.core.tagging.tags import TagFormat
+from relnox.core.tags import TagFormat
 
 _VERSION_VARIABLE = re.compile(
     r"(SETUPTOOLS_SCM|VCS_VERSIONING|HATCH_VCS)_PRETEND_VERSION(_FOR_\w+)?"

@@ -12,7 +12,7 @@ from relnox.core import fixes
 from relnox.core.packages import Package
 from relnox.core.settings import patterns
 from relnox.core.settings.config import Config
-from relnox.core.tagging.tags import TagForms, packages_that_read_any_tag, split_tag, tag_format_of
+from relnox.core.tags import TagForms, packages_that_read_any_tag, split_tag, tag_format_of
 from relnox.core.text import join_names
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked, Problem

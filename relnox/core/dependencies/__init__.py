@@ -1,1 +1,0 @@
-"""Requirements: rewriting for new versions, and siblings without a version."""

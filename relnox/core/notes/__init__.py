@@ -1,1 +1,0 @@
-"""Changelogs, their updates for a release, and the body of release pull requests."""

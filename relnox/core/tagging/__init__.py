@@ -1,1 +1,0 @@
-"""Tags: their names, the packages of existing tags, and settings that continue their form."""
