@@ -195,11 +195,7 @@ class PlannedTask:
         self._project = project = replace(project, on_output=self._on_output, remote_tags=options.remote_tags)
         with ExitStack() as stack, retries.on_wait(self._on_wait):
             stack.enter_context(project)
-            if hasattr(module, "observe"):
-                snapshot = module.observe(options, project)
-                plan = module.plan(snapshot, options)
-            else:
-                plan = module.plan(options, project)
+            plan = module.plan(options, project)
             if getattr(options, "json", False):
                 self._document = module.document(options, project)
             self.plan: Plan = plan if nested else replace(plan, commit=project.commit)

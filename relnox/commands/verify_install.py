@@ -9,10 +9,9 @@ support is skipped with a note; a requested Python that is not installed is an e
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import NamedTuple
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import Version
@@ -31,13 +30,12 @@ from relnox.commands.shared.verification import (
 )
 from relnox.core import fixes, graph
 from relnox.core.planning.events import Outcome
-from relnox.core.planning.plan import Plan, Table
+from relnox.core.planning.plan import Plan, PlanBuilder, Table
 from relnox.core.release.manifest import Distribution, Manifest
-from relnox.core.settings.config import VerifyConfig
 from relnox.errors import Blocked, Problem
+from relnox.indexes.index import Index
 from relnox.steps.fetch_release import CopyFiles, Download
 from relnox.steps.verify_install import VerifyInstall
-from relnox.system import retries
 
 _LONG_WAIT = 600
 """How long to wait for an index to list uploaded files, in seconds."""
@@ -49,88 +47,43 @@ _LISTING_LIMIT = 20.0
 _RESULTS = {"success": "works", "skipped": "skipped", "failed": "FAILED", "aborted": "not run"}
 
 
-class Snapshot(NamedTuple):
-    """The release to verify, without its `private` packages, which are not published, and what is known of it.
-
-    Attributes:
-        unlisted: Packages whose files are not all listed and were probably never uploaded; see `_find_unlisted`.
-        others: Steps that get files to install requirements with: packages that were released earlier, and the
-            wheels from `--find-links`.
-        notes: Notes on packages that are not verified.
-        production: Whether the files come from a production index.
-    """
-
-    manifest: Manifest
-    verify: VerifyConfig
-    problems: tuple[Problem, ...]
-    unlisted: frozenset[str]
-    others: tuple[Download | CopyFiles, ...]
-    notes: tuple[str, ...]
-
-
-def observe(options: Options, project: Project) -> Snapshot:
-    """Read the manifest, and check that the requirements and the Pythons to verify with are available."""
-    if options.from_ == "index":
-        project.indexes.open(options.index)
-    verify = verify_settings(project)
-    selected_packages = (
-        frozenset(package.name for package in project.select(options.package)) if options.package else None
-    )
-    release = releases.read_release(project.root, options.dist, selected_packages or ())
-    manifest, private = releases.public_part(release, project)
-    if selected_packages is not None:
-        manifest = manifest.restricted_to(
-            graph.closure(selected_packages, dict(manifest.needs))
-        )  # and what they need
-    problems = (
-        *_private_requirement_problems(manifest, private),
-        *_missing_python_problems(options.python),
-    )
-    built, earlier = manifest, manifest.restricted_to(frozenset())
-    unlisted_packages = frozenset[str]()
-    if options.from_ == "index" and not problems and _read_listings(built, options.index, project):
-        manifest, earlier = releases.split_release(
-            built, project.indexes[options.index], project, selected_packages or frozenset()
-        )
-        if options.wait is None:
-            unlisted_packages = _find_unlisted(manifest, options.index, project)
-    others: tuple[Download | CopyFiles, ...] = (
-        *(earlier_downloads(manifest, earlier, project.indexes[options.index]) if earlier.packages else ()),
-        *_copy_other_wheels(options.find_links, built, project),
-    )
-    return Snapshot(
-        manifest,
-        verify,
-        problems,
-        unlisted_packages,
-        others,
-        (*releases.private_notes(private), *releases.released_earlier_notes(earlier, options.index)),
-    )
-
-
-def plan(snapshot: Snapshot, options: Options) -> Plan:
+def plan(options: Options, project: Project) -> Plan:
     """Plan to download or copy the files of all packages, and then to verify each package with each Python."""
-    manifest = snapshot.manifest
-    default = {name: _SHORT_WAIT if name in snapshot.unlisted else _LONG_WAIT for name in manifest.packages}
-    deadline = default if options.wait is None else dict.fromkeys(manifest.packages, options.wait)
-    from_index = options.from_ == "index"
-    listings = tuple(await_listings(manifest, options.index, deadline, download=False)) if from_index else ()
-    files: list[Download | CopyFiles] = [
-        CopyFiles(directory=options.dist, package=package, files=manifest.files_of(package))
-        for package in manifest.packages
-    ]
-    if from_index:
-        files = [*downloads(listings)]
-    files += snapshot.others
-    installations = install_checks(manifest, snapshot.verify, options.python, files)
-    checks = (*listings, *files, *installations)
-    return Plan(
-        task="verify-install",
-        steps=checks,
-        notes=snapshot.notes,
-        problems=snapshot.problems,
-        continue_on_error=True,
-    )
+    new = PlanBuilder("verify-install", continue_on_error=True)
+    index = project.indexes.open(options.index) if options.from_ == "index" else None
+    selected = frozenset(package.name for package in project.select(options.package)) if options.package else None
+    release = project.once(releases.read_release, project.root, options.dist, selected or frozenset())
+    built, private = releases.public_part(release, project)
+    if selected is not None:  # and what they need
+        built = built.restricted_to(graph.closure(selected, dict(built.needs)))
+    new.problems += _private_requirement_problems(built, private)
+    new.problems += project.once(_missing_python_problems, options.python)
+    manifest, earlier = built, built.restricted_to(frozenset())
+    unlisted = frozenset[str]()
+    if index is not None and not new.problems and project.once(_read_listings, index, built.packages):
+        manifest, earlier = releases.split_release(built, index, project, selected or frozenset())
+        if options.wait is None:
+            unlisted = _find_unlisted(manifest, index, project)
+    new.notes += releases.private_notes(private)
+    new.notes += releases.released_earlier_notes(earlier, options.index)
+
+    deadline = {name: _SHORT_WAIT if name in unlisted else _LONG_WAIT for name in manifest.packages}
+    if options.wait is not None:
+        deadline = dict.fromkeys(manifest.packages, options.wait)
+    files: list[Download | CopyFiles] = []
+    if index is not None:
+        listings = new.add(*await_listings(manifest, options.index, deadline, download=False))
+        files += downloads(listings)
+    else:
+        files += (
+            CopyFiles(directory=options.dist, package=package, files=manifest.files_of(package))
+            for package in manifest.packages
+        )
+    files += earlier_downloads(manifest, earlier, index) if index is not None else ()
+    files += project.once(_copy_other_wheels, project.root, options.find_links, built.packages)
+    new.add(*files)
+    new.add(*install_checks(manifest, verify_settings(project), options.python, files))
+    return new.plan()
 
 
 def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
@@ -162,47 +115,48 @@ def _private_requirement_problems(manifest: Manifest, private: Sequence[str]) ->
             )
 
 
-def _missing_python_problems(pythons: Sequence[str]) -> Iterator[Problem]:
-    """Yield a problem for each requested Python that is not installed."""
+def _missing_python_problems(pythons: Sequence[str]) -> list[Problem]:
+    """Return a problem for each requested Python that is not installed."""
+    problems: list[Problem] = []
     for python in dict.fromkeys(pythons):
         try:
             find_interpreter(python)
         except Blocked as error:
-            yield error
+            problems.append(error)
+    return problems
 
 
-def _read_listings(manifest: Manifest, index: str, project: Project) -> bool:
+def _read_listings(index: Index, packages: Collection[str]) -> bool:
     """Request the listings of the packages, and return whether the index answers."""
     try:
-        project.indexes[index].fetch_listings(manifest.packages, _LISTING_LIMIT)
+        index.fetch_listings(packages, _LISTING_LIMIT)
     except Problem:
         return False
     return True
 
 
-def _find_unlisted(manifest: Manifest, index: str, project: Project) -> frozenset[str]:
+def _find_unlisted(manifest: Manifest, index: Index, project: Project) -> frozenset[str]:
     """Return the packages whose files are not all listed on the index and were probably never uploaded.
 
     The result is empty if the index provides no upload times, or if a file of the release was uploaded in the last
     hour: the index may list the other files soon.
     """
-    now = retries.CLOCK.today()
     missing: set[str] = set()
     for name in manifest.packages:
-        listing = project.indexes[index].cached_listing(name)
+        listing = index.cached_listing(name)
         files = [listing[file.filename] for file in manifest.files_of(name) if file.filename in listing]
-        if any(file.upload_time is None or now - file.upload_time < _RECENT for file in files):
+        if any(file.upload_time is None or project.now - file.upload_time < _RECENT for file in files):
             return frozenset()
         if len(files) < len(manifest.files_of(name)):
             missing.add(name)
     return frozenset(missing)
 
 
-def _copy_other_wheels(directories: Sequence[str], manifest: Manifest, project: Project) -> Iterator[CopyFiles]:
-    """Yield a step for each project outside the manifest that copies its newest wheels from the directories."""
+def _copy_other_wheels(root: Path, directories: Sequence[str], packages: Collection[str]) -> list[CopyFiles]:
+    """Return a step for each project other than these packages that copies its newest wheels from directories."""
     newest: dict[str, tuple[Version, str, list[Path]]] = {}
     for directory in directories:
-        resolved = project.root / directory
+        resolved = root / directory
         fix = f"build the wheels in the other repository: {fixes.task_command('build-all')}"
         if not resolved.is_dir():
             raise Blocked("file-not-writable", f"{directory} is not a directory", fix=fix)
@@ -218,12 +172,13 @@ def _copy_other_wheels(directories: Sequence[str], manifest: Manifest, project: 
                     f"{directory}/{path.name} is not a valid file name of a wheel ({error})",
                     fix="rename it: NAME-VERSION-PYTHON-ABI-PLATFORM.whl",
                 ) from error
-            if name in manifest.packages:
+            if name in packages:
                 continue
             if name not in newest or newest[name][0] < version:
                 newest[name] = (version, directory, [])
             if newest[name][:2] == (version, directory):
                 newest[name][2].append(path)
+    steps = []
     for project_name, (version, directory, paths) in sorted(newest.items()):
         files = [
             Distribution(
@@ -237,4 +192,5 @@ def _copy_other_wheels(directories: Sequence[str], manifest: Manifest, project: 
             )
             for path in paths
         ]
-        yield CopyFiles(directory=directory, package=project_name, files=tuple(files))
+        steps.append(CopyFiles(directory=directory, package=project_name, files=tuple(files)))
+    return steps

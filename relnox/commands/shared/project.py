@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -34,6 +34,7 @@ from relnox.source.git.remotes import Remote
 from relnox.source.untracked_modules import find_imports_of_untracked
 from relnox.source.version_files import version_at
 from relnox.source.version_literals import VersionLiterals
+from relnox.system import retries
 from relnox.system.files import read_project_file
 from relnox.system.retries import Deadline, TransientError
 
@@ -155,7 +156,7 @@ class Project(Record):
     @cached_property
     def now(self) -> datetime:
         """The time in UTC, to the millisecond; read once for the whole plan."""
-        now = datetime.now(UTC)
+        now = retries.CLOCK.today()
         return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
     @cached_property
