@@ -35,9 +35,9 @@ class Everything(NamedTuple):
     remote: str
 
 
-def everything(root: Path) -> Everything:
-    """All of a checkout that a bump could change."""
-    remote = remote_of(root)
+def everything(root: Path, remote: Path | None = None) -> Everything:
+    """All of a checkout that a bump could change; its remote is beside it, unless another one is named."""
+    remote = remote or remote_of(root)
     return Everything(
         files={
             path.relative_to(root).as_posix(): path.read_bytes()
@@ -203,6 +203,18 @@ def remote_of(root: Path) -> Path:
     return root.parent / f"{root.name}.git"
 
 
+def is_released(root: Path, version: str) -> bool:
+    """Whether HEAD is the tagged release of a version, here and on the remote, and no file is changed."""
+    remote, head = remote_of(root), git(root, "rev-parse", "HEAD")
+    refs = git(remote, "for-each-ref", "--format=%(refname) %(objectname) %(*objectname)").split()
+    return (
+        git(root, "log", "-1", "--format=%s") == f"Release {version}"
+        and refs[:3] == ["refs/heads/main", head, f"refs/tags/v{version}"]
+        and refs[4:] == [head]
+        and git(root, "status", "--porcelain", "--untracked-files=all") == ""
+    )
+
+
 def pair(root: Path, version: str = "2.0.0") -> Path:
     """The smallest lockstep workspace in which a requirement moves along: top needs base."""
     needs = {"base": "[]", "top": f'["pair-base=={version}"]'}
@@ -255,7 +267,7 @@ def endless(root: Path) -> Path:
                     pathlib.Path(directory, "endless-1.0.tar.gz").write_bytes(b"half")
                     child = subprocess.Popen(STUBBORN, stdout=subprocess.PIPE)
                     child.stdout.readline()
-                    pathlib.Path("at-work.new").write_text(f"{os.getpid()} {child.pid}")
+                    pathlib.Path("at-work.new").write_text(f"{os.getpid()} {child.pid}\\n")
                     os.rename("at-work.new", "at-work")
                     time.sleep(60)
 

@@ -21,7 +21,7 @@ from packaging.version import Version
 from projects import HATCHLING, commit_all, git, remote_of, repository, write
 from releases import SimulatedClock, made_wheel, write_manifest
 from running import run_in_process
-from test_interruption import DRIVER, start
+from stops import stopped
 
 from relnox.system import retries
 
@@ -49,7 +49,7 @@ KNOWN_PROBLEMS = (
     "[version-not-higher]",
 )
 """What an event may be answered with, since events do not look at what came before."""
-CHANGES = 90
+CHANGES = 200
 """About as many changes as a release makes, of which one is the place of a kill."""
 
 
@@ -137,9 +137,8 @@ class Year:
     def killed_release(self, line: str) -> None:
         """A release that is killed somewhere, and then finished or reverted."""
         root = self._on(self.maintainer, line)
-        options, at = self._bump(), self.choose.randrange(1, CHANGES)
-        words = ("bump", "--project", str(root), *options)
-        code, output = start(root, "-c", DRIVER, str(at), str(int(signal.SIGKILL)), *words).ended()
+        options, at = self._bump(), self.choose.randrange(CHANGES // 3, CHANGES)
+        code, output = stopped(root, ("bump", *options), at)
         self.log.append(f"  killed before change {at}: exit code {code}")
         assert code in (-signal.SIGKILL, 0, 1), output
         status = git(root, "status", "--porcelain", "--untracked-files=no")
@@ -200,9 +199,7 @@ class Year:
         """A job tags what was merged; some jobs are killed and run again."""
         root = self._on(self.ci, line)
         if self.choose.random() < 0.3:
-            words = ("auto-tag", "--project", str(root), "--no-check-index")
-            at = str(self.choose.randrange(1, 30))
-            start(root, "-c", DRIVER.replace("counts = 0, False", "counts = 0, True"), at, "9", *words).ended()
+            stopped(root, ("auto-tag", "--no-check-index"), self.choose.randrange(1, CHANGES // 3))
         self._try(root, "auto-tag", "--no-check-index")
 
     def version_by_hand(self, line: str) -> None:

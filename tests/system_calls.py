@@ -14,8 +14,6 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
-from killing import ONE_AFTER_THE_OTHER
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
@@ -26,6 +24,7 @@ __all__ = [
     "FULL_FROM_THEN_ON",
     "GROWING",
     "KILLED",
+    "KILLED_WITH_RELNOX",
     "OPENING",
     "TRACED_HOOK",
     "FaultyRun",
@@ -48,6 +47,8 @@ GROWING = {
 }
 """Those that need room on the disk."""
 KILLED = "signal=KILL:when={}"
+KILLED_WITH_RELNOX = "signal=KILL:when={} "
+"""Where a git is killed, so is the relnox that runs it, before it sees that."""
 FULL = "error=ENOSPC:when={}"
 FULL_FROM_THEN_ON = "error=ENOSPC:when={}+"
 """What strace injects, at a number."""
@@ -55,12 +56,35 @@ SHARE = 0.9
 """How many of the counted calls must be made again: a run may make fewer of a name at times."""
 LIMIT = 120
 
+ONE_AFTER_THE_OTHER = """\
+import concurrent.futures, sys
+
+class Inline(concurrent.futures.Executor):
+    def __init__(self, *args, **options):
+        pass
+
+    def submit(self, do, /, *args, **options):
+        future = concurrent.futures.Future()
+        try:
+            future.set_result(do(*args, **options))
+        except BaseException as error:
+            future.set_exception(error)
+        return future
+
+concurrent.futures.ThreadPoolExecutor = Inline
+from relnox.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+"""Makes all calls in one thread and thus in the same order each time; random kills hit the threads."""
 GIT = """\
 #!/bin/sh
 number=1
 while ! mkdir "{log}/git-$number" 2> /dev/null; do number=$((number + 1)); done
 case $number in
-{chosen}) exec {strace} -qq -ff -o "{log}/git-$number/calls" {options} {git} "$@" ;;
+{chosen}) {strace} -qq -ff -o "{log}/git-$number/calls" {options} {git} "$@"
+    code=$?
+    {also} && grep -qs "killed by SIGKILL" "{log}/git-$number"/calls* && kill -9 $PPID
+    exit $code ;;
 esac
 exec {git} "$@"
 """
@@ -186,12 +210,13 @@ def _run(
             "-e",
             f"trace={system_call.call}",
             "-e",
-            f"inject={system_call.call}:{fault.format(system_call.number)}",
+            f"inject={system_call.call}:{fault.format(system_call.number).strip()}",
         ]
     programs = log / "bin"
     programs.mkdir(parents=True)
     chosen = "*" if system_call is None else system_call.program.removeprefix("git-")
-    script = GIT.format(log=log, chosen=chosen, strace=strace, git=git, options=" ".join(options))
+    also = str(fault == KILLED_WITH_RELNOX).lower()
+    script = GIT.format(log=log, chosen=chosen, strace=strace, git=git, also=also, options=" ".join(options))
     (programs / "git").write_text(script, encoding="utf-8")
     (programs / "git").chmod(0o755)
     variables = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}

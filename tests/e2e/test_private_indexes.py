@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import TYPE_CHECKING, NamedTuple
 
 import packed
 import pytest
 from accounts import Accounts
-from killing import killed_before
 from package_index import PackageIndex, serving
 from private_indexes import PASSWORD, USER, PrivateIndex, devpi, installed, pypiserver
 from releases import made_wheel, project_of, reading
 from running import RunResult
+from stops import stopped
 
 from relnox.cli import main
 from relnox.indexes import uploads
@@ -175,7 +176,8 @@ def test_a_release_is_published_verified_and_skipped_by_a_rerun(
 def test_a_killed_run_is_finished_by_a_rerun(kind: str, index: PrivateIndex, tmp_path: Path) -> None:
     built = project(tmp_path / "demo", index)
     # The third upload is the sdist of the first package, which is uploaded alone, after both wheels.
-    killed_before(built.root, kind, 3, "publish", "--index", "own", "--yes")
+    code, output = stopped(built.root, ("publish", "--index", "own", "--yes"), 3, kind=kind)
+    assert code == -signal.SIGKILL, output
     before = listed(index)
     assert before.keys() == {name for name in built.hashes if name.startswith("core-") and name.endswith(".whl")}
     ran = publish(built.root)

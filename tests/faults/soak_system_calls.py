@@ -1,4 +1,4 @@
-"""Tasks with a fault injected at system calls that change something: bumps and builds at each, others at some.
+"""Tasks with a fault injected at system calls that change something: bumps, builds and publishing at each.
 
 They are relnox's own, those of each git that it starts with all that this one starts, and those of a backend. At
 each of them the process is killed, or the disk has no room, once or from then on. Then nothing is half, and the
@@ -12,39 +12,45 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import zipfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from backends import READING, in_tree
-from projects import commit_all, copy_of, everything, git, remote_of, repository, write
+from package_index import PackageIndex
+from projects import commit_all, copy_of, everything, git, repository, write
+from releases import Package, is_whole, public, publish, release
 from running import run
+from stopped_bumps import SCENES, World
 from system_calls import (
     FULL,
     FULL_FROM_THEN_ON,
     GROWING,
     KILLED,
+    KILLED_WITH_RELNOX,
     OPENING,
     TRACED_HOOK,
     find_system_calls,
     inject_faults,
 )
 from test_full_disk import sound
-from test_interruption import BUMP, RELEASED, bump, state, template
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from system_calls import FaultyRun, SystemCall
 
-__all__ = ["template"]
+    from relnox.core.release.manifest import Manifest
 
 PARTS = 4
 FAULTS = {"killed": KILLED, "no room": FULL, "no room from then on": FULL_FROM_THEN_ON}
 SHARE_OF_FULL_DISKS = 4
 """One call in so many; runs are killed at every call."""
 BUILD = ("build-all",)
+PUBLISH = ("publish", "--index", "own", "--reporter", "plain")
 OTHERS = {
     "collect": ("collect", "--from", "jobs"),
     "publish-test": ("publish-test", "--index", "embedded"),
@@ -57,6 +63,48 @@ ARCHIVES = ["home-1.0-py3-none-any.whl", "home-1.0.tar.gz"]
 
 in_parts = pytest.mark.parametrize("part", [slice(part, None, PARTS) for part in range(PARTS)], ids=range(PARTS))
 with_each_fault = pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+
+
+def faulty_runs(
+    calls: list[SystemCall], fault: str, share: slice, new: Callable[[str], Path], task: tuple[str, ...]
+) -> Iterator[tuple[Path, FaultyRun]]:
+    """Run a task with a fault at each call of a share."""
+    if fault in (FULL, FULL_FROM_THEN_ON):
+        calls = [call for call in calls if call.call in GROWING][::SHARE_OF_FULL_DISKS]
+    if fault == FULL_FROM_THEN_ON:  # no file could be opened any more, not even to be read
+        calls = [call for call in calls if call.call not in OPENING]
+    for root, faulty_run in inject_faults(calls[share], fault, new, task):
+        is_killed = faulty_run.was_made and fault in (KILLED, KILLED_WITH_RELNOX)
+        if is_killed and (fault == KILLED_WITH_RELNOX or faulty_run.system_call.program == "relnox"):
+            assert faulty_run.code == -signal.SIGKILL, faulty_run
+        yield root, faulty_run
+
+
+# --- bumps
+
+
+@pytest.mark.parametrize("fault", [*FAULTS.values(), KILLED_WITH_RELNOX], ids=[*FAULTS, "killed with relnox"])
+@in_parts
+def test_a_bump_with_a_fault_at_any_call_is_finished_or_taken_back(
+    part: slice, fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path, SCENES["plain"], monkeypatch)
+
+    def new(_name: str) -> Path:
+        world.reset()
+        return world.root
+
+    calls = find_system_calls(new, world.scene.command)
+    if fault == KILLED_WITH_RELNOX:
+        calls = [call for call in calls if call.program != "relnox"]
+    for root, faulty_run in faulty_runs(calls, fault, part, new, world.scene.command):
+        world.unlock()
+        world.check(faulty_run)
+        subprocess.run(["git", "fsck", "--no-dangling"], cwd=root, check=True, capture_output=True)
+    sys.stdout.write(f"{world.states} states: all converged\n")
+
+
+# --- builds and others
 
 
 class Project(NamedTuple):
@@ -78,19 +126,12 @@ class Project(NamedTuple):
         self, fault: str, directory: Path, share: slice = slice(None)
     ) -> Iterator[tuple[Path, FaultyRun]]:
         """A copy for each call of a share, after a run with a fault there, and in its surroundings."""
-        found = self.calls
-        if fault != KILLED:
-            found = [system_call for system_call in found if system_call.call in GROWING][::SHARE_OF_FULL_DISKS]
-        if fault == FULL_FROM_THEN_ON:  # no file could be opened any more, not even to be read
-            found = [system_call for system_call in found if system_call.call not in OPENING]
         with pytest.MonkeyPatch.context() as patch:
 
             def new(name: str) -> Path:
                 return alone(self.template, directory / name / "project", patch)
 
-            for root, faulty_run in inject_faults(found[share], fault, new, self.task):
-                if fault == KILLED and faulty_run.was_made and faulty_run.system_call.program == "relnox":
-                    assert faulty_run.code == -signal.SIGKILL, faulty_run
+            for root, faulty_run in faulty_runs(self.calls, fault, share, new, self.task):
                 yield root, faulty_run
                 shutil.rmtree(root.parent)
 
@@ -101,26 +142,6 @@ def alone(template: Path, root: Path, patch: pytest.MonkeyPatch) -> Path:
     directory.mkdir(parents=True)
     patch.setenv("TMPDIR", str(directory))
     return copy_of(template, root)
-
-
-@pytest.fixture(scope="session")
-def bumped(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    return Project.explored(template, BUMP, tmp_path_factory.mktemp("bumped"))
-
-
-@with_each_fault
-@in_parts
-def test_a_bump_with_a_fault_at_any_call_is_finished_by_the_same_command(
-    bumped: Project, tmp_path: Path, part: slice, fault: str
-) -> None:
-    for root, faulty_run in bumped.faulty_runs(fault, tmp_path, part):
-        for lock in (*remote_of(root).rglob("*.lock"), *(root / ".git").rglob("*.lock")):
-            lock.unlink()  # of a git that was killed: the next one names it
-        if faulty_run.code != 0:
-            again = bump(root)
-            assert again.code == 0, (faulty_run, again.text)
-        assert state(root) == RELEASED, faulty_run
-        subprocess.run(["git", "fsck", "--no-dangling"], cwd=root, check=True, capture_output=True)
 
 
 @pytest.fixture(scope="session")
@@ -183,3 +204,55 @@ def test_other_tasks_that_are_killed_are_finished_by_the_same_command(
         if task == "publish-test":
             files = root / ".git" / "relnox" / "index" / "files"
             assert sorted(path.name for path in files.iterdir()) == ARCHIVES, faulty_run
+
+
+# --- publishing
+
+
+class Publication:
+    """A release of three packages, and an index of its own for each run."""
+
+    PACKAGES = (Package("core", wheels=2), Package("demo", ("core",), wheels=2), Package("more"))
+    CONTENT = "# some bytes, so that an archive is sent in several pieces\n" * 500
+
+    def __init__(self, directory: Path, stack: ExitStack) -> None:
+        self.directory = directory
+        self.stack = stack
+        self.index: PackageIndex
+        self.manifest: Manifest
+
+    def new(self, name: str) -> Path:
+        self.stack.close()
+        root = self.directory / name
+        self.manifest = release(root, self.PACKAGES, content=self.CONTENT)
+        self.index = self.stack.enter_context(PackageIndex())
+        address = f'upload = "{self.index.upload_url}"\nsimple = "{self.index.simple_url}"\nproduction = false\n'
+        settings = f'[tool.relnox]\npackages = ["packages/*"]\n[tool.relnox.indexes.own]\n{address}'
+        return write(root, {"pyproject.toml": settings})
+
+    def is_finished(self, root: Path, how: object) -> None:
+        """The same command: the index equals the manifest, no file was sent with other bytes, none twice."""
+        built = {file.filename: file.sha256 for file in self.manifest.distributions}
+        there = public(self.index, self.manifest)
+        assert there.items() <= built.items(), how
+        before = len(self.index.uploads)
+        ran = publish(root, self.index)
+        assert ran.code == 0, (how, ran.text)
+        assert is_whole(self.index, self.manifest), how
+        taken = [request for request in self.index.uploads if request.status == 200]
+        assert all(request.sha256 == built[request.filename] for request in taken), how
+        assert not there.keys() & {request.filename for request in self.index.uploads[before:]}, how
+
+
+@in_parts
+def test_publishing_that_is_killed_at_any_call_is_finished_by_the_same_command(
+    part: slice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RELNOX_OWN_TOKEN", "a-token")
+    with ExitStack() as stack:
+        publication = Publication(tmp_path, stack)
+        calls = find_system_calls(publication.new, PUBLISH)
+        assert len(calls) > 80
+        for root, faulty_run in faulty_runs(calls, KILLED, part, publication.new, PUBLISH):
+            publication.is_finished(root, faulty_run)
+            shutil.rmtree(root)

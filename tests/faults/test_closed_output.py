@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 from backends import in_tree
-from projects import copy_of, git, repository
-from test_full_disk import sound
-from test_interruption import BUMP, RELEASED, state, template
+from projects import copy_of, git, is_released, repository
+from test_full_disk import sound, template
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["template"]
 
+BUMP = ("bump", "--part", "minor", "--commit", "--tag", "--push")
 pytestmark = [
     pytest.mark.heavy,
     pytest.mark.skipif(os.name != "posix", reason="pipes as POSIX has them"),
@@ -59,7 +59,7 @@ def test_a_bump_with_a_closed_pipe_as_output_succeeds(
     with closed_pipe() as pipe:
         code, said = run_with(root, *BUMP, "--reporter", reporter, **{stream: pipe})
     assert (code, "Traceback" in said) == (0, False), said
-    assert state(root) == RELEASED
+    assert is_released(root, "2.1.0")
 
 
 @pytest.mark.parametrize("reporter", REPORTERS)
@@ -101,4 +101,4 @@ def test_a_run_whose_streams_are_closed_is_done_all_the_same(closed: str, templa
         ["sh", "-c", shell, "sh", sys.executable, "-m", "relnox", *BUMP], cwd=root, check=False, timeout=60
     )
     assert ended.returncode == 0
-    assert state(root) == RELEASED
+    assert is_released(root, "2.1.0")

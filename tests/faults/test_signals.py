@@ -1,0 +1,190 @@
+"""Signals in the middle of a run, while relnox is imported, and those that git gets."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from projects import copy_of, endless, everything, is_released, pair, remote_of, repository, write
+from running import run
+from stops import start
+from warm import all_end, wait_for
+
+from relnox.executor.signals import Interruption, handle_signals
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from running import RunResult
+
+BUMP = ("bump", "--part", "minor", "--commit", "--tag", "--push")
+CODES = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+
+pytestmark = [
+    pytest.mark.heavy,
+    pytest.mark.skipif(os.name != "posix", reason="signals and hooks as POSIX has them"),
+]
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return repository(pair(tmp_path_factory.mktemp("template") / "pair"))
+
+
+@pytest.fixture
+def workspace(template: Path, tmp_path: Path) -> Path:
+    return copy_of(template, tmp_path / "pair")
+
+
+def bump(root: Path) -> RunResult:
+    return run(root, "relnox", *BUMP)
+
+
+def write_hook(directory: Path, name: str, text: str) -> Path:
+    hook = write(directory / "hooks", {name: f"#!/bin/sh\n{text}\n"}) / name
+    hook.chmod(0o755)
+    return hook
+
+
+# --- git is killed
+
+
+@pytest.mark.parametrize(
+    "hook", ["commit-msg", "post-commit", "reference-transaction prepared", "reference-transaction committed"]
+)
+def test_a_git_that_is_killed_is_a_failed_step(workspace: Path, hook: str) -> None:
+    name, _, argument = hook.partition(" ")
+    path = write_hook(workspace / ".git", name, f'case "$1" in *{argument}) rm "$0"; kill -9 $PPID;; esac')
+    first = bump(workspace)
+    assert not path.exists(), first.text  # the hook ran, and killed
+    assert first.code == 2, first.text
+    for lock in (workspace / ".git").rglob("*.lock"):
+        lock.unlink()  # as git says itself
+    again = bump(workspace)
+    assert again.code == 0, again.text
+    assert is_released(workspace, "2.1.0")
+
+
+@pytest.mark.parametrize(
+    ("hook", "arrived"), [("update", False), ("reference-transaction", False), ("post-receive", True)]
+)
+def test_killed_on_the_remote_the_push_counts_by_the_refs_that_arrived(
+    workspace: Path, hook: str, *, arrived: bool
+) -> None:
+    # The hook kills the program that serves the push; ours sees the line cut and cannot know how far it came.
+    remote = remote_of(workspace)
+    write_hook(remote, hook, 'rm -f "$0"\nkill -9 $PPID')
+    first = bump(workspace)
+    assert is_released(workspace, "2.1.0") is arrived
+    assert first.code == (0 if arrived else 2), first.text
+    if arrived:
+        return
+    for lock in remote.rglob("*.lock"):
+        lock.unlink()  # the remote's own affair
+    again = bump(workspace)
+    assert again.code == 0, again.text
+    assert is_released(workspace, "2.1.0")
+
+
+# --- relnox is interrupted
+
+LASTING = """\
+trap 'echo trapped >> "{directory}/trapped"' INT TERM
+echo > "{directory}/begun"
+sleep 1
+touch "{directory}/ended"
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), CODES)
+@pytest.mark.parametrize("hook", ["pre-commit", "pre-push"])
+def test_a_signal_waits_for_atomic_steps(
+    workspace: Path, tmp_path: Path, hook: str, number: int, code: int
+) -> None:
+    write_hook(workspace / ".git", hook, LASTING.format(directory=tmp_path))
+    before = everything(workspace)
+    running = start(workspace, "-m", "relnox", *BUMP)
+    wait_for(tmp_path / "begun")
+    running.process.send_signal(number)
+    running.process.send_signal(number)  # impatience does not help
+    ended, output = running.ended()
+    assert (tmp_path / "ended").exists()
+    assert not (tmp_path / "trapped").exists()
+    if hook == "pre-push":  # it came through, and was the last step: all is done
+        assert ended == 0, output
+        assert "bump: done, verified" in output
+    else:
+        assert ended == code, output
+        assert everything(workspace) == before
+        again = bump(workspace)
+        assert again.code == 0, again.text
+    assert is_released(workspace, "2.1.0")
+
+
+def test_a_signal_after_the_last_step_is_reported_to_the_outer_run() -> None:
+    # Ctrl-C after a finished stage of a chain must stop the chain before its next stage.
+    def chain_of_two() -> None:
+        with handle_signals() as chain, chain.executing_step(atomic=False):
+            with handle_signals():
+                signal.raise_signal(signal.SIGINT)
+            pytest.fail("the chain went on")
+
+    with pytest.raises(Interruption, match="SIGINT"):
+        chain_of_two()
+
+
+@pytest.mark.parametrize(("number", "code"), CODES)
+def test_a_build_ends_at_once_and_leaves_nothing(tmp_path: Path, number: int, code: int) -> None:
+    root = endless(tmp_path / "endless")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    running = start(root, "-m", "relnox", "build-all", TMPDIR=str(scratch))
+    workers = [int(pid) for pid in wait_for(root / "at-work").split()]
+    assert len(list((root / "dist").rglob("endless-1.0.tar.gz"))) == 1  # half of it, aside
+    began = time.monotonic()
+    running.process.send_signal(number)
+    ended, output = running.ended()
+    assert ended == code, output
+    assert time.monotonic() - began < 5
+    assert list((root / "dist").iterdir()) == []
+    assert list(scratch.iterdir()) == []
+    assert all_end(workers)
+
+
+AT_AN_IMPORT = """\
+import os, sys
+
+number, module, *sys.argv[1:] = sys.argv[1:]
+
+def send_signal():
+    os.kill(os.getpid(), int(number))
+    for _ in range(1000):
+        pass  # the handler runs here
+
+class Interrupting:
+    def find_spec(self, name, *_):
+        if name == module:
+            Rubbish()  # where Python drops what a handler raises, and prints a traceback
+
+class Rubbish:
+    def __del__(self):
+        send_signal()
+
+from relnox.__main__ import main
+sys.meta_path.insert(0, Interrupting())
+sys.exit(main())
+"""
+"""Send this process a signal when it is about to import a module."""
+
+
+@pytest.mark.parametrize(("number", "code"), CODES)
+@pytest.mark.parametrize("module", ["relnox.cli", "relnox.reporters", "relnox.commands.status"])
+def test_a_signal_while_relnox_is_imported_ends_it_without_a_traceback(
+    tmp_path: Path, module: str, number: int, code: int
+) -> None:
+    root = write(tmp_path / "home", {"pyproject.toml": '[project]\nname = "home"\nversion = "1.0"\n'})
+    ended, output = start(root, "-c", AT_AN_IMPORT, str(int(number)), module, "status").ended()
+    assert ended == code, output
