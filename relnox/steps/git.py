@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from relnox.core.bump import trailers
 from relnox.core.planning.changes import Edit, NewTag
 from relnox.core.planning.step import Step
@@ -52,7 +54,7 @@ class Commit(Step, kw_only=True):
                 "git commit succeeded, but created no commit",
                 fix="check the current commit: git log -1",
             )
-        self._check_content(git, tree)
+        _check_commit(git, tree, self.files, self.message)
         changes.reset_index(git, self.files)
         return head
 
@@ -73,38 +75,38 @@ class Commit(Step, kw_only=True):
             if isinstance(step, EditFiles) and step.is_development == self.is_development
         )
 
-    def _check_content(self, git: Git, tree: str) -> None:
-        """Check that the commit has the planned changes and no others, and its message the trailers.
 
-        Raises:
-            Failed: A commit hook changed them.
-        """
-        paths = git.read_entries("diff-tree", "-r", "--name-only", "--no-renames", tree, "HEAD")
-        names = [path.removeprefix(git.prefix) for path in paths]
-        changed_files, added_files = (
-            join_names(name for name in names if (name in self.files) == is_planned)
-            for is_planned in (True, False)
+def _check_commit(git: Git, tree: str, files: Collection[str], message: str | None = None) -> None:
+    """Check that HEAD has the planned changes of these files and no others, and its message the trailers.
+
+    Raises:
+        Failed: A commit hook changed them.
+    """
+    paths = git.read_entries("diff-tree", "-r", "--name-only", "--no-renames", tree, "HEAD")
+    names = [path.removeprefix(git.prefix) for path in paths]
+    changed_files, added_files = (
+        join_names(name for name in names if (name in files) == is_planned) for is_planned in (True, False)
+    )
+    keys, (commit,) = (trailers.RELEASE, trailers.DEVELOPMENT), git.messages("-1")
+    planned, actual = (
+        [trailers.read_trailers(text, key) for key in keys] for text in (message or commit.message, commit.message)
+    )
+    actions = [
+        f"changed the content of {changed_files} in the commit" if changed_files else "",
+        f"added {added_files} to the commit" if added_files else "",
+        f"removed trailers ({' or '.join(keys)}) from the commit message" if planned != actual else "",
+    ]
+    if any(actions):
+        raise Failed(
+            "hook-changed-files",
+            f"a commit hook {' and '.join(filter(None, actions))}",
+            fix="configure the hook to leave the release commit alone; if a release needs its changes: "
+            "[[tool.relnox.hooks.edit-bump]]",
         )
-        keys, (commit,) = (trailers.RELEASE, trailers.DEVELOPMENT), git.messages("-1")
-        planned, actual = (
-            [trailers.read_trailers(message, key) for key in keys] for message in (self.message, commit.message)
-        )
-        actions = [
-            f"changed the content of {changed_files} in the commit" if changed_files else "",
-            f"added {added_files} to the commit" if added_files else "",
-            f"removed trailers ({' or '.join(keys)}) from the commit message" if planned != actual else "",
-        ]
-        if any(actions):
-            raise Failed(
-                "hook-changed-files",
-                f"a commit hook {' and '.join(filter(None, actions))}",
-                fix="configure the hook to leave the release commit alone; if a release needs its changes: "
-                "[[tool.relnox.hooks.edit-bump]]",
-            )
 
 
 class ResetIndex(Step, kw_only=True):
-    """Bring git's index up to date with a commit whose run was killed before it could do that."""
+    """Check a commit, and bring git's index up to date with it, whose run was killed before it could do that."""
 
     key = "index"
     title = "bring git's index up to date with the commit"
@@ -113,7 +115,16 @@ class ResetIndex(Step, kw_only=True):
     files: tuple[str, ...]
 
     def apply(self, run: Run) -> None:
-        changes.reset_index(run.checkout, self.files)
+        git = run.checkout
+        head, parent, tree = git.head(), git.parent_commit(), changes.planned_tree(git)
+        try:
+            if tree is not None:
+                _check_commit(git, tree, self.files)
+        except Failed:
+            if head is not None and parent is not None:
+                changes.move_branch(git, head, parent)
+            raise
+        changes.reset_index(git, self.files)
 
     def verify(self, run: Run, result: None) -> str:
         del run, result

@@ -19,6 +19,7 @@ from relnox.system.files import TemporaryDirectory
 _MANY_FILES = 100
 """Above so many files, git writes their content into one pack, which is twice as fast as a file for each."""
 _PATHSPECS_FROM_STDIN = ("--pathspec-from-file=-", "--pathspec-file-nul")
+_REFLOG_ACTION = "relnox "
 _SIGNING_FIX = (
     "check that git can sign tags: git tag --sign --message=test relnox-test && git tag --delete relnox-test"
 )
@@ -28,7 +29,8 @@ _SIGNING_FIX = (
 def commit(git: Git, message: str, edits: Sequence[Edit]) -> str:
     """Commit edits that are made in the checkout, and nothing else that is changed or staged there.
 
-    Git's index is not changed; `reset_index` makes it that of the new commit.
+    Git's index is not changed; `reset_index` makes it that of the new commit. The reflog has the planned tree, so
+    that `planned_tree` knows it if this run is killed before the commit is compared with it.
 
     Args:
         git: The checkout.
@@ -65,9 +67,18 @@ def commit(git: Git, message: str, edits: Sequence[Edit]) -> str:
                 fix="save the change elsewhere, then rerun the command",
             )
         tree = run("write-tree").strip()
+        variables["GIT_REFLOG_ACTION"] = f"{_REFLOG_ACTION}{tree}"
         completed = git.run("commit", "--quiet", "--no-edit", f"--message={message}", variables=variables)
     completed.check("git commit", fix="fix what git or the hook reports, then rerun the command")
     return tree
+
+
+def planned_tree(git: Git) -> str | None:
+    """Return the tree that `commit` planned for HEAD, or None if HEAD has been made or moved by something else."""
+    reason = git.run(
+        "log", "--walk-reflogs", "-1", "--no-show-signature", "--format=%gs", "HEAD", stderr=False
+    ).output
+    return reason.removeprefix(_REFLOG_ACTION).partition(":")[0] if reason.startswith(_REFLOG_ACTION) else None
 
 
 def commit_tree(git: Git, tree: str, parent: str, message: str) -> str:
