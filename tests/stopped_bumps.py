@@ -286,14 +286,14 @@ class World:
         if self.scene.command == UNDO:
             return
         if found.checkout.remote != self._before.checkout.remote:
-            git(self.root, "restore", "--staged", "--worktree", "--", *EDITED)
+            git(self.root, "restore", "--staged", "--worktree", "--", ":(glob)packages/*/pyproject.toml")
             before = self._state()
             ran = self._run(*UNDO)
             assert ran.code == 1, (how, ran.text)
             assert "is already pushed to" in ran.text, how
             assert self._state() == before, how
             return
-        git(self.root, "restore", "--staged", "--worktree", "--", *EDITED)
+        git(self.root, "restore", "--staged", "--worktree", "--", ":(glob)packages/*/pyproject.toml")
         if found.checkout.head != self._before.checkout.head:
             ran = self._run(*UNDO)
             assert ran.code == 0, (how, ran.text)
