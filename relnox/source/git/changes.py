@@ -9,8 +9,7 @@ from types import MappingProxyType
 
 from relnox.core.fixes import GIT_FAILED
 from relnox.core.planning.changes import Edit, NewTag
-from relnox.core.text import join_names
-from relnox.errors import Conflict, Failed
+from relnox.errors import Failed
 from relnox.source import file_edits
 from relnox.source.git import trees
 from relnox.source.git.repository import Git
@@ -41,7 +40,6 @@ def commit(git: Git, message: str, edits: Sequence[Edit]) -> str:
         The id of the tree that the commit has, unless a hook changed it.
 
     Raises:
-        Conflict: A file has other content than the plan gave it.
         Failed: git or a hook rejected the commit.
     """
     with TemporaryDirectory() as directory:
@@ -58,15 +56,11 @@ def commit(git: Git, message: str, edits: Sequence[Edit]) -> str:
         run(
             "add", "--all", "--force", *_PATHSPECS_FROM_STDIN, stdin=_pathspecs(git, (edit.file for edit in edits))
         )
-        if changed_files := [
-            edit.file for edit in edits if file_edits.read_content(f"{git.root}/{edit.file}") != edit.after
-        ]:
-            raise Conflict(
-                "file-changed",
-                f"{join_names(changed_files)} changed after the bump edited it",
-                fix="save the change elsewhere, then rerun the command",
-            )
         tree = run("write-tree").strip()
+        # What an editor has saved since the edit stays in the checkout; the commit gets the planned content.
+        if any(file_edits.read_content(f"{git.root}/{edit.file}") != edit.after for edit in edits):
+            tree = trees.plan_tree(git, edits, stored=True).id
+            run("read-tree", "--reset", tree)
         variables["GIT_REFLOG_ACTION"] = f"{_REFLOG_ACTION}{tree}"
         completed = git.run("commit", "--quiet", "--no-edit", f"--message={message}", variables=variables)
     completed.check("git commit", fix="fix what git or the hook reports, then rerun the command")
