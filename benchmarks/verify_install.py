@@ -30,8 +30,8 @@ from typing import TYPE_CHECKING
 
 from benchmarks import bump, workspaces
 from benchmarks.build import cores, measure
-from relnox.building import archives, file_hashes
-from relnox.building.interpreters import find_interpreter
+from relnox.building import archives
+from relnox.building.environments import find_interpreter
 from relnox.core.release.manifest import Distribution, Manifest
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def release(root: Path, names: Sequence[str], index: str) -> Path:
     for number, name in enumerate(names):
         earlier = tuple(names[number - EARLIER : number]) if number >= EARLIER else ()
         path = wheel(dist, name, (*earlier, THIRD))
-        hashes = file_hashes.hash_file(path)
+        hashes = archives.hash_file(path)
         files.append(
             Distribution(
                 package=name,
@@ -246,7 +246,7 @@ def serving(directory: Path) -> Iterator[str]:
             if kind == "simple":
                 wheels = directory.glob(f"{workspaces.import_name(name)}-{workspaces.VERSION}-*.whl")
                 links = [
-                    f'<a href="/files/{path.name}#sha256={file_hashes.hash_file(path).sha256}">{path.name}</a>'
+                    f'<a href="/files/{path.name}#sha256={archives.hash_file(path).sha256}">{path.name}</a>'
                     for path in wheels
                 ]
                 body = f"<!DOCTYPE html><html><body>{''.join(links)}</body></html>".encode()

@@ -16,7 +16,7 @@ import running
 from packaging.utils import parse_sdist_filename, parse_wheel_filename
 from projects import write
 
-from relnox.building.file_hashes import hash_file
+from relnox.building.archives import hash_file
 from relnox.core.release.manifest import MANIFEST_JSON, Distribution, Manifest
 from relnox.indexes.index import Index as IndexClient
 from relnox.indexes.targets import Target

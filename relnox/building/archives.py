@@ -1,4 +1,4 @@
-"""Wheels and sdists: their names, metadata and entries, and how they are read and unpacked.
+"""Wheels and sdists: their hashes, names, metadata and entries, and how they are read and unpacked.
 
 The formats are those of PEP 427, PEP 625 and the specification "Source distribution format". Archives may come
 from other machines: nothing is read beyond the limits, and members are unpacked only below the target directory.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import hashlib
 import io
 import re
 import stat
@@ -115,6 +116,44 @@ class Archive:
         return tuple(name for names in declared for name in names) if declared else None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Digests:
+    """The size of a file in bytes, and the hexadecimal hashes of its content."""
+
+    size: int
+    sha256: str
+    blake2b_256: str
+
+
+def hash_file(path: Path) -> Digests:
+    """Return the size and hashes of a file, reading it only once."""
+    sha256, blake2b = hashlib.sha256(), hashlib.blake2b(digest_size=32)
+    size = 0
+    with path.open("rb") as content:
+        while chunk := content.read(_CHUNK_SIZE):
+            size += len(chunk)
+            sha256.update(chunk)
+            blake2b.update(chunk)
+    return Digests(size=size, sha256=sha256.hexdigest(), blake2b_256=blake2b.hexdigest())
+
+
+def file_matches(path: Path, size: int, sha256: str) -> bool:
+    """Return whether a path is a regular file with this size and SHA-256 hash.
+
+    The content is read only if the size matches; pipes and devices are never read.
+    """
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_size == size and hash_file(path).sha256 == sha256
+
+
+def is_file_inside(directory: Path, path: Path) -> bool:
+    """Return whether a path is a file in a directory, or a symbolic link to a file inside the directory."""
+    return path.is_file() and (not path.is_symlink() or path.resolve().is_relative_to(directory.resolve()))
+
+
 def read(path: Path) -> Archive:
     """Read the entries and the metadata of an archive; raise `Failed` if that is not possible safely."""
     kind: DistributionKind = "wheel" if path.name.endswith(".whl") else "sdist"
@@ -209,6 +248,37 @@ def unpack_sdist(path: Path, into: Path) -> Path:
             "configure the build backend to put all files into one directory (PEP 625)",
         )
     return directories[0]
+
+
+def limit_times(path: Path, epoch: int) -> None:
+    """Set the times in an sdist that are later than `epoch` to it, as SOURCE_DATE_EPOCH asks of every build tool.
+
+    setuptools and pdm-backend write the time of the build. Where there is such a time, the owners of the files,
+    which are those of this machine, are removed as well; every other sdist keeps its bytes.
+    """
+    with tarfile.open(path) as archive:
+        members = archive.getmembers()
+        if all(member.mtime <= epoch for member in members) and _time_of_gzip(path) <= epoch:
+            return
+        limited = path.with_name(f"{path.name}.new")
+        with (
+            limited.open("wb") as file,
+            gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=epoch) as compressed,
+            tarfile.open(fileobj=compressed, mode="w", format=tarfile.PAX_FORMAT) as rewritten,
+        ):
+            for member in members:
+                member.mtime = min(int(member.mtime), epoch)
+                member.uid = member.gid = 0
+                member.uname = member.gname = ""
+                member.pax_headers = {name: value for name, value in member.pax_headers.items() if name != "mtime"}
+                rewritten.addfile(member, archive.extractfile(member) if member.isreg() else None)
+    limited.replace(path)
+
+
+def _time_of_gzip(path: Path) -> int:
+    """Return the time in the header of a gzip file, in seconds since 1970 (RFC 1952)."""
+    with path.open("rb") as file:
+        return int.from_bytes(file.read(8)[4:], "little")
 
 
 @lru_cache(maxsize=1 << 12)

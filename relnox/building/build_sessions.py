@@ -1,22 +1,78 @@
-"""Sessions: the environments and processes in which the build hooks of one package run."""
+"""Sessions in which the build hooks of a package run, and the environments and warm processes that they share."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Generic, TypeVar
 
-from relnox.building.environment_pool import BuildEnvironmentPool
-from relnox.building.environments import VirtualEnvironment
-from relnox.building.known_backends import SHAREABLE_BACKENDS
-from relnox.building.sibling_archives import use_sibling_archives
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name, parse_sdist_filename, parse_wheel_filename
+from packaging.version import Version
+
+from relnox.building.archives import hash_file
+from relnox.building.environments import INDEX_FIX, Installer, VirtualEnvironment, choose_installer_fix
+from relnox.building.fork_client import ForkServer, can_fork_safely
 from relnox.core.documents import parse_toml, table_at
 from relnox.core.records import Record
-from relnox.core.settings.build_settings import Constraints
+from relnox.core.settings.build_settings import UNCONSTRAINED, Constraints
 from relnox.system import process
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 _DEFAULT_BACKEND = "setuptools.build_meta"
 """The backend of a project without `build-backend` (PEP 517)."""
 _HOOK_TIMEOUT = 4 * 3600.0
+
+_MODULES_TO_PRELOAD = {
+    "hatchling.build": """
+        hatchling.bridge.app hatchling.builders.sdist hatchling.builders.wheel hatchling.metadata.core
+        hatchling.plugin.manager hatchling.utils.context packaging.licenses packaging.requirements packaging.tags
+        trove_classifiers email.headerregistry email.message email.parser glob logging subprocess sysconfig
+        textwrap
+    """,
+    "flit_core.buildapi": "flit_core.sdist flit_core.wheel",
+    "poetry.core.masonry.api": """
+        poetry.core.factory poetry.core.json poetry.core.poetry poetry.core.masonry.metadata
+        poetry.core.masonry.builders.sdist poetry.core.masonry.builders.wheel poetry.core.spdx.helpers
+        poetry.core.packages.project_package poetry.core.packages.directory_dependency
+        poetry.core.packages.file_dependency poetry.core.packages.url_dependency
+        poetry.core.packages.vcs_dependency poetry.core.vcs.git poetry.core.version.markers
+        poetry.core.version.pep440.parser poetry.core.version.requirements
+        lark lark.lark getpass importlib.readers importlib.resources.readers pickle pkgutil
+    """,
+    "uv_build": "",
+    "setuptools.build_meta": """
+        setuptools._scripts setuptools.config._validate_pyproject setuptools.config.pyprojecttoml
+        setuptools.modified distutils.command.check decimal json tomllib
+        setuptools.command.alias setuptools.command.bdist_egg setuptools.command.bdist_rpm
+        setuptools.command.bdist_wheel setuptools.command.build setuptools.command.build_clib
+        setuptools.command.build_ext setuptools.command.build_py setuptools.command.develop
+        setuptools.command.dist_info setuptools.command.easy_install setuptools.command.editable_wheel
+        setuptools.command.egg_info setuptools.command.install setuptools.command.install_egg_info
+        setuptools.command.install_lib setuptools.command.install_scripts setuptools.command.rotate
+        setuptools.command.saveopts setuptools.command.sdist setuptools.command.setopt
+    """,
+    "pdm.backend": """
+        pdm.backend.hooks.version pdm.backend.sdist pdm.backend.wheel email.generator email.parser gzip
+    """,
+    "maturin": "tomllib",
+    "scikit_build_core.build": """
+        scikit_build_core.build.sdist scikit_build_core.build.wheel scikit_build_core.builder.get_requires
+        cmake ninja tarfile zipfile
+    """,
+    "mesonpy": "email.generator",
+}
+SHAREABLE_BACKENDS: Mapping[str, tuple[str, ...]] = {
+    backend: tuple(modules.split()) for backend, modules in _MODULES_TO_PRELOAD.items()
+}
+"""Maps each backend whose hooks can share environments and warm processes to the modules that they import.
+
+Tests verify that its archives do not differ from those of `python -m build`.
+"""
 
 
 class BuildConditions(Record, kw_only=True):
@@ -51,6 +107,164 @@ class HookContext(Record, kw_only=True):
     siblings: Mapping[str, Path]
     on_line: Callable[[str], None]
     constraints: Constraints
+
+
+class BuildEnvironmentPool:
+    """The environments and warm processes of all builds in a run; call `close` when the builds are done.
+
+    Args:
+        installer: Creates environments.
+        python: The interpreter of the environments.
+        directory: Takes a purpose, and creates a new directory that exists until the run ends.
+        on_install: Called before the installer contacts an index.
+    """
+
+    def __init__(
+        self,
+        *,
+        installer: Installer,
+        python: Path,
+        directory: Callable[[str], Path],
+        on_install: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._installer = installer
+        self._python = python
+        self._directory = directory
+        self._on_install = on_install
+        self._environments: _ComputeOncePerKey[tuple[tuple[str, ...], Constraints], VirtualEnvironment] = (
+            _ComputeOncePerKey()
+        )
+        self._servers: _ComputeOncePerKey[tuple[Path, str], ForkServer] = _ComputeOncePerKey()
+        self._running: list[ForkServer] = []
+        self._closed = False
+
+    def get_shared_environment(
+        self, requirements: Collection[str], siblings: Mapping[str, Path], constraints: Constraints
+    ) -> VirtualEnvironment:
+        """Return the environment shared by packages with these requirements and these archives of siblings."""
+        resolved_requirements = tuple(use_sibling_archives(sorted(requirements), siblings))
+
+        def create() -> VirtualEnvironment:
+            environment = self.create_environment()
+            self.install(environment, resolved_requirements, constraints=constraints)
+            return environment
+
+        return self._environments.get((resolved_requirements, constraints), create)
+
+    def create_environment(self) -> VirtualEnvironment:
+        """Create an empty environment."""
+        return self._installer.create_environment(self._directory("environment") / "env", self._python)
+
+    def install(
+        self,
+        environment: VirtualEnvironment,
+        requirements: Sequence[str],
+        *,
+        on_line: Callable[[str], None] | None = None,
+        constraints: Constraints = UNCONSTRAINED,
+    ) -> None:
+        """Install requirements into an environment; raise `Failed` with the last lines of the installer."""
+        if requirements:
+            self._on_install()
+            completed = self._installer.install(
+                environment, requirements, on_line=on_line, constraints=constraints
+            )
+            completed.check(
+                f"installing build requirements ({', '.join(requirements)})",
+                fix=choose_installer_fix(completed, INDEX_FIX),
+            )
+
+    def prepare_environment(
+        self, requirements: Collection[str], backend: str, variables: Mapping[str, str], constraints: Constraints
+    ) -> None:
+        """Create the environment shared by packages with the same requirements, and start its warm process."""
+        environment = self.get_shared_environment(requirements, {}, constraints)
+        self._get_or_start_server(environment, backend, variables)
+
+    def get_backend_server(
+        self, environment: VirtualEnvironment, backend: str, variables: Mapping[str, str]
+    ) -> ForkServer | None:
+        """Return the warm process of a backend in an environment, or None if each hook needs a new process."""
+        server = self._get_or_start_server(environment, backend, variables)
+        return server if server is not None and server.is_single_threaded() else None
+
+    def _get_or_start_server(
+        self, environment: VirtualEnvironment, backend: str, variables: Mapping[str, str]
+    ) -> ForkServer | None:
+        """Return the fork server of a backend in an environment, or None if forking is not safe on this system."""
+
+        def start() -> ForkServer:
+            modules = (backend, *SHAREABLE_BACKENDS[backend])
+            server = ForkServer(environment.python, modules, variables, self._directory("output"))
+            self._running.append(server)
+            if self._closed:  # the pool was closed meanwhile
+                server.close()
+            return server
+
+        return self._servers.get((environment.directory, backend), start) if can_fork_safely() else None
+
+    def close(self) -> None:
+        """Stop the warm processes and the hooks that are running in them."""
+        self._closed = True
+        for server in self._running:  # so that they all end at the same time
+            server.request_shutdown()
+        for server in self._running:
+            server.close()
+
+
+class _ComputeOncePerKey(Generic[K, V]):
+    """A thread-safe cache that computes the value of each key only once."""
+
+    def __init__(self) -> None:
+        self._futures: dict[K, Future[V]] = {}
+        self._lock = threading.Lock()
+
+    def get(self, key: K, make: Callable[[], V]) -> V:
+        with self._lock:
+            is_first = key not in self._futures
+            future = self._futures.setdefault(key, Future())
+        if is_first:
+            try:
+                future.set_result(make())
+            except BaseException as error:  # noqa: BLE001 - raised in all waiting threads
+                future.set_exception(error)
+        return future.result()
+
+
+def use_sibling_archives(requirements: Sequence[str], siblings: Mapping[str, Path]) -> list[str]:
+    """Replace requirements on other packages of the project (siblings) with the paths of their new archives.
+
+    A requirement that does not allow the new version refers to an older release, and is kept.
+    """
+    if not siblings:
+        return list(requirements)
+    requirement_by_text = {text: Requirement(text) for text in requirements}
+    names = {text: canonicalize_name(requirement.name) for text, requirement in requirement_by_text.items()}
+    excluded_names = {
+        names[text]
+        for text, requirement in requirement_by_text.items()
+        if (archive := siblings.get(names[text])) is not None
+        and not requirement.specifier.contains(_version_of_archive(archive.name), prereleases=True)
+    }
+    usable_archives = {name: archive for name, archive in siblings.items() if name not in excluded_names}
+    if usable_archives.keys().isdisjoint(names.values()):
+        return list(requirements)
+    others = [
+        text
+        for text, requirement in requirement_by_text.items()
+        if names[text] not in usable_archives or requirement.extras
+    ]
+    return [
+        *others,
+        *(
+            f"{name} @ {archive.as_uri()}#sha256={hash_file(archive).sha256}"
+            for name, archive in usable_archives.items()
+        ),
+    ]
+
+
+def _version_of_archive(file: str) -> Version:
+    return parse_wheel_filename(file)[1] if file.endswith(".whl") else parse_sdist_filename(file)[1]
 
 
 class BuildSession:

@@ -21,7 +21,7 @@ from typing import NamedTuple
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from relnox.building import archives
-from relnox.building.file_hashes import hash_file, is_file_inside
+from relnox.building.archives import hash_file, is_file_inside
 from relnox.commands.options import CollectOptions as Options
 from relnox.commands.shared import consistency, releases
 from relnox.commands.shared.project import Project

@@ -15,7 +15,7 @@ from typing import Any
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import Version
 
-from relnox.building import archives, file_hashes
+from relnox.building import archives
 from relnox.commands.options import PublishingOptions
 from relnox.commands.options import PublishOptions as Options
 from relnox.commands.shared import consistency, hooks, releases
@@ -306,7 +306,7 @@ def _development_versions(release: Release) -> str:
 
 def _hash_inside(directory: Path, path: Path) -> str | None:
     """Return the SHA-256 of a file, or None if it is not a file inside the directory."""
-    return file_hashes.hash_file(path).sha256 if file_hashes.is_file_inside(directory, path) else None
+    return archives.hash_file(path).sha256 if archives.is_file_inside(directory, path) else None
 
 
 def _unavailable_siblings(package: str, path: Path, release: Release, project: Project) -> Iterator[Problem]:

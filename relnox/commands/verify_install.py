@@ -16,8 +16,8 @@ from pathlib import Path
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import Version
 
-from relnox.building.file_hashes import hash_file, is_file_inside
-from relnox.building.interpreters import find_interpreter
+from relnox.building.archives import hash_file, is_file_inside
+from relnox.building.environments import find_interpreter
 from relnox.commands.options import VerifyOptions as Options
 from relnox.commands.shared import releases
 from relnox.commands.shared.project import Project

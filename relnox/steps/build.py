@@ -13,7 +13,6 @@ from packaging.version import Version
 from relnox.building import archives, build_sessions, package_builds
 from relnox.building.build_sessions import BuildConditions, BuildSession
 from relnox.building.checks.expected import ExpectedArchive
-from relnox.building.sdist_times import limit_times
 from relnox.core.derived_versions import CommitTags
 from relnox.core.planning.step import Step
 from relnox.core.release.wheels import is_installable_on
@@ -177,7 +176,7 @@ def build(
     build_archive = package_builds.build_archive
     paths = [build_archive(step.package, "sdist", source, into, session(source, ""), step.settings)]
     if step.epoch is not None:
-        limit_times(paths[0], step.epoch)
+        archives.limit_times(paths[0], step.epoch)
     pythons = sorted(step.pythons, key=Version) if step.wheels == "release" else []
     for python in pythons or ([] if step.wheels == "skip" else [""]):
         if python and any(is_installable_on(wheel.name, python) for wheel in paths[1:]):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relnox.building import build_sessions, environment_pool, environments, interpreters
+from relnox.building import build_sessions, environments
 from relnox.core.planning.step import Step
 from relnox.core.records import Record
 from relnox.core.settings.build_settings import UNCONSTRAINED, Constraints
@@ -17,7 +17,7 @@ from relnox.source.uv_settings import PackageSource
 from relnox.steps.run import Run, SharedService
 
 if TYPE_CHECKING:
-    from relnox.building.environment_pool import BuildEnvironmentPool
+    from relnox.building.build_sessions import BuildEnvironmentPool
 
 _CONCURRENT_INSTALLATIONS = 8
 """Environments that are created at once: they mostly wait for the index or the disk."""
@@ -87,9 +87,9 @@ class BuildingServices(SharedService):
                     for name, value in self.installer_variables().items()
                     if name not in _IGNORED_UV_VARIABLES
                 }
-                self._pools[python] = environment_pool.BuildEnvironmentPool(
+                self._pools[python] = build_sessions.BuildEnvironmentPool(
                     installer=environments.Installer(variables, self._create_uv_settings_directory()),
-                    python=interpreters.find_interpreter(python).path,
+                    python=environments.find_interpreter(python).path,
                     directory=self._run.create_directory,
                     on_install=self.report_package_sources,
                 )

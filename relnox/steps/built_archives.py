@@ -9,7 +9,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from relnox.building import archives, checks, file_hashes
+from relnox.building import archives, checks
 from relnox.building.archives import Archive
 from relnox.building.checks.expected import ExpectedArchive
 from relnox.core import derived_versions, fixes
@@ -113,7 +113,7 @@ def _check_version_against_tags(
 
 
 def _to_distribution(archive: Archive) -> Distribution:
-    digests = file_hashes.hash_file(archive.path)
+    digests = archives.hash_file(archive.path)
     return Distribution(
         package=archive.name,
         version=archive.version,
@@ -173,7 +173,7 @@ def move_files(directory: Path, files: Iterable[Path]) -> None:
 def check_unchanged(directory: Path, files: Iterable[Distribution]) -> None:
     """Raise an error if a file was removed or changed since it was built and checked."""
     for file in files:
-        if not file_hashes.file_matches(directory / file.filename, file.size, file.sha256):
+        if not archives.file_matches(directory / file.filename, file.size, file.sha256):
             raise Failed(
                 "archive-changed",
                 f"{file.filename} was changed or removed after it was built",

@@ -11,7 +11,7 @@ from packaging import tags
 from packaging.tags import Tag
 from packaging.utils import parse_wheel_filename
 
-from relnox.building import checks, file_hashes
+from relnox.building import archives, checks
 from relnox.building.archives import Archive
 from relnox.core import fixes
 from relnox.core.planning.step import Step
@@ -136,14 +136,14 @@ class CopyFiles(Step, kw_only=True):
 
     def _copy_file(self, run: Run, file: Distribution, directory: Path) -> Archive:
         source, path = run.root / self.directory / file.filename, directory / file.filename
-        if not file_hashes.is_file_inside(source.parent, source):
+        if not archives.is_file_inside(source.parent, source):
             raise Failed(
                 "archive-missing",
                 f"{self.directory}/{file.filename} is missing, although the manifest lists it",
                 fix=f"rebuild: {fixes.task_command('build-all')}",
             )
         shutil.copyfile(source, path)
-        if (sha256 := file_hashes.hash_file(path).sha256) != file.sha256:
+        if (sha256 := archives.hash_file(path).sha256) != file.sha256:
             raise Conflict(
                 "archive-changed",
                 f"{self.directory}/{file.filename} differs from the file that was built:\n"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from relnox.building import file_hashes
+from relnox.building import archives
 from relnox.core import graph
 from relnox.core.planning.step import Step
 from relnox.core.release.manifest import MANIFEST_JSON, MANIFEST_TEXT, Distribution, Manifest
@@ -152,7 +152,7 @@ class Collect(Step, kw_only=True):
 
 
 def _has_hash(path: Path, sha256: str) -> bool:
-    return path.is_file() and file_hashes.hash_file(path).sha256 == sha256
+    return path.is_file() and archives.hash_file(path).sha256 == sha256
 
 
 def _copy(source: Path, target: Path, sha256: str, staging: Path) -> None:

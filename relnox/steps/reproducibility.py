@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 
-from relnox.building import build_sessions, file_hashes
+from relnox.building import archives, build_sessions
 from relnox.core.planning.step import Step
 from relnox.core.release.manifest import Distribution
 from relnox.core.text import format_count
@@ -111,4 +111,4 @@ def _copy_generated_files(source: Path, run: Run) -> None:
 
 
 def _have_same_hash(one: Path, other: Path) -> bool:
-    return file_hashes.hash_file(one).sha256 == file_hashes.hash_file(other).sha256
+    return archives.hash_file(one).sha256 == archives.hash_file(other).sha256

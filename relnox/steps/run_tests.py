@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 
-from relnox.building import environments, interpreters
+from relnox.building import environments
 from relnox.core.planning.step import Step
 from relnox.core.release import wheels
 from relnox.steps.build_environments import BuildingServices
@@ -54,7 +54,7 @@ class RunTests(Step, kw_only=True):
         directory = run.create_directory(self.key)
         services.report_package_sources()
         environment = installer.create_environment(
-            directory / "env", interpreters.find_interpreter(self.python).path
+            directory / "env", environments.find_interpreter(self.python).path
         )
         python = self.python or f"{sys.version_info.major}.{sys.version_info.minor}"
         packages = built_packages(run)

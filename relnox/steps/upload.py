@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from relnox.building import file_hashes
+from relnox.building import archives
 from relnox.core import fixes
 from relnox.core.planning.step import Step
 from relnox.core.release.manifest import Distribution
@@ -234,7 +234,7 @@ class _Attempts:
         """Return the path of the file, if it still is the one that was built."""
         file = self._step.file
         path = directory / file.filename
-        if not file_hashes.file_matches(path, file.size, file.sha256):
+        if not archives.file_matches(path, file.size, file.sha256):
             raise Conflict(
                 "archive-changed",
                 f"{path.name} is not the file that was built (it was removed, or differs from the manifest)",

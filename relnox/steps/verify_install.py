@@ -13,11 +13,15 @@ from urllib.parse import unquote, urlsplit
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from relnox.building import environments, installation_checks, interpreters, wheel_contents
+from relnox.building import environments, installation_checks, wheel_contents
 from relnox.building.archives import Archive
-from relnox.building.installation_checks import ProbeFailure, ProbeResult
-from relnox.building.installed_distributions import find_changed_files, read_installed_distributions
-from relnox.building.interpreters import Interpreter
+from relnox.building.environments import Interpreter
+from relnox.building.installation_checks import (
+    ProbeFailure,
+    ProbeResult,
+    find_changed_files,
+    read_installed_distributions,
+)
 from relnox.core import fixes
 from relnox.core.planning.step import Step
 from relnox.core.settings.config import InstallChecks
@@ -128,7 +132,7 @@ class _Installation:
         self._release_files = {files.package: files.archives for files in run.results(ReleaseFiles)}
         self._files = {name: self._archive_to_install(name) for name in (step.package, *step.siblings)}
         self.archive = self._files[step.package]
-        self.interpreter: Interpreter = interpreters.find_interpreter(step.python)
+        self.interpreter: Interpreter = environments.find_interpreter(step.python)
 
     def install(self, directory: Path) -> None:
         """Create the environment, install the files, and check that the requirements are compatible."""

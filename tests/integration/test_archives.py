@@ -9,7 +9,7 @@ import pytest
 from packaging.version import Version
 from packed import INFO, sdist, wheel, with_fields
 
-from relnox.building import archives, file_hashes, wheel_contents
+from relnox.building import archives, wheel_contents
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def test_script_names_are_case_sensitive(tmp_path: Path) -> None:
 def test_digests_match_hashlib(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes(b"abc" * 1_000_000)
-    digests = file_hashes.hash_file(path)
+    digests = archives.hash_file(path)
     assert digests.size == 3_000_000
     assert digests.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert digests.blake2b_256 == hashlib.blake2b(path.read_bytes(), digest_size=32).hexdigest()

@@ -13,8 +13,7 @@ from backends import in_tree
 from projects import HATCHLING, repository, write
 from running import run
 
-from relnox.building.environments import Installer
-from relnox.building.interpreters import find_interpreter
+from relnox.building.environments import Installer, find_interpreter
 from relnox.errors import Blocked, Failed
 from relnox.system import process
 from relnox.system.process import clean_environment

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from warm import BACKENDS, EPOCH, build_all, contents, frontend, package, settled, workspace
 
-from relnox.building.known_backends import SHAREABLE_BACKENDS
+from relnox.building.build_sessions import SHAREABLE_BACKENDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ from backends import in_tree
 from projects import commit_all, git, repository, write
 from running import run
 
-from relnox.building.interpreters import find_interpreter
+from relnox.building.environments import find_interpreter
 from relnox.core.release.manifest import Manifest
 from relnox.errors import Blocked
 

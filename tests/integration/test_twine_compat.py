@@ -11,7 +11,7 @@ from pathlib import Path
 import packed
 import pytest
 
-from relnox.building.file_hashes import hash_file
+from relnox.building.archives import hash_file
 
 pytestmark = [pytest.mark.heavy, pytest.mark.network]
 

@@ -12,8 +12,8 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
-from relnox.building.interpreters import find_interpreter
-from relnox.building.known_backends import SHAREABLE_BACKENDS
+from relnox.building.build_sessions import SHAREABLE_BACKENDS
+from relnox.building.environments import find_interpreter
 from relnox.commands.build_all import checks
 from relnox.commands.build_all.build_settings import read_build_settings
 from relnox.commands.options import BuildOptions as Options
