@@ -159,9 +159,9 @@ _warnings_redirection = contextlib.ExitStack()
 
 @contextlib.contextmanager
 def redirect_warnings(on_line: Callable[[str], None]) -> Iterator[None]:
-    """Pass the warnings that `build` emits in this thread to `on_line` while the block runs.
+    """Pass the warnings of `build`, and those that pyproject_hooks repeats from hooks, to `on_line` in the block.
 
-    `build` uses Python's `warnings` module, which has a single hook for all threads.
+    Both use Python's `warnings` module, which has a single hook for all threads; this takes those of this thread.
     """
     thread = threading.get_ident()
     with _warning_listeners_lock:

@@ -87,6 +87,14 @@ def test_a_failing_backend_shows_its_last_lines_and_leaves_no_files(tmp_path: Pa
     assert list((tmp_path / "dist").iterdir()) == []
 
 
+def test_a_warning_of_a_backend_is_a_line_of_its_package(tmp_path: Path) -> None:
+    in_tree(tmp_path, hook="import warnings; warnings.warn('old field')")
+    ran = run(tmp_path, "relnox", "build-all", "--verbose")
+    assert ran.code == 0, ran.text
+    assert "build home | warning: old field" in ran.text
+    assert "BuildBackendWarning" not in ran.text
+
+
 def test_continue_on_error_records_the_rest_and_what_is_missing(tmp_path: Path) -> None:
     # an incomplete set is never taken for a complete one.
     root = workspace(tmp_path, bad=(), good=(), zero=())
