@@ -28,8 +28,8 @@ from relnox.core.versions.versioning import Bump, check_bump
 from relnox.errors import Blocked, Problem
 from relnox.source import file_edits
 from relnox.source.git import Git, remotes
-from relnox.source.git.committed import files_of_commit
 from relnox.source.git.repository import TagMessage
+from relnox.source.git.trees import files_of_commit
 from relnox.source.version_files import version_at
 from relnox.steps.git import CreateTags, Push, ResetIndex
 from relnox.steps.undo_bump import UndoBump
