@@ -31,9 +31,8 @@ from relnox.source import discovery, history, pyproject, version_literals
 from relnox.source.git import Git, GitState, find_repository
 from relnox.source.git.remotes import Remote
 from relnox.source.git.trees import files_of_commit
-from relnox.source.untracked_modules import find_imports_of_untracked
 from relnox.source.version_files import version_at
-from relnox.source.version_literals import VersionLiterals
+from relnox.source.version_literals import VersionLiterals, find_imports_of_untracked
 from relnox.system import retries
 from relnox.system.files import read_project_file
 from relnox.system.retries import Deadline, TransientError
