@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from relnox.core import escaping
 from relnox.core.records import Record
+from relnox.core.text import escape_line, split_lines
 
 MAX_BODY_SIZE = 65_536
 """The maximum size of a pull request's body.
@@ -44,7 +44,7 @@ class PullRequestPackage(Record, kw_only=True):
 
 def format_title(message: str) -> str:
     """Return the title of the pull request: the first line of a commit message, at most `MAX_TITLE_LENGTH`."""
-    line = escaping.escape_line(message.strip().partition("\n")[0].strip())
+    line = escape_line(message.strip().partition("\n")[0].strip())
     return line if len(line) <= MAX_TITLE_LENGTH else f"{line[: MAX_TITLE_LENGTH - 1]}…"
 
 
@@ -74,11 +74,9 @@ def _lines(packages: Sequence[PullRequestPackage], branch: str) -> Iterator[str]
         yield f"**Changes of {', '.join(_code(package.name) for package in packages if package.changes == text)}**"
         yield ""
         # A block of indented code ends at the first line that is not indented, whatever is inside.
-        yield from (
-            f"    {escaping.escape_line(line.expandtabs(4))}".rstrip() for line in escaping.split_lines(text)
-        )
+        yield from (f"    {escape_line(line.expandtabs(4))}".rstrip() for line in split_lines(text))
 
 
 def _code(text: str) -> str:
     """Return text as inline code for a table cell."""
-    return f"`{escaping.escape_line(text).replace('`', chr(39)).replace('|', '/')}`"
+    return f"`{escape_line(text).replace('`', chr(39)).replace('|', '/')}`"

@@ -10,8 +10,8 @@ from typing import Any
 
 from packaging.version import Version
 
-from relnox.core.escaping import escape_json
 from relnox.core.records import Record, field_values
+from relnox.core.text import escape_json
 from relnox.errors import Problem
 
 

@@ -1,11 +1,18 @@
-"""Formatting of counts, lists and suggestions in messages, and replacement of parts of a text."""
+r"""Text in messages: counts, lists and suggestions, replaced parts, and untrusted text, which is escaped.
+
+Tags, file names, settings, server responses and program output are untrusted. Characters that move the cursor,
+hide or reorder text are written as Python escapes (`\x1b`, `\u202e`). Workflow commands of CI providers are made
+ineffective in the same way (`\x3a:error::`, `##\x5berror]`).
+"""
 
 from __future__ import annotations
 
+import json
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 
 def format_count(number: int, noun: str) -> str:
@@ -37,3 +44,48 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
 
     close = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
     return f"did you mean {close[0]}?" if close else f"choose one of {', '.join(choices)}"
+
+
+# Printable for Python, but invisible in fonts. A variation selector may follow a symbol, as in emoji.
+_INVISIBLE = (  # compiled on first use, to start faster
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0\ufe00-\ufe0d\U000e0100-\U000e01ef]"
+    "|(?<![0-9\u00a9\u00ae\u2000-\u33ff\U0001f000-\U0001faff])[\ufe0e\ufe0f]"
+)
+# GitHub's runner looks for `::name params::text` behind leading white space, and for `##[name params]text`
+# anywhere in a line (ActionCommand.TryParseV2 and TryParse); Azure Pipelines and TeamCity for `##vso[` and
+# `##teamcity[`.
+_CI_COMMAND = re.compile(r"(?P<indent>\A *):(?=:)")
+_OLD_CI_COMMAND = re.compile(r"(?P<before>##\w*)\[")
+
+
+def escape_line(text: str) -> str:
+    r"""Escape text so that it is one printable line, and not a command of a CI provider.
+
+    A line end within the text becomes `\n`. Escaping twice has the same result as escaping once.
+    """
+    text = _escape_invisible(text, _escape_character)
+    text = _CI_COMMAND.sub(r"\g<indent>\\x3a", text)
+    return _OLD_CI_COMMAND.sub(r"\g<before>\\x5b", text)
+
+
+def escape_json(document: str) -> str:
+    """Escape a JSON document without changing its content, so that it is safe to print."""
+    lines = (_escape_invisible(line, lambda char: json.dumps(char)[1:-1]) for line in document.split("\n"))
+    return _OLD_CI_COMMAND.sub(r"\g<before>\\u005b", "\n".join(lines))
+
+
+def split_lines(text: str) -> list[str]:
+    r"""Split text at `\n` and `\r\n` only; `str.splitlines` would also split at invisible characters."""
+    return text.removesuffix("\n").replace("\r\n", "\n").split("\n") if text else []
+
+
+def _escape_invisible(text: str, escape: Callable[[str], str]) -> str:
+    """Replace each unprintable or invisible character with the result of `escape` for it."""
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else escape(char) for char in text)
+    return text if text.isascii() else re.sub(_INVISIBLE, lambda match: escape(match[0]), text)
+
+
+def _escape_character(char: str) -> str:
+    r"""Return the Python escape of a character, such as `\x1b`."""
+    return char.encode("unicode_escape").decode("ascii")

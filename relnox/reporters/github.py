@@ -1,7 +1,7 @@
 """The reporter for GitHub Actions: a folded group for each step, annotations for errors, and a summary of the run.
 
 The runner reads commands from any line of both streams. All text is escaped before it is printed (see
-`core.escaping`), and the output of programs is enclosed in `::stop-commands::` with a random token.
+`core.text`), and the output of programs is enclosed in `::stop-commands::` with a random token.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from relnox.core.escaping import escape_line, split_lines
 from relnox.core.planning.events import Event, Outcome, OutputLine, StepFinished, StepStarted
 from relnox.core.planning.plan import Table
+from relnox.core.text import escape_line, split_lines
 from relnox.errors import Problem
 from relnox.reporters import text
 from relnox.reporters.streams import STDERR

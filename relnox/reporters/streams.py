@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from relnox.core.escaping import escape_line
+from relnox.core.text import escape_line
 from relnox.system.secrets import mask_secrets
 
 

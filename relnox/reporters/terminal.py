@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from relnox.core.escaping import escape_line
 from relnox.core.planning.events import Event, Status, StepFinished, StepStarted
 from relnox.core.planning.plan import Table
+from relnox.core.text import escape_line
 from relnox.errors import Problem
 from relnox.reporters import text
 from relnox.reporters.streams import STDERR, STDOUT, Stream

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from relnox.core.escaping import escape_line, split_lines
 from relnox.core.planning.events import (
     Event,
     Outcome,
@@ -21,7 +20,7 @@ from relnox.core.planning.events import (
 )
 from relnox.core.planning.plan import Plan, Table
 from relnox.core.release.publication import are_all_verified, summary_lines
-from relnox.core.text import format_count
+from relnox.core.text import escape_line, format_count, split_lines
 from relnox.errors import Blocked, ExitCode, Problem
 from relnox.reporters.streams import STDERR, STDOUT, Stream
 

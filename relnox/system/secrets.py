@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import NoReturn
 
-from relnox.core.escaping import escape_json
+from relnox.core.text import escape_json
 from relnox.system.run_scope import current_scope
 
 _MASK = "****"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from workflow_commands import commands
 
-from relnox.core.escaping import escape_json, escape_line, split_lines
+from relnox.core.text import escape_json, escape_line, split_lines
 
 TEXT = st.text(st.characters(codec=None)) | st.sampled_from(TEXTS)
 

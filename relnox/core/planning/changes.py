@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 
-from relnox.core.escaping import split_lines
 from relnox.core.records import Record
+from relnox.core.text import split_lines
 
 
 class Edit(Record, kw_only=True):
