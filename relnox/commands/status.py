@@ -14,7 +14,7 @@ from packaging.version import Version
 from relnox.commands.options import StatusOptions as Options
 from relnox.commands.shared import tag_checks
 from relnox.commands.shared.project import Project
-from relnox.core import serialization, tag_proposals, text, unlisted
+from relnox.core import documents, tag_proposals, text, unlisted
 from relnox.core.bump import release_history, version_bumps
 from relnox.core.bump.version_bumps import VersionBump
 from relnox.core.packages import Package
@@ -90,7 +90,7 @@ def document(options: Options, project: Project) -> str:
     ]
     lines = [{"branch": line.branch, "bounds": line.bounds or None} for line in project.lines]
     notes = plan(options, project).notes
-    return serialization.to_json({"schema": SCHEMA, "lines": lines, "packages": packages, "notes": notes})
+    return documents.to_json({"schema": SCHEMA, "lines": lines, "packages": packages, "notes": notes})
 
 
 def _rows(options: Options, project: Project) -> list[Row]:

@@ -1,12 +1,20 @@
-"""Reading of TOML documents whose values may have any type."""
+"""TOML and JSON documents: values of any type in them, replaced strings, and records as JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import lru_cache
-from typing import Any
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from enum import Enum
+from functools import lru_cache, partial
+from typing import Any, TypeAlias
 
 import tomli
+from packaging.version import Version
+
+from relnox.core.records import Record, field_values
+from relnox.core.text import escape_json, join_names, replace_spans
+from relnox.errors import Problem
 
 load_toml = tomli.loads
 
@@ -33,3 +41,136 @@ def table_at(document: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
 def strings_in(value: Any) -> list[str]:
     """Return the strings in a list; an empty list for any other value."""
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+
+
+KeyPath: TypeAlias = tuple[str | int, ...]
+"""The keys that lead to a value, with the index of each array item: `("project", "dependencies", 0)`."""
+
+parse_toml_exactly = partial(load_toml, parse_float=str)  # a NaN would differ from itself
+parse_json = json.loads
+
+
+def read_string(document: Any, path: KeyPath) -> str:
+    """Return the string at a path of a parsed document, or raise ValueError if there is none."""
+    for key in path:
+        try:
+            document = document[key]
+        except (KeyError, IndexError, TypeError):
+            document = None
+    if not isinstance(document, str):
+        raise ValueError(f"it has no string {'.'.join(map(str, path))}")  # noqa: TRY004 - an error in the file
+    return document
+
+
+def replace_strings(
+    text: str, changes: Mapping[KeyPath, tuple[str, str]], parse: Callable[[str], Any] = parse_toml_exactly
+) -> str:
+    """Return a document with other strings; their quotes and all other characters stay.
+
+    Args:
+        text: The document.
+        changes: Maps the path of each string to its current and its new value.
+        parse: The function that parses the document.
+
+    Raises:
+        ValueError: A path does not have the current value, or the string cannot be replaced as it is written.
+    """
+    planned = parse(text)
+    for path, (old, new) in changes.items():
+        if read_string(planned, path) != old:
+            raise ValueError(f"{'.'.join(map(str, path))} has changed since it was read")
+        parent = planned
+        for key in path[:-1]:
+            parent = parent[key]
+        parent[path[-1]] = new
+    places = list(
+        _find_quoted(text, {spelling for old, _ in changes.values() for spelling in (old, _escape(old))})
+    )
+    # With a number in each place, the parser tells which of them a path leads to.
+    by_number = {f"relnox-{number}": place for number, place in enumerate(places)}
+    numbered = _parse_or_none(replace_spans(text, ((*place, name) for name, place in by_number.items())), parse)
+    spans = []
+    for path, (old, new) in changes.items():
+        place = by_number.get(read_string(numbered, path)) if numbered is not None else None
+        if place is None:
+            raise ValueError(f"{old!r} is not written as a plain string there")
+        spans.append((*place, _escape(new) if text[place[1]] == '"' else new))
+    changed = replace_spans(text, spans)
+    if _parse_or_none(changed, parse) != planned:
+        raise ValueError(f"its quotes cannot hold {join_names(repr(new) for _, new in changes.values())}")
+    return changed
+
+
+def _find_quoted(text: str, spellings: Iterable[str]) -> Iterator[tuple[int, int]]:
+    """Yield the start and end of each of these strings between quotes; of two that overlap, the first and longest.
+
+    No regular expression, since compiling one for each of hundreds of files takes longer than all other work.
+    """
+    places = []
+    for spelling in spellings:
+        start = text.find(spelling)
+        while start > 0:
+            end = start + len(spelling)
+            if text[start - 1] in "\"'\n" and text[end : end + 1] in ("'", '"'):
+                places.append((start, end))
+            start = text.find(spelling, start + 1)
+    last_end = -1
+    for start, end in sorted(places, key=lambda place: (place[0], -place[1])):
+        if start > last_end:
+            yield start, end
+            last_end = end
+
+
+def _escape(value: str) -> str:
+    return value.replace("\\", r"\\").replace('"', r"\"")
+
+
+def _parse_or_none(text: str, parse: Callable[[str], Any]) -> Any:
+    try:
+        return parse(text)
+    except ValueError:
+        return None
+
+
+def to_json(document: Any) -> str:
+    """Format a document as indented JSON that is safe to print."""
+    return escape_json(json.dumps(document, indent=2, ensure_ascii=False)) + "\n"
+
+
+def digest(value: Any) -> str:
+    """Return the SHA-256 hex digest of a value that consists of JSON types."""
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
+
+
+def encode(value: Any) -> Any:
+    """Convert a value to JSON types.
+
+    Bytes become a string, or an object with the key `base64` if they are not UTF-8. A record becomes an object of
+    its fields, with its class name as `kind` unless it has a field of that name.
+    """
+    match value:
+        case Enum():
+            return value.value
+        case None | bool() | int() | float() | str():
+            return value
+        case Version():
+            return str(value)
+        case bytes():
+            try:
+                return value.decode()
+            except UnicodeDecodeError:
+                import base64  # imported lazily: it is seldom needed
+
+                return {"base64": base64.b64encode(value).decode()}
+        case tuple() | list():
+            return [encode(item) for item in value]
+        case Mapping():
+            return {name: encode(item) for name, item in value.items()}
+        case Problem():
+            names = ("code", "message", "fix", "exit_code")
+            return {"kind": "Problem", **{name: encode(getattr(value, name)) for name in names}}
+        case Record():
+            inner = {name: encode(inner) for name, inner in field_values(value).items()}
+            return {"kind": type(value).__name__, **inner}
+        case _:
+            raise TypeError(f"{type(value).__name__} cannot be encoded")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from relnox.core import serialization
+from relnox.core import documents
 from relnox.core.planning.events import Outcome, StepFinished
 from relnox.core.release.publication import PublishedFile
 from relnox.errors import Problem
@@ -12,7 +12,7 @@ from relnox.errors import Problem
 
 def render(outcome: Outcome) -> str:
     """Format the report of a run as JSON."""
-    return serialization.to_json(_encode_outcome(outcome))
+    return documents.to_json(_encode_outcome(outcome))
 
 
 def _encode_outcome(outcome: Outcome) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def _encode_outcome(outcome: Outcome) -> dict[str, Any]:
         "stages": [_encode_outcome(stage) for stage in outcome.stages],
         "files": [_encode_file(file) for file in outcome.publication],
         "traceback": outcome.traceback,
-        "tables": [serialization.encode(table) for table in outcome.tables],
+        "tables": [documents.encode(table) for table in outcome.tables],
     }
 
 

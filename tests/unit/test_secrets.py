@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.pretty import pretty_repr
 
 from relnox import reporters
-from relnox.core import serialization
+from relnox.core import documents
 from relnox.core.planning.events import OutputLine, StepFinished
 from relnox.core.planning.events import Status as Ended
 from relnox.errors import Failed
@@ -59,7 +59,7 @@ def test_a_secret_cannot_be_shown_or_stored() -> None:
         shown += str(console.file.getvalue())  # type: ignore[attr-defined] # it is the StringIO
     assert CANARY not in shown
     stores: tuple[Callable[[Any], object], ...] = (
-        *(pickle.dumps, copy.copy, copy.deepcopy, json.dumps, serialization.encode, vars, iter, len),
+        *(pickle.dumps, copy.copy, copy.deepcopy, json.dumps, documents.encode, vars, iter, len),
     )
     for store in stores:
         with pytest.raises(TypeError):

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from relnox.core.documents import encode
 from relnox.core.planning.changes import Edit, NewTag
-from relnox.core.serialization import encode
 from relnox.errors import ExitCode
 from relnox.steps.stages import Stage
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relnox.core.string_edits import parse_json, read_string, replace_strings
+from relnox.core.documents import parse_json, read_string, replace_strings
 
 if TYPE_CHECKING:
-    from relnox.core.string_edits import KeyPath
+    from relnox.core.documents import KeyPath
 
 PYPROJECT = """# version = "1.0"
 [project]

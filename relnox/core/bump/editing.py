@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from packaging.version import Version
 
-from relnox.core import string_edits
+from relnox.core import documents
 from relnox.core.bump.version_bumps import DependencyUpdates, VersionBump
 from relnox.core.packages import Package, VersionSource
 from relnox.core.planning.changes import Edit
@@ -62,7 +62,7 @@ def edited_contents(
         mark, text = (_BOM, before[len(_BOM) :].decode()) if before.startswith(_BOM) else (b"", before.decode())
         try:
             if file in strings:
-                text = string_edits.replace_strings(text, strings[file])
+                text = documents.replace_strings(text, strings[file])
             for location, version in others.get(file, ()):
                 text = version_locations.replace_version(text, location, version)
             if file in workspace.lock_files:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
-from relnox.core import serialization
+from relnox.core import documents
 from relnox.core.planning.step import Step
 from relnox.core.records import Record
 from relnox.errors import Problem
@@ -60,7 +60,7 @@ class Plan(Record, kw_only=True):
 
     def to_document(self) -> dict[str, Any]:
         """Return the plan as JSON types, including the title of each step and whether it is remote."""
-        document: dict[str, Any] = serialization.encode(self)
+        document: dict[str, Any] = documents.encode(self)
         for entry, step in zip(document["steps"], self.steps, strict=True):
             entry["title"] = step.title
             entry["remote"] = step.remote
@@ -69,7 +69,7 @@ class Plan(Record, kw_only=True):
     def to_json(self) -> str:
         """Return the plan as JSON, with its schema and digest."""
         document = self.to_document()
-        return serialization.to_json({"schema": SCHEMA, "digest": digest_of_document(document), **document})
+        return documents.to_json({"schema": SCHEMA, "digest": digest_of_document(document), **document})
 
 
 class PlanBuilder:

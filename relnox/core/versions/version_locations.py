@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from packaging.version import Version
 
-from relnox.core import string_edits
+from relnox.core import documents
 from relnox.core.packages import Package, VersionSource
 from relnox.core.text import format_count
 from relnox.core.versions import semver_compat, versioning
@@ -39,8 +39,8 @@ _LOCAL_SOURCES = ("{ editable = ", "{ virtual = ", "{ directory = ", "{ workspac
 """How sources that are directories of the same checkout begin in uv.lock."""
 
 _PARSERS: Mapping[str, Callable[[str], Any]] = {
-    "toml": string_edits.parse_toml,
-    "json": string_edits.parse_json,
+    "toml": documents.parse_toml_exactly,
+    "json": documents.parse_json,
 }
 """How the kinds of files with keys are parsed."""
 
@@ -133,7 +133,7 @@ def find_locked_versions(text: str) -> dict[str, VersionSpan]:
 def read_versions(text: str, source: VersionSource) -> list[str]:
     """Return the version at each place of the source's file; raise ValueError if it has none."""
     if source.kind in _PARSERS:
-        return [string_edits.read_string(_PARSERS[source.kind](text), source.key or ("version",))]
+        return [documents.read_string(_PARSERS[source.kind](text), source.key or ("version",))]
     return [span.text for span in _find_spans(text, source)]
 
 
@@ -183,7 +183,7 @@ def replace_version(text: str, source: VersionSource, version: str) -> str:
     """Replace the version in a file's text, and read it back to verify the change."""
     if source.kind in _PARSERS:
         change = (source.text_before + source.text, source.text_before + version)
-        return string_edits.replace_strings(text, {source.key or ("version",): change}, _PARSERS[source.kind])
+        return documents.replace_strings(text, {source.key or ("version",): change}, _PARSERS[source.kind])
     for span in reversed(_find_spans(text, source)):
         text = replace_span(text, span, version)
     if any(span.text != version for span in _find_spans(text, source)):
