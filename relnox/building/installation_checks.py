@@ -17,7 +17,7 @@ from typing import Any
 
 from relnox.building import installation_check_script
 from relnox.building.environments import VirtualEnvironment
-from relnox.core.names import normalize_name
+from relnox.core.packages import normalize_name
 from relnox.core.records import Record
 from relnox.errors import Failed
 from relnox.system import process, syntax_trees

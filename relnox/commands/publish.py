@@ -23,7 +23,7 @@ from relnox.commands.shared.project import Project
 from relnox.commands.shared.releases import Build, Release
 from relnox.commands.shared.verification import await_listings
 from relnox.core import fixes, requirements
-from relnox.core.names import normalize_name
+from relnox.core.packages import normalize_name
 from relnox.core.planning.plan import Plan, PlanBuilder
 from relnox.core.planning.step import Step, after
 from relnox.core.records import replace

@@ -1,13 +1,42 @@
-"""Packages: their names, the locations of their versions, and their requirements."""
+"""Packages: their names in normal form (PEP 503), the locations of their versions, and their requirements.
+
+A requirement is parsed by `packaging` only when it changes, since that is slow.
+"""
 
 from __future__ import annotations
 
+import re
+from functools import cache
 from typing import Literal
 
 from packaging.version import Version
 
-from relnox.core.names import normalize_name
 from relnox.core.records import Record
+
+_SEPARATORS = re.compile(r"[-_.]+")
+_VALID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+_REQUIREMENT = re.compile(rf"\s*({_VALID.pattern})\s*(?:\Z|[\[(<>=!~;@])")
+
+
+def normalize_name(name: str) -> str:
+    """Return a name in its normal form (PEP 503, "Normalized Names")."""
+    return _SEPARATORS.sub("-", name).lower()
+
+
+def is_valid_name(name: str) -> bool:
+    """Return whether a name is a valid name of a distribution (PEP 508, "Names")."""
+    return _VALID.fullmatch(name) is not None
+
+
+@cache
+def requirement_name(text: str) -> str | None:
+    """Return the normalized name at the start of a requirement.
+
+    Return None if the requirement is invalid (PEP 508) or contains a placeholder in braces.
+    """
+    match = _REQUIREMENT.match(text)
+    return normalize_name(match[1]) if match is not None and "{" not in text else None
+
 
 SourceKind = Literal["toml", "attribute", "pattern", "text", "json", "lock", "tags", "dynamic"]
 

@@ -19,8 +19,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from relnox.core.names import normalize_name
-from relnox.core.packages import Dependency, Package
+from relnox.core.packages import Dependency, Package, normalize_name
 from relnox.core.records import Record
 from relnox.core.settings.config import UpdatePolicy
 from relnox.core.text import join_names, replace_spans

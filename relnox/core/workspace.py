@@ -7,8 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
 
 from relnox.core import graph
-from relnox.core.names import normalize_name
-from relnox.core.packages import DependencyTable, Package
+from relnox.core.packages import DependencyTable, Package, normalize_name
 from relnox.core.records import Record, replace
 from relnox.errors import Blocked
 

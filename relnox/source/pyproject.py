@@ -8,8 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from relnox.core.documents import parse_toml, strings_in, table_at
-from relnox.core.names import is_valid, normalize_name, requirement_name
-from relnox.core.packages import Dependency, DependencyTable, Package, VersionSource
+from relnox.core.packages import (
+    Dependency,
+    DependencyTable,
+    Package,
+    VersionSource,
+    is_valid_name,
+    normalize_name,
+    requirement_name,
+)
 from relnox.core.versions import versioning
 from relnox.errors import Blocked
 from relnox.system.files import read_project_file
@@ -68,7 +75,7 @@ def parse_package(document: Mapping[str, Any], directory: str) -> Package:
             f"{file} has no package name ([project] has no key `name`)",
             fix="add `name` to [project]",
         )
-    if not is_valid(name):
+    if not is_valid_name(name):
         raise Blocked(
             "project-file-invalid",
             f"{file}: {name!r} is not a valid package name",

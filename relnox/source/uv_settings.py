@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from relnox.core.documents import strings_in, table_at
-from relnox.core.names import normalize_name, requirement_name
-from relnox.core.packages import Package
+from relnox.core.packages import Package, normalize_name, requirement_name
 from relnox.core.records import Record
 from relnox.core.settings.build_settings import BuildSettings, Constraints
 from relnox.source.pyproject import load

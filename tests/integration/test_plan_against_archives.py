@@ -14,7 +14,7 @@ from running import run
 from warm import BACKENDS, settled
 
 from relnox.building import archives
-from relnox.core.names import normalize_name
+from relnox.core.packages import normalize_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

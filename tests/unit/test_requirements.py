@@ -10,8 +10,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from relnox.core.names import requirement_name
-from relnox.core.packages import Dependency
+from relnox.core.packages import Dependency, requirement_name
 from relnox.core.requirements import (
     highest_lower_bound,
     parse_pep508_clauses,

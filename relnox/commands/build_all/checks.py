@@ -8,8 +8,7 @@ from pathlib import Path, PurePosixPath
 from relnox.commands.shared import checkout_checks
 from relnox.commands.shared.project import Project, top_directory
 from relnox.core import fixes
-from relnox.core.names import normalize_name
-from relnox.core.packages import Package
+from relnox.core.packages import Package, normalize_name
 from relnox.core.release.manifest import MANIFEST_JSON, MANIFEST_TEXT
 from relnox.core.text import format_count, join_names
 from relnox.core.versions import version_locations

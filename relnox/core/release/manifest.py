@@ -15,7 +15,7 @@ from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sd
 from packaging.version import Version
 
 from relnox.core import fixes
-from relnox.core.names import is_valid, normalize_name
+from relnox.core.packages import is_valid_name, normalize_name
 from relnox.core.records import Record, replace
 from relnox.core.text import format_count
 from relnox.errors import Blocked
@@ -194,7 +194,7 @@ def _check_time(value: object) -> str:
 
 
 def _check_package_name(name: str) -> str:
-    if not is_valid(name) or normalize_name(name) != name:
+    if not is_valid_name(name) or normalize_name(name) != name:
         raise ValueError(f"{name!a} is not a normalized package name")
     return name
 
@@ -230,7 +230,7 @@ def _parse_distributions(entries: list[dict[str, Any]]) -> tuple[Distribution, .
         )
         checks = {
             "name": len(file.filename) <= _MAX_NAME_LENGTH and re.fullmatch(_SAFE_FILENAME, file.filename),
-            "package": is_valid(file.package) and normalize_name(file.package) == file.package,
+            "package": is_valid_name(file.package) and normalize_name(file.package) == file.package,
             "kind": file.kind in get_args(DistributionKind),
             "size": type(file.size) is int and 0 <= file.size <= _MAX_SIZE,
             "hashes": re.fullmatch(_DIGEST, file.sha256) and re.fullmatch(_DIGEST, file.blake2b_256),

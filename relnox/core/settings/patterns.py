@@ -14,8 +14,7 @@ from functools import lru_cache
 from pathspec import PathSpec
 from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
-from relnox.core.names import normalize_name
-from relnox.core.packages import Package
+from relnox.core.packages import Package, normalize_name
 from relnox.core.settings import rules
 from relnox.core.settings.schema import Text
 from relnox.errors import Blocked

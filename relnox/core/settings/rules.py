@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 
 from relnox.core.credential_variables import is_upload_credential_name, is_upload_setting_name
-from relnox.core.names import is_valid
+from relnox.core.packages import is_valid_name
 from relnox.errors import Blocked
 
 Rule = Callable[[str], Blocked | None]
@@ -136,7 +136,7 @@ def passed_variable(text: str) -> Blocked | None:
 
 
 command = _rule(str.strip, "the program is missing", 'for example: ["python", "-m", "pytest"]')
-distribution_name = _rule(is_valid, "it is not a valid package name", "use the name in [project]")
+distribution_name = _rule(is_valid_name, "it is not a valid package name", "use the name in [project]")
 document = _rule(str.strip, "it names no file", "name a file, or - for standard output")
 message = _rule(str.strip, "git requires a commit message", 'for example: commit-message = "Release {version}"')
 python_version = _rule(
