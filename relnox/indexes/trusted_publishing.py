@@ -21,8 +21,7 @@ from urllib.parse import urljoin, urlsplit
 import urllib3
 from id import AmbientCredentialError, GitHubOidcPermissionCredentialError, detect_credential
 
-from relnox.core.problem_tables import ANY_STATUS, ProblemRule, find_problem
-from relnox.errors import Blocked, Failed, Problem, TryLater
+from relnox.errors import ANY_STATUS, Blocked, Failed, Problem, ProblemRule, TryLater, find_problem
 from relnox.indexes.targets import PRODUCTION, TEST, Target
 from relnox.system import addresses, http, retries
 from relnox.system.secrets import Secret, mask_to_one_line

@@ -15,11 +15,10 @@ from twine.exceptions import TwineException
 from twine.package import PackageFile
 
 from relnox.core import fixes
-from relnox.core.problem_tables import ANY_STATUS, ProblemRule, find_problem
 from relnox.core.release.manifest import Distribution
 from relnox.core.text import format_count
 from relnox.core.versions.versioning import Bump, next_version
-from relnox.errors import Blocked, Conflict, Failed, TryLater
+from relnox.errors import ANY_STATUS, Blocked, Conflict, Failed, ProblemRule, TryLater, find_problem
 from relnox.indexes.credentials import Credentials, Login
 from relnox.indexes.targets import Target
 from relnox.indexes.trusted_publishing import first_release_hint
