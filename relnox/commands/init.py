@@ -191,6 +191,8 @@ def _notes(
             yield f"{name} exists and is not changed; add to it: from relnox.tasks import *"
     has_one_group = len(version_groups.find_version_groups(project.workspace, project.config)) == 1
     package = "" if has_one_group else f" --package {project.workspace.packages[0].name}"
+    if project.git is not None:
+        yield "commit what init wrote before the next bump: git add --all && git commit"
     yield (
         f"next: {fixes.task_command('status')}, then {fixes.task_command('bump', '--part', 'patch')}{package} "
         f"--dry-run, then {fixes.task_command('rehearse')}"

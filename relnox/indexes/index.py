@@ -11,7 +11,7 @@ from urllib.parse import urljoin
 from relnox.core.release.manifest import Distribution
 from relnox.core.release.publication import FileCheck
 from relnox.core.text import format_count
-from relnox.errors import Failed, TryLater
+from relnox.errors import Blocked, Failed, TryLater
 from relnox.indexes import credentials, uploads
 from relnox.indexes.credentials import Credentials
 from relnox.indexes.listings import IndexFile, InvalidListing, Listing, from_html, from_json
@@ -33,6 +33,7 @@ _JSON_LOCK = Lock()
 """Lets only one thread parse JSON at a time: several are not faster, and need more memory."""
 _OK = 200
 _NOT_FOUND = (404, 410)
+_LOGIN_NEEDED = 401
 _VARIABLES_OF_OTHER_TOOLS = (
     *("TWINE_REPOSITORY_URL", "TWINE_REPOSITORY", "UV_PUBLISH_URL", "UV_PUBLISH_INDEX"),
     *("PDM_PUBLISH_REPO", "HATCH_INDEX_REPO", "FLIT_INDEX_URL"),
@@ -229,7 +230,14 @@ def _request_listing(simple_url: str, project: str, deadline: Deadline | None) -
     if response.status_code in _NOT_FOUND or response.is_redirect:
         return Listing(redirected=response.is_redirect)
     base = response.url or page  # links are relative to the URL after redirects
-    fix = "check the URL of the index, and that you have permission to read it"
+    fix = "check the URL of the index, and that you may read it (a login belongs in ~/.netrc)"
+    if response.status_code == _LOGIN_NEEDED:
+        raise Blocked(
+            "credentials-rejected",
+            f"{host_of(page)} returned {response.status_code} {response.reason} for the listing of {project} "
+            "(a login is needed to read it; credentials for uploads are used for uploads only)",
+            fix=f"add a login to ~/.netrc: machine {host_of(page).partition(':')[0]} login USER password PASSWORD",
+        )
     if response.status_code != _OK:
         raise Failed(
             "file-not-listed",

@@ -19,6 +19,8 @@ _MAX_TAGS = 1_000_000
 _LINK_ATTRIBUTES = ("href", "data-yanked", "data-provenance")
 """The attributes of links that are kept; others are dropped to limit memory use."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_NO_DIGEST = ("", "none", "null")
+"""What indexes that lost the digest of an old file write."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +99,7 @@ def from_json(document: Any, page: str) -> Listing:
         IndexFile(
             filename=_checked_text(entry["filename"]),
             url=_absolute_url(page, _checked_text(entry["url"])),
-            sha256=_parse_digest(entry.get("hashes", {}).get("sha256")),
+            sha256=_parse_digest(entry.get("hashes", {}).get("sha256"), entry["filename"]),
             upload_time=_parse_time(entry.get("upload-time")),
             yanked=bool(entry.get("yanked")),
             provenance=_absolute_url(page, _checked_text(entry["provenance"]))
@@ -130,13 +132,14 @@ def from_html(text: str, page: str) -> Listing:
     base = _absolute_url(page, parser.base)
     for attributes in parser.anchors:
         url, _, fragment = _absolute_url(base, attributes.get("href") or "").partition("#")
-        algorithm, _, digest = fragment.partition("=")
+        hashes = dict(part.partition("=")[::2] for part in fragment.split("&"))
+        filename = unquote(url.partition("?")[0].rsplit("/", 1)[-1])
         provenance_url = attributes.get("data-provenance")
         files.append(
             IndexFile(
-                filename=unquote(url.partition("?")[0].rsplit("/", 1)[-1]),
+                filename=filename,
                 url=url,
-                sha256=_parse_digest(digest) if algorithm == "sha256" else None,
+                sha256=_parse_digest(hashes.get("sha256"), filename),
                 yanked="data-yanked" in attributes,
                 provenance=_absolute_url(base, provenance_url) if provenance_url else None,
             )
@@ -194,16 +197,16 @@ def _checked_text(value: object) -> str:
     return value
 
 
-def _parse_digest(value: object) -> str | None:
-    """Return a SHA-256 in lowercase, since some indexes use uppercase, or None if there is none.
+def _parse_digest(value: object, filename: str) -> str | None:
+    """Return the SHA-256 of a file in lowercase, since some indexes use uppercase, or None if there is none.
 
     Raises:
         InvalidListing: It is not a SHA-256.
     """
-    if value is None:
+    if value is None or (digest := _checked_text(value).lower()) in _NO_DIGEST:
         return None
-    if not _SHA256.fullmatch(digest := _checked_text(value).lower()):
-        raise InvalidListing(f"{digest[:80]!r} is not a SHA-256")
+    if not _SHA256.fullmatch(digest):
+        raise InvalidListing(f"{digest[:80]!r}, the hash of {filename}, is not a SHA-256")
     return digest
 
 

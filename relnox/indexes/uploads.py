@@ -154,6 +154,15 @@ _RULES = (
         "make the archive smaller, or request a higher limit from the index",
     ),
     ProblemRule(
+        (404, 405),
+        "",
+        Failed,
+        "file-rejected",
+        "{index} takes no uploads at {url}: {text}",
+        "set upload in [tool.relnox.indexes.{index}] to the address for uploads, with its slash at the end if it "
+        "has one (that of the simple API is another)",
+    ),
+    ProblemRule(
         ANY_STATUS,
         "",
         Failed,
@@ -269,6 +278,7 @@ def parse_response(response: requests.Response, file: Distribution, index: str) 
         release=f"{file.package} {file.version}",
         filename=file.filename,
         size=format_count(file.size, "byte"),
+        url=mask_secrets(str(response.url)),
         location=mask_secrets(response.headers.get("Location", "an unknown URL")),
         next_version=f"publish it as {_next_version(file)}: {_bump_command(_next_version(file))}",
         post_release=post_release_hint(file),

@@ -170,6 +170,40 @@ def test_a_link_names_its_file_whatever_is_escaped(name: str) -> None:
     assert (file.filename, file.url) == (name, f"{url}f/{quote(name)}?x=1")
 
 
+@pytest.mark.parametrize(
+    ("fragment", "sha256"),
+    [
+        (f"sha256={SHA256.upper()}", SHA256),
+        (f"size=33&sha256={SHA256}", SHA256),
+        (f"sha256={SHA256}&egg=demo", SHA256),
+        ("md5=00", None),
+        ("sha256=", None),
+        ("sha256=None", None),
+        ("sha256=null", None),
+    ],
+)
+def test_the_fragment_of_a_link_may_have_the_hash(fragment: str, sha256: str | None) -> None:
+    with server(lambda _method, _path: page(f'<a href="demo-1.0.tar.gz#{fragment}">x</a>', "text/html")) as url:
+        assert reading(url).fetch_listing("demo")["demo-1.0.tar.gz"].sha256 == sha256
+
+
+def test_an_invalid_hash_names_its_file() -> None:
+    with (
+        server(lambda _method, _path: page('<a href="old-0.1.tar.gz#sha256=00">x</a>', "text/html")) as url,
+        pytest.raises(Failed, match=r"'00', the hash of old-0.1.tar.gz, is not a SHA-256"),
+    ):
+        reading(url).fetch_listing("demo")
+
+
+def test_a_listing_that_needs_a_login_names_where_to_put_it() -> None:
+    with (
+        server(lambda _method, _path: (401, {}, b"")) as url,
+        pytest.raises(Blocked, match="a login is needed to read it") as refused,
+    ):
+        reading(url).fetch_listing("demo")
+    assert refused.value.fix == "add a login to ~/.netrc: machine 127.0.0.1 login USER password PASSWORD"
+
+
 def test_a_listing_without_hashes_is_proven_by_fetching_the_file(tmp_path: Path) -> None:
     # a name alone proves nothing.
     fetched: list[str] = []
@@ -264,6 +298,8 @@ RESPONSES = [
     ((413, "Content Too Large", ""), Failed, "file too large (33 bytes)", "make the archive smaller"),
     ((507, "", ""), Failed, "own cannot store demo-1.0.tar.gz", "free space"),
     ((500, "", ""), Failed, "own rejected demo-1.0.tar.gz: 500", ""),
+    ((404, "", ""), Failed, "own takes no uploads at None: 404", "set upload in"),
+    ((405, "", ""), Failed, "own takes no uploads at None: 405", "set upload in"),
     # names and releases that take no more files
     ((400, "", "File already used: This filename has already been used."), Conflict, "cannot be reused", "1.0.1"),
     ((400, "", "This filename was previously used by a file."), Conflict, "cannot be reused", "1.0.1"),

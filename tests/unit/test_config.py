@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from importlib.metadata import entry_points
@@ -241,6 +242,20 @@ def test_everything_that_can_be_said() -> None:
     assert config.metadata_only == ("acme-meta",)
     assert config.publish == PublishConfig(options={"attestations": "off"})
     assert config.wheels == {"acme-gui": ("cp{312,313}-macosx_arm64",)}
+
+
+@pytest.mark.parametrize(
+    ("message", "why", "fix"),
+    [
+        (" ", "git requires a commit message", "for example"),
+        ("Release {versoin} of {packages}", "{versoin} is not a field", "use {version} and {packages}"),
+        ("Release {version} {}", "{} is not a field", "use {version} and {packages}"),
+    ],
+)
+def test_the_fields_of_the_commit_message_are_checked(message: str, why: str, fix: str) -> None:
+    with pytest.raises(Blocked, match=re.escape(why)) as refused:
+        Config.parse({"commit-message": message}, OPTIONS)
+    assert fix in refused.value.fix
 
 
 def test_hooks_are_read() -> None:

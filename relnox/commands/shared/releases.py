@@ -374,7 +374,7 @@ def find_release(
         release, earlier = split_release(candidates, index, project, insisted)
         hashes = {} if clears else project.once(_listed_hashes, index, release)
     except Problem as error:
-        if error.exit_code in (ExitCode.BLOCKED, ExitCode.FAILED):
+        if error.exit_code in (ExitCode.BLOCKED, ExitCode.FAILED) and error.code != "credentials-rejected":
             error.exit_code = ExitCode.TRY_LATER
         raise
     others = frozenset(release.packages) - requested

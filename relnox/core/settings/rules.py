@@ -15,8 +15,9 @@ from relnox.errors import Blocked
 Rule = Callable[[str], Blocked | None]
 
 TAG_FIELDS = re.compile(r"\{([^{}]*)\}")
-"""Matches the fields of a tag format, such as `{version}`."""
+"""Matches the fields of a tag format or commit message, such as `{version}`."""
 _KNOWN_FIELDS = frozenset({"version", "name", "directory"})
+_MESSAGE_FIELDS = ("version", "packages")
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]")
 _MAX_PART = 240
 """The maximum size in bytes of a part of a ref: file systems allow 255, and the name of git's lock is longer."""
@@ -138,7 +139,17 @@ def passed_variable(text: str) -> Blocked | None:
 command = _rule(str.strip, "the program is missing", 'for example: ["python", "-m", "pytest"]')
 distribution_name = _rule(is_valid_name, "it is not a valid package name", "use the name in [project]")
 document = _rule(str.strip, "it names no file", "name a file, or - for standard output")
-message = _rule(str.strip, "git requires a commit message", 'for example: commit-message = "Release {version}"')
+
+
+def message(text: str) -> Blocked | None:
+    """Check a commit message and its fields."""
+    if not text.strip():
+        return _invalid("git requires a commit message", 'for example: commit-message = "Release {version}"')
+    if unknown := [field for field in TAG_FIELDS.findall(text) if field not in _MESSAGE_FIELDS]:
+        return _invalid(f"{{{unknown[0]}}} is not a field", "use {version} and {packages}")
+    return None
+
+
 python_version = _rule(
     re.compile(r"3\.\d{1,3}", re.ASCII).fullmatch,
     "it is not a Python version",
