@@ -18,9 +18,8 @@ from relnox.core import tag_proposals, text
 from relnox.core.bump import trailers
 from relnox.core.fixes import task_command
 from relnox.core.packages import Package
-from relnox.core.planning.changes import NewTag
 from relnox.core.planning.plan import Plan, PlanBuilder, Table
-from relnox.core.planning.step import after
+from relnox.core.planning.step import NewTag, after
 from relnox.core.settings import release_lines
 from relnox.core.tags import TagFormat, tags_naming
 from relnox.core.versions import version_locations

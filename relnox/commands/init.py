@@ -17,8 +17,8 @@ from relnox.commands.options import InitOptions as Options
 from relnox.commands.shared.project import Project
 from relnox.core import fixes, records, tag_proposals, tags, unlisted, version_groups
 from relnox.core.documents import load_toml, table_at
-from relnox.core.planning.changes import Edit
 from relnox.core.planning.plan import Plan, PlanBuilder
+from relnox.core.planning.step import Edit
 from relnox.core.settings.config import Config
 from relnox.core.text import join_names
 from relnox.errors import Blocked

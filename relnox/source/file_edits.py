@@ -12,7 +12,7 @@ import posixpath
 from collections.abc import Iterable
 from pathlib import Path
 
-from relnox.core.planning.changes import Edit
+from relnox.core.planning.step import Edit
 from relnox.core.records import replace
 from relnox.core.text import join_names
 from relnox.errors import Conflict, Failed

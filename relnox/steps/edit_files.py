@@ -6,8 +6,7 @@ import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from relnox.core.planning.changes import Edit
-from relnox.core.planning.step import Step
+from relnox.core.planning.step import Edit, Step
 from relnox.core.text import format_count, join_names
 from relnox.errors import Problem
 from relnox.source import file_edits

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from relnox.core.bump import trailers
-from relnox.core.planning.changes import Edit, NewTag
-from relnox.core.planning.step import Step
+from relnox.core.planning.step import Edit, NewTag, Step
 from relnox.core.text import format_count, join_names
 from relnox.errors import Conflict, ExitCode, Failed
 from relnox.source import file_edits

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relnox.core.planning.changes import Edit
 from relnox.core.planning.plan import Table
-from relnox.core.planning.step import Step
+from relnox.core.planning.step import Edit, Step
 from relnox.core.text import format_count
 from relnox.errors import Conflict, Failed
 from relnox.source.git import changes, remotes, trees

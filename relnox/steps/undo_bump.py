@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from relnox.core.planning.changes import Edit
-from relnox.core.planning.step import Step
+from relnox.core.planning.step import Edit, Step
 from relnox.core.text import format_count, join_names
 from relnox.source import file_edits
 from relnox.source.git import changes

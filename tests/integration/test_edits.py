@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from projects import git, repository, single
 
-from relnox.core.planning.changes import Edit
+from relnox.core.planning.step import Edit
 from relnox.errors import Conflict, Failed
 from relnox.source import file_edits
 

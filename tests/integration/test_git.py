@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from projects import commit_all, git, remote_of, repository, single, write
 
-from relnox.core.planning.changes import Edit, NewTag
+from relnox.core.planning.step import Edit, NewTag
 from relnox.errors import Blocked, Failed
 from relnox.source import copies
 from relnox.source.git import changes, find_repository, parse_tags, remotes

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from relnox.core.planning.changes import Edit, NewTag
 from relnox.core.planning.plan import Plan, Table
+from relnox.core.planning.step import Edit, NewTag
 from relnox.core.records import replace
 from relnox.errors import Conflict
 from relnox.steps.edit_files import EditFiles

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from relnox import reporters
-from relnox.core.planning.changes import Edit
 from relnox.core.planning.events import (
     Outcome,
     OutputLine,
@@ -21,6 +20,7 @@ from relnox.core.planning.events import (
     Waiting,
 )
 from relnox.core.planning.plan import Plan, Table
+from relnox.core.planning.step import Edit
 from relnox.core.records import replace
 from relnox.errors import Blocked, ExitCode, Failed
 from relnox.reporters import github, text

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relnox.core.documents import encode
-from relnox.core.planning.changes import Edit, NewTag
+from relnox.core.planning.step import Edit, NewTag
 from relnox.errors import ExitCode
 from relnox.steps.stages import Stage
 

@@ -14,8 +14,8 @@ from relnox.core.bump import editing, release_notes, trailers, version_bumps
 from relnox.core.bump.version_bumps import BumpRequest, DependencyUpdates, VersionBump
 from relnox.core.fixes import CREATE_REPOSITORY
 from relnox.core.packages import VersionSource
-from relnox.core.planning.changes import Edit, NewTag
 from relnox.core.planning.plan import PlanBuilder
+from relnox.core.planning.step import Edit, NewTag
 from relnox.core.text import join_names
 from relnox.core.versions import semver_compat, version_locations
 from relnox.core.versions.versioning import Bump

@@ -14,7 +14,7 @@ from relnox.core import tag_proposals
 from relnox.core.bump import release_notes
 from relnox.core.bump.version_bumps import VersionBump
 from relnox.core.packages import Package
-from relnox.core.planning.changes import Edit, NewTag
+from relnox.core.planning.step import Edit, NewTag
 from relnox.core.settings import release_lines
 from relnox.core.text import format_count, join_names
 from relnox.errors import Blocked, Conflict, Problem

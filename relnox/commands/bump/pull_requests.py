@@ -13,8 +13,8 @@ from relnox.core.bump import release_notes
 from relnox.core.bump.version_bumps import VersionBump
 from relnox.core.changelog import text_of_version
 from relnox.core.planning import step
-from relnox.core.planning.changes import Edit
 from relnox.core.planning.plan import PlanBuilder
+from relnox.core.planning.step import Edit
 from relnox.core.pull_request import PullRequestPackage
 from relnox.core.text import join_names
 from relnox.errors import Blocked, Problem

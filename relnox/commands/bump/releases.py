@@ -20,8 +20,8 @@ from relnox.core import fixes
 from relnox.core.bump import trailers
 from relnox.core.bump.version_bumps import VersionBump
 from relnox.core.packages import Package
-from relnox.core.planning.changes import Edit
 from relnox.core.planning.plan import Plan, PlanBuilder, Table
+from relnox.core.planning.step import Edit
 from relnox.core.text import join_names
 from relnox.core.versions import versioning
 from relnox.core.versions.versioning import Bump, check_bump

@@ -10,7 +10,7 @@ from packaging.version import Version
 from relnox.core import documents
 from relnox.core.bump.version_bumps import DependencyUpdates, VersionBump
 from relnox.core.packages import Package, VersionSource
-from relnox.core.planning.changes import Edit
+from relnox.core.planning.step import Edit
 from relnox.core.records import replace
 from relnox.core.settings.config import Config
 from relnox.core.text import replace_spans

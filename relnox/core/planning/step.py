@@ -1,14 +1,43 @@
-"""The base class of steps, with what plans and the executor use; the steps themselves are in `relnox.steps`."""
+"""The base class of steps, and what they are made of: edits of files, and tags. The steps are in `relnox.steps`."""
 
 from __future__ import annotations
 
+import difflib
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
-from relnox.core.planning.changes import Edit
 from relnox.core.records import Record
 from relnox.core.release.manifest import Distribution
+from relnox.core.text import split_lines
 from relnox.errors import Failed
+
+
+class Edit(Record, kw_only=True):
+    """The edit of one file, with its content before and after.
+
+    Attributes:
+        file: POSIX path relative to the root.
+        before: The content before the edit, or None if the file does not exist yet.
+        after: The content after the edit, or None if the edit removes the file.
+    """
+
+    file: str
+    before: bytes | None
+    after: bytes | None
+
+    def diff(self) -> str:
+        """Return the edit as a unified diff."""
+        old, new = (split_lines((part or b"").decode("utf-8", "replace")) for part in (self.before, self.after))
+
+        lines = difflib.unified_diff(old, new, f"a/{self.file}", f"b/{self.file}", lineterm="", n=1)
+        return "\n".join(lines)
+
+
+class NewTag(Record, kw_only=True):
+    """An annotated tag to create, on the commit that the plan creates or else on `HEAD`."""
+
+    name: str
+    message: str
 
 
 class Step(Record, ABC, kw_only=True):

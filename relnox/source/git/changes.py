@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from relnox.core.fixes import GIT_FAILED
-from relnox.core.planning.changes import Edit, NewTag
+from relnox.core.planning.step import Edit, NewTag
 from relnox.errors import Failed
 from relnox.source import file_edits
 from relnox.source.git import trees

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from relnox.core.fixes import GIT_FAILED
-from relnox.core.planning.changes import Edit
+from relnox.core.planning.step import Edit
 from relnox.source.git import remotes
 from relnox.source.git.repository import Git
 from relnox.system.files import TemporaryDirectory
