@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from sigstore.models import ClientTrustConfig
 
-from relnox.core.release.publishers import Publisher
+from relnox.core.release.publication import Publisher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

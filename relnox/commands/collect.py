@@ -31,7 +31,7 @@ from relnox.core.planning.plan import Plan, PlanBuilder
 from relnox.core.planning.step import after
 from relnox.core.records import replace
 from relnox.core.release.manifest import MANIFEST_JSON, Distribution, Manifest
-from relnox.core.release.publishers import ATTESTATION_SUFFIX
+from relnox.core.release.publication import ATTESTATION_SUFFIX
 from relnox.core.release.wheels import FileComparison, compare_files
 from relnox.core.requirements import required_names
 from relnox.core.text import format_count, join_names

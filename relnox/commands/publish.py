@@ -27,9 +27,9 @@ from relnox.core.packages import normalize_name
 from relnox.core.planning.plan import Plan, PlanBuilder
 from relnox.core.planning.step import Step, after
 from relnox.core.records import replace
-from relnox.core.release import publishers
+from relnox.core.release import publication
 from relnox.core.release.manifest import MANIFEST_JSON, Manifest
-from relnox.core.release.publishers import Publisher
+from relnox.core.release.publication import Publisher
 from relnox.core.text import format_count, join_names
 from relnox.errors import Blocked, Conflict, Problem
 from relnox.indexes import Indexes, attestations, targets, uploads
@@ -373,7 +373,7 @@ def _choose_publisher(
     identity = indexes.signing_identity()
     if isinstance(identity, str):
         return None, f"attestations: off ({identity})"
-    publisher = publishers.publisher_from_claims(identity.claims)
+    publisher = publication.publisher_from_claims(identity.claims)
     if publisher is None:
         return None, f"attestations: off (they do not support the identity {identity.description})"
     return publisher, f"attestations: signed as {publisher.description}"

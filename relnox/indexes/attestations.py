@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from relnox.core import fixes
 from relnox.core.release.manifest import Distribution
-from relnox.core.release.publishers import Publisher
+from relnox.core.release.publication import Publisher
 from relnox.errors import Conflict, Failed, Problem
 from relnox.indexes.trusted_publishing import Identity
 from relnox.system import http, retries

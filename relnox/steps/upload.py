@@ -17,8 +17,7 @@ from relnox.building import archives
 from relnox.core import fixes
 from relnox.core.planning.step import Step
 from relnox.core.release.manifest import Distribution
-from relnox.core.release.publication import UploadStatus
-from relnox.core.release.publishers import ATTESTATION_SUFFIX, Publisher
+from relnox.core.release.publication import ATTESTATION_SUFFIX, Publisher, UploadStatus
 from relnox.core.text import format_count, join_names
 from relnox.errors import Conflict, ExitCode, Failed, Problem, TryLater
 from relnox.indexes import attestations

@@ -20,7 +20,7 @@ from sigstore.models import ClientTrustConfig
 
 from relnox.cli import main
 from relnox.core.release.manifest import Distribution
-from relnox.core.release.publishers import ATTESTATION_SUFFIX, Publisher
+from relnox.core.release.publication import ATTESTATION_SUFFIX, Publisher
 from relnox.indexes import attestations
 from relnox.indexes.attestations import Unverified
 from relnox.indexes.trusted_publishing import Identity

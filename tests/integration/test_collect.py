@@ -24,7 +24,7 @@ from running import run
 
 from relnox.core.records import replace
 from relnox.core.release.manifest import MANIFEST_JSON, MANIFEST_TEXT, Distribution, Manifest
-from relnox.core.release.publishers import ATTESTATION_SUFFIX
+from relnox.core.release.publication import ATTESTATION_SUFFIX
 
 if TYPE_CHECKING:
     from running import RunResult

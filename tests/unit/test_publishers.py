@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from relnox.core.release import publishers
+from relnox.core.release import publication
 
 GITHUB = {
     "iss": "https://token.actions.githubusercontent.com",
@@ -31,7 +31,7 @@ CIRCLE = {"oidc.circleci.com/project-id": "4711", "oidc.circleci.com/pipeline-de
     ],
 )
 def test_the_publisher_of_a_job_follows_from_its_claims(claims: dict[str, str], description: str) -> None:
-    publisher = publishers.publisher_from_claims(claims)
+    publisher = publication.publisher_from_claims(claims)
     assert publisher is not None
     assert publisher.description == description
 
@@ -49,4 +49,4 @@ def test_the_publisher_of_a_job_follows_from_its_claims(claims: dict[str, str], 
     ],
 )
 def test_a_job_of_an_unsupported_ci_provider_has_no_publisher(claims: dict[str, str]) -> None:
-    assert publishers.publisher_from_claims(claims) is None
+    assert publication.publisher_from_claims(claims) is None
