@@ -15,7 +15,7 @@ from relnox.commands.options import AutoTagOptions as Options
 from relnox.commands.shared import checkout_checks
 from relnox.commands.shared.project import Project
 from relnox.core import tag_proposals, text
-from relnox.core.bump import trailers
+from relnox.core.bump import release_history
 from relnox.core.fixes import task_command
 from relnox.core.packages import Package
 from relnox.core.planning.plan import Plan, PlanBuilder, Table
@@ -129,7 +129,7 @@ def _decide(package: Package, options: Options, project: Project) -> Decision:
         return _decide_tagged(package, tag if tag in existing else existing[0], options, project)
     tags = [pair for pair in tags if release_lines.allows_version(project.lines, pair[1])] or tags
     last_tag, last = max(tags, key=lambda pair: pair[1]) if tags else ("", None)
-    released = trailers.read_trailers(project.once(git.messages, "-1")[0].message)
+    released = release_history.read_trailers(project.once(git.messages, "-1")[0].message)
     if last is None and not options.package and released.get(name) != version:
         if package.is_private:
             return Decision(package, "private, and never tagged", tag)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from relnox.core.bump import trailers
+from relnox.core.bump import release_history
 from relnox.core.planning.step import Edit, NewTag, Step
 from relnox.core.text import format_count, join_names
 from relnox.errors import Conflict, ExitCode, Failed
@@ -86,9 +86,10 @@ def _check_commit(git: Git, tree: str, files: Collection[str], message: str | No
     changed_files, added_files = (
         join_names(name for name in names if (name in files) == is_planned) for is_planned in (True, False)
     )
-    keys, (commit,) = (trailers.RELEASE, trailers.DEVELOPMENT), git.messages("-1")
+    keys, (commit,) = (release_history.RELEASE, release_history.DEVELOPMENT), git.messages("-1")
     planned, actual = (
-        [trailers.read_trailers(text, key) for key in keys] for text in (message or commit.message, commit.message)
+        [release_history.read_trailers(text, key) for key in keys]
+        for text in (message or commit.message, commit.message)
     )
     actions = [
         f"changed the content of {changed_files} in the commit" if changed_files else "",
@@ -191,7 +192,7 @@ class CreateTags(Step, kw_only=True):
         if self.commit is None or git.read_lines("for-each-ref", f"--contains={tagged_commit}", *branches):
             return False
         versions, earlier_versions = (
-            trailers.read_trailers(git.messages("-1", commit)[0].message)
+            release_history.read_trailers(git.messages("-1", commit)[0].message)
             for commit in (self.commit, tagged_commit)
         )
         return bool(versions) and versions == earlier_versions

@@ -10,7 +10,7 @@ from relnox.commands.options import BumpOptions as Options
 from relnox.commands.shared import hooks
 from relnox.commands.shared.project import Project
 from relnox.core import version_groups
-from relnox.core.bump import editing, release_notes, trailers, version_bumps
+from relnox.core.bump import editing, release_history, release_notes, version_bumps
 from relnox.core.bump.version_bumps import BumpRequest, DependencyUpdates, VersionBump
 from relnox.core.fixes import CREATE_REPOSITORY
 from relnox.core.packages import VersionSource
@@ -383,7 +383,7 @@ def new_tags(project: Project, bumps: Sequence[VersionBump]) -> tuple[NewTag, ..
     tags = []
     for name, own in bumps_of_tag.items():
         subject = "Release" if project.config.versions == "lockstep" else own[0].package.name
-        message = trailers.add_trailers(f"{subject} {own[0].after}", trailers.RELEASE, own)
+        message = release_history.add_trailers(f"{subject} {own[0].after}", release_history.RELEASE, own)
         tags.append(NewTag(name=name, message=message))
     return tuple(tags)
 
@@ -399,4 +399,6 @@ def commit_message(project: Project, bumps: Sequence[VersionBump], *, is_develop
     version = str(bumps[0].after) if is_common else packages
     template = "Start development of {version}" if is_development else project.config.commit_message
     message = template.replace("{version}", version).replace("{packages}", packages)
-    return trailers.add_trailers(message, trailers.DEVELOPMENT if is_development else trailers.RELEASE, bumps)
+    return release_history.add_trailers(
+        message, release_history.DEVELOPMENT if is_development else release_history.RELEASE, bumps
+    )

@@ -1,6 +1,6 @@
 """Releases that exist already: at HEAD or below it, to be finished or undone, or made from HEAD elsewhere.
 
-The trailers of commits and tags say what they release (`core.bump.trailers`).
+The trailers of commits and tags say what they release (`core.bump.release_history`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from relnox.commands.options import BumpOptions as Options
 from relnox.commands.shared import checkout_checks
 from relnox.commands.shared.project import Project
 from relnox.core import fixes
-from relnox.core.bump import trailers
+from relnox.core.bump import release_history
 from relnox.core.bump.version_bumps import VersionBump
 from relnox.core.packages import Package
 from relnox.core.planning.plan import Plan, PlanBuilder, Table
@@ -171,7 +171,7 @@ def unpushed_release_notes(options: Options, project: Project, pushed: Sequence[
 
 def _release_tags(git: Git) -> list[TagMessage]:
     """Return the tags of releases at HEAD and below, the newest first."""
-    return [tag for tag in git.tag_messages("--merged=HEAD") if trailers.read_trailers(tag.message)]
+    return [tag for tag in git.tag_messages("--merged=HEAD") if release_history.read_trailers(tag.message)]
 
 
 def _find_releases(options: Options, project: Project, git: Git) -> Iterator[_Release]:
@@ -197,12 +197,12 @@ def _find_releases(options: Options, project: Project, git: Git) -> Iterator[_Re
     for position, (commit, message) in enumerate(commits):
         if position >= count and not is_followed:
             break
-        if versions := trailers.read_trailers(message) | _tagged_versions(tags, commit):
+        if versions := release_history.read_trailers(message) | _tagged_versions(tags, commit):
             if later_names.isdisjoint(versions):
                 yield _Release(commit, versions, is_followed)
             later_names |= versions.keys()
             is_followed = False
-        is_followed |= bool(trailers.read_trailers(message, trailers.DEVELOPMENT))
+        is_followed |= bool(release_history.read_trailers(message, release_history.DEVELOPMENT))
     for tag in tags:
         versions = _tagged_versions(tags, tag.commit)
         if tag.name in unpushed_names and versions and later_names.isdisjoint(versions):
@@ -214,7 +214,7 @@ def _tagged_versions(tags: Sequence[TagMessage], commit: str) -> dict[str, Versi
     """Return the versions that tags of a commit release, by package; of several, the highest."""
     versions: dict[str, Version] = {}
     for tag in tags:
-        for name, version in trailers.read_trailers(tag.message).items() if tag.commit == commit else ():
+        for name, version in release_history.read_trailers(tag.message).items() if tag.commit == commit else ():
             versions[name] = max(version, versions.get(name, version))
     return versions
 
@@ -348,7 +348,9 @@ def plan_undo(options: Options, project: Project) -> Plan:
 
 def _tags_at(commit: str, git: Git) -> list[str]:
     """Return the tags of releases at a commit."""
-    return [tag.name for tag in git.tag_messages(f"--points-at={commit}") if trailers.read_trailers(tag.message)]
+    return [
+        tag.name for tag in git.tag_messages(f"--points-at={commit}") if release_history.read_trailers(tag.message)
+    ]
 
 
 def _find_release_commits(git: Git) -> tuple[str, ...]:
@@ -356,9 +358,9 @@ def _find_release_commits(git: Git) -> tuple[str, ...]:
     commits: list[str] = []
     for commit, message in git.messages("-2"):
         commits.append(commit)
-        if trailers.read_trailers(message):
+        if release_history.read_trailers(message):
             return tuple(commits)
-        if not trailers.read_trailers(message, trailers.DEVELOPMENT):
+        if not release_history.read_trailers(message, release_history.DEVELOPMENT):
             break
     return ()
 

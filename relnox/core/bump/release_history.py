@@ -12,10 +12,9 @@ from collections.abc import Set as AbstractSet
 from types import MappingProxyType
 from typing import NamedTuple
 
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
-from relnox.core.bump import trailers
-from relnox.core.bump.version_bumps import BumpRequest
+from relnox.core.bump.version_bumps import BumpRequest, VersionBump
 from relnox.core.packages import Package
 from relnox.core.settings import patterns
 from relnox.core.settings.config import CommitsConfig, Config
@@ -26,6 +25,31 @@ from relnox.core.versions import versioning
 from relnox.core.versions.versioning import Bump, Level, Phase
 from relnox.core.workspace import LOCK_FILES, Workspace, owning_package
 from relnox.errors import Blocked
+
+RELEASE, DEVELOPMENT = "Release", "Development"
+_TRAILER = re.compile(rf"(?m)^({RELEASE}|{DEVELOPMENT}): (\S+) (\S+)[ \t]*$")
+_LAST_PARAGRAPH_OF_TRAILERS = re.compile(r"\n\n(?:[A-Za-z0-9-]+: .*\n)*[A-Za-z0-9-]+: .*\Z")
+
+
+def add_trailers(message: str, key: str, bumps: Iterable[VersionBump]) -> str:
+    """Return a message with a trailer for each bump, in the same paragraph as trailers that it has already."""
+    message = message.rstrip()
+    separator = "\n" if _LAST_PARAGRAPH_OF_TRAILERS.search(message) else "\n\n"
+    return message + separator + "\n".join(f"{key}: {bump.package.name} {bump.after}" for bump in bumps)
+
+
+def read_trailers(message: str, key: str = RELEASE) -> dict[str, Version]:
+    """Return the versions in the trailers of a message, by package; other lines may follow them."""
+    versions = {}
+    for own_key, name, text in _TRAILER.findall(message.partition("\n")[2]):
+        try:
+            version = Version(text)
+        except InvalidVersion:  # written by a person
+            continue
+        if own_key == key:
+            versions[name] = version
+    return versions
+
 
 _COMMIT_HEADER = re.compile(r"(?P<type>[A-Za-z][\w-]*)(?:\([^()\r\n]*\))?(?P<breaking>!)?:[ \t]+\S")
 _BREAKING_FOOTER = re.compile(r"^BREAKING[ -]CHANGE:[ \t]", re.MULTILINE)
@@ -208,9 +232,7 @@ def without_development_commits(history: ReleaseHistory) -> ReleaseHistory:
 
     Such commits follow a release; they are not a reason for another one.
     """
-    commits = (
-        commit for commit in history.commits if not trailers.read_trailers(commit.message, trailers.DEVELOPMENT)
-    )
+    commits = (commit for commit in history.commits if not read_trailers(commit.message, DEVELOPMENT))
     return history._replace(commits=tuple(commits))
 
 
