@@ -14,7 +14,7 @@ from packaging.version import Version
 from relnox.commands.options import AutoTagOptions as Options
 from relnox.commands.shared import checkout_checks
 from relnox.commands.shared.project import Project
-from relnox.core import tag_proposals, text
+from relnox.core import setting_proposals, text
 from relnox.core.bump import release_history
 from relnox.core.fixes import task_command
 from relnox.core.packages import Package
@@ -317,6 +317,6 @@ def _file_problems(packages: Sequence[Package], project: Project) -> Iterator[Pr
 
 
 def _unclear_formats(packages: Sequence[Package], project: Project) -> Iterator[Problem]:
-    return tag_proposals.unclear_format_problems(
+    return setting_proposals.unclear_format_problems(
         packages, project.workspace, project.config, project.tag_forms, project.tags
     )

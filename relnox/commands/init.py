@@ -15,7 +15,7 @@ import tomlkit
 
 from relnox.commands.options import InitOptions as Options
 from relnox.commands.shared.project import Project
-from relnox.core import fixes, records, tag_proposals, tags, unlisted, version_groups
+from relnox.core import fixes, records, setting_proposals, tags, version_groups
 from relnox.core.documents import load_toml, table_at
 from relnox.core.planning.plan import Plan, PlanBuilder
 from relnox.core.planning.step import Edit
@@ -62,14 +62,14 @@ def plan(options: Options, project: Project) -> Plan:
 def _propose_settings(project: Project) -> dict[str, Any]:
     """Return the proposed settings that are missing: versions, package directories, tag formats and branch."""
     config, workspace = project.config, project.workspace
-    settings = tag_proposals.propose_settings(workspace, config, project.tag_forms, project.tags)
+    settings = setting_proposals.propose_settings(workspace, config, project.tag_forms, project.tags)
     _check_tags_stay(settings, project)
     if "versions" not in settings and config.versions is None and len(workspace.packages) > 1:
         settings = {"versions": "independent", **settings}
     uv = table_at(load_toml(_text(project.read_files((_PYPROJECT,)))), "tool", "uv")
     if len(workspace.packages) > 1 and not config.packages and "workspace" not in uv:
         every = (*workspace.packages, *project.unlisted)
-        patterns = tag_proposals.directory_globs(workspace.packages, every)
+        patterns = setting_proposals.directory_globs(workspace.packages, every)
         settings["packages"] = [pattern for pattern in patterns if not pattern.startswith("!")]
         if excluded_patterns := [pattern[1:] for pattern in patterns if pattern.startswith("!")]:
             settings["exclude"] = [*config.exclude, *excluded_patterns]
@@ -125,7 +125,7 @@ def _with_settings(files: Mapping[str, bytes], settings: Mapping[str, Any], *, u
     if "relnox" in tool:
         after = _add_settings(text, settings) if update and settings else None
         return None if after is None else bom + after.encode()
-    table = tag_proposals.as_toml(settings) + "\n"
+    table = setting_proposals.as_toml(settings) + "\n"
     newline = "\r\n" if "\r\n" in text else "\n"
     separator = "" if not text else newline if text.endswith("\n") else 2 * newline
     after = text + separator + table.replace("\n", newline)
@@ -158,7 +158,7 @@ def _add_settings(text: str, settings: Mapping[str, Any]) -> str:
         raise Blocked(
             "bump-not-possible",
             "[tool.relnox] in pyproject.toml cannot be updated without changing other settings",
-            fix=f"add by hand:\n{tag_proposals.as_toml(settings)}",
+            fix=f"add by hand:\n{setting_proposals.as_toml(settings)}",
         )
     return after
 
@@ -179,11 +179,11 @@ def _notes(
 ) -> Iterator[str]:
     """Yield the messages shown after init: what was left unchanged, and the next commands."""
     if project.unlisted:
-        yield unlisted.describe_unlisted_packages(project.unlisted, project.workspace, project.config)
+        yield setting_proposals.describe_unlisted_packages(project.unlisted, project.workspace, project.config)
     has_table = b"[tool.relnox" in files.get(_PYPROJECT, b"")
     missing = {key: value for key, value in settings.items() if key not in ("branch", "packages")}
     if has_table and missing and not options.update:
-        yield f"[tool.relnox] exists and is not changed; --update adds:\n{tag_proposals.as_toml(missing)}"
+        yield f"[tool.relnox] exists and is not changed; --update adds:\n{setting_proposals.as_toml(missing)}"
     if options.nox and b"relnox" not in files.get("noxfile.py", b"relnox"):
         yield "noxfile.py exists and is not changed; add to it: from relnox.sessions import *  # noqa: F403"
     for name in ("tasks.py", TASKS_PACKAGE):

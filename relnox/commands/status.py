@@ -14,7 +14,7 @@ from packaging.version import Version
 from relnox.commands.options import StatusOptions as Options
 from relnox.commands.shared import tag_checks
 from relnox.commands.shared.project import Project
-from relnox.core import documents, tag_proposals, text, unlisted
+from relnox.core import documents, setting_proposals, text
 from relnox.core.bump import release_history, version_bumps
 from relnox.core.bump.version_bumps import VersionBump
 from relnox.core.packages import Package
@@ -65,7 +65,9 @@ def plan(options: Options, project: Project) -> Plan:
     new.notes += _disagreement_notes(project)
     new.notes += _next_bumps(project)[1]
     if project.unlisted:
-        new.notes.append(unlisted.describe_unlisted_packages(project.unlisted, project.workspace, project.config))
+        new.notes.append(
+            setting_proposals.describe_unlisted_packages(project.unlisted, project.workspace, project.config)
+        )
     columns = ("package", "version", "last tag", "changed since", "next", "why", *options.index)
     cells = tuple(_cells(row, project.lines) for row in _rows(options, project))
     if not options.json:
@@ -172,7 +174,7 @@ def _tag_notes(packages: tuple[Package, ...], project: Project) -> Iterator[str]
     yield from tag_checks.missing_tag_notes(project)
     try:
         public = [package for package in packages if not package.is_private]
-        problems = tag_proposals.unclear_format_problems(
+        problems = setting_proposals.unclear_format_problems(
             public, project.workspace, project.config, project.tag_forms, project.tags
         )
         yield from (f"{problem.message}\n  fix: {problem.fix}" for problem in problems)

@@ -10,8 +10,8 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from relnox.core.packages import Package, VersionSource
+from relnox.core.setting_proposals import as_toml, directory_globs, propose_settings, unclear_format_problems
 from relnox.core.settings.config import Config, GroupConfig
-from relnox.core.tag_proposals import as_toml, directory_globs, propose_settings, unclear_format_problems
 from relnox.core.tags import TagFormat, find_tag_forms, split_tag
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked

@@ -10,7 +10,7 @@ from relnox.commands.options import BumpOptions as Options
 from relnox.commands.shared import checkout_checks, tag_checks
 from relnox.commands.shared.project import Project
 from relnox.commands.shared.tag_checks import NewerTags
-from relnox.core import tag_proposals
+from relnox.core import setting_proposals
 from relnox.core.bump import release_notes
 from relnox.core.bump.version_bumps import VersionBump
 from relnox.core.packages import Package
@@ -258,7 +258,7 @@ def tag_format_problems(
     names = {bump.package.name for bump in bumps}
     names |= {package.name for package in versions.untagged_packages(options, project, selected)}
     workspace = project.literals.workspace
-    return tag_proposals.unclear_format_problems(
+    return setting_proposals.unclear_format_problems(
         [package for package in workspace.packages if package.name in names],
         workspace,
         project.config,

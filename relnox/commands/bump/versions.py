@@ -7,7 +7,7 @@ from typing import Any
 
 from relnox.commands.options import BumpOptions as Options
 from relnox.commands.shared.project import Project
-from relnox.core import fixes, tag_proposals, unlisted, version_groups
+from relnox.core import fixes, setting_proposals, version_groups
 from relnox.core.bump import release_history, version_bumps
 from relnox.core.bump.version_bumps import BumpRequest, DependencyUpdates, ResolvedBumps, VersionBump
 from relnox.core.packages import Package
@@ -70,7 +70,7 @@ def select_packages(options: Options, project: Project) -> tuple[Package, ...]:
         return packages
     fix = f"name them: --package {packages[0].name}; or use --all, or --part auto"
     if config.versions is None and len({package.version for package in packages}) == 1:
-        settings = tag_proposals.as_toml({"versions": "lockstep"})
+        settings = setting_proposals.as_toml({"versions": "lockstep"})
         fix += f"; or, to bump all of them together, add to pyproject.toml:\n{settings}"
     raise Blocked("packages-not-selected", f"no packages selected ({len(packages)} in this workspace)", fix)
 
@@ -278,7 +278,7 @@ def version_notes(
         if causes:
             fix = fixes.task_command("bump", "--part", "release", "--package", name)
             yield f"{name} {bump.after} is a prerelease that requires {join_names(causes)}; to finish it: {fix}"
-    yield from unlisted.outdated_pin_warnings(project.unlisted, bumps)
+    yield from setting_proposals.outdated_pin_warnings(project.unlisted, bumps)
     lines = dict.fromkeys(
         # in Poetry's syntax, the name is a key of its own
         f"{name}: {f'{need.name} {need.text}' if need.is_poetry_syntax else need.text} becomes {new_text}"
