@@ -14,6 +14,7 @@ from typing import Any
 
 from packaging.version import Version
 
+from relnox.core import tag_versions
 from relnox.core.documents import strings_in, table_at
 from relnox.core.packages import NPM_LOCKS, Package, SourceKind, VersionSource
 from relnox.core.records import Record, replace
@@ -21,7 +22,7 @@ from relnox.core.settings.config import Config, VersionFileConfig
 from relnox.core.versions import version_locations
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
-from relnox.source import cargo, pyproject, tag_versions
+from relnox.source import cargo, pyproject
 from relnox.source.git import Git
 from relnox.system.files import read_project_file
 

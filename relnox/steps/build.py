@@ -13,11 +13,11 @@ from packaging.version import Version
 from relnox.building import archives, build_sessions, package_builds
 from relnox.building.build_sessions import BuildConditions, BuildSession
 from relnox.building.checks.expected import ExpectedArchive
-from relnox.core.derived_versions import CommitTags
 from relnox.core.planning.step import Step
 from relnox.core.release.wheels import is_installable_on
 from relnox.core.settings.build_settings import DEFAULT as DEFAULT_SETTINGS
 from relnox.core.settings.build_settings import BuildSettings
+from relnox.core.tag_versions import CommitTags
 from relnox.steps.build_environments import BuildingServices
 from relnox.steps.built_archives import (
     BuiltPackage,

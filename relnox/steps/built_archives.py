@@ -12,10 +12,10 @@ from pathlib import Path
 from relnox.building import archives, checks
 from relnox.building.archives import Archive
 from relnox.building.checks.expected import ExpectedArchive
-from relnox.core import derived_versions, fixes
-from relnox.core.derived_versions import CommitTags
+from relnox.core import fixes, tag_versions
 from relnox.core.records import Record
 from relnox.core.release.manifest import MANIFEST_JSON, Distribution, Manifest
+from relnox.core.tag_versions import CommitTags
 from relnox.errors import Blocked, Failed, Problem
 from relnox.steps.export_commit import BuildSource
 from relnox.steps.run import Run
@@ -100,8 +100,8 @@ def _check_version_against_tags(
     """Yield a finding if the version that the backend derived does not match the tags of the commit."""
     if tags is None or expected.version is not None:
         return
-    variable = derived_versions.find_version_variable(os.environ, archive.version)
-    mismatch = derived_versions.find_mismatch(expected.name, archive.version, tags, variable=variable)
+    variable = tag_versions.find_version_variable(os.environ, archive.version)
+    mismatch = tag_versions.find_mismatch(expected.name, archive.version, tags, variable=variable)
     if mismatch is not None:
         yield Problem(
             "release-version-differs",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from packaging.version import Version
 
-from relnox.core.derived_versions import find_mismatch, find_version_variable, tags_of_commit
+from relnox.core.tag_versions import find_mismatch, find_version_variable, tags_of_commit
 from relnox.core.tags import TagFormat
 
 FORMATS = {name: TagFormat(f"{name}-v", "", "pep440") for name in ("acme-a", "acme-b")}

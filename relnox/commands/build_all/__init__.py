@@ -19,8 +19,7 @@ from relnox.commands.build_all.build_settings import read_build_settings
 from relnox.commands.options import BuildOptions as Options
 from relnox.commands.shared import consistency, hooks, releases
 from relnox.commands.shared.project import Project
-from relnox.core import derived_versions
-from relnox.core.derived_versions import CommitTags
+from relnox.core import tag_versions
 from relnox.core.packages import Package
 from relnox.core.planning.events import Outcome, Status
 from relnox.core.planning.plan import Plan, PlanBuilder, Table
@@ -28,8 +27,8 @@ from relnox.core.planning.step import after
 from relnox.core.release import wheels
 from relnox.core.requirements import requires_dist, unbounded_sibling_warnings
 from relnox.core.settings.build_settings import BuildSettings, Constraints
+from relnox.core.tag_versions import CommitTags
 from relnox.errors import Blocked
-from relnox.source import tag_versions
 from relnox.steps.build import Build
 from relnox.steps.build_environments import PrepareBuildEnvironment
 from relnox.steps.built_archives import read_manifest_if_valid
@@ -180,7 +179,7 @@ def _commit_tags(packages: tuple[Package, ...], project: Project, tags: list[str
             if derives:
                 settings = tag_versions.settings_for_own_tags(package, formats[package.name].prefix)
                 remedy = f"make the build backend use the package's own tags; add to the named file:\n{settings}"
-            by_package[package.name] = derived_versions.tags_of_commit(
+            by_package[package.name] = tag_versions.tags_of_commit(
                 package.name, tags, formats, derives=derives, remedy=remedy
             )
     return by_package

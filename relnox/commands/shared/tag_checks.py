@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from packaging.version import Version
 
 from relnox.commands.shared.project import Project
-from relnox.core import text
+from relnox.core import tag_versions, text
 from relnox.core.bump.version_bumps import VersionBump
 from relnox.core.packages import Package
 from relnox.core.records import Record
@@ -16,7 +16,6 @@ from relnox.core.settings.config import Config
 from relnox.core.tags import TagFormat, latest_tags, packages_that_read_any_tag, tags_naming
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked, Problem
-from relnox.source import tag_versions
 
 _MAX_LISTED = 5
 
