@@ -127,9 +127,6 @@ def as_toml(settings: Mapping[str, Any], *, header: bool = True) -> str:
     return tomlkit.dumps({"tool": {"relnox": settings}} if header else settings).rstrip()
 
 
-_MAX_LISTED = 5
-
-
 def describe_unlisted_packages(unlisted_packages: Sequence[Package], workspace: Workspace, config: Config) -> str:
     """Return a message that names these packages, and the settings that would include or exclude them."""
     names = [f"{package.name} ({package.pyproject})" for package in unlisted_packages[:_MAX_LISTED]]

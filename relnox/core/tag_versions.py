@@ -1,9 +1,10 @@
-"""Versions that the build derives from git tags: by which plugin, from which tags, and whether they are the right ones.
+"""Versions that the build derives from git tags: by which plugin, from which tags, and whether they are right.
 
 No file contains such a version, so that a bump only adds a tag. setuptools-scm, hatch-vcs, versioningit,
 uv-dynamic-versioning, poetry-dynamic-versioning, pdm-backend, flit-scm and versioneer are detected by their
-settings in pyproject.toml. Most of them read the nearest tag, whichever package it belongs to: in a workspace where
-each package has its own tags, they may take the version of a sibling unless they are configured to read certain tags.
+settings in pyproject.toml. Most of them read the nearest tag, whichever package it belongs to: in a workspace
+where each package has its own tags, they may take the version of a sibling unless their settings say which tags
+to read.
 """
 
 from __future__ import annotations
@@ -25,6 +26,12 @@ _BASED_ON_DUNAMAI = ("uv-dynamic-versioning", "poetry-dynamic-versioning")
 """Plugins based on dunamai, whose default pattern requires tags to begin with `v`."""
 _MATCH_OPTION = re.compile(r"--match[= ]['\"]?(?P<glob>[^'\" ]+)")
 _DISTRIBUTION_NAME = re.compile(r"[A-Za-z0-9._-]+")
+_VERSION_VARIABLE = re.compile(
+    r"(SETUPTOOLS_SCM|VCS_VERSIONING|HATCH_VCS)_PRETEND_VERSION(_FOR_\w+)?"
+    r"|PDM_BUILD_SCM_VERSION|PBR_VERSION|(POETRY|UV)_DYNAMIC_VERSIONING_BYPASS"
+)
+"""Environment variables whose value build backends take as the version, instead of that of tags."""
+_SET_VERSION_OR_TAG = "set the version of the tag, or tag the commit that has this version"
 
 
 def detect_tag_version(package: Package, document: Mapping[str, Any]) -> Package:
@@ -149,14 +156,6 @@ def _literal_prefix(expression: str) -> str:
         if next_letter in ("?", "+"):
             break
     return prefix
-
-
-_VERSION_VARIABLE = re.compile(
-    r"(SETUPTOOLS_SCM|VCS_VERSIONING|HATCH_VCS)_PRETEND_VERSION(_FOR_\w+)?"
-    r"|PDM_BUILD_SCM_VERSION|PBR_VERSION|(POETRY|UV)_DYNAMIC_VERSIONING_BYPASS"
-)
-"""Environment variables whose value build backends take as the version, instead of that of tags."""
-_SET_VERSION_OR_TAG = "set the version of the tag, or tag the commit that has this version"
 
 
 class CommitTag(Record, kw_only=True):

@@ -2,7 +2,7 @@
 
 The format of a package's tags is the one in the settings, or the prefix that its backend reads, or the one usual
 form that all its tags have. If there are no tags, it is the default: `v{version}` for a single package and in
-lockstep, else `{name}-v{version}`. In all other cases the format is unclear: `tag_proposals` says what to set.
+lockstep, else `{name}-v{version}`. In all other cases the format is unclear: `setting_proposals` says what to set.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Find the files that contain a package's version: the one that its build backend reads, and others.
 
 The file that pyproject.toml declares is searched for where the backend would read it. If it has no version, or
-several, the version stays `dynamic` (only the backend can compute it), and the reason is recorded.
+several, the version stays `dynamic` (only the backend can compute it), and the reason is recorded. For Cargo.toml
+and Cargo.lock, see The Cargo Book, "The Manifest Format" and "Workspaces".
 """
 
 from __future__ import annotations
@@ -21,12 +22,10 @@ from relnox.core.packages import NPM_LOCKS, Package, SourceKind, VersionSource
 from relnox.core.records import Record, replace
 from relnox.core.settings.config import Config, VersionFileConfig
 from relnox.core.versions import version_locations
-from relnox.core.versions.version_locations import find_locked_versions
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
 from relnox.source import pyproject
 from relnox.source.git import Git
-from relnox.source.pyproject import load
 from relnox.system.files import read_project_file
 
 _RUST_BACKENDS = ("maturin", "setuptools_rust")
@@ -38,6 +37,8 @@ _KNOWN_FILES: Mapping[str, tuple[SourceKind, tuple[str, ...]]] = {
     _CITATION: ("pattern", (_CITATION_PATTERN,)),
 }
 _SCIKIT_BUILD_PATTERN = version_locations.HATCH_PATTERN.replace("?P<version>", "?P<value>")
+_CARGO_OPERATORS = "=^~ "
+_CARGO_DEPENDENCY_TABLES = ("dependencies", "dev-dependencies", "build-dependencies")
 
 
 class _DeclaredLocation(Record):
@@ -216,7 +217,7 @@ def _crate_locations(package: Package, document: Mapping[str, Any], root: Path) 
     needs_rust = any(requirement.startswith("setuptools-rust") for requirement in build_requires)
     if not needs_rust and not package.backend.startswith(_RUST_BACKENDS):
         return ()
-    return tuple(find_version_locations(package, document, root))
+    return tuple(_find_crate_versions(package, document, root))
 
 
 def _read_declared(package: Package, location: _DeclaredLocation, root: Path) -> Package:
@@ -301,11 +302,6 @@ def _module_files(module: str, document: Mapping[str, Any]) -> Iterator[str]:
         yield f"{path}/__init__.py"
 
 
-_MANIFEST = "Cargo.toml"
-_OPERATORS = "=^~ "
-_DEPENDENCY_TABLES = ("dependencies", "dev-dependencies", "build-dependencies")
-
-
 class _CargoManifest(Record):
     """A Cargo.toml file: its path relative to the root, and its content."""
 
@@ -326,13 +322,13 @@ class _CargoManifest(Record):
         return table_at(self.document, "package", "version").get("workspace") is True
 
 
-def find_version_locations(package: Package, document: Mapping[str, Any], root: Path) -> Iterator[VersionSource]:
+def _find_crate_versions(package: Package, document: Mapping[str, Any], root: Path) -> Iterator[VersionSource]:
     """Yield the places that contain the version of a package's Rust crate.
 
     They are the manifest (Cargo.toml), requirements on the crate, and the lock file, in this order; none if the
     manifest does not exist or has no version. `document` is the content of the package's pyproject.toml.
     """
-    own = table_at(document, "tool", "maturin").get("manifest-path", _MANIFEST)
+    own = table_at(document, "tool", "maturin").get("manifest-path", _CARGO)
     manifest = _read_manifest(posixpath.normpath(f"{package.directory}/{own}"), root)
     if manifest is None:
         return
@@ -350,7 +346,7 @@ def find_version_locations(package: Package, document: Mapping[str, Any], root: 
         yield from _find_crate_requirements(member, crates, version)
     lock = posixpath.join((top or manifest).directory, "Cargo.lock")
     if (root / lock).is_file():
-        spans = find_locked_versions(read_project_file(root, lock).decode())
+        spans = version_locations.find_locked_versions(read_project_file(root, lock).decode())
         entries = tuple(sorted(name for name in crates if name in spans and spans[name].text == version))
         if entries:
             yield VersionSource(kind="lock", file=lock, key=entries, text=version, semver=True)
@@ -360,7 +356,7 @@ def _read_manifest(file: str, root: Path) -> _CargoManifest | None:
     """Return a manifest, or None if the file does not exist or is outside the project."""
     if file.startswith(("../", "/")) or not (root / file).is_file():
         return None
-    return _CargoManifest(file, load(root, file))
+    return _CargoManifest(file, pyproject.load(root, file))
 
 
 def _find_workspace_manifest(manifest: _CargoManifest, root: Path) -> _CargoManifest | None:
@@ -369,11 +365,11 @@ def _find_workspace_manifest(manifest: _CargoManifest, root: Path) -> _CargoMani
         return manifest
     workspace = table_at(manifest.document, "package").get("workspace")
     if isinstance(workspace, str):
-        return _read_manifest(posixpath.normpath(posixpath.join(manifest.directory, workspace, _MANIFEST)), root)
+        return _read_manifest(posixpath.normpath(posixpath.join(manifest.directory, workspace, _CARGO)), root)
     directory = manifest.directory
     while directory:
         directory = posixpath.dirname(directory)
-        parent = _read_manifest(posixpath.join(directory, _MANIFEST), root)
+        parent = _read_manifest(posixpath.join(directory, _CARGO), root)
         if parent is not None and "workspace" in parent.document:
             return parent
     return None
@@ -384,7 +380,7 @@ def _read_member_manifests(top: _CargoManifest, manifest: _CargoManifest, root: 
     for members in strings_in(table_at(top.document, "workspace").get("members")):
         pattern = posixpath.join(glob.escape(top.directory), members.strip("/"))
         for directory in sorted(glob.glob(pattern, root_dir=root, recursive=True, include_hidden=True)):  # noqa: PTH207 - "." as well
-            file = posixpath.normpath(f"{directory}/{_MANIFEST}")
+            file = posixpath.normpath(f"{directory}/{_CARGO}")
             member = _read_manifest(file, root) if file != manifest.file else None
             if member is not None:
                 yield member
@@ -393,11 +389,11 @@ def _read_member_manifests(top: _CargoManifest, manifest: _CargoManifest, root: 
 def _find_crate_requirements(manifest: _CargoManifest, crates: set[str], version: str) -> Iterator[VersionSource]:
     """Yield path dependencies on these crates that require `version`, and so change with each bump."""
     document = manifest.document
-    for keys in (*((name,) for name in _DEPENDENCY_TABLES), ("workspace", "dependencies")):
+    for keys in (*((name,) for name in _CARGO_DEPENDENCY_TABLES), ("workspace", "dependencies")):
         for name, entry in table_at(document, *keys).items():
             match entry:
                 case {"path": str(), "version": str(text), **more} if (
-                    more.get("package", name) in crates and text.lstrip(_OPERATORS) == version
+                    more.get("package", name) in crates and text.lstrip(_CARGO_OPERATORS) == version
                 ):
                     lead = text[: len(text) - len(version)]
                     key = (*keys, name, "version")

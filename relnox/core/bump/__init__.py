@@ -1,7 +1,7 @@
 """Version bumps.
 
-`release_history` has the commits since the last tag of each package and the bumps that they ask for,
-`version_bumps` decides which packages get which version and which requirements change with them, `editing` and
-`release_notes` compute the new contents of files and changelogs, and `trailers` say in commits and tags what was
-released.
+`release_history` has the commits since the last tag of each package and the bumps that they ask for, and the
+trailers that say in commits and tags what was released. `version_bumps` decides which packages get which version
+and which requirements change with them, `editing` and `release_notes` compute the new contents of files and
+changelogs.
 """

@@ -2,6 +2,10 @@
 
 Commit messages are parsed as Conventional Commits 1.0.0. If a version was raised by hand after the last tag, that
 version is released unchanged.
+
+The only record of a bump are the trailers of commits and tags. `Release: NAME VERSION` is in the message of a
+release commit and of its tags, once for each package, and `Development: NAME VERSION` in that of the commit that
+starts the next development versions.
 """
 
 from __future__ import annotations

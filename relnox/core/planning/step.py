@@ -1,4 +1,4 @@
-"""The base class of steps, and what they are made of: edits of files, and tags. The steps are in `relnox.steps`."""
+"""The base class of steps, and edits of files and tags as data; the steps themselves are in `relnox.steps`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
-"""The states of a release's files on the index, and the exit code that follows from them.
+"""The states of a release's files on the index, the exit code that follows from them, and who published them.
 
 The exit codes are a contract. 1 and 2 mean that certainly no file of the release is public, 3 that at least one is
 public, and 0 that all are public and verified, whatever happened before. See the table in docs/publishing.md.
+
+Trusted publishers (PEP 740) are described by the identity tokens of CI providers.
 """
 
 from __future__ import annotations
