@@ -58,7 +58,10 @@ def propose_settings(workspace: Workspace, config: Config, forms: TagForms, tags
         of_releases = {prefix for prefix, _ in split_tags if _RELEASE_PREFIX.fullmatch(prefix)}
         only_prefix = tagged[:1] or (list(of_releases) if len(of_releases) == 1 else [])
         guess = forms.formats[packages[0].name]
-        is_of_others = guess.prefix in ("", "v") and guess.latest_tag(tags) is not None
+        has_plain_tags = guess.prefix in ("", "v") and guess.latest_tag(tags) is not None
+        is_of_others = (
+            has_plain_tags and packages[0].source.kind != "tags"
+        )  # which all tags of the project are for
         text = "{name}-v{version}" if is_of_others else forms.common
         return {"tag-format": f"{only_prefix[0]}{_VERSION}" if only_prefix else text}
     if config.versions is None and not config.groups and _share_one_tag(packages, prefixes):

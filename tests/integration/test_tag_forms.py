@@ -154,6 +154,19 @@ def test_two_forms_block_the_bump_until_one_is_set(tmp_path: Path, bump: Bump) -
     assert "demo-1.2.4" in git(root, "tag").split()
 
 
+@pytest.mark.parametrize(("tags", "expected"), [(("v0.9.0", "1.2.3"), "1.2.4"), (("0.9.0", "v1.2.3"), "v1.2.4")])
+def test_a_version_from_tags_continues_the_form_of_the_highest_one(
+    tags: tuple[str, ...], expected: str, tmp_path: Path, bump: Bump
+) -> None:
+    root = monorepo(tmp_path / "demo", {".": scm("demo", "pdm")}, *tags)
+    said = run_blocked_bump(bump, root, "--part", "patch", "--tag")
+    write(root, {"pyproject.toml": (root / "pyproject.toml").read_text(encoding="utf-8") + settings_in(said)})
+    commit_all(root)
+    ran = bump(root, "--part", "patch", "--tag")
+    assert ran.code == 0, ran.text
+    assert expected in git(root, "tag").split()
+
+
 def test_tags_without_a_version_do_not_determine_the_form(tmp_path: Path, bump: Bump) -> None:
     root = monorepo(tmp_path / "demo", {".": static("demo", "1.4.0")}, "rel_1_3_9", "rel_1_4_0")
     said = run_blocked_bump(bump, root, *PATCH)
