@@ -73,6 +73,15 @@ SHAREABLE_BACKENDS: Mapping[str, tuple[str, ...]] = {
 
 Tests verify that its archives do not differ from those of `python -m build`.
 """
+STATEMENTS_TO_PRELOAD = {
+    "poetry.core.masonry.api": """
+from poetry.core.factory import Factory
+from poetry.core.packages.dependency import Dependency
+Factory.validate({"project": {}})
+Dependency.create_from_pep_508("name ; extra == 'extra'")
+""",
+}
+"""What fills caches of a backend: its JSON schemas and grammars, compiled once instead of in each hook."""
 
 
 class BuildConditions(Record, kw_only=True):
@@ -195,7 +204,9 @@ class BuildEnvironmentPool:
 
         def start() -> ForkServer:
             modules = (backend, *SHAREABLE_BACKENDS[backend])
-            server = ForkServer(environment.python, modules, variables, self._directory("output"))
+            statements = STATEMENTS_TO_PRELOAD.get(backend, "")
+            directory = self._directory("output")
+            server = ForkServer(environment.python, modules, variables, directory, statements=statements)
             self._running.append(server)
             if self._closed:  # the pool was closed meanwhile
                 server.close()

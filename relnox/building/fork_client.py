@@ -32,10 +32,20 @@ def can_fork_safely() -> bool:
 
 
 class ForkServer:
-    """A warm process that has imported modules, and runs programs in its forks; `directory` gets their output."""
+    """A warm process that has imported modules and run `statements`, and runs programs in its forks.
+
+    Args:
+        directory: Gets the output of the programs.
+    """
 
     def __init__(
-        self, python: Path, modules: Sequence[str], variables: Mapping[str, str], directory: Path
+        self,
+        python: Path,
+        modules: Sequence[str],
+        variables: Mapping[str, str],
+        directory: Path,
+        *,
+        statements: str = "",
     ) -> None:
         self._directory = directory
         self._numbers = itertools.count(1)
@@ -43,7 +53,7 @@ class ForkServer:
         self._writing = threading.Lock()
         self._ready: Future[int] = Future()
         self._process = subprocess.Popen(
-            [python, _SERVER_SCRIPT, *modules],
+            [python, _SERVER_SCRIPT, statements, *modules],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

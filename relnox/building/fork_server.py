@@ -1,7 +1,8 @@
-"""A server that runs build hooks in forks of one warm process: `python fork_server.py MODULE...`.
+"""A server that runs build hooks in forks of one warm process: `python fork_server.py STATEMENTS MODULE...`.
 
-It is started with the Python of a backend's environment, and imports the backend's modules once. Each hook then
-runs in a forked child, which starts as a new process would after its imports; children cannot affect one another.
+It is started with the Python of a backend's environment, imports the backend's modules once, and runs the
+statements, which fill its caches. Each hook then runs in a forked child, which starts as a new process would after
+these; children cannot affect one another.
 
 Requests and replies are lines of JSON. A request has a script with its arguments, the working directory, the
 environment variables, and the file for the output. A request with `end` kills the child that runs the request with
@@ -37,7 +38,7 @@ CHUNK = 1 << 16
 PR_SET_PDEATHSIG = 1
 
 
-def main(*modules: str) -> None:
+def main(statements: str, *modules: str) -> None:
     requests, replies = os.dup(0), os.dup(1)
     quiet = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):  # output of a module during its import must not mix with replies
@@ -47,6 +48,8 @@ def main(*modules: str) -> None:
         # An import may raise any exception; the hook that needs the module raises it again, and reports it.
         with contextlib.suppress(Exception):
             importlib.import_module(module)
+    with contextlib.suppress(Exception):  # another version of the backend: its children are slower
+        exec(statements, {})  # noqa: S102 - they are relnox's
     gc.collect()
     gc.freeze()
     children = Children(requests, replies)

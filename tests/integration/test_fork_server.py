@@ -44,11 +44,11 @@ def pythons() -> list[str]:
 class Server:
     """The program itself, spoken to in lines of JSON."""
 
-    def __init__(self, directory: Path, python: str, *modules: str) -> None:
+    def __init__(self, directory: Path, python: str, *modules: str, statements: str = "") -> None:
         self.directory = directory
         self.script = directory / "script.py"
         self.process = subprocess.Popen(
-            [python, fork_client._SERVER_SCRIPT, *modules],
+            [python, fork_client._SERVER_SCRIPT, statements, *modules],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={"PATH": os.defpath, "PYTHONPATH": str(directory), "PYTHONUTF8": "1"},
@@ -184,6 +184,15 @@ def test_a_fork_behaves_like_a_new_process(python: str, servers: list[Server], t
     status, printed = server.run("many")
     assert (status, printed.count("\n")) == (0, 200000)
     server.end_input()
+
+
+def test_statements_prepare_all_forks(servers: list[Server], tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text("import colorsys\nprint(colorsys.cache)\n", encoding="utf-8")
+    statements = "import colorsys\ncolorsys.cache = 'full'\nraise LookupError('another version')"
+    server = Server(tmp_path, sys.executable, statements=statements)
+    servers.append(server)
+    assert server.answer() == {"threads": 1}
+    assert [server.run(), server.run()] == [(0, "full\n")] * 2
 
 
 FAMILY = """\

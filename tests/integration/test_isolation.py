@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 from warm import BACKENDS, EPOCH, build_all, contents, frontend, package, settled, workspace
 
-from relnox.building.build_sessions import SHAREABLE_BACKENDS
+from relnox.building.build_sessions import SHAREABLE_BACKENDS, STATEMENTS_TO_PRELOAD
+from relnox.building.environments import Installer, find_interpreter
+from relnox.system import process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +46,17 @@ def members(archive: Path) -> dict[str, tarfile.TarInfo]:
 
 def test_all_shareable_backends_are_compared() -> None:
     assert {module for module, _ in BACKENDS.values()} | NATIVE == SHAREABLE_BACKENDS.keys()
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("requirement", [name for name in BACKENDS if BACKENDS[name][0] in STATEMENTS_TO_PRELOAD])
+def test_statements_to_preload_work_with_the_newest_backend(requirement: str, tmp_path: Path) -> None:
+    installer = Installer(dict(os.environ))
+    environment = installer.create_environment(tmp_path / "env", find_interpreter("").path)
+    installer.install(environment, [requirement]).check("installing")
+    statements = STATEMENTS_TO_PRELOAD[BACKENDS[requirement][0]]
+    ran = process.run([environment.python, "-W", "error", "-c", statements])
+    assert (ran.returncode, ran.output) == (0, "")
 
 
 @pytest.mark.network
