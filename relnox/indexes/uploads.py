@@ -20,7 +20,7 @@ from relnox.core.text import format_count
 from relnox.core.versions.versioning import Bump, next_version
 from relnox.errors import ANY_STATUS, Blocked, Conflict, Failed, ProblemRule, TryLater, find_problem
 from relnox.indexes.credentials import Credentials, Login
-from relnox.indexes.targets import Target
+from relnox.indexes.targets import EMBEDDED, Target
 from relnox.indexes.trusted_publishing import first_release_hint
 from relnox.system import http
 from relnox.system.secrets import mask_secrets
@@ -290,7 +290,7 @@ def parse_response(response: requests.Response, file: Distribution, index: str) 
             "index-file-differs",
             f"{index} has a different {file.filename}:\n  index  {digests[0]}\n"
             f"  built  sha256 {file.sha256}, blake2b-256 {file.blake2b_256}",
-            fix=conflict_hint(file),
+            fix=conflict_hint(file, index),
         )
     error.rejected = status in _NOT_STORED
     raise error
@@ -328,8 +328,11 @@ def _readable_body(response: requests.Response) -> str:
 # --- fixes for releases that an index does not accept
 
 
-def conflict_hint(file: Distribution) -> str:
+def conflict_hint(file: Distribution, index: str) -> str:
     """Return the fix for a file whose name exists on the index with different content."""
+    if index == EMBEDDED:
+        clear = fixes.task_command("publish-test", "--index", EMBEDDED, "--clear")
+        return f"empty the index on this machine first: {clear}"
     return (
         f"publish the rebuilt files as a new version ({_bump_command(_post_release(file))}), or publish the "
         "files of the build that was uploaded first; a file name cannot be reused"

@@ -242,7 +242,7 @@ def different_file_error(index: str, file: Distribution, sha256: str, *, uploade
         "index-file-differs",
         f"{index} has a different {file.filename}{after}:\n"
         f"  index  sha256 {sha256}\n  built  sha256 {file.sha256}",
-        fix=conflict_hint(file),
+        fix=conflict_hint(file, index),
     )
 
 

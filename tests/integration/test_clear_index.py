@@ -44,9 +44,12 @@ def _statuses(root: Path, *options: str) -> tuple[int, dict[str, str]]:
     return code, {step["title"]: step["status"] for step in steps}
 
 
-def test_files_of_another_release_are_removed_and_the_release_is_uploaded(root: Path) -> None:
+def test_files_of_another_release_are_removed_and_the_release_is_uploaded(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     manifest = release(root, [Package("core")], content="second = 2\n")
     assert main(["publish-test", "--index", "embedded", "--no-verify"]) == 4
+    assert "machine first: relnox publish-test --index embedded --clear" in capsys.readouterr().err
     code, statuses = _statuses(root)
     assert code == 0
     assert set(statuses.values()) == {"success"}
