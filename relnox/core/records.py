@@ -6,6 +6,7 @@ the time of a small task. Type checkers treat a record as a dataclass (PEP 681).
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 R = TypeVar("R", bound="Record")
@@ -67,11 +68,18 @@ class Record:
         return field_values(self) == field_values(other)
 
     def __hash__(self) -> int:
-        return hash((type(self), *field_values(self).values()))
+        return hash((type(self), *map(hashable, field_values(self).values())))
 
     def __repr__(self) -> str:
         inside = ", ".join(f"{name}={value!r}" for name, value in field_values(self).items())
         return f"{type(self).__qualname__}({inside})"
+
+
+def hashable(value: Any) -> Any:
+    """Return a value with the same content that can be hashed, for a mapping or a list; other values unchanged."""
+    if isinstance(value, dict | MappingProxyType):
+        return frozenset(value.items())
+    return tuple(value) if isinstance(value, list) else value
 
 
 def field_values(record: Record) -> dict[str, Any]:

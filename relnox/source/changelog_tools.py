@@ -10,7 +10,6 @@ from typing import Literal
 
 from relnox.core import changelog as changelogs
 from relnox.core.records import Record
-from relnox.core.settings.config import Config
 from relnox.errors import Blocked
 from relnox.source.git import Git
 from relnox.source.tools_on_copy import run_tool_on_copy
@@ -46,12 +45,12 @@ class ChangelogRelease(Record):
     changelog: str | None = None
 
 
-def detect_changelog_tool(directory: Path, config: Config) -> Tool | None:
+def detect_changelog_tool(directory: Path, setting: str) -> Tool | None:
     """Return the changelog tool to use, or None if there is none.
 
     It is the tool that relnox's settings name or, if they say `auto`, a tool that has settings in the directory.
     """
-    match config.changelog:
+    match setting:
         case "towncrier" | "git-cliff" as tool:
             return tool
         case "auto":

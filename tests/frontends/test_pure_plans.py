@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from planned import PLANNED
+from projects import repository, single
 
 from relnox.cli import main
 from relnox.commands import COMMANDS, import_task_module
@@ -76,6 +77,8 @@ def sealed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             SEALED.clear()
 
 
+HOOK = "[[tool.relnox.hooks.edit-bump]]\nrun = ['touch', 'edited']\n"
+
 ALL_PLANNED = [*PLANNED, ("init", "", 0), ("init", "--update", 0)]
 
 
@@ -101,10 +104,8 @@ def test_a_look_at_the_world_is_noticed(monkeypatch: pytest.MonkeyPatch, look: C
         look()
 
 
-@pytest.mark.parametrize(("task", "flags", "exit_code"), ALL_PLANNED)
-def test_a_plan_reads_the_world_once(
-    shared: Path, monkeypatch: pytest.MonkeyPatch, task: str, flags: str, exit_code: int
-) -> None:
+def assert_reads_once(monkeypatch: pytest.MonkeyPatch, root: Path, task: str, flags: str, exit_code: int) -> None:
+    """Plan a task in a project, several times from the same view of it."""
     module: Any = import_task_module(task)
     make_plan, plans = module.plan, []
 
@@ -114,8 +115,35 @@ def test_a_plan_reads_the_world_once(
             plans.extend(make_plan(*arguments).to_json() for _ in range(2))
         return make_plan(*arguments)  # type: ignore[no-any-return]
 
-    monkeypatch.chdir(shared)
+    monkeypatch.chdir(root)
     monkeypatch.setattr(module, "plan", watched_plan)
     assert main([task, *flags.split(), "--dry-run"]) == exit_code
     assert len(plans) == 3
     assert len(set(plans)) == 1
+
+
+@pytest.mark.parametrize(("task", "flags", "exit_code"), ALL_PLANNED)
+def test_a_plan_reads_the_world_once(
+    shared: Path, monkeypatch: pytest.MonkeyPatch, task: str, flags: str, exit_code: int
+) -> None:
+    assert_reads_once(monkeypatch, shared, task, flags, exit_code)
+
+
+@pytest.mark.parametrize(
+    ("hook", "before", "flags"),
+    [
+        (HOOK, "", "--part minor --commit --tag"),
+        (HOOK, "--part minor --commit --tag", "--undo"),
+        (HOOK, "--part minor --commit", "--part minor --commit --tag --then-dev"),  # to be finished
+        ("", "--part minor", "--part minor --commit --tag"),  # edited, but not committed
+    ],
+)
+def test_a_bump_reads_the_world_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hook: str, before: str, flags: str
+) -> None:
+    root = single(tmp_path / "demo")
+    (root / "pyproject.toml").write_text((root / "pyproject.toml").read_text() + hook)
+    repository(root)
+    monkeypatch.chdir(root)
+    assert not before or main(["bump", *before.split()]) == 0
+    assert_reads_once(monkeypatch, root, "bump", flags, 0)

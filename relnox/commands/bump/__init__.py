@@ -32,14 +32,19 @@ def plan(options: Options, project: Project) -> Plan:
     state = project.state
     if state is not None and (options.push or options.pull_request):
         project.remote.require("--push" if options.push else "--pull-request")
+    interrupted = None
     if state is not None and state.head is not None and state.changed_files and not options.pull_request:
-        # The files of the checkout, which are read next, may not have what is an error in those of HEAD.
-        with contextlib.suppress(Problem), project.at_head() as committed:
-            if (interrupted := _plan_bump(options, committed, project)) is not None:
-                return interrupted
-    new = _plan_bump(options, project, project)
+        interrupted = project.once(_plan_interrupted, options, project)
+    new = interrupted or _plan_bump(options, project, project)
     assert new is not None  # noqa: S101 - the edits of a checkout are new
     return new
+
+
+def _plan_interrupted(options: Options, project: Project) -> Plan | None:
+    # The files of the checkout, which are read next, may not have what is an error in those of HEAD.
+    with contextlib.suppress(Problem), project.at_head() as committed:
+        return _plan_bump(options, committed, project)
+    return None
 
 
 def _plan_bump(options: Options, project: Project, checkout: Project) -> Plan | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from relnox.commands.options import BumpOptions as Options
 from relnox.commands.shared import hooks
@@ -25,6 +26,10 @@ from relnox.source.changelog_tools import ChangelogRelease, Tool
 from relnox.steps.edit_files import EditFiles
 from relnox.steps.git import Commit
 from relnox.system.process import clean_environment
+
+if TYPE_CHECKING:
+    from relnox.source.git import Git
+    from relnox.steps.hooks import RunHook
 
 _NAMELESS_PREFIXES = ("", "v")
 """The tag prefixes of packages whose versions are shown without a name in shared changelog headings."""
@@ -121,7 +126,7 @@ def edit_files(  # noqa: PLR0913, PLR0917 - what is edited
             new.notes.append(done)
         else:
             new.notes.append(f"going on with an earlier run, which has edited {join_names(files.edited)}")
-    file_edits.check_paths(project.root, files.edits)
+    project.once(file_edits.check_paths, project.root, files.edits)
     return files
 
 
@@ -130,7 +135,7 @@ def edit_files(  # noqa: PLR0913, PLR0917 - what is edited
 
 def _applied(edits: Sequence[Edit], checkout: Project) -> tuple[str, ...]:
     """Return the files that have their new content already."""
-    return tuple(edit.file for edit in edits if file_edits.are_applied(checkout.root, (edit,)))
+    return tuple(edit.file for edit in edits if checkout.once(file_edits.are_applied, checkout.root, (edit,)))
 
 
 def _is_interrupted(files: Contents, checkout: Project, options: Options) -> bool:
@@ -139,15 +144,15 @@ def _is_interrupted(files: Contents, checkout: Project, options: Options) -> boo
     With `--again`, the edits of a finished bump without a commit are not, since another one is wanted.
     """
     edits = files.edits
-    if not files.edited or file_edits.changed_files(checkout.root, edits) or checkout.git is None:
+    if not files.edited or checkout.git is None or checkout.once(file_edits.changed_files, checkout.root, edits):
         return False
     if options.again and not options.commit and len(files.edited) == len(edits):
         return False
     # What is staged must be the content of HEAD or that of the file.
     options_of_diff = ("--name-only", "--no-renames", "--relative")
-    staged_files = set(checkout.git.read_entries("diff", "--cached", *options_of_diff))
+    staged_files = set(checkout.once(checkout.git.read_entries, "diff", "--cached", *options_of_diff))
     if not staged_files.isdisjoint(edit.file for edit in edits):
-        staged_files &= set(checkout.git.read_entries("diff", *options_of_diff))
+        staged_files &= set(checkout.once(checkout.git.read_entries, "diff", *options_of_diff))
     return staged_files.isdisjoint(edit.file for edit in edits)
 
 
@@ -176,7 +181,8 @@ def _changelog_tools(
         return {}
     is_lockstep = config.versions == "lockstep"
     directories = {"."} | {package.directory for package in workspace.packages if not is_lockstep}
-    tools = {name: changelog_tools.detect_changelog_tool(project.root / name, config) for name in directories}
+    detect = changelog_tools.detect_changelog_tool
+    tools = {name: project.once(detect, project.root / name, config.changelog) for name in directories}
     runs: dict[tuple[str, Tool, str], list[VersionBump]] = {}
     for bump in filter(release_notes.is_listed_in_changelogs, bumps):
         directory = "." if is_lockstep else bump.package.directory
@@ -200,13 +206,12 @@ def _generate_changelogs(
     commits: Mapping[str, frozenset[str]] = {}
     has_several = len(version_groups.find_version_groups(project.literals.workspace, config)) > 1
     if any(tool == "git-cliff" for _, tool, _ in runs) and (config.paths or has_several):
-        commits = history.packages_by_commit(git, project.literals.workspace, config.paths)
+        commits = project.once(history.packages_by_commit, git, project.literals.workspace, config.paths)
     after: dict[str, bytes | None] = {}
     for (directory, tool, _), bumps in runs.items():
         release = _changelog_release(directory, bumps, project, files, commits)
-        after |= changelog_tools.run_changelog_tool(
-            tool, git, release, project.today, config.changelog_file, pass_env=config.pass_env
-        )
+        run, name = changelog_tools.run_changelog_tool, config.changelog_file
+        after |= project.once(run, tool, git, release, project.today, name, pass_env=config.pass_env)
     files.add_generated(after, project)
 
 
@@ -264,8 +269,8 @@ def _update_locks(
             f"{CREATE_REPOSITORY}; or remove --lock",
         )
     project.before_tools()
-    pass_env = project.config.pass_env
-    return tools_on_copy.update_lock_files(project.git, locks, planned=planned, pass_env=pass_env)
+    update, pass_env = tools_on_copy.update_lock_files, project.config.pass_env
+    return project.once(update, project.git, locks, planned=planned, pass_env=pass_env)
 
 
 def _run_edit_hooks(project: Project, bumps: Sequence[VersionBump], files: Contents) -> Iterator[str]:
@@ -292,9 +297,7 @@ def _run_edit_hooks(project: Project, bumps: Sequence[VersionBump], files: Conte
                 CREATE_REPOSITORY,
             )
         project.before_tools()
-        variables = clean_environment(os.environ, own_indexes=True, passed=project.config.pass_env)
-        on_line = partial(project.on_output, step)
-        after = step.edit_copy(project.git, files.after, variables=variables, on_line=on_line)
+        after = project.once(_run_hook, step, project.git, files.after, project)
         for bump in bumps:
             for location in bump.package.locations:
                 if location.file in after and _versions_at(files.after, location) != _versions_at(after, location):
@@ -306,6 +309,13 @@ def _run_edit_hooks(project: Project, bumps: Sequence[VersionBump], files: Conte
                     )
         files.add_generated(after, project)
         yield f"edit-bump hook ({step.hook.command}) edits {join_names(after) if after else 'nothing'}"
+
+
+def _run_hook(
+    step: RunHook, git: Git, contents: Mapping[str, bytes | None], project: Project
+) -> dict[str, bytes | None]:
+    variables = clean_environment(os.environ, own_indexes=True, passed=project.config.pass_env)
+    return step.edit_copy(git, contents, variables=variables, on_line=partial(project.on_output, step))
 
 
 def _versions_at(contents: Mapping[str, bytes | None], location: VersionSource) -> list[str] | None:

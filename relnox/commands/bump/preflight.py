@@ -117,7 +117,7 @@ def problems(  # noqa: PLR0912, PLR0913, PLR0915, PLR0917, C901 - a list of chec
     yield from checkout_checks.uncommitted_changes(generated, files.generated, ())
     if options.commit and changed_to_edit:
         yield changed_files_problem(changed_to_edit)
-    links = file_edits.find_links(project.root, [edit.file for edit in edits])
+    links = project.once(file_edits.find_links, project.root, [edit.file for edit in edits])
     if options.commit and links:
         yield Blocked(
             "file-is-link",

@@ -38,7 +38,7 @@ def add_pull_request(
         raise Blocked(
             "not-a-git-repository", "--pull-request needs a git repository with a commit", fixes.CREATE_REPOSITORY
         )
-    forge = forges.forge_of(remotes.url(git, remote))
+    forge = project.once(forges.forge_of, project.once(remotes.url, git, remote))
     base = state.branch or _branch_at(state.head, branches)
     head = f"{_BRANCH_PREFIX}{base or 'HEAD'}"
     try:
@@ -46,10 +46,10 @@ def add_pull_request(
     except Blocked as error:
         new.problems.append(error)
     else:
-        request = forge.open_pull_request(head, base) if base is not None else None
+        request = project.once(forge.open_pull_request, head, base) if base is not None else None
         if request is not None:
             new.notes.append(f"updates pull request {request.number}: {request.url}")
-    if (identity_error := git.identity_error("AUTHOR") or git.identity_error()) is not None:
+    if (identity_error := project.once(_identity_error, git)) is not None:
         new.problems.append(
             Blocked(
                 "committer-unknown",
@@ -69,7 +69,7 @@ def add_pull_request(
                 "commit and push them, or run: git stash",
             )
         )
-    tree = trees.plan_tree(git, edits)
+    tree = project.once(trees.plan_tree, git, edits)
     if not tree.is_changed:
         new.problems.append(
             Blocked("nothing-to-commit", "nothing to commit (no file changes)", "choose another version")
@@ -104,6 +104,10 @@ def add_pull_request(
         needs=step.after(commit),
     )
     new.add(commit, request_step)
+
+
+def _identity_error(git: Git) -> str | None:
+    return git.identity_error("AUTHOR") or git.identity_error()
 
 
 def _branch_at(commit: str, branches: Mapping[str, str]) -> str | None:
@@ -156,7 +160,7 @@ def _foreign_commit(branch: str, project: Project, git: Git) -> str:
     commit = project.remote.branches.get(branch)
     if commit is None:
         return ""
-    content = trees.read_branch_head(git, commit, project.config.remote, branch)
+    content = project.once(trees.read_branch_head, git, commit, project.config.remote, branch)
     if content is None:
         return f"commit {commit[:10]}, which cannot be fetched"
     match = re.search(_TREE, content.message)

@@ -98,7 +98,7 @@ def _plan_to_finish(release: _Release, options: Options, project: Project, check
         new.check((*preflight.commit_problems(project), *preflight.branch_problems(project)), options)
     if pushes_branch:
         new.problems += _push_problems(project, is_public=len(unpushed_tags) < len(tags))
-    if changed_files := file_edits.changed_files(checkout.root, following):
+    if changed_files := checkout.once(file_edits.changed_files, checkout.root, following):
         new.problems.append(preflight.changed_files_problem(changed_files))
     where = "HEAD" if commit == state.head else "the commit below HEAD" if release.is_followed else "a commit"
     released = [f"{bump.package.name} {bump.after}" for bump in bumps]
@@ -136,9 +136,9 @@ def plan_release_made_elsewhere(options: Options, project: Project, bumps: Seque
     commit = commits.pop() if len(commits) == 1 else None
     if commit is None or commit == state.head:
         return None
-    if git.resolve_commit(commit) is None:
-        remotes.try_to_fetch_objects(git, project.config.remote, f"refs/tags/{names[0]}")
-    if git.parent_commit(commit) != state.head or not _is_on_remote(commit, project, git):
+    if project.once(git.resolve_commit, commit) is None:
+        project.once(remotes.try_to_fetch_objects, git, project.config.remote, f"refs/tags/{names[0]}")
+    if project.once(git.parent_commit, commit) != state.head or not _is_on_remote(commit, project, git):
         return None
     what = f"{join_names(names)} ({commit[:10]}) was released from this commit ({(state.head or '')[:10]})"
     return _already_released(what, commit, bumps, PlanBuilder("bump"), options, project)
@@ -161,7 +161,7 @@ def unpushed_release_notes(options: Options, project: Project, pushed: Sequence[
     if not options.push or state is None or git is None:
         return
     names = state.tags.keys() - project.remote.tags.keys() - set(pushed)
-    if tags := sorted(tag.name for tag in _release_tags(git) if tag.name in names) if names else []:
+    if tags := sorted(tag.name for tag in _release_tags(project, git) if tag.name in names) if names else []:
         remote = project.config.remote
         yield (
             f"not pushed: {join_names(tags)} of earlier releases; to push {'it' if len(tags) == 1 else 'them'}: "
@@ -169,9 +169,10 @@ def unpushed_release_notes(options: Options, project: Project, pushed: Sequence[
         )
 
 
-def _release_tags(git: Git) -> list[TagMessage]:
+def _release_tags(project: Project, git: Git) -> list[TagMessage]:
     """Return the tags of releases at HEAD and below, the newest first."""
-    return [tag for tag in git.tag_messages("--merged=HEAD") if release_history.read_trailers(tag.message)]
+    tags = project.once(git.tag_messages, "--merged=HEAD")
+    return [tag for tag in tags if release_history.read_trailers(tag.message)]
 
 
 def _find_releases(options: Options, project: Project, git: Git) -> Iterator[_Release]:
@@ -183,16 +184,16 @@ def _find_releases(options: Options, project: Project, git: Git) -> Iterator[_Re
     if state is None:
         return
     later_names: set[str] = set()
-    commits, count = git.messages("-2"), 1
+    commits, count = project.once(git.messages, "-2"), 1
     if options.push:
         tip = remote.branches.get(state.branch or "")
-        if tip is not None and git.resolve_commit(tip) is not None:
-            unpushed = git.messages("HEAD", f"^{tip}")
+        if tip is not None and project.once(git.resolve_commit, tip) is not None:
+            unpushed = project.once(git.messages, "HEAD", f"^{tip}")
             count, commits = max(1, len(unpushed)), [*commits, *unpushed[2:]]
     ids = {commit for commit, _ in commits}
     unpushed_names = state.tags.keys() - remote.tags.keys() if options.push else set()
     names = {name for name, commit in state.tags.items() if commit in ids or name in unpushed_names}
-    tags = [tag for tag in _release_tags(git) if tag.name in names] if names else []
+    tags = [tag for tag in _release_tags(project, git) if tag.name in names] if names else []
     is_followed = False
     for position, (commit, message) in enumerate(commits):
         if position >= count and not is_followed:
@@ -257,9 +258,9 @@ def _is_next_phase(release: _Release, bump: Bump, package: Package, project: Pro
     """Return whether `--part phase` led to the version of a release, since it may lead to any phase."""
     version = release.versions[package.name]
     if package.source.is_in_file:
-        before = version_at(f"{release.commit}^", package, git)
+        before = project.once(version_at, f"{release.commit}^", package, git)
     else:
-        tags = project.tag_formats[package.name].matching_tags(git.merged_tags(release.commit))
+        tags = project.tag_formats[package.name].matching_tags(project.once(git.merged_tags, release.commit))
         before = max((other for _, other in tags if other < version), default=None)
     if before is None:
         return True
@@ -275,9 +276,13 @@ def _is_next_phase(release: _Release, bump: Bump, package: Package, project: Pro
 def _stale_files(checkout: Project) -> tuple[str, ...]:
     """Return the files that git's index has as they are before HEAD, and HEAD has not."""
     git, state = checkout.git, checkout.state
-    if git is None or state is None or not state.changed_files or (parent := git.parent_commit()) is None:
+    if git is None or state is None or not state.changed_files:
         return ()
-    return tuple(sorted(git.files_staged_since("HEAD") - git.files_staged_since(parent)))
+    if (parent := checkout.once(git.parent_commit)) is None:
+        return ()
+    return tuple(
+        sorted(checkout.once(git.files_staged_since, "HEAD") - checkout.once(git.files_staged_since, parent))
+    )
 
 
 def _is_on_remote(commit: str, project: Project, git: Git) -> bool:
@@ -285,12 +290,13 @@ def _is_on_remote(commit: str, project: Project, git: Git) -> bool:
     branches = project.remote.branches
     branch = project.state.branch if project.state is not None else None
     if branch is None:
-        return commit in branches.values() or any(git.is_ancestor(commit, tip) for tip in branches.values())
+        tips = branches.values()
+        return commit in tips or any(project.once(git.is_ancestor, commit, tip) for tip in tips)
     if branch not in branches:
         return False
-    if git.resolve_commit(branches[branch]) is None:
-        remotes.try_to_fetch_objects(git, project.config.remote, f"refs/heads/{branch}")
-    return git.is_ancestor(commit, branches[branch])
+    if project.once(git.resolve_commit, branches[branch]) is None:
+        project.once(remotes.try_to_fetch_objects, git, project.config.remote, f"refs/heads/{branch}")
+    return project.once(git.is_ancestor, commit, branches[branch])
 
 
 # --- undoing the release at HEAD
@@ -309,29 +315,22 @@ def plan_undo(options: Options, project: Project) -> Plan:
             "there is no commit to undo (the project is not in a git repository with a commit)",
             "set the versions by hand",
         )
-    commits = _find_release_commits(git)
-    parent = git.parent_commit(commits[-1]) if commits else None
+    commits = _find_release_commits(project, git)
+    parent = project.once(git.parent_commit, commits[-1]) if commits else None
     if parent is None:
         raise _no_release_at_head(git, project)
-    tags = _tags_at(commits[-1], git)
+    tags = _tags_at(commits[-1], project, git)
     _check_not_pushed(commits[-1], tags, project, git)
-    files = git.files_changed_between(parent, state.head) or ()
+    files = project.once(git.files_changed_between, parent, state.head) or ()
     # A file that is restored already, by a run that was interrupted, needs no edit.
-    changed = git.files_differing_from("HEAD", files)
-    restored = set(files) - git.files_differing_from(parent, files)
-    staged = git.files_staged_since("HEAD") & git.files_staged_since(parent) & set(files)
+    changed = project.once(git.files_differing_from, "HEAD", files)
+    restored = set(files) - project.once(git.files_differing_from, parent, files)
+    staged_since_head = project.once(git.files_staged_since, "HEAD")
+    staged = staged_since_head & project.once(git.files_staged_since, parent) & set(files)
     changed_files = sorted(changed - restored | staged)
-    with files_of_commit(git, parent) as earlier:  # with the line ends of a checkout
-        edits = tuple(
-            Edit(
-                file=name,
-                before=file_edits.read_content(git.root / name),
-                after=file_edits.read_content(earlier.root / name),
-            )
-            for name in files
-            if name not in changed | restored | staged
-        )
-    new, refs = PlanBuilder("bump"), git.local_refs()
+    edited_files = tuple(name for name in files if name not in changed | restored | staged)
+    edits = project.once(_edits_to, parent, edited_files, git)
+    new, refs = PlanBuilder("bump"), project.once(git.local_refs)
     new.problems += preflight.operation_problems(project)
     if changed_files:
         new.problems.append(
@@ -346,17 +345,25 @@ def plan_undo(options: Options, project: Project) -> Plan:
     return new.plan()
 
 
-def _tags_at(commit: str, git: Git) -> list[str]:
+def _edits_to(commit: str, files: Sequence[str], git: Git) -> tuple[Edit, ...]:
+    """Return the edits that give files the content that they had in a commit."""
+    read = file_edits.read_content
+    with files_of_commit(git, commit) as earlier:  # with the line ends of a checkout
+        return tuple(
+            Edit(file=name, before=read(git.root / name), after=read(earlier.root / name)) for name in files
+        )
+
+
+def _tags_at(commit: str, project: Project, git: Git) -> list[str]:
     """Return the tags of releases at a commit."""
-    return [
-        tag.name for tag in git.tag_messages(f"--points-at={commit}") if release_history.read_trailers(tag.message)
-    ]
+    tags = project.once(git.tag_messages, f"--points-at={commit}")
+    return [tag.name for tag in tags if release_history.read_trailers(tag.message)]
 
 
-def _find_release_commits(git: Git) -> tuple[str, ...]:
+def _find_release_commits(project: Project, git: Git) -> tuple[str, ...]:
     """Return the release commit at HEAD, after that of the development version on it; empty if there is none."""
     commits: list[str] = []
-    for commit, message in git.messages("-2"):
+    for commit, message in project.once(git.messages, "-2"):
         commits.append(commit)
         if release_history.read_trailers(message):
             return tuple(commits)
@@ -369,7 +376,7 @@ def _no_release_at_head(git: Git, project: Project) -> Blocked:
     """Return the error for a HEAD that is no release commit, with the git command that undoes what there is."""
     remote, head = project.config.remote, (project.commit or "")[:10]
     message = f"HEAD ({head}) is not a release commit"
-    fix, tags = "git revert the commit of the release, or release a higher version", _tags_at("HEAD", git)
+    fix, tags = "git revert the commit of the release, or release a higher version", _tags_at("HEAD", project, git)
     if project.state is not None and project.state.changed_files:
         fix = "look at the changes: git diff; to revert those of a file: git restore FILE"
     elif tags:
@@ -388,10 +395,11 @@ def _refs_of_remote(project: Project, git: Git) -> Mapping[str, str]:
 
 def _check_not_pushed(commit: str, tags: Sequence[str], project: Project, git: Git) -> None:
     """Raise `Blocked` if a remote has a commit or its tags, as of the last fetch or as the remote answers."""
-    pushed_to = git.remote_branches_containing(commit)
+    pushed_to = project.once(git.remote_branches_containing, commit)
     if not pushed_to:
         refs, remote = _refs_of_remote(project, git), project.config.remote
-        branches = [ref for ref in refs if ref.startswith("refs/heads/") and git.is_ancestor(commit, refs[ref])]
+        heads = [ref for ref in refs if ref.startswith("refs/heads/")]
+        branches = [ref for ref in heads if project.once(git.is_ancestor, commit, refs[ref])]
         public_tags = [tag for tag in tags if f"refs/tags/{tag}" in refs]
         pushed_to = (f"{remote} ({join_names([*branches, *public_tags])})",) if branches or public_tags else ()
     if pushed_to:

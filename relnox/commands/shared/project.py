@@ -19,14 +19,14 @@ from relnox.core.bump.release_history import ReleaseHistory, without_development
 from relnox.core.documents import table_at
 from relnox.core.packages import Package
 from relnox.core.planning.step import Step
-from relnox.core.records import Record, replace
+from relnox.core.records import Record, hashable, replace
 from relnox.core.release.wheels import platform_wheels
 from relnox.core.settings.config import Config, check_package_names
 from relnox.core.settings.options import RemoteTags
 from relnox.core.settings.release_lines import ReleaseLine, has_release_lines, release_lines_of_branch
 from relnox.core.tags import TagFormat, TagForms, find_tag_forms
 from relnox.core.workspace import Workspace
-from relnox.errors import NO_WORKING_DIRECTORY, Blocked, TryLater
+from relnox.errors import NO_WORKING_DIRECTORY, Blocked, Problem, TryLater
 from relnox.source import discovery, history, pyproject, version_literals
 from relnox.source.git import Git, GitState, find_repository
 from relnox.source.git.remotes import Remote
@@ -61,6 +61,9 @@ class Project(Record):
         is_rehearsal: Whether the project is a clone made by `rehearse`.
         documents: Paths of plans and reports that this command reads or writes; git status ignores them.
     """
+
+    __eq__ = object.__eq__  # it is compared and hashed by identity, as an argument of `once`
+    __hash__ = object.__hash__
 
     root: Path
     config: Config
@@ -313,15 +316,21 @@ class Project(Record):
             self.indexes.close()
 
     def once(self, function: Callable[..., _Value], *arguments: Any, **options: Any) -> _Value:
-        """Call a function that reads something, or return what it returned for these arguments before."""
-        key = (function, *arguments, *options.items())
+        """Call a function that reads something, or return or raise again what came of it before."""
+        key = (function, *map(hashable, arguments), *options, *map(hashable, options.values()))
         if key not in self._answers:
-            self._answers[key] = function(*arguments, **options)
-        value: _Value = self._answers[key]
+            try:
+                self._answers[key] = function(*arguments, **options), None
+            except Problem as error:
+                self._answers[key] = None, error
+        answer, error_before = self._answers[key]
+        if error_before is not None:
+            raise error_before
+        value: _Value = answer
         return value
 
     @cached_property
-    def _answers(self) -> dict[tuple[Any, ...], Any]:
+    def _answers(self) -> dict[tuple[Any, ...], tuple[Any, Problem | None]]:
         return {}
 
     def select(self, names: Sequence[str]) -> tuple[Package, ...]:
