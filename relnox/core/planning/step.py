@@ -81,9 +81,9 @@ class Step(Record, ABC, kw_only=True):
     def done(self, run: Any) -> str | None:
         """Return why there is nothing (left) to do, or None; asked before and, by `verify`, after `apply`."""
 
+    @abstractmethod
     def apply(self, run: Any) -> Any:
         """Do it, and return the result, which later steps read with `run.result`."""
-        raise NotImplementedError
 
     def verify(self, run: Any, result: Any) -> str:
         """Describe what was done; a step that is not done after it was applied has failed.
