@@ -42,7 +42,7 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
     choices = sorted(names)
     import difflib  # imported lazily: it is slow to import
 
-    close = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name, choices, n=1, cutoff=0.7)
     return f"did you mean {close[0]}?" if close else f"choose one of {', '.join(choices)}"
 
 

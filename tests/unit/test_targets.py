@@ -93,9 +93,12 @@ def test_a_test_index_is_none_of_production(name: str) -> None:
 
 
 def test_a_misspelled_index_is_an_error_with_a_suggestion() -> None:
+    with pytest.raises(Blocked, match="unknown index testpipy") as refused:
+        targets.resolve("testpipy", Config())
+    assert refused.value.fix == "did you mean testpypi?"
     with pytest.raises(Blocked, match="unknown index pipy") as refused:
         targets.resolve("pipy", Config())
-    assert refused.value.fix == "did you mean pypi?"
+    assert refused.value.fix == "choose one of embedded, pypi, testpypi"
     with pytest.raises(Blocked, match=r"unknown index pipy in targets\.final"):
         targets.check_settings(Config(targets={"final": "pipy"}))
 
