@@ -56,6 +56,8 @@ def read_trailers(message: str, key: str = RELEASE) -> dict[str, Version]:
 
 
 _COMMIT_HEADER = re.compile(r"(?P<type>[A-Za-z][\w-]*)(?:\([^()\r\n]*\))?(?P<breaking>!)?:[ \t]+\S")
+_REVERT_BY_GIT = re.compile(r'Revert "[^\n]*"\n+This reverts commit [0-9a-f]{7,}')
+"""Matches the message that `git revert` writes."""
 _BREAKING_FOOTER = re.compile(r"^BREAKING[ -]CHANGE:[ \t]", re.MULTILINE)
 _LEVEL_ORDER: tuple[Level | None, ...] = (None, "patch", "minor", "major")
 
@@ -245,6 +247,8 @@ def level_of_commit(message: str, config: CommitsConfig) -> Level | None:
 
     Source: Conventional Commits 1.0.0, https://www.conventionalcommits.org/en/v1.0.0/
     """
+    if _REVERT_BY_GIT.match(message):
+        message = f"revert: {message}"
     header = _COMMIT_HEADER.match(message)
     if header is None:
         return None
