@@ -27,8 +27,7 @@ from relnox.errors import Blocked, Conflict, Problem
 from relnox.indexes import targets
 from relnox.source.git import Git, remotes
 from relnox.source.version_files import version_at
-from relnox.steps.git import CreateTags
-from relnox.steps.push_tags import MAX_TAGS, PushTags
+from relnox.steps.git import MAX_TAGS, CreateTags, PushTags
 
 _FETCH_TIMEOUT = 300.0
 """The time limit for fetching commits from the remote, in seconds."""

@@ -17,8 +17,7 @@ from relnox.core.release.manifest import Manifest
 from relnox.errors import Blocked
 from relnox.indexes import Indexes
 from relnox.indexes.targets import EMBEDDED
-from relnox.steps.publication import AwaitIndex
-from relnox.steps.removal import ClearIndex
+from relnox.steps.publication import AwaitIndex, ClearIndex
 
 _VERIFY_TIMEOUT = 600
 """How long to wait until the index lists the files for installation, in seconds."""

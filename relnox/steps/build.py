@@ -1,9 +1,10 @@
-"""Build a package's sdist and wheels, check them, and move them to the output directory."""
+"""Export the commit; build a package from it, check the archives, and move them to the output directory."""
 
 from __future__ import annotations
 
 import functools
 import shutil
+from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -14,10 +15,13 @@ from relnox.building import archives, build_sessions, package_builds
 from relnox.building.build_sessions import BuildConditions, BuildSession
 from relnox.building.checks.expected import ExpectedArchive
 from relnox.core.planning.step import Step
+from relnox.core.records import Record, replace
 from relnox.core.release.wheels import is_installable_on
 from relnox.core.settings.build_settings import DEFAULT as DEFAULT_SETTINGS
 from relnox.core.settings.build_settings import BuildSettings
 from relnox.core.tag_versions import CommitTags
+from relnox.errors import Failed
+from relnox.source.copies import copy_of
 from relnox.steps.build_environments import BuildingServices
 from relnox.steps.built_archives import (
     BuiltPackage,
@@ -27,10 +31,84 @@ from relnox.steps.built_archives import (
     installable_files,
     move_files,
     staging_directory,
-    tracked_files,
 )
-from relnox.steps.export_commit import generated_files, source_to_build
 from relnox.steps.run import Run
+
+
+class BuildSource(Record, kw_only=True):
+    """The source of a build: an exported commit, or the working tree.
+
+    Attributes:
+        directory: The project's directory in the source.
+        commit: The full commit id, or None for the working tree.
+        export: The directory of the exported commit; the project's directory may be a subdirectory of it.
+        tracked: The files of the commit, relative to the project's directory, sorted.
+    """
+
+    directory: Path
+    commit: str | None = None
+    export: Path | None = None
+    tracked: tuple[str, ...] | None = None
+
+    def tracked_files(self, directory: str) -> frozenset[str] | None:
+        """Return the paths of the tracked files in a directory, relative to it, or None if no commit is built."""
+        if self.tracked is None or directory == ".":
+            return None if self.tracked is None else frozenset(self.tracked)
+        first = bisect_left(self.tracked, f"{directory}/")
+        last = bisect_left(self.tracked, f"{directory}0")  # 0 comes after /
+        return frozenset(name.removeprefix(f"{directory}/") for name in self.tracked[first:last])
+
+
+class GeneratedFiles(Record, kw_only=True):
+    """The files that a hook generated before the build, relative to the project's directory."""
+
+    files: tuple[str, ...]
+
+
+def generated_files(run: Run) -> set[str]:
+    """Return the files that hooks generated, relative to the project's directory."""
+    return {name for generated in run.results(GeneratedFiles) for name in generated.files}
+
+
+def source_to_build(run: Run) -> BuildSource:
+    """Return the source that a run builds: the exported commit with generated files, or the working tree."""
+    source = run.result(BuildSource) or BuildSource(directory=run.root)
+    generated = generated_files(run)
+    if source.tracked is None or not generated:
+        return source
+    return replace(source, tracked=tuple(sorted({*source.tracked, *generated})))
+
+
+class Export(Step, kw_only=True):
+    """Export a commit to a scratch directory, so that only committed files are built.
+
+    Attributes:
+        commit: The full commit id.
+    """
+
+    key = "export"
+    exclusive = True
+    concurrent = True
+    commit: str
+
+    @property
+    def title(self) -> str:
+        return f"export commit {self.commit[:10]} (without uncommitted changes)"
+
+    def apply(self, run: Run) -> BuildSource:
+        export = run.scratch / "source"
+        copy = copy_of(run.checkout, self.commit, export)
+        return BuildSource(directory=copy.root, commit=self.commit, export=export, tracked=copy.tracked_files())
+
+    def verify(self, run: Run, result: BuildSource) -> str:
+        del run
+        if not result.directory.is_dir():
+            raise Failed(
+                "tree-dirty",
+                f"the project directory is not in commit {self.commit[:10]}",
+                fix="commit the project: git add . && git commit",
+            )
+        return f"exported {self.commit[:10]}"
 
 
 class Build(Step, kw_only=True):
@@ -108,7 +186,7 @@ class Build(Step, kw_only=True):
             name=self.package,
             version=self.version,
             requires=self.requires,
-            tracked_files=tracked_files(self.directory, source),
+            tracked_files=source.tracked_files(self.directory),
             generated_files=_generated_files(self, run),
             is_private=self.private,
             may_be_empty=self.may_be_empty,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -13,11 +12,12 @@ from relnox.building import archives, checks
 from relnox.building.archives import Archive
 from relnox.building.checks.expected import ExpectedArchive
 from relnox.core import fixes, tag_versions
+from relnox.core.planning.step import Step
 from relnox.core.records import Record
 from relnox.core.release.manifest import MANIFEST_JSON, Distribution, Manifest
 from relnox.core.tag_versions import CommitTags
+from relnox.core.text import format_count, join_names
 from relnox.errors import Blocked, Failed, Problem
-from relnox.steps.export_commit import BuildSource
 from relnox.steps.run import Run
 from relnox.system.files import read_file, sync
 
@@ -125,20 +125,6 @@ def _to_distribution(archive: Archive) -> Distribution:
     )
 
 
-def tracked_files(directory: str, source: BuildSource) -> frozenset[str] | None:
-    """Return the paths of the tracked files in a directory, relative to it, or None if no commit is built."""
-    if source.tracked is None:
-        return None
-    if directory == ".":
-        return frozenset(source.tracked)
-    prefix = f"{directory}/"
-    first, last = (
-        bisect_left(source.tracked, prefix),
-        bisect_left(source.tracked, f"{directory}0"),
-    )  # 0 comes after /
-    return frozenset(name.removeprefix(prefix) for name in source.tracked[first:last])
-
-
 def read_manifest_if_valid(output: Path) -> Manifest | None:
     """Return the manifest of an earlier run in a directory, or None if it is missing or invalid."""
     path = output / MANIFEST_JSON
@@ -180,3 +166,27 @@ def check_unchanged(directory: Path, files: Iterable[Distribution]) -> None:
                 fix="stop other processes that write into that directory, then build again: "
                 f"{fixes.task_command('build-all')}",
             )
+
+
+class CleanDirectory(Step, kw_only=True):
+    """Remove files of earlier builds from the output directory."""
+
+    key = "clean"
+    exclusive = True
+    directory: str
+    files: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        return f"remove {join_names(self.files)} from {self.directory}"
+
+    def done(self, run: Run) -> str | None:
+        return None if self._remaining_files(run) else f"{format_count(len(self.files), 'file')} removed"
+
+    def apply(self, run: Run) -> None:
+        for path in self._remaining_files(run):
+            path.unlink()
+
+    def _remaining_files(self, run: Run) -> list[Path]:
+        paths = [run.root / self.directory / name for name in self.files]
+        return [path for path in paths if path.is_file() or path.is_symlink()]

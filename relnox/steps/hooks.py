@@ -19,7 +19,7 @@ from relnox.core.text import join_names
 from relnox.errors import ExitCode, Failed
 from relnox.source.copies import copy_of, read_changes
 from relnox.source.git import Git
-from relnox.steps.export_commit import GeneratedFiles, source_to_build
+from relnox.steps.build import GeneratedFiles, source_to_build
 from relnox.steps.run import Run
 from relnox.system import files, process
 from relnox.system.process import search_path

@@ -1,4 +1,4 @@
-"""Write the manifest of what was built; or collect the files of build jobs, compared by hash, with one manifest.
+"""Write the manifest of what was built, or the jobs that build platform wheels; collect the files of build jobs.
 
 Attestations are copied unchanged with their files, since a signature cannot be created a second time.
 """
@@ -205,3 +205,22 @@ def _manifest_contents(output: Path, manifest: Manifest) -> dict[Path, bytes]:
         output / MANIFEST_TEXT: manifest.to_text().encode(),
         output / MANIFEST_JSON: manifest.to_json().encode(),
     }
+
+
+class WriteMatrix(Step, kw_only=True):
+    """Write the CI jobs that build platform wheels, as JSON."""
+
+    key = "matrix"
+    file: str
+    text: str
+
+    @property
+    def title(self) -> str:
+        return f"write the jobs for platform wheels to {self.file}"
+
+    def done(self, run: Run) -> str | None:
+        path = run.root / self.file
+        return self.file if path.is_file() and path.read_bytes() == self.text.encode() else None
+
+    def apply(self, run: Run) -> None:
+        replace_file(run.root / self.file, self.text.encode())

@@ -363,3 +363,27 @@ class AwaitIndex(Step, kw_only=True):
             else f"publish it: {fixes.task_command('publish')}{index}; if another job has just uploaded it: "
             f"{fixes.task_command('verify-install')}{index} --wait {_SUGGESTED_WAIT}",
         )
+
+
+class ClearIndex(Step, kw_only=True):
+    """Remove all content of the embedded index, unless it has only files of this release.
+
+    Attributes:
+        files: The files of the release, which are kept if an interrupted run uploaded them.
+    """
+
+    key = "clear index"
+    index: str
+    files: tuple[Distribution, ...]
+
+    @property
+    def title(self) -> str:
+        return f"remove all content of index {self.index}"
+
+    def done(self, run: Run) -> str | None:
+        files = {file.filename: file.sha256 for file in self.files}
+        return "the index has no other files" if run.indexes.embedded.store.holds_only(files) else None
+
+    def apply(self, run: Run) -> None:
+        """Remove everything, including files of this release."""
+        run.indexes.clear_embedded()

@@ -16,9 +16,8 @@ from relnox.core.text import format_count
 from relnox.errors import Failed
 from relnox.source import copies
 from relnox.source.git import Git
-from relnox.steps.build import Build, build
+from relnox.steps.build import Build, build, generated_files, source_to_build
 from relnox.steps.built_archives import built_packages
-from relnox.steps.export_commit import generated_files, source_to_build
 from relnox.steps.run import Run
 
 _export_lock = threading.Lock()

@@ -8,9 +8,9 @@ import sys
 from relnox.building import environments
 from relnox.core.planning.step import Step
 from relnox.core.release import wheels
+from relnox.steps.build import source_to_build
 from relnox.steps.build_environments import BuildingServices
 from relnox.steps.built_archives import built_packages, installable_files
-from relnox.steps.export_commit import source_to_build
 from relnox.steps.run import Run
 from relnox.system import process
 

@@ -14,7 +14,7 @@ from relnox.errors import Blocked, Failed
 from relnox.reporters.github import GitHub
 from relnox.reporters.terminal import Terminal
 from relnox.reporters.text import Plain
-from relnox.steps.removal import CleanDirectory
+from relnox.steps.built_archives import CleanDirectory
 
 NOX = FrontEnd({**COMMAND_LINE.tasks, "build-all": TaskCommand("nox -s release-build-all", "--")})
 INVOKE = FrontEnd({**COMMAND_LINE.tasks, "build-all": TaskCommand("invoke release.build-all")})

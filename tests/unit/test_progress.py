@@ -12,7 +12,7 @@ from relnox.core.planning.plan import Plan
 from relnox.errors import ExitCode
 from relnox.executor.scheduling import Progress
 from relnox.executor.signals import Interruption
-from relnox.steps.write_matrix import WriteMatrix
+from relnox.steps.manifest import WriteMatrix
 
 if TYPE_CHECKING:
     from relnox.core.planning.events import Event

@@ -29,15 +29,12 @@ from relnox.core.requirements import requires_dist, unbounded_sibling_warnings
 from relnox.core.settings.build_settings import BuildSettings, Constraints
 from relnox.core.tag_versions import CommitTags
 from relnox.errors import Blocked
-from relnox.steps.build import Build
+from relnox.steps.build import Build, Export
 from relnox.steps.build_environments import PrepareBuildEnvironment
-from relnox.steps.built_archives import read_manifest_if_valid
-from relnox.steps.export_commit import Export
-from relnox.steps.manifest import WriteManifest
-from relnox.steps.removal import CleanDirectory
+from relnox.steps.built_archives import CleanDirectory, read_manifest_if_valid
+from relnox.steps.manifest import WriteManifest, WriteMatrix
 from relnox.steps.reproducibility import CheckReproducibility
 from relnox.steps.run_tests import RunTests
-from relnox.steps.write_matrix import WriteMatrix
 
 
 def plan(options: Options, project: Project) -> Plan:

@@ -31,8 +31,7 @@ from relnox.source.git import Git, remotes
 from relnox.source.git.repository import TagMessage
 from relnox.source.git.trees import files_of_commit
 from relnox.source.version_files import version_at
-from relnox.steps.git import CreateTags, Push, ResetIndex
-from relnox.steps.undo_bump import UndoBump
+from relnox.steps.git import CreateTags, Push, ResetIndex, UndoBump
 
 _REQUEST = ("part", "pre", "to", "number", "package", "all", "always_increment", "allow_lower")
 """The field names of the options that request a bump."""
