@@ -109,7 +109,13 @@ HISTORIES: dict[str, tuple[tuple[str, ...], dict[tuple[str, ...], str | None]]] 
         ),
         {(): "1.3.0"},
     ),
-    "a revert": (("chore: x", "git revert --no-edit HEAD"), {(): None}),
+    "a revert": (("feat: x", "git tag --force v1.2.3", "git revert --no-edit HEAD"), {(): "1.2.4"}),
+    "a revert of what is not released": (("feat: x", "fix: y", "git revert --no-edit HEAD~1"), {(): "1.2.4"}),
+    "nothing but a change and its revert": (("feat: x", "git revert --no-edit HEAD"), {(): None}),
+    "a revert of a revert": (
+        ("feat: x", "git revert --no-edit HEAD", "git revert --no-edit HEAD"),
+        {(): "1.3.0"},
+    ),
     "a revert by its type": (("chore: x", "revert: chore: x"), {(): "1.2.4"}),
     "prereleases of the same level": (
         ("feat: x", "git tag v1.3.0a0", "fix: y"),

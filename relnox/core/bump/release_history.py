@@ -56,8 +56,8 @@ def read_trailers(message: str, key: str = RELEASE) -> dict[str, Version]:
 
 
 _COMMIT_HEADER = re.compile(r"(?P<type>[A-Za-z][\w-]*)(?:\([^()\r\n]*\))?(?P<breaking>!)?:[ \t]+\S")
-_REVERT_BY_GIT = re.compile(r'Revert "[^\n]*"\n+This reverts commit [0-9a-f]{7,}')
-"""Matches the message that `git revert` writes."""
+_REVERT_BY_GIT = re.compile(r'Revert "[^\n]*"\n+This reverts commit ([0-9a-f]{7,})')
+"""Matches the message that `git revert` writes; the group is the full ID of the reverted commit."""
 _BREAKING_FOOTER = re.compile(r"^BREAKING[ -]CHANGE:[ \t]", re.MULTILINE)
 _LEVEL_ORDER: tuple[Level | None, ...] = (None, "patch", "minor", "major")
 
@@ -346,6 +346,17 @@ def requests_for_bumped_packages(
     return {name: request for name, request in requests.items() if request is not None}
 
 
+def _without_reverted_commits(commits: Sequence[Commit]) -> list[Commit]:
+    """Return commits without those that a later one of them reverts, and without these reverts."""
+    ids = {commit.id for commit in commits}
+    canceled: set[str] = set()
+    for commit in commits:  # the newest first, since a revert may be reverted as well
+        revert = _REVERT_BY_GIT.match(commit.message)
+        if commit.id not in canceled and revert is not None and revert[1] in ids:
+            canceled |= {commit.id, revert[1]}
+    return [commit for commit in commits if commit.id not in canceled]
+
+
 def _request_from_changes(
     package: Package, history: ReleaseHistory, phase: Phase | None, config: Config
 ) -> BumpRequest | None:
@@ -353,12 +364,13 @@ def _request_from_changes(
 
     Return None if they ask for no release, or if the package has no tag or no version yet.
     """
-    levels = [level_of_commit(commit.message, config.commits) for commit in history.commits]
+    commits = _without_reverted_commits(history.commits)
+    levels = [level_of_commit(commit.message, config.commits) for commit in commits]
     level = max(levels, key=_LEVEL_ORDER.index, default=None)
     current = package.version if package.version is not None else history.version
     if level is None or current is None or history.tag is None:
         return None
-    subject = history.commits[levels.index(level)].subject
+    subject = commits[levels.index(level)].subject
     more = f" (and {format_count(len(levels) - 1, 'more commit')})" if len(levels) > 1 else ""
     part = versioning.shift_level(current, level, shift=config.commits.major_version_zero)  # below 1.0
     return BumpRequest(Bump(part=part, pre=phase), f"{level}: {subject}{more}")
