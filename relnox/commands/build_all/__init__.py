@@ -15,7 +15,7 @@ from typing import Literal
 from relnox.building.build_sessions import SHAREABLE_BACKENDS
 from relnox.building.environments import find_interpreter
 from relnox.commands.build_all import checks
-from relnox.commands.build_all.build_settings import read_build_settings
+from relnox.commands.build_all.checks import read_build_settings
 from relnox.commands.options import BuildOptions as Options
 from relnox.commands.shared import consistency, hooks, releases
 from relnox.commands.shared.project import Project

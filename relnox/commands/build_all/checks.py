@@ -1,18 +1,23 @@
-"""Checks of `build-all` before the first build: sources, submodules, uncommitted changes, the output directory."""
+"""What `build-all` reads and checks before the first build: sources, submodules, changes, the output, settings."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from relnox.commands.shared import checkout_checks
 from relnox.commands.shared.project import Project, top_directory
-from relnox.core import fixes
+from relnox.core import fixes, records
 from relnox.core.packages import Package, normalize_name
 from relnox.core.release.manifest import MANIFEST_JSON, MANIFEST_TEXT
+from relnox.core.settings.build_settings import BuildSettings
 from relnox.core.text import format_count, join_names
 from relnox.core.versions import version_locations
 from relnox.errors import Blocked, Problem
+from relnox.indexes import targets
+from relnox.source import uv_settings
 from relnox.source.copies import EmptySubmodule, find_empty_submodules
 from relnox.source.git import Git
 from relnox.steps.built_archives import read_manifest_if_valid
@@ -170,3 +175,77 @@ def uncommitted_notes(files: Sequence[str], commit: str | None) -> Iterator[str]
     elif files:
         names = f"{join_names(files)} {'is' if len(files) == 1 else 'are'}"
         yield f"left out: {names} not committed, and not built (--from-tree includes uncommitted changes)"
+
+
+_IGNORED_VARIABLES = {
+    "UV_CONSTRAINT": "uv build ignores it too",
+    "UV_OVERRIDE": "uv build ignores it too",
+    "UV_NO_BUILD_ISOLATION": "relnox builds in isolated environments",
+    "PIP_NO_BUILD_ISOLATION": "relnox builds in isolated environments",
+    "PIP_CONSTRAINT": "uv installs build requirements: set UV_BUILD_CONSTRAINT",
+    "PIP_BUILD_CONSTRAINT": "uv installs build requirements: set UV_BUILD_CONSTRAINT",
+    "PIP_INDEX_URL": "uv installs build requirements: set UV_DEFAULT_INDEX",
+    "PIP_EXTRA_INDEX_URL": "uv installs build requirements: set UV_INDEX",
+}
+"""Maps environment variables that builds do not honor to the reason."""
+_EXTERNAL_CONSTRAINT = re.compile(r"\S\s*@\s*\w|://|^-(?!-hash=)")
+"""A constraint that names a URL, or a line of a constraint file with an option other than `--hash`."""
+
+
+def _read_uv_settings(root: Path, package: Package) -> uv_settings.UvBuildSettings:
+    return uv_settings.read_build_settings(root, package, os.environ)
+
+
+def read_build_settings(
+    packages: tuple[Package, ...], project: Project
+) -> tuple[dict[str, BuildSettings], list[str]]:
+    """Read the build settings of packages from uv's settings in the project and from environment variables.
+
+    Return the settings of each package, and notes on those that are honored or not.
+
+    Raises:
+        Blocked: Constraints name URLs or paths, although builds may only use one index.
+    """
+    files = os.environ.get("UV_BUILD_CONSTRAINT", "").split()
+    files = [file if "://" in file else str(Path.cwd() / file) for file in files]
+    by_package: dict[str, BuildSettings] = {}
+    honored_settings: dict[str, None] = {}
+    not_honored: dict[str, list[str]] = {}
+    for package in packages:
+        uv = project.once(_read_uv_settings, project.root, package)
+        constraints = records.replace(uv.build.constraints, files=tuple(files))
+        by_package[package.name] = records.replace(uv.build, constraints=constraints)
+        honored_settings |= dict.fromkeys(uv.applied_settings)
+        for setting in uv.ignored_settings:
+            not_honored.setdefault(setting, []).append(package.name)
+    honored_settings |= {"UV_BUILD_CONSTRAINT": None} if files else {}
+    if targets.build_simple_url(project.config) is not None:
+        bounds = {bound for build in by_package.values() for bound in build.constraints.requirements}
+        if addresses := list(_find_external_constraints(files, sorted(bounds))):
+            raise Blocked(
+                "setting-invalid",
+                "constraints name addresses, but builds may use only one index (trusted-index): "
+                f"{join_names(addresses)}",
+                fix=f"remove the addresses from {join_names(list(honored_settings))}",
+            )
+    notes = [f"builds follow {', '.join(honored_settings)}"] if honored_settings else []
+    notes += [f"not honored: {setting}, for {join_names(names)}" for setting, names in not_honored.items()]
+    notes += [f"not honored: {name} ({why})" for name, why in _IGNORED_VARIABLES.items() if os.environ.get(name)]
+    return by_package, notes
+
+
+def _find_external_constraints(files: Iterable[str], requirements: Iterable[str]) -> Iterator[str]:
+    """Yield the constraints in `files` and `requirements` that refer to a location other than the index.
+
+    A constraint file that is itself a URL is yielded, since its content is not known.
+    """
+    yield from (requirement for requirement in requirements if "@" in requirement)
+    for file in files:
+        try:
+            text = "" if "://" in file else Path(file).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue  # uv reports the problem
+        lines = (line.partition(" #")[0].strip() for line in text.splitlines())
+        if "://" in file:
+            yield file
+        yield from (line for line in lines if not line.startswith("#") and _EXTERNAL_CONSTRAINT.search(line))
