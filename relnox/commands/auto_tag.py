@@ -12,7 +12,7 @@ from typing import NamedTuple
 from packaging.version import Version
 
 from relnox.commands.options import AutoTagOptions as Options
-from relnox.commands.shared import checkout_checks
+from relnox.commands.shared import checks
 from relnox.commands.shared.project import Project
 from relnox.core import setting_proposals, text
 from relnox.core.bump import release_history
@@ -225,10 +225,10 @@ def _branch_problems(options: Options, project: Project) -> Iterator[Problem]:
     """Yield a problem if releases are not made from the current branch, or the branch to push to lacks HEAD."""
     git, state, head = project.require_commit()
     remote, branches = project.config.remote, project.config.branch
-    wrong = list(checkout_checks.branch_not_allowed(project))
+    wrong = list(checks.branch_not_allowed(project))
     yield from wrong
     if options.push and state.upstream_remote != remote:
-        yield from checkout_checks.other_upstream(project)
+        yield from checks.other_upstream(project)
     if wrong or not options.push:
         return
     names = (line.branch for line in (*project.lines, *branches) if not line.is_glob)
@@ -301,10 +301,10 @@ def _file_problems(packages: Sequence[Package], project: Project) -> Iterator[Pr
     """Yield problems if files with versions are not as in the commit, or do not agree."""
     _, state, _ = project.require_commit()
     files = [location.file for package in packages for location in package.locations]
-    yield from checkout_checks.uncommitted_changes(state.changed_files, files, ())
-    yield from checkout_checks.hidden_files(files, project)
+    yield from checks.uncommitted_changes(state.changed_files, files, ())
+    yield from checks.hidden_files(files, project)
     own_files = {*files, *(package.pyproject for package in packages)}
-    yield from checkout_checks.untracked_files(own_files, packages, project)
+    yield from checks.untracked_files(own_files, packages, project)
     for package in packages:
         with_literals = project.literals.workspace.by_name[package.name]
         if not version_locations.locations_agree(with_literals, package.version):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from packaging.version import Version
 
 from relnox.commands.options import StatusOptions as Options
-from relnox.commands.shared import tag_checks
+from relnox.commands.shared import checks
 from relnox.commands.shared.project import Project
 from relnox.core import documents, setting_proposals, text
 from relnox.core.bump import release_history, version_bumps
@@ -171,14 +171,14 @@ def _tag_notes(packages: tuple[Package, ...], project: Project) -> Iterator[str]
     """Yield notes on missing tags, assumed lockstep versions, unexpected tag formats, and newer tags."""
     if project.state is None or project.state.head is None:
         return
-    yield from tag_checks.missing_tag_notes(project)
+    yield from checks.missing_tag_notes(project)
     try:
         public = [package for package in packages if not package.is_private]
         problems = setting_proposals.unclear_format_problems(
             public, project.workspace, project.config, project.tag_forms, project.tags
         )
         yield from (f"{problem.message}\n  fix: {problem.fix}" for problem in problems)
-        yield from tag_checks.newer_tags(project).notes(
+        yield from checks.newer_tags(project).notes(
             [package.name for package in packages], project.config, project.state.tags
         )
     except Blocked:  # an invalid format, which _next_bumps reports

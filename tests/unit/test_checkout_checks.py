@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from relnox.commands.shared.checkout_checks import uncommitted_changes
+from relnox.commands.shared.checks import uncommitted_changes
 from relnox.core.packages import Package, VersionSource
 
 EDITED = ["pkgs/a/pyproject.toml", "pkgs/b/pyproject.toml", "uv.lock"]

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from relnox.commands.shared import checkout_checks
+from relnox.commands.shared import checks
 from relnox.commands.shared.project import Project, top_directory
 from relnox.core import fixes, records
 from relnox.core.packages import Package, normalize_name
@@ -90,7 +90,7 @@ def check_sources(packages: tuple[Package, ...], project: Project, commit: str |
                 "ignore version literals: version-literals = false",
             )
     if commit is not None:
-        yield from checkout_checks.untracked_imports(packages, project)
+        yield from checks.untracked_imports(packages, project)
 
 
 def _empty_submodules(git: Git, commit: str) -> list[EmptySubmodule]:

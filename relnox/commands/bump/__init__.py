@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from relnox.commands.bump import changes, preflight, pull_requests, releases, versions
 from relnox.commands.options import BumpOptions as Options
-from relnox.commands.shared import tag_checks
+from relnox.commands.shared import checks
 from relnox.commands.shared.project import Project
 from relnox.core.bump.version_bumps import ResolvedBumps, VersionBump
 from relnox.core.planning.plan import Plan, PlanBuilder, Table
@@ -102,7 +102,7 @@ def _add_bump(
         names = tuple(tag.name for tag in tags)
         new.add(Push(remote_name=project.config.remote, branch=project.state.branch or "", tags=names))
         new.notes += releases.unpushed_release_notes(options, project, names)
-    newer = tag_checks.newer_tags(project)
+    newer = checks.newer_tags(project)
     new.check(preflight.problems(options, project, bumps, files, tags, following, newer), options)
     if options.pull_request:
         pull_requests.add_pull_request(options, project, bumps, edits, new)

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from relnox.commands.bump import changes, versions
 from relnox.commands.bump.changes import Contents
 from relnox.commands.options import BumpOptions as Options
-from relnox.commands.shared import checkout_checks, tag_checks
+from relnox.commands.shared import checks
+from relnox.commands.shared.checks import NewerTags
 from relnox.commands.shared.project import Project
-from relnox.commands.shared.tag_checks import NewerTags
 from relnox.core import setting_proposals
 from relnox.core.bump import release_notes
 from relnox.core.bump.version_bumps import VersionBump
@@ -78,7 +78,7 @@ def problems(  # noqa: PLR0912, PLR0913, PLR0915, PLR0917, C901 - a list of chec
                     f"with {source.key[0]})",
                     f'set [tool.relnox] tag-format = "{source.key[0]}{{version}}", or remove that setting',
                 )
-        yield from tag_checks.ambiguous_tag_problems(tuple(bumps), (tag.name for tag in tags), project.tag_formats)
+        yield from checks.ambiguous_tag_problems(tuple(bumps), (tag.name for tag in tags), project.tag_formats)
         if not state.tags and remote.refs is None and remote.error is not None:
             yield Blocked(
                 "clone-shallow",
@@ -114,7 +114,7 @@ def problems(  # noqa: PLR0912, PLR0913, PLR0915, PLR0917, C901 - a list of chec
     changed_files = [file for file in state.changed_files if file not in files.edited]
     changed_to_edit = [file for file in changed_files if file in edited_files - files.generated]
     generated = [file for file in changed_files if file in files.generated]
-    yield from checkout_checks.uncommitted_changes(generated, files.generated, ())
+    yield from checks.uncommitted_changes(generated, files.generated, ())
     if options.commit and changed_to_edit:
         yield changed_files_problem(changed_to_edit)
     links = project.once(file_edits.find_links, project.root, [edit.file for edit in edits])
@@ -129,18 +129,18 @@ def problems(  # noqa: PLR0912, PLR0913, PLR0915, PLR0917, C901 - a list of chec
         depends_on = {package.pyproject for package in packages}
         if options.commit or options.pull_request:
             tracked_files = edited_files - {edit.file for edit in edits if edit.before is None}
-            yield from checkout_checks.hidden_files(tracked_files, project)
+            yield from checks.hidden_files(tracked_files, project)
             depends_on |= tracked_files
         changelogs = release_notes.changelog_paths(project.literals.workspace, config)
-        yield from checkout_checks.untracked_files(depends_on, packages, project, changelogs=changelogs)
+        yield from checks.untracked_files(depends_on, packages, project, changelogs=changelogs)
     dirty = [
         file
         for file in changed_files
         if file not in files.generated and not (options.commit and file in changed_to_edit)
     ]
-    for problem in checkout_checks.uncommitted_changes(dirty, edited_files, packages):
+    for problem in checks.uncommitted_changes(dirty, edited_files, packages):
         yield problem.but(allow="allow_dirty")
-    for problem in checkout_checks.untracked_imports(packages, project) if is_recorded else ():
+    for problem in checks.untracked_imports(packages, project) if is_recorded else ():
         yield problem.but(allow="allow_dirty")
     if options.tag and edits and not options.commit:
         names_of_files = ", ".join(edit.file for edit in edits[:3])
@@ -160,7 +160,7 @@ def problems(  # noqa: PLR0912, PLR0913, PLR0915, PLR0917, C901 - a list of chec
     if is_recorded:
         yield from branch_problems(project)
     if options.push:
-        yield from checkout_checks.other_upstream(project)
+        yield from checks.other_upstream(project)
     has_remote = has_remote_branch(project)
     if has_remote is False:
         yield behind_remote(project)
@@ -216,7 +216,7 @@ def commit_problems(project: Project) -> Iterator[Problem]:
 
 def branch_problems(project: Project) -> Iterator[Problem]:
     """Yield a problem if the settings do not allow releases from the current branch."""
-    for problem in checkout_checks.branch_not_allowed(project):
+    for problem in checks.branch_not_allowed(project):
         yield problem.but(allow="allow_branch")
 
 
@@ -305,4 +305,4 @@ def notes(  # noqa: PLR0913, PLR0917 - the whole bump
     if options.part == "auto" and not (files.edits or options.tag):
         yield "no file changes: --commit --tag releases what is there"
     if options.tag:
-        yield from tag_checks.notes_on_shared_tags(tuple(bumps), project.literals.workspace)
+        yield from checks.notes_on_shared_tags(tuple(bumps), project.literals.workspace)

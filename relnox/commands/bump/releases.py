@@ -14,7 +14,7 @@ from packaging.version import Version
 from relnox.commands.bump import changes, preflight
 from relnox.commands.bump.versions import command_line_words, reads_history, requested_bump
 from relnox.commands.options import BumpOptions as Options
-from relnox.commands.shared import checkout_checks
+from relnox.commands.shared import checks
 from relnox.commands.shared.project import Project
 from relnox.core import fixes
 from relnox.core.bump import release_history
@@ -111,7 +111,7 @@ def _plan_to_finish(release: _Release, options: Options, project: Project, check
 
 def _push_problems(project: Project, *, is_public: bool) -> Iterator[Problem]:
     """Yield the problems that keep the branch from being pushed; `is_public` is whether a tag of it is."""
-    yield from checkout_checks.other_upstream(project)
+    yield from checks.other_upstream(project)
     if preflight.has_remote_branch(project) is False:
         behind, rerun = preflight.behind_remote(project), "then rerun the command"
         fix = f"{behind.fix}, {rerun}; or undo the release: {fixes.task_command('bump', '--undo')}"
