@@ -21,7 +21,7 @@ from relnox.commands.options import PublishOptions as Options
 from relnox.commands.shared import consistency, hooks, releases
 from relnox.commands.shared.project import Project
 from relnox.commands.shared.releases import Build, Release
-from relnox.commands.shared.verification import await_listings
+from relnox.commands.verify_install import await_listings
 from relnox.core import fixes, requirements
 from relnox.core.packages import normalize_name
 from relnox.core.planning.plan import Plan, PlanBuilder

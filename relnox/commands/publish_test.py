@@ -6,9 +6,9 @@ account. Production indexes are blocked.
 
 from __future__ import annotations
 
-from relnox.commands import publish
+from relnox.commands import publish, verify_install
 from relnox.commands.options import PublishTestOptions as Options
-from relnox.commands.shared import releases, verification
+from relnox.commands.shared import releases
 from relnox.commands.shared.project import Project
 from relnox.core import fixes
 from relnox.core.planning.plan import Plan, PlanBuilder
@@ -48,10 +48,10 @@ def plan(options: Options, project: Project) -> Plan:
     public = publish.add_publication(new, release, options, project, *new.add(*clear))
     if options.verify:
         listings = [step for step in new.steps if isinstance(step, AwaitIndex)]
-        own_files = verification.downloads(replace(step, deadline=_VERIFY_TIMEOUT) for step in listings)
-        earlier = verification.earlier_downloads(manifest, release.earlier, target)
+        own_files = verify_install.downloads(replace(step, deadline=_VERIFY_TIMEOUT) for step in listings)
+        earlier = verify_install.earlier_downloads(manifest, release.earlier, target)
         downloads = new.add(*own_files, *earlier)
-        new.add(*verification.install_checks(manifest, verification.verify_settings(project), (), downloads))
+        new.add(*verify_install.install_checks(manifest, verify_install.verify_settings(project), (), downloads))
     return new.plan(public=public)
 
 
