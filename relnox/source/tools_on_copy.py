@@ -1,20 +1,26 @@
-"""Run tools that change files on a copy of the checkout, so that their changes become part of the plan.
+"""Run tools that change files on a copy of the checkout: towncrier, git-cliff, and those of lock files.
 
-The copy is a temporary clone with the planned edits. The files that a tool changes there are later edited in the
-checkout, in the same transaction as all other files.
+The copy is a temporary clone with the planned edits. The files that a tool changes there become part of the plan.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 from collections.abc import Collection, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Literal
 
+from relnox.core import changelog as changelogs
+from relnox.core.records import Record
 from relnox.errors import Blocked
 from relnox.source.copies import copy_of, read_changes
 from relnox.source.git import Git
 from relnox.system import files, process
+from relnox.system.files import read_project_file
 from relnox.system.process import clean_environment, search_path
 
 _LOCK_COMMANDS = {"poetry.lock": ("poetry", "lock"), "pdm.lock": ("pdm", "lock")}
@@ -83,3 +89,134 @@ def update_lock_files(
         )
         contents |= {file: content for file, content in changes.items() if file == lock}
     return contents
+
+
+Tool = Literal["towncrier", "git-cliff"]
+_PYPROJECT = "pyproject.toml"
+_IGNORED_COMMITS = ".cliffignore"
+"""The file at the top level in which git-cliff finds the ids of commits to leave out."""
+_SETTINGS: dict[Tool, tuple[tuple[str, ...], str]] = {
+    "towncrier": (("towncrier.toml",), "[tool.towncrier"),
+    "git-cliff": (("cliff.toml", ".cliff.toml"), "[tool.git-cliff"),
+}
+
+
+class ChangelogRelease(Record):
+    """What a changelog tool needs to know about a release.
+
+    Attributes:
+        directory: The directory with the tool's settings.
+        version: The version, or names and versions if packages with different versions share the changelog.
+        tag: The tag of the release.
+        tag_prefix: The prefix of the tags of the released packages, or None if other packages have no tags.
+        excluded_commits: The ids of the commits that change none of the released packages.
+        changelog: The path of the changelog, relative to the root, or None for the changelog in `directory`.
+    """
+
+    directory: str
+    version: str
+    tag: str
+    tag_prefix: str | None = None
+    excluded_commits: tuple[str, ...] = ()
+    changelog: str | None = None
+
+
+def detect_changelog_tool(directory: Path, setting: str) -> Tool | None:
+    """Return the changelog tool to use, or None if there is none.
+
+    It is the tool that relnox's settings name or, if they say `auto`, a tool that has settings in the directory.
+    """
+    match setting:
+        case "towncrier" | "git-cliff" as tool:
+            return tool
+        case "auto":
+            return next((tool for tool in _SETTINGS if _has_settings(directory, tool)), None)
+        case _:
+            return None
+
+
+def run_changelog_tool(  # noqa: PLR0913 - what a changelog is made of
+    tool: Tool, git: Git, release: ChangelogRelease, today: date, changelog: str, *, pass_env: Collection[str] = ()
+) -> dict[str, bytes | None]:
+    """Run a changelog tool on a copy of the checkout, and return the files that it changes.
+
+    For the result and the errors, see `run_tool_on_copy`.
+
+    Args:
+        tool: The tool.
+        git: The checkout.
+        release: The release.
+        today: The current date in UTC.
+        changelog: The name of the changelog if neither `release` nor the tool's settings have one.
+        pass_env: Variables that are passed to the tool even if they look like credentials.
+    """
+    contents: dict[str, bytes | None] = {}
+    if tool == "towncrier":
+        command = ["towncrier", "build", "--yes", f"--version={release.version}", f"--date={today.isoformat()}"]
+    else:
+        command = ["git-cliff", *_cliff_arguments(git.root / release.directory, release, changelog)]
+        parts = [part for part in f"{git.prefix}{release.directory}".split("/") if part not in ("", ".")]
+        if parts and (release.excluded_commits or release.tag_prefix is not None):
+            # Otherwise git-cliff includes only the commits of the working directory.
+            command.append(f"--repository={'/'.join('..' for _ in parts)}")
+        if release.excluded_commits:
+            # With --include-path, git-cliff would also drop the sections of tags whose commits it leaves out.
+            ignored_commits = git.run("cat-file", "blob", f"HEAD:{_IGNORED_COMMITS}", stderr=False)
+            before = f"{ignored_commits.output}\n" if ignored_commits.returncode == 0 else ""
+            top = "../" * git.prefix.count("/")
+            contents[f"{top}{_IGNORED_COMMITS}"] = f"{before}{chr(10).join(release.excluded_commits)}\n".encode()
+    alternative = 'to do without it, set [tool.relnox] changelog = "none"'
+    changes = run_tool_on_copy(
+        git, release.directory, command, contents=contents, alternative=alternative, pass_env=pass_env
+    )
+    return {file: _keep_earlier_releases(git, tool, release, file, content) for file, content in changes.items()}
+
+
+def _keep_earlier_releases(
+    git: Git, tool: Tool, release: ChangelogRelease, file: str, content: bytes | None
+) -> bytes | None:
+    """Return the content that a tool gave a file, with what it says about earlier releases as it was.
+
+    Raises:
+        Blocked: The tool would replace it.
+    """
+    if content is None or not (git.root / file).is_file():
+        return content
+    before = read_project_file(git.root, file)
+    texts = (before.decode("utf-8", "surrogateescape"), content.decode("utf-8", "surrogateescape"))
+    try:
+        return changelogs.keep_earlier_releases(*texts, release.version).encode("utf-8", "surrogateescape")
+    except Blocked as error:
+        raise Blocked(error.code, f"{tool} rewrites {file}: {error.message}", fix=error.fix) from None
+
+
+def _cliff_arguments(directory: Path, release: ChangelogRelease, changelog: str) -> list[str]:
+    """Return git-cliff's arguments for tags and output; values in its own settings are not overridden."""
+    texts = [
+        *(_read_text(directory, name) for name in _SETTINGS["git-cliff"][0]),
+        _read_text(directory, _PYPROJECT),
+    ]
+    settings = next(filter(None, texts), "")
+
+    def is_set(key: str) -> bool:
+        return re.search(rf"^[ \t]*{key}[ \t]*=", settings, re.MULTILINE) is not None
+
+    arguments = [f"--tag={release.tag}"]
+    if release.tag_prefix is not None and (release.changelog is not None or not is_set("tag_pattern")):
+        arguments.append(f"--tag-pattern=^{re.escape(release.tag_prefix)}[0-9]")
+    if release.changelog is not None:
+        return [*arguments, f"--output={release.changelog}"]
+    if is_set("output"):
+        return arguments
+    names = (path.name for path in sorted(directory.iterdir()))
+    existing = next((name for name in names if name.lower() == changelog.lower()), changelog)
+    return [*arguments, f"--output={existing}"]
+
+
+def _has_settings(directory: Path, tool: Tool) -> bool:
+    files, table = _SETTINGS[tool]
+    return any((directory / name).is_file() for name in files) or table in _read_text(directory, _PYPROJECT)
+
+
+def _read_text(directory: Path, name: str) -> str:
+    return read_project_file(directory, name).decode(errors="replace") if (directory / name).is_file() else ""

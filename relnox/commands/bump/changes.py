@@ -21,8 +21,8 @@ from relnox.core.text import join_names
 from relnox.core.versions import semver_compat, version_locations
 from relnox.core.versions.versioning import Bump
 from relnox.errors import Blocked, Failed
-from relnox.source import changelog_tools, file_edits, history, tools_on_copy
-from relnox.source.changelog_tools import ChangelogRelease, Tool
+from relnox.source import file_edits, history, tools_on_copy
+from relnox.source.tools_on_copy import ChangelogRelease, Tool
 from relnox.steps.edit_files import EditFiles
 from relnox.steps.git import Commit
 from relnox.system.process import clean_environment
@@ -181,7 +181,7 @@ def _changelog_tools(
         return {}
     is_lockstep = config.versions == "lockstep"
     directories = {"."} | {package.directory for package in workspace.packages if not is_lockstep}
-    detect = changelog_tools.detect_changelog_tool
+    detect = tools_on_copy.detect_changelog_tool
     tools = {name: project.once(detect, project.root / name, config.changelog) for name in directories}
     runs: dict[tuple[str, Tool, str], list[VersionBump]] = {}
     for bump in filter(release_notes.is_listed_in_changelogs, bumps):
@@ -210,7 +210,7 @@ def _generate_changelogs(
     after: dict[str, bytes | None] = {}
     for (directory, tool, _), bumps in runs.items():
         release = _changelog_release(directory, bumps, project, files, commits)
-        run, name = changelog_tools.run_changelog_tool, config.changelog_file
+        run, name = tools_on_copy.run_changelog_tool, config.changelog_file
         after |= project.once(run, tool, git, release, project.today, name, pass_env=config.pass_env)
     files.add_generated(after, project)
 
