@@ -1,4 +1,4 @@
-"""The files of a run besides those of the project: its plan, its report, and the plan that is expected."""
+"""The files of a run besides those of the project: its plan, its report, the plan that is expected, and its lock."""
 
 from __future__ import annotations
 
@@ -6,16 +6,22 @@ import contextlib
 import json
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from relnox.core.planning.plan import SCHEMA, Plan, digest_of_document
 from relnox.core.settings.options import CommonOptions
 from relnox.errors import Blocked
 from relnox.reporters.streams import STDERR, STDOUT
+from relnox.system.files import make_private_directory
 from relnox.system.secrets import mask_secrets
+
+if TYPE_CHECKING:
+    pass
+
 
 STANDARD_OUTPUT = "-"
 """The value of an option that means standard output instead of a file."""
@@ -164,3 +170,44 @@ def _excerpt(text: str, start: int) -> str:
     """Return a part of a text from a position on, with marks where something is left out."""
     end = start + _MAX_SHOWN
     return f"{'…' if start else ''}{text[start:end]}{'…' if end < len(text) else ''}"
+
+
+@contextlib.contextmanager
+def lock_checkout(directory: Path) -> Iterator[None]:
+    """Hold the lock of a checkout during the `with` block, so that only one run at a time changes the checkout.
+
+    `directory`, which is created if it does not exist, contains the lock file with the id of this process.
+
+    Raises:
+        Blocked: Another run holds the lock.
+    """
+    make_private_directory(directory)
+    descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            _lock_file(descriptor)
+        except OSError:
+            holder = ""
+            with contextlib.suppress(OSError):  # Windows does not let others read a locked file
+                holder = os.read(descriptor, 20).decode("ascii", "replace").strip()
+            raise Blocked(
+                "checkout-locked",
+                f"another relnox is running in this checkout (process {holder or 'unknown'})",
+                fix="wait until it has finished, then rerun the command",
+            ) from None
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, str(os.getpid()).encode())
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock_file(descriptor: int) -> None:
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

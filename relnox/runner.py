@@ -31,8 +31,8 @@ from relnox.errors import Blocked, ExitCode, Failed, problem_of
 from relnox.reporters import text
 from relnox.reporters.json import render
 from relnox.reporters.streams import STDERR, STDOUT
+from relnox.run_files import lock_checkout
 from relnox.source import uv_settings
-from relnox.source.file_locks import lock_checkout
 from relnox.steps.build_environments import InstallerSettings
 from relnox.steps.run import Run
 from relnox.steps.stages import StageRunner, checkout_directory

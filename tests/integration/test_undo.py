@@ -8,7 +8,7 @@ import pytest
 from projects import commit_all, everything, git, pair, remote_of, repository, write
 from running import run_blocked_bump
 
-from relnox.source.file_locks import lock_checkout
+from relnox.run_files import lock_checkout
 
 if TYPE_CHECKING:
     from pathlib import Path
