@@ -11,9 +11,9 @@ import re
 from collections.abc import Mapping
 
 from relnox.errors import Blocked
+from relnox.forges.api import Forge, PullRequest
 from relnox.forges.github import GitHub
 from relnox.forges.gitlab import GitLab
-from relnox.forges.pull_requests import Forge, PullRequest
 from relnox.forges.remotes import locate
 from relnox.system.secrets import Secret
 

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 from urllib.parse import quote
 
-from relnox.forges.api import Api
-from relnox.forges.pull_requests import Forge, PullRequest
+from relnox.forges.api import Api, Forge, PullRequest
 from relnox.forges.remotes import Location
 from relnox.system.secrets import Secret
 

@@ -12,7 +12,7 @@ from relnox.source.git import changes, remotes, trees
 from relnox.steps.run import Run
 
 if TYPE_CHECKING:
-    from relnox.forges.pull_requests import PullRequest
+    from relnox.forges.api import PullRequest
 
 
 class CommitToBranch(Step, kw_only=True):
