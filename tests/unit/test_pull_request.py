@@ -9,8 +9,8 @@ from hostile_text import TEXTS
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relnox.core import pull_request
-from relnox.core.pull_request import PullRequestPackage
+from relnox.core.bump import release_notes
+from relnox.core.bump.release_notes import PullRequestPackage
 
 
 def package(
@@ -23,7 +23,7 @@ def package(
 
 def test_the_body_says_what_is_released() -> None:
     packages = [package(), package("tools", private=True), package("base", changes="### Added\n\n\t- ~~One~~")]
-    assert pull_request.format_body(packages, "main").split("\n") == [
+    assert release_notes.format_body(packages, "main").split("\n") == [
         "| package | from | to | why | tag |",
         "|---|---|---|---|---|",
         "| `core` | 1.0 | 1.1 | `minor` | `core-v1.1` |",
@@ -47,7 +47,7 @@ def test_the_body_says_what_is_released() -> None:
 @given(st.text() | st.sampled_from(TEXTS))
 def test_text_is_in_code_and_takes_one_row(text: str) -> None:
     changed = package(text, text, f"x{text}")
-    lines = pull_request.format_body([changed], text).split("\n")
+    lines = release_notes.format_body([changed], text).split("\n")
     assert [line.count("|") for line in lines[:4]] == [6, 6, 6, 0]
     assert lines[4].startswith("After the merge")
     assert all(not line or line.startswith("    ") for line in lines[8:])
@@ -59,11 +59,11 @@ def test_text_is_in_code_and_takes_one_row(text: str) -> None:
 @pytest.mark.parametrize("count", [1, 3, 2000])
 @pytest.mark.parametrize("limit", [1000, 65_536])
 def test_the_body_is_shortened(count: int, limit: int) -> None:
-    text = pull_request.format_body([package(changes="- A chänge\n" * 20_000)] * count, "main", limit)
+    text = release_notes.format_body([package(changes="- A chänge\n" * 20_000)] * count, "main", limit)
     assert len(text.encode()) <= limit
     assert text.endswith("_Shortened: the rest is in the changed files._")
 
 
 def test_a_title_is_one_line_of_limited_length() -> None:
-    assert pull_request.format_title("Release 1.0\n\nMore") == "Release 1.0"
-    assert len(pull_request.format_title("x" * 1000)) == pull_request.MAX_TITLE_LENGTH
+    assert release_notes.format_title("Release 1.0\n\nMore") == "Release 1.0"
+    assert len(release_notes.format_title("x" * 1000)) == release_notes.MAX_TITLE_LENGTH

@@ -8,14 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from relnox.commands.bump import changes, preflight, versions
 from relnox.commands.options import BumpOptions as Options
 from relnox.commands.shared.project import Project
-from relnox.core import fixes, pull_request
+from relnox.core import fixes
 from relnox.core.bump import release_notes
+from relnox.core.bump.release_notes import PullRequestPackage
 from relnox.core.bump.version_bumps import VersionBump
 from relnox.core.changelog import text_of_version
 from relnox.core.planning import step
 from relnox.core.planning.plan import PlanBuilder
 from relnox.core.planning.step import Edit
-from relnox.core.pull_request import PullRequestPackage
 from relnox.core.text import join_names
 from relnox.errors import Blocked, Problem
 from relnox.source.git import Git, remotes, trees
@@ -99,8 +99,8 @@ def add_pull_request(
         remote_name=remote,
         head=head,
         base=base,
-        name=pull_request.format_title(message),
-        body=pull_request.format_body(tuple(_packages(project, bumps, edits)), base),
+        name=release_notes.format_title(message),
+        body=release_notes.format_body(tuple(_packages(project, bumps, edits)), base),
         needs=step.after(commit),
     )
     new.add(commit, request_step)
