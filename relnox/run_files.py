@@ -1,4 +1,4 @@
-"""The files of a run besides those of the project: its plan, its report, the plan that is expected, and its lock."""
+"""The files of a run besides those of the project: its plan, the expected plan, its report and its lock."""
 
 from __future__ import annotations
 

@@ -42,6 +42,8 @@ _RECENT = timedelta(hours=1)
 _LISTING_LIMIT = 20.0
 """The time limit for reading the listings of the index before planning, in seconds."""
 _RESULTS = {"success": "works", "skipped": "skipped", "failed": "FAILED", "aborted": "not run"}
+_EARLIER_TIMEOUT = 60
+"""How long to retry the download of files that have been public for some time, in seconds."""
 
 
 def plan(options: Options, project: Project) -> Plan:
@@ -191,10 +193,6 @@ def _copy_other_wheels(root: Path, directories: Sequence[str], packages: Collect
         ]
         steps.append(CopyFiles(directory=directory, package=project_name, files=tuple(files)))
     return steps
-
-
-_EARLIER_TIMEOUT = 60
-"""How long to retry the download of files that have been public for some time, in seconds."""
 
 
 def verify_settings(project: Project) -> VerifyConfig:

@@ -1,7 +1,7 @@
 """Pull requests on GitHub and GitLab, through their REST APIs.
 
-`forge_of` returns the forge of a git remote, which `remotes` detects. The operations are in `pull_requests`, what
-the forges do differently in `github` and `gitlab`, and the requests in `api`.
+`forge_of` returns the forge of a git remote, which `remotes` detects. The operations and their requests are
+in `api`, what the forges do differently in `github` and `gitlab`.
 """
 
 from __future__ import annotations

@@ -25,6 +25,14 @@ from relnox.system.process import clean_environment, search_path
 
 _LOCK_COMMANDS = {"poetry.lock": ("poetry", "lock"), "pdm.lock": ("pdm", "lock")}
 """Maps lock files that only their own tools can write to the commands that update them."""
+Tool = Literal["towncrier", "git-cliff"]
+_PYPROJECT = "pyproject.toml"
+_IGNORED_COMMITS = ".cliffignore"
+"""The file at the top level in which git-cliff finds the ids of commits to leave out."""
+_SETTINGS: dict[Tool, tuple[tuple[str, ...], str]] = {
+    "towncrier": (("towncrier.toml",), "[tool.towncrier"),
+    "git-cliff": (("cliff.toml", ".cliff.toml"), "[tool.git-cliff"),
+}
 
 
 def run_tool_on_copy(  # noqa: PLR0913 - the tool and its surroundings
@@ -89,16 +97,6 @@ def update_lock_files(
         )
         contents |= {file: content for file, content in changes.items() if file == lock}
     return contents
-
-
-Tool = Literal["towncrier", "git-cliff"]
-_PYPROJECT = "pyproject.toml"
-_IGNORED_COMMITS = ".cliffignore"
-"""The file at the top level in which git-cliff finds the ids of commits to leave out."""
-_SETTINGS: dict[Tool, tuple[tuple[str, ...], str]] = {
-    "towncrier": (("towncrier.toml",), "[tool.towncrier"),
-    "git-cliff": (("cliff.toml", ".cliff.toml"), "[tool.git-cliff"),
-}
 
 
 class ChangelogRelease(Record):

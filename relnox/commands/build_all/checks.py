@@ -23,6 +23,19 @@ from relnox.source.git import Git
 from relnox.steps.built_archives import read_manifest_if_valid
 
 _MANIFEST_FILES = (MANIFEST_JSON, MANIFEST_TEXT)
+_IGNORED_VARIABLES = {
+    "UV_CONSTRAINT": "uv build ignores it too",
+    "UV_OVERRIDE": "uv build ignores it too",
+    "UV_NO_BUILD_ISOLATION": "relnox builds in isolated environments",
+    "PIP_NO_BUILD_ISOLATION": "relnox builds in isolated environments",
+    "PIP_CONSTRAINT": "uv installs build requirements: set UV_BUILD_CONSTRAINT",
+    "PIP_BUILD_CONSTRAINT": "uv installs build requirements: set UV_BUILD_CONSTRAINT",
+    "PIP_INDEX_URL": "uv installs build requirements: set UV_DEFAULT_INDEX",
+    "PIP_EXTRA_INDEX_URL": "uv installs build requirements: set UV_INDEX",
+}
+"""Maps environment variables that builds do not honor to the reason."""
+_EXTERNAL_CONSTRAINT = re.compile(r"\S\s*@\s*\w|://|^-(?!-hash=)")
+"""A constraint that names a URL, or a line of a constraint file with an option other than `--hash`."""
 
 
 def _names_in(directory: Path) -> list[str]:
@@ -175,21 +188,6 @@ def uncommitted_notes(files: Sequence[str], commit: str | None) -> Iterator[str]
     elif files:
         names = f"{join_names(files)} {'is' if len(files) == 1 else 'are'}"
         yield f"left out: {names} not committed, and not built (--from-tree includes uncommitted changes)"
-
-
-_IGNORED_VARIABLES = {
-    "UV_CONSTRAINT": "uv build ignores it too",
-    "UV_OVERRIDE": "uv build ignores it too",
-    "UV_NO_BUILD_ISOLATION": "relnox builds in isolated environments",
-    "PIP_NO_BUILD_ISOLATION": "relnox builds in isolated environments",
-    "PIP_CONSTRAINT": "uv installs build requirements: set UV_BUILD_CONSTRAINT",
-    "PIP_BUILD_CONSTRAINT": "uv installs build requirements: set UV_BUILD_CONSTRAINT",
-    "PIP_INDEX_URL": "uv installs build requirements: set UV_DEFAULT_INDEX",
-    "PIP_EXTRA_INDEX_URL": "uv installs build requirements: set UV_INDEX",
-}
-"""Maps environment variables that builds do not honor to the reason."""
-_EXTERNAL_CONSTRAINT = re.compile(r"\S\s*@\s*\w|://|^-(?!-hash=)")
-"""A constraint that names a URL, or a line of a constraint file with an option other than `--hash`."""
 
 
 def _read_uv_settings(root: Path, package: Package) -> uv_settings.UvBuildSettings:

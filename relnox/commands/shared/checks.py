@@ -1,4 +1,7 @@
-"""Checks that several tasks share: of the checkout's branch and files, and of the project's tags."""
+"""Checks that several tasks share: of the checkout's branch and files, and of the project's tags.
+
+Each check yields its problems, so that a plan can list those of all checks.
+"""
 
 from __future__ import annotations
 
@@ -125,9 +128,6 @@ def untracked_imports(packages: Iterable[Package], project: Project) -> Iterator
             f"{importing} imports {imported_module} (untracked: not in the commit)",
             f"git add {imported_module}, and commit it",
         )
-
-
-_MAX_LISTED = 5
 
 
 class NewerTags(Record):

@@ -1,6 +1,7 @@
-"""Updates of changelogs for a release.
+"""Updates of changelogs for a release, and the title and body of a release pull request, in Markdown.
 
-Prereleases do not change them: their changes are listed under the final release.
+Prereleases do not change changelogs: their changes are listed under the final release. In pull requests, text from
+the project is in code, where it cannot notify people, refer to issues or change the layout.
 """
 
 from __future__ import annotations
@@ -21,6 +22,15 @@ from relnox.core.version_groups import find_version_groups
 from relnox.core.versions import semver_compat
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
+
+MAX_BODY_SIZE = 65_536
+"""The maximum size of a pull request's body.
+
+GitHub's limit is in characters. relnox counts bytes instead, to stay within the limit however they are counted.
+"""
+MAX_TITLE_LENGTH = 250
+
+_SHORTENED = "\n\n_Shortened: the rest is in the changed files._"
 
 
 def changelog_paths(workspace: Workspace, config: Config) -> tuple[str, ...]:
@@ -200,16 +210,6 @@ def _decode_changelog(content: bytes) -> str:
 def _path_in(directory: str, file: str) -> str:
     """Return the normalized path of a file in a directory."""
     return posixpath.normpath(f"{directory}/{file}")
-
-
-MAX_BODY_SIZE = 65_536
-"""The maximum size of a pull request's body.
-
-GitHub's limit is in characters. relnox counts bytes instead, to stay within the limit however they are counted.
-"""
-MAX_TITLE_LENGTH = 250
-
-_SHORTENED = "\n\n_Shortened: the rest is in the changed files._"
 
 
 class PullRequestPackage(Record, kw_only=True):
