@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from relnox.commands import COMMANDS, SYNONYMS, TASKS, find_task, read_help
-from relnox.commands.options import OPTIONS
 from relnox.core.settings.options import positional_options, positional_usage
 from relnox.core.settings.schema import fields_of
 from relnox.core.text import did_you_mean
@@ -45,16 +44,16 @@ def parse(task: str, words: Sequence[str], program: str, other_tasks: Iterable[s
         allow_abbrev=False,
     )
     _add_options(parser, task)
-    names = {field.name for field in fields_of(OPTIONS[task])}
+    names = {field.name for field in fields_of(COMMANDS[task].options)}
     if not {"-h", "--help"}.intersection(words):
         for other in other_tasks:
             _add_options(parser, other)
     values: dict[str, Any] = vars(parser.parse_args(list(words)))
     word = values.pop("word", None)
     values = {name: value for name, value in values.items() if name in names}
-    if word is not None and OPTIONS[task].positional:
+    if word is not None and COMMANDS[task].options.positional:
         option = _positional_option(task, word)
-        if twice := [name for name in OPTIONS[task].positional if name in values]:
+        if twice := [name for name in COMMANDS[task].options.positional if name in values]:
             flag = f"--{twice[0]}"
             raise Blocked("options-conflict", f"{program}: {word} cannot be used with {flag}", f"remove {flag}")
         values[option.name] = option.kind.parse(word, f"{program} {option.metavar}")
@@ -63,7 +62,7 @@ def parse(task: str, words: Sequence[str], program: str, other_tasks: Iterable[s
 
 def _positional_option(task: str, word: str) -> Field:
     """Return the option that a word without a flag sets."""
-    options = positional_options(OPTIONS[task])
+    options = positional_options(COMMANDS[task].options)
     without_choices = [option for option in options if not option.choices]
     is_text = any(character.isdigit() for character in word) and without_choices
     by_choice = next((option for option in options if word in option.choices), None)
@@ -93,7 +92,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _add_options(parser: argparse.ArgumentParser, task: str) -> None:
     """Add the options of a task to a parser, except those that it has already."""
-    declaration = OPTIONS[task]
+    declaration = COMMANDS[task].options
     destinations = {action.dest for action in parser._actions}  # noqa: SLF001 - argparse has no other way
     for option in fields_of(declaration):
         if option.name not in destinations:
@@ -139,7 +138,7 @@ def check_values(task: str, options: Mapping[str, Value]) -> dict[str, Value]:
     Raises:
         Blocked: An option is unknown, or its value is not valid.
     """
-    options_by_name = {option.name: option for option in fields_of(OPTIONS[task])}
+    options_by_name = {option.name: option for option in fields_of(COMMANDS[task].options)}
     values: dict[str, Value] = {}
     for name, value in options.items():
         option = options_by_name.get(name) or options_by_name.get(f"{name}_")

@@ -13,8 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from relnox import commands, executor, reporters, run_files
-from relnox.commands import COMMAND_LINE, TASKS, import_task_module
-from relnox.commands.options import OPTIONS
+from relnox.commands import COMMAND_LINE, COMMANDS, import_task_module
 from relnox.commands.shared.project import Project, open_project
 from relnox.core import fixes
 from relnox.core.credential_variables import find_upload_credentials
@@ -119,8 +118,8 @@ def resolve_options(
     Raises:
         Blocked: A value is invalid, or a path that the checkout sets leads out of it.
     """
-    table = TASKS[task].table if task in TASKS else ""
-    declaration = OPTIONS[task]
+    table = COMMANDS[task].table
+    declaration = COMMANDS[task].options
     options = resolve_option_values(
         declaration,
         command_line=command_line,
@@ -139,7 +138,7 @@ def resolve_options(
 
 def _paths_of(task: str) -> dict[str, Field]:
     """Return the options of a task that are paths in the project."""
-    return {field.name: field for field in fields_of(OPTIONS[task]) if field.kind in (PATH, PATHS)}
+    return {field.name: field for field in fields_of(COMMANDS[task].options) if field.kind in (PATH, PATHS)}
 
 
 def _from_root(value: Any, root: Path) -> Any:

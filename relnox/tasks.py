@@ -20,7 +20,6 @@ from invoke.tasks import Task as InvokeTask
 
 from relnox import arguments
 from relnox.commands import COMMAND_LINE, TASKS, read_help
-from relnox.commands.options import OPTIONS
 from relnox.core.fixes import FrontEnd, TaskCommand
 from relnox.core.settings.schema import fields_of
 from relnox.errors import Blocked, ExitCode, Problem
@@ -50,7 +49,7 @@ def _make_task(
     task: Task, defaults: Mapping[str, Value] = MappingProxyType({}), **settings: Any
 ) -> InvokeTask[Any]:
     """Return the invoke task of a task; invoke makes its flags from the signature of the function."""
-    fields = fields_of(OPTIONS[task.name])
+    fields = fields_of(task.options)
     parameters: dict[str, Any] = {}
     for field in fields:
         parameters[field.name] = [] if field.is_list else False if field.is_flag else None

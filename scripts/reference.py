@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relnox.commands import COMMANDS, read_help
-from relnox.commands.options import OPTIONS
 from relnox.core.settings.config import Config
 from relnox.core.settings.options import CommonOptions
 from relnox.core.settings.release_lines import ReleaseLineSetting
@@ -172,7 +171,7 @@ def reference_page() -> str:
     parts = [REFERENCE]
     for name, task in COMMANDS.items():
         summary, rest = read_help(name)
-        own = [field for field in fields_of(OPTIONS[name]) if field not in fields_of(CommonOptions)]
+        own = [field for field in fields_of(task.options) if field not in fields_of(CommonOptions)]
         parts.append(
             "\n\n".join(filter(None, (f"## {name}", summary, rest, word(name), options_table(own, task.table))))
         )
@@ -183,7 +182,7 @@ def reference_page() -> str:
 
 def word(task: str) -> str:
     """Return what a word without a flag means, if the task takes one."""
-    declaration = OPTIONS[task]
+    declaration = COMMANDS[task].options
     by_name = {field.name: field for field in fields_of(declaration)}
     flags = [f"`{by_name[name].flag} {by_name[name].metavar}`" for name in declaration.positional]
     return f"A word without a flag is {' or '.join(flags)}." if flags else ""

@@ -9,9 +9,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from relnox.commands.options import OPTIONS
+from relnox.commands.options import COMMANDS as COMMANDS
+from relnox.commands.options import TASKS as TASKS
+from relnox.commands.options import Task as Task
 from relnox.core.fixes import FrontEnd, TaskCommand
-from relnox.core.records import Record
 from relnox.core.text import did_you_mean
 from relnox.errors import Blocked
 
@@ -36,62 +37,8 @@ class TaskModule(Protocol):
         """Return the plan: a function of the project, which reads each thing once."""
 
 
-class Task(Record):
-    """The name and the description of a task.
-
-    Attributes:
-        name: The name on the command line: `nox -s NAME`, `invoke NAME`, `relnox NAME`.
-        summary: What the task does, in at most 60 characters, for lists of tasks.
-        table: The table in `[tool.relnox]` with defaults of its options, or an empty string.
-        alias: A second import name, or an empty string.
-    """
-
-    name: str
-    summary: str
-    table: str = ""
-    alias: str = ""
-
-    @property
-    def import_name(self) -> str:
-        """The import name in `relnox.sessions` and `relnox.tasks`, which is also the name of the module here."""
-        return self.name.replace("-", "_")
-
-    @property
-    def import_names(self) -> tuple[str, ...]:
-        """All import names of the task."""
-        return (self.import_name, self.alias) if self.alias else (self.import_name,)
-
-
-TASKS = {
-    task.name: task
-    for task in (
-        Task("status", "List packages, versions, last tags and changes", "status"),
-        Task("bump", "Set new versions; commit, tag, push", "bump", alias="version_bump"),
-        Task("auto-tag", "Tag packages whose version changed, push the tags", "tag"),
-        Task("build-all", "Build and check every package from the last commit", "build"),
-        Task("collect", "Merge the files of many build jobs into one directory", "collect"),
-        Task("publish-test", "Publish to a test index, install from there", "publish", alias="testpypi"),
-        Task("publish", "Publish the built files to PyPI or another index", "publish"),
-        Task("verify-install", "Install the published files, and check them", "verify"),
-        Task("rehearse", "Release a throw-away clone to a local index", "rehearse"),
-    )
-}
-"""All tasks by name, in the order of a release."""
-
-COMMANDS = {
-    task.name: task
-    for task in (
-        *TASKS.values(),
-        Task("init", "Write noxfile, tasks file and settings"),
-    )
-}
-"""All tasks, and the commands that exist only as `relnox NAME`."""
-
 SYNONYMS = {"build": "build-all", "verify": "verify-install"}
 """Maps other words for a task to its name; none of these tasks pushes or uploads anything."""
-
-_SENDING = ("auto-tag", "publish-test", "publish")
-"""Tasks that push or upload something without a further option."""
 
 COMMAND_LINE = FrontEnd({name: TaskCommand(f"relnox {name}") for name in COMMANDS})
 """The front end `relnox NAME`, which is always available."""
@@ -109,7 +56,7 @@ def find_task(word: str, choices: Iterable[str] = COMMANDS) -> Task:
     if task is not None and task.name in names:
         return task
     fix = did_you_mean(str(word), names)
-    if fix in {f"did you mean {name}?" for name in _SENDING}:
+    if fix in {f"did you mean {task.name}?" for task in COMMANDS.values() if task.sends}:
         fix = f"choose one of {', '.join(names)}"
     raise Blocked("task-unknown", f"unknown task {word}", fix)
 
@@ -143,14 +90,14 @@ def read_help(name: str) -> tuple[str, str]:
 def options_by_table(tables: Container[str] | None = None) -> dict[str, tuple[Field, ...]]:
     """Return the options of tasks, by the table in `[tool.relnox]` that contains their defaults.
 
-    If `tables` is given, only these are included, and tasks of other tables are not imported.
+    If `tables` is given, only these are included.
     """
     from relnox.core.settings.schema import fields_of
 
     fields: dict[str, tuple[Field, ...]] = {}
     for task in TASKS.values():
-        if tables is None or task.table in tables:
-            fields[task.table] = (*fields.get(task.table, ()), *fields_of(OPTIONS[task.name]))
+        if task.table and (tables is None or task.table in tables):
+            fields[task.table] = (*fields.get(task.table, ()), *fields_of(task.options))
     return fields
 
 

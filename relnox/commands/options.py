@@ -1,15 +1,14 @@
-"""The options of all tasks, which listings of nox and invoke need without the tasks themselves."""
+"""All tasks and their options, which listings of nox and invoke need without the tasks themselves."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from relnox.core.records import Record
 from relnox.core.settings.options import PATH, PATHS, PYTHON_VERSIONS, CommonOptions, option
 from relnox.core.settings.schema import Number
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from relnox.core.settings.options import RemoteTags
 
 
@@ -279,16 +278,58 @@ class InitOptions(CommonOptions):
     update: bool = option(False, "Add proposed settings to an existing [tool.relnox].")
 
 
-OPTIONS: Mapping[str, type[CommonOptions]] = {
-    "status": StatusOptions,
-    "bump": BumpOptions,
-    "auto-tag": AutoTagOptions,
-    "build-all": BuildOptions,
-    "collect": CollectOptions,
-    "publish-test": PublishTestOptions,
-    "publish": PublishOptions,
-    "verify-install": VerifyOptions,
-    "rehearse": RehearseOptions,
-    "init": InitOptions,
+class Task(Record):
+    """A task: its name, description and options; `plan` is in the module or package with its import name.
+
+    Attributes:
+        name: The name on the command line: `nox -s NAME`, `invoke NAME`, `relnox NAME`.
+        summary: What the task does, in at most 60 characters, for lists of tasks.
+        options: The class of its options.
+        table: The table in `[tool.relnox]` with defaults of its options, or an empty string.
+        alias: A second import name, or an empty string.
+        sends: Whether it pushes or uploads something by default; then no misspelled word suggests it.
+    """
+
+    name: str
+    summary: str
+    options: type[CommonOptions]
+    table: str = ""
+    alias: str = ""
+    sends: bool = False
+
+    @property
+    def import_name(self) -> str:
+        """The import name in `relnox.sessions` and `relnox.tasks`, and the name of the module in this package."""
+        return self.name.replace("-", "_")
+
+    @property
+    def import_names(self) -> tuple[str, ...]:
+        """All import names of the task."""
+        return (self.import_name, self.alias) if self.alias else (self.import_name,)
+
+
+TASKS = {
+    task.name: task
+    for task in (
+        Task("status", "List packages, versions, last tags and changes", StatusOptions, "status"),
+        Task("bump", "Set new versions; commit, tag, push", BumpOptions, "bump", alias="version_bump"),
+        Task("auto-tag", "Tag packages whose version changed, push the tags", AutoTagOptions, "tag", sends=True),
+        Task("build-all", "Build and check every package from the last commit", BuildOptions, "build"),
+        Task("collect", "Merge the files of many build jobs into one directory", CollectOptions, "collect"),
+        Task(
+            "publish-test",
+            "Publish to a test index, install from there",
+            PublishTestOptions,
+            "publish",
+            alias="testpypi",
+            sends=True,
+        ),
+        Task("publish", "Publish the built files to PyPI or another index", PublishOptions, "publish", sends=True),
+        Task("verify-install", "Install the published files, and check them", VerifyOptions, "verify"),
+        Task("rehearse", "Release a throw-away clone to a local index", RehearseOptions, "rehearse"),
+    )
 }
-"""The options of each task, by its name."""
+"""All tasks by name, in the order of a release."""
+
+COMMANDS = {**TASKS, "init": Task("init", "Write noxfile, tasks file and settings", InitOptions)}
+"""All tasks, and the commands that exist only as `relnox NAME`."""

@@ -264,7 +264,7 @@ class Forge(ABC):
     """Maps `head`, `base`, `title` and `body` to the forge's names of the fields of a pull request."""
 
     def __init__(self, api: Api) -> None:
-        self._api = api
+        self.api = api
 
     @abstractmethod
     def _query(self, head: str, base: str) -> Mapping[str, str]:
@@ -280,15 +280,15 @@ class Forge(ABC):
         Raises:
             Blocked: There is no token.
         """
-        self._api.require_token()
+        self.api.require_token()
 
     def open_pull_request(self, head: str, base: str) -> PullRequest | None:
         """Return the open pull request between two branches of this repository, or None if there is none."""
-        failure = f"cannot list {self.request_kind}s of {self._api.location.path}"
+        failure = f"cannot list {self.request_kind}s of {self.api.location.path}"
         query = self._query(head, base)
-        documents = self._api.request("GET", self.requests_path, failure, "pull-requests: read", query=query)
+        documents = self.api.request("GET", self.requests_path, failure, "pull-requests: read", query=query)
         if not isinstance(documents, list):
-            raise self._api.unexpected(failure)
+            raise self.api.unexpected(failure)
         requests = [self._pull_request(document, failure) for document in documents]
         planned = (True, True, head, base)
         return next(
@@ -299,17 +299,17 @@ class Forge(ABC):
         """Return the pull request with this number."""
         failure = f"cannot read {self.request_kind} {number}"
         path = f"{self.requests_path}/{number}"
-        return self._pull_request(self._api.request("GET", path, failure, "pull-requests: read"), failure)
+        return self._pull_request(self.api.request("GET", path, failure, "pull-requests: read"), failure)
 
     def create_pull_request(self, head: str, base: str, title: str, body: str) -> PullRequest:
         """Create a pull request; if one is open between the two branches, return it unchanged.
 
         The forge refuses a second one, so that a request whose response was lost can be sent again.
         """
-        failure = f"cannot create a {self.request_kind} from {head} to {base} on {self._api.location.path}"
+        failure = f"cannot create a {self.request_kind} from {head} to {base} on {self.api.location.path}"
         values = self._fields(head=head, base=base, title=title, body=body)
         try:
-            document = self._api.request("POST", self.requests_path, failure, "pull-requests: write", body=values)
+            document = self.api.request("POST", self.requests_path, failure, "pull-requests: write", body=values)
         except Rejected:
             if (existing := self.open_pull_request(head, base)) is not None:
                 return existing
@@ -320,7 +320,7 @@ class Forge(ABC):
         """Change the title and the description of a pull request."""
         failure = f"cannot change {self.request_kind} {number}"
         path, values = f"{self.requests_path}/{number}", self._fields(title=title, body=body)
-        document = self._api.request(self.change_method, path, failure, "pull-requests: write", body=values)
+        document = self.api.request(self.change_method, path, failure, "pull-requests: write", body=values)
         return self._pull_request(document, failure)
 
     def _fields(self, **values: str) -> dict[str, str]:
@@ -330,4 +330,4 @@ class Forge(ABC):
         try:
             return self._read(document)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise self._api.unexpected(failure) from error
+            raise self.api.unexpected(failure) from error

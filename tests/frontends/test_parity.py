@@ -12,7 +12,6 @@ from planned import PLANNED
 from projects import commit_all, copy_of, git, lockstep_workspace, python, repository, write
 
 from relnox.commands import TASKS
-from relnox.commands.options import OPTIONS
 from relnox.core.settings.schema import fields_of
 
 if TYPE_CHECKING:
@@ -125,7 +124,7 @@ def test_every_front_end_refuses_the_same(
 
 @pytest.mark.parametrize("task", TASKS)
 def test_every_front_end_has_the_flags_of_the_schema(shared: Path, task: str) -> None:
-    declared = {flag for each in fields_of(OPTIONS[task]) for flag in (each.flag, each.negative) if flag}
+    declared = {flag for each in fields_of(TASKS[task].options) for flag in (each.flag, each.negative) if flag}
     asked = {
         "relnox": ("-m", "relnox", task, "--help"),
         "invoke": ("-m", "invoke", "--help", task),

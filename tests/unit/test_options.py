@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relnox.commands import TASKS
-from relnox.commands.options import OPTIONS
+from relnox.commands import COMMANDS, TASKS
 from relnox.core.settings.options import CommonOptions, option, resolve_option_values
 from relnox.core.settings.schema import Flag, ListOf, Number, Table, Text, fields_of
 from relnox.errors import Blocked
@@ -211,13 +210,13 @@ def test_what_chooses_or_consents_is_the_command_lines(task: str) -> None:
     }
     reserved |= {"dry_run", "plan", "project"}
 
-    settable = {each.name for each in fields_of(OPTIONS[task]) if each.sources != ("command line",)}
+    settable = {each.name for each in fields_of(TASKS[task].options) if each.sources != ("command line",)}
     assert settable.isdisjoint(reserved)
 
 
 @pytest.mark.parametrize("task", [*TASKS, "init"])
 def test_every_declaration_is_sound(task: str) -> None:
-    declared = fields_of(OPTIONS[task])
+    declared = fields_of(COMMANDS[task].options)
 
     assert len({each.name for each in declared}) == len(declared)
     spelled = [flag for each in declared for flag in (each.flag, each.negative) if flag]
@@ -233,7 +232,7 @@ def test_every_declaration_is_sound(task: str) -> None:
 
 
 def test_no_variable_can_be_taken_for_a_credential() -> None:
-    variables = {each.environment for task in TASKS for each in fields_of(OPTIONS[task])}
+    variables = {each.environment for task in TASKS for each in fields_of(TASKS[task].options)}
 
     # RELNOX_<INDEX>_TOKEN and its like are names of secrets.
     assert not {name for name in variables if name.endswith(("_TOKEN", "_PASSWORD", "_USERNAME"))}
