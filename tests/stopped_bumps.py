@@ -226,7 +226,7 @@ class World:
         code, output = stopped(self.root, self.scene.command, at, number)
         expected = {CODES[number]} if number == signal.SIGKILL else {CODES[number], 2 if self.scene.said else 0}
         assert code in expected, (at, number, output)
-        if number != signal.SIGKILL:  # all taken back, or kept for the push
+        if number != signal.SIGKILL:  # all undone, or kept for the push
             files = self._state().checkout.files
             assert files in (self._before.checkout.files, self._final.checkout.files), (at, number, output)
         self.check((at, number, output))
@@ -243,7 +243,7 @@ class World:
         assert self._state().left == (), how
         if is_new:
             _replace(self.path, self._aside)
-            self._is_taken_back(found, how)
+            self._is_undone(found, how)
 
     def unlock(self) -> None:
         """Remove what a killed git leaves: a lock, which the next one names, and what `git gc` removes."""
@@ -258,7 +258,7 @@ class World:
             return
         assert ran.code in (1, 2), (how, ran.text)
         assert any(words in ran.text for words in (self.scene.said, *self.scene.keeps)), (how, ran.text)
-        # What fails again takes back what it did itself, and not what the killed run had edited.
+        # What fails again undoes what it did itself, and not what the killed run had edited.
         present = self._state()
         assert self._refs(present) == self._refs(self._before), (how, ran.text)
         assert _foreign(present.checkout) == _foreign(self._before.checkout), (how, ran.text)
@@ -281,7 +281,7 @@ class World:
         tags = {package["tag"] for package in packages}
         assert tags == {_tag(found)}, (how, ran.text)
 
-    def _is_taken_back(self, found: State, how: object) -> None:
+    def _is_undone(self, found: State, how: object) -> None:
         """`git restore` for what is not committed, `bump --undo` for the rest, as long as it is not pushed."""
         if self.scene.command == UNDO:
             return

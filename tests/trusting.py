@@ -119,7 +119,7 @@ class Trusting(PackageIndex):
 
 
 class _Passwords(Accounts):
-    """Whoever has one of the index's passwords."""
+    """The user with one of the index's passwords."""
 
     def __init__(self, index: Trusting) -> None:
         super().__init__()

@@ -24,20 +24,20 @@ def check_stops(scene: Scene, directory: Path, patch: pytest.MonkeyPatch, share:
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-def test_killed_before_any_change_a_bump_is_finished_or_taken_back(
+def test_killed_before_any_change_a_bump_is_finished_or_undone(
     part: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     check_stops(SCENES["plain"], tmp_path, monkeypatch, slice(part, None, PARTS))
 
 
 @pytest.mark.parametrize("name", [name for name in SCENES if name != "plain"])
-def test_killed_before_some_changes_a_bump_of_any_project_is_finished_or_taken_back(
+def test_killed_before_some_changes_a_bump_of_any_project_is_finished_or_undone(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     check_stops(SCENES[name], tmp_path, monkeypatch, slice([*SCENES].index(name) % STRIDE, None, STRIDE))
 
 
-def test_killed_before_some_changes_a_bump_of_500_packages_is_finished_or_taken_back(
+def test_killed_before_some_changes_a_bump_of_500_packages_is_finished_or_undone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     check_stops(MANY, tmp_path, monkeypatch, slice(60, None, 400))

@@ -85,7 +85,7 @@ def faulty_runs(
 
 @pytest.mark.parametrize("fault", [*FAULTS.values(), KILLED_WITH_RELNOX], ids=[*FAULTS, "killed with relnox"])
 @in_parts
-def test_a_bump_with_a_fault_at_any_call_is_finished_or_taken_back(
+def test_a_bump_with_a_fault_at_any_call_is_finished_or_undone(
     part: slice, fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = World(tmp_path, SCENES["plain"], monkeypatch)

@@ -20,7 +20,7 @@ STOPS = {"plain": 12, "undo": 4}
 
 
 @pytest.mark.parametrize("name", SCENES)
-def test_a_bump_that_is_stopped_is_finished_by_the_same_command_or_taken_back(
+def test_a_bump_that_is_stopped_is_finished_by_the_same_command_or_undone(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = World(tmp_path, SCENES[name], monkeypatch)

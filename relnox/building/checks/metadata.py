@@ -144,9 +144,9 @@ def _index_rules(archive: Archive) -> Iterator[Problem]:
 
 
 def _classifiers(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
-    known = set()
+    valid_classifiers = set()
     if trove_classifiers is not None:
-        known = trove_classifiers.classifiers - trove_classifiers.deprecated_classifiers.keys()
+        valid_classifiers = trove_classifiers.classifiers - trove_classifiers.deprecated_classifiers.keys()
     for classifier in sorted(set(archive.fields.get("classifiers", ()))):
         if classifier.startswith("Private ::"):
             if not expected.is_private:
@@ -155,7 +155,7 @@ def _classifiers(archive: Archive, expected: ExpectedArchive) -> Iterator[Proble
                     f"classifier {classifier!r} prevents uploads to the public index",
                     "to publish the package, remove the classifier from project.classifiers in pyproject.toml",
                 )
-        elif known and classifier not in known:
+        elif valid_classifiers and classifier not in valid_classifiers:
             yield rejected(
                 "classifier-unknown",
                 f"classifier {classifier!r} is deprecated, or not known to the public index",

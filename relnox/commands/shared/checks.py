@@ -66,8 +66,8 @@ def uncommitted_changes(
     directories = tuple("./" if package.directory == "." else f"./{package.directory}/" for package in packages)
     names = [name for name in changed_files if name in files or f"./{name}".startswith(directories)]
     if names:
-        listed = ", ".join(names[:_MAX_LISTED]) + (" …" if len(names) > _MAX_LISTED else "")
-        yield Blocked("tree-dirty", f"uncommitted changes: {listed}", "git stash, or commit them")
+        first_names = ", ".join(names[:_MAX_LISTED]) + (" …" if len(names) > _MAX_LISTED else "")
+        yield Blocked("tree-dirty", f"uncommitted changes: {first_names}", "git stash, or commit them")
 
 
 def hidden_files(files: Iterable[str], project: Project) -> Iterator[Problem]:

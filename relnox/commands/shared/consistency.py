@@ -62,27 +62,27 @@ def compare_versions(  # noqa: C901 - one loop over what states a version
     agreeing: dict[tuple[str, ...], list[str]] = defaultdict(list)
     differing: dict[tuple[StatedVersion, str, Version], list[tuple[str, StatedVersion]]] = defaultdict(list)
     for name in names:
-        stated = []
+        versions = []
         if tag is not None and (version := tag.versions.get(name)) is not None:
-            stated.append(StatedVersion("tag", str(tag), version))
+            versions.append(StatedVersion("tag", str(tag), version))
         if expected is not None:
-            stated.append(StatedVersion("expected", "--expect-version", expected))
+            versions.append(StatedVersion("expected", "--expect-version", expected))
         package = project.workspace.by_name.get(name)
         if package is not None and package.version is not None:
-            stated.append(StatedVersion("file", package.source.file, package.version))
+            versions.append(StatedVersion("file", package.source.file, package.version))
         elif manifest is not None:
-            stated.append(StatedVersion("file", MANIFEST_JSON, manifest.version(name)))
-        for other in stated[1:]:
-            if other.version != stated[0].version:
-                differing[stated[0], other.kind, other.version].append((name, other))
-        if stated:
+            versions.append(StatedVersion("file", MANIFEST_JSON, manifest.version(name)))
+        for other in versions[1:]:
+            if other.version != versions[0].version:
+                differing[versions[0], other.kind, other.version].append((name, other))
+        if versions:
             agreeing[
                 tuple(
                     "the packages' files" if other.kind == "file" else other.source
-                    for other in stated
-                    if other.version == stated[0].version
+                    for other in versions
+                    if other.version == versions[0].version
                 )
-            ].append(f"{name} {stated[0].version}")
+            ].append(f"{name} {versions[0].version}")
     problems = [_disagreement(first, others, tag, project) for (first, _, _), others in differing.items()]
     notes = [
         f"version from {source}: {join_names(releases)}"
