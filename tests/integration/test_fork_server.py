@@ -306,4 +306,4 @@ def test_output_is_reported_while_a_hook_runs(tmp_path: Path) -> None:
     assert [line for _, line in came] == ["früh", "late", "ends without"]
     assert came[1][0] - came[0][0] > 0.3
     assert (ran.returncode, ran.output) == (0, "früh\nlate\nends without")
-    assert list(tmp_path.glob("*.printed")) == []
+    assert list(tmp_path.glob("*.output")) == []
