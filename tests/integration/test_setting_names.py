@@ -42,8 +42,8 @@ def workspace(root: Path, settings: str = "", *, packages: str = '["libs/*", "to
             "demo-core",
         ),
         (
-            'optional-extensions = ["demo-c*", "clie"]',
-            "'clie' in [tool.relnox] optional-extensions matches",
+            'optional-extensions = ["demo-c*", "demo-clien"]',
+            "'demo-clien' in [tool.relnox] optional-extensions matches",
             "demo-client",
         ),
         ('groups.a.packages = ["demo-cor"]', "'demo-cor' in [tool.relnox.groups.a] packages", "demo-core"),
