@@ -240,7 +240,7 @@ def _keyring_backends() -> list[KeyringBackend]:
             entry_point.name != "chainer"
             and _KEYRING_PLATFORMS.get(entry_point.name, sys.platform) == sys.platform
         ):
-            with suppress(Exception):
+            with suppress(Exception):  # a backend that cannot be loaded has no entry
                 initialize = entry_point.load()
                 if callable(initialize):
                     initialize()

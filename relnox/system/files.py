@@ -123,7 +123,7 @@ def replace_file(
             if durable:
                 sync(out)
         new_file.replace(path)
-    except BaseException:
+    except BaseException:  # an interruption too: no half-written file stays
         new_file.unlink(missing_ok=True)
         raise
 

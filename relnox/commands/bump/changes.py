@@ -289,7 +289,7 @@ def _run_edit_hooks(project: Project, bumps: Sequence[VersionBump], files: Conte
         )
         for bump in bumps
     )
-    for step in hooks.read_hooks(project).hook_steps("edit-bump", "bump", packages):
+    for step in hooks.hook_steps("edit-bump", "bump", packages, project):
         if project.git is None or project.commit is None:
             raise Blocked(
                 "not-a-git-repository",

@@ -8,8 +8,7 @@ from typing import Any
 from packaging.version import Version
 
 from relnox.commands.shared.project import Project
-from relnox.core.records import Record
-from relnox.core.settings.config import Hook, HookEvent
+from relnox.core.settings.config import HookEvent
 from relnox.steps.hooks import EventPackage, RunHook
 
 _PRIVATE = ("edit-bump", "before-build")
@@ -75,23 +74,3 @@ def event_packages(versions: Mapping[str, Version | None], project: Project) -> 
         )
         for name, version in versions.items()
     )
-
-
-class Hooks(Record):
-    """The hooks of a project, for the snapshot of a bump."""
-
-    project: Project
-
-    @property
-    def by_event(self) -> Mapping[HookEvent, tuple[Hook, ...]]:
-        """The hooks of each event."""
-        return self.project.config.hooks.by_event
-
-    def hook_steps(self, event: HookEvent, task: str, packages: Sequence[EventPackage]) -> tuple[RunHook, ...]:
-        """Return the steps that run the hooks of an event."""
-        return hook_steps(event, task, packages, self.project)
-
-
-def read_hooks(project: Project) -> Hooks:
-    """Return the hooks of a project."""
-    return Hooks(project)
