@@ -93,7 +93,7 @@ def add(
 
     Args:
         *tasks: Names of tasks (`build-all`) or import names (`build_all`); none for all tasks.
-        requires: Names of sessions that nox runs before that of a task.
+        requires: Names of sessions that nox runs before that of a task; the name of a task means its session.
         defaults: Defaults of a task's options, by name: `{"bump": {"part": "auto", "commit": True}}`.
             `pyproject.toml`, the environment and the command line override them. `yes` and `project` cannot have
             defaults.
@@ -107,9 +107,16 @@ def add(
     """
     settings = {"requires": requires, "defaults": defaults, "names": names, "tags": tags}
     try:
-        for task, values in arguments.check_registration(tasks, settings).items():
+        added = arguments.check_registration(tasks, settings)
+        sessions = {
+            word: values.get("names", task.name)
+            for task, values in added.items()
+            for word in (task.name, *task.import_names)
+        }
+        for task, values in added.items():
             values |= {name: tuple(values[name]) for name in ("requires", "tags") if name in values}
-            _register(task, _Settings(**values))
+            required = tuple(sessions.get(name, name) for name in values.get("requires", ()))
+            _register(task, _Settings(**{**values, "requires": required}))
     except Blocked as error:
         _print_error(error)
         raise SystemExit(error.exit_code) from None

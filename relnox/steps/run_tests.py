@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 
 from relnox.building import environments
 from relnox.core.planning.step import Step
 from relnox.core.release import wheels
+from relnox.errors import Failed
 from relnox.steps.build import source_to_build
 from relnox.steps.build_environments import BuildingServices
 from relnox.steps.built_archives import built_packages, installable_files
@@ -15,7 +17,8 @@ from relnox.steps.run import Run
 from relnox.system import process
 
 _TEST_TIMEOUT = 3600.0
-_NO_MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
+_NO_MODULE = re.compile(r"No module named '?([\w.]+)")
+"""What Python says if an import or `python -m` fails."""
 
 
 class RunTests(Step, kw_only=True):
@@ -67,22 +70,25 @@ class RunTests(Step, kw_only=True):
         installer.install(environment, [*archives, *self.requires], on_line=run.on_line(self)).check(
             f"{self.package}: installing the archives for its tests"
         )
+        variables = environment.activated_variables(run.variables(more=dict(self.environment)))
+        if shutil.which(self.command[0], path=variables["PATH"]) is None:
+            raise Failed(
+                "program-failed",
+                f"{self.package}: {self.command[0]}, which runs the tests, is not installed",
+                fix=f"add the distribution that has {self.command[0]} to [tool.relnox.test] requires",
+            )
         completed = process.run(
             self.command,
             cwd=source_to_build(run).directory / self.directory,
-            env=environment.activated_variables(run.variables(more=dict(self.environment))),
+            env=variables,
             timeout=_TEST_TIMEOUT,
             on_line=run.on_line(self),
         )
-        fix = self._missing_module_fix(completed.output) or f"fix the failing tests of {self.package}"
+        fix = f"fix the failing tests of {self.package}"
+        if missing := _NO_MODULE.findall(completed.output):
+            places = f"[tool.relnox.test] requires, or to the dependencies of {self.package}"
+            fix = f"add the distribution that has {missing[-1]} to {places}"
         completed.check(f"{self.package}: the tests ({' '.join(self.command)})", fix=fix)
-
-    def _missing_module_fix(self, output: str) -> str | None:
-        """Return how to install a module that the tests lack."""
-        if not (missing := _NO_MODULE.findall(output)):
-            return None
-        places = f"[tool.relnox.test] requires, or to the dependencies of {self.package}"
-        return f"add the distribution that has {missing[-1]} to {places}"
 
     def verify(self, run: Run, result: None) -> str:
         """Return the result; the exit status of the command was already checked."""

@@ -182,13 +182,15 @@ def test_a_wrong_call_of_add_is_a_clear_error(project: Path, call: str, error: s
 
 
 REQUIRING = """
-from relnox.sessions import *
+import nox
 from relnox import sessions
 
 sessions.add(
+    "build-all",
     "publish",
-    requires={"publish": ["tests", "build-all"]},
+    requires={"publish": ["tests", "%s"]},
     defaults={"publish": {"index": "embedded"}},
+    names={"build-all": "make"},
 )
 
 @nox.session(python=False)
@@ -197,13 +199,15 @@ def tests(session):
 """
 
 
-def test_what_a_session_requires_runs_before_it(shared: Path, tmp_path: Path) -> None:
-    (tmp_path / "noxfile.py").write_text(f"import nox{REQUIRING}", encoding="utf-8")
+@pytest.mark.parametrize("required", ["make", "build-all", "build_all"])
+def test_what_a_session_requires_runs_before_it(shared: Path, tmp_path: Path, required: str) -> None:
+    """A required session is named by its own name, or by that of its task, which the same call may rename."""
+    (tmp_path / "noxfile.py").write_text(REQUIRING % required, encoding="utf-8")
 
     done = nox(tmp_path, "-s", "publish", "--", "--project", str(shared), "--dry-run", "--attestations", "off")
 
     assert done.returncode == 0, done.stderr
-    assert re.findall(r"Running session (\S+)", done.stderr) == ["tests", "build-all", "publish"]
+    assert re.findall(r"Running session (\S+)", done.stderr) == ["tests", "make", "publish"]
     assert "Plan of build-all" in done.stdout
     assert "Plan of publish" in done.stdout
 

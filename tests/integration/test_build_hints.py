@@ -58,13 +58,27 @@ def test_the_fix_for_a_link_out_of_the_package_is_to_copy_the_file(tmp_path: Pat
     assert "fix: copy the file into the package, in place of the link" in output
 
 
-def test_the_fix_for_tests_names_the_missing_requirement(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("command", "missing"),
+    [
+        ('"python", "check.py"', "nowhere_at_all"),
+        ('"python", "-m", "nowhere_at_all"', "nowhere_at_all"),
+        ('"python", "-m", "pytest", "-q"', "pytest"),
+        ('"nowhere-at-all", "check.py"', "nowhere-at-all"),
+    ],
+)
+def test_the_fix_for_tests_names_the_setting_with_the_missing_requirement(
+    tmp_path: Path, command: str, missing: str
+) -> None:
     in_tree(tmp_path)
-    settings = '[tool.relnox.test]\ncommand = ["python", "check.py"]\n'
+    settings = f"[tool.relnox.test]\ncommand = [{command}]\n"
     pyproject = (tmp_path / "pyproject.toml").read_text()
     write(tmp_path, {"check.py": "import nowhere_at_all", "pyproject.toml": pyproject + settings})
-    said = "add the distribution that has nowhere_at_all to [tool.relnox.test] requires"
-    assert said in built(tmp_path, "--test")
+
+    output = built(tmp_path, "--test")
+
+    assert f"fix: add the distribution that has {missing} to [tool.relnox.test] requires" in output
+    assert "failing tests" not in output
 
 
 def test_the_fix_names_a_file_missing_from_the_sdist(tmp_path: Path) -> None:
