@@ -118,13 +118,17 @@ def resolve_options(
     Raises:
         Blocked: A value is invalid, or a path that the checkout sets leads out of it.
     """
-    table = COMMANDS[task].table
-    declaration = COMMANDS[task].options
+    declaration, table = COMMANDS[task].options, COMMANDS[task].table
+    settings = dict(getattr(project.config, table).options) if table else {}
+    for field in fields_of(declaration):
+        other_table, _, key = field.setting.partition(".")
+        if key and key in (shared := getattr(project.config, other_table).options):
+            settings[field.name] = shared[key]
     options = resolve_option_values(
         declaration,
         command_line=command_line,
         environment=os.environ,
-        file=getattr(project.config, table).options if table else {},
+        file=settings,
         defaults=defaults,
     )
     for name, field in _paths_of(task).items():

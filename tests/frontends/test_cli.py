@@ -171,6 +171,21 @@ def test_without_a_project(tmp_path: Path) -> None:
     assert done.stderr.endswith("\nfix: cd into the project's directory, or pass --project DIR\n")
 
 
+@pytest.mark.parametrize("origin", ["setting", "variable", "option"])
+@pytest.mark.parametrize(
+    "command", ["publish --index embedded", "publish-test --index embedded", "verify-install --from dist"]
+)
+def test_one_setting_names_the_directory_of_archives_for_all_tasks(
+    project: Path, command: str, origin: str
+) -> None:
+    variables = {"RELNOX_OUTPUT": "out"} if origin == "variable" else {}
+    words = (*command.split(), *(("--dist", "out") if origin == "option" else ()))
+    if origin == "setting":
+        settings(project, '[tool.relnox.build]\noutput = "out"')
+    done = relnox(project, *words, **variables)
+    assert "out/manifest.json does not exist: nothing was built" in done.stderr
+
+
 def test_paths_on_the_command_line_are_relative_to_the_working_directory(project: Path) -> None:
     below = project / "src" / "deep"
     below.mkdir(parents=True)

@@ -46,20 +46,22 @@ def option(  # noqa: PLR0913 - a declaration is read by its keywords
     choices: tuple[str, ...] = (),
     metavar: str = "",
     short: str = "",
+    setting: str = "",
     anywhere: bool = False,
     in_environment: bool = False,
 ) -> Any:
     """Declare an option; for the other arguments see `Field` and (for `kind`) `kind_of`.
 
     An option is set on the command line only, since it chooses a target, consents to something or is for one run.
-    With `in_environment`, a variable can set it as well; with `anywhere`, pyproject.toml too.
+    With `in_environment`, a variable can set it as well; with `anywhere` or `setting`, pyproject.toml too.
     """
     sources: tuple[Source, ...] = ("command line",)
-    if anywhere:
+    if anywhere or setting:
         sources = ("file", "environment", "command line")
     elif in_environment:
         sources = ("environment", "command line")
-    return Field(default, help, kind or kind_of(default, choices), sources, metavar=metavar, short=short)
+    kind = kind or kind_of(default, choices)
+    return Field(default, help, kind, sources, metavar=metavar, short=short, setting=setting)
 
 
 class CommonOptions(Settings):

@@ -288,6 +288,8 @@ class Field(Record):
         otherwise: What applies if the value is not set, for the reference documentation.
         metavar: The placeholder for the value in help texts.
         short: The short flag, such as `-n`, or an empty string.
+        setting: The setting that also sets this option, such as `build.output`; empty for the key of its name in
+            the table of the task.
     """
 
     default: Any
@@ -297,6 +299,7 @@ class Field(Record):
     otherwise: str = ""
     metavar: str = ""
     short: str = ""
+    setting: str = ""
     name: str = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -359,7 +362,8 @@ class Field(Record):
     @property
     def environment(self) -> str:
         """The name of the environment variable that sets the option, such as `RELNOX_REPORT`."""
-        return f"RELNOX_{self.name.rstrip('_').upper()}"
+        name = self.setting.rpartition(".")[2] or self.name.rstrip("_")
+        return f"RELNOX_{name.upper()}"
 
     def parse(self, text: str) -> Any:
         """Validate and convert a value from the command line; for a list, one of its items."""
