@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AUDIENCE", "Accounts", "Denied", "Identity", "Publisher", "Token", "TokenIssuer", "provenance"]
 
-AUDIENCE = "relnox-embedded"
+AUDIENCE = "https://127.0.0.1"
 LIFETIME = 900
 REJECTED = "Invalid or non-existent authentication information."
 NEW_PROJECT_BY_IDENTITY = (

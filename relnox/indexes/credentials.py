@@ -94,7 +94,7 @@ def find(target: Target, environment: Mapping[str, str], *, is_chosen: bool = Fa
     """
     if not addresses.is_encrypted(target.upload_url):
         raise Blocked(
-            "ca-bundle-missing",
+            "connection-not-encrypted",
             f"credentials cannot be sent to {target.name} ({target.host}) over http, which is not encrypted",
             fix=f"use an https:// URL for `upload` in [tool.relnox.indexes.{target.name}]",
         )
@@ -151,7 +151,10 @@ def _from_pypirc(target: Target, environment: Mapping[str, str]) -> Credentials 
     section = sections[target.name]
     if not (password := section.get("password")):
         return f"{path}: no password in [{target.name}]"
-    if (repository := section.get("repository")) and not target.is_meant_by(repository):
+    repository = section.get("repository")
+    if not repository and target.name not in (PRODUCTION, TEST):
+        return f"{path}: no repository in [{target.name}], the URL that the password is for"
+    if repository and not target.is_meant_by(repository):
         raise Blocked(
             "credentials-for-other-index",
             f"the password in [{target.name}] of {path} is for {name_or_host(repository)}, "

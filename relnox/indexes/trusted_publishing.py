@@ -22,7 +22,7 @@ import urllib3
 from id import AmbientCredentialError, GitHubOidcPermissionCredentialError, detect_credential
 
 from relnox.errors import ANY_STATUS, Blocked, Failed, Problem, ProblemRule, TryLater, find_problem
-from relnox.indexes.targets import PRODUCTION, TEST, Target
+from relnox.indexes.targets import Target
 from relnox.system import addresses, http, retries
 from relnox.system.secrets import Secret, mask_to_one_line
 
@@ -289,14 +289,12 @@ def token_provider(target: Target, environment: Mapping[str, str]) -> TokenProvi
 
 
 def _is_of_another_service(audience: str, target: Target) -> bool:
-    """Return whether an audience is not that of an index: it belongs to one of the services, or to another host.
+    """Return whether an audience is not that of an index: its own host, or a URL there.
 
-    Clouds and forges have hosts or URLs as audiences, such as `sts.example.org` or `api://exchange`.
+    Any server can name a word as its audience, even that of another service, such as `sigstore` or `vault`.
     """
     if target.public_name is not None:
         return audience != target.public_name
-    if not any(char in audience for char in "./:"):
-        return audience in (PRODUCTION, TEST, SIGNING_AUDIENCE)
     try:
         host = urlsplit(audience if "://" in audience else f"//{audience}").hostname
     except ValueError:

@@ -11,7 +11,7 @@ import pytest
 import releases
 from accounts import Publisher
 from package_index import PackageIndex
-from trusting import AUDIENCE, REQUEST_TOKEN, identity, trusting
+from trusting import AUDIENCE, GITLAB_VARIABLE, REQUEST_TOKEN, identity, trusting
 
 from relnox.core.settings.config import Config, IndexConfig
 from relnox.errors import Blocked, Failed, Problem, TryLater
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from trusting import Trusting
 
 pytestmark = pytest.mark.heavy
-
-GITLAB = f"{AUDIENCE.upper()}_ID_TOKEN"
 
 
 @pytest.fixture
@@ -49,7 +47,7 @@ def on_github(index: Trusting, monkeypatch: pytest.MonkeyPatch) -> dict[str, str
 
 
 def on_gitlab(monkeypatch: pytest.MonkeyPatch, token: str) -> dict[str, str]:
-    variables = {"GITLAB_CI": "true", GITLAB: token}
+    variables = {"GITLAB_CI": "true", GITLAB_VARIABLE: token}
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     return variables
@@ -176,9 +174,9 @@ def test_an_upload_job_in_a_reusable_workflow_is_refused_before_anything_is_sent
     [
         ({}, "not running on a supported CI provider"),
         ({"GITHUB_ACTIONS": "true"}, "permissions: id-token: write"),
-        ({"GITLAB_CI": "true"}, f"id_tokens: {GITLAB}: aud: {AUDIENCE}"),
-        ({"BUILDKITE": "true"}, "Buildkite issues no identity token for loopback"),
-        ({"CIRCLECI": "true"}, "CircleCI issues no identity token for loopback"),
+        ({"GITLAB_CI": "true"}, f"id_tokens: {GITLAB_VARIABLE}: aud: {AUDIENCE}"),
+        ({"BUILDKITE": "true"}, f"Buildkite issues no identity token for {AUDIENCE}"),
+        ({"CIRCLECI": "true"}, f"CircleCI issues no identity token for {AUDIENCE}"),
     ],
 )
 def test_without_an_identity_the_reason_is_the_last_of_the_list(
@@ -210,7 +208,7 @@ def test_an_index_without_the_endpoints_does_not_support_trusted_publishing(
     "audience",
     [
         *("pypi", "testpypi", "sigstore", "sts.cloud.example", "https://forge.example/acme", "api://exchange"),
-        *("https://127.0.0.1.example/", "http://[::1", "urn:127.0.0.1"),
+        *("https://127.0.0.1.example/", "http://[::1", "urn:127.0.0.1", "acme-packages", "vault", ""),
     ],
 )
 def test_an_index_gets_no_identity_for_another_service(
@@ -225,7 +223,7 @@ def test_an_index_gets_no_identity_for_another_service(
     assert index.minted == []
 
 
-@pytest.mark.parametrize("audience", ["acme-packages", "127.0.0.1", "https://127.0.0.1/packages"])
+@pytest.mark.parametrize("audience", ["127.0.0.1", "127.0.0.1:443", "https://127.0.0.1/packages"])
 def test_an_index_gets_an_identity_for_itself(
     audience: str, index: Trusting, monkeypatch: pytest.MonkeyPatch
 ) -> None:

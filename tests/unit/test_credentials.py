@@ -155,6 +155,20 @@ def test_a_password_of_another_index_in_pypirc_is_not_sent_to_this_one(
     assert CANARY not in f"{refused.value.message} {refused.value.fix}"
 
 
+@pytest.mark.parametrize("line", ["", "repository =\n", "username = me\n"])
+def test_a_password_in_pypirc_that_names_no_host_is_for_a_public_index_only(
+    line: str, tmp_path: Path, ring: type[Keyring]
+) -> None:
+    # The settings of a checkout may give any name to any host.
+    text = f"[{{}}]\n{line}password = {CANARY}\n"
+    with pytest.raises(
+        credentials.CredentialsNotFound, match=r"no repository in \[house\], the URL that the pass"
+    ):
+        credentials.find(targets.resolve("house", CONFIG), pypirc(tmp_path, text.format("house")), is_chosen=True)
+    found = credentials.find(targets.resolve("testpypi", CONFIG), pypirc(tmp_path, text.format("testpypi")))
+    assert found.secret("demo").reveal() == CANARY
+
+
 def test_a_password_of_this_index_in_pypirc_is(tmp_path: Path) -> None:
     repository = "https://HOUSE.example.invalid:8443/another/path"
     text = f"[house]\nrepository = {repository}\npassword = {CANARY}\n"
