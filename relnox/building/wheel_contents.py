@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keyword
+import re
 from collections.abc import Iterable, Iterator
 from configparser import ConfigParser
 from configparser import Error as ConfigError
@@ -22,22 +23,27 @@ RECORD_FILES = ("RECORD", "RECORD.jws", "RECORD.p7s")
 """Files for which RECORD has no hash (PEP 427)."""
 
 
-def import_names(archive: Archive, installed: Iterable[str] | None = None) -> tuple[str, ...]:
+def import_names(
+    archive: Archive, site_packages: Path | None = None, files: Iterable[str] = ()
+) -> tuple[str, ...]:
     """Return the importable modules of an archive: those that its metadata declares, else the top-level modules.
 
-    Metadata declares modules by PEP 794. A directory without `__init__` is a namespace package, for which the
-    topmost modules inside it are returned with their full names. Top-level tests, examples and similar modules are
-    returned only if there are no others. For an sdist, pass the names of its installed files as `installed`.
+    Metadata declares modules by PEP 794. A directory without `__init__` is a namespace package, and so is one
+    whose `__init__` calls pkgutil or pkg_resources (known if it is installed): then the topmost modules inside are
+    returned with their full names. Top-level tests, examples and similar modules are returned only if there are
+    no others.
+
+    Args:
+        archive: The archive.
+        site_packages: The directory where it is installed, or None.
+        files: The names of the installed files.
     """
     if (declared := archive.import_names) is not None:
         public = (name.partition(";") for name in declared)
         return tuple(sorted(name.strip() for name, _, mark in public if name.strip() and "private" not in mark))
-    files = {
-        path
-        for member in (archive.member_names if installed is None else installed)
-        if (path := _installed_path(member)) is not None
-    }
-    modules = sorted(_importable_modules(files))
+    members = archive.member_names if site_packages is None else files
+    paths = {path for member in members if (path := _installed_path(member)) is not None}
+    modules = sorted(_importable_modules(paths, site_packages))
     return tuple(name for name in modules if name.partition(".")[0] not in _TEST_AND_DOC_NAMES) or tuple(modules)
 
 
@@ -114,8 +120,11 @@ def _installed_path(member: str) -> PurePosixPath | None:
     return member_path(member)
 
 
-def _importable_modules(files: Iterable[PurePosixPath], prefix: str = "") -> Iterator[str]:
-    """Yield the full names of the modules and packages in a directory, and of those inside namespace packages."""
+def _importable_modules(files: Iterable[PurePosixPath], location: Path | None, prefix: str = "") -> Iterator[str]:
+    """Yield the full names of the modules and packages in a directory, and of those inside namespace packages.
+
+    `location` is where the directory is installed, or None.
+    """
     inner: dict[str, list[PurePosixPath]] = {}
     for path in files:
         if len(path.parts) == 1:
@@ -126,10 +135,20 @@ def _importable_modules(files: Iterable[PurePosixPath], prefix: str = "") -> Ite
     for directory, below in inner.items():
         if not _is_identifier(directory):
             continue
-        if any(_module_name(path.name, init=True) == "__init__" for path in below if len(path.parts) == 1):
-            yield f"{prefix}{directory}"
-        else:
-            yield from _importable_modules(below, f"{prefix}{directory}.")
+        inside = None if location is None else location / directory
+        has_init = any(_module_name(path.name, init=True) == "__init__" for path in below if len(path.parts) == 1)
+        members: list[str] = []
+        if not has_init or (inside is not None and _is_namespace(inside / "__init__.py")):
+            members += _importable_modules(below, inside, f"{prefix}{directory}.")
+        yield from members or ([f"{prefix}{directory}"] if has_init else [])
+
+
+def _is_namespace(init: Path) -> bool:
+    """Return whether a module makes its package a namespace package, as before PEP 420."""
+    try:
+        return re.search(rb"\bextend_path\b|\bdeclare_namespace\b", init.read_bytes()) is not None
+    except OSError:
+        return False
 
 
 def _module_name(filename: str, *, init: bool = False) -> str | None:

@@ -205,7 +205,8 @@ class _Installation:
             result = self._run_probe({"expression": expression})
             if result.failures:
                 raise self._broken(result.failures, result)
-        if not (self._result.versions or self._result.scripts or checks.smoke or self._reason_for_no_modules):
+        is_checked = self._result.versions or self._result.scripts or self._programs_and_data or checks.smoke
+        if not (is_checked or self._reason_for_no_modules):
             raise self._empty()
 
     def describe(self) -> str:
@@ -224,6 +225,8 @@ class _Installation:
         parts.append(f"imported {', '.join(versions)}" if versions else f"nothing to import{reason}")
         if self._result.scripts:
             parts.append(f"scripts {', '.join(self._result.scripts)}")
+        if self._programs_and_data:
+            parts.append(f"programs and data {join_names(self._programs_and_data, 3)}")
         parts += [
             f"skipped the script {name} (needs the extra {', '.join(extras)})"
             for name, (_, extras) in self._scripts.items()
@@ -254,10 +257,16 @@ class _Installation:
         return others
 
     def _modules(self) -> tuple[str, ...]:
-        installed_files = None
-        if self.archive.kind == "sdist":
-            installed_files = self._installed[self._step.package].record_hashes
-        return wheel_contents.import_names(self.archive, installed_files)
+        distribution = self._installed[self._step.package]
+        site_packages = distribution.dist_info_directory.parent
+        return wheel_contents.import_names(self.archive, site_packages, distribution.record_hashes)
+
+    @property
+    def _programs_and_data(self) -> list[str]:
+        """The names of the installed files outside of site-packages, except the scripts of entry points."""
+        names = self._installed[self._step.package].record_hashes
+        outside = [name.rpartition("/")[2] for name in names if name.startswith(("../", "/"))]
+        return [name for name in outside if name.removesuffix(".exe") not in self._scripts]
 
     @property
     def _reason_for_no_modules(self) -> str:

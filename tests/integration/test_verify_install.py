@@ -139,7 +139,7 @@ def test_the_modules_of_a_wheel_are_found(root: Path, verify: Verify) -> None:
 def test_a_package_with_nothing_to_import_fails(root: Path, verify: Verify) -> None:
     built = [
         wheel(root, "hollow", {}),
-        wheel(root, "shared", {"shared-1.0.data/data/share/shared/table.csv": "1,2\n"}),
+        wheel(root, "shared", {"shared/table.csv": "1,2\n"}),
         wheel(root, "full"),
     ]
     project_of(root, *built)
@@ -172,6 +172,42 @@ def test_a_script_a_smoke_test_or_the_metadata_is_enough(root: Path, verify: Ver
     ran = verify()
     assert ran.code == 0, ran.text
     assert "nothing to import (according to its metadata)" in ran.err
+
+
+@pytest.mark.parametrize(
+    "init",
+    [
+        "__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n",
+        "from pkgutil import extend_path\n\n__path__ = extend_path(__path__, __name__)\n",
+        "try:\n    __import__('pkg_resources').declare_namespace(__name__)\nexcept ImportError:\n    pass\n",
+    ],
+)
+def test_members_of_older_namespace_packages_are_imported(init: str, root: Path, verify: Verify) -> None:
+    files = {"space/__init__.py": init, "space/left/__init__.py": "", "space/left/more.py": "1/0\n"}
+    project_of(root, wheel(root, "space-left", files))
+    ran = verify()
+    assert ran.code == 0, ran.text
+    assert "imported space.left\n" in ran.err
+    project_of(root, wheel(root, "space-left", files | {"space/left/__init__.py": "import not_there\n"}))
+    ran = verify()
+    assert ran.code == 2, ran.text
+    assert "import space.left fails: ModuleNotFoundError: No module named 'not_there'" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("scripts/serve", "serve"),
+        ("scripts/serve.sh", "serve.sh"),
+        ("data/share/tools/table.csv", "table.csv"),
+        ("data/etc/tools.conf", "tools.conf"),
+    ],
+)
+def test_a_wheel_of_programs_or_data_is_what_it_installs(path: str, name: str, root: Path, verify: Verify) -> None:
+    project_of(root, wheel(root, "tools", {f"tools-1.0.data/{path}": "#!/bin/sh\n"}))
+    ran = verify()
+    assert ran.code == 0, ran.text
+    assert f"nothing to import; programs and data {name}\n" in ran.err
 
 
 def test_metadata_only_names_packages_of_the_workspace(root: Path, verify: Verify) -> None:
