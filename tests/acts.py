@@ -128,14 +128,14 @@ def lists(exchange: Exchange, change: Callable[[dict[str, Any]], dict[str, Any] 
     exchange.answer(as_json(document, content_type=JSON_PAGE) if document["files"] else error(404, "Not Found"))
 
 
-def refuses_duplicates(status: int) -> Act:
+def refuses_duplicates(status: int, text: str = "file already exists") -> Act:
     """Answer so to uploads of names that exist, even with the same content."""
 
     def act(exchange: Exchange) -> bool:
         upload = exchange.read_upload()
         exists = upload.filename in exchange.index.files.get(upload.project, {})
         if exists:
-            exchange.answer(error(status, "file already exists"))
+            exchange.answer(error(status, text))
         return not exists
 
     return act

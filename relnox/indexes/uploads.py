@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import timedelta
 from html import unescape
 from http import HTTPStatus
 from pathlib import Path
@@ -15,6 +14,7 @@ from twine.exceptions import TwineException
 from twine.package import PackageFile
 
 from relnox.core import fixes
+from relnox.core.release import public_index
 from relnox.core.release.manifest import Distribution
 from relnox.core.text import format_count
 from relnox.core.versions.versioning import Bump, next_version
@@ -28,8 +28,6 @@ from relnox.system.secrets import mask_secrets
 if TYPE_CHECKING:
     import requests
 
-UPLOAD_WINDOW = timedelta(days=14)
-"""The time after the first file of a release during which PyPI accepts more files for it (since July 2026)."""
 RESPONSE_TIMEOUT = 300.0
 """The maximum seconds that an index may take to process an uploaded file."""
 _MAX_QUOTED = 500
@@ -42,14 +40,14 @@ class FileExists(Failed):
 
 _NOT_STORED = range(300, 500)
 """The statuses that mean that a file was not stored; after other errors, it may have been stored."""
-_REJECTED = (400, 403, 409)
-# Wording of PyPI (`warehouse/forklift/legacy.py`), pypiserver, devpi, Nexus and Artifactory.
+_REJECTED = (400, 403, 409, 422)
+# Wording of PyPI (`warehouse/forklift/legacy.py`) and of the indexes that docs/publishing.md lists.
 _RULES = (
     ProblemRule(
         range(300, 400),
         "",
         Blocked,
-        "listing-invalid",
+        "redirect-refused",
         "{index} redirects uploads to {location}",
         "if the index has moved, set upload in [tool.relnox.indexes.{index}] to that URL",
     ),
@@ -57,7 +55,7 @@ _RULES = (
         _REJECTED,
         "previously (been )?used|already been used",
         Conflict,
-        "archive-invalid",
+        "file-name-used",
         "{filename} was deleted from {index}, and its name cannot be reused: {text}",
         "{next_version}",
     ),
@@ -67,7 +65,7 @@ _RULES = (
         Conflict,
         "release-too-old",
         "{release} is too old for more files on {index} (its first file is more than "
-        f"{UPLOAD_WINDOW.days} days old): {{text}}",
+        f"{public_index.UPLOAD_WINDOW.days} days old): {{text}}",
         "{post_release}",
     ),
     ProblemRule(
@@ -123,7 +121,7 @@ _RULES = (
     ),
     ProblemRule(
         _REJECTED,
-        "^409|already exist|does not allow updating|cannot be updated|overwrit",
+        "^409|already (exist|contain|been taken)|does not allow updating|cannot be updated|overwrit|duplicates",
         FileExists,
         "file-exists",
         "{text} (to be compared by hash)",

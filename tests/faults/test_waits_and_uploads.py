@@ -144,6 +144,45 @@ def test_a_release_that_takes_no_more_files_is_refused_before_the_first_byte(
     assert "publish all files again as 1.0.post1" in ran.err
 
 
+DUPLICATES = {
+    "PyPI": (
+        400,
+        "File already exists ('demo-1.0.tar.gz'). See https://example.invalid/help for more information.",
+    ),
+    "pypiserver": (409, "Package 'demo-1.0.tar.gz' already exists!"),
+    "devpi": (409, "demo-1.0.tar.gz already exists in non-volatile index"),
+    "GitLab": (400, '{"message":"Validation failed: File name has already been taken"}'),
+    "Artifactory": (403, "Not enough permissions to delete/overwrite all artifacts under 'demo' (needs DELETE)."),
+    "Nexus": (400, "Repository does not allow updating assets: private"),
+    "Nexus 3.7": (400, "private/packages/demo/1.0/demo-1.0.tar.gz cannot be updated"),
+    "Google": (400, "Requested entity already exists"),
+    "AWS": (409, "Conflict"),
+    "Azure": (409, "The feed 'private' already contains file 'demo-1.0.tar.gz' in package 'demo 1.0'."),
+    "Cloudsmith": (422, "This package duplicates the attributes of another existing package."),
+}
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["another job was first", "the response was lost"])
+@pytest.mark.parametrize("name", DUPLICATES)
+def test_a_file_that_the_index_has_is_compared_by_hash(
+    *, name: str, lost: bool, tmp_path: Path, clock: SimulatedClock
+) -> None:
+    manifest = release(tmp_path, SIZES[1])
+    rules = [Rule(acts.refuses_duplicates(*DUPLICATES[name])), Rule(acts.hides(60), on=LISTING)]
+    if lost:
+        rules.insert(0, Rule(acts.answers(502, "Bad Gateway", stored=True), tries=[1], each=True))
+    with PackageIndex(rules, clock=clock.time) as index:
+        (file,) = manifest.distributions
+        if not lost:
+            index.hold("demo", file.filename, (tmp_path / "dist" / file.filename).read_bytes())
+        ran = publish(tmp_path, index)
+        assert ran.code == 0, ran.text
+        assert is_whole(index, manifest) or clock.now() >= 60
+        if not lost:
+            index.hold("demo", file.filename, b"of another build")
+            assert publish(tmp_path, index).code == 4
+
+
 def test_a_release_is_finished_from_another_machine_without_the_files_that_are_public(
     tmp_path: Path, clock: SimulatedClock
 ) -> None:
@@ -151,7 +190,7 @@ def test_a_release_is_finished_from_another_machine_without_the_files_that_are_p
     manifest = release(tmp_path / "one", SIZES[60])
     half = Rule(acts.UNKNOWN_LOGIN, filename="part_[5-9]-*")
     with PackageIndex([half], clock=clock.time) as index:
-        first = publish(tmp_path / "one", index)
+        first = publish_to(tmp_path / "one", index.upload_url, index.simple_url, "--yes", production=True)
         assert first.code == 3, first.text
         assert "rerun the command to finish it before" in first.err
         index.misbehave()
