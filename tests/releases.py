@@ -207,7 +207,7 @@ def publish_to(root: Path, upload: str, simple: str, *options: str, production: 
         {
             "pyproject.toml": '[tool.relnox]\npackages = ["packages/*"]\n'
             f'[tool.relnox.indexes.{INDEX}]\nupload = "{upload}"\nsimple = "{simple}"\n\n'
-            f"production = {str(production).lower()}\n"
+            f"production = {str(production).lower()}\npublic-rules = {str(production).lower()}\n"
         },
     )
     return running.run_in_process(root, "publish", "--index", INDEX, *options)

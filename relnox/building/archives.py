@@ -28,7 +28,7 @@ from packaging.version import Version
 
 from relnox.core import fixes
 from relnox.core.release.manifest import DistributionKind
-from relnox.core.text import format_count
+from relnox.core.text import format_count, join_names
 from relnox.errors import Failed
 
 COPY_FILE_FIX = "copy the file into the package, in place of the link"
@@ -241,13 +241,15 @@ def unpack_sdist(path: Path, into: Path) -> Path:
             f"{path.name} cannot be unpacked ({error})",
             "exclude the file that the error names from the sdist (in the build configuration), then rebuild",
         ) from error
-    directories = list(into.iterdir())
-    if len(directories) != 1:
+    entries = sorted(into.iterdir())
+    if len(entries) != 1:
+        names = join_names([entry.name for entry in entries], 5)
         raise _invalid(
-            f"{path.name} has {len(directories)} top-level entries instead of one directory",
-            "configure the build backend to put all files into one directory (PEP 625)",
+            f"{path.name} has {len(entries)} top-level entries instead of one directory: {names}",
+            "configure the build backend to put all files into one directory (PEP 625): a file of a parent "
+            'directory, such as readme = "../README.md", has to be copied into that of the package',
         )
-    return directories[0]
+    return entries[0]
 
 
 def limit_times(path: Path, epoch: int) -> None:

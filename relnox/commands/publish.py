@@ -27,7 +27,7 @@ from relnox.core.packages import normalize_name
 from relnox.core.planning.plan import Plan, PlanBuilder
 from relnox.core.planning.step import Step, after
 from relnox.core.records import replace
-from relnox.core.release import publication
+from relnox.core.release import public_index, publication
 from relnox.core.release.manifest import MANIFEST_JSON, Manifest
 from relnox.core.release.publication import Publisher
 from relnox.core.text import format_count, join_names
@@ -226,13 +226,12 @@ def _obstacles(release: Release, project: Project) -> Iterator[Problem]:  # noqa
         if index_hash not in (None, file.sha256):
             unchanged.pop(file.filename, None)
             yield different_file_error(index, file, index_hash or "")
-    # the archives, by the rules of public indexes unless the index is a private test index
-    public = production or index in (targets.TEST, targets.EMBEDDED)
+    # the archives
     invalid: set[str] = set()
     for package in dict.fromkeys(file.package for file in missing):
         paths = [unchanged[file.filename] for file in manifest.files_of(package) if file.filename in unchanged]
         uploaded = [path for path in paths if path.name not in release.hashes]
-        for finding in releases.archive_errors(package, uploaded, paths, project, public=public):
+        for finding in releases.archive_errors(package, uploaded, paths, project, public=target.has_public_rules):
             invalid.add(finding.file)
             yield Blocked(finding.code, f"{finding.file}: {finding.message}", finding.fix)
     if index != targets.EMBEDDED:  # which must need no network
@@ -242,33 +241,7 @@ def _obstacles(release: Release, project: Project) -> Iterator[Problem]:  # noqa
             is_readable = file.filename in unchanged and file.filename not in invalid
             if is_readable and not any(file.filename in release.hashes for file in manifest.files_of(package)):
                 yield from _unavailable_siblings(package, unchanged[file.filename], release, project)
-    # the index
-    for package, file in {file.package: file for file in missing}.items():
-        listing = target.cached_listing(package)
-        reason = f" ({listing.reason})" if listing.reason else ""
-        if listing.status == "archived":
-            yield Blocked(
-                "project-archived",
-                f"project {package} is archived on {index}, and accepts no files{reason}",
-                f"unarchive it in the project's settings on {index}, then rerun the command",
-            )
-        elif listing.status == "quarantined":
-            yield Blocked(
-                "project-quarantined",
-                f"project {package} is quarantined on {index}, and accepts no files{reason}",
-                "contact the index operator, and rerun the command when the quarantine has ended",
-            )
-        times = [other.upload_time for other in listing.values() if other.version == file.version]
-        first_upload = min((time for time in times if time is not None), default=None)
-        if production and first_upload is not None:
-            ends = first_upload + uploads.UPLOAD_WINDOW
-            if ends < project.once(_now):
-                yield Conflict(
-                    "release-too-old",
-                    f"{package} {file.version} is too old for more files on {index} since {ends:%Y-%m-%d} "
-                    f"(its first file is more than {uploads.UPLOAD_WINDOW.days} days old)",
-                    uploads.post_release_hint(file),
-                )
+    yield from _closed_releases(release, project)
     if not (production and missing):
         return
     # production indexes: only commits of a release, and no development versions
@@ -289,6 +262,48 @@ def _obstacles(release: Release, project: Project) -> Iterator[Problem]:  # noqa
             "the files were built from a tree with uncommitted changes",
             f"commit them, then {_REBUILD}",
         )
+
+
+def _closed_releases(release: Release, project: Project) -> Iterator[Problem]:
+    """Yield why the index accepts no more files for a project or a release, as its listing shows."""
+    target, missing = release.index, release.missing
+    index = target.name
+    for package, file in {file.package: file for file in missing}.items():
+        listing = target.cached_listing(package)
+        reason = f" ({listing.reason})" if listing.reason else ""
+        if listing.status == "archived":
+            yield Blocked(
+                "project-archived",
+                f"project {package} is archived on {index}, and accepts no files{reason}",
+                f"unarchive it in the project's settings on {index}, then rerun the command",
+            )
+        elif listing.status == "quarantined":
+            yield Blocked(
+                "project-quarantined",
+                f"project {package} is quarantined on {index}, and accepts no files{reason}",
+                "contact the index operator, and rerun the command when the quarantine has ended",
+            )
+        same_version = [other for other in listing.values() if other.version == file.version]
+        sdists = [other.filename for other in same_version if other.filename.endswith((".tar.gz", ".zip"))]
+        own_sdists = [own.filename for own in missing if own.package == package and own.kind == "sdist"]
+        if target.has_public_rules and sdists and own_sdists:
+            yield Conflict(
+                "archive-unexpected",
+                f"{index} has another sdist of {package} {file.version}, and accepts only one for each release: "
+                f"{sdists[0]}, not {own_sdists[0]}",
+                uploads.post_release_hint(file),
+            )
+        times = [other.upload_time for other in same_version]
+        first_upload = min((time for time in times if time is not None), default=None)
+        if target.has_public_rules and first_upload is not None:
+            ends = first_upload + public_index.UPLOAD_WINDOW
+            if ends < project.once(_now):
+                yield Conflict(
+                    "release-too-old",
+                    f"{package} {file.version} is too old for more files on {index} since {ends:%Y-%m-%d} "
+                    f"(its first file is more than {public_index.UPLOAD_WINDOW.days} days old)",
+                    uploads.post_release_hint(file),
+                )
 
 
 def _now() -> datetime:
@@ -419,10 +434,15 @@ def _listing_notes(package: str, release: Release, project: Project) -> Iterator
     for name in files:
         if name in listing and listing[name].yanked:
             yield f"{name} is yanked on {index}: installers ignore it"
+    if newer := [file.filename for file in listing.values() if file.shows_newer_rules]:
+        yield (
+            f"{index} has {newer[-1]}, which it rejected by its rules of {public_index.AS_OF}, the ones that this "
+            "version of relnox checks: update relnox"
+        )
     foreign = sorted(name for name, file in listing.items() if file.version == version and name not in files)
     if foreign and index != targets.EMBEDDED:
         yield (
-            f"{index} has other files of {package} {version}, which are not in "
+            f"{index} has other files of {package} {version}, which installers may prefer, and which are not in "
             f"{release.build.directory}/{MANIFEST_JSON}: {join_names(foreign, limit=_MAX_LISTED)}"
         )
     if listing.status != "active" and not is_uploaded:  # otherwise it is a problem

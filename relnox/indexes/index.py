@@ -68,7 +68,13 @@ class Index(Target):
     def __init__(
         self, target: Target, environment: Mapping[str, str], own_credentials: Credentials | None = None
     ) -> None:
-        super().__init__(target.name, target.upload_url, target.simple_url, production=target.production)
+        super().__init__(
+            target.name,
+            target.upload_url,
+            target.simple_url,
+            production=target.production,
+            public_rules=target.has_public_rules,
+        )
         self.is_chosen = False
         self._environment = environment
         self._credentials = own_credentials
@@ -142,7 +148,7 @@ class Index(Target):
         response, sha256, _ = http.download(file.url, to, deadline=deadline)
         if response.status_code != _OK:
             raise TryLater(
-                "index-file-differs",
+                "index-unavailable",
                 f"{file.filename} is listed, but its download returned {response.status_code} {response.reason}",
                 fix="rerun the command in a few minutes",
             )
@@ -183,7 +189,7 @@ class Index(Target):
         response = http.get(file.provenance, {"Accept": _PROVENANCE}, deadline=deadline)
         if response.status_code != _OK:
             raise TryLater(
-                "attestation-invalid",
+                "index-unavailable",
                 f"the provenance of {file.filename} is listed, but its download returned {response.status_code} "
                 f"{response.reason}",
                 fix="rerun the command in a few minutes",
@@ -240,7 +246,7 @@ def _request_listing(simple_url: str, project: str, deadline: Deadline | None) -
         )
     if response.status_code != _OK:
         raise Failed(
-            "file-not-listed",
+            "index-unavailable",
             f"{host_of(page)} returned {response.status_code} {response.reason} for the listing of {project}",
             fix=fix,
         )

@@ -42,13 +42,23 @@ class Target:
         upload_url: The URL of the "legacy" upload API.
         simple_url: The URL of the simple repository API (PEP 503, PEP 691), with a slash at the end.
         production: Whether uploads are permanently public.
+        has_public_rules: Whether it accepts only what the public index accepts.
     """
 
-    def __init__(self, name: str, upload_url: str, simple_url: str, *, production: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        upload_url: str,
+        simple_url: str,
+        *,
+        production: bool = False,
+        public_rules: bool = False,
+    ) -> None:
         self.name = name
         self.upload_url = upload_url
         self.simple_url = simple_url if simple_url.endswith("/") else f"{simple_url}/"
         self.production = production
+        self.has_public_rules = public_rules or name == EMBEDDED or self.public_name is not None
 
     @property
     def host(self) -> str:
@@ -82,7 +92,8 @@ def resolve(name: str, config: Config) -> Target:
         return Target(name, public[name], _public_simple_url(public[name]), production=name == PRODUCTION)
     if name not in config.indexes:
         raise _unknown_index(f"unknown index {name}", name, [*public, EMBEDDED, *config.indexes])
-    target = Target(name, config.indexes[name].upload, config.indexes[name].simple)
+    own = config.indexes[name]
+    target = Target(name, own.upload, own.simple, public_rules=own.public_rules)
     production = {host_and_port(settings.upload) for settings in config.indexes.values() if settings.production}
     target.production = target.public_name == PRODUCTION or host_and_port(target.upload_url) in production
     return target
@@ -140,7 +151,7 @@ def select_by_tags(config: Config, tags: Mapping[str, tuple[str, Version] | None
         selected_indexes.setdefault(index, f"{tag} to {index}")
     if len(selected_indexes) > 1:
         raise Blocked(
-            "package-unknown",
+            "packages-not-selected",
             f"packages go to different indexes ([tool.relnox.targets]: {', '.join(selected_indexes.values())})",
             fix="publish them separately: --package NAME, or pass --index NAME",
         )

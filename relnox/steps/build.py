@@ -122,12 +122,13 @@ class Build(Step, kw_only=True):
         wheels: `release`; `check`, to build one from the sdist, but not to release it; `skip`, because other jobs
             build them for several platforms.
         requires: The expected requirements in the metadata, or None if the backend determines them.
-        private: Whether the package is never published to the public index, whose rules then do not apply.
+        private: Whether the rules of the public index cause warnings only, because it goes to another index.
         command: The project's own build command; empty for the build backend.
         tags: The tags of the commit, or None if the version does not come from tags.
         settings: The project's settings for the build besides `[build-system]`.
         may_be_empty: Whether the wheel may have no module, script or data: a package that only has requirements.
         optional_extensions: Whether the wheel may lack the native modules that the source declares.
+        fake_secrets: Globs for the end of the paths of files whose secrets are not secret.
     """
 
     runs_project_code = True
@@ -149,6 +150,7 @@ class Build(Step, kw_only=True):
     settings: BuildSettings = DEFAULT_SETTINGS
     may_be_empty: bool = False
     optional_extensions: bool = False
+    fake_secrets: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -191,6 +193,7 @@ class Build(Step, kw_only=True):
             is_private=self.private,
             may_be_empty=self.may_be_empty,
             extensions_are_optional=self.optional_extensions,
+            fake_secrets=self.fake_secrets,
         )
         warn = functools.partial(run.warn, self)
         return check_archives(paths, expected, warn, tags=self.tags, strict=self.strict)

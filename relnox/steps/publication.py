@@ -15,7 +15,7 @@ from relnox.core import fixes
 from relnox.core.planning.events import Status, StepFinished
 from relnox.core.planning.step import Step
 from relnox.core.records import replace
-from relnox.core.release import publication
+from relnox.core.release import public_index, publication
 from relnox.core.release.manifest import Distribution
 from relnox.core.release.publication import FileCheck, FileState, PublishedFile, UploadStatus
 from relnox.core.text import format_count
@@ -23,7 +23,7 @@ from relnox.errors import Conflict, ExitCode, TryLater
 from relnox.indexes.embedded import CLEAR_FIX
 from relnox.indexes.index import ServedContent
 from relnox.indexes.targets import EMBEDDED
-from relnox.indexes.uploads import UPLOAD_WINDOW, conflict_hint
+from relnox.indexes.uploads import conflict_hint
 from relnox.steps.run import Run, SharedService
 from relnox.system import retries
 from relnox.system.retries import Deadline, TransientError
@@ -170,11 +170,16 @@ class Publication(SharedService):
         return publication.exit_code_after_publication(later)
 
     def upload_deadline(self) -> str | None:
-        """Return when PyPI stops accepting the rest of a release (14 days after its first file), as a date in UTC.
+        """Return when the public index stops accepting the rest of a release, as a date in UTC.
 
-        None if nothing is public, or everything is.
+        None if nothing is public, or everything is, or the index has no such rule.
         """
-        public = [file for file in self.files if file.state in (FileState.VERIFIED, FileState.PUBLIC)]
+        public = [
+            file
+            for file in self.files
+            if file.state in (FileState.VERIFIED, FileState.PUBLIC)
+            and self._run.indexes[file.index].has_public_rules
+        ]
         if not public or publication.are_all_verified(self.files):
             return None
         on_index = (
@@ -182,7 +187,7 @@ class Publication(SharedService):
         )
         times = [file.upload_time for file in on_index if file is not None and file.upload_time is not None]
         first = min(times) if times else retries.CLOCK.today()
-        return (first + UPLOAD_WINDOW).strftime("%Y-%m-%d %H:%M UTC")
+        return (first + public_index.UPLOAD_WINDOW).strftime("%Y-%m-%d %H:%M UTC")
 
 
 class UploadRecheck:

@@ -19,7 +19,7 @@ def check_url(url: str) -> None:
     """Raise an error if a URL cannot be requested; the message does not contain its password."""
     if problem := url_problem(url):
         raise Failed(
-            "metadata-invalid",
+            "url-invalid",
             f"the URL {quote_url(url)} {problem}",
             fix="correct it in the settings; if it comes from the index, report it to the index operator",
         )
@@ -93,7 +93,7 @@ def require_encryption(url: str) -> None:
     """Raise an error if credentials that are sent to a URL could be intercepted."""
     if not is_encrypted(url):
         raise Blocked(
-            "ca-bundle-missing",
+            "connection-not-encrypted",
             f"credentials cannot be sent to {host_of(url)} (http is not encrypted)",
             fix=f"use https://{host_of(url)}; http is allowed for this machine only (localhost, 127.0.0.1)",
         )

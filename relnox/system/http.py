@@ -272,11 +272,12 @@ def send_once(  # noqa: PLR0913 - a request
     except OSError as error:
         if error.errno is not None:  # an error of this machine, such as a full disk
             raise
-        fix = "correct the path in REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE, or unset it"
+        code, fix = "ca-bundle-missing", "correct the path in REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE, or unset it"
         if isinstance(error, requests.exceptions.InvalidSchema):  # requests found no PySocks
+            code = "proxy-invalid"
             fix = f"{fixes.install_command('requests[socks]')}, or use a proxy with an http URL"
         message = f"cannot connect to {host}{_through_proxy(proxy)}: {error}"
-        raise Failed("ca-bundle-missing", message, fix=fix) from error
+        raise Failed(code, message, fix=fix) from error
     finally:
         abandoned.set()
     current_scope().connected_origins.add(origin_of(url))
@@ -336,7 +337,7 @@ def _prepare(method: str, url: str, headers: Mapping[str, str], body: Any, auth:
             str(value).encode("latin-1")  # as http.client does once it is connected
     except ValueError as error:  # its text may quote a header that holds a secret
         raise Failed(
-            "listing-invalid",
+            "url-invalid",
             f"cannot send a request to {host_of(url)}: invalid URL or header ({type(error).__name__})",
             fix="correct the URL in the settings, or the token or password",
         ) from None
@@ -461,7 +462,7 @@ def _follow_redirects(url: str, send: Callable[[str, Auth | None], Response], *,
             check_url(target)
         except (ValueError, Failed) as error:
             raise Failed(
-                "listing-invalid",
+                "redirect-refused",
                 f"{host_of(url)} redirects to {quote_url(location)} (not a valid URL)",
                 fix="check the URL of the index, or report it to the index operator",
             ) from error
@@ -470,13 +471,13 @@ def _follow_redirects(url: str, send: Callable[[str, Auth | None], Response], *,
                 return response
             if not is_encrypted(target) or (url.startswith("https:") and not target.startswith("https:")):
                 raise Failed(
-                    "listing-invalid",
+                    "redirect-refused",
                     f"{host_of(url)} redirects to {host_of(target)} over http, which is not encrypted",
                     fix="report it to the index operator: files are downloaded over https only",
                 )
         url = target
     raise Failed(
-        "listing-invalid",
+        "redirect-refused",
         f"{host_of(url)} redirects in a loop (more than {_MAX_REDIRECTS} redirects)",
         fix="check the URL of the index",
     )
@@ -524,7 +525,7 @@ def _proxy_for(url: str) -> Proxy | None:
         proxy, host, port = None, None, None
     if proxy is None or not host or proxy.scheme not in _PROXY_SCHEMES or not value.isprintable() or " " in value:
         raise Failed(
-            "ca-bundle-missing",
+            "proxy-invalid",
             f"{variable} is not a valid proxy URL (needed for {parts.hostname})",
             fix=f"set {variable} to http://HOST:PORT, or unset it",
         )
@@ -588,7 +589,7 @@ def _describe_error(error: BaseException) -> str:
 def _proxy_login_error(host: str, proxy: Proxy) -> Failed:
     """Return the error for a proxy that rejects requests without a login."""
     return Failed(
-        "ca-bundle-missing",
+        "proxy-invalid",
         f"cannot connect to {host}{_through_proxy(proxy)} (407: proxy authentication required)",
         fix=f"set {proxy.variable} to http://USER:PASSWORD@HOST:PORT, or add {host} to NO_PROXY",
     )

@@ -27,7 +27,7 @@ from accounts import Accounts, Token
 from package_index import FILE, PackageIndex, Rule, serving
 from projects import repository, write
 from releases import Package, SimulatedClock, made_wheel, project_of, publish, publish_to, release
-from trusting import AUDIENCE, REQUEST_TOKEN, identity, trusting
+from trusting import GITLAB_VARIABLE, REQUEST_TOKEN, identity, trusting
 
 from relnox.indexes import uploads
 from relnox.steps import publication
@@ -178,7 +178,7 @@ def found_before_sending(here: Here, *paths: Path) -> RunResult:
     with here.index() as index:
         settings = (
             f'[tool.relnox.indexes.own]\nupload = "{index.upload_url}"\nsimple = "{index.simple_url}"\n'
-            "production = true\n"
+            "public-rules = true\n"
         )
         project_of(here.root, *paths, settings=settings)
         ran = running.run_in_process(here.root, "publish", "--index", "own", "--yes")
@@ -286,7 +286,7 @@ def on_gitlab(here: Here) -> None:
     """Be a job of GitLab CI, which has one identity."""
     here.patch.delenv("RELNOX_OWN_TOKEN")
     here.patch.setenv("GITLAB_CI", "true")
-    here.patch.setenv(f"{AUDIENCE.upper()}_ID_TOKEN", identity("only", project_path="acme/demo"))
+    here.patch.setenv(GITLAB_VARIABLE, identity("only", project_path="acme/demo"))
 
 
 @failure

@@ -179,7 +179,7 @@ def test_a_readme_that_cannot_be_rendered_fails_the_build_of_its_package(tmp_pat
     manifest = json.loads((root / "dist/manifest.json").read_text())
     assert manifest["missing"] == ["bad"]
     rows = [line.split() for line in ran.out.splitlines() if line]
-    assert rows[1:] == [["bad", "1.0", "failed", "-", "-"], ["good", "1.0", "success", "2", "1"]]
+    assert rows[1:] == [["bad", "1.0", "failed", "-", "1"], ["good", "1.0", "success", "2", "1"]]
 
 
 def test_no_manifest_is_written_if_no_build_succeeds(tmp_path: Path) -> None:
@@ -198,7 +198,9 @@ def test_strict_accepts_the_gitignore_that_hatchling_copies(tmp_path: Path) -> N
     }
     for name in ("one", "two"):
         files[f"libs/{name}/pyproject.toml"] = (
-            f'[project]\nname = "{name}"\nversion = "1.0"\nreadme = "README.md"\n\n{HATCHLING}'
+            f'[project]\nname = "{name}"\nversion = "1.0"\nreadme = "README.md"\ndescription = "{name}"\n'
+            f'requires-python = ">=3.11"\nauthors = [{{ name = "We" }}]\nlicense = "MIT"\n'
+            f'classifiers = ["Topic :: Utilities"]\nurls = {{ Home = "https://example.invalid" }}\n\n{HATCHLING}'
         )
         files |= {f"libs/{name}/{name}/__init__.py": "", f"libs/{name}/README.md": f"# {name}\n"}
     root = repository(write(tmp_path / "home", files))
@@ -288,13 +290,13 @@ def test_failing_tests_stop_the_build_before_the_manifest(tmp_path: Path) -> Non
 
 
 def test_strict_turns_warnings_into_errors(tmp_path: Path) -> None:
-    # A missing readme is a warning, and an error under --strict.
+    # Forgotten metadata is a warning, and an error under --strict.
     in_tree(tmp_path)
     assert run(tmp_path, "relnox", "build-all").code == 0
     (tmp_path / "dist" / "other-1.0.tar.gz").write_bytes(b"of another build")
     ran = run(tmp_path, "relnox", "build-all", "--strict")
     assert ran.code == 2, ran.text
-    assert "readme is missing [readme-invalid]" in ran.err
+    assert "metadata lacks description, readme, " in ran.err
     assert not (tmp_path / "dist/manifest.json").exists()
     assert (tmp_path / "dist/other-1.0.tar.gz").read_bytes() == b"of another build"
 

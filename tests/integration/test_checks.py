@@ -18,6 +18,7 @@ from packed import INFO, METADATA, MODULES, TOP, sdist, wheel, with_fields
 from relnox.building import archives, checks
 from relnox.building.checks.expected import ExpectedArchive
 from relnox.building.checks.metadata import differing_requirements
+from relnox.core.records import replace
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
@@ -102,6 +103,11 @@ FIELDS = [
         "Classifier: Topic ::Software Development",
         "classifier 'Topic ::Software Development' is deprecated",
     ),
+    (
+        f"Project-URL: {'x' * 33}, https://a.org",
+        "of a URL has more than 32 characters (rejected by the public index)",
+    ),
+    ("License: MIT", "License and License-Expression are both set (rejected by the public index)"),
     ("Keywords: a\nKeywords: b", "metadata field keywords is unknown or malformed"),
     ("License-Expression: My own", "'My own' is invalid for 'license-expression'"),
     ("License-File: ../LICENSE", "'../LICENSE' is invalid for 'license-file'"),
@@ -163,8 +169,31 @@ def test_a_license_file_that_only_pyproject_names_is_an_error(names: str, tmp_pa
 
 
 def test_license_files_of_older_setuptools_are_accepted(tmp_path: Path) -> None:
-    metadata = with_fields("Metadata-Version: 2.1", "License-File: COPYING", drop=["License-Expression"])
+    metadata = with_fields(
+        "Metadata-Version: 2.1", "License-File: COPYING", "License: MIT", drop=["License-Expression"]
+    )
     assert found(wheel(tmp_path, metadata=metadata)) == []
+
+
+@pytest.mark.parametrize(
+    ("drop", "missing"),
+    [
+        (["Requires-Python"], "requires-python"),
+        (["Author-email", "Maintainer-email"], "authors"),
+        (["Summary", "Classifier"], "description, classifiers"),
+        (["Project-URL", "License-Expression", "License-File"], "license, urls"),
+    ],
+)
+def test_forgotten_fields_are_a_warning(drop: list[str], missing: str, tmp_path: Path) -> None:
+    path = wheel(tmp_path, metadata=with_fields(drop=drop))
+    assert found(path) == [f"warning: metadata lacks {missing}"]
+    private = with_fields("Classifier: Private :: Do Not Upload", drop=drop)
+    assert found(wheel(tmp_path, metadata=private), replace(PLAIN, is_private=True)) == []
+
+
+def test_a_license_classifier_is_a_license(tmp_path: Path) -> None:
+    fields = "Classifier: License :: OSI Approved :: MIT License"
+    assert found(wheel(tmp_path, metadata=with_fields(fields, drop=["License-Expression", "License-File"]))) == []
 
 
 def test_a_file_above_the_default_limit_is_a_warning(tmp_path: Path) -> None:
@@ -400,6 +429,8 @@ WHEELS: list[tuple[str, Make]] = [
             "script run = 'demo_app' does not refer to a function": "[console_scripts]\nrun = demo_app\n",
             "entry point run = 'a/cli.py' is not an object reference": "[gui_scripts]\nrun = a/cli.py\n",
             "entry_points.txt cannot be parsed: ": "run = x\n",
+            "script name 'run it' is rejected by the public index": "[console_scripts]\nrun it = demo_app:main\n",
+            "script name 'run+' is rejected by the public index": "[gui_scripts]\nrun+ = demo_app:main\n",
         }.items()
     ),
     *(
@@ -427,7 +458,9 @@ def test_invalid_wheels(said: str, make: Make, tmp_path: Path) -> None:
         ("manylinux2014_aarch64", True),
         ("musllinux_1_2_riscv64", True),
         ("macosx_10_9_universal2", True),
+        ("macosx_15_0_arm64", True),
         ("macosx_26_0_arm64", True),
+        ("pyemscripten_2026_0_wasm32", True),
         ("linux_armv7l", True),
         ("ios_13_0_arm64_iphoneos", True),
         ("android_24_arm64_v8a", True),
@@ -435,6 +468,9 @@ def test_invalid_wheels(said: str, make: Make, tmp_path: Path) -> None:
         ("manylinux_2_28_mips", False),
         ("musllinux_1_2_ppc64", False),
         ("macosx_12_3_arm64", False),
+        ("macosx_16_0_arm64", False),
+        ("macosx_10_9_fat32", False),
+        ("pyodide_2025_0_wasm32", False),
     ],
 )
 def test_platform_tags_that_the_public_index_accepts(platform: str, taken: bool, tmp_path: Path) -> None:
@@ -565,6 +601,35 @@ def test_templates_and_public_keys_are_not_secrets(name: str, tmp_path: Path) ->
 )
 def test_placeholders_are_not_secrets(content: str, tmp_path: Path) -> None:
     assert found(sdist(tmp_path, {"demo.py": content})) == []
+
+
+@pytest.mark.parametrize("pattern", ["*.key", "certs/*", "certs/server.key", "ldapserver/certs/server.key"])
+@pytest.mark.parametrize("kind", [sdist, wheel])
+def test_keys_that_are_not_secret_can_be_allowed_by_path(kind: Make, pattern: str, tmp_path: Path) -> None:
+    key = next(token for token in TOKENS if "RSA" in token)
+    planted: Any = {"demo_app/__init__.py": "", "demo_app/ldapserver/certs/server.key": key}
+    path = kind(tmp_path, planted)  # type: ignore[call-arg]
+    (problem,) = checks.check_archive(archives.read(path), PLAIN)
+    assert problem.level == "error"
+    assert '[tool.relnox] fake-secrets = ["certs/server.key"]' in problem.fix
+    assert found(path, replace(PLAIN, fake_secrets=(pattern,))) == []
+    assert len(found(path, replace(PLAIN, fake_secrets=("other/*.key", "server", "certs")))) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "program"),
+    [
+        ("__pyarmor" + "__(__name__, __file__, b'...')", "Pyarmor"),
+        ("__pyarmor" + "_enter__(1)", "Pyarmor"),
+        ("---BEGIN PYE" + " FILE---\nabc\n---END PYE FILE---", "SourceDefender"),
+    ],
+)
+@pytest.mark.parametrize("kind", [sdist, wheel])
+def test_encrypted_code_is_rejected(kind: Make, code: str, program: str, tmp_path: Path) -> None:
+    planted: Any = {"demo_app/__init__.py": f"from runtime import x\n{code}\n"}
+    (finding,) = found(kind(tmp_path, planted))  # type: ignore[call-arg]
+    assert finding.startswith("error: ")
+    assert finding.endswith(f"demo_app/__init__.py is encrypted by {program} (rejected by the public index)")
 
 
 @pytest.mark.parametrize("name", ["tests/certificates/server.pem", "src/ssl_test.cc", "src/test_creds/ca.key"])

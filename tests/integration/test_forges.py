@@ -286,7 +286,7 @@ def test_a_token_is_not_sent_over_http() -> None:
     for call in (find, create):
         with pytest.raises(Blocked) as caught:
             call(forge)
-        assert caught.value.code == "ca-bundle-missing"
+        assert caught.value.code == "connection-not-encrypted"
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])

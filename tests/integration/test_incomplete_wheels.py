@@ -172,12 +172,13 @@ def test_warnings_are_shown_counted_and_reported(tmp_path: Path) -> None:
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["warnings"] == 2
     (built,) = (step for step in report["steps"] if step["warnings"])
+    lacking = "description, readme, requires-python, authors, license, classifiers, urls"
     assert built["warnings"] == [
         {
-            "code": "readme-invalid",
+            "code": "metadata-incomplete",
             "file": "home-1.0.tar.gz, home-1.0-py3-none-any.whl",
-            "message": "readme is missing",
-            "fix": 'add readme = "README.md" to [project]',
+            "message": f"metadata lacks {lacking}",
+            "fix": f"add {lacking} to [project]",
         },
         {
             "code": "archive-content",

@@ -217,7 +217,10 @@ def test_files_of_the_version_that_this_build_lacks_are_named(tmp_path: Path, sh
     shop.hold("one", "one-0.9.0.tar.gz", b"of an earlier release")
     ran = publish(root)
     assert ran.code == 0, ran.text
-    assert f"note: shop has other files of one 1.0.0, which are not in dist/manifest.json: {foreign}\n" in ran.err
+    assert (
+        f"of one 1.0.0, which installers may prefer, and which are not in dist/manifest.json: {foreign}\n"
+        in ran.err
+    )
 
 
 def test_the_index_of_the_settings_is_that_of_the_tagged_packages(tmp_path: Path, shop: Trusting) -> None:

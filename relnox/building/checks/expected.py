@@ -21,9 +21,10 @@ class ExpectedArchive(Record, kw_only=True):
             the backend computes them.
         tracked_files: The files that git tracks, relative to the package's directory; None outside git.
         generated_files: Those of the tracked files that hooks generated for this build.
-        is_private: Whether the package is never published to the public index; then its rules only cause warnings.
+        is_private: Whether the rules of the public index cause warnings only, because it goes to another index.
         may_be_empty: Whether a wheel may install nothing, because the package consists only of requirements.
         extensions_are_optional: Whether a wheel may lack the native modules that the source declares.
+        fake_secrets: Globs for the end of the paths of files whose secrets are not secret.
     """
 
     name: str
@@ -34,6 +35,7 @@ class ExpectedArchive(Record, kw_only=True):
     is_private: bool = False
     may_be_empty: bool = False
     extensions_are_optional: bool = False
+    fake_secrets: tuple[str, ...] = ()
 
 
 def warning(code: str, message: str, fix: str) -> Problem:

@@ -17,6 +17,7 @@ from typing import Any
 from relnox.building.archives import COPY_FILE_FIX, Archive, iter_files, member_path, read_file
 from relnox.building.checks.expected import ExpectedArchive, format_names, rejected, warning
 from relnox.core.documents import parse_toml, table_at
+from relnox.core.release import public_index
 from relnox.errors import Problem
 
 _RENAME_FIX = "exclude it from the build, or rename it"
@@ -162,10 +163,10 @@ def _sdist_layout(archive: Archive, expected: ExpectedArchive) -> Iterator[Probl
     if "pyproject.toml" not in files:
         if "setup.py" in files and "pyproject.toml" not in (expected.tracked_files or ()):
             message = "pyproject.toml is missing (builds from setup.py alone are deprecated)"
-            yield warning("project-not-found", message, f"add one, and {_INCLUDE_FIX}")
+            yield warning("archive-content", message, f"add one, and {_INCLUDE_FIX}")
         else:
             message = "pyproject.toml is missing (the sdist cannot be built as the project is)"
-            yield Problem("project-not-found", message, _INCLUDE_FIX)
+            yield Problem("archive-content", message, _INCLUDE_FIX)
     license_files = table_at(read_pyproject(archive), "project").get("license-files")
     for name in license_files if isinstance(license_files, list) else ():
         if not isinstance(name, str) or set(name) & set("*?[") or ".." in (path := PurePosixPath(name)).parts:
@@ -236,7 +237,7 @@ def _parents(paths: Iterable[str]) -> set[str]:
 
 
 def secrets_and_pointers(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
-    """Yield secrets with known file names or formats, and pointers of Git LFS."""
+    """Yield secrets with known file names or formats, pointers of Git LFS, and code that the index rejects."""
     tracked_files = expected.tracked_files if archive.kind == "sdist" else None
     for name, content in iter_files(archive, _MAX_INSPECTED_BYTES):
         path = member_path(name)
@@ -248,11 +249,20 @@ def secrets_and_pointers(archive: Archive, expected: ExpectedArchive) -> Iterato
             message = f"{name} is a pointer of Git LFS, not the file itself"
             fix = "git lfs install && git lfs pull (in CI: check out with LFS), then rebuild"
             yield certain("lfs-pointer-in-archive", message, fix)
+        for program, pattern in public_index.ENCRYPTED_CODE.items():
+            if pattern.search(content):
+                message = f"{name} is encrypted by {program} (rejected by the public index)"
+                yield rejected("archive-content", message, "release the code itself, or publish to another index")
+        if any(map(path.match, expected.fake_secrets)):
+            continue
         for description, is_certain in (
             *_secrets_by_file_name(path, content, tracked_files),
             *_secrets_by_content(content),
         ):
-            fix = "exclude the file from the build, and revoke the secret if it was ever public"
+            fix = (
+                "exclude the file from the build, and revoke the secret if it was ever public; or, if it is none: "
+                f'[tool.relnox] fake-secrets = ["{"/".join(path.parts[-2:])}"]'
+            )
             yield (certain if is_certain else warning)("secret-in-archive", f"{name} {description}", fix)
 
 

@@ -18,17 +18,13 @@ from packaging.version import InvalidVersion, Version
 from relnox.building.archives import Archive, member_path
 from relnox.building.checks.expected import ExpectedArchive, format_names, rejected, warning
 from relnox.core import fixes
+from relnox.core.release import public_index
 from relnox.errors import Problem
 
 try:
     import trove_classifiers
 except ImportError:
     trove_classifiers = None  # type: ignore[assignment]
-
-# The rules of the public index, copied from its source code in November 2026.
-_METADATA_VERSIONS = ("1.0", "1.1", "1.2", "2.1", "2.2", "2.3", "2.4", "2.5")
-_MAX_SUMMARY_LENGTH = 512
-_MAX_FILE_SIZE = 100 << 20
 
 _UPDATE_BACKEND_FIX = "update the build backend to a version that copies the metadata from pyproject.toml"
 _CONTENT_TYPE_FIX = 'write readme = { file = "README.md", content-type = "text/markdown" }'
@@ -40,6 +36,16 @@ _FIXES_BY_FIELD = {
     "requires-python": 'write it like requires-python = ">=3.11"',
     "summary": "make project.description one line; put the long text into project.readme",
 }
+_FORGOTTEN_FIELDS = {
+    "description": ("summary",),
+    "readme": ("description",),
+    "requires-python": ("requires_python",),
+    "authors": ("author", "author_email", "maintainer", "maintainer_email"),
+    "license": ("license", "license_expression", "license_files"),
+    "classifiers": ("classifiers",),
+    "urls": ("project_urls", "home_page"),
+}
+"""The fields that authors forget, by their keys in `[project]`."""
 _EXTRA_IN_MARKER = re.compile(r"\bextra == (?:\"([^\"]*)\"|'([^']*)')")
 _rendering = Lock()
 """Held while a readme is rendered, since docutils keeps state in its modules."""
@@ -53,18 +59,19 @@ def problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
     yield from _classifiers(archive, expected)
     yield from _license_files(archive)
     yield from _readme(archive)
+    yield from _forgotten_fields(archive)
 
 
 def _identity(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
     if archive.name != expected.name:
         yield Problem(
-            "manifest-invalid",
+            "metadata-invalid",
             f"name is {archive.name}, but {expected.name} was planned",
             "check where the build backend gets the name from",
         )
     if expected.version not in (None, archive.version):
         yield Problem(
-            "manifest-invalid",
+            "metadata-invalid",
             f"version is {archive.version}, but {expected.version} was planned",
             "check where the build backend gets the version from, and tag_build in [egg_info] of setup.cfg",
         )
@@ -94,10 +101,10 @@ def _requirements(archive: Archive, expected: ExpectedArchive) -> Iterator[Probl
     missing, added = differing_requirements(planned, archive.requires, name=archive.name)
     for requirement in missing:
         message = f"requirement {requirement} is in pyproject.toml, but not in the metadata"
-        yield Problem("build-requirement-missing", message, _UPDATE_BACKEND_FIX)
+        yield Problem("metadata-invalid", message, _UPDATE_BACKEND_FIX)
     for requirement in added:
         yield Problem(
-            "requirement-ahead",
+            "metadata-invalid",
             f"requirement {requirement} is in the metadata, but not in pyproject.toml",
             'if a build hook adds it, set dynamic = ["dependencies"] in [project]',
         )
@@ -116,26 +123,35 @@ def _requirements(archive: Archive, expected: ExpectedArchive) -> Iterator[Probl
 
 def _index_rules(archive: Archive) -> Iterator[Problem]:
     fields = archive.fields
-    if (version := str(fields.get("metadata_version"))) not in _METADATA_VERSIONS:
+    accepted = public_index.METADATA_VERSIONS
+    if (version := str(fields.get("metadata_version"))) not in accepted:
         yield rejected(
             "metadata-invalid",
-            f"Metadata-Version is {version} (the public index accepts {', '.join(_METADATA_VERSIONS)})",
+            f"Metadata-Version is {version} (the public index accepts {', '.join(accepted)})",
             'set core-metadata-version = "2.4" (hatchling), or use another version of the build backend',
         )
-    if len(fields.get("summary", "")) > _MAX_SUMMARY_LENGTH:
+    if len(fields.get("summary", "")) > public_index.MAX_SUMMARY_LENGTH:
         yield rejected(
             "metadata-invalid",
-            f"Summary has more than {_MAX_SUMMARY_LENGTH} characters (rejected by the public index)",
+            f"Summary has more than {public_index.MAX_SUMMARY_LENGTH} characters (rejected by the public index)",
             "shorten project.description; put the long text into project.readme",
         )
+    for label in fields.get("project_urls", ()):
+        if len(label) > public_index.MAX_URL_LABEL_LENGTH:
+            limit = f"more than {public_index.MAX_URL_LABEL_LENGTH} characters"
+            message = f"the label {label!r} of a URL has {limit} (rejected by the public index)"
+            yield rejected("metadata-invalid", message, "shorten the key in [project.urls]")
+    if "license" in fields and "license_expression" in fields:
+        message = "License and License-Expression are both set (rejected by the public index)"
+        yield rejected("metadata-invalid", message, 'keep only license = "SPDX EXPRESSION" in [project]')
     if archive.version.local:
         yield rejected(
             "local-version",
             f"version {archive.version} is a local version (rejected by the public index)",
             'build from a clean checkout of a tag, or set local_scheme = "no-local-version" (setuptools-scm)',
         )
-    if (size := archive.path.stat().st_size) > _MAX_FILE_SIZE:
-        limit = f"the default limit of the public index is {_MAX_FILE_SIZE >> 20} MiB"
+    if (size := archive.path.stat().st_size) > public_index.MAX_FILE_SIZE:
+        limit = f"the default limit of the public index is {public_index.MAX_FILE_SIZE >> 20} MiB"
         yield warning(
             "archive-too-large",
             f"size is {size >> 20} MiB ({limit})",
@@ -181,8 +197,7 @@ def _license_files(archive: Archive) -> Iterator[Problem]:
 
 def _readme(archive: Archive) -> Iterator[Problem]:
     text, content_type = archive.fields.get("description", ""), archive.fields.get("description_content_type")
-    if text.strip() in ("", "UNKNOWN"):
-        yield warning("readme-invalid", "readme is missing", 'add readme = "README.md" to [project]')
+    if not _is_set(text):
         return
     if content_type is None:
         message = "readme has no content type (the public index takes it for reStructuredText)"
@@ -200,6 +215,26 @@ def _readme(archive: Archive) -> Iterator[Problem]:
             output.write(str(problem))
     message = f"readme cannot be rendered: {' '.join(output.getvalue().split())}"
     yield rejected("readme-invalid", message, "fix the readme, or its content type in pyproject.toml")
+
+
+def _forgotten_fields(archive: Archive) -> Iterator[Problem]:
+    """Yield a warning if fields are missing that the page of a project shows, unless it is private."""
+    fields = archive.fields
+    classifiers = " ".join(fields.get("classifiers", ()))
+    missing = [
+        key
+        for key, names in _FORGOTTEN_FIELDS.items()
+        if not any(_is_set(fields.get(name)) for name in names)
+        and not (key == "license" and "License ::" in classifiers)
+    ]
+    if missing and "Private ::" not in classifiers and not archive.malformed_fields:
+        message = f"metadata lacks {', '.join(missing)}"
+        yield warning("metadata-incomplete", message, f"add {', '.join(missing)} to [project]")
+
+
+def _is_set(value: object) -> bool:
+    """Return whether a field has a value; setuptools writes `UNKNOWN` for some that have none."""
+    return value.strip() not in ("", "UNKNOWN") if isinstance(value, str) else bool(value)
 
 
 def invalid_fields(archive: Archive) -> Iterator[Problem]:

@@ -26,26 +26,14 @@ from relnox.building.checks.metadata import differing_requirements
 from relnox.building.wheel_contents import RECORD_FILES, are_only_tests, import_names, parse_entry_points
 from relnox.core import fixes
 from relnox.core.documents import table_at
+from relnox.core.release import public_index
 from relnox.errors import Problem
 
-# The platforms that the public index accepts, copied from its source code in November 2026.
-_LINUX_ARCHITECTURES = "x86_64|i686|aarch64|armv7l|ppc64le|s390x"
-_MAC_ARCHITECTURES = "ppc|ppc64|i386|x86_64|arm64|intel|fat|fat3|fat32|fat64|universal|universal2"
-_ACCEPTED_PLATFORMS = re.compile(
-    "any|win32|win_(arm64|amd64|ia64)|linux_armv[67]l"
-    "|manylinux(1|2010)_(x86_64|i686)"
-    f"|manylinux2014_({_LINUX_ARCHITECTURES}|ppc64)"
-    f"|manylinux_[0-9]+_[0-9]+_({_LINUX_ARCHITECTURES}|riscv64|ppc64)"
-    f"|musllinux_[0-9]+_[0-9]+_({_LINUX_ARCHITECTURES}|riscv64)"
-    f"|macosx_(10_[0-9]+|(1[1-9]|[2-9][0-9])_0)_({_MAC_ARCHITECTURES})"
-    "|ios_[0-9]+_[0-9]+_(arm64|x86_64)_(iphoneos|iphonesimulator)"
-    "|android_[0-9]+_(armeabi_v7a|arm64_v8a|x86|x86_64)"
-    "|pyodide_[0-9]+_[0-9]+_wasm32"  # PEP 783
-)
 _FIXES_BY_PLATFORM = {
     "linux_": "build its wheels with cibuildwheel, list them in [tool.relnox.wheels], and merge the output of the "
     "jobs: relnox collect --from DIR; to release the sdist only, list none there: NAME = []",
     "macosx_": "set MACOSX_DEPLOYMENT_TARGET=11.0 (since macOS 11 the minor version is 0), or use cibuildwheel",
+    "pyodide_": "build it with cibuildwheel 4 or newer, which tags it as pyemscripten (PEP 783)",
     "": "publish this wheel to a private index only; elsewhere installers build from the sdist",
 }
 _REBUILD_FIX = "build it again, and change wheels only with tools that update RECORD (wheel, auditwheel)"
@@ -122,7 +110,7 @@ def problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
 def rejected_platforms(archive: Archive) -> Iterator[Problem]:
     """Yield the platform tags of a wheel that the public index rejects."""
     for platform in sorted(archive.platforms):
-        if _ACCEPTED_PLATFORMS.fullmatch(platform) is None:
+        if not public_index.accepts_platform(platform):
             fix = next(fix for start, fix in _FIXES_BY_PLATFORM.items() if platform.startswith(start))
             yield rejected("archive-invalid", f"platform tag {platform} is rejected by the public index", fix)
 
@@ -141,13 +129,13 @@ def run_check_wheel_contents(archive: Archive) -> Iterator[Problem]:
         return
     except Exception as problem:  # noqa: BLE001 - a bug of an optional tool must not fail the build
         message = f"check-wheel-contents cannot read the wheel ({problem})"
-        yield warning("build-failed", message, fixes.install_command("relnox[check]", upgrade=True))
+        yield warning("archive-content", message, fixes.install_command("relnox[check]", upgrade=True))
         return
     for failure in failed:
         if failure.check.name not in ("W007", "W008"):  # of empty wheels: checked above, by the project's settings
             files = f": {format_names(failure.args)}" if failure.args else ""
             yield warning(
-                "build-failed",
+                "archive-content",
                 f"check-wheel-contents {failure.check.name}: {failure.check.value}{files}",
                 "fix the build configuration (the README of check-wheel-contents explains the codes)",
             )
@@ -249,6 +237,11 @@ def _entry_points(archive: Archive) -> Iterator[Problem]:
             if is_script and ("/" in name or "\\" in name or name in ("", ".", "..")):
                 message = f"script {name!r} would be installed outside the scripts directory"
                 yield Problem("archive-invalid", message, _ENTRY_POINT_FIX)
+            elif is_script and public_index.SCRIPT_NAME.fullmatch(name) is None:
+                message = f"script name {name!r} is rejected by the public index"
+                yield rejected(
+                    "archive-invalid", message, "use letters, digits, dots, dashes and underscores only"
+                )
             if reference is None:
                 message = f"entry point {name} = {value!r} is not an object reference (module:object)"
                 yield Problem("archive-invalid", message, _ENTRY_POINT_FIX)

@@ -65,6 +65,7 @@ def plan(options: Options, project: Project) -> Plan:
     commit = None if options.from_tree else head
     tags = [tag for tag, tagged in state.tags.items() if tagged == head] if state is not None else []
     untagged = _untagged_packages(packages, project, tags)
+    is_private = commit is None or not project.config.has_public_rules
     output = checks.OutputDirectory(project.root / options.output, project)
     version_problems, version_notes = consistency.compare_versions(request, project, names)
     tag_problems, tag_notes = consistency.check_build(packages, project, commit, request.tag)
@@ -114,12 +115,13 @@ def plan(options: Options, project: Project) -> Plan:
             pythons=tuple(dict.fromkeys(options.python)),
             wheels=_use_of_wheels(package, options, project),
             requires=requires_dist(package),
-            private=package.is_private or commit is None or package.name in untagged,
+            private=is_private or package.is_private or package.name in untagged,
             command=project.config.build.commands.get(package.name, ()),
             tags=commit_tags.get(package.name),
             settings=settings[package.name],
             may_be_empty=project.config.is_metadata_only(package.name),
             optional_extensions=project.config.has_optional_extensions(package.name),
+            fake_secrets=project.config.fake_secrets,
             siblings=tuple(siblings),
             needs=after(export, *generators, *(builds[name] for name in siblings)),
         )

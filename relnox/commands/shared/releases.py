@@ -14,6 +14,7 @@ from typing import NamedTuple
 from packaging.version import InvalidVersion, Version
 
 from relnox.building import checks
+from relnox.building.checks.expected import ExpectedArchive
 from relnox.commands.options import ReleaseOptions
 from relnox.commands.shared.project import Project
 from relnox.core import fixes, graph
@@ -283,11 +284,19 @@ def archive_errors(
         project: The project.
         public: Whether violations of the rules of public indexes are errors.
     """
-    options = {"optional_extensions": project.config.has_optional_extensions(package)}
-    may_be_empty = project.config.is_metadata_only(package)
+    config = project.config
+    expected = ExpectedArchive(
+        name=package,
+        is_private=not public,
+        may_be_empty=config.is_metadata_only(package),
+        extensions_are_optional=config.has_optional_extensions(package),
+        fake_secrets=config.fake_secrets,
+    )
     for path in paths:
-        yield from project.once(checks.find_errors, path, public=public, may_be_empty=may_be_empty, **options)
-    yield from project.once(checks.find_errors_against_sdist, tuple(release), **options)
+        yield from project.once(checks.find_errors, path, expected)
+    yield from project.once(
+        checks.find_errors_against_sdist, tuple(release), optional_extensions=expected.extensions_are_optional
+    )
 
 
 def _private_names(project: Project) -> frozenset[str]:

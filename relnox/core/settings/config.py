@@ -108,6 +108,7 @@ class IndexConfig(Settings):
     upload: str = required("The upload URL.")
     simple: str = required("The URL of the simple API.")
     production: bool = setting(True, "Whether it is a production index; `false` for a test index.")
+    public_rules: bool = setting(False, "Whether archives must follow the rules of the public index.")
 
 
 class TestConfig(Settings):
@@ -348,6 +349,11 @@ class Config(Settings):
         TableOf(ListOf(Text()), keys=PACKAGE_NAME),
         otherwise="one wheel, `py3-none-any`",
     )
+    fake_secrets: tuple[str, ...] = setting(
+        (),
+        "Files in archives whose keys and tokens are not secret, as globs for the end of their paths, such as "
+        "`certs/*.key` of a test server.",
+    )
     test: TestConfig = setting(TestConfig(), "How `build-all --test` runs the project's tests.")
     pass_env: tuple[str, ...] = setting(
         (),
@@ -404,6 +410,12 @@ class Config(Settings):
         """
         config: Config = config_table(options).check(data, "tool.relnox")
         return config
+
+    @property
+    def has_public_rules(self) -> bool:
+        """Whether every index that a release may go to accepts only what the public index accepts."""
+        names = set(self.targets.values()) or {name for name, own in self.indexes.items() if own.production}
+        return all(name not in self.indexes or self.indexes[name].public_rules for name in names)
 
     def is_metadata_only(self, package: str) -> bool:
         """Return whether a package may have an empty wheel, because it only has requirements."""
