@@ -64,6 +64,7 @@ EVERYTHING = """
     dependents = "minor"
     version-literals = false
     optional-extensions = ["acme-*"]
+    fake-secrets = ["certs/*.key"]
     dependency-updates = { acme-contrib = "Acme.Core" }
     targets = { prerelease = "testpypi", final = "house" }
     managed-by = "cargo-release"
