@@ -84,6 +84,8 @@ def run_task(
             with PlannedTask(task, options, project, reporter) as planned:
                 outcome = planned.run()
                 _report_bug(outcome, reporter)
+                if outcome.exit_code is ExitCode.DONE and not options.dry_run:
+                    reporter.next_command(outcome.plan.next_command)
                 if report is not None and not options.dry_run:
                     try:
                         run_files.write(str(report), render(outcome), "report")
@@ -123,7 +125,7 @@ def resolve_options(
     for field in fields_of(declaration):
         other_table, _, key = field.setting.partition(".")
         if key and key in (shared := getattr(project.config, other_table).options):
-            settings[field.name] = shared[key]
+            settings.setdefault(field.name, shared[key])
     options = resolve_option_values(
         declaration,
         command_line=command_line,

@@ -198,8 +198,8 @@ def options_table(fields: Iterable[Field], table: str) -> str:
         if field.negative is not None:
             flags += f", `{field.negative}`"
         choices = f" One of {', '.join(f'`{choice}`' for choice in field.choices)}." if field.choices else ""
-        key = field.setting or f"{table}.{field.key}"
-        in_file = f"`{key}`" if table and "file" in field.sources else ""
+        keys = dict.fromkeys(filter(None, (field.setting, f"{table}.{field.key}")))
+        in_file = " or ".join(f"`{key}`" for key in keys) if table and "file" in field.sources else ""
         variable = f"`{field.environment}`" if "environment" in field.sources else ""
         rows.append((flags, field.help + choices, default(field), variable, in_file))
     return markdown_table(("option", "meaning", "default", "variable", "key in `[tool.relnox]`"), rows)

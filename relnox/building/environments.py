@@ -23,7 +23,10 @@ from relnox.system import process
 from relnox.system.files import TemporaryDirectory
 
 _INSTALL_TIMEOUT = 1800.0
-INDEX_FIX = "check that the package index is reachable, then rerun the command"
+INDEX_FIX = (
+    "check that the package index is reachable, then rerun the command; to use what uv has in its cache: "
+    "export UV_OFFLINE=1"
+)
 _COMPILE_OPTIONS = ("--quiet", "--no-header", "--no-annotate", "--no-generate-hashes")
 _CHECK_TIMEOUT = 120.0
 _QUERY_TIMEOUT = 30.0
@@ -33,6 +36,8 @@ _SOURCE_VARIABLES = re.compile(
     re.ASCII,
 )
 """Names of variables that change which packages pip and uv select, or where they get them from."""
+
+RUNNING_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 class Interpreter(Record):
@@ -61,7 +66,7 @@ def _find_installed(version: str) -> Interpreter:
             f"{version!r} is not a Python version",
             fix="use the major and minor version, such as 3.12",
         )
-    if f"{sys.version_info.major}.{sys.version_info.minor}" == version:
+    if version == RUNNING_PYTHON:
         return Interpreter(Path(sys.executable), platform.python_version())
     options = ("--system", "--no-project", "--no-python-downloads")
     # uv looks on PATH, where pyenv has shims, which fail for versions that are not active.

@@ -97,9 +97,7 @@ def options_by_table(tables: Container[str] | None = None) -> dict[str, tuple[Fi
     fields: dict[str, tuple[Field, ...]] = {}
     for task in TASKS.values():
         if task.table and (tables is None or task.table in tables):
-            tables_of_own = ("", task.table)
-            own = (one for one in fields_of(task.options) if one.setting.partition(".")[0] in tables_of_own)
-            fields[task.table] = (*fields.get(task.table, ()), *own)
+            fields[task.table] = (*fields.get(task.table, ()), *fields_of(task.options))
     return fields
 
 

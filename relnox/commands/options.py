@@ -17,9 +17,10 @@ def _package(what: str) -> Any:
     return option((), f"{what} (distribution or directory name; repeatable).", metavar="NAME")
 
 
+DEFAULT_OUTPUT = "dist"
 _OUTPUT: dict[str, Any] = {"kind": PATH, "metavar": "DIR", "setting": "build.output"}
 """The one directory of archives: a setting of `build-all`, which other tasks write to and read from as well."""
-_DIST = option("dist", "The directory with the manifest and its files.", **_OUTPUT)
+_DIST = option(DEFAULT_OUTPUT, "The directory with the manifest and its files.", **_OUTPUT)
 _FIND_LINKS = option(
     (),
     "Install requirements from the wheels in this directory, if it has them (repeatable).",
@@ -154,7 +155,7 @@ class BuildOptions(ReleaseOptions):
         kind=PATH,
         metavar="FILE",
     )
-    output: str = option("dist", "The directory for the archives and the manifest.", **_OUTPUT)
+    output: str = option(DEFAULT_OUTPUT, "The directory for the archives and the manifest.", **_OUTPUT)
     from_tree: bool = option(False, "Build the working tree, uncommitted changes included, for local tests.")
     clean: bool = option(
         False, "Remove the archives of earlier builds from the output directory first.", anywhere=True
@@ -189,7 +190,7 @@ class CollectOptions(ReleaseOptions):
         metavar="DIR",
     )
     package: tuple[str, ...] = _package("Collect this package only")
-    output: str = option("dist", "The directory for the archives and the manifest.", **_OUTPUT)
+    output: str = option(DEFAULT_OUTPUT, "The directory for the archives and the manifest.", **_OUTPUT)
     partial: bool = option(False, "Collect what exists although files are missing.")
     allow_dirty: bool = option(False, "Accept files that were all built with uncommitted changes.")
 

@@ -24,7 +24,8 @@ from relnox.commands.shared.releases import Build, Release
 from relnox.commands.verify_install import await_listings
 from relnox.core import fixes, requirements
 from relnox.core.packages import normalize_name
-from relnox.core.planning.plan import Plan, PlanBuilder
+from relnox.core.planning.events import Outcome, Status
+from relnox.core.planning.plan import Plan, PlanBuilder, Table
 from relnox.core.planning.step import Step, after
 from relnox.core.records import replace
 from relnox.core.release import public_index, publication
@@ -34,6 +35,7 @@ from relnox.core.text import format_count, join_names
 from relnox.errors import Blocked, Conflict, Problem
 from relnox.indexes import Indexes, attestations, targets, uploads
 from relnox.indexes.index import Index
+from relnox.indexes.targets import Target
 from relnox.steps.publication import AwaitIndex, different_file_error
 from relnox.steps.upload import Attest, LogIn, Upload
 from relnox.system import retries
@@ -59,7 +61,21 @@ def plan(options: Options, project: Project) -> Plan:
     if release.missing and index.production and not options.yes:
         names = ", ".join(f"{name} {release.manifest.version(name)}" for name in release.manifest.packages)
         consent = f"Publish {names} to {index.name} ({index.host})? Files cannot be replaced later."
-    return new.plan(consent=consent, public=public)
+    words = ("--index", index.name, *releases.directory_words(options.dist, project))
+    next_command = fixes.task_command("verify-install", *words)
+    return new.plan(consent=consent, public=public, next_command=next_command)
+
+
+def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
+    """Return a table of the packages whose files are public and verified, with the address of each release."""
+    del directory
+    rows = tuple(
+        (step.package, str(step.version), step.index, str(len(step.files)), step.page or "-")
+        for result in outcome.results
+        if isinstance(step := result.step, AwaitIndex) and result.status is Status.SUCCESS
+    )
+    columns = ("package", "version", "index", "files", "address")
+    return (Table(title="Published", columns=columns, rows=rows),) if rows else ()
 
 
 def add_publication(
@@ -77,7 +93,7 @@ def add_publication(
     mismatches, version_notes = consistency.compare_versions(
         release.build.request, project, manifest.packages, manifest
     )
-    public, uses_oidc, publisher, note = release.public, False, None, ""
+    public, uses_oidc, publisher = release.public, False, None
     try:
         new.check((*mismatches, *_contradictions(release, project)), options)
         public = () if new.problems and not release.missing else public
@@ -87,10 +103,18 @@ def add_publication(
             uses_oidc = credentials.uses_oidc
             if index.name != targets.EMBEDDED:
                 new.notes.append(f"credentials for {index.name} ({index.host}): {credentials.origin}")
-            publisher, note = _choose_publisher(options, project.indexes, uses_oidc=uses_oidc)
+            if options.attestations == "off" or not uses_oidc:
+                why = "--attestations off" if uses_oidc else "uploads do not use Trusted Publishing"
+                new.details.append(f"attestations: off ({why})")
+            else:
+                publisher, note = _choose_publisher(project.indexes)
+                new.notes.append(note)
     except Problem as error:  # a check that cannot be made
         new.problems.append(error)
-    new.notes += (*version_notes, *index.warnings(), *_notes(release, project), *filter(None, [note]))
+    new.notes += (*version_notes, *index.warnings(), *_notes(release, project))
+    if release.public:
+        count = format_count(len(manifest.distributions), "file")
+        new.details.append(f"skipping {len(release.public)} of {count}: already on {index.name}")
 
     hook_fields: dict[str, Any] = {
         "task": new.task,
@@ -116,22 +140,20 @@ def add_publication(
     if uses_oidc:
         packages = tuple(dict.fromkeys(file.package for file in release.missing))
         needs = (*needs, *new.add(LogIn(index=index.name, packages=packages, needs=after(*needs))))
-    uploads = new.add(
-        *upload_steps(manifest, index.name, options.dist, after(*needs), attested=publisher is not None)
-    )
+    uploads = new.add(*upload_steps(manifest, index, options.dist, after(*needs), attested=publisher is not None))
     new.add(*hooks.hook_steps("after-publish", needs=after(*uploads), **hook_fields))
     return public
 
 
 def upload_steps(
-    manifest: Manifest, index: str, dist: str, needs: tuple[str, ...] = (), *, attested: bool = False
+    manifest: Manifest, index: Target, dist: str, needs: tuple[str, ...] = (), *, attested: bool = False
 ) -> Iterator[Upload | AwaitIndex]:
     """Yield the steps that publish the files of a manifest and verify them on the index.
 
     A package is uploaded after its dependencies have been verified on the index.
     """
     deadline = dict.fromkeys(manifest.packages, _LISTING_TIMEOUT)
-    listings = {step.package: step for step in await_listings(manifest, index, deadline)}
+    listings = {step.package: step for step in await_listings(manifest, index.name, deadline)}
     needed = dict(manifest.needs)
     for package, listing in listings.items():
         dependencies = [listings[name] for name in needed.get(package, ()) if name in listings]
@@ -141,7 +163,7 @@ def upload_steps(
         for file in sorted(listing.files, key=lambda file: file.kind == "sdist"):
             earlier = uploads if file.kind == "sdist" else uploads[:1]
             upload = Upload(
-                index=index,
+                index=index.name,
                 file=file,
                 directory=dist,
                 attested=attested,
@@ -149,7 +171,7 @@ def upload_steps(
             )
             uploads.append(upload)
             yield upload
-        yield replace(listing, needs=after(*uploads))
+        yield replace(listing, needs=after(*uploads), page=index.page(package, listing.version))
 
 
 def _index_for_tags(build: Build, project: Project) -> str:
@@ -375,14 +397,8 @@ def _public_versions(name: str, index: Index, indexes: Indexes) -> frozenset[Ver
     return frozenset(file.version for file in files if file.version is not None and not file.yanked)
 
 
-def _choose_publisher(
-    options: PublishingOptions, indexes: Indexes, *, uses_oidc: bool
-) -> tuple[Publisher | None, str]:
-    """Return who signs the files to upload, or None; and a note that tells which, and why."""
-    if options.attestations == "off":
-        return None, "attestations: off (--attestations off)"
-    if not uses_oidc:
-        return None, "attestations: off (uploads do not use Trusted Publishing)"
+def _choose_publisher(indexes: Indexes) -> tuple[Publisher | None, str]:
+    """Return who signs files that are uploaded by Trusted Publishing, or None; and a note that says so, or why."""
     if not attestations.is_installed():
         return None, f"attestations: off (the packages that sign are not installed: {attestations.INSTALL})"
     identity = indexes.signing_identity()
@@ -407,9 +423,6 @@ def _notes(release: Release, project: Project) -> Iterator[str]:
     versions = _development_versions(release) if release.index.production else ""
     if versions and project.config.targets.get("dev") == index:
         yield f"{versions}, published to the production index {index}"
-    if release.public:
-        count = format_count(len(manifest.distributions), "file")
-        yield f"skipping {len(release.public)} of {count}: already on {index}"
     yield from releases.released_earlier_notes(release.earlier, index)
     for group in releases.fixed_groups(project, build.public_part.packages):
         published = [name for name in group if name in manifest.packages]

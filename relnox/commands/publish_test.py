@@ -6,12 +6,15 @@ account. Production indexes are blocked.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from relnox.commands import publish, verify_install
 from relnox.commands.options import PublishTestOptions as Options
 from relnox.commands.shared import releases
 from relnox.commands.shared.project import Project
 from relnox.core import fixes
-from relnox.core.planning.plan import Plan, PlanBuilder
+from relnox.core.planning.events import Outcome
+from relnox.core.planning.plan import Plan, PlanBuilder, Table
 from relnox.core.records import replace
 from relnox.core.release.manifest import Manifest
 from relnox.errors import Blocked
@@ -52,7 +55,16 @@ def plan(options: Options, project: Project) -> Plan:
         earlier = verify_install.earlier_downloads(manifest, release.earlier, target)
         downloads = new.add(*own_files, *earlier)
         new.add(*verify_install.install_checks(manifest, verify_install.verify_settings(project), (), downloads))
-    return new.plan(public=public)
+    words = releases.directory_words(options.dist, project)
+    next_command = fixes.task_command("publish", *words)
+    if not options.verify:
+        next_command = fixes.task_command("verify-install", "--index", index, *words)
+    return new.plan(public=public, next_command=next_command)
+
+
+def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
+    """Return the tables of what was published and of what was verified."""
+    return (*publish.summarize(outcome, directory), *verify_install.summarize(outcome, directory))
 
 
 def _has_only(indexes: Indexes, manifest: Manifest) -> bool:

@@ -8,16 +8,18 @@ uploaded. The table at the end lists the files of the release.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+from relnox.commands.bump import versions
+from relnox.commands.options import BumpOptions
 from relnox.commands.options import RehearseOptions as Options
 from relnox.commands.shared.project import Project
 from relnox.commands.shared.releases import read_manifest
 from relnox.core import fixes, text, version_groups
-from relnox.core.packages import Package
 from relnox.core.planning.events import Outcome
 from relnox.core.planning.plan import Plan, PlanBuilder, Table
 from relnox.core.release.manifest import MANIFEST_JSON
-from relnox.errors import Blocked
+from relnox.errors import Blocked, Problem
 from relnox.steps.stages import CloneCheckout, Stage
 
 _DIST = "dist"  # in the clone
@@ -38,22 +40,25 @@ def plan(options: Options, project: Project) -> Plan:
         )
     )
 
-    selected = project.workspace.select(options.package)
-    version = {name: value for name in ("part", "pre", "to") if (value := getattr(options, name)) is not None}
-    # Without a version: the next prerelease of the current phase; an alpha after a final version.
-    bump: dict[str, str | bool | tuple[str, ...]] = {**(version or {"part": "pre", "pre": "alpha"})}
-    if project.config.versions != "lockstep":
-        bump |= {"package": tuple(package.name for package in selected)} if selected else {"all": True}
-    bump |= {"commit": True, "tag": True, "then_dev": False, "push": True}
-
-    released = tuple(sorted(_packages_to_release(selected, project)))
-    packages = (("package", released),) if released else ()
+    selected = tuple(package.name for package in project.workspace.select(options.package))
+    request = _requested_bump(options, project, selected)
+    if request.get("part") == "auto" and not selected:  # those that were released before are not released again
+        tags = project.package_tags
+        untagged = (package.name for package in project.workspace.packages if not tags.get(package.name))
+        released = tuple(sorted({*_automatic_bumps(project, ()), *untagged}))
+    else:
+        released = tuple(sorted(_packages_to_release(selected, project)))
+    is_part = bool(released) and len(released) < len(project.workspace.packages)
+    packages = (("package", released),) if is_part else ()
     embedded, dist = ("index", "embedded"), ("dist", _DIST)
     wheels = _wheel_directories(options, project)
     find_links = (("find_links", wheels),) if wheels else ()
     pythons = (("python", options.python),) if options.python else ()
+    if request:
+        new.add(Stage(task="bump", options=tuple({**request, "then_dev": False}.items())))
+    else:
+        new.notes.append(f"versions are managed by {project.config.managed_by}: HEAD is released as it is")
     new.add(
-        Stage(task="bump", options=tuple(bump.items())),
         # Explicit, since settings and variables may name directories outside the clone.
         Stage(task="build-all", options=(("output", _DIST), *packages)),
         Stage(task="publish-test", options=(embedded, dist, *packages, ("verify", False))),
@@ -62,7 +67,34 @@ def plan(options: Options, project: Project) -> Plan:
     if state.changed_files:
         files = text.format_count(len(state.changed_files), "file")
         new.notes.append(f"left out: uncommitted changes in {files} (the last commit is rehearsed)")
-    return new.plan()
+    words = (word for name, value in request.items() for word in fixes.option_words(name, value))
+    next_command = fixes.task_command("bump", *words) if request else fixes.task_command("build-all")
+    return new.plan(next_command=f"git commit --all && {next_command}" if state.changed_files else next_command)
+
+
+def _requested_bump(options: Options, project: Project, selected: tuple[str, ...]) -> dict[str, Any]:
+    """Return the options of the bump; none if another tool manages the versions, unless a version is given.
+
+    Without a version, the commits decide; the patch version is bumped if they ask for none.
+    """
+    version = {name: value for name in ("part", "pre", "to") if (value := getattr(options, name)) is not None}
+    if project.config.managed_by is not None and not version:
+        return {}
+    version = version or {"part": "auto" if _automatic_bumps(project, selected) else "patch"}
+    which: dict[str, Any] = {"package": selected} if selected else {"all": True}
+    if (version == {"part": "auto"} and not selected) or project.config.versions == "lockstep":
+        which = {}
+    return {**version, **which, "commit": True, "tag": True, "push": True}
+
+
+def _automatic_bumps(project: Project, selected: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the packages that `--part auto` bumps."""
+    automatic = BumpOptions(part="auto", package=selected, commit=True, tag=True)
+    try:
+        packages = versions.select_packages(automatic, project)
+        return tuple(bump.package.name for bump in versions.decide(automatic, project, packages).bumps)
+    except Problem:  # such as no tag yet; what keeps packages from being bumped is reported by the bump
+        return ()
 
 
 def _wheel_directories(options: Options, project: Project) -> tuple[str, ...]:
@@ -82,16 +114,15 @@ def _has_wheels(directory: Path) -> bool:
     return any(directory.glob("*.whl"))
 
 
-def _packages_to_release(selected_packages: tuple[Package, ...], project: Project) -> set[str]:
+def _packages_to_release(selected: tuple[str, ...], project: Project) -> set[str]:
     """Return the selected packages, and those that they need in the same fixed version group."""
-    package_names = {package.name for package in selected_packages}
+    needed = set(selected)
     for group in version_groups.find_version_groups(project.workspace, project.config):
         if group.kind == "fixed":
             in_group = {package.name for package in group.packages}
-            for package in selected_packages:
-                if package.name in in_group:
-                    package_names |= project.workspace.needed_by(package) & in_group
-    return package_names
+            for name in in_group.intersection(selected):
+                needed |= project.workspace.needed_by(project.workspace.by_name[name]) & in_group
+    return needed
 
 
 def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:

@@ -17,7 +17,7 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import Version
 
 from relnox.building.archives import hash_file, is_file_inside
-from relnox.building.environments import find_interpreter
+from relnox.building.environments import RUNNING_PYTHON, find_interpreter
 from relnox.commands.options import VerifyOptions as Options
 from relnox.commands.shared import releases
 from relnox.commands.shared.project import Project
@@ -32,7 +32,7 @@ from relnox.errors import Blocked, Problem
 from relnox.indexes.index import Index
 from relnox.steps.fetch_release import CopyFiles, Download
 from relnox.steps.publication import AwaitIndex
-from relnox.steps.verify_install import VerifyInstall
+from relnox.steps.verify_install import FROM_SDIST, VerifyInstall
 
 _LONG_WAIT = 600
 """How long to wait for an index to list uploaded files, in seconds."""
@@ -63,6 +63,8 @@ def plan(options: Options, project: Project) -> Plan:
         manifest, earlier = releases.split_release(built, index, project, selected or frozenset())
         if options.wait is None:
             unlisted = _find_unlisted(manifest, index, project)
+    if options.from_ == "dist" and options.is_set("index"):
+        new.notes.append(f"--index {options.index} is not used: --from dist verifies the files in {options.dist}")
     new.notes += releases.private_notes(private)
     new.notes += releases.released_earlier_notes(earlier, options.index)
 
@@ -90,6 +92,7 @@ def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
     del directory
     cells = {
         (step.package, str(step.version), step.python): _RESULTS[result.status.value]
+        + (" (sdist)" if FROM_SDIST in result.detail else "")
         for result in outcome.results
         if isinstance(step := result.step, VerifyInstall)
     }
@@ -98,8 +101,8 @@ def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
         (package, version, *(cells.get((package, version, python), "") for python in pythons))
         for package, version in dict.fromkeys((package, version) for package, version, _ in cells)
     )
-    columns = ("package", "version", *(python or "this Python" for python in pythons))
-    return (Table(title="Verified", columns=columns, rows=rows),) if rows else ()
+    columns = ("package", "version", *(f"Python {python}" for python in pythons))
+    return (Table(title="Installations", columns=columns, rows=rows),) if rows else ()
 
 
 def _private_requirement_problems(manifest: Manifest, private: Sequence[str]) -> Iterator[Problem]:
@@ -215,7 +218,7 @@ def install_checks(
     others = tuple(name for name in available if name not in manifest.packages)
     for package in manifest.packages:
         siblings = tuple(name for name in needs.get(package, ()) if name in manifest.packages)
-        for python in dict.fromkeys(pythons or ("",)):
+        for python in dict.fromkeys(pythons or (RUNNING_PYTHON,)):
             yield VerifyInstall(
                 package=package,
                 version=manifest.version(package),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from packaging.version import Version
 
@@ -73,6 +73,13 @@ class Target:
             if host in (_host_of_url(url), _host_of_url(_public_simple_url(url))):
                 return name
         return None
+
+    def page(self, package: str, version: Version) -> str:
+        """Return the address at which people see a release; empty for the embedded index, which runs on demand."""
+        if self.name == EMBEDDED:
+            return ""
+        path = f"../project/{package}/{version}/" if self.public_name is not None else f"{package}/"
+        return urljoin(self.simple_url, path)
 
     def is_meant_by(self, value: str) -> bool:
         """Return whether a URL or name in another tool's settings refers to this index."""

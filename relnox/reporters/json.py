@@ -22,7 +22,7 @@ def _encode_outcome(outcome: Outcome) -> dict[str, Any]:
         "exit_code": outcome.exit_code.value,
         "seconds": round(outcome.seconds, 3),
         "deadline": outcome.deadline,
-        "notes": list(outcome.plan.notes),
+        "notes": [*outcome.plan.notes, *outcome.plan.details],
         "problems": [_encode_problem(problem) for problem in outcome.plan.problems],
         "warnings": outcome.warnings,
         "waits": [

@@ -81,7 +81,7 @@ class Plain:
         indent = "  " if nested else ""
         match event:
             case RunStarted(plan):
-                for note in plan.notes:
+                for note in (*plan.notes, *(plan.details if self.verbose else ())):
                     self._show(labeled_lines("note:", "dim", note), indent)
             case StepStarted(step) if step.runs_task:
                 self._show([((step.title, "bold"),)], indent)
@@ -94,7 +94,9 @@ class Plain:
                 self._show([((waiting_line(event), "yellow"),)], indent)
             case StepFinished(status=Status.ABORTED):
                 self._aborted.append(event)
-            case StepFinished():
+            case StepFinished(step, status) if self.verbose or not (
+                step.quiet_if_done and status is Status.SKIPPED
+            ):
                 self._show(self._result_lines(event), indent)
             case RunFinished(outcome):
                 self._end_run(outcome, nested=nested)
@@ -112,6 +114,11 @@ class Plain:
         for table in tables:
             for line in (*aligned_lines(table), ""):
                 self._print(STDOUT, (line,))
+
+    def next_command(self, command: str) -> None:
+        """Show the command that comes next, after everything else."""
+        if command and not self._quiet:
+            self._show(labeled_lines("next:", "bold", command))
 
     def error(self, error: Problem) -> None:
         """Show the error that ends the run."""
@@ -225,9 +232,10 @@ def plan_lines(plan: Plan, convert: Callable[[str], str] = str) -> Iterator[Line
             yield ("",)
             for line in split_lines(edit.diff()):
                 yield ((line.expandtabs(), _DIFF_STYLES.get(line[:1], "")),)
-    if plan.notes or plan.problems or plan.consent:
+    notes = (*plan.notes, *plan.details)
+    if notes or plan.problems or plan.consent:
         yield ("",)
-    for note in plan.notes:
+    for note in notes:
         yield from (converted(line, convert) for line in labeled_lines("note:", "dim", note))
     if plan.consent:
         yield ("would ask:", "yellow"), f" {plan.consent}"

@@ -15,6 +15,7 @@ from relnox.source.git.repository import quote_path
 from relnox.system.files import project_path, read_project_file
 
 _CLONE_COMMAND = ("clone", "--quiet", "--no-hardlinks")
+_UPDATE_SUBMODULES = "update the submodules: git submodule update --recursive"
 _UMASK = 0o022
 """The umask of copies; backends copy file permissions, which must not depend on the user's umask."""
 _CONFIG = b"""\
@@ -109,9 +110,8 @@ def _check_out(source: Git, commit: str, into: Path, git_directory: Path, fix: s
     )
     for path, submodule_commit in _find_submodules(copy.read_entries("ls-tree", "-r", "--full-tree", commit)):
         if _is_initialized(source.root / path):
-            submodule_fix = "update the submodules: git submodule update --recursive"
             submodule, modules = Git(source.root / path), git_directory / "modules"
-            _check_out(submodule, submodule_commit, into / path, modules / path, submodule_fix)
+            _check_out(submodule, submodule_commit, into / path, modules / path, _UPDATE_SUBMODULES)
     time = int(copy.read_output("log", "-1", "--no-show-signature", "--format=%ct"))
     for name in copy.read_entries("ls-files"):
         with contextlib.suppress(OSError):  # a file that a filter left out
@@ -122,7 +122,8 @@ def _check_out(source: Git, commit: str, into: Path, git_directory: Path, fix: s
 def clone_with_remote(git: Git, into: Path, commit: str, branch: str, remote_name: str) -> Path:
     """Clone a repository into a bare one, and clone that into a checkout whose remote is the bare repository.
 
-    All objects are copied, so that nothing that happens in the clones affects the original repository.
+    All objects are copied, so that nothing that happens in the clones affects the original repository. Submodules
+    that are initialized are cloned as well.
 
     Args:
         git: The repository to clone.
@@ -145,7 +146,20 @@ def clone_with_remote(git: Git, into: Path, commit: str, branch: str, remote_nam
     for key in ("user.name", "user.email"):
         if value := git.run("config", "--get", key, stderr=False).output.strip():
             Git(checkout).run("config", key, value).check("git config", fix=GIT_FAILED)
+    _clone_submodules(Git(Path(git.top_level())), commit, checkout)
     return checkout / git.prefix if git.prefix else checkout
+
+
+def _clone_submodules(source: Git, commit: str, into: Path) -> None:
+    """Clone the submodules of a commit that are initialized in a checkout, and those in them."""
+    for path, submodule_commit in _find_submodules(source.read_entries("ls-tree", "-r", "--full-tree", commit)):
+        if _is_initialized(source.root / path):
+            submodule, clone = Git(source.root / path), into / path
+            clone_command = (*_CLONE_COMMAND, "--no-checkout", "--", str(submodule.root), str(clone))
+            submodule.run(*clone_command).check("git clone", fix=GIT_FAILED)
+            checked_out = Git(clone).run("checkout", "--quiet", "--detach", submodule_commit)
+            checked_out.check(f"checking out {submodule_commit[:10]} of {path}", fix=_UPDATE_SUBMODULES)
+            _clone_submodules(submodule, submodule_commit, clone)
 
 
 class EmptySubmodule(NamedTuple):

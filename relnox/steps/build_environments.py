@@ -65,11 +65,11 @@ class BuildingServices(SharedService):
             self._has_reported_sources = True
         sources = self._package_sources()
         index = [f"{source.url} ({source.setting})" for source in sources if source.kind == "index"]
-        index_name = index[-1] if index else "the public index, the default of uv"
         others = [
             f"{source.url} ({source.kind}, {source.setting})" for source in sources if source.kind != "index"
         ]
-        self._run.emit(Problem("", f"build requirements come from {index_name}", level="note"))
+        if index:  # or else it is the public one, the default of uv
+            self._run.emit(Problem("", f"build requirements come from {index[-1]}", level="note"))
         if others:
             message = (
                 "build requirements may also come from these sources, by the configuration of uv "

@@ -13,6 +13,7 @@ from packaging.utils import parse_wheel_filename
 
 from relnox.building import archives, checks
 from relnox.building.archives import Archive
+from relnox.building.environments import RUNNING_PYTHON
 from relnox.core import fixes
 from relnox.core.planning.step import Step
 from relnox.core.records import Record
@@ -179,7 +180,7 @@ def best_archive(downloads: Iterable[Archive], package: str, python: str) -> Arc
 @cache
 def _tag_ranks(python: str) -> Mapping[Tag, int]:
     """Return the wheel tags that a Python supports here, with the rank of each; 0 is the best (PEP 425)."""
-    if not python:
+    if python == RUNNING_PYTHON:
         return {tag: rank for rank, tag in enumerate(tags.sys_tags())}
     major, minor = (int(number) for number in python.split(".")[:2])
     supported = [*tags.cpython_tags((major, minor)), *tags.compatible_tags((major, minor), f"cp{major}{minor}")]

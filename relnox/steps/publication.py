@@ -257,6 +257,7 @@ class AwaitIndex(Step, kw_only=True):
     Attributes:
         deadline: How long to wait, in seconds.
         download: Whether the files are also downloaded and hashed; otherwise only the listing is compared.
+        page: The address at which people see the release, or empty.
     """
 
     concurrent = True
@@ -267,6 +268,7 @@ class AwaitIndex(Step, kw_only=True):
     files: tuple[Distribution, ...]
     deadline: int
     download: bool = True
+    page: str = ""
 
     @property
     def key(self) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import sys
 
 from relnox.building import environments
 from relnox.core.planning.step import Step
@@ -59,7 +58,7 @@ class RunTests(Step, kw_only=True):
         environment = installer.create_environment(
             directory / "env", environments.find_interpreter(self.python).path
         )
-        python = self.python or f"{sys.version_info.major}.{sys.version_info.minor}"
+        python = self.python or environments.RUNNING_PYTHON
         packages = built_packages(run)
         archives = [
             str(run.root / self.output / file.filename)

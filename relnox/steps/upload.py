@@ -155,6 +155,7 @@ class Upload(Step, kw_only=True):
     remote = True
     publishes = True
     concurrent = True
+    quiet_if_done = True  # the wait for the listing says how many files are public
     index: str
     file: Distribution
     directory: str

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -38,6 +39,8 @@ _CONNECTION_ERRORS = (
     *("temporary failure in name resolution", "connection aborted"),
 )
 """Output of uv when an index does not respond."""
+FROM_SDIST = "built from the sdist (no compatible wheel)"
+"""What the result of a step says if no wheel could be installed."""
 _RESOLUTION_ERRORS = ("no solution found", "was not found in")
 """Output of uv when an index does not have a requirement."""
 
@@ -48,7 +51,7 @@ class VerifyInstall(Step, kw_only=True):
     The installer never sees the index that was published to, so that no name can come from two indexes.
 
     Attributes:
-        python: The Python, such as `3.12`; empty for the running one.
+        python: The Python, such as `3.12`.
         siblings: Packages of the same release that it needs; installed from the release's files too.
         others: Projects whose wheels are available in a directory; installed from there if required.
         skip: The reason to skip it; None to run it.
@@ -66,27 +69,32 @@ class VerifyInstall(Step, kw_only=True):
 
     @property
     def key(self) -> str:
-        return f"verify {self.package}{f' on {self.python}' if self.python else ''}"
+        return f"verify {self.package} on {self.python}"
 
     @property
     def title(self) -> str:
-        python = f"Python {self.python}" if self.python else "this Python"
         siblings = f" (with {join_names(self.siblings)} of this release)" if self.siblings else ""
         smoke = f", run {join_names(self.checks.smoke)}" if self.checks.smoke else ""
         return (
-            f"install {self.package} {self.version}{siblings} on {python} in a fresh environment, check it{smoke}"
+            f"install {self.package} {self.version}{siblings} on Python {self.python} in a fresh environment, "
+            f"check it{smoke}"
         )
 
     def done(self, run: Run) -> str | None:
-        """Return a reason to skip the step: a setting, or a Python that the package does not support."""
+        """Return a reason to skip the step: a setting, or a Python that the package does not support.
+
+        Raises:
+            Failed: All packages are skipped on all Pythons, and not just by settings.
+        """
         if self.skip is not None:
-            return self.skip
+            return run.service(SkippedChecks).add(self.skip)
         installation = _Installation(self, run)
         supported = wheel_contents.supported_pythons(installation.archive)
         version = installation.interpreter.version
-        if version not in supported:
-            return f"{self.package} {self.version} requires Python {supported}, and this is {version}"
-        return None
+        if version in supported:
+            return None
+        reason = f"{self.package} {self.version} requires Python {supported}, and this is {version}"
+        return run.service(SkippedChecks).add(reason, is_unsupported=True)
 
     def apply(self, run: Run) -> str:
         installation = _Installation(self, run)
@@ -99,6 +107,34 @@ class VerifyInstall(Step, kw_only=True):
     def verify(self, run: Run, result: str) -> str:
         del run
         return result
+
+
+class SkippedChecks(SharedService):
+    """Counts the packages and Pythons that are skipped: if all of them are, nothing was verified."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self._left = sum(isinstance(step, VerifyInstall) for step in run.plan.steps)
+        self._has_unsupported = False
+        self._lock = Lock()
+
+    def add(self, reason: str, *, is_unsupported: bool = False) -> str:
+        """Count a check, and return the reason to skip it.
+
+        Raises:
+            Failed: It is the last one, no other was made, and a package does not support the Pythons.
+        """
+        with self._lock:
+            self._left -= 1
+            self._has_unsupported |= is_unsupported
+            if self._left == 0 and self._has_unsupported:
+                raise Failed(
+                    "nothing-verified",
+                    f"nothing was verified, since everything was skipped: {reason}",
+                    fix="verify with a Python that the packages support: "
+                    f"{fixes.task_command('verify-install', '--python', 'X.Y')}",
+                )
+        return reason
 
 
 class EnvironmentDirectories(SharedService):
@@ -219,7 +255,7 @@ class _Installation:
         if self._others:
             parts.append(f"with {', '.join(other.path.name for other in self._others.values())}")
         if self.archive.kind == "sdist":
-            parts.append("built from the sdist (no compatible wheel)")
+            parts.append(FROM_SDIST)
         reason = f" (according to {self._reason_for_no_modules})" if self._reason_for_no_modules else ""
         versions = self._result.versions
         parts.append(f"imported {', '.join(versions)}" if versions else f"nothing to import{reason}")
@@ -373,7 +409,8 @@ def _installer_error(action: str, completed: Completed) -> Problem:
         completed.check(action, fix=fix)
     except Failed as error:
         if any(text in output for text in _CONNECTION_ERRORS):
-            fix = "rerun the command later (the trusted index does not respond)"
+            fix = "rerun the command later (the trusted index does not respond); to use what uv has in its cache: "
+            fix += "export UV_OFFLINE=1"
             return TryLater("index-unavailable", error.message, fix=fix)
         return error
     raise AssertionError(action)

@@ -38,7 +38,14 @@ _MAX_OUTPUT = 1 << 28
 _FOREIGN_PREFIXES = ("PYTHON", "VIRTUAL_ENV", "__PYVENV", "COVERAGE_")
 _REDIRECTING_PREFIXES = ("PIP_", "UV_")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_PASSED_VARIABLES = ("PYTHONDONTWRITEBYTECODE", "PIP_CERT", "UV_CACHE_DIR", "UV_NATIVE_TLS", "UV_SYSTEM_CERTS")
+_PASSED_VARIABLES = (
+    "PYTHONDONTWRITEBYTECODE",
+    "PIP_CERT",
+    "UV_CACHE_DIR",
+    "UV_OFFLINE",
+    "UV_NATIVE_TLS",
+    "UV_SYSTEM_CERTS",
+)
 _INSTALLER_VARIABLES = r"(?a)(PIP_|UV_(?!PUBLISH_)|GIT_CONFIG_)\w+|NETRC|SSH_AUTH_SOCK"
 """Matches variables that an installer needs to log in to a private index or repository."""
 

@@ -74,12 +74,11 @@ def test_nothing_is_written_outside_the_clone(tmp_path: Path, monkeypatch: pytes
     root, output = independent(tmp_path / "demo"), tmp_path / "output"
     with (root / "pyproject.toml").open("a", encoding="utf-8") as settings:
         settings.write(
-            f'[tool.relnox.build]\noutput = "{output}"\nclean = true\n'
-            f'[tool.relnox.publish]\ndist = "{output}"\n[tool.relnox.verify]\ndist = "{output}"\n'
+            f'[tool.relnox.build]\noutput = "{output}"\nclean = true\n[tool.relnox.verify]\ndist = "{output}"\n'
         )
     git(root, "commit", "--all", "--message", "Build elsewhere")
     made_wheel(output, "vtry-two")
-    variables = {"RELNOX_OUTPUT": "variable", "RELNOX_DIST": "variable", "RELNOX_CLEAN": "1"}
+    variables = {"RELNOX_OUTPUT": "variable", "RELNOX_CLEAN": "1"}
     before = everything(root), contents(output)
     for directory in (None, tmp_path / "variable"):
         for name, value in variables.items() if directory else ():
@@ -89,6 +88,56 @@ def test_nothing_is_written_outside_the_clone(tmp_path: Path, monkeypatch: pytes
         assert files(ran) == {"vtry-two"}
         assert (everything(root), contents(output)) == before
         assert not (tmp_path / "variable").exists()
+
+
+@pytest.mark.parametrize(
+    ("tags", "subject", "words", "bump"),
+    [
+        (("vtry-one-v1.0", "vtry-two-v1.0"), "feat: more", (), "--part auto"),
+        (("vtry-one-v1.0", "vtry-two-v1.0"), "docs: more", (), "--part patch --all"),
+        ((), "docs: more", (), "--part auto"),
+        (("vtry-one-v1.0",), "feat: more", ("--package", "vtry-two"), "--part auto --package vtry-two"),
+        (("vtry-one-v1.0",), "feat: more", ("--pre", "rc"), "--pre rc --all"),
+    ],
+)
+def test_what_would_be_released_is_rehearsed(
+    tags: tuple[str, ...], subject: str, words: tuple[str, ...], bump: str, tmp_path: Path
+) -> None:
+    root = independent(tmp_path / "demo")
+    for tag in tags:
+        git(root, "tag", tag)
+    write(root, {"packages/vtry-one/src/vtry_one/more.py": "", "packages/vtry-two/notes.md": ""})
+    git(root, "add", "--all")
+    git(root, "commit", "--message", subject)
+    ran = run_in_process(root, "rehearse", "--dry-run", *words)
+    assert ran.code == 0, ran.text
+    assert f"bump {bump} --commit --tag --push" in ran.out
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("settings", ["", 'managed-by = "another-tool"'])
+def test_a_project_with_submodules_or_foreign_versions_is_rehearsed(settings: str, tmp_path: Path) -> None:
+    inner, outer = tmp_path / "inner", tmp_path / "outer"
+    for library in (inner, outer):
+        library.mkdir()
+        repository(write(library, {"__init__.py": ""}))
+    root = independent(tmp_path / "demo")
+    add = ("-c", "protocol.file.allow=always", "submodule", "--quiet", "add")
+    git(outer, *add, str(inner), "inner")
+    git(outer, "commit", "--all", "--message", "Add a submodule")
+    git(root, *add, str(outer), "packages/vtry-one/src/vtry_one/vendored")
+    git(root, "-c", "protocol.file.allow=always", "submodule", "--quiet", "update", "--init", "--recursive")
+    write(root, {"packages/vtry-one/src/vtry_one/__init__.py": "from vtry_one.vendored import inner\n"})
+    text = (root / "pyproject.toml").read_text(encoding="utf-8")
+    write(root, {"pyproject.toml": f"{text}{settings}\n"})
+    git(root, "commit", "--all", "--message", "feat: use a submodule")
+    ran = run(root, "relnox", "rehearse", "--package", "vtry-one")
+    assert ran.code == 0, ran.text
+    assert "imported vtry_one" in ran.err
+    assert ("versions are managed by another-tool: HEAD is released as it is" in ran.err) == bool(settings)
+    assert ran.err.splitlines()[-1].startswith(
+        "next: relnox build-all" if settings else "next: relnox bump --part"
+    )
 
 
 def test_a_committed_link_is_no_output_directory(tmp_path: Path) -> None:

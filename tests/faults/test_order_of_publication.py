@@ -18,6 +18,7 @@ from relnox.core.release.publication import FileCheck
 from relnox.errors import ExitCode, Failed
 from relnox.indexes.index import ServedContent
 from relnox.indexes.listings import IndexFile, Listing
+from relnox.indexes.targets import Target
 from relnox.steps.run import Run
 from relnox.system import retries
 from relnox.system.files import TemporaryDirectory
@@ -100,7 +101,7 @@ class InMemoryIndex:
 
 def run(manifest: Manifest, root: Path, index: InMemoryIndex) -> Outcome:
     """Carry out what `publish` plans."""
-    steps = tuple(publish.upload_steps(manifest, "own", "dist"))
+    steps = tuple(publish.upload_steps(manifest, Target("own", "", "simple/"), "dist"))
     with TemporaryDirectory() as scratch:
         plan = Plan(task="publish", steps=steps, continue_on_error=True)
         return executor.execute(

@@ -75,7 +75,7 @@ def wheel(root: Path, name: str = "demo", files: dict[str, str] | None = None, *
 
 def table(ran: RunResult) -> dict[str, list[str]]:
     """The rows of the final table, by package."""
-    lines = ran.out.partition("Verified\n")[2].splitlines()[1:]
+    lines = ran.out.partition("Installations\n")[2].splitlines()[1:]
     return {words[0]: words[1:] for words in map(str.split, lines) if words}
 
 
@@ -228,13 +228,32 @@ def test_siblings_share_a_namespace(root: Path, verify: Verify) -> None:
     assert "imported space.left" in ran.err
 
 
-def test_an_unsupported_python_is_skipped_with_a_note(root: Path, verify: Verify) -> None:
-    project_of(root, wheel(root, "new", python=">=3.99"), wheel(root, "old"))
+@pytest.mark.parametrize(
+    ("others", "settings", "code"),
+    [
+        ((), "", 2),
+        (("newer",), "", 2),
+        (("slow",), 'skip = { slow = "too slow" }', 2),
+        (("slow",), 'skip = { slow = "too slow", new = "too new" }', 0),
+        (("old",), "", 0),
+    ],
+)
+def test_an_unsupported_python_is_skipped_but_not_if_it_is_all_there_is(
+    root: Path, verify: Verify, others: tuple[str, ...], settings: str, code: int
+) -> None:
+    """Nothing was verified if every package was skipped, unless the settings ask for just that."""
+    pythons = {"new": ">=3.99", "newer": ">=3.98"}
+    project_of(
+        root,
+        *(wheel(root, name, python=pythons.get(name, ">=3.8")) for name in ("new", *others)),
+        settings=f"[tool.relnox.verify]\n{settings}\n",
+    )
     ran = verify("--python", HERE)
-    assert ran.code == 0, ran.text
-    assert "SKIPPED" in ran.err
-    assert f"new 1.0 requires Python >=3.99, and this is {sys.version.split()[0]}" in ran.err
-    assert table(ran) == {"new": ["1.0", "skipped"], "old": ["1.0", "works"]}
+    assert ran.code == code, ran.text
+    assert ("nothing was verified, since everything was skipped: " in ran.err) == (code != 0)
+    if "old" in others:
+        assert f"new 1.0 requires Python >=3.99, and this is {sys.version.split()[0]}" in ran.err
+        assert table(ran) == {"new": ["1.0", "skipped"], "old": ["1.0", "works"]}
 
 
 def test_a_python_that_is_not_installed_is_an_error(root: Path, verify: Verify) -> None:
@@ -270,6 +289,8 @@ def test_the_sdist_is_built_without_a_compatible_wheel(root: Path, verify: Verif
     ran = verify()
     assert ran.code == 0, ran.text
     assert "demo-1.0.tar.gz; built from the sdist (no compatible wheel); imported built.inner" in ran.err
+    assert table(ran) == {"demo": ["1.0", "works", "(sdist)"]}
+    assert f"package  version  Python {HERE}\n" in ran.out
 
 
 # --- releases that do not work

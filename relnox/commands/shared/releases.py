@@ -15,7 +15,7 @@ from packaging.version import InvalidVersion, Version
 
 from relnox.building import checks
 from relnox.building.checks.expected import ExpectedArchive
-from relnox.commands.options import ReleaseOptions
+from relnox.commands.options import DEFAULT_OUTPUT, ReleaseOptions
 from relnox.commands.shared.project import Project
 from relnox.core import fixes, graph
 from relnox.core.packages import Package
@@ -164,6 +164,12 @@ def fixed_groups(project: Project, names: Iterable[str]) -> Iterator[tuple[str, 
 
 
 # --- the files of a build ----------------------------------------------------------------------------------------
+
+
+def directory_words(directory: str, project: Project, flag: str = "--dist") -> tuple[str, ...]:
+    """Return the option that names a directory of archives in a command; none if the command takes it anyway."""
+    default = project.config.build.options.get("output", DEFAULT_OUTPUT)
+    return () if directory == default else (flag, directory)
 
 
 def read_manifest(root: Path, directory: str) -> Manifest:

@@ -33,6 +33,7 @@ class Plan(Record, kw_only=True):
         task: The name of the task.
         steps: The steps in order: local ones before remote ones.
         notes: Notes for the user, such as what is normalized or left out, and why.
+        details: Notes that come with every run, which are shown with `--dry-run` and `--verbose` only.
         problems: Failed preflight checks. A plan with problems can be shown but not run.
         consent: The question to confirm before anything is uploaded, or None if no confirmation is needed.
         tables: Results that are known without running a step.
@@ -40,11 +41,13 @@ class Plan(Record, kw_only=True):
         skipped: Why all steps are skipped, or None if they run.
         public: The names of the files to publish that the index already lists with the same hashes.
         commit: The commit of the checkout; None outside git, and if another task runs this plan.
+        next_command: The command that comes next, to be shown after a run that succeeded; empty if none does.
     """
 
     task: str
     steps: tuple[Step, ...] = ()
     notes: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
     consent: str | None = None
     tables: tuple[Table, ...] = ()
@@ -52,6 +55,7 @@ class Plan(Record, kw_only=True):
     skipped: str | None = None
     public: tuple[str, ...] = ()
     commit: str | None = None
+    next_command: str = ""
 
     @property
     def digest(self) -> str:
@@ -79,6 +83,7 @@ class PlanBuilder:
         task: The name of the task.
         steps: The steps so far.
         notes: Notes for the user.
+        details: Notes that come with every run.
         problems: What blocks the plan.
         tables: Results that are known without running a step.
     """
@@ -86,6 +91,7 @@ class PlanBuilder:
     def __init__(self, task: str, *, continue_on_error: bool = False) -> None:
         self.task = task
         self.notes: list[str] = []
+        self.details: list[str] = []
         self.problems: list[Problem] = []
         self.tables: list[Table] = []
         self._continue_on_error = continue_on_error
@@ -113,6 +119,7 @@ class PlanBuilder:
             task=self.task,
             steps=tuple(self.steps),
             notes=tuple(self.notes),
+            details=tuple(self.details),
             problems=tuple(self.problems),
             tables=tuple(self.tables),
             continue_on_error=self._continue_on_error,

@@ -63,6 +63,8 @@ class Step(Record, ABC, kw_only=True):
     """Whether the step runs another task, whose events appear between the start and the end of the step."""
     publishes: ClassVar[bool] = False
     """Whether the step only serves to make files public; its failure is ignored once all files are verified."""
+    quiet_if_done: ClassVar[bool] = False
+    """Whether the step is shown with `--verbose` only if there was nothing (left) to do: another one says so."""
     makes_public: ClassVar[bool] = False
     """Whether a release is partly public once the step is done, if a later one fails."""
 

@@ -288,8 +288,8 @@ class Field(Record):
         otherwise: What applies if the value is not set, for the reference documentation.
         metavar: The placeholder for the value in help texts.
         short: The short flag, such as `-n`, or an empty string.
-        setting: The setting that also sets this option, such as `build.output`; empty for the key of its name in
-            the table of the task.
+        setting: The setting of another task that sets this option as well, such as `build.output`, unless the key
+            in the task's own table does; or empty.
     """
 
     default: Any
