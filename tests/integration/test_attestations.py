@@ -187,7 +187,7 @@ def test_without_trusted_publishing_nothing_is_signed_and_the_run_says_so(
 ) -> None:
     monkeypatch.setenv("RELNOX_OWN_TOKEN", "unused-token")
     with PackageIndex() as index:
-        ran = publish(tmp_path / "work", index)
+        ran = publish(tmp_path / "work", index, "--verbose")
     assert ran.code == 0, ran.text
     assert "attestations: off (uploads do not use Trusted Publishing)" in ran.text
     assert (signed(tmp_path), job.asked) == ([], [])
@@ -207,7 +207,7 @@ def test_off_is_off(
         monkeypatch.setenv("RELNOX_ATTESTATIONS", "off")
     else:
         monkeypatch.setattr(attestations, "is_installed", lambda: False)
-    ran = publish(tmp_path / "work", index)
+    ran = publish(tmp_path / "work", index, "--verbose")
     assert ran.code == 0, ran.text
     assert f"attestations: off ({reason}" in ran.text
     assert (signed(tmp_path), job.asked, provenance(index, "core")) == ([], [], {})
