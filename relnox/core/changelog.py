@@ -37,11 +37,15 @@ _UNRELEASED = re.compile(
     r"(?P<open>[\\\[*_`]*)unreleased(?P<close>[\\\]*_`]*)(?P<link>\([^()]*\)|\[[^\[\]]*\])?(?:[ \t]*[-–—(:].*)?",  # noqa: RUF001
     re.IGNORECASE,
 )
-_VERSION = re.compile(
-    r"(?P<before>[\\\[*_`]*(?:version[ \t]+|release[ \t]+)?v?)(?P<version>[0-9][^\s\\\[\](),:*_`]*)"
-    r"(?P<after>[\\\]*_`]*)(?P<link>\([^()]*\)|\[[^\[\]]*\])?(?P<rest>(?=[\s,:(]|$).*)",
-    re.IGNORECASE,
+_AFTER_NAME = (
+    r"[\\\[*_`]*v?)(?P<version>[0-9][^\s\\\[\](),:*_`]*)"
+    r"(?P<after>[\\\]*_`]*)(?P<link>\([^()]*\)|\[[^\[\]]*\])?(?P<rest>(?=[\s,:(]|$).*)"
 )
+_VERSION = re.compile(rf"(?P<before>[\\\[*_`]*(?:(?:version|release)[ \t]+)?{_AFTER_NAME}", re.IGNORECASE)
+_NAMED_VERSION = re.compile(
+    rf"(?P<before>[\\*_`]*[^\W\d_].*?[ \t/@=-](?=[\\\[*_`]*v?[\d!]+\.){_AFTER_NAME}", re.IGNORECASE
+)
+"""A version after a name: `## greeter 1.2.0 (2026-11-21)`, `## greeter-v1.2.0`."""
 _UNRELEASED_LINE = re.compile(r"\s*^(?P<word>unreleased)[ \t]*(?=\r?$)", re.IGNORECASE | re.MULTILINE)
 """The line below the heading of a version that is not released yet; later it is `Released 2026-11-21`."""
 _DATES = (
@@ -68,6 +72,7 @@ class Heading(NamedTuple):
         title: The title.
         title_start: The position of the title.
         level: The level of the heading; 1 is the highest.
+        parts: The parts of the title with a version; None if the title is something else.
         pending: The position of the word `unreleased` after a version, in the title or in the line below; or -1.
     """
 
@@ -76,13 +81,13 @@ class Heading(NamedTuple):
     title: str
     title_start: int
     level: int
+    parts: re.Match[str] | None = None
     pending: int = -1
 
     @property
     def version(self) -> Version | None:
-        """The version that the title begins with, or None."""
-        match = _VERSION.fullmatch(self.title)
-        return None if match is None else _parse_version(match["version"])
+        """The version in the title, or None."""
+        return None if self.parts is None else _parse_version(self.parts["version"])
 
     @property
     def is_unreleased(self) -> bool:
@@ -97,8 +102,7 @@ class Heading(NamedTuple):
     @property
     def is_release(self) -> bool:
         """Whether this is the heading of a version or of unreleased changes, unlike `2.0 migration`."""
-        match = _VERSION.fullmatch(self.title)
-        is_version = match is not None and self.version is not None and not re.match(r"\s*[^\W\d_]", match["rest"])
+        is_version = self.parts is not None and not re.match(r"\s*[^\W\d_]", self.parts["rest"])
         return self.is_unreleased or self.is_pending or is_version
 
 
@@ -117,7 +121,8 @@ class Changelog:
         self.visible = _blank_out(self.text, "`{3,}|~{3,}")
         if not (is_markdown := _HASH_HEADING.search(self.visible) is not None):
             self.visible = _blank_out(self.text, "`{3,}")  # a line of tildes is an underline, and no fence
-        self.headings = sorted(map(self._with_pending, self._find_headings(is_markdown=is_markdown)))
+        headings = sorted(self._find_headings(is_markdown=is_markdown), key=lambda heading: heading.start)
+        self.headings = [self._with_pending(heading) for heading in _with_versions(headings)]
         self.newline = "\r\n" if "\r\n" in self.text else "\n"
 
     def _find_headings(self, *, is_markdown: bool) -> Iterator[Heading]:
@@ -138,11 +143,10 @@ class Changelog:
             yield Heading(match.start(), match.end(), title, match.start("title"), styles.index(style) + 1)
 
     def _with_pending(self, heading: Heading) -> Heading:
-        match = _VERSION.fullmatch(heading.title)
-        if match is None or heading.version is None:
+        if heading.parts is None:
             return heading
-        if word := re.fullmatch(r"\W+(unreleased)\W*", match["rest"], re.IGNORECASE):
-            return heading._replace(pending=heading.title_start + match.start("rest") + word.start(1))
+        if word := re.fullmatch(r"\W+(unreleased)\W*", heading.parts["rest"], re.IGNORECASE):
+            return heading._replace(pending=heading.title_start + heading.parts.start("rest") + word.start(1))
         line = _UNRELEASED_LINE.match(self.visible, heading.end)
         return heading._replace(pending=line.start("word")) if line is not None else heading
 
@@ -200,6 +204,31 @@ class Changelog:
         return title.join(parts)
 
 
+def _with_versions(headings: list[Heading]) -> list[Heading]:
+    """Return headings with the parts of their titles.
+
+    If no title begins with a version, the versions are those after other words, in headings of one level.
+    """
+
+    def parsed(pattern: re.Pattern[str]) -> list[Heading]:
+        matches = [pattern.fullmatch(heading.title) for heading in headings]
+        return [
+            heading._replace(parts=match if match is not None and _parse_version(match["version"]) else None)
+            for heading, match in zip(headings, matches, strict=True)
+        ]
+
+    unnamed, named = parsed(_VERSION), parsed(_NAMED_VERSION)
+    if any(heading.parts is not None for heading in unnamed):
+        return unnamed
+    releases = [heading for heading in named if heading.is_release]
+    # `# Changes since 1.0` is the title of the file.
+    is_titled = releases[:1] == named[:1] and releases[1:] and releases[0].level < releases[1].level
+    level = min(
+        (heading.level for heading in releases[1 if is_titled else 0 :] if heading.parts is not None), default=0
+    )
+    return [heading if heading.level == level else heading._replace(parts=None) for heading in named]
+
+
 def _format_date(date: dt.date, examples: list[str]) -> tuple[str, str]:
     """Return a date in the form of the first example with a date, and the pattern of that form."""
     for example in examples:
@@ -223,16 +252,29 @@ def _parse_version(version: str) -> Version | None:
         return None
 
 
-def has_unreleased(text: str, versions: Collection[Version] = ()) -> bool:
+def has_unreleased(text: str, versions: Collection[Version] | None = ()) -> bool:
     """Return whether a changelog has a heading for unreleased changes, such as `## [Unreleased]`, at any level.
 
-    `versions` may be in that heading, if it is one such as `1.2.0 (unreleased)`.
+    `versions` may be in that heading, if it is one such as `1.2.0 (unreleased)`; None stands for any version.
     """
     changelog = Changelog(text)
     if any(heading.is_unreleased for heading in changelog.headings):
         return True
     first = next((heading for heading in changelog.headings if heading.is_release), None)
-    return first is not None and first.is_pending and first.version in versions
+    return first is not None and first.is_pending and (versions is None or first.version in versions)
+
+
+def reason_not_to_add(text: str, version: Version) -> str | None:
+    """Return why a changelog gets no section for a version; None if it has one, or its headings are wrong."""
+    headings = [heading for heading in Changelog(text).headings if heading.is_release]
+    if any(heading.version == version and not heading.is_pending for heading in headings):
+        return None
+    if any(heading.is_unreleased for heading in headings):
+        return "nothing is under Unreleased"
+    if headings and headings[0].is_pending:
+        return f"its first heading is {headings[0].title}, of another version"
+    hide = '[tool.relnox] changelog = "none"'
+    return f"no heading Unreleased above the last version; to leave it so without this note: {hide}"
 
 
 def is_unreleased_empty(text: str) -> bool:
@@ -303,7 +345,7 @@ def _release_pending(  # noqa: PLR0913, PLR0917 - as `_insert_release`
 ) -> Iterator[_Edit]:
     """Yield the edits that set version and date of `1.2.0 (unreleased)`, and the tag in its link."""
     del previous_tag
-    title = _VERSION.fullmatch(heading.title)
+    title = heading.parts
     assert title is not None  # noqa: S101 - it is pending
     new_title = heading.title[: title.start("version")] + version + heading.title[title.end("version") :]
     word_end = heading.pending + len("unreleased")
@@ -329,15 +371,15 @@ def _insert_release(  # noqa: PLR0913, PLR0917 - the parts of a release
     """Yield the edits that insert a heading below `Unreleased`, and a link below that of `Unreleased`."""
     own = _UNRELEASED.fullmatch(heading.title)
     assert own is not None  # noqa: S101 - the heading was found by it
-    titles = [other.title for other in changelog.headings if other.is_release]
-    earlier = [match for title in titles if (match := _VERSION.fullmatch(title)) is not None]
+    earlier = [other.parts for other in changelog.headings if other.is_release and other.parts is not None]
     day, pattern = _format_date(date, [match["rest"] for match in earlier])
     dated = (re.fullmatch(rf"([^\w\[\]]+){pattern}([^\w\[\]]*)", match["rest"]) for match in earlier)
     around = next(filter(None, dated), None)
     is_undated = earlier and not any(match["rest"].strip() for match in earlier)
     rest = f"{around[1]}{day}{around[2]}" if around else "" if is_undated else f" - {date.isoformat()}"
     v = earlier[0]["before"][-1:] if earlier and earlier[0]["before"][-1:] in "vV" else ""
-    opening, closing, link = own["open"], own["close"], ""
+    name = re.match(r"(?:.*[ \t/@=-])?", earlier[0]["before"]) if earlier else None
+    opening, closing, link = (name[0] if name else "") + own["open"], own["close"], ""
     if (own["link"] or "").startswith("("):
         urls = _compare(own["link"][1:-1], tag, previous_tag)
         if urls is None:
@@ -438,10 +480,7 @@ def keep_earlier_releases(before: str, after: str, version: str) -> str:
 def _earlier_releases(changelog: Changelog, version: str) -> Iterator[Heading]:
     """Yield the headings of releases other than `version`; names before their versions are allowed."""
     new = re.compile("|".join(rf"(?<![\d.]){re.escape(part)}(?![\w.+-])" for part in version.split(", ")))
-    headings = changelog.headings
-    if not (releases := [heading for heading in headings if heading.is_release]):
-        title = headings[:1] if len({heading.level for heading in headings[:2]}) > 1 else []
-        releases = [heading for heading in headings if _NUMBER.search(heading.title) and heading not in title]
-    for heading in releases:
-        if not (heading.is_unreleased or heading.is_pending) and new.search(heading.title) is None:
+    for heading in changelog.headings:
+        is_released = heading.is_release and not (heading.is_unreleased or heading.is_pending)
+        if is_released and new.search(heading.title) is None:
             yield heading

@@ -66,7 +66,7 @@ def copy_of(git: Git, commit: str, into: Path, edits: Mapping[str, bytes | None]
     for name, content in edits.items():
         path = project_path(copy.root, name)
         if content is None:
-            path.unlink(missing_ok=True)
+            (path if not (copy.root / name).is_symlink() else copy.root / name).unlink(missing_ok=True)
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)

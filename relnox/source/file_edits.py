@@ -43,7 +43,7 @@ def apply_edits(root: Path, edits: Iterable[Edit], staging: Path | None = None) 
         for edit in edits:
             if not _is_applied(root, edit):
                 applied.append(edit)
-                _write_file(files.project_path(root, edit.file), edit.after, staging)
+                _write(root, edit, staging)
     except BaseException as error:  # an interruption too
         left = restore_files(root, applied, staging)
         rest = f"; not restored: {join_names(left)}" if left else ""
@@ -62,17 +62,25 @@ def apply_edits(root: Path, edits: Iterable[Edit], staging: Path | None = None) 
 def check_paths(root: Path, edits: Iterable[Edit]) -> None:
     """Raise `Blocked` if a link leads from the path of an edit to a file outside of the checkout."""
     for edit in edits:
-        files.project_path(root, edit.file)
+        _path_of(root, edit)
 
 
 def are_applied(root: Path, edits: Iterable[Edit]) -> bool:
     """Return whether every file has its new content."""
-    return all(read_content(f"{root}/{edit.file}") == edit.after for edit in edits)
+    return all(_content(root, edit) == edit.after for edit in edits)
 
 
 def changed_files(root: Path, edits: Iterable[Edit]) -> list[str]:
     """Return the files that have neither their old nor their new content."""
-    return [edit.file for edit in edits if read_content(f"{root}/{edit.file}") not in (edit.before, edit.after)]
+    return [edit.file for edit in edits if _content(root, edit) not in (edit.before, edit.after)]
+
+
+def edit_to(root: Path, file: str, other: Path) -> Edit:
+    """Return the edit that gives a file the content that it has in another directory."""
+    edit = Edit(
+        file=file, before=None, after=None, is_link=any((top / file).is_symlink() for top in (root, other))
+    )
+    return replace(edit, before=_content(root, edit), after=_content(other, edit))
 
 
 def find_links(root: Path, names: Iterable[str]) -> list[str]:
@@ -97,7 +105,7 @@ def restore_files(root: Path, edits: Iterable[Edit], staging: Path | None = None
     for edit in edits:
         try:
             if not _is_applied(root, reverse := replace(edit, before=edit.after, after=edit.before)):
-                _write_file(files.project_path(root, edit.file), reverse.after, staging)
+                _write(root, reverse, staging)
         except (Conflict, OSError):
             left.append(edit.file)
     return left
@@ -109,7 +117,7 @@ def _is_applied(root: Path, edit: Edit) -> bool:
     Raises:
         Conflict: The file has neither its new nor its old content.
     """
-    content = read_content(f"{root}/{edit.file}")
+    content = _content(root, edit)
     if content == edit.after:
         return True
     if content != edit.before:
@@ -121,6 +129,11 @@ def _is_applied(root: Path, edit: Edit) -> bool:
     return False
 
 
+def link_targets(root: Path, names: Iterable[str]) -> dict[str, bytes]:
+    """Return the target of each of the files that is a symbolic link."""
+    return {name: os.fsencode((root / name).readlink()) for name in names if (root / name).is_symlink()}
+
+
 def read_content(path: Path | str) -> bytes | None:
     """Return the content of a file, or None if there is no such file."""
     try:
@@ -129,9 +142,25 @@ def read_content(path: Path | str) -> bytes | None:
         return None
 
 
-def _write_file(path: Path, data: bytes | None, staging: Path | None) -> None:
-    if data is None:
+def _content(root: Path, edit: Edit) -> bytes | None:
+    is_link = edit.is_link and (root / edit.file).is_symlink()
+    return os.fsencode((root / edit.file).readlink()) if is_link else read_content(f"{root}/{edit.file}")
+
+
+def _path_of(root: Path, edit: Edit) -> Path:
+    """Return the real path of the file that an edit writes or, if that is a link, of the link itself."""
+    if not edit.is_link:
+        return files.project_path(root, edit.file)
+    return files.project_path(root, posixpath.dirname(edit.file)) / posixpath.basename(edit.file)
+
+
+def _write(root: Path, edit: Edit, staging: Path | None) -> None:
+    path = _path_of(root, edit)
+    if edit.after is None:
         with contextlib.suppress(NotADirectoryError):
             path.unlink(missing_ok=True)
+    elif edit.is_link:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(os.fsdecode(edit.after))
     else:
-        files.replace_file(path, data, mode=0o666, staging=staging)
+        files.replace_file(path, edit.after, mode=0o666, staging=staging)

@@ -5,6 +5,7 @@ The copy is a temporary clone with the planned edits. The files that a tool chan
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from relnox.core import changelog as changelogs
+from relnox.core.documents import parse_toml, table_at
 from relnox.core.records import Record
 from relnox.errors import Blocked
 from relnox.source.copies import copy_of, read_changes
@@ -151,6 +153,7 @@ def run_changelog_tool(  # noqa: PLR0913 - what a changelog is made of
     contents: dict[str, bytes | None] = {}
     if tool == "towncrier":
         command = ["towncrier", "build", "--yes", f"--version={release.version}", f"--date={today.isoformat()}"]
+        command += _towncrier_name(git.root / release.directory)
     else:
         command = ["git-cliff", *_cliff_arguments(git.root / release.directory, release, changelog)]
         parts = [part for part in f"{git.prefix}{release.directory}".split("/") if part not in ("", ".")]
@@ -186,6 +189,20 @@ def _keep_earlier_releases(
         return changelogs.keep_earlier_releases(*texts, release.version).encode("utf-8", "surrogateescape")
     except Blocked as error:
         raise Blocked(error.code, f"{tool} rewrites {file}: {error.message}", fix=error.fix) from None
+
+
+def _towncrier_name(directory: Path) -> list[str]:
+    """Return the option with the name that towncrier would import the package for, which may not be installed."""
+    texts = [_read_text(directory, name) for name in (*_SETTINGS["towncrier"][0], _PYPROJECT)]
+    with contextlib.suppress(ValueError):  # towncrier reports it
+        settings = next(
+            (table for text in texts if (table := table_at(parse_toml(text), "tool", "towncrier"))), {}
+        )
+        package = settings.get("package")
+        # The version of an `incremental` package has another name.
+        if isinstance(package, str) and not settings.get("name") and "incremental" not in "".join(texts):
+            return [f"--name={package.title()}"]
+    return []
 
 
 def _cliff_arguments(directory: Path, release: ChangelogRelease, changelog: str) -> list[str]:

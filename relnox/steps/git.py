@@ -63,9 +63,7 @@ class Commit(Step, kw_only=True):
         return head
 
     def verify(self, run: Run, result: str) -> str:
-        changed_files = [
-            edit.file for edit in self._edits(run) if file_edits.read_content(run.root / edit.file) != edit.after
-        ]
+        changed_files = [edit.file for edit in self._edits(run) if not file_edits.are_applied(run.root, (edit,))]
         return (
             f"{result[:10]}, without later changes of {join_names(changed_files)}"
             if changed_files

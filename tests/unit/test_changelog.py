@@ -160,6 +160,19 @@ def test_a_release_in_the_example_of_keep_a_changelog() -> None:
             "## Unreleased\n\n## 1.1.0 - January 2026\n",
             "## Unreleased\n\n## 1.2.0 - 2026-11-21\n\n## 1.1.0 - January 2026\n",
         ),
+        # after a name, in headings of one level
+        *(
+            (
+                f"# Since 0.9\n\n## Unreleased\n\n### Python 3.12\n\n## {old}\n",
+                f"# Since 0.9\n\n## Unreleased\n\n## {new}\n\n### Python 3.12\n\n## {old}\n",
+            )
+            for old, new in (
+                ("greeter 1.1.0 (2026-01-05)", "greeter 1.2.0 (2026-11-21)"),
+                ("My Greeter v1.1.0", "My Greeter v1.2.0"),
+                ("greeter-v1.1.0 - 2026-01-05", "greeter-v1.2.0 - 2026-11-21"),
+                ("What's new in 1.1.0", "What's new in 1.2.0"),
+            )
+        ),
         # underlined
         (
             "Unreleased\n----------\n\n- a\n",

@@ -94,12 +94,21 @@ def package(name: str, directory: str | None = None, version: str | None = "1.0.
         ("fixup! feat: x", None),
         ('Revert "feat: x"\n\nThis reverts commit 676104e.', "patch"),
         ('Revert "feat!: x"\n\nThis reverts commit 676104e.', "patch"),
+        ('Revert "feat: x" (#13)\n\nReverts owner/repository#12', "patch"),
+        ('Reapply "feat: x"\n\nThis reverts commit 676104e.', "patch"),
+        ('Revert "feat: x"', "patch"),
         ('Revert "feat: x" of last week', None),
         ("Merge branch 'feat: x'", None),
         ("Merge pull request #1 from a/b\n\nfeat: x", None),
         ("Release 1.3.0", None),
         ("Add a feature\n\nBREAKING CHANGE: not below a header", None),
         ("Note that\nfeat: x", None),
+        # The body of a squash merge lists its commits; they count if the subject has no type.
+        ("Add it (#12)\n\n* feat: one\n\n* fix: two\n", "minor"),
+        ("Add it (#12)\n\n* fix: one\n\nmore\n\n* docs: two\n\nBREAKING CHANGE: it moved\n", "major"),
+        ("Add it (#12)\r\n\r\n- fix(core)!: one\r\n", "major"),
+        ("Add it\n\n* note: that\n* feature\n", None),
+        ("docs: add it (#12)\n\n* feat: one\n", None),
     ],
 )
 def test_the_level_of_a_message(message: str, expected: Level | None) -> None:
@@ -283,6 +292,25 @@ def test_levels_shift_below_1(version: str, message: str, part: Level, *, shift:
 @pytest.mark.parametrize("messages", [(), ("docs: x",), ("Merge branch 'x'", "Release 1.0.0")])
 def test_commits_without_a_level_request_no_bump(messages: tuple[str, ...]) -> None:
     assert asked([package("a")], {"a": since("1.0.0", *messages)}) == {}
+
+
+@pytest.mark.parametrize(
+    ("messages", "part"),
+    [
+        (['Revert "feat: x"\n\nThis reverts commit 0000001.', "feat: x"], None),
+        (['Revert "feat: x (#1)" (#2)\n\nReverts o/r#1', "docs: y", "feat: x (#1)"], None),
+        (['Reapply "feat: x"', 'Revert "feat: x"', "feat: x"], "minor"),
+        (['Revert "Revert "feat: x""', 'Revert "feat: x"', "feat: x"], "minor"),
+        (['Revert "feat: x"', "feat: x", 'Revert "feat: x"', "feat: x", "fix: y"], "patch"),
+        (['Revert "feat: old"\n\nThis reverts commit 0123456789.', "feat: x"], "minor"),
+        (['Revert "feat: old"'], "patch"),
+    ],
+)
+def test_what_is_reverted_does_not_count(messages: list[str], part: Level | None) -> None:
+    history = since("1.0.0", *messages)
+    commits = tuple(commit._replace(id=f"{commit.id:0>7}") for commit in history.commits)
+    found = asked([package("a")], {"a": history._replace(commits=commits)})
+    assert [request.bump for request in found.values()] == ([Bump(part=part)] if part else [])
 
 
 def test_a_version_raised_by_hand_is_released_as_it_is() -> None:

@@ -21,7 +21,7 @@ from relnox.core.text import join_names
 from relnox.core.versions import semver_compat, version_locations
 from relnox.core.versions.versioning import Bump
 from relnox.errors import Blocked, Failed
-from relnox.source import file_edits, history, tools_on_copy
+from relnox.source import changelog_files, file_edits, history, tools_on_copy
 from relnox.source.tools_on_copy import ChangelogRelease, Tool
 from relnox.steps.edit_files import EditFiles
 from relnox.steps.git import Commit
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from relnox.source.git import Git
     from relnox.steps.hooks import RunHook
 
+_CHANGELOG = "CHANGELOG.md"
+"""The changelog that git-cliff creates if there is none."""
 _NAMELESS_PREFIXES = ("", "v")
 """The tag prefixes of packages whose versions are shown without a name in shared changelog headings."""
 
@@ -42,6 +44,7 @@ class Contents:
         before: The content of each file that may be edited, by path.
         after: The new content of each changed file, by path; None removes the file.
         generated: The files that tools or hooks of the project wrote.
+        links: The symbolic links that they removed.
         edited: The files that have their new content already, from an interrupted run of this bump or from one
             without `--commit`.
     """
@@ -50,6 +53,7 @@ class Contents:
         self.before = dict(before)
         self.after: dict[str, bytes | None] = {}
         self.generated: set[str] = set()
+        self.links: set[str] = set()
         self.edited: tuple[str, ...] = ()
 
     @property
@@ -61,12 +65,15 @@ class Contents:
     @property
     def edits(self) -> tuple[Edit, ...]:
         """The edits, those of generated files last: a later run looks for the others before it runs tools."""
-        edits = editing.edits_between(self.before, self.after)
+        edits = editing.edits_between(self.before, self.after, self.links)
         return tuple(sorted(edits, key=lambda edit: edit.file in self.generated))
 
     def add_generated(self, after: Mapping[str, bytes | None], project: Project) -> None:
         """Add what a tool wrote."""
-        self.before = {**project.read_files(after), **self.before}
+        removed_files = tuple(file for file in after if after[file] is None)
+        targets = project.once(file_edits.link_targets, project.root, removed_files)
+        self.links |= targets.keys()
+        self.before = {**project.read_files(after), **self.before, **targets}
         self.after |= after
         self.generated |= after.keys()
 
@@ -78,7 +85,7 @@ def read_contents(project: Project) -> Contents:
         project.read_files(
             {
                 *editing.editable_files(workspace),
-                *release_notes.changelog_paths(workspace, project.config),
+                *(path for paths in project.changelog_files.values() for path in paths),
                 *project.foreign_locks,
             }
         )
@@ -102,9 +109,8 @@ def edit_files(  # noqa: PLR0913, PLR0917 - what is edited
     generated = {bump.package.name for own in tools.values() for bump in own}
     own = [bump for bump in bumps if bump.package.name not in generated]
     if config.changelog in ("auto", "keep-a-changelog"):
-        changelogs = release_notes.find_changelogs(workspace, files.before, config)
+        changelogs = release_notes.find_changelogs(workspace, project.changelog_files, files.before, config)
         tags = {bump.package.name: _tag_and_previous(bump, project) for bump in own}
-        new.notes += release_notes.changelog_notes(own, changelogs, files.before, config)
         files.after |= dict(
             release_notes.update_changelogs(own, changelogs, files.current, tags, config, project.today)
         )
@@ -117,6 +123,7 @@ def edit_files(  # noqa: PLR0913, PLR0917 - what is edited
     elif outdated:
         new.notes.append(f"{', '.join(outdated)}: out of date after this bump; to update it: --lock")
     new.notes += _run_edit_hooks(project, bumps, files)
+    new.notes += _changelog_notes(project, bumps, own, files)
     if checkout is not project:
         files.edited = _applied(files.edits, checkout)
         if not _is_interrupted(files, checkout, options):
@@ -172,6 +179,24 @@ def _tag_and_previous(bump: VersionBump, project: Project) -> tuple[str | None, 
     return tag_format.render(bump.after), before if before in existing_tags else None
 
 
+def _changelog_notes(
+    project: Project, bumps: Sequence[VersionBump], own: Sequence[VersionBump], files: Contents
+) -> Iterator[str]:
+    """Yield notes on changelogs and change files that stay as they are; `own` are the bumps without a tool."""
+    config, workspace, candidates = project.config, project.literals.workspace, project.changelog_files
+    if config.changelog == "none":
+        return
+    directories = tuple(dict.fromkeys((".", *(bump.package.directory for bump in bumps))))
+    change_files = project.once(changelog_files.find_change_files, project.root, directories)
+    removed = {file for file, content in files.after.items() if content is None}
+    notes = list(release_notes.change_file_notes(bumps, change_files, removed))
+    if not notes and config.changelog in ("auto", "keep-a-changelog"):
+        changelogs = release_notes.find_changelogs(workspace, candidates, files.before, config)
+        arguments = (own, changelogs, candidates, files.before, files.after.keys(), config)
+        notes += release_notes.changelog_notes(*arguments)
+    yield from notes
+
+
 def _changelog_tools(
     project: Project, bumps: Sequence[VersionBump], files: Contents
 ) -> dict[tuple[str, Tool, str], list[VersionBump]]:
@@ -187,7 +212,7 @@ def _changelog_tools(
     for bump in filter(release_notes.is_listed_in_changelogs, bumps):
         directory = "." if is_lockstep else bump.package.directory
         if tools[directory] is None:
-            own = release_notes.own_changelog(bump.package, files.before, config)
+            own = release_notes.changelog_in(bump.package.directory, project.changelog_files, files.before)
             directory = "." if own is None or tools["."] == "git-cliff" else directory
         if (tool := tools[directory]) is not None:
             # The root's git-cliff writes a changelog for each package, its towncrier one for all of them.
@@ -210,7 +235,7 @@ def _generate_changelogs(
     after: dict[str, bytes | None] = {}
     for (directory, tool, _), bumps in runs.items():
         release = _changelog_release(directory, bumps, project, files, commits)
-        run, name = tools_on_copy.run_changelog_tool, config.changelog_file
+        run, name = tools_on_copy.run_changelog_tool, config.changelog_file or _CHANGELOG
         after |= project.once(run, tool, git, release, project.today, name, pass_env=config.pass_env)
     files.add_generated(after, project)
 
@@ -238,7 +263,7 @@ def _changelog_release(
         labels[label] = None
     tag_format = project.tag_formats[first.package.name]
     is_shared = len(groups) > 1 and directory == "." and directory != first.package.directory
-    own = release_notes.own_changelog(first.package, files.before, config)
+    own = release_notes.changelog_in(first.package.directory, project.changelog_files, files.before)
     released_packages = {bump.package.name for bump in bumps}
     return ChangelogRelease(
         directory=directory,
@@ -246,7 +271,9 @@ def _changelog_release(
         tag=tag_format.render(first.after),
         tag_prefix=tag_format.prefix if len(groups) > 1 else None,
         excluded_commits=tuple(commit for commit, names in commits.items() if released_packages.isdisjoint(names)),
-        changelog=(own or f"{first.package.directory}/{config.changelog_file}") if is_shared else None,
+        changelog=(own or f"{first.package.directory}/{config.changelog_file or _CHANGELOG}")
+        if is_shared
+        else None,
     )
 
 

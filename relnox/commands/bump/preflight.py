@@ -11,7 +11,6 @@ from relnox.commands.shared import checks
 from relnox.commands.shared.checks import NewerTags
 from relnox.commands.shared.project import Project
 from relnox.core import setting_proposals
-from relnox.core.bump import release_notes
 from relnox.core.bump.version_bumps import VersionBump
 from relnox.core.packages import Package
 from relnox.core.planning.step import Edit, NewTag
@@ -117,7 +116,7 @@ def problems(  # noqa: PLR0912, PLR0913, PLR0915, PLR0917, C901 - a list of chec
     yield from checks.uncommitted_changes(generated, files.generated, ())
     if options.commit and changed_to_edit:
         yield changed_files_problem(changed_to_edit)
-    links = project.once(file_edits.find_links, project.root, [edit.file for edit in edits])
+    links = project.once(file_edits.find_links, project.root, [edit.file for edit in edits if not edit.is_link])
     if options.commit and links:
         yield Blocked(
             "file-is-link",
@@ -131,7 +130,7 @@ def problems(  # noqa: PLR0912, PLR0913, PLR0915, PLR0917, C901 - a list of chec
             tracked_files = edited_files - {edit.file for edit in edits if edit.before is None}
             yield from checks.hidden_files(tracked_files, project)
             depends_on |= tracked_files
-        changelogs = release_notes.changelog_paths(project.literals.workspace, config)
+        changelogs = {path for paths in project.changelog_files.values() for path in paths}
         yield from checks.untracked_files(depends_on, packages, project, changelogs=changelogs)
     dirty = [
         file

@@ -192,7 +192,8 @@ def _packages(
     """Yield the packages of the release, for the text of the pull request."""
     tags = changes.tag_names(project, bumps)
     contents = {edit.file: edit.after for edit in edits if edit.after is not None}
-    changelogs = release_notes.find_changelogs(project.literals.workspace, contents, project.config)
+    workspace, candidates = project.literals.workspace, project.changelog_files
+    changelogs = release_notes.find_changelogs(workspace, candidates, contents, project.config)
     for bump in bumps:
         name, after = bump.package.name, str(bump.after)
         changelog = contents[changelogs[name]].decode("utf-8", "replace") if changelogs.get(name) else ""

@@ -346,11 +346,8 @@ def plan_undo(options: Options, project: Project) -> Plan:
 
 def _edits_to(commit: str, files: Sequence[str], git: Git) -> tuple[Edit, ...]:
     """Return the edits that give files the content that they had in a commit."""
-    read = file_edits.read_content
     with files_of_commit(git, commit) as earlier:  # with the line ends of a checkout
-        return tuple(
-            Edit(file=name, before=read(git.root / name), after=read(earlier.root / name)) for name in files
-        )
+        return tuple(file_edits.edit_to(git.root, name, earlier.root) for name in files)
 
 
 def _tags_at(commit: str, project: Project, git: Git) -> list[str]:

@@ -21,6 +21,7 @@ from relnox.errors import Blocked
 _MAX_LINES = 20
 """The maximum number of notes on single requirements; more requirements get one common note."""
 _MAX_LISTED = 5
+_MAX_SUBJECTS = 3
 
 
 def requested_bump(options: Options) -> Bump:
@@ -231,6 +232,10 @@ def selection_notes(
         yield f"{names}: skipped, no tag to derive a version from; for the first release: {first}"
     if options.part != "auto":
         return
+    own_histories = [project.history[package.name] for package in selected if package.name in project.history]
+    if others := release_history.unconventional_commits(own_histories):
+        subjects = join_names([repr(commit.subject) for commit in others], _MAX_SUBJECTS)
+        yield f"not counted, since not a Conventional Commit: {subjects}"
     if unchanged := [f"{bump.package.name} {bump.after}" for bump in bumps if bump.before == bump.after]:
         yield (
             f"{join_names(unchanged)}: released as it is, whatever the commits ask for; to bump further name the "

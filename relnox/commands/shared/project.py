@@ -28,6 +28,7 @@ from relnox.core.tags import TagFormat, TagForms, find_tag_forms
 from relnox.core.workspace import Workspace
 from relnox.errors import NO_WORKING_DIRECTORY, Blocked, Problem, TryLater
 from relnox.source import discovery, history, pyproject, version_literals
+from relnox.source.changelog_files import find_changelogs
 from relnox.source.git import Git, GitState, find_repository
 from relnox.source.git.remotes import Remote
 from relnox.source.git.trees import files_of_commit
@@ -173,6 +174,17 @@ class Project(Record):
         locks = {*workspace.lock_files, *(place.file for place in places if place.is_in_lock)}
         ignored_files = self._ignored(locks)
         return replace(literals, workspace=workspace.without_files(ignored_files)) if ignored_files else literals
+
+    @cached_property
+    def changelog_files(self) -> Mapping[str, tuple[str, ...]]:
+        """The files that may be changelogs, in the directory of each package and in the root."""
+        directories, name = (
+            {".", *(package.directory for package in self.workspace.packages)},
+            self.config.changelog_file,
+        )
+        if name is not None:
+            return {directory: (os.path.normpath(f"{directory}/{name}"),) for directory in directories}
+        return {directory: find_changelogs(self.root, directory) for directory in directories}
 
     @cached_property
     def foreign_locks(self) -> tuple[str, ...]:

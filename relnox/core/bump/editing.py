@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from packaging.version import Version
@@ -31,14 +31,16 @@ def editable_files(workspace: Workspace) -> tuple[str, ...]:
     return tuple(sorted(names | set(workspace.lock_files)))
 
 
-def edits_between(before: Mapping[str, bytes], after: Mapping[str, bytes | None]) -> Iterator[Edit]:
+def edits_between(
+    before: Mapping[str, bytes], after: Mapping[str, bytes | None], links: Collection[str] = ()
+) -> Iterator[Edit]:
     """Yield an edit for each file whose content changes, sorted by path.
 
-    In `after`, None removes a file.
+    In `after`, None removes a file; `links` are the symbolic links, with their targets in `before`.
     """
     for file in sorted(after):
         if after[file] != before.get(file):
-            yield Edit(file=file, before=before.get(file), after=after[file])
+            yield Edit(file=file, before=before.get(file), after=after[file], is_link=file in links)
 
 
 def edited_contents(

@@ -56,8 +56,13 @@ def read_trailers(message: str, key: str = RELEASE) -> dict[str, Version]:
 
 
 _COMMIT_HEADER = re.compile(r"(?P<type>[A-Za-z][\w-]*)(?:\([^()\r\n]*\))?(?P<breaking>!)?:[ \t]+\S")
-_REVERT_BY_GIT = re.compile(r'Revert "[^\n]*"\n+This reverts commit ([0-9a-f]{7,})')
-"""Matches the message that `git revert` writes; the group is the full ID of the reverted commit."""
+_SQUASHED_HEADER = re.compile(rf"(?m)^[*-][ \t]+{_COMMIT_HEADER.pattern}")
+"""Matches a commit in the list that GitHub makes the body of a squash merge."""
+_REVERT = re.compile(
+    r'(?P<word>Revert|Reapply) "(?P<subject>[^\n]*)"(?: \(#\d+\))?(?:\n|\Z)'
+    r"(?:\s*This reverts commit (?P<id>[0-9a-f]{7,}))?"
+)
+"""Matches the messages that git and GitHub write for a revert, and for the revert of a revert."""
 _BREAKING_FOOTER = re.compile(r"^BREAKING[ -]CHANGE:[ \t]", re.MULTILINE)
 _LEVEL_ORDER: tuple[Level | None, ...] = (None, "patch", "minor", "major")
 
@@ -247,17 +252,27 @@ def level_of_commit(message: str, config: CommitsConfig) -> Level | None:
 
     Source: Conventional Commits 1.0.0, https://www.conventionalcommits.org/en/v1.0.0/
     """
-    if _REVERT_BY_GIT.match(message):
+    if _REVERT.match(message):
         message = f"revert: {message}"
     header = _COMMIT_HEADER.match(message)
-    if header is None:
-        return None
-    if header["breaking"] or _BREAKING_FOOTER.search(message):
+    headers = [header] if header is not None else list(_SQUASHED_HEADER.finditer(message))
+    if any(header["breaking"] for header in headers) or (headers and _BREAKING_FOOTER.search(message)):
         return "major"
-    kind = header["type"].lower()
-    if kind in map(str.lower, config.minor):
+    types = {header["type"].lower() for header in headers}
+    if types & set(map(str.lower, config.minor)):
         return "minor"
-    return "patch" if kind in map(str.lower, config.patch) else None
+    return "patch" if types & set(map(str.lower, config.patch)) else None
+
+
+def unconventional_commits(histories: Iterable[ReleaseHistory]) -> tuple[Commit, ...]:
+    """Return the commits that ask for no release because their messages are no Conventional Commits."""
+    commits = {commit.id: commit for history in histories if history.tag for commit in history.commits}
+    return tuple(
+        commit
+        for commit in commits.values()
+        if not (_COMMIT_HEADER.match(commit.message) or _REVERT.match(commit.message))
+        and not (_SQUASHED_HEADER.search(commit.message) or read_trailers(commit.message))
+    )
 
 
 def requests_from_changes(
@@ -347,13 +362,24 @@ def requests_for_bumped_packages(
 
 
 def _without_reverted_commits(commits: Sequence[Commit]) -> list[Commit]:
-    """Return commits without those that a later one of them reverts, and without these reverts."""
-    ids = {commit.id for commit in commits}
+    """Return commits without those that a later one of them reverts, and without these reverts.
+
+    The reverted commit is the one with the id in the message or, since GitHub writes none, the last one with that
+    subject.
+    """
     canceled: set[str] = set()
-    for commit in commits:  # the newest first, since a revert may be reverted as well
-        revert = _REVERT_BY_GIT.match(commit.message)
-        if commit.id not in canceled and revert is not None and revert[1] in ids:
-            canceled |= {commit.id, revert[1]}
+    for position, commit in enumerate(commits):  # the newest first, since a revert may be reverted as well
+        revert = _REVERT.match(commit.message)
+        if commit.id in canceled or revert is None:
+            continue
+        subject = revert["subject"] if revert["word"] == "Revert" else f'Revert "{revert["subject"]}"'
+        reverted = (
+            other.id
+            for other in commits[position + 1 :]
+            if (other.id.startswith(revert["id"]) if revert["id"] else other.subject == subject)
+        )
+        if (reverted_id := next((one for one in reverted if one not in canceled), None)) is not None:
+            canceled |= {commit.id, reverted_id}
     return [commit for commit in commits if commit.id not in canceled]
 
 

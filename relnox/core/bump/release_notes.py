@@ -7,17 +7,16 @@ the project is in code, where it cannot notify people, refer to issues or change
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 
 from packaging.version import Version
 
 from relnox.core import changelog
 from relnox.core.bump.version_bumps import VersionBump
-from relnox.core.packages import Package
 from relnox.core.records import Record
 from relnox.core.settings.config import Config
-from relnox.core.text import escape_line, join_names, split_lines
+from relnox.core.text import escape_line, format_count, join_names, split_lines
 from relnox.core.version_groups import find_version_groups
 from relnox.core.versions import semver_compat
 from relnox.core.workspace import Workspace
@@ -33,13 +32,9 @@ MAX_TITLE_LENGTH = 250
 _SHORTENED = "\n\n_Shortened: the rest is in the changed files._"
 
 
-def changelog_paths(workspace: Workspace, config: Config) -> tuple[str, ...]:
-    """Return the paths where the changelogs of the workspace may be; the files need not exist."""
-    directories = {package.directory for package in workspace.packages} | {"."}
-    return tuple(sorted(_path_in(directory, config.changelog_file) for directory in directories))
-
-
-def find_changelogs(workspace: Workspace, contents: Mapping[str, bytes], config: Config) -> dict[str, str]:
+def find_changelogs(
+    workspace: Workspace, candidates: Mapping[str, Sequence[str]], contents: Mapping[str, bytes], config: Config
+) -> dict[str, str]:
     """Return the path of each package's changelog; packages without one are left out.
 
     It is the one in the directory of the package, or that of the root if all packages that are published share one
@@ -47,23 +42,30 @@ def find_changelogs(workspace: Workspace, contents: Mapping[str, bytes], config:
 
     Args:
         workspace: The packages.
+        candidates: The files that may be changelogs, by directory, the most usual first.
         contents: The contents of the files that exist, by path.
         config: The settings of the project.
     """
-    common = _path_in(".", config.changelog_file)
-    shared = _packages_of_common_changelog(workspace, config) if common in contents else frozenset()
+    common = changelog_in(".", candidates, contents)
+    shared = _packages_of_common_changelog(workspace, config) if common is not None else frozenset()
     changelogs = {}
     for package in workspace.packages:
-        own = own_changelog(package, contents, config)
-        if own is not None or package.name in shared:
-            changelogs[package.name] = own or common
+        own = changelog_in(package.directory, candidates, contents)
+        if own is None and package.name in shared:
+            own = common
+        if own is not None:
+            changelogs[package.name] = own
     return changelogs
 
 
-def own_changelog(package: Package, contents: Mapping[str, bytes], config: Config) -> str | None:
-    """Return the path of the changelog in a package's directory, or None if there is none."""
-    own = _path_in(package.directory, config.changelog_file)
-    return own if own in contents else None
+def changelog_in(
+    directory: str, candidates: Mapping[str, Sequence[str]], contents: Mapping[str, bytes]
+) -> str | None:
+    """Return the changelog in a directory: the first with unreleased changes, else the first; None without any."""
+    paths = [path for path in candidates.get(directory, ()) if path in contents]
+    return next(
+        (path for path in paths if len(paths) > 1 and _is_pending(contents[path])), next(iter(paths), None)
+    )
 
 
 def _packages_of_common_changelog(workspace: Workspace, config: Config) -> frozenset[str]:
@@ -123,44 +125,71 @@ def update_changelogs(  # noqa: PLR0913, PLR0917 - the parts of a release
         yield file, after.encode("utf-8", "surrogateescape")
 
 
-def changelog_notes(
+def changelog_notes(  # noqa: PLR0913, PLR0917 - the parts of a release
     bumps: Sequence[VersionBump],
     changelogs: Mapping[str, str],
+    candidates: Mapping[str, Sequence[str]],
     contents: Mapping[str, bytes],
+    changed: Collection[str],
     config: Config,
 ) -> Iterator[str]:
-    """Yield a note on each changelog that this release does not change, with the reason.
+    """Yield notes on changelogs that a release does not change, with the reasons.
 
-    The arguments are those of `update_changelogs`.
+    `changed` are the files that it changes; the other arguments are those of `update_changelogs` and
+    `find_changelogs`.
     """
     bumps_to_list = [bump for bump in bumps if is_listed_in_changelogs(bump)]
-    edited = _bumps_by_changelog(bumps, changelogs, contents)
-    for file in edited:
-        try:
-            if changelog.is_unreleased_empty(_decode_changelog(contents[file])):
-                yield f"{file}: no section for this release (Unreleased is empty)"
-        except Blocked:  # reported by the release itself
-            continue
-    for file in dict.fromkeys(
-        changelogs[bump.package.name] for bump in bumps_to_list if bump.package.name in changelogs
-    ):
-        if file not in edited:
-            yield (
-                f"{file} is not changed (no heading for unreleased changes); to list releases in it, add "
-                '## [Unreleased] above the last version; to hide this note, set [tool.relnox] changelog = "none"'
-            )
-    common = _path_in(".", config.changelog_file)
-    without = [bump.package for bump in bumps_to_list if bump.package.name not in changelogs]
-    if without and common not in changelogs.values() and _has_entries(contents.get(common, b"")):
-        names = join_names([package.name for package in without])
+    versions = {changelogs.get(bump.package.name): bump.after for bump in bumps_to_list}
+    files_by_reason: dict[str, list[str]] = {}
+    for file, version in versions.items():
+        if file is not None and file not in changed:
+            reason = changelog.reason_not_to_add(_decode_changelog(contents[file]), version)
+            files_by_reason.setdefault(reason or "", []).append(file)
+    for reason, files in files_by_reason.items():
+        if reason:
+            yield f"{join_names(files)}: no section for this release ({reason})"
+    directories = sorted({bump.package.directory for bump in bumps_to_list if bump.package.name in changelogs})
+    others = [file for directory in directories for file in candidates.get(directory, ())]
+    others = [file for file in others if file in contents and file not in {*versions, *changed}]
+    if others := [file for file in others if _is_pending(contents[file])]:
+        setting = posixpath.relpath(others[0], directories[0])
         yield (
-            f"{common} is not changed, its entries stay (packages with versions of their own have changelogs in "
-            f"their directories, and there is none of {names}); to list "
-            f"{without[0].name} in one, add {_path_in(without[0].directory, config.changelog_file)}"
+            f"{join_names(others)}: unreleased changes stay; to release them instead of those in the other "
+            f'changelog, set [tool.relnox] changelog-file = "{setting}"'
         )
-    is_named = config.changelog == "keep-a-changelog" or config.changelog_file != type(config)().changelog_file
-    if is_named and bumps_to_list and len(without) == len(bumps_to_list) and common not in contents:
-        yield f"no changelog changes: there is no {config.changelog_file} for these packages"
+    common = changelog_in(".", candidates, contents)
+    without = [bump.package for bump in bumps_to_list if bump.package.name not in changelogs]
+    is_unchanged = common is not None and common not in {*changelogs.values(), *changed}
+    if common is not None and without and is_unchanged and _has_entries(contents[common]):
+        names = join_names([package.name for package in without])
+        own = _path_in(without[0].directory, posixpath.basename(common))
+        yield (
+            f"{common} is not changed, its entries stay (packages with versions of their own have changelogs "
+            f"in their directories, and there is none of {names}); to list {without[0].name} in one, add {own}"
+        )
+    is_named = config.changelog == "keep-a-changelog" or config.changelog_file is not None
+    if is_named and bumps_to_list and len(without) == len(bumps_to_list) and common is None:
+        yield f"no changelog changes: there is no {config.changelog_file or 'CHANGELOG.md'} for these packages"
+
+
+def change_file_notes(
+    bumps: Sequence[VersionBump],
+    change_files: Iterable[tuple[str, str, str, Sequence[str]]],
+    removed: Collection[str],
+) -> Iterator[str]:
+    """Yield a note on the change files of other tools in each directory that a final release does not remove.
+
+    `change_files` are directories, tools, their commands and the files; `removed` are the files that the release
+    removes.
+    """
+    version = next((str(bump.after) for bump in bumps if is_listed_in_changelogs(bump)), None)
+    for directory, tool, command, files in change_files if version is not None else ():
+        if left := [posixpath.relpath(file, directory) for file in files if file not in removed]:
+            count = format_count(len(left), "change file")
+            yield (
+                f"{directory}: {count} of {tool} not released ({join_names(left, 2)}; relnox does not run {tool} "
+                f"here); before the bump, run and commit: {command.replace('{version}', version or '')}"
+            )
 
 
 def is_listed_in_changelogs(bump: VersionBump) -> bool:
@@ -192,6 +221,11 @@ def _has_unreleased_heading(content: bytes, bump: VersionBump) -> bool:
     if bump.before is not None and bump.before.is_devrelease and not bump.after.is_prerelease:
         versions.add(Version(bump.before.base_version))
     return changelog.has_unreleased(_decode_changelog(content), versions)
+
+
+def _is_pending(content: bytes) -> bool:
+    """Return whether the content of a changelog has changes below a heading that is not released yet."""
+    return changelog.has_unreleased(_decode_changelog(content), None)
 
 
 def _has_entries(content: bytes) -> bool:

@@ -19,11 +19,13 @@ class Edit(Record, kw_only=True):
         file: POSIX path relative to the root.
         before: The content before the edit, or None if the file does not exist yet.
         after: The content after the edit, or None if the edit removes the file.
+        is_link: Whether the file is a symbolic link, whose content is its target.
     """
 
     file: str
     before: bytes | None
     after: bytes | None
+    is_link: bool = False
 
     def diff(self) -> str:
         """Return the edit as a unified diff."""

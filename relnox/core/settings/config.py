@@ -325,10 +325,11 @@ class Config(Settings):
         "The changelog tool; `auto`: towncrier or git-cliff if configured, else Keep a Changelog.",
         choices=("auto", "keep-a-changelog", "towncrier", "git-cliff", "none"),
     )
-    changelog_file: str = setting(
-        "CHANGELOG.md",
+    changelog_file: str | None = setting(
+        None,
         "The changelog, in the directory of the package, or else in the root if all packages have one version.",
         PATH,
+        otherwise="a file of a usual name, such as CHANGELOG.md, CHANGES.rst or docs/history.md",
     )
 
     # builds

@@ -58,7 +58,7 @@ def commit(git: Git, message: str, edits: Sequence[Edit]) -> str:
         )
         tree = run("write-tree").strip()
         # What an editor has saved since the edit stays in the checkout; the commit gets the planned content.
-        if any(file_edits.read_content(f"{git.root}/{edit.file}") != edit.after for edit in edits):
+        if not file_edits.are_applied(git.root, edits):
             tree = trees.plan_tree(git, edits, stored=True).id
             run("read-tree", "--reset", tree)
         variables["GIT_REFLOG_ACTION"] = f"{_REFLOG_ACTION}{tree}"
