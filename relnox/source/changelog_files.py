@@ -108,7 +108,7 @@ def find_change_files(root: Path, directories: Iterable[str]) -> tuple[ChangeFil
 
     Without any settings, they are those in the directories that the tools use by default.
     """
-    found: dict[str, ChangeFiles] = {}
+    change_files: dict[str, ChangeFiles] = {}
     for top in (root / directory for directory in directories):
         settings = {tool: tuple(_settings_of(tool, top)) for tool in _TOOLS}
         for tool, texts in settings.items():
@@ -119,8 +119,8 @@ def find_change_files(root: Path, directories: Iterable[str]) -> tuple[ChangeFil
                 files = (file for file in sorted(path.rglob("*")) if not _NO_CHANGE.fullmatch(file.name))
                 names = tuple(file.relative_to(root).as_posix() for file in files if file.is_file())
                 below = path.relative_to(root).as_posix()
-                found.setdefault(below, ChangeFiles(below, tool.name, tool.command, names))
-    return tuple(found.values())
+                change_files.setdefault(below, ChangeFiles(below, tool.name, tool.command, names))
+    return tuple(change_files.values())
 
 
 def _settings_of(tool: _Tool, top: Path) -> Iterator[str]:
