@@ -129,7 +129,7 @@ def resolve_options(
     options = resolve_option_values(
         declaration,
         command_line=command_line,
-        environment=os.environ,
+        environment=_variables_of(declaration),
         file=settings,
         defaults=defaults,
     )
@@ -140,6 +140,14 @@ def resolve_options(
         if is_of_checkout and isinstance(path, str) and not Path(path).is_absolute():
             project_path(project.root, path)
     return options
+
+
+def _variables_of(declaration: type[CommonOptions]) -> Mapping[str, str]:
+    """Return the environment without the variables that only options of the same name of other tasks have."""
+    fields = [field for task in COMMANDS.values() for field in fields_of(task.options)]
+    settable = {field.environment for field in fields if "environment" in field.sources}
+    others = {field.environment for field in fields_of(declaration) if "environment" not in field.sources}
+    return {name: value for name, value in os.environ.items() if name not in settable & others}
 
 
 def _paths_of(task: str) -> dict[str, Field]:

@@ -145,6 +145,8 @@ def plan(options: Options, project: Project) -> Plan:
         new.notes.append(
             f"left out: {options.output} has archives that are not part of this release: {', '.join(left_out)}"
         )
+    words = ("--from", "dist", *releases.directory_words(options.output, project))
+    new.next_command = fixes.task_command("verify-install", *words)
     return new.plan()
 
 

@@ -156,6 +156,11 @@ class BuildOptions(ReleaseOptions):
         metavar="FILE",
     )
     output: str = option(DEFAULT_OUTPUT, "The directory for the archives and the manifest.", **_OUTPUT)
+    commit: str | None = option(
+        None,
+        "Build this commit, such as the tag of a release, instead of the current one; nothing is checked out.",
+        metavar="REF",
+    )
     from_tree: bool = option(False, "Build the working tree, uncommitted changes included, for local tests.")
     clean: bool = option(
         False, "Remove the archives of earlier builds from the output directory first.", anywhere=True

@@ -62,8 +62,8 @@ def plan(options: Options, project: Project) -> Plan:
         names = ", ".join(f"{name} {release.manifest.version(name)}" for name in release.manifest.packages)
         consent = f"Publish {names} to {index.name} ({index.host})? Files cannot be replaced later."
     words = ("--index", index.name, *releases.directory_words(options.dist, project))
-    next_command = fixes.task_command("verify-install", *words)
-    return new.plan(consent=consent, public=public, next_command=next_command)
+    new.next_command = fixes.task_command("verify-install", *words)
+    return new.plan(consent=consent, public=public)
 
 
 def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
@@ -271,11 +271,17 @@ def _obstacles(release: Release, project: Project) -> Iterator[Problem]:  # noqa
     if manifest.commit is not None and (tag is None or not tag.versions or tag.is_elsewhere):
         yield from consistency.check_is_on_release_branch(manifest.commit, project)
     if (versions := _development_versions(release)) and project.config.targets.get("dev") != index:
+        fix = (
+            f"publish to a test index: {fixes.task_command('publish-test')}; or to publish them here always, set "
+            f'[tool.relnox.targets] dev = "{index}"'
+        )
+        if tagged := releases.latest_tag({file.package for file in missing}, project):
+            build = fixes.task_command("build-all", "--commit", tagged[0])
+            fix = f"publish the last release: {build}, and rerun the command; or {fix}"
         yield Blocked(
             "development-version",
             f"{versions}, and {index} is a production index (files there cannot be replaced)",
-            f"publish to a test index: {fixes.task_command('publish-test')}; or to publish them here always, set "
-            f'[tool.relnox.targets] dev = "{index}"',
+            fix,
             allow="allow_dev",
         )
     if manifest.dirty:

@@ -56,10 +56,9 @@ def plan(options: Options, project: Project) -> Plan:
         downloads = new.add(*own_files, *earlier)
         new.add(*verify_install.install_checks(manifest, verify_install.verify_settings(project), (), downloads))
     words = releases.directory_words(options.dist, project)
-    next_command = fixes.task_command("publish", *words)
-    if not options.verify:
-        next_command = fixes.task_command("verify-install", "--index", index, *words)
-    return new.plan(public=public, next_command=next_command)
+    next_words = ("publish",) if options.verify else ("verify-install", "--index", index)
+    new.next_command = fixes.task_command(*next_words, *words)
+    return new.plan(public=public)
 
 
 def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:

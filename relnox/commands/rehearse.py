@@ -69,7 +69,8 @@ def plan(options: Options, project: Project) -> Plan:
         new.notes.append(f"left out: uncommitted changes in {files} (the last commit is rehearsed)")
     words = (word for name, value in request.items() for word in fixes.option_words(name, value))
     next_command = fixes.task_command("bump", *words) if request else fixes.task_command("build-all")
-    return new.plan(next_command=f"git commit --all && {next_command}" if state.changed_files else next_command)
+    new.next_command = f"git commit --all && {next_command}" if state.changed_files else next_command
+    return new.plan()
 
 
 def _requested_bump(options: Options, project: Project, selected: tuple[str, ...]) -> dict[str, Any]:

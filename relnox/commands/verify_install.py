@@ -84,6 +84,8 @@ def plan(options: Options, project: Project) -> Plan:
     files += project.once(_copy_other_wheels, project.root, options.find_links, built.packages)
     new.add(*files)
     new.add(*install_checks(manifest, verify_settings(project), options.python, files))
+    if index is None and not built.dirty:
+        new.next_command = fixes.task_command("publish", *releases.directory_words(options.dist, project))
     return new.plan()
 
 

@@ -105,6 +105,17 @@ def test_a_package_that_was_not_bumped_is_skipped(released: Path, shop: Trusting
     assert "SKIPPED upload" not in rerun.err  # a line for each package is enough
 
 
+def test_the_release_below_a_development_version_is_named(released: Path, shop: Trusting) -> None:
+    set_versions(released, one="1.1.0.dev1")
+    commit(released)
+    build(released, one="1.1.0.dev1", two="1.0.0")
+    ran = publish(released)
+    assert ran.code == 1, ran.text
+    assert "one 1.1.0.dev1 is a development version" in ran.err
+    assert "fix: publish the last release: relnox build-all --project " in ran.err
+    assert " --commit one-v1.0.0, and rerun the command" in ran.err
+
+
 def test_a_clone_without_tags_asks_the_remote_for_them(released: Path, shop: Trusting) -> None:
     set_versions(released, one="1.1.0")
     commit(released, "one-v1.1.0")

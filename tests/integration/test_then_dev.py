@@ -68,7 +68,7 @@ def test_a_rerun_here_or_in_another_clone_is_done(demo: Path, bump: Bump) -> Non
     assert "already released: the commit below HEAD" in ran.text
     git(clone, "reset", "--quiet", "--hard", start)  # the commit that the job began with
     ran = run_in_process(clone, "bump", *PUSHED)
-    assert ran.code == 0, ran.text
+    assert ran.code == 1, ran.text
     assert "was released from this commit" in ran.text
     assert everything(demo) == before
 

@@ -19,7 +19,7 @@ from relnox.commands.build_all.checks import read_build_settings
 from relnox.commands.options import BuildOptions as Options
 from relnox.commands.shared import consistency, hooks, releases
 from relnox.commands.shared.project import Project
-from relnox.core import tag_versions
+from relnox.core import fixes, tag_versions
 from relnox.core.packages import Package
 from relnox.core.planning.events import Outcome, Status
 from relnox.core.planning.plan import Plan, PlanBuilder, Table
@@ -38,11 +38,25 @@ from relnox.steps.run_tests import RunTests
 
 
 def plan(options: Options, project: Project) -> Plan:
-    """Plan to build every package, and to write the manifest.
+    """Plan to build every package of the current commit, or of another one, and to write the manifest."""
+    if options.commit is not None:
+        return project.once(_plan_commit, options, project)
+    return _plan(options, project, project)
 
-    Raises:
-        Blocked: `--test` is given, but no tests are configured; or a Python is not installed.
-    """
+
+def _plan_commit(options: Options, checkout: Project) -> Plan:
+    if options.from_tree:
+        raise Blocked(
+            "options-conflict",
+            "--commit builds a commit, and --from-tree the files of the checkout",
+            fix="remove --commit or --from-tree",
+        )
+    with checkout.at_commit(str(options.commit)) as project:
+        return _plan(options, project, checkout)
+
+
+def _plan(options: Options, project: Project, checkout: Project) -> Plan:
+    """Plan to build the packages of `project`, which has the files of another commit if it is not the checkout."""
     new = PlanBuilder("build-all", continue_on_error=options.continue_on_error)
     request = releases.read_request(options, options.package, project)
     packages = request.packages(project)
@@ -51,14 +65,7 @@ def plan(options: Options, project: Project) -> Plan:
         text = json.dumps(wheels.github_matrix(names, project.config.wheels), separators=(",", ":"))
         new.add(WriteMatrix(file=options.matrix, text=text))
         return new.plan()
-    if options.test and not project.config.test.command:
-        raise Blocked(
-            "setting-invalid",
-            "--test needs a test command ([tool.relnox.test] command is not set)",
-            fix='add [tool.relnox.test] command = ["python", "-m", "pytest"] and requires = ["pytest"]',
-        )
-    for version in options.python:
-        project.once(find_interpreter, version)  # fails now, not after half of the builds
+    _check_tests_and_pythons(options, project)
 
     state = project.state
     head = state.head if state is not None else None
@@ -66,11 +73,11 @@ def plan(options: Options, project: Project) -> Plan:
     tags = [tag for tag, tagged in state.tags.items() if tagged == head] if state is not None else []
     untagged = _untagged_packages(packages, project, tags)
     is_private = commit is None or not project.config.has_public_rules
-    output = checks.OutputDirectory(project.root / options.output, project)
+    output = checks.OutputDirectory(checkout.root / options.output, checkout)
     version_problems, version_notes = consistency.compare_versions(request, project, names)
     tag_problems, tag_notes = consistency.check_build(packages, project, commit, request.tag)
     settings, settings_notes = read_build_settings(packages, project)
-    submodule_problems, submodule_notes = checks.check_submodules(packages, project, commit)
+    submodule_problems, submodule_notes = checks.check_submodules(packages, checkout, commit)
     changed_files = checks.uncommitted_files(project, options.output)
 
     new.problems += checks.check_sources(packages, project, commit)
@@ -98,7 +105,7 @@ def plan(options: Options, project: Project) -> Plan:
     generators = new.add(
         *hooks.hook_steps("before-build", "build-all", participants, project, needs=after(export))
     )
-    epoch = project.once(project.git.head_time) if project.git is not None else None
+    epoch = project.once(project.git.head_time, head or "HEAD") if project.git is not None else None
     needs = {package.name: project.workspace.needed_by(package) for package in packages}
     new.add(*_prepare_environments(packages, settings, project, epoch))
     commit_tags = _commit_tags(packages, project, tags) if commit is not None else {}
@@ -136,7 +143,25 @@ def plan(options: Options, project: Project) -> Plan:
             needs=() if options.continue_on_error else after(*work),
         )
     )
+    directory = releases.directory_words(options.output, checkout)
+    new.next_command = fixes.task_command("verify-install", "--from", "dist", *directory)
     return new.plan()
+
+
+def _check_tests_and_pythons(options: Options, project: Project) -> None:
+    """Check what would else fail after half of the builds: the command of the tests, and the Pythons.
+
+    Raises:
+        Blocked: `--test` is given, but no tests are configured; or a Python is not installed.
+    """
+    if options.test and not project.config.test.command:
+        raise Blocked(
+            "setting-invalid",
+            "--test needs a test command ([tool.relnox.test] command is not set)",
+            fix='add [tool.relnox.test] command = ["python", "-m", "pytest"] and requires = ["pytest"]',
+        )
+    for version in options.python:
+        project.once(find_interpreter, version)
 
 
 def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:

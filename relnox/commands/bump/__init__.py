@@ -13,6 +13,7 @@ from relnox.commands.bump import changes, preflight, pull_requests, releases, ve
 from relnox.commands.options import BumpOptions as Options
 from relnox.commands.shared import checks
 from relnox.commands.shared.project import Project
+from relnox.core import fixes
 from relnox.core.bump.version_bumps import ResolvedBumps, VersionBump
 from relnox.core.planning.plan import Plan, PlanBuilder, Table
 from relnox.errors import Blocked, Problem
@@ -60,9 +61,10 @@ def _plan_bump(options: Options, project: Project, checkout: Project) -> Plan | 
     if (release := releases.plan_release(options, project, checkout, packages)) is not None:
         return release
     bumps, updates = versions.decide(options, project, packages)
-    if (release := releases.plan_release_made_elsewhere(options, project, bumps)) is not None:
-        return release
     new = PlanBuilder("bump")
+    if problems := list(releases.release_made_elsewhere(options, project, bumps)):
+        new.problems += problems
+        return new.plan()
     new.notes += project.workspace.warnings
     new.notes += versions.selection_notes(options, project, packages, bumps)
     format_problems = list(preflight.tag_format_problems(options, project, packages, bumps))
@@ -102,6 +104,9 @@ def _add_bump(
         names = tuple(tag.name for tag in tags)
         new.add(Push(remote_name=project.config.remote, branch=project.state.branch or "", tags=names))
         new.notes += releases.unpushed_release_notes(options, project, names)
+        if names:
+            words = ("--commit", names[0]) if following[0] else ()
+            new.next_command = fixes.task_command("build-all", *words)
     newer = checks.newer_tags(project)
     new.check(preflight.problems(options, project, bumps, files, tags, following, newer), options)
     if options.pull_request:

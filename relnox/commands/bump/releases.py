@@ -120,27 +120,32 @@ def _push_problems(project: Project, *, is_public: bool) -> Iterator[Problem]:
         yield behind.but(fix=fix)
 
 
-def plan_release_made_elsewhere(options: Options, project: Project, bumps: Sequence[VersionBump]) -> Plan | None:
-    """Return a plan without steps if the remote has this release, made from HEAD; None if it has not.
+def release_made_elsewhere(options: Options, project: Project, bumps: Sequence[VersionBump]) -> Iterator[Problem]:
+    """Yield a problem if the remote has this release, made from HEAD, since HEAD would be built next.
 
     This is so in a job that is run again, on the commit that its first run began with. Tags that only this clone
     has are no release: their commit may have been dropped since.
     """
     git, state = project.git, project.state
     if git is None or state is None or not options.tag or options.again or options.part == "auto":
-        return None
+        return
     names = tuple(dict.fromkeys(changes.tag_names(project, bumps).values()))
     remote_tags = project.remote.tags
     commits = {remote_tags.get(name) for name in names}
     commit = commits.pop() if len(commits) == 1 else None
     if commit is None or commit == state.head:
-        return None
+        return
     if project.once(git.resolve_commit, commit) is None:
         project.once(remotes.try_to_fetch_objects, git, project.config.remote, f"refs/tags/{names[0]}")
     if project.once(git.parent_commit, commit) != state.head or not _is_on_remote(commit, project, git):
-        return None
-    what = f"{join_names(names)} ({commit[:10]}) was released from this commit ({(state.head or '')[:10]})"
-    return _already_released(what, commit, bumps, PlanBuilder("bump"), options, project)
+        return
+    fetch = f"git fetch --tags {project.config.remote}, then " if names[0] not in state.tags else ""
+    build, publish = fixes.task_command("build-all", "--commit", names[0]), fixes.task_command("publish")
+    yield Blocked(
+        "already-released",
+        f"{join_names(names)} ({commit[:10]}) was released from this commit ({(state.head or '')[:10]}) already",
+        f"{fetch}{build}, then {publish}",
+    )
 
 
 def _already_released(  # noqa: PLR0913, PLR0917 - what is released

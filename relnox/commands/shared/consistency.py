@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 from packaging.version import Version
 
 from relnox.commands.shared.project import Project
-from relnox.commands.shared.releases import ReleaseTag, Request, is_floating, tags_of_version
+from relnox.commands.shared.releases import ReleaseTag, Request, is_floating, is_last_release, tags_of_version
 from relnox.core.fixes import task_command
 from relnox.core.packages import Package
 from relnox.core.release import wheels
@@ -68,7 +68,8 @@ def compare_versions(  # noqa: C901 - one loop over what states a version
         if expected is not None:
             versions.append(StatedVersion("expected", "--expect-version", expected))
         package = project.workspace.by_name.get(name)
-        if package is not None and package.version is not None:
+        is_built = manifest is None or (package is not None and package.version == manifest.version(name))
+        if package is not None and package.version is not None and is_built:
             versions.append(StatedVersion("file", package.source.file, package.version))
         elif manifest is not None:
             versions.append(StatedVersion("file", MANIFEST_JSON, manifest.version(name)))
@@ -203,7 +204,7 @@ def check_manifest(
             "version-tagged-elsewhere",
             message,
             f"{project.bump_command(packages[0], '--part', 'patch')}, then: {task_command('build-all')}; "
-            f"to publish the tagged commit: git switch --detach {tag_name}, and build it",
+            f"to publish the tagged commit: {task_command('build-all', '--commit', tag_name)}",
         )
 
 
@@ -324,7 +325,12 @@ def _tagged_elsewhere(
 
 
 def _outdated_manifest(manifest: Manifest, where: str, project: Project) -> Iterator[Problem]:
-    """Yield a problem if the checkout has other versions than a manifest, or other files of its packages."""
+    """Yield a problem if the checkout has other versions than a manifest, or other files of its packages.
+
+    There is none with the last release, which `build-all --commit` builds from its tag.
+    """
+    if is_last_release(manifest, project):
+        return
     versions = {name: manifest.version(name) for name in manifest.packages}
     current = {package.name: package.version for package in project.workspace.packages if package.name in versions}
     stale = [name for name in versions if current.get(name) not in (None, versions[name])]

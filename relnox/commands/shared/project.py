@@ -151,6 +151,38 @@ class Project(Record):
             )
             yield project
 
+    @contextmanager
+    def at_commit(self, revision: str) -> Iterator[Project]:
+        """Yield the project with the files and settings of a commit, as if it were checked out without changes.
+
+        Raises:
+            Blocked: The project is not in a git repository, this clone has no such commit, or the commit has no
+                such project.
+        """
+        git, state, _ = self.require_commit()
+        commit = self.once(git.resolve_commit, revision)
+        if commit is None:
+            raise Blocked(
+                "branch-changed",
+                f"this clone has no commit or tag {revision}",
+                fix=f"git fetch --tags {self.config.remote}; then rerun the command",
+            )
+        with files_of_commit(git, commit) as files:
+            if not (files.root / "pyproject.toml").is_file():
+                raise Blocked(
+                    "project-not-found",
+                    f"there is no pyproject.toml in commit {commit[:10]} ({revision})",
+                    fix="name a commit that has the project",
+                )
+            project = replace(self, root=files.root, git=files, config=_read_config(files.root))
+            place = {"branch": None, "upstream": None, "upstream_remote": None}
+            vars(project).update(
+                state=replace(state, head=commit, changed_files=(), untracked_files=(), **place),
+                remote=self.remote,
+                now=self.now,
+            )
+            yield project
+
     @cached_property
     def today(self) -> date:
         """The date in UTC, for calendar versions and changelogs."""
@@ -406,6 +438,11 @@ def open_project(start: Path) -> Project:
     root = discovery.find_project_root(start, top_directory(top))
     # Paths in plans are relative to the root, so git needs the root's position in the checkout.
     checkout = top if top is None or top.root == root else find_repository(root)
+    return Project(root, _read_config(root), checkout)
+
+
+def _read_config(root: Path) -> Config:
+    """Return the settings in the pyproject.toml of a project, if it has one."""
     file = root / "pyproject.toml"
     data = table_at(pyproject.load(root, file.name), "tool").get("relnox", {}) if file.is_file() else {}
     try:
@@ -414,9 +451,9 @@ def open_project(start: Path) -> Project:
             from relnox.indexes import targets  # as above
 
             targets.check_settings(config)
-        return Project(root, config, checkout)
     except Blocked as error:
         raise Blocked(error.code, f"{_relative_path(file)}: {error.message}", fix=error.fix) from None
+    return config
 
 
 def _relative_path(file: Path) -> str:

@@ -152,6 +152,42 @@ def tags_of_version(name: str, version: Version, project: Project) -> dict[str, 
     return {tag: project.tags[tag] for tag, tagged in tags.items() if tagged == version}
 
 
+def latest_tag(names: Iterable[str], project: Project) -> tuple[str, Version] | None:
+    """Return the tag of the highest version of these packages at the current commit or below it, with its version.
+
+    Development versions do not count.
+    """
+    if project.git is None or project.commit is None:
+        return None
+    merged_tags = set(project.once(project.git.merged_tags))
+    tags = (
+        (tag, version)
+        for name in names
+        for tag, version in project.package_tags.get(name, {}).items()
+        if tag in merged_tags and not version.is_devrelease
+    )
+    return max(tags, key=lambda tagged: tagged[1], default=None)
+
+
+def is_last_release(manifest: Manifest, project: Project) -> bool:
+    """Return whether a build is that of the last release, whatever commit is checked out now.
+
+    Its commit has a release tag of one of its packages in the built version. Of no package does the checkout have
+    a higher version, in its files or as a tag at its commit or below; its development versions do not count.
+    """
+    versions = {name: manifest.version(name) for name in manifest.packages}
+    if not any(manifest.commit in tags_of_version(name, own, project).values() for name, own in versions.items()):
+        return False
+    for name, version in versions.items():
+        package, tagged = project.workspace.by_name.get(name), latest_tag([name], project)
+        current = package.version if package is not None else None
+        if current is not None and current > version and not current.is_devrelease:
+            return False
+        if tagged is not None and tagged[1] > version:
+            return False
+    return True
+
+
 def fixed_groups(project: Project, names: Iterable[str]) -> Iterator[tuple[str, ...]]:
     """Yield those of the packages that are always released together: of one fixed group, or a single package."""
     others = dict.fromkeys(names)

@@ -86,6 +86,7 @@ class PlanBuilder:
         details: Notes that come with every run.
         problems: What blocks the plan.
         tables: Results that are known without running a step.
+        next_command: The command that comes next, or empty.
     """
 
     def __init__(self, task: str, *, continue_on_error: bool = False) -> None:
@@ -94,6 +95,7 @@ class PlanBuilder:
         self.details: list[str] = []
         self.problems: list[Problem] = []
         self.tables: list[Table] = []
+        self.next_command = ""
         self._continue_on_error = continue_on_error
         self.steps: list[Step] = []
 
@@ -123,6 +125,7 @@ class PlanBuilder:
             problems=tuple(self.problems),
             tables=tuple(self.tables),
             continue_on_error=self._continue_on_error,
+            next_command=self.next_command,
             **more,
         )
 

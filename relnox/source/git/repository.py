@@ -287,9 +287,9 @@ class Git:
         """Return the full id of a commit's first parent, or None if this clone has no such parent."""
         return self.resolve(f"{commit}^^{{commit}}")
 
-    def head_time(self) -> int | None:
-        """Return the time of the current commit in seconds since 1970, or None before the first commit."""
-        time = self.run("log", "-1", "--no-show-signature", "--format=%ct", stderr=False)
+    def head_time(self, commit: str = "HEAD") -> int | None:
+        """Return the time of a commit in seconds since 1970, or None before the first commit."""
+        time = self.run("log", "-1", "--no-show-signature", "--format=%ct", commit, "--", stderr=False)
         return int(time.output) if time.returncode == 0 else None
 
     def is_ancestor(self, commit: str, descendant: str = "HEAD") -> bool:
