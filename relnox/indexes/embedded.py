@@ -225,28 +225,18 @@ def _identify(filename: str) -> tuple[str, Version]:
 
 
 class Form(NamedTuple):
-    """An upload: its fields, and the name and content of its file."""
+    """An upload: its fields, each with its first value, and the name and content of its file."""
 
-    fields: Mapping[str, list[str]]
+    fields: Mapping[str, str]
     filename: str
     content: bytes
-
-    def field(self, name: str, default: str | None = None) -> str:
-        """Return the value of a field, which was sent once, or the default if it is missing or empty."""
-        values = self.fields.get(name, [])
-        if len(values) > 1:
-            raise _refused(f"the form repeats the field {name}")
-        value = (values[0] if values else "") or default
-        if value is None:
-            raise _refused(f"the form has no field {name}")
-        return value
 
 
 def parse_form(boundary: str | None, body: bytes) -> Form:
     """Parse the form of an upload (RFC 7578), which is in memory: a rehearsal uploads a few megabytes."""
     if not boundary or not boundary.isascii():
         raise _refused("uploads are multipart/form-data with a boundary")
-    fields: dict[str, list[str]] = {}
+    fields: dict[str, str] = {}
     files: list[tuple[str, bytes]] = []
     _, *parts = b"\r\n".join((b"", body)).split(f"\r\n--{boundary}".encode())
     if not parts or not parts[-1].startswith(b"--"):
@@ -260,23 +250,16 @@ def parse_form(boundary: str | None, body: bytes) -> Form:
         if name == "content" and filename is not None:
             files.append((filename, value))
         elif filename is None:  # other files, such as signatures, are ignored
-            try:
-                fields.setdefault(name, []).append(value.decode())
-            except UnicodeDecodeError as error:
-                raise _refused(f"the form field {name!a} is not UTF-8") from error
+            fields.setdefault(name, value.decode(errors="replace"))
     if len(files) != 1:
         raise _refused(f"the form has {len(files)} files in the field `content`")
     return Form(fields, *files[0])
 
 
 def _check_form(form: Form) -> None:
-    """Check that a form requests an upload, and that its name, version and digests are those of its file."""
-    if (action := form.field(":action")) != "file_upload":
-        raise _refused(f"unsupported action {action!a} (only file_upload is supported)")
-    if (protocol := form.field("protocol_version", "1")) != "1":
-        raise _refused(f"unsupported upload protocol {protocol!a} (only 1 is supported)")
+    """Check that the name, the version and the digest in a form are those of its file."""
     project, version = _identify(form.filename)
-    name, declared_version = form.field("name"), form.field("version")
+    name, declared_version = form.fields.get("name", ""), form.fields.get("version", "")
     try:
         matches = canonicalize_name(name, validate=True) == project and Version(declared_version) == version
     except ValueError as error:
@@ -285,13 +268,9 @@ def _check_form(form: Form) -> None:
         raise _refused(
             f"{form.filename} was sent as {name} {declared_version}, but its file name says {project} {version}"
         )
-    digests = {
-        "sha256": hashlib.sha256(form.content).hexdigest(),
-        "blake2_256": hashlib.blake2b(form.content, digest_size=32).hexdigest(),
-    }
-    for algorithm, digest in digests.items():
-        if (expected := form.field(f"{algorithm}_digest", digest)).lower() != digest:
-            raise _refused(f"{form.filename} has {algorithm} {digest}, but the form declares {expected!a}")
+    sha256 = hashlib.sha256(form.content).hexdigest()
+    if (expected := form.fields.get("sha256_digest", sha256).lower()) != sha256:
+        raise _refused(f"{form.filename} has sha256 {sha256}, but the form declares {expected!a}")
 
 
 def _refused(message: str) -> Blocked:
@@ -382,7 +361,7 @@ class Handler(BaseHTTPRequestHandler):
         try:
             form = parse_form(self.headers.get_boundary(), body)
             _check_form(form)
-            is_new = index.store.add(form.filename, form.content, form.field("requires_python", ""))
+            is_new = index.store.add(form.filename, form.content, form.fields.get("requires_python"))
         except Problem as error:
             return _text_response(400, error.message)
         except OSError as error:
