@@ -90,16 +90,7 @@ def test_names_that_are_not_held_come_from_the_trusted_index_and_held_ones_never
         with EmbeddedIndex(tmp_path / "index", trusted_simple_url=trusted.simple_url) as index:
             upload(index, ours)
             options = ("--no-config", "--cache-dir", tmp_path / "cache", "--index-url", index.simple_url)
-            install = (
-                "pip",
-                "install",
-                "--python",
-                sys.executable,
-                "--target",
-                tmp_path / "site",
-                *options,
-                "demo",
-            )
+            target = ("--python", sys.executable, "--target", tmp_path / "site")
             subprocess.run(
                 [sys.executable, "-m", "uv", "pip", "install", *target, *options, "demo"],
                 env=environment,

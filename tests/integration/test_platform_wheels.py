@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import sysconfig
 import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -82,23 +81,21 @@ def tagged(root: Path, tag: str) -> Path:
 EACH = "f'{cp}-{cp}-macosx_11_0_arm64'"  # which nothing on any machine looks into
 
 
-def test_a_duplicate_python_option_gives_one_wheel(tmp_path: Path) -> None:
+def test_a_duplicate_python_option_gives_one_wheel_and_one_run_of_the_tests(tmp_path: Path) -> None:
     root = tagged(tmp_path, EACH)
     ran = build_all(root, "--python", HERE, "--python", HERE)
     assert ran.code == 0, ran.text
-    assert archives(root / "dist") == [
-        f"home-1.0-{tag_of(HERE)}-{tag_of(HERE)}-macosx_11_0_arm64.whl",
-        "home-1.0.tar.gz",
-    ]
-
-
-def test_a_duplicate_python_option_runs_the_tests_once(tmp_path: Path) -> None:
-    in_tree(tmp_path)
-    with (tmp_path / "pyproject.toml").open("a") as out:
-        out.write('\n[tool.relnox.test]\ncommand = ["python", "--version"]\n')
-    ran = build_all(tmp_path, "--test", "--python", HERE, "--python", HERE)
+    wheel = f"home-1.0-{tag_of(HERE)}-{tag_of(HERE)}-macosx_11_0_arm64.whl"
+    assert archives(root / "dist") == [wheel, "home-1.0.tar.gz"]
+    (home := tmp_path / "other").mkdir()
+    in_tree(home)
+    with (home / "pyproject.toml").open("a") as out:
+        look = "import home, sys; print('on', *sys.version_info[:2])"
+        out.write(f'\n[tool.relnox.test]\ncommand = ["python", "-Ic", "{look}"]\n')
+    ran = build_all(home, "--test", "--python", HERE, "--python", HERE, "--verbose")
     assert ran.code == 0, ran.text
-    assert ran.err.count(f"test home {HERE}") == 1
+    assert ran.err.count(f"test home {HERE}: python -Ic") == 1
+    assert f"| on {HERE.replace('.', ' ')}" in ran.err
 
 
 @pytest.mark.parametrize("version", ["3.99", "nonsense", "3.13t"])
@@ -216,100 +213,6 @@ def test_a_package_is_built_again_if_other_archives_are_to_be_released(tmp_path:
         assert [file.filename for file in manifest(root / "dist").distributions] == sorted(expected, reverse=True)
 
 
-EXTENSION = """\
-#define PY_SSIZE_T_CLEAN
-%s
-#include <Python.h>
-
-static PyObject *answer(PyObject *self, PyObject *args) { return PyLong_FromLong(42); }
-static PyMethodDef methods[] = {{"answer", answer, METH_NOARGS, ""}, {0}};
-static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_fast", "", -1, methods};
-PyMODINIT_FUNC PyInit__fast(void) { return PyModule_Create(&module); }
-"""
-
-
-def compiled(root: Path, *, abi3: str = "") -> Path:
-    """A C extension by setuptools, for one Python or, from a version on, for the stable ABI."""
-    limited, more = (
-        (f"#define Py_LIMITED_API 0x03{int(abi3[2:]):02x}0000", ", py_limited_api=True") if abi3 else ("", "")
-    )
-    options = f', options={{"bdist_wheel": {{"py_limited_api": "{tag_of(abi3)}"}}}}' if abi3 else ""
-    return write(
-        root,
-        {
-            "pyproject.toml": """\
-                [build-system]
-                requires = ["setuptools>=77,<81"]
-                build-backend = "setuptools.build_meta"
-
-                [project]
-                name = "demo"
-                version = "1.0"
-                requires-python = ">=3.9"
-
-                [tool.relnox.test]
-                command = ["python", "-Ic", "import demo, sys; print(demo.answer(), 'on', *sys.version_info[:2])"]
-                """,
-            "setup.py": (
-                "from setuptools import Extension, setup\n\n"
-                f'module = Extension("demo._fast", ["fast.c"]{more})\n'
-                f'setup(packages=["demo"], ext_modules=[module]{options})\n'
-            ),
-            "MANIFEST.in": "include fast.c\n",
-            "fast.c": EXTENSION % limited,
-            "demo/__init__.py": "from demo._fast import answer\n",
-            ".gitignore": "dist/\n*.egg-info/\nbuild/\n",
-        },
-    )
-
-
-@pytest.mark.native
-@pytest.mark.network
-def test_a_c_extension_gets_a_wheel_per_python(tmp_path: Path) -> None:
-    older, newer = two_pythons()
-    root = compiled(tmp_path)
-    ran = build_all(root, "--python", older, "--python", newer)
-    assert ran.code == 0, ran.text
-    platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
-    wheels = [f"demo-1.0-{tag_of(each)}-{tag_of(each)}-{platform}.whl" for each in (older, newer)]
-    assert archives(root / "dist") == sorted([*wheels, "demo-1.0.tar.gz"])
-
-
-@pytest.mark.native
-@pytest.mark.network
-def test_wheels_of_a_c_extension_are_tested_on_their_python(tmp_path: Path) -> None:
-    older, newer = two_pythons()
-    root = compiled(tmp_path)
-    ran = build_all(root, "--python", older, "--python", newer, "--test", "--verbose")
-    assert ran.code == 0, ran.text
-    for each in (older, newer):
-        assert f"| 42 on {each.replace('.', ' ')}" in ran.err
-
-
-@pytest.mark.native
-@pytest.mark.network
-def test_a_c_extension_for_the_stable_abi_has_one_wheel_and_is_tested_on_each_python(tmp_path: Path) -> None:
-    older, newer = two_pythons()
-    root = compiled(tmp_path, abi3=older)
-    ran = build_all(root, "--python", newer, "--python", older, "--test", "--verbose")
-    assert ran.code == 0, ran.text
-    platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
-    assert archives(root / "dist") == [f"demo-1.0-{tag_of(older)}-abi3-{platform}.whl", "demo-1.0.tar.gz"]
-    for each in (older, newer):
-        assert f"| 42 on {each.replace('.', ' ')}" in ran.err
-
-
-def test_tests_run_on_the_requested_python(tmp_path: Path) -> None:
-    in_tree(tmp_path)
-    look = "import home, sys; print('on', *sys.version_info[:2])"
-    with (tmp_path / "pyproject.toml").open("a") as out:
-        out.write(f'\n[tool.relnox.test]\ncommand = ["python", "-Ic", "{look}"]\n')
-    ran = build_all(tmp_path, "--test", "--python", HERE, "--verbose")
-    assert ran.code == 0, ran.text
-    assert f"| on {HERE.replace('.', ' ')}" in ran.err
-    assert f"test home {HERE}: python -Ic" in ran.err
-
-
 @pytest.mark.native
 def test_tests_run_on_all_requested_pythons(tmp_path: Path) -> None:
     older, newer = two_pythons()
@@ -349,14 +252,31 @@ def test_linux_wheels_of_public_packages_are_rejected(tmp_path: Path) -> None:
     assert archives(root / "dist") == [ONE_LINUX, "home-1.0.tar.gz"]
 
 
-def test_private_packages_may_have_linux_wheels(tmp_path: Path) -> None:
+COMPANY = '[tool.relnox.indexes.company]\nupload = "https://a.invalid/u/"\nsimple = "https://a.invalid/s/"\n'
+
+
+@pytest.mark.parametrize(
+    ("settings", "accepted"),
+    [
+        (COMPANY, True),
+        (f'[tool.relnox.targets]\nfinal = "company"\n{COMPANY}', True),
+        (f"{COMPANY}production = false\n", False),
+        (f"{COMPANY}public-rules = true\n", False),
+        (f'[tool.relnox.targets]\nfinal = "pypi"\n{COMPANY}', False),
+        ("private", True),
+    ],
+)
+def test_what_only_the_public_index_rejects_is_a_warning_if_releases_go_elsewhere(
+    *, settings: str, accepted: bool, tmp_path: Path
+) -> None:
     root = tagged(tmp_path / "home", LINUX)
     text = (root / "pyproject.toml").read_text()
     private = 'classifiers = ["Private :: Do Not Upload"]\ndependencies'
-    (root / "pyproject.toml").write_text(text.replace("dependencies", private))
+    text = text.replace("dependencies", private) if settings == "private" else f"{text}\n{settings}"
+    (root / "pyproject.toml").write_text(text)
     ran = build_all(repository(root))
-    assert ran.code == 0, ran.text
-    assert archives(root / "dist") == [ONE_LINUX, "home-1.0.tar.gz"]
+    assert ran.code == (0 if accepted else 2), ran.text
+    assert "platform tag linux_x86_64 is rejected by the public index" in ran.err
 
 
 # --- the matrix, and its jobs ------------------------------------------------------------------------------

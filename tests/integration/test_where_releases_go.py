@@ -11,9 +11,9 @@ import packed
 import pytest
 import releases
 from acts import redirects
-from package_index import Rule
+from package_index import PackageIndex, Rule
 from projects import commit_all, git, repository, write
-from running import RunResult
+from running import RunResult, run_in_process
 from trusting import trusting
 
 from relnox.cli import main
@@ -236,3 +236,29 @@ def test_a_rule_for_development_versions_is_consent(
     assert ran.code == 0, ran.text
     assert "p0 1.2.4.dev7 is a development version, published to the production index shop" in ran.err
     assert final.hashes
+
+
+@pytest.mark.parametrize(
+    ("version", "requires", "problem"),
+    [
+        ("1.0+g27f686d", [], "version 1.0+g27f686d is a local version"),
+        ("1.0", ["six @ https://a.invalid/six.whl"], "refers to a URL"),
+        ("1.0", ["six @ file:///six.whl"], "refers to a URL"),
+    ],
+)
+def test_a_private_index_takes_what_the_public_one_rejects_unless_it_has_its_rules(
+    version: str, requires: list[str], problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RELNOX_OWN_TOKEN", "a-token")
+    wheel = releases.made_wheel(tmp_path / "dist", "demo", version=version, requires=requires)
+    with PackageIndex() as index:
+        settings = f'[tool.relnox.indexes.own]\nupload = "{index.upload_url}"\nsimple = "{index.simple_url}"\n'
+        releases.project_of(tmp_path, wheel, settings=f"{settings}public-rules = true\n")
+        ran = run_in_process(tmp_path, "publish", "--index", "own", "--yes")
+        assert ran.code == 1, ran.text
+        assert f"{problem} (rejected by the public index)" in ran.err
+        assert index.uploads == ()
+        manifest = releases.project_of(tmp_path, wheel, settings=settings)
+        ran = run_in_process(tmp_path, "publish", "--index", "own", "--yes")
+        assert ran.code == 0, ran.text
+        assert releases.is_whole(index, manifest)

@@ -70,15 +70,11 @@ def test_a_secret_cannot_be_shown_or_stored() -> None:
     with pytest.raises(TypeError):
         format(secret, ">20")
     assert secret.reveal() == CANARY
-
-
-def test_secrets_are_not_compared() -> None:
     # How long a comparison takes, and whether it holds, tells of the text.
-    one, other = Secret(CANARY), Secret(CANARY)
-    assert one != other
-    assert hash(one) != hash(other)
-    texts: list[object] = [CANARY]
-    assert one not in texts
+    other, texts = Secret(CANARY), list[object]([CANARY])
+    assert secret != other
+    assert hash(secret) != hash(other)
+    assert secret not in texts
 
 
 @given(
@@ -102,13 +98,9 @@ def test_a_secret_of_several_lines_is_masked_line_by_line() -> None:
     key = Secret("-----BEGIN KEY-----\nMIIEvgIBADANBg\r\n\n  kqhkiG9w0BAQ\n-----END KEY-----\n")
     output = mask_secrets("a MIIEvgIBADANBg b\nkqhkiG9w0BAQ -----BEGIN KEY-----")
     assert output == "a **** b\n**** ****"
-    del key
-
-
-def test_a_text_of_three_characters_is_no_secret() -> None:
-    secret = Secret("abc")
+    short = Secret("abc")  # which is part of ordinary words
     assert mask_secrets("abcabc") == "abcabc"
-    del secret
+    del key, short
 
 
 def test_an_error_and_those_before_it_say_no_secret() -> None:
@@ -237,12 +229,3 @@ def test_masks_are_sent_to_the_runner_only(
     secret = Secret(CANARY)
     assert capsys.readouterr().err.splitlines() == lines
     del secret, reporter
-
-
-@given(st.text(max_size=80), st.text(min_size=8, max_size=40))
-def test_masking_leaves_no_plain_secret_and_never_raises(around: str, text: str) -> None:
-    secret = Secret(text)
-    output = mask_secrets(f"{around}{text}{around}")
-    if all(len(line.strip()) >= 4 for line in text.splitlines()) and text.strip():
-        assert text not in output or set(text) <= set("*")
-    del secret

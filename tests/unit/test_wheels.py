@@ -91,8 +91,16 @@ def test_a_wheel_can_serve_several_pythons(tags: list[str], missing: str, unexpe
     assert compared("cp{312,313}-manylinux_x86_64", *tags) == (missing, unexpected)
 
 
-def test_abi3_wheels_do_not_serve_free_threaded_pythons() -> None:
-    assert compared("cp{314,314t}-win32", "cp311-abi3-win32") == ("cp314t-win32", "")
+@pytest.mark.parametrize(
+    ("tag", "missing"),
+    [
+        ("cp311-abi3-win32", "cp314t-win32 cp315t-win32"),
+        ("cp315-abi3t-win32", "cp314-win32 cp315-win32 cp314t-win32"),
+        ("cp315-abi3.abi3t-win32", "cp314-win32 cp314t-win32"),
+    ],
+)
+def test_stable_abis_serve_later_pythons_of_their_kind(tag: str, missing: str) -> None:
+    assert compared("cp{314,315,314t,315t}-win32", tag) == (missing, "")
 
 
 @pytest.mark.parametrize(
