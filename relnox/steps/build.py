@@ -129,6 +129,7 @@ class Build(Step, kw_only=True):
         may_be_empty: Whether the wheel may have no module, script or data: a package that only has requirements.
         optional_extensions: Whether the wheel may lack the native modules that the source declares.
         fake_secrets: Globs for the end of the paths of files whose secrets are not secret.
+        ignored_imports: Pairs of a module and a module that it imports and git ignores: the wheel must have it.
     """
 
     runs_project_code = True
@@ -151,6 +152,7 @@ class Build(Step, kw_only=True):
     may_be_empty: bool = False
     optional_extensions: bool = False
     fake_secrets: tuple[str, ...] = ()
+    ignored_imports: tuple[tuple[str, str], ...] = ()
 
     @property
     def key(self) -> str:
@@ -194,6 +196,7 @@ class Build(Step, kw_only=True):
             may_be_empty=self.may_be_empty,
             extensions_are_optional=self.optional_extensions,
             fake_secrets=self.fake_secrets,
+            ignored_imports=self.ignored_imports,
         )
         warn = functools.partial(run.warn, self)
         return check_archives(paths, expected, warn, tags=self.tags, strict=self.strict)

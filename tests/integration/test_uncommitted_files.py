@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from backends import READING
 from projects import commit_all, git, repository, single, write
 from running import run_blocked_bump, run_in_process
 
@@ -62,6 +63,36 @@ def test_an_untracked_module_that_is_not_imported_gives_a_note(tmp_path: Path, b
     assert "src/demo/_build.py is untracked and not part of the release" in ran.text
     message = run_in_process(root, "build-all", "--dry-run").text
     assert "src/demo/_build.py is not committed, and not built" in message
+
+
+@pytest.mark.parametrize(
+    ("code", "hook", "code_of_build"),
+    [
+        ("from . import _gen\n", "", 2),
+        ("from ._gen import x\n", "", 2),
+        ("import demo._gen\n", "", 2),
+        ("from . import _gen\n", "import pathlib; pathlib.Path('src/demo/_gen.py').write_text('')", 0),
+        ("try:\n    from . import _gen\nexcept ImportError:\n    pass\n", "", 0),
+        ("_gen = 1\n", "", 0),
+    ],
+)
+def test_an_ignored_module_that_is_imported_is_a_problem_unless_the_build_generates_it(
+    tmp_path: Path, code: str, hook: str, code_of_build: int
+) -> None:
+    run = f"[[tool.relnox.hooks.before-build]]\nrun = ['python', '-c', \"{hook}\"]\n" if hook else ""
+    files = {
+        "pyproject.toml": '[project]\nname = "demo"\nversion = "1.0"\n\n'
+        '[build-system]\nrequires = []\nbuild-backend = "reading"\nbackend-path = ["backend"]\n\n' + run,
+        "backend/reading.py": READING,
+        ".gitignore": "dist/\n_gen.py\n",
+        "src/demo/__init__.py": code,
+    }
+    root = repository(write(tmp_path / "demo", files))
+    write(root, {"src/demo/_gen.py": "x = 1\n"})
+    ran = run_in_process(root, "build-all")
+    assert ran.code == code_of_build, ran.text
+    message = "lacks src/demo/_gen.py, which src/demo/__init__.py imports (git ignores it"
+    assert (message in ran.err) == (code_of_build != 0)
 
 
 def test_a_renamed_directory_keeps_its_history(tmp_path: Path, bump: Bump) -> None:

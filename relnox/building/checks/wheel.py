@@ -95,6 +95,7 @@ def problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
             f"{_INCLUDE_MODULES_FIX}; if the package only consists of requirements, set "
             f'metadata-only = ["{archive.name}"] in [tool.relnox]',
         )
+    yield from _missing_imports(archive, expected)
     if archive.platforms == {"any"}:
         if (module := next(filter(_NATIVE_MODULE.fullmatch, archive.member_names), None)) is not None:
             yield warning(
@@ -105,6 +106,26 @@ def problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
     elif not (expected.extensions_are_optional or is_empty or _has_native_file(archive)):
         message = f"is tagged for {format_names(archive.platforms)}, but has no native modules or programs"
         yield Problem("archive-invalid", message, _missing_extensions_fix(archive.name))
+
+
+def _missing_imports(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
+    """Yield the modules that a wheel lacks although its modules import them, because git ignores their files.
+
+    The build may generate them. A wheel has a file if one of its members is the end of the path of that file.
+    """
+    stems = {name.partition(".")[0] for name in archive.member_names}
+
+    def has(file: str) -> bool:
+        parts = file.removesuffix(".py").split("/")
+        return any("/".join(parts[start:]) in stems for start in range(len(parts)))
+
+    for importing, imported in expected.ignored_imports:
+        if has(importing) and not has(imported):
+            yield Problem(
+                "imported-module-untracked",
+                f"lacks {imported}, which {importing} imports (git ignores it; the build did not generate it)",
+                f"git add --force {imported}, and commit it; or generate it in a before-build hook",
+            )
 
 
 def rejected_platforms(archive: Archive) -> Iterator[Problem]:

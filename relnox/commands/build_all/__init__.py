@@ -129,6 +129,7 @@ def _plan(options: Options, project: Project, checkout: Project) -> Plan:
             may_be_empty=project.config.is_metadata_only(package.name),
             optional_extensions=project.config.has_optional_extensions(package.name),
             fake_secrets=project.config.fake_secrets,
+            ignored_imports=project.untracked_imports([package], ignored=True),
             siblings=tuple(siblings),
             needs=after(export, *generators, *(builds[name] for name in siblings)),
         )

@@ -235,15 +235,25 @@ class Project(Record):
         untracked_files = [file for file in files if file not in self.index_states] if self.git is not None else []
         return self.git.filter_ignored(untracked_files) if self.git is not None and untracked_files else set()
 
-    def untracked_imports(self, packages: Iterable[Package]) -> tuple[tuple[str, str], ...]:
-        """Return pairs of files: a committed module of a package, and an untracked module that it imports."""
-        if (
-            self.git is None
-            or self.state is None
-            or not any(name.endswith(".py") for name in self.state.untracked_files)
-        ):
+    def untracked_imports(
+        self, packages: Iterable[Package], *, ignored: bool = False
+    ) -> tuple[tuple[str, str], ...]:
+        """Return pairs of files: a committed module of a package, and an untracked module that it imports.
+
+        With `ignored`, the imported modules are those that git ignores, which a build may generate.
+        """
+        if self.git is None or self.state is None:
             return ()
-        return find_imports_of_untracked(self.git, self.state.untracked_files, packages, self.root)
+        files = self.ignored_modules if ignored else self.state.untracked_files
+        if not any(name.endswith(".py") for name in files):
+            return ()
+        return find_imports_of_untracked(self.git, files, packages, self.root)
+
+    @cached_property
+    def ignored_modules(self) -> tuple[str, ...]:
+        """The Python modules of the checkout that git ignores."""
+        options = ("--others", "--ignored", "--exclude-standard", "--", "*.py")
+        return tuple(self.git.read_entries("ls-files", *options)) if self.git is not None else ()
 
     @cached_property
     def state(self) -> GitState | None:
