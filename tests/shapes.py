@@ -115,7 +115,7 @@ def observer() -> Shape:
         "beta",
         "observer-inst == <<beta>>",
         "observer-semconv == <<beta>> ; python_version >= '3.9'",
-        "observer-elsewhere == 0.66b0.dev",
+        "observer-elsewhere == 0.65b0",
     )
     excluded = _observer("observer-inst-azure", f"{inst}-azure", "beta", f"observer-inst == {beta}")
     files |= {name: text.replace("<<beta>>", "2.0b0") for name, text in excluded.items()}

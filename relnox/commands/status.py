@@ -63,7 +63,9 @@ def plan(options: Options, project: Project) -> Plan:
     new.notes += _line_notes(project)
     new.notes += _tag_notes(packages, project)
     new.notes += _disagreement_notes(project)
-    new.notes += _next_bumps(project)[1]
+    bumps, reasons = _next_bumps(project)
+    new.notes += reasons
+    new.notes += checks.unreleased_siblings(project, tuple(bumps.values()))
     if project.unlisted:
         new.notes.append(
             setting_proposals.describe_unlisted_packages(project.unlisted, project.workspace, project.config)

@@ -38,19 +38,20 @@ def requirement_name(text: str) -> str | None:
     return normalize_name(match[1]) if match is not None and "{" not in text else None
 
 
-SourceKind = Literal["toml", "attribute", "pattern", "text", "json", "lock", "tags", "dynamic"]
+SourceKind = Literal["toml", "attribute", "pattern", "text", "json", "tags", "dynamic"]
 
-NPM_LOCKS = ("package-lock.json", "npm-shrinkwrap.json")
-"""The names of npm's lock files, beside a package.json."""
-
-DependencyTable = Literal["runtime", "extra", "group", "build"]
+DependencyTable = Literal["runtime", "extra", "group", "build", "tool"]
 """The kind of table that declares a requirement.
 
 - `runtime`: installed with the package.
 - `extra`: installed with the package if that extra is requested.
 - `group`: a dependency group, which is never installed with the package.
 - `build`: needed to build the package's archives.
+- `tool`: of another tool, such as a test environment, or of Cargo.
 """
+
+Syntax = Literal["pep508", "poetry", "cargo"]
+"""How a requirement is written; in Poetry's and Cargo's syntax, it does not contain the name."""
 
 
 class VersionSource(Record, kw_only=True):
@@ -58,63 +59,58 @@ class VersionSource(Record, kw_only=True):
 
     Attributes:
         kind: How the version is found. In a file: `toml` (a string in TOML), `attribute` (a string assigned to a
-            name in Python), `pattern` (the match of a regular expression), `text` (the whole file), `json` (a
-            string in JSON) or `lock` (entries of a lock file). Otherwise: `tags` (derived from git tags) or
-            `dynamic` (only the build backend can compute it; PEP 621 `dynamic`).
+            name in Python), `pattern` (the match of a regular expression), `text` (the whole file) or `json` (a
+            string in JSON). Otherwise: `tags` (derived from git tags) or `dynamic` (only the build backend can
+            compute it; PEP 621 `dynamic`).
         file: The POSIX path of the file, relative to the workspace root.
         key: Depends on the kind. `toml`: the keys that lead to the string; `json`: the same, or empty for the
-            top-level `version`; `attribute`: the name; `pattern`: the
-            regular expression; `lock`: the names of the entries; `tags`: the tag prefix that the backend's
-            settings require, if any. Otherwise empty.
+            top-level `version`; `attribute`: the name; `pattern`: the regular expression; `tags`: the tag prefix
+            that the backend's settings require, if any. Otherwise empty.
         text: The version exactly as written in the file; for `tags` and `dynamic`, what provides the version.
-        text_before: The text before the version in the same string, such as the operator of a requirement in
-            Cargo.toml.
         semver: Whether the version is written in SemVer's form, as in Cargo.toml and package.json.
         count: The number of matches that a `pattern` must have.
+        length: How many numbers of a release are written there, if not all of them: 2 for the 1.4 of 1.4.2.
     """
 
     kind: SourceKind
     file: str
     key: tuple[str | int, ...] = ()
     text: str = ""
-    text_before: str = ""
     semver: bool = False
     count: int = 1
+    length: int = 0
 
     @property
     def is_in_file(self) -> bool:
         """Whether the version is written in a file."""
         return self.kind not in ("tags", "dynamic")
 
-    @property
-    def is_in_lock(self) -> bool:
-        """Whether the file is a lock file of Cargo or npm, which git may ignore."""
-        return self.kind == "lock" or self.file.rpartition("/")[2] in NPM_LOCKS
-
 
 class Dependency(Record, kw_only=True):
-    """A requirement in a package's pyproject.toml.
+    """A requirement in a package's pyproject.toml, or in a Cargo.toml on one of its crates.
 
     Attributes:
         name: Normalized name (PEP 503) of the required distribution.
-        text: The requirement as written: a PEP 508 string, or a Poetry constraint.
+        text: The requirement as written: a PEP 508 string, or a constraint in another syntax.
         table: The kind of table that declares it.
         key: The keys and list indexes that lead to the string in the file; empty if the requirement is not a
             string of its own, and thus cannot be rewritten.
-        is_poetry_syntax: Whether `text` is a Poetry constraint, which does not contain the name.
+        syntax: The syntax of `text`.
+        file: The POSIX path of the file, relative to the workspace root; empty for the package's pyproject.toml.
     """
 
     name: str
     text: str
     table: DependencyTable
     key: tuple[str | int, ...] = ()
-    is_poetry_syntax: bool = False
+    syntax: Syntax = "pep508"
+    file: str = ""
 
     @property
     def extras(self) -> tuple[str, ...]:
         """The normalized extras that are requested, such as `toml` in `coverage[toml]`; empty for Poetry."""
         requirement = self.text.partition(";")[0]
-        if "[" not in requirement or self.is_poetry_syntax:
+        if "[" not in requirement or self.syntax != "pep508":
             return ()
         names = requirement.partition("[")[2].partition("]")[0]
         return tuple(normalize_name(name.strip()) for name in names.split(","))
@@ -141,6 +137,7 @@ class Package(Record, kw_only=True):
             may be "".
         classifiers: The trove classifiers, as written.
         dynamic: The metadata fields that the backend computes (PEP 621), or None if it computes all of them.
+        crates: The Rust crates that have the package's version.
     """
 
     name: str
@@ -154,6 +151,7 @@ class Package(Record, kw_only=True):
     requires_python: str = ""
     classifiers: tuple[str, ...] = ()
     dynamic: tuple[str, ...] | None = ()
+    crates: tuple[str, ...] = ()
 
     @property
     def pyproject(self) -> str:

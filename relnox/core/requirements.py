@@ -10,7 +10,7 @@ Whether a version is in range is decided by PEP 440, with prereleases allowed: i
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from itertools import pairwise
@@ -19,7 +19,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from relnox.core.packages import Dependency, Package, normalize_name
+from relnox.core.packages import Dependency, Package, Syntax, normalize_name
 from relnox.core.records import Record
 from relnox.core.settings.config import UpdatePolicy
 from relnox.core.text import join_names, replace_spans
@@ -31,7 +31,8 @@ class Clause(Record):
     """One comparison with a version in a requirement, such as `>=1.2`, and its position.
 
     Attributes:
-        operator: An operator of PEP 440, or Poetry's `^` or `~`; `==` for a bare version of Poetry.
+        operator: An operator of PEP 440, or `^` or `~` of Poetry and Cargo. A version without an operator has `==`
+            in Poetry's syntax, `^` in Cargo's.
         prefix: The operator and the space after it, as written.
         version: The version as written.
         start: Offset of the operator in the requirement.
@@ -52,17 +53,39 @@ class Clause(Record):
 
 BEFORE_CLAUSES = re.compile(r"\s*[A-Za-z0-9][\w.-]*\s*(?:\[[^\]]*\])?\s*\(?")
 _PEP508_CLAUSE = re.compile(r"(?P<operator>===|==|~=|!=|<=|>=|<|>)\s*(?P<version>[^\s,;)]+)")
-_POETRY_CLAUSE = re.compile(r"(?P<operator>\^|==?|~=?|!=|<=?|>=?|)\s*(?P<version>v?[0-9][\w.!+*-]*)")
-_BETWEEN_POETRY_CLAUSES = re.compile(r"[\s,|]*")
+_OTHER_CLAUSE = re.compile(r"(?P<operator>\^|==?|~=?|!=|<=?|>=?|)\s*(?P<version>v?[0-9][\w.!+*-]*)")
+_BETWEEN_CLAUSES = re.compile(r"[\s,|]*")
+_OPERATORS: Mapping[Syntax, Mapping[str, str]] = {
+    "poetry": {"": "==", "=": "=="},
+    "cargo": {"": "^", "=": "=="},
+}
+"""What operators mean that PEP 440 does not have."""
 
 
 @lru_cache(maxsize=1024)  # dependents require a package with the same text
-def parse_pep508_clauses(text: str) -> Sequence[Clause]:
-    """Return the clauses of a PEP 508 requirement; there are none if it has a URL.
+def parse_clauses(text: str, syntax: Syntax) -> Sequence[Clause]:
+    """Return the clauses of a requirement, or of a version constraint in the syntax of Poetry or Cargo.
+
+    There are none if a requirement has a URL.
 
     Raises:
-        Blocked: The requirement is invalid.
+        Blocked: The requirement is invalid, or the constraint has no clauses.
     """
+    if syntax == "pep508":
+        return _parse_pep508_clauses(text)
+    clauses = tuple(_clauses_from_matches(_OTHER_CLAUSE.finditer(text), _OPERATORS[syntax]))
+    edges = [0, *(edge for clause in clauses for edge in (clause.start, clause.end)), len(text)]
+    between = [text[start:end] for start, end in list(pairwise(edges))[::2]]
+    if not clauses or not all(_BETWEEN_CLAUSES.fullmatch(gap) for gap in between):
+        raise Blocked(
+            "metadata-invalid",
+            f"{text!r} is not a valid {syntax.title()} version constraint",
+            fix='write it like "^1.2" or ">=1.2,<2"',
+        )
+    return clauses
+
+
+def _parse_pep508_clauses(text: str) -> Sequence[Clause]:
     try:
         requirement = Requirement(text)
     except (ValueError, RecursionError) as error:
@@ -75,54 +98,40 @@ def parse_pep508_clauses(text: str) -> Sequence[Clause]:
     if requirement.url or not requirement.specifier or name is None:
         return ()
     end = re.compile(r"[;)]|\Z").search(text, name.end())
-    return tuple(
-        _clauses_from_matches(_PEP508_CLAUSE.finditer(text, name.end(), end.start() if end else len(text)))
-    )
+    matches = _PEP508_CLAUSE.finditer(text, name.end(), end.start() if end else len(text))
+    return tuple(_clauses_from_matches(matches, {}))
 
 
-def parse_poetry_clauses(text: str) -> Sequence[Clause]:
-    """Return the clauses of a version constraint in Poetry's syntax.
-
-    Raises:
-        Blocked: The constraint is invalid, or has no clauses.
-    """
-    clauses = tuple(_clauses_from_matches(_POETRY_CLAUSE.finditer(text)))
-    edges = [0, *(edge for clause in clauses for edge in (clause.start, clause.end)), len(text)]
-    between = [text[start:end] for start, end in list(pairwise(edges))[::2]]
-    if not clauses or not all(_BETWEEN_POETRY_CLAUSES.fullmatch(gap) for gap in between):
-        raise Blocked(
-            "metadata-invalid",
-            f"{text!r} is not a valid Poetry version constraint",
-            fix='write it like "^1.2" or ">=1.2,<2"',
-        )
-    return clauses
-
-
-def _clauses_from_matches(matches: Iterator[re.Match[str]]) -> Iterator[Clause]:
+def _clauses_from_matches(matches: Iterator[re.Match[str]], operators: Mapping[str, str]) -> Iterator[Clause]:
     for match in matches:
         operator = match["operator"]
         lead = match[0][: match.start("version") - match.start()]
-        yield Clause("==" if operator in {"", "="} else operator, lead, match["version"], *match.span())
+        yield Clause(operators.get(operator, operator), lead, match["version"], *match.span())
 
 
-def poetry_allows(constraint: str, version: Version) -> bool:
-    """Return whether a constraint in Poetry's syntax, such as `^3.9` or `^2.7 || >=3.8,<4`, allows a version.
+def allows(text: str, version: Version, syntax: Syntax = "pep508") -> bool:
+    """Return whether a requirement or constraint, such as `^2.7 || >=3.8,<4`, allows a version.
 
     Raises:
-        Blocked: The text is not a valid constraint.
+        Blocked: The text is not valid.
     """
-    if constraint.strip() == "*":
+    if text.strip() == "*":
         return True
-    alternatives = [parse_poetry_clauses(part) for part in re.split(r"\|\|?", constraint)]
-    return any(all(clause_allows(clause, version) for clause in clauses) for clauses in alternatives)
+    parts = re.split(r"\|\|?", text) if syntax == "poetry" else [text]
+    alternatives = [parse_clauses(part, syntax) for part in parts]
+    return any(_all_allow(clauses, version, syntax) for clauses in alternatives)
 
 
-def clause_allows(clause: Clause, version: Version) -> bool:
-    """Return whether a clause allows a version, which may be a prerelease.
+def _all_allow(clauses: Sequence[Clause], version: Version, syntax: Syntax) -> bool:
+    if syntax == "cargo" and version.is_prerelease:  # it is allowed only where its own prereleases are named
+        bounds = (clause.parsed for clause in clauses)
+        if not any(bound.is_prerelease and bound.release == version.release for bound in bounds):
+            return False
+    return all(_clause_allows(clause, version) for clause in clauses)
 
-    Raises:
-        Blocked: The clause is invalid.
-    """
+
+def _clause_allows(clause: Clause, version: Version) -> bool:
+    """Return whether a clause allows a version, which may be a prerelease; raise `Blocked` if it is invalid."""
     try:
         return SpecifierSet(_clause_as_specifier(clause)).contains(version, prereleases=True)
     except ValueError as error:
@@ -135,6 +144,8 @@ def clause_allows(clause: Clause, version: Version) -> bool:
 
 def _clause_as_specifier(clause: Clause) -> str:
     """Return the PEP 440 specifier that allows the same versions as a clause."""
+    if clause.version.endswith(".*") and clause.operator == "^":  # of Cargo
+        return f"=={clause.version}"
     match clause.operator:
         case "^":
             # Up to the next change of the leftmost nonzero number, at most of the patch number.
@@ -145,16 +156,16 @@ def _clause_as_specifier(clause: Clause) -> str:
             level = min(len(clause.parsed.release), 2) - 1
         case _:
             return f"{clause.operator}{clause.version}"
-    return f">={clause.version},<{next_series(clause.parsed, level)}"
+    return f">={clause.version},<{_next_series(clause.parsed, level)}"
 
 
-def next_series(version: Version, level: int, length: int = 0) -> str:
+def _next_series(version: Version, level: int, length: int = 0) -> str:
     """Return the start of the next series, padded with zeros to `length` numbers: 2.2 for 2.1.3 at level 1."""
     series = (*version.release, *[0] * level)[: level + 1]
-    return format_release(version.epoch, (*series[:-1], series[-1] + 1, *[0] * (length - level - 1)))
+    return _format_release(version.epoch, (*series[:-1], series[-1] + 1, *[0] * (length - level - 1)))
 
 
-def format_release(epoch: int, release: Sequence[int]) -> str:
+def _format_release(epoch: int, release: Sequence[int]) -> str:
     """Format the numbers of a release as a version, with its epoch unless that is 0."""
     return f"{epoch}!" * bool(epoch) + ".".join(map(str, release))
 
@@ -171,7 +182,7 @@ def requires_dist(package: Package) -> tuple[str, ...] | None:
         return None
     requirements = []
     for dependency in package.dependencies:
-        if dependency.table in ("runtime", "extra") and not dependency.is_poetry_syntax:
+        if dependency.table in ("runtime", "extra") and dependency.syntax == "pep508":
             requirement, separator, marker = dependency.text.partition(";")
             conditions = [f"({marker.strip()})"] if separator else []
             conditions += [f"extra == '{dependency.extra}'"] if dependency.table == "extra" else []
@@ -180,33 +191,59 @@ def requires_dist(package: Package) -> tuple[str, ...] | None:
     return tuple(requirements)
 
 
-def highest_lower_bound(dependency: Dependency) -> Version | None:
-    """Return the highest version among a requirement's lower bounds and pins; None if it has none.
+def is_ahead(dependency: Dependency, version: Version) -> bool:
+    """Return whether a requirement asks for a later release than `version`, by a lower bound or a pin.
 
-    Texts that are not versions are left out: `===` compares strings, so that any text is valid there (PEP 440).
+    A requirement on `1.2` is not ahead of `1.2rc1`. Texts that are not versions are left out: `===` compares
+    strings, so that any text is valid there (PEP 440).
     """
     text = dependency.text
-    if dependency.is_poetry_syntax and ("|" in text or text.strip() == "*"):
-        return None
-    clauses = parse_poetry_clauses(text) if dependency.is_poetry_syntax else parse_pep508_clauses(text)
-    bounds: list[Version] = []
-    for clause in clauses:
+    if "|" in text or text.strip() == "*":
+        return False
+    for clause in parse_clauses(text, dependency.syntax):
         with suppress(ValueError):
-            bounds += [clause.parsed] if clause.operator not in {"!=", "<", "<="} else []
-    return max(bounds, default=None)
+            is_above = Version(clause.parsed.base_version) > Version(version.base_version)
+            if clause.operator not in {"!=", "<", "<="} and is_above:
+                return True
+            if clause.operator == ">" and not _clause_allows(clause, version):
+                return True
+    return False
 
 
-def rewrite_pep508(
-    text: str,
+def names_prerelease_of(dependency: Dependency, final: Version) -> bool:
+    """Return whether a requirement has a prerelease of a final version, such as 2.0rc1 of 2.0."""
+    return any(version.is_prerelease and version.release == final.release for version in _versions_in(dependency))
+
+
+def is_pin_of(dependency: Dependency, version: Version) -> bool:
+    """Return whether a requirement allows one version only, and that is this one."""
+    return _versions_in(dependency, "==", "===") == [version]
+
+
+def _versions_in(dependency: Dependency, *operators: str) -> list[Version]:
+    """Return the versions in a requirement, by default after any operator; none if it is invalid."""
+    versions = []
+    with suppress(Blocked):
+        for clause in parse_clauses(dependency.text, dependency.syntax):
+            with suppress(ValueError):
+                versions += [clause.parsed] if not operators or clause.operator in operators else []
+    return versions
+
+
+def rewrite(
+    dependency: Dependency,
     new: Version,
     *,
     policy: UpdatePolicy = "out-of-range",
     format_version: Callable[[Version], str] = str,
 ) -> str | None:
-    """Rewrite a PEP 508 requirement for a new version of the package it names.
+    """Rewrite a requirement for a new version of the package it names.
+
+    In Poetry's and Cargo's syntax, versions after `^` and `~` keep their length, and these operators have their
+    meaning there, also below 1.0. `*` is not changed, and neither is a requirement with a URL.
 
     Args:
-        text: The requirement. One with a URL (PEP 508's `name @ https://…`) names no version and stays.
+        dependency: The requirement.
         new: The new version of the package; its local segment is left out.
         policy: When the requirement is rewritten.
         format_version: Formats a full version for this project; shortened ones (`~=1.2`, `<2`) are written as in
@@ -217,72 +254,44 @@ def rewrite_pep508(
 
     Raises:
         Blocked: The text is not a valid requirement, excludes the new version with `!=`, or would exclude it even
-            after the change.
+            after the change; or it has alternatives (`^1.2 || ^2.0`), and none of them allows the new version, so
+            that it is ambiguous which one to change.
     """
-    if policy == "never":
+    text, syntax = dependency.text, dependency.syntax
+    if policy == "never" or text.strip() == "*":
         return None
-    return _rewrite_clauses(text, parse_pep508_clauses, new, policy, format_version)
-
-
-def rewrite_poetry(
-    constraint: str,
-    new: Version,
-    *,
-    policy: UpdatePolicy = "out-of-range",
-    format_version: Callable[[Version], str] = str,
-) -> str | None:
-    """Rewrite a version constraint in Poetry's own syntax for a new version of the package.
-
-    Versions after `^` and `~` keep their length, and these operators have Poetry's meaning, also below 1.0. A bare
-    `1.2.3` is a pin, and `*` is not changed. The grammar is that of Poetry's "Dependency specification".
-
-    The arguments and the result are those of `rewrite_pep508`.
-
-    Raises:
-        Blocked: As for `rewrite_pep508`; or the constraint has alternatives (`^1.2 || ^2.0`), and none of them
-            allows the new version, so that it is ambiguous which one to change.
-    """
-    if policy == "never" or constraint.strip() == "*":
-        return None
-    if "|" in constraint and policy != "exact":
-        if poetry_allows(constraint, new):
+    if syntax == "poetry" and "|" in text and policy != "exact":
+        if allows(text, new, syntax):
             return None
         raise Blocked(
             "requirement-excludes-version",
-            f"{constraint!r} does not allow {new}",
+            f"{text!r} does not allow {new}",
             fix=f'add " || ^{new}" to the requirement, or set [tool.relnox] update-requirements = "exact"',
         )
-    return _rewrite_clauses(constraint, parse_poetry_clauses, new, policy, format_version)
-
-
-def _rewrite_clauses(
-    text: str,
-    clauses_of: Callable[[str], Sequence[Clause]],
-    new: Version,
-    policy: UpdatePolicy,
-    format_version: Callable[[Version], str],
-) -> str | None:
-    """Do the work of `rewrite_pep508` and `rewrite_poetry`; `clauses_of` parses the syntax."""
-    clauses = clauses_of(text)
-    allows_new = [clause_allows(clause, new) for clause in clauses]
-    for clause, is_allowed in zip(clauses, allows_new, strict=True):
-        if clause.operator == "!=" and not is_allowed:
+    clauses = parse_clauses(text, syntax)
+    for clause in clauses:
+        if clause.operator == "!=" and not _clause_allows(clause, new):
             raise Blocked(
                 "requirement-excludes-version",
                 f"{text!r} excludes {new} ({clause.prefix}{clause.version})",
                 fix="remove that clause from the requirement, or release another version",
             )
-    if not clauses or (policy == "out-of-range" and all(allows_new)):
+    if not clauses or (_all_allow(clauses, new, syntax) and policy == "out-of-range"):
         return None
     if policy == "exact":
         new_text = _pin_requirement(text, clauses, new, format_version)
     else:
+        is_exact = syntax == "cargo" and new.is_prerelease  # a shortened version would not allow it
         new_text = replace_spans(
-            text, ((clause.start, clause.end, _update_clause(clause, new, format_version)) for clause in clauses)
+            text,
+            (
+                (clause.start, clause.end, _update_clause(clause, new, format_version, is_exact=is_exact))
+                for clause in clauses
+            ),
         )
     if new_text == text:
         return None
-    if not all(clause_allows(clause, new) for clause in clauses_of(new_text)):
+    if not _all_allow(parse_clauses(new_text, syntax), new, syntax):
         raise Blocked(
             "requirement-excludes-version",
             f"{text!r} excludes {new}, and so does {new_text!r}",
@@ -296,30 +305,35 @@ def _pin_requirement(
 ) -> str:
     """Return the requirement with its whole version range replaced by a pin to the new version."""
     first, *others = clauses
-    if not others and first.operator in {"==", "==="} and "*" not in first.version and clause_allows(first, new):
+    if not others and first.operator in {"==", "==="} and "*" not in first.version and _clause_allows(first, new):
         return text
     end = others[-1].end if others else first.end
     space = first.prefix[len(first.prefix.rstrip()) :]
     return f"{text[: first.start]}=={space}{format_version(Version(new.public))}{text[end:]}"
 
 
-def _update_clause(clause: Clause, new: Version, format_version: Callable[[Version], str]) -> str:
-    """Return the text of a clause for the new version; the operator stays, except that `>` becomes `>=`."""
+def _update_clause(
+    clause: Clause, new: Version, format_version: Callable[[Version], str], *, is_exact: bool
+) -> str:
+    """Return the text of a clause for the new version; the operator stays, except that `>` becomes `>=`.
+
+    With `is_exact`, no version is shortened.
+    """
     # A local segment is valid after == only, and would exclude every other build there.
     public = Version(new.public)
     lead = clause.prefix
     match clause.operator:
         case "!=":
             version = clause.version
-        case "<" | "<=" if clause_allows(clause, new):
+        case "<" | "<=" if _clause_allows(clause, new):
             version = clause.version
         case "<":
             version = _raise_upper_bound(clause.version, public)
         case "===":  # compares strings
             version = str(new)
-        case "==" if clause.version.endswith(".*"):
+        case "==" | "^" if clause.version.endswith(".*") and not is_exact:
             version = _truncate_to_same_precision(public, clause) + ".*"
-        case "~=" | "^" | "~":
+        case "~=" | "^" | "~" if not is_exact:
             version = _truncate_to_clause(public, clause)
         case ">":  # would exclude the new version itself
             lead = lead.replace(">", ">=")
@@ -332,7 +346,7 @@ def _update_clause(clause: Clause, new: Version, format_version: Callable[[Versi
 def _truncate_to_same_precision(new: Version, clause: Clause) -> str:
     """Return the epoch and release of the new version, cut or padded to as many numbers as the clause has."""
     length = len(clause.parsed.release)
-    return format_release(new.epoch, (*new.release, *[0] * length)[:length])
+    return _format_release(new.epoch, (*new.release, *[0] * length)[:length])
 
 
 def _truncate_to_clause(new: Version, clause: Clause) -> str:
@@ -352,14 +366,14 @@ def _raise_upper_bound(bound: str, new: Version) -> str:
     level = max((level for level, number in enumerate(release) if number), default=0)
     numbers = re.match(r"v?(?:[0-9]+!)?[0-9]+(?:\.[0-9]+)*", bound, re.IGNORECASE)
     suffix = bound[numbers.end() :] if numbers else ""
-    return next_series(new, level, len(release)) + suffix
+    return _next_series(new, level, len(release)) + suffix
 
 
 def is_unbounded(dependency: Dependency) -> bool:
     """Return whether a requirement has neither a version nor a URL."""
     return (
         dependency.text.strip() == "*"
-        if dependency.is_poetry_syntax
+        if dependency.syntax != "pep508"
         else re.fullmatch(_BARE_REQUIREMENT, dependency.text) is not None
     )
 

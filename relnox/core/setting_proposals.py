@@ -165,7 +165,6 @@ def outdated_pin_warnings(unlisted_packages: Iterable[Package], bumps: Iterable[
 def _requirement_allows(dependency: Dependency, version: Version) -> bool:
     """Return whether a requirement is valid and allows a version."""
     try:
-        rewrite = requirements.rewrite_poetry if dependency.is_poetry_syntax else requirements.rewrite_pep508
-        return rewrite(dependency.text, version) is None
+        return not dependency.key or requirements.allows(dependency.text, version, dependency.syntax)
     except Blocked:
         return False

@@ -22,7 +22,8 @@ from relnox.core.packages import Package, VersionSource
 from relnox.core.records import Record, replace
 from relnox.core.tags import TagFormat
 
-_BASED_ON_DUNAMAI = ("uv-dynamic-versioning", "poetry-dynamic-versioning")
+POETRY_PLUGIN = "poetry-dynamic-versioning"
+_BASED_ON_DUNAMAI = ("uv-dynamic-versioning", POETRY_PLUGIN)
 """Plugins based on dunamai, whose default pattern requires tags to begin with `v`."""
 _MATCH_OPTION = re.compile(r"--match[= ]['\"]?(?P<glob>[^'\" ]+)")
 _DISTRIBUTION_NAME = re.compile(r"[A-Za-z0-9._-]+")
@@ -103,8 +104,8 @@ def _find_version_plugin(package: Package, document: Mapping[str, Any]) -> tuple
         return source, table_at(tool, source)
     if pdm.get("source") == "scm":
         return "pdm, from the tags", pdm
-    if table_at(tool, "poetry-dynamic-versioning").get("enable") is True:
-        return "poetry-dynamic-versioning", table_at(tool, "poetry-dynamic-versioning")
+    if table_at(tool, POETRY_PLUGIN).get("enable") is True:
+        return POETRY_PLUGIN, table_at(tool, POETRY_PLUGIN)
     provider = str(table_at(tool, "scikit-build", "metadata", "version").get("provider", ""))
     if "setuptools_scm" in tool or "setuptools-scm" in build_requires or provider.endswith("setuptools_scm"):
         return "setuptools-scm", table_at(tool, "setuptools_scm")

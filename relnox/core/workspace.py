@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 
 from relnox.core import graph
 from relnox.core.packages import DependencyTable, Package, normalize_name
-from relnox.core.records import Record, replace
+from relnox.core.records import Record
 from relnox.errors import Blocked
 
 LOCK_FILES = ("uv.lock", "poetry.lock", "pdm.lock")
@@ -21,7 +21,7 @@ class Workspace(Record):
     Attributes:
         packages: The packages; names are unique.
         warnings: Messages about what discovery skipped, and why.
-        lock_files: The uv.lock files of the root and of packages, in which a bump updates the packages' versions.
+        lock_files: The lock files of uv, Cargo and npm that a bump updates.
     """
 
     packages: tuple[Package, ...]
@@ -32,19 +32,6 @@ class Workspace(Record):
     def by_name(self) -> Mapping[str, Package]:
         """The packages by normalized name."""
         return {package.name: package for package in self.packages}
-
-    def without_files(self, files: Collection[str]) -> Workspace:
-        """Return the workspace without these lock files, and without versions in them."""
-        packages = tuple(
-            replace(
-                package,
-                other_locations=tuple(place for place in package.other_locations if place.file not in files),
-            )
-            for package in self.packages
-        )
-        return replace(
-            self, packages=packages, lock_files=tuple(name for name in self.lock_files if name not in files)
-        )
 
     def dependency_edges(self, *tables: DependencyTable) -> dict[str, frozenset[str]]:
         """Map each package to the workspace packages it requires in these tables, directly or through extras."""

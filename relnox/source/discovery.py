@@ -21,10 +21,9 @@ from relnox.core.settings.patterns import normalize_path
 from relnox.core.text import did_you_mean
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
-from relnox.source import pyproject, version_files
+from relnox.source import crates, pyproject, version_files
 
 _PYPROJECT = "pyproject.toml"
-_UV_LOCK = "uv.lock"
 _SKIPPED_DIRECTORIES = frozenset(
     {
         *(
@@ -104,7 +103,7 @@ def find_unlisted_packages(
         if parents & (project_directories | {package.directory for package in packages}):
             continue  # a part of another package, such as its tests or an example
         parts = [part for part in directory.split("/") if part not in ("..", ".")]
-        is_left_out = any(map(_is_skipped, parts)) or _is_excluded(directory, [*config.exclude, *uv])
+        is_left_out = any(map(is_skipped, parts)) or _is_excluded(directory, [*config.exclude, *uv])
         if directory in project_directories or is_left_out:
             continue
         try:
@@ -119,7 +118,7 @@ def find_unlisted_packages(
 def discover_packages(
     root: Path, config: Config, filter_ignored: Callable[[Iterable[str]], set[str]] | None = None
 ) -> Workspace:
-    """Find the packages of a project, with their versions and lock files.
+    """Find the packages of a project, with their versions.
 
     Args:
         root: The project's root directory.
@@ -153,9 +152,7 @@ def discover_packages(
     if config.version_files:
         packages = version_files.add_declared_version_files(packages, config, root)
     packages.sort(key=lambda package: package.name)
-    prefixes = dict.fromkeys(["", *(f"{package.directory}/" for package in packages if package.directory != ".")])
-    lock_files = tuple(f"{prefix}{_UV_LOCK}" for prefix in prefixes if (root / f"{prefix}{_UV_LOCK}").is_file())
-    return Workspace(tuple(packages), tuple(warnings), lock_files)
+    return Workspace(tuple(crates.with_crates(package, root) for package in packages), tuple(warnings))
 
 
 def _packages_missing_error(root: Path) -> Blocked:
@@ -288,7 +285,7 @@ def _check_exclude(
     """Check that each glob in the setting `exclude` matches a directory, or may match an ignored one later."""
     for glob in globs:
         path = normalize_path(glob)
-        if (root / path).is_dir() or _is_skipped(posixpath.basename(path)):
+        if (root / path).is_dir() or is_skipped(posixpath.basename(path)):
             continue
         directories = list(_walk_directories(root))
         if not fnmatch.filter(directories, path) and not (filter_ignored and filter_ignored([f"{path}/"])):
@@ -336,7 +333,7 @@ def _find_pyproject_directories(root: Path, exclude: Sequence[str], warnings: li
                 directory / name
                 for name, is_directory in names
                 if is_directory
-                and not _is_skipped(name)
+                and not is_skipped(name)
                 and not _is_excluded((directory / name).relative_to(root).as_posix(), exclude)
             ]
         level = below
@@ -347,7 +344,7 @@ def _is_repository(directory: Path) -> bool:
     return (directory / ".git").exists()
 
 
-def _is_skipped(name: str) -> bool:
+def is_skipped(name: str) -> bool:
     """Return whether directories with this name are skipped: hidden ones, tests, samples and third-party code."""
     lower = name.lower()
     is_template = "{{" in name or "{%" in name

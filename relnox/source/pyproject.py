@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from relnox.core.documents import parse_toml, strings_in, table_at
+from relnox.core.documents import KeyPath, parse_toml, strings_in, table_at
 from relnox.core.packages import (
     Dependency,
     DependencyTable,
@@ -23,6 +23,7 @@ from relnox.system.files import read_project_file
 
 LEGACY_BACKEND = "setuptools.build_meta:__legacy__"
 """The build backend of a project that does not set `build-backend` (PEP 517)."""
+_HAS_VERSION = re.compile(r"[<>=~!]=|[<>]")
 _HUGE_NUMBER = re.compile(r"\b0[xob][0-9A-Fa-f_]{2000}")
 """A number with so many digits that Python can parse it, but cannot print it."""
 
@@ -154,6 +155,7 @@ def _read_dependencies(document: Mapping[str, Any]) -> Iterator[Dependency]:
     yield from _read_poetry_requirements(document, "group", (*poetry, "dev-dependencies"))
     for group in table_at(document, *poetry, "group"):
         yield from _read_poetry_requirements(document, "group", (*poetry, "group", group, "dependencies"))
+    yield from _read_requirements_of_tools(document.get("tool"), ("tool",))
 
 
 def _read_requirements(value: Any, table: DependencyTable, key: tuple[str, ...]) -> Iterator[Dependency]:
@@ -183,5 +185,18 @@ def _read_poetry_requirements(
                 case _:
                     text, entry_key = "", ()
             yield Dependency(
-                name=normalize_name(name), text=text, table=entry_table, key=entry_key, is_poetry_syntax=True
+                name=normalize_name(name), text=text, table=entry_table, key=entry_key, syntax="poetry"
             )
+
+
+def _read_requirements_of_tools(value: Any, key: KeyPath) -> Iterator[Dependency]:
+    """Yield the requirements with a version in lists anywhere in the tables of tools."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _read_requirements_of_tools(inner, (*key, name))
+    elif isinstance(value, list):
+        for number, text in enumerate(value):
+            if not isinstance(text, str):
+                yield from _read_requirements_of_tools(text, (*key, number))
+            elif _HAS_VERSION.search(text) and (distribution := requirement_name(text)) is not None:
+                yield Dependency(name=distribution, text=text, table="tool", key=(*key, number))

@@ -1,14 +1,11 @@
 """Find the files that contain a package's version: the one that its build backend reads, and others.
 
-The file that pyproject.toml declares is searched for where the backend would read it. If it has no version, or
-several, the version stays `dynamic` (only the backend can compute it), and the reason is recorded. For Cargo.toml
-and Cargo.lock, see The Cargo Book, "The Manifest Format" and "Workspaces".
+The file that pyproject.toml or hatch.toml declares is searched for where the backend would read it. If it has no
+version, or several, the version stays `dynamic` (only the backend can compute it), and the reason is recorded.
 """
 
 from __future__ import annotations
 
-import contextlib
-import glob
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,27 +15,25 @@ from packaging.version import Version
 
 from relnox.core import tag_versions
 from relnox.core.documents import strings_in, table_at
-from relnox.core.packages import NPM_LOCKS, Package, SourceKind, VersionSource
+from relnox.core.packages import Package, SourceKind, VersionSource
 from relnox.core.records import Record, replace
 from relnox.core.settings.config import Config, VersionFileConfig
 from relnox.core.versions import version_locations
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
-from relnox.source import pyproject
+from relnox.source import crates, pyproject
 from relnox.source.git import Git
 from relnox.system.files import read_project_file
 
 _RUST_BACKENDS = ("maturin", "setuptools_rust")
-_CARGO, _NODE, _CITATION = "Cargo.toml", "package.json", "CITATION.cff"
+_HATCH, _NODE, _CITATION = "hatch.toml", "package.json", "CITATION.cff"
 _CITATION_PATTERN = r"""^version:[ \t]*["']?(?P<version>[^"'\s#]+)"""
 _KNOWN_FILES: Mapping[str, tuple[SourceKind, tuple[str, ...]]] = {
-    _CARGO: ("toml", ("package", "version")),
+    crates.CARGO: ("toml", ("package", "version")),
     _NODE: ("json", ()),
     _CITATION: ("pattern", (_CITATION_PATTERN,)),
 }
 _SCIKIT_BUILD_PATTERN = version_locations.HATCH_PATTERN.replace("?P<version>", "?P<value>")
-_CARGO_OPERATORS = "=^~ "
-_CARGO_DEPENDENCY_TABLES = ("dependencies", "dev-dependencies", "build-dependencies")
 
 
 class _DeclaredLocation(Record):
@@ -61,12 +56,21 @@ def read_package(document: Mapping[str, Any], directory: str, root: Path) -> Pac
         Blocked: The pyproject.toml is invalid, or a Cargo.toml of the package's crate or of the crate's workspace
             cannot be read.
     """
+    if (root / directory / _HATCH).is_file():
+        tool = table_at(document, "tool")
+        hatch = {**table_at(tool, "hatch"), **pyproject.load(root, posixpath.join(directory, _HATCH))}
+        document = {**document, "tool": {**tool, "hatch": hatch}}
     package = pyproject.parse_package(document, directory)
+    plugin = table_at(document, "tool", tag_versions.POETRY_PLUGIN)
+    if plugin.get("enable") is True:  # then the version in pyproject.toml is a placeholder
+        source = VersionSource(kind="dynamic", file=package.pyproject, text=tag_versions.POETRY_PLUGIN)
+        package = replace(package, version=None, source=source)
+        return package if "from-file" in plugin else tag_versions.detect_tag_version(package, document)
     if package.source.kind == "toml":
-        return replace(package, other_locations=_crate_locations(package, document, root))
+        return replace(package, other_locations=_find_crate_version(package, document, root))
     if (location := _find_declared_location(package, document)) is not None:
         return _read_declared(package, location, root)
-    if locations := _crate_locations(package, document, root):
+    if locations := _find_crate_version(package, document, root):
         return _with_source(package, locations)
     return tag_versions.detect_tag_version(package, document)
 
@@ -96,11 +100,7 @@ def add_declared_version_files(packages: Sequence[Package], config: Config, root
         if file.count:
             owner = _owning_package(file, packages, config)
             source = _read_configured(file, root)
-            declared_sources.setdefault(owner.name, []).extend(
-                location
-                for location in (source, *_npm_lock_locations(source, root))
-                if location.file not in excluded_files
-            )
+            declared_sources.setdefault(owner.name, []).append(source)
     excluded_files |= {
         source.file for sources in declared_sources.values() for source in sources if source.kind != "pattern"
     }
@@ -113,7 +113,8 @@ def _with_declared(package: Package, declared_sources: Sequence[VersionSource], 
     if package.source.kind == "dynamic" and declared_sources:
         return _with_source(package, declared_sources)
     detected = (location for location in package.other_locations if location.file not in excluded)
-    return replace(package, other_locations=(*detected, *declared_sources))
+    declared = (version_locations.with_length(source, package.version) for source in declared_sources)
+    return replace(package, other_locations=(*detected, *declared))
 
 
 def _with_source(package: Package, locations: Sequence[VersionSource]) -> Package:
@@ -151,7 +152,7 @@ def _owning_package(file: VersionFileConfig, packages: Sequence[Package], config
 
 def _read_configured(file: VersionFileConfig, root: Path) -> VersionSource:
     name = posixpath.basename(file.file)
-    semver = file.scheme == "semver" or (file.scheme is None and name in (_CARGO, _NODE))
+    semver = file.scheme == "semver" or (file.scheme is None and name in (crates.CARGO, _NODE))
     kind: SourceKind
     key: tuple[str, ...]
     if file.pattern is not None:
@@ -197,27 +198,15 @@ def _read_version(source: VersionSource, root: Path) -> VersionSource:
     return replace(source, text=versions[0])
 
 
-def _npm_lock_locations(source: VersionSource, root: Path) -> Iterator[VersionSource]:
-    """Yield the places in lock files beside a package.json that contain its version; npm updates others itself."""
-    directory, name = posixpath.split(source.file)
-    if name != _NODE or source.kind != "json":
-        return
-    for lock in NPM_LOCKS:
-        for key in (("version",), ("packages", "", "version")):
-            location = VersionSource(kind="json", file=posixpath.join(directory, lock), key=key, semver=True)
-            with contextlib.suppress(OSError, ValueError):
-                location = _read_version(location, root)
-                if location.text == source.text:
-                    yield location
-
-
-def _crate_locations(package: Package, document: Mapping[str, Any], root: Path) -> tuple[VersionSource, ...]:
-    """Return the version's locations in Cargo.toml and Cargo.lock if the package's backend builds a Rust crate."""
+def _find_crate_version(package: Package, document: Mapping[str, Any], root: Path) -> tuple[VersionSource, ...]:
+    """Return the version's location in Cargo.toml if the package's backend builds a Rust crate."""
     build_requires = strings_in(table_at(document, "build-system").get("requires"))
     needs_rust = any(requirement.startswith("setuptools-rust") for requirement in build_requires)
     if not needs_rust and not package.backend.startswith(_RUST_BACKENDS):
         return ()
-    return tuple(_find_crate_versions(package, document, root))
+    file = table_at(document, "tool", "maturin").get("manifest-path", crates.CARGO)
+    location = crates.find_version(posixpath.normpath(f"{package.directory}/{file}"), root)
+    return () if location is None else (location,)
 
 
 def _read_declared(package: Package, location: _DeclaredLocation, root: Path) -> Package:
@@ -231,9 +220,7 @@ def _read_declared(package: Package, location: _DeclaredLocation, root: Path) ->
     source = VersionSource(kind=location.kind, file=file, key=location.key, semver=location.kind == "json")
     try:
         source = _read_version(source, root)
-        locks = tuple(_npm_lock_locations(source, root))
-        version = version_locations.parse_version(source)
-        return replace(package, version=version, source=source, other_locations=locks)
+        return replace(package, version=version_locations.parse_version(source), source=source)
     except (OSError, ValueError) as error:
         return _with_unknown_version(package, f"{file}: {error}")
     except Blocked as error:
@@ -300,105 +287,3 @@ def _module_files(module: str, document: Mapping[str, Any]) -> Iterator[str]:
     for path in dict.fromkeys(posixpath.normpath(path.lstrip("/")) for path in paths):
         yield f"{path}.py"
         yield f"{path}/__init__.py"
-
-
-class _CargoManifest(Record):
-    """A Cargo.toml file: its path relative to the root, and its content."""
-
-    file: str
-    document: Mapping[str, Any]
-
-    @property
-    def directory(self) -> str:
-        return posixpath.dirname(self.file)
-
-    @property
-    def crate_name(self) -> str:
-        return str(table_at(self.document, "package").get("name", ""))
-
-    @property
-    def inherits_version(self) -> bool:
-        """Whether the crate inherits its version from the Cargo workspace."""
-        return table_at(self.document, "package", "version").get("workspace") is True
-
-
-def _find_crate_versions(package: Package, document: Mapping[str, Any], root: Path) -> Iterator[VersionSource]:
-    """Yield the places that contain the version of a package's Rust crate.
-
-    They are the manifest (Cargo.toml), requirements on the crate, and the lock file, in this order; none if the
-    manifest does not exist or has no version. `document` is the content of the package's pyproject.toml.
-    """
-    own = table_at(document, "tool", "maturin").get("manifest-path", _CARGO)
-    manifest = _read_manifest(posixpath.normpath(f"{package.directory}/{own}"), root)
-    if manifest is None:
-        return
-    top = _find_workspace_manifest(manifest, root)
-    members = [manifest, *(_read_member_manifests(top, manifest, root) if top is not None else ())]
-    source, keys, crates = manifest, ["package"], {manifest.crate_name}
-    if manifest.inherits_version and top is not None:
-        source, keys = top, ["workspace", "package"]
-        crates = {member.crate_name for member in members if member.inherits_version}
-    version = table_at(source.document, *keys).get("version")
-    if not isinstance(version, str):
-        return
-    yield VersionSource(kind="toml", file=source.file, key=(*keys, "version"), text=version, semver=True)
-    for member in {member.file: member for member in [*members, top or manifest]}.values():
-        yield from _find_crate_requirements(member, crates, version)
-    lock = posixpath.join((top or manifest).directory, "Cargo.lock")
-    if (root / lock).is_file():
-        spans = version_locations.find_locked_versions(read_project_file(root, lock).decode())
-        entries = tuple(sorted(name for name in crates if name in spans and spans[name].text == version))
-        if entries:
-            yield VersionSource(kind="lock", file=lock, key=entries, text=version, semver=True)
-
-
-def _read_manifest(file: str, root: Path) -> _CargoManifest | None:
-    """Return a manifest, or None if the file does not exist or is outside the project."""
-    if file.startswith(("../", "/")) or not (root / file).is_file():
-        return None
-    return _CargoManifest(file, pyproject.load(root, file))
-
-
-def _find_workspace_manifest(manifest: _CargoManifest, root: Path) -> _CargoManifest | None:
-    """Return the manifest of a crate's workspace: its own, the one it names, or the nearest one above it."""
-    if "workspace" in manifest.document:
-        return manifest
-    workspace = table_at(manifest.document, "package").get("workspace")
-    if isinstance(workspace, str):
-        return _read_manifest(posixpath.normpath(posixpath.join(manifest.directory, workspace, _CARGO)), root)
-    directory = manifest.directory
-    while directory:
-        directory = posixpath.dirname(directory)
-        parent = _read_manifest(posixpath.join(directory, _CARGO), root)
-        if parent is not None and "workspace" in parent.document:
-            return parent
-    return None
-
-
-def _read_member_manifests(top: _CargoManifest, manifest: _CargoManifest, root: Path) -> Iterator[_CargoManifest]:
-    """Yield the manifests of a workspace's members, except `manifest`."""
-    for members in strings_in(table_at(top.document, "workspace").get("members")):
-        pattern = posixpath.join(glob.escape(top.directory), members.strip("/"))
-        for directory in sorted(glob.glob(pattern, root_dir=root, recursive=True, include_hidden=True)):  # noqa: PTH207 - "." as well
-            file = posixpath.normpath(f"{directory}/{_CARGO}")
-            member = _read_manifest(file, root) if file != manifest.file else None
-            if member is not None:
-                yield member
-
-
-def _find_crate_requirements(manifest: _CargoManifest, crates: set[str], version: str) -> Iterator[VersionSource]:
-    """Yield path dependencies on these crates that require `version`, and so change with each bump."""
-    document = manifest.document
-    for keys in (*((name,) for name in _CARGO_DEPENDENCY_TABLES), ("workspace", "dependencies")):
-        for name, entry in table_at(document, *keys).items():
-            match entry:
-                case {"path": str(), "version": str(text), **more} if (
-                    more.get("package", name) in crates and text.lstrip(_CARGO_OPERATORS) == version
-                ):
-                    lead = text[: len(text) - len(version)]
-                    key = (*keys, name, "version")
-                    yield VersionSource(
-                        kind="toml", file=manifest.file, key=key, text=version, text_before=lead, semver=True
-                    )
-                case _:
-                    continue

@@ -1,7 +1,9 @@
 """Versions in a package's own modules besides the declared version files, and imports of untracked modules.
 
 A literal is a string that a module assigns to `__version__` or `VERSION` at its top level. A literal that equals
-the package's version is updated with it; a different one is reported as a mismatch.
+the package's version is updated with it; a different one is reported as a mismatch. In pyproject.toml, the
+version in a table of another release tool, such as `tool.commitizen.version`, is a literal if it equals the
+package's version.
 """
 
 from __future__ import annotations
@@ -9,8 +11,10 @@ from __future__ import annotations
 import ast
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
@@ -20,12 +24,30 @@ from relnox.core.settings.config import Config
 from relnox.core.versions import version_locations
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
+from relnox.source import pyproject
 from relnox.source.git import Git
 from relnox.system import syntax_trees
 from relnox.system.files import read_project_file
 
 _ASSIGNMENT_PATTERN = r"^_*(version|VERSION|Version)_*[ ]*[:=]"
 _VERSION_FILES = ("__init__.py", "__about__.py", "__version__.py", "_version.py", "about.py", "version.py")
+_PYPROJECT = "pyproject.toml"
+_RELEASE_TOOLS = frozenset(
+    ("tool", *key.split("."))
+    for key in (
+        "briefcase.version",
+        "bumpver.current_version",
+        "bumpversion.current_version",
+        "commitizen.version",
+        "pixi.package.version",
+        "pixi.project.version",
+        "pixi.workspace.version",
+        "poetry.version",
+        "tbump.version.current",
+    )
+)
+"""The keys of tables of tools whose value is the version of the project."""
+_VERSION_KEYS = ("version", "current_version", "current-version", "current")
 _SOURCE_DIRECTORIES = ("lib", "python", "src")
 _FOREIGN_DIRECTORIES = frozenset(
     {
@@ -37,14 +59,24 @@ _FOREIGN_DIRECTORIES = frozenset(
 
 
 class VersionLiterals(Record):
-    """The packages, with the literals added to their locations, and the literals alone."""
+    """The packages, with the literals added to their locations.
+
+    Attributes:
+        workspace: The packages.
+        locations: The literals alone.
+        similar: By package, strings in tables of tools that equal the version, but may be that of something else.
+    """
 
     workspace: Workspace
     locations: tuple[VersionSource, ...] = ()
+    similar: Mapping[str, tuple[VersionSource, ...]] = MappingProxyType({})
 
 
 def find_version_literals(git: Git | None, workspace: Workspace, config: Config, root: Path) -> VersionLiterals:
-    """Search the packages' modules for literals; outside git, only modules that usually contain one."""
+    """Search the packages' modules and pyproject.toml files for literals.
+
+    Outside git, only modules that usually contain one are searched.
+    """
     packages = [package for package in workspace.packages if package.source.is_in_file and package.version]
     if not packages or not config.version_literals:
         return VersionLiterals(workspace)
@@ -59,12 +91,45 @@ def find_version_literals(git: Git | None, workspace: Workspace, config: Config,
         owner = _owning_package(file, owners)
         if file.endswith(".py") and file not in declared_files and owner in packages:
             literals.setdefault(owner.name, []).extend(_literals_of_module(root, file, owner))
+    similar: dict[str, list[VersionSource]] = {}
+    for file, owner in _project_files(packages, config, root).items():
+        tool = pyproject.load(root, file).get("tool") if file not in declared_files else None
+        for key in _versions_of_tools(tool, owner, ("tool",)):
+            if (file, key) != (owner.source.file, owner.source.key):
+                group = literals if key in _RELEASE_TOOLS else similar
+                place = VersionSource(kind="toml", file=file, key=key, text=owner.source.text)
+                group.setdefault(owner.name, []).append(place)
     with_literals = tuple(
         replace(package, other_locations=(*package.other_locations, *literals.get(package.name, ())))
         for package in workspace.packages
     )
     locations = tuple(location for of_package in literals.values() for location in of_package)
-    return VersionLiterals(replace(workspace, packages=with_literals) if locations else workspace, locations)
+    workspace = replace(workspace, packages=with_literals) if locations else workspace
+    return VersionLiterals(workspace, locations, {name: tuple(places) for name, places in similar.items()})
+
+
+def _project_files(packages: Sequence[Package], config: Config, root: Path) -> dict[str, Package]:
+    """Map each pyproject.toml to the package whose version other tools may have there."""
+    files = {package.pyproject: package for package in packages}
+    has_one_version = len(packages) == 1 or config.versions == "lockstep"
+    if has_one_version and (root / _PYPROJECT).is_file():
+        files.setdefault(_PYPROJECT, packages[0])
+    return files
+
+
+def _versions_of_tools(value: Any, package: Package, key: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Yield the keys of strings in tables of tools that are the version of the package, not of a dependency."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if "dependencies" not in name and name not in ("relnox", "sources"):
+                yield from _versions_of_tools(inner, package, (*key, name))
+    elif (
+        value == package.source.text
+        and key[-1] in _VERSION_KEYS
+        and package.version
+        and any(package.version.release)
+    ):
+        yield key
 
 
 def _usual_modules(root: Path, packages: Iterable[Package]) -> Iterator[str]:

@@ -195,7 +195,7 @@ def test_every_glob_that_may_name_members_of_a_cargo_workspace(tmp_path: Path, m
     )
     (only,) = open_project(tmp_path).workspace.packages
     assert str(only.version) == "1.2.0"
-    files = {location.file for location in only.locations}
+    files = {dependency.file for dependency in only.dependencies}
     assert ("crates/x/Cargo.toml" in files) == (members in {"**", "./crates/*", "crates/**/*", "crates//x/"})
 
 
@@ -599,7 +599,9 @@ def test_path_dependencies_of_poetry_order_the_release(tmp_path: Path) -> None:
     )
     assert [each.name for each in workspace.release_order()] == ["lib", "app"]
     assert {
-        need.name: (need.text, need.key) for need in workspace.by_name["app"].dependencies if need.is_poetry_syntax
+        need.name: (need.text, need.key)
+        for need in workspace.by_name["app"].dependencies
+        if need.syntax == "poetry"
     } == {
         "lib": ("", ()),
         "tool": ("", ()),

@@ -11,16 +11,12 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from relnox.core.packages import Dependency, requirement_name
-from relnox.core.requirements import (
-    highest_lower_bound,
-    parse_pep508_clauses,
-    poetry_allows,
-    rewrite_pep508,
-    rewrite_poetry,
-)
+from relnox.core.requirements import allows, is_ahead, parse_clauses, rewrite
+from relnox.core.versions.semver_compat import to_semver
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
+    from relnox.core.packages import Syntax
     from relnox.core.settings.config import UpdatePolicy
 
 
@@ -32,23 +28,44 @@ def is_requirement(text: str) -> bool:
     return True
 
 
-# --- bounds ---------------------------------------------------------------------------------------
+def need(text: str, syntax: Syntax = "pep508") -> Dependency:
+    return Dependency(name="pkg", text=text, table="runtime", syntax=syntax)
+
+
+def written(version: Version) -> str:
+    """A version as a project writes it that has its own way."""
+    return re.sub(r"dev0$", "dev", str(version))
+
+
+# --- requirements that ask for what is not there yet ---------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("text", "is_poetry_syntax", "bound"),
+    ("text", "syntax", "version", "expected"),
     [
-        ("a===foobar", False, None),  # any text is valid after ===
-        ("a===foobar,>=1.0", False, "1.0"),
-        ("a>=1.0,==1.2.*,<3,!=9", False, "1.2"),
-        ("a", False, None),
-        (">=2foo", True, None),
-        ("^1.2", True, "1.2"),
+        ("a>=3.0", "pep508", "2.1.0", True),
+        ("a==3.0.*,<4", "pep508", "2.1.0", True),
+        ("a>=3.0", "pep508", "3.0rc1", False),  # a prerelease of what it asks for
+        ("a>1.4.0", "pep508", "1.4.0.post1", True),  # PEP 440: > excludes post releases of that version
+        ("a>1.4", "pep508", "1.4.0", True),
+        ("a>1.4.0,<2", "pep508", "1.4.1", False),
+        ("a>1.4.0", "pep508", "1.5.0rc1", False),
+        ("a<1.5.0rc1", "pep508", "1.5.0rc1", False),
+        ("a===foobar", "pep508", "1.0", False),  # any text is valid after ===
+        ("a>=1.0,==1.2.*,<3,!=9", "pep508", "1.1", True),
+        ("a!=9,<=8", "pep508", "1.1", False),
+        ("a", "pep508", "1.1", False),
+        (">=2foo", "poetry", "1.1", False),
+        ("^1.2", "poetry", "1.1", True),
+        ("^1.2 || ^2", "poetry", "1.1", False),
+        ("*", "poetry", "1.1", False),
+        ("1.2", "cargo", "1.1.0", True),
     ],
 )
-def test_the_greatest_lower_bound(text: str, is_poetry_syntax: bool, bound: str | None) -> None:
-    need = Dependency(name="a", text=text, table="runtime", is_poetry_syntax=is_poetry_syntax)
-    assert highest_lower_bound(need) == (Version(bound) if bound is not None else None)
+def test_a_requirement_is_ahead_of_a_version_that_would_lower_it(
+    text: str, syntax: Syntax, version: str, *, expected: bool
+) -> None:
+    assert is_ahead(need(text, syntax), Version(version)) is expected
 
 
 # --- names -----------------------------------------------------------------------------------------
@@ -93,237 +110,171 @@ PIECES = ["a", "b-", "_c", ".", "==", "=", ">=", "<", "~=", "!=", "1", ".2", "rc
 def test_requirements_are_valid_and_have_clauses_as_packaging_says(text: str) -> None:
     if not is_requirement(text):
         with pytest.raises(Blocked, match="not a valid requirement"):
-            parse_pep508_clauses(text)
+            parse_clauses(text, "pep508")
         return
-    clauses = parse_pep508_clauses(text)
+    clauses = parse_clauses(text, "pep508")
     assert {f"{clause.operator}{clause.version}" for clause in clauses} == {
         str(clause).replace(" ", "") for clause in Requirement(text).specifier
     }
 
 
-# --- PEP 508 -----------------------------------------------------------------------------------------
+# --- rewriting -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("text", "new", "expected"),
+    ("text", "new", "policy", "expected"),
     [
         # What stays: the new version is in range, or there is no range.
-        ("pkg", "2.0", None),
-        ("pkg ()", "2.0", None),
-        ("pkg[extra] ; python_version < '3'", "2.0", None),
-        ("pkg>=1.2", "2.0", None),
-        ("pkg>=1.2,<3", "2.0a1", None),
-        ("pkg==1.2", "1.2.0", None),
-        ("pkg~=1.2", "1.9.1", None),
-        ("pkg @ https://example.org/pkg-1.0.whl", "2.0", None),
-        ("pkg @ git+https://example.org/pkg@v1.0 ; python_version>'3'", "2.0", None),
-        ("pkg!=1.3", "1.4", None),
+        ("pkg", "2.0", "out-of-range", None),
+        ("pkg ()", "2.0", "out-of-range", None),
+        ("pkg[extra] ; python_version < '3'", "2.0", "out-of-range", None),
+        ("pkg>=1.2", "2.0", "out-of-range", None),
+        ("pkg>=1.2,<3", "2.0a1", "out-of-range", None),
+        ("pkg==1.2", "1.2.0", "out-of-range", None),
+        ("pkg~=1.2", "1.9.1", "out-of-range", None),
+        ("pkg @ https://example.org/pkg-1.0.whl", "2.0", "out-of-range", None),
+        ("pkg @ git+https://example.org/pkg@v1.0 ; python_version>'3'", "2.0", "out-of-range", None),
+        ("pkg!=1.3", "1.4", "out-of-range", None),
         # Pins.
-        ("pkg==1.2.0", "1.3.0", "pkg==1.3.0"),
-        ("pkg==1.2", "1.3.0", "pkg==1.3.0"),
-        ("pkg===1.2.0", "1.3.0", "pkg===1.3.0"),
-        ("pkg===1.2", "1.2.0", "pkg===1.2.0"),
-        ("pkg===weekly,!=1", "1.2.0", "pkg===1.2.0,!=1"),
-        ("pkg==1.2.0+cu118", "1.3.0", "pkg==1.3.0"),
-        ("pkg==1.2.0", "1.3.0+cu118", "pkg==1.3.0"),
-        ("pkg==1.2.0", "2!1.0", "pkg==2!1.0"),
-        ("pkg==1.2.*", "1.3.4", "pkg==1.3.*"),
-        ("pkg==1.2.*", "2", "pkg==2.0.*"),
-        ("pkg==1.2.*", "2.0.0a1", "pkg==2.0.*"),
-        ("pkg==1.2.*,>=1.2.3,!=1.2.5", "1.3.0", "pkg==1.3.*,>=1.3.0,!=1.2.5"),
+        ("pkg==1.2.0", "1.3.0", "out-of-range", "pkg==1.3.0"),
+        ("pkg==1.2", "1.3.0", "out-of-range", "pkg==1.3.0"),
+        ("pkg===1.2.0", "1.3.0", "out-of-range", "pkg===1.3.0"),
+        ("pkg===1.2", "1.2.0", "out-of-range", "pkg===1.2.0"),
+        ("pkg===weekly,!=1", "1.2.0", "out-of-range", "pkg===1.2.0,!=1"),
+        ("pkg==1.2.0+cu118", "1.3.0", "out-of-range", "pkg==1.3.0"),
+        ("pkg==1.2.0", "1.3.0+cu118", "out-of-range", "pkg==1.3.0"),
+        ("pkg==1.2.0", "2!1.0", "out-of-range", "pkg==2!1.0"),
+        ("pkg==1.2.*", "1.3.4", "out-of-range", "pkg==1.3.*"),
+        ("pkg==1.2.*", "2", "out-of-range", "pkg==2.0.*"),
+        ("pkg==1.2.*", "2.0.0a1", "out-of-range", "pkg==2.0.*"),
+        ("pkg==1.2.*,>=1.2.3,!=1.2.5", "1.3.0", "out-of-range", "pkg==1.3.*,>=1.3.0,!=1.2.5"),
         # Compatible releases.
-        ("pkg~=1.2", "2.0.0", "pkg~=2.0"),
-        ("pkg~=1.2", "2.3.1", "pkg~=2.3"),
-        ("pkg~=1.2.3", "2", "pkg~=2.0.0"),
-        ("pkg~=1.2.3", "1.3.0", "pkg~=1.3.0"),
-        ("pkg~=1.2", "2.0.0a1", "pkg~=2.0a1"),
-        ("pkg~=1.2", "2.0.0rc1.dev2", "pkg~=2.0rc1.dev2"),
-        ("pkg~=1.2", "2.3.0a1", "pkg~=2.3a1"),
-        ("pkg~=1.2", "2.3.1a1", "pkg~=2.3"),
-        ("pkg~=1.2", "2.3.1.post2", "pkg~=2.3"),
-        ("pkg~=1.2", "1!1.2.0", "pkg~=1!1.2"),
+        ("pkg~=1.2", "2.0.0", "out-of-range", "pkg~=2.0"),
+        ("pkg~=1.2", "2.3.1", "out-of-range", "pkg~=2.3"),
+        ("pkg~=1.2.3", "2", "out-of-range", "pkg~=2.0.0"),
+        ("pkg~=1.2.3", "1.3.0", "out-of-range", "pkg~=1.3.0"),
+        ("pkg~=1.2", "2.0.0a1", "out-of-range", "pkg~=2.0a1"),
+        ("pkg~=1.2", "2.0.0rc1.dev2", "out-of-range", "pkg~=2.0rc1.dev2"),
+        ("pkg~=1.2", "2.3.0a1", "out-of-range", "pkg~=2.3a1"),
+        ("pkg~=1.2", "2.3.1a1", "out-of-range", "pkg~=2.3"),
+        ("pkg~=1.2", "2.3.1.post2", "out-of-range", "pkg~=2.3"),
+        ("pkg~=1.2", "1!1.2.0", "out-of-range", "pkg~=1!1.2"),
         # Ranges: both ends move when the version leaves them.
-        ("pkg>=1.2,<2", "2.1.0", "pkg>=2.1.0,<3"),
-        ("pkg<2,>=1.2", "2.1.0", "pkg<3,>=2.1.0"),
-        ("pkg>=1.2,<2.0", "2.1.0", "pkg>=2.1.0,<3.0"),
-        ("pkg>=1.2,<2.0.0", "2.1.0", "pkg>=2.1.0,<3.0.0"),
-        ("pkg>=1.2,<1.3", "2.1.0", "pkg>=2.1.0,<2.2"),
-        ("pkg>=1.2,<1.3.0", "2.1", "pkg>=2.1,<2.2.0"),
-        ("pkg>=1.2,<1.2.5", "2.1", "pkg>=2.1,<2.1.1"),
-        ("pkg>=0.3.1,<0.4", "0.4.0", "pkg>=0.4.0,<0.5"),
-        ("pkg>=0.66b0,<0.67b0", "0.67b0", "pkg>=0.67b0,<0.68b0"),
-        ("pkg>=1.0,<2", "2.0.0a1", "pkg>=2.0.0a1,<3"),
-        ("pkg>=1.0,<2.0.dev0", "2.0.0a1", "pkg>=2.0.0a1,<3.0.dev0"),
-        ("pkg>=1.0,<V2.0a0", "2.0.0", "pkg>=2.0.0,<3.0a0"),
-        ("pkg>=1.0,<2", "1!1.5", "pkg>=1!1.5,<1!2"),
-        ("pkg>=1.0,<0", "1.5", "pkg>=1.5,<2"),
-        ("pkg>=1.2,<=1.9", "2.1.0", "pkg>=2.1.0,<=2.1.0"),
-        ("pkg>1.2,<2", "2.1.0", "pkg>=2.1.0,<3"),
-        ("pkg<2", "2.1.0", "pkg<3"),
-        ("pkg<=1.9", "2.1.0", "pkg<=2.1.0"),
-        ("pkg~=1.2,<1.5", "1.6.2", "pkg~=1.6,<1.7"),
+        ("pkg>=1.2,<2", "2.1.0", "out-of-range", "pkg>=2.1.0,<3"),
+        ("pkg<2,>=1.2", "2.1.0", "out-of-range", "pkg<3,>=2.1.0"),
+        ("pkg>=1.2,<2.0", "2.1.0", "out-of-range", "pkg>=2.1.0,<3.0"),
+        ("pkg>=1.2,<2.0.0", "2.1.0", "out-of-range", "pkg>=2.1.0,<3.0.0"),
+        ("pkg>=1.2,<1.3", "2.1.0", "out-of-range", "pkg>=2.1.0,<2.2"),
+        ("pkg>=1.2,<1.3.0", "2.1", "out-of-range", "pkg>=2.1,<2.2.0"),
+        ("pkg>=1.2,<1.2.5", "2.1", "out-of-range", "pkg>=2.1,<2.1.1"),
+        ("pkg>=0.3.1,<0.4", "0.4.0", "out-of-range", "pkg>=0.4.0,<0.5"),
+        ("pkg>=0.66b0,<0.67b0", "0.67b0", "out-of-range", "pkg>=0.67b0,<0.68b0"),
+        ("pkg>=1.0,<2", "2.0.0a1", "out-of-range", "pkg>=2.0.0a1,<3"),
+        ("pkg>=1.0,<2.0.dev0", "2.0.0a1", "out-of-range", "pkg>=2.0.0a1,<3.0.dev0"),
+        ("pkg>=1.0,<V2.0a0", "2.0.0", "out-of-range", "pkg>=2.0.0,<3.0a0"),
+        ("pkg>=1.0,<2", "1!1.5", "out-of-range", "pkg>=1!1.5,<1!2"),
+        ("pkg>=1.0,<0", "1.5", "out-of-range", "pkg>=1.5,<2"),
+        ("pkg>=1.2,<=1.9", "2.1.0", "out-of-range", "pkg>=2.1.0,<=2.1.0"),
+        ("pkg>1.2,<2", "2.1.0", "out-of-range", "pkg>=2.1.0,<3"),
+        ("pkg<2", "2.1.0", "out-of-range", "pkg<3"),
+        ("pkg<=1.9", "2.1.0", "out-of-range", "pkg<=2.1.0"),
+        ("pkg~=1.2,<1.5", "1.6.2", "out-of-range", "pkg~=1.6,<1.7"),
         # A version below the range, as when a pin was ahead of the tree.
-        ("pkg>=2.0,<3", "1.5.0", "pkg>=1.5.0,<3"),
-        ("pkg>=2.0", "2.0.0a1", "pkg>=2.0.0a1"),
-        ("pkg>1.7", "1.7.post1", "pkg>=1.7.post1"),
-        ("pkg>1.7", "1.7+local", "pkg>=1.7"),
+        ("pkg>=2.0,<3", "1.5.0", "out-of-range", "pkg>=1.5.0,<3"),
+        ("pkg>=2.0", "2.0.0a1", "out-of-range", "pkg>=2.0.0a1"),
+        ("pkg>1.7", "1.7.post1", "out-of-range", "pkg>=1.7.post1"),
+        ("pkg>1.7", "1.7+local", "out-of-range", "pkg>=1.7"),
         # Everything around the numbers stays.
         (
-            "Some.Pkg[a, b] (>=1.0 , < 2) ; extra == '<2'",
+            "Pkg[a, b] (>=1.0 , < 2) ; extra == '<2'",
             "2.1",
-            "Some.Pkg[a, b] (>=2.1 , < 3) ; extra == '<2'",
+            "out-of-range",
+            "Pkg[a, b] (>=2.1 , < 3) ; extra == '<2'",
         ),
-        (" pkg\t==  1.0 ;python_version<'3'  ", "2.0", " pkg\t==  2.0 ;python_version<'3'  "),
-        ("pkg>=1.0,<2,", "2.0", "pkg>=2.0,<3,"),
-        ("pkg==v1.0", "2.0", "pkg==2.0"),
+        (" pkg\t==  1.0 ;python_version<'3'  ", "2.0", "out-of-range", " pkg\t==  2.0 ;python_version<'3'  "),
+        ("pkg>=1.0,<2,", "2.0", "out-of-range", "pkg>=2.0,<3,"),
+        ("pkg==v1.0", "2.0", "out-of-range", "pkg==2.0"),
+        ("pkg<1.5.0rc1", "1.5.0rc0", "out-of-range", None),
+        ("pkg<1.5.0rc1", "1.5.0rc1", "out-of-range", "pkg<1.6.0rc1"),
+        ("pkg>1.4.0,<1.5.0a0", "1.5.0", "out-of-range", "pkg>=1.5.0,<1.6.0a0"),
+        ("pkg<=1.4.0.post1", "1.4.0.post2", "out-of-range", "pkg<=1.4.0.post2"),
+        # Always, and exactly.
+        ("pkg", "2.0", "always", None),
+        ("pkg>=1.2", "2.0", "always", "pkg>=2.0"),
+        ("pkg>=1.2,<3", "2.0", "always", "pkg>=2.0,<3"),
+        ("pkg>=1.2,<2", "2.0", "always", "pkg>=2.0,<3"),
+        ("pkg > 1.2", "2.0", "always", "pkg >= 2.0"),
+        ("pkg<=3,>=2.0", "2.0.0", "always", None),
+        ("pkg==2.0", "2.0.0", "always", None),
+        ("pkg==2.0.dev", "2.0.dev0", "always", None),
+        ("pkg~=1.2", "1.4.2", "always", "pkg~=1.4"),
+        ("pkg~=1.2", "1.2.5", "always", None),
+        ("pkg~=2.0.dev", "2.0.dev0", "always", None),
+        ("pkg==1.2.*", "1.2.9", "always", None),
+        ("pkg!=1.2,<2", "1.4", "always", None),
+        ("pkg==1.2+cu118", "1.2+cu118", "always", None),
+        ("pkg @ https://example.org/pkg.whl", "2.0", "always", None),
+        ("pkg", "2.0", "exact", None),
+        ("pkg>=1.2", "2.0", "exact", "pkg==2.0"),
+        ("pkg[x] ( >= 1.2 , <3, !=1.5 ) ; os_name=='nt'", "2.0", "exact", "pkg[x] ( == 2.0 ) ; os_name=='nt'"),
+        ("pkg~=2.0", "2.0", "exact", "pkg==2.0"),
+        ("pkg==2.0.*", "2.0", "exact", "pkg==2.0"),
+        ("pkg==2.0,>=1", "2.0", "exact", "pkg==2.0"),
+        ("pkg==2.0", "2.0.0", "exact", None),
+        ("pkg===2.0", "2.0", "exact", None),
+        ("pkg @ https://example.org/pkg.whl", "2.0", "exact", None),
+        ("pkg==1.0", "2.0", "never", None),
+        ("pkg!=2.0", "2.0", "never", None),
+        ("pkg=={{ version }}", "2.0", "never", None),
+        # As the project writes versions.
+        ("pkg == 0.66b0.dev", "0.67b0.dev0", "out-of-range", "pkg == 0.67b0.dev"),
     ],
 )
-def test_out_of_range(text: str, new: str, expected: str | None) -> None:
-    assert rewrite_pep508(text, Version(new)) == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "new", "expected"),
-    [
-        ("pkg", "2.0", None),
-        ("pkg>=1.2", "2.0", "pkg>=2.0"),
-        ("pkg>=1.2,<3", "2.0", "pkg>=2.0,<3"),
-        ("pkg>=1.2,<2", "2.0", "pkg>=2.0,<3"),
-        ("pkg > 1.2", "2.0", "pkg >= 2.0"),
-        ("pkg<=3,>=2.0", "2.0.0", None),
-        ("pkg==2.0", "2.0.0", None),
-        ("pkg==2.0.dev", "2.0.dev0", None),
-        ("pkg~=1.2", "1.4.2", "pkg~=1.4"),
-        ("pkg~=1.2", "1.2.5", None),
-        ("pkg~=2.0.dev", "2.0.dev0", None),
-        ("pkg==1.2.*", "1.2.9", None),
-        ("pkg!=1.2,<2", "1.4", None),
-        ("pkg==1.2+cu118", "1.2+cu118", None),
-        ("pkg @ https://example.org/pkg.whl", "2.0", None),
-    ],
-)
-def test_always(text: str, new: str, expected: str | None) -> None:
-    assert rewrite_pep508(text, Version(new), policy="always") == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "new", "expected"),
-    [
-        ("pkg", "2.0", None),
-        ("pkg>=1.2", "2.0", "pkg==2.0"),
-        ("pkg[x] ( >= 1.2 , <3, !=1.5 ) ; os_name=='nt'", "2.0", "pkg[x] ( == 2.0 ) ; os_name=='nt'"),
-        ("pkg~=2.0", "2.0", "pkg==2.0"),
-        ("pkg==2.0.*", "2.0", "pkg==2.0"),
-        ("pkg==2.0,>=1", "2.0", "pkg==2.0"),
-        ("pkg==2.0", "2.0.0", None),
-        ("pkg===2.0", "2.0", None),
-        ("pkg @ https://example.org/pkg.whl", "2.0", None),
-    ],
-)
-def test_exact(text: str, new: str, expected: str | None) -> None:
-    assert rewrite_pep508(text, Version(new), policy="exact") == expected
-
-
-@pytest.mark.parametrize("text", ["pkg==1.0", "pkg!=2.0", "pkg=={{ version }}"])
-def test_never(text: str) -> None:
-    assert rewrite_pep508(text, Version("2.0"), policy="never") is None
-    assert rewrite_poetry(text, Version("2.0"), policy="never") is None
-
-
-def test_versions_are_written_in_the_projects_format() -> None:
-    def oddly(version: Version) -> str:
-        return re.sub(r"dev0$", "dev", str(version))
-
-    text = 'pkg == 0.66b0.dev ; python_version < "3.12"'
-    assert (
-        rewrite_pep508(text, Version("0.67b0.dev0"), format_version=oddly)
-        == 'pkg == 0.67b0.dev ; python_version < "3.12"'
-    )
-    assert rewrite_poetry(">=0.66b0.dev,<0.67", Version("0.67b0.dev0"), format_version=oddly) == (
-        ">=0.67b0.dev,<0.68"
-    )
-
-
-@pytest.mark.parametrize("policy", ["out-of-range", "always", "exact"])
-@pytest.mark.parametrize("text", ["pkg>=1.0,!=2.0.0", "pkg != 2.0.*", "pkg!=2,==1.0"])
-def test_an_explicitly_excluded_version_is_blocked(text: str, policy: UpdatePolicy) -> None:
-    with pytest.raises(Blocked, match=r"excludes 2\.0\.0 \(!=") as caught:
-        rewrite_pep508(text, Version("2.0.0"), policy=policy)
-    assert caught.value.fix is not None
-    assert "release another version" in caught.value.fix
-
-
-@pytest.mark.parametrize("text", ["pkg=={{ version }}", "<REPLACE ME>", "pkg >= 1.0 <2", "pkg; " + "(" * 5000])
-def test_an_invalid_requirement_is_blocked(text: str) -> None:
-    with pytest.raises(Blocked, match="not a valid requirement"):
-        rewrite_pep508(text, Version("2.0"))
-
-
-def test_a_number_with_too_many_digits_in_a_requirement_is_blocked() -> None:
-    with pytest.raises(Blocked, match=r"is not a valid (version range|requirement)"):
-        rewrite_pep508("pkg==" + "9" * 5000, Version("2.0"))
-
-
-def test_a_requirement_that_cannot_allow_the_version_is_blocked() -> None:
-    with pytest.raises(Blocked, match=r"excludes 2\.0, and so does 'pkg==9'"):
-        rewrite_pep508("pkg==1.0", Version("2.0"), format_version=lambda _: "9")
-    with pytest.raises(Blocked, match=r"and so does 'pkg===2.0,==1.0'"):
-        rewrite_pep508("pkg===1.0,==1.0", Version("2.0"), format_version=lambda _: "1.0")
-
-
-# --- poetry --------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("constraint", "new", "expected"),
-    [
-        ("*", "2.0", None),
-        (" * ", "2.0", None),
-        ("^1.2", "1.9.9", None),
-        ("^1.2", "2.0.0", "^2.0"),
-        ("^1.2", "2.0.0a1", "^2.0a1"),
-        ("^1.2.3", "2.1", "^2.1.0"),
-        ("^ 1", "2.5.1", "^ 2"),
-        ("^0.2", "0.2.9", None),
-        ("^0.2", "0.3.1", "^0.3"),
-        ("^0.2.3", "0.3.1", "^0.3.1"),
-        ("^0.0.3", "0.0.4", "^0.0.4"),
-        ("^0.0.3", "0.0.3.1", None),
-        ("^0.0.0.4", "0.0.0.9", None),
-        ("^0.0", "0.0.9", None),
-        ("^0.0", "0.1", "^0.1"),
-        ("^0", "0.9", None),
-        ("^0", "1.0", "^1"),
-        ("^1.0-alpha.1", "1.0", None),
-        ("~1", "1.9", None),
-        ("~1", "2.1", "~2"),
-        ("~1.2", "1.2.9", None),
-        ("~1.2", "1.3.0", "~1.3"),
-        ("~1.2.3", "1.2.9", None),
-        ("~1.2.3", "1.3.0", "~1.3.0"),
-        ("~1.2.3.4", "1.3.0", "~1.3.0.0"),
-        ("~=1.2", "2.0.1", "~=2.0"),
-        ("1.2.3", "1.3.0", "1.3.0"),
-        ("=1.2.3", "1.3.0", "=1.3.0"),
-        ("==1.2.3", "1.3.0", "==1.3.0"),
-        ("1.2.*", "1.2.5", None),
-        ("1.2.*", "1.3.5", "1.3.*"),
-        ("==1.2.*", "2.0", "==2.0.*"),
-        (">=1,<2", "2.1.0", ">=2.1.0,<3"),
-        (">=1.0 <2.0", "2.1.0", ">=2.1.0 <3.0"),
-        (">= 1.0, < 2.0", "2.1.0", ">= 2.1.0, < 3.0"),
-        ("^1.2,!=1.3.0", "2.0.0", "^2.0,!=1.3.0"),
-        ("^1.2 || ^2.0", "2.4", None),
-        ("1.2|1.3", "1.3", None),
-    ],
-)
-def test_poetry_out_of_range(constraint: str, new: str, expected: str | None) -> None:
-    assert rewrite_poetry(constraint, Version(new)) == expected
+def test_a_requirement_is_rewritten(text: str, new: str, policy: UpdatePolicy, expected: str | None) -> None:
+    assert rewrite(need(text), Version(new), policy=policy, format_version=written) == expected
 
 
 @pytest.mark.parametrize(
     ("constraint", "new", "policy", "expected"),
     [
+        ("*", "2.0", "out-of-range", None),
+        (" * ", "2.0", "out-of-range", None),
+        ("^1.2", "1.9.9", "out-of-range", None),
+        ("^1.2", "2.0.0", "out-of-range", "^2.0"),
+        ("^1.2", "2.0.0a1", "out-of-range", "^2.0a1"),
+        ("^1.2.3", "2.1", "out-of-range", "^2.1.0"),
+        ("^ 1", "2.5.1", "out-of-range", "^ 2"),
+        ("^0.2", "0.2.9", "out-of-range", None),
+        ("^0.2", "0.3.1", "out-of-range", "^0.3"),
+        ("^0.2.3", "0.3.1", "out-of-range", "^0.3.1"),
+        ("^0.0.3", "0.0.4", "out-of-range", "^0.0.4"),
+        ("^0.0.3", "0.0.3.1", "out-of-range", None),
+        ("^0.0.0.4", "0.0.0.9", "out-of-range", None),
+        ("^0.0", "0.0.9", "out-of-range", None),
+        ("^0.0", "0.1", "out-of-range", "^0.1"),
+        ("^0", "0.9", "out-of-range", None),
+        ("^0", "1.0", "out-of-range", "^1"),
+        ("^1.0-alpha.1", "1.0", "out-of-range", None),
+        ("~1", "1.9", "out-of-range", None),
+        ("~1", "2.1", "out-of-range", "~2"),
+        ("~1.2", "1.2.9", "out-of-range", None),
+        ("~1.2", "1.3.0", "out-of-range", "~1.3"),
+        ("~1.2.3", "1.2.9", "out-of-range", None),
+        ("~1.2.3", "1.3.0", "out-of-range", "~1.3.0"),
+        ("~1.2.3.4", "1.3.0", "out-of-range", "~1.3.0.0"),
+        ("~=1.2", "2.0.1", "out-of-range", "~=2.0"),
+        ("1.2.3", "1.3.0", "out-of-range", "1.3.0"),
+        ("=1.2.3", "1.3.0", "out-of-range", "=1.3.0"),
+        ("==1.2.3", "1.3.0", "out-of-range", "==1.3.0"),
+        ("1.2.*", "1.2.5", "out-of-range", None),
+        ("1.2.*", "1.3.5", "out-of-range", "1.3.*"),
+        ("==1.2.*", "2.0", "out-of-range", "==2.0.*"),
+        (">=1,<2", "2.1.0", "out-of-range", ">=2.1.0,<3"),
+        (">=1.0 <2.0", "2.1.0", "out-of-range", ">=2.1.0 <3.0"),
+        (">= 1.0, < 2.0", "2.1.0", "out-of-range", ">= 2.1.0, < 3.0"),
+        ("^1.2,!=1.3.0", "2.0.0", "out-of-range", "^2.0,!=1.3.0"),
+        ("^1.2 || ^2.0", "2.4", "out-of-range", None),
+        ("1.2|1.3", "1.3", "out-of-range", None),
         ("*", "2.0", "always", None),
         ("^1.2", "1.4.1", "always", "^1.4"),
         ("^1.4", "1.4.1", "always", None),
@@ -333,28 +284,84 @@ def test_poetry_out_of_range(constraint: str, new: str, expected: str | None) ->
         ("^1.2", "1.4.1", "exact", "==1.4.1"),
         ("^1.2 || ^2.0", "3.0", "exact", "==3.0"),
         ("1.4", "1.4.0", "exact", None),
+        (">=0.66b0.dev,<0.67", "0.67b0.dev0", "out-of-range", ">=0.67b0.dev,<0.68"),
+        ("^{{ version }}", "2.0", "never", None),
     ],
 )
-def test_poetry_policies(constraint: str, new: str, policy: UpdatePolicy, expected: str | None) -> None:
-    assert rewrite_poetry(constraint, Version(new), policy=policy) == expected
+def test_a_poetry_constraint_is_rewritten(
+    constraint: str, new: str, policy: UpdatePolicy, expected: str | None
+) -> None:
+    assert rewrite(need(constraint, "poetry"), Version(new), policy=policy, format_version=written) == expected
 
 
 @pytest.mark.parametrize(
-    ("constraint", "message"),
+    ("constraint", "new", "policy", "expected"),
     [
-        ("^1.2 || ^2.0", "does not allow"),
-        ("^1.2,!=3.0", r"excludes 3.0 \(!=3.0"),
-        ("", "not a valid Poetry version constraint"),
-        ("latest", "not a valid Poetry version constraint"),
-        ("^{{ version }}", "not a valid Poetry version constraint"),
-        (">=1.0; python_version", "not a valid Poetry version constraint"),
-        (">=1.*", "not a valid version range"),
-        ("^1.0.0-SNAPSHOT", "not a valid version range"),
+        ("1.4", "1.9.0", "out-of-range", None),  # without an operator, it is a caret
+        ("1.4", "2.0.0", "out-of-range", "2.0"),
+        ("0.4.1", "0.5.0", "out-of-range", "0.5.0"),
+        ("^1.4.0", "1.5.0", "always", "^1.5.0"),
+        ("~1.4", "1.5.0", "out-of-range", "~1.5"),
+        ("=1.4.0", "1.5.0", "out-of-range", "=1.5.0"),
+        ("1.*", "1.9.0", "out-of-range", None),
+        ("1.4.*", "1.5.2", "out-of-range", "1.5.*"),
+        (">=1.4, <2", "2.1.0", "out-of-range", ">=2.1.0, <3"),
+        ("*", "2.0.0", "out-of-range", None),
+        # Cargo takes a prerelease only where prereleases of that very release are named.
+        ("1.4", "1.5.0a0", "out-of-range", "1.5.0-alpha.0"),
+        ("1.*", "1.5.0rc1", "out-of-range", "1.5.0-rc.1"),
+        ("~1.4", "2.0.0b1", "out-of-range", "~2.0.0-beta.1"),
+        (">=1.4, <2", "1.5.0rc1", "out-of-range", ">=1.5.0-rc.1, <2"),
+        ("1.5.0-rc.1", "1.5.0rc2", "out-of-range", None),
+        ("1.5.0-rc.1", "1.5.0", "out-of-range", None),
+        ("=1.5.0-rc.1", "1.5.0", "out-of-range", "=1.5.0"),
     ],
 )
-def test_blocked_poetry_constraints(constraint: str, message: str) -> None:
+def test_a_requirement_of_cargo_is_rewritten(
+    constraint: str, new: str, policy: UpdatePolicy, expected: str | None
+) -> None:
+    requirement = need(constraint, "cargo")
+    assert rewrite(requirement, Version(new), policy=policy, format_version=to_semver) == expected
+
+
+@pytest.mark.parametrize("policy", ["out-of-range", "always", "exact"])
+@pytest.mark.parametrize(
+    ("text", "syntax"),
+    [("pkg>=1.0,!=2.0.0", "pep508"), ("pkg != 2.0.*", "pep508"), ("pkg!=2,==1.0", "pep508"), ("^1,!=2", "poetry")],
+)
+def test_an_explicitly_excluded_version_is_blocked(text: str, syntax: Syntax, policy: UpdatePolicy) -> None:
+    with pytest.raises(Blocked, match=r"excludes 2\.0\.0 \(!=") as caught:
+        rewrite(need(text, syntax), Version("2.0.0"), policy=policy)
+    assert caught.value.fix is not None
+    assert "release another version" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("text", "syntax", "message"),
+    [
+        *((text, "pep508", "not a valid requirement") for text in ("pkg=={{ version }}", "<REPLACE ME>")),
+        *((text, "pep508", "not a valid requirement") for text in ("pkg >= 1.0 <2", "pkg; " + "(" * 5000)),
+        ("pkg==" + "9" * 5000, "pep508", r"is not a valid (version range|requirement)"),
+        ("^1.2 || ^2.0", "poetry", "does not allow"),
+        *((text, "poetry", "not a valid Poetry version constraint") for text in ("", "latest", "^{{ version }}")),
+        (">=1.0; python_version", "poetry", "not a valid Poetry version constraint"),
+        (">=1.*", "poetry", "not a valid version range"),
+        ("^1.0.0-SNAPSHOT", "poetry", "not a valid version range"),
+        ("latest", "cargo", "not a valid Cargo version constraint"),
+        ("1.0.0-nightly", "cargo", "not a valid version range"),
+    ],
+    ids=range(14),
+)
+def test_an_invalid_requirement_is_blocked(text: str, syntax: Syntax, message: str) -> None:
     with pytest.raises(Blocked, match=message):
-        rewrite_poetry(constraint, Version("3.0"))
+        rewrite(need(text, syntax), Version("3.0"))
+
+
+def test_a_requirement_that_cannot_allow_the_version_is_blocked() -> None:
+    with pytest.raises(Blocked, match=r"excludes 2\.0, and so does 'pkg==9'"):
+        rewrite(need("pkg==1.0"), Version("2.0"), format_version=lambda _: "9")
+    with pytest.raises(Blocked, match=r"and so does 'pkg===2.0,==1.0'"):
+        rewrite(need("pkg===1.0,==1.0"), Version("2.0"), format_version=lambda _: "1.0")
 
 
 @pytest.mark.parametrize(
@@ -371,7 +378,7 @@ def test_blocked_poetry_constraints(constraint: str, message: str) -> None:
     ],
 )
 def test_poetry_constraints_allow(constraint: str, *, admitted: bool) -> None:
-    assert poetry_allows(constraint, Version("3.12.99")) is admitted
+    assert allows(constraint, Version("3.12.99"), "poetry") is admitted
 
 
 # --- for every requirement and every version ---------------------------------------------------------------
@@ -428,10 +435,10 @@ def test_a_requirement_is_rewritten_for_any_version(
     assume(is_requirement(text))  # a comma right behind === belongs to it
     if excludes_by_name(clauses, new):
         with pytest.raises(Blocked, match=r"\(!="):
-            rewrite_pep508(text, new, policy=policy)
+            rewrite(need(text), new, policy=policy)
         return
     admitted = Requirement(text).specifier.contains(new, prereleases=True)
-    result = rewrite_pep508(text, new, policy=policy)
+    result = rewrite(need(text), new, policy=policy)
     if policy == "out-of-range":
         assert (result is None) == admitted
     if result is None:
@@ -440,8 +447,8 @@ def test_a_requirement_is_rewritten_for_any_version(
     assert Requirement(result).specifier.contains(new, prereleases=True)
     assert result.startswith(before)
     assert result.endswith(after)
-    assert rewrite_pep508(result, new, policy=policy) is None, "a second time nothing is left to do"
-    assert rewrite_pep508(result, new) is None
+    assert rewrite(need(result), new, policy=policy) is None, "a second time nothing is left to do"
+    assert rewrite(need(result), new) is None
     specifier = result[len(before) : len(result) - len(after)]
     if policy == "exact":
         assert re.fullmatch(r"== *" + re.escape(new.public), specifier)
@@ -457,12 +464,12 @@ def test_a_poetry_constraint_is_rewritten_for_any_version(
     constraint = comma.join(clauses)
     if excludes_by_name(clauses, new):
         with pytest.raises(Blocked, match=r"\(!="):
-            rewrite_poetry(constraint, new, policy=policy)
+            rewrite(need(constraint, "poetry"), new, policy=policy)
         return
-    result = rewrite_poetry(constraint, new, policy=policy)
+    result = rewrite(need(constraint, "poetry"), new, policy=policy)
     if result is not None:
-        assert rewrite_poetry(result, new, policy=policy) is None
-        assert rewrite_poetry(result, new) is None
+        assert rewrite(need(result, "poetry"), new, policy=policy) is None
+        assert rewrite(need(result, "poetry"), new) is None
 
 
 @settings(deadline=None)
@@ -477,11 +484,11 @@ def test_poetry_carets_allow_up_to_the_leftmost_nonzero_number(versions: list[Ve
     fixed = next((level for level, number in enumerate(padded) if number), 2)
     fixed = min(fixed, len(base.release) - 1)
     same_series = (*new.release, 0, 0)[: fixed + 1] == padded[: fixed + 1]
-    assert (rewrite_poetry(f"^{version}", new) is None) == same_series
+    assert (rewrite(need(f"^{version}", "poetry"), new) is None) == same_series
 
 
 def test_an_invalid_alternative_of_a_poetry_constraint_is_an_error_even_if_another_one_allows_the_version() -> (
     None
 ):
     with pytest.raises(Blocked, match="not a valid Poetry version constraint"):
-        poetry_allows("^3.9 || latest", Version("3.12"))
+        allows("^3.9 || latest", Version("3.12"), "poetry")

@@ -161,9 +161,7 @@ def check_committed(packages: tuple[Package, ...], project: Project, commit: str
                 fix=f"commit it; to build the working tree: {from_tree}",
             )
     decisive_files = {
-        file
-        for package in packages
-        for file in (package.pyproject, *(place.file for place in package.locations if place.kind != "lock"))
+        file for package in packages for file in (package.pyproject, *(place.file for place in package.locations))
     }
     if changed_files := sorted(decisive_files.intersection(project.state.changed_files)):
         yield Blocked(

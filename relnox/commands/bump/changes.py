@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import posixpath
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -11,7 +13,7 @@ from relnox.commands.options import BumpOptions as Options
 from relnox.commands.shared import hooks
 from relnox.commands.shared.project import Project
 from relnox.core import version_groups
-from relnox.core.bump import editing, release_history, release_notes, version_bumps
+from relnox.core.bump import editing, lock_files, release_history, release_notes, version_bumps
 from relnox.core.bump.version_bumps import BumpRequest, DependencyUpdates, VersionBump
 from relnox.core.fixes import CREATE_REPOSITORY
 from relnox.core.packages import VersionSource
@@ -28,6 +30,7 @@ from relnox.steps.git import Commit
 from relnox.system.process import clean_environment
 
 if TYPE_CHECKING:
+    from relnox.core.workspace import Workspace
     from relnox.source.git import Git
     from relnox.steps.hooks import RunHook
 
@@ -105,6 +108,7 @@ def edit_files(  # noqa: PLR0913, PLR0917 - what is edited
     files = read_contents(project)
     edited = editing.edited_contents(workspace, bumps, updates, files.before, config)
     files.after |= dict(edited)
+    new.notes += _unpublished_in_locks(workspace, bumps, updates, files)
     tools = _changelog_tools(project, bumps, files)
     generated = {bump.package.name for own in tools.values() for bump in own}
     own = [bump for bump in bumps if bump.package.name not in generated]
@@ -284,6 +288,21 @@ def outdated_locks(project: Project, updates: DependencyUpdates) -> list[str]:
     """Return the lock files of poetry and pdm next to packages whose requirements change."""
     directories = {project.literals.workspace.by_name[name].directory for name in updates}
     return [lock for lock in project.foreign_locks if (lock.rpartition("/")[0] or ".") in directories]
+
+
+def _unpublished_in_locks(
+    workspace: Workspace, bumps: Sequence[VersionBump], updates: DependencyUpdates, files: Contents
+) -> Iterator[str]:
+    """Yield a note on each uv.lock that cannot have new requirements before the packages are published."""
+    after = {bump.package.name: bump.after for bump in bumps}
+    for file in workspace.lock_files:
+        names = lock_files.siblings_from_index(file, files.before[file].decode(), updates, workspace)
+        if versions := [f"{name} {after[name]}" for name in names if name in after]:
+            directory = f" --project {shlex.quote(posixpath.dirname(file))}" if "/" in file else ""
+            yield (
+                f"{file}: out of date after this bump (it takes {join_names(names)} from an index); when "
+                f"{join_names(versions)} is published: uv lock{directory}"
+            )
 
 
 def _update_locks(

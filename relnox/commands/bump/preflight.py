@@ -96,6 +96,7 @@ def problems(  # noqa: PLR0912, PLR0913, PLR0915, PLR0917, C901 - a list of chec
                 f"{bump.package.name} {bump.after} is not higher than the last release ({tag})",
                 "choose a higher version: --to VERSION; to release a lower one, add --allow-lower",
             )
+    yield from versions.foreign_pin_problems(project, bumps)
     following_bumps, following_edits = following
     for bump in (*bumps, *following_bumps):
         if not release_lines.allows_version(project.lines, bump.after):
@@ -292,7 +293,7 @@ def notes(  # noqa: PLR0913, PLR0917 - the whole bump
         yield f"left out: {join_names(left_out)} {are} untracked and not part of the release"
     locations = {location.file for package in packages for location in package.other_locations}
     if literals := [
-        f"{literal.key[0]} in {literal.file}"
+        f"{'.'.join(map(str, literal.key))} in {literal.file}"
         for literal in project.literals.locations
         if literal.file in locations
     ]:

@@ -6,17 +6,17 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from relnox.commands.options import BumpOptions as Options
+from relnox.commands.shared import checks
 from relnox.commands.shared.project import Project
-from relnox.core import fixes, setting_proposals, version_groups
+from relnox.core import fixes, requirements, setting_proposals, version_groups
 from relnox.core.bump import release_history, version_bumps
 from relnox.core.bump.version_bumps import BumpRequest, DependencyUpdates, ResolvedBumps, VersionBump
 from relnox.core.packages import Package
-from relnox.core.requirements import unbounded_sibling_warnings
 from relnox.core.settings.schema import fields_of
 from relnox.core.text import format_count, join_names
 from relnox.core.versions import version_locations, versioning
 from relnox.core.versions.versioning import Bump
-from relnox.errors import Blocked
+from relnox.errors import Blocked, Problem
 
 _MAX_LINES = 20
 """The maximum number of notes on single requirements; more requirements get one common note."""
@@ -269,29 +269,82 @@ def version_notes(
     for text, names in packages_by_note.items():
         if text:
             yield text if len(names) == len(bumps) else f"{', '.join(names)}: {text}"
-    yield from unbounded_sibling_warnings([bump.package for bump in bumps], project.literals.workspace)
-    own_names, by_name = project.config.dependency_updates, {bump.package.name: bump for bump in bumps}
-    for name, bump in by_name.items():
-        if bump.before is None or bump.before.pre is None or not bump.after.is_prerelease:
-            continue
-        causes = [
-            f"{cause.package.name} {cause.after}"
-            for dependency, _ in updates.get(name, ())
-            if (cause := by_name.get(own_names.get(dependency.name, dependency.name))) is not None
-            and not cause.after.is_prerelease
-        ]
-        if causes:
-            fix = fixes.task_command("bump", "--part", "release", "--package", name)
-            yield f"{name} {bump.after} is a prerelease that requires {join_names(causes)}; to finish it: {fix}"
+    yield from requirements.unbounded_sibling_warnings(
+        [bump.package for bump in bumps], project.literals.workspace
+    )
+    for bump in bumps:
+        for place in project.literals.similar.get(bump.package.name, ()):
+            yield (
+                f"{'.'.join(map(str, place.key))} in {place.file} is {place.text} as well, and is not changed; to "
+                "bump it, add a pattern for it: [[tool.relnox.version-files]]"
+            )
+    yield from _unfinished_prereleases(project, bumps, updates)
+    yield from checks.unreleased_siblings(project, bumps)
     yield from setting_proposals.outdated_pin_warnings(project.unlisted, bumps)
     lines = dict.fromkeys(
         # in Poetry's syntax, the name is a key of its own
-        f"{name}: {f'{need.name} {need.text}' if need.is_poetry_syntax else need.text} becomes {new_text}"
+        f"{name}: {f'{need.name} {need.text}' if need.syntax == 'poetry' else need.text} becomes {new_text}"
         for name, needs in updates.items()
         for need, new_text in needs
+        if need.syntax != "cargo"  # on crates of the same package
     )
     if len(lines) <= _MAX_LINES:
         yield from lines
     else:
-        requirements, packages = format_count(len(lines), "requirement"), format_count(len(updates), "package")
-        yield f"updating {requirements} of {packages}; --dry-run shows them in its diff"
+        changed, packages = format_count(len(lines), "requirement"), format_count(len(updates), "package")
+        yield f"updating {changed} of {packages}; --dry-run shows them in its diff"
+
+
+def _unfinished_prereleases(
+    project: Project, bumps: Sequence[VersionBump], updates: DependencyUpdates
+) -> Iterator[str]:
+    """Yield a note on each package that stays a prerelease, but requires what gets a final version."""
+    final_versions = {bump.package.name: bump.after for bump in bumps if not bump.after.is_prerelease}
+    after = {bump.package.name: bump.after for bump in bumps}
+    own_names = project.config.dependency_updates
+    for package in project.literals.workspace.packages:
+        name, version = package.name, after.get(package.name, package.version)
+        if (
+            package.is_private
+            or version is None
+            or version.pre is None
+            or (name in after and package.version is None)
+        ):
+            continue
+        updated = {need for need, _ in updates.get(name, ())} if version.is_prerelease else set()
+        causes = {
+            f"{cause} {final_versions[cause]}"
+            for need in package.dependencies
+            if need.table in version_bumps.PUBLISHED_TABLES
+            and (cause := own_names.get(need.name, need.name)) in final_versions
+            and (need in updated or requirements.names_prerelease_of(need, final_versions[cause]))
+        }
+        if causes:
+            fix = fixes.task_command("bump", "--part", "release", "--package", name)
+            names = join_names(sorted(causes))
+            yield f"{name} {version} is a prerelease that requires {names}; to finish it: {fix}"
+
+
+def foreign_pin_problems(project: Project, bumps: Sequence[VersionBump]) -> Iterator[Problem]:
+    """Yield a problem if released packages pin other projects' packages to this project's development version.
+
+    These are packages of another repository that is released together with this one, under the same version.
+    """
+    pins: dict[str, tuple[str, str]] = {}
+    for bump in bumps:
+        if bump.before is None or not bump.before.is_devrelease or bump.after.is_devrelease:
+            continue
+        for need in bump.package.dependencies:
+            is_own = need.name in project.workspace.by_name or need.name in project.config.dependency_updates
+            is_published = need.table in version_bumps.PUBLISHED_TABLES and not is_own
+            if is_published and requirements.is_pin_of(need, bump.before):
+                pins.setdefault(need.name, (bump.package.name, need.text))
+    if pins:
+        settings = {"dependency-updates": {name: package for name, (package, _) in pins.items()}}
+        yield Blocked(
+            "requirement-excludes-version",
+            f"{join_names(f'{package} requires {text!r}' for package, text in pins.values())}, which is the "
+            "development version of this project, and not one that another project releases",
+            f"if it is released together with this project, add to pyproject.toml:\n"
+            f"{setting_proposals.as_toml(settings)}\nor else correct the requirement",
+        )

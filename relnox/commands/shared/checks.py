@@ -12,6 +12,7 @@ from packaging.version import Version
 
 from relnox.commands.shared.project import Project
 from relnox.core import tag_versions, text
+from relnox.core.bump import release_history
 from relnox.core.bump.version_bumps import VersionBump
 from relnox.core.packages import Package
 from relnox.core.records import Record
@@ -276,3 +277,25 @@ def notes_on_shared_tags(bumps: tuple[VersionBump, ...], workspace: Workspace) -
             f"{names}: {readers[0].source.text} takes the version from any tag, so the next build uses the "
             "tags of this bump; to avoid it, configure the backend to read its own tags"
         )
+
+
+def unreleased_siblings(project: Project, bumps: Iterable[VersionBump]) -> Iterator[str]:
+    """Yield a note on each package with unreleased commits that is not bumped, but required by what is."""
+    state, workspace = project.state, project.literals.workspace
+    bumped = {bump.package.name: bump.package for bump in bumps}
+    dependents: dict[str, list[str]] = {}
+    for package in bumped.values():
+        siblings = package.required_names("runtime", "extra") & workspace.by_name.keys() - bumped.keys()
+        for name in siblings if not package.is_private else ():
+            dependents.setdefault(name, []).append(package.name)
+    if state is None or state.is_shallow or not dependents:
+        return
+    for name, names in sorted(dependents.items()):
+        history = project.history.get(name)
+        commits = release_history.changes_since_release(history) if history is not None else []
+        if history is not None and history.tag is not None and commits:
+            count = text.format_count(len(commits), "commit")
+            yield (
+                f"{join_names(names)} may need {name} as it is here, but {name} has {count} since {history.tag} "
+                f"that no release has; if so, bump it as well: --package {name}"
+            )

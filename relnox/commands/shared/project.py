@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from packaging.version import Version
 
 from relnox.commands import options_by_table
 from relnox.core import fixes
+from relnox.core.bump.lock_files import EDITED_LOCKS
 from relnox.core.bump.release_history import ReleaseHistory, without_development_commits
 from relnox.core.documents import table_at
 from relnox.core.packages import Package
@@ -196,16 +198,27 @@ class Project(Record):
 
     @cached_property
     def literals(self) -> VersionLiterals:
-        """The version literals in Python modules, and the packages with those literals as version locations.
-
-        Lock files that git ignores are left out: they are not part of a commit.
-        """
+        """The version literals of packages, and the packages with those literals as version locations."""
         literals = version_literals.find_version_literals(self.git, self.workspace, self.config, self.root)
-        workspace = literals.workspace
-        places = (place for package in workspace.packages for place in package.other_locations)
-        locks = {*workspace.lock_files, *(place.file for place in places if place.is_in_lock)}
-        ignored_files = self._ignored(locks)
-        return replace(literals, workspace=workspace.without_files(ignored_files)) if ignored_files else literals
+        return replace(literals, workspace=replace(literals.workspace, lock_files=self._edited_locks))
+
+    @cached_property
+    def _edited_locks(self) -> tuple[str, ...]:
+        """The lock files that a bump edits: those that git tracks, and those beside version files or above them.
+
+        Samples are left out, and so are files that the settings exclude.
+        """
+        files = [place.file for package in self.workspace.packages for place in package.locations]
+        files += [package.pyproject for package in self.workspace.packages]
+        directories = {str(parent) for file in files for parent in PurePosixPath(file).parents}
+        directories |= {
+            posixpath.dirname(name) or "."
+            for name in self.tracked_project_files
+            if name.endswith(".lock") and not any(map(discovery.is_skipped, name.split("/")))
+        }
+        excluded = {file.file for file in self.config.version_files if file.count == 0}
+        locks = self._existing_files(directories, EDITED_LOCKS)
+        return tuple(sorted(file for file in locks if file not in excluded))
 
     @cached_property
     def changelog_files(self) -> Mapping[str, tuple[str, ...]]:
@@ -220,12 +233,13 @@ class Project(Record):
 
     @cached_property
     def foreign_locks(self) -> tuple[str, ...]:
-        """The lock files next to packages that only poetry and pdm can write, except those that git ignores."""
-        paths = [
-            name if package.directory == "." else f"{package.directory}/{name}"
-            for package in self.workspace.packages
-            for name in ("poetry.lock", "pdm.lock")
-        ]
+        """The lock files next to packages that only poetry and pdm can write."""
+        directories = [package.directory for package in self.workspace.packages]
+        return self._existing_files(directories, ("poetry.lock", "pdm.lock"))
+
+    def _existing_files(self, directories: Iterable[str], names: Iterable[str]) -> tuple[str, ...]:
+        """Return the files with one of these names in one of the directories, except those that git ignores."""
+        paths = [posixpath.normpath(f"{directory}/{name}") for directory in directories for name in names]
         paths = [path for path in paths if (self.root / path).is_file()]
         ignored_files = self._ignored(paths)
         return tuple(path for path in paths if path not in ignored_files)

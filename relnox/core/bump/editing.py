@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TypeAlias
 
-from packaging.version import Version
-
 from relnox.core import documents
-from relnox.core.bump.version_bumps import DependencyUpdates, VersionBump
+from relnox.core.bump import lock_files
+from relnox.core.bump.version_bumps import DependencyUpdates, ResolvedBumps, VersionBump
 from relnox.core.packages import Package, VersionSource
 from relnox.core.planning.step import Edit
 from relnox.core.records import replace
 from relnox.core.settings.config import Config
-from relnox.core.text import replace_spans
-from relnox.core.versions import semver_compat, version_locations
-from relnox.core.versions.semver_compat import to_semver
+from relnox.core.versions import version_locations
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
 
@@ -27,7 +25,8 @@ _BOM = b"\xef\xbb\xbf"
 def editable_files(workspace: Workspace) -> tuple[str, ...]:
     """Return the paths of all files that a bump may edit: version locations, pyproject.toml and lock files."""
     names = {location.file for package in workspace.packages for location in package.locations}
-    names |= {package.pyproject for package in workspace.packages}
+    for package in workspace.packages:
+        names |= {package.pyproject, *(dependency.file for dependency in package.dependencies if dependency.file)}
     return tuple(sorted(names | set(workspace.lock_files)))
 
 
@@ -57,8 +56,9 @@ def edited_contents(
     Raises:
         Blocked: A file has changed since it was read, or cannot hold the new version.
     """
+    resolved = ResolvedBumps(tuple(bumps), updates)
     strings, others = _plan_replacements(workspace, bumps, updates, config)
-    locked_versions = {bump.package.name: str(bump.after) for bump in bumps}
+    format_at = partial(version_locations.format_at, scheme=config.scheme)
     for file in sorted({*strings, *others, *workspace.lock_files}):
         before = contents[file]
         mark, text = (_BOM, before[len(_BOM) :].decode()) if before.startswith(_BOM) else (b"", before.decode())
@@ -68,7 +68,7 @@ def edited_contents(
             for location, version in others.get(file, ()):
                 text = version_locations.replace_version(text, location, version)
             if file in workspace.lock_files:
-                text = _update_lock_file(text, locked_versions)
+                text = lock_files.update_lock_file(file, text, resolved, workspace, format_at)
         except ValueError as error:
             raise Blocked(
                 "bump-not-possible", f"cannot edit {file}: {error}", fix="edit the version there by hand"
@@ -88,40 +88,18 @@ def _plan_replacements(
     others: dict[str, list[tuple[VersionSource, str]]] = {}
     for package in workspace.packages:
         for dependency, new_text in updates.get(package.name, ()):
-            strings.setdefault(package.pyproject, {})[dependency.key] = (dependency.text, new_text)
+            file = dependency.file or package.pyproject
+            strings.setdefault(file, {})[dependency.key] = (dependency.text, new_text)
     for bump in bumps:
         for location in bump.package.locations:
-            text = format_version_for(bump.after, location, config)
+            text = version_locations.format_at(bump.after, location, config.scheme)
             if text == location.text:
                 continue
             if location.kind == "toml":
-                value = (location.text_before + location.text, location.text_before + text)
-                strings.setdefault(location.file, {})[location.key] = value
+                strings.setdefault(location.file, {})[location.key] = (location.text, text)
             else:
                 others.setdefault(location.file, []).append((location, text))
     return strings, others
-
-
-def format_version_for(version: Version, location: VersionSource, config: Config) -> str:
-    """Return a version in the format of a location.
-
-    Raises:
-        Blocked: The location requires SemVer, which cannot express the version.
-    """
-    if location.semver:
-        try:
-            return to_semver(version)
-        except Blocked as error:
-            raise Blocked(error.code, f"{location.file}: {error.message}", fix=error.fix) from None
-    return semver_compat.format_version(version, config.scheme)
-
-
-def _update_lock_file(text: str, versions: Mapping[str, str]) -> str:
-    """Return the text of a lock file with new versions of the given packages (`versions`, by name)."""
-    spans = version_locations.find_locked_versions(text)
-    return replace_spans(
-        text, ((span.start, span.end, versions[name]) for name, span in spans.items() if name in versions)
-    )
 
 
 def workspace_after_release(
@@ -131,15 +109,14 @@ def workspace_after_release(
     after = {bump.package.name: bump.after for bump in bumps}
     packages = []
     for package in workspace.packages:
-        texts = {dependency.key: text for dependency, text in updates.get(package.name, ())}
+        texts = dict(updates.get(package.name, ()))
         dependencies = tuple(
-            replace(dependency, text=texts[dependency.key]) if dependency.key in texts else dependency
-            for dependency in package.dependencies
+            replace(dependency, text=texts.get(dependency, dependency.text)) for dependency in package.dependencies
         )
         released_package: Package = replace(package, dependencies=dependencies)
         if (version := after.get(package.name)) is not None:
             source, *others = (
-                replace(location, text=format_version_for(version, location, config))
+                replace(location, text=version_locations.format_at(version, location, config.scheme))
                 if location.is_in_file
                 else location
                 for location in (package.source, *package.other_locations)

@@ -247,6 +247,11 @@ def without_development_commits(history: ReleaseHistory) -> ReleaseHistory:
     return history._replace(commits=tuple(commits))
 
 
+def changes_since_release(history: ReleaseHistory) -> list[Commit]:
+    """Return the commits since the last release, except those that released other packages."""
+    return [commit for commit in history.commits if not read_trailers(commit.message)]
+
+
 def level_of_commit(message: str, config: CommitsConfig) -> Level | None:
     """Return the level that a commit message asks for, or None if it asks for no release.
 

@@ -20,7 +20,7 @@ from packaging.version import Version
 
 from relnox.core import requirements
 from relnox.core.packages import Dependency, Package
-from relnox.core.records import Record
+from relnox.core.records import Record, replace
 from relnox.core.settings.config import Config
 from relnox.core.version_groups import VersionGroup, check_group_has_one_version, find_version_groups
 from relnox.core.versions import semver_compat, versioning
@@ -247,7 +247,8 @@ def _no_version_error(package: Package) -> Blocked:
     return Blocked(
         "bump-not-possible",
         f"{package.name} has no version in a file (it comes from {package.source.text})",
-        fix="exclude the package, or set version in [project]",
+        fix="name the file that contains it in [[tool.relnox.version-files]] (file, pattern); or set version in "
+        "[project], or exclude the package",
     )
 
 
@@ -356,55 +357,65 @@ def _find_dependency_updates(
     Raises:
         Blocked: A requirement must change, but the settings forbid it; or a requirement would be lowered.
     """
-    lowered_packages = {
-        bump.package.name for bump in bumps if bump.before is not None and bump.after < bump.before
-    }
-    after = {bump.package.name: bump.after for bump in bumps}
-    after |= {name: after[package] for name, package in config.dependency_updates.items() if package in after}
-    rewritten: dict[tuple[str, str, bool], str | None] = {}
+    by_name = {bump.package.name: bump for bump in bumps}
+    by_name |= {name: by_name[own] for name, own in config.dependency_updates.items() if own in by_name}
+    rewritten: dict[tuple[Dependency, VersionBump], str | None] = {}
     updates: dict[str, list[tuple[Dependency, str]]] = {}
     for package in workspace.packages:
         for dependency in package.dependencies:
-            if dependency.name in after and dependency.key:
-                cache_key = (dependency.name, dependency.text, dependency.is_poetry_syntax)
-                is_first = cache_key not in rewritten
-                if is_first:
-                    rewritten[cache_key] = _rewrite_requirement(dependency, after[dependency.name], config)
-                if (new_text := rewritten[cache_key]) is None:
-                    continue
-                new = after[dependency.name]
-                if config.update_requirements == "never":
-                    if dependency.table in PUBLISHED_TABLES:
-                        raise Blocked(
-                            "requirement-excludes-version",
-                            f"{package.pyproject}: {dependency.text!r} excludes {dependency.name} {new} "
-                            '([tool.relnox] update-requirements = "never")',
-                            fix='widen the requirement by hand, or set update-requirements = "out-of-range"',
-                        )
-                    continue
-                source = config.dependency_updates.get(dependency.name, dependency.name)
-                bound = requirements.highest_lower_bound(dependency) if is_first else None
-                is_ahead = bound is not None and Version(bound.base_version) > Version(new.base_version)
-                if bound is not None and is_ahead and source not in lowered_packages:
+            if (bump := by_name.get(dependency.name)) is None or not dependency.key:
+                continue
+            requirement = replace(dependency, key=(), file="")  # many packages have the same one
+            is_first = (requirement, bump) not in rewritten
+            if is_first:
+                rewritten[requirement, bump] = _rewrite_requirement(dependency, bump, config)
+            if (new_text := rewritten[requirement, bump]) is None:
+                continue
+            name, new = dependency.name, bump.after
+            if config.update_requirements == "never" and dependency.syntax != "cargo":
+                if dependency.table in PUBLISHED_TABLES:
                     raise Blocked(
-                        "requirement-ahead",
-                        f"{package.pyproject}: {dependency.text!r} requires a newer version than "
-                        f"{dependency.name} {new}, and would be lowered",
-                        fix=f"release {dependency.name} {bound.public} or higher, or lower the requirement by "
-                        "hand first",
+                        "requirement-excludes-version",
+                        f"{package.pyproject}: {dependency.text!r} excludes {name} {new} "
+                        '([tool.relnox] update-requirements = "never")',
+                        fix='widen the requirement by hand, or set update-requirements = "out-of-range"',
                     )
-                updates.setdefault(package.name, []).append((dependency, new_text))
+                continue
+            is_lowered = bump.before is not None and new < bump.before
+            if is_first and not is_lowered and requirements.is_ahead(dependency, new):
+                raise Blocked(
+                    "requirement-ahead",
+                    f"{package.pyproject}: {dependency.text!r} requires a newer version than {name} {new}, and "
+                    "would be lowered",
+                    fix=f"release a version of {name} that it allows, or lower the requirement by hand first",
+                )
+            updates.setdefault(package.name, []).append((dependency, new_text))
     return updates
 
 
-def _rewrite_requirement(dependency: Dependency, new: Version, config: Config) -> str | None:
-    """Return the text of a requirement after the package it names gets a new version, or None if it is unchanged.
+def _rewrite_requirement(dependency: Dependency, bump: VersionBump, config: Config) -> str | None:
+    """Return the text of a requirement after the package it names is bumped, or None if it is unchanged.
 
     With `update-requirements = "never"`, the result is the one of `out-of-range`: a text means that the
-    requirement excludes the new version.
+    requirement excludes the new version. A requirement in a table of another tool is unchanged if it does not
+    allow the current version, since it is not about that one. A requirement in Cargo.toml on the current version
+    always becomes one on the new version.
     """
     policy = config.update_requirements if config.update_requirements != "never" else "out-of-range"
-    if dependency.is_poetry_syntax:
-        return requirements.rewrite_poetry(dependency.text, new, policy=policy)
-    format_version = partial(semver_compat.format_version, scheme=config.scheme)
-    return requirements.rewrite_pep508(dependency.text, new, policy=policy, format_version=format_version)
+    if dependency.syntax == "cargo":
+        is_current = dependency.text.lstrip("=^~ ") in {place.text for place in bump.package.locations}
+        policy, format_version = "always" if is_current else "out-of-range", semver_compat.to_semver
+        return requirements.rewrite(dependency, bump.after, policy=policy, format_version=format_version)
+    if dependency.table == "tool" and not _allowed(dependency, bump.before):
+        return None
+    scheme = config.scheme if dependency.syntax == "pep508" else "pep440"
+    format_version = partial(semver_compat.format_version, scheme=scheme)
+    return requirements.rewrite(dependency, bump.after, policy=policy, format_version=format_version)
+
+
+def _allowed(dependency: Dependency, version: Version | None) -> bool:
+    """Return whether a requirement is valid and allows a version."""
+    try:
+        return version is not None and requirements.allows(dependency.text, version, dependency.syntax)
+    except Blocked:
+        return False

@@ -267,7 +267,9 @@ class Config(Settings):
         (), "Additional files with a version.", ListOf(Table(VersionFileConfig))
     )
     version_literals: bool = setting(
-        True, "Whether a literal `__version__` in the modules of a package is bumped too."
+        True,
+        "Whether a literal `__version__` in the modules of a package, and its version in tables of other "
+        "release tools in pyproject.toml, are bumped too.",
     )
     update_requirements: UpdatePolicy = setting(
         "out-of-range",

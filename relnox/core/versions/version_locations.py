@@ -18,8 +18,10 @@ from packaging.version import Version
 
 from relnox.core import documents
 from relnox.core.packages import Package, VersionSource
+from relnox.core.records import replace
 from relnox.core.text import format_count
 from relnox.core.versions import semver_compat, versioning
+from relnox.core.versions.semver_compat import Scheme
 from relnox.errors import Blocked
 
 HATCH_PATTERN = r"(?i)^(__version__|VERSION)(?: ?\: ?str)? *= *([\'\"])v?(?P<version>.+?)\2"
@@ -30,13 +32,6 @@ MESON_PATTERN = (
     r"\bversion[ \t\r\n]*:[ \t\r\n]*'(?P<version>[^'\n]*)'"
 )
 """The version passed to `project()` in a meson.build as a plain string (see Meson's reference manual)."""
-
-_LOCK_ENTRY = (
-    r"^\[\[package\]\]\r?\nname = \"(?P<name>[^\"\n]+)\"\r?\nversion = \"(?P<version>[^\"\n]+)\"\r?\n"
-    r"(?P<source>source = (?P<value>[^\n]*))?"
-)
-_LOCAL_SOURCES = ("{ editable = ", "{ virtual = ", "{ directory = ", "{ workspace = ")
-"""How sources that are directories of the same checkout begin in uv.lock."""
 
 _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "toml": documents.parse_toml_exactly,
@@ -117,19 +112,6 @@ def find_only_word(text: str) -> VersionSpan:
     return VersionSpan(start, start + len(word), word)
 
 
-def find_locked_versions(text: str) -> dict[str, VersionSpan]:
-    """Find the versions of the checkout's own packages in a lock file, by package name.
-
-    In uv.lock, these are the entries whose source is a directory; in Cargo.lock, the entries without a source.
-    Both tools always write the entries in the form that is expected here.
-    """
-    return {
-        match["name"]: VersionSpan(*match.span("version"), match["version"])
-        for match in re.finditer(_LOCK_ENTRY, text, re.MULTILINE)
-        if match["source"] is None or match["value"].startswith(_LOCAL_SOURCES)
-    }
-
-
 def read_versions(text: str, source: VersionSource) -> list[str]:
     """Return the version at each place of the source's file; raise ValueError if it has none."""
     if source.kind in _PARSERS:
@@ -146,9 +128,6 @@ def _find_spans(text: str, source: VersionSource) -> tuple[VersionSpan, ...]:
             return find_pattern(text, str(source.key[0]), source.count)
         case "text":
             return (find_only_word(text),)
-        case "lock":
-            lines = find_locked_versions(text)
-            return tuple(lines[str(name)] for name in source.key if name in lines)
         case _:
             raise ValueError(f"a version of kind {source.kind} is not in a file")
 
@@ -163,9 +142,41 @@ def parse_version(source: VersionSource) -> Version:
         raise Blocked(error.code, f"{source.file}: {error.message}", fix=error.fix) from None
 
 
+def format_at(version: Version, location: VersionSource, scheme: Scheme) -> str:
+    """Format a version for a location.
+
+    Raises:
+        Blocked: The location requires SemVer, which cannot express the version.
+    """
+    if location.length:
+        version = _shorten(version, location.length)
+    if not location.semver:
+        return semver_compat.format_version(version, scheme)
+    try:
+        return semver_compat.to_semver(version)
+    except Blocked as error:
+        raise Blocked(error.code, f"{location.file}: {error.message}", fix=error.fix) from None
+
+
+def with_length(location: VersionSource, version: Version | None) -> VersionSource:
+    """Return a location with its count of numbers if it has the short form of a version, such as 1.4 for 1.4.2."""
+    length = len(parse_version(location).release)
+    is_short = version is not None and length < len(version.release)
+    if version is None or not is_short or parse_version(location) != _shorten(version, length):
+        return location
+    return replace(location, length=length)
+
+
+def _shorten(version: Version, length: int) -> Version:
+    return Version.from_parts(epoch=version.epoch, release=version.release[:length])
+
+
 def locations_agree(package: Package, version: Version | None) -> bool:
     """Return whether all locations of a package's version contain this version."""
-    return all(parse_version(location) == version for location in package.locations)
+    return all(
+        parse_version(location) == (_shorten(version, location.length) if version and location.length else version)
+        for location in package.locations
+    )
 
 
 def describe_disagreement(package: Package) -> str:
@@ -182,8 +193,8 @@ def replace_span(text: str, span: VersionSpan, version: str) -> str:
 def replace_version(text: str, source: VersionSource, version: str) -> str:
     """Replace the version in a file's text, and read it back to verify the change."""
     if source.kind in _PARSERS:
-        change = (source.text_before + source.text, source.text_before + version)
-        return documents.replace_strings(text, {source.key or ("version",): change}, _PARSERS[source.kind])
+        change = {source.key or ("version",): (source.text, version)}
+        return documents.replace_strings(text, change, _PARSERS[source.kind])
     for span in reversed(_find_spans(text, source)):
         text = replace_span(text, span, version)
     if any(span.text != version for span in _find_spans(text, source)):

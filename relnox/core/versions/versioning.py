@@ -28,6 +28,8 @@ Release: TypeAlias = tuple[int, ...]
 
 PATCH = 2
 """The index of the patch number in a release."""
+_TWO_DIGITS = range(10, 100)
+"""First numbers that are years of two digits: no version with such a year could follow one with four."""
 _SIX_DIGITS = range(10**5, 10**6)
 _EIGHT_DIGITS = range(10**7, 10**8)
 _MONTHS, _DAYS = range(1, 13), range(1, 32)
@@ -295,8 +297,9 @@ class CalendarCounting(LevelCounting):
         if today is None:
             raise Blocked("bump-not-possible", 'scheme = "calver" needs a date', fix="pass today's date in UTC")
         self.today = today
+        year = today.year % 100 if release[0] in _TWO_DIGITS else today.year
         has_month = len(release) >= len(("YYYY", "MM", "MICRO"))
-        self.period: Release = (today.year, today.month) if has_month else (today.year,)
+        self.period: Release = (year, today.month) if has_month else (year,)
 
     def begins_series(self, release: Release, level: int) -> bool:  # noqa: ARG002 - every level means the next calendar version
         """Return whether a release is of the current year or month."""

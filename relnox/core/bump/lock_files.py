@@ -1,0 +1,179 @@
+"""Lock files that a bump edits: those of uv, Cargo and npm; after that, their tools find nothing to change.
+
+The lock files of Poetry and PDM have a hash of all requirements, so that only their own tools can write them.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+from relnox.core import documents
+from relnox.core.bump.version_bumps import DependencyUpdates, ResolvedBumps, VersionBump
+from relnox.core.documents import KeyPath, table_at
+from relnox.core.packages import Dependency, VersionSource
+from relnox.core.requirements import parse_clauses
+from relnox.core.text import replace_spans
+from relnox.core.versions.semver_compat import to_semver
+from relnox.core.workspace import Workspace
+
+NPM_LOCKS = ("package-lock.json", "npm-shrinkwrap.json")
+"""The names of npm's lock files, beside a package.json."""
+EDITED_LOCKS = ("uv.lock", "Cargo.lock", *NPM_LOCKS)
+
+_ENTRY = re.compile(
+    r"^\[\[package\]\]\r?\nname = \"(?P<name>[^\"\n]+)\"\r?\nversion = \"(?P<version>[^\"\n]+)\"\r?\n"
+    r"(?P<source>source = (?:\{ (?:editable|virtual|directory) = \"(?P<path>[^\"\n]*)\")?)?",
+    re.MULTILINE,
+)
+"""An entry of uv.lock or Cargo.lock, as both tools always write it; it has a path if its source is a directory."""
+
+
+def update_lock_file(
+    file: str,
+    text: str,
+    resolved: ResolvedBumps,
+    workspace: Workspace,
+    format_at: Callable[[Version, VersionSource], str],
+) -> str:
+    """Return the text of a lock file with the new versions of packages and crates, and the new requirements.
+
+    Args:
+        file: The path of the lock file, relative to the root.
+        text: Its text.
+        resolved: The bumps, and the requirements that change.
+        workspace: All packages.
+        format_at: Formats a version for a location.
+
+    Raises:
+        ValueError: The file does not have its usual form.
+    """
+    match posixpath.basename(file):
+        case "uv.lock":
+            return _update_uv_lock(file, text, resolved, workspace)
+        case "Cargo.lock":
+            return _update_cargo_lock(text, resolved.bumps)
+        case _:
+            return _update_npm_lock(file, text, resolved.bumps, format_at)
+
+
+def _update_uv_lock(file: str, text: str, resolved: ResolvedBumps, workspace: Workspace) -> str:
+    """Return the text of a uv.lock; entries whose source is not the directory of a package stay."""
+    from_index = siblings_from_index(file, text, resolved.updates, workspace)
+    changes = {
+        path: (old, new)
+        for path, name, old, new in _specifier_changes(file, text, resolved.updates, workspace)
+        if name not in from_index
+    }
+    text = documents.replace_strings(text, changes) if changes else text
+    after = {(bump.package.name, bump.package.directory): str(bump.after) for bump in resolved.bumps}
+    spans = []
+    for match in _ENTRY.finditer(text):
+        if (path := match["path"]) is not None:
+            directory = posixpath.normpath(posixpath.join(posixpath.dirname(file), path))
+            if (version := after.get((match["name"], directory))) is not None:
+                spans.append((*match.span("version"), version))
+    return replace_spans(text, spans)
+
+
+def _update_cargo_lock(text: str, bumps: Sequence[VersionBump]) -> str:
+    """Return the text of a Cargo.lock; crates of the checkout have no source there."""
+    after = {
+        (crate, place.text): bump.after
+        for bump in bumps
+        for crate in bump.package.crates
+        for place in bump.package.locations
+    }
+    return replace_spans(
+        text,
+        (
+            (*match.span("version"), to_semver(after[entry]))
+            for match in _ENTRY.finditer(text)
+            if not match["source"] and (entry := (match["name"], match["version"])) in after
+        ),
+    )
+
+
+def siblings_from_index(file: str, text: str, updates: DependencyUpdates, workspace: Workspace) -> list[str]:
+    """Return the packages whose new requirement a uv.lock cannot have yet, since it takes them from an index."""
+    if posixpath.basename(file) != "uv.lock":
+        return []
+    names = {name for _, name, _, _ in _specifier_changes(file, text, updates, workspace)}
+    entries = documents.parse_toml(text).get("package", ()) if names else ()
+    return sorted(names - {entry.get("name") for entry in entries if _is_local(entry)})
+
+
+def _specifier_changes(
+    file: str, text: str, updates: DependencyUpdates, workspace: Workspace
+) -> Iterator[tuple[KeyPath, str, str, str]]:
+    """Yield the path, the package, the old and the new text of each version specifier to change in a uv.lock."""
+    if not updates:
+        return
+    document = documents.parse_toml(text)
+    owners: list[tuple[KeyPath, Any, str]] = [
+        (("package", index, "metadata"), table_at(entry, "metadata"), str(entry.get("name")))
+        for index, entry in enumerate(document.get("package", ()))
+        if _is_local(entry)
+    ]
+    here = posixpath.dirname(file) or "."
+    owners += [
+        (("manifest",), table_at(document, "manifest"), package.name)
+        for package in workspace.packages
+        if package.directory == here
+    ]
+    for path, table, owner in owners:
+        specifiers = dict(_new_specifiers(updates.get(owner, ())))
+        for inner, requirement in _tables_in(table, path) if specifiers else ():
+            if isinstance(old := requirement.get("specifier"), str):
+                name = str(requirement.get("name"))
+                if (new := specifiers.get((name, SpecifierSet(old)))) is not None:
+                    yield (*inner, "specifier"), name, old, new
+
+
+def _is_local(entry: Mapping[str, Any]) -> bool:
+    """Return whether the source of an entry in uv.lock is a directory."""
+    return not table_at(entry, "source").keys().isdisjoint(("editable", "virtual", "directory"))
+
+
+def _new_specifiers(needs: Iterable[tuple[Dependency, str]]) -> Iterator[tuple[tuple[str, SpecifierSet], str]]:
+    """Yield the package and the old specifier of each changed requirement, with the new one as uv writes it."""
+    for dependency, new_text in needs:
+        if dependency.syntax == "pep508":  # the one that uv reads
+            clauses = sorted(parse_clauses(new_text, "pep508"), key=lambda clause: clause.parsed)
+            texts = [clause.operator + str(clause.parsed) + ".*" * ("*" in clause.version) for clause in clauses]
+            yield (dependency.name, Requirement(dependency.text).specifier), ",".join(texts)
+
+
+def _tables_in(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:
+    """Yield each table in a value with its path."""
+    if isinstance(value, dict):
+        yield path, value
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        yield from _tables_in(inner, (*path, key))
+
+
+def _update_npm_lock(
+    file: str, text: str, bumps: Sequence[VersionBump], format_at: Callable[[Version, VersionSource], str]
+) -> str:
+    """Return the text of a lock file of npm with the new version of the package.json beside it.
+
+    Another version than that of the package.json stays, since npm did not update it either.
+    """
+    package_json = posixpath.join(posixpath.dirname(file), "package.json")
+    paths: tuple[KeyPath, ...] = (("version",), ("packages", "", "version"))
+    for bump in bumps:
+        for place in bump.package.locations:
+            for path in paths if place.file == package_json else ():
+                with suppress(ValueError):
+                    if documents.read_string(documents.parse_json(text), path) == place.text:
+                        change = {path: (place.text, format_at(bump.after, place))}
+                        text = documents.replace_strings(text, change, documents.parse_json)
+    return text

@@ -1,0 +1,160 @@
+"""Rust crates: where Cargo.toml files contain their versions, and which crates and requirements have the same one.
+
+See The Cargo Book, "The Manifest Format" and "Workspaces".
+"""
+
+from __future__ import annotations
+
+import glob
+import posixpath
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from relnox.core.documents import KeyPath, strings_in, table_at
+from relnox.core.packages import Dependency, Package, VersionSource
+from relnox.core.records import Record, replace
+from relnox.source import pyproject
+
+CARGO = "Cargo.toml"
+_VERSION: tuple[str, ...] = ("package", "version")
+_DEPENDENCY_TABLES = ("dependencies", "dev-dependencies", "build-dependencies")
+
+
+class _Manifest(Record):
+    """A Cargo.toml file: its path relative to the root, and its content."""
+
+    file: str
+    document: Mapping[str, Any]
+
+    @property
+    def directory(self) -> str:
+        return posixpath.dirname(self.file)
+
+    @property
+    def crate(self) -> str:
+        return str(table_at(self.document, "package").get("name", ""))
+
+    @property
+    def inherits_version(self) -> bool:
+        """Whether the crate inherits its version from the Cargo workspace."""
+        return table_at(self.document, "package", "version").get("workspace") is True
+
+    def contains(self, directory: str, key: str) -> bool:
+        """Return whether a list of paths in [workspace] has a directory, or one above it."""
+        paths = strings_in(table_at(self.document, "workspace").get(key))
+        parents = (posixpath.normpath(posixpath.join(self.directory, path)) for path in paths)
+        return any(f"{directory}/".startswith(f"{parent}/") for parent in parents)
+
+    def entries(self) -> Iterator[tuple[KeyPath, str, Mapping[str, Any]]]:
+        """Yield the keys, the crate and the table of each dependency; a version alone becomes a table."""
+        targets = [("target", name) for name in table_at(self.document, "target")]
+        tables = [(*keys, name) for keys in ((), *targets) for name in _DEPENDENCY_TABLES]
+        for keys in (*tables, ("workspace", "dependencies")):
+            for name, entry in table_at(self.document, *keys).items():
+                if isinstance(entry, dict):
+                    yield (*keys, name, "version"), entry.get("package", name), entry
+                elif isinstance(entry, str):
+                    yield (*keys, name), name, {"version": entry}
+
+
+def find_version(file: str, root: Path) -> VersionSource | None:
+    """Return where the version of a crate is: in its manifest, or in that of its workspace.
+
+    Return None if there is no such manifest in the project, or it has no version.
+    """
+    manifest, keys = _read_manifest(file, root), _VERSION
+    if manifest is not None and manifest.inherits_version:
+        manifest = _find_workspace(manifest, root)
+        keys = ("workspace", *_VERSION)
+    version = table_at(manifest.document, *keys[:-1]).get("version") if manifest is not None else None
+    if manifest is None or not isinstance(version, str):
+        return None
+    return VersionSource(kind="toml", file=manifest.file, key=keys, text=version, semver=True)
+
+
+def with_crates(package: Package, root: Path) -> Package:
+    """Return a package with the crates that have its version, and the requirements on them in their workspace."""
+    crates: set[str] = set()
+    requirements: list[Dependency] = []
+    for place in [place for place in package.locations if posixpath.basename(place.file) == CARGO]:
+        manifests = _read_workspace(place.file, root)
+        names = {manifest.crate for manifest in manifests if _has_version_at(place, manifest, manifests[0])}
+        patched = {name for manifest in manifests for name in table_at(manifest.document, "patch", "crates-io")}
+        for manifest in manifests:
+            for key, name, entry in manifest.entries():
+                is_local = "path" in entry or name in patched
+                if name in names and is_local and isinstance(entry.get("version"), str):
+                    requirement = Dependency(
+                        name=package.name,
+                        text=entry["version"],
+                        table="tool",
+                        key=key,
+                        syntax="cargo",
+                        file=manifest.file,
+                    )
+                    requirements.append(requirement)
+        crates |= names - {""}
+    if not crates:
+        return package
+    return replace(package, crates=tuple(sorted(crates)), dependencies=(*package.dependencies, *requirements))
+
+
+def _has_version_at(place: VersionSource, manifest: _Manifest, top: _Manifest) -> bool:
+    """Return whether the version of a crate is at a place; `top` is the root of its workspace."""
+    holder, keys = (top, ("workspace", *_VERSION)) if manifest.inherits_version else (manifest, _VERSION)
+    is_same_text = table_at(holder.document, *keys[:-1]).get("version") == place.text
+    return holder.file == place.file and (place.key == keys or (place.kind == "pattern" and is_same_text))
+
+
+def _read_manifest(file: str, root: Path) -> _Manifest | None:
+    """Return a manifest, or None if the file does not exist or is outside the project."""
+    file = posixpath.normpath(file)
+    if file.startswith(("../", "/")) or not (root / file).is_file():
+        return None
+    return _Manifest(file, pyproject.load(root, file))
+
+
+def _find_workspace(manifest: _Manifest, root: Path) -> _Manifest | None:
+    """Return the manifest of a crate's workspace: its own, the one it names, or the nearest one above it."""
+    if "workspace" in manifest.document:
+        return manifest
+    workspace = table_at(manifest.document, "package").get("workspace")
+    if isinstance(workspace, str):
+        return _read_manifest(posixpath.join(manifest.directory, workspace, CARGO), root)
+    directory = manifest.directory
+    while directory:
+        directory = posixpath.dirname(directory)
+        parent = _read_manifest(posixpath.join(directory, CARGO), root)
+        if parent is not None and "workspace" in parent.document and not _excludes(parent, manifest.directory):
+            return parent
+    return None
+
+
+def _excludes(workspace: _Manifest, directory: str) -> bool:
+    return workspace.contains(directory, "exclude") and not workspace.contains(directory, "members")
+
+
+def _read_workspace(file: str, root: Path) -> list[_Manifest]:
+    """Return the manifests of a crate's workspace, its root first: that one alone if it has no workspace.
+
+    Members are listed, or path dependencies of members below the root of the workspace.
+    """
+    manifest = _read_manifest(file, root)
+    top = manifest and (_find_workspace(manifest, root) or manifest)
+    if top is None:
+        return []
+    files = [top.file, file]
+    for members in strings_in(table_at(top.document, "workspace").get("members")):
+        pattern = posixpath.join(glob.escape(top.directory), members.strip("/"), CARGO)
+        files += sorted(glob.glob(pattern, root_dir=root, recursive=True, include_hidden=True))  # noqa: PTH207 - "." as well
+    manifests: dict[str, _Manifest] = {}
+    for name in files:  # which grows
+        member = _read_manifest(name, root)
+        if member is None or member.file in manifests or _excludes(top, member.directory):
+            continue
+        manifests[member.file] = member
+        paths = [entry["path"] for _, _, entry in member.entries() if isinstance(entry.get("path"), str)]
+        found = (posixpath.normpath(posixpath.join(member.directory, path, CARGO)) for path in paths)
+        files += (name for name in found if name.startswith(f"{top.directory}/" if top.directory else ""))
+    return list(manifests.values())
