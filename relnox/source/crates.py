@@ -155,6 +155,7 @@ def _read_workspace(file: str, root: Path) -> list[_Manifest]:
             continue
         manifests[member.file] = member
         paths = [entry["path"] for _, _, entry in member.entries() if isinstance(entry.get("path"), str)]
-        found = (posixpath.normpath(posixpath.join(member.directory, path, CARGO)) for path in paths)
-        files += (name for name in found if name.startswith(f"{top.directory}/" if top.directory else ""))
+        below = f"{top.directory}/" if top.directory else ""
+        targets = (posixpath.normpath(posixpath.join(member.directory, path, CARGO)) for path in paths)
+        files += (target for target in targets if target.startswith(below))
     return list(manifests.values())

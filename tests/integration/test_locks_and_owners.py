@@ -421,6 +421,72 @@ def test_an_ignored_lock_file_is_unchanged_and_prevents_nothing(members: Path, b
     assert_locked(members, ("lower", "upper"))
 
 
+EXTRAS = 'optional-dependencies = { fast = [], all = ["NEED"], more = ["NEED ; python_version < \'4\'"] }\n'
+GROUP = (
+    '[dependency-groups]\ndev = ["NEED"]\n[tool.uv.sources]\nalone = { workspace = true }\n[tool.uv.workspace]\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("need", "changed"),
+    [
+        ("alone[fast]==1.0.0", "==1.1.0"),
+        ("alone[fast] ~= 1.0.0, != 1.0.5", "!=1.0.5,~=1.1.0"),
+        ("alone[fast]<1.1,>=1", ">=1.1.0,<1.2"),
+        ("alone[fast]==1.0.*", "==1.1.*"),
+        ("alone[fast]>=1", ">=1"),
+    ],
+)
+@pytest.mark.parametrize("more", [EXTRAS, GROUP], ids=["extras", "group"])
+def test_a_requirement_of_a_package_on_itself_changes_in_its_lock_file_as_well(
+    tmp_path: Path, bump: Bump, need: str, changed: str, more: str
+) -> None:
+    root = write(
+        tmp_path / "alone",
+        {
+            "pyproject.toml": '[tool.relnox]\npackages = ["libs/*"]\n',
+            "libs/alone/pyproject.toml": library("alone", "1.0.0", more=more.replace("NEED", need)),
+        },
+    )
+    made = uv_lock(root / "libs/alone")
+    assert made.returncode == 0, made.stderr
+    done(bump, repository(root), "--part", "minor", *COMMIT)
+    assert_locked(root, ["alone"])
+    lock = (root / "libs/alone/uv.lock").read_text()
+    assert lock.count(f'specifier = "{changed}"') == (2 if more == EXTRAS else 0)
+
+
+@pytest.mark.parametrize("table", ["dependencies", "dev-dependencies.test", "optional-dependencies.x"])
+def test_a_lock_file_that_takes_a_sibling_from_an_index_is_named(tmp_path: Path, bump: Bump, table: str) -> None:
+    entry_of_index = 'name = "base"\nversion = "1.0.0"\nsource = { registry = "https://example.invalid/simple" }\n'
+    specifier = '{ name = "base", specifier = "==1.0.0" }'
+    metadata = f"[package.metadata]\nrequires-dist = [{specifier}]\n"
+    if table.startswith("dev"):
+        metadata = f"[package.metadata.requires-dev]\ntest = [{specifier}]\n"
+    lock = (
+        f'version = 1\n\n[[package]]\nname = "app"\nversion = "1.0.0"\nsource = {{ editable = "." }}\n{metadata}'
+    )
+    more = {"dev-dependencies.test": '[dependency-groups]\ntest = ["base==1.0.0"]'}.get(table, "")
+    if table.startswith("optional"):
+        more = 'optional-dependencies.x = ["base==1.0.0"]'
+    root = write(
+        tmp_path / "many",
+        {
+            "pyproject.toml": SETTINGS,
+            "libs/base/pyproject.toml": library("base", "1.0.0"),
+            "libs/app/pyproject.toml": library("app", "1.0.0", *(["base==1.0.0"] if not more else []), more=more),
+            "libs/app/uv.lock": f"{lock}\n[[package]]\n{entry_of_index}",
+        },
+    )
+    ran = done(bump, repository(root), "--package", "base", "--part", "minor", *COMMIT)
+    assert (
+        "libs/app/uv.lock: out of date after this bump (it takes base from an index); when base 1.1.0 is "
+        "published: uv lock --project libs/app" in ran.text
+    )
+    assert specifier in (root / "libs/app/uv.lock").read_text()
+    assert entry_of_index in (root / "libs/app/uv.lock").read_text()
+
+
 # --- to whom versions belong ---------------------------------------------------------------------------
 
 

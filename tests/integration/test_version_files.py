@@ -61,6 +61,93 @@ def test_a_version_is_found_where_the_backend_reads_it(
     assert (package.source.file, package.source.key, str(package.version)) == (file, (name,), "1.2.3")
 
 
+HATCH = 'path = "src/demo/about.txt"\npattern = "is (?P<version>.*)"\n'
+
+
+@pytest.mark.parametrize(
+    ("pyproject", "hatch", "version"),
+    [
+        ("", f"[version]\n{HATCH}", "1.2.3"),
+        ("", "version = { path = 'src/demo/__init__.py' }\n[version.x]\n", None),
+        (f"[tool.hatch.version]\n{HATCH}", "[envs.default]\n", "1.2.3"),
+        ("[tool.hatch.version]\npath = 'missing.py'\n", f"[version]\n{HATCH}", "1.2.3"),  # hatch.toml precedes
+    ],
+)
+def test_the_settings_of_hatch_may_be_in_hatch_toml(
+    tmp_path: Path, bump: Bump, pyproject: str, hatch: str, version: str | None
+) -> None:
+    head = f'[project]\nname = "demo"\ndynamic = ["version"]\n{HATCHLING}{pyproject}'
+    files = {"pyproject.toml": head, "hatch.toml": hatch, "src/demo/about.txt": "it is 1.2.3\n"}
+    root = repository(write(tmp_path / "demo", files))
+    if version is None:
+        assert "hatch.toml is not valid TOML" in run_blocked_bump(bump, root, "--part", "minor")
+        return
+    assert bump(root, *MINOR).code == 0
+    assert changed(root) == {"src/demo/about.txt": ["it is 1.3.0"]}
+
+
+def test_a_version_that_comes_from_code_can_be_declared_as_the_fix_says(tmp_path: Path, bump: Bump) -> None:
+    pyproject = (
+        f'[project]\nname = "demo"\ndynamic = ["version"]\n{HATCHLING}[tool.hatch.version]\nsource = "own"\n'
+    )
+    root = repository(write(tmp_path / "demo", {"pyproject.toml": pyproject, "v.txt": "1.2.3\n"}))
+    said = run_blocked_bump(bump, root, "--part", "minor")
+    assert "name the file that contains it in [[tool.relnox.version-files]] (file, pattern)" in said
+    write(root, {"pyproject.toml": pyproject + place("v.txt", pattern="(?P<version>[0-9.]+)")})
+    commit_all(root)
+    assert bump(root, *MINOR).code == 0
+    assert changed(root) == {"v.txt": ["1.3.0"]}
+
+
+@pytest.mark.parametrize(
+    ("table", "version"),
+    [
+        ('[tool.poetry]\nname = "demo"\nversion = "0.0.0"\n', "0.0.0"),
+        ('[project]\nname = "demo"\nversion = "0.1.0.dev0"\n', "0.1.0.dev0"),
+        ('[project]\nname = "demo"\ndynamic = ["version"]\n[tool.poetry]\nversion = "1.4.0"\n', "1.4.0"),
+    ],
+)
+@pytest.mark.parametrize("enable", ["true", "false"])
+def test_the_version_beside_poetry_dynamic_versioning_is_a_placeholder(
+    tmp_path: Path, bump: Bump, table: str, version: str, enable: str
+) -> None:
+    backend = '[build-system]\nrequires = []\nbuild-backend = "poetry_dynamic_versioning.backend"\n'
+    plugin = f"[tool.poetry-dynamic-versioning]\nenable = {enable}\n"
+    root = repository(write(tmp_path / "demo", {"pyproject.toml": f"{backend}{table}{plugin}"}))
+    git(root, "tag", "v1.4.0")
+    if enable == "true":
+        assert bump(root, *MINOR, "--tag").code == 0
+        assert git(root, "tag").split() == ["v1.4.0", "v1.5.0"]
+        assert f'version = "{version}"' in (root / "pyproject.toml").read_text()
+    else:
+        assert bump(root, "--to", "1.5.0", "--commit").code == 0
+        assert changed(root) == {"pyproject.toml": ['version = "1.5.0"']}
+
+
+@pytest.mark.parametrize(
+    ("text", "bumps"),
+    [
+        ("1.2", {"patch": "1.2", "minor": "1.3", "major": "2.0", "--pre rc": "1.2"}),  # as Sphinx calls it: X.Y
+        ("1", {"minor": "1", "major": "2"}),
+        ("1.2.3", {"minor": "1.3.0", "--pre rc": "1.2.4rc0"}),
+    ],
+)
+def test_a_declared_place_with_a_short_version_keeps_its_length(
+    tmp_path: Path, bump: Bump, text: str, bumps: dict[str, str]
+) -> None:
+    conf = f'version = "{text}"\nrelease = "1.2.3"\n'
+    names = ("version", "release")
+    places = [place("docs/conf.py", pattern=f'^{name} = "(?P<version>.*)"') for name in names]
+    root = demo(tmp_path / "demo", {"docs/conf.py": conf}, *places)
+    start = git(root, "rev-parse", "HEAD")
+    for part, expected in bumps.items():
+        git(root, "reset", "--quiet", "--hard", start)
+        words = part.split() if part.startswith("-") else ("--part", part)
+        assert bump(root, *words, "--commit").code == 0
+        assert (root / "docs/conf.py").read_text().startswith(f'version = "{expected}"\n')
+        assert bump(root, "--part", "major", "--commit").code == 0  # the places still agree
+
+
 @pytest.mark.parametrize(
     ("code", "said"),
     [

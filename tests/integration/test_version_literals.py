@@ -45,19 +45,61 @@ def test_a_literal_is_updated_with_a_note(
     assert f"in {file} changes as well; to leave it unchanged: [tool.relnox] version-literals = false" in ran.text
 
 
-def test_two_literals_are_in_one_note(tmp_path: Path, bump: Bump) -> None:
+def test_two_literals_are_in_one_note_one_commit_and_undone_together(tmp_path: Path, bump: Bump) -> None:
     text = '__version__ = "1.2.3"\n'
-    ran = bump(demo(tmp_path, {"src/demo/__init__.py": text, "src/demo/other.py": text}), "--part", "minor")
+    root = demo(tmp_path, {"src/demo/__init__.py": text, "src/demo/other.py": text})
+    ran = bump(root, *MINOR)
     assert ran.code == 0, ran.text
     assert "src/demo/other.py change as well; to leave them unchanged: [tool.relnox] version-" in ran.text
-
-
-def test_a_literal_is_part_of_the_commit_and_of_the_undo(tmp_path: Path, bump: Bump) -> None:
-    root = demo(tmp_path, {"src/demo/__init__.py": '__version__ = "1.2.3"\n'})
-    assert bump(root, *MINOR).code == 0
     assert git(root, "show", "HEAD:src/demo/__init__.py") == '__version__ = "1.3.0"'
     assert bump(root, "--undo").code == 0
-    assert (root / "src/demo/__init__.py").read_text() == '__version__ = "1.2.3"\n'
+    assert (root / "src/demo/__init__.py").read_text() == text
+
+
+def with_tables(tmp_path: Path, tables: str) -> Path:
+    root = single(tmp_path / "demo")
+    write(root, {"pyproject.toml": (root / "pyproject.toml").read_text() + tables})
+    return repository(root)
+
+
+@pytest.mark.parametrize(
+    ("table", "key"),
+    [
+        ('[tool.commitizen]\nversion = "1.2.3"  # by hand\n', "tool.commitizen.version"),
+        ("[tool.bumpversion]\ncurrent_version = '1.2.3'\n", "tool.bumpversion.current_version"),
+        ('[tool.tbump]\nversion = { current = "1.2.3" }\n', "tool.tbump.version.current"),
+        ('[tool.poetry]\nname = "demo"\nversion = "1.2.3"\n', "tool.poetry.version"),
+    ],
+)
+def test_the_version_in_a_table_of_another_release_tool_is_updated_with_a_note(
+    tmp_path: Path, bump: Bump, table: str, key: str
+) -> None:
+    root = with_tables(tmp_path, table)
+    ran = bump(root, *MINOR)
+    assert ran.code == 0, ran.text
+    assert table.replace("1.2.3", "1.3.0") in (root / "pyproject.toml").read_text()
+    assert f"{key} in pyproject.toml changes as well; to leave it unchanged: [tool.relnox] version-" in ran.text
+
+
+@pytest.mark.parametrize(
+    ("table", "key"),
+    [
+        ('[tool.other]\nversion = "1.2.3"\n', "tool.other.version"),
+        ('[tool.deploy.app]\ncurrent-version = "1.2.3"\n', "tool.deploy.app.current-version"),
+        ('[tool.commitizen]\nversion = "1.2.2"\n', None),
+        ('[tool.poetry.dependencies]\nsix = { version = "1.2.3" }\n', None),
+        ('[tool.uv]\nrequired-version = "1.2.3"\n', None),
+    ],
+)
+def test_a_version_in_a_table_that_relnox_does_not_know_is_named(
+    tmp_path: Path, bump: Bump, table: str, key: str | None
+) -> None:
+    root = with_tables(tmp_path, table)
+    ran = bump(root, *MINOR)
+    assert ran.code == 0, ran.text
+    assert table in (root / "pyproject.toml").read_text()
+    assert ("as well, and is not changed" in ran.text) == (key is not None)
+    assert key is None or f"{key} in pyproject.toml is 1.2.3 as well" in ran.text
 
 
 DECOYS = {

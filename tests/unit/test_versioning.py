@@ -260,6 +260,10 @@ def test_other_prerelease_starts_are_blocked(start: int) -> None:
         ("2026.10.2.1", "patch", "2026.11.0.0"),
         ("1!2026.10.2", "patch", "1!2026.11.0"),
         ("1.2.3", "patch", "2026.11.0"),
+        ("26.10.2", "patch", "26.11.0"),
+        ("26.11.0", "minor", "26.11.1"),
+        ("25.12.7", "alpha", "26.11.0a0"),
+        ("26.12.0", "patch", "refuse: is not higher than the current version 26.12.0"),
         ("2026.12.0", "patch", "refuse: is not higher than the current version 2026.12.0"),
         ("2026.12.0a1", "patch", "refuse: is not higher than the current version 2026.12.0a1"),
         ("2026.12.0a1", "release", "2026.12.0"),
@@ -272,7 +276,10 @@ def test_calendar_with_year_month_and_micro(version: str, words: str, expected: 
 
 @pytest.mark.parametrize(
     ("version", "expected"),
-    [("2026.3", "2026.4"), ("2025.9", "2026.0"), ("2026", "2026.1")],
+    [
+        *(("2026.3", "2026.4"), ("2025.9", "2026.0"), ("2026", "2026.1")),
+        *(("26.3", "26.4"), ("25.9", "26.0"), ("26", "26.1"), ("1!26.3", "1!26.4"), ("9.9", "2026.0")),
+    ],
 )
 def test_calendar_with_year_and_minor(version: str, expected: str) -> None:
     check(version, "minor", expected, scheme="calver", today=NOVEMBER)
