@@ -103,8 +103,8 @@ def test_a_requirement_on_a_crate_of_the_package_follows_it(
         assert after["Cargo.lock"].count(f'version = "{version}"') == 2
 
 
-ENGINE = {"engine/Cargo.toml": crate("engine", own("1.4.0"))}  # of nobody: it keeps its version
-NEEDS_ENGINE = '[dependencies]\nengine = { path = "ENGINE" }'
+MOTOR = {"motor/Cargo.toml": crate("motor", own("1.4.0"))}  # no crate of the package
+NEEDS_MOTOR = '[dependencies]\nmotor = { path = "MOTOR" }'
 AT_ROOT = {"Cargo.toml": workspace("demo"), "demo/Cargo.toml": crate("demo")}
 MANIFEST = '[tool.maturin]\nmanifest-path = "{}"\n'
 
@@ -126,9 +126,9 @@ MANIFEST = '[tool.maturin]\nmanifest-path = "{}"\n'
         ),
         (  # the workspace above excludes it, so it has a lock file of its own
             {
-                "Cargo.toml": '[workspace]\nmembers = ["engine"]\nexclude = ["py/demo"]\nresolver = "2"\n',
-                "py/demo/Cargo.toml": crate("demo", own("1.4.0"), NEEDS_ENGINE.replace("ENGINE", "../../engine")),
-                **ENGINE,
+                "Cargo.toml": '[workspace]\nmembers = ["motor"]\nexclude = ["py/demo"]\nresolver = "2"\n',
+                "py/demo/Cargo.toml": crate("demo", own("1.4.0"), NEEDS_MOTOR.replace("MOTOR", "../../motor")),
+                **MOTOR,
             },
             "py/demo/Cargo.toml",
             "py/demo/Cargo.lock",
@@ -159,7 +159,7 @@ def test_every_lock_file_with_a_crate_of_the_package_gets_its_version(
     before = (root / lock).read_text()
     after = bumped(bump, root, "--part", "minor", lock=lock.rpartition("/")[0])
     assert after[lock] == before.replace('"1.4.0"', '"1.5.0"').replace(
-        'name = "engine"\nversion = "1.5.0"', 'name = "engine"\nversion = "1.4.0"'
+        'name = "motor"\nversion = "1.5.0"', 'name = "motor"\nversion = "1.4.0"'
     )
 
 
