@@ -1,4 +1,4 @@
-"""Build and publish: python release.py [INDEX]."""
+"""Build, verify and publish: python release.py [INDEX]."""
 
 import sys
 
@@ -6,7 +6,9 @@ import relnox
 
 INDEX = sys.argv[1] if len(sys.argv) > 1 else "pypi"
 
-for task, options in {"build-all": {}, "publish": {"index": INDEX, "yes": True}}.items():
+TASKS = {"build-all": {}, "verify-install": {"from_": "dist"}, "publish": {"index": INDEX, "yes": True}}
+
+for task, options in TASKS.items():
     outcome = relnox.run(task, **options)
     for result in outcome.results:
         print(result.status.value, result.step.title)
