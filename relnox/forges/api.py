@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlencode
@@ -31,38 +31,153 @@ class Rejected(Failed):
     """The error for a request that the forge rejected for another reason than the token."""
 
 
-class Api:
-    """The API of a forge for one repository.
+def _is_rate_limited(response: Response) -> bool:
+    """Return whether a response with status 403 is about the rate limit, for which GitHub uses 403 and 429."""
+    return response.status_code == HTTPStatus.FORBIDDEN and (
+        "Retry-After" in response.headers
+        or response.headers.get("X-RateLimit-Remaining", "").strip() == "0"
+        or "rate limit" in response.text[:_MAX_QUOTED].lower()
+    )
 
-    Args:
-        name: The name of the forge, for messages.
-        location: The location of the repository.
-        token: The token, or None to only read, without authentication.
-        root: The path of the repository in the API; the paths of requests are appended to it.
-        headers: The headers of all requests.
-        token_header: The name of the header with the token, and the prefix of its value.
-        permission_fix: Returns the fix for a permission that the token lacks, from the permission as named by
-            GitHub, such as `pull-requests: write`, and the forge's explanation.
+
+def _explanation(document: Any) -> str:
+    """Return the explanation in an error response of GitHub or GitLab, as one line without secrets."""
+    if not isinstance(document, dict):
+        return ""
+    texts = []
+    for name in ("message", "error", "error_description", "errors"):
+        value = document.get(name)
+        for item in value if isinstance(value, list) else [value]:
+            detail = item.get("message") or item if isinstance(item, dict) else item
+            if detail:
+                texts.append(detail if isinstance(detail, str) else json.dumps(detail))
+    return mask_secrets(" ".join("; ".join(dict.fromkeys(texts)).split()))[:_MAX_QUOTED]
+
+
+class PullRequest(Record, kw_only=True):
+    """A pull request; a merge request on GitLab.
+
+    Attributes:
+        url: The URL of its web page.
+        head: The short name of the branch to merge.
+        base: The short name of the branch to merge into.
+        is_open: Whether it is neither merged nor closed.
+        is_own: Whether its branch is in the same repository, not in a fork.
     """
 
-    def __init__(  # noqa: PLR0913 - what the two forges differ in
-        self,
-        name: str,
-        location: Location,
-        token: Secret | None,
-        *,
-        root: str,
-        headers: Mapping[str, str],
-        token_header: tuple[str, str],
-        permission_fix: Callable[[str, str], str],
-    ) -> None:
-        self.name = name
+    number: int
+    url: str
+    title: str
+    body: str
+    head: str
+    base: str
+    is_open: bool
+    is_own: bool
+
+
+class Forge(ABC):
+    """A repository on a forge. Each method sends requests, with retries, for at most about ten minutes.
+
+    All methods raise `TryLater` if the forge is down, or limits the rate of requests for too long; `Blocked` if
+    the token is missing, is not accepted or lacks a permission; and `Failed` if the forge rejects the request, or
+    its response is not as documented.
+
+    Args:
+        location: The location of the repository.
+        token: The token, or None to only read, without authentication.
+    """
+
+    name: ClassVar[str]
+    """The name of the forge, for messages."""
+    headers: ClassVar[Mapping[str, str]]
+    """The headers of all requests."""
+    request_kind: ClassVar[str]
+    """The forge's term for a pull request, for messages."""
+    requests_path: ClassVar[str]
+    change_method: ClassVar[str]
+    fields: ClassVar[Mapping[str, str]]
+    """Maps `head`, `base`, `title` and `body` to the forge's names of the fields of a pull request."""
+
+    def __init__(self, location: Location, token: Secret | None) -> None:
         self.location = location
         self._token = token
-        self._root = f"{location.api}/{root}"
-        self._headers = headers
-        self._token_header = token_header
-        self._permission_fix = permission_fix
+
+    @property
+    @abstractmethod
+    def _root(self) -> str:
+        """The path of the repository in the API; the paths of requests are appended to it."""
+
+    @property
+    @abstractmethod
+    def _token_header(self) -> tuple[str, str]:
+        """The name of the header with the token, and the prefix of its value."""
+
+    @abstractmethod
+    def _permission_fix(self, permission: str, explanation: str) -> str:
+        """Return the fix for a permission that the token lacks.
+
+        `permission` is its name on GitHub, such as `pull-requests: write`, `explanation` that of the forge.
+        """
+
+    @abstractmethod
+    def _query(self, head: str, base: str) -> Mapping[str, str]:
+        """Return the query parameters that list the open pull requests between two branches."""
+
+    @abstractmethod
+    def _read(self, document: Any) -> PullRequest:
+        """Return the pull request that a response describes; raise any error if it describes none."""
+
+    def open_pull_request(self, head: str, base: str) -> PullRequest | None:
+        """Return the open pull request between two branches of this repository, or None if there is none."""
+        failure = f"cannot list {self.request_kind}s of {self.location.path}"
+        query = self._query(head, base)
+        documents = self.request("GET", self.requests_path, failure, "pull-requests: read", query=query)
+        if not isinstance(documents, list):
+            raise self.unexpected(failure)
+        requests = [self._pull_request(document, failure) for document in documents]
+        planned = (True, True, head, base)
+        return next(
+            (item for item in requests if (item.is_open, item.is_own, item.head, item.base) == planned), None
+        )
+
+    def pull_request(self, number: int) -> PullRequest:
+        """Return the pull request with this number."""
+        failure = f"cannot read {self.request_kind} {number}"
+        path = f"{self.requests_path}/{number}"
+        return self._pull_request(self.request("GET", path, failure, "pull-requests: read"), failure)
+
+    def create_pull_request(self, head: str, base: str, title: str, body: str) -> PullRequest:
+        """Create a pull request; if one is open between the two branches, return it unchanged.
+
+        The forge refuses a second one, so that a request whose response was lost can be sent again.
+        """
+        failure = f"cannot create a {self.request_kind} from {head} to {base} on {self.location.path}"
+        values = self._fields(head=head, base=base, title=title, body=body)
+        try:
+            document = self.request("POST", self.requests_path, failure, "pull-requests: write", body=values)
+        except Rejected:
+            if (existing := self.open_pull_request(head, base)) is not None:
+                return existing
+            raise
+        return self._pull_request(document, failure)
+
+    def update_pull_request(self, number: int, *, title: str, body: str) -> PullRequest:
+        """Change the title and the description of a pull request."""
+        failure = f"cannot change {self.request_kind} {number}"
+        path, values = f"{self.requests_path}/{number}", self._fields(title=title, body=body)
+        document = self.request(self.change_method, path, failure, "pull-requests: write", body=values)
+        return self._pull_request(document, failure)
+
+    def _fields(self, **values: str) -> dict[str, str]:
+        return {self.fields[name]: value for name, value in values.items()}
+
+    def _pull_request(self, document: Any, failure: str) -> PullRequest:
+        try:
+            return self._read(document)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise self.unexpected(failure) from error
+
+    # --- requests
 
     def request(  # noqa: PLR0913 - a request
         self,
@@ -91,8 +206,8 @@ class Api:
             Failed: The response is not JSON.
         """
         if method != "GET":
-            self.require_token()
-        address = f"{self._root}{path}{f'?{urlencode(query)}' if query else ''}"
+            self.check_token()
+        address = f"{self.location.api}/{self._root}{path}{f'?{urlencode(query)}' if query else ''}"
         response = self._send_with_retries(method, address, body)
         is_success = response.ok and not response.is_redirect
         try:
@@ -105,8 +220,8 @@ class Api:
             return document
         raise self._error(response, _explanation(document), failure, permission)
 
-    def require_token(self) -> None:
-        """Check that there is a token, which requests that change something need.
+    def check_token(self) -> None:
+        """Check that there is a token, which requests that change something need; not what it permits.
 
         Raises:
             Blocked: There is no token.
@@ -175,7 +290,7 @@ class Api:
             response = http.send_once(
                 method,
                 address,
-                headers={**self._headers, **content},
+                headers={**self.headers, **content},
                 body=None if body is None else json.dumps(body).encode(),
                 auth=None if self._token is None else self._add_token,
                 read_timeout=timeout,
@@ -202,132 +317,3 @@ class Api:
         if self._token is not None:
             request.headers[name] = f"{prefix}{self._token.reveal()}"
         return request
-
-
-def _is_rate_limited(response: Response) -> bool:
-    """Return whether a response with status 403 is about the rate limit, for which GitHub uses 403 and 429."""
-    return response.status_code == HTTPStatus.FORBIDDEN and (
-        "Retry-After" in response.headers
-        or response.headers.get("X-RateLimit-Remaining", "").strip() == "0"
-        or "rate limit" in response.text[:_MAX_QUOTED].lower()
-    )
-
-
-def _explanation(document: Any) -> str:
-    """Return the explanation in an error response of GitHub or GitLab, as one line without secrets."""
-    if not isinstance(document, dict):
-        return ""
-    texts = []
-    for name in ("message", "error", "error_description", "errors"):
-        value = document.get(name)
-        for item in value if isinstance(value, list) else [value]:
-            detail = item.get("message") or item if isinstance(item, dict) else item
-            if detail:
-                texts.append(detail if isinstance(detail, str) else json.dumps(detail))
-    return mask_secrets(" ".join("; ".join(dict.fromkeys(texts)).split()))[:_MAX_QUOTED]
-
-
-class PullRequest(Record, kw_only=True):
-    """A pull request; a merge request on GitLab.
-
-    Attributes:
-        url: The URL of its web page.
-        head: The short name of the branch to merge.
-        base: The short name of the branch to merge into.
-        is_open: Whether it is neither merged nor closed.
-        is_own: Whether its branch is in the same repository, not in a fork.
-    """
-
-    number: int
-    url: str
-    title: str
-    body: str
-    head: str
-    base: str
-    is_open: bool
-    is_own: bool
-
-
-class Forge(ABC):
-    """A repository on a forge. Each method sends requests, with retries, for at most about ten minutes.
-
-    All methods raise `TryLater` if the forge is down, or limits the rate of requests for too long; `Blocked` if
-    the token is missing, is not accepted or lacks a permission; and `Failed` if the forge rejects the request, or
-    its response is not as documented.
-    """
-
-    request_kind: ClassVar[str]
-    """The forge's term for a pull request, for messages."""
-    requests_path: ClassVar[str]
-    change_method: ClassVar[str]
-    fields: ClassVar[Mapping[str, str]]
-    """Maps `head`, `base`, `title` and `body` to the forge's names of the fields of a pull request."""
-
-    def __init__(self, api: Api) -> None:
-        self.api = api
-
-    @abstractmethod
-    def _query(self, head: str, base: str) -> Mapping[str, str]:
-        """Return the query parameters that list the open pull requests between two branches."""
-
-    @abstractmethod
-    def _read(self, document: Any) -> PullRequest:
-        """Return the pull request that a response describes; raise any error if it describes none."""
-
-    def check_token(self) -> None:
-        """Check that there is a token; its permissions are not checked.
-
-        Raises:
-            Blocked: There is no token.
-        """
-        self.api.require_token()
-
-    def open_pull_request(self, head: str, base: str) -> PullRequest | None:
-        """Return the open pull request between two branches of this repository, or None if there is none."""
-        failure = f"cannot list {self.request_kind}s of {self.api.location.path}"
-        query = self._query(head, base)
-        documents = self.api.request("GET", self.requests_path, failure, "pull-requests: read", query=query)
-        if not isinstance(documents, list):
-            raise self.api.unexpected(failure)
-        requests = [self._pull_request(document, failure) for document in documents]
-        planned = (True, True, head, base)
-        return next(
-            (item for item in requests if (item.is_open, item.is_own, item.head, item.base) == planned), None
-        )
-
-    def pull_request(self, number: int) -> PullRequest:
-        """Return the pull request with this number."""
-        failure = f"cannot read {self.request_kind} {number}"
-        path = f"{self.requests_path}/{number}"
-        return self._pull_request(self.api.request("GET", path, failure, "pull-requests: read"), failure)
-
-    def create_pull_request(self, head: str, base: str, title: str, body: str) -> PullRequest:
-        """Create a pull request; if one is open between the two branches, return it unchanged.
-
-        The forge refuses a second one, so that a request whose response was lost can be sent again.
-        """
-        failure = f"cannot create a {self.request_kind} from {head} to {base} on {self.api.location.path}"
-        values = self._fields(head=head, base=base, title=title, body=body)
-        try:
-            document = self.api.request("POST", self.requests_path, failure, "pull-requests: write", body=values)
-        except Rejected:
-            if (existing := self.open_pull_request(head, base)) is not None:
-                return existing
-            raise
-        return self._pull_request(document, failure)
-
-    def update_pull_request(self, number: int, *, title: str, body: str) -> PullRequest:
-        """Change the title and the description of a pull request."""
-        failure = f"cannot change {self.request_kind} {number}"
-        path, values = f"{self.requests_path}/{number}", self._fields(title=title, body=body)
-        document = self.api.request(self.change_method, path, failure, "pull-requests: write", body=values)
-        return self._pull_request(document, failure)
-
-    def _fields(self, **values: str) -> dict[str, str]:
-        return {self.fields[name]: value for name, value in values.items()}
-
-    def _pull_request(self, document: Any, failure: str) -> PullRequest:
-        try:
-            return self._read(document)
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise self.api.unexpected(failure) from error

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 from urllib.parse import quote
 
-from relnox.forges.api import Api, Forge, PullRequest
-from relnox.forges.remotes import Location
-from relnox.system.secrets import Secret
+from relnox.forges.api import Forge, PullRequest
 
 _JOB_TOKEN = "CI_JOB_TOKEN"  # noqa: S105 - the name of a variable
 _JOB_FIX = "set GITLAB_TOKEN to a project access token with the scope api: the token of a job may only read"
@@ -18,13 +16,10 @@ _PERMISSION_FIX = (
 
 
 class GitLab(Forge):
-    """A repository on GitLab.
+    """A repository on GitLab."""
 
-    Args:
-        location: The location of the repository.
-        token: The token, or None to only read, without authentication.
-    """
-
+    name = "GitLab"
+    headers: ClassVar[Mapping[str, str]] = {"Accept": "application/json"}
     request_kind = "merge request"
     requests_path = "/merge_requests"
     change_method = "PUT"
@@ -35,18 +30,21 @@ class GitLab(Forge):
         "body": "description",
     }
 
-    def __init__(self, location: Location, token: Secret | None) -> None:
-        is_of_job = location.token_variable == _JOB_TOKEN
-        api = Api(
-            "GitLab",
-            location,
-            token,
-            root=f"projects/{quote(location.path, safe='')}",
-            headers={"Accept": "application/json"},
-            token_header=("JOB-TOKEN", "") if is_of_job else ("Authorization", "Bearer "),
-            permission_fix=lambda *_: _JOB_FIX if is_of_job else _PERMISSION_FIX,
-        )
-        super().__init__(api)
+    @property
+    def _root(self) -> str:
+        return f"projects/{quote(self.location.path, safe='')}"
+
+    @property
+    def _token_header(self) -> tuple[str, str]:
+        return ("JOB-TOKEN", "") if self._has_job_token else ("Authorization", "Bearer ")
+
+    @property
+    def _has_job_token(self) -> bool:
+        return self.location.token_variable == _JOB_TOKEN
+
+    def _permission_fix(self, permission: str, explanation: str) -> str:
+        del permission, explanation
+        return _JOB_FIX if self._has_job_token else _PERMISSION_FIX
 
     def _query(self, head: str, base: str) -> Mapping[str, str]:
         return {"state": "opened", "source_branch": head, "target_branch": base, "per_page": "100"}

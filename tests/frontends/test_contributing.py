@@ -18,14 +18,14 @@ RUN_STEP = """
 from types import SimpleNamespace
 from relnox.steps.milestone import CreateMilestone
 
-class Api:
+class Forge:
     milestones = []
     def request(self, method, *_, query=None, body=None):
         if method == "POST":
             self.milestones.append(body)
         return self.milestones
 
-run = SimpleNamespace(forge=lambda remote: SimpleNamespace(api=Api()))
+run = SimpleNamespace(forge=lambda remote: Forge())
 step = CreateMilestone(remote_name="origin", name="2.0")
 assert step.done(run) is None
 print(step.title, step.verify(run, step.apply(run)), sep=": ")
