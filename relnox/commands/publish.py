@@ -453,7 +453,8 @@ def _listing_notes(package: str, release: Release, project: Project) -> Iterator
     for name in files:
         if name in listing and listing[name].yanked:
             yield f"{name} is yanked on {index}: installers ignore it"
-    if newer := [file.filename for file in listing.values() if file.shows_newer_rules]:
+    newer = [file.filename for file in listing.values() if file.shows_newer_rules]
+    if newer and release.index.has_public_rules:
         yield (
             f"{index} has {newer[-1]}, which it rejected by its rules of {public_index.AS_OF}, the ones that this "
             "version of relnox checks: update relnox"

@@ -144,6 +144,44 @@ def test_a_release_that_takes_no_more_files_is_refused_before_the_first_byte(
     assert "publish all files again as 1.0.post1" in ran.err
 
 
+@pytest.mark.parametrize("other", ["demo-1.0.0.tar.gz", "demo-1.tar.gz", "Demo-1.0.tar.gz", "demo-1.0.zip"])
+@pytest.mark.parametrize("has_rules", [True, False])
+def test_a_second_sdist_in_another_spelling_is_refused_before_the_first_byte(
+    *, has_rules: bool, other: str, tmp_path: Path, clock: SimulatedClock
+) -> None:
+    release(tmp_path, [Package("demo")])
+    with PackageIndex(clock=clock.time) as index:
+        index.hold("demo", other, b"of an earlier build")
+        ran = publish_to(tmp_path, index.upload_url, index.simple_url, "--yes", production=has_rules)
+        assert ran.code == (4 if has_rules else 0), ran.text
+        assert bool(index.uploads) is not has_rules
+    message = (
+        f"own has another sdist of demo 1.0, and accepts only one for each release: {other}, not demo-1.0.tar.gz"
+    )
+    assert (message in ran.err) is has_rules
+
+
+@pytest.mark.parametrize(
+    ("name", "rules", "noted"),
+    [
+        ("demo-0.9-py3-none-newos_1_0_arm64.whl", True, True),
+        ("demo-0.9-cp315-cp315-macosx_27_0_arm64.whl", True, True),
+        ("demo-0.9-cp315-cp315-macosx_27_0_arm64.whl", False, False),
+        ("demo-0.9-py3-none-macosx_26_0_arm64.whl", True, False),
+        ("demo-0.9.tar.gz", True, False),
+    ],
+)
+def test_rules_that_are_older_than_what_the_index_has_are_noted(
+    *, name: str, rules: bool, noted: bool, tmp_path: Path, clock: SimulatedClock
+) -> None:
+    release(tmp_path, SIZES[1])
+    with PackageIndex(clock=clock.time) as index:
+        index.hold("demo", name, b"of an earlier release")
+        ran = publish_to(tmp_path, index.upload_url, index.simple_url, "--yes", production=rules)
+    assert ran.code == 0, ran.text
+    assert (f"own has {name}, which it rejected by its rules of 2026-08-21" in ran.err) is noted
+
+
 DUPLICATES = {
     "PyPI": (
         400,

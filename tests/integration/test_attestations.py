@@ -214,18 +214,6 @@ def test_off_is_off(
     assert is_whole(index, built)
 
 
-def test_a_job_in_a_reusable_workflow_signs_nothing(
-    tmp_path: Path, job: Services, index: PackageIndex, built: Manifest
-) -> None:
-    # the index looks at the one, the certificate at the other.
-    job.claims = {"job_workflow_ref": "acme/shared/.github/workflows/upload.yml@refs/heads/main"}
-    ran = publish(tmp_path / "work", index)
-    assert ran.code == 1, ran.text
-    assert "the upload job is part of a reusable workflow" in ran.text
-    assert "move the upload job into acme/demo/.github/workflows/release.yml" in ran.text
-    assert (public(index, built), job.asked) == ({}, [])
-
-
 # --- the signing service's bad days
 
 
@@ -401,20 +389,15 @@ def test_invalid_provenance_is_rejected(content: bytes, tmp_path: Path) -> None:
     assert rejected.value.exit_code == 4
 
 
-def test_provenance_of_a_real_release_is_verified_with_the_keys_that_sigstore_brings() -> None:
+def test_what_was_signed_for_real_releases_is_verified_with_the_keys_that_sigstore_brings() -> None:
     file = sample("pypi-attestations", "0.0.19", GITHUB_SHA256)
     content = (SAMPLES / f"{file.filename}.provenance").read_bytes()
     description = attestations.verify_provenance(content, file, "house")
     assert description.startswith("GitHub trailofbits/pypi-attestations, release.yml")
     with pytest.raises(Unverified, match="digest"):
         attestations.verify_provenance(content, sample("pypi-attestations", "0.0.19", "0" * 64), "house")
-    document = json.loads(content)
-    document["attestation_bundles"][0]["publisher"]["repository"] = "mallory/demo"
     with pytest.raises(Unverified):
-        attestations.verify_provenance(json.dumps(document).encode(), file, "house")
-
-
-def test_an_attestation_of_a_real_pipeline_is_verified() -> None:
+        attestations.verify_provenance(content.replace(b"trailofbits/pypi-", b"mallory/pypi-"), file, "house")
     (path,) = SAMPLES.glob(f"gitlab*{ATTESTATION_SUFFIX}")
     file = sample("gitlab-oidc-project", "0.0.3", GITLAB_SHA256)
     own = a_publisher("GitLab", repository="facutuesca/gitlab-oidc-project", workflow_filepath=".gitlab-ci.yml")

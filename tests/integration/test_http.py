@@ -5,11 +5,7 @@ from __future__ import annotations
 import errno
 import gzip
 import json
-import os
-import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 import zlib
@@ -20,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 from package_index import EVERYTHING, Answer, PackageIndex, Rule
 from raw_server import answering, raw_server, read_head
-from releases import Package, reading, release
+from releases import reading
 from trusting import certificate
 
 from relnox.errors import Failed, Problem, TryLater
@@ -141,45 +137,6 @@ def test_a_request_ends_with_the_run(kind: str, monkeypatch: pytest.MonkeyPatch)
         assert not thread.is_alive()
         assert said == ["interrupted"]
     over.set()
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("request_line", [b"GET /simple/", b"POST /legacy/"])
-def test_a_command_ends_soon_after_a_signal(request_line: bytes, number: signal.Signals, tmp_path: Path) -> None:
-    begun = threading.Event()
-
-    def talk(connection: socket.socket, over: threading.Event) -> None:
-        if not read_head(connection).startswith(request_line):
-            connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-            return
-        connection.sendall(CLOSE)
-        begun.set()
-        while not over.wait(0.5):
-            connection.sendall(b"x")
-
-    release(tmp_path, [Package("demo", sdist=False)])
-    with raw_server(talk) as url:
-        with (tmp_path / "pyproject.toml").open("a", encoding="utf-8") as settings:
-            settings.write(f'[tool.relnox.indexes.own]\nupload = "{url}legacy/"\nsimple = "{url}simple/"\n')
-        child = subprocess.Popen(
-            [*(sys.executable, "-m", "relnox", "publish", "--yes"), *("--index", "own", "--project", tmp_path)],
-            env={**os.environ, "RELNOX_OWN_TOKEN": "a-token-of-own"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            assert begun.wait(60)
-            time.sleep(0.5)
-            child.send_signal(number)
-            _, said = child.communicate(timeout=SOON)
-        finally:
-            child.kill()
-            child.wait()
-    assert "Traceback" not in said
-    assert child.returncode in {128 + number, -number}
 
 
 # --- size

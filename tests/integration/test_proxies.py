@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 from raw_server import answering, raw_server, read_head
-from releases import made_wheel, project_of
 
 from relnox.errors import Failed
 from relnox.system import http
@@ -22,7 +17,6 @@ from relnox.system.secrets import mask_secrets
 if TYPE_CHECKING:
     import socket
     import threading
-    from pathlib import Path
 
 VARIABLES = (
     "http_proxy",
@@ -161,24 +155,3 @@ def test_programs_reach_this_machine_directly_too(before: dict[str, str], after:
 def test_without_a_proxy_nothing_is_set() -> None:
     assert "no_proxy" not in clean_environment({"PATH": "/bin"})
     assert clean_environment({"NO_PROXY": "a"})["NO_PROXY"] == "a"
-
-
-@pytest.mark.heavy
-def test_the_embedded_index_works_behind_a_proxy(tmp_path: Path) -> None:
-    # Uploads, listings and what the installer fetches: all of it stays on this machine.
-    demo, more = made_wheel(tmp_path / "dist", "demo"), made_wheel(tmp_path / "dist", "more", requires=["demo"])
-    project_of(tmp_path, demo, more, needs={"more": ["demo"]})
-    proxies = dict.fromkeys((name for name in VARIABLES if "no" not in name.lower()), NOWHERE)
-    ran = subprocess.run(
-        [
-            *(sys.executable, "-m", "relnox", "publish-test", "--index", "embedded", "--project", str(tmp_path)),
-            *("--report", str(tmp_path / "report.json")),
-        ],
-        env={**os.environ, **proxies},
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert {step["status"] for step in json.loads((tmp_path / "report.json").read_text())["steps"]} == {"success"}

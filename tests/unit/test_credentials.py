@@ -57,6 +57,7 @@ def pypirc(directory: Path, text: str) -> dict[str, str]:
 def test_credentials_are_asked_in_the_documented_order(tmp_path: Path, ring: type[Keyring]) -> None:
     target = targets.resolve("testpypi", Config())
     ring.known[target.upload_url, "u"] = "from-keyring"
+    # Variables of other tools do not change the address that the keyring is asked for; blanks are no token.
     section = "[testpypi]\nusername = u\n"
     environment = {
         **pypirc(tmp_path, f"{section}password = from-file\n"),
@@ -77,21 +78,11 @@ def test_credentials_are_asked_in_the_documented_order(tmp_path: Path, ring: typ
         assert found.origin == (variable or path)
         if variable:
             del environment[variable]
-    environment = pypirc(tmp_path, section)
+    environment = pypirc(tmp_path, section) | {"RELNOX_TESTPYPI_TOKEN": " \n"}
     assert ring.asked == []
-    found = credentials.find(target, environment)
+    found = credentials.find(target, environment | {"TWINE_REPOSITORY_URL": "https://elsewhere.example.invalid/"})
+    assert {service for service, _ in ring.asked} == {target.upload_url}
     assert (found.user, found.secret("demo").reveal(), found.origin) == ("u", "from-keyring", "keyring")
-
-
-def test_a_variable_that_holds_blanks_is_not_set(tmp_path: Path, ring: type[Keyring]) -> None:
-    environment = {
-        **pypirc(tmp_path, ""),
-        "RELNOX_HOUSE_TOKEN": " \n",
-        "TWINE_PASSWORD": CANARY,
-        "TWINE_REPOSITORY": "house",
-    }
-    found = credentials.find(targets.resolve("house", CONFIG), environment)
-    assert found.origin == "TWINE_PASSWORD"
 
 
 @pytest.mark.parametrize("variable", ["RELNOX_HOUSE_TOKEN", "TWINE_PASSWORD", "TWINE_USERNAME"])
@@ -119,14 +110,6 @@ def test_the_error_lists_the_searched_places_in_order(tmp_path: Path, ring: type
         f"  keyring: no entry for me at {HOUSE.upload}",
     ]
     assert "RELNOX_HOUSE_TOKEN" in (refused.value.fix or "")
-
-
-def test_the_keyring_is_asked_for_the_address_that_was_resolved(tmp_path: Path, ring: type[Keyring]) -> None:
-    ring.known[HOUSE.upload, "__token__"] = CANARY
-    environment = {**pypirc(tmp_path, ""), "TWINE_REPOSITORY_URL": "https://elsewhere.example.invalid/"}
-    found = credentials.find(targets.resolve("house", CONFIG), environment)
-    assert found.secret("demo").reveal() == CANARY
-    assert {service for service, _ in ring.asked} == {HOUSE.upload}
 
 
 def test_a_failing_keyring_is_skipped_without_quoting_its_error(tmp_path: Path, ring: type[Keyring]) -> None:
