@@ -180,9 +180,7 @@ def _tag_notes(packages: tuple[Package, ...], project: Project) -> Iterator[str]
             public, project.workspace, project.config, project.tag_forms, project.tags
         )
         yield from (f"{problem.message}\n  fix: {problem.fix}" for problem in problems)
-        yield from checks.newer_tags(project).notes(
-            [package.name for package in packages], project.config, project.state.tags
-        )
+        yield from checks.newer_tags(project).notes([package.name for package in packages])
     except Blocked:  # an invalid format, which _next_bumps reports
         return
 

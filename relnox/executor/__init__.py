@@ -13,7 +13,7 @@ from relnox.core.planning.events import Outcome, RunFinished, RunStarted, Status
 from relnox.core.planning.plan import Plan, Table
 from relnox.core.records import replace
 from relnox.core.release.publication import summary_lines
-from relnox.errors import ExitCode
+from relnox.errors import ExitCode, Problem
 from relnox.executor import scheduling, signals
 from relnox.executor.scheduling import UNSUCCESSFUL, Progress
 from relnox.reporters.streams import STDERR
@@ -52,7 +52,11 @@ def execute(run: Run, *, handles_signals: bool = True) -> Outcome:
         results = progress.results
         unsuccessful = [result.step for result in results if result.status in UNSUCCESSFUL]
         # A remote step that fails leaves the local changes, for a rerun of the command.
-        run.end_changes(undo=bool(unsuccessful) and not unsuccessful[0].remote)
+        undone = [
+            result.step.title for result in results if result.status is Status.SUCCESS and result.step.exclusive
+        ]
+        if run.end_changes(undo=bool(unsuccessful) and not unsuccessful[0].remote) and undone:
+            run.emit(Problem("", f"undone: {'; '.join(undone)}", level="note"))
         if unsuccessful and publication is not None:
             with _suppress_if_must_report(publication):
                 progress.interrupted = _recheck_public_files(publication, watched, progress.interrupted)

@@ -42,8 +42,8 @@ _ENDINGS = {
     ExitCode.PARTLY_PUBLIC: "partly public: rerun the command to finish it",
     ExitCode.CONFLICT: "conflict: manual action required",
     ExitCode.TRY_LATER: "not done, or not verified yet: rerun the command later",
-    ExitCode.INTERRUPTED: "interrupted: rerun the command to resume",
-    ExitCode.TERMINATED: "terminated: rerun the command to resume",
+    ExitCode.INTERRUPTED: "interrupted: rerun the command",
+    ExitCode.TERMINATED: "terminated: rerun the command",
 }
 _FAILED_AFTERWARDS = {
     **_ENDINGS,

@@ -28,8 +28,7 @@ def undo_on_failure(run: Run, undo: Callable[..., object], *arguments: object) -
         try:
             undo(*arguments)
         except (Problem, OSError) as error:
-            message = f"not undone completely: {error}"
-            run.emit(Problem("not-undone", message, "git status; git log -1", level="warning"))
+            run.report_not_undone(f"not undone completely: {error}", "git status; git log -1")
 
     run.undo_on_failure(undo_and_report)
 
@@ -40,8 +39,7 @@ def undo_edits_on_failure(run: Run, edits: Sequence[Edit]) -> None:
     def restore_files() -> None:
         if changed_files := file_edits.restore_files(run.root, edits, staging_directory(run)):
             message = f"not restored: {join_names(changed_files)} (neither its old nor its planned content)"
-            fix = f"git diff {shlex.join(changed_files)}"
-            run.emit(Problem("not-undone", message, fix, level="warning"))
+            run.report_not_undone(message, f"git diff {shlex.join(changed_files)}")
 
     run.undo_on_failure(restore_files)
 

@@ -77,6 +77,7 @@ class Run:
         self._services: dict[type[SharedService], Any] = {}
         self._opening = threading.RLock()
         self._undo = ExitStack()
+        self._has_changes = False
 
     def __enter__(self) -> Self:
         return self
@@ -116,13 +117,20 @@ class Run:
 
     def undo_on_failure(self, undo: Callable[..., object], *arguments: object) -> None:
         """Call a function if this step or a later local one fails; the last one that was registered first."""
+        self._has_changes = True
         self._undo.callback(undo, *arguments)
 
-    def end_changes(self, *, undo: bool) -> None:
-        """Undo the changes of the steps, or keep them."""
+    def end_changes(self, *, undo: bool) -> bool:
+        """Undo the changes of the steps, or keep them; return whether there were any, and all are undone."""
         if not undo:
             self._undo.pop_all()
         self._undo.close()
+        return undo and self._has_changes
+
+    def report_not_undone(self, message: str, fix: str) -> None:
+        """Emit a warning that a change of a step could not be undone."""
+        self._has_changes = False
+        self.emit(Problem("not-undone", message, fix, level="warning"))
 
     def close_services(self) -> None:
         """End the worker processes of services, even if they are still working."""

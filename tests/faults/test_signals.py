@@ -119,6 +119,8 @@ def test_a_signal_waits_for_atomic_steps(
     else:
         assert ended == code, output
         assert everything(workspace) == before
+        assert "note: undone: edit " in output
+        assert "resume" not in output
         again = bump(workspace)
         assert again.code == 0, again.text
     assert is_released(workspace, "2.1.0")

@@ -460,6 +460,7 @@ def test_a_commit_changed_by_a_hook_is_reverted(two: Path) -> None:
     assert ran.code == 2, ran.text
     assert "a commit hook changed the content of packages/base/pyproject.toml in the commit" in ran.text
     assert "not restored: packages/base/pyproject.toml" in ran.text
+    assert "undone: " not in ran.text
     git(two, "restore", "packages/base/pyproject.toml")
     assert everything(two) == before
 
@@ -473,6 +474,8 @@ def test_a_tag_that_cannot_be_created_reverts_the_commit(two: Path) -> None:
     ran = bump(two, *RELEASE)
     assert ran.code == 2, ran.text
     assert "did not sign tag v2.1.0" in ran.text or "git tag v2.1.0" in ran.text
+    assert "note: undone: edit packages/base/pyproject.toml, " in ran.err
+    assert "; commit 'Release 2.1.0'" in ran.err
     assert everything(two) == before
 
 

@@ -246,26 +246,33 @@ def test_a_clone_without_tags_and_remote_is_blocked(tmp_path: Path, bump: Bump) 
     assert bump(root, *PATCH).code == 0  # there is nowhere else that tags could be
 
 
-def test_newer_tags_outside_head_give_a_note(tmp_path: Path, bump: Bump) -> None:
+@pytest.mark.parametrize(
+    ("where", "reason"),
+    [
+        ("on another branch", "not an ancestor of HEAD"),
+        ("on the remote", "only on origin; run: git fetch --tags"),
+        ("below the last release", "below v1.2.3, so it does not count"),
+    ],
+)
+def test_a_newer_tag_that_does_not_count_gives_a_note(tmp_path: Path, bump: Bump, where: str, reason: str) -> None:
     root = monorepo(tmp_path / "demo", {".": static("demo", "1.2.3")}, "v1.2.3")
-    git(root, "switch", "--quiet", "--create", "next")
-    write(root, {"next.py": ""})
-    commit_all(root)
-    git(root, "tag", "v2.0.0")
-    git(root, "switch", "--quiet", "main")
-    message = "tag v2.0.0 is newer than the current version of demo (not an ancestor of HEAD)"
-    assert message in run_in_process(root, "status").err
+    if where == "on another branch":
+        git(root, "switch", "--quiet", "--create", "next")
+        commit_all(write(root, {"next.py": ""}))
+        git(root, "tag", "v3.0.0")
+        git(root, "switch", "--quiet", "main")
+    elif where == "on the remote":
+        git(remote_of(root), "tag", "v3.0.0", "main")
+    else:
+        git(root, "tag", "v3.0.0")
+        commit_all(write(root, {"next.py": ""}))
+        git(root, "tag", "--force", "v1.2.3")
+        git(root, "push", "--quiet", "--force", "--tags", "origin", "main")
+    message = f"tag v3.0.0 is newer than the current version of demo ({reason})"
+    assert (message in run_in_process(root, "status").err) == (where != "on the remote")
     ran = bump(root, *PATCH)
     assert ran.code == 0, ran.text
     assert message in ran.text
-
-
-def test_a_newer_tag_of_the_remote_gives_a_note(tmp_path: Path, bump: Bump) -> None:
-    root = monorepo(tmp_path / "demo", {".": static("demo", "1.2.3")}, "v1.2.3")
-    git(remote_of(root), "tag", "v3.0.0", "main")
-    assert "tag v3.0.0 is newer than the current version of demo (only on origin; run: git fetch --tags)" in (
-        bump(root, *PATCH).text
-    )
 
 
 def test_a_version_below_a_tag_of_an_older_form_is_blocked(tmp_path: Path, bump: Bump) -> None:

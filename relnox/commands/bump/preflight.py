@@ -301,7 +301,7 @@ def notes(  # noqa: PLR0913, PLR0917 - the whole bump
         setting = "[tool.relnox] version-literals = false"
         yield f"{join_names(literals)} {verb} as well; to leave {pronoun} unchanged: {setting}"
     if state is not None:
-        yield from newer.notes([package.name for package in packages], project.config, state.tags)
+        yield from newer.notes([package.name for package in packages])
     if options.part == "auto" and not (files.edits or options.tag):
         yield "no file changes: --commit --tag releases what is there"
     if options.tag:

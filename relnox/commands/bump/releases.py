@@ -103,9 +103,13 @@ def _plan_to_finish(release: _Release, options: Options, project: Project, check
     released = [f"{bump.package.name} {bump.after}" for bump in bumps]
     what = f"{where} ({commit[:10]}) is the release of {join_names(released)}"
     if is_finished:
-        return _already_released(f"{what}; to bump once more: --again", commit, bumps, new, options, project)
-    new.notes.insert(0, f"finishing a release: {what}; to make another one afterwards: --again")
-    new.notes += unpushed_release_notes(options, project, [tag.name for tag in tags])
+        rows = tuple((bump.package.name, str(bump.after), commit[:10]) for bump in bumps)
+        # Unlike a note, a table is shown with --quiet as well.
+        new.tables.append(Table(title="already released", columns=("package", "version", "commit"), rows=rows))
+        new.notes.append(f"already released: {what}; to bump once more: --again")
+    else:
+        new.notes.append(f"finishing a release: {what}; to make another one afterwards: --again")
+    new.notes += unpushed_release_notes(options, project, () if is_finished else [tag.name for tag in tags])
     return new.plan()
 
 
@@ -127,7 +131,7 @@ def release_made_elsewhere(options: Options, project: Project, bumps: Sequence[V
     has are no release: their commit may have been dropped since.
     """
     git, state = project.git, project.state
-    if git is None or state is None or not options.tag or options.again or options.part == "auto":
+    if git is None or state is None or not options.tag or options.again:
         return
     names = tuple(dict.fromkeys(changes.tag_names(project, bumps).values()))
     remote_tags = project.remote.tags
@@ -146,17 +150,6 @@ def release_made_elsewhere(options: Options, project: Project, bumps: Sequence[V
         f"{join_names(names)} ({commit[:10]}) was released from this commit ({(state.head or '')[:10]}) already",
         f"{fetch}{build}, then {publish}",
     )
-
-
-def _already_released(  # noqa: PLR0913, PLR0917 - what is released
-    what: str, commit: str, bumps: Sequence[VersionBump], new: PlanBuilder, options: Options, project: Project
-) -> Plan:
-    """Return a plan without steps; its table is shown with `--quiet` as well."""
-    rows = tuple((bump.package.name, str(bump.after), commit[:10]) for bump in bumps)
-    new.tables.append(Table(title="already released", columns=("package", "version", "commit"), rows=rows))
-    new.notes.insert(0, f"already released: {what}")
-    new.notes += unpushed_release_notes(options, project, ())
-    return new.plan()
 
 
 def unpushed_release_notes(options: Options, project: Project, pushed: Sequence[str]) -> Iterator[str]:

@@ -17,7 +17,6 @@ from relnox.core.bump.version_bumps import VersionBump
 from relnox.core.packages import Package
 from relnox.core.records import Record
 from relnox.core.settings import release_lines
-from relnox.core.settings.config import Config
 from relnox.core.tags import TagFormat, latest_tags, packages_that_read_any_tag, tags_naming
 from relnox.core.text import join_names
 from relnox.core.workspace import Workspace
@@ -136,23 +135,20 @@ class NewerTags(Record):
 
     Attributes:
         reachable: By package: the tag and its version, for tags on HEAD or its ancestors.
-        unmerged: The same for tags on other commits: on another branch, or not fetched yet.
+        ignored: The same for other tags, with the reason why they do not count.
     """
 
     reachable: Mapping[str, tuple[str, Version]]
-    unmerged: Mapping[str, tuple[str, Version]]
+    ignored: Mapping[str, tuple[str, str]]
 
-    def notes(self, packages: Collection[str], config: Config, local: Mapping[str, str]) -> Iterator[str]:
-        """Yield notes on newer tags of packages that HEAD does not contain; `local` has this clone's tags."""
-        by_tag: dict[str, list[str]] = {}
-        for name, (tag, _) in self.unmerged.items():
+    def notes(self, packages: Collection[str]) -> Iterator[str]:
+        """Yield notes on newer tags of packages that do not count."""
+        by_tag: dict[tuple[str, str], list[str]] = {}
+        for name, ignored in self.ignored.items():
             if name in packages:
-                by_tag.setdefault(tag, []).append(name)
-        for tag, names in list(by_tag.items())[:_MAX_LISTED]:
-            where = (
-                "not an ancestor of HEAD" if tag in local else f"only on {config.remote}; run: git fetch --tags"
-            )
-            yield f"tag {tag} is newer than the current version of {text.join_names(names)} ({where})"
+                by_tag.setdefault(ignored, []).append(name)
+        for (tag, reason), names in list(by_tag.items())[:_MAX_LISTED]:
+            yield f"tag {tag} is newer than the current version of {text.join_names(names)} ({reason})"
         if len(by_tag) > _MAX_LISTED:
             yield f"{len(by_tag) - _MAX_LISTED} more tags are newer than the current versions of their packages"
 
@@ -160,7 +156,7 @@ class NewerTags(Record):
 def newer_tags(project: Project) -> NewerTags:
     """Return the latest tag of each package, in any format, if it is newer than the current version.
 
-    A tag on an ancestor of the commit tagged with the current version is ignored: its version was abandoned.
+    A tag on an ancestor of the commit tagged with the current version does not count: its version was abandoned.
     """
     if project.git is None or project.state is None or project.state.head is None or not project.tags:
         return NewerTags({}, {})
@@ -183,12 +179,20 @@ def newer_tags(project: Project) -> NewerTags:
         return NewerTags({}, {})
     merged_tags = project.once(project.git.merged_tags)
     tags, formats = project.tags, project.tag_formats
+    elsewhere = f"only on {project.config.remote}; run: git fetch --tags"
+    ignored = {
+        name: (tag, "not an ancestor of HEAD" if tag in project.state.tags else elsewhere)
+        for name, (tag, _) in newer.items()
+        if tag not in merged_tags
+    }
     reachable: dict[str, tuple[str, Version]] = {}
     for name, (tag, version) in find_newer(merged_tags).items():
-        own = tags.get(formats[name].render(current_versions[name]))
-        if own is None or not project.once(project.git.is_ancestor, tags[tag], own):
+        own_tag = formats[name].render(current_versions[name])
+        if own_tag not in tags or not project.once(project.git.is_ancestor, tags[tag], tags[own_tag]):
             reachable[name] = (tag, version)
-    return NewerTags(reachable, {name: tagged for name, tagged in newer.items() if tagged[0] not in merged_tags})
+        else:
+            ignored.setdefault(name, (tag, f"below {own_tag}, so it does not count"))
+    return NewerTags(reachable, ignored)
 
 
 def _current_version(package: Package, project: Project) -> Version | None:
