@@ -59,9 +59,7 @@ def copy_of(git: Git, commit: str, into: Path, edits: Mapping[str, bytes | None]
         Failed: git cannot check out the commit.
     """
     checkout = into / "checkout"
-    _check_out(
-        Git(Path(git.top_level())), commit, checkout, checkout / ".git", fix="check the repository: git fsck"
-    )
+    _check_out(git.at_top(), commit, checkout, checkout / ".git", fix="check the repository: git fsck")
     copy = Git(checkout / git.prefix if git.prefix else checkout, git.prefix)
     for name, content in edits.items():
         path = project_path(copy.root, name)
@@ -89,7 +87,8 @@ def _check_out(source: Git, commit: str, into: Path, git_directory: Path, fix: s
     if git_directory != into / ".git":  # of a submodule: backends must not take the directory for its content
         git_directory.parent.mkdir(parents=True, exist_ok=True)
         options.append(f"--separate-git-dir={git_directory}")
-    source.run("init", *options, "--", str(into), umask=_UMASK).check("git init", fix=GIT_FAILED)
+    # Not with the variables of the source, which may name its repository.
+    Git(source.root).run("init", *options, "--", str(into), umask=_UMASK).check("git init", fix=GIT_FAILED)
     shared = (source.root / source.read_output("rev-parse", "--git-common-dir")).resolve()
     alternates = git_directory / "objects/info/alternates"
     alternates.parent.mkdir(parents=True, exist_ok=True)

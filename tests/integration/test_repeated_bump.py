@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -225,43 +228,122 @@ def test_again_without_a_commit_bumps_the_edited_files(two: Path, bump: Bump) ->
     assert 'version = "2.2.0"' in (two / BASE).read_text()
 
 
+HOOK = """
+import pathlib
+for name, text in FILES.items():
+    file = pathlib.Path(name)
+    file.unlink() if text is None else file.write_text(text)
+"""
+
+
+@pytest.mark.parametrize(
+    "files",
+    [{"new.txt": "x"}, {"notes.txt": "changed"}, {"notes.txt": None}, {"new.txt": "x", "notes.txt": None}],
+)
+@pytest.mark.parametrize("tool", ["towncrier", "edit-bump"])
+def test_what_tools_and_hooks_edited_without_a_commit_is_committed_later(
+    tmp_path: Path, bump: Bump, monkeypatch: pytest.MonkeyPatch, files: dict[str, str | None], tool: str
+) -> None:
+    script = f"FILES = {files!r}\n{HOOK}"
+    settings = '[tool.towncrier]\nfilename = "N"\n'
+    if tool == "edit-bump":
+        settings = '[[tool.relnox.hooks.edit-bump]]\nrun = ["python", "hook.py"]\n'
+    project = f'[project]\nname = "demo"\nversion = "1.0.0"\n{settings}'
+    root = repository(write(tmp_path / "demo", {"pyproject.toml": project, "notes.txt": "", "hook.py": script}))
+    program = write(tmp_path / "programs", {"towncrier": f"#!{sys.executable}\n{script}"}) / "towncrier"
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", os.pathsep.join([str(program.parent), os.environ["PATH"]]))
+    ran = bump(root, "--part", "minor")
+    assert ran.code == 0, ran.text
+    assert "note: not committed: pyproject.toml, " in ran.err
+    edited = sorted(["pyproject.toml", *files])
+    assert sorted(git(root, "status", "--porcelain").split()[1::2]) == edited
+    ran = bump(root, *RELEASE)
+    assert ran.code == 0, ran.text
+    assert "going on with an earlier run" in ran.text
+    assert git(root, "show", "--format=", "--name-only", "v1.1.0^{}").splitlines() == edited
+    assert git(root, "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("edited", [("a.txt",), ("a.txt", "b.txt")])
+def test_the_command_to_go_back_restores_everything(tmp_path: Path, bump: Bump, edited: tuple[str, ...]) -> None:
+    script = f"FILES = {dict.fromkeys(edited, 'x')!r}\n{HOOK}"
+    hook = '[[tool.relnox.hooks.edit-bump]]\nrun = ["python", "hook.py"]\n'
+    project = f'[project]\nname = "demo"\nversion = "1.0.0"\n{hook}'
+    root = repository(write(tmp_path / "demo", {"pyproject.toml": project, "a.txt": "", "hook.py": script}))
+    before = everything(root)
+    err = bump(root, "--part", "minor").err
+    subprocess.run(err.partition("to go back: ")[2].partition("\n")[0], shell=True, cwd=root, check=True)
+    assert everything(root) == before
+    assert f"next: relnox bump --project {root} --part minor --commit --tag\n" in err
+
+
 # --- what is missing is done -------------------------------------------------------------------------
 
 
-def test_added_options_finish_the_release(two: Path, bump: Bump) -> None:
-    assert bump(two, "--part", "minor", "--commit").code == 0
-    commit = git(two, "rev-parse", "HEAD")
-    ran = bump(two, *RELEASE)
-    assert ran.code == 0, ran.text
-    assert "finishing a release" in ran.text
-    assert git(two, "rev-parse", "v2.1.0^{}") == commit
-    assert bump(two, *PUSHED).code == 0
-    assert on_remote(two) == [commit, commit]
+FINISHED = ["core-v1.1.0: Release core 1.1.0", "web-v1.1.0: Release web 1.1.0"]
 
 
-@pytest.mark.parametrize("pushed_first", ["base", "other"])
-def test_a_release_below_that_of_another_package_is_finished(
-    tmp_path: Path, bump: Bump, pushed_first: str
+@pytest.mark.parametrize(
+    "runs",
+    [
+        ["web --commit", "core --commit --tag", "web --commit --tag", "web --push", "core --push"],
+        [
+            "web --commit",
+            "core --commit",
+            "core --commit --tag",
+            "web --commit --tag",
+            "core --push",
+            "web --push",
+        ],
+        ["web --commit --tag", "core --commit --tag", "core --push", "web --push"],
+        ["web --commit --tag", "core --commit --tag", "web --push", "core --push"],
+        ["web --commit", "core --push", "web --push"],
+        ["web --commit --tag --then-dev", "core --commit --tag --then-dev", "web --push", "core --push"],
+        ["web --push", "core --push", "web --push", "core --push"],
+        ["web", "web --commit", "core", "core --commit --tag", "web --push", "core --push"],
+    ],
+)
+def test_options_that_are_added_later_finish_the_release_of_each_package(
+    tmp_path: Path, bump: Bump, runs: list[str]
 ) -> None:
-    names = ("base", "other")
-    files = {"pyproject.toml": '[tool.relnox]\npackages = ["packages/*"]\n'}
-    for name in names:
+    files = {"pyproject.toml": '[tool.relnox]\npackages = ["packages/*"]\nversions = "independent"\n'}
+    for name in ("web", "core"):
         files[f"packages/{name}/pyproject.toml"] = f'[project]\nname = "{name}"\nversion = "1.0.0"\n'
     root = repository(write(tmp_path / "independent", files))
-    for name in names:
-        assert bump(root, "--package", name, *RELEASE).code == 0
-    for name in sorted(names, key=lambda name: name != pushed_first):
-        ran = bump(root, "--package", name, *PUSHED)
+    for words in runs:
+        name, *options = words.replace("--push", "--commit --tag --push").split()
+        ran = bump(root, "--part", "minor", "--package", name, *options)
         assert ran.code == 0, ran.text
-        assert "finishing a release" in ran.text
-        is_first = name == pushed_first
-        unpushed = "other" if pushed_first == "base" else "base"
-        push = f"git push origin {unpushed}-v1.1.0"
-        note = f"not pushed: {unpushed}-v1.1.0 of earlier releases; to push it: {push}"
-        assert (note in ran.text) == is_first
-    assert git(remote_of(root), "tag").splitlines() == ["base-v1.1.0", "other-v1.1.0"]
-    ran = bump(root, "--package", pushed_first, *PUSHED, "--again")
-    assert "not pushed" not in ran.text
+        is_unpushed = "--push" in options and len(git(root, "tag").split()) > len(
+            git(remote_of(root), "tag").split()
+        )
+        assert ("of earlier releases; to push it: git push origin" in ran.text) == is_unpushed
+    for repository_of_tags in (root, remote_of(root)):
+        tags = git(repository_of_tags, "for-each-ref", "--format=%(refname:strip=2): %(*subject)", "refs/tags")
+        assert tags.splitlines() == FINISHED
+    assert git(remote_of(root), "log", "--format=%s", "main").count("Release") == 2
+    assert git(root, "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("request_first", [("--to", "1.0.0"), ("--part", "auto")])
+def test_the_version_in_the_file_is_released_first(
+    tmp_path: Path, bump: Bump, request_first: tuple[str, ...]
+) -> None:
+    root = repository(write(tmp_path / "new", {"pyproject.toml": '[project]\nname = "new"\nversion = "1.0.0"\n'}))
+    before = everything(root)
+    ran = bump(root, *request_first)
+    assert ran.code == 0, ran.text
+    assert "no file changes: --commit --tag releases what is there" in ran.text
+    assert everything(root) == before
+    for options, remote_tags in ((("--tag",), ""), (("--commit", "--tag", "--push"), "v1.0.0")):
+        ran = bump(root, *request_first, *options)
+        assert ran.code == 0, ran.text
+        assert (git(root, "tag"), git(remote_of(root), "tag")) == ("v1.0.0", remote_tags)
+    assert "already released" in bump(root, "--to", "1.0.0", "--commit", "--tag").text
+    assert git(root, "log", "--format=%s") == "Start"
+    commit_all(write(root, {"more.py": ""}))
+    assert "the version is already 1.0.0" in run_blocked_bump(bump, root, "--to", "1.0.0", "--commit", "--tag")
 
 
 def test_an_unpushed_release_below_another_of_its_packages_is_not_the_one_that_is_requested(

@@ -16,9 +16,17 @@ from relnox.commands.shared.project import Project
 from relnox.core import fixes
 from relnox.core.bump.version_bumps import ResolvedBumps, VersionBump
 from relnox.core.planning.plan import Plan, PlanBuilder, Table
+from relnox.core.planning.step import Edit, NewTag
 from relnox.errors import Blocked, Problem
+from relnox.source.git import remotes
 from relnox.steps.edit_files import EditFiles
 from relnox.steps.git import Commit, CreateTags, Push
+
+_REPEATED = (
+    *("part", "pre", "to", "number", "package", "all", "always_increment", "allow_lower", "commit", "tag"),
+    *("then_dev", "lock", "allow_branch", "allow_dirty"),
+)
+"""The field names of options that another run for the same release needs as well."""
 
 
 def plan(options: Options, project: Project) -> Plan:
@@ -104,9 +112,6 @@ def _add_bump(
         names = tuple(tag.name for tag in tags)
         new.add(Push(remote_name=project.config.remote, branch=project.state.branch or "", tags=names))
         new.notes += releases.unpushed_release_notes(options, project, names)
-        if names:
-            words = ("--commit", names[0]) if following[0] else ()
-            new.next_command = fixes.task_command("build-all", *words)
     newer = checks.newer_tags(project)
     new.check(preflight.problems(options, project, bumps, files, tags, following, newer), options)
     if options.pull_request:
@@ -114,9 +119,26 @@ def _add_bump(
     new.notes += preflight.notes(options, project, bumps, files, following, newer)
     new.notes += versions.version_notes(options, project, bumps, updates)
     new.notes[:] = dict.fromkeys(new.notes)
+    new.next_command = _next_command(options, project, edits, tags, is_followed=bool(following[0]))
     new.tables.append(_table("", bumps))
     if following[0]:
         new.tables.append(_table("then", following[0]))
+
+
+def _next_command(
+    options: Options, project: Project, edits: Sequence[Edit], tags: Sequence[NewTag], *, is_followed: bool
+) -> str:
+    """Return the command that comes next: the same one that also commits, tags or pushes, or the build."""
+    git, words = project.git, versions.command_line_words(options, _REPEATED)
+    if git is None or options.pull_request or options.again:
+        return ""
+    if options.push:
+        of_tag = ("--commit", tags[0].name) if is_followed and tags else ()
+        return fixes.task_command("build-all", *of_tag) if tags else ""
+    if options.tag:
+        return fixes.task_command("bump", *words, "--push") if project.config.remote in remotes.names(git) else ""
+    record = ("--commit",) if options.part == "dev" else ("--commit", "--tag")
+    return fixes.task_command("bump", *words, *record) if edits and not options.commit else ""
 
 
 def _table(title: str, bumps: Sequence[VersionBump]) -> Table:

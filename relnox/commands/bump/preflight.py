@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 
 from relnox.commands.bump import changes, versions
@@ -291,6 +292,12 @@ def notes(  # noqa: PLR0913, PLR0917 - the whole bump
     ]:
         are = "is" if len(left_out) == 1 else "are"
         yield f"left out: {join_names(left_out)} {are} untracked and not part of the release"
+    if files.edits and project.commit is not None and not (options.commit or options.pull_request):
+        names = [edit.file for edit in files.edits if edit.before is not None]
+        created_files = [edit.file for edit in files.edits if edit.before is None]
+        restore = f"git restore {shlex.join(names) if state is not None and state.changed_files else '.'}"
+        remove = f" && rm {shlex.join(created_files)}" if created_files else ""
+        yield f"not committed: {join_names([*names, *created_files])}; to go back: {restore}{remove}"
     locations = {location.file for package in packages for location in package.other_locations}
     if literals := [
         f"{'.'.join(map(str, literal.key))} in {literal.file}"
@@ -302,7 +309,7 @@ def notes(  # noqa: PLR0913, PLR0917 - the whole bump
         yield f"{join_names(literals)} {verb} as well; to leave {pronoun} unchanged: {setting}"
     if state is not None:
         yield from newer.notes([package.name for package in packages])
-    if options.part == "auto" and not (files.edits or options.tag):
+    if bumps and not (files.edits or options.tag):
         yield "no file changes: --commit --tag releases what is there"
     if options.tag:
         yield from checks.notes_on_shared_tags(tuple(bumps), project.literals.workspace)

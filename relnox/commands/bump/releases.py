@@ -37,6 +37,10 @@ _REQUEST = ("part", "pre", "to", "number", "package", "all", "always_increment",
 """The field names of the options that request a bump."""
 
 
+_MAX_COMMITS = 100
+"""The maximum number of commits at HEAD and below it that are searched for releases."""
+
+
 class _Release(NamedTuple):
     """A released commit, its versions by package, and whether a development version follows it."""
 
@@ -173,34 +177,37 @@ def _release_tags(project: Project, git: Git) -> list[TagMessage]:
 
 
 def _find_releases(options: Options, project: Project, git: Git) -> Iterator[_Release]:
-    """Yield the release at HEAD or below a development version there; with `--push`, also the unpushed ones below.
+    """Yield the releases at HEAD and below it, down to the first commit that does something else.
 
-    A release without a commit of its own is known by its tags. Of a package, only the last release counts.
+    With `--push`, the unpushed ones below that follow. A release without a commit of its own is known by its tags.
+    Of a package, only the last release counts.
     """
     state, remote = project.state, project.remote
     if state is None:
         return
     later_names: set[str] = set()
-    commits, count = project.once(git.messages, "-2"), 1
+    commits, count = project.once(git.messages, f"-{_MAX_COMMITS}"), 1
     if options.push:
         tip = remote.branches.get(state.branch or "")
         if tip is not None and project.once(git.resolve_commit, tip) is not None:
             unpushed = project.once(git.messages, "HEAD", f"^{tip}")
-            count, commits = max(1, len(unpushed)), [*commits, *unpushed[2:]]
+            count, commits = max(1, len(unpushed)), [*commits, *unpushed[len(commits) :]]
     ids = {commit for commit, _ in commits}
     unpushed_names = state.tags.keys() - remote.tags.keys() if options.push else set()
     names = {name for name, commit in state.tags.items() if commit in ids or name in unpushed_names}
     tags = [tag for tag in _release_tags(project, git) if tag.name in names] if names else []
-    is_followed = False
+    is_followed, has_others = False, False
     for position, (commit, message) in enumerate(commits):
-        if position >= count and not is_followed:
+        if position >= count and has_others:
             break
+        is_development = bool(release_history.read_trailers(message, release_history.DEVELOPMENT))
+        has_others |= not (is_development or release_history.read_trailers(message))
         if versions := release_history.read_trailers(message) | _tagged_versions(tags, commit):
             if later_names.isdisjoint(versions):
                 yield _Release(commit, versions, is_followed)
             later_names |= versions.keys()
             is_followed = False
-        is_followed |= bool(release_history.read_trailers(message, release_history.DEVELOPMENT))
+        is_followed |= is_development
     for tag in tags:
         versions = _tagged_versions(tags, tag.commit)
         if tag.name in unpushed_names and versions and later_names.isdisjoint(versions):

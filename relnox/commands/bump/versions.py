@@ -107,7 +107,9 @@ def decide(options: Options, project: Project, selected: Sequence[Package]) -> R
         reason = " ".join(command_line_words(options, ("part", "pre", "to", "number", "always_increment")))
         left_out = never_tagged(options, project, selected)
         requests = {
-            package.name: BumpRequest(None if _realigns(package, options) else requested_bump(options), reason)
+            package.name: BumpRequest(
+                None if _stays(package, options, project) else requested_bump(options), reason
+            )
             for package in selected
             if package not in left_out
         }
@@ -136,9 +138,8 @@ def _check_usage(options: Options, project: Project, selected: Sequence[Package]
     provider = selected[0].source.text if all(package.source.kind == "tags" for package in selected) else None
     if options.number is not None and options.part != "dev":
         raise Blocked("option-missing", f"--number {options.number} needs --part dev", "add --part dev")
-    if (options.tag or options.push) and not (options.commit or (provider is not None and options.tag)):
-        flag = "--tag" if options.tag else "--push"
-        raise Blocked("option-missing", f"{flag} needs --commit", "add --commit")
+    if options.push and not (options.commit or options.tag):
+        raise Blocked("option-missing", "--push needs --commit", "add --commit")
     if provider is not None and options.pull_request:
         raise Blocked(
             "nothing-to-commit",
@@ -202,12 +203,13 @@ def never_tagged(options: Options, project: Project, selected: Sequence[Package]
     return packages if len(packages) < len(selected) else ()
 
 
-def _realigns(package: Package, options: Options) -> bool:
-    """Return whether `--to` names the current version of a package, to correct locations that differ from it."""
+def _stays(package: Package, options: Options, project: Project) -> bool:
+    """Return whether `--to` names the current version of a package, and a tag or a version location lacks it."""
     if options.to is None or package.version is None:
         return False
     target = versioning.parse(options.to, where="--to")
-    return target == package.version and not version_locations.locations_agree(package, target)
+    is_tagged = project.tag_formats[package.name].render(target) in project.tags
+    return target == package.version and not (is_tagged and version_locations.locations_agree(package, target))
 
 
 def untagged_packages(options: Options, project: Project, selected: Sequence[Package]) -> list[Package]:

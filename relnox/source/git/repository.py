@@ -191,6 +191,10 @@ class Git:
         """Return the path of the checkout's top-level directory."""
         return self.read_output("rev-parse", "--show-toplevel")
 
+    def at_top(self) -> Git:
+        """Return the same checkout and repository, with the top-level directory as the root."""
+        return Git(Path(self.top_level()), variables=self._own_variables)
+
     @cached_property
     def config(self) -> Mapping[str, str | None]:
         """Git's configuration: values by name, such as `remote.origin.url`.
