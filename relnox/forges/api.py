@@ -108,9 +108,9 @@ class Forge(ABC):
         """The path of the repository in the API; the paths of requests are appended to it."""
 
     @property
-    @abstractmethod
     def _token_header(self) -> tuple[str, str]:
         """The name of the header with the token, and the prefix of its value."""
+        return "Authorization", "Bearer "
 
     @abstractmethod
     def _permission_fix(self, permission: str, explanation: str) -> str:

@@ -30,10 +30,6 @@ class GitHub(Forge):
         owner, _, name = self.location.path.partition("/")
         return f"repos/{quote(owner)}/{quote(name, safe='')}"
 
-    @property
-    def _token_header(self) -> tuple[str, str]:
-        return "Authorization", "Bearer "
-
     def _permission_fix(self, permission: str, explanation: str) -> str:
         """Return the fix for the token of a CI job and for a personal access token."""
         if "not permitted to create or approve pull requests" in explanation.lower():

@@ -36,7 +36,7 @@ class GitLab(Forge):
 
     @property
     def _token_header(self) -> tuple[str, str]:
-        return ("JOB-TOKEN", "") if self._has_job_token else ("Authorization", "Bearer ")
+        return ("JOB-TOKEN", "") if self._has_job_token else super()._token_header
 
     @property
     def _has_job_token(self) -> bool:

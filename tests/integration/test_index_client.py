@@ -21,7 +21,7 @@ from relnox.core.release.manifest import Distribution
 from relnox.core.release.publication import FileCheck
 from relnox.core.settings.config import Config, IndexConfig
 from relnox.errors import Blocked, Conflict, Failed, Problem, TryLater
-from relnox.indexes import Indexes, listings, targets, uploads
+from relnox.indexes import Indexes, targets, uploads
 from relnox.indexes.credentials import Credentials
 from relnox.indexes.uploads import FileExists
 from relnox.system.secrets import Secret
@@ -221,13 +221,6 @@ def test_a_listing_without_hashes_is_proven_by_fetching_the_file(tmp_path: Path)
                 hashes = indexes["own"].hashes("demo", ["demo-1.0.tar.gz", "demo-2.0.tar.gz"])
                 assert hashes == {"demo-1.0.tar.gz": SHA256}
     assert fetched == ["/files/demo-1.0.tar.gz"]
-
-
-def test_a_download_tells_the_hash_of_what_came(tmp_path: Path) -> None:
-    with server(lambda _method, _path: (200, {}, CONTENT)) as url:
-        file = listings.IndexFile(filename="x", url=url, sha256="another")
-        assert reading(url).download(file, tmp_path / "x") == SHA256
-    assert (tmp_path / "x").read_bytes() == CONTENT
 
 
 BUILT = Distribution(

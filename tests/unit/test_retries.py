@@ -1,4 +1,4 @@
-"""Retries: the pauses between them, what servers ask for, and who is notified about waits."""
+"""Retries: the pauses between them, what servers ask for, and how they end."""
 
 from __future__ import annotations
 
@@ -13,18 +13,15 @@ from typing import TYPE_CHECKING
 import pytest
 from releases import SimulatedClock
 
-from relnox.core.planning.events import Waiting
 from relnox.errors import Failed
 from relnox.system import process, retries, run_scope
 from relnox.system.retries import Deadline, TransientError
 from relnox.system.run_scope import current_scope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    pass
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
-DOWN = Waiting("pypi is down", NOON, NOON)
-SLOW = Waiting("pypi does not show all of the release yet", NOON, NOON)
 RESET = str(int(NOON.timestamp()) + 60)
 
 
@@ -125,49 +122,3 @@ def test_pauses_end_with_the_run_and_those_of_another_run_go_on() -> None:
         process.end_all()
         time.sleep(0.05)
     assert ended == ["interrupted", "pause", "program"]
-
-
-def test_threads_of_a_run_have_its_scope() -> None:
-    scope = run_scope.RunScope()
-    scopes: list[run_scope.RunScope] = []
-    look: Callable[[], None] = lambda: scopes.append(current_scope())  # noqa: E731
-    with run_scope.enter_scope(scope), run_scope.ThreadPool(1) as pool:
-        pool.submit(look).result()
-        background = run_scope.new_thread(look, "background")
-        background.start()
-        background.join()
-    assert scopes == [scope] * 2
-    assert current_scope() is not scope
-
-
-# --- notifications
-
-
-def test_a_wait_is_reported_at_once_and_then_less_and_less_often() -> None:
-    events: list[Waiting] = []
-    times: list[int] = []
-    with retries.on_wait(events.append):
-        for second in range(3600):
-            retries.notify(DOWN, second)
-            if len(events) > len(times):
-                times.append(second)
-    assert times == [0, 60, 180, *range(420, 3600, 300)]
-
-
-def test_waits_for_different_reasons_are_reported_separately() -> None:
-    events: list[Waiting] = []
-    with retries.on_wait(events.append):
-        for wait in (DOWN, SLOW, DOWN, SLOW):
-            retries.notify(wait, 5.0)
-    assert events == [DOWN, SLOW]
-
-
-def test_the_innermost_listener_hears_and_afterwards_the_one_before() -> None:
-    outer: list[Waiting] = []
-    inner: list[Waiting] = []
-    with retries.on_wait(outer.append):
-        with retries.on_wait(inner.append):
-            retries.notify(DOWN, 0.0)
-        retries.notify(SLOW, 0.0)
-    retries.notify(DOWN, 0.0)
-    assert (outer, inner) == ([SLOW], [DOWN])
