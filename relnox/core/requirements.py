@@ -210,17 +210,7 @@ def is_ahead(dependency: Dependency, version: Version) -> bool:
     return False
 
 
-def names_prerelease_of(dependency: Dependency, final: Version) -> bool:
-    """Return whether a requirement has a prerelease of a final version, such as 2.0rc1 of 2.0."""
-    return any(version.is_prerelease and version.release == final.release for version in _versions_in(dependency))
-
-
-def is_pin_of(dependency: Dependency, version: Version) -> bool:
-    """Return whether a requirement allows one version only, and that is this one."""
-    return _versions_in(dependency, "==", "===") == [version]
-
-
-def _versions_in(dependency: Dependency, *operators: str) -> list[Version]:
+def versions_in(dependency: Dependency, *operators: str) -> list[Version]:
     """Return the versions in a requirement, by default after any operator; none if it is invalid."""
     versions = []
     with suppress(Blocked):

@@ -32,21 +32,12 @@ from relnox.system.files import read_project_file
 _ASSIGNMENT_PATTERN = r"^_*(version|VERSION|Version)_*[ ]*[:=]"
 _VERSION_FILES = ("__init__.py", "__about__.py", "__version__.py", "_version.py", "about.py", "version.py")
 _PYPROJECT = "pyproject.toml"
-_RELEASE_TOOLS = frozenset(
-    ("tool", *key.split("."))
-    for key in (
-        "briefcase.version",
-        "bumpver.current_version",
-        "bumpversion.current_version",
-        "commitizen.version",
-        "pixi.package.version",
-        "pixi.project.version",
-        "pixi.workspace.version",
-        "poetry.version",
-        "tbump.version.current",
-    )
+_RELEASE_TOOLS = (
+    *("briefcase.version", "bumpver.current_version", "bumpversion.current_version", "commitizen.version"),
+    *("pixi.package.version", "pixi.project.version", "pixi.workspace.version", "poetry.version"),
+    "tbump.version.current",
 )
-"""The keys of tables of tools whose value is the version of the project."""
+"""The keys below `tool` whose value is the version of the project."""
 _VERSION_KEYS = ("version", "current_version", "current-version", "current")
 _SOURCE_DIRECTORIES = ("lib", "python", "src")
 _FOREIGN_DIRECTORIES = frozenset(
@@ -96,7 +87,7 @@ def find_version_literals(git: Git | None, workspace: Workspace, config: Config,
         tool = pyproject.load(root, file).get("tool") if file not in declared_files else None
         for key in _versions_of_tools(tool, owner, ("tool",)):
             if (file, key) != (owner.source.file, owner.source.key):
-                group = literals if key in _RELEASE_TOOLS else similar
+                group = literals if ".".join(key[1:]) in _RELEASE_TOOLS else similar
                 place = VersionSource(kind="toml", file=file, key=key, text=owner.source.text)
                 group.setdefault(owner.name, []).append(place)
     with_literals = tuple(

@@ -56,37 +56,30 @@ def test_versions_that_semver_and_pep_440_can_express(text: str, pep440: str, wr
     assert from_semver(written) == version
 
 
+FOREIGN = (
+    "pre.1",
+    "preview.3",
+    "c",
+    "alpha.1.dev.2",
+    "rc1.dev",
+    "1",
+    "0",
+    "post.1",
+    "r1",
+    "alpha.1.2",
+    "SNAPSHOT",
+)
+NO_SEMVER = ("2.0", "2.0.0.1", "v2.0.0", "2.0.0a1", "01.0.0", "1.0.0-alpha.01", "")
+
+
 @pytest.mark.parametrize(
     ("text", "reason", "fix"),
     [
-        *(
-            (text, "PEP 440 has no prerelease", "-alpha.N")
-            for text in (
-                "2.0.1-pre.1",
-                "2.0.1-preview.3",
-                "2.0.1-c",
-                "2.0.1-alpha.1.dev.2",
-                "2.0.1-rc1.dev",
-                "1.0.0-1",
-                "1.0.0-0",
-                "1.0.0-post.1",
-                "1.0.0-r1",
-                "2.0.1-alpha.1.2",
-                "2.0.1-SNAPSHOT",
-                "2.0.1-alpha-",
-                "2.0.1--",
-            )
-        ),
+        *((f"2.0.1-{word}", "PEP 440 has no prerelease", "-alpha.N") for word in (*FOREIGN, "alpha-", "-")),
         ("1.0.0+a--b", "build metadata 'a--b'", "single dots"),
         ("1.0.0-alpha" + "9" * 5000, "too many digits", "smaller"),
         ("9" * 5000 + ".0.0", "not a valid version (SemVer", "1.2.3"),
-        ("2.0", "not a valid version (SemVer", "1.2.3"),
-        ("2.0.0.1", "not a valid version (SemVer", "1.2.3"),
-        ("v2.0.0", "not a valid version (SemVer", "1.2.3"),
-        ("2.0.0a1", "not a valid version (SemVer", "1.2.3"),
-        ("01.0.0", "not a valid version (SemVer", "1.2.3"),
-        ("1.0.0-alpha.01", "not a valid version (SemVer", "1.2.3"),
-        ("", "not a valid version (SemVer", "1.2.3"),
+        *((text, "not a valid version (SemVer", "1.2.3") for text in NO_SEMVER),
     ],
     ids=lambda text: text[:20],
 )
@@ -237,28 +230,8 @@ def test_levels_are_those_of_the_semver_package(
     assert to_semver(after) == str(semver.Version.parse(to_semver(version)).next_version(part))
 
 
-WORDS = st.sampled_from(
-    [
-        "alpha",
-        "a",
-        "beta",
-        "b",
-        "rc",
-        "c",
-        "dev",
-        "pre",
-        "preview",
-        "post",
-        "rev",
-        "r",
-        "foo",
-        "RC",
-        "",
-        "-",
-        "0",
-        "1",
-    ]
-)
+PHASES = ("alpha", "a", "beta", "b", "rc", "c", "dev", "pre", "preview", "RC")
+WORDS = st.sampled_from([*PHASES, "post", "rev", "r", "foo", "", "-", "0", "1"])
 
 
 @settings(deadline=None)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from hypothesis import assume, given
@@ -118,6 +118,112 @@ def blocked(packages: Sequence[Package], bump_requests: Mapping[str, BumpRequest
     return caught.value
 
 
+def pkgs(text: str) -> list[Package]:
+    """Make packages from a line such as `a 1.0; b 1.0 (group: a==1.0, extra: c); d -`, where d has no version."""
+    packages = []
+    for part in text.split("; "):
+        name, version, *needs = part.replace(" (", "|").replace(" ", "|", 1).removesuffix(")").split("|")
+        is_private = version.endswith("!")
+        texts = needs[0].split(" & ") if needs else []
+        packages.append(package(name, version.strip("!") if version != "-" else None, *texts, private=is_private))
+    return packages
+
+
+def asked(text: str) -> dict[str, BumpRequest]:
+    """Make requests from words such as `minor a, --to=2.0 b c`."""
+    requests: dict[str, BumpRequest] = {}
+    for part in text.split(", "):
+        word, *names = part.split()
+        bump = named(word.removeprefix("--to="), *names) if word.startswith("--to=") else None
+        requests |= bump or requested(cast("Part", word), *names)
+    return requests
+
+
+GROUP = {"groups": group("a", "b")}
+LINKED = {"groups": group("a", "b", "c", kind="linked")}
+SISTER = {"dependency_updates": {"sister-x": "a"}}
+DIAMOND = "a 1; b 1 (a<2); c 1 (a<2); d 1 (b<=1 & c<=1)"
+DEPENDENTS = {"patch": "b 1.2.4", "minor": "b 1.3.0", "major": "b 2.0.0", "none": ""}
+POLICIES = [
+    ("a>=1.0,<2", "out-of-range", ""),
+    ("a>=1.0,<2", "always", "a>=1.1.0,<2"),
+    ("a>=1.0,<2", "exact", "a==1.1.0"),
+    ("a", "always", ""),
+    ("a", "exact", ""),
+    ("a<1.1", "out-of-range", "a<1.2"),
+    ("a~=1.0.0", "out-of-range", "a~=1.1.0"),
+    ("a>=1.0,<2", "never", ""),
+    ("group: a==1.0.0", "never", ""),
+]
+
+
+@pytest.mark.parametrize(
+    ("config", "case"),  # packages | requests | new versions | new requirements
+    [
+        # A fixed group is bumped together by the highest level, a linked one where something is requested.
+        (GROUP, "a 1.4.2; b 1.4.2 | patch a, minor b | a 1.5.0, b 1.5.0 | "),
+        ({"versions": "lockstep"}, "a 1.4.2; b 1.4.2 | minor b | a 1.5.0, b 1.5.0 | "),
+        (GROUP, "a 1.0.0; b 1.0.0; c 7.0.0 | minor a | a 1.1.0, b 1.1.0 | "),
+        (GROUP, "a 1.0.0; b 1.0.1 | --to=1.1.0 a | a 1.1.0, b 1.1.0 | "),
+        (LINKED, "a 1.0.0; b 1.3.0; c 1.2.0 | patch a | a 1.3.1 | "),
+        (LINKED, "a 1.0.0; b 1.3.0; c 1.2.0 | patch a, minor c | a 1.4.0, c 1.4.0 | "),
+        (LINKED, "a 1.0.0; b 1.3.0; c 1.2.0 | --to=2.0.0 a b | a 2.0.0, b 2.0.0 | "),
+        (LINKED, "a 1.0.0; b 1.3.0 (a==1.0.0); c 1.2.0 | patch a | a 1.3.1, b 1.3.1 | a==1.3.1"),
+        # Dependents, and theirs.
+        ({}, "a 1.0.0; b 1.0.0 (a==1.0.0); c 1.0.0 (b>=1) | major a | a 2.0.0, b 1.0.1 | a==2.0.0"),
+        ({}, "a 1.0.0; b 1.0.0 (a<2); c 1.0.0 (b==1.0.0) | major a | a 2.0.0, b 1.0.1, c 1.0.1 | a<3, b==1.0.1"),
+        ({}, f"{DIAMOND} | major a | a 2, b 1.0.1, c 1.0.1, d 1.0.1 | a<3, a<3, b<=1.0.1, c<=1.0.1"),
+        ({}, "a 1.0 (extra: b==1.0); b 1.0 (a==1.0) | minor a | a 1.1, b 1.0.1 | b==1.0.1, a==1.1"),
+        ({}, "a 1.0.0; b 1.0.0 (group: a==1.0.0) | minor a | a 1.1.0 | a==1.1.0"),
+        ({}, "a 1.0.0; b 1.0.0 (build: a==1.0.0) | minor a | a 1.1.0 | a==1.1.0"),
+        ({}, "a 1.0.0; b 1.0.0! (a==1.0.0) | minor a | a 1.1.0 | a==1.1.0"),  # b is private
+        ({}, "a 1.0.0; b - (a==1.0.0) | minor a | a 1.1.0 | a==1.1.0"),
+        ({}, "a 1.0.0; b 1.0.0 (a==1.0.0) | minor a, major b | a 1.1.0, b 2.0.0 | a==1.1.0"),
+        (
+            {"groups": group("b", "c")},
+            "a 1.0.0; b 3.0.0 (a==1.0.0); c 3.0.0 | minor a | a 1.1.0, b 3.0.1, c 3.0.1 | a==1.1.0",
+        ),
+        ({}, "a 1.1.0a0; b 1.0.0 (a==1.1.0a0) | pre a | a 1.1.0a1, b 1.0.1 | a==1.1.0a1"),
+        ({}, "a 1.1.0a0; b 1.0.1.dev1 (a==1.1.0a0) | pre a | a 1.1.0a1, b 1.0.1.dev2 | a==1.1.0a1"),
+        ({"scheme": "semver"}, "a 1.0a0; b 1.0 (a==1.0a0) | pre a | a 1.0a1, b 1.0.1 | a==1.0-alpha.1"),
+        # Settings.
+        *(
+            ({"dependents": level}, f"a 1.0.0; b 1.2.3 (extra: a<1.1) | minor a | a 1.1.0, {after} | a<1.2")
+            for level, after in DEPENDENTS.items()
+        ),
+        *(
+            (
+                {"update_requirements": policy},
+                f"a 1.0.0; b 2 ({need}) | minor a | a 1.1.0, {'b 2.0.1' * bool(after)} | {after}",
+            )
+            for need, policy, after in POLICIES
+        ),
+        (
+            SISTER,
+            "a 1.0.0; b 1.0.0 (sister-x==1.0.0 & other==1.0.0) | minor a | a 1.1.0, b 1.0.1 | sister-x==1.1.0",
+        ),
+        (SISTER, "a 1.0.0; b 1.0.0 (sister-x==1.0.0) | minor b | b 1.1.0 | "),
+    ],
+)
+def test_bumps_of_groups_and_dependents(config: dict[str, Any], case: str) -> None:
+    workspace, requests, versions, requirements = case.split(" | ")
+    packages, bump_requests = pkgs(workspace), asked(requests)
+    after = bumped(packages, bump_requests, **config)
+    assert ", ".join(f"{name} {version}" for name, version in after.items()) == versions.removesuffix(", ")
+    updates = rewritten(packages, bump_requests, **config)
+    assert ", ".join(text for name in sorted(updates) for text in updates[name]) == requirements
+
+
+def test_a_version_that_was_set_by_hand_is_released_as_it_is() -> None:
+    assert bumped([package("a", "1.0.0")], {"a": BumpRequest(None, "no tag yet")}) == {"a": "1.0.0"}
+
+
+def test_a_version_from_tags_is_bumped_from_the_last_tag() -> None:
+    released = {"a": "1.0.0", "b": "1.0.0"}
+    after = bumped(pkgs("a -; b -"), requested("minor", "a"), released, versions="lockstep")
+    assert after == {"a": "1.1.0", "b": "1.1.0"}
+
+
 # --- version groups ------------------------------------------------------------------------------------
 
 
@@ -161,13 +267,6 @@ def test_a_group_without_members_is_blocked() -> None:
 # --- lockstep and groups -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("config", [{"versions": "lockstep"}, {"groups": group("a", "b", "c")}])
-def test_a_fixed_group_is_bumped_together_by_the_highest_level(config: dict[str, Any]) -> None:
-    packages = [package(name, "1.4.2") for name in "abc"]
-    bump_requests = requested("patch", "a") | requested("minor", "b")
-    assert bumped(packages, bump_requests, **config) == dict.fromkeys("abc", "1.5.0")
-
-
 def test_the_reason_names_the_package_that_others_are_bumped_with() -> None:
     packages = tuple(package(name, "1.0.0") for name in "ab")
     config = Config(versions="independent", groups=group("a", "b"))
@@ -175,11 +274,6 @@ def test_the_reason_names_the_package_that_others_are_bumped_with() -> None:
         Workspace(packages), requested("minor", "b"), released_versions={}, config=config, today=TODAY
     )
     assert [move.reason for move in found] == ["bumped with b (both)", "requested minor"]
-
-
-def test_packages_outside_the_group_are_not_bumped() -> None:
-    packages = [package("a", "1.0.0"), package("b", "1.0.0"), package("c", "7.0.0")]
-    assert bumped(packages, requested("minor", "a"), groups=group("a", "b")) == {"a": "1.1.0", "b": "1.1.0"}
 
 
 @pytest.mark.parametrize(
@@ -197,11 +291,6 @@ def test_different_versions_in_a_fixed_group_are_listed(config: dict[str, Any], 
     assert "--to VERSION" in (error.fix or "")
 
 
-def test_an_explicit_version_aligns_a_fixed_group() -> None:
-    packages = [package("a", "1.0.0"), package("b", "1.0.1")]
-    assert bumped(packages, named("1.1.0", "a"), groups=group("a", "b")) == {"a": "1.1.0", "b": "1.1.0"}
-
-
 def test_an_explicit_version_below_one_of_the_group_needs_allow_lower() -> None:
     packages = [package("a", "1.0.0"), package("b", "2.0.0")]
     assert "1.5.0 is lower than the current version 2.0.0" in (
@@ -209,23 +298,6 @@ def test_an_explicit_version_below_one_of_the_group_needs_allow_lower() -> None:
     )
     lower = named("1.5.0", "a", allow_lower=True)
     assert bumped(packages, lower, groups=group("a", "b")) == {"a": "1.5.0", "b": "1.5.0"}
-
-
-def test_only_the_requested_packages_of_a_linked_group_are_bumped() -> None:
-    packages = [package("a", "1.0.0"), package("b", "1.3.0"), package("c", "1.2.0")]
-    linked = group("a", "b", "c", kind="linked")
-    assert bumped(packages, requested("patch", "a"), groups=linked) == {"a": "1.3.1"}
-    assert bumped(packages, requested("patch", "a") | requested("minor", "c"), groups=linked) == {
-        "a": "1.4.0",
-        "c": "1.4.0",
-    }
-    assert bumped(packages, named("2.0.0", "a", "b"), groups=linked) == {"a": "2.0.0", "b": "2.0.0"}
-
-
-def test_a_linked_dependent_gets_the_version_of_its_group() -> None:
-    packages = [package("a", "1.0.0"), package("b", "1.3.0", "a==1.0.0"), package("c", "1.2.0")]
-    linked = group("a", "b", "c", kind="linked")
-    assert bumped(packages, requested("patch", "a"), groups=linked) == {"a": "1.3.1", "b": "1.3.1"}
 
 
 def test_a_linked_dependent_in_an_older_prerelease_gets_the_version_of_its_group() -> None:
@@ -237,12 +309,6 @@ def test_a_linked_dependent_in_an_older_prerelease_gets_the_version_of_its_group
 
 
 # --- versions that no file states ----------------------------------------------------------------------
-
-
-def test_a_version_from_tags_is_bumped_from_the_last_tag() -> None:
-    packages = [package("a", None), package("b", None)]
-    released = {"a": "1.0.0", "b": "1.0.0"}
-    assert bumped(packages, requested("minor", "a"), released, versions="lockstep") == {"a": "1.1.0", "b": "1.1.0"}
 
 
 def test_a_first_version_from_tags_must_be_given() -> None:
@@ -260,40 +326,7 @@ def test_a_version_that_only_the_backend_knows_cannot_be_bumped(
     assert "a has no version in a file" in error.message
 
 
-def test_a_present_version_can_be_released_as_it_is() -> None:
-    assert bumped([package("a", "1.0.0")], {"a": BumpRequest(None, "no tag yet")}) == {"a": "1.0.0"}
-
-
 # --- dependents ----------------------------------------------------------------------------------------
-
-
-def test_a_chain_of_dependents_is_bumped() -> None:
-    packages = [package("a", "1.0.0"), package("b", "1.0.0", "a==1.0.0"), package("c", "1.0.0", "b==1.0.0")]
-    packages.append(package("d", "1.0.0", "c>=1,<2"))
-    assert bumped(packages, requested("major", "a")) == {"a": "2.0.0", "b": "1.0.1", "c": "1.0.1"}
-    assert rewritten(packages, requested("major", "a")) == {"b": ["a==2.0.0"], "c": ["b==1.0.1"]}
-
-
-def test_a_diamond_of_dependents_is_bumped_once() -> None:
-    packages = [
-        package("base", "1.0.0"),
-        package("left", "1.0.0", "base<2"),
-        package("right", "1.0.0", "base<2"),
-        package("top", "1.0.0", "left==1.0.0", "right==1.0.0"),
-    ]
-    assert bumped(packages, requested("major", "base")) == {
-        "base": "2.0.0",
-        "left": "1.0.1",
-        "right": "1.0.1",
-        "top": "1.0.1",
-    }
-    assert rewritten(packages, requested("major", "base"))["top"] == ["left==1.0.1", "right==1.0.1"]
-
-
-def test_packages_that_require_each_other_are_bumped_together() -> None:
-    packages = [package("a", "1.0.0", "extra: b==1.0.0"), package("b", "1.0.0", "a==1.0.0")]
-    assert bumped(packages, requested("minor", "a")) == {"a": "1.1.0", "b": "1.0.1"}
-    assert rewritten(packages, requested("minor", "a")) == {"a": ["b==1.0.1"], "b": ["a==1.1.0"]}
 
 
 def test_the_reason_names_each_cause_once() -> None:
@@ -309,47 +342,6 @@ def test_the_reason_names_each_cause_once() -> None:
     assert found[2].reason == "its requirement on a, b changes"
 
 
-@pytest.mark.parametrize("table", ["group", "build"])
-def test_unpublished_requirements_are_rewritten_without_a_bump(table: str) -> None:
-    packages = [package("a", "1.0.0"), package("b", "1.0.0", f"{table}: a==1.0.0")]
-    assert bumped(packages, requested("minor", "a")) == {"a": "1.1.0"}
-    assert rewritten(packages, requested("minor", "a")) == {"b": ["a==1.1.0"]}
-
-
-def test_a_private_dependent_is_rewritten_without_a_bump() -> None:
-    packages = [package("a", "1.0.0"), package("b", "1.0.0", "a==1.0.0", private=True)]
-    assert bumped(packages, requested("minor", "a")) == {"a": "1.1.0"}
-    assert rewritten(packages, requested("minor", "a")) == {"b": ["a==1.1.0"]}
-
-
-@pytest.mark.parametrize(
-    ("dependents", "expected"), [("patch", "1.2.4"), ("minor", "1.3.0"), ("major", "2.0.0"), ("none", None)]
-)
-def test_the_level_of_dependents_is_a_setting(dependents: str, expected: str | None) -> None:
-    packages = [package("a", "1.0.0"), package("b", "1.2.3", "extra: a==1.0.0")]
-    assert bumped(packages, requested("minor", "a"), dependents=dependents).get("b") == expected
-    assert rewritten(packages, requested("minor", "a"), dependents=dependents) == {"b": ["a==1.1.0"]}
-
-
-@pytest.mark.parametrize(
-    ("need", "policy", "expected"),
-    [
-        ("a>=1.0,<2", "out-of-range", None),
-        ("a>=1.0,<2", "always", "a>=1.1.0,<2"),
-        ("a>=1.0,<2", "exact", "a==1.1.0"),
-        ("a", "always", None),
-        ("a", "exact", None),
-        ("a<1.1", "out-of-range", "a<1.2"),
-        ("a~=1.0.0", "out-of-range", "a~=1.1.0"),
-        ("a>=1.0,<2", "never", None),
-    ],
-)
-def test_the_policy_of_requirements_is_a_setting(need: str, policy: str, expected: str | None) -> None:
-    packages = [package("a", "1.0.0"), package("b", "1.0.0", need)]
-    assert rewritten(packages, requested("minor", "a"), update_requirements=policy).get("b", [None]) == [expected]
-    assert ("b" in bumped(packages, requested("minor", "a"), update_requirements=policy)) is (expected is not None)
-
-
 @pytest.mark.parametrize("table", PUBLISHED)
 def test_an_excluding_requirement_under_never_is_blocked(table: str) -> None:
     error = blocked(
@@ -359,16 +351,6 @@ def test_an_excluding_requirement_under_never_is_blocked(table: str) -> None:
     )
     assert "b/pyproject.toml: 'a==1.0.0' excludes a 1.1.0" in error.message
     assert 'update-requirements = "out-of-range"' in (error.fix or "")
-
-
-def test_an_unpublished_requirement_under_never_is_unchanged() -> None:
-    packages = [package("a", "1.0.0"), package("b", "1.0.0", "group: a==1.0.0")]
-    assert rewritten(packages, requested("minor", "a"), update_requirements="never") == {}
-
-
-def test_a_dependent_with_its_own_request_is_bumped_by_it() -> None:
-    packages = [package("a", "1.0.0"), package("b", "1.0.0", "a==1.0.0")]
-    assert bumped(packages, requested("minor", "a") | requested("major", "b")) == {"a": "1.1.0", "b": "2.0.0"}
 
 
 @pytest.mark.parametrize(
@@ -389,11 +371,6 @@ def test_a_dependent_with_its_own_request_is_bumped_by_it() -> None:
 def test_a_dependent_and_prereleases(present: str, bump_request: Bump, expected: str) -> None:
     packages = [package("a", "1.0.0"), package("b", present, "a==1.0.0")]
     assert bumped(packages, {"a": BumpRequest(bump_request, "requested")})["b"] == expected
-
-
-def test_a_dependent_in_development_is_not_finished_for_a_prerelease() -> None:
-    packages = [package("a", "1.1.0a0"), package("b", "1.0.1.dev1", "a==1.1.0a0")]
-    assert bumped(packages, requested("pre", "a")) == {"a": "1.1.0a1", "b": "1.0.1.dev2"}
 
 
 @pytest.mark.parametrize(
@@ -417,12 +394,6 @@ def test_a_dependent_gets_the_level_of_its_own_changes_if_that_is_higher(
         "a": str(bumped(packages[:1], {"a": BumpRequest(bump_request, "requested")})["a"]),
         "b": expected,
     }
-
-
-def test_changes_of_packages_that_are_not_bumped_bump_nothing() -> None:
-    packages = [package("a", "1.0.0"), package("b", "1.0.0", "a>=1.0"), package("c", "1.0.0")]
-    own = requested("major", "a", "b", "c")
-    assert bumped(packages, requested("minor", "a"), own=own) == {"a": "1.1.0"}
 
 
 def test_the_reason_names_the_changes_of_a_dependent_and_its_requirement() -> None:
@@ -467,32 +438,6 @@ def test_a_dependent_with_lower_changes_of_its_own_gets_the_configured_level() -
     assert bumped(packages, bump_requests, dependents="minor")["b"] == "1.2.4"  # it is asked for explicitly
     by_hand = {**bump_requests, "b": BumpRequest(None, "raised by hand")}
     assert bumped(packages, by_hand, own=own, dependents="minor")["b"] == "1.2.3"
-
-
-def test_a_dependent_of_a_continued_prerelease_is_bumped_by_the_configured_level() -> None:
-    packages = [package("a", "1.1.0a0"), package("b", "1.0.0", "a==1.1.0a0")]
-    assert bumped(packages, requested("pre", "a")) == {"a": "1.1.0a1", "b": "1.0.1"}
-
-
-def test_a_dependent_without_a_version_is_rewritten_without_a_bump() -> None:
-    packages = [package("a", "1.0.0"), package("b", None, "a==1.0.0")]
-    assert bumped(packages, requested("minor", "a")) == {"a": "1.1.0"}
-    assert rewritten(packages, requested("minor", "a")) == {"b": ["a==1.1.0"]}
-
-
-def test_the_whole_group_of_a_dependent_is_bumped() -> None:
-    packages = [package("a", "1.0.0"), package("b", "3.0.0", "a==1.0.0"), package("c", "3.0.0")]
-    assert bumped(packages, requested("minor", "a"), groups=group("b", "c")) == {
-        "a": "1.1.0",
-        "b": "3.0.1",
-        "c": "3.0.1",
-    }
-
-
-def test_the_scheme_formats_requirements() -> None:
-    packages = [package("a", "1.0.0"), package("b", "1.0.0", "a==1.0.0")]
-    bump_requests = requested("minor", "a", pre="alpha")
-    assert rewritten(packages, bump_requests, scheme="semver") == {"b": ["a==1.1.0-alpha.0"]}
 
 
 def bump_of(package: Package) -> VersionBump:
@@ -645,11 +590,3 @@ def test_packages_without_groups_are_blocked_by_version_arithmetic_only(
     assume(bump_requests)
     own_changes = {name: BumpRequest(Bump(part=level), "own") for name, level in own.items()}
     assert bump_requests.keys() <= bumped(packages, bump_requests, own=own_changes).keys()
-
-
-def test_requirements_on_other_distributions_are_updated_with_a_package() -> None:
-    packages = [package("a", "1.0.0"), package("b", "1.0.0", "sister-x==1.0.0", "unrelated==1.0.0")]
-    updates = {"sister-x": "a"}
-    assert rewritten(packages, requested("minor", "a"), dependency_updates=updates) == {"b": ["sister-x==1.1.0"]}
-    assert bumped(packages, requested("minor", "a"), dependency_updates=updates) == {"a": "1.1.0", "b": "1.0.1"}
-    assert bumped(packages, requested("minor", "b"), dependency_updates=updates) == {"b": "1.1.0"}

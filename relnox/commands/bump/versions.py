@@ -8,10 +8,11 @@ from typing import Any
 from relnox.commands.options import BumpOptions as Options
 from relnox.commands.shared import checks
 from relnox.commands.shared.project import Project
-from relnox.core import fixes, requirements, setting_proposals, version_groups
+from relnox.core import fixes, setting_proposals, version_groups
 from relnox.core.bump import release_history, version_bumps
 from relnox.core.bump.version_bumps import BumpRequest, DependencyUpdates, ResolvedBumps, VersionBump
-from relnox.core.packages import Package
+from relnox.core.packages import Dependency, Package
+from relnox.core.requirements import unbounded_sibling_warnings, versions_in
 from relnox.core.settings.schema import fields_of
 from relnox.core.text import format_count, join_names
 from relnox.core.versions import version_locations, versioning
@@ -271,9 +272,7 @@ def version_notes(
     for text, names in packages_by_note.items():
         if text:
             yield text if len(names) == len(bumps) else f"{', '.join(names)}: {text}"
-    yield from requirements.unbounded_sibling_warnings(
-        [bump.package for bump in bumps], project.literals.workspace
-    )
+    yield from unbounded_sibling_warnings([bump.package for bump in bumps], project.literals.workspace)
     for bump in bumps:
         for place in project.literals.similar.get(bump.package.name, ()):
             yield (
@@ -301,30 +300,30 @@ def _unfinished_prereleases(
     project: Project, bumps: Sequence[VersionBump], updates: DependencyUpdates
 ) -> Iterator[str]:
     """Yield a note on each package that stays a prerelease, but requires what gets a final version."""
-    final_versions = {bump.package.name: bump.after for bump in bumps if not bump.after.is_prerelease}
     after = {bump.package.name: bump.after for bump in bumps}
+    final = {name: version for name, version in after.items() if not version.is_prerelease}
     own_names = project.config.dependency_updates
     for package in project.literals.workspace.packages:
         name, version = package.name, after.get(package.name, package.version)
-        if (
-            package.is_private
-            or version is None
-            or version.pre is None
-            or (name in after and package.version is None)
-        ):
+        if package.is_private or version is None or version.pre is None:
             continue
-        updated = {need for need, _ in updates.get(name, ())} if version.is_prerelease else set()
+        updated = {need for need, _ in updates.get(name, ())}
         causes = {
-            f"{cause} {final_versions[cause]}"
+            f"{cause} {final[cause]}"
             for need in package.dependencies
             if need.table in version_bumps.PUBLISHED_TABLES
-            and (cause := own_names.get(need.name, need.name)) in final_versions
-            and (need in updated or requirements.names_prerelease_of(need, final_versions[cause]))
+            and (cause := own_names.get(need.name, need.name)) in final
+            and (need in updated or final[cause].release in _prereleases_in(need))
         }
         if causes:
             fix = fixes.task_command("bump", "--part", "release", "--package", name)
             names = join_names(sorted(causes))
             yield f"{name} {version} is a prerelease that requires {names}; to finish it: {fix}"
+
+
+def _prereleases_in(need: Dependency) -> set[tuple[int, ...]]:
+    """Return the releases that the prereleases in a requirement lead to."""
+    return {version.release for version in versions_in(need) if version.is_prerelease}
 
 
 def foreign_pin_problems(project: Project, bumps: Sequence[VersionBump]) -> Iterator[Problem]:
@@ -339,7 +338,7 @@ def foreign_pin_problems(project: Project, bumps: Sequence[VersionBump]) -> Iter
         for need in bump.package.dependencies:
             is_own = need.name in project.workspace.by_name or need.name in project.config.dependency_updates
             is_published = need.table in version_bumps.PUBLISHED_TABLES and not is_own
-            if is_published and requirements.is_pin_of(need, bump.before):
+            if is_published and versions_in(need, "==", "===") == [bump.before]:
                 pins.setdefault(need.name, (bump.package.name, need.text))
     if pins:
         settings = {"dependency-updates": {name: package for name, (package, _) in pins.items()}}

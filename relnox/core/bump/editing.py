@@ -61,8 +61,10 @@ def edited_contents(
     format_at = partial(version_locations.format_at, scheme=config.scheme)
     for file in sorted({*strings, *others, *workspace.lock_files}):
         before = contents[file]
-        mark, text = (_BOM, before[len(_BOM) :].decode()) if before.startswith(_BOM) else (b"", before.decode())
         try:
+            mark, text = (
+                (_BOM, before[len(_BOM) :].decode()) if before.startswith(_BOM) else (b"", before.decode())
+            )
             if file in strings:
                 text = documents.replace_strings(text, strings[file])
             for location, version in others.get(file, ()):

@@ -45,15 +45,7 @@ def update_lock_file(
 ) -> str:
     """Return the text of a lock file with the new versions of packages and crates, and the new requirements.
 
-    Args:
-        file: The path of the lock file, relative to the root.
-        text: Its text.
-        resolved: The bumps, and the requirements that change.
-        workspace: All packages.
-        format_at: Formats a version for a location.
-
-    Raises:
-        ValueError: The file does not have its usual form.
+    `format_at` formats a version for a location. If the file does not have its usual form, ValueError is raised.
     """
     match posixpath.basename(file):
         case "uv.lock":
