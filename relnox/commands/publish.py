@@ -256,14 +256,14 @@ def _obstacles(release: Release, project: Project) -> Iterator[Problem]:  # noqa
         for finding in releases.archive_errors(package, uploaded, paths, project, public=target.has_public_rules):
             invalid.add(finding.file)
             yield Blocked(finding.code, f"{finding.file}: {finding.message}", finding.fix)
-    if index != targets.EMBEDDED:  # which must need no network
+    if index != targets.EMBEDDED:  # which must need no network, and may be cleared
         for package in manifest.packages:
             # Wheels first. A package with public files is not checked, so that its release can be finished.
             file = min(manifest.files_of(package), key=lambda file: file.kind == "sdist")
             is_readable = file.filename in unchanged and file.filename not in invalid
             if is_readable and not any(file.filename in release.hashes for file in manifest.files_of(package)):
                 yield from _unavailable_siblings(package, unchanged[file.filename], release, project)
-    yield from _closed_releases(release, project)
+        yield from _closed_releases(release, project)
     if not (production and missing):
         return
     # production indexes: only commits of a release, and no development versions
