@@ -178,8 +178,10 @@ def mixed_workspace(root: Path) -> Path:
     return write(root, files)
 
 
-def python(root: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def python(root: Path, *words: str, code: int | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run this Python in a directory: in the environment of the tests, with plain text and no terminal.
+
+    It must end with this code, if one is given.
 
     What a nox that runs the tests has chosen for itself does not choose for the one that is tested.
     """
@@ -187,7 +189,7 @@ def python(root: Path, *words: str, **variables: str) -> subprocess.CompletedPro
     import sys
 
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("NOX", "FORCE_COLOR"))}
-    return subprocess.run(
+    done = subprocess.run(
         [sys.executable, *words],
         cwd=root,
         env=inherited | {"NO_COLOR": "1", "COLUMNS": "200"} | variables,
@@ -196,6 +198,8 @@ def python(root: Path, *words: str, **variables: str) -> subprocess.CompletedPro
         text=True,
         check=False,
     )
+    assert code in (None, done.returncode), done.stdout + done.stderr
+    return done
 
 
 def remote_of(root: Path) -> Path:

@@ -57,21 +57,26 @@ class Bump(Protocol):
     def __call__(self, root: Path, *options: str) -> RunResult: ...
 
 
-def run(cwd: Path, *words: str) -> RunResult:
-    """Run `python -m WORDS` in a directory."""
+def run(cwd: Path, *words: str, code: int | None = None) -> RunResult:
+    """Run `python -m WORDS` in a directory; it must end with this code, if one is given."""
     ran = subprocess.run(
         [sys.executable, "-m", *words], cwd=cwd, capture_output=True, text=True, check=False, timeout=600
     )
     assert "Traceback" not in ran.stderr, ran.stderr
-    return RunResult(ran.returncode, ran.stdout, ran.stderr)
+    return _checked(RunResult(ran.returncode, ran.stdout, ran.stderr), code)
 
 
-def run_in_process(root: Path, task: str, *options: str) -> RunResult:
-    """Run a task of relnox in the process of the test, with the plain reporter."""
+def run_in_process(root: Path, task: str, *options: str, code: int | None = None) -> RunResult:
+    """Run a task of relnox in the process of the test, with the plain reporter; for `code` see `run`."""
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err), chdir(root):
-        code = main([task, "--project", str(root), "--reporter", "plain", *options])
-    return RunResult(code, out.getvalue(), err.getvalue())
+        ended = main([task, "--project", str(root), "--reporter", "plain", *options])
+    return _checked(RunResult(ended, out.getvalue(), err.getvalue()), code)
+
+
+def _checked(ran: RunResult, code: int | None) -> RunResult:
+    assert code in (None, ran.code), ran.text
+    return ran
 
 
 def run_blocked_bump(bump: Bump, root: Path, *options: str, code: int = 1) -> str:

@@ -16,7 +16,7 @@ from relnox.commands.options import RehearseOptions as Options
 from relnox.commands.shared.project import Project
 from relnox.commands.shared.releases import read_manifest
 from relnox.core import fixes, text, version_groups
-from relnox.core.planning.events import Outcome
+from relnox.core.planning.events import Outcome, Status
 from relnox.core.planning.plan import Plan, PlanBuilder, Table
 from relnox.core.release.manifest import MANIFEST_JSON
 from relnox.errors import Blocked, Problem
@@ -130,7 +130,8 @@ def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
     """Return a table of the files of the release, and one of the stages with their status and duration."""
     seconds = tuple((result.step.key, result.status.value, f"{result.seconds:.1f}") for result in outcome.results)
     stages = Table(title="Stages", columns=("stage", "status", "seconds"), rows=seconds)
-    if not (directory / _DIST / MANIFEST_JSON).is_file():
+    is_cloned = outcome.results[0].status is Status.SUCCESS  # or else the directory is that of the project
+    if not (is_cloned and (directory / _DIST / MANIFEST_JSON).is_file()):
         return (stages,)
     published = {file.filename for stage in outcome.stages for file in stage.publication}  # none before that stage
     files = tuple(

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from subprocess import CompletedProcess
 
 
-def relnox(root: Path, *words: str, **variables: str) -> CompletedProcess[str]:
-    done = python(root, "-m", "relnox", *words, **variables)
+def relnox(root: Path, *words: str, code: int | None = None, **variables: str) -> CompletedProcess[str]:
+    done = python(root, "-m", "relnox", *words, code=code, **variables)
     assert "Traceback" not in done.stderr
     return done
 
@@ -40,8 +40,7 @@ def planned(root: Path, *words: str, **variables: str) -> dict[str, Any]:
     """The plan of a dry run."""
     plan = root / "dist" / "plan.json"  # a directory that git does not look into
     plan.parent.mkdir(exist_ok=True)
-    done = relnox(root, *words, "--dry-run", "--plan", str(plan), **variables)
-    assert done.returncode == 0, done.stderr
+    relnox(root, *words, "--dry-run", "--plan", str(plan), **variables, code=0)
     found: dict[str, Any] = json.loads(plan.read_bytes())
     return found
 
@@ -160,13 +159,12 @@ def test_a_typing_error_gets_a_fix(project: Path, words: str, error: str, fix: s
 
 
 def test_options_are_not_abbreviated(project: Path) -> None:
-    assert relnox(project, "status", "--dry").returncode == 1
+    relnox(project, "status", "--dry", code=1)
 
 
 def test_without_a_project(tmp_path: Path) -> None:
-    done = relnox(tmp_path, "status")
+    done = relnox(tmp_path, "status", code=1)
 
-    assert done.returncode == 1
     assert done.stderr.startswith("error: no project found (there is no pyproject.toml in ")
     assert done.stderr.endswith("\nfix: cd into the project's directory, or pass --project DIR\n")
 
@@ -182,7 +180,7 @@ def test_one_setting_names_the_directory_of_archives_for_all_tasks(
     words = (*command.split(), *(("--dist", "out") if origin == "option" else ()))
     if origin == "setting":
         settings(project, '[tool.relnox.build]\noutput = "out"')
-    done = relnox(project, *words, **variables)
+    done = relnox(project, *words, code=1, **variables)
     assert "out/manifest.json does not exist: nothing was built" in done.stderr
 
 
@@ -194,8 +192,7 @@ def test_paths_on_the_command_line_are_relative_to_the_working_directory(project
     plan = project.parent / "plan.json"
 
     def steps(directory: Path, *words: str, **variables: str) -> Any:
-        done = relnox(directory, "build-all", "--dry-run", "--plan", str(plan), *words, **variables)
-        assert done.returncode == 0, done.stderr
+        relnox(directory, "build-all", "--dry-run", "--plan", str(plan), *words, **variables, code=0)
         return json.loads(plan.read_bytes())
 
     expected = steps(project, "--output", "other")
@@ -211,8 +208,7 @@ def test_paths_on_the_command_line_are_relative_to_the_working_directory(project
         ("publish", "--index", "embedded", "--dist", "../../nowhere"),
         ("verify-install", "--dist", "../../nowhere"),
     ):
-        done = relnox(below, *words)
-        assert done.returncode == 1
+        done = relnox(below, *words, code=1)
         assert re.search(r"(?<![\w./])nowhere(/manifest\.json does not exist| is not a directory)", done.stderr)
 
 
@@ -224,7 +220,7 @@ def test_clean_removes_no_archives_of_a_directory_outside_the_checkout(project: 
 
     assert "[output-outside-checkout]" in done.stdout
     assert done.returncode == 1
-    assert relnox(project, "build-all", "--output", "../out", "--clean").returncode == 1
+    relnox(project, "build-all", "--output", "../out", "--clean", code=1)
     assert (other / "demo-0.9.tar.gz").read_text() == "x"
 
 
@@ -244,9 +240,8 @@ def test_exit_code_2_for_a_failure(workspace: Path) -> None:
     hook.write_text("#!/bin/sh\necho closed for today >&2\nexit 1\n", encoding="utf-8")
     hook.chmod(0o755)
 
-    done = relnox(workspace, "bump", "--part", "minor", "--commit", "--tag", "--push")
+    done = relnox(workspace, "bump", "--part", "minor", "--commit", "--tag", "--push", code=2)
 
-    assert done.returncode == 2
     assert "closed for today" in done.stderr
 
 
@@ -254,9 +249,7 @@ def test_report_contains_steps_and_results(workspace: Path, tmp_path: Path) -> N
     report, plan = tmp_path / "report.json", tmp_path / "plan.json"
     files = ("--report", str(report), "--plan", str(plan))
 
-    done = relnox(workspace, "bump", "--part", "minor", "--commit", "--tag", *files)
-
-    assert done.returncode == 0, done.stderr
+    relnox(workspace, "bump", "--part", "minor", "--commit", "--tag", *files, code=0)
     document = json.loads(report.read_bytes())
     assert (document["task"], document["exit_code"]) == ("bump", 0)
     assert document["plan"] == json.loads(plan.read_bytes())["digest"]
@@ -272,7 +265,7 @@ def test_report_contains_steps_and_results(workspace: Path, tmp_path: Path) -> N
 def test_report_of_a_task_without_steps(shared: Path, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
 
-    assert relnox(shared, "status", "--report", str(report)).returncode == 0
+    relnox(shared, "status", "--report", str(report), code=0)
     document = json.loads(report.read_bytes())
     assert (document["task"], document["exit_code"], document["steps"]) == ("status", 0, [])
     assert [row[0] for row in document["tables"][0]["rows"]][:2] == ["acme-agents", "acme-core"]
@@ -280,16 +273,14 @@ def test_report_of_a_task_without_steps(shared: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("option", ["--plan", "--report"])
 def test_a_file_that_cannot_be_written_is_an_error(shared: Path, tmp_path: Path, option: str) -> None:
-    done = relnox(shared, "status", option, str(tmp_path / "nowhere" / "file.json"))
+    done = relnox(shared, "status", option, str(tmp_path / "nowhere" / "file.json"), code=1)
 
-    assert done.returncode == 1
     assert done.stderr.startswith(f"error: the {option[2:]} cannot be written to ")
 
 
 def test_publishing_to_production_needs_the_option_yes(project: Path) -> None:
-    done = relnox(project, "publish", RELNOX_YES="1")
+    done = relnox(project, "publish", RELNOX_YES="1", code=1)
 
-    assert done.returncode == 1
     assert done.stderr == (
         "error: RELNOX_YES is set, but --yes can be set on the command line only [command-line-only]\n"
         "fix: unset RELNOX_YES\n"
@@ -359,9 +350,7 @@ def test_an_invalid_setting_is_an_error(project: Path, text: str, error: str, fi
 def test_init_puts_into_a_project_what_is_missing(bare: Path) -> None:
     before = (bare / "pyproject.toml").read_bytes()
 
-    done = relnox(bare, "init")
-
-    assert done.returncode == 0, done.stderr
+    relnox(bare, "init", code=0)
     assert (bare / "noxfile.py").read_text(encoding="utf-8") == NOXFILE
     assert (bare / "tasks.py").read_text(encoding="utf-8") == TASKS_FILE
     assert (bare / ".gitignore").read_bytes() == b"/.nox/\n/dist/\n"
@@ -392,9 +381,8 @@ def test_init_overwrites_nothing(bare: Path) -> None:
     own = {"noxfile.py": "import nox\n", "tasks.py": "# mine\n", ".gitignore": "dist\n/secret/"}
     write(bare, own)
 
-    done = relnox(bare, "init")
+    done = relnox(bare, "init", code=0)
 
-    assert done.returncode == 0
     assert (bare / "noxfile.py").read_text(encoding="utf-8") == own["noxfile.py"]
     assert (bare / "tasks.py").read_text(encoding="utf-8") == own["tasks.py"]
     assert (bare / ".gitignore").read_text(encoding="utf-8") == "dist\n/secret/\n/.nox/\n"
@@ -405,9 +393,8 @@ def test_init_overwrites_nothing(bare: Path) -> None:
 def test_init_does_not_hide_a_package_of_tasks(bare: Path) -> None:
     write(bare, {"tasks/__init__.py": "# mine\n"})
 
-    done = relnox(bare, "init")
+    done = relnox(bare, "init", code=0)
 
-    assert done.returncode == 0
     assert not (bare / "tasks.py").exists()
     assert "tasks/__init__.py exists and is not changed; add to it: from relnox.tasks import *" in done.stderr
 
@@ -420,7 +407,7 @@ def test_init_keeps_every_byte_before_its_own(bare: Path, mark: bytes, end: byte
     (bare / "pyproject.toml").write_bytes(before)
     (bare / ".gitignore").write_bytes(b"# caf\xe9 in latin-1\r\n")
 
-    assert relnox(bare, "init").returncode == 0
+    relnox(bare, "init", code=0)
 
     after = (bare / "pyproject.toml").read_bytes()
     assert after.startswith(before)
@@ -465,9 +452,8 @@ def test_what_init_writes_works_at_every_front_end(bare: Path) -> None:
     ],
 )
 def test_bump_takes_a_part_or_a_version(project: Path, words: str, version: str) -> None:
-    done = relnox(project, *words.split(), "--dry-run")
+    done = relnox(project, *words.split(), "--dry-run", code=0)
 
-    assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[1].split()[2] == version
 
 
@@ -492,11 +478,10 @@ def test_help_of_a_task_shows_its_word(project: Path) -> None:
 def test_documents_go_to_standard_output(shared: Path, tmp_path: Path, option: str) -> None:
     file = tmp_path / "document.json"
     words = ("bump", "minor", "--dry-run") if option == "--plan" else ("status",)
-    assert relnox(shared, *words, option, str(file)).returncode == 0
+    relnox(shared, *words, option, str(file), code=0)
 
-    done = relnox(shared, *words, option, "-")
+    done = relnox(shared, *words, option, "-", code=0)
 
-    assert done.returncode == 0
     assert (shared / "-").exists() is False
     written, expected = json.loads(done.stdout), json.loads(file.read_bytes())
     for document in (written, expected):
@@ -506,9 +491,8 @@ def test_documents_go_to_standard_output(shared: Path, tmp_path: Path, option: s
 
 
 def test_a_report_on_standard_output_has_the_error(project: Path) -> None:
-    done = relnox(project, "publish", "--index", "embedded", "--report", "-")
+    done = relnox(project, "publish", "--index", "embedded", "--report", "-", code=1)
 
-    assert done.returncode == 1
     assert json.loads(done.stdout)["problems"][0]["code"] == "manifest-missing"
     assert "error: dist/manifest.json does not exist" in done.stderr
 
@@ -565,8 +549,7 @@ def test_quiet_shows_results_and_errors_only(workspace: Path) -> None:
 
     assert (quiet.returncode, quiet.stderr) == (0, "")
     assert "2.1.1" in quiet.stdout
-    failed = relnox(workspace, "publish", "--quiet")
-    assert failed.returncode == 1
+    failed = relnox(workspace, "publish", "--quiet", code=1)
     assert failed.stderr.startswith("error: ")
 
 
@@ -574,9 +557,8 @@ def test_quiet_shows_failed_steps(project: Path) -> None:
     write(project, {"pyproject.toml": '[project]\nname = "demo"\nversion = "1"\n[build-system]\nrequires = []\n'})
     write(project, {"pyproject.toml": (project / "pyproject.toml").read_text() + 'build-backend = "nothing"\n'})
 
-    done = relnox(project, "build-all", "--from-tree", "-q")
+    done = relnox(project, "build-all", "--from-tree", "-q", code=2)
 
-    assert done.returncode == 2
     assert "FAILED" in done.stderr
     assert "\nok " not in f"\n{done.stderr}"
 
@@ -628,15 +610,14 @@ def test_other_shells_get_their_completions(tmp_path: Path, shell: str, line: st
     variables = {"_ARGCOMPLETE": "1", "_ARGCOMPLETE_SHELL": shell}
     assert "_ARGCOMPLETE_SHELL" in relnox(tmp_path, "completion", shell).stdout
     variables |= {"_ARGCOMPLETE_STDOUT_FILENAME": str(file), "COMP_LINE": line, "COMP_POINT": str(len(line))}
-    relnox(tmp_path, **variables)
+    relnox(tmp_path, code=None, **variables)
     completions = file.read_text(encoding="utf-8").split("\v")
     assert {re.split(r"[:\t ]", completion)[0] for completion in completions} == words
 
 
 def test_an_unknown_shell_is_an_error(tmp_path: Path) -> None:
-    done = relnox(tmp_path, "completion", "tcsh")
+    done = relnox(tmp_path, "completion", "tcsh", code=1)
 
-    assert done.returncode == 1
     assert done.stderr.startswith(
         "error: relnox completion needs the name of a shell: bash, zsh, fish [option-invalid]"
     )

@@ -44,7 +44,7 @@ def package(tmp_path: Path) -> Path:
 def test_a_step_is_one_class_and_a_task_one_module(package: Path, tmp_path: Path) -> None:
     assert len(DIFFS) == 2
     path = {"PYTHONPATH": str(package)}
-    ran = python(tmp_path, "-c", RUN_STEP, **path)
+    ran = python(tmp_path, "-c", RUN_STEP, code=0, **path)
     assert (ran.stderr, ran.stdout) == ("", "create milestone 2.0: it exists\n")
 
     root = repository(single(tmp_path / "demo"))
@@ -56,6 +56,6 @@ def test_a_step_is_one_class_and_a_task_one_module(package: Path, tmp_path: Path
         ("invoke", "milestone", *options),
         ("nox", "-s", "milestone", "--", *options),
     ):
-        ran = python(root, "-m", *words, **path)
+        ran = python(root, "-m", *words, code=None, **path)
         assert ran.returncode == 0, ran.stderr
         assert "1. create milestone 2.0" in ran.stdout + ran.stderr

@@ -30,8 +30,7 @@ def file(root: Path, tmp_path: Path) -> Path:
 
 def planned(root: Path, file: Path, *words: str) -> dict[str, Any]:
     """Write the plan of a task, and return it."""
-    ran = run(root, "relnox", *words, "--dry-run", "--plan", str(file))
-    assert ran.code == 0, ran.text
+    ran = run(root, "relnox", *words, "--dry-run", "--plan", str(file), code=0)
     document: dict[str, Any] = json.loads(file.read_bytes())
     assert document["digest"] in ran.out
     return document
@@ -155,7 +154,6 @@ def test_a_project_outside_git_has_plans_too(tmp_path: Path) -> None:
     ],
 )
 def test_two_documents_have_two_files(root: Path, words: tuple[str, ...]) -> None:
-    ran = run(root, "relnox", *words)
-    assert ran.code == 1, ran.text
+    ran = run(root, "relnox", *words, code=1)
     assert "[options-conflict]" in ran.err
     assert git(root, "diff", "--stat") == ""

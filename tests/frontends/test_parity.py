@@ -63,7 +63,7 @@ BLOCKED = (
 def run_task(front_end: str, root: Path, task: str, *words: str, **variables: str) -> CompletedProcess[str]:
     """Run a task with a front end."""
     behind = ("-s", task, "--") if front_end == "nox" else (task,)
-    return python(root, "-m", front_end, *behind, *words, **variables)
+    return python(root, "-m", front_end, *behind, *words, code=None, **variables)
 
 
 def planned(root: Path, plan: Path, task: str, flags: str, **variables: str) -> dict[str, tuple[bytes, int]]:

@@ -47,8 +47,8 @@ def merged(root: Path, version: str, *names: str) -> str:
     return commit
 
 
-def tag(root: Path, *options: str) -> RunResult:
-    ran = run_in_process(root, "auto-tag", *options)
+def tag(root: Path, *options: str, code: int = 0) -> RunResult:
+    ran = run_in_process(root, "auto-tag", *options, code=code)
     assert "Traceback" not in ran.err, ran.text
     return ran
 
@@ -93,7 +93,6 @@ def root(tmp_path: Path) -> Path:
 def test_only_packages_with_another_version_are_tagged(root: Path) -> None:
     commit = merged(root, "1.1.0", "core", "vespa")
     ran = tag(root)
-    assert ran.code == 0, ran.text
     tags = tags_of(root)
     assert {name for name, target in tags.items() if target == commit} == {"core-v1.1.0", "vespa-v1.1.0"}
     assert len(tags) == 7
@@ -104,14 +103,12 @@ def test_only_packages_with_another_version_are_tagged(root: Path) -> None:
 def test_nothing_changed_is_nothing_done(root: Path) -> None:
     before = everything(root)
     for _ in range(2):
-        ran = tag(root)
-        assert ran.code == 0, ran.text
+        tag(root)
     assert everything(root) == before
     merged(root, "1.1.0", "core")
-    assert tag(root).code == 0
+    tag(root)
     before = everything(root)
     again = tag(root)
-    assert again.code == 0, again.text
     assert "tagged at HEAD" in again.out
     assert everything(root) == before
 
@@ -120,7 +117,6 @@ def test_a_dry_run_says_it_all_and_changes_nothing(root: Path) -> None:
     merged(root, "1.1.0", *NAMES)
     before = everything(root)
     ran = tag(root, "--dry-run")
-    assert ran.code == 0, ran.text
     assert everything(root) == before
     assert ran.out.count("new, after") == len(NAMES)
     assert "push agents-v1.1.0, core-v1.1.0, runtime-v1.1.0 to origin  [remote]" in ran.out + ran.err
@@ -131,12 +127,11 @@ def test_a_package_that_was_never_tagged_is_reported(root: Path) -> None:
     write(root, {"packages/extra/pyproject.toml": pyproject("extra", "0.1.0")})
     merged(root, "1.1.0", "core")
     ran = tag(root)
-    assert ran.code == 0, ran.text
     assert "extra 0.1.0 is never tagged, and gets no tag" in ran.out + ran.err
     assert "auto-tag --project" in ran.err
     assert "--package extra" in ran.err
     assert {"core-v1.1.0"} == {name for name in tags_of(root) if "1.0.0" not in name}
-    assert tag(root, "--package", "extra").code == 0
+    tag(root, "--package", "extra")
     assert "extra-v0.1.0" in tags_of(root)
 
 
@@ -144,7 +139,7 @@ def test_a_first_version_that_the_commit_releases_is_tagged(root: Path) -> None:
     write(root, {"packages/extra/pyproject.toml": pyproject("extra", "0.1.0")})
     commit_all(root, "Add a package\n\nRelease: extra 0.1.0")
     git(root, "push", "--quiet", "origin", "HEAD:refs/heads/main")
-    assert tag(root).code == 0
+    tag(root)
     assert "extra-v0.1.0" in tags_of(root)
 
 
@@ -154,11 +149,10 @@ def test_a_version_on_the_production_index_is_reported(root: Path) -> None:
         write(root, {"pyproject.toml": SETTINGS + settings})
         merged(root, "1.1.0", "core", "vespa")
         ran = tag(root, "--dry-run")
-        assert ran.code == 0, ran.text
         assert "core 1.1.0 is already on shop, and gets no tag" in ran.out + ran.err
-        assert tag(root).code == 0
+        tag(root)
         assert {name for name in tags_of(root) if "1.1.0" in name} == {"vespa-v1.1.0"}
-        assert tag(root, "--package", "core", "--no-check-index").code == 0
+        tag(root, "--package", "core", "--no-check-index")
         assert "core-v1.1.0" in tags_of(root)
 
 
@@ -168,19 +162,17 @@ def test_an_index_that_does_not_answer_is_waited_for_later(root: Path, clock: Si
     write(root, {"pyproject.toml": SETTINGS + settings})
     merged(root, "1.1.0", "core")
     before = everything(root)
-    ran = tag(root)
-    assert ran.code == 5, ran.text
+    ran = tag(root, code=5)
     assert "cannot read the files of core on shop" in ran.err
     assert "or skip the check: --no-check-index" in ran.err
     assert everything(root) == before
-    assert tag(root, "--no-check-index").code == 0
+    tag(root, "--no-check-index")
 
 
 def test_a_lower_version_is_rejected(root: Path) -> None:
     merged(root, "0.9.0", "core")
     before = everything(root)
-    ran = tag(root)
-    assert ran.code == 1, ran.text
+    ran = tag(root, code=1)
     assert "core 0.9.0 is lower than the last tag, core-v1.0.0" in ran.err
     assert everything(root) == before
 
@@ -188,15 +180,13 @@ def test_a_lower_version_is_rejected(root: Path) -> None:
 def test_a_development_version_gets_no_tag(root: Path) -> None:
     merged(root, "1.1.0.dev0", "core")
     ran = tag(root)
-    assert ran.code == 0, ran.text
     assert "development version" in ran.out
     assert len(tags_of(root)) == len(NAMES)
 
 
 def test_a_version_that_is_not_committed_gets_no_tag(root: Path) -> None:
     write(root, {"packages/core/pyproject.toml": pyproject("core", "1.1.0")})
-    ran = tag(root)
-    assert ran.code == 1, ran.text
+    ran = tag(root, code=1)
     assert "uncommitted changes: packages/core/pyproject.toml" in ran.err
 
 
@@ -204,8 +194,7 @@ def test_files_with_different_versions_are_named_and_nothing_is_tagged(root: Pat
     write(root, {"packages/core/core/__init__.py": '__version__ = "1.0.9"\n'})
     merged(root, "1.1.0", "core")
     before = everything(root)
-    ran = tag(root)
-    assert ran.code == 1, ran.text
+    ran = tag(root, code=1)
     assert "the files of core contain different versions" in ran.err
     assert "  1.1.0: packages/core/pyproject.toml\n" in ran.err
     assert "  1.0.9: packages/core/core/__init__.py" in ran.err
@@ -217,22 +206,19 @@ def test_packages_in_lockstep_get_one_tag(root: Path) -> None:
     write(root, {"pyproject.toml": settings + WITHOUT_INDEX})
     git(root, "tag", "v1.0.0")
     merged(root, "1.1.0", *NAMES)
-    ran = tag(root)
-    assert ran.code == 1, ran.text
+    ran = tag(root, code=1)
     assert "they have several forms" in ran.err
     write(root, {"pyproject.toml": settings + 'tag-format = "v{version}"\n' + WITHOUT_INDEX})
     commit_all(root)
     git(root, "push", "--quiet", "origin", "main")
-    ran = tag(root)
-    assert ran.code == 0, ran.text
+    tag(root)
     assert {name for name in tags_of(root) if "1.1.0" in name} == {"v1.1.0"}
     merged(root, "1.2.0", "core")
-    ran = tag(root)
-    assert ran.code == 1, ran.text
+    ran = tag(root, code=1)
     assert "packages with common tags have different versions" in ran.err
     merged(root, "0.9.0", *NAMES)
-    ran = tag(root)
-    assert (ran.code, ran.err.count("lower than the last tag"), ran.err.count("fix:")) == (1, 1, 1)
+    ran = tag(root, code=1)
+    assert (ran.err.count("lower than the last tag"), ran.err.count("fix:")) == (1, 1)
     assert "agents, core, runtime, studio and 1 more 0.9.0 are lower than the last tag, v1.1.0" in ran.err
     command = ran.err.split("fix: relnox ")[1].splitlines()[0].replace("VERSION", "1.3.0")
     assert run_in_process(root, *command.split(), "--dry-run").code == 0
@@ -246,10 +232,9 @@ def test_packages_in_lockstep_without_tags_get_one_note(root: Path) -> None:
     commit_all(root)
     git(root, "push", "--quiet", "origin", "main")
     ran = tag(root)
-    assert ran.code == 0, ran.text
     assert ran.err.count("gets no tag") + ran.err.count("get no tag") == 1
     assert "agents, core, runtime, studio and 1 more 1.0.0 are never tagged, and get no tag" in ran.err
-    assert tag(root, "--package", "agents").code == 0
+    tag(root, "--package", "agents")
     assert tags_of(root) == {"r1.0.0": git(root, "rev-parse", "HEAD")}
 
 
@@ -258,8 +243,7 @@ def test_a_name_that_git_cannot_have_leaves_nothing(root: Path) -> None:
     git(root, "tag", "core")
     merged(root, "1.1.0", "core")
     before = everything(root)
-    ran = tag(root, "--package", "core")
-    assert ran.code == 2, ran.text
+    ran = tag(root, "--package", "core", code=2)
     assert "'refs/tags/core' exists" in ran.err
     assert everything(root) == before
 
@@ -272,8 +256,7 @@ def test_a_tag_of_another_tool_counts(root: Path, name: str) -> None:
     merged(root, "1.1.0", "core")
     git(root, "push", "--quiet", "origin", f"HEAD:refs/tags/{name}")  # lightweight, and in another form
     before = everything(root)
-    ran = tag(root)
-    assert ran.code == 0, ran.text
+    tag(root)
     assert everything(root) == before
 
 
@@ -282,20 +265,18 @@ def test_the_form_in_the_settings_follows_tags_in_another_form(root: Path) -> No
     git(root, "push", "--quiet", "origin", "HEAD:refs/tags/extra==0.1.0")
     merged(root, "1.2.0", "vespa")
     ran = tag(root, "--package", "extra")
-    assert ran.code == 0, ran.text
     assert "new, after extra==0.1.0" in ran.out
     assert "extra-v0.2.0" in tags_of(root)
 
 
 def test_a_job_that_is_rerun_on_an_old_commit_is_done(root: Path) -> None:
     old = merged(root, "1.1.0", "core")
-    assert tag(root).code == 0
+    tag(root)
     merged(root, "1.2.0", "core")
-    assert tag(root).code == 0
+    tag(root)
     git(root, "switch", "--quiet", "--detach", old)
     before = everything(root)
-    ran = tag(root)
-    assert ran.code == 0, ran.text
+    tag(root)
     assert everything(root) == before
 
 
@@ -304,10 +285,9 @@ def test_a_tag_on_a_later_commit_with_that_version_is_done(root: Path) -> None:
     write(root, {"more.txt": "more\n"})
     later = commit_all(root)
     git(root, "push", "--quiet", "origin", "main")
-    assert tag(root).code == 0
+    tag(root)
     git(root, "switch", "--quiet", "--detach", old)
     ran = tag(root)
-    assert ran.code == 0, ran.text
     assert f"tagged at {later[:10]}" in ran.out
 
 
@@ -317,8 +297,7 @@ def test_a_tag_on_a_commit_with_another_version_is_a_conflict(root: Path) -> Non
     git(root, "tag", "core-v1.1.0", start)
     git(root, "push", "--quiet", "origin", "core-v1.1.0")
     before = everything(root)
-    ran = tag(root)
-    assert ran.code == 4, ran.text
+    ran = tag(root, code=4)
     assert (
         f"tag core-v1.1.0 is on {start[:10]}, which has core 1.0.0; HEAD ({head[:10]}) has core 1.1.0" in ran.err
     )
@@ -333,8 +312,7 @@ def test_a_tag_on_another_branch_is_a_conflict(root: Path) -> None:
     git(root, "switch", "--quiet", "main")
     git(root, "branch", "--quiet", "-D", "side")
     merged(root, "1.1.0", "core")
-    ran = tag(clone(root, "other", "--no-tags", "--single-branch"))
-    assert ran.code == 4, ran.text
+    ran = tag(clone(root, "other", "--no-tags", "--single-branch"), code=4)
     assert f"tag core-v1.1.0 is on {side[:10]}, which is on another branch" in ran.err
 
 
@@ -344,20 +322,18 @@ def test_a_moved_tag_is_a_conflict(root: Path) -> None:
     write(root, {"more.txt": "more\n"})
     second = commit_all(root)
     git(root, "push", "--quiet", "origin", "main", f"{second}:refs/tags/core-v1.1.0")
-    ran = tag(root)
-    assert ran.code == 4, ran.text
+    ran = tag(root, code=4)
     assert f"tag core-v1.1.0 is on {first[:10]} here, but on {second[:10]} on origin" in ran.err
 
 
 def test_a_tag_that_was_not_pushed_is_pushed(root: Path) -> None:
     commit = merged(root, "1.1.0", "core")
-    assert tag(root, "--no-push").code == 0
+    tag(root, "--no-push")
     assert "core-v1.1.0" not in tags_of(root)
     write(root, {"more.txt": "more\n"})
     commit_all(root)
     git(root, "push", "--quiet", "origin", "main")
-    ran = tag(root)
-    assert ran.code == 0, ran.text
+    tag(root)
     assert tags_of(root)["core-v1.1.0"] == commit
 
 
@@ -374,21 +350,18 @@ def test_another_branch_is_blocked(root: Path) -> None:
     )
     merged(root, "1.1.0", "core")
     git(root, "switch", "--quiet", "--create", "feature")
-    ran = tag(root)
-    assert ran.code == 1, ran.text
+    ran = tag(root, code=1)
     assert "branch feature is not a release branch ([tool.relnox] branch: main" in ran.err
 
 
 def test_a_commit_that_the_release_branch_lacks_is_blocked(root: Path) -> None:
     head = bump(root, "1.1.0", "core")
-    ran = tag(root)
-    assert ran.code == 1, ran.text
+    ran = tag(root, code=1)
     assert f"HEAD ({head[:10]}) is not on branch main of origin yet" in ran.err
     git(root, "reset", "--quiet", "--hard", "HEAD^")
     merged(root, "1.1.0", "vespa")
     git(root, "switch", "--quiet", "--detach", head)
-    ran = tag(root)
-    assert ran.code == 1, ran.text
+    ran = tag(root, code=1)
     assert f"HEAD ({head[:10]}) is not on the release branch (main of origin)" in ran.err
     assert len(tags_of(root)) == len(NAMES)
 
@@ -399,8 +372,7 @@ def test_a_detached_checkout_of_an_older_commit_is_tagged(root: Path) -> None:
     old = git(job, "rev-parse", "HEAD")
     git(job, "switch", "--quiet", "--detach")
     merged(root, "1.1.0", "vespa")  # the job does not have this commit
-    ran = tag(job)
-    assert ran.code == 0, ran.text
+    tag(job)
     assert tags_of(root)["core-v1.1.0"] == old
     assert "vespa-v1.1.0" not in tags_of(root)
 
@@ -411,12 +383,10 @@ def test_a_shallow_clone_without_tags_asks_the_remote(root: Path) -> None:
     git(job, "switch", "--quiet", "--detach")
     merged(root, "1.1.0", "vespa")
     ran = tag(job)
-    assert ran.code == 0, ran.text
     assert {name for name in tags_of(root) if "1.1.0" in name} == {"core-v1.1.0"}
     assert "(not in this shallow clone)" in ran.out
     assert git(job, "rev-parse", "--is-shallow-repository") == "true"
-    again = tag(clone(root, "again", "--depth=1", "--no-tags"))
-    assert again.code == 0, again.text
+    tag(clone(root, "again", "--depth=1", "--no-tags"))
     assert {name for name in tags_of(root) if "1.1.0" in name} == {"core-v1.1.0", "vespa-v1.1.0"}
 
 
@@ -428,16 +398,14 @@ def test_no_push_has_more_than_three_tags(root: Path) -> None:
     hook(root, "pre-receive", f"wc -l >> '{journal}'")
     merged(root, "1.1.0", *NAMES)
     journal.unlink()
-    ran = tag(root)
-    assert ran.code == 0, ran.text
+    tag(root)
     assert journal.read_text(encoding="utf-8").split() == ["3", "2"]
 
 
 def test_a_remote_without_atomic_pushes_gets_one_tag_at_a_time(root: Path) -> None:
     git(remote_of(root), "config", "receive.advertiseAtomic", "false")
     merged(root, "1.1.0", "core", "vespa")
-    ran = tag(root)
-    assert ran.code == 0, ran.text
+    tag(root)
     assert {name for name in tags_of(root) if "1.1.0" in name} == {"core-v1.1.0", "vespa-v1.1.0"}
 
 
@@ -445,26 +413,24 @@ def test_a_rejected_tag_leaves_nothing(root: Path) -> None:
     hook(root, "update", '[ "$1" != refs/tags/vespa-v1.1.0 ] || { echo "tag rule: ask the owners"; exit 1; }')
     merged(root, "1.1.0", "core", "vespa")
     before = everything(root)
-    ran = tag(root)
-    assert ran.code == 2, ran.text
+    ran = tag(root, code=2)
     assert "tag rule: ask the owners" in ran.err
     assert "[push-rejected]" in ran.err
     assert everything(root) == before
     (remote_of(root) / "hooks" / "update").unlink()
-    assert tag(root).code == 0
+    tag(root)
     assert len(tags_of(root)) == len(NAMES) + 2
 
 
 def test_a_later_push_that_is_rejected_leaves_the_run_partly_public(root: Path) -> None:
     hook(root, "update", '[ "$1" != refs/tags/vespa-v1.1.0 ] || exit 1')
     merged(root, "1.1.0", *NAMES)
-    ran = tag(root)
-    assert ran.code == 3, ran.text
+    tag(root, code=3)
     pushed = {name for name in tags_of(root) if "1.1.0" in name}
     assert len(pushed) == 3
     assert {name for name in git(root, "tag").split() if "1.1.0" in name} == pushed
     (remote_of(root) / "hooks" / "update").unlink()
-    assert tag(root).code == 0
+    tag(root)
     assert len(tags_of(root)) == 2 * len(NAMES)
 
 
@@ -472,8 +438,7 @@ def test_an_answer_that_is_lost_is_no_failure(root: Path) -> None:
     """The remote has the tags, and the connection ends before it says so."""
     hook(root, "post-update", "kill -9 $PPID")
     merged_tags = merged_without_hook(root, "1.1.0", "core", "vespa")
-    ran = tag(root)
-    assert ran.code == 0, ran.text
+    tag(root)
     assert merged_tags == {name: tags_of(root)[name] for name in merged_tags}
 
 
@@ -490,12 +455,10 @@ def merged_without_hook(root: Path, version: str, *names: str) -> dict[str, str]
 def test_an_unreachable_remote_is_a_clear_error(root: Path) -> None:
     bump(root, "1.1.0", "core")
     git(root, "remote", "set-url", "origin", str(root.parent / "nowhere.git"))
-    ran = tag(root)
-    assert ran.code == 2, ran.text
+    ran = tag(root, code=2)
     assert "git cannot connect to remote origin (" in ran.err
     assert "nowhere.git' does not appear to be a git repository)" in ran.err
     ran = tag(root, "--no-push")
-    assert ran.code == 0, ran.text
     assert "its tags were not checked" in ran.err
     assert git(root, "tag", "--list", "core-v1.1.0")
 
@@ -506,8 +469,7 @@ def test_a_signature_that_is_required_and_not_possible_leaves_no_tag(root: Path)
     git(root, "config", "gpg.format", "ssh")
     git(root, "config", "user.signingKey", str(root.parent / "no-key"))
     before = everything(root)
-    ran = tag(root)
-    assert ran.code == 2, ran.text
+    tag(root, code=2)
     assert everything(root) == before
 
 
@@ -518,8 +480,7 @@ def test_tags_are_signed_where_git_says_so(root: Path) -> None:
     git(root, "config", "tag.gpgSign", "true")
     git(root, "config", "gpg.format", "ssh")
     git(root, "config", "user.signingKey", str(key))
-    ran = tag(root)
-    assert ran.code == 0, ran.text
+    tag(root)
     assert "BEGIN SSH SIGNATURE" in git(remote_of(root), "cat-file", "tag", "core-v1.1.0")
 
 
@@ -531,12 +492,11 @@ def test_a_job_without_an_identity_is_blocked_before_anything_is_done(
     git(root, "config", "--unset", "user.email")
     git(root, "config", "user.useConfigOnly", "true")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
-    ran = tag(root)
-    assert ran.code == 1, ran.text
+    ran = tag(root, code=1)
     assert "[committer-unknown]" in ran.err
     monkeypatch.setenv("GIT_COMMITTER_NAME", "release job")
     monkeypatch.setenv("GIT_COMMITTER_EMAIL", "release@example.invalid")
-    assert tag(root).code == 0
+    tag(root)
 
 
 # --- two runs
@@ -562,13 +522,12 @@ def test_of_two_runs_the_slower_one_ends_well(root: Path, faster: tuple[str, ...
     commit = merged(root, "1.1.0", "core", "vespa")
     other_tags_at_once(root, *faster)
     ran = tag(root)
-    assert ran.code == 0, ran.text
     assert f"tagged by another run: {', '.join(faster)}" in ran.err
     tags = tags_of(root)
     assert tags["core-v1.1.0"] == tags["vespa-v1.1.0"] == commit
     assert "other" in git(remote_of(root), "cat-file", "tag", "core-v1.1.0")
     git(root, "fetch", "--tags")  # no local tag is in the way
-    assert tag(root).code == 0
+    tag(root)
 
 
 def test_a_faster_run_on_the_commit_before_ends_well(root: Path) -> None:
@@ -578,7 +537,6 @@ def test_a_faster_run_on_the_commit_before_ends_well(root: Path) -> None:
     git(root, "push", "--quiet", "origin", "main")
     other_tags_at_once(root, "core-v1.1.0", at="HEAD^")
     ran = tag(root)
-    assert ran.code == 0, ran.text
     assert "tagged by another run: core-v1.1.0" in ran.err
 
 
@@ -590,8 +548,7 @@ def test_a_faster_run_on_another_branch_is_a_conflict(root: Path) -> None:
     git(root, "switch", "--quiet", "main")
     merged(root, "1.1.0", "core")
     other_tags_at_once(root, "core-v1.1.0", at=side)
-    ran = tag(root)
-    assert ran.code == 4, ran.text
+    ran = tag(root, code=4)
     assert f"but origin has it on {side[:10]} (on another branch)" in ran.err
 
 
@@ -649,8 +606,7 @@ def test_a_run_that_is_killed_anywhere_is_finished_by_the_same_command(root: Pat
         if ran.returncode == 0:
             break
         assert ran.returncode == -signal.SIGKILL, ran.stderr
-        again = tag(root)
-        assert again.code == 0, (number, again.text)
+        tag(root)
         assert {name for name, target in tags_of(root).items() if target == commit} == {
             f"{name}-v{version}" for name in ("core", "vespa", "agents", "runtime")
         }, number
@@ -686,10 +642,9 @@ def test_credentials_reach_git_through_the_environment_only(root: Path, monkeypa
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         git(root, "remote", "set-url", "origin", f"http://127.0.0.1:{server.server_port}/demo.git")
-        ran = tag(root)
+        ran = tag(root, code=2)
         server.shutdown()
         thread.join()
-    assert ran.code == 2, ran.text
     basic = base64.b64encode(b"job:token-of-the-job").decode()
     assert f"Basic {basic}" in headers
     given = arguments.read_text(encoding="utf-8")
@@ -708,6 +663,5 @@ def test_plain_tags_of_other_packages_are_not_proposed_for_one_without_tags(tmp_
     git(root, "tag", "v1.2.0")
     git(root, "push", "--quiet", "--tags", "origin")
     ran = tag(root, "--dry-run")
-    assert ran.code == 0, ran.text
     assert "early 0.5b0 is never tagged, and gets no tag" in ran.out + ran.err
     assert "name no package" not in ran.err

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 from backends import in_tree
 from loopback import make_wheel
 from package_index import serving
-from projects import repository
+from projects import python, repository
 
 from relnox.source.uv_settings import PackageSource, find_package_sources
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -60,15 +59,8 @@ def stated(root: Path, settings: str) -> None:
     repository(root)
 
 
-def build(root: Path, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*(sys.executable, "-m", "relnox", "build-all", "--reporter=plain"), *options],
-        cwd=root,
-        env={**os.environ, **variables},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def build(root: Path, *options: str, code: int, **variables: str) -> subprocess.CompletedProcess[str]:
+    return python(root, "-m", "relnox", "build-all", "--reporter=plain", *options, code=code, **variables)
 
 
 def test_the_index_configured_by_the_user_is_used_and_reported(root: Path, trusted: PackageIndex) -> None:
@@ -76,9 +68,8 @@ def test_the_index_configured_by_the_user_is_used_and_reported(root: Path, trust
     variable = "UV_DEFAULT_INDEX"
     address = trusted.simple_url.replace("http://", "http://user:word@")
 
-    done = build(root, **{variable: address})
+    done = build(root, **{variable: address}, code=0)
 
-    assert done.returncode == 0, done.stderr
     assert f"note: build requirements come from {trusted.simple_url} ({variable})\n" in done.stderr
     assert "word" not in done.stderr
     assert (root.parent / "used").read_text() == "trusted"
@@ -91,9 +82,8 @@ def test_an_extra_index_gives_a_warning_and_trusted_index_excludes_it(
     index, further = "UV_DEFAULT_INDEX", "UV_INDEX"
     variables = {index: trusted.simple_url, further: attacker.simple_url}
 
-    done = build(root, **variables)
+    done = build(root, **variables, code=0)
 
-    assert done.returncode == 0, done.stderr
     assert f"\n  {attacker.simple_url} (extra index, {further})\n" in done.stderr
     assert 'fix: to use a single index, set [tool.relnox] trusted-index = "URL"' in done.stderr
     assert (root.parent / "used").read_text() == "attacker"  # what is warned of
@@ -103,9 +93,8 @@ def test_an_extra_index_gives_a_warning_and_trusted_index_excludes_it(
     text = file.read_text(encoding="utf-8").partition("[tool.relnox]")[0]
     file.write_text(f'{text}[tool.relnox]\ntrusted-index = "{trusted.simple_url}"\n', encoding="utf-8")
 
-    done = build(root, "--from-tree", **variables)
+    done = build(root, "--from-tree", **variables, code=0)
 
-    assert done.returncode == 0, done.stderr
     assert f"note: build requirements come from {trusted.simple_url} (the project's settings)\n" in done.stderr
     assert "warning: build requirements" not in done.stderr
     assert (root.parent / "used").read_text() == "trusted"
@@ -121,9 +110,8 @@ def test_the_settings_file_that_the_user_names_is_used_and_reported(
         f'[[index]]\nurl = "{attacker.simple_url}"\n[[index]]\nurl = "{trusted.simple_url}"\ndefault = true\n'
     )
 
-    done = build(root, UV_CONFIG_FILE=str(file))
+    done = build(root, UV_CONFIG_FILE=str(file), code=0)
 
-    assert done.returncode == 0, done.stderr
     assert f"come from {trusted.simple_url} ({file})" in done.stderr
     assert f"  {attacker.simple_url} (extra index, {file})" in done.stderr
 

@@ -39,8 +39,7 @@ def test_an_untracked_module_that_is_imported_is_a_problem(
     said = run_blocked_bump(bump, root, *MINOR)
     assert words in said
     assert f"git add src/demo/{new}" in said
-    built = run_in_process(root, "build-all", "--dry-run")
-    assert built.code == 1, built.text
+    built = run_in_process(root, "build-all", "--dry-run", code=1)
     assert words in built.text
     commit_all(root)
     assert bump(root, *MINOR).code == 0

@@ -34,9 +34,9 @@ NAMES = ("MINE_PASSWORD", "UV_PUBLISH_TOKEN", "TWINE_PASSWORD", "PYPI_TOKEN")
 
 
 class Verify(Protocol):
-    """Runs `verify-install --from dist` in the process of the test; further words are further options."""
+    """Runs `verify-install --from dist` in the process of the test, which ends with this code."""
 
-    def __call__(self, *options: str) -> RunResult: ...
+    def __call__(self, *options: str, code: int = 0) -> RunResult: ...
 
 
 @pytest.fixture
@@ -54,11 +54,13 @@ def verify(
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "pip"))
 
-    def call(*options: str) -> RunResult:
+    def call(*options: str, code: int = 0) -> RunResult:
         capsys.readouterr()
         source = () if "--index" in options else ("--from", "dist")
-        code = main(["verify-install", "--project", str(root), "--reporter", "plain", *source, *options])
-        return RunResult(code, *capsys.readouterr())
+        ended = main(["verify-install", "--project", str(root), "--reporter", "plain", *source, *options])
+        ran = RunResult(ended, *capsys.readouterr())
+        assert ran.code == code, ran.text
+        return ran
 
     return call
 
@@ -105,7 +107,6 @@ def test_a_release_is_verified_before_anything_is_published(
         ),
     )
     ran = verify()
-    assert ran.code == 0, ran.text
     assert "scripts run-one, show-one" in ran.err
     assert "two 1.0, requirements hold" in ran.err
     assert "ran two.main()" in ran.err
@@ -127,7 +128,6 @@ def test_the_modules_of_a_wheel_are_found(root: Path, verify: Verify) -> None:
         settings="[tool.relnox.verify]\nmodules = { nothing = [] }\n",
     )
     ran = verify()
-    assert ran.code == 0, ran.text
     assert "imported called\n" in ran.err
     assert "imported a\n" in ran.err
     assert "imported d\n" in ran.err
@@ -143,8 +143,7 @@ def test_a_package_with_nothing_to_import_fails(root: Path, verify: Verify) -> N
         wheel(root, "full"),
     ]
     project_of(root, *built)
-    ran = verify()
-    assert ran.code == 2, ran.text
+    ran = verify(code=2)
     assert table(ran) == {"hollow": ["1.0", "FAILED"], "shared": ["1.0", "FAILED"], "full": ["1.0", "works"]}
     assert "hollow-1.0-py3-none-any.whl has no module, no script and no data" in ran.err
     assert '[tool.relnox] metadata-only = ["hollow"]' in ran.err
@@ -154,7 +153,6 @@ def test_a_package_with_nothing_to_import_fails(root: Path, verify: Verify) -> N
         root, *built, settings='metadata-only = ["Hollow"]\n[tool.relnox.verify]\nmodules = { shared = [] }\n'
     )
     ran = verify()
-    assert ran.code == 0, ran.text
     assert "nothing to import (according to [tool.relnox] metadata-only)" in ran.err
 
 
@@ -170,7 +168,6 @@ def test_a_script_a_smoke_test_or_the_metadata_is_enough(root: Path, verify: Ver
         needs={"caller": ["full"], "tried": ["full"]},
     )
     ran = verify()
-    assert ran.code == 0, ran.text
     assert "nothing to import (according to its metadata)" in ran.err
 
 
@@ -186,11 +183,9 @@ def test_members_of_older_namespace_packages_are_imported(init: str, root: Path,
     files = {"space/__init__.py": init, "space/left/__init__.py": "", "space/left/more.py": "1/0\n"}
     project_of(root, wheel(root, "space-left", files))
     ran = verify()
-    assert ran.code == 0, ran.text
     assert "imported space.left\n" in ran.err
     project_of(root, wheel(root, "space-left", files | {"space/left/__init__.py": "import not_there\n"}))
-    ran = verify()
-    assert ran.code == 2, ran.text
+    ran = verify(code=2)
     assert "import space.left fails: ModuleNotFoundError: No module named 'not_there'" in ran.err
 
 
@@ -206,14 +201,12 @@ def test_members_of_older_namespace_packages_are_imported(init: str, root: Path,
 def test_a_wheel_of_programs_or_data_is_what_it_installs(path: str, name: str, root: Path, verify: Verify) -> None:
     project_of(root, wheel(root, "tools", {f"tools-1.0.data/{path}": "#!/bin/sh\n"}))
     ran = verify()
-    assert ran.code == 0, ran.text
     assert f"nothing to import; programs and data {name}\n" in ran.err
 
 
 def test_metadata_only_names_packages_of_the_workspace(root: Path, verify: Verify) -> None:
     project_of(root, wheel(root), settings='metadata-only = ["demmo"]\n')
-    ran = verify()
-    assert ran.code == 1, ran.text
+    ran = verify(code=1)
     assert "'demmo' in [tool.relnox] metadata-only matches no package of this workspace" in ran.err
     assert "did you mean demo?" in ran.err
 
@@ -224,7 +217,6 @@ def test_siblings_share_a_namespace(root: Path, verify: Verify) -> None:
     right = wheel(root, "space-right", {"space/right.py": ""}, fields=["Import-Namespace: space"])
     project_of(root, right, left, needs={"space-left": ["space-right"]})
     ran = verify()
-    assert ran.code == 0, ran.text
     assert "imported space.left" in ran.err
 
 
@@ -248,8 +240,7 @@ def test_an_unsupported_python_is_skipped_but_not_if_it_is_all_there_is(
         *(wheel(root, name, python=pythons.get(name, ">=3.8")) for name in ("new", *others)),
         settings=f"[tool.relnox.verify]\n{settings}\n",
     )
-    ran = verify("--python", HERE)
-    assert ran.code == code, ran.text
+    ran = verify("--python", HERE, code=code)
     assert ("nothing was verified, since everything was skipped: " in ran.err) == (code != 0)
     if "old" in others:
         assert f"new 1.0 requires Python >=3.99, and this is {sys.version.split()[0]}" in ran.err
@@ -258,11 +249,11 @@ def test_an_unsupported_python_is_skipped_but_not_if_it_is_all_there_is(
 
 def test_a_python_that_is_not_installed_is_an_error(root: Path, verify: Verify) -> None:
     project_of(root, wheel(root))
-    ran = verify("--python", "3.77")
-    assert (ran.code, ran.out) == (1, "")
+    ran = verify("--python", "3.77", code=1)
+    assert ran.out == ""
     assert "Python 3.77 is not installed" in ran.err
     assert "uv python install 3.77" in ran.err
-    assert verify("--python", "py3").code == 1
+    verify("--python", "py3", code=1)
 
 
 def test_the_sdist_is_built_without_a_compatible_wheel(root: Path, verify: Verify) -> None:
@@ -287,7 +278,6 @@ def test_the_sdist_is_built_without_a_compatible_wheel(root: Path, verify: Verif
     )
     project_of(root, source, wheel(root, tag="cp311-cp311-win_arm64"))
     ran = verify()
-    assert ran.code == 0, ran.text
     assert "demo-1.0.tar.gz; built from the sdist (no compatible wheel); imported built.inner" in ran.err
     assert table(ran) == {"demo": ["1.0", "works", "(sdist)"]}
     assert f"package  version  Python {HERE}\n" in ran.out
@@ -359,8 +349,7 @@ def test_a_broken_release_is_reported_with_a_fix(
     monkeypatch.setattr("relnox.steps.verify_install._TIME_LIMIT", 2)
     files, message, fix = BROKEN[case]
     project_of(root, wheel(root, files=files))
-    ran = verify()
-    assert ran.code == 2, ran.text
+    ran = verify(code=2)
     assert f"demo 1.0 was installed on Python {sys.version.split()[0]}, but does not work" in ran.err
     assert message in ran.err
     assert fix in ran.err
@@ -384,9 +373,8 @@ def test_a_missing_requirement_in_a_shared_namespace_is_named(
     agents = wheel(root, "acme-agents", {"acme/agents/__init__.py": f"import {missing}\n"})
     project_of(root, core, agents)
 
-    ran = verify()
+    ran = verify(code=2)
 
-    assert ran.code == 2, ran.text
     assert f"ModuleNotFoundError: No module named '{missing}'" in ran.err
     assert fix in ran.err
     assert table(ran) == {"acme-core": ["1.0", "works"], "acme-agents": ["1.0", "FAILED"]}
@@ -405,14 +393,13 @@ def test_a_script_without_a_function_fails(root: Path, verify: Verify, target: s
     project_of(
         root, wheel(root, files={"demo.py": "value = 1\n"}, entries=entries, fields=["Provides-Extra: cli"])
     )
-    ran = verify()
-    assert ran.code == 2, ran.text
+    ran = verify(code=2)
     assert message in ran.err
     assert ("correct the error" if target.startswith("demo:") else "lacks demo.cli") in ran.err
     assert "nowhere" not in ran.err  # its extra is not installed
 
     project_of(root, root / "dist" / "demo-1.0-py3-none-any.whl", settings='verify.extras = { demo = ["CLI"] }\n')
-    ran = verify()
+    ran = verify(code=2)
     assert "the script more (nowhere:main) fails" in ran.err
 
 
@@ -420,8 +407,7 @@ def test_files_that_are_not_in_record_fail(root: Path, verify: Verify) -> None:
     with zipfile.ZipFile(wheel(root, files={"demo.py": ""})) as good:
         rows = good.read("demo-1.0.dist-info/RECORD").decode()
     project_of(root, wheel(root, files={"demo.py": "", "more.py": ""}, record=rows))
-    ran = verify()
-    assert ran.code == 2, ran.text
+    ran = verify(code=2)
     assert "more.py is not mentioned in RECORD" in ran.err
 
 
@@ -430,8 +416,7 @@ def test_an_installed_file_that_differs_from_the_wheel_fails(root: Path, verify:
     other = wheel(root, "other", {"demo.py": "stolen = True\n"})
     demo = wheel(root, "demo", {"demo.py": "mine = True\n"}, requires=["other"])
     project_of(root, other, demo, needs={"demo": ["other"]})
-    ran = verify()
-    assert ran.code == 2, ran.text
+    ran = verify(code=2)
     assert ": demo.py differs from its hash in RECORD" in ran.err
     assert table(ran) == {"other": ["1.0", "works"], "demo": ["1.0", "FAILED"]}
 
@@ -447,12 +432,11 @@ def test_nothing_is_imported_from_the_source_tree(
     monkeypatch.setenv("PYTHONPATH", str(root))
     monkeypatch.setenv("PYTHONSTARTUP", str(root / "demo" / "__init__.py"))
     project_of(root, wheel(root, files={"demo.py": ""}))
-    assert verify().code == 0
+    verify()
 
     sneaking = f"import sys\nsys.path.insert(0, {str(root / 'demo')!r})\nimport helper\n"
     project_of(root, wheel(root, files={"demo.py": sneaking}))
-    ran = verify()
-    assert ran.code == 2, ran.text
+    ran = verify(code=2)
     assert f"helper is loaded from {root / 'demo' / 'helper.py'}, which is in the source tree" in ran.err
 
 
@@ -469,7 +453,6 @@ def test_an_import_may_change_the_process(root: Path, verify: Verify) -> None:
     )
     project_of(root, wheel(root, files={"demo.py": rude, "zebra.py": ""}))
     ran = verify()
-    assert ran.code == 0, ran.text
     assert ran.err.count("imported demo, zebra") == 1
 
 
@@ -479,8 +462,7 @@ def test_imports_do_not_see_credentials(root: Path, verify: Verify, monkeypatch:
     project_of(
         root, wheel(root, files={"demo.py": "import os\nprint(dict(os.environ))\nraise RuntimeError('so')\n"})
     )
-    ran = verify("--verbose")
-    assert ran.code == 2, ran.text
+    ran = verify("--verbose", code=2)
     assert "| {" in ran.err
     assert "canary-7f3a" not in ran.text
 
@@ -507,8 +489,7 @@ def test_processes_that_smoke_tests_start_are_ended(
         settings=f"[tool.relnox.verify]\nsmoke = {{ demo = {json.dumps(smoke)} }}\n",
     )
     begin = time.monotonic()
-    ran = verify()
-    assert ran.code == 2, ran.text
+    ran = verify(code=2)
     assert f"{smoke[1]} does not end within 2 s" in ran.err
     assert time.monotonic() - begin < 60
     for path in pids:
@@ -522,8 +503,7 @@ def test_smoke_tests_that_raise_fail(root: Path, verify: Verify, expression: str
         wheel(root, files={"demo.py": "import sys\nleave = sys.exit\n"}),
         settings=f'[tool.relnox.verify]\nsmoke = {{ demo = ["demo.leave(0)", "{expression}"] }}\n',
     )
-    ran = verify()
-    assert ran.code == 2, ran.text
+    ran = verify(code=2)
     assert f"{expression} fails: " in ran.err
 
 
@@ -532,8 +512,7 @@ def test_a_requirement_without_a_matching_release_is_named(
 ) -> None:
     trusted.add(made_wheel(root.parent / "elsewhere", "third", version="1.0"))
     project_of(root, wheel(root, requires=["third>=2"]), settings=f'trusted-index = "{trusted.simple_url}"\n')
-    ran = verify()
-    assert ran.code == 2, ran.text
+    ran = verify(code=2)
     assert "third" in ran.err
     assert "the trusted index has no matching release" in ran.err
 
@@ -543,8 +522,7 @@ def test_an_unreachable_trusted_index_is_a_transient_error(
 ) -> None:
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
     project_of(root, wheel(root, requires=["third"]), settings='trusted-index = "http://127.0.0.1:9/simple/"\n')
-    ran = verify()
-    assert ran.code == 5, ran.text
+    ran = verify(code=5)
     assert "rerun the command later (the trusted index does not respond)" in ran.err
 
 
@@ -564,7 +542,6 @@ def test_settings_of_packages_are_used(root: Path, verify: Verify) -> None:
         ),
     )
     ran = verify("--python", HERE)
-    assert ran.code == 0, ran.text
     assert "eight minutes of dependencies" in ran.err
     assert table(ran) == {
         "heavy": ["1.0", "works"],
@@ -575,8 +552,7 @@ def test_settings_of_packages_are_used(root: Path, verify: Verify) -> None:
 
 def test_settings_of_an_unknown_package_are_a_problem(root: Path, verify: Verify) -> None:
     project_of(root, wheel(root), settings='[tool.relnox.verify]\nskip = { demmo = "why" }\n')
-    ran = verify()
-    assert ran.code == 1
+    ran = verify(code=1)
     assert "'demmo' in [tool.relnox.verify] skip matches no package of this workspace" in ran.err
     assert "did you mean demo?" in ran.err
 
@@ -588,13 +564,11 @@ def test_files_on_disk_are_compared_before_they_are_installed(root: Path, verify
     path = wheel(root)
     project_of(root, path)
     path.write_bytes(path.read_bytes() + b" ")
-    ran = verify()
-    assert ran.code == 4, ran.text
+    ran = verify(code=4)
     assert "dist/demo-1.0-py3-none-any.whl differs from the file that was built" in ran.err
     assert table(ran) == {"demo": ["1.0", "not", "run"]}
     path.unlink()
-    ran = verify()
-    assert ran.code == 2, ran.text
+    ran = verify(code=2)
     assert "is missing, although the manifest lists it" in ran.err
 
 
@@ -604,8 +578,7 @@ def test_a_package_that_needs_a_private_one_is_a_problem(root: Path, verify: Ver
     file.write_text(
         file.read_text(encoding="utf-8") + 'classifiers = ["Private :: Do Not Upload"]\n', encoding="utf-8"
     )
-    ran = verify()
-    assert ran.code == 1, ran.text
+    ran = verify(code=1)
     assert "open needs secret, which is private" in ran.err
 
 
@@ -666,8 +639,7 @@ def test_a_dependency_never_comes_from_two_indexes(  # noqa: PLR0917 - fixtures
     (root / "uv.toml").write_text((settings / "uv.toml").read_text(encoding="utf-8"), encoding="utf-8")
     monkeypatch.chdir(root)
 
-    ran = verify("--index", "mine")
-    assert ran.code == 0, ran.text
+    verify("--index", "mine")
     assert not [path for path in mine.asked if "third" in path]
     assert not [path for path in trusted.asked if "99.0" in path or "sibling" in path]
 
@@ -697,19 +669,16 @@ def test_files_that_are_listed_or_served_late_are_retried(
     published(root, mine, trusted, path)
     absent = acts.answers(404, "Not Found")
     mine.misbehave(Rule(absent, LISTING, tries=range(1, 4)), Rule(absent, FILE, tries=range(1, 3)))
-    ran = verify("--index", "mine")
-    assert ran.code == 0, ran.text
+    verify("--index", "mine")
     assert mine.hits == 5
     assert {request.headers.get("cache-control") for request in mine.log} == {"no-cache"}
 
     mine.misbehave(Rule(absent, FILE))
-    ran = verify("--index", "mine", "--wait", "1")
-    assert ran.code == 5, ran.text
+    ran = verify("--index", "mine", "--wait", "1", code=5)
     assert "demo-1.0-py3-none-any.whl is listed, but its download returned 404 Not Found" in ran.err
 
     mine.misbehave(Rule(absent, LISTING))
-    ran = verify("--index", "mine", "--wait", "1")
-    assert ran.code == 5, ran.text
+    ran = verify("--index", "mine", "--wait", "1", code=5)
     assert "demo 1.0 could not be verified on mine within 1 s" in ran.err
     assert "          not listed: demo-1.0" in ran.err
 
@@ -722,8 +691,7 @@ def test_a_download_with_another_hash_is_not_installed(
     published(root, mine, trusted, path)
     other = made_wheel(tmp_path / "other", "demo", {"demo.py": "other = True\n"}).read_bytes()
     mine.misbehave(Rule(acts.serves(lambda _: other), FILE))
-    ran = verify("--index", "mine")
-    assert ran.code == 4, ran.text
+    ran = verify("--index", "mine", code=4)
     assert "mine has a different demo-1.0-py3-none-any.whl" in ran.err
     assert table(ran) == {"demo": ["1.0", "not", "run"]}
 
@@ -735,6 +703,5 @@ def test_a_yanked_file_is_not_installable(
     mine.add(path)
     mine.yank(path.name)
     published(root, mine, trusted, path)
-    ran = verify("--index", "mine")
-    assert ran.code == 2, ran.text
+    ran = verify("--index", "mine", code=2)
     assert "mine lists demo-1.0-py3-none-any.whl as yanked" in ran.err

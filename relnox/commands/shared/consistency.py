@@ -17,7 +17,14 @@ from typing import Literal, NamedTuple
 from packaging.version import Version
 
 from relnox.commands.shared.project import Project
-from relnox.commands.shared.releases import ReleaseTag, Request, is_floating, is_last_release, tags_of_version
+from relnox.commands.shared.releases import (
+    ReleaseTag,
+    Request,
+    is_floating,
+    is_last_release,
+    latest_tag,
+    tags_of_version,
+)
 from relnox.core.fixes import task_command
 from relnox.core.packages import Package
 from relnox.core.release import wheels
@@ -349,7 +356,10 @@ def _outdated_manifest(manifest: Manifest, where: str, project: Project) -> Iter
             reason = f"{join_names(chain.from_iterable(changed.values()))} changed in {join_names(changed)}"
         message = f"{where} is a build of commit {commit[:10]}, but the checkout is at {head[:10]} ({reason})"
     switch = f"; to publish that build: git switch --detach {commit}" if commit else ""
-    yield _Mismatch("manifest-outdated", message, f"{task_command('build-all')}{switch}")
+    is_development = any(version is not None and version.is_devrelease for version in current.values())
+    tagged = latest_tag(versions, project) if is_development else None
+    build = task_command("build-all", *(("--commit", tagged[0]) if tagged else ()))
+    yield _Mismatch("manifest-outdated", message, f"{build}{switch}")
 
 
 def _changed_files(
