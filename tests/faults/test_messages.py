@@ -515,7 +515,7 @@ def as_read(text: str, root: Path) -> str:
         (r"127\.0\.0\.1:(?!9\b)\d+", "127.0.0.1:<port>"),
         (r"\d\d:\d\d:\d\d UTC", "<time> UTC"),
         (r"\d{4}-\d\d-\d\d( \d\d:\d\d)?", "<date>"),
-        (r"Python \d\.\d+\.\d+\w*", "Python <version>"),
+        (r"Python \d\.\d+(\.\d+\w*)?", "Python <version>"),
         (r" \(\d+\.\d s\)$", ""),
         (r"(^ +\| .*\n)+(?=^ +fix)", "          | <what uv prints>\n"),
     ):

@@ -13,14 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from package_index import PackageIndex
-from planned import PLANNED
 from projects import git, repository, single, write
 from releases import Package, release
-from running import run as run_command
 
 import relnox
 from relnox import Workspace, runner
-from relnox.arguments import parse
 from relnox.core.planning.events import RunFinished, RunStarted, Status, StepFinished, Waiting
 from relnox.errors import Blocked, ExitCode, Problem
 from relnox.system import retries
@@ -29,20 +26,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relnox.core.planning.events import Event, Outcome
-
-
-@pytest.mark.heavy
-@pytest.mark.parametrize(("task", "flags", "exit_code"), PLANNED)
-def test_a_plan_is_the_one_of_the_command_line(
-    shared: Path, tmp_path: Path, task: str, flags: str, exit_code: int
-) -> None:
-    file = tmp_path / "plan.json"
-    command = ("relnox", task, *flags.split(), "--dry-run", "--plan", str(file))
-    assert run_command(shared, *command).code == exit_code
-    options: dict[str, Any] = dict(parse(task, flags.split(), "relnox"))
-    with Workspace.open(shared).plan(task, **options) as plan:
-        assert plan.to_json() == file.read_text(encoding="utf-8")
-        assert (plan.problems != ()) == (exit_code != 0)
 
 
 @pytest.fixture

@@ -153,15 +153,6 @@ def test_a_collection_has_settings(workspace: Path) -> None:
     assert "3.0.0" in major.stdout
 
 
-def test_a_failed_task_runs_nothing_after_it(project: Path) -> None:
-    arguments = 'name="rel", post={"publish": [after]}'
-    write(project, {"tasks.py": COLLECTION.format(arguments=arguments)})
-
-    done = invoke(project, "rel.publish")
-
-    assert (done.returncode, done.stdout) == (1, "")
-
-
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [

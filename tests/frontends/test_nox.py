@@ -406,22 +406,6 @@ def test_no_linter_takes_the_imports_away(project: Path, rules: tuple[str, ...])
     assert listed(nox(project, "-l")) == dict.fromkeys(TASKS, False)
 
 
-def test_a_session_of_one_python_plans_for_it_alone(shared: Path, tmp_path: Path) -> None:
-    noxfile = tmp_path / "noxfile.py"
-    noxfile.write_text(
-        "from relnox import sessions\n"
-        'sessions.add("verify-install", defaults={"verify-install": {"python": ["3.12"]}})\n',
-        encoding="utf-8",
-    )
-    plan = tmp_path / "plan.json"
-    asked = ("--index", "embedded", "--package", "core")
-    words = ("--project", str(shared), *asked, "--plan", str(plan), "--dry-run")
-
-    nox(tmp_path, "-f", str(noxfile), "-s", "verify-install", "--", *words, code=0)
-    install_checks = [step for step in json.loads(plan.read_bytes())["steps"] if step["kind"] == "VerifyInstall"]
-    assert [(step["package"], step["python"]) for step in install_checks] == [("acme-core", "3.12")]
-
-
 def test_the_listing_is_about_the_tasks_and_loads_nothing_heavy(project: Path) -> None:
     write(project, {"noxfile.py": NOXFILE})
 

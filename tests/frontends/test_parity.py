@@ -1,16 +1,18 @@
-"""Three front ends: what is typed at any of them makes the same plan, byte for byte, and the same commit."""
+"""Front ends and the Python API: what is typed at any of them makes the same plan, byte for byte."""
 
 from __future__ import annotations
 
 import json
 import re
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from planned import PLANNED
 from projects import commit_all, copy_of, git, lockstep_workspace, python, repository, write
 
+from relnox import Workspace
+from relnox.arguments import parse
 from relnox.commands import TASKS
 from relnox.core.settings.schema import fields_of
 
@@ -92,6 +94,10 @@ def test_every_front_end_plans_the_same(
     plan, _ = found["relnox"]
     assert found == expected(plan, exit_code)
     assert json.loads(plan)["task"] == task
+    options: dict[str, Any] = dict(parse(task, flags.split(), "relnox"))
+    with Workspace.open(shared).plan(task, **options) as of_api:
+        assert of_api.to_json().encode() == plan
+        assert (of_api.problems != ()) == (exit_code != 0)
     assert git(shared, "status", "--porcelain") == ""
 
 

@@ -266,14 +266,6 @@ def test_strict_turns_warnings_into_errors(tmp_path: Path) -> None:
     assert (tmp_path / "dist/other-1.0.tar.gz").read_bytes() == b"of another build"
 
 
-def test_installs_use_the_compared_downloads_without_an_index(tmp_path: Path) -> None:
-    # no way out is open here, so what is installed came from the files that were compared.
-    in_tree(tmp_path)
-    run(tmp_path, "relnox", "build-all", code=0)
-    ran = run(tmp_path, "relnox", "publish-test", "--index", "embedded", code=0)
-    assert "home 1.0, requirements hold" in ran.err
-
-
 def test_interpreters_are_verified_by_running_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # The shim of an inactive version is on PATH and answers with an error.
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
