@@ -457,6 +457,21 @@ def test_a_requirement_of_a_package_on_itself_changes_in_its_lock_file_as_well(
     assert lock.count(f'specifier = "{changed}"') == (2 if more == EXTRAS else 0)
 
 
+def test_lock_files_elsewhere_change_for_the_package_in_that_directory_only(members: Path, bump: Bump) -> None:
+    entries = {
+        "docs/uv.lock": "../libs/upper",
+        "tests/data/uv.lock": "../../libs/upper",
+        "tests/sample/uv.lock": ".",  # another package of that name
+    }
+    text = 'version = 1\n\n[[package]]\nname = "upper"\nversion = "1.0.0"\nsource = {{ editable = "{}" }}\n'
+    write(members, {file: text.format(path) for file, path in entries.items()})
+    commit_all(members)
+    done(bump, members, "--package", "upper", "--part", "minor", *COMMIT)
+    for file, path in entries.items():
+        version = "1.0.0" if path == "." else "1.1.0"
+        assert (members / file).read_text() == text.format(path).replace("1.0.0", version)
+
+
 BASE = '{ name = "base", specifier = "==1.0.0" }'
 
 

@@ -30,7 +30,6 @@ from relnox.steps.git import Commit
 from relnox.system.process import clean_environment
 
 if TYPE_CHECKING:
-    from relnox.core.workspace import Workspace
     from relnox.source.git import Git
     from relnox.steps.hooks import RunHook
 
@@ -108,7 +107,7 @@ def edit_files(  # noqa: PLR0913, PLR0917 - what is edited
     files = read_contents(project)
     edited = editing.edited_contents(workspace, bumps, updates, files.before, config)
     files.after |= dict(edited)
-    new.notes += _unpublished_in_locks(workspace, bumps, updates, files)
+    new.notes += _unpublished_in_locks(project, bumps, updates, files)
     tools = _changelog_tools(project, bumps, files)
     generated = {bump.package.name for own in tools.values() for bump in own}
     own = [bump for bump in bumps if bump.package.name not in generated]
@@ -286,22 +285,30 @@ def _changelog_release(
 
 def outdated_locks(project: Project, updates: DependencyUpdates) -> list[str]:
     """Return the lock files of poetry and pdm next to packages whose requirements change."""
-    directories = {project.literals.workspace.by_name[name].directory for name in updates}
+    by_name = project.literals.workspace.by_name
+    directories = {
+        by_name[name].directory
+        for name, needs in updates.items()
+        if any(need.syntax != "cargo" for need, _ in needs)
+    }
     return [lock for lock in project.foreign_locks if (lock.rpartition("/")[0] or ".") in directories]
 
 
 def _unpublished_in_locks(
-    workspace: Workspace, bumps: Sequence[VersionBump], updates: DependencyUpdates, files: Contents
+    project: Project, bumps: Sequence[VersionBump], updates: DependencyUpdates, files: Contents
 ) -> Iterator[str]:
     """Yield a note on each uv.lock that cannot have new requirements before the packages are published."""
+    workspace = project.literals.workspace
     after = {bump.package.name: bump.after for bump in bumps}
+    after |= {name: after[own] for name, own in project.config.dependency_updates.items() if own in after}
     for file in workspace.lock_files:
         names = lock_files.siblings_from_index(file, files.before[file].decode(), updates, workspace)
-        if versions := [f"{name} {after[name]}" for name in names if name in after]:
+        if names:
+            versions = join_names(f"{name} {after[name]}" for name in names)
             directory = f" --project {shlex.quote(posixpath.dirname(file))}" if "/" in file else ""
             yield (
                 f"{file}: out of date after this bump (it takes {join_names(names)} from an index); when "
-                f"{join_names(versions)} is published: uv lock{directory}"
+                f"{versions} is published: uv lock{directory}"
             )
 
 

@@ -206,7 +206,7 @@ class Project(Record):
     def _edited_locks(self) -> tuple[str, ...]:
         """The lock files that a bump edits: those that git tracks, and those beside version files or above them.
 
-        Samples are left out, and so are files that the settings exclude.
+        Files that the settings exclude are left out, and so are samples, unless it is clear what they lock.
         """
         files = [place.file for package in self.workspace.packages for place in package.locations]
         files += [package.pyproject for package in self.workspace.packages]
@@ -214,7 +214,8 @@ class Project(Record):
         directories |= {
             posixpath.dirname(name) or "."
             for name in self.tracked_project_files
-            if name.endswith(".lock") and not any(map(discovery.is_skipped, name.split("/")))
+            if name.endswith(".lock") and not name.startswith("../")
+            if name.endswith("/uv.lock") or not any(map(discovery.is_skipped, name.split("/")))
         }
         excluded = {file.file for file in self.config.version_files if file.count == 0}
         locks = self._existing_files(directories, EDITED_LOCKS)

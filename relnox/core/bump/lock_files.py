@@ -66,12 +66,11 @@ def _update_uv_lock(file: str, text: str, resolved: ResolvedBumps, workspace: Wo
     }
     text = documents.replace_strings(text, changes) if changes else text
     after = {(bump.package.name, bump.package.directory): str(bump.after) for bump in resolved.bumps}
-    spans = []
-    for match in _ENTRY.finditer(text):
-        if (path := match["path"]) is not None:
-            directory = posixpath.normpath(posixpath.join(posixpath.dirname(file), path))
-            if (version := after.get((match["name"], directory))) is not None:
-                spans.append((*match.span("version"), version))
+    spans = [
+        (*match.span("version"), after[package])
+        for match in _ENTRY.finditer(text)
+        if match["path"] is not None and (package := (match["name"], _resolve(file, match["path"]))) in after
+    ]
     return replace_spans(text, spans)
 
 
@@ -99,7 +98,7 @@ def siblings_from_index(file: str, text: str, updates: DependencyUpdates, worksp
         return []
     names = {name for _, name, _, _ in _specifier_changes(file, text, updates, workspace)}
     entries = documents.parse_toml(text).get("package", ()) if names else ()
-    return sorted(names - {entry.get("name") for entry in entries if _is_local(entry)})
+    return sorted(names - {entry.get("name") for entry in entries if _directory(entry, file) is not None})
 
 
 def _specifier_changes(
@@ -110,16 +109,13 @@ def _specifier_changes(
         return
     document = documents.parse_toml(text)
     owners: list[tuple[KeyPath, Any, str]] = [
-        (("package", index, "metadata"), table_at(entry, "metadata"), str(entry.get("name")))
+        (("package", index, "metadata"), table_at(entry, "metadata"), name)
         for index, entry in enumerate(document.get("package", ()))
-        if _is_local(entry)
+        if (package := workspace.by_name.get(name := str(entry.get("name")))) is not None
+        and package.directory == _directory(entry, file)
     ]
-    here = posixpath.dirname(file) or "."
-    owners += [
-        (("manifest",), table_at(document, "manifest"), package.name)
-        for package in workspace.packages
-        if package.directory == here
-    ]
+    at_top = (package.name for package in workspace.packages if package.directory == _resolve(file, "."))
+    owners += [(("manifest",), table_at(document, "manifest"), name) for name in at_top]
     for path, table, owner in owners:
         specifiers = dict(_new_specifiers(updates.get(owner, ())))
         for inner, requirement in _tables_in(table, path) if specifiers else ():
@@ -129,9 +125,16 @@ def _specifier_changes(
                     yield (*inner, "specifier"), name, old, new
 
 
-def _is_local(entry: Mapping[str, Any]) -> bool:
-    """Return whether the source of an entry in uv.lock is a directory."""
-    return not table_at(entry, "source").keys().isdisjoint(("editable", "virtual", "directory"))
+def _directory(entry: Mapping[str, Any], file: str) -> str | None:
+    """Return the directory that is the source of an entry in uv.lock, or None if it is none."""
+    source = table_at(entry, "source")
+    paths = (source.get(key) for key in ("editable", "virtual", "directory"))
+    return next((_resolve(file, path) for path in paths if isinstance(path, str)), None)
+
+
+def _resolve(file: str, path: str) -> str:
+    """Return a path that is relative to the directory of a file."""
+    return posixpath.normpath(posixpath.join(posixpath.dirname(file), path))
 
 
 def _new_specifiers(needs: Iterable[tuple[Dependency, str]]) -> Iterator[tuple[tuple[str, SpecifierSet], str]]:
