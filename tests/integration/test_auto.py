@@ -192,29 +192,6 @@ def test_a_version_raised_by_hand_is_tagged_as_it_is(demo: Path, bump: Bump) -> 
     assert "nothing to release" in bump(demo, *AUTO, *RELEASE).text
 
 
-@pytest.mark.parametrize(
-    ("before", "message", "released"), [("1.2.3+dev", "fix: x", "1.2.4"), ("1.5+dev", "x", "1.5")]
-)
-def test_a_local_segment_that_marks_development_is_dropped(
-    demo: Path, bump: Bump, before: str, message: str, released: str
-) -> None:
-    text = (demo / "pyproject.toml").read_text()
-    write(demo, {"pyproject.toml": text.replace("1.2.3", before)})
-    commit_all(demo, message)
-    ran = bump(demo, *AUTO, *RELEASE)
-    assert ran.code == 0, ran.text
-    assert git(demo, "describe", "--tags") == f"v{released}"
-    assert f'version = "{released}"' in (demo / "pyproject.toml").read_text()
-
-
-def test_a_first_release_has_the_current_version(tmp_path: Path, bump: Bump) -> None:
-    root = repository(single(tmp_path / "demo", version="0.1.0"))
-    assert moves(bump, root, *AUTO) == {"demo": ("0.1.0", "no tag yet")}
-    ran = bump(root, *AUTO, *RELEASE)
-    assert ran.code == 0, ran.text
-    assert git(root, "tag") == "v0.1.0"
-
-
 @pytest.mark.parametrize("tagged", [False, True])
 def test_a_requested_prerelease_is_not_a_final_release(tmp_path: Path, bump: Bump, *, tagged: bool) -> None:
     # Neither for a version that was never released, nor for one that was raised by hand.

@@ -56,15 +56,6 @@ def tag(name: str = "v2") -> NewTag:
 # --- state -----------------------------------------------------------------------------------------------
 
 
-def test_the_state_of_a_clean_checkout(root: Path) -> None:
-    here = checkout(root)
-    state = here.read_state()
-    assert state.head == git(root, "rev-parse", "HEAD")
-    assert here.head_time() == int(git(root, "log", "-1", "--format=%ct"))
-    assert (state.branch, state.changed_files, state.untracked_files, state.tags) == ("main", (), (), {})
-    assert (state.is_shallow, list(remotes.names(here))) == (False, ["origin"])
-
-
 def test_a_remote_is_known_by_any_of_its_settings(root: Path) -> None:
     git(root, "config", "remote.pushDefault", "origin")
     git(root, "config", "remote.a.b.url", "https://example.org/a")
@@ -147,12 +138,6 @@ def test_tags_of_every_kind_point_to_commits(root: Path) -> None:
         "of-a-tag": first,
         "pkg/v\xfc@2": second,
     }
-
-
-def test_a_detached_head_is_on_no_branch(root: Path) -> None:
-    git(root, "checkout", "--quiet", "--detach")
-    state = checkout(root).read_state()
-    assert (state.branch, state.head) == (None, git(root, "rev-parse", "HEAD"))
 
 
 def test_a_shallow_clone_is_detected_and_the_tags_of_the_remote_are_read(root: Path, tmp_path: Path) -> None:
@@ -343,18 +328,6 @@ def test_exactly_the_planned_files_are_committed(root: Path) -> None:
     assert git(root, "diff", "--name-only").splitlines() == ["other.txt"]
 
 
-def test_a_commit_below_the_top_level_has_only_the_files_there(tmp_path: Path) -> None:
-    top = write(tmp_path / "mono", {"README.md": "top\n"})
-    single(top / "python")
-    repository(top)
-    write(top, {"README.md": "changed\n", "python/README.md": "changed\n"})
-    here = checkout(top / "python")
-    changes.commit(here, "Below", edits(top / "python", "README.md"))
-    changes.reset_index(here, ["README.md"])
-    assert git(top, "show", "--format=", "--name-only").splitlines() == ["python/README.md"]
-    assert git(top, "status", "--porcelain").split() == ["M", "README.md"]
-
-
 def test_output_of_a_failing_hook_is_in_the_error(root: Path) -> None:
     hook = root / ".git/hooks/pre-commit"
     write(hook.parent, {"pre-commit": "#!/bin/sh\necho the hook has its reasons >&2\nexit 3\n"})
@@ -364,22 +337,6 @@ def test_output_of_a_failing_hook_is_in_the_error(root: Path) -> None:
     with pytest.raises(Failed, match="the hook has its reasons"):
         changes.commit(checkout(root), "Rejected", edits(root, "README.md"))
     assert git(root, "rev-parse", "HEAD") == head
-
-
-def test_a_commit_is_undone_and_other_files_stay_staged(root: Path) -> None:
-    write(root, {"staged.txt": "1\n"})
-    before = commit_all(root)
-    write(root, {"README.md": "changed\n", "staged.txt": "2\n"})
-    git(root, "add", "staged.txt")
-    here = checkout(root)
-    changes.commit(here, "Release", edits(root, "README.md"))
-    changes.move_branch(here, git(root, "rev-parse", "HEAD"), before)
-    assert here.head() == before
-    assert git(root, "diff", "--cached", "--name-only") == "staged.txt"
-    assert git(root, "diff", "--name-only") == "README.md"
-    with pytest.raises(Failed):
-        changes.move_branch(here, "1" * 40, before)  # something else has moved the branch
-    assert here.head() == before
 
 
 # --- tags and push --------------------------------------------------------------------------------------------
@@ -461,26 +418,6 @@ def test_a_partly_rejected_push_pushes_nothing(root: Path, rejected: str) -> Non
     assert caught.value.fix is not None
     assert "rerun the command" in caught.value.fix
     assert remotes.read_refs(here, "origin") == before
-
-
-def test_a_remote_branch_with_newer_commits_is_not_overwritten(root: Path, tmp_path: Path) -> None:
-    git(tmp_path, "clone", "--quiet", str(remote_of(root)), "colleague")
-    write(tmp_path / "colleague", {"theirs.txt": ""})
-    theirs = commit_all(tmp_path / "colleague")
-    git(tmp_path / "colleague", "push", "--quiet", "origin", "main")
-    write(root, {"ours.txt": ""})
-    commit_all(root)
-    here = checkout(root)
-    changes.create_tag(here, tag(), here.head() or "")
-    with pytest.raises(Failed, match="git push to origin"):
-        remotes.push(here, "origin", "main", ["v2"])
-    assert remotes.read_refs(here, "origin") == {"refs/heads/main": theirs}
-
-
-def test_an_unreachable_remote_is_an_error(root: Path) -> None:
-    git(root, "remote", "set-url", "origin", str(root / "missing.git"))
-    with pytest.raises(Failed, match="git cannot connect to remote origin"):
-        remotes.read_refs(checkout(root), "origin")
 
 
 # --- temporary clones ------------------------------------------------------------------------------------------

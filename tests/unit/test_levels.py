@@ -190,22 +190,6 @@ def graphs(draw: st.DrawFn) -> Graph:
     return Graph(parents, draw(st.lists(st.sampled_from(sorted(parents)), unique=True, max_size=5)))
 
 
-@given(graphs())
-def test_tag_coverage_equals_sets_of_ancestors(graph: Graph) -> None:
-    inside, edge = find_tags_containing_commits(graph.parents, graph.chosen)
-    contained = {tagged: graph.ancestors(tagged) for tagged in graph.chosen}
-    for commit in graph.parents:
-        assert inside[commit] == sum(
-            1 << place for place, each in enumerate(graph.chosen) if commit in contained[each]
-        )
-    if not graph.chosen:
-        assert edge == []
-        return
-    common = set.intersection(*contained.values())
-    # Without the edge and its ancestors git tells just the commits that not every tag contains.
-    assert {each for commit in edge for each in graph.ancestors(commit)} == common
-
-
 @given(graphs(), st.data())
 def test_histories_equal_sets_of_ancestors(graph: Graph, data: st.DataObject) -> None:
     packages = [
@@ -239,12 +223,6 @@ def test_histories_equal_sets_of_ancestors(graph: Graph, data: st.DataObject) ->
         since = [each for each in commits if name in touched[each.id] and each.id not in behind]
         tag, version = tagged.get(name, (None, None))
         assert found[name] == ReleaseHistory(tag, version, tuple(since))
-
-
-def test_a_commit_that_touches_two_packages_counts_for_both_and_once() -> None:
-    commit = Commit("c", "feat: x", ("a/1", "b/1", "a/2", "elsewhere/1"))
-    found = collect_histories([package("a"), package("b"), package("c")], {}, {}, {}, [commit])
-    assert {name: each.commits for name, each in found.items()} == {"a": (commit,), "b": (commit,), "c": ()}
 
 
 # --- what auto asks for --------------------------------------------------------------------------------
