@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from projects import HATCHLING, commit_all, everything, git, remote_of, repository, single, write
+from projects import HATCHLING, commit_all, git, remote_of, repository, single, write
 from running import run_blocked_bump
 
 if TYPE_CHECKING:
@@ -80,15 +80,6 @@ def test_a_release_from_the_commits_since_the_last_tag(demo: Path, bump: Bump) -
     assert git(demo, "tag").splitlines() == ["v1.2.3", "v1.3.0"]
 
 
-def test_nothing_to_release(demo: Path, bump: Bump) -> None:
-    change(demo, "docs: x", "README.md")
-    before = everything(demo)
-    ran = bump(demo, *AUTO, *RELEASE, "--push")
-    assert ran.code == 0, ran.text
-    assert "nothing to release" in ran.text
-    assert everything(demo) == before
-
-
 HISTORIES: dict[str, tuple[tuple[str, ...], dict[tuple[str, ...], str | None]]] = {
     "tags of another branch": (
         ("git switch -c next", "feat!: x", "git tag v2.0.0", "git switch main", "fix: y"),
@@ -110,13 +101,10 @@ HISTORIES: dict[str, tuple[tuple[str, ...], dict[tuple[str, ...], str | None]]] 
         {(): "1.3.0"},
     ),
     "a revert": (("feat: x", "git tag --force v1.2.3", "git revert --no-edit HEAD"), {(): "1.2.4"}),
-    "a revert of what is not released": (("feat: x", "fix: y", "git revert --no-edit HEAD~1"), {(): "1.2.4"}),
-    "nothing but a change and its revert": (("feat: x", "git revert --no-edit HEAD"), {(): None}),
     "a revert of a revert": (
         ("feat: x", "git revert --no-edit HEAD", "git revert --no-edit HEAD"),
         {(): "1.3.0"},
     ),
-    "a revert by its type": (("chore: x", "revert: chore: x"), {(): "1.2.4"}),
     "prereleases of the same level": (
         ("feat: x", "git tag v1.3.0a0", "fix: y"),
         {("--pre", "alpha"): "1.3.0a1", ("--pre", "rc"): "1.3.0rc0", (): "1.3.0"},
@@ -415,28 +403,6 @@ def test_fetched_commits_missing_from_the_branch_are_reported(demo: Path, tmp_pa
     assert "git pull --rebase" in said
     git(demo, "rebase", "--quiet", "origin/main")
     assert bump(demo, *MINOR).code == 0
-
-
-def test_a_push_queries_the_remote(demo: Path, tmp_path: Path, bump: Bump) -> None:
-    other = other_clone(demo, tmp_path)
-    change(other, "fix: theirs", "theirs.txt")
-    git(other, "push", "--quiet")
-    for allowed in ((), ("--allow-branch", "--allow-dirty")):
-        said = run_blocked_bump(bump, demo, *MINOR, "--push", *allowed)
-        assert "origin has commits on main that this checkout does not have" in said
-        assert "git pull --rebase origin main" in said
-    git(demo, "pull", "--quiet", "--rebase", "origin", "main")
-    assert bump(demo, *MINOR, "--push").code == 0
-    assert git(remote_of(demo), "describe", "--tags", "main") == "v1.3.0"
-
-
-def test_an_existing_tag_is_reported_for_each_repository(demo: Path, bump: Bump) -> None:
-    git(demo, "tag", "v1.3.0")
-    git(demo, "push", "--quiet", "origin", "v1.3.0")
-    said = run_blocked_bump(bump, demo, *MINOR, "--push", "--allow-dirty", code=4)
-    assert "tag v1.3.0 already exists here and on origin" in said
-    git(demo, "tag", "--delete", "v1.3.0")
-    assert "already exists on origin" in run_blocked_bump(bump, demo, *MINOR, "--push", code=4)
 
 
 def test_a_version_below_the_last_tag_is_blocked(demo: Path, bump: Bump) -> None:
