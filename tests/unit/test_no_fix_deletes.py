@@ -35,6 +35,9 @@ SAFE_FIXES = {
     "look at the changes: git diff; to revert those of a file: git restore FILE": (
         "after --undo: the user looks first, and names the file"
     ),
+    "git restore {}": "after a bump without a commit: files that only the bump has edited",
+    "rm {}": "after a bump without a commit: files that the bump has created",
+    "git add --force {}, and commit it; or generate it in a before-build hook": "adds a file that git ignores",
     "--clear": "of the embedded index, relnox's own test index, and of `uv venv`",
     "{}, or delete the attestation: publish then signs the file again": "the invalid attestation itself",
 }

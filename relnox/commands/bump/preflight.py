@@ -292,12 +292,8 @@ def notes(  # noqa: PLR0913, PLR0917 - the whole bump
     ]:
         are = "is" if len(left_out) == 1 else "are"
         yield f"left out: {join_names(left_out)} {are} untracked and not part of the release"
-    if files.edits and project.commit is not None and not (options.commit or options.pull_request):
-        names = [edit.file for edit in files.edits if edit.before is not None]
-        created_files = [edit.file for edit in files.edits if edit.before is None]
-        restore = f"git restore {shlex.join(names) if state is not None and state.changed_files else '.'}"
-        remove = f" && rm {shlex.join(created_files)}" if created_files else ""
-        yield f"not committed: {join_names([*names, *created_files])}; to go back: {restore}{remove}"
+    if project.commit is not None and not (options.commit or options.pull_request):
+        yield from _notes_on_uncommitted_edits(project, files)
     locations = {location.file for package in packages for location in package.other_locations}
     if literals := [
         f"{'.'.join(map(str, literal.key))} in {literal.file}"
@@ -313,3 +309,19 @@ def notes(  # noqa: PLR0913, PLR0917 - the whole bump
         yield "no file changes: --commit --tag releases what is there"
     if options.tag:
         yield from checks.notes_on_shared_tags(tuple(bumps), project.literals.workspace)
+
+
+def _notes_on_uncommitted_edits(project: Project, files: Contents) -> Iterator[str]:
+    """Yield a note on edits without a commit, with the command that takes back those that nothing else changed."""
+    changed_files = set(project.state.changed_files if project.state is not None else ()).difference(files.edited)
+    names = [edit.file for edit in files.edits]
+    own = [edit for edit in files.edits if edit.file not in changed_files]
+    restored = [edit.file for edit in own if edit.before is not None and edit.file in project.index_states]
+    created = [edit.file for edit in own if edit.before is None]
+    commands = [
+        *([f"git restore {shlex.join(restored)}"] if restored else []),
+        *([f"rm {shlex.join(created)}"] if created else []),
+    ]
+    if names:
+        back = f"; to go back: {' && '.join(commands)}" if commands else ""
+        yield f"not committed: {join_names(names)}{back}"
