@@ -312,7 +312,7 @@ def notes(  # noqa: PLR0913, PLR0917 - the whole bump
 
 
 def _notes_on_uncommitted_edits(project: Project, files: Contents) -> Iterator[str]:
-    """Yield a note on edits without a commit, with the command that takes back those that nothing else changed."""
+    """Yield a note on edits without a commit, with the command that reverts those that nothing else changed."""
     changed_files = set(project.state.changed_files if project.state is not None else ()).difference(files.edited)
     names = [edit.file for edit in files.edits]
     own = [edit for edit in files.edits if edit.file not in changed_files]
