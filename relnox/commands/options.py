@@ -235,13 +235,7 @@ class VerifyOptions(CommonOptions):
         metavar="WHAT",
     )
     package: tuple[str, ...] = _package("Verify this package only")
-    python: tuple[str, ...] = option(
-        (),
-        "Verify with this Python, such as 3.12 (repeatable); the running one if none.",
-        kind=PYTHON_VERSIONS,
-        metavar="VERSION",
-        anywhere=True,
-    )
+    python: tuple[str, ...] = _PYTHON
     dist: str = _DIST
     find_links: tuple[str, ...] = _FIND_LINKS
     wait: int | None = option(
@@ -264,13 +258,7 @@ class RehearseOptions(CommonOptions):
     to: str | None = BumpOptions.to
     package: tuple[str, ...] = _package("Rehearse the release of this package only")
     find_links: tuple[str, ...] = _FIND_LINKS
-    python: tuple[str, ...] = option(
-        (),
-        "Verify with this Python, such as 3.12 (repeatable); default: the running one.",
-        kind=PYTHON_VERSIONS,
-        metavar="VERSION",
-        anywhere=True,
-    )
+    python: tuple[str, ...] = _PYTHON
 
 
 class InitOptions(CommonOptions):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +37,6 @@ from relnox.indexes.index import Index
 from relnox.indexes.targets import Target
 from relnox.steps.publication import AwaitIndex, different_file_error
 from relnox.steps.upload import Attest, LogIn, Upload
-from relnox.system import retries
 
 _LISTING_TIMEOUT = 2700
 """How long to wait for the listing of a package, in seconds; caches of indexes can be stale for half an hour."""
@@ -325,17 +323,13 @@ def _closed_releases(release: Release, project: Project) -> Iterator[Problem]:
         first_upload = min((time for time in times if time is not None), default=None)
         if target.has_public_rules and first_upload is not None:
             ends = first_upload + public_index.UPLOAD_WINDOW
-            if ends < project.once(_now):
+            if ends < project.now:
                 yield Conflict(
                     "release-too-old",
                     f"{package} {file.version} is too old for more files on {index} since {ends:%Y-%m-%d} "
                     f"(its first file is more than {public_index.UPLOAD_WINDOW.days} days old)",
                     uploads.post_release_hint(file),
                 )
-
-
-def _now() -> datetime:
-    return retries.CLOCK.today()
 
 
 def _development_versions(release: Release) -> str:

@@ -56,7 +56,11 @@ def plan(options: Options, project: Project) -> Plan:
     if selected is not None:  # and what they need
         built = built.restricted_to(graph.closure(selected, dict(built.needs)))
     new.problems += _private_requirement_problems(built, private)
-    new.problems += project.once(_missing_python_problems, options.python)
+    for python in dict.fromkeys(options.python):
+        try:
+            project.once(find_interpreter, python)
+        except Blocked as error:
+            new.problems.append(error)
     manifest, earlier = built, built.restricted_to(frozenset())
     unlisted = frozenset[str]()
     if index is not None and not new.problems and project.once(_read_listings, index, built.packages):
@@ -117,17 +121,6 @@ def _private_requirement_problems(manifest: Manifest, private: Sequence[str]) ->
                 f"{package} fails, or installs another project of that name",
                 fix=f"remove the Private :: classifier of {names[0]}, or the requirement of {package}",
             )
-
-
-def _missing_python_problems(pythons: Sequence[str]) -> list[Problem]:
-    """Return a problem for each requested Python that is not installed."""
-    problems: list[Problem] = []
-    for python in dict.fromkeys(pythons):
-        try:
-            find_interpreter(python)
-        except Blocked as error:
-            problems.append(error)
-    return problems
 
 
 def _read_listings(index: Index, packages: Collection[str]) -> bool:

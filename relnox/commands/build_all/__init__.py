@@ -111,7 +111,8 @@ def _plan(options: Options, project: Project, checkout: Project) -> Plan:
     commit_tags = _commit_tags(packages, project, tags) if commit is not None else {}
     builds: dict[str, Build] = {}
     for package in packages:
-        siblings = _siblings_for_build(package, needs)
+        direct = package.required_names("build") & needs.keys()  # installed for the build, with what they need
+        siblings = sorted(direct.union(*(needs[name] & needs.keys() for name in direct)))
         builds[package.name] = Build(
             package=package.name,
             version=package.version,
@@ -208,12 +209,6 @@ def _commit_tags(packages: tuple[Package, ...], project: Project, tags: list[str
                 package.name, tags, formats, derives=derives, remedy=remedy
             )
     return by_package
-
-
-def _siblings_for_build(package: Package, needs: Mapping[str, frozenset[str]]) -> list[str]:
-    """Return the names of the packages of this plan that must be built and installed to build a package."""
-    direct = package.required_names("build") & needs.keys()
-    return sorted(direct.union(*(needs[name] & needs.keys() for name in direct)))
 
 
 def _use_of_wheels(package: Package, options: Options, project: Project) -> Literal["release", "check", "skip"]:
