@@ -677,7 +677,7 @@ def test_what_a_public_index_refuses_is_not_published(
     if version:
         text = text.replace('version = "1.0"', 'dynamic = ["version"]')
     with EmbeddedIndex(tmp_path / "index") as index:
-        settings = f'upload = "{index.upload_url}"\nsimple = "{index.simple_url}"\n'
+        settings = f'upload = "{index.upload_url}"\nsimple = "{index.simple_url}"\npublic-rules = true\n'
         repository(write(root, {"pyproject.toml": f"{text}\n[tool.relnox.indexes.own]\n{settings}"}))
         ran = run(root, "relnox", "build-all")
         if ran.code == 0:
