@@ -197,6 +197,8 @@ def lock_checkout(directory: Path) -> Iterator[None]:
             ) from None
         os.ftruncate(descriptor, 0)
         os.write(descriptor, str(os.getpid()).encode())
+        for staged_file in directory.glob(".*.relnox"):  # left by a run that was killed
+            staged_file.unlink()
         yield
     finally:
         os.close(descriptor)

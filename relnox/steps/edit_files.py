@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from relnox.core.planning.step import Edit, Step
 from relnox.core.text import format_count, join_names
-from relnox.errors import Problem
 from relnox.source import file_edits
 from relnox.steps.run import Run
 
@@ -16,21 +15,6 @@ from relnox.steps.run import Run
 def staging_directory(run: Run) -> Path | None:
     """Return the directory inside `.git` for new files until they replace the old ones; None outside git."""
     return run.git.private_directory() if run.git is not None else None
-
-
-def undo_on_failure(run: Run, undo: Callable[..., object], *arguments: object) -> None:
-    """Call a function if this step or a later local one fails; report it if it fails as well.
-
-    A push that fails leaves the local changes, and a rerun of the command pushes again.
-    """
-
-    def undo_and_report() -> None:
-        try:
-            undo(*arguments)
-        except (Problem, OSError) as error:
-            run.report_not_undone(f"not undone completely: {error}", "git status; git log -1")
-
-    run.undo_on_failure(undo_and_report)
 
 
 def undo_edits_on_failure(run: Run, edits: Sequence[Edit]) -> None:

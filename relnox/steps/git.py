@@ -12,7 +12,7 @@ from relnox.core.text import format_count, join_names
 from relnox.errors import Conflict, ExitCode, Failed
 from relnox.source import file_edits
 from relnox.source.git import Git, changes, parse_tags, remotes
-from relnox.steps.edit_files import EditFiles, staging_directory, undo_edits_on_failure, undo_on_failure
+from relnox.steps.edit_files import EditFiles, staging_directory, undo_edits_on_failure
 from relnox.steps.run import Run
 
 MAX_TAGS = 3
@@ -50,8 +50,8 @@ class Commit(Step, kw_only=True):
         finally:
             head = git.head()
             if before is not None and head not in (None, before):
-                undo_on_failure(run, changes.reset_index, git, self.files)
-                undo_on_failure(run, changes.move_branch, git, head, before)
+                run.undo_on_failure(changes.reset_index, git, self.files)
+                run.undo_on_failure(changes.move_branch, git, head, before)
         if head is None or head == before:
             raise Failed(
                 "branch-changed",
@@ -159,7 +159,7 @@ class CreateTags(Step, kw_only=True):
         existing = git.tags()
         changes.delete_tags(git, [tag.name for tag in missing if tag.name in existing])
         changes.create_tags(git, missing, self._commit(git))
-        undo_on_failure(run, changes.delete_tags, git, [tag.name for tag in missing])
+        run.undo_on_failure(changes.delete_tags, git, [tag.name for tag in missing])
 
     def verify(self, run: Run, result: None) -> str:
         super().verify(run, result)
@@ -397,7 +397,7 @@ class UndoBump(Step, kw_only=True):
         git = run.checkout
         edits = file_edits.apply_edits(run.root, self.edits, staging_directory(run))
         undo_edits_on_failure(run, edits)
-        undo_on_failure(run, changes.reset_index, git, self.files, self.commits[0])
+        run.undo_on_failure(changes.reset_index, git, self.files, self.commits[0])
         changes.reset_index(git, self.files, self.parent)
         changes.move_branch(git, self.commits[0], self.parent, self.tags)
 

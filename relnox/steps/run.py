@@ -6,7 +6,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -76,8 +76,8 @@ class Run:
         self._warnings: dict[str, tuple[Problem, ...]] = {}
         self._services: dict[type[SharedService], Any] = {}
         self._opening = threading.RLock()
-        self._undo = ExitStack()
-        self._has_changes = False
+        self._undo: list[Callable[[], object]] = []
+        self._is_undone = True
 
     def __enter__(self) -> Self:
         return self
@@ -117,19 +117,24 @@ class Run:
 
     def undo_on_failure(self, undo: Callable[..., object], *arguments: object) -> None:
         """Call a function if this step or a later local one fails; the last one that was registered first."""
-        self._has_changes = True
-        self._undo.callback(undo, *arguments)
+        self._undo.append(partial(undo, *arguments))
 
     def end_changes(self, *, undo: bool) -> bool:
-        """Undo the changes of the steps, or keep them; return whether there were any, and all are undone."""
-        if not undo:
-            self._undo.pop_all()
-        self._undo.close()
-        return undo and self._has_changes
+        """Undo the changes of the steps, or keep them; return whether there were any, and all are undone.
+
+        Changes before one that cannot be undone stay as well.
+        """
+        changes, self._undo = self._undo, []
+        try:
+            for undo_change in reversed(changes if undo else ()):
+                undo_change()
+        except (Problem, OSError) as error:
+            self.report_not_undone(f"not undone completely: {error}", "git status; git log -1")
+        return undo and bool(changes) and self._is_undone
 
     def report_not_undone(self, message: str, fix: str) -> None:
         """Emit a warning that a change of a step could not be undone."""
-        self._has_changes = False
+        self._is_undone = False
         self.emit(Problem("not-undone", message, fix, level="warning"))
 
     def close_services(self) -> None:

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from projects import copy_of, endless, everything, is_released, pair, remote_of, repository, write
+from projects import copy_of, endless, everything, git, is_released, pair, remote_of, repository, write
 from running import run
 from stops import start
 from warm import all_end, wait_for
@@ -66,6 +66,23 @@ def test_a_git_that_is_killed_is_a_failed_step(workspace: Path, hook: str) -> No
     again = bump(workspace)
     assert again.code == 0, again.text
     assert is_released(workspace, "2.1.0")
+
+
+def test_a_commit_that_cannot_be_undone_keeps_its_files_and_is_finished(workspace: Path) -> None:
+    # As if a git was killed that had locked HEAD: the release stays as a whole, not a part of it.
+    hook = write_hook(
+        workspace / ".git", "pre-commit", "git log -1 | grep -q Release && >.git/HEAD.lock && exit 1\n:"
+    )
+    first = run(workspace, "relnox", *BUMP, "--then-dev")
+    assert first.code == 2, first.text
+    assert "warning: not undone completely: " in first.err
+    (workspace / ".git/HEAD.lock").unlink()
+    hook.unlink()
+    assert git(workspace, "log", "-1", "--format=%s") == "Release 2.1.0"
+    assert git(workspace, "status", "--porcelain") == ""
+    again = run(workspace, "relnox", *BUMP, "--then-dev")
+    assert again.code == 0, again.text
+    assert git(workspace, "log", "-1", "--format=%s", "origin/main") == "Start development of 2.1.1.dev1"
 
 
 @pytest.mark.parametrize(
