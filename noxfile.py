@@ -76,7 +76,7 @@ def tests_lowest(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def soak(session: nox.Session) -> None:
-    """Kill runs at system calls that change something, and let years pass; needs strace."""
+    """Kill runs before each change and each request, and let years pass; takes half an hour."""
     install(session, "test")
     soaks = sorted(map(str, Path("tests/faults").glob("soak_*.py")))
     session.run("pytest", "-n2", *soaks, *session.posargs)

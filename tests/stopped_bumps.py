@@ -191,7 +191,7 @@ class World:
         self._before = self._state()
         _replace(self._start, self.path)
         self.stops = self.finish_undisturbed()
-        self._seen: list[State] = []
+        self._seen: list[tuple[State, tuple[str, ...]]] = []
 
     @property
     def states(self) -> int:
@@ -232,18 +232,21 @@ class World:
         self.check((at, number, output))
 
     def check(self, how: object) -> None:
-        """Check what `status` tells, that the same command finishes the bump, and that git takes it back."""
-        found = self._state()
-        if is_new := found not in self._seen:
-            self._seen.append(found)
-            self._tells_the_truth(found, how)
-            _replace(self._aside, self.path)
-        if found.checkout != self._final.checkout:
+        """Check what `status` tells, that the same command finishes the bump, and that git takes it back.
+
+        A state that was checked before is not checked again.
+        """
+        found, names = self._state(), _names(self.path)
+        if (found, names) in self._seen:
+            return
+        self._seen.append((found, names))
+        self._tells_the_truth(found, how)
+        _replace(self._aside, self.path)
+        if found.left or found.checkout != self._final.checkout:
             self._is_finished(found, how)
         assert self._state().left == (), how
-        if is_new:
-            _replace(self.path, self._aside)
-            self._is_undone(found, how)
+        _replace(self.path, self._aside)
+        self._is_undone(found, how)
 
     def unlock(self) -> None:
         """Remove what a killed git leaves: a lock, which the next one names, and what `git gc` removes."""
@@ -325,6 +328,12 @@ class World:
 def _left_by_git(directory: Path) -> Iterator[Path]:
     for pattern in ("*.lock", "objects/*/tmp_*", "objects/tmp_*", "tmp_objdir-*"):
         yield from list(directory.rglob(pattern))
+
+
+def _names(directory: Path) -> tuple[str, ...]:
+    """All files, also those of `.git`, without git's objects."""
+    paths = (path.relative_to(directory) for path in directory.rglob("*"))
+    return tuple(sorted(path.as_posix() for path in paths if "objects" not in path.parts))
 
 
 def _replace(path: Path, by: Path) -> None:

@@ -24,14 +24,15 @@ FILES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "os.link"
 
 def kinds(event, arguments):
     if event in FILES or event == "subprocess.Popen":
-        return ("change",)
+        return ("any", "change")
     if event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
-        return ("change", "file") if str(arguments[0]).startswith(os.getcwd() + os.sep) else ("change",)
+        is_inside = str(arguments[0]).startswith(os.getcwd() + os.sep)
+        return ("any", "change", "file") if is_inside else ("any", "change")
     if event != "http.client.send":
         return ()
     piece = arguments[1]
     is_head = isinstance(piece, bytes) and piece.startswith((b"GET ", b"HEAD ", b"POST "))
-    return () if is_head and not piece.startswith(b"POST ") else ("upload",) if is_head else ("body",)
+    return ("any",) if is_head and not piece.startswith(b"POST ") else ("any", "upload" if is_head else "body")
 
 lock, seen = threading.RLock(), 0
 
@@ -48,15 +49,16 @@ def hook(event, arguments):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(arguments[0]))
 
 sys.addaudithook(hook)
-from relnox.cli import main
-code = main(words)
+from relnox.__main__ import main
+sys.argv[1:] = words
+code = main()
 print("stops:", seen)
 sys.exit(code)
 """
 """Count what relnox itself does, by Python's audit events, and stop before one.
 
 Kinds: `change` of a file or a program that is started, `file` of the checkout that is opened to be written,
-`upload` (its head), `body` (a piece of it).
+`upload` (its head), `body` (a piece of it), `any` of them or another request.
 """
 
 

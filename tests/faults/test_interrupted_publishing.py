@@ -35,19 +35,25 @@ def token(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_same_command_finishes_what_was_ended(
     number: signal.Signals, code: int, kind: str, at: int, tmp_path: Path
 ) -> None:
-    manifest = release(tmp_path, PACKAGES)
-    with PackageIndex([SLOW]) as index:
-        publish(tmp_path, index, "--dry-run")  # writes down where the index is
-        ended, output = stopped(tmp_path, PUBLISH, at, number, kind=kind)
-        assert ended == code, output
-        assert not is_whole(index, manifest)
+    ended, output = publish_until(tmp_path, at, number, kind, SLOW)
+    assert ended == code, output
+
+
+def publish_until(root: Path, at: int, number: int, kind: str, *rules: Rule) -> tuple[int, str]:
+    """Publish until the n-th thing of a kind, and check that the same command finishes it; how the first ended."""
+    manifest = release(root, PACKAGES)
+    with PackageIndex(rules) as index:
+        publish(root, index, "--dry-run")  # writes down where the index is
+        ended, output = stopped(root, PUBLISH, at, number, kind=kind)
+        assert is_whole(index, manifest) or ended != 0, output
         there, before = public(index, manifest), len(index.uploads)
-        ran = publish(tmp_path, index)
+        ran = publish(root, index)
         assert ran.code == 0, ran.text
         assert is_whole(index, manifest)
         built = {file.filename: file.sha256 for file in manifest.distributions}
         assert all(built[sent.filename] == sent.sha256 for sent in index.uploads if sent.status == 200)
         assert not there.keys() & {sent.filename for sent in index.uploads[before:]}
+    return ended, output
 
 
 @pytest.mark.parametrize(
