@@ -11,9 +11,7 @@ import hashlib
 import json
 import multiprocessing
 import os
-import re
 import resource
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +19,7 @@ import zlib
 from collections import Counter
 from dataclasses import dataclass
 from html.parser import HTMLParser
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urljoin, urlsplit
@@ -83,7 +82,6 @@ MOST_UPLOADS = 80
 """Of one file in one run: the first, and as many tries as twenty minutes hold."""
 READ_LIMIT = 32 << 20
 FETCH_LIMIT = 2.0
-SINGLE = ("content-length", "location", "transfer-encoding")
 BUSIEST = 6.0
 LOOKS = 6
 """How often the independent client looks at an index that changes its mind."""
@@ -232,7 +230,7 @@ def visible(index: PackageIndex, manifest: Manifest, seconds: float = 20.0) -> s
 
 
 UNREADABLE = (
-    *(OSError, EOFError, zlib.error),
+    *(OSError, EOFError, zlib.error, HTTPException),
     *(ValueError, KeyError, TypeError, AttributeError, RecursionError, AssertionError),  # the last: html.parser
 )
 
@@ -276,98 +274,32 @@ def _fetch(url: str, accept: str, *, decoded: bool) -> tuple[int, str, bytes, st
         if parts.scheme != "http" or parts.hostname != "127.0.0.1" or not parts.port:
             raise ValueError(url)
         target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
-        if not target.isascii() or not target.isprintable() or " " in target:
-            raise ValueError(url)
-        encoding = "gzip, deflate" if decoded else "identity"
-        request = (
-            f"GET {target} HTTP/1.1\r\nHost: {parts.netloc}\r\nAccept: {accept}\r\nAccept-Encoding: {encoding}\r\n"
-            "Cache-Control: no-cache\r\nConnection: close\r\n\r\n"
-        )
-        status, headers, body = _parsed(_exchange(parts.port, request.encode()))
-        if status not in (301, 302, 303, 307, 308):
-            for coding in reversed(headers.get("content-encoding", "").lower().split(",") if decoded else ()):
-                body = _decoded(body, coding.strip())
-            return status, headers.get("content-type", "").lower(), body, url
-        url = urljoin(url, headers["location"])
+        connection = HTTPConnection("127.0.0.1", parts.port, timeout=FETCH_LIMIT)
+        with contextlib.closing(connection):
+            headers = {
+                "Accept": accept,
+                "Accept-Encoding": "gzip" if decoded else "identity",
+                "Connection": "close",
+            }
+            connection.request("GET", target, headers=headers)
+            response = connection.getresponse()
+            body = _body(response)
+        if response.status not in (301, 302, 303, 307, 308):
+            if decoded and response.getheader("Content-Encoding", "") == "gzip":
+                body = zlib.decompressobj(wbits=31).decompress(body, READ_LIMIT)
+            return response.status, response.getheader("Content-Type", "").lower(), body, url
+        url = urljoin(url, response.headers["Location"])
     raise ValueError(url)
 
 
-def _exchange(port: int, request: bytes) -> bytes:
-    """All that a server sends until it closes the connection, within two seconds."""
-    until, answer = time.monotonic() + FETCH_LIMIT, bytearray()
-    with socket.create_connection(("127.0.0.1", port), timeout=FETCH_LIMIT) as connection:
-        connection.sendall(request)
-        while piece := connection.recv(1 << 20):
-            answer += piece
-            if time.monotonic() > until or len(answer) > READ_LIMIT:
-                raise TimeoutError
-    return bytes(answer)
-
-
-def _parsed(answer: bytes) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers by their names in small letters, and body of what a server sent."""
-    while True:
-        end = re.search(rb"\r?\n\r?\n", answer)
-        if end is None:
-            raise ValueError("no end of the head")
-        head, answer = answer[: end.start()].decode("latin-1"), answer[end.end() :]
-        first, *lines = head.replace("\r\n", "\n").split("\n")
-        found = re.match(r"HTTP/1\.[01] (\d{3})( |$)", first)
-        if found is None:
-            raise ValueError(first)
-        if not 100 <= int(found[1]) < 200 or found[1] == "101":
-            break
-    headers: dict[str, str] = {}
-    for line in lines:
-        name, _, value = line.partition(":")
-        if headers.setdefault(name.strip().lower(), value.strip()) != value.strip() and name.lower() in SINGLE:
-            raise ValueError(line)
-    if "chunked" in re.split(r"[ ,]+", headers.get("transfer-encoding", "")):
-        return int(found[1]), headers, _joined(answer)
-    length = headers.get("content-length", "")
-    if re.fullmatch(r"[0-9]{1,19}", length):  # any other ends with the connection: the hash decides
-        if len(answer) < int(length):
-            raise ValueError(length)
-        answer = answer[: int(length)]
-    return int(found[1]), headers, answer
-
-
-def _joined(data: bytes) -> bytes:
-    """The content of chunks."""
-    pieces: list[bytes] = []
-    while True:
-        size, _, data = data.partition(b"\r\n")
-        length = re.fullmatch(rb"([0-9a-fA-F]{1,15})(;.*)?", size)
-        if length is None or len(data) < int(length[1], 16) + 2:
-            raise ValueError(size[:99])
-        if not (count := int(length[1], 16)):
-            return b"".join(pieces)
-        pieces.append(data[:count])
-        if data[count : count + 2] != b"\r\n":
-            raise ValueError(size[:99])
-        data = data[count + 2 :]
-
-
-def _decoded(body: bytes, coding: str) -> bytes:
-    """A body without one content coding; one that is not known counts for nothing."""
-    match coding:
-        case "gzip" | "x-gzip":
-            plain = b""
-            while body:  # one member after the other; what is none is padding
-                reader = zlib.decompressobj(wbits=31)
-                try:
-                    plain += reader.decompress(body, READ_LIMIT)
-                except zlib.error:
-                    if not plain:
-                        raise
-                    return plain
-                body = reader.unused_data
-            return plain
-        case "deflate":
-            framed = body[:1] and body[0] & 0x0F == 8
-            return zlib.decompressobj(zlib.MAX_WBITS if framed else -zlib.MAX_WBITS).decompress(body, READ_LIMIT)
-        case _:
-            return body
+def _body(response: HTTPResponse) -> bytes:
+    """All that a server sends, within two seconds."""
+    until, body = time.monotonic() + FETCH_LIMIT, bytearray()
+    while piece := response.read1(1 << 20):
+        body += piece
+        if time.monotonic() > until or len(body) > READ_LIMIT:
+            raise TimeoutError
+    return bytes(body)
 
 
 def _json_links(body: bytes) -> list[tuple[str, str, str | None]]:
@@ -430,9 +362,7 @@ def honest_codes(seen: int, stored: int, accepted: int, total: int, *, legible: 
         return {0, 3, 4, 5}
     if seen and legible:
         return {3, 4}
-    if seen:
-        return {3, 4, 5}
-    if accepted:
+    if seen or accepted:
         return {3, 4, 5}
     return {1, 2, 3, 4, 5} if stored else {1, 2, 4, 5}
 
