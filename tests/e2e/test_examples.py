@@ -208,36 +208,6 @@ def test_a_version_comes_from_other_files(tmp_path: Path) -> None:
     assert "CITATION.cff" in run_front_end("invoke", root, "bump", "--part", "minor").err
 
 
-def test_the_settings_of_the_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (hooks, *_) = re.findall(r"```toml\n(.*?)```", DOCS, re.DOTALL)
-    noxfile = (EXAMPLES / "tests-before-publish" / "noxfile.py").read_text(encoding="utf-8")
-    tests = "import unittest\n\n\nclass Test(unittest.TestCase):\n    def test(self) -> None:\n        pass\n"
-    with own_index(tmp_path, monkeypatch) as (index, settings):
-        root = example("generated-code", tmp_path, settings)
-        text = (root / "pyproject.toml").read_text(encoding="utf-8")
-        own = text[text.index("[[tool.relnox.hooks") : text.index("[tool.relnox.indexes")]
-        assert own
-        write(
-            root,
-            {
-                "pyproject.toml": text.replace(own, f"{hooks}\n"),
-                "noxfile.py": noxfile,
-                "tests/test_stations.py": tests,
-            },
-        )
-        commit_all(root, "As the page shows")
-        git(root, "push", "--quiet")
-        ran = run_front_end("nox", root, "build-all")
-        assert ran.code == 0, ran.text
-        with zipfile.ZipFile(root / "dist" / "weather-1.0.0-py3-none-any.whl") as wheel:
-            assert b"'Zugspitze': 2962" in wheel.read("weather/stations.py")
-        ran = run(root, "relnox", "publish", "--index", "own", "--yes", "--verbose")
-        assert ran.code == 0, ran.text
-        assert "run before-publish hook: nox -s tests" in ran.err
-        assert "Running session tests" in ran.err
-        assert len(index.uploads) == 2
-
-
 def test_the_event_file_of_the_page_is_one() -> None:
     (event,) = re.findall(r"```json\n(.*?)```", DOCS, re.DOTALL)
     schemas.validate(json.loads(event), "hook-event")

@@ -18,12 +18,10 @@ from running import RunResult
 from stops import stopped
 
 from relnox.cli import main
-from relnox.indexes import uploads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from typing import Any
 
     from private_indexes import Devpi
 
@@ -32,8 +30,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.heavy, pytest.mark.network]
 
 INDEXES = ["pypiserver", "devpi", "volatile devpi", "embedded"]
-IMMUTABLE = [name for name in INDEXES if name != "volatile devpi"]
-"""Indexes that never replace a file."""
 
 
 @pytest.fixture(scope="session")
@@ -198,30 +194,3 @@ def test_other_bytes_of_the_same_name_are_a_conflict(index: PrivateIndex, tmp_pa
         assert built.hashes[name] in ran.err
         assert other.hashes[name] in ran.err
     assert listed(index) == built.hashes
-
-
-@pytest.mark.parametrize("index", IMMUTABLE, indirect=True)
-def test_a_file_that_another_account_uploads_first_is_a_conflict(
-    index: PrivateIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    theirs = project(tmp_path / "theirs", index, content="theirs = True\n")
-    first = theirs.manifest.distributions[0]
-    built = project(tmp_path / "demo", index)
-    send = uploads.upload_file
-    sent: list[str] = []
-
-    def late(path: Path, *how: Any, **more: Any) -> str:
-        """Upload a file of another project after the index was checked, and before the first own upload."""
-        if not sent:
-            send(theirs.root / "dist" / first.filename, first, *how[1:])
-        sent.append(path.name)
-        return send(path, *how, **more)
-
-    monkeypatch.setattr(uploads, "upload_file", late)
-    ran = publish(built.root)
-    assert ran.code == 4, ran.text
-    assert f"own has a different {first.filename}" in ran.err
-    assert first.sha256 in ran.err
-    assert built.hashes[first.filename] in ran.err
-    assert sent == [first.filename]
-    assert listed(index) == {first.filename: first.sha256}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from projects import HATCHLING, everything, git, lockstep_workspace, repository, write
-from releases import made_wheel, project_of, write_manifest
+from releases import made_wheel, write_manifest
 from running import run, run_in_process
 
 if TYPE_CHECKING:
@@ -191,31 +191,3 @@ def test_a_directory_without_wheels_is_rejected_before_the_build(directory: str,
         run_in_process(root, *words, "--find-links", directory, code=1)
     ran = run_in_process(root, "rehearse", "--find-links", directory)
     assert f"{directory} has no wheels" in ran.err
-
-
-def test_an_unknown_package_is_rejected(tmp_path: Path) -> None:
-    ran = run_in_process(independent(tmp_path / "demo"), "rehearse", "--package", "vtry-tow")
-    assert (ran.code, "did you mean vtry-two?" in ran.err) == (1, True), ran.text
-
-
-@pytest.mark.network
-def test_a_build_is_verified_with_wheels_of_another_repository(tmp_path: Path) -> None:
-    root, other = tmp_path / "demo", tmp_path / "other"
-    (root / "dist").mkdir(parents=True)
-    module = {"demo.py": "import vtry_other\n"}
-    marker = 'vtry-never; python_version < "3.0"'
-    needed = ["vtry-other[more]>=2", marker]
-    project_of(root, made_wheel(root / "dist", "demo", module, requires=needed))
-    made_wheel(
-        other,
-        "vtry-other",
-        version="2.0",
-        requires=['vtry-further; extra == "more"'],
-        fields=["Provides-Extra: more"],
-    )
-    made_wheel(other, "vtry-further", version="0.1")
-    made_wheel(other, "vtry-never")
-    made_wheel(other, "demo", {"demo.py": "raise SystemError\n"}, version="9.0")  # ours is the one that is built
-    ran = run_in_process(root, "verify-install", "--from", "dist", "--find-links", str(other), code=0)
-    assert "with vtry_other-2.0-py3-none-any.whl, vtry_further-0.1-py3-none-any.whl" in ran.err
-    assert "demo-1.0-py3-none-any.whl" in ran.err

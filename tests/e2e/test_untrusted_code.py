@@ -212,18 +212,3 @@ def test_a_build_that_sees_upload_variables_says_so_or_is_refused(root: Path) ->
         assert refused.returncode == 1, refused.stderr
         assert "[credentials-exposed]" in refused.stderr
     assert run(root, "-m", "relnox", "build-all", GITHUB_TOKEN=OTHER).returncode == 0
-
-
-def test_a_variable_in_pass_env_is_visible(root: Path) -> None:
-    file = root / "pyproject.toml"
-    passing = '[tool.relnox]\npass-env = ["MY_API_KEY"]\n'
-    file.write_text(file.read_text(encoding="utf-8").replace("[tool.relnox]\n", passing), encoding="utf-8")
-    commit_all(root, "Pass it")
-
-    done = run(root, "-m", "relnox", "build-all", MY_API_KEY="key-of-the-build", OTHER_API_KEY="another-key")
-
-    assert done.returncode == 0, done.stderr
-    for kind in ("backend", "command"):
-        (own,) = {line for line in log_of(root).splitlines() if line.startswith(f"{kind} has variables")}
-        assert "key-of-the-build" in own
-        assert "another-key" not in own

@@ -70,9 +70,17 @@ def test_a_manifest_is_not_read_beyond_its_limit(root: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes on this system")
 @pytest.mark.parametrize("name", ["manifest.json", packed.NAME])
-def test_a_pipe_is_not_waited_for(name: str, root: Path) -> None:
-    (root / "dist" / name).unlink()
-    os.mkfifo(root / "dist" / name)
+@pytest.mark.parametrize("kind", ["directory", "pipe", "loop"])
+def test_what_is_no_file_is_not_waited_for(kind: str, name: str, root: Path) -> None:
+    path = root / "dist" / name
+    path.unlink()
+    match kind:
+        case "directory":
+            path.mkdir()
+        case "pipe":
+            os.mkfifo(path)
+        case _:
+            path.symlink_to(path.name)
     for output in refused(root, code=(1, 2)):
         assert (
             "nothing was built" in output

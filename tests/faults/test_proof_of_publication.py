@@ -316,14 +316,3 @@ def test_a_bug_before_the_first_upload_is_a_traceback(
         pytest.raises(RuntimeError, match="boom"),
     ):
         publish(tmp_path, index)
-
-
-def test_a_report_that_cannot_be_written_is_refused_before_anything_is_sent(
-    tmp_path: Path, clock: SimulatedClock
-) -> None:
-    manifest = release(tmp_path, SIZES[2])
-    with PackageIndex(clock=clock.time) as index:
-        ran = publish(tmp_path, index, "--report", str(tmp_path / "nowhere/report.json"))
-        assert public(index, manifest) == {}
-    assert ran.code == 1, ran.text
-    assert "the report cannot be written" in ran.err

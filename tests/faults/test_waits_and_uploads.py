@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import re
-import threading
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import acts
@@ -102,46 +100,6 @@ def test_a_wait_before_the_plan_is_reported_too(tmp_path: Path, clock: Simulated
     assert 2 <= waits.count("returned 503 Service Unavailable; next try at ") <= 4
     report = json.loads((tmp_path / "report.json").read_bytes())
     assert len(report["waits"]) == waits.count("waiting ")
-
-
-def test_another_file_on_the_index_stops_everything_before_the_first_byte(
-    tmp_path: Path, clock: SimulatedClock
-) -> None:
-    # in the last of ten packages; both hashes and the fix are printed.
-    packages = SIZES[60]
-    old = release(tmp_path, [packages[-1]._replace(sdist=False)], content="# before\n")
-    with PackageIndex(clock=clock.time) as index:
-        assert publish(tmp_path, index).code == 0
-        before = len(index.uploads)
-        new = release(tmp_path, packages)
-        ran = publish(tmp_path, index)
-        assert ran.code == 4
-        assert len(index.uploads) == before
-    names = {file.filename: file for file in new.distributions}
-    for file in old.distributions:
-        assert file.sha256 in ran.err
-        assert names[file.filename].sha256 in ran.err
-    assert "publish the rebuilt files as a new version" in ran.err
-
-
-def test_a_release_that_takes_no_more_files_is_refused_before_the_first_byte(
-    tmp_path: Path, clock: SimulatedClock
-) -> None:
-    # half of it was uploaded 15 days ago; the fix is printed.
-    release(tmp_path, SIZES[6])
-    with PackageIndex([Rule(acts.UNKNOWN_LOGIN, project="demo")], clock=clock.time) as index:
-        first = publish(tmp_path, index)
-        assert first.code == 3, first.text
-        index.misbehave()
-        begun = clock.today()
-        clock.pause(15 * DAY, threading.Event())
-        release(tmp_path, [Package("core", wheels=3), *SIZES[6][1:]])
-        before = len(index.uploads)
-        ran = publish_to(tmp_path, index.upload_url, index.simple_url, "--yes", production=True)
-        assert ran.code == 4, ran.text
-        assert len(index.uploads) == before
-    assert f"core 1.0 is too old for more files on own since {begun + timedelta(days=14):%Y-%m-%d}" in ran.err
-    assert "publish all files again as 1.0.post1" in ran.err
 
 
 @pytest.mark.parametrize("other", ["demo-1.0.0.tar.gz", "demo-1.tar.gz", "Demo-1.0.tar.gz", "demo-1.0.zip"])

@@ -304,41 +304,9 @@ def test_a_moved_repository_is_an_error(
 
 # --- answers that make no sense
 
-PULL: dict[Any, dict[str, Any]] = {
-    GitHubServer: {
-        "number": 1,
-        "html_url": "https://x",
-        "title": "",
-        "body": None,
-        "state": "open",
-        "head": {"ref": "release", "repo": {"full_name": "a/b"}},
-        "base": {"ref": "main", "repo": {"full_name": "a/b"}},
-    },
-    GitLabServer: {
-        "iid": 1,
-        "web_url": "https://x",
-        "title": "",
-        "description": None,
-        "state": "opened",
-        "source_branch": "release",
-        "target_branch": "main",
-        "source_project_id": 7,
-        "target_project_id": 7,
-    },
-}
 NONSENSE: tuple[Any, ...] = (
-    None,
-    True,
-    -1,
-    1 << 70,
-    1.5,
-    float("inf"),
-    "",
-    "\ud800\x1b[2J",
-    [],
-    [None],
-    {},
-    {"ref": None},
+    *(None, True, -1, 1 << 70, 1.5, float("inf"), "", "\ud800\x1b[2J"),
+    *([], [None], {}, {"ref": None}),
 )
 BODIES: dict[str, bytes] = {
     "nothing": b"",
@@ -357,7 +325,7 @@ BODIES: dict[str, bytes] = {
 
 def test_no_value_in_an_answer_is_a_bug_of_relnox(forge: Forge, server: ForgeServer) -> None:
     """Each value is replaced by others: there is a pull request, or an error of relnox."""
-    document = PULL[type(server)]
+    document = server.document(PullRequest(1, "release", "main", "", None))
     server.fail("GET", Reply(200, document))
     assert read(forge).number == 1
     codes = set()

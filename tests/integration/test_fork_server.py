@@ -1,31 +1,28 @@
-"""The warm process: its protocol as such, on each Python that backends run on, and the near end of it."""
+"""The warm process: programs in its forks behave as in new processes, on each Python that backends run on."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from warm import alive, all_end, needs_fork, wait_for
 
-from relnox.building import fork_client
 from relnox.building.fork_client import ForkServer
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-pytestmark = [
-    pytest.mark.heavy,
-    needs_fork,
-]
+    Start = Callable[..., ForkServer]
+
+pytestmark = [pytest.mark.heavy, needs_fork]
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process can leave its family")
 LIMIT = 60.0
@@ -41,78 +38,34 @@ def pythons() -> list[str]:
     return [found[version] for version in sorted(found, key=lambda text: int(text[2:]))]
 
 
-class Server:
-    """The program itself, spoken to in lines of JSON."""
-
-    def __init__(self, directory: Path, python: str, *modules: str, statements: str = "") -> None:
-        self.directory = directory
-        self.script = directory / "script.py"
-        self.process = subprocess.Popen(
-            [python, fork_client._SERVER_SCRIPT, statements, *modules],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={"PATH": os.defpath, "PYTHONPATH": str(directory), "PYTHONUTF8": "1"},
-            start_new_session=True,
-        )
-        self.numbers = 0
-
-    def ask(self, *argv: str, **environ: str) -> int:
-        """Have the script run with these arguments; returns the number of the request."""
-        self.numbers += 1
-        self.tell(
-            id=self.numbers,
-            argv=[str(self.script), *argv],
-            cwd=str(self.directory),
-            environ={"PATH": os.defpath, **environ},
-            output=str(self.directory / f"{self.numbers}.txt"),
-        )
-        return self.numbers
-
-    def tell(self, **request: object) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(request).encode() + b"\n")
-        self.process.stdin.flush()
-
-    def answer(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
-        return dict(json.loads(self.process.stdout.readline()))
-
-    def run(self, *argv: str, **environ: str) -> tuple[int, str]:
-        """The status and what was printed."""
-        number = self.ask(*argv, **environ)
-        answer = self.answer()
-        assert answer["id"] == number
-        return answer["status"], (self.directory / f"{number}.txt").read_text(encoding="utf-8")
-
-    def end_input(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        assert self.process.wait(LIMIT) == 0
-
-
-@pytest.fixture(params=pythons(), ids=lambda path: Path(path).resolve().name)
-def python(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+each_python = pytest.mark.parametrize("python", pythons(), ids=lambda path: Path(path).resolve().name)
 
 
 @pytest.fixture
-def servers() -> Iterator[list[Server]]:
-    started: list[Server] = []
-    yield started
-    for server in started:
-        server.process.kill()
-        server.process.wait()
-        for stream in (server.process.stdin, server.process.stdout):
-            assert stream is not None
-            stream.close()
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts warm processes that are closed after the test."""
+    servers: list[ForkServer] = []
+
+    def start(*modules: str, python: str = sys.executable, statements: str = "", **more: str) -> ForkServer:
+        variables = {"PATH": os.defpath, "PYTHONPATH": str(tmp_path), "PYTHONUTF8": "1", **more}
+        servers.append(ForkServer(Path(python), modules, variables, tmp_path, statements=statements))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
 
 
-def start(servers: list[Server], directory: Path, python: str, script: str, *modules: str) -> Server:
-    (directory / "script.py").write_text(script, encoding="utf-8")
-    server = Server(directory, python, *modules)
-    servers.append(server)
-    assert server.answer() == {"threads": 1}
-    return server
+def script(directory: Path, text: str) -> str:
+    (directory / "script.py").write_text(text, encoding="utf-8")
+    return str(directory / "script.py")
+
+
+def run(server: ForkServer, *argv: str, timeout: float = LIMIT, **environ: str) -> tuple[int, str]:
+    """The status and the output of a program."""
+    env = {"PATH": os.defpath, **environ}
+    ran = server.run_script(argv, cwd=Path(argv[0]).parent, env=env, timeout=timeout, on_line=lambda _: None)
+    return ran.returncode, ran.output
 
 
 CASES = """\
@@ -158,9 +111,10 @@ CASES[sys.argv[1]]()
 """
 
 
-def test_a_fork_behaves_like_a_new_process(python: str, servers: list[Server], tmp_path: Path) -> None:
-    server = start(servers, tmp_path, python, CASES, "colorsys", "no_module_of_this_name")
-    status, printed = server.run("state", "x", LANG="C")
+@each_python
+def test_a_fork_behaves_like_a_new_process(python: str, start: Start, tmp_path: Path) -> None:
+    server, path = start("colorsys", "no_module_of_this_name", python=python), script(tmp_path, CASES)
+    status, printed = run(server, path, "state", "x", LANG="C")
     assert status == 0
     assert sorted(printed.splitlines(), reverse=True) == [
         "to the other stream",
@@ -169,30 +123,26 @@ def test_a_fork_behaves_like_a_new_process(python: str, servers: list[Server], t
         "True True True",
     ]
     for _ in range(2):
-        assert server.run("spoil") == (0, "False None False\n")
-    status, printed = server.run("late")
+        assert run(server, path, "spoil") == (0, "False None False\n")
+    status, printed = run(server, path, "late")
     assert (status, sorted(printed.splitlines())) == (0, ["at the end", "from a thread", "from a thread"])
-    assert server.run("words") == (1, "some words\n")
-    assert server.run("three") == (3, "")
-    assert server.run("none") == (0, "")
-    status, printed = server.run("fault")
+    assert run(server, path, "words") == (1, "some words\n")
+    assert run(server, path, "three") == (3, "")
+    assert run(server, path, "none") == (0, "")
+    status, printed = run(server, path, "fault")
     assert status == 1
     assert printed.startswith("Traceback")
     assert printed.endswith("LookupError: what was looked for\n")
-    assert server.run("at_once") == (7, "")
-    assert server.run("crash") == (-signal.SIGSEGV, "")
-    status, printed = server.run("many")
+    assert run(server, path, "at_once") == (7, "")
+    assert run(server, path, "crash") == (-signal.SIGSEGV, "")
+    status, printed = run(server, path, "many")
     assert (status, printed.count("\n")) == (0, 200000)
-    server.end_input()
 
 
-def test_statements_prepare_all_forks(servers: list[Server], tmp_path: Path) -> None:
-    (tmp_path / "script.py").write_text("import colorsys\nprint(colorsys.cache)\n", encoding="utf-8")
-    statements = "import colorsys\ncolorsys.cache = 'full'\nraise LookupError('another version')"
-    server = Server(tmp_path, sys.executable, statements=statements)
-    servers.append(server)
-    assert server.answer() == {"threads": 1}
-    assert [server.run(), server.run()] == [(0, "full\n")] * 2
+def test_statements_prepare_all_forks(start: Start, tmp_path: Path) -> None:
+    path = script(tmp_path, "import colorsys\nprint(colorsys.cache)\n")
+    server = start(statements="import colorsys\ncolorsys.cache = 'full'\nraise LookupError('another version')")
+    assert [run(server, path), run(server, path)] == [(0, "full\n")] * 2
 
 
 FAMILY = """\
@@ -223,86 +173,45 @@ def family(path: Path) -> list[int]:
 
 
 @LINUX
-def test_closing_stdin_ends_the_groups_of_hooks(python: str, servers: list[Server], tmp_path: Path) -> None:
-    server = start(servers, tmp_path, python, FAMILY)
-    for name in ("one", "two"):
-        server.ask(str(tmp_path / name))
-    assert server.run(str(tmp_path / "three"), "and end")[0] == 0
-    working = family(tmp_path / "one") + family(tmp_path / "two")
-    assert all(map(alive, working))
-    itself, beside, *away = family(tmp_path / "three")
-    assert all_end([itself, beside])  # what was left in its group is gone with it
-    server.end_input()
-    in_groups = [pid for family_of in (working[:4], working[4:]) for pid in family_of[:2]]
-    assert all_end(in_groups)
-    for pid in (*away, *working):  # those that left their groups go on
-        if pid not in in_groups:
-            os.kill(pid, signal.SIGKILL)
+@each_python
+def test_a_program_ends_with_its_children(python: str, start: Start, tmp_path: Path) -> None:
+    server, path = start(python=python), script(tmp_path, FAMILY)
+    with pytest.raises(Failed, match="timed out after 2 s"):
+        run(server, path, str(tmp_path / "one"), timeout=2)
+    run(server, path, str(tmp_path / "two"), "and end")
+    with ThreadPoolExecutor(1) as pool:
+        working = pool.submit(run, server, path, str(tmp_path / "three"))
+        families = [family(tmp_path / name) for name in ("one", "two", "three")]
+        assert all_end([*families[0][:2], *families[1][:2]])
+        assert all(map(alive, families[2]))
+        server.close()
+        with pytest.raises(Failed, match="died unexpectedly"):
+            working.result()
+    assert all_end(families[2][:2])
+    for pid in (pid for pids in families for pid in pids[2:]):  # those that left their groups go on
+        os.kill(pid, signal.SIGKILL)
 
 
-def test_an_end_request_kills_a_hook_with_its_children(python: str, servers: list[Server], tmp_path: Path) -> None:
-    server = start(servers, tmp_path, python, FAMILY)
-    first, second = (server.ask(str(tmp_path / name)) for name in ("one", "two"))
-    ended, other = family(tmp_path / "one"), family(tmp_path / "two")
-    server.tell(end=first)
-    assert server.answer() == {"id": first, "status": -signal.SIGKILL}
-    assert all_end(ended[:2])
-    assert all(map(alive, other))
-    server.tell(end=99)  # no such request
-    server.tell(end=second)
-    assert server.answer() == {"id": second, "status": -signal.SIGKILL}
-
-
-def test_threads_started_by_an_import_are_counted(tmp_path: Path) -> None:
+def test_threads_started_by_an_import_are_counted(start: Start, tmp_path: Path) -> None:
     # What is forked then would lack them: hooks run in fresh processes instead.
     (tmp_path / "busy.py").write_text(
         "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
     )
     (tmp_path / "loud.py").write_text("import os\nprint('loud')\nos.write(1, b'loud')\n")
-    for module, whole in (("busy", False), ("loud", True)):
-        variables = {**os.environ, "PYTHONPATH": str(tmp_path)}
-        server = ForkServer(Path(sys.executable), [module], variables, tmp_path)
-        assert server.is_single_threaded() is whole
-        server.close()
+    assert not start("busy").is_single_threaded()
+    assert start("loud").is_single_threaded()
 
 
-# --- the near end ----------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def near(tmp_path: Path) -> Iterator[ForkServer]:
-    server = ForkServer(Path(sys.executable), (), dict(os.environ), tmp_path)
-    yield server
-    server.close()
-
-
-def script(directory: Path, text: str) -> str:
-    (directory / "script.py").write_text(text, encoding="utf-8")
-    return str(directory / "script.py")
-
-
-@pytest.fixture
-def sleeping(tmp_path: Path) -> str:
-    return script(tmp_path, FAMILY)
-
-
-def test_a_hook_that_times_out_is_killed_with_its_children(
-    sleeping: str, near: ForkServer, tmp_path: Path
-) -> None:
-    with pytest.raises(Failed, match="timed out after 2 s"):
-        near.run_script([sleeping, str(tmp_path / "pids")], cwd=None, env={}, timeout=2, on_line=print)
-    assert all_end(family(tmp_path / "pids")[:2])
-
-
-def test_output_is_reported_while_a_hook_runs(tmp_path: Path) -> None:
+def test_output_is_reported_while_a_program_runs(start: Start, tmp_path: Path) -> None:
     text = "import time\nprint('früh', flush=True)\ntime.sleep(1.2)\nprint('late\\nends without', end='')\n"
-    path = script(tmp_path, text)
-    server = ForkServer(Path(sys.executable), (), {**os.environ, "PYTHONUTF8": "1"}, tmp_path)
     came: list[tuple[float, str]] = []
-    ran = server.run_script(
-        [path], cwd=None, env={}, timeout=LIMIT, on_line=lambda line: came.append((time.monotonic(), line))
+    ran = start().run_script(
+        [script(tmp_path, text)],
+        cwd=None,
+        env={},
+        timeout=LIMIT,
+        on_line=lambda line: came.append((time.monotonic(), line)),
     )
-    server.close()
     assert [line for _, line in came] == ["früh", "late", "ends without"]
     assert came[1][0] - came[0][0] > 0.3
     assert (ran.returncode, ran.output) == (0, "früh\nlate\nends without")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -133,23 +132,6 @@ def test_an_edit_that_a_plan_cannot_hold_fails_the_bump(tmp_path: Path, commands
     assert "[hook-failed]" in ran.err
     assert named in ran.err
     assert (git(root, "status", "--porcelain"), git(root, "tag")) == ("", "")
-
-
-@pytest.mark.parametrize("reporter", ["plain", "terminal", "github"])
-def test_verbose_shows_the_output_of_an_edit_hook(tmp_path: Path, reporter: str) -> None:
-    root = project(tmp_path / "home", hook("edit-bump", run='["sh", "-c", "echo updated the schema"]'))
-    quiet = run_in_process(root, "bump", "minor", "--dry-run", "--reporter", reporter)
-    assert quiet.code == 0, quiet.text
-    if reporter != "github":
-        assert "updated the schema\n" not in quiet.err
-    shown = run_in_process(root, "bump", "minor", "--reporter", reporter, "--verbose")
-    assert shown.code == 0, shown.text
-    assert "updated the schema\n" in shown.err
-    if reporter == "github":
-        stop = shown.err.index("::stop-commands::")
-        token = shown.err[stop:].split("::")[2].splitlines()[0]
-        assert stop < shown.err.index("updated the schema") < shown.err.index(f"::{token}::")
-        assert shown.err.index(f"::{token}::") < shown.err.index("::group::")
 
 
 # Build
@@ -316,13 +298,6 @@ def test_a_rehearsal_runs_the_hooks_that_publish_nothing(tmp_path: Path, log: Lo
     assert ran.code == 0, ran.text
     assert log.names == ["edit-bump", "before-build"]
     assert {event["rehearsal"] for event in log.events} == {True}
-
-
-def test_this_python_is_first_on_path(tmp_path: Path, log: Log) -> None:
-    root = project(tmp_path / "home", hook("before-build"))
-    assert run_in_process(root, "build-all").code == 0
-    path = log.entries[0]["environment"]["PATH"]
-    assert path.split(":")[0] == str(Path(sys.executable).parent)
 
 
 # Hooks that do what they should not

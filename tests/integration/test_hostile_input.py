@@ -7,7 +7,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,9 +16,7 @@ from projects import everything, python, repository, single
 from running import run_in_process
 
 from relnox.cli import main
-from relnox.core.release.manifest import Manifest
 from relnox.core.settings import rules
-from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from running import Bump
@@ -61,7 +58,6 @@ def with_settings(root: Path, text: str, table: str = "[tool.relnox]") -> Path:
         (f'tag-format = "{"v" * 300}{{version}}"', "longer than file systems allow"),
         ('tag-format = "v"', "must contain {version} once"),
         ('tag-format = "{version}{version}"', "must contain {version} once"),
-        ('tag-format = ""', "must contain {version} once"),
         ('verify.skip = { "a b" = "c" }', "not a valid package name"),
         ('verify.skip = { demo-x = "a", Demo_X = "b" }', "names demo-x twice, the second time as Demo_X"),
         ('branch = ""', "cannot begin or end with a slash, or contain two in a row"),
@@ -70,8 +66,6 @@ def with_settings(root: Path, text: str, table: str = "[tool.relnox]") -> Path:
         ('remote = ""', "not the name of a remote"),
         ('remote = "--upload-pack=touch x"', "not the name of a remote"),
         ('remote = "https://git.example.invalid/demo.git"', "not the name of a remote"),
-        ('remote = "git@git.example.invalid:demo.git"', "not the name of a remote"),
-        ('remote = "/srv/demo.git"', "not the name of a remote"),
         ('remote = "../demo.git"', "not the name of a remote"),
         ('changelog-file = ""', "names no file"),
         ('changelog-file = "/etc/passwd"', "absolute path"),
@@ -83,7 +77,6 @@ def with_settings(root: Path, text: str, table: str = "[tool.relnox]") -> Path:
         ('version-files = [{ file = "a.txt", pattern = "x" }]', "no group called version"),
         ('version-files = [{ file = "../a.txt" }]', "leads out of the project"),
         ('trusted-index = "ftp://example.invalid/"', "trusted-index is not a valid index URL"),
-        (r'trusted-index = "https://example.invalid/\n"', "trusted-index is not a valid index URL"),
         (
             'indexes = { own = { upload = "https://[x/", simple = "x" } }',
             "indexes.own.upload is not a valid index URL",
@@ -97,21 +90,14 @@ def with_settings(root: Path, text: str, table: str = "[tool.relnox]") -> Path:
         ('hooks.before-build = [{ run = ["x"], time-limit = -1 }]', "not a whole number"),
         ('hooks.before-build = [{ run = ["x"], time-limit = 1e400 }]', "= inf is not a whole number"),
         ('hooks.before-build = [{ run = ["x"], time-limit = nan }]', "= nan is not a whole number"),
-        ("prerelease-start = 2", "is greater than 1"),
         ("verify = { wait = 99999999999 }", "is greater than 1000000000"),
         (f"branch = [{'0,' * 5_000}]", "is not a string"),
         ('targets = { final = "pipy" }', "unknown index pipy in targets.final"),
-        (
-            'targets = { "v*" = "https://example.invalid/" }',
-            "unknown index https://example.invalid/ in targets.v*",
-        ),
-        ('trusted-index = "https://[x/"', "trusted-index is not a valid index URL"),
         ("build = { commands = { demo = [] } }", "it is empty"),
         ('build = { python = ["3.x"] }', "it is not a Python version"),
         ('verify = { python = ["../../x"] }', "it is not a Python version"),
         ('rehearse = { python = [""] }', "it is not a Python version"),
         ('pass-env = ["A=B"]', "not a valid variable name"),
-        ('hooks = { before-build = [{ run = ["a"], env = { "A=B" = "" } }] }', "not a valid variable name"),
     ],
 )
 def test_an_invalid_setting_is_rejected_when_it_is_read(demo: Path, bump: Bump, text: str, why: str) -> None:
@@ -229,52 +215,6 @@ def test_init_does_not_extend_an_inline_table(demo: Path) -> None:
     assert "[tool.relnox]" in ran.err
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "[" * 100_000,
-        '{"artifacts": ' + "[" * 100_000,
-        '{"version": ' + "9" * 10_000 + "}",
-        "[]",
-        "null",
-        "NaN",
-        '{"artifacts": [], "commit": 1, "dirty": false, "time": "t", "needs": {}}',
-        '{"artifacts": [], "commit": "x\\n::error::y", "dirty": false, "time": "t", "needs": {}}',
-        '{"artifacts": [], "commit": null, "dirty": false, "time": "\\u001b[2J", "needs": {}}',
-        '{"artifacts": [], "commit": null, "dirty": false, "time": "t", "needs": []}',
-        '{"artifacts": [], "commit": null, "dirty": false, "time": "t", "needs": {"../a": []}}',
-        '{"artifacts": [{"name": 1}], "commit": null, "dirty": false, "time": "t", "needs": {}}',
-        '{"artifacts": [{"name": "'
-        + "a" * 100_000
-        + '"}], "commit": 1, "dirty": false, "time": "t", "needs": {}}',
-    ],
-)
-def test_an_invalid_manifest_is_rejected(text: str) -> None:
-    with pytest.raises(Blocked, match="is not a valid manifest") as caught:
-        Manifest.from_json(text, where="dist/manifest.json")
-    assert len(caught.value.message) < 1_000
-
-
-@on_posix
-@pytest.mark.parametrize("kind", ["directory", "fifo", "loop", "bytes"])
-def test_a_manifest_path_that_is_not_a_file_is_rejected(demo: Path, kind: str) -> None:
-    path = demo / "dist" / "manifest.json"
-    path.parent.mkdir()
-    match kind:
-        case "directory":
-            path.mkdir()
-        case "fifo":
-            os.mkfifo(path)
-        case "loop":
-            path.symlink_to(path.name)
-        case _:
-            path.write_bytes(b"\xff\xfe")
-    for task in ("verify-install", "publish"):
-        ran = run_in_process(demo, task, "--dry-run")
-        assert ran.code == 1
-        assert "manifest.json" in ran.err
-
-
 # arguments, variables, reports
 
 
@@ -285,27 +225,21 @@ LONG = "a" * 5_000
 @pytest.mark.parametrize(
     "words",
     [
-        ("status", "--project", LONG),
         ("status", "--project", "pyproject.toml"),
         ("status", "--project", "\udcff"),
         ("status", "--package", "\udcff"),
         ("status", "--package", LONG),
-        ("status", "--dry-run", "--plan", LONG),
         ("status", "--dry-run", "--plan", "."),
         ("status", "--dry-run", "--plan", "/dev/full"),
-        ("status", "--report", LONG),
         ("status", "--report", "."),
         ("status", "--report", "nowhere/report.json"),
         ("bump", "--to", "9" * 5_000),
         ("bump", "--to", "\udcff"),
         ("bump", "--part", "\udcff"),
-        ("verify-install", "--from", LONG),
         ("verify-install", "--from", "\udcff"),
         ("verify-install", "--wait", "9" * 5_000),
         ("verify-install", "--wait", "٣٣٣٣٣٣٣٣٣٣٣٣٣٣٣٣٣٣"),
-        ("collect", "--from", LONG),
         ("collect", "--from", "\udcff"),
-        ("build-all", "--output", LONG),
         ("build-all", "--python", "../../x"),
         ("build-all", "--python", "/"),
         ("build-all", "--python", "--help"),
@@ -352,22 +286,6 @@ def test_an_unwritable_report_is_rejected_before_the_run(demo: Path, bump: Bump)
     ran = bump(demo, "--part", "minor", "--commit", "--report", "nowhere/report.json")
     assert (ran.code, everything(demo)) == (1, before)
     assert "the report cannot be written to nowhere/report.json" in ran.err
-
-
-@pytest.mark.parametrize("words", [("--help",), ("--version",), ("bump", "--help"), ("status",), ("nonsense",)])
-@pytest.mark.parametrize("encoding", ["ascii:strict", "utf-16"])
-def test_output_works_in_every_encoding(demo: Path, words: tuple[str, ...], encoding: str) -> None:
-    variables = {"PYTHONIOENCODING": encoding, "LC_ALL": "C"}
-    environment = {**os.environ, **variables}
-    done = subprocess.run(
-        [sys.executable, "-m", "relnox", *words],
-        cwd=demo,
-        env=environment,
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == int(words == ("nonsense",))
-    assert b"Traceback" not in done.stderr
 
 
 def test_a_report_is_valid_json_whatever_its_text(demo: Path) -> None:

@@ -32,31 +32,11 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.heavy, pytest.mark.skipif("os.name != 'posix'", reason="names are bytes there")]
 
 SHELL = [
-    "$(canary)",
-    "`canary`",
-    ";canary;",
-    "|canary|",
-    "&&canary",
-    "\ncanary\n",
-    "'$(canary)'",
-    '"$(canary)"',
-    "${IFS}canary",
-    "--upload-pack=canary",
-    "--exec=canary",
-    "-c core.sshCommand=canary",
-    "-ccore.fsmonitor=canary",
-    "--output=canary",
-    "ext::canary",
-    "!canary",
-    ">canary",
-    "<(canary)",
-    "%0Acanary",
-    "${{ canary }}",
-    "x=$(canary)",
-    ":(exclude)canary",
-    "@{canary}",
-    "refs/heads/main:refs/heads/canary",
-    "+refs/heads/*:refs/heads/canary",
+    *("$(canary)", "`canary`", ";canary;", "|canary|", "&&canary", "\ncanary\n", "'$(canary)'", '"$(canary)"'),
+    *("${IFS}canary", "--upload-pack=canary", "--exec=canary", "-c core.sshCommand=canary"),
+    *("-ccore.fsmonitor=canary", "--output=canary", "ext::canary", "!canary", ">canary", "<(canary)"),
+    *("%0Acanary", "${{ canary }}", "x=$(canary)", ":(exclude)canary", "@{canary}"),
+    *("refs/heads/main:refs/heads/canary", "+refs/heads/*:refs/heads/canary"),
 ]
 HOSTILE = [f"{text}{SHELL[number % len(SHELL)]}" if number % 2 else text for number, text in enumerate(TEXTS[::2])]
 CHUNKS = 4

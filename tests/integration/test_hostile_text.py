@@ -18,7 +18,7 @@ import pytest
 from backends import in_tree
 from hostile_text import TEXTS
 from packaging.version import Version
-from projects import git, repository, single
+from projects import repository, single
 from running import RunResult, run_front_end
 from workflow_commands import commands
 
@@ -229,41 +229,7 @@ def run_inert(root: Path, *words: str) -> RunResult:
     return ran
 
 
-SUBJECTS = ["feat: a\x1b[2J", "::error::taken over", "fix: ##[error]x ##vso[task.complete]", "feat: \u202etxt.exe"]
 FILES = ["::error::x", "a\x1b[31m", "b\n::set-output name=a::b", "c\udcff", "\u202egpj.exe", "##[error]d"]
-
-
-@pytest.fixture(scope="module")
-def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository with hostile commits, tags, branches, files, directories and a hostile changelog."""
-    root = single(tmp_path_factory.mktemp("hostile") / "demo")
-    (root / "CHANGELOG.md").write_text(
-        "# Changelog\n\n## Unreleased\n\n ::error::changelog\n- \x1b[2J ##[error]x \u202e\n\t::warning::tab\n\n"
-        "## 1.2.3\n",
-        encoding="utf-8",
-    )
-    repository(root)
-    git(root, "tag", "-a", "-m", "x", "v1.2.3")
-    for subject in SUBJECTS:
-        git(root, "commit", "--quiet", "--allow-empty", "--message", subject)
-    git(root, "tag", "v1.2.4\u202e")
-    git(root, "tag", "\x9b2J-v1.2.3")
-    git(root, "checkout", "--quiet", "-b", "side\u200b\u202e##")
-    return root
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("status",),
-        ("bump", "--part", "auto", "--dry-run"),
-        ("bump", "--part", "auto", "--dry-run", "--reporter", "terminal"),
-        ("bump", "--part", "minor", "--dry-run", "--commit", "--tag", "--push"),
-    ],
-)
-def test_hostile_commit_messages_are_shown_and_inert(hostile: Path, words: tuple[str, ...]) -> None:
-    done = run_inert(hostile, *words)
-    assert done.out or done.err
 
 
 @pytest.mark.parametrize("name", FILES)

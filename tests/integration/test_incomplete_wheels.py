@@ -191,56 +191,17 @@ def test_warnings_are_shown_counted_and_reported(tmp_path: Path) -> None:
     assert "::warning title=build home 1.0" in ran.err
 
 
-def incomplete(root: Path) -> Path:
-    """A project that has, built elsewhere, an empty wheel, and one without the native module of its source."""
-    (dist := root / "dist").mkdir(parents=True)
-    fields = "Metadata-Version: 2.1\nName: {}\nVersion: 1.0\n"
-    source = sdist(
-        dist,
-        {
-            "src/fast/__init__.py": "",
-            "pyproject.toml": DECLARED["setuptools"],
-        },
-        name="fast-1.0.tar.gz",
-        top="fast-1.0",
-        metadata=fields.format("fast"),
-    )
-    paths = [releases.made_wheel(dist, "acme-all", {}), source, releases.made_wheel(dist, "fast")]
-    releases.project_of(root, *paths)
-    return root
-
-
-ALLOWED = 'metadata-only = ["acme-*"]\noptional-extensions = ["fast"]\n'
-BLOCKED = (
-    "acme_all-1.0-py3-none-any.whl: is empty (no modules, scripts or data)",
-    "fast-1.0-py3-none-any.whl: has no native modules, although [tool.setuptools] ext-modules declares them",
-)
-
-
-def test_publish_rejects_incomplete_wheels_before_any_upload(tmp_path: Path) -> None:
-    root = incomplete(tmp_path / "home")
+def test_incomplete_wheels_are_neither_collected_nor_published_unless_settings_allow_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RELNOX_OWN_TOKEN", "a-token")
+    root, empty = tmp_path, "acme_all-1.0-py3-none-any.whl: is empty (no modules, scripts or data)"
+    wheel_of_nothing = releases.made_wheel(root / "dist", "acme-all", {})
     with PackageIndex() as index:
-        settings = f'[tool.relnox.indexes.home]\nupload = "{index.upload_url}"\nsimple = "{index.simple_url}"\n'
-        file = root / "pyproject.toml"
-        text = file.read_text()
-        file.write_text(f"{text}{settings}production = false\n")
-        ran = run_in_process(root, "publish", "--index", "home", "--dry-run")
-        assert ran.code == 1, ran.text
-        assert all(f"blocked: {each}" in ran.out for each in BLOCKED)
-        assert all(each.method == "GET" for each in index.log)
-
-        file.write_text(f"{text}{ALLOWED}{settings}production = false\n")
-        ran = run_in_process(root, "publish", "--index", "home", "--dry-run")
-        assert all(each not in ran.text for each in BLOCKED)
-
-
-def test_collect_rejects_incomplete_wheels(tmp_path: Path) -> None:
-    root = incomplete(tmp_path / "home")
-    (root / "dist").rename(root / "job")
-    ran = run_in_process(root, "collect", "--from", "job", "--partial")
-    assert ran.code == 1, ran.text
-    assert all(f"job/{each}" in ran.err for each in BLOCKED)
-
-    with (root / "pyproject.toml").open("a") as out:
-        out.write(ALLOWED)
-    assert run_in_process(root, "collect", "--from", "job", "--partial").code == 0
+        own = f'[tool.relnox.indexes.own]\nupload = "{index.upload_url}"\nsimple = "{index.simple_url}"\n'
+        for allowed, settings in ((False, own), (True, f'metadata-only = ["acme-*"]\n{own}')):
+            releases.project_of(root, wheel_of_nothing, settings=f"{settings}production = false\n")
+            for task in ("publish --index own --dry-run", "collect --from dist --dry-run --partial"):
+                ran = run_in_process(root, *task.split())
+                assert (ran.code, empty in ran.text) == ((0, False) if allowed else (1, True)), ran.text
+        assert index.uploads == ()

@@ -235,14 +235,6 @@ def test_a_generated_file_that_git_does_not_track_is_a_warning(tmp_path: Path) -
     assert "git does not track" not in tree.err
 
 
-def test_strict_checks_reused_archives_as_well(tmp_path: Path) -> None:
-    root = repository(with_in_sdist(tmp_path / "home", "add('tables.txt', b'1 2 3')"))
-    assert build_all(root).code == 0
-    ran = build_all(root, "--strict")
-    assert ran.code == 2, ran.text
-    assert "contains files that git does not track: tables.txt" in ran.err
-
-
 # --- private packages --------------------------------------------------------------------------------------
 
 DIRECT = "six @ https://example.org/six-1.0-py3-none-any.whl"

@@ -3,7 +3,6 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,22 +13,6 @@ NAMES = st.sampled_from([f"p{number}" for number in range(8)])
 GRAPHS = st.dictionaries(NAMES, st.sets(NAMES), max_size=8)
 
 
-def test_waves_of_a_workspace() -> None:
-    needs = {
-        "runtime": ("agents", "vespa"),
-        "agents": ("core",),
-        "vespa": ("core", "requests"),
-        "core": (),
-        "lone": (),
-        "dashboard": ("runtime",),
-    }
-    assert waves(needs) == (("core", "lone"), ("agents", "vespa"), ("runtime",), ("dashboard",))
-
-
-def test_an_empty_graph_has_no_waves() -> None:
-    assert waves({}) == ()
-
-
 @settings(deadline=None)
 @given(GRAPHS)
 def test_every_edge_goes_to_an_earlier_wave_or_the_cycle_is_reported(needs: dict[str, set[str]]) -> None:
@@ -37,8 +20,9 @@ def test_every_edge_goes_to_an_earlier_wave_or_the_cycle_is_reported(needs: dict
     try:
         order = waves(needs)
     except Blocked as error:
-        match = re.fullmatch(r".* in a cycle: (.+)", error.message)
+        match, fix = re.fullmatch(r".* in a cycle: (.+)", error.message), error.fix
         assert match is not None
+        assert "extra" in fix
         cycle = match[1].split(" -> ")
         assert cycle[0] == cycle[-1]
         assert len(set(cycle)) == len(cycle) - 1
@@ -67,14 +51,6 @@ def test_the_reported_cycle_does_not_depend_on_the_order_of_the_packages(needs: 
             return error.message
 
     assert result(needs) == result(dict(reversed(list(needs.items()))))
-
-
-def test_a_cycle_is_reported_in_the_direction_of_the_dependencies() -> None:
-    with pytest.raises(Blocked) as caught:
-        waves({"a": ["b"], "b": ["c"], "c": ["a"], "d": ["a"]})
-    assert caught.value.message.endswith(("a -> b -> c -> a", "b -> c -> a -> b", "c -> a -> b -> c"))
-    assert caught.value.fix is not None
-    assert "extra" in caught.value.fix
 
 
 @settings(deadline=None)

@@ -133,6 +133,7 @@ INVALID: list[Callable[[dict[str, Any]], object]] = [
     changed(time="\x1b]0;x\x07"),
     changed(dirty="no"),
     lambda document: document.clear(),
+    lambda document: document["artifacts"].append(document["artifacts"][0] | {"name": "CORE-1.0.tar.gz"}),
 ]
 
 
@@ -146,14 +147,6 @@ def test_an_invalid_value_is_an_error_with_a_fix(change: Callable[[dict[str, Any
     assert caught.value.fix == "rebuild: relnox build-all"
 
 
-@pytest.mark.parametrize("name", ["core-1.0.tar.gz", "CORE-1.0.tar.gz"])
-def test_two_entries_of_one_file_are_an_error(name: str) -> None:
-    document = json.loads(manifest().to_json())
-    document["artifacts"].append(document["artifacts"][0] | {"name": name})
-    with pytest.raises(Blocked, match=f"{name} is listed twice"):
-        Manifest.from_json(json.dumps(document), where="dist/manifest.json")
-
-
 @pytest.mark.parametrize(
     "text",
     ["", "[]", "null", "5", "NaN", "9" * 10_000, "{" * 9, "[" * 100_000, '{"artifacts":' * 50_000],
@@ -162,11 +155,6 @@ def test_two_entries_of_one_file_are_an_error(name: str) -> None:
 def test_a_text_that_is_no_manifest_is_an_error(text: str) -> None:
     with pytest.raises(Blocked, match=r"dist/manifest\.json is not a valid manifest"):
         Manifest.from_json(text, where="dist/manifest.json")
-
-
-def test_text_that_is_not_json_is_named_so() -> None:
-    with pytest.raises(Blocked, match=r"not a valid manifest \(it is not JSON: line 2, column 1\)"):
-        Manifest.from_json('{"artifacts":\n', where="dist/manifest.json")
 
 
 @settings(deadline=None)

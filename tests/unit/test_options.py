@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from relnox.commands import COMMANDS, TASKS
 from relnox.core.settings.options import CommonOptions, option, resolve_option_values
-from relnox.core.settings.schema import Flag, ListOf, Number, Table, Text, fields_of
+from relnox.core.settings.schema import Table, fields_of
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from relnox.core.settings.schema import Kind, Value
+    from relnox.core.settings.schema import Value
 
 
 class Options(CommonOptions):
@@ -31,40 +31,11 @@ class Options(CommonOptions):
 
 
 TABLE = Table(Options)
-BY_NAME = {each.name: each for each in fields_of(Options)}
 
 
 def resolved(**given: Any) -> Options:
     sources: dict[str, Any] = {"command_line": {}, "environment": {}, "file": {}} | given
     return resolve_option_values(Options, **sources)
-
-
-@pytest.mark.parametrize(
-    ("name", "kind", "flag", "negative", "environment"),
-    [
-        ("colour", Text, "--colour", None, "RELNOX_COLOUR"),
-        ("directory", Text, "--directory", None, "RELNOX_DIRECTORY"),
-        ("count", Number, "--count", None, "RELNOX_COUNT"),
-        ("loud", Flag, "--loud", "--no-loud", "RELNOX_LOUD"),
-        ("quick", Flag, "--quick", "--no-quick", "RELNOX_QUICK"),
-        ("name", ListOf, "--name", None, "RELNOX_NAME"),
-        # Nothing but its own flag could have switched it on.
-        ("consent", Flag, "--consent", None, "RELNOX_CONSENT"),
-        # Python keeps the word for itself.
-        ("from_", Text, "--from", None, "RELNOX_FROM"),
-        ("dry_run", Flag, "--dry-run", None, "RELNOX_DRY_RUN"),
-    ],
-)
-def test_an_option_knows_its_names(
-    name: str, kind: type[Kind], flag: str, negative: str | None, environment: str
-) -> None:
-    each = BY_NAME[name]
-    assert type(each.kind) is kind
-    assert (each.flag, each.negative, each.environment) == (flag, negative, environment)
-
-
-def test_nothing_given_is_all_defaults() -> None:
-    assert resolved() == Options()
 
 
 def test_the_nearest_place_sets_each_value() -> None:
@@ -133,29 +104,6 @@ def test_a_wrong_variable_is_refused(variable: str, value: str, message: str, fi
     with pytest.raises(Blocked) as refused:
         resolved(environment={variable: value})
     assert (refused.value.message, refused.value.fix) == (message, fix)
-
-
-def test_a_variable_that_the_command_line_overrides_is_not_read() -> None:
-    options = resolved(command_line={"count": 1}, environment={"RELNOX_COUNT": "many"})
-
-    assert options.count == 1
-
-
-@given(st.integers(0, 1_000_000_000))
-def test_whole_numbers_are_read(number: int) -> None:
-    assert BY_NAME["count"].parse(str(number)) == number
-
-
-@given(st.text().filter(lambda text: not text.isdecimal()))
-def test_what_is_no_whole_number_is_refused(text: str) -> None:
-    with pytest.raises(Blocked, match="is not a whole number"):
-        BY_NAME["count"].parse(text)
-
-
-@given(st.text().filter(lambda text: "\0" not in text))
-def test_text_without_choices_is_taken_as_it_is(text: str) -> None:
-    assert BY_NAME["directory"].parse(text) == text
-    assert BY_NAME["name"].parse(text) == text
 
 
 def test_a_files_table_has_what_a_file_may_set() -> None:

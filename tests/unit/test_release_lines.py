@@ -7,7 +7,7 @@ from packaging.version import Version
 
 from relnox.core.settings import release_lines
 from relnox.core.settings.config import Config
-from relnox.core.settings.release_lines import ReleaseLine, ReleaseLineSetting
+from relnox.core.settings.release_lines import ReleaseLine
 from relnox.core.tags import TagFormat, latest_tags
 from relnox.errors import Blocked
 
@@ -88,12 +88,6 @@ def test_globs_with_different_bounds_that_match_one_branch_are_ambiguous() -> No
     assert blocked.value.code == "setting-invalid"
 
 
-def test_lines_are_configured_with_several_branches_globs_or_bounds() -> None:
-    assert [release_lines.has_release_lines(parse(value)) for value in ("main", ["main"])] == [False, False]
-    shapes = ("v*", ["a", "b"], {"main": ">=2"})
-    assert all(release_lines.has_release_lines(parse(value)) for value in shapes)
-
-
 def test_the_last_tag_is_that_of_the_line_or_the_one_that_the_line_begins_at() -> None:
     formats = {"demo": TagFormat(prefix="v", suffix="", scheme="pep440")}
     main, old = parse(TWO)
@@ -103,8 +97,3 @@ def test_the_last_tag_is_that_of_the_line_or_the_one_that_the_line_begins_at() -
     assert latest_tags(formats, tags, lines=[main])["demo"][0] == "v2.0a1"
     assert latest_tags(formats, ["v1.9", "v1.10"], lines=[main])["demo"][0] == "v1.10"
     assert latest_tags(formats, tags, lines=[main, old])["demo"][0] == "v2.0a1"
-
-
-def test_the_schema_allows_the_three_shapes() -> None:
-    shapes = [shape["type"] for shape in ReleaseLineSetting().json_schema()["anyOf"]]
-    assert shapes == ["string", "array", "object"]

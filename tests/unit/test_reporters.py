@@ -102,13 +102,6 @@ def test_many_aborted_steps_are_one_line(
     assert ("100 steps" in printed) == (many > text.MAX_ABORTED)
 
 
-def test_verbose_shows_what_programs_print(capsys: pytest.CaptureFixture[str]) -> None:
-    reporter = Plain()
-    reporter.verbose = True
-    reporter.event(OutputLine(PUSH, "Counting objects"), nested=True)
-    assert capsys.readouterr().err == "    | Counting objects\n"
-
-
 @pytest.mark.parametrize("kind", [Plain, Terminal, lambda: github.GitHub({})])
 def test_a_wait_is_shown_at_once_with_its_end(
     kind: Callable[[], Reporter], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -158,13 +151,6 @@ def test_a_plan_shows_its_steps_and_problems(
     ]
 
 
-def test_results_go_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
-    Plain().tables(PLAN.tables)
-    printed = capsys.readouterr()
-    assert printed.out == "Bumps\npackage  to\ndemo     2\n\n"
-    assert printed.err == ""
-
-
 def test_github_groups_and_annotates_and_lets_no_command_through(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -192,15 +178,6 @@ def test_github_groups_and_annotates_and_lets_no_command_through(
         "::endgroup::",
     ]
     assert "| push main, v2 to origin atomically | FAILED |" in summary.read_text(encoding="utf-8")
-
-
-def test_the_report_is_json(capsys: pytest.CaptureFixture[str]) -> None:
-    report = json.loads(render(OUTCOME))
-    assert report["exit_code"] == 2
-    assert report["plan"] == PLAN.digest
-    assert [(step["key"], step["status"]) for step in report["steps"]] == [("edit", "skipped"), ("push", "failed")]
-    assert report["steps"][1]["code"] == "git-push-failed"
-    assert report["steps"][1]["fix"] == "ask\nthe admin"
 
 
 def test_the_terminal_shows_foreign_text_as_it_is(

@@ -127,9 +127,3 @@ def test_the_name_of_two_directories_is_rejected_with_both() -> None:
 def test_a_distribution_wins_over_a_directory_of_that_name() -> None:
     workspace = Workspace((package("core", directory="libs/base"), package("base", directory="libs/core")))
     assert names(workspace.select(["core"])) == ["core"]
-
-
-def test_a_dependency_cycle_is_rejected() -> None:
-    workspace = Workspace((package("a", runtime=["b"]), package("b", build=["a"])))
-    with pytest.raises(Blocked, match=r"a -> b -> a|b -> a -> b"):
-        workspace.release_order()
