@@ -490,6 +490,7 @@ def loom() -> Shape:
             loom-checkpoint-postgres = "checkpointpostgres=={version}"
             loom-prebuilt = "prebuilt=={version}"
             loom-cli = "cli=={version}"
+            loom-sdk = "sdk=={version}"
             """,
         "libs/checkpoint/pyproject.toml": _loom(
             "loom-checkpoint",

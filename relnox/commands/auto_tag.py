@@ -14,7 +14,7 @@ from packaging.version import Version
 from relnox.commands.options import AutoTagOptions as Options
 from relnox.commands.shared import checks
 from relnox.commands.shared.project import Project
-from relnox.core import setting_proposals, text
+from relnox.core import text
 from relnox.core.bump import release_history
 from relnox.core.fixes import task_command
 from relnox.core.packages import Package
@@ -86,7 +86,7 @@ def plan(options: Options, project: Project) -> Plan:
         statement = _statement([first.package, *(other.package for other in others)], reason)
         get, them = ("get", "them") if others else ("gets", "it")
         new.notes.append(f"{statement}, and {get} no tag\n  to tag {them}: {first.fix}")
-    unclear = _unclear_formats([decision.package for decision in untagged], project)
+    unclear = project.tag_format_problems(decision.package for decision in untagged)
     new.notes += [f"{problem.message}\n  fix: {problem.fix}" for problem in unclear]
     new.problems += dict.fromkeys(decision.problem for decision in decisions if decision.problem is not None)
     if tagged or pushed:
@@ -267,7 +267,7 @@ def _tag_problems(tagged: Sequence[Decision], project: Project) -> Iterator[Prob
     """Yield problems if a new tag would be unclear, shared by different versions, or without a tagger."""
     git, _, _ = project.require_commit()
     formats = project.tag_formats
-    yield from _unclear_formats([decision.package for decision in tagged], project)
+    yield from project.tag_format_problems(decision.package for decision in tagged)
     new_tags = {(formats[decision.package.name], decision.tag): decision.package.name for decision in tagged}
     for (tag_format, tag), package in new_tags.items():
         if others := [name for name, other in formats.items() if other != tag_format and other.parse(tag)]:
@@ -313,9 +313,3 @@ def _file_problems(packages: Sequence[Package], project: Project) -> Iterator[Pr
                 version_locations.describe_disagreement(with_literals),
                 fix=project.bump_command(package.name, "--to", "VERSION"),
             )
-
-
-def _unclear_formats(packages: Sequence[Package], project: Project) -> Iterator[Problem]:
-    return setting_proposals.unclear_format_problems(
-        packages, project.workspace, project.config, project.tag_forms, project.tags
-    )

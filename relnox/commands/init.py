@@ -13,9 +13,10 @@ from typing import Any
 
 import tomlkit
 
+from relnox.commands import options_by_table
 from relnox.commands.options import InitOptions as Options
 from relnox.commands.shared.project import Project
-from relnox.core import fixes, records, setting_proposals, tags, version_groups
+from relnox.core import fixes, records, setting_proposals, version_groups
 from relnox.core.documents import load_toml, table_at
 from relnox.core.planning.plan import Plan, PlanBuilder
 from relnox.core.planning.step import Edit
@@ -51,7 +52,11 @@ def plan(options: Options, project: Project) -> Plan:
     settings = _propose_settings(project)
     files = project.read_files((_PYPROJECT, "noxfile.py", "tasks.py", TASKS_PACKAGE, ".gitignore"))
     edits = tuple(_edits(files, settings, options))
-    new.notes += (*project.workspace.warnings, *_notes(files, settings, options, project))
+    contents = next((edit.after for edit in edits if edit.file == _PYPROJECT), b"")
+    after = project.once(_with_settings_of, contents, project) if contents else project
+    new.notes += project.workspace.warnings
+    new.notes += setting_proposals.group_notes(project.workspace, project.config, project.tag_forms, project.tags)
+    new.notes += _notes(files, settings, options, after)
     if edits:
         new.add(EditFiles(edits=edits))
     else:
@@ -63,8 +68,8 @@ def _propose_settings(project: Project) -> dict[str, Any]:
     """Return the proposed settings that are missing: versions, package directories, tag formats and branch."""
     config, workspace = project.config, project.workspace
     settings = setting_proposals.propose_settings(workspace, config, project.tag_forms, project.tags)
-    _check_tags_stay(settings, project)
-    if "versions" not in settings and config.versions is None and len(workspace.packages) > 1:
+    is_together = len(version_groups.find_version_groups(workspace, config)) == 1
+    if "versions" not in settings and config.versions is None and not is_together:
         settings = {"versions": "independent", **settings}
     uv = table_at(load_toml(_text(project.read_files((_PYPROJECT,)))), "tool", "uv")
     if len(workspace.packages) > 1 and not config.packages and "workspace" not in uv:
@@ -79,25 +84,26 @@ def _propose_settings(project: Project) -> dict[str, Any]:
     return {key: settings[key] for key in (*first, *settings) if key in settings}
 
 
-def _check_tags_stay(settings: Mapping[str, Any], project: Project) -> None:
-    """Raise `Blocked` if proposed settings change a tag format that is clear, or leave one unclear."""
-    proposed, changes = Config.parse(settings), {}
-    for field in (key.replace("-", "_") for key in settings):
-        before, value = getattr(project.config, field), getattr(proposed, field)
-        changes[field] = {**before, **value} if isinstance(value, Mapping) else value
-    config, forms = records.replace(project.config, **changes), project.tag_forms
-    after = tags.find_tag_forms(project.workspace, config, project.tags)
-    changed = [
-        name
-        for name, tag_format in forms.formats.items()
-        if name in after.unclear or (name not in forms.unclear and after.formats[name] != tag_format)
-    ]
+def _with_settings_of(contents: bytes, project: Project) -> Project:
+    """Return the project with the settings in a new pyproject.toml, with the same packages and tags as before.
+
+    Raises:
+        Blocked: A package, or the form of its tags, would be another one.
+    """
+    settings = load_toml(contents.decode("utf-8-sig"))["tool"]["relnox"]
+    after = records.replace(project, config=Config.parse(settings, options_by_table(settings)))
+    vars(after).update(state=project.state, remote=project.remote, index_states=project.index_states)
+    clear = {name: own for name, own in project.tag_formats.items() if name not in project.tag_forms.unclear}
+    changed = [name for name, own in clear.items() if after.tag_formats.get(name) != own]
+    changed += after.tag_forms.unclear.keys() - project.tag_forms.unclear.keys()
+    changed += after.workspace.by_name.keys() ^ project.workspace.by_name.keys()
     if changed:
         raise Blocked(
             "tag-format-unknown",
-            f"the form of the tags of {join_names(changed)} is not clear",
-            fix="set tag-format in [tool.relnox] by hand, and tag-formats for packages with another form",
+            f"no settings were found that leave the tags of {join_names(sorted(changed))} as they are",
+            fix="set versions, packages and tag-format in [tool.relnox] by hand",
         )
+    return after
 
 
 def _edits(files: Mapping[str, bytes], settings: Mapping[str, Any], options: Options) -> Iterator[Edit]:
@@ -184,6 +190,8 @@ def _notes(
     missing = {key: value for key, value in settings.items() if key not in ("branch", "packages")}
     if has_table and missing and not options.update:
         yield f"[tool.relnox] exists and is not changed; --update adds:\n{setting_proposals.as_toml(missing)}"
+    for problem in project.tag_format_problems(project.workspace.packages):
+        yield f"{problem.message}\n  fix: {problem.fix}"
     if options.nox and b"relnox" not in files.get("noxfile.py", b"relnox"):
         yield "noxfile.py exists and is not changed; add to it: from relnox.sessions import *  # noqa: F403"
     for name in ("tasks.py", TASKS_PACKAGE):

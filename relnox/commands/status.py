@@ -175,11 +175,11 @@ def _tag_notes(packages: tuple[Package, ...], project: Project) -> Iterator[str]
         return
     yield from checks.missing_tag_notes(project)
     try:
-        public = [package for package in packages if not package.is_private]
-        problems = setting_proposals.unclear_format_problems(
-            public, project.workspace, project.config, project.tag_forms, project.tags
-        )
+        problems = project.tag_format_problems(package for package in packages if not package.is_private)
         yield from (f"{problem.message}\n  fix: {problem.fix}" for problem in problems)
+        yield from setting_proposals.group_notes(
+            project.workspace, project.config, project.tag_forms, project.tags
+        )
         yield from checks.newer_tags(project).notes([package.name for package in packages])
     except Blocked:  # an invalid format, which _next_bumps reports
         return

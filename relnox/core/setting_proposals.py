@@ -1,104 +1,122 @@
-"""Settings that relnox proposes: formats of tags, and packages to include or exclude."""
+"""Settings that relnox proposes: formats of tags, version groups, and packages to include or exclude."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from packaging.version import Version
 
-from relnox.core import fixes, requirements
+from relnox.core import requirements
 from relnox.core.bump.version_bumps import VersionBump
 from relnox.core.packages import Dependency, Package
 from relnox.core.settings import patterns
 from relnox.core.settings.config import Config
-from relnox.core.tags import TagForms, packages_that_read_any_tag, split_tag, tag_format_of
+from relnox.core.tags import TagForms, tags_with
 from relnox.core.text import join_names
+from relnox.core.version_groups import find_version_groups
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked, Problem
 
-_RELEASE_PREFIX = re.compile(r"(?:release|rel|version|ver|python|py)[\W_]*v?", re.IGNORECASE)
 _MAX_LISTED = 5
-_VERSION = "{version}"
 
 
 def unclear_format_problems(
-    packages: Iterable[Package], workspace: Workspace, config: Config, forms: TagForms, tags: Iterable[str]
+    names: Collection[str], workspace: Workspace, config: Config, forms: TagForms, tags: Mapping[str, str]
 ) -> Iterator[Problem]:
-    """Yield a problem for each reason why the tag formats of some of these packages are unclear."""
-    by_reason: dict[str, list[str]] = {}
-    for package in packages:
-        if package.name in forms.unclear:
-            by_reason.setdefault(forms.unclear[package.name], []).append(package.name)
-    for reason, names in by_reason.items():
-        settings = as_toml(propose_settings(workspace, config, forms, tags))
+    """Yield a problem if the tag formats of some of the packages with these names are unclear."""
+    names_by_reason: dict[str, list[str]] = {}
+    for name, reason in forms.unclear.items():
+        if name in names:
+            names_by_reason.setdefault(reason, []).append(name)
+    if names_by_reason:
+        settings = as_toml(propose_settings(workspace, config, forms, tags, names))
         yield Blocked(
             "tag-format-unknown",
-            f"the form of the tags of {join_names(names, _MAX_LISTED)} is not clear ({reason})",
-            fix=f"{fixes.task_command('init', '--update')}, which adds this to pyproject.toml:\n{settings}",
+            "\n".join(
+                f"the form of the tags of {join_names(own, _MAX_LISTED)} is not clear ({reason})"
+                for reason, own in names_by_reason.items()
+            ),
+            fix=f"add to pyproject.toml, with the form that the next tags should have:\n{settings}",
         )
 
 
-def propose_settings(workspace: Workspace, config: Config, forms: TagForms, tags: Iterable[str]) -> dict[str, Any]:
-    """Return settings that state the tag formats, if some are unclear: those of the tags of current versions.
+def propose_settings(
+    workspace: Workspace,
+    config: Config,
+    forms: TagForms,
+    tags: Mapping[str, str],
+    names: Collection[str] = (),
+) -> dict[str, Any]:
+    """Return settings that state the tag formats that are unclear, and which packages share their tags.
 
-    Formats that are clear stay as they are.
+    Packages whose file had no tagged version are left out, except those in `names`. `tags` are with their commits.
     """
-    if not forms.unclear:
-        return {}
-    packages = workspace.packages
-    split_tags = [parts for tag in tags if (parts := split_tag(tag)) is not None and "{" not in tag]
-    prefixes = {
-        package.name: _tagged_prefix(package, split_tags) if package.name in forms.unclear else None
-        for package in packages
+    settings: dict[str, Any] = {}
+    sharing = [
+        packages
+        for packages in _find_groups(workspace, config, forms, tags)
+        if forms.formats[packages[0].name] == forms.formats[packages[1].name]
+    ]
+    if sharing and len(sharing[0]) == len(workspace.packages):
+        settings["versions"] = "lockstep"
+    elif sharing:
+        settings["groups"] = _group_settings(sharing)
+    texts = {
+        package.name: f"{forms.formats[package.name].prefix}{{version}}"
+        for package in workspace.packages
+        if package.name in forms.evident or (package.name in forms.unclear and package.name in names)
     }
-    if config.versions == "lockstep" or len(packages) == 1:
-        tagged = [prefix for prefix in prefixes.values() if prefix is not None]
-        of_releases = {prefix for prefix, _ in split_tags if _RELEASE_PREFIX.fullmatch(prefix)}
-        only_prefix = tagged[:1] or (list(of_releases) if len(of_releases) == 1 else [])
-        guess = forms.formats[packages[0].name]
-        has_plain_tags = guess.prefix in ("", "v") and guess.latest_tag(tags) is not None
-        is_of_others = (
-            has_plain_tags and packages[0].source.kind != "tags"
-        )  # which all tags of the project are for
-        text = "{name}-v{version}" if is_of_others else forms.common
-        return {"tag-format": f"{only_prefix[0]}{_VERSION}" if only_prefix else text}
-    if config.versions is None and not config.groups and _share_one_tag(packages, prefixes):
-        return {"versions": "lockstep", "tag-format": f"{prefixes[packages[0].name]}{_VERSION}"}
-    settings: dict[str, Any] = {} if config.tag_format else {"tag-format": forms.common}
-    by_prefix: dict[str, list[Package]] = {}
-    for package in packages:
-        prefix = prefixes[package.name]
-        prefix = forms.formats[package.name].prefix if prefix is None else prefix
-        if prefix != tag_format_of(package, forms.common, config).prefix:
-            by_prefix.setdefault(prefix, []).append(package)
-    for prefix, members in by_prefix.items():
-        versions = {package.version for package in members}
-        if len(members) > 1 and len(packages_that_read_any_tag(members)) < len(members):
-            if len(versions) == 1 and not config.groups:
-                names = [package.name for package in members]
-                settings.setdefault("groups", {})[f"main{len(settings.get('groups', {})) or ''}"] = {
-                    "packages": names
-                }
-            else:  # the tag is that of another package with this version
-                members[:] = [max(members, key=lambda package: package.version or Version("0"))]
-        settings.setdefault("tag-formats", {}).update({package.name: prefix + _VERSION for package in members})
+    usual = {name for name, tag_format in forms.formats.items() if tag_format.prefix == f"{name}-v"}
+    if len(texts) == len(workspace.packages) and len(set(texts.values())) == 1:
+        settings["tag-format"] = texts.popitem()[1]
+        return settings
+    if names and len(usual) > 1 and usual | texts.keys() == forms.formats.keys():
+        settings["tag-format"] = "{name}-v{version}"
+        texts = {name: text for name, text in texts.items() if name not in usual}
+    if texts:
+        settings["tag-formats"] = texts
     return settings
 
 
-def _tagged_prefix(package: Package, split_tags: Iterable[tuple[str, Version]]) -> str | None:
-    """Return the prefix of the tag of a package's version, preferably one with its name, or None."""
-    prefixes = {prefix for prefix, version in split_tags if version == package.version}
-    return min(prefixes, key=lambda prefix: (package.name not in prefix, len(prefix), prefix), default=None)
+def _find_groups(
+    workspace: Workspace, config: Config, forms: TagForms, tags: Mapping[str, str]
+) -> Iterator[list[Package]]:
+    """Yield the packages that share their tags, or always had the same versions at the same commits."""
+    groups = find_version_groups(workspace, config)
+    if config.versions is not None or config.groups or len(groups) == 1:
+        return
+    ordered_tags = sorted(tags)
+    by_releases: dict[object, list[Package]] = {}
+    for package in (group.packages[0] for group in groups if group.kind == "alone"):
+        if package.name not in forms.unclear or package.name in forms.evident:
+            tag_format = forms.formats[package.name]
+            releases = frozenset((tags[tag], version) for tag, version in tags_with(tag_format, ordered_tags))
+            key = releases if len(releases) > 1 else tag_format
+            by_releases.setdefault((key, package.version), []).append(package)
+    yield from (packages for packages in by_releases.values() if len(packages) > 1)
 
 
-def _share_one_tag(packages: Sequence[Package], prefixes: Mapping[str, str | None]) -> bool:
-    """Return whether all packages have one version, and one tag of it."""
-    return len({(package.version, prefixes[package.name]) for package in packages}) == 1 and None not in (
-        prefixes[packages[0].name],
-        packages[0].version,
-    )
+def _group_settings(groups: Iterable[Sequence[Package]]) -> dict[str, Any]:
+    return {
+        f"main{number or ''}": {"packages": [package.name for package in packages]}
+        for number, packages in enumerate(groups)
+    }
+
+
+def group_notes(workspace: Workspace, config: Config, forms: TagForms, tags: Mapping[str, str]) -> Iterator[str]:
+    """Yield a note with settings for packages with tags of their own that were always released together."""
+    groups = [
+        packages
+        for packages in _find_groups(workspace, config, forms, tags)
+        if forms.formats[packages[0].name] != forms.formats[packages[1].name]
+    ]
+    if groups:
+        names = join_names([package.name for packages in groups for package in packages], _MAX_LISTED)
+        yield (
+            f"{names} always had the same version, but are bumped one by one; to bump them together, add to "
+            f"pyproject.toml:\n{as_toml({'groups': _group_settings(groups)})}"
+        )
 
 
 def directory_globs(packages: Sequence[Package], all_packages: Sequence[Package]) -> list[str]:

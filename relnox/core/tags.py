@@ -1,15 +1,17 @@
 """Tag formats: the tag of a version of a package, and the version in a tag.
 
-The format of a package's tags is the one in the settings, or the prefix that its backend reads, or the one usual
-form that all its tags have. If there are no tags, it is the default: `v{version}` for a single package and in
-lockstep, else `{name}-v{version}`. In all other cases the format is unclear: `setting_proposals` says what to set.
+The format of a package's tags is the one in the settings, or the one usual form that all its tags have, if its
+file had one of the last of these versions. A package without tags gets the form that all others have, or the
+default if the project has no tags: `v{version}` for a single package and in lockstep, else `{name}-v{version}`. In
+all other cases the format is unclear: `setting_proposals` says what to set.
 """
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from packaging.version import Version
 
@@ -38,11 +40,14 @@ _VERSION_START = re.compile(r"(?:^|(?<=[^0-9A-Za-z.+])|(?<=^[vV])|(?<=[^0-9A-Za-
 """Where a version may begin in a tag."""
 _ENDS_IN_NUMBER = re.compile(r"(?:^|[^0-9A-Za-z])\d+[^0-9A-Za-z]$")
 """A prefix after which there is no version, as in rel_1_4_0 or 2024-01-31."""
+_UNSPECIFIC_WORDS = frozenset({"v", "release", "rel", "version", "ver", "python", "py"})
+"""Words in tags that are not about one package."""
+_MIN_PART = 2
 _MAX_LENGTH = 200
 _MAX_LISTED = 3
 
-HadVersion = Callable[[Package, str, Version], bool]
-"""Tells whether a package had a version at a tag's commit; also true if this clone lacks the commit."""
+HadVersion = Callable[[Package, str, Version], bool | None]
+"""Tells whether a package's file had a version at a tag's commit; None if there was no such file."""
 
 
 class TagFormat(Record):
@@ -84,14 +89,14 @@ class TagForms(Record):
     """The tag format of each package.
 
     Attributes:
-        formats: The format of each package; a guess for those in `unclear`.
+        formats: The format of each package; a proposal for those in `unclear`.
         unclear: Maps each package whose format is unclear to the reason.
-        common: The format, as in the settings, of the packages that have no format of their own.
+        evident: The packages in `unclear` whose file had the last version tagged in the proposed format.
     """
 
     formats: Mapping[str, TagFormat]
     unclear: Mapping[str, str]
-    common: str
+    evident: frozenset[str]
 
 
 def split_tag(tag: str) -> tuple[str, Version] | None:
@@ -125,92 +130,185 @@ def find_tag_forms(
     """
     ordered_tags = sorted(tags)
     texts = _configured_formats(workspace, config)
-    rest = [package for package in workspace.packages if package.name not in texts]
-    readers = packages_that_read_any_tag(rest)
-    parts: list[tuple[Sequence[Package], tuple[str, ...]]]
-    if config.versions == "lockstep" or len(workspace.packages) == 1:
-        parts = [(rest, _COMMON_FORMS)]
-    elif len(readers) > 1:
-        parts = [(list(readers), _COMMON_FORMS), ([p for p in rest if p not in readers], _PACKAGE_FORMS)]
-    else:
-        parts = [(rest, _PACKAGE_FORMS)]
-    formats = {
-        package.name: tag_format_of(package, texts[package.name], config)
-        for package in workspace.packages
-        if package.name in texts
-    }
     unclear: dict[str, str] = {}
-    text = config.tag_format or "{name}-v{version}"
-    for packages, forms in parts:
-        text, reason = _usual_form(packages, forms, ordered_tags, config, had_version)
-        texts |= dict.fromkeys((package.name for package in packages), text)
-        formats |= {package.name: tag_format_of(package, text, config) for package in packages}
-        unclear |= {package.name: reason for package in packages if reason}
-    formats = {package.name: formats[package.name] for package in workspace.packages}
-    _check_formats(formats, texts, workspace, config)
-    owned = {tag for tag_format in set(formats.values()) for tag, _ in _tags_with(tag_format, ordered_tags)}
-    if others := [tag for tag in ordered_tags if tag not in owned and any(map(str.isdigit, tag))]:
-        for package in rest:
-            if not _tags_with(formats[package.name], ordered_tags):
-                reason = (
-                    f"it has no tag like {formats[package.name].sample}, and there are others ({_some(others)})"
-                )
-                unclear.setdefault(package.name, reason)
-    return TagForms(formats, unclear, text)
+    untagged: list[tuple[Sequence[Package], Sequence[str]]] = []
+    common_forms: Sequence[str] = _PACKAGE_FORMS
+    for packages, forms in _packages_by_forms(workspace, config, texts):
+        own_forms: Sequence[str]
+        own_forms, reason = _forms_of_tags(packages, forms, ordered_tags, config, had_version)
+        if not own_forms:
+            untagged.append((packages, forms))
+            continue
+        texts |= dict.fromkeys((package.name for package in packages), own_forms[0])
+        if reason:
+            unclear |= dict.fromkeys((package.name for package in packages), reason)
+        elif forms is _PACKAGE_FORMS:
+            common_forms = [form for form in common_forms if form in own_forms]
+    by_name = workspace.by_name
+    owned_formats = {tag_format_of(by_name[name], text, config) for name, text in texts.items()}
+    owned = {tag for tag_format in owned_formats for tag, _ in tags_with(tag_format, ordered_tags)}
+    with_digits = [tag for tag in ordered_tags if any(map(str.isdigit, tag))]
+    others = [tag for tag in with_digits if tag not in owned]
+    for packages, forms in untagged:
+        if forms is _PACKAGE_FORMS:
+            has_example = bool(common_forms) and common_forms is not _PACKAGE_FORMS
+            own_forms, unexplained = common_forms or forms, others if has_example else with_digits
+        else:
+            own_forms, unexplained = forms, others if forms is _COMMON_FORMS else []
+        texts |= dict.fromkeys((package.name for package in packages), own_forms[0])
+        if unexplained:
+            reason = f"it has no tag of a usual form, and there are others: {_some(unexplained)}"
+            unclear |= dict.fromkeys((package.name for package in packages), reason)
+    formats = {package.name: tag_format_of(package, texts[package.name], config) for package in workspace.packages}
+    _check_formats({name: own for name, own in formats.items() if name not in unclear}, texts, workspace, config)
+    evident = _propose_formats(formats, unclear, workspace, config, ordered_tags, had_version)
+    return TagForms(formats, unclear, evident)
 
 
-def _usual_form(
+def _forms_of_tags(
     packages: Sequence[Package],
-    forms: Sequence[str],
+    forms: Iterable[str],
     tags: Sequence[str],
     config: Config,
     had_version: HadVersion,
-) -> tuple[str, str]:
-    """Return the usual form that all tags of these packages have, or else a guess with why it is unclear."""
-    default = "v{version}" if forms is _COMMON_FORMS else "{name}-v{version}"
-    if not tags:
-        return default, ""
-    tags_by_form = {
-        form: {package: _tags_with(tag_format_of(package, form, config), tags) for package in packages}
-        for form in forms
-    }
-    matches = {
-        form: {pair for pairs in by_package.values() for pair in pairs}
-        for form, by_package in tags_by_form.items()
-    }
-    all_matches = set().union(*matches.values())
-    if not all_matches:
-        return default, ""
+) -> tuple[list[str], str]:
+    """Return the forms that the tags of these packages have, and why they are unclear, if they are.
 
-    def rank(form: str) -> tuple[int, int, Version]:
-        """Rate a form: by the packages whose version is tagged, then by those that have tags."""
-        tagged = [
-            any(version == package.version for _, version in pairs)
-            for package, pairs in tags_by_form[form].items()
+    There are several if they give these packages the same tags; of different ones, it is the one with the latest.
+    """
+    forms_by_formats: dict[frozenset[TagFormat], list[str]] = {}
+    for form in forms:
+        key = frozenset(tag_format_of(package, form, config) for package in packages)
+        forms_by_formats.setdefault(key, []).append(form)
+    matches = [
+        (tagged, own_forms)
+        for formats, own_forms in forms_by_formats.items()
+        if (tagged := sorted((pair for each in formats for pair in tags_with(each, tags)), key=_version))
+    ]
+    matches.sort(key=lambda match: _version(match[0][-1]), reverse=True)
+    if not matches:
+        return [], ""
+    tagged, own_forms = matches[0]
+    if len(matches) > 1:
+        return own_forms, f"they have several forms: {join_names([pairs[-1][0] for pairs, _ in matches])}"
+    if not any(answer for package in packages for answer in _had_versions(package, tagged, had_version)):
+        return own_forms, f"its file has another version at tag {tagged[-1][0]}"
+    return own_forms, ""
+
+
+def _packages_by_forms(
+    workspace: Workspace, config: Config, texts: Mapping[str, str]
+) -> Iterator[tuple[Sequence[Package], Sequence[str]]]:
+    """Yield the packages that are not in `texts`, those that share a form together, each with its usual forms."""
+    rest = [package for package in workspace.packages if package.name not in texts]
+    filtering = [package for package in rest if package.source.kind == "tags" and package.source.key]
+    for package in filtering:  # their backends ignore other tags, but the pattern may end before a `v`
+        prefix = str(package.source.key[0])
+        prefixes = [prefix, f"{prefix}v"] if prefix and not prefix.endswith("v") else [prefix]
+        yield [package], [f"{each}{_VERSION}" for each in prefixes]
+    rest = [package for package in rest if package not in filtering]
+    if config.versions == "lockstep" or len(workspace.packages) == 1:
+        sharing = rest
+    elif len(sharing := list(packages_that_read_any_tag(rest))) == 1:
+        sharing = []
+    if sharing:
+        yield sharing, _COMMON_FORMS
+    yield from (([package], _PACKAGE_FORMS) for package in rest if package not in sharing)
+
+
+def _had_versions(
+    package: Package, tagged: Sequence[tuple[str, Version]], had_version: HadVersion
+) -> Iterator[bool]:
+    """Yield for the last tags, the highest version first, whether the package's file had their versions."""
+    for tag, version in tagged[: -_MAX_LISTED - 1 : -1]:
+        answer = package.version in (None, version) or had_version(package, tag, version)
+        if answer is not None:
+            yield answer
+
+
+def _propose_formats(  # noqa: PLR0913, PLR0917 - what `find_tag_forms` knows
+    formats: dict[str, TagFormat],
+    unclear: Collection[str],
+    workspace: Workspace,
+    config: Config,
+    tags: Iterable[str],
+    had_version: HadVersion,
+) -> frozenset[str]:
+    """Set the formats to propose for unclear packages; return the packages whose file had a tagged version."""
+    packages = [package for package in workspace.packages if package.name in unclear]
+    tags_by_prefix: dict[str, list[tuple[str, Version]]] = {}
+    for tag in tags if packages else ():
+        if (parts := split_tag(tag)) is not None and "{" not in tag:
+            tags_by_prefix.setdefault(parts[0], []).append((tag, parts[1]))
+    known = {name: tag_format.prefix for name, tag_format in formats.items() if name not in unclear}
+    of_others = set(known.values())
+    for package in packages:
+        candidates = [
+            (_version(tagged[-1]), len(prefix), prefix)
+            for prefix, pairs in tags_by_prefix.items()
+            if prefix not in of_others and _may_name(prefix, package)
+            if next(_had_versions(package, tagged := sorted(pairs, key=_version), had_version), False)
         ]
-        return (
-            sum(tagged),
-            sum(map(bool, tags_by_form[form].values())),
-            max(version for _, version in matches[form]),
-        )
-
-    form = max((form for form in forms if matches[form]), key=rank)
-    if matches[form] != all_matches:
-        return form, f"they have several forms: {_latest(matches[form])}, {_latest(all_matches - matches[form])}"
-    if form in _PLAIN_FORMS and not _belong_to(packages, matches[form], had_version):
-        return form, f"{packages[0].name} has another version at tag {_latest(matches[form])}"
-    return form, ""
-
-
-def _belong_to(packages: Sequence[Package], pairs: Iterable[tuple[str, Version]], had_version: HadVersion) -> bool:
-    """Return whether tags that name no package belong to these: their files have the version, or had it there."""
-    in_files = [package for package in packages if package.version is not None]
-    latest = sorted(pairs, key=lambda pair: pair[1], reverse=True)
-    return (
-        not in_files
-        or any(package.version == version for package in in_files for _, version in latest)
-        or any(had_version(package, *pair) for package in in_files for pair in latest[:_MAX_LISTED])
+        if candidates:
+            known[package.name] = max(candidates)[-1]
+    for prefix in {known[package.name] for package in packages if package.name in known}:
+        sharing = [package for package in packages if known.get(package.name) == prefix]
+        for package in _not_grouped(sharing, workspace, config):
+            del known[package.name]
+    evident = frozenset(known.keys() & unclear)
+    usual = Counter(
+        text
+        for package in workspace.packages
+        if known.get(package.name) in tags_by_prefix
+        for text in _texts_with_fields(package, known[package.name])
     )
+    default = (
+        "v{version}" if config.versions == "lockstep" or len(workspace.packages) == 1 else "{name}-v{version}"
+    )
+    for package in packages:
+        if package.name not in evident:
+            texts = [*(text for text, _ in usual.most_common(1)), default, *_PACKAGE_FORMS]
+            proposals = [tag_format_of(package, text, config) for text in texts]
+            used = tags_by_prefix if config.versions == "lockstep" else {*tags_by_prefix, *known.values()}
+            unused = [each for each in proposals if each.prefix not in used]
+            known[package.name] = next(iter(unused), proposals[-1]).prefix
+        formats[package.name] = TagFormat(known[package.name], "", config.scheme)
+    return evident
+
+
+def _not_grouped(sharing: Sequence[Package], workspace: Workspace, config: Config) -> Sequence[Package]:
+    """Return those of the packages with the same tags that cannot be bumped together with the latest of them."""
+    groups = find_version_groups(workspace, config)
+    fixed = {package.name: group.name for group in groups if group.kind == "fixed" for package in group.packages}
+    if len({fixed.get(package.name, package.name) for package in sharing}) == 1:
+        return ()
+    latest = max(sharing, key=lambda package: package.version or Version("0"))
+    is_settled = config.versions is not None or bool(config.groups)
+    return [
+        package
+        for package in sharing
+        if package is not latest and (is_settled or package.version != latest.version)
+    ]
+
+
+def _may_name(prefix: str, package: Package) -> bool:
+    """Return whether a tag with this prefix may be a package's: each word is in its name or path."""
+    own_words = {*_UNSPECIFIC_WORDS, *re.findall(r"[a-z0-9]+", f"{package.name} {package.directory}".lower())}
+    joined = package.name.replace("-", "")
+    words = re.findall(r"[a-z0-9]+", prefix.lower())
+    return all(word in own_words or (len(word) > _MIN_PART and word in joined) for word in words)
+
+
+def _texts_with_fields(package: Package, prefix: str) -> Iterator[str]:
+    """Yield the tag formats with `{name}` or `{directory}` that give a package this prefix."""
+    for field, value in (("{name}", package.name), ("{directory}", package.directory_name)):
+        text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(value)}(?![A-Za-z0-9])", field, prefix)
+        if text != prefix:
+            yield f"{text}{_VERSION}"
+
+
+def _version(pair: tuple[str, Version]) -> Version:
+    return pair[1]
 
 
 def _some(tags: Sequence[str]) -> str:
@@ -220,18 +318,9 @@ def _some(tags: Sequence[str]) -> str:
     return join_names(latest, _MAX_LISTED)
 
 
-def _latest(pairs: Iterable[tuple[str, Version]]) -> str:
-    return max(pairs, key=lambda pair: pair[1])[0]
-
-
 def _configured_formats(workspace: Workspace, config: Config) -> dict[str, str]:
-    """Map packages to the tag formats that the settings give them, or that their backends read."""
-    texts: dict[str, str] = {}
-    for package in workspace.packages:
-        if config.tag_format is not None:
-            texts[package.name] = config.tag_format
-        elif package.source.kind == "tags" and package.source.key:
-            texts[package.name] = f"{package.source.key[0]}{_VERSION}"
+    """Map packages to the tag formats that the settings give them."""
+    texts = {} if config.tag_format is None else dict.fromkeys(workspace.by_name, config.tag_format)
     for pattern, text in config.tag_formats.items():
         members = patterns.select_packages((pattern,), workspace.packages)
         texts |= dict.fromkeys((package.name for package in members), text)
@@ -320,7 +409,7 @@ def _shared_tag(first: TagFormat, second: TagFormat) -> str | None:
     return None
 
 
-def _tags_with(tag_format: TagFormat, ordered_tags: Sequence[str]) -> list[tuple[str, Version]]:
+def tags_with(tag_format: TagFormat, ordered_tags: Sequence[str]) -> list[tuple[str, Version]]:
     """Return the tags that have a format, with their versions."""
     start = bisect_left(ordered_tags, tag_format.prefix)
     end = bisect_left(ordered_tags, f"{tag_format.prefix}\U0010ffff")
@@ -331,7 +420,7 @@ def tags_naming(package: Package, tags: Iterable[str]) -> list[tuple[str, Versio
     """Return the tags that contain the name of a package in any usual form, with their versions."""
     ordered_tags = sorted(tags)
     formats = (TagFormat(f"{package.name}{separator}", "", "pep440") for separator in _SEPARATORS)
-    return [pair for tag_format in formats for pair in _tags_with(tag_format, ordered_tags)]
+    return [pair for tag_format in formats for pair in tags_with(tag_format, ordered_tags)]
 
 
 def latest_tags(
@@ -346,7 +435,7 @@ def latest_tags(
     are tags outside the bounds of the release lines of the current commit, since a line begins at such a tag.
     """
     ordered_tags = sorted(tags)
-    matches = {tag_format: _tags_with(tag_format, ordered_tags) for tag_format in set(formats.values())}
+    matches = {tag_format: tags_with(tag_format, ordered_tags) for tag_format in set(formats.values())}
     latest = {}
     for package, tag_format in formats.items():
         pairs, limit = matches[tag_format], (limits or {}).get(package)

@@ -6,9 +6,11 @@ a uv workspace, the package in the root directory, or a search that skips test f
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import os
 import posixpath
+import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +24,7 @@ from relnox.core.text import did_you_mean
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
 from relnox.source import crates, pyproject, version_files
+from relnox.system.files import read_project_file
 
 _PYPROJECT = "pyproject.toml"
 _SKIPPED_DIRECTORIES = frozenset(
@@ -43,6 +46,8 @@ _SKIPPED_DIRECTORIES = frozenset(
     }
 )
 """Names of directories whose pyproject.toml files are test data, templates or third-party code."""
+_NO_PROJECT = f"{_PYPROJECT} describes no package"
+_NAME_IN_SETUP_CFG = re.compile(r"(?m)^name\s*[=:]")
 _SKIPPED_SUFFIXES = tuple(
     f"{mark}{word}" for mark in "-_" for word in ("example", "examples", "template", "templates")
 )
@@ -99,6 +104,8 @@ def find_unlisted_packages(
     packages: list[Package] = []
     for file in sorted(files, key=lambda file: file.count("/")):
         directory = posixpath.dirname(file) or "."
+        if not directory.startswith("..") and not _has_project_file(root / directory, root):
+            continue
         parents = {directory.rsplit("/", depth)[0] for depth in range(1, directory.count("/") + 1)}
         if parents & (project_directories | {package.directory for package in packages}):
             continue  # a part of another package, such as its tests or an example
@@ -139,10 +146,10 @@ def discover_packages(
     elif "workspace" in uv:
         globs, exclude = (strings_in(table_at(uv, "workspace").get(key)) for key in ("members", "exclude"))
         members = _find_package_directories(root, globs, [*exclude, *config.exclude], None)
-        if _is_released_root(document, warnings):
+        if pyproject.describes_package(document):
             members = ["."] + [directory for directory in members if directory != "."]
-        packages = _read_packages(root, members, warnings)
-    elif pyproject.describes_package(document):
+        packages = _read_packages(root, members, warnings, is_listed=False)
+    elif pyproject.describes_package(document) and uv.get("package") is not False:
         packages = [version_files.read_package(document, ".", root)]
     else:
         packages = list(_search_packages(root, config.exclude, warnings))
@@ -156,15 +163,22 @@ def discover_packages(
 
 
 def _packages_missing_error(root: Path) -> Blocked:
-    for name in ("setup.cfg", "setup.py"):
-        if (root / name).is_file():
-            return Blocked(
-                "package-unknown",
-                f"no package found in {root} (relnox reads [project] of pyproject.toml, not {name})",
-                fix=f"move the metadata from {name} to [project] in pyproject.toml",
-            )
+    if name := _other_metadata_file(root, "."):
+        return Blocked(
+            "package-unknown",
+            f"no package found in {root} (relnox reads [project] of pyproject.toml, not {name})",
+            fix=f"move the metadata from {name} to [project] in pyproject.toml",
+        )
     fix = 'add [project] to pyproject.toml, or set packages = ["libs/*"] in [tool.relnox]'
     return Blocked("package-unknown", f"no package found in {root}", fix=fix)
+
+
+def _other_metadata_file(root: Path, directory: str) -> str:
+    """Return the file of setuptools with the name of a package, for a directory without [project], or ""."""
+    with contextlib.suppress(OSError, Blocked):
+        if _NAME_IN_SETUP_CFG.search(read_project_file(root, f"{directory}/setup.cfg").decode(errors="replace")):
+            return "setup.cfg"
+    return "setup.py" if (root / directory / "setup.py").is_file() else ""
 
 
 def _check_repository(root: Path, packages: Sequence[Package]) -> None:
@@ -183,21 +197,20 @@ def _check_repository(root: Path, packages: Sequence[Package]) -> None:
             checked_directories.add(directory)
 
 
-def _is_released_root(document: Mapping[str, Any], warnings: list[str]) -> bool:
-    """Return whether the root of a uv workspace is a package to release; add a warning if it has no build system.
+def _why_no_package(document: Mapping[str, Any], directory: str, root: Path) -> str | None:
+    """Return why a pyproject.toml is not that of a package, "" if it declares that itself, or None if it is one.
 
-    `[tool.uv] package = false` is ignored, since published meta packages may set it as well.
+    As for uv, a project without a build system is none; but a meta package may have `[tool.uv] package = false`.
     """
     if not pyproject.describes_package(document):
-        return False
-    if "build-system" not in document:
-        name = table_at(document, "project").get("name", "the root")
-        warnings.append(
-            f"skipped {name}: the workspace root has no [build-system] "
-            '(to release it, list "." in [tool.relnox] packages)'
-        )
-        return False
-    return True
+        name = _other_metadata_file(root, directory)
+        return f"its metadata is in {name}, not in [project] of {_PYPROJECT}" if name else _NO_PROJECT
+    is_package = table_at(document, "tool", "uv").get("package")
+    if "build-system" in document or is_package is True:
+        return None
+    if is_package is False:
+        return ""
+    return "the project has no [build-system] (add one to release it, or else [tool.uv] package = false)"
 
 
 def _find_package_directories(
@@ -227,10 +240,10 @@ def _find_package_directories(
             )
         matches = [root] if path in (".", "") else sorted(root.glob(path))
         directories = [
-            directory.relative_to(root).as_posix() for directory in matches if (directory / _PYPROJECT).is_file()
+            directory.relative_to(root).as_posix() for directory in matches if _has_project_file(directory, root)
         ]
         if not directories and key is not None:
-            with_file = [name for name in _walk_directories(root) if (root / name / _PYPROJECT).is_file()]
+            with_file = [name for name in _walk_directories(root) if _has_project_file(root / name, root)]
             globs_of_parents = [f"{posixpath.dirname(name)}/*" for name in with_file if "/" in name]
             raise Blocked(
                 "setting-invalid",
@@ -241,13 +254,22 @@ def _find_package_directories(
     return list(matching)
 
 
-def _read_packages(root: Path, directories: Sequence[str], warnings: list[str]) -> list[Package]:
-    """Return the packages in directories that the settings list; a package that cannot be read is an error."""
+def _has_project_file(directory: Path, root: Path) -> bool:
+    """Return whether a directory has a pyproject.toml of its own, and not a link to that of another directory."""
+    file = directory / _PYPROJECT
+    return file.is_file() and (directory == root or file.resolve() == root.resolve() / file.relative_to(root))
+
+
+def _read_packages(
+    root: Path, directories: Sequence[str], warnings: list[str], *, is_listed: bool = True
+) -> list[Package]:
+    """Return the packages in directories that settings name; a package that cannot be read is an error."""
     packages: dict[str, Package] = {}
     for directory in directories:
         document = pyproject.load(root, f"{directory}/{_PYPROJECT}")
-        if not pyproject.describes_package(document):
-            warnings.append(f"skipped {directory}: {_PYPROJECT} describes no package")
+        reason = _why_no_package(document, directory, root)
+        if reason is not None and not (is_listed and pyproject.describes_package(document)):
+            warnings += [f"skipped {directory}: {reason}"] if reason else []
             continue
         package = version_files.read_package(document, directory, root)
         if (other := packages.get(package.name)) is not None:
@@ -266,7 +288,8 @@ def _search_packages(root: Path, exclude: Sequence[str], warnings: list[str]) ->
     for directory in _find_pyproject_directories(root, exclude, warnings):
         try:
             document = pyproject.load(root, f"{directory}/{_PYPROJECT}")
-            if not pyproject.describes_package(document):
+            if (reason := _why_no_package(document, directory, root)) is not None:
+                warnings += [f"skipped {directory}: {reason}"] if reason not in ("", _NO_PROJECT) else []
                 continue
             package = version_files.read_package(document, directory, root)
         except Blocked as error:

@@ -96,12 +96,27 @@ def test_a_checkout_without_packages_is_rejected_with_both_fixes(tmp_path: Path)
     assert 'packages = ["libs/*"] in [tool.relnox]' in caught.value.fix
 
 
-@pytest.mark.parametrize("name", ["setup.cfg", "setup.py"])
-def test_metadata_that_is_not_read_is_named(tmp_path: Path, name: str) -> None:
-    root = repository(write(tmp_path, {name: "[metadata]\nname = x\n", "pyproject.toml": BUILD}))
+@pytest.mark.parametrize(
+    ("files", "name"),
+    [
+        ({"setup.cfg": "[metadata]\nname = x\n"}, "setup.cfg"),
+        ({"setup.cfg": "[metadata]\nname = x\n", "setup.py": "setup()"}, "setup.cfg"),
+        ({"setup.cfg": "[bdist_wheel]\nuniversal = 0\n", "setup.py": "setup(name='x')"}, "setup.py"),
+        ({"setup.py": "setup(name='x')"}, "setup.py"),
+    ],
+)
+def test_metadata_that_is_not_read_is_named(tmp_path: Path, files: dict[str, str], name: str) -> None:
+    root = write(tmp_path, {**files, "pyproject.toml": BUILD})
     with pytest.raises(Blocked, match=f"relnox reads .project. of pyproject.toml, not {name}") as caught:
         _ = open_project(root).workspace
     assert caught.value.fix == f"move the metadata from {name} to [project] in pyproject.toml"
+    inner = {f"old/{file}": text for file, text in {**files, "pyproject.toml": BUILD}.items()}
+    write(tmp_path / "all", {**inner, "lib/pyproject.toml": package("lib"), "pyproject.toml": ""})
+    for settings in ("", '[tool.relnox]\npackages = ["*"]\n'):
+        workspace = discover_in(tmp_path / "all", root=settings)
+        assert directories(workspace) == {"lib": "lib"}
+        reason = f"its metadata is in {name}, not in [project] of pyproject.toml"
+        assert workspace.warnings == (f"skipped old: {reason}",)
 
 
 def test_invalid_settings_are_reported_with_their_file(tmp_path: Path) -> None:
@@ -426,21 +441,42 @@ def test_members_of_a_uv_workspace(tmp_path: Path) -> None:
     assert directories(workspace) == {"a": "packages/a", "b": "packages/b"}
 
 
-@pytest.mark.parametrize("more", ["", "[tool.uv]\npackage = false\n"])
-def test_a_uv_root_with_a_build_system_is_released(tmp_path: Path, more: str) -> None:
-    # a published meta package that says `package = false`.
-    text = package("meta", more=f'[tool.uv.workspace]\nmembers = [".", "packages/*"]\n{more}')
-    workspace = discover_in(tmp_path, root=text, **{"packages/a": package("a")})
-    assert directories(workspace) == {"a": "packages/a", "meta": "."}
+@pytest.mark.parametrize(
+    ("text", "is_package", "is_named"),
+    [
+        ('[project]\nname = "x"\nversion = "0"\n', False, True),
+        ('[project]\nname = "x"\nversion = "0"\n[tool.uv]\npackage = false\n', False, False),
+        ('[project]\nname = "x"\nversion = "0"\n[tool.uv]\npackage = true\n', True, False),
+        (package("x", more="[tool.uv]\npackage = false\n"), True, False),
+    ],
+)
+@pytest.mark.parametrize("layout", ["root", "member", "search", "listed"])
+def test_a_project_without_a_build_system_is_no_package_unless_it_is_listed(
+    tmp_path: Path, text: str, layout: str, *, is_package: bool, is_named: bool
+) -> None:
+    workspace = '[tool.uv.workspace]\nmembers = ["libs/*"]\n'
+    roots = {
+        "root": text.replace("[tool.uv]\n", f"{workspace}[tool.uv]\n") if "tool.uv" in text else text + workspace,
+        "member": workspace,
+        "search": "",
+        "listed": '[tool.relnox]\npackages = ["libs/*"]\n',
+    }
+    files = {"libs/a": package("a")} | ({} if layout == "root" else {"libs/x": text})
+    found = discover_in(tmp_path, root=roots[layout], **files)
+    assert ("x" in directories(found)) is (is_package or layout == "listed")
+    assert len(found.warnings) == (is_named and layout != "listed")
+    assert all("no [build-system]" in warning for warning in found.warnings)
 
 
-def test_a_uv_root_without_a_build_system_is_skipped_with_a_hint(tmp_path: Path) -> None:
-    text = '[project]\nname = "root"\nversion = "0"\n[tool.uv.workspace]\nmembers = ["packages/*"]\n'
-    workspace = discover_in(tmp_path, root=text, **{"packages/a": package("a")})
-    assert directories(workspace) == {"a": "packages/a"}
-    (warning,) = workspace.warnings
-    assert "no [build-system]" in warning
-    assert 'list "."' in warning
+@pytest.mark.parametrize("settings", ["", '[tool.relnox]\npackages = [".", "*"]\n'])
+@pytest.mark.parametrize("link", ["requirements/pyproject.toml", "linked"])
+def test_a_linked_project_is_no_second_package(tmp_path: Path, link: str, settings: str) -> None:
+    write(tmp_path, {"pyproject.toml": package("x", more=settings), "lib/pyproject.toml": package("lib")})
+    (tmp_path / link).parent.mkdir(exist_ok=True)
+    (tmp_path / link).symlink_to("lib" if link == "linked" else "../pyproject.toml")
+    project = open_project(repository(tmp_path))
+    assert directories(project.workspace) == {"x": "."} | ({"lib": "lib"} if settings else {})
+    assert [package.name for package in project.unlisted] == ([] if settings else ["lib"])
 
 
 # --- the careful walk ----------------------------------------------------------------------------------
@@ -530,18 +566,18 @@ def test_a_search_skips_invalid_packages_with_a_warning(tmp_path: Path) -> None:
             "l-endless": "x = " + "[" * 10_000,
         },
     )
-    assert directories(workspace) == {"good": "a", "no-backend": "h-no-backend", "bom": "j-bom"}
-    assert workspace.by_name["no-backend"].backend == "setuptools.build_meta:__legacy__"
+    assert directories(workspace) == {"good": "a", "bom": "j-bom"}
     assert [warning.partition(":")[0] for warning in workspace.warnings] == [
         "skipped b-invalid",
         "skipped c-nameless",
         "skipped d-name",
         "skipped e-empty",
         "skipped f-versionless",
+        "skipped h-no-backend",
         "skipped i-again",
         "skipped l-endless",
     ]
-    assert "a is named good as well" in workspace.warnings[5]
+    assert "a is named good as well" in workspace.warnings[6]
     assert str(tmp_path) not in "".join(workspace.warnings)
 
 

@@ -44,6 +44,9 @@ def scm(name: str, backend: str = "setuptools-scm") -> str:
     )
 
 
+SAME = {"libs/a": static("a", "1.0.0"), "libs/b": static("b", "1.0.0")}
+
+
 def monorepo(root: Path, packages: dict[str, str], *tags: str, settings: str | None = None) -> Path:
     """A repository of packages in directories, with tags on its first commit."""
     files = {f"{directory}/pyproject.toml": text for directory, text in packages.items()}
@@ -64,40 +67,64 @@ GRAPH = {
     "libs/sdk-py": static("graph-sdk", "0.4.0"),
     "libs/pg": static("graph-checkpoint-pg", "2.1.0"),
 }
+GRAPH_TAGS = ("1.2.0", "sdk==0.4.0", "checkpointpg==2.1.0")
+ONE = {".": static("demo", "1.2.3")}
 
 
-def settings_in(said: str) -> str:
-    """The settings that a message proposes, as a user would copy them."""
+def paste(root: Path, said: str) -> None:
+    """Add the settings that a message proposes to pyproject.toml, as a user would."""
     lines = [line.removeprefix("  ") for line in said.splitlines()]
-    start = lines.index("[tool.relnox]")
-    return "\n".join(lines[start:]) + "\n"
+    start = next(number for number, line in enumerate(lines) if line.startswith("[tool.relnox"))
+    file = root / "pyproject.toml"
+    before = file.read_text(encoding="utf-8") if file.is_file() else ""
+    commit_all(write(root, {"pyproject.toml": before + "\n" + "\n".join(lines[start:]) + "\n"}))
 
 
 # --- forms -----------------------------------------------------------------------------------------
 
 
-def test_tags_of_another_form_block_the_bump_until_the_proposal_is_applied(tmp_path: Path, bump: Bump) -> None:
-    root = monorepo(tmp_path / "graph", GRAPH, "1.2.0", "sdk==0.4.0", "checkpointpg==2.1.0")
-    for name, tag in (
-        ("graph", "1.2.1"),
-        ("graph-sdk", "sdk==0.4.1"),
-        ("graph-checkpoint-pg", "checkpointpg==2.1.1"),
-    ):
-        said = run_blocked_bump(bump, root, "--package", name, *PATCH)
-        assert f"the form of the tags of {name} is not clear (it has no tag like " in said
-        write(root, {"pyproject.toml": settings_in(said)})
-        commit_all(root)
-        ran = bump(root, "--package", name, *PATCH)
-        assert ran.code == 0, ran.text
-        assert tag in git(root, "tag").split()
-        git(root, "reset", "--quiet", "--hard", "HEAD~2")
+OTHERS = "it has no tag of a usual form, and there are others: "
+UNCLEAR = {
+    "a plain form": (GRAPH, GRAPH_TAGS, "graph", OTHERS, "1.2.1"),
+    "a part of the name": (GRAPH, GRAPH_TAGS, "graph-sdk", OTHERS, "sdk==0.4.1"),
+    "a word": (
+        ONE,
+        ("release-1.2.2", "release-1.2.3"),
+        "",
+        f"{OTHERS}release-1.2.3, release-1.2.2)",
+        "release-1.2.4",
+    ),
+    "two forms": (ONE, ("demo-1.2.3", "v5.0.0"), "", "several forms: v5.0.0, demo-1.2.3)", "demo-1.2.4"),
+    "no versions": (ONE, ("rel_1_3_9", "rel_1_4_0"), "", f"{OTHERS}rel_1_3_9, rel_1_4_0)", "v1.2.4"),
+    "another product": (ONE, ("v2.9.0", "v2.8.0"), "", "another version at tag v2.9.0)", "demo-v1.2.4"),
+    "a new line": ({".": scm("demo", "pdm")}, ("v0.9.0", "1.2.3"), "", "several forms: 1.2.3, v0.9.0)", "1.2.4"),
+    "a new v": ({".": scm("demo", "pdm")}, ("0.9.0", "v1.2.3"), "", "several forms: v1.2.3, 0.9.0)", "v1.2.4"),
+}
+
+
+@pytest.mark.parametrize("case", UNCLEAR)
+def test_an_unclear_form_blocks_the_bump_until_the_settings_are_pasted(
+    tmp_path: Path, bump: Bump, case: str
+) -> None:
+    packages, tags, package, reason, tag = UNCLEAR[case]
+    root = monorepo(tmp_path / "demo", packages, *tags)
+    selected = ("--package", package) if package else ()
+    said = run_blocked_bump(bump, root, *selected, *PATCH)
+    assert f"the form of the tags of {package or 'demo'} is not clear (" in said
+    assert reason in said
+    paste(root, said)
+    ran = bump(root, *selected, *PATCH)
+    assert ran.code == 0, ran.text
+    assert tag in git(root, "tag").split()
 
 
 def test_init_update_writes_the_proposal_and_keeps_comments(tmp_path: Path, bump: Bump) -> None:
     head = '# ours\n[tool.relnox]  # to release\npackages = ["libs/*"]\nbranch = "main" # theirs\n'
     settings = f"{head}\n[tool.other]\nx = 1\n"
-    root = monorepo(tmp_path / "graph", GRAPH, "1.2.0", "sdk==0.4.0", "checkpointpg==2.1.0", settings=settings)
-    run_blocked_bump(bump, root, "--package", "graph-sdk", *PATCH)
+    root = monorepo(tmp_path / "graph", GRAPH, *GRAPH_TAGS, settings=settings)
+    ran = run_in_process(root, "init")
+    assert "[tool.relnox] exists and is not changed; --update adds:" in ran.err
+    assert (root / "pyproject.toml").read_text(encoding="utf-8") == settings
     ran = run_in_process(root, "init", "--update")
     assert ran.code == 0, ran.text
     text = (root / "pyproject.toml").read_text(encoding="utf-8")
@@ -108,7 +135,6 @@ def test_init_update_writes_the_proposal_and_keeps_comments(tmp_path: Path, bump
         "packages": ["libs/*"],
         "branch": "main",
         "versions": "independent",
-        "tag-format": "{name}-v{version}",
         "tag-formats": {
             "graph": "{version}",
             "graph-sdk": "sdk=={version}",
@@ -121,83 +147,55 @@ def test_init_update_writes_the_proposal_and_keeps_comments(tmp_path: Path, bump
     assert "nothing to do: all files exist already" in run_in_process(root, "init", "--update", "--dry-run").out
 
 
-def test_init_without_update_lists_missing_settings(tmp_path: Path) -> None:
-    settings = '[tool.relnox]\npackages = ["libs/*"]\n'
-    root = monorepo(tmp_path / "graph", GRAPH, "1.2.0", "sdk==0.4.0", settings=settings)
-    ran = run_in_process(root, "init")
-    assert "[tool.relnox] exists and is not changed; --update adds:" in ran.err
-    assert (root / "pyproject.toml").read_text(encoding="utf-8") == settings
-
-
-def test_a_single_package_with_an_unusual_tag_form(tmp_path: Path, bump: Bump) -> None:
-    root = monorepo(tmp_path / "demo", {".": static("demo", "1.2.3")}, "release-1.2.2", "release-1.2.3")
-    said = run_blocked_bump(bump, root, *PATCH)
-    assert (
-        "the form of the tags of demo is not clear (it has no tag like v1.2.0, and there are others "
-        "(release-1.2.3, release-1.2.2))" in said
-    )
-    assert settings_in(said).strip().endswith('tag-format = "release-{version}"')
-    assert run_in_process(root, "init", "--update").code == 0
-    commit_all(root)
-    assert bump(root, *PATCH).code == 0
-    assert "release-1.2.4" in git(root, "tag").split()
-
-
-def test_two_forms_block_the_bump_until_one_is_set(tmp_path: Path, bump: Bump) -> None:
-    root = monorepo(tmp_path / "demo", {".": static("demo", "1.2.3")}, "demo-1.2.2", "demo-1.2.3", "v5.0.0")
-    said = run_blocked_bump(bump, root, *PATCH)
-    assert "(they have several forms: demo-1.2.3, v5.0.0)" in said
-    write(root, {"pyproject.toml": (root / "pyproject.toml").read_text(encoding="utf-8") + settings_in(said)})
-    commit_all(root)
-    ran = bump(root, *PATCH)
-    assert ran.code == 0, ran.text
-    assert "demo-1.2.4" in git(root, "tag").split()
-
-
-@pytest.mark.parametrize(("tags", "expected"), [(("v0.9.0", "1.2.3"), "1.2.4"), (("0.9.0", "v1.2.3"), "v1.2.4")])
-def test_a_version_from_tags_continues_the_form_of_the_highest_one(
-    tags: tuple[str, ...], expected: str, tmp_path: Path, bump: Bump
+@pytest.mark.parametrize(
+    ("tags", "known"),
+    [
+        (("1.2.0", "sdk==0.4.0"), {"graph": "{version}", "graph-sdk": "sdk=={version}"}),
+        (("1.2.0", "pg-7.0.0"), {"graph": "{version}"}),
+        (("web-1.2.0", "web-2.1.0"), {}),
+    ],
+)
+def test_init_writes_no_form_without_a_tag_that_has_it(
+    tmp_path: Path, bump: Bump, tags: tuple[str, ...], known: dict[str, str]
 ) -> None:
-    root = monorepo(tmp_path / "demo", {".": scm("demo", "pdm")}, *tags)
-    said = run_blocked_bump(bump, root, "--part", "patch", "--tag")
-    write(root, {"pyproject.toml": (root / "pyproject.toml").read_text(encoding="utf-8") + settings_in(said)})
+    root = monorepo(tmp_path / "graph", GRAPH, *tags)
+    said = run_in_process(root, "init").err
+    assert "the form of the tags of " in said
+    found = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["relnox"]
+    assert found.get("tag-formats", {}) == known
     commit_all(root)
-    ran = bump(root, "--part", "patch", "--tag")
-    assert ran.code == 0, ran.text
-    assert expected in git(root, "tag").split()
+    said = run_blocked_bump(bump, root, "--package", "graph-checkpoint-pg", *PATCH)
+    assert "the form of the tags of graph-checkpoint-pg is not clear" in said
 
 
-def test_tags_without_a_version_do_not_determine_the_form(tmp_path: Path, bump: Bump) -> None:
-    root = monorepo(tmp_path / "demo", {".": static("demo", "1.4.0")}, "rel_1_3_9", "rel_1_4_0")
-    said = run_blocked_bump(bump, root, *PATCH)
-    assert "there are others (rel_1_3_9, rel_1_4_0)" in said
-    write(root, {"pyproject.toml": (root / "pyproject.toml").read_text(encoding="utf-8") + settings_in(said)})
+def test_init_leaves_packages_and_clear_tags_as_they_are(tmp_path: Path, bump: Bump) -> None:
+    packages = {f"kit/{name}": static(f"o-{name}", "0.1.0") for name in ("log", "env", "new")}
+    root = monorepo(tmp_path / "kit", packages, "o-log/v0.0.9", "o-env/v0.0.9", "o-log/v0.1.0", "o-env/v0.1.0")
+    said = run_in_process(root, "init").err
+    assert "o-env, o-log always had the same version" in said
+    assert "commit what init wrote before the next bump" in said
     commit_all(root)
-    assert bump(root, *PATCH).code == 0
+    for name in ("o-log", "o-new"):
+        assert bump(root, "--package", name, *PATCH).code == 0
+        assert git(root, "tag", "--points-at", "HEAD") == f"{name}/v0.1.1"
 
 
 def test_a_configured_form_is_used_whatever_tags_there_are(tmp_path: Path, bump: Bump) -> None:
     settings = '[tool.relnox]\npackages = ["libs/*"]\ntag-format = "{name}/{version}"\n'
-    packages = {"libs/a": static("a", "1.0.0"), "libs/b": static("b", "1.0.0")}
-    root = monorepo(tmp_path / "two", packages, "a-v1.0.0", "b-v1.0.0", settings=settings)
+    root = monorepo(tmp_path / "two", SAME, "a-v1.0.0", "b-v1.0.0", settings=settings)
     ran = bump(root, "--package", "a", *PATCH)
     assert ran.code == 0, ran.text
     assert git(root, "tag", "--points-at", "HEAD") == "a/1.0.1"
 
 
-def test_without_a_tag_the_other_form_is_a_note(tmp_path: Path, bump: Bump) -> None:
-    root = monorepo(tmp_path / "graph", GRAPH, "1.2.0", "sdk==0.4.0")
-    ran = bump(root, "--package", "graph-sdk", "--part", "patch", "--dry-run")
-    assert ran.code == 0, ran.text
-    assert "the form of the tags of graph-sdk is not clear" in ran.out
-
-
-def test_auto_does_not_skip_packages_with_unreadable_tags(tmp_path: Path, bump: Bump) -> None:
+def test_an_unclear_form_is_a_note_without_a_tag_and_blocks_auto(tmp_path: Path, bump: Bump) -> None:
     root = monorepo(tmp_path / "graph", GRAPH, "graph-v1.2.0", "checkpointpg==2.1.0")
-    write(root, {"libs/pg/new.py": "y = 1\n"})
-    commit_all(root, "fix: pg")
+    ran = bump(root, "--package", "graph-checkpoint-pg", "--part", "patch", "--dry-run")
+    assert ran.code == 0, ran.text
+    assert "the form of the tags of graph-checkpoint-pg is not clear" in ran.out
+    commit_all(write(root, {"libs/pg/new.py": "y = 1\n"}), "fix: pg")
     said = run_blocked_bump(bump, root, "--part", "auto", "--commit", "--tag")
-    assert "the form of the tags of graph-checkpoint-pg is not clear" in said
+    assert "the form of the tags of graph-checkpoint-pg, graph-sdk is not clear" in said
 
 
 # --- where tags are --------------------------------------------------------------------------------
@@ -276,8 +274,7 @@ def test_a_newer_tag_that_does_not_count_gives_a_note(tmp_path: Path, bump: Bump
 
 
 def test_a_version_below_a_tag_of_an_older_form_is_blocked(tmp_path: Path, bump: Bump) -> None:
-    packages = {"libs/a": static("a", "1.0.0"), "libs/b": static("b", "1.0.0")}
-    root = monorepo(tmp_path / "two", packages, "a-v1.0.0", "b-v1.0.0", "b-v1.0.1")
+    root = monorepo(tmp_path / "two", SAME, "a-v1.0.0", "b-v1.0.0", "b-v1.0.1")
     commit_all(write(root, {"libs/a/later.txt": ""}))
     git(root, "tag", "a==1.4.0")
     settings = '[tool.relnox]\npackages = ["libs/*"]\ntag-format = "{name}-v{version}"\n'
@@ -290,8 +287,8 @@ def test_a_project_in_a_subdirectory_does_not_use_the_plain_tags_of_another(tmp_
     packages = {".": static("big", "2.11.0"), "core": static("big-core", "0.4.0")}
     root = monorepo(tmp_path / "big", packages, "v2.10.0", "v2.11.0")
     said = run_blocked_bump(bump, root / "core", *PATCH)
-    assert "big-core has another version at tag v2.11.0" in said
-    assert 'tag-format = "{name}-v{version}"' in said
+    assert "the form of the tags of big-core is not clear (its file has another version at tag v2.11.0)" in said
+    assert 'tag-format = "big-core-v{version}"' in said
     ran = bump(root, *PATCH)
     assert ran.code == 0, ran.text
     assert "v2.11.1" in git(root, "tag").split()
@@ -370,15 +367,12 @@ def test_an_unbumped_package_that_reads_any_tag_gives_a_note(tmp_path: Path, bum
 # --- lockstep --------------------------------------------------------------------------------------
 
 
-SAME = {"libs/a": static("a", "1.0.0"), "libs/b": static("b", "1.0.0")}
-
-
 def test_one_version_and_one_plain_tag_propose_lockstep(tmp_path: Path, bump: Bump) -> None:
     root = monorepo(tmp_path / "two", SAME, "v1.0.0")
     said = run_blocked_bump(bump, root, "--package", "a", *PATCH)
     assert 'versions = "lockstep"' in said
     assert 'versions = "lockstep"' in run_in_process(root, "init", "--dry-run").out
-    commit_all(write(root, {"pyproject.toml": settings_in(said)}))
+    paste(root, said)
     ran = bump(root, *PATCH)
     assert ran.code == 0, ran.text
     assert git(root, "tag", "--points-at", "HEAD") == "v1.0.1"
@@ -389,8 +383,7 @@ def test_a_missing_selection_proposes_the_lockstep_setting(tmp_path: Path, bump:
     said = run_blocked_bump(bump, root, *PATCH)
     assert "no packages selected (2 in this workspace)" in said
     assert "--package a; or use --all, or --part auto" in said
-    write(root, {"pyproject.toml": settings_in(said)})
-    commit_all(root)
+    paste(root, said)
     assert bump(root, *PATCH).code == 0
 
 

@@ -10,7 +10,13 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from relnox.core.packages import Package, VersionSource
-from relnox.core.setting_proposals import as_toml, directory_globs, propose_settings, unclear_format_problems
+from relnox.core.setting_proposals import (
+    as_toml,
+    directory_globs,
+    group_notes,
+    propose_settings,
+    unclear_format_problems,
+)
 from relnox.core.settings.config import Config, GroupConfig
 from relnox.core.tags import TagFormat, find_tag_forms, split_tag
 from relnox.core.workspace import Workspace
@@ -262,6 +268,12 @@ ONE = [package("demo", "1.2.3", ".")]
 TWO = [package("a", "1.0"), package("b", "2.0")]
 SAME = [package("a", "1.0"), package("b", "1.0")]
 READERS = [package("a", None), package("b", None), package("c", "1.0")]
+MIXED = [package("g-core", "0.6", "py/core"), package("g-io", "0.6", "py/io"), package("g-rust", "0.1", "py/x")]
+
+
+def now_only(*_: object) -> bool:
+    """The files had no other versions than those that they have."""
+    return False
 
 
 @pytest.mark.parametrize(
@@ -269,90 +281,145 @@ READERS = [package("a", None), package("b", None), package("c", "1.0")]
     [
         (ONE, "", "v1.2.2 v1.2.3", "v"),
         (ONE, "", "1.2.3", ""),
-        (ONE, "", "demo==1.2.0", "demo=="),
+        (ONE, "", "demo==1.2.3", "demo=="),
         (ONE, "", "v1.2.3 stable", "v"),  # a tag without a number is not that of a release
+        (ONE, "", "v1.2.3 v9.0", "v"),  # nor is a stray one a new line
         (ONE, 'tag-format = "{version}"', "v1.2.3", ""),
         (TWO, "", "a-v1.0 b-v2.0", "a-v b-v"),
         (TWO, "", "a==1.0", "a== b=="),
+        (TWO, "", "a/1.0 b@2.0", "a/ b@"),
         (TWO, 'tag-formats = { b = "b{version}" }', "a@1.0 b0.1", "a@ b"),
         (SAME, 'versions = "lockstep"', "1.0", " "),
         ([package("x", "1.0", "libs/core"), package("b", "1.0")], "", "core/1.0 b/1.0", "core/ b/"),
         (READERS, "", "v1.0 c-v1.0", "v v c-v"),
         ([package("flow", None, ".", reads="flow-"), TWO[0]], "", "flow-3.0 a-v1.0", "flow- a-v"),
+        ([package("flow", None, ".", reads="flow-"), TWO[0]], "", "flow-v3.0 a-v1.0", "flow-v a-v"),
+        ([package("flow", None, ".", reads="v"), package("ui", None, reads="ui-")], "", "v3.0", "v ui-"),
     ],
 )
 def test_the_usual_form_of_all_tags_needs_no_setting(
     packages: list[Package], settings: str, tags: str, prefixes: str
 ) -> None:
     config = Config.parse(tomllib.loads(settings))
-    forms = find_tag_forms(Workspace(tuple(packages)), config, tags.split())
+    forms = find_tag_forms(Workspace(tuple(packages)), config, tags.split(), now_only)
     assert [each.prefix for each in forms.formats.values()] == prefixes.split(" ")
     assert forms.unclear == {}
 
 
 UNCLEAR: Mapping[str, tuple[list[Package], str, dict[str, object], str]] = {
-    "an unusual form": (ONE, "release-1.2.2 release-1.2.3", {"tag-format": "release-{version}"}, "release-"),
-    "two forms": (ONE, "demo-1.2.2 demo-1.2.3 v5.0.0", {"tag-format": "demo-{version}"}, "demo-"),
-    "no version in any tag": (ONE, "rel_1_2_2 rel_1_2_3", {"tag-format": "v{version}"}, "v"),
-    "one tag for all packages": (SAME, "v1.0", {"versions": "lockstep", "tag-format": "v{version}"}, "v v"),
+    "an unusual form": (ONE, "release-1.2.2 release-1.2.3", {"tag-format": "release-{version}"}, ""),
+    "two forms": (ONE, "demo-1.2.2 demo-1.2.3 v5.0.0", {"tag-format": "demo-{version}"}, ""),
+    "an older line": (ONE, "v1.2.3 0.9", {"tag-format": "v{version}"}, ""),
+    "no version in any tag": (ONE, "rel_1_2_2 rel_1_2_3", {"tag-format": "v{version}"}, "demo"),
+    "plain tags of a crate": (ONE, "v2.9 v2.8", {"tag-format": "demo-v{version}"}, "demo"),
+    "named tags of a crate": (ONE, "demo-v2.9", {"tag-format": "v{version}"}, "demo"),
+    "one tag for all packages": (SAME, "v1.0", {"versions": "lockstep", "tag-format": "v{version}"}, ""),
     "a root with plain tags": (
         [package("root", "3.0", "."), package("a", "0.1")],
         "v2.9 v3.0",
-        {"tag-format": "{name}-v{version}", "tag-formats": {"root": "v{version}"}},
-        "v a-v",
+        {"tag-formats": {"root": "v{version}", "a": "a-v{version}"}},
+        "a",
     ),
-    "tags with other names": (
+    "tags with parts of the names": (
         [package("lg", "1.2"), package("lg-pg", "2.1"), package("lg-sdk", "0.4"), package("lg-new", "0.1")],
         "1.1 1.2 pg==2.1 lg-sdk==0.4 0.1",
-        {"tag-format": "{name}=={version}", "tag-formats": {"lg": "{version}", "lg-pg": "pg=={version}"}},
-        " pg== lg-sdk== lg-new==",
+        {"tag-formats": {"lg": "{version}", "lg-pg": "pg=={version}", "lg-new": "lg-new=={version}"}},
+        "lg-new",
     ),
     "a plain tag for some packages": (
         [package("a", "0.6"), package("b", "0.6"), package("x", "1.0")],
         "v0.6 x==1.0",
+        {"groups": {"main": {"packages": ["a", "b"]}}, "tag-formats": {"a": "v{version}", "b": "v{version}"}},
+        "",
+    ),
+    "tags of a crate with a package's short name": (
+        MIXED,
+        "py-v0.6 rust-v0.6 rust-v0.8",
         {
-            "tag-format": "{name}=={version}",
-            "groups": {"main": {"packages": ["a", "b"]}},
-            "tag-formats": {"a": "v{version}", "b": "v{version}"},
+            "groups": {"main": {"packages": ["g-core", "g-io"]}},
+            "tag-formats": {
+                "g-core": "py-v{version}",
+                "g-io": "py-v{version}",
+                "g-rust": "g-rust-v{version}",
+            },
         },
-        "v v x==",
+        "g-rust",
+    ),
+    "a form with the directory": (
+        [package("x-a", "1.0", "libs/a"), package("x-b", "2.0", "libs/b"), package("x-c", "2.0", "libs/c")],
+        "python-a-1.0 python-b-2.0 java-2.0",
+        {"tag-formats": {f"x-{name}": f"python-{name}-{{version}}" for name in "abc"}},
+        "x-c",
     ),
     "a version tagged in another form": (
         TWO,
         "a-v0.9 b-v2.0 a/1.0",
-        {"tag-format": "{name}-v{version}", "tag-formats": {"a": "a/{version}"}},
-        "a/ b-v",
+        {"tag-formats": {"a": "a/{version}"}},
+        "",
+    ),
+    "no example for many packages": (
+        [package("root", "3.0", "."), *(package(name, "0.1") for name in "abc")],
+        "v3.0",
+        {"tag-format": "{name}-v{version}", "tag-formats": {"root": "v{version}"}},
+        "a b c",
     ),
 }
 
 
 @pytest.mark.parametrize("shape", UNCLEAR)
 def test_any_other_form_is_a_problem_whose_settings_solve_it(shape: str) -> None:
-    packages, text, settings, prefixes = UNCLEAR[shape]
-    space, tags = Workspace(tuple(packages)), text.split()
-    forms = find_tag_forms(space, Config(), tags)
-    problems = list(unclear_format_problems(packages, space, Config(), forms, tags))
-    assert {problem.code for problem in problems} == {"tag-format-unknown"}
-    found = propose_settings(space, Config(), forms, tags)
+    packages, text, settings, unknown = UNCLEAR[shape]
+    space, tags = Workspace(tuple(packages)), dict.fromkeys(text.split(), "its commit")
+    forms = find_tag_forms(space, Config(), tags, now_only)
+    assert forms.unclear.keys() - forms.evident == {*unknown.split()}
+    (problem,) = unclear_format_problems(space.by_name.keys(), space, Config(), forms, tags)
+    assert problem.code == "tag-format-unknown"
+    found = propose_settings(space, Config(), forms, tags, space.by_name.keys())
     assert found == settings
-    assert all(as_toml(found) in problem.fix for problem in problems)
-    pasted = find_tag_forms(space, Config.parse(tomllib.loads(as_toml(found))["tool"]["relnox"]), tags)
-    assert [each.prefix for each in pasted.formats.values()] == prefixes.split(" ")
+    assert as_toml(found) in problem.fix
+    pasted = find_tag_forms(space, Config.parse(tomllib.loads(as_toml(found))["tool"]["relnox"]), tags, now_only)
     assert pasted.unclear == {}
+    assert pasted.formats == forms.formats
 
 
-def test_plain_tags_of_another_project_are_not_taken() -> None:
-    versions = {"v2.9.0": "0.3.0", "v2.8.0": "0.2.0"}  # of the package at the commits of a crate's releases
-    space = Workspace((package("demo", "0.4.0", "."),))
-    forms = find_tag_forms(space, Config(), versions, lambda _, tag, version: Version(versions[tag]) == version)
-    assert forms.unclear == {"demo": "demo has another version at tag v2.9.0"}
-    assert propose_settings(space, Config(), forms, versions) == {"tag-format": "{name}-v{version}"}
+def test_settings_without_a_tag_that_shows_them_are_not_written() -> None:
+    space, tags = Workspace(tuple(MIXED)), dict.fromkeys(["py-v0.6", "rust-v0.8"], "a commit")
+    found = propose_settings(space, Config(), find_tag_forms(space, Config(), tags, now_only), tags)
+    assert found["tag-formats"] == {"g-core": "py-v{version}", "g-io": "py-v{version}"}
+    after = find_tag_forms(space, Config.parse(found), tags, now_only)
+    assert after.unclear.keys() == {"g-rust"}
 
 
-def test_a_package_without_tags_beside_other_tags_is_unclear() -> None:
-    packages = Workspace((package("a", "1.0"), package("new", "0.1")))
-    assert find_tag_forms(packages, Config(), ["a-v1.0"]).unclear == {}
-    assert find_tag_forms(packages, Config(), ["a-v1.0", "newer-thing-0.1"]).unclear.keys() == {"new"}
+def test_only_packages_whose_file_had_the_last_version_continue_a_tag() -> None:
+    packages = Workspace((package("a", "2.dev1"), package("b", "2.dev1"), package("c", "0.2.dev1")))
+    had = {"a": "1.5", "b": "1.5", "c": "0.1"}
+    forms = find_tag_forms(
+        packages, Config(), ["v1.5", "v1.4"], lambda package, _, version: str(version) == had[package.name]
+    )
+    assert {name: forms.formats[name].prefix for name in forms.evident} == {"a": "v", "b": "v"}
+
+
+@pytest.mark.parametrize(
+    ("tags", "names"),
+    [
+        ("a-v0.9:1 a-v1.0:2 b-v0.9:1 b-v1.0:2", "a, b"),
+        ("a==0.9:1 a==1.0:2 b==0.9:1 b==1.0:2", "a, b"),
+        ("a-v0.9:1 a-v1.0:2 b-v0.9:1 b-v1.0:3", ""),  # at another commit
+        ("a-v0.9:1 a-v1.0:2 b-v1.0:2", ""),
+        ("a-v1.0:2 b-v1.0:2", ""),  # once is not always
+    ],
+)
+def test_packages_that_were_always_released_together_are_offered_as_a_group(tags: str, names: str) -> None:
+    space = Workspace((*SAME, package("c", "3.0")))
+    commits = dict(tag.split(":") for tag in f"{tags} c-v3.0:9".split())
+    forms = find_tag_forms(space, Config(), commits, now_only)
+    notes = list(group_notes(space, Config(), forms, commits))
+    assert [note.partition(" always")[0] for note in notes] == ([names] if names else [])
+    assert not list(group_notes(space, Config(versions="independent"), forms, commits))
+    if names:
+        settings = tomllib.loads(notes[0].partition("\n")[2])["tool"]["relnox"]
+        assert settings == {"groups": {"main": {"packages": ["a", "b"]}}}
+        assert find_tag_forms(space, Config.parse(settings), commits, now_only) == forms
 
 
 @given(st.text(max_size=30))

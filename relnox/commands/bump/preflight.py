@@ -11,7 +11,6 @@ from relnox.commands.options import BumpOptions as Options
 from relnox.commands.shared import checks
 from relnox.commands.shared.checks import NewerTags
 from relnox.commands.shared.project import Project
-from relnox.core import setting_proposals
 from relnox.core.bump.version_bumps import VersionBump
 from relnox.core.packages import Package
 from relnox.core.planning.step import Edit, NewTag
@@ -256,16 +255,8 @@ def tag_format_problems(
 
     With `--part auto`, packages that are not bumped because they have no tag are checked as well.
     """
-    names = {bump.package.name for bump in bumps}
-    names |= {package.name for package in versions.untagged_packages(options, project, selected)}
-    workspace = project.literals.workspace
-    return setting_proposals.unclear_format_problems(
-        [package for package in workspace.packages if package.name in names],
-        workspace,
-        project.config,
-        project.tag_forms,
-        tuple(project.tags),
-    )
+    untagged = versions.untagged_packages(options, project, selected)
+    return project.tag_format_problems([*(bump.package for bump in bumps), *untagged])
 
 
 # --- notes

@@ -23,6 +23,7 @@ from relnox.core.packages import Package
 from relnox.core.planning.step import Step
 from relnox.core.records import Record, hashable, replace
 from relnox.core.release.wheels import platform_wheels
+from relnox.core.setting_proposals import unclear_format_problems
 from relnox.core.settings.config import Config, check_package_names
 from relnox.core.settings.options import RemoteTags
 from relnox.core.settings.release_lines import ReleaseLine, has_release_lines, release_lines_of_branch
@@ -306,16 +307,22 @@ class Project(Record):
         """The tag format of each package, and the packages for which it is unclear."""
         return find_tag_forms(self.workspace, self.config, self.tags, self._had_version)
 
-    def _had_version(self, package: Package, tag: str, version: Version) -> bool:
+    def _had_version(self, package: Package, tag: str, version: Version) -> bool | None:
         """Return whether a package had a version at a tag's commit; for `find_tag_forms`.
 
-        If this clone lacks the commit, plain tags are those of the project at the top of the repository.
+        If this clone lacks the commit, the tags are those of the project at the top of the repository.
         """
         if self.git is None:
             return True
         if tag not in self.tags or (commit := self.git.resolve_commit(self.tags[tag])) is None:
             return not self.git.prefix
-        return version_at(commit, package, self.git) == version
+        before = version_at(commit, package, self.git)
+        return None if before is None else before == version
+
+    def tag_format_problems(self, packages: Iterable[Package]) -> Iterator[Problem]:
+        """Yield a problem if the tag formats of some of these packages are unclear."""
+        names = {package.name for package in packages}
+        return unclear_format_problems(names, self.workspace, self.config, self.tag_forms, self.tags)
 
     @property
     def tag_formats(self) -> Mapping[str, TagFormat]:
