@@ -42,7 +42,6 @@ BLOCKED = (
         "--part minor --package core",
         "--package cannot select single packages (the 5 packages are bumped in lockstep)",
     ),
-    ("bump", "--part minor --tag", "--tag needs --commit [option-missing]"),
     ("bump", "--part minor --pull-request --commit", "--pull-request cannot be combined with --commit (it leaves"),
     ("auto-tag", "--package cor", "cor"),
     ("build-all", "--package cor", "cor"),
