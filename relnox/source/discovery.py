@@ -104,14 +104,12 @@ def find_unlisted_packages(
     packages: list[Package] = []
     for file in sorted(files, key=lambda file: file.count("/")):
         directory = posixpath.dirname(file) or "."
-        if not directory.startswith("..") and not _has_project_file(root / directory, root):
-            continue
         parents = {directory.rsplit("/", depth)[0] for depth in range(1, directory.count("/") + 1)}
         if parents & (project_directories | {package.directory for package in packages}):
             continue  # a part of another package, such as its tests or an example
         parts = [part for part in directory.split("/") if part not in ("..", ".")]
         is_left_out = any(map(is_skipped, parts)) or _is_excluded(directory, [*config.exclude, *uv])
-        if directory in project_directories or is_left_out:
+        if directory in project_directories or is_left_out or (root / file).is_symlink():
             continue
         try:
             document = pyproject.load(root, file)
@@ -240,10 +238,10 @@ def _find_package_directories(
             )
         matches = [root] if path in (".", "") else sorted(root.glob(path))
         directories = [
-            directory.relative_to(root).as_posix() for directory in matches if _has_project_file(directory, root)
+            directory.relative_to(root).as_posix() for directory in matches if (directory / _PYPROJECT).is_file()
         ]
         if not directories and key is not None:
-            with_file = [name for name in _walk_directories(root) if _has_project_file(root / name, root)]
+            with_file = [name for name in _walk_directories(root) if (root / name / _PYPROJECT).is_file()]
             globs_of_parents = [f"{posixpath.dirname(name)}/*" for name in with_file if "/" in name]
             raise Blocked(
                 "setting-invalid",
@@ -252,12 +250,6 @@ def _find_package_directories(
             )
         matching |= dict.fromkeys(directory for directory in directories if not _is_excluded(directory, exclude))
     return list(matching)
-
-
-def _has_project_file(directory: Path, root: Path) -> bool:
-    """Return whether a directory has a pyproject.toml of its own, and not a link to that of another directory."""
-    file = directory / _PYPROJECT
-    return file.is_file() and (directory == root or file.resolve() == root.resolve() / file.relative_to(root))
 
 
 def _read_packages(
@@ -344,7 +336,11 @@ def _find_pyproject_directories(root: Path, exclude: Sequence[str], warnings: li
             relative = directory.relative_to(root).as_posix()
             try:
                 with os.scandir(directory) as entries:
-                    names = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
+                    names = sorted(
+                        (entry.name, entry.is_dir(follow_symlinks=False))
+                        for entry in entries
+                        if entry.name != _PYPROJECT or not entry.is_symlink()
+                    )
             except OSError as error:
                 warnings.append(f"skipped {relative}: {error.strerror}")
                 continue

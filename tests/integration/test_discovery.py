@@ -468,15 +468,15 @@ def test_a_project_without_a_build_system_is_no_package_unless_it_is_listed(
     assert all("no [build-system]" in warning for warning in found.warnings)
 
 
-@pytest.mark.parametrize("settings", ["", '[tool.relnox]\npackages = [".", "*"]\n'])
-@pytest.mark.parametrize("link", ["requirements/pyproject.toml", "linked"])
-def test_a_linked_project_is_no_second_package(tmp_path: Path, link: str, settings: str) -> None:
-    write(tmp_path, {"pyproject.toml": package("x", more=settings), "lib/pyproject.toml": package("lib")})
+@pytest.mark.parametrize("root", ["", package("x")], ids=["search", "root"])
+@pytest.mark.parametrize("link", ["requirements/pyproject.toml", "a-link/pyproject.toml", "linked"])
+def test_a_linked_project_is_no_second_package(tmp_path: Path, link: str, root: str) -> None:
+    write(tmp_path, {"pyproject.toml": root, "lib/pyproject.toml": package("lib")})
     (tmp_path / link).parent.mkdir(exist_ok=True)
-    (tmp_path / link).symlink_to("lib" if link == "linked" else "../pyproject.toml")
+    (tmp_path / link).symlink_to("lib" if link == "linked" else "../lib/pyproject.toml")
     project = open_project(repository(tmp_path))
-    assert directories(project.workspace) == {"x": "."} | ({"lib": "lib"} if settings else {})
-    assert [package.name for package in project.unlisted] == ([] if settings else ["lib"])
+    assert directories(project.workspace) == ({"x": "."} if root else {"lib": "lib"})
+    assert [package.directory for package in project.unlisted] == (["lib"] if root else [])
 
 
 # --- the careful walk ----------------------------------------------------------------------------------
