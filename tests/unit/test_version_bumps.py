@@ -11,8 +11,7 @@ from packaging.version import Version
 
 from relnox.core.bump.version_bumps import (
     BumpRequest,
-    VersionBump,
-    check_version_locations_agree,
+    location_problems,
     resolve_bumps,
 )
 from relnox.core.packages import Dependency, Package, VersionSource
@@ -440,31 +439,23 @@ def test_a_dependent_with_lower_changes_of_its_own_gets_the_configured_level() -
     assert bumped(packages, by_hand, own=own, dependents="minor")["b"] == "1.2.3"
 
 
-def bump_of(package: Package) -> VersionBump:
-    return VersionBump(package, package.version or Version("1.0.0"), Version("9"), "")
-
-
-def test_different_versions_in_two_locations_are_listed() -> None:
-    place = VersionSource(kind="attribute", file="a/about.py", key=("__version__",), text="0.9")
-    demo = package("a", "1.0.0")
-    check_version_locations_agree([bump_of(demo)])
+@pytest.mark.parametrize(
+    ("text", "kind", "own", "semver", "agree"),
+    [
+        ("0.9", "attribute", "1.0.0", False, False),
+        ("1.0.0-alpha.1", "json", "1.0a1", True, True),  # another form of the same version
+        ("1.0.0", "pattern", None, False, True),  # no version in pyproject.toml, but in tags
+    ],
+)
+def test_different_versions_in_two_locations_are_listed(
+    text: str, kind: Any, own: str | None, *, semver: bool, agree: bool
+) -> None:
+    place = VersionSource(kind=kind, file="a/other", key=("x: (?P<version>.*)",), text=text, semver=semver)
+    demo = package("a", own)
     apart = Package(**{**vars(demo), "other_locations": (place,)})
-    with pytest.raises(Blocked) as caught:
-        check_version_locations_agree([bump_of(demo), bump_of(apart)])
-    assert "  1.0.0: a/pyproject.toml\n  0.9: a/about.py" in caught.value.message
-
-
-def test_locations_with_different_forms_of_one_version_agree() -> None:
-    place = VersionSource(kind="json", file="a/package.json", text="1.0.0-alpha.1", semver=True)
-    check_version_locations_agree(
-        [bump_of(Package(**{**vars(package("a", "1.0a1")), "other_locations": (place,)}))]
-    )
-
-
-def test_a_version_from_tags_agrees_with_a_location_of_it() -> None:
-    # There is no version in pyproject.toml that CITATION.cff could agree with.
-    place = VersionSource(kind="pattern", file="CITATION.cff", key=("version: (?P<version>.*)",), text="1.0.0")
-    check_version_locations_agree([bump_of(Package(**{**vars(package("a", None)), "other_locations": (place,)}))])
+    found = list(location_problems([(demo, demo.version), (apart, Version(own or text))]))
+    lines = [problem.message.partition("\n")[2] for problem in found]
+    assert lines == ([] if agree else [f"  {own}: a/pyproject.toml\n  {text}: a/other"])
 
 
 # --- any workspace -------------------------------------------------------------------------------------

@@ -68,9 +68,11 @@ def _plan_bump(options: Options, project: Project, checkout: Project) -> Plan | 
     packages = versions.select_packages(options, project)
     if (release := releases.plan_release(options, project, checkout, packages)) is not None:
         return release
-    bumps, updates = versions.decide(options, project, packages)
+    (bumps, updates), problems = versions.decide(options, project, packages)
     new = PlanBuilder("bump")
-    if problems := list(releases.release_made_elsewhere(options, project, bumps)):
+    if problems and (len(problems) == 1 or checkout is not project):
+        raise problems[0]
+    if problems := problems or list(releases.release_made_elsewhere(options, project, bumps)):
         new.problems += problems
         return new.plan()
     new.notes += project.workspace.warnings

@@ -90,8 +90,28 @@ def _check_all_packages_checked_out(project: Project) -> None:
         )
 
 
-def decide(options: Options, project: Project, selected: Sequence[Package]) -> ResolvedBumps:
-    """Decide which version each package gets, and which requirements change with it."""
+def decide(
+    options: Options, project: Project, selected: Sequence[Package]
+) -> tuple[ResolvedBumps, Sequence[Problem]]:
+    """Decide which version each package gets, and which requirements change with it; return problems as well.
+
+    Versions that differ in the files of a package are a problem, except with --to, which corrects them.
+    """
+    problems: list[Problem] = []
+    try:
+        resolved = _resolve(options, project, selected)
+        versions = {bump.package.name: bump.before for bump in resolved.bumps}
+    except Blocked as error:
+        problems.append(error)
+        resolved = ResolvedBumps((), {})
+        versions = {package.name: package.version for package in selected if package.version is not None}
+    if options.to is None:
+        by_name = project.literals.workspace.by_name
+        problems += version_bumps.location_problems((by_name[name], versions[name]) for name in versions)
+    return resolved, problems
+
+
+def _resolve(options: Options, project: Project, selected: Sequence[Package]) -> ResolvedBumps:
     _check_usage(options, project, selected)
     workspace, config = project.literals.workspace, project.config
     history = project.history if reads_history(options, selected) else {}
@@ -114,7 +134,7 @@ def decide(options: Options, project: Project, selected: Sequence[Package]) -> R
             for package in selected
             if package not in left_out
         }
-    resolved = version_bumps.resolve_bumps(
+    return version_bumps.resolve_bumps(
         workspace,
         requests,
         released_versions={name: own.version for name, own in history.items() if own.version is not None},
@@ -123,9 +143,6 @@ def decide(options: Options, project: Project, selected: Sequence[Package]) -> R
         dev_number=options.number,
         own_changes=own_changes,
     )
-    if options.to is None:  # --to corrects locations that differ
-        version_bumps.check_version_locations_agree(resolved.bumps)
-    return resolved
 
 
 def reads_history(options: Options, selected: Sequence[Package]) -> bool:

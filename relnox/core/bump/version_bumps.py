@@ -27,7 +27,7 @@ from relnox.core.versions import semver_compat, versioning
 from relnox.core.versions.version_locations import describe_disagreement, locations_agree
 from relnox.core.versions.versioning import LEVELS, Bump, Level
 from relnox.core.workspace import Workspace
-from relnox.errors import Blocked
+from relnox.errors import Blocked, Problem
 
 PUBLISHED_TABLES = ("runtime", "extra")
 """The kinds of requirements that are part of the published metadata of a package."""
@@ -140,16 +140,11 @@ def resolve_bumps(  # noqa: PLR0913 - what versions follow from
         requests |= further
 
 
-def check_version_locations_agree(bumps: Iterable[VersionBump]) -> None:
-    """Check that every version location of a bumped package has the current version.
-
-    Raises:
-        Blocked: The versions differ; the message lists the version at each location.
-    """
-    for bump in bumps:
-        package = bump.package
-        if package.other_locations and not locations_agree(package, bump.before):
-            raise Blocked(
+def location_problems(packages: Iterable[tuple[Package, Version | None]]) -> Iterator[Problem]:
+    """Yield a problem for each package of which a location does not have the version that it is given with."""
+    for package, version in packages:
+        if package.other_locations and not locations_agree(package, version):
+            yield Blocked(
                 "version-locations-differ",
                 describe_disagreement(package),
                 fix="set one version everywhere: --to VERSION; for a file with a version of its own: "
@@ -359,6 +354,7 @@ def _find_dependency_updates(
     """
     by_name = {bump.package.name: bump for bump in bumps}
     by_name |= {name: by_name[own] for name, own in config.dependency_updates.items() if own in by_name}
+    ahead: list[str] = []
     rewritten: dict[tuple[Dependency, VersionBump], str | None] = {}
     updates: dict[str, list[tuple[Dependency, str]]] = {}
     for package in workspace.packages:
@@ -383,13 +379,17 @@ def _find_dependency_updates(
                 continue
             is_lowered = bump.before is not None and new < bump.before
             if is_first and not is_lowered and requirements.is_ahead(dependency, new):
-                raise Blocked(
-                    "requirement-ahead",
+                ahead.append(
                     f"{package.pyproject}: {dependency.text!r} requires a newer version than {name} {new}, and "
-                    "would be lowered",
-                    fix=f"release a version of {name} that it allows, or lower the requirement by hand first",
+                    "would be lowered"
                 )
             updates.setdefault(package.name, []).append((dependency, new_text))
+    if ahead:
+        raise Blocked(
+            "requirement-ahead",
+            "\n".join(ahead),
+            fix="release versions that the requirements allow, or lower the requirements by hand first",
+        )
     return updates
 
 
