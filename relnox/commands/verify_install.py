@@ -195,7 +195,7 @@ def _copy_other_wheels(root: Path, directories: Sequence[str], packages: Collect
 
 def verify_settings(project: Project) -> VerifyConfig:
     """Return the settings in `[tool.relnox.verify]`, with those of the project that concern installations."""
-    return replace(project.config.verify, metadata_only=project.config.metadata_only)
+    return replace(project.config.verify, metadata_only=tuple(sorted(project.metadata_only)))
 
 
 def install_checks(

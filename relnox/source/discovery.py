@@ -147,12 +147,12 @@ def discover_packages(
         if pyproject.describes_package(document):
             members = ["."] + [directory for directory in members if directory != "."]
         packages = _read_packages(root, members, warnings, is_listed=False)
-    elif pyproject.describes_package(document) and uv.get("package") is not False:
+    elif pyproject.describes_package(document) and _why_no_package(document, ".", root) != "":
         packages = [version_files.read_package(document, ".", root)]
     else:
         packages = list(_search_packages(root, config.exclude, warnings))
     if not packages:
-        raise _packages_missing_error(root)
+        raise _packages_missing_error(root, document)
     _check_repository(root, packages)
     if config.version_files:
         packages = version_files.add_declared_version_files(packages, config, root)
@@ -160,7 +160,13 @@ def discover_packages(
     return Workspace(tuple(crates.with_crates(package, root) for package in packages), tuple(warnings))
 
 
-def _packages_missing_error(root: Path) -> Blocked:
+def _packages_missing_error(root: Path, document: Mapping[str, Any]) -> Blocked:
+    if pyproject.describes_package(document):
+        return Blocked(
+            "package-unknown",
+            f"no package found in {root} (the project has no [build-system], and [tool.uv] package = false)",
+            fix="add [build-system] to pyproject.toml, and remove package = false",
+        )
     if name := _other_metadata_file(root, "."):
         return Blocked(
             "package-unknown",

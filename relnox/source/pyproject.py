@@ -99,11 +99,22 @@ def parse_package(document: Mapping[str, Any], directory: str) -> Package:
         source=source,
         backend=backend,
         dependencies=tuple(_read_dependencies(document)),
+        is_metadata_only=_has_no_modules(table_at(document, "tool")),
         is_private=any(classifier.startswith("Private ::") for classifier in classifiers),
         requires_python=requires_python if isinstance(requires_python, str) else "",
         classifiers=tuple(classifiers),
         dynamic=tuple(strings_in(project.get("dynamic"))) if project else None,
     )
+
+
+def _has_no_modules(tool: Mapping[str, Any]) -> bool:
+    """Return whether the settings of hatchling or setuptools say that a package only consists of requirements."""
+    setuptools = table_at(tool, "setuptools")
+    files = [
+        setuptools.get(key) for key in ("packages", "py-modules", "ext-modules", "data-files", "script-files")
+    ]
+    is_bypassed = table_at(tool, "hatch", "build", "targets", "wheel").get("bypass-selection") is True
+    return is_bypassed or (not any(files) and [] in files[:2])
 
 
 def _version_source(document: Mapping[str, Any], file: str) -> VersionSource:

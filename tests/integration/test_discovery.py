@@ -462,7 +462,12 @@ def test_a_project_without_a_build_system_is_no_package_unless_it_is_listed(
         "listed": '[tool.relnox]\npackages = ["libs/*"]\n',
     }
     files = {"libs/a": package("a")} | ({} if layout == "root" else {"libs/x": text})
-    found = discover_in(tmp_path, root=roots[layout], **files)
+    found = discover_in(tmp_path / "some", root=roots[layout], **files)
+    if is_package or is_named:
+        assert directories(discover_in(tmp_path / "one", root=text)) == {"x": "."}
+    else:
+        with pytest.raises(Blocked, match=r"no \[build-system\], and \[tool.uv\] package = false"):
+            discover_in(tmp_path / "one", root=text)
     assert ("x" in directories(found)) is (is_package or layout == "listed")
     assert len(found.warnings) == (is_named and layout != "listed")
     assert all("no [build-system]" in warning for warning in found.warnings)

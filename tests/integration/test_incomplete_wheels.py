@@ -129,7 +129,16 @@ def test_wheels_need_the_extensions_that_the_sdist_declares(settings: str, tmp_p
     assert checks.check_release([source, compiled]) == ()
 
 
-def test_a_build_of_an_empty_wheel_fails_unless_the_settings_allow_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "settings",
+    [
+        'relnox]\nmetadata-only = ["home"]\n',
+        "hatch.build.targets.wheel]\nbypass-selection = true\n",
+        "setuptools]\npy-modules = []\n",
+        "setuptools]\npackages = []\n",
+    ],
+)
+def test_a_build_of_an_empty_wheel_fails_unless_the_settings_allow_it(tmp_path: Path, settings: str) -> None:
     (root := tmp_path / "home").mkdir()
     in_tree(root)
     house = root / "backend" / "house.py"
@@ -144,7 +153,7 @@ def test_a_build_of_an_empty_wheel_fails_unless_the_settings_allow_it(tmp_path: 
     assert not (root / "dist/manifest.json").exists()
 
     with (root / "pyproject.toml").open("a") as out:
-        out.write('\n[tool.relnox]\nmetadata-only = ["home"]\n')
+        out.write(f"\n[tool.{settings}")
     ran = run(root, "relnox", "build-all", "--from-tree")
     assert ran.code == 0, ran.text
 

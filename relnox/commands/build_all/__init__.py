@@ -127,7 +127,7 @@ def _plan(options: Options, project: Project, checkout: Project) -> Plan:
             command=project.config.build.commands.get(package.name, ()),
             tags=commit_tags.get(package.name),
             settings=settings[package.name],
-            may_be_empty=project.config.is_metadata_only(package.name),
+            may_be_empty=package.name in project.metadata_only,
             optional_extensions=project.config.has_optional_extensions(package.name),
             fake_secrets=project.config.fake_secrets,
             ignored_imports=project.untracked_imports([package], ignored=True),

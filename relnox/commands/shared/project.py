@@ -26,6 +26,7 @@ from relnox.core.release.wheels import platform_wheels
 from relnox.core.setting_proposals import unclear_format_problems
 from relnox.core.settings.config import Config, check_package_names
 from relnox.core.settings.options import RemoteTags
+from relnox.core.settings.patterns import matches_any_glob
 from relnox.core.settings.release_lines import ReleaseLine, has_release_lines, release_lines_of_branch
 from relnox.core.tags import TagFormat, TagForms, find_tag_forms
 from relnox.core.workspace import Workspace
@@ -87,6 +88,15 @@ class Project(Record):
         for name in self.config.wheels:
             platform_wheels(name, self.config.wheels)  # checks the identifiers
         return workspace
+
+    @cached_property
+    def metadata_only(self) -> frozenset[str]:
+        """The packages that may have an empty wheel, because they only have requirements."""
+        return frozenset(
+            package.name
+            for package in self.workspace.packages
+            if package.is_metadata_only or matches_any_glob(package.name, self.config.metadata_only)
+        )
 
     @cached_property
     def unlisted(self) -> tuple[Package, ...]:

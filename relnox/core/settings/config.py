@@ -420,10 +420,6 @@ class Config(Settings):
         names = set(self.targets.values()) or {name for name, own in self.indexes.items() if own.production}
         return all(name not in self.indexes or self.indexes[name].public_rules for name in names)
 
-    def is_metadata_only(self, package: str) -> bool:
-        """Return whether a package may have an empty wheel, because it only has requirements."""
-        return matches_any_glob(package, self.metadata_only)
-
     def has_optional_extensions(self, package: str) -> bool:
         """Return whether wheels of a package may be built without its native modules."""
         return matches_any_glob(package, self.optional_extensions)
