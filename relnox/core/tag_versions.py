@@ -20,7 +20,7 @@ from packaging.version import InvalidVersion, Version
 from relnox.core.documents import strings_in, table_at
 from relnox.core.packages import Package, VersionSource
 from relnox.core.records import Record, replace
-from relnox.core.tags import TagFormat
+from relnox.core.tags import TagFormat, split_tag
 
 POETRY_PLUGIN = "poetry-dynamic-versioning"
 _BASED_ON_DUNAMAI = ("uv-dynamic-versioning", POETRY_PLUGIN)
@@ -203,7 +203,7 @@ def tags_of_commit(
     for tag in here:
         if formats[package].parse(tag) is None:
             owner = next((name for name, tag_format in formats.items() if tag_format.parse(tag) is not None), "")
-            version = formats[owner].parse(tag) if owner else _version_in(tag)
+            _, version = ("", formats[owner].parse(tag)) if owner else split_tag(tag) or ("", None)
             others.append(CommitTag(name=tag, package=owner, version=version))
     return CommitTags(package_tag=own, other_tags=tuple(others), is_version_derived=derives, remedy=remedy)
 
@@ -261,13 +261,3 @@ def _find_mismatch(package: str, version: Version, tags: CommitTags) -> VersionM
         f"its version is {version}, but no tag of this commit has it",
         "run git fetch --tags, and check that no environment variable or fallback sets the version",
     )
-
-
-def _version_in(tag: str) -> Version | None:
-    """Return the version at the end of a tag of any form, or None."""
-    for match in re.finditer(r"(?<![\d.])\d", tag):
-        try:
-            return Version(tag[match.start() :])
-        except ValueError:  # InvalidVersion is one
-            continue
-    return None

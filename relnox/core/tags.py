@@ -21,7 +21,7 @@ from relnox.core.settings import patterns, release_lines, rules
 from relnox.core.settings.config import Config
 from relnox.core.settings.release_lines import ReleaseLine
 from relnox.core.text import join_names
-from relnox.core.version_groups import VersionGroup, find_version_groups
+from relnox.core.version_groups import find_version_groups
 from relnox.core.versions import semver_compat
 from relnox.core.versions.semver_compat import Scheme
 from relnox.core.workspace import Workspace
@@ -183,7 +183,7 @@ def _forms_of_tags(
     matches = [
         (tagged, own_forms)
         for formats, own_forms in forms_by_formats.items()
-        if (tagged := sorted((pair for each in formats for pair in tags_with(each, tags)), key=_version))
+        if (tagged := sorted((pair for own in formats for pair in tags_with(own, tags)), key=_version))
     ]
     matches.sort(key=lambda match: _version(match[0][-1]), reverse=True)
     if not matches:
@@ -204,8 +204,8 @@ def _packages_by_forms(
     filtering = [package for package in rest if package.source.kind == "tags" and package.source.key]
     for package in filtering:  # their backends ignore other tags, but the pattern may end before a `v`
         prefix = str(package.source.key[0])
-        prefixes = [prefix, f"{prefix}v"] if prefix and not prefix.endswith("v") else [prefix]
-        yield [package], [f"{each}{_VERSION}" for each in prefixes]
+        with_v = [f"{prefix}v{_VERSION}"] if prefix and not prefix.endswith("v") else []
+        yield [package], [f"{prefix}{_VERSION}", *with_v]
     rest = [package for package in rest if package not in filtering]
     if config.versions == "lockstep" or len(workspace.packages) == 1:
         sharing = rest
@@ -237,42 +237,40 @@ def _propose_formats(  # noqa: PLR0913, PLR0917 - what `find_tag_forms` knows
     """Set the formats to propose for unclear packages; return the packages whose file had a tagged version."""
     packages = [package for package in workspace.packages if package.name in unclear]
     tags_by_prefix: dict[str, list[tuple[str, Version]]] = {}
-    for tag in tags if packages else ():
-        if (parts := split_tag(tag)) is not None and "{" not in tag:
-            tags_by_prefix.setdefault(parts[0], []).append((tag, parts[1]))
-    known = {name: tag_format.prefix for name, tag_format in formats.items() if name not in unclear}
-    of_others = set(known.values())
+    pairs = [(tag, parts) for tag in tags if (parts := split_tag(tag)) is not None and "{" not in tag]
+    for tag, (prefix, version) in sorted(pairs, key=lambda pair: pair[1][1]):
+        tags_by_prefix.setdefault(prefix, []).append((tag, version))
+    prefixes = {name: tag_format.prefix for name, tag_format in formats.items() if name not in unclear}
+    of_others = set(prefixes.values())
     for package in packages:
         candidates = [
             (_version(tagged[-1]), len(prefix), prefix)
-            for prefix, pairs in tags_by_prefix.items()
+            for prefix, tagged in tags_by_prefix.items()
             if prefix not in of_others and _may_name(prefix, package)
-            if next(_had_versions(package, tagged := sorted(pairs, key=_version), had_version), False)
+            if next(_had_versions(package, tagged, had_version), False)
         ]
         if candidates:
-            known[package.name] = max(candidates)[-1]
-    for prefix in {known[package.name] for package in packages if package.name in known}:
-        sharing = [package for package in packages if known.get(package.name) == prefix]
+            prefixes[package.name] = max(candidates)[-1]
+    for prefix in {*prefixes.values()} - of_others:
+        sharing = [package for package in packages if prefixes.get(package.name) == prefix]
         for package in _not_grouped(sharing, workspace, config):
-            del known[package.name]
-    evident = frozenset(known.keys() & unclear)
-    usual = Counter(
+            del prefixes[package.name]
+    evident = frozenset(prefixes.keys() & unclear)
+    examples = Counter(
         text
         for package in workspace.packages
-        if known.get(package.name) in tags_by_prefix
-        for text in _texts_with_fields(package, known[package.name])
+        if prefixes.get(package.name) in tags_by_prefix
+        for text in _texts_with_fields(package, prefixes[package.name])
     )
-    default = (
-        "v{version}" if config.versions == "lockstep" or len(workspace.packages) == 1 else "{name}-v{version}"
-    )
+    is_lockstep = config.versions == "lockstep"
+    default = _COMMON_FORMS[0] if is_lockstep or len(workspace.packages) == 1 else _PACKAGE_FORMS[0]
     for package in packages:
         if package.name not in evident:
-            texts = [*(text for text, _ in usual.most_common(1)), default, *_PACKAGE_FORMS]
-            proposals = [tag_format_of(package, text, config) for text in texts]
-            used = tags_by_prefix if config.versions == "lockstep" else {*tags_by_prefix, *known.values()}
-            unused = [each for each in proposals if each.prefix not in used]
-            known[package.name] = next(iter(unused), proposals[-1]).prefix
-        formats[package.name] = TagFormat(known[package.name], "", config.scheme)
+            texts = [*(text for text, _ in examples.most_common(1)), default, *_PACKAGE_FORMS]
+            proposals = [tag_format_of(package, text, config).prefix for text in texts]
+            used = {*tags_by_prefix, *(() if is_lockstep else prefixes.values())}
+            prefixes[package.name] = next((prefix for prefix in proposals if prefix not in used), proposals[-1])
+        formats[package.name] = TagFormat(prefixes[package.name], "", config.scheme)
     return evident
 
 
@@ -351,62 +349,40 @@ def _check_formats(
                 fix='write for example tag-format = "{name}-v{version}"',
             )
     groups = find_version_groups(workspace, config)
-    fixed = {package.name: group.name for group in groups if group.kind == "fixed" for package in group.packages}
+    group_by_name = {package.name: group for group in groups for package in group.packages}
     names_by_format: dict[TagFormat, list[str]] = {}
     for name, tag_format in formats.items():
         names_by_format.setdefault(tag_format, []).append(name)
     for one, *others in names_by_format.values():
-        for other in others:
-            if one not in fixed or fixed[one] != fixed.get(other):
-                raise Blocked(
-                    "tag-format-unknown",
-                    f"tag-format {texts[one]!r} gives {one} and {other} the same tags",
-                    fix=_how_to_separate_tags(one, other, groups),
-                )
-    distinct = [(names[0], tag_format) for tag_format, names in names_by_format.items()]
-    by_prefix = sorted(distinct, key=lambda pair: (pair[1].prefix, pair[1].suffix))
-    for (one, first), (other, second) in _pairs_with_common_prefix(by_prefix):
-        if (tag := _shared_tag(first, second)) is not None:
+        group = group_by_name[one]
+        if others and (group.kind != "fixed" or any(group_by_name[other] != group for other in others)):
+            fix = 'use {name} or {directory} in it: tag-format = "{name}-v{version}"'
+            if group.kind == "linked":
+                fix += f'; or set kind = "fixed" in [tool.relnox.groups.{group.name}] for common tags'
             raise Blocked(
                 "tag-format-unknown",
-                f"tag-format {texts[one]!r} does not distinguish {one} and {other} "
-                f"({tag} could be a tag of either)",
-                fix='separate name and version clearly, as in "{name}-v{version}"',
+                f"tag-format {texts[one]!r} gives {one} and {others[0]} the same tags",
+                fix=fix if config.groups else f'{fix}; or set versions = "lockstep" for common tags',
             )
+    _check_prefixes(names_by_format, texts)
 
 
-def _how_to_separate_tags(one: str, other: str, groups: Sequence[VersionGroup]) -> str:
-    """Return the fix for two packages with the same tags; a group stays a group."""
-    by_name = {package.name: group for group in groups for package in group.packages}
-    group = by_name[one]
-    if group == by_name[other]:
-        return (
-            f'set [tool.relnox.groups.{group.name}] kind = "fixed" to bump all its packages together, under one '
-            "tag; or use {name} or {directory} in the format"
-        )
-    if any(len(group.packages) > 1 for group in groups):
-        return 'use {name} or {directory} in it: tag-format = "{name}-v{version}"'
-    return 'use {name} or {directory} in it, or set versions = "lockstep" for common tags'
-
-
-def _pairs_with_common_prefix(
-    formats: Sequence[tuple[str, TagFormat]],
-) -> Iterator[tuple[tuple[str, TagFormat], tuple[str, TagFormat]]]:
-    """Yield the pairs of formats in which one prefix begins with the other; `formats` is sorted by prefix."""
-    for index, one in enumerate(formats):
-        for other in formats[index + 1 :]:
-            if not other[1].prefix.startswith(one[1].prefix):
+def _check_prefixes(names_by_format: Mapping[TagFormat, Sequence[str]], texts: Mapping[str, str]) -> None:
+    """Raise `Blocked` if a tag could have two of these formats."""
+    by_prefix = sorted(names_by_format, key=lambda tag_format: (tag_format.prefix, tag_format.suffix))
+    for number, first in enumerate(by_prefix, 1):
+        for second in by_prefix[number:]:
+            if not second.prefix.startswith(first.prefix):
                 break
-            yield one, other
-
-
-def _shared_tag(first: TagFormat, second: TagFormat) -> str | None:
-    """Return a tag that has both formats, or None if none is tags_by_form."""
-    for tag_format, other in ((first, second), (second, first)):
-        tag = f"{tag_format.prefix}1{tag_format.suffix}"
-        if other.parse(tag) is not None:
-            return tag
-    return None
+            for tag_format, other in ((first, second), (second, first)):
+                if other.parse(tag := f"{tag_format.prefix}1{tag_format.suffix}") is not None:
+                    one, *_ = names_by_format[first]
+                    raise Blocked(
+                        "tag-format-unknown",
+                        f"tag-format {texts[one]!r} does not distinguish {one} and {names_by_format[second][0]} "
+                        f"({tag} could be a tag of either)",
+                        fix='separate name and version clearly, as in "{name}-v{version}"',
+                    )
 
 
 def tags_with(tag_format: TagFormat, ordered_tags: Sequence[str]) -> list[tuple[str, Version]]:
