@@ -295,9 +295,19 @@ CHANGED = "files that the bump edits have uncommitted changes: pyproject.toml"
         ("", ("--to", "1.3+local"), 1, "local"),
         ("git switch -q --detach", RELEASE, 1, "HEAD is detached"),
         ("git switch -q --detach", ALLOWED, 1, "git switch BRANCH"),
-        ("git tag v1.3.0", ALLOWED, 4, "tag v1.3.0 already exists here ("),
-        ("git push -q origin main:refs/tags/v1.3.0", ALLOWED, 4, "tag v1.3.0 already exists on origin ("),
-        ("git tag v1.3.0; git push -q origin v1.3.0", ALLOWED, 4, "v1.3.0 already exists here and on origin ("),
+        ("git tag v1.2.3; git tag v1.3.0", ALLOWED, 4, "tag v1.3.0 already exists here ("),
+        (
+            "git tag v1.2.3; git push -q origin main:refs/tags/v1.3.0",
+            ALLOWED,
+            4,
+            "tag v1.3.0 already exists on origin (",
+        ),
+        (
+            "git tag v1.2.3; git tag v1.3.0; git push -q origin v1.3.0",
+            ALLOWED,
+            4,
+            "v1.3.0 already exists here and on origin (",
+        ),
         ("echo '# unfinished' >> pyproject.toml", ALLOWED, 1, CHANGED),
         ("echo '# unfinished' >> pyproject.toml; git add .", ALLOWED, 1, CHANGED),
         (
