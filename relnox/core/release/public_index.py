@@ -19,9 +19,9 @@ MAX_FILE_SIZE = 100 << 20
 SCRIPT_NAME = re.compile(r"[\w.-]+")
 ENCRYPTED_CODE = {
     "Pyarmor": re.compile(rb"__pyarmor__\(__name__, __file__,|__pyarmor_(enter|exit|assert|bcc)__"),
-    "SourceDefender": re.compile(rb"---BEGIN PYE FILE---(?s:.)*---END PYE FILE---"),
+    "SourceDefender": re.compile(rb"---(?:BEGIN) PYE FILE---(?s:.)*---(?:END) PYE FILE---"),
 }
-"""Programs whose output is rejected, and how it is recognized."""
+"""Programs whose output is rejected, and how it is recognized; the patterns do not match this file."""
 _LINUX = "x86_64|i686|aarch64|armv7l|ppc64le|s390x"
 _MACOS = "ppc|ppc64|i386|x86_64|arm64|intel|fat|fat3|fat64|universal|universal2"
 _PLATFORMS = re.compile(
