@@ -103,7 +103,10 @@ def check_expected_plan(expected: str, plan: Plan) -> None:
     digest = approved.get("digest", expected)
     if digest == plan.digest:
         return
-    lines = list(_differences(_by_step(approved), _by_step(plan.to_document()))) if approved else []
+    try:
+        lines = list(_differences(_by_step(approved), _by_step(plan.to_document()))) if approved else []
+    except (AttributeError, LookupError, TypeError, RecursionError) as error:
+        raise _invalid_plan(expected, "its values do not have the types of a plan") from error
     lines = lines or [f"  digest: expected {digest}, now {plan.digest}"]
     more = [f"  and {len(lines) - _MAX_LINES} more"] if len(lines) > _MAX_LINES else []
     raise Blocked(

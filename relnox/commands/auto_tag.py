@@ -265,7 +265,6 @@ def _compare_with_head(git: Git, remote: str, branch: str, tip: str) -> tuple[bo
 
 def _tag_problems(tagged: Sequence[Decision], project: Project) -> Iterator[Problem]:
     """Yield problems if a new tag would be unclear, shared by different versions, or without a tagger."""
-    git, _, _ = project.require_commit()
     formats = project.tag_formats
     yield from project.tag_format_problems(decision.package for decision in tagged)
     new_tags = {(formats[decision.package.name], decision.tag): decision.package.name for decision in tagged}
@@ -289,12 +288,7 @@ def _tag_problems(tagged: Sequence[Decision], project: Project) -> Iterator[Prob
                 f"packages with common tags have different versions: {packages}",
                 fix=task_command("bump", "--all", "--to", "VERSION"),
             )
-    if (identity_error := project.once(git.identity_error)) is not None:
-        yield Blocked(
-            "committer-unknown",
-            f"git has no name and email address for annotated tags ({identity_error})",
-            fix="set GIT_COMMITTER_NAME and GIT_COMMITTER_EMAIL, or user.name and user.email with git config",
-        )
+    yield from checks.unknown_committer(project, commits=False)
 
 
 def _file_problems(packages: Sequence[Package], project: Project) -> Iterator[Problem]:
@@ -308,8 +302,5 @@ def _file_problems(packages: Sequence[Package], project: Project) -> Iterator[Pr
     for package in packages:
         with_literals = project.literals.workspace.by_name[package.name]
         if not version_locations.locations_agree(with_literals, package.version):
-            yield Blocked(
-                "version-locations-differ",
-                version_locations.describe_disagreement(with_literals),
-                fix=project.bump_command(package.name, "--to", "VERSION"),
-            )
+            bump = project.bump_command(package.name, "--to", "VERSION")
+            yield version_locations.disagreement(with_literals, package.version, bump)

@@ -163,7 +163,7 @@ def _find_job_directories(root: Path, names: Sequence[str]) -> tuple[str, ...]:
         raise Blocked(
             "option-missing",
             "--from is required (no directory of a build job was given)",
-            fix=f"{fixes.task_command('collect', '--from', 'artifacts')} (with one directory per job)",
+            fix="add --from DIR (the directory that has one of each job)",
         )
     directories: dict[Path, str] = {}
     for name in names:
@@ -457,7 +457,7 @@ def _job_problems(job: Job, project: Project) -> Iterator[Problem]:  # noqa: C90
         yield Blocked(
             "archive-unexpected",
             f"{job.directory}/{name} is not listed in the manifest beside it",
-            f"build into an empty directory: {fixes.task_command('build-all', '--output', 'DIR')}",
+            f"let the job build into an empty directory ({fixes.task_command('build-all', '--output', 'DIR')})",
         )
 
 

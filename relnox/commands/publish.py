@@ -216,7 +216,7 @@ def _contradictions(release: Release, project: Project) -> Iterator[Problem]:
         )
     for file in release.siblings.distributions:
         if (sha256 := release.hashes.get(file.filename, file.sha256)) != file.sha256:
-            yield different_file_error(index.name, file, sha256).but(allow="allow_mismatch")
+            yield different_file_error(index, file, sha256).but(allow="allow_mismatch")
 
 
 def _obstacles(release: Release, project: Project) -> Iterator[Problem]:  # noqa: C901, PLR0912 - a list of checks
@@ -245,7 +245,7 @@ def _obstacles(release: Release, project: Project) -> Iterator[Problem]:  # noqa
             )
         if index_hash not in (None, file.sha256):
             unchanged.pop(file.filename, None)
-            yield different_file_error(index, file, index_hash or "")
+            yield different_file_error(target, file, index_hash or "")
     # the archives
     invalid: set[str] = set()
     for package in dict.fromkeys(file.package for file in missing):
@@ -286,7 +286,7 @@ def _obstacles(release: Release, project: Project) -> Iterator[Problem]:  # noqa
         yield Blocked(
             "build-dirty",
             "the files were built from a tree with uncommitted changes",
-            f"commit them, then {_REBUILD}",
+            f"commit them, and build again: {fixes.task_command('build-all')}",
         )
 
 
@@ -317,7 +317,7 @@ def _closed_releases(release: Release, project: Project) -> Iterator[Problem]:
                 "archive-unexpected",
                 f"{index} has another sdist of {package} {file.version}, and accepts only one for each release: "
                 f"{sdists[0]}, not {own_sdists[0]}",
-                uploads.post_release_hint(file),
+                uploads.post_release_hint(file, target),
             )
         times = [other.upload_time for other in same_version]
         first_upload = min((time for time in times if time is not None), default=None)
@@ -328,7 +328,7 @@ def _closed_releases(release: Release, project: Project) -> Iterator[Problem]:
                     "release-too-old",
                     f"{package} {file.version} is too old for more files on {index} since {ends:%Y-%m-%d} "
                     f"(its first file is more than {public_index.UPLOAD_WINDOW.days} days old)",
-                    uploads.post_release_hint(file),
+                    uploads.post_release_hint(file, target),
                 )
 
 

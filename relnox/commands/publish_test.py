@@ -34,7 +34,7 @@ def plan(options: Options, project: Project) -> Plan:
         raise Blocked(
             "production-index",
             f"{index} is a production index; publish-test only publishes to test indexes",
-            fix=f"{fixes.task_command('publish', '--index', index)}, or use a test index",
+            fix=f"{fixes.task_command('publish', '--index', index)}; or use a test index",
         )
     if options.clear and index != EMBEDDED:
         raise Blocked(

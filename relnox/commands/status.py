@@ -189,8 +189,9 @@ def _disagreement_notes(project: Project) -> Iterator[str]:
     """Yield a note for each package whose version files or version literals disagree."""
     for package in project.literals.workspace.packages:
         if package.other_locations and not version_locations.locations_agree(package, package.version):
-            fix = project.bump_command(package.name, "--to", "VERSION")
-            yield f"{version_locations.describe_disagreement(package)}\n  fix: {fix}"
+            bump = project.bump_command(package.name, "--to", "VERSION")
+            problem = version_locations.disagreement(package, package.version, bump)
+            yield f"{problem.message}\n  fix: {problem.fix}"
 
 
 def _on_index(version: Version | None, versions: frozenset[Version], lines: Sequence[ReleaseLine]) -> str:

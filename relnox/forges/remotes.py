@@ -22,6 +22,7 @@ _GITLAB = re.compile(r"gitlab\.(?!com\.)")
 _SSH_HOSTS = {"ssh.github.com": "github.com", "altssh.gitlab.com": "gitlab.com"}
 """Maps hosts that accept ssh on the https port, for use behind firewalls, to the hosts of the forges."""
 _SETTING = "set RELNOX_FORGE to github or gitlab"
+_OTHER_URL = "give it the URL of its server: git remote set-url REMOTE URL"
 _TOKENS = {"github": ("GH_TOKEN", "GITHUB_TOKEN"), "gitlab": ("GITLAB_TOKEN", "CI_JOB_TOKEN")}
 
 
@@ -99,13 +100,13 @@ def _parse_remote_url(remote_url: str) -> tuple[str, str, str]:
     elif "://" not in remote_url and (match := _SCP_FORM.fullmatch(remote_url)):
         scheme, hostname, port, path = "ssh", match["host"].lower(), None, match["path"]
     else:
-        raise _unknown_forge_error("it is not the URL of a server")
+        raise _unknown_forge_error("it is not the URL of a server", _OTHER_URL)
     web = scheme in ("https", "http")  # the port of ssh says nothing about that of the API
     if web and port is not None and port != {"https": 443, "http": 80}[scheme]:
         hostname = f"{hostname}:{port}"
     path = unquote(path).strip("/").removesuffix(".git").strip("/")
     if not _PATH.fullmatch(path) or ".." in path.split("/"):
-        raise _unknown_forge_error("its path is not that of a repository")
+        raise _unknown_forge_error("its path is not that of a repository", _OTHER_URL)
     return scheme, _SSH_HOSTS.get(hostname, hostname), path
 
 
@@ -149,9 +150,9 @@ def _default_api(kind: Kind, scheme: str, host: str) -> str:
     return f"{'http' if scheme == 'http' else 'https'}://{host}/api/v3"
 
 
-def _unknown_forge_error(reason: str) -> Blocked:
+def _unknown_forge_error(reason: str, fix: str = f"{_SETTING}; to see the URL: git remote -v") -> Blocked:
     return Blocked(
         "forge-unknown",
         f"the git remote is not on a known forge ({reason})",
-        fix=f"{_SETTING}, or check the URL: git remote -v",
+        fix=fix,
     )

@@ -75,6 +75,7 @@ class Index(Target):
             production=target.production,
             public_rules=target.has_public_rules,
         )
+        self.in_lockstep = target.in_lockstep
         self.is_chosen = False
         self._environment = environment
         self._credentials = own_credentials

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from packaging.version import Version
 
+from relnox.core import fixes
 from relnox.core.settings.config import Config
 from relnox.core.text import did_you_mean
 from relnox.errors import Blocked
@@ -43,6 +45,7 @@ class Target:
         simple_url: The URL of the simple repository API (PEP 503, PEP 691), with a slash at the end.
         production: Whether uploads are permanently public.
         has_public_rules: Whether it accepts only what the public index accepts.
+        in_lockstep: Whether the packages of the project are only bumped together.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Target:
         self.simple_url = simple_url if simple_url.endswith("/") else f"{simple_url}/"
         self.production = production
         self.has_public_rules = public_rules or name == EMBEDDED or self.public_name is not None
+        self.in_lockstep = False
 
     @property
     def host(self) -> str:
@@ -81,6 +85,12 @@ class Target:
         path = f"../project/{package}/{version}/" if self.public_name is not None else f"{package}/"
         return urljoin(self.simple_url, path)
 
+    def rebuild_command(self, package: str, version: str) -> str:
+        """Return the commands that build a package as another version, for a fix."""
+        selected = () if self.in_lockstep else ("--package", package)
+        bump = fixes.task_command("bump", "--to", version, *selected, "--commit", "--tag")
+        return f"{bump}, then: {fixes.task_command('build-all')}"
+
     def is_meant_by(self, value: str) -> bool:
         """Return whether a URL or name in another tool's settings refers to this index."""
         return host_and_port(value) == host_and_port(self.upload_url) if "://" in value else value == self.name
@@ -96,13 +106,16 @@ def resolve(name: str, config: Config) -> Target:
     """
     public = _public_upload_urls()
     if name in public:
-        return Target(name, public[name], _public_simple_url(public[name]), production=name == PRODUCTION)
+        target = Target(name, public[name], _public_simple_url(public[name]), production=name == PRODUCTION)
+        target.in_lockstep = config.versions == "lockstep"
+        return target
     if name not in config.indexes:
         raise _unknown_index(f"unknown index {name}", name, [*public, EMBEDDED, *config.indexes])
     own = config.indexes[name]
     target = Target(name, own.upload, own.simple, public_rules=own.public_rules)
     production = {host_and_port(settings.upload) for settings in config.indexes.values() if settings.production}
     target.production = target.public_name == PRODUCTION or host_and_port(target.upload_url) in production
+    target.in_lockstep = config.versions == "lockstep"
     return target
 
 
@@ -120,6 +133,9 @@ def check_settings(config: Config) -> None:
         _check_url(config.trusted_index, "trusted-index")
     names = [PRODUCTION, TEST, *config.indexes, EMBEDDED]
     for rule, name in config.targets.items():
+        if rule not in _IS_OF_KIND and re.fullmatch(r"[a-zA-Z_-]+", rule):  # the tag of no version
+            kinds = did_you_mean(rule, _IS_OF_KIND)
+            raise Blocked("setting-invalid", f"{rule} in targets is neither a kind of versions nor a tag", kinds)
         if name not in names:
             raise _unknown_index(f"unknown index {name} in targets.{rule}", name, names)
 

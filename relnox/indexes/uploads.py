@@ -211,7 +211,7 @@ def upload_file(  # noqa: PLR0913, PLR0917 - an upload
             read_timeout=RESPONSE_TIMEOUT,
             limit=http.UPLOAD_RESPONSE,
         )
-    return parse_response(response, file, target.name)
+    return parse_response(response, file, target)
 
 
 def form_fields(path: Path, attestations: Sequence[Path] = ()) -> list[tuple[str, str]]:
@@ -258,7 +258,7 @@ def upload_form(fields: list[tuple[str, str]], filename: str, content: BinaryIO)
     return MultipartEncoder([*fields, ("content", (filename, content, "application/octet-stream"))])
 
 
-def parse_response(response: requests.Response, file: Distribution, index: str) -> str:
+def parse_response(response: requests.Response, file: Distribution, index: Target) -> str:
     """Return a summary of a successful response to an upload, or raise the error that it stands for.
 
     The attribute `rejected` of the error is set to whether the index certainly did not store the file.
@@ -271,22 +271,22 @@ def parse_response(response: requests.Response, file: Distribution, index: str) 
         _RULES,
         text,
         status,
-        index=index,
+        index=index.name,
         project=file.package,
         release=f"{file.package} {file.version}",
         filename=file.filename,
         size=format_count(file.size, "byte"),
         url=mask_secrets(str(response.url)),
         location=mask_secrets(response.headers.get("Location", "an unknown URL")),
-        next_version=f"publish it as {_next_version(file)}: {_bump_command(_next_version(file))}",
-        post_release=post_release_hint(file),
+        next_version=next_release_hint(file, index),
+        post_release=post_release_hint(file, index),
         first_release=first_release_hint(file.package),
     )
     digests = _DIGEST.findall(text.lower())
     if isinstance(error, FileExists) and digests and not {file.sha256, file.blake2b_256}.intersection(digests):
         error = Conflict(
             "index-file-differs",
-            f"{index} has a different {file.filename}:\n  index  {digests[0]}\n"
+            f"{index.name} has a different {file.filename}:\n  index  {digests[0]}\n"
             f"  built  sha256 {file.sha256}, blake2b-256 {file.blake2b_256}",
             fix=conflict_hint(file, index),
         )
@@ -326,21 +326,24 @@ def _readable_body(response: requests.Response) -> str:
 # --- fixes for releases that an index does not accept
 
 
-def conflict_hint(file: Distribution, index: str) -> str:
+def conflict_hint(file: Distribution, index: Target) -> str:
     """Return the fix for a file whose name exists on the index with different content."""
-    if index == EMBEDDED:
+    if index.name == EMBEDDED:
         clear = fixes.task_command("publish-test", "--index", EMBEDDED, "--clear")
         return f"empty the index on this machine first: {clear}"
-    return (
-        f"publish the rebuilt files as a new version ({_bump_command(_post_release(file))}), or publish the "
-        "files of the build that was uploaded first; a file name cannot be reused"
-    )
+    return f"{post_release_hint(file, index)}; or publish the files of the build that was uploaded first"
 
 
-def post_release_hint(file: Distribution) -> str:
+def post_release_hint(file: Distribution, index: Target) -> str:
     """Return the fix for a release that accepts no more files: publish all files again as a post-release."""
     post = _post_release(file)
-    return f"publish all files again as {post}: {_bump_command(post)}"
+    return f"publish all files again as {post}: {index.rebuild_command(file.package, post)}"
+
+
+def next_release_hint(file: Distribution, index: Target) -> str:
+    """Return the fix for a file whose name cannot be used again: a new version."""
+    version = _next_version(file)
+    return f"publish it as {version}: {index.rebuild_command(file.package, version)}"
 
 
 def _next_version(file: Distribution) -> str:
@@ -353,7 +356,3 @@ def _post_release(file: Distribution) -> str:
     if file.version.is_devrelease:
         return _next_version(file)
     return str(next_version(file.version, Bump(part="post", always_increment=True)))
-
-
-def _bump_command(version: str) -> str:
-    return fixes.task_command("bump", "--to", version)

@@ -21,6 +21,7 @@ from relnox.core.release.manifest import Distribution
 from relnox.core.text import join_names
 from relnox.errors import Conflict, Failed, TryLater
 from relnox.indexes import attestations
+from relnox.indexes.uploads import next_release_hint
 from relnox.steps.publication import different_file_error
 from relnox.steps.run import Run
 from relnox.system import retries
@@ -92,19 +93,19 @@ class Download(Step, kw_only=True):
             raise TryLater(
                 "file-not-listed",
                 f"{self.index} does not list {file.filename}",
-                fix=f"publish it, or try again later: {fixes.task_command('verify-install')}",
+                fix="rerun the command later; or publish it: "
+                f"{fixes.task_command('publish', '--index', self.index)}",
             )
         if index_file.yanked:
             raise Failed(
                 "file-yanked",
                 f"{self.index} lists {file.filename} as yanked (installers skip it)",
-                fix="unyank it on the index, or release a new version: "
-                f"{fixes.task_command('bump', '--part', 'patch')}",
+                fix=f"unyank it on the index; or {next_release_hint(file, index)}",
             )
         path = directory / file.filename
         sha256 = index.download(index_file, path, deadline)
         if sha256 != file.sha256:
-            raise different_file_error(self.index, file, sha256)
+            raise different_file_error(index, file, sha256)
         return checks.read_valid_archive(path)
 
 

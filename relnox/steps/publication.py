@@ -22,7 +22,7 @@ from relnox.core.text import format_count
 from relnox.errors import Conflict, ExitCode, TryLater
 from relnox.indexes.embedded import CLEAR_FIX
 from relnox.indexes.index import ServedContent
-from relnox.indexes.targets import EMBEDDED
+from relnox.indexes.targets import EMBEDDED, Target
 from relnox.indexes.uploads import conflict_hint
 from relnox.steps.run import Run, SharedService
 from relnox.system import retries
@@ -120,7 +120,7 @@ class Publication(SharedService):
             self.record_listing(index, name, observation)
         for name, sha256 in hashes.items():
             if sha256 != built_files[name].sha256:
-                raise different_file_error(index, built_files[name], sha256, uploaded=uploaded)
+                raise different_file_error(self._run.indexes[index], built_files[name], sha256, uploaded=uploaded)
         self._check_quarantine(index, files)
         return set(hashes)
 
@@ -240,12 +240,12 @@ class UploadRecheck:
                 continue
 
 
-def different_file_error(index: str, file: Distribution, sha256: str, *, uploaded: bool = False) -> Conflict:
+def different_file_error(index: Target, file: Distribution, sha256: str, *, uploaded: bool = False) -> Conflict:
     """Return the error for a file that the index has with different content."""
     after = " (damaged during the upload, or uploaded by another job first)" if uploaded else ""
     return Conflict(
         "index-file-differs",
-        f"{index} has a different {file.filename}{after}:\n"
+        f"{index.name} has a different {file.filename}{after}:\n"
         f"  index  sha256 {sha256}\n  built  sha256 {file.sha256}",
         fix=conflict_hint(file, index),
     )

@@ -364,7 +364,7 @@ class _Installation:
             )
         return (
             f"add the distribution that has {missing} to the dependencies of {package}; if an extra requires it: "
-            f'[tool.relnox.verify] extras = {{ {package} = ["…"] }}'
+            f'[tool.relnox.verify] extras = {{ {package} = ["EXTRA"] }}'
         )
 
     def _empty(self) -> Failed:
@@ -374,8 +374,8 @@ class _Installation:
         if any(not name.startswith(metadata) for name in distribution.record_hashes):
             content = "has files, but no module and no script"
             fix = (
-                f'add a smoke test: [tool.relnox.verify] smoke = {{ {package} = ["…"] }}; or, if there is nothing '
-                f"to check: modules = {{ {package} = [] }}"
+                f'add a smoke test: [tool.relnox.verify] smoke = {{ {package} = ["EXPRESSION"] }}; '
+                f"or, if there is nothing to check: [tool.relnox.verify] modules = {{ {package} = [] }}"
             )
         else:
             content = "has no module, no script and no data"

@@ -272,7 +272,8 @@ def send_once(  # noqa: PLR0913 - a request
     except OSError as error:
         if error.errno is not None:  # an error of this machine, such as a full disk
             raise
-        code, fix = "ca-bundle-missing", "correct the path in REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE, or unset it"
+        variable = "REQUESTS_CA_BUNDLE" if "REQUESTS_CA_BUNDLE" in os.environ else "CURL_CA_BUNDLE"
+        code, fix = "ca-bundle-missing", f"correct the path in {variable}; or run: unset {variable}"
         if isinstance(error, requests.exceptions.InvalidSchema):  # requests found no PySocks
             code = "proxy-invalid"
             fix = f"{fixes.install_command('requests[socks]')}, or use a proxy with an http URL"
@@ -527,7 +528,7 @@ def _proxy_for(url: str) -> Proxy | None:
         raise Failed(
             "proxy-invalid",
             f"{variable} is not a valid proxy URL (needed for {parts.hostname})",
-            fix=f"set {variable} to http://HOST:PORT, or unset it",
+            fix=f"set {variable} to http://HOST:PORT; or run: unset {variable}",
         )
     passwords = tuple(map(Secret, {proxy.password, unquote(proxy.password)})) if proxy.password else ()
     address = f"{proxy.scheme}://{host}{f':{port}' if port else ''}"

@@ -11,6 +11,8 @@ import pytest
 from projects import commit_all, everything, git, lockstep_workspace, repository, single, write
 from running import run
 
+from relnox.core.planning.plan import digest_of_document
+
 if TYPE_CHECKING:
     from running import RunResult
 
@@ -103,6 +105,12 @@ def test_files_that_do_not_take_part_leave_a_plan_valid(root: Path, file: Path) 
     approved(root, root / "plan.json")
 
 
+def with_digest(text: str, **values: object) -> str:
+    """Return a plan with other values, and the digest that fits them."""
+    document = json.loads(text) | values
+    return json.dumps(document | {"digest": digest_of_document(document)})
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -112,6 +120,10 @@ def test_files_that_do_not_take_part_leave_a_plan_valid(root: Path, file: Path) 
         (lambda _: '{"schema": 1, "steps": 5}', "it was changed after it was written"),
         (lambda _: "nothing", "it is not JSON"),
         (lambda _: "[" * 100_000, "it is not JSON"),
+        (lambda text: with_digest(text, steps=3), "its values do not have the types of a plan"),
+        (lambda text: with_digest(text, steps=[1]), "its values do not have the types of a plan"),
+        (lambda text: with_digest(text, steps=[{}]), "its values do not have the types of a plan"),
+        (lambda text: with_digest(text, steps=None), "its values do not have the types of a plan"),
         (None, "it cannot be read (No such file or directory)"),
     ],
 )

@@ -41,7 +41,7 @@ def fix(output: str) -> str:
 def test_commands_are_the_front_ends(project: Path, front_end: str, missing: str, wrong_index: str) -> None:
     assert fix(run_front_end(front_end, project, "publish", "--index", "embedded").err) == missing
     output = fix(run_front_end(front_end, project, "publish-test", "--index", "pypi").err)
-    assert output == f"{wrong_index}, or use a test index"
+    assert output == f"{wrong_index}; or use a test index"
 
 
 @pytest.mark.parametrize("front_end", FRONT_ENDS)

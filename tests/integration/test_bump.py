@@ -441,8 +441,9 @@ def test_a_missing_git_identity_leaves_nothing(two: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
     before = everything(two)
     ran = bump(two, *RELEASE)
-    assert ran.code == 2
-    assert "user.name" in ran.text
+    assert ran.code == 1
+    assert "[committer-unknown]" in ran.err
+    assert "git config user.name" in ran.err
     assert everything(two) == before
 
 

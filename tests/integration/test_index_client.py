@@ -23,6 +23,7 @@ from relnox.core.settings.config import Config, IndexConfig
 from relnox.errors import Blocked, Conflict, Failed, Problem, TryLater
 from relnox.indexes import Indexes, targets, uploads
 from relnox.indexes.credentials import Credentials
+from relnox.indexes.targets import Target
 from relnox.indexes.uploads import FileExists
 from relnox.system.secrets import Secret
 
@@ -332,7 +333,7 @@ def test_what_responses_to_uploads_stand_for(
     response.headers["Content-Type"] = "text/html" if body.startswith("<") else "text/plain"
     response._content = body.encode()
     with pytest.raises(error) as refused:
-        uploads.parse_response(response, BUILT, "own")
+        uploads.parse_response(response, BUILT, Target("own", "", ""))
     assert type(refused.value) is error
     assert refused.value.rejected is (answer[0] < 500)
     assert refused.value.message.endswith(message) if LOGIN in message else message in refused.value.message

@@ -538,7 +538,7 @@ def test_versions_managed_by_another_tool_are_not_bumped(
     git(root, "tag", "a-v1.0.0")
     said = run_blocked_bump(bump, root, *options)
     assert "versions are managed by cargo-release [version-managed-elsewhere]" in said
-    assert "bump with cargo-release; relnox builds and publishes what it tags" in said
+    assert "bump with cargo-release; or remove managed-by from [tool.relnox]" in said
 
 
 def test_versions_managed_by_another_tool_are_shown_and_built(

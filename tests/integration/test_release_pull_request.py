@@ -349,7 +349,7 @@ def test_changes_of_others_on_the_branch_are_not_overwritten(
     ran = propose(root)
     assert ran.code == 1, ran.text
     assert "has a change that relnox did not make" in ran.err
-    assert "fix: merge the pull request, or move the change to main" in ran.err
+    assert "fix: merge the pull request; or move the change to main" in ran.err
     assert head_of(github) == theirs
     git(root, "push", "--quiet", "origin", "--delete", BRANCH)
     forced = propose(root)

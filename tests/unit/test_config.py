@@ -264,12 +264,47 @@ def test_everything_that_can_be_said() -> None:
         (" ", "git requires a commit message", "for example"),
         ("Release {versoin} of {packages}", "{versoin} is not a field", "use {version} and {packages}"),
         ("Release {version} {}", "{} is not a field", "use {version} and {packages}"),
+        ("Release {version!r}", "{version!r} is not a field", "use {version} and {packages}"),
+        ("Release {version", "a brace in it is no part of a field", "use {version} and {packages}"),
+        ("Release {{version}}", "a brace in it is no part of a field", "use {version} and {packages}"),
     ],
 )
 def test_the_fields_of_the_commit_message_are_checked(message: str, why: str, fix: str) -> None:
     with pytest.raises(Blocked, match=re.escape(why)) as refused:
         Config.parse({"commit-message": message}, OPTIONS)
     assert fix in refused.value.fix
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ('tag-format = "v{version"', "it must contain {version} once"),
+        ('tag-format = "v{version}}"', "it must contain {version} once"),
+        ('build.commands.demo = ["make", "dist"]', "no word of it contains {output}"),
+        ('build.commands.demo = ["make", "--to={outputs}"]', "no word of it contains {output}"),
+        ('build.output = ""', "it names no file"),
+        ('verify.smoke.demo = ["1 +"]', "it is not an expression of Python (invalid syntax)"),
+        ('verify.smoke.demo = ["import demo"]', "it is not an expression of Python (invalid syntax)"),
+        ("verify.smoke.demo = [\"demo.main(['x')\"]", "it is not an expression of Python"),
+        ('verify.modules.demo = ["demo-app"]', "it is not the name of a module"),
+        ('verify.modules.demo = ["demo..app"]', "it is not the name of a module"),
+        ('test.requires = ["pytest >"]', "it is not a requirement"),
+        ('test.requires = ["py test"]', "it is not a requirement"),
+        ('commits.minor = ["feat!"]', "it is not the type of a Conventional Commit"),
+        ('commits.patch = [""]', "it is not the type of a Conventional Commit"),
+        *((f"indexes.{name} = {{}}", "is predefined") for name in ("pypi", "PyPI", "test-pypi", "Embedded")),
+    ],
+)
+def test_what_would_fail_in_the_middle_of_a_release_is_refused_when_it_is_read(line: str, why: str) -> None:
+    with pytest.raises(Blocked, match=re.escape(why)) as refused:
+        Config.parse(tomllib.loads(line), OPTIONS)
+    assert refused.value.code == "value-invalid"
+    assert refused.value.fix
+
+
+def test_requirements_of_tests_may_be_paths_and_options() -> None:
+    words = ("pytest>=8; python_version > '3'", "./helpers", "-r tests/requirements.txt")
+    assert Config.parse({"test": {"requires": list(words)}}, OPTIONS).test.requires == words
 
 
 @pytest.mark.parametrize(

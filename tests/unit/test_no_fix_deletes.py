@@ -28,7 +28,7 @@ SAFE_FIXES = {
     "git rm --cached {} && git commit -m 'Remove {}'": "a link that the commit has; the file system keeps it",
     "--force ": "of `git add --force`, which adds files that git ignores",
     (
-        "merge the pull request, or move the change to {} and delete the branch by hand; to see the change: "
+        "merge the pull request; or move the change to {} and delete the branch by hand; to see the change: "
         "git fetch {} {} && git log FETCH_HEAD"
     ): "no command: the user looks at the change and decides",
     "git tag --delete {}": "after --undo: tags at HEAD that say, by their trailers, that relnox made them",

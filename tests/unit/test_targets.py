@@ -97,6 +97,9 @@ def test_a_misspelled_index_is_an_error_with_a_suggestion() -> None:
     with pytest.raises(Blocked, match="unknown index pipy") as refused:
         targets.resolve("pipy", Config())
     assert refused.value.fix == "choose one of embedded, pypi, testpypi"
+    for rule in ("fianl", "Final", "pre-release"):
+        with pytest.raises(Blocked, match=f"{rule} in targets is neither a kind of versions nor a tag"):
+            targets.check_settings(Config(targets={rule: "pypi"}))
     with pytest.raises(Blocked, match=r"unknown index pipy in targets\.final"):
         targets.check_settings(Config(targets={"final": "pipy"}))
 

@@ -247,7 +247,7 @@ def secrets_and_pointers(archive: Archive, expected: ExpectedArchive) -> Iterato
         certain: Callable[[str, str, str], Problem] = warning if is_sample else Problem
         if content.startswith(_LFS_POINTER) and len(content) <= _MAX_POINTER_SIZE:
             message = f"{name} is a pointer of Git LFS, not the file itself"
-            fix = "git lfs install && git lfs pull (in CI: check out with LFS), then rebuild"
+            fix = "git lfs install && git lfs pull; or check out with LFS in CI"
             yield certain("lfs-pointer-in-archive", message, fix)
         for program, pattern in public_index.ENCRYPTED_CODE.items():
             if pattern.search(content):

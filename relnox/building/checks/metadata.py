@@ -175,8 +175,8 @@ def _classifiers(archive: Archive, expected: ExpectedArchive) -> Iterator[Proble
             yield rejected(
                 "classifier-unknown",
                 f"classifier {classifier!r} is deprecated, or not known to the public index",
-                "replace it with a classifier that `python -m trove_classifiers` lists "
-                f"(to install it: {fixes.install_command('trove-classifiers')})",
+                "replace it; to see the classifiers: "
+                f"{fixes.install_command('trove-classifiers')} && python -m trove_classifiers",
             )
 
 

@@ -160,7 +160,7 @@ def _check_tests_and_pythons(options: Options, project: Project) -> None:
         raise Blocked(
             "setting-invalid",
             "--test needs a test command ([tool.relnox.test] command is not set)",
-            fix='add [tool.relnox.test] command = ["python", "-m", "pytest"] and requires = ["pytest"]',
+            fix='[tool.relnox] test = { command = ["python", "-m", "pytest"], requires = ["pytest"] }',
         )
     for version in options.python:
         project.once(find_interpreter, version)

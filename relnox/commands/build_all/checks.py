@@ -96,12 +96,8 @@ def check_sources(packages: tuple[Package, ...], project: Project, commit: str |
         if package_with_literals.other_locations and not version_locations.locations_agree(
             package_with_literals, package_with_literals.version
         ):
-            yield Blocked(
-                "version-locations-differ",
-                version_locations.describe_disagreement(package_with_literals),
-                fix=f"set one version everywhere: {project.bump_command(package.name, '--to', 'VERSION')}; or "
-                "ignore version literals: version-literals = false",
-            )
+            bump = project.bump_command(package.name, "--to", "VERSION")
+            yield version_locations.disagreement(package_with_literals, package_with_literals.version, bump)
     if commit is not None:
         yield from checks.untracked_imports(packages, project)
 

@@ -155,6 +155,8 @@ def problems(  # noqa: PLR0912, PLR0913, PLR0915, PLR0917, C901 - a list of chec
             "add --tag to tag the current version" if is_kept else "choose another version",
         )
     # the branch
+    if options.commit or options.tag:
+        yield from checks.unknown_committer(project, commits=options.commit)
     if options.commit:
         yield from commit_problems(project)
     if is_recorded:
@@ -211,7 +213,9 @@ def commit_problems(project: Project) -> Iterator[Problem]:
     yield from operation_problems(project)
     state = project.state
     if state is not None and state.branch is None and state.operation != "rebase":  # which detaches HEAD
-        yield Blocked("head-detached", "HEAD is detached (the commit would be on no branch)", "git switch BRANCH")
+        yield Blocked(
+            "head-detached", "HEAD is detached (the commit would be on no branch)", checks.switch_command(project)
+        )
 
 
 def branch_problems(project: Project) -> Iterator[Problem]:
@@ -225,7 +229,7 @@ def changed_files_problem(files: Sequence[str]) -> Problem:
     return Blocked(
         "tree-dirty",
         f"files that the bump edits have uncommitted changes: {join_names(files)}",
-        "commit the changes, or put them aside: git stash",
+        "commit the changes; or put them aside: git stash",
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from relnox.commands.bump import changes, preflight, versions
 from relnox.commands.options import BumpOptions as Options
+from relnox.commands.shared import checks
 from relnox.commands.shared.project import Project
 from relnox.core import fixes
 from relnox.core.bump import release_notes
@@ -49,15 +50,7 @@ def add_pull_request(
         request = project.once(forge.open_pull_request, head, base) if base is not None else None
         if request is not None:
             new.notes.append(f"updates pull request {request.number}: {request.url}")
-    if (identity_error := project.once(_identity_error, git)) is not None:
-        new.problems.append(
-            Blocked(
-                "committer-unknown",
-                f"git has no name and email address for commits ({identity_error})",
-                "set user.name and user.email with git config, or GIT_AUTHOR_NAME, GIT_AUTHOR_EMAIL, "
-                "GIT_COMMITTER_NAME and GIT_COMMITTER_EMAIL",
-            )
-        )
+    new.problems += checks.unknown_committer(project)
     new.problems += _branch_problems(base, head, project, git)
     changed_files = [edit.file for edit in edits if edit.file in state.changed_files]
     if changed_files and options.allow_dirty:  # without it they are reported anyway
@@ -66,7 +59,7 @@ def add_pull_request(
                 "tree-dirty",
                 f"files to edit have uncommitted changes, which would be in the pull request: "
                 f"{join_names(changed_files)}",
-                "commit and push them, or run: git stash",
+                "commit and push them; or put them aside: git stash",
             )
         )
     tree = project.once(trees.plan_tree, git, edits)
@@ -106,10 +99,6 @@ def add_pull_request(
     new.add(commit, request_step)
 
 
-def _identity_error(git: Git) -> str | None:
-    return git.identity_error("AUTHOR") or git.identity_error()
-
-
 def _branch_at(commit: str, branches: Mapping[str, str]) -> str | None:
     """Return the only remote branch at a commit, ignoring branches of pull requests; None if none or several."""
     names = [name for name, tip in branches.items() if tip == commit and not name.startswith(_BRANCH_PREFIX)]
@@ -124,13 +113,13 @@ def _branch_problems(base: str | None, head: str, project: Project, git: Git) ->
         yield Blocked(
             "branch-unknown",
             f"the checkout is detached, and {commit[:10]} is not the head of exactly one branch of {remote}",
-            "git switch BRANCH",
+            checks.switch_command(project),
         )
     elif base.startswith(_BRANCH_PREFIX):
         yield Blocked(
             "branch-wrong",
             f"{base} is the branch of a release pull request",
-            "switch to the release branch, such as: git switch main",
+            f"switch to the release branch: git switch {base.removeprefix(_BRANCH_PREFIX)}",
         )
     elif tip is None:
         yield Blocked(
@@ -146,7 +135,7 @@ def _branch_problems(base: str | None, head: str, project: Project, git: Git) ->
         yield Blocked(
             "branch-has-commits",
             f"branch {head} of {remote} has a change that relnox did not make: {foreign}",
-            f"merge the pull request, or move the change to {base} and delete the branch by hand; to "
+            f"merge the pull request; or move the change to {base} and delete the branch by hand; to "
             f"see the change: git fetch {remote} {head} && git log FETCH_HEAD",
         )
 

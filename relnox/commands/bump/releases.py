@@ -341,7 +341,7 @@ def plan_undo(options: Options, project: Project) -> Plan:
             Blocked(
                 "tree-dirty",
                 f"files changed since the release: {join_names(changed_files)}",
-                "commit the changes, or put them aside: git stash",
+                "commit the changes; or put them aside: git stash",
             )
         )
     tag_refs = {tag: refs[f"refs/tags/{tag}"] for tag in tags}
@@ -377,7 +377,7 @@ def _no_release_at_head(git: Git, project: Project) -> Blocked:
     """Return the error for a HEAD that is no release commit, with the git command that undoes what there is."""
     remote, head = project.config.remote, (project.commit or "")[:10]
     message = f"HEAD ({head}) is not a release commit"
-    fix, tags = "git revert the commit of the release, or release a higher version", _tags_at("HEAD", project, git)
+    fix, tags = "to revert a release in a new commit: git revert COMMIT", _tags_at("HEAD", project, git)
     if project.state is not None and project.state.changed_files:
         fix = "look at the changes: git diff; to revert those of a file: git restore FILE"
     elif tags:

@@ -55,7 +55,7 @@ def select_packages(options: Options, project: Project) -> tuple[Package, ...]:
         raise Blocked(
             "version-managed-elsewhere",
             f"versions are managed by {config.managed_by}",
-            f"bump with {config.managed_by}; relnox builds and publishes what it tags",
+            f"bump with {config.managed_by}; or remove managed-by from [tool.relnox]",
         )
     if config.versions == "lockstep":
         if options.package:

@@ -22,6 +22,7 @@ from relnox.core.text import join_names
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked, Problem
 from relnox.source import file_edits
+from relnox.source.git.repository import Git
 
 _MAX_LISTED = 5
 """The maximum number of files named in a message."""
@@ -32,12 +33,35 @@ def branch_not_allowed(project: Project) -> Iterator[Problem]:
     branch = project.state.branch if project.state is not None else None
     if branch is not None and project.config.branch and not project.lines:
         names = [line.branch for line in project.config.branch]
-        single = [line.branch for line in project.config.branch if not line.is_glob]
         yield Blocked(
             "branch-not-allowed",
             f"branch {branch} is not a release branch ([tool.relnox] branch: {join_names(names)})",
-            f"git switch {single[0] if single else 'BRANCH'}",
+            switch_command(project),
         )
+
+
+def switch_command(project: Project) -> str:
+    """Return the command that switches to a release branch, for a fix: that of the settings, or the only one."""
+    names = [line.branch for line in project.config.branch if not line.is_glob]
+    if not names and project.git is not None:
+        names = project.git.read_lines("for-each-ref", "--format=%(refname:short)", "refs/heads")
+        names = names if len(names) == 1 else []
+    return f"git switch {shlex.quote(names[0]) if names else 'BRANCH'}"
+
+
+def unknown_committer(project: Project, *, commits: bool = True) -> Iterator[Problem]:
+    """Yield a problem if git has no name and email address for annotated tags and, if wanted, for commits."""
+    git = project.git
+    if git is not None and (identity_error := project.once(_identity_error, git, commits)) is not None:
+        yield Blocked(
+            "committer-unknown",
+            f"git has no name and email address for commits and annotated tags ({identity_error})",
+            'git config user.name "NAME" && git config user.email EMAIL',
+        )
+
+
+def _identity_error(git: Git, commits: bool) -> str | None:  # noqa: FBT001 - memo
+    return (git.identity_error("AUTHOR") if commits else None) or git.identity_error()
 
 
 def other_upstream(project: Project) -> Iterator[Problem]:
@@ -48,7 +72,7 @@ def other_upstream(project: Project) -> Iterator[Problem]:
     if state.upstream_remote in (None, ".") or state.upstream == f"{remote}/{state.branch}":
         return
     name = state.upstream.removeprefix(f"{state.upstream_remote}/")
-    fix = f"git branch --unset-upstream, or release on {name}: git switch {name}"
+    fix = f"git branch --unset-upstream; or release on {name}: git switch {name}"
     if state.upstream_remote != remote:
         own = f"git branch --set-upstream-to {remote}/{state.branch}"
         fix = f'[tool.relnox] remote = "{state.upstream_remote}"; or {own}'
@@ -67,7 +91,8 @@ def uncommitted_changes(
     names = [name for name in changed_files if name in files or f"./{name}".startswith(directories)]
     if names:
         first_names = ", ".join(names[:_MAX_LISTED]) + (" …" if len(names) > _MAX_LISTED else "")
-        yield Blocked("tree-dirty", f"uncommitted changes: {first_names}", "git stash, or commit them")
+        fix = "commit them; or put them aside: git stash"
+        yield Blocked("tree-dirty", f"uncommitted changes: {first_names}", fix)
 
 
 def hidden_files(files: Iterable[str], project: Project) -> Iterator[Problem]:

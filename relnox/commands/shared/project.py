@@ -424,9 +424,10 @@ class Project(Record):
         return self.workspace.release_order(self.workspace.select(names) if names else None)
 
     def bump_command(self, package: str, *words: str) -> str:
-        """Return the command that bumps a package, for a fix; packages in lockstep cannot be bumped alone."""
+        """Return the command that bumps a package and commits, for a fix; packages in lockstep go together."""
         is_alone = self.config.versions != "lockstep" and len(self.workspace.packages) > 1
-        return fixes.task_command("bump", *words, *(("--package", package) if is_alone else ()))
+        commit = ("--commit",) if self.state is not None else ()
+        return fixes.task_command("bump", *words, *(("--package", package) if is_alone else ()), *commit)
 
 
 def _read_if_file(root: Path, name: str) -> bytes | None:

@@ -24,7 +24,7 @@ from relnox.core.records import Record, replace
 from relnox.core.settings.config import Config
 from relnox.core.version_groups import VersionGroup, check_group_has_one_version, find_version_groups
 from relnox.core.versions import semver_compat, versioning
-from relnox.core.versions.version_locations import describe_disagreement, locations_agree
+from relnox.core.versions.version_locations import disagreement, locations_agree
 from relnox.core.versions.versioning import LEVELS, Bump, Level
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked, Problem
@@ -144,12 +144,7 @@ def location_problems(packages: Iterable[tuple[Package, Version | None]]) -> Ite
     """Yield a problem for each package of which a location does not have the version that it is given with."""
     for package, version in packages:
         if package.other_locations and not locations_agree(package, version):
-            yield Blocked(
-                "version-locations-differ",
-                describe_disagreement(package),
-                fix="set one version everywhere: --to VERSION; for a file with a version of its own: "
-                "[[tool.relnox.version-files]] file = … with count = 0",
-            )
+            yield disagreement(package, version, "--to VERSION")
 
 
 def _bump_group(
@@ -237,7 +232,7 @@ def _no_version_error(package: Package) -> Blocked:
         return Blocked(
             "version-missing",
             f"{package.name} has no version yet ({package.source.text} reads tags, and none is reachable)",
-            fix="give the first version: --to 0.1.0; in a shallow clone run first: git fetch --unshallow --tags",
+            fix="give the first version: --to 0.1.0",
         )
     return Blocked(
         "bump-not-possible",

@@ -92,11 +92,14 @@ class VersionFileConfig(Settings):
     )
 
 
+_COMMIT_TYPES = ListOf(Text(rule=rules.commit_type))
+
+
 class CommitsConfig(Settings):
     """The level of each type of Conventional Commits; a breaking change is always major."""
 
-    minor: tuple[str, ...] = setting(("feat",), "Commit types for the level minor.")
-    patch: tuple[str, ...] = setting(("fix", "perf", "revert"), "Commit types for the level patch.")
+    minor: tuple[str, ...] = setting(("feat",), "Commit types for the level minor.", _COMMIT_TYPES)
+    patch: tuple[str, ...] = setting(("fix", "perf", "revert"), "Commit types for the level patch.", _COMMIT_TYPES)
     major_version_zero: bool = setting(
         True, "Whether levels are one lower below 1.0: breaking changes are minor, features patch."
     )
@@ -117,7 +120,9 @@ class TestConfig(Settings):
     __test__ = False  # pytest would collect it by its name
 
     command: tuple[str, ...] = setting((), "The command, as a list of words.", ListOf(Text(), first=rules.command))
-    requires: tuple[str, ...] = setting((), "Additional requirements of the tests.")
+    requires: tuple[str, ...] = setting(
+        (), "Additional requirements of the tests.", ListOf(Text(rule=rules.requirement))
+    )
     env: Mapping[str, str] = setting(
         EMPTY, "Environment variables.", TableOf(Text(), keys=Text(rule=rules.variable_name))
     )
@@ -139,7 +144,7 @@ class BuildConfig(TaskConfig):
 
     commands: Mapping[str, tuple[str, ...]] = _by_package_setting(
         "The command that builds the archives of a package; `{output}` is the output directory.",
-        ListOf(Text(), first=rules.command, may_be_empty=False),
+        ListOf(Text(), first=rules.command, may_be_empty=False, contains="{output}"),
         otherwise="the build backend",
     )
 
@@ -172,10 +177,11 @@ class VerifyConfig(TaskConfig):
     """
 
     smoke: Mapping[str, tuple[str, ...]] = _by_package_setting(
-        "Expressions that must run without an error in the installed environment.", ListOf(Text())
+        "Expressions that must run without an error in the installed environment.",
+        ListOf(Text(rule=rules.expression)),
     )
     modules: Mapping[str, tuple[str, ...]] = _by_package_setting(
-        "Modules to import.", ListOf(Text()), otherwise="those of the wheel"
+        "Modules to import.", ListOf(Text(rule=rules.module)), otherwise="those of the wheel"
     )
     extras: Mapping[str, tuple[str, ...]] = _by_package_setting(
         "Extras that the package needs to be imported.", ListOf(Text())

@@ -30,7 +30,7 @@ RemoteTags = Literal["never", "if-none", "always"]
 
 DOCUMENT = Text(rule=rules.document)
 """The kind of an option that is the path of a document to read or write."""
-PATH = PathText()
+PATH = PathText(rule=rules.document)
 """The kind of an option that is the path of a file or directory of the project."""
 PATHS = ListOf(PATH)
 """The kind of a list of such paths."""

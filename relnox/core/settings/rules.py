@@ -5,6 +5,7 @@ A rule is a function that returns a problem for an invalid string, and None for 
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Callable
 
@@ -59,11 +60,15 @@ def tag_format(text: str) -> Blocked | None:
     """Check that a tag format has `{version}` once, no unknown fields, and results in tags that git accepts."""
     fix = 'for example: tag-format = "{name}-v{version}"'
     fields = TAG_FIELDS.findall(text)
-    if fields.count("version") != 1 or not set(fields) <= _KNOWN_FIELDS:
+    if fields.count("version") != 1 or not set(fields) <= _KNOWN_FIELDS or _has_single_brace(text):
         return _invalid("it must contain {version} once, and may contain {name} or {directory}", fix)
     sample = TAG_FIELDS.sub(lambda field: "1.0" if field[1] == "version" else "name", text)
     why = ref_name_violation(sample)
     return None if why is None else _invalid(f"git rejects the tag {sample!r}: {why}", fix)
+
+
+def _has_single_brace(text: str) -> bool:
+    return not {"{", "}"}.isdisjoint(TAG_FIELDS.sub("", text))
 
 
 def branch(text: str) -> Blocked | None:
@@ -119,8 +124,8 @@ def index_name(text: str) -> Blocked | None:
     why = None
     if text.upper() == "FORGE":
         why = "the variable RELNOX_FORGE_TOKEN holds the token of the forge"
-    elif text.lower() in _PREDEFINED_INDEXES:
-        why = f"{text.lower()} is predefined, and its credentials belong to its own address"
+    elif (name := re.sub(r"[\W_]", "", text.lower())) in _PREDEFINED_INDEXES:
+        why = f"{name} is predefined, and its credentials belong to its own address"
     elif not re.fullmatch(r"\w[\w.-]*", text):
         why = "only letters, digits, '-', '_' and '.' are allowed"
     return None if why is None else _invalid(why, "rename the index")
@@ -136,8 +141,33 @@ def passed_variable(text: str) -> Blocked | None:
     return None
 
 
+def requirement(text: str) -> Blocked | None:
+    """Check a requirement; a path or an option of the installer is one as well."""
+    from packaging.requirements import InvalidRequirement, Requirement  # imported lazily: it is slow to import
+
+    try:
+        Requirement(text)
+    except InvalidRequirement as error:
+        if not text.startswith(("-", ".", "/")):
+            return _invalid(f"it is not a requirement ({str(error).splitlines()[0]})", 'for example: "pytest>=8"')
+    return None
+
+
+def expression(text: str) -> Blocked | None:
+    """Check that a text is an expression of Python, and not a statement."""
+    try:
+        ast.parse(text.strip(), mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        fix = "write an expression such as \"demo.main(['--version'])\"; modules that it names are imported"
+        return _invalid(f"it is not an expression of Python ({getattr(error, 'msg', error)})", fix)
+    return None
+
+
 command = _rule(str.strip, "the program is missing", 'for example: ["python", "-m", "pytest"]')
 distribution_name = _rule(is_valid_name, "it is not a valid package name", "use the name in [project]")
+commit_type = _rule(
+    re.compile(r"\w[\w-]*").fullmatch, "it is not the type of a Conventional Commit", 'for example: "feat"'
+)
 document = _rule(str.strip, "it names no file", "name a file, or - for standard output")
 
 
@@ -147,9 +177,16 @@ def message(text: str) -> Blocked | None:
         return _invalid("git requires a commit message", 'for example: commit-message = "Release {version}"')
     if unknown := [field for field in TAG_FIELDS.findall(text) if field not in _MESSAGE_FIELDS]:
         return _invalid(f"{{{unknown[0]}}} is not a field", "use {version} and {packages}")
+    if _has_single_brace(text):
+        return _invalid("a brace in it is no part of a field", "use {version} and {packages}")
     return None
 
 
+module = _rule(
+    lambda text: all(part.isidentifier() for part in text.split(".")),
+    "it is not the name of a module",
+    'write it as in an import statement, such as "acme.tools"',
+)
 python_version = _rule(
     re.compile(r"3\.\d{1,3}", re.ASCII).fullmatch,
     "it is not a Python version",

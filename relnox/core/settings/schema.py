@@ -164,11 +164,13 @@ class ListOf(Kind):
     Attributes:
         first: An additional rule for the first value, which must be a string.
         may_be_empty: Whether the list may have no values.
+        contains: What one of the strings must contain, or empty.
     """
 
     item: Kind
     first: Rule | None = None
     may_be_empty: bool = True
+    contains: str = ""
 
     @property
     def expected(self) -> str:  # type: ignore[override]  # it depends on the items
@@ -181,6 +183,9 @@ class ListOf(Kind):
             raise Blocked("value-invalid", f"{key} is not valid: it is empty", f"set {key}, or remove it")
         if value and self.first is not None:
             Text(rule=self.first).check(value[0], f"{key}[0]")
+        if self.contains and not any(self.contains in str(item) for item in value):
+            message = f"{key} is not valid: no word of it contains {self.contains}"
+            raise Blocked("value-invalid", message, f"write {self.contains} where the program expects that value")
         return tuple(self.item.check(item, f"{key}[{number}]") for number, item in enumerate(value))
 
     def parse(self, text: str, where: str) -> tuple[Any, ...]:

@@ -179,10 +179,17 @@ def locations_agree(package: Package, version: Version | None) -> bool:
     )
 
 
-def describe_disagreement(package: Package) -> str:
-    """Return a message that lists the different versions in a package's files."""
+def disagreement(package: Package, version: Version | None, bump: str) -> Blocked:
+    """Return the problem that not all files of a package contain its version; `bump` sets it everywhere."""
     lines = "\n".join(f"  {location.text}: {location.file}" for location in package.locations)
-    return f"the files of {package.name} contain different versions\n{lines}"
+    others = [location.file for location in package.other_locations if parse_version(location) != version]
+    excluded = ", ".join(f'{{ file = "{file}", count = 0 }}' for file in dict.fromkeys(others))
+    return Blocked(
+        "version-locations-differ",
+        f"the files of {package.name} contain different versions\n{lines}",
+        fix=f"set one version everywhere: {bump}; or leave out what has a version of its own: "
+        f"[tool.relnox] version-files = [{excluded}]",
+    )
 
 
 def replace_span(text: str, span: VersionSpan, version: str) -> str:

@@ -71,7 +71,9 @@ def check_bump(bump: Bump) -> None:
         raise Blocked("option-invalid", f"--pre {bump.pre} is invalid", fix=ANY_PHASE)
     if bump.allow_lower and bump.to is None:
         raise Blocked(
-            "option-missing", "--allow-lower needs --to", fix="add --to VERSION, or remove --allow-lower"
+            "option-missing",
+            "--allow-lower needs --to",
+            fix="remove --allow-lower" if bump.part or bump.pre else "add --to VERSION",
         )
     if bump.to is not None:
         others = {"--part": bump.part, "--pre": bump.pre, "--always-increment": bump.always_increment}
@@ -79,7 +81,7 @@ def check_bump(bump: Bump) -> None:
             raise Blocked(
                 "options-conflict",
                 f"--to {bump.to} cannot be combined with {' and '.join(flags)}",
-                fix=f"give --to {bump.to} alone, or remove it",
+                fix=f"remove {' '.join(flags)}; or remove --to",
             )
     elif bump.part is None and bump.pre is None:
         raise Blocked("option-missing", "no bump requested", fix=f"{ANY_LEVEL}; {ANY_PHASE}; or --to VERSION")
@@ -87,7 +89,7 @@ def check_bump(bump: Bump) -> None:
         raise Blocked(
             "options-conflict",
             f"--part {bump.part} and --pre {bump.pre} contradict each other",
-            fix=f"remove one of them; --pre can be combined with {ANY_LEVEL}",
+            fix=f"remove --pre; or write {ANY_LEVEL}",
         )
     elif bump.always_increment and bump.part not in ("post", *LEVELS):
         raise Blocked(
@@ -226,7 +228,7 @@ def _check_order(current: Version, result: Version, bump: Bump) -> None:
         )
     if result == current:
         raise Blocked(
-            "version-not-higher", f"the version is already {current}", fix="choose a higher version with --to"
+            "version-not-higher", f"the version is already {current}", fix="choose a higher version: --to VERSION"
         )
     raise Blocked(
         "version-not-higher",

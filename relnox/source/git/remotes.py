@@ -166,11 +166,14 @@ def push(git: Git, remote: str, branch: str, tags: Iterable[str], replaces: str 
             [f"refs/tags/{tag}:refs/tags/{tag}" for tag in names],
         ),
     )
-    _push(git, remote, [group for group in groups if group[1]]).check(
-        f"git push to {remote}",
-        fix="fix what the remote reports above and rerun the command, "
-        f"or undo the bump: {fixes.task_command('bump', '--undo')}",
-    )
+    completed = _push(git, remote, [group for group in groups if group[1]])
+    if completed.returncode != 0:
+        raise Failed(
+            "push-rejected",
+            f"{remote} did not take the push:\n{quote_output(completed)}",
+            fix="fix what the remote reports above, then rerun the command; or undo the bump: "
+            f"{fixes.task_command('bump', '--undo')}",
+        )
 
 
 def push_new_tags(git: Git, remote: str, tags: Iterable[str]) -> process.Completed:
