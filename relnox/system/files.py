@@ -6,7 +6,6 @@ import errno
 import os
 import stat
 import tempfile
-from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, Self
 
@@ -62,7 +61,6 @@ def project_path(root: Path, name: str) -> Path:
     return Path(real_path)
 
 
-@lru_cache(maxsize=16)  # a bump asks for the paths of hundreds of files
 def _real_checkout(root: Path) -> str:
     """Return the real path, ending in a separator, of a directory's checkout; outside git, of the directory."""
     checkout = next((directory for directory in (root, *root.parents) if (directory / ".git").exists()), root)
