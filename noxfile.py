@@ -15,7 +15,7 @@ nox.options.reuse_venv = "yes"
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
-PYTHONS = ["3.11", "3.12", "3.13"]
+PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 PROJECT = PYPROJECT["project"]
 DECLARED = map(Requirement, PROJECT["dependencies"])
 OLDEST = {requirement.name: str(requirement).replace(">=", "==") for requirement in DECLARED}
@@ -49,7 +49,7 @@ def tests_heavy(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS, default=False, name="tests-on")
 def tests_on(session: nox.Session) -> None:
-    """Run the tests that depend on the Python: tests-on-3.11, tests-on-3.12, tests-on-3.13."""
+    """Run the tests that depend on the Python: tests-on-3.11 to tests-on-3.14."""
     install(session, "test")
     session.run("pytest", *PARALLEL, *(session.posargs or ON_OTHER_PYTHONS))
 

@@ -78,7 +78,11 @@ def check_archives(
     files: dict[Problem, list[str]] = {}  # the files with the same finding, such as sdist and wheel
     for finding in findings:
         files.setdefault(finding.but(file=""), []).append(finding.file)
-    errors = {finding: names for finding, names in files.items() if finding.level == "error" or strict}
+    errors = {
+        finding: names
+        for finding, names in files.items()
+        if finding.level == "error" or (strict and finding.code != "metadata-incomplete")  # shown only
+    }
     warn(tuple(finding.but(file=", ".join(names)) for finding, names in files.items() if finding not in errors))
     if errors:
         lines = "\n".join(

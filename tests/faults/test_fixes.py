@@ -32,7 +32,7 @@ pytestmark = pytest.mark.heavy
 PROGRAMS = "relnox|git|uv|pip|mv|export|unset|nox|invoke|python"
 COMMAND = re.compile(rf"(?:^|.*?: |run |or )((?:{PROGRAMS}) .+)", re.DOTALL)
 OPTIONS = re.compile(r"(?:.*: )?(add|pass|remove|choose .*?:|write|or) ?(--.+)|.*?((?:: |^)--.+)", re.DOTALL)
-WARNINGS = {"readme-invalid", "trusted-index-missing", "metadata-incomplete"}
+WARNINGS = {"readme-invalid", "trusted-index-missing", "metadata-incomplete", "metadata-missing"}
 """What some of the packages are warned about as well."""
 LOOK = re.compile(r"if |to (see|compare|find|reproduce)|look at|find the cause|see what|(check|compare)\b.*: ")
 SETTINGS = re.compile(r"\[+tool\.relnox[^\]]*\]+\s[a-z-]+ = .+")

@@ -256,12 +256,12 @@ def test_the_configured_tests_run_on_the_built_wheel(tmp_path: Path) -> None:
 
 
 def test_strict_turns_warnings_into_errors(tmp_path: Path) -> None:
-    # Forgotten metadata is a warning, and an error under --strict.
     in_tree(tmp_path)
     run(tmp_path, "relnox", "build-all", code=0)
     (tmp_path / "dist" / "other-1.0.tar.gz").write_bytes(b"of another build")
     ran = run(tmp_path, "relnox", "build-all", "--strict", code=2)
-    assert "metadata lacks description, readme, " in ran.err
+    assert "metadata lacks description, readme, requires-python [metadata-missing]" in ran.err
+    assert "failed, 1 warning (" in ran.err  # of the fields that only the page of a project shows
     assert not (tmp_path / "dist/manifest.json").exists()
     assert (tmp_path / "dist/other-1.0.tar.gz").read_bytes() == b"of another build"
 

@@ -173,22 +173,27 @@ def test_warnings_are_shown_counted_and_reported(tmp_path: Path) -> None:
         f"        {warned}\n          fix: exclude them in the build configuration, or add them to git\n"
         in ran.err
     )
-    assert "verified, 2 warnings (" in ran.err
+    assert "verified, 3 warnings (" in ran.err
     assert ran.out.split() == [
         *("package", "version", "build", "files", "warnings"),
-        *("home", "1.0", "success", "2", "2"),
+        *("home", "1.0", "success", "2", "3"),
     ]
     report = json.loads((tmp_path / "report.json").read_text())
-    assert report["warnings"] == 2
+    assert report["warnings"] == 3
     (built,) = (step for step in report["steps"] if step["warnings"])
-    lacking = "description, readme, requires-python, authors, license, classifiers, urls"
     assert built["warnings"] == [
-        {
-            "code": "metadata-incomplete",
-            "file": "home-1.0.tar.gz, home-1.0-py3-none-any.whl",
-            "message": f"metadata lacks {lacking}",
-            "fix": f"add {lacking} to [project]",
-        },
+        *(
+            {
+                "code": code,
+                "file": "home-1.0.tar.gz, home-1.0-py3-none-any.whl",
+                "message": f"metadata lacks {lacking}",
+                "fix": f"add {lacking} to [project]",
+            }
+            for code, lacking in (
+                ("metadata-missing", "description, readme, requires-python"),
+                ("metadata-incomplete", "authors, license, classifiers, urls"),
+            )
+        ),
         {
             "code": "archive-content",
             "file": "home-1.0.tar.gz",

@@ -36,16 +36,19 @@ _FIXES_BY_FIELD = {
     "requires-python": 'write it like requires-python = ">=3.11"',
     "summary": "make project.description one line; put the long text into project.readme",
 }
-_FORGOTTEN_FIELDS = {
+_NEEDED_FIELDS = {
     "description": ("summary",),
     "readme": ("description",),
     "requires-python": ("requires_python",),
+}
+"""The fields that installers and readers of the index need, by their keys in `[project]`."""
+_PAGE_FIELDS = {
     "authors": ("author", "author_email", "maintainer", "maintainer_email"),
     "license": ("license", "license_expression", "license_files"),
     "classifiers": ("classifiers",),
     "urls": ("project_urls", "home_page"),
 }
-"""The fields that authors forget, by their keys in `[project]`."""
+"""The fields that only the page of a public project shows."""
 _EXTRA_IN_MARKER = re.compile(r"\bextra == (?:\"([^\"]*)\"|'([^']*)')")
 _rendering = Lock()
 """Held while a readme is rendered, since docutils keeps state in its modules."""
@@ -218,18 +221,21 @@ def _readme(archive: Archive) -> Iterator[Problem]:
 
 
 def _forgotten_fields(archive: Archive) -> Iterator[Problem]:
-    """Yield a warning if fields are missing that the page of a project shows, unless it is private."""
+    """Yield warnings if fields are missing that authors forget, unless the package is private."""
     fields = archive.fields
     classifiers = " ".join(fields.get("classifiers", ()))
-    missing = [
-        key
-        for key, names in _FORGOTTEN_FIELDS.items()
-        if not any(_is_set(fields.get(name)) for name in names)
-        and not (key == "license" and "License ::" in classifiers)
-    ]
-    if missing and "Private ::" not in classifiers and not archive.malformed_fields:
-        message = f"metadata lacks {', '.join(missing)}"
-        yield warning("metadata-incomplete", message, f"add {', '.join(missing)} to [project]")
+    if "Private ::" in classifiers or archive.malformed_fields:
+        return
+    for code, keys in (("metadata-missing", _NEEDED_FIELDS), ("metadata-incomplete", _PAGE_FIELDS)):
+        missing = [
+            key
+            for key, names in keys.items()
+            if not any(_is_set(fields.get(name)) for name in names)
+            and not (key == "license" and "License ::" in classifiers)
+        ]
+        if missing:
+            names = ", ".join(missing)
+            yield warning(code, f"metadata lacks {names}", f"add {names} to [project]")
 
 
 def _is_set(value: object) -> bool:
