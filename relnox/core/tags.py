@@ -244,10 +244,10 @@ def _propose_formats(  # noqa: PLR0913, PLR0917 - what `find_tag_forms` knows
     of_others = set(prefixes.values())
     for package in packages:
         candidates = [
-            (_version(tagged[-1]), len(prefix), prefix)
+            (answers[0], _version(tagged[-1]), len(prefix), prefix)
             for prefix, tagged in tags_by_prefix.items()
             if prefix not in of_others and _may_name(prefix, package)
-            if next(_had_versions(package, tagged, had_version), False)
+            if any(answers := list(_had_versions(package, tagged, had_version)))
         ]
         if candidates:
             prefixes[package.name] = max(candidates)[-1]

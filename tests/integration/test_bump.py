@@ -294,7 +294,7 @@ CHANGED = "files that the bump edits have uncommitted changes: pyproject.toml"
         ("", ("--to", "1.2.2"), 1, "1.2.2 is lower"),
         ("", ("--to", "1.3+local"), 1, "local"),
         ("git switch -q --detach", RELEASE, 1, "HEAD is detached"),
-        ("git switch -q --detach", ALLOWED, 1, "git switch BRANCH"),
+        ("git switch -q --detach", ALLOWED, 1, "git switch main"),
         ("git tag v1.2.3; git tag v1.3.0", ALLOWED, 4, "tag v1.3.0 already exists here ("),
         (
             "git tag v1.2.3; git push -q origin main:refs/tags/v1.3.0",

@@ -16,6 +16,7 @@ from relnox.steps.fetch_release import best_archive
 if TYPE_CHECKING:
     from relnox.building.archives import Archive
 
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 HERE = str(next(sys_tags()))
 ELSEWHERE = "cp311-cp311-win_arm64" if sys.platform != "win32" else "cp311-cp311-macosx_11_0_arm64"
 
@@ -28,9 +29,9 @@ def archives(*names: str) -> list[Archive]:
 @pytest.mark.parametrize(
     ("names", "python", "expected"),
     [
-        (["demo-1.tar.gz", "demo-1-py3-none-any.whl"], "", "demo-1-py3-none-any.whl"),
-        (["demo-1.tar.gz", f"demo-1-{ELSEWHERE}.whl"], "", "demo-1.tar.gz"),
-        ([f"demo-1-{ELSEWHERE}.whl", f"demo-1-{HERE}.whl"], "", f"demo-1-{HERE}.whl"),
+        (["demo-1.tar.gz", "demo-1-py3-none-any.whl"], PYTHON, "demo-1-py3-none-any.whl"),
+        (["demo-1.tar.gz", f"demo-1-{ELSEWHERE}.whl"], PYTHON, "demo-1.tar.gz"),
+        ([f"demo-1-{ELSEWHERE}.whl", f"demo-1-{HERE}.whl"], PYTHON, f"demo-1-{HERE}.whl"),
         (["demo-1.tar.gz", "demo-1-cp38-none-any.whl"], "3.8", "demo-1-cp38-none-any.whl"),
         (["demo-1.tar.gz", "demo-1-cp313-none-any.whl"], "3.8", "demo-1.tar.gz"),
         (["demo-1-py3-none-any.whl", "demo-1-cp38-none-any.whl"], "3.8", "demo-1-cp38-none-any.whl"),
@@ -44,4 +45,4 @@ def test_the_best_compatible_wheel_or_else_the_sdist_is_installed(
 
 def test_a_release_without_a_compatible_file_is_an_error() -> None:
     with pytest.raises(Failed, match="demo: no file can be installed on this machine"):
-        best_archive(archives(f"demo-1-{ELSEWHERE}.whl"), "demo", "")
+        best_archive(archives(f"demo-1-{ELSEWHERE}.whl"), "demo", PYTHON)
