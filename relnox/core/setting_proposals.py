@@ -56,22 +56,22 @@ def propose_settings(
     sharing = [
         packages
         for packages in _find_groups(workspace, config, forms, tags)
-        if forms.formats[packages[0].name] == forms.formats[packages[1].name]
+        if forms.proposals[packages[0].name] == forms.proposals[packages[1].name]
     ]
     if sharing and len(sharing[0]) == len(workspace.packages):
         settings["versions"] = "lockstep"
     elif sharing:
         settings["groups"] = _group_settings(sharing)
     texts = {
-        package.name: f"{forms.formats[package.name].prefix}{{version}}"
+        package.name: f"{forms.proposals[package.name].prefix}{{version}}"
         for package in workspace.packages
         if package.name in forms.evident or (package.name in forms.unclear and package.name in names)
     }
-    usual = {name for name, tag_format in forms.formats.items() if tag_format.prefix == f"{name}-v"}
+    usual = {name for name, tag_format in forms.proposals.items() if tag_format.prefix == f"{name}-v"}
     if len(texts) == len(workspace.packages) and len(set(texts.values())) == 1:
         settings["tag-format"] = texts.popitem()[1]
         return settings
-    if names and len(usual) > 1 and usual | texts.keys() == forms.formats.keys():
+    if names and len(usual) > 1 and usual | texts.keys() == forms.proposals.keys():
         settings["tag-format"] = "{name}-v{version}"
         texts = {name: text for name, text in texts.items() if name not in usual}
     if texts:
@@ -90,7 +90,7 @@ def _find_groups(
     by_releases: dict[object, list[Package]] = {}
     for package in (group.packages[0] for group in groups if group.kind == "alone"):
         if package.name not in forms.unclear or package.name in forms.evident:
-            tag_format = forms.formats[package.name]
+            tag_format = forms.proposals[package.name]
             releases = frozenset((tags[tag], version) for tag, version in tags_with(tag_format, ordered_tags))
             key = releases if len(releases) > 1 else tag_format
             by_releases.setdefault((key, package.version), []).append(package)
@@ -109,7 +109,7 @@ def group_notes(workspace: Workspace, config: Config, forms: TagForms, tags: Map
     groups = [
         packages
         for packages in _find_groups(workspace, config, forms, tags)
-        if forms.formats[packages[0].name] != forms.formats[packages[1].name]
+        if forms.proposals[packages[0].name] != forms.proposals[packages[1].name]
     ]
     if groups:
         names = join_names([package.name for packages in groups for package in packages], _MAX_LISTED)

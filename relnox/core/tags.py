@@ -89,12 +89,14 @@ class TagForms(Record):
     """The tag format of each package.
 
     Attributes:
-        formats: The format of each package; a proposal for those in `unclear`.
+        formats: The format of each package; for those in `unclear`, that of the tags which they seem to have.
+        proposals: The same formats, but what settings could say for the packages in `unclear`.
         unclear: Maps each package whose format is unclear to the reason.
         evident: The packages in `unclear` whose file had the last version tagged in the proposed format.
     """
 
     formats: Mapping[str, TagFormat]
+    proposals: Mapping[str, TagFormat]
     unclear: Mapping[str, str]
     evident: frozenset[str]
 
@@ -161,8 +163,9 @@ def find_tag_forms(
             unclear |= dict.fromkeys((package.name for package in packages), reason)
     formats = {package.name: tag_format_of(package, texts[package.name], config) for package in workspace.packages}
     _check_formats({name: own for name, own in formats.items() if name not in unclear}, texts, workspace, config)
-    evident = _propose_formats(formats, unclear, workspace, config, ordered_tags, had_version)
-    return TagForms(formats, unclear, evident)
+    proposals = dict(formats)
+    evident = _propose_formats(proposals, unclear, workspace, config, ordered_tags, had_version)
+    return TagForms(formats, proposals, unclear, evident)
 
 
 def _forms_of_tags(
@@ -355,13 +358,13 @@ def _check_formats(
         names_by_format.setdefault(tag_format, []).append(name)
     for one, *others in names_by_format.values():
         group = group_by_name[one]
-        if others and (group.kind != "fixed" or any(group_by_name[other] != group for other in others)):
+        if foreign := [name for name in others if group.kind != "fixed" or group_by_name[name] != group]:
             fix = 'use {name} or {directory} in it: tag-format = "{name}-v{version}"'
             if group.kind == "linked":
                 fix += f'; or set kind = "fixed" in [tool.relnox.groups.{group.name}] for common tags'
             raise Blocked(
                 "tag-format-unknown",
-                f"tag-format {texts[one]!r} gives {one} and {others[0]} the same tags",
+                f"tag-format {texts[one]!r} gives {one} and {foreign[0]} the same tags",
                 fix=fix if config.groups else f'{fix}; or set versions = "lockstep" for common tags',
             )
     _check_prefixes(names_by_format, texts)

@@ -512,7 +512,7 @@ def test_a_post_release_that_was_set_by_hand_is_not_silent(tmp_path: Path, bump:
 
 def test_an_unclear_tag_format_is_reported_with_what_follows_from_it(demo: Path, bump: Bump) -> None:
     git(demo, "tag", "--delete", "v1.2.3")
-    git(demo, "tag", "python_1.2.3")
+    git(demo, "tag", "python_1.0.0")
     write(demo, {"CHANGELOG.md": "# Changelog\n\n## [Unreleased]\n\n- more\n\n## [1.2.3]\n\n- one\n"})
     commit_all(demo, "docs: changelog")
     said = run_blocked_bump(bump, demo, *AUTO, *RELEASE)

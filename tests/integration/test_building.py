@@ -163,7 +163,7 @@ def test_a_readme_that_cannot_be_rendered_fails_the_build_of_its_package(tmp_pat
     manifest = json.loads((root / "dist/manifest.json").read_text())
     assert manifest["missing"] == ["bad"]
     rows = [line.split() for line in ran.out.splitlines() if line]
-    assert rows[1:] == [["bad", "1.0", "failed", "-", "1"], ["good", "1.0", "success", "2", "1"]]
+    assert rows[1:] == [["bad", "1.0", "failed", "-", "2"], ["good", "1.0", "success", "2", "2"]]
 
 
 def test_no_manifest_is_written_if_no_build_succeeds(tmp_path: Path) -> None:

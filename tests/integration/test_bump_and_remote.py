@@ -61,7 +61,8 @@ def colleague(root: Path, *tags: str) -> None:
 
 
 def test_a_tag_that_the_remote_has_is_reported_before_it_is_created(two: Path, bump: Bump) -> None:
-    git(remote_of(two), "tag", "v2.1.0", "main")
+    for tag in ("v2.0.0", "v2.1.0"):
+        git(remote_of(two), "tag", tag, "main")
     said = run_blocked_bump(bump, two, *RELEASE, code=4)
     assert "tag v2.1.0 already exists on origin" in said
     assert bump(two, "--part", "minor").code == 0
@@ -271,7 +272,7 @@ def test_a_branch_that_tracks_another_name_is_not_pushed_under_its_own(two: Path
     ran = bump(two, *RELEASE, "--push", "--allow-branch")
     assert ran.code == 1, ran.text
     assert "[branch-not-allowed]" in ran.text
-    assert "fix: git branch --unset-upstream, or release on main: git switch main" in ran.text
+    assert "fix: git branch --unset-upstream; or release on main: git switch main" in ran.text
     assert everything(two) == before
     git(two, "branch", "--unset-upstream")
     assert bump(two, *RELEASE, "--push", "--allow-branch").code == 0

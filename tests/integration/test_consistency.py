@@ -242,7 +242,7 @@ def test_a_version_tagged_at_another_commit(index: Trusting, trying: Trusting, t
     assert message in ran.text
     built(root, "1.2.0", "alpha", "beta")
     ran = publish(root)
-    refuses(ran, message, f"relnox bump --project {root} --part patch --package alpha")
+    refuses(ran, message, f"relnox bump --project {root} --part patch --package alpha --commit --tag,")
     assert "beta" not in ran.err
     assert run_in_process(root, "publish-test", "--index", "trying", "--no-verify", "--dry-run").code == 0
     goes_with_the_option(root, index)

@@ -299,4 +299,4 @@ def test_a_rehearsal_in_the_job_of_a_tag_is_of_the_next_version(tmp_path: Path, 
     job.setenv("RELNOX_EXPECT_VERSION", "1.2.3")
     ran = run_in_process(root, "rehearse")
     assert ran.code == 0, ran.text
-    assert "demo-1.2.4a0" in ran.text
+    assert "demo-1.2.4" in ran.text

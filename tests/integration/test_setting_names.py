@@ -55,7 +55,11 @@ def workspace(root: Path, settings: str = "", *, packages: str = '["libs/*", "to
         ('tag-formats = { "demo-clii" = "v{version}" }', "'demo-clii' in [tool.relnox] tag-formats", "demo-cli"),
         ('verify.smoke = { demo-cor = ["1"] }', "'demo-cor' in [tool.relnox.verify] smoke", "demo-core"),
         ("verify.modules = { demo-cor = [] }", "'demo-cor' in [tool.relnox.verify] modules", "demo-core"),
-        ('build.commands = { demo-cor = ["make"] }', "'demo-cor' in [tool.relnox.build] commands", "demo-core"),
+        (
+            'build.commands = { demo-cor = ["make", "{output}"] }',
+            "'demo-cor' in [tool.relnox.build] commands",
+            "demo-core",
+        ),
         ("wheels = { demo-cor = [] }", "'demo-cor' in [tool.relnox] wheels", "demo-core"),
     ],
 )

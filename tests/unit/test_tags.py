@@ -302,7 +302,7 @@ def test_the_usual_form_of_all_tags_needs_no_setting(
 ) -> None:
     config = Config.parse(tomllib.loads(settings))
     forms = find_tag_forms(Workspace(tuple(packages)), config, tags.split(), now_only)
-    assert [each.prefix for each in forms.formats.values()] == prefixes.split(" ")
+    assert [each.prefix for each in forms.proposals.values()] == prefixes.split(" ")
     assert forms.unclear == {}
 
 
@@ -379,7 +379,7 @@ def test_any_other_form_is_a_problem_whose_settings_solve_it(shape: str) -> None
     assert as_toml(found) in problem.fix
     pasted = find_tag_forms(space, Config.parse(tomllib.loads(as_toml(found))["tool"]["relnox"]), tags, now_only)
     assert pasted.unclear == {}
-    assert pasted.formats == forms.formats
+    assert pasted.formats == forms.proposals
 
 
 def test_settings_without_a_tag_that_shows_them_are_not_written() -> None:
@@ -396,7 +396,7 @@ def test_only_packages_whose_file_had_the_last_version_continue_a_tag() -> None:
     forms = find_tag_forms(
         packages, Config(), ["v1.5", "v1.4"], lambda package, _, version: str(version) == had[package.name]
     )
-    assert {name: forms.formats[name].prefix for name in forms.evident} == {"a": "v", "b": "v"}
+    assert {name: forms.proposals[name].prefix for name in forms.evident} == {"a": "v", "b": "v"}
 
 
 @pytest.mark.parametrize(

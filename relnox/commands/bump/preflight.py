@@ -257,10 +257,10 @@ def tag_format_problems(
 ) -> Iterator[Problem]:
     """Yield problems if the new tags of bumped packages would have another format than the existing tags.
 
-    With `--part auto`, packages that are not bumped because they have no tag are checked as well.
+    With `--part auto`, packages that are not bumped are checked as well, since their tags say what changed.
     """
-    untagged = versions.untagged_packages(options, project, selected)
-    return project.tag_format_problems([*(bump.package for bump in bumps), *untagged])
+    compared = [package for package in selected if not package.is_private] if options.part == "auto" else []
+    return project.tag_format_problems([*(bump.package for bump in bumps), *compared])
 
 
 # --- notes

@@ -176,7 +176,7 @@ def check_build(
         if package.version is not None and package.source.file not in project.state.changed_files
     }
     notes = [
-        f"{message}; before publishing, run: {project.bump_command(names[0], '--part', 'patch', '--tag')}"
+        f"{message}; before publishing, run: {project.bump_command(names[0], '--part', 'patch', tag=True)}"
         for message, _, names in _tagged_elsewhere(versions, commit, project)
     ]
     return list(_other_versions_tagged(versions, commit, project, tag, "the version of {} there is")), notes
@@ -210,8 +210,9 @@ def check_manifest(
         yield _Mismatch(
             "version-tagged-elsewhere",
             message,
-            f"{project.bump_command(packages[0], '--part', 'patch', '--tag')}, then: {task_command('build-all')}; "
-            f"to publish the tagged commit: {task_command('build-all', '--commit', tag_name)}",
+            f"{project.bump_command(packages[0], '--part', 'patch', tag=True)}, then: "
+            f"{task_command('build-all')}; to publish the tagged commit: "
+            f"{task_command('build-all', '--commit', tag_name)}",
         )
 
 

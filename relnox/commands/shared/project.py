@@ -336,14 +336,14 @@ class Project(Record):
 
     @property
     def tag_formats(self) -> Mapping[str, TagFormat]:
-        """The tag format of each package."""
-        return self.tag_forms.formats
+        """The tag format of each package; for those whose format is unclear, what settings could say."""
+        return self.tag_forms.proposals
 
     @cached_property
     def package_tags(self) -> Mapping[str, Mapping[str, Version]]:
         """The tags of each package with their versions; empty if the settings of formats are ambiguous."""
         try:
-            formats = self.tag_formats if self.tags else {}
+            formats = self.tag_forms.formats if self.tags else {}
         except Blocked:  # `bump` reports them
             return {}
         tags = sorted(self.tags)
@@ -423,11 +423,12 @@ class Project(Record):
         """Return the packages with these names in release order, or all packages if there are no names."""
         return self.workspace.release_order(self.workspace.select(names) if names else None)
 
-    def bump_command(self, package: str, *words: str) -> str:
+    def bump_command(self, package: str, *words: str, tag: bool = False) -> str:
         """Return the command that bumps a package and commits, for a fix; packages in lockstep go together."""
         is_alone = self.config.versions != "lockstep" and len(self.workspace.packages) > 1
+        selected = ("--package", package) if is_alone else ()
         commit = ("--commit",) if self.state is not None else ()
-        return fixes.task_command("bump", *words, *(("--package", package) if is_alone else ()), *commit)
+        return fixes.task_command("bump", *words, *selected, *commit, *(("--tag",) if tag else ()))
 
 
 def _read_if_file(root: Path, name: str) -> bytes | None:
