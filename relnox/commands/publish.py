@@ -227,6 +227,7 @@ def _obstacles(release: Release, project: Project) -> Iterator[Problem]:  # noqa
     # the files on disk and on the index
     fix = _COPY if release.public else _REBUILD
     unchanged: dict[str, Path] = {}
+    different: dict[str, list[Conflict]] = {}
     for file in manifest.distributions:
         path, index_hash = directory / file.filename, release.hashes.get(file.filename)
         sha256 = project.once(_hash_inside, directory, path)
@@ -245,7 +246,9 @@ def _obstacles(release: Release, project: Project) -> Iterator[Problem]:  # noqa
             )
         if index_hash not in (None, file.sha256):
             unchanged.pop(file.filename, None)
-            yield different_file_error(target, file, index_hash or "")
+            different.setdefault(file.package, []).append(different_file_error(target, file, index_hash or ""))
+    for first, *others in different.values():
+        yield first.but(message="\n".join(problem.message for problem in (first, *others)))
     # the archives
     invalid: set[str] = set()
     for package in dict.fromkeys(file.package for file in missing):
