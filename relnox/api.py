@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
     from packaging.version import Version
 
-    from relnox.commands.shared.project import Project
     from relnox.core.bump.release_history import ReleaseHistory
     from relnox.core.packages import Package
     from relnox.core.planning.events import Event, Outcome
     from relnox.core.planning.plan import Plan, Table
     from relnox.core.planning.step import Step
     from relnox.core.settings.schema import Value
+    from relnox.project import Project
     from relnox.runner import PlannedTask
     from relnox.system.run_scope import RunScope
 
@@ -58,9 +58,10 @@ class Workspace:
         Raises:
             Blocked: The directory is not in a project, or the settings of the project are invalid.
         """
-        from relnox.commands.shared.project import open_project
+        from relnox.commands import options_by_table
+        from relnox.project import open_project
 
-        return cls(open_project(Path(directory)))
+        return cls(open_project(Path(directory), options_by_table))
 
     @property
     def root(self) -> Path:
@@ -98,8 +99,8 @@ class Workspace:
             Problem: The task or an option is unknown, or the project, git or an index cannot be read.
         """
         from relnox import arguments, runner
-        from relnox.commands import find_task
-        from relnox.commands.shared.project import open_project
+        from relnox.commands import find_task, options_by_table
+        from relnox.project import open_project
         from relnox.system import run_scope
 
         for name, fix in _COMMAND_LINE_ONLY.items():
@@ -108,7 +109,7 @@ class Workspace:
         scope = run_scope.RunScope()
         with run_scope.enter_scope(scope):
             listener = _Listener()
-            project = open_project(self.root)
+            project = open_project(self.root, options_by_table)
             name = find_task(task).name
             resolved = runner.resolve_options(name, arguments.check_values(name, options), project)
             planned = runner.PlannedTask(name, resolved, project, listener, interactive=False)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from relnox import commands, executor, reporters, run_files
 from relnox.commands import COMMAND_LINE, COMMANDS, import_task_module
-from relnox.commands.shared.project import Project, open_project
 from relnox.core import fixes
 from relnox.core.credential_variables import find_upload_credentials
 from relnox.core.fixes import FrontEnd
@@ -27,6 +26,7 @@ from relnox.core.settings.options import PATH, PATHS, CommonOptions, resolve_opt
 from relnox.core.settings.schema import Field, Value, fields_of
 from relnox.core.text import join_names
 from relnox.errors import Blocked, ExitCode, Failed, problem_of
+from relnox.project import Project, open_project
 from relnox.reporters import text
 from relnox.reporters.json import render
 from relnox.reporters.streams import STDERR, STDOUT
@@ -70,7 +70,7 @@ def run_task(
     with ExitStack() as streams:
         streams.enter_context(run_files.keep_output_for(report, command_line.get("plan")))
         try:
-            project = open_project(Path(str(directory or ".")))
+            project = open_project(Path(str(directory or ".")), commands.options_by_table)
             values = {
                 name: _from_root(value, project.root) if name in _paths_of(task) else value
                 for name, value in command_line.items()
@@ -313,7 +313,7 @@ class PlannedTask:
     def _run_stage(self, stack: ExitStack, step: Stage, root: Path) -> Outcome:
         """Plan and run the task of a stage, in the checkout or in a clone of it; closed with the whole run."""
         is_rehearsal = self._project.is_rehearsal or root != self._project.root
-        project = replace(open_project(root), is_rehearsal=is_rehearsal)
+        project = replace(open_project(root, commands.options_by_table), is_rehearsal=is_rehearsal)
         options = resolve_options(step.task, dict(step.options), project)
         planned = PlannedTask(
             step.task, options, project, self._reporter, nested=True, interactive=self._interactive

@@ -13,16 +13,21 @@ from typing import TYPE_CHECKING, Protocol
 from packaging.version import Version
 from projects import everything
 
+from relnox import project
 from relnox.cli import main
+from relnox.commands import options_by_table
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from relnox.project import Project
 
 __all__ = [
     "FRONT_ENDS",
     "Bump",
     "RunResult",
     "nox_has",
+    "open_project",
     "run",
     "run_blocked_bump",
     "run_front_end",
@@ -55,6 +60,11 @@ class Bump(Protocol):
     """Runs a bump of a project in the process of the test."""
 
     def __call__(self, root: Path, *options: str) -> RunResult: ...
+
+
+def open_project(start: Path) -> Project:
+    """Open a project as a task does."""
+    return project.open_project(start, options_by_table)
 
 
 def run(cwd: Path, *words: str, code: int | None = None) -> RunResult:

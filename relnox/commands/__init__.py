@@ -19,11 +19,11 @@ from relnox.errors import Blocked
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable
 
-    from relnox.commands.shared.project import Project
     from relnox.core.planning.events import Outcome
     from relnox.core.planning.plan import Plan, Table
     from relnox.core.settings.options import CommonOptions as CommonOptions
     from relnox.core.settings.schema import Field
+    from relnox.project import Project
 
 
 class TaskModule(Protocol):

@@ -13,7 +13,6 @@ from packaging.version import Version
 
 from relnox.commands.options import AutoTagOptions as Options
 from relnox.commands.shared import checks
-from relnox.commands.shared.project import Project
 from relnox.core import text
 from relnox.core.bump import release_history
 from relnox.core.fixes import task_command
@@ -25,6 +24,7 @@ from relnox.core.tags import TagFormat, tags_naming
 from relnox.core.versions import version_locations
 from relnox.errors import Blocked, Conflict, Problem
 from relnox.indexes import targets
+from relnox.project import Project
 from relnox.source.git import Git, remotes
 from relnox.source.version_files import version_at
 from relnox.steps.git import MAX_TAGS, CreateTags, PushTags

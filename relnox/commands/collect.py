@@ -24,7 +24,6 @@ from relnox.building import archives
 from relnox.building.archives import hash_file, is_file_inside
 from relnox.commands.options import CollectOptions as Options
 from relnox.commands.shared import consistency, releases
-from relnox.commands.shared.project import Project
 from relnox.core import fixes, graph
 from relnox.core.packages import Package
 from relnox.core.planning.plan import Plan, PlanBuilder
@@ -36,6 +35,7 @@ from relnox.core.release.wheels import FileComparison, compare_files
 from relnox.core.requirements import required_names
 from relnox.core.text import format_count, join_names
 from relnox.errors import Blocked, Conflict, Failed, Problem
+from relnox.project import Project
 from relnox.steps.manifest import Collect, WriteMergedManifest
 
 _ATTESTATION_LIMIT = 1 << 20

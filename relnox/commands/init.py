@@ -15,7 +15,6 @@ import tomlkit
 
 from relnox.commands import options_by_table
 from relnox.commands.options import InitOptions as Options
-from relnox.commands.shared.project import Project
 from relnox.core import fixes, records, setting_proposals, version_groups
 from relnox.core.documents import load_toml, table_at
 from relnox.core.planning.plan import Plan, PlanBuilder
@@ -23,6 +22,7 @@ from relnox.core.planning.step import Edit
 from relnox.core.settings.config import Config
 from relnox.core.text import join_names
 from relnox.errors import Blocked
+from relnox.project import Project
 from relnox.steps.edit_files import EditFiles
 
 NOXFILE = """\

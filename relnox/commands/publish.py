@@ -18,7 +18,6 @@ from relnox.building import archives
 from relnox.commands.options import PublishingOptions
 from relnox.commands.options import PublishOptions as Options
 from relnox.commands.shared import consistency, hooks, releases
-from relnox.commands.shared.project import Project
 from relnox.commands.shared.releases import Build, Release
 from relnox.commands.verify_install import await_listings
 from relnox.core import fixes, requirements
@@ -35,6 +34,7 @@ from relnox.errors import Blocked, Conflict, Problem
 from relnox.indexes import Indexes, attestations, targets, uploads
 from relnox.indexes.index import Index
 from relnox.indexes.targets import Target
+from relnox.project import Project
 from relnox.steps.publication import AwaitIndex, different_file_error
 from relnox.steps.upload import Attest, LogIn, Upload
 

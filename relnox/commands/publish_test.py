@@ -11,7 +11,6 @@ from pathlib import Path
 from relnox.commands import publish, verify_install
 from relnox.commands.options import PublishTestOptions as Options
 from relnox.commands.shared import releases
-from relnox.commands.shared.project import Project
 from relnox.core import fixes
 from relnox.core.planning.events import Outcome
 from relnox.core.planning.plan import Plan, PlanBuilder, Table
@@ -20,6 +19,7 @@ from relnox.core.release.manifest import Manifest
 from relnox.errors import Blocked
 from relnox.indexes import Indexes
 from relnox.indexes.targets import EMBEDDED
+from relnox.project import Project
 from relnox.steps.publication import AwaitIndex, ClearIndex
 
 _VERIFY_TIMEOUT = 600

@@ -13,13 +13,13 @@ from typing import Any
 from relnox.commands.bump import versions
 from relnox.commands.options import BumpOptions
 from relnox.commands.options import RehearseOptions as Options
-from relnox.commands.shared.project import Project
 from relnox.commands.shared.releases import read_manifest
 from relnox.core import fixes, text, version_groups
 from relnox.core.planning.events import Outcome, Status
 from relnox.core.planning.plan import Plan, PlanBuilder, Table
 from relnox.core.release.manifest import MANIFEST_JSON
 from relnox.errors import Blocked, Problem
+from relnox.project import Project
 from relnox.steps.stages import CloneCheckout, Stage
 
 _DIST = "dist"  # in the clone

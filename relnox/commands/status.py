@@ -13,7 +13,6 @@ from packaging.version import Version
 
 from relnox.commands.options import StatusOptions as Options
 from relnox.commands.shared import checks
-from relnox.commands.shared.project import Project
 from relnox.core import documents, setting_proposals, text
 from relnox.core.bump import release_history, version_bumps
 from relnox.core.bump.version_bumps import VersionBump
@@ -23,6 +22,7 @@ from relnox.core.settings import release_lines
 from relnox.core.settings.release_lines import ReleaseLine
 from relnox.core.versions import version_locations
 from relnox.errors import Blocked
+from relnox.project import Project
 
 SCHEMA = 1
 """The version of the JSON format, which increases with each incompatible change."""

@@ -20,7 +20,6 @@ from relnox.building.archives import hash_file, is_file_inside
 from relnox.building.environments import RUNNING_PYTHON, find_interpreter
 from relnox.commands.options import VerifyOptions as Options
 from relnox.commands.shared import releases
-from relnox.commands.shared.project import Project
 from relnox.core import fixes, graph
 from relnox.core.planning.events import Outcome
 from relnox.core.planning.plan import Plan, PlanBuilder, Table
@@ -30,6 +29,7 @@ from relnox.core.release.manifest import Distribution, Manifest
 from relnox.core.settings.config import VerifyConfig
 from relnox.errors import Blocked, Problem
 from relnox.indexes.index import Index
+from relnox.project import Project
 from relnox.steps.fetch_release import CopyFiles, Download
 from relnox.steps.publication import AwaitIndex
 from relnox.steps.verify_install import FROM_SDIST, VerifyInstall

@@ -54,7 +54,7 @@ PRELOADED = [
         "relnox.cli",
         "relnox.runner",
         "relnox.commands.publish",
-        "relnox.commands.shared.project",
+        "relnox.project",
     ),
     *("relnox.steps.upload", "relnox.steps.publication", "relnox.executor.scheduling", "relnox.reporters.text"),
     *(

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from projects import git, lockstep_workspace, repository, single, write
+from running import open_project
 
-from relnox.commands.shared.project import open_project
 from relnox.errors import Blocked
 from relnox.source import pyproject
 

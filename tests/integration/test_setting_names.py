@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from projects import HATCHLING, repository, write
-from running import run_blocked_bump, run_in_process
+from running import open_project, run_blocked_bump, run_in_process
 
-from relnox.commands.shared.project import open_project
 from relnox.core.version_groups import find_version_groups
 from relnox.errors import Blocked
 

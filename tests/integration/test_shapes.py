@@ -18,10 +18,9 @@ import pytest
 import shapes
 from backends import in_tree
 from projects import commit_all, everything, git, repository, write
-from running import run, run_blocked_bump, run_in_process
+from running import open_project, run, run_blocked_bump, run_in_process
 from shapes import Shape
 
-from relnox.commands.shared.project import open_project
 from relnox.indexes.embedded import EmbeddedIndex
 
 if TYPE_CHECKING:

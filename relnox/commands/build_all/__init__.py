@@ -18,7 +18,6 @@ from relnox.commands.build_all import checks
 from relnox.commands.build_all.checks import read_build_settings
 from relnox.commands.options import BuildOptions as Options
 from relnox.commands.shared import consistency, hooks, releases
-from relnox.commands.shared.project import Project
 from relnox.core import fixes, tag_versions
 from relnox.core.packages import Package
 from relnox.core.planning.events import Outcome, Status
@@ -29,6 +28,7 @@ from relnox.core.requirements import requires_dist, unbounded_sibling_warnings
 from relnox.core.settings.build_settings import BuildSettings, Constraints
 from relnox.core.tag_versions import CommitTags
 from relnox.errors import Blocked
+from relnox.project import Project
 from relnox.steps.build import Build, Export
 from relnox.steps.build_environments import PrepareBuildEnvironment
 from relnox.steps.built_archives import CleanDirectory, read_manifest_if_valid

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from relnox.commands.shared import checks
-from relnox.commands.shared.project import Project, top_directory
 from relnox.core import fixes, records
 from relnox.core.packages import Package, normalize_name
 from relnox.core.release.manifest import MANIFEST_JSON, MANIFEST_TEXT
@@ -17,6 +16,7 @@ from relnox.core.text import format_count, join_names
 from relnox.core.versions import version_locations
 from relnox.errors import Blocked, Problem
 from relnox.indexes import targets
+from relnox.project import Project, top_directory
 from relnox.source import uv_settings
 from relnox.source.copies import EmptySubmodule, find_empty_submodules
 from relnox.source.git import Git

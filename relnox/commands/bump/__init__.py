@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from relnox.commands.bump import changes, preflight, pull_requests, releases, versions
 from relnox.commands.options import BumpOptions as Options
 from relnox.commands.shared import checks
-from relnox.commands.shared.project import Project
 from relnox.core import fixes
 from relnox.core.bump.version_bumps import ResolvedBumps, VersionBump
 from relnox.core.planning.plan import Plan, PlanBuilder, Table
 from relnox.core.planning.step import Edit, NewTag
 from relnox.errors import Blocked, Problem
+from relnox.project import Project
 from relnox.source.git import remotes
 from relnox.steps.edit_files import EditFiles
 from relnox.steps.git import Commit, CreateTags, Push

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from relnox.commands.options import BumpOptions as Options
 from relnox.commands.shared import hooks
-from relnox.commands.shared.project import Project
 from relnox.core import version_groups
 from relnox.core.bump import editing, lock_files, release_history, release_notes, version_bumps
 from relnox.core.bump.version_bumps import BumpRequest, DependencyUpdates, VersionBump
@@ -23,6 +22,7 @@ from relnox.core.text import join_names
 from relnox.core.versions import semver_compat, version_locations
 from relnox.core.versions.versioning import Bump
 from relnox.errors import Blocked, Failed
+from relnox.project import Project
 from relnox.source import changelog_files, file_edits, history, tools_on_copy
 from relnox.source.tools_on_copy import ChangelogRelease, Tool
 from relnox.steps.edit_files import EditFiles

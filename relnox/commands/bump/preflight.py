@@ -10,13 +10,13 @@ from relnox.commands.bump.changes import Contents
 from relnox.commands.options import BumpOptions as Options
 from relnox.commands.shared import checks
 from relnox.commands.shared.checks import NewerTags
-from relnox.commands.shared.project import Project
 from relnox.core.bump.version_bumps import VersionBump
 from relnox.core.packages import Package
 from relnox.core.planning.step import Edit, NewTag
 from relnox.core.settings import release_lines
 from relnox.core.text import format_count, join_names
 from relnox.errors import Blocked, Conflict, Problem
+from relnox.project import Project
 from relnox.source import file_edits
 
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from relnox.commands.bump import changes, preflight, versions
 from relnox.commands.options import BumpOptions as Options
 from relnox.commands.shared import checks
-from relnox.commands.shared.project import Project
 from relnox.core import fixes
 from relnox.core.bump import release_notes
 from relnox.core.bump.release_notes import PullRequestPackage
@@ -19,6 +18,7 @@ from relnox.core.planning.plan import PlanBuilder
 from relnox.core.planning.step import Edit
 from relnox.core.text import join_names
 from relnox.errors import Blocked, Problem
+from relnox.project import Project
 from relnox.source.git import Git, remotes, trees
 from relnox.steps.pull_request import CommitToBranch, OpenPullRequest
 

@@ -15,7 +15,6 @@ from relnox.commands.bump import changes, preflight
 from relnox.commands.bump.versions import command_line_words, reads_history, requested_bump
 from relnox.commands.options import BumpOptions as Options
 from relnox.commands.shared import checks
-from relnox.commands.shared.project import Project
 from relnox.core import fixes
 from relnox.core.bump import release_history
 from relnox.core.bump.version_bumps import VersionBump
@@ -26,6 +25,7 @@ from relnox.core.text import join_names
 from relnox.core.versions import versioning
 from relnox.core.versions.versioning import Bump, check_bump
 from relnox.errors import Blocked, Problem
+from relnox.project import Project
 from relnox.source import file_edits
 from relnox.source.git import Git, remotes
 from relnox.source.git.repository import TagMessage

@@ -7,7 +7,6 @@ from typing import Any
 
 from relnox.commands.options import BumpOptions as Options
 from relnox.commands.shared import checks
-from relnox.commands.shared.project import Project
 from relnox.core import fixes, setting_proposals, version_groups
 from relnox.core.bump import release_history, version_bumps
 from relnox.core.bump.version_bumps import BumpRequest, DependencyUpdates, ResolvedBumps, VersionBump
@@ -18,6 +17,7 @@ from relnox.core.text import format_count, join_names
 from relnox.core.versions import version_locations, versioning
 from relnox.core.versions.versioning import Bump
 from relnox.errors import Blocked, Problem
+from relnox.project import Project
 
 _MAX_LINES = 20
 """The maximum number of notes on single requirements; more requirements get one common note."""

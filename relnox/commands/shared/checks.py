@@ -10,7 +10,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from packaging.version import Version
 
-from relnox.commands.shared.project import Project
 from relnox.core import tag_versions, text
 from relnox.core.bump import release_history
 from relnox.core.bump.version_bumps import VersionBump
@@ -21,6 +20,7 @@ from relnox.core.tags import TagFormat, latest_tags, packages_that_read_any_tag,
 from relnox.core.text import join_names
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked, Problem
+from relnox.project import Project
 from relnox.source import file_edits
 from relnox.source.git.repository import Git
 

@@ -16,7 +16,6 @@ from typing import Literal, NamedTuple
 
 from packaging.version import Version
 
-from relnox.commands.shared.project import Project
 from relnox.commands.shared.releases import (
     ReleaseTag,
     Request,
@@ -33,6 +32,7 @@ from relnox.core.tags import split_tag
 from relnox.core.text import join_names
 from relnox.core.workspace import LOCK_FILES, owning_package
 from relnox.errors import Blocked, ExitCode, Failed, Problem
+from relnox.project import Project
 from relnox.source.git import remotes
 
 _FETCH_TIMEOUT = 300.0

@@ -7,8 +7,8 @@ from typing import Any
 
 from packaging.version import Version
 
-from relnox.commands.shared.project import Project
 from relnox.core.settings.config import HookEvent
+from relnox.project import Project
 from relnox.steps.hooks import EventPackage, RunHook
 
 _PRIVATE = ("edit-bump", "before-build")

@@ -16,7 +16,6 @@ from packaging.version import InvalidVersion, Version
 from relnox.building import checks
 from relnox.building.checks.expected import ExpectedArchive
 from relnox.commands.options import DEFAULT_OUTPUT, ReleaseOptions
-from relnox.commands.shared.project import Project
 from relnox.core import fixes, graph
 from relnox.core.packages import Package
 from relnox.core.records import Record
@@ -25,6 +24,7 @@ from relnox.core.text import join_names
 from relnox.core.version_groups import find_version_groups
 from relnox.errors import Blocked, ExitCode, Problem
 from relnox.indexes.index import Index
+from relnox.project import Project
 from relnox.system.files import read_file
 
 _REBUILD = f"rebuild: {fixes.task_command('build-all')}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from functools import cached_property
@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from packaging.version import Version
 
-from relnox.commands import options_by_table
 from relnox.core import fixes
 from relnox.core.bump.lock_files import EDITED_LOCKS
 from relnox.core.bump.release_history import ReleaseHistory, without_development_commits
@@ -28,6 +27,7 @@ from relnox.core.settings.config import Config, check_package_names
 from relnox.core.settings.options import RemoteTags
 from relnox.core.settings.patterns import matches_any_glob
 from relnox.core.settings.release_lines import ReleaseLine, has_release_lines, release_lines_of_branch
+from relnox.core.settings.schema import Field
 from relnox.core.tags import TagFormat, TagForms, find_tag_forms
 from relnox.core.workspace import Workspace
 from relnox.errors import NO_WORKING_DIRECTORY, Blocked, Problem, TryLater
@@ -48,6 +48,9 @@ if TYPE_CHECKING:
 _PROJECT_DIRECTORY_FIX = "pass the project's directory: --project DIR"
 _Value = TypeVar("_Value")
 
+OptionsByTable = Callable[[Container[str]], Mapping[str, tuple[Field, ...]]]
+"""A function like `relnox.commands.options_by_table`."""
+
 
 def _do_nothing(*_: object) -> None:
     """The default of callbacks."""
@@ -60,6 +63,7 @@ class Project(Record):
         root: The project's directory; all paths in plans are relative to it.
         config: Its settings.
         git: The git checkout, or None outside git.
+        options_by_table: Returns the options of tasks whose defaults may be in these tables of `[tool.relnox]`.
         before_tools: Called before tools or hooks of the project run, possibly several times.
         on_output: Called with the step and each output line of a program that runs during planning.
         remote_tags: When the tags of the remote count besides those of this clone.
@@ -73,6 +77,7 @@ class Project(Record):
     root: Path
     config: Config
     git: Git | None
+    options_by_table: OptionsByTable
     before_tools: Callable[[], None] = staticmethod(_do_nothing)
     on_output: Callable[[Step, str], None] = staticmethod(_do_nothing)
     remote_tags: RemoteTags = "never"
@@ -187,7 +192,9 @@ class Project(Record):
                     f"there is no pyproject.toml in commit {commit[:10]} ({revision})",
                     fix="name a commit that has the project",
                 )
-            project = replace(self, root=files.root, git=files, config=_read_config(files.root))
+            project = replace(
+                self, root=files.root, git=files, config=_read_config(files.root, self.options_by_table)
+            )
             place = {"branch": None, "upstream": None, "upstream_remote": None}
             vars(project).update(
                 state=replace(state, head=commit, changed_files=(), untracked_files=(), **place),
@@ -449,8 +456,12 @@ def _read_versions(
     return versions
 
 
-def open_project(start: Path) -> Project:
+def open_project(start: Path, options_by_table: OptionsByTable) -> Project:
     """Open the project that a directory is in.
+
+    Args:
+        start: The directory.
+        options_by_table: Returns the options of tasks whose defaults may be in these tables of `[tool.relnox]`.
 
     Raises:
         Blocked: The directory does not exist or is in no project, the settings are invalid, or Python does not
@@ -482,10 +493,10 @@ def open_project(start: Path) -> Project:
     root = discovery.find_project_root(start, top_directory(top))
     # Paths in plans are relative to the root, so git needs the root's position in the checkout.
     checkout = top if top is None or top.root == root else find_repository(root)
-    return Project(root, _read_config(root), checkout)
+    return Project(root, _read_config(root, options_by_table), checkout, options_by_table)
 
 
-def _read_config(root: Path) -> Config:
+def _read_config(root: Path, options_by_table: OptionsByTable) -> Config:
     """Return the settings in the pyproject.toml of a project, if it has one."""
     file = root / "pyproject.toml"
     data = table_at(pyproject.load(root, file.name), "tool").get("relnox", {}) if file.is_file() else {}
