@@ -57,6 +57,7 @@ class Problem(Exception):
         level: A `warning` does not end a run, except with `--strict`; a `note` needs no code and no fix. What is
             `rejected-by-index` is an error unless the package is private.
         file: The name of the archive that is wrong, which the message leaves out, or empty.
+        why: One sentence on why it matters, or empty.
     """
 
     exit_code = ExitCode.BLOCKED
@@ -73,10 +74,11 @@ class Problem(Exception):
         allow: str = "",
         level: Level = "error",
         file: str = "",
+        why: str = "",
     ) -> None:
         super().__init__(message)
         self.code, self.message, self.fix = code, message, fix
-        self.allow, self.level, self.file = allow, level, file
+        self.allow, self.level, self.file, self.why = allow, level, file, why
         if exit_code is not None:
             self.exit_code = exit_code
 
@@ -85,7 +87,7 @@ class Problem(Exception):
         return type(self)(**(self._values() | changes))
 
     def _values(self) -> dict[str, Any]:
-        names = ("code", "message", "fix", "exit_code", "allow", "level", "file")
+        names = ("code", "message", "fix", "exit_code", "allow", "level", "file", "why")
         return {name: getattr(self, name) for name in names}
 
     def __eq__(self, other: object) -> bool:

@@ -17,7 +17,8 @@ from relnox.commands import COMMAND_LINE, COMMANDS, import_task_module
 from relnox.core import fixes
 from relnox.core.credential_variables import find_upload_credentials
 from relnox.core.fixes import FrontEnd
-from relnox.core.planning.events import Outcome, OutputLine, RunStarted, Waiting
+from relnox.core.planning.checklist import problems_of
+from relnox.core.planning.events import Outcome, OutputLine, RunFinished, RunStarted, Waiting
 from relnox.core.planning.plan import Plan, Table
 from relnox.core.planning.step import Step
 from relnox.core.records import replace
@@ -28,7 +29,6 @@ from relnox.core.text import join_names
 from relnox.errors import Blocked, ExitCode, Failed, problem_of
 from relnox.project import Project, open_project
 from relnox.reporters import text
-from relnox.reporters.json import render
 from relnox.reporters.streams import STDERR, STDOUT
 from relnox.run_files import lock_checkout
 from relnox.source import uv_settings
@@ -88,7 +88,7 @@ def run_task(
                     reporter.next_command(outcome.plan.next_command)
                 if report is not None and not options.dry_run:
                     try:
-                        run_files.write(str(report), render(outcome), "report")
+                        run_files.write(str(report), reporters.render(outcome, str(report), convert), "report")
                     except Blocked as error:  # the exit code says how the run itself ended
                         reporter.error(error)
                 return outcome
@@ -105,7 +105,7 @@ def run_task(
             outcome = Outcome(plan=blocked, results=(), exit_code=problem.exit_code, seconds=0.0)
             if report:
                 with contextlib.suppress(Blocked):
-                    run_files.write(str(report), render(outcome), "report")
+                    run_files.write(str(report), reporters.render(outcome, str(report), convert), "report")
             return outcome
 
 
@@ -247,7 +247,7 @@ class PlannedTask:
                 return self._unexecuted_outcome()
             if self._document is not None and self._interactive:
                 run_files.write(run_files.STANDARD_OUTPUT, self._document, "status")
-            if plan.problems:
+            if plan.problems and not plan.items:
                 if not plan.steps:  # the tables are all that the task has to show
                     self._reporter.tables(plan.tables)
                 raise text.combine(plan)
@@ -255,16 +255,24 @@ class PlannedTask:
                 _ask_for_confirmation(plan.consent, interactive=self._interactive)
         except Blocked as error:
             raise self._with_public_files(error) from None
-        tables: tuple[Table, ...] = ()
-        if plan.steps:
-            with retries.on_wait(self._on_wait):
-                tables = self._execute()
-        else:
-            self._reporter.event(RunStarted(plan), nested=self._nested)
-            self._reporter.tables(plan.tables)
+        tables = self._execute_or_show()
         outcome = self.outcome or self._unexecuted_outcome()
         self.outcome = replace(outcome, tables=(*plan.tables, *tables), waits=tuple(self._waits))
         return self.outcome
+
+    def _execute_or_show(self) -> tuple[Table, ...]:
+        """Execute the steps, and return the tables of their results; show what a plan without steps found."""
+        plan, reporter = self.plan, self._reporter
+        for problem in problems_of(plan.items):
+            reporter.event(problem, nested=self._nested)
+        if plan.steps:
+            with retries.on_wait(self._on_wait):
+                return self._execute()
+        reporter.event(RunStarted(plan), nested=self._nested)
+        if plan.items:
+            reporter.event(RunFinished(self._unexecuted_outcome()), nested=self._nested)
+        reporter.tables(plan.tables)
+        return ()
 
     def _unexecuted_outcome(self) -> Outcome:
         plan = self.plan

@@ -33,7 +33,7 @@ def execute(run: Run, *, handles_signals: bool = True) -> Outcome:
     step, so that the outcome is still reported.
 
     Args:
-        run: A run of a plan without problems; its `emit` receives all events.
+        run: A run of a plan without problems, except those of a checklist; its `emit` receives all events.
         handles_signals: Whether SIGINT and SIGTERM end the run in an orderly way.
     """
     begin, plan = time.monotonic(), run.plan
@@ -63,7 +63,7 @@ def execute(run: Run, *, handles_signals: bool = True) -> Outcome:
         outcome = Outcome(
             plan=plan,
             results=results,
-            exit_code=(progress.interrupted if unsuccessful else None) or _exit_code(publication, results),
+            exit_code=(progress.interrupted if unsuccessful else None) or _exit_code(plan, publication, results),
             seconds=time.monotonic() - begin,
             stages=run.results(Outcome),
             tables=run.results(Table),
@@ -101,11 +101,12 @@ def _execute_steps(plan: Plan, progress: Progress, run: Run, signal_handlers: si
                 scheduling.execute_alone(step, progress, run, signal_handlers)
 
 
-def _exit_code(publication: Publication | None, results: Sequence[StepFinished]) -> ExitCode:
+def _exit_code(plan: Plan, publication: Publication | None, results: Sequence[StepFinished]) -> ExitCode:
     """Return the exit code of a run that was not interrupted: what is public decides, or else the worst error."""
     if publication is not None:
         return publication.exit_code(results)
-    code = ExitCode.worst([result.error.exit_code for result in results if result.error is not None])
+    errors = (*plan.problems, *filter(None, (result.error for result in results)))
+    code = ExitCode.worst([error.exit_code for error in errors])
     done = (result.step for result in results if result.status not in UNSUCCESSFUL)
     is_public = code in (ExitCode.BLOCKED, ExitCode.FAILED) and any(step.makes_public for step in done)
     return ExitCode.PARTLY_PUBLIC if is_public else code

@@ -1,10 +1,11 @@
-"""Reporters: output for terminals, logs, GitHub Actions and programs."""
+"""Reporters: output for terminals, logs and GitHub Actions, and reports for programs and people."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from relnox.core.planning.events import Outcome
 from relnox.reporters.streams import STDERR
 from relnox.reporters.text import Plain as Plain
 from relnox.system import secrets
@@ -47,6 +48,21 @@ def choose(
 
         return Terminal(convert)
     return Plain(convert, quiet=quiet)
+
+
+def render(outcome: Outcome, path: str, convert: Callable[[str], str] = str) -> str:
+    """Return the report of a run for a file: Markdown for `.md`, JUnit for `.xml`, JSON otherwise."""
+    if path.lower().endswith(".md"):
+        from relnox.reporters import markdown
+
+        return markdown.render(outcome, convert)
+    if path.lower().endswith(".xml"):
+        from relnox.reporters import junit
+
+        return junit.render(outcome, convert)
+    from relnox.reporters import json
+
+    return json.render(outcome)
 
 
 def _add_mask(line: str) -> None:

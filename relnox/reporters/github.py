@@ -15,7 +15,7 @@ from relnox.core.planning.events import Event, Outcome, OutputLine, StepFinished
 from relnox.core.planning.plan import Table
 from relnox.core.text import escape_line, split_lines
 from relnox.errors import Problem
-from relnox.reporters import text
+from relnox.reporters import markdown, text
 from relnox.reporters.streams import STDERR
 from relnox.system.secrets import mask_secrets
 
@@ -49,7 +49,7 @@ class GitHub(text.Plain):
                 self._resume_workflow_commands()
                 super()._handle(event, nested=nested)
                 if event.level != "note":
-                    self._annotate("warning", event)
+                    self._annotate(event.level, event)
             case StepStarted(step) if step.concurrent:
                 self._output[step.key] = []  # groups cannot be interleaved
             case StepStarted(step):
@@ -69,7 +69,7 @@ class GitHub(text.Plain):
         if outcome.plan.skipped is not None:
             _workflow_command("warning", self._convert(outcome.plan.skipped), title="relnox")
         if not nested:
-            self._add_to_summary(markdown(outcome, self._convert))
+            self._add_to_summary(markdown.summary(outcome, self._convert))
 
     def _end_step(self, event: StepFinished, *, nested: bool) -> None:
         """Close the group of a step, and write its result, its error and its warnings."""
@@ -98,7 +98,7 @@ class GitHub(text.Plain):
     def tables(self, tables: Sequence[Table]) -> None:
         """Show tables, also in the summary."""
         super().tables(tables)
-        self._add_to_summary("\n".join(line for table in tables for line in _markdown_table(table)))
+        self._add_to_summary("\n".join(line for table in tables for line in markdown.table_lines(table)))
 
     def _print_output(self, lines: Iterable[str]) -> None:
         """Print untrusted lines, after telling the runner to stop interpreting workflow commands."""
@@ -113,12 +113,12 @@ class GitHub(text.Plain):
             _workflow_command(self._stop_token, "")
             self._stop_token = None
 
-    def _add_to_summary(self, markdown: str) -> None:
+    def _add_to_summary(self, content: str) -> None:
         """Append Markdown to the summary of the run; print a note the first time that fails."""
-        if self._summary and markdown:
+        if self._summary and content:
             try:
                 with Path(self._summary).open("a", encoding="utf-8", errors="backslashreplace") as out:
-                    out.write(markdown + "\n\n")
+                    out.write(content + "\n\n")
             except OSError as error:
                 STDERR.write_line(f"note: the summary cannot be written to {self._summary} ({error.strerror})")
                 self._summary = None
@@ -127,17 +127,6 @@ class GitHub(text.Plain):
 def add_mask(line: str) -> None:
     """Tell the runner to mask one line of a secret."""
     STDERR.write_command(f"::add-mask::{escape(line)}")
-
-
-def markdown(outcome: Outcome, convert: Callable[[str], str] = str) -> str:
-    """Format the outcome of a run as Markdown: a table of its steps, and which files are public."""
-    lines = [f"### {_escaped_cell(text.ending_line(outcome))}", "", "| step | status | |", "| --- | --- | --- |"]
-    for result in outcome.results:
-        cells = (result.step.title, text.MARKS[result.status], " ".join(convert(result.detail).split()))
-        lines.append(_markdown_row(cells))
-    if files := list(text.published_lines(outcome)):
-        lines += ["", *(f"- {_escaped_cell(convert(line))}" for line in files)]
-    return "\n".join(lines)
 
 
 def escape(text: str, *, value: bool = False) -> str:
@@ -153,27 +142,3 @@ def _workflow_command(name: str, message: str, *, title: str = "") -> None:
     properties = f" title={escape(escape_line(mask_secrets(title)), value=True)}" if title else ""
     lines = (escape_line(line) for line in split_lines(mask_secrets(message)))
     STDERR.write_command(f"::{name}{properties}::{escape(chr(10).join(lines))}")
-
-
-def _markdown_table(table: Table) -> Iterable[str]:
-    if table.title:
-        yield f"#### {_escaped_cell(table.title)}"
-    yield _markdown_row(table.columns)
-    yield _markdown_row(["---"] * len(table.columns))
-    yield from (_markdown_row(row) for row in table.rows)
-    yield ""
-
-
-def _markdown_row(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(_escaped_cell(cell) for cell in cells) + " |"
-
-
-_MARKUP_CHARACTERS = {ord(mark): f"&#{ord(mark)};" for mark in "\\`*_{}[]<>()#!|~&$\"'"} | {
-    ord("@"): "&#64;&#8203;"
-}
-"""Replacements for characters with a meaning in Markdown or HTML; a zero-width space after @ prevents mentions."""
-
-
-def _escaped_cell(cell: str) -> str:
-    """Escape text for Markdown, so that it contains no HTML, links, mentions or column separators."""
-    return escape_line(mask_secrets(cell)).translate(_MARKUP_CHARACTERS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from relnox.core import documents
+from relnox.core.planning.checklist import CheckedItem
 from relnox.core.planning.events import Outcome, StepFinished
 from relnox.core.release.publication import PublishedFile
 from relnox.errors import Problem
@@ -24,6 +25,7 @@ def _encode_outcome(outcome: Outcome) -> dict[str, Any]:
         "deadline": outcome.deadline,
         "notes": [*outcome.plan.notes, *outcome.plan.details],
         "problems": [_encode_problem(problem) for problem in outcome.plan.problems],
+        "items": [_encode_item(item) for item in outcome.items],
         "warnings": outcome.warnings,
         "waits": [
             {
@@ -38,6 +40,17 @@ def _encode_outcome(outcome: Outcome) -> dict[str, Any]:
         "files": [_encode_file(file) for file in outcome.publication],
         "traceback": outcome.traceback,
         "tables": [documents.encode(table) for table in outcome.tables],
+    }
+
+
+def _encode_item(item: CheckedItem) -> dict[str, Any]:
+    return {
+        "name": item.name,
+        "title": item.title,
+        "why": item.why,
+        "status": item.status,
+        "detail": item.detail,
+        "problems": [{"level": problem.level, **_encode_problem(problem)} for problem in item.problems],
     }
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from relnox.core.planning.checklist import describe, problems_of
 from relnox.core.planning.events import (
     Event,
     Outcome,
@@ -175,6 +176,8 @@ def _is_important(event: Event) -> bool:
 def problem_lines(problem: Problem, label: str, indent: str = "", fix_indent: str = "  ") -> Iterator[Line]:
     """Format a problem: its message with its code after the first line, and its fix."""
     yield from labeled_lines(f"{label}:", _PROBLEM_STYLES.get(label, "bold red"), message_of(problem), indent)
+    if problem.why:
+        yield from labeled_lines("why:", "bold", problem.why, indent + fix_indent)
     if problem.fix:
         yield from labeled_lines("fix:", "bold", problem.fix, indent + fix_indent)
 
@@ -239,8 +242,10 @@ def plan_lines(plan: Plan, convert: Callable[[str], str] = str) -> Iterator[Line
         yield from (converted(line, convert) for line in labeled_lines("note:", "dim", note))
     if plan.consent:
         yield ("would ask:", "yellow"), f" {plan.consent}"
-    for problem in plan.problems:
+    for problem in plan.problems if not plan.items else ():
         yield from (converted(line, convert) for line in problem_lines(problem, "blocked"))
+    for problem in problems_of(plan.items):
+        yield from (converted(line, convert) for line in problem_lines(problem, problem.level))
 
 
 def waiting_line(event: Waiting) -> str:
@@ -287,7 +292,7 @@ def published_lines(outcome: Outcome) -> Iterator[str]:
 
 def ending_line(outcome: Outcome) -> str:
     """Format how a run ended, as one line."""
-    result = _ENDINGS[outcome.exit_code]
+    result = describe(outcome.items) or _ENDINGS[outcome.exit_code]
     if outcome.exit_code is ExitCode.FAILED and not any(step.remote for step in outcome.plan.steps):
         result = "failed"  # nothing was to be published, so it says nothing about what is public
     if outcome.exit_code is not ExitCode.DONE and outcome.publication and are_all_verified(outcome.publication):

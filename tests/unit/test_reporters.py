@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
 
 import pytest
 
 from relnox import reporters
+from relnox.core.planning.checklist import CheckedItem, problems_of
 from relnox.core.planning.events import (
     Outcome,
     OutputLine,
@@ -212,3 +214,85 @@ def test_the_reporter_fits_where_the_output_goes(
     name: str | None, environment: dict[str, str], expected: str
 ) -> None:
     assert type(reporters.choose(name, environment)).__name__ == expected
+
+
+WHY = "readers look for it there"
+CHECKLIST = Plan(
+    task="check",
+    items=(
+        CheckedItem(name="git-clean", title="everything is committed", why="only commits are built", status="ok"),
+        CheckedItem(
+            name="changelog",
+            title="the changelog has the version",
+            why=WHY,
+            status="failed",
+            problems=(
+                Blocked("changelog-missing", "no <entry> & more", fix="relnox bump", why=WHY),
+                Blocked("changelog-invalid", "an odd heading", fix="edit it", why=WHY, level="warning"),
+            ),
+        ),
+        CheckedItem(name="ci", title="CI is green", why="w", status="not checkable here", detail="no token"),
+        CheckedItem(name="edit", title="files are right", why="w", status="ok", steps=(EDIT.key, PUSH.key)),
+    ),
+    problems=(Blocked("changelog-missing", "no <entry> & more", fix="relnox bump", why=WHY),),
+    steps=(EDIT, PUSH),
+)
+CHECKED = Outcome(plan=CHECKLIST, results=RESULTS, exit_code=ExitCode.FAILED, seconds=2.0)
+
+
+def test_a_checklist_shows_problems_with_their_reason_and_how_many_items_have_which_status(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    events: tuple[Event, ...] = (*problems_of(CHECKLIST.items), RunStarted(CHECKLIST), RunFinished(CHECKED))
+    for event in events:
+        Plain(lambda text: text.replace("relnox ", "nox -s "), quiet=True).event(event, nested=False)
+    assert capsys.readouterr().err.splitlines() == [
+        "error: no <entry> & more [changelog-missing]",
+        f"  why: {WHY}",
+        "  fix: nox -s bump",
+        "warning: an odd heading [changelog-invalid]",
+        f"  why: {WHY}",
+        "  fix: edit it",
+        "check: 2 failed, 1 not checkable here, 1 ok (2.0 s)",
+    ]
+
+
+def cases(outcome: Outcome) -> dict[str | None, list[str]]:
+    """The cases of a JUnit report, each with what is in it."""
+    root = ET.fromstring(reporters.render(outcome, "report.xml"))
+    return {
+        case.get("name"): [f"{kind.tag} {kind.get('message')}" for kind in case] for case in root.iter("testcase")
+    }
+
+
+def test_junit_has_a_case_for_each_step_and_each_item_of_a_checklist() -> None:
+    failed = "failure git push failed with status 1: | \\x3a:set-env name=PATH::evil"
+    assert cases(OUTCOME) == {
+        "plan": ["failure the tree is dirty"],
+        EDIT.title: ["skipped the files are already edited"],
+        PUSH.title: [failed.replace("\\x3a", ":")],
+    }
+    assert cases(CHECKED) == {
+        "git-clean": [],
+        "changelog": ["failure no <entry> & more", "system-out None"],
+        "ci": ["skipped not checkable here: no token"],
+        "edit": [failed.replace("\\x3a", ":")],
+    }
+    assert cases(replace(OUTCOME, plan=Plan(task="status"), results=())) == {"plan": []}
+    suite = ET.fromstring(reporters.render(CHECKED, "report.XML"))[0]
+    assert {name: suite.get(name) for name in ("tests", "failures", "errors", "skipped")} == {
+        "tests": "4", "failures": "2", "errors": "0", "skipped": "1",
+    }  # fmt: skip
+
+
+def test_markdown_has_problems_with_their_fixes_and_tables_and_no_markup_of_others() -> None:
+    report = reporters.render(replace(CHECKED, tables=PLAN.tables), "report.md")
+    for line in (
+        "### check: 2 failed, 1 not checkable here, 1 ok &#40;2.0 s&#41;",
+        "- **error**: no &#60;entry&#62; &#38; more &#91;changelog-missing&#93;",
+        f"  - why: {WHY}",
+        "  - fix: relnox bump",
+        "#### Bumps",
+        "| package | to |",
+    ):
+        assert line in report.splitlines()

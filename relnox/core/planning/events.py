@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 
+from relnox.core.planning.checklist import CheckedItem, CheckStatus
 from relnox.core.planning.plan import Plan, Table
 from relnox.core.planning.step import Step
-from relnox.core.records import Record
+from relnox.core.records import Record, replace
 from relnox.core.release.manifest import Distribution
 from relnox.core.release.publication import FileState, PublishedFile
 from relnox.errors import ExitCode, Problem
@@ -116,9 +118,35 @@ class Outcome(Record):
         return tuple(file for index, file in uploads if (index, file.filename) in public)
 
     @property
+    def items(self) -> tuple[CheckedItem, ...]:
+        """The items of the plan's checklist, with the results of the steps that decide them."""
+        by_key = {result.step.key: result for result in self.results}
+        return tuple(
+            _with_results(item, [by_key[key] for key in item.steps if key in by_key]) for item in self.plan.items
+        )
+
+    @property
     def warnings(self) -> int:
         """The number of warnings, including those of the tasks that this task ran."""
         return sum(len(result.warnings) for result in self.results) + sum(stage.warnings for stage in self.stages)
+
+
+def _with_results(item: CheckedItem, results: Sequence[StepFinished]) -> CheckedItem:
+    """Return an item with what its steps found; one whose step was not run to its end is not checkable."""
+    if not results:
+        return item
+    errors = [result.error for result in results if result.error is not None]
+    problems = (*item.problems, *errors, *(warning for result in results for warning in result.warnings))
+    problems = tuple(problem.but(why=item.why) for problem in problems)
+    status: CheckStatus = "ok"
+    if any(problem.level == "error" for problem in problems):
+        status = "failed"
+    elif any(result.status is Status.ABORTED for result in results):
+        status = "not checkable here"
+    elif problems:
+        status = "warning"
+    details = (result.detail for result in results if result.error is None)
+    return replace(item, status=status, problems=problems, detail="; ".join(filter(None, details)))
 
 
 class RunFinished(Record):

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from relnox.core import documents
+from relnox.core.planning.checklist import CheckedItem
 from relnox.core.planning.step import Step
 from relnox.core.records import Record
 from relnox.errors import Problem
@@ -37,6 +38,7 @@ class Plan(Record, kw_only=True):
         problems: Failed preflight checks. A plan with problems can be shown but not run.
         consent: The question to confirm before anything is uploaded, or None if no confirmation is needed.
         tables: Results that are known without running a step.
+        items: The items of a checklist; its problems do not stop the steps.
         continue_on_error: Whether steps that do not need a failed step still run.
         skipped: Why all steps are skipped, or None if they run.
         public: The names of the files to publish that the index already lists with the same hashes.
@@ -51,6 +53,7 @@ class Plan(Record, kw_only=True):
     problems: tuple[Problem, ...] = ()
     consent: str | None = None
     tables: tuple[Table, ...] = ()
+    items: tuple[CheckedItem, ...] = ()
     continue_on_error: bool = False
     skipped: str | None = None
     public: tuple[str, ...] = ()

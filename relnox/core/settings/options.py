@@ -91,7 +91,7 @@ class CommonOptions(Settings):
     )
     report: str | None = option(
         None,
-        "Write a report of the run as JSON to a file; - is standard output.",
+        "Write a report of the run to a file: Markdown (.md), JUnit (.xml), else JSON; - is standard output.",
         kind=DOCUMENT,
         metavar="FILE",
         in_environment=True,

@@ -1,0 +1,47 @@
+"""What a checklist found, item by item."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Literal
+
+from relnox.core.records import Record
+from relnox.errors import Problem
+
+CheckStatus = Literal["ok", "warning", "failed", "not checkable here", "skipped"]
+"""What is known of an item; an item that cannot be checked is never counted as one that is ok."""
+
+
+class CheckedItem(Record, kw_only=True):
+    """One item of a checklist.
+
+    Attributes:
+        name: The name of the item, such as `version-new`.
+        title: What must be so.
+        why: Why it matters, in one sentence.
+        status: What is known of it; with `steps`, what is known before they run.
+        detail: Why it is skipped or not checkable here, or what was found; may be empty.
+        problems: What is wrong, each with its fix.
+        steps: The keys of the steps of the plan that decide it.
+    """
+
+    name: str
+    title: str
+    why: str
+    status: CheckStatus
+    detail: str = ""
+    problems: tuple[Problem, ...] = ()
+    steps: tuple[str, ...] = ()
+
+
+def problems_of(items: Sequence[CheckedItem]) -> list[Problem]:
+    """Return what is wrong with all items, in their order."""
+    return [problem for item in items for problem in item.problems]
+
+
+def describe(items: Sequence[CheckedItem]) -> str:
+    """Return how many items have each status, the worst first: `2 failed, 1 warning, 20 ok`."""
+    counts = Counter(item.status for item in items)
+    order: tuple[CheckStatus, ...] = ("failed", "warning", "not checkable here", "skipped", "ok")
+    return ", ".join(f"{counts[status]} {status}" for status in order if counts[status])

@@ -1,0 +1,78 @@
+"""The Markdown report of a run: how it ended, its checklist, steps, problems and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from relnox.core.planning.checklist import problems_of
+from relnox.core.planning.events import Outcome
+from relnox.core.planning.plan import Table
+from relnox.core.text import escape_line
+from relnox.errors import Problem
+from relnox.reporters import text
+from relnox.system.secrets import mask_secrets
+
+_MARKUP_CHARACTERS = {ord(mark): f"&#{ord(mark)};" for mark in "\\`*_{}[]<>()#!|~&$\"'"} | {
+    ord("@"): "&#64;&#8203;"
+}
+"""Replacements for characters with a meaning in Markdown or HTML; a zero-width space after @ prevents mentions."""
+
+
+def render(outcome: Outcome, convert: Callable[[str], str] = str) -> str:
+    """Format the report of a run as Markdown."""
+    lines = [summary(outcome, convert), ""]
+    for problem in (*outcome.plan.problems, *_problems_of_steps(outcome)):
+        lines += _problem_lines(problem, convert)
+    for note in outcome.plan.notes:
+        lines.append(f"- note: {escaped(convert(note))}")
+    for each in (outcome, *outcome.stages):
+        for table in each.tables:
+            lines += ["", *table_lines(table)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def summary(outcome: Outcome, convert: Callable[[str], str] = str) -> str:
+    """Format how a run ended: a table of its steps, and which files are public."""
+    lines = [f"### {escaped(text.ending_line(outcome))}"]
+    if outcome.results:
+        lines += ["", "| step | status | |", "| --- | --- | --- |"]
+    for result in outcome.results:
+        cells = (result.step.title, text.MARKS[result.status], " ".join(convert(result.detail).split()))
+        lines.append(_row(cells))
+    if files := list(text.published_lines(outcome)):
+        lines += ["", *(f"- {escaped(convert(line))}" for line in files)]
+    return "\n".join(lines)
+
+
+def table_lines(table: Table) -> Iterator[str]:
+    """Format a table of results, with its title."""
+    if table.title:
+        yield f"#### {escaped(table.title)}"
+        yield ""
+    yield _row(table.columns)
+    yield _row(["---"] * len(table.columns))
+    yield from (_row(row) for row in table.rows)
+    yield ""
+
+
+def escaped(cell: str) -> str:
+    """Escape text for Markdown, so that it contains no HTML, links, mentions or column separators."""
+    return escape_line(mask_secrets(cell)).translate(_MARKUP_CHARACTERS)
+
+
+def _problems_of_steps(outcome: Outcome) -> Iterator[Problem]:
+    """Yield the errors and warnings of the steps, and the warnings of a checklist."""
+    yield from (problem for problem in problems_of(outcome.plan.items) if problem.level == "warning")
+    for result in outcome.results:
+        yield from filter(None, (result.error, *result.warnings))
+
+
+def _problem_lines(problem: Problem, convert: Callable[[str], str]) -> Iterator[str]:
+    yield f"- **{problem.level}**: {escaped(convert(text.message_of(problem)))}"
+    for label, detail in (("why", problem.why), ("fix", problem.fix)):
+        if detail:
+            yield f"  - {label}: {escaped(convert(detail))}"
+
+
+def _row(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(escaped(cell) for cell in cells) + " |"
