@@ -27,7 +27,7 @@ from relnox.core.planning.plan import Plan, PlanBuilder, Table
 from relnox.core.planning.step import Step, after
 from relnox.core.records import replace
 from relnox.core.release import public_index, publication
-from relnox.core.release.manifest import MANIFEST_JSON, Manifest
+from relnox.core.release.manifest import MANIFEST_JSON, Distribution, Manifest
 from relnox.core.release.publication import Publisher
 from relnox.core.text import format_count, join_names
 from relnox.errors import Blocked, Conflict, Problem
@@ -35,7 +35,7 @@ from relnox.indexes import Indexes, attestations, targets, uploads
 from relnox.indexes.index import Index
 from relnox.indexes.targets import Target
 from relnox.project import Project
-from relnox.steps.publication import AwaitIndex, different_file_error
+from relnox.steps.publication import AwaitIndex, different_files_error
 from relnox.steps.upload import Attest, LogIn, Upload
 
 _LISTING_TIMEOUT = 2700
@@ -214,9 +214,8 @@ def _contradictions(release: Release, project: Project) -> Iterator[Problem]:
             f"merge the output of all build jobs: {fixes.task_command('collect', '--from', 'DIR')}",
             allow="allow_mismatch",
         )
-    for file in release.siblings.distributions:
-        if (sha256 := release.hashes.get(file.filename, file.sha256)) != file.sha256:
-            yield different_file_error(index, file, sha256).but(allow="allow_mismatch")
+    for files in _different_files(release.siblings, release):
+        yield different_files_error(index, files).but(allow="allow_mismatch")
 
 
 def _obstacles(release: Release, project: Project) -> Iterator[Problem]:  # noqa: C901, PLR0912 - a list of checks
@@ -227,7 +226,6 @@ def _obstacles(release: Release, project: Project) -> Iterator[Problem]:  # noqa
     # the files on disk and on the index
     fix = _COPY if release.public else _REBUILD
     unchanged: dict[str, Path] = {}
-    different: dict[str, list[Conflict]] = {}
     for file in manifest.distributions:
         path, index_hash = directory / file.filename, release.hashes.get(file.filename)
         sha256 = project.once(_hash_inside, directory, path)
@@ -246,9 +244,7 @@ def _obstacles(release: Release, project: Project) -> Iterator[Problem]:  # noqa
             )
         if index_hash not in (None, file.sha256):
             unchanged.pop(file.filename, None)
-            different.setdefault(file.package, []).append(different_file_error(target, file, index_hash or ""))
-    for first, *others in different.values():
-        yield first.but(message="\n".join(problem.message for problem in (first, *others)))
+    yield from (different_files_error(target, files) for files in _different_files(manifest, release))
     # the archives
     invalid: set[str] = set()
     for package in dict.fromkeys(file.package for file in missing):
@@ -264,6 +260,7 @@ def _obstacles(release: Release, project: Project) -> Iterator[Problem]:  # noqa
             is_readable = file.filename in unchanged and file.filename not in invalid
             if is_readable and not any(file.filename in release.hashes for file in manifest.files_of(package)):
                 yield from _unavailable_siblings(package, unchanged[file.filename], release, project)
+    if not release.clears:
         yield from _closed_releases(release, project)
     if not (production and missing):
         return
@@ -291,6 +288,14 @@ def _obstacles(release: Release, project: Project) -> Iterator[Problem]:  # noqa
             "the files were built from a tree with uncommitted changes",
             f"commit them, and build again: {fixes.task_command('build-all')}",
         )
+
+
+def _different_files(manifest: Manifest, release: Release) -> Iterator[list[tuple[Distribution, str]]]:
+    """Yield the files of each package that the index has with different content, with their hashes there."""
+    for package in manifest.packages:
+        hashes = [(file, release.hashes.get(file.filename, file.sha256)) for file in manifest.files_of(package)]
+        if files := [(file, sha256) for file, sha256 in hashes if sha256 != file.sha256]:
+            yield files
 
 
 def _closed_releases(release: Release, project: Project) -> Iterator[Problem]:

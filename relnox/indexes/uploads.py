@@ -328,14 +328,18 @@ def _readable_body(response: requests.Response) -> str:
 
 def conflict_hint(file: Distribution, index: Target) -> str:
     """Return the fix for a file whose name exists on the index with different content."""
-    if index.name == EMBEDDED:
-        clear = fixes.task_command("publish-test", "--index", EMBEDDED, "--clear")
-        return f"empty the index on this machine first: {clear}"
-    return f"{post_release_hint(file, index)}; or publish the files of the build that was uploaded first"
+    hint = post_release_hint(file, index)
+    return hint if index.name == EMBEDDED else f"{hint}; or publish the files of the build that was uploaded first"
 
 
 def post_release_hint(file: Distribution, index: Target) -> str:
-    """Return the fix for a release that accepts no more files: publish all files again as a post-release."""
+    """Return the fix for a release that accepts no more files: publish all files again as a post-release.
+
+    The embedded index can be emptied instead.
+    """
+    if index.name == EMBEDDED:
+        clear = fixes.task_command("publish-test", "--index", EMBEDDED, "--clear")
+        return f"empty the index on this machine first: {clear}"
     post = _post_release(file)
     return f"publish all files again as {post}: {index.rebuild_command(file.package, post)}"
 

@@ -22,7 +22,7 @@ from relnox.core.text import join_names
 from relnox.errors import Conflict, Failed, TryLater
 from relnox.indexes import attestations
 from relnox.indexes.uploads import next_release_hint
-from relnox.steps.publication import different_file_error
+from relnox.steps.publication import different_files_error
 from relnox.steps.run import Run
 from relnox.system import retries
 from relnox.system.retries import Deadline
@@ -105,7 +105,7 @@ class Download(Step, kw_only=True):
         path = directory / file.filename
         sha256 = index.download(index_file, path, deadline)
         if sha256 != file.sha256:
-            raise different_file_error(index, file, sha256)
+            raise different_files_error(index, [(file, sha256)])
         return checks.read_valid_archive(path)
 
 

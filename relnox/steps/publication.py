@@ -118,9 +118,13 @@ class Publication(SharedService):
             else:
                 observation = FileCheck.MATCH if hashes[name] == file.sha256 else FileCheck.MISMATCH
             self.record_listing(index, name, observation)
-        for name, sha256 in hashes.items():
-            if sha256 != built_files[name].sha256:
-                raise different_file_error(self._run.indexes[index], built_files[name], sha256, uploaded=uploaded)
+        different = [
+            (file, hashes[name])
+            for name, file in built_files.items()
+            if hashes.get(name, file.sha256) != file.sha256
+        ]
+        if different:
+            raise different_files_error(self._run.indexes[index], different, uploaded=uploaded)
         self._check_quarantine(index, files)
         return set(hashes)
 
@@ -240,14 +244,19 @@ class UploadRecheck:
                 continue
 
 
-def different_file_error(index: Target, file: Distribution, sha256: str, *, uploaded: bool = False) -> Conflict:
-    """Return the error for a file that the index has with different content."""
+def different_files_error(
+    index: Target, files: Sequence[tuple[Distribution, str]], *, uploaded: bool = False
+) -> Conflict:
+    """Return the error for files of a package that the index has with other content, each with its hash there."""
     after = " (damaged during the upload, or uploaded by another job first)" if uploaded else ""
     return Conflict(
         "index-file-differs",
-        f"{index.name} has a different {file.filename}{after}:\n"
-        f"  index  sha256 {sha256}\n  built  sha256 {file.sha256}",
-        fix=conflict_hint(file, index),
+        "\n".join(
+            f"{index.name} has a different {file.filename}{after}:\n"
+            f"  index  sha256 {sha256}\n  built  sha256 {file.sha256}"
+            for file, sha256 in files
+        ),
+        fix=conflict_hint(files[0][0], index),
     )
 
 

@@ -374,6 +374,7 @@ class Release(Record):
         earlier: The files of the packages that were released earlier, and are skipped.
         hashes: Maps the names of those files of the release and of the siblings that the index lists to their
             SHA-256 there.
+        clears: Whether the plan empties the index first.
     """
 
     build: Build
@@ -382,6 +383,7 @@ class Release(Record):
     siblings: Manifest
     earlier: Manifest
     hashes: Mapping[str, str]
+    clears: bool
 
     @property
     def public(self) -> tuple[str, ...]:
@@ -429,7 +431,8 @@ def find_release(
             error.exit_code = ExitCode.TRY_LATER
         raise
     others = frozenset(release.packages) - requested
-    return Release(build, index, release.restricted_to(requested), release.restricted_to(others), earlier, hashes)
+    own, siblings = release.restricted_to(requested), release.restricted_to(others)
+    return Release(build, index, own, siblings, earlier, hashes, clears)
 
 
 def _listed_hashes(index: Index, manifest: Manifest) -> dict[str, str]:
