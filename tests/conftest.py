@@ -82,7 +82,8 @@ def bump(capsys: pytest.CaptureFixture[str]) -> Bump:
 def _git_config(home: Path) -> Path:
     path = home / "gitconfig"
     if not path.exists():
-        path.write_text("[user]\n\tname = Maintainer\n\temail = maintainer@example.invalid\n", encoding="utf-8")
+        user = "[user]\n\tname = Maintainer\n\temail = maintainer@example.invalid\n"
+        path.write_text(f"{user}[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n", encoding="utf-8")
     return path
 
 

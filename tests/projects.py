@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
+import sys
 from textwrap import dedent
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -73,17 +76,33 @@ def commit_all(root: Path, message: str = "Change") -> str:
 
 
 def repository(root: Path) -> Path:
-    """Make a directory a git repository on main with its files committed, and a bare remote beside it."""
-    git(root, "init", "--quiet", "--initial-branch", "main")
-    git(root, "config", "user.name", "Maintainer")
-    git(root, "config", "user.email", "maintainer@example.invalid")
-    git(root, "config", "commit.gpgsign", "false")
-    commit_all(root, "Start")
-    remote = root.parent / f"{root.name}.git"
-    git(root, "init", "--quiet", "--bare", "--initial-branch", "main", str(remote))
-    git(root, "remote", "add", "origin", str(remote))
-    git(root, "push", "--quiet", "--set-upstream", "origin", "main")
+    """Make a directory a git repository on main with its files committed, and a bare remote beside it.
+
+    It is what `git init`, `git config`, `git remote add` and `git push` make, without their processes.
+    """
+    remote = remote_of(root)
+    config = {
+        "core": {"bare": "false"},
+        "user": {"name": "Maintainer", "email": "maintainer@example.invalid"},
+        "commit": {"gpgsign": "false"},
+        'remote "origin"': {"url": str(remote), "fetch": "+refs/heads/*:refs/remotes/origin/*"},
+        'branch "main"': {"remote": "origin", "merge": "refs/heads/main"},
+    }
+    _git_directory(root / ".git", config)
+    commit = commit_all(root, "Start")
+    write(root / ".git", {"refs/remotes/origin/main": f"{commit}\n"})
+    _git_directory(remote, {"core": {"bare": "true"}})
+    write(remote, {"refs/heads/main": f"{commit}\n"})
+    shutil.copytree(root / ".git" / "objects", remote / "objects", dirs_exist_ok=True)
     return root
+
+
+def _git_directory(path: Path, config: dict[str, dict[str, str]]) -> None:
+    for name in ("hooks", "info", "objects", "refs/heads", "refs/tags"):
+        (path / name).mkdir(parents=True, exist_ok=True)
+    values = {"core": {"repositoryformatversion": "0"} | config.pop("core")} | config
+    sections = [f"[{name}]\n" + "".join(f"{k} = {v}\n" for k, v in own.items()) for name, own in values.items()]
+    write(path, {"HEAD": "ref: refs/heads/main\n", "config": "".join(sections)})
 
 
 def single(root: Path, version: str = "1.2.3", name: str = "demo") -> Path:
@@ -185,9 +204,6 @@ def python(root: Path, *words: str, code: int | None = None, **variables: str) -
 
     What a nox that runs the tests has chosen for itself does not choose for the one that is tested.
     """
-    import os
-    import sys
-
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("NOX", "FORCE_COLOR"))}
     done = subprocess.run(
         [sys.executable, *words],
@@ -233,8 +249,6 @@ def pair(root: Path, version: str = "2.0.0") -> Path:
 
 def copy_of(template: Path, root: Path) -> Path:
     """Copy a project of `repository` and its remote, which is faster than creating them again."""
-    import shutil
-
     shutil.copytree(template, root, symlinks=True)
     shutil.copytree(remote_of(template), remote_of(root), symlinks=True)
     config = root / ".git" / "config"
