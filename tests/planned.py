@@ -30,6 +30,7 @@ PLANNED = (
     ("verify-install", "--index embedded", 0),
     ("verify-install", "--index embedded --python 3.12 --python 3.13 --package runtime --wait 5", 0),
     ("verify-install", "--index embedded --wait 0", 0),
+    ("verify-install", "--index embedded --public --package core", 0),
     ("rehearse", "", 0),
     ("rehearse", "--part minor", 0),
     ("rehearse", "--pre beta --part major --python 3.12 --python 3.13", 0),

@@ -234,6 +234,11 @@ class VerifyOptions(CommonOptions):
         choices=("index", "dist"),
         metavar="WHAT",
     )
+    public: bool = option(
+        False,
+        "Verify what is public now, without a manifest: the newest final release of each package, or of --package "
+        "NAME, which may be that of any project; NAME==VERSION for that version.",
+    )
     package: tuple[str, ...] = _package("Verify this package only")
     python: tuple[str, ...] = _PYTHON
     dist: str = _DIST

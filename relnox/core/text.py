@@ -15,9 +15,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 
+_KILO = 1000
+
+
 def format_count(number: int, noun: str) -> str:
     """Format a number with its noun in singular or plural: `1 file`, `2 files`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def format_size(size: int) -> str:
+    """Format a number of bytes with three digits and a decimal prefix: `812 bytes`, `12.3 kB`, `1.25 GB`."""
+    if size < _KILO:
+        return format_count(size, "byte")
+    value, units = size / _KILO, ["kB", "MB", "GB"]
+    while value >= _KILO - 0.5 and len(units) > 1:  # it would be rounded up to 1000
+        value /= _KILO
+        units.pop(0)
+    return f"{value:.3g} {units[0]}" if value < _KILO else f"{value:,.0f} {units[0]}"
 
 
 def join_names(names: Iterable[str], limit: int = 4) -> str:

@@ -18,7 +18,7 @@ from relnox.core.release import public_index
 _API_MAJOR = "1"
 """The supported major version of the simple API."""
 _MAX_TAGS = 1_000_000
-_LINK_ATTRIBUTES = ("href", "data-yanked", "data-provenance")
+_LINK_ATTRIBUTES = ("href", "data-requires-python", "data-yanked", "data-provenance")
 """The attributes of links that are kept; others are dropped to limit memory use."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NO_DIGEST = ("", "none", "null")
@@ -32,6 +32,8 @@ class IndexFile:
     Attributes:
         sha256: The hex digest.
         upload_time: The time of the upload in UTC (PEP 700).
+        size: The size in bytes (PEP 700).
+        requires_python: The Pythons that it supports, as a version specifier, which may be invalid; empty for all.
         provenance: The URL of the provenance (PEP 740).
     """
 
@@ -39,6 +41,8 @@ class IndexFile:
     url: str
     sha256: str | None
     upload_time: datetime | None = None
+    size: int | None = None
+    requires_python: str = ""
     yanked: bool = False
     provenance: str | None = None
 
@@ -93,6 +97,32 @@ class Listing(dict[str, IndexFile]):
             if self.setdefault(file.filename, file).sha256 != file.sha256:
                 raise InvalidListing(f"{file.filename} is listed twice with different hashes")
 
+    @property
+    def size(self) -> int:
+        """The bytes of all files together, as far as the index states their sizes."""
+        return sum(file.size or 0 for file in self.values())
+
+    def newest_release(self, below: Version | None = None) -> Version | None:
+        """Return the newest final version, or else the newest prerelease; None if there is no version.
+
+        Versions whose files are all yanked count only if there are no others. With `below`, only versions below
+        that one count; if that is a prerelease, earlier ones of the same release are as good as final versions.
+        """
+        releases = self.releases()
+        lower = [version for version in releases if below is None or version < below]
+        offered = [version for version in lower if not all(file.yanked for file in releases[version])] or lower
+        line = below.release if below is not None and below.is_prerelease else None
+        final = [version for version in offered if not version.is_prerelease or version.release == line]
+        return max(final or offered, default=None)
+
+    def releases(self) -> dict[Version, tuple[IndexFile, ...]]:
+        """Return the files of each version in the order of the listing, except those with invalid names."""
+        files: dict[Version, list[IndexFile]] = {}
+        for file in self.values():
+            if (version := file.version) is not None:
+                files.setdefault(version, []).append(file)
+        return {version: tuple(of_version) for version, of_version in files.items()}
+
 
 def from_json(document: Any, page: str) -> Listing:
     """Parse the JSON page of a project (PEP 691, PEP 700 and PEP 792).
@@ -114,6 +144,8 @@ def from_json(document: Any, page: str) -> Listing:
             url=_absolute_url(page, _checked_text(entry["url"])),
             sha256=_parse_digest(entry.get("hashes", {}).get("sha256"), entry["filename"]),
             upload_time=_parse_time(entry.get("upload-time")),
+            size=size if type(size := entry.get("size")) is int and size >= 0 else None,
+            requires_python=str(entry.get("requires-python") or ""),
             yanked=bool(entry.get("yanked")),
             provenance=_absolute_url(page, _checked_text(entry["provenance"]))
             if entry.get("provenance")
@@ -153,6 +185,7 @@ def from_html(text: str, page: str) -> Listing:
                 filename=filename,
                 url=url,
                 sha256=_parse_digest(hashes.get("sha256"), filename),
+                requires_python=attributes.get("data-requires-python") or "",
                 yanked="data-yanked" in attributes,
                 provenance=_absolute_url(base, provenance_url) if provenance_url else None,
             )

@@ -8,19 +8,23 @@ from functools import cache
 from pathlib import Path
 
 from packaging import tags
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.tags import Tag
 from packaging.utils import parse_wheel_filename
+from packaging.version import Version
 
 from relnox.building import archives, checks
 from relnox.building.archives import Archive
-from relnox.building.environments import RUNNING_PYTHON
+from relnox.building.environments import RUNNING_PYTHON, find_interpreter
 from relnox.core import fixes
 from relnox.core.planning.step import Step
 from relnox.core.records import Record
 from relnox.core.release.manifest import Distribution
-from relnox.core.text import join_names
-from relnox.errors import Conflict, Failed, TryLater
+from relnox.core.text import format_count, format_size, join_names
+from relnox.errors import Conflict, Failed, Problem, TryLater
 from relnox.indexes import attestations
+from relnox.indexes.listings import IndexFile, Listing
+from relnox.indexes.project_status import project_status_warnings
 from relnox.indexes.uploads import next_release_hint
 from relnox.steps.publication import different_files_error
 from relnox.steps.run import Run
@@ -34,6 +38,102 @@ class ReleaseFiles(Record, kw_only=True):
     package: str
     archives: tuple[Archive, ...]
     publishers: tuple[str, ...] = ()
+
+
+class LookUpRelease(Step, kw_only=True):
+    """Check that installers find a public release: it is listed, not yanked, and has files for the Pythons.
+
+    Attributes:
+        version: The version, or None if the index listed none of the package when the step was planned.
+        is_requested: Whether the user named the version; otherwise it is the newest one.
+    """
+
+    concurrent = True
+    index: str
+    package: str
+    version: Version | None
+    is_requested: bool
+    pythons: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        return f"look up {self.package}"
+
+    @property
+    def title(self) -> str:
+        return f"look up {self.package} {self.version or ''}".rstrip() + f" on {self.index}"
+
+    def apply(self, run: Run) -> str:
+        """Read the listing, and warn about what makes installing the release harder."""
+        index = run.indexes[self.index]
+        listing = index.cached_listing(self.package)
+        warnings = tuple(project_status_warnings(self.package, listing, index))
+        for warning in warnings:
+            if warning.code == "project-quarantined":
+                raise Failed("project-quarantined", warning.message, warning.fix)
+        files = listing.releases().get(self.version, ()) if self.version is not None else ()
+        if not files:
+            raise Failed(
+                "file-not-listed",
+                f"{self.index} lists no files of {self.package} {self.version or ''}".rstrip(),
+                fix="correct the name or the version; or publish it: "
+                f"{fixes.task_command('publish', '--index', self.index)}",
+            )
+        if all(file.yanked for file in files):
+            raise Failed(
+                "file-yanked",
+                f"{self.index} lists {self.package} {self.version} as yanked (installers skip it)",
+                fix="publish a release that replaces it, or unyank it on the index",
+            )
+        run.warn(self, (*warnings, *self._release_warnings(listing, files)))
+        return _describe(files)
+
+    def verify(self, run: Run, result: str) -> str:
+        del run
+        return result
+
+    def _release_warnings(self, listing: Listing, files: tuple[IndexFile, ...]) -> Iterable[Problem]:
+        """Yield warnings about a newer version that is yanked, and about Pythons without a wheel."""
+        newer = [version for version in listing.releases() if self.version is not None and version > self.version]
+        if not self.is_requested and (final := [version for version in newer if not version.is_prerelease]):
+            yield Problem(
+                "file-yanked",
+                f"{self.package} {max(final)} is yanked on {self.index}: installers choose {self.version}",
+                fix="publish a release that replaces it",
+                level="warning",
+            )
+        wheels = [file.filename for file in files if file.filename.endswith(".whl") and not file.yanked]
+        for python in self.pythons if wheels else ():
+            version = find_interpreter(python).version
+            is_supported = any(_supports(file.requires_python, version) for file in files)
+            if is_supported and best_file(wheels, python) is None:
+                yield Problem(
+                    "wheels-missing",
+                    f"{self.package} {self.version} has no wheel for Python {python} on this machine, only for "
+                    f"{join_names(sorted({name.split('-', 2)[2].removesuffix('.whl') for name in wheels}), 6)}",
+                    fix=f"build one, and publish it with the next release: [tool.relnox.wheels] {self.package}",
+                    level="warning",
+                )
+
+
+def _describe(files: tuple[IndexFile, ...]) -> str:
+    """Return how many files a release has, their size, the time of the first upload, and the provenance."""
+    parts = [format_count(len(files), "file")]
+    if sizes := [file.size for file in files if file.size is not None]:
+        parts.append(format_size(sum(sizes)))
+    if times := [file.upload_time for file in files if file.upload_time is not None]:
+        parts.append(f"uploaded {min(times):%Y-%m-%d}")
+    count = sum(file.provenance is not None for file in files)
+    parts.append(f"provenance of {format_count(count, 'file')}" if count else "no provenance")
+    return ", ".join(parts)
+
+
+def _supports(requires_python: str, version: str) -> bool:
+    """Return whether a `Requires-Python` in a listing allows a Python; an invalid one allows all, as for pip."""
+    try:
+        return version in SpecifierSet(requires_python)
+    except InvalidSpecifier:
+        return True
 
 
 class Download(Step, kw_only=True):
@@ -161,21 +261,27 @@ def _format_hashes(files: Iterable[Distribution]) -> str:
 
 def best_archive(downloads: Iterable[Archive], package: str, python: str) -> Archive:
     """Select the file to install with a Python on this machine: the best compatible wheel, else the sdist."""
-    ranks = _tag_ranks(python)
-    candidates: list[tuple[int, Archive]] = []
-    for archive in downloads:
-        if archive.kind == "sdist":
-            candidates.append((len(ranks), archive))
-        elif compatible := [ranks[tag] for tag in parse_wheel_filename(archive.path.name)[3] if tag in ranks]:
-            candidates.append((min(compatible), archive))
-    if not candidates:
+    by_name = {archive.path.name: archive for archive in downloads}
+    name = best_file(by_name, python)
+    if name is None:
         raise Failed(
             "archive-invalid",
-            f"{package}: no file can be installed on this machine: "
-            + ", ".join(archive.path.name for archive in downloads),
+            f"{package}: no file can be installed on this machine: {', '.join(by_name)}",
             fix="verify on a machine that one of the wheels supports, or publish an sdist too",
         )
-    return min(candidates, key=lambda candidate: candidate[0])[1]
+    return by_name[name]
+
+
+def best_file(names: Iterable[str], python: str) -> str | None:
+    """Return which of the files of a release, given by their names, a Python installs on this machine, if any."""
+    ranks = _tag_ranks(python)
+    candidates: list[tuple[int, str]] = []
+    for name in names:
+        if not name.endswith(".whl"):
+            candidates.append((len(ranks), name))
+        elif compatible := [ranks[tag] for tag in parse_wheel_filename(name)[3] if tag in ranks]:
+            candidates.append((min(compatible), name))
+    return min(candidates, key=lambda candidate: candidate[0])[1] if candidates else None
 
 
 @cache

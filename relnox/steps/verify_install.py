@@ -88,9 +88,9 @@ class VerifyInstall(Step, kw_only=True):
         """
         if self.skip is not None:
             return run.service(SkippedChecks).add(self.skip)
-        installation = _Installation(self, run)
-        supported = wheel_contents.supported_pythons(installation.archive)
-        version = installation.interpreter.version
+        files = {files.package: files.archives for files in run.results(ReleaseFiles)}
+        supported = wheel_contents.supported_pythons(files[self.package][0])
+        version = environments.find_interpreter(self.python).version
         if version in supported:
             return None
         reason = f"{self.package} {self.version} requires Python {supported}, and this is {version}"

@@ -16,6 +16,8 @@ MAX_SUMMARY_LENGTH = 512
 MAX_URL_LABEL_LENGTH = 32
 MAX_FILE_SIZE = 100 << 20
 """The default limit in bytes, which a project may raise."""
+MAX_PROJECT_SIZE = 10 << 30
+"""The default limit of all files of a project in bytes, which a project may raise."""
 SCRIPT_NAME = re.compile(r"[\w.-]+")
 ENCRYPTED_CODE = {
     "Pyarmor": re.compile(rb"__pyarmor__\(__name__, __file__,|__pyarmor_(enter|exit|assert|bcc)__"),

@@ -3,8 +3,10 @@
 The release's files are downloaded and their hashes compared with the manifest. Requirements come from the trusted
 index only. Each package gets its own environment, so that a missing requirement shows. Checked are requirements,
 version, RECORD, imports of the top-level modules of the wheel, scripts, and the configured smoke tests.
-`--from dist` does the same with the files on disk, before anything is published. A Python that a package does not
-support is skipped with a note; a requested Python that is not installed is an error.
+`--from dist` does the same with the files on disk, before anything is published. `--public` needs no manifest: it
+verifies the newest final release of each package that the index has now, or the one of `--package NAME==VERSION`,
+also of a project that is not in this workspace. A Python that a package does not support is skipped with a note; a
+requested Python that is not installed is an error.
 """
 
 from __future__ import annotations
@@ -20,8 +22,9 @@ from relnox.building.archives import hash_file, is_file_inside
 from relnox.building.environments import RUNNING_PYTHON, find_interpreter
 from relnox.commands.options import VerifyOptions as Options
 from relnox.commands.shared import releases
+from relnox.commands.verify_install import public
 from relnox.core import fixes, graph
-from relnox.core.planning.events import Outcome
+from relnox.core.planning.events import Outcome, Status, StepFinished
 from relnox.core.planning.plan import Plan, PlanBuilder, Table
 from relnox.core.planning.step import after
 from relnox.core.records import replace
@@ -30,7 +33,7 @@ from relnox.core.settings.config import VerifyConfig
 from relnox.errors import Blocked, Problem
 from relnox.indexes.index import Index
 from relnox.project import Project
-from relnox.steps.fetch_release import CopyFiles, Download
+from relnox.steps.fetch_release import CopyFiles, Download, LookUpRelease
 from relnox.steps.publication import AwaitIndex
 from relnox.steps.verify_install import FROM_SDIST, VerifyInstall
 
@@ -49,6 +52,9 @@ _EARLIER_TIMEOUT = 60
 def plan(options: Options, project: Project) -> Plan:
     """Plan to download or copy the files of all packages, and then to verify each package with each Python."""
     new = PlanBuilder("verify-install", continue_on_error=True)
+    new.problems += _missing_pythons(options.python, project)
+    if options.public:
+        return _plan_public(options, project, new)
     index = project.indexes.open(options.index) if options.from_ == "index" else None
     selected = frozenset(package.name for package in project.select(options.package)) if options.package else None
     release = project.once(releases.read_release, project.root, options.dist, selected or frozenset())
@@ -56,11 +62,6 @@ def plan(options: Options, project: Project) -> Plan:
     if selected is not None:  # and what they need
         built = built.restricted_to(graph.closure(selected, dict(built.needs)))
     new.problems += _private_requirement_problems(built, private)
-    for python in dict.fromkeys(options.python):
-        try:
-            project.once(find_interpreter, python)
-        except Blocked as error:
-            new.problems.append(error)
     manifest, earlier = built, built.restricted_to(frozenset())
     unlisted = frozenset[str]()
     if index is not None and not new.problems and project.once(_read_listings, index, built.packages):
@@ -93,22 +94,77 @@ def plan(options: Options, project: Project) -> Plan:
     return new.plan()
 
 
+def _plan_public(options: Options, project: Project, new: PlanBuilder) -> Plan:
+    """Plan to verify what is public: the steps for each package are those for the files of a manifest."""
+    if options.from_ == "dist":
+        raise Blocked(
+            "options-conflict", "--public verifies what an index has, not --from dist", "remove one of them"
+        )
+    releases = public.find_releases(options, project, project.indexes[options.index])
+    new.notes += releases.notes
+    look_ups = {step.package: step for step in new.add(*releases.steps)}
+    files: list[Download | CopyFiles] = [
+        Download(
+            index=options.index,
+            package=package,
+            files=releases.manifest.files_of(package),
+            deadline=options.wait or public.LISTING_LIMIT,
+            needs=after(look_ups[package]),
+        )
+        for package in releases.manifest.packages
+    ]
+    files += project.once(_copy_other_wheels, project.root, options.find_links, releases.manifest.packages)
+    new.add(*files)
+    new.add(*install_checks(releases.manifest, verify_settings(project), options.python, files))
+    return new.plan()
+
+
+def _missing_pythons(pythons: Sequence[str], project: Project) -> Iterator[Problem]:
+    """Yield a problem for each Python that is not installed."""
+    for python in dict.fromkeys(pythons):
+        try:
+            project.once(find_interpreter, python)
+        except Blocked as error:
+            yield error
+
+
 def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
-    """Return a table with the result of each package on each Python."""
+    """Return a table of the releases that were looked up, and one of the packages on each Python."""
     del directory
+    looked_up = [(step, result) for result in outcome.results if isinstance(step := result.step, LookUpRelease)]
+    releases = tuple(
+        (step.package, str(step.version or "-"), result.detail if result.error is None else "-", _codes(result))
+        for step, result in looked_up
+    )
+    missing = [(step, result) for step, result in looked_up if result.status is Status.FAILED]
     cells = {
+        (step.package, str(step.version or "-"), python): _RESULTS[result.status.value]
+        for step, result in missing
+        for python in step.pythons
+    }
+    cells |= {
         (step.package, str(step.version), step.python): _RESULTS[result.status.value]
         + (" (sdist)" if FROM_SDIST in result.detail else "")
         for result in outcome.results
         if isinstance(step := result.step, VerifyInstall)
     }
     pythons = tuple(dict.fromkeys(python for _, _, python in cells))
-    rows = tuple(
+    installations = tuple(
         (package, version, *(cells.get((package, version, python), "") for python in pythons))
         for package, version in dict.fromkeys((package, version) for package, version, _ in cells)
     )
     columns = ("package", "version", *(f"Python {python}" for python in pythons))
-    return (Table(title="Installations", columns=columns, rows=rows),) if rows else ()
+    tables = (
+        Table(title="Public releases", columns=("package", "version", "files", "problems"), rows=releases),
+        Table(title="Installations", columns=columns, rows=installations),
+    )
+    return tuple(table for table in tables if table.rows)
+
+
+def _codes(result: StepFinished) -> str:
+    """Return the codes of the error and the warnings of a step; a dash if there are none."""
+    problems = (*([result.error] if result.error is not None else []), *result.warnings)
+    return ", ".join(dict.fromkeys(problem.code for problem in problems)) or "-"
 
 
 def _private_requirement_problems(manifest: Manifest, private: Sequence[str]) -> Iterator[Problem]:

@@ -1,0 +1,152 @@
+"""Which releases `--public` verifies: the newest of each package on an index, or a version that the user names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from packaging.version import InvalidVersion, Version
+
+from relnox.building.environments import RUNNING_PYTHON
+from relnox.commands.options import VerifyOptions as Options
+from relnox.core import fixes
+from relnox.core.packages import is_valid_name, normalize_name
+from relnox.core.release.manifest import Distribution, Manifest
+from relnox.errors import Blocked, Failed, Problem
+from relnox.indexes import attestations
+from relnox.indexes.index import Index
+from relnox.indexes.listings import IndexFile, Listing
+from relnox.project import Project
+from relnox.steps.fetch_release import LookUpRelease, best_file
+
+LISTING_LIMIT = 60
+"""How long to retry the listings and the downloads of an index, in seconds, unless `--wait` says so."""
+
+
+class PublicReleases(NamedTuple):
+    """The releases to verify.
+
+    Attributes:
+        manifest: The files to download of each release, with the hashes that the index lists.
+        steps: A step for each package that looks at its release, also if there is none.
+        notes: What is left out, and why.
+    """
+
+    manifest: Manifest
+    steps: tuple[LookUpRelease, ...]
+    notes: tuple[str, ...]
+
+
+def find_releases(options: Options, project: Project, index: Index) -> PublicReleases:
+    """Find the releases on an index that `--package` selects, or those of all packages of the workspace.
+
+    Raises:
+        Blocked: `--package` is not a name, with or without a version, or names a package twice.
+        Failed: No package of the workspace is on the index.
+        TryLater: The index does not answer.
+    """
+    requested = _read_requests(options.package, project)
+    names = tuple(requested or (package.name for package in project.workspace.packages if not package.is_private))
+    project.once(index.fetch_listings, names, seconds=options.wait or LISTING_LIMIT)
+    notes: list[str] = []
+    steps: list[LookUpRelease] = []
+    files: list[Distribution] = []
+    pythons = options.python or (RUNNING_PYTHON,)
+    for name in names:
+        listing, version = index.cached_listing(name), requested.get(name)
+        if not (requested or listing or listing.status != "active"):
+            notes.append(f"{name} is not on {index.name}")
+            continue
+        is_requested = version is not None
+        version = version or listing.newest_release()
+        if version is not None and version.is_prerelease and not is_requested:
+            notes.append(f"{name} has no final release on {index.name}")
+        steps.append(
+            LookUpRelease(
+                index=index.name, package=name, version=version, is_requested=is_requested, pythons=pythons
+            )
+        )
+        if version is not None:
+            files += project.once(_files_to_install, index, name, version, listing, pythons)
+    if not steps:
+        raise Failed(
+            "nothing-verified",
+            f"no package of this workspace is on {index.name}",
+            fix=f"name a package that is: {fixes.task_command('verify-install', '--public', '--package', 'NAME')}",
+        )
+    if not attestations.is_installed() and any(_has_provenance(step, index) for step in steps):
+        notes.append(f"provenance is not verified (to verify it: {attestations.INSTALL})")
+    needs = _needs(names, project) if index.simple_url != project.indexes.trusted.simple_url else {}
+    manifest = Manifest(
+        distributions=tuple(files), commit=None, dirty=False, time="", needs=tuple(sorted(needs.items()))
+    )
+    return PublicReleases(manifest, tuple(steps), tuple(notes))
+
+
+def _read_requests(words: Sequence[str], project: Project) -> dict[str, Version | None]:
+    """Return the normalized names in `NAME` or `NAME==VERSION`, mapped to their versions.
+
+    A name may be that of a package's directory; others are names of projects on the index.
+    """
+    requested: dict[str, Version | None] = {}
+    for word in words:
+        name, _, version = word.partition("==")
+        try:
+            (package,) = project.workspace.select([name])
+            name = package.name
+        except Problem:
+            name = normalize_name(name.strip())
+        if not is_valid_name(name):
+            raise Blocked(
+                "value-invalid", f"--package {word} is not a package", "name it: --package NAME==VERSION"
+            )
+        try:
+            exact = Version(version) if version else None
+        except InvalidVersion:
+            raise Blocked(
+                "version-invalid", f"--package {word}: {version} is not a version (PEP 440)", "correct the version"
+            ) from None
+        if requested.setdefault(name, exact) != exact:
+            raise Blocked("options-conflict", f"--package names two versions of {name}", "verify one at a time")
+    return requested
+
+
+def _files_to_install(
+    index: Index, name: str, version: Version, listing: Listing, pythons: Sequence[str]
+) -> tuple[Distribution, ...]:
+    """Return the file of a release that each Python installs, or if none does, a file that says why."""
+    files = {file.filename: file for file in listing.releases().get(version, ()) if not file.yanked}
+    installed = {best_file(files, python) for python in pythons} - {None}
+    selected = [file for file in files.values() if file.filename in installed] or list(files.values())[:1]
+    return tuple(_distribution(name, version, file, index) for file in selected)
+
+
+def _distribution(name: str, version: Version, file: IndexFile, index: Index) -> Distribution:
+    sha256 = file.sha256 or index.hashes(name, [file.filename], refresh=False)[file.filename]
+    return Distribution(
+        package=name,
+        version=version,
+        filename=file.filename,
+        kind="wheel" if file.filename.endswith(".whl") else "sdist",
+        size=file.size or 0,
+        sha256=sha256,
+        blake2b_256="",
+    )
+
+
+def _has_provenance(step: LookUpRelease, index: Index) -> bool:
+    files = index.cached_listing(step.package).values()
+    return any(file.provenance is not None for file in files if file.version == step.version)
+
+
+def _needs(names: Sequence[str], project: Project) -> Mapping[str, tuple[str, ...]]:
+    """Map each package to those of this run that it needs: they come from the same index.
+
+    On the trusted index installers choose them themselves, among all versions.
+    """
+    workspace = project.workspace
+    return {
+        name: tuple(sorted(workspace.needed_by(workspace.by_name[name]) & set(names)))
+        for name in names
+        if name in workspace.by_name
+    }
