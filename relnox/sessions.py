@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     publish: SessionFunction
     verify_install: SessionFunction
     rehearse: SessionFunction
+    ci: SessionFunction
 
 # What the star import registers, in the order of a release: `add` and `run` are used as `sessions.add`.
 __all__ = [  # noqa: RUF022 - nox lists sessions in this order
@@ -60,6 +61,7 @@ __all__ = [  # noqa: RUF022 - nox lists sessions in this order
     "publish",
     "verify_install",
     "rehearse",
+    "ci",
 ]
 
 _BY_IMPORT_NAME = {name: task for task in TASKS.values() for name in task.import_names}

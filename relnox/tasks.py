@@ -36,6 +36,7 @@ __all__ = [
     "auto_tag",
     "build_all",
     "bump",
+    "ci",
     "collect",
     "publish",
     "publish_test",
@@ -219,3 +220,4 @@ publish_test = testpypi = _TASKS["publish-test"]
 publish = _TASKS["publish"]
 verify_install = _TASKS["verify-install"]
 rehearse = _TASKS["rehearse"]
+ci = _TASKS["ci"]

@@ -266,6 +266,12 @@ class RehearseOptions(CommonOptions):
     python: tuple[str, ...] = _PYTHON
 
 
+class CiOptions(CommonOptions):
+    """Options of `ci`."""
+
+    remote_tags = "if-none"
+
+
 class InitOptions(CommonOptions):
     """Options of `init`."""
 
@@ -325,6 +331,7 @@ TASKS = {
         Task("publish", "Publish the built files to PyPI or another index", PublishOptions, "publish", sends=True),
         Task("verify-install", "Install the published files, and check them", VerifyOptions, "verify"),
         Task("rehearse", "Release a throw-away clone to a local index", RehearseOptions, "rehearse"),
+        Task("ci", "Write the workflow files of CI", CiOptions),
     )
 }
 """All tasks by name, in the order of a release."""

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from relnox.commands import json_schema, options_by_table
 from relnox.core.settings.config import (
     BuildConfig,
+    CiConfig,
     CommitsConfig,
     Config,
     GroupConfig,
@@ -99,6 +100,12 @@ EVERYTHING = """
 
     [wheels]
     Acme_GUI = ["cp{312,313}-macosx_arm64"]
+
+    [ci]
+    trigger = "tag"
+    publish-job = "nox"
+    python = "3.13"
+    tokens = { house = "HOUSE_TOKEN" }
 
     [bump]
     commit = true
@@ -247,6 +254,7 @@ def test_everything_that_can_be_said() -> None:
             before_publish=(Hook(run=("nox", "-s", "tests")),),
         ),
         wheels={"acme-gui": ("cp{312,313}-macosx_arm64",)},
+        ci=CiConfig(trigger="tag", publish_job="nox", python="3.13", tokens={"house": "HOUSE_TOKEN"}),
         bump=TaskConfig(options={"commit": True}),
         build=BuildConfig(options={"output": "artifacts", "strict": True}),
         publish=PublishConfig(options={"attestations": "off"}),

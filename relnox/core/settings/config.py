@@ -246,6 +246,35 @@ class HooksConfig(Settings):
         return {event: of_event for event, of_event in hooks.items() if of_event}
 
 
+class CiConfig(Settings):
+    """The workflow files that `ci` writes."""
+
+    trigger: Literal["tag", "release", "merge"] | None = setting(
+        None,
+        "What starts a release: a pushed tag, a published release page, or a merge that changes a version (the "
+        "run tags it).",
+        choices=("tag", "release", "merge"),
+        otherwise='`"merge"` for several packages, else `"tag"`',
+    )
+    publish_job: Literal["relnox", "nox"] = setting(
+        "relnox",
+        "What the job that publishes runs: relnox alone, without a checkout; or the nox session of the project, "
+        "hooks included.",
+        choices=("relnox", "nox"),
+    )
+    tokens: Mapping[str, str] = setting(
+        EMPTY,
+        "The secret with the token of an index, by index; an index without one uses Trusted Publishing.",
+        TableOf(Text(rule=rules.variable_name), keys=Text(rule=rules.index_name)),
+    )
+    python: str | None = setting(
+        None,
+        "The Python that jobs run on, such as 3.13.",
+        Text(rule=rules.python_version),
+        otherwise="the runner's",
+    )
+
+
 class Config(Settings):
     """The settings in the table `[tool.relnox]` of pyproject.toml."""
 
@@ -409,6 +438,7 @@ class Config(Settings):
         VerifyConfig(), "Settings of `verify-install`, by package, and defaults for its options."
     )
     rehearse: TaskConfig = setting(TaskConfig(), "Defaults for the options of `rehearse`.")
+    ci: CiConfig = setting(CiConfig(), "The workflow files that `ci` writes.")
 
     @classmethod
     def parse(cls, data: Any, options: Mapping[str, Sequence[Field]] = EMPTY) -> Config:

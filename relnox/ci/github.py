@@ -1,0 +1,265 @@
+"""Workflow files of GitHub Actions, from the model.
+
+Values that a run is given go through the environment of a step: an expression in a script would become a part of
+it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
+from functools import cache
+from importlib import resources
+
+from relnox.ci.model import (
+    ByHand,
+    Cell,
+    Command,
+    Expression,
+    Input,
+    InputField,
+    Job,
+    OnMerge,
+    OnPublishedRelease,
+    OnPullRequest,
+    OnSchedule,
+    OnTag,
+    Output,
+    Secret,
+    Token,
+    Trigger,
+    Workflow,
+)
+from relnox.core.documents import load_toml
+from relnox.core.records import Record
+
+DIRECTORY = ".github/workflows"
+NOX_REQUIREMENTS = ".github/requirements/nox.txt"
+"""The locked requirements of jobs that run the project's sessions."""
+RELNOX_REQUIREMENTS = ".github/requirements/relnox.txt"
+"""The locked requirements of jobs with credentials: what relnox imports to publish, tag and call a forge."""
+RUNNER = "ubuntu-24.04"
+RETENTION = 30
+"""How long artifacts are kept, in days: longer than the public index accepts files for a release (14)."""
+
+_BIN = "~/relnox/bin"
+_INSTALL = f"python3 -m venv ~/relnox && {_BIN}/pip install --no-deps --require-hashes -r"
+_API = "repos/$GITHUB_REPOSITORY"
+
+
+class Pin(Record, kw_only=True):
+    """A version of an action: the commit, and the tag that it has in the action's repository.
+
+    Attributes:
+        date: The day of the commit.
+    """
+
+    action: str
+    sha: str
+    version: str
+    date: date
+
+
+@cache
+def pins() -> Mapping[str, Pin]:
+    """Return the pins of all actions that workflows use, by action."""
+    text = resources.files("relnox.ci").joinpath("pins.toml").read_text("utf-8")
+    return {action: Pin(action=action, **values) for action, values in load_toml(text).items()}
+
+
+def path(workflow: Workflow) -> str:
+    """Return the path of a workflow's file."""
+    return f"{DIRECTORY}/{workflow.key}.yml"
+
+
+def render(workflow: Workflow) -> str:
+    """Return the text of a workflow's file."""
+    return "\n".join(_lines(workflow)) + "\n"
+
+
+def _lines(workflow: Workflow) -> Iterator[str]:
+    yield from (f"# {line}" for line in workflow.about)
+    yield f"name: {workflow.name}"
+    yield "on:"
+    for trigger in workflow.triggers:
+        yield from _trigger(trigger)
+    yield ""
+    yield "permissions: {} # each job has its own"
+    if workflow.queue:
+        values = {"group": workflow.queue, "cancel-in-progress": False, "queue": "max"}
+        yield f"concurrency: {_flow_mapping(values)} # an upload is never interrupted: the next run waits"
+    else:
+        values = {"group": "${{ github.workflow }}-${{ github.ref }}", "cancel-in-progress": True}
+        yield f"concurrency: {_flow_mapping(values)}"
+    yield "env: { ACTIONS_CACHE_MODE: none } # what is released comes from no cache"
+    yield ""
+    yield "jobs:"
+    for position, job in enumerate(workflow.jobs):
+        if position:
+            yield ""
+        yield from _job(job, workflow)
+
+
+def _trigger(trigger: Trigger) -> Iterator[str]:
+    match trigger:
+        case OnTag(patterns):
+            yield f"  push: {{ tags: {_flow(patterns)} }}"
+        case OnMerge(branches):
+            yield f"  push: {{ branches: {_flow(branches)} }}"
+        case OnPullRequest(branches):
+            yield f"  pull_request: {{ branches: {_flow(branches)} }}"
+        case OnPublishedRelease():
+            yield "  release: { types: [published] }"
+        case OnSchedule(cron):
+            yield f"  schedule: [{{ cron: {json.dumps(cron)} }}]"
+        case ByHand(inputs):
+            yield "  workflow_dispatch:"
+            if inputs:
+                yield "    inputs:"
+            yield from (f"      {field.name}: {{ {_input(field)} }}" for field in inputs)
+
+
+def _input(field: InputField) -> str:
+    if field.is_switch:
+        return f"type: boolean, description: {field.help}"
+    if field.choices:
+        return f"type: choice, options: [{', '.join(field.choices)}], description: {field.help}"
+    return f"type: string, description: {field.help}"
+
+
+def _job(job: Job, workflow: Workflow) -> Iterator[str]:
+    yield f"  {job.key}:" + (f" # {job.about}" if job.about else "")
+    yield f"    name: {job.name}"
+    if job.needs:
+        yield f"    needs: [{', '.join(job.needs)}]"
+    if condition := _condition(job):
+        yield f"    if: {condition}"
+    yield f"    runs-on: {RUNNER}"
+    yield f"    timeout-minutes: {job.minutes}"
+    if job.environment:
+        yield f"    environment: {_expression(job.environment, workflow)}"
+    match job.permissions:
+        case (one,):
+            yield f"    permissions: {{ {one.scope}: {one.level} }} # {one.reason}"
+        case several:
+            yield "    permissions:"
+            yield from (f"      {each.scope}: {each.level} # {each.reason}" for each in several)
+    if job.outputs:
+        outputs = {name: f"${{{{ steps.{job.key}.outputs.{name} }}}}" for name in job.outputs}
+        yield f"    outputs: {_flow_mapping(outputs)}"
+    yield "    steps:"
+    yield from (f"      {line}" for line in _steps(job, workflow))
+
+
+def _condition(job: Job) -> str:
+    tests = []
+    if job.unless is not None:
+        tests.append(f"!inputs.{job.unless.name}")
+    if job.only_if is not None:
+        tests.append(f"needs.{job.only_if.job}.outputs.{job.only_if.name} != ''")
+    return f"${{{{ {' && '.join(tests)} }}}}" if tests else ""
+
+
+def _steps(job: Job, workflow: Workflow) -> Iterator[str]:
+    if job.command is None:
+        yield from _gate(job)
+        return
+    if job.checkout != "none":
+        yield _uses("actions/checkout")
+        yield f"  with: {_flow_mapping(_checkout(job, workflow))}"
+    yield from _install(job)
+    for name in job.takes:
+        yield _uses("actions/download-artifact")
+        yield f"  with: {_flow_mapping({'name': name, 'path': 'dist'})}"
+    yield from _command(job, job.command, workflow)
+    if job.keeps:
+        yield _uses("actions/upload-artifact")
+        values = {"name": job.keeps, "path": "dist", "if-no-files-found": "error", "retention-days": RETENTION}
+        yield f"  with: {_flow_mapping(values)}"
+
+
+def _checkout(job: Job, workflow: Workflow) -> dict[str, object]:
+    """Return the inputs of the checkout: of the commit that was typed in, or else that of the run."""
+    is_given = any(isinstance(t, ByHand) and any(f.name == "commit" for f in t.inputs) for t in workflow.triggers)
+    return {
+        **({"ref": "${{ inputs.commit || github.sha }}"} if is_given else {}),
+        **({"fetch-depth": 0} if job.checkout == "history" else {}),
+        "persist-credentials": False,
+    }
+
+
+def _install(job: Job) -> Iterator[str]:
+    """Yield the steps that install relnox; without a checkout, from the file of this workflow's own commit."""
+    file = NOX_REQUIREMENTS if job.runs_project_code else RELNOX_REQUIREMENTS
+    if job.checkout != "none":
+        yield f"- run: {_INSTALL} {file}"
+        return
+    yield "- run: |"
+    url = f"{_API}/contents/{file}?ref=$GITHUB_SHA"
+    yield f'    gh api -H "Accept: application/vnd.github.raw" "{url}" > relnox.txt'
+    yield f"    {_INSTALL} relnox.txt"
+    yield f"  env: {_flow_mapping({'GH_TOKEN': _expression(Token(), None)})}"
+
+
+def _gate(job: Job) -> Iterator[str]:
+    yield f'- run: gh api "{_API}/environments/{job.environment}" | grep \'"required_reviewers"\''
+    yield f"  env: {_flow_mapping({'GH_TOKEN': _expression(Token(), None)})}"
+
+
+def _command(job: Job, command: Command, workflow: Workflow) -> Iterator[str]:
+    words = " ".join(f'"{word}"' if word.startswith("$") else word for word in command.words)
+    if job.runs_project_code:
+        first_error = "-x " if len(command.tasks) > 1 else ""
+        text = f"{_BIN}/nox {first_error}-s {' '.join(command.tasks)}" + (f" -- {words}" if words else "")
+    else:
+        (task,) = command.tasks
+        text = f"{_BIN}/relnox {task} {words}".rstrip()
+    yield f"- run: {text}"
+    if job.outputs:
+        yield f"  id: {job.key}"
+    if command.variables:
+        values = {name: _expression(value, workflow) for name, value in command.variables.items()}
+        yield f"  env: {_flow_mapping(values)}"
+
+
+def _uses(action: str) -> str:
+    pin = pins()[action]
+    return f"- uses: {action}@{pin.sha} # {pin.version}"
+
+
+def _expression(value: Expression, workflow: Workflow | None) -> str:
+    match value:
+        case Input(name):
+            default = _default(name, workflow)
+            return f"${{{{ inputs.{name} || '{default}' }}}}" if default else f"${{{{ inputs.{name} }}}}"
+        case Output(job, name):
+            return f"${{{{ needs.{job}.outputs.{name} }}}}"
+        case Cell(name):
+            return f"${{{{ matrix.{name} }}}}"
+        case Secret(name):
+            return f"${{{{ secrets.{name} }}}}"
+        case Token():
+            return "${{ github.token }}"
+        case str():
+            return value
+
+
+def _default(name: str, workflow: Workflow | None) -> str:
+    """Return the value of an input in runs that were not started by hand: the first choice."""
+    triggers = workflow.triggers if workflow is not None else ()
+    fields = (field for trigger in triggers if isinstance(trigger, ByHand) for field in trigger.inputs)
+    return next((field.choices[0] for field in fields if field.name == name and field.choices), "")
+
+
+def _flow(texts: Iterable[str]) -> str:
+    return f"[{', '.join(map(json.dumps, texts))}]"
+
+
+def _flow_mapping(values: Mapping[str, object]) -> str:
+    return f"{{ {', '.join(f'{key}: {_scalar(value)}' for key, value in values.items())} }}"
+
+
+def _scalar(value: object) -> str:
+    return value if isinstance(value, str) and re.fullmatch(r"[\w./-]+", value) else json.dumps(value)

@@ -1,0 +1,210 @@
+"""The jobs of CI, whatever the provider: when they run, with what permissions, and which command each runs.
+
+A provider turns `Workflow` into the text of a file. Everything that a reader should know about a job (`Job.name`,
+`Job.about`, `Permission.reason`) is written here once, and becomes names and comments there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from relnox.core.records import Record
+
+# --- values that are known when a run starts, or when an earlier job has ended
+
+
+class Input(Record):
+    """The value of an input of `ByHand`; empty (false for a switch) in runs that were not started by hand."""
+
+    name: str
+
+
+class Output(Record):
+    """An output of an earlier job, which the job must need."""
+
+    job: str
+    name: str
+
+
+class Cell(Record):
+    """A value of the job's own row of the matrix; see `Matrix`."""
+
+    name: str
+
+
+class Secret(Record):
+    """A secret of the repository or of the job's environment."""
+
+    name: str
+
+
+class Token(Record):
+    """The token of the job, which has its permissions."""
+
+
+Expression = str | Input | Output | Cell | Secret | Token
+"""The value of an environment variable: a constant text, or what the provider replaces when the job starts."""
+
+
+# --- when a workflow runs
+
+
+class OnTag(Record):
+    """A tag of one of these forms is pushed; the forms are globs."""
+
+    patterns: tuple[str, ...]
+
+
+class OnPublishedRelease(Record):
+    """A release page of the forge is published; the run is for its tag."""
+
+
+class OnMerge(Record):
+    """The branches get new commits."""
+
+    branches: tuple[str, ...]
+
+
+class OnPullRequest(Record):
+    """A pull request to one of the branches is opened or updated. The run has no secrets."""
+
+    branches: tuple[str, ...]
+
+
+class OnSchedule(Record):
+    """A time has come; `cron` has five fields, in UTC."""
+
+    cron: str
+
+
+class InputField(Record, kw_only=True):
+    """An input of a run that is started by hand: a text, a choice, or a switch.
+
+    Attributes:
+        name: The name of the input, in lower case with hyphens.
+        help: The description, one line.
+        choices: The possible values, the default one first; empty for any text.
+        is_switch: Whether it is true or false, false by default.
+    """
+
+    name: str
+    help: str
+    choices: tuple[str, ...] = ()
+    is_switch: bool = False
+
+
+class ByHand(Record):
+    """A person starts the run, and fills in the inputs."""
+
+    inputs: tuple[InputField, ...] = ()
+
+
+Trigger = OnTag | OnPublishedRelease | OnMerge | OnPullRequest | OnSchedule | ByHand
+
+
+# --- what a workflow consists of
+
+
+class Permission(Record):
+    """What the token of a job may do, and for what, in GitHub's terms: `contents`, `write`."""
+
+    scope: str
+    level: Literal["read", "write"]
+    reason: str
+
+
+class Command(Record, kw_only=True):
+    """Tasks of relnox: run as nox sessions, with the project's noxfile, or a single one by `relnox` alone.
+
+    Attributes:
+        tasks: The names of the tasks, such as `build-all`, in one call; the first one that fails ends the job.
+        words: The options, of all tasks. A word that begins with `$` is a variable of `variables`, never an
+            expression of the provider: what a person typed in cannot become a part of the script.
+        variables: The environment variables of the command.
+    """
+
+    tasks: tuple[str, ...]
+    words: tuple[str, ...] = ()
+    variables: Mapping[str, Expression] = {}
+
+
+class Matrix(Record):
+    """The rows of a job that runs once for each row: JSON that an earlier job has as an output.
+
+    Attributes:
+        rows: The output with the JSON: a list of objects with the same keys.
+        runner: The key of the row with the name of the runner; empty if all rows run on Linux.
+        label: The key of the row that tells the rows apart, for the name of the job.
+    """
+
+    rows: Output
+    label: str
+    runner: str = ""
+
+
+class Job(Record, kw_only=True):
+    """A job: a machine of its own that gets files, runs one command, and keeps files.
+
+    Attributes:
+        key: The name of the job for other jobs.
+        name: What it does, as shown in lists of jobs.
+        about: Why it exists or is made as it is, for a comment; empty if the name says it all.
+        command: The command; None for a job that only waits for approval (`environment`).
+        runs_project_code: Whether the command is a nox session. Otherwise it is `relnox TASK`, from the locked
+            requirements, and nothing of the project is imported, built or executed.
+        checkout: `none`; `commit`, without history; or `history`, with all commits and tags.
+        needs: The keys of the jobs that must have succeeded. Those that were skipped count as if they had.
+        unless: The switch of a run by hand that skips the job.
+        only_if: The output of an earlier job that must not be empty, or else the job is skipped.
+        matrix: The rows that it runs for, or None if it runs once.
+        permissions: All permissions of its token.
+        environment: The environment for approval, secrets and identity; empty for none.
+        takes: The names of the artifacts of earlier jobs to download to `dist`; a name that ends with `*` stands
+            for all that begin like it, each in a directory of its own.
+        keeps: The name of the artifact that `dist` is kept as; empty if nothing is kept.
+        outputs: The outputs that the command writes, for other jobs.
+        minutes: When it is ended.
+    """
+
+    key: str
+    name: str
+    about: str = ""
+    command: Command | None
+    runs_project_code: bool = True
+    checkout: Literal["none", "commit", "history"] = "commit"
+    needs: tuple[str, ...] = ()
+    unless: Input | None = None
+    only_if: Output | None = None
+    matrix: Matrix | None = None
+    permissions: tuple[Permission, ...] = ()
+    environment: Expression = ""
+    takes: tuple[str, ...] = ()
+    keeps: str = ""
+    outputs: tuple[str, ...] = ()
+    minutes: int = 30
+
+
+class Workflow(Record, kw_only=True):
+    """A workflow: jobs that are started together.
+
+    Attributes:
+        key: The name of the file, without directory and suffix.
+        name: What it does, as shown in lists of workflows.
+        about: What starts it and what it does, one line of a comment each.
+        triggers: What starts it.
+        jobs: The jobs, in the order of their needs.
+        queue: Runs with the same value wait for each other, and none is canceled, since an upload must not be;
+            empty if runs may run at the same time, and a newer one for the same pull request cancels the older.
+    """
+
+    key: str
+    name: str
+    about: tuple[str, ...]
+    triggers: tuple[Trigger, ...]
+    jobs: tuple[Job, ...]
+    queue: str = ""
+
+    def job(self, key: str) -> Job:
+        """Return the job with this key."""
+        return next(job for job in self.jobs if job.key == key)
