@@ -18,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_MAX_CAUSES = 9
 EXPRESSION_FILE_NAME = "<smoke>"
 SITE_PACKAGES = [path for path in sys.path if path.startswith(sys.prefix) and path.endswith("site-packages")]
 
@@ -38,7 +39,12 @@ class ResultFile:
     def write_failure(self, task: str, error: BaseException) -> None:
         """Write that a task failed, with its exception."""
         message = f": {error}" if str(error) else ""
-        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        cause: BaseException | None = error
+        for _ in range(_MAX_CAUSES):  # such as ImportError("install demo[cli]") from ModuleNotFoundError
+            if cause is None or isinstance(cause, ModuleNotFoundError):
+                break
+            cause = cause.__cause__
+        missing = cause.name if isinstance(cause, ModuleNotFoundError) else None
         self.write(
             failure=f"{task} fails: {type(error).__name__}{message}",
             missing_module=missing,

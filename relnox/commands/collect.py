@@ -32,7 +32,7 @@ from relnox.core.records import replace
 from relnox.core.release.manifest import MANIFEST_JSON, Distribution, Manifest
 from relnox.core.release.publication import ATTESTATION_SUFFIX
 from relnox.core.release.wheels import FileComparison, compare_files
-from relnox.core.requirements import required_names
+from relnox.core.requirements import needed_packages
 from relnox.core.text import format_count, join_names
 from relnox.errors import Blocked, Conflict, Failed, Problem
 from relnox.project import Project
@@ -291,6 +291,7 @@ def _merge_manifests(jobs: Sequence[Job], project: Project, incomplete: Sequence
     for package in project.workspace.packages:
         if package.name in names:
             needs[package.name] |= project.workspace.needed_by(package) & names
+    requires: dict[str, set[str]] = {name: set() for name in names}
     for job in jobs:
         for name, needed in job.manifest.needs:
             if name in names:
@@ -299,7 +300,9 @@ def _merge_manifests(jobs: Sequence[Job], project: Project, incomplete: Sequence
             if file.kind == "wheel" and job.is_intact(file):
                 with contextlib.suppress(Failed):  # a problem already
                     wheel = project.once(archives.read, project.root / job.directory / file.filename)
-                    needs[file.package] |= required_names(wheel.requires) & names - {file.package}
+                    requires[file.package].update(wheel.requires)
+    for name, siblings in needed_packages(requires).items():
+        needs[name] |= siblings
     order = {name: place for place, name in enumerate(name for wave in graph.waves(needs) for name in wave)}
     return replace(
         max(jobs, key=lambda job: job.manifest.time).manifest,

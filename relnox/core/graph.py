@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
+from typing import TypeVar
 
 from relnox.errors import Blocked
+
+N = TypeVar("N", bound=Hashable)
 
 
 def waves(needs: Mapping[str, Iterable[str]]) -> tuple[tuple[str, ...], ...]:
@@ -38,9 +41,9 @@ def waves(needs: Mapping[str, Iterable[str]]) -> tuple[tuple[str, ...], ...]:
     return tuple(result)
 
 
-def closure(start: Iterable[str], edges: Mapping[str, Iterable[str]]) -> frozenset[str]:
+def closure(start: Iterable[N], edges: Mapping[N, Iterable[N]]) -> frozenset[N]:
     """Return the names in `start` and all names that can be reached from them by following `edges`."""
-    result: set[str] = set()
+    result: set[N] = set()
     pending = list(start)
     while pending:
         name = pending.pop()

@@ -19,6 +19,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
+from relnox.core import graph
 from relnox.core.packages import Dependency, Package, Syntax, normalize_name
 from relnox.core.records import Record
 from relnox.core.settings.config import UpdatePolicy
@@ -54,6 +55,7 @@ class Clause(Record):
 BEFORE_CLAUSES = re.compile(r"\s*[A-Za-z0-9][\w.-]*\s*(?:\[[^\]]*\])?\s*\(?")
 _PEP508_CLAUSE = re.compile(r"(?P<operator>===|==|~=|!=|<=|>=|<|>)\s*(?P<version>[^\s,;)]+)")
 _OTHER_CLAUSE = re.compile(r"(?P<operator>\^|==?|~=?|!=|<=?|>=?|)\s*(?P<version>v?[0-9][\w.!+*-]*)")
+_EXTRA = re.compile(r"""\bextra == ["']([^"']+)["']""")
 _BETWEEN_CLAUSES = re.compile(r"[\s,|]*")
 _OPERATORS: Mapping[Syntax, Mapping[str, str]] = {
     "poetry": {"": "==", "=": "=="},
@@ -387,15 +389,22 @@ def unbounded_sibling_warnings(packages: Iterable[Package], workspace: Workspace
         )
 
 
-def required_names(requires: Iterable[str]) -> frozenset[str]:
-    """Return the names of the distributions that `Requires-Dist` values require without any extra.
+def needed_packages(requires: Mapping[str, Iterable[str]]) -> dict[str, frozenset[str]]:
+    """Map each package to those of the packages that it needs, also through extras such as `acme-core[all]`.
 
-    Invalid requirements are ignored, since the checks of archives report them.
+    `requires` maps the packages to their `Requires-Dist` values. Invalid requirements are ignored, since the
+    checks of archives report them.
     """
-    names = set()
-    for text in requires:
-        with suppress(InvalidRequirement, RecursionError):
-            requirement = Requirement(text)
-            if requirement.marker is None or "extra" not in str(requirement.marker):
-                names.add(normalize_name(requirement.name))
-    return frozenset(names)
+    edges: dict[tuple[str, str], set[tuple[str, str]]] = {}
+    for package, texts in requires.items():
+        for text in texts:
+            with suppress(InvalidRequirement, RecursionError):
+                requirement = Requirement(text)
+                name = normalize_name(requirement.name)
+                marker = str(requirement.marker or "")
+                own_extras = _EXTRA.findall(marker) if "extra" in marker else [""]
+                for extra in map(normalize_name, own_extras):
+                    needed = ((name, normalize_name(other)) for other in ("", *requirement.extras))
+                    edges.setdefault((package, extra), set()).update(needed)
+    names = {package: {name for name, _ in graph.closure([(package, "")], edges)} for package in requires}
+    return {package: frozenset(names[package] & requires.keys()) - {package} for package in requires}

@@ -52,16 +52,19 @@ class Workspace(Record):
 
     def _needed_by_extras(self, name: str, extras: Iterable[str]) -> frozenset[str]:
         """Return the workspace packages that extras of a package require, including through further extras."""
-        pairs = {(name, extra) for extra in extras}
-        visited_extras: set[tuple[str, str]] = set()
-        while pairs - visited_extras:
-            package, extra = (pairs - visited_extras).pop()
-            visited_extras.add((package, extra))
-            for dependency in self.by_name[package].dependencies if package in self.by_name else ():
-                if dependency.table == "extra" and dependency.extra == extra:
-                    pairs |= {(dependency.name, needed_extra) for needed_extra in dependency.extras}
-                    pairs.add((dependency.name, ""))
-        return frozenset(package for package, _ in pairs if package in self.by_name)
+        needed = graph.closure([(name, extra) for extra in extras], self._edges_of_extras)
+        return frozenset(package for package, _ in needed if package in self.by_name)
+
+    @cached_property
+    def _edges_of_extras(self) -> Mapping[tuple[str, str], set[tuple[str, str]]]:
+        """Maps a package with one of its extras to what that requires: packages (with "") and their extras."""
+        edges: dict[tuple[str, str], set[tuple[str, str]]] = {}
+        for package in self.packages:
+            for need in package.dependencies:
+                if need.table == "extra":
+                    needed = ((need.name, extra) for extra in ("", *need.extras))
+                    edges.setdefault((package.name, need.extra), set()).update(needed)
+        return edges
 
     @cached_property
     def waves(self) -> tuple[tuple[Package, ...], ...]:

@@ -17,7 +17,7 @@ from relnox.building import archives
 from relnox.core import graph
 from relnox.core.planning.step import Step
 from relnox.core.release.manifest import MANIFEST_JSON, MANIFEST_TEXT, Distribution, Manifest
-from relnox.core.requirements import required_names
+from relnox.core.requirements import needed_packages
 from relnox.core.text import format_count, join_names
 from relnox.errors import Failed
 from relnox.steps.built_archives import BuiltPackage, built_packages, staging_directory
@@ -79,8 +79,8 @@ class WriteManifest(Step, kw_only=True):
         Requirements that a build hook adds are in the metadata only.
         """
         needs = {name: set(siblings) for name, siblings in self.order}
-        for name, package in packages.items():
-            needs[name] |= required_names(package.requires) & needs.keys() - {name}
+        for name, siblings in needed_packages({name: p.requires for name, p in packages.items()}).items():
+            needs[name] |= siblings
         return needs
 
     def verify(self, run: Run, result: Manifest) -> str:

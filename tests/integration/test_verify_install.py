@@ -294,6 +294,11 @@ BROKEN = {
         "import demo fails: ModuleNotFoundError: No module named 'undeclared' (demo/__init__.py, line 1)",
         "add the distribution that has undeclared to the dependencies of demo",
     ),
+    "an extra that the package asks for in words of its own": (
+        {"demo.py": "try:\n import lost\nexcept ImportError as why:\n raise ImportError('add [cli]') from why\n"},
+        "import demo fails: ImportError: add [cli] (demo.py, line 4)",
+        'if an extra requires it: [tool.relnox.verify] extras = { demo = ["EXTRA"] }',
+    ),
     "a module of the standard library that this Python lacks": (
         {"demo.py": f"import {ELSEWHERE}\n"},
         f"import demo fails: ModuleNotFoundError: No module named '{ELSEWHERE}' (demo.py, line 1)",

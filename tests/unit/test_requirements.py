@@ -11,7 +11,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from relnox.core.packages import Dependency, requirement_name
-from relnox.core.requirements import allows, is_ahead, parse_clauses, rewrite
+from relnox.core.requirements import allows, is_ahead, needed_packages, parse_clauses, rewrite
 from relnox.core.versions.semver_compat import to_semver
 from relnox.errors import Blocked
 
@@ -37,6 +37,29 @@ def need(text: str, syntax: Syntax = "pep508") -> Dependency:
 def written(version: Version) -> str:
     """A version as a project writes it that has its own way."""
     return re.sub(r"dev0$", "dev", str(version))
+
+
+# --- what the metadata of built packages needs
+
+
+@pytest.mark.parametrize(
+    ("requires", "needed"),
+    [
+        ({"app": ["slim[evals]==1.0"], "slim": ['evals==1.0; extra == "evals"'], "evals": ["slim"]}, "slim evals"),
+        ({"app": ["slim"], "slim": ['evals==1.0; extra == "evals"'], "evals": []}, "slim"),
+        (
+            {"app": ["slim[All]"], "slim": ["slim[a_b]; extra == 'all'", "evals; extra == 'a-b'"], "evals": []},
+            "slim evals",
+        ),
+        ({"app": ['slim[x]; extra == "y"'], "slim": []}, ""),
+        ({"app": ["app[own]", "evals; python_version > '3'; extra"], "slim": [], "evals": []}, ""),
+        ({"app": ["app[own]", 'slim; os_name != "nt" and extra == "own"'], "slim": []}, "slim"),
+    ],
+)
+def test_a_package_needs_what_the_extras_that_it_requires_need(
+    requires: dict[str, list[str]], needed: str
+) -> None:
+    assert needed_packages(requires)["app"] == {*needed.split()}
 
 
 # --- requirements that ask for what is not there yet ---------------------------------------------------
