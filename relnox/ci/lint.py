@@ -1,0 +1,326 @@
+"""Ways in which present workflows make a release wrong, that linters of workflows in general do not look for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from relnox.ci.workflows import Job, Step, Table, Workflow
+from relnox.core.text import join_names
+from relnox.errors import Problem
+
+_COMMAND = r"(?:^|[;&|(]\s*|\s-m\s+|[\s/])"
+"""Matches what is before the name of a program."""
+_UPLOAD = re.compile(
+    _COMMAND + r"(?:twine\s+upload|maturin\s+(?:publish|upload)|setup\.py\s.*\bupload"
+    r"|(?:uv|hatch|flit|pdm|poetry)\s+(?:-\S+\s+)*publish|relnox\s+publish|nox\s.*-s\s+(?:publish|testpypi))\b"
+)
+_UPLOAD_ACTION = "pypa/gh-action-pypi-publish"
+_WHOLE_DIRECTORY = re.compile(
+    r"(?:twine\s+upload|uv\s+publish|hatch\s+publish)\b[^|;&]*\*"
+    r"|(?:uv|hatch)\s+publish(?=\s*(?:$|[|;&]|-))(?![^|;&]*\s(?![-'\"$])\S*[/.])"  # no file is named
+    r"|pdm\s+publish\s.*--no-build"
+)
+_BUILD = re.compile(
+    _COMMAND + r"(?:(?:uv|hatch|flit|pdm|poetry|maturin|npm|cargo)\s+(?:run\s+)?build"
+    r"|-m\s+build\b|cibuildwheel|pyproject-build|pipx\s+run\s+(?:\S+\s+)*build|setup\.py\s+\w*(?:dist|wheel|build)"
+    r"|pip\s+wheel|pip\s+install\s+(?:\S+\s+)*(?:-e\s|['\"]?\.(?:\[|['\"]|\s|$))|(?:pdm|poetry)\s+install"
+    r"|uv\s+sync(?!.*--(?:only-group|no-install-project))|relnox\s+build-all"
+    r"|(?:nox|tox|make)(?:\s|$))"
+)
+"""Matches commands that run code of the project, or of what it requires to be built."""
+_BUILD_ACTIONS = ("pypa/cibuildwheel", "PyO3/maturin-action", "hynek/build-and-inspect-python-package")
+_TOKEN = re.compile(r"\$\{\{\s*secrets\.(?!GITHUB_TOKEN\b)([\w-]+)")
+_TOKEN_INPUTS = re.compile(r"password|\w*(?:_PASSWORD|_TOKEN|_AUTH)", re.ASCII)
+"""Matches names of inputs and variables with which programs authenticate to an index."""
+_PUSHES_TAG = re.compile(
+    r"git\s+push\b.*(?:--tags|--follow-tags|refs/tags/|\$\{?\w*tag\w*|\stag\s)", re.IGNORECASE
+)
+_CREATES_RELEASE = re.compile(r"gh\s+release\s+create\b(?!.*--draft)")
+_RELEASE_ACTIONS = ("softprops/action-gh-release", "ncipollo/release-action", "actions/create-release")
+_TAG_ACTIONS = (
+    *("anothrNick/github-tag-action", "mathieudutour/github-tag-action", "rickstaa/action-create-tag"),
+    *("python-semantic-release/python-semantic-release", "googleapis/release-please-action"),
+)
+
+
+class _Upload(NamedTuple):
+    """A step, or a command in it, that uploads to a package index."""
+
+    line: int
+    job: Job
+    step: Step
+    command: str
+
+
+def lint(workflows: Sequence[Workflow]) -> Iterator[Problem]:
+    """Yield what is wrong with the releases of a repository, by file and line; what is a choice is a note."""
+    for workflow in workflows:
+        uploads = [upload for job in workflow.jobs for upload in _uploads(job)]
+        checks = (
+            *(_check_upload(upload) for upload in uploads),
+            _check_indexes(workflow, uploads),
+            _check_trigger(workflow, uploads),
+            _check_concurrency(workflow, uploads),
+            _check_jobs(workflow, uploads),
+            _check_tags(workflow, workflows),
+        )
+        found = {(problem.file, problem.message): problem for check in checks for problem in check}
+        yield from sorted(found.values(), key=lambda problem: int(problem.file.rpartition(":")[2]))
+
+
+def _problem(workflow: Workflow, line: int, message: str, fix: str, *, note: bool = False) -> Problem:
+    file = f"{workflow.file}:{line}"
+    return Problem("workflow-unsafe", message, fix, level="note" if note else "error", file=file)
+
+
+def _uploads(job: Job) -> Iterator[_Upload]:
+    """Yield the uploads to package indexes of a job."""
+    for step in job.steps:
+        if step.action == _UPLOAD_ACTION:
+            yield _Upload(step.line, job, step, "")
+        elif step.action == "PyO3/maturin-action" and step.input("command") in ("publish", "upload"):
+            yield _Upload(step.line, job, step, f"maturin {step.input('command')}")
+        for line, command in step.commands:
+            if _UPLOAD.search(command) and "--dry-run" not in command and not _is_text(command):
+                yield _Upload(line, job, step, command)
+
+
+def _is_text(command: str) -> bool:
+    """Return whether a command only prints its words."""
+    return command.startswith(("echo ", "printf ")) and not re.search(r"[;&|]\s*\w", command)
+
+
+def _check_upload(upload: _Upload) -> Iterator[Problem]:
+    """Check what one upload sends, what it skips, and how it authenticates."""
+    job, step, workflow = upload.job, upload.step, upload.job.workflow
+    by_manifest = "upload what a manifest lists: relnox publish --manifest dist/manifest.json --yes"
+    if _WHOLE_DIRECTORY.search(upload.command):
+        yield _problem(
+            workflow,
+            upload.line,
+            f"job {job.name} uploads whatever is in a directory (a file too many or too few is not noticed)",
+            f"{by_manifest}; or name each file",
+        )
+    elif step.action == _UPLOAD_ACTION and (download := _mixed_download(upload)) is not None:
+        yield _problem(
+            workflow,
+            download.line,
+            f"job {job.name} uploads all artifacts of the run that were merged into one directory (a missing or "
+            "additional file is not noticed)",
+            "merge them with relnox collect in a job before, and download the artifact of that job by name",
+        )
+    if "--skip-existing" in upload.command or step.input("skip-existing") in ("true", "True"):
+        line = step.inputs.lines.get("skip-existing", step.inputs.lines.get("skip_existing", upload.line))
+        yield _problem(
+            workflow,
+            line,
+            f"job {job.name} skips files that the index has (it may have a different file of that name)",
+            "remove skip-existing; a rerun of relnox publish compares hashes",
+        )
+    if (token := _token_for_public_index(upload)) is not None:
+        line, name = token
+        yield _problem(
+            workflow,
+            line,
+            f"job {job.name} uploads with the token {name} (Trusted Publishing needs no stored secret)",
+            "register the workflow with the index, which relnox ci --publishers shows, and remove the token",
+            note=True,
+        )
+
+
+def _mixed_download(upload: _Upload) -> Step | None:
+    """Return the step that merges several artifacts into the directory that is uploaded, or None."""
+    directory = _directory(upload.step.input("packages-dir", "dist"))
+    for step in upload.job.steps:
+        if (
+            step.action == "actions/download-artifact"
+            and step.input("merge-multiple") == "true"
+            and not {"name", "artifact-ids"} & step.inputs.keys()
+            and _directory(step.input("path", ".")) == directory
+        ):
+            return step
+    return None
+
+
+def _directory(path: str) -> str:
+    return path.removeprefix("./").rstrip("/") or "."
+
+
+def _token_for_public_index(upload: _Upload) -> tuple[int, str] | None:
+    """Return the line and the name of the secret that an upload to PyPI or TestPyPI uses, or None."""
+    if upload.command.startswith("poetry"):
+        return None  # it knows no Trusted Publishing
+    url = upload.step.input("repository-url")
+    if url:
+        from twine import utils  # slow to import
+
+        public = (utils.DEFAULT_REPOSITORY, utils.TEST_REPOSITORY)
+        if urlsplit(url).hostname not in {urlsplit(known).hostname for known in public}:
+            return None
+    elif re.search(r"--(?:repository-url|publish-url|index|repo|repository)\b|\s-r\s", upload.command):
+        return None
+    tables = [upload.step.inputs] if not upload.command else []
+    tables += [
+        table for table in (upload.step.table.get("env"), *_environments(upload.job)) if isinstance(table, Table)
+    ]
+    for table in tables:
+        for name, value in table.items():
+            if _TOKEN_INPUTS.fullmatch(name) and (match := _TOKEN.search(str(value))):
+                return table.lines[name], match[1]
+    if match := _TOKEN.search(upload.command):
+        return upload.line, match[1]
+    return None
+
+
+def _check_indexes(workflow: Workflow, uploads: Sequence[_Upload]) -> Iterator[Problem]:
+    """Find requirements of a release that another index may provide as well."""
+    message = "installs from an additional index as well (whoever owns a name there provides the requirement)"
+    fix = (
+        "verify the release with relnox verify-install --index testpypi: requirements come from the trusted index"
+    )
+    for job in workflow.jobs:
+        settings = [
+            (table.lines[name], f"{name}={value}")
+            for table in (*_environments(job), *(step.table.get("env") for step in job.steps))
+            for name, value in (table.items() if isinstance(table, Table) else ())
+        ]
+        for line, text in (*settings, *(command for step in job.steps for command in step.commands)):
+            if re.search(r"--extra-index-url|^(?:PIP|UV)_EXTRA_INDEX_URL=", text) and (
+                uploads or _is_test_index(text)
+            ):
+                yield _problem(workflow, line, f"job {job.name} {message}", fix)
+
+
+def _environments(job: Job) -> tuple[Any, ...]:
+    """Return the variables of a job and of its workflow, as they are written."""
+    return job.table.get("env"), job.workflow.table.get("env")
+
+
+def _is_test_index(text: str) -> bool:
+    """Return whether a text has the address of TestPyPI, where each name is free for all."""
+    from twine import utils  # slow to import
+
+    return str(urlsplit(utils.TEST_REPOSITORY).hostname) in text
+
+
+def _check_trigger(workflow: Workflow, uploads: Sequence[_Upload]) -> Iterator[Problem]:
+    """Find uploads by an identity in a workflow that another one calls."""
+    if "workflow_call" not in workflow.triggers:
+        return
+    for upload in uploads:
+        if upload.job.has_identity:
+            yield _problem(
+                workflow,
+                workflow.triggers.lines["workflow_call"],
+                f"job {upload.job.name} uploads in a workflow that others call (an index checks the name of this "
+                "file, an attestation that of the caller)",
+                "move the job into the workflow that is started",
+            )
+
+
+def _check_concurrency(workflow: Workflow, uploads: Sequence[_Upload]) -> Iterator[Problem]:
+    """Find uploads that a newer run cancels."""
+    for upload in uploads:
+        for table in (workflow.table.get("concurrency"), upload.job.table.get("concurrency")):
+            if not isinstance(table, Table) or "github.run_id" in table.get("group", ""):
+                continue
+            if table.get("cancel-in-progress") == "true":
+                yield _problem(
+                    workflow,
+                    table.lines["cancel-in-progress"],
+                    f"a newer run cancels job {upload.job.name} (a part of the files may be public then)",
+                    "set cancel-in-progress: false",
+                )
+
+
+def _check_jobs(workflow: Workflow, uploads: Sequence[_Upload]) -> Iterator[Problem]:
+    """Find jobs that upload outside of an environment, and builds beside an identity or a token."""
+    uploading = {upload.job.name for upload in uploads}
+    for job in workflow.jobs:
+        if job.name in uploading and not job.environment:
+            yield _problem(
+                workflow,
+                job.line,
+                f"job {job.name} uploads outside of an environment (no review, and any branch may upload)",
+                "add environment: pypi to the job, and register it with the index",
+            )
+        if not uploading or not (job.has_identity or job.name in uploading):
+            continue
+        line = next(_builds(job), None)
+        if line is not None and any(step.action == "actions/checkout" for step in job.steps):
+            what = "uploads" if job.name in uploading else "has id-token: write"
+            yield _problem(
+                workflow,
+                line,
+                f"job {job.name} runs the project's code and {what} (that code can use the credential)",
+                "build in a job without id-token and secrets, and pass the files on as an artifact",
+            )
+
+
+def _builds(job: Job) -> Iterator[int]:
+    """Yield the lines on which a job runs code of the project or of its build requirements."""
+    for step in job.steps:
+        if step.action in _BUILD_ACTIONS and step.input("command") not in ("upload", "publish"):
+            yield step.line
+        for line, command in step.commands:
+            if _BUILD.search(command) and not _is_text(command):
+                yield line
+
+
+def _check_tags(workflow: Workflow, workflows: Sequence[Workflow]) -> Iterator[Problem]:
+    """Find tags and releases that the default token makes, and that other workflows wait for."""
+    is_of_tag = _starts_by_tag(workflow) and not {"workflow_dispatch", "schedule"} & workflow.triggers.keys()
+    by_tag = [other.file for other in workflows if _starts_by_tag(other)]
+    by_release = [other.file for other in workflows if "release" in other.triggers]
+    for job in workflow.jobs:
+        if _has_own_token(job):
+            continue
+        for step in job.steps:
+            drafts = step.input("draft") == "true"
+            makes_release = step.action in _RELEASE_ACTIONS and not drafts
+            makes_tag = step.action in _TAG_ACTIONS
+            line = step.line
+            for number, command in step.commands:
+                if _CREATES_RELEASE.search(command):
+                    makes_release, line = True, number
+                elif _PUSHES_TAG.search(command):
+                    makes_tag, line = True, number
+            waiting = by_release if makes_release else []
+            condition = f"{job.table.get('if', '')} {step.table.get('if', '')}"
+            has_tag = is_of_tag or "refs/tags/" in condition or "ref_type == 'tag'" in condition
+            if (makes_tag or makes_release) and not has_tag:
+                waiting = [*by_tag, *waiting]
+            if (waiting := sorted({*waiting} - {workflow.file})) and not _uses_own_token(step):
+                yield _problem(
+                    workflow,
+                    line,
+                    f"job {job.name} makes a tag or a release with the default token, which does not start "
+                    f"{join_names(waiting)} (GitHub starts no run for it)",
+                    "publish in the same run; or start the other one: gh workflow run NAME --ref TAG",
+                )
+
+
+def _starts_by_tag(workflow: Workflow) -> bool:
+    push = workflow.triggers.get("push")
+    return isinstance(push, Table) and "tags" in push
+
+
+def _has_own_token(job: Job) -> bool:
+    """Return whether git in the checkout of a job pushes with another token than the default one."""
+    return any(step.action == "actions/checkout" and _is_own_token(step.input("token")) for step in job.steps)
+
+
+def _uses_own_token(step: Step) -> bool:
+    """Return whether a step uses another token than the default one."""
+    env = step.table.get("env")
+    values = [step.input("token"), step.input("github-token")]
+    values += [str(value) for name, value in env.items() if "TOKEN" in name] if isinstance(env, Table) else []
+    return any(map(_is_own_token, values))
+
+
+def _is_own_token(value: str) -> bool:
+    """Return whether a value is another token than the default one: a secret, or one that a step made."""
+    return bool(_TOKEN.search(value)) or "steps." in value

@@ -1,0 +1,232 @@
+"""Workflow files of GitHub Actions as data, in which each value knows its line.
+
+All scalars are texts, as they are written: `on` is not a Boolean, and `3.10` is not a number.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+import yaml
+
+from relnox.core.records import Record
+from relnox.errors import Blocked
+
+_MAX_SIZE = 1 << 20
+"""The maximum size of a workflow file, in bytes; GitHub accepts half of it."""
+
+
+class Text(str):
+    """A scalar; `line` is the line of its first character, or of its first line if it is a block."""
+
+    __slots__ = ("line",)
+    line: int
+
+
+class Items(list[Any]):
+    """A list; `line` is the line of its first item."""
+
+    line: int
+
+
+class Table(dict[str, Any]):
+    """A mapping; `line` is the line of its first key, and `lines` has the line of each key."""
+
+    line: int
+    lines: dict[str, int]
+
+
+def parse_yaml(content: bytes, name: str) -> Any:
+    """Return the content of a YAML file as `Table`, `Items` and `Text`; an empty `Table` if it is empty.
+
+    Raises:
+        Blocked: It is not valid YAML, or too large or too deeply nested.
+    """
+    if len(content) > _MAX_SIZE:
+        raise _invalid(name, 1, f"it has more than {_MAX_SIZE >> 20} MiB")
+    try:
+        node = yaml.compose(content.decode("utf-8-sig"), Loader=yaml.BaseLoader)
+        return _convert(node, {}) if node is not None else _table(1)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        reason, line = str(error.problem or error.context), mark.line + 1 if mark is not None else 1
+    except (yaml.YAMLError, ValueError) as error:
+        reason, line = " ".join(str(error).split()), 1
+    except RecursionError:
+        reason, line = "it is nested too deeply, or contains itself", 1
+    raise _invalid(name, line, f"it is not valid YAML ({reason})")
+
+
+def _invalid(name: str, line: int, message: str) -> Blocked:
+    return Blocked("workflow-invalid", message, fix=f"correct {name}", file=f"{name}:{line}")
+
+
+def _table(line: int) -> Table:
+    table = Table()
+    table.line, table.lines = line, {}
+    return table
+
+
+def _convert(node: yaml.Node, converted: dict[int, Any]) -> Any:
+    """Convert a node; a node that aliases repeat is converted once."""
+    if id(node) in converted:
+        return converted[id(node)]
+    line = node.start_mark.line + 1
+    if isinstance(node, yaml.MappingNode):
+        table = _table(line)
+        for key, value in node.value:
+            table[str(key.value)] = _convert(value, converted)
+            table.lines[str(key.value)] = key.start_mark.line + 1
+        converted[id(node)] = table
+    elif isinstance(node, yaml.SequenceNode):
+        items = Items(_convert(item, converted) for item in node.value)
+        items.line = line
+        converted[id(node)] = items
+    else:
+        text = Text(node.value)
+        text.line = line + (isinstance(node, yaml.ScalarNode) and node.style in ("|", ">"))
+        converted[id(node)] = text
+    return converted[id(node)]
+
+
+def _mapping(value: Any) -> Table:
+    """Return a value that should be a mapping; a text or a list of texts becomes its keys."""
+    if isinstance(value, Table):
+        return value
+    table = _table(getattr(value, "line", 1))
+    for key in value if isinstance(value, Items) else [value] if value else ():
+        if isinstance(key, Text):
+            table[key], table.lines[key] = _table(key.line), key.line
+    return table
+
+
+class Step(Record):
+    """A step of a job."""
+
+    table: Table
+
+    @property
+    def line(self) -> int:
+        """The line on which it starts."""
+        return self.table.line
+
+    @property
+    def action(self) -> str:
+        """The action that it uses, without the version; empty if it runs a script."""
+        return str(self.table.get("uses", "")).partition("@")[0]
+
+    @property
+    def inputs(self) -> Table:
+        """The inputs of the action."""
+        return _mapping(self.table.get("with"))
+
+    def input(self, name: str, default: str = "") -> str:
+        """Return an input of the action, whose name may be written with dashes or underscores."""
+        value = self.inputs.get(name, self.inputs.get(name.replace("-", "_"), default))
+        return str(value)
+
+    @cached_property
+    def commands(self) -> tuple[tuple[int, str], ...]:
+        """The lines of its script, each with its number; continued lines are joined, comments are left out."""
+        script = self.table.get("run", "")
+        commands: list[tuple[int, str]] = []
+        continued = False
+        for number, line in enumerate(str(script).split("\n"), getattr(script, "line", 0)):
+            text = line.strip()
+            if not continued and text and not text.startswith("#"):
+                commands.append((number, text))
+            elif continued:
+                commands[-1] = (commands[-1][0], f"{commands[-1][1].removesuffix(chr(92)).rstrip()} {text}")
+            continued = text.endswith("\\") and (continued or not text.startswith("#"))
+        return tuple(commands)
+
+
+class Job(Record):
+    """A job of a workflow."""
+
+    workflow: Workflow
+    name: str
+    table: Table
+
+    @property
+    def line(self) -> int:
+        """The line with its name."""
+        return int(self.workflow.jobs_table.lines[self.name])
+
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """Its steps; none if it calls another workflow."""
+        steps = self.table.get("steps")
+        return tuple(Step(step) for step in steps if isinstance(step, Table)) if isinstance(steps, Items) else ()
+
+    @property
+    def permissions(self) -> Mapping[str, str] | None:
+        """The permissions of its token, from the workflow if it has none; None for the repository's default."""
+        own = self.table.get("permissions", self.workflow.table.get("permissions"))
+        if isinstance(own, Text):
+            return {"id-token": "write", "contents": "write"} if own == "write-all" else {}
+        return own if isinstance(own, Table) else None
+
+    @property
+    def environment(self) -> str:
+        """The name of its environment, or an empty string."""
+        value = self.table.get("environment", "")
+        return str(value.get("name", "") if isinstance(value, Table) else value)
+
+    @property
+    def has_identity(self) -> bool:
+        """Whether it can request an identity token."""
+        return (self.permissions or {}).get("id-token") == "write"
+
+
+class Workflow(Record):
+    """A workflow file.
+
+    Attributes:
+        file: Its path relative to the root of the repository.
+        text: Its content.
+        table: The same as data.
+    """
+
+    file: str
+    text: str
+    table: Table
+
+    @property
+    def triggers(self) -> Table:
+        """What starts it: events, each with its filters."""
+        return _mapping(self.table.get("on"))
+
+    @property
+    def jobs_table(self) -> Table:
+        """Its jobs as they are written."""
+        return _mapping(self.table.get("jobs"))
+
+    @cached_property
+    def jobs(self) -> tuple[Job, ...]:
+        """Its jobs."""
+        return tuple(Job(self, name, job) for name, job in self.jobs_table.items() if isinstance(job, Table))
+
+    def uses(self) -> Iterator[tuple[int, str, str]]:
+        """Yield each action and called workflow: its line, what is used, and the comment after it."""
+        lines = self.text.splitlines()
+        entries = [step.table for job in self.jobs for step in job.steps] + [job.table for job in self.jobs]
+        for table in entries:
+            if isinstance(used := table.get("uses"), Text):
+                comment = re.search(r"\s#\s*(.*?)\s*$", lines[used.line - 1])
+                yield used.line, str(used), comment[1] if comment else ""
+
+
+def read_workflow(file: str, content: bytes) -> Workflow:
+    """Return a workflow file as data.
+
+    Raises:
+        Blocked: It is not valid YAML, or no mapping.
+    """
+    table = parse_yaml(content, file)
+    if not isinstance(table, Table):
+        raise _invalid(file, 1, "it is not a mapping")
+    return Workflow(file, content.decode("utf-8-sig"), table)
