@@ -67,8 +67,8 @@ def lint(workflows: Sequence[Workflow]) -> Iterator[Problem]:
             _check_jobs(workflow, uploads),
             _check_tags(workflow, workflows),
         )
-        found = {(problem.file, problem.message): problem for check in checks for problem in check}
-        yield from sorted(found.values(), key=lambda problem: int(problem.file.rpartition(":")[2]))
+        problems = {(problem.file, problem.message): problem for check in checks for problem in check}
+        yield from sorted(problems.values(), key=lambda problem: int(problem.file.rpartition(":")[2]))
 
 
 def _problem(workflow: Workflow, line: int, message: str, fix: str, *, note: bool = False) -> Problem:
@@ -158,7 +158,7 @@ def _token_for_public_index(upload: _Upload) -> tuple[int, str] | None:
         from twine import utils  # slow to import
 
         public = (utils.DEFAULT_REPOSITORY, utils.TEST_REPOSITORY)
-        if urlsplit(url).hostname not in {urlsplit(known).hostname for known in public}:
+        if urlsplit(url).hostname not in {urlsplit(address).hostname for address in public}:
             return None
     elif re.search(r"--(?:repository-url|publish-url|index|repo|repository)\b|\s-r\s", upload.command):
         return None
@@ -177,7 +177,7 @@ def _token_for_public_index(upload: _Upload) -> tuple[int, str] | None:
 
 def _check_indexes(workflow: Workflow, uploads: Sequence[_Upload]) -> Iterator[Problem]:
     """Find requirements of a release that another index may provide as well."""
-    message = "installs from an additional index as well (whoever owns a name there provides the requirement)"
+    message = "installs from an additional index as well (the owner of a name there may provide the requirement)"
     fix = (
         "verify the release with relnox verify-install --index testpypi: requirements come from the trusted index"
     )

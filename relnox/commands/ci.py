@@ -6,11 +6,17 @@ session that also runs here; the job that publishes runs relnox alone, and no co
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 from relnox.ci import github, sets
+from relnox.ci.lint import lint
 from relnox.ci.sets import ProjectFacts
+from relnox.ci.workflows import Workflow, read_workflow
 from relnox.commands.options import CiOptions as Options
 from relnox.core.planning.plan import Plan, PlanBuilder
 from relnox.core.planning.step import Edit
+from relnox.core.text import format_count
 from relnox.indexes import targets
 from relnox.project import Project
 from relnox.steps.edit_files import EditFiles
@@ -18,8 +24,10 @@ from relnox.steps.edit_files import EditFiles
 
 def plan(options: Options, project: Project) -> Plan:
     """Plan to write the files that are missing or differ."""
-    del options
     new = PlanBuilder("ci")
+    if options.lint:
+        _lint(new, project)
+        return new.plan()
     new.problems += project.tag_format_problems(project.workspace.packages)
     files = {github.path(workflow): github.render(workflow) for workflow in sets.workflows(read_facts(project))}
     before = project.read_files(files)
@@ -33,6 +41,33 @@ def plan(options: Options, project: Project) -> Plan:
     else:
         new.notes.append("nothing to do: all files are up to date")
     return new.plan()
+
+
+def _lint(new: PlanBuilder, project: Project) -> None:
+    """Check all workflow files of the repository, those of relnox and others."""
+    workflows = project.once(_read_workflows, project)
+    findings = list(lint(workflows))
+    new.problems += [problem for problem in findings if problem.level != "note"]
+    new.notes += [
+        f"{problem.file}: {problem.message}\n  fix: {problem.fix}"
+        for problem in findings
+        if problem.level == "note"
+    ]
+    new.notes.append(
+        f"{format_count(len(workflows), 'workflow file')} checked: {format_count(len(findings), 'finding')}"
+    )
+
+
+def _read_workflows(project: Project) -> tuple[Workflow, ...]:
+    """Return the workflow files of the repository, which may have the project in a subdirectory."""
+    top = (
+        project.root
+        if project.git is None
+        else project.root.joinpath(*[".."] * len(Path(project.git.prefix).parts))
+    )
+    files = sorted(file for file in top.glob(f"{github.DIRECTORY}/*.y*ml") if file.suffix in (".yml", ".yaml"))
+    names = {os.path.relpath(file, project.root): file.relative_to(top).as_posix() for file in files}
+    return tuple(read_workflow(names[name], content) for name, content in project.read_files(names).items())
 
 
 def read_facts(project: Project) -> ProjectFacts:

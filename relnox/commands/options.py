@@ -271,6 +271,8 @@ class CiOptions(CommonOptions):
 
     remote_tags = "if-none"
 
+    lint: bool = option(False, "Check how present workflows release, and write nothing.")
+
 
 class InitOptions(CommonOptions):
     """Options of `init`."""

@@ -77,7 +77,7 @@ SMELLS = {
         "additional index",
     ),
     "the test index after an upload elsewhere": (
-        f"on: push\njobs: {{a: {{steps: [run: 'pip install --extra-index-url https://{TEST_HOST}/simple/ a']}}}}\n",
+        f"on: push\njobs: {{a: {{steps: [run: pip install --extra-index-url https://{TEST_HOST}/ a]}}}}\n",
         2,
         "additional index",
     ),
