@@ -499,7 +499,7 @@ def open_project(start: Path, options_by_table: OptionsByTable) -> Project:
 def _read_config(root: Path, options_by_table: OptionsByTable) -> Config:
     """Return the settings in the pyproject.toml of a project, if it has one."""
     file = root / "pyproject.toml"
-    data = table_at(pyproject.load(root, file.name), "tool").get("relnox", {}) if file.is_file() else {}
+    data = table_at(pyproject.load(root, file.name), "tool").get("relnox") if file.is_file() else None
     try:
         config = Config.parse(data, options_by_table(data if isinstance(data, dict) else ()))
         if config.indexes or config.targets or config.trusted_index:

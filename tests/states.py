@@ -710,6 +710,13 @@ def same_tags_for_two(world: World) -> str:
     return "status"
 
 
+@state("tag-format-unknown")
+def same_tags_for_two_groups(world: World) -> str:
+    groups = "".join(f'[tool.relnox.groups.{name}]\npackages = ["{name}"]\n' for name in ("a", "b"))
+    two(world, f'tag-format = "v{{version}}"\n\n{groups}')
+    return "status"
+
+
 @state("tag-format-unknown", then=("tree-dirty",))
 def form_that_is_not_clear(world: World) -> str:
     two(world)

@@ -131,7 +131,7 @@ def _with_settings(files: Mapping[str, bytes], settings: Mapping[str, Any], *, u
     if "relnox" in tool:
         after = _add_settings(text, settings) if update and settings else None
         return None if after is None else bom + after.encode()
-    table = setting_proposals.as_toml(settings) + "\n"
+    table = fixes.as_toml(settings) + "\n"
     newline = "\r\n" if "\r\n" in text else "\n"
     separator = "" if not text else newline if text.endswith("\n") else 2 * newline
     after = text + separator + table.replace("\n", newline)
@@ -161,10 +161,11 @@ def _add_settings(text: str, settings: Mapping[str, Any]) -> str:
             table[key][name] = expected.setdefault(key, {})[name] = item
     after = tomlkit.dumps(document)
     if load_toml(after)["tool"]["relnox"] != expected:
+        before = load_toml(text)["tool"]["relnox"]
         raise Blocked(
             "bump-not-possible",
             "[tool.relnox] in pyproject.toml cannot be updated without changing other settings",
-            fix=f"add by hand:\n{setting_proposals.as_toml(settings)}",
+            fix=f"add by hand:\n{fixes.as_toml(settings, Config.parse(before, options_by_table(before)))}",
         )
     return after
 
@@ -189,7 +190,7 @@ def _notes(
     has_table = b"[tool.relnox" in files.get(_PYPROJECT, b"")
     missing = {key: value for key, value in settings.items() if key not in ("branch", "packages")}
     if has_table and missing and not options.update:
-        yield f"[tool.relnox] exists and is not changed; --update adds:\n{setting_proposals.as_toml(missing)}"
+        yield f"[tool.relnox] exists and is not changed; --update adds:\n{fixes.as_toml(missing, project.config)}"
     for problem in project.tag_format_problems(project.workspace.packages):
         yield f"{problem.message}\n  fix: {problem.fix}"
     if options.nox and b"relnox" not in files.get("noxfile.py", b"relnox"):

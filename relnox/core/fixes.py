@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 import shlex
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from relnox.core.records import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from relnox.core.settings.config import Config
 
 CREATE_REPOSITORY = 'git init && git add -A && git commit -m "Initial commit"'
 """The command that creates a git repository with a commit, for a fix."""
@@ -78,6 +79,31 @@ def install_command(requirement: str, *, upgrade: bool = False) -> str:
 def quote_requirement(requirement: str) -> str:
     """Return a requirement in quotes that any shell understands, or unchanged if it needs none."""
     return requirement if re.fullmatch(r"[\w.-]+", requirement) else f'"{requirement}"'
+
+
+def as_toml(settings: Mapping[str, Any], config: Config | None = None) -> str:
+    """Return settings of `[tool.relnox]` as TOML, ready to paste.
+
+    A table that pyproject.toml has cannot be pasted again: its keys are shown as `[table] key = value`.
+
+    Args:
+        settings: The settings.
+        config: The settings that pyproject.toml has, or None if it has none.
+    """
+    import tomlkit  # slow to import, and few commands propose settings
+
+    if config is None or not config.is_written:
+        return tomlkit.dumps({"tool": {"relnox": settings}}).rstrip()
+    lines: list[str] = []
+    added: dict[str, Any] = {}
+    for key, value in settings.items():
+        if not isinstance(value, Mapping):
+            lines.append(f"[tool.relnox] {tomlkit.dumps({key: value}).rstrip()}")
+        elif config.is_set(key.replace("-", "_")):
+            lines += (f"[tool.relnox.{key}] {tomlkit.dumps({name: value[name]}).rstrip()}" for name in value)
+        else:
+            added[key] = value
+    return "\n".join([*lines, *([tomlkit.dumps({"tool": {"relnox": added}}).rstrip()] if added else [])])
 
 
 def show_commands(text: str, front_end: FrontEnd) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from packaging.version import Version
 
-from relnox.core import requirements
+from relnox.core import fixes, requirements
 from relnox.core.bump.version_bumps import VersionBump
 from relnox.core.packages import Dependency, Package
 from relnox.core.settings import patterns
@@ -30,7 +30,7 @@ def unclear_format_problems(
         if name in names:
             names_by_reason.setdefault(reason, []).append(name)
     if names_by_reason:
-        settings = as_toml(propose_settings(workspace, config, forms, tags, names))
+        settings = fixes.as_toml(propose_settings(workspace, config, forms, tags, names), config)
         yield Blocked(
             "tag-format-unknown",
             "\n".join(
@@ -115,7 +115,7 @@ def group_notes(workspace: Workspace, config: Config, forms: TagForms, tags: Map
         names = join_names([package.name for packages in groups for package in packages], _MAX_LISTED)
         yield (
             f"{names} always had the same version, but are bumped one by one; to bump them together, add to "
-            f"pyproject.toml:\n{as_toml({'groups': _group_settings(groups)})}"
+            f"pyproject.toml:\n{fixes.as_toml({'groups': _group_settings(groups)}, config)}"
         )
 
 
@@ -141,13 +141,6 @@ def directory_globs(packages: Sequence[Package], all_packages: Sequence[Package]
     ]
 
 
-def as_toml(settings: Mapping[str, Any], *, header: bool = True) -> str:
-    """Format settings as TOML, ready to paste; `header` adds the line `[tool.relnox]`."""
-    import tomlkit  # slow to import, and few commands propose settings
-
-    return tomlkit.dumps({"tool": {"relnox": settings}} if header else settings).rstrip()
-
-
 def describe_unlisted_packages(unlisted_packages: Sequence[Package], workspace: Workspace, config: Config) -> str:
     """Return a message that names these packages, and the settings that would include or exclude them."""
     names = [f"{package.name} ({package.pyproject})" for package in unlisted_packages[:_MAX_LISTED]]
@@ -161,9 +154,10 @@ def describe_unlisted_packages(unlisted_packages: Sequence[Package], workspace: 
     packages = [*config.packages, *globs] if config.packages else directory_globs(all_packages, all_packages)
     # `exclude` does not support patterns that begin with `!`.
     exclude = [pattern for pattern in (*config.exclude, *globs) if not pattern.startswith("!")]
+    on_one_line = Config(is_written=True)
     return (
-        f"{text}\nto release them: {as_toml({'packages': packages}, header=False)}\n"
-        f"to exclude them: {as_toml({'exclude': exclude}, header=False)}"
+        f"{text}\nto release them: {fixes.as_toml({'packages': packages}, on_one_line)}\n"
+        f"to exclude them: {fixes.as_toml({'exclude': exclude}, on_one_line)}"
     )
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 
 from packaging.version import Version
 
+from relnox.core import fixes
 from relnox.core.packages import Package
 from relnox.core.records import Record
 from relnox.core.settings import patterns, release_lines, rules
@@ -362,6 +363,11 @@ def _check_formats(
             fix = 'use {name} or {directory} in it: tag-format = "{name}-v{version}"'
             if group.kind == "linked":
                 fix += f'; or set kind = "fixed" in [tool.relnox.groups.{group.name}] for common tags'
+            elif config.groups:
+                by_name = {name: group_by_name[name].name for name in (one, *others)}
+                words = {name: group if group in config.groups else name for name, group in by_name.items()}
+                own_forms = {name: f"{word}-v{{version}}" for name, word in words.items()}
+                fix = f"add to pyproject.toml:\n{fixes.as_toml({'tag-formats': own_forms}, config)}"
             raise Blocked(
                 "tag-format-unknown",
                 f"tag-format {texts[one]!r} gives {one} and {foreign[0]} the same tags",

@@ -35,7 +35,8 @@ OPTIONS = re.compile(r"(?:.*: )?(add|pass|remove|choose .*?:|write|or) ?(--.+)|.
 WARNINGS = {"readme-invalid", "trusted-index-missing", "metadata-incomplete", "metadata-missing"}
 """What some of the packages are warned about as well."""
 LOOK = re.compile(r"if |to (see|compare|find|reproduce)|look at|find the cause|see what|(check|compare)\b.*: ")
-SETTINGS = re.compile(r"\[+tool\.relnox[^\]]*\]+\s[a-z-]+ = .+")
+SETTINGS = re.compile(r"\[+tool\.relnox[^\]]*\]+ [a-z-]+ = .+")
+TABLES = re.compile(r"^\[+tool\.relnox[^\]]*\]+$.*", re.DOTALL | re.MULTILINE)
 OWN = re.compile(r"(^|/)(dist|\.git|[^/]+\.git|__pycache__|\.lock)(/|$)")
 """What a build made, or git keeps: the way of a fix may replace it."""
 
@@ -127,8 +128,12 @@ def take(
         return take(world, second, words, then, instead=False)
     if (match := COMMAND.fullmatch(way)) and not way[: match.start(1)].endswith(", then: "):
         return run_steps(world, match[1], words, then, instead=instead)
-    if match := SETTINGS.search(way):
-        paste(world.cwd / "pyproject.toml", world.fill(match[0]))
+    file, lines, tables = world.cwd / "pyproject.toml", SETTINGS.findall(way), TABLES.search(way)
+    if lines or tables:
+        for line in lines:
+            paste(file, world.fill(line))
+        if tables:
+            file.write_text(f"{file.read_text(encoding='utf-8')}\n{world.fill(tables[0])}\n", encoding="utf-8")
         if (world.cwd / ".git").exists():
             git(world.cwd, "commit", "--quiet", "--message", "Settings", "pyproject.toml")
         return words, None

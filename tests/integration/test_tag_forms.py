@@ -405,11 +405,11 @@ def test_unlisted_packages_are_named_with_settings_for_them(tmp_path: Path, bump
     ran = bump(root, *PATCH)
     assert ran.code == 0, ran.text
     assert "plugins/extra/pyproject.toml: 'base==1.0.0' does not allow base 1.0.1" in ran.text
-    key = next(line for line in said.splitlines() if "to release them" in line).partition(": ")[2]
+    key = next(line for line in said.splitlines() if "to release them" in line).partition("[tool.relnox] ")[2]
     text = (root / "pyproject.toml").read_text(encoding="utf-8")
     write(root, {"pyproject.toml": f"{text}\n[tool.relnox]\n{key}\n"})
     assert "base-extra  1.0.0" in run_in_process(root, "status").out
-    key = next(line for line in said.splitlines() if "to exclude them" in line).partition(": ")[2]
+    key = next(line for line in said.splitlines() if "to exclude them" in line).partition("[tool.relnox] ")[2]
     write(root, {"pyproject.toml": f"{text}\n[tool.relnox]\n{key}\n"})
     ran = run_in_process(root, "status")
     assert (ran.code, "base-extra" in ran.err) == (0, False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tomllib
+
 import pytest
 
 from relnox.commands import COMMAND_LINE
@@ -10,6 +12,7 @@ from relnox.core.fixes import FrontEnd, TaskCommand
 from relnox.core.planning.events import OutputLine, RunStarted, Status, StepFinished
 from relnox.core.planning.plan import Plan
 from relnox.core.records import replace
+from relnox.core.settings.config import Config
 from relnox.errors import Blocked, Failed
 from relnox.reporters.github import GitHub
 from relnox.reporters.terminal import Terminal
@@ -93,3 +96,28 @@ def test_every_reporter_shows_commands_so(
 
     reporter.event(OutputLine(STEP, "relnox build-all --package x"), nested=False)
     assert "relnox build-all --package x" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("", ["[tool.relnox]", 'versions = "lockstep"', "[tool.relnox.tag-formats]", 'a = "a{version}"']),
+        (
+            "[tool.relnox]\n",
+            ['[tool.relnox] versions = "lockstep"', "[tool.relnox.tag-formats]", 'a = "a{version}"'],
+        ),
+        (
+            "[tool.relnox]\ntag-formats = { b = 'b{version}' }\n",
+            ['[tool.relnox] versions = "lockstep"', '[tool.relnox.tag-formats] a = "a{version}"'],
+        ),
+        (
+            "[tool.relnox.tag-formats]\nb = 'b{version}'\n",
+            ['[tool.relnox] versions = "lockstep"', '[tool.relnox.tag-formats] a = "a{version}"'],
+        ),
+    ],
+)
+def test_a_table_that_is_there_is_not_shown_to_be_pasted_again(written: str, shown: list[str]) -> None:
+    config = Config.parse(tomllib.loads(written).get("tool", {}).get("relnox"))
+    text = fixes.as_toml({"versions": "lockstep", "tag-formats": {"a": "a{version}"}}, config)
+    assert [line for line in text.splitlines() if line] == shown
+    tomllib.loads(written + "\n".join(line for line in shown if "] " not in line))

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from relnox.core.fixes import as_toml
 from relnox.core.packages import Package, VersionSource
 from relnox.core.setting_proposals import (
-    as_toml,
     directory_globs,
     group_notes,
     propose_settings,
@@ -176,7 +176,11 @@ def test_equal_directory_names_make_a_format_ambiguous() -> None:
     ("packages", "kind", "fix"),
     [
         (("a", "b"), "linked", 'kind = "fixed" in [tool.relnox.groups.one]'),
-        (("b", "c"), "fixed", 'use {name} or {directory} in it: tag-format = "{name}-v{version}"'),
+        (
+            ("b", "c"),
+            "fixed",
+            '[tool.relnox.tag-formats]\na = "a-v{version}"\nb = "one-v{version}"\nc = "one-v{version}"',
+        ),
         ((), "fixed", 'versions = "lockstep"'),
     ],
 )

@@ -72,7 +72,7 @@ def select_packages(options: Options, project: Project) -> tuple[Package, ...]:
         return packages
     fix = f"name them: --package {packages[0].name}; or use --all, or --part auto"
     if config.versions is None and len({package.version for package in packages}) == 1:
-        settings = setting_proposals.as_toml({"versions": "lockstep"})
+        settings = fixes.as_toml({"versions": "lockstep"}, config)
         fix += f"; or, to bump all of them together, add to pyproject.toml:\n{settings}"
     raise Blocked("packages-not-selected", f"no packages selected ({len(packages)} in this workspace)", fix)
 
@@ -363,6 +363,6 @@ def foreign_pin_problems(project: Project, bumps: Sequence[VersionBump]) -> Iter
             "requirement-excludes-version",
             f"{join_names(f'{package} requires {text!r}' for package, text in pins.values())}, which is the "
             "development version of this project, and not one that another project releases",
-            f"if it is released together with this project, add to pyproject.toml:\n"
-            f"{setting_proposals.as_toml(settings)}\nor else correct the requirement",
+            "correct the requirement; or, if it is released together with this project, add to pyproject.toml:\n"
+            f"{fixes.as_toml(settings, project.config)}",
         )

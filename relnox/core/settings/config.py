@@ -276,7 +276,13 @@ class CiConfig(Settings):
 
 
 class Config(Settings):
-    """The settings in the table `[tool.relnox]` of pyproject.toml."""
+    """The settings in the table `[tool.relnox]` of pyproject.toml.
+
+    Attributes:
+        is_written: Whether pyproject.toml has the table.
+    """
+
+    is_written: bool = False
 
     # packages and versions
     packages: tuple[str, ...] = setting(
@@ -444,11 +450,13 @@ class Config(Settings):
     def parse(cls, data: Any, options: Mapping[str, Sequence[Field]] = EMPTY) -> Config:
         """Validate and convert the content of `[tool.relnox]`; for the options of tasks see `config_table`.
 
+        `data` is None if pyproject.toml has no such table.
+
         Raises:
             Blocked: A key is unknown, or a value is invalid.
         """
-        config: Config = config_table(options).check(data, "tool.relnox")
-        return config
+        config: Config = config_table(options).check({} if data is None else data, "tool.relnox")
+        return cls(**vars(config), is_written=data is not None)
 
     @property
     def has_public_rules(self) -> bool:
