@@ -85,6 +85,11 @@ class Project(Record):
     documents: tuple[str, ...] = ()
 
     @cached_property
+    def settings(self) -> Mapping[str, Any]:
+        """The table `[tool.relnox]` as it is written, which `config` has parsed."""
+        return dict(_read_settings(self.root) or {})
+
+    @cached_property
     def workspace(self) -> Workspace:
         """The packages; reading them also checks the package names in the settings."""
         filter_ignored = self.git.filter_ignored if self.git is not None else None
@@ -498,16 +503,30 @@ def open_project(start: Path, options_by_table: OptionsByTable) -> Project:
 
 def _read_config(root: Path, options_by_table: OptionsByTable) -> Config:
     """Return the settings in the pyproject.toml of a project, if it has one."""
-    file = root / "pyproject.toml"
-    data = table_at(pyproject.load(root, file.name), "tool").get("relnox") if file.is_file() else None
     try:
-        config = Config.parse(data, options_by_table(data if isinstance(data, dict) else ()))
-        if config.indexes or config.targets or config.trusted_index:
-            from relnox.indexes import targets  # as above
-
-            targets.check_settings(config)
+        return parse_settings(_read_settings(root), options_by_table)
     except Blocked as error:
-        raise Blocked(error.code, f"{_relative_path(file)}: {error.message}", fix=error.fix) from None
+        file = _relative_path(root / "pyproject.toml")
+        raise Blocked(error.code, f"{file}: {error.message}", fix=error.fix) from None
+
+
+def _read_settings(root: Path) -> Any:
+    """Return `[tool.relnox]` of the pyproject.toml of a project; None if it has none."""
+    has_file = (root / "pyproject.toml").is_file()
+    return table_at(pyproject.load(root, "pyproject.toml"), "tool").get("relnox") if has_file else None
+
+
+def parse_settings(data: Any, options_by_table: OptionsByTable) -> Config:
+    """Validate and convert the content of `[tool.relnox]`.
+
+    Raises:
+        Blocked: A key is unknown, or a value is invalid.
+    """
+    config = Config.parse(data, options_by_table(data if isinstance(data, dict) else ()))
+    if config.indexes or config.targets or config.trusted_index:
+        from relnox.indexes import targets  # with requests, which is slow to import
+
+        targets.check_settings(config)
     return config
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import posixpath
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from relnox import commands, executor, reporters, run_files
 from relnox.commands import COMMAND_LINE, COMMANDS, import_task_module
+from relnox.commands.shared import policies
 from relnox.core import fixes
 from relnox.core.credential_variables import find_upload_credentials
 from relnox.core.fixes import FrontEnd
@@ -70,11 +72,13 @@ def run_task(
     with ExitStack() as streams:
         streams.enter_context(run_files.keep_output_for(report, command_line.get("plan")))
         try:
-            project = open_project(Path(str(directory or ".")), commands.options_by_table)
+            project = _open_project(command_line)
             values = {
                 name: _from_root(value, project.root) if name in _paths_of(task) else value
                 for name, value in command_line.items()
             }
+            if manifest := values.get("manifest"):
+                values["dist"] = posixpath.dirname(str(manifest)) or "."
             options = resolve_options(task, values, project, defaults)
             reporter = reporters.choose(options.reporter, os.environ, convert, quiet=options.quiet)
             reporter.verbose = options.verbose
@@ -107,6 +111,16 @@ def run_task(
                 with contextlib.suppress(Blocked):
                     run_files.write(str(report), reporters.render(outcome, str(report), convert), "report")
             return outcome
+
+
+def _open_project(command_line: Mapping[str, Value]) -> Project:
+    """Return the project in the directory of the command line, or the one that its manifest describes."""
+    if (manifest := command_line.get("manifest")) is None:
+        return open_project(Path(str(command_line.get("project") or ".")), commands.options_by_table)
+    if conflicts := [f"--{name}" for name in ("project", "dist") if command_line.get(name)]:
+        message = f"--manifest names the directory of the files, and so does {join_names(conflicts)}"
+        raise Blocked("options-conflict", message, fix=f"remove {join_names(conflicts)}")
+    return policies.open_manifest(Path(str(manifest)), commands.options_by_table)
 
 
 def resolve_options(
@@ -258,6 +272,9 @@ class PlannedTask:
         tables = self._execute_or_show()
         outcome = self.outcome or self._unexecuted_outcome()
         self.outcome = replace(outcome, tables=(*plan.tables, *tables), waits=tuple(self._waits))
+        file = os.environ.get("GITHUB_OUTPUT", "")
+        if file and self.outcome.exit_code is ExitCode.DONE and not self._nested:
+            run_files.append_outputs(file, commands.outputs(plan.task, options, self._project))
         return self.outcome
 
     def _execute_or_show(self) -> tuple[Table, ...]:

@@ -942,6 +942,10 @@ def manifest_of_an_older_version(world: World) -> str:
     return PUBLISH
 
 
+command("commit-unexpected", "build-all --expect-commit main --dry-run", "build-all --dry-run")
+command("manifest-changed", f"{PUBLISH} --manifest-sha256 {64 * '0'}", PUBLISH, made)
+
+
 @state("archive-changed")
 def changed_archive(world: World) -> str:
     made(world)

@@ -87,11 +87,7 @@ def _build() -> Job:
         name="Build, check and install",
         command=Command(
             tasks=("build-all", "verify-install"),
-            variables={
-                "RELNOX_INDEX": Input("index"),
-                "RELNOX_EXPECT_COMMIT": Input("commit"),
-                "RELNOX_FROM": "dist",
-            },
+            variables={"RELNOX_EXPECT_COMMIT": Input("commit"), "RELNOX_FROM": "dist"},
         ),
         checkout="history",
         permissions=(_READ,),
@@ -120,7 +116,8 @@ def _publish(facts: ProjectFacts) -> Job:
     variables = {name: Secret(name) for name in facts.token_variables.values()}
     identity = Permission("id-token", "write", "to publish as this workflow (Trusted Publishing)")
     trusts_identity = not facts.token_variables.keys() >= set(facts.indexes)
-    words = ("--manifest", "dist/manifest.json", "--manifest-sha256", "$MANIFEST_SHA256", "--yes")
+    manifest = () if facts.publish_with == "nox" else ("--manifest", "dist/manifest.json")
+    words = (*manifest, "--manifest-sha256", "$MANIFEST_SHA256", "--index", "$INDEX", "--yes")
     return Job(
         key="publish",
         name="Publish",
@@ -128,7 +125,11 @@ def _publish(facts: ProjectFacts) -> Job:
         command=Command(
             tasks=("publish",),
             words=words,
-            variables={"MANIFEST_SHA256": Output("build", "manifest-sha256"), **variables},
+            variables={
+                "MANIFEST_SHA256": Output("build", "manifest-sha256"),
+                "INDEX": Input("index"),
+                **variables,
+            },
         ),
         runs_project_code=facts.publish_with == "nox",
         checkout="history" if facts.publish_with == "nox" else "none",
@@ -144,7 +145,9 @@ def _verify() -> Job:
     return Job(
         key="verify",
         name="Install from the index",
-        command=Command(tasks=("verify-install",), words=("--wait", "600")),
+        command=Command(
+            tasks=("verify-install",), words=("--index", "$INDEX"), variables={"INDEX": Input("index")}
+        ),
         needs=("build", "publish"),
         permissions=(_READ,),
         takes=("dist",),

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 class TaskModule(Protocol):
     """The module or package of a task; the docstring of the module is the help text of the task.
 
-    It may also have `summarize(outcome, directory)` for the tables at the end of a run, and `document(options,
-    project)` for `--json`.
+    It may also have `summarize(outcome, directory)` for the tables at the end of a run, `outputs(options,
+    project)` for later jobs of a CI run, and `document(options, project)` for `--json`.
     """
 
     def plan(self, options: Any, project: Project) -> Plan:
@@ -72,6 +72,12 @@ def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
         import_task_module(outcome.plan.task), "summarize", None
     )
     return of_task(outcome, directory) if of_task is not None else ()
+
+
+def outputs(task: str, options: CommonOptions, project: Project) -> dict[str, str]:
+    """Return what a CI job that ran this task hands over to later jobs, by name; empty for most tasks."""
+    of_task: Callable[[Any, Project], dict[str, str]] | None = getattr(import_task_module(task), "outputs", None)
+    return of_task(options, project) if of_task is not None else {}
 
 
 def read_help(name: str) -> tuple[str, str]:

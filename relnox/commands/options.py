@@ -180,6 +180,15 @@ class BuildOptions(ReleaseOptions):
         anywhere=True,
     )
     strict: bool = option(False, "Treat warnings about the archives as errors.", anywhere=True)
+    tagged: bool = option(
+        False, "Build the packages with a release tag at the commit, such as those that auto-tag tagged."
+    )
+    expect_commit: str = option(
+        "",
+        "The full id of the commit that must be checked out, such as the input of the CI run.",
+        metavar="COMMIT",
+        in_environment=True,
+    )
     continue_on_error: bool = option(
         False, "After a failure, build the packages that do not need the failed one.", anywhere=True
     )
@@ -222,6 +231,15 @@ class PublishOptions(PublishingOptions):
     )
     allow_dev: bool = option(False, "Allow development versions on a production index.")
     yes: bool = option(False, "Publish without confirmation.")
+    manifest: str | None = option(
+        None,
+        "Publish the files of this manifest, outside of a checkout: it has the settings; no hooks run.",
+        kind=PATH,
+        metavar="FILE",
+    )
+    manifest_sha256: str | None = option(
+        None, "The SHA-256 that the manifest must have, as handed over by the job that built it.", metavar="HASH"
+    )
 
 
 class VerifyOptions(CommonOptions):
@@ -233,6 +251,7 @@ class VerifyOptions(CommonOptions):
         "What to verify: the files on the index, or those in --dist.",
         choices=("index", "dist"),
         metavar="WHAT",
+        in_environment=True,
     )
     public: bool = option(
         False,

@@ -17,7 +17,7 @@ from packaging.version import Version
 from relnox.building import archives
 from relnox.commands.options import PublishingOptions
 from relnox.commands.options import PublishOptions as Options
-from relnox.commands.shared import consistency, hooks, releases
+from relnox.commands.shared import consistency, hooks, policies, releases
 from relnox.commands.shared.releases import Build, Release
 from relnox.commands.verify_install import await_listings
 from relnox.core import fixes, requirements
@@ -50,6 +50,8 @@ def plan(options: Options, project: Project) -> Plan:
     new = PlanBuilder("publish", continue_on_error=True)
     if options.index is not None:  # an unknown index is reported first
         project.indexes[options.index].is_chosen = True
+    if options.manifest_sha256 is not None:
+        policies.check_hash(project.root / options.dist, options.manifest_sha256)
     request = releases.read_request(options, options.package, project)
     build = releases.read_build(options.dist, request, project)
     index = project.indexes[options.index or _index_for_tags(build, project)]

@@ -16,7 +16,7 @@ from packaging.version import Version
 from relnox.building import archives
 from relnox.core import graph
 from relnox.core.planning.step import Step
-from relnox.core.release.manifest import MANIFEST_JSON, MANIFEST_TEXT, Distribution, Manifest
+from relnox.core.release.manifest import MANIFEST_JSON, MANIFEST_TEXT, Distribution, Manifest, PublishingPolicy
 from relnox.core.requirements import needed_packages
 from relnox.core.text import format_count, join_names
 from relnox.errors import Failed
@@ -34,6 +34,7 @@ class WriteManifest(Step, kw_only=True):
 
     Attributes:
         order: Pairs of a package and the packages that it needs.
+        policy: What publishing without a checkout needs to know; None outside git.
     """
 
     key = "manifest"
@@ -43,6 +44,7 @@ class WriteManifest(Step, kw_only=True):
     commit: str | None
     dirty: bool
     order: tuple[tuple[str, tuple[str, ...]], ...]
+    policy: PublishingPolicy | None = None
 
     @property
     def title(self) -> str:
@@ -68,6 +70,7 @@ class WriteManifest(Step, kw_only=True):
             time=datetime.now(UTC).isoformat(timespec="seconds"),
             needs=tuple((name, tuple(sorted(graph.closure([name], needs) - {name}))) for name in order),
             missing=tuple(sorted(failed)),
+            policy=self.policy,
         )
         output.mkdir(parents=True, exist_ok=True)
         _write_manifest_files(output, manifest)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.version import Version
 
-from relnox.core.release.manifest import Distribution, Manifest
+from relnox.core.release.manifest import Distribution, Manifest, PackageFacts, PublishingPolicy
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -26,12 +26,29 @@ DISTRIBUTIONS = st.builds(
     sha256=DIGESTS,
     blake2b_256=DIGESTS,
 )
+FACTS = st.builds(
+    PackageFacts,
+    name=PACKAGES,
+    directory=st.just("libs/core"),
+    version=st.none() | st.just(Version("1.0")),
+    is_private=st.booleans(),
+    is_metadata_only=st.booleans(),
+    tag_prefix=st.just("v"),
+    tag_suffix=st.just(""),
+)
 MANIFESTS = st.builds(
     Manifest,
     distributions=st.lists(DISTRIBUTIONS, max_size=5, unique_by=lambda file: file.filename).map(tuple),
     commit=st.none() | st.text("0123456789abcdef", min_size=40, max_size=40),
     dirty=st.booleans(),
     time=st.just("2026-11-21T04:00:00+00:00"),
+    policy=st.none()
+    | st.builds(
+        PublishingPolicy,
+        settings=st.just('{"targets": {"rc": "testpypi"}}'),
+        packages=st.lists(FACTS, max_size=3, unique_by=lambda package: package.name).map(tuple),
+        tags=st.lists(st.just("v1.0")).map(tuple),
+    ),
     needs=st.dictionaries(PACKAGES, st.lists(PACKAGES).map(tuple)).map(lambda needs: tuple(needs.items())),
 )
 

@@ -17,7 +17,7 @@ from relnox.building.environments import find_interpreter
 from relnox.commands.build_all import checks
 from relnox.commands.build_all.checks import read_build_settings
 from relnox.commands.options import BuildOptions as Options
-from relnox.commands.shared import consistency, hooks, releases
+from relnox.commands.shared import consistency, hooks, policies, releases
 from relnox.core import fixes, tag_versions
 from relnox.core.packages import Package
 from relnox.core.planning.events import Outcome, Status
@@ -58,7 +58,7 @@ def _plan_commit(options: Options, checkout: Project) -> Plan:
 def _plan(options: Options, project: Project, checkout: Project) -> Plan:
     """Plan to build the packages of `project`, which has the files of another commit if it is not the checkout."""
     new = PlanBuilder("build-all", continue_on_error=options.continue_on_error)
-    request = releases.read_request(options, options.package, project)
+    request = releases.read_request(options, options.package, project, tagged=options.tagged)
     packages = request.packages(project)
     names = tuple(package.name for package in packages)
     if options.matrix is not None:
@@ -80,7 +80,7 @@ def _plan(options: Options, project: Project, checkout: Project) -> Plan:
     submodule_problems, submodule_notes = checks.check_submodules(packages, checkout, commit)
     changed_files = checks.uncommitted_files(project, options.output)
 
-    new.problems += checks.check_sources(packages, project, commit)
+    new.problems += checks.check_sources(packages, project, commit, options.expect_commit)
     new.problems += output.clean_problems() if options.clean else ()
     new.problems += submodule_problems
     new.check((*version_problems, *tag_problems), options)
@@ -140,6 +140,7 @@ def _plan(options: Options, project: Project, checkout: Project) -> Plan:
             output=options.output,
             commit=head,
             dirty=commit is None and bool(changed_files),
+            policy=policies.read_policy(project, commit),
             order=tuple((name, tuple(sorted(needs[name] & needs.keys()))) for name in names),
             # With --continue-on-error, successful builds are recorded although others failed.
             needs=() if options.continue_on_error else after(*work),
@@ -183,6 +184,11 @@ def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
         rows.append((step.package, str(version or "-"), status.value, *counts))
     columns = ("package", "version", "build", "files", "warnings")
     return (Table(title="", columns=columns, rows=tuple(rows)),)
+
+
+def outputs(options: Options, project: Project) -> dict[str, str]:
+    """Return what later jobs of a CI run need to know of the build."""
+    return {} if options.matrix else releases.manifest_outputs(project.root / options.output)
 
 
 def _untagged_packages(packages: tuple[Package, ...], project: Project, tags: Collection[str]) -> list[str]:

@@ -89,8 +89,19 @@ class OutputDirectory:
             yield f"left out: {directory} has files that are not archives of this project: {', '.join(foreign)}"
 
 
-def check_sources(packages: tuple[Package, ...], project: Project, commit: str | None) -> Iterator[Problem]:
-    """Yield problems if the versions of a package differ, or if modules of the commit import untracked ones."""
+def check_sources(
+    packages: tuple[Package, ...], project: Project, commit: str | None, expected: str
+) -> Iterator[Problem]:
+    """Yield problems if the commit is not the expected one, its versions differ, or its modules are incomplete.
+
+    They are incomplete if they import modules that git does not track. Without an expected commit, any is built.
+    """
+    if expected.strip() and expected.strip().lower() != project.commit:
+        yield Blocked(
+            "commit-unexpected",
+            f"the commit is {project.commit}, but --expect-commit is {expected.strip()[:100]!r}",
+            fix="pass the full id of the commit, and check it out",
+        )
     for package in packages:
         package_with_literals = project.literals.workspace.by_name[package.name]
         if package_with_literals.other_locations and not version_locations.locations_agree(

@@ -220,12 +220,20 @@ def check_is_on_release_branch(commit: str, project: Project) -> Iterator[Proble
     """Yield a problem if neither a release branch of the remote nor a release tag has the commit of a build.
 
     A tag or a remote branch of this clone is enough; otherwise, the remote is asked. There is no problem without a
-    remote.
+    remote. Without a checkout, only a tag counts.
     """
     git, state, remote = project.git, project.state, project.config.remote
-    if git is None or state is None or remote not in remotes.names(git):
+    if state is None or any(project.tags[tag] == commit for tags in project.package_tags.values() for tag in tags):
         return
-    if any(project.tags[tag] == commit for tags in project.package_tags.values() for tag in tags):
+    if git is None:
+        yield Blocked(
+            "branch-behind",
+            f"the files were built from commit {commit[:10]}, which has no release tag",
+            fix="push a release tag to that commit, then build it again",
+            allow="allow_branch",
+        )
+        return
+    if remote not in remotes.names(git):
         return
     patterns = [line.branch for line in project.config.branch]
     tracking = [f"{remote}/{pattern}" for pattern in patterns]

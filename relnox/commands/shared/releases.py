@@ -6,6 +6,8 @@ commits. The release has the packages whose release tag is at the built commit, 
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -71,19 +73,32 @@ class Request(NamedTuple):
         return project.select(tuple(self.names))
 
 
-def read_request(options: ReleaseOptions, package: tuple[str, ...], project: Project) -> Request:
+def read_request(
+    options: ReleaseOptions, package: tuple[str, ...], project: Project, *, tagged: bool = False
+) -> Request:
     """Return what the options and the CI job ask to release; a rehearsal has neither tag nor expected version.
 
+    With `tagged`, only packages with a release tag at the current commit are requested.
+
     Raises:
-        Blocked: `--package` names no package, or the expected version is not a version.
+        Blocked: `--package` names no package, none is tagged, or the expected version is not a version.
     """
     names = frozenset(selected.name for selected in project.workspace.select(package))
     if project.is_rehearsal:
         return Request(None, None, names)
     tag = _read_tag(options, project)
-    tagged = frozenset(tag.versions) if tag is not None else frozenset()
-    if not names and len(tagged) < len(project.workspace.packages):
-        names = tagged
+    of_tag = frozenset(tag.versions) if tag is not None else frozenset()
+    if not names and len(of_tag) < len(project.workspace.packages):
+        names = of_tag
+    if tagged:
+        tagged_here = packages_tagged_here(project)
+        names = tagged_here & names if names else tagged_here
+        if not names:
+            raise Blocked(
+                "package-not-tagged",
+                f"no package to build has a release tag at {project.commit:.10}",
+                fix=f"tag it: {fixes.task_command('auto-tag')}; or build without --tagged",
+            )
     return Request(tag, _expected_version(options.expect_version.strip(), project), names)
 
 
@@ -257,6 +272,14 @@ def read_release(root: Path, directory: str, names: Iterable[str]) -> Manifest:
     if missing := sorted(set(names) - set(manifest.packages)):
         raise Blocked("archive-missing", f"{where} lists no files of {', '.join(missing)}", fix=_REBUILD)
     return manifest
+
+
+def manifest_outputs(directory: Path) -> dict[str, str]:
+    """Return the outputs of a CI job that wrote a manifest: its packages with their versions, and its hash."""
+    manifest = read_manifest(directory.parent, directory.name)
+    sha256 = hashlib.sha256(read_file(directory / MANIFEST_JSON)).hexdigest()
+    versions = {name: str(manifest.version(name)) for name in manifest.packages}
+    return {"packages": json.dumps([*versions]), "versions": json.dumps(versions), "manifest-sha256": sha256}
 
 
 class Build(NamedTuple):

@@ -16,7 +16,7 @@ from packaging.version import Version
 
 from relnox.core import fixes
 from relnox.core.packages import is_valid_name, normalize_name
-from relnox.core.records import Record, replace
+from relnox.core.records import Record, field_values, replace
 from relnox.core.text import format_count
 from relnox.errors import Blocked
 
@@ -59,6 +59,32 @@ class Distribution(Record, kw_only=True):
             return False
 
 
+class PackageFacts(Record, kw_only=True):
+    """What publishing needs to know of a package: see `Package` and `TagFormat` for the attributes."""
+
+    name: str
+    directory: str
+    version: Version | None
+    is_private: bool
+    is_metadata_only: bool
+    tag_prefix: str
+    tag_suffix: str
+
+
+class PublishingPolicy(Record, kw_only=True):
+    """What publishing needs to know of a project besides the files, so that it can do without a checkout.
+
+    Attributes:
+        settings: The settings `[tool.relnox]` that publishing reads, as JSON; no hooks.
+        packages: All packages of the project.
+        tags: The release tags at the built commit.
+    """
+
+    settings: str
+    packages: tuple[PackageFacts, ...]
+    tags: tuple[str, ...]
+
+
 class Manifest(Record, kw_only=True):
     """The files of one build, in release order: a package comes after the packages of the build that it needs.
 
@@ -69,6 +95,7 @@ class Manifest(Record, kw_only=True):
         needs: Pairs of a package and the packages that it needs when it is installed, directly or indirectly.
         missing: The names of the packages of the build that have no files, or not all of them: they could not be
             built, or other jobs build them.
+        policy: What publishing without a checkout needs to know of the project; None outside git.
     """
 
     distributions: tuple[Distribution, ...]
@@ -77,6 +104,7 @@ class Manifest(Record, kw_only=True):
     time: str
     needs: tuple[tuple[str, tuple[str, ...]], ...] = ()
     missing: tuple[str, ...] = ()
+    policy: PublishingPolicy | None = None
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -122,6 +150,7 @@ class Manifest(Record, kw_only=True):
             "time": self.time,
             "needs": {name: list(needed_packages) for name, needed_packages in self.needs},
             **({"missing": list(self.missing)} if self.missing else {}),
+            **({"project": _policy_document(self.policy)} if self.policy is not None else {}),
         }
         return json.dumps(document, indent=2) + "\n"
 
@@ -159,6 +188,7 @@ class Manifest(Record, kw_only=True):
                     for name, needed_packages in document["needs"].items()
                 ),
                 missing=_check_package_names(document.get("missing", [])),
+                policy=_parse_policy(document["project"]) if "project" in document else None,
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             if isinstance(error, json.JSONDecodeError):
@@ -213,6 +243,33 @@ def _check_flag(value: object) -> bool:
     if not isinstance(value, bool):
         raise TypeError(f"expected true or false, not {value!r}")
     return value
+
+
+def _policy_document(policy: PublishingPolicy) -> dict[str, Any]:
+    packages = []
+    for package in policy.packages:
+        values = field_values(package)
+        packages.append(values | {"version": None if package.version is None else str(package.version)})
+    return {"settings": json.loads(policy.settings), "packages": packages, "tags": list(policy.tags)}
+
+
+def _parse_policy(document: dict[str, Any]) -> PublishingPolicy:
+    packages = tuple(
+        PackageFacts(
+            name=_check_package_name(entry["name"]),
+            directory=_check_text(entry["directory"]),
+            version=None if entry["version"] is None else Version(entry["version"]),
+            is_private=_check_flag(entry["is_private"]),
+            is_metadata_only=_check_flag(entry["is_metadata_only"]),
+            tag_prefix=_check_text(entry["tag_prefix"]),
+            tag_suffix=_check_text(entry["tag_suffix"]),
+        )
+        for entry in document["packages"]
+    )
+    if not isinstance(document["settings"], dict) or len({package.name for package in packages}) < len(packages):
+        raise ValueError("project is invalid")
+    settings = json.dumps(document["settings"], sort_keys=True)
+    return PublishingPolicy(settings=settings, packages=packages, tags=_check_texts(document["tags"]))
 
 
 def _parse_distributions(entries: list[dict[str, Any]]) -> tuple[Distribution, ...]:

@@ -26,6 +26,8 @@ _REMOVED_VARIABLES = frozenset(
 )
 _POETRY_CREDENTIALS = "POETRY_HTTP_BASIC_"
 """The prefix of variables with credentials of indexes, which git and its hooks do not need."""
+_TOKENS = ("RELNOX_FORGE_TOKEN", "GH_TOKEN", "GITHUB_TOKEN")
+"""The variables that may have the token of a job of GitHub Actions, by precedence."""
 _SETTINGS = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_EDITOR": "true",
@@ -438,7 +440,25 @@ def _git_variables() -> dict[str, str]:
         name: value
         for name, value in without_upload_credentials(os.environ).items()
         if not name.startswith(_POETRY_CREDENTIALS) and name not in _REMOVED_VARIABLES
-    } | _SETTINGS
+    } | {**_SETTINGS, **_job_credentials(os.environ)}
+
+
+def _job_credentials(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return variables by which git gets the token of a job of GitHub Actions from the environment.
+
+    The checkout of such a job has no credentials (`persist-credentials: false`), and the token is neither on a
+    command line nor in a file. git asks the helper only for requests to the server of the job.
+    """
+    server = environment.get("GITHUB_SERVER_URL", "").rstrip("/")
+    token = next((name for name in _TOKENS if environment.get(name)), "")
+    if environment.get("GITHUB_ACTIONS") != "true" or not server or not token or "GIT_ASKPASS" in environment:
+        return {}
+    count = environment.get("GIT_CONFIG_COUNT", "0")
+    return {
+        "GIT_CONFIG_COUNT": str(int(count) + 1),
+        f"GIT_CONFIG_KEY_{count}": f"credential.{server}.helper",
+        f"GIT_CONFIG_VALUE_{count}": f'!f() {{ echo username=x-access-token; echo "password=${token}"; }}; f',
+    }
 
 
 def parse_status(output: str) -> tuple[dict[str, str], list[str], list[str]]:

@@ -1,0 +1,144 @@
+"""Publishing without a checkout: what a manifest carries for that, and the project that it describes.
+
+A job that can publish has no file of the project but those to publish and their manifest. The build writes into
+the manifest what `publish` reads from the project otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from relnox.building import archives
+from relnox.commands.shared.releases import read_manifest
+from relnox.core import fixes
+from relnox.core.packages import Package, SourceKind, VersionSource
+from relnox.core.release.manifest import MANIFEST_JSON, Manifest, PackageFacts, PublishingPolicy
+from relnox.core.tags import TagFormat, TagForms
+from relnox.core.workspace import Workspace
+from relnox.errors import Blocked, Conflict
+from relnox.project import OptionsByTable, Project, parse_settings
+from relnox.source.git import GitState
+
+_SETTINGS = (
+    *("indexes", "targets", "trusted-index", "wheels", "fake-secrets", "optional-extensions", "metadata-only"),
+    *("versions", "groups", "scheme", "tag-format", "tag-formats", "publish"),
+)
+"""The keys of `[tool.relnox]` that publishing reads."""
+
+
+def read_policy(project: Project, commit: str | None) -> PublishingPolicy | None:
+    """Return what publishing a build of a commit needs to know of the project; None without a commit."""
+    if commit is None:
+        return None
+    settings = {key: value for key, value in project.settings.items() if key in _SETTINGS}
+    packages = tuple(
+        PackageFacts(
+            name=package.name,
+            directory=package.directory,
+            version=package.version,
+            is_private=package.is_private,
+            is_metadata_only=package.name in project.metadata_only,
+            tag_prefix=project.tag_formats[package.name].prefix,
+            tag_suffix=project.tag_formats[package.name].suffix,
+        )
+        for package in project.workspace.packages
+    )
+    tags = (tag for own in project.package_tags.values() for tag in own if project.tags[tag] == commit)
+    return PublishingPolicy(
+        settings=json.dumps(settings, sort_keys=True), packages=packages, tags=tuple(sorted(set(tags)))
+    )
+
+
+def open_manifest(path: Path, options_by_table: OptionsByTable) -> Project:
+    """Return the project that a manifest describes, in the working directory.
+
+    Raises:
+        Blocked: The manifest is missing, is invalid, or describes no project.
+    """
+    if path.name != MANIFEST_JSON:
+        raise Blocked(
+            "manifest-missing", f"{path} is not the path of a {MANIFEST_JSON}", fix=f"pass DIR/{MANIFEST_JSON}"
+        )
+    manifest = read_manifest(Path.cwd(), path.parent.as_posix())
+    policy = manifest.policy
+    if policy is None or manifest.commit is None:
+        raise Blocked(
+            "manifest-incomplete",
+            f"{path} does not describe the project (it was not built from a commit, or by an older relnox)",
+            fix=f"rebuild: {fixes.task_command('build-all')}",
+        )
+    config = parse_settings(json.loads(policy.settings), options_by_table)
+    return ManifestProject(
+        root=Path.cwd(),
+        config=config,
+        git=None,
+        options_by_table=options_by_table,
+        manifest=manifest,
+        policy=policy,
+    )
+
+
+class ManifestProject(Project, kw_only=True):
+    """The project that a manifest describes: without files, history and remote."""
+
+    manifest: Manifest
+    policy: PublishingPolicy
+
+    @cached_property
+    def workspace(self) -> Workspace:
+        """The packages; what they require is in the archives."""
+        return Workspace(tuple(map(_package, self.policy.packages)))
+
+    @cached_property
+    def metadata_only(self) -> frozenset[str]:
+        """The packages that may have an empty wheel."""
+        return frozenset(package.name for package in self.policy.packages if package.is_metadata_only)
+
+    @cached_property
+    def tag_forms(self) -> TagForms:
+        """The tag format of each package."""
+        formats = {
+            package.name: TagFormat(package.tag_prefix, package.tag_suffix, self.config.scheme)
+            for package in self.policy.packages
+        }
+        return TagForms(formats, formats, {}, frozenset())
+
+    @cached_property
+    def state(self) -> GitState:
+        """The state of a checkout of the built commit, as far as it is known."""
+        commit = str(self.manifest.commit)
+        tags = dict.fromkeys(self.policy.tags, commit)
+        unknown: dict[str, Any] = {"branch": None, "changed_files": (), "untracked_files": (), "is_shallow": True}
+        return GitState(head=commit, tags=tags, **unknown)
+
+
+def check_hash(directory: Path, expected: str) -> None:
+    """Compare the manifest in a directory with the hash that the job which built it handed over.
+
+    Raises:
+        Conflict: It is another one.
+    """
+    path = directory / MANIFEST_JSON
+    sha256 = archives.hash_file(path).sha256 if path.is_file() else "none (there is no file)"
+    if sha256 != expected.strip().lower():
+        raise Conflict(
+            "manifest-changed",
+            f"{path} is not the manifest of the build:\n  found  sha256 {sha256}\n  built  sha256 {expected}",
+            fix="rerun the job that builds, and all jobs after it",
+        )
+
+
+def _package(facts: PackageFacts) -> Package:
+    kind: SourceKind = "toml" if facts.version is not None else "dynamic"
+    return Package(
+        name=facts.name,
+        directory=facts.directory,
+        version=facts.version,
+        source=VersionSource(kind=kind, file=MANIFEST_JSON),
+        backend="",
+        is_private=facts.is_private,
+        is_metadata_only=facts.is_metadata_only,
+    )
