@@ -145,7 +145,7 @@ def _job(job: Job, workflow: Workflow) -> Iterator[str]:
             yield f"    permissions: {{ {one.scope}: {one.level} }} # {one.reason}"
         case several:
             yield "    permissions:"
-            yield from (f"      {each.scope}: {each.level} # {each.reason}" for each in several)
+            yield from (f"      {one.scope}: {one.level} # {one.reason}" for one in several)
     if job.outputs:
         outputs = {name: f"${{{{ steps.{job.key}.outputs.{name} }}}}" for name in job.outputs}
         yield f"    outputs: {_flow_mapping(outputs)}"
