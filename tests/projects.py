@@ -75,14 +75,15 @@ def commit_all(root: Path, message: str = "Change") -> str:
     return git(root, "rev-parse", "HEAD")
 
 
-def repository(root: Path) -> Path:
+def repository(root: Path, **core: str) -> Path:
     """Make a directory a git repository on main with its files committed, and a bare remote beside it.
 
-    It is what `git init`, `git config`, `git remote add` and `git push` make, without their processes.
+    It is what `git init`, `git config`, `git remote add` and `git push` make, without their processes; `core` has
+    values of that section of its settings.
     """
     remote = remote_of(root)
     config = {
-        "core": {"bare": "false"},
+        "core": {"bare": "false"} | core,
         "user": {"name": "Maintainer", "email": "maintainer@example.invalid"},
         "commit": {"gpgsign": "false"},
         'remote "origin"': {"url": str(remote), "fetch": "+refs/heads/*:refs/remotes/origin/*"},

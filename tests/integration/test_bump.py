@@ -98,11 +98,8 @@ def test_the_characters_of_the_version_change_and_no_other_byte(tmp_path: Path, 
 def test_line_ends_that_git_converts_do_not_count_as_a_change(tmp_path: Path, autocrlf: str) -> None:
     root = tmp_path / "demo"
     root.mkdir()
-    git(root, "init", "--quiet", "--initial-branch", "main")
-    git(root, "config", "core.autocrlf", autocrlf)
-    git(root, "config", "core.safecrlf", "false")
     (root / "pyproject.toml").write_bytes(PLAIN.replace("\n", "\r\n").encode())
-    repository(root)
+    repository(root, autocrlf=autocrlf, safecrlf="false")
     ran = bump(root, *RELEASE)
     assert ran.code == 0, ran.text
     assert (root / "pyproject.toml").read_bytes() == PLAIN.replace("1.2.3", "1.3.0").replace("\n", "\r\n").encode()
