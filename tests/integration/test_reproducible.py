@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import tarfile
+import tempfile
 import zipfile
 from typing import TYPE_CHECKING, Any
 
@@ -218,6 +219,7 @@ def test_files_that_cannot_be_copied_are_ignored(tmp_path: Path, monkeypatch: py
     scratch = tmp_path / "scratch" / "dist"  # of a name that the backend leaves out
     scratch.mkdir(parents=True)
     monkeypatch.setenv("TMPDIR", str(scratch))
+    monkeypatch.setattr(tempfile, "tempdir", None)
     os.mkfifo(tmp_path / "pipe")
     monkeypatch.chdir(tmp_path)  # a socket's path must be short
     with socket.socket(socket.AF_UNIX) as listening:
