@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Protocol
+from unittest.mock import patch
 
 from packaging.version import Version
 from projects import everything
@@ -68,23 +70,31 @@ def open_project(start: Path) -> Project:
     return project.open_project(start, options_by_table)
 
 
-def run(cwd: Path, *words: str, code: int | None = None) -> RunResult:
-    """Run `python -m WORDS` in a directory; it must end with this code, if one is given.
+def run(cwd: Path, *words: str, code: int | None = None, **variables: str) -> RunResult:
+    """Run `python -m WORDS` in a directory, with these environment variables too.
+
+    It must end with this code, if one is given.
 
     The command line of relnox runs in the process of the test, which is faster; see `run_process`.
     """
     if words[0] != "relnox":
-        return run_process(cwd, *words, code=code)
+        return run_process(cwd, *words, code=code, **variables)
     out, err = io.StringIO(), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(err), chdir(cwd):
+    with redirect_stdout(out), redirect_stderr(err), chdir(cwd), patch.dict(os.environ, variables):
         ended = main(words[1:])
     return _checked(RunResult(ended, out.getvalue(), err.getvalue()), code)
 
 
-def run_process(cwd: Path, *words: str, code: int | None = None) -> RunResult:
-    """Run `python -m WORDS` in a directory as a program of its own; it must end with this code, if one is given."""
+def run_process(cwd: Path, *words: str, code: int | None = None, **variables: str) -> RunResult:
+    """Run `python -m WORDS` as a program of its own; see `run`."""
     ran = subprocess.run(
-        [sys.executable, "-m", *words], cwd=cwd, capture_output=True, text=True, check=False, timeout=600
+        [sys.executable, "-m", *words],
+        cwd=cwd,
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
     )
     assert "Traceback" not in ran.stderr, ran.stderr
     return _checked(RunResult(ran.returncode, ran.stdout, ran.stderr), code)

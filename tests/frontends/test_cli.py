@@ -14,19 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import schemas
-from projects import commit_all, git, python, repository, single, write
+from projects import commit_all, git, repository, single, write
+from running import run, run_process
 
 from relnox.commands import COMMANDS
 from relnox.commands.init import NOXFILE, TASKS_FILE
 
 if TYPE_CHECKING:
-    from subprocess import CompletedProcess
+    from running import RunResult
 
 
-def relnox(root: Path, *words: str, code: int | None = None, **variables: str) -> CompletedProcess[str]:
-    done = python(root, "-m", "relnox", *words, code=code, **variables)
-    assert "Traceback" not in done.stderr
-    return done
+def relnox(root: Path, *words: str, code: int | None = None, **variables: str) -> RunResult:
+    return run(root, "relnox", *words, code=code, **variables)
 
 
 def settings(root: Path, text: str) -> Path:
@@ -67,14 +66,14 @@ def bare(tmp_path: Path) -> Path:
 def test_help_lists_every_task(tmp_path: Path, words: tuple[str, ...]) -> None:
     done = relnox(tmp_path, *words)
 
-    assert (done.returncode, done.stderr) == (0, "")
-    lines = done.stdout.splitlines()
+    assert (done.code, done.err) == (0, "")
+    lines = done.out.splitlines()
     for task, definition in COMMANDS.items():
         assert f"  {task.ljust(14)}  {definition.summary}" in lines
 
 
 def test_version_is_the_distributions(tmp_path: Path) -> None:
-    assert relnox(tmp_path, "--version").stdout == f"relnox {version('relnox')}\n"
+    assert relnox(tmp_path, "--version").out == f"relnox {version('relnox')}\n"
 
 
 @pytest.mark.parametrize(
@@ -163,16 +162,16 @@ def test_version_is_the_distributions(tmp_path: Path) -> None:
 def test_a_typing_error_gets_a_fix(project: Path, words: str, error: str, fix: str) -> None:
     done = relnox(project, *words.split())
 
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith(f"error: {error}\nfix: {fix}")
-    assert done.stderr.count("\n") == 2
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith(f"error: {error}\nfix: {fix}")
+    assert done.err.count("\n") == 2
 
 
 def test_without_a_project(tmp_path: Path) -> None:
     done = relnox(tmp_path, "status", code=1)
 
-    assert done.stderr.startswith("error: no project found (there is no pyproject.toml in ")
-    assert done.stderr.endswith("\nfix: cd into the project's directory, or pass --project DIR\n")
+    assert done.err.startswith("error: no project found (there is no pyproject.toml in ")
+    assert done.err.endswith("\nfix: cd into the project's directory, or pass --project DIR\n")
 
 
 @pytest.mark.parametrize("origin", ["setting", "variable", "option"])
@@ -187,7 +186,7 @@ def test_one_setting_names_the_directory_of_archives_for_all_tasks(
     if origin == "setting":
         settings(project, '[tool.relnox.build]\noutput = "out"')
     done = relnox(project, *words, code=1, **variables)
-    assert "out/manifest.json does not exist: nothing was built" in done.stderr
+    assert "out/manifest.json does not exist: nothing was built" in done.err
 
 
 def test_paths_on_the_command_line_are_relative_to_the_working_directory(project: Path) -> None:
@@ -215,7 +214,7 @@ def test_paths_on_the_command_line_are_relative_to_the_working_directory(project
         ("verify-install", "--dist", "../../nowhere"),
     ):
         done = relnox(below, *words, code=1)
-        assert re.search(r"(?<![\w./])nowhere(/manifest\.json does not exist| is not a directory)", done.stderr)
+        assert re.search(r"(?<![\w./])nowhere(/manifest\.json does not exist| is not a directory)", done.err)
 
 
 def test_clean_removes_no_archives_of_a_directory_outside_the_checkout(project: Path) -> None:
@@ -224,18 +223,18 @@ def test_clean_removes_no_archives_of_a_directory_outside_the_checkout(project: 
 
     done = relnox(project, "build-all", "--output", "../out", "--clean", "--dry-run")
 
-    assert "[output-outside-checkout]" in done.stdout
-    assert done.returncode == 1
+    assert "[output-outside-checkout]" in done.out
+    assert done.code == 1
     relnox(project, "build-all", "--output", "../out", "--clean", code=1)
     assert (other / "demo-0.9.tar.gz").read_text() == "x"
 
 
 def test_a_project_is_found_from_below_and_from_elsewhere(shared: Path, tmp_path: Path) -> None:
-    here = relnox(shared, "status").stdout
+    here = relnox(shared, "status").out
 
     assert "acme-core" in here
-    assert relnox(shared / "packages" / "core", "status", "--project", str(shared)).stdout == here
-    assert relnox(tmp_path, "status", "--project", str(shared)).stdout == here
+    assert relnox(shared / "packages" / "core", "status", "--project", str(shared)).out == here
+    assert relnox(tmp_path, "status", "--project", str(shared)).out == here
 
 
 # exit codes and the report
@@ -248,7 +247,7 @@ def test_exit_code_2_for_a_failure(workspace: Path) -> None:
 
     done = relnox(workspace, "bump", "--part", "minor", "--commit", "--tag", "--push", code=2)
 
-    assert "closed for today" in done.stderr
+    assert "closed for today" in done.err
 
 
 def test_report_contains_steps_and_results(workspace: Path, tmp_path: Path) -> None:
@@ -281,13 +280,13 @@ def test_report_of_a_task_without_steps(shared: Path, tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_written_is_an_error(shared: Path, tmp_path: Path, option: str) -> None:
     done = relnox(shared, "status", option, str(tmp_path / "nowhere" / "file.json"), code=1)
 
-    assert done.stderr.startswith(f"error: the {option[2:]} cannot be written to ")
+    assert done.err.startswith(f"error: the {option[2:]} cannot be written to ")
 
 
 def test_publishing_to_production_needs_the_option_yes(project: Path) -> None:
     done = relnox(project, "publish", RELNOX_YES="1", code=1)
 
-    assert done.stderr == (
+    assert done.err == (
         "error: RELNOX_YES is set, but --yes can be set on the command line only [command-line-only]\n"
         "fix: unset RELNOX_YES\n"
     )
@@ -346,8 +345,8 @@ def test_the_command_line_wins_then_the_environment_then_the_file(
 def test_an_invalid_setting_is_an_error(project: Path, text: str, error: str, fix: str) -> None:
     done = relnox(settings(project, text), "status")
 
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"error: pyproject.toml: {error}\nfix: {fix}\n"
+    assert (done.code, done.out) == (1, "")
+    assert done.err == f"error: pyproject.toml: {error}\nfix: {fix}\n"
 
 
 # init
@@ -378,8 +377,8 @@ def test_init_a_second_time_does_nothing(bare: Path) -> None:
     done = relnox(bare, "init", "--dry-run")
     again = relnox(bare, "init")
 
-    assert "nothing to do: all files exist already" in done.stdout
-    assert again.returncode == 0
+    assert "nothing to do: all files exist already" in done.out
+    assert again.code == 0
     assert {path: path.read_bytes() for path in bare.rglob("*") if path.is_file()} == before
 
 
@@ -392,8 +391,8 @@ def test_init_overwrites_nothing(bare: Path) -> None:
     assert (bare / "noxfile.py").read_text(encoding="utf-8") == own["noxfile.py"]
     assert (bare / "tasks.py").read_text(encoding="utf-8") == own["tasks.py"]
     assert (bare / ".gitignore").read_text(encoding="utf-8") == "dist\n/secret/\n/.nox/\n"
-    assert "noxfile.py exists and is not changed; add to it: from relnox.sessions import " in done.stderr
-    assert "tasks.py exists and is not changed; add to it: from relnox.tasks import *" in done.stderr
+    assert "noxfile.py exists and is not changed; add to it: from relnox.sessions import " in done.err
+    assert "tasks.py exists and is not changed; add to it: from relnox.tasks import *" in done.err
 
 
 def test_init_does_not_hide_a_package_of_tasks(bare: Path) -> None:
@@ -402,7 +401,7 @@ def test_init_does_not_hide_a_package_of_tasks(bare: Path) -> None:
     done = relnox(bare, "init", code=0)
 
     assert not (bare / "tasks.py").exists()
-    assert "tasks/__init__.py exists and is not changed; add to it: from relnox.tasks import *" in done.stderr
+    assert "tasks/__init__.py exists and is not changed; add to it: from relnox.tasks import *" in done.err
 
 
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "byte order mark"])
@@ -441,8 +440,8 @@ def test_what_init_writes_works_at_every_front_end(bare: Path) -> None:
 
     expected = ["demo", "1.2.3", "-", "-", "1.2.3", "no", "tag", "yet"]
     for words in (("nox", "-s", "status"), ("invoke", "status"), ("relnox", "status")):
-        done = python(bare, "-m", *words)
-        assert done.stdout.splitlines()[1].split() == expected
+        done = run_process(bare, *words)
+        assert done.out.splitlines()[1].split() == expected
 
 
 # manners
@@ -460,7 +459,7 @@ def test_what_init_writes_works_at_every_front_end(bare: Path) -> None:
 def test_bump_takes_a_part_or_a_version(project: Path, words: str, version: str) -> None:
     done = relnox(project, *words.split(), "--dry-run", code=0)
 
-    assert done.stdout.splitlines()[1].split()[2] == version
+    assert done.out.splitlines()[1].split()[2] == version
 
 
 @pytest.mark.parametrize(
@@ -470,14 +469,14 @@ def test_bump_takes_a_part_or_a_version(project: Path, words: str, version: str)
 def test_words_that_people_type_are_understood(project: Path, words: str, task: str) -> None:
     done = relnox(project, *words.split())
 
-    assert (f"Plan of {task} " in done.stdout) if task else ("[not-a-git-repository]" in done.stderr)
+    assert (f"Plan of {task} " in done.out) if task else ("[not-a-git-repository]" in done.err)
 
 
 def test_help_of_a_task_shows_its_word(project: Path) -> None:
-    done = relnox(project, "help", "bump")
+    done = run_process(project, "relnox", "help", "bump")
 
-    assert done.stdout.startswith("usage: relnox bump [PART|VERSION] [options]\n")
-    assert "-n, --dry-run" in done.stdout
+    assert done.out.startswith("usage: relnox bump [PART|VERSION] [options]\n")
+    assert "-n, --dry-run" in done.out
 
 
 @pytest.mark.parametrize("option", ["--plan", "--report"])
@@ -489,18 +488,18 @@ def test_documents_go_to_standard_output(shared: Path, tmp_path: Path, option: s
     done = relnox(shared, *words, option, "-", code=0)
 
     assert (shared / "-").exists() is False
-    written, expected = json.loads(done.stdout), json.loads(file.read_bytes())
+    written, expected = json.loads(done.out), json.loads(file.read_bytes())
     for document in (written, expected):
         document.pop("seconds", None)
     assert written == expected
-    assert "acme-core" in done.stderr
+    assert "acme-core" in done.err
 
 
 def test_a_report_on_standard_output_has_the_error(project: Path) -> None:
     done = relnox(project, "publish", "--index", "embedded", "--report", "-", code=1)
 
-    assert json.loads(done.stdout)["problems"][0]["code"] == "manifest-missing"
-    assert "error: dist/manifest.json does not exist" in done.stderr
+    assert json.loads(done.out)["problems"][0]["code"] == "manifest-missing"
+    assert "error: dist/manifest.json does not exist" in done.err
 
 
 def test_status_as_json_has_typed_fields(workspace: Path) -> None:
@@ -510,7 +509,7 @@ def test_status_as_json_has_typed_fields(workspace: Path) -> None:
 
     done = relnox(workspace, "status", "--json", "--package", "core", "--index", "embedded")
 
-    document = json.loads(done.stdout)
+    document = json.loads(done.out)
     schemas.validate(document, "status")
     assert document["packages"] == [
         {
@@ -533,9 +532,9 @@ def test_the_schema_of_status_has_what_is_not_known(tmp_path: Path) -> None:
     )
     lines = 'branch = { main = ">=2", "release/*" = "<2" }\n'
     repository(write(tmp_path / "demo", {"pyproject.toml": f"{text}[tool.relnox]\n{lines}"}))
-    documents = [json.loads(relnox(tmp_path / "demo", "status", "--json").stdout)]
+    documents = [json.loads(relnox(tmp_path / "demo", "status", "--json").out)]
     git(tmp_path / "demo", "switch", "--quiet", "--create", "release/1.x")
-    documents.append(json.loads(relnox(tmp_path / "demo", "status", "--json").stdout))
+    documents.append(json.loads(relnox(tmp_path / "demo", "status", "--json").out))
 
     for document in documents:
         schemas.validate(document, "status")
@@ -550,13 +549,13 @@ def test_the_schema_of_status_has_what_is_not_known(tmp_path: Path) -> None:
 
 def test_quiet_shows_results_and_errors_only(workspace: Path) -> None:
     loud = relnox(workspace, "bump", "minor", "--commit")
-    assert "ok " in loud.stderr
+    assert "ok " in loud.err
     quiet = relnox(workspace, "bump", "patch", "-q", "--commit", "--again")
 
-    assert (quiet.returncode, quiet.stderr) == (0, "")
-    assert "2.1.1" in quiet.stdout
+    assert (quiet.code, quiet.err) == (0, "")
+    assert "2.1.1" in quiet.out
     failed = relnox(workspace, "publish", "--quiet", code=1)
-    assert failed.stderr.startswith("error: ")
+    assert failed.err.startswith("error: ")
 
 
 def test_quiet_shows_failed_steps(project: Path) -> None:
@@ -565,19 +564,19 @@ def test_quiet_shows_failed_steps(project: Path) -> None:
 
     done = relnox(project, "build-all", "--from-tree", "-q", code=2)
 
-    assert "FAILED" in done.stderr
-    assert "\nok " not in f"\n{done.stderr}"
+    assert "FAILED" in done.err
+    assert "\nok " not in f"\n{done.err}"
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_there_is_completion_for_shells(tmp_path: Path, shell: str) -> None:
     done = relnox(tmp_path, "completion", shell)
 
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "relnox" in done.stdout
+    assert (done.code, done.err) == (0, "")
+    assert "relnox" in done.out
     program = shutil.which(shell)
     if program is not None:
-        subprocess.run([program, "-n"], input=done.stdout, text=True, check=True)
+        subprocess.run([program, "-n"], input=done.out, text=True, check=True)
 
 
 def test_bash_completes_tasks_flags_and_choices(tmp_path: Path) -> None:
@@ -614,8 +613,8 @@ def test_other_shells_get_their_completions(tmp_path: Path, shell: str, line: st
     """By what the code of `relnox completion` sets: zsh separates words from help by colons, fish by tabs."""
     file = tmp_path / "completions"
     variables = {"_ARGCOMPLETE": "1", "_ARGCOMPLETE_SHELL": shell}
-    assert "_ARGCOMPLETE_SHELL" in relnox(tmp_path, "completion", shell).stdout
+    assert "_ARGCOMPLETE_SHELL" in relnox(tmp_path, "completion", shell).out
     variables |= {"_ARGCOMPLETE_STDOUT_FILENAME": str(file), "COMP_LINE": line, "COMP_POINT": str(len(line))}
-    relnox(tmp_path, code=None, **variables)
+    run_process(tmp_path, "relnox", code=None, **variables)
     completions = file.read_text(encoding="utf-8").split("\v")
     assert {re.split(r"[:\t ]", completion)[0] for completion in completions} == words
