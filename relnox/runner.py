@@ -313,7 +313,9 @@ class PlannedTask:
                 _report_visible_credentials(project, reporter)
             if any(step.exclusive for step in plan.steps):
                 stack.enter_context(lock_checkout(project.private_directory))
-            values: list[object] = [StageRunner(partial(self._run_stage, stack))]
+            confirm = partial(_ask_for_confirmation, interactive=self._interactive)
+            stages = StageRunner(partial(self._run_stage, stack), partial(self._plan_stage, stack), confirm)
+            values: list[object] = [stages]
             if runs_project_code:
                 values.append(_installer_settings(project))
             run = stack.enter_context(
@@ -336,14 +338,23 @@ class PlannedTask:
         return tables
 
     def _run_stage(self, stack: ExitStack, step: Stage, root: Path) -> Outcome:
-        """Plan and run the task of a stage, in the checkout or in a clone of it; closed with the whole run."""
+        return self._open_stage(stack, step, root).run()
+
+    def _plan_stage(self, stack: ExitStack, step: Stage, root: Path) -> Plan:
+        planned = self._open_stage(stack, step, root)
+        if planned.plan.problems:
+            raise planned._with_public_files(text.combine(planned.plan))  # noqa: SLF001 - of this class
+        return planned.plan
+
+    def _open_stage(self, stack: ExitStack, step: Stage, root: Path) -> PlannedTask:
+        """Plan the task of a stage, in the checkout or in a clone of it; closed with the whole run."""
         is_rehearsal = self._project.is_rehearsal or root != self._project.root
         project = replace(open_project(root, commands.options_by_table), is_rehearsal=is_rehearsal)
         options = resolve_options(step.task, dict(step.options), project)
         planned = PlannedTask(
             step.task, options, project, self._reporter, nested=True, interactive=self._interactive
         )
-        return stack.enter_context(planned).run()
+        return stack.enter_context(planned)
 
 
 def _ask_for_confirmation(question: str, *, interactive: bool) -> None:

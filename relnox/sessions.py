@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     testpypi: SessionFunction
     publish: SessionFunction
     verify_install: SessionFunction
+    release: SessionFunction
     rehearse: SessionFunction
     ci: SessionFunction
 
@@ -60,6 +61,7 @@ __all__ = [  # noqa: RUF022 - nox lists sessions in this order
     "publish_test",
     "publish",
     "verify_install",
+    "release",
     "rehearse",
     "ci",
 ]

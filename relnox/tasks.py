@@ -41,6 +41,7 @@ __all__ = [
     "publish",
     "publish_test",
     "rehearse",
+    "release",
     "status",
     "verify_install",
 ]
@@ -219,5 +220,6 @@ collect = _TASKS["collect"]
 publish_test = testpypi = _TASKS["publish-test"]
 publish = _TASKS["publish"]
 verify_install = _TASKS["verify-install"]
+release = _TASKS["release"]
 rehearse = _TASKS["rehearse"]
 ci = _TASKS["ci"]

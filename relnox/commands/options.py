@@ -272,6 +272,34 @@ class VerifyOptions(CommonOptions):
     )
 
 
+RELEASE_STAGES = (
+    *("bump", "build-all", "verify-dist", "publish-test", "verify-test", "gate", "push", "publish", "verify"),
+)
+"""The names of the stages of `release`, in order."""
+
+
+class ReleaseChainOptions(CommonOptions):
+    """Options of `release`."""
+
+    positional = ("part", "to")
+    remote_tags = "always"
+
+    part: str | None = BumpOptions.part
+    pre: str | None = BumpOptions.pre
+    to: str | None = BumpOptions.to
+    package: tuple[str, ...] = _package("Release this package only")
+    until: str | None = option(None, "Stop after this stage.", choices=RELEASE_STAGES, metavar="STAGE")
+    index: str | None = PublishOptions.index
+    test_index: str | None = option(
+        None,
+        "The index to publish to first, or none; by default testpypi for a release to pypi, and none otherwise.",
+        metavar="NAME",
+        anywhere=True,
+    )
+    dist: str = _DIST
+    yes: bool = option(False, "Push and publish without confirmation.")
+
+
 class RehearseOptions(CommonOptions):
     """Options of `rehearse`."""
 
@@ -351,6 +379,7 @@ TASKS = {
         ),
         Task("publish", "Publish the built files to PyPI or another index", PublishOptions, "publish", sends=True),
         Task("verify-install", "Install the published files, and check them", VerifyOptions, "verify"),
+        Task("release", "Bump, build, verify, ask, publish", ReleaseChainOptions, "release", sends=True),
         Task("rehearse", "Release a throw-away clone to a local index", RehearseOptions, "rehearse"),
         Task("ci", "Write the workflow files of CI", CiOptions),
     )

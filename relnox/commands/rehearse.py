@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from relnox.commands import release
 from relnox.commands.bump import versions
 from relnox.commands.options import BumpOptions
 from relnox.commands.options import RehearseOptions as Options
@@ -19,8 +20,9 @@ from relnox.core.planning.events import Outcome, Status
 from relnox.core.planning.plan import Plan, PlanBuilder, Table
 from relnox.core.release.manifest import MANIFEST_JSON
 from relnox.errors import Blocked, Problem
+from relnox.indexes.targets import EMBEDDED
 from relnox.project import Project
-from relnox.steps.stages import CloneCheckout, Stage
+from relnox.steps.stages import CloneCheckout
 
 _DIST = "dist"  # in the clone
 
@@ -49,21 +51,19 @@ def plan(options: Options, project: Project) -> Plan:
     else:
         released = tuple(sorted(_packages_to_release(selected, project)))
     is_part = bool(released) and len(released) < len(project.workspace.packages)
-    packages = (("package", released),) if is_part else ()
-    embedded, dist = ("index", "embedded"), ("dist", _DIST)
     wheels = _wheel_directories(options, project)
-    find_links = (("find_links", wheels),) if wheels else ()
-    pythons = (("python", options.python),) if options.python else ()
-    if request:
-        new.add(Stage(task="bump", options=tuple({**request, "then_dev": False}.items())))
-    else:
+    verify = {"find_links": wheels, "python": options.python}
+    if not request:
         new.notes.append(f"versions are managed by {project.config.managed_by}: HEAD is released as it is")
-    new.add(
-        # Explicit, since settings and variables may name directories outside the clone.
-        Stage(task="build-all", options=(("output", _DIST), *packages)),
-        Stage(task="publish-test", options=(embedded, dist, *packages, ("verify", False))),
-        Stage(task="verify-install", options=(embedded, dist, *packages, *find_links, *pythons)),
+    chain = release.Chain(
+        built=released,
+        packages=released if is_part else (),
+        dist=_DIST,  # explicit, since settings and variables may name directories outside the clone
+        bump={**request, "then_dev": False} if request else {},
+        test_index=EMBEDDED,
+        verify={name: values for name, values in verify.items() if values},
     )
+    new.add(*release.stages(chain))
     if state.changed_files:
         files = text.format_count(len(state.changed_files), "file")
         new.notes.append(f"left out: uncommitted changes in {files} (the last commit is rehearsed)")
@@ -129,8 +129,7 @@ def _packages_to_release(selected: tuple[str, ...], project: Project) -> set[str
 
 def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
     """Return a table of the files of the release, and one of the stages with their status and duration."""
-    seconds = tuple((result.step.key, result.status.value, f"{result.seconds:.1f}") for result in outcome.results)
-    stages = Table(title="Stages", columns=("stage", "status", "seconds"), rows=seconds)
+    stages = release.stage_table(outcome)
     is_cloned = outcome.results[0].status is Status.SUCCESS  # or else the directory is that of the project
     if not (is_cloned and (directory / _DIST / MANIFEST_JSON).is_file()):
         return (stages,)

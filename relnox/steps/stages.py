@@ -7,6 +7,7 @@ from pathlib import Path
 
 from relnox.core import fixes
 from relnox.core.planning.events import Outcome, Status
+from relnox.core.planning.plan import Plan
 from relnox.core.planning.step import Step
 from relnox.core.records import Record
 from relnox.core.text import format_count
@@ -69,22 +70,39 @@ class CloneCheckout(Step, kw_only=True):
 
 
 class StageRunner(Record):
-    """Holds the function that runs the task of a stage in a directory; the run's caller passes it as a value."""
+    """What the caller of a run lets its stages do.
+
+    Attributes:
+        run: Plans and runs the task of a stage in a directory.
+        plan: Plans the task of a stage in a directory; raises the problems of the plan.
+        confirm: Asks a question, and raises `Blocked` if it is not confirmed.
+    """
 
     run: Callable[[Stage, Path], Outcome]
+    plan: Callable[[Stage, Path], Plan]
+    confirm: Callable[[str], None]
 
 
 class Stage(Step, kw_only=True):
-    """Run another task, which is planned when the step starts."""
+    """Run another task, which is planned when the step starts.
+
+    Attributes:
+        task: The name of the task.
+        options: Its options, by field name.
+        name: The name of the stage, if it is not that of the task.
+        purpose: What the stage does, for people.
+    """
 
     runs_project_code = True
     runs_task = True
     task: str
     options: tuple[tuple[str, str | bool | int | tuple[str, ...]], ...]
+    name: str = ""
+    purpose: str = ""
 
     @property
     def key(self) -> str:
-        return self.task
+        return self.name or self.task
 
     @property
     def title(self) -> str:
@@ -95,8 +113,9 @@ class Stage(Step, kw_only=True):
         assert runner is not None  # noqa: S101 - a value of every run
         outcome = runner.run(self, checkout_directory(run))
         if outcome.exit_code != ExitCode.DONE:
+            error = as_later_error(_deciding_error(self.task, outcome), run, self.task)
             run.record_result(self, outcome)
-            raise _deciding_error(self.task, outcome)
+            raise error
         return outcome
 
     def verify(self, run: Run, result: Outcome) -> str:
@@ -105,6 +124,26 @@ class Stage(Step, kw_only=True):
         succeeded_count = sum(step.status is Status.SUCCESS for step in result.results)
         skipped_count = sum(step.status is Status.SKIPPED for step in result.results)
         return format_count(succeeded_count, "step") + (f", {skipped_count} skipped" if skipped_count else "")
+
+
+def as_later_error(error: Problem, run: Run, task: str = "") -> Problem:
+    """Return the error of a stage with an exit code that is true of the whole run.
+
+    What blocks a stage after an earlier one changed the checkout is a failure. Installations that fail after the
+    files were published are a conflict: running the command again does not help.
+    """
+    earlier = run.results(Outcome)
+    if error.exit_code not in (ExitCode.BLOCKED, ExitCode.FAILED):
+        return error
+    if task == "verify-install" and any(outcome.plan.task == "publish" for outcome in earlier):
+        return error.but(exit_code=ExitCode.CONFLICT)
+    has_changed = any(
+        result.status is Status.SUCCESS and (result.step.exclusive or result.step.remote)
+        for outcome in earlier
+        for result in outcome.results
+    )
+    is_here = run.result(TemporaryClone) is None
+    return error.but(exit_code=ExitCode.FAILED) if has_changed and is_here else error
 
 
 def _deciding_error(task: str, outcome: Outcome) -> Problem:

@@ -591,7 +591,7 @@ def test_bash_completes_tasks_flags_and_choices(tmp_path: Path) -> None:
         done = subprocess.run(["bash", "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True)
         return set(done.stdout.split())
 
-    assert completed("relnox re") == {"rehearse"}
+    assert completed("relnox re") == {"release", "rehearse"}
     assert {"--package", "--part"} <= completed("relnox bump --pa")
     assert {"major", "minor", "patch"} <= completed("relnox bump --part ")
     assert {"major", "minor", "patch"} <= completed("relnox bump ")
@@ -603,7 +603,7 @@ def test_bash_completes_tasks_flags_and_choices(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("relnox re", {"rehearse"}),
+        ("relnox re", {"release", "rehearse"}),
         ("relnox bump --pa", {"--package", "--part"}),
         ("relnox bump --part mi", {"minor"}),
         ("relnox completion z", {"zsh"}),

@@ -7,7 +7,9 @@ finishes an interrupted bump; --undo reverts a release that is not pushed yet.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+from packaging.version import Version
 
 from relnox.commands.bump import changes, preflight, pull_requests, releases, versions
 from relnox.commands.options import BumpOptions as Options
@@ -47,6 +49,22 @@ def plan(options: Options, project: Project) -> Plan:
     new = interrupted or _plan_bump(options, project, project)
     assert new is not None  # noqa: S101 - the edits of a checkout are new
     return new
+
+
+def planned_versions(options: Options, project: Project) -> Mapping[str, Version]:
+    """Return the versions that a bump with these options releases, by package; none if there is nothing to do.
+
+    They are those of a new bump, or of the release at HEAD that the options ask for.
+    """
+    with project.at_head() as committed:  # an interrupted bump may have edited the checkout
+        packages = versions.select_packages(options, committed)
+        existing = releases.requested_versions(options, committed, packages)
+        if existing is None or options.part == "auto":  # as in `plan`, which makes another release then
+            (bumps, _), problems = versions.decide(options, committed, packages)
+            if bumps and not problems:
+                return {bump.package.name: bump.after for bump in bumps}
+        names = committed.workspace.by_name
+        return {name: version for name, version in sorted((existing or {}).items()) if name in names}
 
 
 def _plan_interrupted(options: Options, project: Project) -> Plan | None:

@@ -59,12 +59,24 @@ def plan_release(
 
     `project` has the files of HEAD, and `checkout` those of the checkout.
     """
+    release = _requested_release(options, project, selected)
+    return None if release is None else _plan_to_finish(release, options, project, checkout)
+
+
+def requested_versions(
+    options: Options, project: Project, selected: Sequence[Package]
+) -> Mapping[str, Version] | None:
+    """Return the versions of the release at HEAD or below it that the options ask for; None if there is none."""
+    release = _requested_release(options, project, selected)
+    return None if release is None else release.versions
+
+
+def _requested_release(options: Options, project: Project, selected: Sequence[Package]) -> _Release | None:
     git, state = project.git, project.state
     if git is None or state is None or state.head is None or not (options.commit or options.tag):
         return None
     releases = _find_releases(options, project, git)
-    release = next((one for one in releases if _is_requested(one, options, project, git, selected)), None)
-    return None if release is None else _plan_to_finish(release, options, project, checkout)
+    return next((one for one in releases if _is_requested(one, options, project, git, selected)), None)
 
 
 def _plan_to_finish(release: _Release, options: Options, project: Project, checkout: Project) -> Plan | None:

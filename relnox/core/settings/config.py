@@ -443,6 +443,7 @@ class Config(Settings):
     verify: VerifyConfig = setting(
         VerifyConfig(), "Settings of `verify-install`, by package, and defaults for its options."
     )
+    release: TaskConfig = setting(TaskConfig(), "Defaults for the options of `release`.")
     rehearse: TaskConfig = setting(TaskConfig(), "Defaults for the options of `rehearse`.")
     ci: CiConfig = setting(CiConfig(), "The workflow files that `ci` writes.")
 
