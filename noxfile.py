@@ -26,7 +26,10 @@ LOWEST = (
 )
 PARALLEL = ("-n4", "--dist=worksteal")  # half of the time, tests wait for other programs
 QUICK = ("-m", "not native and not heavy")
-ON_OTHER_PYTHONS = ("tests/unit", "tests/frontends", "tests/integration/test_bump.py", "tests/e2e", *QUICK)
+ON_OTHER_PYTHONS = (
+    *("tests/unit", "tests/frontends/test_cli.py", "tests/frontends/test_api.py", *FRONT_ENDS[1:]),
+    *("tests/integration/test_bump.py", "tests/e2e/test_release.py", *QUICK),
+)
 
 
 def install(session: nox.Session, group: str) -> None:
