@@ -13,8 +13,6 @@ from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
-import uv
-
 from relnox.core import fixes
 from relnox.core.records import Record
 from relnox.core.settings.build_settings import UNCONSTRAINED, Constraints
@@ -246,6 +244,8 @@ def use_only_index(variables: Mapping[str, str], index_url: str) -> dict[str, st
 def find_uv() -> Path:
     """Return the path of the uv that is installed with relnox."""
     try:
+        import uv  # jobs that only publish do not install it
+
         return Path(uv.find_uv_bin())
-    except FileNotFoundError as error:
+    except (ImportError, FileNotFoundError) as error:
         raise Blocked("program-failed", "uv is not installed", fix=fixes.install_command("uv")) from error

@@ -7,6 +7,7 @@ session that also runs here; the job that publishes runs relnox alone, and no co
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from relnox.ci import github, sets
@@ -19,7 +20,11 @@ from relnox.core.planning.step import Edit
 from relnox.core.text import format_count
 from relnox.indexes import targets
 from relnox.project import Project
+from relnox.steps.ci_requirements import LockRequirements, own_requirement
 from relnox.steps.edit_files import EditFiles
+
+_ONLY_FOR_SESSIONS = ("argcomplete", "build", "invoke", "keyring", "nox", "pyyaml", "uv")
+"""Requirements of relnox that publishing, tagging and pull requests do not import."""
 
 
 def plan(options: Options, project: Project) -> Plan:
@@ -40,7 +45,30 @@ def plan(options: Options, project: Project) -> Plan:
         new.add(EditFiles(edits=edits))
     else:
         new.notes.append("nothing to do: all files are up to date")
+    new.add(*_locks(project))
     return new.plan()
+
+
+def _locks(project: Project) -> Iterator[LockRequirements]:
+    """Yield the steps that lock what jobs install: those with credentials only what relnox itself imports there.
+
+    The project of relnox itself runs the code that it releases, and installs only what that requires.
+    """
+    own = project.workspace.by_name.get("relnox")
+    requirements = (
+        (own_requirement(),)
+        if own is None
+        else tuple(dependency.text for dependency in own.dependencies if dependency.table == "runtime")
+    )
+    yield LockRequirements(
+        file=github.NOX_REQUIREMENTS, purpose="For jobs that run nox sessions", requirements=requirements
+    )
+    yield LockRequirements(
+        file=github.RELNOX_REQUIREMENTS,
+        purpose="For jobs with credentials",
+        requirements=requirements,
+        without=_ONLY_FOR_SESSIONS,
+    )
 
 
 def _lint(new: PlanBuilder, project: Project) -> None:

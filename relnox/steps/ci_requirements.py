@@ -1,0 +1,76 @@
+"""Lock the requirements of CI jobs: each package in one version, with the hashes of its files."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from relnox.building.environments import INDEX_FIX, choose_installer_fix, find_uv
+from relnox.core.planning.step import Step
+from relnox.steps.run import Run
+from relnox.system import process
+from relnox.system.files import TemporaryDirectory, replace_file
+
+_TIMEOUT = 300
+_OPTIONS = ("--universal", "--python-version", "3.11", "--generate-hashes", "--only-binary", ":all:")
+"""For all platforms and Pythons that relnox runs on; nothing is built to read its metadata."""
+_QUIET_OPTIONS = ("--quiet", "--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links")
+
+
+def own_requirement() -> str:
+    """Return the requirement on the running version of relnox."""
+    return f"relnox=={version('relnox')}"
+
+
+class LockRequirements(Step, kw_only=True):
+    """Write a requirements file with pinned versions and hashes, without the address of any index.
+
+    Attributes:
+        file: The path of the file.
+        purpose: Which jobs install it, for its first line.
+        requirements: What is locked, with everything that it requires.
+        without: The packages to leave out, with what only they require.
+    """
+
+    exclusive = True
+    file: str
+    purpose: str
+    requirements: tuple[str, ...]
+    without: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        return f"lock {self.file}"
+
+    @property
+    def title(self) -> str:
+        return f"lock {', '.join(self.requirements)} in {self.file}"
+
+    @property
+    def _header(self) -> str:
+        left_out = f", without {', '.join(self.without)}" if self.without else ""
+        return f"# {self.purpose}: {', '.join(self.requirements)}{left_out}. Written by relnox ci.\n"
+
+    def done(self, run: Run) -> str | None:
+        path = run.root / self.file
+        is_written = path.is_file() and path.read_text(encoding="utf-8").startswith(self._header)
+        return "it is locked already; to lock it again, delete the file" if is_written else None
+
+    def apply(self, run: Run) -> None:
+        with TemporaryDirectory() as directory:
+            # A requirement that no environment fulfills removes a package from the resolution.
+            overrides, output = directory.path / "overrides.txt", directory.path / "locked.txt"
+            overrides.write_text("".join(f"{name}; python_version < '0'\n" for name in self.without), "utf-8")
+            completed = process.run(
+                [
+                    *(find_uv(), "pip", "compile", *_OPTIONS, *_QUIET_OPTIONS, "--overrides", overrides),
+                    *("--output-file", output, "-"),
+                ],
+                cwd=run.root,
+                env=run.variables(own_indexes=True),
+                stdin="\n".join(self.requirements),
+                timeout=_TIMEOUT,
+            )
+            fix = choose_installer_fix(completed, INDEX_FIX)
+            completed.check(f"locking {', '.join(self.requirements)}", fix=fix)
+            locked = output.read_text(encoding="utf-8")
+        replace_file(run.root / self.file, (self._header + locked).encode())
