@@ -157,7 +157,8 @@ def project_of(
     for name, version in versions.items():
         (root / name).mkdir(exist_ok=True)
         (root / name / "pyproject.toml").write_text(
-            f'[project]\nname = "{name}"\nversion = "{version}"\n', encoding="utf-8"
+            f'[project]\nname = "{name}"\nversion = "{version}"\ndynamic = ["optional-dependencies"]\n',
+            encoding="utf-8",
         )
     return write_manifest(root, paths, {name: (needs or {}).get(name, ()) for name in versions})
 

@@ -139,6 +139,7 @@ class Package(Record, kw_only=True):
         classifiers: The trove classifiers, as written.
         dynamic: The metadata fields that the backend computes (PEP 621), or None if it computes all of them.
         crates: The Rust crates that have the package's version.
+        extras: The normalized names of its extras, or None if the backend computes them.
     """
 
     name: str
@@ -154,6 +155,7 @@ class Package(Record, kw_only=True):
     classifiers: tuple[str, ...] = ()
     dynamic: tuple[str, ...] | None = ()
     crates: tuple[str, ...] = ()
+    extras: tuple[str, ...] | None = None
 
     @property
     def pyproject(self) -> str:

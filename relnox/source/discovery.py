@@ -13,6 +13,7 @@ import posixpath
 import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,7 @@ def discover_packages(
     _check_repository(root, packages)
     if config.version_files:
         packages = version_files.add_declared_version_files(packages, config, root)
+    _check_changelog_file(config.changelog_file, [root, *(root / package.directory for package in packages)])
     packages.sort(key=lambda package: package.name)
     return Workspace(tuple(crates.with_crates(package, root) for package in packages), tuple(warnings))
 
@@ -315,6 +317,19 @@ def _check_exclude(
                 f"{glob!r} in [tool.relnox] exclude matches no directory",
                 fix=did_you_mean(path, directories[:100]),
             )
+
+
+def _check_changelog_file(file: str | None, tops: Sequence[Path]) -> None:
+    """Check that the root or a package has the directory of the setting `changelog-file`; the file may be new."""
+    directory = posixpath.dirname(file or "")
+    if file is not None and not any((top / directory).is_dir() for top in tops):
+        raise Blocked(
+            "setting-invalid",
+            f"changelog-file = {file!r} is in a directory that neither the root nor a package has",
+            did_you_mean(
+                directory, {path for top in tops for path in islice(_walk_directories(top), 100)} - {"."}
+            ),
+        )
 
 
 def _walk_directories(root: Path) -> Iterator[str]:

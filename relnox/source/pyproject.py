@@ -92,6 +92,9 @@ def parse_package(document: Mapping[str, Any], directory: str) -> Package:
     source = _version_source(document, file)
     requires_python = project.get("requires-python", table_at(poetry, "dependencies").get("python"))
     classifiers = strings_in(project.get("classifiers")) or strings_in(poetry.get("classifiers"))
+    dynamic = tuple(strings_in(project.get("dynamic"))) if project else None
+    extras = (*table_at(project, "optional-dependencies"), *table_at(poetry, "extras"))
+    has_dynamic_extras = not (project or poetry) or "optional-dependencies" in (dynamic or ())
     return Package(
         name=normalize_name(name),
         directory=directory,
@@ -103,7 +106,8 @@ def parse_package(document: Mapping[str, Any], directory: str) -> Package:
         is_private=any(classifier.startswith("Private ::") for classifier in classifiers),
         requires_python=requires_python if isinstance(requires_python, str) else "",
         classifiers=tuple(classifiers),
-        dynamic=tuple(strings_in(project.get("dynamic"))) if project else None,
+        dynamic=dynamic,
+        extras=None if has_dynamic_extras else tuple(map(normalize_name, extras)),
     )
 
 

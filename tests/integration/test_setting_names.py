@@ -27,7 +27,36 @@ def workspace(root: Path, settings: str = "", *, packages: str = '["libs/*", "to
     for directory in DIRECTORIES:
         name = directory.rpartition("/")[2]
         files[f"{directory}/pyproject.toml"] = f'[project]\nname = "demo-{name}"\nversion = "1.0"\n\n{HATCHLING}'
-    return write(root, files)
+    extras = "\n[project.optional-dependencies]\nfast_io = []\n"
+    files["libs/core/pyproject.toml"] = files["libs/core/pyproject.toml"].replace("\n\n", f"\n{extras}\n", 1)
+    return write(root, files | {"libs/core/docs/index.md": ""})
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        'verify.extras = { demo-core = ["Fast.IO"] }',
+        'changelog-file = "docs/changes.md"',
+        'changelog-file = "libs/core/docs/changes.md"',
+        'changelog-file = "CHANGES"',
+    ],
+)
+def test_an_extra_in_any_spelling_and_a_changelog_to_come_are_accepted(tmp_path: Path, settings: str) -> None:
+    root = repository(workspace(tmp_path / "demo", settings + "\n"))
+    ran = run_in_process(root, "status")
+    assert ran.code == 0, ran.text
+
+
+def test_extras_that_a_backend_computes_are_not_checked(tmp_path: Path) -> None:
+    root = workspace(tmp_path / "demo", 'verify.extras = { demo-cli = ["any"], demo-client = ["old"] }\n')
+    for directory, old, new in (
+        ("tools/cli", "[project]\n", '[project]\ndynamic = ["optional-dependencies"]\n'),
+        ("libs/client", "[project]\n", "[tool.poetry.extras]\nold = []\n\n[project]\n"),
+    ):
+        path = root / directory / "pyproject.toml"
+        path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+    ran = run_in_process(repository(root), "status")
+    assert ran.code == 0, ran.text
 
 
 @pytest.mark.parametrize(
@@ -60,6 +89,16 @@ def workspace(root: Path, settings: str = "", *, packages: str = '["libs/*", "to
             "demo-core",
         ),
         ("wheels = { demo-cor = [] }", "'demo-cor' in [tool.relnox] wheels", "demo-core"),
+        (
+            'verify.extras = { demo-core = ["Fast_io", "fats-io"] }',
+            "'fats-io' in [tool.relnox.verify] extras: demo-core has no such extra",
+            "fast-io",
+        ),
+        (
+            'changelog-file = "dosc/changes.md"',
+            "changelog-file = 'dosc/changes.md' is in a directory that neither the root nor a package has",
+            "docs",
+        ),
     ],
 )
 def test_what_means_nothing_is_refused_with_what_was_meant(
@@ -101,7 +140,7 @@ def test_directories_that_are_only_made_later_and_other_ways_to_write_one_are_fi
 def test_backslashes_are_slashes(tmp_path: Path) -> None:
     settings = (
         'exclude = ["libs\\\\internal-tools"]\ngroups.a.packages = ["libs\\\\c*"]\n'
-        'changelog-file = "changes\\\\new"\n\n[[tool.relnox.version-files]]\nfile = "libs\\\\core\\\\v.py"\n'
+        'changelog-file = "docs\\\\new"\n\n[[tool.relnox.version-files]]\nfile = "libs\\\\core\\\\v.py"\n'
     )
     root = write(
         workspace(tmp_path, settings, packages='["libs\\\\*", "tools\\\\cli"]'),
@@ -114,7 +153,7 @@ def test_backslashes_are_slashes(tmp_path: Path) -> None:
         "tools/cli",
     }
     assert [place.file for place in project.workspace.by_name["demo-core"].other_locations] == ["libs/core/v.py"]
-    assert project.config.changelog_file == "changes/new"
+    assert project.config.changelog_file == "docs/new"
 
 
 @pytest.mark.parametrize(

@@ -201,7 +201,7 @@ def described(data: object) -> bool:
 
 
 def test_a_project_that_says_nothing_has_the_defaults() -> None:
-    assert Config.parse({}, OPTIONS) == Config()
+    assert Config.parse(None, OPTIONS) == Config()
 
 
 def test_everything_that_can_be_said() -> None:

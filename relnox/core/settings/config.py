@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Literal, TypeAlias, get_args
 
-from relnox.core.packages import Package
+from relnox.core.packages import Package, normalize_name
 from relnox.core.records import Record
 from relnox.core.settings import rules
 from relnox.core.settings.patterns import (
@@ -482,7 +482,7 @@ def config_table(options: Mapping[str, Sequence[Field]]) -> Table:
 
 
 def check_package_names(config: Config, packages: Sequence[Package]) -> None:
-    """Raise `Blocked` unless every name and pattern of packages in the settings matches one of the workspace."""
+    """Raise `Blocked` unless the packages have all names and patterns of packages and extras in the settings."""
     for kind, text, where in _texts_of_kind(Table(Config), config, "tool.relnox"):
         if kind is PACKAGE_NAME or kind is PACKAGE_GLOB:
             matches = any(fnmatchcase(package.name, text) for package in packages)
@@ -499,6 +499,14 @@ def check_package_names(config: Config, packages: Sequence[Package]) -> None:
                 f"{text!r} in {where} matches no package of this workspace",
                 fix=did_you_mean(normalize_path(text.removeprefix("!")), names),
             )
+    for package in packages:
+        for extra in config.verify.extras.get(package.name, ()):
+            if package.extras is not None and (name := normalize_name(extra)) not in package.extras:
+                raise Blocked(
+                    "setting-invalid",
+                    f"{extra!r} in [tool.relnox.verify] extras: {package.name} has no such extra",
+                    did_you_mean(name, package.extras) if package.extras else "remove it",
+                )
 
 
 def _texts_of_kind(kind: Kind, value: Any, table: str, key: str = "") -> Iterator[tuple[Kind, str, str]]:
