@@ -7,19 +7,24 @@ session that also runs here; the job that publishes runs relnox alone, and no co
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 from relnox.ci import github, sets
 from relnox.ci.lint import lint
 from relnox.ci.sets import ProjectFacts
+from relnox.ci.updates import GeneratedFile, check, update
 from relnox.ci.workflows import Workflow, read_workflow
 from relnox.commands.options import CiOptions as Options
 from relnox.core.planning.plan import Plan, PlanBuilder
 from relnox.core.planning.step import Edit
+from relnox.core.records import replace
 from relnox.core.text import format_count
+from relnox.errors import Blocked, Problem
 from relnox.indexes import targets
 from relnox.project import Project
+from relnox.source.history import contents_in_history
 from relnox.steps.ci_requirements import LockRequirements, own_requirement
 from relnox.steps.edit_files import EditFiles
 
@@ -34,16 +39,23 @@ def plan(options: Options, project: Project) -> Plan:
         _lint(new, project)
         return new.plan()
     new.problems += project.tag_format_problems(project.workspace.packages)
-    files = {github.path(workflow): github.render(workflow) for workflow in sets.workflows(read_facts(project))}
-    before = project.read_files(files)
-    edits = tuple(
-        Edit(file=name, before=before.get(name), after=text.encode())
-        for name, text in files.items()
-        if before.get(name) != text.encode()
-    )
-    if edits:
-        new.add(EditFiles(edits=edits))
-    else:
+    texts = {github.path(workflow): github.render(workflow) for workflow in sets.workflows(read_facts(project))}
+    contents = project.read_files(texts)
+    files = [_generated_file(name, text, contents.get(name), project) for name, text in texts.items()]
+    if options.check:
+        _add_findings(new, (problem for file in files for problem in project.once(_check, file)))
+        return new.plan()
+    edits = []
+    for file in files:
+        try:
+            after = project.once(update, file, options.prefer).encode()
+        except Blocked as problem:
+            new.problems.append(problem)
+        else:
+            edits.append(Edit(file=file.file, before=contents.get(file.file), after=after))
+    if edits := [edit for edit in edits if edit.before != edit.after]:
+        new.add(EditFiles(edits=tuple(edits)))
+    elif not new.problems:
         new.notes.append("nothing to do: all files are up to date")
     new.add(*_locks(project))
     return new.plan()
@@ -71,16 +83,33 @@ def _locks(project: Project) -> Iterator[LockRequirements]:
     )
 
 
+def _generated_file(name: str, output: str, content: bytes | None, project: Project) -> GeneratedFile:
+    present = content.decode("utf-8-sig", "surrogateescape") if content is not None else None
+    file = GeneratedFile(file=name, output=output, present=present, version=version("relnox"))
+    if not file.needs_history or project.git is None:
+        return file
+    return replace(file, history=project.once(contents_in_history, project.git, name))
+
+
+def _check(file: GeneratedFile) -> tuple[Problem, ...]:
+    versions = {pin.action: {pin.sha: pin.version} for pin in github.pins().values()}
+    return tuple(check(file, versions))
+
+
+def _add_findings(new: PlanBuilder, findings: Iterable[Problem]) -> None:
+    for problem in findings:
+        if problem.level != "note":
+            new.problems.append(problem)
+            continue
+        fix = f"\n  fix: {problem.fix}" if problem.fix else ""
+        new.notes.append(f"{problem.file}: {problem.message}{fix}")
+
+
 def _lint(new: PlanBuilder, project: Project) -> None:
     """Check all workflow files of the repository, those of relnox and others."""
     workflows = project.once(_read_workflows, project)
     findings = list(lint(workflows))
-    new.problems += [problem for problem in findings if problem.level != "note"]
-    new.notes += [
-        f"{problem.file}: {problem.message}\n  fix: {problem.fix}"
-        for problem in findings
-        if problem.level == "note"
-    ]
+    _add_findings(new, findings)
     new.notes.append(
         f"{format_count(len(workflows), 'workflow file')} checked: {format_count(len(findings), 'finding')}"
     )

@@ -318,7 +318,14 @@ class CiOptions(CommonOptions):
 
     remote_tags = "if-none"
 
+    check: bool = option(False, "Check that the files do what relnox would write, and write nothing.")
     lint: bool = option(False, "Check how present workflows release, and write nothing.")
+    prefer: str | None = option(
+        None,
+        "Where an edit of a file and relnox change the same lines, keep one of them.",
+        choices=("edits", "generated"),
+        metavar="WHAT",
+    )
 
 
 class InitOptions(CommonOptions):

@@ -193,7 +193,7 @@ def combine(plan: Plan) -> Blocked:
     exit_code = ExitCode.worst([problem.exit_code for problem in plan.problems])
     if len(plan.problems) == 1:
         (problem,) = plan.problems
-        return Blocked(problem.code, problem.message, problem.fix, exit_code=exit_code)
+        return Blocked(problem.code, problem.message, problem.fix, exit_code=exit_code, file=problem.file)
     lines = [f"{plan.task} is blocked by {len(plan.problems)} problems"]
     for problem in plan.problems:
         lines += _continued(f"- {message_of(problem)}", "  ")

@@ -160,3 +160,15 @@ def _read_commits(git: Git, exclusions: Sequence[str], *, merges: bool = False) 
         yield release_history.Commit(
             commit, message, tuple(name.removeprefix("\n") for name in fields[first:position])
         )
+
+
+_MAX_VERSIONS = 100
+"""How many commits of one file are read."""
+
+
+def contents_in_history(git: Git, file: str) -> tuple[str, ...]:
+    """Return the contents that a file had in the last commits that changed it, the oldest first."""
+    listing = git.run("log", "--format=%H", f"--max-count={_MAX_VERSIONS}", "--", file, stderr=False)
+    blobs = [f"{commit}:{git.prefix}{file}" for commit in reversed(listing.output.split())]
+    contents = (git.run("cat-file", "blob", blob, stderr=False) for blob in blobs)
+    return tuple(content.output for content in contents if content.returncode == 0)

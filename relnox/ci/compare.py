@@ -1,0 +1,214 @@
+"""How a workflow file differs from another one in what it does: names, comments and additions do not count."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from relnox.ci.lint import builds
+from relnox.ci.workflows import Items, Job, Step, Table, Workflow
+from relnox.core.text import join_names
+from relnox.errors import Problem
+
+_FREE = frozenset({"name", "runs-on", "timeout-minutes", "steps"})
+"""The keys of jobs and steps that people may set as they like."""
+_SHA = re.compile(r"[0-9a-f]{40}")
+_RESTORE = "undo the edit"
+
+
+class Difference(NamedTuple):
+    """A difference.
+
+    Attributes:
+        line: The line of the present file, or of what surrounds it if something is missing.
+        message: What is missing or differs.
+        job: The name of the job; empty if the whole workflow differs.
+    """
+
+    line: int
+    message: str
+    job: str
+
+
+def compare(present: Workflow, expected: Workflow) -> Iterator[Difference]:
+    """Yield what a workflow lacks, and what it does differently; additional jobs, steps and values are fine."""
+    for key in ("on", "permissions", "concurrency", "env"):
+        if not _includes(present.table.get(key), expected.table.get(key)):
+            message = _describe(f"{key} of the workflow", present.table.get(key), expected.table.get(key))
+            yield Difference(present.table.lines.get(key, 1), message, "")
+    jobs = {job.name: job for job in present.jobs}
+    for job in expected.jobs:
+        if job.name in jobs:
+            yield from _compare_jobs(jobs[job.name], job)
+        else:
+            yield Difference(present.table.lines.get("jobs", 1), f"job {job.name} is missing", job.name)
+
+
+def _compare_jobs(present: Job, expected: Job) -> Iterator[Difference]:
+    name = expected.name
+    for key, value in expected.table.items():
+        if key not in _FREE and not _includes(present.table.get(key), value):
+            message = _describe(f"{key} of job {name}", present.table.get(key), value)
+            yield Difference(present.table.lines.get(key, present.line), message, name)
+    missing = list(expected.steps)
+    additional: list[Step] = []
+    for step in present.steps:
+        same = next((other for other in missing if _is_same(step, other)), None)
+        if same is None:
+            additional.append(step)
+        else:
+            missing.remove(same)
+    for step in missing:
+        changed = next((other for other in additional if _is_for_same(other, step)), None)
+        if changed is None:
+            yield Difference(present.line, f"job {name} lacks the step {_title(step)}", name)
+        else:
+            additional.remove(changed)
+            yield Difference(changed.line, f"job {name} has another step {_title(step)}", name)
+
+
+def _describe(what: str, present: Any, expected: Any) -> str:
+    """Return what is the matter with a value, with both values if they are short."""
+    if present is None:
+        return f"{what} is missing"
+    if isinstance(present, Table) or isinstance(expected, Table):
+        return f"{what} differs"
+    texts = [f"[{', '.join(value)}]" if isinstance(value, Items) else str(value) for value in (present, expected)]
+    return f"{what} is {texts[0]}, not {texts[1]}"
+
+
+def _includes(present: Any, expected: Any) -> bool:
+    """Return whether a value has all that the other one has."""
+    if isinstance(expected, Table) and expected:
+        return isinstance(present, Table) and all(
+            _includes(present.get(key), value) for key, value in expected.items()
+        )
+    if isinstance(expected, Items):
+        return isinstance(present, Items) and all(value in present for value in expected)
+    return bool(_as_text(present) == _as_text(expected))
+
+
+def _as_text(value: Any) -> Any:
+    """Return a text without white space at line ends; any other value as it is."""
+    return "\n".join(map(str.rstrip, value.rstrip().split("\n"))) if isinstance(value, str) else value
+
+
+def _is_same(step: Step, other: Step) -> bool:
+    """Return whether a step does what the other one does; the commit of an action does not count."""
+    return _uses(step) == _uses(other) and all(
+        _includes(step.table.get(key), value) for key, value in other.table.items() if key not in {"name", "uses"}
+    )
+
+
+def _uses(step: Step) -> str:
+    action, _, version = str(step.table.get("uses", "")).partition("@")
+    return action if not version or _SHA.fullmatch(version) else f"{action}@{version}"
+
+
+def _is_for_same(step: Step, other: Step) -> bool:
+    """Return whether a step is a changed version of the other one."""
+    if step.action or other.action:
+        return step.action == other.action
+    words, other_words = (str(one.table.get("run", "")).split()[:2] for one in (step, other))
+    return step.table.get("id", 0) == other.table.get("id") or words == other_words
+
+
+def _title(step: Step) -> str:
+    command = str(step.table.get("run", "")).strip().partition("\n")[0]
+    return step.action or (f"{command[:60]}…" if len(command) > 60 else command)  # noqa: PLR2004 - a title
+
+
+def dangers(present: Workflow, expected: Workflow) -> Iterator[Problem]:
+    """Yield what makes a generated workflow unsafe, by hand or by a bot."""
+    for trigger in ("pull_request_target", "workflow_run"):
+        if trigger in present.triggers:
+            message = f"it is started by {trigger} (with secrets, for what others wrote)"
+            yield _danger(present, present.triggers.lines[trigger], message, f"remove {trigger}")
+    top = present.table.get("permissions")
+    if top is None or (top and not _includes(expected.table.get("permissions"), top)):
+        line = present.table.lines.get("permissions", 1)
+        yield _danger(present, line, "all jobs have permissions", "set permissions: {} for the workflow")
+    jobs = {job.name: job for job in present.jobs}
+    guards = {job.name for job in expected.jobs if _has_credentials(job) or job.environment}
+    for job in expected.jobs:
+        if job.name in jobs:
+            yield from _permission_dangers(jobs[job.name], job)
+            yield from _step_dangers(jobs[job.name], job)
+    for difference in compare(present, expected):
+        if difference.job in guards:
+            yield _danger(
+                present, difference.line, f"{difference.message} (it guards what is published)", _RESTORE
+            )
+
+
+def _permission_dangers(present: Job, expected: Job) -> Iterator[Problem]:
+    allowed = expected.permissions or {}
+    permissions = {"all": "default"} if present.permissions is None else present.permissions
+    for scope, level in permissions.items():
+        if level != "none" and allowed.get(scope) not in (level, "write"):
+            line = getattr(present.table.get("permissions"), "lines", {}).get(scope, present.line)
+            message = f"job {present.name} has the permission {scope}: {level} as well"
+            yield _danger(present.workflow, line, message, "remove it")
+
+
+def _step_dangers(present: Job, expected: Job) -> Iterator[Problem]:
+    name, workflow = expected.name, present.workflow
+    for step in present.steps:
+        if step.action == "actions/checkout" and step.input("persist-credentials") != "false":
+            message = f"job {name} leaves its token in the checkout"
+            yield _danger(workflow, step.line, message, "set persist-credentials: false")
+    if not _has_credentials(expected):
+        for line, text in _texts(present.table, present.line):
+            if "secrets." in text and "secrets.GITHUB_TOKEN" not in text:
+                message = f"job {name} gets a secret (the code that it runs can read it)"
+                yield _danger(workflow, line, message, "move the step into a job that runs no code of the project")
+    elif not any(builds(expected)):
+        for line in builds(present):
+            message = f"job {name} runs the project's code (that code can use the credential)"
+            yield _danger(workflow, line, message, "move the step into the job that builds")
+
+
+def _has_credentials(job: Job) -> bool:
+    return job.has_identity or any("secrets." in text for _, text in _texts(job.table, job.line))
+
+
+def _texts(value: Any, line: int) -> Iterator[tuple[int, str]]:
+    """Yield all texts in a value, with their lines."""
+    if isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _texts(inner, line)
+    elif isinstance(value, Items):
+        for inner in value:
+            yield from _texts(inner, line)
+    else:
+        yield getattr(value, "line", line), str(value)
+
+
+def _danger(workflow: Workflow, line: int, message: str, fix: str) -> Problem:
+    return Problem("workflow-unsafe", message, fix, file=f"{workflow.file}:{line}")
+
+
+def wrong_pins(workflow: Workflow, versions: Mapping[str, Mapping[str, str]]) -> Iterator[Problem]:
+    """Yield pins whose comment names another version than that of the commit.
+
+    Args:
+        workflow: The workflow.
+        versions: Maps each known action to its commits, and these to their versions.
+    """
+    for line, used, comment in workflow.uses():
+        action, _, commit = used.partition("@")
+        if not _SHA.fullmatch(commit) or action not in versions:
+            continue
+        commented, by_commit = comment.partition(" ")[0], versions[action]
+        commits = [sha for sha, version in by_commit.items() if version == commented]
+        if by_commit.get(commit, commented) == commented and (not commits or commit in commits):
+            continue
+        version = f"that is {by_commit[commit]}" if commit in by_commit else f"{commented} is {join_names(commits)}"
+        newest, version_of_newest = next(iter(by_commit.items()))
+        yield _danger(
+            workflow,
+            line,
+            f"{action} at {commit[:10]} has the comment {comment or '(none)'} ({version})",
+            f"write {action}@{newest} # {version_of_newest}",
+        )

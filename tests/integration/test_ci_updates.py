@@ -1,0 +1,270 @@
+"""Generated workflow files that people and bots edit: `ci` keeps the edits, and `ci --check` names what counts."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+from projects import commit_all, repository, single
+from running import RunResult, run_in_process
+
+from relnox.ci import github
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from relnox.ci.model import Workflow
+
+    Generator = Callable[[Callable[[str], str]], None]
+
+FILE = ".github/workflows/release.yml"
+STEP = "      - run: echo mine\n"
+UPLOAD = "      - uses: actions/upload-artifact"
+NEWER = "1" * 40
+
+
+class Release:
+    """A project with a committed `release.yml`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.path = root / FILE
+        single(root)
+        repository(root)
+        self.ci(code=0)
+        self.commit()
+
+    def ci(self, *words: str, code: int) -> RunResult:
+        """Run `relnox ci`."""
+        return run_in_process(self.root, "ci", *words, code=code)
+
+    def commit(self) -> None:
+        """Commit everything."""
+        commit_all(self.root)
+
+    @property
+    def text(self) -> str:
+        """The content of the file."""
+        return self.path.read_bytes().decode()
+
+    def edit(self, old: str, new: str) -> None:
+        """Replace the first occurrence of a text."""
+        assert old in self.text
+        self.path.write_bytes(self.text.replace(old, new, 1).encode())
+
+    def set(self, line: str) -> None:
+        """Add a setting of `[tool.relnox.ci]`."""
+        with (self.root / "pyproject.toml").open("a", encoding="utf-8") as file:
+            file.write(f"[tool.relnox.ci]\n{line}\n")
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> Release:
+    return Release(tmp_path / "demo")
+
+
+@pytest.fixture
+def newer_generator(monkeypatch: pytest.MonkeyPatch) -> Generator:
+    """Make relnox write other files from now on."""
+
+    def change(function: Callable[[str], str]) -> None:
+        render = github.render
+
+        def rendered(workflow: Workflow) -> str:
+            text = render(workflow)
+            assert function(text) != text
+            return function(text)
+
+        monkeypatch.setattr(github, "render", rendered)
+
+    return change
+
+
+def job(text: str, name: str) -> str:
+    """Return the lines of a job."""
+    match = re.search(rf"^  {name}:.*\n(?:(?:    .*)?\n)*", text, re.MULTILINE)
+    assert match
+    return match[0]
+
+
+# --- edits
+
+
+def set_pin(text: str, commit: str, version: str) -> str:
+    """Return a workflow with another version of an action."""
+    return re.sub(r"(actions/checkout)@\w+ # \S+", rf"\1@{commit} # {version}", text)
+
+
+class Edit(NamedTuple):
+    """An edit that `ci` keeps: what is changed, what the file then has, and what `ci --check` notes."""
+
+    old: str
+    new: str
+    note: str = ""
+
+
+EDITS = {
+    "an additional step": Edit(UPLOAD, STEP + UPLOAD),
+    "an additional job": Edit("  gate:", f"  mine:\n    runs-on: ubuntu-latest\n    steps:\n{STEP}\n  gate:"),
+    "another time limit": Edit("    timeout-minutes: 60", "    timeout-minutes: 90"),
+    "another name": Edit("    name: Publish", "    name: To the index"),
+    "a comment": Edit("jobs:\n", "# as agreed\njobs:\n"),
+    "another option": Edit(
+        "-r .github/requirements/nox.txt", "-r other.txt", "job build has another step python3"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_an_edit_survives_a_changed_setting_and_newer_generators(
+    name: str, release: Release, newer_generator: Generator
+) -> None:
+    old, new, note = EDITS[name]
+    release.edit(old, new)
+    assert note in release.ci("--check", code=0).text
+    release.commit()
+    assert "nothing to do" in release.ci(code=0).text
+
+    release.set('trigger = "release"')
+    assert "release.yml:4: on of the workflow differs [workflow-outdated]" in release.ci("--check", code=1).text
+    release.ci(code=0)
+    assert new in release.text
+    assert "types: [published]" in release.text
+    release.ci("--check", code=0)
+    release.commit()  # no commit has what relnox wrote without the edit
+
+    newer_generator(lambda text: text.replace("retention-days: 30", "retention-days: 40"))
+    release.ci(code=0)
+    newer_generator(lambda text: text.replace("    timeout-minutes: 5\n", "    timeout-minutes: 6\n"))
+    release.ci(code=0)  # the merge before is not committed
+    assert new in release.text
+    assert "retention-days: 40" in release.text
+    assert "    timeout-minutes: 6\n" in release.text
+
+
+def test_an_update_bot_and_relnox_only_raise_a_pin(release: Release, newer_generator: Generator) -> None:
+    release.path.write_text(set_pin(release.text, NEWER, "v99.0.0"))
+    assert "nothing to do" in release.ci(code=0).text
+    release.ci("--check", code=0)
+    release.commit()
+    newer_generator(
+        lambda text: set_pin(text, "2" * 40, "v98.0.0").replace("retention-days: 30", "retention-days: 40")
+    )
+    release.ci(code=0)
+    assert f"actions/checkout@{NEWER} # v99.0.0" in release.text
+    assert "retention-days: 40" in release.text
+    newer_generator(lambda text: set_pin(text, "3" * 40, "v100.0.0"))
+    assert "actions/checkout is at v99.0.0 (v100.0.0 is known)" in release.ci("--check", code=0).text
+    release.ci(code=0)
+    assert f"actions/checkout@{'3' * 40} # v100.0.0" in release.text
+
+
+def test_noise_is_no_difference(release: Release) -> None:
+    text = release.text.replace("\n", "  \r\n").replace("tags: [", "tags:  [")
+    release.path.write_bytes(text.encode())
+    release.ci("--check", code=0)
+    assert "nothing to do" in release.ci(code=0).text
+    release.set('trigger = "release"')
+    release.ci("--prefer", "generated", code=0)
+    assert "types: [published]" in release.text
+    assert release.text.count("\r\n") == release.text.count("\n")
+
+
+def test_a_deleted_job_stays_deleted_unless_it_guards_what_is_published(release: Release) -> None:
+    release.edit(job(release.text, "verify"), "")
+    assert "job verify is missing (an edit, which is kept)" in release.ci("--check", code=0).text
+    assert "nothing to do" in release.ci(code=0).text
+    release.edit(job(release.text, "gate"), "")
+    ran = release.ci("--check", code=1)
+    assert "job gate is missing (it guards what is published) [workflow-unsafe]" in ran.text
+    release.path.unlink()
+    assert f"{FILE}: the file is missing [workflow-outdated]" in release.ci("--check", code=1).text
+    release.ci(code=0)
+    release.ci("--check", code=0)
+
+
+# --- conflicts
+
+
+def test_a_conflict_is_shown_and_nothing_is_written(release: Release, newer_generator: Generator) -> None:
+    release.edit("retention-days: 30", "retention-days: 10")
+    release.commit()
+    newer_generator(lambda text: text.replace("retention-days: 30", "retention-days: 40").replace("Publish", "Go"))
+    before = release.text
+    ran = release.ci(code=1)
+    assert "was edited on lines that relnox changes as well [workflow-conflict]" in ran.text
+    assert re.search(r"\n +-.*retention-days: 10.*\n +\+.*retention-days: 40", ran.text)
+    assert "Go" not in ran.text
+    assert release.text == before
+    release.ci("--prefer", "edits", code=0)
+    assert "retention-days: 10" in release.text
+    assert "name: Go" in release.text
+    release.ci("--check", code=0)
+    newer_generator(lambda text: text.replace("retention-days: 40", "retention-days: 50"))
+    release.ci("--prefer", "generated", code=0)
+    assert "retention-days: 50" in release.text
+
+
+def test_an_edited_file_whose_output_is_lost_is_not_replaced(release: Release, newer_generator: Generator) -> None:
+    release.path.write_text(re.sub(r"sha256:\w+", f"sha256:{'0' * 16}", release.text))
+    release.edit(UPLOAD, STEP + UPLOAD)
+    newer_generator(lambda text: text.replace("retention-days: 30", "retention-days: 40"))
+    assert "no commit of this clone has what relnox wrote before" in release.ci(code=1).text
+    assert "\n-      - run: echo mine" in release.ci("--prefer", "generated", "--dry-run", code=0).text
+    release.ci("--prefer", "edits", code=0)
+    assert STEP in release.text
+    assert "nothing to do" in release.ci(code=0).text
+
+
+def test_a_file_of_someone_else_is_not_replaced(release: Release) -> None:
+    release.path.write_text("on: push\njobs: {}\n")
+    assert "was not written by relnox" in release.ci(code=1).text
+    release.ci("--prefer", "generated", code=0)
+    release.ci("--check", code=0)
+
+
+# --- dangers
+
+DANGERS: dict[str, tuple[str, str, str]] = {
+    "the gate is skipped": (
+        "needs: [build, gate]",
+        "needs: [build]",
+        "needs of job publish is [build], not [build, gate]",
+    ),
+    "a permission": (
+        "permissions: { contents: read }",
+        "permissions: { contents: write }",
+        "permission contents: write",
+    ),
+    "all permissions": ("permissions: {} #", "permissions: write-all #", "all jobs have permissions"),
+    "a trigger": ("  workflow_dispatch:", "  pull_request_target:\n  workflow_dispatch:", "pull_request_target"),
+    "a token in the checkout": (", persist-credentials: false", "", "leaves its token in the checkout"),
+    "another upload": (
+        "relnox publish --manifest",
+        "relnox publish --dist dist #",
+        "has another step ~/relnox/bin/relnox",
+    ),
+    "a secret for the build": (
+        STEP,
+        "      - run: echo\n        env: { A: '${{ secrets.A }}' }\n",
+        "gets a secret",
+    ),
+    "an old comment": ("# v7.0.1", "# v6.0.0", "has the comment v6.0.0 (that is v7.0.1)"),
+    "another commit": (
+        "checkout@3d3c42e5aac5ba805825da76410c181273ba90b1",
+        f"checkout@{NEWER}",
+        "has the comment v7.0.1 (v7.0.1 is 3d3c",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DANGERS)
+def test_a_dangerous_edit_is_named_with_its_line(name: str, release: Release) -> None:
+    old, new, message = DANGERS[name]
+    release.edit(UPLOAD, STEP + UPLOAD)
+    release.edit(old, new)
+    ran = release.ci("--check", code=1)
+    assert message in ran.text
+    assert re.search(rf"{FILE}:\d+: .*\[workflow-unsafe\]", ran.text)
