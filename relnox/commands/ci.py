@@ -56,7 +56,7 @@ def plan(options: Options, project: Project) -> Plan:
     if edits := [edit for edit in edits if edit.before != edit.after]:
         new.add(EditFiles(edits=tuple(edits)))
     elif not new.problems:
-        new.notes.append("nothing to do: all files are up to date")
+        new.notes.append("the workflow files are up to date")
     new.add(*_locks(project))
     return new.plan()
 

@@ -6,10 +6,11 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-from projects import commit_all, repository, single
-from running import RunResult, run_in_process
+from projects import commit_all, repository, single, write
+from running import RunResult, open_project, run_in_process
 
 from relnox.ci import github
+from relnox.commands import ci
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +34,8 @@ class Release:
         self.path = root / FILE
         single(root)
         repository(root)
+        for step in ci._locks(open_project(root)):  # locking needs an index that has relnox
+            write(root, {step.file: step._header})
         self.ci(code=0)
         self.commit()
 
@@ -125,7 +128,7 @@ def test_an_edit_survives_a_changed_setting_and_newer_generators(
     release.edit(old, new)
     assert note in release.ci("--check", code=0).text
     release.commit()
-    assert "nothing to do" in release.ci(code=0).text
+    assert "are up to date" in release.ci(code=0).text
 
     release.set('trigger = "release"')
     assert "release.yml:4: on of the workflow differs [workflow-outdated]" in release.ci("--check", code=1).text
@@ -146,7 +149,7 @@ def test_an_edit_survives_a_changed_setting_and_newer_generators(
 
 def test_an_update_bot_and_relnox_only_raise_a_pin(release: Release, newer_generator: Generator) -> None:
     release.path.write_text(set_pin(release.text, NEWER, "v99.0.0"))
-    assert "nothing to do" in release.ci(code=0).text
+    assert "are up to date" in release.ci(code=0).text
     release.ci("--check", code=0)
     release.commit()
     newer_generator(
@@ -165,7 +168,7 @@ def test_noise_is_no_difference(release: Release) -> None:
     text = release.text.replace("\n", "  \r\n").replace("tags: [", "tags:  [")
     release.path.write_bytes(text.encode())
     release.ci("--check", code=0)
-    assert "nothing to do" in release.ci(code=0).text
+    assert "are up to date" in release.ci(code=0).text
     release.set('trigger = "release"')
     release.ci("--prefer", "generated", code=0)
     assert "types: [published]" in release.text
@@ -175,7 +178,7 @@ def test_noise_is_no_difference(release: Release) -> None:
 def test_a_deleted_job_stays_deleted_unless_it_guards_what_is_published(release: Release) -> None:
     release.edit(job(release.text, "verify"), "")
     assert "job verify is missing (an edit, which is kept)" in release.ci("--check", code=0).text
-    assert "nothing to do" in release.ci(code=0).text
+    assert "are up to date" in release.ci(code=0).text
     release.edit(job(release.text, "gate"), "")
     ran = release.ci("--check", code=1)
     assert "job gate is missing (it guards what is published) [workflow-unsafe]" in ran.text
@@ -215,7 +218,7 @@ def test_an_edited_file_whose_output_is_lost_is_not_replaced(release: Release, n
     assert "\n-      - run: echo mine" in release.ci("--prefer", "generated", "--dry-run", code=0).text
     release.ci("--prefer", "edits", code=0)
     assert STEP in release.text
-    assert "nothing to do" in release.ci(code=0).text
+    assert "are up to date" in release.ci(code=0).text
 
 
 def test_a_file_of_someone_else_is_not_replaced(release: Release) -> None:
