@@ -204,7 +204,9 @@ def wrong_pins(workflow: Workflow, versions: Mapping[str, Mapping[str, str]]) ->
         commits = [sha for sha, version in by_commit.items() if version == commented]
         if by_commit.get(commit, commented) == commented and (not commits or commit in commits):
             continue
-        version = f"that is {by_commit[commit]}" if commit in by_commit else f"{commented} is {join_names(commits)}"
+        version = (
+            f"that is {by_commit[commit]}" if commit in by_commit else f"{commented} is {join_names(commits)}"
+        )
         newest, version_of_newest = next(iter(by_commit.items()))
         yield _danger(
             workflow,
