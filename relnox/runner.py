@@ -135,7 +135,7 @@ def resolve_options(
         Blocked: A value is invalid, or a path that the checkout sets leads out of it.
     """
     declaration, table = COMMANDS[task].options, COMMANDS[task].table
-    settings = dict(getattr(project.config, table).options) if table else {}
+    settings = dict(getattr(project.config, table.replace("-", "_")).options) if table else {}
     for field in fields_of(declaration):
         other_table, _, key = field.setting.partition(".")
         if key and key in (shared := getattr(project.config, other_table).options):

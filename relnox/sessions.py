@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     testpypi: SessionFunction
     publish: SessionFunction
     verify_install: SessionFunction
+    forge_release: SessionFunction
     release: SessionFunction
     rehearse: SessionFunction
     ci: SessionFunction
@@ -61,6 +62,7 @@ __all__ = [  # noqa: RUF022 - nox lists sessions in this order
     "publish_test",
     "publish",
     "verify_install",
+    "forge_release",
     "release",
     "rehearse",
     "ci",

@@ -38,6 +38,7 @@ __all__ = [
     "bump",
     "ci",
     "collect",
+    "forge_release",
     "publish",
     "publish_test",
     "rehearse",
@@ -220,6 +221,7 @@ collect = _TASKS["collect"]
 publish_test = testpypi = _TASKS["publish-test"]
 publish = _TASKS["publish"]
 verify_install = _TASKS["verify-install"]
+forge_release = _TASKS["forge-release"]
 release = _TASKS["release"]
 rehearse = _TASKS["rehearse"]
 ci = _TASKS["ci"]

@@ -8,6 +8,7 @@ was not compared with anything.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import signal
@@ -19,9 +20,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it ships no types
 from projects import git
@@ -39,6 +41,16 @@ GITLAB_OPERATIONS = {
     ),
     "GET /merge_requests/{}": ("", "include_rebase_in_progress"),
     "PUT /merge_requests/{}": ("", "title description state_event target_branch labels"),
+    "GET ": ("", "license statistics"),
+    "GET /packages": ("", "package_type package_name package_version page per_page"),
+    "GET /packages/{}/package_files": ("", "page per_page"),
+    "GET /packages/generic/{}/{}/{}": ("", ""),
+    "PUT /packages/generic/{}/{}/{}": ("", "status select"),
+    "GET /releases/{}": ("", "include_html_description"),
+    "POST /releases": ("tag_name", "name description ref assets milestones released_at"),
+    "PUT /releases/{}": ("", "name description milestones released_at"),
+    "POST /releases/{}/assets/links": ("name url", "direct_asset_path link_type"),
+    "GET /repository/changelog": ("version", "from to date trailer config_file"),
 }
 _KILLED_WITHIN = 5.0
 """Seconds until the forge answers a request at which relnox is killed."""
@@ -85,6 +97,33 @@ class PullRequest:
     """`open`, `closed` or `merged`."""
     fork: str = ""
     """Repository of the head; empty for this one."""
+
+
+@dataclass
+class Asset:
+    """A file on the server."""
+
+    id: int
+    name: str
+    content: bytes
+    state: str = "uploaded"
+    place: str = ""
+    """Name and version of the generic package that has it, on GitLab."""
+
+
+@dataclass
+class Release:
+    """A release on the server."""
+
+    id: int
+    tag: str
+    name: str
+    body: str
+    draft: bool = False
+    prerelease: bool = False
+    immutable: bool = False
+    assets: list[Asset] = field(default_factory=list)
+    links: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -160,6 +199,7 @@ class ForgeServer:
     """The forge's names of the fields head, base, title and body."""
     duplicate: int
     """The status that refuses a second open pull request of a branch."""
+    max_body: int
 
     def __init__(self, bare: Path) -> None:
         self.repository = Repository(bare)
@@ -169,6 +209,18 @@ class ForgeServer:
         self.violations: list[str] = []
         """Requests and answers that are not what the published description of the API says."""
         self.pull_requests: list[PullRequest] = []
+        self.releases: list[Release] = []
+        self.latest = 0
+        """The id of the latest release."""
+        self.is_immutable = False
+        """Whether releases are immutable once they are public."""
+        self.reserved_tags: set[str] = set()
+        """Tags of immutable releases, also of deleted ones."""
+        self.broken_uploads = 0
+        """How many of the next uploads break off."""
+        self.unlisted = 0
+        """How many listings miss the newest release."""
+        self._numbers = count(1)
         self.may_write = True
         self._over = threading.Event()
         self._lock = threading.RLock()
@@ -229,15 +281,29 @@ class ForgeServer:
         pull.state = "merged"
         return commit
 
+    def release(self, tag: str, body: str = "", *, draft: bool = False, **more: Any) -> Release:
+        """Make a release, as a person does on the web page."""
+        release = Release(next(self._numbers), tag, tag, body, draft=draft, **more)
+        self.releases.append(release)
+        return release
+
     # --- the server
+
+    def answer_release(self, request: Request, *, may_write: bool) -> Reply | None:
+        """Carry out a request about releases; None if it is another one."""
+        raise NotImplementedError
 
     def answer(self, request: Request) -> Reply:
         """Carry out a request."""
         authorized = request.headers.get("Authorization")
+        if request.headers.get("JOB-TOKEN") == self.token:
+            authorized = f"Bearer {self.token}"
         if authorized not in (None, f"Bearer {self.token}"):
             return error(401, "Bad credentials")
         if request.method != "GET" and not (authorized and self.may_write):
             return error(403, "Resource not accessible by integration")
+        if (reply := self.answer_release(request, may_write=bool(authorized) and self.may_write)) is not None:
+            return reply
         if request.name == f"GET {self.requests_path}":
             pulls = [pull for pull in reversed(self.pull_requests) if self.is_listed(request.query, pull)]
             return Reply(200, list(map(self.document, pulls)))
@@ -282,6 +348,11 @@ class ForgeServer:
             self._over.wait(fault.delay)
         return reply
 
+    @property
+    def assets(self) -> list[Asset]:
+        """All files."""
+        return [asset for release in self.releases for asset in release.assets]
+
     @contextmanager
     def running(self) -> Iterator[None]:
         server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -309,8 +380,16 @@ class ForgeServer:
                 content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 parts = urlsplit(self.path)
                 reply = error(404, "Not Found")
-                if parts.path.startswith(forge.prefix):
-                    path, body = parts.path.removeprefix(forge.prefix), json.loads(content) if content else None
+                if parts.path.startswith("/storage/"):
+                    forge.violations += ["a token was sent elsewhere"] if "Authorization" in self.headers else []
+                    number = int(parts.path.removeprefix("/storage/"))
+                    reply = Reply(200, next(asset.content for asset in forge.assets if asset.id == number))
+                elif parts.path.startswith(forge.prefix):
+                    path, body = parts.path.removeprefix(forge.prefix), None
+                    if self.headers.get("Content-Type") == "application/octet-stream":
+                        body = content
+                    elif content:
+                        body = json.loads(content)
                     query = dict(parse_qsl(parts.query))
                     reply = forge.handle(Request(self.command, path, query, body, dict(self.headers.items())))
                 if reply is DROP:
@@ -319,6 +398,7 @@ class ForgeServer:
                 self.send_response(reply.status)
                 document = reply.document
                 answer = document if isinstance(document, bytes) else json.dumps(document).encode()
+                answer = b"" if reply.status == 204 else answer
                 for name, value in {"Content-Type": "application/json", **reply.headers}.items():
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(answer)))
@@ -341,6 +421,7 @@ class GitHubServer(ForgeServer):
     change_method = "PATCH"
     names = {name: name for name in ("head", "base", "title", "body")}  # noqa: RUF012 - not changed
     duplicate = 422
+    max_body = 125_000
 
     @property
     def environment(self) -> dict[str, str]:
@@ -352,9 +433,7 @@ class GitHubServer(ForgeServer):
         }
 
     def check(self, request: Request, reply: Reply) -> None:
-        operation = github_operations().get(
-            f"{request.method} {re.sub(r'/[0-9]+$', '/{pull_number}', request.path)}"
-        )
+        operation = operation_of(request, github_operations())
         if operation is None:
             self.violations.append(f"no such operation: {request.name}")
             return
@@ -365,7 +444,8 @@ class GitHubServer(ForgeServer):
         self.violations += [f"{request.name}: unknown {name}" for name in names]
         if reply.status not in (401, 403, 404, 422):  # errors that each operation may have
             schema = operation["responses"][str(reply.status)]
-            self.violations += validated(f"answer to {request.name}", schema, reply.document)
+            if schema is not None and not isinstance(reply.document, bytes):
+                self.violations += validated(f"answer to {request.name}", schema, reply.document)
 
     def document(self, pull: PullRequest) -> dict[str, Any]:
         return {
@@ -377,6 +457,114 @@ class GitHubServer(ForgeServer):
             "head": {"ref": pull.head, "repo": self._repository(pull.fork or self.path)},
             "base": {"ref": pull.base, "repo": self._repository(self.path)},
         }
+
+    def answer_release(self, request: Request, *, may_write: bool) -> Reply | None:  # noqa: C901, PLR0912
+        parts = request.path.strip("/").split("/")
+        if parts[0] != "releases":
+            return None
+        number = int(parts[1]) if len(parts) > 1 and parts[1].isdigit() else 0
+        release = next((release for release in self.releases if release.id == number), None)
+        match request.method, parts[1:]:
+            case "GET", []:
+                listed = sorted(self.releases, key=lambda release: -release.id)
+                if self.unlisted:
+                    self.unlisted -= 1
+                    listed = listed[1:]
+                listed = [release for release in listed if may_write or not release.draft]
+                return Reply(200, [self._release(release) for release in page_of(listed, request.query)])
+            case "GET", ["latest"]:
+                latest = next((release for release in self.releases if release.id == self.latest), None)
+                return error(404, "Not Found") if latest is None else Reply(200, self._release(latest))
+            case "POST", []:
+                release = Release(
+                    next(self._numbers), request.body["tag_name"], request.body["name"], "", draft=True
+                )
+                if (reply := self._change(release, request.body)) is not None:
+                    return reply
+                self.releases.append(release)
+                return Reply(201, self._release(release))
+            case "POST", ["generate-notes"]:
+                text = f"## What's Changed\n* a change by @someone in {request.body.get('previous_tag_name')}"
+                return Reply(200, {"name": request.body["tag_name"], "body": text})
+            case "GET", ["assets", asset_id]:
+                location = self.url.replace("127.0.0.1", "localhost")
+                return Reply(302, headers={"Location": f"{location}/storage/{asset_id}"})
+            case "DELETE", ["assets", asset_id]:
+                for other in self.releases:
+                    if other.immutable:
+                        return error(422, "Cannot delete asset from an immutable release")
+                    other.assets = [asset for asset in other.assets if asset.id != int(asset_id)]
+                return Reply(204)
+            case _:
+                pass
+        if release is None:
+            return error(404, "Not Found")
+        match request.method, parts[2:]:
+            case "PATCH", []:
+                reply = self._change(release, request.body)
+                return Reply(200, self._release(release)) if reply is None else reply
+            case "DELETE", []:
+                self.releases.remove(release)
+                return Reply(204)
+            case "GET", ["assets"]:
+                return Reply(200, list(map(self._asset, page_of(release.assets, request.query))))
+            case "POST", ["assets"]:
+                return self._upload(release, request.query["name"], request.body or b"")
+            case _:
+                return error(404, "Not Found")
+
+    def _change(self, release: Release, values: Mapping[str, Any]) -> Reply | None:
+        """Change a release; the reply if that is refused."""
+        if len(values.get("body", "")) > self.max_body:
+            return invalid("body", "is too long (maximum is 125000 characters)")
+        if release.tag in self.reserved_tags and not release.immutable:
+            return invalid("tag_name", "tag_name was used by an immutable release")
+        is_published = values.get("draft") is False and release.draft
+        if is_published and any(other.tag == release.tag and not other.draft for other in self.releases):
+            return invalid("tag_name", code="already_exists")
+        if is_published and self.repository.ref(f"refs/tags/{release.tag}") is None:
+            self.violations.append(f"{release.tag} is published without its tag")
+        for name in ("body", "draft", "prerelease", "name"):
+            setattr(release, name, values.get(name, getattr(release, name)))
+        if not release.draft and "draft" in values:
+            if not release.prerelease and values.get("make_latest", "true") == "true":
+                self.latest = release.id
+            if self.is_immutable:
+                release.immutable = True
+                self.reserved_tags.add(release.tag)
+        return None
+
+    def _upload(self, release: Release, name: str, content: bytes) -> Reply:
+        if release.immutable:
+            return invalid("", "Cannot upload assets to an immutable release.")
+        if not content:
+            return error(400, "Bad Content-Length")
+        if any(asset.name == name for asset in release.assets):
+            return invalid("name", code="already_exists")
+        asset = Asset(next(self._numbers), name, content)
+        release.assets.append(asset)
+        if self.broken_uploads:
+            self.broken_uploads -= 1
+            asset.state, asset.content = "starter", b""
+            return Reply(502, {"message": "Server Error"})
+        return Reply(201, self._asset(asset))
+
+    def _release(self, release: Release) -> dict[str, Any]:
+        return {
+            "id": release.id,
+            "tag_name": release.tag,
+            "name": release.name,
+            "body": release.body or None,
+            "draft": release.draft,
+            "prerelease": release.prerelease,
+            "immutable": release.immutable,
+            "html_url": f"https://github.com/{self.path}/releases/{release.id}",
+            "upload_url": f"{self.url}{self.prefix}/releases/{release.id}/assets{{?name,label}}",
+        }
+
+    def _asset(self, asset: Asset) -> dict[str, Any]:
+        digest = f"sha256:{hashlib.sha256(asset.content).hexdigest()}" if asset.state == "uploaded" else None
+        return {"id": asset.id, "name": asset.name, "digest": digest, "state": asset.state}
 
     def _repository(self, path: str) -> dict[str, str]:
         return {"full_name": path, "html_url": f"https://github.com/{path}"}
@@ -403,6 +591,7 @@ class GitLabServer(ForgeServer):
         "body": "description",
     }
     duplicate = 409
+    max_body = 1_000_000
 
     @property
     def environment(self) -> dict[str, str]:
@@ -415,8 +604,9 @@ class GitLabServer(ForgeServer):
 
     def check(self, request: Request, reply: Reply) -> None:
         del reply
-        parameters = request.query.keys() | (request.body or {}).keys()
-        operation = GITLAB_OPERATIONS.get(re.sub("/[0-9]+$", "/{}", request.name))
+        fields = request.body if isinstance(request.body, dict) else {}
+        parameters = request.query.keys() | fields.keys()
+        operation = operation_of(request, GITLAB_OPERATIONS)
         if operation is None:
             self.violations.append(f"no such operation: {request.name}")
             return
@@ -435,6 +625,86 @@ class GitLabServer(ForgeServer):
             "target_branch": pull.base,
             "source_project_id": 8 if pull.fork else 7,
             "target_project_id": 7,
+        }
+
+    def __init__(self, bare: Path) -> None:
+        super().__init__(bare)
+        self.packages: list[Asset] = []
+
+    @property
+    def assets(self) -> list[Asset]:
+        return self.packages
+
+    def answer_release(self, request: Request, *, may_write: bool) -> Reply | None:  # noqa: C901
+        parts = [unquote(part) for part in request.path.split("/")[1:]]
+        match request.method, parts:
+            case "GET", []:
+                access = {"access_level": 40 if self.may_write else 20}
+                return Reply(200, {"permissions": {"project_access": access, "group_access": None}})
+            case "GET", ["packages"]:
+                name, version = request.query["package_name"], request.query["package_version"]
+                places = [asset.place for asset in self.packages]
+                number = places.index(f"{name}/{version}") if f"{name}/{version}" in places else None
+                found = [] if number is None else [{"id": number, "name": name, "version": version}]
+                return Reply(200, [*found, {"id": 999, "name": f"{name}-more", "version": version}])
+            case "GET", ["packages", number, "package_files"]:
+                place = self.packages[int(number)].place
+                files = [asset for asset in self.packages if asset.place == place]
+                return Reply(200, [self._file(asset) for asset in page_of(files, request.query)])
+            case "PUT", ["packages", "generic", name, version, file]:
+                self.packages.append(
+                    Asset(next(self._numbers), file, request.body or b"", "", f"{name}/{version}")
+                )
+                return Reply(201, {"message": "201 Created"})
+            case "GET", ["packages", "generic", name, version, file]:
+                place = f"{name}/{version}"
+                own = [asset for asset in self.packages if (asset.name, asset.place) == (file, place)]
+                return Reply(200, own[-1].content) if own else error(404, "404 Not Found")
+            case "GET", ["repository", "changelog"]:
+                text = f"## {request.query['version']} (2026-11-25)\n\n### from {request.query['from']}"
+                return Reply(200, {"notes": text})
+            case "POST", ["releases"]:
+                return self._create_release(request.body)
+            case "GET" | "PUT" | "POST", ["releases", tag, *more]:
+                release = next((release for release in self.releases if release.tag == tag), None)
+                if release is None:
+                    return error(404, "404 Not Found")
+                if more and request.body["name"] in release.links:
+                    return error(400, "Name has already been taken")
+                if more:
+                    release.links[request.body["name"]] = request.body["url"]
+                    return Reply(201, {"id": 1})
+                release.body = (request.body or {}).get("description", release.body)
+                return Reply(200, self._release(release))
+            case _:
+                return None
+
+    def _create_release(self, body: Mapping[str, Any]) -> Reply:
+        if len(body["description"]) > self.max_body:
+            return error(400, "Description is too long")
+        if self.repository.ref(f"refs/tags/{body['tag_name']}") is None:
+            return error(422, "Ref is not specified")
+        if any(release.tag == body["tag_name"] for release in self.releases):
+            return error(409, "Release already exists")
+        links = {link["name"]: link["url"] for link in body["assets"]["links"]}
+        release = Release(next(self._numbers), body["tag_name"], body["name"], body["description"], links=links)
+        self.releases.append(release)
+        self.latest = release.id
+        return Reply(201, self._release(release))
+
+    def _file(self, asset: Asset) -> dict[str, Any]:
+        return {
+            "id": asset.id,
+            "file_name": asset.name,
+            "file_sha256": hashlib.sha256(asset.content).hexdigest(),
+        }
+
+    def _release(self, release: Release) -> dict[str, Any]:
+        return {
+            "tag_name": release.tag,
+            "description": release.body,
+            "_links": {"self": f"https://git.example.org/{self.path}/-/releases/{release.tag}"},
+            "assets": {"links": [{"name": name, "url": url} for name, url in release.links.items()]},
         }
 
     def is_listed(self, query: Mapping[str, str], pull: PullRequest) -> bool:
@@ -463,6 +733,26 @@ def remote_on_forge(forge: ForgeServer, root: Path, set_variable: Callable[[str,
 
 def error(status: int, message: str) -> Reply:
     return Reply(status, {"message": message})
+
+
+def invalid(name: str, message: str = "", code: str = "custom") -> Reply:
+    """GitHub's answer to a field that is not valid."""
+    detail = {"resource": "Release", "field": name, "code": code, **({"message": message} if message else {})}
+    return Reply(422, {"message": "Validation Failed", "errors": [detail]})
+
+
+def page_of(items: Sequence[Any], query: Mapping[str, str]) -> Sequence[Any]:
+    """The items on a page of a list."""
+    size, number = int(query.get("per_page", "30")), int(query.get("page", "1"))
+    return items[size * (number - 1) : size * number]
+
+
+def operation_of(request: Request, operations: Mapping[str, Any]) -> Any:
+    """The description of the operation that a request is for; the one with the fewest placeholders; or None."""
+    fitting = [
+        name for name in operations if re.fullmatch(re.sub(r"\\{\w*\\}", "[^/]+", re.escape(name)), request.name)
+    ]
+    return operations[min(fitting, key=lambda name: name.count("{"))] if fitting else None
 
 
 @cache

@@ -31,6 +31,7 @@ PLANNED = (
     ("verify-install", "--index embedded --python 3.12 --python 3.13 --package runtime --wait 5", 0),
     ("verify-install", "--index embedded --wait 0", 0),
     ("verify-install", "--index embedded --public --package core", 0),
+    ("forge-release", "--index embedded", 1),
     ("release", "--index embedded", 0),
     ("release", "--part minor --index embedded --until gate", 0),
     ("release", "--to 4.0.0rc1 --index embedded --test-index none --dist out --yes", 0),

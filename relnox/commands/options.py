@@ -272,6 +272,36 @@ class VerifyOptions(CommonOptions):
     )
 
 
+class ForgeReleaseOptions(ReleaseOptions):
+    """Options of `forge-release`."""
+
+    remote_tags = "always"
+
+    package: tuple[str, ...] = _package("Make the release of this package only")
+    dist: str = _DIST
+    index: str | None = option(
+        None,
+        "The index that must have the files; by default the one that they are published to.",
+        metavar="NAME",
+    )
+    notes: str = option(
+        "changelog",
+        "What the notes are: the changelog's section, the commits since the last release, or what the forge "
+        "generates.",
+        choices=("changelog", "commits", "generated"),
+        metavar="SOURCE",
+        anywhere=True,
+    )
+    assets: str = option(
+        "checksums",
+        "The files to attach: checksums and manifest, sdists and wheels as well, or none.",
+        choices=("checksums", "all", "none"),
+        metavar="FILES",
+        anywhere=True,
+    )
+    draft: bool = option(False, "Leave the release a draft, for a person to publish.", anywhere=True)
+
+
 RELEASE_STAGES = (
     *("bump", "build-all", "verify-dist", "publish-test", "verify-test", "gate", "push", "publish", "verify"),
 )
@@ -386,6 +416,13 @@ TASKS = {
         ),
         Task("publish", "Publish the built files to PyPI or another index", PublishOptions, "publish", sends=True),
         Task("verify-install", "Install the published files, and check them", VerifyOptions, "verify"),
+        Task(
+            "forge-release",
+            "Publish the release of a tag on GitHub or GitLab",
+            ForgeReleaseOptions,
+            "forge-release",
+            sends=True,
+        ),
         Task("release", "Bump, build, verify, ask, publish", ReleaseChainOptions, "release", sends=True),
         Task("rehearse", "Release a throw-away clone to a local index", RehearseOptions, "rehearse"),
         Task("ci", "Write the workflow files of CI", CiOptions),

@@ -18,7 +18,7 @@ from relnox.building import archives
 from relnox.commands.options import PublishingOptions
 from relnox.commands.options import PublishOptions as Options
 from relnox.commands.shared import consistency, hooks, policies, releases
-from relnox.commands.shared.releases import Build, Release
+from relnox.commands.shared.releases import Release
 from relnox.commands.verify_install import await_listings
 from relnox.core import fixes, requirements
 from relnox.core.packages import normalize_name
@@ -54,7 +54,7 @@ def plan(options: Options, project: Project) -> Plan:
         policies.check_hash(project.root / options.dist, options.manifest_sha256)
     request = releases.read_request(options, options.package, project)
     build = releases.read_build(options.dist, request, project)
-    index = project.indexes[options.index or _index_for_tags(build, project)]
+    index = project.indexes[options.index or releases.index_for_tags(build, project)]
     release = releases.find_release(build, index, project)
     public = add_publication(new, release, options, project)
     consent = None
@@ -172,28 +172,6 @@ def upload_steps(
             uploads.append(upload)
             yield upload
         yield replace(listing, needs=after(*uploads), page=index.page(package, listing.version))
-
-
-def _index_for_tags(build: Build, project: Project) -> str:
-    """Return the index that `[tool.relnox.targets]` selects for the release tag or tags of the built commit."""
-    config, manifest, tag = project.config, build.manifest, build.request.tag
-    if not config.targets:
-        return targets.PRODUCTION
-    versions = {name: manifest.version(name) for name in manifest.packages}
-    if tag is not None and all(tag.versions.get(name) == version for name, version in versions.items()):
-        return targets.select_by_tags(config, {name: (tag.name, version) for name, version in versions.items()})
-    tag_by_package: dict[str, tuple[str, Version] | None] = {}
-    others: set[str] = set()  # which were tagged at another commit
-    for name, version in versions.items():
-        tags = releases.tags_of_version(name, version, project)
-        own = next((tag for tag, commit in tags.items() if commit == manifest.commit), None)
-        tag_by_package[name] = (own, version) if own is not None else None
-        others |= {name} if tags and own is None else set()
-    if others and others != tag_by_package.keys():
-        index = targets.select_by_tags(config, {name: tag_by_package[name] for name in versions.keys() - others})
-        release = releases.find_release(build, project.indexes[index], project)
-        tag_by_package = {name: tag_by_package[name] for name in release.manifest.packages}
-    return targets.select_by_tags(config, tag_by_package)
 
 
 # --- checks ------------------------------------------------------------------------------------------------------

@@ -436,11 +436,42 @@ def text_of_version(text: str, version: str) -> str | None:
     headings = [heading for heading in changelog.headings if target is not None and heading.version == target]
     if not headings:
         return None
-    heading = min(headings, key=lambda heading: heading.level)
+    return _text_of_section(changelog, min(headings, key=lambda heading: heading.level))
+
+
+def notes_of_version(text: str, version: Version) -> str | None:
+    """Return the text about one version, with the link references that it uses from the whole file.
+
+    That of a prerelease without a section is the text below the heading of unreleased changes.
+    """
+    changelog, section = Changelog(text), text_of_version(text, str(version))
+    if section is None and version.is_prerelease:
+        section = text_of_version(text, version.base_version)
+        if section is None and has_unreleased(text):
+            section = _text_of_section(changelog, changelog.unreleased)
+    if section is None:
+        return None
+    links = [
+        link[0].strip()
+        for link in _LINK.finditer(changelog.visible)
+        if f"[{link['label'].lower()}]" in section.lower() and link[0].strip() not in section
+    ]
+    return "\n".join([section, "", *links]).rstrip() if links else section
+
+
+def is_markdown(file: str, text: str) -> bool:
+    """Return whether a changelog is in Markdown, by its suffix or else its headings; else reStructuredText."""
+    if file.lower().endswith((".md", ".markdown")):
+        return True
+    return not file.lower().endswith(".rst") and _HASH_HEADING.search(Changelog(text).visible) is not None
+
+
+def _text_of_section(changelog: Changelog, heading: Heading) -> str:
+    """Return the text of a section without its heading and without link references that it does not use."""
     start, end = heading.end, changelog.end_of_section(heading)
     body = _LINK.sub("", changelog.visible[start:end]).lower()
     unused = [
-        (link.start(), changelog.text.find("\n", link.end()) + 1 or len(text))
+        (link.start(), changelog.text.find("\n", link.end()) + 1 or len(changelog.text))
         for link in _LINK.finditer(changelog.visible, start, end)
         if f"[{link['label'].lower()}]" not in body
     ]

@@ -1,13 +1,14 @@
-"""Pull requests through the API of a forge: requests with retries and rate limits, and errors for responses."""
+"""Pull requests and releases through the API of a forge: requests with retries, and errors for responses."""
 
 from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import urlencode
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, TypeVar
+from urllib.parse import quote, urlencode
 
 from relnox.core.records import Record
 from relnox.errors import Blocked, Failed
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
     from requests import PreparedRequest, Response
 
 
+T = TypeVar("T")
 _LIMIT = http.Limit("answer", 16 << 20, 120.0)
 _MAX_QUOTED = 300
+_PAGE_SIZE = 100
 _SECONDARY_LIMIT_WAIT = 60.0
 """The seconds to wait, as GitHub recommends, if a response about the rate limit does not say how long."""
 _SERVER_ERRORS = frozenset(range(500, 600))
@@ -75,6 +78,46 @@ class PullRequest(Record, kw_only=True):
     is_own: bool
 
 
+class ReleasePage(Record, kw_only=True):
+    """A release on a forge.
+
+    Attributes:
+        id: Its number; 0 on GitLab, where a tag has one release at most.
+        tag: The name of its tag.
+        body: The text, in Markdown.
+        url: The URL of its web page.
+        is_draft: Whether only those who may push see it.
+        is_immutable: Whether it takes no more files.
+        upload_url: The URL that files are sent to; empty on GitLab.
+        links: The names of the files that it links to; empty on GitHub, whose releases contain files.
+    """
+
+    id: int = 0
+    tag: str
+    body: str
+    url: str
+    is_draft: bool = False
+    is_immutable: bool = False
+    upload_url: str = ""
+    links: tuple[str, ...] = ()
+
+
+class ReleaseFile(Record, kw_only=True):
+    """A file of a release as the forge has it.
+
+    Attributes:
+        name: The name of the file.
+        url: The URL in the API.
+        sha256: The hash (hex) that the forge states, or None if it states none.
+        is_complete: Whether its upload has ended.
+    """
+
+    name: str
+    url: str
+    sha256: str | None = None
+    is_complete: bool = True
+
+
 class Forge(ABC):
     """A repository on a forge. Each method sends requests, with retries, for at most about ten minutes.
 
@@ -97,6 +140,12 @@ class Forge(ABC):
     change_method: ClassVar[str]
     fields: ClassVar[Mapping[str, str]]
     """Maps `head`, `base`, `title` and `body` to the forge's names of the fields of a pull request."""
+    has_drafts: ClassVar[bool]
+    """Whether releases can be drafts, prereleases and the latest one; else they are public from the beginning."""
+    max_body: ClassVar[int]
+    """The maximum number of characters in the text of a release."""
+    compare_path: ClassVar[str]
+    file_path: ClassVar[str]
 
     def __init__(self, location: Location, token: Secret | None) -> None:
         self.location = location
@@ -127,6 +176,8 @@ class Forge(ABC):
     def _read(self, document: Any) -> PullRequest:
         """Return the pull request that a response describes; raise any error if it describes none."""
 
+    # --- pull requests
+
     def open_pull_request(self, head: str, base: str) -> PullRequest | None:
         """Return the open pull request between two branches of this repository, or None if there is none."""
         failure = f"cannot list {self.request_kind}s of {self.location.path}"
@@ -134,7 +185,7 @@ class Forge(ABC):
         documents = self.request("GET", self.requests_path, failure, "pull-requests: read", query=query)
         if not isinstance(documents, list):
             raise self.unexpected(failure)
-        requests = [self._pull_request(document, failure) for document in documents]
+        requests = [self._parsed(self._read, document, failure) for document in documents]
         planned = (True, True, head, base)
         return next(
             (item for item in requests if (item.is_open, item.is_own, item.head, item.base) == planned), None
@@ -144,7 +195,7 @@ class Forge(ABC):
         """Return the pull request with this number."""
         failure = f"cannot read {self.request_kind} {number}"
         path = f"{self.requests_path}/{number}"
-        return self._pull_request(self.request("GET", path, failure, "pull-requests: read"), failure)
+        return self._parsed(self._read, self.request("GET", path, failure, "pull-requests: read"), failure)
 
     def create_pull_request(self, head: str, base: str, title: str, body: str) -> PullRequest:
         """Create a pull request; if one is open between the two branches, return it unchanged.
@@ -159,21 +210,103 @@ class Forge(ABC):
             if (existing := self.open_pull_request(head, base)) is not None:
                 return existing
             raise
-        return self._pull_request(document, failure)
+        return self._parsed(self._read, document, failure)
 
     def update_pull_request(self, number: int, *, title: str, body: str) -> PullRequest:
         """Change the title and the description of a pull request."""
         failure = f"cannot change {self.request_kind} {number}"
         path, values = f"{self.requests_path}/{number}", self._fields(title=title, body=body)
         document = self.request(self.change_method, path, failure, "pull-requests: write", body=values)
-        return self._pull_request(document, failure)
+        return self._parsed(self._read, document, failure)
 
     def _fields(self, **values: str) -> dict[str, str]:
         return {self.fields[name]: value for name, value in values.items()}
 
-    def _pull_request(self, document: Any, failure: str) -> PullRequest:
+    # --- releases
+
+    def compare_url(self, before: str, after: str) -> str:
+        """Return the URL of the page that compares two tags."""
+        return f"{self.location.web}{self.compare_path}/{quote(before)}...{quote(after)}"
+
+    def file_url(self, tag: str, path: str) -> str:
+        """Return the URL of the page of a file at a tag."""
+        return f"{self.location.web}{self.file_path}/{quote(tag)}/{quote(path)}"
+
+    @abstractmethod
+    def check_may_release(self, tag: str, commit: str) -> None:
+        """Check that the token may write releases, with one request that changes nothing.
+
+        Args:
+            tag: The tag of the release, which need not exist.
+            commit: A commit that the forge has.
+        """
+
+    @abstractmethod
+    def releases(self, tag: str) -> tuple[ReleasePage, ...]:
+        """Return the releases of a tag, drafts included, the oldest first."""
+
+    @abstractmethod
+    def create_release(
+        self, tag: str, title: str, body: str, *, prerelease: bool, files: Sequence[ReleaseFile] = ()
+    ) -> None:
+        """Create a release, as a draft if the forge has drafts; else it is public, and links to the files.
+
+        The request may be repeated, so that there may be several drafts.
+        """
+
+    @abstractmethod
+    def change_release(self, page: ReleasePage, body: str, files: Sequence[ReleaseFile] = ()) -> None:
+        """Change the text of a release, and add the links to those of the files that lack one."""
+
+    @abstractmethod
+    def publish_release(self, page: ReleasePage, *, prerelease: bool, latest: bool) -> None:
+        """Make a draft public, and the latest release of the repository or not."""
+
+    @abstractmethod
+    def latest_release(self) -> str | None:
+        """Return the tag of the release that the forge presents as the latest one; None if there is none."""
+
+    @abstractmethod
+    def files(self, page: ReleasePage | None, package: str, version: str) -> dict[str, ReleaseFile]:
+        """Return the files of a release by name.
+
+        Args:
+            page: The release; on GitLab it may not exist yet.
+            package: The name of the generic package with the files, on GitLab.
+            version: The version of that package.
+        """
+
+    @abstractmethod
+    def upload(self, page: ReleasePage | None, package: str, version: str, path: Path) -> None:
+        """Upload a file that the release lacks; a broken upload of it is removed first. See `files`."""
+
+    @abstractmethod
+    def delete_release(self, page: ReleasePage) -> None:
+        """Delete a draft; one that does not exist is no error."""
+
+    @abstractmethod
+    def delete_file(self, file: ReleaseFile) -> None:
+        """Delete a file of a draft; one that does not exist is no error."""
+
+    @abstractmethod
+    def generated_notes(self, tag: str, previous: str, version: str) -> str:
+        """Return the notes that the forge generates for the changes between two tags, in Markdown."""
+
+    def download_sha256(self, file: ReleaseFile) -> str | None:
+        """Download a file without storing it; return its SHA-256 (hex), or None if it is not there."""
+        headers = {**self.headers, "Accept": "application/octet-stream"}
+        auth = None if self._token is None else self._add_token
+        response, sha256, _ = http.download(file.url, None, headers, auth=auth)
+        if response.status_code == HTTPStatus.NOT_FOUND:
+            return None
+        if response.status_code != HTTPStatus.OK:
+            raise self._error(response, "", f"cannot download {file.name}", "contents: read")
+        return sha256
+
+    def _parsed(self, read: Callable[[Any], T], document: Any, failure: str) -> T:
+        """Return what `read` makes of a document, or raise an error if that is not as documented."""
         try:
-            return self._read(document)
+            return read(document)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise self.unexpected(failure) from error
 
@@ -188,6 +321,7 @@ class Forge(ABC):
         *,
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
+        may_be_missing: bool = False,
     ) -> Any:
         """Send a request, which must be safe to repeat, with retries; return the JSON document of the response.
 
@@ -198,6 +332,7 @@ class Forge(ABC):
             permission: The permission that the token needs, as named by GitHub, such as `pull-requests: read`.
             query: The query parameters.
             body: The document to send.
+            may_be_missing: Whether to return None if the forge answers that there is no such thing.
 
         Raises:
             TransientError: The forge is down, or limits the rate of requests for too long.
@@ -208,7 +343,28 @@ class Forge(ABC):
         if method != "GET":
             self.check_token()
         address = f"{self.location.api}/{self._root}{path}{f'?{urlencode(query)}' if query else ''}"
-        response = self._send_with_retries(method, address, body)
+        deadline = retries.Deadline()
+        content = None if body is None else json.dumps(body).encode()
+        response = retries.retry(lambda: self._send(method, address, content, deadline.read_timeout), deadline)
+        if may_be_missing and response.status_code == HTTPStatus.NOT_FOUND:
+            return None
+        return self._document(response, failure, permission)
+
+    def request_all(self, path: str, failure: str, permission: str) -> Iterator[Any]:
+        """Yield the items of a list that the forge divides into pages; see `request`."""
+        number, items = 1, [None] * _PAGE_SIZE
+        while len(items) >= _PAGE_SIZE:
+            query = {"per_page": str(_PAGE_SIZE), "page": str(number)}
+            items = self.request("GET", path, failure, permission, query=query)
+            if not isinstance(items, list):
+                raise self.unexpected(failure)
+            yield from items
+            number += 1
+
+    def _document(self, response: Response, failure: str, permission: str) -> Any:
+        """Return the JSON document of a response, or raise the error that it is; None if it has no content."""
+        if response.status_code == HTTPStatus.NO_CONTENT:
+            return None
         is_success = response.ok and not response.is_redirect
         try:
             document = http.json_document(response)
@@ -279,19 +435,21 @@ class Forge(ABC):
             fix=self._permission_fix(permission, explanation),
         )
 
-    def _send_with_retries(self, method: str, address: str, body: Mapping[str, Any] | None) -> Response:
-        deadline = retries.Deadline()
-        return retries.retry(lambda: self._send(method, address, body, deadline.read_timeout), deadline)
-
-    def _send(self, method: str, address: str, body: Mapping[str, Any] | None, timeout: float) -> Response:
+    def _send(
+        self,
+        method: str,
+        address: str,
+        content: bytes | BinaryIO | None,
+        timeout: float,
+        kind: str = "application/json",
+    ) -> Response:
         """Send a request once; raise the error if the server fails or limits the rate of requests."""
-        content = {} if body is None else {"Content-Type": "application/json"}
         try:
             response = http.send_once(
                 method,
                 address,
-                headers={**self.headers, **content},
-                body=None if body is None else json.dumps(body).encode(),
+                headers={**self.headers, **({} if content is None else {"Content-Type": kind})},
+                body=content,
                 auth=None if self._token is None else self._add_token,
                 read_timeout=timeout,
                 limit=_LIMIT,

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
-from relnox.forges.api import Forge, PullRequest
+from relnox.errors import Conflict
+from relnox.forges.api import Forge, PullRequest, Rejected, ReleaseFile, ReleasePage
+from relnox.system import retries
+from relnox.system.addresses import same_origin
 
 _VERSION = "2022-11-28"
 """The version of the REST API, which GitHub Enterprise Server supports, too."""
+
+
+_LISTING_TIMEOUT = 60.0
+"""How long to wait until a new release is listed, in seconds."""
 
 
 class GitHub(Forge):
@@ -24,6 +32,10 @@ class GitHub(Forge):
     requests_path = "/pulls"
     change_method = "PATCH"
     fields: ClassVar[Mapping[str, str]] = {"head": "head", "base": "base", "title": "title", "body": "body"}
+    has_drafts = True
+    max_body = 125_000
+    compare_path = "/compare"
+    file_path = "/blob"
 
     @property
     def _root(self) -> str:
@@ -59,3 +71,148 @@ class GitHub(Forge):
             # The repository of a deleted fork is null.
             is_own=head["repo"] is not None and head["repo"]["full_name"] == base["repo"]["full_name"],
         )
+
+    # --- releases
+
+    def check_may_release(self, tag: str, commit: str) -> None:
+        """Have notes generated, for which the same permission is needed; GitHub stores them nowhere."""
+        failure = f"cannot write releases of {self.location.path}"
+        self.request(
+            "POST",
+            "/releases/generate-notes",
+            failure,
+            "contents: write",
+            body={"tag_name": tag, "target_commitish": commit},
+        )
+
+    def releases(self, tag: str) -> tuple[ReleasePage, ...]:
+        """List all releases: the only request that has drafts as well."""
+        failure = f"cannot list the releases of {self.location.path}"
+        documents = self.request_all("/releases", failure, "contents: read")
+        pages = [self._parsed(_release, document, failure) for document in documents]
+        return tuple(sorted((page for page in pages if page.tag == tag), key=lambda page: page.id))
+
+    def create_release(
+        self, tag: str, title: str, body: str, *, prerelease: bool, files: Sequence[ReleaseFile] = ()
+    ) -> None:
+        """Create a draft."""
+        del files
+        failure = f"cannot create a draft release of {tag}"
+        values = {"tag_name": tag, "name": title, "body": body, "draft": True, "prerelease": prerelease}
+        created = self._parsed(_release, self._change("POST", "/releases", failure, values), failure)
+
+        def look() -> None:
+            if created.id not in {page.id for page in self.releases(tag)}:
+                raise retries.TransientError("step-not-done", f"{self.name} does not list {created.url} yet")
+
+        retries.retry(look, retries.Deadline(_LISTING_TIMEOUT))
+
+    def change_release(self, page: ReleasePage, body: str, files: Sequence[ReleaseFile] = ()) -> None:
+        """Change the text, which immutable releases allow, too."""
+        del files
+        self._change("PATCH", f"/releases/{page.id}", f"cannot change the release of {page.tag}", {"body": body})
+
+    def publish_release(self, page: ReleasePage, *, prerelease: bool, latest: bool) -> None:
+        """Publish a draft; all flags are sent, since GitHub makes each release the latest that says nothing."""
+        values = {"draft": False, "prerelease": prerelease, "make_latest": str(latest).lower()}
+        self._change("PATCH", f"/releases/{page.id}", f"cannot publish the release of {page.tag}", values)
+
+    def latest_release(self) -> str | None:
+        """Ask for the latest release."""
+        failure = f"cannot read the latest release of {self.location.path}"
+        document = self.request("GET", "/releases/latest", failure, "contents: read", may_be_missing=True)
+        return None if document is None else self._parsed(_release, document, failure).tag
+
+    def files(self, page: ReleasePage | None, package: str, version: str) -> dict[str, ReleaseFile]:
+        """List the files of a release."""
+        del package, version
+        if page is None:
+            return {}
+        failure = f"cannot list the files of the release of {page.tag}"
+        documents = self.request_all(f"/releases/{page.id}/assets", failure, "contents: read")
+        files = [self._parsed(self._file, document, failure) for document in documents]
+        return {file.name: file for file in files}
+
+    def upload(self, page: ReleasePage | None, package: str, version: str, path: Path) -> None:
+        """Upload a file; before each try it is looked up, since GitHub refuses a second one of the same name."""
+        assert page is not None  # noqa: S101 - there is a draft
+        self.check_token()
+        failure = f"cannot upload {path.name} to the release of {page.tag}"
+        upload_url = page.upload_url.partition("{")[0]
+        api, server = self.location.api, urlsplit(upload_url).hostname or ""
+        if not same_origin(api, upload_url) and server != f"uploads.{self.location.host}":
+            raise self.unexpected(failure)  # the token is for no other server
+        deadline = retries.Deadline()
+        while True:
+            file = self.files(page, package, version).get(path.name)
+            if file is not None and file.is_complete:
+                return
+            if file is not None:
+                self.delete_file(file)
+            try:
+                with path.open("rb") as content:
+                    response = self._send(
+                        "POST",
+                        f"{upload_url}?name={quote(path.name)}",
+                        content,
+                        deadline.read_timeout,
+                        "application/octet-stream",
+                    )
+                self._document(response, failure, "contents: write")
+            except retries.TransientError as error:
+                deadline.back_off(error)
+            except Rejected:  # it may have arrived all the same
+                if path.name not in self.files(page, package, version):
+                    raise
+
+    def delete_release(self, page: ReleasePage) -> None:
+        """Delete a draft."""
+        failure = f"cannot delete draft {page.id}"
+        self.request("DELETE", f"/releases/{page.id}", failure, "contents: write", may_be_missing=True)
+
+    def delete_file(self, file: ReleaseFile) -> None:
+        """Delete a file."""
+        path = file.url.removeprefix(f"{self.location.api}/{self._root}")
+        self.request("DELETE", path, f"cannot delete {file.name}", "contents: write", may_be_missing=True)
+
+    def generated_notes(self, tag: str, previous: str, version: str) -> str:
+        """Have notes generated; without the previous tag GitHub would compare with any release."""
+        del version
+        failure = f"cannot generate notes for {tag}"
+        values = {"tag_name": tag, "previous_tag_name": previous}
+        document = self.request("POST", "/releases/generate-notes", failure, "contents: write", body=values)
+        return self._parsed(lambda document: str(document["body"]), document, failure)
+
+    def _change(self, method: str, path: str, failure: str, values: Mapping[str, Any]) -> Any:
+        try:
+            return self.request(method, path, failure, "contents: write", body=values)
+        except Rejected as error:
+            if "immutable" not in error.message:
+                raise
+            # GitHub keeps such a tag taken even if the release and the tag were deleted.
+            raise Conflict(
+                "forge-release-immutable",
+                f"{error.message}; the tag was used by an immutable release, and cannot be used again",
+                "release a higher version",
+            ) from error
+
+    def _file(self, document: Any) -> ReleaseFile:
+        digest = document.get("digest") or ""
+        return ReleaseFile(
+            name=str(document["name"]),
+            url=f"{self.location.api}/{self._root}/releases/assets/{int(document['id'])}",
+            sha256=digest.removeprefix("sha256:") if digest.startswith("sha256:") else None,
+            is_complete=document["state"] == "uploaded",  # `starter` is left by an upload that broke off
+        )
+
+
+def _release(document: Any) -> ReleasePage:
+    return ReleasePage(
+        id=int(document["id"]),
+        tag=str(document["tag_name"]),
+        body=str(document["body"] or ""),
+        url=str(document["html_url"]),
+        is_draft=bool(document["draft"]),
+        is_immutable=bool(document.get("immutable")),
+        upload_url=str(document["upload_url"]),
+    )

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import quote
 
-from relnox.forges.api import Forge, PullRequest
+from relnox.errors import Blocked
+from relnox.forges.api import Forge, PullRequest, Rejected, ReleaseFile, ReleasePage
+from relnox.system import retries
 
+_DEVELOPER = 30
+"""The access level of the role Developer."""
 _JOB_TOKEN = "CI_JOB_TOKEN"  # noqa: S105 - the name of a variable
 _JOB_FIX = "set GITLAB_TOKEN to a project access token with the scope api: the token of a job may only read"
 _PERMISSION_FIX = (
@@ -29,6 +35,10 @@ class GitLab(Forge):
         "title": "title",
         "body": "description",
     }
+    has_drafts = False
+    max_body = 1_000_000
+    compare_path = "/-/compare"
+    file_path = "/-/blob"
 
     @property
     def _root(self) -> str:
@@ -43,8 +53,9 @@ class GitLab(Forge):
         return self.location.token_variable == _JOB_TOKEN
 
     def _permission_fix(self, permission: str, explanation: str) -> str:
-        del permission, explanation
-        return _JOB_FIX if self._has_job_token else _PERMISSION_FIX
+        del explanation
+        is_job_fix = self._has_job_token and permission.startswith("pull-requests")
+        return _JOB_FIX if is_job_fix else _PERMISSION_FIX
 
     def _query(self, head: str, base: str) -> Mapping[str, str]:
         return {"state": "opened", "source_branch": head, "target_branch": base, "per_page": "100"}
@@ -60,3 +71,141 @@ class GitLab(Forge):
             is_open=document["state"] in ("opened", "locked"),  # locked while it is merged
             is_own=document["source_project_id"] == document["target_project_id"],
         )
+
+    # --- releases
+
+    def check_may_release(self, tag: str, commit: str) -> None:
+        """Read the role of the token's user; the token of a job may write releases, and cannot ask."""
+        del tag, commit
+        self.check_token()
+        if self._has_job_token:
+            return
+        failure = f"cannot write releases of {self.location.path}"
+        document = self.request("GET", "", failure, "contents: write")
+        if self._parsed(_access_level, document, failure) < _DEVELOPER:
+            raise Blocked(
+                "forge-rejected",
+                f"{failure}: the token in {self.location.token_variable} has a lower role than Developer",
+                fix=_PERMISSION_FIX,
+            )
+
+    def releases(self, tag: str) -> tuple[ReleasePage, ...]:
+        """Read the release of a tag, of which there is one at most."""
+        failure = f"cannot read the release of {tag}"
+        path = f"/releases/{quote(tag, safe='')}"
+        document = self.request("GET", path, failure, "contents: read", may_be_missing=True)
+        return () if document is None else (self._parsed(_release, document, failure),)
+
+    def create_release(
+        self, tag: str, title: str, body: str, *, prerelease: bool, files: Sequence[ReleaseFile] = ()
+    ) -> None:
+        """Create a release with its links in one request; one that exists already stays as it is."""
+        del prerelease
+        links = [self._link(file) for file in files]
+        values = {"tag_name": tag, "name": title, "description": body, "assets": {"links": links}}
+        try:
+            self.request("POST", "/releases", f"cannot create a release of {tag}", "contents: write", body=values)
+        except Rejected:
+            if not self.releases(tag):
+                raise
+
+    def change_release(self, page: ReleasePage, body: str, files: Sequence[ReleaseFile] = ()) -> None:
+        """Change the text if it differs, and add missing links."""
+        path, failure = f"/releases/{quote(page.tag, safe='')}", f"cannot change the release of {page.tag}"
+        if body != page.body:
+            self.request("PUT", path, failure, "contents: write", body={"description": body})
+        for file in files:
+            if file.name in page.links:
+                continue
+            try:
+                self.request("POST", f"{path}/assets/links", failure, "contents: write", body=self._link(file))
+            except Rejected:  # it may have been added all the same
+                if file.name not in self.releases(page.tag)[0].links:
+                    raise
+
+    def publish_release(self, page: ReleasePage, *, prerelease: bool, latest: bool) -> None:
+        """Do nothing: GitLab has neither drafts nor flags."""
+
+    def latest_release(self) -> str | None:
+        """Return None: on GitLab the latest release is that of the latest date, and cannot be chosen."""
+
+    def files(self, page: ReleasePage | None, package: str, version: str) -> dict[str, ReleaseFile]:
+        """List the files of the generic package, of which the newest of a name counts."""
+        del page
+        failure = f"cannot list the files of the generic package {package} {version}"
+        version = _package_version(version)
+        query = {"package_type": "generic", "package_name": package, "package_version": version}
+        packages = self.request("GET", "/packages", failure, "contents: read", query=query)
+        files: dict[str, ReleaseFile] = {}
+        for number in self._parsed(lambda packages: _numbers(packages, package, version), packages, failure):
+            path = f"/packages/{number}/package_files"
+            for document in self.request_all(path, failure, "contents: read"):
+                name, sha256 = self._parsed(_file, document, failure)
+                files[name] = ReleaseFile(name=name, url=self._file_address(package, version, name), sha256=sha256)
+        return files
+
+    def upload(self, page: ReleasePage | None, package: str, version: str, path: Path) -> None:
+        """Upload a file to the generic package, which keeps a second one of the same name as a newer one."""
+        del page
+        self.check_token()
+        address, deadline = self._file_address(package, version, path.name), retries.Deadline()
+
+        def send() -> None:
+            with path.open("rb") as content:
+                response = self._send("PUT", address, content, deadline.read_timeout, "application/octet-stream")
+            self._document(response, f"cannot upload {path.name}", "contents: write")
+
+        retries.retry(send, deadline)
+
+    def delete_release(self, page: ReleasePage) -> None:
+        """Do nothing: there are no drafts."""
+
+    def delete_file(self, file: ReleaseFile) -> None:
+        """Do nothing: a newer file of the same name takes the place of this one."""
+
+    def generated_notes(self, tag: str, previous: str, version: str) -> str:
+        """Have notes generated from the commits with a trailer `Changelog:`."""
+        failure = f"cannot generate notes for {tag}"
+        query = {"version": version, "from": previous, "to": tag}
+        document = self.request("GET", "/repository/changelog", failure, "contents: read", query=query)
+        return self._parsed(lambda document: str(document["notes"]), document, failure)
+
+    def _file_address(self, package: str, version: str, name: str) -> str:
+        """Return the URL of a file of a generic package."""
+        path = f"packages/generic/{package}/{quote(_package_version(version))}/{quote(name)}"
+        return f"{self.location.api}/{self._root}/{path}"
+
+    def _link(self, file: ReleaseFile) -> dict[str, str]:
+        kind = "package" if file.name.endswith((".whl", ".tar.gz")) else "other"
+        return {"name": file.name, "url": file.url, "direct_asset_path": f"/{file.name}", "link_type": kind}
+
+
+def _package_version(version: str) -> str:
+    """Return the version of a generic package, which has no `!` of an epoch."""
+    return re.sub(r"[^\w.+-]", "-", version)
+
+
+def _numbers(packages: Any, name: str, version: str) -> list[int]:
+    """Return the numbers of the packages of exactly this name; the forge looks for a part of it."""
+    return [int(item["id"]) for item in packages if (item["name"], item["version"]) == (name, version)]
+
+
+def _access_level(document: Any) -> int:
+    levels = document["permissions"]
+    return max(
+        (int(access["access_level"]) for access in (levels["project_access"], levels["group_access"]) if access),
+        default=0,
+    )
+
+
+def _file(document: Any) -> tuple[str, str | None]:
+    return str(document["file_name"]), document.get("file_sha256")
+
+
+def _release(document: Any) -> ReleasePage:
+    return ReleasePage(
+        tag=str(document["tag_name"]),
+        body=str(document["description"] or ""),
+        url=str(document["_links"]["self"]),
+        links=tuple(str(link["name"]) for link in document["assets"]["links"]),
+    )

@@ -32,6 +32,7 @@ class Location(Record, kw_only=True):
     Attributes:
         host: The host, with the port if it is not the default one.
         path: The path of the repository, `owner/name`; on GitLab it may have several groups.
+        web: The URL of the repository's web page.
         api: The URL of the API, without a slash at the end.
         token_variable: The environment variable with the token for this API, or an empty string if none is set.
         accepted_variables: The environment variables that may hold a token for this API, by precedence.
@@ -40,6 +41,7 @@ class Location(Record, kw_only=True):
     kind: Kind
     host: str
     path: str
+    web: str
     api: str
     token_variable: str
     accepted_variables: tuple[str, ...]
@@ -67,6 +69,11 @@ def locate(remote_url: str, environment: Mapping[str, str]) -> Location:
     forge = _kind_of_forge(host, environment.get("RELNOX_FORGE", ""), own_server)
     is_own = host == own_server[forge == "gitlab"]
     variable = "GITHUB_API_URL" if forge == "github" else "CI_API_V4_URL"
+    server = f"{'http' if scheme == 'http' else 'https'}://{host}"
+    if is_own:
+        server = environment["GITHUB_SERVER_URL" if forge == "github" else "CI_SERVER_URL"].rstrip("/")
+        # A server may be below a path, which is in URLs for https, but not in those for ssh.
+        path = path.removeprefix(f"{urlsplit(server).path.strip('/')}/")
     if is_own and environment.get(variable):
         api = environment[variable].rstrip("/")
     else:
@@ -78,6 +85,7 @@ def locate(remote_url: str, environment: Mapping[str, str]) -> Location:
         kind=forge,
         host=host,
         path=path,
+        web=f"{server}/{path}",
         api=api,
         token_variable=next((name for name in token_variables if environment.get(name, "").strip()), ""),
         accepted_variables=token_variables,

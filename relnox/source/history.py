@@ -25,8 +25,9 @@ def read_release_histories(  # noqa: PLR0913 - what a history is read from
     *,
     lines: Sequence[ReleaseLine] = (),
     paths: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    revision: str = "HEAD",
 ) -> dict[str, ReleaseHistory]:
-    """Return the release history of each package at the current commit, by package name.
+    """Return the release history of each package at a commit, by package name.
 
     git usually runs only twice, regardless of the number of packages and tags: for the graph of commits, and for
     the messages and files of the commits that at least one package has not released yet.
@@ -38,19 +39,20 @@ def read_release_histories(  # noqa: PLR0913 - what a history is read from
         tags: Maps each tag to the commit that it points to.
         lines: The release lines of the current commit; tags of other release lines are ignored.
         paths: The file patterns in the setting `[tool.relnox.paths]`.
+        revision: The commit; by default the current one.
 
     Raises:
         Blocked: A pattern in `paths` matches no file.
     """
-    history = _read_parents(git)
+    history = _read_parents(git, revision)
     versions = {package.name: package.version for package in workspace.packages}
     last_tags = release_history.last_reachable_tags(tag_formats, tags, history.keys(), versions, lines)
     tagged_commits = list(dict.fromkeys(tags[tag] for tag, _ in last_tags.values()))
     inside, edge = release_history.find_tags_containing_commits(history, tagged_commits)
     exclusions = edge if len(last_tags) == len(workspace.packages) else ()
-    commits = list(_read_commits(git, exclusions))
+    commits = list(_read_commits(git, exclusions, revision))
     if _touches_former_package(commits, workspace):
-        renamed_directories = _find_renamed_directories(git, exclusions)
+        renamed_directories = _find_renamed_directories(git, exclusions, revision)
         commits = [
             commit._replace(renamed_directories=tuple(renamed_directories.get(commit.id, ())))
             for commit in commits
@@ -98,9 +100,9 @@ def _check_path_patterns(paths: Mapping[str, Sequence[str]], git: Git, commits: 
             )
 
 
-def _read_parents(git: Git) -> dict[str, tuple[str, ...]]:
-    """Map the current commit and each of its ancestors to its parents; children come before their parents."""
-    listing = git.run("rev-list", "--topo-order", "--parents", "HEAD").check("git rev-list").output
+def _read_parents(git: Git, revision: str) -> dict[str, tuple[str, ...]]:
+    """Map a commit and each of its ancestors to its parents; children come before their parents."""
+    listing = git.run("rev-list", "--topo-order", "--parents", revision).check("git rev-list").output
     lines = (line.split(" ") for line in listing.split("\n") if line)
     return {commit: tuple(parents) for commit, *parents in lines}
 
@@ -113,11 +115,13 @@ def _touches_former_package(commits: Iterable[Commit], workspace: Workspace) -> 
     )
 
 
-def _find_renamed_directories(git: Git, exclusions: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
+def _find_renamed_directories(
+    git: Git, exclusions: Sequence[str], revision: str
+) -> dict[str, list[tuple[str, str]]]:
     """Map each commit that moved a pyproject.toml to the old and new names of the directories."""
     log = git.run(
         *("-c", "core.quotePath=false", "log", "--no-show-signature", "--no-color", "--find-renames"),
-        *("--diff-filter=R", "--name-status", "--relative", "--format=commit %H", "HEAD", "--not", *exclusions),
+        *("--diff-filter=R", "--name-status", "--relative", "--format=commit %H", revision, "--not", *exclusions),
         *("--", ":(glob)**/pyproject.toml"),
     )
     renames: dict[str, list[tuple[str, str]]] = {}
@@ -132,7 +136,9 @@ def _find_renamed_directories(git: Git, exclusions: Sequence[str]) -> dict[str, 
     return renames
 
 
-def _read_commits(git: Git, exclusions: Sequence[str], *, merges: bool = False) -> Iterator[Commit]:
+def _read_commits(
+    git: Git, exclusions: Sequence[str], revision: str = "HEAD", *, merges: bool = False
+) -> Iterator[Commit]:
     """Yield commits with messages and files, newest first, except those in `exclusions` and their ancestors.
 
     Merges have no files or, with `merges`, are yielded for each parent with the files that differ from it.
@@ -147,7 +153,7 @@ def _read_commits(git: Git, exclusions: Sequence[str], *, merges: bool = False) 
     )
     by_parent = ("-m",) if merges else ()
     log = git.run(
-        *("log", *options, "-z", *by_parent, "--format=%x00%x00%H%x00%B%x00", "HEAD", "--not", *exclusions, "--")
+        *("log", *options, "-z", *by_parent, "--format=%x00%x00%H%x00%B%x00", revision, "--not", *exclusions, "--")
     )
     # Names and messages have no NUL: the format puts two before each commit, and git adds one after the message.
     fields = log.check("git log").output.split("\0")

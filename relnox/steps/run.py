@@ -75,6 +75,7 @@ class Run:
         self._results: dict[str, Any] = {}
         self._warnings: dict[str, tuple[Problem, ...]] = {}
         self._services: dict[type[SharedService], Any] = {}
+        self._forges: dict[str, Forge] = {}
         self._opening = threading.RLock()
         self._undo: list[Callable[[], object]] = []
         self._is_undone = True
@@ -152,10 +153,13 @@ class Run:
         return self.git
 
     def forge(self, remote: str) -> Forge:
-        """Return the forge of a remote of the checkout."""
+        """Return the forge of a remote of the checkout; the same one for all steps."""
         from relnox import forges
 
-        return forges.forge_of(remotes.url(self.checkout, remote))
+        with self._opening:
+            if remote not in self._forges:
+                self._forges[remote] = forges.forge_of(remotes.url(self.checkout, remote))
+            return self._forges[remote]
 
     @property
     def indexes(self) -> Indexes:

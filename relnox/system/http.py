@@ -175,22 +175,38 @@ def get(
     return _follow_with_retries(url, send, total, leave_origin=False)
 
 
-def download(
-    url: str, to: Path | None, *, deadline: Deadline | None = None, limit: Limit | None = None
+def download(  # noqa: PLR0913 - a request
+    url: str,
+    to: Path | None,
+    headers: Mapping[str, str] | None = None,
+    *,
+    auth: Auth | None = None,
+    deadline: Deadline | None = None,
+    limit: Limit | None = None,
 ) -> Download:
     """Request a file as `get` does; the caller has to verify its hash.
 
     Redirects to other servers, such as a CDN, are followed without credentials, to https URLs and this machine.
-    If there is no path for the file, only its hash and size are computed.
+    If there is no path for the file, only its hash and size are computed. `auth` adds credentials to requests to
+    the origin of the URL.
     """
     total, body = deadline or Deadline(), _FileBody(None)
     own_limit, timeout = limit or file_limit(), total.read_timeout
 
-    def send(address: str, auth: Auth | None) -> Response:
+    def send(address: str, read_auth: Auth | None) -> Response:
         nonlocal body
+        own_auth = auth if same_origin(url, address) else None
         with to.open("wb") if to is not None else nullcontext() as out:
             body = _FileBody(out)  # a new one, since an abandoned try may go on writing
-            return send_once("GET", address, auth=auth, read_timeout=timeout, limit=own_limit, into=body)
+            return send_once(
+                "GET",
+                address,
+                headers=headers,
+                auth=own_auth or read_auth,
+                read_timeout=timeout,
+                limit=own_limit,
+                into=body,
+            )
 
     response = _follow_with_retries(url, send, total, leave_origin=True)
     return Download(response, body.hash.hexdigest(), body.size)

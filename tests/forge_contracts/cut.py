@@ -13,35 +13,58 @@ import sys
 from pathlib import Path
 from typing import Any
 
-OPERATIONS = {"/pulls": "get post", "/pulls/{pull_number}": "get patch"}
-READ = {
-    *("number", "html_url", "title", "body", "state", "head", "base", "ref", "repo", "full_name"),
-    *("message", "errors"),
+OPERATIONS = {
+    "/pulls": "get post",
+    "/pulls/{pull_number}": "get patch",
+    "/releases": "get post",
+    "/releases/generate-notes": "post",
+    "/releases/latest": "get",
+    "/releases/{release_id}": "patch delete",
+    "/releases/{release_id}/assets": "get post",
+    "/releases/assets/{asset_id}": "get delete",
 }
+READ = {
+    "pulls": {"number", "html_url", "title", "body", "state", "head", "base", "ref", "repo", "full_name"},
+    "releases": {
+        "id",
+        "tag_name",
+        "html_url",
+        "body",
+        "draft",
+        "immutable",
+        "upload_url",
+        "name",
+        "digest",
+        "state",
+    },
+}
+ERROR = {"message", "errors"}
 KEPT = ("type", "enum", "format", "required", "minimum", "maximum", "maxLength", "minLength", "maxProperties")
 
 
-def schema(api: Any, node: Any, *, response: bool) -> Any:  # noqa: C901 - one branch for each keyword
-    """An OpenAPI 3.0 schema as a JSON Schema, with references resolved."""
+def schema(api: Any, node: Any, read: set[str] | None = None) -> Any:  # noqa: C901 - one branch for each keyword
+    """An OpenAPI 3.0 schema as a JSON Schema, with references resolved; of a response, with what is read."""
     if "$ref" in node:
         target = api
         for part in node["$ref"].removeprefix("#/").split("/"):
             target = target[part.replace("~1", "/").replace("~0", "~")]
-        return schema(api, target, response=response)
+        return schema(api, target, read)
     result = {key: node[key] for key in KEPT if key in node and key != "format"}
     for key in ("oneOf", "anyOf", "allOf"):
         if key in node:
-            result[key] = [schema(api, inner, response=response) for inner in node[key]]
+            result[key] = [schema(api, inner, read) for inner in node[key]]
     if "items" in node:
-        result["items"] = schema(api, node["items"], response=response)
+        result["items"] = schema(api, node["items"], read)
     if "properties" in node:
         result["properties"] = {
-            name: schema(api, inner, response=response)
+            name: schema(api, inner, read)
             for name, inner in node["properties"].items()
-            if not response or name in READ
+            if read is None or name in read
         }
-        if response and "required" in result:
-            result["required"] = [name for name in result["required"] if name in READ]
+        if read is not None and "required" in result:
+            result["required"] = [name for name in result["required"] if name in read]
+        if read is not None and node.get("title") == "Release Asset":
+            del result["properties"]["state"]["enum"]  # it lacks `starter`, which the text describes
     if node.get("nullable"):
         if "enum" in result and None not in result["enum"]:
             result["enum"] = [*result["enum"], None]
@@ -61,9 +84,7 @@ def parameters(api: Any, operation: Any) -> Any:
             target = api["components"]["parameters"][parameter["$ref"].rpartition("/")[2]]
         resolved.append(target)
     return {
-        parameter["name"]: schema(api, parameter["schema"], response=False)
-        for parameter in resolved
-        if parameter["in"] == "query"
+        parameter["name"]: schema(api, parameter["schema"]) for parameter in resolved if parameter["in"] == "query"
     }
 
 
@@ -81,10 +102,11 @@ def main(path: Path) -> None:
                 if "$ref" in response:
                     resolved = api["components"]["responses"][response["$ref"].rpartition("/")[2]]
                 content = resolved.get("content", {}).get("application/json", {}).get("schema")
-                responses[status] = None if content is None else schema(api, content, response=True)
+                read = READ[name.split("/")[1]] | ERROR
+                responses[status] = None if content is None else schema(api, content, read)
             operations[f"{method.upper()} {name}"] = {
                 "query": parameters(api, operation),
-                "request": None if body is None else schema(api, body, response=False),
+                "request": None if body is None else schema(api, body),
                 "responses": responses,
             }
     source = f"@octokit/openapi {api['info']['version']}, of github/rest-api-description, version 2022-11-28"

@@ -19,6 +19,7 @@ from relnox.core.settings.config import (
     CiConfig,
     CommitsConfig,
     Config,
+    ForgeReleaseConfig,
     GroupConfig,
     Hook,
     HooksConfig,
@@ -122,6 +123,10 @@ EVERYTHING = """
     wait = 30
     smoke = { acme_core = ["acme_core.greet()"] }
     modules = { Acme-Core = ["acme_core"] }
+
+    [forge-release]
+    notes = "commits"
+    latest = "Acme_Core"
     """
 
 BLOCKED = (
@@ -263,6 +268,7 @@ def test_everything_that_can_be_said() -> None:
             smoke={"acme-core": ("acme_core.greet()",)},
             modules={"acme-core": ("acme_core",)},
         ),
+        forge_release=ForgeReleaseConfig(options={"notes": "commits"}, latest="acme-core"),
     )
 
 

@@ -25,6 +25,7 @@ from relnox.core.release.manifest import MANIFEST_JSON, Distribution, Manifest
 from relnox.core.text import join_names
 from relnox.core.version_groups import find_version_groups
 from relnox.errors import Blocked, ExitCode, Problem
+from relnox.indexes import targets
 from relnox.indexes.index import Index
 from relnox.project import Project
 from relnox.system.files import read_file
@@ -456,6 +457,28 @@ def find_release(
     others = frozenset(release.packages) - requested
     own, siblings = release.restricted_to(requested), release.restricted_to(others)
     return Release(build, index, own, siblings, earlier, hashes, clears)
+
+
+def index_for_tags(build: Build, project: Project) -> str:
+    """Return the index that `[tool.relnox.targets]` selects for the release tag or tags of the built commit."""
+    config, manifest, tag = project.config, build.manifest, build.request.tag
+    if not config.targets:
+        return targets.PRODUCTION
+    versions = {name: manifest.version(name) for name in manifest.packages}
+    if tag is not None and all(tag.versions.get(name) == version for name, version in versions.items()):
+        return targets.select_by_tags(config, {name: (tag.name, version) for name, version in versions.items()})
+    tag_by_package: dict[str, tuple[str, Version] | None] = {}
+    others: set[str] = set()  # which were tagged at another commit
+    for name, version in versions.items():
+        tags = tags_of_version(name, version, project)
+        own = next((tag for tag, commit in tags.items() if commit == manifest.commit), None)
+        tag_by_package[name] = (own, version) if own is not None else None
+        others |= {name} if tags and own is None else set()
+    if others and others != tag_by_package.keys():
+        index = targets.select_by_tags(config, {name: tag_by_package[name] for name in versions.keys() - others})
+        release = find_release(build, project.indexes[index], project)
+        tag_by_package = {name: tag_by_package[name] for name in release.manifest.packages}
+    return targets.select_by_tags(config, tag_by_package)
 
 
 def _listed_hashes(index: Index, manifest: Manifest) -> dict[str, str]:

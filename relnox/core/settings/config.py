@@ -199,6 +199,17 @@ class VerifyConfig(TaskConfig):
         )
 
 
+class ForgeReleaseConfig(TaskConfig):
+    """Settings of `forge-release`, and defaults for its options."""
+
+    latest: str | None = setting(
+        None,
+        "The package whose highest final version is the latest release of the repository.",
+        PACKAGE_NAME,
+        otherwise="the packages if all share one tag, else none",
+    )
+
+
 HookEvent = Literal["edit-bump", "before-build", "before-publish", "after-publish"]
 """The events at which hooks run."""
 
@@ -442,6 +453,9 @@ class Config(Settings):
     )
     verify: VerifyConfig = setting(
         VerifyConfig(), "Settings of `verify-install`, by package, and defaults for its options."
+    )
+    forge_release: ForgeReleaseConfig = setting(
+        ForgeReleaseConfig(), "Settings of `forge-release`, and defaults for its options."
     )
     release: TaskConfig = setting(TaskConfig(), "Defaults for the options of `release`.")
     rehearse: TaskConfig = setting(TaskConfig(), "Defaults for the options of `rehearse`.")

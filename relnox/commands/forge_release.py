@@ -1,0 +1,262 @@
+"""Publish the release of a tag on GitHub or GitLab: notes, installation, hashes, files.
+
+All files of the manifest must be public on the index with the built hashes. On GitHub a draft is made, its files
+are attached and compared with a download, and it is published last; GitLab, which has no drafts, gets the files
+before the release. A release that a person published gets files and installation instructions. Rerunning the
+command finishes an interrupted release.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from packaging.version import Version
+
+from relnox.commands.options import ForgeReleaseOptions as Options
+from relnox.commands.shared import consistency, releases
+from relnox.commands.shared.forge_releases import forge_of, forge_release_obstacles
+from relnox.commands.shared.releases import Release
+from relnox.core import changelog, fixes
+from relnox.core.bump import release_history, release_notes
+from relnox.core.bump.release_history import Commit
+from relnox.core.planning.plan import Plan, PlanBuilder
+from relnox.core.planning.step import after
+from relnox.core.records import replace
+from relnox.core.release import release_page, restructured_text
+from relnox.core.release.manifest import MANIFEST_JSON, Manifest
+from relnox.core.settings import release_lines
+from relnox.core.text import join_names
+from relnox.errors import Blocked, Problem
+from relnox.forges import Forge
+from relnox.indexes import targets
+from relnox.project import Project
+from relnox.source import history
+from relnox.steps.forge_release import AttachedFile, AttachFile, DraftRelease, PublishRelease
+from relnox.steps.publication import different_file_error
+
+
+def plan(options: Options, project: Project) -> Plan:
+    """Plan one release for each tag of the built commit."""
+    new = PlanBuilder("forge-release")
+    request = releases.read_request(options, options.package, project)
+    build = releases.read_build(options.dist, request, project)
+    index = project.indexes[options.index or releases.index_for_tags(build, project)]
+    release = releases.find_release(build, index, project)
+    manifest, commit = release.manifest, release.manifest.commit
+    mismatches, notes = consistency.compare_versions(request, project, manifest.packages, manifest)
+    checks = consistency.check_manifest(manifest, options.dist, project, request.tag, production=index.production)
+    new.check((*mismatches, *checks), options)
+    new.notes += notes
+    new.problems += _unpublished_files(release)
+    tags = _packages_by_tag(release, project)
+    tagged = {name for names in tags.values() for name in names}
+    if untagged := [name for name in manifest.packages if name not in tagged]:
+        new.problems.append(
+            Blocked(
+                "release-not-tagged",
+                f"the build of {join_names(f'{name} {manifest.version(name)}' for name in untagged)} is of "
+                f"{f'commit {commit[:10]}' if commit else 'no commit'}, which has no tag of that version",
+                fixes.task_command("auto-tag"),
+            )
+        )
+    if not tags or commit is None:
+        return new.plan()
+    new.problems += forge_release_obstacles(
+        project, dict.fromkeys(tags, commit), assets=options.assets, draft=options.draft
+    )
+    if new.problems:
+        return new.plan()
+    for tag, names in tags.items():
+        _add_release(new, tag, release.manifest.restricted_to(frozenset(names)), release, options, project)
+    return new.plan()
+
+
+def _unpublished_files(release: Release) -> Iterator[Problem]:
+    """Yield why the release is not public on the index as it was built."""
+    index = release.index
+    if missing := [file.filename for file in release.missing]:
+        words = ("--index", index.name) if index.name != targets.PRODUCTION else ()
+        yield Blocked(
+            "file-not-listed",
+            f"{index.name} does not list {join_names(missing)} (the release page comes after the files)",
+            fixes.task_command("publish", *words),
+        )
+    for file in release.manifest.distributions:
+        if (sha256 := release.hashes.get(file.filename, file.sha256)) != file.sha256:
+            yield different_file_error(index, file, sha256)
+
+
+def _packages_by_tag(release: Release, project: Project) -> dict[str, list[str]]:
+    """Return the tags of the release at the built commit with their packages; untagged packages are left out."""
+    manifest, request = release.manifest, release.build.request
+    by_tag: dict[str, list[str]] = {}
+    for name in manifest.packages:
+        version = manifest.version(name)
+        tags = releases.tags_of_version(name, version, project)
+        usual = project.tag_formats[name].render(version) if name in project.tag_formats else ""
+        candidates = [request.tag.name if request.tag is not None else "", usual, *tags]
+        own = next((tag for tag in candidates if manifest.commit and tags.get(tag) == manifest.commit), None)
+        if own is not None:
+            by_tag.setdefault(own, []).append(name)
+    return by_tag
+
+
+def _add_release(  # noqa: PLR0913, PLR0917 - what a release page is made of
+    new: PlanBuilder, tag: str, manifest: Manifest, release: Release, options: Options, project: Project
+) -> None:
+    """Add the steps of the release of a tag."""
+    forge, index = forge_of(project), release.index
+    versions = {name: manifest.version(name) for name in manifest.packages}
+    name, version = next(iter(versions.items()))
+    is_single = len(versions) == 1
+    previous = _previous_tag(name, version, manifest.commit or "", project)
+    section = release_page.format_section(
+        tag,
+        versions,
+        manifest.distributions,
+        index_url="" if index.name == targets.PRODUCTION else index.simple_url,
+        limit=forge.max_body // 2,
+    )
+    notes, link = _notes(new, tag, versions, previous, forge, options, project, manifest.commit or "")
+    body = release_page.format_body(tag, notes, link, section, limit=forge.max_body)
+    title, prerelease = f"{name} {version}" if is_single else str(version), version.is_prerelease
+    common: dict[str, Any] = {
+        "remote_name": project.config.remote,
+        "tag": tag,
+        "package": name if is_single else forge.location.path.rpartition("/")[2],
+        "version": str(version),
+    }
+    page: dict[str, Any] = {"name": title, "body": body, "section": section, "prerelease": prerelease}
+    needs = new.add(DraftRelease(**common, **page)) if forge.has_drafts else ()
+    files = tuple(_files(manifest, options.assets))
+    attached = new.add(
+        *(AttachFile(**common, file=file, directory=options.dist, needs=after(*needs)) for file in files)
+    )
+    if options.draft:
+        new.notes.append(f"the release of {tag} stays a draft, for a person to publish")
+        return
+    new.add(
+        PublishRelease(
+            **common,
+            **page,
+            latest=_is_latest(versions, project) if forge.has_drafts else None,
+            files=tuple(replace(file, content=None) for file in files),
+            needs=after(*needs, *attached),
+        )
+    )
+
+
+def _files(manifest: Manifest, assets: str) -> Iterator[AttachedFile]:
+    """Yield the files of a release."""
+    archives = {file.filename: file.sha256 for file in manifest.distributions}
+    if assets == "all":
+        yield from (AttachedFile(name=name, sha256=sha256) for name, sha256 in archives.items())
+    texts = {release_page.CHECKSUMS: release_page.format_checksums(archives), MANIFEST_JSON: manifest.to_json()}
+    for name, content in texts.items() if assets != "none" else ():
+        sha256 = hashlib.sha256(content.encode()).hexdigest()
+        yield AttachedFile(name=name, sha256=sha256, content=content)
+
+
+def _is_latest(versions: Mapping[str, Version], project: Project) -> bool:
+    """Return whether a release becomes the latest one of the repository.
+
+    It is the highest final version of the package that the settings name, or of all packages that are published if
+    they share one tag.
+    """
+    public = [package.name for package in project.workspace.packages if not package.is_private]
+    shares_tag = len({project.tag_formats[name] for name in public}) == 1
+    name = project.config.forge_release.latest or (next(iter(versions)) if shares_tag else None)
+    if name is None or name not in versions:
+        return False
+    return release_page.is_latest(project.package_tags[name].values(), versions[name])
+
+
+def _previous_tag(name: str, version: Version, commit: str, project: Project) -> str | None:
+    """Return the tag of the release of a package before a version, of the same release line."""
+    git, state, _ = project.require_commit()
+    tags = project.package_tags[name]
+    merged_tags = project.once(git.merged_tags, commit) if not state.is_shallow else state.tags.keys()
+    tags = {
+        tag: tagged
+        for tag, tagged in tags.items()
+        if not releases.is_floating(tagged, version) and (tag in merged_tags or tag not in state.tags)
+    }
+    lines = [line for line in project.config.branch if line.contains(version)]
+    of_line = {tag: tagged for tag, tagged in tags.items() if release_lines.allows_version(lines, tagged)}
+    return release_page.previous_tag(of_line, version) or release_page.previous_tag(tags, version)
+
+
+# --- notes
+
+
+def _notes(  # noqa: PLR0913, PLR0917 - as above
+    new: PlanBuilder,
+    tag: str,
+    versions: Mapping[str, Version],
+    previous: str | None,
+    forge: Forge,
+    options: Options,
+    project: Project,
+    commit: str,
+) -> tuple[str, str]:
+    """Return the notes of a release, and the link to all changes."""
+    link, text = "", "First release."
+    if previous is not None:
+        compare = forge.compare_url(previous, tag)
+        link = f"**All changes**: {release_page.link(f'{previous}...{tag}', compare)}"
+    if options.notes == "changelog":
+        files, texts = _read_notes(versions, commit, project)
+        if texts:
+            if not link:
+                prefix = project.git.prefix if project.git is not None else ""
+                link = release_page.link(files[0], forge.file_url(tag, f"{prefix}{files[0]}"))
+            return release_page.join_notes(texts), link
+        new.notes.append(f"no changelog has a section of {tag}: its release lists commits")
+    if previous is not None and options.notes == "generated":
+        version = next(iter(versions.values()))
+        text = project.once(forge.generated_notes, tag, previous, str(version))
+        link = link if forge.compare_url(previous, tag) not in text else ""
+    elif previous is not None:
+        commits = project.once(_read_commits, project, tuple(versions), previous, commit)
+        text = release_page.commit_notes((change.subject, change.id) for change in commits)
+    return text, link
+
+
+def _read_notes(
+    versions: Mapping[str, Version], commit: str, project: Project
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Return the changelogs that have a section of the release, and the text of that section for each package."""
+    changelogs = project.once(_read_changelogs, project, commit)
+    files: list[str] = []
+    texts: dict[str, str] = {}
+    for name, version in versions.items():
+        file, content = changelogs.get(name, ("", ""))
+        text = changelog.notes_of_version(content, version) if file else None
+        if text:
+            files.append(file)
+            is_markdown = changelog.is_markdown(file, content)
+            texts[name] = text if is_markdown else restructured_text.to_markdown(text, content)
+    return tuple(files), texts
+
+
+def _read_changelogs(project: Project, commit: str) -> dict[str, tuple[str, str]]:
+    """Return the path and the text of each package's changelog at a commit."""
+    with project.at_commit(commit) as at:
+        candidates = at.changelog_files
+        contents = at.read_files(file for files in candidates.values() for file in files)
+        found = release_notes.find_changelogs(at.workspace, candidates, contents, at.config)
+    return {name: (file, contents[file].decode("utf-8", "replace")) for name, file in found.items()}
+
+
+def _read_commits(project: Project, names: Sequence[str], previous: str, commit: str) -> list[Commit]:
+    """Return the commits between a tag and a commit that change any of the packages, the newest first."""
+    git, _, _ = project.require_commit()
+    tags, paths = {previous: project.tags[previous]}, project.config.paths
+    histories = history.read_release_histories(
+        git, project.workspace, project.tag_formats, tags, paths=paths, revision=commit
+    )
+    own = (release_history.without_development_commits(histories[name]) for name in names)
+    changes = (change for since in own for change in release_history.changes_since_release(since))
+    return list({change.id: change for change in changes}.values())

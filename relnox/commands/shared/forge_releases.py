@@ -1,0 +1,100 @@
+"""What blocks the release of a tag on the forge, for the task itself and for those that run before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from relnox import forges
+from relnox.core.release import release_page
+from relnox.core.text import join_names
+from relnox.errors import Blocked, Conflict, Problem
+from relnox.forges.api import Forge, ReleasePage
+from relnox.project import Project
+from relnox.source.git import remotes
+from relnox.steps.forge_release import choose_release
+
+
+def forge_release_obstacles(
+    project: Project, tags: Mapping[str, str | None], *, assets: str | None = None, draft: bool | None = None
+) -> Iterator[Problem]:
+    """Yield why the releases of tags cannot be made on the forge, before anything is uploaded to an index.
+
+    That a tag was used by an immutable release that was deleted cannot be asked.
+
+    Args:
+        project: The project.
+        tags: Maps each tag to the commit that it must have on the remote; to None if a later step pushes it.
+        assets: The value of `--assets`; None for that of the settings.
+        draft: Likewise for `--draft`.
+    """
+    options = project.config.forge_release.options
+    assets = assets or str(options.get("assets", "checksums"))
+    draft = bool(options.get("draft", False)) if draft is None else draft
+    yield from _unpushed_tags(project, tags)
+    try:
+        forge = forge_of(project)
+        forge.check_token()
+        project.remote.require("the release of a tag")
+        commit = next(filter(None, tags.values()), next(iter(project.remote.branches.values()), "HEAD"))
+        project.once(forge.check_may_release, next(iter(tags)), commit)
+        pages = {tag: project.once(forge.releases, tag) for tag in tags}
+    except Problem as error:
+        yield error
+        return
+    if draft and not forge.has_drafts:
+        yield Blocked(
+            "setting-invalid",
+            f"[tool.relnox.forge-release] draft = true, but {forge.name} has no drafts",
+            "[tool.relnox.forge-release] draft = false",
+        )
+    for tag, existing in pages.items():
+        yield from _existing_releases(forge, tag, existing, assets)
+
+
+def forge_of(project: Project) -> Forge:
+    """Return the forge of the project's remote.
+
+    Raises:
+        Blocked: The project is not in a git repository, or the remote is on no known forge.
+    """
+    git, _, _ = project.require_commit()
+    return project.once(forges.forge_of, project.once(remotes.url, git, project.config.remote))
+
+
+def _unpushed_tags(project: Project, tags: Mapping[str, str | None]) -> Iterator[Problem]:
+    """Yield a problem for tags that the remote lacks: a forge would make them from any commit, or not at all."""
+    remote = project.config.remote
+    missing = [tag for tag, commit in tags.items() if commit and tag not in project.remote.tags]
+    if missing and project.remote.refs is not None:
+        yield Blocked(
+            "release-not-tagged",
+            f"{remote} does not have {'tag' if len(missing) == 1 else 'tags'} {join_names(missing)}",
+            f"git push {remote} {' '.join(f'refs/tags/{tag}' for tag in missing)}",
+        )
+    for tag, commit in tags.items():
+        if commit and (there := project.remote.tags.get(tag, commit)) != commit:
+            yield Conflict(
+                "tag-exists",
+                f"tag {tag} is on {there[:10]} on {remote}, but the files were built from {commit[:10]}",
+                "release a higher version",
+            )
+
+
+def _existing_releases(forge: Forge, tag: str, pages: tuple[ReleasePage, ...], assets: str) -> Iterator[Problem]:
+    """Yield what is wrong with the releases that a tag has already."""
+    page = choose_release(pages, tag)
+    if page is None and pages:
+        yield Blocked(
+            "forge-release-exists",
+            f"{forge.name} has a draft release of {tag} that relnox did not make ({pages[0].url})",
+            f"publish it by hand, and it gets files and installation instructions; or delete it: {pages[0].url}",
+        )
+    is_foreign = page is not None and page.is_immutable and not release_page.is_own(page.body, tag)
+    if page is not None and is_foreign and assets != "none" and not forge.files(page, "", ""):
+        yield Conflict(
+            "forge-release-immutable",
+            f"the release of {tag} is public and immutable, so that it takes no files ({page.url}), but "
+            f'[tool.relnox.forge-release] assets = "{assets}"',
+            'for installation instructions only: [tool.relnox.forge-release] assets = "none"; or release a higher '
+            "version",
+        )

@@ -1,0 +1,188 @@
+"""The text of a release page on a forge, in Markdown: notes, then the section that relnox keeps up to date.
+
+Markers in HTML comments say which release relnox made, and where its section is: people may edit all other text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from packaging.version import Version
+
+from relnox.core.release.manifest import Distribution
+from relnox.core.text import escape_line, split_lines
+
+CHECKSUMS = "SHA256SUMS"
+_LOOKS_LIKE_MARKER = re.compile(r"<!--(?=\s*/?\s*relnox\b)", re.IGNORECASE)
+_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
+_ENTRY = re.compile(r"[-*+] |\d+[.)] |#{1,6} ")
+_HEADING = re.compile(r"#{1,6} ")
+_MARKUP = re.compile(r"[\\`*_\[\]<>~|&$]")
+_SHORTENED = "\n\n_Shortened; all of it:_"
+_MENTION = re.compile(r"(?<![\w`])@(?=\w)")
+
+
+def marker(tag: str) -> str:
+    """Return the line that marks a release of a tag as made by relnox."""
+    return f"<!-- relnox: release {_quoted(tag)} -->"
+
+
+def is_own(body: str, tag: str) -> bool:
+    """Return whether relnox made the release of a tag with this text."""
+    return marker(tag) in split_lines(body)
+
+
+def _quoted(tag: str) -> str:
+    """Return a tag without characters that could end a comment."""
+    return re.sub(r"[^\w./+@-]|--", lambda match: "".join(f"%{ord(char):02X}" for char in match[0]), tag)
+
+
+# --- the section about installation
+
+
+def format_section(
+    tag: str, versions: Mapping[str, Version], files: Sequence[Distribution], *, index_url: str, limit: int
+) -> str:
+    """Return the section that tells how to install the packages, with its markers.
+
+    Args:
+        tag: The tag of the release.
+        versions: The version of each package.
+        files: The published files.
+        index_url: The simple API of their index, or an empty string for the one that pip uses by default.
+        limit: The number of characters above which the hashes are left out.
+    """
+    index = f"--index-url {index_url} " if index_url else ""
+    commands = {name: f"pip install {index}{name}=={version}" for name, version in versions.items()}
+    lines = [_start(tag), "### Installation", ""]
+    if len(commands) == 1:
+        lines += ["```sh", *commands.values(), "```"]
+    else:
+        lines += ["| package | command |", "|---|---|"]
+        lines += [f"| {name} | `{command}` |" for name, command in commands.items()]
+    hashes = ["", "<details>", "<summary>SHA-256 of the files</summary>", "", "| file | SHA-256 |", "|---|---|"]
+    hashes += [f"| {file.filename} | `{file.sha256}` |" for file in files]
+    hashes += ["", "</details>"]
+    if sum(map(len, hashes)) <= limit:
+        lines += hashes
+    return "\n".join([*lines, _end(tag)])
+
+
+def has_section(body: str, section: str) -> bool:
+    """Return whether a text has a section; forges change line ends and trailing white space."""
+    return _normalized(section) in _normalized(body)
+
+
+def with_section(body: str, tag: str, section: str) -> str:
+    """Return the text of a release with its section replaced, or appended if it has none."""
+    start, end = body.find(_start(tag)), body.find(_end(tag))
+    if 0 <= start < end:
+        return f"{body[:start]}{section}{body[end + len(_end(tag)) :]}"
+    return f"{body.rstrip()}\n\n{section}\n".lstrip()
+
+
+def _start(tag: str) -> str:
+    return f"<!-- relnox: installation {_quoted(tag)} -->"
+
+
+def _end(tag: str) -> str:
+    return f"<!-- /relnox: installation {_quoted(tag)} -->"
+
+
+def _normalized(text: str) -> str:
+    return "\n".join(line.rstrip() for line in text.replace("\r\n", "\n").split("\n"))
+
+
+# --- notes
+
+
+def format_body(tag: str, notes: str, link: str, section: str, *, limit: int) -> str:
+    """Return the text of a new release; notes that are too long are cut at an entry, before the link.
+
+    Args:
+        tag: The tag of the release.
+        notes: The notes, in Markdown.
+        link: The link below the notes, to all changes.
+        section: The section about installation.
+        limit: The maximum number of characters.
+    """
+    notes = _LOOKS_LIKE_MARKER.sub("&lt;!--", notes).strip()
+    after = "".join(f"\n\n{part}" for part in (link, section) if part) + "\n"
+    room = limit - len(marker(tag)) - 1 - len(after)
+    if len(notes) > room:
+        notes = _cut(notes, room - len(_SHORTENED)) + _SHORTENED
+    return f"{marker(tag)}\n{notes}{after}"
+
+
+def _cut(text: str, limit: int) -> str:
+    """Return the beginning of a text, up to an entry or a heading outside of code."""
+    end, size, fence = 0, 0, ""
+    for line in text.split("\n"):
+        if size > limit:
+            break
+        if not fence and _ENTRY.match(line):
+            end = size
+        if match := _FENCE.match(line):
+            fence = "" if fence and match[1].startswith(fence) else fence or match[1]
+        size += len(line) + 1
+    lines = text[: end or limit].rstrip().split("\n")
+    while lines and (not lines[-1].strip() or _HEADING.match(lines[-1])):
+        lines.pop()
+    return "\n".join(lines)
+
+
+def commit_notes(commits: Iterable[tuple[str, str]]) -> str:
+    """Return a list of commits, given by subject and id; they mention nobody and have no markup."""
+    return "\n".join(f"- {escape_markup(subject)} ({commit[:10]})" for subject, commit in commits)
+
+
+def escape_markup(text: str) -> str:
+    """Return text as Markdown that shows it unchanged, and mentions nobody."""
+    text = _MARKUP.sub(lambda match: f"\\{match[0]}", escape_line(text))
+    return _MENTION.sub("@<!-- -->", text)
+
+
+def join_notes(notes: Mapping[str, str]) -> str:
+    """Return the notes of packages as one text, below the names of the packages if the notes differ."""
+    packages: dict[str, list[str]] = {}
+    for package, text in notes.items():
+        packages.setdefault(text, []).append(package)
+    if len(packages) == 1:
+        return next(iter(packages))
+    return "\n\n".join(f"## {', '.join(names)}\n\n{text}" for text, names in packages.items())
+
+
+# --- files
+
+
+def format_checksums(hashes: Mapping[str, str]) -> str:
+    """Return the hashes of files in the form that `sha256sum --check` reads."""
+    return "".join(f"{sha256}  {name}\n" for name, sha256 in sorted(hashes.items()))
+
+
+def previous_tag(tags: Mapping[str, Version], version: Version) -> str | None:
+    """Return the tag of the release before a version.
+
+    That before a final release is a final one, so that its notes have the changes of all prereleases.
+
+    Args:
+        tags: The tags of the same package and line, with their versions.
+        version: The version that is released.
+    """
+    earlier = (
+        (tagged, tag)
+        for tag, tagged in tags.items()
+        if tagged < version and not tagged.is_devrelease and (version.is_prerelease or not tagged.is_prerelease)
+    )
+    return max(earlier, default=(version, None))[1]
+
+
+def is_latest(tags: Iterable[Version], version: Version) -> bool:
+    """Return whether a version is final, and no final version among the tags is higher."""
+    return not version.is_prerelease and all(tagged <= version for tagged in tags if not tagged.is_prerelease)
+
+
+def link(text: str, url: str) -> str:
+    """Return a link in Markdown; the URL is quoted."""
+    return f"[{escape_markup(text)}]({url})"

@@ -1,0 +1,237 @@
+"""reStructuredText as Markdown, for release pages: docutils parses, and what forges can show is written.
+
+Roles and directives of Sphinx and of projects are unknown to docutils: such roles become code, of such directives
+the content stays. Images, raw text and comments are dropped. No file is read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from docutils import core, nodes  # type: ignore[import-untyped]  # it ships no types
+from docutils.parsers.rst import Directive, directives, roles  # type: ignore[import-untyped]
+from docutils.parsers.rst.languages import en  # type: ignore[import-untyped]
+
+_SETTINGS = {
+    "_disable_config": True,
+    "doctitle_xform": False,
+    "file_insertion_enabled": False,
+    "halt_level": 5,
+    "line_length_limit": 1 << 20,
+    "output_encoding": "unicode",
+    "raw_enabled": False,
+    "report_level": 5,
+    "smart_quotes": False,
+}
+_DEFINITION = re.compile(
+    r"^\.\. (?:_(?!_).+?:|\|.+?\|) .*(?:\n[ \t]+\S.*)*|^\.\. _[^\n:]+:\n[ \t]+\S.*", re.MULTILINE
+)
+"""Matches hyperlink targets and substitutions, which a section may use although they are elsewhere in the file."""
+_ROLE = re.compile(r":([\w+.-]+(?::[\w+.-]+)*):`")
+_DIRECTIVE = re.compile(r"^[ \t]*(?:[-*+][ \t]+)?\.\. ([\w+.-]+(?::[\w+.-]+)*)::", re.MULTILINE)
+_MARKUP = re.compile(r"[\\`*_\[\]<>~|&$]")
+_WORD_UNDERSCORE = re.compile(r"(?<=\w)\\_(?=\w)")
+_BLOCK_START = re.compile(r"(?=#{1,6} |[-+] |=+$)|(?<=\d)(?=[.)] )", re.MULTILINE)
+_FIRST_LEVEL = 3
+"""The level of headings: above them are the title of the release and the names of packages."""
+_DROPPED = (
+    nodes.comment,
+    nodes.image,
+    nodes.raw,
+    nodes.substitution_definition,
+    nodes.system_message,
+    nodes.target,
+)
+_MARKS = {nodes.emphasis: "*", nodes.strong: "**", nodes.title_reference: "*"}
+_TAGS = {nodes.superscript: "sup", nodes.subscript: "sub"}
+
+
+def to_markdown(text: str, file: str = "") -> str:
+    """Return reStructuredText as Markdown.
+
+    Args:
+        text: The text, a part of a file.
+        file: The whole file, for the targets of links in the text.
+    """
+    definitions = "\n".join(match for match in _DEFINITION.findall(file) if match not in text)
+    source = f"{text}\n\n{definitions}\n"
+    for name in set(_ROLE.findall(source)):
+        if name.lower() not in en.roles:
+            roles.register_local_role(name, _code_role)
+    for name in set(_DIRECTIVE.findall(source)):
+        if name.lower() not in en.directives:
+            directives.register_directive(name, _UnknownDirective)
+    document = core.publish_doctree(source, settings_overrides=_SETTINGS)
+    return "\n\n".join(_blocks(document, _FIRST_LEVEL)).strip()
+
+
+_VERSION_LABELS = {"versionadded": "Added", "versionchanged": "Changed", "deprecated": "Deprecated"}
+
+
+def _code_role(_: str, rawtext: str, text: str, *__: Any, **___: Any) -> tuple[list[Any], list[Any]]:
+    """Return the text of an unknown role as code: a number is an issue; of `text <target>` the text is shown."""
+    shown = re.sub(r"\s*<[^<>]*>\Z", "", nodes.unescape(text)) or text
+    shown = re.sub(r"\A[!~](?:.*\.)?", "", shown) if shown[:1] in ("~", "!") else shown
+    return [nodes.literal(rawtext, f"#{shown}" if shown.isdigit() else shown)], []
+
+
+class _UnknownDirective(Directive):  # type: ignore[misc]  # docutils ships no types
+    """A directive that docutils does not know: its content, after what `versionadded` and the like say."""
+
+    has_content = True
+    optional_arguments = 1
+    final_argument_whitespace = True
+    option_spec = None
+
+    def run(self) -> list[Any]:
+        """Return the content."""
+        result = []
+        if label := {"versionadded": "Added", "versionchanged": "Changed", "deprecated": "Deprecated"}.get(
+            self.name
+        ):
+            text = f"{label} in {' '.join(self.arguments)}"
+            result.append(nodes.paragraph("", "", nodes.emphasis(text, text)))
+        content = nodes.Element()
+        self.state.nested_parse(self.content, self.content_offset, content)
+        return [*result, *content.children]
+
+
+# --- blocks
+
+
+def _blocks(node: Any, level: int) -> Iterator[str]:
+    """Yield the blocks of Markdown for the children of a node."""
+    for child in node.children:
+        yield from filter(None, _block(child, level))
+
+
+def _block(node: Any, level: int) -> Iterator[str]:  # noqa: C901, PLR0912 - one branch for each kind
+    if isinstance(node, _DROPPED):
+        return
+    if isinstance(node, nodes.section):
+        yield f"{'#' * min(level, 6)} {_inline(node[0])}"
+        yield from _blocks_of(node.children[1:], level + 1)
+    elif isinstance(node, (nodes.title, nodes.rubric)):
+        yield f"**{_inline(node)}**"
+    elif isinstance(node, (nodes.literal_block, nodes.doctest_block, nodes.math_block)):
+        yield _fenced(node.astext(), next((name for name in node.get("classes", ()) if name != "code"), ""))
+    elif isinstance(node, (nodes.bullet_list, nodes.enumerated_list)):
+        yield _list(node, level)
+    elif isinstance(node, nodes.definition_list):
+        for item in node.children:
+            terms = ", ".join(_inline(child) for child in item.children if isinstance(child, nodes.term))
+            yield f"**{terms}**"
+            yield from _blocks_of([child for child in item.children if isinstance(child, nodes.definition)], level)
+    elif isinstance(node, nodes.field):
+        yield f"**{_inline(node[0])}**: {' '.join(_blocks(node[1], level))}"
+    elif isinstance(node, nodes.table):
+        yield from _table(node)
+    elif isinstance(node, nodes.block_quote):
+        yield _prefixed("\n\n".join(_blocks(node, level)), "> ")
+    elif isinstance(node, nodes.Admonition):
+        own_title = isinstance(node, nodes.admonition)
+        title = "" if own_title else f"**{type(node).__name__.capitalize()}**\n\n"
+        yield _prefixed(title + "\n\n".join(_blocks(node, level)), "> ")
+    elif isinstance(node, nodes.line_block):
+        yield "\\\n".join(_lines(node))
+    elif isinstance(node, (nodes.footnote, nodes.citation)):
+        yield f"\\[{node[0].astext()}\\] {' '.join(_blocks_of(node.children[1:], level))}"
+    elif isinstance(node, nodes.transition):
+        yield "---"
+    elif isinstance(node, nodes.TextElement):
+        yield _BLOCK_START.sub(r"\\", _inline(node).strip())
+    else:
+        yield from _blocks(node, level)
+
+
+def _blocks_of(children: list[Any], level: int) -> Iterator[str]:
+    for child in children:
+        yield from filter(None, _block(child, level))
+
+
+def _list(node: Any, level: int) -> str:
+    """Return a list, with blank lines between items only if an item has several paragraphs."""
+    items, is_loose = [], False
+    start = node.get("start", 1)
+    for number, item in enumerate(node.children, start):
+        mark = "- " if isinstance(node, nodes.bullet_list) else f"{number}. "
+        blocks = list(_blocks(item, level))
+        is_loose = is_loose or sum(isinstance(child, nodes.paragraph) for child in item.children) > 1
+        content = "\n\n".join(blocks) if len(blocks) > 1 else "".join(blocks)
+        items.append(mark + _prefixed(content, " " * len(mark)).lstrip(" "))
+    return ("\n\n" if is_loose else "\n").join(items)
+
+
+def _table(node: Any) -> Iterator[str]:
+    rows = [
+        ["<br>".join(_blocks(entry, 6)).replace("\n", " ").replace("|", "\\|") for entry in row.children]
+        for row in node.findall(nodes.row)
+    ]
+    if rows:
+        width = max(map(len, rows))
+        lines = [f"| {' | '.join([*row, *[''] * (width - len(row))])} |" for row in rows]
+        yield "\n".join([lines[0], f"|{'---|' * width}", *lines[1:]])
+
+
+def _lines(node: Any) -> Iterator[str]:
+    for child in node.children:
+        if isinstance(child, nodes.line_block):
+            yield from _lines(child)
+        else:
+            yield _inline(child)
+
+
+def _fenced(text: str, language: str) -> str:
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
+def _prefixed(text: str, prefix: str) -> str:
+    return "\n".join(f"{prefix}{line}".rstrip() for line in text.split("\n"))
+
+
+# --- text in blocks
+
+
+def _inline(node: Any) -> str:
+    """Return the Markdown for the content of a node on one line."""
+    return "".join(map(_inline_node, node.children))
+
+
+def _inline_node(node: Any) -> str:
+    if isinstance(node, nodes.Text):
+        text = _MARKUP.sub(lambda match: f"\\{match[0]}", " ".join(str(node).split("\n")))
+        return _WORD_UNDERSCORE.sub("_", text)
+    if isinstance(node, (nodes.literal, nodes.math)):
+        return _code(node.astext())
+    if isinstance(node, nodes.reference):
+        return _reference(node)
+    if isinstance(node, (nodes.footnote_reference, nodes.citation_reference)):
+        return f"\\[{node.astext()}\\]"
+    if isinstance(node, nodes.problematic):  # such as a link whose target is in another file
+        return _MARKUP.sub(lambda match: f"\\{match[0]}", re.sub(r"\A`(.+?)`?_{1,2}\Z", r"\1", node.astext()))
+    if isinstance(node, _DROPPED):
+        return ""
+    content = _inline(node)
+    mark, tag = _MARKS.get(type(node), ""), _TAGS.get(type(node))
+    return f"<{tag}>{content}</{tag}>" if tag else f"{mark}{content}{mark}"
+
+
+def _reference(node: Any) -> str:
+    content, url = _inline(node), str(node.get("refuri", ""))
+    if not re.match(r"https?://|mailto:", url):
+        return content
+    if node.astext() == url:
+        return f"<{url}>"
+    return f"[{content}]({re.sub(r'[()<> ]', lambda match: f'%{ord(match[0]):02X}', url)})"
+
+
+def _code(text: str) -> str:
+    text = " ".join(text.split())
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence = "`" * (longest + 1)
+    space = " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{fence}{space}{text}{space}{fence}"

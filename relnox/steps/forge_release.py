@@ -1,0 +1,310 @@
+"""Make the release of a tag on a forge: a draft, its files, and the publication at the end.
+
+The files of the release are public on an index by then, so that any failure here leaves it partly public.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from relnox.building.archives import hash_file, is_file_inside
+from relnox.core.planning.plan import Table
+from relnox.core.planning.step import Step
+from relnox.core.records import Record
+from relnox.core.release import release_page
+from relnox.core.text import join_names
+from relnox.errors import Blocked, Conflict, ExitCode, Failed, Problem
+from relnox.forges.api import Forge, Rejected, ReleaseFile, ReleasePage
+from relnox.steps.run import Run
+
+
+class AttachedFile(Record, kw_only=True):
+    """A file of a release.
+
+    Attributes:
+        sha256: Its hash in hex.
+        content: Its text, if it is written for the release; None for a file in the directory of archives.
+    """
+
+    name: str
+    sha256: str
+    content: str | None = None
+
+
+class ForgeStep(Step, kw_only=True):
+    """A step of the release of a tag.
+
+    Attributes:
+        tag: The name of the tag.
+        package: The name of the generic package that has the files, on GitLab.
+        version: The version of that package.
+    """
+
+    remote = True
+    atomic = True
+    makes_public = True
+    remote_name: str
+    tag: str
+    package: str
+    version: str
+
+    def _files(self, forge: Forge, page: ReleasePage | None) -> dict[str, ReleaseFile]:
+        return forge.files(page, self.package, self.version)
+
+
+def choose_release(pages: Sequence[ReleasePage], tag: str) -> ReleasePage | None:
+    """Return the release of a tag to complete: one that is published, else the oldest draft of relnox, or None."""
+    published = [page for page in pages if not page.is_draft]
+    drafts = [page for page in pages if page.is_draft and release_page.is_own(page.body, tag)]
+    return next(iter([*published, *drafts]), None)
+
+
+class DraftRelease(ForgeStep, kw_only=True):
+    """Create a draft release, or complete the text of a release that exists.
+
+    Attributes:
+        name: The title.
+        body: The text of a new release, in Markdown.
+        section: The part of it that is kept up to date, also in a release that a person published.
+        prerelease: Whether to mark the release as a prerelease.
+    """
+
+    name: str
+    body: str
+    section: str
+    prerelease: bool
+
+    @property
+    def key(self) -> str:
+        return f"draft release {self.tag}"
+
+    @property
+    def title(self) -> str:
+        return f"draft release {self.name} of tag {self.tag}: notes and installation"
+
+    def done(self, run: Run) -> str | None:
+        """Return a reason to skip the step if there is a release with the section, and no second draft."""
+        with partly_public():
+            forge = run.forge(self.remote_name)
+            pages = forge.releases(self.tag)
+            page = choose_release(pages, self.tag)
+            if page is None or not release_page.has_section(page.body, self.section):
+                return None
+            if any(self._duplicates(forge, pages, page)):
+                return None
+        run.record_result(self, page)
+        return f"{'draft' if page.is_draft else 'release'}: {page.url}"
+
+    def apply(self, run: Run) -> None:
+        """Creating is not atomic: two jobs may each make a draft, so that all are listed again, and one stays."""
+        with partly_public():
+            forge = run.forge(self.remote_name)
+            if (page := choose_release(forge.releases(self.tag), self.tag)) is None:
+                forge.create_release(self.tag, self.name, self.body, prerelease=self.prerelease)
+                page = choose_release(forge.releases(self.tag), self.tag)
+            if page is None:
+                return
+            if not release_page.has_section(page.body, self.section):
+                body = release_page.with_section(page.body, self.tag, self.section)
+                forge.change_release(page, body)
+            for duplicate in self._duplicates(forge, forge.releases(self.tag), page):
+                forge.delete_release(duplicate)
+
+    def _duplicates(self, forge: Forge, pages: Sequence[ReleasePage], page: ReleasePage) -> Iterator[ReleasePage]:
+        """Yield the other drafts that relnox made for the tag and that have no files."""
+        for other in pages:
+            is_own_draft = other.is_draft and release_page.is_own(other.body, self.tag)
+            if other.id != page.id and is_own_draft and not self._files(forge, other):
+                yield other
+
+
+class AttachFile(ForgeStep, kw_only=True):
+    """Attach a file to a release, and compare what the forge has with it: the stated hash, and a download.
+
+    Attributes:
+        file: The file.
+        directory: The directory of archives, relative to the root.
+    """
+
+    file: AttachedFile
+    directory: str
+
+    @property
+    def key(self) -> str:
+        return f"attach {self.file.name} to {self.tag}"
+
+    @property
+    def title(self) -> str:
+        return f"attach {self.file.name} to the release of {self.tag}"
+
+    def done(self, run: Run) -> str | None:
+        """Return a reason to skip the step if the forge serves the file with the planned hash."""
+        with partly_public():
+            forge = run.forge(self.remote_name)
+            file = self._files(forge, self._page(run)).get(self.file.name)
+            if file is None or not is_same_file(forge, file, self.file.sha256):
+                return None
+        return f"{self.file.name} sha256 {self.file.sha256[:16]}…, compared with a download"
+
+    def apply(self, run: Run) -> None:
+        with partly_public():
+            forge, page = run.forge(self.remote_name), self._page(run)
+            file = self._files(forge, page).get(self.file.name)
+            if file is not None and file.is_complete:
+                if page is not None and not page.is_draft:
+                    raise Conflict(
+                        "forge-file-differs",
+                        f"the release of {self.tag} has another file {file.name} ({page.url})\n"
+                        f"  there  sha256 {file.sha256 or 'not stated'}\n  built  sha256 {self.file.sha256}",
+                        f"see what the release has; to have it replaced, delete {file.name} there by hand",
+                    )
+                forge.delete_file(file)
+            forge.upload(page, self.package, self.version, self._path(run))
+
+    def _page(self, run: Run) -> ReleasePage | None:
+        return next((page for page in run.results(ReleasePage) if page.tag == self.tag), None)
+
+    def _path(self, run: Run) -> Path:
+        """Return the path of the file to send, whose hash is the planned one."""
+        if self.file.content is not None:
+            path = run.create_directory("release") / self.file.name
+            path.write_bytes(self.file.content.encode())
+            return path
+        directory = run.root / self.directory
+        path = directory / self.file.name
+        if not is_file_inside(directory, path) or hash_file(path).sha256 != self.file.sha256:
+            raise Conflict(
+                "archive-changed",
+                f"{self.directory}/{path.name} is not the file that was built and published",
+                "copy it from the build whose files are public",
+            )
+        return path
+
+
+class PublishRelease(ForgeStep, kw_only=True):
+    """Publish the release of a tag, with its files; on GitLab it is created only now.
+
+    Attributes:
+        name: The title.
+        body: The text of a new release, in Markdown.
+        section: The part of it that is kept up to date.
+        prerelease: Whether to mark the release as a prerelease.
+        latest: Whether it becomes the latest release of the repository; None if the forge has no such mark.
+        files: Its files, without their content.
+    """
+
+    name: str
+    body: str
+    section: str
+    prerelease: bool
+    latest: bool | None
+    files: tuple[AttachedFile, ...]
+
+    @property
+    def key(self) -> str:
+        return f"publish release {self.tag}"
+
+    @property
+    def title(self) -> str:
+        kind = {True: " as the latest one", False: " (not as the latest one)", None: ""}[self.latest]
+        kind = " as a prerelease" if self.prerelease and self.latest is not None else kind
+        return f"publish release {self.name} of tag {self.tag}{kind}"
+
+    def done(self, run: Run) -> str | None:
+        """Return a reason to skip the step if the release is public and complete."""
+        with partly_public():
+            forge = run.forge(self.remote_name)
+            page = choose_release(forge.releases(self.tag), self.tag)
+            if page is None or page.is_draft or not release_page.has_section(page.body, self.section):
+                return None
+            if not forge.has_drafts and not {file.name for file in self.files} <= {*page.links}:
+                return None
+            is_own = release_page.is_own(page.body, self.tag)
+            if is_own and self.latest and forge.latest_release() != self.tag:
+                return None
+        run.record_result(self, _table(page))
+        hint = f"; to verify it: gh release verify {self.tag}" if page.is_immutable else ""
+        return f"public: {page.url}{hint}"
+
+    def apply(self, run: Run) -> None:
+        """Publish; if another job has published a release of the tag, that is the one that counts."""
+        with partly_public():
+            forge = run.forge(self.remote_name)
+            pages = forge.releases(self.tag)
+            page = choose_release(pages, self.tag)
+            self._check_alone(pages, page)
+            files = self._files(forge, page)
+            if missing := [file.name for file in self.files if file.name not in files]:
+                raise Failed(
+                    "step-not-done",
+                    f"the release of {self.tag} lacks {join_names(missing)} (another process changed it)",
+                    "rerun the command",
+                )
+            links = [files[file.name] for file in self.files]
+            if page is None:
+                prerelease = self.prerelease
+                forge.create_release(self.tag, self.name, self.body, prerelease=prerelease, files=links)
+                return
+            if not forge.has_drafts:
+                forge.change_release(page, release_page.with_section(page.body, self.tag, self.section), links)
+                return
+            try:
+                forge.publish_release(page, prerelease=self.prerelease, latest=bool(self.latest))
+            except Rejected as error:
+                self._adopt(run, forge, page, error)
+
+    def _adopt(self, run: Run, forge: Forge, draft: ReleasePage, error: Rejected) -> None:
+        """Accept the release that another job has published for the tag; raise the error if there is none.
+
+        Raises:
+            Failed: That release lacks something.
+        """
+        page = choose_release(forge.releases(self.tag), self.tag)
+        if page is None or page.is_draft:
+            raise error
+        files = self._files(forge, page)
+        is_complete = release_page.has_section(page.body, self.section) and all(
+            file.name in files and is_same_file(forge, files[file.name], file.sha256) for file in self.files
+        )
+        fix = f"delete the draft by hand: {draft.url}"
+        if not is_complete:
+            raise Failed(
+                "forge-release-exists",
+                f"another job published a release of {self.tag} first, which lacks files or text ({page.url})",
+                f"rerun the command, which completes it, and {fix}",
+            )
+        message = f"another job published the release of {self.tag} first ({page.url}), and it is complete"
+        run.emit(Problem("forge-release-exists", message, fix, level="warning"))
+
+    def _check_alone(self, pages: Sequence[ReleasePage], page: ReleasePage | None) -> None:
+        """Raise an error if there is another release of the tag, which may have other files."""
+        if page is not None and (others := [other.url for other in pages if other.id != page.id]):
+            raise Conflict(
+                "forge-release-exists",
+                f"there are {len(pages)} releases of tag {self.tag}: {join_names([page.url, *others])}",
+                "delete by hand those that should not be public, then rerun the command",
+            )
+
+
+def is_same_file(forge: Forge, file: ReleaseFile, sha256: str) -> bool:
+    """Return whether a file of a release has a hash, as the forge states it and as it serves the file."""
+    is_stated = file.is_complete and file.sha256 in (None, sha256)
+    return is_stated and forge.download_sha256(file) == sha256
+
+
+@contextmanager
+def partly_public() -> Iterator[None]:
+    """Have problems say that the release is partly public, since an index has its files already."""
+    try:
+        yield
+    except (Blocked, Failed) as error:
+        if error.exit_code in (ExitCode.BLOCKED, ExitCode.FAILED):
+            error.exit_code = ExitCode.PARTLY_PUBLIC
+        raise
+
+
+def _table(page: ReleasePage) -> Table:
+    """Return the table that is shown at the end of the run and in its report."""
+    return Table(title="Release pages", columns=("tag", "address"), rows=((page.tag, page.url),))
