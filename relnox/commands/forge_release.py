@@ -34,7 +34,7 @@ from relnox.indexes import targets
 from relnox.project import Project
 from relnox.source import history
 from relnox.steps.forge_release import AttachedFile, AttachFile, DraftRelease, PublishRelease
-from relnox.steps.publication import different_file_error
+from relnox.steps.publication import different_files_error
 
 
 def plan(options: Options, project: Project) -> Plan:
@@ -83,9 +83,9 @@ def _unpublished_files(release: Release) -> Iterator[Problem]:
             f"{index.name} does not list {join_names(missing)} (the release page comes after the files)",
             fixes.task_command("publish", *words),
         )
-    for file in release.manifest.distributions:
-        if (sha256 := release.hashes.get(file.filename, file.sha256)) != file.sha256:
-            yield different_file_error(index, file, sha256)
+    yield from (
+        different_files_error(index, files) for files in releases.different_files(release.manifest, release)
+    )
 
 
 def _packages_by_tag(release: Release, project: Project) -> dict[str, list[str]]:
@@ -246,8 +246,8 @@ def _read_changelogs(project: Project, commit: str) -> dict[str, tuple[str, str]
     with project.at_commit(commit) as at:
         candidates = at.changelog_files
         contents = at.read_files(file for files in candidates.values() for file in files)
-        found = release_notes.find_changelogs(at.workspace, candidates, contents, at.config)
-    return {name: (file, contents[file].decode("utf-8", "replace")) for name, file in found.items()}
+        changelogs = release_notes.find_changelogs(at.workspace, candidates, contents, at.config)
+    return {name: (file, contents[file].decode("utf-8", "replace")) for name, file in changelogs.items()}
 
 
 def _read_commits(project: Project, names: Sequence[str], previous: str, commit: str) -> list[Commit]:

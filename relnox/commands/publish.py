@@ -27,7 +27,7 @@ from relnox.core.planning.plan import Plan, PlanBuilder, Table
 from relnox.core.planning.step import Step, after
 from relnox.core.records import replace
 from relnox.core.release import public_index, publication
-from relnox.core.release.manifest import MANIFEST_JSON, Distribution, Manifest
+from relnox.core.release.manifest import MANIFEST_JSON, Manifest
 from relnox.core.release.publication import Publisher
 from relnox.core.text import format_count, join_names
 from relnox.errors import Blocked, Conflict, Problem
@@ -194,7 +194,7 @@ def _contradictions(release: Release, project: Project) -> Iterator[Problem]:
             f"merge the output of all build jobs: {fixes.task_command('collect', '--from', 'DIR')}",
             allow="allow_mismatch",
         )
-    for files in _different_files(release.siblings, release):
+    for files in releases.different_files(release.siblings, release):
         yield different_files_error(index, files).but(allow="allow_mismatch")
 
 
@@ -224,7 +224,7 @@ def _obstacles(release: Release, project: Project) -> Iterator[Problem]:  # noqa
             )
         if index_hash not in (None, file.sha256):
             unchanged.pop(file.filename, None)
-    yield from (different_files_error(target, files) for files in _different_files(manifest, release))
+    yield from (different_files_error(target, files) for files in releases.different_files(manifest, release))
     # the archives
     invalid: set[str] = set()
     for package in dict.fromkeys(file.package for file in missing):
@@ -268,14 +268,6 @@ def _obstacles(release: Release, project: Project) -> Iterator[Problem]:  # noqa
             "the files were built from a tree with uncommitted changes",
             f"commit them, and build again: {fixes.task_command('build-all')}",
         )
-
-
-def _different_files(manifest: Manifest, release: Release) -> Iterator[list[tuple[Distribution, str]]]:
-    """Yield the files of each package that the index has with different content, with their hashes there."""
-    for package in manifest.packages:
-        hashes = [(file, release.hashes.get(file.filename, file.sha256)) for file in manifest.files_of(package)]
-        if files := [(file, sha256) for file, sha256 in hashes if sha256 != file.sha256]:
-            yield files
 
 
 def _closed_releases(release: Release, project: Project) -> Iterator[Problem]:

@@ -49,6 +49,7 @@ BLOCKED = (
     ("publish-test", "--index embeded", "unknown index embeded"),
     ("publish", "--index embedded --dist nowhere", "nowhere/manifest.json does not exist: nothing was built"),
     ("verify-install", "--project nowhere", "nowhere is not a directory"),
+    ("forge-release", "--notes none", "--notes = 'none' is not one of changelog, commits, generated"),
     ("release", "--until publish-test --index embedded --test-index none", "this release has no such stage"),
     ("rehearse", "--python conda", "conda"),
     (

@@ -481,6 +481,14 @@ def index_for_tags(build: Build, project: Project) -> str:
     return targets.select_by_tags(config, tag_by_package)
 
 
+def different_files(manifest: Manifest, release: Release) -> Iterator[list[tuple[Distribution, str]]]:
+    """Yield the files of each package that the index has with different content, with their hashes there."""
+    for package in manifest.packages:
+        hashes = [(file, release.hashes.get(file.filename, file.sha256)) for file in manifest.files_of(package)]
+        if files := [(file, sha256) for file, sha256 in hashes if sha256 != file.sha256]:
+            yield files
+
+
 def _listed_hashes(index: Index, manifest: Manifest) -> dict[str, str]:
     """Map the names of the files that an index lists to their SHA-256."""
     hashes: dict[str, str] = {}

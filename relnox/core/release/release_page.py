@@ -133,12 +133,12 @@ def _cut(text: str, limit: int) -> str:
 
 
 def commit_notes(commits: Iterable[tuple[str, str]]) -> str:
-    """Return a list of commits, given by subject and id; they mention nobody and have no markup."""
+    """Return a list of commits, given by subject and id; they notify no user and have no markup."""
     return "\n".join(f"- {escape_markup(subject)} ({commit[:10]})" for subject, commit in commits)
 
 
 def escape_markup(text: str) -> str:
-    """Return text as Markdown that shows it unchanged, and mentions nobody."""
+    """Return text as Markdown that shows it unchanged, and notifies no user."""
     text = _MARKUP.sub(lambda match: f"\\{match[0]}", escape_line(text))
     return _MENTION.sub("@<!-- -->", text)
 

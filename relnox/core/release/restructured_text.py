@@ -72,9 +72,9 @@ _VERSION_LABELS = {"versionadded": "Added", "versionchanged": "Changed", "deprec
 
 def _code_role(_: str, rawtext: str, text: str, *__: Any, **___: Any) -> tuple[list[Any], list[Any]]:
     """Return the text of an unknown role as code: a number is an issue; of `text <target>` the text is shown."""
-    shown = re.sub(r"\s*<[^<>]*>\Z", "", nodes.unescape(text)) or text
-    shown = re.sub(r"\A[!~](?:.*\.)?", "", shown) if shown[:1] in ("~", "!") else shown
-    return [nodes.literal(rawtext, f"#{shown}" if shown.isdigit() else shown)], []
+    title = re.sub(r"\s*<[^<>]*>\Z", "", nodes.unescape(text)) or text
+    title = re.sub(r"\A~(?:.*\.)?|\A!", "", title)
+    return [nodes.literal(rawtext, f"#{title}" if title.isdigit() else title)], []
 
 
 class _UnknownDirective(Directive):  # type: ignore[misc]  # docutils ships no types
