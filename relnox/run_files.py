@@ -1,27 +1,29 @@
-"""The files of a run besides those of the project: its plan, the expected plan, its report and its lock."""
+"""The files of a run besides those of the project: plan, expected plan, report, outputs for CI, and lock."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
+import platform
 import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from relnox.core.planning.events import Outcome
 from relnox.core.planning.plan import SCHEMA, Plan, digest_of_document
+from relnox.core.release.manifest import MANIFEST_JSON, Manifest
 from relnox.core.settings.options import CommonOptions
 from relnox.errors import Blocked
+from relnox.project import Project
+from relnox.reporters import outputs
 from relnox.reporters.streams import STDERR, STDOUT
-from relnox.system.files import make_private_directory
+from relnox.system.files import make_private_directory, read_file
 from relnox.system.secrets import mask_secrets
-
-if TYPE_CHECKING:
-    pass
-
 
 STANDARD_OUTPUT = "-"
 """The value of an option that means standard output instead of a file."""
@@ -39,7 +41,7 @@ def keep_output_for(*paths: Any) -> AbstractContextManager[None]:
 
 def paths(options: CommonOptions) -> tuple[str, ...]:
     """Return the files that a command writes its plan and report to, or reads the expected plan from."""
-    files = (options.plan, options.report, options.expect_plan)
+    files = (options.plan, options.report, options.expect_plan, getattr(options, "outputs", None))
     return tuple(path for path in files if path is not None and path != STANDARD_OUTPUT)
 
 
@@ -110,6 +112,41 @@ def _not_writable_error(path: str, what: str, why: str | None) -> Blocked:
     return Blocked(
         "file-not-writable", f"the {what} cannot be written to {path}: {why}", fix="choose another path"
     )
+
+
+def write_outputs(outcome: Outcome, options: CommonOptions, project: Project) -> tuple[str, ...]:
+    """Write what a run released to the files of CI; return the variables that the dotenv file cannot have.
+
+    Raises:
+        Blocked: A file cannot be written.
+    """
+    files = {"github": os.environ.get("GITHUB_OUTPUT"), "dotenv": getattr(options, "outputs", None)}
+    if not hasattr(options, "outputs") or not any(files.values()):
+        return ()
+    directory = getattr(options, "output", None) or getattr(options, "dist", None)
+    manifest, sha256 = _read_manifest(project.root / directory / MANIFEST_JSON) if directory else (None, None)
+    pythons: Any = project.config.verify.options.get("python", ())
+    values = outputs.values(
+        outcome.plan.releases, manifest, sha256, pythons or [platform.python_version().rpartition(".")[0]]
+    )
+    refused: tuple[str, ...] = ()
+    for kind, file in files.items():
+        try:
+            if file and kind == "github":
+                outputs.add_github_outputs(Path(file), values)
+            elif file:
+                refused = outputs.update_dotenv(Path(file), values)
+        except (OSError, UnicodeDecodeError) as error:
+            raise _not_writable_error(str(file), "outputs", str(error)) from None
+    return refused
+
+
+def _read_manifest(file: Path) -> tuple[Manifest | None, str | None]:
+    try:
+        content = read_file(file)
+        return Manifest.from_json(content.decode(), where=str(file)), hashlib.sha256(content).hexdigest()
+    except (OSError, UnicodeDecodeError, Blocked):
+        return None, None
 
 
 def check_expected_plan(expected: str, plan: Plan) -> None:

@@ -28,7 +28,7 @@ from relnox.core.release import publication
 from relnox.core.settings.options import PATH, PATHS, CommonOptions, resolve_option_values
 from relnox.core.settings.schema import Field, Value, fields_of
 from relnox.core.text import join_names
-from relnox.errors import Blocked, ExitCode, Failed, problem_of
+from relnox.errors import Blocked, ExitCode, Failed, Problem, problem_of
 from relnox.project import Project, open_project
 from relnox.reporters import text
 from relnox.reporters.streams import STDERR, STDOUT
@@ -89,6 +89,7 @@ def run_task(
                 outcome = planned.run()
                 _report_bug(outcome, reporter)
                 if outcome.exit_code is ExitCode.DONE and not options.dry_run:
+                    _write_outputs(outcome, options, project, reporter)
                     reporter.next_command(outcome.plan.next_command)
                 if report is not None and not options.dry_run:
                     try:
@@ -121,6 +122,19 @@ def _open_project(command_line: Mapping[str, Value]) -> Project:
         message = f"--manifest names the directory of the files, and so does {join_names(conflicts)}"
         raise Blocked("options-conflict", message, fix=f"remove {join_names(conflicts)}")
     return policies.open_manifest(Path(str(manifest)), commands.options_by_table)
+
+
+def _write_outputs(outcome: Outcome, options: CommonOptions, project: Project, reporter: reporters.Plain) -> None:
+    """Write what a run released for the next jobs; the exit code says how the run itself ended."""
+    try:
+        refused = run_files.write_outputs(outcome, options, project)
+    except Blocked as error:
+        reporter.error(error)
+        return
+    if refused:
+        why = "GitLab reads 5 kB at most, and neither blanks nor $ in values"
+        left_out = Problem("", f"left out of the file of --outputs: {join_names(refused)} ({why})", level="note")
+        reporter.event(left_out, nested=False)
 
 
 def resolve_options(

@@ -18,7 +18,7 @@ from relnox.core import text
 from relnox.core.bump import release_history
 from relnox.core.fixes import task_command
 from relnox.core.packages import Package
-from relnox.core.planning.plan import Plan, PlanBuilder, Table
+from relnox.core.planning.plan import Plan, PlanBuilder, ReleasedPackage, Table
 from relnox.core.planning.step import NewTag, after
 from relnox.core.settings import release_lines
 from relnox.core.tags import TagFormat, tags_naming
@@ -100,6 +100,12 @@ def plan(options: Options, project: Project) -> Plan:
         for decision in decisions
     )
     new.tables.append(Table(title="", columns=("package", "version", "tag", "state"), rows=tuple(rows)))
+
+    new.releases += (
+        ReleasedPackage(package=decision.package.name, version=str(decision.package.version), tag=decision.tag)
+        for decision in decisions
+        if decision.commit == project.commit
+    )
 
     tags: dict[str, NewTag] = {}
     for decision in tagged:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from relnox.core.records import Record
-from relnox.core.settings.options import PATH, PATHS, PYTHON_VERSIONS, CommonOptions, option
+from relnox.core.settings.options import DOCUMENT, PATH, PATHS, PYTHON_VERSIONS, CommonOptions, option
 from relnox.core.settings.schema import Number
 
 if TYPE_CHECKING:
@@ -36,7 +36,19 @@ _PYTHON = option(
 )
 
 
-class ReleaseOptions(CommonOptions):
+class OutputOptions(CommonOptions):
+    """Options of tasks that tell the next jobs what was released."""
+
+    outputs: str | None = option(
+        None,
+        "Write what was released as variables to a file, for GitLab's artifacts:reports:dotenv.",
+        kind=DOCUMENT,
+        metavar="FILE",
+        in_environment=True,
+    )
+
+
+class ReleaseOptions(OutputOptions):
     """Options of tasks that build and publish a release."""
 
     release_tag: str = option(
@@ -82,7 +94,7 @@ class StatusOptions(CommonOptions):
     json: bool = option(False, "Write JSON to standard output instead of a table.")
 
 
-class BumpOptions(CommonOptions):
+class BumpOptions(OutputOptions):
     """Options of `bump`."""
 
     positional = ("part", "to")
@@ -133,7 +145,7 @@ class BumpOptions(CommonOptions):
         return "if-none" if self.part == "auto" else "never"
 
 
-class AutoTagOptions(CommonOptions):
+class AutoTagOptions(OutputOptions):
     """Options of `auto-tag`."""
 
     remote_tags = "always"
@@ -308,7 +320,7 @@ RELEASE_STAGES = (
 """The names of the stages of `release`, in order."""
 
 
-class ReleaseChainOptions(CommonOptions):
+class ReleaseChainOptions(OutputOptions):
     """Options of `release`."""
 
     positional = ("part", "to")

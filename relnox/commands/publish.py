@@ -23,7 +23,7 @@ from relnox.commands.verify_install import await_listings
 from relnox.core import fixes, requirements
 from relnox.core.packages import normalize_name
 from relnox.core.planning.events import Outcome, Status
-from relnox.core.planning.plan import Plan, PlanBuilder, Table
+from relnox.core.planning.plan import Plan, PlanBuilder, ReleasedPackage, Table
 from relnox.core.planning.step import Step, after
 from relnox.core.records import replace
 from relnox.core.release import public_index, publication
@@ -57,6 +57,7 @@ def plan(options: Options, project: Project) -> Plan:
     index = project.indexes[options.index or releases.index_for_tags(build, project)]
     release = releases.find_release(build, index, project)
     public = add_publication(new, release, options, project)
+    new.releases += _released_packages(release.manifest, project)
     consent = None
     if release.missing and index.production and not options.yes:
         names = ", ".join(f"{name} {release.manifest.version(name)}" for name in release.manifest.packages)
@@ -64,6 +65,14 @@ def plan(options: Options, project: Project) -> Plan:
     words = ("--index", index.name, *releases.directory_words(options.dist, project))
     new.next_command = fixes.task_command("verify-install", *words)
     return new.plan(consent=consent, public=public)
+
+
+def _released_packages(manifest: Manifest, project: Project) -> Iterator[ReleasedPackage]:
+    for name in manifest.packages:
+        version = manifest.version(name)
+        tags = releases.tags_of_version(name, version, project)
+        tag = next((tag for tag, commit in tags.items() if commit == manifest.commit), "")
+        yield ReleasedPackage(package=name, version=str(version), tag=tag)
 
 
 def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:

@@ -17,7 +17,7 @@ from relnox.commands.options import RehearseOptions as Options
 from relnox.commands.shared.releases import read_manifest
 from relnox.core import fixes, text, version_groups
 from relnox.core.planning.events import Outcome, Status
-from relnox.core.planning.plan import Plan, PlanBuilder, Table
+from relnox.core.planning.plan import Plan, PlanBuilder, ReleasedPackage, Table
 from relnox.core.release.manifest import MANIFEST_JSON
 from relnox.errors import Blocked, Problem
 from relnox.indexes.targets import EMBEDDED
@@ -56,8 +56,8 @@ def plan(options: Options, project: Project) -> Plan:
     if not request:
         new.notes.append(f"versions are managed by {project.config.managed_by}: HEAD is released as it is")
     chain = release.Chain(
-        built=released,
-        packages=released if is_part else (),
+        releases=tuple(ReleasedPackage(package=name, version="") for name in released),
+        is_part=is_part,
         dist=_DIST,  # explicit, since settings and variables may name directories outside the clone
         bump={**request, "then_dev": False} if request else {},
         test_index=EMBEDDED,

@@ -18,7 +18,7 @@ from relnox.commands.options import BumpOptions
 from relnox.commands.options import ReleaseChainOptions as Options
 from relnox.core import fixes
 from relnox.core.planning.events import Outcome
-from relnox.core.planning.plan import Plan, PlanBuilder, Table
+from relnox.core.planning.plan import Plan, PlanBuilder, ReleasedPackage, Table
 from relnox.core.planning.step import Step
 from relnox.core.records import Record
 from relnox.core.text import join_names
@@ -36,13 +36,11 @@ class Chain(Record, kw_only=True):
     """What a release consists of, decided before its first stage.
 
     Attributes:
-        built: The packages that the build must have.
-        released: The packages with their new versions, as texts.
-        packages: The packages of the release, if they are a part of the workspace; else empty.
+        releases: The packages, with their versions and tags as far as they are known.
+        is_part: Whether they are a part of the workspace, so that each stage has to name them.
         dist: The directory of archives, relative to the root.
         bump: The options of the bump; empty if the commit is released as it is.
-        tags: The tags of the release, as far as they are known.
-        commit: The commit or tag to build; None for HEAD.
+        commit: The tag to build, or None for HEAD.
         test_index: The index to publish to first, or None.
         index: The index to publish to, or None for a rehearsal.
         is_production: Whether that index is a production index.
@@ -51,12 +49,10 @@ class Chain(Record, kw_only=True):
         verify: Further options of `verify-install`.
     """
 
-    built: tuple[str, ...]
-    released: tuple[str, ...] = ()
-    packages: tuple[str, ...] = ()
+    releases: tuple[ReleasedPackage, ...]
+    is_part: bool
     dist: str
     bump: Mapping[str, Any]
-    tags: tuple[str, ...] = ()
     commit: str | None = None
     test_index: str | None
     index: str | None = None
@@ -65,15 +61,26 @@ class Chain(Record, kw_only=True):
     yes: bool = False
     verify: Mapping[str, Any] = {}
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the packages."""
+        return tuple(release.package for release in self.releases)
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The tags of the release that are known."""
+        return tuple(dict.fromkeys(release.tag for release in self.releases if release.tag))
+
 
 def stages(chain: Chain) -> Iterator[Step]:
     """Yield the stages of a release, in order. Each runs if all before it succeeded, and is a task of its own."""
-    dist, tags = chain.dist, join_names(chain.tags) or "the release"
-    packages = {"package": chain.packages} if chain.packages else {}
+    dist, packages = chain.dist, {"package": tuple(sorted(chain.names))} if chain.is_part else {}
 
     # The new versions are a commit and tags of this clone only, so that `bump --undo` reverts them.
     if chain.bump:
-        purpose = f"set {join_names(chain.released)}; commit and tag it ({tags}), in this clone only"
+        versions = join_names(f"{release.package} {release.version}".strip() for release in chain.releases)
+        tags = join_names(chain.tags) or "the release"
+        purpose = f"set {versions}; commit and tag it ({tags}), in this clone only"
         yield Stage(task="bump", options=_options(chain.bump), purpose=purpose)
 
     # The archives are built once, from that commit. All later stages use these files.
@@ -81,7 +88,7 @@ def stages(chain: Chain) -> Iterator[Step]:
     yield BuildStage(
         task="build-all",
         options=_options({**commit, "output": dist, **packages}),
-        packages=chain.built,
+        packages=chain.names,
         directory=dist,
         commit=chain.commit,
         purpose=f"build and check the archives of {chain.commit or 'the current commit'}",
@@ -144,7 +151,7 @@ def _push_stage(chain: Chain) -> Stage:
         options = {**{name: value for name, value in chain.bump.items() if name != "then_dev"}, "push": True}
         purpose = f"push the branch and {tags} to {remote}"
         return SendingStage(name="push", task="bump", options=_options(options), purpose=purpose)
-    options = {"package": chain.built, "check_index": False, "push": remote is not None}
+    options = {"package": chain.names, "check_index": False, "push": remote is not None}
     purpose = f"tag {tags}, if it has no tag" + (f"; push the tags to {remote}" if remote is not None else "")
     kind = Stage if remote is None else SendingStage
     return kind(name="push", task="auto-tag", options=_options(options), purpose=purpose)
@@ -155,54 +162,33 @@ def _options(options: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
 
 
 def plan(options: Options, project: Project) -> Plan:
-    """Plan the stages of a release, with the versions that it bumps to."""
+    """Plan the stages of a release; what blocks the bump blocks it."""
     new = PlanBuilder("release")
-    git, _, _ = project.require_commit()
+    project.require_commit()
     request = _bump_request(options, project)
-    packages = project.select(options.package)
-    released: Mapping[str, Version | None] = {package.name: package.version for package in packages}
-    commit = None
+    releases = tuple(_releases_as_they_are(options, project))
     if request:
-        bump_options = BumpOptions(**{**project.config.bump.options, **request})
-        bump_plan = bump.plan(bump_options, project)
+        bump_plan = bump.plan(BumpOptions(**{**project.config.bump.options, **request}), project)
         new.problems += bump_plan.problems
-        versions = project.once(bump.planned_versions, bump_options, project)
-        if not versions and not new.problems:
+        releases = bump_plan.releases
+        if not releases:  # nothing to release, or nothing that can be released
             new.notes += bump_plan.notes
             return new.plan()
-        released = versions
-    tags = _tags(released, project)
-    commit = tags[0] if request and tags else None
-    is_part = len(released) < len(project.workspace.packages)
-    index, test_index = _indexes(options, released, project)
-    remote = project.config.remote
-    chain = Chain(
-        built=tuple(released),
-        released=tuple(f"{name} {version}" for name, version in released.items()),
-        packages=tuple(sorted(released)) if is_part else (),
-        dist=options.dist,
-        bump=request,
-        tags=tags,
-        commit=commit,
-        test_index=test_index,
-        index=index,
-        is_production=project.indexes[index].production,
-        remote=remote if remote in project.once(remotes.names, git) else None,
-        yes=options.yes,
-    )
-    steps = list(stages(chain))
+    steps = list(stages(_chain(options, project, request, releases)))
     names = [step.key for step in steps]
+    if options.until is not None and options.until not in names:
+        raise Blocked(
+            "options-conflict",
+            f"--until {options.until}: this release has no such stage",
+            f"choose one of {', '.join(names)}",
+        )
     if options.until is not None:
-        if options.until not in names:
-            raise Blocked(
-                "options-conflict",
-                f"--until {options.until}: this release has no such stage",
-                f"choose one of {', '.join(names)}",
-            )
         steps = steps[: names.index(options.until) + 1]
         words = [word for name in _REPEATED for word in fixes.option_words(name, getattr(options, name) or None)]
         new.next_command = fixes.task_command("release", *words)
     new.add(*steps)
+    if any(step.key == "publish" for step in steps):
+        new.releases += releases
     rows = tuple((step.key, step.purpose) for step in steps if isinstance(step, Stage | Gate))
     new.tables.append(Table(title="", columns=("stage", "what it does"), rows=rows))
     return new.plan()
@@ -222,31 +208,42 @@ def _bump_request(options: Options, project: Project) -> dict[str, Any]:
     return {**version, **packages, "commit": True, "tag": True, "push": False, "then_dev": False}
 
 
-def _tags(versions: Mapping[str, Version | None], project: Project) -> tuple[str, ...]:
-    """Return the tags of packages in these versions."""
-    formats = project.tag_formats
-    tags = (formats[name].render(version) for name, version in versions.items() if version is not None)
-    return tuple(dict.fromkeys(tags))
+def _releases_as_they_are(options: Options, project: Project) -> Iterator[ReleasedPackage]:
+    """Yield the selected packages in the version that they have, with the tags that they have or get."""
+    for package in project.select(options.package):
+        version = package.version
+        tag = project.tag_formats[package.name].render(version) if version is not None else ""
+        yield ReleasedPackage(package=package.name, version=str(version or ""), tag=tag)
 
 
-def _indexes(options: Options, versions: Mapping[str, Version | None], project: Project) -> tuple[str, str | None]:
-    """Return the names of the index to publish to, and of the test index, or None.
-
-    Only what is published to the public index is published to its test index by default.
-    """
-    config, index, test_index = project.config, options.index, options.test_index
+def _chain(
+    options: Options, project: Project, request: Mapping[str, Any], releases: tuple[ReleasedPackage, ...]
+) -> Chain:
+    config, (git, _, _) = project.config, project.require_commit()
+    index, test_index = options.index, options.test_index
     if index is None:
-        formats = project.tag_formats
         tags = {
-            name: (formats[name].render(version), version) if version is not None else None
-            for name, version in versions.items()
-            if not project.workspace.by_name[name].is_private
+            release.package: (release.tag, Version(release.version)) if release.tag else None
+            for release in releases
+            if not project.workspace.by_name[release.package].is_private
         }
         index = targets.select_by_tags(config, tags)
-    project.indexes[index]  # an unknown index is reported first
-    if test_index is None:
-        test_index = {targets.PRODUCTION: targets.TEST, targets.EMBEDDED: targets.EMBEDDED}.get(index, NO_INDEX)
-    return index, None if test_index == NO_INDEX else test_index
+    is_production = project.indexes[index].production  # an unknown index is reported first
+    if test_index is None:  # only what becomes public anyway goes to a public test index
+        defaults = {targets.PRODUCTION: targets.TEST, targets.EMBEDDED: targets.EMBEDDED}
+        test_index = defaults.get(index, NO_INDEX)
+    return Chain(
+        releases=releases,
+        is_part=len(releases) < len(project.workspace.packages),
+        dist=options.dist,
+        bump=request,
+        commit=releases[0].tag if request else None,
+        test_index=None if test_index == NO_INDEX else test_index,
+        index=index,
+        is_production=is_production,
+        remote=config.remote if config.remote in project.once(remotes.names, git) else None,
+        yes=options.yes,
+    )
 
 
 def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:

@@ -7,9 +7,7 @@ finishes an interrupted bump; --undo reverts a release that is not pushed yet.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
-
-from packaging.version import Version
+from collections.abc import Sequence
 
 from relnox.commands.bump import changes, preflight, pull_requests, releases, versions
 from relnox.commands.options import BumpOptions as Options
@@ -49,22 +47,6 @@ def plan(options: Options, project: Project) -> Plan:
     new = interrupted or _plan_bump(options, project, project)
     assert new is not None  # noqa: S101 - the edits of a checkout are new
     return new
-
-
-def planned_versions(options: Options, project: Project) -> Mapping[str, Version]:
-    """Return the versions that a bump with these options releases, by package; none if there is nothing to do.
-
-    They are those of a new bump, or of the release at HEAD that the options ask for.
-    """
-    with project.at_head() as committed:  # an interrupted bump may have edited the checkout
-        packages = versions.select_packages(options, committed)
-        existing = releases.requested_versions(options, committed, packages)
-        if existing is None or options.part == "auto":  # as in `plan`, which makes another release then
-            (bumps, _), problems = versions.decide(options, committed, packages)
-            if bumps and not problems:
-                return {bump.package.name: bump.after for bump in bumps}
-        names = committed.workspace.by_name
-        return {name: version for name, version in sorted((existing or {}).items()) if name in names}
 
 
 def _plan_interrupted(options: Options, project: Project) -> Plan | None:
@@ -109,8 +91,10 @@ def _plan_bump(options: Options, project: Project, checkout: Project) -> Plan | 
         return new.plan()
     if files is None:
         return None
-    if bumps:  # there may be none with --part auto
+    if bumps:
         _add_bump(options, project, ResolvedBumps(bumps, updates), files, new)
+    elif project.state is not None:  # with --part auto: HEAD may be a release that only git has
+        new.releases += releases.release_at_head(options, project, packages)
     return new.plan()
 
 
@@ -119,6 +103,8 @@ def _add_bump(
 ) -> None:
     """Add the steps, and what blocks them; only the last steps change the remote."""
     (bumps, updates), edits = resolved, files.edits
+    if options.commit or options.tag:
+        new.releases += changes.released_packages(project, bumps, is_tagged=options.tag)
     tags = changes.new_tags(project, bumps) if options.tag or options.pull_request else ()
     if edits and not options.pull_request:
         new.add(EditFiles(edits=edits))

@@ -16,7 +16,7 @@ from relnox.core.bump import editing, lock_files, release_history, release_notes
 from relnox.core.bump.version_bumps import BumpRequest, DependencyUpdates, VersionBump
 from relnox.core.fixes import CREATE_REPOSITORY
 from relnox.core.packages import VersionSource
-from relnox.core.planning.plan import PlanBuilder
+from relnox.core.planning.plan import PlanBuilder, ReleasedPackage
 from relnox.core.planning.step import Edit, NewTag
 from relnox.core.text import join_names
 from relnox.core.versions import semver_compat, version_locations
@@ -435,6 +435,16 @@ def add_development(  # noqa: PLR0913, PLR0917 - what it follows
 def tag_names(project: Project, bumps: Sequence[VersionBump]) -> dict[str, str]:
     """Return the name of each bumped package's tag, by package."""
     return {bump.package.name: project.tag_formats[bump.package.name].render(bump.after) for bump in bumps}
+
+
+def released_packages(
+    project: Project, bumps: Sequence[VersionBump], *, is_tagged: bool
+) -> Iterator[ReleasedPackage]:
+    """Yield what bumps release, with its tags if it is tagged."""
+    names = tag_names(project, bumps) if is_tagged else {}
+    for bump in bumps:
+        name = bump.package.name
+        yield ReleasedPackage(package=name, version=str(bump.after), tag=names.get(name, ""))
 
 
 def new_tags(project: Project, bumps: Sequence[VersionBump]) -> tuple[NewTag, ...]:

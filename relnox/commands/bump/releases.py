@@ -19,7 +19,7 @@ from relnox.core import fixes
 from relnox.core.bump import release_history
 from relnox.core.bump.version_bumps import VersionBump
 from relnox.core.packages import Package
-from relnox.core.planning.plan import Plan, PlanBuilder, Table
+from relnox.core.planning.plan import Plan, PlanBuilder, ReleasedPackage, Table
 from relnox.core.planning.step import Edit
 from relnox.core.text import join_names
 from relnox.core.versions import versioning
@@ -63,12 +63,13 @@ def plan_release(
     return None if release is None else _plan_to_finish(release, options, project, checkout)
 
 
-def requested_versions(
+def release_at_head(
     options: Options, project: Project, selected: Sequence[Package]
-) -> Mapping[str, Version] | None:
-    """Return the versions of the release at HEAD or below it that the options ask for; None if there is none."""
+) -> tuple[ReleasedPackage, ...]:
+    """Return what the release at HEAD releases that the options ask for; nothing if there is none."""
     release = _requested_release(options, project, selected)
-    return None if release is None else release.versions
+    bumps = _bumps_of(release, project) if release is not None else ()
+    return tuple(changes.released_packages(project, bumps, is_tagged=options.tag))
 
 
 def _requested_release(options: Options, project: Project, selected: Sequence[Package]) -> _Release | None:
@@ -83,13 +84,9 @@ def _plan_to_finish(release: _Release, options: Options, project: Project, check
     """Plan what is missing of a release."""
     git, state = project.git, project.state
     assert git is not None and state is not None  # noqa: S101, PT018 - for the type checker
-    new, commit, packages = PlanBuilder("bump"), release.commit, project.literals.workspace.by_name
-    remote_tags = project.remote.tags
-    bumps = tuple(
-        VersionBump(packages[name], None, version, "")
-        for name, version in sorted(release.versions.items())
-        if name in packages
-    )
+    new, commit = PlanBuilder("bump"), release.commit
+    remote_tags, bumps = project.remote.tags, _bumps_of(release, project)
+    new.releases += changes.released_packages(project, bumps, is_tagged=options.tag)
     tags = changes.new_tags(project, bumps) if options.tag else ()
     unpushed_tags = [tag for tag in tags if remote_tags.get(tag.name) != commit]
     missing_tags = tuple(tag for tag in unpushed_tags if state.tags.get(tag.name) != commit)
@@ -127,6 +124,15 @@ def _plan_to_finish(release: _Release, options: Options, project: Project, check
         new.notes.append(f"finishing a release: {what}; to make another one afterwards: --again")
     new.notes += unpushed_release_notes(options, project, () if is_finished else [tag.name for tag in tags])
     return new.plan()
+
+
+def _bumps_of(release: _Release, project: Project) -> tuple[VersionBump, ...]:
+    packages = project.literals.workspace.by_name
+    return tuple(
+        VersionBump(packages[name], None, version, "")
+        for name, version in sorted(release.versions.items())
+        if name in packages
+    )
 
 
 def _push_problems(project: Project, *, is_public: bool) -> Iterator[Problem]:

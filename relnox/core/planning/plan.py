@@ -27,6 +27,14 @@ class Table(Record, kw_only=True):
     rows: tuple[tuple[str, ...], ...]
 
 
+class ReleasedPackage(Record, kw_only=True):
+    """A package that a run releases; version and tag are empty if they are not known."""
+
+    package: str
+    version: str
+    tag: str = ""
+
+
 class Plan(Record, kw_only=True):
     """Everything that a task will do, determined before anything is changed.
 
@@ -44,6 +52,7 @@ class Plan(Record, kw_only=True):
         public: The names of the files to publish that the index already lists with the same hashes.
         commit: The commit of the checkout; None outside git, and if another task runs this plan.
         next_command: The command that comes next, to be shown after a run that succeeded; empty if none does.
+        releases: The packages of which the run makes a release, or finds it made.
     """
 
     task: str
@@ -59,6 +68,7 @@ class Plan(Record, kw_only=True):
     public: tuple[str, ...] = ()
     commit: str | None = None
     next_command: str = ""
+    releases: tuple[ReleasedPackage, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -90,6 +100,7 @@ class PlanBuilder:
         problems: What blocks the plan.
         tables: Results that are known without running a step.
         next_command: The command that comes next, or empty.
+        releases: The packages of which the run makes a release, or finds it made.
     """
 
     def __init__(self, task: str, *, continue_on_error: bool = False) -> None:
@@ -99,6 +110,7 @@ class PlanBuilder:
         self.problems: list[Problem] = []
         self.tables: list[Table] = []
         self.next_command = ""
+        self.releases: list[ReleasedPackage] = []
         self._continue_on_error = continue_on_error
         self.steps: list[Step] = []
 
@@ -129,6 +141,7 @@ class PlanBuilder:
             tables=tuple(self.tables),
             continue_on_error=self._continue_on_error,
             next_command=self.next_command,
+            releases=tuple(self.releases),
             **more,
         )
 
