@@ -504,7 +504,8 @@ def open_project(start: Path, options_by_table: OptionsByTable) -> Project:
 def _read_config(root: Path, options_by_table: OptionsByTable) -> Config:
     """Return the settings in the pyproject.toml of a project, if it has one."""
     try:
-        return parse_settings(_read_settings(root), options_by_table)
+        settings = _read_settings(root)
+        return Config() if settings is None else parse_settings(settings, options_by_table)
     except Blocked as error:
         file = _relative_path(root / "pyproject.toml")
         raise Blocked(error.code, f"{file}: {error.message}", fix=error.fix) from None

@@ -206,11 +206,12 @@ def described(data: object) -> bool:
 
 
 def test_a_project_that_says_nothing_has_the_defaults() -> None:
-    assert Config.parse(None, OPTIONS) == Config()
+    assert Config.parse({}, OPTIONS) == Config(is_written=True)
 
 
 def test_everything_that_can_be_said() -> None:
     assert Config.parse(read(EVERYTHING), OPTIONS) == Config(
+        is_written=True,
         packages=("libs/*",),
         exclude=("libs/old",),
         metadata_only=("acme-meta",),

@@ -465,13 +465,11 @@ class Config(Settings):
     def parse(cls, data: Any, options: Mapping[str, Sequence[Field]] = EMPTY) -> Config:
         """Validate and convert the content of `[tool.relnox]`; for the options of tasks see `config_table`.
 
-        `data` is None if pyproject.toml has no such table.
-
         Raises:
             Blocked: A key is unknown, or a value is invalid.
         """
-        config: Config = config_table(options).check({} if data is None else data, "tool.relnox")
-        return cls(**vars(config), is_written=data is not None)
+        config: Config = config_table(options).check(data, "tool.relnox")
+        return cls(**vars(config), is_written=True)
 
     @property
     def has_public_rules(self) -> bool:
