@@ -15,6 +15,8 @@ import yaml
 from relnox.core.records import Record
 from relnox.errors import Blocked
 
+IDENTITY = "id-token: write"
+"""The permission of jobs that publish by Trusted Publishing."""
 _MAX_SIZE = 1 << 20
 """The maximum size of a workflow file, in bytes; GitHub accepts half of it."""
 
@@ -61,7 +63,7 @@ def parse_yaml(content: bytes, name: str) -> Any:
 
 
 def _invalid(name: str, line: int, message: str) -> Blocked:
-    return Blocked("workflow-invalid", message, fix=f"correct {name}", file=f"{name}:{line}")
+    return Blocked("project-file-invalid", message, fix=f"correct {name}", file=f"{name}:{line}")
 
 
 def _table(line: int) -> Table:

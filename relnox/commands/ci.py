@@ -11,23 +11,31 @@ from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
+from packaging.version import Version
+
 from relnox.ci import github, sets
 from relnox.ci.lint import lint
+from relnox.ci.merge import read_stamp
+from relnox.ci.publishers import PENDING_DAYS, Publisher, publishing_environments
 from relnox.ci.sets import ProjectFacts
 from relnox.ci.updates import GeneratedFile, check, update
-from relnox.ci.workflows import Workflow, read_workflow
+from relnox.ci.workflows import IDENTITY, Workflow, read_workflow
 from relnox.commands.options import CiOptions as Options
-from relnox.core.planning.plan import Plan, PlanBuilder
+from relnox.core.planning.plan import Plan, PlanBuilder, Table
 from relnox.core.planning.step import Edit
 from relnox.core.records import replace
 from relnox.core.text import format_count
-from relnox.errors import Blocked, Problem
+from relnox.errors import Blocked, Problem, TryLater
+from relnox.forges.remotes import locate
 from relnox.indexes import targets
 from relnox.project import Project
+from relnox.source.git import remotes
 from relnox.source.history import contents_in_history
 from relnox.steps.ci_requirements import LockRequirements, own_requirement
 from relnox.steps.edit_files import EditFiles
 
+_INDEX_TIMEOUT = 10.0
+"""The time limit for all queries of one index, in seconds."""
 _ONLY_FOR_SESSIONS = ("argcomplete", "build", "invoke", "keyring", "nox", "pyyaml", "uv")
 """Requirements of relnox that publishing, tagging and pull requests do not import."""
 
@@ -38,6 +46,9 @@ def plan(options: Options, project: Project) -> Plan:
     if options.lint:
         _lint(new, project)
         return new.plan()
+    if options.publishers:
+        _list_publishers(new, project)
+        return new.plan()
     new.problems += project.tag_format_problems(project.workspace.packages)
     texts = {github.path(workflow): github.render(workflow) for workflow in sets.workflows(read_facts(project))}
     contents = project.read_files(texts)
@@ -45,6 +56,7 @@ def plan(options: Options, project: Project) -> Plan:
     if options.check:
         _add_findings(new, (problem for file in files for problem in project.once(_check, file)))
         return new.plan()
+    new.problems += _renamed_workflows(files, project)
     edits = []
     for file in files:
         try:
@@ -116,15 +128,70 @@ def _lint(new: PlanBuilder, project: Project) -> None:
 
 
 def _read_workflows(project: Project) -> tuple[Workflow, ...]:
-    """Return the workflow files of the repository, which may have the project in a subdirectory."""
-    top = (
-        project.root
-        if project.git is None
-        else project.root.joinpath(*[".."] * len(Path(project.git.prefix).parts))
-    )
+    return tuple(read_workflow(name, content) for name, content in project.once(_workflow_files, project).items())
+
+
+def _workflow_files(project: Project) -> dict[str, bytes]:
+    """Return the workflow files of the repository, which may have the project in a subdirectory, by path in it."""
+    depth = 0 if project.git is None else len(Path(project.git.prefix).parts)
+    top = project.root.joinpath(*[".."] * depth)
     files = sorted(file for file in top.glob(f"{github.DIRECTORY}/*.y*ml") if file.suffix in (".yml", ".yaml"))
     names = {os.path.relpath(file, project.root): file.relative_to(top).as_posix() for file in files}
-    return tuple(read_workflow(names[name], content) for name, content in project.read_files(names).items())
+    return {names[name]: content for name, content in project.read_files(names).items()}
+
+
+def _renamed_workflows(files: Iterable[GeneratedFile], project: Project) -> Iterator[Problem]:
+    """Yield a problem if a workflow that publishes would be written under another name."""
+    missing = [file.file for file in files if file.present is None and IDENTITY in file.output]
+    names = {file.file for file in files}
+    for name, content in project.once(_workflow_files, project).items():
+        text = content.decode("utf-8", "replace")
+        if missing and name not in names and IDENTITY in text and read_stamp(text) is not None:
+            yield Blocked(
+                "workflow-conflict",
+                f"{missing[0]} would be written beside {name} (an index trusts a publisher by its file name)",
+                f"to keep the publishers: git mv {name} {missing[0]}; or register {missing[0]}, see relnox ci "
+                f"--publishers, and: git rm {name}",
+            )
+
+
+def _list_publishers(new: PlanBuilder, project: Project) -> None:
+    """List what to register with each index, so that it trusts the job that publishes."""
+    git, _, _ = project.require_commit()
+    location = locate(project.once(remotes.url, git, project.config.remote), os.environ)
+    owner, _, repository = location.path.rpartition("/")
+    facts = read_facts(project)
+    names = tuple(package.name for package in project.workspace.packages if not package.is_private)
+    trusting = [index for index in facts.indexes if index not in facts.token_variables]
+    rows = []
+    for key, index, environment in publishing_environments(sets.workflows(facts), trusting):
+        target = targets.resolve(index, project.config)
+        try:
+            versions = project.versions_on(index, names, seconds=_INDEX_TIMEOUT, fix="rerun the command later")
+        except TryLater as error:
+            new.notes.append(f"{error.message}; a project that does not exist needs a pending publisher")
+            versions = dict.fromkeys(names, frozenset((Version("0"),)))
+        for name in names:
+            publisher = Publisher(
+                forge=location.kind,
+                owner=owner,
+                repository=repository,
+                workflow=f"{key}.yml",
+                environment=environment,
+                package=name,
+                index=index,
+                exists=bool(versions[name]),
+            )
+            kind = "publisher" if publisher.exists else "pending publisher"
+            rows.append((name, index, owner, repository, publisher.workflow, environment, kind))
+            if target.public_name is not None:
+                new.notes.append(f"{name} on {index}: {publisher.form(target.simple_url)}")
+    if any(row[-1] == "pending publisher" for row in rows):
+        new.notes.append(
+            f"PyPI and TestPyPI remove a pending publisher that is not used within {PENDING_DAYS} days"
+        )
+    columns = ("project", "index", "owner", "repository", "workflow", "environment", "register as")
+    new.tables.append(Table(title="Publishers", columns=columns, rows=tuple(rows)))
 
 
 def read_facts(project: Project) -> ProjectFacts:

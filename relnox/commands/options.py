@@ -362,6 +362,7 @@ class CiOptions(CommonOptions):
 
     check: bool = option(False, "Check that the files do what relnox would write, and write nothing.")
     lint: bool = option(False, "Check how present workflows release, and write nothing.")
+    publishers: bool = option(False, "List what to register with each index for Trusted Publishing.")
     prefer: str | None = option(
         None,
         "Where an edit of a file and relnox change the same lines, keep one of them.",

@@ -180,7 +180,7 @@ def test_a_tag_of_the_default_token_starts_no_run(tagging: str, waiting: str, li
 def test_what_is_no_workflow_is_a_problem_of_its_line(text: str, message: str) -> None:
     with pytest.raises(Problem) as caught:
         found(text)
-    assert caught.value.code == "workflow-invalid"
+    assert caught.value.code == "project-file-invalid"
     assert message in f"{caught.value.file}: {caught.value.message}"
 
 
