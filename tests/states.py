@@ -974,6 +974,25 @@ def missing_archive(world: World) -> str:
     return PUBLISH
 
 
+def made_after(world: World, module: str, settings: str = "") -> None:
+    """A package that is built, with an earlier release on the index whose wheel has this module only."""
+    made(world, production=True, version="1.1", code=f"text = {'more ' * 1000!r}\n")
+    world.settings(settings)
+    world.server.add(made_wheel(world.beside / "old", "home", {f"{module}.py": ""}))
+
+
+@state("archive-too-large", then=("manifest-outdated",))
+def larger_than_the_last_release(world: World) -> str:
+    made_after(world, "home", '[tool.relnox.diff]\nmax-growth = "10%"\n')
+    return PUBLISH
+
+
+@state("archive-content", then=("manifest-outdated",))
+def new_at_the_top_level(world: World) -> str:
+    made_after(world, "house")
+    return PUBLISH
+
+
 @state("build-dirty")
 def built_with_changes(world: World) -> str:
     made(world, production=True)

@@ -17,7 +17,7 @@ from packaging.version import Version
 from relnox.building import archives
 from relnox.commands.options import PublishingOptions
 from relnox.commands.options import PublishOptions as Options
-from relnox.commands.shared import consistency, hooks, policies, releases
+from relnox.commands.shared import consistency, hooks, policies, release_diffs, releases
 from relnox.commands.shared.releases import Release
 from relnox.commands.verify_install import await_listings
 from relnox.core import fixes, requirements
@@ -58,6 +58,7 @@ def plan(options: Options, project: Project) -> Plan:
     release = releases.find_release(build, index, project)
     public = add_publication(new, release, options, project)
     new.releases += _released_packages(release.manifest, project)
+    _add_differences(new, release, options, project)
     consent = None
     if release.missing and index.production and not options.yes:
         names = ", ".join(f"{name} {release.manifest.version(name)}" for name in release.manifest.packages)
@@ -73,6 +74,18 @@ def _released_packages(manifest: Manifest, project: Project) -> Iterator[Release
         tags = releases.tags_of_version(name, version, project)
         tag = next((tag for tag, commit in tags.items() if commit == manifest.commit), "")
         yield ReleasedPackage(package=name, version=str(version), tag=tag)
+
+
+def _add_differences(new: PlanBuilder, release: Release, options: Options, project: Project) -> None:
+    """Show what the packages to upload change for users since their last releases."""
+    diffs = release_diffs.release_diffs(_unpublished(release), release.build.directory, release.index, project)
+    new.tables += release_diffs.diff_tables(diffs, full=options.verbose)
+    new.notes += release_diffs.unread_notes(diffs)
+
+
+def _unpublished(release: Release) -> Manifest:
+    """Return the packages that have files to upload."""
+    return release.manifest.restricted_to(frozenset(file.package for file in release.missing))
 
 
 def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
@@ -253,6 +266,7 @@ def _obstacles(release: Release, project: Project) -> Iterator[Problem]:  # noqa
         yield from _closed_releases(release, project)
     if not (production and missing):
         return
+    yield from release_diffs.release_diff_problems(_unpublished(release), dist, target, project)
     # production indexes: only commits of a release, and no development versions
     tag = release.build.request.tag
     if manifest.commit is not None and (tag is None or not tag.versions or tag.is_elsewhere):

@@ -14,6 +14,7 @@ from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sd
 from packaging.version import Version
 
 from relnox.core.release import public_index
+from relnox.core.release.manifest import is_safe_filename
 
 _API_MAJOR = "1"
 """The supported major version of the simple API."""
@@ -49,6 +50,8 @@ class IndexFile:
     @property
     def version(self) -> Version | None:
         """The version in the file name, or None if it is not a valid name of a wheel or sdist."""
+        if not is_safe_filename(self.filename):
+            return None
         try:
             if self.filename.endswith(".whl"):
                 return parse_wheel_filename(self.filename)[1]

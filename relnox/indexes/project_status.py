@@ -35,7 +35,7 @@ def project_status_warnings(package: str, listing: Listing, index: Target) -> It
     left = public_index.MAX_PROJECT_SIZE - listing.size
     if index.has_public_rules and left < _LITTLE_STORAGE * public_index.MAX_PROJECT_SIZE:
         yield _warning(
-            "storage-low",
+            "archive-too-large",
             f"project {package} has {format_size(listing.size)} on {index.name}, where the limit is "
             f"{format_size(public_index.MAX_PROJECT_SIZE)} unless it was raised",
             "request a higher limit, or delete files of old development versions, on the index",

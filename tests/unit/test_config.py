@@ -19,6 +19,7 @@ from relnox.core.settings.config import (
     CiConfig,
     CommitsConfig,
     Config,
+    DiffConfig,
     ForgeReleaseConfig,
     GroupConfig,
     Hook,
@@ -101,6 +102,10 @@ EVERYTHING = """
 
     [wheels]
     Acme_GUI = ["cp{312,313}-macosx_arm64"]
+
+    [diff]
+    max-growth = "20%"
+    top-level = ["acme_tools"]
 
     [ci]
     trigger = "tag"
@@ -260,6 +265,7 @@ def test_everything_that_can_be_said() -> None:
             before_publish=(Hook(run=("nox", "-s", "tests")),),
         ),
         wheels={"acme-gui": ("cp{312,313}-macosx_arm64",)},
+        diff=DiffConfig(max_growth="20%", top_level=("acme_tools",)),
         ci=CiConfig(trigger="tag", publish_job="nox", python="3.13", tokens={"house": "HOUSE_TOKEN"}),
         bump=TaskConfig(options={"commit": True}),
         build=BuildConfig(options={"output": "artifacts", "strict": True}),

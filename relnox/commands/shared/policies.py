@@ -24,7 +24,7 @@ from relnox.source.git import GitState
 
 _SETTINGS = (
     *("indexes", "targets", "trusted-index", "wheels", "fake-secrets", "optional-extensions", "metadata-only"),
-    *("versions", "groups", "scheme", "tag-format", "tag-formats", "publish"),
+    *("versions", "groups", "scheme", "tag-format", "tag-formats", "publish", "diff"),
 )
 """The keys of `[tool.relnox]` that publishing reads."""
 

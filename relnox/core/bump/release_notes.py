@@ -257,6 +257,8 @@ class PullRequestPackage(Record, kw_only=True):
         tag: The tag of the new version.
         changes: The text about the new version in the package's changelog; empty if there is none.
         private: Whether the package is not published.
+        last_release: The last release, with which this commit was compared, such as `1.2.0 on pypi`.
+        differences: What changes in its archives, and how.
     """
 
     name: str
@@ -266,6 +268,8 @@ class PullRequestPackage(Record, kw_only=True):
     tag: str
     changes: str
     private: bool = False
+    last_release: str = ""
+    differences: tuple[tuple[str, str], ...] = ()
 
 
 def format_title(message: str) -> str:
@@ -295,6 +299,15 @@ def _lines(packages: Sequence[PullRequestPackage], branch: str) -> Iterator[str]
         yield f"| {name} | {package.before} | {package.after} | {_code(package.reason)} | {_code(package.tag)} |"
     yield ""
     yield f"After the merge, `auto-tag` on {_code(branch)} creates the tags. Private packages are not published."
+    for package in packages:
+        if package.differences:
+            yield from (
+                "",
+                f"**Archives of {_code(package.name)} compared with {_code(package.last_release)}**",
+                "",
+            )
+            yield from ("| what | change |", "|---|---|")
+            yield from (f"| {what} | {_code(change)} |" for what, change in package.differences)
     for text in dict.fromkeys(package.changes for package in packages if package.changes):
         yield ""
         yield f"**Changes of {', '.join(_code(package.name) for package in packages if package.changes == text)}**"

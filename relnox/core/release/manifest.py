@@ -25,14 +25,18 @@ MANIFEST_TEXT = "BUILD_MANIFEST.txt"
 
 DistributionKind = Literal["sdist", "wheel"]
 
-_SAFE_FILENAME = r"[A-Za-z0-9_][A-Za-z0-9_.!+-]*"
+_SAFE_FILENAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.!+-]{,254}")
 """Names of archives (PEP 427, PEP 625, and older sdists): they cannot have a directory or look like an option."""
-_MAX_NAME_LENGTH = 255
 _MAX_SIZE = 1 << 50
 _DIGEST = r"[0-9a-f]{64}"
 _COMMIT = r"[0-9a-f]{40}|[0-9a-f]{64}"
 _MAX_REASON = 200
 """The number of characters to which the reason in an error message is cut."""
+
+
+def is_safe_filename(name: str) -> bool:
+    """Return whether a name can be that of an archive, and is no path to another directory."""
+    return _SAFE_FILENAME.fullmatch(name) is not None
 
 
 class Distribution(Record, kw_only=True):
@@ -286,7 +290,7 @@ def _parse_distributions(entries: list[dict[str, Any]]) -> tuple[Distribution, .
             blake2b_256=entry["hashes"]["blake2b_256"],
         )
         checks = {
-            "name": len(file.filename) <= _MAX_NAME_LENGTH and re.fullmatch(_SAFE_FILENAME, file.filename),
+            "name": is_safe_filename(file.filename),
             "package": is_valid_name(file.package) and normalize_name(file.package) == file.package,
             "kind": file.kind in get_args(DistributionKind),
             "size": type(file.size) is int and 0 <= file.size <= _MAX_SIZE,

@@ -286,6 +286,22 @@ class CiConfig(Settings):
     )
 
 
+class DiffConfig(Settings):
+    """What `publish` allows to change since the last release of a package on a production index."""
+
+    max_growth: str | None = setting(
+        None,
+        "How much larger than in the last release a file may be, such as `20%` or `2 MB`.",
+        rule=rules.growth,
+        otherwise="any size",
+    )
+    top_level: tuple[str, ...] = setting(
+        (),
+        "Modules, packages and data directories (`data/share`) that a wheel may install at its top level although "
+        "that of the last release did not.",
+    )
+
+
 class Config(Settings):
     """The settings in the table `[tool.relnox]` of pyproject.toml.
 
@@ -440,6 +456,9 @@ class Config(Settings):
         otherwise="the public index; for build requirements, the configuration of uv",
     )
 
+    diff: DiffConfig = setting(
+        DiffConfig(), "What `publish` allows to change since the last release of a package on a production index."
+    )
     hooks: HooksConfig = setting(HooksConfig(), "Programs that run at events of a release.")
 
     # tasks

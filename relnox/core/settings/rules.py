@@ -24,6 +24,8 @@ _MAX_PART = 240
 """The maximum size in bytes of a part of a ref: file systems allow 255, and the name of git's lock is longer."""
 _MAX_NAME = 900
 _PREDEFINED_INDEXES = ("pypi", "testpypi", "embedded")
+GROWTH = re.compile(r"(\d{1,9}(?:\.\d{1,3})?) ?(%|kB|MB|GB)", re.ASCII | re.IGNORECASE)
+"""Matches how much larger a file may become: a number, and percent or a unit of bytes."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -163,6 +165,7 @@ def expression(text: str) -> Blocked | None:
     return None
 
 
+growth = _rule(GROWTH.fullmatch, "it is no growth of a file", 'for example: max-growth = "20%" or "2 MB"')
 command = _rule(str.strip, "the program is missing", 'for example: ["python", "-m", "pytest"]')
 distribution_name = _rule(is_valid_name, "it is not a valid package name", "use the name in [project]")
 commit_type = _rule(

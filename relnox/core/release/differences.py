@@ -1,0 +1,209 @@
+"""What changes for users from one release of a package to the next, and what of that exceeds a budget."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from packaging.version import Version
+
+from relnox.core.records import Record
+from relnox.core.release.manifest import DistributionKind
+from relnox.core.settings.config import DiffConfig
+from relnox.core.settings.rules import GROWTH
+from relnox.core.text import format_size, join_names
+from relnox.errors import Blocked, Problem
+
+_MAX_NAMES = 3
+"""The number of names in a line, unless all are asked for."""
+_MAX_SIZES = 2
+_UNITS = {"kb": 10**3, "mb": 10**6, "gb": 10**9}
+_GENERATED = re.compile(r"[0-9a-f]{16,}__mypyc")
+"""Modules that mypyc generates beside a package; their names change with its modules."""
+
+
+class ArchiveContents(Record, kw_only=True):
+    """What users get of an archive; nothing in it names the version.
+
+    Attributes:
+        filename: The name of the file.
+        members: Maps the path of each file in it to the size in bytes.
+        requires: The normalized requirements.
+        entry_points: The entry points of a wheel, such as `[console_scripts] greet = greeter:main`.
+        requires_python: `Requires-Python`, or empty.
+        license: The license expression, or the text or classifiers instead; may be empty.
+        top_level: What a wheel installs at the top: modules, packages and directories of data.
+    """
+
+    filename: str
+    kind: DistributionKind
+    members: Mapping[str, int]
+    requires: tuple[str, ...]
+    entry_points: tuple[str, ...]
+    requires_python: str
+    license: str
+    top_level: tuple[str, ...]
+
+
+class FileSizes(NamedTuple):
+    """A file of a release and its counterpart in the last one, with their sizes in bytes."""
+
+    before: str
+    after: str
+    size_before: int
+    size_after: int
+
+    @property
+    def growth(self) -> str:
+        """The growth in percent, such as `+19 %`."""
+        percent = (self.size_after / max(self.size_before, 1) - 1) * 100
+        return f"{round(percent):+,} %"
+
+    def __str__(self) -> str:
+        name = _describe_file(self.after).partition(".")[0]
+        return f"{name} {format_size(self.size_before)} → {format_size(self.size_after)} ({self.growth})"
+
+
+class ReleaseDiff(Record, kw_only=True):
+    """How a release of a package differs from the last one.
+
+    Attributes:
+        index: The name of the index that has the last release.
+        before: The version of the last release.
+        files: The names of its files, and those of the new release.
+        sizes: The sizes of files that both have.
+        archives: Pairs of archives, the one of the last release first: an sdist, and a wheel.
+        unread: Why archives were not compared.
+    """
+
+    package: str
+    index: str
+    before: Version
+    after: Version
+    files: tuple[tuple[str, ...], tuple[str, ...]]
+    sizes: tuple[FileSizes, ...]
+    archives: tuple[tuple[ArchiveContents, ArchiveContents], ...]
+    unread: tuple[str, ...] = ()
+
+    def changes(self, *, full: bool = False) -> Iterator[tuple[str, str]]:
+        """Yield what changes, and how: sizes first; with `full`, every name instead of a few."""
+        first = self.sizes if full else self.sizes[:_MAX_SIZES]
+        sizes = [str(size) for size in first]
+        if more := len(self.sizes) - len(first):
+            sizes.append(f"{more} more")
+        yield "size", ", ".join(sizes) or "-"
+        yield from _change("archives", *(map(_describe_file, files) for files in self.files), full=full)
+        for before, after in self.archives:
+            yield from _change(f"files in {after.kind}", before.members, after.members, full=full)
+        if self.archives:  # that of the wheel, which is what installers read
+            before, after = max(self.archives, key=lambda pair: pair[1].kind)
+            yield from _change("requirements", before.requires, after.requires, full=full)
+            yield from _change("entry points", before.entry_points, after.entry_points, full=full)
+            for what, old, new in (
+                ("Requires-Python", before.requires_python, after.requires_python),
+                ("license", before.license, after.license),
+            ):
+                if old != new:
+                    yield what, f"{old or 'none'} → {new or 'none'}"
+
+
+def budget_problems(diffs: Sequence[ReleaseDiff], budget: DiffConfig) -> Iterator[Problem]:
+    """Yield a problem if files grew too much, and one if wheels have something new at their top level."""
+    lines, needed = [], 0
+    for diff in diffs if budget.max_growth is not None else ():
+        for size in diff.sizes:
+            allowed = _allowed_size(size.size_before, budget.max_growth or "")
+            if size.size_after > allowed:
+                added = _largest_new_members(diff, size.after)
+                needed = max(needed, math.ceil((size.size_after / max(size.size_before, 1) - 1) * 100))
+                lines.append(
+                    f"{size.after} has {format_size(size.size_after)}, {size.before} on {diff.index} "
+                    f"{format_size(size.size_before)} ({size.growth}; allowed are {format_size(allowed)})"
+                    f"{f'; largest new files: {added}' if added else ''}"
+                )
+    if lines:
+        yield _exceeded("archive-too-large", lines, f'max-growth = "{needed}%"')
+    lines, names = [], dict.fromkeys(budget.top_level)
+    for diff in diffs:
+        for before, after in diff.archives:
+            own = {*before.top_level, *budget.top_level, f"{after.filename.partition('-')[0]}.libs"}
+            if new := [name for name in after.top_level if name not in own and not _GENERATED.match(name)]:
+                names |= dict.fromkeys(new)
+                lines.append(
+                    f"{after.filename} installs {join_names(new)} at the top level, {before.filename} on "
+                    f"{diff.index} only {join_names(before.top_level) or 'nothing'}"
+                )
+    if lines:
+        yield _exceeded("archive-content", lines, f"top-level = [{', '.join(map(_quote, names))}]")
+
+
+def _exceeded(code: str, lines: Sequence[str], setting: str) -> Problem:
+    return Blocked(
+        code,
+        "\n".join(lines),
+        "exclude it in the build configuration, and build again; or, if it is intended: "
+        f"[tool.relnox.diff] {setting}",
+    )
+
+
+def _quote(text: str) -> str:
+    return f'"{text}"'
+
+
+def counterpart(filename: str, others: Iterable[str]) -> str | None:
+    """Return the file of another release that is most like a file, of the same kind; None if there is none."""
+    ending, parts = ".whl" if filename.endswith(".whl") else ".tar.gz", _tags(filename)
+    candidates = [other for other in others if other.endswith(ending)]
+    return max(sorted(candidates), key=lambda other: len(parts & _tags(other)), default=None)
+
+
+def has_same_tags(filename: str, other: str) -> bool:
+    """Return whether two files are sdists, or wheels for the same Pythons and platforms."""
+    return _describe_file(filename) == _describe_file(other)
+
+
+def _tags(filename: str) -> frozenset[str]:
+    """Return the parts of the tags in the name of a wheel."""
+    return frozenset(re.split(r"[-._]", _describe_file(filename)))
+
+
+def _describe_file(filename: str) -> str:
+    """Return the tags in the name of a wheel, `wheel` for pure wheels, and `sdist` for all others."""
+    if not filename.endswith(".whl"):
+        return "sdist"
+    tags = "-".join(filename.removesuffix(".whl").split("-")[-3:])
+    return "wheel" if tags in ("py3-none-any", "py2.py3-none-any") else tags
+
+
+def _change(what: str, before: Iterable[str], after: Iterable[str], *, full: bool) -> Iterator[tuple[str, str]]:
+    """Yield what was added and removed, if anything was."""
+    old, new = list(before), list(after)
+    groups = [[f"+{name}" for name in _without(new, old)], [f"-{name}" for name in _without(old, new)]]
+    if full:
+        yield from ((what, name) for group in groups for name in group)
+    elif any(groups):
+        yield what, "; ".join(join_names(group, _MAX_NAMES) for group in groups if group)
+
+
+def _without(names: Collection[str], others: Collection[str]) -> list[str]:
+    """Return the names that are not among the others, sorted."""
+    return sorted(set(names) - set(others))
+
+
+def _largest_new_members(diff: ReleaseDiff, filename: str) -> str:
+    """Name the largest files that an archive has and its counterpart has not, with their sizes."""
+    for before, after in diff.archives:
+        if after.filename == filename:
+            new = sorted(_without(after.members, before.members), key=lambda name: -after.members[name])
+            return ", ".join(f"{name} ({format_size(after.members[name])})" for name in new[:_MAX_NAMES])
+    return ""
+
+
+def _allowed_size(size: int, growth: str) -> int:
+    """Return the size to which a file may grow, such as by `20%` or `2 MB`."""
+    match = GROWTH.fullmatch(growth)
+    assert match is not None  # by the rule of the setting  # noqa: S101
+    number, unit = float(match[1]), match[2].lower()
+    return size + int(size * number / 100 if unit == "%" else number * _UNITS[unit])
