@@ -316,6 +316,7 @@ class ForgeReleaseOptions(ReleaseOptions):
 
 RELEASE_STAGES = (
     *("bump", "build-all", "verify-dist", "publish-test", "verify-test", "gate", "push", "publish", "verify"),
+    "forge-release",
 )
 """The names of the stages of `release`, in order."""
 
@@ -336,6 +337,11 @@ class ReleaseChainOptions(OutputOptions):
         None,
         "The index to publish to first, or none; by default testpypi for a release to pypi, and none otherwise.",
         metavar="NAME",
+        anywhere=True,
+    )
+    forge_release: bool = option(
+        True,
+        "Make the release on GitHub or GitLab as well, if there is a token.",
         anywhere=True,
     )
     dist: str = _DIST

@@ -16,13 +16,14 @@ from packaging.version import Version
 from relnox.commands import bump
 from relnox.commands.options import BumpOptions
 from relnox.commands.options import ReleaseChainOptions as Options
+from relnox.commands.shared.forge_releases import forge_of, forge_release_obstacles
 from relnox.core import fixes
 from relnox.core.planning.events import Outcome
 from relnox.core.planning.plan import Plan, PlanBuilder, ReleasedPackage, Table
 from relnox.core.planning.step import Step
-from relnox.core.records import Record
+from relnox.core.records import Record, replace
 from relnox.core.text import join_names
-from relnox.errors import Blocked
+from relnox.errors import Blocked, Problem
 from relnox.indexes import targets
 from relnox.project import Project
 from relnox.source.git import remotes
@@ -45,6 +46,7 @@ class Chain(Record, kw_only=True):
         index: The index to publish to, or None for a rehearsal.
         is_production: Whether that index is a production index.
         remote: The remote that the commit and its tags are pushed to, or None.
+        has_forge_release: Whether the release is made on the forge as well.
         yes: Whether the command line confirms what becomes public.
         verify: Further options of `verify-install`.
     """
@@ -58,6 +60,7 @@ class Chain(Record, kw_only=True):
     index: str | None = None
     is_production: bool = False
     remote: str | None = None
+    has_forge_release: bool = False
     yes: bool = False
     verify: Mapping[str, Any] = {}
 
@@ -129,7 +132,11 @@ def stages(chain: Chain) -> Iterator[Step]:
         options=_options({**target, "yes": True}),
         purpose=f"publish the files to {chain.index}, and compare what it serves",
     )
-    yield Gate(stages=(push, publish), yes=chain.yes, purpose="check what becomes public, and ask")
+    yield Gate(
+        stages=(push, replace(publish, options=_options(target))),
+        yes=chain.yes,
+        purpose="check what becomes public, and ask",
+    )
 
     # The remote has the commit and its tags before the index has the files: a push can be rejected; files stay.
     yield push
@@ -142,6 +149,14 @@ def stages(chain: Chain) -> Iterator[Step]:
         options=_options(target),
         purpose=f"install them from {chain.index}",
     )
+
+    # A release page that people read says only what is true by now.
+    if chain.has_forge_release:
+        yield SendingStage(
+            task="forge-release",
+            options=_options(target),
+            purpose=f"make the release of {join_names(chain.tags)} on the forge of {chain.remote}",
+        )
 
 
 def _push_stage(chain: Chain) -> Stage:
@@ -174,7 +189,13 @@ def plan(options: Options, project: Project) -> Plan:
         if not releases:  # nothing to release, or nothing that can be released
             new.notes += bump_plan.notes
             return new.plan()
-    steps = list(stages(_chain(options, project, request, releases)))
+    chain = _chain(options, project, request, releases)
+    if options.forge_release:
+        note, problems = _forge_release(chain, project)
+        new.notes += note
+        new.problems += problems
+        chain = replace(chain, has_forge_release=not note)
+    steps = list(stages(chain))
     names = [step.key for step in steps]
     if options.until is not None and options.until not in names:
         raise Blocked(
@@ -244,6 +265,19 @@ def _chain(
         remote=config.remote if config.remote in project.once(remotes.names, git) else None,
         yes=options.yes,
     )
+
+
+def _forge_release(chain: Chain, project: Project) -> tuple[list[str], list[Problem]]:
+    """Return a note on why no release is made on the forge, or what blocks the one that is made."""
+    if not chain.is_production:
+        return [f"no release on the forge ({chain.index} is not a production index)"], []
+    if chain.remote is None or not chain.tags:
+        return ["no release on the forge (there is no remote, or the tags are not known yet)"], []
+    try:
+        forge_of(project).check_token()
+    except Problem as error:
+        return [f"no release on the forge ({error.message})\n  fix: {error.fix}"], []
+    return [], list(forge_release_obstacles(project, dict.fromkeys(chain.tags)))
 
 
 def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
