@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     SessionFunction = Callable[[nox.Session], None]
 
     status: SessionFunction
+    check: SessionFunction
     bump: SessionFunction
     version_bump: SessionFunction
     auto_tag: SessionFunction
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
 # What the star import registers, in the order of a release: `add` and `run` are used as `sessions.add`.
 __all__ = [  # noqa: RUF022 - nox lists sessions in this order
     "status",
+    "check",
     "bump",
     "auto_tag",
     "build_all",

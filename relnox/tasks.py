@@ -36,6 +36,7 @@ __all__ = [
     "auto_tag",
     "build_all",
     "bump",
+    "check",
     "ci",
     "collect",
     "forge_release",
@@ -214,6 +215,7 @@ _TASKS = {name: _make_task(task) for name, task in TASKS.items()}
 ns = Collection("release", *_TASKS.values())
 
 status = _TASKS["status"]
+check = _TASKS["check"]
 bump = version_bump = _TASKS["bump"]
 auto_tag = _TASKS["auto-tag"]
 build_all = _TASKS["build-all"]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from relnox.core.records import Record
+from relnox.core.settings.checklist import ITEM, PROFILES
 from relnox.core.settings.options import DOCUMENT, PATH, PATHS, PYTHON_VERSIONS, CommonOptions, option
-from relnox.core.settings.schema import Number
+from relnox.core.settings.schema import ListOf, Number
 
 if TYPE_CHECKING:
     from relnox.core.settings.options import RemoteTags
@@ -92,6 +93,31 @@ class StatusOptions(CommonOptions):
     package: tuple[str, ...] = _package("Show this package only")
     index: tuple[str, ...] = option((), "Show the versions on this index as well (repeatable).", metavar="NAME")
     json: bool = option(False, "Write JSON to standard output instead of a table.")
+
+
+class CheckOptions(CommonOptions):
+    """Options of `check`."""
+
+    remote_tags = "always"
+
+    profile: str | None = option(
+        None,
+        "Which items to check; default: ci if the variable CI is set, else laptop.",
+        choices=PROFILES,
+        metavar="NAME",
+        in_environment=True,
+    )
+    only: tuple[str, ...] = option(
+        (), "Check this item only, whatever the profile is (repeatable).", kind=ListOf(ITEM), metavar="ITEM"
+    )
+    skip: tuple[str, ...] = option((), "Skip this item (repeatable).", kind=ListOf(ITEM), metavar="ITEM")
+    fix: bool = option(False, "Do what is mechanical: --dry-run shows the edits.")
+    package: tuple[str, ...] = _package("Check the release of this package only")
+    index: str | None = option(
+        None,
+        "The index of the release; by default the one of [tool.relnox.targets] for its tag, or pypi.",
+        metavar="NAME",
+    )
 
 
 class BumpOptions(OutputOptions):
@@ -421,6 +447,7 @@ TASKS = {
     task.name: task
     for task in (
         Task("status", "List packages, versions, last tags and changes", StatusOptions, "status"),
+        Task("check", "Check everything a release needs, as a list", CheckOptions, "check"),
         Task("bump", "Set new versions; commit, tag, push", BumpOptions, "bump", alias="version_bump"),
         Task("auto-tag", "Tag packages whose version changed, push the tags", AutoTagOptions, "tag", sends=True),
         Task("build-all", "Build and check every package from the last commit", BuildOptions, "build"),

@@ -299,19 +299,7 @@ def _closed_releases(release: Release, project: Project) -> Iterator[Problem]:
     index = target.name
     for package, file in {file.package: file for file in missing}.items():
         listing = target.cached_listing(package)
-        reason = f" ({listing.reason})" if listing.reason else ""
-        if listing.status == "archived":
-            yield Blocked(
-                "project-archived",
-                f"project {package} is archived on {index}, and accepts no files{reason}",
-                f"unarchive it in the project's settings on {index}, then rerun the command",
-            )
-        elif listing.status == "quarantined":
-            yield Blocked(
-                "project-quarantined",
-                f"project {package} is quarantined on {index}, and accepts no files{reason}",
-                "contact the index operator, and rerun the command when the quarantine has ended",
-            )
+        yield from releases.closed_project(package, listing, index)
         same_version = [other for other in listing.values() if other.version == file.version]
         sdists = [other.filename for other in same_version if other.filename.endswith((".tar.gz", ".zip"))]
         own_sdists = [own.filename for own in missing if own.package == package and own.kind == "sdist"]
@@ -465,14 +453,6 @@ def _listing_notes(package: str, release: Release, project: Project) -> Iterator
     if listing.status != "active" and not is_uploaded:  # otherwise it is a problem
         reason = f": {listing.reason}" if listing.reason else ""
         yield f"project {package} is {listing.status} on {index}{reason}"
-    versions = {file.version for file in listing.values() if file.version is not None}
     built = {file.sha256 for file in files.values()}
-    is_own = not built.isdisjoint(file.sha256 for file in listing.values())
-    has_all_tags = project.state is not None and not project.state.is_shallow
-    is_tagged = not has_all_tags or not versions.isdisjoint(project.package_tags.get(package, {}).values())
-    if is_uploaded and versions and not (is_own or is_tagged) and index != targets.EMBEDDED:
-        latest = ", ".join(map(str, sorted(versions)[-_MAX_LISTED:]))
-        yield (
-            f"project {package} on {index} ({latest}) may belong to another account, which would reject "
-            "the uploads (none of its versions is tagged in this repository)"
-        )
+    if is_uploaded and not built.intersection(file.sha256 for file in listing.values()):
+        yield from releases.foreign_project(package, listing, index, project)

@@ -20,7 +20,6 @@ from relnox.core.packages import Package
 from relnox.core.planning.plan import Plan, PlanBuilder, Table
 from relnox.core.settings import release_lines
 from relnox.core.settings.release_lines import ReleaseLine
-from relnox.core.versions import version_locations
 from relnox.errors import Blocked
 from relnox.project import Project
 
@@ -65,7 +64,7 @@ def plan(options: Options, project: Project) -> Plan:
     new.notes += _disagreement_notes(project)
     bumps, reasons = _next_bumps(project)
     new.notes += reasons
-    new.notes += checks.unreleased_siblings(project, tuple(bumps.values()))
+    new.notes += checks.unreleased_sibling_notes(project, [bump.package for bump in bumps.values()])
     if project.unlisted:
         new.notes.append(
             setting_proposals.describe_unlisted_packages(project.unlisted, project.workspace, project.config)
@@ -187,11 +186,8 @@ def _tag_notes(packages: tuple[Package, ...], project: Project) -> Iterator[str]
 
 def _disagreement_notes(project: Project) -> Iterator[str]:
     """Yield a note for each package whose version files or version literals disagree."""
-    for package in project.literals.workspace.packages:
-        if package.other_locations and not version_locations.locations_agree(package, package.version):
-            bump = project.bump_command(package.name, "--to", "VERSION")
-            problem = version_locations.disagreement(package, package.version, bump)
-            yield f"{problem.message}\n  fix: {problem.fix}"
+    for problem in checks.differing_locations(project.workspace.packages, project):
+        yield f"{problem.message}\n  fix: {problem.fix}"
 
 
 def _on_index(version: Version | None, versions: frozenset[Version], lines: Sequence[ReleaseLine]) -> str:

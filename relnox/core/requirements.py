@@ -370,9 +370,9 @@ def is_unbounded(dependency: Dependency) -> bool:
     )
 
 
-def unbounded_sibling_warnings(packages: Iterable[Package], workspace: Workspace) -> Iterator[str]:
-    """Yield a warning that lists the requirements of published packages on siblings without a version, if any."""
-    requirements = [
+def unbounded_siblings(packages: Iterable[Package], workspace: Workspace) -> list[str]:
+    """Return the requirements of published packages on siblings without a version, as `NAME on NAME`."""
+    return [
         f"{package.name} on {dependency.name}"
         for package in packages
         if not package.is_private
@@ -382,7 +382,11 @@ def unbounded_sibling_warnings(packages: Iterable[Package], workspace: Workspace
         and dependency.name != package.name
         if dependency.key and is_unbounded(dependency)
     ]
-    if requirements:
+
+
+def unbounded_sibling_warnings(packages: Iterable[Package], workspace: Workspace) -> Iterator[str]:
+    """Yield a warning that lists the requirements of `unbounded_siblings`, if any."""
+    if requirements := unbounded_siblings(packages, workspace):
         yield (
             f"requirements on siblings without a version: {join_names(requirements)}; add one such as >=1.2, so "
             "that an installer finds a version that fits"

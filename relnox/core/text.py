@@ -82,6 +82,15 @@ def escape_line(text: str) -> str:
     return _OLD_CI_COMMAND.sub(r"\g<before>\\x5b", text)
 
 
+_MARKUP = {ord(mark): f"&#{ord(mark)};" for mark in "\\`*_{}[]<>()#!|~&$\"'"} | {ord("@"): "&#64;&#8203;"}
+"""Replacements for characters with a meaning in Markdown or HTML; a zero-width space after @ prevents mentions."""
+
+
+def escape_markdown(text: str) -> str:
+    """Escape text for Markdown: one line without HTML, links, mentions and column separators."""
+    return escape_line(text).translate(_MARKUP)
+
+
 def escape_json(document: str) -> str:
     """Escape a JSON document without changing its content, so that it is safe to print."""
     lines = (_escape_invisible(line, lambda char: json.dumps(char)[1:-1]) for line in document.split("\n"))

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal, TypeVar
 from urllib.parse import quote, urlencode
 
 from relnox.core.records import Record
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
+_SHORT_TIME = 15.0
+"""Seconds for what is useful to know, but not required."""
 _LIMIT = http.Limit("answer", 16 << 20, 120.0)
 _MAX_QUOTED = 300
 _PAGE_SIZE = 100
@@ -118,6 +120,30 @@ class ReleaseFile(Record, kw_only=True):
     is_complete: bool = True
 
 
+class CheckRun(Record, kw_only=True):
+    """A result of CI for a commit: a check run or status on GitHub, a pipeline on GitLab.
+
+    Attributes:
+        url: The URL of its web page, or empty.
+    """
+
+    name: str
+    state: Literal["passed", "failed", "pending"]
+    url: str
+
+
+class Environment(Record, kw_only=True):
+    """An environment that jobs deploy to.
+
+    Attributes:
+        has_reviewers: Whether someone must approve its jobs.
+        prevents_self_review: Whether this cannot be who started them; None if the forge does not say.
+    """
+
+    has_reviewers: bool
+    prevents_self_review: bool | None
+
+
 class Forge(ABC):
     """A repository on a forge. Each method sends requests, with retries, for at most about ten minutes.
 
@@ -175,6 +201,21 @@ class Forge(ABC):
     @abstractmethod
     def _read(self, document: Any) -> PullRequest:
         """Return the pull request that a response describes; raise any error if it describes none."""
+
+    # --- what is only read, at once
+
+    @abstractmethod
+    def check_runs(self, commit: str) -> tuple[CheckRun, ...]:
+        """Return the results of CI for a commit."""
+
+    @abstractmethod
+    def environment(self, name: str) -> Environment | None:
+        """Return an environment, or None if there is none of this name."""
+
+    def _read_soon(self, path: str, failure: str, permission: str, convert: Callable[[Any], T], **query: str) -> T:
+        """Return what a function makes of the answer to a request that is retried for some seconds only."""
+        document = self.request("GET", path, failure, permission, query=query, seconds=_SHORT_TIME)
+        return self._parsed(convert, document, failure)
 
     # --- pull requests
 
@@ -322,6 +363,7 @@ class Forge(ABC):
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
         may_be_missing: bool = False,
+        seconds: float | None = None,
     ) -> Any:
         """Send a request, which must be safe to repeat, with retries; return the JSON document of the response.
 
@@ -333,6 +375,7 @@ class Forge(ABC):
             query: The query parameters.
             body: The document to send.
             may_be_missing: Whether to return None if the forge answers that there is no such thing.
+            seconds: The time limit, retries included; None for that of all operations.
 
         Raises:
             TransientError: The forge is down, or limits the rate of requests for too long.
@@ -343,7 +386,7 @@ class Forge(ABC):
         if method != "GET":
             self.check_token()
         address = f"{self.location.api}/{self._root}{path}{f'?{urlencode(query)}' if query else ''}"
-        deadline = retries.Deadline()
+        deadline = retries.Deadline() if seconds is None else retries.Deadline(seconds)
         content = None if body is None else json.dumps(body).encode()
         response = retries.retry(lambda: self._send(method, address, content, deadline.read_timeout), deadline)
         if may_be_missing and response.status_code == HTTPStatus.NOT_FOUND:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 from urllib.parse import quote, urlsplit
 
 from relnox.errors import Conflict
-from relnox.forges.api import Forge, PullRequest, Rejected, ReleaseFile, ReleasePage
+from relnox.forges.api import CheckRun, Environment, Forge, PullRequest, Rejected, ReleaseFile, ReleasePage
 from relnox.system import retries
 from relnox.system.addresses import same_origin
 
@@ -18,6 +18,11 @@ _VERSION = "2022-11-28"
 
 _LISTING_TIMEOUT = 60.0
 """How long to wait until a new release is listed, in seconds."""
+
+
+_MAX_PAGES = 10
+_STATES: Mapping[str, Literal["passed", "pending"]] = {"success": "passed", "pending": "pending"}
+_PASSED = ("success", "neutral", "skipped")
 
 
 class GitHub(Forge):
@@ -36,6 +41,25 @@ class GitHub(Forge):
     max_body = 125_000
     compare_path = "/compare"
     file_path = "/blob"
+
+    def check_runs(self, commit: str) -> tuple[CheckRun, ...]:
+        """Return the check runs and the statuses of a commit, the latest of each name."""
+        failure = f"cannot read the checks of {commit[:10]}"
+        runs: list[CheckRun] = []
+        for page in range(1, _MAX_PAGES + 1):
+            path, more = f"/commits/{commit}/check-runs", {"per_page": "100", "page": str(page)}
+            of_page = self._read_soon(path, failure, "checks: read", _check_runs, **more)
+            runs += of_page
+            if len(of_page) < 100:  # noqa: PLR2004 - the size of a page
+                break
+        path = f"/commits/{commit}/status"
+        return (*runs, *self._read_soon(path, failure, "statuses: read", _statuses, per_page="100"))
+
+    def environment(self, name: str) -> Environment | None:
+        """Return an environment with its protection rules."""
+        failure = f"cannot read the environments of {self.location.path}"
+        environments = self._read_soon("/environments", failure, "actions: read", _environments, per_page="100")
+        return environments.get(name)
 
     @property
     def _root(self) -> str:
@@ -216,3 +240,40 @@ def _release(document: Any) -> ReleasePage:
         is_immutable=bool(document.get("immutable")),
         upload_url=str(document["upload_url"]),
     )
+
+
+def _check_runs(document: Any) -> list[CheckRun]:
+    return [
+        CheckRun(
+            name=str(run["name"]),
+            state="pending"
+            if run["status"] != "completed"
+            else "passed"
+            if run["conclusion"] in _PASSED
+            else "failed",
+            url=str(run["details_url"] or run["html_url"] or ""),
+        )
+        for run in document["check_runs"]
+    ]
+
+
+def _statuses(document: Any) -> list[CheckRun]:
+    return [
+        CheckRun(
+            name=str(status["context"]),
+            state=_STATES.get(status["state"], "failed"),
+            url=str(status["target_url"] or ""),
+        )
+        for status in document["statuses"]
+    ]
+
+
+def _environments(document: Any) -> dict[str, Environment]:
+    environments = {}
+    for environment in document["environments"]:
+        rules = [rule for rule in environment.get("protection_rules", ()) if rule["type"] == "required_reviewers"]
+        environments[str(environment["name"])] = Environment(
+            has_reviewers=any(rule.get("reviewers") for rule in rules),
+            prevents_self_review=any(rule.get("prevent_self_review") for rule in rules),
+        )
+    return environments

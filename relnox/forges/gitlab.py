@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from urllib.parse import quote
 
 from relnox.errors import Blocked
-from relnox.forges.api import Forge, PullRequest, Rejected, ReleaseFile, ReleasePage
+from relnox.forges.api import CheckRun, Environment, Forge, PullRequest, Rejected, ReleaseFile, ReleasePage
 from relnox.system import retries
 
 _DEVELOPER = 30
@@ -19,6 +19,10 @@ _JOB_FIX = "set GITLAB_TOKEN to a project access token with the scope api: the t
 _PERMISSION_FIX = (
     "give the token the scope api, and its user the role Developer (Maintainer for what is protected)"
 )
+
+
+_PASSED = ("success", "skipped", "manual")
+"""The states of pipelines without failed jobs; `manual` waits for a person."""
 
 
 class GitLab(Forge):
@@ -39,6 +43,22 @@ class GitLab(Forge):
     max_body = 1_000_000
     compare_path = "/-/compare"
     file_path = "/-/blob"
+
+    def check_runs(self, commit: str) -> tuple[CheckRun, ...]:
+        """Return the latest pipeline of a commit for each ref and source."""
+        failure = f"cannot read the pipelines of {commit[:10]}"
+        return self._read_soon("/pipelines", failure, "api", _pipelines, sha=commit, per_page="100")
+
+    def environment(self, name: str) -> Environment | None:
+        """Return a protected environment; the API has it on paid plans only, and says the same without any."""
+        failure = f"cannot read whether environment {name} is protected (GitLab says it on paid plans only)"
+        path = f"/protected_environments/{quote(name, safe='')}"
+        has_reviewers = self._read_soon(path, failure, "api", _has_approval_rules)
+        may_self_review = self._read_soon("", failure, "api", _allows_self_review)
+        return Environment(
+            has_reviewers=has_reviewers,
+            prevents_self_review=None if may_self_review is None else not may_self_review,
+        )
 
     @property
     def _root(self) -> str:
@@ -209,3 +229,25 @@ def _release(document: Any) -> ReleasePage:
         url=str(document["_links"]["self"]),
         links=tuple(str(link["name"]) for link in document["assets"]["links"]),
     )
+
+
+def _pipelines(document: Any) -> tuple[CheckRun, ...]:
+    latest: dict[tuple[str, str], CheckRun] = {}
+    for pipeline in sorted(document, key=lambda pipeline: int(pipeline["id"])):
+        status, ref = str(pipeline["status"]), str(pipeline["ref"])
+        latest[ref, str(pipeline["source"])] = CheckRun(
+            name=f"pipeline {pipeline['id']} of {ref}",
+            state="passed" if status in _PASSED else "failed" if status in ("failed", "canceled") else "pending",
+            url=str(pipeline["web_url"]),
+        )
+    return tuple(latest.values())
+
+
+def _has_approval_rules(document: Any) -> bool:
+    rules = (rule["required_approvals"] for rule in document.get("approval_rules") or ())
+    return bool(document.get("required_approval_count")) or any(rules)
+
+
+def _allows_self_review(document: Any) -> bool | None:
+    value = document.get("allow_pipeline_trigger_approve_deployment")
+    return value if isinstance(value, bool) else None

@@ -11,7 +11,7 @@ from relnox.errors import Problem
 from relnox.reporters import text
 from relnox.system.secrets import mask_secrets
 
-_NOT_RUN = ("not checkable here", "skipped")
+_NOT_RUN = ("not checkable here", "skipped", "by hand")
 
 
 def render(outcome: Outcome, convert: Callable[[str], str] = str) -> str:

@@ -7,15 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from relnox.core.planning.checklist import problems_of
 from relnox.core.planning.events import Outcome
 from relnox.core.planning.plan import Table
-from relnox.core.text import escape_line
+from relnox.core.text import escape_markdown
 from relnox.errors import Problem
 from relnox.reporters import text
 from relnox.system.secrets import mask_secrets
-
-_MARKUP_CHARACTERS = {ord(mark): f"&#{ord(mark)};" for mark in "\\`*_{}[]<>()#!|~&$\"'"} | {
-    ord("@"): "&#64;&#8203;"
-}
-"""Replacements for characters with a meaning in Markdown or HTML; a zero-width space after @ prevents mentions."""
 
 
 def render(outcome: Outcome, convert: Callable[[str], str] = str) -> str:
@@ -28,6 +23,7 @@ def render(outcome: Outcome, convert: Callable[[str], str] = str) -> str:
     for each in (outcome, *outcome.stages):
         for table in each.tables:
             lines += ["", *table_lines(table)]
+    lines += [f"- [ ] {escaped(item.title)}" for item in outcome.items if item.status == "by hand"]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -57,7 +53,7 @@ def table_lines(table: Table) -> Iterator[str]:
 
 def escaped(cell: str) -> str:
     """Escape text for Markdown, so that it contains no HTML, links, mentions or column separators."""
-    return escape_line(mask_secrets(cell)).translate(_MARKUP_CHARACTERS)
+    return escape_markdown(mask_secrets(cell))
 
 
 def _problems_of_steps(outcome: Outcome) -> Iterator[Problem]:

@@ -1,9 +1,11 @@
-"""Run the project's tests against the built wheels."""
+"""Run the project's tests: against the built wheels, or against the checkout."""
 
 from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from relnox.building import environments
 from relnox.core.planning.step import Step
@@ -70,26 +72,78 @@ class RunTests(Step, kw_only=True):
             f"{self.package}: installing the archives for its tests"
         )
         variables = environment.activated_variables(run.variables(more=dict(self.environment)))
-        if shutil.which(self.command[0], path=variables["PATH"]) is None:
-            raise Failed(
-                "program-failed",
-                f"{self.package}: {self.command[0]}, which runs the tests, is not installed",
-                fix=f"add the distribution that has {self.command[0]} to [tool.relnox.test] requires",
-            )
-        completed = process.run(
-            self.command,
-            cwd=source_to_build(run).directory / self.directory,
-            env=variables,
-            timeout=_TEST_TIMEOUT,
-            on_line=run.on_line(self),
-        )
-        fix = f"fix the failing tests of {self.package}"
-        if missing := _NO_MODULE.findall(completed.output):
-            places = f"[tool.relnox.test] requires, or to the dependencies of {self.package}"
-            fix = f"add the distribution that has {missing[-1]} to {places}"
-        completed.check(f"{self.package}: the tests ({' '.join(self.command)})", fix=fix)
+        directory = source_to_build(run).directory / self.directory
+        _run_tests(self.command, self.package, directory, variables, run.on_line(self))
 
     def verify(self, run: Run, result: None) -> str:
         """Return the result; the exit status of the command was already checked."""
         del run, result
         return "tests pass with the built wheel"
+
+
+class RunTestsOnCheckout(Step, kw_only=True):
+    """Run the configured tests with the packages of the checkout in a new environment.
+
+    Attributes:
+        packages: Pairs of each package and its directory, in which its tests run.
+    """
+
+    runs_project_code = True
+    packages: tuple[tuple[str, str], ...]
+    command: tuple[str, ...]
+    requires: tuple[str, ...]
+    environment: tuple[tuple[str, str], ...]
+
+    @property
+    def key(self) -> str:
+        return "test"
+
+    @property
+    def title(self) -> str:
+        return f"test the checkout: {' '.join(self.command)}"
+
+    def apply(self, run: Run) -> None:
+        services = run.service(BuildingServices)
+        installer = environments.Installer(services.installer_variables())
+        environment = installer.create_environment(
+            run.create_directory("test") / "env", environments.find_interpreter("").path
+        )
+        services.report_package_sources()
+        sources = [str(run.root / directory) for _, directory in self.packages]
+        installer.install(environment, [*sources, *self.requires], on_line=run.on_line(self)).check(
+            "installing the packages for their tests"
+        )
+        variables = environment.activated_variables(run.variables(more=dict(self.environment)))
+        for package, directory in self.packages:
+            _run_tests(self.command, package, run.root / directory, variables, run.on_line(self))
+
+    def verify(self, run: Run, result: None) -> str:
+        """Return the result; the exit status of the command was already checked."""
+        del run, result
+        return "tests pass"
+
+
+def _run_tests(
+    command: tuple[str, ...],
+    package: str,
+    directory: Path,
+    variables: Mapping[str, str],
+    on_line: Callable[[str], None],
+) -> None:
+    """Run the tests of a package in its directory.
+
+    Raises:
+        Failed: They fail, or the program that runs them is not installed.
+    """
+    if shutil.which(command[0], path=variables["PATH"]) is None:
+        raise Failed(
+            "program-failed",
+            f"{package}: {command[0]}, which runs the tests, is not installed",
+            fix=f"add the distribution that has {command[0]} to [tool.relnox.test] requires",
+        )
+    completed = process.run(command, cwd=directory, env=variables, timeout=_TEST_TIMEOUT, on_line=on_line)
+    fix = f"fix the failing tests of {package}"
+    if missing := _NO_MODULE.findall(completed.output):
+        places = f"[tool.relnox.test] requires, or to the dependencies of {package}"
+        fix = f"add the distribution that has {missing[-1]} to {places}"
+    completed.check(f"{package}: the tests ({' '.join(command)})", fix=fix)

@@ -38,7 +38,7 @@ _GENERATED_FILES = re.compile(
     r"|(LICEN[CS]E|COPYING|NOTICE|AUTHORS|README)[^/]*|\.(git|hg)ignore",  # from a parent directory
     re.IGNORECASE,
 )
-_MAX_INSPECTED_BYTES = 1 << 20
+MAX_INSPECTED_BYTES = 1 << 20
 """The number of bytes at the start of each file that are searched for secrets."""
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\n"
 """The first line of the files that git has instead of those that Git LFS stores."""
@@ -239,12 +239,9 @@ def _parents(paths: Iterable[str]) -> set[str]:
 def secrets_and_pointers(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
     """Yield secrets with known file names or formats, pointers of Git LFS, and code that the index rejects."""
     tracked_files = expected.tracked_files if archive.kind == "sdist" else None
-    for name, content in iter_files(archive, _MAX_INSPECTED_BYTES):
+    for name, content in iter_files(archive, MAX_INSPECTED_BYTES):
         path = member_path(name)
-        is_sample = _SAMPLE_DIRECTORIES & {part.lower() for part in path.parts[:-1]} or any(
-            map(_TEST_NAME.fullmatch, path.parts[1:] or path.parts)
-        )
-        certain: Callable[[str, str, str], Problem] = warning if is_sample else Problem
+        certain: Callable[[str, str, str], Problem] = warning if is_sample(path) else Problem
         if content.startswith(_LFS_POINTER) and len(content) <= _MAX_POINTER_SIZE:
             message = f"{name} is a pointer of Git LFS, not the file itself"
             fix = "git lfs install && git lfs pull; or check out with LFS in CI"
@@ -255,15 +252,30 @@ def secrets_and_pointers(archive: Archive, expected: ExpectedArchive) -> Iterato
                 yield rejected("archive-content", message, "release the code itself, or publish to another index")
         if any(map(path.match, expected.fake_secrets)):
             continue
-        for description, is_certain in (
-            *_secrets_by_file_name(path, content, tracked_files),
-            *_secrets_by_content(content),
-        ):
+        for description, is_certain in secrets_in(path, content, tracked_files):
             fix = (
                 "exclude the file from the build, and revoke the secret if it was ever public; or, if it is none: "
                 f'[tool.relnox] fake-secrets = ["{"/".join(path.parts[-2:])}"]'
             )
             yield (certain if is_certain else warning)("secret-in-archive", f"{name} {description}", fix)
+
+
+def is_sample(path: PurePosixPath) -> bool:
+    """Return whether a file of an archive is one of tests or documentation, which often contain fake secrets."""
+    return bool(_SAMPLE_DIRECTORIES & {part.lower() for part in path.parts[:-1]}) or any(
+        map(_TEST_NAME.fullmatch, path.parts[1:] or path.parts)
+    )
+
+
+def secrets_in(
+    path: PurePosixPath, content: bytes, tracked_files: frozenset[str] | None = None
+) -> Iterator[tuple[str, bool]]:
+    """Yield a clause for each secret that a file's name or its content indicates, and whether it certainly is one.
+
+    The path begins with a directory, such as that of an sdist.
+    """
+    yield from _secrets_by_file_name(path, content, tracked_files)
+    yield from _secrets_by_content(content)
 
 
 def _secrets_by_file_name(

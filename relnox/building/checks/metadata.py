@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from io import StringIO
 from threading import Lock
-from typing import cast
+from typing import Any, cast
 
 from packaging.metadata import InvalidMetadata, Metadata, RawMetadata
 from packaging.requirements import InvalidRequirement, Requirement
@@ -200,8 +200,12 @@ def _license_files(archive: Archive) -> Iterator[Problem]:
 
 def _readme(archive: Archive) -> Iterator[Problem]:
     text, content_type = archive.fields.get("description", ""), archive.fields.get("description_content_type")
-    if not _is_set(text):
-        return
+    if _is_set(text):
+        yield from readme_problems(text, content_type)
+
+
+def readme_problems(text: str, content_type: str | None) -> Iterator[Problem]:
+    """Yield what is wrong with a readme on the page of the public index."""
     if content_type is None:
         message = "readme has no content type (the public index takes it for reStructuredText)"
         yield warning("readme-invalid", message, _CONTENT_TYPE_FIX)
@@ -226,16 +230,27 @@ def _forgotten_fields(archive: Archive) -> Iterator[Problem]:
     classifiers = " ".join(fields.get("classifiers", ()))
     if "Private ::" in classifiers or archive.malformed_fields:
         return
-    for code, keys in (("metadata-missing", _NEEDED_FIELDS), ("metadata-incomplete", _PAGE_FIELDS)):
-        missing = [
+    for code, missing in missing_fields(fields).items():
+        names = ", ".join(missing)
+        yield warning(code, f"metadata lacks {names}", f"add {names} to [project]")
+
+
+def missing_fields(fields: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the keys of `[project]` that authors forget, by the code of the problem that they are missing.
+
+    `fields` has values by the names that `packaging.metadata` gives to fields.
+    """
+    classifiers = " ".join(fields.get("classifiers", ()))
+    missing = {
+        code: [
             key
             for key, names in keys.items()
             if not any(_is_set(fields.get(name)) for name in names)
             and not (key == "license" and "License ::" in classifiers)
         ]
-        if missing:
-            names = ", ".join(missing)
-            yield warning(code, f"metadata lacks {names}", f"add {names} to [project]")
+        for code, keys in (("metadata-missing", _NEEDED_FIELDS), ("metadata-incomplete", _PAGE_FIELDS))
+    }
+    return {code: keys for code, keys in missing.items() if keys}
 
 
 def _is_set(value: object) -> bool:

@@ -13,7 +13,6 @@ from relnox.core.packages import Package, normalize_name
 from relnox.core.release.manifest import MANIFEST_JSON, MANIFEST_TEXT
 from relnox.core.settings.build_settings import BuildSettings
 from relnox.core.text import format_count, join_names
-from relnox.core.versions import version_locations
 from relnox.errors import Blocked, Problem
 from relnox.indexes import targets
 from relnox.project import Project, top_directory
@@ -102,13 +101,7 @@ def check_sources(
             f"the commit is {project.commit}, but --expect-commit is {expected.strip()[:100]!r}",
             fix="pass the full id of the commit, and check it out",
         )
-    for package in packages:
-        package_with_literals = project.literals.workspace.by_name[package.name]
-        if package_with_literals.other_locations and not version_locations.locations_agree(
-            package_with_literals, package_with_literals.version
-        ):
-            bump = project.bump_command(package.name, "--to", "VERSION")
-            yield version_locations.disagreement(package_with_literals, package_with_literals.version, bump)
+    yield from checks.differing_locations(packages, project)
     if commit is not None:
         yield from checks.untracked_imports(packages, project)
 

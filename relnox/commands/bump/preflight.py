@@ -163,9 +163,9 @@ def problems(  # noqa: PLR0912, PLR0913, PLR0915, PLR0917, C901 - a list of chec
         yield from branch_problems(project)
     if options.push:
         yield from checks.other_upstream(project)
-    has_remote = has_remote_branch(project)
+    has_remote = checks.has_remote_branch(project)
     if has_remote is False:
-        yield behind_remote(project)
+        yield checks.behind_remote(project)
     elif options.commit and has_remote is None and state.upstream is not None and state.commits_behind:
         yield Blocked(
             "branch-behind",
@@ -197,20 +197,9 @@ def existing_tag_problems(
             )
 
 
-def operation_problems(project: Project) -> Iterator[Problem]:
-    """Yield a problem if git waits for the end of an operation, such as a merge, which a commit would end."""
-    state = project.state
-    if state is not None and state.operation is not None:
-        yield Blocked(
-            "operation-in-progress",
-            f"a git {state.operation} is in progress (a release commit cannot be made or undone before it ends)",
-            f"finish it: git {state.operation} --continue",
-        )
-
-
 def commit_problems(project: Project) -> Iterator[Problem]:
     """Yield a problem if no commit can be made on the branch."""
-    yield from operation_problems(project)
+    yield from checks.operation_problems(project)
     state = project.state
     if state is not None and state.branch is None and state.operation != "rebase":  # which detaches HEAD
         yield Blocked(
@@ -230,25 +219,6 @@ def changed_files_problem(files: Sequence[str]) -> Problem:
         "tree-dirty",
         f"files that the bump edits have uncommitted changes: {join_names(files)}",
         "commit the changes; or put them aside: git stash",
-    )
-
-
-def has_remote_branch(project: Project) -> bool | None:
-    """Return whether HEAD contains the remote's branch, or the remote has none; None if it is not known."""
-    git, state = project.git, project.state
-    if git is None or state is None or not project.reads_remote or project.remote.refs is None:
-        return None
-    tip = project.remote.branches.get(state.branch or "")
-    return tip in (None, state.head) or project.once(git.is_ancestor, tip)
-
-
-def behind_remote(project: Project) -> Problem:
-    """Return the problem that the remote's branch has commits that HEAD does not contain."""
-    remote, branch = project.config.remote, project.state.branch if project.state is not None else ""
-    return Blocked(
-        "branch-behind",
-        f"{remote} has commits on {branch} that this checkout does not have",
-        f"git pull --rebase {remote} {branch}",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from relnox.commands.bump import changes, preflight, versions
+from relnox.commands.bump import changes, versions
 from relnox.commands.options import DEFAULT_OUTPUT
 from relnox.commands.options import BumpOptions as Options
 from relnox.commands.shared import checks, release_diffs, releases
@@ -131,7 +131,7 @@ def _branch_problems(base: str | None, head: str, project: Project, git: Git) ->
         yield Blocked(
             "branch-changed", f"{remote} has no branch {base} to merge into", f"git push {remote} {base}"
         )
-    elif tip != commit and preflight.has_remote_branch(project) is not False:
+    elif tip != commit and checks.has_remote_branch(project) is not False:
         yield Blocked(
             "branch-not-pushed",
             f"HEAD ({commit[:10]}) is not the head of {base} on {remote} ({tip[:10]})",

@@ -138,8 +138,8 @@ def _bumps_of(release: _Release, project: Project) -> tuple[VersionBump, ...]:
 def _push_problems(project: Project, *, is_public: bool) -> Iterator[Problem]:
     """Yield the problems that keep the branch from being pushed; `is_public` is whether a tag of it is."""
     yield from checks.other_upstream(project)
-    if preflight.has_remote_branch(project) is False:
-        behind, rerun = preflight.behind_remote(project), "then rerun the command"
+    if checks.has_remote_branch(project) is False:
+        behind, rerun = checks.behind_remote(project), "then rerun the command"
         fix = f"{behind.fix}, {rerun}; or undo the release: {fixes.task_command('bump', '--undo')}"
         if is_public:  # a rebased release would be another commit than that of the tags
             fix = f"{behind.fix.replace('--rebase', '--no-rebase --no-edit')}, {rerun}"
@@ -353,7 +353,7 @@ def plan_undo(options: Options, project: Project) -> Plan:
     edited_files = tuple(name for name in files if name not in changed | restored | staged)
     edits = project.once(_edits_to, parent, edited_files, git)
     new, refs = PlanBuilder("bump"), project.once(git.local_refs)
-    new.problems += preflight.operation_problems(project)
+    new.problems += checks.operation_problems(project)
     if changed_files:
         new.problems.append(
             Blocked(

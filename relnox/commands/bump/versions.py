@@ -297,7 +297,7 @@ def version_notes(
                 "bump it, add a pattern for it: [[tool.relnox.version-files]]"
             )
     yield from _unfinished_prereleases(project, bumps, updates)
-    yield from checks.unreleased_siblings(project, bumps)
+    yield from checks.unreleased_sibling_notes(project, [bump.package for bump in bumps])
     yield from setting_proposals.outdated_pin_warnings(project.unlisted, bumps)
     lines = dict.fromkeys(
         # in Poetry's syntax, the name is a key of its own

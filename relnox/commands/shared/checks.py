@@ -18,6 +18,7 @@ from relnox.core.records import Record
 from relnox.core.settings import release_lines
 from relnox.core.tags import TagFormat, latest_tags, packages_that_read_any_tag, tags_naming
 from relnox.core.text import join_names
+from relnox.core.versions import version_locations
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked, Problem
 from relnox.project import Project
@@ -64,6 +65,36 @@ def _identity_error(git: Git, commits: bool) -> str | None:  # noqa: FBT001 - me
     return (git.identity_error("AUTHOR") if commits else None) or git.identity_error()
 
 
+def operation_problems(project: Project) -> Iterator[Problem]:
+    """Yield a problem if git waits for the end of an operation, such as a merge, which a commit would end."""
+    state = project.state
+    if state is not None and state.operation is not None:
+        yield Blocked(
+            "operation-in-progress",
+            f"a git {state.operation} is in progress (a release commit cannot be made or undone before it ends)",
+            f"finish it: git {state.operation} --continue",
+        )
+
+
+def has_remote_branch(project: Project) -> bool | None:
+    """Return whether HEAD contains the remote's branch, or the remote has none; None if it is not known."""
+    git, state = project.git, project.state
+    if git is None or state is None or not project.reads_remote or project.remote.refs is None:
+        return None
+    tip = project.remote.branches.get(state.branch or "")
+    return tip in (None, state.head) or project.once(git.is_ancestor, tip)
+
+
+def behind_remote(project: Project) -> Problem:
+    """Return the problem that the remote's branch has commits that HEAD does not contain."""
+    remote, branch = project.config.remote, project.state.branch if project.state is not None else ""
+    return Blocked(
+        "branch-behind",
+        f"{remote} has commits on {branch} that this checkout does not have",
+        f"git pull --rebase {remote} {branch}",
+    )
+
+
 def other_upstream(project: Project) -> Iterator[Problem]:
     """Yield a problem if the current branch would be pushed to another branch than the one it tracks."""
     state, remote = project.state, project.config.remote
@@ -81,6 +112,15 @@ def other_upstream(project: Project) -> Iterator[Problem]:
         f"branch {state.branch} would be pushed to {remote}/{state.branch}, but it tracks {state.upstream}",
         fix,
     )
+
+
+def differing_locations(packages: Iterable[Package], project: Project) -> Iterator[Problem]:
+    """Yield a problem for each package whose version files or version literals disagree."""
+    for package in packages:
+        own = project.literals.workspace.by_name[package.name]
+        if own.other_locations and not version_locations.locations_agree(own, own.version):
+            bump = project.bump_command(package.name, "--to", "VERSION")
+            yield version_locations.disagreement(own, own.version, bump)
 
 
 def uncommitted_changes(
@@ -308,13 +348,17 @@ def notes_on_shared_tags(bumps: tuple[VersionBump, ...], workspace: Workspace) -
         )
 
 
-def unreleased_siblings(project: Project, bumps: Iterable[VersionBump]) -> Iterator[str]:
-    """Yield a note on each package with unreleased commits that is not bumped, but required by what is."""
+def unreleased_siblings(project: Project, released: Iterable[Package]) -> Iterator[tuple[str, str]]:
+    """Yield each package with unreleased commits that is not among those released, but required by one of them.
+
+    Yields:
+        Its name, and a message that says so.
+    """
     state, workspace = project.state, project.literals.workspace
-    bumped = {bump.package.name: bump.package for bump in bumps}
+    by_name = {package.name: package for package in released}
     dependents: dict[str, list[str]] = {}
-    for package in bumped.values():
-        siblings = package.required_names("runtime", "extra") & workspace.by_name.keys() - bumped.keys()
+    for package in by_name.values():
+        siblings = package.required_names("runtime", "extra") & workspace.by_name.keys() - by_name.keys()
         for name in siblings if not package.is_private else ():
             dependents.setdefault(name, []).append(package.name)
     if state is None or state.is_shallow or not dependents:
@@ -325,6 +369,15 @@ def unreleased_siblings(project: Project, bumps: Iterable[VersionBump]) -> Itera
         if history is not None and history.tag is not None and commits:
             count = text.format_count(len(commits), "commit")
             yield (
-                f"{join_names(names)} may need {name} as it is here, but {name} has {count} since {history.tag} "
-                f"that no release has; if so, bump it as well: --package {name}"
+                name,
+                (
+                    f"{join_names(names)} may need {name} as it is here, but {name} has {count} since "
+                    f"{history.tag} that no release has"
+                ),
             )
+
+
+def unreleased_sibling_notes(project: Project, released: Iterable[Package]) -> Iterator[str]:
+    """Yield a note on each package of `unreleased_siblings`."""
+    for name, message in unreleased_siblings(project, released):
+        yield f"{message}; if so, bump it as well: --package {name}"

@@ -177,7 +177,7 @@ def check_build(
     }
     notes = [
         f"{message}; before publishing, run: {project.bump_command(names[0], '--part', 'patch', tag=True)}"
-        for message, _, names in _tagged_elsewhere(versions, commit, project)
+        for message, _, names in tagged_elsewhere(versions, commit, project)
     ]
     return list(_other_versions_tagged(versions, commit, project, tag, "the version of {} there is")), notes
 
@@ -206,7 +206,7 @@ def check_manifest(
         return
     versions = {name: manifest.version(name) for name in manifest.packages if name in project.workspace.by_name}
     yield from _other_versions_tagged(versions, commit, project, tag, "the build made {}")
-    for message, tag_name, packages in _tagged_elsewhere(versions, commit, project) if production else ():
+    for message, tag_name, packages in tagged_elsewhere(versions, commit, project) if production else ():
         yield _Mismatch(
             "version-tagged-elsewhere",
             message,
@@ -316,7 +316,7 @@ def _other_versions_tagged(
         )
 
 
-def _tagged_elsewhere(
+def tagged_elsewhere(
     versions: Mapping[str, Version], commit: str, project: Project
 ) -> Iterator[tuple[str, str, list[str]]]:
     """Yield a message for each tag on another commit with the version of packages that have changed since then.

@@ -27,11 +27,14 @@ from relnox.core.version_groups import find_version_groups
 from relnox.errors import Blocked, ExitCode, Problem
 from relnox.indexes import targets
 from relnox.indexes.index import Index
+from relnox.indexes.listings import Listing
+from relnox.indexes.targets import EMBEDDED
 from relnox.project import Project
 from relnox.system.files import read_file
 
 _REBUILD = f"rebuild: {fixes.task_command('build-all')}"
 _MAX_EXCERPT = 100
+_MAX_LISTED = 5
 
 
 # --- what a run is asked to release ------------------------------------------------------------------------------
@@ -549,3 +552,37 @@ def released_earlier_notes(earlier: Manifest, index: str) -> Iterator[str]:
     if earlier.packages:
         names = join_names(f"{name} {earlier.version(name)}" for name in earlier.packages)
         yield f"not part of this release: {names} (released earlier, already on {index})"
+
+
+def closed_project(package: str, listing: Listing, index: str) -> Iterator[Problem]:
+    """Yield why an index accepts no files for a project, by its status (PEP 792)."""
+    reason = f" ({listing.reason})" if listing.reason else ""
+    if listing.status == "archived":
+        yield Blocked(
+            "project-archived",
+            f"project {package} is archived on {index}, and accepts no files{reason}",
+            f"unarchive it in the project's settings on {index}, then rerun the command",
+        )
+    elif listing.status == "quarantined":
+        yield Blocked(
+            "project-quarantined",
+            f"project {package} is quarantined on {index}, and accepts no files{reason}",
+            "contact the index operator, and rerun the command when the quarantine has ended",
+        )
+
+
+def foreign_project(package: str, listing: Listing, index: str, project: Project) -> Iterator[str]:
+    """Yield a message if a project on an index may belong to another account.
+
+    Indexes do not say who may upload. A project is assumed to belong to the user if one of its versions is tagged
+    in this repository.
+    """
+    versions = {file.version for file in listing.values() if file.version is not None}
+    has_all_tags = project.state is not None and not project.state.is_shallow
+    is_tagged = not has_all_tags or not versions.isdisjoint(project.package_tags.get(package, {}).values())
+    if versions and not is_tagged and index != EMBEDDED:
+        latest = ", ".join(map(str, sorted(versions)[-_MAX_LISTED:]))
+        yield (
+            f"project {package} on {index} ({latest}) may belong to another account, which would reject "
+            "the uploads (none of its versions is tagged in this repository)"
+        )

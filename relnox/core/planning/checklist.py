@@ -9,7 +9,7 @@ from typing import Literal
 from relnox.core.records import Record
 from relnox.errors import Problem
 
-CheckStatus = Literal["ok", "warning", "failed", "not checkable here", "skipped"]
+CheckStatus = Literal["ok", "warning", "failed", "not checkable here", "skipped", "by hand"]
 """What is known of an item; an item that cannot be checked is never counted as one that is ok."""
 
 
@@ -18,7 +18,7 @@ class CheckedItem(Record, kw_only=True):
 
     Attributes:
         name: The name of the item, such as `version-new`.
-        title: What must be so.
+        title: What must be so, or what a person does.
         why: Why it matters, in one sentence.
         status: What is known of it; with `steps`, what is known before they run.
         detail: Why it is skipped or not checkable here, or what was found; may be empty.
@@ -43,5 +43,5 @@ def problems_of(items: Sequence[CheckedItem]) -> list[Problem]:
 def describe(items: Sequence[CheckedItem]) -> str:
     """Return how many items have each status, the worst first: `2 failed, 1 warning, 20 ok`."""
     counts = Counter(item.status for item in items)
-    order: tuple[CheckStatus, ...] = ("failed", "warning", "not checkable here", "skipped", "ok")
+    order: tuple[CheckStatus, ...] = ("failed", "warning", "not checkable here", "skipped", "by hand", "ok")
     return ", ".join(f"{counts[status]} {status}" for status in order if counts[status])

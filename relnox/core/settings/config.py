@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from relnox.core.packages import Package, normalize_name
 from relnox.core.records import Record
 from relnox.core.settings import rules
+from relnox.core.settings.checklist import ITEM, ManualItem, Severity
 from relnox.core.settings.patterns import (
     DISTRIBUTION_NAME,
     PACKAGE_GLOB,
@@ -207,6 +208,27 @@ class ForgeReleaseConfig(TaskConfig):
         "The package whose highest final version is the latest release of the repository.",
         PACKAGE_NAME,
         otherwise="the packages if all share one tag, else none",
+    )
+
+
+class CheckConfig(TaskConfig):
+    """Settings of `check`."""
+
+    severity: Mapping[str, Severity] = setting(
+        EMPTY,
+        "What a problem of an item is, by the item's name.",
+        TableOf(Text(choices=get_args(Severity)), keys=ITEM),
+        otherwise="that of [checks.md](checks.md)",
+    )
+    environments: tuple[str, ...] = setting(
+        (),
+        "The environments of the forge whose jobs publish.",
+        otherwise="`pypi`, if the repository has it",
+    )
+    test_index: str = setting("testpypi", "The index that the archives were tried on.")
+    storage_limit: int = setting(10_000, "The storage of each project on the index, in MB (1,000,000 bytes).")
+    manual: tuple[ManualItem, ...] = setting(
+        (), "What a person checks: title, link, before or after publishing.", ListOf(Table(ManualItem))
     )
 
 
@@ -463,6 +485,7 @@ class Config(Settings):
 
     # tasks
     status: TaskConfig = setting(TaskConfig(), "Defaults for the options of `status`.")
+    check: CheckConfig = setting(CheckConfig(), "Settings of `check`, and defaults for its options.")
     bump: TaskConfig = setting(TaskConfig(), "Defaults for the options of `bump`.")
     tag: TaskConfig = setting(TaskConfig(), "Defaults for the options of `auto-tag`.")
     build: BuildConfig = setting(BuildConfig(), "Settings of `build-all`, and defaults for its options.")

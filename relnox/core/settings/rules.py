@@ -185,6 +185,11 @@ def message(text: str) -> Blocked | None:
     return None
 
 
+web_address = _rule(
+    lambda text: not text or re.fullmatch(r"https?://[^\s()<>\"']+", text),
+    "it is not the address of a page",
+    'for example: link = "https://example.org/checklist"',
+)
 module = _rule(
     lambda text: all(part.isidentifier() for part in text.split(".")),
     "it is not the name of a module",

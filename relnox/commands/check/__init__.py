@@ -1,0 +1,155 @@
+"""Check everything about a release that can be decided now, and list what is wrong at once.
+
+Each item is ok, failed, a warning, not checkable here (with the reason), or skipped; what a person has to do is
+listed last. The profile says which items are checked: `laptop`, `ci`, or `before-publish`. With --fix, what is
+mechanical is done, and nothing is committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from relnox.commands.check.context import Context, Finding, NotCheckable
+from relnox.commands.options import CheckOptions as Options
+from relnox.core.planning.checklist import CheckedItem, CheckStatus, problems_of
+from relnox.core.planning.events import Outcome
+from relnox.core.planning.plan import Plan, PlanBuilder, Table
+from relnox.core.planning.step import Edit, Step
+from relnox.core.settings.checklist import ITEMS, Item, ManualItem
+from relnox.core.text import split_lines
+from relnox.errors import ExitCode, Problem
+from relnox.project import Project
+from relnox.steps.edit_files import EditFiles
+
+
+class _Found(NamedTuple):
+    """What the function of an item found."""
+
+    problems: tuple[Problem, ...] = ()
+    steps: tuple[Step, ...] = ()
+    edits: tuple[Edit, ...] = ()
+    not_checkable: str = ""
+
+
+def plan(options: Options, project: Project) -> Plan:
+    """Plan the items that run something, and decide all others."""
+    new = PlanBuilder("check", continue_on_error=True)
+    context = Context(options, project)
+    new.notes += project.workspace.warnings
+    items = []
+    edits: dict[str, Edit] = {}
+    for item in ITEMS.values():
+        severity = project.config.check.severity.get(item.name, item.severity)
+        if (reason := _why_skipped(item, severity, context)) is not None:
+            items.append(_checked(item, "skipped", reason))
+            continue
+        found = _decide(item, context)
+        new.add(*found.steps)
+        edits |= {edit.file: edit for edit in found.edits}
+        items.append(_result(item, severity, found))
+    if edits:
+        new.add(EditFiles(edits=tuple(edits.values())))
+    new.problems += [problem for problem in problems_of(items) if problem.level == "error"]
+    items += map(_manual_item, project.config.check.manual)
+    if not new.steps or options.dry_run:
+        new.tables.append(_table(items))
+    return new.plan(items=tuple(items))
+
+
+def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
+    """Return the table of all items."""
+    del directory
+    return (_table(outcome.items),)
+
+
+def _table(items: Sequence[CheckedItem]) -> Table:
+    rows = tuple((item.name, item.status, _detail(item)) for item in items)
+    return Table(title="Checklist", columns=("item", "result", ""), rows=rows)
+
+
+def _manual_item(item: ManualItem) -> CheckedItem:
+    """Return an item that a person checks, in the form of the others."""
+    link = f" ({item.link})" if item.link else ""
+    title = f"{item.when} publishing: {item.title}{link}"
+    return CheckedItem(name="manual", title=title, why="", status="by hand", detail=title)
+
+
+def _detail(item: CheckedItem) -> str:
+    """Describe an item in one line: its first problem, the reason why it is not decided, or what must be so."""
+    if item.problems:
+        more = f" (and {len(item.problems) - 1} more)" if len(item.problems) > 1 else ""
+        return f"{split_lines(item.problems[0].message)[0].removesuffix(':')}{more}"
+    return item.detail or item.title
+
+
+def _why_skipped(item: Item, severity: str, context: Context) -> str | None:
+    """Return why an item is skipped, or None; one that `--only` names is not, unless it is off."""
+    options = context.options
+    if item.name in options.skip:
+        return "--skip"
+    if options.only and item.name not in options.only:
+        return "not in --only"
+    if severity == "off":
+        return "off in the settings"
+    if not options.only and context.profile not in item.profiles:
+        return f"not in the profile {context.profile}"
+    return None
+
+
+def _decide(item: Item, context: Context) -> _Found:
+    """Return what the function of an item finds; a server that does not answer says nothing about the item."""
+    module: Any = import_module(f"relnox.commands.check.{item.topic}")
+    findings: list[Finding] = []
+    reason = ""
+    try:
+        for finding in getattr(module, item.function)(context):
+            findings.append(finding)  # noqa: PERF402 - those before an error count
+    except NotCheckable as error:
+        reason = str(error)
+    except Problem as error:
+        if error.exit_code is ExitCode.TRY_LATER:
+            reason = error.message
+        else:
+            findings.append(error)
+    return _Found(
+        tuple(found for found in findings if isinstance(found, Problem)),
+        tuple(found for found in findings if isinstance(found, Step)),
+        tuple(found for found in findings if isinstance(found, Edit)),
+        reason,
+    )
+
+
+def _result(item: Item, severity: str, found: _Found) -> CheckedItem:
+    """Return an item with its status, before the steps run that it may need."""
+    steps = tuple(step.key for step in found.steps) + (("edit",) if found.edits else ())
+    problems = tuple(
+        problem.but(level="warning" if "warning" in (severity, problem.level) else "error", why=item.why, allow="")
+        for problem in found.problems
+    )
+    status: CheckStatus = "ok"
+    detail = found.not_checkable
+    if any(problem.level == "error" for problem in problems):
+        status = "failed"
+    elif detail or steps:
+        status = "not checkable here"
+        detail = detail or f"decided by: {', '.join(step.title for step in found.steps) or 'the edit'}"
+    elif problems:
+        status = "warning"
+    return _checked(item, status, detail, problems, steps)
+
+
+def _checked(
+    item: Item, status: CheckStatus, detail: str, problems: Iterable[Problem] = (), steps: tuple[str, ...] = ()
+) -> CheckedItem:
+    return CheckedItem(
+        name=item.name,
+        title=item.title,
+        why=item.why,
+        status=status,
+        detail=detail,
+        problems=tuple(problems),
+        steps=steps,
+    )

@@ -1,0 +1,63 @@
+"""Items about the checkout: git's state, the branch, the history, the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from relnox.commands.check.context import Context, Finding, NotCheckable
+from relnox.commands.shared import checks, consistency
+from relnox.core.text import join_names
+from relnox.errors import Blocked
+from relnox.steps.run_tests import RunTestsOnCheckout
+
+
+def git_clean(context: Context) -> Iterator[Finding]:
+    project, (_, state, _) = context.project, context.git
+    yield from checks.operation_problems(project)
+    yield from checks.uncommitted_changes(state.changed_files, state.changed_files, ())
+    yield from checks.hidden_files(project.index_states, project)
+    yield from checks.untracked_imports(context.packages, project)
+
+
+def git_branch(context: Context) -> Iterator[Finding]:
+    project, (_, state, commit) = context.project, context.git
+    yield from checks.branch_not_allowed(project)
+    yield from checks.other_upstream(project)
+    context.require_remote()
+    if context.profile == "before-publish":  # before that, the branch is pushed with the bump
+        yield from consistency.check_is_on_release_branch(commit, project)
+    elif state.branch is not None and checks.has_remote_branch(project) is False:
+        yield checks.behind_remote(project)
+
+
+def git_history(context: Context) -> Iterator[Finding]:
+    project, (_, state, _) = context.project, context.git
+    remote = project.config.remote
+    if state.is_shallow:
+        yield Blocked(
+            "clone-shallow",
+            "the clone is shallow",
+            f"git fetch --unshallow --tags {remote}",
+        )
+    context.require_remote()
+    releases = {tag for tags in project.package_tags.values() for tag in tags}
+    if missing := releases - state.tags.keys():
+        yield Blocked(
+            "clone-shallow",
+            f"the clone lacks release tags of {remote}: {join_names(sorted(missing))}",
+            f"git fetch --tags {remote}",
+        )
+
+
+def tests_pass(context: Context) -> Iterator[Finding]:
+    test = context.project.config.test
+    if not test.command:
+        raise NotCheckable("[tool.relnox.test] names no command")
+    if context.options.fix:
+        raise NotCheckable("tests do not run with --fix")
+    yield RunTestsOnCheckout(
+        packages=tuple((package.name, package.directory) for package in context.packages),
+        command=test.command,
+        requires=test.requires,
+        environment=tuple(test.env.items()),
+    )

@@ -1,0 +1,132 @@
+"""What the items of the checklist are decided from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from packaging.version import Version
+
+from relnox.commands.options import CheckOptions
+from relnox.commands.shared import releases
+from relnox.core.packages import Package
+from relnox.core.planning.step import Edit, Step
+from relnox.core.settings.config import CheckConfig
+from relnox.errors import Problem
+from relnox.forges import Forge, forge_of
+from relnox.indexes import targets
+from relnox.indexes.index import Index
+from relnox.indexes.listings import Listing
+from relnox.project import Project
+from relnox.source import pyproject
+from relnox.source.git import Git, GitState, remotes
+
+Finding = Problem | Step | Edit
+"""What the function of an item yields: a problem, a step that decides the item, or, with `--fix`, an edit."""
+_INDEX_TIMEOUT = 10.0
+"""Seconds for the listings of all packages, retries included."""
+
+
+class NotCheckable(Exception):
+    """Raised by the function of an item that cannot be decided here; its text is the reason."""
+
+
+class Context:
+    """A release that is checked, and what several items need to know about it.
+
+    Attributes:
+        options: The options.
+        project: The project.
+        profile: The profile.
+    """
+
+    def __init__(self, options: CheckOptions, project: Project) -> None:
+        self.options = options
+        self.project = project
+        self.profile = options.profile or ("ci" if os.environ.get("CI") else "laptop")
+
+    @property
+    def settings(self) -> CheckConfig:
+        """The settings of the checklist."""
+        return self.project.config.check
+
+    @cached_property
+    def packages(self) -> tuple[Package, ...]:
+        """The packages that are released, in release order, without private ones."""
+        return tuple(package for package in self.project.select(self.options.package) if not package.is_private)
+
+    @property
+    def git(self) -> tuple[Git, GitState, str]:
+        """The checkout, its state and its current commit."""
+        git, state = self.project.git, self.project.state
+        if git is None or state is None or state.head is None:
+            raise NotCheckable("there is no git repository with a commit")
+        return git, state, state.head
+
+    @cached_property
+    def versions(self) -> Mapping[str, Version]:
+        """The version of each package: that in its files, or that of its tag at the current commit."""
+        versions = {}
+        for package in self.packages:
+            tagged = [
+                version
+                for tag, version in self.project.package_tags.get(package.name, {}).items()
+                if self.project.tags[tag] == self.project.commit
+            ]
+            version = package.version or (max(tagged) if package.source.kind == "tags" and tagged else None)
+            if version is not None:
+                versions[package.name] = version
+        return versions
+
+    def require_versions(self) -> None:
+        """Raise `NotCheckable` if the version of a package is not known before its build."""
+        if unknown := [package.name for package in self.packages if package.name not in self.versions]:
+            raise NotCheckable(f"the version of {', '.join(unknown)} is known when it is built or tagged")
+
+    def require_remote(self) -> None:
+        """Raise `NotCheckable` if the refs of the remote are not known."""
+        git, _, _ = self.git
+        remote = self.project.remote
+        if remote.name not in self.project.once(remotes.names, git):
+            raise NotCheckable(f"there is no remote {remote.name}")
+        if remote.refs is None:
+            raise NotCheckable(remote.error or f"{remote.name} does not answer")
+
+    def document(self, package: Package) -> Mapping[str, Any]:
+        """Return the pyproject.toml of a package."""
+        document: Mapping[str, Any] = self.project.once(pyproject.load, self.project.root, package.pyproject)
+        return document
+
+    @cached_property
+    def index(self) -> Index:
+        """The index of the release."""
+        name = self.options.index
+        if name is None:
+            tags = {
+                name: (self.project.tag_formats[name].render(version), version)
+                for name, version in self.versions.items()
+            }
+            name = targets.select_by_tags(self.project.config, tags)
+        index = self.project.indexes[name]
+        index.is_chosen = index.is_chosen or self.options.index is not None
+        return index
+
+    def listings(self, index: Index | None = None) -> Mapping[str, Listing]:
+        """Return the listing of each package on an index, by default that of the release."""
+        index, names = index or self.index, tuple(package.name for package in self.packages)
+        self.project.once(index.fetch_listings, names, _INDEX_TIMEOUT)
+        return {name: index.cached_listing(name) for name in names}
+
+    def public_versions(self) -> Mapping[str, Mapping[str, str | None]]:
+        """Return the files of the current version of each package that the index lists, with their SHA-256."""
+        self.listings()
+        return {name: releases.public_files(name, version, self.index) for name, version in self.versions.items()}
+
+    @cached_property
+    def forge(self) -> Forge:
+        """The forge of the remote."""
+        git, _, _ = self.git
+        forge: Forge = self.project.once(forge_of, self.project.once(remotes.url, git, self.project.config.remote))
+        return forge

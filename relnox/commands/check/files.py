@@ -1,0 +1,222 @@
+"""Items about files of the repository: secrets, lock files, imports that linters remove."""
+
+from __future__ import annotations
+
+import ast
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from relnox.building.checks.files import MAX_INSPECTED_BYTES, is_sample, secrets_in
+from relnox.commands.check.context import Context, Finding, NotCheckable
+from relnox.core import fixes, foreign_locks
+from relnox.core.documents import parse_toml, strings_in, table_at
+from relnox.core.planning.step import Edit
+from relnox.core.text import join_names
+from relnox.errors import Blocked
+from relnox.project import Project
+from relnox.steps.checklist import LockFile, UntrackFiles, stale_lock
+
+_TOOLS: Mapping[str, Literal["poetry", "pdm"]] = {"poetry.lock": "poetry", "pdm.lock": "pdm"}
+_LINTED = ("noxfile.py", "tasks.py", "tasks/__init__.py")
+_NOQA = re.compile(r"#\s*noqa(?::\s*(?P<codes>[A-Z0-9, ]+))?", re.IGNORECASE)
+_FILE_NOQA = re.compile(
+    r"^\s*#\s*(?:ruff|flake8):\s*noqa(?::\s*(?P<codes>[A-Z0-9, ]+))?\s*$", re.IGNORECASE | re.MULTILINE
+)
+_UNUSED_IMPORT = "F401"
+
+
+# --- secrets -----------------------------------------------------------------------------------------------------
+
+
+def secrets(context: Context) -> Iterator[Finding]:
+    project, _ = context.project, context.git
+    found = project.once(_find_secrets, project.root, tuple(project.index_states), project.config.fake_secrets)
+    removable = [name for name, what, _ in found if what.endswith("(according to its name)")]
+    if context.options.fix and removable:
+        yield UntrackFiles(files=tuple(removable))
+        yield _ignoring(removable, project)
+    for name, what, is_certain in found:
+        if context.options.fix and name in removable:
+            continue
+        fix = f"remove it from {name}, revoke it, and commit"
+        if name in removable:
+            fix = (
+                f"{fixes.task_command('check', '--only', 'secrets', '--fix')}, and commit; then revoke the secret"
+            )
+        yield Blocked(
+            "secret-tracked",
+            f"git tracks {name}, which {what}",
+            f'{fix}; or, if it is none: [tool.relnox] fake-secrets = ["{name}"]',
+            level="error" if is_certain else "warning",
+        )
+
+
+def _find_secrets(
+    root: Path, names: tuple[str, ...], fake_secrets: tuple[str, ...]
+) -> tuple[tuple[str, str, bool], ...]:
+    """Return tracked files with secrets, what each is, and whether it certainly is one; not those of tests."""
+    found = []
+    for name in sorted(names):
+        path = PurePosixPath("project", name)  # as in an sdist
+        if is_sample(path) or any(map(path.match, fake_secrets)) or (root / name).is_symlink():
+            continue
+        try:
+            with (root / name).open("rb") as file:
+                content = file.read(MAX_INSPECTED_BYTES)
+        except OSError:  # a submodule, or deleted in the checkout
+            continue
+        kinds = dict(secrets_in(path, content))
+        if kinds:
+            what = max(kinds, key=lambda kind: kinds[kind])
+            found.append((name, what, kinds[what]))
+    return tuple(found)
+
+
+def _ignoring(names: list[str], project: Project) -> Edit:
+    """Return the edit of .gitignore that adds files."""
+    before = project.read_files([".gitignore"]).get(".gitignore")
+    text = before or b""
+    start = text if not text or text.endswith(b"\n") else text + b"\n"
+    after = start + b"".join(f"/{name}\n".encode() for name in names)
+    return Edit(file=".gitignore", before=before, after=after)
+
+
+# --- lock files --------------------------------------------------------------------------------------------------
+
+
+def lock_files(context: Context) -> Iterator[Finding]:
+    project, writes, unknown = context.project, context.options.fix, []
+    for file in project.literals.workspace.lock_files:
+        if posixpath.basename(file) == "uv.lock":
+            yield LockFile(file=file, tool="uv", writes=writes)
+    for file in project.foreign_locks:
+        name, directory = posixpath.basename(file), posixpath.dirname(file)
+        pyproject = posixpath.join(directory, "pyproject.toml")
+        texts = {
+            name: content.decode("utf-8", "replace")
+            for name, content in project.read_files([file, pyproject]).items()
+        }
+        try:
+            lock, document = parse_toml(texts[file]), parse_toml(texts[pyproject])
+        except (ValueError, RecursionError, KeyError):
+            unknown.append(file)
+            continue
+        is_current = foreign_locks.is_current(name, lock, texts[file], document)
+        if is_current is None:
+            unknown.append(file)
+        elif not is_current and writes:
+            yield LockFile(file=file, tool=_TOOLS[name], writes=True)
+        elif not is_current:
+            yield stale_lock(file, _TOOLS[name])
+    if unknown:
+        raise NotCheckable(f"{join_names(unknown)} has no hash that can be compared")
+
+
+# --- imports -----------------------------------------------------------------------------------------------------
+
+
+def noxfile_imports(context: Context) -> Iterator[Finding]:
+    project = context.project
+    contents = project.read_files((*_LINTED, "pyproject.toml", "ruff.toml", ".ruff.toml"))
+    settings = _ruff_settings(contents)
+    for file in _LINTED:
+        if file not in contents or _is_ignored(file, settings):
+            continue
+        text = contents[file].decode("utf-8", "replace")
+        unused = dict(_unused_imports(text))
+        if not unused:
+            continue
+        if context.options.fix:
+            yield Edit(file=file, before=contents[file], after=_with_noqa(text, set(unused)).encode())
+            continue
+        names = [name for of_line in unused.values() for name in of_line]
+        yield Blocked(
+            "import-unused",
+            f"ruff --fix would remove {join_names(names)} from {file} (F401: no name of the file uses them)",
+            fixes.task_command("check", "--only", "noxfile-imports", "--fix"),
+        )
+
+
+def _unused_imports(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the line of each import of relnox with the names that nothing in the file uses, from 1."""
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # which nox and invoke report
+        return
+    if any(_covers(match) for match in _FILE_NOQA.finditer(text)):
+        return
+    lines = text.split("\n")
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    for node in tree.body:
+        is_export = isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign) and "__all__" in ast.unparse(node)
+        if is_export:
+            used |= {
+                item.value
+                for item in ast.walk(node)
+                if isinstance(item, ast.Constant) and isinstance(item.value, str)
+            }
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "relnox":
+            own = [lines[number - 1] for number in (node.lineno, node.end_lineno or node.lineno)]
+            if any((match := _NOQA.search(line)) and _covers(match) for line in own):
+                continue
+            names = [
+                alias.name
+                for alias in node.names
+                if alias.name not in ("*", alias.asname) and (alias.asname or alias.name) not in used
+            ]
+            if names:
+                yield node.lineno, names
+
+
+def _covers(match: re.Match[str]) -> bool:
+    """Return whether a comment for linters covers unused imports."""
+    return match["codes"] is None or _UNUSED_IMPORT in match["codes"].upper()
+
+
+def _with_noqa(text: str, numbers: set[int]) -> str:
+    """Return the text with a comment that keeps the imports on these lines, from 1."""
+    lines = text.split("\n")
+    for number in numbers:
+        line, end = lines[number - 1].rstrip("\r"), "\r" * lines[number - 1].endswith("\r")
+        match = _NOQA.search(line)
+        if match is not None:
+            line = f"{line[: match.end()].rstrip()}, {_UNUSED_IMPORT}{line[match.end() :]}"
+        else:
+            line = f"{line}  # noqa: {_UNUSED_IMPORT} - nox and invoke find them here"
+        lines[number - 1] = line + end
+    return "\n".join(lines)
+
+
+def _ruff_settings(contents: Mapping[str, bytes]) -> list[Mapping[str, Any]]:
+    """Return the tables of ruff's settings in the root, in both of their places."""
+    tables = []
+    for file in ("pyproject.toml", "ruff.toml", ".ruff.toml"):
+        try:
+            document = parse_toml(contents.get(file, b"").decode())
+        except (ValueError, RecursionError):
+            continue
+        ruff = table_at(document, "tool", "ruff") if file == "pyproject.toml" else document
+        tables += [ruff, table_at(ruff, "lint")]
+    return tables
+
+
+def _is_ignored(file: str, settings: list[Mapping[str, Any]]) -> bool:
+    """Return whether ruff's settings leave unused imports of a file alone."""
+    for table in settings:
+        codes = [code for key in ("ignore", "extend-ignore", "unfixable") for code in strings_in(table.get(key))]
+        for key in ("per-file-ignores", "extend-per-file-ignores"):
+            for pattern, own in table_at(table, key).items():
+                codes += (
+                    strings_in(own) if fnmatchcase(file, pattern) or fnmatchcase(Path(file).name, pattern) else []
+                )
+        excluded = [name for key in ("exclude", "extend-exclude") for name in strings_in(table.get(key))]
+        if any(fnmatchcase(file, pattern) for pattern in excluded):
+            return True
+        if any(_UNUSED_IMPORT.startswith(code) or code == "ALL" for code in codes if code):
+            return True
+    return False

@@ -1,0 +1,85 @@
+"""Items that the forge knows: CI of the commit, and the protection of the environments that publish."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from relnox.commands.check.context import Context, Finding, NotCheckable
+from relnox.core.text import join_names
+from relnox.errors import Blocked, Problem
+from relnox.forges import Forge
+
+T = TypeVar("T")
+
+_DEFAULT_ENVIRONMENT = "pypi"
+_UNREADABLE = ("forge-token-missing", "forge-rejected", "forge-unknown", "server-unreachable", "index-unavailable")
+"""The codes of answers that say nothing about the item."""
+
+
+def ci_green(context: Context) -> Iterator[Finding]:
+    _, _, commit = context.git
+    forge = _forge(context)
+    own = [f"/runs/{os.environ.get('GITHUB_RUN_ID')}/", f"/pipelines/{os.environ.get('CI_PIPELINE_ID')}"]
+    runs = [
+        run
+        for run in _read(context, forge.check_runs, commit)
+        if not (run.state == "pending" and any(place in f"{run.url}/" for place in own))
+    ]
+    failed = [run for run in runs if run.state == "failed"]
+    pending = [run for run in runs if run.state == "pending"]
+    if failed:
+        yield Blocked(
+            "ci-failed",
+            f"CI of {commit[:10]} failed: {join_names(run.name for run in failed)}",
+            f"fix what failed, and push; to see it: {failed[0].url or forge.location.path}",
+        )
+    elif pending:
+        raise NotCheckable(f"CI of {commit[:10]} is not finished: {join_names(run.name for run in pending)}")
+    elif not runs:
+        raise NotCheckable(f"{forge.name} has no CI result of {commit[:10]} (not pushed, or no CI)")
+
+
+def environments(context: Context) -> Iterator[Finding]:
+    forge, names = _forge(context), context.settings.environments
+    for name in names or (_DEFAULT_ENVIRONMENT,):
+        environment = _read(context, forge.environment, name)
+        is_unclear = environment is not None and environment.prevents_self_review is None
+        if environment is None and not names:
+            raise NotCheckable(
+                f"there is no environment {name}; name those that publish: [tool.relnox.check] environments"
+            )
+        missing = "it does not exist, and a job that names it gets one without rules"
+        if environment is not None:
+            rules = {
+                "it has no required reviewers": environment.has_reviewers,
+                "reviewers may approve their own runs": environment.prevents_self_review is not False,
+            }
+            missing = "; ".join(text for text, holds in rules.items() if not holds)
+        if missing:
+            yield Blocked(
+                "environment-unprotected",
+                f"environment {name} of {forge.location.path} is not protected: {missing}",
+                f"in Settings > Environments > {name}: add required reviewers, and prevent self-review",
+            )
+
+        if is_unclear:
+            raise NotCheckable(f"{forge.name} does not say whether reviewers of {name} may approve their own runs")
+
+
+def _forge(context: Context) -> Forge:
+    try:
+        return context.forge
+    except Problem as error:
+        raise NotCheckable(error.message) from error
+
+
+def _read(context: Context, method: Callable[[str], T], argument: str) -> T:
+    """Return what the forge answers; an answer that it may not give says nothing about the item."""
+    try:
+        return context.project.once(method, argument)
+    except Problem as error:
+        if error.code in _UNREADABLE:
+            raise NotCheckable(error.message) from error
+        raise

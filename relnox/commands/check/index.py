@@ -1,0 +1,107 @@
+"""Items about the index: the project there, its storage, the test index, credentials, and the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from relnox.commands.check.context import Context, Finding, NotCheckable
+from relnox.commands.options import DEFAULT_OUTPUT
+from relnox.commands.shared import releases
+from relnox.core import fixes
+from relnox.core.release import public_index
+from relnox.core.release.manifest import Manifest
+from relnox.core.text import join_names
+from relnox.errors import Blocked
+
+_MAX_AGE = timedelta(days=183)
+"""The age of the rules from which on they may be outdated."""
+_MEGABYTE = 1_000_000
+
+
+def index_name(context: Context) -> Iterator[Finding]:
+    for name, listing in context.listings().items():
+        for message in releases.foreign_project(name, listing, context.index.name, context.project):
+            yield Blocked(
+                "project-not-allowed",
+                message,
+                "choose another name in [project]; or, if the project is yours: "
+                '[tool.relnox.check.severity] index-name = "off"',
+            )
+
+
+def index_status(context: Context) -> Iterator[Finding]:
+    for name, listing in context.listings().items():
+        yield from releases.closed_project(name, listing, context.index.name)
+
+
+def index_storage(context: Context) -> Iterator[Finding]:
+    manifest = _read_manifest(context)
+    limit = context.settings.storage_limit * _MEGABYTE
+    unknown = []
+    for name, listing in context.listings().items():
+        sizes = [file.size for file in listing.values() if file.size is not None]
+        if len(sizes) < len(listing):
+            unknown.append(name)
+        built = manifest.files_of(name) if manifest is not None and name in manifest.packages else ()
+        added = sum(file.size for file in built if file.filename not in listing)
+        if sum(sizes) + added > limit:
+            yield Blocked(
+                "archive-too-large",
+                f"{name} has {sum(sizes) // _MEGABYTE:,} MB on {context.index.name}, and the new files have "
+                f"{added // _MEGABYTE:,} MB (the limit is {limit // _MEGABYTE:,} MB)",
+                "delete old prereleases on the index, or request a higher limit there and set it: "
+                "[tool.relnox.check] storage-limit = 20000",
+            )
+    if unknown:
+        raise NotCheckable(f"{context.index.name} does not list the sizes of files of {join_names(unknown)}")
+
+
+def test_index(context: Context) -> Iterator[Finding]:
+    manifest, index = _read_manifest(context), context.project.indexes[context.settings.test_index]
+    _, _, commit = context.git
+    if manifest is None:
+        raise NotCheckable("nothing is built: relnox build-all")
+    if manifest.commit != commit:
+        built = (manifest.commit or "no commit")[:10]
+        raise NotCheckable(f"the manifest is of {built}, and HEAD is {commit[:10]}: relnox build-all")
+    listings = context.listings(index)
+    missing = [
+        file.filename
+        for name, listing in listings.items()
+        for file in (manifest.files_of(name) if name in manifest.packages else ())
+        if file.filename not in listing or listing[file.filename].sha256 not in (None, file.sha256)
+    ]
+    if missing:
+        yield Blocked(
+            "file-not-listed",
+            f"{index.name} does not have {join_names(missing)} as built from {commit[:10]}",
+            fixes.task_command("publish-test", "--index", index.name),
+        )
+
+
+def credentials(context: Context) -> Iterator[Finding]:
+    context.index.credentials  # noqa: B018 - raises what is wrong
+    yield from ()
+
+
+def index_rules(context: Context) -> Iterator[Finding]:
+    age = context.project.today - public_index.AS_OF
+    if age > _MAX_AGE:
+        yield Blocked(
+            "index-rules-old",
+            f"relnox's rules of the public index are of {public_index.AS_OF}, {age.days} days ago",
+            fixes.install_command("relnox", upgrade=True),
+        )
+
+
+def _read_manifest(context: Context) -> Manifest | None:
+    """Return the manifest of the last build, or None if there is none."""
+    directory = context.project.config.build.options.get("output", DEFAULT_OUTPUT)
+    try:
+        manifest: Manifest = context.project.once(releases.read_manifest, context.project.root, str(directory))
+    except Blocked as error:
+        if error.code == "manifest-missing":
+            return None
+        raise
+    return manifest

@@ -1,0 +1,193 @@
+"""Items about the metadata of packages and their requirements, as pyproject.toml has them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+from relnox.building.checks.metadata import missing_fields, readme_problems
+from relnox.commands.check.context import Context, Finding
+from relnox.commands.shared import checks, releases
+from relnox.core import requirements
+from relnox.core.documents import strings_in, table_at
+from relnox.core.packages import Package
+from relnox.errors import Blocked
+from relnox.project import Project
+
+_MARKDOWN = "text/markdown"
+_CONTENT_TYPES = {".md": _MARKDOWN, ".markdown": _MARKDOWN, ".rst": "text/x-rst", ".txt": "text/plain"}
+_USUAL_LICENSES = ("LICEN[CS]E*", "COPYING*", "NOTICE*", "licen[cs]e*", "copying*")
+_SAMPLES = {
+    "description": 'description = "WHAT IT DOES"',
+    "requires-python": 'requires-python = ">=3.11"',
+    "authors": 'authors = [{ name = "NAME" }]',
+    "license": 'license = "MIT"',
+    "classifiers": 'classifiers = ["Programming Language :: Python :: 3"]',
+    "urls": 'urls = { Repository = "https://example.org/" }',
+    "keywords": 'keywords = ["WORD"]',
+}
+
+
+def metadata(context: Context) -> Iterator[Finding]:
+    for package in context.packages:
+        document = context.document(package)
+        project, poetry = table_at(document, "project"), table_at(document, "tool", "poetry")
+        fields = _fields(project, poetry, package)
+        missing = missing_fields(fields)
+        if not fields["keywords"]:
+            missing.setdefault("metadata-incomplete", []).append("keywords")
+        for code, keys in missing.items():
+            lines = "\n".join(_SAMPLES[key] for key in keys if key in _SAMPLES)
+            table = "[project]" if project else "[tool.poetry]"
+            yield Blocked(
+                code, f"{package.pyproject} lacks {', '.join(keys)}", f"add to {table}, for example:\n{lines}"
+            )
+
+
+def _fields(project: Mapping[str, Any], poetry: Mapping[str, Any], package: Package) -> dict[str, Any]:
+    """Return the metadata by the names of `packaging.metadata`; what the backend computes counts as set."""
+    own = {**poetry, **dict.fromkeys(package.dynamic or (), "dynamic"), **project}
+    links = ("urls", "homepage", "repository", "documentation")
+    return {
+        "summary": own.get("description"),
+        "description": "checked as readme",
+        "requires_python": package.requires_python or own.get("requires-python"),
+        "author": own.get("authors") or own.get("maintainers"),
+        "license": own.get("license") or own.get("license-files"),
+        # Poetry adds those of the license and of the Python versions.
+        "classifiers": package.classifiers or own.get("classifiers") or (["added by Poetry"] if poetry else []),
+        "project_urls": [own[name] for name in links if own.get(name)],
+        "keywords": own.get("keywords"),
+    }
+
+
+def readme(context: Context) -> Iterator[Finding]:
+    for package in context.packages:
+        document = context.document(package)
+        value = table_at(document, "project").get("readme") or table_at(document, "tool", "poetry").get("readme")
+        if value is None and "readme" in (package.dynamic or ()):
+            continue
+        file, content_type = value, None
+        if isinstance(value, dict):
+            file, content_type = value.get("file"), value.get("content-type")
+        files = [file] if isinstance(file, str) else file if isinstance(file, list) else []
+        if not files and not (isinstance(value, dict) and value.get("text")):
+            fix = f'write README.md in {package.directory}, and readme = "README.md" in [project]'
+            yield Blocked("readme-invalid", f"{package.pyproject} names no readme", fix)
+        for name in files:
+            yield from _file_problems(str(name), content_type, package, context.project)
+
+
+def _file_problems(name: str, content_type: Any, package: Package, project: Project) -> Iterator[Finding]:
+    path = name if package.directory == "." else f"{package.directory}/{name}"
+    content = project.read_files([path]).get(path)
+    if content is None or not content.strip():
+        state = "is empty" if content is not None else "does not exist"
+        yield Blocked("readme-invalid", f"{path}, the readme of {package.name}, {state}", f"write {path}")
+        return
+    suffix = name[name.rfind(".") :].lower() if "." in name else ""
+    kind = content_type if isinstance(content_type, str) else _CONTENT_TYPES.get(suffix)
+    for problem in project.once(_render, content.decode("utf-8", "replace"), kind):
+        yield problem.but(message=f"{path}: {problem.message}")
+
+
+def _render(text: str, content_type: str | None) -> tuple[Any, ...]:
+    return tuple(readme_problems(text, content_type))
+
+
+def license(context: Context) -> Iterator[Finding]:  # noqa: A001 - the name of the item
+    for package in context.packages:
+        directory, patterns = context.project.root / package.directory, _license_files(context.document(package))
+        for missing in context.project.once(_without_match, directory, patterns):
+            yield Blocked(
+                "license-file-missing",
+                f"{package.name}: {package.directory} has no {missing}",
+                f"add {missing} to {package.directory}",
+            )
+
+
+def _license_files(document: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the patterns of a package's license files; empty for those of the usual names."""
+    project = table_at(document, "project")
+    if isinstance(table := project.get("license"), dict):
+        return tuple(strings_in([table.get("file")])) or ("pyproject.toml",)  # which has the text
+    patterns = strings_in(project.get("license-files"))
+    return tuple(pattern for pattern in patterns if pattern and not pattern.startswith(("/", "..")))
+
+
+def _without_match(directory: Path, patterns: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the patterns that match no file of a directory; without patterns, the usual name if there is none."""
+    if not patterns:
+        return () if any(any(directory.glob(usual)) for usual in _USUAL_LICENSES) else ("LICENSE",)
+    return tuple(pattern for pattern in patterns if not any(directory.glob(pattern)))
+
+
+def public_requirements(context: Context) -> Iterator[Finding]:
+    if not context.index.has_public_rules:
+        return
+    for package in context.packages:
+        version = context.versions.get(package.name)
+        if version is not None and version.local:
+            fix = context.project.bump_command(package.name, "--to", version.public)
+            yield Blocked("local-version", f"{package.name} {version} is a local version", fix)
+        for text in _requirements_by_url(package, context.document(package)):
+            yield Blocked(
+                "requirement-by-url",
+                f"{package.pyproject} requires {text}",
+                "require a released version; put the URL into [tool.uv.sources] or a dependency group",
+            )
+
+
+def _requirements_by_url(package: Package, document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the published requirements that name a URL, a repository or a path."""
+    for dependency in package.dependencies:
+        if dependency.table in ("runtime", "extra") and dependency.syntax == "pep508":
+            try:
+                url = Requirement(dependency.text).url
+            except InvalidRequirement:
+                continue  # the build reports it
+            if url is not None:
+                yield dependency.text
+    if not table_at(document, "project").get("dependencies"):
+        for name, entry in table_at(document, "tool", "poetry", "dependencies").items():
+            places = {"git", "url", "path"} & entry.keys() if isinstance(entry, dict) else ()
+            yield from (f"{name} = {{ {place} = … }}" for place in sorted(places))
+
+
+def siblings_bounded(context: Context) -> Iterator[Finding]:
+    if unbounded := requirements.unbounded_siblings(context.packages, context.project.workspace):
+        yield Blocked(
+            "requirement-unbounded",
+            f"requirements on packages of this repository without a version: {', '.join(unbounded)}",
+            "add a version to each, such as >=1.2",
+        )
+
+
+def siblings_satisfied(context: Context) -> Iterator[Finding]:
+    by_name = context.project.workspace.by_name
+    for package in context.packages:
+        for dependency in package.dependencies:
+            sibling = by_name.get(dependency.name)
+            if sibling is None or sibling.version is None or dependency.table not in ("runtime", "extra"):
+                continue
+            if dependency.text and not requirements.allows(dependency.text, sibling.version, dependency.syntax):
+                yield Blocked(
+                    "requirement-excludes-version",
+                    f"{package.name} requires {dependency.text}, but {sibling.name} is {sibling.version} here",
+                    f"allow {sibling.version} in {dependency.file or package.pyproject}",
+                )
+
+
+def siblings_released(context: Context) -> Iterator[Finding]:
+    project, _ = context.project, context.git
+    released = [
+        package
+        for package in context.packages
+        if (version := context.versions.get(package.name)) is not None
+        and not releases.tags_of_version(package.name, version, project)
+    ]
+    for name, message in checks.unreleased_siblings(project, released):
+        yield Blocked("requirement-unavailable", message, project.bump_command(name, "--part", "patch", tag=True))

@@ -1,0 +1,144 @@
+"""Items about the version: whether it is new and everywhere the same, its tags, its entry in the changelog."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from packaging.version import Version
+
+from relnox.commands.check.context import Context, Finding
+from relnox.commands.shared import checks, consistency, releases
+from relnox.core import changelog as changelogs
+from relnox.core import setting_proposals, version_groups
+from relnox.core.bump import release_notes
+from relnox.core.packages import Package
+from relnox.core.text import join_names, split_lines
+from relnox.errors import Blocked, Conflict
+
+
+def version_new(context: Context) -> Iterator[Finding]:
+    project, (_, _, commit) = context.project, context.git
+    reported = set()
+    for message, _, names in consistency.tagged_elsewhere(context.versions, commit, project):
+        reported.update(names)
+        yield Blocked("version-tagged-elsewhere", message, _bump(names[0], context))
+    for name, (tag, last) in checks.newer_tags(project).reachable.items():
+        if name in context.versions and name not in reported:
+            reported.add(name)
+            message = f"{name} {context.versions[name]} is not higher than the last release ({tag})"
+            yield Blocked(
+                "version-not-higher", message, project.bump_command(name, "--to", _above(last), tag=True)
+            )
+    for name, files in context.public_versions().items():
+        version = context.versions[name]
+        if files and name not in reported and not releases.tags_of_version(name, version, project):
+            yield Conflict(
+                "version-not-higher",
+                f"{name} {version} is on {context.index.name} already, and no tag here says from which commit "
+                f"({join_names(sorted(files))})",
+                _bump(name, context),
+            )
+    context.require_versions()
+    if project.remote.error is not None:
+        context.require_remote()
+
+
+def version_everywhere(context: Context) -> Iterator[Finding]:
+    project = context.project
+    yield from checks.differing_locations(context.packages, project)
+    for group in version_groups.find_version_groups(project.workspace, project.config):
+        if group.kind == "fixed":
+            versions = {package.name: package.version for package in group.packages if package.version is not None}
+            try:
+                version_groups.check_group_has_one_version(group, versions)
+            except Blocked as error:
+                highest = str(max(versions.values()))
+                yield error.but(fix=project.bump_command(group.packages[0].name, "--to", highest))
+
+
+def packages_listed(context: Context) -> Iterator[Finding]:
+    project = context.project
+    if project.unlisted:
+        text = setting_proposals.describe_unlisted_packages(project.unlisted, project.workspace, project.config)
+        message, *ways = split_lines(text)
+        ways = [way.replace(": ", ": [tool.relnox] ", 1) for way in reversed(ways)]
+        yield Blocked("package-unlisted", message, "; or ".join(ways))
+
+
+def tags(context: Context) -> Iterator[Finding]:
+    project, (_, state, _) = context.project, context.git
+    remote = project.config.remote
+    context.require_remote()
+    for name, version in context.versions.items():
+        of_version = releases.tags_of_version(name, version, project)
+        for tag in of_version:
+            here, there = state.tags.get(tag), project.remote.tags.get(tag)
+            if here and there and here != there:
+                yield Conflict(
+                    "tag-exists",
+                    f"tag {tag} is on {here[:10]} here, but on {there[:10]} on {remote}",
+                    f"release another version: {_bump(name, context)}",
+                )
+            elif here and not there:
+                yield Blocked(
+                    "release-not-tagged", f"{remote} does not have tag {tag}", f"git push {remote} refs/tags/{tag}"
+                )
+        if not of_version and context.profile == "before-publish":
+            yield Blocked(
+                "release-not-tagged",
+                f"{name} {version} is not tagged",
+                project.bump_command(name, "--to", str(version), tag=True),
+            )
+    context.require_versions()
+
+
+def changelog(context: Context) -> Iterator[Finding]:
+    project = context.project
+    if project.config.changelog == "none":
+        return
+    candidates = project.changelog_files
+    contents = project.read_files(name for names in candidates.values() for name in names)
+    by_package = release_notes.find_changelogs(project.workspace, candidates, contents, project.config)
+    for package in context.packages:
+        version, file = context.versions.get(package.name), by_package.get(package.name)
+        if file is None:
+            yield Blocked(
+                "changelog-missing",
+                f"{package.name} has no changelog",
+                'write CHANGELOG.md with the heading "## Unreleased", and what has changed below it; or, to have '
+                'none: [tool.relnox] changelog = "none"',
+            )
+        elif version is not None and not version.is_prerelease:
+            text = contents[file].decode("utf-8", "replace")
+            yield from _missing_entry(package, version, file, text, context)
+
+
+def _missing_entry(
+    package: Package, version: Version, file: str, text: str, context: Context
+) -> Iterator[Finding]:
+    """Yield a problem if a changelog has nothing about the version; until it is tagged, a bump may add it."""
+    if changelogs.text_of_version(text, str(version)):
+        return
+    tools = ("towncrier", "git-cliff")
+    is_pending = changelogs.has_unreleased(text, None) and not changelogs.is_unreleased_empty(text)
+    is_tagged = bool(releases.tags_of_version(package.name, version, context.project))
+    if (
+        not is_tagged
+        and context.profile != "before-publish"
+        and (is_pending or context.project.config.changelog in tools)
+    ):
+        return
+    fix = f'add the heading "## {version}" to {file}, with what has changed below it'
+    if is_pending and not is_tagged:
+        fix = context.project.bump_command(package.name, "--to", str(version))
+    yield Blocked("changelog-missing", f"{file} says nothing about {package.name} {version}", fix)
+
+
+def _bump(name: str, context: Context) -> str:
+    return context.project.bump_command(name, "--part", "patch", tag=True)
+
+
+def _above(version: Version) -> str:
+    """Return the next version after a release, in which the last number is one higher."""
+    release = version.release if version.is_prerelease else (*version.release[:-1], version.release[-1] + 1)
+    return str(Version.from_parts(epoch=version.epoch, release=release))

@@ -1,0 +1,100 @@
+"""What `check` runs or mends: lock files, and files that git should not track."""
+
+from __future__ import annotations
+
+import posixpath
+import shutil
+from typing import Literal
+
+from relnox.building import environments
+from relnox.core import foreign_locks
+from relnox.core.documents import parse_toml
+from relnox.core.planning.step import Step
+from relnox.core.text import join_names
+from relnox.errors import Failed
+from relnox.steps.build_environments import BuildingServices
+from relnox.steps.run import Run
+from relnox.system import process
+from relnox.system.files import read_project_file
+
+_LOCK_TIMEOUT = 300.0
+_STALE = 1
+"""The exit status of `uv lock --check` for a lock file that would change."""
+
+
+class LockFile(Step, kw_only=True):
+    """Check that a lock file is that of its pyproject.toml; with `writes`, let its tool update it.
+
+    Attributes:
+        file: The path of the lock file.
+        tool: The program that writes it.
+    """
+
+    runs_project_code = True
+    file: str
+    tool: Literal["uv", "poetry", "pdm"]
+    writes: bool = False
+
+    @property
+    def key(self) -> str:
+        return f"lock {self.file}"
+
+    @property
+    def title(self) -> str:
+        return f"update {self.file}: {self.tool} lock" if self.writes else f"compare {self.file}: uv lock --check"
+
+    def done(self, run: Run) -> str | None:
+        return f"{self.file} is current" if self._is_current(run) else None
+
+    def apply(self, run: Run) -> None:
+        if not self.writes:
+            raise stale_lock(self.file, self.tool)
+        self._run_tool(run).check(f"{self.tool} lock")
+
+    def _is_current(self, run: Run) -> bool:
+        if self.tool == "uv":
+            completed = self._run_tool(run, "--check")
+            if completed.returncode != _STALE:
+                completed.check("uv lock --check")
+            return completed.returncode == 0
+        lock = read_project_file(run.root, self.file).decode("utf-8", "replace")
+        project = posixpath.join(posixpath.dirname(self.file), "pyproject.toml")
+        document = parse_toml(read_project_file(run.root, project).decode("utf-8", "replace"))
+        return foreign_locks.is_current(posixpath.basename(self.file), parse_toml(lock), lock, document) is True
+
+    def _run_tool(self, run: Run, *options: str) -> process.Completed:
+        program = str(environments.find_uv()) if self.tool == "uv" else shutil.which(self.tool)
+        if program is None:
+            raise Failed("tool-not-found", f"{self.tool} is not installed", f"install {self.tool}")
+        variables = run.service(BuildingServices).installer_variables()
+        directory = run.root / posixpath.dirname(self.file)
+        return process.run([program, "lock", *options], cwd=directory, env=variables, timeout=_LOCK_TIMEOUT)
+
+
+def stale_lock(file: str, tool: str) -> Failed:
+    """Return the problem that a lock file is not that of its pyproject.toml."""
+    directory = posixpath.dirname(file)
+    command = f"cd {directory} && {tool} lock" if directory else f"{tool} lock"
+    return Failed("lock-outdated", f"{file} is not that of the current pyproject.toml", command)
+
+
+class UntrackFiles(Step, kw_only=True):
+    """Remove files from git's index; they stay on the disk, and in the history."""
+
+    exclusive = True
+    files: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        return "untrack"
+
+    @property
+    def title(self) -> str:
+        return f"git rm --cached {join_names(self.files)}"
+
+    def done(self, run: Run) -> str | None:
+        tracked = run.checkout.read_entries("ls-files", "--", *self.files)
+        return None if tracked else "git does not track them; revoke the secrets: the history has them"
+
+    def apply(self, run: Run) -> None:
+        run.checkout.run("rm", "--cached", "--quiet", "--", *self.files).check("git rm --cached")
