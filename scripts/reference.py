@@ -1,4 +1,4 @@
-"""Write docs/settings.md and docs/reference.md from the declarations; with `--check`, fail if one is stale."""
+"""Write the generated pages of docs from the declarations; with `--check`, fail if one is stale."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relnox.commands import COMMANDS, read_help
+from relnox.core.settings.checklist import ITEMS, PROFILES
 from relnox.core.settings.config import Config
 from relnox.core.settings.options import CommonOptions
 from relnox.core.settings.release_lines import ReleaseLineSetting
@@ -59,6 +60,45 @@ flag it is `1` or `0`, and for an option that may be repeated it has the values 
 without a variable choose a target or confirm something: they are set on the command line only.
 """
 
+CHECKS = f"""# The release checklist
+
+{GENERATED}
+
+    relnox check                            # everything that can be decided here, at once
+    relnox check --profile before-publish   # what must be so right before publishing
+    relnox check --only lock-files --fix    # do what is mechanical; --dry-run shows the edits
+    relnox check --report checks.xml        # JUnit; .md is Markdown, anything else JSON
+
+An item is `ok`, `failed`, a `warning`, `not checkable here` (the table says why; it is never assumed to be ok), or
+`skipped`. Failed items end the run with exit code 1, or that of the problem. Nothing is changed without `--fix`.
+
+The default profile is `ci` if the variable `CI` is set, else `laptop`. `--only` checks items of any profile.
+
+## Items
+"""
+
+CHECKS_END = """## Settings
+
+```toml
+[tool.relnox.check.severity]
+metadata = "off"                 # error, warning or off, by item
+ci-green = "warning"
+
+[tool.relnox.check]
+environments = ["pypi"]          # those whose jobs publish
+
+[[tool.relnox.check.manual]]     # what a person checks: listed last, and in release pull requests
+title = "Announce the release on the mailing list"
+link = "https://example.org/announcements"
+when = "after"                   # or "before" publishing, the default
+```
+
+- `tests-pass` runs `[tool.relnox.test] command` in a fresh environment with the packages of the checkout.
+- `ci-green` and `environments` ask GitHub or GitLab; a private repository needs a token
+  ([release-pull-requests.md](release-pull-requests.md)). GitLab says on paid plans only who approves deployments.
+- `metadata`, `readme` and `license` read pyproject.toml; `build-all` checks what the archives have.
+"""
+
 EXIT_CODES = """## Exit codes
 
 nox exits with 1 for every failure; the code is in its output and in `--report`. When several apply, the first of
@@ -68,7 +108,7 @@ nox exits with 1 for every failure; the code is in its output and in `--report`.
 
 def main(arguments: list[str]) -> int:
     """Write the pages, or check them with `--check`; return 1 if one is stale."""
-    pages = {"settings.md": settings_page(), "reference.md": reference_page()}
+    pages = {"settings.md": settings_page(), "reference.md": reference_page(), "checks.md": checks_page()}
     stale = False
     for name, page in pages.items():
         file = ROOT / "docs" / name
@@ -161,6 +201,20 @@ def default(field: Field) -> str:
     if isinstance(field.default, Settings) or field.default in (None, (), "") or field.default == {}:
         return ""
     return f"`{json.dumps(field.default)}`"
+
+
+# --- the checklist --------------------------------------------------------------------------------------
+
+
+def checks_page() -> str:
+    """Return the page of the release checklist."""
+    rows = []
+    for item in ITEMS.values():
+        profiles = "all" if item.profiles == PROFILES else ", ".join(f"`{profile}`" for profile in item.profiles)
+        fix = f"; `--fix` {item.fix}" if item.fix else ""
+        rows.append((f"`{item.name}`", f"{item.title}{fix}", item.why, item.severity, profiles))
+    table = markdown_table(("item", "what must be so", "why", "severity", "profiles"), rows)
+    return f"{CHECKS}\n{table}\n{CHECKS_END}"
 
 
 # --- tasks ---------------------------------------------------------------------------------------------

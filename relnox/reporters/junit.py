@@ -17,8 +17,8 @@ _NOT_RUN = ("not checkable here", "skipped", "by hand")
 def render(outcome: Outcome, convert: Callable[[str], str] = str) -> str:
     """Format the report of a run as JUnit XML: a suite for the task, and one for each task that it ran."""
     root = ET.Element("testsuites", name="relnox")
-    for each in (outcome, *outcome.stages):
-        _add_suite(root, each, convert)
+    for task in (outcome, *outcome.stages):
+        _add_suite(root, task, convert)
     ET.indent(root)
     return f'<?xml version="1.0" encoding="utf-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
 

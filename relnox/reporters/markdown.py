@@ -20,8 +20,8 @@ def render(outcome: Outcome, convert: Callable[[str], str] = str) -> str:
         lines += _problem_lines(problem, convert)
     for note in outcome.plan.notes:
         lines.append(f"- note: {escaped(convert(note))}")
-    for each in (outcome, *outcome.stages):
-        for table in each.tables:
+    for task in (outcome, *outcome.stages):
+        for table in task.tables:
             lines += ["", *table_lines(table)]
     lines += [f"- [ ] {escaped(item.title)}" for item in outcome.items if item.status == "by hand"]
     return "\n".join(lines).rstrip() + "\n"

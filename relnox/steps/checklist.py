@@ -1,4 +1,4 @@
-"""What `check` runs or mends: lock files, and files that git should not track."""
+"""What `check` runs or fixes: lock files, and files that git should not track."""
 
 from __future__ import annotations
 

@@ -43,6 +43,7 @@ BLOCKED = (
         "--package cannot select single packages (the 5 packages are bumped in lockstep)",
     ),
     ("bump", "--part minor --pull-request --commit", "--pull-request cannot be combined with --commit (it leaves"),
+    ("check", "--only changelgo", "did you mean changelog?"),
     ("auto-tag", "--package cor", "cor"),
     ("build-all", "--package cor", "cor"),
     ("collect", "--from nowhere", "nowhere is not a directory"),

@@ -14,8 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relnox.commands import json_schema, options_by_table
+from relnox.core.settings.checklist import ManualItem
 from relnox.core.settings.config import (
     BuildConfig,
+    CheckConfig,
     CiConfig,
     CommitsConfig,
     Config,
@@ -112,6 +114,17 @@ EVERYTHING = """
     publish-job = "nox"
     python = "3.13"
     tokens = { house = "HOUSE_TOKEN" }
+
+    [check]
+    environments = ["release"]
+    test-index = "house"
+    storage-limit = 20000
+    severity = { metadata = "off", ci-green = "warning" }
+
+    [[check.manual]]
+    title = "Announce it"
+    link = "https://example.org/list"
+    when = "after"
 
     [bump]
     commit = true
@@ -267,6 +280,13 @@ def test_everything_that_can_be_said() -> None:
         wheels={"acme-gui": ("cp{312,313}-macosx_arm64",)},
         diff=DiffConfig(max_growth="20%", top_level=("acme_tools",)),
         ci=CiConfig(trigger="tag", publish_job="nox", python="3.13", tokens={"house": "HOUSE_TOKEN"}),
+        check=CheckConfig(
+            environments=("release",),
+            test_index="house",
+            storage_limit=20000,
+            severity={"metadata": "off", "ci-green": "warning"},
+            manual=(ManualItem(title="Announce it", link="https://example.org/list", when="after"),),
+        ),
         bump=TaskConfig(options={"commit": True}),
         build=BuildConfig(options={"output": "artifacts", "strict": True}),
         publish=PublishConfig(options={"attestations": "off"}),
@@ -312,6 +332,9 @@ def test_the_fields_of_the_commit_message_are_checked(message: str, why: str, fi
         ('test.requires = ["pytest >"]', "it is not a requirement"),
         ('test.requires = ["py test"]', "it is not a requirement"),
         ('commits.minor = ["feat!"]', "it is not the type of a Conventional Commit"),
+        ('check.severity.chanelog = "off"', "is not one of git-clean, "),
+        ('check.severity.changelog = "none"', "is not one of error, warning, off"),
+        ('check.manual = [{ title = "A", link = "javascript:1" }]', "it is not the address of a page"),
         ('commits.patch = [""]', "it is not the type of a Conventional Commit"),
         *((f"indexes.{name} = {{}}", "is predefined") for name in ("pypi", "PyPI", "test-pypi", "Embedded")),
     ],

@@ -25,7 +25,7 @@ from relnox.project import Project
 from relnox.steps.edit_files import EditFiles
 
 
-class _Found(NamedTuple):
+class _Result(NamedTuple):
     """What the function of an item found."""
 
     problems: tuple[Problem, ...] = ()
@@ -46,15 +46,15 @@ def plan(options: Options, project: Project) -> Plan:
         if (reason := _why_skipped(item, severity, context)) is not None:
             items.append(_checked(item, "skipped", reason))
             continue
-        found = _decide(item, context)
-        new.add(*found.steps)
-        edits |= {edit.file: edit for edit in found.edits}
-        items.append(_result(item, severity, found))
+        result = _decide(item, context)
+        new.add(*result.steps)
+        edits |= {edit.file: edit for edit in result.edits}
+        items.append(_checked_item(item, severity, result))
     if edits:
         new.add(EditFiles(edits=tuple(edits.values())))
     new.problems += [problem for problem in problems_of(items) if problem.level == "error"]
     items += map(_manual_item, project.config.check.manual)
-    if not new.steps or options.dry_run:
+    if not new.steps:  # otherwise it is shown when they have ended
         new.tables.append(_table(items))
     return new.plan(items=tuple(items))
 
@@ -99,7 +99,7 @@ def _why_skipped(item: Item, severity: str, context: Context) -> str | None:
     return None
 
 
-def _decide(item: Item, context: Context) -> _Found:
+def _decide(item: Item, context: Context) -> _Result:
     """Return what the function of an item finds; a server that does not answer says nothing about the item."""
     module: Any = import_module(f"relnox.commands.check.{item.topic}")
     findings: list[Finding] = []
@@ -114,28 +114,28 @@ def _decide(item: Item, context: Context) -> _Found:
             reason = error.message
         else:
             findings.append(error)
-    return _Found(
-        tuple(found for found in findings if isinstance(found, Problem)),
-        tuple(found for found in findings if isinstance(found, Step)),
-        tuple(found for found in findings if isinstance(found, Edit)),
+    return _Result(
+        tuple(finding for finding in findings if isinstance(finding, Problem)),
+        tuple(finding for finding in findings if isinstance(finding, Step)),
+        tuple(finding for finding in findings if isinstance(finding, Edit)),
         reason,
     )
 
 
-def _result(item: Item, severity: str, found: _Found) -> CheckedItem:
+def _checked_item(item: Item, severity: str, result: _Result) -> CheckedItem:
     """Return an item with its status, before the steps run that it may need."""
-    steps = tuple(step.key for step in found.steps) + (("edit",) if found.edits else ())
+    steps = tuple(step.key for step in result.steps) + (("edit",) if result.edits else ())
     problems = tuple(
         problem.but(level="warning" if "warning" in (severity, problem.level) else "error", why=item.why, allow="")
-        for problem in found.problems
+        for problem in result.problems
     )
     status: CheckStatus = "ok"
-    detail = found.not_checkable
+    detail = result.not_checkable
     if any(problem.level == "error" for problem in problems):
         status = "failed"
     elif detail or steps:
         status = "not checkable here"
-        detail = detail or f"decided by: {', '.join(step.title for step in found.steps) or 'the edit'}"
+        detail = detail or f"decided by: {', '.join(step.title for step in result.steps) or 'the edit'}"
     elif problems:
         status = "warning"
     return _checked(item, status, detail, problems, steps)

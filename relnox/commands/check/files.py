@@ -34,12 +34,14 @@ _UNUSED_IMPORT = "F401"
 
 def secrets(context: Context) -> Iterator[Finding]:
     project, _ = context.project, context.git
-    found = project.once(_find_secrets, project.root, tuple(project.index_states), project.config.fake_secrets)
-    removable = [name for name, what, _ in found if what.endswith("(according to its name)")]
+    tracked_secrets = project.once(
+        _find_secrets, project.root, tuple(project.index_states), project.config.fake_secrets
+    )
+    removable = [name for name, what, _ in tracked_secrets if what.endswith("(according to its name)")]
     if context.options.fix and removable:
         yield UntrackFiles(files=tuple(removable))
         yield _ignoring(removable, project)
-    for name, what, is_certain in found:
+    for name, what, is_certain in tracked_secrets:
         if context.options.fix and name in removable:
             continue
         fix = f"remove it from {name}, revoke it, and commit"
@@ -59,7 +61,7 @@ def _find_secrets(
     root: Path, names: tuple[str, ...], fake_secrets: tuple[str, ...]
 ) -> tuple[tuple[str, str, bool], ...]:
     """Return tracked files with secrets, what each is, and whether it certainly is one; not those of tests."""
-    found = []
+    tracked_secrets = []
     for name in sorted(names):
         path = PurePosixPath("project", name)  # as in an sdist
         if is_sample(path) or any(map(path.match, fake_secrets)) or (root / name).is_symlink():
@@ -72,8 +74,8 @@ def _find_secrets(
         kinds = dict(secrets_in(path, content))
         if kinds:
             what = max(kinds, key=lambda kind: kinds[kind])
-            found.append((name, what, kinds[what]))
-    return tuple(found)
+            tracked_secrets.append((name, what, kinds[what]))
+    return tuple(tracked_secrets)
 
 
 def _ignoring(names: list[str], project: Project) -> Edit:

@@ -14,6 +14,7 @@ from relnox.commands.shared import checks, releases
 from relnox.core import requirements
 from relnox.core.documents import strings_in, table_at
 from relnox.core.packages import Package
+from relnox.core.text import join_names
 from relnox.errors import Blocked
 from relnox.project import Project
 
@@ -32,6 +33,7 @@ _SAMPLES = {
 
 
 def metadata(context: Context) -> Iterator[Finding]:
+    files: dict[tuple[str, tuple[str, ...], str], list[str]] = {}
     for package in context.packages:
         document = context.document(package)
         project, poetry = table_at(document, "project"), table_at(document, "tool", "poetry")
@@ -39,12 +41,13 @@ def metadata(context: Context) -> Iterator[Finding]:
         missing = missing_fields(fields)
         if not fields["keywords"]:
             missing.setdefault("metadata-incomplete", []).append("keywords")
+        table = "[project]" if project else "[tool.poetry]"
         for code, keys in missing.items():
-            lines = "\n".join(_SAMPLES[key] for key in keys if key in _SAMPLES)
-            table = "[project]" if project else "[tool.poetry]"
-            yield Blocked(
-                code, f"{package.pyproject} lacks {', '.join(keys)}", f"add to {table}, for example:\n{lines}"
-            )
+            files.setdefault((code, tuple(keys), table), []).append(package.pyproject)
+    for (code, names, table), own in files.items():
+        lines = "\n".join(_SAMPLES[name] for name in names if name in _SAMPLES)
+        message = f"{join_names(own)} {'lacks' if len(own) == 1 else 'lack'} {', '.join(names)}"
+        yield Blocked(code, message, f"add to {table}, for example:\n{lines}")
 
 
 def _fields(project: Mapping[str, Any], poetry: Mapping[str, Any], package: Package) -> dict[str, Any]:
@@ -65,6 +68,7 @@ def _fields(project: Mapping[str, Any], poetry: Mapping[str, Any], package: Pack
 
 
 def readme(context: Context) -> Iterator[Finding]:
+    without = []
     for package in context.packages:
         document = context.document(package)
         value = table_at(document, "project").get("readme") or table_at(document, "tool", "poetry").get("readme")
@@ -75,10 +79,13 @@ def readme(context: Context) -> Iterator[Finding]:
             file, content_type = value.get("file"), value.get("content-type")
         files = [file] if isinstance(file, str) else file if isinstance(file, list) else []
         if not files and not (isinstance(value, dict) and value.get("text")):
-            fix = f'write README.md in {package.directory}, and readme = "README.md" in [project]'
-            yield Blocked("readme-invalid", f"{package.pyproject} names no readme", fix)
+            without.append(package.pyproject)
         for name in files:
             yield from _file_problems(str(name), content_type, package, context.project)
+    if without:
+        fix = 'write README.md beside it, and readme = "README.md" in [project]'
+        name = "names" if len(without) == 1 else "name"
+        yield Blocked("readme-invalid", f"{join_names(without)} {name} no readme", fix)
 
 
 def _file_problems(name: str, content_type: Any, package: Package, project: Project) -> Iterator[Finding]:
@@ -99,14 +106,17 @@ def _render(text: str, content_type: str | None) -> tuple[Any, ...]:
 
 
 def license(context: Context) -> Iterator[Finding]:  # noqa: A001 - the name of the item
+    directories: dict[str, list[str]] = {}
     for package in context.packages:
         directory, patterns = context.project.root / package.directory, _license_files(context.document(package))
         for missing in context.project.once(_without_match, directory, patterns):
-            yield Blocked(
-                "license-file-missing",
-                f"{package.name}: {package.directory} has no {missing}",
-                f"add {missing} to {package.directory}",
-            )
+            directories.setdefault(missing, []).append(package.directory)
+    for missing, own in directories.items():
+        yield Blocked(
+            "license-file-missing",
+            f"there is no {missing} in {join_names(own)}",
+            f"add {missing} to {join_names(own)}",
+        )
 
 
 def _license_files(document: Mapping[str, Any]) -> tuple[str, ...]:

@@ -69,9 +69,11 @@ def tags(context: Context) -> Iterator[Finding]:
     project, (_, state, _) = context.project, context.git
     remote = project.config.remote
     context.require_remote()
+    reported: set[str] = set()  # packages may share a tag
     for name, version in context.versions.items():
         of_version = releases.tags_of_version(name, version, project)
-        for tag in of_version:
+        for tag in of_version.keys() - reported:
+            reported.add(tag)
             here, there = state.tags.get(tag), project.remote.tags.get(tag)
             if here and there and here != there:
                 yield Conflict(
@@ -83,10 +85,12 @@ def tags(context: Context) -> Iterator[Finding]:
                 yield Blocked(
                     "release-not-tagged", f"{remote} does not have tag {tag}", f"git push {remote} refs/tags/{tag}"
                 )
-        if not of_version and context.profile == "before-publish":
+        planned = project.tag_formats[name].render(version)
+        if not of_version and context.profile == "before-publish" and planned not in reported:
+            reported.add(planned)
             yield Blocked(
                 "release-not-tagged",
-                f"{name} {version} is not tagged",
+                f"{name} {version} is not tagged (tag {planned} does not exist)",
                 project.bump_command(name, "--to", str(version), tag=True),
             )
     context.require_versions()
@@ -99,16 +103,16 @@ def changelog(context: Context) -> Iterator[Finding]:
     candidates = project.changelog_files
     contents = project.read_files(name for names in candidates.values() for name in names)
     by_package = release_notes.find_changelogs(project.workspace, candidates, contents, project.config)
+    if without := [package.name for package in context.packages if package.name not in by_package]:
+        yield Blocked(
+            "changelog-missing",
+            f"{join_names(without)}: no changelog",
+            'write CHANGELOG.md with the heading "## Unreleased", and what has changed below it; or, to have '
+            'none: [tool.relnox] changelog = "none"',
+        )
     for package in context.packages:
         version, file = context.versions.get(package.name), by_package.get(package.name)
-        if file is None:
-            yield Blocked(
-                "changelog-missing",
-                f"{package.name} has no changelog",
-                'write CHANGELOG.md with the heading "## Unreleased", and what has changed below it; or, to have '
-                'none: [tool.relnox] changelog = "none"',
-            )
-        elif version is not None and not version.is_prerelease:
+        if file is not None and version is not None and not version.is_prerelease:
             text = contents[file].decode("utf-8", "replace")
             yield from _missing_entry(package, version, file, text, context)
 

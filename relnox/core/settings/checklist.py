@@ -32,7 +32,7 @@ class Item(Record, kw_only=True):
         why: Why it matters, in one sentence.
         severity: What a problem of it is, unless the settings say otherwise.
         profiles: The profiles that it is part of.
-        mends: What `--fix` does, or empty.
+        fix: What `--fix` does, or empty.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Item(Record, kw_only=True):
     why: str
     severity: Severity = "error"
     profiles: tuple[Profile, ...] = PROFILES
-    mends: str = ""
+    fix: str = ""
 
     @property
     def function(self) -> str:
@@ -132,7 +132,7 @@ ITEMS = {
             name="license",
             topic="metadata",
             title="there is a license file",
-            why="without a license text in the archives nobody may redistribute the package",
+            why="without a license text in the archives others may not redistribute the package",
             severity="warning",
         ),
         Item(
@@ -209,21 +209,21 @@ ITEMS = {
             topic="files",
             title="git tracks no .pypirc, .env, key or token",
             why="a secret in a repository is public from the first push on, whatever is deleted later",
-            mends="removes the files from git's index, not from the disk, and adds them to .gitignore",
+            fix="removes the files from git's index, not from the disk, and adds them to .gitignore",
         ),
         Item(
             name="lock-files",
             topic="files",
             title="uv.lock, poetry.lock and pdm.lock are those of their pyproject.toml",
             why="CI jobs that install from a stale lock file fail, or test other versions than those required",
-            mends="runs `uv lock`, `poetry lock` or `pdm lock`",
+            fix="runs `uv lock`, `poetry lock` or `pdm lock`",
         ),
         Item(
             name="noxfile-imports",
             topic="files",
             title="linters do not remove the imports of relnox from noxfile.py and tasks.py",
             why="`ruff check --fix` deletes imports that look unused, and the sessions are gone",
-            mends="adds `# noqa: F401`",
+            fix="adds `# noqa: F401`",
         ),
         # the forge
         Item(
@@ -236,8 +236,8 @@ ITEMS = {
         Item(
             name="environments",
             topic="forge",
-            title="the environment that publishes has reviewers, and nobody reviews their own run",
-            why="whoever can start a workflow could publish alone otherwise",
+            title="the environment that publishes has reviewers, who cannot approve their own runs",
+            why="otherwise everybody who can start a workflow can publish alone",
             severity="warning",
         ),
     )
@@ -262,7 +262,7 @@ class ManualItem(Settings):
 def task_list(items: Sequence[ManualItem], when: Literal["before", "after"] | None = None) -> str:
     """Return manual items as a Markdown task list, all or those for one time; empty if there are none.
 
-    Titles are text: they notify nobody, refer to no issue and contain no markup.
+    Titles are text: they contain no markup, mention no person and refer to no issue.
     """
     lines = []
     for item in items:

@@ -226,7 +226,12 @@ class CheckConfig(TaskConfig):
         otherwise="`pypi`, if the repository has it",
     )
     test_index: str = setting("testpypi", "The index that the archives were tried on.")
-    storage_limit: int = setting(10_000, "The storage of each project on the index, in MB (1,000,000 bytes).")
+    storage_limit: int | None = setting(
+        None,
+        "The storage of each project on the index, in MB (1,000,000 bytes).",
+        Number(),
+        otherwise="that of the public index, 10 GiB",
+    )
     manual: tuple[ManualItem, ...] = setting(
         (), "What a person checks: title, link, before or after publishing.", ListOf(Table(ManualItem))
     )
