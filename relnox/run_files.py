@@ -9,7 +9,7 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -70,25 +70,6 @@ def check_outputs(options: CommonOptions) -> None:
             Path(options.report).open("ab").close()
         except OSError as error:
             raise _not_writable_error(options.report, "report", error.strerror) from None
-
-
-def append_outputs(file: str, values: Mapping[str, str]) -> None:
-    """Append the outputs of a CI job to a file of lines `NAME=VALUE` (GitHub: `GITHUB_OUTPUT`).
-
-    Raises:
-        Blocked: The file cannot be written, or a value has more than one line, which could set other outputs.
-    """
-    lines = [f"{name}={value}" for name, value in values.items()]
-    if any(not line.isprintable() for line in lines):
-        raise Blocked(
-            "value-invalid", "an output of the job is not one line of text", fix="rename the tag or package"
-        )
-    try:
-        with Path(file).open("a", encoding="utf-8") as out:
-            out.writelines(f"{line}\n" for line in lines)
-    except OSError as error:
-        message = f"cannot write the outputs of the job to {file} ({error.strerror})"
-        raise Blocked("file-not-writable", message, fix="make GITHUB_OUTPUT a file that can be written") from error
 
 
 def write(path: str, text: str, what: str) -> None:

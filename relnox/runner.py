@@ -286,9 +286,6 @@ class PlannedTask:
         tables = self._execute_or_show()
         outcome = self.outcome or self._unexecuted_outcome()
         self.outcome = replace(outcome, tables=(*plan.tables, *tables), waits=tuple(self._waits))
-        file = os.environ.get("GITHUB_OUTPUT", "")
-        if file and self.outcome.exit_code is ExitCode.DONE and not self._nested:
-            run_files.append_outputs(file, commands.outputs(plan.task, options, self._project))
         return self.outcome
 
     def _execute_or_show(self) -> tuple[Table, ...]:

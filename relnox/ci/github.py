@@ -158,7 +158,7 @@ def _condition(job: Job) -> str:
     if job.unless is not None:
         tests.append(f"!inputs.{job.unless.name}")
     if job.only_if is not None:
-        tests.append(f"needs.{job.only_if.job}.outputs.{job.only_if.name} != ''")
+        tests.append(f"needs.{job.only_if.job}.outputs.{job.only_if.name} == 'true'")
     return f"${{{{ {' && '.join(tests)} }}}}" if tests else ""
 
 

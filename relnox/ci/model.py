@@ -156,7 +156,7 @@ class Job(Record, kw_only=True):
         checkout: `none`; `commit`, without history; or `history`, with all commits and tags.
         needs: The keys of the jobs that must have succeeded. Those that were skipped count as if they had.
         unless: The switch of a run by hand that skips the job.
-        only_if: The output of an earlier job that must not be empty, or else the job is skipped.
+        only_if: The output of an earlier job that must be `true`, or else the job is skipped.
         matrix: The rows that it runs for, or None if it runs once.
         permissions: All permissions of its token.
         environment: The environment for approval, secrets and identity; empty for none.

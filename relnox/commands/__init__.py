@@ -74,12 +74,6 @@ def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
     return of_task(outcome, directory) if of_task is not None else ()
 
 
-def outputs(task: str, options: CommonOptions, project: Project) -> dict[str, str]:
-    """Return what a CI job that ran this task hands over to later jobs, by name; empty for most tasks."""
-    of_task: Callable[[Any, Project], dict[str, str]] | None = getattr(import_task_module(task), "outputs", None)
-    return of_task(options, project) if of_task is not None else {}
-
-
 def read_help(name: str) -> tuple[str, str]:
     """Return the first line and the rest of a task's help, which is the docstring of its module.
 

@@ -6,7 +6,6 @@ time, since GitHub starts no workflows for more. The commit must be on the remot
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -117,18 +116,6 @@ def plan(options: Options, project: Project) -> Plan:
         batch = refs[start : start + MAX_TAGS]
         new.add(PushTags(remote_name=remote_name, tags=batch, created=tuple(tags), needs=after(*create)))
     return new.plan()
-
-
-def outputs(options: Options, project: Project) -> dict[str, str]:
-    """Return the packages with a tag of their version at HEAD, new or not: a job that is rerun has the same."""
-    _, _, head = project.require_commit()
-    decisions = [_decide(package, options, project) for package in project.select(options.package)]
-    tags = {decision.package.name: decision.tag for decision in decisions if decision.commit == head}
-    return {
-        "released": "true" if tags else "",
-        "packages": json.dumps([*tags]),
-        "tags": json.dumps(list(dict.fromkeys(tags.values()))),
-    }
 
 
 # --- the rules by which packages are tagged: the first one that applies decides

@@ -85,11 +85,6 @@ class Job(NamedTuple):
         return self.files.get(file.filename) == (file.size, file.sha256)
 
 
-def outputs(options: Options, project: Project) -> dict[str, str]:
-    """Return what later jobs of a CI run need to know of the merged build."""
-    return releases.manifest_outputs(project.root / options.output)
-
-
 def plan(options: Options, project: Project) -> Plan:
     """Plan to copy the files of each package, and then to write the merged manifest."""
     new = PlanBuilder("collect")

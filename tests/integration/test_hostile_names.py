@@ -1,6 +1,6 @@
 """500 hostile texts as refs, titles, authors, packages and paths: nothing is executed or injected.
 
-Programs on PATH whose names are in the texts record that they were started; a job's output files stay empty.
+Programs on PATH whose names are in the texts record that they were started; a job has no other outputs.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 from fake_forge import GitHubServer, GitLabServer, remote_on_forge
 from hostile_text import TEXTS
+from job_outputs import NAMES, read_github
 from projects import copy_of, git, remote_of, repository, write
 from running import RunResult
 from workflow_commands import commands
@@ -62,7 +63,9 @@ class Job(NamedTuple):
     def check(self, text: object) -> None:
         """Check that nothing was executed, and nothing injected."""
         assert not self.record.exists(), (text, self.record.read_text())
-        assert [path.read_bytes() for path in self.files] == [b""] * len(self.files), text
+        outputs, *others = self.files
+        assert read_github(outputs.read_bytes().decode()).keys() <= NAMES, text
+        assert [path.read_bytes() for path in others] == [b""] * len(others), text
         check_output(self.summary.read_text(encoding="utf-8") if self.summary.exists() else "", text, set())
 
 

@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from job_outputs import read_gitlab
 from projects import commit_all, git, repository, single, write
 from running import run_in_process
 
@@ -19,8 +20,7 @@ def outputs(root: Path, task: str, *words: str, code: int = 0) -> dict[str, Any]
     file = root.parent / "outputs"
     file.unlink(missing_ok=True)
     run_in_process(root, task, *words, "--outputs", str(file), code=code)
-    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-    found = {name: value for name, _, value in (line.partition("=") for line in lines)}
+    found = read_gitlab(file.read_text(encoding="utf-8")) if file.exists() else {}
     return {
         name.removeprefix("RELEASED_"): json.loads(value) if value[0] in "[{tf" else value
         for name, value in found.items()

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from job_outputs import NAMES, read_github, read_gitlab
 
 from relnox.core.planning.plan import ReleasedPackage
 from relnox.reporters import outputs
@@ -16,35 +17,13 @@ if TYPE_CHECKING:
 HOSTILE = ("a\nreleased=true", "v1\nEOF\nreleased<<EOF\ntrue", "x\r\nPATH=/tmp", "v1$(id)", "v1 b", "v1\\n", "é")
 
 
-def read_github(text: str) -> dict[str, str]:
-    """Read outputs as the runner does: `name<<delimiter`, lines up to the delimiter; or `name=value`."""
-    found, lines = {}, iter(text.splitlines())
-    for line in lines:
-        name, heredoc, delimiter = line.partition("<<")
-        if not heredoc:
-            name, _, found[name] = line.partition("=")
-            continue
-        value = []
-        for inner in lines:
-            if inner == delimiter:
-                break
-            value.append(inner)
-        found[name] = "\n".join(value)
-    return found
-
-
-def read_gitlab(text: str) -> dict[str, str]:
-    """Read variables as GitLab does: one for each line, stripped."""
-    pairs = (line.partition("=") for line in text.splitlines())
-    return {name.strip(): value.strip() for name, _, value in pairs}
-
-
 @pytest.mark.parametrize("tag", HOSTILE)
 def test_no_value_sets_another_output(tag: str, tmp_path: Path) -> None:
     release = ReleasedPackage(package="demo", version="1.0", tag=tag)
     values = outputs.values([release], None, "0" * 64, ["3.13"])
     for number in range(2):  # a second task of the same step
         outputs.add_github_outputs(tmp_path / "github", values | {"tags": f"{values['tags']}{number}", "raw": tag})
+    assert values.keys() == NAMES
     read = read_github((tmp_path / "github").read_bytes().decode())
     assert read == values | {"tags": f"{values['tags']}1", "raw": "\n".join(tag.splitlines())}
 

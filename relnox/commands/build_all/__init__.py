@@ -186,11 +186,6 @@ def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
     return (Table(title="", columns=columns, rows=tuple(rows)),)
 
 
-def outputs(options: Options, project: Project) -> dict[str, str]:
-    """Return what later jobs of a CI run need to know of the build."""
-    return {} if options.matrix else releases.manifest_outputs(project.root / options.output)
-
-
 def _untagged_packages(packages: tuple[Package, ...], project: Project, tags: Collection[str]) -> list[str]:
     """Return the packages whose versions come from tags, but that have no tag on the current commit."""
     return [

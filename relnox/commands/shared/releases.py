@@ -6,8 +6,6 @@ commits. The release has the packages whose release tag is at the built commit, 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -276,14 +274,6 @@ def read_release(root: Path, directory: str, names: Iterable[str]) -> Manifest:
     if missing := sorted(set(names) - set(manifest.packages)):
         raise Blocked("archive-missing", f"{where} lists no files of {', '.join(missing)}", fix=_REBUILD)
     return manifest
-
-
-def manifest_outputs(directory: Path) -> dict[str, str]:
-    """Return the outputs of a CI job that wrote a manifest: its packages with their versions, and its hash."""
-    manifest = read_manifest(directory.parent, directory.name)
-    sha256 = hashlib.sha256(read_file(directory / MANIFEST_JSON)).hexdigest()
-    versions = {name: str(manifest.version(name)) for name in manifest.packages}
-    return {"packages": json.dumps([*versions]), "versions": json.dumps(versions), "manifest-sha256": sha256}
 
 
 class Build(NamedTuple):
