@@ -111,7 +111,7 @@ class LookUpRelease(Step, kw_only=True):
                     "wheels-missing",
                     f"{self.package} {self.version} has no wheel for Python {python} on this machine, only for "
                     f"{join_names(sorted({name.split('-', 2)[2].removesuffix('.whl') for name in wheels}), 6)}",
-                    fix=f"build one, and publish it with the next release: [tool.relnox.wheels] {self.package}",
+                    fix=f"publish a release of {self.package} with a wheel for it",
                     level="warning",
                 )
 

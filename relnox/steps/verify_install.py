@@ -41,6 +41,7 @@ _CONNECTION_ERRORS = (
 """Output of uv when an index does not respond."""
 FROM_SDIST = "built from the sdist (no compatible wheel)"
 """What the result of a step says if no wheel could be installed."""
+_REPORT_FIX = "report it to the project; to verify another version: --package NAME==VERSION"
 _RESOLUTION_ERRORS = ("no solution found", "was not found in")
 """Output of uv when an index does not have a requirement."""
 
@@ -55,6 +56,7 @@ class VerifyInstall(Step, kw_only=True):
         siblings: Packages of the same release that it needs; installed from the release's files too.
         others: Projects whose wheels are available in a directory; installed from there if required.
         skip: The reason to skip it; None to run it.
+        is_own: Whether it is a package of the project, which its settings concern.
     """
 
     runs_project_code = True
@@ -66,6 +68,7 @@ class VerifyInstall(Step, kw_only=True):
     checks: InstallChecks
     skip: str | None = None
     others: tuple[str, ...] = ()
+    is_own: bool = True
 
     @property
     def key(self) -> str:
@@ -347,6 +350,8 @@ class _Installation:
 
     def _choose_fix(self, failures: Sequence[ProbeFailure]) -> str:
         package = self._step.package
+        if not self._step.is_own:
+            return _REPORT_FIX
         missing = next((failure.missing_module for failure in failures if failure.missing_module), None)
         if missing is None:
             return (
@@ -387,7 +392,7 @@ class _Installation:
             "install-empty",
             f"{self._release} on Python {self.interpreter.version} is installed, but there is nothing to import: "
             f"{self.archive.path.name} {content}",
-            fix=fix,
+            fix=fix if self._step.is_own else _REPORT_FIX,
         )
 
 

@@ -115,7 +115,8 @@ def _plan_public(options: Options, project: Project, new: PlanBuilder) -> Plan:
     ]
     files += project.once(_copy_other_wheels, project.root, options.find_links, releases.manifest.packages)
     new.add(*files)
-    new.add(*install_checks(releases.manifest, verify_settings(project), options.python, files))
+    checks = install_checks(releases.manifest, verify_settings(project), options.python, files)
+    new.add(*(replace(step, is_own=step.package in project.workspace.by_name) for step in checks))
     return new.plan()
 
 
@@ -136,10 +137,9 @@ def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
         (step.package, str(step.version or "-"), result.detail if result.error is None else "-", _codes(result))
         for step, result in looked_up
     )
-    missing = [(step, result) for step, result in looked_up if result.status is Status.FAILED]
     cells = {
-        (step.package, str(step.version or "-"), python): _RESULTS[result.status.value]
-        for step, result in missing
+        (step.package, str(step.version or "-"), python): "FAILED" if result.status is Status.FAILED else "not run"
+        for step, result in looked_up
         for python in step.pythons
     }
     cells |= {
