@@ -341,7 +341,18 @@ class ForgeReleaseOptions(ReleaseOptions):
 
 
 RELEASE_STAGES = (
-    *("bump", "build-all", "verify-dist", "publish-test", "verify-test", "gate", "push", "publish", "verify"),
+    *(
+        "check",
+        "bump",
+        "build-all",
+        "verify-dist",
+        "publish-test",
+        "verify-test",
+        "gate",
+        "push",
+        "publish",
+        "verify",
+    ),
     "forge-release",
 )
 """The names of the stages of `release`, in order."""

@@ -1,4 +1,4 @@
-"""Release in one command: bump, build, verify, publish to a test index, ask, push, publish, verify.
+"""Release in one command: check, bump, build, verify, publish to a test index, ask, push, publish, verify.
 
 Each stage is a task that you can also run alone. Nothing is pushed or published to a production index before the
 gate, which asks on a terminal and needs --yes elsewhere. Without a version, the current commit is released as it
@@ -40,6 +40,7 @@ class Chain(Record, kw_only=True):
         releases: The packages, with their versions and tags as far as they are known.
         is_part: Whether they are a part of the workspace, so that each stage has to name them.
         dist: The directory of archives, relative to the root.
+        is_checked: Whether the checklist comes first; not with files in which a bump was interrupted.
         bump: The options of the bump; empty if the commit is released as it is.
         commit: The tag to build, or None for HEAD.
         test_index: The index to publish to first, or None.
@@ -54,6 +55,7 @@ class Chain(Record, kw_only=True):
     releases: tuple[ReleasedPackage, ...]
     is_part: bool
     dist: str
+    is_checked: bool = False
     bump: Mapping[str, Any]
     commit: str | None = None
     test_index: str | None
@@ -78,6 +80,15 @@ class Chain(Record, kw_only=True):
 def stages(chain: Chain) -> Iterator[Step]:
     """Yield the stages of a release, in order. Each runs if all before it succeeded, and is a task of its own."""
     dist, packages = chain.dist, {"package": tuple(sorted(chain.names))} if chain.is_part else {}
+
+    # What can be decided now is decided before anything is changed.
+    if chain.is_checked:
+        # The bump makes the version new, and the push below the tags equal.
+        skip = ("tags", "version-new") if chain.bump else ("tags",)
+        target = {"index": chain.index, **packages}
+        yield Stage(
+            task="check", options=_options({**target, "skip": skip}), purpose="check what can be checked now"
+        )
 
     # The new versions are a commit and tags of this clone only, so that `bump --undo` reverts them.
     if chain.bump:
@@ -240,7 +251,7 @@ def _releases_as_they_are(options: Options, project: Project) -> Iterator[Releas
 def _chain(
     options: Options, project: Project, request: Mapping[str, Any], releases: tuple[ReleasedPackage, ...]
 ) -> Chain:
-    config, (git, _, _) = project.config, project.require_commit()
+    config, (git, state, _) = project.config, project.require_commit()
     index, test_index = options.index, options.test_index
     if index is None:
         tags = {
@@ -257,6 +268,7 @@ def _chain(
         releases=releases,
         is_part=len(releases) < len(project.workspace.packages),
         dist=options.dist,
+        is_checked=not (request and state.changed_files),
         bump=request,
         commit=releases[0].tag if request else None,
         test_index=None if test_index == NO_INDEX else test_index,

@@ -33,6 +33,8 @@ def root(tmp_path: Path, index: PackageIndex, monkeypatch: pytest.MonkeyPatch) -
         settings.write(
             '[tool.relnox]\ntargets = { "*" = "own" }\n[tool.relnox.indexes.own]\nproduction = true\n'
             f'upload = "{index.upload_url}"\nsimple = "{index.simple_url}"\n'
+            '[tool.relnox.check.severity]\nchangelog = "off"\nreadme = "off"\n'
+            'ci-green = "off"\nenvironments = "off"\n'  # which the fake forge does not know
         )
     monkeypatch.setenv("RELNOX_OWN_TOKEN", "secret")
     repository(root)
@@ -50,7 +52,7 @@ def stages(out: str) -> list[str]:
 def test_nothing_is_pushed_or_published_before_it_is_confirmed(root: Path, index: PackageIndex) -> None:
     before = everything(root)
     ran = run_in_process(root, "release", "minor", code=2)
-    assert stages(ran.out) == ["bump", "build-all", "verify-dist", "gate", "push", "publish", "verify"]
+    assert stages(ran.out) == ["check", "bump", "build-all", "verify-dist", "gate", "push", "publish", "verify"]
     assert "Push main, v1.3.0 to origin atomically. Publish demo 1.3.0 to own" in ran.err
     assert "fix: pass --yes to confirm" in ran.err
     assert index.uploads == ()
@@ -96,6 +98,17 @@ def test_a_merged_release_is_tagged_and_published_as_it_is(root: Path, index: Pa
     run_in_process(root, "release", "--yes", code=0)
     assert git(remote_of(root), "tag", "--points-at", "main") == "v1.3.0"
     assert len(index.uploads) == 2
+
+
+def test_what_can_be_decided_is_decided_before_anything_is_changed(root: Path, index: PackageIndex) -> None:
+    text = (root / "pyproject.toml").read_text(encoding="utf-8")
+    write(root, {"pyproject.toml": text.replace('readme = "off"\n', "")})
+    commit_all(root, "Check the readme")
+    before = everything(root)
+    ran = run_in_process(root, "release", "minor", "--yes", code=1)
+    assert "pyproject.toml names no readme" in ran.err
+    assert everything(root) == before
+    assert index.uploads == ()
 
 
 def test_what_blocks_publishing_is_found_before_the_push(root: Path, index: PackageIndex) -> None:

@@ -53,6 +53,7 @@ SHAPES = {
     ),
 }
 INDEX = ("--index", "embedded")
+SEVERITY = '\n[tool.relnox.check.severity]\nchangelog = "off"\nreadme = "off"\n'
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,10 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for name, shape in SHAPES.items():
         made[name] = tmp_path_factory.mktemp(name) / "project"
         made[name].mkdir()
-        repository(shape.make(made[name]))
+        shape.make(made[name])
+        with (made[name] / "pyproject.toml").open("a", encoding="utf-8") as settings:
+            settings.write(SEVERITY)
+        repository(made[name])
     return made
 
 
@@ -107,13 +111,13 @@ def test_a_release_that_ends_after_a_stage_is_finished_by_the_next_command(
     shape, root = SHAPES[name], copy_of(templates[name], tmp_path / "project")
     following: list[str] = []
     for stage in RELEASE_STAGES:
-        if stage in ("check", "forge-release"):
+        if stage == "forge-release":  # not with the embedded index
             continue
         ran = run(root, "relnox", "release", *shape.words, *INDEX, "--yes", "--until", stage, code=0)
         sent = set(RELEASE_STAGES[RELEASE_STAGES.index("push") :])
         assert bool(git(remote_of(root), "tag")) == (stage in sent)
         following = ran.err.splitlines()[-1].removeprefix("next: ").split()
-        if stage in ("bump", "gate"):
+        if stage in ("check", "bump", "gate"):
             copy = copy_of(root, tmp_path / f"after-{stage}")
             run(copy, *following, "--yes", code=0)
             assert_released(copy, shape)
