@@ -110,6 +110,7 @@ def write_outputs(outcome: Outcome, options: CommonOptions, project: Project) ->
     values = outputs.values(
         outcome.plan.releases, manifest, sha256, pythons or [platform.python_version().rpartition(".")[0]]
     )
+    values |= dict(outcome.plan.outputs)
     refused: tuple[str, ...] = ()
     for kind, file in files.items():
         try:

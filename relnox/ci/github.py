@@ -40,12 +40,17 @@ NOX_REQUIREMENTS = ".github/requirements/nox.txt"
 """The locked requirements of jobs that run the project's sessions."""
 RELNOX_REQUIREMENTS = ".github/requirements/relnox.txt"
 """The locked requirements of jobs with credentials: what relnox imports to publish, tag and call a forge."""
+WHEELS_REQUIREMENTS = ".github/requirements/wheels.txt"
+"""The locked requirements of jobs that build platform wheels."""
 RUNNER = "ubuntu-24.04"
 RETENTION = 30
 """How long artifacts are kept, in days: longer than the public index accepts files for a release (14)."""
 
-_BIN = "~/relnox/bin"
-_INSTALL = f"python3 -m venv ~/relnox && {_BIN}/pip install --no-deps --require-hashes -r"
+_BIN = "$RUNNER_TEMP/relnox/bin"
+_INSTALL = f"python3 -m venv $RUNNER_TEMP/relnox && {_BIN}/pip install --no-deps --require-hashes -r"
+_MATRIX_PYTHON = "3.13"
+_WHEELS = "wheels"
+"""The directory that platform wheels are built into."""
 _API = "repos/$GITHUB_REPOSITORY"
 
 
@@ -94,7 +99,6 @@ def _lines(workflow: Workflow) -> Iterator[str]:
         values = {"group": "${{ github.workflow }}-${{ github.ref }}", "cancel-in-progress": True}
         yield f"concurrency: {_flow_mapping(values)}"
     yield "env: { ACTIONS_CACHE_MODE: none } # what is released comes from no cache"
-    yield ""
     yield "jobs:"
     for position, job in enumerate(workflow.jobs):
         if position:
@@ -109,7 +113,7 @@ def _trigger(trigger: Trigger) -> Iterator[str]:
         case OnMerge(branches):
             yield f"  push: {{ branches: {_flow(branches)} }}"
         case OnPullRequest(branches):
-            yield f"  pull_request: {{ branches: {_flow(branches)} }}"
+            yield f"  pull_request: {{ branches: {_flow(branches)} }}" if branches else "  pull_request:"
         case OnPublishedRelease():
             yield "  release: { types: [published] }"
         case OnSchedule(cron):
@@ -131,15 +135,18 @@ def _input(field: InputField) -> str:
 
 def _job(job: Job, workflow: Workflow) -> Iterator[str]:
     yield f"  {job.key}:" + (f" # {job.about}" if job.about else "")
-    yield f"    name: {job.name}"
+    yield f"    name: {job.name}" + (f" (${{{{ matrix.{job.matrix.label} }}}})" if job.matrix is not None else "")
     if job.needs:
         yield f"    needs: [{', '.join(job.needs)}]"
     if condition := _condition(job):
         yield f"    if: {condition}"
-    yield f"    runs-on: {RUNNER}"
-    yield f"    timeout-minutes: {job.minutes}"
+    if job.matrix is not None:
+        yield f"    strategy: {_flow_mapping({'matrix': f'${{{{ fromJSON({_reference(job.matrix.rows)}) }}}}'})}"
+    yield f"    runs-on: {RUNNER if job.matrix is None else f'${{{{ matrix.{job.matrix.runner} }}}}'}"
+    if job.command is not None:
+        yield f"    timeout-minutes: {job.minutes}"
     if job.environment:
-        yield f"    environment: {_expression(job.environment, workflow)}"
+        yield f"    environment: {_expression(job.environment)}"
     match job.permissions:
         case (one,):
             yield f"    permissions: {{ {one.scope}: {one.level} }} # {one.reason}"
@@ -158,7 +165,10 @@ def _condition(job: Job) -> str:
     if job.unless is not None:
         tests.append(f"!inputs.{job.unless.name}")
     if job.only_if is not None:
-        tests.append(f"needs.{job.only_if.job}.outputs.{job.only_if.name} == 'true'")
+        tests.append(f"{_reference(job.only_if)} == 'true'")
+    if job.only_value is not None:
+        value, text = job.only_value
+        tests.append(f"{_term(value)} == '{text}'")
     return f"${{{{ {' && '.join(tests)} }}}}" if tests else ""
 
 
@@ -169,15 +179,22 @@ def _steps(job: Job, workflow: Workflow) -> Iterator[str]:
     if job.checkout != "none":
         yield _uses("actions/checkout")
         yield f"  with: {_flow_mapping(_checkout(job, workflow))}"
+    if workflow.python or job.matrix is not None:
+        yield _uses("actions/setup-python")
+        yield f'  with: {{ python-version: "{workflow.python or _MATRIX_PYTHON}" }}'
     yield from _install(job)
     for name in job.takes:
+        values = {"pattern": name, "path": "parts"} if name.endswith("*") else {"name": name, "path": "dist"}
         yield _uses("actions/download-artifact")
-        yield f"  with: {_flow_mapping({'name': name, 'path': 'dist'})}"
-    yield from _command(job, job.command, workflow)
+        yield f"  with: {_flow_mapping(values)}"
+    yield from _command(job, job.command)
     if job.keeps:
         yield _uses("actions/upload-artifact")
-        values = {"name": job.keeps, "path": "dist", "if-no-files-found": "error", "retention-days": RETENTION}
-        yield f"  with: {_flow_mapping(values)}"
+        name, path = job.keeps, "dist"
+        if job.matrix is not None:
+            name, path = f"{job.keeps}-${{{{ matrix.{job.matrix.label} }}}}", _WHEELS
+        kept = {"name": name, "path": path, "if-no-files-found": "error", "retention-days": RETENTION}
+        yield f"  with: {_flow_mapping(kept)}"
 
 
 def _checkout(job: Job, workflow: Workflow) -> dict[str, object]:
@@ -192,6 +209,9 @@ def _checkout(job: Job, workflow: Workflow) -> dict[str, object]:
 
 def _install(job: Job) -> Iterator[str]:
     """Yield the steps that install relnox; without a checkout, from the file of this workflow's own commit."""
+    if job.matrix is not None:
+        yield f"- run: python -m pip install --no-deps --require-hashes -r {WHEELS_REQUIREMENTS}"
+        return
     file = NOX_REQUIREMENTS if job.runs_project_code else RELNOX_REQUIREMENTS
     if job.checkout != "none":
         yield f"- run: {_INSTALL} {file}"
@@ -200,27 +220,31 @@ def _install(job: Job) -> Iterator[str]:
     url = f"{_API}/contents/{file}?ref=$GITHUB_SHA"
     yield f'    gh api -H "Accept: application/vnd.github.raw" "{url}" > relnox.txt'
     yield f"    {_INSTALL} relnox.txt"
-    yield f"  env: {_flow_mapping({'GH_TOKEN': _expression(Token(), None)})}"
+    yield f"  env: {_flow_mapping({'GH_TOKEN': _expression(Token())})}"
 
 
 def _gate(job: Job) -> Iterator[str]:
     yield f'- run: gh api "{_API}/environments/{job.environment}" | grep \'"required_reviewers"\''
-    yield f"  env: {_flow_mapping({'GH_TOKEN': _expression(Token(), None)})}"
+    yield f"  env: {_flow_mapping({'GH_TOKEN': _expression(Token())})}"
 
 
-def _command(job: Job, command: Command, workflow: Workflow) -> Iterator[str]:
+def _command(job: Job, command: Command) -> Iterator[str]:
     words = " ".join(f'"{word}"' if word.startswith("$") else word for word in command.words)
-    if job.runs_project_code:
+    if command.tasks == ("cibuildwheel",):
+        text = f"python -m cibuildwheel {words} --output-dir {_WHEELS}"
+    elif job.runs_project_code:
         first_error = "-x " if len(command.tasks) > 1 else ""
         text = f"{_BIN}/nox {first_error}-s {' '.join(command.tasks)}" + (f" -- {words}" if words else "")
     else:
         (task,) = command.tasks
         text = f"{_BIN}/relnox {task} {words}".rstrip()
     yield f"- run: {text}"
+    if job.matrix is not None:
+        yield "  shell: bash # on Windows as well"
     if job.outputs:
         yield f"  id: {job.key}"
     if command.variables:
-        values = {name: _expression(value, workflow) for name, value in command.variables.items()}
+        values = {name: _expression(value) for name, value in command.variables.items()}
         yield f"  env: {_flow_mapping(values)}"
 
 
@@ -229,13 +253,12 @@ def _uses(action: str) -> str:
     return f"- uses: {action}@{pin.sha} # {pin.version}"
 
 
-def _expression(value: Expression, workflow: Workflow | None) -> str:
+def _expression(value: Expression) -> str:
     match value:
-        case Input(name):
-            default = _default(name, workflow)
-            return f"${{{{ inputs.{name} || '{default}' }}}}" if default else f"${{{{ inputs.{name} }}}}"
-        case Output(job, name):
-            return f"${{{{ needs.{job}.outputs.{name} }}}}"
+        case Input():
+            return f"${{{{ {_term(value).strip('()')} }}}}"
+        case Output():
+            return f"${{{{ {_reference(value)} }}}}"
         case Cell(name):
             return f"${{{{ matrix.{name} }}}}"
         case Secret(name):
@@ -246,11 +269,16 @@ def _expression(value: Expression, workflow: Workflow | None) -> str:
             return value
 
 
-def _default(name: str, workflow: Workflow | None) -> str:
-    """Return the value of an input in runs that were not started by hand: the first choice."""
-    triggers = workflow.triggers if workflow is not None else ()
-    fields = (field for trigger in triggers if isinstance(trigger, ByHand) for field in trigger.inputs)
-    return next((field.choices[0] for field in fields if field.name == name and field.choices), "")
+def _term(value: Input) -> str:
+    """Return an input as a part of an expression."""
+    if value.otherwise == "":
+        return f"inputs.{value.name}"
+    otherwise = f"'{value.otherwise}'" if isinstance(value.otherwise, str) else _reference(value.otherwise)
+    return f"(inputs.{value.name} || {otherwise})"
+
+
+def _reference(output: Output) -> str:
+    return f"needs.{output.job}.outputs.{output.name}"
 
 
 def _flow(texts: Iterable[str]) -> str:

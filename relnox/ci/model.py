@@ -7,17 +7,11 @@ A provider turns `Workflow` into the text of a file. Everything that a reader sh
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from relnox.core.records import Record
 
 # --- values that are known when a run starts, or when an earlier job has ended
-
-
-class Input(Record):
-    """The value of an input of `ByHand`; empty (false for a switch) in runs that were not started by hand."""
-
-    name: str
 
 
 class Output(Record):
@@ -25,6 +19,13 @@ class Output(Record):
 
     job: str
     name: str
+
+
+class Input(Record):
+    """The value of an input of `ByHand`, or what it is otherwise: not typed in, or in runs of other triggers."""
+
+    name: str
+    otherwise: str | Output = ""
 
 
 class Cell(Record):
@@ -43,7 +44,7 @@ class Token(Record):
     """The token of the job, which has its permissions."""
 
 
-Expression = str | Input | Output | Cell | Secret | Token
+Expression: TypeAlias = str | Input | Output | Cell | Secret | Token
 """The value of an environment variable: a constant text, or what the provider replaces when the job starts."""
 
 
@@ -117,6 +118,8 @@ class Permission(Record):
 class Command(Record, kw_only=True):
     """Tasks of relnox: run as nox sessions, with the project's noxfile, or a single one by `relnox` alone.
 
+    The task `cibuildwheel` is that program.
+
     Attributes:
         tasks: The names of the tasks, such as `build-all`, in one call; the first one that fails ends the job.
         words: The options, of all tasks. A word that begins with `$` is a variable of `variables`, never an
@@ -133,14 +136,14 @@ class Matrix(Record):
     """The rows of a job that runs once for each row: JSON that an earlier job has as an output.
 
     Attributes:
-        rows: The output with the JSON: a list of objects with the same keys.
-        runner: The key of the row with the name of the runner; empty if all rows run on Linux.
-        label: The key of the row that tells the rows apart, for the name of the job.
+        rows: The output with the JSON: `{"include": ROWS}`, a list of objects with the same keys.
+        label: The key of the row that tells the rows apart, for the names of the job and of its artifact.
+        runner: The key of the row with the name of the runner.
     """
 
     rows: Output
     label: str
-    runner: str = ""
+    runner: str
 
 
 class Job(Record, kw_only=True):
@@ -157,12 +160,14 @@ class Job(Record, kw_only=True):
         needs: The keys of the jobs that must have succeeded. Those that were skipped count as if they had.
         unless: The switch of a run by hand that skips the job.
         only_if: The output of an earlier job that must be `true`, or else the job is skipped.
+        only_value: A value and the text that it must be, or else the job is skipped; None if it always runs.
         matrix: The rows that it runs for, or None if it runs once.
         permissions: All permissions of its token.
         environment: The environment for approval, secrets and identity; empty for none.
         takes: The names of the artifacts of earlier jobs to download to `dist`; a name that ends with `*` stands
-            for all that begin like it, each in a directory of its own.
-        keeps: The name of the artifact that `dist` is kept as; empty if nothing is kept.
+            for all that begin like it, each in a directory of its own in `parts`.
+        keeps: The name of the artifact that `dist` is kept as, with the label of the row if there is a matrix;
+            empty if nothing is kept.
         outputs: The outputs that the command writes, for other jobs.
         minutes: When it is ended.
     """
@@ -176,6 +181,7 @@ class Job(Record, kw_only=True):
     needs: tuple[str, ...] = ()
     unless: Input | None = None
     only_if: Output | None = None
+    only_value: tuple[Input, str] | None = None
     matrix: Matrix | None = None
     permissions: tuple[Permission, ...] = ()
     environment: Expression = ""
@@ -196,6 +202,7 @@ class Workflow(Record, kw_only=True):
         jobs: The jobs, in the order of their needs.
         queue: Runs with the same value wait for each other, and none is canceled, since an upload must not be;
             empty if runs may run at the same time, and a newer one for the same pull request cancels the older.
+        python: The Python that the jobs run on, such as 3.13; empty for that of the runner.
     """
 
     key: str
@@ -204,6 +211,7 @@ class Workflow(Record, kw_only=True):
     triggers: tuple[Trigger, ...]
     jobs: tuple[Job, ...]
     queue: str = ""
+    python: str = ""
 
     def job(self, key: str) -> Job:
         """Return the job with this key."""

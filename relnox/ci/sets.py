@@ -7,104 +7,229 @@ hash of their manifest.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from relnox.ci.model import (
     ByHand,
+    Cell,
     Command,
+    Expression,
     Input,
     InputField,
     Job,
+    Matrix,
+    OnMerge,
     OnPublishedRelease,
+    OnPullRequest,
+    OnSchedule,
     OnTag,
     Output,
     Permission,
     Secret,
+    Token,
     Trigger,
     Workflow,
 )
-from relnox.core.records import Record
+from relnox.core.records import Record, replace
 
-PRODUCTION = "pypi"
 GATE = "release-gate"
 """The environment whose reviewers approve what becomes public."""
-RELEASE_FILE = "release"
-"""The name of the workflow file that publishes: publishers are registered with it, so that it does not change."""
+RELEASE = "release"
+"""The name of the workflow that publishes: publishers are registered with its file, so that it does not change."""
 
 _READ = Permission("contents", "read", "to check out the commit")
-_LOCKED = Permission("contents", "read", "to read the locked requirements")
+_MANIFEST_HASH = Output("build", "manifest-sha256")
+_COMMIT = Input("commit")
 _DRY_RUN = Input("dry-run")
+_COMMITTER = {
+    "GIT_COMMITTER_NAME": "github-actions[bot]",
+    "GIT_COMMITTER_EMAIL": "41898282+github-actions[bot]@users.noreply.github.com",
+}
 
 
 class ProjectFacts(Record, kw_only=True):
     """What the sets depend on: facts of the project, and the settings `[tool.relnox.ci]`.
 
     Attributes:
-        tag_patterns: Globs for the tags of releases, such as `v*`.
-        indexes: The names of the indexes that a run by hand may publish to, the default one first.
-        token_variables: Maps each index that takes a token to the name of the secret with it; others trust the
-            identity of the job (Trusted Publishing).
-        publish_with: Whether `relnox` alone runs in the job that publishes, or the project's nox session.
         trigger: What starts a release.
+        workflows: Which workflows the project gets; see the setting.
+        branches: The release branches.
+        tag_patterns: Globs for the tags of releases, such as `v*`.
+        index: The index that releases go to; empty if the tag decides (`[tool.relnox.targets]`).
+        indexes: The indexes that a run by hand may publish to.
+        tokens: Maps each index that takes a token to the name of the secret with it; others trust the identity of
+            the job (Trusted Publishing).
+        publish_job: Whether `relnox` alone runs in the job that publishes, or the project's nox session.
+        has_platform_wheels: Whether other jobs build wheels, one for each platform.
+        python: The Python that the jobs run on; empty for that of the runner.
     """
 
+    trigger: Literal["tag", "release", "merge"]
+    workflows: tuple[str, ...]
+    branches: tuple[str, ...]
     tag_patterns: tuple[str, ...]
+    index: str
     indexes: tuple[str, ...]
-    token_variables: dict[str, str]
-    publish_with: Literal["relnox", "nox"] = "relnox"
-    trigger: Literal["tag", "release", "merge"] = "tag"
+    tokens: Mapping[str, str]
+    publish_job: Literal["relnox", "nox"]
+    has_platform_wheels: bool = False
+    python: str = ""
+
+    @property
+    def index_of_run(self) -> Expression:
+        """The index that a run publishes to: the one that was typed in, or that of the release."""
+        return Input("index", self.index or Output("build", "index"))
+
+    @property
+    def uses_identity(self) -> bool:
+        """Whether an index trusts the identity of the job."""
+        return not self.tokens.keys() >= set(self.indexes)
 
 
 def workflows(facts: ProjectFacts) -> tuple[Workflow, ...]:
     """Return the workflows of a project."""
-    return (_single_package(facts),)
+    every = {
+        "release": _release,
+        "checks": _checks,
+        "release-pull-request": _release_pull_request,
+        "verify-public": _verify_public,
+    }
+    selected = [make(facts) for name, make in every.items() if name in facts.workflows]
+    return tuple(replace(workflow, python=facts.python) for workflow in selected)
 
 
-def _single_package(facts: ProjectFacts) -> Workflow:
-    """Return the workflow that releases the package of a tag."""
-    by_hand = ByHand(
-        (
-            InputField(name="index", help="Where to publish", choices=facts.indexes),
-            InputField(name="commit", help="The full id of the tagged commit to release"),
-            InputField(name="dry-run", help="Build and check only", is_switch=True),
-        )
-    )
-    start: Trigger = OnPublishedRelease() if facts.trigger == "release" else OnTag(facts.tag_patterns)
-    what = "A published release page" if facts.trigger == "release" else "A pushed tag"
+# --- a release
+
+
+def _release(facts: ProjectFacts) -> Workflow:
+    """Return the workflow that releases: what a tag names, or what a merge changed."""
+    fields = [InputField(name="index", help="Where to publish", choices=facts.indexes)]
+    if not facts.index:
+        fields = [InputField(name="index", help="Where to publish; by default where the tag belongs")]
+    if facts.trigger == "merge":
+        trigger: Trigger = OnMerge(facts.branches)
+        about = "A merge that changes versions is tagged, built, checked, approved and published."
+    else:
+        fields.append(InputField(name="commit", help="The full id of the tagged commit to release"))
+        fields.append(InputField(name="dry-run", help="Build and check only", is_switch=True))
+        trigger = OnPublishedRelease() if facts.trigger == "release" else OnTag(facts.tag_patterns)
+        what = "published release page" if facts.trigger == "release" else "pushed tag"
+        about = f"A {what} is built, checked, approved and published."
+    jobs = [
+        *([_tag()] if facts.trigger == "merge" else []),
+        *_builds(facts),
+        _gate(facts),
+        _publish(facts),
+        _verify(facts),
+        _forge_release(facts),
+    ]
     return Workflow(
-        key=RELEASE_FILE,
+        key=RELEASE,
         name="Release",
-        about=(f"{what} is built, checked, approved and published. Rerun a failed job: it continues.",),
-        triggers=(start, by_hand),
-        jobs=(_build(), _gate(), _publish(facts), _verify()),
+        about=(f"{about} Rerun a failed job: it continues.",),
+        triggers=(trigger, ByHand(tuple(fields))),
+        jobs=tuple(jobs),
         queue="release",
     )
 
 
-def _build() -> Job:
+def _tag() -> Job:
     return Job(
-        key="build",
-        name="Build, check and install",
-        command=Command(
-            tasks=("build-all", "verify-install"),
-            variables={"RELNOX_EXPECT_COMMIT": Input("commit"), "RELNOX_FROM": "dist"},
-        ),
+        key="tag",
+        name="Tag changed versions",
+        command=Command(tasks=("auto-tag",), variables={"GH_TOKEN": Token(), **_COMMITTER}),
+        runs_project_code=False,
         checkout="history",
-        permissions=(_READ,),
-        keeps="dist",
-        outputs=("manifest-sha256",),
+        permissions=(Permission("contents", "write", "to push tags"),),
+        outputs=("released",),
+        minutes=10,
     )
 
 
-def _gate() -> Job:
+def _builds(facts: ProjectFacts) -> list[Job]:
+    """Return the job that builds and installs all packages; or those that build platform wheels, and collect."""
+    is_merge = facts.trigger == "merge"
+    needs = ("tag",) if is_merge else ()
+    only_if = Output("tag", "released") if is_merge else None
+    request: dict[str, Expression] = {"RELNOX_TAGGED": "true"} if is_merge else {"RELNOX_EXPECT_COMMIT": _COMMIT}
+    outputs = ("manifest-sha256", *(() if facts.index else ("index",)))
+    build = Job(
+        key="build",
+        name="Build, check and install",
+        command=Command(tasks=("build-all", "verify-install"), variables={**request, "RELNOX_FROM": "dist"}),
+        checkout="history",
+        needs=needs,
+        only_if=only_if,
+        permissions=(_READ,),
+        keeps="dist",
+        outputs=outputs,
+    )
+    if not facts.has_platform_wheels:
+        return [build]
+    plan = Job(
+        key="plan",
+        name="Build the sdist, plan the wheels",
+        command=Command(tasks=("build-all",), variables=request),
+        checkout="history",
+        needs=needs,
+        only_if=only_if,
+        permissions=(_READ,),
+        keeps="part-sdist",
+        outputs=("wheels",),
+    )
+    wheels = Job(
+        key="wheels",
+        name="Wheels",
+        command=Command(
+            tasks=("cibuildwheel",),
+            words=("--platform", "$PLATFORM", "--archs", "$ARCHS", "dist/$SDIST"),
+            variables={
+                "SDIST": Cell("sdist"),
+                "PLATFORM": Cell("platform"),
+                "ARCHS": Cell("archs"),
+                "CIBW_BUILD": Cell("build"),
+            },
+        ),
+        needs=("plan",),
+        matrix=Matrix(Output("plan", "wheels"), label="name", runner="runner"),
+        permissions=(_READ,),
+        takes=("part-sdist",),
+        keeps="part",
+        minutes=120,
+    )
+    collect = Job(
+        key="build",
+        name="Collect sdist and wheels",
+        about="fails if a wheel is missing, or is not planned",
+        command=Command(tasks=("collect",), words=("--from", "parts")),
+        checkout="history",
+        needs=("plan", "wheels"),
+        permissions=(_READ,),
+        takes=("part-*",),
+        keeps="dist",
+        outputs=outputs,
+    )
+    install = Job(
+        key="install",
+        name="Install what was built",
+        command=Command(tasks=("verify-install",), words=("--from", "dist")),
+        needs=("build",),
+        permissions=(_READ,),
+        takes=("dist",),
+    )
+    return [plan, wheels, collect, install]
+
+
+def _gate(facts: ProjectFacts) -> Job:
     return Job(
         key="gate",
         name="Wait for approval",
         about=f"fails if the environment {GATE} has no reviewers",
         command=None,
         checkout="none",
-        needs=("build",),
-        unless=_DRY_RUN,
+        needs=("build", "install") if facts.has_platform_wheels else ("build",),
+        unless=_DRY_RUN if facts.trigger != "merge" else None,
         permissions=(Permission("actions", "read", "to read the rules of the environment"),),
         environment=GATE,
         minutes=5,
@@ -113,42 +238,148 @@ def _gate() -> Job:
 
 def _publish(facts: ProjectFacts) -> Job:
     """Return the job that uploads: no code of the project runs in it, unless the project's settings say so."""
-    variables = {name: Secret(name) for name in facts.token_variables.values()}
+    is_nox = facts.publish_job == "nox"
+    manifest = () if is_nox else ("--manifest", "dist/manifest.json")
+    read = Permission(
+        "contents", "read", "to check out the commit" if is_nox else "to read the locked requirements"
+    )
     identity = Permission("id-token", "write", "to publish as this workflow (Trusted Publishing)")
-    trusts_identity = not facts.token_variables.keys() >= set(facts.indexes)
-    manifest = () if facts.publish_with == "nox" else ("--manifest", "dist/manifest.json")
-    words = (*manifest, "--manifest-sha256", "$MANIFEST_SHA256", "--index", "$INDEX", "--yes")
     return Job(
         key="publish",
         name="Publish",
-        about="runs no code of the project: relnox publishes what the manifest lists",
+        about="" if is_nox else "runs no code of the project: relnox publishes what the manifest lists",
         command=Command(
             tasks=("publish",),
-            words=words,
+            words=(*manifest, "--manifest-sha256", "$MANIFEST_SHA256", "--index", "$INDEX", "--yes"),
             variables={
-                "MANIFEST_SHA256": Output("build", "manifest-sha256"),
-                "INDEX": Input("index"),
-                **variables,
+                "MANIFEST_SHA256": _MANIFEST_HASH,
+                "INDEX": facts.index_of_run,
+                **{
+                    f"RELNOX_{name.upper().replace('-', '_')}_TOKEN": Secret(key)
+                    for name, key in facts.tokens.items()
+                },
             },
         ),
-        runs_project_code=facts.publish_with == "nox",
-        checkout="history" if facts.publish_with == "nox" else "none",
+        runs_project_code=is_nox,
+        checkout="history" if is_nox else "none",
         needs=("build", "gate"),
-        permissions=(_LOCKED, *((identity,) if trusts_identity else ())),
-        environment=Input("index"),
+        permissions=(read, *((identity,) if facts.uses_identity else ())),
+        environment=facts.index_of_run,
         takes=("dist",),
         minutes=60,
     )
 
 
-def _verify() -> Job:
+def _verify(facts: ProjectFacts) -> Job:
     return Job(
         key="verify",
         name="Install from the index",
         command=Command(
-            tasks=("verify-install",), words=("--index", "$INDEX"), variables={"INDEX": Input("index")}
+            tasks=("verify-install",), words=("--index", "$INDEX"), variables={"INDEX": facts.index_of_run}
         ),
         needs=("build", "publish"),
         permissions=(_READ,),
         takes=("dist",),
+    )
+
+
+def _forge_release(facts: ProjectFacts) -> Job:
+    return Job(
+        key="page",
+        name="Publish the release page",
+        command=Command(
+            tasks=("forge-release",),
+            words=("--index", "$INDEX"),
+            variables={"INDEX": facts.index_of_run, "GH_TOKEN": Token()},
+        ),
+        runs_project_code=False,
+        checkout="history",
+        needs=("build", "verify"),
+        only_value=(Input("index", facts.index), facts.index),  # not for a test by hand
+        permissions=(Permission("contents", "write", "to create the release"),),
+        takes=("dist",),
+    )
+
+
+# --- beside releases
+
+
+def _checks(facts: ProjectFacts) -> Workflow:
+    """Return the workflow that checks pull requests: as releases are built, and nothing is published."""
+    build = Job(
+        key="build",
+        name="Build, check and install",
+        command=Command(tasks=("build-all", "verify-install"), variables={"RELNOX_FROM": "dist"}),
+        checkout="history",
+        permissions=(_READ,),
+        keeps="dist",
+    )
+    preview = Job(
+        key="preview",
+        name="Show what a merge would release",
+        command=Command(tasks=("status",)),
+        checkout="history",
+        permissions=(_READ,),
+        minutes=10,
+    )
+    return Workflow(
+        key="checks",
+        name="Release checks",
+        about=("A pull request is built, checked and installed like a release; nothing is published.",),
+        triggers=(OnPullRequest(facts.branches),),
+        jobs=(build, preview),
+    )
+
+
+def _release_pull_request(facts: ProjectFacts) -> Workflow:
+    """Return the workflow that keeps a pull request with the next versions open."""
+    job = Job(
+        key="bump",
+        name="Open or update the release pull request",
+        command=Command(
+            tasks=("bump",),
+            words=("auto", "--pull-request"),
+            variables={
+                "GH_TOKEN": Token(),
+                **_COMMITTER,
+                **{name.replace("COMMITTER", "AUTHOR"): value for name, value in _COMMITTER.items()},
+            },
+        ),
+        runs_project_code=False,
+        checkout="history",
+        permissions=(
+            Permission("contents", "write", "to push the branch of the pull request"),
+            Permission("pull-requests", "write", "to open the pull request"),
+        ),
+        minutes=15,
+    )
+    return Workflow(
+        key="release-pull-request",
+        name="Release pull request",
+        about=("Each merge updates a pull request with the next versions and changelogs; merging that releases.",),
+        triggers=(OnMerge(facts.branches),),
+        jobs=(job,),
+        queue="release-pull-request",
+    )
+
+
+def _verify_public(facts: ProjectFacts) -> Workflow:
+    """Return the workflow that installs what is public, to see when a dependency breaks it."""
+    job = Job(
+        key="verify",
+        name="Install what is public",
+        command=Command(
+            tasks=("verify-install",),
+            words=("--public", *(("--index", facts.index) if facts.index else ())),
+        ),
+        permissions=(_READ,),
+    )
+    return Workflow(
+        key="verify-public",
+        name="Verify what is public",
+        about=(
+            "Once a week, the newest releases are installed from the index: dependencies may have broken them.",
+        ),
+        triggers=(OnSchedule("23 4 * * 1"), ByHand()),
+        jobs=(job,),
     )

@@ -49,8 +49,17 @@ def plan(options: Options, project: Project) -> Plan:
     if options.publishers:
         _list_publishers(new, project)
         return new.plan()
+    facts = read_facts(project)
     new.problems += project.tag_format_problems(project.workspace.packages)
-    texts = {github.path(workflow): github.render(workflow) for workflow in sets.workflows(read_facts(project))}
+    if not facts.branches and (facts.trigger == "merge" or "release-pull-request" in facts.workflows):
+        new.problems.append(
+            Blocked(
+                "branch-unknown",
+                "the workflows run when a release branch changes, but [tool.relnox] branch is not set",
+                fix='[tool.relnox] branch = "main"',
+            )
+        )
+    texts = {github.path(workflow): github.render(workflow) for workflow in sets.workflows(facts)}
     contents = project.read_files(texts)
     files = [_generated_file(name, text, contents.get(name), project) for name, text in texts.items()]
     if options.check:
@@ -93,6 +102,12 @@ def _locks(project: Project) -> Iterator[LockRequirements]:
         requirements=requirements,
         without=_ONLY_FOR_SESSIONS,
     )
+    if any(project.config.wheels.values()):
+        yield LockRequirements(
+            file=github.WHEELS_REQUIREMENTS,
+            purpose="For jobs that build platform wheels",
+            requirements=("cibuildwheel",),
+        )
 
 
 def _generated_file(name: str, output: str, content: bytes | None, project: Project) -> GeneratedFile:
@@ -162,7 +177,7 @@ def _list_publishers(new: PlanBuilder, project: Project) -> None:
     owner, _, repository = location.path.rpartition("/")
     facts = read_facts(project)
     names = tuple(package.name for package in project.workspace.packages if not package.is_private)
-    trusting = [index for index in facts.indexes if index not in facts.token_variables]
+    trusting = [index for index in facts.indexes if index not in facts.tokens]
     rows = []
     for key, index, environment in publishing_environments(sets.workflows(facts), trusting):
         target = targets.resolve(index, project.config)
@@ -199,11 +214,17 @@ def read_facts(project: Project) -> ProjectFacts:
     config = project.config
     formats = dict.fromkeys(project.tag_formats[package.name] for package in project.workspace.packages)
     patterns = (f"{tag_format.prefix}[0-9]*{tag_format.suffix}" for tag_format in formats)
-    names = (*config.targets.values(), targets.PRODUCTION, targets.TEST, *config.indexes)
+    chosen = tuple(dict.fromkeys(config.targets.values()))
+    names = (*chosen, targets.PRODUCTION, targets.TEST, *config.indexes)
     return ProjectFacts(
-        tag_patterns=tuple(dict.fromkeys(patterns)),
-        indexes=tuple(dict.fromkeys(names)),
-        token_variables=dict(config.ci.tokens),
-        publish_with=config.ci.publish_job,
         trigger=config.ci.trigger or ("tag" if len(formats) == 1 else "merge"),
+        workflows=config.ci.workflows,
+        branches=tuple(line.branch for line in config.branch),
+        tag_patterns=tuple(dict.fromkeys(patterns)),
+        index="" if len(chosen) > 1 else "".join(chosen) or targets.PRODUCTION,
+        indexes=tuple(dict.fromkeys(names)),
+        tokens=config.ci.tokens,
+        publish_job=config.ci.publish_job,
+        has_platform_wheels=any(config.wheels.values()),
+        python=config.ci.python or "",
     )

@@ -23,7 +23,7 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from relnox.building import archives
 from relnox.building.archives import hash_file, is_file_inside
 from relnox.commands.options import CollectOptions as Options
-from relnox.commands.shared import consistency, releases
+from relnox.commands.shared import consistency, policies, releases
 from relnox.core import fixes, graph
 from relnox.core.packages import Package
 from relnox.core.planning.plan import Plan, PlanBuilder
@@ -147,6 +147,7 @@ def plan(options: Options, project: Project) -> Plan:
         )
     words = ("--from", "dist", *releases.directory_words(options.output, project))
     new.next_command = fixes.task_command("verify-install", *words)
+    new.outputs |= releases.outputs_of_build(packages, project)
     return new.plan()
 
 
@@ -304,8 +305,11 @@ def _merge_manifests(jobs: Sequence[Job], project: Project, incomplete: Sequence
     for name, siblings in needed_packages(requires).items():
         needs[name] |= siblings
     order = {name: place for place, name in enumerate(name for wave in graph.waves(needs) for name in wave)}
+    latest = max(jobs, key=lambda job: job.manifest.time).manifest
+    is_here = latest.commit == project.commit  # or else a job of a commit built earlier knows it
     return replace(
-        max(jobs, key=lambda job: job.manifest.time).manifest,
+        latest,
+        policy=policies.read_policy(project, latest.commit) if is_here else latest.policy,
         distributions=tuple(sorted(files, key=lambda file: (order[file.package], file.kind, file.filename))),
         needs=tuple((name, tuple(sorted(graph.closure([name], needs) - {name}))) for name in order),
         missing=tuple(sorted(incomplete)),

@@ -219,7 +219,9 @@ class BuildOptions(ReleaseOptions):
     )
     strict: bool = option(False, "Treat warnings about the archives as errors.", anywhere=True)
     tagged: bool = option(
-        False, "Build the packages with a release tag at the commit, such as those that auto-tag tagged."
+        False,
+        "Build the packages with a release tag at the commit, such as those that auto-tag tagged.",
+        in_environment=True,
     )
     expect_commit: str = option(
         "",

@@ -55,7 +55,7 @@ def _plan_commit(options: Options, checkout: Project) -> Plan:
         return _plan(options, project, checkout)
 
 
-def _plan(options: Options, project: Project, checkout: Project) -> Plan:
+def _plan(options: Options, project: Project, checkout: Project) -> Plan:  # noqa: PLR0915 - a list of steps
     """Plan to build the packages of `project`, which has the files of another commit if it is not the checkout."""
     new = PlanBuilder("build-all", continue_on_error=options.continue_on_error)
     request = releases.read_request(options, options.package, project, tagged=options.tagged)
@@ -146,8 +146,9 @@ def _plan(options: Options, project: Project, checkout: Project) -> Plan:
             needs=() if options.continue_on_error else after(*work),
         )
     )
-    directory = releases.directory_words(options.output, checkout)
-    new.next_command = fixes.task_command("verify-install", "--from", "dist", *directory)
+    new.outputs |= releases.outputs_of_build(packages, project)
+    words = ("--from", "dist", *releases.directory_words(options.output, checkout))
+    new.next_command = fixes.task_command("verify-install", *words)
     return new.plan()
 
 

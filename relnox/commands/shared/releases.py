@@ -6,6 +6,8 @@ commits. The release has the packages whose release tag is at the built commit, 
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -19,6 +21,7 @@ from relnox.commands.options import DEFAULT_OUTPUT, ReleaseOptions
 from relnox.core import fixes, graph
 from relnox.core.packages import Package
 from relnox.core.records import Record
+from relnox.core.release import wheels
 from relnox.core.release.manifest import MANIFEST_JSON, Distribution, Manifest
 from relnox.core.text import join_names
 from relnox.core.version_groups import find_version_groups
@@ -450,6 +453,24 @@ def find_release(
     others = frozenset(release.packages) - requested
     own, siblings = release.restricted_to(requested), release.restricted_to(others)
     return Release(build, index, own, siblings, earlier, hashes, clears)
+
+
+def outputs_of_build(packages: Iterable[Package], project: Project) -> dict[str, str]:
+    """Return what later jobs need to know of a build: the index that the tags choose, and the platform wheels."""
+    versions = {package.name: package.version for package in packages}
+    matrix = wheels.github_matrix(versions, project.config.wheels)
+    outputs = {"wheels": json.dumps(matrix, separators=(",", ":"))} if matrix["include"] else {}
+    tags = {
+        name: (tag, version)
+        for name, version in versions.items()
+        if version is not None
+        for tag, commit in tags_of_version(name, version, project).items()
+        if commit == project.commit
+    }
+    if project.config.targets and tags:
+        with contextlib.suppress(Blocked):  # `publish` says that they choose different ones
+            outputs["index"] = targets.select_by_tags(project.config, tags)
+    return outputs
 
 
 def index_for_tags(build: Build, project: Project) -> str:

@@ -53,6 +53,7 @@ class Plan(Record, kw_only=True):
         commit: The commit of the checkout; None outside git, and if another task runs this plan.
         next_command: The command that comes next, to be shown after a run that succeeded; empty if none does.
         releases: The packages of which the run makes a release, or finds it made.
+        outputs: Pairs of the name and the text of what later jobs of CI need to know besides.
     """
 
     task: str
@@ -69,6 +70,7 @@ class Plan(Record, kw_only=True):
     commit: str | None = None
     next_command: str = ""
     releases: tuple[ReleasedPackage, ...] = ()
+    outputs: tuple[tuple[str, str], ...] = ()
 
     @property
     def digest(self) -> str:
@@ -101,6 +103,7 @@ class PlanBuilder:
         tables: Results that are known without running a step.
         next_command: The command that comes next, or empty.
         releases: The packages of which the run makes a release, or finds it made.
+        outputs: What later jobs of CI need to know besides, by name.
     """
 
     def __init__(self, task: str, *, continue_on_error: bool = False) -> None:
@@ -111,6 +114,7 @@ class PlanBuilder:
         self.tables: list[Table] = []
         self.next_command = ""
         self.releases: list[ReleasedPackage] = []
+        self.outputs: dict[str, str] = {}
         self._continue_on_error = continue_on_error
         self.steps: list[Step] = []
 
@@ -142,6 +146,7 @@ class PlanBuilder:
             continue_on_error=self._continue_on_error,
             next_command=self.next_command,
             releases=tuple(self.releases),
+            outputs=tuple(self.outputs.items()),
             **more,
         )
 

@@ -116,6 +116,7 @@ def github_matrix(packages: Iterable[str], settings: Mapping[str, tuple[str, ...
                 "runner": RUNNERS[platform],
                 "emulated": platform.endswith(_EMULATED),
                 "platform": _cibuildwheel_platform(platform),
+                "sdist": f"{package.replace('-', '_')}-*.tar.gz",
                 "archs": _cibuildwheel_architecture(platform),
                 "build": " ".join(identifiers),
             }

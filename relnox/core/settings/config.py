@@ -305,6 +305,12 @@ class CiConfig(Settings):
         "The secret with the token of an index, by index; an index without one uses Trusted Publishing.",
         TableOf(Text(rule=rules.variable_name), keys=Text(rule=rules.index_name)),
     )
+    workflows: tuple[str, ...] = setting(
+        ("release", "checks", "verify-public"),
+        "What is written: `release`; `checks` of pull requests; a `release-pull-request` that is kept up to date; "
+        "`verify-public`, which installs the newest releases once a week.",
+        ListOf(Text(("release", "checks", "release-pull-request", "verify-public"))),
+    )
     python: str | None = setting(
         None,
         "The Python that jobs run on, such as 3.13.",

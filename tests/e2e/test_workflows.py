@@ -1,0 +1,203 @@
+"""Generated workflows, executed: each job in a directory of its own, with files and outputs between them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import running
+from backends import READING
+from fake_forge import GitHubServer, forge_server
+from local_runner import LocalRunner
+from projects import commit_all, git, remote_of, repository, write
+from trusting import REQUEST_TOKEN, Trusting
+
+from relnox.ci import github, sets
+from relnox.commands.ci import read_facts
+from relnox.commands.init import NOXFILE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from local_runner import Run
+
+pytestmark = pytest.mark.heavy
+
+PACKAGE = """
+[project]
+name = "{name}"
+version = "{version}"
+dependencies = {needs}
+
+[build-system]
+requires = []
+build-backend = "own"
+backend-path = ["backend"]
+"""
+SEVEN = {
+    "acme-core": [],
+    "acme-text": ["acme-core"],
+    "acme-net": ["acme-core"],
+    "acme-web": ["acme-net", "acme-text"],
+    "acme-cli": ["acme-core"],
+    "acme-lab": [],
+    "acme-all": ["acme-web", "acme-cli"],
+}
+
+
+class Repository:
+    """A repository with generated workflows, an index that trusts its jobs, and the forge that it is on."""
+
+    def __init__(self, root: Path, index: Trusting, forge: GitHubServer) -> None:
+        self.root = root
+        self.index = index
+        self.forge = forge
+        self.runner = LocalRunner(root.parent / "runner", remote_of(root))
+
+    def create(self, files: dict[str, str]) -> None:
+        """Write the files, with the settings of the index and all workflows, commit and push."""
+        write(self.root, {".gitignore": "dist/\n.nox/\n", "noxfile.py": NOXFILE, **files})
+        write(self.root, self.runner.requirements())
+        with (self.root / "pyproject.toml").open("a", encoding="utf-8") as file:
+            file.write(self.index.settings(production=True))
+        for workflow in sets.workflows(read_facts(running.open_project(self.root))):
+            write(self.root, {github.path(workflow): github.render(workflow)})
+        repository(self.root)
+
+    def push(self, *refs: str) -> None:
+        git(self.root, "push", "--quiet", "origin", *refs)
+
+    def run(self, event: str, ref: str, **more: Any) -> Run:
+        variables = {
+            "ACTIONS_ID_TOKEN_REQUEST_TOKEN": REQUEST_TOKEN,
+            "ACTIONS_ID_TOKEN_REQUEST_URL": f"{self.index.origin}/identity?api-version=2",
+            "RELNOX_ATTESTATIONS": "off",  # the signing service is public
+            "GITHUB_API_URL": self.forge.url,
+        }
+        return self.runner.run(event, ref, variables=variables, token=self.forge.token, **more)
+
+    @property
+    def public(self) -> list[str]:
+        """The names of all files on the index, sorted."""
+        return sorted(name for files in self.index.files.values() for name in files)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Repository]:
+    root = tmp_path / "project"
+    forge = GitHubServer(remote_of(root))
+    with Trusting() as index, forge_server(forge):
+        yield Repository(root, index, forge)
+
+
+def single(project: Repository) -> None:
+    settings = '[tool.relnox]\nbranch = "main"\ntargets = { final = "house" }\n'
+    files = {
+        "pyproject.toml": PACKAGE.format(name="demo", version="1.2.3", needs=[]) + settings,
+        "backend/own.py": READING,
+        "demo.py": "",
+        "CHANGELOG.md": "# Changelog\n\n## [1.2.3] - 2026-11-25\n\n- It greets.\n",
+    }
+    project.create(files)
+    git(project.root, "tag", "--annotate", "--message", "1.2.3", "v1.2.3")
+    project.push("v1.2.3")
+
+
+def test_a_tag_is_built_approved_published_verified_and_gets_a_page(project: Repository) -> None:
+    single(project)
+    run = project.run("push", "refs/tags/v1.2.3")
+    assert run.code == 0, run.log[-8000:]
+    assert list(run.jobs) == [
+        "Build, check and install",
+        "Wait for approval",
+        "Publish",
+        "Install from the index",
+        "Publish the release page",
+    ]
+    assert set(run.jobs.values()) == {"succeeded"}
+    assert project.public == ["demo-1.2.3-py3-none-any.whl", "demo-1.2.3.tar.gz"]
+    assert len(project.index.minted) == 1
+    assert [(release.tag, release.draft) for release in project.forge.releases] == [("v1.2.3", False)]
+    for token in (REQUEST_TOKEN, *project.index.minted, *project.index.identities):
+        assert token not in run.log
+
+
+def test_nothing_is_published_without_reviewers_or_if_a_file_changed_between_jobs(project: Repository) -> None:
+    single(project)
+    project.runner.add_environment("release-gate", reviewers=False)
+    run = project.run("push", "refs/tags/v1.2.3")
+    assert run.jobs == {"Build, check and install": "succeeded", "Wait for approval": "failed"}, run.log[-5000:]
+
+    # The same run, after the gate got reviewers; but an artifact is another one by then.
+    project.runner.add_environment("release-gate", reviewers=True)
+    built = project.runner.artifacts / "dist"
+    copy = shutil.copytree(built, built.parent.parent / "copy")
+    with (built / "demo-1.2.3.tar.gz").open("ab") as file:
+        file.write(b"more")
+    run = project.run("push", "refs/tags/v1.2.3", rerun=run)
+    assert run.jobs == {"Publish": "failed", "Wait for approval": "succeeded"}, run.log[-5000:]
+    assert "archive-changed" in run.log
+    manifest = built / "manifest.json"
+    text = manifest.read_text("utf-8")
+    manifest.write_text(re.sub('"time": "[^"]*"', '"time": "2026-01-01T00:00:00+00:00"', text), encoding="utf-8")
+    run = project.run("push", "refs/tags/v1.2.3", rerun=run)
+    assert "manifest-changed" in run.log, run.log[-5000:]
+    assert project.public == []
+
+    # A rerun with what was built publishes.
+    shutil.rmtree(built)
+    copy.rename(built)
+    run = project.run("push", "refs/tags/v1.2.3", rerun=run)
+    assert (run.code, set(run.jobs.values())) == (0, {"succeeded"}), run.log[-5000:]
+    assert project.public == ["demo-1.2.3-py3-none-any.whl", "demo-1.2.3.tar.gz"]
+
+
+def test_a_merge_tags_builds_and_publishes_the_two_of_seven_packages_that_it_bumped(project: Repository) -> None:
+    versions = dict.fromkeys(SEVEN, "1.0.0")
+    settings = (
+        '[tool.relnox]\npackages = ["libs/*"]\nbranch = "main"\nversions = "independent"\n'
+        'tag-format = "{name}-v{version}"\ntargets = { final = "house" }\n'
+    )
+    files = {"pyproject.toml": settings}
+    for name, needs in SEVEN.items():
+        files |= {
+            f"libs/{name}/pyproject.toml": PACKAGE.format(name=name, version="1.0.0", needs=needs),
+            f"libs/{name}/backend/own.py": READING,
+            f"libs/{name}/{name.replace('-', '_')}.py": "",
+        }
+    project.create(files)
+    for name in versions:
+        git(project.root, "tag", "--annotate", "--message", name, f"{name}-v1.0.0")
+    project.push("--tags")
+    git(project.root, "commit", "--quiet", "--allow-empty", "--message", "Nothing to release")
+    project.push("main")
+    idle = project.run("push", "refs/heads/main")
+    assert (idle.code, idle.jobs) == (0, {"Tag changed versions": "succeeded"}), idle.log[-5000:]
+
+    for name in ("acme-core", "acme-lab"):
+        path = project.root / "libs" / name / "pyproject.toml"
+        path.write_text(path.read_text("utf-8").replace("1.0.0", "1.1.0"), encoding="utf-8")
+    commit_all(project.root, "Bump core and lab")
+    project.push("main")
+    run = project.run("push", "refs/heads/main")
+    assert (run.code, set(run.jobs.values()), len(run.jobs)) == (0, {"succeeded"}, 6), run.log[-8000:]
+    new = {"acme-core-v1.1.0", "acme-lab-v1.1.0"}
+    remote_tags = git(remote_of(project.root), "tag", "--points-at", "main").split()
+    assert set(remote_tags) == new
+    assert {name.rsplit("-1.1.0", 1)[0].replace("_", "-") for name in project.public if "1.1.0" in name} == {
+        "acme-core",
+        "acme-lab",
+    }
+    assert len(project.public) == 4
+    assert {release.tag for release in project.forge.releases if not release.draft} == new
+
+    # The whole run again: nothing is tagged, uploaded or created twice.
+    uploads, releases = len(project.index.uploads), len(project.forge.releases)
+    shutil.rmtree(project.runner.artifacts)
+    project.runner.artifacts.mkdir()
+    again = project.run("push", "refs/heads/main")
+    assert (again.code, set(again.jobs.values())) == (0, {"succeeded"}), again.log[-5000:]
+    assert (len(project.index.uploads), len(project.forge.releases)) == (uploads, releases)

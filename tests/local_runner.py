@@ -1,0 +1,218 @@
+"""Run generated workflows of GitHub on this machine: act on the host, without containers or a network.
+
+The actions are stubs that do in the shell what the real ones do, `actions/` has them. Environments, permissions
+and concurrency are beyond act: every job gets the identity and the token of the run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import relnox
+from relnox.ci.github import NOX_REQUIREMENTS, RELNOX_REQUIREMENTS, pins
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["LocalRunner", "Run"]
+
+ACTIONS = Path(__file__).parent / "actions"
+_JOB_LINE = re.compile(r"^\[(?P<workflow>[^/\]]+)/(?P<job>[^\]]+?)\s*\]\s*(?P<text>.*)$")
+
+
+class Run(NamedTuple):
+    """A run of a workflow: its exit code, its log, how each job ended, by name, and the outputs of its steps."""
+
+    code: int
+    log: str
+    jobs: dict[str, str]
+    outputs: dict[str, str]
+
+
+class LocalRunner:
+    """The machine on which workflows of a repository run.
+
+    Args:
+        directory: A new directory for what the runs need.
+        remote: The bare repository that is the forge.
+
+    Attributes:
+        artifacts: The directory with the artifacts of the run, by name; another run needs another one.
+    """
+
+    def __init__(self, directory: Path, remote: Path) -> None:
+        self.directory = directory
+        self.remote = remote
+        self.artifacts = directory / "artifacts"
+        self.environments = directory / "environments"
+        self.wheels = directory / "wheels"
+        for path in (self.artifacts, self.environments, self.wheels, directory / "bin", directory / "home"):
+            path.mkdir(parents=True)
+        shutil.copy(ACTIONS / "gh", directory / "bin" / "gh")
+        (directory / "bin" / "python3").symlink_to(sys.executable)
+        self.add_environment("release-gate", reviewers=True)
+
+    def add_environment(self, name: str, *, reviewers: bool) -> None:
+        """Create an environment, as the API of GitHub describes it."""
+        rules = [{"id": 1, "type": "required_reviewers", "reviewers": []}] if reviewers else []
+        text = json.dumps({"id": 1, "name": name, "protection_rules": rules})
+        (self.environments / f"{name}.json").write_text(text, encoding="utf-8")
+
+    def requirements(self) -> dict[str, str]:
+        """Return the locked requirements: relnox and nox by hash; what they import is that of the tests."""
+        lines = [
+            f"{wheel.name.split('-')[0]}=={wheel.name.split('-')[1]} --hash=sha256:{_sha256(wheel)}\n"
+            for wheel in map(self._wheel, ("relnox", "nox"))
+        ]
+        return {RELNOX_REQUIREMENTS: lines[0], NOX_REQUIREMENTS: "".join(lines)}
+
+    def _wheel(self, name: str) -> Path:
+        """Return a wheel with the installed files of a distribution, or with those of this checkout."""
+        installed = distribution(name)
+        stem = f"{name}-{installed.version}"
+        path = self.wheels / f"{stem}-py3-none-any.whl"
+        info = Path(str(installed.locate_file(f"{stem}.dist-info")))
+        source = Path(str(installed.locate_file(name))) if name != "relnox" else Path(relnox.__file__).parent
+        files = {
+            f"{name}/{file.relative_to(source)}": file
+            for file in source.rglob("*")
+            if file.is_file() and file.suffix != ".pyc"
+        }
+        files |= {f"{info.name}/{part}": info / part for part in ("METADATA", "WHEEL", "entry_points.txt")}
+        with zipfile.ZipFile(path, "w") as archive:
+            for member, file in files.items():
+                archive.write(file, member)
+            # What the wheel imports is not in it: it is that of the tests.
+            archive.writestr(f"{name}.pth", sysconfig.get_paths()["purelib"] + "\n")
+            record = f"{info.name}/RECORD"
+            archive.writestr(record, "".join(f"{member},,\n" for member in (*files, f"{name}.pth", record)))
+        return path
+
+    def run(
+        self,
+        event: str,
+        ref: str,
+        *,
+        workflow: str = "release",
+        job: str = "",
+        variables: Mapping[str, str] | None = None,
+        inputs: Mapping[str, str] | None = None,
+        payload: Mapping[str, Any] | None = None,
+        token: str = "",
+        rerun: Run | None = None,
+    ) -> Run:
+        """Run a workflow of the commit that a full ref of the remote names.
+
+        Args:
+            event: The event, such as `push`.
+            ref: The ref, such as `refs/tags/v1.0`.
+            workflow: The name of the file.
+            job: Run this job and those it needs only.
+            variables: The environment of all jobs.
+            inputs: The inputs of a run that is started by hand.
+            payload: More of the event.
+            token: The token of the jobs.
+            rerun: An earlier run, whose failed jobs and those after them are run again.
+        """
+        checkout = self.directory / "checkout"
+        shutil.rmtree(checkout, ignore_errors=True)
+        _git("clone", "-q", f"file://{self.remote}", str(checkout))
+        _git("-C", str(checkout), "checkout", "-q", "--detach", ref.replace("refs/heads/", "origin/"))
+        _git("-C", str(checkout), "remote", "set-url", "origin", "https://github.com/acme/demo.git")
+        sha = _git("-C", str(checkout), "rev-parse", "HEAD")
+        for file in (checkout / ".github" / "workflows").glob("*.yml"):  # act does not know it
+            text = file.read_text("utf-8").replace(", queue: max", "")
+            file.write_text(text if rerun is None else _without_finished_jobs(text, rerun), encoding="utf-8")
+        event_file = self.directory / "event.json"
+        document = {"ref": ref, "after": sha, "inputs": dict(inputs or {}), **(payload or {})}
+        event_file.write_text(json.dumps(document), encoding="utf-8")
+        own = {
+            "TEST_REMOTE": str(self.remote),
+            "TEST_ARTIFACTS": str(self.artifacts),
+            "TEST_ENVIRONMENTS": str(self.environments),
+            "GITHUB_REPOSITORY": "acme/demo",
+            "GITHUB_REF_TYPE": "tag" if ref.startswith("refs/tags/") else "branch",
+            "GITHUB_REF_NAME": ref.split("/", 2)[2],
+            "GITHUB_SHA": sha,
+            "PIP_NO_INDEX": "1",
+            "PIP_FIND_LINKS": str(self.wheels),
+            "PATH": f"{self.directory / 'bin'}:{os.environ['PATH']}",
+            **(variables or {}),
+        }
+        words = [
+            str(Path(sys.executable).with_name("act")),
+            event,
+            "-W",
+            f".github/workflows/{workflow}.yml",
+            "-e",
+            str(event_file),
+        ]
+        words += [
+            "--no-cache-server",
+            "--no-skip-checkout",
+            "--rm",
+            "-P",
+            "ubuntu-24.04=-self-hosted",
+            "--concurrent-jobs",
+            "2",
+        ]
+        words += ["-s", f"GITHUB_TOKEN={token or 'ghs_0123456789abcdefghijklmnop'}", *(["-j", job] if job else [])]
+        words += [
+            f"--local-repository={name}@{pin.sha}={ACTIONS / name.split('/')[1]}"
+            for name, pin in pins().items()
+            if (ACTIONS / name.split("/")[1]).is_dir()
+        ]
+        words += [f"--env={name}={value}" for name, value in own.items()]
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(("GITHUB", "NOX", "VIRTUAL"))
+        }
+        done = subprocess.run(
+            words,
+            cwd=checkout,
+            env=environment | {"HOME": str(self.directory / "home")},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=900,
+        )
+        log = done.stdout + done.stderr
+        jobs: dict[str, str] = {}
+        outputs = dict(rerun.outputs) if rerun is not None else {}
+        for line in log.splitlines():
+            if (match := _JOB_LINE.match(line)) is None:
+                continue
+            if result := re.search(r"Job (succeeded|failed)", match["text"]):
+                jobs[match["job"]] = result[1]
+            elif output := re.search(r"::set-output:: ([\w-]+)=(.*)", match["text"]):
+                outputs[output[1]] = output[2]
+        return Run(done.returncode, log, jobs, outputs)
+
+
+def _without_finished_jobs(text: str, run: Run) -> str:
+    """Return a workflow without the jobs that succeeded in a run, and with their outputs as texts."""
+    blocks = re.findall(r"(?m)^  ([\w-]+):.*\n((?:    .*\n|\n)+)", text[text.index("\njobs:\n") :])
+    finished = [key for key, block in blocks if run.jobs.get(re.findall("name: (.*)", block)[0]) == "succeeded"]
+    for key in finished:
+        text = re.sub(rf"(?m)^  {key}:.*\n(?:    .*\n|\n)+", "", text)
+        text = re.sub(rf"(needs: \[.*?)\b{key}\b(?:, )?", r"\1", text)
+        text = re.sub(rf"needs\.{key}\.outputs\.([\w-]+)", lambda name: f"'{run.outputs.get(name[1], '')}'", text)
+    return re.sub(r"(?m)^    needs: \[(?:, )?\]\n", "", text.replace(", ]", "]"))
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(["git", *words], check=True, capture_output=True, text=True).stdout.strip()
