@@ -141,7 +141,7 @@ class Index(Target):
     # --- files
 
     def download(
-        self, file: IndexFile, to: Path | None, deadline: Deadline | None = None, limit: int | None = None
+        self, file: IndexFile, to: Path | None, deadline: Deadline | None = None, limit: http.Limit | None = None
     ) -> str:
         """Download a listed file to a path, or only compute its hash if that is None; return its SHA-256 (hex).
 
@@ -149,7 +149,7 @@ class Index(Target):
             TryLater: The index lists the file but does not serve it.
             TooLarge: The file has more bytes than the limit.
         """
-        response, sha256, _ = http.download(file.url, to, deadline=deadline, limit=http.file_limit(limit))
+        response, sha256, _ = http.download(file.url, to, deadline=deadline, limit=limit)
         if response.status_code != _OK:
             raise TryLater(
                 "index-unavailable",

@@ -119,6 +119,15 @@ def test_an_outdated_build_is_blocked(index: Trusting, tmp_path: Path) -> None:
     assert publish(root).code == 0
 
 
+def test_a_package_that_was_removed_is_not_published(index: Trusting, tmp_path: Path) -> None:
+    root = project(tmp_path / "demo", index, "alpha", "beta")
+    built(root, "1.2.0", "alpha", "beta")
+    git(root, "rm", "-r", "--quiet", "packages/beta")
+    commit_all(root)
+    refuses(publish(root), "dist/manifest.json is a build of beta, but the checkout has no such package")
+    assert publish(root, "--package", "alpha").code == 0
+
+
 def test_a_manifest_of_another_commit_is_blocked_if_its_packages_changed(index: Trusting, tmp_path: Path) -> None:
     root = project(tmp_path / "demo", index, "alpha", "beta")
     built(root, "1.2.0", "alpha")

@@ -134,6 +134,7 @@ def test_a_version_is_named_and_may_be_old_or_yanked(index: PackageIndex, made: 
     assert "own lists base 1.1 as yanked" in verify("--package", "base==1.1", code=2).err
     assert "own lists no files of base 1.3" in verify("--package", "base==1.3", code=2).err
     assert "version-invalid" in verify("--package", "base==one", code=1).err
+    assert "version-invalid" in verify("--package", "base==", code=1).err
     assert "options-conflict" in verify("--package", "base==1.0", "--package", "base==1.2", code=1).err
 
 

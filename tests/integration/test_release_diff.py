@@ -191,7 +191,7 @@ def test_nothing_new_is_installed_at_the_top_level(
     [
         (acts.answers(404, "Not Found"), "its download returned 404"),
         (acts.serves(lambda content: content + b"more"), "it has the hash "),
-        (None, "1.35 kB, the limit is 1 kB"),
+        (None, "it has 1.35 kB, the limit is 1 kB"),
     ],
 )
 def test_a_last_release_that_cannot_be_read_is_a_note(

@@ -354,6 +354,8 @@ def _outdated_manifest(manifest: Manifest, where: str, project: Project) -> Iter
     if stale:
         built, present = (join_names(f"{name} {of[name]}" for name in stale) for of in (versions, current))
         message = f"{where} is a build of {built}, but the checkout has {present}"
+    elif removed := [name for name in versions if name not in project.workspace.by_name]:
+        message = f"{where} is a build of {join_names(removed)}, but the checkout has no such package"
     elif commit is None or head is None or commit == head:
         return
     else:

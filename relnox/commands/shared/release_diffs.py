@@ -27,14 +27,15 @@ from relnox.errors import Failed, Problem
 from relnox.indexes.index import Index
 from relnox.indexes.listings import IndexFile
 from relnox.project import Project
+from relnox.system import http
 from relnox.system.files import TemporaryDirectory
 from relnox.system.retries import Deadline
 from relnox.system.run_scope import call_concurrently
 
 _MAX_FILE_SIZE = 64 << 20
 """The maximum size in bytes of a file of the last release that is downloaded."""
-_DOWNLOAD_TIME = 30.0
-"""How long to retry the downloads of a release, in seconds."""
+_DOWNLOAD_TIME = 60.0
+"""The maximum seconds for the downloads of all last releases, which the comparison could do without."""
 
 
 def release_diff_problems(manifest: Manifest, directory: str, index: Index, project: Project) -> Iterator[Problem]:
@@ -79,51 +80,77 @@ def unread_notes(diffs: Sequence[ReleaseDiff]) -> Iterator[str]:
             yield f"not compared: {diff.package} {diff.after} with {diff.before} on {diff.index} ({reason})"
 
 
+class _LastReleases:
+    """The last releases on an index, whose files are downloaded into a directory until a deadline."""
+
+    def __init__(self, index: Index, directory: Path) -> None:
+        self.index = index
+        self._directory = directory
+        self._deadline = Deadline(_DOWNLOAD_TIME)
+
+    def read(self, file: IndexFile) -> Archive:
+        """Download a file, compare its hash with the listed one, and read it.
+
+        Raises:
+            Problem: It is too large, not served, not the listed file, or cannot be read.
+        """
+        if file.size is not None and file.size > _MAX_FILE_SIZE:
+            limit = format_size(_MAX_FILE_SIZE)
+            raise Failed("archive-too-large", f"it has {format_size(file.size)}, the limit is {limit}")
+        path = self._directory / file.filename
+        limits = http.file_limit(_MAX_FILE_SIZE)._replace(seconds=max(self._deadline.left(), 1.0))
+        sha256 = self.index.download(file, path, self._deadline, limits)
+        if file.sha256 not in (None, sha256):
+            raise Failed("served-content-differs", f"it has the hash {sha256[:16]}…, not the listed one")
+        return archives.read(path)
+
+
 def _compare_packages(directory: Path, manifest: Manifest, index: Index) -> tuple[ReleaseDiff, ...]:
     with TemporaryDirectory() as temporary:
+        last = _LastReleases(index, temporary.path)
         diffs = call_concurrently(
-            lambda package: _compare(directory, manifest.files_of(package), index, temporary.path),
-            manifest.packages,
+            lambda package: _compare(directory, manifest.files_of(package), last), manifest.packages
         )
     return tuple(diff for diff in diffs if diff is not None)
 
 
-def _compare(directory: Path, files: Sequence[Distribution], index: Index, temporary: Path) -> ReleaseDiff | None:
+def _compare(directory: Path, files: Sequence[Distribution], last: _LastReleases) -> ReleaseDiff | None:
     """Compare a package with its last release; return None if there is none."""
-    package, version = files[0].package, files[0].version
-    listing = index.cached_listing(package)
-    if (before := listing.newest_release(below=version)) is None:
+    listing = last.index.cached_listing(files[0].package)
+    if (before := listing.newest_release(below=files[0].version)) is None:
         return None
     old = {file.filename: file for file in listing.releases()[before]}
-    same_tags = {file.filename: other for file in files for other in old if has_same_tags(file.filename, other)}
-    pairs, unread, sizes = [], [], []
-    deadline = Deadline(_DOWNLOAD_TIME)
+    others = {file.filename: name for file in files for name in old if has_same_tags(file.filename, name)}
+    sizes = {name: file.size for name, file in old.items()}
+    pairs: list[tuple[ArchiveContents, ArchiveContents]] = []
+    unread: dict[str, list[str]] = {}
     for kind in ("sdist", "wheel"):
         names = [file.filename for file in files if file.kind == kind]
-        name = next((name for name in names if name in same_tags), next(iter(names), None))
-        if name is None or (other := same_tags.get(name) or counterpart(name, old)) is None:
+        name = next((name for name in names if name in others), next(iter(names), None))
+        if name is None or (other := others.get(name) or counterpart(name, old)) is None:
             continue
-        same_tags[name] = other
+        others[name] = other
         try:
-            last = _read_published(old[other], index, temporary, deadline)
-            pairs.append((last, archive_contents.describe(_read_built(directory / name))))
+            built = archive_contents.describe(_read_built(directory / name))
+            archive = last.read(old[other])
+            pairs.append((archive_contents.describe(archive), built))
+            sizes[other] = archive.path.stat().st_size
         except Problem as error:
-            unread.append(f"{other}: {error.message}")
-    for file in files:
-        other = same_tags.get(file.filename, "")
-        path = temporary / other
-        size = old[other].size or (path.stat().st_size if path.is_file() else None) if other else None
-        if size is not None:
-            sizes.append(FileSizes(other, file.filename, size, file.size))
+            unread.setdefault(error.message, []).append(other)
+    compared = [(others[file.filename], file) for file in files if file.filename in others]
     return ReleaseDiff(
-        package=package,
-        index=index.name,
+        package=files[0].package,
+        index=last.index.name,
         before=before,
-        after=version,
+        after=files[0].version,
         files=(tuple(old), tuple(file.filename for file in files)),
-        sizes=tuple(sizes),
+        sizes=tuple(
+            FileSizes(other, file.filename, size, file.size)
+            for other, file in compared
+            if (size := sizes[other]) is not None
+        ),
         archives=tuple(pairs),
-        unread=tuple(unread),
+        unread=tuple(f"{', '.join(names)}: {reason}" for reason, names in unread.items()),
     )
 
 
@@ -132,18 +159,3 @@ def _read_built(path: Path) -> Archive:
     if not path.is_file():
         raise Failed("archive-missing", f"{path.name} is not on this machine")
     return archives.read(path)
-
-
-def _read_published(file: IndexFile, index: Index, directory: Path, deadline: Deadline) -> ArchiveContents:
-    """Download a file into a directory, compare its hash with the listed one, and read it.
-
-    Raises:
-        Problem: It is too large, not served, not the listed file, or cannot be read.
-    """
-    if file.size is not None and file.size > _MAX_FILE_SIZE:
-        raise Failed("archive-too-large", f"{format_size(file.size)}, the limit is {format_size(_MAX_FILE_SIZE)}")
-    path = directory / file.filename
-    sha256 = index.download(file, path, deadline, limit=_MAX_FILE_SIZE)
-    if file.sha256 not in (None, sha256):
-        raise Failed("served-content-differs", f"it has the hash {sha256[:16]}…, not the listed one")
-    return archive_contents.describe(archives.read(path))

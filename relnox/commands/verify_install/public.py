@@ -90,7 +90,7 @@ def _read_requests(words: Sequence[str], project: Project) -> dict[str, Version 
     """
     requested: dict[str, Version | None] = {}
     for word in words:
-        name, _, version = word.partition("==")
+        name, separator, version = word.partition("==")
         try:
             (package,) = project.workspace.select([name])
             name = package.name
@@ -101,10 +101,12 @@ def _read_requests(words: Sequence[str], project: Project) -> dict[str, Version 
                 "value-invalid", f"--package {word} is not a package", "name it: --package NAME==VERSION"
             )
         try:
-            exact = Version(version) if version else None
+            exact = Version(version) if separator else None
         except InvalidVersion:
             raise Blocked(
-                "version-invalid", f"--package {word}: {version} is not a version (PEP 440)", "correct the version"
+                "version-invalid",
+                f"--package {word}: {version!r} is not a version (PEP 440)",
+                "correct the version",
             ) from None
         if requested.setdefault(name, exact) != exact:
             raise Blocked("options-conflict", f"--package names two versions of {name}", "verify one at a time")
