@@ -147,12 +147,9 @@ def _job(job: Job, workflow: Workflow) -> Iterator[str]:
         yield f"    timeout-minutes: {job.minutes}"
     if job.environment:
         yield f"    environment: {_expression(job.environment)}"
-    match job.permissions:
-        case (one,):
-            yield f"    permissions: {{ {one.scope}: {one.level} }} # {one.reason}"
-        case several:
-            yield "    permissions:"
-            yield from (f"      {one.scope}: {one.level} # {one.reason}" for one in several)
+    scopes = {permission.scope: permission.level for permission in job.permissions}
+    reasons = "; ".join(permission.reason for permission in job.permissions)
+    yield f"    permissions: {_flow_mapping(scopes)} # {reasons}"
     if job.outputs:
         outputs = {name: f"${{{{ steps.{job.key}.outputs.{name} }}}}" for name in job.outputs}
         yield f"    outputs: {_flow_mapping(outputs)}"
@@ -193,8 +190,8 @@ def _steps(job: Job, workflow: Workflow) -> Iterator[str]:
         name, path = job.keeps, "dist"
         if job.matrix is not None:
             name, path = f"{job.keeps}-${{{{ matrix.{job.matrix.label} }}}}", _WHEELS
-        kept = {"name": name, "path": path, "if-no-files-found": "error", "retention-days": RETENTION}
-        yield f"  with: {_flow_mapping(kept)}"
+        values = {"name": name, "path": path, "if-no-files-found": "error", "retention-days": RETENTION}
+        yield f"  with: {_flow_mapping(values)}"
 
 
 def _checkout(job: Job, workflow: Workflow) -> dict[str, object]:

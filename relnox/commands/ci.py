@@ -212,16 +212,18 @@ def _list_publishers(new: PlanBuilder, project: Project) -> None:
 def read_facts(project: Project) -> ProjectFacts:
     """Return what the workflows of a project depend on."""
     config = project.config
+    for name in config.ci.tokens:
+        targets.resolve(name, config)  # raises an error if there is no such index
     formats = dict.fromkeys(project.tag_formats[package.name] for package in project.workspace.packages)
     patterns = (f"{tag_format.prefix}[0-9]*{tag_format.suffix}" for tag_format in formats)
-    chosen = tuple(dict.fromkeys(config.targets.values()))
-    names = (*chosen, targets.PRODUCTION, targets.TEST, *config.indexes)
+    own_indexes = tuple(dict.fromkeys(config.targets.values()))
+    names = (*own_indexes, targets.PRODUCTION, targets.TEST, *config.indexes)
     return ProjectFacts(
         trigger=config.ci.trigger or ("tag" if len(formats) == 1 else "merge"),
         workflows=config.ci.workflows,
         branches=tuple(line.branch for line in config.branch),
         tag_patterns=tuple(dict.fromkeys(patterns)),
-        index="" if len(chosen) > 1 else "".join(chosen) or targets.PRODUCTION,
+        index="" if len(own_indexes) > 1 else "".join(own_indexes) or targets.PRODUCTION,
         indexes=tuple(dict.fromkeys(names)),
         tokens=config.ci.tokens,
         publish_job=config.ci.publish_job,

@@ -303,7 +303,7 @@ class CiConfig(Settings):
     tokens: Mapping[str, str] = setting(
         EMPTY,
         "The secret with the token of an index, by index; an index without one uses Trusted Publishing.",
-        TableOf(Text(rule=rules.variable_name), keys=Text(rule=rules.index_name)),
+        TableOf(Text(rule=rules.variable_name)),
     )
     workflows: tuple[str, ...] = setting(
         ("release", "checks", "verify-public"),

