@@ -85,6 +85,11 @@ class Target:
         path = f"../project/{package}/{version}/" if self.public_name is not None else f"{package}/"
         return urljoin(self.simple_url, path)
 
+    def yank_page(self, package: str, version: Version) -> str:
+        """Return the address at which an owner yanks a release; empty if it is not known."""
+        path = f"../manage/project/{package}/release/{version}/"
+        return urljoin(self.simple_url, path) if self.public_name is not None else ""
+
     def rebuild_command(self, package: str, version: str) -> str:
         """Return the commands that build a package as another version, for a fix."""
         selected = () if self.in_lockstep else ("--package", package)

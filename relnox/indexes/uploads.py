@@ -66,7 +66,7 @@ _RULES = (
         "release-too-old",
         "{release} is too old for more files on {index} (its first file is more than "
         f"{public_index.UPLOAD_WINDOW.days} days old): {{text}}",
-        "{post_release}",
+        "{used_version}",
     ),
     ProblemRule(
         _REJECTED,
@@ -74,7 +74,7 @@ _RULES = (
         Conflict,
         "archive-unexpected",
         "{index} has another sdist of {release}, and accepts only one for each release: {text}",
-        "{post_release}",
+        "{used_version}",
     ),
     ProblemRule(
         _REJECTED,
@@ -279,7 +279,7 @@ def parse_response(response: requests.Response, file: Distribution, index: Targe
         url=mask_secrets(str(response.url)),
         location=mask_secrets(response.headers.get("Location", "an unknown URL")),
         next_version=next_release_hint(file, index),
-        post_release=post_release_hint(file, index),
+        used_version=used_version_hint(file, index),
         first_release=first_release_hint(file.package),
     )
     digests = _DIGEST.findall(text.lower())
@@ -328,20 +328,25 @@ def _readable_body(response: requests.Response) -> str:
 
 def conflict_hint(file: Distribution, index: Target) -> str:
     """Return the fix for a file whose name exists on the index with different content."""
-    hint = post_release_hint(file, index)
+    hint = used_version_hint(file, index)
     return hint if index.name == EMBEDDED else f"{hint}; or publish the files of the build that was uploaded first"
 
 
-def post_release_hint(file: Distribution, index: Target) -> str:
-    """Return the fix for a release that accepts no more files: publish all files again as a post-release.
+def used_version_hint(file: Distribution, index: Target) -> str:
+    """Return the fix for a version that takes no more files, or other ones than were built: its next versions.
 
-    The embedded index can be emptied instead.
+    What is public of it can be yanked (PEP 592). The embedded index can be emptied instead.
     """
     if index.name == EMBEDDED:
         clear = fixes.task_command("publish-test", "--index", EMBEDDED, "--clear")
         return f"empty the index on this machine first: {clear}"
     post = _post_release(file)
-    return f"publish all files again as {post}: {index.rebuild_command(file.package, post)}"
+    ways = [f"publish all files again as {post}: {index.rebuild_command(file.package, post)}"]
+    if post != _next_version(file):
+        ways.append(f"or {next_release_hint(file, index)}")
+    yank = index.yank_page(file.package, file.version)
+    where = f": {yank}" if yank else f" on {index.name}"
+    return "; ".join([*ways, f"if what is public is broken, yank {file.package} {file.version}{where}"])
 
 
 def next_release_hint(file: Distribution, index: Target) -> str:
