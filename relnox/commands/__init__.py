@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 class TaskModule(Protocol):
     """The module or package of a task; the docstring of the module is the help text of the task.
 
-    It may also have `summarize(outcome, directory)` for the tables at the end of a run, `outputs(options,
-    project)` for later jobs of a CI run, and `document(options, project)` for `--json`.
+    It may also have `summarize(outcome, directory)` for the tables at the end of a run, and `document(options,
+    project)` for `--json`.
     """
 
     def plan(self, options: Any, project: Project) -> Plan:
