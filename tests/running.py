@@ -102,7 +102,7 @@ def run_process(cwd: Path, *words: str, code: int | None = None, **variables: st
 
 def run_in_process(root: Path, task: str, *options: str, code: int | None = None) -> RunResult:
     """Run a task of relnox with the plain reporter; for `code` see `run`."""
-    return run(root, "relnox", task, "--reporter", "plain", *options, code=code)
+    return run(root, "relnox", task, "--project", str(root), "--reporter", "plain", *options, code=code)
 
 
 def _checked(ran: RunResult, code: int | None) -> RunResult:
