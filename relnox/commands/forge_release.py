@@ -237,7 +237,8 @@ def _read_notes(
         if text:
             files.append(file)
             is_markdown = changelog.is_markdown(file, content)
-            texts[name] = text if is_markdown else restructured_text.to_markdown(text, content)
+            markdown = text if is_markdown else restructured_text.to_markdown(text, content)
+            texts[name] = release_page.join_lines(markdown)
     return tuple(files), texts
 
 

@@ -19,6 +19,10 @@ _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _ENTRY = re.compile(r"[-*+] |\d+[.)] |#{1,6} ")
 _HEADING = re.compile(r"#{1,6} ")
 _MARKUP = re.compile(r"[\\`*_\[\]<>~|&$]")
+_OWN_LINE = re.compile(r"\s*(?:[-*+] |\d+[.)] |#{1,6} |>|\||<|\[[^\]]+\]: |(?:[-=*_] *){3,}$|$)")
+"""Matches lines that do not go on a paragraph: lists, headings, quotes, tables, HTML, definitions of links, rules."""
+_ENDS_PARAGRAPH = re.compile(r"\s*(?:#{1,6} |>|\||<|\[[^\]]+\]: |$)|.*(?:  |\\)$")
+"""Matches lines that the next one does not go on; two spaces or a backslash at the end are a line break."""
 _SHORTENED = "\n\n_Shortened; all of it:_"
 _MENTION = re.compile(r"(?<![\w`])@(?=\w)")
 
@@ -129,6 +133,24 @@ def _cut(text: str, limit: int) -> str:
     lines = text[: end or limit].rstrip().split("\n")
     while lines and (not lines[-1].strip() or _HEADING.match(lines[-1])):
         lines.pop()
+    return "\n".join(lines)
+
+
+def join_lines(text: str) -> str:
+    """Return Markdown with each paragraph on one line: on GitHub's release pages a line end is a line break."""
+    lines: list[str] = []
+    fence, goes_on = "", False
+    for line in text.split("\n"):
+        match = _FENCE.match(line.lstrip())
+        is_code = bool(fence or match) or (line.startswith("    ") and not goes_on)
+        if match:
+            fence = "" if fence and match[1].startswith(fence) else fence or match[1]
+        if goes_on and not is_code and not _OWN_LINE.match(line):
+            lines[-1] += f" {line.strip()}"
+            goes_on = _ENDS_PARAGRAPH.match(line) is None
+        else:
+            lines.append(line)
+            goes_on = not is_code and _ENDS_PARAGRAPH.match(line) is None
     return "\n".join(lines)
 
 

@@ -33,7 +33,7 @@ _ROLE = re.compile(r":([\w+.-]+(?::[\w+.-]+)*):`")
 _DIRECTIVE = re.compile(r"^[ \t]*(?:[-*+][ \t]+)?\.\. ([\w+.-]+(?::[\w+.-]+)*)::", re.MULTILINE)
 _MARKUP = re.compile(r"[\\`*_\[\]<>~|&$]")
 _WORD_UNDERSCORE = re.compile(r"(?<=\w)\\_(?=\w)")
-_BLOCK_START = re.compile(r"(?=#{1,6} |[-+] |=+$)|(?<=\d)(?=[.)] )", re.MULTILINE)
+_BLOCK_START = re.compile(r"\A(?:(\d+)(?=[.)] )|(?=#{1,6} |[-+] ))")
 _FIRST_LEVEL = 3
 """The level of headings: above them are the title of the release and the names of packages."""
 _DROPPED = (
@@ -44,7 +44,7 @@ _DROPPED = (
     nodes.system_message,
     nodes.target,
 )
-_MARKS = {nodes.emphasis: "*", nodes.strong: "**", nodes.title_reference: "*"}
+_MARKS = {nodes.emphasis: "*", nodes.strong: "**"}
 _TAGS = {nodes.superscript: "sup", nodes.subscript: "sub"}
 
 
@@ -72,9 +72,14 @@ _VERSION_LABELS = {"versionadded": "Added", "versionchanged": "Changed", "deprec
 
 def _code_role(_: str, rawtext: str, text: str, *__: Any, **___: Any) -> tuple[list[Any], list[Any]]:
     """Return the text of an unknown role as code: a number is an issue; of `text <target>` the text is shown."""
-    title = re.sub(r"\s*<[^<>]*>\Z", "", nodes.unescape(text)) or text
-    title = re.sub(r"\A~(?:.*\.)?|\A!", "", title)
+    title = _title(nodes.unescape(text))
     return [nodes.literal(rawtext, f"#{title}" if title.isdigit() else title)], []
+
+
+def _title(text: str) -> str:
+    """Return what Sphinx shows of the text of a role: `name` of `~package.name`, `text` of `text <target>`."""
+    title = re.sub(r"\s*<[^<>]*>\Z", "", text) or text
+    return re.sub(r"\A~(?:.*\.)?|\A!", "", title) or title
 
 
 class _UnknownDirective(Directive):  # type: ignore[misc]  # docutils ships no types
@@ -141,7 +146,7 @@ def _block(node: Any, level: int) -> Iterator[str]:  # noqa: C901, PLR0912 - one
     elif isinstance(node, nodes.transition):
         yield "---"
     elif isinstance(node, nodes.TextElement):
-        yield _BLOCK_START.sub(r"\\", _inline(node).strip())
+        yield _BLOCK_START.sub(r"\1\\", _inline(node).strip())
     else:
         yield from _blocks(node, level)
 
@@ -159,7 +164,8 @@ def _list(node: Any, level: int) -> str:
         mark = "- " if isinstance(node, nodes.bullet_list) else f"{number}. "
         blocks = list(_blocks(item, level))
         is_loose = is_loose or sum(isinstance(child, nodes.paragraph) for child in item.children) > 1
-        content = "\n\n".join(blocks) if len(blocks) > 1 else "".join(blocks)
+        is_nested = isinstance(item.children[-1] if item.children else None, nodes.bullet_list)
+        content = ("\n" if is_nested and len(blocks) == 2 else "\n\n").join(blocks)  # noqa: PLR2004 - a pair
         items.append(mark + _prefixed(content, " " * len(mark)).lstrip(" "))
     return ("\n\n" if is_loose else "\n").join(items)
 
@@ -203,8 +209,9 @@ def _inline(node: Any) -> str:
 
 def _inline_node(node: Any) -> str:
     if isinstance(node, nodes.Text):
-        text = _MARKUP.sub(lambda match: f"\\{match[0]}", " ".join(str(node).split("\n")))
-        return _WORD_UNDERSCORE.sub("_", text)
+        return _escaped(node.astext())
+    if isinstance(node, nodes.title_reference):  # of the default role, which means code where Sphinx is used
+        return _code(_title(node.astext()))
     if isinstance(node, (nodes.literal, nodes.math)):
         return _code(node.astext())
     if isinstance(node, nodes.reference):
@@ -212,12 +219,17 @@ def _inline_node(node: Any) -> str:
     if isinstance(node, (nodes.footnote_reference, nodes.citation_reference)):
         return f"\\[{node.astext()}\\]"
     if isinstance(node, nodes.problematic):  # such as a link whose target is in another file
-        return _MARKUP.sub(lambda match: f"\\{match[0]}", re.sub(r"\A`(.+?)`?_{1,2}\Z", r"\1", node.astext()))
+        return _escaped(re.sub(r"\A`(.+?)`?_{1,2}\Z", r"\1", node.astext()))
     if isinstance(node, _DROPPED):
         return ""
     content = _inline(node)
     mark, tag = _MARKS.get(type(node), ""), _TAGS.get(type(node))
     return f"<{tag}>{content}</{tag}>" if tag else f"{mark}{content}{mark}"
+
+
+def _escaped(text: str) -> str:
+    text = _MARKUP.sub(lambda match: f"\\{match[0]}", " ".join(text.split("\n")))
+    return _WORD_UNDERSCORE.sub("_", text)
 
 
 def _reference(node: Any) -> str:
