@@ -33,7 +33,13 @@ from relnox.forges import Forge
 from relnox.indexes import targets
 from relnox.project import Project
 from relnox.source import history
-from relnox.steps.forge_release import AttachedFile, AttachFile, DraftRelease, PublishRelease
+from relnox.steps.forge_release import (
+    AttachedFile,
+    AttachFile,
+    DraftRelease,
+    PublishRelease,
+    choose_release,
+)
 from relnox.steps.publication import different_files_error
 
 
@@ -108,6 +114,10 @@ def _add_release(  # noqa: PLR0913, PLR0917 - what a release page is made of
 ) -> None:
     """Add the steps of the release of a tag."""
     forge, index = forge_of(project), release.index
+    pages = project.once(forge.releases, tag)
+    if (page := choose_release(pages, tag)) is not None and not page.is_draft:
+        drafts = [other.url for other in pages if other.is_draft]
+        new.notes += [f"the release of {tag} is public; delete its draft by hand: {url}" for url in drafts]
     versions = {name: manifest.version(name) for name in manifest.packages}
     name, version = next(iter(versions.items()))
     is_single = len(versions) == 1
@@ -128,8 +138,8 @@ def _add_release(  # noqa: PLR0913, PLR0917 - what a release page is made of
         "package": name if is_single else forge.location.path.rpartition("/")[2],
         "version": str(version),
     }
-    page: dict[str, Any] = {"name": title, "body": body, "section": section, "prerelease": prerelease}
-    needs = new.add(DraftRelease(**common, **page)) if forge.has_drafts else ()
+    text: dict[str, Any] = {"name": title, "body": body, "section": section, "prerelease": prerelease}
+    needs = new.add(DraftRelease(**common, **text)) if forge.has_drafts else ()
     files = tuple(_files(manifest, options.assets))
     attached = new.add(
         *(AttachFile(**common, file=file, directory=options.dist, needs=after(*needs)) for file in files)
@@ -140,7 +150,7 @@ def _add_release(  # noqa: PLR0913, PLR0917 - what a release page is made of
     new.add(
         PublishRelease(
             **common,
-            **page,
+            **text,
             latest=_is_latest(versions, project) if forge.has_drafts else None,
             files=tuple(replace(file, content=None) for file in files),
             needs=after(*needs, *attached),

@@ -275,15 +275,23 @@ class PublishRelease(ForgeStep, kw_only=True):
                 f"another job published a release of {self.tag} first, which lacks files or text ({page.url})",
                 f"rerun the command, which completes it, and {fix}",
             )
+        if release_page.is_own(page.body, self.tag):  # whatever its flags are
+            forge.publish_release(page, prerelease=self.prerelease, latest=bool(self.latest))
         message = f"another job published the release of {self.tag} first ({page.url}), and it is complete"
         run.emit(Problem("forge-release-exists", message, fix, level="warning"))
 
     def _check_alone(self, pages: Sequence[ReleasePage], page: ReleasePage | None) -> None:
-        """Raise an error if there is another release of the tag, which may have other files."""
-        if page is not None and (others := [other.url for other in pages if other.id != page.id]):
+        """Raise an error if there is another release of the tag, which may have other files.
+
+        A draft that is left beside a public release does no harm.
+        """
+        if page is None:
+            return
+        others = [other.url for other in pages if other.id != page.id and (page.is_draft or not other.is_draft)]
+        if others:
             raise Conflict(
                 "forge-release-exists",
-                f"there are {len(pages)} releases of tag {self.tag}: {join_names([page.url, *others])}",
+                f"there are {len(others) + 1} releases of tag {self.tag}: {join_names([page.url, *others])}",
                 "delete by hand those that should not be public, then rerun the command",
             )
 

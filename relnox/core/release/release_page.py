@@ -20,7 +20,7 @@ _ENTRY = re.compile(r"[-*+] |\d+[.)] |#{1,6} ")
 _HEADING = re.compile(r"#{1,6} ")
 _MARKUP = re.compile(r"[\\`*_\[\]<>~|&$]")
 _OWN_LINE = re.compile(r"\s*(?:[-*+] |\d+[.)] |#{1,6} |>|\||<|\[[^\]]+\]: |(?:[-=*_] *){3,}$|$)")
-"""Matches lines that do not go on a paragraph: lists, headings, quotes, tables, HTML, definitions of links, rules."""
+"""Matches lines that begin something else than a paragraph, such as an item, a heading, a table or HTML."""
 _ENDS_PARAGRAPH = re.compile(r"\s*(?:#{1,6} |>|\||<|\[[^\]]+\]: |$)|.*(?:  |\\)$")
 """Matches lines that the next one does not go on; two spaces or a backslash at the end are a line break."""
 _SHORTENED = "\n\n_Shortened; all of it:_"
