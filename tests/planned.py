@@ -9,7 +9,7 @@ PLANNED = (
     ("status", "--package core --package acme-vespa", 0),
     ("status", "--index embedded --reporter plain", 0),
     ("check", "--index embedded", 1),
-    ("check", "--index embedded --profile before-publish --skip ci-green --skip secrets --package core", 1),
+    ("check", "--index embedded --profile before-publish --skip test-index --package core", 1),
     ("check", "--only git-clean --only noxfile-imports --fix", 0),
     ("bump", "--part minor", 0),
     ("bump", "--part patch --pre rc --always-increment --allow-branch --allow-dirty --no-commit", 0),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from relnox.core.bump import release_notes
 from relnox.core.planning.plan import Table
 from relnox.core.planning.step import Edit, Step
 from relnox.core.text import format_count
@@ -121,7 +122,8 @@ class OpenPullRequest(Step, kw_only=True):
         forge = run.forge(self.remote_name)
         request = forge.create_pull_request(self.head, self.base, self.name, self.body)
         if not self._is_planned(request):
-            request = forge.update_pull_request(request.number, title=self.name, body=self.body)
+            body = release_notes.keep_ticks(self.body, request.body)
+            request = forge.update_pull_request(request.number, title=self.name, body=body)
         return request
 
     def verify(self, run: Run, result: PullRequest) -> str:
@@ -148,5 +150,8 @@ def _table(request: PullRequest) -> Table:
 
 
 def _normalized_lines(body: str) -> list[str]:
-    """Return the lines of a description for comparison: forges change line ends and trailing white space."""
-    return [line.rstrip() for line in body.strip().splitlines()]
+    """Return the lines of a description for comparison: forges change line ends and trailing white space.
+
+    Tasks that a person has done are as planned.
+    """
+    return [release_notes.without_ticks(line).rstrip() for line in body.strip().splitlines()]

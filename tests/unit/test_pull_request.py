@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from relnox.core.bump import release_notes
 from relnox.core.bump.release_notes import PullRequestPackage
+from relnox.core.settings.checklist import ManualItem, task_list
 
 
 def package(
@@ -42,6 +43,26 @@ def test_the_body_says_what_is_released() -> None:
         "",
         "        - ~~One~~",
     ]
+
+
+MANUAL = (
+    ManualItem(title="Look at the <b>page</b>", link="https://example.org/page"),
+    ManualItem(title="Tell @all of #1", when="after"),
+)
+TASKS = [
+    "- [ ] [Look at the &#60;b&#62;page&#60;/b&#62;](https://example.org/page)",
+    "- [ ] Tell &#64;&#8203;all of &#35;1 (after publishing)",
+]
+
+
+def test_what_a_person_does_is_a_task_list_whose_ticks_stay() -> None:
+    body = release_notes.format_body([package()], "main", tasks=task_list(MANUAL))
+    assert body.split("\n")[6:8] == TASKS
+    ticked = body.replace("- [ ] Tell", "- [x] Tell")
+    assert release_notes.keep_ticks(body.replace("1.1", "1.2"), ticked) == ticked.replace("1.1", "1.2")
+    assert [release_notes.without_ticks(line) for line in ticked.split("\n")] == body.split("\n")
+    assert task_list(MANUAL, "after") == TASKS[1].removesuffix(" (after publishing)")
+    assert task_list((), "before") == ""
 
 
 @given(st.text() | st.sampled_from(TEXTS))

@@ -19,6 +19,7 @@ from relnox.core.planning.plan import PlanBuilder
 from relnox.core.planning.step import Edit
 from relnox.core.records import replace
 from relnox.core.release.differences import ReleaseDiff
+from relnox.core.settings.checklist import task_list
 from relnox.core.text import join_names
 from relnox.errors import Blocked, Problem
 from relnox.project import Project
@@ -99,7 +100,9 @@ def add_pull_request(
         head=head,
         base=base,
         name=release_notes.format_title(message),
-        body=release_notes.format_body(tuple(_packages(project, bumps, edits)), base),
+        body=release_notes.format_body(
+            tuple(_packages(project, bumps, edits)), base, tasks=task_list(project.config.check.manual)
+        ),
         needs=step.after(commit),
     )
     new.add(commit, request_step)

@@ -7,6 +7,7 @@ the project is in code, where it cannot notify people, refer to issues or change
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 
@@ -29,6 +30,7 @@ GitHub's limit is in characters. relnox counts bytes instead, to stay within the
 """
 MAX_TITLE_LENGTH = 250
 
+_DONE = re.compile(r"- \[[xX]\]")
 _SHORTENED = "\n\n_Shortened: the rest is in the changed files._"
 
 
@@ -278,11 +280,16 @@ def format_title(message: str) -> str:
     return line if len(line) <= MAX_TITLE_LENGTH else f"{line[: MAX_TITLE_LENGTH - 1]}…"
 
 
-def format_body(packages: Sequence[PullRequestPackage], branch: str, limit: int = MAX_BODY_SIZE) -> str:
-    """Return the body of the pull request; if it exceeds the limit in bytes, the rest is left out, with a note."""
+def format_body(
+    packages: Sequence[PullRequestPackage], branch: str, limit: int = MAX_BODY_SIZE, *, tasks: str = ""
+) -> str:
+    """Return the body of the pull request; if it exceeds the limit in bytes, the rest is left out, with a note.
+
+    `tasks` is the Markdown list of what a person has to do, or empty.
+    """
     lines: list[str] = []
     size = len(_SHORTENED.encode())
-    for line in _lines(packages, branch):
+    for line in _lines(packages, branch, tasks):
         size += len(line.encode()) + 1
         if size > limit:
             return "\n".join(lines).rstrip() + _SHORTENED
@@ -290,8 +297,19 @@ def format_body(packages: Sequence[PullRequestPackage], branch: str, limit: int 
     return "\n".join(lines)
 
 
-def _lines(packages: Sequence[PullRequestPackage], branch: str) -> Iterator[str]:
-    """Yield the lines of the body: a table of the packages, and their changelogs; packages may share a text."""
+def keep_ticks(body: str, before: str) -> str:
+    """Return a body in which the tasks are done that are done in the body before."""
+    done = {without_ticks(line).rstrip(): line.rstrip() for line in before.splitlines() if _DONE.match(line)}
+    return "\n".join(done.get(line, line) for line in body.split("\n"))
+
+
+def without_ticks(line: str) -> str:
+    """Return a line of a body as if its task were not done."""
+    return _DONE.sub("- [ ]", line)
+
+
+def _lines(packages: Sequence[PullRequestPackage], branch: str, tasks: str) -> Iterator[str]:
+    """Yield the lines of the body: the packages, the tasks, and the changelogs; packages may share a text."""
     yield "| package | from | to | why | tag |"
     yield "|---|---|---|---|---|"
     for package in packages:
@@ -299,6 +317,7 @@ def _lines(packages: Sequence[PullRequestPackage], branch: str) -> Iterator[str]
         yield f"| {name} | {package.before} | {package.after} | {_code(package.reason)} | {_code(package.tag)} |"
     yield ""
     yield f"After the merge, `auto-tag` on {_code(branch)} creates the tags. Private packages are not published."
+    yield from ("", *tasks.split("\n")) if tasks else ()
     for package in packages:
         if package.differences:
             yield from (
