@@ -42,6 +42,8 @@ GITLAB_OPERATIONS = {
     "GET /merge_requests/{}": ("", "include_rebase_in_progress"),
     "PUT /merge_requests/{}": ("", "title description state_event target_branch labels"),
     "GET ": ("", "license statistics"),
+    "GET /pipelines": ("", "sha ref status scope source page per_page"),
+    "GET /protected_environments/{}": ("", ""),
     "GET /packages": ("", "package_type package_name package_version page per_page"),
     "GET /packages/{}/package_files": ("", "page per_page"),
     "GET /packages/generic/{}/{}/{}": ("", ""),
@@ -226,6 +228,11 @@ class ForgeServer:
         """What others do right before a request that a regular expression matches, once."""
         self._numbers = count(1)
         self.may_write = True
+        self.checks: dict[str, str] = {}
+        """The conclusion of each check run, or the status of each pipeline, by name; empty for a running one."""
+        self.prevents_self_review = False
+        self.environments: dict[str, tuple[int, bool]] = {}
+        """How many reviewers an environment has, and whether they may not approve their own runs."""
         self._over = threading.Event()
         self._lock = threading.RLock()
 
@@ -297,6 +304,10 @@ class ForgeServer:
         """Carry out a request about releases; None if it is another one."""
         raise NotImplementedError
 
+    def answer_check(self, request: Request) -> Reply | None:
+        """Answer a request about CI or environments; None if it is another one."""
+        raise NotImplementedError
+
     def answer(self, request: Request) -> Reply:
         """Carry out a request."""
         authorized = request.headers.get("Authorization")
@@ -306,6 +317,8 @@ class ForgeServer:
             return error(401, "Bad credentials")
         if request.method != "GET" and not (authorized and self.may_write):
             return error(403, "Resource not accessible by integration")
+        if (reply := self.answer_check(request)) is not None:
+            return reply
         if (reply := self.answer_release(request, may_write=bool(authorized) and self.may_write)) is not None:
             return reply
         if request.name == f"GET {self.requests_path}":
@@ -465,6 +478,40 @@ class GitHubServer(ForgeServer):
             "head": {"ref": pull.head, "repo": self._repository(pull.fork or self.path)},
             "base": {"ref": pull.base, "repo": self._repository(self.path)},
         }
+
+    def answer_check(self, request: Request) -> Reply | None:
+        if re.fullmatch(r"/commits/\w+/check-runs", request.path):
+            runs = [
+                {
+                    "name": name,
+                    "status": "completed" if conclusion else "in_progress",
+                    "conclusion": conclusion or None,
+                    "details_url": f"https://github.com/{self.path}/actions/runs/{number}/job/1",
+                    "html_url": None,
+                }
+                for number, (name, conclusion) in enumerate(self.checks.items(), 1)
+                if "/" not in name
+            ]
+            return Reply(200, {"check_runs": runs if request.query["page"] == "1" else []})
+        if re.fullmatch(r"/commits/\w+/status", request.path):
+            statuses = [
+                {"context": name, "state": state or "pending", "target_url": None}
+                for name, state in self.checks.items()
+                if "/" in name
+            ]
+            return Reply(200, {"state": "success", "statuses": statuses})
+        if request.name == "GET /environments":
+            return Reply(200, {"environments": [self._environment(name) for name in self.environments]})
+        return None
+
+    def _environment(self, name: str) -> dict[str, Any]:
+        reviewers, prevented = self.environments[name]
+        rule = {
+            "type": "required_reviewers",
+            "prevent_self_review": prevented,
+            "reviewers": [{"type": "User"}] * reviewers,
+        }
+        return {"name": name, "protection_rules": [{"type": "branch_policy"}, *([rule] if reviewers else [])]}
 
     def answer_release(self, request: Request, *, may_write: bool) -> Reply | None:  # noqa: C901, PLR0912
         parts = request.path.strip("/").split("/")
@@ -643,12 +690,39 @@ class GitLabServer(ForgeServer):
     def assets(self) -> list[Asset]:
         return self.packages
 
+    def answer_check(self, request: Request) -> Reply | None:
+        if request.name == "GET /pipelines":
+            pipelines = [
+                {
+                    "id": number,
+                    "status": status or "running",
+                    "ref": "main",
+                    "source": name,
+                    "web_url": f"https://git.example.org/{self.path}/-/pipelines/{number}",
+                }
+                for number, (name, status) in enumerate(self.checks.items(), 1)
+            ]
+            return Reply(200, pipelines[::-1])
+        if request.path.startswith("/protected_environments/"):
+            reviewers, _ = self.environments.get(request.path.rpartition("/")[2], (None, False))
+            if reviewers is None:
+                return error(404, "404 Not found")
+            return Reply(
+                200, {"name": "x", "required_approval_count": 0, "approval_rules": self._rules(reviewers)}
+            )
+        return None
+
+    def _rules(self, reviewers: int) -> list[dict[str, int]]:
+        return [{"id": 1, "required_approvals": reviewers}] if reviewers else []
+
     def answer_release(self, request: Request, *, may_write: bool) -> Reply | None:  # noqa: C901
         parts = [unquote(part) for part in request.path.split("/")[1:]]
         match request.method, parts:
             case "GET", []:
                 access = {"access_level": 40 if self.may_write else 20}
-                return Reply(200, {"permissions": {"project_access": access, "group_access": None}})
+                may_review = {"allow_pipeline_trigger_approve_deployment": not self.prevents_self_review}
+                permissions = {"project_access": access, "group_access": None}
+                return Reply(200, {"permissions": permissions, **may_review})
             case "GET", ["packages"]:
                 name, version = request.query["package_name"], request.query["package_version"]
                 places = [asset.place for asset in self.packages]

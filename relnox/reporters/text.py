@@ -71,6 +71,7 @@ class Plain:
         self._convert = convert
         self._quiet = quiet
         self._aborted: list[StepFinished] = []
+        self._reasons: dict[str, str] = {}
 
     def event(self, event: Event, *, nested: bool) -> None:
         """Handle an event; `nested` is true if it comes from a stage of another task."""
@@ -82,6 +83,7 @@ class Plain:
         indent = "  " if nested else ""
         match event:
             case RunStarted(plan):
+                self._reasons |= {key: item.why for item in plan.items for key in item.steps}
                 for note in (*plan.notes, *(plan.details if self.verbose else ())):
                     self._show(labeled_lines("note:", "dim", note), indent)
             case StepStarted(step) if step.runs_task:
@@ -98,7 +100,7 @@ class Plain:
             case StepFinished(step, status) if self.verbose or not (
                 step.quiet_if_done and status is Status.SKIPPED
             ):
-                self._show(self._result_lines(event), indent)
+                self._show_result(event, indent)
             case RunFinished(outcome):
                 self._end_run(outcome, nested=nested)
             case _:
@@ -124,6 +126,12 @@ class Plain:
     def error(self, error: Problem) -> None:
         """Show the error that ends the run."""
         self._show(problem_lines(error, "error", fix_indent=""))
+
+    def _show_result(self, event: StepFinished, indent: str) -> None:
+        """Show the result of a step; if it failed and decides an item of a checklist, also why that matters."""
+        self._show(self._result_lines(event), indent)
+        if event.error is not None and event.step.key in self._reasons:
+            self._show(labeled_lines("why:", "bold", self._reasons[event.step.key], f"{indent}{_INDENT}"))
 
     def _end_run(self, outcome: Outcome, *, nested: bool) -> None:
         """Show the aborted steps, as one line if there are many, and how the run ended."""
@@ -292,13 +300,15 @@ def published_lines(outcome: Outcome) -> Iterator[str]:
 
 def ending_line(outcome: Outcome) -> str:
     """Format how a run ended, as one line."""
-    result = describe(outcome.items) or _ENDINGS[outcome.exit_code]
+    result = _ENDINGS[outcome.exit_code]
     if outcome.exit_code is ExitCode.FAILED and not any(step.remote for step in outcome.plan.steps):
         result = "failed"  # nothing was to be published, so it says nothing about what is public
     if outcome.exit_code is not ExitCode.DONE and outcome.publication and are_all_verified(outcome.publication):
         result = f"{_FAILED_AFTERWARDS[outcome.exit_code]}; the uploaded files stay on the index"
     if outcome.plan.skipped is not None and outcome.exit_code is ExitCode.DONE:
         result = f"skipped; {outcome.plan.skipped}"
+    if outcome.items and outcome.exit_code < ExitCode.INTERRUPTED:
+        result = describe(outcome.items)
     until = f" before {outcome.deadline}" if outcome.deadline is not None else ""
-    warnings = f", {format_count(outcome.warnings, 'warning')}" if outcome.warnings else ""
+    warnings = f", {format_count(outcome.warnings, 'warning')}" if outcome.warnings and not outcome.items else ""
     return f"{outcome.plan.task}: {result}{until}{warnings} ({outcome.seconds:.1f} s)"

@@ -111,7 +111,8 @@ class RunTestsOnCheckout(Step, kw_only=True):
         services.report_package_sources()
         sources = [str(run.root / directory) for _, directory in self.packages]
         installer.install(environment, [*sources, *self.requires], on_line=run.on_line(self)).check(
-            "installing the packages for their tests"
+            "installing the packages for their tests",
+            fix="correct the requirements that uv names, of the packages or of [tool.relnox.test]",
         )
         variables = environment.activated_variables(run.variables(more=dict(self.environment)))
         for package, directory in self.packages:

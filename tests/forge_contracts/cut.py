@@ -22,6 +22,9 @@ OPERATIONS = {
     "/releases/{release_id}": "patch delete",
     "/releases/{release_id}/assets": "get post",
     "/releases/assets/{asset_id}": "get delete",
+    "/commits/{ref}/check-runs": "get",
+    "/commits/{ref}/status": "get",
+    "/environments": "get",
 }
 READ = {
     "pulls": {"number", "html_url", "title", "body", "state", "head", "base", "ref", "repo", "full_name"},
@@ -38,6 +41,10 @@ READ = {
         "state",
     },
 }
+READ["commits"] = {"name", "status", "conclusion", "details_url", "html_url", "context", "state", "target_url"} | {
+    *("check_runs", "statuses"),
+}
+READ["environments"] = {"environments", "name", "protection_rules", "type", "reviewers", "prevent_self_review"}
 ERROR = {"message", "errors"}
 KEPT = ("type", "enum", "format", "required", "minimum", "maximum", "maxLength", "minLength", "maxProperties")
 

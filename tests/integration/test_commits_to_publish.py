@@ -61,7 +61,7 @@ def test_a_commit_that_is_nowhere_else_is_not_published(settings: str, tmp_path:
     ran = publish(root)
     assert ran.code == 1, ran.text
     assert (
-        f"the files were built from commit {commit[:10]}, which is not on the release branch (main of origin) and "
+        f"commit {commit[:10]}, of which the release is built, is not on the release branch (main of origin) and "
         "has no release tag"
     ) in ran.err
     git(root, "push", "--quiet", "--set-upstream", "origin", "feature")  # another branch does not count

@@ -243,8 +243,7 @@ def test_a_version_tagged_at_another_commit(index: Trusting, trying: Trusting, t
     head = commit_all(root)[:10]
     git(root, "push", "--quiet", "origin", "main")
     message = (
-        f"alpha 1.2.0 is tagged alpha-v1.2.0 at {tagged}, but differs at {head}, the commit of this build: "
-        "packages/alpha/alpha.py changed"
+        f"alpha 1.2.0 is tagged alpha-v1.2.0 at {tagged}, but differs at {head}: packages/alpha/alpha.py changed"
     )
     ran = run_in_process(root, "build-all", "--dry-run")  # CI builds commits between two releases
     assert ran.code == 0, ran.text

@@ -61,8 +61,7 @@ def packages_listed(context: Context) -> Iterator[Finding]:
     if project.unlisted:
         text = setting_proposals.describe_unlisted_packages(project.unlisted, project.workspace, project.config)
         message, *ways = split_lines(text)
-        ways = [way.replace(": ", ": [tool.relnox] ", 1) for way in reversed(ways)]
-        yield Blocked("package-unlisted", message, "; or ".join(ways))
+        yield Blocked("package-unlisted", message, "; or ".join(reversed(ways)))
 
 
 def tags(context: Context) -> Iterator[Finding]:

@@ -257,7 +257,7 @@ def check_is_on_release_branch(commit: str, project: Project) -> Iterator[Proble
     is_here = state.branch is not None and state.head == commit and _matching([state.branch], patterns)
     yield Blocked(
         "branch-behind",
-        f"the files were built from commit {commit[:10]}, which is not on the release branch "
+        f"commit {commit[:10]}, of which the release is built, is not on the release branch "
         f"({join_names(patterns)} of {remote}) and has no release tag",
         f"git push {remote} {state.branch}" if is_here else "merge it, push, and build the merged commit",
         allow="allow_branch",
@@ -335,7 +335,7 @@ def tagged_elsewhere(
             differing = join_names(chain.from_iterable(changed.values()))
             message = (
                 f"{join_names(changed)} {version} is tagged {tag} at {tagged_commit[:10]}, but differs at "
-                f"{commit[:10]}, the commit of this build: {differing} changed"
+                f"{commit[:10]}: {differing} changed"
             )
             yield message, tag, list(changed)
 
