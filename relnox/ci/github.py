@@ -179,7 +179,7 @@ def _steps(job: Job, workflow: Workflow) -> Iterator[str]:
     if workflow.python or job.matrix is not None:
         yield _uses("actions/setup-python")
         yield f'  with: {{ python-version: "{workflow.python or _MATRIX_PYTHON}" }}'
-    yield from _install(job)
+    yield from _install(job, workflow)
     for name in job.takes:
         where = {"pattern": name, "path": "parts"} if name.endswith("*") else {"name": name, "path": "dist"}
         yield _uses("actions/download-artifact")
@@ -204,14 +204,15 @@ def _checkout(job: Job, workflow: Workflow) -> dict[str, object]:
     }
 
 
-def _install(job: Job) -> Iterator[str]:
+def _install(job: Job, workflow: Workflow) -> Iterator[str]:
     """Yield the steps that install relnox; without a checkout, from the file of this workflow's own commit."""
     if job.matrix is not None:
         yield f"- run: python -m pip install --no-deps --require-hashes -r {WHEELS_REQUIREMENTS}"
         return
     file = NOX_REQUIREMENTS if job.runs_project_code else RELNOX_REQUIREMENTS
     if job.checkout != "none":
-        yield f"- run: {_INSTALL} {file}"
+        own = f" && {_BIN}/pip install --no-deps ." if workflow.installs_checkout else ""
+        yield f"- run: {_INSTALL} {file}{own}"
         return
     yield "- run: |"
     url = f"{_API}/contents/{file}?ref=$GITHUB_SHA"

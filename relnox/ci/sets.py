@@ -63,6 +63,7 @@ class ProjectFacts(Record, kw_only=True):
         publish_job: Whether `relnox` alone runs in the job that publishes, or the project's nox session.
         has_platform_wheels: Whether other jobs build wheels, one for each platform.
         python: The Python that the jobs run on; empty for that of the runner.
+        is_relnox: Whether the project is relnox itself, which the jobs install from the checkout.
     """
 
     trigger: Literal["tag", "release", "merge"]
@@ -75,6 +76,7 @@ class ProjectFacts(Record, kw_only=True):
     publish_job: Literal["relnox", "nox"]
     has_platform_wheels: bool = False
     python: str = ""
+    is_relnox: bool = False
 
     @property
     def index_of_run(self) -> Expression:
@@ -96,7 +98,9 @@ def workflows(facts: ProjectFacts) -> tuple[Workflow, ...]:
         "verify-public": _verify_public,
     }
     selected = [make(facts) for name, make in every.items() if name in facts.workflows]
-    return tuple(replace(workflow, python=facts.python) for workflow in selected)
+    return tuple(
+        replace(workflow, python=facts.python, installs_checkout=facts.is_relnox) for workflow in selected
+    )
 
 
 # --- a release

@@ -229,4 +229,5 @@ def read_facts(project: Project) -> ProjectFacts:
         publish_job=config.ci.publish_job,
         has_platform_wheels=any(config.wheels.values()),
         python=config.ci.python or "",
+        is_relnox="relnox" in project.workspace.by_name,
     )

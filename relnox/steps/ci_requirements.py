@@ -6,6 +6,7 @@ from importlib.metadata import version
 
 from relnox.building.environments import INDEX_FIX, choose_installer_fix, find_uv
 from relnox.core.planning.step import Step
+from relnox.core.text import format_count
 from relnox.steps.run import Run
 from relnox.system import process
 from relnox.system.files import TemporaryDirectory, replace_file
@@ -43,17 +44,22 @@ class LockRequirements(Step, kw_only=True):
 
     @property
     def title(self) -> str:
-        return f"lock {', '.join(self.requirements)} in {self.file}"
+        return f"lock what jobs install in {self.file}"
 
     @property
     def _header(self) -> str:
-        left_out = f", without {', '.join(self.without)}" if self.without else ""
-        return f"# {self.purpose}: {', '.join(self.requirements)}{left_out}. Written by relnox ci.\n"
+        lines = [f"{self.purpose}. Written by relnox ci, from:", *self.requirements]
+        lines += [f"without {', '.join(self.without)}"] if self.without else []
+        return "".join(f"# {line}\n" for line in lines)
 
     def done(self, run: Run) -> str | None:
         path = run.root / self.file
         is_written = path.is_file() and path.read_text(encoding="utf-8").startswith(self._header)
         return "it is locked already; to lock it again, delete the file" if is_written else None
+
+    def verify(self, run: Run, result: None) -> str:
+        super().verify(run, result)
+        return format_count((run.root / self.file).read_text(encoding="utf-8").count("=="), "package")
 
     def apply(self, run: Run) -> None:
         with TemporaryDirectory() as directory:
