@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from relnox.ci.lint import builds
-from relnox.ci.workflows import Items, Job, Step, Table, Workflow
+from relnox.ci.workflows import Items, Job, Step, Table, Workflow, parse_yaml, read_workflow
 from relnox.core.text import join_names
-from relnox.errors import Problem
+from relnox.errors import Blocked, Problem
 
+_File = TypeVar("_File")
 _FREE = frozenset({"name", "runs-on", "timeout-minutes", "steps"})
 """The keys of jobs and steps that people may set as they like."""
 _SHA = re.compile(r"[0-9a-f]{40}")
@@ -29,6 +31,31 @@ class Difference(NamedTuple):
     line: int
     message: str
     job: str
+
+
+class Rules(NamedTuple, Generic[_File]):
+    """How files of a provider are checked.
+
+    Attributes:
+        read: Reads a file with this name and content.
+        compare: Returns what a file lacks or does differently than another one.
+        dangers: Returns what makes a file unsafe, compared with another one.
+        wrong_pins: Returns the pins of a file whose comments are wrong.
+    """
+
+    read: Callable[[str, bytes], _File]
+    compare: Callable[[_File, _File], Iterable[Difference]]
+    dangers: Callable[[_File, _File], Iterable[Problem]]
+    wrong_pins: Callable[[_File], Iterable[Problem]]
+
+
+def workflow_rules(versions: Mapping[str, Mapping[str, str]]) -> Rules[Workflow]:
+    """Return the rules for workflows of GitHub Actions.
+
+    Args:
+        versions: Maps each known action to its commits, and these to their versions.
+    """
+    return Rules(read_workflow, compare, dangers, partial(wrong_pins, versions=versions))
 
 
 def compare(present: Workflow, expected: Workflow) -> Iterator[Difference]:
@@ -186,7 +213,11 @@ def _texts(value: Any, line: int) -> Iterator[tuple[int, str]]:
 
 
 def _danger(workflow: Workflow, line: int, message: str, fix: str) -> Problem:
-    return Problem("workflow-unsafe", message, fix, file=f"{workflow.file}:{line}")
+    return _problem(workflow.file, line, message, fix)
+
+
+def _problem(file: str, line: int, message: str, fix: str) -> Problem:
+    return Problem("workflow-unsafe", message, fix, file=f"{file}:{line}")
 
 
 def wrong_pins(workflow: Workflow, versions: Mapping[str, Mapping[str, str]]) -> Iterator[Problem]:
@@ -214,3 +245,59 @@ def wrong_pins(workflow: Workflow, versions: Mapping[str, Mapping[str, str]]) ->
             f"{action} at {commit[:10]} has the comment {comment or '(none)'} ({version})",
             f"write {action}@{newest} # {version_of_newest}",
         )
+
+
+# --- GitLab
+
+_FREE_OF_PIPELINES = frozenset({"image", "tags", "timeout", "retry"})
+"""The keys of jobs that people may set as they like."""
+
+
+class Pipeline(NamedTuple):
+    """A pipeline file of GitLab."""
+
+    file: str
+    jobs: Table
+
+
+def _read_pipeline(file: str, content: bytes) -> Pipeline:
+    table = parse_yaml(content, file)
+    if not isinstance(table, Table):
+        raise Blocked("project-file-invalid", "it is not a mapping", fix=f"correct {file}", file=f"{file}:1")
+    return Pipeline(file, table)
+
+
+def _compare_pipelines(present: Pipeline, expected: Pipeline) -> Iterator[Difference]:
+    for name, job in expected.jobs.items():
+        table = present.jobs.get(name)
+        if not isinstance(table, Table):
+            yield Difference(1, f"job {name} is missing", name)
+            continue
+        for key, value in job.items():
+            if key not in _FREE_OF_PIPELINES and not _includes(table.get(key), value):
+                line = table.lines.get(key, present.jobs.lines[name])
+                yield Difference(line, _describe(f"{key} of job {name}", table.get(key), value), name)
+
+
+def _pipeline_dangers(present: Pipeline, expected: Pipeline) -> Iterator[Problem]:
+    """Yield changes of jobs that guard what is published, additions to them, and caches."""
+    guards = {name for name, job in expected.jobs.items() if {"id_tokens", "environment"} & job.keys()}
+    for difference in _compare_pipelines(present, expected):
+        if difference.job in guards:
+            message = f"{difference.message} (it guards what is published)"
+            yield _problem(present.file, difference.line, message, _RESTORE)
+    for name, job in present.jobs.items():
+        added = job.keys() - expected.jobs.get(name, {}).keys() if isinstance(job, Table) else set()
+        for key in sorted(added - _FREE_OF_PIPELINES):
+            if name in guards or (key == "cache" and name in {*expected.jobs, "default"}):
+                message = f"job {name} has {key} as well (it may change what is published)"
+                yield _problem(present.file, job.lines[key], message, "remove it")
+        for key in ("script", "id_tokens") if name in guards and isinstance(job, Table) else ():
+            generated = expected.jobs[name].get(key)
+            if generated is not None and key in job and len(job[key]) > len(generated):
+                message = f"{key} of job {name} has more than relnox writes (it guards what is published)"
+                yield _problem(present.file, job.lines[key], message, _RESTORE)
+
+
+PIPELINE = Rules(_read_pipeline, _compare_pipelines, _pipeline_dangers, lambda _: ())
+"""The rules for the pipeline of GitLab."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Literal
 from urllib.parse import urlencode, urljoin
 
+from relnox.ci import gitlab
 from relnox.ci.model import Workflow
 from relnox.core.records import Record
 
@@ -53,7 +54,7 @@ class Publisher(Record, kw_only=True):
 
 
 def publishing_environments(
-    workflows: Iterable[Workflow], indexes: Iterable[str]
+    workflows: Iterable[Workflow], indexes: Iterable[str], *, on_gitlab: bool
 ) -> Iterator[tuple[str, str, str]]:
     """Yield each workflow with an identity, with an index and the environment for it.
 
@@ -62,5 +63,7 @@ def publishing_environments(
     for workflow in workflows:
         for job in workflow.jobs:
             if any(permission.scope == "id-token" for permission in job.permissions):
+                name = gitlab.environment(job.environment) if on_gitlab else job.environment
                 for index in indexes:
-                    yield workflow.key, index, job.environment if isinstance(job.environment, str) else index
+                    is_constant = isinstance(name, str) and not name.startswith("$")
+                    yield workflow.key, index, str(name) if is_constant else index

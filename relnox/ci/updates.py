@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from typing import Any
 
-from relnox.ci.compare import compare, dangers, wrong_pins
+from relnox.ci.compare import Rules
 from relnox.ci.merge import Stamped, digest, find_output, merge, old_pins, read_stamp, stamp
-from relnox.ci.workflows import read_workflow
 from relnox.core.records import Record
 from relnox.core.text import split_lines
 from relnox.errors import Blocked, Problem
@@ -96,29 +96,29 @@ def _conflict(file: GeneratedFile, message: str, fix: str, before: str, after: s
     return Blocked("workflow-conflict", f"{file.file} {message}:\n{diff}", fix)
 
 
-def check(file: GeneratedFile, versions: Mapping[str, Mapping[str, str]]) -> Iterator[Problem]:
-    """Yield what `update` would change in a workflow, and what makes it unsafe; other edits are notes.
+def check(file: GeneratedFile, rules: Rules[Any]) -> Iterator[Problem]:
+    """Yield what `update` would change in a file, and what makes it unsafe; other edits are notes.
 
     Args:
-        file: The workflow file.
-        versions: Maps each known action to its commits, and these to their versions.
+        file: The file.
+        rules: How files of its kind are compared.
     """
     if file.present is None:
         yield Problem("workflow-outdated", "the file is missing", _UPDATE, file=file.file)
         return
-    present = read_workflow(file.file, file.present.encode())
-    expected = read_workflow(file.file, file.output.encode())
+    present = rules.read(file.file, file.present.encode())
+    expected = rules.read(file.file, file.output.encode())
     try:
-        updated = read_workflow(file.file, update(file, None).encode())
+        updated = rules.read(file.file, update(file, None).encode())
     except Blocked:
         updated = expected
-    lasting = {problem.message for problem in dangers(updated, expected)}  # the rest ends with an update
-    findings = [problem for problem in dangers(present, expected) if problem.message in lasting]
-    problems = {problem.file: problem for problem in (*findings, *wrong_pins(present, versions))}
-    for difference in compare(present, updated):
+    lasting = {problem.message for problem in rules.dangers(updated, expected)}  # the rest ends with an update
+    findings = [problem for problem in rules.dangers(present, expected) if problem.message in lasting]
+    problems = {problem.file: problem for problem in (*findings, *rules.wrong_pins(present))}
+    for difference in rules.compare(present, updated):
         place = f"{file.file}:{difference.line}"
         problems.setdefault(place, Problem("workflow-outdated", difference.message, _UPDATE, file=place))
-    for difference in compare(present, expected):
+    for difference in rules.compare(present, expected):
         place = f"{file.file}:{difference.line}"
         note = Problem(
             "workflow-outdated", f"{difference.message} (an edit, which is kept)", level="note", file=place

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from relnox.ci import github, sets
+from relnox.ci import github, gitlab, sets
+from relnox.ci.compare import PIPELINE, workflow_rules
 from relnox.ci.lint import lint
 from relnox.ci.merge import read_stamp
 from relnox.ci.publishers import PENDING_DAYS, Publisher, publishing_environments
@@ -29,6 +30,7 @@ from relnox.errors import Blocked, Problem, TryLater
 from relnox.forges.remotes import locate
 from relnox.indexes import targets
 from relnox.project import Project
+from relnox.reporters import outputs
 from relnox.source.git import remotes
 from relnox.source.history import contents_in_history
 from relnox.steps.ci_requirements import LockRequirements, own_requirement
@@ -59,7 +61,7 @@ def plan(options: Options, project: Project) -> Plan:
                 fix='[tool.relnox] branch = "main"',
             )
         )
-    texts = {github.path(workflow): github.render(workflow) for workflow in sets.workflows(facts)}
+    texts = _generate(facts, project)
     contents = project.read_files(texts)
     files = [_generated_file(name, text, contents.get(name), project) for name, text in texts.items()]
     if options.check:
@@ -93,21 +95,45 @@ def _locks(project: Project) -> Iterator[LockRequirements]:
         if own is None
         else tuple(dependency.text for dependency in own.dependencies if dependency.table == "runtime")
     )
+    provider = gitlab if _is_on_gitlab(project) else github
     yield LockRequirements(
-        file=github.NOX_REQUIREMENTS, purpose="For jobs that run nox sessions", requirements=requirements
+        file=provider.NOX_REQUIREMENTS, purpose="For jobs that run nox sessions", requirements=requirements
     )
     yield LockRequirements(
-        file=github.RELNOX_REQUIREMENTS,
+        file=provider.RELNOX_REQUIREMENTS,
         purpose="For jobs with credentials",
         requirements=requirements,
         without=_ONLY_FOR_SESSIONS,
     )
-    if any(project.config.wheels.values()):
+    if any(project.config.wheels.values()) and provider is github:
         yield LockRequirements(
             file=github.WHEELS_REQUIREMENTS,
             purpose="For jobs that build platform wheels",
             requirements=("cibuildwheel",),
         )
+
+
+def _generate(facts: ProjectFacts, project: Project) -> dict[str, str]:
+    """Return the files for the CI of the forge that the project is on, or else for GitHub Actions, by path."""
+    workflows = sets.workflows(facts)
+    if _is_on_gitlab(project):
+        if facts.has_platform_wheels:
+            raise Blocked(
+                "workflow-conflict",
+                "no jobs can be written for the platform wheels of [tool.relnox.wheels] on GitLab (its runners "
+                "differ by project)",
+                fix="write them by hand; docs/builds.md shows how their files are collected and published",
+            )
+        return {gitlab.FILE: gitlab.render(workflows, outputs.variable)}
+    return {github.path(workflow): github.render(workflow) for workflow in workflows}
+
+
+def _is_on_gitlab(project: Project) -> bool:
+    try:
+        git, _, _ = project.require_commit()
+        return locate(project.once(remotes.url, git, project.config.remote), os.environ).kind == "gitlab"
+    except Problem:  # no remote, or one on no forge
+        return False
 
 
 def _generated_file(name: str, output: str, content: bytes | None, project: Project) -> GeneratedFile:
@@ -120,7 +146,8 @@ def _generated_file(name: str, output: str, content: bytes | None, project: Proj
 
 def _check(file: GeneratedFile) -> tuple[Problem, ...]:
     versions = {pin.action: {pin.sha: pin.version} for pin in github.pins().values()}
-    return tuple(check(file, versions))
+    rules = PIPELINE if file.file == gitlab.FILE else workflow_rules(versions)
+    return tuple(check(file, rules))
 
 
 def _add_findings(new: PlanBuilder, findings: Iterable[Problem]) -> None:
@@ -179,7 +206,8 @@ def _list_publishers(new: PlanBuilder, project: Project) -> None:
     names = tuple(package.name for package in project.workspace.packages if not package.is_private)
     trusting = [index for index in facts.indexes if index not in facts.tokens]
     rows = []
-    for key, index, environment in publishing_environments(sets.workflows(facts), trusting):
+    is_gitlab = location.kind == "gitlab"
+    for key, index, environment in publishing_environments(sets.workflows(facts), trusting, on_gitlab=is_gitlab):
         target = targets.resolve(index, project.config)
         try:
             versions = project.versions_on(index, names, seconds=_INDEX_TIMEOUT, fix="rerun the command later")
@@ -191,7 +219,7 @@ def _list_publishers(new: PlanBuilder, project: Project) -> None:
                 forge=location.kind,
                 owner=owner,
                 repository=repository,
-                workflow=f"{key}.yml",
+                workflow=gitlab.FILE if is_gitlab else f"{key}.yml",
                 environment=environment,
                 package=name,
                 index=index,

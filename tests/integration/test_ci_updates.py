@@ -33,6 +33,7 @@ class Release:
         self.root = root
         self.path = root / FILE
         single(root)
+        self.add_setting('[tool.relnox.ci]\nworkflows = ["release"]')
         repository(root)
         for step in ci._locks(open_project(root)):  # locking needs an index that has relnox
             write(root, {step.file: step._header})
@@ -57,10 +58,10 @@ class Release:
         assert old in self.text
         self.path.write_bytes(self.text.replace(old, new, 1).encode())
 
-    def set(self, line: str) -> None:
-        """Add a setting of `[tool.relnox.ci]`."""
+    def add_setting(self, line: str) -> None:
+        """Add a line to the settings, which end with `[tool.relnox.ci]`."""
         with (self.root / "pyproject.toml").open("a", encoding="utf-8") as file:
-            file.write(f"[tool.relnox.ci]\n{line}\n")
+            file.write(f"{line}\n")
 
 
 @pytest.fixture
@@ -130,7 +131,7 @@ def test_an_edit_survives_a_changed_setting_and_newer_generators(
     release.commit()
     assert "are up to date" in release.ci(code=0).text
 
-    release.set('trigger = "release"')
+    release.add_setting('trigger = "release"')
     assert "release.yml:4: on of the workflow differs [workflow-outdated]" in release.ci("--check", code=1).text
     release.ci(code=0)
     assert new in release.text
@@ -140,11 +141,11 @@ def test_an_edit_survives_a_changed_setting_and_newer_generators(
 
     newer_generator(lambda text: text.replace("retention-days: 30", "retention-days: 40"))
     release.ci(code=0)
-    newer_generator(lambda text: text.replace("    timeout-minutes: 5\n", "    timeout-minutes: 6\n"))
+    newer_generator(lambda text: text.replace("    timeout-minutes: 30\n", "    timeout-minutes: 31\n"))
     release.ci(code=0)  # the merge before is not committed
     assert new in release.text
     assert "retention-days: 40" in release.text
-    assert "    timeout-minutes: 6\n" in release.text
+    assert "    timeout-minutes: 31\n" in release.text
 
 
 def test_an_update_bot_and_relnox_only_raise_a_pin(release: Release, newer_generator: Generator) -> None:
@@ -169,7 +170,7 @@ def test_noise_is_no_difference(release: Release) -> None:
     release.path.write_bytes(text.encode())
     release.ci("--check", code=0)
     assert "are up to date" in release.ci(code=0).text
-    release.set('trigger = "release"')
+    release.add_setting('trigger = "release"')
     release.ci("--prefer", "generated", code=0)
     assert "types: [published]" in release.text
     assert release.text.count("\r\n") == release.text.count("\n")
@@ -247,7 +248,7 @@ DANGERS: dict[str, tuple[str, str, str]] = {
     "another upload": (
         "relnox publish --manifest",
         "relnox publish --dist dist #",
-        "has another step ~/relnox/bin/relnox",
+        "has another step $RUNNER_TEMP/relnox/bin/relnox",
     ),
     "a secret for the build": (
         STEP,

@@ -1,0 +1,314 @@
+"""The pipeline of GitLab, from the model: all workflows in one file.
+
+GitLab has no inputs and no permissions: what a person types in are variables of the pipeline, and a job gets
+exactly the identity tokens that it names. Values only reach a script as variables of its environment.
+
+A job may set any variable of the jobs that need it (`reports: dotenv`): `PATH`, `LD_PRELOAD`. So jobs with
+credentials get no outputs of jobs that run code of the project, but only their files.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+
+from relnox.ci.model import (
+    ByHand,
+    Cell,
+    Command,
+    Expression,
+    Input,
+    InputField,
+    Job,
+    OnMerge,
+    OnPublishedRelease,
+    OnPullRequest,
+    OnSchedule,
+    OnTag,
+    Output,
+    Secret,
+    Token,
+    Trigger,
+    Workflow,
+)
+
+FILE = ".gitlab-ci.yml"
+NOX_REQUIREMENTS = ".gitlab/requirements/nox.txt"
+"""The locked requirements of jobs that run the project's sessions."""
+RELNOX_REQUIREMENTS = ".gitlab/requirements/relnox.txt"
+"""The locked requirements of jobs with credentials."""
+RETENTION = "30 days"
+"""How long artifacts are kept: longer than the public index accepts files for a release (14 days)."""
+
+_PYTHON = "3.13"
+_BIN = "~/relnox/bin"
+_REQUIREMENTS_JOB = "requirements"
+_OUTPUTS = "outputs.env"
+_SELECTION = "PIPELINE"
+"""The variable that selects a workflow, if several are started by hand."""
+_GATE = "a person starts it; protect its environment, so that only its approvers can"
+_AUTHORS = {"NAME": "$GITLAB_USER_NAME", "EMAIL": "$GITLAB_USER_EMAIL"}
+
+
+def render(workflows: Sequence[Workflow], output_variable: Callable[[str], str]) -> str:
+    """Return the text of the pipeline's file.
+
+    Args:
+        workflows: The workflows, that of releases first; the names of jobs of the others begin with their keys.
+        output_variable: Returns the variable of an output of relnox.
+    """
+    return "\n".join(_lines(workflows, output_variable)) + "\n"
+
+
+def environment(value: Expression) -> str:
+    """Return the name of an environment; that of an index if it is known when the pipeline starts."""
+    if isinstance(value, Input):
+        return "publish" if isinstance(value.otherwise, Output) else f"${_variable(value.name)}"
+    return str(value)
+
+
+def _lines(workflows: Sequence[Workflow], output_variable: Callable[[str], str]) -> Iterator[str]:
+    yield from (f"# {line}" for workflow in workflows for line in workflow.about)
+    yield "default:"
+    python = next(filter(None, (workflow.python for workflow in workflows)), _PYTHON)
+    yield f"  image: python:{python}-bookworm # add its digest: an update bot raises it, and relnox keeps it"
+    yield "  interruptible: false # an upload is never canceled"
+    by_hand = [workflow for workflow in workflows if any(isinstance(t, ByHand) for t in workflow.triggers)]
+    fields = [field for workflow in by_hand for field in _inputs(workflow)]
+    if len(by_hand) > 1:
+        choices = tuple(workflow.key for workflow in by_hand)
+        fields.insert(0, InputField(name=_SELECTION, help="What to run", choices=choices))
+    if fields:
+        yield ""
+        yield "variables: # what is typed in for a pipeline that is started by hand"
+        defaults = dict(_defaults(workflows))
+        yield from (f"  {_variable(field.name)}: {{ {_input(field, defaults)} }}" for field in fields)
+    for number, workflow in enumerate(workflows):
+        prefix = f"{workflow.key}:" if number else ""
+        writer = _Writer(workflow, prefix, output_variable, is_selected=len(by_hand) > 1)
+        if any(job.checkout == "none" and job.command is not None for job in workflow.jobs):
+            yield ""
+            yield from writer.requirements_job()
+        for job in workflow.jobs:
+            yield ""
+            yield from writer.job(job)
+
+
+def _inputs(workflow: Workflow) -> Iterator[InputField]:
+    return (field for trigger in workflow.triggers if isinstance(trigger, ByHand) for field in trigger.inputs)
+
+
+def _defaults(workflows: Sequence[Workflow]) -> Iterator[tuple[str, str]]:
+    """Yield each input with the constant text that stands for it if nothing is typed in."""
+    for workflow in workflows:
+        for job in workflow.jobs:
+            variables = job.command.variables.values() if job.command is not None else ()
+            for value in (job.environment, *variables):
+                if isinstance(value, Input) and isinstance(value.otherwise, str):
+                    yield value.name, value.otherwise
+
+
+def _input(field: InputField, defaults: dict[str, str]) -> str:
+    choices = ("false", "true") if field.is_switch else field.choices
+    default = defaults.get(field.name) or (choices[0] if choices else "")
+    options = f", options: [{', '.join(map(json.dumps, choices))}]" if choices else ""
+    return f"value: {json.dumps(default)}{options}, description: {json.dumps(field.help)}"
+
+
+def _variable(name: str) -> str:
+    return name.upper().replace("-", "_")
+
+
+class _Writer:
+    """Writes the jobs of a workflow.
+
+    Args:
+        workflow: The workflow.
+        prefix: What the names of its jobs begin with.
+        output_variable: Returns the variable of an output of relnox.
+        is_selected: Whether a variable selects what is started by hand.
+    """
+
+    def __init__(
+        self, workflow: Workflow, prefix: str, output_variable: Callable[[str], str], *, is_selected: bool
+    ) -> None:
+        self._workflow = workflow
+        self._prefix = prefix
+        self._output_variable = output_variable
+        self._conditions = [_condition(trigger) for trigger in workflow.triggers]
+        if is_selected:
+            self._conditions = [
+                f'{condition} && ${_SELECTION} == "{workflow.key}"' if isinstance(trigger, ByHand) else condition
+                for trigger, condition in zip(workflow.triggers, self._conditions, strict=True)
+            ]
+
+    def requirements_job(self) -> Iterator[str]:
+        """Yield the job whose artifact stands for the checkout of jobs that have none."""
+        yield f"{self._prefix}{_REQUIREMENTS_JOB}: # hands the locked requirements to jobs without a checkout"
+        yield from self._rules(None)
+        yield "  needs: []"
+        yield f"  script: [test -s {RELNOX_REQUIREMENTS}]"
+        yield f"  artifacts: {{ paths: [{RELNOX_REQUIREMENTS}], expire_in: {RETENTION} }}"
+
+    def job(self, job: Job) -> Iterator[str]:
+        """Yield the lines of a job."""
+        about = _GATE if job.command is None else job.about
+        yield f"{self._prefix}{job.key}: # {'; '.join(filter(None, (job.name, about)))}"
+        yield from self._rules(job)
+        needs = [*([_REQUIREMENTS_JOB] if job.checkout == "none" and job.command is not None else []), *job.needs]
+        yield f"  needs: [{', '.join(f'{self._prefix}{name}' for name in needs)}]"
+        yield f"  timeout: {job.minutes} minutes"
+        if job.environment:
+            action = ", action: verify" if job.command is None else ""
+            yield f"  environment: {{ name: {environment(job.environment)}{action} }}"
+        if self._workflow.queue and _has_credentials(job):
+            yield f"  resource_group: {self._workflow.queue} # one at a time"
+        yield from self._id_tokens(job)
+        yield from self._variables(job)
+        yield "  script:"
+        yield from (f"    - {line}" for line in self._script(job))
+        yield from self._artifacts(job)
+
+    def _rules(self, job: Job | None) -> Iterator[str]:
+        yield "  rules:"
+        for condition in dict.fromkeys(self._exclusions(job)) if job is not None else ():
+            yield f"    - {{ if: '{condition}', when: never }}"
+        manual = ""
+        if job is not None and job.command is None:  # nothing waits for it if no release was made
+            manual = ", when: manual" + (", allow_failure: true" if self._is_conditional(job) else "")
+        for condition in self._conditions:
+            yield f"    - {{ if: '{condition}'{manual} }}"
+
+    def _exclusions(self, job: Job) -> Iterator[str]:
+        """Yield the conditions that leave out a job: its own, and those that leave out what it needs."""
+        if job.unless is not None:
+            yield f'${_variable(job.unless.name)} == "true"'
+        if job.only_value is not None and job.only_value[1]:
+            value, text = job.only_value
+            yield f'${_variable(value.name)} != "{text}"'
+        elif job.only_value is not None:
+            yield f"${_variable(job.only_value[0].name)}"
+        for name in job.needs:
+            yield from self._exclusions(self._workflow.job(name))
+
+    def _is_conditional(self, job: Job) -> bool:
+        """Return whether a job, or one that it needs, runs only if there is something to do."""
+        return job.only_if is not None or any(self._is_conditional(self._workflow.job(name)) for name in job.needs)
+
+    def _id_tokens(self, job: Job) -> Iterator[str]:
+        if any(permission.scope == "id-token" for permission in job.permissions):
+            fields = [field for field in _inputs(self._workflow) if field.name == "index"]
+            names = [name for field in fields for name in field.choices if name in ("pypi", "testpypi")]
+            yield "  id_tokens: # to publish as this pipeline (Trusted Publishing)"
+            for index in names or ("pypi", "testpypi"):
+                yield f"    {index.upper()}_ID_TOKEN: {{ aud: {index} }}"
+
+    def _variables(self, job: Job) -> Iterator[str]:
+        strategies = {"none": {"GIT_STRATEGY": "empty"}, "commit": {}, "history": {"GIT_DEPTH": "0"}}
+        values = {**strategies[job.checkout], **({"RELNOX_OUTPUTS": _OUTPUTS} if self._hands_over(job) else {})}
+        if job.command is not None:
+            words = set(job.command.words)
+            for name, value in job.command.variables.items():
+                if name.startswith("GIT_"):
+                    values[name] = _AUTHORS[name.rpartition("_")[2]]
+                elif f"${name}" not in words and not isinstance(value, Token) and self._value(value) != f"${name}":
+                    values[name] = self._value(value)
+        if values:
+            pairs = (f"{name}: {json.dumps(value)}" for name, value in values.items())
+            yield f"  variables: {{ {', '.join(pairs)} }}"
+
+    def _script(self, job: Job) -> Iterator[str]:
+        if job.command is None:
+            yield 'echo "approved by $GITLAB_USER_LOGIN"'
+            return
+        file = NOX_REQUIREMENTS if job.runs_project_code else RELNOX_REQUIREMENTS
+        if job.only_if is not None:
+            yield f'test "${self._output_variable(job.only_if.name)}" = true || exit 0 # nothing to do'
+        yield f"python3 -m venv ~/relnox && {_BIN}/pip install --no-deps --require-hashes -r {file}"
+        words = " ".join(self._words(job.command))
+        if job.runs_project_code:
+            first_error = "-x " if len(job.command.tasks) > 1 else ""
+            yield f"{_BIN}/nox {first_error}-s {' '.join(job.command.tasks)}" + (f" -- {words}" if words else "")
+        else:
+            (task,) = job.command.tasks
+            yield f"{_BIN}/relnox {task} {words}".rstrip()
+
+    def _words(self, command: Command) -> Iterator[str]:
+        """Yield the words for the shell; an option is left out if the job does not get its value."""
+        option: list[str] = []
+        for word in command.words:
+            value = command.variables[word[1:]] if word.startswith("$") else None
+            if isinstance(value, Output) and not self._hands_over(self._workflow.job(value.job)):
+                option.clear()
+            elif isinstance(value, Input) and isinstance(value.otherwise, Output):
+                variable = _variable(value.name)  # otherwise relnox knows it as well
+                yield f'${{{variable}:+{option.pop()} "${variable}"}}'
+            else:
+                yield from option
+                option = [word if value is None else f'"{self._value(value)}"']
+        yield from option
+
+    def _artifacts(self, job: Job) -> Iterator[str]:
+        if job.keeps or self._hands_over(job):
+            yield "  artifacts:"
+        if job.keeps:
+            yield "    paths: [dist/]"
+            yield f"    expire_in: {RETENTION}"
+        if self._hands_over(job):
+            yield f"    reports: {{ dotenv: {_OUTPUTS} }}"
+
+    def _hands_over(self, job: Job) -> bool:
+        """Return whether other jobs get the outputs of a job: none of them may have credentials."""
+        dependents = [other for other in self._workflow.jobs if job.key in other.needs]
+        return bool(job.outputs) and not (job.runs_project_code and any(map(_has_credentials, dependents)))
+
+    def _value(self, value: Expression) -> str:
+        match value:
+            case Input(name):
+                return f"${_variable(name)}"
+            case Output(_, name):
+                return f"${self._output_variable(name)}"
+            case Cell(name) | Secret(name):
+                return f"${name}"
+            case Token():
+                return "$CI_JOB_TOKEN"
+            case str():
+                return value
+
+
+def _has_credentials(job: Job) -> bool:
+    variables = job.command.variables.values() if job.command is not None else ()
+    has_identity = any(permission.scope == "id-token" for permission in job.permissions)
+    return has_identity or any(isinstance(value, Secret | Token) for value in variables)
+
+
+def _condition(trigger: Trigger) -> str:
+    match trigger:
+        case OnTag(patterns):
+            return f"$CI_COMMIT_TAG =~ /^({'|'.join(map(_regex, patterns))})$/"
+        case OnPublishedRelease():
+            return "$CI_COMMIT_TAG"  # a release page makes its tag, or has one
+        case OnMerge(branches):
+            return f'$CI_PIPELINE_SOURCE == "push" && $CI_COMMIT_BRANCH =~ /^({"|".join(map(_regex, branches))})$/'
+        case OnPullRequest(branches):
+            target = "|".join(map(_regex, branches))
+            return (
+                '$CI_PIPELINE_SOURCE == "merge_request_event" && '
+                f"$CI_MERGE_REQUEST_TARGET_BRANCH_NAME =~ /^({target})$/"
+            )
+        case OnSchedule():
+            return '$CI_PIPELINE_SOURCE == "schedule"'
+        case ByHand():
+            return '$CI_PIPELINE_SOURCE == "web"'
+
+
+def _regex(glob: str) -> str:
+    """Return the regular expression of a glob, for a pattern between slashes."""
+    parts = re.split(r"(\*+|\?|\[[^\]]*\])", glob)
+    names = {"*": ".*", "?": "."}
+    return "".join(
+        names.get(part[0], part) if number % 2 else re.escape(part).replace("/", r"\/")
+        for number, part in enumerate(parts)
+        if part
+    )
