@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import acts
 import pytest
 from backends import READING
-from fake_forge import GitHubServer, remote_on_forge
+from fake_forge import Asset, GitHubServer, remote_on_forge
 from package_index import FILE, JSON_PAGE, LISTING, PackageIndex, Rule
 from projects import commit_all, git, remote_of, repository, single, write
 from releases import SimulatedClock, made_wheel, project_of
@@ -1475,3 +1475,48 @@ def branch_with_a_foreign_commit(world: World) -> str:
     commit_all(clone)
     git(clone, "push", "--quiet")
     return PROPOSE
+
+
+PAGE = "forge-release --index own"
+
+
+def on_the_index(world: World) -> None:
+    """A tagged package that is public on an index, with its remote on a forge."""
+    made(world)
+    run(world, PUBLISH)
+    world.server = world.closing.enter_context(_forge(world))
+
+
+@state("file-not-listed", then=("index-file-differs",))
+def page_before_the_files(world: World) -> str:
+    made(world)
+    world.server = world.closing.enter_context(_forge(world))
+    return PAGE
+
+
+@state("release-not-tagged")
+def tag_of_a_page_not_pushed(world: World) -> str:
+    on_the_index(world)
+    world.git("push", "--quiet", "--delete", "origin", "v1.0")
+    return PAGE
+
+
+@state("forge-release-exists", lambda world: setattr(world.server.releases[0], "draft", False))
+def draft_of_a_person(world: World) -> str:
+    on_the_index(world)
+    world.server.release("v1.0", "Soon", draft=True)
+    return PAGE
+
+
+@state("forge-release-immutable")
+def public_and_immutable(world: World) -> str:
+    on_the_index(world)
+    world.server.release("v1.0", "By hand", immutable=True)
+    return PAGE
+
+
+@state("forge-file-differs", lambda world: world.server.releases[0].assets.clear())
+def other_file_of_a_public_release(world: World) -> str:
+    on_the_index(world)
+    world.server.release("v1.0", "By hand", assets=[Asset(99, "SHA256SUMS", b"other")])
+    return PAGE

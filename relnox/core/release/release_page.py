@@ -146,7 +146,7 @@ def join_lines(text: str) -> str:
         if match:
             fence = "" if fence and match[1].startswith(fence) else fence or match[1]
         if goes_on and not is_code and not _OWN_LINE.match(line):
-            lines[-1] += f" {line.strip()}"
+            lines[-1] += f" {line.lstrip()}"
             goes_on = _ENDS_PARAGRAPH.match(line) is None
         else:
             lines.append(line)

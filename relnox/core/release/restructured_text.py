@@ -32,7 +32,7 @@ _DEFINITION = re.compile(
 _ROLE = re.compile(r":([\w+.-]+(?::[\w+.-]+)*):`")
 _DIRECTIVE = re.compile(r"^[ \t]*(?:[-*+][ \t]+)?\.\. ([\w+.-]+(?::[\w+.-]+)*)::", re.MULTILINE)
 _MARKUP = re.compile(r"[\\`*_\[\]<>~|&$]")
-_WORD_UNDERSCORE = re.compile(r"(?<=\w)\\_(?=\w)")
+_WORD_UNDERSCORE = re.compile(r"(?<=[^\W_])\\_(?=[^\W_])")
 _BLOCK_START = re.compile(r"\A(?:(\d+)(?=[.)] )|(?=#{1,6} |[-+] ))")
 _FIRST_LEVEL = 3
 """The level of headings: above them are the title of the release and the names of packages."""
@@ -96,8 +96,10 @@ class _UnknownDirective(Directive):  # type: ignore[misc]  # docutils ships no t
         if label := {"versionadded": "Added", "versionchanged": "Changed", "deprecated": "Deprecated"}.get(
             self.name
         ):
-            text = f"{label} in {' '.join(self.arguments)}"
-            result.append(nodes.paragraph("", "", nodes.emphasis(text, text)))
+            version, _, more = " ".join(" ".join(self.arguments).split()).partition(" ")
+            text = f"{label} in {version}"
+            explanation, _ = self.state.inline_text(f": {more}" if more else "", self.lineno)
+            result.append(nodes.paragraph("", "", nodes.emphasis(text, text), *explanation))
         content = nodes.Element()
         self.state.nested_parse(self.content, self.content_offset, content)
         return [*result, *content.children]
@@ -219,7 +221,7 @@ def _inline_node(node: Any) -> str:
     if isinstance(node, (nodes.footnote_reference, nodes.citation_reference)):
         return f"\\[{node.astext()}\\]"
     if isinstance(node, nodes.problematic):  # such as a link whose target is in another file
-        return _escaped(re.sub(r"\A`(.+?)`?_{1,2}\Z", r"\1", node.astext()))
+        return _escaped(re.sub(r"\A`?(.+?)`?_{1,2}\Z", r"\1", node.astext()))
     if isinstance(node, _DROPPED):
         return ""
     content = _inline(node)
