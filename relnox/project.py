@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import posixpath
 import sys
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
@@ -156,6 +157,12 @@ class Project(Record):
         """The commit that each tag points to, for tags of this clone and, depending on the task, of the remote."""
         local_tags = self.state.tags if self.state is not None else {}
         return {**self.remote.tags, **local_tags} if self.reads_remote else local_tags
+
+    @property
+    def pythons(self) -> tuple[str, ...]:
+        """The Pythons that installations are verified with: those of the settings, or the running one."""
+        pythons: Any = self.config.verify.options.get("python", ())
+        return tuple(pythons) or (platform.python_version().rpartition(".")[0],)
 
     @property
     def reads_remote(self) -> bool:

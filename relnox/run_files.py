@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import json
 import os
-import platform
 import re
 import sys
 from collections.abc import Iterator
@@ -106,10 +105,7 @@ def write_outputs(outcome: Outcome, options: CommonOptions, project: Project) ->
         return ()
     directory = getattr(options, "output", None) or getattr(options, "dist", None)
     manifest, sha256 = _read_manifest(project.root / directory / MANIFEST_JSON) if directory else (None, None)
-    pythons: Any = project.config.verify.options.get("python", ())
-    values = outputs.values(
-        outcome.plan.releases, manifest, sha256, pythons or [platform.python_version().rpartition(".")[0]]
-    )
+    values = outputs.values(outcome.plan.releases, manifest, sha256, project.pythons)
     values |= dict(outcome.plan.outputs)
     refused: tuple[str, ...] = ()
     for kind, file in files.items():

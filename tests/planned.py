@@ -42,5 +42,6 @@ PLANNED = (
     ("rehearse", "--part minor", 0),
     ("rehearse", "--pre beta --part major --python 3.12 --python 3.13", 0),
     ("rehearse", "--to 5.0.0", 0),
+    ("ci", "--matrix packages", 0),
     ("ci", "", 0),
 )

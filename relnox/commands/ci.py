@@ -6,14 +6,16 @@ session that also runs here; the job that publishes runs relnox alone, and no co
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import cast
 
 from packaging.version import Version
 
-from relnox.ci import github, gitlab, sets
+from relnox.ci import github, gitlab, matrices, sets
 from relnox.ci.compare import PIPELINE, workflow_rules
 from relnox.ci.lint import lint
 from relnox.ci.merge import read_stamp
@@ -22,6 +24,8 @@ from relnox.ci.sets import ProjectFacts
 from relnox.ci.updates import GeneratedFile, check, update
 from relnox.ci.workflows import IDENTITY, Workflow, read_workflow
 from relnox.commands.options import CiOptions as Options
+from relnox.commands.shared import releases
+from relnox.core.bump.release_history import changes_since_release
 from relnox.core.planning.plan import Plan, PlanBuilder, Table
 from relnox.core.planning.step import Edit
 from relnox.core.records import replace
@@ -43,14 +47,20 @@ _ONLY_FOR_SESSIONS = ("argcomplete", "build", "invoke", "keyring", "nox", "pyyam
 
 
 def plan(options: Options, project: Project) -> Plan:
-    """Plan to write the files that are missing or differ."""
+    """Plan to write the files that are missing or differ; or what another option asks for."""
     new = PlanBuilder("ci")
     if options.lint:
         _lint(new, project)
-        return new.plan()
-    if options.publishers:
+    elif options.publishers:
         _list_publishers(new, project)
-        return new.plan()
+    elif options.matrix is not None:
+        new.outputs["matrix"] = document(options, project).strip()
+    else:
+        _plan_files(new, options, project)
+    return new.plan()
+
+
+def _plan_files(new: PlanBuilder, options: Options, project: Project) -> None:
     facts = read_facts(project)
     new.problems += project.tag_format_problems(project.workspace.packages)
     if not facts.branches and (facts.trigger == "merge" or "release-pull-request" in facts.workflows):
@@ -66,7 +76,7 @@ def plan(options: Options, project: Project) -> Plan:
     files = [_generated_file(name, text, contents.get(name), project) for name, text in texts.items()]
     if options.check:
         _add_findings(new, (problem for file in files for problem in project.once(_check, file)))
-        return new.plan()
+        return
     new.problems += _renamed_workflows(files, project)
     edits = []
     for file in files:
@@ -81,7 +91,25 @@ def plan(options: Options, project: Project) -> Plan:
     elif not new.problems:
         new.notes.append("the workflow files are up to date")
     new.add(*_locks(project))
-    return new.plan()
+
+
+def document(options: Options, project: Project) -> str:
+    """Return the matrix of `--matrix` as JSON on one line, for the packages that the release or the change has."""
+    tagged = releases.packages_tagged_here(project)
+    histories = project.history
+    changed = {name for name, own in histories.items() if own.tag is None or changes_since_release(own)}
+    names = tagged or (changed if histories else project.workspace.by_name.keys())
+    rows = matrices.matrix(
+        cast("matrices.Kind", options.matrix),
+        [
+            package.name
+            for package in project.select(())
+            if package.name in names and not (package.is_private and options.matrix == "verify")
+        ],
+        settings=project.config.wheels,
+        pythons=project.pythons,
+    )
+    return f"{json.dumps(rows, separators=(',', ':'))}\n"
 
 
 def _locks(project: Project) -> Iterator[LockRequirements]:

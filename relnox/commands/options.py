@@ -400,7 +400,7 @@ class RehearseOptions(CommonOptions):
     python: tuple[str, ...] = _PYTHON
 
 
-class CiOptions(CommonOptions):
+class CiOptions(OutputOptions):
     """Options of `ci`."""
 
     remote_tags = "if-none"
@@ -408,12 +408,24 @@ class CiOptions(CommonOptions):
     check: bool = option(False, "Check that the files do what relnox would write, and write nothing.")
     lint: bool = option(False, "Check how present workflows release, and write nothing.")
     publishers: bool = option(False, "List what to register with each index for Trusted Publishing.")
+    matrix: str | None = option(
+        None,
+        "Write a matrix of jobs to standard output, as JSON, for what is released at HEAD or else has changed; it "
+        "is also the output matrix of the job.",
+        choices=("wheels", "packages", "verify"),
+        metavar="KIND",
+    )
     prefer: str | None = option(
         None,
         "Where an edit of a file and relnox change the same lines, keep one of them.",
         choices=("edits", "generated"),
         metavar="WHAT",
     )
+
+    @property
+    def json(self) -> bool:
+        """Whether standard output gets the document of the task."""
+        return self.matrix is not None
 
 
 class InitOptions(CommonOptions):
