@@ -19,8 +19,10 @@ from fake_forge import Asset, GitHubServer, remote_on_forge
 from package_index import FILE, JSON_PAGE, LISTING, PackageIndex, Rule
 from projects import commit_all, git, remote_of, repository, single, write
 from releases import SimulatedClock, made_wheel, project_of
+from running import open_project
 from trusting import certificate
 
+from relnox.commands import ci
 from relnox.run_files import lock_checkout
 from relnox.source.git.repository import Git
 from relnox.system import retries
@@ -1143,6 +1145,51 @@ archive("wheels-missing", "of a platform", settings='[tool.relnox.wheels]\ndemo 
 STATES["wheels-missing: of a platform"] = STATES["wheels-missing: of a platform"]._replace(
     then=("archive-missing", "archive-unexpected", "wheels-missing")
 )
+
+
+# --- workflow files
+
+WORKFLOW = ".github/workflows/release.yml"
+OWN_WORKFLOW = ".github/workflows/own.yml"
+
+
+def with_workflows(world: World) -> World:
+    """A project with the workflow of a release; requirements are locked, since that needs an index with relnox."""
+    project(world, '[tool.relnox.ci]\nworkflows = ["release"]\n')
+    for step in ci._locks(open_project(world.root)):
+        world.write({step.file: step._header})
+    run(world, "ci")
+    world.commit()
+    return world
+
+
+@state("workflow-unsafe", lambda world: world.edit(WORKFLOW, "  pull_request_target:\n", ""))
+def workflow_with_a_dangerous_trigger(world: World) -> str:
+    with_workflows(world).edit(WORKFLOW, "  workflow_dispatch:", "  pull_request_target:\n  workflow_dispatch:")
+    return "ci --check"
+
+
+@state("workflow-unsafe", lambda world: world.edit(OWN_WORKFLOW, "skip-existing: true", "print-hash: true"))
+def upload_that_skips_files(world: World) -> str:
+    project(world).write(
+        {
+            OWN_WORKFLOW: "on: push\njobs:\n  upload:\n    environment: pypi\n    steps:\n"
+            "      - uses: pypa/gh-action-pypi-publish@v1\n        with:\n          skip-existing: true\n"
+        }
+    )
+    return "ci --lint"
+
+
+@state("workflow-outdated")
+def workflow_before_a_changed_setting(world: World) -> str:
+    with_workflows(world).edit("pyproject.toml", "workflows =", 'trigger = "release"\nworkflows =')
+    return "ci --check"
+
+
+@state("workflow-conflict", lambda world: (world.root / WORKFLOW).unlink())
+def workflow_of_someone_else(world: World) -> str:
+    with_workflows(world).write({WORKFLOW: "on: push\njobs: {}\n"})
+    return "ci"
 
 
 # --- indexes

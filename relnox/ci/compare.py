@@ -175,8 +175,9 @@ def _permission_dangers(present: Job, expected: Job) -> Iterator[Problem]:
     for scope, level in permissions.items():
         if level != "none" and allowed.get(scope) not in (level, "write"):
             line = getattr(present.table.get("permissions"), "lines", {}).get(scope, present.line)
-            message = f"job {present.name} has the permission {scope}: {level} as well"
-            yield _danger(present.workflow, line, message, "remove it")
+            needed = f"{scope}: {allowed[scope]}" if scope in allowed else "no such one"
+            message = f"job {present.name} has the permission {scope}: {level} (it needs {needed})"
+            yield _danger(present.workflow, line, message, f"set {needed}" if scope in allowed else "remove it")
 
 
 def _step_dangers(present: Job, expected: Job) -> Iterator[Problem]:

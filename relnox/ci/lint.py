@@ -28,7 +28,7 @@ _BUILD = re.compile(
     r"|-m\s+build\b|cibuildwheel|pyproject-build|pipx\s+run\s+(?:\S+\s+)*build|setup\.py\s+\w*(?:dist|wheel|build)"
     r"|pip\s+wheel|pip\s+install\s+(?:\S+\s+)*(?:-e\s|['\"]?\.(?:\[|['\"]|\s|$))|(?:pdm|poetry)\s+install"
     r"|uv\s+sync(?!.*--(?:only-group|no-install-project))|relnox\s+build-all"
-    r"|(?:nox|tox|make)(?:\s|$))"
+    r"|nox\s(?!-s\s(?:publish|testpypi)\b)|(?:tox|make)(?:\s|$))"
 )
 """Matches commands that run code of the project, or of what it requires to be built."""
 _BUILD_ACTIONS = ("pypa/cibuildwheel", "PyO3/maturin-action", "hynek/build-and-inspect-python-package")

@@ -59,7 +59,7 @@ def update(file: GeneratedFile, prefer: str | None) -> str:
         raise _conflict(
             file,
             "exists, and was not written by relnox",
-            "to replace it: relnox ci --prefer generated; to keep it under another name: git mv",
+            f"to replace it: relnox ci --prefer generated; to keep it under another name: git mv {file.file} NAME",
             file.present,
             file.output,
         )
