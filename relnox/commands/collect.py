@@ -181,7 +181,7 @@ def _find_job_directories(root: Path, names: Sequence[str]) -> tuple[str, ...]:
         if not jobs:
             raise Blocked(
                 "manifest-missing",
-                f"neither {name} nor a directory in it has a {MANIFEST_JSON}, or only wheels",
+                f"neither {name} nor a directory in it has a {MANIFEST_JSON} or the wheels of a build job",
                 fix=f"upload all of dist/ in the job that runs {fixes.task_command('build-all')}",
             )
         for job in jobs[:1] if jobs[0] == stripped else jobs:

@@ -163,10 +163,11 @@ def move_files(directory: Path, files: Iterable[Path]) -> None:
 def check_unchanged(directory: Path, files: Iterable[Distribution]) -> None:
     """Raise an error if a file was removed or changed since it was built and checked."""
     for file in files:
-        if not archives.file_matches(directory / file.filename, file.size, file.sha256):
+        path = directory / file.filename
+        if not archives.file_matches(path, file.size, file.sha256):
             raise Failed(
                 "archive-changed",
-                f"{file.filename} was changed or removed after it was built",
+                f"{file.filename} was {'changed' if path.exists() else 'removed'} after it was built",
                 fix="stop other processes that write into that directory, then build again: "
                 f"{fixes.task_command('build-all')}",
             )

@@ -62,7 +62,7 @@ class CloneCheckout(Step, kw_only=True):
             )
         if (clone.root / self.output).is_symlink():
             raise Failed(
-                "output-outside-checkout",
+                "file-is-link",
                 f"{self.output} is a symbolic link in the commit (archives would be written to its target)",
                 fix=f"git rm --cached {self.output} && git commit -m 'Remove {self.output}'",
             )

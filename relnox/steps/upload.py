@@ -237,7 +237,8 @@ class _Attempts:
         if not archives.file_matches(path, file.size, file.sha256):
             raise Conflict(
                 "archive-changed",
-                f"{path.name} is not the file that was built (it was removed, or differs from the manifest)",
+                f"{path.name} is not the file that was built "
+                f"({'its hash differs from the manifest' if path.exists() else 'it was removed'})",
                 fix="restore the built file, then rerun the command; or, if no file of the release is public, "
                 f"rebuild: {fixes.task_command('build-all')}",
             )

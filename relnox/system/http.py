@@ -353,10 +353,12 @@ def _prepare(method: str, url: str, headers: Mapping[str, str], body: Any, auth:
         for value in request.headers.values():
             str(value).encode("latin-1")  # as http.client does once it is connected
     except ValueError as error:  # its text may quote a header that holds a secret
+        is_header = isinstance(error, requests.exceptions.InvalidHeader | UnicodeEncodeError)
+        wrong = "token or password" if is_header else "URL"
         raise Failed(
             "url-invalid",
-            f"cannot send a request to {host_of(url)}: invalid URL or header ({type(error).__name__})",
-            fix="correct the URL in the settings, or the token or password",
+            f"cannot send a request to {host_of(url)}: the {wrong} is not valid",
+            fix=f"correct the {wrong}",
         ) from None
     return request
 

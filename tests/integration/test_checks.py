@@ -93,13 +93,13 @@ FIELDS = [
     ("Classifier: Private :: Do Not Upload", "'Private :: Do Not Upload' prevents uploads to the public index"),
     (
         "Classifier: Natural Language :: Ukranian",
-        "'Natural Language :: Ukranian' is deprecated, or",
+        "'Natural Language :: Ukranian' is deprecated (rejected by the public index)",
     ),
-    ("Classifier: Python :: 3", "classifier 'Python :: 3' is deprecated, or not known to the public index"),
-    ("Classifier: Topic", "classifier 'Topic' is deprecated, or not known to the public index"),
+    ("Classifier: Python :: 3", "classifier 'Python :: 3' does not exist (rejected by the public index)"),
+    ("Classifier: Topic", "classifier 'Topic' does not exist (rejected by the public index)"),
     (
         "Classifier: Topic ::Software Development",
-        "classifier 'Topic ::Software Development' is deprecated",
+        "classifier 'Topic ::Software Development' does not exist",
     ),
     (
         f"Project-URL: {'x' * 33}, https://a.org",

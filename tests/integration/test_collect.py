@@ -430,7 +430,10 @@ def test_a_file_that_is_no_wheel_is_rejected(root: Path) -> None:
     [
         ((), "--from is required (no directory of a build job was given)"),
         (("--from", "nowhere"), "nowhere is not a directory"),
-        (("--from", "fast"), "neither fast nor a directory in it has a manifest.json"),
+        (
+            ("--from", "fast"),
+            "neither fast nor a directory in it has a manifest.json or the wheels of a build job",
+        ),
     ],
 )
 def test_an_unusable_directory_is_a_problem(root: Path, words: tuple[str, ...], message: str) -> None:

@@ -44,7 +44,7 @@ SAFE_FIXES = {
 """Maps each fix that deletes something to the reason why it does no harm where it is printed."""
 
 OTHER_TEXTS = {
-    "{} is outside the checkout, and --clean would remove {} (it has no {} of an earlier build)",
+    "--clean would remove {} from {} (outside the checkout it removes only what the {} there lists)",
     "index {} cannot be cleared (--clear works only on the embedded index, relnox's own test index)",
     "pass --index embedded, or remove --clear",
     "git reset",

@@ -163,9 +163,9 @@ def _index_rules(archive: Archive) -> Iterator[Problem]:
 
 
 def _classifiers(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
-    valid_classifiers = set()
+    classifiers, deprecated = set(), {}
     if trove_classifiers is not None:
-        valid_classifiers = trove_classifiers.classifiers - trove_classifiers.deprecated_classifiers.keys()
+        classifiers, deprecated = trove_classifiers.classifiers, trove_classifiers.deprecated_classifiers
     for classifier in sorted(set(archive.fields.get("classifiers", ()))):
         if classifier.startswith("Private ::"):
             if not expected.is_private:
@@ -174,10 +174,17 @@ def _classifiers(archive: Archive, expected: ExpectedArchive) -> Iterator[Proble
                     f"classifier {classifier!r} prevents uploads to the public index",
                     "to publish the package, remove the classifier from project.classifiers in pyproject.toml",
                 )
-        elif valid_classifiers and classifier not in valid_classifiers:
+        elif classifier in deprecated:
+            others = " and ".join(map(repr, deprecated[classifier]))
             yield rejected(
                 "classifier-unknown",
-                f"classifier {classifier!r} is deprecated, or not known to the public index",
+                f"classifier {classifier!r} is deprecated (rejected by the public index)",
+                f"replace it with {others}" if others else "remove it from project.classifiers",
+            )
+        elif classifiers and classifier not in classifiers:
+            yield rejected(
+                "classifier-unknown",
+                f"classifier {classifier!r} does not exist (rejected by the public index)",
                 "replace it; to see the classifiers: "
                 f"{fixes.install_command('trove-classifiers')} && python -m trove_classifiers",
             )

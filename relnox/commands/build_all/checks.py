@@ -76,8 +76,8 @@ class OutputDirectory:
         if is_outside and self.removable_files and self._manifest is None:
             yield Blocked(
                 "output-outside-checkout",
-                f"{output} is outside the checkout, and --clean would remove "
-                f"{join_names(self.removable_files)} (it has no {_MANIFEST_FILES[0]} of an earlier build)",
+                f"--clean would remove {join_names(self.removable_files)} from {output} (outside the checkout it "
+                f"removes only what the {_MANIFEST_FILES[0]} there lists)",
                 fix=f"build into dist: {fixes.task_command('build-all')}",
             )
 

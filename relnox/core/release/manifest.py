@@ -195,10 +195,7 @@ class Manifest(Record, kw_only=True):
                 policy=_parse_policy(document["project"]) if "project" in document else None,
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            if isinstance(error, json.JSONDecodeError):
-                reason = f"it is not JSON: line {error.lineno}, column {error.colno}"
-            else:
-                reason = f"{type(error).__name__}: {error}"
+            reason = _reason(error)
             reason = reason if len(reason) <= _MAX_REASON else f"{reason[:_MAX_REASON]}…"
             raise Blocked(
                 "manifest-invalid",
@@ -207,12 +204,27 @@ class Manifest(Record, kw_only=True):
             ) from error
 
 
+def _reason(error: Exception) -> str:
+    """Say what is wrong with a document whose parsing raised this error."""
+    match error:
+        case json.JSONDecodeError():
+            return f"it is not JSON: line {error.lineno}, column {error.colno}"
+        case KeyError():
+            return f"it has no key {error}"
+        case ValueError():
+            return str(error)
+        case RecursionError():
+            return "it is nested too deeply"
+        case _:  # by Python: a list where a dict is expected, and the like
+            return "its values do not have the types of a manifest"
+
+
 # The functions below return a valid value, and raise an error for any other: a manifest may be hostile.
 
 
 def _check_text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is not a string")
+        raise ValueError(f"{value!r} is not a string")  # noqa: TRY004 - shown to the user
     return value
 
 
@@ -239,13 +251,13 @@ def _check_package_names(value: object) -> tuple[str, ...]:
 
 def _check_texts(value: object) -> tuple[str, ...]:
     if not isinstance(value, list):
-        raise TypeError(f"{value!r} is not a list")
+        raise ValueError(f"{value!r} is not a list")  # noqa: TRY004 - shown to the user
     return tuple(map(_check_text, value))
 
 
 def _check_flag(value: object) -> bool:
     if not isinstance(value, bool):
-        raise TypeError(f"expected true or false, not {value!r}")
+        raise ValueError(f"expected true or false, not {value!r}")  # noqa: TRY004 - shown to the user
     return value
 
 
