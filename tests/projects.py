@@ -245,6 +245,7 @@ def pair(root: Path, version: str = "2.0.0") -> Path:
     for short, dependencies in needs.items():
         head = f'[project]\nname = "pair-{short}"\nversion = "{version}"  # {short}\n'
         files[f"packages/{short}/pyproject.toml"] = f"{head}dependencies = {dependencies}\n\n{HATCHLING}"
+        files[f"packages/{short}/pair_{short}.py"] = ""
     return write(root, files)
 
 

@@ -1010,6 +1010,17 @@ def _rebuild(world: World) -> None:
     run(world, "build-all")
 
 
+@state("archive-content")
+def metapackage_that_is_pushed(world: World) -> str:
+    two(world, 'tag-format = "{name}-v{version}"\n')
+    (world.root / "b" / "b.py").unlink()
+    system = '\n[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
+    with (world.root / "b" / "pyproject.toml").open("a", encoding="utf-8") as file:
+        file.write(f'dependencies = ["a"]\n{system}')
+    world.commit()
+    return f"{RELEASE} --push --package b"
+
+
 def two_built(world: World) -> None:
     """Two packages that build by themselves, with versions of their own, built and with an index."""
     settings = '[tool.relnox]\npackages = ["a", "b"]\nversions = "independent"\n' + own(world, production=True)

@@ -94,6 +94,8 @@ def plan(options: Options, project: Project) -> Plan:
     if tagged:
         new.problems += _tag_problems(tagged, project)
         new.problems += _file_problems([decision.package for decision in tagged], project)
+        if options.push:
+            new.problems += checks.packages_without_modules((decision.package for decision in tagged), project)
     rows = (
         (decision.package.name, str(decision.package.version or "-"), decision.tag or "-", decision.reason)
         for decision in decisions

@@ -133,6 +133,7 @@ class Package(Record, kw_only=True):
         backend: The PEP 517 build backend, or the legacy one of setuptools if pyproject.toml names none.
         dependencies: Every requirement of the package, in the order of the file.
         is_metadata_only: Whether the settings of its build backend say that it has no modules.
+        finds_modules: Whether its backend looks for the modules by itself: no settings say where they are.
         is_private: Whether a `Private ::` classifier prevents its upload to any index.
         requires_python: The supported Python versions as written, in `requires-python` or Poetry's constraint;
             may be "".
@@ -151,6 +152,7 @@ class Package(Record, kw_only=True):
     other_locations: tuple[VersionSource, ...] = ()
     is_private: bool = False
     is_metadata_only: bool = False
+    finds_modules: bool = False
     requires_python: str = ""
     classifiers: tuple[str, ...] = ()
     dynamic: tuple[str, ...] | None = ()

@@ -57,6 +57,17 @@ def describes_package(document: Mapping[str, Any]) -> bool:
     return bool(document.get("project")) or "name" in table_at(document, "tool", "poetry")
 
 
+_FILE_SETTINGS: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "flit_core.buildapi": (("flit", "module"),),
+    "hatchling.build": (("hatch", "build"),),
+    "pdm.backend": (("pdm", "build"),),
+    "poetry.core.masonry.api": (("poetry", "packages"), ("poetry", "include"), ("poetry", "build")),
+    "setuptools.build_meta": (("setuptools",),),
+    "uv_build": (("uv", "build-backend"),),
+}
+"""The tables of `tool` that say which files are in a wheel, by the backends that look for modules without them."""
+
+
 def parse_package(document: Mapping[str, Any], directory: str) -> Package:
     """Return the package that a pyproject.toml describes.
 
@@ -103,6 +114,8 @@ def parse_package(document: Mapping[str, Any], directory: str) -> Package:
         backend=backend,
         dependencies=tuple(_read_dependencies(document)),
         is_metadata_only=_has_no_modules(table_at(document, "tool")),
+        finds_modules=backend in _FILE_SETTINGS
+        and not any(table_at(document, "tool", *path) for path in _FILE_SETTINGS[backend]),
         is_private=any(classifier.startswith("Private ::") for classifier in classifiers),
         requires_python=requires_python if isinstance(requires_python, str) else "",
         classifiers=tuple(classifiers),

@@ -6,8 +6,8 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from projects import commit_all, everything, git, pair, remote_of, repository, write
-from running import run_blocked_bump
+from projects import HATCHLING, commit_all, everything, git, pair, remote_of, repository, write
+from running import run_blocked_bump, run_in_process
 
 from relnox.source.git import remotes
 
@@ -129,6 +129,32 @@ def test_an_undo_stops_at_commits_after_a_rejected_push(two: Path, bump: Bump) -
     commit_all(two, "Mine")
     said = run_blocked_bump(bump, two, "--undo")
     assert "is not a release commit" in said
+
+
+META = '[project]\nname = "meta"\nversion = "1.0"\ndependencies = ["six"]\n\n'
+
+
+@pytest.mark.parametrize(
+    ("system", "files", "settings", "is_pushed"),
+    [
+        (HATCHLING, [], "", False),
+        (HATCHLING, ["tests/test_meta.py", "docs/conf.py", "noxfile.py"], "", False),
+        (HATCHLING, ["meta/__init__.py"], "", True),
+        (HATCHLING, [], "[tool.hatch.build.targets.wheel]\nbypass-selection = true\n", True),
+        (HATCHLING, [], '[tool.relnox]\nmetadata-only = ["meta"]\n', True),
+        (HATCHLING, [], '[[tool.relnox.hooks.before-build]]\nrun = ["make"]\n', True),
+        ('[build-system]\nrequires = []\nbuild-backend = "own"\nbackend-path = ["."]\n', [], "", True),
+    ],
+)
+def test_a_metapackage_that_does_not_say_so_is_found_before_its_tag_is_pushed(
+    tmp_path: Path, system: str, files: list[str], settings: str, *, is_pushed: bool
+) -> None:
+    root = write(tmp_path / "meta", {"pyproject.toml": f"{META}{system}\n{settings}", **dict.fromkeys(files, "")})
+    repository(root)
+    ran = run_in_process(root, "bump", "--part", "minor", "--commit", "--tag", "--push")
+    assert ran.code == (0 if is_pushed else 1), ran.text
+    assert ("the wheel of meta would be empty (git tracks no module in .)" in ran.err) is not is_pushed
+    assert bool(git(remote_of(root), "tag")) is is_pushed
 
 
 def test_a_push_that_arrived_is_not_undone(two: Path, bump: Bump) -> None:

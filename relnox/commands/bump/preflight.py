@@ -142,6 +142,8 @@ def problems(  # noqa: PLR0912, PLR0913, PLR0915, PLR0917, C901 - a list of chec
         yield problem.but(allow="allow_dirty")
     for problem in checks.untracked_imports(packages, project) if is_recorded else ():
         yield problem.but(allow="allow_dirty")
+    if options.push:  # before that, a build finds it, and the bump can be undone
+        yield from checks.packages_without_modules(packages, project)
     if options.tag and edits and not options.commit:
         names_of_files = ", ".join(edit.file for edit in edits[:3])
         yield Blocked(

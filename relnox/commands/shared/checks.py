@@ -5,6 +5,8 @@ Each check yields its problems, so that a plan can list those of all checks.
 
 from __future__ import annotations
 
+import posixpath
+import re
 import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
@@ -19,7 +21,7 @@ from relnox.core.settings import release_lines
 from relnox.core.tags import TagFormat, latest_tags, packages_that_read_any_tag, tags_naming
 from relnox.core.text import join_names
 from relnox.core.versions import version_locations
-from relnox.core.workspace import Workspace
+from relnox.core.workspace import Workspace, owning_package
 from relnox.errors import Blocked, Problem
 from relnox.project import Project
 from relnox.source import file_edits
@@ -192,6 +194,41 @@ def untracked_imports(packages: Iterable[Package], project: Project) -> Iterator
             "imported-module-untracked",
             f"{importing} imports {imported_module} (untracked: not in the commit)",
             f"git add {imported_module}, and commit it",
+        )
+
+
+_NO_MODULE = re.compile(r"(tests?|docs?|examples?|\..*)/.*|(conftest|fabfile|noxfile|tasks)\.py")
+"""Matches files of a package that are no modules of it, although they may be in Python."""
+
+
+def packages_without_modules(packages: Iterable[Package], project: Project) -> Iterator[Problem]:
+    """Yield a problem for each package that has requirements, and no file that its backend looks for.
+
+    What settings of the backend, commands, hooks or a setup.py do is not known, and left to the build.
+    """
+    config, owners = project.config, {package.directory: package.name for package in project.workspace.packages}
+    declared = {*project.metadata_only, *config.build.commands}
+    looking = {
+        package.name: package
+        for package in packages
+        if package.finds_modules and package.required_names("runtime") and package.name not in declared
+    }
+    if config.hooks.before_build or project.git is None:
+        return
+    cache: dict[str, str | None] = {}
+    for file in project.index_states if looking else ():
+        name = owning_package(file, owners, cache) or ""
+        own_path = posixpath.relpath(file, looking[name].directory) if name in looking else ""
+        if own_path.endswith((".py", ".pyi", ".so", ".pyd")) and not _NO_MODULE.fullmatch(own_path):
+            del looking[name]
+    for package in looking.values():
+        is_hatchling = package.backend == "hatchling.build"
+        setting = "[tool.hatch.build.targets.wheel] bypass-selection = true"
+        yield Blocked(
+            "archive-content",
+            f"the wheel of {package.name} would be empty (git tracks no module in {package.directory})",
+            "commit its modules; or, if it only consists of requirements: "
+            + (setting if is_hatchling else f'[tool.relnox] metadata-only = ["{package.name}"]'),
         )
 
 
