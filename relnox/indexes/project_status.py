@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from relnox.core.release import public_index
 from relnox.core.text import format_size
 from relnox.errors import Problem
 from relnox.indexes.listings import Listing
@@ -14,10 +13,12 @@ _LITTLE_STORAGE = 0.1
 """The part of a project's storage below which what is left is reported."""
 
 
-def project_status_warnings(package: str, listing: Listing, index: Target) -> Iterator[Problem]:
+def project_status_warnings(
+    package: str, listing: Listing, index: Target, storage_limit: int
+) -> Iterator[Problem]:
     """Yield warnings if a project is archived, deprecated or in quarantine, or its storage is nearly used up.
 
-    Storage counts on indexes with the rules of the public index, if they list the sizes of files.
+    Storage, whose limit is in bytes, counts on indexes with the rules of the public index.
     """
     reason = f" ({listing.reason})" if listing.reason else ""
     if listing.status == "quarantined":
@@ -32,13 +33,12 @@ def project_status_warnings(package: str, listing: Listing, index: Target) -> It
             f"project {package} is {listing.status} on {index.name}{reason}",
             f"if it is still maintained, change that in the project's settings on {index.name}",
         )
-    left = public_index.MAX_PROJECT_SIZE - listing.size
-    if index.has_public_rules and left < _LITTLE_STORAGE * public_index.MAX_PROJECT_SIZE:
+    if index.has_public_rules and storage_limit - listing.size < _LITTLE_STORAGE * storage_limit:
         yield _warning(
-            "archive-too-large",
-            f"project {package} has {format_size(listing.size)} on {index.name}, where the limit is "
-            f"{format_size(public_index.MAX_PROJECT_SIZE)} unless it was raised",
-            "request a higher limit, or delete files of old development versions, on the index",
+            "storage-low",
+            f"project {package} has {format_size(listing.size)} on {index.name} (the limit is "
+            f"{format_size(storage_limit)})",
+            "request a higher limit on the index, and set it: [tool.relnox.check] storage-limit = 20000",
         )
 
 

@@ -45,6 +45,7 @@ class LookUpRelease(Step, kw_only=True):
 
     Attributes:
         version: The version, or None if the index listed none of the package when the step was planned.
+        storage_limit: The storage of the project on the index, in bytes.
         is_requested: Whether the user named the version; otherwise it is the newest one.
     """
 
@@ -52,6 +53,7 @@ class LookUpRelease(Step, kw_only=True):
     index: str
     package: str
     version: Version | None
+    storage_limit: int
     is_requested: bool
     pythons: tuple[str, ...]
 
@@ -67,7 +69,7 @@ class LookUpRelease(Step, kw_only=True):
         """Read the listing, and warn about what makes installing the release harder."""
         index = run.indexes[self.index]
         listing = index.cached_listing(self.package)
-        warnings = tuple(project_status_warnings(self.package, listing, index))
+        warnings = tuple(project_status_warnings(self.package, listing, index, self.storage_limit))
         for warning in warnings:
             if warning.code == "project-quarantined":
                 raise Failed("project-quarantined", warning.message, warning.fix)

@@ -9,7 +9,7 @@ from typing import Any
 
 from packaging.version import Version
 
-from relnox.commands.options import CheckOptions
+from relnox.commands.options import DEFAULT_OUTPUT, CheckOptions
 from relnox.commands.shared import releases
 from relnox.core.packages import Package
 from relnox.core.planning.step import Edit, Step
@@ -51,6 +51,11 @@ class Context:
     def settings(self) -> CheckConfig:
         """The settings of the checklist."""
         return self.project.config.check
+
+    @property
+    def archives_directory(self) -> str:
+        """The directory that `build-all` writes to, relative to the root."""
+        return str(self.project.config.build.options.get("output", DEFAULT_OUTPUT))
 
     @cached_property
     def packages(self) -> tuple[Package, ...]:

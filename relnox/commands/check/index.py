@@ -6,17 +6,16 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from relnox.commands.check.context import Context, Finding, NotCheckable
-from relnox.commands.options import DEFAULT_OUTPUT
-from relnox.commands.shared import releases
+from relnox.commands.shared import release_diffs, releases
 from relnox.core import fixes
 from relnox.core.release import public_index
+from relnox.core.release.differences import budget_problems
 from relnox.core.release.manifest import Manifest
 from relnox.core.text import format_size, join_names
 from relnox.errors import Blocked
 
 _MAX_AGE = timedelta(days=183)
 """The age of the rules from which on they may be outdated."""
-_MEGABYTE = 1_000_000
 
 
 def index_name(context: Context) -> Iterator[Finding]:
@@ -37,8 +36,7 @@ def index_status(context: Context) -> Iterator[Finding]:
 
 def index_storage(context: Context) -> Iterator[Finding]:
     manifest = _read_manifest(context)
-    own_limit = context.settings.storage_limit
-    limit = public_index.MAX_PROJECT_SIZE if own_limit is None else own_limit * _MEGABYTE
+    limit = public_index.storage_limit(context.settings.storage_limit)
     unknown = []
     for name, listing in context.listings().items():
         if any(file.size is None for file in listing.values()):
@@ -55,6 +53,18 @@ def index_storage(context: Context) -> Iterator[Finding]:
             )
     if unknown:
         raise NotCheckable(f"{context.index.name} does not list the sizes of files of {join_names(unknown)}")
+
+
+def release_diff(context: Context) -> Iterator[Finding]:
+    manifest = _read_manifest(context)
+    if manifest is None:
+        raise NotCheckable("nothing is built: relnox build-all")
+    context.listings()
+    built = manifest.restricted_to(frozenset(package.name for package in context.packages))
+    diffs = release_diffs.release_diffs(built, context.archives_directory, context.index, context.project)
+    yield from budget_problems(diffs, context.project.config.diff)
+    if unread := "; ".join(release_diffs.unread_notes(diffs)):
+        raise NotCheckable(unread)
 
 
 def test_index(context: Context) -> Iterator[Finding]:
@@ -97,9 +107,10 @@ def index_rules(context: Context) -> Iterator[Finding]:
 
 def _read_manifest(context: Context) -> Manifest | None:
     """Return the manifest of the last build, or None if there is none."""
-    directory = context.project.config.build.options.get("output", DEFAULT_OUTPUT)
     try:
-        manifest: Manifest = context.project.once(releases.read_manifest, context.project.root, str(directory))
+        manifest: Manifest = context.project.once(
+            releases.read_manifest, context.project.root, context.archives_directory
+        )
     except Blocked as error:
         if error.code == "manifest-missing":
             return None

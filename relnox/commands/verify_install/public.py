@@ -11,6 +11,7 @@ from relnox.building.environments import RUNNING_PYTHON
 from relnox.commands.options import VerifyOptions as Options
 from relnox.core import fixes
 from relnox.core.packages import is_valid_name, normalize_name
+from relnox.core.release import public_index
 from relnox.core.release.manifest import Distribution, Manifest
 from relnox.errors import Blocked, Failed, Problem
 from relnox.indexes import attestations
@@ -63,7 +64,12 @@ def find_releases(options: Options, project: Project, index: Index) -> PublicRel
             notes.append(f"{name} has no final release on {index.name}")
         steps.append(
             LookUpRelease(
-                index=index.name, package=name, version=version, is_requested=is_requested, pythons=pythons
+                index=index.name,
+                package=name,
+                version=version,
+                is_requested=is_requested,
+                pythons=pythons,
+                storage_limit=public_index.storage_limit(project.config.check.storage_limit),
             )
         )
         if version is not None:

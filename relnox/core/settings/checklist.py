@@ -182,6 +182,13 @@ ITEMS = {
             why="an upload that exceeds the limit leaves half of a release public",
         ),
         Item(
+            name="release-diff",
+            topic="index",
+            title="the archives change no more since the last release than `[tool.relnox.diff]` allows",
+            why="what a wheel installs beside its own package by mistake breaks others, and stays public",
+            profiles=_RELEASE,
+        ),
+        Item(
             name="test-index",
             topic="index",
             title="the archives of this commit are on the test index",
