@@ -187,7 +187,7 @@ class LocalRunner:
             timeout=900,
         )
         log = done.stdout + done.stderr
-        jobs: dict[str, str] = {}
+        jobs = dict(rerun.jobs) if rerun is not None else {}
         outputs = dict(rerun.outputs) if rerun is not None else {}
         for line in log.splitlines():
             if (match := _JOB_LINE.match(line)) is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from typing import TYPE_CHECKING, Any
@@ -94,7 +95,11 @@ def project(tmp_path: Path) -> Iterator[Repository]:
 
 
 def single(project: Repository) -> None:
-    settings = '[tool.relnox]\nbranch = "main"\ntargets = { final = "house" }\n'
+    workflows = ["release", "checks", "release-pull-request", "verify-public"]
+    settings = (
+        '[tool.relnox]\nbranch = "main"\ntargets = { final = "house" }\n'
+        f"[tool.relnox.ci]\nworkflows = {json.dumps(workflows)}\n"
+    )
     files = {
         "pyproject.toml": PACKAGE.format(name="demo", version="1.2.3", needs=[]) + settings,
         "backend/own.py": READING,
@@ -125,6 +130,31 @@ def test_a_tag_is_built_approved_published_verified_and_gets_a_page(project: Rep
         assert token not in run.log
 
 
+def test_pull_requests_schedules_and_the_next_release_run_beside_it(
+    project: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    single(project)
+    project.index.passwords.add("password")
+    with monkeypatch.context() as patch:
+        patch.setenv("RELNOX_HOUSE_TOKEN", "password")
+        running.run_in_process(project.root, "build-all", code=0)
+        running.run_in_process(project.root, "publish", "--yes", "--attestations", "off", code=0)
+    public = project.run("schedule", "refs/heads/main", workflow="verify-public")
+    assert (public.code, public.jobs) == (0, {"Install what is public": "succeeded"}), public.log[-5000:]
+
+    write(project.root, {"demo.py": "def greet() -> str:\n    return 'hello'\n"})
+    commit_all(project.root, "feat: greet")
+    project.push("main")
+    payload = {"pull_request": {"head": {"ref": "greet"}, "base": {"ref": "main"}}}
+    checks = project.run("pull_request", "refs/heads/main", workflow="checks", payload=payload)
+    assert (checks.code, set(checks.jobs.values()), len(checks.jobs)) == (0, {"succeeded"}, 2), checks.log[-5000:]
+    assert "feat" in checks.log
+
+    bump = project.run("push", "refs/heads/main", workflow="release-pull-request")
+    assert (bump.code, set(bump.jobs.values())) == (0, {"succeeded"}), bump.log[-5000:]
+    assert [pull.title for pull in project.forge.pull_requests] == ["Release 1.3.0"]
+
+
 def test_nothing_is_published_without_reviewers_or_if_a_file_changed_between_jobs(project: Repository) -> None:
     single(project)
     project.runner.add_environment("release-gate", reviewers=False)
@@ -138,7 +168,7 @@ def test_nothing_is_published_without_reviewers_or_if_a_file_changed_between_job
     with (built / "demo-1.2.3.tar.gz").open("ab") as file:
         file.write(b"more")
     run = project.run("push", "refs/tags/v1.2.3", rerun=run)
-    assert run.jobs == {"Publish": "failed", "Wait for approval": "succeeded"}, run.log[-5000:]
+    assert (run.jobs["Wait for approval"], run.jobs["Publish"]) == ("succeeded", "failed"), run.log[-5000:]
     assert "archive-changed" in run.log
     manifest = built / "manifest.json"
     text = manifest.read_text("utf-8")
