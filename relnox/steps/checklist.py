@@ -11,7 +11,7 @@ from relnox.core import foreign_locks
 from relnox.core.documents import parse_toml
 from relnox.core.planning.step import Step
 from relnox.core.text import join_names
-from relnox.errors import Failed
+from relnox.errors import Blocked, Failed
 from relnox.steps.build_environments import BuildingServices
 from relnox.steps.run import Run
 from relnox.system import process
@@ -71,11 +71,11 @@ class LockFile(Step, kw_only=True):
         return process.run([program, "lock", *options], cwd=directory, env=variables, timeout=_LOCK_TIMEOUT)
 
 
-def stale_lock(file: str, tool: str) -> Failed:
+def stale_lock(file: str, tool: str) -> Blocked:
     """Return the problem that a lock file is not that of its pyproject.toml."""
     directory = posixpath.dirname(file)
     command = f"cd {directory} && {tool} lock" if directory else f"{tool} lock"
-    return Failed("lock-outdated", f"{file} is not that of the current pyproject.toml", command)
+    return Blocked("lock-outdated", f"{file} is not that of the current pyproject.toml", command)
 
 
 class UntrackFiles(Step, kw_only=True):

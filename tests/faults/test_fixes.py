@@ -17,6 +17,7 @@ from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import check_states  # noqa: F401 - adds its states
 import pytest
 import tomlkit
 from projects import git, remote_of

@@ -42,6 +42,8 @@ def plan(options: Options, project: Project) -> Plan:
     items = []
     edits: dict[str, Edit] = {}
     for item in ITEMS.values():
+        if options.only and item.name not in options.only:
+            continue
         severity = project.config.check.severity.get(item.name, item.severity)
         if (reason := _why_skipped(item, severity, context)) is not None:
             items.append(_checked(item, "skipped", reason))
@@ -90,8 +92,6 @@ def _why_skipped(item: Item, severity: str, context: Context) -> str | None:
     options = context.options
     if item.name in options.skip:
         return "--skip"
-    if options.only and item.name not in options.only:
-        return "not in --only"
     if severity == "off":
         return "off in the settings"
     if not options.only and context.profile not in item.profiles:

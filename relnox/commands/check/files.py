@@ -46,9 +46,8 @@ def secrets(context: Context) -> Iterator[Finding]:
             continue
         fix = f"remove it from {name}, revoke it, and commit"
         if name in removable:
-            fix = (
-                f"{fixes.task_command('check', '--only', 'secrets', '--fix')}, and commit; then revoke the secret"
-            )
+            command = fixes.task_command("check", "--only", "secrets", "--fix")
+            fix = f"{command}, and commit it; then revoke the secret"
         yield Blocked(
             "secret-tracked",
             f"git tracks {name}, which {what}",

@@ -90,7 +90,7 @@ def tags(context: Context) -> Iterator[Finding]:
             yield Blocked(
                 "release-not-tagged",
                 f"{name} {version} is not tagged (tag {planned} does not exist)",
-                project.bump_command(name, "--to", str(version), tag=True),
+                project.bump_command(name, "--to", str(version), "--push", tag=True),
             )
     context.require_versions()
 
