@@ -278,6 +278,7 @@ class PlannedTask:
             if plan.problems and not plan.items:
                 if not plan.steps:  # the tables are all that the task has to show
                     self._reporter.tables(plan.tables)
+                self._reporter.blocked(plan.problems)
                 raise text.combine(plan)
             if plan.consent is not None:
                 _ask_for_confirmation(plan.consent, interactive=self._interactive)

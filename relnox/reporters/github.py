@@ -6,6 +6,7 @@ The runner reads commands from any line of both streams. All text is escaped bef
 
 from __future__ import annotations
 
+import re
 import secrets
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,6 +19,9 @@ from relnox.errors import Problem
 from relnox.reporters import markdown, text
 from relnox.reporters.streams import STDERR
 from relnox.system.secrets import mask_secrets
+
+_PLACE = re.compile(r"(?!\.\./)(?P<file>[^:,]+\.(?:cfg|lock|md|py|rst|toml|txt|ya?ml))(?::(?P<line>[0-9]+))?")
+"""A file of the repository, and not an archive, in a problem; it may have a line."""
 
 
 class GitHub(text.Plain):
@@ -90,10 +94,18 @@ class GitHub(text.Plain):
         super().error(error)
         self._annotate("error", error)
 
+    def blocked(self, problems: Iterable[Problem]) -> None:
+        """Annotate the lines of files that problems of a plan name; `error` shows all problems."""
+        for problem in problems:
+            if _PLACE.fullmatch(problem.file):
+                self._annotate("error", problem)
+
     def _annotate(self, kind: str, problem: Problem, place: str = "relnox") -> None:
         file = f"{problem.file}: " if problem.file else ""
         lines = filter(None, (f"{file}{problem.message}", problem.fix))
-        _workflow_command(kind, self._convert("\n".join(lines)), title=f"{place}: {problem.code}")
+        match = _PLACE.fullmatch(problem.file)
+        line = {name: value for name, value in match.groupdict().items() if value} if match else {}
+        _workflow_command(kind, self._convert("\n".join(lines)), **line, title=f"{place}: {problem.code}")
 
     def tables(self, tables: Sequence[Table]) -> None:
         """Show tables, also in the summary."""
@@ -137,8 +149,9 @@ def escape(text: str, *, value: bool = False) -> str:
     return text
 
 
-def _workflow_command(name: str, message: str, *, title: str = "") -> None:
-    """Write a workflow command, with the untrusted message and title masked and escaped."""
-    properties = f" title={escape(escape_line(mask_secrets(title)), value=True)}" if title else ""
+def _workflow_command(name: str, message: str, **properties: str) -> None:
+    """Write a workflow command, with the untrusted message and properties masked and escaped."""
+    values = (f"{key}={escape(escape_line(mask_secrets(value)), value=True)}" for key, value in properties.items())
     lines = (escape_line(line) for line in split_lines(mask_secrets(message)))
-    STDERR.write_command(f"::{name}{properties}::{escape(chr(10).join(lines))}")
+    command = " ".join((name, ",".join(values))).strip()
+    STDERR.write_command(f"::{command}::{escape(chr(10).join(lines))}")

@@ -123,6 +123,9 @@ class Plain:
         if command and not self._quiet:
             self._show(labeled_lines("next:", "bold", command))
 
+    def blocked(self, problems: Iterable[Problem]) -> None:
+        """Annotate files with the problems of a plan, where that is possible; `error` shows all of them."""
+
     def error(self, error: Problem) -> None:
         """Show the error that ends the run."""
         self._show(problem_lines(error, "error", fix_indent=""))

@@ -11,6 +11,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from datetime import UTC, datetime
 from enum import Enum
 from importlib import import_module
+from inspect import isabstract
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
 def step_classes() -> tuple[type[Any], ...]:
     modules = [import_module(f"relnox.steps.{module.name}") for module in pkgutil.iter_modules(steps.__path__)]
     classes = [kind for module in modules for kind in vars(module).values() if isinstance(kind, type)]
-    return tuple(kind for kind in dict.fromkeys(classes) if issubclass(kind, Step) and kind is not Step)
+    return tuple(kind for kind in dict.fromkeys(classes) if issubclass(kind, Step) and not isabstract(kind))
 
 
 STEPS = step_classes()

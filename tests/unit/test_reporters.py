@@ -153,6 +153,28 @@ def test_a_plan_shows_its_steps_and_problems(
     ]
 
 
+@pytest.mark.parametrize(
+    ("file", "place"),
+    [
+        (".github/workflows/a,b.yml", ""),
+        (".github/workflows/release.yml:12", "file=.github/workflows/release.yml,line=12,"),
+        ("pyproject.toml", "file=pyproject.toml,"),
+        ("../other.yml:1", ""),
+        ("demo-1.0.tar.gz, demo-1.0-py3-none-any.whl", ""),
+        ("", ""),
+    ],
+)
+def test_github_annotates_the_line_of_a_file(file: str, place: str, capsys: pytest.CaptureFixture[str]) -> None:
+    problem = Blocked("code", "wrong", "right", file=file)
+    reporter = github.GitHub({})
+    reporter.blocked([problem])
+    shown = f"{file}: " if file else ""
+    annotation = f"::error {place}title=relnox%3A code::{shown}wrong%0Aright\n"
+    assert capsys.readouterr().err == (annotation if place else "")
+    reporter.event(problem.but(level="warning"), nested=False)
+    assert capsys.readouterr().err.endswith(annotation.replace("error", "warning", 1))
+
+
 def test_github_groups_and_annotates_and_lets_no_command_through(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
