@@ -164,6 +164,29 @@ def test_invalid_upload_times_are_ignored(value: object, time: datetime | None) 
         assert reading(url).fetch_listing("demo")["demo-1.0.tar.gz"].upload_time == time
 
 
+@pytest.mark.parametrize(
+    ("fields", "size", "python"),
+    [
+        ({"size": 12, "requires-python": ">=3.9"}, 12, ">=3.9"),
+        ({"size": 0, "requires-python": None}, 0, ""),
+        ({"size": -1}, None, ""),
+        ({"size": "12"}, None, ""),
+        ({"size": True}, None, ""),
+        ({}, None, ""),
+    ],
+)
+def test_sizes_and_pythons_are_read_if_the_index_has_them(
+    fields: dict[str, object], size: int | None, python: str
+) -> None:
+    with server(lambda _method, _path: json_page({**listed("x"), **fields})) as url:
+        listing = reading(url).fetch_listing("demo")
+    (file,) = listing.values()
+    assert (file.size, file.requires_python, listing.size) == (size, python, size or 0)
+    link = '<a href="demo-1.0.tar.gz" data-requires-python="&gt;=3.9">demo</a>'
+    with server(lambda _method, _path: page(link, "text/html")) as url:
+        assert reading(url).fetch_listing("demo")["demo-1.0.tar.gz"].requires_python == ">=3.9"
+
+
 @pytest.mark.parametrize("name", ["demo-1.0+linux.1.tar.gz", "demo-1!2.0.tar.gz"])
 def test_a_link_names_its_file_whatever_is_escaped(name: str) -> None:
     with server(lambda _method, _path: page(f'<a href="../f/{quote(name)}?x=1">{name}</a>', "text/html")) as url:

@@ -85,6 +85,22 @@ def test_the_newest_final_release_is_verified_as_users_get_it(
     verify("--package", "base", "--package", "other", code=2)
 
 
+def test_packages_of_the_workspace_come_from_an_index_that_is_not_the_trusted_one(
+    index: PackageIndex, made: Path, verify: Verify
+) -> None:
+    index.add(made_wheel(made, "base"), made_wheel(made, "top", {"top.py": "import base\n"}, requires=["base<2"]))
+    with serving() as trusted:
+        settings = made.parent / "project" / "pyproject.toml"
+        text = settings.read_text(encoding="utf-8")
+        settings.write_text(text.replace(f'"{index.simple_url}"', f'"{trusted.simple_url}"', 1), encoding="utf-8")
+        ran = verify()
+        assert "install top 1.0 (with base of this release)" in ran.err
+        assert "(No solution found" not in ran.err
+        assert not [path for path in trusted.asked if "base" in path]
+        installations = table(verify("--package", "top"), "Installations")
+        assert installations == {"top 1.0": "works", "base 1.0": "works"}
+
+
 def test_broken_releases_are_found_and_the_others_verified(
     index: PackageIndex, made: Path, verify: Verify
 ) -> None:
@@ -164,6 +180,23 @@ def test_an_sdist_is_installed_where_no_wheel_fits(index: PackageIndex, made: Pa
     assert table(ran, "Installations") == {"base 1.0": "works (sdist)"}
     assert f"base 1.0 has no wheel for Python {HERE} on this machine, only for cp311-cp311-win32, cp311" in ran.err
     assert not [path for path in index.asked if "win_arm64" in path]  # only what is installed is downloaded
+
+
+def test_provenance_must_be_valid(index: PackageIndex, made: Path, verify: Verify) -> None:
+    pytest.importorskip("pypi_attestations", reason="the extra attest is not installed")
+    index.add(made_wheel(made, "base"))
+    index.provenance["base-1.0-py3-none-any.whl"] = b"{}"
+    ran = verify("--package", "base", code=4)
+    assert "provenance of 1 file" in ran.out
+    assert "the provenance of base-1.0-py3-none-any.whl on own is not valid" in ran.err
+
+
+def test_storage_that_is_nearly_used_up_is_a_warning(index: PackageIndex, made: Path, verify: Verify) -> None:
+    index.add(made_wheel(made, "base"), made_wheel(made, "base", {"base.py": "#" * 950_000}, version="0.9"))
+    assert "storage-low" not in verify("--package", "base").out
+    settings = made.parent / "project" / "pyproject.toml"
+    settings.write_text(settings.read_text() + "[tool.relnox.check]\nstorage-limit = 1\n", encoding="utf-8")
+    assert "on own (the limit is 1 MB) [storage-low]" in verify("--package", "base").err
 
 
 def test_an_index_that_is_down_is_another_exit_code(

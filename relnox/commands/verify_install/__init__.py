@@ -108,7 +108,7 @@ def _plan_public(options: Options, project: Project, new: PlanBuilder) -> Plan:
             index=options.index,
             package=package,
             files=releases.manifest.files_of(package),
-            deadline=options.wait or public.LISTING_LIMIT,
+            deadline=public.retry_time(options),
             needs=after(look_ups[package]),
         )
         for package in releases.manifest.packages

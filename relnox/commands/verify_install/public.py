@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from packaging.version import InvalidVersion, Version
@@ -20,7 +20,7 @@ from relnox.indexes.listings import IndexFile, Listing
 from relnox.project import Project
 from relnox.steps.fetch_release import LookUpRelease, best_file
 
-LISTING_LIMIT = 60
+_RETRY_TIME = 60
 """How long to retry the listings and the downloads of an index, in seconds, unless `--wait` says so."""
 
 
@@ -47,15 +47,17 @@ def find_releases(options: Options, project: Project, index: Index) -> PublicRel
         TryLater: The index does not answer.
     """
     requested = _read_requests(options.package, project)
-    names = tuple(requested or (package.name for package in project.workspace.packages if not package.is_private))
-    project.once(index.fetch_listings, names, seconds=options.wait or LISTING_LIMIT)
+    selected = requested or [package.name for package in project.workspace.packages if not package.is_private]
+    needs = {name: _needed_packages(name, index, project) for name in selected}
+    names = tuple(dict.fromkeys((*selected, *(needed for own in needs.values() for needed in own))))
+    project.once(index.fetch_listings, names, seconds=retry_time(options))
     notes: list[str] = []
     steps: list[LookUpRelease] = []
     files: list[Distribution] = []
     pythons = options.python or (RUNNING_PYTHON,)
     for name in names:
         listing, version = index.cached_listing(name), requested.get(name)
-        if not (requested or listing or listing.status != "active"):
+        if not (name in requested or listing or listing.status != "active"):
             notes.append(f"{name} is not on {index.name}")
             continue
         is_requested = version is not None
@@ -82,7 +84,6 @@ def find_releases(options: Options, project: Project, index: Index) -> PublicRel
         )
     if not attestations.is_installed() and any(_has_provenance(step, index) for step in steps):
         notes.append(f"provenance is not verified (to verify it: {attestations.INSTALL})")
-    needs = _needs(names, project) if index.simple_url != project.indexes.trusted.simple_url else {}
     manifest = Manifest(
         distributions=tuple(files), commit=None, dirty=False, time="", needs=tuple(sorted(needs.items()))
     )
@@ -147,14 +148,17 @@ def _has_provenance(step: LookUpRelease, index: Index) -> bool:
     return any(file.provenance is not None for file in files if file.version == step.version)
 
 
-def _needs(names: Sequence[str], project: Project) -> Mapping[str, tuple[str, ...]]:
-    """Map each package to those of this run that it needs: they come from the same index.
+def _needed_packages(name: str, index: Index, project: Project) -> tuple[str, ...]:
+    """Return the packages of the workspace that a package needs: they come from the same index.
 
     On the trusted index installers choose them themselves, among all versions.
     """
-    workspace = project.workspace
-    return {
-        name: tuple(sorted(workspace.needed_by(workspace.by_name[name]) & set(names)))
-        for name in names
-        if name in workspace.by_name
-    }
+    packages = project.workspace.by_name
+    if name not in packages or index.simple_url == project.indexes.trusted.simple_url:
+        return ()
+    return tuple(sorted(project.workspace.needed_by(packages[name])))
+
+
+def retry_time(options: Options) -> int:
+    """Return how long to retry what the index does not answer, in seconds."""
+    return _RETRY_TIME if options.wait is None else options.wait
