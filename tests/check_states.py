@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from backends import READING
 from checked import committed, healthy
-from states import _forge, own, run, state
+from states import PUBLISH, _forge, made, own, run, state
 
 from relnox.core.foreign_locks import poetry_hash
 
@@ -226,3 +226,10 @@ def environment_without_reviewers(world: World) -> str:
     command = asked(world, "environments")
     world.server.environments = {"pypi": (0, False)}
     return command
+
+
+@state("storage-low")
+def files_that_do_not_fit(world: World) -> str:
+    made(world, production=True)
+    world.settings("[tool.relnox.check]\nstorage-limit = 0\n")
+    return PUBLISH

@@ -300,6 +300,9 @@ def _closed_releases(release: Release, project: Project) -> Iterator[Problem]:
     for package, file in {file.package: file for file in missing}.items():
         listing = target.cached_listing(package)
         yield from releases.closed_project(package, listing, index)
+        added = sum(own.size for own in missing if own.package == package)
+        storage = releases.exceeded_storage(package, listing, added, target, project.config.check.storage_limit)
+        yield from (problem for problem in storage if problem.level == "error")
         same_version = [other for other in listing.values() if other.version == file.version]
         sdists = [other.filename for other in same_version if other.filename.endswith((".tar.gz", ".zip"))]
         own_sdists = [own.filename for own in missing if own.package == package and own.kind == "sdist"]
@@ -409,6 +412,9 @@ def _notes(release: Release, project: Project) -> Iterator[str]:
     index, manifest, build = release.index.name, release.manifest, release.build
     for package in manifest.packages:
         yield from _listing_notes(package, release, project)
+    for item in project.config.check.manual:
+        if item.when == "before" and release.missing:
+            yield f"to be done before publishing: {item.title}{f' ({item.link})' if item.link else ''}"
     packages = [package for package in project.workspace.packages if package.name in manifest.packages]
     yield from requirements.unbounded_sibling_warnings(packages, project.workspace)
     versions = _development_versions(release) if release.index.production else ""

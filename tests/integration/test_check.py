@@ -298,6 +298,17 @@ def test_imports_stay_if_a_linter_is_told_so_in_any_way(tmp_path: Path) -> None:
     assert check(root, "--only", "noxfile-imports").codes("noxfile-imports") == {"import-unused"}
 
 
+def test_publish_names_what_a_person_does_before(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    manual = '[[tool.relnox.check.manual]]\ntitle = "Read the notes"\nlink = "https://example.org/notes"\n'
+    root = committed(healthy(tmp_path / "project", settings=manual))
+    wheel = made_wheel(root / "dist", "demo", version="1.0.0")
+    write_manifest(root, [wheel], {"demo": ()}, commit=git(root, "rev-parse", "HEAD"))
+    assert main(["publish", "--project", str(root), "--index", "embedded", "--dry-run"]) == 0
+    assert (
+        "note: to be done before publishing: Read the notes (https://example.org/notes)" in capsys.readouterr().out
+    )
+
+
 def test_the_report_is_written_as_its_name_ends(tmp_path: Path) -> None:
     root = committed(healthy(tmp_path / "project"))
     for name, start in (("r.md", "### check: "), ("r.xml", "<?xml"), ("r.json", "{")):

@@ -11,7 +11,7 @@ from relnox.core import fixes
 from relnox.core.release import public_index
 from relnox.core.release.differences import budget_problems
 from relnox.core.release.manifest import Manifest
-from relnox.core.text import format_size, join_names
+from relnox.core.text import join_names
 from relnox.errors import Blocked
 
 _MAX_AGE = timedelta(days=183)
@@ -36,21 +36,13 @@ def index_status(context: Context) -> Iterator[Finding]:
 
 def index_storage(context: Context) -> Iterator[Finding]:
     manifest = _read_manifest(context)
-    limit = public_index.storage_limit(context.settings.storage_limit)
     unknown = []
     for name, listing in context.listings().items():
         if any(file.size is None for file in listing.values()):
             unknown.append(name)
         built = manifest.files_of(name) if manifest is not None and name in manifest.packages else ()
         added = sum(file.size for file in built if file.filename not in listing)
-        if listing.size + added > limit:
-            yield Blocked(
-                "storage-low",
-                f"project {name} has {format_size(listing.size)} on {context.index.name}, and the new files have "
-                f"{format_size(added)} (the limit is {format_size(limit)})",
-                "delete files of old development versions on the index; or request a higher limit there, and set "
-                "it: [tool.relnox.check] storage-limit = 20000",
-            )
+        yield from releases.exceeded_storage(name, listing, added, context.index, context.settings.storage_limit)
     if unknown:
         raise NotCheckable(f"{context.index.name} does not list the sizes of files of {join_names(unknown)}")
 

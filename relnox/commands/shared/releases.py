@@ -21,15 +21,15 @@ from relnox.commands.options import DEFAULT_OUTPUT, ReleaseOptions
 from relnox.core import fixes, graph
 from relnox.core.packages import Package
 from relnox.core.records import Record
-from relnox.core.release import wheels
+from relnox.core.release import public_index, wheels
 from relnox.core.release.manifest import MANIFEST_JSON, Distribution, Manifest
-from relnox.core.text import join_names
+from relnox.core.text import format_size, join_names
 from relnox.core.version_groups import find_version_groups
 from relnox.errors import Blocked, ExitCode, Problem
 from relnox.indexes import targets
 from relnox.indexes.index import Index
 from relnox.indexes.listings import Listing
-from relnox.indexes.targets import EMBEDDED
+from relnox.indexes.targets import EMBEDDED, Target
 from relnox.project import Project
 from relnox.system.files import read_file
 
@@ -596,4 +596,24 @@ def foreign_project(package: str, listing: Listing, index: str, project: Project
         yield (
             f"project {package} on {index} ({latest}) may belong to another account, which would reject "
             "the uploads (none of its versions is tagged in this repository)"
+        )
+
+
+def exceeded_storage(
+    package: str, listing: Listing, added: int, index: Target, limit: int | None
+) -> Iterator[Problem]:
+    """Yield a problem if files of this many bytes do not fit into the storage of a project on an index.
+
+    The limit is that of the settings in MB; without it, exceeding the usual limit is a warning on public indexes,
+    since it may have been raised.
+    """
+    size = public_index.storage_limit(limit)
+    if listing.size + added > size and (limit is not None or index.has_public_rules):
+        yield Blocked(
+            "storage-low",
+            f"project {package} has {format_size(listing.size)} on {index.name}, and the new files have "
+            f"{format_size(added)} (the limit is {format_size(size)}{' unless it was raised' * (limit is None)})",
+            "delete files of old development versions on the index; or request a higher limit there, and set it: "
+            "[tool.relnox.check] storage-limit = 20000",
+            level="error" if limit is not None else "warning",
         )
