@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["LocalRunner", "Run"]
 
 ACTIONS = Path(__file__).parent / "actions"
+_RUNNERS = ("ubuntu-24.04", "ubuntu-latest", "ubuntu-24.04-arm")
 _JOB_LINE = re.compile(r"^\[(?P<workflow>[^/\]]+)/(?P<job>[^\]]+?)\s*\]\s*(?P<text>.*)$")
 
 
@@ -76,6 +77,20 @@ class LocalRunner:
             for wheel in map(self._wheel, ("relnox", "nox"))
         ]
         return {RELNOX_REQUIREMENTS: lines[0], NOX_REQUIREMENTS: "".join(lines)}
+
+    def stub(self, name: str, code: str) -> str:
+        """Make a distribution that is a program, `python -m NAME`, and return its locked requirement."""
+        path, info = self.wheels / f"{name}-1.0-py3-none-any.whl", f"{name}-1.0.dist-info"
+        files = {
+            f"{name}/__main__.py": code,
+            f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+            f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        }
+        record = f"{info}/RECORD"
+        with zipfile.ZipFile(path, "w") as archive:
+            for member, text in (files | {record: "".join(f"{name},,\n" for name in (*files, record))}).items():
+                archive.writestr(member, text)
+        return f"{name}==1.0 --hash=sha256:{_sha256(path)}\n"
 
     def _wheel(self, name: str) -> Path:
         """Return a wheel with the installed files of a distribution, or with those of this checkout."""
@@ -162,8 +177,7 @@ class LocalRunner:
             "--no-cache-server",
             "--no-skip-checkout",
             "--rm",
-            "-P",
-            "ubuntu-24.04=-self-hosted",
+            *(word for name in _RUNNERS for word in ("-P", f"{name}=-self-hosted")),
             "--concurrent-jobs",
             "2",
         ]

@@ -49,6 +49,33 @@ SEVEN = {
 }
 
 
+CIBUILDWHEEL = """
+import base64, hashlib, os, pathlib, sys, tarfile, zipfile
+
+words = sys.argv[1:]
+output = pathlib.Path(words[words.index("--output-dir") + 1])
+sdist = pathlib.Path(next(word for word in words if word.endswith(".tar.gz")))
+stem = sdist.name.removesuffix(".tar.gz")
+with tarfile.open(sdist) as archive:
+    metadata = archive.extractfile(f"{stem}/PKG-INFO").read()
+    module = archive.extractfile(f"{stem}/demo.py").read()
+output.mkdir()
+for identifier in os.environ["CIBW_BUILD"].split():
+    python, platform = identifier.split("-")
+    tag = f"{python}-{python}-{platform.replace('manylinux', 'manylinux_2_28')}"
+    header = f"Wheel-Version: 1.0\\nRoot-Is-Purelib: false\\nTag: {tag}\\n".encode()
+    files = {"demo.py": module, f"{stem}.dist-info/METADATA": metadata, f"{stem}.dist-info/WHEEL": header}
+    record = ""
+    with zipfile.ZipFile(output / f"{stem}-{tag}.whl", "w") as wheel:
+        for name, content in files.items():
+            digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).decode().rstrip("=")
+            record += f"{name},sha256={digest},{len(content)}\\n"
+            wheel.writestr(zipfile.ZipInfo(name), content)
+        wheel.writestr(zipfile.ZipInfo(f"{stem}.dist-info/RECORD"), f"{record}{stem}.dist-info/RECORD,,\\n")
+"""
+"""A program that takes the options of cibuildwheel, and builds wheels whose only platform is in their names."""
+
+
 class Repository:
     """A repository with generated workflows, an index that trusts its jobs, and the forge that it is on."""
 
@@ -224,10 +251,33 @@ def test_a_merge_tags_builds_and_publishes_the_two_of_seven_packages_that_it_bum
     assert len(project.public) == 4
     assert {release.tag for release in project.forge.releases if not release.draft} == new
 
-    # The whole run again: nothing is tagged, uploaded or created twice.
+    # All jobs after the approval again: nothing is uploaded or created twice.
     uploads, releases = len(project.index.uploads), len(project.forge.releases)
-    shutil.rmtree(project.runner.artifacts)
-    project.runner.artifacts.mkdir()
-    again = project.run("push", "refs/heads/main")
-    assert (again.code, set(again.jobs.values())) == (0, {"succeeded"}), again.log[-5000:]
+    finished = {name: run.jobs[name] for name in list(run.jobs)[:3]}
+    again = project.run("push", "refs/heads/main", rerun=run._replace(jobs=finished))
+    assert (again.code, set(again.jobs.values()), len(again.jobs)) == (0, {"succeeded"}, 6), again.log[-5000:]
     assert (len(project.index.uploads), len(project.forge.releases)) == (uploads, releases)
+
+
+def test_the_wheels_of_a_matrix_are_collected_and_published_once(project: Repository) -> None:
+    identifiers = "cp{311,312}-{manylinux_x86_64,manylinux_aarch64}"
+    settings = (
+        '[tool.relnox]\nbranch = "main"\ntargets = { final = "house" }\noptional-extensions = ["demo"]\n'
+        f'[tool.relnox.wheels]\ndemo = ["{identifiers}"]\n'
+    )
+    files = {
+        "pyproject.toml": PACKAGE.format(name="demo", version="1.2.3", needs=[]) + settings,
+        "backend/own.py": READING,
+        "demo.py": "",
+        github.WHEELS_REQUIREMENTS: project.runner.stub("cibuildwheel", CIBUILDWHEEL),
+    }
+    project.create(files)
+    git(project.root, "tag", "--annotate", "--message", "1.2.3", "v1.2.3")
+    project.push("v1.2.3")
+    run = project.run("push", "refs/tags/v1.2.3")
+    assert (run.code, set(run.jobs.values())) == (0, {"succeeded"}), run.log[-8000:]
+    assert len(run.jobs) == 9, run.jobs
+    tags = [f"cp{python}-cp{python}" for python in ("311", "312")]
+    platforms = ("manylinux_2_28_aarch64", "manylinux_2_28_x86_64")
+    wheels = [f"demo-1.2.3-{tag}-{platform}.whl" for tag in tags for platform in platforms]
+    assert project.public == [*wheels, "demo-1.2.3.tar.gz"]
