@@ -28,7 +28,7 @@ from relnox.core.release import release_page, restructured_text
 from relnox.core.release.manifest import MANIFEST_JSON, Manifest
 from relnox.core.settings import release_lines
 from relnox.core.text import join_names
-from relnox.errors import Blocked, Problem
+from relnox.errors import Blocked, Conflict, Problem
 from relnox.forges import Forge
 from relnox.indexes import targets
 from relnox.project import Project
@@ -56,6 +56,8 @@ def plan(options: Options, project: Project) -> Plan:
     new.check((*mismatches, *checks), options)
     new.notes += notes
     new.problems += _unpublished_files(release)
+    if options.assets == "all":
+        new.problems += _changed_archives(release, project)
     tags = _packages_by_tag(release, project)
     tagged = {name for names in tags.values() for name in names}
     if untagged := [name for name in manifest.packages if name not in tagged]:
@@ -67,6 +69,7 @@ def plan(options: Options, project: Project) -> Plan:
                 fixes.task_command("auto-tag"),
             )
         )
+    new.problems += _parts_of_releases(tags, release, project)
     if not tags or commit is None:
         return new.plan()
     new.problems += forge_release_obstacles(
@@ -94,13 +97,47 @@ def _unpublished_files(release: Release) -> Iterator[Problem]:
     )
 
 
+def _changed_archives(release: Release, project: Project) -> Iterator[Problem]:
+    """Yield the archives to attach that are not on disk as they were built and published."""
+    dist = release.build.directory
+    for file in release.manifest.distributions:
+        directory = project.root / dist
+        if project.once(releases.hash_inside, directory, directory / file.filename) != file.sha256:
+            yield Conflict(
+                "archive-changed",
+                f"{dist}/{file.filename} is not the file that was built (missing, or other content)",
+                "copy it from the build whose files are public",
+            )
+
+
+def _parts_of_releases(tags: Mapping[str, Sequence[str]], release: Release, project: Project) -> Iterator[Problem]:
+    """Yield a problem for each tag that is also of packages that `--package` leaves out."""
+    siblings = release.siblings
+    for tag in tags:
+        others = [
+            name
+            for name in siblings.packages
+            if tag in releases.tags_of_version(name, siblings.version(name), project)
+        ]
+        if others:
+            yield Blocked(
+                "options-conflict",
+                f"tag {tag} is of {join_names(others)} as well, left out by --package (a tag has one release)",
+                fixes.task_command("forge-release"),
+            )
+
+
 def _packages_by_tag(release: Release, project: Project) -> dict[str, list[str]]:
     """Return the tags of the release at the built commit with their packages; untagged packages are left out."""
     manifest, request = release.manifest, release.build.request
     by_tag: dict[str, list[str]] = {}
     for name in manifest.packages:
         version = manifest.version(name)
-        tags = releases.tags_of_version(name, version, project)
+        tags = {
+            tag: tagged
+            for tag, tagged in releases.tags_of_version(name, version, project).items()
+            if not releases.is_floating(project.package_tags[name][tag], version)
+        }
         usual = project.tag_formats[name].render(version) if name in project.tag_formats else ""
         candidates = [request.tag.name if request.tag is not None else "", usual, *tags]
         own = next((tag for tag in candidates if manifest.commit and tags.get(tag) == manifest.commit), None)

@@ -230,7 +230,7 @@ def _obstacles(release: Release, project: Project) -> Iterator[Problem]:  # noqa
     unchanged: dict[str, Path] = {}
     for file in manifest.distributions:
         path, index_hash = directory / file.filename, release.hashes.get(file.filename)
-        sha256 = project.once(_hash_inside, directory, path)
+        sha256 = project.once(releases.hash_inside, directory, path)
         if sha256 == file.sha256:
             unchanged[file.filename] = path
         elif sha256 is not None:
@@ -333,11 +333,6 @@ def _development_versions(release: Release) -> str:
     )
     are = "is a development version" if len(names) == 1 else "are development versions"
     return f"{join_names(names)} {are}" if names else ""
-
-
-def _hash_inside(directory: Path, path: Path) -> str | None:
-    """Return the SHA-256 of a file, or None if it is not a file inside the directory."""
-    return archives.hash_file(path).sha256 if archives.is_file_inside(directory, path) else None
 
 
 def _unavailable_siblings(package: str, path: Path, release: Release, project: Project) -> Iterator[Problem]:

@@ -72,8 +72,8 @@ def locate(remote_url: str, environment: Mapping[str, str]) -> Location:
     server = f"{'http' if scheme == 'http' else 'https'}://{host}"
     if is_own:
         server = environment["GITHUB_SERVER_URL" if forge == "github" else "CI_SERVER_URL"].rstrip("/")
-        # A server may be below a path, which is in URLs for https, but not in those for ssh.
-        path = path.removeprefix(f"{urlsplit(server).path.strip('/')}/")
+        if scheme in ("https", "http"):  # the path of a server is in these URLs, and not in those for ssh
+            path = path.removeprefix(f"{urlsplit(server).path.strip('/')}/")
     if is_own and environment.get(variable):
         api = environment[variable].rstrip("/")
     else:

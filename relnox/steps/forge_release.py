@@ -11,7 +11,7 @@ from pathlib import Path
 
 from relnox.building.archives import hash_file, is_file_inside
 from relnox.core.planning.plan import Table
-from relnox.core.planning.step import Step
+from relnox.core.planning.step import Edit, Step
 from relnox.core.records import Record
 from relnox.core.release import release_page
 from relnox.core.text import join_names
@@ -43,7 +43,6 @@ class ForgeStep(Step, kw_only=True):
     """
 
     remote = True
-    atomic = True
     makes_public = True
     remote_name: str
     tag: str
@@ -71,6 +70,7 @@ class DraftRelease(ForgeStep, kw_only=True):
         prerelease: Whether to mark the release as a prerelease.
     """
 
+    atomic = True
     name: str
     body: str
     section: str
@@ -83,6 +83,10 @@ class DraftRelease(ForgeStep, kw_only=True):
     @property
     def title(self) -> str:
         return f"draft release {self.name} of tag {self.tag}: notes and installation"
+
+    @property
+    def previewed_edits(self) -> tuple[Edit, ...]:
+        return (_preview(self.tag, self.body),)
 
     def done(self, run: Run) -> str | None:
         """Return a reason to skip the step if there is a release with the section, and no second draft."""
@@ -161,6 +165,12 @@ class AttachFile(ForgeStep, kw_only=True):
                         f"see what the release has; to have it replaced, delete {file.name} there by hand",
                     )
                 forge.delete_file(file)
+            if page is not None and page.is_immutable:
+                raise Conflict(
+                    "forge-release-immutable",
+                    f"the release of {self.tag} is public and immutable, and lacks {self.file.name} ({page.url})",
+                    "release a higher version to have the file attached",
+                )
             forge.upload(page, self.package, self.version, self._path(run))
 
     def _page(self, run: Run) -> ReleasePage | None:
@@ -195,6 +205,7 @@ class PublishRelease(ForgeStep, kw_only=True):
         files: Its files, without their content.
     """
 
+    atomic = True
     name: str
     body: str
     section: str
@@ -211,6 +222,10 @@ class PublishRelease(ForgeStep, kw_only=True):
         kind = {True: " as the latest one", False: " (not as the latest one)", None: ""}[self.latest]
         kind = " as a prerelease" if self.prerelease and self.latest is not None else kind
         return f"publish release {self.name} of tag {self.tag}{kind}"
+
+    @property
+    def previewed_edits(self) -> tuple[Edit, ...]:
+        return (_preview(self.tag, self.body),) if self.latest is None else ()  # otherwise the draft shows it
 
     def done(self, run: Run) -> str | None:
         """Return a reason to skip the step if the release is public and complete."""
@@ -311,6 +326,10 @@ def partly_public() -> Iterator[None]:
         if error.exit_code in (ExitCode.BLOCKED, ExitCode.FAILED):
             error.exit_code = ExitCode.PARTLY_PUBLIC
         raise
+
+
+def _preview(tag: str, body: str) -> Edit:
+    return Edit(file=f"release page of {tag}", before=None, after=body.encode())
 
 
 def _table(page: ReleasePage) -> Table:

@@ -16,6 +16,12 @@ from projects import commit_all, git, remote_of, repository, write
 from releases import made_wheel, write_manifest
 from running import run_in_process
 
+from relnox.commands import forge_release, options_by_table
+from relnox.commands.options import ForgeReleaseOptions
+from relnox.commands.shared.forge_releases import forge_release_obstacles
+from relnox.core.records import replace
+from relnox.project import open_project
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -191,7 +197,19 @@ def test_a_tag_is_released_with_notes_and_files(world: World) -> None:
 def test_a_dry_run_changes_nothing(world: World) -> None:
     ran = world.run("--dry-run")
     assert "publish release demo 1.1.0 of tag v1.1.0" in ran.out + ran.err
+    assert "+- Something new" in ran.out
     assert (world.forge.changes, world.forge.releases) == (0, [])
+
+
+@pytest.mark.parametrize("notes", ["changelog", "commits", "generated"])
+def test_a_plan_reads_everything_once(world: World, notes: str) -> None:
+    options = ForgeReleaseOptions(notes=notes, assets="all")
+    with replace(open_project(world.root, options_by_table), remote_tags="always") as project:
+        first = forge_release.plan(options, project)
+        requests = len(world.forge.requests), len(world.index.asked)
+        assert forge_release.plan(options, project).to_json() == first.to_json()
+        assert (len(world.forge.requests), len(world.index.asked)) == requests
+    assert (first.problems, world.forge.changes) == ((), 0)
 
 
 def test_all_files_are_attached_and_sha256sum_accepts_them(world: World, tmp_path: Path) -> None:
@@ -268,6 +286,42 @@ def test_packages_in_lockstep_have_one_release(world: World) -> None:
     assert "| acme-core | `pip install" in release.body
     assert world.content("SHA256SUMS").count("\n") == 2
     assert world.forge.latest == release.id
+    assert "tag v1.1.0 is of acme-core as well" in world.run("--package", "acme-api", code=1).err
+
+
+def test_a_tag_with_slashes_and_many_files(world: World) -> None:
+    names = tuple(f"acme-{number}" for number in range(40))
+    settings = 'versions = "lockstep"\ntag-format = "release/{version}"\nforge-release.assets = "all"\n'
+    monorepo(world, names, settings, {"acme-0": "release/1.1.0"})
+    world.run()
+    assert world.release.tag == "release/1.1.0"
+    assert len({asset.name for asset in world.forge.assets}) == 42
+    changes = world.forge.changes
+    world.run()
+    assert world.forge.changes == changes
+
+
+def test_a_floating_tag_has_no_release(github: World) -> None:
+    github.settings()
+    github.build("2.0.0")
+    git(github.root, "tag", "v2")
+    git(github.root, "push", "--quiet", "origin", "v2")
+    github.run("--release-tag", "v2.0.0")
+    assert [release.tag for release in github.forge.releases] == ["v2.0.0"]
+    assert "/compare/v1.1.0...v2.0.0" in github.release.body
+
+
+def test_obstacles_are_known_before_the_tag_is_pushed(world: World) -> None:
+    with open_project(world.root, options_by_table) as project:
+        assert list(forge_release_obstacles(project, {"v9.0": None})) == []
+        assert [problem.code for problem in forge_release_obstacles(project, {"v9.0": "1" * 40})] == [
+            "release-not-tagged"
+        ]
+    assert len(world.forge.requests) <= 4
+    world.forge.may_write = False
+    with open_project(world.root, options_by_table) as project:
+        assert [problem.code for problem in forge_release_obstacles(project, {"v9.0": None})] == ["forge-rejected"]
+    assert world.forge.changes == 0
 
 
 def monorepo(world: World, names: tuple[str, ...], settings: str, tags: dict[str, str]) -> None:
@@ -394,6 +448,16 @@ def test_an_immutable_release_takes_instructions_only(github: World) -> None:
     assert release.assets == []
 
 
+def test_an_own_immutable_release_is_complete_and_takes_no_more(github: World) -> None:
+    github.forge.is_immutable = True
+    assert "to verify it: gh release verify v1.1.0" in github.run().err
+    github.is_released()
+    changes = github.forge.changes
+    github.run()
+    assert "immutable, and lacks demo-1.1.0" in github.run("--assets", "all", code=4).err
+    assert github.forge.changes == changes
+
+
 def test_a_tag_of_a_deleted_immutable_release_cannot_be_used(github: World) -> None:
     github.forge.reserved_tags = {"v1.1.0"}
     ran = github.run(code=4)
@@ -496,6 +560,13 @@ def test_another_file_of_a_draft_is_replaced_and_that_of_a_public_release_is_not
 
 
 # --- what blocks it
+
+
+def test_archives_to_attach_are_compared_first(world: World) -> None:
+    (world.root / "dist" / world.manifest.distributions[0].filename).write_bytes(b"other")
+    assert "[archive-changed]" in world.run("--assets", "all", code=4).err
+    assert world.forge.changes == 0
+    world.run()
 
 
 def test_files_that_the_index_lacks_block(world: World) -> None:

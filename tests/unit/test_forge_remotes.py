@@ -63,6 +63,20 @@ def test_other_remotes_have_no_forge(remote: str) -> None:
     assert caught.value.code == "forge-unknown"
 
 
+@pytest.mark.parametrize(
+    ("remote", "path"),
+    [
+        ("https://example.org/lab/group/demo.git", "group/demo"),
+        ("git@example.org:lab/demo.git", "lab/demo"),
+        ("ssh://git@example.org:2222/group/demo.git", "group/demo"),
+    ],
+)
+def test_a_server_may_be_below_a_path(remote: str, path: str) -> None:
+    url = "https://example.org/lab"
+    location = locate(remote, {"CI_SERVER_URL": f"{url}/", "CI_API_V4_URL": f"{url}/api/v4"})
+    assert (location.path, location.web, location.api) == (path, f"{url}/{path}", f"{url}/api/v4")
+
+
 def test_a_password_in_the_remote_is_not_repeated() -> None:
     with pytest.raises(Blocked) as caught:
         locate("https://user:hunter22@example.org/acme/demo", {})

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from relnox import forges
 from relnox.core.release import release_page
+from relnox.core.release.manifest import MANIFEST_JSON
 from relnox.core.text import join_names
 from relnox.errors import Blocked, Conflict, Problem
 from relnox.forges.api import Forge, ReleasePage
@@ -48,7 +49,7 @@ def forge_release_obstacles(
             "[tool.relnox.forge-release] draft = false",
         )
     for tag, existing in pages.items():
-        yield from _existing_releases(forge, tag, existing, assets)
+        yield from _existing_releases(forge, tag, existing, assets, project)
 
 
 def forge_of(project: Project) -> Forge:
@@ -80,7 +81,9 @@ def _unpushed_tags(project: Project, tags: Mapping[str, str | None]) -> Iterator
             )
 
 
-def _existing_releases(forge: Forge, tag: str, pages: tuple[ReleasePage, ...], assets: str) -> Iterator[Problem]:
+def _existing_releases(
+    forge: Forge, tag: str, pages: tuple[ReleasePage, ...], assets: str, project: Project
+) -> Iterator[Problem]:
     """Yield what is wrong with the releases that a tag has already."""
     page = choose_release(pages, tag)
     if page is None and pages:
@@ -89,8 +92,9 @@ def _existing_releases(forge: Forge, tag: str, pages: tuple[ReleasePage, ...], a
             f"{forge.name} has a draft release of {tag} that relnox did not make ({pages[0].url})",
             f"publish it by hand, and it gets files and installation instructions; or delete it: {pages[0].url}",
         )
-    is_foreign = page is not None and page.is_immutable and not release_page.is_own(page.body, tag)
-    if page is not None and is_foreign and assets != "none" and not forge.files(page, "", ""):
+    if page is None or not page.is_immutable or assets == "none":
+        return
+    if not {release_page.CHECKSUMS, MANIFEST_JSON} <= project.once(forge.files, page, "", "").keys():
         yield Conflict(
             "forge-release-immutable",
             f"the release of {tag} is public and immutable, so that it takes no files ({page.url}), but "

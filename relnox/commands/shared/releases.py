@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from packaging.version import InvalidVersion, Version
 
-from relnox.building import checks
+from relnox.building import archives, checks
 from relnox.building.checks.expected import ExpectedArchive
 from relnox.commands.options import DEFAULT_OUTPUT, ReleaseOptions
 from relnox.core import fixes, graph
@@ -359,6 +359,11 @@ def archive_errors(
     yield from project.once(
         checks.find_errors_against_sdist, tuple(release), optional_extensions=expected.extensions_are_optional
     )
+
+
+def hash_inside(directory: Path, path: Path) -> str | None:
+    """Return the SHA-256 of a file, or None if it is not a file inside the directory."""
+    return archives.hash_file(path).sha256 if archives.is_file_inside(directory, path) else None
 
 
 def _private_names(project: Project) -> frozenset[str]:

@@ -115,7 +115,7 @@ class Step(Record, ABC, kw_only=True):
 
     @property
     def previewed_edits(self) -> tuple[Edit, ...]:
-        """The edits of files that a dry run shows as diffs."""
+        """The edits that a dry run shows as diffs, of files or of text elsewhere."""
         return ()
 
     @property
