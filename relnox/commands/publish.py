@@ -311,7 +311,7 @@ def _closed_releases(release: Release, project: Project) -> Iterator[Problem]:
                 "archive-unexpected",
                 f"{index} has another sdist of {package} {file.version}, and accepts only one for each release: "
                 f"{sdists[0]}, not {own_sdists[0]}",
-                uploads.used_version_hint(file, target),
+                uploads.used_version_hint(file.package, file.version, target),
             )
         times = [other.upload_time for other in same_version]
         first_upload = min((time for time in times if time is not None), default=None)
@@ -322,7 +322,7 @@ def _closed_releases(release: Release, project: Project) -> Iterator[Problem]:
                     "release-too-old",
                     f"{package} {file.version} is too old for more files on {index} since {ends:%Y-%m-%d} "
                     f"(its first file is more than {public_index.UPLOAD_WINDOW.days} days old)",
-                    uploads.used_version_hint(file, target),
+                    uploads.used_version_hint(file.package, file.version, target),
                 )
 
 

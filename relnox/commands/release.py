@@ -83,8 +83,8 @@ def stages(chain: Chain) -> Iterator[Step]:
 
     # What can be decided now is decided before anything is changed.
     if chain.is_checked:
-        # The bump makes the version new, and the push below the tags equal.
-        skip = ("tags", "version-new") if chain.bump else ("tags",)
+        # The bump makes the version new, with an entry in the changelog; the push makes the tags equal.
+        skip = ("tags", "version-new", "changelog") if chain.bump else ("tags",)
         target = {"index": chain.index, **packages}
         yield Stage(
             task="check", options=_options({**target, "skip": skip}), purpose="check what can be checked now"

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from packaging.version import Version
 from requests_toolbelt import MultipartEncoder
 from twine.exceptions import TwineException
 from twine.package import PackageFile
@@ -278,8 +279,8 @@ def parse_response(response: requests.Response, file: Distribution, index: Targe
         size=format_count(file.size, "byte"),
         url=mask_secrets(str(response.url)),
         location=mask_secrets(response.headers.get("Location", "an unknown URL")),
-        next_version=next_release_hint(file, index),
-        used_version=used_version_hint(file, index),
+        next_version=next_release_hint(file.package, file.version, index),
+        used_version=used_version_hint(file.package, file.version, index),
         first_release=first_release_hint(file.package),
     )
     digests = _DIGEST.findall(text.lower())
@@ -328,11 +329,11 @@ def _readable_body(response: requests.Response) -> str:
 
 def conflict_hint(file: Distribution, index: Target) -> str:
     """Return the fix for a file whose name exists on the index with different content."""
-    hint = used_version_hint(file, index)
+    hint = used_version_hint(file.package, file.version, index)
     return hint if index.name == EMBEDDED else f"{hint}; or publish the files of the build that was uploaded first"
 
 
-def used_version_hint(file: Distribution, index: Target) -> str:
+def used_version_hint(package: str, version: Version, index: Target) -> str:
     """Return the fix for a version that takes no more files, or other ones than were built: its next versions.
 
     What is public of it can be yanked (PEP 592). The embedded index can be emptied instead.
@@ -340,28 +341,17 @@ def used_version_hint(file: Distribution, index: Target) -> str:
     if index.name == EMBEDDED:
         clear = fixes.task_command("publish-test", "--index", EMBEDDED, "--clear")
         return f"empty the index on this machine first: {clear}"
-    post = _post_release(file)
-    ways = [f"publish all files again as {post}: {index.rebuild_command(file.package, post)}"]
-    if post != _next_version(file):
-        ways.append(f"or {next_release_hint(file, index)}")
-    yank = index.yank_page(file.package, file.version)
+    following = next_release_hint(package, version, index)
+    post = str(next_version(version, Bump(part="post", always_increment=True)))
+    ways = [f"publish all files again as {post}: {index.rebuild_command(package, post)}", f"or {following}"]
+    if version.is_devrelease:  # which has no post releases
+        ways = [following]
+    yank = index.yank_page(package, version)
     where = f": {yank}" if yank else f" on {index.name}"
-    return "; ".join([*ways, f"if what is public is broken, yank {file.package} {file.version}{where}"])
+    return "; ".join([*ways, f"if what is public is broken, yank {package} {version}{where}"])
 
 
-def next_release_hint(file: Distribution, index: Target) -> str:
-    """Return the fix for a file whose name cannot be used again: a new version."""
-    version = _next_version(file)
-    return f"publish it as {version}: {index.rebuild_command(file.package, version)}"
-
-
-def _next_version(file: Distribution) -> str:
-    """Return the next prerelease if the version of a file is a prerelease, otherwise the next patch version."""
-    return str(next_version(file.version, Bump(part="patch" if file.version.pre is None else "pre")))
-
-
-def _post_release(file: Distribution) -> str:
-    """Return the post-release that follows the version of a file, or the next version if that is a dev release."""
-    if file.version.is_devrelease:
-        return _next_version(file)
-    return str(next_version(file.version, Bump(part="post", always_increment=True)))
+def next_release_hint(package: str, version: Version, index: Target) -> str:
+    """Return the fix for a file whose name cannot be used again: the next patch version or prerelease."""
+    following = str(next_version(version, Bump(part="patch" if version.pre is None else "pre")))
+    return f"publish it as {following}: {index.rebuild_command(package, following)}"

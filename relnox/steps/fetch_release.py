@@ -202,7 +202,7 @@ class Download(Step, kw_only=True):
             raise Failed(
                 "file-yanked",
                 f"{self.index} lists {file.filename} as yanked (installers skip it)",
-                fix=f"unyank it on the index; or {next_release_hint(file, index)}",
+                fix=f"unyank it on the index; or {next_release_hint(file.package, file.version, index)}",
             )
         path = directory / file.filename
         sha256 = index.download(index_file, path, deadline)

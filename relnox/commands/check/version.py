@@ -14,6 +14,7 @@ from relnox.core.bump import release_notes
 from relnox.core.packages import Package
 from relnox.core.text import join_names, split_lines
 from relnox.errors import Blocked, Conflict
+from relnox.indexes import uploads
 
 
 def version_new(context: Context) -> Iterator[Finding]:
@@ -36,7 +37,7 @@ def version_new(context: Context) -> Iterator[Finding]:
                 "version-not-higher",
                 f"{name} {version} is on {context.index.name} already, and no tag here says from which commit "
                 f"({join_names(sorted(files))})",
-                _bump(name, context),
+                uploads.used_version_hint(name, version, context.index),
             )
     context.require_versions()
     if project.remote.error is not None:
