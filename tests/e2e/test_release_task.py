@@ -120,6 +120,19 @@ def test_what_blocks_publishing_is_found_before_the_push(root: Path, index: Pack
     assert git(remote_of(root), "tag") == "v1.2.3"
 
 
+def test_a_version_that_is_used_up_has_a_procedure(root: Path, index: PackageIndex) -> None:
+    index.hold("demo", "demo-1.2.3.tar.gz", b"another file")
+    git(root, "tag", "--delete", "v1.2.3")
+    git(root, "push", "--quiet", "origin", ":refs/tags/v1.2.3")
+    ran = run_in_process(root, "check", "--only", "version-new", code=4)
+    for words in (
+        "--to 1.2.3.post1 --package demo --commit --tag, then: relnox build-all",
+        "--to 1.2.4 --package demo --commit --tag, then: relnox build-all",
+        "if what is public is broken, yank demo 1.2.3 on own",
+    ):
+        assert words in ran.err
+
+
 def test_without_changes_there_is_nothing_to_release(root: Path, index: PackageIndex) -> None:
     before = everything(root)
     ran = run_in_process(root, "release", "auto", "--yes", code=0)
