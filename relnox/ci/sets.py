@@ -313,7 +313,10 @@ def _checks(facts: ProjectFacts) -> Workflow:
     build = Job(
         key="build",
         name="Build, check and install",
-        command=Command(tasks=("build-all", "verify-install"), variables={"RELNOX_FROM": "dist"}),
+        command=Command(
+            tasks=("build-all", "verify-install"),
+            variables={"RELNOX_FROM": "dist", "RELNOX_SHOW_FILES": "true"},
+        ),
         checkout="history",
         permissions=(_READ,),
         keeps="dist",

@@ -302,6 +302,11 @@ class VerifyOptions(CommonOptions):
     python: tuple[str, ...] = _PYTHON
     dist: str = _DIST
     find_links: tuple[str, ...] = _FIND_LINKS
+    show_files: bool = option(
+        False,
+        "Show the files in each archive of --dist, and what changes since the last release on --index.",
+        in_environment=True,
+    )
     wait: int | None = option(
         None,
         "How long to wait for the index to list everything, in seconds; by default 600, or 30 for packages that "

@@ -175,7 +175,8 @@ def test_pull_requests_schedules_and_the_next_release_run_beside_it(
     payload = {"pull_request": {"head": {"ref": "greet"}, "base": {"ref": "main"}}}
     checks = project.run("pull_request", "refs/heads/main", workflow="checks", payload=payload)
     assert (checks.code, set(checks.jobs.values()), len(checks.jobs)) == (0, {"succeeded"}, 2), checks.log[-5000:]
-    assert "feat" in checks.log
+    for text in ("feat", "Files of the archives", "demo.py"):
+        assert text in checks.log, checks.log[-5000:]
 
     bump = project.run("push", "refs/heads/main", workflow="release-pull-request")
     assert (bump.code, set(bump.jobs.values())) == (0, {"succeeded"}), bump.log[-5000:]

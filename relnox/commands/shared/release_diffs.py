@@ -7,6 +7,7 @@ what changes (`diff_tables`); `release_diff_problems` are what `[tool.relnox.dif
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -34,6 +35,8 @@ from relnox.system.run_scope import call_concurrently
 
 _MAX_FILE_SIZE = 64 << 20
 """The maximum size in bytes of a file of the last release that is downloaded."""
+_MAX_FILES = 200
+"""How many files of an archive are listed."""
 _DOWNLOAD_TIME = 60.0
 """The maximum seconds for the downloads of all last releases, which the comparison could do without."""
 
@@ -57,6 +60,23 @@ def release_diffs(manifest: Manifest, directory: str, index: Index, project: Pro
         Problem: The index cannot be read; files that cannot be read are in `ReleaseDiff.unread`.
     """
     return project.once(_compare_packages, project.root / directory, manifest, index)
+
+
+def file_tables(manifest: Manifest, directory: str, project: Project) -> tuple[Table, ...]:
+    """Return a table of the files in the archives of a build, with their sizes; archives may be damaged."""
+    rows: list[tuple[str, ...]] = []
+    for file in manifest.distributions:
+        with contextlib.suppress(Problem):  # the checks say what is wrong
+            archive = project.once(archives.read, project.root / directory / file.filename)
+            sizes = [(entry.name, entry.size) for entry in archive.entries if entry.kind != "directory"]
+            first = (file.filename, format_size(file.size))
+            for name, size in sorted(sizes)[:_MAX_FILES]:
+                rows.append((*first, name, format_size(size)))
+                first = ("", "")
+            if len(sizes) > _MAX_FILES:
+                rows.append(("", "", f"and {len(sizes) - _MAX_FILES} more", ""))
+    columns = ("archive", "size", "file", "size unpacked")
+    return (Table(title="Files of the archives", columns=columns, rows=tuple(rows)),) if rows else ()
 
 
 def diff_tables(diffs: Sequence[ReleaseDiff], *, full: bool) -> tuple[Table, ...]:

@@ -21,7 +21,7 @@ from packaging.version import Version
 from relnox.building.archives import hash_file, is_file_inside
 from relnox.building.environments import RUNNING_PYTHON, find_interpreter
 from relnox.commands.options import VerifyOptions as Options
-from relnox.commands.shared import releases
+from relnox.commands.shared import release_diffs, releases
 from relnox.commands.verify_install import public
 from relnox.core import fixes, graph
 from relnox.core.planning.events import Outcome, Status, StepFinished
@@ -68,8 +68,10 @@ def plan(options: Options, project: Project) -> Plan:
         manifest, earlier = releases.split_release(built, index, project, selected or frozenset())
         if options.wait is None:
             unlisted = _find_unlisted(manifest, index, project)
-    if options.from_ == "dist" and options.is_set("index"):
+    if options.from_ == "dist" and options.is_set("index") and not options.show_files:
         new.notes.append(f"--index {options.index} is not used: --from dist verifies the files in {options.dist}")
+    if options.show_files:
+        _show_files(new, built, options, project)
     new.notes += releases.private_notes(private)
     new.notes += releases.released_earlier_notes(earlier, options.index)
 
@@ -92,6 +94,21 @@ def plan(options: Options, project: Project) -> Plan:
     if index is None and not built.dirty:
         new.next_command = fixes.task_command("publish", *releases.directory_words(options.dist, project))
     return new.plan()
+
+
+def _show_files(new: PlanBuilder, built: Manifest, options: Options, project: Project) -> None:
+    """Add tables of the files of the archives, and of what changes since the last release."""
+    new.tables += release_diffs.file_tables(built, options.dist, project)
+    own_index = next(iter(project.config.targets.values()), options.index)
+    index = project.indexes.open(options.index if options.is_set("index") else own_index)
+    try:
+        project.once(index.fetch_listings, built.packages)
+        diffs = release_diffs.release_diffs(built, options.dist, index, project)
+    except Problem as error:
+        new.notes.append(f"not compared with the last release: {error.message}")
+    else:
+        new.tables += release_diffs.diff_tables(diffs, full=True)
+        new.notes += release_diffs.unread_notes(diffs)
 
 
 def _plan_public(options: Options, project: Project, new: PlanBuilder) -> Plan:
