@@ -9,7 +9,6 @@ from relnox.commands.check.context import Context, Finding, NotCheckable
 from relnox.commands.shared import release_diffs, releases
 from relnox.core import fixes
 from relnox.core.release import public_index
-from relnox.core.release.differences import budget_problems
 from relnox.core.release.manifest import Manifest
 from relnox.core.text import join_names
 from relnox.errors import Blocked
@@ -53,9 +52,9 @@ def release_diff(context: Context) -> Iterator[Finding]:
         raise NotCheckable("nothing is built: relnox build-all")
     context.listings()
     built = manifest.restricted_to(frozenset(package.name for package in context.packages))
-    diffs = release_diffs.release_diffs(built, context.archives_directory, context.index, context.project)
-    yield from budget_problems(diffs, context.project.config.diff)
-    if unread := "; ".join(release_diffs.unread_notes(diffs)):
+    release = built, context.archives_directory, context.index, context.project
+    yield from release_diffs.release_diff_problems(*release)
+    if unread := "; ".join(release_diffs.unread_notes(release_diffs.release_diffs(*release))):
         raise NotCheckable(unread)
 
 

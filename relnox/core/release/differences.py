@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -136,7 +137,7 @@ def budget_problems(diffs: Sequence[ReleaseDiff], budget: DiffConfig) -> Iterato
                     f"{diff.index} only {join_names(before.top_level) or 'nothing'}"
                 )
     if lines:
-        yield _exceeded("archive-content", lines, f"top-level = [{', '.join(map(_quote, names))}]")
+        yield _exceeded("archive-content", lines, f"top-level = [{', '.join(map(json.dumps, names))}]")
 
 
 def _exceeded(code: str, lines: Sequence[str], setting: str) -> Problem:
@@ -146,10 +147,6 @@ def _exceeded(code: str, lines: Sequence[str], setting: str) -> Problem:
         "exclude it in the build configuration, and build again; or, if it is intended: "
         f"[tool.relnox.diff] {setting}",
     )
-
-
-def _quote(text: str) -> str:
-    return f'"{text}"'
 
 
 def counterpart(filename: str, others: Iterable[str]) -> str | None:
