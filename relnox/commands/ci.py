@@ -63,6 +63,14 @@ def plan(options: Options, project: Project) -> Plan:
 def _plan_files(new: PlanBuilder, options: Options, project: Project) -> None:
     facts = read_facts(project)
     new.problems += project.tag_format_problems(project.workspace.packages)
+    if project.git is not None and (prefix := project.git.prefix.rstrip("/")):
+        new.problems.append(
+            Blocked(
+                "project-not-found",
+                f"the project is in {prefix}, but workflows belong to the top of the repository",
+                fix=f'write a pyproject.toml at the top with [tool.relnox] packages = ["{prefix}"]',
+            )
+        )
     if not facts.branches and (facts.trigger == "merge" or "release-pull-request" in facts.workflows):
         new.problems.append(
             Blocked(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,12 +22,12 @@ from relnox.commands.init import NOXFILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from local_runner import Run
 
 pytestmark = pytest.mark.heavy
 
+ACTION = ".github/actions/relnox/action.yml"
 PACKAGE = """
 [project]
 name = "{name}"
@@ -121,6 +122,26 @@ def project(tmp_path: Path) -> Iterator[Repository]:
         yield Repository(root, index, forge)
 
 
+BY_HAND = """
+name: By hand
+on: push
+jobs:
+  build:
+    name: Build by hand
+    runs-on: ubuntu-24.04
+    steps:
+      - uses: actions/checkout@{checkout}
+        with: {{ fetch-depth: 0, persist-credentials: false }}
+      - uses: ./.github/actions/relnox
+        with:
+          task: build-all
+          options: |
+            --expect-version
+            1.2.3
+            --quiet
+"""
+
+
 def single(project: Repository) -> None:
     workflows = ["release", "checks", "release-pull-request", "verify-public"]
     settings = (
@@ -131,6 +152,8 @@ def single(project: Repository) -> None:
         "pyproject.toml": PACKAGE.format(name="demo", version="1.2.3", needs=[]) + settings,
         "backend/own.py": READING,
         "demo.py": "",
+        ".github/workflows/by-hand.yml": BY_HAND.format(checkout=github.pins()["actions/checkout"].sha),
+        ACTION: (Path(__file__).parents[2] / ACTION).read_text("utf-8"),
         "CHANGELOG.md": "# Changelog\n\n## [1.2.3] - 2026-11-25\n\n- It greets.\n",
     }
     project.create(files)
@@ -166,6 +189,9 @@ def test_pull_requests_schedules_and_the_next_release_run_beside_it(
         patch.setenv("RELNOX_HOUSE_TOKEN", "password")
         running.run_in_process(project.root, "build-all", code=0)
         running.run_in_process(project.root, "publish", "--yes", "--attestations", "off", code=0)
+    by_hand = project.run("push", "refs/tags/v1.2.3", workflow="by-hand")
+    assert (by_hand.code, by_hand.jobs) == (0, {"Build by hand": "succeeded"}), by_hand.log[-5000:]
+    assert by_hand.outputs["packages"] == '["demo"]'
     public = project.run("schedule", "refs/heads/main", workflow="verify-public")
     assert (public.code, public.jobs) == (0, {"Install what is public": "succeeded"}), public.log[-5000:]
 

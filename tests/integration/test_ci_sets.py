@@ -14,8 +14,8 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
-from projects import write
-from running import open_project
+from projects import repository, write
+from running import open_project, run_in_process
 
 from relnox.ci import github, sets
 from relnox.ci.workflows import read_workflow
@@ -132,6 +132,25 @@ def test_each_pin_is_a_commit_with_a_version_and_old_enough() -> None:
         assert re.fullmatch("[0-9a-f]{40}", pin.sha)
         assert re.fullmatch(r"v\d+\.\d+\.\d+", pin.version)
         assert pin.date <= date(2026, 11, 25) - timedelta(days=14)
-    texts = "".join(path.read_text("utf-8") for path in GOLDEN.rglob("*.yml"))
+    action = GOLDEN.parents[1] / ".github" / "actions" / "relnox" / "action.yml"
+    texts = "".join(path.read_text("utf-8") for path in (action, *GOLDEN.rglob("*.yml")))
     used = set(re.findall(r"uses: (\S+)@(\w+) # (\S+)", texts))
     assert used == {(pin.action, pin.sha, pin.version) for pin in github.pins().values()}
+
+
+def test_workflows_need_the_top_of_the_repository_and_a_release_branch(tmp_path: Path) -> None:
+    top = repository(
+        write(tmp_path / "top", {"services/api/pyproject.toml": PACKAGE.format("api", "hatchling", "x")})
+    )
+    refused = run_in_process(top / "services" / "api", "ci", code=1)
+    assert "workflows belong to the top of the repository" in refused.err
+    write(
+        top, {"pyproject.toml": '[tool.relnox]\npackages = ["services/*"]\n[tool.relnox.ci]\ntrigger = "merge"\n'}
+    )
+    refused = run_in_process(top, "ci", code=1)
+    assert "[tool.relnox] branch is not set" in refused.err
+    write(
+        top, {"pyproject.toml": '[tool.relnox]\nbranch = "main"\n[tool.relnox.ci]\ntokens = { hous = "TOKEN" }\n'}
+    )
+    refused = run_in_process(top, "ci", code=1)
+    assert "index-unknown" in refused.err
