@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from datetime import date
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from backends import READING
@@ -17,9 +19,6 @@ from releases import made_wheel, write_manifest
 from relnox.cli import main
 from relnox.core.release import public_index
 from relnox.core.settings.checklist import ITEMS, PROFILES
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 UNKNOWN_HERE = {"tests-pass", "ci-green", "environments"}
 """What a project without tests and without a forge does not say."""
@@ -228,6 +227,24 @@ def test_items_are_chosen_and_weighed(tmp_path: Path, monkeypatch: pytest.Monkey
     assert only.code == 0
 
 
+def test_a_version_that_the_index_has_is_not_new(tmp_path: Path) -> None:
+    with PackageIndex() as index:
+        settings = OWN.format(upload=index.upload_url, simple=index.simple_url)
+        root = healthy(tmp_path / "project", settings=settings)
+        repository(root)
+        index.files = {"demo": {"demo-1.0.0-py3-none-any.whl": b"x"}}
+        index.times = {"demo-1.0.0-py3-none-any.whl": "2026-01-01T00:00:00Z"}
+        untagged = check(root, "--index", "own", "--only", "version-new")
+        assert (untagged.code, untagged.codes("version-new")) == (4, {"version-not-higher"})
+        git(root, "tag", "v1.0.0")
+        assert check(root, "--index", "own", "--only", "version-new").code == 0
+        wheel = made_wheel(root / "dist", "demo", version="1.0.0")
+        write_manifest(root, [wheel], {"demo": ()}, commit=git(root, "rev-parse", "HEAD"))
+        built_again = check(root, "--index", "own", "--only", "version-new")
+        assert (built_again.code, built_again.codes("version-new")) == (4, {"index-file-differs"})
+        assert "relnox bump --to 1.0.0.post1" in built_again.items["version-new"]["problems"][0]["fix"]
+
+
 def test_servers_that_do_not_answer_say_nothing(tmp_path: Path) -> None:
     settings = OWN.format(upload="http://127.0.0.1:9/", simple="http://127.0.0.1:9/simple/")
     root = committed(healthy(tmp_path / "project", settings=settings))
@@ -274,28 +291,52 @@ def test_fix_does_what_is_mechanical_and_shows_it_first(
     assert check(root, *options).code == 0
 
 
-def test_imports_stay_if_a_linter_is_told_so_in_any_way(tmp_path: Path) -> None:
-    root = committed(healthy(tmp_path / "project"))
-    unsafe = "from relnox.sessions import bump\n"
-    for text, settings in (
-        (unsafe.replace("\n", "  # noqa: F401\n"), ""),
-        (unsafe.replace("\n", "  # NOQA\n"), ""),
-        (unsafe + '__all__ = ["bump"]\n', ""),
-        (unsafe + "bump\n", ""),
-        (unsafe.replace("bump", "bump as bump"), ""),
-        ("# ruff: noqa: F401\n" + unsafe, ""),
-        (unsafe, '[tool.ruff.lint.per-file-ignores]\n"noxfile.py" = ["F401"]\n'),
-        (unsafe, '[tool.ruff.lint]\nunfixable = ["F401"]\n'),
-        (unsafe, '[tool.ruff]\nextend-exclude = ["noxfile.py"]\n'),
-        ("from relnox.sessions import (\n", ""),  # nox says that it is no Python
-    ):
-        write(
-            root,
-            {"noxfile.py": text, "ruff.toml": settings.replace("tool.ruff.", "").replace("[tool.ruff]\n", "")},
-        )
-        assert check(root, "--only", "noxfile-imports").named("ok") == {"noxfile-imports"}, text + settings
-    write(root, {"noxfile.py": unsafe.replace("\n", "  # noqa: E501\n"), "ruff.toml": ""})
-    assert check(root, "--only", "noxfile-imports").codes("noxfile-imports") == {"import-unused"}
+UNSAFE = "from relnox.sessions import bump, publish\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "settings"),
+    [
+        (UNSAFE, ""),
+        ("import nox\nfrom relnox.sessions import *\n\nnox\n", ""),
+        (UNSAFE.replace("\n", "  # noqa: F401\n"), ""),
+        (UNSAFE.replace("\n", "  # noqa: E501, F401\n"), ""),
+        (UNSAFE.replace("\n", "  # NOQA\n"), ""),
+        (UNSAFE.replace("\n", "  # noqa: E501\n"), ""),
+        (UNSAFE + '__all__ = ["bump", "publish"]\n', ""),
+        (UNSAFE + '__all__ = ["bump"]\n', ""),
+        (UNSAFE + "print(bump, publish)\n", ""),
+        (UNSAFE.replace("bump, publish", "bump as bump"), ""),
+        ("# ruff: noqa: F401\n" + UNSAFE, ""),
+        ("# flake8: noqa\n" + UNSAFE, ""),
+        (UNSAFE, '[lint.per-file-ignores]\n"noxfile.py" = ["F401"]\n'),
+        (UNSAFE, '[lint.per-file-ignores]\n"tests/*" = ["F401"]\n'),
+        (UNSAFE, '[lint]\nunfixable = ["F401"]\n'),
+        (UNSAFE, '[lint]\nignore = ["F4"]\n'),
+        (UNSAFE, 'extend-exclude = ["noxfile.py"]\n'),
+        ("from relnox.sessions import (\n    bump,\n)\n", ""),
+        ("from relnox.sessions import (  # noqa: F401\n    bump,\n)\n", ""),
+        ("from relnox.sessions import (\n", ""),
+    ],
+)
+def test_imports_are_unsafe_where_ruff_removes_them(tmp_path: Path, text: str, settings: str) -> None:
+    root = healthy(tmp_path / "project")
+    write(root, {"noxfile.py": text, "ruff.toml": settings})
+    ruff = str(Path(sys.executable).with_name("ruff"))
+
+    def is_removed_by_ruff() -> bool:
+        before = (root / "noxfile.py").read_text(encoding="utf-8")
+        subprocess.run([ruff, "check", "--fix", "--no-cache", "."], cwd=root, check=False, capture_output=True)
+        after = (root / "noxfile.py").read_text(encoding="utf-8")
+        (root / "noxfile.py").write_text(before, encoding="utf-8")
+        names = ("relnox", "bump", "publish")
+        return [name in before for name in names] != [name in after.split("__all__")[0] for name in names]
+
+    is_unsafe = check(root, "--only", "noxfile-imports").codes("noxfile-imports") == {"import-unused"}
+    assert is_unsafe == is_removed_by_ruff()
+    if is_unsafe:
+        assert check(root, "--only", "noxfile-imports", "--fix").code == 0
+        assert not is_removed_by_ruff()
 
 
 def test_publish_names_what_a_person_does_before(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,8 +13,9 @@ from relnox.commands.options import DEFAULT_OUTPUT, CheckOptions
 from relnox.commands.shared import releases
 from relnox.core.packages import Package
 from relnox.core.planning.step import Edit, Step
+from relnox.core.release.manifest import Manifest
 from relnox.core.settings.config import CheckConfig
-from relnox.errors import Problem
+from relnox.errors import Blocked, Problem
 from relnox.forges import Forge, forge_of
 from relnox.indexes import targets
 from relnox.indexes.index import Index
@@ -56,6 +57,19 @@ class Context:
     def archives_directory(self) -> str:
         """The directory that `build-all` writes to, relative to the root."""
         return str(self.project.config.build.options.get("output", DEFAULT_OUTPUT))
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """The manifest of the last build, or None if there is none."""
+        try:
+            manifest: Manifest = self.project.once(
+                releases.read_manifest, self.project.root, self.archives_directory
+            )
+        except Blocked as error:
+            if error.code == "manifest-missing":
+                return None
+            raise
+        return manifest
 
     @cached_property
     def packages(self) -> tuple[Package, ...]:

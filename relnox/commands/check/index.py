@@ -9,7 +9,6 @@ from relnox.commands.check.context import Context, Finding, NotCheckable
 from relnox.commands.shared import release_diffs, releases
 from relnox.core import fixes
 from relnox.core.release import public_index
-from relnox.core.release.manifest import Manifest
 from relnox.core.text import join_names
 from relnox.errors import Blocked
 
@@ -34,7 +33,7 @@ def index_status(context: Context) -> Iterator[Finding]:
 
 
 def index_storage(context: Context) -> Iterator[Finding]:
-    manifest = _read_manifest(context)
+    manifest = context.manifest
     unknown = []
     for name, listing in context.listings().items():
         if any(file.size is None for file in listing.values()):
@@ -47,7 +46,7 @@ def index_storage(context: Context) -> Iterator[Finding]:
 
 
 def release_diff(context: Context) -> Iterator[Finding]:
-    manifest = _read_manifest(context)
+    manifest = context.manifest
     if manifest is None:
         raise NotCheckable("nothing is built: relnox build-all")
     context.listings()
@@ -59,7 +58,7 @@ def release_diff(context: Context) -> Iterator[Finding]:
 
 
 def test_index(context: Context) -> Iterator[Finding]:
-    manifest, index = _read_manifest(context), context.project.indexes[context.settings.test_index]
+    manifest, index = context.manifest, context.project.indexes[context.settings.test_index]
     _, _, commit = context.git
     if manifest is None:
         raise NotCheckable("nothing is built: relnox build-all")
@@ -94,16 +93,3 @@ def index_rules(context: Context) -> Iterator[Finding]:
             f"relnox's rules of the public index are of {public_index.AS_OF}, {age.days} days ago",
             fixes.install_command("relnox", upgrade=True),
         )
-
-
-def _read_manifest(context: Context) -> Manifest | None:
-    """Return the manifest of the last build, or None if there is none."""
-    try:
-        manifest: Manifest = context.project.once(
-            releases.read_manifest, context.project.root, context.archives_directory
-        )
-    except Blocked as error:
-        if error.code == "manifest-missing":
-            return None
-        raise
-    return manifest

@@ -15,6 +15,8 @@ from relnox.core.packages import Package
 from relnox.core.text import join_names, split_lines
 from relnox.errors import Blocked, Conflict
 from relnox.indexes import uploads
+from relnox.indexes.listings import Listing
+from relnox.steps.publication import different_files_error
 
 
 def version_new(context: Context) -> Iterator[Finding]:
@@ -39,9 +41,26 @@ def version_new(context: Context) -> Iterator[Finding]:
                 f"({join_names(sorted(files))})",
                 uploads.used_version_hint(name, version, context.index),
             )
+    yield from _files_that_differ(commit, context)
     context.require_versions()
     if project.remote.error is not None:
         context.require_remote()
+
+
+def _files_that_differ(commit: str, context: Context) -> Iterator[Finding]:
+    """Yield a problem for each package of which the index has other files than this commit's build."""
+    manifest = context.manifest
+    if manifest is None or manifest.commit != commit:
+        return
+    for name in manifest.packages:
+        listing = context.listings().get(name) or Listing()
+        differing = [
+            (file, sha256)
+            for file in manifest.files_of(name)
+            if file.filename in listing and (sha256 := listing[file.filename].sha256) not in (None, file.sha256)
+        ]
+        if differing:
+            yield different_files_error(context.index, differing)
 
 
 def version_everywhere(context: Context) -> Iterator[Finding]:
