@@ -225,7 +225,7 @@ class _Writer:
         file = NOX_REQUIREMENTS if job.runs_project_code else RELNOX_REQUIREMENTS
         if job.only_if is not None:
             yield f'test "${self._output_variable(job.only_if.name)}" = true || exit 0 # nothing to do'
-        yield f"python3 -m venv ~/relnox && {_BIN}/pip install --no-deps --require-hashes -r {file}"
+        yield f"python3 -m venv --clear ~/relnox && {_BIN}/pip install --no-deps --require-hashes -r {file}"
         words = " ".join(self._words(job.command))
         if job.runs_project_code:
             first_error = "-x " if len(job.command.tasks) > 1 else ""
