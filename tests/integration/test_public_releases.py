@@ -112,13 +112,14 @@ def test_broken_releases_are_found_and_the_others_verified(
         made_wheel(made, "taken"),
         made_wheel(made, "young", version="0.1a1"),
         made_wheel(made, "future", python=">=3.99"),
+        made_wheel(made, "later", python=">=3.99", tag=ELSEWHERE),
         made_wheel(made, "bad", version="1.0"),
     )
     index.yank("retired-1.0-py3-none-any.whl")
     index.set_status("taken", "quarantined", "malware")
     index.set_status("good", "archived")
     index.misbehave(Rule(acts.serves(lambda content: content + b"more"), FILE, filename="bad-*"))
-    names = ("good", "undeclared", "elsewhere", "retired", "taken", "young", "future", "absent")
+    names = ("good", "undeclared", "elsewhere", "retired", "taken", "young", "future", "later", "absent")
     ran = verify(*(word for name in names for word in ("--package", name)), code=2)
     assert table(ran, "Installations") == {
         "good 1.0": "works",
@@ -128,6 +129,7 @@ def test_broken_releases_are_found_and_the_others_verified(
         "taken -": "FAILED",
         "young 0.1a1": "works",
         "future 1.0": "skipped",
+        "later 1.0": "skipped",
         "absent -": "FAILED",
     }
     problems = {name: text.split()[-1] for name, text in table(ran, "Public releases").items()}
