@@ -229,7 +229,7 @@ def _gate(job: Job) -> Iterator[str]:
 def _command(job: Job, command: Command) -> Iterator[str]:
     words = " ".join(f'"{word}"' if word.startswith("$") else word for word in command.words)
     if command.tasks == ("cibuildwheel",):
-        text = f"python -m cibuildwheel {words} --output-dir {_WHEELS}"
+        text = f"for sdist in $SDIST; do python -m cibuildwheel {words} --output-dir {_WHEELS}; done"
     elif job.runs_project_code:
         first_error = "-x " if len(command.tasks) > 1 else ""
         text = f"{_BIN}/nox {first_error}-s {' '.join(command.tasks)}" + (f" -- {words}" if words else "")

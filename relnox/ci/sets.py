@@ -187,7 +187,7 @@ def _builds(facts: ProjectFacts) -> list[Job]:
         name="Wheels",
         command=Command(
             tasks=("cibuildwheel",),
-            words=("--platform", "$PLATFORM", "--archs", "$ARCHS", "dist/$SDIST"),
+            words=("--platform", "$PLATFORM", "--archs", "$ARCHS", "dist/$sdist"),
             variables={
                 "SDIST": Cell("sdist"),
                 "PLATFORM": Cell("platform"),

@@ -277,7 +277,8 @@ def test_matrix_writes_one_line_and_builds_nothing(tmp_path: Path) -> None:
     assert ran.code == 0, ran.text
     assert (root / "ci/matrix.json").read_text() == (
         '{"include":[{"name":"home-macosx_arm64","package":"home","runner":"macos-15","emulated":false,'
-        '"platform":"macos","archs":"arm64","build":"cp313-macosx_arm64 cp314-macosx_arm64"}]}'
+        '"platform":"macos","sdist":"home-*.tar.gz",'
+        '"archs":"arm64","build":"cp313-macosx_arm64 cp314-macosx_arm64"}]}'
     )
     assert not (root / "dist").exists()
     dry = build_all(root, "--matrix", "other.json", "--dry-run")

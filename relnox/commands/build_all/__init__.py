@@ -62,7 +62,7 @@ def _plan(options: Options, project: Project, checkout: Project) -> Plan:  # noq
     packages = request.packages(project)
     names = tuple(package.name for package in packages)
     if options.matrix is not None:
-        text = json.dumps(wheels.github_matrix(names, project.config.wheels), separators=(",", ":"))
+        text = json.dumps(releases.wheel_matrix(names, project), separators=(",", ":"))
         new.add(WriteMatrix(file=options.matrix, text=text))
         return new.plan()
     _check_tests_and_pythons(options, project)

@@ -9,19 +9,20 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from packaging.version import InvalidVersion, Version
 
 from relnox.building import archives, checks
 from relnox.building.checks.expected import ExpectedArchive
+from relnox.ci import matrices
 from relnox.commands.options import DEFAULT_OUTPUT, ReleaseOptions
 from relnox.core import fixes, graph
 from relnox.core.packages import Package
 from relnox.core.records import Record
-from relnox.core.release import public_index, wheels
+from relnox.core.release import public_index
 from relnox.core.release.manifest import MANIFEST_JSON, Distribution, Manifest
 from relnox.core.text import format_size, join_names
 from relnox.core.version_groups import find_version_groups
@@ -460,10 +461,15 @@ def find_release(
     return Release(build, index, own, siblings, earlier, hashes, clears)
 
 
+def wheel_matrix(packages: Sequence[str], project: Project) -> dict[str, Any]:
+    """Return the matrix of the jobs that build the platform wheels of packages."""
+    return matrices.matrix("wheels", packages, settings=project.config.wheels, pythons=project.pythons)
+
+
 def outputs_of_build(packages: Iterable[Package], project: Project) -> dict[str, str]:
     """Return what later jobs need to know of a build: the index that the tags choose, and the platform wheels."""
     versions = {package.name: package.version for package in packages}
-    matrix = wheels.github_matrix(versions, project.config.wheels)
+    matrix = wheel_matrix(tuple(versions), project)
     outputs = {"wheels": json.dumps(matrix, separators=(",", ":"))} if matrix["include"] else {}
     tags = {
         name: (tag, version)
