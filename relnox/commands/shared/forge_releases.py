@@ -90,7 +90,7 @@ def _existing_releases(
         yield Blocked(
             "forge-release-exists",
             f"{forge.name} has a draft release of {tag} that relnox did not make ({pages[0].url})",
-            f"publish it by hand, and it gets files and installation instructions; or delete it: {pages[0].url}",
+            f"publish it by hand, then rerun the command, which adds files and instructions ({pages[0].url})",
         )
     if page is None or not page.is_immutable or assets == "none":
         return
