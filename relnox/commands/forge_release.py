@@ -27,6 +27,7 @@ from relnox.core.records import replace
 from relnox.core.release import release_page, restructured_text
 from relnox.core.release.manifest import MANIFEST_JSON, Manifest
 from relnox.core.settings import release_lines
+from relnox.core.settings.checklist import task_list
 from relnox.core.text import join_names
 from relnox.errors import Blocked, Conflict, Problem
 from relnox.forges import Forge
@@ -167,6 +168,8 @@ def _add_release(  # noqa: PLR0913, PLR0917 - what a release page is made of
         limit=forge.max_body // 2,
     )
     notes, link = _notes(new, tag, versions, previous, forge, options, project, manifest.commit or "")
+    if options.draft and forge.has_drafts and (tasks := task_list(project.config.check.manual)):
+        notes = f"{tasks}\n\n{notes}"  # for the person who publishes the draft
     body = release_page.format_body(tag, notes, link, section, limit=forge.max_body)
     title, prerelease = f"{name} {version}" if is_single else str(version), version.is_prerelease
     common: dict[str, Any] = {

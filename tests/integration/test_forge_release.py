@@ -466,8 +466,10 @@ def test_a_tag_of_a_deleted_immutable_release_cannot_be_used(github: World) -> N
 
 
 def test_a_draft_is_left_to_a_person(github: World) -> None:
+    github.settings('check.manual = [{ title = "Tell all", when = "after" }]')
     github.run("--draft")
     release = github.release
+    assert "- [ ] Tell all (after publishing)\n" in release.body
     assert (release.draft, github.forge.latest) == (True, 0)
     release.body = release.body.replace("Something new", "Something new, edited")
     release.draft = False
