@@ -312,19 +312,19 @@ def _checks(facts: ProjectFacts) -> Workflow:
     """Return the workflow that checks pull requests: as releases are built, and nothing is published."""
     build = Job(
         key="build",
-        name="Build, check and install",
+        name="Show what is not released, build, check and install",
         command=Command(
-            tasks=("build-all", "verify-install"),
+            tasks=("status", "build-all", "verify-install"),
             variables={"RELNOX_FROM": "dist", "RELNOX_SHOW_FILES": "true"},
         ),
         checkout="history",
         permissions=(_READ,),
         keeps="dist",
     )
-    preview = Job(
-        key="preview",
-        name="Show what a merge would release",
-        command=Command(tasks=("status",)),
+    drift = Job(
+        key="workflows",
+        name="Check the workflow files",
+        command=Command(tasks=("ci",), words=("--check",)),
         checkout="history",
         permissions=(_READ,),
         minutes=10,
@@ -334,7 +334,7 @@ def _checks(facts: ProjectFacts) -> Workflow:
         name="Release checks",
         about=("A pull request is built, checked and installed like a release; nothing is published.",),
         triggers=(OnPullRequest(facts.branches),),
-        jobs=(build, preview),
+        jobs=(build, drift),
     )
 
 

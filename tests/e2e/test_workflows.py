@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from local_runner import LocalRunner
 from projects import commit_all, git, remote_of, repository, write
 from trusting import REQUEST_TOKEN, Trusting
 
-from relnox.ci import github, sets
+from relnox.ci import github, merge, sets
 from relnox.commands.ci import read_facts
 from relnox.commands.init import NOXFILE
 
@@ -93,7 +94,8 @@ class Repository:
         with (self.root / "pyproject.toml").open("a", encoding="utf-8") as file:
             file.write(self.index.settings(production=True))
         for workflow in sets.workflows(read_facts(running.open_project(self.root))):
-            write(self.root, {github.path(workflow): github.render(workflow)})
+            text = merge.stamp(github.render(workflow), version("relnox"))
+            write(self.root, {github.path(workflow): text})
         repository(self.root)
 
     def push(self, *refs: str) -> None:

@@ -132,8 +132,9 @@ def test_each_pin_is_a_commit_with_a_version_and_old_enough() -> None:
         assert re.fullmatch("[0-9a-f]{40}", pin.sha)
         assert re.fullmatch(r"v\d+\.\d+\.\d+", pin.version)
         assert pin.date <= date(2026, 11, 25) - timedelta(days=14)
-    action = GOLDEN.parents[1] / ".github" / "actions" / "relnox" / "action.yml"
-    texts = "".join(path.read_text("utf-8") for path in (action, *GOLDEN.rglob("*.yml")))
+    own: Path = GOLDEN.parents[1] / ".github" / "actions" / "relnox" / "action.yml"
+    files: list[Path] = [own, *GOLDEN.rglob("*.yml")]
+    texts = "".join(path.read_text("utf-8") for path in files)
     used = set(re.findall(r"uses: (\S+)@(\w+) # (\S+)", texts))
     assert used == {(pin.action, pin.sha, pin.version) for pin in github.pins().values()}
 
