@@ -339,6 +339,56 @@ def test_imports_are_unsafe_where_ruff_removes_them(tmp_path: Path, text: str, s
         assert not is_removed_by_ruff()
 
 
+@pytest.mark.parametrize(
+    ("item", "line", "code"),
+    [
+        ("license", 'license = { file = "/etc/hostname" }', "license-file-missing"),
+        ("license", 'license-files = ["../*", "**x", ""]', "license-file-missing"),
+        ("license", 'license = { text = "MIT" }', None),
+        ("readme", "readme = 7", "readme-invalid"),
+        ("readme", 'readme = { file = ["README.md"] }', None),
+        ("readme", 'readme = "../README.md"', "file-changed"),
+        ("readme", 'readme = { text = "Hello", content-type = "text/markdown" }', None),
+        ("readme", 'readme = { file = "README.md", content-type = 7 }', None),
+        ("readme", 'dynamic = ["readme"]', None),
+        ("metadata", "description = 7\nrequires-python = 3\nkeywords = {}", "metadata-incomplete"),
+        (
+            "metadata",
+            'dynamic = ["description", "requires-python", "keywords", "urls", "license"]',
+            "metadata-incomplete",
+        ),
+        ("public-requirements", 'dependencies = ["not a requirement @ x"]', None),
+    ],
+)
+def test_values_of_any_kind_are_no_bug(tmp_path: Path, item: str, line: str, code: str | None) -> None:
+    root = tmp_path / "project"
+    write(root, {"README.md": "# demo\n", "LICENSE": "MIT\n"})
+    write(root, {"pyproject.toml": f'[project]\nname = "demo"\nversion = "1.0.0"\n{line}\n'})
+    (tmp_path / "README.md").write_text("outside", encoding="utf-8")
+    repository(root)
+    assert check(root, "--index", "embedded", "--only", item).codes(item) == ({code} if code else set())
+
+
+def test_outside_git_only_what_needs_git_is_not_checked(tmp_path: Path) -> None:
+    checked = check(healthy(tmp_path / "project"), "--index", "embedded", "--profile", "before-publish")
+    assert checked.code == 0
+    assert checked.named("not checkable here") >= {"git-clean", "git-branch", "tags", "version-new", "secrets"}
+    assert checked.named("ok") >= {"metadata", "readme", "license", "version-everywhere", "lock-files"}
+
+
+OWN_ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.skipif(not (OWN_ROOT / ".git").exists(), reason="the files of an sdist are no repository")
+def test_relnox_itself_passes(tmp_path: Path) -> None:
+    root = tmp_path / "relnox"
+    git(tmp_path, "clone", "--quiet", str(OWN_ROOT), str(root))
+    checked = check(root, "--index", "embedded", "--profile", "ci")
+    assert checked.code == 0, checked.items
+    assert checked.codes("metadata") == {"metadata-incomplete"}  # its repository has no public address
+    assert checked.named("warning") == {"metadata"}
+
+
 def test_publish_names_what_a_person_does_before(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     manual = '[[tool.relnox.check.manual]]\ntitle = "Read the notes"\nlink = "https://example.org/notes"\n'
     root = committed(healthy(tmp_path / "project", settings=manual))

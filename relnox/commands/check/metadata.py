@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -124,15 +124,22 @@ def _license_files(document: Mapping[str, Any]) -> tuple[str, ...]:
     project = table_at(document, "project")
     if isinstance(table := project.get("license"), dict):
         return tuple(strings_in([table.get("file")])) or ("pyproject.toml",)  # which has the text
-    patterns = strings_in(project.get("license-files"))
-    return tuple(pattern for pattern in patterns if pattern and not pattern.startswith(("/", "..")))
+    return tuple(strings_in(project.get("license-files")))
 
 
 def _without_match(directory: Path, patterns: tuple[str, ...]) -> tuple[str, ...]:
     """Return the patterns that match no file of a directory; without patterns, the usual name if there is none."""
     if not patterns:
         return () if any(any(directory.glob(usual)) for usual in _USUAL_LICENSES) else ("LICENSE",)
-    return tuple(pattern for pattern in patterns if not any(directory.glob(pattern)))
+    return tuple(pattern for pattern in patterns if not _matches(directory, pattern))
+
+
+def _matches(directory: Path, pattern: str) -> bool:
+    """Return whether a pattern matches a file below a directory; one that is not valid matches none."""
+    try:
+        return ".." not in PurePosixPath(pattern).parts and any(directory.glob(pattern))
+    except (NotImplementedError, ValueError, OSError):  # an absolute path, or an invalid pattern
+        return False
 
 
 def public_requirements(context: Context) -> Iterator[Finding]:

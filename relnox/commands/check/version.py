@@ -128,6 +128,7 @@ def changelog(context: Context) -> Iterator[Finding]:
             f"{join_names(without)}: no changelog",
             'write CHANGELOG.md with the heading "## Unreleased", and what has changed below it; or, to have '
             'none: [tool.relnox] changelog = "none"',
+            level="warning",
         )
     for package in context.packages:
         version, file = context.versions.get(package.name), by_package.get(package.name)
