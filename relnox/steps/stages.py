@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -119,8 +120,13 @@ class Stage(Step, kw_only=True):
         return outcome
 
     def verify(self, run: Run, result: Outcome) -> str:
-        """Count the steps of the task, which verified each of them."""
+        """Count the steps of the task, which verified each of them, or the items of its checklist."""
         del run
+        if result.items:
+            counts = Counter(item.status for item in result.items)
+            return ", ".join(f"{count} {status}" for status, count in counts.items())
+        if not result.results:
+            return "nothing left to do"
         succeeded_count = sum(step.status is Status.SUCCESS for step in result.results)
         skipped_count = sum(step.status is Status.SKIPPED for step in result.results)
         return format_count(succeeded_count, "step") + (f", {skipped_count} skipped" if skipped_count else "")

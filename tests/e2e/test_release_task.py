@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -59,6 +62,29 @@ def test_nothing_is_pushed_or_published_before_it_is_confirmed(root: Path, index
     assert everything(root).remote == before.remote
     run_in_process(root, "bump", "--undo", code=0)
     assert everything(root).refs == before.refs
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+@pytest.mark.parametrize(("answer", "code", "tags"), [("n", 2, "v1.2.3"), ("y", 0, "v1.2.3\nv1.3.0")])
+def test_the_gate_asks_on_a_terminal(answer: str, code: int, tags: str, root: Path, index: PackageIndex) -> None:
+    ours, theirs = os.openpty()
+    words = [sys.executable, "-m", "relnox", "release", "minor", "--reporter", "plain"]
+    ran = subprocess.Popen(words, cwd=root, stdin=theirs, stdout=subprocess.DEVNULL, stderr=theirs)
+    os.close(theirs)
+    printed, last = "", ""
+    while last or ran.poll() is None or not printed:
+        try:
+            last = os.read(ours, 4096).decode()
+        except OSError:  # the terminal is closed
+            break
+        printed += last
+        if last.endswith("[y/N] "):
+            os.write(ours, f"{answer}\n".encode())
+    os.close(ours)
+    assert ran.wait() == code, printed
+    assert printed.count("[y/N]") == 1
+    assert git(remote_of(root), "tag") == tags
+    assert len(index.uploads) == (2 if code == 0 else 0)
 
 
 def test_a_confirmed_release_is_on_the_index_and_the_forge(
