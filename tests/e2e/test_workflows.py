@@ -211,6 +211,19 @@ def test_pull_requests_schedules_and_the_next_release_run_beside_it(
     assert [pull.title for pull in project.forge.pull_requests] == ["Release 1.3.0"]
 
 
+def test_a_run_by_hand_needs_the_full_id_of_a_commit_and_may_only_build(project: Repository) -> None:
+    single(project)
+    tagged = git(project.root, "rev-parse", "HEAD")
+    git(project.root, "commit", "--quiet", "--allow-empty", "--message", "Later")
+    project.push("main")
+    for commit, result in ((tagged, "succeeded"), ("main", "failed")):
+        inputs = {"index": "house", "commit": commit, "dry-run": "true"}
+        run = project.run("workflow_dispatch", "refs/heads/main", inputs=inputs)
+        assert run.jobs == {"Build, check and install": result}, run.log[-5000:]
+        assert ("commit-unexpected" in run.log) == (commit == "main")
+    assert project.public == []
+
+
 def test_nothing_is_published_without_reviewers_or_if_a_file_changed_between_jobs(project: Repository) -> None:
     single(project)
     project.runner.add_environment("release-gate", reviewers=False)
