@@ -685,6 +685,8 @@ class GitLabServer(ForgeServer):
     def __init__(self, bare: Path) -> None:
         super().__init__(bare)
         self.packages: list[Asset] = []
+        self.states_role = True
+        """Whether the role of a user is stated, unlike that of an administrator."""
 
     @property
     def assets(self) -> list[Asset]:
@@ -719,7 +721,7 @@ class GitLabServer(ForgeServer):
         parts = [unquote(part) for part in request.path.split("/")[1:]]
         match request.method, parts:
             case "GET", []:
-                access = {"access_level": 40 if self.may_write else 20}
+                access = {"access_level": 40 if self.may_write else 20} if self.states_role else None
                 may_review = {"allow_pipeline_trigger_approve_deployment": not self.prevents_self_review}
                 permissions = {"project_access": access, "group_access": None}
                 return Reply(200, {"permissions": permissions, **may_review})

@@ -289,10 +289,11 @@ class Forge(ABC):
     @abstractmethod
     def create_release(
         self, tag: str, title: str, body: str, *, prerelease: bool, files: Sequence[ReleaseFile] = ()
-    ) -> None:
+    ) -> tuple[ReleasePage, ...]:
         """Create a release, as a draft if the forge has drafts; else it is public, and links to the files.
 
-        The request may be repeated, so that there may be several drafts.
+        Returns:
+            The releases of the tag, the oldest first: the request may be repeated, and another job may create one.
         """
 
     @abstractmethod

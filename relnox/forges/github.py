@@ -118,18 +118,20 @@ class GitHub(Forge):
 
     def create_release(
         self, tag: str, title: str, body: str, *, prerelease: bool, files: Sequence[ReleaseFile] = ()
-    ) -> None:
-        """Create a draft."""
+    ) -> tuple[ReleasePage, ...]:
+        """Create a draft, and wait until it is listed."""
         del files
         failure = f"cannot create a draft release of {tag}"
         values = {"tag_name": tag, "name": title, "body": body, "draft": True, "prerelease": prerelease}
         created = self._parsed(_release, self._change("POST", "/releases", failure, values), failure)
 
-        def look() -> None:
-            if created.id not in {page.id for page in self.releases(tag)}:
+        def look() -> tuple[ReleasePage, ...]:
+            pages = self.releases(tag)
+            if created.id not in {page.id for page in pages}:
                 raise retries.TransientError("step-not-done", f"{self.name} does not list {created.url} yet")
+            return pages
 
-        retries.retry(look, retries.Deadline(_LISTING_TIMEOUT))
+        return retries.retry(look, retries.Deadline(_LISTING_TIMEOUT))
 
     def change_release(self, page: ReleasePage, body: str, files: Sequence[ReleaseFile] = ()) -> None:
         """Change the text, which immutable releases allow, too."""

@@ -95,14 +95,15 @@ class GitLab(Forge):
     # --- releases
 
     def check_may_release(self, tag: str, commit: str) -> None:
-        """Read the role of the token's user; the token of a job may write releases, and cannot ask."""
+        """Read the role of the token's user, if that is stated; the token of a job may write, and cannot ask."""
         del tag, commit
         self.check_token()
         if self._has_job_token:
             return
         failure = f"cannot write releases of {self.location.path}"
         document = self.request("GET", "", failure, "contents: write")
-        if self._parsed(_access_level, document, failure) < _DEVELOPER:
+        levels = self._parsed(_access_levels, document, failure)
+        if levels and max(levels) < _DEVELOPER:
             raise Blocked(
                 "forge-rejected",
                 f"{failure}: the token in {self.location.token_variable} has a lower role than Developer",
@@ -118,16 +119,19 @@ class GitLab(Forge):
 
     def create_release(
         self, tag: str, title: str, body: str, *, prerelease: bool, files: Sequence[ReleaseFile] = ()
-    ) -> None:
+    ) -> tuple[ReleasePage, ...]:
         """Create a release with its links in one request; one that exists already stays as it is."""
         del prerelease
         links = [self._link(file) for file in files]
         values = {"tag_name": tag, "name": title, "description": body, "assets": {"links": links}}
+        failure = f"cannot create a release of {tag}"
         try:
-            self.request("POST", "/releases", f"cannot create a release of {tag}", "contents: write", body=values)
+            document = self.request("POST", "/releases", failure, "contents: write", body=values)
         except Rejected:
-            if not self.releases(tag):
-                raise
+            if pages := self.releases(tag):
+                return pages
+            raise
+        return (self._parsed(_release, document, failure),)
 
     def change_release(self, page: ReleasePage, body: str, files: Sequence[ReleaseFile] = ()) -> None:
         """Change the text if it differs, and add missing links."""
@@ -210,12 +214,11 @@ def _numbers(packages: Any, name: str, version: str) -> list[int]:
     return [int(item["id"]) for item in packages if (item["name"], item["version"]) == (name, version)]
 
 
-def _access_level(document: Any) -> int:
-    levels = document["permissions"]
-    return max(
-        (int(access["access_level"]) for access in (levels["project_access"], levels["group_access"]) if access),
-        default=0,
-    )
+def _access_levels(document: Any) -> list[int]:
+    """Return the levels of a user; none for administrators, and for members of a group that was invited."""
+    permissions = document["permissions"]
+    levels = (permissions["project_access"], permissions["group_access"])
+    return [int(access["access_level"]) for access in levels if access]
 
 
 def _file(document: Any) -> tuple[str, str | None]:

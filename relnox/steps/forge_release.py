@@ -105,15 +105,15 @@ class DraftRelease(ForgeStep, kw_only=True):
         """Creating is not atomic: two jobs may each make a draft, so that all are listed again, and one stays."""
         with partly_public():
             forge = run.forge(self.remote_name)
-            if (page := choose_release(forge.releases(self.tag), self.tag)) is None:
-                forge.create_release(self.tag, self.name, self.body, prerelease=self.prerelease)
-                page = choose_release(forge.releases(self.tag), self.tag)
-            if page is None:
+            pages = forge.releases(self.tag)
+            if choose_release(pages, self.tag) is None:
+                pages = forge.create_release(self.tag, self.name, self.body, prerelease=self.prerelease)
+            if (page := choose_release(pages, self.tag)) is None:
                 return
             if not release_page.has_section(page.body, self.section):
                 body = release_page.with_section(page.body, self.tag, self.section)
                 forge.change_release(page, body)
-            for duplicate in self._duplicates(forge, forge.releases(self.tag), page):
+            for duplicate in self._duplicates(forge, pages, page):
                 forge.delete_release(duplicate)
 
     def _duplicates(self, forge: Forge, pages: Sequence[ReleasePage], page: ReleasePage) -> Iterator[ReleasePage]:

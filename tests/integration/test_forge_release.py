@@ -612,6 +612,13 @@ def test_gitlab_has_no_drafts(gitlab: World) -> None:
     assert "GitLab has no drafts" in ran.err
 
 
+def test_an_administrator_of_gitlab_has_no_role(gitlab: World) -> None:
+    assert isinstance(gitlab.forge, GitLabServer)
+    gitlab.forge.states_role = False
+    gitlab.run()
+    gitlab.is_released()
+
+
 def test_the_token_of_a_gitlab_job_may_release(gitlab: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GITLAB_TOKEN")
     monkeypatch.setenv("CI_JOB_TOKEN", gitlab.forge.token)
@@ -648,7 +655,7 @@ def test_a_run_that_fails_at_any_request_is_finished_by_the_same_command(
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("stored", [False, True])
-@pytest.mark.parametrize("number", range(24))
+@pytest.mark.parametrize("number", range(28))
 def test_a_run_that_is_killed_at_any_request_is_finished_by_the_same_command(
     world: World, number: int, stored: bool
 ) -> None:
