@@ -94,7 +94,8 @@ when = "after"                   # or "before" publishing, the default
 ```
 
 - A release pull request has the manual items as a task list; ticks stay when it is updated.
-- `tests-pass` runs `[tool.relnox.test] command` in a fresh environment with the packages of the checkout.
+- `tests-pass` runs `[tool.relnox.test] command` in a fresh environment with the packages of the checkout; a nox
+  session is `command = ["nox", "-s", "tests"]` with `requires = ["nox"]`.
 - `ci-green` and `environments` ask GitHub or GitLab; a private repository needs a token
   ([release-pull-requests.md](release-pull-requests.md)), on GitHub with the permissions `checks: read`,
   `statuses: read` and `actions: read`. GitLab says on paid plans only who approves deployments.

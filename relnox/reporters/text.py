@@ -314,4 +314,5 @@ def ending_line(outcome: Outcome) -> str:
         result = describe(outcome.items)
     until = f" before {outcome.deadline}" if outcome.deadline is not None else ""
     warnings = f", {format_count(outcome.warnings, 'warning')}" if outcome.warnings and not outcome.items else ""
-    return f"{outcome.plan.task}: {result}{until}{warnings} ({outcome.seconds:.1f} s)"
+    seconds = f" ({outcome.seconds:.1f} s)" if outcome.results or not outcome.items else ""
+    return f"{outcome.plan.task}: {result}{until}{warnings}{seconds}"

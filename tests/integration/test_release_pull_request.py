@@ -444,3 +444,18 @@ def test_a_link_beside_the_edited_files_stays_a_link(root: Path, github: GitHubS
     assert propose(root).code == 0
     modes = git(remote_of(root), "ls-tree", head_of(github), "notes.md").split()
     assert modes[0] == "120000"
+
+
+def test_what_a_person_has_done_stays_done(root: Path, forge: ForgeServer) -> None:
+    with (root / "pyproject.toml").open("a", encoding="utf-8") as file:
+        file.write('check.manual = [{ title = "Ask the designers" }, { title = "Announce it", when = "after" }]\n')
+    commit_all(root, "fix: more")
+    git(root, "push", "--quiet", "origin", "main")
+    assert propose(root).code == 0
+    (request,) = forge.pull_requests
+    assert "- [ ] Ask the designers\n- [ ] Announce it (after publishing)\n" in (request.body or "")
+    request.body = (request.body or "").replace("- [ ] Ask", "- [x] Ask")
+    assert "is up to date" in propose(root, "--verbose").err
+    assert propose(root, part="major").code == 0
+    assert "- [x] Ask the designers\n- [ ] Announce it" in (request.body or "")
+    assert "3.0.0" in (request.body or "")
