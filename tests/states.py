@@ -1540,14 +1540,22 @@ PAGE = "forge-release --index own"
 
 def on_the_index(world: World) -> None:
     """A tagged package that is public on an index, with its remote on a forge."""
-    made(world)
+    made(world, production=True)
     run(world, PUBLISH)
     world.server = world.closing.enter_context(_forge(world))
 
 
-@state("file-not-listed", then=("index-file-differs",))
-def page_before_the_files(world: World) -> str:
+@state("test-index", then=("server-unreachable",), instead=True)
+def page_of_a_test_index(world: World) -> str:
     made(world)
+    run(world, PUBLISH)
+    world.server = world.closing.enter_context(_forge(world))
+    return PAGE
+
+
+@state("file-not-listed", then=("confirmation-needed",), instead=True)
+def page_before_the_files(world: World) -> str:
+    made(world, production=True)
     world.server = world.closing.enter_context(_forge(world))
     return PAGE
 

@@ -56,6 +56,8 @@ def plan(options: Options, project: Project) -> Plan:
     checks = consistency.check_manifest(manifest, options.dist, project, request.tag, production=index.production)
     new.check((*mismatches, *checks), options)
     new.notes += notes
+    if not index.production:
+        new.problems.append(_test_index_problem(index.name, project))
     new.problems += _unpublished_files(release)
     if options.assets == "all":
         new.problems += _changed_archives(release, project)
@@ -81,6 +83,16 @@ def plan(options: Options, project: Project) -> Plan:
     for tag, names in tags.items():
         _add_release(new, tag, release.manifest.restricted_to(frozenset(names)), release, options, project)
     return new.plan()
+
+
+def _test_index_problem(index: str, project: Project) -> Problem:
+    is_own = index in project.config.indexes
+    setting = f"; or [tool.relnox.indexes.{index}] production = true" if is_own else ""
+    return Blocked(
+        "test-index",
+        f"{index} is a test index (a release page is for what users can install)",
+        f"publish to a production index: {fixes.task_command('publish')}{setting}",
+    )
 
 
 def _unpublished_files(release: Release) -> Iterator[Problem]:

@@ -126,8 +126,7 @@ class GitHub(Forge):
         created = self._parsed(_release, self._change("POST", "/releases", failure, values), failure)
 
         def look() -> tuple[ReleasePage, ...]:
-            pages = self.releases(tag)
-            if created.id not in {page.id for page in pages}:
+            if not (pages := self.releases(tag)):
                 raise retries.TransientError("step-not-done", f"{self.name} does not list {created.url} yet")
             return pages
 

@@ -52,6 +52,22 @@ class ForgeStep(Step, kw_only=True):
     def _files(self, forge: Forge, page: ReleasePage | None) -> dict[str, ReleaseFile]:
         return forge.files(page, self.package, self.version)
 
+    def _duplicates(self, forge: Forge, pages: Sequence[ReleasePage], page: ReleasePage) -> Iterator[ReleasePage]:
+        """Yield the other drafts that relnox made for the tag and that have no files."""
+        for other in pages:
+            is_own_draft = other.is_draft and release_page.is_own(other.body, self.tag)
+            if other.id != page.id and is_own_draft and not self._files(forge, other):
+                yield other
+
+    def _delete_duplicates(
+        self, forge: Forge, pages: Sequence[ReleasePage], page: ReleasePage
+    ) -> list[ReleasePage]:
+        """Delete the duplicates; return the releases that are left."""
+        duplicates = tuple(self._duplicates(forge, pages, page))
+        for duplicate in duplicates:
+            forge.delete_release(duplicate)
+        return [other for other in pages if other not in duplicates]
+
 
 def choose_release(pages: Sequence[ReleasePage], tag: str) -> ReleasePage | None:
     """Return the release of a tag to complete: one that is published, else the oldest draft of relnox, or None."""
@@ -113,15 +129,7 @@ class DraftRelease(ForgeStep, kw_only=True):
             if not release_page.has_section(page.body, self.section):
                 body = release_page.with_section(page.body, self.tag, self.section)
                 forge.change_release(page, body)
-            for duplicate in self._duplicates(forge, pages, page):
-                forge.delete_release(duplicate)
-
-    def _duplicates(self, forge: Forge, pages: Sequence[ReleasePage], page: ReleasePage) -> Iterator[ReleasePage]:
-        """Yield the other drafts that relnox made for the tag and that have no files."""
-        for other in pages:
-            is_own_draft = other.is_draft and release_page.is_own(other.body, self.tag)
-            if other.id != page.id and is_own_draft and not self._files(forge, other):
-                yield other
+            self._delete_duplicates(forge, pages, page)
 
 
 class AttachFile(ForgeStep, kw_only=True):
@@ -249,7 +257,8 @@ class PublishRelease(ForgeStep, kw_only=True):
             forge = run.forge(self.remote_name)
             pages = forge.releases(self.tag)
             page = choose_release(pages, self.tag)
-            self._check_alone(pages, page)
+            if page is not None:
+                self._check_alone(self._delete_duplicates(forge, pages, page), page)
             files = self._files(forge, page)
             if missing := [file.name for file in self.files if file.name not in files]:
                 raise Failed(
@@ -295,13 +304,11 @@ class PublishRelease(ForgeStep, kw_only=True):
         message = f"another job published the release of {self.tag} first ({page.url}), and it is complete"
         run.emit(Problem("forge-release-exists", message, fix, level="warning"))
 
-    def _check_alone(self, pages: Sequence[ReleasePage], page: ReleasePage | None) -> None:
+    def _check_alone(self, pages: Sequence[ReleasePage], page: ReleasePage) -> None:
         """Raise an error if there is another release of the tag, which may have other files.
 
         A draft that is left beside a public release does no harm.
         """
-        if page is None:
-            return
         others = [other.url for other in pages if other.id != page.id and (page.is_draft or not other.is_draft)]
         if others:
             raise Conflict(

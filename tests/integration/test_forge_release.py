@@ -525,6 +525,15 @@ def test_a_broken_upload_is_removed_and_repeated(github: World) -> None:
     assert all(asset.state == "uploaded" for asset in github.release.assets)
 
 
+def test_a_duplicate_that_appears_later_is_deleted(github: World) -> None:
+    def draft_again() -> None:
+        github.forge.release("v1.1.0", OWN_DRAFT, draft=True)
+
+    github.forge.meanwhile["POST /releases/1/assets"] = draft_again
+    github.run()
+    github.is_released()
+
+
 def test_a_listing_that_is_late_makes_no_second_draft(github: World) -> None:
     github.forge.meanwhile["POST /releases$"] = lambda: setattr(github.forge, "unlisted", 3)
     github.run()
@@ -562,6 +571,13 @@ def test_another_file_of_a_draft_is_replaced_and_that_of_a_public_release_is_not
 
 
 # --- what blocks it
+
+
+def test_files_on_a_test_index_block(world: World) -> None:
+    with (world.root / "pyproject.toml").open("a", encoding="utf-8") as file:
+        file.write("production = false\n")
+    assert "own is a test index" in world.run(code=1).err
+    assert world.forge.changes == 0
 
 
 def test_archives_to_attach_are_compared_first(world: World) -> None:
