@@ -16,6 +16,7 @@ import pytest
 from package_index import serving
 from projects import HATCHLING, commit_all, everything, git, remote_of, repository, write
 from running import run_in_process
+from stops import count_stops, stopped
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -568,49 +569,20 @@ def test_two_processes_at_once_make_each_tag_once(root: Path) -> None:
 # --- killed
 
 
-KILLING = """\
-import os, signal, subprocess, sys
-
-at, when, *words = sys.argv[1:]
-count = 0
-real = subprocess.Popen
-
-class Killing(real):
-    def __init__(self, argv, *more, **options):
-        global count
-        count += 1
-        if count == int(at) and when == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
-        super().__init__(argv, *more, **options)
-        if count == int(at):
-            os.kill(os.getpid(), signal.SIGKILL)
-
-subprocess.Popen = Killing
-from relnox.cli import main
-code = main(words)
-print("programs:", count)
-sys.exit(code)
-"""
-"""Kills the process before the n-th program that it runs, or just after its start."""
-
-
 @pytest.mark.heavy
-@pytest.mark.parametrize("when", ["before", "during"])
-def test_a_run_that_is_killed_anywhere_is_finished_by_the_same_command(root: Path, when: str) -> None:
-    for number in range(1, 200):
-        version = f"1.{number}.0"
-        commit = merged(root, version, "core", "vespa", "agents", "runtime")
-        words = ["auto-tag", "--project", str(root), "--reporter", "plain"]
-        argv = [sys.executable, "-c", KILLING, str(number), when, *words]
-        ran = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120)
-        if ran.returncode == 0:
-            break
-        assert ran.returncode == -signal.SIGKILL, ran.stderr
+def test_a_run_that_is_killed_is_finished_by_the_same_command(root: Path) -> None:
+    names, words = ("core", "vespa", "agents", "runtime"), ("auto-tag", "--reporter", "plain")
+    merged(root, "1.1.0", *names)
+    stops = count_stops(root, words)
+    for minor, at in enumerate(range(stops // 2, stops + 1, max(1, stops // 12)), start=2):
+        commit = merged(root, f"1.{minor}.0", *names)
+        code, output = stopped(root, words, at)
+        assert code == -signal.SIGKILL, output
         tag(root)
         assert {name for name, target in tags_of(root).items() if target == commit} == {
-            f"{name}-v{version}" for name in ("core", "vespa", "agents", "runtime")
-        }, number
-    assert number > 10  # the run has that many programs
+            f"{name}-v1.{minor}.0" for name in names
+        }, at
+    assert minor > 6
 
 
 # --- credentials
