@@ -125,6 +125,7 @@ class LocalRunner:
         inputs: Mapping[str, str] | None = None,
         payload: Mapping[str, Any] | None = None,
         token: str = "",
+        secrets: Mapping[str, str] | None = None,
         rerun: Run | None = None,
     ) -> Run:
         """Run a workflow of the commit that a full ref of the remote names.
@@ -138,6 +139,7 @@ class LocalRunner:
             inputs: The inputs of a run that is started by hand.
             payload: More of the event.
             token: The token of the jobs.
+            secrets: The secrets of the repository.
             rerun: An earlier run, whose failed jobs and those after them are run again.
         """
         checkout = self.directory / "checkout"
@@ -187,6 +189,7 @@ class LocalRunner:
             for name, pin in pins().items()
             if (ACTIONS / name.split("/")[1]).is_dir()
         ]
+        words += [word for name, value in (secrets or {}).items() for word in ("-s", f"{name}={value}")]
         words += [f"--env={name}={value}" for name, value in own.items()]
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith(("GITHUB", "NOX", "VIRTUAL"))

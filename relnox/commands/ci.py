@@ -29,7 +29,7 @@ from relnox.core.bump.release_history import changes_since_release
 from relnox.core.planning.plan import Plan, PlanBuilder, Table
 from relnox.core.planning.step import Edit
 from relnox.core.records import replace
-from relnox.core.text import format_count
+from relnox.core.text import format_count, join_names
 from relnox.errors import Blocked, Problem, TryLater
 from relnox.forges.remotes import locate
 from relnox.indexes import targets
@@ -69,6 +69,15 @@ def _plan_files(new: PlanBuilder, options: Options, project: Project) -> None:
                 "project-not-found",
                 f"the project is in {prefix}, but workflows belong to the top of the repository",
                 fix=f'write a pyproject.toml at the top with [tool.relnox] packages = ["{prefix}"]',
+            )
+        )
+    events = [event for event in project.config.hooks.by_event if event.endswith("-publish")]
+    if events and facts.publish_job == "relnox":
+        new.problems.append(
+            Blocked(
+                "setting-invalid",
+                f"hooks of {join_names(events)} need the project, and the job that publishes has no checkout",
+                fix='[tool.relnox.ci] publish-job = "nox"',
             )
         )
     if not facts.branches and (facts.trigger == "merge" or "release-pull-request" in facts.workflows):

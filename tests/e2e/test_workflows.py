@@ -211,6 +211,31 @@ def test_pull_requests_schedules_and_the_next_release_run_beside_it(
     assert [pull.title for pull in project.forge.pull_requests] == ["Release 1.3.0"]
 
 
+def test_a_published_page_is_released_by_the_session_of_the_project_with_a_token(project: Repository) -> None:
+    settings = (
+        '[tool.relnox]\nbranch = "main"\ntargets = { final = "house" }\n'
+        '[[tool.relnox.hooks.before-publish]]\nrun = ["git", "log", "-1"]\n'
+        '[tool.relnox.ci]\ntrigger = "release"\npublish-job = "nox"\ntokens = { house = "HOUSE_TOKEN" }\n'
+    )
+    files = {
+        "pyproject.toml": PACKAGE.format(name="demo", version="1.2.3", needs=[]) + settings,
+        "backend/own.py": READING,
+        "demo.py": "",
+    }
+    project.create(files)
+    git(project.root, "tag", "--annotate", "--message", "1.2.3", "v1.2.3")
+    project.push("v1.2.3")
+    token = "pypi-a-token-of-the-house-0123456789"
+    project.index.passwords.add(token)
+    payload = {"action": "published", "release": {"tag_name": "v1.2.3"}}
+    run = project.run("release", "refs/tags/v1.2.3", payload=payload, secrets={"HOUSE_TOKEN": token})
+    assert (run.code, set(run.jobs.values()), len(run.jobs)) == (0, {"succeeded"}, 5), run.log[-8000:]
+    assert project.public == ["demo-1.2.3-py3-none-any.whl", "demo-1.2.3.tar.gz"]
+    assert {password for _, password in project.index.logins} == {token}
+    assert "before-publish" in run.log
+    assert token not in run.log
+
+
 def test_a_run_by_hand_needs_the_full_id_of_a_commit_and_may_only_build(project: Repository) -> None:
     single(project)
     tagged = git(project.root, "rev-parse", "HEAD")

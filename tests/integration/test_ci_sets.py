@@ -155,3 +155,7 @@ def test_workflows_need_the_top_of_the_repository_and_a_release_branch(tmp_path:
     )
     refused = run_in_process(top, "ci", code=1)
     assert "index-unknown" in refused.err
+    hook = '[[tool.relnox.hooks.after-publish]]\nrun = ["true"]\n'
+    write(top, {"pyproject.toml": f"{PACKAGE.format('demo', 'hatchling', 'x')}{hook}"})
+    refused = run_in_process(top, "ci", code=1)
+    assert 'publish-job = "nox"' in refused.err
