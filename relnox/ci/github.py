@@ -190,7 +190,8 @@ def _steps(job: Job, workflow: Workflow) -> Iterator[str]:
         name, path = job.keeps, "dist"
         if job.matrix is not None:
             name, path = f"{job.keeps}-${{{{ matrix.{job.matrix.label} }}}}", _WHEELS
-        values = {"name": name, "path": path, "if-no-files-found": "error", "retention-days": RETENTION}
+        if_none = "error" if job.matrix is None else "ignore"  # `collect` knows what must be there
+        values = {"name": name, "path": path, "if-no-files-found": if_none, "retention-days": RETENTION}
         yield f"  with: {_flow_mapping(values)}"
 
 

@@ -157,7 +157,7 @@ class Job(Record, kw_only=True):
         runs_project_code: Whether the command is a nox session. Otherwise it is `relnox TASK`, from the locked
             requirements, and nothing of the project is imported, built or executed.
         checkout: `none`; `commit`, without history; or `history`, with all commits and tags.
-        needs: The keys of the jobs that must have succeeded. Those that were skipped count as if they had.
+        needs: The keys of the jobs that must have succeeded; the job is skipped if one of them was.
         unless: The switch of a run by hand that skips the job.
         only_if: The output of an earlier job that must be `true`, or else the job is skipped.
         only_value: A value and the text that it must be, or else the job is skipped; None if it always runs.

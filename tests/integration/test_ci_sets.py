@@ -5,6 +5,7 @@ After a change, run `WRITE_GOLDEN=1 pytest tests/integration/test_ci_sets.py`, a
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -20,6 +21,7 @@ from running import open_project, run_in_process
 from relnox.ci import github, sets
 from relnox.ci.workflows import read_workflow
 from relnox.commands.ci import read_facts
+from relnox.commands.shared import releases
 
 GOLDEN = Path(__file__).parents[1] / "workflows"
 PACKAGE = '[project]\nname = "{}"\nversion = "1.0.0"\n[build-system]\nrequires = ["{}"]\nbuild-backend = "{}"\n'
@@ -159,3 +161,16 @@ def test_workflows_need_the_top_of_the_repository_and_a_release_branch(tmp_path:
     write(top, {"pyproject.toml": f"{PACKAGE.format('demo', 'hatchling', 'x')}{hook}"})
     refused = run_in_process(top, "ci", code=1)
     assert 'publish-job = "nox"' in refused.err
+
+
+def test_a_release_without_platform_wheels_has_a_row_that_builds_none(tmp_path: Path) -> None:
+    files = {
+        "pyproject.toml": '[tool.relnox]\npackages = ["fast", "plain"]\n[tool.relnox.wheels]\n'
+        'fast = ["cp312-manylinux_x86_64"]\n',
+        "fast/pyproject.toml": PACKAGE.format("fast", "maturin", "maturin"),
+        "plain/pyproject.toml": PACKAGE.format("plain", "hatchling", "hatchling.build"),
+    }
+    project = open_project(write(tmp_path, files))
+    for name, sdists in (("fast", "fast-*.tar.gz"), ("plain", "")):
+        matrix = json.loads(releases.outputs_of_build(project.select((name,)), project)["wheels"])
+        assert [row["sdist"] for row in matrix["include"]] == [sdists]

@@ -36,6 +36,7 @@ from relnox.system.files import read_file
 
 _REBUILD = f"rebuild: {fixes.task_command('build-all')}"
 _MAX_EXCERPT = 100
+_NO_WHEELS = {"name": "none", "runner": "ubuntu-24.04", "sdist": "", "platform": "linux", "archs": "", "build": ""}
 _MAX_LISTED = 5
 
 
@@ -470,7 +471,11 @@ def outputs_of_build(packages: Iterable[Package], project: Project) -> dict[str,
     """Return what later jobs need to know of a build: the index that the tags choose, and the platform wheels."""
     versions = {package.name: package.version for package in packages}
     matrix = wheel_matrix(tuple(versions), project)
-    outputs = {"wheels": json.dumps(matrix, separators=(",", ":"))} if matrix["include"] else {}
+    outputs = {}
+    if any(project.config.wheels.values()):
+        # A job with a matrix has at least one row: one without sdists builds nothing.
+        rows = {"include": matrix["include"] or [_NO_WHEELS]}
+        outputs["wheels"] = json.dumps(matrix | rows, separators=(",", ":"))
     tags = {
         name: (tag, version)
         for name, version in versions.items()
