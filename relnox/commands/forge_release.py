@@ -30,7 +30,6 @@ from relnox.core.settings import release_lines
 from relnox.core.settings.checklist import task_list
 from relnox.core.text import join_names
 from relnox.errors import Blocked, Conflict, Problem
-from relnox.forges import Forge
 from relnox.indexes import targets
 from relnox.project import Project
 from relnox.source import history
@@ -179,7 +178,7 @@ def _add_release(  # noqa: PLR0913, PLR0917 - what a release page is made of
         index_url="" if index.name == targets.PRODUCTION else index.simple_url,
         limit=forge.max_body // 2,
     )
-    notes, link = _notes(new, tag, versions, previous, forge, options, project, manifest.commit or "")
+    notes, link = _notes(new, tag, manifest, previous, options, project)
     if options.draft and forge.has_drafts and (tasks := task_list(project.config.check.manual)):
         notes = f"{tasks}\n\n{notes}"  # for the person who publishes the draft
     body = release_page.format_body(tag, notes, link, section, limit=forge.max_body)
@@ -254,16 +253,11 @@ def _previous_tag(name: str, version: Version, commit: str, project: Project) ->
 
 
 def _notes(  # noqa: PLR0913, PLR0917 - as above
-    new: PlanBuilder,
-    tag: str,
-    versions: Mapping[str, Version],
-    previous: str | None,
-    forge: Forge,
-    options: Options,
-    project: Project,
-    commit: str,
+    new: PlanBuilder, tag: str, manifest: Manifest, previous: str | None, options: Options, project: Project
 ) -> tuple[str, str]:
     """Return the notes of a release, and the link to all changes."""
+    forge, commit = forge_of(project), manifest.commit or ""
+    versions = {name: manifest.version(name) for name in manifest.packages}
     link, text = "", "First release."
     if previous is not None:
         compare = forge.compare_url(previous, tag)
