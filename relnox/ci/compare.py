@@ -17,6 +17,8 @@ _FREE = frozenset({"name", "runs-on", "timeout-minutes", "steps"})
 """The keys of jobs and steps that people may set as they like."""
 _SHA = re.compile(r"[0-9a-f]{40}")
 _RESTORE = "undo the edit"
+_MAX_TEXT = 60
+"""The number of characters of values that messages show."""
 
 
 class Difference(NamedTuple):
@@ -99,9 +101,11 @@ def _describe(what: str, present: Any, expected: Any) -> str:
     """Return what is the matter with a value, with both values if they are short."""
     if present is None:
         return f"{what} is missing"
-    if isinstance(present, Table) or isinstance(expected, Table):
+    texts = [
+        f"[{', '.join(map(str, value))}]" if isinstance(value, Items) else value for value in (present, expected)
+    ]
+    if any(isinstance(text, Table) or len(text) > _MAX_TEXT for text in texts):
         return f"{what} differs"
-    texts = [f"[{', '.join(value)}]" if isinstance(value, Items) else str(value) for value in (present, expected)]
     return f"{what} is {texts[0]}, not {texts[1]}"
 
 
@@ -143,7 +147,7 @@ def _is_for_same(step: Step, other: Step) -> bool:
 
 def _title(step: Step) -> str:
     command = str(step.table.get("run", "")).strip().partition("\n")[0]
-    return step.action or (f"{command[:60]}…" if len(command) > 60 else command)  # noqa: PLR2004 - a title
+    return step.action or (f"{command[:_MAX_TEXT]}…" if len(command) > _MAX_TEXT else command)
 
 
 def dangers(present: Workflow, expected: Workflow) -> Iterator[Problem]:

@@ -217,7 +217,7 @@ class Workflow(Record):
         lines = self.text.splitlines()
         entries = [step.table for job in self.jobs for step in job.steps] + [job.table for job in self.jobs]
         for table in entries:
-            if isinstance(used := table.get("uses"), Text):
+            if isinstance(used := table.get("uses"), Text) and used:
                 comment = re.search(r"\s#\s*(.*?)\s*$", lines[used.line - 1])
                 yield used.line, str(used), comment[1] if comment else ""
 

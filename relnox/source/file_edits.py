@@ -10,6 +10,7 @@ import contextlib
 import os
 import posixpath
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 from relnox.core.planning.step import Edit
@@ -163,4 +164,5 @@ def _write(root: Path, edit: Edit, staging: Path | None) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.symlink_to(os.fsdecode(edit.after))
     else:
-        files.replace_file(path, edit.after, mode=0o666, staging=staging)
+        compare = partial(_is_applied, root, edit)  # once more: an editor may have saved it in between
+        files.replace_file(path, edit.after, mode=0o666, staging=staging, before_replacing=compare)

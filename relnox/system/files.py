@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Self
 
@@ -88,13 +89,14 @@ def _unreadable(path: Path | str, reason: str) -> Blocked:
     return Blocked("file-changed", f"{path} cannot be used: {reason}", fix=f"replace {path} with a regular file")
 
 
-def replace_file(
+def replace_file(  # noqa: PLR0913 - a value for each condition
     path: Path,
     content: bytes,
     *,
     mode: int = 0o644,
     durable: bool = False,
     staging: Path | None = None,
+    before_replacing: Callable[[], object] = lambda: None,
 ) -> None:
     """Replace a file atomically; a symbolic link is replaced itself, and not what it leads to.
 
@@ -105,6 +107,7 @@ def replace_file(
         durable: Whether the content is on the disk before the file has its name.
         staging: The directory for the new file until it has its name, so that a kill leaves nothing beside the
             file; by default the file's own. It is not used if it is on another file system.
+        before_replacing: Called when the new file is written: the last moment to raise an error.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     new_file = path.with_name(f".{path.name}.relnox")
@@ -120,6 +123,7 @@ def replace_file(
                 new_file.chmod(stat.S_IMODE(path.stat().st_mode))
             if durable:
                 sync(out)
+        before_replacing()
         new_file.replace(path)
     except BaseException:  # an interruption too: no half-written file stays
         new_file.unlink(missing_ok=True)

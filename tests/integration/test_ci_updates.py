@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-from projects import commit_all, repository, single, write
+from projects import commit_all, git, repository, single, write
 from running import RunResult, open_project, run_in_process
 
 from relnox.ci import github
@@ -27,14 +27,12 @@ NEWER = "1" * 40
 
 
 class Release:
-    """A project with a committed `release.yml`."""
+    """A project with committed workflows, one of which is looked at."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, file: str = FILE) -> None:
         self.root = root
-        self.path = root / FILE
-        single(root)
+        self.path = root / file
         self.add_setting('[tool.relnox.ci]\nworkflows = ["release"]')
-        repository(root)
         for step in ci._locks(open_project(root)):  # locking needs an index that has relnox
             write(root, {step.file: step._header})
         self.ci(code=0)
@@ -66,7 +64,7 @@ class Release:
 
 @pytest.fixture
 def release(tmp_path: Path) -> Release:
-    return Release(tmp_path / "demo")
+    return Release(repository(single(tmp_path / "demo")))
 
 
 @pytest.fixture
@@ -272,3 +270,58 @@ def test_a_dangerous_edit_is_named_with_its_line(name: str, release: Release) ->
     ran = release.ci("--check", code=1)
     assert message in ran.text
     assert re.search(rf"{FILE}:\d+: .*\[workflow-unsafe\]", ran.text)
+
+
+# --- GitLab
+
+PIPELINE = ".gitlab-ci.yml"
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> Release:
+    """A project on GitLab with a committed pipeline."""
+    root = single(tmp_path / "demo")
+    repository(root)
+    git(root, "remote", "set-url", "origin", "git@gitlab.com:acme/demo.git")
+    return Release(root, PIPELINE)
+
+
+def test_edits_of_a_pipeline_survive_as_well(pipeline: Release) -> None:
+    pipeline.edit("python:3.13-bookworm", f"python:3.13-bookworm@sha256:{'1' * 64}")
+    pipeline.edit("build: #", "lint:\n  script: [ruff check]\n\nbuild: #")
+    pipeline.edit("timeout: 60 minutes", "timeout: 90 minutes")
+    pipeline.edit("-s build-all verify-install", "-s build-all")
+    pipeline.commit()
+    ran = pipeline.ci("--check", code=0)
+    line = pipeline.text.count("\n", 0, pipeline.text.index("  script:", pipeline.text.index("\nbuild:"))) + 1
+    assert f"{PIPELINE}:{line}: script of job build differs (an edit, which is kept)" in ran.text
+    before = pipeline.text
+    assert "are up to date" in pipeline.ci(code=0).text
+    pipeline.add_setting('trigger = "release"')
+    assert "rules of job build" in pipeline.ci("--check", code=1).text
+    pipeline.ci(code=0)
+    assert pipeline.text.count("if: '$CI_COMMIT_TAG'") == before.count("if: '$CI_COMMIT_TAG =~")
+    assert "lint:" in pipeline.text
+    assert f"@sha256:{'1' * 64}" in pipeline.text
+    pipeline.ci("--check", code=0)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("needs: [requirements, build, gate]", "needs: [requirements, build]", "needs of job publish"),
+        ("when: manual", "when: always", "rules of job gate"),
+        ('GIT_STRATEGY: "empty"', 'GIT_STRATEGY: "fetch"', "variables of job"),
+        (
+            "    - ~/relnox/bin/relnox publish",
+            "    - make\n    - ~/relnox/bin/relnox publish",
+            "has more than relnox",
+        ),
+        ("  resource_group:", "  before_script: [make]\n  resource_group:", "has before_script as well"),
+        ("  interruptible:", "  cache: { paths: [a] }\n  interruptible:", "job default has cache as well"),
+    ],
+)
+def test_a_dangerous_edit_of_a_pipeline_is_named(pipeline: Release, old: str, new: str, message: str) -> None:
+    pipeline.edit(old, new)
+    ran = pipeline.ci("--check", code=1)
+    assert re.search(rf"{PIPELINE}:\d+: .*{message}.*\[workflow-unsafe\]", ran.text), ran.text

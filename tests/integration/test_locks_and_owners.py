@@ -135,6 +135,8 @@ def locked(root: Path, settings: str = SETTINGS) -> Path:
         "libs/pedal/pdm.lock": lock_of("pdm", pedal),
         "libs/bystander/pyproject.toml": bystander,
         "libs/bystander/poetry.lock": lock_of("poetry", bystander),
+        "libs/poem/poem.py": "",
+        "libs/pedal/pedal.py": "",
     }
     return repository(write(root, files))
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 import pytest
 from twine.utils import TEST_REPOSITORY
 
+from relnox.ci.compare import workflow_rules
 from relnox.ci.lint import lint
 from relnox.ci.workflows import parse_yaml, read_workflow
 from relnox.errors import Problem
@@ -192,3 +198,42 @@ def test_aliases_are_read_once() -> None:
 def test_undecodable_text_is_a_problem() -> None:
     with pytest.raises(Problem, match="not valid YAML"):
         parse_yaml(b"\xff", "a.yml")
+
+
+# --- files that are not as they should be
+
+GOLDEN = Path(__file__).parents[1] / "workflows" / "extension" / "release.yml"
+OTHER_VALUES: tuple[Any, ...] = ("", "x", [], {}, [{}], [["a"]], {"a": {}})
+
+
+def paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Return the path of each value in a document."""
+    yield path
+    for key, inner in (
+        value.items() if isinstance(value, dict) else enumerate(value if isinstance(value, list) else ())
+    ):
+        yield from paths(inner, (*path, key))
+
+
+def test_no_value_of_another_type_breaks_a_check() -> None:
+    content = GOLDEN.read_bytes()
+    expected = read_workflow("0.yml", content)
+    document = json.loads(json.dumps(expected.table))
+    versions = {"actions/checkout": {"0" * 40: "v1.0.0"}}
+    for number, path in enumerate(paths(document)):
+        for other in OTHER_VALUES[number % 2 :: 2] if path else ():
+            changed = json.loads(json.dumps(document))
+            place = changed
+            for key in path[:-1]:
+                place = place[key]
+            place[path[-1]] = other
+            workflow = read_workflow("0.yml", json.dumps(changed, indent=1).encode())  # JSON is YAML
+            for one, two in ((workflow, expected), (expected, workflow)):
+                rules = workflow_rules(versions)
+                findings = (
+                    *lint([one]),
+                    *rules.compare(one, two),
+                    *rules.dangers(one, two),
+                    *rules.wrong_pins(one),
+                )
+                assert all(findings)

@@ -14,7 +14,7 @@ from relnox.forges import Forge
 T = TypeVar("T")
 
 _DEFAULT_ENVIRONMENT = "pypi"
-_UNREADABLE = ("forge-token-missing", "forge-rejected", "forge-unknown", "server-unreachable", "index-unavailable")
+_UNREADABLE = ("forge-token-missing", "forge-rejected", "forge-unknown")
 """The codes of answers that say nothing about the item."""
 
 
