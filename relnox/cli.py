@@ -14,7 +14,6 @@ from relnox.reporters.text import Plain
 
 _SUGGESTIONS = {
     "upload": "relnox publish",
-    "release": "relnox bump --commit --tag --push, then relnox build-all, then relnox publish",
     "version": "relnox status shows versions, relnox bump sets them, relnox --version shows relnox's own",
     "test": "relnox build-all --test",
 }

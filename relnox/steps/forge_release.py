@@ -336,7 +336,7 @@ def partly_public() -> Iterator[None]:
 
 
 def _preview(tag: str, body: str) -> Edit:
-    return Edit(file=f"release page of {tag}", before=None, after=body.encode())
+    return Edit(file=f"release page of {tag}", before=None, after=body.encode(errors="replace"))
 
 
 def _table(page: ReleasePage) -> Table:

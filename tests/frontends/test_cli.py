@@ -89,11 +89,6 @@ def test_version_is_the_distributions(tmp_path: Path) -> None:
             "relnox status shows versions, relnox bump sets them, relnox --version shows relnox's own",
         ),
         (
-            "release",
-            "unknown task release [task-unknown]",
-            "relnox bump --commit --tag --push, then relnox build-all, then relnox publish",
-        ),
-        (
             "--dry-run bump",
             "the task is missing (the command line begins with --dry-run) [task-unknown]",
             "write the task first: relnox TASK [options]; relnox --help lists the tasks",

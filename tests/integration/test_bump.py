@@ -144,7 +144,7 @@ def test_requirements_of_dependents_are_rewritten_in_every_table(tmp_path: Path)
         ('"~2.0"', '"~2.1"'),
     )
     root = pair(tmp_path / "pair")
-    write(root, {"packages/user/pyproject.toml": user})
+    write(root, {"packages/user/pyproject.toml": user, "packages/user/pair_user.py": ""})
     repository(root)
     before = (root / "packages/user/pyproject.toml").read_text()
     ran = bump(root, *RELEASE)

@@ -14,7 +14,7 @@ import pytest
 from hooked import PUBLISH, Log, hook, own, project
 from package_index import PackageIndex
 from projects import commit_all, everything, git, write
-from running import run, run_in_process
+from running import run, run_in_process, run_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -332,7 +332,7 @@ def test_an_endless_hook_is_killed(tmp_path: Path, script: str) -> None:
 
 def test_relnox_is_terminated_while_a_hook_runs(tmp_path: Path) -> None:
     root = project(tmp_path / "home", shell("edit-bump", "trap '' TERM; kill -TERM $PPID; sleep 600"))
-    ran = run(root, "relnox", "bump", "minor", "--commit")
+    ran = run_process(root, "relnox", "bump", "minor", "--commit")
     assert ran.code == 143, ran.text
     assert git(root, "status", "--porcelain") == ""
     assert not list((root / ".git" / "relnox").glob("*.json"))

@@ -40,6 +40,9 @@ SAFE_FIXES = {
     "git add --force {}, and commit it; or generate it in a before-build hook": "adds a file that git ignores",
     "--clear": "of the embedded index, relnox's own test index, and of `uv venv`",
     "delete the draft by hand: {}": "a draft that this run made, beside the public release that is complete",
+    "to keep the publishers: git mv {} {}; or register {}, see relnox ci --publishers, and: git rm {}": (
+        "a workflow that its replacement, which is committed, makes needless; the history keeps it"
+    ),
     "{}, or delete the attestation: publish then signs the file again": "the invalid attestation itself",
 }
 """Maps each fix that deletes something to the reason why it does no harm where it is printed."""
@@ -53,6 +56,8 @@ OTHER_TEXTS = {
     "git rm --cached",
     "rm",
     "a secret in a repository is public from the first push on, whatever is deleted later",
+    "it is locked already; to lock it again, delete the file",
+    "python3 -m venv --clear ~/relnox && {}/pip install --no-deps --require-hashes -r {}",
     "--force",
     "--force-with-lease={}:",
     "--force-with-lease={}:{}",

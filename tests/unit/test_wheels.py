@@ -135,6 +135,7 @@ def test_the_matrix_has_a_job_for_each_platform() -> None:
                 "runner": runner,
                 "emulated": emulated,
                 "platform": system,
+                "sdist": "fast-*.tar.gz",
                 "archs": archs,
                 "build": build,
             }

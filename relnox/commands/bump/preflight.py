@@ -118,7 +118,7 @@ def problems(  # noqa: PLR0912, PLR0913, PLR0915, PLR0917, C901 - a list of chec
     yield from checks.uncommitted_changes(generated, files.generated, ())
     if options.commit and project.git is not None and state.head is not None:
         # Asked after all files were read: what was saved since the status was read is in these contents.
-        tracked = tuple(sorted(edited_files.intersection(project.index_states)))
+        tracked = tuple(sorted(file for file in edited_files if project.index_states.get(file) == "H"))
         late = project.once(_differing_files, project.git, state.head, tracked)
         changed_to_edit += sorted(late.difference(state.changed_files))
     if options.commit and changed_to_edit:
