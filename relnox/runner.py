@@ -304,6 +304,7 @@ class PlannedTask:
         return ()
 
     def _unexecuted_outcome(self) -> Outcome:
+        """Return the outcome of a plan that is not executed: its problems decide the exit code."""
         plan = self.plan
         exit_code = self._with_public_files(text.combine(plan)).exit_code if plan.problems else ExitCode.DONE
         return Outcome(plan=plan, results=(), exit_code=exit_code, seconds=0.0, tables=plan.tables)
@@ -412,8 +413,8 @@ def _report_visible_credentials(project: Project, reporter: reporters.Plain) -> 
     if names := find_upload_credentials(os.environ):
         problem = Blocked(
             "credentials-exposed",
-            f"{join_names(sorted(names))}: set while this task runs code of the project, which does not get "
-            "upload credentials in its environment, but may find them elsewhere",
+            f"{join_names(sorted(names))}: set while this task runs code of the project (which does not get "
+            "upload credentials, but may find them)",
             "set them only for the job or step that publishes, and build and verify in another one",
         )
         if project.config.on_visible_credentials == "refuse":

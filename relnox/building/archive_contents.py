@@ -34,7 +34,7 @@ def describe(archive: Archive) -> ArchiveContents:
         entry_points=tuple(_entry_points(archive)) if is_wheel else (),
         requires_python=str(archive.fields.get("requires_python", "")),
         license=_license(archive),
-        top_level=tuple(sorted(set(_top_level(archive)))) if is_wheel else (),
+        top_level=tuple(sorted(set(_top_level_names(archive)))) if is_wheel else (),
     )
 
 
@@ -72,7 +72,7 @@ def _license(archive: Archive) -> str:
     return first_line[:_MAX_LICENSE] or ", ".join(name.rpartition(" :: ")[2] for name in classifiers)
 
 
-def _top_level(archive: Archive) -> Iterator[str]:
+def _top_level_names(archive: Archive) -> Iterator[str]:
     """Yield the modules and packages that a wheel installs, and `data/NAME` for directories of data."""
     for entry in archive.entries:
         first, *rest = entry.name.split("/")

@@ -114,10 +114,11 @@ def _changed_archives(release: Release, project: Project) -> Iterator[Problem]:
     dist = release.build.directory
     for file in release.manifest.distributions:
         directory = project.root / dist
-        if project.once(releases.hash_inside, directory, directory / file.filename) != file.sha256:
+        sha256 = project.once(releases.hash_inside, directory, directory / file.filename)
+        if sha256 != file.sha256:
             yield Conflict(
                 "archive-changed",
-                f"{dist}/{file.filename} is not the file that was built (missing, or other content)",
+                f"{dist}/{file.filename} {'is missing' if sha256 is None else 'is not the file that was built'}",
                 "copy it from the build whose files are public",
             )
 

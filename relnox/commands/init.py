@@ -71,7 +71,7 @@ def _propose_settings(project: Project) -> dict[str, Any]:
     is_together = len(version_groups.find_version_groups(workspace, config)) == 1
     if "versions" not in settings and config.versions is None and not is_together:
         settings = {"versions": "independent", **settings}
-    uv = table_at(load_toml(_text(project.read_files((_PYPROJECT,)))), "tool", "uv")
+    uv = table_at(load_toml(_pyproject_text(project.read_files((_PYPROJECT,)))), "tool", "uv")
     if len(workspace.packages) > 1 and not config.packages and "workspace" not in uv:
         every = (*workspace.packages, *project.unlisted)
         patterns = setting_proposals.directory_globs(workspace.packages, every)
@@ -118,14 +118,14 @@ def _edits(files: Mapping[str, bytes], settings: Mapping[str, Any], options: Opt
         yield Edit(file=".gitignore", before=files.get(".gitignore"), after=after)
 
 
-def _text(files: Mapping[str, bytes]) -> str:
+def _pyproject_text(files: Mapping[str, bytes]) -> str:
     """Return pyproject.toml as text, without a byte-order mark."""
     return files.get(_PYPROJECT, b"").decode("utf-8-sig")
 
 
 def _with_settings(files: Mapping[str, bytes], settings: Mapping[str, Any], *, update: bool) -> bytes | None:
     """Return pyproject.toml with [tool.relnox] or missing settings added, or None if nothing changes."""
-    before, text = files.get(_PYPROJECT, b""), _text(files)
+    before, text = files.get(_PYPROJECT, b""), _pyproject_text(files)
     bom = codecs.BOM_UTF8 if before.startswith(codecs.BOM_UTF8) else b""
     tool = table_at(load_toml(text), "tool")
     if "relnox" in tool:
@@ -140,7 +140,7 @@ def _with_settings(files: Mapping[str, bytes], settings: Mapping[str, Any], *, u
     except ValueError:
         raise Blocked(
             "bump-not-possible",
-            "[tool.relnox] cannot be added to pyproject.toml (tool is an inline table, or not a table)",
+            f"[tool.relnox] cannot be added to pyproject.toml (tool is {'an inline' if tool else 'no'} table)",
             fix=f"add to its tool table: {table.removeprefix('[tool.relnox]').strip() or 'relnox = {}'}",
         ) from None
     return bom + after.encode()

@@ -59,7 +59,7 @@ def plan(options: Options, project: Project) -> Plan:
     new = PlanBuilder("status")
     packages = project.workspace.select(options.package) or project.workspace.packages
     new.notes += project.workspace.warnings
-    new.notes += _line_notes(project)
+    new.notes += _release_line_notes(project)
     new.notes += _tag_notes(packages, project)
     new.notes += _disagreement_notes(project)
     bumps, reasons = _next_bumps(project)
@@ -70,7 +70,7 @@ def plan(options: Options, project: Project) -> Plan:
             setting_proposals.describe_unlisted_packages(project.unlisted, project.workspace, project.config)
         )
     columns = ("package", "version", "last tag", "changed since", "next", "why", *options.index)
-    cells = tuple(_cells(row, project.lines) for row in _rows(options, project))
+    cells = tuple(_table_cells(row, project.lines) for row in _rows(options, project))
     if not options.json:
         new.tables.append(Table(title="", columns=columns, rows=cells))
     return new.plan()
@@ -119,7 +119,7 @@ def _rows(options: Options, project: Project) -> list[Row]:
     return rows
 
 
-def _cells(row: Row, lines: Sequence[ReleaseLine]) -> tuple[str, ...]:
+def _table_cells(row: Row, lines: Sequence[ReleaseLine]) -> tuple[str, ...]:
     package, count, bump = row.package, row.commit_count, row.bump
     return (
         package.name + (" (private)" if package.is_private else ""),
@@ -127,7 +127,7 @@ def _cells(row: Row, lines: Sequence[ReleaseLine]) -> tuple[str, ...]:
         row.tag or "-",
         "-" if count is None else text.format_count(count, "commit") if count else "no",
         *((str(bump.after), bump.reason) if bump is not None else ("-", "-")),
-        *(_on_index(package.version, versions, lines) for versions in row.versions.values()),
+        *(_describe_index(package.version, versions, lines) for versions in row.versions.values()),
     )
 
 
@@ -157,7 +157,7 @@ def _next_bumps(project: Project) -> tuple[dict[str, VersionBump], tuple[str, ..
     return {bump.package.name: bump for bump in bumps}, ()
 
 
-def _line_notes(project: Project) -> Iterator[str]:
+def _release_line_notes(project: Project) -> Iterator[str]:
     """Yield a note on the release lines of the current commit, if release lines are configured."""
     lines, configured_branches = project.lines, project.config.branch
     if not release_lines.has_release_lines(configured_branches):
@@ -190,7 +190,7 @@ def _disagreement_notes(project: Project) -> Iterator[str]:
         yield f"{problem.message}\n  fix: {problem.fix}"
 
 
-def _on_index(version: Version | None, versions: frozenset[Version], lines: Sequence[ReleaseLine]) -> str:
+def _describe_index(version: Version | None, versions: frozenset[Version], lines: Sequence[ReleaseLine]) -> str:
     """Describe the latest version on an index in these release lines, compared with the current version."""
     latest = max((other for other in versions if release_lines.allows_version(lines, other)), default=None)
     if latest is None:

@@ -290,13 +290,13 @@ def is_unreleased_empty(text: str) -> bool:
     end = changelog.end_of_section(heading)
     rest = "".join(
         changelog.text[start:stop]
-        for start, stop in _between(heading.end, end, [(other.start, other.end) for other in changelog.headings])
+        for start, stop in _outside(heading.end, end, [(other.start, other.end) for other in changelog.headings])
     )
     without = re.sub(r"<!--.*?-->", "", _LINK.sub("", rest), flags=re.DOTALL)
     return not heading.is_pending and not without.strip()
 
 
-def _between(start: int, end: int, spans: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+def _outside(start: int, end: int, spans: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
     """Yield the parts of a text that are outside of the spans."""
     for first, last in spans:
         if start <= first < end:
@@ -381,7 +381,7 @@ def _insert_release(  # noqa: PLR0913, PLR0917 - the parts of a release
     name = re.match(r"(?:.*[ \t/@=-])?", earlier[0]["before"]) if earlier else None
     opening, closing, link = (name[0] if name else "") + own["open"], own["close"], ""
     if (own["link"] or "").startswith("("):
-        urls = _compare(own["link"][1:-1], tag, previous_tag)
+        urls = _new_compare_urls(own["link"][1:-1], tag, previous_tag)
         if urls is None:
             opening, closing = opening.replace("[", ""), closing.replace("]", "")
         else:
@@ -396,7 +396,7 @@ def _insert_release(  # noqa: PLR0913, PLR0917 - the parts of a release
     for definition in definitions:
         if definition["label"].lower() == "unreleased":
             url, label = definition["url"], f"{v}{version}"
-            if (urls := _compare(url.strip("<>"), tag, previous_tag)) is not None:
+            if (urls := _new_compare_urls(url.strip("<>"), tag, previous_tag)) is not None:
                 after, new = (f"<{text}>" if url.startswith("<") else text for text in urls)
                 yield definition.start("url"), definition.end("url"), after
                 if all(other["label"].lower() != label.lower() for other in definitions):
@@ -408,7 +408,7 @@ def _insert_release(  # noqa: PLR0913, PLR0917 - the parts of a release
             return
 
 
-def _compare(url: str, tag: str | None, previous_tag: str | None) -> tuple[str, str] | None:
+def _new_compare_urls(url: str, tag: str | None, previous_tag: str | None) -> tuple[str, str] | None:
     """Return the new URLs of `Unreleased` and of the version, or None if a URL compares no tag with commits."""
     match = _COMPARISON.fullmatch(url)
     if match is None or tag is None:
@@ -475,7 +475,7 @@ def _text_of_section(changelog: Changelog, heading: Heading) -> str:
         for link in _LINK.finditer(changelog.visible, start, end)
         if f"[{link['label'].lower()}]" not in body
     ]
-    content = "".join(changelog.text[first:last] for first, last in _between(start, end, unused))
+    content = "".join(changelog.text[first:last] for first, last in _outside(start, end, unused))
     return re.sub(r"\A(?:[ \t]*[\r\n]+)+", "", content).rstrip()
 
 

@@ -132,6 +132,21 @@ def _parse_or_none(text: str, parse: Callable[[str], Any]) -> Any:
         return None
 
 
+def describe_invalid(error: Exception) -> str:
+    """Say what is wrong with a JSON document whose parsing raised this error."""
+    match error:
+        case json.JSONDecodeError():
+            return f"it is not JSON: line {error.lineno}, column {error.colno}"
+        case KeyError():
+            return f"it has no key {error}"
+        case ValueError():
+            return str(error)
+        case RecursionError():
+            return "it is nested too deeply"
+        case _:  # by Python: a list where a dict is expected, and the like
+            return "a value has the wrong type"
+
+
 def to_json(document: Any) -> str:
     """Format a document as indented JSON that is safe to print."""
     return escape_json(json.dumps(document, indent=2, ensure_ascii=False)) + "\n"

@@ -160,7 +160,7 @@ def find_tag_forms(
             own_forms, unexplained = forms, others if forms is _COMMON_FORMS else []
         texts |= dict.fromkeys((package.name for package in packages), own_forms[0])
         if unexplained:
-            reason = f"it has no tag of a usual form, and there are others: {_some(unexplained)}"
+            reason = f"it has no tag of a usual form, and there are others: {_list_highest(unexplained)}"
             unclear |= dict.fromkeys((package.name for package in packages), reason)
     formats = {package.name: tag_format_of(package, texts[package.name], config) for package in workspace.packages}
     _check_formats({name: own for name, own in formats.items() if name not in unclear}, texts, workspace, config)
@@ -187,9 +187,9 @@ def _forms_of_tags(
     matches = [
         (tagged, own_forms)
         for formats, own_forms in forms_by_formats.items()
-        if (tagged := sorted((pair for own in formats for pair in tags_with(own, tags)), key=_version))
+        if (tagged := sorted((pair for own in formats for pair in tags_with(own, tags)), key=_version_of_pair))
     ]
-    matches.sort(key=lambda match: _version(match[0][-1]), reverse=True)
+    matches.sort(key=lambda match: _version_of_pair(match[0][-1]), reverse=True)
     if not matches:
         return [], ""
     tagged, own_forms = matches[0]
@@ -248,9 +248,9 @@ def _propose_formats(  # noqa: PLR0913, PLR0917 - what `find_tag_forms` knows
     of_others = set(prefixes.values())
     for package in packages:
         candidates = [
-            (answers[0], _version(tagged[-1]), len(prefix), prefix)
+            (answers[0], _version_of_pair(tagged[-1]), len(prefix), prefix)
             for prefix, tagged in tags_by_prefix.items()
-            if prefix not in of_others and _may_name(prefix, package)
+            if prefix not in of_others and _may_be_prefix_of(prefix, package)
             if any(answers := list(_had_versions(package, tagged, had_version)))
         ]
         if candidates:
@@ -293,7 +293,7 @@ def _not_grouped(sharing: Sequence[Package], workspace: Workspace, config: Confi
     ]
 
 
-def _may_name(prefix: str, package: Package) -> bool:
+def _may_be_prefix_of(prefix: str, package: Package) -> bool:
     """Return whether a tag with this prefix may be a package's: each word is in its name or path."""
     own_words = {*_UNSPECIFIC_WORDS, *re.findall(r"[a-z0-9]+", f"{package.name} {package.directory}".lower())}
     joined = package.name.replace("-", "")
@@ -309,11 +309,11 @@ def _texts_with_fields(package: Package, prefix: str) -> Iterator[str]:
             yield f"{text}{_VERSION}"
 
 
-def _version(pair: tuple[str, Version]) -> Version:
+def _version_of_pair(pair: tuple[str, Version]) -> Version:
     return pair[1]
 
 
-def _some(tags: Sequence[str]) -> str:
+def _list_highest(tags: Sequence[str]) -> str:
     """Return the tags with the highest versions, as a list for messages."""
     versions = {tag: parts[1] for tag in tags if (parts := split_tag(tag)) is not None}
     latest = sorted(versions, key=lambda tag: versions[tag], reverse=True) or list(tags)

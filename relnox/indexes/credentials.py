@@ -173,12 +173,13 @@ def _read_pypirc(environment: Mapping[str, str]) -> tuple[str, configparser.RawC
     path = environment.get("TWINE_CONFIG_FILE") or "~/.pypirc"
     parser = configparser.RawConfigParser()
     try:
-        parser.read(Path(path).expanduser(), encoding="utf-8")
-    except (RuntimeError, ValueError, configparser.Error) as error:  # no home directory, or not valid
-        # The parser's text quotes the line, which may hold a password.
+        with suppress(RuntimeError):  # no home directory
+            parser.read(Path(path).expanduser(), encoding="utf-8")
+    except (ValueError, configparser.Error) as error:  # whose text quotes the line, which may hold a password
+        why = "it is not in UTF-8" if isinstance(error, ValueError) else "it is not a file of sections and keys"
         raise Blocked(
             "pypirc-invalid",
-            f"{path} cannot be read ({type(error).__name__})",
+            f"{path} cannot be read ({why})",
             fix="correct it; the format is documented at packaging.python.org",
         ) from None
     return path, parser
@@ -265,9 +266,10 @@ def netrc_login(target: Target, environment: Mapping[str, str]) -> Login | None:
         try:
             entry = netrc(Path(path).expanduser()).hosts.get(urlsplit(target.simple_url).hostname or "")
         except (NetrcParseError, UnicodeDecodeError) as error:  # whose text quotes the line
+            why = f"line {error.lineno}" if isinstance(error, NetrcParseError) else "it is not in UTF-8"
             raise Blocked(
                 "credentials-missing",
-                f"{path} cannot be parsed ({type(error).__name__})",
+                f"{path} cannot be parsed ({why})",
                 fix="correct the file; the format of an entry is: machine HOST login USER password PASSWORD",
             ) from None
         except (OSError, RuntimeError):  # no file, or no home directory

@@ -217,7 +217,7 @@ def _identify(filename: str) -> tuple[str, Version]:
         parse = parse_wheel_filename if filename.endswith(".whl") else parse_sdist_filename
         project, version, *_ = parse(filename)
     except ValueError as error:
-        raise _refused(f"{filename!a} is not the name of a wheel or a source distribution: {error}") from error
+        raise _rejection(f"{filename!a} is not the name of a wheel or a source distribution: {error}") from error
     return project, version
 
 
@@ -235,24 +235,24 @@ class Form(NamedTuple):
 def parse_form(boundary: str | None, body: bytes) -> Form:
     """Parse the form of an upload (RFC 7578), which is in memory: a rehearsal uploads a few megabytes."""
     if not boundary or not boundary.isascii():
-        raise _refused("uploads are multipart/form-data with a boundary")
+        raise _rejection("uploads are multipart/form-data with a boundary")
     fields: dict[str, str] = {}
     files: list[tuple[str, bytes]] = []
     _, *parts = b"\r\n".join((b"", body)).split(f"\r\n--{boundary}".encode())
     if not parts or not parts[-1].startswith(b"--"):
-        raise _refused("the form ends before its closing boundary")
+        raise _rejection("the form ends before its closing boundary")
     for part in parts[:-1]:
         head, separator, value = part.removeprefix(b"\r\n").partition(b"\r\n\r\n")
         disposition = message_from_bytes(head)
         name, filename = disposition.get_param("name", header="content-disposition"), disposition.get_filename()
         if not (part.startswith(b"\r\n") and separator and isinstance(name, str)):
-            raise _refused("a part of the form has no name, or a file contains the boundary")
+            raise _rejection("a part of the form has no name, or a file contains the boundary")
         if name == "content" and filename is not None:
             files.append((filename, value))
         elif filename is None:  # other files, such as signatures, are ignored
             fields.setdefault(name, value.decode(errors="replace"))
     if len(files) != 1:
-        raise _refused(f"the form has {len(files)} files in the field `content`")
+        raise _rejection(f"the form has {len(files)} files in the field `content`")
     return Form(fields, *files[0])
 
 
@@ -263,17 +263,17 @@ def _check_form(form: Form) -> None:
     try:
         matches = canonicalize_name(name, validate=True) == project and Version(declared_version) == version
     except ValueError as error:
-        raise _refused(f"{form.filename} has an invalid name or version: {error}") from error
+        raise _rejection(f"{form.filename} has an invalid name or version: {error}") from error
     if not matches:
-        raise _refused(
+        raise _rejection(
             f"{form.filename} was sent as {name} {declared_version}, but its file name says {project} {version}"
         )
     sha256 = hashlib.sha256(form.content).hexdigest()
     if (expected := form.fields.get("sha256_digest", sha256).lower()) != sha256:
-        raise _refused(f"{form.filename} has sha256 {sha256}, but the form declares {expected!a}")
+        raise _rejection(f"{form.filename} has sha256 {sha256}, but the form declares {expected!a}")
 
 
-def _refused(message: str) -> Blocked:
+def _rejection(message: str) -> Blocked:
     """Return the error for an upload; its message is the response."""
     return Blocked("upload-rejected", message)
 

@@ -8,13 +8,14 @@ from threading import Lock
 from typing import NamedTuple
 from urllib.parse import urljoin
 
+from relnox.core.documents import describe_invalid
 from relnox.core.release.manifest import Distribution
 from relnox.core.release.publication import FileCheck
 from relnox.core.text import format_count
 from relnox.errors import Blocked, Failed, TryLater
 from relnox.indexes import credentials, uploads
 from relnox.indexes.credentials import Credentials
-from relnox.indexes.listings import IndexFile, InvalidListing, Listing, from_html, from_json
+from relnox.indexes.listings import IndexFile, Listing, from_html, from_json
 from relnox.indexes.targets import EMBEDDED, Target, name_or_host
 from relnox.system import http, retries
 from relnox.system.addresses import host_of
@@ -262,9 +263,9 @@ def _request_listing(simple_url: str, project: str, deadline: Deadline | None) -
         with _JSON_LOCK:
             return from_json(http.json_document(response), base)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, AssertionError) as error:
-        why = str(error) if isinstance(error, InvalidListing) else type(error).__name__
+        why = f"PEP {691 if is_json else 503}: {describe_invalid(error)}"
         raise Failed(
             "listing-invalid",
-            f"the listing of {project} on {host_of(page)} is not valid (PEP {691 if is_json else 503}: {why})",
+            f"the listing of {project} on {host_of(page)} is not valid ({why})",
             fix=fix,
         ) from error

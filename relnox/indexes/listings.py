@@ -81,7 +81,7 @@ class Listing(dict[str, IndexFile]):
         redirected: Whether the index redirects requests for the project to another index.
 
     Raises:
-        InvalidListing: A file name is listed more than once with different hashes.
+        ValueError: A file name is listed more than once with different hashes.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Listing(dict[str, IndexFile]):
         self.reason = reason
         for file in files:
             if self.setdefault(file.filename, file).sha256 != file.sha256:
-                raise InvalidListing(f"{file.filename} is listed twice with different hashes")
+                raise ValueError(f"{file.filename} is listed twice with different hashes")
 
     @property
     def size(self) -> int:
@@ -133,14 +133,14 @@ def from_json(document: Any, page: str) -> Listing:
     Links are relative to the URL of the page.
 
     Raises:
-        InvalidListing: It is not a listing; other invalid documents raise `KeyError`, `TypeError` and the like.
+        ValueError: It is not a listing; other invalid documents raise `KeyError`, `TypeError` and the like.
     """
     meta = document.get("meta")
     _check_version(meta.get("api-version", _API_MAJOR) if isinstance(meta, dict) else _API_MAJOR)
     marker = document.get("project-status")
     marker = marker if isinstance(marker, dict) else {}
     if not isinstance(document["files"], list):
-        raise InvalidListing("files is not a list")
+        raise TypeError
     files = (
         IndexFile(
             filename=_checked_text(entry["filename"]),
@@ -165,16 +165,16 @@ def from_html(text: str, page: str) -> Listing:
     Links are relative to the URL of the page, unless it has a `base` element.
 
     Raises:
-        InvalidListing: It is not a listing.
+        ValueError: It is not a listing.
     """
     if text.count("<") > _MAX_TAGS:
-        raise InvalidListing("too many tags")
+        raise ValueError("too many tags")
     parser = _ListingPage()
     parser.feed(text)
     if not parser.is_html:
-        raise InvalidListing("not HTML")
+        raise ValueError("not HTML")
     if parser.has_password_field:  # of a proxy, perhaps
-        raise InvalidListing("it is a login page")
+        raise ValueError("it is a login page")
     _check_version(parser.meta.get("pypi:repository-version", _API_MAJOR))
     files = []
     base = _absolute_url(page, parser.base)
@@ -227,10 +227,6 @@ class _ListingPage(HTMLParser):
             self.has_password_field = True
 
 
-class InvalidListing(ValueError):
-    """The error for a response that is not a valid listing."""
-
-
 def _absolute_url(page: str, url: str) -> str:
     """Return the absolute URL of a link; return an invalid one unchanged, so that requesting it is an error."""
     try:
@@ -250,19 +246,19 @@ def _parse_digest(value: object, filename: str) -> str | None:
     """Return the SHA-256 of a file in lowercase, since some indexes use uppercase, or None if there is none.
 
     Raises:
-        InvalidListing: It is not a SHA-256.
+        ValueError: It is not a SHA-256.
     """
     if value is None or (digest := _checked_text(value).lower()) in _NO_DIGEST:
         return None
     if not _SHA256.fullmatch(digest):
-        raise InvalidListing(f"{digest[:80]!r}, the hash of {filename}, is not a SHA-256")
+        raise ValueError(f"{digest[:80]!r}, the hash of {filename}, is not a SHA-256")
     return digest
 
 
 def _check_version(version: object) -> None:
     """Check the major version of the simple API (PEP 629)."""
     if str(version).partition(".")[0] != _API_MAJOR:
-        raise InvalidListing(f"unsupported version {str(version)[:20]!a} of the simple API")
+        raise ValueError(f"unsupported version {str(version)[:20]!a} of the simple API")
 
 
 def _parse_time(value: object) -> datetime | None:

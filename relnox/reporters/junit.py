@@ -32,7 +32,7 @@ def _add_suite(root: ET.Element, outcome: Outcome, convert: Callable[[str], str]
         errors = [problem for problem in item.problems if problem.level == "error"]
         _add_problems(case, errors, convert)
         if item.status in _NOT_RUN:
-            ET.SubElement(case, "skipped", message=_line(f"{item.status}: {convert(item.detail)}"))
+            ET.SubElement(case, "skipped", message=_one_line(f"{item.status}: {convert(item.detail)}"))
         if warnings := [problem for problem in item.problems if problem.level != "error"]:
             ET.SubElement(case, "system-out").text = _text(warnings, convert)
     if not outcome.plan.items:
@@ -52,18 +52,18 @@ def _add_suite(root: ET.Element, outcome: Outcome, convert: Callable[[str], str]
 def _add_step(suite: ET.Element, result: StepFinished, convert: Callable[[str], str]) -> None:
     case = _add_case(suite, result.step.title, result.seconds)
     if result.status is Status.ABORTED:
-        ET.SubElement(case, "error", type="aborted", message=_line(convert(result.detail)))
+        ET.SubElement(case, "error", type="aborted", message=_one_line(convert(result.detail)))
     elif result.error is not None:
         _add_problems(case, [result.error], convert)
     elif result.status is Status.SKIPPED:
-        ET.SubElement(case, "skipped", message=_line(convert(result.detail)))
+        ET.SubElement(case, "skipped", message=_one_line(convert(result.detail)))
     if result.warnings:
         ET.SubElement(case, "system-out").text = _text(result.warnings, convert)
 
 
 def _add_case(suite: ET.Element, name: str, seconds: float) -> ET.Element:
     return ET.SubElement(
-        suite, "testcase", classname=f"relnox.{suite.get('name')}", name=_line(name), time=f"{seconds:.3f}"
+        suite, "testcase", classname=f"relnox.{suite.get('name')}", name=_one_line(name), time=f"{seconds:.3f}"
     )
 
 
@@ -71,7 +71,7 @@ def _add_problems(case: ET.Element, problems: Iterable[Problem], convert: Callab
     """Add one failure for all problems of a case, since many readers show only the first one."""
     problems = list(problems)
     if problems:
-        first = _line(convert(problems[0].message))
+        first = _one_line(convert(problems[0].message))
         failure = ET.SubElement(case, "failure", type=problems[0].code, message=first)
         failure.text = _text(problems, convert)
 
@@ -83,9 +83,9 @@ def _text(problems: Iterable[Problem], convert: Callable[[str], str]) -> str:
 def _lines(problem: Problem, convert: Callable[[str], str]) -> Iterator[str]:
     for line in text.problem_lines(problem, problem.level):
         joined = "".join(part if isinstance(part, str) else part[0] for part in line)
-        yield from (_line(convert(part)) for part in split_lines(joined))
+        yield from (_one_line(convert(part)) for part in split_lines(joined))
 
 
-def _line(text: str) -> str:
+def _one_line(text: str) -> str:
     """Return text as one line without secrets and without the characters that XML does not have."""
     return escape_line(mask_secrets(" ".join(text.split()) if "\n" in text else text))

@@ -97,14 +97,15 @@ _MIN_DISTINCT_BYTES = 8
 
 def problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
     """Yield unsafe and clashing names, links, and differences between an sdist and the files that git tracks."""
-    yield from _names(archive)
-    yield from _links(archive)
+    yield from _unsafe_names(archive)
+    yield from _invalid_links(archive)
     if archive.kind == "sdist":
-        yield from _sdist_layout(archive, expected)
-        yield from _tracked_files(archive, expected)
+        yield from _layout_differences(archive, expected)
+        yield from _tracked_file_differences(archive, expected)
 
 
-def _names(archive: Archive) -> Iterator[Problem]:
+def _unsafe_names(archive: Archive) -> Iterator[Problem]:
+    """Yield member names that are unsafe, or that clash when they are unpacked."""
     for name in archive.member_names:
         for description, pattern in _UNSAFE_NAMES.items():
             if re.search(pattern, name):
@@ -130,7 +131,8 @@ def _names(archive: Archive) -> Iterator[Problem]:
             )
 
 
-def _links(archive: Archive) -> Iterator[Problem]:
+def _invalid_links(archive: Archive) -> Iterator[Problem]:
+    """Yield links that an archive of this kind must not have."""
     for entry in archive.entries:
         link = f"{entry.name!r} -> {entry.link_target!r}"
         start = posixpath.dirname(entry.name) if entry.kind == "symlink" else ""
@@ -149,7 +151,7 @@ def _links(archive: Archive) -> Iterator[Problem]:
             yield warning("archive-invalid", f"contains a link: {link}", COPY_FILE_FIX)
 
 
-def _sdist_layout(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
+def _layout_differences(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
     """Yield differences from the layout of an sdist (PEP 625)."""
     tops = {parts[0] for name in archive.member_names if (parts := member_path(name).parts)}
     if len(tops) > 1:
@@ -179,11 +181,12 @@ def _sdist_layout(archive: Archive, expected: ExpectedArchive) -> Iterator[Probl
             )
 
 
-def _tracked_files(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
+def _tracked_file_differences(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
+    """Yield files of an sdist that git does not track, and tracked modules that it lacks."""
     if expected.tracked_files is None:
         return
     files = _paths_inside(archive)
-    extra = files - _parents(files) - expected.tracked_files - {""}
+    extra = files - _parent_directories(files) - expected.tracked_files - {""}
     if untracked := {name for name in extra if not is_generated(name)}:
         yield warning(
             "archive-content",
@@ -196,7 +199,7 @@ def _tracked_files(archive: Archive, expected: ExpectedArchive) -> Iterator[Prob
         for name in expected.tracked_files - files
         if name.endswith(".py")
         and not _TEST_DIRECTORIES.intersection(member_path(name).parts)
-        and not packages.isdisjoint(_parents([name]))
+        and not packages.isdisjoint(_parent_directories([name]))
     }
     if generated := missing & expected.generated_files:
         yield Problem(
@@ -232,7 +235,7 @@ def _paths_inside(archive: Archive) -> set[str]:
     return {"/".join(member_path(member).parts[1:]) for member in archive.member_names}
 
 
-def _parents(paths: Iterable[str]) -> set[str]:
+def _parent_directories(paths: Iterable[str]) -> set[str]:
     return {str(parent) for path in paths for parent in member_path(path).parents}
 
 

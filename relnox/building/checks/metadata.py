@@ -56,16 +56,17 @@ _rendering = Lock()
 
 def problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
     """Yield what is wrong with the name, the version and the metadata of an archive."""
-    yield from _identity(archive, expected)
-    yield from _requirements(archive, expected)
-    yield from _index_rules(archive)
-    yield from _classifiers(archive, expected)
-    yield from _license_files(archive)
+    yield from _name_and_version_problems(archive, expected)
+    yield from _requirement_differences(archive, expected)
+    yield from _index_rule_violations(archive)
+    yield from _invalid_classifiers(archive, expected)
+    yield from _missing_license_files(archive)
     yield from _readme(archive)
-    yield from _forgotten_fields(archive)
+    yield from _missing_field_warnings(archive)
 
 
-def _identity(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
+def _name_and_version_problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
+    """Yield a problem if the name or the version of an archive is not the planned one."""
     if archive.name != expected.name:
         yield Problem(
             "metadata-invalid",
@@ -99,7 +100,8 @@ def _identity(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
         )
 
 
-def _requirements(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
+def _requirement_differences(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
+    """Yield differences between `Requires-Dist` and the requirements in pyproject.toml."""
     planned = archive.requires if expected.requires is None else expected.requires
     missing, added = differing_requirements(planned, archive.requires, name=archive.name)
     for requirement in missing:
@@ -124,7 +126,8 @@ def _requirements(archive: Archive, expected: ExpectedArchive) -> Iterator[Probl
             )
 
 
-def _index_rules(archive: Archive) -> Iterator[Problem]:
+def _index_rule_violations(archive: Archive) -> Iterator[Problem]:
+    """Yield metadata for which the public index rejects an archive."""
     fields = archive.fields
     accepted = public_index.METADATA_VERSIONS
     if (version := str(fields.get("metadata_version"))) not in accepted:
@@ -162,7 +165,8 @@ def _index_rules(archive: Archive) -> Iterator[Problem]:
         )
 
 
-def _classifiers(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
+def _invalid_classifiers(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
+    """Yield classifiers that the public index rejects, or that keep a package private."""
     classifiers, deprecated = set(), {}
     if trove_classifiers is not None:
         classifiers, deprecated = trove_classifiers.classifiers, trove_classifiers.deprecated_classifiers
@@ -190,7 +194,7 @@ def _classifiers(archive: Archive, expected: ExpectedArchive) -> Iterator[Proble
             )
 
 
-def _license_files(archive: Archive) -> Iterator[Problem]:
+def _missing_license_files(archive: Archive) -> Iterator[Problem]:
     """Yield the license files that are missing from the place where the format requires them (PEP 639)."""
     if archive.kind == "sdist":
         top = next((parts[0] for name in archive.member_names if (parts := member_path(name).parts)), "")
@@ -231,7 +235,7 @@ def readme_problems(text: str, content_type: str | None) -> Iterator[Problem]:
     yield rejected("readme-invalid", message, "fix the readme, or its content type in pyproject.toml")
 
 
-def _forgotten_fields(archive: Archive) -> Iterator[Problem]:
+def _missing_field_warnings(archive: Archive) -> Iterator[Problem]:
     """Yield warnings if fields are missing that authors forget, unless the package is private."""
     fields = archive.fields
     classifiers = " ".join(fields.get("classifiers", ()))
@@ -293,7 +297,7 @@ def differing_requirements(
     if any(canonicalize_name(requirement.name) == name for side in sides for requirement in side):
         sides = [[requirement for requirement in side if not _extras_in_marker(requirement)] for side in sides]
     first, second = (
-        sorted({str(one) for one in side if not any(_are_equal(one, other, markers=markers) for other in others)})
+        sorted({str(one) for one in side if not any(_are_same(one, other, markers=markers) for other in others)})
         for side, others in (sides, sides[::-1])
     )
     return first, second
@@ -307,7 +311,7 @@ def _parse_requirements(texts: Iterable[str]) -> list[Requirement]:
     return requirements
 
 
-def _are_equal(one: Requirement, other: Requirement, *, markers: bool) -> bool:
+def _are_same(one: Requirement, other: Requirement, *, markers: bool) -> bool:
     def parts(requirement: Requirement) -> object:
         marker = str(requirement.marker or "").replace("python_full_version", "python_version")
         compared_marker = sorted(marker.split(" and ")) if markers else []

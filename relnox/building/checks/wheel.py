@@ -84,9 +84,9 @@ _DECLARE_DYNAMIC_FIX = "if the build computes the field, add it to dynamic in [p
 
 def problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
     """Yield what is wrong with the format of a wheel, its entry points and its modules."""
-    yield from _dist_info(archive)
-    yield from _record(archive)
-    yield from _entry_points(archive)
+    yield from _dist_info_problems(archive)
+    yield from _record_problems(archive)
+    yield from _entry_point_problems(archive)
     is_empty = not any(map(_is_useful_when_installed, archive.member_names))
     if is_empty and not expected.may_be_empty:
         yield Problem(
@@ -185,7 +185,8 @@ def _missing_extensions_fix(package: str) -> str:
     )
 
 
-def _dist_info(archive: Archive) -> Iterator[Problem]:
+def _dist_info_problems(archive: Archive) -> Iterator[Problem]:
+    """Yield what is wrong with the `.dist-info` directory and its file WHEEL."""
     text = _read_dist_info(archive, "WHEEL")
     file = HeaderParser().parsestr(text or "")
     if (version := file.get("Wheel-Version", "missing").strip()).partition(".")[0] != "1":
@@ -223,7 +224,7 @@ def _parse_tags(lines: list[str]) -> frozenset[Tag] | None:
     return frozenset(tags)
 
 
-def _record(archive: Archive) -> Iterator[Problem]:
+def _record_problems(archive: Archive) -> Iterator[Problem]:
     """Yield what is wrong with RECORD; `installer` finds files that it lacks or that differ."""
     try:
         with WheelFile.open(archive.path) as wheel:
@@ -244,7 +245,8 @@ def _record(archive: Archive) -> Iterator[Problem]:
         yield Problem("archive-invalid", message, _REBUILD_FIX)
 
 
-def _entry_points(archive: Archive) -> Iterator[Problem]:
+def _entry_point_problems(archive: Archive) -> Iterator[Problem]:
+    """Yield entry points that cannot be parsed or loaded."""
     try:
         parser = parse_entry_points(_read_dist_info(archive, "entry_points.txt") or "")
     except ConfigError as problem:
@@ -380,6 +382,7 @@ def lacks_extensions(wheel: Archive, sdist: Archive) -> Iterator[Problem]:
 
 
 def _setting_with_native_modules(document: Mapping[str, Any]) -> str | None:
+    """Return the setting by which every build has native modules, or None if none says so."""
     tool = table_at(document, "tool")
     for name in ("setuptools", "setuptools-rust"):
         if table_at(tool, name).get("ext-modules"):

@@ -45,6 +45,7 @@ def plan(options: Options, project: Project) -> Plan:
 
 
 def _plan_commit(options: Options, checkout: Project) -> Plan:
+    """Plan the build of `--commit`, in a temporary checkout of it."""
     if options.from_tree:
         raise Blocked(
             "options-conflict",

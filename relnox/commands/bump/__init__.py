@@ -50,6 +50,7 @@ def plan(options: Options, project: Project) -> Plan:
 
 
 def _plan_interrupted(options: Options, project: Project) -> Plan | None:
+    """Plan to finish what an interrupted bump began; None if there is none."""
     # The files of the checkout, which are read next, may not have what is an error in those of HEAD.
     with contextlib.suppress(Problem), project.at_head() as committed:
         return _plan_bump(options, committed, project)

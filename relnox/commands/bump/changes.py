@@ -107,8 +107,8 @@ def edit_files(  # noqa: PLR0913, PLR0917 - what is edited
     files = read_contents(project)
     edited = editing.edited_contents(workspace, bumps, updates, files.before, config)
     files.after |= dict(edited)
-    new.notes += _unpublished_in_locks(project, bumps, updates, files)
-    tools = _changelog_tools(project, bumps, files)
+    new.notes += _unpublished_requirement_notes(project, bumps, updates, files)
+    tools = _changelog_tool_runs(project, bumps, files)
     generated = {bump.package.name for own in tools.values() for bump in own}
     own = [bump for bump in bumps if bump.package.name not in generated]
     if config.changelog in ("auto", "keep-a-changelog"):
@@ -117,7 +117,7 @@ def edit_files(  # noqa: PLR0913, PLR0917 - what is edited
         files.after |= dict(
             release_notes.update_changelogs(own, changelogs, files.current, tags, config, project.today)
         )
-    if checkout is not project and files.edits and not _applied(files.edits, checkout):
+    if checkout is not project and files.edits and not _files_with_new_content(files.edits, checkout):
         return None  # before tools run for nothing
     _generate_changelogs(tools, project, files)
     outdated = outdated_locks(project, updates)
@@ -128,7 +128,7 @@ def edit_files(  # noqa: PLR0913, PLR0917 - what is edited
     new.notes += _run_edit_hooks(project, bumps, files)
     new.notes += _changelog_notes(project, bumps, own, files)
     if checkout is not project:
-        files.edited = _applied(files.edits, checkout)
+        files.edited = _files_with_new_content(files.edits, checkout)
         if not _is_interrupted(files, checkout, options):
             return None
         if len(files.edited) == len(files.edits) and not options.commit:
@@ -143,7 +143,7 @@ def edit_files(  # noqa: PLR0913, PLR0917 - what is edited
 # --- a bump whose edits are made and not committed
 
 
-def _applied(edits: Sequence[Edit], checkout: Project) -> tuple[str, ...]:
+def _files_with_new_content(edits: Sequence[Edit], checkout: Project) -> tuple[str, ...]:
     """Return the files that have their new content already."""
     return tuple(edit.file for edit in edits if checkout.once(file_edits.are_applied, checkout.root, (edit,)))
 
@@ -200,7 +200,7 @@ def _changelog_notes(
     yield from notes
 
 
-def _changelog_tools(
+def _changelog_tool_runs(
     project: Project, bumps: Sequence[VersionBump], files: Contents
 ) -> dict[tuple[str, Tool, str], list[VersionBump]]:
     """Map each run of towncrier or git-cliff, by directory, tool and single package, to the bumps it lists."""
@@ -294,7 +294,7 @@ def outdated_locks(project: Project, updates: DependencyUpdates) -> list[str]:
     return [lock for lock in project.foreign_locks if (lock.rpartition("/")[0] or ".") in directories]
 
 
-def _unpublished_in_locks(
+def _unpublished_requirement_notes(
     project: Project, bumps: Sequence[VersionBump], updates: DependencyUpdates, files: Contents
 ) -> Iterator[str]:
     """Yield a note on each uv.lock that cannot have new requirements before the packages are published."""

@@ -73,6 +73,7 @@ def release_at_head(
 
 
 def _requested_release(options: Options, project: Project, selected: Sequence[Package]) -> _Release | None:
+    """Return the release at HEAD, or below it, that the options ask for."""
     git, state = project.git, project.state
     if git is None or state is None or state.head is None or not (options.commit or options.tag):
         return None

@@ -129,7 +129,7 @@ def _resolve(options: Options, project: Project, selected: Sequence[Package]) ->
         left_out = never_tagged(options, project, selected)
         requests = {
             package.name: BumpRequest(
-                None if _stays(package, options, project) else requested_bump(options), reason
+                None if _keeps_its_version(package, options, project) else requested_bump(options), reason
             )
             for package in selected
             if package not in left_out
@@ -221,7 +221,7 @@ def never_tagged(options: Options, project: Project, selected: Sequence[Package]
     return packages if len(packages) < len(selected) else ()
 
 
-def _stays(package: Package, options: Options, project: Project) -> bool:
+def _keeps_its_version(package: Package, options: Options, project: Project) -> bool:
     """Return whether `--to` names the current version of a package, and a tag or a version location lacks it."""
     if options.to is None or package.version is None:
         return False
@@ -296,7 +296,7 @@ def version_notes(
                 f"{'.'.join(map(str, place.key))} in {place.file} is {place.text} as well, and is not changed; to "
                 "bump it, add a pattern for it: [[tool.relnox.version-files]]"
             )
-    yield from _unfinished_prereleases(project, bumps, updates)
+    yield from _unfinished_prerelease_notes(project, bumps, updates)
     yield from checks.unreleased_sibling_notes(project, [bump.package for bump in bumps])
     yield from setting_proposals.outdated_pin_warnings(project.unlisted, bumps)
     lines = dict.fromkeys(
@@ -313,7 +313,7 @@ def version_notes(
         yield f"updating {changed} of {packages}; --dry-run shows them in its diff"
 
 
-def _unfinished_prereleases(
+def _unfinished_prerelease_notes(
     project: Project, bumps: Sequence[VersionBump], updates: DependencyUpdates
 ) -> Iterator[str]:
     """Yield a note on each package that stays a prerelease, but requires what gets a final version."""
@@ -361,8 +361,8 @@ def foreign_pin_problems(project: Project, bumps: Sequence[VersionBump]) -> Iter
         settings = {"dependency-updates": {name: package for name, (package, _) in pins.items()}}
         yield Blocked(
             "requirement-excludes-version",
-            f"{join_names(f'{package} requires {text!r}' for package, text in pins.values())}, which is the "
-            "development version of this project, and not one that another project releases",
+            f"{join_names(f'{package} requires {text!r}' for package, text in pins.values())} (the development "
+            "version of this project, which no release of another project has)",
             "correct the requirement; or, if it is released together with this project, add to pyproject.toml:\n"
             f"{fixes.as_toml(settings, project.config)}",
         )

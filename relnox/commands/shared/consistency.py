@@ -238,7 +238,7 @@ def check_is_on_release_branch(commit: str, project: Project) -> Iterator[Proble
     patterns = [line.branch for line in project.config.branch]
     tracking = [f"{remote}/{pattern}" for pattern in patterns]
     has_commit = git.resolve_commit(commit) is not None
-    if _matching(project.once(git.remote_branches_containing, commit) if has_commit else (), tracking):
+    if _branches_like(project.once(git.remote_branches_containing, commit) if has_commit else (), tracking):
         return
     try:
         project.remote.require("publishing")
@@ -247,14 +247,14 @@ def check_is_on_release_branch(commit: str, project: Project) -> Iterator[Proble
         message = f"{error.message}, so it is not known whether a release branch has commit {commit[:10]}"
         yield error.but(message=message, exit_code=ExitCode.BLOCKED, allow="allow_branch")
         return
-    branches = {name: project.remote.branches[name] for name in _matching(project.remote.branches, patterns)}
+    branches = {name: project.remote.branches[name] for name in _branches_like(project.remote.branches, patterns)}
     if missing := [f"refs/heads/{name}" for name, tip in branches.items() if git.resolve_commit(tip) is None]:
         project.once(remotes.try_to_fetch_objects, git, remote, *missing, timeout=_FETCH_TIMEOUT)
     tags = [tag for tag, tagged in project.remote.tags.items() if tagged == commit]
     is_tagged = any(tag_format.matching_tags(tags) for tag_format in project.tag_formats.values())
     if is_tagged or any(git.is_ancestor(commit, tip) for tip in branches.values()):
         return
-    is_here = state.branch is not None and state.head == commit and _matching([state.branch], patterns)
+    is_here = state.branch is not None and state.head == commit and _branches_like([state.branch], patterns)
     yield Blocked(
         "branch-behind",
         f"commit {commit[:10]}, of which the release is built, is not on the release branch "
@@ -264,7 +264,7 @@ def check_is_on_release_branch(commit: str, project: Project) -> Iterator[Proble
     )
 
 
-def _matching(branches: Iterable[str], patterns: Iterable[str]) -> list[str]:
+def _branches_like(branches: Iterable[str], patterns: Iterable[str]) -> list[str]:
     return [name for name in branches if any(fnmatchcase(name, pattern) for pattern in patterns)]
 
 

@@ -65,9 +65,10 @@ def open_manifest(path: Path, options_by_table: OptionsByTable) -> Project:
     manifest = read_manifest(Path.cwd(), path.parent.as_posix())
     policy = manifest.policy
     if policy is None or manifest.commit is None:
+        why = "an older relnox wrote it" if manifest.commit is not None else "it was not built from a commit"
         raise Blocked(
             "manifest-incomplete",
-            f"{path} does not describe the project (it was not built from a commit, or by an older relnox)",
+            f"{path} does not describe the project ({why})",
             fix=f"rebuild: {fixes.task_command('build-all')}",
         )
     config = parse_settings(json.loads(policy.settings), options_by_table)

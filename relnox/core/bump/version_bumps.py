@@ -401,14 +401,14 @@ def _rewrite_requirement(dependency: Dependency, bump: VersionBump, config: Conf
         is_current = dependency.text.lstrip("=^~ ") in {place.text for place in bump.package.locations}
         policy, format_version = "always" if is_current else "out-of-range", semver_compat.to_semver
         return requirements.rewrite(dependency, bump.after, policy=policy, format_version=format_version)
-    if dependency.table == "tool" and not _allowed(dependency, bump.before):
+    if dependency.table == "tool" and not _is_allowed(dependency, bump.before):
         return None
     scheme = config.scheme if dependency.syntax == "pep508" else "pep440"
     format_version = partial(semver_compat.format_version, scheme=scheme)
     return requirements.rewrite(dependency, bump.after, policy=policy, format_version=format_version)
 
 
-def _allowed(dependency: Dependency, version: Version | None) -> bool:
+def _is_allowed(dependency: Dependency, version: Version | None) -> bool:
     """Return whether a requirement is valid and allows a version."""
     try:
         return version is not None and requirements.allows(dependency.text, version, dependency.syntax)

@@ -95,13 +95,13 @@ class ReleaseDiff(Record, kw_only=True):
         if more := len(self.sizes) - len(first):
             sizes.append(f"{more} more")
         yield "size", ", ".join(sizes) or "-"
-        yield from _change("archives", *(map(_describe_file, files) for files in self.files), full=full)
+        yield from _differences("archives", *(map(_describe_file, files) for files in self.files), full=full)
         for before, after in self.archives:
-            yield from _change(f"files in {after.kind}", before.members, after.members, full=full)
+            yield from _differences(f"files in {after.kind}", before.members, after.members, full=full)
         if self.archives:  # that of the wheel, which is what installers read
             before, after = max(self.archives, key=lambda pair: pair[1].kind)
-            yield from _change("requirements", before.requires, after.requires, full=full)
-            yield from _change("entry points", before.entry_points, after.entry_points, full=full)
+            yield from _differences("requirements", before.requires, after.requires, full=full)
+            yield from _differences("entry points", before.entry_points, after.entry_points, full=full)
             for what, old, new in (
                 ("Requires-Python", before.requires_python, after.requires_python),
                 ("license", before.license, after.license),
@@ -125,7 +125,7 @@ def budget_problems(diffs: Sequence[ReleaseDiff], budget: DiffConfig) -> Iterato
                     f"{f'; largest new files: {added}' if added else ''}"
                 )
     if lines:
-        yield _exceeded("archive-too-large", lines, f'max-growth = "{needed}%"')
+        yield _exceeded_budget("archive-too-large", lines, f'max-growth = "{needed}%"')
     lines, names = [], dict.fromkeys(budget.top_level)
     for diff in diffs:
         for before, after in diff.archives:
@@ -137,10 +137,10 @@ def budget_problems(diffs: Sequence[ReleaseDiff], budget: DiffConfig) -> Iterato
                     f"{diff.index} only {join_names(before.top_level) or 'nothing'}"
                 )
     if lines:
-        yield _exceeded("archive-content", lines, f"top-level = [{', '.join(map(json.dumps, names))}]")
+        yield _exceeded_budget("archive-content", lines, f"top-level = [{', '.join(map(json.dumps, names))}]")
 
 
-def _exceeded(code: str, lines: Sequence[str], setting: str) -> Problem:
+def _exceeded_budget(code: str, lines: Sequence[str], setting: str) -> Problem:
     return Blocked(
         code,
         "\n".join(lines),
@@ -151,9 +151,9 @@ def _exceeded(code: str, lines: Sequence[str], setting: str) -> Problem:
 
 def counterpart(filename: str, others: Iterable[str]) -> str | None:
     """Return the file of another release that is most like a file, of the same kind; None if there is none."""
-    ending, parts = ".whl" if filename.endswith(".whl") else ".tar.gz", _tags(filename)
+    ending, parts = ".whl" if filename.endswith(".whl") else ".tar.gz", _wheel_tags(filename)
     candidates = [other for other in others if other.endswith(ending)]
-    return max(sorted(candidates), key=lambda other: len(parts & _tags(other)), default=None)
+    return max(sorted(candidates), key=lambda other: len(parts & _wheel_tags(other)), default=None)
 
 
 def has_same_tags(filename: str, other: str) -> bool:
@@ -161,7 +161,7 @@ def has_same_tags(filename: str, other: str) -> bool:
     return _describe_file(filename) == _describe_file(other)
 
 
-def _tags(filename: str) -> frozenset[str]:
+def _wheel_tags(filename: str) -> frozenset[str]:
     """Return the parts of the tags in the name of a wheel."""
     return frozenset(re.split(r"[-._]", _describe_file(filename)))
 
@@ -174,17 +174,19 @@ def _describe_file(filename: str) -> str:
     return "wheel" if tags in ("py3-none-any", "py2.py3-none-any") else tags
 
 
-def _change(what: str, before: Iterable[str], after: Iterable[str], *, full: bool) -> Iterator[tuple[str, str]]:
+def _differences(
+    what: str, before: Iterable[str], after: Iterable[str], *, full: bool
+) -> Iterator[tuple[str, str]]:
     """Yield what was added and removed, if anything was."""
     old, new = list(before), list(after)
-    groups = [[f"+{name}" for name in _without(new, old)], [f"-{name}" for name in _without(old, new)]]
+    groups = [[f"+{name}" for name in _names_not_in(new, old)], [f"-{name}" for name in _names_not_in(old, new)]]
     if full:
         yield from ((what, name) for group in groups for name in group)
     elif any(groups):
         yield what, "; ".join(join_names(group, _MAX_NAMES) for group in groups if group)
 
 
-def _without(names: Collection[str], others: Collection[str]) -> list[str]:
+def _names_not_in(names: Collection[str], others: Collection[str]) -> list[str]:
     """Return the names that are not among the others, sorted."""
     return sorted(set(names) - set(others))
 
@@ -193,7 +195,7 @@ def _largest_new_members(diff: ReleaseDiff, filename: str) -> str:
     """Name the largest files that an archive has and its counterpart has not, with their sizes."""
     for before, after in diff.archives:
         if after.filename == filename:
-            new = sorted(_without(after.members, before.members), key=lambda name: -after.members[name])
+            new = sorted(_names_not_in(after.members, before.members), key=lambda name: -after.members[name])
             return ", ".join(f"{name} ({format_size(after.members[name])})" for name in new[:_MAX_NAMES])
     return ""
 

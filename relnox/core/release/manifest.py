@@ -15,6 +15,7 @@ from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sd
 from packaging.version import Version
 
 from relnox.core import fixes
+from relnox.core.documents import describe_invalid
 from relnox.core.packages import is_valid_name, normalize_name
 from relnox.core.records import Record, field_values, replace
 from relnox.core.text import format_count
@@ -195,28 +196,13 @@ class Manifest(Record, kw_only=True):
                 policy=_parse_policy(document["project"]) if "project" in document else None,
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            reason = _reason(error)
+            reason = describe_invalid(error)
             reason = reason if len(reason) <= _MAX_REASON else f"{reason[:_MAX_REASON]}…"
             raise Blocked(
                 "manifest-invalid",
                 f"{where} is not a valid manifest ({reason})",
                 fix=f"rebuild: {fixes.task_command('build-all')}",
             ) from error
-
-
-def _reason(error: Exception) -> str:
-    """Say what is wrong with a document whose parsing raised this error."""
-    match error:
-        case json.JSONDecodeError():
-            return f"it is not JSON: line {error.lineno}, column {error.colno}"
-        case KeyError():
-            return f"it has no key {error}"
-        case ValueError():
-            return str(error)
-        case RecursionError():
-            return "it is nested too deeply"
-        case _:  # by Python: a list where a dict is expected, and the like
-            return "its values do not have the types of a manifest"
 
 
 # The functions below return a valid value, and raise an error for any other: a manifest may be hostile.

@@ -59,7 +59,7 @@ def format_section(
     """
     index = f"--index-url {index_url} " if index_url else ""
     commands = {name: f"pip install {index}{name}=={version}" for name, version in versions.items()}
-    lines = [_start(tag), "### Installation", ""]
+    lines = [_start_marker(tag), "### Installation", ""]
     if len(commands) == 1:
         lines += ["```sh", *commands.values(), "```"]
     else:
@@ -70,7 +70,7 @@ def format_section(
     hashes += ["", "</details>"]
     if sum(map(len, hashes)) <= limit:
         lines += hashes
-    return "\n".join([*lines, _end(tag)])
+    return "\n".join([*lines, _end_marker(tag)])
 
 
 def has_section(body: str, section: str) -> bool:
@@ -80,17 +80,17 @@ def has_section(body: str, section: str) -> bool:
 
 def with_section(body: str, tag: str, section: str) -> str:
     """Return the text of a release with its section replaced, or appended if it has none."""
-    start, end = body.find(_start(tag)), body.find(_end(tag))
+    start, end = body.find(_start_marker(tag)), body.find(_end_marker(tag))
     if 0 <= start < end:
-        return f"{body[:start]}{section}{body[end + len(_end(tag)) :]}"
+        return f"{body[:start]}{section}{body[end + len(_end_marker(tag)) :]}"
     return f"{body.rstrip()}\n\n{section}\n".lstrip()
 
 
-def _start(tag: str) -> str:
+def _start_marker(tag: str) -> str:
     return f"<!-- relnox: installation {_quoted(tag)} -->"
 
 
-def _end(tag: str) -> str:
+def _end_marker(tag: str) -> str:
     return f"<!-- /relnox: installation {_quoted(tag)} -->"
 
 
@@ -115,11 +115,11 @@ def format_body(tag: str, notes: str, link: str, section: str, *, limit: int) ->
     after = "".join(f"\n\n{part}" for part in (link, section) if part) + "\n"
     room = limit - len(marker(tag)) - 1 - len(after)
     if len(notes) > room:
-        notes = _cut(notes, room - len(_SHORTENED)) + _SHORTENED
+        notes = _cut_at_entry(notes, room - len(_SHORTENED)) + _SHORTENED
     return f"{marker(tag)}\n{notes}{after}"
 
 
-def _cut(text: str, limit: int) -> str:
+def _cut_at_entry(text: str, limit: int) -> str:
     """Return the beginning of a text, up to an entry or a heading outside of code."""
     end, size, fence = 0, 0, ""
     for line in text.split("\n"):

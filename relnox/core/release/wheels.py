@@ -85,10 +85,10 @@ def compare_files(package: str, files: Collection[str], settings: Mapping[str, t
     return FileComparison(
         missing=(
             *([] if any(file.endswith(".tar.gz") for file in files) else [_SDIST]),
-            *(name for name in expected if not any(_serves(tags, name) for tags in wheels.values())),
+            *(name for name in expected if not any(_is_for(tags, name) for tags in wheels.values())),
         ),
         unexpected=tuple(
-            sorted(file for file, tags in wheels.items() if not any(_serves(tags, name) for name in expected))
+            sorted(file for file, tags in wheels.items() if not any(_is_for(tags, name) for name in expected))
         ),
     )
 
@@ -96,7 +96,7 @@ def compare_files(package: str, files: Collection[str], settings: Mapping[str, t
 def is_installable_on(wheel: str, python: str) -> bool:
     """Return whether a Python version (`3.12`) can install a wheel, according to the wheel's file name."""
     tags = _parse_tags(wheel)
-    return any(tag in tags for platform in {tag.platform for tag in tags} for tag in _tags_of(python, platform))
+    return any(tag in tags for platform in {tag.platform for tag in tags} for tag in _tags_for(python, platform))
 
 
 def github_matrix(packages: Iterable[str], settings: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
@@ -153,14 +153,14 @@ def _parse_tags(wheel: str) -> frozenset[Tag]:
         return frozenset()
 
 
-def _serves(tags: frozenset[Tag], identifier: str) -> bool:
+def _is_for(tags: frozenset[Tag], identifier: str) -> bool:
     """Return whether a wheel with these tags is for the Python and the platform of a build identifier."""
     if identifier == _PURE:
         return any(str(tag) == _PURE for tag in tags)
     python, _, platform = identifier.partition("-")
     platforms = {tag.platform for tag in tags if _matches_platform(tag.platform, platform)}
     version = f"3.{python.removeprefix('cp3')}"
-    return any(tag in tags for name in platforms for tag in _tags_of(version, name))
+    return any(tag in tags for name in platforms for tag in _tags_for(version, name))
 
 
 def _matches_platform(tag: str, platform: str) -> bool:
@@ -169,7 +169,7 @@ def _matches_platform(tag: str, platform: str) -> bool:
     return tag == platform if system.startswith("win") else tag.startswith(system) and tag.endswith(architecture)
 
 
-def _tags_of(python: str, platform: str) -> Iterator[Tag]:
+def _tags_for(python: str, platform: str) -> Iterator[Tag]:
     """Yield the tags that a CPython (`3.12`, free-threaded `3.14t`) can install on a platform."""
     is_threaded = python.endswith("t")
     major, minor = python.removesuffix("t").split(".")[:2]

@@ -141,7 +141,7 @@ def _parse_segment(text: str, prerelease: str) -> str:
     if match is None or match["word"].lower() not in _SEGMENTS:
         raise Blocked(
             "version-invalid",
-            f"{text!r}: PEP 440 has no prerelease {prerelease!r}, or sorts it elsewhere than SemVer",
+            f"{text!r}: PEP 440 has no prerelease that sorts as {prerelease!r} does",
             fix="use -alpha.N, -beta.N, -rc.N or -dev.N; after a final version, release a patch",
         )
     return f"{_SEGMENTS[match['word'].lower()]}{match['number'] or '0'}"
