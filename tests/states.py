@@ -255,6 +255,7 @@ setting("value-invalid", 'commit-message = "Release {verison}"', 'commit-message
 setting("setting-invalid", 'tag_format = "v{version}"', 'tag-format = "v{version}"')
 setting("setting-invalid", "indexes.own.upload = 'https://own.example.invalid/'", 'changelog = "none"')
 setting("setting-invalid", 'exclude = ["vendored"]', "exclude = []")
+setting("setting-invalid", 'changelog-file = "news/changes.md"', 'changelog-file = "changes.md"')
 setting("package-unknown", 'metadata-only = ["dmeo"]', 'metadata-only = ["demo"]')
 command("package-unknown", f"{BUMP} --package c --dry-run", f"{BUMP} --package a --dry-run", make=two)
 command("packages-not-selected", f"{BUMP} --dry-run", make=two)
@@ -847,6 +848,12 @@ def test_without_command(world: World) -> str:
     return "build-all --test --dry-run"
 
 
+@state("archive-invalid", lambda world: world.edit("home.py", "PRIVATE KEY", "PUBLIC KEY").commit())
+def key_in_a_module(world: World) -> str:
+    built(world, code='"""-----BEGIN ' + f'PRIVATE KEY-----\n{"aB3dE6gH9jK2mN5pQ8sT1vW4xY7zA0cF" * 9}\n"""\n')
+    return "build-all"
+
+
 def _right_backend(world: World) -> None:
     world.edit("backend/house.py", "raise OSError('no')", "")
     world.commit()
@@ -1229,6 +1236,7 @@ misbehaving("project-missing", Rule(acts.NO_PENDING_PUBLISHER))
 misbehaving("credentials-rejected", Rule(acts.UNKNOWN_LOGIN))
 misbehaving("release-not-verified", Rule(acts.NOT_STORED))
 misbehaving("listing-invalid", Rule(acts.answers(200, "OK", ("Content-Type", JSON_PAGE), body=b"{"), on=LISTING))
+misbehaving("redirect-refused", Rule(acts.redirects(302, "{origin}/simple/")))
 misbehaving("served-content-differs", Rule(acts.serves(lambda content: content[:-1] + b"?"), on=FILE))
 
 
@@ -1342,6 +1350,25 @@ def no_bundle(world: World) -> str:
     packed_project(world)
     world.edit("pyproject.toml", "http://127.0.0.1", "https://127.0.0.1")
     world.patch.setenv("REQUESTS_CA_BUNDLE", str(world.beside / "none.pem"))
+    return PUBLISH
+
+
+@state("proxy-invalid", lambda world: world.patch.delenv("https_proxy"), then=("server-unreachable",))
+def proxy_without_a_host(world: World) -> str:
+    packed_project(world)
+    world.patch.setattr(retries, "CLOCK", SimulatedClock())
+    world.edit("pyproject.toml", world.server.origin, "https://index.invalid")
+    world.patch.setenv("https_proxy", "http://")
+    return PUBLISH
+
+
+@state(
+    "connection-not-encrypted",
+    lambda world: world.edit("pyproject.toml", "http://index.invalid", world.server.origin),
+)
+def upload_over_http(world: World) -> str:
+    packed_project(world)
+    world.edit("pyproject.toml", f'upload = "{world.server.origin}', 'upload = "http://index.invalid')
     return PUBLISH
 
 
@@ -1543,6 +1570,14 @@ def on_the_index(world: World) -> None:
     made(world, production=True)
     run(world, PUBLISH)
     world.server = world.closing.enter_context(_forge(world))
+
+
+@state("already-released", then=("server-unreachable",), instead=True)
+def job_that_runs_again(world: World) -> str:
+    built(world)
+    run(world, f"{RELEASE} --push")
+    world.git("reset", "--quiet", "--hard", "HEAD~1")
+    return f"{RELEASE} --push"
 
 
 @state("test-index", then=("server-unreachable",), instead=True)

@@ -51,13 +51,13 @@ def replace_spans(text: str, replacements: Iterable[tuple[int, int, str]]) -> st
     return "".join([*pieces, text[copied_until:]])
 
 
-def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """Return a fix that suggests the most similar of the valid names, or lists all of them if none is similar."""
+def did_you_mean(name: str, names: Iterable[str], otherwise: str = "") -> str:
+    """Return a fix that suggests the most similar of the names; if none is, it is `otherwise`, or lists all."""
     choices = sorted(names)
     import difflib  # imported lazily: it is slow to import
 
     close = difflib.get_close_matches(name, choices, n=1, cutoff=0.7)
-    return f"did you mean {close[0]}?" if close else f"choose one of {', '.join(choices)}"
+    return f"did you mean {close[0]}?" if close else otherwise or f"choose one of {', '.join(choices)}"
 
 
 # Printable for Python, but invisible in fonts. A variation selector may follow a symbol, as in emoji.

@@ -323,12 +323,11 @@ def _check_changelog_file(file: str | None, tops: Sequence[Path]) -> None:
     """Check that the root or a package has the directory of the setting `changelog-file`; the file may be new."""
     directory = posixpath.dirname(file or "")
     if file is not None and not any((top / directory).is_dir() for top in tops):
+        directories = {path for top in tops for path in islice(_walk_directories(top), 100)} - {"."}
         raise Blocked(
             "setting-invalid",
             f"changelog-file = {file!r} is in a directory that neither the root nor a package has",
-            did_you_mean(
-                directory, {path for top in tops for path in islice(_walk_directories(top), 100)} - {"."}
-            ),
+            did_you_mean(directory, directories, f"create it: mkdir -p {shlex.quote(directory)}"),
         )
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.heavy
 
-PROGRAMS = "relnox|git|uv|pip|mv|export|unset|nox|invoke|python"
+PROGRAMS = "relnox|git|uv|pip|mkdir|mv|export|unset|nox|invoke|python"
 COMMAND = re.compile(rf"(?:^|.*?: |run |or )((?:{PROGRAMS}) .+)", re.DOTALL)
 OPTIONS = re.compile(r"(?:.*: )?(add|pass|remove|choose .*?:|write|or) ?(--.+)|.*?((?:: |^)--.+)", re.DOTALL)
 WARNINGS = {"readme-invalid", "trusted-index-missing", "metadata-incomplete", "metadata-missing"}
@@ -319,5 +319,39 @@ def check_kept(before: Kept, after: Kept, way: str) -> None:
     assert after.files | after.tracked >= before.files, way
 
 
-def test_a_hundred_codes_have_a_state() -> None:
-    assert len({state.code for state in STATES.values()}) >= 100
+WITHOUT_STATE = {
+    "aborted": "the answer of a person",
+    "attestation-invalid": "needs a signing service; tests/integration/test_attestations.py",
+    "clone-failed": "an error of git, whose text is the message",
+    "failed-after-publishing": "an error inside relnox",
+    "file-exists": "two uploads to the embedded index at the same time",
+    "forge-rejected": "the answer of a forge, which is the message",
+    "identity-missing": "needs a CI job with an identity",
+    "index-directory-not-usable": "an error of the file system, which is the message",
+    "index-rules-old": "the rules of this relnox are as old as they are",
+    "internal-error": "an error inside relnox",
+    "interrupted": "the decision of a person",
+    "metadata-missing": "a warning of every build of these states",
+    "not-undone": "an error of git while another one is handled",
+    "nothing-verified": "needs a second Python",
+    "out-of-memory": "an error of the machine",
+    "publisher-missing": "needs a CI job with an identity",
+    "pull-request-changed": "an edit of a pull request in the same moment",
+    "python-missing": "downloads a Python",
+    "secret-in-archive": "a part of archive-invalid",
+    "session-name-twice": "an error of a noxfile, before a command runs",
+    "several-problems": "its problems have fixes",
+    "signing-unavailable": "needs a signing service",
+    "step-not-done": "an error inside relnox, or of a server that forgets",
+    "system-error": "an error of the machine",
+    "trusted-index-missing": "a warning about the configuration of uv",
+    "upload-rejected": "the answer of the embedded index, which is the message",
+    "url-invalid": "settings with such a URL are setting-invalid; else the answer of a server",
+}
+"""Why no command of these tests has a problem."""
+
+
+def test_every_code_has_a_state_or_a_reason_for_having_none() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "problems.md").read_text(encoding="utf-8")
+    codes = set(re.findall(r"^\| `([a-z0-9-]+)` \|", page, re.MULTILINE))
+    assert codes - {state.code for state in STATES.values()} == WITHOUT_STATE.keys()

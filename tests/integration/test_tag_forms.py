@@ -249,7 +249,7 @@ def test_a_clone_without_tags_and_remote_is_blocked(tmp_path: Path, bump: Bump) 
     [
         ("on another branch", "not an ancestor of HEAD"),
         ("on the remote", "only on origin; run: git fetch --tags"),
-        ("below the last release", "below v1.2.3, so it does not count"),
+        ("below the last release", "an ancestor of v1.2.3, so it does not count"),
     ],
 )
 def test_a_newer_tag_that_does_not_count_gives_a_note(tmp_path: Path, bump: Bump, where: str, reason: str) -> None:

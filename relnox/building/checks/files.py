@@ -256,9 +256,10 @@ def secrets_and_pointers(archive: Archive, expected: ExpectedArchive) -> Iterato
         if any(map(path.match, expected.fake_secrets)):
             continue
         for description, is_certain in secrets_in(path, content, tracked_files):
+            parts = path.parts[1:] if archive.kind == "sdist" else path.parts  # without the version in its name
             fix = (
                 "exclude the file from the build, and revoke the secret if it was ever public; or, if it is none: "
-                f'[tool.relnox] fake-secrets = ["{"/".join(path.parts[-2:])}"]'
+                f'[tool.relnox] fake-secrets = ["{"/".join(parts[-2:])}"]'
             )
             yield (certain if is_certain else warning)("secret-in-archive", f"{name} {description}", fix)
 

@@ -18,7 +18,6 @@ from relnox.core.text import format_count, join_names
 from relnox.errors import Blocked, Conflict, Problem
 from relnox.project import Project
 from relnox.source import file_edits
-from relnox.source.git.repository import Git
 
 
 def check_options(options: Options) -> None:
@@ -116,14 +115,15 @@ def problems(  # noqa: PLR0912, PLR0913, PLR0915, PLR0917, C901 - a list of chec
     changed_to_edit = [file for file in changed_files if file in edited_files - files.generated]
     generated = [file for file in changed_files if file in files.generated]
     yield from checks.uncommitted_changes(generated, files.generated, ())
+    links = project.once(file_edits.find_links, project.root, [edit.file for edit in edits if not edit.is_link])
     if options.commit and project.git is not None and state.head is not None:
         # Asked after all files were read: what was saved since the status was read is in these contents.
-        tracked = tuple(sorted(file for file in edited_files if project.index_states.get(file) == "H"))
-        late = project.once(_differing_files, project.git, state.head, tracked)
+        linked = {edit.file for edit in edits if edit.is_link}.union(links)
+        tracked = sorted(file for file in edited_files - linked if project.index_states.get(file) == "H")
+        late = project.once(project.git.files_differing_from, state.head, tracked)
         changed_to_edit += sorted(late.difference(state.changed_files))
     if options.commit and changed_to_edit:
         yield changed_files_problem(changed_to_edit)
-    links = project.once(file_edits.find_links, project.root, [edit.file for edit in edits if not edit.is_link])
     if options.commit and links:
         yield Blocked(
             "file-is-link",
@@ -183,10 +183,6 @@ def problems(  # noqa: PLR0912, PLR0913, PLR0915, PLR0917, C901 - a list of chec
 
 
 # --- what a release that exists already needs as well
-
-
-def _differing_files(git: Git, commit: str, files: tuple[str, ...]) -> set[str]:
-    return git.files_differing_from(commit, files)
 
 
 def existing_tag_problems(

@@ -293,7 +293,7 @@ def newer_tags(project: Project) -> NewerTags:
         if own_tag not in tags or not project.once(project.git.is_ancestor, tags[tag], tags[own_tag]):
             reachable[name] = (tag, version)
         else:
-            ignored.setdefault(name, (tag, f"below {own_tag}, so it does not count"))
+            ignored.setdefault(name, (tag, f"an ancestor of {own_tag}, so it does not count"))
     return NewerTags(reachable, ignored)
 
 
