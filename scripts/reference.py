@@ -87,13 +87,14 @@ ci-green = "warning"
 [tool.relnox.check]
 environments = ["pypi"]          # those whose jobs publish
 
-[[tool.relnox.check.manual]]     # what a person checks: listed last, and in release pull requests
+[[tool.relnox.check.manual]]     # what a person checks: listed last, in release pull requests and in drafts
 title = "Announce the release on the mailing list"
 link = "https://example.org/announcements"
 when = "after"                   # or "before" publishing, the default
 ```
 
-- A release pull request has the manual items as a task list; ticks stay when it is updated.
+- A release pull request has the manual items as a task list; ticks stay when it is updated. So has the draft of a
+  [release page](forge-releases.md), in a comment at the top of its text, which the page does not show.
 - `tests-pass` runs `[tool.relnox.test] command` in a fresh environment with the packages of the checkout; a nox
   session is `command = ["nox", "-s", "tests"]` with `requires = ["nox"]`.
 - `ci-green` and `environments` ask GitHub or GitLab; a private repository needs a token

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import tomllib
-from typing import TYPE_CHECKING
 
 from backends import READING
 from checked import committed, healthy
-from states import PUBLISH, _forge, made, own, run, state
+from releases import made_wheel, write_manifest
+from states import PUBLISH, World, _forge, made, own, run, state
 
 from relnox.core.foreign_locks import poetry_hash
-
-if TYPE_CHECKING:
-    from states import World
 
 
 def listed(world: World, item: str, settings: str = "") -> str:
@@ -233,3 +230,72 @@ def files_that_do_not_fit(world: World) -> str:
     made(world, production=True)
     world.settings("[tool.relnox.check]\nstorage-limit = 0\n")
     return PUBLISH
+
+
+@state("tree-dirty", World.commit)
+def readme_not_committed(world: World) -> str:
+    command = listed(world, "git-clean")
+    world.edit("README.md", "Says", "It says")
+    return command
+
+
+@state("branch-not-allowed")
+def branch_of_a_feature(world: World) -> str:
+    command = listed(world, "git-branch", '[tool.relnox]\nbranch = "main"\n')
+    world.git("switch", "--quiet", "-c", "feature")
+    return command
+
+
+@state(
+    "program-failed", lambda world: world.edit("src/demo/__init__.py", "__version__", "greet = print\n__version__")
+)
+def failing_test(world: World) -> str:
+    command = listed(
+        world, "tests-pass", '[tool.relnox.test]\ncommand = ["python", "-c", "import demo; demo.greet"]\n'
+    )
+    world.patch.delenv("RELNOX_OWN_TOKEN")
+    return command
+
+
+@state("version-locations-differ", then=("tree-dirty",))
+def another_version_in_the_module(world: World) -> str:
+    command = listed(world, "version-everywhere")
+    world.edit("src/demo/__init__.py", "1.0.0", "1.0.1")
+    world.commit()
+    return command
+
+
+@state("requirement-unavailable")
+def sibling_with_changes(world: World) -> str:
+    settings = (
+        '[tool.relnox]\npackages = [".", "top"]\nversions = "independent"\ntag-format = "{name}-v{version}"\n'
+    )
+    command = listed(world, "siblings-released", settings)
+    world.write({"top/pyproject.toml": '[project]\nname = "top"\nversion = "1.0.0"\ndependencies = ["demo>=1"]\n'})
+    world.git("tag", "demo-v1.0.0")
+    world.write({"src/demo/more.py": ""})
+    world.commit()
+    return command
+
+
+@state("project-archived", lambda world: world.server.set_status("demo", "active"))
+def archived_project(world: World) -> str:
+    command = listed(world, "index-status")
+    world.server.set_status("demo", "archived")
+    return command
+
+
+@state("archive-content")
+def module_beside_the_package(world: World) -> str:
+    command = listed(world, "release-diff")
+    world.server.add(made_wheel(world.beside / "before", "demo", {"demo/__init__.py": ""}, version="0.9"))
+    wheel = made_wheel(world.root / "dist", "demo", {"demo/__init__.py": "", "house.py": ""}, version="1.0.0")
+    write_manifest(world.root, [wheel], {"demo": ()}, commit=world.git("rev-parse", "HEAD"))
+    return f"{command} --profile before-publish"
+
+
+@state("credentials-missing", lambda world: world.patch.setenv("RELNOX_OWN_TOKEN", "pypi-canary-0815"))
+def no_token(world: World) -> str:
+    command = listed(world, "credentials")
+    world.patch.delenv("RELNOX_OWN_TOKEN")
+    return command

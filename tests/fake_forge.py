@@ -1,9 +1,10 @@
 """GitHub and GitLab on loopback over a bare git repository, with failures that tests switch on.
 
 Requests to the fake GitHub, and its answers, are held against the published description of its API
-(`forge_contracts/github.json`). For GitLab, whose license does not allow a copy, `GITLAB_OPERATIONS` has the
-parameters of each operation, compared by hand with its OpenAPI description (version 19.5). The wording of errors
-was not compared with anything.
+(`forge_contracts/github.json`). For GitLab, the license of whose description does not allow a copy,
+`GITLAB_OPERATIONS` has the parameters of each operation, compared by hand with those that its source declares
+(`lib/api` of 2026) and python-gitlab sends. Its answers have the properties of the examples of its documentation.
+The wording of errors was not compared with anything.
 """
 
 from __future__ import annotations
@@ -44,15 +45,15 @@ GITLAB_OPERATIONS = {
     "GET ": ("", "license statistics"),
     "GET /pipelines": ("", "sha ref status scope source page per_page"),
     "GET /protected_environments/{}": ("", ""),
-    "GET /packages": ("", "package_type package_name package_version page per_page"),
+    "GET /packages": ("", "package_type package_name package_version order_by sort status page per_page"),
     "GET /packages/{}/package_files": ("", "page per_page"),
     "GET /packages/generic/{}/{}/{}": ("", ""),
     "PUT /packages/generic/{}/{}/{}": ("", "status select"),
     "GET /releases/{}": ("", "include_html_description"),
-    "POST /releases": ("tag_name", "name description ref assets milestones released_at"),
+    "POST /releases": ("tag_name", "tag_message name description ref assets milestones released_at"),
     "PUT /releases/{}": ("", "name description milestones released_at"),
     "POST /releases/{}/assets/links": ("name url", "direct_asset_path link_type"),
-    "GET /repository/changelog": ("version", "from to date trailer config_file"),
+    "GET /repository/changelog": ("version", "from to date trailer config_file config_file_ref"),
 }
 _KILLED_WITHIN = 5.0
 """Seconds until the forge answers a request at which relnox is killed."""
@@ -717,7 +718,7 @@ class GitLabServer(ForgeServer):
     def _rules(self, reviewers: int) -> list[dict[str, int]]:
         return [{"id": 1, "required_approvals": reviewers}] if reviewers else []
 
-    def answer_release(self, request: Request, *, may_write: bool) -> Reply | None:  # noqa: C901
+    def answer_release(self, request: Request, *, may_write: bool) -> Reply | None:  # noqa: C901, PLR0912
         parts = [unquote(part) for part in request.path.split("/")[1:]]
         match request.method, parts:
             case "GET", []:
@@ -730,7 +731,8 @@ class GitLabServer(ForgeServer):
                 places = [asset.place for asset in self.packages]
                 number = places.index(f"{name}/{version}") if f"{name}/{version}" in places else None
                 found = [] if number is None else [{"id": number, "name": name, "version": version}]
-                return Reply(200, [*found, {"id": 999, "name": f"{name}-more", "version": version}])
+                others = [{"id": 999, "name": f"{name}-more", "version": version}] * 100
+                return Reply(200, page_of([*others, *found], request.query))
             case "GET", ["packages", number, "package_files"]:
                 place = self.packages[int(number)].place
                 files = [asset for asset in self.packages if asset.place == place]
@@ -745,6 +747,8 @@ class GitLabServer(ForgeServer):
                 own = [asset for asset in self.packages if (asset.name, asset.place) == (file, place)]
                 return Reply(200, own[-1].content) if own else error(404, "404 Not Found")
             case "GET", ["repository", "changelog"]:
+                if not re.search(r"\d+\.\d+\.\d+", request.query["version"]):
+                    return error(400, "version is invalid")
                 text = f"## {request.query['version']} (2026-11-25)\n\n### from {request.query['from']}"
                 return Reply(200, {"notes": text})
             case "POST", ["releases"]:

@@ -180,8 +180,9 @@ def _add_release(  # noqa: PLR0913, PLR0917 - what a release page is made of
         limit=forge.max_body // 2,
     )
     notes, link = _notes(new, tag, manifest, previous, options, project)
-    if options.draft and forge.has_drafts and (tasks := task_list(project.config.check.manual)):
-        notes = f"{tasks}\n\n{notes}"  # for the person who publishes the draft
+    if options.draft and (tasks := task_list(project.config.check.manual)):
+        # The one who publishes a draft edits its source; the page shows no comment, however it becomes public.
+        notes = f"<!-- To be done by hand:\n{tasks}\n-->\n\n{notes}"
     body = release_page.format_body(tag, notes, link, section, limit=forge.max_body)
     title, prerelease = f"{name} {version}" if is_single else str(version), version.is_prerelease
     common: dict[str, Any] = {
@@ -273,7 +274,7 @@ def _notes(  # noqa: PLR0913, PLR0917 - as above
         new.notes.append(f"no changelog has a section of {tag}: its release lists commits")
     if previous is not None and options.notes == "generated":
         version = next(iter(versions.values()))
-        text = project.once(forge.generated_notes, tag, previous, str(version))
+        text = project.once(forge.generated_notes, tag, previous, version)
         link = link if forge.compare_url(previous, tag) not in text else ""
     elif previous is not None:
         commits = project.once(_read_commits, project, tuple(versions), previous, commit)

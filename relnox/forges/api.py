@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal, TypeVar
 from urllib.parse import quote, urlencode
 
+from packaging.version import Version
+
 from relnox.core.records import Record
 from relnox.errors import Blocked, Failed
 from relnox.forges.remotes import Location
@@ -331,7 +333,7 @@ class Forge(ABC):
         """Delete a file of a draft; one that does not exist is no error."""
 
     @abstractmethod
-    def generated_notes(self, tag: str, previous: str, version: str) -> str:
+    def generated_notes(self, tag: str, previous: str, version: Version) -> str:
         """Return the notes that the forge generates for the changes between two tags, in Markdown."""
 
     def download_sha256(self, file: ReleaseFile) -> str | None:
@@ -394,12 +396,12 @@ class Forge(ABC):
             return None
         return self._document(response, failure, permission)
 
-    def request_all(self, path: str, failure: str, permission: str) -> Iterator[Any]:
+    def request_all(self, path: str, failure: str, permission: str, **query: str) -> Iterator[Any]:
         """Yield the items of a list that the forge divides into pages; see `request`."""
         number, items = 1, [None] * _PAGE_SIZE
         while len(items) >= _PAGE_SIZE:
-            query = {"per_page": str(_PAGE_SIZE), "page": str(number)}
-            items = self.request("GET", path, failure, permission, query=query)
+            page = {"per_page": str(_PAGE_SIZE), "page": str(number)}
+            items = self.request("GET", path, failure, permission, query=query | page)
             if not isinstance(items, list):
                 raise self.unexpected(failure)
             yield from items

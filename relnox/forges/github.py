@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 from urllib.parse import quote, urlsplit
 
+from packaging.version import Version
+
 from relnox.errors import Conflict
 from relnox.forges.api import CheckRun, Environment, Forge, PullRequest, Rejected, ReleaseFile, ReleasePage
 from relnox.system import retries
@@ -200,7 +202,7 @@ class GitHub(Forge):
         path = file.url.removeprefix(f"{self.location.api}/{self._root}")
         self.request("DELETE", path, f"cannot delete {file.name}", "contents: write", may_be_missing=True)
 
-    def generated_notes(self, tag: str, previous: str, version: str) -> str:
+    def generated_notes(self, tag: str, previous: str, version: Version) -> str:
         """Have notes generated; without the previous tag GitHub would compare with any release."""
         del version
         failure = f"cannot generate notes for {tag}"

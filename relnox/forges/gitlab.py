@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import quote
 
+from packaging.version import Version
+
 from relnox.errors import Blocked
 from relnox.forges.api import CheckRun, Environment, Forge, PullRequest, Rejected, ReleaseFile, ReleasePage
 from relnox.system import retries
@@ -159,7 +161,7 @@ class GitLab(Forge):
         failure = f"cannot list the files of the generic package {package} {version}"
         version = _package_version(version)
         query = {"package_type": "generic", "package_name": package, "package_version": version}
-        packages = self.request("GET", "/packages", failure, "contents: read", query=query)
+        packages = list(self.request_all("/packages", failure, "contents: read", **query))
         files: dict[str, ReleaseFile] = {}
         for number in self._parsed(lambda packages: _numbers(packages, package, version), packages, failure):
             path = f"/packages/{number}/package_files"
@@ -187,10 +189,11 @@ class GitLab(Forge):
     def delete_file(self, file: ReleaseFile) -> None:
         """Do nothing: a newer file of the same name takes the place of this one."""
 
-    def generated_notes(self, tag: str, previous: str, version: str) -> str:
+    def generated_notes(self, tag: str, previous: str, version: Version) -> str:
         """Have notes generated from the commits with a trailer `Changelog:`."""
         failure = f"cannot generate notes for {tag}"
-        query = {"version": version, "from": previous, "to": tag}
+        number = f"{version.major}.{version.minor}.{version.micro}"  # GitLab demands three numbers
+        query = {"version": number, "from": previous, "to": tag}
         document = self.request("GET", "/repository/changelog", failure, "contents: read", query=query)
         return self._parsed(lambda document: str(document["notes"]), document, failure)
 

@@ -17,13 +17,14 @@ from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import check_states  # noqa: F401 - adds its states
+import check_states
 import pytest
 import tomlkit
 from projects import git, remote_of
 from states import STATES, State, World
 
 from relnox.cli import main
+from relnox.core.settings.checklist import ITEMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -355,3 +356,9 @@ def test_every_code_has_a_state_or_a_reason_for_having_none() -> None:
     page = (Path(__file__).parents[2] / "docs" / "problems.md").read_text(encoding="utf-8")
     codes = set(re.findall(r"^\| `([a-z0-9-]+)` \|", page, re.MULTILINE))
     assert codes - {state.code for state in STATES.values()} == WITHOUT_STATE.keys()
+
+
+def test_every_item_of_the_checklist_has_a_state() -> None:
+    states = [state.make.__code__ for state in STATES.values() if state.make.__module__ == check_states.__name__]
+    names = {name for code in states for name in code.co_consts if isinstance(name, str)}
+    assert ITEMS.keys() - names == {"index-rules"}

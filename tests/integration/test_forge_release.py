@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import packed
 import pytest
 from fake_forge import DROP, Asset, GitHubServer, GitLabServer, Reply, remote_on_forge
+from markdown_it import MarkdownIt
 from package_index import PackageIndex
 from projects import commit_all, git, remote_of, repository, write
 from releases import made_wheel, write_manifest
@@ -358,7 +360,7 @@ def test_notes_are_the_commits_since_the_previous_tag(world: World) -> None:
 
 def test_notes_are_generated_with_an_explicit_previous_tag(world: World) -> None:
     world.settings('forge-release.notes = "generated"')
-    world.build("1.1.1")
+    world.build("1.2")
     world.run()
     assert "v1.1.0" in world.release.body.partition("**All changes**")[0]
 
@@ -465,17 +467,24 @@ def test_a_tag_of_a_deleted_immutable_release_cannot_be_used(github: World) -> N
     assert "release a higher version" in ran.err
 
 
-def test_a_draft_is_left_to_a_person(github: World) -> None:
+@pytest.mark.parametrize("by_hand", [True, False], ids=["by hand", "by a later run"])
+def test_a_draft_is_left_to_a_person_and_shows_no_tasks_when_it_is_public(github: World, by_hand: bool) -> None:
     github.settings('check.manual = [{ title = "Tell all", when = "after" }]')
     github.run("--draft")
     release = github.release
     assert "- [ ] Tell all (after publishing)\n" in release.body
     assert (release.draft, github.forge.latest) == (True, 0)
     release.body = release.body.replace("Something new", "Something new, edited")
-    release.draft = False
-    github.run("--draft")
+    if by_hand:
+        release.draft = False
+        github.run("--draft")
+    else:
+        github.run()
+        assert github.forge.latest == release.id
     assert (release.draft, len(release.assets)) == (False, 2)
-    assert "Something new, edited" in release.body
+    shown = MarkdownIt().render(release.body)
+    assert re.sub("<!--.*?-->", "", shown, flags=re.DOTALL).lstrip().startswith("<h3>Added</h3>")
+    assert "Something new, edited" in shown
 
 
 # --- GitHub's traps
