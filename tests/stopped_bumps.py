@@ -33,6 +33,14 @@ UNDO = ("bump", "--undo")
 CODES = {signal.SIGKILL: -signal.SIGKILL, signal.SIGINT: 130, signal.SIGTERM: 143}
 BASE, TOP = EDITED = ("packages/base/pyproject.toml", "packages/top/pyproject.toml")
 TIME = "2026-01-02T03:04:05Z"
+USER = "maintainer@example.invalid"
+GPG = """\
+#!/bin/sh
+gpg --homedir {home} --faked-system-time '20260102T030405!' "$@"
+status=$?
+gpgconf --homedir {home} --kill gpg-agent
+exit $status
+"""
 BESIDE = {"README.md": "# pair\n", "docs/guide.md": "# Guide\n", "docs/more.md": "# More\n"}
 
 
@@ -74,13 +82,22 @@ def signed(root: Path) -> Path:
     key = root.parent / "key"
     command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "maintainer", "-f", str(key)]
     subprocess.run(command, check=True)
-    settings = {
-        "gpg.format": "ssh",
-        "user.signingKey": f"{key}.pub",
-        "commit.gpgSign": "true",
-        "tag.gpgSign": "true",
-    }
-    for name, value in settings.items():
+    return signing(root, {"gpg.format": "ssh", "user.signingKey": f"{key}.pub"})
+
+
+def signed_with_gpg(root: Path) -> Path:
+    """As `signed`, with OpenPGP; the home of gpg is no part of the world, since its agent has sockets there."""
+    home = root.parent.parent / "gnupg"
+    home.mkdir(mode=0o700)
+    program = write(root.parent, {"gpg": GPG.format(home=home)}) / "gpg"
+    program.chmod(0o755)
+    new_key = ("--batch", "--quiet", "--passphrase", "", "--quick-generate-key", USER, "ed25519", "sign", "never")
+    subprocess.run([str(program), *new_key], check=True, capture_output=True)
+    return signing(root, {"gpg.program": str(program), "user.signingKey": USER})
+
+
+def signing(root: Path, settings: Mapping[str, str]) -> Path:
+    for name, value in {**settings, "commit.gpgSign": "true", "tag.gpgSign": "true"}.items():
         git(root, "config", name, value)
     return root
 
@@ -104,7 +121,7 @@ def submodule(root: Path) -> Path:
     outer = repository(write(root.parent / "outer", {"README.md": ""}))
     git(outer, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(remote_of(root)), "inner")
     git(outer / "inner", "config", "user.name", "Maintainer")
-    git(outer / "inner", "config", "user.email", "maintainer@example.invalid")
+    git(outer / "inner", "config", "user.email", USER)
     return outer / "inner"
 
 
@@ -154,6 +171,7 @@ SCENES = {
         lambda root: with_hook(root, 'echo "Change-Id: I1" >> "$1"', "commit-msg")
     ),
     "signed": Scene(signed),
+    **({"signed with gpg": Scene(signed_with_gpg)} if shutil.which("gpg") else {}),
     "dirty": Scene(dirty, (*BUMP, "--allow-dirty")),
     "worktree": Scene(worktree),
     "submodule": Scene(submodule),
