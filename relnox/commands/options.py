@@ -187,12 +187,6 @@ class BuildOptions(ReleaseOptions):
     """Options of `build-all`."""
 
     package: tuple[str, ...] = _package("Build this package only")
-    matrix: str | None = option(
-        None,
-        "Write the jobs for platform wheels to a file, as JSON for CI; build nothing.",
-        kind=PATH,
-        metavar="FILE",
-    )
     output: str = option(DEFAULT_OUTPUT, "The directory for the archives and the manifest.", **_OUTPUT)
     commit: str | None = option(
         None,

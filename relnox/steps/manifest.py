@@ -208,22 +208,3 @@ def _manifest_contents(output: Path, manifest: Manifest) -> dict[Path, bytes]:
         output / MANIFEST_TEXT: manifest.to_text().encode(),
         output / MANIFEST_JSON: manifest.to_json().encode(),
     }
-
-
-class WriteMatrix(Step, kw_only=True):
-    """Write the CI jobs that build platform wheels, as JSON."""
-
-    key = "matrix"
-    file: str
-    text: str
-
-    @property
-    def title(self) -> str:
-        return f"write the jobs for platform wheels to {self.file}"
-
-    def done(self, run: Run) -> str | None:
-        path = run.root / self.file
-        return self.file if path.is_file() and path.read_bytes() == self.text.encode() else None
-
-    def apply(self, run: Run) -> None:
-        replace_file(run.root / self.file, self.text.encode())

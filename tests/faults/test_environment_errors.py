@@ -115,7 +115,6 @@ def test_without_a_working_directory_a_project_can_be_named(tmp_path: Path, demo
         ("status", ("--report", TOO_LONG)),
         ("build-all", ("--output", TOO_LONG)),
         ("build-all", ("--output", f"a/{TOO_LONG}/b")),
-        ("build-all", ("--matrix", TOO_LONG)),
         ("collect", ("--from", TOO_LONG)),
         ("publish", ("--index", "embedded", "--dist", TOO_LONG)),
         ("verify-install", ("--from", "dist", "--dist", TOO_LONG)),

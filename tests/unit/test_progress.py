@@ -12,12 +12,12 @@ from relnox.core.planning.plan import Plan
 from relnox.errors import ExitCode
 from relnox.executor.scheduling import Progress
 from relnox.executor.signals import Interruption
-from relnox.steps.manifest import WriteMatrix
+from relnox.steps.checklist import UntrackFiles
 
 if TYPE_CHECKING:
     from relnox.core.planning.events import Event
 
-STEPS = tuple(WriteMatrix(file=name, text="") for name in ("one", "two", "three"))
+STEPS = tuple(UntrackFiles(files=(name,)) for name in ("one", "two", "three"))
 
 
 def given_up(*raised: BaseException | None) -> tuple[Progress, list[Event]]:

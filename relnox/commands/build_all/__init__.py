@@ -7,7 +7,6 @@ manifest is removed first; the new one is written last: dist/manifest.json and d
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
@@ -32,7 +31,7 @@ from relnox.project import Project
 from relnox.steps.build import Build, Export
 from relnox.steps.build_environments import PrepareBuildEnvironment
 from relnox.steps.built_archives import CleanDirectory, read_manifest_if_valid
-from relnox.steps.manifest import WriteManifest, WriteMatrix
+from relnox.steps.manifest import WriteManifest
 from relnox.steps.reproducibility import CheckReproducibility
 from relnox.steps.run_tests import RunTests
 
@@ -56,16 +55,12 @@ def _plan_commit(options: Options, checkout: Project) -> Plan:
         return _plan(options, project, checkout)
 
 
-def _plan(options: Options, project: Project, checkout: Project) -> Plan:  # noqa: PLR0915 - a list of steps
+def _plan(options: Options, project: Project, checkout: Project) -> Plan:
     """Plan to build the packages of `project`, which has the files of another commit if it is not the checkout."""
     new = PlanBuilder("build-all", continue_on_error=options.continue_on_error)
     request = releases.read_request(options, options.package, project, tagged=options.tagged)
     packages = request.packages(project)
     names = tuple(package.name for package in packages)
-    if options.matrix is not None:
-        text = json.dumps(releases.wheel_matrix(names, project), separators=(",", ":"))
-        new.add(WriteMatrix(file=options.matrix, text=text))
-        return new.plan()
     _check_tests_and_pythons(options, project)
 
     state = project.state

@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from packaging.version import InvalidVersion, Version
 
@@ -462,15 +462,10 @@ def find_release(
     return Release(build, index, own, siblings, earlier, hashes, clears)
 
 
-def wheel_matrix(packages: Sequence[str], project: Project) -> dict[str, Any]:
-    """Return the matrix of the jobs that build the platform wheels of packages."""
-    return matrices.matrix("wheels", packages, settings=project.config.wheels, pythons=project.pythons)
-
-
 def outputs_of_build(packages: Iterable[Package], project: Project) -> dict[str, str]:
     """Return what later jobs need to know of a build: the index that the tags choose, and the platform wheels."""
     versions = {package.name: package.version for package in packages}
-    matrix = wheel_matrix(tuple(versions), project)
+    matrix = matrices.matrix("wheels", tuple(versions), settings=project.config.wheels, pythons=project.pythons)
     outputs = {}
     if any(project.config.wheels.values()):
         # A job with a matrix has at least one row: one without sdists builds nothing.
