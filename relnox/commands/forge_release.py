@@ -165,7 +165,8 @@ def _add_release(  # noqa: PLR0913, PLR0917 - what a release page is made of
     """Add the steps of the release of a tag."""
     forge, index = forge_of(project), release.index
     pages = project.once(forge.releases, tag)
-    if (page := choose_release(pages, tag)) is not None and not page.is_draft:
+    page = choose_release(pages, tag)
+    if is_public := page is not None and not page.is_draft:
         drafts = [other.url for other in pages if other.is_draft]
         new.notes += [f"the release of {tag} is public; delete its draft by hand: {url}" for url in drafts]
     versions = {name: manifest.version(name) for name in manifest.packages}
@@ -198,7 +199,8 @@ def _add_release(  # noqa: PLR0913, PLR0917 - what a release page is made of
         *(AttachFile(**common, file=file, directory=options.dist, needs=after(*needs)) for file in files)
     )
     if options.draft:
-        new.notes.append(f"the release of {tag} stays a draft, for a person to publish")
+        if not is_public:
+            new.notes.append(f"the release of {tag} stays a draft, for a person to publish")
         return
     new.add(
         PublishRelease(

@@ -407,9 +407,9 @@ def _notes(release: Release, project: Project) -> Iterator[str]:
     index, manifest, build = release.index.name, release.manifest, release.build
     for package in manifest.packages:
         yield from _listing_notes(package, release, project)
-    for item in project.config.check.manual:
-        if item.when == "before" and release.missing:
-            yield f"to be done before publishing: {item.title}{f' ({item.link})' if item.link else ''}"
+    if release.missing and release.index.production:
+        for item in project.config.check.manual:
+            yield f"to be done {item.when} publishing: {item.title}{f' ({item.link})' if item.link else ''}"
     packages = [package for package in project.workspace.packages if package.name in manifest.packages]
     yield from requirements.unbounded_sibling_warnings(packages, project.workspace)
     versions = _development_versions(release) if release.index.production else ""

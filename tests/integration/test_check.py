@@ -389,15 +389,22 @@ def test_relnox_itself_passes(tmp_path: Path) -> None:
     assert checked.named("warning") == {"metadata"}
 
 
-def test_publish_names_what_a_person_does_before(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    manual = '[[tool.relnox.check.manual]]\ntitle = "Read the notes"\nlink = "https://example.org/notes"\n'
-    root = committed(healthy(tmp_path / "project", settings=manual))
-    wheel = made_wheel(root / "dist", "demo", version="1.0.0")
-    write_manifest(root, [wheel], {"demo": ()}, commit=git(root, "rev-parse", "HEAD"))
-    assert main(["publish", "--project", str(root), "--index", "embedded", "--dry-run"]) == 0
-    assert (
-        "note: to be done before publishing: Read the notes (https://example.org/notes)" in capsys.readouterr().out
-    )
+def test_publish_names_what_a_person_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manual = """[[tool.relnox.check.manual]]\ntitle = "Read the notes"\nlink = "https://example.org/notes"
+[[tool.relnox.check.manual]]\ntitle = "Tell everybody"\nwhen = "after"
+"""
+    monkeypatch.setenv("RELNOX_OWN_TOKEN", "secret")
+    with PackageIndex() as index:
+        settings = OWN.format(upload=index.upload_url, simple=index.simple_url) + "production = true\n"
+        root = committed(healthy(tmp_path / "project", settings=manual + settings))
+        wheel = made_wheel(root / "dist", "demo", version="1.0.0")
+        write_manifest(root, [wheel], {"demo": ()}, commit=git(root, "rev-parse", "HEAD"))
+        main(["publish", "--project", str(root), "--index", "own", "--dry-run"])
+    printed = capsys.readouterr().out
+    assert "note: to be done before publishing: Read the notes (https://example.org/notes)" in printed
+    assert "note: to be done after publishing: Tell everybody" in printed
 
 
 def test_the_report_is_written_as_its_name_ends(tmp_path: Path) -> None:

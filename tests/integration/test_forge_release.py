@@ -477,7 +477,7 @@ def test_a_draft_is_left_to_a_person_and_shows_no_tasks_when_it_is_public(github
     release.body = release.body.replace("Something new", "Something new, edited")
     if by_hand:
         release.draft = False
-        github.run("--draft")
+        assert "stays a draft" not in github.run("--draft").err
     else:
         github.run()
         assert github.forge.latest == release.id
