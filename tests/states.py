@@ -255,6 +255,7 @@ setting("value-invalid", 'commit-message = "Release {verison}"', 'commit-message
 setting("setting-invalid", 'tag_format = "v{version}"', 'tag-format = "v{version}"')
 setting("setting-invalid", "indexes.own.upload = 'https://own.example.invalid/'", 'changelog = "none"')
 setting("setting-invalid", 'exclude = ["vendored"]', "exclude = []")
+setting("setting-invalid", 'changelog-file = "src"', 'changelog-file = "changes.md"')
 setting("setting-invalid", 'changelog-file = "news/changes.md"', 'changelog-file = "changes.md"')
 setting("package-unknown", 'metadata-only = ["dmeo"]', 'metadata-only = ["demo"]')
 command("package-unknown", f"{BUMP} --package c --dry-run", f"{BUMP} --package a --dry-run", make=two)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
+import json
 import os
 import posixpath
 import re
@@ -321,13 +322,21 @@ def _check_exclude(
 
 def _check_changelog_file(file: str | None, tops: Sequence[Path]) -> None:
     """Check that the root or a package has the directory of the setting `changelog-file`; the file may be new."""
-    directory = posixpath.dirname(file or "")
-    if file is not None and not any((top / directory).is_dir() for top in tops):
+    if file is None:
+        return
+    directory = posixpath.dirname(file)
+    if any((top / file).is_dir() for top in tops):
+        example = posixpath.join(file, "CHANGELOG.md")
+        fix = f"name the file in it: [tool.relnox] changelog-file = {json.dumps(example)}"
+        raise Blocked("setting-invalid", f"changelog-file = {file!r} is a directory", fix)
+    if not any((top / directory).is_dir() for top in tops):
         directories = {path for top in tops for path in islice(_walk_directories(top), 100)} - {"."}
+        path, new_file = shlex.quote(directory), shlex.quote(file)
+        fix = f"create it: mkdir -p {path} && touch {new_file} && git add {new_file}, and commit it"
         raise Blocked(
             "setting-invalid",
             f"changelog-file = {file!r} is in a directory that neither the root nor a package has",
-            did_you_mean(directory, directories, f"create it: mkdir -p {shlex.quote(directory)}"),
+            did_you_mean(directory, directories, fix),
         )
 
 
