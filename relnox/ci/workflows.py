@@ -41,16 +41,30 @@ class Table(dict[str, Any]):
     lines: dict[str, int]
 
 
+def decode(content: bytes, name: str) -> str:
+    """Return the text of a file, without a byte order mark.
+
+    Raises:
+        Blocked: It is not UTF-8.
+    """
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = 1 + content.count(b"\n", 0, error.start)
+        raise _invalid(name, line, f"it is not UTF-8 ({error.reason})") from None
+
+
 def parse_yaml(content: bytes, name: str) -> Any:
     """Return the content of a YAML file as `Table`, `Items` and `Text`; an empty `Table` if it is empty.
 
     Raises:
-        Blocked: It is not valid YAML, or too large or too deeply nested.
+        Blocked: It is not UTF-8 or not valid YAML, or too large or too deeply nested.
     """
     if len(content) > _MAX_SIZE:
         raise _invalid(name, 1, f"it has more than {_MAX_SIZE >> 20} MiB")
+    text = decode(content, name)
     try:
-        node = yaml.compose(content.decode("utf-8-sig"), Loader=yaml.BaseLoader)
+        node = yaml.compose(text, Loader=yaml.BaseLoader)
         return _convert(node, {}) if node is not None else _table(1)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -231,4 +245,4 @@ def read_workflow(file: str, content: bytes) -> Workflow:
     table = parse_yaml(content, file)
     if not isinstance(table, Table):
         raise _invalid(file, 1, "it is not a mapping")
-    return Workflow(file, content.decode("utf-8-sig"), table)
+    return Workflow(file, decode(content, file), table)

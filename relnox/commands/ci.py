@@ -22,7 +22,7 @@ from relnox.ci.merge import read_stamp
 from relnox.ci.publishers import PENDING_DAYS, Publisher, publishing_environments
 from relnox.ci.sets import ProjectFacts
 from relnox.ci.updates import GeneratedFile, check, update
-from relnox.ci.workflows import IDENTITY, Workflow, read_workflow
+from relnox.ci.workflows import IDENTITY, Workflow, decode, read_workflow
 from relnox.commands.options import CiOptions as Options
 from relnox.commands.shared import releases
 from relnox.core.bump.release_history import changes_since_release
@@ -182,7 +182,7 @@ def _is_on_gitlab(project: Project) -> bool:
 
 
 def _generated_file(name: str, output: str, content: bytes | None, project: Project) -> GeneratedFile:
-    present = content.decode("utf-8-sig", "surrogateescape") if content is not None else None
+    present = decode(content, name) if content is not None else None
     file = GeneratedFile(file=name, output=output, present=present, version=version("relnox"))
     if not file.needs_history or project.git is None:
         return file

@@ -225,6 +225,9 @@ def test_a_file_of_someone_else_is_not_replaced(release: Release) -> None:
     assert "was not written by relnox" in release.ci(code=1).text
     release.ci("--prefer", "generated", code=0)
     release.ci("--check", code=0)
+    release.path.write_bytes(b"\xff\n")
+    for words in (), ("--check",), ("--prefer", "generated"):
+        assert f"{FILE}:1: it is not UTF-8" in release.ci(*words, code=1).text
 
 
 # --- dangers

@@ -196,8 +196,9 @@ def test_aliases_are_read_once() -> None:
 
 
 def test_undecodable_text_is_a_problem() -> None:
-    with pytest.raises(Problem, match="not valid YAML"):
-        parse_yaml(b"\xff", "a.yml")
+    with pytest.raises(Problem, match="not UTF-8") as caught:
+        parse_yaml(b"on: push\na: \xff", "a.yml")
+    assert caught.value.file == "a.yml:2"
 
 
 # --- files that are not as they should be
