@@ -18,7 +18,7 @@ _VERSIONED = re.compile(r"([^/]+?)-[^-/]+\.(dist-info|data)/")
 _MAX_LICENSE = 60
 
 
-def describe(archive: Archive) -> ArchiveContents:
+def contents_of(archive: Archive) -> ArchiveContents:
     """Return what users get of an archive.
 
     Raises:

@@ -114,7 +114,7 @@ def _changed_archives(release: Release, project: Project) -> Iterator[Problem]:
     dist = release.build.directory
     for file in release.manifest.distributions:
         directory = project.root / dist
-        sha256 = project.once(releases.hash_inside, directory, directory / file.filename)
+        sha256 = project.once(releases.hash_of_file_inside, directory, directory / file.filename)
         if sha256 != file.sha256:
             yield Conflict(
                 "archive-changed",
@@ -149,7 +149,7 @@ def _packages_by_tag(release: Release, project: Project) -> dict[str, list[str]]
         tags = {
             tag: tagged
             for tag, tagged in releases.tags_of_version(name, version, project).items()
-            if not releases.is_floating(project.package_tags[name][tag], version)
+            if not releases.is_floating_tag(project.package_tags[name][tag], version)
         }
         usual = project.tag_formats[name].render(version) if name in project.tag_formats else ""
         candidates = [request.tag.name if request.tag is not None else "", usual, *tags]
@@ -246,7 +246,7 @@ def _previous_tag(name: str, version: Version, commit: str, project: Project) ->
     tags = {
         tag: tagged
         for tag, tagged in tags.items()
-        if not releases.is_floating(tagged, version) and (tag in merged_tags or tag not in state.tags)
+        if not releases.is_floating_tag(tagged, version) and (tag in merged_tags or tag not in state.tags)
     }
     lines = [line for line in project.config.branch if line.contains(version)]
     of_line = {tag: tagged for tag, tagged in tags.items() if release_lines.allows_version(lines, tagged)}

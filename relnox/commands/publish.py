@@ -80,7 +80,7 @@ def _add_differences(new: PlanBuilder, release: Release, options: Options, proje
     """Show what the packages to upload change for users since their last releases."""
     diffs = release_diffs.release_diffs(_unpublished(release), release.build.directory, release.index, project)
     new.tables += release_diffs.diff_tables(diffs, full=options.verbose)
-    new.notes += release_diffs.unread_notes(diffs)
+    new.notes += release_diffs.incomplete_diff_notes(diffs)
 
 
 def _unpublished(release: Release) -> Manifest:
@@ -230,7 +230,7 @@ def _obstacles(release: Release, project: Project) -> Iterator[Problem]:  # noqa
     unchanged: dict[str, Path] = {}
     for file in manifest.distributions:
         path, index_hash = directory / file.filename, release.hashes.get(file.filename)
-        sha256 = project.once(releases.hash_inside, directory, path)
+        sha256 = project.once(releases.hash_of_file_inside, directory, path)
         if sha256 == file.sha256:
             unchanged[file.filename] = path
         elif sha256 is not None:
@@ -456,4 +456,4 @@ def _listing_notes(package: str, release: Release, project: Project) -> Iterator
         yield f"project {package} is {listing.status} on {index}{reason}"
     built = {file.sha256 for file in files.values()}
     if is_uploaded and not built.intersection(file.sha256 for file in listing.values()):
-        yield from releases.foreign_project(package, listing, index, project)
+        yield from releases.possibly_foreign_project(package, listing, index, project)

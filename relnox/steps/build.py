@@ -101,6 +101,7 @@ class Export(Step, kw_only=True):
         return BuildSource(directory=copy.root, commit=self.commit, export=export, tracked=copy.tracked_files())
 
     def verify(self, run: Run, result: BuildSource) -> str:
+        """Check that the commit has the project."""
         del run
         if not result.directory.is_dir():
             raise Failed(
@@ -181,6 +182,7 @@ class Build(Step, kw_only=True):
         return built
 
     def verify(self, run: Run, result: BuiltPackage) -> str:
+        """Name the archives, which must not have changed since they were checked."""
         check_unchanged(run.root / self.output, result.files)
         return ", ".join(file.filename for file in result.files)
 

@@ -144,14 +144,11 @@ class PrepareBuildEnvironment(Step, kw_only=True):
     def title(self) -> str:
         return f"prepare build environment with {', '.join(self.requires)}"
 
-    def apply(self, run: Run) -> None:
+    def apply(self, run: Run) -> str:
         run.service(BuildingServices).environment_pool().prepare_environment(
             self.requires,
             self.backend,
             run.variables(more=build_sessions.DEFAULT_CONDITIONS.environment_variables(self.epoch)),
             self.constraints,
         )
-
-    def verify(self, run: Run, result: None) -> str:
-        del run, result
         return "ready"

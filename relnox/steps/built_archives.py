@@ -186,6 +186,7 @@ class CleanDirectory(Step, kw_only=True):
         return f"remove {join_names(self.files)} from {self.directory}"
 
     def done(self, run: Run) -> str | None:
+        """Skip the step if the directory has none of the files."""
         return None if self._remaining_files(run) else f"{format_count(len(self.files), 'file')} removed"
 
     def apply(self, run: Run) -> None:

@@ -44,6 +44,7 @@ class LockFile(Step, kw_only=True):
         return f"update {self.file}: {self.tool} lock" if self.writes else f"compare {self.file}: uv lock --check"
 
     def done(self, run: Run) -> str | None:
+        """Skip the step if the lock file is current."""
         return f"{self.file} is current" if self._is_current(run) else None
 
     def apply(self, run: Run) -> None:
@@ -93,6 +94,7 @@ class UntrackFiles(Step, kw_only=True):
         return f"git rm --cached {join_names(self.files)}"
 
     def done(self, run: Run) -> str | None:
+        """Skip the step if git tracks none of the files."""
         tracked = run.checkout.read_entries("ls-files", "--", *self.files)
         return None if tracked else "git does not track them; revoke the secrets: the history has them"
 

@@ -53,11 +53,13 @@ class LockRequirements(Step, kw_only=True):
         return "".join(f"# {line}\n" for line in lines)
 
     def done(self, run: Run) -> str | None:
+        """Skip the step if the file pins these requirements."""
         path = run.root / self.file
         is_written = path.is_file() and path.read_text(encoding="utf-8").startswith(self._header)
         return "it is locked already; to lock it again, delete the file" if is_written else None
 
     def verify(self, run: Run, result: None) -> str:
+        """Count the pinned packages."""
         super().verify(run, result)
         return format_count((run.root / self.file).read_text(encoding="utf-8").count("=="), "package")
 

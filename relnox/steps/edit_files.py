@@ -53,6 +53,7 @@ class EditFiles(Step, kw_only=True):
         return self.edits
 
     def done(self, run: Run) -> str | None:
+        """Skip the step if all files have their new content."""
         return "the files are already edited" if file_edits.are_applied(run.root, self.edits) else None
 
     def apply(self, run: Run) -> None:
@@ -60,5 +61,6 @@ class EditFiles(Step, kw_only=True):
         undo_edits_on_failure(run, edits)
 
     def verify(self, run: Run, result: None) -> str:
+        """Count the files, all of which must have their new content."""
         super().verify(run, result)
         return format_count(len(self.edits), "file")

@@ -90,10 +90,6 @@ class LookUpRelease(Step, kw_only=True):
         run.warn(self, (*warnings, *self._release_warnings(listing, files)))
         return _describe(files)
 
-    def verify(self, run: Run, result: str) -> str:
-        del run
-        return result
-
     def _release_warnings(self, listing: Listing, files: tuple[IndexFile, ...]) -> Iterable[Problem]:
         """Yield warnings about a newer version that is yanked, and about Pythons without a wheel."""
         newer = [version for version in listing.releases() if self.version is not None and version > self.version]

@@ -63,6 +63,7 @@ class Commit(Step, kw_only=True):
         return head
 
     def verify(self, run: Run, result: str) -> str:
+        """Name the commit, and the files that something else has changed since."""
         changed_files = [edit.file for edit in self._edits(run) if not file_edits.are_applied(run.root, (edit,))]
         return (
             f"{result[:10]}, without later changes of {join_names(changed_files)}"
@@ -117,7 +118,7 @@ class ResetIndex(Step, kw_only=True):
     exclusive = True
     files: tuple[str, ...]
 
-    def apply(self, run: Run) -> None:
+    def apply(self, run: Run) -> str:
         git = run.checkout
         head, parent, tree = git.head(), git.parent_commit(), changes.planned_tree(git)
         try:
@@ -128,9 +129,6 @@ class ResetIndex(Step, kw_only=True):
                 changes.move_branch(git, head, parent)
             raise
         changes.reset_index(git, self.files)
-
-    def verify(self, run: Run, result: None) -> str:
-        del run, result
         return format_count(len(self.files), "file")
 
 
@@ -152,6 +150,7 @@ class CreateTags(Step, kw_only=True):
         return f"tag {join_names([tag.name for tag in self.tags])}"
 
     def done(self, run: Run) -> str | None:
+        """Skip the step if all tags exist."""
         return "the tags already exist on this commit" if not self._missing_tags(run.checkout) else None
 
     def apply(self, run: Run) -> None:
@@ -162,6 +161,7 @@ class CreateTags(Step, kw_only=True):
         run.undo_on_failure(changes.delete_tags, git, [tag.name for tag in missing])
 
     def verify(self, run: Run, result: None) -> str:
+        """Name the tag or count the tags, all of which must exist."""
         super().verify(run, result)
         return self.tags[0].name if len(self.tags) == 1 else format_count(len(self.tags), "tag")
 
@@ -216,6 +216,7 @@ class Push(Step, kw_only=True):
         return f"push {join_names(filter(None, [self.branch, *self.tags]))} to {self.remote_name} atomically"
 
     def done(self, run: Run) -> str | None:
+        """Skip the step if the remote has the branch and the tags."""
         return None if self._missing_refs(run.checkout) else f"{self.remote_name} is up to date"
 
     def apply(self, run: Run) -> None:
@@ -236,6 +237,7 @@ class Push(Step, kw_only=True):
                 raise
 
     def verify(self, run: Run, result: None) -> str:
+        """Check that the remote has the branch and the tags."""
         del result
         if missing := self._missing_refs(run.checkout):
             error = Failed(
@@ -291,6 +293,7 @@ class PushTags(Step, kw_only=True):
         return f"push {join_names([tag for tag, _ in self.tags])} to {self.remote_name}"
 
     def done(self, run: Run) -> str | None:
+        """Skip the step if the remote has the tags."""
         missing, foreign = self._compare(run, self.created)
         return None if missing else _describe_tags(foreign) or f"{self.remote_name} has the tags already"
 
@@ -392,7 +395,7 @@ class UndoBump(Step, kw_only=True):
         commits = [f"commit {commit[:10]}" for commit in self.commits]
         return f"revert {join_names([*tags, *commits, *(f'the edit of {edit.file}' for edit in self.edits)])}"
 
-    def apply(self, run: Run) -> None:
+    def apply(self, run: Run) -> str:
         """Revert the files, then the index, and last the refs, so that the same command finishes a killed run."""
         git = run.checkout
         edits = file_edits.apply_edits(run.root, self.edits, staging_directory(run))
@@ -400,7 +403,4 @@ class UndoBump(Step, kw_only=True):
         run.undo_on_failure(changes.reset_index, git, self.files, self.commits[0])
         changes.reset_index(git, self.files, self.parent)
         changes.move_branch(git, self.commits[0], self.parent, self.tags)
-
-    def verify(self, run: Run, result: None) -> str:
-        del run, result
         return f"{format_count(len(self.files), 'file')} restored"

@@ -125,6 +125,7 @@ class RunHook(Step, kw_only=True):
         return GeneratedFiles(files=tuple(names)) if names else None
 
     def verify(self, run: Run, result: GeneratedFiles | None) -> str:
+        """Name the files that the hook wrote."""
         del run
         return "done" if result is None else f"wrote {join_names(result.files)}"
 

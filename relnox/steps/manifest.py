@@ -87,6 +87,7 @@ class WriteManifest(Step, kw_only=True):
         return needs
 
     def verify(self, run: Run, result: Manifest) -> str:
+        """Check that the manifest can be read back."""
         path = run.root / self.output / MANIFEST_JSON
         if Manifest.from_json(path.read_text(encoding="utf-8"), where=str(path)) != result:
             raise Failed(
@@ -124,6 +125,7 @@ class Collect(Step, kw_only=True):
         return f"collect {self.package} {self.version} into {self.output}: {files}{attestations}"
 
     def done(self, run: Run) -> str | None:
+        """Skip the step if all files are there, with their hashes."""
         if self._missing_files(run):
             return None
         signed = f" and {format_count(len(self.attestations), 'attestation')}" if self.attestations else ""
@@ -189,6 +191,7 @@ class WriteMergedManifest(Step, kw_only=True):
         return f"write the manifest of {format_count(len(self.manifest.distributions), 'file')} into {self.output}"
 
     def done(self, run: Run) -> str | None:
+        """Skip the step if the manifest is there."""
         forms = _manifest_contents(run.root / self.output, self.manifest)
         is_written = all(path.is_file() and path.read_bytes() == content for path, content in forms.items())
         return f"{self.output}/{MANIFEST_JSON} is up to date" if is_written else None

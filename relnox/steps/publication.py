@@ -317,6 +317,7 @@ class AwaitIndex(Step, kw_only=True):
             pause = min(pause * 2, _MAX_POLL_INTERVAL)
 
     def verify(self, run: Run, result: None) -> str:
+        """Count the files, and say which of them installers ignore."""
         del result
         listing = run.indexes[self.index].cached_listing(self.package)
         verbs = "listed and served" if self.download else "listed"
@@ -397,6 +398,7 @@ class ClearIndex(Step, kw_only=True):
         return f"remove all content of index {self.index}"
 
     def done(self, run: Run) -> str | None:
+        """Skip the step if the index has no other files than those of the release."""
         files = {file.filename: file.sha256 for file in self.files}
         return "the index has no other files" if run.indexes.embedded.store.holds_only(files) else None
 

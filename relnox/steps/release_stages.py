@@ -36,6 +36,7 @@ class BuildStage(Stage, kw_only=True):
     commit: str | None = None
 
     def done(self, run: Run) -> str | None:
+        """Skip the build if the directory has a complete one of the commit."""
         root = checkout_directory(run)
         directory, git = root / self.directory, find_repository(root)
         commit = git.resolve_commit(self.commit or "HEAD") if git is not None else None
@@ -88,8 +89,6 @@ class Gate(Step, kw_only=True):
                 runner.confirm(" ".join([*first, *(questions or ["Continue?"])]))
         except Problem as error:
             raise as_later_error(error, run) from None
+        if self.yes:
+            return "confirmed by --yes"
         return "confirmed" if first or questions else "nothing is left to be made public"
-
-    def verify(self, run: Run, result: str) -> str:
-        del run
-        return "confirmed by --yes" if self.yes else result

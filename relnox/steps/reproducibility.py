@@ -11,7 +11,6 @@ from pathlib import Path
 
 from relnox.building import archives, build_sessions
 from relnox.core.planning.step import Step
-from relnox.core.release.manifest import Distribution
 from relnox.core.text import format_count
 from relnox.errors import Failed
 from relnox.source import copies
@@ -43,16 +42,15 @@ class CheckReproducibility(Step, kw_only=True):
     def invalidated_package(self) -> str:
         return self.build.package
 
-    def apply(self, run: Run) -> None:
+    def apply(self, run: Run) -> str:
         again = run.create_directory("again")
         source = self._create_second_source(again, run) / self.build.directory
         output = again / "archives"
         output.mkdir()
         paths = build(self.build, source, output, run, build_sessions.VARIED_CONDITIONS)
         rebuilt = {path.name: path for path in paths}
-        first = {
-            file.filename: run.root / self.build.output / file.filename for file in self._first_build_files(run)
-        }
+        built = built_packages(run)[self.build.package].files
+        first = {file.filename: run.root / self.build.output / file.filename for file in built}
         differing = sorted(
             name for name in first.keys() & rebuilt.keys() if not _have_same_hash(first[name], rebuilt[name])
         )
@@ -66,13 +64,7 @@ class CheckReproducibility(Step, kw_only=True):
                 fix="compare the archives of two builds with diffoscope; use a build backend that normalizes "
                 "permissions and times (hatchling, flit-core, poetry-core, uv_build)",
             )
-
-    def verify(self, run: Run, result: None) -> str:
-        del result
-        return f"{format_count(len(self._first_build_files(run)), 'archive')} identical in both builds"
-
-    def _first_build_files(self, run: Run) -> tuple[Distribution, ...]:
-        return built_packages(run)[self.build.package].files
+        return f"{format_count(len(first), 'archive')} identical in both builds"
 
     def _create_second_source(self, directory: Path, run: Run) -> Path:
         """Create the source in another directory, with other file times and umask, by checkout or copy."""

@@ -53,6 +53,7 @@ class CloneCheckout(Step, kw_only=True):
         return TemporaryClone(directory=directory)
 
     def verify(self, run: Run, result: TemporaryClone) -> str:
+        """Check that the clone is at the commit."""
         del run
         clone = find_repository(result.directory)
         if clone is None or clone.head() != self.commit:

@@ -53,6 +53,7 @@ class Attest(Step, kw_only=True):
         return f"sign {join_names([file.filename for file in self.files])} as {self.publisher.description}"
 
     def done(self, run: Run) -> str | None:
+        """Skip the step if each file has a valid attestation."""
         if self._unsigned_files(run):
             return None
         return f"{format_count(len(self.files), 'file')} with valid attestations"
@@ -73,6 +74,7 @@ class Attest(Step, kw_only=True):
         retries.retry(sign, retries.Deadline(_SIGNING_TIME))
 
     def verify(self, run: Run, result: None) -> str:
+        """Check that each file has a valid attestation."""
         del result
         if (detail := self.done(run)) is None:
             raise Failed(
@@ -112,7 +114,7 @@ class LogIn(Step, kw_only=True):
     def title(self) -> str:
         return f"get upload tokens for {join_names(self.packages)} from {self.index}"
 
-    def apply(self, run: Run) -> None:
+    def apply(self, run: Run) -> str:
         """Get a token for each project, so that errors come before any upload.
 
         Tokens are valid for this run only. The identity of a CI job names no project, so only the upload of the
@@ -130,9 +132,6 @@ class LogIn(Step, kw_only=True):
         results = call_concurrently(log_in, self.packages, threads=_CONCURRENT_LOGINS)
         if errors := [error for error in results if error is not None]:
             raise _combine_errors(errors)
-
-    def verify(self, run: Run, result: None) -> str:
-        del run, result
         return format_count(len(self.packages), "token")
 
 
@@ -179,17 +178,17 @@ class Upload(Step, kw_only=True):
         return self.index, self.file
 
     def done(self, run: Run) -> str | None:
+        """Skip the step if the index lists the file."""
         return self._check_listing(run, refresh=False)
 
     def apply(self, run: Run) -> str:
-        """Upload with retries; before each retry check the listing, since the response may have been lost."""
-        upload = _Attempts(self, run)
-        return retries.retry(upload.attempt, Deadline(_RETRY_TIME + self.file.size / _MIN_RATE))
+        """Upload with retries; before each retry check the listing, since the response may have been lost.
 
-    def verify(self, run: Run, result: str) -> str:
-        """Return the response of the index; `AwaitIndex` verifies the files of the package together."""
-        del run
-        return f"uploaded: {result}"
+        `AwaitIndex` verifies the files of the package together.
+        """
+        upload = _Attempts(self, run)
+        response = retries.retry(upload.attempt, Deadline(_RETRY_TIME + self.file.size / _MIN_RATE))
+        return f"uploaded: {response}"
 
     def has_arrived(self, run: Run) -> bool:
         """Return whether the index lists the file with its hash."""

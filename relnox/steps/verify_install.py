@@ -107,10 +107,6 @@ class VerifyInstall(Step, kw_only=True):
             installation.run_checks()
         return installation.describe()
 
-    def verify(self, run: Run, result: str) -> str:
-        del run
-        return result
-
 
 class SkippedChecks(SharedService):
     """Counts the packages and Pythons that are skipped: if all of them are, nothing was verified."""

@@ -152,7 +152,7 @@ class Deadline:
         if self._waited >= _REPORTED_WAIT:
             now = CLOCK.today()
             attempt, deadline = now + timedelta(seconds=seconds), now + timedelta(seconds=self.left())
-            notify(Waiting(why, attempt, deadline), CLOCK.now())
+            report_wait(Waiting(why, attempt, deadline), CLOCK.now())
         with current_scope().interruptible() as woken:
             CLOCK.pause(seconds, woken)
         if woken.is_set():
@@ -180,7 +180,7 @@ def on_wait(callback: Callable[[Waiting], None]) -> Iterator[None]:
         listeners.pop()
 
 
-def notify(waiting: Waiting, now: float) -> None:
+def report_wait(waiting: Waiting, now: float) -> None:
     """Send a notification about a wait at the monotonic time `now`, unless a recent one had the same reason."""
     if listeners := current_scope().wait_listeners:
         listeners[-1](waiting, now)
@@ -191,14 +191,14 @@ def _throttle(callback: Callable[[Waiting], None]) -> Callable[[Waiting, float],
     notifications: dict[str, tuple[float, float]] = {}
     lock = threading.RLock()
 
-    def notify(waiting: Waiting, now: float) -> None:
+    def throttled(waiting: Waiting, now: float) -> None:
         with lock:  # several threads may wait for the same server
             last, interval = notifications.get(waiting.reason, (now, 0.0))
             if now - last >= interval:
                 notifications[waiting.reason] = now, min(max(2 * interval, _FIRST_INTERVAL), _MAX_INTERVAL)
                 callback(waiting)
 
-    return notify
+    return throttled
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:

@@ -230,16 +230,6 @@ def _keeps_its_version(package: Package, options: Options, project: Project) -> 
     return target == package.version and not (is_tagged and version_locations.locations_agree(package, target))
 
 
-def untagged_packages(options: Options, project: Project, selected: Sequence[Package]) -> list[Package]:
-    """Return the packages that `--part auto` may not bump because they have no tag."""
-    history = project.history if options.part == "auto" else {}
-    return [
-        package
-        for package in selected
-        if package.name in history and history[package.name].tag is None and not package.is_private
-    ]
-
-
 def selection_notes(
     options: Options, project: Project, selected: Sequence[Package], bumps: Sequence[VersionBump]
 ) -> Iterator[str]:
@@ -262,8 +252,12 @@ def selection_notes(
             "part, such as --part patch"
         )
     bumped = {bump.package.name for bump in bumps}
-    candidates = untagged_packages(options, project, selected)
-    untagged = [p.name for p in candidates if p.name not in bumped and p.version is not None]
+    untagged = [
+        package.name
+        for package in selected
+        if package.name in project.history and project.history[package.name].tag is None
+        if package.version is not None and not package.is_private and package.name not in bumped
+    ]
     if untagged:
         prefix = project.tag_formats[untagged[0]].prefix
         yield (

@@ -18,7 +18,7 @@ _MAX_AGE = timedelta(days=183)
 
 def index_name(context: Context) -> Iterator[Finding]:
     for name, listing in context.listings().items():
-        for message in releases.foreign_project(name, listing, context.index.name, context.project):
+        for message in releases.possibly_foreign_project(name, listing, context.index.name, context.project):
             yield Blocked(
                 "project-not-allowed",
                 message,
@@ -53,7 +53,7 @@ def release_diff(context: Context) -> Iterator[Finding]:
     built = manifest.restricted_to(frozenset(package.name for package in context.packages))
     release = built, context.archives_directory, context.index, context.project
     yield from release_diffs.release_diff_problems(*release)
-    if unread := "; ".join(release_diffs.unread_notes(release_diffs.release_diffs(*release))):
+    if unread := "; ".join(release_diffs.incomplete_diff_notes(release_diffs.release_diffs(*release))):
         raise NotCheckable(unread)
 
 

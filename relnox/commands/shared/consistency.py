@@ -19,7 +19,7 @@ from packaging.version import Version
 from relnox.commands.shared.releases import (
     ReleaseTag,
     Request,
-    is_floating,
+    is_floating_tag,
     is_last_release,
     latest_tag,
     tags_of_version,
@@ -293,7 +293,7 @@ def _other_versions_tagged(
         own = project.package_tags[package]
         tags = {name: own[name] for name in here if name in own}
         tags = tags or (unnamed if package in project.tag_forms.unclear else {})
-        tags = {name: tagged for name, tagged in tags.items() if not is_floating(tagged, version)}
+        tags = {name: tagged for name, tagged in tags.items() if not is_floating_tag(tagged, version)}
         is_compared = tag is not None and tag.versions.get(package) is not None
         if tags and version not in tags.values() and not is_compared:
             mismatches[tuple(tags), version].append(package)

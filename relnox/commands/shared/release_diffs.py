@@ -93,7 +93,7 @@ def diff_tables(diffs: Sequence[ReleaseDiff], *, full: bool) -> tuple[Table, ...
     return (Table(title=title, columns=("package", "from", "to", "what", "change"), rows=tuple(rows)),)
 
 
-def unread_notes(diffs: Sequence[ReleaseDiff]) -> Iterator[str]:
+def incomplete_diff_notes(diffs: Sequence[ReleaseDiff]) -> Iterator[str]:
     """Yield a note for each release some of whose files were not compared, with the reason."""
     for diff in diffs:
         for reason in diff.unread:
@@ -151,9 +151,9 @@ def _compare(directory: Path, files: Sequence[Distribution], last: _LastReleases
             continue
         others[name] = other
         try:
-            built = archive_contents.describe(_read_built(directory / name))
+            built = archive_contents.contents_of(_read_built(directory / name))
             archive = last.read(old[other])
-            pairs.append((archive_contents.describe(archive), built))
+            pairs.append((archive_contents.contents_of(archive), built))
             sizes[other] = archive.path.stat().st_size
         except Problem as error:
             unread.setdefault(error.message, []).append(other)

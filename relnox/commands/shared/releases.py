@@ -129,13 +129,13 @@ def _read_tag(options: ReleaseOptions, project: Project) -> ReleaseTag | None:
         if version is None and is_plain and not tag_format.suffix:
             version = tag_format.parse(f"{tag_format.prefix}{name.removeprefix('v')}")
         if version is not None:
-            moves = package.version is not None and is_floating(version, package.version)
+            moves = package.version is not None and is_floating_tag(version, package.version)
             versions[package.name] = None if moves else version
     is_elsewhere = name in project.tags and project.commit not in (None, project.tags[name])
     return ReleaseTag(name, origin, versions, is_elsewhere)
 
 
-def is_floating(tag: Version, version: Version) -> bool:
+def is_floating_tag(tag: Version, version: Version) -> bool:
     """Return whether a tag's version is only the major number of `version`, as in the floating tag `v1`."""
     return len(tag.release) == 1 < len(version.release) and str(tag) == str(version.major)
 
@@ -310,7 +310,7 @@ def read_build(directory: str, request: Request, project: Project) -> Build:
             one of its packages.
     """
     manifest = project.once(read_release, project.root, directory, request.names)
-    packages, private = frozenset(manifest.packages), _private_names(project)
+    packages, private = frozenset(manifest.packages), _names_of_private_packages(project)
     groups = fixed_groups(project, [package.name for package in project.workspace.packages])
     siblings = {name for group in groups if not packages.isdisjoint(group) for name in group}
     incomplete = {*manifest.missing, *siblings - packages} - private
@@ -363,18 +363,18 @@ def archive_errors(
     )
 
 
-def hash_inside(directory: Path, path: Path) -> str | None:
+def hash_of_file_inside(directory: Path, path: Path) -> str | None:
     """Return the SHA-256 of a file, or None if it is not a file inside the directory."""
     return archives.hash_file(path).sha256 if archives.is_file_inside(directory, path) else None
 
 
-def _private_names(project: Project) -> frozenset[str]:
+def _names_of_private_packages(project: Project) -> frozenset[str]:
     return frozenset(package.name for package in project.workspace.packages if package.is_private)
 
 
 def public_part(manifest: Manifest, project: Project) -> tuple[Manifest, tuple[str, ...]]:
     """Return the manifest without private packages (`Private ::` classifier), and the names of those packages."""
-    private = _private_names(project)
+    private = _names_of_private_packages(project)
     return (
         manifest.restricted_to(frozenset(manifest.packages) - private),
         tuple(name for name in manifest.packages if name in private),
@@ -593,7 +593,7 @@ def closed_project(package: str, listing: Listing, index: str) -> Iterator[Probl
         )
 
 
-def foreign_project(package: str, listing: Listing, index: str, project: Project) -> Iterator[str]:
+def possibly_foreign_project(package: str, listing: Listing, index: str, project: Project) -> Iterator[str]:
     """Yield a message if a project on an index may belong to another account.
 
     Indexes do not say who may upload. A project is assumed to belong to the user if one of its versions is tagged

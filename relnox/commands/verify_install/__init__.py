@@ -108,7 +108,7 @@ def _show_files(new: PlanBuilder, built: Manifest, options: Options, project: Pr
         new.notes.append(f"not compared with the last release: {error.message}")
     else:
         new.tables += release_diffs.diff_tables(diffs, full=True)
-        new.notes += release_diffs.unread_notes(diffs)
+        new.notes += release_diffs.incomplete_diff_notes(diffs)
 
 
 def _plan_public(options: Options, project: Project, new: PlanBuilder) -> Plan:

@@ -90,12 +90,13 @@ class Step(Record, ABC, kw_only=True):
         """Do it, and return the result, which later steps read with `run.result`."""
 
     def verify(self, run: Any, result: Any) -> str:
-        """Describe what was done; a step that is not done after it was applied has failed.
+        """Describe what was done: the result if that is text, else what `done` says now.
 
         Raises:
             Failed: It is not done.
         """
-        del result
+        if isinstance(result, str):  # `apply` found that it is done
+            return result
         if (detail := self.done(run)) is None:
             raise Failed(
                 "step-not-done",
