@@ -67,9 +67,6 @@ def to_markdown(text: str, file: str = "") -> str:
     return "\n\n".join(_blocks(document, _FIRST_LEVEL)).strip()
 
 
-_VERSION_LABELS = {"versionadded": "Added", "versionchanged": "Changed", "deprecated": "Deprecated"}
-
-
 def _code_role(_: str, rawtext: str, text: str, *__: Any, **___: Any) -> tuple[list[Any], list[Any]]:
     """Return the text of an unknown role as code: a number is an issue; of `text <target>` the text is shown."""
     title = _title(nodes.unescape(text))

@@ -15,8 +15,6 @@ from relnox.source.git import trees
 from relnox.source.git.repository import Git
 from relnox.system.files import TemporaryDirectory
 
-_MANY_FILES = 100
-"""Above so many files, git writes their content into one pack, which is twice as fast as a file for each."""
 _PATHSPECS_FROM_STDIN = ("--pathspec-from-file=-", "--pathspec-file-nul")
 _REFLOG_ACTION = "relnox "
 _SIGNING_FIX = (
