@@ -167,8 +167,8 @@ def _packages_missing_error(root: Path, document: Mapping[str, Any]) -> Blocked:
     if pyproject.describes_package(document):
         return Blocked(
             "package-unknown",
-            f"no package found in {root} (the project has no [build-system], and [tool.uv] package = false)",
-            fix="add [build-system] to pyproject.toml, and remove package = false",
+            f"no package found in {root} ({_says_no_package(document)} in pyproject.toml)",
+            fix="to release the project, remove that line, and add [build-system] if there is none",
         )
     if name := _other_metadata_file(root, "."):
         return Blocked(
@@ -212,12 +212,20 @@ def _why_no_package(document: Mapping[str, Any], directory: str, root: Path) -> 
     if not pyproject.describes_package(document):
         name = _other_metadata_file(root, directory)
         return f"its metadata is in {name}, not in [project] of {_PYPROJECT}" if name else _NO_PROJECT
-    is_package = table_at(document, "tool", "uv").get("package")
-    if "build-system" in document or is_package is True:
-        return None
-    if is_package is False:
+    if _says_no_package(document):
         return ""
+    if "build-system" in document or table_at(document, "tool", "uv").get("package") is True:
+        return None
     return "the project has no [build-system] (add one to release it, or else [tool.uv] package = false)"
+
+
+def _says_no_package(document: Mapping[str, Any]) -> str:
+    """Return the line with which a pyproject.toml says that its project is no package, or an empty string."""
+    for tool, key in (("uv", "package"), ("poetry", "package-mode"), ("pdm", "distribution")):
+        is_meta_package = tool == "uv" and "build-system" in document
+        if table_at(document, "tool", tool).get(key) is False and not is_meta_package:
+            return f"[tool.{tool}] {key} = false"
+    return ""
 
 
 def _find_package_directories(

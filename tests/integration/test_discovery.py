@@ -448,6 +448,8 @@ def test_members_of_a_uv_workspace(tmp_path: Path) -> None:
         ('[project]\nname = "x"\nversion = "0"\n[tool.uv]\npackage = false\n', False, False),
         ('[project]\nname = "x"\nversion = "0"\n[tool.uv]\npackage = true\n', True, False),
         (package("x", more="[tool.uv]\npackage = false\n"), True, False),
+        (package("x", more="[tool.poetry]\npackage-mode = false\n"), False, False),
+        (package("x", more="[tool.pdm]\ndistribution = false\n"), False, False),
     ],
 )
 @pytest.mark.parametrize("layout", ["root", "member", "search", "listed"])
@@ -466,7 +468,7 @@ def test_a_project_without_a_build_system_is_no_package_unless_it_is_listed(
     if is_package or is_named:
         assert directories(discover_in(tmp_path / "one", root=text)) == {"x": "."}
     else:
-        with pytest.raises(Blocked, match=r"no \[build-system\], and \[tool.uv\] package = false"):
+        with pytest.raises(Blocked, match=r"\[tool\.\w+\] [a-z-]+ = false in pyproject.toml"):
             discover_in(tmp_path / "one", root=text)
     assert ("x" in directories(found)) is (is_package or layout == "listed")
     assert len(found.warnings) == (is_named and layout != "listed")
