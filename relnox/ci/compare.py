@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from relnox.ci.lint import builds
-from relnox.ci.workflows import Items, Job, Step, Table, Workflow, parse_yaml, read_workflow
+from relnox.ci.workflows import Items, Job, Step, Table, Text, Workflow, parse_yaml, read_workflow
 from relnox.core.text import join_names
 from relnox.errors import Blocked, Problem
 
@@ -160,6 +160,7 @@ def dangers(present: Workflow, expected: Workflow) -> Iterator[Problem]:
     if top is None or (top and not _includes(expected.table.get("permissions"), top)):
         line = present.table.lines.get("permissions", 1)
         yield _danger(present, line, "all jobs have permissions", "set permissions: {} for the workflow")
+    yield from _unknown_needs(present.file, present.jobs_table)
     jobs = {job.name: job for job in present.jobs}
     guards = {job.name for job in expected.jobs if _has_credentials(job) or job.environment}
     for job in expected.jobs:
@@ -171,6 +172,16 @@ def dangers(present: Workflow, expected: Workflow) -> Iterator[Problem]:
             yield _danger(
                 present, difference.line, f"{difference.message} (it guards what is published)", _RESTORE
             )
+
+
+def _unknown_needs(file: str, jobs: Table) -> Iterator[Problem]:
+    """Yield jobs that need a deleted one: the forge runs no job of such a file."""
+    for name, job in jobs.items():
+        needs = job.get("needs") if isinstance(job, Table) else None
+        for needed in needs if isinstance(needs, Items) else [needs]:
+            if isinstance(needed, Text) and needed and needed not in jobs:
+                message = f"job {name} needs job {needed}, which does not exist"
+                yield _problem(file, needed.line, message, f"remove {needed} from its needs")
 
 
 def _permission_dangers(present: Job, expected: Job) -> Iterator[Problem]:
@@ -286,6 +297,8 @@ def _compare_pipelines(present: Pipeline, expected: Pipeline) -> Iterator[Differ
 
 def _pipeline_dangers(present: Pipeline, expected: Pipeline) -> Iterator[Problem]:
     """Yield changes of jobs that guard what is published, additions to them, and caches."""
+    if "include" not in present.jobs:
+        yield from _unknown_needs(present.file, present.jobs)
     guards = {name for name, job in expected.jobs.items() if {"id_tokens", "environment"} & job.keys()}
     for difference in _compare_pipelines(present, expected):
         if difference.job in guards:

@@ -176,6 +176,8 @@ def test_noise_is_no_difference(release: Release) -> None:
 
 def test_a_deleted_job_stays_deleted_unless_it_guards_what_is_published(release: Release) -> None:
     release.edit(job(release.text, "verify"), "")
+    assert "job page needs job verify, which does not exist" in release.ci("--check", code=1).text
+    release.edit("needs: [build, verify]", "needs: [build, publish]")
     assert "job verify is missing (an edit, which is kept)" in release.ci("--check", code=0).text
     assert "are up to date" in release.ci(code=0).text
     release.edit(job(release.text, "gate"), "")
@@ -294,6 +296,9 @@ def test_edits_of_a_pipeline_survive_as_well(pipeline: Release) -> None:
     pipeline.edit("build: #", "lint:\n  script: [ruff check]\n\nbuild: #")
     pipeline.edit("timeout: 60 minutes", "timeout: 90 minutes")
     pipeline.edit("-s build-all verify-install", "-s build-all")
+    pipeline.edit(re.search(r"verify: #.*?\n\n", pipeline.text, re.DOTALL)[0], "")
+    assert "job page needs job verify, which does not exist" in pipeline.ci("--check", code=1).text
+    pipeline.edit("needs: [build, verify]", "needs: [build, publish]")
     pipeline.commit()
     ran = pipeline.ci("--check", code=0)
     line = pipeline.text.count("\n", 0, pipeline.text.index("  script:", pipeline.text.index("\nbuild:"))) + 1
@@ -302,9 +307,11 @@ def test_edits_of_a_pipeline_survive_as_well(pipeline: Release) -> None:
     assert "are up to date" in pipeline.ci(code=0).text
     pipeline.add_setting('trigger = "release"')
     assert "rules of job build" in pipeline.ci("--check", code=1).text
-    pipeline.ci(code=0)
+    assert "\n  +verify: #" in pipeline.ci(code=1).text  # relnox changes its rules, too
+    pipeline.ci("--prefer", "edits", code=0)
     assert pipeline.text.count("if: '$CI_COMMIT_TAG'") == before.count("if: '$CI_COMMIT_TAG =~")
     assert "lint:" in pipeline.text
+    assert "\nverify:" not in pipeline.text
     assert f"@sha256:{'1' * 64}" in pipeline.text
     pipeline.ci("--check", code=0)
 
