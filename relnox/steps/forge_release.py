@@ -76,8 +76,8 @@ def choose_release(pages: Sequence[ReleasePage], tag: str) -> ReleasePage | None
     return next(iter([*published, *drafts]), None)
 
 
-class DraftRelease(ForgeStep, kw_only=True):
-    """Create a draft release, or complete the text of a release that exists.
+class PageStep(ForgeStep, kw_only=True):
+    """A step that creates a release or changes its text.
 
     Attributes:
         name: The title.
@@ -93,16 +93,20 @@ class DraftRelease(ForgeStep, kw_only=True):
     prerelease: bool
 
     @property
+    def previewed_edits(self) -> tuple[Edit, ...]:
+        return (Edit(file=f"release page of {self.tag}", before=None, after=self.body.encode(errors="replace")),)
+
+
+class DraftRelease(PageStep, kw_only=True):
+    """Create a draft release, or complete the text of a release that exists."""
+
+    @property
     def key(self) -> str:
         return f"draft release {self.tag}"
 
     @property
     def title(self) -> str:
         return f"draft release {self.name} of tag {self.tag}: notes and installation"
-
-    @property
-    def previewed_edits(self) -> tuple[Edit, ...]:
-        return (_preview(self.tag, self.body),)
 
     def done(self, run: Run) -> str | None:
         """Return a reason to skip the step if there is a release with the section, and no second draft."""
@@ -201,23 +205,14 @@ class AttachFile(ForgeStep, kw_only=True):
         return path
 
 
-class PublishRelease(ForgeStep, kw_only=True):
+class PublishRelease(PageStep, kw_only=True):
     """Publish the release of a tag, with its files; on GitLab it is created only now.
 
     Attributes:
-        name: The title.
-        body: The text of a new release, in Markdown.
-        section: The part of it that is kept up to date.
-        prerelease: Whether to mark the release as a prerelease.
         latest: Whether it becomes the latest release of the repository; None if the forge has no such mark.
         files: Its files, without their content.
     """
 
-    atomic = True
-    name: str
-    body: str
-    section: str
-    prerelease: bool
     latest: bool | None
     files: tuple[AttachedFile, ...]
 
@@ -233,7 +228,7 @@ class PublishRelease(ForgeStep, kw_only=True):
 
     @property
     def previewed_edits(self) -> tuple[Edit, ...]:
-        return (_preview(self.tag, self.body),) if self.latest is None else ()  # otherwise the draft shows it
+        return super().previewed_edits if self.latest is None else ()  # otherwise the draft shows it
 
     def done(self, run: Run) -> str | None:
         """Return a reason to skip the step if the release is public and complete."""
@@ -333,10 +328,6 @@ def partly_public() -> Iterator[None]:
         if error.exit_code in (ExitCode.BLOCKED, ExitCode.FAILED):
             error.exit_code = ExitCode.PARTLY_PUBLIC
         raise
-
-
-def _preview(tag: str, body: str) -> Edit:
-    return Edit(file=f"release page of {tag}", before=None, after=body.encode(errors="replace"))
 
 
 def _table(page: ReleasePage) -> Table:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from relnox.commands.check.context import Context, Finding, NotCheckable
 from relnox.commands.options import CheckOptions as Options
@@ -23,15 +23,6 @@ from relnox.core.text import split_lines
 from relnox.errors import ExitCode, Problem
 from relnox.project import Project
 from relnox.steps.edit_files import EditFiles
-
-
-class _Result(NamedTuple):
-    """What the function of an item found."""
-
-    problems: tuple[Problem, ...] = ()
-    steps: tuple[Step, ...] = ()
-    edits: tuple[Edit, ...] = ()
-    not_checkable: str = ""
 
 
 def plan(options: Options, project: Project) -> Plan:
@@ -48,10 +39,10 @@ def plan(options: Options, project: Project) -> Plan:
         if (reason := _why_skipped(item, severity, context)) is not None:
             items.append(_checked(item, "skipped", reason))
             continue
-        result = _decide(item, context)
-        new.add(*result.steps)
-        edits |= {edit.file: edit for edit in result.edits}
-        items.append(_checked_item(item, severity, result))
+        findings, reason = _decide(item, context)
+        new.add(*(finding for finding in findings if isinstance(finding, Step)))
+        edits |= {finding.file: finding for finding in findings if isinstance(finding, Edit)}
+        items.append(_checked_item(item, severity, findings, reason))
     if edits:
         new.add(EditFiles(edits=tuple(edits.values())))
     new.problems += [problem for problem in problems_of(items) if problem.level == "error"]
@@ -99,8 +90,11 @@ def _why_skipped(item: Item, severity: str, context: Context) -> str | None:
     return None
 
 
-def _decide(item: Item, context: Context) -> _Result:
-    """Return what the function of an item finds; a server that does not answer says nothing about the item."""
+def _decide(item: Item, context: Context) -> tuple[list[Finding], str]:
+    """Return what the function of an item finds, and why the item cannot be decided here, or an empty string.
+
+    A server that does not answer says nothing about the item.
+    """
     module: Any = import_module(f"relnox.commands.check.{item.topic}")
     findings: list[Finding] = []
     reason = ""
@@ -114,28 +108,24 @@ def _decide(item: Item, context: Context) -> _Result:
             reason = error.message
         else:
             findings.append(error)
-    return _Result(
-        tuple(finding for finding in findings if isinstance(finding, Problem)),
-        tuple(finding for finding in findings if isinstance(finding, Step)),
-        tuple(finding for finding in findings if isinstance(finding, Edit)),
-        reason,
-    )
+    return findings, reason
 
 
-def _checked_item(item: Item, severity: str, result: _Result) -> CheckedItem:
+def _checked_item(item: Item, severity: str, findings: Sequence[Finding], detail: str) -> CheckedItem:
     """Return an item with its status, before the steps run that it may need."""
-    steps = tuple(step.key for step in result.steps) + (("edit",) if result.edits else ())
+    needed = [finding for finding in findings if isinstance(finding, Step)]
+    steps = tuple(step.key for step in needed) + ("edit",) * any(isinstance(finding, Edit) for finding in findings)
     problems = tuple(
         problem.but(level="warning" if "warning" in (severity, problem.level) else "error", why=item.why, allow="")
-        for problem in result.problems
+        for problem in findings
+        if isinstance(problem, Problem)
     )
     status: CheckStatus = "ok"
-    detail = result.not_checkable
     if any(problem.level == "error" for problem in problems):
         status = "failed"
     elif detail or steps:
         status = "not checkable here"
-        detail = detail or f"decided by: {', '.join(step.title for step in result.steps) or 'the edit'}"
+        detail = detail or f"decided by: {', '.join(step.title for step in needed) or 'the edit'}"
     elif problems:
         status = "warning"
     return _checked(item, status, detail, problems, steps)
@@ -144,12 +134,5 @@ def _checked_item(item: Item, severity: str, result: _Result) -> CheckedItem:
 def _checked(
     item: Item, status: CheckStatus, detail: str, problems: Iterable[Problem] = (), steps: tuple[str, ...] = ()
 ) -> CheckedItem:
-    return CheckedItem(
-        name=item.name,
-        title=item.title,
-        why=item.why,
-        status=status,
-        detail=detail,
-        problems=tuple(problems),
-        steps=steps,
-    )
+    texts: dict[str, str] = {"name": item.name, "title": item.title, "why": item.why, "detail": detail}
+    return CheckedItem(**texts, status=status, problems=tuple(problems), steps=steps)

@@ -44,6 +44,7 @@ _DROPPED = (
     nodes.system_message,
     nodes.target,
 )
+_VERSION_LABELS = {"versionadded": "Added", "versionchanged": "Changed", "deprecated": "Deprecated"}
 _MARKS = {nodes.emphasis: "*", nodes.strong: "**"}
 _TAGS = {nodes.superscript: "sup", nodes.subscript: "sub"}
 
@@ -90,9 +91,7 @@ class _UnknownDirective(Directive):  # type: ignore[misc]  # docutils ships no t
     def run(self) -> list[Any]:
         """Return the content."""
         result = []
-        if label := {"versionadded": "Added", "versionchanged": "Changed", "deprecated": "Deprecated"}.get(
-            self.name
-        ):
+        if label := _VERSION_LABELS.get(self.name):
             version, _, more = " ".join(" ".join(self.arguments).split()).partition(" ")
             text = f"{label} in {version}"
             explanation, _ = self.state.inline_text(f": {more}" if more else "", self.lineno)
