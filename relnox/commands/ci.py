@@ -37,9 +37,10 @@ from relnox.project import Project
 from relnox.reporters import outputs
 from relnox.source.git import remotes
 from relnox.source.history import contents_in_history
-from relnox.steps.ci_requirements import LockRequirements, own_requirement
+from relnox.steps.ci_requirements import LockRequirements
 from relnox.steps.edit_files import EditFiles
 
+_OWN_VERSION = version("relnox")
 _INDEX_TIMEOUT = 10.0
 """The time limit for all queries of one index, in seconds."""
 _ONLY_FOR_SESSIONS = ("argcomplete", "build", "invoke", "keyring", "nox", "pyyaml", "uv")
@@ -136,7 +137,7 @@ def _locks(project: Project) -> Iterator[LockRequirements]:
     """
     own = project.workspace.by_name.get("relnox")
     requirements = (
-        (own_requirement(),)
+        (f"relnox=={_OWN_VERSION}",)
         if own is None
         else tuple(dependency.text for dependency in own.dependencies if dependency.table == "runtime")
     )
@@ -183,7 +184,7 @@ def _is_on_gitlab(project: Project) -> bool:
 
 def _generated_file(name: str, output: str, content: bytes | None, project: Project) -> GeneratedFile:
     present = decode(content, name) if content is not None else None
-    file = GeneratedFile(file=name, output=output, present=present, version=version("relnox"))
+    file = GeneratedFile(file=name, output=output, present=present, version=_OWN_VERSION)
     if not file.needs_history or project.git is None:
         return file
     return replace(file, history=project.once(contents_in_history, project.git, name))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
-
 from relnox.building.environments import INDEX_FIX, choose_installer_fix, find_uv
 from relnox.core.planning.step import Step
 from relnox.core.text import format_count
@@ -15,11 +13,6 @@ _TIMEOUT = 300
 _OPTIONS = ("--universal", "--python-version", "3.11", "--generate-hashes", "--only-binary", ":all:")
 """For all platforms and Pythons that relnox runs on; nothing is built to read its metadata."""
 _QUIET_OPTIONS = ("--quiet", "--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links")
-
-
-def own_requirement() -> str:
-    """Return the requirement on the running version of relnox."""
-    return f"relnox=={version('relnox')}"
 
 
 class LockRequirements(Step, kw_only=True):

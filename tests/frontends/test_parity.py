@@ -36,7 +36,7 @@ RELEASE = ("--part", "auto", "--commit", "--tag", "--lock")
 
 # Flags are in the first column of a help text, descriptions are not.
 FLAG_COLUMN = re.compile(r"^  (-\S.*?)(?:  |$)", re.MULTILINE)
-FLAG = re.compile(r"--[a-z][a-z-]*")
+FLAG = re.compile(r"--[a-z][a-z0-9-]*")
 
 BLOCKED = (
     (
@@ -55,6 +55,7 @@ BLOCKED = (
     ("forge-release", "--notes none", "--notes = 'none' is not one of changelog, commits, generated"),
     ("release", "--until publish-test --index embedded --test-index none", "this release has no such stage"),
     ("rehearse", "--python conda", "conda"),
+    ("ci", "--matrix wheel", "--matrix = 'wheel' is not one of"),
     (
         "bump",
         "--part minro",
