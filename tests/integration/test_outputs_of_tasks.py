@@ -75,8 +75,9 @@ def test_the_job_that_builds_gets_the_tag_of_a_merged_version(root: Path) -> Non
 def test_the_hash_of_the_manifest_is_handed_to_the_job_that_publishes(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with (root / "pyproject.toml").open("a", encoding="utf-8") as settings:
-        settings.write('[tool.relnox.verify]\npython = ["3.11", "3.13"]\n')
+    text = (root / "pyproject.toml").read_text(encoding="utf-8")
+    text = text.replace("\nversion", '\nreadme = "README.md"\nversion', 1)
+    write(root, {"pyproject.toml": f'{text}[tool.relnox.verify]\npython = ["3.11", "3.13"]\n'})
     commit_all(root, "Verify")
     run_in_process(root, "bump", "minor", "--commit", "--tag", "--push", code=0)
     monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "github"))
