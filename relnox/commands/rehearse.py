@@ -22,6 +22,7 @@ from relnox.core.release.manifest import MANIFEST_JSON
 from relnox.errors import Blocked, Problem
 from relnox.indexes.targets import EMBEDDED
 from relnox.project import Project
+from relnox.source.git import remotes
 from relnox.steps.stages import CloneCheckout
 
 _DIST = "dist"  # in the clone
@@ -30,7 +31,7 @@ _DIST = "dist"  # in the clone
 def plan(options: Options, project: Project) -> Plan:
     """Plan to clone the checkout, and to run every stage of a release in the clone."""
     new = PlanBuilder("rehearse")
-    _, state, head = project.require_commit()
+    git, state, head = project.require_commit()
     branch = state.branch if project.lines else None
     names = (line.branch for line in (*project.lines, *project.config.branch) if not line.is_glob)
     new.add(
@@ -67,6 +68,8 @@ def plan(options: Options, project: Project) -> Plan:
     if state.changed_files:
         files = text.format_count(len(state.changed_files), "file")
         new.notes.append(f"left out: uncommitted changes in {files} (the last commit is rehearsed)")
+    if project.config.remote not in remotes.names(git):
+        request.pop("push", None)  # the checkout has no remote, unlike its clone
     words = (word for name, value in request.items() for word in fixes.option_words(name, value))
     next_command = fixes.task_command("bump", *words) if request else fixes.task_command("build-all")
     new.next_command = f"git commit --all && {next_command}" if state.changed_files else next_command

@@ -156,6 +156,7 @@ def test_releases_are_pushed_to_the_remote_of_the_settings(tmp_path: Path) -> No
     git(root, "commit", "--all", "--message", "Push to upstream")
     ran = run(root, "relnox", "rehearse", "--package", "vtry-two", "--part", "minor", code=0)
     assert "to upstream atomically" in ran.text
+    assert ran.err.splitlines()[-1].endswith(" --commit --tag")  # the checkout has no remote of this name
 
 
 @pytest.mark.network

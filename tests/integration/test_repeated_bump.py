@@ -117,6 +117,22 @@ def test_another_kind_of_release_of_the_same_commits_is_made(
     assert git(two, "tag", "--points-at", "HEAD") == tag
 
 
+@pytest.mark.parametrize(
+    ("words", "version"),
+    [(("--part", "patch"), "2.1.1"), (("--part", "major"), "3.0.0"), (("--to", "2.4"), "2.4")],
+)
+def test_edits_on_top_of_a_release_are_committed_by_the_next_command(
+    two: Path, bump: Bump, words: tuple[str, ...], version: str
+) -> None:
+    assert bump(two, *PUSHED).code == 0
+    _, _, next_command = bump(two, *words).text.rpartition("next: relnox bump ")
+    assert f"{' '.join(words)} --commit --tag" in next_command
+    assert bump(two, *words, "--commit", "--tag").code == 0
+    assert git(two, "tag", "--points-at", "HEAD").split() == [f"v{version}"]
+    assert git(two, "status", "--porcelain") == ""
+    assert "already released" in bump(two, *words, "--commit", "--tag").text
+
+
 def test_with_a_commit_since_the_same_bump_releases_again(two: Path, bump: Bump) -> None:
     assert bump(two, *RELEASE).code == 0
     write(two, {"packages/base/more.py": ""})

@@ -104,7 +104,7 @@ def _plan_to_finish(release: _Release, options: Options, project: Project, check
         branch, names = state.branch if pushes_branch else None, tuple(tag.name for tag in unpushed_tags)
         new.add(Push(remote_name=project.config.remote, branch=branch or "", tags=names))
     is_finished = not new.plan().steps
-    if is_finished and (options.again or options.part == "auto"):
+    if is_finished and (options.again or options.part == "auto" or _has_other_versions(checkout, project, bumps)):
         return None
     new.problems += preflight.existing_tag_problems(tags, project, commit, is_local=False)
     if pushes_branch or following:
@@ -134,6 +134,12 @@ def _bumps_of(release: _Release, project: Project) -> tuple[VersionBump, ...]:
         for name, version in sorted(release.versions.items())
         if name in packages
     )
+
+
+def _has_other_versions(checkout: Project, project: Project, bumps: Sequence[VersionBump]) -> bool:
+    """Return whether the checkout has another version than HEAD, as after a bump without a commit."""
+    here, committed = ({one.name: one.version for one in view.workspace.packages} for view in (checkout, project))
+    return any(here.get(bump.package.name) != committed[bump.package.name] for bump in bumps)
 
 
 def _push_problems(project: Project, *, is_public: bool) -> Iterator[Problem]:
