@@ -155,11 +155,11 @@ def dangers(present: Workflow, expected: Workflow) -> Iterator[Problem]:
     for trigger in ("pull_request_target", "workflow_run"):
         if trigger in present.triggers:
             message = f"it is started by {trigger} (with secrets, for what others wrote)"
-            yield _danger(present, present.triggers.lines[trigger], message, f"remove {trigger}")
+            yield _problem(present.file, present.triggers.lines[trigger], message, f"remove {trigger}")
     top = present.table.get("permissions")
     if top is None or (top and not _includes(expected.table.get("permissions"), top)):
         line = present.table.lines.get("permissions", 1)
-        yield _danger(present, line, "all jobs have permissions", "set permissions: {} for the workflow")
+        yield _problem(present.file, line, "all jobs have permissions", "set permissions: {} for the workflow")
     yield from _unknown_needs(present.file, present.jobs_table)
     jobs = {job.name: job for job in present.jobs}
     guards = {job.name for job in expected.jobs if _has_credentials(job) or job.environment}
@@ -169,8 +169,8 @@ def dangers(present: Workflow, expected: Workflow) -> Iterator[Problem]:
             yield from _step_dangers(jobs[job.name], job)
     for difference in compare(present, expected):
         if difference.job in guards:
-            yield _danger(
-                present, difference.line, f"{difference.message} (it guards what is published)", _RESTORE
+            yield _problem(
+                present.file, difference.line, f"{difference.message} (it guards what is published)", _RESTORE
             )
 
 
@@ -192,7 +192,9 @@ def _permission_dangers(present: Job, expected: Job) -> Iterator[Problem]:
             line = getattr(present.table.get("permissions"), "lines", {}).get(scope, present.line)
             needed = f"{scope}: {allowed[scope]}" if scope in allowed else "no such one"
             message = f"job {present.name} has the permission {scope}: {level} (it needs {needed})"
-            yield _danger(present.workflow, line, message, f"set {needed}" if scope in allowed else "remove it")
+            yield _problem(
+                present.workflow.file, line, message, f"set {needed}" if scope in allowed else "remove it"
+            )
 
 
 def _step_dangers(present: Job, expected: Job) -> Iterator[Problem]:
@@ -200,16 +202,18 @@ def _step_dangers(present: Job, expected: Job) -> Iterator[Problem]:
     for step in present.steps:
         if step.action == "actions/checkout" and step.input("persist-credentials") != "false":
             message = f"job {name} leaves its token in the checkout"
-            yield _danger(workflow, step.line, message, "set persist-credentials: false")
+            yield _problem(workflow.file, step.line, message, "set persist-credentials: false")
     if not _has_credentials(expected):
         for line, text in _texts(present.table, present.line):
             if "secrets." in text and "secrets.GITHUB_TOKEN" not in text:
                 message = f"job {name} gets a secret (the code that it runs can read it)"
-                yield _danger(workflow, line, message, "move the step into a job that runs no code of the project")
+                yield _problem(
+                    workflow.file, line, message, "move the step into a job that runs no code of the project"
+                )
     elif not any(builds(expected)):
         for line in builds(present):
             message = f"job {name} runs the project's code (that code can use the credential)"
-            yield _danger(workflow, line, message, "move the step into the job that builds")
+            yield _problem(workflow.file, line, message, "move the step into the job that builds")
 
 
 def _has_credentials(job: Job) -> bool:
@@ -226,10 +230,6 @@ def _texts(value: Any, line: int) -> Iterator[tuple[int, str]]:
             yield from _texts(inner, line)
     else:
         yield getattr(value, "line", line), str(value)
-
-
-def _danger(workflow: Workflow, line: int, message: str, fix: str) -> Problem:
-    return _problem(workflow.file, line, message, fix)
 
 
 def _problem(file: str, line: int, message: str, fix: str) -> Problem:
@@ -255,8 +255,8 @@ def wrong_pins(workflow: Workflow, versions: Mapping[str, Mapping[str, str]]) ->
             f"that is {by_commit[commit]}" if commit in by_commit else f"{commented} is {join_names(commits)}"
         )
         newest, version_of_newest = next(iter(by_commit.items()))
-        yield _danger(
-            workflow,
+        yield _problem(
+            workflow.file,
             line,
             f"{action} at {commit[:10]} has the comment {comment or '(none)'} ({version})",
             f"write {action}@{newest} # {version_of_newest}",

@@ -232,15 +232,12 @@ def _gate(job: Job) -> Iterator[str]:
 
 
 def _command(job: Job, command: Command) -> Iterator[str]:
-    words = " ".join(f'"{word}"' if word.startswith("$") else word for word in command.words)
+    words = [f'"{word}"' if word.startswith("$") else word for word in command.words]
     if command.tasks == ("cibuildwheel",):
-        text = f"for sdist in $SDIST; do python -m cibuildwheel {words} --output-dir {_WHEELS}; done"
-    elif job.runs_project_code:
-        first_error = "-x " if len(command.tasks) > 1 else ""
-        text = f"{_BIN}/nox {first_error}-s {' '.join(command.tasks)}" + (f" -- {words}" if words else "")
+        wheel = f"python -m cibuildwheel {' '.join(words)} --output-dir {_WHEELS}"
+        text = f"for sdist in $SDIST; do {wheel}; done"
     else:
-        (task,) = command.tasks
-        text = f"{_BIN}/relnox {task} {words}".rstrip()
+        text = job.call(_BIN, words)
     yield f"- run: {text}"
     if job.matrix is not None:
         yield "  shell: bash # on Windows as well"

@@ -226,13 +226,7 @@ class _Writer:
         if job.only_if is not None:
             yield f'test "${self._output_variable(job.only_if.name)}" = true || exit 0 # nothing to do'
         yield f"python3 -m venv --clear ~/relnox && {_BIN}/pip install --no-deps --require-hashes -r {file}"
-        words = " ".join(self._words(job.command))
-        if job.runs_project_code:
-            first_error = "-x " if len(job.command.tasks) > 1 else ""
-            yield f"{_BIN}/nox {first_error}-s {' '.join(job.command.tasks)}" + (f" -- {words}" if words else "")
-        else:
-            (task,) = job.command.tasks
-            yield f"{_BIN}/relnox {task} {words}".rstrip()
+        yield job.call(_BIN, tuple(self._words(job.command)))
 
     def _words(self, command: Command) -> Iterator[str]:
         """Yield the words for the shell; an option is left out if the job does not get its value."""

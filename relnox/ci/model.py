@@ -6,7 +6,7 @@ A provider turns `Workflow` into the text of a file. Everything that a reader sh
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, TypeAlias
 
 from relnox.core.records import Record
@@ -189,6 +189,20 @@ class Job(Record, kw_only=True):
     keeps: str = ""
     outputs: tuple[str, ...] = ()
     minutes: int = 30
+
+    def call(self, directory: str, words: Sequence[str]) -> str:
+        """Return the line that runs the command, with the words as the shell needs them.
+
+        Args:
+            directory: Where the programs are.
+            words: The words of `command`.
+        """
+        tasks = self.command.tasks if self.command is not None else ()
+        if not self.runs_project_code:
+            return " ".join((f"{directory}/relnox", *tasks, *words))
+        first_error = ("-x",) if len(tasks) > 1 else ()
+        options = ("--", *words) if words else ()
+        return " ".join((f"{directory}/nox", *first_error, "-s", *tasks, *options))
 
 
 class Workflow(Record, kw_only=True):

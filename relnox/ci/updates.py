@@ -104,7 +104,7 @@ def check(file: GeneratedFile, rules: Rules[Any]) -> Iterator[Problem]:
         rules: How files of its kind are compared.
     """
     if file.present is None:
-        yield Problem("workflow-outdated", "the file is missing", _UPDATE, file=file.file)
+        yield missing_file(file.file)
         return
     present = rules.read(file.file, file.present.encode())
     expected = rules.read(file.file, file.output.encode())
@@ -128,6 +128,11 @@ def check(file: GeneratedFile, rules: Rules[Any]) -> Iterator[Problem]:
     for action, old, new in old_pins(file.present, file.output):
         message = f"{action} is at v{old} (v{new} is known)"
         yield Problem("workflow-outdated", message, _UPDATE, level="note", file=file.file)
+
+
+def missing_file(name: str) -> Problem:
+    """Return the problem of a file that `ci` writes and that does not exist."""
+    return Problem("workflow-outdated", "the file is missing", _UPDATE, file=name)
 
 
 _UPDATE = "relnox ci"

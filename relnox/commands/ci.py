@@ -21,7 +21,7 @@ from relnox.ci.lint import lint
 from relnox.ci.merge import read_stamp
 from relnox.ci.publishers import PENDING_DAYS, Publisher, publishing_environments
 from relnox.ci.sets import ProjectFacts
-from relnox.ci.updates import GeneratedFile, check, update
+from relnox.ci.updates import GeneratedFile, check, missing_file, update
 from relnox.ci.workflows import IDENTITY, Workflow, decode, read_workflow
 from relnox.commands.options import CiOptions as Options
 from relnox.commands.shared import releases
@@ -90,10 +90,12 @@ def _plan_files(new: PlanBuilder, options: Options, project: Project) -> None:
             )
         )
     texts = _generate(facts, project)
-    contents = project.read_files(texts)
+    locks = tuple(_locks(project))
+    contents = project.read_files([*texts, *(lock.file for lock in locks)])
     files = [_generated_file(name, text, contents.get(name), project) for name, text in texts.items()]
     if options.check:
         _add_findings(new, (problem for file in files for problem in project.once(_check, file)))
+        _add_findings(new, (missing_file(lock.file) for lock in locks if lock.file not in contents))
         return
     new.problems += _renamed_workflows(files, project)
     edits = []
@@ -108,7 +110,7 @@ def _plan_files(new: PlanBuilder, options: Options, project: Project) -> None:
         new.add(EditFiles(edits=tuple(edits)))
     elif not new.problems:
         new.notes.append("the workflow files are up to date")
-    new.add(*_locks(project))
+    new.add(*locks)
 
 
 def document(options: Options, project: Project) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from relnox.building.environments import INDEX_FIX, choose_installer_fix, find_uv
 from relnox.core.planning.step import Step
 from relnox.core.text import format_count
@@ -54,7 +56,8 @@ class LockRequirements(Step, kw_only=True):
     def verify(self, run: Run, result: None) -> str:
         """Count the pinned packages."""
         super().verify(run, result)
-        return format_count((run.root / self.file).read_text(encoding="utf-8").count("=="), "package")
+        text = (run.root / self.file).read_text(encoding="utf-8")
+        return format_count(len(re.findall(r"^[\w.-]+==", text, re.MULTILINE)), "package")
 
     def apply(self, run: Run) -> None:
         with TemporaryDirectory() as directory:

@@ -187,6 +187,8 @@ def test_a_deleted_job_stays_deleted_unless_it_guards_what_is_published(release:
     assert f"{FILE}: the file is missing [workflow-outdated]" in release.ci("--check", code=1).text
     release.ci(code=0)
     release.ci("--check", code=0)
+    (release.root / github.RELNOX_REQUIREMENTS).unlink()
+    assert f"{github.RELNOX_REQUIREMENTS}: the file is missing" in release.ci("--check", code=1).text
 
 
 # --- conflicts
