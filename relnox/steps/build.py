@@ -79,21 +79,16 @@ def source_to_build(run: Run) -> BuildSource:
     return replace(source, tracked=tuple(sorted({*source.tracked, *generated})))
 
 
-class Export(Step, kw_only=True):
+class Export(Step, key="export", title="export commit {self.commit:.10} (without uncommitted changes)"):
     """Export a commit to a scratch directory, so that only committed files are built.
 
     Attributes:
         commit: The full commit id.
     """
 
-    key = "export"
     exclusive = True
     concurrent = True
     commit: str
-
-    @property
-    def title(self) -> str:
-        return f"export commit {self.commit[:10]} (without uncommitted changes)"
 
     def apply(self, run: Run) -> BuildSource:
         export = run.scratch / "source"
@@ -112,7 +107,7 @@ class Export(Step, kw_only=True):
         return f"exported {self.commit[:10]}"
 
 
-class Build(Step, kw_only=True):
+class Build(Step, key="build {self.package}"):
     """Build a package's sdist, and its wheel from that sdist, in isolation.
 
     Attributes:
@@ -154,10 +149,6 @@ class Build(Step, kw_only=True):
     optional_extensions: bool = False
     fake_secrets: tuple[str, ...] = ()
     ignored_imports: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def key(self) -> str:
-        return f"build {self.package}"
 
     @property
     def title(self) -> str:

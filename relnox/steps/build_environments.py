@@ -115,7 +115,7 @@ class BuildingServices(SharedService):
         return directory
 
 
-class PrepareBuildEnvironment(Step, kw_only=True):
+class PrepareBuildEnvironment(Step):
     """Create the environment shared by all packages with the same build requirements, and start its warm process.
 
     Attributes:

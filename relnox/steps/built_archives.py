@@ -173,10 +173,9 @@ def check_unchanged(directory: Path, files: Iterable[Distribution]) -> None:
             )
 
 
-class CleanDirectory(Step, kw_only=True):
+class CleanDirectory(Step, key="clean"):
     """Remove files of earlier builds from the output directory."""
 
-    key = "clean"
     exclusive = True
     directory: str
     files: tuple[str, ...]

@@ -22,7 +22,7 @@ _STALE = 1
 """The exit status of `uv lock --check` for a lock file that would change."""
 
 
-class LockFile(Step, kw_only=True):
+class LockFile(Step, key="lock {self.file}"):
     """Check that a lock file is that of its pyproject.toml; with `writes`, let its tool update it.
 
     Attributes:
@@ -34,10 +34,6 @@ class LockFile(Step, kw_only=True):
     file: str
     tool: Literal["uv", "poetry", "pdm"]
     writes: bool = False
-
-    @property
-    def key(self) -> str:
-        return f"lock {self.file}"
 
     @property
     def title(self) -> str:
@@ -79,15 +75,11 @@ def stale_lock(file: str, tool: str) -> Blocked:
     return Blocked("lock-outdated", f"{file} is not that of the current pyproject.toml", command)
 
 
-class UntrackFiles(Step, kw_only=True):
+class UntrackFiles(Step, key="untrack"):
     """Remove files from git's index; they stay on the disk, and in the history."""
 
     exclusive = True
     files: tuple[str, ...]
-
-    @property
-    def key(self) -> str:
-        return "untrack"
 
     @property
     def title(self) -> str:

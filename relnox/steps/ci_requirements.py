@@ -17,7 +17,7 @@ _OPTIONS = ("--universal", "--python-version", "3.11", "--generate-hashes", "--o
 _QUIET_OPTIONS = ("--quiet", "--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links")
 
 
-class LockRequirements(Step, kw_only=True):
+class LockRequirements(Step, key="lock {self.file}", title="lock what jobs install in {self.file}"):
     """Write a requirements file with pinned versions and hashes, without the address of any index.
 
     Attributes:
@@ -32,14 +32,6 @@ class LockRequirements(Step, kw_only=True):
     purpose: str
     requirements: tuple[str, ...]
     without: tuple[str, ...] = ()
-
-    @property
-    def key(self) -> str:
-        return f"lock {self.file}"
-
-    @property
-    def title(self) -> str:
-        return f"lock what jobs install in {self.file}"
 
     @property
     def _header(self) -> str:

@@ -28,7 +28,7 @@ def undo_edits_on_failure(run: Run, edits: Sequence[Edit]) -> None:
     run.undo_on_failure(restore_files)
 
 
-class EditFiles(Step, kw_only=True):
+class EditFiles(Step):
     """Edit several files of the checkout, all or none.
 
     Attributes:

@@ -40,7 +40,7 @@ class ReleaseFiles(Record, kw_only=True):
     publishers: tuple[str, ...] = ()
 
 
-class LookUpRelease(Step, kw_only=True):
+class LookUpRelease(Step, key="look up {self.package}"):
     """Check that installers find a public release: it is listed, not yanked, and has files for the Pythons.
 
     Attributes:
@@ -56,10 +56,6 @@ class LookUpRelease(Step, kw_only=True):
     storage_limit: int
     is_requested: bool
     pythons: tuple[str, ...]
-
-    @property
-    def key(self) -> str:
-        return f"look up {self.package}"
 
     @property
     def title(self) -> str:
@@ -134,7 +130,7 @@ def _supports(requires_python: str, version: str) -> bool:
         return True
 
 
-class Download(Step, kw_only=True):
+class Download(Step, key="fetch {self.package}"):
     """Download the files of a package and compare their hashes.
 
     Attributes:
@@ -146,10 +142,6 @@ class Download(Step, kw_only=True):
     package: str
     files: tuple[Distribution, ...]
     deadline: int
-
-    @property
-    def key(self) -> str:
-        return f"fetch {self.package}"
 
     @property
     def title(self) -> str:
@@ -207,17 +199,13 @@ class Download(Step, kw_only=True):
         return checks.read_valid_archive(path)
 
 
-class CopyFiles(Step, kw_only=True):
+class CopyFiles(Step, key="fetch {self.package}"):
     """Copy the files of a package from a directory and compare their hashes."""
 
     concurrent = True
     directory: str
     package: str
     files: tuple[Distribution, ...]
-
-    @property
-    def key(self) -> str:
-        return f"fetch {self.package}"
 
     @property
     def title(self) -> str:

@@ -33,7 +33,7 @@ class AttachedFile(Record, kw_only=True):
     content: str | None = None
 
 
-class ForgeStep(Step, kw_only=True):
+class ForgeStep(Step):
     """A step of the release of a tag.
 
     Attributes:
@@ -76,7 +76,7 @@ def choose_release(pages: Sequence[ReleasePage], tag: str) -> ReleasePage | None
     return next(iter([*published, *drafts]), None)
 
 
-class PageStep(ForgeStep, kw_only=True):
+class PageStep(ForgeStep):
     """A step that creates a release or changes its text.
 
     Attributes:
@@ -97,16 +97,12 @@ class PageStep(ForgeStep, kw_only=True):
         return (Edit(file=f"release page of {self.tag}", before=None, after=self.body.encode(errors="replace")),)
 
 
-class DraftRelease(PageStep, kw_only=True):
+class DraftRelease(
+    PageStep,
+    key="draft release {self.tag}",
+    title="draft release {self.name} of tag {self.tag}: notes and installation",
+):
     """Create a draft release, or complete the text of a release that exists."""
-
-    @property
-    def key(self) -> str:
-        return f"draft release {self.tag}"
-
-    @property
-    def title(self) -> str:
-        return f"draft release {self.name} of tag {self.tag}: notes and installation"
 
     def done(self, run: Run) -> str | None:
         """Return a reason to skip the step if there is a release with the section, and no second draft."""
@@ -136,7 +132,11 @@ class DraftRelease(PageStep, kw_only=True):
             self._delete_duplicates(forge, pages, page)
 
 
-class AttachFile(ForgeStep, kw_only=True):
+class AttachFile(
+    ForgeStep,
+    key="attach {self.file.name} to {self.tag}",
+    title="attach {self.file.name} to the release of {self.tag}",
+):
     """Attach a file to a release, and compare what the forge has with it: the stated hash, and a download.
 
     Attributes:
@@ -146,14 +146,6 @@ class AttachFile(ForgeStep, kw_only=True):
 
     file: AttachedFile
     directory: str
-
-    @property
-    def key(self) -> str:
-        return f"attach {self.file.name} to {self.tag}"
-
-    @property
-    def title(self) -> str:
-        return f"attach {self.file.name} to the release of {self.tag}"
 
     def done(self, run: Run) -> str | None:
         """Return a reason to skip the step if the forge serves the file with the planned hash."""
@@ -205,7 +197,7 @@ class AttachFile(ForgeStep, kw_only=True):
         return path
 
 
-class PublishRelease(PageStep, kw_only=True):
+class PublishRelease(PageStep, key="publish release {self.tag}"):
     """Publish the release of a tag, with its files; on GitLab it is created only now.
 
     Attributes:
@@ -215,10 +207,6 @@ class PublishRelease(PageStep, kw_only=True):
 
     latest: bool | None
     files: tuple[AttachedFile, ...]
-
-    @property
-    def key(self) -> str:
-        return f"publish release {self.tag}"
 
     @property
     def title(self) -> str:

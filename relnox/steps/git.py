@@ -19,7 +19,7 @@ MAX_TAGS = 3
 """Tags in one push: GitHub creates no events for more."""
 
 
-class Commit(Step, kw_only=True):
+class Commit(Step):
     """Commit exactly the edits of the plan, whatever else is staged.
 
     Attributes:
@@ -109,11 +109,9 @@ def _check_commit(git: Git, tree: str, files: Collection[str], message: str | No
         )
 
 
-class ResetIndex(Step, kw_only=True):
+class ResetIndex(Step, key="index", title="bring git's index up to date with the commit"):
     """Check a commit, and bring git's index up to date with it, whose run was killed before it could do that."""
 
-    key = "index"
-    title = "bring git's index up to date with the commit"
     atomic = True
     exclusive = True
     files: tuple[str, ...]
@@ -132,14 +130,13 @@ class ResetIndex(Step, kw_only=True):
         return format_count(len(self.files), "file")
 
 
-class CreateTags(Step, kw_only=True):
+class CreateTags(Step, key="tag"):
     """Create annotated tags, all or none.
 
     Attributes:
         commit: The commit to tag; None for HEAD.
     """
 
-    key = "tag"
     atomic = True
     exclusive = True
     tags: tuple[NewTag, ...]
@@ -201,10 +198,9 @@ class CreateTags(Step, kw_only=True):
         return bool(versions) and versions == earlier_versions
 
 
-class Push(Step, kw_only=True):
+class Push(Step, key="push"):
     """Push the branch and the tags atomically."""
 
-    key = "push"
     remote = True
     atomic = True
     remote_name: str
@@ -270,7 +266,7 @@ class Push(Step, kw_only=True):
         return git.is_ancestor(local, remote)
 
 
-class PushTags(Step, kw_only=True):
+class PushTags(Step, key="push {self.tags[0][0]}"):
     """Push a few tags in one transaction; the refs on the remote decide on success, not the exit status.
 
     Attributes:
@@ -283,10 +279,6 @@ class PushTags(Step, kw_only=True):
     remote_name: str
     tags: tuple[tuple[str, str], ...]
     created: tuple[str, ...] = ()
-
-    @property
-    def key(self) -> str:
-        return f"push {self.tags[0][0]}"
 
     @property
     def title(self) -> str:
@@ -369,7 +361,7 @@ def _describe_tags(foreign: AbstractSet[str]) -> str:
     return f"tagged by another run: {join_names(sorted(foreign))}" if foreign else ""
 
 
-class UndoBump(Step, kw_only=True):
+class UndoBump(Step, key="undo"):
     """Undo a release that was not pushed: its tags, its commits, and their edits.
 
     Attributes:
@@ -380,7 +372,6 @@ class UndoBump(Step, kw_only=True):
         files: The files that the commits changed, whether they are restored already or not.
     """
 
-    key = "undo"
     atomic = True
     exclusive = True
     commits: tuple[str, ...]

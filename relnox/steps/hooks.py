@@ -49,7 +49,7 @@ class EventPackage(Record, kw_only=True):
     tag: str | None = None
 
 
-class RunHook(Step, kw_only=True):
+class RunHook(Step, key="{self.event} {self.number}", title="run {self.event} hook: {self.hook.command}"):
     """Run a hook of the project.
 
     Attributes:
@@ -74,14 +74,6 @@ class RunHook(Step, kw_only=True):
     files: tuple[Distribution, ...] = ()
     rehearsal: bool = False
     skip: str | None = None
-
-    @property
-    def key(self) -> str:
-        return f"{self.event} {self.number}"
-
-    @property
-    def title(self) -> str:
-        return f"run {self.event} hook: {self.hook.command}"
 
     def done(self, run: Run) -> str | None:
         """Return the reason to skip the hook; one that failed or was killed runs again."""

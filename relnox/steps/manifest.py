@@ -29,7 +29,7 @@ _CREATE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0
 _FILE_MODE = 0o644
 
 
-class WriteManifest(Step, kw_only=True):
+class WriteManifest(Step, key="manifest", title="write the manifest into {self.output}"):
     """Write the manifest of the built files, as JSON and as text.
 
     Attributes:
@@ -37,7 +37,6 @@ class WriteManifest(Step, kw_only=True):
         policy: What publishing without a checkout needs to know; None outside git.
     """
 
-    key = "manifest"
     exclusive = True
     atomic = True
     output: str
@@ -45,10 +44,6 @@ class WriteManifest(Step, kw_only=True):
     dirty: bool
     order: tuple[tuple[str, tuple[str, ...]], ...]
     policy: PublishingPolicy | None = None
-
-    @property
-    def title(self) -> str:
-        return f"write the manifest into {self.output}"
 
     def apply(self, run: Run) -> Manifest:
         output = run.root / self.output
@@ -99,7 +94,7 @@ class WriteManifest(Step, kw_only=True):
         return f"{self.output}/{MANIFEST_JSON}{without}"
 
 
-class Collect(Step, kw_only=True):
+class Collect(Step, key="collect {self.package}"):
     """Copy the files of one package from the directories of build jobs, unless they are in the output directory.
 
     Attributes:
@@ -113,10 +108,6 @@ class Collect(Step, kw_only=True):
     files: tuple[tuple[str, Distribution], ...]
     attestations: tuple[tuple[str, str, str], ...] = ()
     output: str
-
-    @property
-    def key(self) -> str:
-        return f"collect {self.package}"
 
     @property
     def title(self) -> str:
@@ -178,10 +169,9 @@ def _copy(source: Path, target: Path, sha256: str, staging: Path) -> None:
     staged_file.replace(target)
 
 
-class WriteMergedManifest(Step, kw_only=True):
+class WriteMergedManifest(Step, key="manifest"):
     """Write the manifest of the collected files."""
 
-    key = "manifest"
     exclusive = True
     output: str
     manifest: Manifest

@@ -260,7 +260,7 @@ def different_files_error(
     )
 
 
-class AwaitIndex(Step, kw_only=True):
+class AwaitIndex(Step, key="await {self.package}"):
     """Wait until an index lists files with the hashes of the manifest, and serves them.
 
     Attributes:
@@ -278,10 +278,6 @@ class AwaitIndex(Step, kw_only=True):
     deadline: int
     download: bool = True
     page: str = ""
-
-    @property
-    def key(self) -> str:
-        return f"await {self.package}"
 
     @property
     def title(self) -> str:
@@ -382,20 +378,15 @@ class AwaitIndex(Step, kw_only=True):
         )
 
 
-class ClearIndex(Step, kw_only=True):
+class ClearIndex(Step, key="clear index", title="remove all content of index {self.index}"):
     """Remove all content of the embedded index, unless it has only files of this release.
 
     Attributes:
         files: The files of the release, which are kept if an interrupted run uploaded them.
     """
 
-    key = "clear index"
     index: str
     files: tuple[Distribution, ...]
-
-    @property
-    def title(self) -> str:
-        return f"remove all content of index {self.index}"
 
     def done(self, run: Run) -> str | None:
         """Skip the step if the index has no other files than those of the release."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from relnox.forges.api import PullRequest
 
 
-class CommitToBranch(Step, kw_only=True):
+class CommitToBranch(Step, key="commit to branch"):
     """Commit the edited files on top of a commit, and push that to a branch, which is created or replaced.
 
     Neither the checkout nor a local branch changes.
@@ -27,7 +27,6 @@ class CommitToBranch(Step, kw_only=True):
         replaces: The commit to which the branch points before, or None if the branch does not exist.
     """
 
-    key = "commit to branch"
     remote = True
     atomic = True
     remote_name: str
@@ -88,7 +87,9 @@ class CommitToBranch(Step, kw_only=True):
         return remotes.read_push_refs(run.checkout, self.remote_name).get(f"refs/heads/{self.branch}")
 
 
-class OpenPullRequest(Step, kw_only=True):
+class OpenPullRequest(
+    Step, key="pull request", title="open or update the pull request from {self.head} to {self.base}: {self.name}"
+):
     """Open the pull request of a branch, or update the open one.
 
     Attributes:
@@ -97,7 +98,6 @@ class OpenPullRequest(Step, kw_only=True):
         body: The description, in Markdown.
     """
 
-    key = "pull request"
     remote = True
     atomic = True
     remote_name: str
@@ -105,10 +105,6 @@ class OpenPullRequest(Step, kw_only=True):
     base: str
     name: str
     body: str
-
-    @property
-    def title(self) -> str:
-        return f"open or update the pull request from {self.head} to {self.base}: {self.name}"
 
     def done(self, run: Run) -> str | None:
         """Return a reason to skip the step if an open pull request has this title and description."""

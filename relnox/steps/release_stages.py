@@ -13,14 +13,14 @@ from relnox.steps.run import Run
 from relnox.steps.stages import Stage, StageRunner, as_later_error, checkout_directory
 
 
-class SendingStage(Stage, kw_only=True):
+class SendingStage(Stage):
     """A stage that makes something public: tags, files or a release page."""
 
     remote = True
     makes_public = True
 
 
-class BuildStage(Stage, kw_only=True):
+class BuildStage(Stage):
     """Build the packages of a commit, unless the directory has their complete build already.
 
     A second build may differ from the first one, whose files may be public.
@@ -53,7 +53,7 @@ class BuildStage(Stage, kw_only=True):
         return f"{self.directory}/{MANIFEST_JSON} has the build of {commit[:10]}: {files} with these hashes"
 
 
-class Gate(Step, kw_only=True):
+class Gate(Step, key="gate"):
     """Plan the stages that make something public, and ask for confirmation before the first of them.
 
     Attributes:
@@ -62,7 +62,6 @@ class Gate(Step, kw_only=True):
         purpose: What the gate does, for people.
     """
 
-    key = "gate"
     runs_task = True
     stages: tuple[Stage, ...]
     yes: bool

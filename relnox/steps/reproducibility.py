@@ -23,20 +23,16 @@ _export_lock = threading.Lock()
 """Held during an export: the list of exports is one file."""
 
 
-class CheckReproducibility(Step, kw_only=True):
+class CheckReproducibility(
+    Step,
+    key="compare {self.build.package}",
+    title="build {self.build.package} again in another directory, and compare",
+):
     """Build a package again with another path, umask, time zone, locale and file times, and compare archives."""
 
     runs_project_code = True
     concurrent = True
     build: Build
-
-    @property
-    def key(self) -> str:
-        return f"compare {self.build.package}"
-
-    @property
-    def title(self) -> str:
-        return f"build {self.build.package} again in another directory, and compare"
 
     @property
     def invalidated_package(self) -> str:

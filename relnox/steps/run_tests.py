@@ -22,7 +22,7 @@ _NO_MODULE = re.compile(r"No module named '?([\w.]+)")
 """What Python says if an import or `python -m` fails."""
 
 
-class RunTests(Step, kw_only=True):
+class RunTests(Step):
     """Run the configured tests with the built wheel in a new environment.
 
     Attributes:
@@ -77,7 +77,7 @@ class RunTests(Step, kw_only=True):
         return "tests pass with the built wheel"
 
 
-class RunTestsOnCheckout(Step, kw_only=True):
+class RunTestsOnCheckout(Step, key="test"):
     """Run the configured tests with the packages of the checkout in a new environment.
 
     Attributes:
@@ -89,10 +89,6 @@ class RunTestsOnCheckout(Step, kw_only=True):
     command: tuple[str, ...]
     requires: tuple[str, ...]
     environment: tuple[tuple[str, str], ...]
-
-    @property
-    def key(self) -> str:
-        return "test"
 
     @property
     def title(self) -> str:

@@ -30,22 +30,19 @@ def checkout_directory(run: Run) -> Path:
     return run.root if clone is None else clone.directory
 
 
-class CloneCheckout(Step, kw_only=True):
+class CloneCheckout(
+    Step, key="clone", title="clone commit {self.commit:.10} and a remote for it to a temporary directory"
+):
     """Clone the checkout and a remote for it to a temporary directory.
 
     Attributes:
         output: The directory that later steps write archives to, in the clone.
     """
 
-    key = "clone"
     commit: str
     branch: str
     remote_name: str
     output: str
-
-    @property
-    def title(self) -> str:
-        return f"clone commit {self.commit[:10]} and a remote for it to a temporary directory"
 
     def apply(self, run: Run) -> TemporaryClone:
         """Clone the checkout to a bare repository, so that the push is rehearsed as well, and this to a clone."""
@@ -85,7 +82,7 @@ class StageRunner(Record):
     confirm: Callable[[str], None]
 
 
-class Stage(Step, kw_only=True):
+class Stage(Step):
     """Run another task, which is planned when the step starts.
 
     Attributes:

@@ -38,10 +38,9 @@ _MIN_RATE = 16 << 10
 """Bytes a second, for which large files get more time."""
 
 
-class Attest(Step, kw_only=True):
+class Attest(Step, key="attest"):
     """Sign files as the job that publishes them (PEP 740), and store the attestations next to them."""
 
-    key = "attest"
     publishes = True
     index: str
     files: tuple[Distribution, ...]
@@ -102,10 +101,9 @@ def attestation_path(directory: Path, file: Distribution) -> Path:
     return directory / f"{file.filename}{ATTESTATION_SUFFIX}"
 
 
-class LogIn(Step, kw_only=True):
+class LogIn(Step, key="log in"):
     """Get the upload token of every project from an index, before the first file is uploaded."""
 
-    key = "log in"
     publishes = True
     index: str
     packages: tuple[str, ...]
@@ -144,7 +142,7 @@ def _combine_errors(errors: Sequence[Problem]) -> Problem:
     return deciding_error
 
 
-class Upload(Step, kw_only=True):
+class Upload(Step, key="upload {self.file.filename}"):
     """Upload a file to an index, unless the index has it.
 
     Attributes:
@@ -159,10 +157,6 @@ class Upload(Step, kw_only=True):
     file: Distribution
     directory: str
     attested: bool = False
-
-    @property
-    def key(self) -> str:
-        return f"upload {self.file.filename}"
 
     @property
     def title(self) -> str:

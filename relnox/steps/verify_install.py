@@ -46,7 +46,7 @@ _RESOLUTION_ERRORS = ("no solution found", "was not found in")
 """Output of uv when an index does not have a requirement."""
 
 
-class VerifyInstall(Step, kw_only=True):
+class VerifyInstall(Step, key="verify {self.package} on {self.python}"):
     """Install a package in a fresh environment, and check that it is complete and works.
 
     The installer never sees the index that was published to, so that no name can come from two indexes.
@@ -69,10 +69,6 @@ class VerifyInstall(Step, kw_only=True):
     skip: str | None = None
     others: tuple[str, ...] = ()
     is_own: bool = True
-
-    @property
-    def key(self) -> str:
-        return f"verify {self.package} on {self.python}"
 
     @property
     def title(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, dataclass_transform
 
 from relnox.core.records import Record
 from relnox.core.release.manifest import Distribution
@@ -42,14 +42,19 @@ class NewTag(Record, kw_only=True):
     message: str
 
 
+@dataclass_transform(kw_only_default=True, frozen_default=True)
 class Step(Record, ABC, kw_only=True):
     """The base class of steps: what to do, as data; whether it is done; and how it is done.
 
-    A subclass adds fields, defines `key` and `title`, and implements `apply`, and `done` or `verify`.
+    A subclass adds fields, and implements `apply`, and `done` or `verify`. The arguments of its declaration, `key`
+    and `title`, are format strings for the step, `self`; properties of these names compute what has another form.
 
     Attributes:
         needs: Keys of the steps that must succeed before this one; see `after`.
     """
+
+    _key: ClassVar[str] = ""
+    _title: ClassVar[str] = ""
 
     remote: ClassVar[bool] = False
     """Whether the step changes something outside this machine."""
@@ -72,15 +77,20 @@ class Step(Record, ABC, kw_only=True):
 
     needs: tuple[str, ...] = ()
 
-    @property
-    @abstractmethod
-    def key(self) -> str:
-        """The name that identifies the step in the plan."""
+    def __init_subclass__(cls, *, key: str | None = None, title: str | None = None) -> None:
+        super().__init_subclass__(kw_only=True)
+        cls._key = cls._key if key is None else key
+        cls._title = cls._title if title is None else title
 
     @property
-    @abstractmethod
+    def key(self) -> str:
+        """The name that identifies the step in the plan."""
+        return self._key.format(self=self)
+
+    @property
     def title(self) -> str:
         """One line that tells the user what the step will do."""
+        return self._title.format(self=self)
 
     def done(self, run: Any) -> str | None:
         """Return why there is nothing (left) to do, or None; asked before and, by `verify`, after `apply`."""
