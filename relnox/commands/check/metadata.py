@@ -148,7 +148,7 @@ def public_requirements(context: Context) -> Iterator[Finding]:
     for package in context.packages:
         version = context.versions.get(package.name)
         if version is not None and version.local:
-            fix = context.project.bump_command(package.name, "--to", version.public)
+            fix = context.project.bump_command(package.name, "--to", version.public, "--allow-lower")
             yield Blocked("local-version", f"{package.name} {version} is a local version", fix)
         for text in _requirements_by_url(package, context.document(package)):
             yield Blocked(

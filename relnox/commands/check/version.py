@@ -72,8 +72,8 @@ def version_everywhere(context: Context) -> Iterator[Finding]:
             try:
                 version_groups.check_group_has_one_version(group, versions)
             except Blocked as error:
-                highest = str(max(versions.values()))
-                yield error.but(fix=project.bump_command(group.packages[0].name, "--to", highest))
+                version = _above(max(versions.values()))
+                yield error.but(fix=project.bump_command(group.packages[0].name, "--to", version))
 
 
 def packages_listed(context: Context) -> Iterator[Finding]:
