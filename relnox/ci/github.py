@@ -14,6 +14,8 @@ from functools import cache
 from importlib import resources
 
 from relnox.ci.model import (
+    PYTHON,
+    RETENTION_DAYS,
     ByHand,
     Cell,
     Command,
@@ -43,12 +45,9 @@ RELNOX_REQUIREMENTS = ".github/requirements/relnox.txt"
 WHEELS_REQUIREMENTS = ".github/requirements/wheels.txt"
 """The locked requirements of jobs that build platform wheels."""
 RUNNER = "ubuntu-24.04"
-RETENTION = 30
-"""How long artifacts are kept, in days: longer than the public index accepts files for a release (14)."""
 
 _BIN = "$RUNNER_TEMP/relnox/bin"
 _INSTALL = f"python3 -m venv $RUNNER_TEMP/relnox && {_BIN}/pip install --no-deps --require-hashes -r"
-_MATRIX_PYTHON = "3.13"
 _WHEELS = "wheels"
 """The directory that platform wheels are built into."""
 _API = "repos/$GITHUB_REPOSITORY"
@@ -178,7 +177,7 @@ def _steps(job: Job, workflow: Workflow) -> Iterator[str]:
         yield f"  with: {_flow_mapping(_checkout(job, workflow))}"
     if workflow.python or job.matrix is not None:
         yield _uses("actions/setup-python")
-        yield f'  with: {{ python-version: "{workflow.python or _MATRIX_PYTHON}" }}'
+        yield f'  with: {{ python-version: "{workflow.python or PYTHON}" }}'
     for name in job.takes:
         where = {"pattern": name, "path": "parts"} if name.endswith("*") else {"name": name, "path": "dist"}
         yield _uses("actions/download-artifact")
@@ -191,7 +190,7 @@ def _steps(job: Job, workflow: Workflow) -> Iterator[str]:
         if job.matrix is not None:
             name, path = f"{job.keeps}-${{{{ matrix.{job.matrix.label} }}}}", _WHEELS
         if_none = "error" if job.matrix is None else "ignore"  # `collect` knows what must be there
-        values = {"name": name, "path": path, "if-no-files-found": if_none, "retention-days": RETENTION}
+        values = {"name": name, "path": path, "if-no-files-found": if_none, "retention-days": RETENTION_DAYS}
         yield f"  with: {_flow_mapping(values)}"
 
 

@@ -14,6 +14,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 from relnox.ci.model import (
+    PYTHON,
+    RETENTION_DAYS,
     ByHand,
     Cell,
     Command,
@@ -38,10 +40,7 @@ NOX_REQUIREMENTS = ".gitlab/requirements/nox.txt"
 """The locked requirements of jobs that run the project's sessions."""
 RELNOX_REQUIREMENTS = ".gitlab/requirements/relnox.txt"
 """The locked requirements of jobs with credentials."""
-RETENTION = "30 days"
-"""How long artifacts are kept: longer than the public index accepts files for a release (14 days)."""
 
-_PYTHON = "3.13"
 _BIN = "~/relnox/bin"
 _REQUIREMENTS_JOB = "requirements"
 _OUTPUTS = "outputs.env"
@@ -71,7 +70,7 @@ def environment(value: Expression) -> str:
 def _lines(workflows: Sequence[Workflow], output_variable: Callable[[str], str]) -> Iterator[str]:
     yield from (f"# {line}" for workflow in workflows for line in workflow.about)
     yield "default:"
-    python = next(filter(None, (workflow.python for workflow in workflows)), _PYTHON)
+    python = next(filter(None, (workflow.python for workflow in workflows)), PYTHON)
     yield f"  image: python:{python}-bookworm # add its digest: an update bot raises it, and relnox keeps it"
     yield "  interruptible: false # an upload is never canceled"
     by_hand = [workflow for workflow in workflows if any(isinstance(t, ByHand) for t in workflow.triggers)]
@@ -149,7 +148,7 @@ class _Writer:
         yield from self._rules(None)
         yield "  needs: []"
         yield f"  script: [test -s {RELNOX_REQUIREMENTS}]"
-        yield f"  artifacts: {{ paths: [{RELNOX_REQUIREMENTS}], expire_in: {RETENTION} }}"
+        yield f"  artifacts: {{ paths: [{RELNOX_REQUIREMENTS}], expire_in: {RETENTION_DAYS} days }}"
 
     def job(self, job: Job) -> Iterator[str]:
         """Yield the lines of a job."""
@@ -248,7 +247,7 @@ class _Writer:
             yield "  artifacts:"
         if job.keeps:
             yield "    paths: [dist/]"
-            yield f"    expire_in: {RETENTION}"
+            yield f"    expire_in: {RETENTION_DAYS} days"
         if self._hands_over(job):
             yield f"    reports: {{ dotenv: {_OUTPUTS} }}"
 

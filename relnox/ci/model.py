@@ -11,6 +11,11 @@ from typing import Literal, TypeAlias
 
 from relnox.core.records import Record
 
+PYTHON = "3.13"
+"""The Python of jobs that neither the project nor the runner provides with one."""
+RETENTION_DAYS = 30
+"""How long files of jobs are kept: longer than the public index accepts files for a release (14 days)."""
+
 # --- values that are known when a run starts, or when an earlier job has ended
 
 
