@@ -66,7 +66,7 @@ def run_task(
     front_end = replace(front_end, options=("--project", str(directory)) if directory else ())
     convert = partial(fixes.show_commands, front_end=front_end)
     # Until the settings are read, the command line and the environment choose the reporter.
-    reporter = reporters.choose(command_line.get("reporter"), os.environ, convert)
+    reporter = reporters.choose_reporter(command_line.get("reporter"), os.environ, convert)
     report = command_line.get("report")
     planned: PlannedTask | None = None
     with ExitStack() as streams:
@@ -74,13 +74,13 @@ def run_task(
         try:
             project = _open_project(command_line)
             values = {
-                name: _from_root(value, project.root) if name in _paths_of(task) else value
+                name: _from_root(value, project.root) if name in _path_options(task) else value
                 for name, value in command_line.items()
             }
             if manifest := values.get("manifest"):
                 values["dist"] = posixpath.dirname(str(manifest)) or "."
             options = resolve_options(task, values, project, defaults)
-            reporter = reporters.choose(options.reporter, os.environ, convert, quiet=options.quiet)
+            reporter = reporters.choose_reporter(options.reporter, os.environ, convert, quiet=options.quiet)
             reporter.verbose = options.verbose
             report = options.report
             streams.enter_context(run_files.keep_output_for(report, getattr(options, "json", False) and "-"))
@@ -161,7 +161,7 @@ def resolve_options(
         file=settings,
         defaults=defaults,
     )
-    for name, field in _paths_of(task).items():
+    for name, field in _path_options(task).items():
         path = getattr(options, name)
         is_of_checkout = name not in {**command_line, **defaults} and field.environment not in os.environ
         # An absolute path was meant to be outside; a relative one may lead there by a link.
@@ -178,7 +178,7 @@ def _variables_of(declaration: type[CommonOptions]) -> Mapping[str, str]:
     return {name: value for name, value in os.environ.items() if name not in settable & others}
 
 
-def _paths_of(task: str) -> dict[str, Field]:
+def _path_options(task: str) -> dict[str, Field]:
     """Return the options of a task that are paths in the project."""
     return {field.name: field for field in fields_of(COMMANDS[task].options) if field.kind in (PATH, PATHS)}
 

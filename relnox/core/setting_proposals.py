@@ -12,7 +12,7 @@ from relnox.core.bump.version_bumps import VersionBump
 from relnox.core.packages import Dependency, Package
 from relnox.core.settings import patterns
 from relnox.core.settings.config import Config
-from relnox.core.tags import TagForms, tags_with
+from relnox.core.tags import TagForms, tags_of_format
 from relnox.core.text import join_names
 from relnox.core.version_groups import find_version_groups
 from relnox.core.workspace import Workspace
@@ -91,7 +91,7 @@ def _find_groups(
     for package in (group.packages[0] for group in groups if group.kind == "alone"):
         if package.name not in forms.unclear or package.name in forms.evident:
             tag_format = forms.proposals[package.name]
-            releases = frozenset((tags[tag], version) for tag, version in tags_with(tag_format, ordered_tags))
+            releases = frozenset((tags[tag], version) for tag, version in tags_of_format(tag_format, ordered_tags))
             key = releases if len(releases) > 1 else tag_format
             by_releases.setdefault((key, package.version), []).append(package)
     yield from (packages for packages in by_releases.values() if len(packages) > 1)

@@ -136,7 +136,7 @@ def find_tag_forms(
     unclear: dict[str, str] = {}
     untagged: list[tuple[Sequence[Package], Sequence[str]]] = []
     common_forms: Sequence[str] = _PACKAGE_FORMS
-    for packages, forms in _packages_by_forms(workspace, config, texts):
+    for packages, forms in _packages_sharing_forms(workspace, config, texts):
         own_forms: Sequence[str]
         own_forms, reason = _forms_of_tags(packages, forms, ordered_tags, config, had_version)
         if not own_forms:
@@ -149,7 +149,7 @@ def find_tag_forms(
             common_forms = [form for form in common_forms if form in own_forms]
     by_name = workspace.by_name
     owned_formats = {tag_format_of(by_name[name], text, config) for name, text in texts.items()}
-    owned = {tag for tag_format in owned_formats for tag, _ in tags_with(tag_format, ordered_tags)}
+    owned = {tag for tag_format in owned_formats for tag, _ in tags_of_format(tag_format, ordered_tags)}
     with_digits = [tag for tag in ordered_tags if any(map(str.isdigit, tag))]
     others = [tag for tag in with_digits if tag not in owned]
     for packages, forms in untagged:
@@ -187,9 +187,9 @@ def _forms_of_tags(
     matches = [
         (tagged, own_forms)
         for formats, own_forms in forms_by_formats.items()
-        if (tagged := sorted((pair for own in formats for pair in tags_with(own, tags)), key=_version_of_pair))
+        if (tagged := sorted((pair for own in formats for pair in tags_of_format(own, tags)), key=_tagged_version))
     ]
-    matches.sort(key=lambda match: _version_of_pair(match[0][-1]), reverse=True)
+    matches.sort(key=lambda match: _tagged_version(match[0][-1]), reverse=True)
     if not matches:
         return [], ""
     tagged, own_forms = matches[0]
@@ -200,7 +200,7 @@ def _forms_of_tags(
     return own_forms, ""
 
 
-def _packages_by_forms(
+def _packages_sharing_forms(
     workspace: Workspace, config: Config, texts: Mapping[str, str]
 ) -> Iterator[tuple[Sequence[Package], Sequence[str]]]:
     """Yield the packages that are not in `texts`, those that share a form together, each with its usual forms."""
@@ -248,7 +248,7 @@ def _propose_formats(  # noqa: PLR0913, PLR0917 - what `find_tag_forms` knows
     of_others = set(prefixes.values())
     for package in packages:
         candidates = [
-            (answers[0], _version_of_pair(tagged[-1]), len(prefix), prefix)
+            (answers[0], _tagged_version(tagged[-1]), len(prefix), prefix)
             for prefix, tagged in tags_by_prefix.items()
             if prefix not in of_others and _may_be_prefix_of(prefix, package)
             if any(answers := list(_had_versions(package, tagged, had_version)))
@@ -309,7 +309,7 @@ def _texts_with_fields(package: Package, prefix: str) -> Iterator[str]:
             yield f"{text}{_VERSION}"
 
 
-def _version_of_pair(pair: tuple[str, Version]) -> Version:
+def _tagged_version(pair: tuple[str, Version]) -> Version:
     return pair[1]
 
 
@@ -394,7 +394,7 @@ def _check_prefixes(names_by_format: Mapping[TagFormat, Sequence[str]], texts: M
                     )
 
 
-def tags_with(tag_format: TagFormat, ordered_tags: Sequence[str]) -> list[tuple[str, Version]]:
+def tags_of_format(tag_format: TagFormat, ordered_tags: Sequence[str]) -> list[tuple[str, Version]]:
     """Return the tags that have a format, with their versions."""
     start = bisect_left(ordered_tags, tag_format.prefix)
     end = bisect_left(ordered_tags, f"{tag_format.prefix}\U0010ffff")
@@ -405,7 +405,7 @@ def tags_naming(package: Package, tags: Iterable[str]) -> list[tuple[str, Versio
     """Return the tags that contain the name of a package in any usual form, with their versions."""
     ordered_tags = sorted(tags)
     formats = (TagFormat(f"{package.name}{separator}", "", "pep440") for separator in _SEPARATORS)
-    return [pair for tag_format in formats for pair in tags_with(tag_format, ordered_tags)]
+    return [pair for tag_format in formats for pair in tags_of_format(tag_format, ordered_tags)]
 
 
 def latest_tags(
@@ -420,7 +420,7 @@ def latest_tags(
     are tags outside the bounds of the release lines of the current commit, since a line begins at such a tag.
     """
     ordered_tags = sorted(tags)
-    matches = {tag_format: tags_with(tag_format, ordered_tags) for tag_format in set(formats.values())}
+    matches = {tag_format: tags_of_format(tag_format, ordered_tags) for tag_format in set(formats.values())}
     latest = {}
     for package, tag_format in formats.items():
         pairs, limit = matches[tag_format], (limits or {}).get(package)

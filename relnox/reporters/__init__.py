@@ -11,7 +11,7 @@ from relnox.reporters.text import Plain as Plain
 from relnox.system import secrets
 
 
-def choose(
+def choose_reporter(
     name: Any,
     environment: Mapping[str, str],
     convert: Callable[[str], str] = str,

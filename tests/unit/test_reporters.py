@@ -235,7 +235,7 @@ def test_the_terminal_shows_foreign_text_as_it_is(
 def test_the_reporter_fits_where_the_output_goes(
     name: str | None, environment: dict[str, str], expected: str
 ) -> None:
-    assert type(reporters.choose(name, environment)).__name__ == expected
+    assert type(reporters.choose_reporter(name, environment)).__name__ == expected
 
 
 WHY = "readers look for it there"

@@ -173,7 +173,7 @@ def test_every_reporter_masks(kind: str, capsys: pytest.CaptureFixture[str], tmp
 
 def test_the_runner_learns_each_line_of_a_secret_before_it_is_used(capsys: pytest.CaptureFixture[str]) -> None:
     early = Secret("there-before")
-    reporter = reporters.choose("github", {"GITHUB_ACTIONS": "true"})
+    reporter = reporters.choose_reporter("github", {"GITHUB_ACTIONS": "true"})
     late = Secret("one-line\nanother%line\n\n")
     output = capsys.readouterr().err.splitlines()
     assert output == ["::add-mask::there-before", "::add-mask::one-line", "::add-mask::another%25line"]
@@ -201,7 +201,7 @@ def test_masks_are_sent_to_the_runner_even_between_foreign_output(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     # Between ::stop-commands:: and its word the runner obeys nothing.
-    reporter = reporters.choose("github", {"GITHUB_ACTIONS": "true"})
+    reporter = reporters.choose_reporter("github", {"GITHUB_ACTIONS": "true"})
     reporter.event(OutputLine(PUSH, "foreign"), nested=False)
     secret = Secret(CANARY)
     reporter.event(OutputLine(PUSH, "more"), nested=False)
@@ -225,7 +225,7 @@ def test_masks_are_sent_to_the_runner_even_between_foreign_output(
 def test_masks_are_sent_to_the_runner_only(
     kind: str, environment: dict[str, str], lines: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    reporter = reporters.choose(kind, environment)
+    reporter = reporters.choose_reporter(kind, environment)
     secret = Secret(CANARY)
     assert capsys.readouterr().err.splitlines() == lines
     del secret, reporter
