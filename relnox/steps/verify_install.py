@@ -361,7 +361,8 @@ class _Installation:
             )
         return (
             f"add the distribution that has {missing} to the dependencies of {package}; if an extra requires it: "
-            f'[tool.relnox.verify] extras = {{ {package} = ["EXTRA"] }}'
+            f'[tool.relnox.verify] extras = {{ {package} = ["EXTRA"] }}; '
+            f"if it cannot be imported alone: [tool.relnox.verify] modules = {{ {package} = [] }}"
         )
 
     def _empty(self) -> Failed:
