@@ -172,6 +172,8 @@ class Forge(ABC):
     """Whether releases can be drafts, prereleases and the latest one; else they are public from the beginning."""
     max_body: ClassVar[int]
     """The maximum number of characters in the text of a release."""
+    environment_fix: ClassVar[str]
+    """What protects the environment `{name}`."""
     compare_path: ClassVar[str]
     file_path: ClassVar[str]
 

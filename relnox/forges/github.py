@@ -41,6 +41,7 @@ class GitHub(Forge):
     fields: ClassVar[Mapping[str, str]] = {"head": "head", "base": "base", "title": "title", "body": "body"}
     has_drafts = True
     max_body = 125_000
+    environment_fix = "in Settings > Environments > {name}: add required reviewers, and prevent self-review"
     compare_path = "/compare"
     file_path = "/blob"
 

@@ -43,6 +43,10 @@ class GitLab(Forge):
     }
     has_drafts = False
     max_body = 1_000_000
+    environment_fix = (
+        "in Settings > CI/CD > Protected environments: add approval rules to {name}, and clear "
+        '"Allow pipeline triggerer to approve deployments"'
+    )
     compare_path = "/-/compare"
     file_path = "/-/blob"
 

@@ -194,6 +194,9 @@ def test_the_forge_is_asked(  # noqa: PLR0917 - a table
     with remote_on_forge(forge, root, monkeypatch.setenv):
         checked = check(root, "--only", "ci-green", "--only", "environments")
         assert {name: checked.items[name]["status"] for name in expected} == expected
+        if expected["environments"] == "warning":
+            (problem,) = checked.items["environments"]["problems"]
+            assert ("CI/CD" in problem["fix"]) != is_github
         monkeypatch.setenv("GITHUB_TOKEN" if is_github else "GITLAB_TOKEN", "wrong")
         refused = check(root, "--only", "ci-green", "--only", "environments")
         assert refused.code == 0

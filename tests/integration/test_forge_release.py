@@ -634,7 +634,7 @@ def test_a_wrong_token_blocks(world: World, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_gitlab_has_no_drafts(gitlab: World) -> None:
     ran = gitlab.run("--draft", code=1)
-    assert "GitLab has no drafts" in ran.err
+    assert "fix: remove --draft; or [tool.relnox.forge-release] draft = false" in ran.err
 
 
 def test_an_administrator_of_gitlab_has_no_role(gitlab: World) -> None:

@@ -61,7 +61,7 @@ def environments(context: Context) -> Iterator[Finding]:
             yield Blocked(
                 "environment-unprotected",
                 f"environment {name} of {forge.location.path} is not protected: {missing}",
-                f"in Settings > Environments > {name}: add required reviewers, and prevent self-review",
+                forge.environment_fix.format(name=name),
             )
 
         if is_unclear:

@@ -45,8 +45,8 @@ def forge_release_obstacles(
     if draft and not forge.has_drafts:
         yield Blocked(
             "setting-invalid",
-            f"[tool.relnox.forge-release] draft = true, but {forge.name} has no drafts",
-            "[tool.relnox.forge-release] draft = false",
+            f"draft = true, but {forge.name} has no drafts of releases",
+            "remove --draft; or [tool.relnox.forge-release] draft = false",
         )
     for tag, existing in pages.items():
         yield from _existing_releases(forge, tag, existing, assets, project)
@@ -98,7 +98,7 @@ def _existing_releases(
         yield Conflict(
             "forge-release-immutable",
             f"the release of {tag} is public and immutable, so that it takes no files ({page.url}), but "
-            f'[tool.relnox.forge-release] assets = "{assets}"',
+            f'assets = "{assets}"',
             'for installation instructions only: [tool.relnox.forge-release] assets = "none"; or release a higher '
             "version",
         )
