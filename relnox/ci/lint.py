@@ -19,12 +19,13 @@ _UPLOAD = re.compile(
 )
 _UPLOAD_ACTION = "pypa/gh-action-pypi-publish"
 _WHOLE_DIRECTORY = re.compile(
-    r"(?:twine\s+upload|uv\s+publish|hatch\s+publish)\b[^|;&]*\*"
+    r"(?:twine\s+upload|maturin\s+upload|(?:uv|hatch)\s+publish)\b[^|;&]*\*"
     r"|(?:uv|hatch)\s+publish(?=\s*(?:$|[|;&]|-))(?![^|;&]*\s(?![-'\"$])\S*[/.])"  # no file is named
     r"|pdm\s+publish\s.*--no-build"
 )
 _BUILD = re.compile(
     _COMMAND + r"(?:(?:uv|hatch|flit|pdm|poetry|maturin|npm|cargo)\s+(?:run\s+)?build"
+    r"|(?:flit|pdm|maturin)\s+(?:-\S+\s+)*publish\b(?!.*--no-build)|poetry\s+publish\s.*--build\b"
     r"|-m\s+build\b|cibuildwheel|pyproject-build|pipx\s+run\s+(?:\S+\s+)*build|setup\.py\s+\w*(?:dist|wheel|build)"
     r"|pip\s+wheel|pip\s+install\s+(?:\S+\s+)*(?:-e\s|['\"]?\.(?:\[|['\"]|\s|$))|(?:pdm|poetry)\s+install"
     r"|uv\s+sync(?!.*--(?:only-group|no-install-project))|relnox\s+build-all"
@@ -36,13 +37,16 @@ _TOKEN = re.compile(r"\$\{\{\s*secrets\.(?!GITHUB_TOKEN\b)([\w-]+)")
 _TOKEN_INPUTS = re.compile(r"password|\w*(?:_PASSWORD|_TOKEN|_AUTH)", re.ASCII)
 """Matches names of inputs and variables with which programs authenticate to an index."""
 _PUSHES_TAG = re.compile(
-    r"git\s+push\b.*(?:--tags|--follow-tags|refs/tags/|\$\{?\w*tag\w*|\stag\s)", re.IGNORECASE
+    r"git\s+push\b.*(?:--tags|--follow-tags|refs/tags/|\$\{?\w*tag\w*|\stag\s|[\s\"']v[$\d])"
+    r"|semantic-release\s+(?:-\S+\s+)*(?:version|publish)\b",
+    re.IGNORECASE,
 )
 _CREATES_RELEASE = re.compile(r"gh\s+release\s+create\b(?!.*--draft)")
 _RELEASE_ACTIONS = ("softprops/action-gh-release", "ncipollo/release-action", "actions/create-release")
 _TAG_ACTIONS = (
     *("anothrNick/github-tag-action", "mathieudutour/github-tag-action", "rickstaa/action-create-tag"),
     *("python-semantic-release/python-semantic-release", "googleapis/release-please-action"),
+    "commitizen-tools/commitizen-action",
 )
 
 
@@ -82,7 +86,7 @@ def _uploads(job: Job) -> Iterator[_Upload]:
         if step.action == _UPLOAD_ACTION:
             yield _Upload(step.line, job, step, "")
         elif step.action == "PyO3/maturin-action" and step.input("command") in ("publish", "upload"):
-            yield _Upload(step.line, job, step, f"maturin {step.input('command')}")
+            yield _Upload(step.line, job, step, f"maturin {step.input('command')} {step.input('args')}")
         for line, command in step.commands:
             if _UPLOAD.search(command) and "--dry-run" not in command and not _is_text(command):
                 yield _Upload(line, job, step, command)
@@ -188,7 +192,7 @@ def _check_indexes(workflow: Workflow, uploads: Sequence[_Upload]) -> Iterator[P
             for name, value in (table.items() if isinstance(table, Table) else ())
         ]
         for line, text in (*settings, *(command for step in job.steps for command in step.commands)):
-            if re.search(r"--extra-index-url|^(?:PIP|UV)_EXTRA_INDEX_URL=", text) and (
+            if re.search(r"--extra-index-url|\b(?:PIP|UV)_EXTRA_INDEX_URL=", text) and (
                 uploads or _is_test_index(text)
             ):
                 yield _problem(workflow, line, f"job {job.name} {message}", fix)
@@ -211,7 +215,7 @@ def _check_trigger(workflow: Workflow, uploads: Sequence[_Upload]) -> Iterator[P
     if "workflow_call" not in workflow.triggers:
         return
     for upload in uploads:
-        if upload.job.has_identity:
+        if upload.job.has_identity or (not upload.command and "password" not in upload.step.inputs):
             yield _problem(
                 workflow,
                 workflow.triggers.lines["workflow_call"],
@@ -263,7 +267,7 @@ def _check_jobs(workflow: Workflow, uploads: Sequence[_Upload]) -> Iterator[Prob
 def builds(job: Job) -> Iterator[int]:
     """Yield the lines on which a job runs code of the project or of its build requirements."""
     for step in job.steps:
-        if step.action in _BUILD_ACTIONS and step.input("command") not in ("upload", "publish"):
+        if step.action in _BUILD_ACTIONS and step.input("command") != "upload":
             yield step.line
         for line, command in step.commands:
             if _BUILD.search(command) and not _is_text(command):

@@ -58,6 +58,11 @@ SMELLS = {
         "uploads whatever is in a directory",
     ),
     "no files": (run("uv publish -v"), 10, "uploads whatever is in a directory"),
+    "a glob of an action": (
+        f"{HEAD}      - {{uses: PyO3/maturin-action@v1, with: {{command: upload, args: 'wheels-*/*'}}}}\n",
+        9,
+        "uploads whatever is in a directory",
+    ),
     "merged artifacts": (
         ACTION.replace("{name: dist, path: dist/}", "{pattern: dist-*, path: dist, merge-multiple: true}"),
         9,
@@ -87,6 +92,16 @@ SMELLS = {
         2,
         "additional index",
     ),
+    "an additional index of a script": (
+        f"{ACTION}      - run: export PIP_EXTRA_INDEX_URL=https://example.org\n",
+        11,
+        "additional index",
+    ),
+    "a called workflow whose caller has the identity": (
+        ACTION.replace("{push: {tags", "{workflow_call: , push: {tags").replace("{id-token: write}", "{}"),
+        1,
+        "that others call",
+    ),
     "a called workflow": (ACTION.replace("{push: {tags", "{workflow_call: , push: {tags"), 1, "that others call"),
     "cancellation": (
         ACTION.replace("jobs:", "concurrency:\n  group: release\n  cancel-in-progress: true\njobs:"),
@@ -96,6 +111,11 @@ SMELLS = {
     "no environment": (ACTION.replace("    environment: pypi\n", ""), 4, "outside of an environment"),
     "a build beside the identity": (
         HEAD + CHECKOUT + "      - run: python -m build\n" + UPLOAD,
+        10,
+        "runs the project's code and uploads",
+    ),
+    "an upload that builds": (
+        HEAD + CHECKOUT + "      - run: poetry publish --build\n",
         10,
         "runs the project's code and uploads",
     ),
@@ -154,6 +174,8 @@ def test_an_ordinary_workflow_has_no_smell(text: str) -> None:
     ("tagging", "waiting", "line"),
     [
         (TAGGING, ACTION, 9),
+        (TAGGING.replace("--tags", '"v$VERSION"'), ACTION, 9),
+        (TAGGING.replace("git push origin --tags", "semantic-release version"), ACTION, 9),
         (RELEASING, ACTION, 9),
         (RELEASING, ACTION.replace('{push: {tags: ["v*"]}}', "{release: {types: [published]}}"), 9),
         (TAGGING, BRANCH, None),
