@@ -13,7 +13,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-__all__ = ["INFO", "METADATA", "MODULES", "TOP", "WHEEL", "digest", "sdist", "wheel", "with_fields"]
+__all__ = [
+    "INFO",
+    "METADATA",
+    "MODULES",
+    "TOP",
+    "WHEEL",
+    "buildable_sdist",
+    "digest",
+    "sdist",
+    "wheel",
+    "with_fields",
+]
 
 TOP = "demo_app-1.0"
 INFO = f"{TOP}.dist-info"
@@ -144,3 +155,25 @@ def sdist(
         for member in members:
             archive.addfile(member)
     return directory / name
+
+
+BACKEND = """\
+import zipfile
+
+def build_wheel(directory, config_settings=None, metadata_directory=None):
+    with zipfile.ZipFile(f"{directory}/NAME-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("MODULE", "")
+        wheel.writestr("NAME-1.0.dist-info/METADATA", open("PKG-INFO").read())
+        tag = "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"
+        wheel.writestr("NAME-1.0.dist-info/WHEEL", tag)
+        wheel.writestr("NAME-1.0.dist-info/RECORD", "".join(f"{name},,\\n" for name in wheel.namelist()))
+    return "NAME-1.0-py3-none-any.whl"
+"""
+
+
+def buildable_sdist(directory: Path, name: str, module: str) -> Path:
+    """An sdist, version 1.0, with a backend of its own, whose wheel has one module."""
+    system = '[build-system]\nrequires = []\nbuild-backend = "own"\nbackend-path = ["."]\n'
+    files = {"own.py": BACKEND.replace("NAME", name).replace("MODULE", module), "pyproject.toml": system}
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
+    return sdist(directory, files, name=f"{name}-1.0.tar.gz", top=f"{name}-1.0", metadata=metadata)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import acts
 import pytest
 from package_index import ANY, FILE, Rule, serving
-from packed import sdist
+from packed import buildable_sdist
 from projects import write
 from releases import made_wheel
 from running import RunResult, run_in_process
@@ -157,26 +157,8 @@ def test_a_version_is_named_and_may_be_old_or_yanked(index: PackageIndex, made: 
 
 
 def test_an_sdist_is_installed_where_no_wheel_fits(index: PackageIndex, made: Path, verify: Verify) -> None:
-    backend = (
-        "import zipfile\n"
-        "def build_wheel(directory, config_settings=None, metadata_directory=None):\n"
-        "    with zipfile.ZipFile(f'{directory}/base-1.0-py3-none-any.whl', 'w') as wheel:\n"
-        "        wheel.writestr('base.py', '')\n"
-        "        wheel.writestr('base-1.0.dist-info/METADATA', open('PKG-INFO').read())\n"
-        "        wheel.writestr('base-1.0.dist-info/WHEEL', 'Wheel-Version: 1.0\\nTag: py3-none-any\\n')\n"
-        "        wheel.writestr('base-1.0.dist-info/RECORD', ''.join(f'{n},,\\n' for n in wheel.namelist()))\n"
-        "    return 'base-1.0-py3-none-any.whl'\n"
-    )
-    system = '[build-system]\nrequires = []\nbuild-backend = "own"\nbackend-path = ["."]\n'
-    metadata = "Metadata-Version: 2.1\nName: base\nVersion: 1.0\n"
     made.mkdir()
-    source = sdist(
-        made,
-        {"own.py": backend, "pyproject.toml": system},
-        name="base-1.0.tar.gz",
-        top="base-1.0",
-        metadata=metadata,
-    )
+    source = buildable_sdist(made, "base", "base.py")
     index.add(source, *(made_wheel(made, "base", tag=f"cp311-cp311-{name}") for name in ("win32", "win_arm64")))
     ran = verify("--package", "base")
     assert table(ran, "Installations") == {"base 1.0": "works (sdist)"}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import acts
 import pytest
 from package_index import FILE, LISTING, Rule, serving
-from packed import sdist
+from packed import buildable_sdist
 from releases import made_wheel, project_of
 from running import RunResult
 from warm import alive
@@ -204,13 +204,6 @@ def test_a_wheel_of_programs_or_data_is_what_it_installs(path: str, name: str, r
     assert f"nothing to import; programs and data {name}\n" in ran.err
 
 
-def test_metadata_only_names_packages_of_the_workspace(root: Path, verify: Verify) -> None:
-    project_of(root, wheel(root), settings='metadata-only = ["demmo"]\n')
-    ran = verify(code=1)
-    assert "'demmo' in [tool.relnox] metadata-only matches no package of this workspace" in ran.err
-    assert "did you mean demo?" in ran.err
-
-
 def test_siblings_share_a_namespace(root: Path, verify: Verify) -> None:
     # `import space` would succeed even if the wheel had no code.
     left = wheel(root, "space-left", {"space/left/__init__.py": "import space.right\n"}, requires=["space-right"])
@@ -257,25 +250,7 @@ def test_a_python_that_is_not_installed_is_an_error(root: Path, verify: Verify) 
 
 
 def test_the_sdist_is_built_without_a_compatible_wheel(root: Path, verify: Verify) -> None:
-    backend = (
-        "import zipfile\n"
-        "def build_wheel(directory, config_settings=None, metadata_directory=None):\n"
-        "    with zipfile.ZipFile(f'{directory}/demo-1.0-py3-none-any.whl', 'w') as wheel:\n"
-        "        wheel.writestr('built/inner.py', '')\n"
-        "        wheel.writestr('demo-1.0.dist-info/METADATA', open('PKG-INFO').read())\n"
-        "        wheel.writestr('demo-1.0.dist-info/WHEEL', 'Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\n'\n"
-        "                       'Tag: py3-none-any\\n')\n"
-        "        wheel.writestr('demo-1.0.dist-info/RECORD', ''.join(f'{n},,\\n' for n in wheel.namelist()))\n"
-        "    return 'demo-1.0-py3-none-any.whl'\n"
-    )
-    system = '[build-system]\nrequires = []\nbuild-backend = "own"\nbackend-path = ["."]\n'
-    source = sdist(
-        root / "dist",
-        {"own.py": backend, "pyproject.toml": system},
-        name="demo-1.0.tar.gz",
-        top="demo-1.0",
-        metadata="Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n",
-    )
+    source = buildable_sdist(root / "dist", "demo", "built/inner.py")
     project_of(root, source, wheel(root, tag="cp311-cp311-win_arm64"))
     ran = verify()
     assert "demo-1.0.tar.gz; built from the sdist (no compatible wheel); imported built.inner" in ran.err
@@ -555,10 +530,19 @@ def test_settings_of_packages_are_used(root: Path, verify: Verify) -> None:
     }
 
 
-def test_settings_of_an_unknown_package_are_a_problem(root: Path, verify: Verify) -> None:
-    project_of(root, wheel(root), settings='[tool.relnox.verify]\nskip = { demmo = "why" }\n')
+@pytest.mark.parametrize(
+    ("settings", "place"),
+    [
+        ('[tool.relnox.verify]\nskip = { demmo = "why" }\n', "[tool.relnox.verify] skip"),
+        ('metadata-only = ["demmo"]\n', "[tool.relnox] metadata-only"),
+    ],
+)
+def test_settings_of_an_unknown_package_are_a_problem(
+    settings: str, place: str, root: Path, verify: Verify
+) -> None:
+    project_of(root, wheel(root), settings=settings)
     ran = verify(code=1)
-    assert "'demmo' in [tool.relnox.verify] skip matches no package of this workspace" in ran.err
+    assert f"'demmo' in {place} matches no package of this workspace" in ran.err
     assert "did you mean demo?" in ran.err
 
 
