@@ -121,14 +121,15 @@ class Permission(Record):
 
 
 class Command(Record, kw_only=True):
-    """Tasks of relnox: run as nox sessions, with the project's noxfile, or a single one by `relnox` alone.
+    """Tasks of relnox: run as nox sessions, with the project's noxfile, or by `relnox` alone.
 
     The task `cibuildwheel` is that program.
 
     Attributes:
-        tasks: The names of the tasks, such as `build-all`, in one call; the first one that fails ends the job.
-        words: The options, of all tasks. A word that begins with `$` is a variable of `variables`, never an
-            expression of the provider: what a person typed in cannot become a part of the script.
+        tasks: The names of the tasks, such as `build-all`; the first one that fails ends the job.
+        words: The options, of all tasks; those of `relnox`, of the last one. A word that begins with `$` is a
+            variable of `variables`, never an expression of the provider: what a person typed in cannot become a
+            part of the script.
         variables: The environment variables of the command.
     """
 
@@ -204,7 +205,7 @@ class Job(Record, kw_only=True):
         """
         tasks = self.command.tasks if self.command is not None else ()
         if not self.runs_project_code:
-            return " ".join((f"{directory}/relnox", *tasks, *words))
+            return " ".join((" && ".join(f"{directory}/relnox {task}" for task in tasks), *words))
         first_error = ("-x",) if len(tasks) > 1 else ()
         options = ("--", *words) if words else ()
         return " ".join((f"{directory}/nox", *first_error, "-s", *tasks, *options))

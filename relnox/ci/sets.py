@@ -187,11 +187,11 @@ def _builds(facts: ProjectFacts) -> list[Job]:
         name="Wheels",
         command=Command(
             tasks=("cibuildwheel",),
-            words=("--platform", "$PLATFORM", "--archs", "$ARCHS", "dist/$sdist"),
+            words=("dist/$sdist",),
             variables={
                 "SDIST": Cell("sdist"),
-                "PLATFORM": Cell("platform"),
-                "ARCHS": Cell("archs"),
+                "CIBW_PLATFORM": Cell("platform"),
+                "CIBW_ARCHS": Cell("archs"),
                 "CIBW_BUILD": Cell("build"),
             },
         ),
@@ -340,13 +340,19 @@ def _checks(facts: ProjectFacts) -> Workflow:
 
 
 def _release_pull_request(facts: ProjectFacts) -> Workflow:
-    """Return the workflow that keeps a pull request with the next versions open."""
+    """Return the workflow that keeps a pull request with the next versions open.
+
+    The merge of such a pull request starts it as well, beside the release: it tags, too, since the next versions
+    follow from the tags.
+    """
+    is_merge = facts.trigger == "merge"
+    release = "; merging that releases" if is_merge else ""
     job = Job(
         key="bump",
         name="Open or update the release pull request",
         about=_ALONE,
         command=Command(
-            tasks=("bump",),
+            tasks=("auto-tag", "bump") if is_merge else ("bump",),
             words=("auto", "--pull-request"),
             variables={
                 "GH_TOKEN": Token(),
@@ -365,7 +371,7 @@ def _release_pull_request(facts: ProjectFacts) -> Workflow:
     return Workflow(
         key="release-pull-request",
         name="Release pull request",
-        about=("Each merge updates a pull request with the next versions and changelogs; merging that releases.",),
+        about=(f"Each merge updates a pull request with the next versions and changelogs{release}.",),
         triggers=(OnMerge(facts.branches),),
         jobs=(job,),
         queue="release-pull-request",

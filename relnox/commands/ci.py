@@ -294,8 +294,9 @@ def read_facts(project: Project) -> ProjectFacts:
     patterns = (f"{tag_format.prefix}[0-9]*{tag_format.suffix}" for tag_format in formats)
     own_indexes = tuple(dict.fromkeys(config.targets.values()))
     names = (*own_indexes, targets.PRODUCTION, targets.TEST, *config.indexes)
+    makes_pull_requests = "release-pull-request" in config.ci.workflows
     return ProjectFacts(
-        trigger=config.ci.trigger or ("tag" if len(formats) == 1 else "merge"),
+        trigger=config.ci.trigger or ("merge" if makes_pull_requests or len(formats) > 1 else "tag"),
         workflows=config.ci.workflows,
         branches=tuple(line.branch for line in config.branch),
         tag_patterns=tuple(dict.fromkeys(patterns)),

