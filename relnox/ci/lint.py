@@ -30,14 +30,18 @@ _BUILD = re.compile(
     r"|pip\s+wheel|pip\s+install\s+(?:\S+\s+)*(?:-e\s|['\"]?\.(?:\[|['\"]|\s|$))|(?:pdm|poetry)\s+install"
     r"|uv\s+sync(?!.*--(?:only-group|no-install-project))|relnox\s+build-all"
     r"|nox\s(?!-s\s(?:publish|testpypi)\b)|(?:tox|make)(?:\s|$))"
+    r"|(?:^|[;&|(]\s*)(?:(?:ba)?sh\s+|python\S*\s+)?(?:\./|scripts/|[\w/-]+\.(?:py|sh)\b)"  # of the checkout
 )
 """Matches commands that run code of the project, or of what it requires to be built."""
-_BUILD_ACTIONS = ("pypa/cibuildwheel", "PyO3/maturin-action", "hynek/build-and-inspect-python-package")
+_BUILD_ACTIONS = (
+    *("pypa/cibuildwheel", "PyO3/maturin-action", "hynek/build-and-inspect-python-package"),
+    "python-semantic-release/python-semantic-release",
+)
 _TOKEN = re.compile(r"\$\{\{\s*secrets\.(?!GITHUB_TOKEN\b)([\w-]+)")
 _TOKEN_INPUTS = re.compile(r"password|\w*(?:_PASSWORD|_TOKEN|_AUTH)", re.ASCII)
 """Matches names of inputs and variables with which programs authenticate to an index."""
 _PUSHES_TAG = re.compile(
-    r"git\s+push\b.*(?:--tags|--follow-tags|refs/tags/|\$\{?\w*tag\w*|\stag\s|[\s\"']v[$\d])"
+    r"git\s+push\b.*(?:--tags|--follow-tags|refs/tags/|\$\{?\w*tag\w*|\stag\s|[\s\"']v[$\d]|\s\"?\$\{?version\b)"
     r"|semantic-release\s+(?:-\S+\s+)*(?:version|publish)\b",
     re.IGNORECASE,
 )
@@ -267,7 +271,7 @@ def _check_jobs(workflow: Workflow, uploads: Sequence[_Upload]) -> Iterator[Prob
 def builds(job: Job) -> Iterator[int]:
     """Yield the lines on which a job runs code of the project or of its build requirements."""
     for step in job.steps:
-        if step.action in _BUILD_ACTIONS and step.input("command") != "upload":
+        if step.action in _BUILD_ACTIONS and step.input("command") != "upload" and step.input("build") != "false":
             yield step.line
         for line, command in step.commands:
             if _BUILD.search(command) and not _is_text(command):

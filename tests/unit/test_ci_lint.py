@@ -119,6 +119,16 @@ SMELLS = {
         10,
         "runs the project's code and uploads",
     ),
+    "a script of the project beside the identity": (
+        HEAD + CHECKOUT + "      - run: V=$(./scripts/version.sh)\n" + UPLOAD,
+        10,
+        "runs the project's code and uploads",
+    ),
+    "an action that builds beside the identity": (
+        HEAD + CHECKOUT + "      - uses: python-semantic-release/python-semantic-release@v10\n" + UPLOAD,
+        10,
+        "runs the project's code and uploads",
+    ),
     "a build beside the identity of another job": (
         f"{ACTION}  build:\n    permissions: write-all\n    steps:\n{CHECKOUT}      - run: nox -s build\n",
         15,
@@ -175,6 +185,8 @@ def test_an_ordinary_workflow_has_no_smell(text: str) -> None:
     [
         (TAGGING, ACTION, 9),
         (TAGGING.replace("--tags", '"v$VERSION"'), ACTION, 9),
+        (TAGGING.replace("--tags", '"$VERSION"'), ACTION, 9),
+        (TAGGING.replace("--tags", '"release/$VERSION"'), ACTION, None),
         (TAGGING.replace("git push origin --tags", "semantic-release version"), ACTION, 9),
         (RELEASING, ACTION, 9),
         (RELEASING, ACTION.replace('{push: {tags: ["v*"]}}', "{release: {types: [published]}}"), 9),
