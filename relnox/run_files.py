@@ -138,7 +138,7 @@ def check_expected_plan(expected: str, plan: Plan) -> None:
     if digest == plan.digest:
         return
     try:
-        lines = list(_differences(_by_step(approved), _by_step(plan.to_document()))) if approved else []
+        lines = list(_differences(_compared(approved), _compared(plan.to_document()))) if approved else []
     except (AttributeError, LookupError, TypeError, RecursionError) as error:
         raise _invalid_plan(expected, "its values do not have the types of a plan") from error
     lines = lines or [f"  digest: expected {digest}, now {plan.digest}"]
@@ -176,7 +176,7 @@ def _invalid_plan(file: str, why: str) -> Blocked:
     )
 
 
-def _by_step(document: dict[str, Any]) -> dict[str, Any]:
+def _compared(document: dict[str, Any]) -> dict[str, Any]:
     """Return what is compared of a plan, with its steps by title."""
     steps = {f"step {step['title']}": step for step in document["steps"]}
     return {"task": document.get("task"), "commit": document.get("commit"), **steps}

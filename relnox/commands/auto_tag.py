@@ -69,7 +69,7 @@ def plan(options: Options, project: Project) -> Plan:
     """
     project.require_commit()
     if options.push:
-        project.remote.require("pushing")
+        project.remote.require_refs("pushing")
     new = PlanBuilder("auto-tag")
     decisions = [_decide(package, options, project) for package in project.select(options.package)]
     untagged = [decision for decision in decisions if decision.fix]

@@ -257,7 +257,7 @@ def _propose_formats(  # noqa: PLR0913, PLR0917 - what `find_tag_forms` knows
             prefixes[package.name] = max(candidates)[-1]
     for prefix in {*prefixes.values()} - of_others:
         sharing = [package for package in packages if prefixes.get(package.name) == prefix]
-        for package in _not_grouped(sharing, workspace, config):
+        for package in _ungroupable_packages(sharing, workspace, config):
             del prefixes[package.name]
     evident = frozenset(prefixes.keys() & unclear)
     examples = Counter(
@@ -278,7 +278,7 @@ def _propose_formats(  # noqa: PLR0913, PLR0917 - what `find_tag_forms` knows
     return evident
 
 
-def _not_grouped(sharing: Sequence[Package], workspace: Workspace, config: Config) -> Sequence[Package]:
+def _ungroupable_packages(sharing: Sequence[Package], workspace: Workspace, config: Config) -> Sequence[Package]:
     """Return those of the packages with the same tags that cannot be bumped together with the latest of them."""
     groups = find_version_groups(workspace, config)
     fixed = {package.name: group.name for group in groups if group.kind == "fixed" for package in group.packages}

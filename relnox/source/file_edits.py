@@ -68,12 +68,12 @@ def check_paths(root: Path, edits: Iterable[Edit]) -> None:
 
 def are_applied(root: Path, edits: Iterable[Edit]) -> bool:
     """Return whether every file has its new content."""
-    return all(_content(root, edit) == edit.after for edit in edits)
+    return all(_current_content(root, edit) == edit.after for edit in edits)
 
 
 def changed_files(root: Path, edits: Iterable[Edit]) -> list[str]:
     """Return the files that have neither their old nor their new content."""
-    return [edit.file for edit in edits if _content(root, edit) not in (edit.before, edit.after)]
+    return [edit.file for edit in edits if _current_content(root, edit) not in (edit.before, edit.after)]
 
 
 def edit_to(root: Path, file: str, other: Path) -> Edit:
@@ -81,7 +81,7 @@ def edit_to(root: Path, file: str, other: Path) -> Edit:
     edit = Edit(
         file=file, before=None, after=None, is_link=any((top / file).is_symlink() for top in (root, other))
     )
-    return replace(edit, before=_content(root, edit), after=_content(other, edit))
+    return replace(edit, before=_current_content(root, edit), after=_current_content(other, edit))
 
 
 def find_links(root: Path, names: Iterable[str]) -> list[str]:
@@ -118,7 +118,7 @@ def _is_applied(root: Path, edit: Edit) -> bool:
     Raises:
         Conflict: The file has neither its new nor its old content.
     """
-    content = _content(root, edit)
+    content = _current_content(root, edit)
     if content == edit.after:
         return True
     if content != edit.before:
@@ -143,7 +143,7 @@ def read_content(path: Path | str) -> bytes | None:
         return None
 
 
-def _content(root: Path, edit: Edit) -> bytes | None:
+def _current_content(root: Path, edit: Edit) -> bytes | None:
     is_link = edit.is_link and (root / edit.file).is_symlink()
     return os.fsencode((root / edit.file).readlink()) if is_link else read_content(f"{root}/{edit.file}")
 

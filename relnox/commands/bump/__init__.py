@@ -40,7 +40,7 @@ def plan(options: Options, project: Project) -> Plan:
         return releases.plan_undo(options, project)
     state = project.state
     if state is not None and (options.push or options.pull_request):
-        project.remote.require("--push" if options.push else "--pull-request")
+        project.remote.require_refs("--push" if options.push else "--pull-request")
     interrupted = None
     if state is not None and state.head is not None and state.changed_files and not options.pull_request:
         interrupted = project.once(_plan_interrupted, options, project)

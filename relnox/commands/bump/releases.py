@@ -416,7 +416,7 @@ def _no_release_at_head(git: Git, project: Project) -> Blocked:
 
 def _refs_of_remote(project: Project, git: Git) -> Mapping[str, str]:
     remote = project.remote
-    return remote.require("--undo") if remote.name in remotes.names(git) else {}
+    return remote.require_refs("--undo") if remote.name in remotes.names(git) else {}
 
 
 def _check_not_pushed(commit: str, tags: Sequence[str], project: Project, git: Git) -> None:

@@ -241,7 +241,7 @@ def check_is_on_release_branch(commit: str, project: Project) -> Iterator[Proble
     if _branches_like(project.once(git.remote_branches_containing, commit) if has_commit else (), tracking):
         return
     try:
-        project.remote.require("publishing")
+        project.remote.require_refs("publishing")
         patterns = patterns or [project.once(remotes.default_branch, git, remote) or str(state.branch)]
     except Failed as error:
         message = f"{error.message}, so it is not known whether a release branch has commit {commit[:10]}"

@@ -35,7 +35,7 @@ def forge_release_obstacles(
     try:
         forge = forge_of(project)
         forge.check_token()
-        project.remote.require("the release of a tag")
+        project.remote.require_refs("the release of a tag")
         commit = next(filter(None, tags.values()), next(iter(project.remote.branches.values()), "HEAD"))
         project.once(forge.check_may_release, next(iter(tags)), commit)
         pages = {tag: project.once(forge.releases, tag) for tag in tags}

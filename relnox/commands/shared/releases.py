@@ -570,7 +570,7 @@ def public_files(name: str, version: Version, index: Index) -> dict[str, str | N
 
 
 def released_earlier_notes(earlier: Manifest, index: str) -> Iterator[str]:
-    """Yield a note on the packages that a run skips."""
+    """Yield a note on the packages that a run skips, since they were released earlier."""
     if earlier.packages:
         names = join_names(f"{name} {earlier.version(name)}" for name in earlier.packages)
         yield f"not part of this release: {names} (released earlier, already on {index})"

@@ -39,7 +39,7 @@ class Remote:
                 self.error = error.message
         return self._refs
 
-    def require(self, needed_by: str) -> Mapping[str, str]:
+    def require_refs(self, needed_by: str) -> Mapping[str, str]:
         """Return `refs` for an option that cannot do without them, however long the remote takes.
 
         Raises:
