@@ -36,16 +36,15 @@ def apply_edits(root: Path, edits: Iterable[Edit], staging: Path | None = None) 
         Conflict: A file has neither its old nor its new content; nothing was changed.
         Failed: A file could not be written; the others were restored, or the error names them.
     """
-    edits = tuple(edits)
-    for edit in edits:
-        _is_applied(root, edit)
+    edits = [edit for edit in edits if not _is_applied(root, edit)]
     applied: list[Edit] = []
     try:
         for edit in edits:
-            if not _is_applied(root, edit):
-                applied.append(edit)
-                _write(root, edit, staging)
+            applied.append(edit)
+            _write(root, edit, staging)
     except BaseException as error:  # an interruption too
+        if isinstance(error, Conflict):
+            applied.pop()  # that of the conflict, which was not made
         left = restore_files(root, applied, staging)
         rest = f"; not restored: {join_names(left)}" if left else ""
         if isinstance(error, Conflict):
@@ -157,12 +156,14 @@ def _path_of(root: Path, edit: Edit) -> Path:
 
 def _write(root: Path, edit: Edit, staging: Path | None) -> None:
     path = _path_of(root, edit)
+    compare = partial(_is_applied, root, edit)  # once more: an editor may have saved it in between
+    if edit.after is not None and not edit.is_link:
+        files.replace_file(path, edit.after, mode=0o666, staging=staging, before_replacing=compare)
+        return
+    compare()
     if edit.after is None:
         with contextlib.suppress(NotADirectoryError):
             path.unlink(missing_ok=True)
-    elif edit.is_link:
+    else:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.symlink_to(os.fsdecode(edit.after))
-    else:
-        compare = partial(_is_applied, root, edit)  # once more: an editor may have saved it in between
-        files.replace_file(path, edit.after, mode=0o666, staging=staging, before_replacing=compare)

@@ -6,7 +6,7 @@ import os
 import stat
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,6 +16,7 @@ from projects import git, repository, single
 from relnox.core.planning.step import Edit
 from relnox.errors import Conflict, Failed
 from relnox.source import file_edits
+from relnox.system import files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,6 +79,24 @@ def test_a_file_changed_since_the_plan_is_a_conflict(tmp_path: Path, present: by
     assert contents(tmp_path) == before
     assert caught.value.fix is not None
     assert "git stash push -- b" in caught.value.fix
+
+
+@pytest.mark.parametrize(("before", "after"), [(b"1", b"2"), (b"1", None), (None, b"2")])
+def test_a_file_that_is_saved_after_the_first_was_edited_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: bytes | None, after: bytes | None
+) -> None:
+    replace_file = files.replace_file
+
+    def replace_and_save(path: Path, *rest: Any, **options: Any) -> None:
+        replace_file(path, *rest, **options)
+        (tmp_path / "b").write_bytes(b"saved")
+
+    put(tmp_path, {"a": b"1"} | ({} if before is None else {"b": before}))
+    monkeypatch.setattr(files, "replace_file", replace_and_save)
+    with pytest.raises(Conflict) as caught:
+        file_edits.apply_edits(tmp_path, [edit("a", b"1", b"2"), edit("b", before, after)])
+    assert caught.value.message == "b has changed since the plan was made"
+    assert contents(tmp_path) == {"a": b"1", "b": b"saved"}
 
 
 def test_a_file_that_cannot_be_written_restores_the_others(tmp_path: Path) -> None:
