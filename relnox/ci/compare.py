@@ -8,9 +8,9 @@ from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from relnox.ci.lint import builds
-from relnox.ci.workflows import Items, Job, Step, Table, Text, Workflow, parse_yaml, read_workflow
+from relnox.ci.workflows import Items, Job, Step, Table, Text, Workflow, parse_mapping, read_workflow
 from relnox.core.text import join_names
-from relnox.errors import Blocked, Problem
+from relnox.errors import Problem
 
 _File = TypeVar("_File")
 _FREE = frozenset({"name", "runs-on", "timeout-minutes", "steps"})
@@ -277,10 +277,7 @@ class Pipeline(NamedTuple):
 
 
 def _read_pipeline(file: str, content: bytes) -> Pipeline:
-    table = parse_yaml(content, file)
-    if not isinstance(table, Table):
-        raise Blocked("project-file-invalid", "it is not a mapping", fix=f"correct {file}", file=f"{file}:1")
-    return Pipeline(file, table)
+    return Pipeline(file, parse_mapping(content, file))
 
 
 def _compare_pipelines(present: Pipeline, expected: Pipeline) -> Iterator[Difference]:

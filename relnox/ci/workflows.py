@@ -76,6 +76,18 @@ def parse_yaml(content: bytes, name: str) -> Any:
     raise _invalid(name, line, f"it is not valid YAML ({reason})")
 
 
+def parse_mapping(content: bytes, name: str) -> Table:
+    """Return the content of a YAML file that must be a mapping; see `parse_yaml`.
+
+    Raises:
+        Blocked: It is not valid YAML, or no mapping.
+    """
+    table = parse_yaml(content, name)
+    if not isinstance(table, Table):
+        raise _invalid(name, 1, "it is not a mapping")
+    return table
+
+
 def _invalid(name: str, line: int, message: str) -> Blocked:
     return Blocked("project-file-invalid", message, fix=f"correct {name}", file=f"{name}:{line}")
 
@@ -237,12 +249,5 @@ class Workflow(Record):
 
 
 def read_workflow(file: str, content: bytes) -> Workflow:
-    """Return a workflow file as data.
-
-    Raises:
-        Blocked: It is not valid YAML, or no mapping.
-    """
-    table = parse_yaml(content, file)
-    if not isinstance(table, Table):
-        raise _invalid(file, 1, "it is not a mapping")
-    return Workflow(file, decode(content, file), table)
+    """Return a workflow file as data; see `parse_mapping`."""
+    return Workflow(file, decode(content, file), parse_mapping(content, file))
