@@ -342,15 +342,14 @@ def _checks(facts: ProjectFacts) -> Workflow:
 def _release_pull_request(facts: ProjectFacts) -> Workflow:
     """Return the workflow that keeps a pull request with the next versions open.
 
-    The merge of such a pull request starts it as well, beside the release: it tags, too, since the next versions
-    follow from the tags.
+    The merge of such a pull request starts it as well, beside the release: so it tags, too.
     """
     is_merge = facts.trigger == "merge"
     release = "; merging that releases" if is_merge else ""
     job = Job(
         key="bump",
         name="Open or update the release pull request",
-        about=_ALONE,
+        about=f"{_ALONE}; the next versions follow from the tags of what was merged" if is_merge else _ALONE,
         command=Command(
             tasks=("auto-tag", "bump") if is_merge else ("bump",),
             words=("auto", "--pull-request"),
@@ -363,7 +362,7 @@ def _release_pull_request(facts: ProjectFacts) -> Workflow:
         runs_project_code=False,
         checkout="history",
         permissions=(
-            Permission("contents", "write", "to push the branch of the pull request"),
+            Permission("contents", "write", f"to push {'tags and ' * is_merge}the branch of the pull request"),
             Permission("pull-requests", "write", "to open the pull request"),
         ),
         minutes=15,
