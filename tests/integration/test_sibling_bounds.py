@@ -148,7 +148,7 @@ def test_a_pin_on_another_repository_at_the_development_version_is_blocked_until
     root = workspace(tmp_path / "two", pin, top="0.41b0.dev0")
     options = ("--package", "top", "--to", "0.41b0", "--commit")
     said = run_blocked_bump(bump, root, *options)
-    assert f"top requires '{pin}', which is the development version of this project" in said
+    assert f"top requires '{pin}' (the development version of this project" in said
     settings = said.partition("add to pyproject.toml:\n")[2].partition("or else")[0]
     assert 'their-lib = "top"' in settings
     file = root / "pyproject.toml"
