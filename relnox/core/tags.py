@@ -210,14 +210,16 @@ def _packages_sharing_forms(
         prefix = str(package.source.key[0])
         with_v = [f"{prefix}v{_VERSION}"] if prefix and not prefix.endswith("v") else []
         yield [package], [f"{prefix}{_VERSION}", *with_v]
-    rest = [package for package in rest if package not in filtering]
+    filtered = {package.name for package in filtering}
+    rest = [package for package in rest if package.name not in filtered]
     if config.versions == "lockstep" or len(workspace.packages) == 1:
         sharing = rest
     elif len(sharing := list(packages_that_read_any_tag(rest))) == 1:
         sharing = []
     if sharing:
         yield sharing, _COMMON_FORMS
-    yield from (([package], _PACKAGE_FORMS) for package in rest if package not in sharing)
+    shared = {package.name for package in sharing}
+    yield from (([package], _PACKAGE_FORMS) for package in rest if package.name not in shared)
 
 
 def _had_versions(
