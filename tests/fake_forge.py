@@ -3,7 +3,7 @@
 Requests to the fake GitHub, and its answers, are held against the published description of its API
 (`forge_contracts/github.json`). For GitLab, the license of whose description does not allow a copy,
 `GITLAB_OPERATIONS` has the parameters of each operation, compared by hand with those that versions of its source
-declare or python-gitlab sends. The answers about releases have the properties of the examples of its documentation;
+declare or python-gitlab sends. Answers about releases have the properties of the examples of its documentation;
 those about protected environments and merge requests were not compared with it.
 The wording of errors was not compared with anything.
 """

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from relnox.core.records import Record
+from relnox.core.text import format_count
 from relnox.errors import Problem
 
 CheckStatus = Literal["ok", "warning", "failed", "not checkable here", "skipped", "by hand"]
@@ -41,7 +42,10 @@ def problems_of(items: Sequence[CheckedItem]) -> list[Problem]:
 
 
 def describe(items: Sequence[CheckedItem]) -> str:
-    """Return how many items have each status, the worst first: `2 failed, 1 warning, 20 ok`."""
+    """Return how many items have each status, the worst first: `2 failed, 3 warnings, 20 ok`."""
     counts = Counter(item.status for item in items)
     order: tuple[CheckStatus, ...] = ("failed", "warning", "not checkable here", "skipped", "by hand", "ok")
-    return ", ".join(f"{counts[status]} {status}" for status in order if counts[status])
+    texts = {status: f"{counts[status]} {status}" for status in order if counts[status]}
+    if counts["warning"]:
+        texts["warning"] = format_count(counts["warning"], "warning")
+    return ", ".join(texts.values())
