@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import posixpath
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+from relnox.system.files import read_project_file
 
 _NAME = re.compile(
     r"(change[-_]?log|changes|history|news|releases|release[-_]?notes)(\.(md|markdown|rst|txt))?", re.IGNORECASE
@@ -32,22 +36,60 @@ def find_changelogs(root: Path, directory: str) -> tuple[str, ...]:
     return tuple(path for path in paths if path not in links or os.path.realpath(root / path) not in targets)
 
 
-_TOOLS = {
-    "towncrier": "towncrier build --yes --version {version}",
-    "scriv": "scriv collect --version {version}",
-    "changie": "changie batch {version} && changie merge",
-    "changesets": "npx changeset version",
-}
-"""The commands that add change files to the changelog."""
-_DIRECTORIES = {
-    "newsfragments": "towncrier",
-    "*/newsfragments": "towncrier",
-    "src/*/newsfragments": "towncrier",
-    "changelog.d": "scriv",
-    ".changes/unreleased": "changie",
-    ".changeset": "changesets",
-}
-"""The usual directories of change files."""
+class _Tool(NamedTuple):
+    """A tool that collects change files.
+
+    Attributes:
+        name: The name of the tool.
+        command: What adds the change files to the changelog.
+        settings: The files that may have its settings.
+        table: Matches the beginning of the settings in such a file.
+        keys: The settings that name the directory; together they are its path.
+        defaults: The directories of change files if there are no such settings.
+    """
+
+    name: str
+    command: str
+    settings: tuple[str, ...]
+    table: str
+    keys: tuple[str, ...]
+    defaults: tuple[str, ...]
+
+
+_TOOLS = (
+    _Tool(
+        name="towncrier",
+        command="towncrier build --yes --version {version}",
+        settings=("towncrier.toml", "pyproject.toml", ".towncrier.toml", "*/towncrier.toml"),
+        table=r"\[tool\.towncrier\]",
+        keys=("directory",),
+        defaults=("newsfragments", "*/newsfragments", "src/*/newsfragments"),
+    ),
+    _Tool(
+        name="scriv",
+        command="scriv collect --version {version}",
+        settings=("changelog.d/scriv.ini", "pyproject.toml", "setup.cfg", "tox.ini"),
+        table=r"\[(tool\.)?scriv\]",
+        keys=("fragment_directory",),
+        defaults=("changelog.d",),
+    ),
+    _Tool(
+        name="changie",
+        command="changie batch {version} && changie merge",
+        settings=(".changie.yaml", ".changie.yml"),
+        table="",
+        keys=("changesDir", "unreleasedDir"),
+        defaults=(".changes/unreleased",),
+    ),
+    _Tool(
+        name="changesets",
+        command="npx changeset version",
+        settings=(".changeset/config.json",),
+        table="",
+        keys=(),
+        defaults=(".changeset",),
+    ),
+)
 _NO_CHANGE = re.compile(r"\..*|README.*|.*template.*|.*\.(j2|ini|json|toml|cfg)", re.IGNORECASE)
 """Matches the names of files beside change files: settings, templates, and what explains the directory."""
 
@@ -62,19 +104,39 @@ class ChangeFiles(NamedTuple):
 
 
 def find_change_files(root: Path, directories: Iterable[str]) -> tuple[ChangeFiles, ...]:
-    """Return the change files in the usual directories below these, which are relative to the root."""
-    change_files = {}
-    for path, tool in (
-        (path, tool)
-        for top in directories
-        for pattern, tool in _DIRECTORIES.items()
-        for path in (root / top).glob(pattern)
-    ):
-        files = (file for file in sorted(path.rglob("*")) if not _NO_CHANGE.fullmatch(file.name))
-        names = tuple(file.relative_to(root).as_posix() for file in files if file.is_file())
-        below = path.relative_to(root).as_posix()
-        change_files[below] = ChangeFiles(below, tool, _TOOLS[tool], names)
+    """Return the change files of the tools with settings in these directories, which are relative to the root.
+
+    Without any settings, they are those in the directories that the tools use by default.
+    """
+    change_files: dict[str, ChangeFiles] = {}
+    for top in (root / directory for directory in directories):
+        settings = {tool: tuple(_settings_of(tool, top)) for tool in _TOOLS}
+        for tool, texts in settings.items():
+            if not texts and any(settings.values()):
+                continue
+            patterns = [*filter(None, (_directory_in(text, tool.keys) for text in texts))]
+            for path in (path for pattern in patterns or tool.defaults for path in top.glob(pattern)):
+                files = (file for file in sorted(path.rglob("*")) if not _NO_CHANGE.fullmatch(file.name))
+                names = tuple(file.relative_to(root).as_posix() for file in files if file.is_file())
+                below = path.relative_to(root).as_posix()
+                change_files.setdefault(below, ChangeFiles(below, tool.name, tool.command, names))
     return tuple(change_files.values())
+
+
+def _settings_of(tool: _Tool, top: Path) -> Iterator[str]:
+    """Yield the settings of a tool in a directory: the text of each file from its table on."""
+    for path in (path for name in tool.settings for path in top.glob(name)):
+        text = read_project_file(top, path.relative_to(top).as_posix()).decode(errors="replace")
+        if (match := re.search(tool.table, text)) is not None:
+            yield text[match.start() :]
+
+
+def _directory_in(text: str, keys: Collection[str]) -> str | None:
+    """Return the directory that settings in TOML, INI or YAML name, as a pattern; None if there is none."""
+    matches = [re.search(rf"^\s*{key}\s*[:=]\s*[\"']?([^\s\"'#]+)", text, re.MULTILINE) for key in keys]
+    path = posixpath.normpath("/".join(match[1] for match in matches if match is not None))
+    is_inside = keys and all(matches) and not path.startswith(("/", "..")) and path != "."
+    return glob.escape(path) if is_inside else None
 
 
 def _names_in(directory: Path) -> list[str]:

@@ -249,22 +249,28 @@ def test_the_changelog_of_a_package_at_the_root_is_not_that_of_others(tmp_path: 
 # --- change files of other tools ---------------------------------------------------------------------------
 
 FRAGMENT = "A wonder.\n"
+SCRIV = '[tool.scriv]\nfragment_directory = "pending"\nchangelog = "docs/history.rst"\n'
 NAMED = '[tool.relnox]\nchangelog = "keep-a-changelog"\n'
+CHANGIE = "changesDir: .pending\nunreleasedDir: next\nchangelogPath: CHANGELOG.md\n"
 
 
 @pytest.mark.parametrize(
     ("more", "files", "note"),
     [
         ("", {"changelog.d/1.md": ""}, "changelog.d: 1 change file of scriv not released (1.md; "),
-        ("", {"changelog.d/1.rst": FRAGMENT, "docs/history.rst": "1.0\n===\n"}, "scriv collect --version 1.1.0"),
+        (SCRIV, {"pending/1.rst": FRAGMENT, "docs/history.rst": "1.0\n===\n"}, "scriv collect --version 1.1.0"),
+        ("", {"setup.cfg": "[scriv]\nfragment_directory = notes/new\n", "notes/new/a.md": ""}, "notes/new: 1"),
+        ("", {".changie.yaml": CHANGIE, ".pending/next/a.yaml": ""}, ".pending/next: 1 change file of changie"),
         ("", {".changes/unreleased/a.yaml": "kind: Fixed\n"}, "changie batch 1.1.0 && changie merge"),
         ("", {".changeset/config.json": "{}", ".changeset/a.md": "", ".changeset/b.md": ""}, ".changeset: 2 "),
         ("", {"newsfragments/1.fix": "", "src/x/newsfragments/2.fix": ""}, "src/x/newsfragments: 1 change file"),
+        ("", {"docs/towncrier.toml": '[tool.towncrier]\ndirectory = "new"\n', "new/1.fix": ""}, "new: 1 change"),
         (f'{NAMED}[tool.towncrier]\nfilename = "NEWS"\n', {"newsfragments/1.fix": ""}, "of towncrier"),
         # none are pending, or they are not to be released
-        ("", {"changelog.d/README.rst": "", "changelog.d/new.rst.j2": "", "changelog.d/.gitkeep": ""}, ""),
+        (SCRIV, {"pending/README.rst": "", "pending/new.rst.j2": "", "pending/.gitkeep": ""}, ""),
         ("", {".changeset/config.json": "{}", ".changeset/README.md": "x"}, ""),
         ("", {"changelog.d": "a file"}, ""),
+        ('[tool.scriv]\nfragment_directory = "../.."\n', {"README.md": "x"}, ""),
         ('[tool.relnox]\nchangelog = "none"\n', {"changelog.d/1.md": FRAGMENT}, ""),
     ],
 )  # fmt: skip
