@@ -42,12 +42,12 @@ INDEX = """\
 import sys
 import time
 from pathlib import Path
-from relnox.indexes.embedded import EmbeddedIndex, Handler
+from relnox.indexes import embedded
 
 directory, latency, server = sys.argv[1:]
 
 
-class SlowHandler(Handler):
+class SlowHandler(embedded.Handler):
     def parse_request(self):
         time.sleep(int(latency) / 1000)
         return super().parse_request()
@@ -57,8 +57,8 @@ class SlowHandler(Handler):
         return super().receive(body)
 
 
-EmbeddedIndex.handler = SlowHandler
-with EmbeddedIndex(Path(directory)) as index:
+embedded.Handler = SlowHandler
+with embedded.EmbeddedIndex(Path(directory)) as index:
     print(index.upload_url, index.simple_url, flush=True)
     sys.stdin.read()
 """

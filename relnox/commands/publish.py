@@ -382,7 +382,7 @@ def _public_versions(name: str, index: Index, indexes: Indexes) -> frozenset[Ver
     listings = [index.cached_listing(name)]
     if not index.production:
         listings.append(indexes.trusted.cached_listing(name))
-    files = (file for listing in listings if not listing.redirected for file in listing.values())
+    files = (file for listing in listings for file in listing.values())
     return frozenset(file.version for file in files if file.version is not None and not file.yanked)
 
 

@@ -64,9 +64,7 @@ class Indexes:
     @cached_property
     def embedded(self) -> EmbeddedIndex:
         """The embedded index; it is not running until it is looked up by its name."""
-        return EmbeddedIndex(
-            self._directory, trusted_simple_url=self.trusted.simple_url, upload_token=self._upload_token
-        )
+        return EmbeddedIndex(self._directory, upload_token=self._upload_token)
 
     def clear_embedded(self) -> None:
         """Delete all files of the embedded index, and forget its cached listings."""

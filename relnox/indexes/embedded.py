@@ -1,9 +1,7 @@
 """The embedded index: a package index that listens on loopback and keeps its files in a directory.
 
 It has what a rehearsal needs: the upload API, the simple API as JSON (PEP 691), and downloads. What public indexes
-require of archives is checked before the upload (`relnox.building.checks`), for any index. The page of a
-project that it does not have redirects to the trusted index. Files of the two indexes are never listed together:
-installers do not protect against projects that exist on both (dependency confusion).
+require of archives is checked before the upload (`relnox.building.checks`), for any index.
 
 Several indexes, in one or more processes, may share a directory:
 
@@ -29,7 +27,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email import message_from_bytes
 from hmac import compare_digest
-from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socketserver import TCPServer
@@ -50,29 +47,21 @@ _RECORD = "upload.json"
 _FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
 _JSON_PAGE = "application/vnd.pypi.simple.v1+json"
 _LOOPBACK = "127.0.0.1"
-_MAX_REASON = 500
 _POLL_INTERVAL = 0.05
 
 
 class EmbeddedIndex:
     """A package index on this machine that runs inside a `with` statement; its files are kept afterwards.
 
-    It listens on a free port. Uploads must be consistent, and files cannot be replaced.
+    It listens on a free port. Files cannot be replaced.
 
     Args:
         directory: The directory for the files.
-        trusted_simple_url: The URL of the simple API to redirect to for projects that this index does not have.
         upload_token: The password that uploads need, since every user of this machine can connect to loopback.
     """
 
-    handler: type[Handler]
-    """The class that handles requests; benchmarks replace it."""
-
-    def __init__(
-        self, directory: Path, *, trusted_simple_url: str | None = None, upload_token: str | None = None
-    ) -> None:
+    def __init__(self, directory: Path, *, upload_token: str | None = None) -> None:
         self.store = Store(directory)
-        self.trusted_simple_url = trusted_simple_url
         self.upload_token = upload_token
         self._server: _Server | None = None
 
@@ -154,7 +143,7 @@ class Store:
     def find(self, filename: str) -> StoredFile | None:
         """Return the file with a name, or None if it is missing or its record is damaged."""
         try:
-            project, version = _identify(filename)
+            project, version = _parse_filename(filename)
             record = json.loads((self._files / filename / _RECORD).read_bytes())
             path, sha256 = self._files / filename / _FILE, record["hashes"]["sha256"]
             return StoredFile(filename, project, version, path, sha256, record)
@@ -209,7 +198,7 @@ class Store:
             shutil.rmtree(leftover, ignore_errors=True)
 
 
-def _identify(filename: str) -> tuple[str, Version]:
+def _parse_filename(filename: str) -> tuple[str, Version]:
     """Return the normalized project name and the version in the name of a wheel or sdist."""
     try:
         if not _FILENAME.fullmatch(filename):
@@ -234,22 +223,15 @@ class Form(NamedTuple):
 
 def parse_form(boundary: str | None, body: bytes) -> Form:
     """Parse the form of an upload (RFC 7578), which is in memory: a rehearsal uploads a few megabytes."""
-    if not boundary or not boundary.isascii():
-        raise _rejection("uploads are multipart/form-data with a boundary")
     fields: dict[str, str] = {}
     files: list[tuple[str, bytes]] = []
-    _, *parts = b"\r\n".join((b"", body)).split(f"\r\n--{boundary}".encode())
-    if not parts or not parts[-1].startswith(b"--"):
-        raise _rejection("the form ends before its closing boundary")
-    for part in parts[:-1]:
-        head, separator, value = part.removeprefix(b"\r\n").partition(b"\r\n\r\n")
-        disposition = message_from_bytes(head)
+    for part in b"\r\n".join((b"", body)).split(f"\r\n--{boundary}".encode())[1:-1]:
+        head, _, value = part.partition(b"\r\n\r\n")
+        disposition = message_from_bytes(head.lstrip())
         name, filename = disposition.get_param("name", header="content-disposition"), disposition.get_filename()
-        if not (part.startswith(b"\r\n") and separator and isinstance(name, str)):
-            raise _rejection("a part of the form has no name, or a file contains the boundary")
         if name == "content" and filename is not None:
             files.append((filename, value))
-        elif filename is None:  # other files, such as signatures, are ignored
+        elif isinstance(name, str) and filename is None:  # other files, such as signatures, are ignored
             fields.setdefault(name, value.decode(errors="replace"))
     if len(files) != 1:
         raise _rejection(f"the form has {len(files)} files in the field `content`")
@@ -257,19 +239,10 @@ def parse_form(boundary: str | None, body: bytes) -> Form:
 
 
 def _check_form(form: Form) -> None:
-    """Check that the name, the version and the digest in a form are those of its file."""
-    project, version = _identify(form.filename)
-    name, declared_version = form.fields.get("name", ""), form.fields.get("version", "")
-    try:
-        matches = canonicalize_name(name, validate=True) == project and Version(declared_version) == version
-    except ValueError as error:
-        raise _rejection(f"{form.filename} has an invalid name or version: {error}") from error
-    if not matches:
-        raise _rejection(
-            f"{form.filename} was sent as {name} {declared_version}, but its file name says {project} {version}"
-        )
+    """Check that the name of a file is that of an archive, and that the form has its digest."""
+    _parse_filename(form.filename)
     sha256 = hashlib.sha256(form.content).hexdigest()
-    if (expected := form.fields.get("sha256_digest", sha256).lower()) != sha256:
+    if (expected := form.fields.get("sha256_digest", sha256)) != sha256:
         raise _rejection(f"{form.filename} has sha256 {sha256}, but the form declares {expected!a}")
 
 
@@ -281,16 +254,14 @@ def _rejection(message: str) -> Blocked:
 # --- requests
 
 
-class Response(NamedTuple):
-    """A response; the text of an error is the reason in its status line, too: clients print one or the other."""
-
+class _Response(NamedTuple):
     status: int
     body: bytes
     headers: Mapping[str, str] = {"Content-Type": "text/plain; charset=utf-8"}
 
 
-def _text_response(status: int, text: str) -> Response:
-    return Response(status, f"{text}\n".encode())
+def _text_response(status: int, text: str) -> _Response:
+    return _Response(status, f"{text}\n".encode())
 
 
 class _Server(ThreadingHTTPServer):
@@ -301,7 +272,7 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, index: EmbeddedIndex) -> None:
         self.index = index
-        super().__init__((_LOOPBACK, 0), index.handler)
+        super().__init__((_LOOPBACK, 0), Handler)
 
     def server_bind(self) -> None:
         """Bind the socket without looking up the host name, which `HTTPServer` would do."""
@@ -335,23 +306,21 @@ class Handler(BaseHTTPRequestHandler):
         elif len(body := self.rfile.read(int(length))) == int(length):
             self._send(self.receive(body))
 
-    def _respond(self, path: str) -> Response:
-        index = self.server.index
+    def _respond(self, path: str) -> _Response:
+        store = self.server.index.store
         match path.split("/"):
             case ["", "simple", name] | ["", "simple", name, ""] if name:
                 project = canonicalize_name(name)
-                if files := index.store.files(project):
+                if files := store.files(project):
                     headers = {"Content-Type": _JSON_PAGE, "Cache-Control": "no-cache"}
-                    return Response(200, json.dumps(_project_page(project, files)).encode(), headers)
-                if index.trusted_simple_url is not None and re.fullmatch("[a-z0-9-]+", project):
-                    return Response(302, b"", {"Location": f"{index.trusted_simple_url.rstrip('/')}/{project}/"})
-            case ["", "files", filename] if (file := index.store.find(filename)) is not None:
-                return Response(200, file.path.read_bytes(), {"Content-Type": "application/octet-stream"})
+                    return _Response(200, json.dumps(_project_page(project, files)).encode(), headers)
+            case ["", "files", filename] if (file := store.find(filename)) is not None:
+                return _Response(200, file.path.read_bytes(), {"Content-Type": "application/octet-stream"})
             case _:
                 pass
         return _text_response(404, f"the embedded index does not have {path}")
 
-    def receive(self, body: bytes) -> Response:
+    def receive(self, body: bytes) -> _Response:
         """Check and store an upload, and return the response."""
         index = self.server.index
         if index.upload_token is not None and not compare_digest(self._password(), index.upload_token.encode()):
@@ -376,9 +345,8 @@ class Handler(BaseHTTPRequestHandler):
             return b""
         return login.partition(b":")[2]
 
-    def _send(self, response: Response) -> None:
-        is_error = response.status >= HTTPStatus.BAD_REQUEST
-        self.send_response(response.status, _on_one_line(response.body.decode()) if is_error else None)
+    def _send(self, response: _Response) -> None:
+        self.send_response(response.status)
         for name, value in response.headers.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(response.body)))
@@ -390,17 +358,8 @@ class Handler(BaseHTTPRequestHandler):
         """Do nothing, so that requests are not logged."""
 
 
-EmbeddedIndex.handler = Handler
-
-
 def _project_page(project: str, files: list[StoredFile]) -> dict[str, object]:
     """Return the page of a project (PEP 691, PEP 700)."""
     versions = [str(version) for version in sorted({file.version for file in files})]
     entries = [{"filename": file.filename, "url": f"/files/{file.filename}", **file.record} for file in files]
     return {"meta": {"api-version": "1.1"}, "name": project, "versions": versions, "files": entries}
-
-
-def _on_one_line(text: str) -> str:
-    """Return text for the status line: on one line and in ASCII characters only, since it may quote requests."""
-    line = " ".join(text.split())[:_MAX_REASON]
-    return "".join(char if " " <= char <= "~" else "?" for char in line)

@@ -239,7 +239,7 @@ def _request_listing(simple_url: str, project: str, deadline: Deadline | None) -
     response = http.get(page, {"Accept": _ACCEPT}, deadline=deadline, limit=http.LISTING)
     # An index that redirects to another one does not have the project itself.
     if response.status_code in _NOT_FOUND or response.is_redirect:
-        return Listing(redirected=response.is_redirect)
+        return Listing()
     base = response.url or page  # links are relative to the URL after redirects
     fix = "check the URL of the index, and that you may read it (a login belongs in ~/.netrc)"
     if response.status_code == _LOGIN_NEEDED:

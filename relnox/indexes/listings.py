@@ -78,22 +78,13 @@ class Listing(dict[str, IndexFile]):
         files: The listed files.
         status: The status of the project: `active`, `archived`, `quarantined` or `deprecated` (PEP 792).
         reason: The reason for the status, as given by the index.
-        redirected: Whether the index redirects requests for the project to another index.
 
     Raises:
         ValueError: A file name is listed more than once with different hashes.
     """
 
-    def __init__(
-        self,
-        files: Iterable[IndexFile] = (),
-        *,
-        status: str = "active",
-        reason: str = "",
-        redirected: bool = False,
-    ) -> None:
+    def __init__(self, files: Iterable[IndexFile] = (), *, status: str = "active", reason: str = "") -> None:
         super().__init__()
-        self.redirected = redirected
         self.status = status
         self.reason = reason
         for file in files:

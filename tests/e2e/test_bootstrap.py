@@ -1,6 +1,6 @@
 """A consumer on a machine that has nox and nothing of relnox: the noxfile's own header brings it (PEP 723).
 
-relnox is on no index yet, so it is published to the embedded one, which redirects all other names.
+relnox is on no index yet, so it is published to the embedded one, which is searched beside the default index.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ import pytest
 from projects import repository, single
 from running import run
 
-from relnox.core.settings.config import Config
-from relnox.indexes import Indexes
 from relnox.indexes.embedded import EmbeddedIndex
 from relnox.source import copies
 from relnox.source.git import find_repository
@@ -39,15 +37,14 @@ def test_the_header_of_the_documented_noxfile_installs_relnox(tmp_path: Path) ->
     subprocess.run([sys.executable, "-m", "uv", "venv", "--quiet", bare], check=True)
     subprocess.run([sys.executable, "-m", "uv", "pip", "install", "--quiet", "-p", bare, "nox", "uv"], check=True)
 
-    trusted = Indexes(Config(), tmp_path / "unused").trusted.simple_url
     directory = clone / ".git" / "relnox" / "index"
-    with EmbeddedIndex(directory, trusted_simple_url=trusted) as index:
+    with EmbeddedIndex(directory) as index:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("UV_", "PIP_F"))}
         environment |= {
             "PATH": f"{bare / 'bin'}{os.pathsep}/usr/bin{os.pathsep}/bin",
-            "UV_DEFAULT_INDEX": index.simple_url,
+            "UV_INDEX": index.simple_url,
             "UV_NO_CONFIG": "1",
-            "PIP_INDEX_URL": index.simple_url,
+            "PIP_EXTRA_INDEX_URL": index.simple_url,
         }
         ran = subprocess.run(
             [bare / "bin" / "nox", "-s", "bump", "--", "--part", "minor", "--dry-run"],
