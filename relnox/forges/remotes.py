@@ -98,6 +98,8 @@ def _parse_remote_url(remote_url: str) -> tuple[str, str, str]:
     Raises:
         Blocked: It is not the URL of a repository on a server.
     """
+    if not remote_url:
+        raise _unknown_forge_error("git has no such remote", "git remote add REMOTE URL")
     try:
         parts = urlsplit(remote_url)
         scheme, hostname, port = parts.scheme, parts.hostname or "", parts.port

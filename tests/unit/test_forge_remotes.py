@@ -61,6 +61,7 @@ def test_other_remotes_have_no_forge(remote: str) -> None:
     with pytest.raises(Blocked) as caught:
         locate(remote, {})
     assert caught.value.code == "forge-unknown"
+    assert ("git remote add" in caught.value.fix) == (not remote)
 
 
 @pytest.mark.parametrize(

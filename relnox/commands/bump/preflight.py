@@ -100,8 +100,8 @@ def problems(  # noqa: PLR0912, PLR0913, PLR0915, PLR0917, C901 - a list of chec
     following_bumps, following_edits = following
     for bump in (*bumps, *following_bumps):
         if not release_lines.allows_version(project.lines, bump.after):
-            others = [line.branch for line in config.branch if line.contains(bump.after) and not line.is_glob]
-            switch = f"; or release from its branch: git switch {others[0]}" if others else ""
+            others = [line for line in config.branch if line.contains(bump.after) and not line.is_glob]
+            switch = f"; or release from its branch: {checks.switch_command(project, others)}" if others else ""
             yield Blocked(
                 "version-outside-bounds",
                 f"{bump.package.name} {bump.after} is outside the bounds of "

@@ -342,7 +342,7 @@ def plan_undo(options: Options, project: Project) -> Plan:
         raise Blocked(
             "bump-missing",
             "there is no commit to undo (the project is not in a git repository with a commit)",
-            "set the versions by hand",
+            fixes.task_command("bump", "--to", "VERSION", "--allow-lower"),
         )
     commits = _find_release_commits(project, git)
     parent = project.once(git.parent_commit, commits[-1]) if commits else None
@@ -403,8 +403,10 @@ def _no_release_at_head(git: Git, project: Project) -> Blocked:
     remote, head = project.config.remote, (project.commit or "")[:10]
     message = f"HEAD ({head}) is not a release commit"
     fix, tags = "to revert a release in a new commit: git revert COMMIT", _tags_at("HEAD", project, git)
-    if project.state is not None and project.state.changed_files:
-        fix = "look at the changes: git diff; to revert those of a file: git restore FILE"
+    changed_files = project.state.changed_files if project.state is not None else ()
+    if edited_files := sorted(changes.read_contents(project).before.keys() & set(changed_files)):
+        files = shlex.join(edited_files)
+        fix = f"to undo a bump without --commit: git restore {files}; to see what would be lost: git diff {files}"
     elif tags:
         refs = _refs_of_remote(project, git)
         fix = f"git tag --delete {shlex.join(tags)}"

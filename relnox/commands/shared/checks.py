@@ -18,6 +18,7 @@ from relnox.core.bump.version_bumps import VersionBump
 from relnox.core.packages import Package
 from relnox.core.records import Record
 from relnox.core.settings import release_lines
+from relnox.core.settings.release_lines import ReleaseLine
 from relnox.core.tags import TagFormat, latest_tags, packages_that_read_any_tag, tags_naming
 from relnox.core.text import join_names
 from relnox.core.versions import version_locations
@@ -43,13 +44,20 @@ def branch_not_allowed(project: Project) -> Iterator[Problem]:
         )
 
 
-def switch_command(project: Project) -> str:
-    """Return the command that switches to a release branch, for a fix: that of the settings, or the only one."""
-    names = [line.branch for line in project.config.branch if not line.is_glob]
-    if not names and project.git is not None:
-        names = project.git.read_lines("for-each-ref", "--format=%(refname:short)", "refs/heads")
-        names = names if len(names) == 1 else []
-    return f"git switch {shlex.quote(names[0]) if names else 'BRANCH'}"
+def switch_command(project: Project, branches: Iterable[ReleaseLine] = ()) -> str:
+    """Return the command that switches to one of these branches, for a fix, or creates it.
+
+    Without `branches`, it is one of the settings, or else the only branch of this clone.
+    """
+    local, of_remote = "refs/heads/", f"refs/remotes/{project.config.remote}/"
+    refs = project.git.read_lines("for-each-ref", "--format=%(refname)", local, of_remote) if project.git else []
+    existing = {ref.removeprefix(local).removeprefix(of_remote): ref for ref in refs}
+    names = [line.branch for line in branches or project.config.branch if not line.is_glob]
+    if not names:
+        names = [name for name, ref in existing.items() if ref.startswith(local)]
+        names = names if len(names) == 1 else ["BRANCH"]
+    name = next((name for name in names if name in existing), names[0])
+    return f"git switch {'' if name in existing or name == 'BRANCH' else '--create '}{shlex.quote(name)}"
 
 
 def unknown_committer(project: Project, *, commits: bool = True) -> Iterator[Problem]:
