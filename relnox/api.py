@@ -76,10 +76,10 @@ class Workspace:
     @property
     def versions(self) -> Mapping[str, Version | None]:
         """The version of each package, by name; None where only its build backend can compute it."""
-        from relnox.core.versions.version_locations import parse_version
+        from relnox.core.versions.version_locations import parse_source_version
 
         return {
-            package.name: parse_version(package.source) if package.source.is_in_file else None
+            package.name: parse_source_version(package.source) if package.source.is_in_file else None
             for package in self.packages
         }
 

@@ -29,7 +29,7 @@ from relnox.core.settings.options import RemoteTags
 from relnox.core.settings.patterns import matches_any_glob
 from relnox.core.settings.release_lines import ReleaseLine, has_release_lines, release_lines_of_branch
 from relnox.core.settings.schema import Field
-from relnox.core.tags import TagFormat, TagForms, find_tag_forms
+from relnox.core.tags import DetectedTagFormats, TagFormat, detect_tag_formats
 from relnox.core.workspace import Workspace
 from relnox.errors import NO_WORKING_DIRECTORY, Blocked, Problem, TryLater
 from relnox.source import discovery, history, pyproject, version_literals
@@ -332,12 +332,12 @@ class Project(Record):
         return self.state.head if self.state is not None else None
 
     @cached_property
-    def tag_forms(self) -> TagForms:
+    def detected_tag_formats(self) -> DetectedTagFormats:
         """The tag format of each package, and the packages for which it is unclear."""
-        return find_tag_forms(self.workspace, self.config, self.tags, self._had_version)
+        return detect_tag_formats(self.workspace, self.config, self.tags, self._had_version)
 
     def _had_version(self, package: Package, tag: str, version: Version) -> bool | None:
-        """Return whether a package had a version at a tag's commit; for `find_tag_forms`.
+        """Return whether a package had a version at a tag's commit; for `detect_tag_formats`.
 
         If this clone lacks the commit, the tags are those of the project at the top of the repository.
         """
@@ -351,18 +351,18 @@ class Project(Record):
     def tag_format_problems(self, packages: Iterable[Package]) -> Iterator[Problem]:
         """Yield a problem if the tag formats of some of these packages are unclear."""
         names = {package.name for package in packages}
-        return unclear_format_problems(names, self.workspace, self.config, self.tag_forms, self.tags)
+        return unclear_format_problems(names, self.workspace, self.config, self.detected_tag_formats, self.tags)
 
     @property
     def tag_formats(self) -> Mapping[str, TagFormat]:
         """The tag format of each package; for those whose format is unclear, what settings could say."""
-        return self.tag_forms.proposals
+        return self.detected_tag_formats.proposals
 
     @cached_property
     def package_tags(self) -> Mapping[str, Mapping[str, Version]]:
         """The tags of each package with their versions; empty if the settings of formats are ambiguous."""
         try:
-            formats = self.tag_forms.formats if self.tags else {}
+            formats = self.detected_tag_formats.formats if self.tags else {}
         except Blocked:  # `bump` reports them
             return {}
         tags = sorted(self.tags)
@@ -373,7 +373,7 @@ class Project(Record):
         """Return the tag format of each package, found from the existing tags and one that this clone may lack."""
         if tag in self.tags:
             return self.tag_formats
-        return find_tag_forms(self.workspace, self.config, {*self.tags, tag}, self._had_version).formats
+        return detect_tag_formats(self.workspace, self.config, {*self.tags, tag}, self._had_version).formats
 
     @cached_property
     def history(self) -> Mapping[str, ReleaseHistory]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from relnox.core.planning.events import Outcome
-from relnox.core.planning.plan import SCHEMA, Plan, digest_of_document
+from relnox.core.planning.plan import SCHEMA, Plan, plan_digest
 from relnox.core.release.manifest import MANIFEST_JSON, Manifest
 from relnox.core.settings.options import CommonOptions
 from relnox.errors import Blocked
@@ -165,7 +165,7 @@ def _read_plan(file: str) -> dict[str, Any]:
         raise _invalid_plan(file, "it is not JSON") from error
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
         raise _invalid_plan(file, f"it has no schema {SCHEMA}")
-    if document.get("digest") != digest_of_document(document):
+    if document.get("digest") != plan_digest(document):
         raise _invalid_plan(file, "it was changed after it was written (its digest does not match)")
     return document
 

@@ -64,7 +64,7 @@ def run_task(
     """
     directory = command_line.get("project")
     front_end = replace(front_end, options=("--project", str(directory)) if directory else ())
-    convert = partial(fixes.show_commands, front_end=front_end)
+    convert = partial(fixes.adapt_commands, front_end=front_end)
     # Until the settings are read, the command line and the environment choose the reporter.
     reporter = reporters.choose_reporter(command_line.get("reporter"), os.environ, convert)
     report = command_line.get("report")

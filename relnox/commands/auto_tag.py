@@ -311,4 +311,4 @@ def _file_problems(packages: Sequence[Package], project: Project) -> Iterator[Pr
         with_literals = project.literals.workspace.by_name[package.name]
         if not version_locations.locations_agree(with_literals, package.version):
             bump = project.bump_command(package.name, "--to", "VERSION")
-            yield version_locations.disagreement(with_literals, package.version, bump)
+            yield version_locations.differing_locations_error(with_literals, package.version, bump)

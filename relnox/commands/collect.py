@@ -32,7 +32,7 @@ from relnox.core.records import replace
 from relnox.core.release.manifest import MANIFEST_JSON, Distribution, Manifest
 from relnox.core.release.publication import ATTESTATION_SUFFIX
 from relnox.core.release.wheels import FileComparison, compare_files
-from relnox.core.requirements import needed_packages
+from relnox.core.requirements import dependencies_among
 from relnox.core.text import format_count, join_names
 from relnox.errors import Blocked, Conflict, Failed, Problem
 from relnox.project import Project
@@ -101,8 +101,8 @@ def plan(options: Options, project: Project) -> Plan:
     names = [package.name for package in packages]
     comparisons = {package.name: _compare_with_expected(package, jobs, project) for package in packages}
     mismatches, version_notes = consistency.compare_versions(request, project, names)
-    new.check(mismatches, options)
-    new.check(_problems(jobs, packages, comparisons, project), options)
+    new.add_problems(mismatches, options)
+    new.add_problems(_problems(jobs, packages, comparisons, project), options)
 
     incomplete = [name for name, comparison in comparisons.items() if comparison.missing]
     manifest = _merge_manifests(jobs, project, incomplete)
@@ -291,7 +291,7 @@ def _merge_manifests(jobs: Sequence[Job], project: Project, incomplete: Sequence
     needs: dict[str, set[str]] = {name: set() for name in names}
     for package in project.workspace.packages:
         if package.name in names:
-            needs[package.name] |= project.workspace.needed_by(package) & names
+            needs[package.name] |= project.workspace.runtime_dependencies(package) & names
     requires: dict[str, set[str]] = {name: set() for name in names}
     for job in jobs:
         for name, needed in job.manifest.needs:
@@ -302,9 +302,11 @@ def _merge_manifests(jobs: Sequence[Job], project: Project, incomplete: Sequence
                 with contextlib.suppress(Failed):  # a problem already
                     wheel = project.once(archives.read, project.root / job.directory / file.filename)
                     requires[file.package].update(wheel.requires)
-    for name, siblings in needed_packages(requires).items():
+    for name, siblings in dependencies_among(requires).items():
         needs[name] |= siblings
-    order = {name: place for place, name in enumerate(name for wave in graph.waves(needs) for name in wave)}
+    order = {
+        name: place for place, name in enumerate(name for wave in graph.sort_into_waves(needs) for name in wave)
+    }
     latest = max(jobs, key=lambda job: job.manifest.time).manifest
     is_here = latest.commit == project.commit  # or else a job of a commit built earlier knows it
     return replace(

@@ -53,7 +53,7 @@ def plan(options: Options, project: Project) -> Plan:
     manifest, commit = release.manifest, release.manifest.commit
     mismatches, notes = consistency.compare_versions(request, project, manifest.packages, manifest)
     checks = consistency.check_manifest(manifest, options.dist, project, request.tag, production=index.production)
-    new.check((*mismatches, *checks), options)
+    new.add_problems((*mismatches, *checks), options)
     new.notes += notes
     if not index.production:
         new.problems.append(_test_index_problem(index.name, project))
@@ -173,7 +173,7 @@ def _add_release(  # noqa: PLR0913, PLR0917 - what a release page is made of
     name, version = next(iter(versions.items()))
     is_single = len(versions) == 1
     previous = _previous_tag(name, version, manifest.commit or "", project)
-    section = release_page.format_section(
+    section = release_page.format_installation_section(
         tag,
         versions,
         manifest.distributions,
@@ -184,7 +184,7 @@ def _add_release(  # noqa: PLR0913, PLR0917 - what a release page is made of
     if options.draft and (tasks := task_list(project.config.check.manual)):
         # The one who publishes a draft edits its source; the page shows no comment, however it becomes public.
         notes = f"<!-- To be done by hand:\n{tasks}\n-->\n\n{notes}"
-    body = release_page.format_body(tag, notes, link, section, limit=forge.max_body)
+    body = release_page.format_new_page(tag, notes, link, section, limit=forge.max_body)
     title, prerelease = f"{name} {version}" if is_single else str(version), version.is_prerelease
     common: dict[str, Any] = {
         "remote_name": project.config.remote,
@@ -235,7 +235,7 @@ def _is_latest(versions: Mapping[str, Version], project: Project) -> bool:
     name = project.config.forge_release.latest or (next(iter(versions)) if shares_tag else None)
     if name is None or name not in versions:
         return False
-    return release_page.is_latest(project.package_tags[name].values(), versions[name])
+    return release_page.is_latest_release(project.package_tags[name].values(), versions[name])
 
 
 def _previous_tag(name: str, version: Version, commit: str, project: Project) -> str | None:
@@ -265,14 +265,14 @@ def _notes(  # noqa: PLR0913, PLR0917 - as above
     link, text = "", "First release."
     if previous is not None:
         compare = forge.compare_url(previous, tag)
-        link = f"**All changes**: {release_page.link(f'{previous}...{tag}', compare)}"
+        link = f"**All changes**: {release_page.format_link(f'{previous}...{tag}', compare)}"
     if options.notes == "changelog":
         files, texts = _read_notes(versions, commit, project)
         if texts:
             if not link:
                 prefix = project.git.prefix if project.git is not None else ""
-                link = release_page.link(files[0], forge.file_url(tag, f"{prefix}{files[0]}"))
-            return release_page.join_notes(texts), link
+                link = release_page.format_link(files[0], forge.file_url(tag, f"{prefix}{files[0]}"))
+            return release_page.join_package_notes(texts), link
         new.notes.append(f"no changelog has a section of {tag}: its release lists commits")
     if previous is not None and options.notes == "generated":
         version = next(iter(versions.values()))
@@ -280,7 +280,7 @@ def _notes(  # noqa: PLR0913, PLR0917 - as above
         link = link if forge.compare_url(previous, tag) not in text else ""
     elif previous is not None:
         commits = project.once(_read_commits, project, tuple(versions), previous, commit)
-        text = release_page.commit_notes((change.subject, change.id) for change in commits)
+        text = release_page.format_commit_notes((change.subject, change.id) for change in commits)
     return text, link
 
 
@@ -298,7 +298,7 @@ def _read_notes(
             files.append(file)
             is_markdown = changelog.is_markdown(file, content)
             markdown = text if is_markdown else restructured_text.to_markdown(text, content)
-            texts[name] = release_page.join_lines(markdown)
+            texts[name] = release_page.join_paragraph_lines(markdown)
     return tuple(files), texts
 
 

@@ -55,7 +55,9 @@ def plan(options: Options, project: Project) -> Plan:
     contents = next((edit.after for edit in edits if edit.file == _PYPROJECT), b"")
     after = project.once(_with_settings_of, contents, project) if contents else project
     new.notes += project.workspace.warnings
-    new.notes += setting_proposals.group_notes(project.workspace, project.config, project.tag_forms, project.tags)
+    new.notes += setting_proposals.group_notes(
+        project.workspace, project.config, project.detected_tag_formats, project.tags
+    )
     new.notes += _notes(files, settings, options, after)
     if edits:
         new.add(EditFiles(edits=edits))
@@ -67,7 +69,7 @@ def plan(options: Options, project: Project) -> Plan:
 def _propose_settings(project: Project) -> dict[str, Any]:
     """Return the proposed settings that are missing: versions, package directories, tag formats and branch."""
     config, workspace = project.config, project.workspace
-    settings = setting_proposals.propose_settings(workspace, config, project.tag_forms, project.tags)
+    settings = setting_proposals.propose_settings(workspace, config, project.detected_tag_formats, project.tags)
     is_together = len(version_groups.find_version_groups(workspace, config)) == 1
     if "versions" not in settings and config.versions is None and not is_together:
         settings = {"versions": "independent", **settings}
@@ -93,9 +95,11 @@ def _with_settings_of(contents: bytes, project: Project) -> Project:
     settings = load_toml(contents.decode("utf-8-sig"))["tool"]["relnox"]
     after = records.replace(project, config=Config.parse(settings, options_by_table(settings)))
     vars(after).update(state=project.state, remote=project.remote, index_states=project.index_states)
-    clear = {name: own for name, own in project.tag_formats.items() if name not in project.tag_forms.unclear}
+    clear = {
+        name: own for name, own in project.tag_formats.items() if name not in project.detected_tag_formats.unclear
+    }
     changed = [name for name, own in clear.items() if after.tag_formats.get(name) != own]
-    changed += after.tag_forms.unclear.keys() - project.tag_forms.unclear.keys()
+    changed += after.detected_tag_formats.unclear.keys() - project.detected_tag_formats.unclear.keys()
     changed += after.workspace.by_name.keys() ^ project.workspace.by_name.keys()
     if changed:
         raise Blocked(
@@ -131,7 +135,7 @@ def _with_settings(files: Mapping[str, bytes], settings: Mapping[str, Any], *, u
     if "relnox" in tool:
         after = _add_settings(text, settings) if update and settings else None
         return None if after is None else bom + after.encode()
-    table = fixes.as_toml(settings) + "\n"
+    table = fixes.to_toml(settings) + "\n"
     newline = "\r\n" if "\r\n" in text else "\n"
     separator = "" if not text else newline if text.endswith("\n") else 2 * newline
     after = text + separator + table.replace("\n", newline)
@@ -165,7 +169,7 @@ def _add_settings(text: str, settings: Mapping[str, Any]) -> str:
         raise Blocked(
             "bump-not-possible",
             "[tool.relnox] in pyproject.toml cannot be updated without changing other settings",
-            fix=f"add by hand:\n{fixes.as_toml(settings, Config.parse(before, options_by_table(before)))}",
+            fix=f"add by hand:\n{fixes.to_toml(settings, Config.parse(before, options_by_table(before)))}",
         )
     return after
 
@@ -190,7 +194,7 @@ def _notes(
     has_table = b"[tool.relnox" in files.get(_PYPROJECT, b"")
     missing = {key: value for key, value in settings.items() if key not in ("branch", "packages")}
     if has_table and missing and not options.update:
-        yield f"[tool.relnox] exists and is not changed; --update adds:\n{fixes.as_toml(missing, project.config)}"
+        yield f"[tool.relnox] exists and is not changed; --update adds:\n{fixes.to_toml(missing, project.config)}"
     for problem in project.tag_format_problems(project.workspace.packages):
         yield f"{problem.message}\n  fix: {problem.fix}"
     if options.nox and b"relnox" not in files.get("noxfile.py", b"relnox"):

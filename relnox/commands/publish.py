@@ -117,9 +117,9 @@ def add_publication(
     )
     public, uses_oidc, publisher = release.public, False, None
     try:
-        new.check((*mismatches, *_contradictions(release, project)), options)
+        new.add_problems((*mismatches, *_contradictions(release, project)), options)
         public = () if new.problems and not release.missing else public
-        new.check(_obstacles(release, project), options)
+        new.add_problems(_obstacles(release, project), options)
         if release.missing:
             credentials = index.credentials
             uses_oidc = credentials.uses_oidc

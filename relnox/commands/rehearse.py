@@ -126,7 +126,7 @@ def _packages_to_release(selected: tuple[str, ...], project: Project) -> set[str
         if group.kind == "fixed":
             in_group = {package.name for package in group.packages}
             for name in in_group.intersection(selected):
-                needed |= project.workspace.needed_by(project.workspace.by_name[name]) & in_group
+                needed |= project.workspace.runtime_dependencies(project.workspace.by_name[name]) & in_group
     return needed
 
 

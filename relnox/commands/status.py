@@ -146,11 +146,11 @@ def _next_bumps(project: Project) -> tuple[dict[str, VersionBump], tuple[str, ..
         released = {name: last.version for name, last in history.items() if last.version is not None}
         bumps, _ = version_bumps.resolve_bumps(
             workspace,
-            release_history.requests_from_changes(workspace, history, config),
+            release_history.auto_bump_requests(workspace, history, config),
             released_versions=released,
             config=config,
             today=project.today,
-            own_changes=release_history.requests_for_bumped_packages(workspace, history, config),
+            own_changes=release_history.bump_requests_from_own_changes(workspace, history, config),
         )
     except Blocked as error:
         return {}, (f"cannot release: {error.message}\n  fix: {error.fix}",)
@@ -177,7 +177,7 @@ def _tag_notes(packages: tuple[Package, ...], project: Project) -> Iterator[str]
         problems = project.tag_format_problems(package for package in packages if not package.is_private)
         yield from (f"{problem.message}\n  fix: {problem.fix}" for problem in problems)
         yield from setting_proposals.group_notes(
-            project.workspace, project.config, project.tag_forms, project.tags
+            project.workspace, project.config, project.detected_tag_formats, project.tags
         )
         yield from checks.newer_tags(project).notes([package.name for package in packages])
     except Blocked:  # an invalid format, which _next_bumps reports

@@ -252,7 +252,7 @@ def _parse_version(version: str) -> Version | None:
         return None
 
 
-def has_unreleased(text: str, versions: Collection[Version] | None = ()) -> bool:
+def has_unreleased_heading(text: str, versions: Collection[Version] | None = ()) -> bool:
     """Return whether a changelog has a heading for unreleased changes, such as `## [Unreleased]`, at any level.
 
     `versions` may be in that heading, if it is one such as `1.2.0 (unreleased)`; None stands for any version.
@@ -264,7 +264,7 @@ def has_unreleased(text: str, versions: Collection[Version] | None = ()) -> bool
     return first is not None and first.is_pending and (versions is None or first.version in versions)
 
 
-def reason_not_to_add(text: str, version: Version) -> str | None:
+def reason_without_section(text: str, version: Version) -> str | None:
     """Return why a changelog gets no section for a version; None if it has one, or its headings are wrong."""
     headings = [heading for heading in Changelog(text).headings if heading.is_release]
     if any(heading.version == version and not heading.is_pending for heading in headings):
@@ -447,7 +447,7 @@ def notes_of_version(text: str, version: Version) -> str | None:
     changelog, section = Changelog(text), text_of_version(text, str(version))
     if section is None and version.is_prerelease:
         section = text_of_version(text, version.base_version)
-        if section is None and has_unreleased(text):
+        if section is None and has_unreleased_heading(text):
             section = _text_of_section(changelog, changelog.unreleased)
     if section is None:
         return None

@@ -132,7 +132,7 @@ def _parse_or_none(text: str, parse: Callable[[str], Any]) -> Any:
         return None
 
 
-def describe_invalid(error: Exception) -> str:
+def describe_parsing_error(error: Exception) -> str:
     """Say what is wrong with a JSON document whose parsing raised this error."""
     match error:
         case json.JSONDecodeError():
@@ -157,7 +157,7 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()
 
 
-def encode(value: Any) -> Any:
+def to_json_types(value: Any) -> Any:
     """Convert a value to JSON types.
 
     Bytes become a string, or an object with the key `base64` if they are not UTF-8. A record becomes an object of
@@ -178,14 +178,14 @@ def encode(value: Any) -> Any:
 
                 return {"base64": base64.b64encode(value).decode()}
         case tuple() | list():
-            return [encode(item) for item in value]
+            return [to_json_types(item) for item in value]
         case Mapping():
-            return {name: encode(item) for name, item in value.items()}
+            return {name: to_json_types(item) for name, item in value.items()}
         case Problem():
             names = ("code", "message", "fix", "exit_code")
-            return {"kind": "Problem", **{name: encode(getattr(value, name)) for name in names}}
+            return {"kind": "Problem", **{name: to_json_types(getattr(value, name)) for name in names}}
         case Record():
-            inner = {name: encode(inner) for name, inner in field_values(value).items()}
+            inner = {name: to_json_types(inner) for name, inner in field_values(value).items()}
             return {"kind": type(value).__name__, **inner}
         case _:
             raise TypeError(f"{type(value).__name__} cannot be encoded")

@@ -81,7 +81,7 @@ def quote_requirement(requirement: str) -> str:
     return requirement if re.fullmatch(r"[\w.-]+", requirement) else f'"{requirement}"'
 
 
-def as_toml(settings: Mapping[str, Any], config: Config | None = None) -> str:
+def to_toml(settings: Mapping[str, Any], config: Config | None = None) -> str:
     """Return settings of `[tool.relnox]` as TOML, ready to paste.
 
     A table that pyproject.toml has cannot be pasted again: its keys are shown as `[table] key = value`.
@@ -106,7 +106,7 @@ def as_toml(settings: Mapping[str, Any], config: Config | None = None) -> str:
     return "\n".join([*lines, *([tomlkit.dumps({"tool": {"relnox": added}}).rstrip()] if added else [])])
 
 
-def show_commands(text: str, front_end: FrontEnd) -> str:
+def adapt_commands(text: str, front_end: FrontEnd) -> str:
     """Return a message with its commands in the form that the user types, such as `nox -s …`.
 
     Args:

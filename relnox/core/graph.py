@@ -11,7 +11,7 @@ from relnox.errors import Blocked
 N = TypeVar("N", bound=Hashable)
 
 
-def waves(needs: Mapping[str, Iterable[str]]) -> tuple[tuple[str, ...], ...]:
+def sort_into_waves(needs: Mapping[str, Iterable[str]]) -> tuple[tuple[str, ...], ...]:
     """Sort names into waves, so that each name depends only on names in earlier waves.
 
     Args:

@@ -193,7 +193,7 @@ def requires_dist(package: Package) -> tuple[str, ...] | None:
     return tuple(requirements)
 
 
-def is_ahead(dependency: Dependency, version: Version) -> bool:
+def requires_later_release(dependency: Dependency, version: Version) -> bool:
     """Return whether a requirement asks for a later release than `version`, by a lower bound or a pin.
 
     A requirement on `1.2` is not ahead of `1.2rc1`. Texts that are not versions are left out: `===` compares
@@ -212,7 +212,7 @@ def is_ahead(dependency: Dependency, version: Version) -> bool:
     return False
 
 
-def versions_in(dependency: Dependency, *operators: str) -> list[Version]:
+def versions_in_requirement(dependency: Dependency, *operators: str) -> list[Version]:
     """Return the versions in a requirement, by default after any operator; none if it is invalid."""
     versions = []
     with suppress(Blocked):
@@ -222,7 +222,7 @@ def versions_in(dependency: Dependency, *operators: str) -> list[Version]:
     return versions
 
 
-def rewrite(
+def rewrite_requirement(
     dependency: Dependency,
     new: Version,
     *,
@@ -393,7 +393,7 @@ def unbounded_sibling_warnings(packages: Iterable[Package], workspace: Workspace
         )
 
 
-def needed_packages(requires: Mapping[str, Iterable[str]]) -> dict[str, frozenset[str]]:
+def dependencies_among(requires: Mapping[str, Iterable[str]]) -> dict[str, frozenset[str]]:
     """Map each package to those of the packages that it needs, also through extras such as `acme-core[all]`.
 
     `requires` maps the packages to their `Requires-Dist` values. Invalid requirements are ignored, since the

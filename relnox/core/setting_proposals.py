@@ -12,7 +12,7 @@ from relnox.core.bump.version_bumps import VersionBump
 from relnox.core.packages import Dependency, Package
 from relnox.core.settings import patterns
 from relnox.core.settings.config import Config
-from relnox.core.tags import TagForms, tags_of_format
+from relnox.core.tags import DetectedTagFormats, tags_of_format
 from relnox.core.text import join_names
 from relnox.core.version_groups import find_version_groups
 from relnox.core.workspace import Workspace
@@ -22,7 +22,11 @@ _MAX_LISTED = 5
 
 
 def unclear_format_problems(
-    names: Collection[str], workspace: Workspace, config: Config, forms: TagForms, tags: Mapping[str, str]
+    names: Collection[str],
+    workspace: Workspace,
+    config: Config,
+    forms: DetectedTagFormats,
+    tags: Mapping[str, str],
 ) -> Iterator[Problem]:
     """Yield a problem if the tag formats of some of the packages with these names are unclear."""
     names_by_reason: dict[str, list[str]] = {}
@@ -30,7 +34,7 @@ def unclear_format_problems(
         if name in names:
             names_by_reason.setdefault(reason, []).append(name)
     if names_by_reason:
-        settings = fixes.as_toml(propose_settings(workspace, config, forms, tags, names), config)
+        settings = fixes.to_toml(propose_settings(workspace, config, forms, tags, names), config)
         yield Blocked(
             "tag-format-unknown",
             "\n".join(
@@ -44,7 +48,7 @@ def unclear_format_problems(
 def propose_settings(
     workspace: Workspace,
     config: Config,
-    forms: TagForms,
+    forms: DetectedTagFormats,
     tags: Mapping[str, str],
     names: Collection[str] = (),
 ) -> dict[str, Any]:
@@ -80,7 +84,7 @@ def propose_settings(
 
 
 def _find_groups(
-    workspace: Workspace, config: Config, forms: TagForms, tags: Mapping[str, str]
+    workspace: Workspace, config: Config, forms: DetectedTagFormats, tags: Mapping[str, str]
 ) -> Iterator[list[Package]]:
     """Yield the packages that share their tags, or always had the same versions at the same commits."""
     groups = find_version_groups(workspace, config)
@@ -104,7 +108,9 @@ def _group_settings(groups: Iterable[Sequence[Package]]) -> dict[str, Any]:
     }
 
 
-def group_notes(workspace: Workspace, config: Config, forms: TagForms, tags: Mapping[str, str]) -> Iterator[str]:
+def group_notes(
+    workspace: Workspace, config: Config, forms: DetectedTagFormats, tags: Mapping[str, str]
+) -> Iterator[str]:
     """Yield a note with settings for packages with tags of their own that were always released together."""
     groups = [
         packages
@@ -115,7 +121,7 @@ def group_notes(workspace: Workspace, config: Config, forms: TagForms, tags: Map
         names = join_names([package.name for packages in groups for package in packages], _MAX_LISTED)
         yield (
             f"{names} always had the same version, but are bumped one by one; to bump them together, add to "
-            f"pyproject.toml:\n{fixes.as_toml({'groups': _group_settings(groups)}, config)}"
+            f"pyproject.toml:\n{fixes.to_toml({'groups': _group_settings(groups)}, config)}"
         )
 
 
@@ -156,8 +162,8 @@ def describe_unlisted_packages(unlisted_packages: Sequence[Package], workspace: 
     exclude = [pattern for pattern in (*config.exclude, *globs) if not pattern.startswith("!")]
     on_one_line = Config(is_written=True)
     return (
-        f"{text}\nto release them: {fixes.as_toml({'packages': packages}, on_one_line)}\n"
-        f"to exclude them: {fixes.as_toml({'exclude': exclude}, on_one_line)}"
+        f"{text}\nto release them: {fixes.to_toml({'packages': packages}, on_one_line)}\n"
+        f"to exclude them: {fixes.to_toml({'exclude': exclude}, on_one_line)}"
     )
 
 

@@ -35,7 +35,7 @@ _VERSION_VARIABLE = re.compile(
 _SET_VERSION_OR_TAG = "set the version of the tag, or tag the commit that has this version"
 
 
-def detect_tag_version(package: Package, document: Mapping[str, Any]) -> Package:
+def with_detected_tag_source(package: Package, document: Mapping[str, Any]) -> Package:
     """Return the package; if its build derives the version from tags, its version source has the kind `tags`."""
     if (plugin := _find_version_plugin(package, document)) is None:
         return package
@@ -218,7 +218,7 @@ def find_version_variable(variables: Mapping[str, str], version: Version) -> str
     return ""
 
 
-def find_mismatch(
+def find_version_mismatch(
     package: str, version: Version, tags: CommitTags, *, variable: str = ""
 ) -> VersionMismatch | None:
     """Return how the version that a backend derived differs from the tags of the commit, or None if they agree.

@@ -86,7 +86,7 @@ class TagFormat(Record):
         return max(self.matching_tags(tags), key=lambda pair: pair[1], default=None)
 
 
-class TagForms(Record):
+class DetectedTagFormats(Record):
     """The tag format of each package.
 
     Attributes:
@@ -120,12 +120,12 @@ def packages_that_read_any_tag(packages: Iterable[Package]) -> tuple[Package, ..
     return tuple(package for package in packages if package.source.kind == "tags" and not package.source.key)
 
 
-def find_tag_forms(
+def detect_tag_formats(
     workspace: Workspace,
     config: Config,
     tags: Iterable[str] = (),
     had_version: HadVersion = lambda *_: True,
-) -> TagForms:
+) -> DetectedTagFormats:
     """Return the tag format of each package; packages whose backends read any tag share one.
 
     Raises:
@@ -166,7 +166,7 @@ def find_tag_forms(
     _check_formats({name: own for name, own in formats.items() if name not in unclear}, texts, workspace, config)
     proposals = dict(formats)
     evident = _propose_formats(proposals, unclear, workspace, config, ordered_tags, had_version)
-    return TagForms(formats, proposals, unclear, evident)
+    return DetectedTagFormats(formats, proposals, unclear, evident)
 
 
 def _forms_of_tags(
@@ -232,7 +232,7 @@ def _had_versions(
             yield answer
 
 
-def _propose_formats(  # noqa: PLR0913, PLR0917 - what `find_tag_forms` knows
+def _propose_formats(  # noqa: PLR0913, PLR0917 - what `detect_tag_formats` knows
     formats: dict[str, TagFormat],
     unclear: Collection[str],
     workspace: Workspace,
@@ -369,7 +369,7 @@ def _check_formats(
                 by_name = {name: group_by_name[name].name for name in (one, *others)}
                 words = {name: group if group in config.groups else name for name, group in by_name.items()}
                 own_forms = {name: f"{word}-v{{version}}" for name, word in words.items()}
-                fix = f"add to pyproject.toml:\n{fixes.as_toml({'tag-formats': own_forms}, config)}"
+                fix = f"add to pyproject.toml:\n{fixes.to_toml({'tag-formats': own_forms}, config)}"
             raise Blocked(
                 "tag-format-unknown",
                 f"tag-format {texts[one]!r} gives {one} and {foreign[0]} the same tags",

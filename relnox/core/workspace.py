@@ -72,7 +72,7 @@ class Workspace(Record):
 
         Requirements in extras and dependency groups are ignored, since packages may require each other there.
         """
-        order = graph.waves(self.dependency_edges("runtime", "build"))
+        order = graph.sort_into_waves(self.dependency_edges("runtime", "build"))
         return tuple(tuple(self.by_name[name] for name in wave) for wave in order)
 
     def release_order(self, among: Iterable[Package] | None = None) -> tuple[Package, ...]:
@@ -85,7 +85,7 @@ class Workspace(Record):
         tables: tuple[DependencyTable, ...] = ("runtime", "extra", "group", "build")
         return tuple(package for package in self.packages if name in package.required_names(*tables))
 
-    def needed_by(self, package: Package) -> frozenset[str]:
+    def runtime_dependencies(self, package: Package) -> frozenset[str]:
         """Return the names of the workspace packages that are installed along with `package`."""
         return graph.closure([package.name], self.dependency_edges("runtime")) - {package.name}
 

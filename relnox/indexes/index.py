@@ -8,7 +8,7 @@ from threading import Lock
 from typing import NamedTuple
 from urllib.parse import urljoin
 
-from relnox.core.documents import describe_invalid
+from relnox.core.documents import describe_parsing_error
 from relnox.core.release.manifest import Distribution
 from relnox.core.release.publication import FileCheck
 from relnox.core.text import format_count
@@ -263,7 +263,7 @@ def _request_listing(simple_url: str, project: str, deadline: Deadline | None) -
         with _JSON_LOCK:
             return from_json(http.json_document(response), base)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, AssertionError) as error:
-        why = f"PEP {691 if is_json else 503}: {describe_invalid(error)}"
+        why = f"PEP {691 if is_json else 503}: {describe_parsing_error(error)}"
         raise Failed(
             "listing-invalid",
             f"the listing of {project} on {host_of(page)} is not valid ({why})",

@@ -39,7 +39,7 @@ def _encode_outcome(outcome: Outcome) -> dict[str, Any]:
         "stages": [_encode_outcome(stage) for stage in outcome.stages],
         "files": [_encode_file(file) for file in outcome.publication],
         "traceback": outcome.traceback,
-        "tables": [documents.encode(table) for table in outcome.tables],
+        "tables": [documents.to_json_types(table) for table in outcome.tables],
     }
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from relnox.core.planning.checklist import describe, problems_of
+from relnox.core.planning.checklist import problems_of, summarize_items
 from relnox.core.planning.events import (
     Event,
     Outcome,
@@ -311,7 +311,7 @@ def ending_line(outcome: Outcome) -> str:
     if outcome.plan.skipped is not None and outcome.exit_code is ExitCode.DONE:
         result = f"skipped; {outcome.plan.skipped}"
     if outcome.items and outcome.exit_code < ExitCode.INTERRUPTED:
-        result = describe(outcome.items)
+        result = summarize_items(outcome.items)
     until = f" before {outcome.deadline}" if outcome.deadline is not None else ""
     warnings = f", {format_count(outcome.warnings, 'warning')}" if outcome.warnings and not outcome.items else ""
     seconds = f" ({outcome.seconds:.1f} s)" if outcome.results or not outcome.items else ""

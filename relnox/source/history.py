@@ -75,7 +75,7 @@ def packages_by_commit(
     for commit in _read_commits(git, (), merges=True):
         by_id.setdefault(commit.id, commit)
     rules = release_history.path_patterns_by_package(paths, workspace.packages)
-    released_packages = release_history.released_packages(workspace.packages, by_id.values(), rules)
+    released_packages = release_history.commits_with_changed_packages(workspace.packages, by_id.values(), rules)
     return {commit.id: frozenset(names) for commit, names in released_packages}
 
 

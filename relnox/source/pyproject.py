@@ -109,7 +109,7 @@ def parse_package(document: Mapping[str, Any], directory: str) -> Package:
     return Package(
         name=normalize_name(name),
         directory=directory,
-        version=None if source.kind == "dynamic" else versioning.parse(source.text, where=file),
+        version=None if source.kind == "dynamic" else versioning.parse_version(source.text, where=file),
         source=source,
         backend=backend,
         dependencies=tuple(_read_dependencies(document)),

@@ -65,14 +65,14 @@ def read_package(document: Mapping[str, Any], directory: str, root: Path) -> Pac
     if plugin.get("enable") is True:  # then the version in pyproject.toml is a placeholder
         source = VersionSource(kind="dynamic", file=package.pyproject, text=tag_versions.POETRY_PLUGIN)
         package = replace(package, version=None, source=source)
-        return package if "from-file" in plugin else tag_versions.detect_tag_version(package, document)
+        return package if "from-file" in plugin else tag_versions.with_detected_tag_source(package, document)
     if package.source.kind == "toml":
         return replace(package, other_locations=_find_crate_version(package, document, root))
     if (location := _find_declared_location(package, document)) is not None:
         return _read_declared(package, location, root)
     if locations := _find_crate_version(package, document, root):
         return _with_source(package, locations)
-    return tag_versions.detect_tag_version(package, document)
+    return tag_versions.with_detected_tag_source(package, document)
 
 
 def version_at(commit: str, package: Package, git: Git) -> Version | None:
@@ -82,7 +82,7 @@ def version_at(commit: str, package: Package, git: Git) -> Version | None:
         return None
     try:
         versions = version_locations.read_versions(content.output, package.source)
-        return version_locations.parse_version(replace(package.source, text=versions[0]))
+        return version_locations.parse_source_version(replace(package.source, text=versions[0]))
     except (ValueError, IndexError, Blocked):
         return None
 
@@ -113,7 +113,7 @@ def _with_declared(package: Package, declared_sources: Sequence[VersionSource], 
     if package.source.kind == "dynamic" and declared_sources:
         return _with_source(package, declared_sources)
     detected = (location for location in package.other_locations if location.file not in excluded)
-    declared = (version_locations.with_length(source, package.version) for source in declared_sources)
+    declared = (version_locations.detect_short_form(source, package.version) for source in declared_sources)
     return replace(package, other_locations=(*detected, *declared))
 
 
@@ -121,7 +121,7 @@ def _with_source(package: Package, locations: Sequence[VersionSource]) -> Packag
     """Return the package with its version taken from the first location, and the rest as other locations."""
     first, *others = locations
     return replace(
-        package, version=version_locations.parse_version(first), source=first, other_locations=tuple(others)
+        package, version=version_locations.parse_source_version(first), source=first, other_locations=tuple(others)
     )
 
 
@@ -220,7 +220,7 @@ def _read_declared(package: Package, location: _DeclaredLocation, root: Path) ->
     source = VersionSource(kind=location.kind, file=file, key=location.key, semver=location.kind == "json")
     try:
         source = _read_version(source, root)
-        return replace(package, version=version_locations.parse_version(source), source=source)
+        return replace(package, version=version_locations.parse_source_version(source), source=source)
     except (OSError, ValueError) as error:
         return _with_unknown_version(package, f"{file}: {error}")
     except Blocked as error:

@@ -105,7 +105,7 @@ def _check_version_against_tags(
     if tags is None or expected.version is not None:
         return
     variable = tag_versions.find_version_variable(os.environ, archive.version)
-    mismatch = tag_versions.find_mismatch(expected.name, archive.version, tags, variable=variable)
+    mismatch = tag_versions.find_version_mismatch(expected.name, archive.version, tags, variable=variable)
     if mismatch is not None:
         yield Problem(
             "release-version-differs",

@@ -55,7 +55,7 @@ class ForgeStep(Step):
     def _duplicates(self, forge: Forge, pages: Sequence[ReleasePage], page: ReleasePage) -> Iterator[ReleasePage]:
         """Yield the other drafts that relnox made for the tag and that have no files."""
         for other in pages:
-            is_own_draft = other.is_draft and release_page.is_own(other.body, self.tag)
+            is_own_draft = other.is_draft and release_page.is_made_by_relnox(other.body, self.tag)
             if other.id != page.id and is_own_draft and not self._files(forge, other):
                 yield other
 
@@ -72,7 +72,7 @@ class ForgeStep(Step):
 def choose_release(pages: Sequence[ReleasePage], tag: str) -> ReleasePage | None:
     """Return the release of a tag to complete: one that is published, else the oldest draft of relnox, or None."""
     published = [page for page in pages if not page.is_draft]
-    drafts = [page for page in pages if page.is_draft and release_page.is_own(page.body, tag)]
+    drafts = [page for page in pages if page.is_draft and release_page.is_made_by_relnox(page.body, tag)]
     return next(iter([*published, *drafts]), None)
 
 
@@ -127,7 +127,7 @@ class DraftRelease(
             if (page := choose_release(pages, self.tag)) is None:
                 return
             if not release_page.has_section(page.body, self.section):
-                body = release_page.with_section(page.body, self.tag, self.section)
+                body = release_page.replace_section(page.body, self.tag, self.section)
                 forge.change_release(page, body)
             self._delete_duplicates(forge, pages, page)
 
@@ -227,7 +227,7 @@ class PublishRelease(PageStep, key="publish release {self.tag}"):
                 return None
             if not forge.has_drafts and not {file.name for file in self.files} <= {*page.links}:
                 return None
-            is_own = release_page.is_own(page.body, self.tag)
+            is_own = release_page.is_made_by_relnox(page.body, self.tag)
             if is_own and self.latest and forge.latest_release() != self.tag:
                 return None
         run.record_result(self, _table(page))
@@ -255,7 +255,7 @@ class PublishRelease(PageStep, key="publish release {self.tag}"):
                 forge.create_release(self.tag, self.name, self.body, prerelease=prerelease, files=links)
                 return
             if not forge.has_drafts:
-                forge.change_release(page, release_page.with_section(page.body, self.tag, self.section), links)
+                forge.change_release(page, release_page.replace_section(page.body, self.tag, self.section), links)
                 return
             try:
                 forge.publish_release(page, prerelease=self.prerelease, latest=bool(self.latest))
@@ -282,7 +282,7 @@ class PublishRelease(PageStep, key="publish release {self.tag}"):
                 f"another job published a release of {self.tag} first, which lacks files or text ({page.url})",
                 f"rerun the command, which completes it, and {fix}",
             )
-        if release_page.is_own(page.body, self.tag):  # whatever its flags are
+        if release_page.is_made_by_relnox(page.body, self.tag):  # whatever its flags are
             forge.publish_release(page, prerelease=self.prerelease, latest=bool(self.latest))
         message = f"another job published the release of {self.tag} first ({page.url}), and it is complete"
         run.emit(Problem("forge-release-exists", message, fix, level="warning"))

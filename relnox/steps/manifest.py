@@ -17,7 +17,7 @@ from relnox.building import archives
 from relnox.core import graph
 from relnox.core.planning.step import Step
 from relnox.core.release.manifest import MANIFEST_JSON, MANIFEST_TEXT, Distribution, Manifest, PublishingPolicy
-from relnox.core.requirements import needed_packages
+from relnox.core.requirements import dependencies_among
 from relnox.core.text import format_count, join_names
 from relnox.errors import Failed
 from relnox.steps.built_archives import BuiltPackage, built_packages, staging_directory
@@ -57,7 +57,7 @@ class WriteManifest(Step, key="manifest", title="write the manifest into {self.o
                 "no package was built completely; no manifest was written",
                 fix="fix the first failure above, then rerun the command",
             )
-        order = [name for wave in graph.waves(needs) for name in wave if name not in failed]
+        order = [name for wave in graph.sort_into_waves(needs) for name in wave if name not in failed]
         manifest = Manifest(
             distributions=tuple(file for name in order if name in packages for file in packages[name].files),
             commit=self.commit,
@@ -77,7 +77,7 @@ class WriteManifest(Step, key="manifest", title="write the manifest into {self.o
         Requirements that a build hook adds are in the metadata only.
         """
         needs = {name: set(siblings) for name, siblings in self.order}
-        for name, siblings in needed_packages({name: p.requires for name, p in packages.items()}).items():
+        for name, siblings in dependencies_among({name: p.requires for name, p in packages.items()}).items():
             needs[name] |= siblings
         return needs
 

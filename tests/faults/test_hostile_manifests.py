@@ -11,7 +11,7 @@ import releases
 from running import run_in_process
 
 from relnox.commands import collect
-from relnox.core.requirements import needed_packages
+from relnox.core.requirements import dependencies_among
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -115,4 +115,4 @@ def test_an_invalid_attestation_is_an_error(content: bytes) -> None:
 
 @pytest.mark.parametrize("text", ["six >= one", "six; " + "(" * 5000 + "a", "", "\0", "six @ "])
 def test_a_requirement_that_is_none_needs_nothing(text: str) -> None:
-    assert needed_packages({"demo": [text, "attrs"], "attrs": ()}) == {"demo": {"attrs"}, "attrs": set()}
+    assert dependencies_among({"demo": [text, "attrs"], "attrs": ()}) == {"demo": {"attrs"}, "attrs": set()}

@@ -11,7 +11,7 @@ import pytest
 from projects import commit_all, everything, git, lockstep_workspace, repository, single, write
 from running import run
 
-from relnox.core.planning.plan import digest_of_document
+from relnox.core.planning.plan import plan_digest
 
 if TYPE_CHECKING:
     from running import RunResult
@@ -108,7 +108,7 @@ def test_files_that_do_not_take_part_leave_a_plan_valid(root: Path, file: Path) 
 def with_digest(text: str, **values: object) -> str:
     """Return a plan with other values, and the digest that fits them."""
     document = json.loads(text) | values
-    return json.dumps(document | {"digest": digest_of_document(document)})
+    return json.dumps(document | {"digest": plan_digest(document)})
 
 
 @pytest.mark.parametrize(

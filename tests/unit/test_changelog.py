@@ -98,7 +98,7 @@ All notable changes.
     ],
 )
 def test_detecting_a_heading_for_unreleased_changes(text: str, *, expected: bool) -> None:
-    assert changelog.has_unreleased(text) is expected
+    assert changelog.has_unreleased_heading(text) is expected
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,7 @@ def test_a_version_that_is_not_released_yet_gets_its_date(text: str, expected: s
 def test_the_version_that_is_not_released_yet_is_the_first_one_and_the_new_one(
     text: str, *, expected: bool
 ) -> None:
-    assert changelog.has_unreleased(text, {Version("1.2.0")}) == expected
+    assert changelog.has_unreleased_heading(text, {Version("1.2.0")}) == expected
 
 
 # --- links -----------------------------------------------------------------------------------------
@@ -473,15 +473,15 @@ PIECES += [
 
 @given(st.lists(st.sampled_from(PIECES), max_size=30).map("".join))
 def test_any_text_is_released_or_rejected(text: str) -> None:
-    has_one = changelog.has_unreleased(text)
-    has_version = changelog.has_unreleased(text, {Version("1.2")})
+    has_one = changelog.has_unreleased_heading(text)
+    has_version = changelog.has_unreleased_heading(text, {Version("1.2")})
     assert changelog.text_of_version(text, "1.2") is None or "1.2" in text
     try:
         result = released(text)
     except Blocked:
         return
     assert has_version
-    assert changelog.has_unreleased(result) == has_one
+    assert changelog.has_unreleased_heading(result) == has_one
     assert "2026-11-21" in result
 
 

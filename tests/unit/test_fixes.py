@@ -44,19 +44,19 @@ INVOKE = FrontEnd({**COMMAND_LINE.tasks, "build-all": TaskCommand("invoke releas
     ],
 )
 def test_commands_have_the_form_of_the_front_end(text: str, nox: str | None, invoke: str | None) -> None:
-    assert fixes.show_commands(text, COMMAND_LINE) == text
-    assert fixes.show_commands(text, NOX) == (nox or text)
-    assert fixes.show_commands(text, INVOKE) == (invoke or text)
+    assert fixes.adapt_commands(text, COMMAND_LINE) == text
+    assert fixes.adapt_commands(text, NOX) == (nox or text)
+    assert fixes.adapt_commands(text, INVOKE) == (invoke or text)
 
 
 def test_a_project_that_was_named_is_named_in_each_command() -> None:
     words = ("--project", "my project")
     text = "relnox build-all --clean; relnox bump"
 
-    assert fixes.show_commands(text, replace(NOX, options=words)) == (
+    assert fixes.adapt_commands(text, replace(NOX, options=words)) == (
         "nox -s release-build-all -- --project 'my project' --clean; relnox bump --project 'my project'"
     )
-    assert fixes.show_commands(text, replace(INVOKE, options=words)) == (
+    assert fixes.adapt_commands(text, replace(INVOKE, options=words)) == (
         "invoke release.build-all --project 'my project' --clean; relnox bump --project 'my project'"
     )
 
@@ -77,7 +77,7 @@ TEXT = "fix it: relnox build-all --package x"
 def test_every_reporter_shows_commands_so(
     kind: type[Plain | Terminal], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    reporter = kind(lambda text: fixes.show_commands(text, NOX))
+    reporter = kind(lambda text: fixes.adapt_commands(text, NOX))
     plan = Plan(task="status", notes=(TEXT,), problems=(Blocked("build-missing", TEXT, fix=TEXT),))
     reporter.verbose = True
 
@@ -118,6 +118,6 @@ def test_every_reporter_shows_commands_so(
 )
 def test_a_table_that_is_there_is_not_shown_to_be_pasted_again(written: str, shown: list[str]) -> None:
     config = Config.parse(tomllib.loads(written)["tool"]["relnox"]) if written else Config()
-    text = fixes.as_toml({"versions": "lockstep", "tag-formats": {"a": "a{version}"}}, config)
+    text = fixes.to_toml({"versions": "lockstep", "tag-formats": {"a": "a{version}"}}, config)
     assert [line for line in text.splitlines() if line] == shown
     tomllib.loads(written + "\n".join(line for line in shown if "] " not in line))

@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relnox.core.graph import closure, waves
+from relnox.core.graph import closure, sort_into_waves
 from relnox.errors import Blocked
 
 NAMES = st.sampled_from([f"p{number}" for number in range(8)])
@@ -18,7 +18,7 @@ GRAPHS = st.dictionaries(NAMES, st.sets(NAMES), max_size=8)
 def test_every_edge_goes_to_an_earlier_wave_or_the_cycle_is_reported(needs: dict[str, set[str]]) -> None:
     # The graphs of hypothesis may have cycles.
     try:
-        order = waves(needs)
+        order = sort_into_waves(needs)
     except Blocked as error:
         match, fix = re.fullmatch(r".* in a cycle: (.+)", error.message), error.fix
         assert match is not None
@@ -46,7 +46,7 @@ def test_every_edge_goes_to_an_earlier_wave_or_the_cycle_is_reported(needs: dict
 def test_the_reported_cycle_does_not_depend_on_the_order_of_the_packages(needs: dict[str, set[str]]) -> None:
     def result(graph: dict[str, set[str]]) -> object:
         try:
-            return waves(graph)
+            return sort_into_waves(graph)
         except Blocked as error:
             return error.message
 

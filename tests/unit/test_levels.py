@@ -10,11 +10,11 @@ from packaging.version import Version
 from relnox.core.bump.release_history import (
     Commit,
     ReleaseHistory,
+    auto_bump_requests,
     collect_histories,
     find_tags_containing_commits,
     last_reachable_tags,
     level_of_commit,
-    requests_from_changes,
 )
 from relnox.core.bump.version_bumps import BumpRequest
 from relnox.core.packages import Package, VersionSource
@@ -236,7 +236,7 @@ def asked(
     shift: bool = True,
 ) -> dict[str, BumpRequest]:
     config = Config(commits=CommitsConfig(major_version_zero=shift))
-    return requests_from_changes(Workspace(tuple(packages)), history, config, phase)
+    return auto_bump_requests(Workspace(tuple(packages)), history, config, phase)
 
 
 def since(version: str, *messages: str) -> ReleaseHistory:

@@ -13,38 +13,38 @@ TAG = "v1.0"
 
 
 def section(version: str = "1.0") -> str:
-    return release_page.format_section(TAG, {"demo": Version(version)}, [], index_url="", limit=1000)
+    return release_page.format_installation_section(TAG, {"demo": Version(version)}, [], index_url="", limit=1000)
 
 
 @pytest.mark.parametrize(
     "body", ["", "By hand", "By hand\r\n\r\n* a list\r\n", "<!-- relnox: installation v0.9 -->"]
 )
 def test_a_section_is_added_once_and_replaced_later(body: str) -> None:
-    once = release_page.with_section(body, TAG, section())
+    once = release_page.replace_section(body, TAG, section())
     assert once.startswith(body.rstrip())
     assert release_page.has_section(once, section())
-    assert release_page.with_section(once, TAG, section()) == once
+    assert release_page.replace_section(once, TAG, section()) == once
     edited = once.replace("\n", "\r\n") + "\r\nMore by hand\r\n"
     assert release_page.has_section(edited, section())
-    later = release_page.with_section(edited, TAG, section("2.0"))
+    later = release_page.replace_section(edited, TAG, section("2.0"))
     assert (later.count("demo==2.0"), later.count("demo==1.0")) == (1, 0)
     assert later.endswith("\r\nMore by hand\r\n")
 
 
 @pytest.mark.parametrize("tag", ["v1.0", "a/b--c-->d", "ü 1"])
 def test_a_marker_is_for_its_tag_only(tag: str) -> None:
-    body = release_page.format_body(tag, "Notes", "", section(), limit=10_000)
-    assert release_page.is_own(body.replace("\n", "\r\n"), tag)
-    assert not release_page.is_own(body, f"{tag}.1")
-    assert not release_page.is_own("Notes", tag)
-    assert release_page.marker(tag).index("-->") == len(release_page.marker(tag)) - len("-->")
+    body = release_page.format_new_page(tag, "Notes", "", section(), limit=10_000)
+    assert release_page.is_made_by_relnox(body.replace("\n", "\r\n"), tag)
+    assert not release_page.is_made_by_relnox(body, f"{tag}.1")
+    assert not release_page.is_made_by_relnox("Notes", tag)
+    assert release_page.release_marker(tag).index("-->") == len(release_page.release_marker(tag)) - len("-->")
 
 
 @pytest.mark.parametrize(
     "comment", ["<!-- relnox: release v1.0 -->", "<!--RELNOX", "<!-- /relnox: installation v1.0 -->"]
 )
 def test_comments_of_notes_that_look_like_markers_are_text(comment: str) -> None:
-    body = release_page.format_body("v2.0", f"A\n{comment}", "", "", limit=10_000)
+    body = release_page.format_new_page("v2.0", f"A\n{comment}", "", "", limit=10_000)
     assert comment not in body
     assert "&lt;!--" in body
 
@@ -52,7 +52,7 @@ def test_comments_of_notes_that_look_like_markers_are_text(comment: str) -> None
 @pytest.mark.parametrize("limit", range(300, 700, 13))
 def test_notes_are_cut_at_an_entry_outside_of_code(limit: int) -> None:
     entries = "\n".join(f"- entry {number}\n\n  ```\n  - code {number}\n  ```" for number in range(30))
-    body = release_page.format_body(
+    body = release_page.format_new_page(
         TAG, f"### Added\n\n{entries}\n\n### Fixed", "[all](https://example.org)", "", limit=limit
     )
     assert len(body) <= limit
@@ -63,7 +63,9 @@ def test_notes_are_cut_at_an_entry_outside_of_code(limit: int) -> None:
 
 def test_hashes_are_left_out_where_there_is_no_room() -> None:
     assert "SHA-256" in section()
-    assert "SHA-256" not in release_page.format_section(TAG, {"demo": Version("1")}, [], index_url="", limit=10)
+    assert "SHA-256" not in release_page.format_installation_section(
+        TAG, {"demo": Version("1")}, [], index_url="", limit=10
+    )
 
 
 SUBJECTS = {
@@ -76,7 +78,9 @@ SUBJECTS = {
 
 @pytest.mark.parametrize("subject", SUBJECTS)
 def test_subjects_of_commits_are_shown_as_they_are(subject: str) -> None:
-    assert release_page.commit_notes([(subject, "0123456789abcdef")]) == f"- {SUBJECTS[subject]} (0123456789)"
+    assert (
+        release_page.format_commit_notes([(subject, "0123456789abcdef")]) == f"- {SUBJECTS[subject]} (0123456789)"
+    )
 
 
 def test_paragraphs_are_on_one_line() -> None:
@@ -84,7 +88,7 @@ def test_paragraphs_are_on_one_line() -> None:
         "a\nb  \nc\n\n- d\n  e\n  - f\n\n    g\n```\nh\ni\n```\n> j\n\nk\n---\n| l |\n|---|\n\n    code\n    more"
     )
     joined = "a b  \nc\n\n- d e\n  - f\n\n    g\n```\nh\ni\n```\n> j\n\nk\n---\n| l |\n|---|\n\n    code\n    more"
-    assert release_page.join_lines(text) == joined
+    assert release_page.join_paragraph_lines(text) == joined
 
 
 TAGS = {"v1.0.0": "1.0.0", "v1.1.0rc1": "1.1.0rc1", "v1.1.0": "1.1.0", "v1.0.1": "1.0.1", "v2.0.dev1": "2.0.dev1"}
@@ -104,7 +108,7 @@ TAGS = {"v1.0.0": "1.0.0", "v1.1.0rc1": "1.1.0rc1", "v1.1.0": "1.1.0", "v1.0.1":
 def test_the_previous_tag_and_the_latest_version(version: str, previous: str | None, latest: bool) -> None:
     tags = {tag: Version(text) for tag, text in TAGS.items()}
     assert release_page.previous_tag(tags, Version(version)) == previous
-    assert release_page.is_latest(tags.values(), Version(version)) == latest
+    assert release_page.is_latest_release(tags.values(), Version(version)) == latest
 
 
 def test_notes_have_the_links_that_they_use() -> None:

@@ -11,7 +11,13 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from relnox.core.packages import Dependency, requirement_name
-from relnox.core.requirements import allows, is_ahead, needed_packages, parse_clauses, rewrite
+from relnox.core.requirements import (
+    allows,
+    dependencies_among,
+    parse_clauses,
+    requires_later_release,
+    rewrite_requirement,
+)
 from relnox.core.versions.semver_compat import to_semver
 from relnox.errors import Blocked
 
@@ -59,7 +65,7 @@ def written(version: Version) -> str:
 def test_a_package_needs_what_the_extras_that_it_requires_need(
     requires: dict[str, list[str]], needed: str
 ) -> None:
-    assert needed_packages(requires)["app"] == {*needed.split()}
+    assert dependencies_among(requires)["app"] == {*needed.split()}
 
 
 # --- requirements that ask for what is not there yet ---------------------------------------------------
@@ -90,7 +96,7 @@ def test_a_package_needs_what_the_extras_that_it_requires_need(
 def test_a_requirement_is_ahead_of_a_version_that_would_lower_it(
     text: str, syntax: Syntax, version: str, *, expected: bool
 ) -> None:
-    assert is_ahead(need(text, syntax), Version(version)) is expected
+    assert requires_later_release(need(text, syntax), Version(version)) is expected
 
 
 # --- names -----------------------------------------------------------------------------------------
@@ -147,7 +153,7 @@ def check(text: str, syntax: Syntax, policy: UpdatePolicy, changes: str, form: C
     """Compare the new texts of a requirement with changes such as `2.0 -> pkg>=2.0 | 1.0 -> -`, where it stays."""
     for change in changes.split(" | "):
         new, _, expected = change.partition(" -> ")
-        result = rewrite(need(text, syntax), Version(new), policy=policy, format_version=form)
+        result = rewrite_requirement(need(text, syntax), Version(new), policy=policy, format_version=form)
         assert result == (None if expected == "-" else expected), new
 
 
@@ -319,7 +325,7 @@ def test_a_requirement_of_cargo_is_rewritten(constraint: str, policy: UpdatePoli
 )
 def test_an_explicitly_excluded_version_is_blocked(text: str, syntax: Syntax, policy: UpdatePolicy) -> None:
     with pytest.raises(Blocked, match=r"excludes 2\.0\.0 \(!=") as caught:
-        rewrite(need(text, syntax), Version("2.0.0"), policy=policy)
+        rewrite_requirement(need(text, syntax), Version("2.0.0"), policy=policy)
     assert caught.value.fix is not None
     assert "release another version" in caught.value.fix
 
@@ -342,14 +348,14 @@ def test_an_explicitly_excluded_version_is_blocked(text: str, syntax: Syntax, po
 )
 def test_an_invalid_requirement_is_blocked(text: str, syntax: Syntax, message: str) -> None:
     with pytest.raises(Blocked, match=message):
-        rewrite(need(text, syntax), Version("3.0"))
+        rewrite_requirement(need(text, syntax), Version("3.0"))
 
 
 def test_a_requirement_that_cannot_allow_the_version_is_blocked() -> None:
     with pytest.raises(Blocked, match=r"excludes 2\.0, and so does 'pkg==9'"):
-        rewrite(need("pkg==1.0"), Version("2.0"), format_version=lambda _: "9")
+        rewrite_requirement(need("pkg==1.0"), Version("2.0"), format_version=lambda _: "9")
     with pytest.raises(Blocked, match=r"and so does 'pkg===2.0,==1.0'"):
-        rewrite(need("pkg===1.0,==1.0"), Version("2.0"), format_version=lambda _: "1.0")
+        rewrite_requirement(need("pkg===1.0,==1.0"), Version("2.0"), format_version=lambda _: "1.0")
 
 
 @pytest.mark.parametrize(
@@ -423,10 +429,10 @@ def test_a_requirement_is_rewritten_for_any_version(
     assume(is_requirement(text))  # a comma right behind === belongs to it
     if excludes_by_name(clauses, new):
         with pytest.raises(Blocked, match=r"\(!="):
-            rewrite(need(text), new, policy=policy)
+            rewrite_requirement(need(text), new, policy=policy)
         return
     admitted = Requirement(text).specifier.contains(new, prereleases=True)
-    result = rewrite(need(text), new, policy=policy)
+    result = rewrite_requirement(need(text), new, policy=policy)
     if policy == "out-of-range":
         assert (result is None) == admitted
     if result is None:
@@ -435,8 +441,8 @@ def test_a_requirement_is_rewritten_for_any_version(
     assert Requirement(result).specifier.contains(new, prereleases=True)
     assert result.startswith(before)
     assert result.endswith(after)
-    assert rewrite(need(result), new, policy=policy) is None, "a second time nothing is left to do"
-    assert rewrite(need(result), new) is None
+    assert rewrite_requirement(need(result), new, policy=policy) is None, "a second time nothing is left to do"
+    assert rewrite_requirement(need(result), new) is None
     specifier = result[len(before) : len(result) - len(after)]
     if policy == "exact":
         assert re.fullmatch(r"== *" + re.escape(new.public), specifier)
@@ -452,12 +458,12 @@ def test_a_poetry_constraint_is_rewritten_for_any_version(
     constraint = comma.join(clauses)
     if excludes_by_name(clauses, new):
         with pytest.raises(Blocked, match=r"\(!="):
-            rewrite(need(constraint, "poetry"), new, policy=policy)
+            rewrite_requirement(need(constraint, "poetry"), new, policy=policy)
         return
-    result = rewrite(need(constraint, "poetry"), new, policy=policy)
+    result = rewrite_requirement(need(constraint, "poetry"), new, policy=policy)
     if result is not None:
-        assert rewrite(need(result, "poetry"), new, policy=policy) is None
-        assert rewrite(need(result, "poetry"), new) is None
+        assert rewrite_requirement(need(result, "poetry"), new, policy=policy) is None
+        assert rewrite_requirement(need(result, "poetry"), new) is None
 
 
 @settings(deadline=None)
@@ -472,7 +478,7 @@ def test_poetry_carets_allow_up_to_the_leftmost_nonzero_number(versions: list[Ve
     fixed = next((level for level, number in enumerate(padded) if number), 2)
     fixed = min(fixed, len(base.release) - 1)
     same_series = (*new.release, 0, 0)[: fixed + 1] == padded[: fixed + 1]
-    assert (rewrite(need(f"^{version}", "poetry"), new) is None) == same_series
+    assert (rewrite_requirement(need(f"^{version}", "poetry"), new) is None) == same_series
 
 
 def test_an_invalid_alternative_of_a_poetry_constraint_is_an_error_even_if_another_one_allows_the_version() -> (

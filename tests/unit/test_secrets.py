@@ -59,7 +59,7 @@ def test_a_secret_cannot_be_shown_or_stored() -> None:
         shown += str(console.file.getvalue())  # type: ignore[attr-defined] # it is the StringIO
     assert CANARY not in shown
     stores: tuple[Callable[[Any], object], ...] = (
-        *(pickle.dumps, copy.copy, copy.deepcopy, json.dumps, documents.encode, vars, iter, len),
+        *(pickle.dumps, copy.copy, copy.deepcopy, json.dumps, documents.to_json_types, vars, iter, len),
     )
     for store in stores:
         with pytest.raises(TypeError):

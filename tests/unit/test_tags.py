@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from relnox.core.fixes import as_toml
+from relnox.core.fixes import to_toml
 from relnox.core.packages import Package, VersionSource
 from relnox.core.setting_proposals import (
     directory_globs,
@@ -18,7 +18,7 @@ from relnox.core.setting_proposals import (
     unclear_format_problems,
 )
 from relnox.core.settings.config import Config, GroupConfig
-from relnox.core.tags import TagFormat, find_tag_forms, split_tag
+from relnox.core.tags import TagFormat, detect_tag_formats, split_tag
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
 
@@ -49,7 +49,7 @@ def formats(
 ) -> Mapping[str, TagFormat]:
     """The formats of independent packages."""
     config = Config(versions="independent", tag_format=tag_format)
-    return find_tag_forms(workspace(*names, directories=directories), config).formats
+    return detect_tag_formats(workspace(*names, directories=directories), config).formats
 
 
 VERSIONS = st.builds(
@@ -87,7 +87,7 @@ def test_parsing_any_text_does_not_raise(text: str) -> None:
 )
 def test_tags_without_any_setting(names: tuple[str, ...], versions: str | None, expected: list[str]) -> None:
     config = Config.parse({} if versions is None else {"versions": versions})
-    found = find_tag_forms(workspace(*names), config).formats
+    found = detect_tag_formats(workspace(*names), config).formats
     assert [found[name].render(Version("1.0")) for name in names] == expected
 
 
@@ -193,14 +193,14 @@ def test_the_fix_for_packages_with_the_same_tags_keeps_groups(
         groups={"one": GroupConfig(packages=packages, kind=kind)} if packages else {},
     )
     with pytest.raises(Blocked, match="a and b the same tags") as caught:
-        find_tag_forms(workspace("a", "b", "c"), config)
+        detect_tag_formats(workspace("a", "b", "c"), config)
     assert fix in (caught.value.fix or "")
 
 
 def test_lockstep_packages_may_share_tags_but_not_ambiguous_ones() -> None:
     config = Config(versions="lockstep", tag_format="{name}-{version}")
     with pytest.raises(Blocked, match="core-1"):
-        find_tag_forms(workspace("core", "core-1"), config)
+        detect_tag_formats(workspace("core", "core-1"), config)
 
 
 def test_similar_names_are_not_ambiguous() -> None:
@@ -305,7 +305,7 @@ def test_the_usual_form_of_all_tags_needs_no_setting(
     packages: list[Package], settings: str, tags: str, prefixes: str
 ) -> None:
     config = Config.parse(tomllib.loads(settings))
-    forms = find_tag_forms(Workspace(tuple(packages)), config, tags.split(), now_only)
+    forms = detect_tag_formats(Workspace(tuple(packages)), config, tags.split(), now_only)
     assert [each.prefix for each in forms.proposals.values()] == prefixes.split(" ")
     assert forms.unclear == {}
 
@@ -374,30 +374,32 @@ UNCLEAR: Mapping[str, tuple[list[Package], str, dict[str, object], str]] = {
 def test_any_other_form_is_a_problem_whose_settings_solve_it(shape: str) -> None:
     packages, text, settings, unknown = UNCLEAR[shape]
     space, tags = Workspace(tuple(packages)), dict.fromkeys(text.split(), "its commit")
-    forms = find_tag_forms(space, Config(), tags, now_only)
+    forms = detect_tag_formats(space, Config(), tags, now_only)
     assert forms.unclear.keys() - forms.evident == {*unknown.split()}
     (problem,) = unclear_format_problems(space.by_name.keys(), space, Config(), forms, tags)
     assert problem.code == "tag-format-unknown"
     found = propose_settings(space, Config(), forms, tags, space.by_name.keys())
     assert found == settings
-    assert as_toml(found) in problem.fix
-    pasted = find_tag_forms(space, Config.parse(tomllib.loads(as_toml(found))["tool"]["relnox"]), tags, now_only)
+    assert to_toml(found) in problem.fix
+    pasted = detect_tag_formats(
+        space, Config.parse(tomllib.loads(to_toml(found))["tool"]["relnox"]), tags, now_only
+    )
     assert pasted.unclear == {}
     assert pasted.formats == forms.proposals
 
 
 def test_settings_without_a_tag_that_shows_them_are_not_written() -> None:
     space, tags = Workspace(tuple(MIXED)), dict.fromkeys(["py-v0.6", "rust-v0.8"], "a commit")
-    found = propose_settings(space, Config(), find_tag_forms(space, Config(), tags, now_only), tags)
+    found = propose_settings(space, Config(), detect_tag_formats(space, Config(), tags, now_only), tags)
     assert found["tag-formats"] == {"g-core": "py-v{version}", "g-io": "py-v{version}"}
-    after = find_tag_forms(space, Config.parse(found), tags, now_only)
+    after = detect_tag_formats(space, Config.parse(found), tags, now_only)
     assert after.unclear.keys() == {"g-rust"}
 
 
 def test_only_packages_whose_file_had_the_last_version_continue_a_tag() -> None:
     packages = Workspace((package("a", "2.dev1"), package("b", "2.dev1"), package("c", "0.2.dev1")))
     had = {"a": "1.5", "b": "1.5", "c": "0.1"}
-    forms = find_tag_forms(
+    forms = detect_tag_formats(
         packages, Config(), ["v1.5", "v1.4"], lambda package, _, version: str(version) == had[package.name]
     )
     assert {name: forms.proposals[name].prefix for name in forms.evident} == {"a": "v", "b": "v"}
@@ -416,19 +418,19 @@ def test_only_packages_whose_file_had_the_last_version_continue_a_tag() -> None:
 def test_packages_that_were_always_released_together_are_offered_as_a_group(tags: str, names: str) -> None:
     space = Workspace((*SAME, package("c", "3.0")))
     commits = dict(tag.split(":") for tag in f"{tags} c-v3.0:9".split())
-    forms = find_tag_forms(space, Config(), commits, now_only)
+    forms = detect_tag_formats(space, Config(), commits, now_only)
     notes = list(group_notes(space, Config(), forms, commits))
     assert [note.partition(" always")[0] for note in notes] == ([names] if names else [])
     assert not list(group_notes(space, Config(versions="independent"), forms, commits))
     if names:
         settings = tomllib.loads(notes[0].partition("\n")[2])["tool"]["relnox"]
         assert settings == {"groups": {"main": {"packages": ["a", "b"]}}}
-        assert find_tag_forms(space, Config.parse(settings), commits, now_only) == forms
+        assert detect_tag_formats(space, Config.parse(settings), commits, now_only) == forms
 
 
 @given(st.text(max_size=30))
 def test_any_tag_is_read_without_an_error(tag: str) -> None:
-    find_tag_forms(Workspace(tuple(TWO)), Config(), [tag])
+    detect_tag_formats(Workspace(tuple(TWO)), Config(), [tag])
 
 
 def test_directory_globs_match_exactly_these_packages() -> None:

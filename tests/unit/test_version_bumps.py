@@ -11,8 +11,8 @@ from packaging.version import Version
 
 from relnox.core.bump.version_bumps import (
     BumpRequest,
-    location_problems,
     resolve_bumps,
+    version_location_problems,
 )
 from relnox.core.packages import Dependency, Package, VersionSource
 from relnox.core.settings.config import Config, GroupConfig
@@ -453,7 +453,7 @@ def test_different_versions_in_two_locations_are_listed(
     place = VersionSource(kind=kind, file="a/other", key=("x: (?P<version>.*)",), text=text, semver=semver)
     demo = package("a", own)
     apart = Package(**{**vars(demo), "other_locations": (place,)})
-    found = list(location_problems([(demo, demo.version), (apart, Version(own or text))]))
+    found = list(version_location_problems([(demo, demo.version), (apart, Version(own or text))]))
     lines = [problem.message.partition("\n")[2] for problem in found]
     assert lines == ([] if agree else [f"  {own}: a/pyproject.toml\n  {text}: a/other"])
 

@@ -15,11 +15,11 @@ from relnox.core.versions.versioning import (
     Level,
     Part,
     Phase,
-    explain,
+    explain_bump,
     is_result_of,
     next_version,
     normalization_note,
-    parse,
+    parse_version,
     shift_level,
 )
 from relnox.errors import Blocked
@@ -50,11 +50,11 @@ def check(version: str, words: str, expected: str, **settings: Any) -> None:
     """Expect a version in its very spelling, or `refuse: ` and a piece of the message."""
     if expected.startswith("refuse: "):
         with pytest.raises(Blocked) as refusal:
-            next_version(parse(version), request(words), **settings)
+            next_version(parse_version(version), request(words), **settings)
         assert expected.removeprefix("refuse: ") in refusal.value.message
         assert refusal.value.fix
     else:
-        assert str(next_version(parse(version), request(words), **settings)) == expected
+        assert str(next_version(parse_version(version), request(words), **settings)) == expected
 
 
 def parsed(bumps: str) -> Iterator[tuple[str, str]]:
@@ -304,12 +304,12 @@ def test_contradicting_options_are_blocked_with_their_names(bump: Bump, flags: l
 )
 def test_an_invalid_version_is_blocked_with_its_location(text: str) -> None:
     with pytest.raises(Blocked, match=r"^pyproject\.toml:3: "):
-        parse(text, where="pyproject.toml:3")
+        parse_version(text, where="pyproject.toml:3")
 
 
 def test_an_invalid_version_without_location() -> None:
     with pytest.raises(Blocked, match=r"^'latest' is not"):
-        parse("latest")
+        parse_version("latest")
 
 
 @pytest.mark.parametrize(
@@ -377,7 +377,7 @@ def test_normalization_is_noted(text: str, scheme: Scheme, note: str | None) -> 
 def test_notes_explain_what_the_request_implies(version: str, words: str, scheme: Scheme, message: str) -> None:
     current, bump = Version(version), request(words)
     after = next_version(current, bump, scheme=scheme, today=NOVEMBER)
-    assert explain(current, bump, after, scheme=scheme) == message
+    assert explain_bump(current, bump, after, scheme=scheme) == message
 
 
 @pytest.mark.parametrize(
@@ -446,7 +446,7 @@ def test_every_request_gives_a_greater_version_or_is_blocked(
         return
     assert result > current or (bump.allow_lower and result < current)
     assert result.local is None
-    assert isinstance(explain(current, bump, result, scheme=project["scheme"]), str)
+    assert isinstance(explain_bump(current, bump, result, scheme=project["scheme"]), str)
     assert is_result_of(result, bump)  # or the same command would bump again, and not finish this bump
 
 
@@ -454,7 +454,7 @@ def test_every_request_gives_a_greater_version_or_is_blocked(
     ("version", "words"), [("1.2.3rc1", "phase"), ("1.2.3a1", "pre + rc"), ("1.2.3.post1.dev1", "release")]
 )
 def test_a_release_is_known_as_that_of_its_request(version: str, words: str) -> None:
-    assert is_result_of(next_version(parse(version), request(words)), request(words))
+    assert is_result_of(next_version(parse_version(version), request(words)), request(words))
 
 
 @settings(deadline=None)
@@ -492,10 +492,10 @@ def test_without_exact_a_level_goes_no_further_than_with_it(current: Version, le
 @given(st.text() | st.from_regex(r"[v ]?[0-9a-z.!+_-]+", fullmatch=True))
 def test_parsing_any_text_gives_a_version_or_is_blocked(text: str) -> None:
     try:
-        version = parse(text, where="x")
+        version = parse_version(text, where="x")
     except Blocked:
         return
-    assert parse(str(version)) == version
+    assert parse_version(str(version)) == version
     assert (normalization_note(text) is None) == (text == str(version))
 
 

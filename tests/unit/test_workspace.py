@@ -75,7 +75,7 @@ def test_dependents_name_a_package_in_any_table() -> None:
 
 def test_what_an_installation_needs() -> None:
     runtime = WORKSPACE.by_name["acme-runtime"]
-    assert WORKSPACE.needed_by(runtime) == {"acme-agents", "acme-core"}
+    assert WORKSPACE.runtime_dependencies(runtime) == {"acme-agents", "acme-core"}
 
 
 @pytest.mark.parametrize(

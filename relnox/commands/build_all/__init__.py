@@ -79,7 +79,7 @@ def _plan(options: Options, project: Project, checkout: Project) -> Plan:
     new.problems += checks.check_sources(packages, project, commit, options.expect_commit)
     new.problems += output.clean_problems() if options.clean else ()
     new.problems += submodule_problems
-    new.check((*version_problems, *tag_problems), options)
+    new.add_problems((*version_problems, *tag_problems), options)
     new.problems += checks.check_committed(packages, project, commit)
     new.notes += project.workspace.warnings
     new.notes += [
@@ -102,7 +102,7 @@ def _plan(options: Options, project: Project, checkout: Project) -> Plan:
         *hooks.hook_steps("before-build", "build-all", participants, project, needs=after(export))
     )
     epoch = project.once(project.git.head_time, head or "HEAD") if project.git is not None else None
-    needs = {package.name: project.workspace.needed_by(package) for package in packages}
+    needs = {package.name: project.workspace.runtime_dependencies(package) for package in packages}
     new.add(*_prepare_environments(packages, settings, project, epoch))
     commit_tags = _commit_tags(packages, project, tags) if commit is not None else {}
     builds: dict[str, Build] = {}

@@ -120,7 +120,7 @@ def _add_bump(
         new.add(Push(remote_name=project.config.remote, branch=project.state.branch or "", tags=names))
         new.notes += releases.unpushed_release_notes(options, project, names)
     newer = checks.newer_tags(project)
-    new.check(preflight.problems(options, project, bumps, files, tags, following, newer), options)
+    new.add_problems(preflight.problems(options, project, bumps, files, tags, following, newer), options)
     if options.pull_request:
         pull_requests.add_pull_request(options, project, bumps, edits, new)
     new.notes += preflight.notes(options, project, bumps, files, following, newer)

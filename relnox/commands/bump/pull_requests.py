@@ -99,8 +99,8 @@ def add_pull_request(
         remote_name=remote,
         head=head,
         base=base,
-        name=release_notes.format_title(message),
-        body=release_notes.format_body(
+        name=release_notes.format_pull_request_title(message),
+        body=release_notes.format_pull_request_body(
             tuple(_packages(project, bumps, edits)), base, tasks=task_list(project.config.check.manual)
         ),
         needs=step.after(commit),

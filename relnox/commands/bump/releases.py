@@ -108,7 +108,7 @@ def _plan_to_finish(release: _Release, options: Options, project: Project, check
         return None
     new.problems += preflight.existing_tag_problems(tags, project, commit, is_local=False)
     if pushes_branch or following:
-        new.check((*preflight.commit_problems(project), *preflight.branch_problems(project)), options)
+        new.add_problems((*preflight.commit_problems(project), *preflight.branch_problems(project)), options)
     if pushes_branch:
         new.problems += _push_problems(project, is_public=len(unpushed_tags) < len(tags))
     if changed_files := checkout.once(file_edits.changed_files, checkout.root, following):

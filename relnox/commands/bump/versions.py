@@ -11,7 +11,7 @@ from relnox.core import fixes, setting_proposals, version_groups
 from relnox.core.bump import release_history, version_bumps
 from relnox.core.bump.version_bumps import BumpRequest, DependencyUpdates, ResolvedBumps, VersionBump
 from relnox.core.packages import Dependency, Package
-from relnox.core.requirements import unbounded_sibling_warnings, versions_in
+from relnox.core.requirements import unbounded_sibling_warnings, versions_in_requirement
 from relnox.core.settings.schema import fields_of
 from relnox.core.text import format_count, join_names
 from relnox.core.versions import version_locations, versioning
@@ -72,7 +72,7 @@ def select_packages(options: Options, project: Project) -> tuple[Package, ...]:
         return packages
     fix = f"name them: --package {packages[0].name}; or use --all, or --part auto"
     if config.versions is None and len({package.version for package in packages}) == 1:
-        settings = fixes.as_toml({"versions": "lockstep"}, config)
+        settings = fixes.to_toml({"versions": "lockstep"}, config)
         fix += f"; or, to bump all of them together, add to pyproject.toml:\n{settings}"
     raise Blocked("packages-not-selected", f"no packages selected ({len(packages)} in this workspace)", fix)
 
@@ -107,7 +107,7 @@ def decide(
         versions = {package.name: package.version for package in selected if package.version is not None}
     if options.to is None:
         by_name = project.literals.workspace.by_name
-        problems += version_bumps.location_problems((by_name[name], versions[name]) for name in versions)
+        problems += version_bumps.version_location_problems((by_name[name], versions[name]) for name in versions)
     return resolved, problems
 
 
@@ -117,10 +117,10 @@ def _resolve(options: Options, project: Project, selected: Sequence[Package]) ->
     history = project.history if reads_history(options, selected) else {}
     own_changes: dict[str, BumpRequest] = {}
     if options.part == "auto":
-        own_changes = release_history.requests_for_bumped_packages(workspace, history, config)
+        own_changes = release_history.bump_requests_from_own_changes(workspace, history, config)
         names = {package.name for package in selected}
         phase: Any = options.pre
-        requests = release_history.requests_from_changes(
+        requests = release_history.auto_bump_requests(
             workspace, history, config, phase, names if options.package else ()
         )
         requests = {name: request for name, request in requests.items() if name in names}
@@ -225,7 +225,7 @@ def _keeps_its_version(package: Package, options: Options, project: Project) -> 
     """Return whether `--to` names the current version of a package, and a tag or a version location lacks it."""
     if options.to is None or package.version is None:
         return False
-    target = versioning.parse(options.to, where="--to")
+    target = versioning.parse_version(options.to, where="--to")
     is_tagged = project.tag_formats[package.name].render(target) in project.tags
     return target == package.version and not (is_tagged and version_locations.locations_agree(package, target))
 
@@ -278,7 +278,7 @@ def version_notes(
             note = versioning.normalization_note(source.text, scheme=scheme)
             packages_by_note.setdefault(note or "", []).append(name)
         if options.part != "auto" and options.to is None and bump.before is not None:
-            note = versioning.explain(bump.before, requested_bump(options), bump.after, scheme=scheme)
+            note = versioning.explain_bump(bump.before, requested_bump(options), bump.after, scheme=scheme)
             packages_by_note.setdefault(note or "", []).append(name)
     for text, names in packages_by_note.items():
         if text:
@@ -334,7 +334,7 @@ def _unfinished_prerelease_notes(
 
 def _prereleases_in(need: Dependency) -> set[tuple[int, ...]]:
     """Return the releases that the prereleases in a requirement lead to."""
-    return {version.release for version in versions_in(need) if version.is_prerelease}
+    return {version.release for version in versions_in_requirement(need) if version.is_prerelease}
 
 
 def foreign_pin_problems(project: Project, bumps: Sequence[VersionBump]) -> Iterator[Problem]:
@@ -349,7 +349,7 @@ def foreign_pin_problems(project: Project, bumps: Sequence[VersionBump]) -> Iter
         for need in bump.package.dependencies:
             is_own = need.name in project.workspace.by_name or need.name in project.config.dependency_updates
             is_published = need.table in version_bumps.PUBLISHED_TABLES and not is_own
-            if is_published and versions_in(need, "==", "===") == [bump.before]:
+            if is_published and versions_in_requirement(need, "==", "===") == [bump.before]:
                 pins.setdefault(need.name, (bump.package.name, need.text))
     if pins:
         settings = {"dependency-updates": {name: package for name, (package, _) in pins.items()}}
@@ -358,5 +358,5 @@ def foreign_pin_problems(project: Project, bumps: Sequence[VersionBump]) -> Iter
             f"{join_names(f'{package} requires {text!r}' for package, text in pins.values())} (the development "
             "version of this project, which no release of another project has)",
             "correct the requirement; or, if it is released together with this project, add to pyproject.toml:\n"
-            f"{fixes.as_toml(settings, project.config)}",
+            f"{fixes.to_toml(settings, project.config)}",
         )

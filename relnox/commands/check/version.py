@@ -144,7 +144,7 @@ def _missing_entry(
     if changelogs.text_of_version(text, str(version)):
         return
     tools = ("towncrier", "git-cliff")
-    is_pending = changelogs.has_unreleased(text, None) and not changelogs.is_unreleased_empty(text)
+    is_pending = changelogs.has_unreleased_heading(text, None) and not changelogs.is_unreleased_empty(text)
     is_tagged = bool(releases.tags_of_version(package.name, version, context.project))
     if (
         not is_tagged

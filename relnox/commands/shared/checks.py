@@ -130,7 +130,7 @@ def differing_locations(packages: Iterable[Package], project: Project) -> Iterat
         own = project.literals.workspace.by_name[package.name]
         if own.other_locations and not version_locations.locations_agree(own, own.version):
             bump = project.bump_command(package.name, "--to", "VERSION")
-            yield version_locations.disagreement(own, own.version, bump)
+            yield version_locations.differing_locations_error(own, own.version, bump)
 
 
 def uncommitted_changes(

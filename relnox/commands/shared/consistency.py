@@ -292,7 +292,7 @@ def _other_versions_tagged(
             continue
         own = project.package_tags[package]
         tags = {name: own[name] for name in here if name in own}
-        tags = tags or (unnamed if package in project.tag_forms.unclear else {})
+        tags = tags or (unnamed if package in project.detected_tag_formats.unclear else {})
         tags = {name: tagged for name, tagged in tags.items() if not is_floating_tag(tagged, version)}
         is_compared = tag is not None and tag.versions.get(package) is not None
         if tags and version not in tags.values() and not is_compared:
@@ -302,7 +302,7 @@ def _other_versions_tagged(
         tags_are = f"tag {names[0]} is" if len(names) == 1 else f"tags {', '.join(names)} are"
         selected = () if len(packages) == len(project.workspace.packages) else packages
         fix = f"release a version above both: {_bump_above((version, highest[names]), selected)}"
-        if project.tag_forms.unclear.keys() & set(packages):
+        if project.detected_tag_formats.unclear.keys() & set(packages):
             prefix, _ = split_tag(names[0]) or ("v", None)
             fix = (
                 f"set in [tool.relnox] what the tags of {join_names(packages)} are: "

@@ -16,7 +16,7 @@ from relnox.commands.shared.releases import read_manifest
 from relnox.core import fixes
 from relnox.core.packages import Package, SourceKind, VersionSource
 from relnox.core.release.manifest import MANIFEST_JSON, Manifest, PackageFacts, PublishingPolicy
-from relnox.core.tags import TagFormat, TagForms
+from relnox.core.tags import DetectedTagFormats, TagFormat
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked, Conflict
 from relnox.project import OptionsByTable, Project, parse_settings
@@ -99,13 +99,13 @@ class ManifestProject(Project, kw_only=True):
         return frozenset(package.name for package in self.policy.packages if package.is_metadata_only)
 
     @cached_property
-    def tag_forms(self) -> TagForms:
+    def detected_tag_formats(self) -> DetectedTagFormats:
         """The tag format of each package."""
         formats = {
             package.name: TagFormat(package.tag_prefix, package.tag_suffix, self.config.scheme)
             for package in self.policy.packages
         }
-        return TagForms(formats, formats, {}, frozenset())
+        return DetectedTagFormats(formats, formats, {}, frozenset())
 
     @cached_property
     def state(self) -> GitState:

@@ -19,7 +19,7 @@ from relnox.core.release.differences import (
     FileSizes,
     ReleaseDiff,
     budget_problems,
-    counterpart,
+    find_counterpart,
     has_same_tags,
 )
 from relnox.core.release.manifest import Distribution, Manifest
@@ -147,7 +147,7 @@ def _compare(directory: Path, files: Sequence[Distribution], last: _LastReleases
     for kind in ("sdist", "wheel"):
         names = [file.filename for file in files if file.kind == kind]
         name = next((name for name in names if name in others), next(iter(names), None))
-        if name is None or (other := others.get(name) or counterpart(name, old)) is None:
+        if name is None or (other := others.get(name) or find_counterpart(name, old)) is None:
             continue
         others[name] = other
         try:

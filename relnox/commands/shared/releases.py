@@ -273,7 +273,7 @@ def read_release(root: Path, directory: str, names: Iterable[str]) -> Manifest:
             raise Blocked(
                 "manifest-invalid", f"{where} lists files of two versions of {file.package}", fix=_REBUILD
             )
-    graph.waves(dict(manifest.needs))
+    graph.sort_into_waves(dict(manifest.needs))
     if not manifest.distributions:
         raise Blocked("archive-missing", f"{where} lists no files", fix=_REBUILD)
     if missing := sorted(set(names) - set(manifest.packages)):

@@ -156,7 +156,7 @@ def _needed_packages(name: str, index: Index, project: Project) -> tuple[str, ..
     packages = project.workspace.by_name
     if name not in packages or index.simple_url == project.indexes.trusted.simple_url:
         return ()
-    return tuple(sorted(project.workspace.needed_by(packages[name])))
+    return tuple(sorted(project.workspace.runtime_dependencies(packages[name])))
 
 
 def retry_time(options: Options) -> int:

@@ -180,7 +180,7 @@ def collect_histories(  # noqa: PLR0913 - what it is derived from
     bit = {name: 1 << numbers[tags[tag]] for name, (tag, _) in last_tags.items()}
     workspace = tuple(packages)
     commits_by_package: dict[str, list[Commit]] = {package.name: [] for package in workspace}
-    for commit, package_names in released_packages(workspace, commits, rules):
+    for commit, package_names in commits_with_changed_packages(workspace, commits, rules):
         mask = coverage.get(commit.id, 0)
         for name in package_names:
             if not mask & bit.get(name, 0):
@@ -192,7 +192,7 @@ def collect_histories(  # noqa: PLR0913 - what it is derived from
     }
 
 
-def released_packages(
+def commits_with_changed_packages(
     packages: Iterable[Package],
     commits: Iterable[Commit],
     rules: Mapping[str, Sequence[str]],
@@ -280,7 +280,7 @@ def unconventional_commits(histories: Iterable[ReleaseHistory]) -> tuple[Commit,
     )
 
 
-def requests_from_changes(
+def auto_bump_requests(
     workspace: Workspace,
     history: Mapping[str, ReleaseHistory],
     config: Config,
@@ -346,7 +346,7 @@ def _request_for_manual_version(
     return BumpRequest(without_local, reason)
 
 
-def requests_for_bumped_packages(
+def bump_requests_from_own_changes(
     workspace: Workspace,
     history: Mapping[str, ReleaseHistory],
     config: Config,

@@ -145,7 +145,7 @@ def changelog_notes(  # noqa: PLR0913, PLR0917 - the parts of a release
     files_by_reason: dict[str, list[str]] = {}
     for file, version in versions.items():
         if file is not None and file not in changed:
-            reason = changelog.reason_not_to_add(_decode_changelog(contents[file]), version)
+            reason = changelog.reason_without_section(_decode_changelog(contents[file]), version)
             files_by_reason.setdefault(reason or "", []).append(file)
     for reason, files in files_by_reason.items():
         if reason:
@@ -222,12 +222,12 @@ def _has_unreleased_heading(content: bytes, bump: VersionBump) -> bool:
     versions = {bump.after}
     if bump.before is not None and bump.before.is_devrelease and not bump.after.is_prerelease:
         versions.add(Version(bump.before.base_version))
-    return changelog.has_unreleased(_decode_changelog(content), versions)
+    return changelog.has_unreleased_heading(_decode_changelog(content), versions)
 
 
 def _is_pending(content: bytes) -> bool:
     """Return whether the content of a changelog has changes below a heading that is not released yet."""
-    return changelog.has_unreleased(_decode_changelog(content), None)
+    return changelog.has_unreleased_heading(_decode_changelog(content), None)
 
 
 def _has_entries(content: bytes) -> bool:
@@ -274,13 +274,13 @@ class PullRequestPackage(Record, kw_only=True):
     differences: tuple[tuple[str, str], ...] = ()
 
 
-def format_title(message: str) -> str:
+def format_pull_request_title(message: str) -> str:
     """Return the title of the pull request: the first line of a commit message, at most `MAX_TITLE_LENGTH`."""
     line = escape_line(message.strip().partition("\n")[0].strip())
     return line if len(line) <= MAX_TITLE_LENGTH else f"{line[: MAX_TITLE_LENGTH - 1]}…"
 
 
-def format_body(
+def format_pull_request_body(
     packages: Sequence[PullRequestPackage], branch: str, limit: int = MAX_BODY_SIZE, *, tasks: str = ""
 ) -> str:
     """Return the body of the pull request; if it exceeds the limit in bytes, the rest is left out, with a note.
@@ -297,13 +297,13 @@ def format_body(
     return "\n".join(lines)
 
 
-def keep_ticks(body: str, before: str) -> str:
+def keep_checked_tasks(body: str, before: str) -> str:
     """Return a body in which the tasks are done that are done in the body before."""
-    done = {without_ticks(line).rstrip(): line.rstrip() for line in before.splitlines() if _DONE.match(line)}
+    done = {uncheck_task(line).rstrip(): line.rstrip() for line in before.splitlines() if _DONE.match(line)}
     return "\n".join(done.get(line, line) for line in body.split("\n"))
 
 
-def without_ticks(line: str) -> str:
+def uncheck_task(line: str) -> str:
     """Return a line of a body as if its task were not done."""
     return _DONE.sub("- [ ]", line)
 

@@ -24,7 +24,7 @@ from relnox.core.records import Record, replace
 from relnox.core.settings.config import Config
 from relnox.core.version_groups import VersionGroup, check_group_has_one_version, find_version_groups
 from relnox.core.versions import semver_compat, versioning
-from relnox.core.versions.version_locations import disagreement, locations_agree
+from relnox.core.versions.version_locations import differing_locations_error, locations_agree
 from relnox.core.versions.versioning import LEVELS, Bump, Level
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked, Problem
@@ -92,7 +92,7 @@ def resolve_bumps(  # noqa: PLR0913 - what versions follow from
         config: The settings of the project.
         today: The date in UTC, for calendar versions.
         dev_number: The number of the development versions of dependents; None if they get ordinary bumps.
-        own_changes: The levels that the changes of packages ask for, from `requests_for_bumped_packages`.
+        own_changes: The levels that the changes of packages ask for, from `bump_requests_from_own_changes`.
 
     Raises:
         Blocked: A version cannot be bumped as requested, or the versions of a group differ.
@@ -140,11 +140,11 @@ def resolve_bumps(  # noqa: PLR0913 - what versions follow from
         requests |= further
 
 
-def location_problems(packages: Iterable[tuple[Package, Version | None]]) -> Iterator[Problem]:
+def version_location_problems(packages: Iterable[tuple[Package, Version | None]]) -> Iterator[Problem]:
     """Yield a problem for each package of which a location does not have the version that it is given with."""
     for package, version in packages:
         if package.other_locations and not locations_agree(package, version):
-            yield disagreement(package, version, "--to VERSION")
+            yield differing_locations_error(package, version, "--to VERSION")
 
 
 def _bump_group(
@@ -214,7 +214,7 @@ def _next_version(base: Version | None, bump: Bump | None, config: Config, today
     if base is None:
         if bump is None or bump.to is None:
             raise AssertionError("a package without a version has a request that gives one")
-        return versioning.parse(bump.to, where="--to")
+        return versioning.parse_version(bump.to, where="--to")
     if bump is None:
         return base
     return versioning.next_version(
@@ -373,7 +373,7 @@ def _find_dependency_updates(
                     )
                 continue
             is_lowered = bump.before is not None and new < bump.before
-            if is_first and not is_lowered and requirements.is_ahead(dependency, new):
+            if is_first and not is_lowered and requirements.requires_later_release(dependency, new):
                 ahead.append(
                     f"{package.pyproject}: {dependency.text!r} requires a newer version than {name} {new}, and "
                     "would be lowered"
@@ -400,12 +400,14 @@ def _rewrite_requirement(dependency: Dependency, bump: VersionBump, config: Conf
     if dependency.syntax == "cargo":
         is_current = dependency.text.lstrip("=^~ ") in {place.text for place in bump.package.locations}
         policy, format_version = "always" if is_current else "out-of-range", semver_compat.to_semver
-        return requirements.rewrite(dependency, bump.after, policy=policy, format_version=format_version)
+        return requirements.rewrite_requirement(
+            dependency, bump.after, policy=policy, format_version=format_version
+        )
     if dependency.table == "tool" and not _is_allowed(dependency, bump.before):
         return None
     scheme = config.scheme if dependency.syntax == "pep508" else "pep440"
     format_version = partial(semver_compat.format_version, scheme=scheme)
-    return requirements.rewrite(dependency, bump.after, policy=policy, format_version=format_version)
+    return requirements.rewrite_requirement(dependency, bump.after, policy=policy, format_version=format_version)
 
 
 def _is_allowed(dependency: Dependency, version: Version | None) -> bool:

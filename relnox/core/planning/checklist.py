@@ -41,7 +41,7 @@ def problems_of(items: Sequence[CheckedItem]) -> list[Problem]:
     return [problem for item in items for problem in item.problems]
 
 
-def describe(items: Sequence[CheckedItem]) -> str:
+def summarize_items(items: Sequence[CheckedItem]) -> str:
     """Return how many items have each status, the worst first: `2 failed, 3 warnings, 20 ok`."""
     counts = Counter(item.status for item in items)
     order: tuple[CheckStatus, ...] = ("failed", "warning", "not checkable here", "skipped", "by hand", "ok")

@@ -75,11 +75,11 @@ class Plan(Record, kw_only=True):
     @property
     def digest(self) -> str:
         """The SHA-256 hash of what the plan does, in hex: its task, its commit, and its steps."""
-        return digest_of_document(self.to_document())
+        return plan_digest(self.to_document())
 
     def to_document(self) -> dict[str, Any]:
         """Return the plan as JSON types, including the title of each step and whether it is remote."""
-        document: dict[str, Any] = documents.encode(self)
+        document: dict[str, Any] = documents.to_json_types(self)
         for entry, step in zip(document["steps"], self.steps, strict=True):
             entry["title"] = step.title
             entry["remote"] = step.remote
@@ -88,7 +88,7 @@ class Plan(Record, kw_only=True):
     def to_json(self) -> str:
         """Return the plan as JSON, with its schema and digest."""
         document = self.to_document()
-        return documents.to_json({"schema": SCHEMA, "digest": digest_of_document(document), **document})
+        return documents.to_json({"schema": SCHEMA, "digest": plan_digest(document), **document})
 
 
 class PlanBuilder:
@@ -123,7 +123,7 @@ class PlanBuilder:
         self.steps += steps
         return steps
 
-    def check(self, problems: Iterable[Problem], options: object) -> None:
+    def add_problems(self, problems: Iterable[Problem], options: object) -> None:
         """Add problems; one that an option allows becomes a note, and its fix names the option otherwise."""
         for problem in problems:
             flag = f"--{problem.allow.replace('_', '-')}"
@@ -151,7 +151,7 @@ class PlanBuilder:
         )
 
 
-def digest_of_document(document: Mapping[str, Any]) -> str:
+def plan_digest(document: Mapping[str, Any]) -> str:
     """Return the digest of a plan in JSON types, which covers no notes: they depend on the machine."""
     covered = {name: document.get(name) for name in ("task", "commit", "steps")}
     return hashlib.sha256(json.dumps(covered, sort_keys=True).encode()).hexdigest()

@@ -149,7 +149,7 @@ def _exceeded_budget(code: str, lines: Sequence[str], setting: str) -> Problem:
     )
 
 
-def counterpart(filename: str, others: Iterable[str]) -> str | None:
+def find_counterpart(filename: str, others: Iterable[str]) -> str | None:
     """Return the file of another release that is most like a file, of the same kind; None if there is none."""
     ending, parts = ".whl" if filename.endswith(".whl") else ".tar.gz", _wheel_tags(filename)
     candidates = [other for other in others if other.endswith(ending)]

@@ -15,7 +15,7 @@ from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sd
 from packaging.version import Version
 
 from relnox.core import fixes
-from relnox.core.documents import describe_invalid
+from relnox.core.documents import describe_parsing_error
 from relnox.core.packages import is_valid_name, normalize_name
 from relnox.core.records import Record, field_values, replace
 from relnox.core.text import format_count
@@ -196,7 +196,7 @@ class Manifest(Record, kw_only=True):
                 policy=_parse_policy(document["project"]) if "project" in document else None,
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            reason = describe_invalid(error)
+            reason = describe_parsing_error(error)
             reason = reason if len(reason) <= _MAX_REASON else f"{reason[:_MAX_REASON]}…"
             raise Blocked(
                 "manifest-invalid",

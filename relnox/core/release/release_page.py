@@ -27,14 +27,14 @@ _SHORTENED = "\n\n_Shortened; all of it:_"
 _MENTION = re.compile(r"(?<![\w`])@(?=\w)")
 
 
-def marker(tag: str) -> str:
+def release_marker(tag: str) -> str:
     """Return the line that marks a release of a tag as made by relnox."""
     return f"<!-- relnox: release {_quoted(tag)} -->"
 
 
-def is_own(body: str, tag: str) -> bool:
+def is_made_by_relnox(body: str, tag: str) -> bool:
     """Return whether relnox made the release of a tag with this text."""
-    return marker(tag) in split_lines(body)
+    return release_marker(tag) in split_lines(body)
 
 
 def _quoted(tag: str) -> str:
@@ -45,7 +45,7 @@ def _quoted(tag: str) -> str:
 # --- the section about installation
 
 
-def format_section(
+def format_installation_section(
     tag: str, versions: Mapping[str, Version], files: Sequence[Distribution], *, index_url: str, limit: int
 ) -> str:
     """Return the section that tells how to install the packages, with its markers.
@@ -78,7 +78,7 @@ def has_section(body: str, section: str) -> bool:
     return _normalized(section) in _normalized(body)
 
 
-def with_section(body: str, tag: str, section: str) -> str:
+def replace_section(body: str, tag: str, section: str) -> str:
     """Return the text of a release with its section replaced, or appended if it has none."""
     start, end = body.find(_start_marker(tag)), body.find(_end_marker(tag))
     if 0 <= start < end:
@@ -101,7 +101,7 @@ def _normalized(text: str) -> str:
 # --- notes
 
 
-def format_body(tag: str, notes: str, link: str, section: str, *, limit: int) -> str:
+def format_new_page(tag: str, notes: str, link: str, section: str, *, limit: int) -> str:
     """Return the text of a new release; notes that are too long are cut at an entry, before the link.
 
     Args:
@@ -113,10 +113,10 @@ def format_body(tag: str, notes: str, link: str, section: str, *, limit: int) ->
     """
     notes = _LOOKS_LIKE_MARKER.sub("&lt;!--", notes).strip()
     after = "".join(f"\n\n{part}" for part in (link, section) if part) + "\n"
-    room = limit - len(marker(tag)) - 1 - len(after)
+    room = limit - len(release_marker(tag)) - 1 - len(after)
     if len(notes) > room:
         notes = _cut_at_entry(notes, room - len(_SHORTENED)) + _SHORTENED
-    return f"{marker(tag)}\n{notes}{after}"
+    return f"{release_marker(tag)}\n{notes}{after}"
 
 
 def _cut_at_entry(text: str, limit: int) -> str:
@@ -136,7 +136,7 @@ def _cut_at_entry(text: str, limit: int) -> str:
     return "\n".join(lines)
 
 
-def join_lines(text: str) -> str:
+def join_paragraph_lines(text: str) -> str:
     """Return Markdown with each paragraph on one line: on GitHub's release pages a line end is a line break."""
     lines: list[str] = []
     fence, goes_on = "", False
@@ -154,7 +154,7 @@ def join_lines(text: str) -> str:
     return "\n".join(lines)
 
 
-def commit_notes(commits: Iterable[tuple[str, str]]) -> str:
+def format_commit_notes(commits: Iterable[tuple[str, str]]) -> str:
     """Return a list of commits, given by subject and id; they notify no user and have no markup."""
     return "\n".join(f"- {escape_markup(subject)} ({commit[:10]})" for subject, commit in commits)
 
@@ -165,7 +165,7 @@ def escape_markup(text: str) -> str:
     return _MENTION.sub("@<!-- -->", text)
 
 
-def join_notes(notes: Mapping[str, str]) -> str:
+def join_package_notes(notes: Mapping[str, str]) -> str:
     """Return the notes of packages as one text, below the names of the packages if the notes differ."""
     packages: dict[str, list[str]] = {}
     for package, text in notes.items():
@@ -200,11 +200,11 @@ def previous_tag(tags: Mapping[str, Version], version: Version) -> str | None:
     return max(earlier, default=(version, None))[1]
 
 
-def is_latest(tags: Iterable[Version], version: Version) -> bool:
+def is_latest_release(tags: Iterable[Version], version: Version) -> bool:
     """Return whether a version is final, and no final version among the tags is higher."""
     return not version.is_prerelease and all(tagged <= version for tagged in tags if not tagged.is_prerelease)
 
 
-def link(text: str, url: str) -> str:
+def format_link(text: str, url: str) -> str:
     """Return a link in Markdown; the URL is quoted."""
     return f"[{escape_markup(text)}]({url})"

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 from relnox.core.records import Record, replace
 from relnox.core.settings import rules
-from relnox.core.settings.schema import Settings, Text, required, setting
+from relnox.core.settings.schema import Settings, Text, required_setting, setting
 from relnox.core.text import escape_markdown
 
 Profile = Literal["laptop", "ci", "before-publish"]
@@ -238,7 +238,7 @@ ITEM = Text(choices=tuple(ITEMS))
 class ManualItem(Settings):
     """An item that a person checks: listed by `check`, in release pull requests and in drafts of release pages."""
 
-    title: str = required("What to do, in a few words.")
+    title: str = required_setting("What to do, in a few words.")
     link: str = setting("", "The address of a page about it.", rule=rules.web_address)
     when: Literal["before", "after"] = setting(
         "before", "Whether it is to be done before or after publishing.", choices=("before", "after")

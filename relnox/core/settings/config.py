@@ -35,7 +35,7 @@ from relnox.core.settings.schema import (
     Text,
     Value,
     fields_of,
-    required,
+    required_setting,
     setting,
 )
 from relnox.core.text import did_you_mean
@@ -61,7 +61,7 @@ PATH = Text(rule=rules.file_path, convert=lambda path: posixpath.normpath(path.r
 class GroupConfig(Settings):
     """Packages that are bumped together, or that share a version."""
 
-    packages: tuple[str, ...] = required(
+    packages: tuple[str, ...] = required_setting(
         "Names or directories of packages, or globs of them; `!` excludes.", ListOf(PACKAGE_PATTERN)
     )
     kind: Literal["fixed", "linked"] = setting(
@@ -74,7 +74,7 @@ class GroupConfig(Settings):
 class VersionFileConfig(Settings):
     """A file that contains the version of a package, and that relnox does not find by itself."""
 
-    file: str = required("The path of the file, relative to the root.", PATH)
+    file: str = required_setting("The path of the file, relative to the root.", PATH)
     pattern: str | None = setting(
         None,
         "A regular expression with a group named `version`; `^` and `$` match at line ends.",
@@ -109,8 +109,8 @@ class CommitsConfig(Settings):
 class IndexConfig(Settings):
     """A package index besides PyPI and TestPyPI; tasks use it with `--index NAME`."""
 
-    upload: str = required("The upload URL.")
-    simple: str = required("The URL of the simple API.")
+    upload: str = required_setting("The upload URL.")
+    simple: str = required_setting("The URL of the simple API.")
     production: bool = setting(True, "Whether it is a production index; `false` for a test index.")
     public_rules: bool = setting(False, "Whether archives must follow the rules of the public index.")
 
@@ -244,7 +244,7 @@ HookEvent = Literal["edit-bump", "before-build", "before-publish", "after-publis
 class Hook(Settings):
     """A hook."""
 
-    run: tuple[str, ...] = required(
+    run: tuple[str, ...] = required_setting(
         "The program and its arguments, without a shell.",
         ListOf(Text(), first=rules.command, may_be_empty=False),
     )

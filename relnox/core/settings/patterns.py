@@ -70,7 +70,7 @@ def _file_pattern(text: str) -> Blocked | None:
         why = "no part of a path may be '.' or '..': paths are relative to the root"
     else:
         try:
-            if file_patterns((text,)).patterns[0].include is None:
+            if parse_file_patterns((text,)).patterns[0].include is None:
                 why = "it is empty or a comment"
         except ValueError as error:
             why = str(error)
@@ -82,7 +82,7 @@ PATH_PATTERN = Text(rule=_file_pattern)
 
 
 @lru_cache(maxsize=1024)
-def file_patterns(patterns: tuple[str, ...]) -> PathSpec[GitIgnoreSpecPattern]:
+def parse_file_patterns(patterns: tuple[str, ...]) -> PathSpec[GitIgnoreSpecPattern]:
     """Parse patterns for files.
 
     Raises:
@@ -93,4 +93,4 @@ def file_patterns(patterns: tuple[str, ...]) -> PathSpec[GitIgnoreSpecPattern]:
 
 def is_file_included(patterns: Iterable[str], file: str) -> bool | None:
     """Return whether the last pattern that matches a file includes it; None if no pattern matches."""
-    return file_patterns(tuple(patterns)).check_file(file).include
+    return parse_file_patterns(tuple(patterns)).check_file(file).include

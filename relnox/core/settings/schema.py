@@ -5,7 +5,7 @@ For example:
     class IndexConfig(Settings):
         '''A package index besides PyPI and TestPyPI.'''
 
-        upload: str = required("Its upload URL.")
+        upload: str = required_setting("Its upload URL.")
         production: bool = setting(True, "Whether it is a production index.")
 
 These declarations define how TOML is validated and converted, the flags of the command line, the environment
@@ -413,12 +413,12 @@ def setting(  # noqa: PLR0913 - a declaration is read by its keywords
     return Field(default, help, kind or kind_of(default, choices, rule), sources=("file",), otherwise=otherwise)
 
 
-def required(help: str, kind: Kind | None = None) -> Any:  # noqa: A002 - as above
+def required_setting(help: str, kind: Kind | None = None) -> Any:  # noqa: A002 - as above
     """Declare a setting without a default, which its table must contain; it is a string unless `kind` is given."""
     return Field(_REQUIRED, help, kind or Text(), sources=("file",))
 
 
-@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(required,))
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(required_setting,))
 class Settings(Record, kw_only=True):
     """Base class of classes whose attributes are declared as fields.
 

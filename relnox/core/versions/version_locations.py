@@ -132,10 +132,10 @@ def _find_spans(text: str, source: VersionSource) -> tuple[VersionSpan, ...]:
             raise ValueError(f"a version of kind {source.kind} is not in a file")
 
 
-def parse_version(source: VersionSource) -> Version:
+def parse_source_version(source: VersionSource) -> Version:
     """Parse the version as it is written in a source, or raise `Blocked`."""
     if not source.semver:
-        return versioning.parse(source.text, where=source.file)
+        return versioning.parse_version(source.text, where=source.file)
     try:
         return semver_compat.from_semver(source.text)
     except Blocked as error:
@@ -158,11 +158,11 @@ def format_at(version: Version, location: VersionSource, scheme: Scheme) -> str:
         raise Blocked(error.code, f"{location.file}: {error.message}", fix=error.fix) from None
 
 
-def with_length(location: VersionSource, version: Version | None) -> VersionSource:
+def detect_short_form(location: VersionSource, version: Version | None) -> VersionSource:
     """Return a location with its count of numbers if it has the short form of a version, such as 1.4 for 1.4.2."""
-    length = len(parse_version(location).release)
+    length = len(parse_source_version(location).release)
     is_short = version is not None and length < len(version.release)
-    if version is None or not is_short or parse_version(location) != _shorten(version, length):
+    if version is None or not is_short or parse_source_version(location) != _shorten(version, length):
         return location
     return replace(location, length=length)
 
@@ -174,15 +174,16 @@ def _shorten(version: Version, length: int) -> Version:
 def locations_agree(package: Package, version: Version | None) -> bool:
     """Return whether all locations of a package's version contain this version."""
     return all(
-        parse_version(location) == (_shorten(version, location.length) if version and location.length else version)
+        parse_source_version(location)
+        == (_shorten(version, location.length) if version and location.length else version)
         for location in package.locations
     )
 
 
-def disagreement(package: Package, version: Version | None, bump: str) -> Blocked:
+def differing_locations_error(package: Package, version: Version | None, bump: str) -> Blocked:
     """Return the problem that not all files of a package contain its version; `bump` sets it everywhere."""
     lines = "\n".join(f"  {location.text}: {location.file}" for location in package.locations)
-    others = [location.file for location in package.other_locations if parse_version(location) != version]
+    others = [location.file for location in package.other_locations if parse_source_version(location) != version]
     excluded = ", ".join(f'{{ file = "{file}", count = 0 }}' for file in dict.fromkeys(others))
     return Blocked(
         "version-locations-differ",

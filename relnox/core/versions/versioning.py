@@ -99,7 +99,7 @@ def check_bump(bump: Bump) -> None:
         )
 
 
-def parse(text: str, *, where: str = "") -> Version:
+def parse_version(text: str, *, where: str = "") -> Version:
     """Parse a version in any form of PEP 440, or raise `Blocked`; `where` is its file or option, for messages."""
     location = f"{where}: " if where else ""
     try:
@@ -169,7 +169,7 @@ def next_version(
 def is_result_of(version: Version, bump: Bump) -> bool:
     """Return whether a bump may result in a version: a final one, a prerelease of a phase, and so on."""
     if bump.to is not None:
-        return parse(bump.to, where="--to") == version
+        return parse_version(bump.to, where="--to") == version
     if bump.part == "dev":
         return version.is_devrelease and bump.number in (None, version.dev)
     if bump.part == "post":
@@ -200,7 +200,7 @@ def shift_level(current: Version, level: Level, *, shift: bool = True) -> Level:
 
 def _parse_explicit_version(text: str) -> Version:
     """Parse the version given by `--to`; raise `Blocked` if it is invalid or has a local segment."""
-    target = parse(text, where="--to")
+    target = parse_version(text, where="--to")
     if target.local is not None:
         raise Blocked(
             "local-version",
@@ -242,13 +242,13 @@ def normalization_note(text: str, *, scheme: Scheme = "pep440") -> str | None:
 
     An example is `1.2.3-alpha.1 is normalized to 1.2.3a1`; with the scheme `semver`, it is the other way round.
     """
-    normalized_text = format_version(parse(text), scheme)
+    normalized_text = format_version(parse_version(text), scheme)
     if normalized_text == text:
         return None
     return f"{text if text == text.strip() else repr(text)} is normalized to {normalized_text}"
 
 
-def explain(current: Version, bump: Bump, after: Version, *, scheme: Scheme = "pep440") -> str:
+def explain_bump(current: Version, bump: Bump, after: Version, *, scheme: Scheme = "pep440") -> str:
     """Return a message that explains how `next_version` got from `current` to `after`; empty if it is obvious."""
     notes = []
     is_new_release = after.release != current.release
