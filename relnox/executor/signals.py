@@ -67,20 +67,13 @@ class Signals:
             self._is_interruptible = False
             self.check()
 
-    def forward_to(self, handler: Any) -> None:
-        """Pass a signal that was not handled here to the enclosing run, if `handler` belongs to one."""
-        if self._received is not None and isinstance(getattr(handler, "__self__", None), Signals):
-            handler(self._received, None)
+    def defer(self) -> None:
+        """Let signals wait until a step is interruptible again."""
+        self._is_interruptible = False
 
     def record_again(self, interruption: Interruption) -> None:
-        """Record the signal of an interruption again, after all steps have ended, for the enclosing run."""
+        """Record the signal of an interruption again, which came after the last step, for the enclosing run."""
         self._received = interruption.number
-
-    def take_from(self, handler: Any) -> None:
-        """Move a signal that the enclosing run has not handled yet to this one, if `handler` belongs to a run."""
-        enclosing = getattr(handler, "__self__", None)
-        if isinstance(enclosing, Signals):
-            self._received, enclosing._received = enclosing._received, None  # noqa: SLF001 - another instance
 
     def check(self) -> None:
         """Raise `Interruption` if a signal was received and is not handled yet."""
@@ -92,15 +85,20 @@ class Signals:
 def handle_signals(*, handled: bool = True) -> Iterator[Signals]:
     """Handle SIGINT and SIGTERM inside the block, and restore the previous handlers afterwards.
 
+    A run inside another one shares its `Signals`: what is received after its last step interrupts the other run.
     Handlers with `only_before_a_run` are not restored; signals are ignored instead: the exit code is final.
     Nothing is handled outside the main thread, where Python delivers no signals, or if `handled` is false.
     """
-    signals = Signals()
     if not handled or threading.current_thread() is not threading.main_thread():
-        yield signals
+        yield Signals()
         return
+    enclosing = getattr(signal.getsignal(signal.SIGINT), "__self__", None)
+    if isinstance(enclosing, Signals):
+        enclosing.defer()
+        yield enclosing
+        return
+    signals = Signals()
     before = {number: signal.signal(number, signals.handle) for number in _EXIT_CODES}
-    signals.take_from(before[signal.SIGINT])
     previous_hook, sys.unraisablehook = sys.unraisablehook, _ignore_interruptions(sys.unraisablehook)
     try:
         yield signals
@@ -109,7 +107,6 @@ def handle_signals(*, handled: bool = True) -> Iterator[Signals]:
         for number, handler in before.items():
             over = signal.SIG_IGN if getattr(handler, "only_before_a_run", False) else handler
             signal.signal(number, over if over is not None else signal.SIG_DFL)
-    signals.forward_to(before[signal.SIGINT])
 
 
 def _ignore_interruptions(hook: Callable[[Any], object]) -> Callable[[Any], None]:

@@ -146,10 +146,11 @@ def test_a_signal_waits_for_atomic_steps(
 def test_a_signal_after_the_last_step_is_reported_to_the_outer_run() -> None:
     # Ctrl-C after a finished stage of a chain must stop the chain before its next stage.
     def chain_of_two() -> None:
-        with handle_signals() as chain, chain.executing_step(atomic=False):
-            with handle_signals():
+        with handle_signals() as chain:
+            with chain.executing_step(atomic=False), handle_signals():
                 signal.raise_signal(signal.SIGINT)
-            pytest.fail("the chain went on")
+            with chain.executing_step(atomic=False):
+                pytest.fail("the chain went on")
 
     with pytest.raises(Interruption, match="SIGINT"):
         chain_of_two()
