@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Literal
 
 from relnox.building.build_sessions import SHAREABLE_BACKENDS
-from relnox.building.environments import find_interpreter
-from relnox.commands.build_all import checks
-from relnox.commands.build_all.checks import read_build_settings
+from relnox.commands.build_all import preconditions
+from relnox.commands.build_all.preconditions import OutputDirectory
 from relnox.commands.options import BuildOptions as Options
-from relnox.commands.shared import consistency, hooks, policies, releases
+from relnox.commands.shared import checks, consistency, hooks, policies, releases
 from relnox.core import fixes, tag_versions
 from relnox.core.packages import Package
 from relnox.core.planning.events import Outcome, Status
@@ -61,7 +60,12 @@ def _plan(options: Options, project: Project, checkout: Project) -> Plan:
     request = releases.read_request(options, options.package, project, tagged=options.tagged)
     packages = request.packages(project)
     names = tuple(package.name for package in packages)
-    _check_tests_and_pythons(options, project)
+    if options.test and not project.config.test.command:
+        raise Blocked(
+            "setting-invalid",
+            "--test needs a test command ([tool.relnox.test] command is not set)",
+            fix='[tool.relnox] test = { command = ["python", "-m", "pytest"], requires = ["pytest"] }',
+        )
 
     state = project.state
     head = state.head if state is not None else None
@@ -69,18 +73,19 @@ def _plan(options: Options, project: Project, checkout: Project) -> Plan:
     tags = [tag for tag, tagged in state.tags.items() if tagged == head] if state is not None else []
     untagged = _untagged_packages(packages, project, tags)
     is_private = commit is None or not project.config.has_public_rules
-    output = checks.OutputDirectory(checkout.root / options.output, checkout)
+    output = OutputDirectory(checkout.root / options.output, checkout)
     version_problems, version_notes = consistency.compare_versions(request, project, names)
     tag_problems, tag_notes = consistency.check_build(packages, project, commit, request.tag)
-    settings, settings_notes = read_build_settings(packages, project)
-    submodule_problems, submodule_notes = checks.check_submodules(packages, checkout, commit)
-    changed_files = checks.uncommitted_files(project, options.output)
+    settings, settings_notes = preconditions.read_build_settings(packages, project)
+    submodule_problems, submodule_notes = preconditions.check_submodules(packages, checkout, commit)
+    changed_files = preconditions.uncommitted_files(project, options.output)
 
-    new.problems += checks.check_sources(packages, project, commit, options.expect_commit)
+    new.problems += checks.missing_pythons(options.python, project)
+    new.problems += preconditions.check_sources(packages, project, commit, options.expect_commit)
     new.problems += output.clean_problems() if options.clean else ()
     new.problems += submodule_problems
     new.add_problems((*version_problems, *tag_problems), options)
-    new.problems += checks.check_committed(packages, project, commit)
+    new.problems += preconditions.uncommitted_packages(packages, project, commit)
     new.notes += project.workspace.warnings
     new.notes += [
         f"{name} has no tag on this commit: its build backend derives a development version, which is not for "
@@ -89,7 +94,7 @@ def _plan(options: Options, project: Project, checkout: Project) -> Plan:
     ]
     new.notes += unbounded_sibling_warnings(packages, project.workspace)
     new.notes += (*version_notes, *tag_notes, *settings_notes, *submodule_notes)
-    new.notes += checks.uncommitted_notes(changed_files, commit)
+    new.notes += preconditions.uncommitted_notes(changed_files, commit)
     new.notes += output.foreign_file_notes(options.output)
 
     # A build that fails must not leave the manifest of an earlier one, which could be published.
@@ -103,7 +108,7 @@ def _plan(options: Options, project: Project, checkout: Project) -> Plan:
     )
     epoch = project.once(project.git.head_time, head or "HEAD") if project.git is not None else None
     needs = {package.name: project.workspace.runtime_dependencies(package) for package in packages}
-    new.add(*_prepare_environments(packages, settings, project, epoch))
+    new.add(*_environment_steps(packages, settings, project, epoch))
     commit_tags = _commit_tags(packages, project, tags) if commit is not None else {}
     builds: dict[str, Build] = {}
     for package in packages:
@@ -117,7 +122,7 @@ def _plan(options: Options, project: Project, checkout: Project) -> Plan:
             epoch=epoch,
             strict=options.strict,
             pythons=tuple(dict.fromkeys(options.python)),
-            wheels=_use_of_wheels(package, options, project),
+            wheels=_wheel_use(package, options, project),
             requires=requires_dist(package),
             private=is_private or package.is_private or package.name in untagged,
             command=project.config.build.commands.get(package.name, ()),
@@ -130,7 +135,7 @@ def _plan(options: Options, project: Project, checkout: Project) -> Plan:
             siblings=tuple(siblings),
             needs=after(export, *generators, *(builds[name] for name in siblings)),
         )
-    work = new.add(*_with_tests(builds, needs, options, project))
+    work = new.add(*_build_and_test_steps(builds, needs, options, project))
     new.add(
         WriteManifest(
             output=options.output,
@@ -146,22 +151,6 @@ def _plan(options: Options, project: Project, checkout: Project) -> Plan:
     words = ("--from", "dist", *releases.directory_words(options.output, checkout))
     new.next_command = fixes.task_command("verify-install", *words)
     return new.plan()
-
-
-def _check_tests_and_pythons(options: Options, project: Project) -> None:
-    """Check what would else fail after half of the builds: the command of the tests, and the Pythons.
-
-    Raises:
-        Blocked: `--test` is given, but no tests are configured; or a Python is not installed.
-    """
-    if options.test and not project.config.test.command:
-        raise Blocked(
-            "setting-invalid",
-            "--test needs a test command ([tool.relnox.test] command is not set)",
-            fix='[tool.relnox] test = { command = ["python", "-m", "pytest"], requires = ["pytest"] }',
-        )
-    for version in options.python:
-        project.once(find_interpreter, version)
 
 
 def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
@@ -209,19 +198,19 @@ def _commit_tags(packages: tuple[Package, ...], project: Project, tags: list[str
     return by_package
 
 
-def _use_of_wheels(package: Package, options: Options, project: Project) -> Literal["release", "check", "skip"]:
-    """Return what the build does with wheels; other jobs build those of the settings, unless Pythons are given."""
+def _wheel_use(package: Package, options: Options, project: Project) -> Literal["release", "check", "skip"]:
+    """Return whether the wheel of a package is released, built only as a check, or left to other jobs."""
     if wheels.has_no_wheels(package.name, project.config.wheels):
         return "check"
     return "skip" if package.name in project.config.wheels and not options.python else "release"
 
 
-def _prepare_environments(
+def _environment_steps(
     packages: tuple[Package, ...], settings: Mapping[str, BuildSettings], project: Project, epoch: int | None
 ) -> Iterator[PrepareBuildEnvironment]:
-    """Yield a step that prepares each build environment shared by packages with the same build requirements."""
+    """Yield a step for each build environment, which packages with the same build requirements share."""
     names = {package.name for package in packages}
-    sharing: dict[tuple[tuple[str, ...], Constraints], str] = {}
+    backends: dict[tuple[tuple[str, ...], Constraints], str] = {}
     for package in packages:
         requirements = {dependency.text for dependency in package.dependencies if dependency.table == "build"}
         requires = tuple(sorted(requirements.union(settings[package.name].extra_requires)))
@@ -230,12 +219,12 @@ def _prepare_environments(
             package.name in project.config.build.commands or package.required_names("build") & names
         )
         if backend in SHAREABLE_BACKENDS and requires and not needs_own_environment:
-            sharing.setdefault((requires, settings[package.name].constraints), backend)
-    for (requires, constraints), backend in sharing.items():
+            backends.setdefault((requires, settings[package.name].constraints), backend)
+    for (requires, constraints), backend in backends.items():
         yield PrepareBuildEnvironment(requires=requires, backend=backend, epoch=epoch, constraints=constraints)
 
 
-def _with_tests(
+def _build_and_test_steps(
     builds: Mapping[str, Build], needs: Mapping[str, frozenset[str]], options: Options, project: Project
 ) -> Iterator[Build | CheckReproducibility | RunTests]:
     """Yield the builds, each followed by the steps that check its reproducibility and run tests, if requested."""

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from packaging.version import Version
 
+from relnox.building.environments import find_interpreter
 from relnox.core import tag_versions, text
 from relnox.core.bump import release_history
 from relnox.core.bump.version_bumps import VersionBump
@@ -426,3 +427,12 @@ def unreleased_sibling_notes(project: Project, released: Iterable[Package]) -> I
     """Yield a note on each package of `unreleased_siblings`."""
     for name, message in unreleased_siblings(project, released):
         yield f"{message}; if so, bump it as well: --package {name}"
+
+
+def missing_pythons(versions: Iterable[str], project: Project) -> Iterator[Problem]:
+    """Yield a problem for each Python that is not installed."""
+    for version in dict.fromkeys(versions):
+        try:
+            project.once(find_interpreter, version)
+        except Blocked as error:
+            yield error

@@ -19,9 +19,9 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import Version
 
 from relnox.building.archives import hash_file, is_file_inside
-from relnox.building.environments import RUNNING_PYTHON, find_interpreter
+from relnox.building.environments import RUNNING_PYTHON
 from relnox.commands.options import VerifyOptions as Options
-from relnox.commands.shared import release_diffs, releases
+from relnox.commands.shared import checks, release_diffs, releases
 from relnox.commands.verify_install import public
 from relnox.core import fixes, graph
 from relnox.core.planning.events import Outcome, Status, StepFinished
@@ -52,7 +52,7 @@ _EARLIER_TIMEOUT = 60
 def plan(options: Options, project: Project) -> Plan:
     """Plan to download or copy the files of all packages, and then to verify each package with each Python."""
     new = PlanBuilder("verify-install", continue_on_error=True)
-    new.problems += _missing_pythons(options.python, project)
+    new.problems += checks.missing_pythons(options.python, project)
     if options.public:
         return _plan_public(options, project, new)
     index = project.indexes.open(options.index) if options.from_ == "index" else None
@@ -132,18 +132,9 @@ def _plan_public(options: Options, project: Project, new: PlanBuilder) -> Plan:
     ]
     files += project.once(_copy_other_wheels, project.root, options.find_links, releases.manifest.packages)
     new.add(*files)
-    checks = install_checks(releases.manifest, verify_settings(project), options.python, files)
-    new.add(*(replace(step, is_own=step.package in project.workspace.by_name) for step in checks))
+    steps = install_checks(releases.manifest, verify_settings(project), options.python, files)
+    new.add(*(replace(step, is_own=step.package in project.workspace.by_name) for step in steps))
     return new.plan()
-
-
-def _missing_pythons(pythons: Sequence[str], project: Project) -> Iterator[Problem]:
-    """Yield a problem for each Python that is not installed."""
-    for python in dict.fromkeys(pythons):
-        try:
-            project.once(find_interpreter, python)
-        except Blocked as error:
-            yield error
 
 
 def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:

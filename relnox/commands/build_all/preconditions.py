@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -33,11 +34,11 @@ _IGNORED_VARIABLES = {
     "PIP_EXTRA_INDEX_URL": "uv installs build requirements: set UV_INDEX",
 }
 """Maps environment variables that builds do not honor to the reason."""
-_EXTERNAL_CONSTRAINT = re.compile(r"\S\s*@\s*\w|://|^-(?!-hash=)")
-"""A constraint that names a URL, or a line of a constraint file with an option other than `--hash`."""
+_ADDRESS = re.compile(r"\S\s*@\s*\w|://|^-(?!-hash=)")
+"""The URL in a constraint, or an option other than `--hash` in a constraint file, such as `--index-url`."""
 
 
-def _names_in(directory: Path) -> list[str]:
+def _list_names(directory: Path) -> list[str]:
     """Return the sorted names in a directory that may not exist; those of directories end with a slash."""
     paths = sorted(directory.iterdir()) if directory.is_dir() else []
     return [f"{path.name}/" if path.is_dir() and not path.is_symlink() else path.name for path in paths]
@@ -55,13 +56,13 @@ class OutputDirectory:
     def __init__(self, directory: Path, project: Project) -> None:
         self._directory = directory
         self._project = project
-        self._names = project.once(_names_in, directory)
+        self._names = project.once(_list_names, directory)
         self._manifest = project.once(read_manifest_if_valid, directory)
         self.manifest_files = tuple(name for name in _MANIFEST_FILES if name in self._names)
         self.removable_files = (*self.manifest_files, *filter(self._is_removable, self._names))
 
     def _is_removable(self, name: str) -> bool:
-        """Return whether a build may have written an archive: one in the manifest, or of a package."""
+        """Return whether a build may have written a file: its manifest lists it, or it is a package's archive."""
         # The version follows the last dash in the name of an sdist, and the first one in the name of a wheel.
         project = name.partition("-")[0] if name.endswith(".whl") else name.rpartition("-")[0]
         is_archive = name.endswith((".whl", ".tar.gz"))
@@ -82,7 +83,7 @@ class OutputDirectory:
             )
 
     def foreign_file_notes(self, directory: str) -> Iterator[str]:
-        """Yield a note on files that are kept, and never published."""
+        """Yield a note on files that no build of this project wrote: they are neither removed nor published."""
         foreign = [name for name in self._names if name not in self.removable_files and not name.startswith(".")]
         if foreign:
             yield f"left out: {directory} has files that are not archives of this project: {', '.join(foreign)}"
@@ -147,8 +148,8 @@ def check_submodules(
     return problems, notes
 
 
-def check_committed(packages: tuple[Package, ...], project: Project, commit: str | None) -> Iterator[Problem]:
-    """Yield problems if packages or their version files, from which the plan is made, differ from the commit."""
+def uncommitted_packages(packages: tuple[Package, ...], project: Project, commit: str | None) -> Iterator[Problem]:
+    """Yield a problem if the commit lacks a package, or has another content of a version file."""
     if commit is None or project.git is None or project.state is None:
         return
     object_ids = project.once(project.git.object_ids, commit, tuple(package.pyproject for package in packages))
@@ -180,7 +181,7 @@ def uncommitted_files(project: Project, output: str) -> list[str]:
 
 
 def uncommitted_notes(files: Sequence[str], commit: str | None) -> Iterator[str]:
-    """Yield a note on changes that the archives lack, or have."""
+    """Yield a note on uncommitted files: a build of a commit leaves them out, one of the working tree has them."""
     if files and commit is None:
         yield "archives include uncommitted changes, and the manifest records that"
     elif files:
@@ -217,7 +218,7 @@ def read_build_settings(
     honored_settings |= {"UV_BUILD_CONSTRAINT": None} if files else {}
     if targets.build_simple_url(project.config) is not None:
         bounds = {bound for build in by_package.values() for bound in build.constraints.requirements}
-        if addresses := list(_find_external_constraints(files, sorted(bounds))):
+        if addresses := list(_constraints_with_addresses(files, sorted(bounds))):
             raise Blocked(
                 "setting-invalid",
                 "constraints name addresses, but builds may use only one index (trusted-index): "
@@ -230,18 +231,16 @@ def read_build_settings(
     return by_package, notes
 
 
-def _find_external_constraints(files: Iterable[str], requirements: Iterable[str]) -> Iterator[str]:
-    """Yield the constraints in `files` and `requirements` that refer to a location other than the index.
-
-    A constraint file that is itself a URL is yielded, since its content is not known.
-    """
-    yield from (requirement for requirement in requirements if "@" in requirement)
+def _constraints_with_addresses(files: Iterable[str], requirements: Iterable[str]) -> Iterator[str]:
+    """Yield the constraints that name a URL or an index, and the constraint files at a URL, which are not read."""
+    lines = [*requirements]
     for file in files:
-        try:
-            text = "" if "://" in file else Path(file).read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            continue  # uv reports the problem
-        lines = (line.partition(" #")[0].strip() for line in text.splitlines())
         if "://" in file:
             yield file
-        yield from (line for line in lines if not line.startswith("#") and _EXTERNAL_CONSTRAINT.search(line))
+            continue
+        with contextlib.suppress(OSError):  # uv reports the problem
+            lines += Path(file).read_text(encoding="utf-8", errors="replace").splitlines()
+    for line in lines:
+        text = line.partition(" #")[0].strip()
+        if not text.startswith("#") and _ADDRESS.search(text):
+            yield text
