@@ -245,7 +245,7 @@ class Project(Record):
             posixpath.dirname(name) or "."
             for name in self.tracked_project_files
             if name.endswith(".lock") and not name.startswith("../")
-            if name.endswith("/uv.lock") or not any(map(discovery.is_skipped, name.split("/")))
+            if name.endswith("/uv.lock") or not any(map(discovery.is_skipped_directory, name.split("/")))
         }
         excluded = {file.file for file in self.config.version_files if file.count == 0}
         locks = self._existing_files(directories, EDITED_LOCKS)
@@ -521,7 +521,7 @@ def _read_config(root: Path, options_by_table: OptionsByTable) -> Config:
 def _read_settings(root: Path) -> Any:
     """Return `[tool.relnox]` of the pyproject.toml of a project; None if it has none."""
     has_file = (root / "pyproject.toml").is_file()
-    return table_at(pyproject.load(root, "pyproject.toml"), "tool").get("relnox") if has_file else None
+    return table_at(pyproject.read_toml(root, "pyproject.toml"), "tool").get("relnox") if has_file else None
 
 
 def parse_settings(data: Any, options_by_table: OptionsByTable) -> Config:

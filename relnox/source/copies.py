@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
 from relnox.core.fixes import GIT_FAILED
+from relnox.errors import Failed
 from relnox.source.git import Git
 from relnox.source.git.repository import quote_path
 from relnox.system.files import project_path, read_project_file
@@ -18,7 +19,7 @@ _CLONE_COMMAND = ("clone", "--quiet", "--no-hardlinks")
 _UPDATE_SUBMODULES = "update the submodules: git submodule update --recursive"
 _UMASK = 0o022
 """The umask of copies; backends copy file permissions, which must not depend on the user's umask."""
-_CONFIG = b"""\
+_COPY_SETTINGS = b"""\
 [include]
 \tpath = %(shared)s
 [core]
@@ -39,24 +40,17 @@ _CONFIG = b"""\
 files, and with their line ends as committed: only attributes of the commit convert files."""
 
 
-def copy_of(git: Git, commit: str, into: Path, edits: Mapping[str, bytes | None] = MappingProxyType({})) -> Git:
+def copy_commit(
+    git: Git, commit: str, into: Path, edits: Mapping[str, bytes | None] = MappingProxyType({})
+) -> Git:
     """Check out a commit into a new directory that shares the objects of the repository, but nothing else.
 
     The copy has the branches, tags and submodules of the repository. Submodules are copied from the current
     checkout; those that are not initialized there stay empty. Files have the time of the commit, except edited
-    ones.
-
-    Args:
-        git: The current checkout.
-        commit: The full id of the commit.
-        into: A directory for the copy, which must be empty or not exist.
-        edits: The new content of files, or None for a removed file, by path relative to the root.
+    ones. `edits` has the new content of files, or None for a removed file, by path relative to the root.
 
     Returns:
         The copy, with the root that corresponds to that of `git`.
-
-    Raises:
-        Failed: git cannot check out the commit.
     """
     checkout = into / "checkout"
     _check_out(git.at_top(), commit, checkout, checkout / ".git", fix="check the repository: git fsck")
@@ -72,7 +66,7 @@ def copy_of(git: Git, commit: str, into: Path, edits: Mapping[str, bytes | None]
 
 
 def read_changes(copy: Git, edits: Mapping[str, bytes | None]) -> dict[str, bytes | None]:
-    """Return what changed in a copy since `copy_of` made it with these edits, in the form of the edits."""
+    """Return what changed in a copy since `copy_commit` made it with these edits, in the form of the edits."""
     contents = {
         name: read_project_file(copy.root, name) if (copy.root / name).is_file() else None
         for name in sorted({*copy.changed_files(), *edits})
@@ -98,7 +92,7 @@ def _check_out(source: Git, commit: str, into: Path, git_directory: Path, fix: s
     paths = {"shared": shared / "config", "worktree": into.resolve(), "lfs": shared / "lfs"}
     quoted = {name.encode(): quote_path(str(path)) for name, path in paths.items()}
     own_config = git_directory / "config"
-    own_config.write_bytes(own_config.read_bytes() + _CONFIG % quoted)
+    own_config.write_bytes(own_config.read_bytes() + _COPY_SETTINGS % quoted)
     copy = Git(into)
     refs = ("refs/heads", "refs/remotes", "refs/tags")
     commands = source.read_output("for-each-ref", "--format=create %(refname) %(objectname)", *refs)
@@ -107,7 +101,7 @@ def _check_out(source: Git, commit: str, into: Path, git_directory: Path, fix: s
     copy.run(*command, umask=_UMASK, variables={"GIT_ATTR_NOSYSTEM": "1"}).check(
         f"checking out {commit[:10]} of {source.root}", fix=fix
     )
-    for path, submodule_commit in _find_submodules(copy.read_entries("ls-tree", "-r", "--full-tree", commit)):
+    for path, submodule_commit in _find_submodules(copy, commit):
         if _is_initialized(source.root / path):
             submodule, modules = Git(source.root / path), git_directory / "modules"
             _check_out(submodule, submodule_commit, into / path, modules / path, _UPDATE_SUBMODULES)
@@ -122,14 +116,7 @@ def clone_with_remote(git: Git, into: Path, commit: str, branch: str, remote_nam
     """Clone a repository into a bare one, and clone that into a checkout whose remote is the bare repository.
 
     All objects are copied, so that nothing that happens in the clones affects the original repository. Submodules
-    that are initialized are cloned as well.
-
-    Args:
-        git: The repository to clone.
-        into: An existing directory for both clones.
-        commit: The commit to check out.
-        branch: The name of the branch that points to the commit in both clones.
-        remote_name: The name of the remote in the new checkout.
+    that are initialized are cloned as well. In both clones, the branch points to the commit.
 
     Returns:
         The directory in the new checkout that corresponds to `git.root`.
@@ -151,7 +138,7 @@ def clone_with_remote(git: Git, into: Path, commit: str, branch: str, remote_nam
 
 def _clone_submodules(source: Git, commit: str, into: Path) -> None:
     """Clone the submodules of a commit that are initialized in a checkout, and those in them."""
-    for path, submodule_commit in _find_submodules(source.read_entries("ls-tree", "-r", "--full-tree", commit)):
+    for path, submodule_commit in _find_submodules(source, commit):
         if _is_initialized(source.root / path):
             submodule, clone = Git(source.root / path), into / path
             clone_command = (*_CLONE_COMMAND, "--no-checkout", "--", str(submodule.root), str(clone))
@@ -175,16 +162,26 @@ class EmptySubmodule(NamedTuple):
     is_optional: bool
 
 
-def find_empty_submodules(git: Git, commit: str, entries: Iterable[str]) -> Iterator[EmptySubmodule]:
-    """Yield the submodules of a commit, and those in submodules, that are not initialized in the checkout.
-
-    Args:
-        git: The checkout.
-        commit: The commit.
-        entries: The output of `git ls-tree -r --full-tree` for the commit; if it has no submodule, no git is run.
-    """
-    if links := list(_find_submodules(entries)):
-        yield from _check_submodules(Git(Path(git.top_level())), commit, links)
+def find_empty_submodules(git: Git, commit: str) -> list[EmptySubmodule]:
+    """Return the submodules of a commit, and those in submodules, that are not initialized in the checkout."""
+    empty: list[EmptySubmodule] = []
+    submodules = list(_find_submodules(git, commit))
+    if not submodules:
+        return empty
+    top = git.at_top()
+    settings = _read_submodule_settings(top, commit)
+    for path, submodule_commit in submodules:
+        if _is_initialized(top.root / path):
+            with contextlib.suppress(Failed):  # the build reports that the commit is missing
+                inner = find_empty_submodules(Git(top.root / path), submodule_commit)
+                empty += (submodule._replace(path=f"{path}/{submodule.path}") for submodule in inner)
+            continue
+        section = next(
+            (key[:-4] for key, value in settings.items() if key.endswith(".path") and value == path), ""
+        )
+        is_optional = settings.get(f"{section}update") == "none" or settings.get(f"{section}active") == "false"
+        empty.append(EmptySubmodule(path, bool(section), is_optional))
+    return empty
 
 
 def _is_initialized(directory: Path) -> bool:
@@ -192,35 +189,15 @@ def _is_initialized(directory: Path) -> bool:
     return (directory / ".git").exists()
 
 
-def _find_submodules(entries: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Yield the path and commit of each submodule in a tree."""
-    for entry in entries:
+def _find_submodules(git: Git, commit: str) -> Iterator[tuple[str, str]]:
+    """Yield the path and commit of each submodule of a commit."""
+    for entry in git.read_entries("ls-tree", "-r", "--full-tree", commit):
         if entry.startswith("160000"):
             details, _, path = entry.partition("\t")
             yield path, details.rpartition(" ")[2]
 
 
-def _check_submodules(top: Git, commit: str, links: Iterable[tuple[str, str]]) -> Iterator[EmptySubmodule]:
-    settings: Mapping[str, str] | None = None
-    for path, submodule_commit in links:
-        if _is_initialized(top.root / path):
-            submodule = Git(top.root / path)
-            listing = submodule.run("ls-tree", "-r", "-z", "--full-tree", submodule_commit, stderr=False)
-            if listing.returncode == 0:  # otherwise the export reports that the commit is missing
-                nested = _check_submodules(
-                    submodule, submodule_commit, _find_submodules(listing.output.split("\0"))
-                )
-                yield from (empty._replace(path=f"{path}/{empty.path}") for empty in nested)
-            continue
-        settings = settings if settings is not None else _read_settings(top, commit)
-        section = next(
-            (key[:-4] for key, value in settings.items() if key.endswith(".path") and value == path), ""
-        )
-        is_optional = settings.get(f"{section}update") == "none" or settings.get(f"{section}active") == "false"
-        yield EmptySubmodule(path, bool(section), is_optional)
-
-
-def _read_settings(git: Git, commit: str) -> dict[str, str]:
+def _read_submodule_settings(git: Git, commit: str) -> dict[str, str]:
     """Return the settings of submodules in .gitmodules of a commit, overridden by those of the clone."""
     listing = git.run("config", "-z", "--blob", f"{commit}:.gitmodules", "--list", stderr=False).output
     committed = (entry.partition("\n") for entry in listing.split("\0") if entry)

@@ -17,7 +17,7 @@ from relnox.core.records import Record, replace
 from relnox.source import pyproject
 
 CARGO = "Cargo.toml"
-_VERSION: tuple[str, ...] = ("package", "version")
+_VERSION_KEY: tuple[str, ...] = ("package", "version")
 _DEPENDENCY_TABLES = ("dependencies", "dev-dependencies", "build-dependencies")
 
 
@@ -40,13 +40,13 @@ class _Manifest(Record):
         """Whether the crate inherits its version from the Cargo workspace."""
         return table_at(self.document, "package", "version").get("workspace") is True
 
-    def contains(self, directory: str, key: str) -> bool:
-        """Return whether a list of paths in [workspace] has a directory, or one above it."""
+    def lists(self, directory: str, key: str) -> bool:
+        """Return whether the list of paths at a key of [workspace] has a directory, or one above it."""
         paths = strings_in(table_at(self.document, "workspace").get(key))
         parents = (posixpath.normpath(posixpath.join(self.directory, path)) for path in paths)
         return any(f"{directory}/".startswith(f"{parent}/") for parent in parents)
 
-    def entries(self) -> Iterator[tuple[KeyPath, str, Mapping[str, Any]]]:
+    def dependencies(self) -> Iterator[tuple[KeyPath, str, Mapping[str, Any]]]:
         """Yield the keys, the crate and the table of each dependency; a version alone becomes a table."""
         targets = [("target", name) for name in table_at(self.document, "target")]
         tables = [(*keys, name) for keys in ((), *targets) for name in _DEPENDENCY_TABLES]
@@ -63,26 +63,26 @@ def find_version(file: str, root: Path) -> VersionSource | None:
 
     Return None if there is no such manifest in the project, or it has no version.
     """
-    manifest, keys = _read_manifest(file, root), _VERSION
+    manifest, keys = _read_manifest(file, root), _VERSION_KEY
     if manifest is not None and manifest.inherits_version:
-        manifest = _find_workspace(manifest, root)
-        keys = ("workspace", *_VERSION)
+        manifest = _find_workspace_manifest(manifest, root)
+        keys = ("workspace", *_VERSION_KEY)
     version = table_at(manifest.document, *keys[:-1]).get("version") if manifest is not None else None
     if manifest is None or not isinstance(version, str):
         return None
     return VersionSource(kind="toml", file=manifest.file, key=keys, text=version, semver=True)
 
 
-def with_crates(package: Package, root: Path) -> Package:
+def add_crates(package: Package, root: Path) -> Package:
     """Return a package with the crates that have its version, and the requirements on them in their workspace."""
     crates: set[str] = set()
     requirements: list[Dependency] = []
     for place in [place for place in package.locations if posixpath.basename(place.file) == CARGO]:
-        manifests = _read_workspace(place.file, root)
+        manifests = _read_workspace_manifests(place.file, root)
         names = {manifest.crate for manifest in manifests if _has_version_at(place, manifest, manifests[0])}
         patched = {name for manifest in manifests for name in table_at(manifest.document, "patch", "crates-io")}
         for manifest in manifests:
-            for key, name, entry in manifest.entries():
+            for key, name, entry in manifest.dependencies():
                 is_local = "path" in entry or name in patched
                 if name in names and is_local and isinstance(entry.get("version"), str):
                     requirement = Dependency(
@@ -102,7 +102,7 @@ def with_crates(package: Package, root: Path) -> Package:
 
 def _has_version_at(place: VersionSource, manifest: _Manifest, top: _Manifest) -> bool:
     """Return whether the version of a crate is at a place; `top` is the root of its workspace."""
-    holder, keys = (top, ("workspace", *_VERSION)) if manifest.inherits_version else (manifest, _VERSION)
+    holder, keys = (top, ("workspace", *_VERSION_KEY)) if manifest.inherits_version else (manifest, _VERSION_KEY)
     is_same_text = table_at(holder.document, *keys[:-1]).get("version") == place.text
     return holder.file == place.file and (place.key == keys or (place.kind == "pattern" and is_same_text))
 
@@ -112,10 +112,10 @@ def _read_manifest(file: str, root: Path) -> _Manifest | None:
     file = posixpath.normpath(file)
     if file.startswith(("../", "/")) or not (root / file).is_file():
         return None
-    return _Manifest(file, pyproject.load(root, file))
+    return _Manifest(file, pyproject.read_toml(root, file))
 
 
-def _find_workspace(manifest: _Manifest, root: Path) -> _Manifest | None:
+def _find_workspace_manifest(manifest: _Manifest, root: Path) -> _Manifest | None:
     """Return the manifest of a crate's workspace: its own, the one it names, or the nearest one above it."""
     if "workspace" in manifest.document:
         return manifest
@@ -132,16 +132,16 @@ def _find_workspace(manifest: _Manifest, root: Path) -> _Manifest | None:
 
 
 def _excludes(workspace: _Manifest, directory: str) -> bool:
-    return workspace.contains(directory, "exclude") and not workspace.contains(directory, "members")
+    return workspace.lists(directory, "exclude") and not workspace.lists(directory, "members")
 
 
-def _read_workspace(file: str, root: Path) -> list[_Manifest]:
+def _read_workspace_manifests(file: str, root: Path) -> list[_Manifest]:
     """Return the manifests of a crate's workspace, its root first: that one alone if it has no workspace.
 
     Members are listed, or path dependencies of members below the root of the workspace.
     """
     manifest = _read_manifest(file, root)
-    top = manifest and (_find_workspace(manifest, root) or manifest)
+    top = manifest and (_find_workspace_manifest(manifest, root) or manifest)
     if top is None:
         return []
     files = [top.file, file]
@@ -154,7 +154,7 @@ def _read_workspace(file: str, root: Path) -> list[_Manifest]:
         if member is None or member.file in manifests or _excludes(top, member.directory):
             continue
         manifests[member.file] = member
-        paths = [entry["path"] for _, _, entry in member.entries() if isinstance(entry.get("path"), str)]
+        paths = [entry["path"] for _, _, entry in member.dependencies() if isinstance(entry.get("path"), str)]
         below = f"{top.directory}/" if top.directory else ""
         targets = (posixpath.normpath(posixpath.join(member.directory, path, CARGO)) for path in paths)
         files += (target for target in targets if target.startswith(below))

@@ -31,24 +31,13 @@ from relnox.system.files import read_project_file
 _PYPROJECT = "pyproject.toml"
 _SKIPPED_DIRECTORIES = frozenset(
     {
-        *(
-            "__pycache__",
-            "_vendor",
-            "build",
-            "cookiecutter",
-            "dist",
-            "doc",
-            "docs",
-            "example",
-            "examples",
-            "fixture",
-        ),
-        *("fixtures", "node_modules", "samples", "site-packages", "template", "templates", "test", "testdata"),
-        *("tests", "third_party", "vendor", "venv"),
+        *("__pycache__", "_vendor", "build", "cookiecutter", "dist", "doc", "docs", "example", "examples"),
+        *("fixture", "fixtures", "node_modules", "samples", "site-packages", "template", "templates", "test"),
+        *("testdata", "tests", "third_party", "vendor", "venv"),
     }
 )
 """Names of directories whose pyproject.toml files are test data, templates or third-party code."""
-_NO_PROJECT = f"{_PYPROJECT} describes no package"
+_NO_PACKAGE = f"{_PYPROJECT} describes no package"
 _NAME_IN_SETUP_CFG = re.compile(r"(?m)^name\s*[=:]")
 _SKIPPED_SUFFIXES = tuple(
     f"{mark}{word}" for mark in "-_" for word in ("example", "examples", "template", "templates")
@@ -76,13 +65,13 @@ def find_project_root(start: Path, top: Path | None) -> Path:
             f"{path} is not a regular file",
             fix=shlex.join(["mv", str(path), f"{path}.old"]),
         )
-    with_file = [directory for directory in candidates if (directory / _PYPROJECT).is_file()]
-    for directory in with_file:
-        tool = table_at(pyproject.load(directory, _PYPROJECT), "tool")
+    directories = [directory for directory in candidates if (directory / _PYPROJECT).is_file()]
+    for directory in directories:
+        tool = table_at(pyproject.read_toml(directory, _PYPROJECT), "tool")
         if "relnox" in tool or "workspace" in table_at(tool, "uv"):
             return directory
-    if with_file:
-        return with_file[0]
+    if directories:
+        return directories[0]
     if top is not None:
         return top
     raise Blocked(
@@ -100,7 +89,7 @@ def find_unlisted_packages(
     Packages inside other packages, and samples such as tests and templates, are left out as well. `files` are all
     pyproject.toml files in the checkout, relative to the root; some may be outside the root (`../pyproject.toml`).
     """
-    document = pyproject.load(root, _PYPROJECT) if (root / _PYPROJECT).is_file() else {}
+    document = pyproject.read_toml(root, _PYPROJECT) if (root / _PYPROJECT).is_file() else {}
     uv = strings_in(table_at(document, "tool", "uv", "workspace").get("exclude"))
     project_directories = {package.directory for package in workspace.packages}
     packages: list[Package] = []
@@ -110,11 +99,11 @@ def find_unlisted_packages(
         if parents & (project_directories | {package.directory for package in packages}):
             continue  # a part of another package, such as its tests or an example
         parts = [part for part in directory.split("/") if part not in ("..", ".")]
-        is_left_out = any(map(is_skipped, parts)) or _is_excluded(directory, [*config.exclude, *uv])
+        is_left_out = any(map(is_skipped_directory, parts)) or _is_excluded(directory, [*config.exclude, *uv])
         if directory in project_directories or is_left_out or (root / file).is_symlink():
             continue
         try:
-            document = pyproject.load(root, file)
+            document = pyproject.read_toml(root, file)
             if "build-system" in document and pyproject.describes_package(document):
                 packages.append(pyproject.parse_package(document, directory))
         except Blocked:  # an error only for packages of the project
@@ -127,17 +116,14 @@ def discover_packages(
 ) -> Workspace:
     """Find the packages of a project, with their versions.
 
-    Args:
-        root: The project's root directory.
-        config: The project's settings.
-        filter_ignored: Returns those of the given paths that git ignores; None outside git.
+    `filter_ignored` returns those of the given paths that git ignores; it is None outside git.
 
     Raises:
         Blocked: There is no package, two packages have the same name, a listed package cannot be read, or a
             pattern matches nothing.
     """
     _check_exclude(root, config.exclude, filter_ignored)
-    document = pyproject.load(root, _PYPROJECT) if (root / _PYPROJECT).is_file() else {}
+    document = pyproject.read_toml(root, _PYPROJECT) if (root / _PYPROJECT).is_file() else {}
     uv = table_at(document, "tool", "uv")
     warnings: list[str] = []
     if config.packages:
@@ -155,19 +141,19 @@ def discover_packages(
         packages = list(_search_packages(root, config.exclude, warnings))
     if not packages:
         raise _packages_missing_error(root, document)
-    _check_repository(root, packages)
+    _check_same_repository(root, packages)
     if config.version_files:
         packages = version_files.add_declared_version_files(packages, config, root)
     _check_changelog_file(config.changelog_file, [root, *(root / package.directory for package in packages)])
     packages.sort(key=lambda package: package.name)
-    return Workspace(tuple(crates.with_crates(package, root) for package in packages), tuple(warnings))
+    return Workspace(tuple(crates.add_crates(package, root) for package in packages), tuple(warnings))
 
 
 def _packages_missing_error(root: Path, document: Mapping[str, Any]) -> Blocked:
     if pyproject.describes_package(document):
         return Blocked(
             "package-unknown",
-            f"no package found in {root} ({_says_no_package(document)} in pyproject.toml)",
+            f"no package found in {root} ({_find_no_package_setting(document)} in pyproject.toml)",
             fix="to release the project, remove that line, and add [build-system] if there is none",
         )
     if name := _other_metadata_file(root, "."):
@@ -188,7 +174,7 @@ def _other_metadata_file(root: Path, directory: str) -> str:
     return "setup.py" if (root / directory / "setup.py").is_file() else ""
 
 
-def _check_repository(root: Path, packages: Sequence[Package]) -> None:
+def _check_same_repository(root: Path, packages: Sequence[Package]) -> None:
     """Check that no package is in another repository, whose files a commit of this one cannot edit."""
     checked_directories = {"."}
     for package in packages:
@@ -211,15 +197,15 @@ def _why_no_package(document: Mapping[str, Any], directory: str, root: Path) -> 
     """
     if not pyproject.describes_package(document):
         name = _other_metadata_file(root, directory)
-        return f"its metadata is in {name}, not in [project] of {_PYPROJECT}" if name else _NO_PROJECT
-    if _says_no_package(document):
+        return f"its metadata is in {name}, not in [project] of {_PYPROJECT}" if name else _NO_PACKAGE
+    if _find_no_package_setting(document):
         return ""
     if "build-system" in document or table_at(document, "tool", "uv").get("package") is True:
         return None
     return "the project has no [build-system] (add one to release it, or else [tool.uv] package = false)"
 
 
-def _says_no_package(document: Mapping[str, Any]) -> str:
+def _find_no_package_setting(document: Mapping[str, Any]) -> str:
     """Return the line with which a pyproject.toml says that its project is no package, or an empty string."""
     for tool, key in (("uv", "package"), ("poetry", "package-mode"), ("pdm", "distribution")):
         is_meta_package = tool == "uv" and "build-system" in document
@@ -275,7 +261,7 @@ def _read_packages(
     """Return the packages in directories that settings name; a package that cannot be read is an error."""
     packages: dict[str, Package] = {}
     for directory in directories:
-        document = pyproject.load(root, f"{directory}/{_PYPROJECT}")
+        document = pyproject.read_toml(root, f"{directory}/{_PYPROJECT}")
         reason = _why_no_package(document, directory, root)
         if reason is not None and not (is_listed and pyproject.describes_package(document)):
             warnings += [f"skipped {directory}: {reason}"] if reason else []
@@ -296,9 +282,9 @@ def _search_packages(root: Path, exclude: Sequence[str], warnings: list[str]) ->
     directories: dict[str, str] = {}
     for directory in _find_pyproject_directories(root, exclude, warnings):
         try:
-            document = pyproject.load(root, f"{directory}/{_PYPROJECT}")
+            document = pyproject.read_toml(root, f"{directory}/{_PYPROJECT}")
             if (reason := _why_no_package(document, directory, root)) is not None:
-                warnings += [f"skipped {directory}: {reason}"] if reason not in ("", _NO_PROJECT) else []
+                warnings += [f"skipped {directory}: {reason}"] if reason not in ("", _NO_PACKAGE) else []
                 continue
             package = version_files.read_package(document, directory, root)
         except Blocked as error:
@@ -317,7 +303,7 @@ def _check_exclude(
     """Check that each glob in the setting `exclude` matches a directory, or may match an ignored one later."""
     for glob in globs:
         path = normalize_path(glob)
-        if (root / path).is_dir() or is_skipped(posixpath.basename(path)):
+        if (root / path).is_dir() or is_skipped_directory(posixpath.basename(path)):
             continue
         directories = list(_walk_directories(root))
         if not fnmatch.filter(directories, path) and not (filter_ignored and filter_ignored([f"{path}/"])):
@@ -355,44 +341,32 @@ def _walk_directories(root: Path) -> Iterator[str]:
         yield Path(top).relative_to(root).as_posix()
 
 
-def _find_pyproject_directories(root: Path, exclude: Sequence[str], warnings: list[str]) -> Iterator[str]:
-    """Yield the directories with a pyproject.toml, relative to the root; parents before their subdirectories.
+def _find_pyproject_directories(root: Path, exclude: Sequence[str], warnings: list[str]) -> list[str]:
+    """Return the directories with a pyproject.toml, relative to the root; those with the shortest paths first.
 
-    Virtual environments, directories whose names are skipped, and other git repositories below the root
-    (whose files a commit of this repository cannot edit) are not searched.
-
-    Args:
-        root: The directory to search.
-        exclude: Globs of directories that are not searched either.
-        warnings: A list to which a message is added for each directory that cannot be read.
+    Not searched are virtual environments, directories whose names are skipped or match a glob in `exclude`, and
+    other git repositories. A message is added to `warnings` for each directory that cannot be read.
     """
-    level = [root]
-    while level:
-        below: list[Path] = []
-        for directory in level:
-            relative = directory.relative_to(root).as_posix()
-            try:
-                with os.scandir(directory) as entries:
-                    names = sorted(
-                        (entry.name, entry.is_dir(follow_symlinks=False))
-                        for entry in entries
-                        if entry.name != _PYPROJECT or not entry.is_symlink()
-                    )
-            except OSError as error:
-                warnings.append(f"skipped {relative}: {error.strerror}")
-                continue
-            if ("pyvenv.cfg", False) in names or (directory != root and _is_repository(directory)):
-                continue
-            if (_PYPROJECT, False) in names:
-                yield relative
-            below += [
-                directory / name
-                for name, is_directory in names
-                if is_directory
-                and not is_skipped(name)
-                and not _is_excluded((directory / name).relative_to(root).as_posix(), exclude)
-            ]
-        level = below
+
+    def warn(error: OSError) -> None:
+        directory = Path(error.filename).relative_to(root).as_posix()
+        warnings.append(f"skipped {directory}: {error.strerror}")
+
+    directories: list[str] = []
+    for top, below, files in os.walk(root, onerror=warn):
+        directory = Path(top)
+        if "pyvenv.cfg" in files or (directory != root and _is_repository(directory)):
+            below.clear()
+            continue
+        if _PYPROJECT in files and not (directory / _PYPROJECT).is_symlink():
+            directories.append(directory.relative_to(root).as_posix())
+        below[:] = [
+            name
+            for name in sorted(below)
+            if not is_skipped_directory(name)
+            and not _is_excluded((directory / name).relative_to(root).as_posix(), exclude)
+        ]
+    return sorted(directories, key=lambda directory: directory.count("/"))
 
 
 def _is_repository(directory: Path) -> bool:
@@ -400,7 +374,7 @@ def _is_repository(directory: Path) -> bool:
     return (directory / ".git").exists()
 
 
-def is_skipped(name: str) -> bool:
+def is_skipped_directory(name: str) -> bool:
     """Return whether directories with this name are skipped: hidden ones, tests, samples and third-party code."""
     lower = name.lower()
     is_template = "{{" in name or "{%" in name

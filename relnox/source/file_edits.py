@@ -21,15 +21,9 @@ from relnox.system import files
 
 
 def apply_edits(root: Path, edits: Iterable[Edit], staging: Path | None = None) -> tuple[Edit, ...]:
-    """Make all edits or, if one fails, none; their paths are relative to the root.
+    """Make all edits or, if one fails, none; return those that were not made before.
 
-    Args:
-        root: The directory of the files.
-        edits: The edits.
-        staging: A directory outside of the checkout for new files until they replace the old ones.
-
-    Returns:
-        The edits that this call has made; the others were made before.
+    `staging` is a directory outside of the checkout for new files until they replace the old ones.
 
     Raises:
         Blocked: A file is outside of the checkout; nothing was changed.
@@ -42,7 +36,7 @@ def apply_edits(root: Path, edits: Iterable[Edit], staging: Path | None = None) 
         for edit in edits:
             applied.append(edit)
             _write(root, edit, staging)
-    except BaseException as error:  # an interruption too
+    except BaseException as error:  # after an interruption, too, either all edits are made or none
         if isinstance(error, Conflict):
             applied.pop()  # that of the conflict, which was not made
         left = restore_files(root, applied, staging)
@@ -62,7 +56,7 @@ def apply_edits(root: Path, edits: Iterable[Edit], staging: Path | None = None) 
 def check_paths(root: Path, edits: Iterable[Edit]) -> None:
     """Raise `Blocked` if a link leads from the path of an edit to a file outside of the checkout."""
     for edit in edits:
-        _path_of(root, edit)
+        _path_to_write(root, edit)
 
 
 def are_applied(root: Path, edits: Iterable[Edit]) -> bool:
@@ -70,20 +64,20 @@ def are_applied(root: Path, edits: Iterable[Edit]) -> bool:
     return all(_current_content(root, edit) == edit.after for edit in edits)
 
 
-def changed_files(root: Path, edits: Iterable[Edit]) -> list[str]:
+def conflicting_files(root: Path, edits: Iterable[Edit]) -> list[str]:
     """Return the files that have neither their old nor their new content."""
     return [edit.file for edit in edits if _current_content(root, edit) not in (edit.before, edit.after)]
 
 
-def edit_to(root: Path, file: str, other: Path) -> Edit:
-    """Return the edit that gives a file the content that it has in another directory."""
+def copying_edit(root: Path, file: str, other: Path) -> Edit:
+    """Return the edit that gives a file in `root` the content that it has in the directory `other`."""
     edit = Edit(
         file=file, before=None, after=None, is_link=any((top / file).is_symlink() for top in (root, other))
     )
     return replace(edit, before=_current_content(root, edit), after=_current_content(other, edit))
 
 
-def find_links(root: Path, names: Iterable[str]) -> list[str]:
+def find_linked_files(root: Path, names: Iterable[str]) -> list[str]:
     """Return those of the files that are symbolic links, or are in a directory that is one."""
     directories = {name: posixpath.dirname(name) for name in names}
     real_root = os.path.realpath(root)
@@ -129,33 +123,33 @@ def _is_applied(root: Path, edit: Edit) -> bool:
     return False
 
 
-def link_targets(root: Path, names: Iterable[str]) -> dict[str, bytes]:
+def read_link_targets(root: Path, names: Iterable[str]) -> dict[str, bytes]:
     """Return the target of each of the files that is a symbolic link."""
     return {name: os.fsencode((root / name).readlink()) for name in names if (root / name).is_symlink()}
 
 
-def read_content(path: Path | str) -> bytes | None:
-    """Return the content of a file, or None if there is no such file."""
+def _current_content(root: Path, edit: Edit) -> bytes | None:
+    """Return the content of an edit's file, or the target of its link; None if it does not exist."""
+    path = root / edit.file
     try:
-        return files.read_file(path)
+        return os.fsencode(path.readlink()) if edit.is_link and path.is_symlink() else files.read_file(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
 
 
-def _current_content(root: Path, edit: Edit) -> bytes | None:
-    is_link = edit.is_link and (root / edit.file).is_symlink()
-    return os.fsencode((root / edit.file).readlink()) if is_link else read_content(f"{root}/{edit.file}")
+def _path_to_write(root: Path, edit: Edit) -> Path:
+    """Return the real path of the file that an edit writes or, if that is a link, of the link itself.
 
-
-def _path_of(root: Path, edit: Edit) -> Path:
-    """Return the real path of the file that an edit writes or, if that is a link, of the link itself."""
+    Raises:
+        Blocked: It is outside of the checkout.
+    """
     if not edit.is_link:
         return files.project_path(root, edit.file)
     return files.project_path(root, posixpath.dirname(edit.file)) / posixpath.basename(edit.file)
 
 
 def _write(root: Path, edit: Edit, staging: Path | None) -> None:
-    path = _path_of(root, edit)
+    path = _path_to_write(root, edit)
     compare = partial(_is_applied, root, edit)  # once more: an editor may have saved it in between
     if edit.after is not None and not edit.is_link:
         files.replace_file(path, edit.after, mode=0o666, staging=staging, before_replacing=compare)

@@ -28,11 +28,10 @@ _HUGE_NUMBER = re.compile(r"\b0[xob][0-9A-Fa-f_]{2000}")
 """A number with so many digits that Python can parse it, but cannot print it."""
 
 
-def load(root: Path, name: str) -> Mapping[str, Any]:
-    """Read a TOML file, which may start with a byte order mark; the result is shared and must not be changed.
+def read_toml(root: Path, name: str) -> Mapping[str, Any]:
+    """Return the content of a TOML file, which is shared and must not be changed; raise `Blocked` without one.
 
-    Raises:
-        Blocked: The file cannot be read (see `read_project_file`), is not UTF-8, or is not TOML.
+    The file may start with a byte order mark.
     """
     path = root / name
     try:
@@ -69,11 +68,7 @@ _FILE_SETTINGS: Mapping[str, tuple[tuple[str, ...], ...]] = {
 
 
 def parse_package(document: Mapping[str, Any], directory: str) -> Package:
-    """Return the package that a pyproject.toml describes.
-
-    Args:
-        document: The content of the pyproject.toml.
-        directory: The directory of the file: a POSIX path relative to the root.
+    """Return the package that the content of a pyproject.toml describes; `directory` is relative to the root.
 
     Raises:
         Blocked: The name or the version is missing or invalid, or `build-backend` is not a string.
@@ -100,7 +95,7 @@ def parse_package(document: Mapping[str, Any], directory: str) -> Package:
             f"{file}: build-backend is not a string",
             fix='write it like build-backend = "hatchling.build"',
         )
-    source = _version_source(document, file)
+    source = _find_version_source(document, file)
     requires_python = project.get("requires-python", table_at(poetry, "dependencies").get("python"))
     classifiers = strings_in(project.get("classifiers")) or strings_in(poetry.get("classifiers"))
     dynamic = tuple(strings_in(project.get("dynamic"))) if project else None
@@ -134,7 +129,7 @@ def _has_no_modules(tool: Mapping[str, Any]) -> bool:
     return is_bypassed or (not any(files) and [] in files[:2])
 
 
-def _version_source(document: Mapping[str, Any], file: str) -> VersionSource:
+def _find_version_source(document: Mapping[str, Any], file: str) -> VersionSource:
     project, poetry = table_at(document, "project"), table_at(document, "tool", "poetry")
     if isinstance(version := project.get("version"), str):
         return VersionSource(kind="toml", file=file, key=("project", "version"), text=version)
@@ -143,7 +138,7 @@ def _version_source(document: Mapping[str, Any], file: str) -> VersionSource:
     ):
         return VersionSource(kind="toml", file=file, key=("tool", "poetry", "version"), text=version)
     if "version" in strings_in(project.get("dynamic")):
-        return VersionSource(kind="dynamic", file=file, text=_version_provider(document))
+        return VersionSource(kind="dynamic", file=file, text=_describe_version_provider(document))
     raise Blocked(
         "version-missing",
         f"{file} has no version ([project] has neither version nor dynamic)",
@@ -151,7 +146,7 @@ def _version_source(document: Mapping[str, Any], file: str) -> VersionSource:
     )
 
 
-def _version_provider(document: Mapping[str, Any]) -> str:
+def _describe_version_provider(document: Mapping[str, Any]) -> str:
     """Return a description of what computes a dynamic version, for messages."""
     tool = table_at(document, "tool")
     hatch = table_at(tool, "hatch", "version")
@@ -183,7 +178,7 @@ def _read_dependencies(document: Mapping[str, Any]) -> Iterator[Dependency]:
     yield from _read_poetry_requirements(document, "group", (*poetry, "dev-dependencies"))
     for group in table_at(document, *poetry, "group"):
         yield from _read_poetry_requirements(document, "group", (*poetry, "group", group, "dependencies"))
-    yield from _read_requirements_of_tools(document.get("tool"), ("tool",))
+    yield from _find_versioned_requirements(document.get("tool"), ("tool",))
 
 
 def _read_requirements(value: Any, table: DependencyTable, key: tuple[str, ...]) -> Iterator[Dependency]:
@@ -217,14 +212,15 @@ def _read_poetry_requirements(
             )
 
 
-def _read_requirements_of_tools(value: Any, key: KeyPath) -> Iterator[Dependency]:
-    """Yield the requirements with a version in lists anywhere in the tables of tools."""
+def _find_versioned_requirements(value: Any, key: KeyPath) -> Iterator[Dependency]:
+    """Yield the requirements with a version in lists at any depth of a value; `key` is the path of the value."""
     if isinstance(value, dict):
         for name, inner in value.items():
-            yield from _read_requirements_of_tools(inner, (*key, name))
+            yield from _find_versioned_requirements(inner, (*key, name))
     elif isinstance(value, list):
-        for number, text in enumerate(value):
-            if not isinstance(text, str):
-                yield from _read_requirements_of_tools(text, (*key, number))
-            elif _HAS_VERSION.search(text) and (distribution := requirement_name(text)) is not None:
-                yield Dependency(name=distribution, text=text, table="tool", key=(*key, number))
+        for number, item in enumerate(value):
+            yield from _find_versioned_requirements(item, (*key, number))
+    elif isinstance(value, str) and isinstance(key[-1], int):
+        name = requirement_name(value) if _HAS_VERSION.search(value) else None
+        if name is not None:
+            yield Dependency(name=name, text=value, table="tool", key=key)

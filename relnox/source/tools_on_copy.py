@@ -19,7 +19,7 @@ from relnox.core import changelog as changelogs
 from relnox.core.documents import parse_toml, table_at
 from relnox.core.records import Record
 from relnox.errors import Blocked
-from relnox.source.copies import copy_of, read_changes
+from relnox.source.copies import copy_commit, read_changes
 from relnox.source.git import Git
 from relnox.system import files, process
 from relnox.system.files import read_project_file
@@ -65,7 +65,7 @@ def run_tool_on_copy(  # noqa: PLR0913 - the tool and its surroundings
         Failed: The tool fails.
     """
     with files.TemporaryDirectory() as scratch:
-        clone = copy_of(git, git.head() or "HEAD", scratch.path, contents)
+        clone = copy_commit(git, git.head() or "HEAD", scratch.path, contents)
         program = shutil.which(command[0], path=search_path(os.environ))
         if program is None:
             raise Blocked(

@@ -13,7 +13,7 @@ from relnox.core.documents import strings_in, table_at
 from relnox.core.packages import Package, normalize_name, requirement_name
 from relnox.core.records import Record
 from relnox.core.settings.build_settings import BuildSettings, Constraints
-from relnox.source.pyproject import load
+from relnox.source.pyproject import read_toml
 
 if TYPE_CHECKING:
     SettingsTable = tuple[Path, Mapping[str, Any]]
@@ -178,7 +178,7 @@ def _describe_ignored_settings(table: Mapping[str, Any], package: Package, root:
     for key in ("extra-build-variables", "config-settings-package"):
         if _value_for_package(key, table, package) is not None:
             yield f"{key}: uv build ignores it for the package itself as well"
-    own_sources = table_at(load(root, package.pyproject), "tool", "uv", "sources")
+    own_sources = table_at(read_toml(root, package.pyproject), "tool", "uv", "sources")
     sources = table_at(table, "sources").keys() | own_sources.keys()
     build_requires = {dependency.name for dependency in package.dependencies if dependency.table == "build"}
     for source in sorted(build_requires & set(map(normalize_name, sources))):
@@ -238,9 +238,9 @@ def _sources_in_table(table: Mapping[str, Any]) -> Iterator[tuple[SourceKind, st
 def _read_uv_table(directory: Path) -> SettingsTable | None:
     """Return uv's settings file in a directory and its settings, or None if there is none."""
     if (file := directory / "uv.toml").is_file():
-        return file, _with_absolute_paths(load(directory, file.name), directory)
+        return file, _with_absolute_paths(read_toml(directory, file.name), directory)
     if (file := directory / "pyproject.toml").is_file():
-        tool = table_at(load(directory, file.name), "tool")
+        tool = table_at(read_toml(directory, file.name), "tool")
         if "uv" in tool:
             return file, _with_absolute_paths(table_at(tool, "uv"), directory)
     return None
@@ -250,7 +250,7 @@ def _load_if_exists(file: Path) -> Mapping[str, Any]:
     if not file.is_file():
         return {}
     real = file.resolve()  # the user's own file may be a link
-    return _with_absolute_paths(load(real.parent, real.name), file.parent)
+    return _with_absolute_paths(read_toml(real.parent, real.name), file.parent)
 
 
 def _with_absolute_paths(table: Mapping[str, Any], directory: Path) -> dict[str, Any]:
@@ -295,7 +295,7 @@ def _is_workspace_member(top: Path, directory: Path) -> bool:
     """Return whether a directory is a member of the uv workspace whose root is `top`."""
     if not (top / "pyproject.toml").is_file():
         return False
-    workspace = table_at(load(top, "pyproject.toml"), "tool", "uv", "workspace")
+    workspace = table_at(read_toml(top, "pyproject.toml"), "tool", "uv", "workspace")
     path = directory.relative_to(top).as_posix()
 
     def matches(key: str) -> bool:

@@ -58,7 +58,7 @@ def read_package(document: Mapping[str, Any], directory: str, root: Path) -> Pac
     """
     if (root / directory / _HATCH).is_file():
         tool = table_at(document, "tool")
-        hatch = {**table_at(tool, "hatch"), **pyproject.load(root, posixpath.join(directory, _HATCH))}
+        hatch = {**table_at(tool, "hatch"), **pyproject.read_toml(root, posixpath.join(directory, _HATCH))}
         document = {**document, "tool": {**tool, "hatch": hatch}}
     package = pyproject.parse_package(document, directory)
     plugin = table_at(document, "tool", tag_versions.POETRY_PLUGIN)

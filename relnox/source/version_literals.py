@@ -84,7 +84,7 @@ def find_version_literals(git: Git | None, workspace: Workspace, config: Config,
             literals.setdefault(owner.name, []).extend(_literals_of_module(root, file, owner))
     similar: dict[str, list[VersionSource]] = {}
     for file, owner in _project_files(packages, config, root).items():
-        tool = pyproject.load(root, file).get("tool") if file not in declared_files else None
+        tool = pyproject.read_toml(root, file).get("tool") if file not in declared_files else None
         for key in _versions_of_tools(tool, owner, ("tool",)):
             if (file, key) != (owner.source.file, owner.source.key):
                 group = literals if ".".join(key[1:]) in _RELEASE_TOOLS else similar

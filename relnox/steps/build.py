@@ -21,7 +21,7 @@ from relnox.core.settings.build_settings import DEFAULT as DEFAULT_SETTINGS
 from relnox.core.settings.build_settings import BuildSettings
 from relnox.core.tag_versions import CommitTags
 from relnox.errors import Failed
-from relnox.source.copies import copy_of
+from relnox.source.copies import copy_commit
 from relnox.steps.build_environments import BuildingServices
 from relnox.steps.built_archives import (
     BuiltPackage,
@@ -92,7 +92,7 @@ class Export(Step, key="export", title="export commit {self.commit:.10} (without
 
     def apply(self, run: Run) -> BuildSource:
         export = run.scratch / "source"
-        copy = copy_of(run.checkout, self.commit, export)
+        copy = copy_commit(run.checkout, self.commit, export)
         return BuildSource(directory=copy.root, commit=self.commit, export=export, tracked=copy.tracked_files())
 
     def verify(self, run: Run, result: BuildSource) -> str:

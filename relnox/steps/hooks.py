@@ -17,7 +17,7 @@ from relnox.core.release.manifest import Distribution
 from relnox.core.settings.config import Hook, HookEvent
 from relnox.core.text import join_names
 from relnox.errors import ExitCode, Failed
-from relnox.source.copies import copy_of, read_changes
+from relnox.source.copies import copy_commit, read_changes
 from relnox.source.git import Git
 from relnox.steps.build import GeneratedFiles, source_to_build
 from relnox.steps.run import Run
@@ -138,7 +138,7 @@ class RunHook(Step, key="{self.event} {self.number}", title="run {self.event} ho
             Failed: The hook fails, makes commits, or leaves anything but regular files with unchanged permissions.
         """
         with files.TemporaryDirectory() as scratch:
-            copy = copy_of(git, git.head() or "HEAD", scratch.path, contents)
+            copy = copy_commit(git, git.head() or "HEAD", scratch.path, contents)
             head = copy.head_and_branch()
             event = self._event(copy.root, head[0], None)
             self._run(event, copy.root, variables=variables, on_line=on_line, is_copy=True)

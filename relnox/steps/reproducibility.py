@@ -68,7 +68,7 @@ class CheckReproducibility(
         first = source_to_build(run)
         if first.commit is not None and run.git is not None:
             with _export_lock:
-                source = copies.copy_of(run.git, first.commit, directory).root
+                source = copies.copy_commit(run.git, first.commit, directory).root
             _copy_generated_files(source, run)
         else:
             source = checkout

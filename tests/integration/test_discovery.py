@@ -284,9 +284,9 @@ def test_invalid_utf8_and_an_unreadable_file_are_rejected(tmp_path: Path) -> Non
     path = tmp_path / "pyproject.toml"
     path.write_bytes('[project]\nname = "x"  # \xfc\n'.encode("latin-1"))
     with pytest.raises(Blocked, match="is not valid TOML"):
-        pyproject.load(tmp_path, path.name)
+        pyproject.read_toml(tmp_path, path.name)
     with pytest.raises(Blocked, match=r"cannot be read \(Is a directory\)"):
-        pyproject.load(tmp_path, ".")
+        pyproject.read_toml(tmp_path, ".")
 
 
 def test_values_of_the_wrong_type_are_read_as_empty_tables(tmp_path: Path) -> None:

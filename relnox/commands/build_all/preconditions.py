@@ -18,8 +18,7 @@ from relnox.errors import Blocked, Problem
 from relnox.indexes import targets
 from relnox.project import Project, top_directory
 from relnox.source import uv_settings
-from relnox.source.copies import EmptySubmodule, find_empty_submodules
-from relnox.source.git import Git
+from relnox.source.copies import find_empty_submodules
 from relnox.steps.built_archives import read_manifest_if_valid
 
 _MANIFEST_FILES = (MANIFEST_JSON, MANIFEST_TEXT)
@@ -107,10 +106,6 @@ def check_sources(
         yield from checks.untracked_imports(packages, project)
 
 
-def _empty_submodules(git: Git, commit: str) -> list[EmptySubmodule]:
-    return list(find_empty_submodules(git, commit, git.tree_entries(commit)))
-
-
 def check_submodules(
     packages: tuple[Package, ...], project: Project, commit: str | None
 ) -> tuple[list[Problem], list[str]]:
@@ -122,7 +117,7 @@ def check_submodules(
     missing: list[str] = []
     unlisted: list[str] = []
     others: list[str] = []
-    for submodule in project.once(_empty_submodules, project.git, commit):
+    for submodule in project.once(find_empty_submodules, project.git, commit):
         is_inside = any(f"{submodule.path}/".startswith(directory) for directory in directories)
         needed = unlisted if not submodule.is_listed else missing
         (needed if is_inside and not submodule.is_optional else others).append(submodule.path)

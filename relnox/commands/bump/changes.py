@@ -73,7 +73,7 @@ class Contents:
     def add_generated(self, after: Mapping[str, bytes | None], project: Project) -> None:
         """Add what a tool wrote."""
         removed_files = tuple(file for file in after if after[file] is None)
-        targets = project.once(file_edits.link_targets, project.root, removed_files)
+        targets = project.once(file_edits.read_link_targets, project.root, removed_files)
         self.links |= targets.keys()
         self.before = {**project.read_files(after), **self.before, **targets}
         self.after |= after
@@ -154,7 +154,11 @@ def _is_interrupted(files: Contents, checkout: Project, options: Options) -> boo
     With `--again`, the edits of a finished bump without a commit are not, since another one is wanted.
     """
     edits = files.edits
-    if not files.edited or checkout.git is None or checkout.once(file_edits.changed_files, checkout.root, edits):
+    if (
+        not files.edited
+        or checkout.git is None
+        or checkout.once(file_edits.conflicting_files, checkout.root, edits)
+    ):
         return False
     if options.again and not options.commit and len(files.edited) == len(edits):
         return False

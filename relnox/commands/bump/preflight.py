@@ -115,7 +115,9 @@ def problems(  # noqa: PLR0912, PLR0913, PLR0915, PLR0917, C901 - a list of chec
     changed_to_edit = [file for file in changed_files if file in edited_files - files.generated]
     generated = [file for file in changed_files if file in files.generated]
     yield from checks.uncommitted_changes(generated, files.generated, ())
-    links = project.once(file_edits.find_links, project.root, [edit.file for edit in edits if not edit.is_link])
+    links = project.once(
+        file_edits.find_linked_files, project.root, [edit.file for edit in edits if not edit.is_link]
+    )
     if options.commit and project.git is not None and state.head is not None:
         # Asked after all files were read: what was saved since the status was read is in these contents.
         linked = {edit.file for edit in edits if edit.is_link}.union(links)

@@ -111,7 +111,7 @@ def _plan_to_finish(release: _Release, options: Options, project: Project, check
         new.add_problems((*preflight.commit_problems(project), *preflight.branch_problems(project)), options)
     if pushes_branch:
         new.problems += _push_problems(project, is_public=len(unpushed_tags) < len(tags))
-    if changed_files := checkout.once(file_edits.changed_files, checkout.root, following):
+    if changed_files := checkout.once(file_edits.conflicting_files, checkout.root, following):
         new.problems.append(preflight.changed_files_problem(changed_files))
     where = "HEAD" if commit == state.head else "the commit below HEAD" if release.is_followed else "a commit"
     released = [f"{bump.package.name} {bump.after}" for bump in bumps]
@@ -377,7 +377,7 @@ def plan_undo(options: Options, project: Project) -> Plan:
 def _edits_to(commit: str, files: Sequence[str], git: Git) -> tuple[Edit, ...]:
     """Return the edits that give files the content that they had in a commit."""
     with files_of_commit(git, commit) as earlier:  # with the line ends of a checkout
-        return tuple(file_edits.edit_to(git.root, name, earlier.root) for name in files)
+        return tuple(file_edits.copying_edit(git.root, name, earlier.root) for name in files)
 
 
 def _tags_at(commit: str, project: Project, git: Git) -> list[str]:

@@ -115,7 +115,7 @@ class Context:
 
     def document(self, package: Package) -> Mapping[str, Any]:
         """Return the pyproject.toml of a package."""
-        document: Mapping[str, Any] = self.project.once(pyproject.load, self.project.root, package.pyproject)
+        document: Mapping[str, Any] = self.project.once(pyproject.read_toml, self.project.root, package.pyproject)
         return document
 
     @cached_property

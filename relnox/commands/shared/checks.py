@@ -169,7 +169,7 @@ def untracked_files(
 
     `changelogs` are the paths of changelogs, which a setting leaves unchanged.
     """
-    links = project.once(file_edits.find_links, project.root, frozenset(files))
+    links = project.once(file_edits.find_linked_files, project.root, frozenset(files))
     others = sorted(set(files).difference(project.index_states, links))
     ignored = set(others).difference(project.state.untracked_files if project.state is not None else ())
     for package in packages:

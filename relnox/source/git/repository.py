@@ -336,10 +336,6 @@ class Git:
         ids = self.resolve_all([f"{commit}:{self.prefix}{name}" for name in names])
         return dict(zip(names, ids, strict=True))
 
-    def tree_entries(self, commit: str) -> list[str]:
-        """Return the entries of a whole commit as `MODE TYPE ID<tab>PATH`, with paths from the top level."""
-        return self.read_entries("ls-tree", "-r", "--full-tree", commit)
-
     def tags(self) -> dict[str, str]:
         """Return the local tags, mapped to the commits that they point to."""
         return self.head_and_tags()[1]
