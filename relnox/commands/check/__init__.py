@@ -7,7 +7,7 @@ mechanical is done, and nothing is committed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from relnox.core.planning.checklist import CheckedItem, CheckStatus, problems_of
 from relnox.core.planning.events import Outcome
 from relnox.core.planning.plan import Plan, PlanBuilder, Table
 from relnox.core.planning.step import Edit, Step
+from relnox.core.records import replace
 from relnox.core.settings.checklist import ITEMS, Item, ManualItem
 from relnox.core.text import split_lines
 from relnox.errors import ExitCode, Problem
@@ -36,30 +37,30 @@ def plan(options: Options, project: Project) -> Plan:
         if options.only and item.name not in options.only:
             continue
         severity = project.config.check.severity.get(item.name, item.severity)
-        if (reason := _why_skipped(item, severity, context)) is not None:
-            items.append(_checked(item, "skipped", reason))
+        if (reason := _reason_to_skip(item, severity, context)) is not None:
+            items.append(_checked_item(item, "skipped", reason))
             continue
-        findings, reason = _decide(item, context)
+        findings, reason = _find(item, context)
         new.add(*(finding for finding in findings if isinstance(finding, Step)))
         edits |= {finding.file: finding for finding in findings if isinstance(finding, Edit)}
-        items.append(_checked_item(item, severity, findings, reason))
+        items.append(_decide(item, severity, findings, reason))
     if edits:
         new.add(EditFiles(edits=tuple(edits.values())))
     new.problems += [problem for problem in problems_of(items) if problem.level == "error"]
     items += map(_manual_item, project.config.check.manual)
     if not new.steps:  # otherwise it is shown when they have ended
-        new.tables.append(_table(items))
+        new.tables.append(_item_table(items))
     return new.plan(items=tuple(items))
 
 
 def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
     """Return the table of all items."""
     del directory
-    return (_table(outcome.items),)
+    return (_item_table(outcome.items),)
 
 
-def _table(items: Sequence[CheckedItem]) -> Table:
-    rows = tuple((item.name, item.status, _detail(item)) for item in items)
+def _item_table(items: Sequence[CheckedItem]) -> Table:
+    rows = tuple((item.name, item.status, _describe_item(item)) for item in items)
     return Table(title="Checklist", columns=("item", "result", ""), rows=rows)
 
 
@@ -70,7 +71,7 @@ def _manual_item(item: ManualItem) -> CheckedItem:
     return CheckedItem(name="manual", title=title, why="", status="by hand", detail=title)
 
 
-def _detail(item: CheckedItem) -> str:
+def _describe_item(item: CheckedItem) -> str:
     """Describe an item in one line: its first problem, the reason why it is not decided, or what must be so."""
     if item.problems:
         more = f" (and {len(item.problems) - 1} more)" if len(item.problems) > 1 else ""
@@ -78,7 +79,7 @@ def _detail(item: CheckedItem) -> str:
     return item.detail or item.title
 
 
-def _why_skipped(item: Item, severity: str, context: Context) -> str | None:
+def _reason_to_skip(item: Item, severity: str, context: Context) -> str | None:
     """Return why an item is skipped, or None; one that `--only` names is not, unless it is off."""
     options = context.options
     if item.name in options.skip:
@@ -90,28 +91,23 @@ def _why_skipped(item: Item, severity: str, context: Context) -> str | None:
     return None
 
 
-def _decide(item: Item, context: Context) -> tuple[list[Finding], str]:
-    """Return what the function of an item finds, and why the item cannot be decided here, or an empty string.
-
-    A server that does not answer says nothing about the item.
-    """
+def _find(item: Item, context: Context) -> tuple[list[Finding], str]:
+    """Return what the function of an item finds, and why it cannot be decided here, or an empty string."""
     module: Any = import_module(f"relnox.commands.check.{item.topic}")
     findings: list[Finding] = []
-    reason = ""
     try:
         for finding in getattr(module, item.function)(context):
             findings.append(finding)  # noqa: PERF402 - those before an error count
     except NotCheckable as error:
-        reason = str(error)
+        return findings, str(error)
     except Problem as error:
-        if error.exit_code is ExitCode.TRY_LATER:
-            reason = error.message
-        else:
-            findings.append(error)
-    return findings, reason
+        if error.exit_code is ExitCode.TRY_LATER:  # a server that does not answer says nothing about the item
+            return findings, error.message
+        findings.append(error)
+    return findings, ""
 
 
-def _checked_item(item: Item, severity: str, findings: Sequence[Finding], detail: str) -> CheckedItem:
+def _decide(item: Item, severity: str, findings: Sequence[Finding], detail: str) -> CheckedItem:
     """Return an item with its status, before the steps run that it may need."""
     needed = [finding for finding in findings if isinstance(finding, Step)]
     steps = tuple(step.key for step in needed) + ("edit",) * any(isinstance(finding, Edit) for finding in findings)
@@ -120,19 +116,14 @@ def _checked_item(item: Item, severity: str, findings: Sequence[Finding], detail
         for problem in findings
         if isinstance(problem, Problem)
     )
-    status: CheckStatus = "ok"
+    status: CheckStatus = "warning" if problems else "ok"
     if any(problem.level == "error" for problem in problems):
         status = "failed"
     elif detail or steps:
         status = "not checkable here"
         detail = detail or f"decided by: {', '.join(step.title for step in needed) or 'the edit'}"
-    elif problems:
-        status = "warning"
-    return _checked(item, status, detail, problems, steps)
+    return replace(_checked_item(item, status, detail), problems=problems, steps=steps)
 
 
-def _checked(
-    item: Item, status: CheckStatus, detail: str, problems: Iterable[Problem] = (), steps: tuple[str, ...] = ()
-) -> CheckedItem:
-    texts: dict[str, str] = {"name": item.name, "title": item.title, "why": item.why, "detail": detail}
-    return CheckedItem(**texts, status=status, problems=tuple(problems), steps=steps)
+def _checked_item(item: Item, status: CheckStatus, detail: str) -> CheckedItem:
+    return CheckedItem(name=item.name, title=item.title, why=item.why, status=status, detail=detail)

@@ -11,7 +11,7 @@ from relnox.errors import Blocked
 from relnox.steps.run_tests import RunTestsOnCheckout
 
 
-def git_clean(context: Context) -> Iterator[Finding]:
+def check_git_clean(context: Context) -> Iterator[Finding]:
     project, (_, state, _) = context.project, context.git
     yield from checks.operation_problems(project)
     yield from checks.uncommitted_changes(state.changed_files, state.changed_files, ())
@@ -19,7 +19,7 @@ def git_clean(context: Context) -> Iterator[Finding]:
     yield from checks.untracked_imports(context.packages, project)
 
 
-def git_branch(context: Context) -> Iterator[Finding]:
+def check_git_branch(context: Context) -> Iterator[Finding]:
     project, (_, state, commit) = context.project, context.git
     yield from checks.branch_not_allowed(project)
     yield from checks.other_upstream(project)
@@ -30,7 +30,7 @@ def git_branch(context: Context) -> Iterator[Finding]:
         yield checks.behind_remote(project)
 
 
-def git_history(context: Context) -> Iterator[Finding]:
+def check_git_history(context: Context) -> Iterator[Finding]:
     project, (_, state, _) = context.project, context.git
     remote = project.config.remote
     if state.is_shallow:
@@ -49,7 +49,7 @@ def git_history(context: Context) -> Iterator[Finding]:
         )
 
 
-def tests_pass(context: Context) -> Iterator[Finding]:
+def check_tests_pass(context: Context) -> Iterator[Finding]:
     test = context.project.config.test
     if not test.command:
         raise NotCheckable("[tool.relnox.test] names no command")

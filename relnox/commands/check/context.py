@@ -14,9 +14,7 @@ from relnox.commands.shared import releases
 from relnox.core.packages import Package
 from relnox.core.planning.step import Edit, Step
 from relnox.core.release.manifest import Manifest
-from relnox.core.settings.config import CheckConfig
 from relnox.errors import Blocked, Problem
-from relnox.forges import Forge, forge_of
 from relnox.indexes import targets
 from relnox.indexes.index import Index
 from relnox.indexes.listings import Listing
@@ -35,13 +33,7 @@ class NotCheckable(Exception):
 
 
 class Context:
-    """A release that is checked, and what several items need to know about it.
-
-    Attributes:
-        options: The options.
-        project: The project.
-        profile: The profile.
-    """
+    """A release that is checked, and what several items need to know about it."""
 
     def __init__(self, options: CheckOptions, project: Project) -> None:
         self.options = options
@@ -49,13 +41,8 @@ class Context:
         self.profile = options.profile or ("ci" if os.environ.get("CI") else "laptop")
 
     @property
-    def settings(self) -> CheckConfig:
-        """The settings of the checklist."""
-        return self.project.config.check
-
-    @property
     def archives_directory(self) -> str:
-        """The directory that `build-all` writes to, relative to the root."""
+        """The directory of the last build, relative to the root."""
         return str(self.project.config.build.options.get("output", DEFAULT_OUTPUT))
 
     @property
@@ -86,7 +73,7 @@ class Context:
 
     @cached_property
     def versions(self) -> Mapping[str, Version]:
-        """The version of each package: that in its files, or that of its tag at the current commit."""
+        """The version in the files of each package, or of its tag at the current commit; without unknown ones."""
         versions = {}
         for package in self.packages:
             tagged = [
@@ -114,13 +101,13 @@ class Context:
             raise NotCheckable(remote.error or f"{remote.name} does not answer")
 
     def document(self, package: Package) -> Mapping[str, Any]:
-        """Return the pyproject.toml of a package."""
+        """Return the parsed pyproject.toml of a package."""
         document: Mapping[str, Any] = self.project.once(pyproject.read_toml, self.project.root, package.pyproject)
         return document
 
     @cached_property
     def index(self) -> Index:
-        """The index of the release."""
+        """The index to publish to: that of `--index`, or the one that the settings choose for the tags."""
         name = self.options.index
         if name is None:
             tags = {
@@ -133,19 +120,12 @@ class Context:
         return index
 
     def listings(self, index: Index | None = None) -> Mapping[str, Listing]:
-        """Return the listing of each package on an index, by default that of the release."""
+        """Return the listing of each package on an index, by default the one to publish to."""
         index, names = index or self.index, tuple(package.name for package in self.packages)
         self.project.once(index.fetch_listings, names, _INDEX_TIMEOUT)
         return {name: index.cached_listing(name) for name in names}
 
-    def public_versions(self) -> Mapping[str, Mapping[str, str | None]]:
-        """Return the files of the current version of each package that the index lists, with their SHA-256."""
+    def public_files(self) -> Mapping[str, Mapping[str, str | None]]:
+        """Map each package to the files of its current version that the index lists, with their SHA-256."""
         self.listings()
         return {name: releases.public_files(name, version, self.index) for name, version in self.versions.items()}
-
-    @cached_property
-    def forge(self) -> Forge:
-        """The forge of the remote."""
-        git, _, _ = self.git
-        forge: Forge = self.project.once(forge_of, self.project.once(remotes.url, git, self.project.config.remote))
-        return forge

@@ -32,15 +32,15 @@ _UNUSED_IMPORT = "F401"
 # --- secrets -----------------------------------------------------------------------------------------------------
 
 
-def secrets(context: Context) -> Iterator[Finding]:
+def check_secrets(context: Context) -> Iterator[Finding]:
     project, _ = context.project, context.git
     tracked_secrets = project.once(
-        _find_secrets, project.root, tuple(project.index_states), project.config.fake_secrets
+        _find_tracked_secrets, project.root, tuple(project.index_states), project.config.fake_secrets
     )
     removable = [name for name, what, _ in tracked_secrets if what.endswith("(according to its name)")]
     if context.options.fix and removable:
         yield UntrackFiles(files=tuple(removable))
-        yield _ignoring(removable, project)
+        yield _gitignore_edit(removable, project)
     for name, what, is_certain in tracked_secrets:
         if context.options.fix and name in removable:
             continue
@@ -56,10 +56,10 @@ def secrets(context: Context) -> Iterator[Finding]:
         )
 
 
-def _find_secrets(
+def _find_tracked_secrets(
     root: Path, names: tuple[str, ...], fake_secrets: tuple[str, ...]
 ) -> tuple[tuple[str, str, bool], ...]:
-    """Return tracked files with secrets, what each is, and whether it certainly is one; not those of tests."""
+    """Return tracked files with secrets, what each contains, and whether that is certain; not those of tests."""
     tracked_secrets = []
     for name in sorted(names):
         path = PurePosixPath("project", name)  # as in an sdist
@@ -77,8 +77,8 @@ def _find_secrets(
     return tuple(tracked_secrets)
 
 
-def _ignoring(names: list[str], project: Project) -> Edit:
-    """Return the edit of .gitignore that adds files."""
+def _gitignore_edit(names: list[str], project: Project) -> Edit:
+    """Return the edit that adds files to .gitignore."""
     before = project.read_files([".gitignore"]).get(".gitignore")
     text = before or b""
     start = text if not text or text.endswith(b"\n") else text + b"\n"
@@ -89,7 +89,7 @@ def _ignoring(names: list[str], project: Project) -> Edit:
 # --- lock files --------------------------------------------------------------------------------------------------
 
 
-def lock_files(context: Context) -> Iterator[Finding]:
+def check_lock_files(context: Context) -> Iterator[Finding]:
     project, writes, unknown = context.project, context.options.fix, []
     for file in project.literals.workspace.lock_files:
         if posixpath.basename(file) == "uv.lock":
@@ -120,19 +120,21 @@ def lock_files(context: Context) -> Iterator[Finding]:
 # --- imports -----------------------------------------------------------------------------------------------------
 
 
-def noxfile_imports(context: Context) -> Iterator[Finding]:
+def check_noxfile_imports(context: Context) -> Iterator[Finding]:
     project = context.project
     contents = project.read_files((*_LINTED, "pyproject.toml", "ruff.toml", ".ruff.toml"))
     settings = _ruff_settings(contents)
     for file in _LINTED:
-        if file not in contents or _is_ignored(file, settings):
+        if file not in contents or _ignores_unused_imports(file, settings):
             continue
         text = contents[file].decode("utf-8", "replace")
         unused = dict(_unused_imports(text))
         if not unused:
             continue
         if context.options.fix:
-            yield Edit(file=file, before=contents[file], after=_with_noqa(text, set(unused)).encode())
+            lines = text.splitlines(keepends=True)
+            lines.insert(min(unused) - 1, f"# ruff: noqa: {_UNUSED_IMPORT}\n")
+            yield Edit(file=file, before=contents[file], after="".join(lines).encode())
             continue
         names = [name for of_line in unused.values() for name in of_line]
         yield Blocked(
@@ -143,12 +145,12 @@ def noxfile_imports(context: Context) -> Iterator[Finding]:
 
 
 def _unused_imports(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the line of each import of relnox with the names that nothing in the file uses, from 1."""
+    """Yield the line number of each import from relnox, with those of its names that the file does not use."""
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # which nox and invoke report
         return
-    if any(_covers(match) for match in _FILE_NOQA.finditer(text)):
+    if any(_allows_unused_imports(match) for match in _FILE_NOQA.finditer(text)):
         return
     lines = text.split("\n")
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
@@ -163,7 +165,7 @@ def _unused_imports(text: str) -> Iterator[tuple[int, list[str]]]:
     for node in tree.body:
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "relnox":
             own = [lines[number - 1] for number in (node.lineno, node.end_lineno or node.lineno)]
-            if any((match := _NOQA.search(line)) and _covers(match) for line in own):
+            if any((match := _NOQA.search(line)) and _allows_unused_imports(match) for line in own):
                 continue
             names = [
                 alias.name
@@ -174,23 +176,9 @@ def _unused_imports(text: str) -> Iterator[tuple[int, list[str]]]:
                 yield node.lineno, names
 
 
-def _covers(match: re.Match[str]) -> bool:
-    """Return whether a comment for linters covers unused imports."""
+def _allows_unused_imports(match: re.Match[str]) -> bool:
+    """Return whether a `noqa` comment lists no code, or the one of unused imports."""
     return match["codes"] is None or _UNUSED_IMPORT in match["codes"].upper()
-
-
-def _with_noqa(text: str, numbers: set[int]) -> str:
-    """Return the text with a comment that keeps the imports on these lines, from 1."""
-    lines = text.split("\n")
-    for number in numbers:
-        line, end = lines[number - 1].rstrip("\r"), "\r" * lines[number - 1].endswith("\r")
-        match = _NOQA.search(line)
-        if match is not None:
-            line = f"{line[: match.end()].rstrip()}, {_UNUSED_IMPORT}{line[match.end() :]}"
-        else:
-            line = f"{line}  # noqa: {_UNUSED_IMPORT} - nox and invoke find them here"
-        lines[number - 1] = line + end
-    return "\n".join(lines)
 
 
 def _ruff_settings(contents: Mapping[str, bytes]) -> list[Mapping[str, Any]]:
@@ -206,8 +194,8 @@ def _ruff_settings(contents: Mapping[str, bytes]) -> list[Mapping[str, Any]]:
     return tables
 
 
-def _is_ignored(file: str, settings: list[Mapping[str, Any]]) -> bool:
-    """Return whether ruff's settings leave unused imports of a file alone."""
+def _ignores_unused_imports(file: str, settings: list[Mapping[str, Any]]) -> bool:
+    """Return whether ruff's settings exclude a file, or keep its unused imports."""
     for table in settings:
         codes = [code for key in ("ignore", "extend-ignore", "unfixable") for code in strings_in(table.get(key))]
         for key in ("per-file-ignores", "extend-per-file-ignores"):

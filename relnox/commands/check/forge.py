@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from relnox.commands.check.context import Context, Finding, NotCheckable
+from relnox.commands.shared.forge_releases import forge_of
 from relnox.core.text import join_names
 from relnox.errors import Blocked, Problem
 from relnox.forges import Forge
@@ -15,17 +16,17 @@ T = TypeVar("T")
 
 _DEFAULT_ENVIRONMENT = "pypi"
 _UNREADABLE = ("forge-token-missing", "forge-rejected", "forge-unknown")
-"""The codes of answers that say nothing about the item."""
+"""The codes of errors that say nothing about an item."""
 
 
-def ci_green(context: Context) -> Iterator[Finding]:
+def check_ci_green(context: Context) -> Iterator[Finding]:
     _, _, commit = context.git
     forge = _forge(context)
-    own = [f"/runs/{os.environ.get('GITHUB_RUN_ID')}/", f"/pipelines/{os.environ.get('CI_PIPELINE_ID')}"]
+    own_runs = [f"/runs/{os.environ.get('GITHUB_RUN_ID')}/", f"/pipelines/{os.environ.get('CI_PIPELINE_ID')}"]
     runs = [
         run
-        for run in _read(context, forge.check_runs, commit)
-        if not (run.state == "pending" and any(place in f"{run.url}/" for place in own))
+        for run in _ask(context, forge.check_runs, commit)
+        if not (run.state == "pending" and any(part in f"{run.url}/" for part in own_runs))
     ]
     failed = [run for run in runs if run.state == "failed"]
     pending = [run for run in runs if run.state == "pending"]
@@ -41,10 +42,10 @@ def ci_green(context: Context) -> Iterator[Finding]:
         raise NotCheckable(f"{forge.name} has no CI result of {commit[:10]} (not pushed, or no CI)")
 
 
-def environments(context: Context) -> Iterator[Finding]:
-    forge, names = _forge(context), context.settings.environments
+def check_environments(context: Context) -> Iterator[Finding]:
+    forge, names = _forge(context), context.project.config.check.environments
     for name in names or (_DEFAULT_ENVIRONMENT,):
-        environment = _read(context, forge.environment, name)
+        environment = _ask(context, forge.environment, name)
         is_unclear = environment is not None and environment.prevents_self_review is None
         if environment is None and not names:
             raise NotCheckable(
@@ -69,14 +70,15 @@ def environments(context: Context) -> Iterator[Finding]:
 
 
 def _forge(context: Context) -> Forge:
+    """Return the forge of the remote; without one that is supported, the item cannot be decided."""
     try:
-        return context.forge
+        return forge_of(context.project)
     except Problem as error:
         raise NotCheckable(error.message) from error
 
 
-def _read(context: Context, method: Callable[[str], T], argument: str) -> T:
-    """Return what the forge answers; an answer that it may not give says nothing about the item."""
+def _ask(context: Context, method: Callable[[str], T], argument: str) -> T:
+    """Call a method of the forge; if it rejects the request, the item cannot be decided."""
     try:
         return context.project.once(method, argument)
     except Problem as error:

@@ -16,7 +16,7 @@ _MAX_AGE = timedelta(days=183)
 """The age of the rules from which on they may be outdated."""
 
 
-def index_name(context: Context) -> Iterator[Finding]:
+def check_index_name(context: Context) -> Iterator[Finding]:
     for name, listing in context.listings().items():
         for message in releases.possibly_foreign_project(name, listing, context.index.name, context.project):
             yield Blocked(
@@ -27,12 +27,12 @@ def index_name(context: Context) -> Iterator[Finding]:
             )
 
 
-def index_status(context: Context) -> Iterator[Finding]:
+def check_index_status(context: Context) -> Iterator[Finding]:
     for name, listing in context.listings().items():
         yield from releases.closed_project(name, listing, context.index.name)
 
 
-def index_storage(context: Context) -> Iterator[Finding]:
+def check_index_storage(context: Context) -> Iterator[Finding]:
     manifest = context.manifest
     unknown = []
     for name, listing in context.listings().items():
@@ -40,12 +40,15 @@ def index_storage(context: Context) -> Iterator[Finding]:
             unknown.append(name)
         built = manifest.files_of(name) if manifest is not None and name in manifest.packages else ()
         added = sum(file.size for file in built if file.filename not in listing)
-        yield from releases.exceeded_storage(name, listing, added, context.index, context.settings.storage_limit)
+        yield from releases.exceeded_storage(
+            name, listing, added, context.index, context.project.config.check.storage_limit
+        )
     if unknown:
         raise NotCheckable(f"{context.index.name} does not list the sizes of files of {join_names(unknown)}")
 
 
-def release_diff(context: Context) -> Iterator[Finding]:
+def check_release_diff(context: Context) -> Iterator[Finding]:
+    """Yield what changes more between the last release and the build than `[tool.relnox.diff]` allows."""
     manifest = context.manifest
     if manifest is None:
         raise NotCheckable("nothing is built: relnox build-all")
@@ -57,8 +60,9 @@ def release_diff(context: Context) -> Iterator[Finding]:
         raise NotCheckable(unread)
 
 
-def test_index(context: Context) -> Iterator[Finding]:
-    manifest, index = context.manifest, context.project.indexes[context.settings.test_index]
+def check_test_index(context: Context) -> Iterator[Finding]:
+    """Yield a problem if the test index lacks files of the build of the current commit."""
+    manifest, index = context.manifest, context.project.indexes[context.project.config.check.test_index]
     _, _, commit = context.git
     if manifest is None:
         raise NotCheckable("nothing is built: relnox build-all")
@@ -80,12 +84,13 @@ def test_index(context: Context) -> Iterator[Finding]:
         )
 
 
-def credentials(context: Context) -> Iterator[Finding]:
-    context.index.credentials  # noqa: B018 - raises what is wrong
+def check_credentials(context: Context) -> Iterator[Finding]:
+    context.index.credentials  # noqa: B018 - raises a problem if there are none
     yield from ()
 
 
-def index_rules(context: Context) -> Iterator[Finding]:
+def check_index_rules(context: Context) -> Iterator[Finding]:
+    """Yield a problem if this version of relnox is too old to know the rules that the public index has now."""
     age = context.project.today - public_index.AS_OF
     if age > _MAX_AGE:
         yield Blocked(

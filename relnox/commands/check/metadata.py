@@ -32,12 +32,12 @@ _SAMPLES = {
 }
 
 
-def metadata(context: Context) -> Iterator[Finding]:
+def check_metadata(context: Context) -> Iterator[Finding]:
     files: dict[tuple[str, tuple[str, ...], str], list[str]] = {}
     for package in context.packages:
         document = context.document(package)
         project, poetry = table_at(document, "project"), table_at(document, "tool", "poetry")
-        fields = _fields(project, poetry, package)
+        fields = _metadata_fields(project, poetry, package)
         missing = missing_fields(fields)
         if not fields["keywords"]:
             missing.setdefault("metadata-incomplete", []).append("keywords")
@@ -50,7 +50,7 @@ def metadata(context: Context) -> Iterator[Finding]:
         yield Blocked(code, message, f"add to {table}, for example:\n{lines}")
 
 
-def _fields(project: Mapping[str, Any], poetry: Mapping[str, Any], package: Package) -> dict[str, Any]:
+def _metadata_fields(project: Mapping[str, Any], poetry: Mapping[str, Any], package: Package) -> dict[str, Any]:
     """Return the metadata by the names of `packaging.metadata`; what the backend computes counts as set."""
     own = {**poetry, **dict.fromkeys(package.dynamic or (), "dynamic"), **project}
     links = ("urls", "homepage", "repository", "documentation")
@@ -67,7 +67,7 @@ def _fields(project: Mapping[str, Any], poetry: Mapping[str, Any], package: Pack
     }
 
 
-def readme(context: Context) -> Iterator[Finding]:
+def check_readme(context: Context) -> Iterator[Finding]:
     without = []
     for package in context.packages:
         document = context.document(package)
@@ -81,14 +81,14 @@ def readme(context: Context) -> Iterator[Finding]:
         if not files and not (isinstance(value, dict) and value.get("text")):
             without.append(package.pyproject)
         for name in files:
-            yield from _file_problems(str(name), content_type, package, context.project)
+            yield from _check_readme(str(name), content_type, package, context.project)
     if without:
         fix = 'write README.md beside it, and readme = "README.md" in [project]'
         name = "names" if len(without) == 1 else "name"
         yield Blocked("readme-invalid", f"{join_names(without)} {name} no readme", fix)
 
 
-def _file_problems(name: str, content_type: Any, package: Package, project: Project) -> Iterator[Finding]:
+def _check_readme(name: str, content_type: Any, package: Package, project: Project) -> Iterator[Finding]:
     path = name if package.directory == "." else f"{package.directory}/{name}"
     content = project.read_files([path]).get(path)
     if content is None or not content.strip():
@@ -105,11 +105,14 @@ def _render(text: str, content_type: str | None) -> tuple[Any, ...]:
     return tuple(readme_problems(text, content_type))
 
 
-def license(context: Context) -> Iterator[Finding]:  # noqa: A001 - the name of the item
+def check_license(context: Context) -> Iterator[Finding]:
     directories: dict[str, list[str]] = {}
     for package in context.packages:
-        directory, patterns = context.project.root / package.directory, _license_files(context.document(package))
-        for missing in context.project.once(_without_match, directory, patterns):
+        directory, patterns = (
+            context.project.root / package.directory,
+            _license_patterns(context.document(package)),
+        )
+        for missing in context.project.once(_unmatched_patterns, directory, patterns):
             directories.setdefault(missing, []).append(package.directory)
     for missing, own in directories.items():
         yield Blocked(
@@ -119,30 +122,30 @@ def license(context: Context) -> Iterator[Finding]:  # noqa: A001 - the name of 
         )
 
 
-def _license_files(document: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the patterns of a package's license files; empty for those of the usual names."""
+def _license_patterns(document: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the patterns of the license files that pyproject.toml names; empty if it names none."""
     project = table_at(document, "project")
     if isinstance(table := project.get("license"), dict):
         return tuple(strings_in([table.get("file")])) or ("pyproject.toml",)  # which has the text
     return tuple(strings_in(project.get("license-files")))
 
 
-def _without_match(directory: Path, patterns: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the patterns that match no file of a directory; without patterns, the usual name if there is none."""
+def _unmatched_patterns(directory: Path, patterns: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the patterns that match no file; without patterns, `LICENSE` if there is no file of a usual name."""
     if not patterns:
         return () if any(any(directory.glob(usual)) for usual in _USUAL_LICENSES) else ("LICENSE",)
-    return tuple(pattern for pattern in patterns if not _matches(directory, pattern))
+    return tuple(pattern for pattern in patterns if not _matches_file(directory, pattern))
 
 
-def _matches(directory: Path, pattern: str) -> bool:
-    """Return whether a pattern matches a file below a directory; one that is not valid matches none."""
+def _matches_file(directory: Path, pattern: str) -> bool:
+    """Return whether a pattern matches a file in a directory; one that is invalid or leads out of it does not."""
     try:
         return ".." not in PurePosixPath(pattern).parts and any(directory.glob(pattern))
     except (NotImplementedError, ValueError, OSError):  # an absolute path, or an invalid pattern
         return False
 
 
-def public_requirements(context: Context) -> Iterator[Finding]:
+def check_public_requirements(context: Context) -> Iterator[Finding]:
     if not context.index.has_public_rules:
         return
     for package in context.packages:
@@ -174,7 +177,7 @@ def _requirements_by_url(package: Package, document: Mapping[str, Any]) -> Itera
             yield from (f"{name} = {{ {place} = … }}" for place in sorted(places))
 
 
-def siblings_bounded(context: Context) -> Iterator[Finding]:
+def check_siblings_bounded(context: Context) -> Iterator[Finding]:
     if unbounded := requirements.unbounded_siblings(context.packages, context.project.workspace):
         yield Blocked(
             "requirement-unbounded",
@@ -183,7 +186,7 @@ def siblings_bounded(context: Context) -> Iterator[Finding]:
         )
 
 
-def siblings_satisfied(context: Context) -> Iterator[Finding]:
+def check_siblings_satisfied(context: Context) -> Iterator[Finding]:
     by_name = context.project.workspace.by_name
     for package in context.packages:
         for dependency in package.dependencies:
@@ -198,7 +201,7 @@ def siblings_satisfied(context: Context) -> Iterator[Finding]:
                 )
 
 
-def siblings_released(context: Context) -> Iterator[Finding]:
+def check_siblings_released(context: Context) -> Iterator[Finding]:
     project, _ = context.project, context.git
     released = [
         package

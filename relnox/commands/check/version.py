@@ -19,20 +19,21 @@ from relnox.indexes.listings import Listing
 from relnox.steps.publication import different_files_error
 
 
-def version_new(context: Context) -> Iterator[Finding]:
+def check_version_new(context: Context) -> Iterator[Finding]:
+    """Yield the versions that are tagged elsewhere, not above the last release, or on the index."""
     project, (_, _, commit) = context.project, context.git
     reported = set()
     for message, _, names in consistency.tagged_elsewhere(context.versions, commit, project):
         reported.update(names)
-        yield Blocked("version-tagged-elsewhere", message, _bump(names[0], context))
+        yield Blocked("version-tagged-elsewhere", message, _patch_bump(names[0], context))
     for name, (tag, last) in checks.newer_tags(project).reachable.items():
         if name in context.versions and name not in reported:
             reported.add(name)
             message = f"{name} {context.versions[name]} is not higher than the last release ({tag})"
             yield Blocked(
-                "version-not-higher", message, project.bump_command(name, "--to", _above(last), tag=True)
+                "version-not-higher", message, project.bump_command(name, "--to", _next_version(last), tag=True)
             )
-    for name, files in context.public_versions().items():
+    for name, files in context.public_files().items():
         version = context.versions[name]
         if files and name not in reported and not releases.tags_of_version(name, version, project):
             yield Conflict(
@@ -41,14 +42,14 @@ def version_new(context: Context) -> Iterator[Finding]:
                 f"({join_names(sorted(files))})",
                 uploads.used_version_hint(name, version, context.index),
             )
-    yield from _files_that_differ(commit, context)
+    yield from _changed_public_files(commit, context)
     context.require_versions()
     if project.remote.error is not None:
         context.require_remote()
 
 
-def _files_that_differ(commit: str, context: Context) -> Iterator[Finding]:
-    """Yield a problem for each package of which the index has other files than this commit's build."""
+def _changed_public_files(commit: str, context: Context) -> Iterator[Finding]:
+    """Yield a problem for each package of which the index has other files than the build of this commit."""
     manifest = context.manifest
     if manifest is None or manifest.commit != commit:
         return
@@ -63,7 +64,7 @@ def _files_that_differ(commit: str, context: Context) -> Iterator[Finding]:
             yield different_files_error(context.index, differing)
 
 
-def version_everywhere(context: Context) -> Iterator[Finding]:
+def check_version_everywhere(context: Context) -> Iterator[Finding]:
     project = context.project
     yield from checks.differing_locations(context.packages, project)
     for group in version_groups.find_version_groups(project.workspace, project.config):
@@ -72,11 +73,11 @@ def version_everywhere(context: Context) -> Iterator[Finding]:
             try:
                 version_groups.check_group_has_one_version(group, versions)
             except Blocked as error:
-                version = _above(max(versions.values()))
+                version = _next_version(max(versions.values()))
                 yield error.but(fix=project.bump_command(group.packages[0].name, "--to", version))
 
 
-def packages_listed(context: Context) -> Iterator[Finding]:
+def check_packages_listed(context: Context) -> Iterator[Finding]:
     project = context.project
     if project.unlisted:
         text = setting_proposals.describe_unlisted_packages(project.unlisted, project.workspace, project.config)
@@ -84,28 +85,29 @@ def packages_listed(context: Context) -> Iterator[Finding]:
         yield Blocked("package-unlisted", message, "; or ".join(reversed(ways)))
 
 
-def tags(context: Context) -> Iterator[Finding]:
+def check_tags(context: Context) -> Iterator[Finding]:
+    """Yield the tags of the current versions that the remote lacks or has elsewhere, or that must exist by now."""
     project, (_, state, _) = context.project, context.git
     remote = project.config.remote
     context.require_remote()
     reported: set[str] = set()  # packages may share a tag
     for name, version in context.versions.items():
-        of_version = releases.tags_of_version(name, version, project)
-        for tag in of_version.keys() - reported:
+        version_tags = releases.tags_of_version(name, version, project)
+        for tag in version_tags.keys() - reported:
             reported.add(tag)
             here, there = state.tags.get(tag), project.remote.tags.get(tag)
             if here and there and here != there:
                 yield Conflict(
                     "tag-exists",
                     f"tag {tag} is on {here[:10]} here, but on {there[:10]} on {remote}",
-                    f"release another version: {_bump(name, context)}",
+                    f"release another version: {_patch_bump(name, context)}",
                 )
             elif here and not there:
                 yield Blocked(
                     "release-not-tagged", f"{remote} does not have tag {tag}", f"git push {remote} refs/tags/{tag}"
                 )
         planned = project.tag_formats[name].render(version)
-        if not of_version and context.profile == "before-publish" and planned not in reported:
+        if not version_tags and context.profile == "before-publish" and planned not in reported:
             reported.add(planned)
             yield Blocked(
                 "release-not-tagged",
@@ -115,7 +117,7 @@ def tags(context: Context) -> Iterator[Finding]:
     context.require_versions()
 
 
-def changelog(context: Context) -> Iterator[Finding]:
+def check_changelog(context: Context) -> Iterator[Finding]:
     project = context.project
     if project.config.changelog == "none":
         return
@@ -134,10 +136,10 @@ def changelog(context: Context) -> Iterator[Finding]:
         version, file = context.versions.get(package.name), by_package.get(package.name)
         if file is not None and version is not None and not version.is_prerelease:
             text = contents[file].decode("utf-8", "replace")
-            yield from _missing_entry(package, version, file, text, context)
+            yield from _check_changelog_entry(package, version, file, text, context)
 
 
-def _missing_entry(
+def _check_changelog_entry(
     package: Package, version: Version, file: str, text: str, context: Context
 ) -> Iterator[Finding]:
     """Yield a problem if a changelog has nothing about the version; until it is tagged, a bump may add it."""
@@ -158,11 +160,11 @@ def _missing_entry(
     yield Blocked("changelog-missing", f"{file} says nothing about {package.name} {version}", fix)
 
 
-def _bump(name: str, context: Context) -> str:
+def _patch_bump(name: str, context: Context) -> str:
     return context.project.bump_command(name, "--part", "patch", tag=True)
 
 
-def _above(version: Version) -> str:
-    """Return the next version after a release, in which the last number is one higher."""
+def _next_version(version: Version) -> str:
+    """Return the next final version: without the pre-release segment, or else with the last number one higher."""
     release = version.release if version.is_prerelease else (*version.release[:-1], version.release[-1] + 1)
     return str(Version.from_parts(epoch=version.epoch, release=release))

@@ -1,6 +1,6 @@
 """The release checklist: its items, which `check` decides, and the manual ones of a project.
 
-The function that decides an item has its name, in the module of its topic in `relnox.commands.check`.
+The function that decides an item, such as `check_tags`, is in the module of its topic in `relnox.commands.check`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Item(Record):
     @property
     def function(self) -> str:
         """The name of the function that decides it."""
-        return self.name.replace("-", "_")
+        return f"check_{self.name.replace('-', '_')}"
 
 
 ITEMS = {
@@ -208,7 +208,7 @@ ITEMS = {
                 "noxfile-imports",
                 "linters do not remove the imports of relnox from noxfile.py and tasks.py",
                 "`ruff check --fix` deletes imports that look unused, and the sessions are gone",
-                fix="adds `# noqa: F401`",
+                fix="adds `# ruff: noqa: F401`",
             ),
         ),
         "forge": (
