@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
-from typing import Any, Generic, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
 
-from relnox.ci.lint import builds
-from relnox.ci.workflows import Items, Job, Step, Table, Text, Workflow, parse_mapping, read_workflow
-from relnox.core.text import join_names
+from relnox.ci.lint import build_lines
+from relnox.ci.workflows import Items, Job, Step, Table, Text, Workflow
 from relnox.errors import Problem
 
-_File = TypeVar("_File")
-_FREE = frozenset({"name", "runs-on", "timeout-minutes", "steps"})
+_UNCHECKED_KEYS = frozenset({"name", "runs-on", "timeout-minutes", "steps"})
 """The keys of jobs and steps that people may set as they like."""
 _SHA = re.compile(r"[0-9a-f]{40}")
-_RESTORE = "undo the edit"
+_UNDO = "undo the edit"
 _MAX_TEXT = 60
 """The number of characters of values that messages show."""
 
 
 class Difference(NamedTuple):
-    """A difference.
+    """What a present file lacks or does differently.
 
     Attributes:
-        line: The line of the present file, or of what surrounds it if something is missing.
-        message: What is missing or differs.
+        line: Its line, or that of what surrounds what is missing.
         job: The name of the job; empty if the whole workflow differs.
     """
 
@@ -35,70 +31,62 @@ class Difference(NamedTuple):
     job: str
 
 
-class Rules(NamedTuple, Generic[_File]):
-    """How files of a provider are checked.
+class Rules(NamedTuple):
+    """How files of a provider are checked: functions of the present file and the expected one.
 
     Attributes:
-        read: Reads a file with this name and content.
-        compare: Returns what a file lacks or does differently than another one.
-        dangers: Returns what makes a file unsafe, compared with another one.
-        wrong_pins: Returns the pins of a file whose comments are wrong.
+        compare: Returns what the present file lacks or does differently.
+        find_dangers: Returns what makes it unsafe.
     """
 
-    read: Callable[[str, bytes], _File]
-    compare: Callable[[_File, _File], Iterable[Difference]]
-    dangers: Callable[[_File, _File], Iterable[Problem]]
-    wrong_pins: Callable[[_File], Iterable[Problem]]
+    compare: Callable[[Workflow, Workflow], Iterable[Difference]]
+    find_dangers: Callable[[Workflow, Workflow], Iterable[Problem]]
 
 
-def workflow_rules(versions: Mapping[str, Mapping[str, str]]) -> Rules[Workflow]:
-    """Return the rules for workflows of GitHub Actions.
-
-    Args:
-        versions: Maps each known action to its commits, and these to their versions.
-    """
-    return Rules(read_workflow, compare, dangers, partial(wrong_pins, versions=versions))
+# --- GitHub Actions
 
 
-def compare(present: Workflow, expected: Workflow) -> Iterator[Difference]:
+def _compare_workflows(present: Workflow, expected: Workflow) -> Iterator[Difference]:
     """Yield what a workflow lacks, and what it does differently; additional jobs, steps and values are fine."""
     for key in ("on", "permissions", "concurrency", "env"):
         if not _includes(present.table.get(key), expected.table.get(key)):
-            message = _describe(f"{key} of the workflow", present.table.get(key), expected.table.get(key))
+            message = _describe_difference(
+                f"{key} of the workflow", present.table.get(key), expected.table.get(key)
+            )
             yield Difference(present.table.lines.get(key, 1), message, "")
     jobs = {job.name: job for job in present.jobs}
     for job in expected.jobs:
         if job.name in jobs:
-            yield from _compare_jobs(jobs[job.name], job)
+            yield from _compare_job(jobs[job.name], job)
         else:
             yield Difference(present.table.lines.get("jobs", 1), f"job {job.name} is missing", job.name)
 
 
-def _compare_jobs(present: Job, expected: Job) -> Iterator[Difference]:
+def _compare_job(present: Job, expected: Job) -> Iterator[Difference]:
     name = expected.name
     for key, value in expected.table.items():
-        if key not in _FREE and not _includes(present.table.get(key), value):
-            message = _describe(f"{key} of job {name}", present.table.get(key), value)
+        if key not in _UNCHECKED_KEYS and not _includes(present.table.get(key), value):
+            message = _describe_difference(f"{key} of job {name}", present.table.get(key), value)
             yield Difference(present.table.lines.get(key, present.line), message, name)
     missing = list(expected.steps)
     additional: list[Step] = []
     for step in present.steps:
-        same = next((other for other in missing if _is_same(step, other)), None)
+        same = next((other for other in missing if _does_same(step, other)), None)
         if same is None:
             additional.append(step)
         else:
             missing.remove(same)
     for step in missing:
-        changed = next((other for other in additional if _is_for_same(other, step)), None)
+        changed = next((other for other in additional if _is_changed_version(other, step)), None)
         if changed is None:
-            yield Difference(present.line, f"job {name} lacks the step {_title(step)}", name)
+            yield Difference(present.line, f"job {name} lacks the step {_step_title(step)}", name)
         else:
             additional.remove(changed)
-            yield Difference(changed.line, f"job {name} has another step {_title(step)}", name)
+            yield Difference(changed.line, f"job {name} has another step {_step_title(step)}", name)
 
 
-def _describe(what: str, present: Any, expected: Any) -> str:
-    """Return what is the matter with a value, with both values if they are short."""
+def _describe_difference(what: str, present: Any, expected: Any) -> str:
+    """Describe how a value that should be the expected one differs, with both values if they are short."""
     if present is None:
         return f"{what} is missing"
     texts = [
@@ -110,7 +98,7 @@ def _describe(what: str, present: Any, expected: Any) -> str:
 
 
 def _includes(present: Any, expected: Any) -> bool:
-    """Return whether a value has all that the other one has."""
+    """Return whether a value has all keys or items of the other one, or else is the same text."""
     if isinstance(expected, Table) and expected:
         return isinstance(present, Table) and all(
             _includes(present.get(key), value) for key, value in expected.items()
@@ -125,19 +113,20 @@ def _as_text(value: Any) -> Any:
     return "\n".join(map(str.rstrip, value.rstrip().split("\n"))) if isinstance(value, str) else value
 
 
-def _is_same(step: Step, other: Step) -> bool:
+def _does_same(step: Step, other: Step) -> bool:
     """Return whether a step does what the other one does; the commit of an action does not count."""
-    return _uses(step) == _uses(other) and all(
+    return _used_action(step) == _used_action(other) and all(
         _includes(step.table.get(key), value) for key, value in other.table.items() if key not in {"name", "uses"}
     )
 
 
-def _uses(step: Step) -> str:
+def _used_action(step: Step) -> str:
+    """Return the action of a step with its version; without it if that is a commit."""
     action, _, version = str(step.table.get("uses", "")).partition("@")
     return action if not version or _SHA.fullmatch(version) else f"{action}@{version}"
 
 
-def _is_for_same(step: Step, other: Step) -> bool:
+def _is_changed_version(step: Step, other: Step) -> bool:
     """Return whether a step is a changed version of the other one."""
     if step.action or other.action:
         return step.action == other.action
@@ -145,12 +134,13 @@ def _is_for_same(step: Step, other: Step) -> bool:
     return step.table.get("id", 0) == other.table.get("id") or words == other_words
 
 
-def _title(step: Step) -> str:
+def _step_title(step: Step) -> str:
+    """Return what a message calls a step: its action, or the first line of its script."""
     command = str(step.table.get("run", "")).strip().partition("\n")[0]
     return step.action or (f"{command[:_MAX_TEXT]}…" if len(command) > _MAX_TEXT else command)
 
 
-def dangers(present: Workflow, expected: Workflow) -> Iterator[Problem]:
+def _find_workflow_dangers(present: Workflow, expected: Workflow) -> Iterator[Problem]:
     """Yield what makes a generated workflow unsafe, by hand or by a bot."""
     for trigger in ("pull_request_target", "workflow_run"):
         if trigger in present.triggers:
@@ -165,12 +155,12 @@ def dangers(present: Workflow, expected: Workflow) -> Iterator[Problem]:
     guards = {job.name for job in expected.jobs if _has_credentials(job) or job.environment}
     for job in expected.jobs:
         if job.name in jobs:
-            yield from _permission_dangers(jobs[job.name], job)
-            yield from _step_dangers(jobs[job.name], job)
-    for difference in compare(present, expected):
+            yield from _find_permission_dangers(jobs[job.name], job)
+            yield from _find_step_dangers(jobs[job.name], job)
+    for difference in _compare_workflows(present, expected):
         if difference.job in guards:
             yield _problem(
-                present.file, difference.line, f"{difference.message} (it guards what is published)", _RESTORE
+                present.file, difference.line, f"{difference.message} (it guards what is published)", _UNDO
             )
 
 
@@ -184,7 +174,7 @@ def _unknown_needs(file: str, jobs: Table) -> Iterator[Problem]:
                 yield _problem(file, needed.line, message, f"remove {needed} from its needs")
 
 
-def _permission_dangers(present: Job, expected: Job) -> Iterator[Problem]:
+def _find_permission_dangers(present: Job, expected: Job) -> Iterator[Problem]:
     allowed = expected.permissions or {}
     permissions = {"all": "default"} if present.permissions is None else present.permissions
     for scope, level in permissions.items():
@@ -197,37 +187,34 @@ def _permission_dangers(present: Job, expected: Job) -> Iterator[Problem]:
             )
 
 
-def _step_dangers(present: Job, expected: Job) -> Iterator[Problem]:
+def _find_step_dangers(present: Job, expected: Job) -> Iterator[Problem]:
     name, workflow = expected.name, present.workflow
     for step in present.steps:
         if step.action == "actions/checkout" and step.input("persist-credentials") != "false":
             message = f"job {name} leaves its token in the checkout"
             yield _problem(workflow.file, step.line, message, "set persist-credentials: false")
     if not _has_credentials(expected):
-        for line, text in _texts(present.table, present.line):
+        for line, text in _iter_texts(present.table, present.line):
             if "secrets." in text and "secrets.GITHUB_TOKEN" not in text:
                 message = f"job {name} gets a secret (the code that it runs can read it)"
                 yield _problem(
                     workflow.file, line, message, "move the step into a job that runs no code of the project"
                 )
-    elif not any(builds(expected)):
-        for line in builds(present):
+    elif not any(build_lines(expected)):
+        for line in build_lines(present):
             message = f"job {name} runs the project's code (that code can use the credential)"
             yield _problem(workflow.file, line, message, "move the step into the job that builds")
 
 
 def _has_credentials(job: Job) -> bool:
-    return job.has_identity or any("secrets." in text for _, text in _texts(job.table, job.line))
+    return job.has_identity or any("secrets." in text for _, text in _iter_texts(job.table, job.line))
 
 
-def _texts(value: Any, line: int) -> Iterator[tuple[int, str]]:
+def _iter_texts(value: Any, line: int) -> Iterator[tuple[int, str]]:
     """Yield all texts in a value, with their lines."""
-    if isinstance(value, Mapping):
-        for inner in value.values():
-            yield from _texts(inner, line)
-    elif isinstance(value, Items):
-        for inner in value:
-            yield from _texts(inner, line)
+    if isinstance(value, Table | Items):
+        for inner in value.values() if isinstance(value, Table) else value:
+            yield from _iter_texts(inner, line)
     else:
         yield getattr(value, "line", line), str(value)
 
@@ -236,83 +223,48 @@ def _problem(file: str, line: int, message: str, fix: str) -> Problem:
     return Problem("workflow-unsafe", message, fix, file=f"{file}:{line}")
 
 
-def wrong_pins(workflow: Workflow, versions: Mapping[str, Mapping[str, str]]) -> Iterator[Problem]:
-    """Yield pins whose comment names another version than that of the commit.
-
-    Args:
-        workflow: The workflow.
-        versions: Maps each known action to its commits, and these to their versions.
-    """
-    for line, used, comment in workflow.uses():
-        action, _, commit = used.partition("@")
-        if not _SHA.fullmatch(commit) or action not in versions:
-            continue
-        commented, by_commit = comment.partition(" ")[0], versions[action]
-        commits = [sha for sha, version in by_commit.items() if version == commented]
-        if by_commit.get(commit, commented) == commented and (not commits or commit in commits):
-            continue
-        version = (
-            f"that is {by_commit[commit]}" if commit in by_commit else f"{commented} is {join_names(commits)}"
-        )
-        newest, version_of_newest = next(iter(by_commit.items()))
-        yield _problem(
-            workflow.file,
-            line,
-            f"{action} at {commit[:10]} has the comment {comment or '(none)'} ({version})",
-            f"write {action}@{newest} # {version_of_newest}",
-        )
+WORKFLOW_RULES = Rules(_compare_workflows, _find_workflow_dangers)
 
 
 # --- GitLab
 
-_FREE_OF_PIPELINES = frozenset({"image", "tags", "timeout", "retry"})
+_UNCHECKED_KEYS_OF_PIPELINES = frozenset({"image", "tags", "timeout", "retry"})
 """The keys of jobs that people may set as they like."""
 
 
-class Pipeline(NamedTuple):
-    """A pipeline file of GitLab."""
-
-    file: str
-    jobs: Table
-
-
-def _read_pipeline(file: str, content: bytes) -> Pipeline:
-    return Pipeline(file, parse_mapping(content, file))
-
-
-def _compare_pipelines(present: Pipeline, expected: Pipeline) -> Iterator[Difference]:
-    for name, job in expected.jobs.items():
-        table = present.jobs.get(name)
+def _compare_pipelines(present: Workflow, expected: Workflow) -> Iterator[Difference]:
+    """Yield what jobs of a pipeline lack or do differently; additional jobs and keys are fine."""
+    for name, job in expected.table.items():
+        table = present.table.get(name)
         if not isinstance(table, Table):
             yield Difference(1, f"job {name} is missing", name)
             continue
         for key, value in job.items():
-            if key not in _FREE_OF_PIPELINES and not _includes(table.get(key), value):
-                line = table.lines.get(key, present.jobs.lines[name])
-                yield Difference(line, _describe(f"{key} of job {name}", table.get(key), value), name)
+            if key not in _UNCHECKED_KEYS_OF_PIPELINES and not _includes(table.get(key), value):
+                line = table.lines.get(key, present.table.lines[name])
+                yield Difference(line, _describe_difference(f"{key} of job {name}", table.get(key), value), name)
 
 
-def _pipeline_dangers(present: Pipeline, expected: Pipeline) -> Iterator[Problem]:
+def _find_pipeline_dangers(present: Workflow, expected: Workflow) -> Iterator[Problem]:
     """Yield changes of jobs that guard what is published, additions to them, and caches."""
-    if "include" not in present.jobs:
-        yield from _unknown_needs(present.file, present.jobs)
-    guards = {name for name, job in expected.jobs.items() if {"id_tokens", "environment"} & job.keys()}
+    if "include" not in present.table:
+        yield from _unknown_needs(present.file, present.table)
+    guards = {name for name, job in expected.table.items() if {"id_tokens", "environment"} & job.keys()}
     for difference in _compare_pipelines(present, expected):
         if difference.job in guards:
             message = f"{difference.message} (it guards what is published)"
-            yield _problem(present.file, difference.line, message, _RESTORE)
-    for name, job in present.jobs.items():
-        added = job.keys() - expected.jobs.get(name, {}).keys() if isinstance(job, Table) else set()
-        for key in sorted(added - _FREE_OF_PIPELINES):
-            if name in guards or (key == "cache" and name in {*expected.jobs, "default"}):
+            yield _problem(present.file, difference.line, message, _UNDO)
+    for name, job in present.table.items():
+        added = job.keys() - expected.table.get(name, {}).keys() if isinstance(job, Table) else set()
+        for key in sorted(added - _UNCHECKED_KEYS_OF_PIPELINES):
+            if name in guards or (key == "cache" and name in {*expected.table, "default"}):
                 message = f"job {name} has {key} as well (it may change what is published)"
                 yield _problem(present.file, job.lines[key], message, "remove it")
         for key in ("script", "id_tokens") if name in guards and isinstance(job, Table) else ():
-            generated = expected.jobs[name].get(key)
+            generated = expected.table[name].get(key)
             if generated is not None and key in job and len(job[key]) > len(generated):
                 message = f"{key} of job {name} has more than relnox writes (it guards what is published)"
-                yield _problem(present.file, job.lines[key], message, _RESTORE)
+                yield _problem(present.file, job.lines[key], message, _UNDO)
 
 
-PIPELINE = Rules(_read_pipeline, _compare_pipelines, _pipeline_dangers, lambda _: ())
-"""The rules for the pipeline of GitLab."""
+PIPELINE_RULES = Rules(_compare_pipelines, _find_pipeline_dangers)

@@ -257,7 +257,7 @@ def _check_jobs(workflow: Workflow, uploads: Sequence[_Upload]) -> Iterator[Prob
             )
         if not uploading or not (job.has_identity or job.name in uploading):
             continue
-        line = next(builds(job), None)
+        line = next(build_lines(job), None)
         if line is not None and any(step.action == "actions/checkout" for step in job.steps):
             what = "uploads" if job.name in uploading else "has id-token: write"
             yield _problem(
@@ -268,7 +268,7 @@ def _check_jobs(workflow: Workflow, uploads: Sequence[_Upload]) -> Iterator[Prob
             )
 
 
-def builds(job: Job) -> Iterator[int]:
+def build_lines(job: Job) -> Iterator[int]:
     """Yield the lines on which a job runs code of the project or of its build requirements."""
     for step in job.steps:
         if step.action in _BUILD_ACTIONS and step.input("command") != "upload" and step.input("build") != "false":

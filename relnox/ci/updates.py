@@ -1,16 +1,52 @@
-"""What happens to a generated file: it is written, merged with the edits in it, or checked."""
+"""Generated files that people and bots edit: each is written, merged with the edits in it, or checked.
+
+The first line of a generated file has the hash of what relnox wrote. The present file, that output, and the output
+of today are merged as git merges branches. That output is found again in the history of the file.
+"""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
-from typing import Any
+import re
+from collections.abc import Collection, Iterable, Iterator
+from hashlib import sha256
+from typing import Literal, NamedTuple
 
+from packaging.version import InvalidVersion, Version
+
+from relnox.ci import github
 from relnox.ci.compare import Rules
-from relnox.ci.merge import Stamped, digest, find_output, merge, old_pins, read_stamp, stamp
+from relnox.ci.workflows import read_workflow
 from relnox.core.records import Record
 from relnox.core.text import split_lines
 from relnox.errors import Blocked, Problem
+from relnox.system import process
+from relnox.system.files import TemporaryDirectory
+
+_STAMP = re.compile(r"^# Written by relnox (\S+), sha256:([0-9a-f]{16})\b[^\n]*\n", re.MULTILINE)
+_ACTION = r"(?P<uses>\buses: *[\"']?(?P<action>[\w.-]+/[\w./-]+))@"
+_PIN = re.compile(_ACTION + r"(?P<pin>(?P<sha>[0-9a-f]{40})[\"']?(?:[ \t]+#(?P<comment>[^\n]*))?)")
+"""Matches an action at a commit, with the comment that has its version."""
+_WITHOUT_PIN = re.compile(_ACTION + r"(?![\w.-])")
+_UPDATE = "relnox ci"
+_CONFLICT_FIX = (
+    "to keep the lines with a minus: relnox ci --prefer edits; or to take those with a plus: "
+    "relnox ci --prefer generated"
+)
+
+
+class StampedText(NamedTuple):
+    """The text of a file that relnox generated.
+
+    Attributes:
+        digest: The hash of the output that it was written from.
+        body: Its content without the stamp, with line feeds only.
+        newline: Its line end.
+    """
+
+    digest: str
+    body: str
+    newline: str
 
 
 class GeneratedFile(Record, kw_only=True):
@@ -31,8 +67,8 @@ class GeneratedFile(Record, kw_only=True):
     history: tuple[str, ...] = ()
 
     @property
-    def stamped(self) -> Stamped | None:
-        """The present file without its stamp; None if it has none, or does not exist."""
+    def stamped(self) -> StampedText | None:
+        """The present text without its stamp; None if it has none, or does not exist."""
         return read_stamp(self.present) if self.present is not None else None
 
     @property
@@ -42,12 +78,38 @@ class GeneratedFile(Record, kw_only=True):
         return stamped is not None and stamped.digest not in (digest(stamped.body), digest(self.output))
 
 
-def update(file: GeneratedFile, prefer: str | None) -> str:
-    """Return the content that a file should have, with the edits in it.
+# --- stamps
+
+
+def digest(output: str) -> str:
+    """Return the hash of an output; the commits of actions and white space at line ends do not count."""
+    lines = (line.rstrip() for line in _PIN.sub(r"\g<uses>", output).split("\n"))
+    return sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def stamp(output: str, version: str, body: str | None = None) -> str:
+    """Return the text of a file with the stamp of an output; its content is `body`, or else that output."""
+    line = f'# Written by relnox {version}, sha256:{digest(output)}; "relnox ci" updates it and keeps your edits\n'
+    return line + (output if body is None else body)
+
+
+def read_stamp(text: str) -> StampedText | None:
+    """Return a text without its stamp; None if it has none, because relnox did not write it."""
+    newline = "\r\n" if "\r\n" in text else "\n"
+    text = text.replace("\r\n", "\n")
+    match = _STAMP.search(text)
+    return StampedText(match[2], text[: match.start()] + text[match.end() :], newline) if match else None
+
+
+# --- merges
+
+
+def merge_edits(file: GeneratedFile, prefer: str | None) -> str:
+    """Return the content that a file should have: today's output with the edits in the file.
 
     Args:
         file: The file.
-        prefer: What to take where an edit and relnox changed the same lines, or None to raise an error.
+        prefer: `edits` or `generated`, for lines that both an edit and relnox changed; None to raise an error.
 
     Raises:
         Blocked: They changed the same lines, or what the file was generated as is not known.
@@ -63,7 +125,7 @@ def update(file: GeneratedFile, prefer: str | None) -> str:
             file.present,
             file.output,
         )
-    before = find_output(stamped, file.output, filter(None, map(read_stamp, file.history)))
+    before = _find_last_output(stamped, file.output, filter(None, map(read_stamp, file.history)))
     if before is None and prefer is None:
         raise _conflict(
             file,
@@ -73,21 +135,16 @@ def update(file: GeneratedFile, prefer: str | None) -> str:
             file.output,
         )
     base = before if before is not None else stamped.body if prefer == "generated" else file.output
-    body, other = (merge(stamped.body, base, file.output, side) for side in ("ours", "theirs"))
+    body = _merge_with_pins(stamped.body, base, file.output, "ours")
+    generated = _merge_with_pins(stamped.body, base, file.output, "theirs")
     if prefer == "generated":
-        body = other
-    elif prefer is None and body != other:
+        body = generated
+    elif prefer is None and body != generated:
         message = "was edited on lines that relnox changes as well"
-        raise _conflict(file, message, _CONFLICT_FIX, body, other)
-    text = stamp(file.output, file.version, body)
-    unchanged = digest(file.output) == stamped.digest and body == stamped.body
-    return file.present if unchanged else text.replace("\n", stamped.newline)
-
-
-_CONFLICT_FIX = (
-    "to keep the lines with a minus: relnox ci --prefer edits; or to take those with a plus: "
-    "relnox ci --prefer generated"
-)
+        raise _conflict(file, message, _CONFLICT_FIX, body, generated)
+    if digest(file.output) == stamped.digest and body == stamped.body:
+        return file.present
+    return stamp(file.output, file.version, body).replace("\n", stamped.newline)
 
 
 def _conflict(file: GeneratedFile, message: str, fix: str, before: str, after: str) -> Blocked:
@@ -96,43 +153,148 @@ def _conflict(file: GeneratedFile, message: str, fix: str, before: str, after: s
     return Blocked("workflow-conflict", f"{file.file} {message}:\n{diff}", fix)
 
 
-def check(file: GeneratedFile, rules: Rules[Any]) -> Iterator[Problem]:
-    """Yield what `update` would change in a file, and what makes it unsafe; other edits are notes.
+def _find_last_output(present: StampedText, output: str, versions: Iterable[StampedText]) -> str | None:
+    """Return what relnox generated when it last wrote a file, or None if that cannot be found.
+
+    Unedited versions of the file are outputs. An edited one was merged from an output that no commit has; but that
+    merge can be undone: what it changed in the version before is what relnox changed in its output. Only a text
+    with the right hash is an output.
+
+    Args:
+        present: The file.
+        output: The output of today.
+        versions: The versions of the file in the history, the oldest first.
+    """
+    outputs = {digest(output): output}
+    before: StampedText | None = None
+    for version in (*versions, present):
+        if digest(version.body) == version.digest:
+            outputs[version.digest] = version.body
+        elif before is not None and before.digest in outputs and version.digest not in outputs:
+            candidate = _merge(outputs[before.digest], before.body, version.body, "ours")
+            if digest(candidate) == version.digest:
+                outputs[version.digest] = candidate
+        before = version
+    return outputs.get(present.digest)
+
+
+def _merge_with_pins(present: str, base: str, output: str, side: Literal["ours", "theirs"]) -> str:
+    """Return the present text with the changes from one output to another; pins of actions only get newer.
+
+    Args:
+        present: The content of the file.
+        base: The output that it was written from.
+        output: The output of today.
+        side: What to take where both have changed the same lines: `ours` is the present text.
+    """
+    actions = {match["uses"] for text in (base, output) for match in _PIN.finditer(text)}
+    ours, common, theirs = (_without_pins(text, actions) for text in (present, base, output))
+    merged = _merge(ours, common, theirs, side)
+    pins = _newest_pins(present, output)
+    return _WITHOUT_PIN.sub(lambda match: f"{match[0]}{pins.get(match['uses'], '')}", merged)
+
+
+def _merge(ours: str, base: str, theirs: str, side: Literal["ours", "theirs"]) -> str:
+    """Merge texts as git merges branches, with the lines of one side where both changed them."""
+    with TemporaryDirectory() as directory:
+        files = [directory.path / name for name in ("ours", "base", "theirs")]
+        for file, text in zip(files, (ours, base, theirs), strict=True):
+            file.write_bytes(text.encode())
+        completed = process.run(["git", "merge-file", "-p", f"--{side}", *files], stderr=False, newlines=False)
+    return completed.check("git merge-file").output
+
+
+# --- pins
+
+
+def _without_pins(text: str, actions: Collection[str]) -> str:
+    return _PIN.sub(lambda match: f"{match['uses']}@" if match["uses"] in actions else match[0], text)
+
+
+def _newest_pins(present: str, output: str) -> dict[str, str]:
+    """Map each `uses: ACTION` to its newest pin; the present one if versions cannot be compared."""
+    pins: dict[str, re.Match[str]] = {}
+    for text in (output, present):
+        for match in _PIN.finditer(text):
+            other = pins.get(match["uses"])
+            version, other_version = _pin_version(match), _pin_version(other) if other is not None else None
+            if version is None or other_version is None or version >= other_version:
+                pins[match["uses"]] = match
+    return {uses: match["pin"] for uses, match in pins.items()}
+
+
+def _pin_version(pin: re.Match[str]) -> Version | None:
+    """Return the version in the comment of a pin, or None if it has none."""
+    try:
+        return Version((pin["comment"] or "").split()[0])
+    except (InvalidVersion, IndexError):
+        return None
+
+
+def _old_pins(present: str, output: str) -> Iterator[tuple[str, Version, Version]]:
+    """Yield each action whose version in a file is older than that of an output, with both versions."""
+    new = {match["action"]: _pin_version(match) for match in _PIN.finditer(output)}
+    pins = dict.fromkeys((match["action"], _pin_version(match)) for match in _PIN.finditer(present))
+    for action, version in pins:
+        newer = new.get(action)
+        if version is not None and newer is not None and version < newer:
+            yield action, version, newer
+
+
+def _wrong_pins(text: str, file: str) -> Iterator[Problem]:
+    """Yield pins of known actions whose comment names another version than that of the commit."""
+    for match in _PIN.finditer(text):
+        action, sha, comment = match["action"], match["sha"], (match["comment"] or "").strip()
+        known = github.pins().get(action)
+        version = comment.partition(" ")[0]
+        if known is None or (sha == known.sha) == (version == known.version):
+            continue
+        why = f"that is {known.version}" if sha == known.sha else f"{version} is {known.sha}"
+        yield Problem(
+            "workflow-unsafe",
+            f"{action} at {sha[:10]} has the comment {comment or '(none)'} ({why})",
+            f"write {action}@{known.sha} # {known.version}",
+            file=f"{file}:{text.count(chr(10), 0, match.start()) + 1}",
+        )
+
+
+# --- checks
+
+
+def check_file(file: GeneratedFile, rules: Rules) -> Iterator[Problem]:
+    """Yield what `merge_edits` would change in a file, and what makes it unsafe; other edits are notes.
 
     Args:
         file: The file.
         rules: How files of its kind are compared.
     """
     if file.present is None:
-        yield missing_file(file.file)
+        yield missing_file_problem(file.file)
         return
-    present = rules.read(file.file, file.present.encode())
-    expected = rules.read(file.file, file.output.encode())
+    present = read_workflow(file.file, file.present.encode())
+    expected = read_workflow(file.file, file.output.encode())
     try:
-        updated = rules.read(file.file, update(file, None).encode())
+        updated = read_workflow(file.file, merge_edits(file, None).encode())
     except Blocked:
         updated = expected
-    lasting = {problem.message for problem in rules.dangers(updated, expected)}  # the rest ends with an update
-    findings = [problem for problem in rules.dangers(present, expected) if problem.message in lasting]
-    problems = {problem.file: problem for problem in (*findings, *rules.wrong_pins(present))}
+    lasting = {
+        problem.message for problem in rules.find_dangers(updated, expected)
+    }  # the rest ends with an update
+    findings = [problem for problem in rules.find_dangers(present, expected) if problem.message in lasting]
+    problems = {problem.file: problem for problem in (*findings, *_wrong_pins(file.present, file.file))}
     for difference in rules.compare(present, updated):
         place = f"{file.file}:{difference.line}"
         problems.setdefault(place, Problem("workflow-outdated", difference.message, _UPDATE, file=place))
     for difference in rules.compare(present, expected):
         place = f"{file.file}:{difference.line}"
-        note = Problem(
-            "workflow-outdated", f"{difference.message} (an edit, which is kept)", level="note", file=place
-        )
-        problems.setdefault(place, note)
+        message = f"{difference.message} (an edit, which is kept)"
+        problems.setdefault(place, Problem("workflow-outdated", message, level="note", file=place))
     yield from problems.values()
-    for action, old, new in old_pins(file.present, file.output):
+    for action, old, new in _old_pins(file.present, file.output):
         message = f"{action} is at v{old} (v{new} is known)"
         yield Problem("workflow-outdated", message, _UPDATE, level="note", file=file.file)
 
 
-def missing_file(name: str) -> Problem:
+def missing_file_problem(name: str) -> Problem:
     """Return the problem of a file that `ci` writes and that does not exist."""
     return Problem("workflow-outdated", "the file is missing", _UPDATE, file=name)
-
-
-_UPDATE = "relnox ci"

@@ -5,8 +5,7 @@ All scalars are texts, as they are written: `on` is not a Boolean, and `3.10` is
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -211,16 +210,14 @@ class Job(Record):
 
 
 class Workflow(Record):
-    """A workflow file.
+    """A workflow file, or the pipeline file of GitLab, of which only these fields are used.
 
     Attributes:
         file: Its path relative to the root of the repository.
-        text: Its content.
-        table: The same as data.
+        table: Its content.
     """
 
     file: str
-    text: str
     table: Table
 
     @property
@@ -235,19 +232,10 @@ class Workflow(Record):
 
     @cached_property
     def jobs(self) -> tuple[Job, ...]:
-        """Its jobs."""
+        """Its jobs, those that call another workflow too."""
         return tuple(Job(self, name, job) for name, job in self.jobs_table.items() if isinstance(job, Table))
-
-    def uses(self) -> Iterator[tuple[int, str, str]]:
-        """Yield each action and called workflow: its line, what is used, and the comment after it."""
-        lines = self.text.splitlines()
-        entries = [step.table for job in self.jobs for step in job.steps] + [job.table for job in self.jobs]
-        for table in entries:
-            if isinstance(used := table.get("uses"), Text) and used:
-                comment = re.search(r"\s#\s*(.*?)\s*$", lines[used.line - 1])
-                yield used.line, str(used), comment[1] if comment else ""
 
 
 def read_workflow(file: str, content: bytes) -> Workflow:
     """Return a workflow file as data; see `parse_mapping`."""
-    return Workflow(file, decode(content, file), parse_mapping(content, file))
+    return Workflow(file, parse_mapping(content, file))

@@ -16,12 +16,11 @@ from typing import cast
 from packaging.version import Version
 
 from relnox.ci import github, gitlab, matrices, sets
-from relnox.ci.compare import PIPELINE, workflow_rules
+from relnox.ci.compare import PIPELINE_RULES, WORKFLOW_RULES
 from relnox.ci.lint import lint
-from relnox.ci.merge import read_stamp
 from relnox.ci.publishers import PENDING_DAYS, Publisher, publishing_environments
 from relnox.ci.sets import ProjectFacts
-from relnox.ci.updates import GeneratedFile, check, missing_file, update
+from relnox.ci.updates import GeneratedFile, check_file, merge_edits, missing_file_problem, read_stamp
 from relnox.ci.workflows import IDENTITY, Workflow, decode, read_workflow
 from relnox.commands.options import CiOptions as Options
 from relnox.commands.shared import releases
@@ -95,13 +94,13 @@ def _plan_files(new: PlanBuilder, options: Options, project: Project) -> None:
     files = [_generated_file(name, text, contents.get(name), project) for name, text in texts.items()]
     if options.check:
         _add_findings(new, (problem for file in files for problem in project.once(_check, file)))
-        _add_findings(new, (missing_file(lock.file) for lock in locks if lock.file not in contents))
+        _add_findings(new, (missing_file_problem(lock.file) for lock in locks if lock.file not in contents))
         return
     new.problems += _renamed_workflows(files, project)
     edits = []
     for file in files:
         try:
-            after = project.once(update, file, options.prefer).encode()
+            after = project.once(merge_edits, file, options.prefer).encode()
         except Blocked as problem:
             new.problems.append(problem)
         else:
@@ -193,9 +192,7 @@ def _generated_file(name: str, output: str, content: bytes | None, project: Proj
 
 
 def _check(file: GeneratedFile) -> tuple[Problem, ...]:
-    versions = {pin.action: {pin.sha: pin.version} for pin in github.pins().values()}
-    rules = PIPELINE if file.file == gitlab.FILE else workflow_rules(versions)
-    return tuple(check(file, rules))
+    return tuple(check_file(file, PIPELINE_RULES if file.file == gitlab.FILE else WORKFLOW_RULES))
 
 
 def _add_findings(new: PlanBuilder, findings: Iterable[Problem]) -> None:

@@ -20,7 +20,7 @@ from package_index import PackageIndex
 from projects import commit_all, git, remote_of, repository, write
 from running import open_project
 
-from relnox.ci import github, gitlab, merge, sets
+from relnox.ci import github, gitlab, sets, updates
 from relnox.commands.ci import read_facts
 from relnox.commands.init import NOXFILE
 from relnox.reporters.outputs import variable
@@ -92,7 +92,7 @@ class Pipeline:
         git(self.root, "remote", "set-url", "origin", self.forge.remote)
         facts = read_facts(open_project(self.root))
         text = gitlab.render(sets.workflows(facts), variable)
-        write(self.root, {gitlab.FILE: merge.stamp(text, version("relnox"))})
+        write(self.root, {gitlab.FILE: updates.stamp(text, version("relnox"))})
         commit_all(self.root, "Pipeline")
         git(self.root, "tag", "--annotate", "--message", "1.2.3", "v1.2.3")
         self.push("main", "v1.2.3")

@@ -18,7 +18,7 @@ from local_runner import LocalRunner
 from projects import commit_all, git, remote_of, repository, write
 from trusting import REQUEST_TOKEN, Trusting
 
-from relnox.ci import github, merge, sets
+from relnox.ci import github, sets, updates
 from relnox.commands.ci import read_facts
 from relnox.commands.init import NOXFILE
 
@@ -106,7 +106,7 @@ class Repository:
         with (self.root / "pyproject.toml").open("a", encoding="utf-8") as file:
             file.write(self.index.settings(production=True))
         for workflow in sets.workflows(read_facts(running.open_project(self.root))):
-            text = merge.stamp(github.render(workflow), version("relnox"))
+            text = updates.stamp(github.render(workflow), version("relnox"))
             write(self.root, {github.path(workflow): text})
         repository(self.root)
 
