@@ -245,15 +245,15 @@ def _wrong_pins(text: str, file: str) -> Iterator[Problem]:
     """Yield pins of known actions whose comment names another version than that of the commit."""
     for match in _PIN.finditer(text):
         action, sha, comment = match["action"], match["sha"], (match["comment"] or "").strip()
-        known = github.pins().get(action)
+        own_pin = github.pins().get(action)
         version = comment.partition(" ")[0]
-        if known is None or (sha == known.sha) == (version == known.version):
+        if own_pin is None or (sha == own_pin.sha) == (version == own_pin.version):
             continue
-        why = f"that is {known.version}" if sha == known.sha else f"{version} is {known.sha}"
+        why = f"that is {own_pin.version}" if sha == own_pin.sha else f"{version} is {own_pin.sha}"
         yield Problem(
             "workflow-unsafe",
             f"{action} at {sha[:10]} has the comment {comment or '(none)'} ({why})",
-            f"write {action}@{known.sha} # {known.version}",
+            f"write {action}@{own_pin.sha} # {own_pin.version}",
             file=f"{file}:{text.count(chr(10), 0, match.start()) + 1}",
         )
 
@@ -277,11 +277,9 @@ def check_file(file: GeneratedFile, rules: Rules) -> Iterator[Problem]:
         updated = read_workflow(file.file, merge_edits(file, None).encode())
     except Blocked:
         updated = expected
-    lasting = {
-        problem.message for problem in rules.find_dangers(updated, expected)
-    }  # the rest ends with an update
-    findings = [problem for problem in rules.find_dangers(present, expected) if problem.message in lasting]
-    problems = {problem.file: problem for problem in (*findings, *_wrong_pins(file.present, file.file))}
+    lasting = {danger.message for danger in rules.find_dangers(updated, expected)}  # an update ends the others
+    dangers = [danger for danger in rules.find_dangers(present, expected) if danger.message in lasting]
+    problems = {problem.file: problem for problem in (*dangers, *_wrong_pins(file.present, file.file))}
     for difference in rules.compare(present, updated):
         place = f"{file.file}:{difference.line}"
         problems.setdefault(place, Problem("workflow-outdated", difference.message, _UPDATE, file=place))
