@@ -9,7 +9,7 @@ from checked import committed, healthy
 from releases import made_wheel, write_manifest
 from states import PUBLISH, World, _forge, made, own, run, state
 
-from relnox.core.foreign_locks import poetry_hash
+from relnox.core.lock_hashes import poetry_hash
 
 
 def listed(world: World, item: str, settings: str = "") -> str:

@@ -7,8 +7,7 @@ import shutil
 from typing import Literal
 
 from relnox.building import environments
-from relnox.core import foreign_locks
-from relnox.core.documents import parse_toml
+from relnox.core import lock_hashes
 from relnox.core.planning.step import Step
 from relnox.core.text import join_names
 from relnox.errors import Blocked, Failed
@@ -54,10 +53,9 @@ class LockFile(Step, key="lock {self.file}"):
             if completed.returncode != _STALE:
                 completed.check("uv lock --check")
             return completed.returncode == 0
-        lock = read_project_file(run.root, self.file).decode("utf-8", "replace")
-        project = posixpath.join(posixpath.dirname(self.file), "pyproject.toml")
-        document = parse_toml(read_project_file(run.root, project).decode("utf-8", "replace"))
-        return foreign_locks.is_current(posixpath.basename(self.file), parse_toml(lock), lock, document) is True
+        pyproject = posixpath.join(posixpath.dirname(self.file), "pyproject.toml")
+        texts = (read_project_file(run.root, file).decode("utf-8", "replace") for file in (self.file, pyproject))
+        return lock_hashes.is_current(posixpath.basename(self.file), *texts) is True
 
     def _run_tool(self, run: Run, *options: str) -> process.Completed:
         program = str(environments.find_uv()) if self.tool == "uv" else shutil.which(self.tool)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from relnox.building.checks.files import MAX_INSPECTED_BYTES, is_sample, secrets_in
 from relnox.commands.check.context import Context, Finding, NotCheckable
-from relnox.core import fixes, foreign_locks
+from relnox.core import fixes, lock_hashes
 from relnox.core.documents import parse_toml, strings_in, table_at
 from relnox.core.planning.step import Edit
 from relnox.core.text import join_names
@@ -101,12 +101,7 @@ def check_lock_files(context: Context) -> Iterator[Finding]:
             name: content.decode("utf-8", "replace")
             for name, content in project.read_files([file, pyproject]).items()
         }
-        try:
-            lock, document = parse_toml(texts[file]), parse_toml(texts[pyproject])
-        except (ValueError, RecursionError, KeyError):
-            unknown.append(file)
-            continue
-        is_current = foreign_locks.is_current(name, lock, texts[file], document)
+        is_current = lock_hashes.is_current(name, texts.get(file, ""), texts.get(pyproject, ""))
         if is_current is None:
             unknown.append(file)
         elif not is_current and writes:

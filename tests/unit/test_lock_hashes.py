@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 
 import pytest
 
-from relnox.core import foreign_locks
+from relnox.core import lock_hashes
 
 LEGACY = """
 [tool.poetry]
@@ -65,8 +66,8 @@ PDM_HASH = "sha256:36b06823490a8afcff27675445692139e275843c085167a7f036dc1969905
 
 def is_current(name: str, document: str, stored: object, version: str = "2.5.1") -> bool | None:
     key = "content-hash" if name == "poetry.lock" else "content_hash"
-    lock = {"metadata": {key: stored}}
-    return foreign_locks.is_current(name, lock, POETRY_HEADER.format(version), tomllib.loads(document))
+    lock = "" if stored is None else f"[metadata]\n{key} = {json.dumps(stored)}\n"
+    return lock_hashes.is_current(name, POETRY_HEADER.format(version) + lock, document)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +89,7 @@ def test_a_lock_file_is_current_until_a_requirement_changes(
 
 
 def test_older_poetry_left_out_dependency_groups() -> None:
-    stored = foreign_locks.poetry_hash(tomllib.loads(GROUPS), with_groups=False)
+    stored = lock_hashes.poetry_hash(tomllib.loads(GROUPS), with_groups=False)
     assert is_current("poetry.lock", GROUPS, stored, "2.2.1") is True
     assert is_current("poetry.lock", GROUPS, stored, "2.3.0") is False
 

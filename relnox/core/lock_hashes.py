@@ -1,4 +1,4 @@
-"""The hashes by which poetry and pdm recognize that a lock file is that of its pyproject.toml."""
+"""The hashes in poetry.lock and pdm.lock by which Poetry and PDM recognize that pyproject.toml has changed."""
 
 from __future__ import annotations
 
@@ -8,55 +8,35 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from packaging.version import InvalidVersion, Version
-
-from relnox.core.documents import table_at
+from relnox.core.documents import parse_toml, table_at
 from relnox.core.packages import normalize_name
 
 _POETRY_KEYS = ("dependencies", "source", "extras", "dev-dependencies")
 _PROJECT_KEYS = ("requires-python", "dependencies", "optional-dependencies")
-_WITH_GROUPS = Version("2.3.0")
+_WITH_GROUPS = (2, 3)
 """The first version of Poetry whose hash covers dependency groups."""
 
 
-def is_current(name: str, lock: Mapping[str, Any], text: str, document: Mapping[str, Any]) -> bool | None:
-    """Return whether a lock file is that of a pyproject.toml; None if it has no hash that relnox can compute.
+def is_current(name: str, lock: str, pyproject: str) -> bool | None:
+    """Return whether a lock file has the hash of a pyproject.toml, given the texts of both.
 
-    Args:
-        name: The name of the lock file, `poetry.lock` or `pdm.lock`.
-        lock: Its content.
-        text: The same as text: its first line says which Poetry wrote it.
-        document: The content of the pyproject.toml.
+    `name` is `poetry.lock` or `pdm.lock`. Return None if there is no hash, or none that relnox can compute.
     """
     try:
-        return _is_current(name, lock, text, document)
-    except (TypeError, AttributeError, RecursionError):  # values that JSON does not have, or of wrong types
-        return None
-
-
-def _is_current(name: str, lock: Mapping[str, Any], text: str, document: Mapping[str, Any]) -> bool | None:
-    metadata = table_at(lock, "metadata")
-    if name == "poetry.lock":
-        stored = metadata.get("content-hash")
-        if not isinstance(stored, str):
+        document, metadata = parse_toml(pyproject), table_at(parse_toml(lock), "metadata")
+        stored = metadata.get("content-hash" if name == "poetry.lock" else "content_hash")
+        if not document or not isinstance(stored, str):
             return None
-        hashes = [poetry_hash(document)]
-        match = re.search(r"Poetry ([^ ]+)", text.partition("\n")[0])
-        if match is None or _is_older(match[1]):
-            hashes.append(poetry_hash(document, with_groups=False))
-        return stored in hashes
-    stored = metadata.get("content_hash")
-    pdm = table_at(document, "tool", "pdm")
-    if not isinstance(stored, str) or not stored.startswith("sha256:") or pdm.get("workspace"):
+        if name == "poetry.lock":
+            match = re.search(r"Poetry (\d+)\.(\d+)", lock.partition("\n")[0])
+            is_older = match is None or (int(match[1]), int(match[2])) < _WITH_GROUPS
+            hashes = [poetry_hash(document)] + ([poetry_hash(document, with_groups=False)] if is_older else [])
+            return stored in hashes
+        if not stored.startswith("sha256:") or table_at(document, "tool", "pdm").get("workspace"):
+            return None
+        return "project" not in document or stored == f"sha256:{pdm_hash(document)}"
+    except (ValueError, TypeError, AttributeError, RecursionError):  # no TOML, or not as these tools write it
         return None
-    return "project" not in document or stored == f"sha256:{pdm_hash(document)}"
-
-
-def _is_older(version: str) -> bool:
-    try:
-        return Version(version) < _WITH_GROUPS
-    except InvalidVersion:
-        return True
 
 
 def poetry_hash(document: Mapping[str, Any], *, with_groups: bool = True) -> str:
@@ -76,7 +56,7 @@ def poetry_hash(document: Mapping[str, Any], *, with_groups: bool = True) -> str
             **({"dependency-groups": groups} if groups else {}),
             "tool": {"poetry": own},
         }
-    return _sha256_of_json(content)
+    return _json_hash(content)
 
 
 def pdm_hash(document: Mapping[str, Any]) -> str:
@@ -86,7 +66,7 @@ def pdm_hash(document: Mapping[str, Any]) -> str:
     for tables in (table_at(document, "dependency-groups"), table_at(pdm, "dev-dependencies")):
         for name, requirements in tables.items():
             groups.setdefault(normalize_name(name), []).extend(requirements)
-    return _sha256_of_json(
+    return _json_hash(
         {
             "sources": pdm.get("source", []),
             "dependencies": project.get("dependencies", []),
@@ -98,5 +78,5 @@ def pdm_hash(document: Mapping[str, Any]) -> str:
     )
 
 
-def _sha256_of_json(content: Any) -> str:
+def _json_hash(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
