@@ -19,7 +19,7 @@ from relnox.commands.shared import consistency, releases
 from relnox.commands.shared.forge_releases import forge_of, forge_release_obstacles
 from relnox.commands.shared.releases import Release
 from relnox.core import changelog, fixes
-from relnox.core.bump import release_history, release_notes
+from relnox.core.bump import changelog_updates, release_history
 from relnox.core.bump.release_history import Commit
 from relnox.core.planning.plan import Plan, PlanBuilder
 from relnox.core.planning.step import after
@@ -307,7 +307,7 @@ def _read_changelogs(project: Project, commit: str) -> dict[str, tuple[str, str]
     with project.at_commit(commit) as at:
         candidates = at.changelog_files
         contents = at.read_files(file for files in candidates.values() for file in files)
-        changelogs = release_notes.find_changelogs(at.workspace, candidates, contents, at.config)
+        changelogs = changelog_updates.find_changelogs(at.workspace, candidates, contents, at.config)
     return {name: (file, contents[file].decode("utf-8", "replace")) for name, file in changelogs.items()}
 
 

@@ -118,11 +118,13 @@ class Changelog:
 
     def __init__(self, text: str) -> None:
         self.text = text.removeprefix(_BOM)
-        self.visible = _blank_out(self.text, "`{3,}|~{3,}")
+        self.visible = _hide_comments_and_code(self.text, "`{3,}|~{3,}")
         if not (is_markdown := _HASH_HEADING.search(self.visible) is not None):
-            self.visible = _blank_out(self.text, "`{3,}")  # a line of tildes is an underline, and no fence
+            self.visible = _hide_comments_and_code(
+                self.text, "`{3,}"
+            )  # a line of tildes is an underline, and no fence
         headings = sorted(self._find_headings(is_markdown=is_markdown), key=lambda heading: heading.start)
-        self.headings = [self._with_pending(heading) for heading in _with_versions(headings)]
+        self.headings = [self._with_unreleased_word(heading) for heading in _with_title_parts(headings)]
         self.newline = "\r\n" if "\r\n" in self.text else "\n"
 
     def _find_headings(self, *, is_markdown: bool) -> Iterator[Heading]:
@@ -142,7 +144,7 @@ class Changelog:
                 styles.append(style)
             yield Heading(match.start(), match.end(), title, match.start("title"), styles.index(style) + 1)
 
-    def _with_pending(self, heading: Heading) -> Heading:
+    def _with_unreleased_word(self, heading: Heading) -> Heading:
         if heading.parts is None:
             return heading
         if word := re.fullmatch(r"\W+(unreleased)\W*", heading.parts["rest"], re.IGNORECASE):
@@ -204,7 +206,7 @@ class Changelog:
         return title.join(parts)
 
 
-def _with_versions(headings: list[Heading]) -> list[Heading]:
+def _with_title_parts(headings: list[Heading]) -> list[Heading]:
     """Return headings with the parts of their titles.
 
     If no title begins with a version, the versions are those after other words, in headings of one level.
@@ -238,7 +240,7 @@ def _format_date(date: dt.date, examples: list[str]) -> tuple[str, str]:
     return date.isoformat(), _DATES[0][0]
 
 
-def _blank_out(text: str, fences: str) -> str:
+def _hide_comments_and_code(text: str, fences: str) -> str:
     """Return the text with blanks instead of comments and code fences."""
     pattern = re.compile(_HIDDEN.replace("{fences}", fences), re.MULTILINE | re.DOTALL)
     return pattern.sub(lambda match: re.sub(r"[^\r\n]", " ", match[0]), text)
@@ -290,13 +292,15 @@ def is_unreleased_empty(text: str) -> bool:
     end = changelog.end_of_section(heading)
     rest = "".join(
         changelog.text[start:stop]
-        for start, stop in _outside(heading.end, end, [(other.start, other.end) for other in changelog.headings])
+        for start, stop in _parts_outside_spans(
+            heading.end, end, [(other.start, other.end) for other in changelog.headings]
+        )
     )
     without = re.sub(r"<!--.*?-->", "", _LINK.sub("", rest), flags=re.DOTALL)
     return not heading.is_pending and not without.strip()
 
 
-def _outside(start: int, end: int, spans: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+def _parts_outside_spans(start: int, end: int, spans: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
     """Yield the parts of a text that are outside of the spans."""
     for first, last in spans:
         if start <= first < end:
@@ -331,7 +335,7 @@ def add_release(text: str, *, version: str, date: dt.date, tag: str | None, prev
                 f"version {version} already has a heading (line {changelog.line_of(heading)})",
                 fix="release another version, or move its text to Unreleased and remove the heading",
             )
-    edits = _release_pending if unreleased.is_pending else _insert_release
+    edits = _edits_of_pending_version if unreleased.is_pending else _edits_inserting_release
     bom = text[: len(text) - len(changelog.text)]
     return bom + replace_spans(changelog.text, edits(changelog, unreleased, version, date, tag, previous_tag))
 
@@ -340,7 +344,7 @@ _Edit = tuple[int, int, str]
 """The start and end position of the text to replace, and its replacement."""
 
 
-def _release_pending(  # noqa: PLR0913, PLR0917 - as `_insert_release`
+def _edits_of_pending_version(  # noqa: PLR0913, PLR0917 - as `_edits_inserting_release`
     changelog: Changelog, heading: Heading, version: str, date: dt.date, tag: str | None, previous_tag: str | None
 ) -> Iterator[_Edit]:
     """Yield the edits that set version and date of `1.2.0 (unreleased)`, and the tag in its link."""
@@ -365,7 +369,7 @@ def _release_pending(  # noqa: PLR0913, PLR0917 - as `_insert_release`
             yield start, start + len("HEAD"), _percent_encode_tag(tag or "")
 
 
-def _insert_release(  # noqa: PLR0913, PLR0917 - the parts of a release
+def _edits_inserting_release(  # noqa: PLR0913, PLR0917 - the parts of a release
     changelog: Changelog, heading: Heading, version: str, date: dt.date, tag: str | None, previous_tag: str | None
 ) -> Iterator[_Edit]:
     """Yield the edits that insert a heading below `Unreleased`, and a link below that of `Unreleased`."""
@@ -475,7 +479,7 @@ def _text_of_section(changelog: Changelog, heading: Heading) -> str:
         for link in _LINK.finditer(changelog.visible, start, end)
         if f"[{link['label'].lower()}]" not in body
     ]
-    content = "".join(changelog.text[first:last] for first, last in _outside(start, end, unused))
+    content = "".join(changelog.text[first:last] for first, last in _parts_outside_spans(start, end, unused))
     return re.sub(r"\A(?:[ \t]*[\r\n]+)+", "", content).rstrip()
 
 

@@ -84,7 +84,7 @@ def replace_strings(
             parent = parent[key]
         parent[path[-1]] = new
     places = list(
-        _find_quoted(text, {spelling for old, _ in changes.values() for spelling in (old, _escape(old))})
+        _find_quoted(text, {spelling for old, _ in changes.values() for spelling in (old, _escape_quotes(old))})
     )
     # With a number in each place, the parser tells which of them a path leads to.
     by_number = {f"relnox-{number}": place for number, place in enumerate(places)}
@@ -94,7 +94,7 @@ def replace_strings(
         place = by_number.get(read_string(numbered, path)) if numbered is not None else None
         if place is None:
             raise ValueError(f"{old!r} is not written as a plain string there")
-        spans.append((*place, _escape(new) if text[place[1]] == '"' else new))
+        spans.append((*place, _escape_quotes(new) if text[place[1]] == '"' else new))
     changed = replace_spans(text, spans)
     if _parse_or_none(changed, parse) != planned:
         raise ValueError(f"its quotes cannot hold {join_names(repr(new) for _, new in changes.values())}")
@@ -121,7 +121,7 @@ def _find_quoted(text: str, spellings: Iterable[str]) -> Iterator[tuple[int, int
             last_end = end
 
 
-def _escape(value: str) -> str:
+def _escape_quotes(value: str) -> str:
     return value.replace("\\", r"\\").replace('"', r"\"")
 
 

@@ -74,7 +74,7 @@ def parse_clauses(text: str, syntax: Syntax) -> Sequence[Clause]:
         Blocked: The requirement is invalid, or the constraint has no clauses.
     """
     if syntax == "pep508":
-        return _parse_pep508_clauses(text)
+        return _clauses_of_requirement(text)
     clauses = tuple(_clauses_from_matches(_OTHER_CLAUSE.finditer(text), _OPERATORS[syntax]))
     edges = [0, *(edge for clause in clauses for edge in (clause.start, clause.end)), len(text)]
     between = [text[start:end] for start, end in list(pairwise(edges))[::2]]
@@ -87,7 +87,7 @@ def parse_clauses(text: str, syntax: Syntax) -> Sequence[Clause]:
     return clauses
 
 
-def _parse_pep508_clauses(text: str) -> Sequence[Clause]:
+def _clauses_of_requirement(text: str) -> Sequence[Clause]:
     try:
         requirement = Requirement(text)
     except (ValueError, RecursionError) as error:
@@ -121,10 +121,18 @@ def allows(text: str, version: Version, syntax: Syntax = "pep508") -> bool:
         return True
     parts = re.split(r"\|\|?", text) if syntax == "poetry" else [text]
     alternatives = [parse_clauses(part, syntax) for part in parts]
-    return any(_all_allow(clauses, version, syntax) for clauses in alternatives)
+    return any(_all_clauses_allow(clauses, version, syntax) for clauses in alternatives)
 
 
-def _all_allow(clauses: Sequence[Clause], version: Version, syntax: Syntax) -> bool:
+def is_satisfied_by(dependency: Dependency, version: Version) -> bool:
+    """Return whether a requirement is valid and allows a version."""
+    try:
+        return allows(dependency.text, version, dependency.syntax)
+    except Blocked:
+        return False
+
+
+def _all_clauses_allow(clauses: Sequence[Clause], version: Version, syntax: Syntax) -> bool:
     if syntax == "cargo" and version.is_prerelease:  # it is allowed only where its own prereleases are named
         bounds = (clause.parsed for clause in clauses)
         if not any(bound.is_prerelease and bound.release == version.release for bound in bounds):
@@ -158,11 +166,11 @@ def _clause_as_specifier(clause: Clause) -> str:
             level = min(len(clause.parsed.release), 2) - 1
         case _:
             return f"{clause.operator}{clause.version}"
-    return f">={clause.version},<{_next_series(clause.parsed, level)}"
+    return f">={clause.version},<{_start_of_next_series(clause.parsed, level)}"
 
 
-def _next_series(version: Version, level: int, length: int = 0) -> str:
-    """Return the start of the next series, padded with zeros to `length` numbers: 2.2 for 2.1.3 at level 1."""
+def _start_of_next_series(version: Version, level: int, length: int = 0) -> str:
+    """Return the first version after a series, padded with zeros to `length` numbers: 2.2 for 2.1.3 at level 1."""
     series = (*version.release, *[0] * level)[: level + 1]
     return _format_release(version.epoch, (*series[:-1], series[-1] + 1, *[0] * (length - level - 1)))
 
@@ -229,20 +237,11 @@ def rewrite_requirement(
     policy: UpdatePolicy = "out-of-range",
     format_version: Callable[[Version], str] = str,
 ) -> str | None:
-    """Rewrite a requirement for a new version of the package it names.
+    """Return a requirement as it is for a new version of the package it names, or None if it need not change.
 
     In Poetry's and Cargo's syntax, versions after `^` and `~` keep their length, and these operators have their
-    meaning there, also below 1.0. `*` is not changed, and neither is a requirement with a URL.
-
-    Args:
-        dependency: The requirement.
-        new: The new version of the package; its local segment is left out.
-        policy: When the requirement is rewritten.
-        format_version: Formats a full version for this project; shortened ones (`~=1.2`, `<2`) are written as in
-            PEP 440.
-
-    Returns:
-        The new requirement, which allows the new version, or None if nothing has to change.
+    meaning there, also below 1.0. `*` is not changed, and neither is a requirement with a URL. `format_version`
+    formats full versions; shortened ones (`~=1.2`, `<2`) are written as in PEP 440.
 
     Raises:
         Blocked: The text is not a valid requirement, excludes the new version with `!=`, or would exclude it even
@@ -268,7 +267,7 @@ def rewrite_requirement(
                 f"{text!r} excludes {new} ({clause.prefix}{clause.version})",
                 fix="remove that clause from the requirement, or release another version",
             )
-    if not clauses or (_all_allow(clauses, new, syntax) and policy == "out-of-range"):
+    if not clauses or (_all_clauses_allow(clauses, new, syntax) and policy == "out-of-range"):
         return None
     if policy == "exact":
         new_text = _pin_requirement(text, clauses, new, format_version)
@@ -277,13 +276,13 @@ def rewrite_requirement(
         new_text = replace_spans(
             text,
             (
-                (clause.start, clause.end, _update_clause(clause, new, format_version, is_exact=is_exact))
+                (clause.start, clause.end, _updated_clause(clause, new, format_version, is_exact=is_exact))
                 for clause in clauses
             ),
         )
     if new_text == text:
         return None
-    if not _all_allow(parse_clauses(new_text, syntax), new, syntax):
+    if not _all_clauses_allow(parse_clauses(new_text, syntax), new, syntax):
         raise Blocked(
             "requirement-excludes-version",
             f"{text!r} excludes {new}, and so does {new_text!r}",
@@ -304,12 +303,12 @@ def _pin_requirement(
     return f"{text[: first.start]}=={space}{format_version(Version(new.public))}{text[end:]}"
 
 
-def _update_clause(
+def _updated_clause(
     clause: Clause, new: Version, format_version: Callable[[Version], str], *, is_exact: bool
 ) -> str:
-    """Return the text of a clause for the new version; the operator stays, except that `>` becomes `>=`.
+    """Return a clause such as `~=1.2` as it is for the new version: with its operator, only `>` becomes `>=`.
 
-    With `is_exact`, no version is shortened.
+    With `is_exact`, no version is shortened to the length of the old one.
     """
     # A local segment is valid after == only, and would exclude every other build there.
     public = Version(new.public)
@@ -320,13 +319,13 @@ def _update_clause(
         case "<" | "<=" if _clause_allows(clause, new):
             version = clause.version
         case "<":
-            version = _raise_upper_bound(clause.version, public)
+            version = _upper_bound_above(clause.version, public)
         case "===":  # compares strings
             version = str(new)
         case "==" | "^" if clause.version.endswith(".*") and not is_exact:
-            version = _truncate_to_same_precision(public, clause) + ".*"
+            version = _with_length_of_clause(public, clause) + ".*"
         case "~=" | "^" | "~" if not is_exact:
-            version = _truncate_to_clause(public, clause)
+            version = _compatible_release_of_clause(public, clause)
         case ">":  # would exclude the new version itself
             lead = lead.replace(">", ">=")
             version = format_version(public)
@@ -335,21 +334,21 @@ def _update_clause(
     return lead + version
 
 
-def _truncate_to_same_precision(new: Version, clause: Clause) -> str:
+def _with_length_of_clause(new: Version, clause: Clause) -> str:
     """Return the epoch and release of the new version, cut or padded to as many numbers as the clause has."""
     length = len(clause.parsed.release)
     return _format_release(new.epoch, (*new.release, *[0] * length)[:length])
 
 
-def _truncate_to_clause(new: Version, clause: Clause) -> str:
+def _compatible_release_of_clause(new: Version, clause: Clause) -> str:
     """Return the version for a `~=`, `^` or `~` clause: as many numbers as before, not above the new version."""
-    version = _truncate_to_same_precision(new, clause)
+    version = _with_length_of_clause(new, clause)
     if Version(version) > new:  # 2.0 is too high for 2.0.0a1
         version += new.public.removeprefix(new.base_version)
     return clause.version if clause.parsed == Version(version) else version
 
 
-def _raise_upper_bound(bound: str, new: Version) -> str:
+def _upper_bound_above(bound: str, new: Version) -> str:
     """Raise an upper bound (`2`, `1.3.0`, `2.0.dev0`) above the new version, with the same length and level.
 
     The level is the position of the last nonzero number: `<2.0.0` ends a major series, `<1.3.0` a minor one.
@@ -358,20 +357,11 @@ def _raise_upper_bound(bound: str, new: Version) -> str:
     level = max((level for level, number in enumerate(release) if number), default=0)
     numbers = re.match(r"v?(?:[0-9]+!)?[0-9]+(?:\.[0-9]+)*", bound, re.IGNORECASE)
     suffix = bound[numbers.end() :] if numbers else ""
-    return _next_series(new, level, len(release)) + suffix
-
-
-def is_unbounded(dependency: Dependency) -> bool:
-    """Return whether a requirement has neither a version nor a URL."""
-    return (
-        dependency.text.strip() == "*"
-        if dependency.syntax != "pep508"
-        else re.fullmatch(_BARE_REQUIREMENT, dependency.text) is not None
-    )
+    return _start_of_next_series(new, level, len(release)) + suffix
 
 
 def unbounded_siblings(packages: Iterable[Package], workspace: Workspace) -> list[str]:
-    """Return the requirements of published packages on siblings without a version, as `NAME on NAME`."""
+    """Return published requirements on packages of the workspace that have no version, as `NAME on NAME`."""
     return [
         f"{package.name} on {dependency.name}"
         for package in packages
@@ -380,12 +370,13 @@ def unbounded_siblings(packages: Iterable[Package], workspace: Workspace) -> lis
         if dependency.table in ("runtime", "extra")
         and dependency.name in workspace.by_name
         and dependency.name != package.name
-        if dependency.key and is_unbounded(dependency)
+        if dependency.key
+        and re.fullmatch(_BARE_REQUIREMENT if dependency.syntax == "pep508" else r"\s*\*\s*", dependency.text)
     ]
 
 
 def unbounded_sibling_warnings(packages: Iterable[Package], workspace: Workspace) -> Iterator[str]:
-    """Yield a warning that lists the requirements of `unbounded_siblings`, if any."""
+    """Yield a warning if published requirements on other packages of the workspace have no version."""
     if requirements := unbounded_siblings(packages, workspace):
         yield (
             f"requirements on siblings without a version: {join_names(requirements)}; add one such as >=1.2, so "
@@ -394,10 +385,9 @@ def unbounded_sibling_warnings(packages: Iterable[Package], workspace: Workspace
 
 
 def dependencies_among(requires: Mapping[str, Iterable[str]]) -> dict[str, frozenset[str]]:
-    """Map each package to those of the packages that it needs, also through extras such as `acme-core[all]`.
+    """Map each package to the others that it needs, directly or not, also through extras such as `acme-core[all]`.
 
-    `requires` maps the packages to their `Requires-Dist` values. Invalid requirements are ignored, since the
-    checks of archives report them.
+    `requires` maps the packages to their `Requires-Dist` values; invalid ones are ignored.
     """
     edges: dict[tuple[str, str], set[tuple[str, str]]] = {}
     for package, texts in requires.items():

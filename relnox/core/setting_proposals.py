@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from packaging.version import Version
-
 from relnox.core import fixes, requirements
 from relnox.core.bump.version_bumps import VersionBump
-from relnox.core.packages import Dependency, Package
+from relnox.core.packages import Package
 from relnox.core.settings import patterns
 from relnox.core.settings.config import Config
 from relnox.core.tags import DetectedTagFormats, tags_of_format
@@ -59,7 +57,7 @@ def propose_settings(
     settings: dict[str, Any] = {}
     sharing = [
         packages
-        for packages in _find_groups(workspace, config, forms, tags)
+        for packages in _packages_released_together(workspace, config, forms, tags)
         if forms.proposals[packages[0].name] == forms.proposals[packages[1].name]
     ]
     if sharing and len(sharing[0]) == len(workspace.packages):
@@ -83,7 +81,7 @@ def propose_settings(
     return settings
 
 
-def _find_groups(
+def _packages_released_together(
     workspace: Workspace, config: Config, forms: DetectedTagFormats, tags: Mapping[str, str]
 ) -> Iterator[list[Package]]:
     """Yield the packages that share their tags, or always had the same versions at the same commits."""
@@ -114,7 +112,7 @@ def group_notes(
     """Yield a note with settings for packages with tags of their own that were always released together."""
     groups = [
         packages
-        for packages in _find_groups(workspace, config, forms, tags)
+        for packages in _packages_released_together(workspace, config, forms, tags)
         if forms.proposals[packages[0].name] != forms.proposals[packages[1].name]
     ]
     if groups:
@@ -172,17 +170,9 @@ def outdated_pin_warnings(unlisted_packages: Iterable[Package], bumps: Iterable[
     after = {bump.package.name: bump.after for bump in bumps}
     for package in unlisted_packages:
         for dependency in package.dependencies:
-            if dependency.name in after and not _requirement_allows(dependency, after[dependency.name]):
+            version = after.get(dependency.name) if dependency.key else None
+            if version is not None and not requirements.is_satisfied_by(dependency, version):
                 yield (
-                    f"{package.pyproject}: {dependency.text!r} does not allow {dependency.name} "
-                    f"{after[dependency.name]} and is not changed ({package.name} is not among the packages of "
-                    "this project)"
+                    f"{package.pyproject}: {dependency.text!r} does not allow {dependency.name} {version} and is "
+                    f"not changed ({package.name} is not among the packages of this project)"
                 )
-
-
-def _requirement_allows(dependency: Dependency, version: Version) -> bool:
-    """Return whether a requirement is valid and allows a version."""
-    try:
-        return not dependency.key or requirements.allows(dependency.text, version, dependency.syntax)
-    except Blocked:
-        return False

@@ -160,10 +160,12 @@ def detect_tag_formats(
             own_forms, unexplained = forms, others if forms is _COMMON_FORMS else []
         texts |= dict.fromkeys((package.name for package in packages), own_forms[0])
         if unexplained:
-            reason = f"it has no tag of a usual form, and there are others: {_list_highest(unexplained)}"
+            reason = f"it has no tag of a usual form, and there are others: {_join_highest_tags(unexplained)}"
             unclear |= dict.fromkeys((package.name for package in packages), reason)
     formats = {package.name: tag_format_of(package, texts[package.name], config) for package in workspace.packages}
-    _check_formats({name: own for name, own in formats.items() if name not in unclear}, texts, workspace, config)
+    _check_distinct_formats(
+        {name: own for name, own in formats.items() if name not in unclear}, texts, workspace, config
+    )
     proposals = dict(formats)
     evident = _propose_formats(proposals, unclear, workspace, config, ordered_tags, had_version)
     return DetectedTagFormats(formats, proposals, unclear, evident)
@@ -187,15 +189,17 @@ def _forms_of_tags(
     matches = [
         (tagged, own_forms)
         for formats, own_forms in forms_by_formats.items()
-        if (tagged := sorted((pair for own in formats for pair in tags_of_format(own, tags)), key=_tagged_version))
+        if (
+            tagged := sorted((pair for own in formats for pair in tags_of_format(own, tags)), key=_version_of_pair)
+        )
     ]
-    matches.sort(key=lambda match: _tagged_version(match[0][-1]), reverse=True)
+    matches.sort(key=lambda match: _version_of_pair(match[0][-1]), reverse=True)
     if not matches:
         return [], ""
     tagged, own_forms = matches[0]
     if len(matches) > 1:
         return own_forms, f"they have several forms: {join_names([pairs[-1][0] for pairs, _ in matches])}"
-    if not any(answer for package in packages for answer in _had_versions(package, tagged, had_version)):
+    if not any(answer for package in packages for answer in _had_tagged_versions(package, tagged, had_version)):
         return own_forms, f"its file has another version at tag {tagged[-1][0]}"
     return own_forms, ""
 
@@ -222,7 +226,7 @@ def _packages_sharing_forms(
     yield from (([package], _PACKAGE_FORMS) for package in rest if package.name not in shared)
 
 
-def _had_versions(
+def _had_tagged_versions(
     package: Package, tagged: Sequence[tuple[str, Version]], had_version: HadVersion
 ) -> Iterator[bool]:
     """Yield for the last tags, the highest version first, whether the package's file had their versions."""
@@ -250,10 +254,10 @@ def _propose_formats(  # noqa: PLR0913, PLR0917 - what `detect_tag_formats` know
     of_others = set(prefixes.values())
     for package in packages:
         candidates = [
-            (answers[0], _tagged_version(tagged[-1]), len(prefix), prefix)
+            (answers[0], _version_of_pair(tagged[-1]), len(prefix), prefix)
             for prefix, tagged in tags_by_prefix.items()
             if prefix not in of_others and _may_be_prefix_of(prefix, package)
-            if any(answers := list(_had_versions(package, tagged, had_version)))
+            if any(answers := list(_had_tagged_versions(package, tagged, had_version)))
         ]
         if candidates:
             prefixes[package.name] = max(candidates)[-1]
@@ -266,7 +270,7 @@ def _propose_formats(  # noqa: PLR0913, PLR0917 - what `detect_tag_formats` know
         text
         for package in workspace.packages
         if prefixes.get(package.name) in tags_by_prefix
-        for text in _texts_with_fields(package, prefixes[package.name])
+        for text in _formats_with_fields(package, prefixes[package.name])
     )
     is_lockstep = config.versions == "lockstep"
     default = _COMMON_FORMS[0] if is_lockstep or len(workspace.packages) == 1 else _PACKAGE_FORMS[0]
@@ -303,7 +307,7 @@ def _may_be_prefix_of(prefix: str, package: Package) -> bool:
     return all(word in own_words or (len(word) > _MIN_PART and word in joined) for word in words)
 
 
-def _texts_with_fields(package: Package, prefix: str) -> Iterator[str]:
+def _formats_with_fields(package: Package, prefix: str) -> Iterator[str]:
     """Yield the tag formats with `{name}` or `{directory}` that give a package this prefix."""
     for field, value in (("{name}", package.name), ("{directory}", package.directory_name)):
         text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(value)}(?![A-Za-z0-9])", field, prefix)
@@ -311,11 +315,11 @@ def _texts_with_fields(package: Package, prefix: str) -> Iterator[str]:
             yield f"{text}{_VERSION}"
 
 
-def _tagged_version(pair: tuple[str, Version]) -> Version:
+def _version_of_pair(pair: tuple[str, Version]) -> Version:
     return pair[1]
 
 
-def _list_highest(tags: Sequence[str]) -> str:
+def _join_highest_tags(tags: Sequence[str]) -> str:
     """Return the tags with the highest versions, as a list for messages."""
     versions = {tag: parts[1] for tag in tags if (parts := split_tag(tag)) is not None}
     latest = sorted(versions, key=lambda tag: versions[tag], reverse=True) or list(tags)
@@ -340,7 +344,7 @@ def tag_format_of(package: Package, text: str, config: Config) -> TagFormat:
     return TagFormat(prefix, suffix, config.scheme)
 
 
-def _check_formats(
+def _check_distinct_formats(
     formats: Mapping[str, TagFormat], texts: Mapping[str, str], workspace: Workspace, config: Config
 ) -> None:
     """Check that git allows tags of these formats, and that they distinguish packages.
@@ -375,10 +379,10 @@ def _check_formats(
                 f"tag-format {texts[one]!r} gives {one} and {foreign[0]} the same tags",
                 fix=fix if config.groups else f'{fix}; or set versions = "lockstep" for common tags',
             )
-    _check_prefixes(names_by_format, texts)
+    _check_distinct_prefixes(names_by_format, texts)
 
 
-def _check_prefixes(names_by_format: Mapping[TagFormat, Sequence[str]], texts: Mapping[str, str]) -> None:
+def _check_distinct_prefixes(names_by_format: Mapping[TagFormat, Sequence[str]], texts: Mapping[str, str]) -> None:
     """Raise `Blocked` if a tag could have two of these formats."""
     by_prefix = sorted(names_by_format, key=lambda tag_format: (tag_format.prefix, tag_format.suffix))
     for number, first in enumerate(by_prefix, 1):

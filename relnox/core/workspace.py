@@ -45,18 +45,18 @@ class Workspace(Record):
             names = [
                 name
                 for dependency in with_extras
-                for name in self._needed_by_extras(dependency.name, dependency.extras)
+                for name in self._dependencies_of_extras(dependency.name, dependency.extras)
             ]
             needs[package.name] |= frozenset(names) - {package.name}
         return needs
 
-    def _needed_by_extras(self, name: str, extras: Iterable[str]) -> frozenset[str]:
+    def _dependencies_of_extras(self, name: str, extras: Iterable[str]) -> frozenset[str]:
         """Return the workspace packages that extras of a package require, including through further extras."""
-        needed = graph.closure([(name, extra) for extra in extras], self._edges_of_extras)
+        needed = graph.closure([(name, extra) for extra in extras], self._requirements_by_extra)
         return frozenset(package for package, _ in needed if package in self.by_name)
 
     @cached_property
-    def _edges_of_extras(self) -> Mapping[tuple[str, str], set[tuple[str, str]]]:
+    def _requirements_by_extra(self) -> Mapping[tuple[str, str], set[tuple[str, str]]]:
         """Maps a package with one of its extras to what that requires: packages (with "") and their extras."""
         edges: dict[tuple[str, str], set[tuple[str, str]]] = {}
         for package in self.packages:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relnox.core.bump import release_notes
+from relnox.core.bump import pull_request_text
 from relnox.core.planning.plan import Table
 from relnox.core.planning.step import Edit, Step
 from relnox.core.text import format_count
@@ -118,7 +118,7 @@ class OpenPullRequest(
         forge = run.forge(self.remote_name)
         request = forge.create_pull_request(self.head, self.base, self.name, self.body)
         if not self._is_planned(request):
-            body = release_notes.keep_checked_tasks(self.body, request.body)
+            body = pull_request_text.keep_checked_tasks(self.body, request.body)
             request = forge.update_pull_request(request.number, title=self.name, body=body)
         return request
 
@@ -150,4 +150,4 @@ def _normalized_lines(body: str) -> list[str]:
 
     Tasks that a person has done are as planned.
     """
-    return [release_notes.uncheck_task(line).rstrip() for line in body.strip().splitlines()]
+    return [pull_request_text.uncheck_task(line).rstrip() for line in body.strip().splitlines()]

@@ -9,8 +9,8 @@ from hostile_text import TEXTS
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relnox.core.bump import release_notes
-from relnox.core.bump.release_notes import PullRequestPackage
+from relnox.core.bump import pull_request_text
+from relnox.core.bump.pull_request_text import PullRequestPackage
 from relnox.core.settings.checklist import ManualItem, task_list
 
 
@@ -24,7 +24,7 @@ def package(
 
 def test_the_body_says_what_is_released() -> None:
     packages = [package(), package("tools", private=True), package("base", changes="### Added\n\n\t- ~~One~~")]
-    assert release_notes.format_pull_request_body(packages, "main").split("\n") == [
+    assert pull_request_text.format_pull_request_body(packages, "main").split("\n") == [
         "| package | from | to | why | tag |",
         "|---|---|---|---|---|",
         "| `core` | 1.0 | 1.1 | `minor` | `core-v1.1` |",
@@ -56,11 +56,11 @@ TASKS = [
 
 
 def test_what_a_person_does_is_a_task_list_whose_ticks_stay() -> None:
-    body = release_notes.format_pull_request_body([package()], "main", tasks=task_list(MANUAL))
+    body = pull_request_text.format_pull_request_body([package()], "main", tasks=task_list(MANUAL))
     assert body.split("\n")[6:8] == TASKS
     ticked = body.replace("- [ ] Tell", "- [x] Tell")
-    assert release_notes.keep_checked_tasks(body.replace("1.1", "1.2"), ticked) == ticked.replace("1.1", "1.2")
-    assert [release_notes.uncheck_task(line) for line in ticked.split("\n")] == body.split("\n")
+    assert pull_request_text.keep_checked_tasks(body.replace("1.1", "1.2"), ticked) == ticked.replace("1.1", "1.2")
+    assert [pull_request_text.uncheck_task(line) for line in ticked.split("\n")] == body.split("\n")
     assert task_list(MANUAL, "after") == TASKS[1].removesuffix(" (after publishing)")
     assert task_list((), "before") == ""
 
@@ -68,7 +68,7 @@ def test_what_a_person_does_is_a_task_list_whose_ticks_stay() -> None:
 @given(st.text() | st.sampled_from(TEXTS))
 def test_text_is_in_code_and_takes_one_row(text: str) -> None:
     changed = package(text, text, f"x{text}")
-    lines = release_notes.format_pull_request_body([changed], text).split("\n")
+    lines = pull_request_text.format_pull_request_body([changed], text).split("\n")
     assert [line.count("|") for line in lines[:4]] == [6, 6, 6, 0]
     assert lines[4].startswith("After the merge")
     assert all(not line or line.startswith("    ") for line in lines[8:])
@@ -80,7 +80,7 @@ def test_text_is_in_code_and_takes_one_row(text: str) -> None:
 @pytest.mark.parametrize("count", [1, 3, 2000])
 @pytest.mark.parametrize("limit", [1000, 65_536])
 def test_the_body_is_shortened(count: int, limit: int) -> None:
-    text = release_notes.format_pull_request_body(
+    text = pull_request_text.format_pull_request_body(
         [package(changes="- A chänge\n" * 20_000)] * count, "main", limit
     )
     assert len(text.encode()) <= limit
@@ -88,5 +88,5 @@ def test_the_body_is_shortened(count: int, limit: int) -> None:
 
 
 def test_a_title_is_one_line_of_limited_length() -> None:
-    assert release_notes.format_pull_request_title("Release 1.0\n\nMore") == "Release 1.0"
-    assert len(release_notes.format_pull_request_title("x" * 1000)) == release_notes.MAX_TITLE_LENGTH
+    assert pull_request_text.format_pull_request_title("Release 1.0\n\nMore") == "Release 1.0"
+    assert len(pull_request_text.format_pull_request_title("x" * 1000)) == pull_request_text.MAX_TITLE_LENGTH

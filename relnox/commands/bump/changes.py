@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from relnox.commands.options import BumpOptions as Options
 from relnox.commands.shared import hooks
 from relnox.core import version_groups
-from relnox.core.bump import editing, lock_files, release_history, release_notes, version_bumps
+from relnox.core.bump import changelog_updates, editing, lock_files, release_history, version_bumps
 from relnox.core.bump.version_bumps import BumpRequest, DependencyUpdates, VersionBump
 from relnox.core.fixes import CREATE_REPOSITORY
 from relnox.core.packages import VersionSource
@@ -112,10 +112,10 @@ def edit_files(  # noqa: PLR0913, PLR0917 - what is edited
     generated = {bump.package.name for own in tools.values() for bump in own}
     own = [bump for bump in bumps if bump.package.name not in generated]
     if config.changelog in ("auto", "keep-a-changelog"):
-        changelogs = release_notes.find_changelogs(workspace, project.changelog_files, files.before, config)
+        changelogs = changelog_updates.find_changelogs(workspace, project.changelog_files, files.before, config)
         tags = {bump.package.name: _tag_and_previous(bump, project) for bump in own}
         files.after |= dict(
-            release_notes.update_changelogs(own, changelogs, files.current, tags, config, project.today)
+            changelog_updates.update_changelogs(own, changelogs, files.current, tags, config, project.today)
         )
     if checkout is not project and files.edits and not _files_with_new_content(files.edits, checkout):
         return None  # before tools run for nothing
@@ -196,11 +196,11 @@ def _changelog_notes(
     directories = tuple(dict.fromkeys((".", *(bump.package.directory for bump in bumps))))
     change_files = project.once(changelog_files.find_change_files, project.root, directories)
     removed = {file for file, content in files.after.items() if content is None}
-    notes = list(release_notes.change_file_notes(bumps, change_files, removed))
+    notes = list(changelog_updates.change_file_notes(bumps, change_files, removed))
     if not notes and config.changelog in ("auto", "keep-a-changelog"):
-        changelogs = release_notes.find_changelogs(workspace, candidates, files.before, config)
+        changelogs = changelog_updates.find_changelogs(workspace, candidates, files.before, config)
         arguments = (own, changelogs, candidates, files.before, files.after.keys(), config)
-        notes += release_notes.changelog_notes(*arguments)
+        notes += changelog_updates.changelog_notes(*arguments)
     yield from notes
 
 
@@ -216,10 +216,10 @@ def _changelog_tool_runs(
     detect = tools_on_copy.detect_changelog_tool
     tools = {name: project.once(detect, project.root / name, config.changelog) for name in directories}
     runs: dict[tuple[str, Tool, str], list[VersionBump]] = {}
-    for bump in filter(release_notes.is_listed_in_changelogs, bumps):
+    for bump in filter(changelog_updates.is_listed_in_changelogs, bumps):
         directory = "." if is_lockstep else bump.package.directory
         if tools[directory] is None:
-            own = release_notes.changelog_in(bump.package.directory, project.changelog_files, files.before)
+            own = changelog_updates.changelog_in(bump.package.directory, project.changelog_files, files.before)
             directory = "." if own is None or tools["."] == "git-cliff" else directory
         if (tool := tools[directory]) is not None:
             # The root's git-cliff writes a changelog for each package, its towncrier one for all of them.
@@ -270,7 +270,7 @@ def _changelog_release(
         labels[label] = None
     tag_format = project.tag_formats[first.package.name]
     is_shared = len(groups) > 1 and directory == "." and directory != first.package.directory
-    own = release_notes.changelog_in(first.package.directory, project.changelog_files, files.before)
+    own = changelog_updates.changelog_in(first.package.directory, project.changelog_files, files.before)
     released_packages = {bump.package.name for bump in bumps}
     return ChangelogRelease(
         directory=directory,

@@ -10,8 +10,8 @@ from relnox.commands.options import DEFAULT_OUTPUT
 from relnox.commands.options import BumpOptions as Options
 from relnox.commands.shared import checks, release_diffs, releases
 from relnox.core import fixes
-from relnox.core.bump import release_notes
-from relnox.core.bump.release_notes import PullRequestPackage
+from relnox.core.bump import changelog_updates, pull_request_text
+from relnox.core.bump.pull_request_text import PullRequestPackage
 from relnox.core.bump.version_bumps import VersionBump
 from relnox.core.changelog import text_of_version
 from relnox.core.planning import step
@@ -99,8 +99,8 @@ def add_pull_request(
         remote_name=remote,
         head=head,
         base=base,
-        name=release_notes.format_pull_request_title(message),
-        body=release_notes.format_pull_request_body(
+        name=pull_request_text.format_pull_request_title(message),
+        body=pull_request_text.format_pull_request_body(
             tuple(_packages(project, bumps, edits)), base, tasks=task_list(project.config.check.manual)
         ),
         needs=step.after(commit),
@@ -191,7 +191,7 @@ def _packages(
     tags = changes.tag_names(project, bumps)
     contents = {edit.file: edit.after for edit in edits if edit.after is not None}
     workspace, candidates = project.literals.workspace, project.changelog_files
-    changelogs = release_notes.find_changelogs(workspace, candidates, contents, project.config)
+    changelogs = changelog_updates.find_changelogs(workspace, candidates, contents, project.config)
     diffs = {diff.package: diff for diff in _compare_archives(project, bumps, tags)}
     for bump in bumps:
         name, after = bump.package.name, str(bump.after)

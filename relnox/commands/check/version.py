@@ -10,7 +10,7 @@ from relnox.commands.check.context import Context, Finding
 from relnox.commands.shared import checks, consistency, releases
 from relnox.core import changelog as changelogs
 from relnox.core import setting_proposals, version_groups
-from relnox.core.bump import release_notes
+from relnox.core.bump import changelog_updates
 from relnox.core.packages import Package
 from relnox.core.text import join_names, split_lines
 from relnox.errors import Blocked, Conflict
@@ -123,7 +123,7 @@ def check_changelog(context: Context) -> Iterator[Finding]:
         return
     candidates = project.changelog_files
     contents = project.read_files(name for names in candidates.values() for name in names)
-    by_package = release_notes.find_changelogs(project.workspace, candidates, contents, project.config)
+    by_package = changelog_updates.find_changelogs(project.workspace, candidates, contents, project.config)
     if without := [package.name for package in context.packages if package.name not in by_package]:
         yield Blocked(
             "changelog-missing",

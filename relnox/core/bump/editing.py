@@ -17,8 +17,8 @@ from relnox.core.versions import version_locations
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
 
-Strings: TypeAlias = dict[tuple[str | int, ...], tuple[str, str]]
-"""Strings of a TOML file by their keys: the current and the new value."""
+StringChanges: TypeAlias = dict[tuple[str | int, ...], tuple[str, str]]
+"""StringChanges of a TOML file by their keys: the current and the new value."""
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -57,7 +57,7 @@ def edited_contents(
         Blocked: A file has changed since it was read, or cannot hold the new version.
     """
     resolved = ResolvedBumps(tuple(bumps), updates)
-    strings, others = _plan_replacements(workspace, bumps, updates, config)
+    strings, others = _replacements_by_file(workspace, bumps, updates, config)
     format_at = partial(version_locations.format_at, scheme=config.scheme)
     for file in sorted({*strings, *others, *workspace.lock_files}):
         before = contents[file]
@@ -78,15 +78,15 @@ def edited_contents(
         yield file, mark + text.encode()
 
 
-def _plan_replacements(
+def _replacements_by_file(
     workspace: Workspace, bumps: Sequence[VersionBump], updates: DependencyUpdates, config: Config
-) -> tuple[dict[str, Strings], dict[str, list[tuple[VersionSource, str]]]]:
+) -> tuple[dict[str, StringChanges], dict[str, list[tuple[VersionSource, str]]]]:
     """Return the strings to replace in TOML files, and the other version locations with their new text.
 
     Returns:
         Two mappings by file: the strings, and pairs of a version location and the version as written there.
     """
-    strings: dict[str, Strings] = {}
+    strings: dict[str, StringChanges] = {}
     others: dict[str, list[tuple[VersionSource, str]]] = {}
     for package in workspace.packages:
         for dependency, new_text in updates.get(package.name, ()):

@@ -69,7 +69,7 @@ def _update_uv_lock(file: str, text: str, resolved: ResolvedBumps, workspace: Wo
     spans = [
         (*match.span("version"), after[package])
         for match in _ENTRY.finditer(text)
-        if match["path"] is not None and (package := (match["name"], _resolve(file, match["path"]))) in after
+        if match["path"] is not None and (package := (match["name"], _resolve_path(file, match["path"]))) in after
     ]
     return replace_spans(text, spans)
 
@@ -98,7 +98,7 @@ def siblings_from_index(file: str, text: str, updates: DependencyUpdates, worksp
         return []
     names = {name for _, name, _, _ in _specifier_changes(file, text, updates, workspace)}
     entries = documents.parse_toml(text).get("package", ()) if names else ()
-    return sorted(names - {entry.get("name") for entry in entries if _directory(entry, file) is not None})
+    return sorted(names - {entry.get("name") for entry in entries if _source_directory(entry, file) is not None})
 
 
 def _specifier_changes(
@@ -112,32 +112,32 @@ def _specifier_changes(
         (("package", index, "metadata"), table_at(entry, "metadata"), name)
         for index, entry in enumerate(document.get("package", ()))
         if (package := workspace.by_name.get(name := str(entry.get("name")))) is not None
-        and package.directory == _directory(entry, file)
+        and package.directory == _source_directory(entry, file)
     ]
-    at_top = (package.name for package in workspace.packages if package.directory == _resolve(file, "."))
+    at_top = (package.name for package in workspace.packages if package.directory == _resolve_path(file, "."))
     owners += [(("manifest",), table_at(document, "manifest"), name) for name in at_top]
     for path, table, owner in owners:
-        specifiers = dict(_new_specifiers(updates.get(owner, ())))
-        for inner, requirement in _tables_in(table, path) if specifiers else ():
+        specifiers = dict(_changed_specifiers(updates.get(owner, ())))
+        for inner, requirement in _nested_tables(table, path) if specifiers else ():
             if isinstance(old := requirement.get("specifier"), str):
                 name = str(requirement.get("name"))
                 if (new := specifiers.get((name, SpecifierSet(old)))) is not None:
                     yield (*inner, "specifier"), name, old, new
 
 
-def _directory(entry: Mapping[str, Any], file: str) -> str | None:
+def _source_directory(entry: Mapping[str, Any], file: str) -> str | None:
     """Return the directory that is the source of an entry in uv.lock, or None if it is none."""
     source = table_at(entry, "source")
     paths = (source.get(key) for key in ("editable", "virtual", "directory"))
-    return next((_resolve(file, path) for path in paths if isinstance(path, str)), None)
+    return next((_resolve_path(file, path) for path in paths if isinstance(path, str)), None)
 
 
-def _resolve(file: str, path: str) -> str:
+def _resolve_path(file: str, path: str) -> str:
     """Return a path that is relative to the directory of a file."""
     return posixpath.normpath(posixpath.join(posixpath.dirname(file), path))
 
 
-def _new_specifiers(needs: Iterable[tuple[Dependency, str]]) -> Iterator[tuple[tuple[str, SpecifierSet], str]]:
+def _changed_specifiers(needs: Iterable[tuple[Dependency, str]]) -> Iterator[tuple[tuple[str, SpecifierSet], str]]:
     """Yield the package and the old specifier of each changed requirement, with the new one as uv writes it."""
     for dependency, new_text in needs:
         if dependency.syntax == "pep508":  # the one that uv reads
@@ -146,13 +146,13 @@ def _new_specifiers(needs: Iterable[tuple[Dependency, str]]) -> Iterator[tuple[t
             yield (dependency.name, Requirement(dependency.text).specifier), ",".join(texts)
 
 
-def _tables_in(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:
+def _nested_tables(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:
     """Yield each table in a value with its path."""
     if isinstance(value, dict):
         yield path, value
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, inner in items:
-        yield from _tables_in(inner, (*path, key))
+        yield from _nested_tables(inner, (*path, key))
 
 
 def _update_npm_lock(

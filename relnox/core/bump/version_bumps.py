@@ -85,14 +85,9 @@ def resolve_bumps(  # noqa: PLR0913 - what versions follow from
 ) -> ResolvedBumps:
     """Resolve bump requests into the bumps of packages and the updates of requirements.
 
-    Args:
-        workspace: The packages.
-        bump_requests: The requests, by package.
-        released_versions: The versions of the last tags, for packages whose versions come from tags.
-        config: The settings of the project.
-        today: The date in UTC, for calendar versions.
-        dev_number: The number of the development versions of dependents; None if they get ordinary bumps.
-        own_changes: The levels that the changes of packages ask for, from `bump_requests_from_own_changes`.
+    `released_versions` are those of the last tags, for packages whose versions come from tags. Calendar versions
+    need `today` in UTC. If `dev_number` is not None, dependents get development versions with that number.
+    `own_changes` are the requests that the changes of each package make, in case it is bumped because of others.
 
     Raises:
         Blocked: A version cannot be bumped as requested, or the versions of a group differ.
@@ -119,9 +114,9 @@ def resolve_bumps(  # noqa: PLR0913 - what versions follow from
     while True:
         group_bumps = (_bump_group(group, requests, current_versions, config, today) for group in groups)
         bumps = tuple(sorted(itertools.chain.from_iterable(group_bumps), key=lambda bump: bump.package.name))
-        updates = _find_dependency_updates(workspace, bumps, config)
-        further = dict(_request_group_members(groups, bumps, bases, requests, own_changes))
-        for name, causes in _find_dependents(workspace, bumps, updates, bases, config).items():
+        updates = _requirements_to_rewrite(workspace, bumps, config)
+        further = dict(_requests_for_group_members(groups, bumps, bases, requests, own_changes))
+        for name, causes in _causes_by_dependent(workspace, bumps, updates, bases, config).items():
             causing_names = ", ".join(dict.fromkeys(cause.package.name for cause in causes))
             request = BumpRequest(
                 _bump_of_dependent(bases[name], causes, config)
@@ -130,9 +125,9 @@ def resolve_bumps(  # noqa: PLR0913 - what versions follow from
                 f"its requirement on {causing_names} changes",
             )
             if all(bump.package.name != name for bump in bumps):
-                further[name] = _with_own_level(request, own_changes.get(name), bases[name])
+                further[name] = _raise_level(request, own_changes.get(name), bases[name])
             elif name in own_changes and name in requests:
-                raised = _with_own_level(requests[name], request, bases[name])
+                raised = _raise_level(requests[name], request, bases[name])
                 if raised is not requests[name]:
                     further[name] = raised
         if not further:
@@ -141,7 +136,7 @@ def resolve_bumps(  # noqa: PLR0913 - what versions follow from
 
 
 def version_location_problems(packages: Iterable[tuple[Package, Version | None]]) -> Iterator[Problem]:
-    """Yield a problem for each package of which a location does not have the version that it is given with."""
+    """Yield a problem for each pair of a package and a version if not all locations of the version contain it."""
     for package, version in packages:
         if package.other_locations and not locations_agree(package, version):
             yield differing_locations_error(package, version, "--to VERSION")
@@ -242,7 +237,7 @@ def _no_version_error(package: Package) -> Blocked:
     )
 
 
-def _find_dependents(
+def _causes_by_dependent(
     workspace: Workspace,
     bumps: Sequence[VersionBump],
     updates: DependencyUpdates,
@@ -268,7 +263,7 @@ def _find_dependents(
     return {name: own for name, own in causes.items() if own}
 
 
-def _request_group_members(
+def _requests_for_group_members(
     groups: Iterable[VersionGroup],
     bumps: Sequence[VersionBump],
     current_versions: Mapping[str, Version],
@@ -279,7 +274,7 @@ def _request_group_members(
     by_name = {bump.package.name: bump for bump in bumps}
     for group in groups:
         requests = [bump_requests[package.name] for package in group.packages if package.name in bump_requests]
-        levels = {request: level for request in requests if (level := _level_of(request)) is not None}
+        levels = {request: level for request in requests if (level := _requested_level(request)) is not None}
         if not levels or len(levels) < len(set(requests)):
             continue
         highest = min(levels, key=lambda request: LEVELS.index(levels[request]))
@@ -287,7 +282,7 @@ def _request_group_members(
             name = package.name
             if name in by_name and name not in bump_requests and name in own_changes:
                 request = BumpRequest(highest.bump, by_name[name].reason)
-                raised = _with_own_level(request, own_changes[name], current_versions[name])
+                raised = _raise_level(request, own_changes[name], current_versions[name])
                 if raised is not request:
                     yield name, raised
 
@@ -313,13 +308,13 @@ def _bump_of_dependent(current: Version, causes: Sequence[VersionBump], config: 
     return Bump(part=level, pre=versioning.phase_of(new_prereleases[0]) if new_prereleases else None)
 
 
-def _with_own_level(request: BumpRequest, other: BumpRequest | None, current: Version) -> BumpRequest:
-    """Return a request with the level of another one, if that is higher; a phase stays.
+def _raise_level(request: BumpRequest, other: BumpRequest | None, current: Version) -> BumpRequest:
+    """Return a request with the level of `other`, if that is higher; a phase stays.
 
     Requests for a development version or for the current version have no level and stay as they are.
     """
-    level = _level_of(request)
-    other_level = _level_of(other) if other is not None else None
+    level = _requested_level(request)
+    other_level = _requested_level(other) if other is not None else None
     if request.bump is None or other is None or level is None or other_level is None:
         return request
     if LEVELS.index(other_level) >= LEVELS.index(level):
@@ -328,7 +323,7 @@ def _with_own_level(request: BumpRequest, other: BumpRequest | None, current: Ve
     return BumpRequest(Bump(part=other_level, pre=phase), f"{other.reason}; {request.reason}")
 
 
-def _level_of(request: BumpRequest) -> Level | None:
+def _requested_level(request: BumpRequest) -> Level | None:
     """Return the level of a request, or None if it has none; the next prerelease has the lowest level."""
     match request.bump:
         case Bump(part="pre"):
@@ -339,7 +334,7 @@ def _level_of(request: BumpRequest) -> Level | None:
             return None
 
 
-def _find_dependency_updates(
+def _requirements_to_rewrite(
     workspace: Workspace, bumps: Sequence[VersionBump], config: Config
 ) -> DependencyUpdates:
     """Return the requirements to rewrite because the packages that they name are bumped.
@@ -359,7 +354,7 @@ def _find_dependency_updates(
             requirement = replace(dependency, key=(), file="")  # many packages have the same one
             is_first = (requirement, bump) not in rewritten
             if is_first:
-                rewritten[requirement, bump] = _rewrite_requirement(dependency, bump, config)
+                rewritten[requirement, bump] = _new_requirement_text(dependency, bump, config)
             if (new_text := rewritten[requirement, bump]) is None:
                 continue
             name, new = dependency.name, bump.after
@@ -388,7 +383,7 @@ def _find_dependency_updates(
     return updates
 
 
-def _rewrite_requirement(dependency: Dependency, bump: VersionBump, config: Config) -> str | None:
+def _new_requirement_text(dependency: Dependency, bump: VersionBump, config: Config) -> str | None:
     """Return the text of a requirement after the package it names is bumped, or None if it is unchanged.
 
     With `update-requirements = "never"`, the result is the one of `out-of-range`: a text means that the
@@ -403,16 +398,9 @@ def _rewrite_requirement(dependency: Dependency, bump: VersionBump, config: Conf
         return requirements.rewrite_requirement(
             dependency, bump.after, policy=policy, format_version=format_version
         )
-    if dependency.table == "tool" and not _is_allowed(dependency, bump.before):
+    is_about_package = bump.before is not None and requirements.is_satisfied_by(dependency, bump.before)
+    if dependency.table == "tool" and not is_about_package:
         return None
     scheme = config.scheme if dependency.syntax == "pep508" else "pep440"
     format_version = partial(semver_compat.format_version, scheme=scheme)
     return requirements.rewrite_requirement(dependency, bump.after, policy=policy, format_version=format_version)
-
-
-def _is_allowed(dependency: Dependency, version: Version | None) -> bool:
-    """Return whether a requirement is valid and allows a version."""
-    try:
-        return version is not None and requirements.allows(dependency.text, version, dependency.syntax)
-    except Blocked:
-        return False

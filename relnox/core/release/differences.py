@@ -63,7 +63,7 @@ class FileSizes(NamedTuple):
         return f"{round(percent):+,} %"
 
     def __str__(self) -> str:
-        name = _describe_file(self.after).partition(".")[0]
+        name = _kind_or_tags(self.after).partition(".")[0]
         return f"{name} {format_size(self.size_before)} → {format_size(self.size_after)} ({self.growth})"
 
 
@@ -95,13 +95,13 @@ class ReleaseDiff(Record, kw_only=True):
         if more := len(self.sizes) - len(first):
             sizes.append(f"{more} more")
         yield "size", ", ".join(sizes) or "-"
-        yield from _differences("archives", *(map(_describe_file, files) for files in self.files), full=full)
+        yield from _added_and_removed("archives", *(map(_kind_or_tags, files) for files in self.files), full=full)
         for before, after in self.archives:
-            yield from _differences(f"files in {after.kind}", before.members, after.members, full=full)
+            yield from _added_and_removed(f"files in {after.kind}", before.members, after.members, full=full)
         if self.archives:  # that of the wheel, which is what installers read
             before, after = max(self.archives, key=lambda pair: pair[1].kind)
-            yield from _differences("requirements", before.requires, after.requires, full=full)
-            yield from _differences("entry points", before.entry_points, after.entry_points, full=full)
+            yield from _added_and_removed("requirements", before.requires, after.requires, full=full)
+            yield from _added_and_removed("entry points", before.entry_points, after.entry_points, full=full)
             for what, old, new in (
                 ("Requires-Python", before.requires_python, after.requires_python),
                 ("license", before.license, after.license),
@@ -117,7 +117,7 @@ def budget_problems(diffs: Sequence[ReleaseDiff], budget: DiffConfig) -> Iterato
         for size in diff.sizes:
             allowed = _allowed_size(size.size_before, budget.max_growth or "")
             if size.size_after > allowed:
-                added = _largest_new_members(diff, size.after)
+                added = _describe_largest_new_files(diff, size.after)
                 needed = max(needed, math.ceil((size.size_after / max(size.size_before, 1) - 1) * 100))
                 lines.append(
                     f"{size.after} has {format_size(size.size_after)}, {size.before} on {diff.index} "
@@ -125,7 +125,7 @@ def budget_problems(diffs: Sequence[ReleaseDiff], budget: DiffConfig) -> Iterato
                     f"{f'; largest new files: {added}' if added else ''}"
                 )
     if lines:
-        yield _exceeded_budget("archive-too-large", lines, f'max-growth = "{needed}%"')
+        yield _budget_error("archive-too-large", lines, f'max-growth = "{needed}%"')
     lines, names = [], dict.fromkeys(budget.top_level)
     for diff in diffs:
         for before, after in diff.archives:
@@ -137,10 +137,10 @@ def budget_problems(diffs: Sequence[ReleaseDiff], budget: DiffConfig) -> Iterato
                     f"{diff.index} only {join_names(before.top_level) or 'nothing'}"
                 )
     if lines:
-        yield _exceeded_budget("archive-content", lines, f"top-level = [{', '.join(map(json.dumps, names))}]")
+        yield _budget_error("archive-content", lines, f"top-level = [{', '.join(map(json.dumps, names))}]")
 
 
-def _exceeded_budget(code: str, lines: Sequence[str], setting: str) -> Problem:
+def _budget_error(code: str, lines: Sequence[str], setting: str) -> Problem:
     return Blocked(
         code,
         "\n".join(lines),
@@ -158,15 +158,15 @@ def find_counterpart(filename: str, others: Iterable[str]) -> str | None:
 
 def has_same_tags(filename: str, other: str) -> bool:
     """Return whether two files are sdists, or wheels for the same Pythons and platforms."""
-    return _describe_file(filename) == _describe_file(other)
+    return _kind_or_tags(filename) == _kind_or_tags(other)
 
 
 def _wheel_tags(filename: str) -> frozenset[str]:
     """Return the parts of the tags in the name of a wheel."""
-    return frozenset(re.split(r"[-._]", _describe_file(filename)))
+    return frozenset(re.split(r"[-._]", _kind_or_tags(filename)))
 
 
-def _describe_file(filename: str) -> str:
+def _kind_or_tags(filename: str) -> str:
     """Return the tags in the name of a wheel, `wheel` for pure wheels, and `sdist` for all others."""
     if not filename.endswith(".whl"):
         return "sdist"
@@ -174,28 +174,31 @@ def _describe_file(filename: str) -> str:
     return "wheel" if tags in ("py3-none-any", "py2.py3-none-any") else tags
 
 
-def _differences(
+def _added_and_removed(
     what: str, before: Iterable[str], after: Iterable[str], *, full: bool
 ) -> Iterator[tuple[str, str]]:
     """Yield what was added and removed, if anything was."""
     old, new = list(before), list(after)
-    groups = [[f"+{name}" for name in _names_not_in(new, old)], [f"-{name}" for name in _names_not_in(old, new)]]
+    groups = [
+        [f"+{name}" for name in _names_missing_in(new, old)],
+        [f"-{name}" for name in _names_missing_in(old, new)],
+    ]
     if full:
         yield from ((what, name) for group in groups for name in group)
     elif any(groups):
         yield what, "; ".join(join_names(group, _MAX_NAMES) for group in groups if group)
 
 
-def _names_not_in(names: Collection[str], others: Collection[str]) -> list[str]:
+def _names_missing_in(names: Collection[str], others: Collection[str]) -> list[str]:
     """Return the names that are not among the others, sorted."""
     return sorted(set(names) - set(others))
 
 
-def _largest_new_members(diff: ReleaseDiff, filename: str) -> str:
+def _describe_largest_new_files(diff: ReleaseDiff, filename: str) -> str:
     """Name the largest files that an archive has and its counterpart has not, with their sizes."""
     for before, after in diff.archives:
         if after.filename == filename:
-            new = sorted(_names_not_in(after.members, before.members), key=lambda name: -after.members[name])
+            new = sorted(_names_missing_in(after.members, before.members), key=lambda name: -after.members[name])
             return ", ".join(f"{name} ({format_size(after.members[name])})" for name in new[:_MAX_NAMES])
     return ""
 

@@ -29,7 +29,7 @@ _MENTION = re.compile(r"(?<![\w`])@(?=\w)")
 
 def release_marker(tag: str) -> str:
     """Return the line that marks a release of a tag as made by relnox."""
-    return f"<!-- relnox: release {_quoted(tag)} -->"
+    return f"<!-- relnox: release {_quote_tag(tag)} -->"
 
 
 def is_made_by_relnox(body: str, tag: str) -> bool:
@@ -37,7 +37,7 @@ def is_made_by_relnox(body: str, tag: str) -> bool:
     return release_marker(tag) in split_lines(body)
 
 
-def _quoted(tag: str) -> str:
+def _quote_tag(tag: str) -> str:
     """Return a tag without characters that could end a comment."""
     return re.sub(r"[^\w./+@-]|--", lambda match: "".join(f"%{ord(char):02X}" for char in match[0]), tag)
 
@@ -75,7 +75,7 @@ def format_installation_section(
 
 def has_section(body: str, section: str) -> bool:
     """Return whether a text has a section; forges change line ends and trailing white space."""
-    return _normalized(section) in _normalized(body)
+    return _normalize_line_ends(section) in _normalize_line_ends(body)
 
 
 def replace_section(body: str, tag: str, section: str) -> str:
@@ -87,14 +87,14 @@ def replace_section(body: str, tag: str, section: str) -> str:
 
 
 def _start_marker(tag: str) -> str:
-    return f"<!-- relnox: installation {_quoted(tag)} -->"
+    return f"<!-- relnox: installation {_quote_tag(tag)} -->"
 
 
 def _end_marker(tag: str) -> str:
-    return f"<!-- /relnox: installation {_quoted(tag)} -->"
+    return f"<!-- /relnox: installation {_quote_tag(tag)} -->"
 
 
-def _normalized(text: str) -> str:
+def _normalize_line_ends(text: str) -> str:
     return "\n".join(line.rstrip() for line in text.replace("\r\n", "\n").split("\n"))
 
 

@@ -81,22 +81,24 @@ def compare_files(package: str, files: Collection[str], settings: Mapping[str, t
     serve several Pythons (`abi3`). Packages that are not in the settings have one wheel, `py3-none-any`.
     """
     expected = platform_wheels(package, settings) if package in settings else (_PURE,)
-    wheels = {file: _parse_tags(file) for file in files if not file.endswith(".tar.gz")}
+    wheels = {file: _tags_in_filename(file) for file in files if not file.endswith(".tar.gz")}
     return FileComparison(
         missing=(
             *([] if any(file.endswith(".tar.gz") for file in files) else [_SDIST]),
-            *(name for name in expected if not any(_is_for(tags, name) for tags in wheels.values())),
+            *(name for name in expected if not any(_provides(tags, name) for tags in wheels.values())),
         ),
         unexpected=tuple(
-            sorted(file for file, tags in wheels.items() if not any(_is_for(tags, name) for name in expected))
+            sorted(file for file, tags in wheels.items() if not any(_provides(tags, name) for name in expected))
         ),
     )
 
 
 def is_installable_on(wheel: str, python: str) -> bool:
     """Return whether a Python version (`3.12`) can install a wheel, according to the wheel's file name."""
-    tags = _parse_tags(wheel)
-    return any(tag in tags for platform in {tag.platform for tag in tags} for tag in _tags_for(python, platform))
+    tags = _tags_in_filename(wheel)
+    return any(
+        tag in tags for platform in {tag.platform for tag in tags} for tag in _installable_tags(python, platform)
+    )
 
 
 def github_matrix(packages: Iterable[str], settings: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
@@ -146,30 +148,30 @@ def _expand_braces(text: str) -> Iterator[str]:
         yield from _expand_braces(f"{text[: match.start()]}{alternative.strip()}{text[match.end() :]}")
 
 
-def _parse_tags(wheel: str) -> frozenset[Tag]:
+def _tags_in_filename(wheel: str) -> frozenset[Tag]:
     try:
         return parse_wheel_filename(wheel)[3]
     except InvalidWheelFilename:
         return frozenset()
 
 
-def _is_for(tags: frozenset[Tag], identifier: str) -> bool:
+def _provides(tags: frozenset[Tag], identifier: str) -> bool:
     """Return whether a wheel with these tags is for the Python and the platform of a build identifier."""
     if identifier == _PURE:
         return any(str(tag) == _PURE for tag in tags)
     python, _, platform = identifier.partition("-")
-    platforms = {tag.platform for tag in tags if _matches_platform(tag.platform, platform)}
+    platforms = {tag.platform for tag in tags if _is_for_platform(tag.platform, platform)}
     version = f"3.{python.removeprefix('cp3')}"
-    return any(tag in tags for name in platforms for tag in _tags_for(version, name))
+    return any(tag in tags for name in platforms for tag in _installable_tags(version, name))
 
 
-def _matches_platform(tag: str, platform: str) -> bool:
+def _is_for_platform(tag: str, platform: str) -> bool:
     """Return whether a tag such as `manylinux_2_28_x86_64` is for a platform such as `manylinux_x86_64`."""
     system, _, architecture = platform.partition("_")
     return tag == platform if system.startswith("win") else tag.startswith(system) and tag.endswith(architecture)
 
 
-def _tags_for(python: str, platform: str) -> Iterator[Tag]:
+def _installable_tags(python: str, platform: str) -> Iterator[Tag]:
     """Yield the tags that a CPython (`3.12`, free-threaded `3.14t`) can install on a platform."""
     is_threaded = python.endswith("t")
     major, minor = python.removesuffix("t").split(".")[:2]

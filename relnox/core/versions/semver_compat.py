@@ -51,7 +51,7 @@ def to_semver(version: Version) -> str:
     if (obstacle := semver_obstacle(version)) is not None:
         reason, fix = obstacle
         raise Blocked("version-invalid", f"{version} cannot be written as SemVer ({reason})", fix=fix)
-    return str(_semver_text(version))
+    return str(_as_semver(version))
 
 
 def semver_obstacle(version: Version) -> tuple[str, str] | None:
@@ -85,7 +85,7 @@ def semver_inversion(before: Version, after: Version) -> str | None:
         return None
     if semver_obstacle(before) is not None or semver_obstacle(after) is not None:
         return None
-    if _semver_text(before) <= _semver_text(after):
+    if _as_semver(before) <= _as_semver(after):
         return None
     return f"SemVer sorts {to_semver(after)} before {to_semver(before)}; do not mix dev with alpha or beta"
 
@@ -107,7 +107,7 @@ def from_semver(text: str) -> Version:
             f"{text!r} is not a valid version (SemVer 2.0.0)",
             fix="write it like 1.2.3 or 1.2.3-alpha.0",
         ) from None
-    segment = "" if version.prerelease is None else _parse_segment(text, version.prerelease)
+    segment = "" if version.prerelease is None else _pep440_segment(text, version.prerelease)
     build = "" if version.build is None else f"+{version.build}"
     try:
         return Version(f"{version.major}.{version.minor}.{version.patch}{segment}{build}")
@@ -123,7 +123,7 @@ def from_semver(text: str) -> Version:
         ) from None
 
 
-def _semver_text(version: Version) -> semver.Version:
+def _as_semver(version: Version) -> semver.Version:
     """Convert a version that SemVer can express to a `semver.Version`."""
     return semver.Version(version.major, version.minor, version.micro, _semver_prerelease(version), version.local)
 
@@ -135,7 +135,7 @@ def _semver_prerelease(version: Version) -> str | None:
     return None if version.dev is None else f"dev.{version.dev}"
 
 
-def _parse_segment(text: str, prerelease: str) -> str:
+def _pep440_segment(text: str, prerelease: str) -> str:
     """Convert a SemVer prerelease to a PEP 440 segment; `text` is the whole version, for messages."""
     match = re.fullmatch(_PRERELEASE, prerelease)
     if match is None or match["word"].lower() not in _SEGMENTS:

@@ -1,0 +1,115 @@
+"""The title and the body of a release pull request, in Markdown.
+
+Text from the project is in code, where it cannot notify people, refer to issues or change the layout.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from relnox.core.records import Record
+from relnox.core.text import escape_line, split_lines
+
+MAX_BODY_SIZE = 65_536
+"""The maximum size of a pull request's body.
+
+GitHub's limit is in characters. relnox counts bytes instead, to stay within the limit however they are counted.
+"""
+MAX_TITLE_LENGTH = 250
+
+_CHECKED = re.compile(r"- \[[xX]\]")
+_SHORTENED = "\n\n_Shortened: the rest is in the changed files._"
+
+
+class PullRequestPackage(Record, kw_only=True):
+    """A package that a release pull request bumps.
+
+    Attributes:
+        before: The current version.
+        after: The new version.
+        reason: Why the package is bumped.
+        tag: The tag of the new version.
+        changes: The text about the new version in the package's changelog; empty if there is none.
+        private: Whether the package is not published.
+        last_release: The last release, with which this commit was compared, such as `1.2.0 on pypi`.
+        differences: What changes in its archives, and how.
+    """
+
+    name: str
+    before: str
+    after: str
+    reason: str
+    tag: str
+    changes: str
+    private: bool = False
+    last_release: str = ""
+    differences: tuple[tuple[str, str], ...] = ()
+
+
+def format_pull_request_title(message: str) -> str:
+    """Return the first line of a commit message, at most `MAX_TITLE_LENGTH` characters."""
+    line = escape_line(message.strip().partition("\n")[0].strip())
+    return line if len(line) <= MAX_TITLE_LENGTH else f"{line[: MAX_TITLE_LENGTH - 1]}…"
+
+
+def format_pull_request_body(
+    packages: Sequence[PullRequestPackage], branch: str, limit: int = MAX_BODY_SIZE, *, tasks: str = ""
+) -> str:
+    """Return the body of the pull request; if it exceeds the limit in bytes, the rest is left out, with a note.
+
+    `tasks` is the Markdown list of what a person has to do, or empty.
+    """
+    lines: list[str] = []
+    size = len(_SHORTENED.encode())
+    for line in _body_lines(packages, branch, tasks):
+        size += len(line.encode()) + 1
+        if size > limit:
+            return "\n".join(lines).rstrip() + _SHORTENED
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def keep_checked_tasks(body: str, before: str) -> str:
+    """Return a body in which those items of its task list are checked that were checked in the body before."""
+    done = {uncheck_task(line).rstrip(): line.rstrip() for line in before.splitlines() if _CHECKED.match(line)}
+    return "\n".join(done.get(line, line) for line in body.split("\n"))
+
+
+def uncheck_task(line: str) -> str:
+    """Return a line of a body in which an item of a task list is not checked: `- [ ] …` for `- [x] …`."""
+    return _CHECKED.sub("- [ ]", line)
+
+
+def _body_lines(packages: Sequence[PullRequestPackage], branch: str, tasks: str) -> Iterator[str]:
+    """Yield the lines of the body: packages, tasks, differences of archives, and texts of changelogs."""
+    yield "| package | from | to | why | tag |"
+    yield "|---|---|---|---|---|"
+    for package in packages:
+        name, reason, tag = map(_as_code, (package.name, package.reason, package.tag))
+        private = " (private)" * package.private
+        yield f"| {name}{private} | {package.before} | {package.after} | {reason} | {tag} |"
+    yield ""
+    yield f"After the merge, `auto-tag` on {_as_code(branch)} creates the tags. Private packages are not published."
+    yield from ("", *tasks.split("\n")) if tasks else ()
+    for package in packages:
+        if package.differences:
+            yield from (
+                "",
+                f"**Archives of {_as_code(package.name)} compared with {_as_code(package.last_release)}**",
+                "",
+            )
+            yield from ("| what | change |", "|---|---|")
+            yield from (f"| {what} | {_as_code(change)} |" for what, change in package.differences)
+    for text in dict.fromkeys(package.changes for package in packages if package.changes):
+        names = [_as_code(package.name) for package in packages if package.changes == text]
+        yield ""
+        yield f"**Changes of {', '.join(names)}**"
+        yield ""
+        # A block of indented code ends at the first line that is not indented, whatever is inside.
+        yield from (f"    {escape_line(line.expandtabs(4))}".rstrip() for line in split_lines(text))
+
+
+def _as_code(text: str) -> str:
+    """Return text as inline code for a table cell."""
+    return f"`{escape_line(text).replace('`', chr(39)).replace('|', '/')}`"
