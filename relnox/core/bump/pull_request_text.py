@@ -90,7 +90,7 @@ def _body_lines(packages: Sequence[PullRequestPackage], branch: str, tasks: str)
         private = " (private)" * package.private
         yield f"| {name}{private} | {package.before} | {package.after} | {reason} | {tag} |"
     yield ""
-    yield f"After the merge, `auto-tag` on {_as_code(branch)} creates the tags. Private packages are not published."
+    yield f"After the merge, `auto-tag` on {_as_code(branch)} tags it. Private packages are not published."
     yield from ("", *tasks.split("\n")) if tasks else ()
     for package in packages:
         if package.differences:
