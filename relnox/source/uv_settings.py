@@ -70,19 +70,16 @@ class PackageSource(Record):
     setting: str
 
 
-def find_tables(root: Path, directory: Path, variables: Mapping[str, str]) -> list[SettingsTable]:
+def _read_tables(root: Path, directory: Path, variables: Mapping[str, str]) -> list[SettingsTable]:
     """Return the tables of settings that uv reads in a directory, highest precedence first.
 
     These are the settings of the project, the user and the system, or only those in the file that `UV_CONFIG_FILE`
     names. Those of the project are in the uv workspace that the directory is in, else in the nearest uv.toml or
     pyproject.toml in the directory or its parents.
-
-    Raises:
-        Blocked: A file is not valid TOML.
     """
     if file := variables.get("UV_CONFIG_FILE"):
-        return [(Path(file), _load_if_exists(Path(file)))]
-    if is_true(variables.get("UV_NO_CONFIG")):
+        return [(Path(file), _read_if_exists(Path(file)))]
+    if _is_true(variables.get("UV_NO_CONFIG")):
         return []
     candidates = [directory, *directory.parents]
     inside = candidates[: candidates.index(root) + 1] if root in candidates else [directory]
@@ -96,30 +93,27 @@ def find_tables(root: Path, directory: Path, variables: Mapping[str, str]) -> li
         system = (variables.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":")
         homes = [Path(name) for name in (user, *filter(None, system), "/etc")]
     files = [home / "uv" / "uv.toml" for home in homes]
-    return [*([] if project is None else [project]), *((file, _load_if_exists(file)) for file in files)]
+    return [*([] if project is None else [project]), *((file, _read_if_exists(file)) for file in files)]
 
 
-def is_true(value: str | None) -> bool:
+def _is_true(value: str | None) -> bool:
     """Return whether uv takes the value of an environment variable for true."""
     return (value or "").lower() not in _FALSE
 
 
 def read_build_settings(root: Path, package: Package, variables: Mapping[str, str]) -> UvBuildSettings:
-    """Read the settings that `uv build` uses in a package's directory.
-
-    Raises:
-        Blocked: A file is not valid TOML.
-    """
-    tables = find_tables(root, root / package.directory, variables)
-    table = _merge(tables)
-    extra_requires = _value_for_package("extra-build-dependencies", table, package)
+    """Read the settings that `uv build` uses in a package's directory."""
+    tables = _read_tables(root, root / package.directory, variables)
+    table = _merge_tables(tables)
+    extra_by_name = table_at(table, "extra-build-dependencies").items()
+    extra_requires = {normalize_name(name): value for name, value in extra_by_name}.get(package.name)
     exclude_newer = variables.get("UV_EXCLUDE_NEWER") or table.get("exclude-newer")
     variable = variables.get("UV_REQUIRE_BUILD_HASHES")
-    require_hashes = table.get("require-build-hashes") is True if variable is None else is_true(variable)
+    require_hashes = table.get("require-build-hashes") is True if variable is None else _is_true(variable)
     build = BuildSettings(
         constraints=Constraints(
             requirements=tuple(_valid_requirements(table.get("build-constraint-dependencies"))),
-            require_hashes=require_hashes or is_true(variables.get("UV_REQUIRE_HASHES")),
+            require_hashes=require_hashes or _is_true(variables.get("UV_REQUIRE_HASHES")),
             exclude_newer="" if exclude_newer in (None, False) else str(exclude_newer),
             exclude_newer_package=tuple(
                 (normalize_name(name), "false" if value is False else str(value))
@@ -135,14 +129,15 @@ def read_build_settings(root: Path, package: Package, variables: Mapping[str, st
     keys = ["build-constraint-dependencies", "require-build-hashes", "exclude-newer", "exclude-newer-package"]
     keys += ["config-settings", *(["extra-build-dependencies"] if extra_requires is not None else [])]
     names = ("UV_REQUIRE_BUILD_HASHES", "UV_REQUIRE_HASHES", "UV_EXCLUDE_NEWER")
-    applied_settings = [f"{key} ({_file_of(key, tables, root)})" for key in keys if table.get(key)]
+    files = {key: file for file, settings in reversed(tables) for key in settings}
+    applied_settings = [f"{key} ({_display_path(files[key], root)})" for key in keys if table.get(key)]
     applied_settings += [name for name in names if variables.get(name)]
     file = _display_path(tables[0][0], root) if tables else ""
-    ignored_settings = (f"{setting} ({file})" for setting in _describe_ignored_settings(table, package, root))
-    return UvBuildSettings(build, tuple(applied_settings), tuple(ignored_settings))
+    ignored_settings = _describe_ignored_settings(table, extra_requires, package, root)
+    return UvBuildSettings(build, tuple(applied_settings), tuple(f"{text} ({file})" for text in ignored_settings))
 
 
-def _merge(tables: Sequence[SettingsTable]) -> dict[str, Any]:
+def _merge_tables(tables: Sequence[SettingsTable]) -> dict[str, Any]:
     """Merge settings as uv does: lists and tables are combined, other values come from the first file."""
     merged: dict[str, Any] = {}
     for _, table in tables:
@@ -157,27 +152,21 @@ def _merge(tables: Sequence[SettingsTable]) -> dict[str, Any]:
     return merged
 
 
-def _file_of(key: str, tables: Sequence[SettingsTable], root: Path) -> str:
-    return next(_display_path(file, root) for file, table in tables if table.get(key))
-
-
 def _display_path(file: Path, root: Path) -> str:
     return (file.relative_to(root) if file.is_relative_to(root) else file).as_posix()
 
 
-def _describe_ignored_settings(table: Mapping[str, Any], package: Package, root: Path) -> Iterator[str]:
+def _describe_ignored_settings(
+    table: Mapping[str, Any], extra_requires: Any, package: Package, root: Path
+) -> Iterator[str]:
     isolation_note = 'relnox always isolates builds, with [build-system] requires and "extra-build-dependencies"'
     if package.name in map(normalize_name, strings_in(table.get("no-build-isolation-package"))):
         yield f"no-build-isolation-package: {isolation_note}"
     elif table.get("no-build-isolation") is True:
         yield f"no-build-isolation: {isolation_note}"
-    extra_requires = _value_for_package("extra-build-dependencies", table, package)
     for entry in extra_requires if isinstance(extra_requires, list) else ():
         if isinstance(entry, dict) and entry.get("match-runtime"):
             yield f"match-runtime of {entry.get('requirement')}: relnox uses any matching release"
-    for key in ("extra-build-variables", "config-settings-package"):
-        if _value_for_package(key, table, package) is not None:
-            yield f"{key}: uv build ignores it for the package itself as well"
     own_sources = table_at(read_toml(root, package.pyproject), "tool", "uv", "sources")
     sources = table_at(table, "sources").keys() | own_sources.keys()
     build_requires = {dependency.name for dependency in package.dependencies if dependency.table == "build"}
@@ -185,46 +174,29 @@ def _describe_ignored_settings(table: Mapping[str, Any], package: Package, root:
         yield f"sources of {source}: relnox uses the index, or the wheel of the same run"
 
 
-def _value_for_package(key: str, table: Mapping[str, Any], package: Package) -> Any:
-    """Return the value for a package in a table whose keys are package names, or None if there is none."""
-    by_name = table_at(table, key).items()
-    return next((value for name, value in by_name if normalize_name(name) == package.name), None)
-
-
 def read_installer_settings(root: Path, variables: Mapping[str, str]) -> dict[str, Any]:
-    """Return the settings that apply to everything uv installs in a project, as the content of a new uv.toml.
-
-    Raises:
-        Blocked: A file is not valid TOML.
-    """
-    table = _merge(find_tables(root, root, variables))
+    """Return the settings that apply to everything uv installs in a project, as the content of a new uv.toml."""
+    table = _merge_tables(_read_tables(root, root, variables))
+    pip = table_at(table, "pip")
     settings = {key: table[key] for key in _INSTALLER_KEYS if key in table}
-    return settings | {
-        key: value for key, value in table_at(table, "pip").items() if key in (*_INDEX_KINDS, "no-index")
-    }
+    return settings | {key: pip[key] for key in (*_INDEX_KINDS, "no-index") if key in pip}
 
 
 def find_package_sources(root: Path, variables: Mapping[str, str]) -> tuple[PackageSource, ...]:
-    """Return where uv gets packages in a project; without a main index, from the public one.
-
-    Raises:
-        Blocked: A file is not valid TOML.
-    """
+    """Return where uv gets packages in a project; without a main index, from the public one as well."""
     sources = [
         PackageSource(kind, _redact_credentials(_strip_index_name(url)), name)
         for name, kind in _INDEX_VARIABLES.items()
         for url in variables.get(name, "").split("," if kind == "find-links" else None)
         if url
     ]
-    for file, table in find_tables(root, root, variables):
-        sources += [
-            PackageSource(kind, _redact_credentials(url), str(file)) for kind, url in _sources_in_table(table)
-        ]
+    for file, table in _read_tables(root, root, variables):
+        sources += [PackageSource(kind, _redact_credentials(url), str(file)) for kind, url in _find_indexes(table)]
     main = [source for source in sources if source.kind == "index"][:1]  # the first one is used
     return tuple(dict.fromkeys(source for source in sources if source.kind != "index" or source in main))
 
 
-def _sources_in_table(table: Mapping[str, Any]) -> Iterator[tuple[SourceKind, str]]:
+def _find_indexes(table: Mapping[str, Any]) -> Iterator[tuple[SourceKind, str]]:
     for index in table.get("index", ()):
         if not index.get("explicit"):
             yield "index" if index.get("default") else "extra index", str(index.get("url", ""))
@@ -246,7 +218,7 @@ def _read_uv_table(directory: Path) -> SettingsTable | None:
     return None
 
 
-def _load_if_exists(file: Path) -> Mapping[str, Any]:
+def _read_if_exists(file: Path) -> Mapping[str, Any]:
     if not file.is_file():
         return {}
     real = file.resolve()  # the user's own file may be a link

@@ -36,11 +36,8 @@ _KNOWN_FILES: Mapping[str, tuple[SourceKind, tuple[str, ...]]] = {
 _SCIKIT_BUILD_PATTERN = version_locations.HATCH_PATTERN.replace("?P<version>", "?P<value>")
 
 
-class _DeclaredLocation(Record):
-    """A version location declared in pyproject.toml; the version is in the first of the `files` that exists.
-
-    The files are relative to the package's directory.
-    """
+class _BackendLocation(Record):
+    """Where a build backend reads the version: in the first of the files that exists below the package."""
 
     kind: SourceKind
     files: tuple[str, ...]
@@ -48,9 +45,7 @@ class _DeclaredLocation(Record):
 
 
 def read_package(document: Mapping[str, Any], directory: str, root: Path) -> Package:
-    """Return the package that a pyproject.toml describes, with its version and where files contain the version.
-
-    For the first two parameters, see `pyproject.parse_package`; `root` is the project's root directory.
+    """Return the package that the pyproject.toml of a directory describes, with its version and where that is.
 
     Raises:
         Blocked: The pyproject.toml is invalid, or a Cargo.toml of the package's crate or of the crate's workspace
@@ -67,11 +62,11 @@ def read_package(document: Mapping[str, Any], directory: str, root: Path) -> Pac
         package = replace(package, version=None, source=source)
         return package if "from-file" in plugin else tag_versions.with_detected_tag_source(package, document)
     if package.source.kind == "toml":
-        return replace(package, other_locations=_find_crate_version(package, document, root))
-    if (location := _find_declared_location(package, document)) is not None:
-        return _read_declared(package, location, root)
-    if locations := _find_crate_version(package, document, root):
-        return _with_source(package, locations)
+        return replace(package, other_locations=_find_crate_locations(package, document, root))
+    if (location := _find_backend_location(package, document)) is not None:
+        return _read_from_location(package, location, root)
+    if locations := _find_crate_locations(package, document, root):
+        return _take_version_from(package, locations)
     return tag_versions.with_detected_tag_source(package, document)
 
 
@@ -94,30 +89,25 @@ def add_declared_version_files(packages: Sequence[Package], config: Config, root
         Blocked: A file is missing, does not contain the version the declared number of times, has an unknown
             format, or belongs to no package.
     """
-    declared_sources: dict[str, list[VersionSource]] = {}
+    sources: dict[str, list[VersionSource]] = {package.name: [] for package in packages}
     excluded_files = {file.file for file in config.version_files if file.count == 0}
     for file in config.version_files:
         if file.count:
-            owner = _owning_package(file, packages, config)
-            source = _read_configured(file, root)
-            declared_sources.setdefault(owner.name, []).append(source)
-    excluded_files |= {
-        source.file for sources in declared_sources.values() for source in sources if source.kind != "pattern"
-    }
-    return [
-        _with_declared(package, declared_sources.get(package.name, ()), excluded_files) for package in packages
-    ]
+            source = _read_version_file(file, root)
+            sources[_owning_package(file, packages, config).name].append(source)
+            excluded_files |= {source.file} if source.kind != "pattern" else set()
+    return [_add_version_files(package, sources[package.name], excluded_files) for package in packages]
 
 
-def _with_declared(package: Package, declared_sources: Sequence[VersionSource], excluded: set[str]) -> Package:
-    if package.source.kind == "dynamic" and declared_sources:
-        return _with_source(package, declared_sources)
-    detected = (location for location in package.other_locations if location.file not in excluded)
-    declared = (version_locations.detect_short_form(source, package.version) for source in declared_sources)
+def _add_version_files(package: Package, sources: Sequence[VersionSource], excluded_files: set[str]) -> Package:
+    if package.source.kind == "dynamic" and sources:
+        return _take_version_from(package, sources)
+    detected = (location for location in package.other_locations if location.file not in excluded_files)
+    declared = (version_locations.detect_short_form(source, package.version) for source in sources)
     return replace(package, other_locations=(*detected, *declared))
 
 
-def _with_source(package: Package, locations: Sequence[VersionSource]) -> Package:
+def _take_version_from(package: Package, locations: Sequence[VersionSource]) -> Package:
     """Return the package with its version taken from the first location, and the rest as other locations."""
     first, *others = locations
     return replace(
@@ -150,7 +140,7 @@ def _owning_package(file: VersionFileConfig, packages: Sequence[Package], config
     )
 
 
-def _read_configured(file: VersionFileConfig, root: Path) -> VersionSource:
+def _read_version_file(file: VersionFileConfig, root: Path) -> VersionSource:
     name = posixpath.basename(file.file)
     semver = file.scheme == "semver" or (file.scheme is None and name in (crates.CARGO, _NODE))
     kind: SourceKind
@@ -188,8 +178,7 @@ def _read_version(source: VersionSource, root: Path) -> VersionSource:
     """Return the source with the version's text, read from its file.
 
     Raises:
-        ValueError: The version is missing, does not occur the declared number of times, or differs between places.
-        OSError: The file cannot be read.
+        ValueError: The version is missing, does not occur `source.count` times, or differs between places.
     """
     text = read_project_file(root, source.file).decode("utf-8-sig")
     versions = sorted(set(version_locations.read_versions(text, source)))
@@ -198,7 +187,7 @@ def _read_version(source: VersionSource, root: Path) -> VersionSource:
     return replace(source, text=versions[0])
 
 
-def _find_crate_version(package: Package, document: Mapping[str, Any], root: Path) -> tuple[VersionSource, ...]:
+def _find_crate_locations(package: Package, document: Mapping[str, Any], root: Path) -> tuple[VersionSource, ...]:
     """Return the version's location in Cargo.toml if the package's backend builds a Rust crate."""
     build_requires = strings_in(table_at(document, "build-system").get("requires"))
     needs_rust = any(requirement.startswith("setuptools-rust") for requirement in build_requires)
@@ -209,67 +198,67 @@ def _find_crate_version(package: Package, document: Mapping[str, Any], root: Pat
     return () if location is None else (location,)
 
 
-def _read_declared(package: Package, location: _DeclaredLocation, root: Path) -> Package:
+def _read_from_location(package: Package, location: _BackendLocation, root: Path) -> Package:
     directory = root / package.directory
     name = next((file for file in location.files if (directory / file).is_file()), None)
     if name is None:
-        return _with_unknown_version(package, f"{location.files[0]} does not exist")
+        return _explain_unknown_version(package, f"{location.files[0]} does not exist")
     file = posixpath.normpath(f"{package.directory}/{name}")
     if file.startswith("../"):
-        return _with_unknown_version(package, f"{file} is outside of the project")
+        return _explain_unknown_version(package, f"{file} is outside of the project")
     source = VersionSource(kind=location.kind, file=file, key=location.key, semver=location.kind == "json")
     try:
         source = _read_version(source, root)
         return replace(package, version=version_locations.parse_source_version(source), source=source)
     except (OSError, ValueError) as error:
-        return _with_unknown_version(package, f"{file}: {error}")
+        return _explain_unknown_version(package, f"{file}: {error}")
     except Blocked as error:
-        return _with_unknown_version(package, error.message)
+        return _explain_unknown_version(package, error.message)
 
 
-def _with_unknown_version(package: Package, reason: str) -> Package:
+def _explain_unknown_version(package: Package, reason: str) -> Package:
     return replace(package, source=replace(package.source, text=f"{package.source.text} ({reason})"))
 
 
-def _find_declared_location(package: Package, document: Mapping[str, Any]) -> _DeclaredLocation | None:
+def _find_backend_location(package: Package, document: Mapping[str, Any]) -> _BackendLocation | None:
     """Return the file that the backend reads the version from, or None if it is not read from a file."""
     tool = table_at(document, "tool")
     hatch, pdm = table_at(tool, "hatch", "version"), table_at(tool, "pdm", "version")
     setuptools = table_at(tool, "setuptools", "dynamic", "version")
     match hatch, setuptools, pdm:
         case {"source": "nodejs"}, _, _:
-            return _DeclaredLocation("json", (str(hatch.get("path", "package.json")),))
+            return _BackendLocation("json", (str(hatch.get("path", "package.json")),))
         case {"source": "code", "path": str(path)}, _, _:
             expression = str(hatch.get("expression", "__version__"))
-            return _DeclaredLocation("attribute", (path,), (expression,)) if expression.isidentifier() else None
+            return _BackendLocation("attribute", (path,), (expression,)) if expression.isidentifier() else None
         case {"path": str(path), **more}, _, _ if more.get("source", "regex") == "regex":
             pattern = str(more.get("pattern", version_locations.HATCH_PATTERN))
-            return _DeclaredLocation("pattern", (path,), (pattern,))
+            return _BackendLocation("pattern", (path,), (pattern,))
         case _, {"attr": str(attribute)}, _:
             module, _, name = attribute.rpartition(".")
-            return _DeclaredLocation("attribute", tuple(_module_files(module, document)), (name,))
+            return _BackendLocation("attribute", tuple(_module_files(module, document)), (name,))
         case _, {"file": str() | [str()] as file}, _:
-            return _DeclaredLocation("text", (file if isinstance(file, str) else strings_in(file)[0],))
+            return _BackendLocation("text", (file if isinstance(file, str) else strings_in(file)[0],))
         case _, _, {"source": "file", "path": str(path)}:
-            return _DeclaredLocation("attribute", (path,), ("__version__",))
+            return _BackendLocation("attribute", (path,), ("__version__",))
         case _:
-            return _find_backend_location(package, document)
+            return _find_default_location(package, document)
 
 
-def _find_backend_location(package: Package, document: Mapping[str, Any]) -> _DeclaredLocation | None:
+def _find_default_location(package: Package, document: Mapping[str, Any]) -> _BackendLocation | None:
     if package.backend.startswith("flit_core"):  # without a declaration flit reads the version from the module
         project = table_at(document, "project")
         name = table_at(document, "tool", "flit", "module").get("name") or project.get("name", "")
         files = tuple(_module_files(str(name).replace("-", "_"), document))
-        return _DeclaredLocation("attribute", files, ("__version__",))
+        return _BackendLocation("attribute", files, ("__version__",))
     if package.backend == "mesonpy":
-        return _DeclaredLocation("pattern", ("meson.build",), (version_locations.MESON_PATTERN,))
+        return _BackendLocation("pattern", ("meson.build",), (version_locations.MESON_PATTERN,))
     provider = table_at(document, "tool", "scikit-build", "metadata", "version")
     if provider.get("provider") == "scikit_build_core.metadata.regex" and isinstance(provider.get("input"), str):
         if provider.get("result", "{value}") != "{value}":
             return None  # composed of several parts: it is unknown which of them to bump
         pattern = str(provider.get("regex", _SCIKIT_BUILD_PATTERN))
-        return _DeclaredLocation("pattern", (provider["input"],), (pattern,))
+        return _BackendLocation("pattern", (provider["input"],), (pattern,))
     return None
 
 

@@ -30,9 +30,9 @@ from relnox.system import syntax_trees
 from relnox.system.files import read_project_file
 
 _ASSIGNMENT_PATTERN = r"^_*(version|VERSION|Version)_*[ ]*[:=]"
-_VERSION_FILES = ("__init__.py", "__about__.py", "__version__.py", "_version.py", "about.py", "version.py")
+_MODULES_WITH_VERSION = ("__init__.py", "__about__.py", "__version__.py", "_version.py", "about.py", "version.py")
 _PYPROJECT = "pyproject.toml"
-_RELEASE_TOOLS = (
+_KEYS_OF_RELEASE_TOOLS = (
     *("briefcase.version", "bumpver.current_version", "bumpversion.current_version", "commitizen.version"),
     *("pixi.package.version", "pixi.project.version", "pixi.workspace.version", "poetry.version"),
     "tbump.version.current",
@@ -55,39 +55,36 @@ class VersionLiterals(Record):
     Attributes:
         workspace: The packages.
         locations: The literals alone.
-        similar: By package, strings in tables of tools that equal the version, but may be that of something else.
+        possible_locations: By package, strings in tables of tools that equal the version, but may be another one.
     """
 
     workspace: Workspace
     locations: tuple[VersionSource, ...] = ()
-    similar: Mapping[str, tuple[VersionSource, ...]] = MappingProxyType({})
+    possible_locations: Mapping[str, Sequence[VersionSource]] = MappingProxyType({})
 
 
 def find_version_literals(git: Git | None, workspace: Workspace, config: Config, root: Path) -> VersionLiterals:
-    """Search the packages' modules and pyproject.toml files for literals.
-
-    Outside git, only modules that usually contain one are searched.
-    """
+    """Search modules and pyproject.toml files for literals; outside git, only modules that usually have one."""
     packages = [package for package in workspace.packages if package.source.is_in_file and package.version]
     if not packages or not config.version_literals:
         return VersionLiterals(workspace)
     if git is not None:
         files = [file for file, _ in git.grep([_ASSIGNMENT_PATTERN])]
     else:
-        files = list(_usual_modules(root, packages))
+        files = list(_find_modules_by_name(root, packages))
     declared_files = {file.file for file in config.version_files}
-    owners = {package.directory: package for package in workspace.packages}
+    by_directory = {package.directory: package for package in workspace.packages}
     literals: dict[str, list[VersionSource]] = {}
     for file in dict.fromkeys(files):
-        owner = _owning_package(file, owners)
+        owner = _owning_package(file, by_directory)
         if file.endswith(".py") and file not in declared_files and owner in packages:
-            literals.setdefault(owner.name, []).extend(_literals_of_module(root, file, owner))
-    similar: dict[str, list[VersionSource]] = {}
-    for file, owner in _project_files(packages, config, root).items():
+            literals.setdefault(owner.name, []).extend(_find_literals_in_module(root, file, owner))
+    possible_locations: dict[str, list[VersionSource]] = {}
+    for file, owner in _packages_by_pyproject(packages, config, root).items():
         tool = pyproject.read_toml(root, file).get("tool") if file not in declared_files else None
-        for key in _versions_of_tools(tool, owner, ("tool",)):
+        for key in _find_version_keys(tool, owner, ("tool",)):
             if (file, key) != (owner.source.file, owner.source.key):
-                group = literals if ".".join(key[1:]) in _RELEASE_TOOLS else similar
+                group = literals if ".".join(key[1:]) in _KEYS_OF_RELEASE_TOOLS else possible_locations
                 place = VersionSource(kind="toml", file=file, key=key, text=owner.source.text)
                 group.setdefault(owner.name, []).append(place)
     with_literals = tuple(
@@ -96,24 +93,27 @@ def find_version_literals(git: Git | None, workspace: Workspace, config: Config,
     )
     locations = tuple(location for of_package in literals.values() for location in of_package)
     workspace = replace(workspace, packages=with_literals) if locations else workspace
-    return VersionLiterals(workspace, locations, {name: tuple(places) for name, places in similar.items()})
+    return VersionLiterals(workspace, locations, possible_locations)
 
 
-def _project_files(packages: Sequence[Package], config: Config, root: Path) -> dict[str, Package]:
-    """Map each pyproject.toml to the package whose version other tools may have there."""
-    files = {package.pyproject: package for package in packages}
+def _packages_by_pyproject(packages: Sequence[Package], config: Config, root: Path) -> dict[str, Package]:
+    """Map each pyproject.toml to the package whose version release tools have in it.
+
+    If all packages have one version, that is any of them for a pyproject.toml in the root without a package.
+    """
+    by_file = {package.pyproject: package for package in packages}
     has_one_version = len(packages) == 1 or config.versions == "lockstep"
     if has_one_version and (root / _PYPROJECT).is_file():
-        files.setdefault(_PYPROJECT, packages[0])
-    return files
+        by_file.setdefault(_PYPROJECT, packages[0])
+    return by_file
 
 
-def _versions_of_tools(value: Any, package: Package, key: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+def _find_version_keys(value: Any, package: Package, key: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     """Yield the keys of strings in tables of tools that are the version of the package, not of a dependency."""
     if isinstance(value, dict):
         for name, inner in value.items():
             if "dependencies" not in name and name not in ("relnox", "sources"):
-                yield from _versions_of_tools(inner, package, (*key, name))
+                yield from _find_version_keys(inner, package, (*key, name))
     elif (
         value == package.source.text
         and key[-1] in _VERSION_KEYS
@@ -123,24 +123,24 @@ def _versions_of_tools(value: Any, package: Package, key: tuple[str, ...]) -> It
         yield key
 
 
-def _usual_modules(root: Path, packages: Iterable[Package]) -> Iterator[str]:
+def _find_modules_by_name(root: Path, packages: Iterable[Package]) -> Iterator[str]:
     """Yield the modules in packages' directories that usually contain a version."""
     for package in packages:
         directory = root / package.directory
         for top in (directory, *(directory / name for name in _SOURCE_DIRECTORIES)):
-            for path in sorted(path for name in _VERSION_FILES for path in top.glob(f"*/{name}")):
+            for path in sorted(path for name in _MODULES_WITH_VERSION for path in top.glob(f"*/{name}")):
                 yield path.relative_to(root).as_posix()
 
 
-def _owning_package(file: str, owners: Mapping[str, Package]) -> Package | None:
-    """Return the innermost package in whose directory a file is, or None; `owners` maps them to packages."""
+def _owning_package(file: str, by_directory: Mapping[str, Package]) -> Package | None:
+    """Return the innermost package in whose directory a file is, or None."""
     directory = posixpath.dirname(file)
-    while directory and directory not in owners:
+    while directory and directory not in by_directory:
         directory = posixpath.dirname(directory)
-    return owners.get(directory or ".")
+    return by_directory.get(directory or ".")
 
 
-def _literals_of_module(root: Path, file: str, package: Package) -> Iterator[VersionSource]:
+def _find_literals_in_module(root: Path, file: str, package: Package) -> Iterator[VersionSource]:
     """Yield the literals in a package's module, except those that seem to be the version of something else."""
     # In a file that is a location already, the settings decide which of its strings is the version.
     if import_path(root, file, package) is None or any(location.file == file for location in package.locations):
@@ -162,7 +162,7 @@ def _literals_of_module(root: Path, file: str, package: Package) -> Iterator[Ver
         if version == package.version:
             is_location = is_dunder or is_top_level
         else:
-            is_location = is_top_level and name in _VERSION_FILES and (is_dunder or name != "__init__.py")
+            is_location = is_top_level and name in _MODULES_WITH_VERSION and (is_dunder or name != "__init__.py")
         if is_location:
             yield VersionSource(kind="attribute", file=file, key=(attribute,), text=text)
 

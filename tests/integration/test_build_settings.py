@@ -292,8 +292,6 @@ def test_unsupported_settings_are_reported(index: PackageIndex, tmp_path: Path) 
 [tool.uv]
 no-build-isolation-package = ["Home"]
 sources = { toy-backend = { path = "../elsewhere" } }
-extra-build-variables = { home = { FAST = "1" } }
-config-settings-package = { home = { colour = "red" } }
 extra-build-dependencies = { home = [{ requirement = "toy-helper", match-runtime = true }] }
 """,
     )
@@ -301,8 +299,6 @@ extra-build-dependencies = { home = [{ requirement = "toy-helper", match-runtime
     for said in (
         "no-build-isolation-package: relnox always isolates builds, with [build-system] requires",
         "sources of toy-backend: relnox uses the index",
-        "extra-build-variables: uv build ignores it",
-        "config-settings-package: uv build ignores it",
         "match-runtime of toy-helper: relnox uses any matching release",
         "UV_OVERRIDE (uv build ignores it too)",
         "PIP_NO_BUILD_ISOLATION (relnox builds in isolated environments)",

@@ -285,7 +285,7 @@ def version_notes(
             yield text if len(names) == len(bumps) else f"{', '.join(names)}: {text}"
     yield from unbounded_sibling_warnings([bump.package for bump in bumps], project.literals.workspace)
     for bump in bumps:
-        for place in project.literals.similar.get(bump.package.name, ()):
+        for place in project.literals.possible_locations.get(bump.package.name, ()):
             yield (
                 f"{'.'.join(map(str, place.key))} in {place.file} is {place.text} as well, and is not changed; to "
                 "bump it, add a pattern for it: [[tool.relnox.version-files]]"
