@@ -143,11 +143,10 @@ def _next_bumps(project: Project) -> tuple[dict[str, VersionBump], tuple[str, ..
         return {}, ()
     try:
         workspace, history, config = project.workspace, project.history, project.config
-        released = {name: last.version for name, last in history.items() if last.version is not None}
         bumps, _ = version_bumps.resolve_bumps(
             workspace,
             release_history.auto_bump_requests(workspace, history, config),
-            released_versions=released,
+            current_versions=release_history.current_versions(workspace.packages, history),
             config=config,
             today=project.today,
             own_changes=release_history.bump_requests_from_own_changes(workspace, history, config),

@@ -31,7 +31,7 @@ def test_the_body_says_what_is_released() -> None:
         "| `tools` (private) | 1.0 | 1.1 | `minor` | `tools-v1.1` |",
         "| `base` | 1.0 | 1.1 | `minor` | `base-v1.1` |",
         "",
-        "After the merge, `auto-tag` on `main` creates the tags. Private packages are not published.",
+        "After the merge, `auto-tag` on `main` tags it. Private packages are not published.",
         "",
         "**Changes of `core`, `tools`**",
         "",

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from relnox.core.bump.release_history import ReleaseHistory, current_versions
 from relnox.core.bump.version_bumps import (
     BumpRequest,
     resolve_bumps,
@@ -83,11 +84,11 @@ def bumped(
 ) -> dict[str, str]:
     """Return the new versions by package."""
     settings = Config(**({"versions": "independent"} | config))
-    tags = {name: Version(text) for name, text in (released or {}).items()}
+    history = {name: ReleaseHistory("v1", Version(text), ()) for name, text in (released or {}).items()}
     bumps, _ = resolve_bumps(
         Workspace(tuple(packages)),
         bump_requests,
-        released_versions=tags,
+        current_versions=current_versions(packages, history),
         config=settings,
         today=TODAY,
         own_changes=own or {},
@@ -102,7 +103,11 @@ def rewritten(
     """Return the new texts of requirements by package."""
     settings = Config(**({"versions": "independent"} | config))
     _, updates = resolve_bumps(
-        Workspace(tuple(packages)), bump_requests, released_versions={}, config=settings, today=TODAY
+        Workspace(tuple(packages)),
+        bump_requests,
+        current_versions=current_versions(packages, {}),
+        config=settings,
+        today=TODAY,
     )
     return {name: [changed for _, changed in needs] for name, needs in updates.items()}
 
@@ -270,7 +275,11 @@ def test_the_reason_names_the_package_that_others_are_bumped_with() -> None:
     packages = tuple(package(name, "1.0.0") for name in "ab")
     config = Config(versions="independent", groups=group("a", "b"))
     found, _ = resolve_bumps(
-        Workspace(packages), requested("minor", "b"), released_versions={}, config=config, today=TODAY
+        Workspace(packages),
+        requested("minor", "b"),
+        current_versions=current_versions(packages, {}),
+        config=config,
+        today=TODAY,
     )
     assert [move.reason for move in found] == ["bumped with b (both)", "requested minor"]
 
@@ -336,7 +345,11 @@ def test_the_reason_names_each_cause_once() -> None:
     )
     config = Config(versions="independent")
     found, _ = resolve_bumps(
-        Workspace(packages), requested("minor", "a", "b"), released_versions={}, config=config, today=TODAY
+        Workspace(packages),
+        requested("minor", "a", "b"),
+        current_versions=current_versions(packages, {}),
+        config=config,
+        today=TODAY,
     )
     assert found[2].reason == "its requirement on a, b changes"
 
@@ -400,7 +413,7 @@ def test_the_reason_names_the_changes_of_a_dependent_and_its_requirement() -> No
     found, _ = resolve_bumps(
         Workspace(packages),
         requested("minor", "a"),
-        released_versions={},
+        current_versions=current_versions(packages, {}),
         config=Config(versions="independent"),
         today=TODAY,
         own_changes={"b": BumpRequest(Bump(part="minor"), "minor: feat: x")},
@@ -527,7 +540,7 @@ def test_after_any_bumps_the_workspace_is_consistent(
             resolved, updates = resolve_bumps(
                 Workspace(tuple(order)),
                 bump_requests,
-                released_versions={},
+                current_versions=current_versions(order, {}),
                 config=config,
                 today=TODAY,
                 own_changes=own_changes,

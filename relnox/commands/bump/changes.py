@@ -416,7 +416,11 @@ def add_development(  # noqa: PLR0913, PLR0917 - what it follows
     following = Contents(files.current)
     try:
         bumps, updates = version_bumps.resolve_bumps(
-            workspace, requests, released_versions={}, config=config, today=project.today
+            workspace,
+            requests,
+            current_versions=release_history.current_versions(workspace.packages, {}),
+            config=config,
+            today=project.today,
         )
         following.after |= dict(editing.edited_contents(workspace, bumps, updates, following.before, config))
     except Blocked as error:

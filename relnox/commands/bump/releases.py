@@ -268,11 +268,8 @@ def _is_requested(
     bump = requested_bump(options)
     check_bump(bump)
     history = project.history if reads_history(options, selected) else {}
-    versioned = [
-        package
-        for package in selected
-        if package.version is not None or (package.name in history and history[package.name].version is not None)
-    ]
+    current_versions = release_history.current_versions(selected, history)
+    versioned = [package for package in selected if package.name in current_versions]
     return (
         bool(versioned)
         and all(

@@ -137,7 +137,7 @@ def _resolve(options: Options, project: Project, selected: Sequence[Package]) ->
     return version_bumps.resolve_bumps(
         workspace,
         requests,
-        released_versions={name: own.version for name, own in history.items() if own.version is not None},
+        current_versions=release_history.current_versions(workspace.packages, history),
         config=config,
         today=project.today,
         dev_number=options.number,

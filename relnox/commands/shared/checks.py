@@ -271,11 +271,9 @@ def newer_tags(project: Project) -> NewerTags:
     """
     if project.git is None or project.state is None or project.state.head is None or not project.tags:
         return NewerTags({}, {})
-    current_versions = {
-        package.name: version
-        for package in project.workspace.packages
-        if (version := _current_version(package, project)) is not None
-    }
+    packages = project.workspace.packages
+    history = project.history if any(package.source.kind == "tags" for package in packages) else {}
+    current_versions = release_history.current_versions(packages, history)
 
     def find_newer(tags: Iterable[str]) -> dict[str, tuple[str, Version]]:
         latest = _latest_tags(project, tags).items()
@@ -304,14 +302,6 @@ def newer_tags(project: Project) -> NewerTags:
         else:
             ignored.setdefault(name, (tag, f"an ancestor of {own_tag}, so it does not count"))
     return NewerTags(reachable, ignored)
-
-
-def _current_version(package: Package, project: Project) -> Version | None:
-    """Return the version in the package's files, or that of its last tag if its version comes from tags."""
-    if package.version is not None or package.source.kind != "tags":
-        return package.version
-    history = project.history.get(package.name)
-    return history.version if history is not None else None
 
 
 def _latest_tags(project: Project, tags: Iterable[str]) -> dict[str, tuple[str, Version]]:

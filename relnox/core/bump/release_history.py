@@ -102,6 +102,18 @@ class ReleaseHistory(NamedTuple):
     commits: tuple[Commit, ...]
 
 
+def current_versions(packages: Iterable[Package], history: Mapping[str, ReleaseHistory]) -> dict[str, Version]:
+    """Return the version of each package that has one: in its files, or of its last tag if it comes from tags."""
+    versions = {}
+    for package in packages:
+        from_tag = (
+            history[package.name].version if package.source.kind == "tags" and package.name in history else None
+        )
+        if (version := package.version or from_tag) is not None:
+            versions[package.name] = version
+    return versions
+
+
 def last_reachable_tags(
     formats: Mapping[str, TagFormat],
     tags: Mapping[str, str],

@@ -77,7 +77,7 @@ def resolve_bumps(  # noqa: PLR0913 - what versions follow from
     workspace: Workspace,
     bump_requests: Mapping[str, BumpRequest],
     *,
-    released_versions: Mapping[str, Version],
+    current_versions: Mapping[str, Version],
     config: Config,
     today: date,
     dev_number: int | None = None,
@@ -85,18 +85,13 @@ def resolve_bumps(  # noqa: PLR0913 - what versions follow from
 ) -> ResolvedBumps:
     """Resolve bump requests into the bumps of packages and the updates of requirements.
 
-    `released_versions` are those of the last tags, for packages whose versions come from tags. Calendar versions
-    need `today` in UTC. If `dev_number` is not None, dependents get development versions with that number.
+    `current_versions` lacks the packages without a version; `today` is the date in UTC, for calendar versions. If
+    `dev_number` is not None, dependents get development versions with that number.
     `own_changes` are the requests that the changes of each package make, in case it is bumped because of others.
 
     Raises:
         Blocked: A version cannot be bumped as requested, or the versions of a group differ.
     """
-    current_versions = {
-        package.name: version
-        for package in workspace.packages
-        if (version := _current_version(package, released_versions)) is not None
-    }
     if own := sorted(config.dependency_updates.keys() & workspace.by_name.keys()):
         raise Blocked(
             "value-invalid",
@@ -177,13 +172,6 @@ def _bump_group(
             request.reason if request is not None else f"bumped with {requested_packages[0].name} ({group.name})"
         )
         yield VersionBump(package, current_versions.get(package.name), after, reason)
-
-
-def _current_version(package: Package, released_versions: Mapping[str, Version]) -> Version | None:
-    """Return a package's version: the one in its files, or that of its last tag if versions come from tags."""
-    if package.version is None and package.source.kind == "tags":
-        return released_versions.get(package.name)
-    return package.version
 
 
 def _base_version_of_group(
