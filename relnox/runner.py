@@ -319,7 +319,7 @@ class PlannedTask:
     def _execute(self) -> tuple[Table, ...]:
         """Execute the steps with the checkout locked, show the tables of their results, and return these."""
         plan, project, reporter = self.plan, self._project, self._reporter
-        self._handlers.enter_context(executor.signals.handle_signals(handled=self._interactive))
+        self._handlers.enter_context(executor.signals.handle_signals(enabled=self._interactive))
         runs_project_code = any(step.runs_project_code for step in plan.steps)
         with STDOUT.ignoring_errors(), TemporaryDirectory() as scratch, ExitStack() as stack:
             if runs_project_code and not self._nested and not any(step.upload for step in plan.steps):

@@ -50,7 +50,7 @@ def plan(options: Options, project: Project) -> Plan:
     """Plan to write the files that are missing or differ; or what another option asks for."""
     new = PlanBuilder("ci")
     if options.lint:
-        _lint(new, project)
+        _lint_workflows(new, project)
     elif options.publishers:
         _list_publishers(new, project)
     elif options.matrix is not None:
@@ -88,15 +88,15 @@ def _plan_files(new: PlanBuilder, options: Options, project: Project) -> None:
                 fix='[tool.relnox] branch = "main"',
             )
         )
-    texts = _generate(facts, project)
-    locks = tuple(_locks(project))
+    texts = _generate_texts(facts, project)
+    locks = tuple(_requirement_locks(project))
     contents = project.read_files([*texts, *(lock.file for lock in locks)])
     files = [_generated_file(name, text, contents.get(name), project) for name, text in texts.items()]
     if options.check:
-        _add_findings(new, (problem for file in files for problem in project.once(_check, file)))
+        _add_findings(new, (problem for file in files for problem in project.once(_check_generated_file, file)))
         _add_findings(new, (missing_file_problem(lock.file) for lock in locks if lock.file not in contents))
         return
-    new.problems += _renamed_workflows(files, project)
+    new.problems += _renamed_publishing_workflows(files, project)
     edits = []
     for file in files:
         try:
@@ -131,7 +131,7 @@ def document(options: Options, project: Project) -> str:
     return f"{json.dumps(rows, separators=(',', ':'))}\n"
 
 
-def _locks(project: Project) -> Iterator[LockRequirements]:
+def _requirement_locks(project: Project) -> Iterator[LockRequirements]:
     """Yield the steps that lock what jobs install: those with credentials only what relnox itself imports there.
 
     The project of relnox itself runs the code that it releases, and installs only what that requires.
@@ -160,7 +160,7 @@ def _locks(project: Project) -> Iterator[LockRequirements]:
         )
 
 
-def _generate(facts: ProjectFacts, project: Project) -> dict[str, str]:
+def _generate_texts(facts: ProjectFacts, project: Project) -> dict[str, str]:
     """Return the files for the CI of the forge that the project is on, or else for GitHub Actions, by path."""
     workflows = sets.workflows(facts)
     if _is_on_gitlab(project):
@@ -191,7 +191,7 @@ def _generated_file(name: str, output: str, content: bytes | None, project: Proj
     return replace(file, history=project.once(contents_in_history, project.git, name))
 
 
-def _check(file: GeneratedFile) -> tuple[Problem, ...]:
+def _check_generated_file(file: GeneratedFile) -> tuple[Problem, ...]:
     return tuple(check_file(file, PIPELINE_RULES if file.file == gitlab.FILE else WORKFLOW_RULES))
 
 
@@ -204,7 +204,7 @@ def _add_findings(new: PlanBuilder, findings: Iterable[Problem]) -> None:
         new.notes.append(f"{problem.file}: {problem.message}{fix}")
 
 
-def _lint(new: PlanBuilder, project: Project) -> None:
+def _lint_workflows(new: PlanBuilder, project: Project) -> None:
     """Check all workflow files of the repository, those of relnox and others."""
     workflows = project.once(_read_workflows, project)
     findings = list(lint(workflows))
@@ -215,10 +215,12 @@ def _lint(new: PlanBuilder, project: Project) -> None:
 
 
 def _read_workflows(project: Project) -> tuple[Workflow, ...]:
-    return tuple(read_workflow(name, content) for name, content in project.once(_workflow_files, project).items())
+    return tuple(
+        read_workflow(name, content) for name, content in project.once(_read_workflow_files, project).items()
+    )
 
 
-def _workflow_files(project: Project) -> dict[str, bytes]:
+def _read_workflow_files(project: Project) -> dict[str, bytes]:
     """Return the workflow files of the repository, which may have the project in a subdirectory, by path in it."""
     depth = 0 if project.git is None else len(Path(project.git.prefix).parts)
     top = project.root.joinpath(*[".."] * depth)
@@ -227,11 +229,11 @@ def _workflow_files(project: Project) -> dict[str, bytes]:
     return {names[name]: content for name, content in project.read_files(names).items()}
 
 
-def _renamed_workflows(files: Iterable[GeneratedFile], project: Project) -> Iterator[Problem]:
+def _renamed_publishing_workflows(files: Iterable[GeneratedFile], project: Project) -> Iterator[Problem]:
     """Yield a problem if a workflow that publishes would be written under another name."""
     missing = [file.file for file in files if file.present is None and IDENTITY in file.output]
     names = {file.file for file in files}
-    for name, content in project.once(_workflow_files, project).items():
+    for name, content in project.once(_read_workflow_files, project).items():
         text = content.decode("utf-8", "replace")
         if missing and name not in names and IDENTITY in text and read_stamp(text) is not None:
             yield Blocked(

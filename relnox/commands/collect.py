@@ -18,8 +18,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
-
 from relnox.building import archives
 from relnox.building.archives import hash_file, is_file_inside
 from relnox.commands.options import CollectOptions as Options
@@ -46,12 +44,12 @@ _DOWNLOAD = "download the job's output again"
 
 
 class Attestation(NamedTuple):
-    """An attestation file that is stored beside an archive (PEP 740).
+    """An attestation file beside an archive (PEP 740).
 
     Attributes:
         archive: The name of the archive.
         sha256: The SHA-256 hex digest of the attestation file.
-        attested_sha256: The SHA-256 hex digest of the archive that was signed, or None if it cannot be read.
+        attested_sha256: That of the archive that was signed, or None if the attestation is not valid.
     """
 
     filename: str
@@ -64,13 +62,11 @@ class Job(NamedTuple):
     """The output of one build job.
 
     Attributes:
-        directory: The directory of the job's files: one passed to `--from`, or a subdirectory of it.
+        directory: One of the directories in `--from`, or a directory in it.
         manifest: The manifest of the job; or one made from its wheels, as if built from the current commit.
         has_manifest: Whether the manifest is from the job.
         files: Maps each file in the manifest that exists to its size in bytes and its SHA-256.
-        attestations: The attestations beside these files.
-        unlisted: The names of archives in the directory that the manifest does not list, and of their
-            attestations.
+        unlisted: The archives in the directory that the manifest does not list, and their attestations.
     """
 
     directory: str
@@ -99,18 +95,22 @@ def plan(options: Options, project: Project) -> Plan:
         built = {name for job in jobs for name in job.manifest.packages}
         packages = tuple(package for package in packages if package.name in tagged | built)
     names = [package.name for package in packages]
-    comparisons = {package.name: _compare_with_expected(package, jobs, project) for package in packages}
+    comparisons = {package.name: _compare_with_expected_files(package, jobs, project) for package in packages}
     mismatches, version_notes = consistency.compare_versions(request, project, names)
     new.add_problems(mismatches, options)
-    new.add_problems(_problems(jobs, packages, comparisons, project), options)
+    new.add_problems(_collection_problems(jobs, packages, comparisons, project), options)
 
+    # Each file is copied from the first job that lists it.
+    sources = {
+        file.filename: (job.directory, file) for job in reversed(jobs) for file in job.manifest.distributions
+    }
     incomplete = [name for name, comparison in comparisons.items() if comparison.missing]
-    manifest = _merge_manifests(jobs, project, incomplete)
-    attestations: dict[str, tuple[str, Attestation]] = {}
-    for job in jobs:
-        for attestation in job.attestations:
-            attestations.setdefault(attestation.archive, (job.directory, attestation))
-    sources = _first_sources(jobs)
+    manifest = _merge_manifests(jobs, [file for _, file in sources.values()], incomplete, project)
+    attestations = {
+        attestation.archive: (job.directory, attestation.filename, attestation.sha256)
+        for job in reversed(jobs)
+        for attestation in job.attestations
+    }
     copies = new.add(
         *(
             Collect(
@@ -118,10 +118,9 @@ def plan(options: Options, project: Project) -> Plan:
                 version=manifest.version(package),
                 files=tuple(sources[file.filename] for file in manifest.files_of(package)),
                 attestations=tuple(
-                    (directory, attestation.filename, attestation.sha256)
+                    attestations[file.filename]
                     for file in manifest.files_of(package)
                     if file.filename in attestations
-                    for directory, attestation in [attestations[file.filename]]
                 ),
                 output=options.output,
             )
@@ -155,7 +154,7 @@ def plan(options: Options, project: Project) -> Plan:
 
 
 def _find_job_directories(root: Path, names: Sequence[str]) -> tuple[str, ...]:
-    """Return the directory of each job once, relative to `root`; the names are those given with `--from`.
+    """Return the directory of each job once, relative to `root`, from the values of `--from`.
 
     Raises:
         Blocked: A directory does not exist, or neither it nor a directory in it has a manifest.
@@ -164,7 +163,7 @@ def _find_job_directories(root: Path, names: Sequence[str]) -> tuple[str, ...]:
         raise Blocked(
             "option-missing",
             "--from is required (no directory of a build job was given)",
-            fix="add --from DIR (the directory that has one of each job)",
+            fix=f"{fixes.task_command('collect', '--from', 'DIR')} (DIR has the directory of each job)",
         )
     directories: dict[Path, str] = {}
     for name in names:
@@ -190,7 +189,7 @@ def _find_job_directories(root: Path, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _is_output_of_job(directory: Path) -> bool:
-    """Return whether a directory has a manifest, or only wheels: an sdist always comes with a manifest."""
+    """Return whether a directory has a manifest, or else wheels and no sdist, which always has a manifest."""
     names = _archive_names(directory)
     return (directory / MANIFEST_JSON).is_file() or (bool(names) and all(name.endswith(".whl") for name in names))
 
@@ -208,7 +207,10 @@ def _read_job(root: Path, directory: str, selected: frozenset[str], head: str | 
     """
     path = root / directory
     has_manifest = (path / MANIFEST_JSON).is_file()
-    manifest = releases.read_manifest(root, directory) if has_manifest else _describe_wheels(path, directory, head)
+    if has_manifest:
+        manifest = releases.read_manifest(root, directory)
+    else:
+        manifest = _manifest_of_wheels(root, directory, head)
     listed_names = {file.filename for file in manifest.distributions}
     manifest = manifest.restricted_to(selected) if selected else manifest
     names = [file.filename for file in manifest.distributions]
@@ -227,23 +229,11 @@ def _read_job(root: Path, directory: str, selected: frozenset[str], head: str | 
     )
 
 
-def _describe_wheels(path: Path, directory: str, head: str | None) -> Manifest:
-    """Return a manifest for the wheels in a directory without one, as if built from the current commit."""
-    wheels = []
-    for name in _archive_names(path):
-        try:
-            package, version, _, _ = parse_wheel_filename(name)
-        except InvalidWheelFilename as error:
-            raise Blocked(
-                "archive-invalid",
-                f"{directory}/{name} is not a valid file name of a wheel ({error})",
-                fix="build it again instead of renaming it (PEP 427)",
-            ) from error
-        if is_file_inside(path, path / name):
-            digests = hash_file(path / name)
-            wheels.append(
-                Distribution(package=package, version=version, filename=name, kind="wheel", **vars(digests))
-            )
+def _manifest_of_wheels(root: Path, directory: str, head: str | None) -> Manifest:
+    """Return a manifest of the wheels in a directory without one, as if built from the current commit."""
+    path = root / directory
+    names = [name for name in _archive_names(path) if is_file_inside(path, path / name)]
+    wheels = [releases.describe_wheel(root, directory, name) for name in names]
     latest = max(((path / wheel.filename).stat().st_mtime for wheel in wheels), default=0)
     time = datetime.fromtimestamp(latest, UTC).isoformat(timespec="seconds")
     return Manifest(distributions=tuple(wheels), commit=head, dirty=False, time=time)
@@ -259,10 +249,9 @@ def _find_attestations(directory: Path, names: Sequence[str]) -> Iterator[Attest
 
 
 def attested_sha256(content: bytes) -> str | None:
-    """Return the SHA-256 hex digest of the archive that an attestation is for.
+    """Return the SHA-256 of the archive that an attestation (PEP 740) is for, or None if it is not an attestation.
 
-    Return None if the content is not an attestation. The digest is read from the in-toto statement in its envelope
-    (PEP 740); the signature is not verified.
+    The signature is not verified.
     """
     try:
         (subject,) = json.loads(base64.b64decode(json.loads(content)["envelope"]["statement"]))["subject"]
@@ -271,22 +260,14 @@ def attested_sha256(content: bytes) -> str | None:
         return None
 
 
-def _first_sources(jobs: Sequence[Job]) -> dict[str, tuple[str, Distribution]]:
-    """Map each file's name to the directory of the first job whose manifest lists it, and to its entry there."""
-    sources: dict[str, tuple[str, Distribution]] = {}
-    for job in jobs:
-        for file in job.manifest.distributions:
-            sources.setdefault(file.filename, (job.directory, file))
-    return sources
+def _merge_manifests(
+    jobs: Sequence[Job], files: Sequence[Distribution], incomplete: Sequence[str], project: Project
+) -> Manifest:
+    """Return a manifest of the files of all jobs; the order of the jobs does not affect it.
 
-
-def _merge_manifests(jobs: Sequence[Job], project: Project, incomplete: Sequence[str]) -> Manifest:
-    """Merge the manifests of jobs without conflicts; the order of the jobs does not affect the result.
-
-    The manifest of a job only has needs between packages of this job. Those on packages of other jobs are in the
+    The manifest of a job has only needs between packages of this job. Those on packages of other jobs are in the
     source files and in the wheels.
     """
-    files = [file for _, file in _first_sources(jobs).values()]
     names = {file.package for file in files}
     needs: dict[str, set[str]] = {name: set() for name in names}
     for package in project.workspace.packages:
@@ -297,7 +278,7 @@ def _merge_manifests(jobs: Sequence[Job], project: Project, incomplete: Sequence
         for name, needed in job.manifest.needs:
             if name in names:
                 needs[name] |= set(needed) & names
-        for file in job.manifest.distributions if names != set(job.manifest.packages) else ():
+        for file in job.manifest.distributions:
             if file.kind == "wheel" and job.is_intact(file):
                 with contextlib.suppress(Failed):  # a problem already
                     wheel = project.once(archives.read, project.root / job.directory / file.filename)
@@ -321,18 +302,18 @@ def _merge_manifests(jobs: Sequence[Job], project: Project, incomplete: Sequence
 # --- checks ------------------------------------------------------------------------------------------------------
 
 
-def _compare_with_expected(package: Package, jobs: Sequence[Job], project: Project) -> FileComparison:
-    """Compare the names of a package's files with the expected ones; private packages may have no files."""
+def _compare_with_expected_files(package: Package, jobs: Sequence[Job], project: Project) -> FileComparison:
+    """Compare the names of a package's files with the expected ones; a private package may have none."""
     names = {file.filename for job in jobs for file in job.manifest.files_of(package.name)}
     if package.is_private and not names:
         return FileComparison()
     return compare_files(package.name, names, project.config.wheels)
 
 
-def _problems(  # noqa: C901, PLR0912 - a list of checks
+def _collection_problems(  # noqa: C901, PLR0912 - a list of checks
     jobs: Sequence[Job], packages: Sequence[Package], comparisons: Mapping[str, FileComparison], project: Project
 ) -> Iterator[Problem]:
-    """Yield the problems that keep the files from being collected: first those of jobs, then those of packages."""
+    """Yield why the files cannot be collected: first the problems of jobs, then those of packages."""
     if not any(job.manifest.distributions for job in jobs):
         yield Blocked(
             "archive-missing",
@@ -471,7 +452,7 @@ def _job_problems(job: Job, project: Project) -> Iterator[Problem]:  # noqa: C90
 
 
 def _archive_problems(jobs: Sequence[Job], project: Project) -> Iterator[Problem]:
-    """Yield the errors in intact archives, and wheels of other tools that were built from other sources."""
+    """Yield the errors in intact archives, and the wheels of other tools whose modules differ from the sdist."""
     paths: dict[str, dict[tuple[str, str], Path]] = {}  # by package; the same file of two jobs is checked once
     for job in jobs:
         for file in filter(job.is_intact, job.manifest.distributions):
@@ -487,7 +468,7 @@ def _archive_problems(jobs: Sequence[Job], project: Project) -> Iterator[Problem
         for path in own:
             job = directories[path.parent]
             is_foreign = path.suffix == ".whl" and not job.has_manifest
-            if sdist and is_foreign and (changed := project.once(_modules_from_other_sources, path, sdist)):
+            if sdist and is_foreign and (changed := project.once(_modules_unlike_sdist, path, sdist)):
                 yield Blocked(
                     "archive-content",
                     f"{job.directory}/{path.name} was built from other sources than {sdist.name}: "
@@ -497,10 +478,10 @@ def _archive_problems(jobs: Sequence[Job], project: Project) -> Iterator[Problem
                 )
 
 
-def _modules_from_other_sources(wheel: Path, sdist: Path) -> tuple[str, ...]:
+def _modules_unlike_sdist(wheel: Path, sdist: Path) -> tuple[str, ...]:
     """Return the modules of a wheel that its sdist has with other content only.
 
-    delvewheel changes the `__init__.py` of packages, and says so in a file of its own.
+    Each `__init__.py` is left out if the wheel has a `DELVEWHEEL` file: delvewheel changes them.
     """
     try:
         built, source = archives.read(wheel), archives.read(sdist)

@@ -71,7 +71,7 @@ def plan(options: Options, project: Project) -> Plan:
                 fixes.task_command("auto-tag"),
             )
         )
-    new.problems += _parts_of_releases(tags, release, project)
+    new.problems += _tags_of_other_packages(tags, release, project)
     if not tags or commit is None:
         return new.plan()
     new.problems += forge_release_obstacles(
@@ -95,7 +95,7 @@ def _test_index_problem(index: str, project: Project) -> Problem:
 
 
 def _unpublished_files(release: Release) -> Iterator[Problem]:
-    """Yield why the release is not public on the index as it was built."""
+    """Yield a problem if the index lacks files of the release, or has them with other content."""
     index = release.index
     if missing := [file.filename for file in release.missing]:
         words = ("--index", index.name) if index.name != targets.PRODUCTION else ()
@@ -110,7 +110,7 @@ def _unpublished_files(release: Release) -> Iterator[Problem]:
 
 
 def _changed_archives(release: Release, project: Project) -> Iterator[Problem]:
-    """Yield the archives to attach that are not on disk as they were built and published."""
+    """Yield a problem for each archive to attach that is not on disk as it was built."""
     dist = release.build.directory
     for file in release.manifest.distributions:
         directory = project.root / dist
@@ -123,7 +123,9 @@ def _changed_archives(release: Release, project: Project) -> Iterator[Problem]:
             )
 
 
-def _parts_of_releases(tags: Mapping[str, Sequence[str]], release: Release, project: Project) -> Iterator[Problem]:
+def _tags_of_other_packages(
+    tags: Mapping[str, Sequence[str]], release: Release, project: Project
+) -> Iterator[Problem]:
     """Yield a problem for each tag that is also of packages that `--package` leaves out."""
     siblings = release.siblings
     for tag in tags:
@@ -141,7 +143,7 @@ def _parts_of_releases(tags: Mapping[str, Sequence[str]], release: Release, proj
 
 
 def _packages_by_tag(release: Release, project: Project) -> dict[str, list[str]]:
-    """Return the tags of the release at the built commit with their packages; untagged packages are left out."""
+    """Map each release tag at the built commit to its packages; packages without one are left out."""
     manifest, request = release.manifest, release.build.request
     by_tag: dict[str, list[str]] = {}
     for name in manifest.packages:
@@ -162,7 +164,7 @@ def _packages_by_tag(release: Release, project: Project) -> dict[str, list[str]]
 def _add_release(  # noqa: PLR0913, PLR0917 - what a release page is made of
     new: PlanBuilder, tag: str, manifest: Manifest, release: Release, options: Options, project: Project
 ) -> None:
-    """Add the steps of the release of a tag."""
+    """Plan the release page of a tag; `manifest` has the part of the release that has this tag."""
     forge, index = forge_of(project), release.index
     pages = project.once(forge.releases, tag)
     page = choose_release(pages, tag)
@@ -180,7 +182,7 @@ def _add_release(  # noqa: PLR0913, PLR0917 - what a release page is made of
         index_url="" if index.name == targets.PRODUCTION else index.simple_url,
         limit=forge.max_body // 2,
     )
-    notes, link = _notes(new, tag, manifest, previous, options, project)
+    notes, link = _release_notes(new, tag, manifest, previous, options, project)
     if options.draft and (tasks := task_list(project.config.check.manual)):
         # The one who publishes a draft edits its source; the page shows no comment, however it becomes public.
         notes = f"<!-- To be done by hand:\n{tasks}\n-->\n\n{notes}"
@@ -194,7 +196,7 @@ def _add_release(  # noqa: PLR0913, PLR0917 - what a release page is made of
     }
     text: dict[str, Any] = {"name": title, "body": body, "section": section, "prerelease": prerelease}
     needs = new.add(DraftRelease(**common, **text)) if forge.has_drafts else ()
-    files = tuple(_files(manifest, options.assets))
+    files = tuple(_files_to_attach(manifest, options.assets))
     attached = new.add(
         *(AttachFile(**common, file=file, directory=options.dist, needs=after(*needs)) for file in files)
     )
@@ -213,8 +215,8 @@ def _add_release(  # noqa: PLR0913, PLR0917 - what a release page is made of
     )
 
 
-def _files(manifest: Manifest, assets: str) -> Iterator[AttachedFile]:
-    """Yield the files of a release."""
+def _files_to_attach(manifest: Manifest, assets: str) -> Iterator[AttachedFile]:
+    """Yield the files of a release page: those that `--assets` selects."""
     archives = {file.filename: file.sha256 for file in manifest.distributions}
     if assets == "all":
         yield from (AttachedFile(name=name, sha256=sha256) for name, sha256 in archives.items())
@@ -256,10 +258,10 @@ def _previous_tag(name: str, version: Version, commit: str, project: Project) ->
 # --- notes
 
 
-def _notes(  # noqa: PLR0913, PLR0917 - as above
+def _release_notes(  # noqa: PLR0913, PLR0917 - as above
     new: PlanBuilder, tag: str, manifest: Manifest, previous: str | None, options: Options, project: Project
 ) -> tuple[str, str]:
-    """Return the notes of a release, and the link to all changes."""
+    """Return the notes of the release of a tag, and a link to all changes since the previous one."""
     forge, commit = forge_of(project), manifest.commit or ""
     versions = {name: manifest.version(name) for name in manifest.packages}
     link, text = "", "First release."
@@ -267,7 +269,7 @@ def _notes(  # noqa: PLR0913, PLR0917 - as above
         compare = forge.compare_url(previous, tag)
         link = f"**All changes**: {release_page.format_link(f'{previous}...{tag}', compare)}"
     if options.notes == "changelog":
-        files, texts = _read_notes(versions, commit, project)
+        files, texts = _read_changelog_sections(versions, commit, project)
         if texts:
             if not link:
                 prefix = project.git.prefix if project.git is not None else ""
@@ -284,7 +286,7 @@ def _notes(  # noqa: PLR0913, PLR0917 - as above
     return text, link
 
 
-def _read_notes(
+def _read_changelog_sections(
     versions: Mapping[str, Version], commit: str, project: Project
 ) -> tuple[tuple[str, ...], dict[str, str]]:
     """Return the changelogs that have a section of the release, and the text of that section for each package."""

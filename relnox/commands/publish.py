@@ -78,12 +78,14 @@ def _released_packages(manifest: Manifest, project: Project) -> Iterator[Release
 
 def _add_differences(new: PlanBuilder, release: Release, options: Options, project: Project) -> None:
     """Show what the packages to upload change for users since their last releases."""
-    diffs = release_diffs.release_diffs(_unpublished(release), release.build.directory, release.index, project)
+    diffs = release_diffs.release_diffs(
+        _packages_to_upload(release), release.build.directory, release.index, project
+    )
     new.tables += release_diffs.diff_tables(diffs, full=options.verbose)
     new.notes += release_diffs.incomplete_diff_notes(diffs)
 
 
-def _unpublished(release: Release) -> Manifest:
+def _packages_to_upload(release: Release) -> Manifest:
     """Return the packages that have files to upload."""
     return release.manifest.restricted_to(frozenset(file.package for file in release.missing))
 
@@ -119,7 +121,7 @@ def add_publication(
     try:
         new.add_problems((*mismatches, *_contradictions(release, project)), options)
         public = () if new.problems and not release.missing else public
-        new.add_problems(_obstacles(release, project), options)
+        new.add_problems(_upload_obstacles(release, project), options)
         if release.missing:
             credentials = index.credentials
             uses_oidc = credentials.uses_oidc
@@ -133,7 +135,7 @@ def add_publication(
                 new.notes.append(note)
     except Problem as error:  # a check that cannot be made
         new.problems.append(error)
-    new.notes += (*version_notes, *index.warnings(), *_notes(release, project))
+    new.notes += (*version_notes, *index.warnings(), *_plan_notes(release, project))
     if release.public:
         count = format_count(len(manifest.distributions), "file")
         new.details.append(f"skipping {len(release.public)} of {count}: already on {index.name}")
@@ -220,8 +222,8 @@ def _contradictions(release: Release, project: Project) -> Iterator[Problem]:
         yield different_files_error(index, files).but(allow="allow_mismatch")
 
 
-def _obstacles(release: Release, project: Project) -> Iterator[Problem]:  # noqa: C901, PLR0912 - a list of checks
-    """Yield everything else that blocks the uploads."""
+def _upload_obstacles(release: Release, project: Project) -> Iterator[Problem]:  # noqa: C901, PLR0912 - a list of checks
+    """Yield what else blocks the uploads: files, archives, the index, and the rules for production indexes."""
     target, manifest, missing = release.index, release.manifest, release.missing
     index, production, dist = target.name, target.production, release.build.directory
     directory = project.root / dist
@@ -263,15 +265,15 @@ def _obstacles(release: Release, project: Project) -> Iterator[Problem]:  # noqa
             if is_readable and not any(file.filename in release.hashes for file in manifest.files_of(package)):
                 yield from _unavailable_siblings(package, unchanged[file.filename], release, project)
     if not release.clears:
-        yield from _closed_releases(release, project)
+        yield from _listing_obstacles(release, project)
     if not (production and missing):
         return
-    yield from release_diffs.release_diff_problems(_unpublished(release), dist, target, project)
+    yield from release_diffs.release_diff_problems(_packages_to_upload(release), dist, target, project)
     # production indexes: only commits of a release, and no development versions
     tag = release.build.request.tag
     if manifest.commit is not None and (tag is None or not tag.versions or tag.is_elsewhere):
         yield from consistency.check_is_on_release_branch(manifest.commit, project)
-    if (versions := _development_versions(release)) and project.config.targets.get("dev") != index:
+    if (versions := _describe_development_versions(release)) and project.config.targets.get("dev") != index:
         fix = (
             f"publish to a test index: {fixes.task_command('publish-test')}; or to publish them here always, set "
             f'[tool.relnox.targets] dev = "{index}"'
@@ -293,8 +295,8 @@ def _obstacles(release: Release, project: Project) -> Iterator[Problem]:  # noqa
         )
 
 
-def _closed_releases(release: Release, project: Project) -> Iterator[Problem]:
-    """Yield why the index accepts no more files for a project or a release, as its listing shows."""
+def _listing_obstacles(release: Release, project: Project) -> Iterator[Problem]:
+    """Yield why the index will reject files, according to the listing of their project."""
     target, missing = release.index, release.missing
     index = target.name
     for package, file in {file.package: file for file in missing}.items():
@@ -326,8 +328,8 @@ def _closed_releases(release: Release, project: Project) -> Iterator[Problem]:
                 )
 
 
-def _development_versions(release: Release) -> str:
-    """Say which packages to upload have development versions; return an empty string if none has."""
+def _describe_development_versions(release: Release) -> str:
+    """Return a clause on the packages to upload that have development versions; empty if there are none."""
     names = dict.fromkeys(
         f"{file.package} {file.version}" for file in release.missing if file.version.is_devrelease
     )
@@ -387,7 +389,7 @@ def _public_versions(name: str, index: Index, indexes: Indexes) -> frozenset[Ver
 
 
 def _choose_publisher(indexes: Indexes) -> tuple[Publisher | None, str]:
-    """Return who signs files that are uploaded by Trusted Publishing, or None; and a note that says so, or why."""
+    """Return who signs the files that are uploaded by Trusted Publishing, or None, and a note on that."""
     if not attestations.is_installed():
         return None, f"attestations: off (the packages that sign are not installed: {attestations.INSTALL})"
     identity = indexes.signing_identity()
@@ -402,7 +404,7 @@ def _choose_publisher(indexes: Indexes) -> tuple[Publisher | None, str]:
 # --- notes -------------------------------------------------------------------------------------------------------
 
 
-def _notes(release: Release, project: Project) -> Iterator[str]:
+def _plan_notes(release: Release, project: Project) -> Iterator[str]:
     """Yield notes on what the index has, and on packages of the build that are not published."""
     index, manifest, build = release.index.name, release.manifest, release.build
     for package in manifest.packages:
@@ -412,7 +414,7 @@ def _notes(release: Release, project: Project) -> Iterator[str]:
             yield f"to be done {item.when} publishing: {item.title}{f' ({item.link})' if item.link else ''}"
     packages = [package for package in project.workspace.packages if package.name in manifest.packages]
     yield from requirements.unbounded_sibling_warnings(packages, project.workspace)
-    versions = _development_versions(release) if release.index.production else ""
+    versions = _describe_development_versions(release) if release.index.production else ""
     if versions and project.config.targets.get("dev") == index:
         yield f"{versions}, published to the production index {index}"
     yield from releases.released_earlier_notes(release.earlier, index)

@@ -44,7 +44,7 @@ def plan(options: Options, project: Project) -> Plan:
         )
     target.is_chosen = True
     build = releases.read_build(options.dist, releases.read_request(options, options.package, project), project)
-    clears = options.clear and not project.once(_has_only, project.indexes, build.manifest)
+    clears = options.clear and not project.once(_index_has_only, project.indexes, build.manifest)
     release = releases.find_release(build, target, project, clears=clears, insists=options.clear)
     manifest = release.manifest
     clear = (ClearIndex(index=index, files=manifest.distributions),) if options.clear else ()
@@ -66,6 +66,6 @@ def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
     return (*publish.summarize(outcome, directory), *verify_install.summarize(outcome, directory))
 
 
-def _has_only(indexes: Indexes, manifest: Manifest) -> bool:
+def _index_has_only(indexes: Indexes, manifest: Manifest) -> bool:
     """Return whether the embedded index has no other files than those of a manifest."""
     return indexes.embedded.store.holds_only({file.filename: file.sha256 for file in manifest.distributions})

@@ -87,7 +87,7 @@ def stages(chain: Chain) -> Iterator[Step]:
         skip = ("tags", "version-new", "changelog") if chain.bump else ("tags",)
         target = {"index": chain.index, **packages}
         yield Stage(
-            task="check", options=_options({**target, "skip": skip}), purpose="check what can be checked now"
+            task="check", options=_option_pairs({**target, "skip": skip}), purpose="check what can be checked now"
         )
 
     # The new versions are a commit and tags of this clone only, so that `bump --undo` reverts them.
@@ -95,13 +95,13 @@ def stages(chain: Chain) -> Iterator[Step]:
         versions = join_names(f"{release.package} {release.version}".strip() for release in chain.releases)
         tags = join_names(chain.tags) or "the release"
         purpose = f"set {versions}; commit and tag it ({tags}), in this clone only"
-        yield Stage(task="bump", options=_options(chain.bump), purpose=purpose)
+        yield Stage(task="bump", options=_option_pairs(chain.bump), purpose=purpose)
 
     # The archives are built once, from that commit. All later stages use these files.
     commit = {"commit": chain.commit} if chain.commit is not None else {}
     yield BuildStage(
         task="build-all",
-        options=_options({**commit, "output": dist, **packages}),
+        options=_option_pairs({**commit, "output": dist, **packages}),
         packages=chain.names,
         directory=dist,
         commit=chain.commit,
@@ -113,7 +113,7 @@ def stages(chain: Chain) -> Iterator[Step]:
         yield Stage(
             name="verify-dist",
             task="verify-install",
-            options=_options({"from_": "dist", "dist": dist, **packages}),
+            options=_option_pairs({"from_": "dist", "dist": dist, **packages}),
             purpose="install the built files in fresh environments, and check them",
         )
 
@@ -122,13 +122,13 @@ def stages(chain: Chain) -> Iterator[Step]:
         target = {"index": chain.test_index, "dist": dist, **packages}
         yield Stage(
             task="publish-test",
-            options=_options({**target, "verify": False}),
+            options=_option_pairs({**target, "verify": False}),
             purpose=f"publish the files to {chain.test_index}",
         )
         yield Stage(
             name="verify-test" if chain.index is not None else "",
             task="verify-install",
-            options=_options({**target, **chain.verify}),
+            options=_option_pairs({**target, **chain.verify}),
             purpose=f"install them from {chain.test_index}",
         )
     if chain.index is None:
@@ -140,11 +140,11 @@ def stages(chain: Chain) -> Iterator[Step]:
     push = _push_stage(chain)
     publish = kind(
         task="publish",
-        options=_options({**target, "yes": True}),
+        options=_option_pairs({**target, "yes": True}),
         purpose=f"publish the files to {chain.index}, and compare what it serves",
     )
     yield Gate(
-        stages=(push, replace(publish, options=_options(target))),
+        stages=(push, replace(publish, options=_option_pairs(target))),
         yes=chain.yes,
         purpose="check what becomes public, and ask",
     )
@@ -157,7 +157,7 @@ def stages(chain: Chain) -> Iterator[Step]:
     yield Stage(
         name="verify",
         task="verify-install",
-        options=_options(target),
+        options=_option_pairs(target),
         purpose=f"install them from {chain.index}",
     )
 
@@ -165,7 +165,7 @@ def stages(chain: Chain) -> Iterator[Step]:
     if chain.has_forge_release:
         yield SendingStage(
             task="forge-release",
-            options=_options(target),
+            options=_option_pairs(target),
             purpose=f"make the release of {join_names(chain.tags)} on the forge of {chain.remote}",
         )
 
@@ -176,14 +176,14 @@ def _push_stage(chain: Chain) -> Stage:
     if chain.bump and remote is not None:
         options = {**{name: value for name, value in chain.bump.items() if name != "then_dev"}, "push": True}
         purpose = f"push the branch and {tags} to {remote}"
-        return SendingStage(name="push", task="bump", options=_options(options), purpose=purpose)
+        return SendingStage(name="push", task="bump", options=_option_pairs(options), purpose=purpose)
     options = {"package": chain.names, "check_index": False, "push": remote is not None}
     purpose = f"tag {tags}, if it has no tag" + (f"; push the tags to {remote}" if remote is not None else "")
     kind = Stage if remote is None else SendingStage
-    return kind(name="push", task="auto-tag", options=_options(options), purpose=purpose)
+    return kind(name="push", task="auto-tag", options=_option_pairs(options), purpose=purpose)
 
 
-def _options(options: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+def _option_pairs(options: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
     return tuple(options.items())
 
 
@@ -191,8 +191,8 @@ def plan(options: Options, project: Project) -> Plan:
     """Plan the stages of a release; what blocks the bump blocks it."""
     new = PlanBuilder("release")
     project.require_commit()
-    request = _bump_request(options, project)
-    releases = tuple(_releases_as_they_are(options, project))
+    request = _bump_options(options, project)
+    releases = tuple(_current_releases(options, project))
     if request:
         bump_plan = bump.plan(BumpOptions(**{**project.config.bump.options, **request}), project)
         new.problems += bump_plan.problems
@@ -200,9 +200,9 @@ def plan(options: Options, project: Project) -> Plan:
         if not releases:  # nothing to release, or nothing that can be released
             new.notes += bump_plan.notes
             return new.plan()
-    chain = _chain(options, project, request, releases)
+    chain = _decide_chain(options, project, request, releases)
     if options.forge_release:
-        note, problems = _forge_release(chain, project)
+        note, problems = _check_forge_release(chain, project)
         new.notes += note
         new.problems += problems
         chain = replace(chain, has_forge_release=not note)
@@ -230,8 +230,8 @@ _REPEATED = ("part", "pre", "to", "package", "index", "test_index")
 """The field names of options that another run for the same release needs as well."""
 
 
-def _bump_request(options: Options, project: Project) -> dict[str, Any]:
-    """Return the options of the bump; none if no version is asked for."""
+def _bump_options(options: Options, project: Project) -> dict[str, Any]:
+    """Return the options of the bump; empty without `--part`, `--pre` and `--to`."""
     version = {name: value for name in ("part", "pre", "to") if (value := getattr(options, name)) is not None}
     if not version:
         return {}
@@ -240,15 +240,15 @@ def _bump_request(options: Options, project: Project) -> dict[str, Any]:
     return {**version, **packages, "commit": True, "tag": True, "push": False, "then_dev": False}
 
 
-def _releases_as_they_are(options: Options, project: Project) -> Iterator[ReleasedPackage]:
-    """Yield the selected packages in the version that they have, with the tags that they have or get."""
+def _current_releases(options: Options, project: Project) -> Iterator[ReleasedPackage]:
+    """Yield the selected packages with their current versions, and the tags that these have or get."""
     for package in project.select(options.package):
         version = package.version
         tag = project.tag_formats[package.name].render(version) if version is not None else ""
         yield ReleasedPackage(package=package.name, version=str(version or ""), tag=tag)
 
 
-def _chain(
+def _decide_chain(
     options: Options, project: Project, request: Mapping[str, Any], releases: tuple[ReleasedPackage, ...]
 ) -> Chain:
     config, (git, state, _) = project.config, project.require_commit()
@@ -279,8 +279,8 @@ def _chain(
     )
 
 
-def _forge_release(chain: Chain, project: Project) -> tuple[list[str], list[Problem]]:
-    """Return a note on why no release is made on the forge, or what blocks the one that is made."""
+def _check_forge_release(chain: Chain, project: Project) -> tuple[list[str], list[Problem]]:
+    """Return a note on why no release is made on the forge, or the problems that block it."""
     if not chain.is_production:
         return [f"no release on the forge ({chain.index} is not a production index)"], []
     if chain.remote is None or not chain.tags:
@@ -293,7 +293,7 @@ def _forge_release(chain: Chain, project: Project) -> tuple[list[str], list[Prob
 
 
 def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
-    """Return a table of the stages with their status and duration."""
+    """Return the table of the stages."""
     del directory
     if not outcome.results:
         return ()

@@ -40,10 +40,10 @@ def execute(run: Run, *, handles_signals: bool = True) -> Outcome:
     progress = Progress(plan, run.emit)
     publication = _publication(run)
     bug: BaseException | None = None
-    with signals.handle_signals(handled=handles_signals) as watched:
+    with signals.handle_signals(enabled=handles_signals) as signal_handlers:
         try:
             run.emit(RunStarted(plan))
-            _execute_steps(plan, progress, run, watched)
+            _execute_steps(plan, progress, run, signal_handlers)
         except BaseException as error:  # a bug or an interruption
             if publication is None or not publication.must_report:
                 raise
@@ -59,7 +59,7 @@ def execute(run: Run, *, handles_signals: bool = True) -> Outcome:
             run.emit(Problem("", f"undone: {'; '.join(undone)}", level="note"))
         if unsuccessful and publication is not None:
             with _suppress_if_must_report(publication):
-                progress.interrupted = _recheck_public_files(publication, watched, progress.interrupted)
+                progress.interrupted = _recheck_public_files(publication, signal_handlers, progress.interrupted)
         outcome = Outcome(
             plan=plan,
             results=results,
@@ -127,7 +127,7 @@ def _recheck_public_files(
             check.start()
             while check.is_running():
                 time.sleep(_POLL_INTERVAL)
-                signal_handlers.check()
+                signal_handlers.raise_if_received()
     except signals.Interruption as signal:
         interruption = signal.exit_code
     check.stop()

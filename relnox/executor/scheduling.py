@@ -30,7 +30,7 @@ _INTERRUPTED = "the run was interrupted"
 
 
 class Progress:
-    """How the steps of a plan ended, and which are therefore not tried; `emit` is called with each event.
+    """How the steps of a plan have ended so far, and which are therefore not started; `emit` gets each event.
 
     Attributes:
         interrupted: The exit code of the signal that ended the run, or None.
@@ -70,9 +70,9 @@ class Progress:
         self._results[self._positions[id(result.step)]] = result
         self._emit(result)
 
-    def abort(self, step: Step, reason: str | None) -> None:
+    def abort(self, step: Step, reason: str) -> None:
         """End a step that was not started."""
-        self.end(StepFinished(step, Status.ABORTED, reason or "", 0.0))
+        self.end(StepFinished(step, Status.ABORTED, reason, 0.0))
 
     def interrupt(self, step: Step, interruption: Interruption, start: float) -> None:
         """End a step that a signal interrupted, and with it the run."""
@@ -193,7 +193,7 @@ class ConcurrentSteps:
         for step in tuple(self._waiting.values()):
             if step.key not in self._ready:
                 continue
-            self._signals.check()
+            self._signals.raise_if_received()
             if (reason := self._progress.reason_not_to_start(step)) is not None:
                 self._progress.abort(step, reason)
                 self._mark_ended(self._waiting.pop(step.key))

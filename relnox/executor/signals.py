@@ -28,7 +28,7 @@ class Signals:
     """The last signal received, if any, and whether a signal interrupts the running code at once.
 
     A signal interrupts at once only in a step that is not atomic, and only the first time, so that clean-up is not
-    interrupted. Python drops exceptions raised during garbage collection, so long waits call `check` regularly.
+    interrupted. Python drops exceptions raised during garbage collection, so long waits ask again regularly.
     """
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class Signals:
         In an atomic step, it takes effect when the next step starts; if there is none, the run is not interrupted.
         """
         try:
-            self.check()
+            self.raise_if_received()
             with contextlib.nullcontext() if atomic else self.interruptible():
                 yield
         except Interruption:
@@ -54,7 +54,7 @@ class Signals:
         """Return a context in which a signal raises `Interruption` at once, also one received before."""
         try:
             self._is_interruptible = True
-            self.check()
+            self.raise_if_received()
             yield
         finally:
             self._is_interruptible = False
@@ -65,36 +65,36 @@ class Signals:
         self._received = signal.Signals(number)
         if self._is_interruptible:
             self._is_interruptible = False
-            self.check()
+            self.raise_if_received()
 
-    def defer(self) -> None:
-        """Let signals wait until a step is interruptible again."""
+    def defer_interruption(self) -> None:
+        """Do not let a signal interrupt until the next interruptible step starts."""
         self._is_interruptible = False
 
     def record_again(self, interruption: Interruption) -> None:
         """Record the signal of an interruption again, which came after the last step, for the enclosing run."""
         self._received = interruption.number
 
-    def check(self) -> None:
+    def raise_if_received(self) -> None:
         """Raise `Interruption` if a signal was received and is not handled yet."""
         if self._received is not None:
             raise Interruption(self._received)
 
 
 @contextlib.contextmanager
-def handle_signals(*, handled: bool = True) -> Iterator[Signals]:
+def handle_signals(*, enabled: bool = True) -> Iterator[Signals]:
     """Handle SIGINT and SIGTERM inside the block, and restore the previous handlers afterwards.
 
     A run inside another one shares its `Signals`: what is received after its last step interrupts the other run.
     Handlers with `only_before_a_run` are not restored; signals are ignored instead: the exit code is final.
-    Nothing is handled outside the main thread, where Python delivers no signals, or if `handled` is false.
+    Nothing is handled outside the main thread, where Python delivers no signals, or if it is not enabled.
     """
-    if not handled or threading.current_thread() is not threading.main_thread():
+    if not enabled or threading.current_thread() is not threading.main_thread():
         yield Signals()
         return
     enclosing = getattr(signal.getsignal(signal.SIGINT), "__self__", None)
     if isinstance(enclosing, Signals):
-        enclosing.defer()
+        enclosing.defer_interruption()
         yield enclosing
         return
     signals = Signals()
@@ -110,7 +110,7 @@ def handle_signals(*, handled: bool = True) -> Iterator[Signals]:
 
 
 def _ignore_interruptions(hook: Callable[[Any], object]) -> Callable[[Any], None]:
-    """Return `sys.unraisablehook` without reports of interruptions, which the next `check` raises again."""
+    """Return `sys.unraisablehook` without reports of interruptions, which `raise_if_received` raises again."""
 
     def wrapper(unraisable: Any) -> None:
         if not isinstance(unraisable.exc_value, Interruption):

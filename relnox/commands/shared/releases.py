@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
 from relnox.building import archives, checks
@@ -251,6 +252,24 @@ def read_manifest(root: Path, directory: str) -> Manifest:
     except OSError as error:
         raise Blocked("manifest-invalid", f"cannot read {where} ({error.strerror})", fix=_REBUILD) from error
     return Manifest.from_json(text, where=where)
+
+
+def describe_wheel(root: Path, directory: str, filename: str) -> Distribution:
+    """Return the entry of a manifest for a wheel in a directory that has none.
+
+    Raises:
+        Blocked: The file name is not that of a wheel.
+    """
+    try:
+        package, version, _, _ = parse_wheel_filename(filename)
+    except InvalidWheelFilename as error:
+        raise Blocked(
+            "archive-invalid",
+            f"{directory}/{filename} is not a valid file name of a wheel ({error})",
+            fix="build it again instead of renaming it (PEP 427)",
+        ) from error
+    digests = archives.hash_file(root / directory / filename)
+    return Distribution(package=package, version=version, filename=filename, kind="wheel", **vars(digests))
 
 
 def read_release(root: Path, directory: str, names: Iterable[str]) -> Manifest:

@@ -15,10 +15,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
-from packaging.version import Version
-
-from relnox.building.archives import hash_file, is_file_inside
+from relnox.building.archives import is_file_inside
 from relnox.building.environments import RUNNING_PYTHON
 from relnox.commands.options import VerifyOptions as Options
 from relnox.commands.shared import checks, release_diffs, releases
@@ -64,10 +61,10 @@ def plan(options: Options, project: Project) -> Plan:
     new.problems += _private_requirement_problems(built, private)
     manifest, earlier = built, built.restricted_to(frozenset())
     unlisted = frozenset[str]()
-    if index is not None and not new.problems and project.once(_read_listings, index, built.packages):
+    if index is not None and not new.problems and project.once(_can_read_listings, index, built.packages):
         manifest, earlier = releases.split_release(built, index, project, selected or frozenset())
         if options.wait is None:
-            unlisted = _find_unlisted(manifest, index, project)
+            unlisted = _packages_never_uploaded(manifest, index, project)
     if options.from_ == "dist" and options.is_set("index") and not options.show_files:
         new.notes.append(f"--index {options.index} is not used: --from dist verifies the files in {options.dist}")
     if options.show_files:
@@ -88,7 +85,7 @@ def plan(options: Options, project: Project) -> Plan:
             for package in manifest.packages
         )
     files += earlier_downloads(manifest, earlier, index) if index is not None else ()
-    files += project.once(_copy_other_wheels, project.root, options.find_links, built.packages)
+    files += project.once(_copies_of_other_wheels, project.root, options.find_links, built.packages)
     new.add(*files)
     new.add(*install_checks(manifest, verify_settings(project), options.python, files))
     if index is None and not built.dirty:
@@ -112,7 +109,7 @@ def _show_files(new: PlanBuilder, built: Manifest, options: Options, project: Pr
 
 
 def _plan_public(options: Options, project: Project, new: PlanBuilder) -> Plan:
-    """Plan to verify what is public: the steps for each package are those for the files of a manifest."""
+    """Plan to verify what an index has now, without a manifest."""
     if options.from_ == "dist":
         raise Blocked(
             "options-conflict", "--public verifies what an index has, not --from dist", "remove one of them"
@@ -130,7 +127,7 @@ def _plan_public(options: Options, project: Project, new: PlanBuilder) -> Plan:
         )
         for package in releases.manifest.packages
     ]
-    files += project.once(_copy_other_wheels, project.root, options.find_links, releases.manifest.packages)
+    files += project.once(_copies_of_other_wheels, project.root, options.find_links, releases.manifest.packages)
     new.add(*files)
     steps = install_checks(releases.manifest, verify_settings(project), options.python, files)
     new.add(*(replace(step, is_own=step.package in project.workspace.by_name) for step in steps))
@@ -142,7 +139,12 @@ def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
     del directory
     looked_up = [(step, result) for result in outcome.results if isinstance(step := result.step, LookUpRelease)]
     releases = tuple(
-        (step.package, str(step.version or "-"), result.detail if result.error is None else "-", _codes(result))
+        (
+            step.package,
+            str(step.version or "-"),
+            result.detail if result.error is None else "-",
+            _problem_codes(result),
+        )
         for step, result in looked_up
     )
     cells = {
@@ -169,7 +171,7 @@ def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
     return tuple(table for table in tables if table.rows)
 
 
-def _codes(result: StepFinished) -> str:
+def _problem_codes(result: StepFinished) -> str:
     """Return the codes of the error and the warnings of a step; a dash if there are none."""
     problems = (*([result.error] if result.error is not None else []), *result.warnings)
     return ", ".join(dict.fromkeys(problem.code for problem in problems)) or "-"
@@ -187,8 +189,8 @@ def _private_requirement_problems(manifest: Manifest, private: Sequence[str]) ->
             )
 
 
-def _read_listings(index: Index, packages: Collection[str]) -> bool:
-    """Request the listings of the packages, and return whether the index answers."""
+def _can_read_listings(index: Index, packages: Collection[str]) -> bool:
+    """Return whether the index answers a request for the listings of packages, which are then cached."""
     try:
         index.fetch_listings(packages, _LISTING_LIMIT)
     except Problem:
@@ -196,11 +198,11 @@ def _read_listings(index: Index, packages: Collection[str]) -> bool:
     return True
 
 
-def _find_unlisted(manifest: Manifest, index: Index, project: Project) -> frozenset[str]:
-    """Return the packages whose files are not all listed on the index and were probably never uploaded.
+def _packages_never_uploaded(manifest: Manifest, index: Index, project: Project) -> frozenset[str]:
+    """Return the packages of which the index lacks files that were probably never uploaded.
 
-    The result is empty if the index provides no upload times, or if a file of the release was uploaded in the last
-    hour: the index may list the other files soon.
+    There are none if a file of the release was uploaded in the last hour, or has no upload time: the index may
+    list the others soon.
     """
     missing: set[str] = set()
     for name in manifest.packages:
@@ -213,47 +215,26 @@ def _find_unlisted(manifest: Manifest, index: Index, project: Project) -> frozen
     return frozenset(missing)
 
 
-def _copy_other_wheels(root: Path, directories: Sequence[str], packages: Collection[str]) -> list[CopyFiles]:
+def _copies_of_other_wheels(root: Path, directories: Sequence[str], packages: Collection[str]) -> list[CopyFiles]:
     """Return a step for each project other than these packages that copies its newest wheels from directories."""
-    newest: dict[str, tuple[Version, str, list[Path]]] = {}
+    wheels: dict[str, list[tuple[Distribution, str]]] = {}
     for directory in directories:
-        resolved = root / directory
+        path = root / directory
         fix = f"build the wheels in the other repository: {fixes.task_command('build-all')}"
-        if not resolved.is_dir():
+        if not path.is_dir():
             raise Blocked("file-not-writable", f"{directory} is not a directory", fix=fix)
-        wheels = sorted(path for path in resolved.glob("*.whl") if is_file_inside(resolved, path))
-        if not wheels:
+        names = sorted(file.name for file in path.glob("*.whl") if is_file_inside(path, file))
+        if not names:
             raise Blocked("wheels-missing", f"{directory} has no wheels", fix=fix)
-        for path in wheels:
-            try:
-                name, version, _, _ = parse_wheel_filename(path.name)
-            except InvalidWheelFilename as error:
-                raise Blocked(
-                    "archive-invalid",
-                    f"{directory}/{path.name} is not a valid file name of a wheel ({error})",
-                    fix="rename it: NAME-VERSION-PYTHON-ABI-PLATFORM.whl",
-                ) from error
-            if name in packages:
-                continue
-            if name not in newest or newest[name][0] < version:
-                newest[name] = (version, directory, [])
-            if newest[name][:2] == (version, directory):
-                newest[name][2].append(path)
+        for wheel in (releases.describe_wheel(root, directory, name) for name in names):
+            if wheel.package not in packages:
+                wheels.setdefault(wheel.package, []).append((wheel, directory))
     steps = []
-    for project_name, (version, directory, paths) in sorted(newest.items()):
-        files = [
-            Distribution(
-                package=project_name,
-                version=version,
-                filename=path.name,
-                kind="wheel",
-                size=(digest := hash_file(path)).size,
-                sha256=digest.sha256,
-                blake2b_256=digest.blake2b_256,
-            )
-            for path in paths
-        ]
-        steps.append(CopyFiles(directory=directory, package=project_name, files=tuple(files)))
+    for project_name, candidates in sorted(wheels.items()):
+        newest = max(wheel.version for wheel, _ in candidates)
+        first = next(directory for wheel, directory in candidates if wheel.version == newest)
+        files = tuple(wheel for wheel, directory in candidates if (wheel.version, directory) == (newest, first))
+        steps.append(CopyFiles(directory=first, package=project_name, files=files))
     return steps
 
 
@@ -329,18 +310,10 @@ def earlier_downloads(release: Manifest, earlier: Manifest, index: Index) -> Ite
     needed = graph.closure(frozenset(release.packages), dict(release.needs))
     for package in earlier.packages:
         version = earlier.version(package)
-        files = (
-            Distribution(
-                package=package,
-                version=version,
-                filename=filename,
-                kind="wheel" if filename.endswith(".whl") else "sdist",
-                size=0,  # not known, and not needed to install the file
-                sha256=sha256,
-                blake2b_256="",
-            )
+        files = tuple(
+            public.listed_file(package, version, filename, sha256)
             for filename, sha256 in releases.public_files(package, version, index).items()
             if sha256 is not None
         )
         if package in needed:
-            yield Download(index=index.name, package=package, files=tuple(files), deadline=_EARLIER_TIMEOUT)
+            yield Download(index=index.name, package=package, files=files, deadline=_EARLIER_TIMEOUT)

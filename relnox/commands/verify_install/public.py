@@ -12,11 +12,11 @@ from relnox.commands.options import VerifyOptions as Options
 from relnox.core import fixes
 from relnox.core.packages import is_valid_name, normalize_name
 from relnox.core.release import public_index
-from relnox.core.release.manifest import Distribution, Manifest
+from relnox.core.release.manifest import Distribution, DistributionKind, Manifest
 from relnox.errors import Blocked, Failed, Problem
 from relnox.indexes import attestations
 from relnox.indexes.index import Index
-from relnox.indexes.listings import IndexFile, Listing
+from relnox.indexes.listings import Listing
 from relnox.project import Project
 from relnox.steps.fetch_release import LookUpRelease, best_file
 
@@ -42,13 +42,13 @@ def find_releases(options: Options, project: Project, index: Index) -> PublicRel
     """Find the releases on an index that `--package` selects, or those of all packages of the workspace.
 
     Raises:
-        Blocked: `--package` is not a name, with or without a version, or names a package twice.
+        Blocked: A name or a version in `--package` is invalid.
         Failed: No package of the workspace is on the index.
         TryLater: The index does not answer.
     """
     requested = _read_requests(options.package, project)
     selected = requested or [package.name for package in project.workspace.packages if not package.is_private]
-    needs = {name: _needed_packages(name, index, project) for name in selected}
+    needs = {name: _workspace_dependencies(name, index, project) for name in selected}
     names = tuple(dict.fromkeys((*selected, *(needed for own in needs.values() for needed in own))))
     project.once(index.fetch_listings, names, seconds=retry_time(options))
     notes: list[str] = []
@@ -91,9 +91,12 @@ def find_releases(options: Options, project: Project, index: Index) -> PublicRel
 
 
 def _read_requests(words: Sequence[str], project: Project) -> dict[str, Version | None]:
-    """Return the normalized names in `NAME` or `NAME==VERSION`, mapped to their versions.
+    """Map the normalized name in each `NAME` or `NAME==VERSION` to its version, if it has one.
 
     A name may be that of a package's directory; others are names of projects on the index.
+
+    Raises:
+        Blocked: A name or a version is invalid, or a name has two versions.
     """
     requested: dict[str, Version | None] = {}
     for word in words:
@@ -127,17 +130,21 @@ def _files_to_install(
     files = {file.filename: file for file in listing.releases().get(version, ()) if not file.yanked}
     installed = {best_file(files, python) for python in pythons} - {None}
     selected = [file for file in files.values() if file.filename in installed] or list(files.values())[:1]
-    return tuple(_distribution(name, version, file, index) for file in selected)
+    hashes = index.hashes(name, [file.filename for file in selected], refresh=False)
+    return tuple(
+        listed_file(name, version, file.filename, hashes[file.filename], file.size or 0) for file in selected
+    )
 
 
-def _distribution(name: str, version: Version, file: IndexFile, index: Index) -> Distribution:
-    sha256 = file.sha256 or index.hashes(name, [file.filename], refresh=False)[file.filename]
+def listed_file(package: str, version: Version, filename: str, sha256: str, size: int = 0) -> Distribution:
+    """Return the entry of a manifest for a file that an index lists; its size is not needed for a download."""
+    kind: DistributionKind = "wheel" if filename.endswith(".whl") else "sdist"
     return Distribution(
-        package=name,
+        package=package,
         version=version,
-        filename=file.filename,
-        kind="wheel" if file.filename.endswith(".whl") else "sdist",
-        size=file.size or 0,
+        filename=filename,
+        kind=kind,
+        size=size,
         sha256=sha256,
         blake2b_256="",
     )
@@ -148,10 +155,10 @@ def _has_provenance(step: LookUpRelease, index: Index) -> bool:
     return any(file.provenance is not None for file in files if file.version == step.version)
 
 
-def _needed_packages(name: str, index: Index, project: Project) -> tuple[str, ...]:
-    """Return the packages of the workspace that a package needs: they come from the same index.
+def _workspace_dependencies(name: str, index: Index, project: Project) -> tuple[str, ...]:
+    """Return the packages of the workspace that a package needs, which are installed from the same index.
 
-    On the trusted index installers choose them themselves, among all versions.
+    They are none if that is the trusted index, where installers select them among all versions.
     """
     packages = project.workspace.by_name
     if name not in packages or index.simple_url == project.indexes.trusted.simple_url:
@@ -160,5 +167,5 @@ def _needed_packages(name: str, index: Index, project: Project) -> tuple[str, ..
 
 
 def retry_time(options: Options) -> int:
-    """Return how long to retry what the index does not answer, in seconds."""
+    """Return how long to retry requests that the index does not answer, in seconds."""
     return _RETRY_TIME if options.wait is None else options.wait
