@@ -223,7 +223,7 @@ class Project(Record):
     @cached_property
     def now(self) -> datetime:
         """The time in UTC, to the millisecond; read once for the whole plan."""
-        now = retries.CLOCK.today()
+        now = retries.CLOCK.utc_now()
         return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
     @cached_property

@@ -20,7 +20,8 @@ from relnox.building.archives import hash_file
 from relnox.core.release.manifest import MANIFEST_JSON, Distribution, Manifest
 from relnox.indexes.index import Index as IndexClient
 from relnox.indexes.targets import Target
-from relnox.system import http, retries
+from relnox.system import retries
+from relnox.system.run_scope import current_scope
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -247,15 +248,15 @@ class SimulatedClock(retries.Clock):
         self._lock = threading.Lock()
         self._waits: list[float] = []
 
-    def now(self) -> float:
+    def monotonic(self) -> float:
         return self._passed
 
-    def today(self) -> datetime:
+    def utc_now(self) -> datetime:
         return self._start + timedelta(seconds=self._passed)
 
     def time(self) -> float:
         """Seconds since 1970, for an index that lives by the same clock."""
-        return self.today().timestamp()
+        return self.utc_now().timestamp()
 
     def pause(self, seconds: float, woken: threading.Event) -> None:
         with self._lock:
@@ -263,7 +264,7 @@ class SimulatedClock(retries.Clock):
             self._waits.append(until)
         while self._passed < until and not woken.wait(self._grace):
             with self._lock:
-                if http.active_requests() == 0:
+                if len(current_scope()._waits) <= len(self._waits):  # the others are requests
                     self._passed = max(self._passed, min(self._waits))
         with self._lock:
             self._waits.remove(until)

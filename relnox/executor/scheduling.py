@@ -137,7 +137,7 @@ def execute_alone(step: Step, progress: Progress, run: Run, signals: Signals) ->
 
 def default_concurrency() -> int:
     """Return how many steps to run at once to keep all processors busy."""
-    return process.processors() + _EXTRA_STEPS
+    return process.count_processors() + _EXTRA_STEPS
 
 
 class ConcurrentSteps:
@@ -226,6 +226,6 @@ class ConcurrentSteps:
         self._is_ended = True
         self._run.close_services()
         while not all(map(Future.done, self._running)):
-            process.end_all()
+            process.end_programs()
             current_scope().interrupt()
             time.sleep(_POLL_INTERVAL)

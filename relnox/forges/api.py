@@ -415,7 +415,7 @@ class Forge(ABC):
             return None
         is_success = response.ok and not response.is_redirect
         try:
-            document = http.json_document(response)
+            document = http.parse_json(response)
         except ValueError as error:
             if is_success:
                 raise self.unexpected(failure) from error
@@ -514,7 +514,7 @@ class Forge(ABC):
             raise retries.TransientError(
                 "rate-limited",
                 f"{self.name} limits the rate of requests ({response.status_code})",
-                retry_after=retry_after(response.headers, retries.CLOCK.today()) or _SECONDARY_LIMIT_WAIT,
+                retry_after=retry_after(response.headers, retries.CLOCK.utc_now()) or _SECONDARY_LIMIT_WAIT,
             )
         return response
 

@@ -96,7 +96,7 @@ class Index(Target):
             TryLater: The index does not respond.
             Failed: The index responds with an error, or with a page that is not a listing.
         """
-        start = retries.CLOCK.now()
+        start = retries.CLOCK.monotonic()
         listing = _request_listing(self.simple_url, project, deadline)
         self._listings[project] = start, listing
         return listing
@@ -127,7 +127,7 @@ class Index(Target):
         requested again even if the cached one is recent.
         """
         requested, _ = self._listings.get(project, (None, None))
-        if refresh or requested is None or retries.CLOCK.now() - requested > _MAX_LISTING_AGE:
+        if refresh or requested is None or retries.CLOCK.monotonic() - requested > _MAX_LISTING_AGE:
             self.fetch_listing(project, deadline)
         listing = self.cached_listing(project)
         return {name: self._sha256_of(listing[name], deadline) for name in filenames if name in listing}
@@ -261,7 +261,7 @@ def _request_listing(simple_url: str, project: str, deadline: Deadline | None) -
             text = response.text
             return http.call_with_timeout(lambda: from_html(text, base), _PARSING_TIMEOUT, host_of(page))
         with _JSON_LOCK:
-            return from_json(http.json_document(response), base)
+            return from_json(http.parse_json(response), base)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, AssertionError) as error:
         why = f"PEP {691 if is_json else 503}: {describe_parsing_error(error)}"
         raise Failed(

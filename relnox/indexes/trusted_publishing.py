@@ -190,7 +190,7 @@ class TokenProvider:
             lock = self._locks.setdefault(name, threading.Lock())
         with lock:
             token, expiry = self._tokens.get(name, (None, 0.0))
-            seconds_left = expiry - retries.CLOCK.now()
+            seconds_left = expiry - retries.CLOCK.monotonic()
             if token is not None and seconds_left > (_RENEW_BEFORE if self._renewable else _USE_UNTIL):
                 return token
             if token is not None and not self._renewable:
@@ -211,7 +211,7 @@ class TokenProvider:
             identity = request_identity(self._audience, self._environment)
         if isinstance(identity, str):  # the job had one before
             raise retries.TransientError("identity-missing", identity)
-        start = retries.CLOCK.now()
+        start = retries.CLOCK.monotonic()
         response = http.send_once(
             "POST",
             urljoin(self._target.upload_url, _MINT_PATH),
@@ -223,7 +223,7 @@ class TokenProvider:
         token = document.get("token")
         if response.status_code == HTTPStatus.OK and isinstance(token, str) and token:
             expires = document.get("expires")
-            now = retries.CLOCK.today().timestamp()
+            now = retries.CLOCK.utc_now().timestamp()
             lifetime = min(expires - now, _LIFETIME) if isinstance(expires, int) else _LIFETIME
             return Secret(token), start + lifetime
         errors = document.get("errors")
@@ -310,7 +310,7 @@ def first_release_hint(project: str) -> str:
 def _parse_document(response: Response) -> dict[str, Any]:
     """Return the JSON object in a response, or an empty dictionary if there is none."""
     try:
-        document = http.json_document(response)
+        document = http.parse_json(response)
     except ValueError:
         return {}
     return document if isinstance(document, dict) else {}

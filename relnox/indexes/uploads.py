@@ -316,7 +316,7 @@ def _readable_body(response: requests.Response) -> str:
     if "json" not in kind:
         return response.text
     try:
-        problem = http.json_document(response)
+        problem = http.parse_json(response)
         messages = [problem.get(key) for key in ("title", "detail", "details", "message")]
         messages += [error.get("message") for error in problem.get("errors", ())]
     except (ValueError, AttributeError, TypeError):

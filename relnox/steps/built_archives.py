@@ -19,7 +19,7 @@ from relnox.core.tag_versions import CommitTags
 from relnox.core.text import format_count, join_names
 from relnox.errors import Blocked, Failed, Problem
 from relnox.steps.run import Run
-from relnox.system.files import read_file, sync
+from relnox.system.files import flush_to_disk, read_file
 
 _WRITABLE_BY_OTHERS = 0o022
 
@@ -156,7 +156,7 @@ def move_files(directory: Path, files: Iterable[Path]) -> None:
     for path in files:
         with path.open("rb") as content:
             path.chmod(path.stat().st_mode & ~_WRITABLE_BY_OTHERS)
-            sync(content)
+            flush_to_disk(content)
         path.replace(directory / path.name)
 
 

@@ -22,7 +22,7 @@ from relnox.core.text import format_count, join_names
 from relnox.errors import Failed
 from relnox.steps.built_archives import BuiltPackage, built_packages, staging_directory
 from relnox.steps.run import Run
-from relnox.system.files import replace_file, sync
+from relnox.system.files import flush_to_disk, replace_file
 
 _CHUNK_SIZE = 1 << 20
 _CREATE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
@@ -159,7 +159,7 @@ def _copy(source: Path, target: Path, sha256: str, staging: Path) -> None:
         while chunk := content.read(_CHUNK_SIZE):
             digest.update(chunk)
             out.write(chunk)
-        sync(out)
+        flush_to_disk(out)
     if digest.hexdigest() != sha256:
         raise Failed(
             "file-changed",

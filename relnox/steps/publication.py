@@ -190,7 +190,7 @@ class Publication(SharedService):
             self._run.indexes[file.index].cached_listing(file.package).get(file.filename) for file in public
         )
         times = [file.upload_time for file in on_index if file is not None and file.upload_time is not None]
-        first = min(times) if times else retries.CLOCK.today()
+        first = min(times) if times else retries.CLOCK.utc_now()
         return (first + public_index.UPLOAD_WINDOW).strftime("%Y-%m-%d %H:%M UTC")
 
 
@@ -303,11 +303,11 @@ class AwaitIndex(Step, key="await {self.package}"):
             if observations == {FileCheck.MATCH}:
                 return
             if FileCheck.MISMATCH in observations:
-                now = retries.CLOCK.now()
+                now = retries.CLOCK.monotonic()
                 mismatch_since = now if mismatch_since is None else mismatch_since
                 if now - mismatch_since >= _MAX_MISMATCH_TIME:
                     raise self._content_error(checks)
-            if not (seconds_left := deadline.left()):
+            if not (seconds_left := deadline.seconds_left()):
                 raise self._timeout_error(checks, transient_error)
             deadline.wait(min(pause, seconds_left), f"{self.index} does not list and serve the whole release yet")
             pause = min(pause * 2, _MAX_POLL_INTERVAL)

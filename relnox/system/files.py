@@ -122,7 +122,7 @@ def replace_file(  # noqa: PLR0913 - a value for each condition
             if path.is_file():
                 new_file.chmod(stat.S_IMODE(path.stat().st_mode))
             if durable:
-                sync(out)
+                flush_to_disk(out)
         before_replacing()
         new_file.replace(path)
     except BaseException:  # an interruption too: no half-written file stays
@@ -130,7 +130,7 @@ def replace_file(  # noqa: PLR0913 - a value for each condition
         raise
 
 
-def sync(file: BinaryIO) -> None:
+def flush_to_disk(file: BinaryIO) -> None:
     """Flush the content of an open file to disk, on file systems that can do that."""
     file.flush()
     try:

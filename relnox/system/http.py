@@ -19,7 +19,7 @@ from concurrent.futures import Future
 from contextlib import nullcontext
 from functools import cache
 from http import HTTPStatus
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias, TypeVar
 from urllib.parse import unquote, urljoin, urlsplit
@@ -91,8 +91,6 @@ _NETWORK_ERRORS = (
 _adapter = HTTPAdapter(pool_connections=_CONNECTIONS, pool_maxsize=_CONNECTIONS)
 """Keeps connections open, for all threads, but not cookies or credentials."""
 _concurrent_reads = threading.BoundedSemaphore(16)
-_active: set[threading.Event] = set()
-"""The requests of all runs that are waited for."""
 
 
 class Limit(NamedTuple):
@@ -153,13 +151,7 @@ def get(
     """Request a document, bypassing caches; retry with back-off after transient errors.
 
     Redirects are followed only within the same origin, since other servers cannot answer for an index. A redirect
-    to another origin is returned as the response.
-
-    Args:
-        url: The URL.
-        headers: The request headers, without credentials.
-        deadline: The time limit of all tries, before which the document has to arrive; None for the default one.
-        limit: The maximum size and duration of the response.
+    to another origin is returned as the response. `deadline` is for all tries together, `limit` for each response.
 
     Raises:
         TransientError: All tries failed.
@@ -168,7 +160,7 @@ def get(
     total = deadline or Deadline()
 
     def send(address: str, auth: Auth | None) -> Response:
-        seconds = min(limit.seconds, max(total.left(), _MIN_TIME))
+        seconds = min(limit.seconds, max(total.seconds_left(), _MIN_TIME))
         own_limit, timeout = limit._replace(seconds=seconds), total.read_timeout
         return send_once("GET", address, headers=headers, auth=auth, read_timeout=timeout, limit=own_limit)
 
@@ -184,11 +176,10 @@ def download(  # noqa: PLR0913 - a request
     deadline: Deadline | None = None,
     limit: Limit | None = None,
 ) -> Download:
-    """Request a file as `get` does; the caller has to verify its hash.
+    """Request a file, and write it to a path (None: only compute its hash and size); retry as `get` does.
 
     Redirects to other servers, such as a CDN, are followed without credentials, to https URLs and this machine.
-    If there is no path for the file, only its hash and size are computed. `auth` adds credentials to requests to
-    the origin of the URL.
+    `auth` adds credentials to requests to the origin of the URL. The caller has to verify the hash.
     """
     total, body = deadline or Deadline(), _FileBody(None)
     own_limit, timeout = limit or file_limit(), total.read_timeout
@@ -246,16 +237,8 @@ def send_once(  # noqa: PLR0913 - a request
 ) -> Response:
     """Send a request without retries and without following redirects.
 
-    Args:
-        method: The HTTP method.
-        url: The URL.
-        headers: The request headers.
-        body: The request body as bytes, or a file to read it from.
-        auth: A function that adds credentials to the request.
-        confidential: Whether the body contains a secret, which is not sent unencrypted, like credentials.
-        read_timeout: The maximum seconds to wait for the next bytes.
-        limit: The maximum size and duration of the response.
-        into: Where the body of a response with status 200 is written; None for `content` of the response.
+    The body is bytes or a file. If it is `confidential`, it is only sent encrypted, as credentials are. The body of
+    a response with status 200 is written into `into`; any other body becomes `content` of the response.
 
     Raises:
         TransientError: There was no response, or its status is transient.
@@ -266,7 +249,7 @@ def send_once(  # noqa: PLR0913 - a request
     if auth is not None or confidential or "authorization" in map(str.lower, headers or ()):
         require_encryption(url)
     host, proxy = host_of(url), _proxy_for(url)
-    request = _prepare(method, url, {"Accept-Encoding": limit.encoding, **(headers or {})}, body, auth)
+    request = _prepare_request(method, url, {"Accept-Encoding": limit.encoding, **(headers or {})}, body, auth)
     abandoned = threading.Event()
 
     def exchange() -> Response:
@@ -310,7 +293,7 @@ def call_with_timeout(call: Callable[[], T], seconds: float, host: str) -> T:
         Failed: The run was interrupted.
     """
     outcome: Future[T] = Future()
-    with current_scope().interruptible() as woken:
+    with current_scope().wait_event() as woken:
 
         def work() -> None:
             try:
@@ -319,27 +302,20 @@ def call_with_timeout(call: Callable[[], T], seconds: float, host: str) -> T:
                 outcome.set_exception(error)
             woken.set()
 
-        _active.add(woken)
-        try:
-            new_thread(work, "request").start()
-            in_time = woken.wait(seconds)
-        finally:
-            _active.discard(woken)
+        new_thread(work, "request").start()
+        in_time = woken.wait(seconds)
     if outcome.done():
         return outcome.result()
     if in_time:
-        raise retries.interrupted()
+        raise retries.interruption_error()
     raise TransientError(
         "index-unavailable", f"request to {host} failed (too slow: not done after {seconds:.0f} s)"
     )
 
 
-def active_requests() -> int:
-    """Return the number of requests that threads are waiting for."""
-    return len(_active)
-
-
-def _prepare(method: str, url: str, headers: Mapping[str, str], body: Any, auth: Auth | None) -> PreparedRequest:
+def _prepare_request(
+    method: str, url: str, headers: Mapping[str, str], body: Any, auth: Auth | None
+) -> PreparedRequest:
     """Prepare a request without a session, so that requests adds no credentials, cookies or proxies of its own."""
     request = requests.PreparedRequest()
     default = {
@@ -365,10 +341,7 @@ def _prepare(method: str, url: str, headers: Mapping[str, str], body: Any, auth:
 
 @cache
 def _user_agent() -> str:
-    try:
-        return f"relnox/{version('relnox')}"
-    except PackageNotFoundError:
-        return "relnox"
+    return f"relnox/{version('relnox')}"
 
 
 # --- responses
@@ -426,11 +399,11 @@ def _check_status(response: Response, host: str, proxy: Proxy | None) -> None:
         raise TransientError(
             "rate-limited" if is_rate_limited else "index-unavailable",
             f"{host} returned {text}{' (rate-limited)' if is_rate_limited else ''}{_through_proxy(proxy)}",
-            retry_after=retry_after(response.headers, retries.CLOCK.today()),
+            retry_after=retry_after(response.headers, retries.CLOCK.utc_now()),
         )
 
 
-def json_document(response: Response) -> Any:
+def parse_json(response: Response) -> Any:
     """Parse the JSON document in a response.
 
     Raises:
@@ -459,7 +432,10 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _follow_with_retries(
     url: str, send: Callable[[str, Auth | None], Response], deadline: Deadline, *, leave_origin: bool
 ) -> Response:
-    """Call `send` with the URL and each redirect target that may be followed; return the last response."""
+    """Call `send` with the URL and each redirect target that may be followed; return the last response.
+
+    `send` also gets what adds credentials to reads of the origin. `leave_origin` allows other origins.
+    """
 
     def try_once() -> Response:
         with _concurrent_reads:
@@ -559,7 +535,7 @@ def _proxy_for(url: str) -> Proxy | None:
 
 def _connection_error(url: str, proxy: Proxy | None, error: Exception) -> Failed | TransientError:
     """Return the error to raise for a connection that failed or a response that is not valid HTTP."""
-    host, causes = host_of(url), _causes(error)
+    host, causes = host_of(url), _error_chain(error)
     cause = causes[-1]
     if isinstance(cause, ssl.SSLCertVerificationError):
         return Failed(
@@ -587,11 +563,11 @@ def _connection_error(url: str, proxy: Proxy | None, error: Exception) -> Failed
     return TransientError(code, message, never_connected=never_connected)
 
 
-def _causes(error: BaseException) -> list[BaseException]:
-    """Return an error and the errors that it wraps, the innermost last: requests and urllib3 wrap up to four."""
+def _error_chain(error: BaseException) -> list[BaseException]:
+    """Return an error and those that it wraps, as requests and urllib3 wrap up to four; the innermost is last."""
     for inner in (getattr(error, "reason", None), *error.args, error.__cause__):
         if isinstance(inner, BaseException):
-            return [error, *_causes(inner)]
+            return [error, *_error_chain(inner)]
     return [error]
 
 
@@ -615,5 +591,5 @@ def _proxy_login_error(host: str, proxy: Proxy) -> Failed:
 
 
 def _through_proxy(proxy: Proxy | None) -> str:
-    """Return words for a message that name the proxy, or an empty string if there is none."""
+    """Return words for the message of an error that name the proxy; empty if there is none."""
     return "" if proxy is None else f" through the proxy {proxy.address}, set by {proxy.variable}"

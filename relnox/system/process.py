@@ -32,8 +32,6 @@ _POLL_INTERVAL = 0.5
 _CHUNK = 1 << 16
 _MAX_PIPE = 1 << 20
 """The maximum number of bytes that a pipe can hold."""
-_MAX_OUTPUT = 1 << 28
-"""The maximum length of a program's output in characters; a program that prints more is ended."""
 
 _FOREIGN_PREFIXES = ("PYTHON", "VIRTUAL_ENV", "__PYVENV", "COVERAGE_")
 _REDIRECTING_PREFIXES = ("PIP_", "UV_")
@@ -120,7 +118,7 @@ def run(  # noqa: PLR0913 - the options of a process
             may contain carriage returns, and bytes that are not UTF-8: they are decoded as by `os.fsdecode`.
 
     Raises:
-        Failed: The program cannot be started, timed out, or printed too much.
+        Failed: The program cannot be started, or timed out.
     """
     words = tuple(os.fspath(word) for word in argv)
     child = start(words, cwd=cwd, env=env, has_input=stdin is not None, stderr=stderr, umask=umask)
@@ -132,7 +130,7 @@ def run(  # noqa: PLR0913 - the options of a process
                     child.stdin.write(
                         stdin.encode(errors="surrogateescape") if isinstance(stdin, str) else stdin or b""
                     )
-            for line in map(mask_secrets, _output_lines(child, words, newlines=newlines)):
+            for line in map(mask_secrets, _output_lines(child, newlines=newlines)):
                 output.write(line)
                 if on_line is not None:
                     on_line(line.rstrip("\r\n"))
@@ -186,14 +184,11 @@ def start(  # noqa: PLR0913 - the options of a process
     return child
 
 
-def _output_lines(child: subprocess.Popen[bytes], words: Sequence[str], *, newlines: bool) -> Iterator[str]:
+def _output_lines(child: subprocess.Popen[bytes], *, newlines: bool) -> Iterator[str]:
     """Yield the output of a program line by line until the program ends.
 
     Processes that it left running may keep the pipe open and write to it. After the program has ended, no more
     bytes are read than a pipe can hold, since the rest cannot be output of the program itself.
-
-    Raises:
-        Failed: The program printed too much.
     """
     assert child.stdout is not None  # noqa: S101 - it is a pipe
     errors = "replace" if newlines else "surrogateescape"
@@ -203,22 +198,14 @@ def _output_lines(child: subprocess.Popen[bytes], words: Sequence[str], *, newli
         return
     decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")(errors), translate=newlines)
     waiting: list[str] = []
-    bytes_left, total = _MAX_PIPE, 0
+    bytes_left = _MAX_PIPE
     with child.stdout as out:
         while bytes_left > 0:
             has_ended = child.poll() is not None
             if select.select([out], [], [], 0 if has_ended else _POLL_INTERVAL)[0]:
                 chunk = os.read(out.fileno(), _CHUNK)
                 bytes_left -= len(chunk) if has_ended else 0
-                text = decoder.decode(chunk, final=not chunk)
-                total += len(text)
-                if total > _MAX_OUTPUT:
-                    raise Failed(
-                        "program-failed",
-                        f"{words[0]} printed more than {_MAX_OUTPUT >> 20} million characters, and was killed",
-                        fix=f"make it print less; to reproduce: {shlex.join(words)}",
-                    )
-                first, *lines = text.split("\n")
+                first, *lines = decoder.decode(chunk, final=not chunk).split("\n")
                 waiting.append(first)
                 if lines:
                     yield f"{''.join(waiting)}\n"
@@ -253,12 +240,12 @@ def _time_limit(child: subprocess.Popen[bytes], seconds: float | None) -> Iterat
         timer.cancel()
 
 
-def processors() -> int:
+def count_processors() -> int:
     """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def end_all() -> None:
+def end_programs() -> None:
     """End all programs that `run` is waiting for, in all threads of the run."""
     for child, scope in tuple(_running.items()):
         if scope is current_scope():

@@ -42,7 +42,13 @@ _MAX_RETRY_AFTER = 1e9
 
 
 class TransientError(TryLater):
-    """An error that a retry may solve, perhaps after the seconds that the server asks clients to wait."""
+    """An error that a retry may solve.
+
+    Attributes:
+        retry_after: The seconds that the server asks clients to wait, or None.
+        never_connected: Whether the server never accepted a connection, so that its URL may be wrong.
+        gave_up: Whether the message says for how long requests were retried.
+    """
 
     def __init__(
         self,
@@ -54,10 +60,10 @@ class TransientError(TryLater):
         never_connected: bool = False,
         **fields: Any,
     ) -> None:
-        default_fix = "rerun the command later"
-        if never_connected:
-            default_fix = "check the URL and the network connection, then rerun the command"
-        super().__init__(code, message, fix or default_fix, **fields)
+        check_url = "check the URL and the network connection, then rerun the command"
+        super().__init__(
+            code, message, fix or (check_url if never_connected else "rerun the command later"), **fields
+        )
         self.retry_after = retry_after
         self.never_connected = never_connected
         self.gave_up = False
@@ -66,12 +72,12 @@ class TransientError(TryLater):
 class Clock:
     """The clock that deadlines and pauses use; tests replace `CLOCK`."""
 
-    def now(self) -> float:
-        """Return the time of a monotonic clock in seconds."""
+    def monotonic(self) -> float:
+        """Return the time in seconds, as `time.monotonic` does."""
         return time.monotonic()
 
-    def today(self) -> datetime:
-        """Return the date and time in UTC."""
+    def utc_now(self) -> datetime:
+        """Return the date and time."""
         return datetime.now(UTC)
 
     def pause(self, seconds: float, woken: threading.Event) -> None:
@@ -83,7 +89,7 @@ CLOCK = Clock()
 
 
 def retry(call: Callable[[], T], deadline: Deadline | None = None, on: type[TryLater] = TransientError) -> T:
-    """Call a function until it raises no error of a class, with back-off; raise the last one at the deadline."""
+    """Call a function until it raises no error of the class `on`, with back-off; at the deadline, raise that."""
     deadline = deadline or Deadline()
     while True:
         try:
@@ -96,7 +102,7 @@ class Deadline:
     """The time limit of one operation in seconds, including retries and pauses."""
 
     def __init__(self, seconds: float = _RETRY_TIME) -> None:
-        self._start = CLOCK.now()
+        self._start = CLOCK.monotonic()
         self._seconds = seconds
         self._waited = 0.0
         self._backoff = _MIN_BACKOFF
@@ -112,24 +118,23 @@ class Deadline:
             minimum = error.retry_after or 0.0
             if error.never_connected:
                 self._seconds = min(self._seconds, _UNCONNECTED_RETRY_TIME)
-        if minimum > self.left() or not self.left():
-            self._describe_end(error, minimum)
+        seconds_left = self.seconds_left()
+        if minimum > seconds_left or not seconds_left:
+            if isinstance(error, TransientError) and not error.gave_up:
+                self._add_times(error, minimum)
             raise error
-        seconds_left = self.left()
         jitter = random.uniform(0, self._backoff)  # noqa: S311 - no secret
         self._backoff = min(self._backoff * 2, _MAX_BACKOFF)
         # The last try is at the very end of the time there is.
         self.wait(min(minimum + jitter, seconds_left), error.message)
 
-    def _describe_end(self, error: TryLater, minimum: float) -> None:
-        """Add to the message of the last error for how long requests were retried, unless it says so already."""
-        if not isinstance(error, TransientError) or error.gave_up:
-            return
+    def _add_times(self, error: TransientError, minimum: float) -> None:
+        """Add to the message of the last error for how long requests were retried, and when to try again."""
         error.gave_up = True
-        if (elapsed_seconds := CLOCK.now() - self._start) >= 1:
+        if (elapsed_seconds := CLOCK.monotonic() - self._start) >= 1:
             error.message += f"; gave up after {format_duration(elapsed_seconds)}"
         if minimum:
-            error.message += f"; retry after {_clock_time(minimum)}"
+            error.message += f"; retry after {_format_time_in(minimum)}"
         error.args = (error.message,)
 
     @property
@@ -137,9 +142,9 @@ class Deadline:
         """The seconds to wait for one response: the total time, but at least 5 and at most 60 seconds."""
         return min(max(self._seconds, _UNCONNECTED_RETRY_TIME), READ_TIMEOUT)
 
-    def left(self) -> float:
+    def seconds_left(self) -> float:
         """Return the remaining seconds, or 0 if they are too few for another attempt."""
-        seconds_left = self._start + self._seconds - CLOCK.now()
+        seconds_left = self._start + self._seconds - CLOCK.monotonic()
         return seconds_left if seconds_left >= _MIN_WAIT else 0.0
 
     def wait(self, seconds: float, why: str) -> None:
@@ -150,16 +155,16 @@ class Deadline:
         """
         self._waited += seconds
         if self._waited >= _REPORTED_WAIT:
-            now = CLOCK.today()
-            attempt, deadline = now + timedelta(seconds=seconds), now + timedelta(seconds=self.left())
-            report_wait(Waiting(why, attempt, deadline), CLOCK.now())
-        with current_scope().interruptible() as woken:
+            now = CLOCK.utc_now()
+            attempt, deadline = now + timedelta(seconds=seconds), now + timedelta(seconds=self.seconds_left())
+            report_wait(Waiting(why, attempt, deadline))
+        with current_scope().wait_event() as woken:
             CLOCK.pause(seconds, woken)
         if woken.is_set():
-            raise interrupted()
+            raise interruption_error()
 
 
-def interrupted() -> Failed:
+def interruption_error() -> Failed:
     """Return the error for a request or pause that a signal interrupted."""
     return Failed("interrupted", "interrupted", fix="rerun the command to resume")
 
@@ -180,19 +185,20 @@ def on_wait(callback: Callable[[Waiting], None]) -> Iterator[None]:
         listeners.pop()
 
 
-def report_wait(waiting: Waiting, now: float) -> None:
-    """Send a notification about a wait at the monotonic time `now`, unless a recent one had the same reason."""
+def report_wait(waiting: Waiting) -> None:
+    """Send a notification about a wait, unless a recent one had the same reason."""
     if listeners := current_scope().wait_listeners:
-        listeners[-1](waiting, now)
+        listeners[-1](waiting)
 
 
-def _throttle(callback: Callable[[Waiting], None]) -> Callable[[Waiting, float], None]:
+def _throttle(callback: Callable[[Waiting], None]) -> Callable[[Waiting], None]:
     """Return a function that passes on waits, but the same reason only in growing intervals."""
     notifications: dict[str, tuple[float, float]] = {}
     lock = threading.RLock()
 
-    def throttled(waiting: Waiting, now: float) -> None:
+    def throttled(waiting: Waiting) -> None:
         with lock:  # several threads may wait for the same server
+            now = CLOCK.monotonic()
             last, interval = notifications.get(waiting.reason, (now, 0.0))
             if now - last >= interval:
                 notifications[waiting.reason] = now, min(max(2 * interval, _FIRST_INTERVAL), _MAX_INTERVAL)
@@ -228,7 +234,7 @@ def _parse_wait(text: str, now: datetime) -> float | None:
         return None
 
 
-def _clock_time(seconds: float) -> str:
+def _format_time_in(seconds: float) -> str:
     """Format the UTC time that is `seconds` from now, with the date if it is more than twelve hours away."""
-    then = CLOCK.today() + timedelta(seconds=min(seconds, _MAX_RETRY_AFTER))
+    then = CLOCK.utc_now() + timedelta(seconds=min(seconds, _MAX_RETRY_AFTER))
     return then.strftime("%H:%M:%S UTC" if seconds <= _HALF_A_DAY else "%Y-%m-%d %H:%M:%S UTC")

@@ -25,13 +25,13 @@ sysconfig.get_config_vars()
 
 
 class RunScope:
-    """The waits, listeners, connections and credentials of a run; its programs refer to it.
+    """What the threads of a run share: its waits, listeners, connections and credentials.
 
     Attributes:
         wait_listeners: The listeners for waits; only the last one is notified.
         read_auth: Maps each origin to the function that adds credentials to requests that read there.
         connected_origins: The origins that have sent a response.
-        proxies: The proxies in use, by their URL and the variable that sets them.
+        proxies: The proxies in use, by their URL and the variable that sets it; their passwords stay masked.
         secret_listener: The function that is called with each new secret, or None.
     """
 
@@ -44,8 +44,8 @@ class RunScope:
         self.secret_listener: Callable[[str], None] | None = None
 
     @contextmanager
-    def interruptible(self) -> Iterator[Event]:
-        """Yield an event for the block to wait for, which `interrupt` sets too."""
+    def wait_event(self) -> Iterator[Event]:
+        """Yield an event to wait for in the block, which `interrupt` sets too."""
         woken = Event()
         self._waits.add(woken)
         try:

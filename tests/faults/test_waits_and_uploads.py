@@ -54,7 +54,7 @@ def test_an_outage_of_a_quarter_of_an_hour_is_retried(since: int, tmp_path: Path
         ran = publish(tmp_path, index)
         assert ran.code == 0, ran.text
         assert is_whole(index, manifest)
-    assert 900 <= clock.now() < 1200
+    assert 900 <= clock.monotonic() < 1200
 
 
 def test_pauses_grow_and_are_reported(tmp_path: Path, clock: SimulatedClock) -> None:
@@ -173,7 +173,7 @@ def test_a_file_that_the_index_has_is_compared_by_hash(
             index.hold("demo", file.filename, (tmp_path / "dist" / file.filename).read_bytes())
         ran = publish(tmp_path, index)
         assert ran.code == 0, ran.text
-        assert is_whole(index, manifest) or clock.now() >= 60
+        assert is_whole(index, manifest) or clock.monotonic() >= 60
         if not lost:
             index.hold("demo", file.filename, b"of another build")
             assert publish(tmp_path, index).code == 4

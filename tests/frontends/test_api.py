@@ -191,7 +191,7 @@ def test_runs_in_threads_do_not_see_each_other(tmp_path: Path) -> None:
             if isinstance(event, RunStarted):
                 barrier.wait()  # both run now
                 now = datetime.now(UTC)
-                retries.report_wait(Waiting(f"{name} waits", now, now), 0.0)
+                retries.report_wait(Waiting(f"{name} waits", now, now))
                 barrier.wait()
 
         outcomes[name] = relnox.run("bump", directory=root, part="minor", on_event=on_event)

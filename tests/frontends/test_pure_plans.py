@@ -66,7 +66,7 @@ def sealed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as patch:
         for module, name in ((os, "stat"), (os, "lstat"), (os, "urandom"), (time, "time"), (time, "monotonic")):
             patch.setattr(module, name, guarded(getattr(module, name)))
-        for name in ("now", "today", "pause"):
+        for name in ("monotonic", "utc_now", "pause"):
             patch.setattr(clock, name, guarded(getattr(clock, name)))
         patch.setattr(retries, "CLOCK", clock)
         patch.setattr(dt, "datetime", Stopped)

@@ -561,10 +561,10 @@ def test_the_release_is_found_among_many(github: World) -> None:
 def test_a_limit_on_bursts_is_waited_for(world: World, clock: SimulatedClock) -> None:
     limit = Reply(403, {"message": "You have exceeded a secondary rate limit."}, {"Retry-After": "45"})
     world.forge.fail("POST /releases/1/assets|PUT /packages", limit, times=2)
-    before = clock.now()
+    before = clock.monotonic()
     world.run()
     world.is_released()
-    assert clock.now() - before >= 90
+    assert clock.monotonic() - before >= 90
 
 
 def test_another_file_of_a_draft_is_replaced_and_that_of_a_public_release_is_not(github: World) -> None:

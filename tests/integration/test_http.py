@@ -128,7 +128,7 @@ def test_a_request_ends_with_the_run(kind: str, monkeypatch: pytest.MonkeyPatch)
 
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
-        while not http.active_requests():
+        while not current_scope()._waits:
             time.sleep(0.01)
         time.sleep(0.3)
         assert thread.is_alive()

@@ -40,15 +40,6 @@ def test_much_output_comes_whole() -> None:
     assert ran.output.splitlines() == [str(number) for number in range(200_000)]
 
 
-@pytest.mark.parametrize("end", ["\\n", ""], ids=["lines", "one line"])
-def test_a_program_that_prints_without_end_is_ended(end: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "_MAX_OUTPUT", 1 << 20)
-    with pytest.raises(Failed, match="printed more than 1 million characters") as raised:
-        process.run(python(f"while True: print('x' * 100, end='{end}')"))
-    assert raised.value.code == "program-failed"
-    assert not process._running
-
-
 @pytest.mark.skipif(os.name != "posix", reason="process groups as POSIX has them")
 @pytest.mark.parametrize("own_session", [False, True])
 def test_leftover_processes_that_print_do_not_block(*, own_session: bool) -> None:

@@ -46,10 +46,10 @@ def test_a_release_that_was_never_sent_is_not_waited_for_long(
     root = tmp_path / "demo"
     release(root, [Package("core")])
     publish(root, index, "--dry-run")  # writes where the index is
-    before = clock.now()
+    before = clock.monotonic()
     ran = verify(root)
     assert ran.code == 5, ran.text
-    assert clock.now() - before < 60
+    assert clock.monotonic() - before < 60
     assert "core 1.0 could not be verified on own within 30 s" in ran.err
     assert (
         f"publish it: relnox publish --project {root} --index own; if another job has just uploaded it:" in ran.err

@@ -118,7 +118,7 @@ class _LastReleases:
             limit = format_size(_MAX_FILE_SIZE)
             raise Failed("archive-too-large", f"it has {format_size(file.size)}, the limit is {limit}")
         path = self._directory / file.filename
-        limits = http.file_limit(_MAX_FILE_SIZE)._replace(seconds=max(self._deadline.left(), 1.0))
+        limits = http.file_limit(_MAX_FILE_SIZE)._replace(seconds=max(self._deadline.seconds_left(), 1.0))
         sha256 = self.index.download(file, path, self._deadline, limits)
         if file.sha256 not in (None, sha256):
             raise Failed("served-content-differs", f"it has the hash {sha256[:16]}…, not the listed one")
