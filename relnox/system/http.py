@@ -237,8 +237,8 @@ def send_once(  # noqa: PLR0913 - a request
 ) -> Response:
     """Send a request without retries and without following redirects.
 
-    The body is bytes or a file. If it is `confidential`, it is only sent encrypted, as credentials are. The body of
-    a response with status 200 is written into `into`; any other body becomes `content` of the response.
+    The body is bytes or a file; if it is `confidential`, it is only sent encrypted, as credentials are. The body
+    of a response with status 200 is written into `into`; any other body becomes `content` of the response.
 
     Raises:
         TransientError: There was no response, or its status is transient.
