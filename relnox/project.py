@@ -36,7 +36,7 @@ from relnox.source import discovery, history, pyproject, version_literals
 from relnox.source.changelog_files import find_changelogs
 from relnox.source.git import Git, GitState, find_repository
 from relnox.source.git.remotes import Remote
-from relnox.source.git.trees import files_of_commit
+from relnox.source.git.trees import temporary_checkout
 from relnox.source.version_files import version_at
 from relnox.source.version_literals import VersionLiterals, find_imports_of_untracked
 from relnox.system import retries
@@ -174,7 +174,7 @@ class Project(Record):
     def at_head(self) -> Iterator[Project]:
         """Yield the project with the files of HEAD instead of those of the checkout; its state stays the same."""
         assert self.git is not None  # noqa: S101 - there is no HEAD outside git
-        with files_of_commit(self.git, "HEAD") as git:
+        with temporary_checkout(self.git, "HEAD") as git:
             project = replace(self, root=git.root, git=git)
             vars(project).update(
                 state=self.state, index_states=self.index_states, remote=self.remote, now=self.now
@@ -197,7 +197,7 @@ class Project(Record):
                 f"this clone has no commit or tag {revision}",
                 fix=f"git fetch --tags {self.config.remote}; then rerun the command",
             )
-        with files_of_commit(git, commit) as files:
+        with temporary_checkout(git, commit) as files:
             if not (files.root / "pyproject.toml").is_file():
                 raise Blocked(
                     "project-not-found",

@@ -136,7 +136,7 @@ def _decide(package: Package, options: Options, project: Project) -> Decision:
         return _decide_tagged(package, tag if tag in existing else existing[0], options, project)
     tags = [pair for pair in tags if release_lines.allows_version(project.lines, pair[1])] or tags
     last_tag, last = max(tags, key=lambda pair: pair[1]) if tags else ("", None)
-    released = release_history.read_trailers(project.once(git.messages, "-1")[0].message)
+    released = release_history.read_trailers(project.once(git.commit_messages, "-1")[0].message)
     if last is None and not options.package and released.get(name) != version:
         if package.is_private:
             return Decision(package, "private, and never tagged", tag)

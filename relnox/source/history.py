@@ -30,16 +30,11 @@ def read_release_histories(  # noqa: PLR0913 - what a history is read from
     """Return the release history of each package at a commit, by package name.
 
     git usually runs only twice, regardless of the number of packages and tags: for the graph of commits, and for
-    the messages and files of the commits that at least one package has not released yet.
+    the messages and files of the commits that at least one package has not released yet. The checkout must have a
+    commit.
 
-    Args:
-        git: The checkout, which must have a commit.
-        workspace: The packages.
-        tag_formats: The tag format of each package, by name.
-        tags: Maps each tag to the commit that it points to.
-        lines: The release lines of the current commit; tags of other release lines are ignored.
-        paths: The file patterns in the setting `[tool.relnox.paths]`.
-        revision: The commit; by default the current one.
+    `tag_formats` are by package name; `tags` maps each tag to its commit. `lines` are the release lines of the
+    commit; tags of others are ignored. `paths` are the file patterns in `[tool.relnox.paths]`.
 
     Raises:
         Blocked: A pattern in `paths` matches no file.
@@ -143,18 +138,9 @@ def _read_commits(
 
     Merges have no files or, with `merges`, are yielded for each parent with the files that differ from it.
     """
-    options = (
-        "--no-show-signature",
-        "--no-color",
-        "--encoding=UTF-8",
-        "--no-renames",
-        "--name-only",
-        "--relative",
-    )
-    by_parent = ("-m",) if merges else ()
-    log = git.run(
-        *("log", *options, "-z", *by_parent, "--format=%x00%x00%H%x00%B%x00", revision, "--not", *exclusions, "--")
-    )
+    options = ["-z", "--no-show-signature", "--no-color", "--encoding=UTF-8", "--format=%x00%x00%H%x00%B%x00"]
+    options += ["--no-renames", "--name-only", "--relative", *(["-m"] if merges else [])]
+    log = git.run("log", *options, revision, "--not", *exclusions, "--")
     # Names and messages have no NUL: the format puts two before each commit, and git adds one after the message.
     fields = log.check("git log").output.split("\0")
     position = 0
@@ -163,18 +149,16 @@ def _read_commits(
         first = position = position + 5
         while position < len(fields) and fields[position]:
             position += 1
-        yield release_history.Commit(
-            commit, message, tuple(name.removeprefix("\n") for name in fields[first:position])
-        )
+        yield Commit(commit, message, tuple(name.removeprefix("\n") for name in fields[first:position]))
 
 
-_MAX_VERSIONS = 100
+_MAX_CONTENTS = 100
 """How many commits of one file are read."""
 
 
 def contents_in_history(git: Git, file: str) -> tuple[str, ...]:
     """Return the contents that a file had in the last commits that changed it, the oldest first."""
-    listing = git.run("log", "--format=%H", f"--max-count={_MAX_VERSIONS}", "--", file, stderr=False)
+    listing = git.run("log", "--format=%H", f"--max-count={_MAX_CONTENTS}", "--", file, stderr=False)
     blobs = [f"{commit}:{git.prefix}{file}" for commit in reversed(listing.output.split())]
     contents = (git.run("cat-file", "blob", blob, stderr=False) for blob in blobs)
     return tuple(content.output for content in contents if content.returncode == 0)

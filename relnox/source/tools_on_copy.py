@@ -31,10 +31,11 @@ Tool = Literal["towncrier", "git-cliff"]
 _PYPROJECT = "pyproject.toml"
 _IGNORED_COMMITS = ".cliffignore"
 """The file at the top level in which git-cliff finds the ids of commits to leave out."""
-_SETTINGS: dict[Tool, tuple[tuple[str, ...], str]] = {
+_SETTINGS_OF_TOOLS: dict[Tool, tuple[tuple[str, ...], str]] = {
     "towncrier": (("towncrier.toml",), "[tool.towncrier"),
     "git-cliff": (("cliff.toml", ".cliff.toml"), "[tool.git-cliff"),
 }
+"""The files with settings of each changelog tool, and the beginning of its table in pyproject.toml."""
 
 
 def run_tool_on_copy(  # noqa: PLR0913 - the tool and its surroundings
@@ -46,23 +47,11 @@ def run_tool_on_copy(  # noqa: PLR0913 - the tool and its surroundings
     alternative: str,
     pass_env: Collection[str] = (),
 ) -> dict[str, bytes | None]:
-    """Run a tool on a temporary copy of the checkout with planned edits, and return the files that it changes.
+    """Run a tool in a directory of a temporary copy of the current commit, and return the files that it changes.
 
-    Args:
-        git: The checkout, whose current commit is copied.
-        directory: The directory to run the tool in, relative to the root.
-        command: The tool and its arguments.
-        contents: The planned edits: the new content of each file, or None for a removed file, by path relative to
-            the root.
-        alternative: How to avoid running the tool, for the fixes in error messages.
-        pass_env: Variables that are passed to the tool even if they look like credentials.
-
-    Returns:
-        The new contents of the files that the tool changes, in the form of `contents`.
-
-    Raises:
-        Blocked: The tool is not installed.
-        Failed: The tool fails.
+    The copy has the planned edits `contents`: the new content of each file, or None for a removed file, by path
+    relative to the root; the result has the same form. `alternative` is how to do without the tool, for fixes.
+    The variables in `pass_env` are passed to the tool even if they look like credentials.
     """
     with files.TemporaryDirectory() as scratch:
         clone = copy_commit(git, git.head() or "HEAD", scratch.path, contents)
@@ -83,8 +72,7 @@ def update_lock_files(
 ) -> dict[str, bytes | None]:
     """Update lock files of Poetry and PDM with their own tools, and return their new contents by path.
 
-    `locks` are paths relative to the root; `planned` are the edits that the tools see. For the rest, see
-    `run_tool_on_copy`.
+    `planned` are the edits that the tools see, in the form of `run_tool_on_copy`.
     """
     contents: dict[str, bytes | None] = {}
     for lock in locks:
@@ -126,13 +114,9 @@ def detect_changelog_tool(directory: Path, setting: str) -> Tool | None:
 
     It is the tool that relnox's settings name or, if they say `auto`, a tool that has settings in the directory.
     """
-    match setting:
-        case "towncrier" | "git-cliff" as tool:
-            return tool
-        case "auto":
-            return next((tool for tool in _SETTINGS if _has_settings(directory, tool)), None)
-        case _:
-            return None
+    if setting == "auto":
+        return next((tool for tool in _SETTINGS_OF_TOOLS if _has_settings(directory, tool)), None)
+    return next((tool for tool in _SETTINGS_OF_TOOLS if tool == setting), None)
 
 
 def run_changelog_tool(  # noqa: PLR0913 - what a changelog is made of
@@ -140,20 +124,13 @@ def run_changelog_tool(  # noqa: PLR0913 - what a changelog is made of
 ) -> dict[str, bytes | None]:
     """Run a changelog tool on a copy of the checkout, and return the files that it changes.
 
-    For the result and the errors, see `run_tool_on_copy`.
-
-    Args:
-        tool: The tool.
-        git: The checkout.
-        release: The release.
-        today: The current date in UTC.
-        changelog: The name of the changelog if neither `release` nor the tool's settings have one.
-        pass_env: Variables that are passed to the tool even if they look like credentials.
+    `changelog` is the name of the changelog if neither `release` nor the tool's settings have one; for the result
+    and `pass_env`, see `run_tool_on_copy`.
     """
     contents: dict[str, bytes | None] = {}
     if tool == "towncrier":
         command = ["towncrier", "build", "--yes", f"--version={release.version}", f"--date={today.isoformat()}"]
-        command += _towncrier_name(git.root / release.directory)
+        command += _towncrier_name_option(git.root / release.directory)
     else:
         command = ["git-cliff", *_cliff_arguments(git.root / release.directory, release, changelog)]
         parts = [part for part in f"{git.prefix}{release.directory}".split("/") if part not in ("", ".")]
@@ -176,11 +153,7 @@ def run_changelog_tool(  # noqa: PLR0913 - what a changelog is made of
 def _keep_earlier_releases(
     git: Git, tool: Tool, release: ChangelogRelease, file: str, content: bytes | None
 ) -> bytes | None:
-    """Return the content that a tool gave a file, with what it says about earlier releases as it was.
-
-    Raises:
-        Blocked: The tool would replace it.
-    """
+    """Return the content that a tool gave a file, with earlier releases as they were, or raise `Blocked`."""
     if content is None or not (git.root / file).is_file():
         return content
     before = read_project_file(git.root, file)
@@ -191,9 +164,9 @@ def _keep_earlier_releases(
         raise Blocked(error.code, f"{tool} rewrites {file}: {error.message}", fix=error.fix) from None
 
 
-def _towncrier_name(directory: Path) -> list[str]:
-    """Return the option with the name that towncrier would import the package for, which may not be installed."""
-    texts = [_read_text(directory, name) for name in (*_SETTINGS["towncrier"][0], _PYPROJECT)]
+def _towncrier_name_option(directory: Path) -> list[str]:
+    """Return `--name`, or else towncrier would import the package, which may not be installed, to get its name."""
+    texts = [_read_text(directory, name) for name in (*_SETTINGS_OF_TOOLS["towncrier"][0], _PYPROJECT)]
     with contextlib.suppress(ValueError):  # towncrier reports it
         settings = next(
             (table for text in texts if (table := table_at(parse_toml(text), "tool", "towncrier"))), {}
@@ -207,10 +180,7 @@ def _towncrier_name(directory: Path) -> list[str]:
 
 def _cliff_arguments(directory: Path, release: ChangelogRelease, changelog: str) -> list[str]:
     """Return git-cliff's arguments for tags and output; values in its own settings are not overridden."""
-    texts = [
-        *(_read_text(directory, name) for name in _SETTINGS["git-cliff"][0]),
-        _read_text(directory, _PYPROJECT),
-    ]
+    texts = (_read_text(directory, name) for name in (*_SETTINGS_OF_TOOLS["git-cliff"][0], _PYPROJECT))
     settings = next(filter(None, texts), "")
 
     def is_set(key: str) -> bool:
@@ -229,7 +199,7 @@ def _cliff_arguments(directory: Path, release: ChangelogRelease, changelog: str)
 
 
 def _has_settings(directory: Path, tool: Tool) -> bool:
-    files, table = _SETTINGS[tool]
+    files, table = _SETTINGS_OF_TOOLS[tool]
     return any((directory / name).is_file() for name in files) or table in _read_text(directory, _PYPROJECT)
 
 

@@ -11,7 +11,7 @@ from relnox.core.planning.step import Edit, NewTag, Step
 from relnox.core.text import format_count, join_names
 from relnox.errors import Conflict, ExitCode, Failed
 from relnox.source import file_edits
-from relnox.source.git import Git, changes, parse_tags, remotes
+from relnox.source.git import Git, changes, commits_of_tags, remotes
 from relnox.steps.edit_files import EditFiles, staging_directory, undo_edits_on_failure
 from relnox.steps.run import Run
 
@@ -90,7 +90,7 @@ def _check_commit(git: Git, tree: str, files: Collection[str], message: str | No
     changed_files, added_files = (
         join_names(name for name in names if (name in files) == is_planned) for is_planned in (True, False)
     )
-    keys, (commit,) = (release_history.RELEASE, release_history.DEVELOPMENT), git.messages("-1")
+    keys, (commit,) = (release_history.RELEASE, release_history.DEVELOPMENT), git.commit_messages("-1")
     planned, actual = (
         [release_history.read_trailers(text, key) for key in keys]
         for text in (message or commit.message, commit.message)
@@ -192,7 +192,7 @@ class CreateTags(Step, key="tag"):
         if self.commit is None or git.read_lines("for-each-ref", f"--contains={tagged_commit}", *branches):
             return False
         versions, earlier_versions = (
-            release_history.read_trailers(git.messages("-1", commit)[0].message)
+            release_history.read_trailers(git.commit_messages("-1", commit)[0].message)
             for commit in (self.commit, tagged_commit)
         )
         return bool(versions) and versions == earlier_versions
@@ -323,7 +323,7 @@ class PushTags(Step, key="push {self.tags[0][0]}"):
         """
         git = run.checkout
         remote_refs, local_refs = remotes.read_push_refs(git, self.remote_name), git.local_refs()
-        remote_tags = parse_tags(remote_refs)
+        remote_tags = commits_of_tags(remote_refs)
         missing, foreign = [], set()
         for tag, commit in self.tags:
             ref = f"refs/tags/{tag}"

@@ -110,7 +110,7 @@ class RunHook(Step, key="{self.event} {self.number}", title="run {self.event} ho
             if left := sorted(changed_files ^ set(checked_git.changed_files())):
                 raise self._left_behind(join_names(left))
         names = sorted(_ignored_files(git) - ignored_before) if is_copy else []
-        time = (git.head_time() if git is not None else None) or 0
+        time = (git.commit_time() if git is not None else None) or 0
         for name in names:
             if (root / name).is_file():
                 os.utime(root / name, (time, time), follow_symlinks=False)

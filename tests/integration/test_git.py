@@ -12,7 +12,7 @@ from projects import commit_all, git, remote_of, repository, single, write
 from relnox.core.planning.step import Edit, NewTag
 from relnox.errors import Blocked, Failed
 from relnox.source import copies
-from relnox.source.git import changes, find_repository, parse_tags, remotes
+from relnox.source.git import changes, commits_of_tags, find_repository, remotes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +46,7 @@ def checkout(directory: Path) -> Git:
 
 
 def read_tags(git: Git, remote: str) -> dict[str, str]:
-    return parse_tags(remotes.read_refs(git, remote))
+    return commits_of_tags(remotes.read_refs(git, remote))
 
 
 def tag(name: str = "v2") -> NewTag:
@@ -69,7 +69,7 @@ def test_before_the_first_commit(tmp_path: Path) -> None:
     git(tmp_path, "init", "--quiet", "--initial-branch", "trunk")
     write(tmp_path, {"new.txt": ""})
     state = checkout(tmp_path).read_state()
-    assert (state.head, checkout(tmp_path).head_time(), state.branch, state.untracked_files) == (
+    assert (state.head, checkout(tmp_path).commit_time(), state.branch, state.untracked_files) == (
         None,
         None,
         "trunk",
@@ -251,9 +251,8 @@ def test_the_time_of_a_signed_commit_is_read(root: Path, tmp_path: Path) -> None
     commit = git(root, "rev-parse", "HEAD")
     changes.create_tag(here, tag(), commit)
     assert "SSH SIGNATURE" in git(root, "cat-file", "tag", "v2")
-    assert here.head_time() == int(git(root, "log", "-1", "--no-show-signature", "--format=%ct"))
+    assert here.commit_time() == int(git(root, "log", "-1", "--no-show-signature", "--format=%ct"))
     assert here.tags() == {"v2": commit}
-    assert here.head_and_tags() == (commit, {"v2": commit})
 
 
 def test_a_staged_change_that_the_checkout_does_not_have_differs_in_no_file(root: Path) -> None:

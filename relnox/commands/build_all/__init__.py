@@ -106,7 +106,7 @@ def _plan(options: Options, project: Project, checkout: Project) -> Plan:
     generators = new.add(
         *hooks.hook_steps("before-build", "build-all", participants, project, needs=after(export))
     )
-    epoch = project.once(project.git.head_time, head or "HEAD") if project.git is not None else None
+    epoch = project.once(project.git.commit_time, head or "HEAD") if project.git is not None else None
     needs = {package.name: project.workspace.runtime_dependencies(package) for package in packages}
     new.add(*_environment_steps(packages, settings, project, epoch))
     commit_tags = _commit_tags(packages, project, tags) if commit is not None else {}

@@ -29,7 +29,7 @@ from relnox.project import Project
 from relnox.source import file_edits
 from relnox.source.git import Git, remotes
 from relnox.source.git.repository import TagMessage
-from relnox.source.git.trees import files_of_commit
+from relnox.source.git.trees import temporary_checkout
 from relnox.source.version_files import version_at
 from relnox.steps.git import CreateTags, Push, ResetIndex, UndoBump
 
@@ -211,11 +211,11 @@ def _find_releases(options: Options, project: Project, git: Git) -> Iterator[_Re
     if state is None:
         return
     later_names: set[str] = set()
-    commits, count = project.once(git.messages, f"-{_MAX_COMMITS}"), 1
+    commits, count = project.once(git.commit_messages, f"-{_MAX_COMMITS}"), 1
     if options.push:
         tip = remote.branches.get(state.branch or "")
         if tip is not None and project.once(git.resolve_commit, tip) is not None:
-            unpushed = project.once(git.messages, "HEAD", f"^{tip}")
+            unpushed = project.once(git.commit_messages, "HEAD", f"^{tip}")
             count, commits = max(1, len(unpushed)), [*commits, *unpushed[len(commits) :]]
     ids = {commit for commit, _ in commits}
     unpushed_names = state.tags.keys() - remote.tags.keys() if options.push else set()
@@ -373,7 +373,7 @@ def plan_undo(options: Options, project: Project) -> Plan:
 
 def _edits_to(commit: str, files: Sequence[str], git: Git) -> tuple[Edit, ...]:
     """Return the edits that give files the content that they had in a commit."""
-    with files_of_commit(git, commit) as earlier:  # with the line ends of a checkout
+    with temporary_checkout(git, commit) as earlier:  # with the line ends of a checkout
         return tuple(file_edits.copying_edit(git.root, name, earlier.root) for name in files)
 
 
@@ -386,7 +386,7 @@ def _tags_at(commit: str, project: Project, git: Git) -> list[str]:
 def _find_release_commits(project: Project, git: Git) -> tuple[str, ...]:
     """Return the release commit at HEAD, after that of the development version on it; empty if there is none."""
     commits: list[str] = []
-    for commit, message in project.once(git.messages, "-2"):
+    for commit, message in project.once(git.commit_messages, "-2"):
         commits.append(commit)
         if release_history.read_trailers(message):
             return tuple(commits)

@@ -29,11 +29,6 @@ def commit(git: Git, message: str, edits: Sequence[Edit]) -> str:
     Git's index is not changed; `reset_index` makes it that of the new commit. The reflog has the planned tree, so
     that `planned_tree` knows it if this run is killed before the commit is compared with it.
 
-    Args:
-        git: The checkout.
-        message: The commit message.
-        edits: The edits, with paths relative to `git.root`.
-
     Returns:
         The id of the tree that the commit has, unless a hook changed it.
 
@@ -74,12 +69,8 @@ def planned_tree(git: Git) -> str | None:
 
 
 def commit_tree(git: Git, tree: str, parent: str, message: str) -> str:
-    """Create a commit that no ref points to, and return its id; git signs it if `commit.gpgSign` is set.
-
-    Raises:
-        Failed: git could not create or sign the commit.
-    """
-    is_signed = _is_set(git, "commit.gpgSign")
+    """Create a commit that no ref points to, and return its id; git signs it if `commit.gpgSign` is set."""
+    is_signed = _is_enabled(git, "commit.gpgSign")
     command = ("commit-tree", *(("--gpg-sign",) if is_signed else ()), "-p", parent, "-F", "-", tree)
     completed = git.run(*command, stdin=message)
     fix = "check that git can sign: git commit-tree -S -m test HEAD^{tree}" if is_signed else GIT_FAILED
@@ -94,13 +85,9 @@ def reset_index(git: Git, files: Iterable[str], commit: str = "HEAD") -> None:
 
 
 def move_branch(git: Git, old: str, new: str, tags: Mapping[str, str] = MappingProxyType({})) -> None:
-    """Move the current branch, which must be at the commit `old`, and delete tags, all in one transaction.
+    """Move the current branch from one commit to another, and delete tags, all in one transaction.
 
-    Args:
-        git: The checkout.
-        old: The full id of the current commit.
-        new: The full id of the commit to move to.
-        tags: The tags to delete, with their object ids.
+    `tags` has the object id that each tag must have; `old` and `new` are full ids.
     """
     commands = [f"delete refs/tags/{name} {object_id}" for name, object_id in tags.items()]
     _update_refs(git, [*commands, f"update HEAD {new} {old}"], "undoing the release")
@@ -114,7 +101,7 @@ def create_tag(git: Git, tag: NewTag, commit: str) -> None:
     """
     message = ("--cleanup=whitespace", f"--message={tag.message}")
     completed = git.run("tag", "--annotate", *message, "--", tag.name, commit)
-    is_signed = _is_set(git, "tag.gpgSign")
+    is_signed = _is_enabled(git, "tag.gpgSign")
     completed.check(f"git tag {tag.name}", fix=_SIGNING_FIX if is_signed else GIT_FAILED)
     if is_signed and "\n-----BEGIN " not in git.read_output("cat-file", "tag", f"refs/tags/{tag.name}"):
         # git 2.39 succeeds without a signature where the SSH key is missing.
@@ -127,11 +114,7 @@ def create_tag(git: Git, tag: NewTag, commit: str) -> None:
 
 
 def create_tags(git: Git, tags: Sequence[NewTag], commit: str) -> None:
-    """Create all of these annotated tags or, on failure, none; they must not exist yet.
-
-    Raises:
-        Failed: git could not create or sign the tags.
-    """
+    """Create all of these annotated tags or, on failure, none; they must not exist yet."""
     created_tags: list[str] = []
     try:
         for tag in tags:
@@ -154,7 +137,7 @@ def _update_refs(git: Git, commands: Iterable[str], action: str) -> None:
         git.run("update-ref", "--stdin", stdin=lines).check(action, fix=GIT_FAILED)
 
 
-def _is_set(git: Git, setting: str) -> bool:
+def _is_enabled(git: Git, setting: str) -> bool:
     """Return whether a setting of git is true, in any of the forms that git accepts."""
     if git.config.get(setting.lower(), "false") == "false":
         return False

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from relnox.core import fixes
 from relnox.errors import Blocked, Failed
-from relnox.source.git.repository import Git, parse_refs, parse_tags
+from relnox.source.git.repository import Git, commits_of_tags, parse_refs
 from relnox.system import process
 
 NETWORK_TIMEOUT = 10.0
@@ -40,7 +40,7 @@ class Remote:
         return self._refs
 
     def require_refs(self, needed_by: str) -> Mapping[str, str]:
-        """Return `refs` for an option that cannot do without them, however long the remote takes.
+        """Return `refs` for an option that requires them, however long the remote takes.
 
         Raises:
             Blocked: There is no such remote.
@@ -59,7 +59,7 @@ class Remote:
     @property
     def tags(self) -> Mapping[str, str]:
         """The commit of each tag; none if `refs` is None."""
-        return parse_tags(self.refs or {})
+        return commits_of_tags(self.refs or {})
 
     @property
     def branches(self) -> Mapping[str, str]:
@@ -105,11 +105,7 @@ def read_push_refs(git: Git, remote: str) -> dict[str, str]:
 
 
 def default_branch(git: Git, remote: str) -> str | None:
-    """Ask a remote for its default branch, and return the branch's short name, or None if there is no answer.
-
-    Raises:
-        Failed: The remote cannot be reached.
-    """
+    """Ask a remote for its default branch, and return the branch's short name, or None if it has none."""
     target = _ls_remote(git, remote, "--symref", pattern="HEAD").partition("\tHEAD")[0]
     return target.removeprefix("ref: refs/heads/") if target.startswith("ref: refs/heads/") else None
 
@@ -119,7 +115,7 @@ def _ls_remote(git: Git, remote: str, *options: str, pattern: str = "", timeout:
     listing = git.run(*command, stderr=False, timeout=timeout)
     if listing.returncode != 0:
         # Not in the run above, where lines of standard error could split those of refs.
-        reason = _reason(git.run(*command, timeout=timeout))
+        reason = _failure_reason(git.run(*command, timeout=timeout))
         raise Failed(
             "remote-unreachable",
             f"git cannot connect to remote {remote}{reason}",
@@ -128,7 +124,7 @@ def _ls_remote(git: Git, remote: str, *options: str, pattern: str = "", timeout:
     return listing.output
 
 
-def _reason(completed: process.Completed) -> str:
+def _failure_reason(completed: process.Completed) -> str:
     """Return the first line that a failed command printed, other than warnings, in parentheses."""
     lines = map(str.strip, completed.output.splitlines() if completed.returncode != 0 else ())
     reason = next((line for line in lines if line and not line.lower().startswith("warning:")), "")
@@ -142,17 +138,11 @@ def try_to_fetch_objects(git: Git, remote: str, *refs: str, timeout: float = NET
 
 
 def push(git: Git, remote: str, branch: str, tags: Iterable[str], replaces: str | None = None) -> None:
-    """Push a branch and tags, which must be new, atomically.
+    """Push a branch (none, if it is empty) and tags, which must be new, atomically.
 
     If the remote does not support atomic pushes, the branch is pushed first, so that the remote never has tags of
-    commits that are not on its branch.
-
-    Args:
-        git: The checkout.
-        remote: The name of the remote.
-        branch: The branch; if it is empty, only tags are pushed.
-        tags: The tags.
-        replaces: The ancestor of the branch that the remote's branch must still be at; None for any ancestor.
+    commits that are not on its branch. `replaces` is the commit that the remote's branch must still be at, or None
+    for any ancestor of the branch.
 
     Raises:
         Failed: The remote cannot be reached or rejected the push.

@@ -24,9 +24,9 @@ _REMOVED_VARIABLES = frozenset(
         *("GIT_GLOB_PATHSPECS", "GIT_ICASE_PATHSPECS", "GIT_LITERAL_PATHSPECS", "GIT_NOGLOB_PATHSPECS"),
     }
 )
-_POETRY_CREDENTIALS = "POETRY_HTTP_BASIC_"
+_POETRY_CREDENTIALS_PREFIX = "POETRY_HTTP_BASIC_"
 """The prefix of variables with credentials of indexes, which git and its hooks do not need."""
-_TOKENS = ("RELNOX_FORGE_TOKEN", "GH_TOKEN", "GITHUB_TOKEN")
+_TOKEN_VARIABLES = ("RELNOX_FORGE_TOKEN", "GH_TOKEN", "GITHUB_TOKEN")
 """The variables that may have the token of a job of GitHub Actions, by precedence."""
 _SETTINGS = {
     "GIT_TERMINAL_PROMPT": "0",
@@ -134,32 +134,19 @@ class Git:
         )
 
     def read_output(self, *arguments: str) -> str:
-        """Run a git command and return its standard output, without surrounding white space.
-
-        Raises:
-            Failed: The command failed.
-        """
+        """Run a git command and return its standard output, stripped; raise `Failed` if the command fails."""
         return self.run(*arguments, stderr=False).check(f"git {arguments[0]}").output.strip()
 
     def read_lines(self, *arguments: str) -> list[str]:
-        """Run a git command and return the lines of its standard output that are not empty.
-
-        Lines are split at line feeds only, since names of refs may contain other Unicode white space.
-
-        Raises:
-            Failed: The command failed.
-        """
+        """Run a git command, and return the lines that it prints; raise `Failed` if it fails."""
+        # Not splitlines: names of refs may contain other Unicode white space.
         listing = self.run(*arguments, stderr=False).check(f"git {arguments[0]}").output
-        return [name for name in listing.split("\n") if name]
+        return list(filter(None, listing.split("\n")))
 
     def read_entries(self, command: str, *arguments: str) -> list[str]:
-        """Run a git command with the option `-z`, and return the NUL-separated entries that it prints.
-
-        Raises:
-            Failed: The command failed.
-        """
+        """Run a git command with `-z`, and return the entries that it prints; raise `Failed` if it fails."""
         listing = self.run(command, "-z", *arguments, stderr=False).check(f"git {command}").output
-        return [entry for entry in listing.split("\0") if entry]
+        return list(filter(None, listing.split("\0")))
 
     def resolve_all(self, revisions: Sequence[str]) -> list[str | None]:
         """Return the full id of the object that each revision names, or None if this clone has no such object."""
@@ -293,7 +280,7 @@ class Git:
         """Return the full id of a commit's first parent, or None if this clone has no such parent."""
         return self.resolve(f"{commit}^^{{commit}}")
 
-    def head_time(self, commit: str = "HEAD") -> int | None:
+    def commit_time(self, commit: str = "HEAD") -> int | None:
         """Return the time of a commit in seconds since 1970, or None before the first commit."""
         time = self.run("log", "-1", "--no-show-signature", "--format=%ct", commit, "--", stderr=False)
         return int(time.output) if time.returncode == 0 else None
@@ -337,14 +324,11 @@ class Git:
         return dict(zip(names, ids, strict=True))
 
     def tags(self) -> dict[str, str]:
-        """Return the local tags, mapped to the commits that they point to."""
-        return self.head_and_tags()[1]
-
-    def head_and_tags(self) -> tuple[str | None, dict[str, str]]:
-        """Return the results of `head` and `tags`, with one git process."""
+        """Map each local tag to the commit that it points to."""
         # Not for-each-ref: until git 2.45 it follows a tag of a tag one step only.
-        refs = parse_refs(self.run("show-ref", "--head", "--tags", "--dereference", stderr=False).output, " ")
-        return refs.get("HEAD"), parse_tags(refs)
+        return commits_of_tags(
+            parse_refs(self.run("show-ref", "--tags", "--dereference", stderr=False).output, " ")
+        )
 
     def tag_targets(self, names: Sequence[str]) -> dict[str, str | None]:
         """Map each tag to the id of the object that it points to, or to None if there is no such tag.
@@ -353,7 +337,7 @@ class Git:
         """
         return dict(zip(names, self.resolve_all([f"refs/tags/{name}^{{}}" for name in names]), strict=True))
 
-    def messages(self, *revisions: str) -> list[CommitMessage]:
+    def commit_messages(self, *revisions: str) -> list[CommitMessage]:
         """Return the commits that arguments of `git log` select, along first parents, the newest first."""
         options = ("--first-parent", "--no-show-signature", "--no-color", "--encoding=UTF-8", "--format=%H%n%B")
         entries = (entry.partition("\n") for entry in self.read_entries("log", *options, *revisions, "--"))
@@ -402,14 +386,13 @@ class Git:
 
 
 def find_repository(directory: Path) -> Git | None:
-    """Return the git checkout that contains `directory`, or None if it is not in a checkout.
-
-    The directory becomes `Git.root`.
+    """Return the checkout that contains a directory, which becomes `Git.root`; None if it is not in a checkout.
 
     Raises:
         Blocked: git refuses to work in the checkout because another user owns it.
     """
-    if not _could_be_in_checkout(directory):
+    path = directory.resolve()
+    if not path.is_dir() or not any((parent / ".git").exists() for parent in (path, *path.parents)):
         return None
     # Warnings on standard error must not be parsed as the answer.
     answer = Git(directory).run("rev-parse", "--is-inside-work-tree", "--show-prefix", stderr=False)
@@ -425,17 +408,12 @@ def find_repository(directory: Path) -> Git | None:
     return Git(directory, prefix.removesuffix("\n")) if inside == "true" else None
 
 
-def _could_be_in_checkout(directory: Path) -> bool:
-    resolved = directory.resolve()
-    return resolved.is_dir() and any((parent / ".git").exists() for parent in (resolved, *resolved.parents))
-
-
 def _git_variables() -> dict[str, str]:
     """Return the variables for git, without credentials and without variables that select another repository."""
     return {
         name: value
         for name, value in without_upload_credentials(os.environ).items()
-        if not name.startswith(_POETRY_CREDENTIALS) and name not in _REMOVED_VARIABLES
+        if not name.startswith(_POETRY_CREDENTIALS_PREFIX) and name not in _REMOVED_VARIABLES
     } | {**_SETTINGS, **_job_credentials(os.environ)}
 
 
@@ -446,7 +424,7 @@ def _job_credentials(environment: Mapping[str, str]) -> dict[str, str]:
     command line nor in a file. git asks the helper only for requests to the server of the job.
     """
     server = environment.get("GITHUB_SERVER_URL", "").rstrip("/")
-    token = next((name for name in _TOKENS if environment.get(name)), "")
+    token = next((name for name in _TOKEN_VARIABLES if environment.get(name)), "")
     if environment.get("GITHUB_ACTIONS") != "true" or not server or not token or "GIT_ASKPASS" in environment:
         return {}
     count = environment.get("GIT_CONFIG_COUNT", "0")
@@ -501,10 +479,10 @@ def parse_refs(listing: str, separator: str) -> dict[str, str]:
     return {name: object_id for object_id, name in pairs}
 
 
-def parse_tags(refs: Mapping[str, str]) -> dict[str, str]:
-    """Return the commit that each tag points to, by tag name, from object ids by ref name.
+def commits_of_tags(refs: Mapping[str, str]) -> dict[str, str]:
+    """Return the commit that each tag points to, by tag name.
 
-    For an annotated tag, `refs` has the commit under the name of the ref with `^{}` at its end.
+    `refs` are object ids by the full names of refs; the commit of an annotated tag is under the name with `^{}`.
     """
     names = [name for name in refs if name.startswith("refs/tags/") and not name.endswith("^{}")]
     return {name.removeprefix("refs/tags/"): refs.get(f"{name}^{{}}", refs[name]) for name in names}

@@ -54,9 +54,6 @@ def plan_tree(git: Git, edits: Iterable[Edit], base: str = "HEAD", *, stored: bo
 
     The checkout and its index are not changed: the files and their index are in a temporary directory, and so are
     the new objects, unless they are `stored` in the repository.
-
-    Raises:
-        Failed: A git command failed.
     """
     with TemporaryDirectory() as directory:
         files, objects = directory.path / "files", directory.path / "objects"
@@ -124,7 +121,7 @@ def _read_commit(git: Git, commit: str) -> CommitContent | None:
 
 
 @contextmanager
-def files_of_commit(git: Git, commit: str) -> Iterator[Git]:
+def temporary_checkout(git: Git, commit: str) -> Iterator[Git]:
     """Yield the repository with a temporary checkout of a commit, whose index is temporary as well.
 
     Refs and settings are those of the repository. No file in the temporary directory leads to it, since git would
