@@ -10,7 +10,7 @@ from relnox.core.bump import release_history
 from relnox.core.bump.release_history import Commit, ReleaseHistory
 from relnox.core.settings.patterns import is_file_included
 from relnox.core.settings.release_lines import ReleaseLine
-from relnox.core.tags import TagFormat
+from relnox.core.tags import TagFormat, latest_tags
 from relnox.core.text import did_you_mean
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
@@ -41,7 +41,8 @@ def read_release_histories(  # noqa: PLR0913 - what a history is read from
     """
     history = _read_parents(git, revision)
     versions = {package.name: package.version for package in workspace.packages}
-    last_tags = release_history.last_reachable_tags(tag_formats, tags, history.keys(), versions, lines)
+    reachable_tags = (name for name, commit in tags.items() if commit in history)
+    last_tags = latest_tags(tag_formats, reachable_tags, versions, lines)
     tagged_commits = list(dict.fromkeys(tags[tag] for tag, _ in last_tags.values()))
     inside, edge = release_history.find_tags_containing_commits(history, tagged_commits)
     exclusions = edge if len(last_tags) == len(workspace.packages) else ()
@@ -54,8 +55,10 @@ def read_release_histories(  # noqa: PLR0913 - what a history is read from
         ]
     if paths:
         _check_path_patterns(paths, git, commits)
-    rules = release_history.path_patterns_by_package(paths, workspace.packages)
-    return release_history.collect_histories(workspace.packages, last_tags, tags, inside, commits, rules=rules)
+    patterns = release_history.path_patterns_by_package(paths, workspace.packages)
+    return release_history.collect_histories(
+        workspace.packages, last_tags, tags, inside, commits, path_patterns=patterns
+    )
 
 
 def packages_by_commit(

@@ -13,13 +13,12 @@ from relnox.core.bump.release_history import (
     auto_bump_requests,
     collect_histories,
     find_tags_containing_commits,
-    last_reachable_tags,
     level_of_commit,
 )
 from relnox.core.bump.version_bumps import BumpRequest
 from relnox.core.packages import Package, VersionSource
 from relnox.core.settings.config import CommitsConfig, Config
-from relnox.core.tags import TagFormat
+from relnox.core.tags import TagFormat, latest_tags
 from relnox.core.versions.versioning import Bump
 from relnox.core.workspace import Workspace
 
@@ -139,17 +138,16 @@ def test_any_message_has_a_level_or_none(message: str) -> None:
 # --- last tags -----------------------------------------------------------------------------------------
 
 
-def test_the_last_tag_is_the_greatest_version_that_is_reachable() -> None:
-    tags = {"v1.9.0": "a", "v1.10.0": "a", "v1.10.0rc1": "b", "v3.0.0": "elsewhere", "docs-v9.0": "a", "w9": "a"}
-    assert last_reachable_tags({"x": V}, tags, {"a", "b"}) == {"x": ("v1.10.0", Version("1.10.0"))}
-    assert last_reachable_tags({"x": V}, tags, {"b"}) == {"x": ("v1.10.0rc1", Version("1.10.0rc1"))}
-    assert last_reachable_tags({"x": V}, tags, {"c"}) == {}
+def test_the_last_tag_is_the_greatest_version() -> None:
+    tags = ["v1.9.0", "v1.10.0", "v1.10.0rc1", "docs-v9.0", "w9"]
+    assert latest_tags({"x": V}, tags) == {"x": ("v1.10.0", Version("1.10.0"))}
+    assert latest_tags({"x": V}, ["v1.10.0rc1"]) == {"x": ("v1.10.0rc1", Version("1.10.0rc1"))}
+    assert latest_tags({"x": V}, []) == {}
 
 
 def test_packages_have_their_own_last_tags() -> None:
     formats = {name: TagFormat(f"{name}-v", "", "pep440") for name in ("core", "core-web", "new")}
-    tags = {"core-v1.0": "a", "core-web-v2.0": "a", "core-v0.9": "b"}
-    found = last_reachable_tags(formats, tags, {"a", "b"})
+    found = latest_tags(formats, ["core-v1.0", "core-web-v2.0", "core-v0.9"])
     assert {name: tag for name, (tag, _) in found.items()} == {"core": "core-v1.0", "core-web": "core-web-v2.0"}
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -22,8 +21,6 @@ from relnox.core.bump.version_bumps import BumpRequest, VersionBump
 from relnox.core.packages import Package
 from relnox.core.settings import patterns
 from relnox.core.settings.config import CommitsConfig, Config
-from relnox.core.settings.release_lines import ReleaseLine
-from relnox.core.tags import TagFormat, latest_tags
 from relnox.core.text import format_count
 from relnox.core.versions import versioning
 from relnox.core.versions.versioning import Bump, Level, Phase
@@ -92,7 +89,8 @@ class ReleaseHistory(NamedTuple):
     """The last release of a package, and the commits since then.
 
     Attributes:
-        tag: The last reachable tag of the package, or None if it has none.
+        tag: The tag of the package with the highest version that is reachable and not above the package's own, or
+            None.
         version: The version in that tag, or None if there is no tag.
         commits: The commits since that tag that change files of the package.
     """
@@ -114,42 +112,13 @@ def current_versions(packages: Iterable[Package], history: Mapping[str, ReleaseH
     return versions
 
 
-def last_reachable_tags(
-    formats: Mapping[str, TagFormat],
-    tags: Mapping[str, str],
-    reachable: AbstractSet[str],
-    versions: Mapping[str, Version | None] | None = None,
-    lines: Sequence[ReleaseLine] = (),
-) -> dict[str, tuple[str, Version]]:
-    """Return the last reachable tag of each package, with the version in it.
-
-    The last tag is the one with the highest version that is not above the package's own version, since higher
-    tags may be from abandoned releases. If all tags are above it, or no file has a version, it is the highest of
-    all.
-
-    Args:
-        formats: The tag format of each package.
-        tags: Maps each tag to its commit.
-        reachable: The current commit and its ancestors.
-        versions: The current version of each package, or None if no file has it.
-        lines: The release lines of the current commit. Tags outside their bounds count only if there are no
-            others.
-    """
-    return latest_tags(formats, (name for name, commit in tags.items() if commit in reachable), versions, lines)
-
-
 def find_tags_containing_commits(
     history: Mapping[str, Sequence[str]], tagged_commits: Iterable[str]
 ) -> tuple[dict[str, int], list[str]]:
-    """Determine for each commit which of the tagged commits contain it.
+    """Return which tagged commits contain each commit, and the newest commits that all of them contain.
 
-    Args:
-        history: Maps each commit to its parents; children come before their parents.
-        tagged_commits: The tagged commits.
-
-    Returns:
-        A mapping and a list. The mapping has a bit mask for each commit: bit N is set if tagged commit N contains
-        it. The list has the newest commits that all tagged commits contain.
+    `history` maps each commit to its parents; children come before their parents. The result for a commit is a bit
+    mask: bit N is set if tagged commit N contains it.
     """
     bits = {commit: 1 << index for index, commit in enumerate(tagged_commits)}
     all_bits = (1 << len(bits)) - 1
@@ -174,17 +143,13 @@ def collect_histories(  # noqa: PLR0913 - what it is derived from
     coverage: Mapping[str, int],
     commits: Iterable[Commit],
     *,
-    rules: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    path_patterns: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> dict[str, ReleaseHistory]:
     """Return the release history of each package.
 
-    Args:
-        packages: All packages of the workspace.
-        last_tags: The last tag of each package and its version, from `last_reachable_tags`.
-        tags: Maps each tag to its commit.
-        coverage: The bit masks from `find_tags_containing_commits`, for the commits in the order of `last_tags`.
-        commits: The commits that at least one of the tagged commits does not contain, newest first.
-        rules: The file patterns of each package, from `path_patterns_by_package`.
+    `last_tags` has the last tag of each package with its version; `tags` maps tags to their commits. `coverage`
+    has the bit masks from `find_tags_containing_commits` for the commits in the order of `last_tags`. `commits`
+    are those that at least one of these tags does not contain, newest first.
     """
     numbers = {
         commit: index for index, commit in enumerate(dict.fromkeys(tags[tag] for tag, _ in last_tags.values()))
@@ -192,7 +157,7 @@ def collect_histories(  # noqa: PLR0913 - what it is derived from
     bit = {name: 1 << numbers[tags[tag]] for name, (tag, _) in last_tags.items()}
     workspace = tuple(packages)
     commits_by_package: dict[str, list[Commit]] = {package.name: [] for package in workspace}
-    for commit, package_names in commits_with_changed_packages(workspace, commits, rules):
+    for commit, package_names in commits_with_changed_packages(workspace, commits, path_patterns):
         mask = coverage.get(commit.id, 0)
         for name in package_names:
             if not mask & bit.get(name, 0):
@@ -207,14 +172,11 @@ def collect_histories(  # noqa: PLR0913 - what it is derived from
 def commits_with_changed_packages(
     packages: Iterable[Package],
     commits: Iterable[Commit],
-    rules: Mapping[str, Sequence[str]],
+    path_patterns: Mapping[str, Sequence[str]],
 ) -> Iterator[tuple[Commit, set[str]]]:
-    """Yield each commit with the names of the packages that it changes, and thereby releases.
+    """Yield each commit, newest first as given, with the names of the packages that it changes.
 
-    Args:
-        packages: All packages of the workspace.
-        commits: The commits, newest first.
-        rules: The file patterns of each package, which may add packages or exclude the owner of a file.
+    The file patterns of a package add files of other directories to it, or exclude its own.
     """
     owners = {package.directory: package.name for package in packages}
     cache: dict[str, str | None] = {}
@@ -223,7 +185,7 @@ def commits_with_changed_packages(
         for file in commit.files:
             owner = owning_package(file, owners, cache) if not file.endswith(LOCK_FILES) else None
             names = {owner} if owner is not None else set()
-            for name, file_patterns in rules.items():
+            for name, file_patterns in path_patterns.items():
                 is_included = patterns.is_file_included(file_patterns, file)
                 if is_included is not None:
                     (names.add if is_included else names.discard)(name)
@@ -243,18 +205,15 @@ def path_patterns_by_package(
     If several keys of the setting match a package, the patterns of globs come first, so that those of names
     override them.
     """
-    rules: dict[str, tuple[str, ...]] = {}
+    path_patterns: dict[str, tuple[str, ...]] = {}
     for key in sorted(paths, key=lambda key: not set("*?[") & set(key)):
         for package in patterns.select_packages((key,), packages):
-            rules[package.name] = (*rules.get(package.name, ()), *paths[key])
-    return rules
+            path_patterns[package.name] = (*path_patterns.get(package.name, ()), *paths[key])
+    return path_patterns
 
 
 def without_development_commits(history: ReleaseHistory) -> ReleaseHistory:
-    """Return a release history without the commits that start a development version.
-
-    Such commits follow a release; they are not a reason for another one.
-    """
+    """Return a release history without the commits that start a development version after a release."""
     commits = (commit for commit in history.commits if not read_trailers(commit.message, DEVELOPMENT))
     return history._replace(commits=tuple(commits))
 
@@ -301,12 +260,8 @@ def auto_bump_requests(
 ) -> dict[str, BumpRequest]:
     """Return the bump that `--part auto` requests for each package with something to release.
 
-    Args:
-        workspace: The packages.
-        history: The release history of each package.
-        config: The settings of the project.
-        phase: The phase of the new version if a prerelease is requested, else None.
-        selected_names: Packages named on the command line, which may be released for the first time.
+    With `phase`, the new versions are prereleases of that phase. `selected_names` are named on the command line,
+    so that they may be released for the first time.
 
     Raises:
         Blocked: A prerelease is requested, but it would be lower than the version in the files.
@@ -363,9 +318,9 @@ def bump_requests_from_own_changes(
     history: Mapping[str, ReleaseHistory],
     config: Config,
 ) -> dict[str, BumpRequest]:
-    """Return the levels that the changes of packages ask for, in case they are bumped because of others.
+    """Return the bump that the commits of each package ask for, in case it is bumped because of other packages.
 
-    A package whose version was raised by hand since its last release has none.
+    There is none for a package whose version was raised by hand since its last release.
     """
     nothing = ReleaseHistory(None, None, ())
     requests = {
