@@ -40,6 +40,7 @@ _ATTESTATION_LIMIT = 1 << 20
 """The maximum size of a file with attestations, in bytes; larger files are ignored."""
 _MAX_SOURCE_SIZE = 8 << 20
 _REBUILD = f"rebuild all jobs from one commit: {fixes.task_command('build-all')}"
+_COMMAND = fixes.task_command("collect", "--from", "DIR")
 _DOWNLOAD = "download the job's output again"
 
 
@@ -163,7 +164,7 @@ def _find_job_directories(root: Path, names: Sequence[str]) -> tuple[str, ...]:
         raise Blocked(
             "option-missing",
             "--from is required (no directory of a build job was given)",
-            fix=f"{fixes.task_command('collect', '--from', 'DIR')} (DIR has the directory of each job)",
+            fix=f"download the output of the build jobs into one directory; then {_COMMAND}",
         )
     directories: dict[Path, str] = {}
     for name in names:
@@ -172,7 +173,7 @@ def _find_job_directories(root: Path, names: Sequence[str]) -> tuple[str, ...]:
             raise Blocked(
                 "file-not-writable",
                 f"{name} is not a directory",
-                fix="pass the directory with the output of a build job: --from DIR",
+                fix=f"pass the directory with the output of the build jobs: {_COMMAND}",
             )
         stripped = name.rstrip("/") or name
         inner = [f"{stripped}/{path.name}" for path in sorted(directory.iterdir())]
@@ -318,7 +319,7 @@ def _collection_problems(  # noqa: C901, PLR0912 - a list of checks
         yield Blocked(
             "archive-missing",
             "there are no files to collect (the manifests of all jobs are empty)",
-            "check the directory passed to --from",
+            f"pass the directory with the output of the build jobs: {_COMMAND}",
         )
     commits: dict[str | None, str] = {}
     for job in jobs:
@@ -341,7 +342,7 @@ def _collection_problems(  # noqa: C901, PLR0912 - a list of checks
         all_dirty = len(dirty) == len(jobs)
         yield Blocked(
             "build-dirty",
-            f"built with uncommitted changes: {', '.join(dirty)}",
+            f"{', '.join(dirty)}: the files were built with uncommitted changes",
             "commit the changes and rebuild" if all_dirty else _REBUILD,
             allow="allow_dirty" if all_dirty else "",
         )
@@ -378,7 +379,7 @@ def _collection_problems(  # noqa: C901, PLR0912 - a list of checks
             yield Blocked(
                 "archive-missing",
                 f"{package.name} lacks {join_names(missing, limit=6)}",
-                "add --from with the missing job's directory",
+                f"add the directory of the missing job: {_COMMAND}",
                 allow="partial",
             )
         if unexpected:

@@ -241,7 +241,7 @@ def _is_latest(versions: Mapping[str, Version], project: Project) -> bool:
 
 
 def _previous_tag(name: str, version: Version, commit: str, project: Project) -> str | None:
-    """Return the tag of the release of a package before a version, of the same release line."""
+    """Return the tag of the package's last release before a version: of the same release line, if it has one."""
     git, state, _ = project.require_commit()
     tags = project.package_tags[name]
     merged_tags = project.once(git.merged_tags, commit) if not state.is_shallow else state.tags.keys()

@@ -291,7 +291,7 @@ def _upload_obstacles(release: Release, project: Project) -> Iterator[Problem]: 
         yield Blocked(
             "build-dirty",
             "the files were built from a tree with uncommitted changes",
-            f"commit them, and build again: {fixes.task_command('build-all')}",
+            f"commit the changes, and build again: {fixes.task_command('build-all')}",
         )
 
 
@@ -441,12 +441,6 @@ def _listing_notes(package: str, release: Release, project: Project) -> Iterator
     for name in files:
         if name in listing and listing[name].yanked:
             yield f"{name} is yanked on {index}: installers ignore it"
-    newer = [file.filename for file in listing.values() if file.shows_newer_rules]
-    if newer and release.index.has_public_rules:
-        yield (
-            f"{index} has {newer[-1]}, which it rejected by its rules of {public_index.AS_OF}, the ones that this "
-            "version of relnox checks: update relnox"
-        )
     foreign = sorted(name for name, file in listing.items() if file.version == version and name not in files)
     if foreign and index != targets.EMBEDDED:
         yield (

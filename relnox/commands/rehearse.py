@@ -132,10 +132,10 @@ def _packages_to_release(selected: tuple[str, ...], project: Project) -> set[str
 
 def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
     """Return a table of the files of the release, and one of the stages with their status and duration."""
-    stages = release.stage_table(outcome)
+    stages = release.summarize(outcome, directory)
     is_cloned = outcome.results[0].status is Status.SUCCESS  # or else the directory is that of the project
     if not (is_cloned and (directory / _DIST / MANIFEST_JSON).is_file()):
-        return (stages,)
+        return stages
     published = {file.filename for stage in outcome.stages for file in stage.publication}  # none before that stage
     files = tuple(
         (file.package, str(file.version), file.filename, f"{file.size:,}", file.sha256)
@@ -143,4 +143,4 @@ def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
         if not published or file.filename in published
     )
     columns = ("package", "version", "file", "bytes", "sha256")
-    return (Table(title="Files", columns=columns, rows=files), stages)
+    return (Table(title="Files", columns=columns, rows=files), *stages)

@@ -211,7 +211,7 @@ def plan(options: Options, project: Project) -> Plan:
     if options.until is not None and options.until not in names:
         raise Blocked(
             "options-conflict",
-            f"--until {options.until}: this release has no such stage",
+            f"--until {options.until} is not a stage of this release",
             f"choose one of {', '.join(names)}",
         )
     if options.until is not None:
@@ -251,6 +251,7 @@ def _current_releases(options: Options, project: Project) -> Iterator[ReleasedPa
 def _decide_chain(
     options: Options, project: Project, request: Mapping[str, Any], releases: tuple[ReleasedPackage, ...]
 ) -> Chain:
+    """Decide the indexes and the remote of a release; `request` has the options of its bump."""
     config, (git, state, _) = project.config, project.require_commit()
     index, test_index = options.index, options.test_index
     if index is None:
@@ -293,14 +294,7 @@ def _check_forge_release(chain: Chain, project: Project) -> tuple[list[str], lis
 
 
 def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
-    """Return the table of the stages."""
-    del directory
-    if not outcome.results:
-        return ()
-    return (stage_table(outcome),)
-
-
-def stage_table(outcome: Outcome) -> Table:
     """Return a table of the stages of a run, with the status and duration of each."""
-    seconds = tuple((result.step.key, result.status.value, f"{result.seconds:.1f}") for result in outcome.results)
-    return Table(title="Stages", columns=("stage", "status", "seconds"), rows=seconds)
+    del directory
+    rows = tuple((result.step.key, result.status.value, f"{result.seconds:.1f}") for result in outcome.results)
+    return (Table(title="Stages", columns=("stage", "status", "seconds"), rows=rows),) if rows else ()

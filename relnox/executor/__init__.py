@@ -27,14 +27,10 @@ _POLL_INTERVAL = 0.005
 
 
 def execute(run: Run, *, handles_signals: bool = True) -> Outcome:
-    """Execute a plan to its end, or to the first failure.
+    """Execute the plan of a run to its end, or to the first failure; SIGINT and SIGTERM end it in an orderly way.
 
     An unexpected exception propagates, unless something may be public already. In that case it counts as a failed
     step, so that the outcome is still reported.
-
-    Args:
-        run: A run of a plan without problems, except those of a checklist; its `emit` receives all events.
-        handles_signals: Whether SIGINT and SIGTERM end the run in an orderly way.
     """
     begin, plan = time.monotonic(), run.plan
     progress = Progress(plan, run.emit)

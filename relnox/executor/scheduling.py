@@ -81,24 +81,12 @@ class Progress:
         self.end(StepFinished(step, Status.ABORTED, f"interrupted ({interruption.number.name})", seconds))
 
     def abort_remaining(self, error: BaseException) -> None:
-        """End all remaining steps after an unexpected exception or an interruption outside a step.
-
-        Errors of the reporter are suppressed, because it may have raised the exception. An interruption determines
-        the exit code.
-        """
+        """Record, without events, that all remaining steps end because of an unexpected exception or Ctrl-C."""
         reason = f"internal error ({type(error).__name__})"
         if isinstance(error, KeyboardInterrupt):
             self.interrupted, reason = ExitCode.INTERRUPTED, _INTERRUPTED
         for place, step in enumerate(self._plan.steps):
-            if place not in self._results:
-                try:
-                    self.abort(step, reason)
-                except Interruption as interruption:
-                    self.interrupted = interruption.exit_code
-                except KeyboardInterrupt:
-                    self.interrupted = ExitCode.INTERRUPTED
-                except (Exception, SystemExit):  # noqa: BLE001, S110 - the reporter may have failed; the result is kept
-                    pass
+            self._results.setdefault(place, StepFinished(step, Status.ABORTED, reason, 0.0))
 
 
 def execute_step(step: Step, run: Run) -> StepFinished:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import FrameType
-from typing import Any
 
 from relnox.errors import ExitCode
 
@@ -99,21 +97,9 @@ def handle_signals(*, enabled: bool = True) -> Iterator[Signals]:
         return
     signals = Signals()
     before = {number: signal.signal(number, signals.handle) for number in _EXIT_CODES}
-    previous_hook, sys.unraisablehook = sys.unraisablehook, _ignore_interruptions(sys.unraisablehook)
     try:
         yield signals
     finally:
-        sys.unraisablehook = previous_hook
         for number, handler in before.items():
             over = signal.SIG_IGN if getattr(handler, "only_before_a_run", False) else handler
             signal.signal(number, over if over is not None else signal.SIG_DFL)
-
-
-def _ignore_interruptions(hook: Callable[[Any], object]) -> Callable[[Any], None]:
-    """Return `sys.unraisablehook` without reports of interruptions, which `raise_if_received` raises again."""
-
-    def wrapper(unraisable: Any) -> None:
-        if not isinstance(unraisable.exc_value, Interruption):
-            hook(unraisable)
-
-    return wrapper

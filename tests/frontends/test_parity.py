@@ -53,7 +53,7 @@ BLOCKED = (
     ("publish", "--index embedded --dist nowhere", "nowhere/manifest.json does not exist: nothing was built"),
     ("verify-install", "--project nowhere", "nowhere is not a directory"),
     ("forge-release", "--notes none", "--notes = 'none' is not one of changelog, commits, generated"),
-    ("release", "--until publish-test --index embedded --test-index none", "this release has no such stage"),
+    ("release", "--until publish-test --index embedded --test-index none", "is not a stage of this release"),
     ("rehearse", "--python conda", "conda"),
     ("ci", "--matrix wheel", "--matrix = 'wheel' is not one of"),
     (

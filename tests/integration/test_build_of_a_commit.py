@@ -69,7 +69,7 @@ def test_the_build_of_an_earlier_release_is_not_published_by_accident(root: Path
         (("--commit", "v7"), "this clone has no commit or tag v7"),
         (
             ("--commit", "v1.0", "--from-tree"),
-            "--commit builds a commit, and --from-tree the files of the checkout",
+            "--commit cannot be used with --from-tree (which builds the files of the checkout)",
         ),
         (("--commit", "empty"), "there is no pyproject.toml in commit "),
     ],

@@ -348,7 +348,7 @@ def test_the_commit_of_another_checkout_is_a_problem(root: Path) -> None:
 
 def test_uncommitted_changes_are_a_problem_without_allow_dirty(root: Path) -> None:
     job(root, "sources", SOURCES, dirty=True)
-    assert "built with uncommitted changes: jobs/sources" in blocked(root, "--allow-dirty")
+    assert "jobs/sources: the files were built with uncommitted changes" in blocked(root, "--allow-dirty")
 
     job(root, "linux", LINUX, dirty=True)
     job(root, "windows", WINDOWS, dirty=True)

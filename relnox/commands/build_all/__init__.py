@@ -47,7 +47,7 @@ def _plan_commit(options: Options, checkout: Project) -> Plan:
     if options.from_tree:
         raise Blocked(
             "options-conflict",
-            "--commit builds a commit, and --from-tree the files of the checkout",
+            "--commit cannot be used with --from-tree (which builds the files of the checkout)",
             fix="remove --commit or --from-tree",
         )
     with checkout.at_commit(str(options.commit)) as project:

@@ -36,7 +36,7 @@ def check_git_history(context: Context) -> Iterator[Finding]:
     if state.is_shallow:
         yield Blocked(
             "clone-shallow",
-            "the clone is shallow",
+            "the clone is shallow (changes since the last release are not seen)",
             f"git fetch --unshallow --tags {remote}",
         )
     context.require_remote()

@@ -61,7 +61,7 @@ def check_environments(context: Context) -> Iterator[Finding]:
         if missing:
             yield Blocked(
                 "environment-unprotected",
-                f"environment {name} of {forge.location.path} is not protected: {missing}",
+                f"environment {name} of {forge.location.path} is not protected ({missing})",
                 forge.environment_fix.format(name=name),
             )
 

@@ -95,6 +95,6 @@ def check_index_rules(context: Context) -> Iterator[Finding]:
     if age > _MAX_AGE:
         yield Blocked(
             "index-rules-old",
-            f"relnox's rules of the public index are of {public_index.AS_OF}, {age.days} days ago",
+            f"relnox's copy of the public index's rules is {age.days} days old (of {public_index.AS_OF})",
             fixes.install_command("relnox", upgrade=True),
         )

@@ -152,11 +152,13 @@ def check_public_requirements(context: Context) -> Iterator[Finding]:
         version = context.versions.get(package.name)
         if version is not None and version.local:
             fix = context.project.bump_command(package.name, "--to", version.public, "--allow-lower")
-            yield Blocked("local-version", f"{package.name} {version} is a local version", fix)
+            yield Blocked(
+                "local-version", f"{package.name} {version} is a local version (the index rejects it)", fix
+            )
         for text in _requirements_by_url(package, context.document(package)):
             yield Blocked(
                 "requirement-by-url",
-                f"{package.pyproject} requires {text}",
+                f"{package.pyproject} requires {text} (the index rejects requirements with an address)",
                 "require a released version; put the URL into [tool.uv.sources] or a dependency group",
             )
 
@@ -181,7 +183,7 @@ def check_siblings_bounded(context: Context) -> Iterator[Finding]:
     if unbounded := requirements.unbounded_siblings(context.packages, context.project.workspace):
         yield Blocked(
             "requirement-unbounded",
-            f"requirements on packages of this repository without a version: {', '.join(unbounded)}",
+            f"requirements on packages of this repository have no version: {', '.join(unbounded)}",
             "add a version to each, such as >=1.2",
         )
 

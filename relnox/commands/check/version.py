@@ -127,7 +127,7 @@ def check_changelog(context: Context) -> Iterator[Finding]:
     if without := [package.name for package in context.packages if package.name not in by_package]:
         yield Blocked(
             "changelog-missing",
-            f"{join_names(without)}: no changelog",
+            f"there is no changelog of {join_names(without)}",
             'write CHANGELOG.md with the heading "## Unreleased", and what has changed below it; or, to have '
             'none: [tool.relnox] changelog = "none"',
             level="warning",
@@ -157,7 +157,7 @@ def _check_changelog_entry(
     fix = f'add the heading "## {version}" to {file}, with what has changed below it'
     if is_pending and not is_tagged:
         fix = context.project.bump_command(package.name, "--to", str(version))
-    yield Blocked("changelog-missing", f"{file} says nothing about {package.name} {version}", fix)
+    yield Blocked("changelog-missing", f"{file} has no entry for {package.name} {version}", fix)
 
 
 def _patch_bump(name: str, context: Context) -> str:

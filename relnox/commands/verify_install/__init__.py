@@ -112,7 +112,9 @@ def _plan_public(options: Options, project: Project, new: PlanBuilder) -> Plan:
     """Plan to verify what an index has now, without a manifest."""
     if options.from_ == "dist":
         raise Blocked(
-            "options-conflict", "--public verifies what an index has, not --from dist", "remove one of them"
+            "options-conflict",
+            "--public cannot be used with --from dist (it verifies what an index has)",
+            "remove --public or --from dist",
         )
     releases = public.find_releases(options, project, project.indexes[options.index])
     new.notes += releases.notes

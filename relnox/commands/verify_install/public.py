@@ -108,7 +108,9 @@ def _read_requests(words: Sequence[str], project: Project) -> dict[str, Version 
             name = normalize_name(name.strip())
         if not is_valid_name(name):
             raise Blocked(
-                "value-invalid", f"--package {word} is not a package", "name it: --package NAME==VERSION"
+                "value-invalid",
+                f"--package {word} is not a valid name of a package",
+                "pass --package NAME==VERSION",
             )
         try:
             exact = Version(version) if separator else None
@@ -116,7 +118,7 @@ def _read_requests(words: Sequence[str], project: Project) -> dict[str, Version 
             raise Blocked(
                 "version-invalid",
                 f"--package {word}: {version!r} is not a version (PEP 440)",
-                "correct the version",
+                f"pass a version: --package {name}==1.2.0",
             ) from None
         if requested.setdefault(name, exact) != exact:
             raise Blocked("options-conflict", f"--package names two versions of {name}", "verify one at a time")
