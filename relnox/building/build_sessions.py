@@ -119,11 +119,9 @@ class HookContext(Record, kw_only=True):
 
 
 class BuildEnvironmentPool:
-    """The environments and warm processes of all builds in a run; call `close` when the builds are done.
+    """The environments of all builds in a run, and their warm processes, which end with `close`.
 
     Args:
-        installer: Creates environments.
-        python: The interpreter of the environments.
         directory: Takes a purpose, and creates a new directory that exists until the run ends.
         on_install: Called before the installer contacts an index.
     """
@@ -140,12 +138,10 @@ class BuildEnvironmentPool:
         self._python = python
         self._directory = directory
         self._on_install = on_install
-        self._environments: _ComputeOncePerKey[tuple[tuple[str, ...], Constraints], VirtualEnvironment] = (
-            _ComputeOncePerKey()
-        )
-        self._servers: _ComputeOncePerKey[tuple[Path, str], ForkServer] = _ComputeOncePerKey()
+        self._environments = _ComputeOncePerKey[tuple[tuple[str, ...], Constraints], VirtualEnvironment]()
+        self._servers = _ComputeOncePerKey[tuple[Path, str], ForkServer]()
         self._running: list[ForkServer] = []
-        self._closed = False
+        self._is_closed = False
 
     def get_shared_environment(
         self, requirements: Collection[str], siblings: Mapping[str, Path], constraints: Constraints
@@ -200,15 +196,13 @@ class BuildEnvironmentPool:
     def _get_or_start_server(
         self, environment: VirtualEnvironment, backend: str, variables: Mapping[str, str]
     ) -> ForkServer | None:
-        """Return the fork server of a backend in an environment, or None if forking is not safe on this system."""
-
         def start() -> ForkServer:
             modules = (backend, *SHAREABLE_BACKENDS[backend])
             statements = STATEMENTS_TO_PRELOAD.get(backend, "")
             directory = self._directory("output")
             server = ForkServer(environment.python, modules, variables, directory, statements=statements)
             self._running.append(server)
-            if self._closed:  # the pool was closed meanwhile
+            if self._is_closed:  # the pool was closed meanwhile
                 server.close()
             return server
 
@@ -216,7 +210,7 @@ class BuildEnvironmentPool:
 
     def close(self) -> None:
         """Stop the warm processes and the hooks that are running in them."""
-        self._closed = True
+        self._is_closed = True
         for server in self._running:  # so that they all end at the same time
             server.request_shutdown()
         for server in self._running:
@@ -249,29 +243,18 @@ def use_sibling_archives(requirements: Sequence[str], siblings: Mapping[str, Pat
     """
     if not siblings:
         return list(requirements)
-    requirement_by_text = {text: Requirement(text) for text in requirements}
-    names = {text: canonicalize_name(requirement.name) for text, requirement in requirement_by_text.items()}
-    excluded_names = {
-        names[text]
-        for text, requirement in requirement_by_text.items()
-        if (archive := siblings.get(names[text])) is not None
-        and not requirement.specifier.contains(_version_of_archive(archive.name), prereleases=True)
-    }
-    usable_archives = {name: archive for name, archive in siblings.items() if name not in excluded_names}
-    if usable_archives.keys().isdisjoint(names.values()):
+    parsed = {text: Requirement(text) for text in requirements}
+    names = {text: canonicalize_name(requirement.name) for text, requirement in parsed.items()}
+    archives = dict(siblings)
+    for text, requirement in parsed.items():
+        archive = siblings.get(names[text])
+        if archive and not requirement.specifier.contains(_version_of_archive(archive.name), prereleases=True):
+            archives.pop(names[text], None)
+    if archives.keys().isdisjoint(names.values()):
         return list(requirements)
-    others = [
-        text
-        for text, requirement in requirement_by_text.items()
-        if names[text] not in usable_archives or requirement.extras
-    ]
-    return [
-        *others,
-        *(
-            f"{name} @ {archive.as_uri()}#sha256={hash_file(archive).sha256}"
-            for name, archive in usable_archives.items()
-        ),
-    ]
+    others = [text for text in requirements if names[text] not in archives or parsed[text].extras]
+    urls = (f"{archive.as_uri()}#sha256={hash_file(archive).sha256}" for archive in archives.values())
+    return [*others, *(f"{name} @ {url}" for name, url in zip(archives, urls, strict=True))]
 
 
 def _version_of_archive(file: str) -> Version:
@@ -299,20 +282,11 @@ class BuildSession:
         return self._environment
 
     def run_hook(
-        self,
-        environment: VirtualEnvironment,  # noqa: ARG002 - its interpreter is argv[0]; warm processes are per environment
-        argv: Sequence[str],
-        *,
-        cwd: Path | None,
-        extra_variables: Mapping[str, str],
+        self, argv: Sequence[str], *, cwd: Path | None, extra_variables: Mapping[str, str]
     ) -> process.Completed:
-        """Run a hook.
+        """Run a hook in the environment that `get_environment` has returned last.
 
-        Args:
-            environment: An environment returned by `get_environment`.
-            argv: The interpreter of the environment, the script that calls the hook, and the script's arguments.
-            cwd: The working directory.
-            extra_variables: Environment variables in addition to those of the context.
+        `argv` is its interpreter, the script that calls the hook, and the arguments of the script.
         """
         return process.run(
             argv,
@@ -333,35 +307,25 @@ class _SharedSession(BuildSession):
         self._backend = backend
 
     def get_environment(self, requirements: Collection[str]) -> VirtualEnvironment:
-        return self._pool.get_shared_environment(requirements, self.context.siblings, self.context.constraints)
+        context = self.context
+        self._environment = self._pool.get_shared_environment(requirements, context.siblings, context.constraints)
+        return self._environment
 
     def run_hook(
-        self,
-        environment: VirtualEnvironment,
-        argv: Sequence[str],
-        *,
-        cwd: Path | None,
-        extra_variables: Mapping[str, str],
+        self, argv: Sequence[str], *, cwd: Path | None, extra_variables: Mapping[str, str]
     ) -> process.Completed:
-        _, script, *arguments = argv  # the server already runs in that interpreter
+        assert self._environment is not None  # argv has its interpreter  # noqa: S101
         variables = {**self.context.variables, **extra_variables}
-        server = self._pool.get_backend_server(environment, self._backend, variables)
+        server = self._pool.get_backend_server(self._environment, self._backend, variables)
         if server is None:
-            return super().run_hook(environment, argv, cwd=cwd, extra_variables=extra_variables)
+            return super().run_hook(argv, cwd=cwd, extra_variables=extra_variables)
         return server.run_script(
-            [script, *arguments],
-            cwd=cwd,
-            env=variables,
-            timeout=_HOOK_TIMEOUT,
-            on_line=self.context.on_line,
+            argv[1:], cwd=cwd, env=variables, timeout=_HOOK_TIMEOUT, on_line=self.context.on_line
         )
 
 
 def open_session(pool: BuildEnvironmentPool, source: Path, context: HookContext, *, shared: bool) -> BuildSession:
-    """Open a session to build a package, or one of its archives.
-
-    If `shared`, environments and warm processes are shared where that is safe.
-    """
+    """Return a new session; if `shared`, it shares environments and warm processes where that is safe."""
     backend = _module_of_build_backend(source)
     if shared and backend is not None and backend in SHAREABLE_BACKENDS:
         return _SharedSession(pool, backend, context)

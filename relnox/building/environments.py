@@ -45,27 +45,21 @@ class Interpreter(Record):
     version: str
 
 
+@cache
 def find_interpreter(version: str) -> Interpreter:
     """Return a working interpreter of a Python version (`3.12`), or the running one if `version` is empty.
 
     Raises:
         Blocked: The version is invalid, or no working interpreter of that version is installed.
     """
-    if not version:
+    if version in ("", RUNNING_PYTHON):
         return Interpreter(Path(sys.executable), platform.python_version())
-    return _find_installed(version)
-
-
-@cache
-def _find_installed(version: str) -> Interpreter:
     if not re.fullmatch(r"\d{1,3}(\.\d{1,3})?", version, re.ASCII):
         raise Blocked(
             "value-invalid",
             f"{version!r} is not a Python version",
             fix="use the major and minor version, such as 3.12",
         )
-    if version == RUNNING_PYTHON:
-        return Interpreter(Path(sys.executable), platform.python_version())
     options = ("--system", "--no-project", "--no-python-downloads")
     # uv looks on PATH, where pyenv has shims, which fail for versions that are not active.
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"

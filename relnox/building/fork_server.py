@@ -39,6 +39,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def main(statements: str, *modules: str) -> None:
+    """Import modules, run statements, and then the requests on standard input."""
     requests, replies = os.dup(0), os.dup(1)
     quiet = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):  # output of a module during its import must not mix with replies
@@ -59,7 +60,7 @@ def main(statements: str, *modules: str) -> None:
 
 
 def count_threads() -> int:
-    """Return the number of threads of this process; more than one makes it unsafe to fork."""
+    """Return the number of threads of this process, native ones included; forks of several are not safe."""
     try:
         return len(os.listdir("/proc/self/task"))
     except OSError:
@@ -88,6 +89,7 @@ class Children:
         """Maps the process id of each child to the id of its request."""
 
     def serve(self) -> None:
+        """Run requests until standard input ends, then kill all children, with the processes in their groups."""
         signal.set_wakeup_fd(self.wakeup, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         partial_request = b""
@@ -95,11 +97,11 @@ class Children:
             readable, _, _ = select.select([self.requests, self.child_ended], [], [])
             if self.child_ended in readable:
                 os.read(self.child_ended, CHUNK)
-                self.reap()
+                self.report_ended_children()
             if self.requests in readable:
                 chunk = os.read(self.requests, CHUNK)
                 if not chunk:
-                    self.end_all()
+                    kill_groups(self.request_ids)
                     return
                 *lines, partial_request = (partial_request + chunk).split(b"\n")
                 for line in lines:
@@ -108,28 +110,28 @@ class Children:
     def handle_request(self, line: bytes) -> None:
         request = json.loads(line)
         if "end" in request:
-            end([pid for pid, number in self.request_ids.items() if number == request["end"]])
+            kill_groups([pid for pid, number in self.request_ids.items() if number == request["end"]])
         else:
-            self.fork(request)
+            self.start_child(request)
 
-    def fork(self, request: Dict[str, Any]) -> None:
+    def start_child(self, request: Dict[str, Any]) -> None:
         compile_script(request["argv"][0])  # cached for all children
         pid = os.fork()
         if pid == 0:
             for descriptor in (self.requests, self.replies, self.child_ended, self.wakeup):
                 os.close(descriptor)
-            run(request)
+            run_in_child(request)
         self.request_ids[pid] = request["id"]
         with contextlib.suppress(OSError):  # the child does it as well, since either may be first
             os.setpgid(pid, pid)
 
-    def reap(self) -> None:
+    def report_ended_children(self) -> None:
         while self.request_ids:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 break
             if pid in self.request_ids:
-                end([pid])  # processes that it left behind in its group
+                kill_groups([pid])  # processes that it left behind in its group
                 code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
                 self.reply({"id": self.request_ids.pop(pid), "status": code})
 
@@ -137,12 +139,9 @@ class Children:
         with contextlib.suppress(BrokenPipeError):
             os.write(self.replies, json.dumps(message).encode() + b"\n")
 
-    def end_all(self) -> None:
-        """Kill all children, with the processes in their groups."""
-        end(self.request_ids)
 
-
-def end(pids: Iterable[int]) -> None:
+def kill_groups(pids: Iterable[int]) -> None:
+    """Kill processes that lead a group, with the others in their groups."""
     for pid in pids:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)
@@ -154,8 +153,8 @@ def compile_script(script: str) -> types.CodeType:
         return compile(file.read(), script, "exec")
 
 
-def run(request: Dict[str, Any]) -> None:
-    """Run a request in the child, then exit; this never returns."""
+def run_in_child(request: Dict[str, Any]) -> None:
+    """Run the script of a request in this forked process, and end the process."""
     status = 1
     try:
         with contextlib.suppress(OSError):
@@ -163,16 +162,16 @@ def run(request: Dict[str, Any]) -> None:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        status = execute(request)
+        status = run_script(request)
         run_exit_handlers()
     except BaseException:  # noqa: BLE001 - the child ends in any case
         traceback.print_exc()
     finally:
-        flush()
+        flush_output()
         os._exit(status)
 
 
-def execute(request: Dict[str, Any]) -> int:
+def run_script(request: Dict[str, Any]) -> int:
     """Run the script of a request as `python SCRIPT` would, and return its exit status."""
     output = os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for descriptor in (1, 2):
@@ -211,7 +210,7 @@ def run_exit_handlers() -> None:
     atexit._run_exitfuncs()  # noqa: SLF001
 
 
-def flush() -> None:
+def flush_output() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):  # a script may have replaced a stream by any object
             stream.flush()

@@ -83,7 +83,7 @@ def _read_text(path: Path) -> str:
         return ""
 
 
-class ProbeFailure(Record, kw_only=True):
+class CheckFailure(Record, kw_only=True):
     """A failed check of an installed package.
 
     Attributes:
@@ -96,7 +96,7 @@ class ProbeFailure(Record, kw_only=True):
     missing_module: str | None = None
 
 
-class ProbeResult(Record, kw_only=True):
+class CheckResult(Record, kw_only=True):
     """The results of the checks in one environment.
 
     Attributes:
@@ -105,13 +105,13 @@ class ProbeResult(Record, kw_only=True):
         output: The last lines of output.
     """
 
-    failures: tuple[ProbeFailure, ...] = ()
+    failures: tuple[CheckFailure, ...] = ()
     versions: Mapping[str, str | None] = MappingProxyType({})
     scripts: tuple[str, ...] = ()
     output: tuple[str, ...] = ()
 
 
-def run_probe(  # noqa: PLR0913 - what a probe needs
+def run_installation_checks(  # noqa: PLR0913 - what checks need
     environment: VirtualEnvironment,
     request: Mapping[str, Any],
     *,
@@ -119,16 +119,11 @@ def run_probe(  # noqa: PLR0913 - what a probe needs
     variables: Mapping[str, str],
     time_limit: float,
     on_line: Callable[[str], None],
-) -> ProbeResult:
-    """Run `installation_check_script` in an environment, and kill any processes that its checks leave running.
+) -> CheckResult:
+    """Run the checks of a request in an environment, and kill the processes that they leave running.
 
-    Args:
-        environment: The environment to run them in.
-        request: The checks to run; see `relnox.building.installation_check_script`.
-        directory: An empty directory for temporary files.
-        variables: All environment variables.
-        time_limit: The time in seconds after which the checks are killed.
-        on_line: Called with each line of output.
+    `installation_check_script` describes requests. The directory, which must be empty, gets temporary files; the
+    time limit is in seconds.
     """
     script = Path(installation_check_script.__file__)
     request_file, result_file, empty = directory / "request", directory / "result", directory / "empty"
@@ -164,8 +159,8 @@ def run_probe(  # noqa: PLR0913 - what a probe needs
 
 def _read_result(
     lines: Iterable[Mapping[str, Any]], early_end: str | None, output: tuple[str, ...]
-) -> ProbeResult:
-    failures: list[ProbeFailure] = []
+) -> CheckResult:
+    failures: list[CheckFailure] = []
     versions: dict[str, str | None] = {}
     scripts: list[str] = []
     running, is_done = "the start of its Python", False
@@ -177,19 +172,19 @@ def _read_result(
                 is_done = True
             case {"failure": message}:
                 location, missing_module = line.get("location"), line.get("missing_module")
-                failures.append(ProbeFailure(message=message, location=location, missing_module=missing_module))
+                failures.append(CheckFailure(message=message, location=location, missing_module=missing_module))
             case {"imported": name, "version": version}:
                 versions[name] = version
             case {"script": name}:
                 scripts.append(name)
             case _:
-                raise ValueError(f"{line} is not a line of a probe's result")
+                raise ValueError(f"{line} is not a line of the result")
     if is_done and early_end is not None:
-        failures.append(ProbeFailure(message=f"all checks ran, but Python's exit {early_end}"))
+        failures.append(CheckFailure(message=f"all checks ran, but Python's exit {early_end}"))
     elif not is_done:
         early_end = early_end or "ends the interpreter without an error (such as os._exit)"
-        failures.append(ProbeFailure(message=f"{running} {early_end}"))
-    return ProbeResult(
+        failures.append(CheckFailure(message=f"{running} {early_end}"))
+    return CheckResult(
         failures=tuple(failures),
         versions=versions,
         scripts=tuple(scripts),

@@ -71,7 +71,7 @@ def build_archive(  # noqa: PLR0913, PLR0917 - the parameters of a build
             cmd: Sequence[str], cwd: str | None = None, extra_environ: Mapping[str, str] | None = None
         ) -> None:
             where = None if cwd is None else Path(cwd)
-            completed = session.run_hook(environment, cmd, cwd=where, extra_variables=extra_environ or {})
+            completed = session.run_hook(cmd, cwd=where, extra_variables=extra_environ or {})
             hook_output[:] = completed.output.splitlines()
             if completed.returncode != 0:
                 # As the runners of pyproject_hooks do; build converts it to a BuildBackendException.
@@ -80,7 +80,7 @@ def build_archive(  # noqa: PLR0913, PLR0917 - the parameters of a build
         return build.ProjectBuilder.from_isolated_env(_IsolatedEnvAdapter(environment), source, runner)
 
     try:
-        with redirect_warnings(session.context.on_line):
+        with _redirect_warnings(session.context.on_line):
             requires = build.ProjectBuilder(source).build_system_requires | set(settings.extra_requires)
             building = builder(requires)
             if more := building.get_requires_for_build(kind, options or None) - requires:
@@ -119,15 +119,7 @@ def run_build_command(  # noqa: PLR0913 - the parameters of a build
 ) -> list[Path]:
     """Build the archives of a package with the project's own build command, and return them.
 
-    Args:
-        name: The package.
-        command: The command; `{output}` in it stands for the directory of the archives.
-        source: The package's directory.
-        output: The directory for the archives.
-        conditions: The umask.
-        variables: The environment variables.
-        on_line: Receives each output line.
-        builds_wheels: Whether wheels are returned, too.
+    In the command, `{output}` stands for the directory of the archives. Wheels are returned if `builds_wheels`.
 
     Raises:
         Failed: The command failed, or wrote no archives.
@@ -158,7 +150,7 @@ _warnings_redirection = contextlib.ExitStack()
 
 
 @contextlib.contextmanager
-def redirect_warnings(on_line: Callable[[str], None]) -> Iterator[None]:
+def _redirect_warnings(on_line: Callable[[str], None]) -> Iterator[None]:
     """Pass the warnings of `build`, and those that pyproject_hooks repeats from hooks, to `on_line` in the block.
 
     Both use Python's `warnings` module, which has a single hook for all threads; this takes those of this thread.

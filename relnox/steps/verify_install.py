@@ -18,8 +18,8 @@ from relnox.building import environments, installation_checks, wheel_contents
 from relnox.building.archives import Archive
 from relnox.building.environments import Interpreter
 from relnox.building.installation_checks import (
-    ProbeFailure,
-    ProbeResult,
+    CheckFailure,
+    CheckResult,
     find_changed_files,
     read_installed_distributions,
 )
@@ -204,7 +204,7 @@ class _Installation:
                 messages.append(f"{name} {distribution.version} comes from {origin}, not from {archive.path.name}")
             messages += [f"{name}: {change}" for change in find_changed_files(distribution)]
         if messages:
-            raise self._broken(map(_failure, messages), ProbeResult())
+            raise self._broken(map(_failure, messages), CheckResult())
 
     def run_checks(self) -> None:
         """Import the modules, look up the functions of the scripts, and run the smoke tests."""
@@ -216,7 +216,7 @@ class _Installation:
             for name, (target, required) in wheel_contents.read_scripts(entry_points).items()
         }
         # All modules and scripts in one process: starting a Python for each would take longer.
-        self._result = self._run_probe(
+        self._result = self._run_installation_checks(
             {
                 "modules": self._modules() if checks.modules is None else checks.modules,
                 "scripts": {name: target for name, (target, missing) in self._scripts.items() if not missing},
@@ -233,7 +233,7 @@ class _Installation:
         if failures := [*failures, *self._result.failures]:
             raise self._broken(failures, self._result)
         for expression in checks.smoke:
-            result = self._run_probe({"expression": expression})
+            result = self._run_installation_checks({"expression": expression})
             if result.failures:
                 raise self._broken(result.failures, result)
         is_checked = self._result.versions or self._result.scripts or self._programs_and_data or checks.smoke
@@ -315,17 +315,17 @@ class _Installation:
         except InvalidVersion:
             return False
 
-    def _run_probe(self, request: Mapping[str, Any]) -> ProbeResult:
-        return installation_checks.run_probe(
+    def _run_installation_checks(self, request: Mapping[str, Any]) -> CheckResult:
+        return installation_checks.run_installation_checks(
             self._environment,
             request,
-            directory=self._run.create_directory("probe"),
+            directory=self._run.create_directory("checks"),
             variables=self._run.variables(),
             time_limit=_TIME_LIMIT,
             on_line=self._run.on_line(self._step),
         )
 
-    def _broken(self, failures: Iterable[ProbeFailure], result: ProbeResult) -> Failed:
+    def _broken(self, failures: Iterable[CheckFailure], result: CheckResult) -> Failed:
         """Return the error for all failures, with the last output."""
         failures = tuple(failures)
         lines = [
@@ -340,7 +340,7 @@ class _Installation:
             fix=self._choose_fix(failures),
         )
 
-    def _choose_fix(self, failures: Sequence[ProbeFailure]) -> str:
+    def _choose_fix(self, failures: Sequence[CheckFailure]) -> str:
         package = self._step.package
         if not self._step.is_own:
             return _REPORT_FIX
@@ -389,8 +389,8 @@ class _Installation:
         )
 
 
-def _failure(message: str) -> ProbeFailure:
-    return ProbeFailure(message=message)
+def _failure(message: str) -> CheckFailure:
+    return CheckFailure(message=message)
 
 
 def _path_of_url(url: str) -> str:
