@@ -1,39 +1,184 @@
-"""What users get of an archive, to compare releases."""
+"""What users get of archives: their modules, scripts and requirements."""
 
 from __future__ import annotations
 
+import keyword
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from configparser import ConfigParser
 from configparser import Error as ConfigError
+from pathlib import Path, PurePosixPath
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
-from relnox.building.archives import Archive, find_dist_info_file, read_file
-from relnox.building.wheel_contents import parse_entry_points
+from relnox.building.archives import REBUILD_FIX, Archive, find_dist_info_file, member_path, read_file
 from relnox.core.release.differences import ArchiveContents
+from relnox.errors import Failed
 
+_EXTENSION_SUFFIXES = (".so", ".pyd")
+_TEST_AND_DOC_NAMES = frozenset({"test", "tests", "docs", "examples", "benchmarks", "conftest"})
+"""Top-level modules that often get into wheels by mistake, and import modules that the wheel does not require."""
 _VERSIONED = re.compile(r"([^/]+?)-[^-/]+\.(dist-info|data)/")
 """Matches the directories of a wheel whose names have the version (PEP 427)."""
-_MAX_LICENSE = 60
+_MAX_LICENSE_LENGTH = 60
+RECORD_FILES = ("RECORD", "RECORD.jws", "RECORD.p7s")
+"""Files for which RECORD has no hash (PEP 427)."""
 
 
-def contents_of(archive: Archive) -> ArchiveContents:
-    """Return what users get of an archive.
+def import_names(
+    archive: Archive, site_packages: Path | None = None, files: Iterable[str] = ()
+) -> tuple[str, ...]:
+    """Return the importable modules of an archive: those that its metadata declares, else the top-level modules.
 
-    Raises:
-        Failed: It cannot be read.
+    Metadata declares modules by PEP 794. A directory without `__init__` is a namespace package, and so is one
+    whose `__init__` calls pkgutil or pkg_resources (known if it is installed): then the topmost modules inside are
+    returned with their full names. Top-level tests, examples and similar modules are returned only if there are
+    no others.
+
+    Args:
+        archive: The archive.
+        site_packages: The directory where it is installed, or None.
+        files: The names of the installed files.
     """
+    if (declared := archive.import_names) is not None:
+        public = (name.partition(";") for name in declared)
+        return tuple(sorted(name.strip() for name, _, mark in public if name.strip() and "private" not in mark))
+    members = archive.member_names if site_packages is None else files
+    paths = {path for member in members if (path := _installed_path(member)) is not None}
+    modules = sorted(_importable_modules(paths, site_packages))
+    return tuple(name for name in modules if name.partition(".")[0] not in _TEST_AND_DOC_NAMES) or tuple(modules)
+
+
+def are_only_tests(names: Iterable[str]) -> bool:
+    """Return whether all of these modules are tests, documentation or examples; False if there are none."""
+    tops = {name.partition(".")[0] for name in names}
+    return bool(tops) and tops <= _TEST_AND_DOC_NAMES
+
+
+def parse_entry_points(text: str, source: str = "<string>") -> ConfigParser:
+    """Parse the text of an `entry_points.txt`; the result has a section for each group."""
+    parser = ConfigParser(delimiters=("=",), interpolation=None, default_section="")
+    parser.optionxform = str  # type: ignore[assignment,method-assign] # names are case-sensitive
+    parser.read_string(text, source)
+    return parser
+
+
+def read_scripts(entry_points: Path) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Return the target (`module:attribute`) and the required extras of each script, by the script's name.
+
+    A missing `entry_points.txt` has no scripts; an invalid one raises `Failed`.
+    """
+    try:
+        text = entry_points.read_text(encoding="utf-8") if entry_points.is_file() else ""
+        parser = parse_entry_points(text, str(entry_points))
+    except (ConfigError, UnicodeError) as error:
+        raise Failed(
+            "archive-invalid",
+            f"{entry_points.parent.name}/{entry_points.name} cannot be parsed: {error}",
+            fix=REBUILD_FIX,
+        ) from error
+    scripts = {}
+    for group in filter(parser.has_section, ("console_scripts", "gui_scripts")):
+        for name, value in parser.items(group):
+            target, _, extras = value.partition("[")
+            required_extras = (extra.strip() for extra in extras.rstrip("] ").split(","))
+            scripts[name] = target.strip(), tuple(filter(None, required_extras))
+    return scripts
+
+
+def supported_pythons(archive: Archive) -> SpecifierSet:
+    """Return the `Requires-Python` of an archive; a missing or invalid value allows all versions."""
+    try:
+        return SpecifierSet(archive.fields.get("requires_python", ""))
+    except InvalidSpecifier:
+        return SpecifierSet()
+
+
+def find_applicable_requirements(
+    archive: Archive, python: str, extras: Iterable[str] = ()
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the name and the extras of each requirement of an archive that applies on this machine.
+
+    `python` is a full version such as `3.12.1`; `extras` are the extras of the archive that are installed.
+    """
+    short = ".".join(python.split(".")[:2])
+    for text in archive.requires:
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement:
+            continue
+        environments = [
+            {"extra": extra, "python_version": short, "python_full_version": python} for extra in ("", *extras)
+        ]
+        if requirement.marker is None or any(map(requirement.marker.evaluate, environments)):
+            yield canonicalize_name(requirement.name), tuple(requirement.extras)
+
+
+def _installed_path(member: str) -> PurePosixPath | None:
+    """Return the path in site-packages of a member of a wheel, or None if it is installed elsewhere."""
+    parts = member_path(member).parts
+    if not parts or parts[0].endswith((".dist-info", ".data")):
+        return PurePosixPath(*parts[2:]) if len(parts) > 2 and parts[1] in ("purelib", "platlib") else None  # noqa: PLR2004
+    return member_path(member)
+
+
+def _importable_modules(files: Iterable[PurePosixPath], location: Path | None, prefix: str = "") -> Iterator[str]:
+    """Yield the full names of the modules and packages in a directory, and of those inside namespace packages.
+
+    `location` is where the directory is installed, or None.
+    """
+    inner: dict[str, list[PurePosixPath]] = {}
+    for path in files:
+        if len(path.parts) == 1:
+            if (name := _module_name(path.name)) is not None:
+                yield f"{prefix}{name}"
+        else:
+            inner.setdefault(path.parts[0], []).append(PurePosixPath(*path.parts[1:]))
+    for directory, below in inner.items():
+        if not _is_identifier(directory):
+            continue
+        inside = None if location is None else location / directory
+        has_init = any(_module_name(path.name, init=True) == "__init__" for path in below if len(path.parts) == 1)
+        members: list[str] = []
+        if not has_init or (inside is not None and _is_namespace(inside / "__init__.py")):
+            members += _importable_modules(below, inside, f"{prefix}{directory}.")
+        yield from members or ([f"{prefix}{directory}"] if has_init else [])
+
+
+def _is_namespace(init: Path) -> bool:
+    """Return whether a module makes its package a namespace package, as before PEP 420."""
+    try:
+        return re.search(rb"\bextend_path\b|\bdeclare_namespace\b", init.read_bytes()) is not None
+    except OSError:
+        return False
+
+
+def _module_name(filename: str, *, init: bool = False) -> str | None:
+    stem, _, rest = filename.partition(".")
+    importable = rest == "py" or f".{rest}".endswith(_EXTENSION_SUFFIXES)
+    if not importable or not _is_identifier(stem) or (stem in ("__init__", "__main__") and not init):
+        return None
+    return stem
+
+
+def _is_identifier(name: str) -> bool:
+    return name.isidentifier() and not keyword.iskeyword(name)
+
+
+def read_contents(archive: Archive) -> ArchiveContents:
+    """Return what users get of an archive, to compare releases."""
     is_wheel = archive.kind == "wheel"
     files = [entry for entry in archive.entries if entry.kind != "directory"]
     return ArchiveContents(
         filename=archive.path.name,
         kind=archive.kind,
         members={_name_without_version(file.name, is_wheel=is_wheel): file.size for file in files},
-        requires=tuple(map(_normalize, archive.requires)),
+        requires=tuple(map(_normalize_requirement, archive.requires)),
         entry_points=tuple(_entry_points(archive)) if is_wheel else (),
         requires_python=str(archive.fields.get("requires_python", "")),
-        license=_license(archive),
+        license=_license_of(archive),
         top_level=tuple(sorted(set(_top_level_names(archive)))) if is_wheel else (),
     )
 
@@ -43,7 +188,7 @@ def _name_without_version(member: str, *, is_wheel: bool) -> str:
     return _VERSIONED.sub(r"\1.\2/", member, count=1) if is_wheel else member.partition("/")[2]
 
 
-def _normalize(requirement: str) -> str:
+def _normalize_requirement(requirement: str) -> str:
     """Return a requirement as packaging writes it, with the normalized name; an invalid one unchanged."""
     try:
         parsed = Requirement(requirement)
@@ -64,12 +209,12 @@ def _entry_points(archive: Archive) -> Iterator[str]:
             yield f"[{group}] {entry} = {' '.join(value.split())}"
 
 
-def _license(archive: Archive) -> str:
+def _license_of(archive: Archive) -> str:
     """Return the license expression, or else the first line of the text, or else the classifiers."""
     fields = archive.fields
     first_line = str(fields.get("license_expression") or fields.get("license") or "").strip().partition("\n")[0]
     classifiers = (name for name in fields.get("classifiers", ()) if name.startswith("License ::"))
-    return first_line[:_MAX_LICENSE] or ", ".join(name.rpartition(" :: ")[2] for name in classifiers)
+    return first_line[:_MAX_LICENSE_LENGTH] or ", ".join(name.rpartition(" :: ")[2] for name in classifiers)
 
 
 def _top_level_names(archive: Archive) -> Iterator[str]:

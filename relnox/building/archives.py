@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, Literal, NamedTuple
+from typing import IO, Any, Literal, NamedTuple, TypeAlias
 
 from packaging.metadata import parse_email
 from packaging.tags import Tag
@@ -52,18 +52,21 @@ _ZIP_UTF8_FLAG = 0x800
 _CHUNK_SIZE = 1 << 18
 
 
+EntryKind: TypeAlias = Literal["file", "directory", "symlink", "hardlink", "special"]
+"""The kind of an entry of an archive; `special` are devices, pipes and sparse files."""
+
+
 class ArchiveEntry(NamedTuple):
     """A file, directory or link in an archive.
 
     Attributes:
         name: The path in the archive; for directories of zip files, it ends in a slash.
-        kind: `special` are devices, pipes and sparse files.
         mode: The permission bits, including setuid and setgid, or 0 if the archive does not have them.
         crc32: The checksum of a file in a wheel.
     """
 
     name: str
-    kind: Literal["file", "directory", "symlink", "hardlink", "special"]
+    kind: EntryKind
     size: int
     mode: int = 0
     link_target: str = ""
@@ -165,7 +168,7 @@ def read(path: Path) -> Archive:
             name, version = parse_sdist_filename(path.name)
         entries, metadata = (_read_wheel if kind == "wheel" else _read_sdist)(path)
     except (InvalidWheelFilename, InvalidSdistFilename) as error:
-        raise _invalid(
+        raise _invalid_error(
             f"{path.name} is not a valid file name of a wheel or an sdist ({error})",
             "build it again instead of renaming it (PEP 427, PEP 625)",
             file=path.name,
@@ -173,7 +176,7 @@ def read(path: Path) -> Archive:
     except Failed as error:
         raise error.but(message=f"{path.name} {error.message}", file=path.name) from error
     except READ_ERRORS as error:
-        raise _invalid(f"{path.name} cannot be read ({error})", file=path.name) from error
+        raise _invalid_error(f"{path.name} cannot be read ({error})", file=path.name) from error
     fields, malformed = parse_email(metadata)
     if fields.get("metadata_version") not in _VERSIONS_WITH_LICENSE_FILES:  # the others do not define the field
         fields.pop("license_files", None)
@@ -190,8 +193,8 @@ def read(path: Path) -> Archive:
     )
 
 
-def open_files(archive: Archive) -> Iterator[tuple[ArchiveEntry, IO[bytes]]]:
-    """Yield every file of an archive with a stream of its content, in one pass."""
+def _open_files(archive: Archive) -> Iterator[tuple[ArchiveEntry, IO[bytes]]]:
+    """Yield the entry of every file of an archive with a stream of its content, in one pass."""
     if archive.kind == "wheel":
         with zipfile.ZipFile(archive.path) as wheel:
             for entry, member in zip(archive.entries, wheel.infolist(), strict=True):
@@ -207,19 +210,19 @@ def open_files(archive: Archive) -> Iterator[tuple[ArchiveEntry, IO[bytes]]]:
 
 def iter_files(archive: Archive, limit: int) -> Iterator[tuple[str, bytes]]:
     """Yield the name and the first `limit` bytes of every file in an archive, in one pass."""
-    for entry, content in open_files(archive):
+    for entry, content in _open_files(archive):
         yield entry.name, content.read(limit)
 
 
 def read_file(archive: Archive, name: str, limit: int = _MAX_METADATA_SIZE) -> bytes:
     """Return the content of a file; raise `Failed` if it is larger than `limit`."""
-    for entry, content in open_files(archive):
+    for entry, content in _open_files(archive):
         if entry.name == name:
             if entry.size > limit:
                 size = format_count(entry.size, "byte")
-                raise _invalid(f"contains a file that is too large: {name!r} ({size}, the limit is {limit})")
+                raise _invalid_error(f"contains a file that is too large: {name!r} ({size}, the limit is {limit})")
             return content.read()
-    raise _invalid(f"has no file {name!r}")
+    raise _invalid_error(f"has no file {name!r}")
 
 
 def unpack_sdist(path: Path, into: Path) -> Path:
@@ -233,18 +236,18 @@ def unpack_sdist(path: Path, into: Path) -> Path:
             sdist.extractall(into, filter="data")
     except (tarfile.LinkOutsideDestinationError, tarfile.AbsoluteLinkError) as error:
         link = f"{error.tarinfo.name!r} -> {error.tarinfo.linkname!r}"
-        raise _invalid(
+        raise _invalid_error(
             f"{path.name} contains a link to a target outside the sdist: {link}", COPY_FILE_FIX
         ) from error
     except READ_ERRORS as error:
-        raise _invalid(
+        raise _invalid_error(
             f"{path.name} cannot be unpacked ({error})",
             "exclude the file that the error names from the sdist (in the build configuration), then rebuild",
         ) from error
     entries = sorted(into.iterdir())
     if len(entries) != 1:
         names = join_names([entry.name for entry in entries], 5)
-        raise _invalid(
+        raise _invalid_error(
             f"{path.name} has {len(entries)} top-level entries instead of one directory: {names}",
             "configure the build backend to put all files into one directory (PEP 625): a file of a parent "
             'directory, such as readme = "../README.md", has to be copied into that of the package',
@@ -252,7 +255,7 @@ def unpack_sdist(path: Path, into: Path) -> Path:
     return entries[0]
 
 
-def limit_times(path: Path, epoch: int) -> None:
+def limit_sdist_times(path: Path, epoch: int) -> None:
     """Set the times in an sdist that are later than `epoch` to it, as SOURCE_DATE_EPOCH asks of every build tool.
 
     setuptools and pdm-backend write the time of the build. Where there is such a time, the owners of the files,
@@ -260,7 +263,7 @@ def limit_times(path: Path, epoch: int) -> None:
     """
     with tarfile.open(path) as archive:
         members = archive.getmembers()
-        if all(member.mtime <= epoch for member in members) and _time_of_gzip(path) <= epoch:
+        if all(member.mtime <= epoch for member in members) and _read_gzip_time(path) <= epoch:
             return
         limited = path.with_name(f"{path.name}.new")
         with (
@@ -277,7 +280,7 @@ def limit_times(path: Path, epoch: int) -> None:
     limited.replace(path)
 
 
-def _time_of_gzip(path: Path) -> int:
+def _read_gzip_time(path: Path) -> int:
     """Return the time in the header of a gzip file, in seconds since 1970 (RFC 1952)."""
     with path.open("rb") as file:
         return int.from_bytes(file.read(8)[4:], "little")
@@ -285,7 +288,7 @@ def _time_of_gzip(path: Path) -> int:
 
 @lru_cache(maxsize=1 << 12)
 def member_path(member: str) -> PurePosixPath:
-    """Return the name of a member as a path (cached: many checks use the same names)."""
+    """Return the name of a member as a path, which is cached, since many checks use the same names."""
     return PurePosixPath(member)
 
 
@@ -300,25 +303,25 @@ def _read_wheel(path: Path) -> tuple[tuple[ArchiveEntry, ...], bytes]:
         members = wheel.infolist()
         file.seek(-_ZIP_END_SIZE, io.SEEK_END)
         if file.read(len(_ZIP_END_SIGNATURE)) != _ZIP_END_SIGNATURE:
-            raise _invalid("has bytes after the end of the zip archive")
+            raise _invalid_error("has bytes after the end of the zip archive")
         if min((member.header_offset for member in members), default=0) != 0:
-            raise _invalid("has bytes before the zip archive")
+            raise _invalid_error("has bytes before the zip archive")
         if len(members) > MAX_ENTRIES:
-            raise _too_many_entries()
+            raise _too_many_entries_error()
         if sum(member.file_size for member in members) > MAX_UNPACKED_SIZE:
-            raise _unpacks_to_too_much()
+            raise _unpacked_size_error()
         entries = tuple(map(_make_wheel_entry, members))
-        number = _find_metadata(entries, _WHEEL_METADATA)
+        number = _find_metadata_position(entries, _WHEEL_METADATA)
         if entries[number].size > _MAX_METADATA_SIZE:
-            raise _invalid("has metadata that is too large")
+            raise _invalid_error("has metadata that is too large")
         return entries, wheel.read(members[number])
 
 
 def _make_wheel_entry(member: zipfile.ZipInfo) -> ArchiveEntry:
     name, mode = member.orig_filename, member.external_attr >> 16
     if not (name.isascii() or member.flag_bits & _ZIP_UTF8_FLAG):
-        raise _invalid(f"has a name that is not UTF-8, or not marked as UTF-8: {name!r}")
-    kind: Literal["file", "directory", "symlink", "special"] = "directory" if name.endswith("/") else "file"
+        raise _invalid_error(f"has a name that is not UTF-8, or not marked as UTF-8: {name!r}")
+    kind: EntryKind = "directory" if name.endswith("/") else "file"
     if stat.S_ISLNK(mode):
         kind = "symlink"
     elif stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
@@ -328,7 +331,7 @@ def _make_wheel_entry(member: zipfile.ZipInfo) -> ArchiveEntry:
 
 def _read_sdist(path: Path) -> tuple[tuple[ArchiveEntry, ...], bytes]:
     if path.name.endswith(".zip"):
-        raise _invalid(
+        raise _invalid_error(
             "is a zip file instead of a .tar.gz file (PEP 625)",
             f"remove the zip format from the build backend's settings, then run {fixes.task_command('build-all')}",
         )
@@ -337,31 +340,30 @@ def _read_sdist(path: Path) -> tuple[tuple[ArchiveEntry, ...], bytes]:
     with _open_sdist(path) as (sdist, stream):
         for member in sdist:
             if len(entries) == MAX_ENTRIES:
-                raise _too_many_entries()
+                raise _too_many_entries_error()
             if member.size < 0 or member.offset_data + member.size > MAX_UNPACKED_SIZE:
-                raise _unpacks_to_too_much()
+                raise _unpacked_size_error()
             entries.append(_make_sdist_entry(member))
             if _SDIST_METADATA.fullmatch(member.name) and (content := sdist.extractfile(member)) is not None:
                 metadata = content.read(_MAX_METADATA_SIZE)
         stream.seek(sdist.offset)
         while data := stream.read(_CHUNK_SIZE):
             if data.strip(b"\0"):
-                raise _invalid("has a damaged header, or data after the end of its tar archive")
-    _find_metadata(entries, _SDIST_METADATA)
+                raise _invalid_error("has a damaged header, or data after the end of its tar archive")
+    _find_metadata_position(entries, _SDIST_METADATA)
     return tuple(entries), metadata
 
 
 def _make_sdist_entry(member: tarfile.TarInfo) -> ArchiveEntry:
-    kind: Literal["file", "directory", "symlink", "hardlink", "special"] = "special"
+    kind: EntryKind = "special"
+    target = ""
     if member.isfile() and not member.issparse():
         kind = "file"
     elif member.isdir():
         kind = "directory"
-    elif member.issym():
-        kind = "symlink"
-    elif member.islnk():
-        kind = "hardlink"
-    target = member.linkname if kind in ("symlink", "hardlink") else ""
+    elif member.issym() or member.islnk():
+        kind = "symlink" if member.issym() else "hardlink"
+        target = member.linkname
     return ArchiveEntry(member.name, kind, member.size, stat.S_IMODE(member.mode), target)
 
 
@@ -381,31 +383,31 @@ class _LimitedGzipFile(gzip.GzipFile):
             raise tarfile.ReadError("damaged header")
         data = super().read(max(0, min(size, MAX_UNPACKED_SIZE + 1 - self.tell())))
         if self.tell() > MAX_UNPACKED_SIZE:
-            raise _unpacks_to_too_much()
+            raise _unpacked_size_error()
         return data
 
 
-def _find_metadata(entries: Sequence[ArchiveEntry], pattern: re.Pattern[str]) -> int:
+def _find_metadata_position(entries: Sequence[ArchiveEntry], pattern: re.Pattern[str]) -> int:
     """Return the position of the only metadata file."""
     positions = [
         number for number, entry in enumerate(entries) if entry.kind == "file" and pattern.fullmatch(entry.name)
     ]
     if len(positions) != 1:
-        raise _invalid(f"has {len(positions)} metadata files instead of one")
+        raise _invalid_error(f"has {len(positions)} metadata files instead of one")
     return positions[0]
 
 
-def _invalid(message: str, fix: str = REBUILD_FIX, *, file: str = "") -> Failed:
+def _invalid_error(message: str, fix: str = REBUILD_FIX, *, file: str = "") -> Failed:
     return Failed("archive-invalid", message, fix, file=file)
 
 
-def _too_large(message: str) -> Failed:
+def _too_large_error(message: str) -> Failed:
     return Failed("archive-too-large", message, "leave large data out of the archive (in the build configuration)")
 
 
-def _too_many_entries() -> Failed:
-    return _too_large(f"has more than {MAX_ENTRIES} entries")
+def _too_many_entries_error() -> Failed:
+    return _too_large_error(f"has more than {MAX_ENTRIES} entries")
 
 
-def _unpacks_to_too_much() -> Failed:
-    return _too_large(f"unpacks to more than {MAX_UNPACKED_SIZE >> 20} MiB")
+def _unpacked_size_error() -> Failed:
+    return _too_large_error(f"unpacks to more than {MAX_UNPACKED_SIZE >> 20} MiB")

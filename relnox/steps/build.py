@@ -253,7 +253,7 @@ def build(
     build_archive = package_builds.build_archive
     paths = [build_archive(step.package, "sdist", source, into, session(source, ""), step.settings)]
     if step.epoch is not None:
-        archives.limit_times(paths[0], step.epoch)
+        archives.limit_sdist_times(paths[0], step.epoch)
     pythons = sorted(step.pythons, key=Version) if step.wheels == "release" else []
     for python in pythons or ([] if step.wheels == "skip" else [""]):
         if python and any(is_installable_on(wheel.name, python) for wheel in paths[1:]):

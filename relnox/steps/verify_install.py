@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from relnox.building import environments, installation_checks, wheel_contents
+from relnox.building import archive_contents, environments, installation_checks
 from relnox.building.archives import Archive
 from relnox.building.environments import Interpreter
 from relnox.building.installation_checks import (
@@ -88,7 +88,7 @@ class VerifyInstall(Step, key="verify {self.package} on {self.python}"):
         if self.skip is not None:
             return run.service(SkippedChecks).add(self.skip)
         files = {files.package: files.archives for files in run.results(ReleaseFiles)}
-        supported = wheel_contents.supported_pythons(files[self.package][0])
+        supported = archive_contents.supported_pythons(files[self.package][0])
         version = environments.find_interpreter(self.python).version
         if version in supported:
             return None
@@ -213,7 +213,7 @@ class _Installation:
         extras = set(map(canonicalize_name, checks.extras))
         self._scripts = {
             name: (target, [extra for extra in required if canonicalize_name(extra) not in extras])
-            for name, (target, required) in wheel_contents.read_scripts(entry_points).items()
+            for name, (target, required) in archive_contents.read_scripts(entry_points).items()
         }
         # All modules and scripts in one process: starting a Python for each would take longer.
         self._result = self._run_installation_checks(
@@ -279,7 +279,7 @@ class _Installation:
         ]
         while queue:
             archive, extras = queue.pop()
-            for name, required_extras in wheel_contents.find_applicable_requirements(
+            for name, required_extras in archive_contents.find_applicable_requirements(
                 archive, self.interpreter.version, extras
             ):
                 if name in self._step.others and name not in others:
@@ -290,7 +290,7 @@ class _Installation:
     def _modules(self) -> tuple[str, ...]:
         distribution = self._installed[self._step.package]
         site_packages = distribution.dist_info_directory.parent
-        return wheel_contents.import_names(self.archive, site_packages, distribution.record_hashes)
+        return archive_contents.import_names(self.archive, site_packages, distribution.record_hashes)
 
     @property
     def _programs_and_data(self) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 from packaging.version import Version
 from packed import INFO, sdist, wheel, with_fields
 
-from relnox.building import archives, wheel_contents
+from relnox.building import archive_contents, archives
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
@@ -65,25 +65,25 @@ def test_invalid_file_names_are_rejected(name: str, tmp_path: Path) -> None:
 )
 def test_import_names_of_a_wheel(files: list[str], names: list[str], tmp_path: Path) -> None:
     path = wheel(tmp_path, dict.fromkeys(files, ""))
-    assert wheel_contents.import_names(archives.read(path)) == tuple(names)
+    assert archive_contents.import_names(archives.read(path)) == tuple(names)
 
 
 def test_import_names_of_the_metadata_take_precedence(tmp_path: Path) -> None:
     # PEP 794
     stated = with_fields("Metadata-Version: 2.5", "Import-Name: public", "Import-Name: _hidden ; private")
     path = wheel(tmp_path, metadata=stated)
-    assert wheel_contents.import_names(archives.read(path)) == ("public",)
+    assert archive_contents.import_names(archives.read(path)) == ("public",)
 
 
 def test_script_names_are_case_sensitive(tmp_path: Path) -> None:
     path = tmp_path / "entry_points.txt"
-    assert wheel_contents.read_scripts(path) == {}
+    assert archive_contents.read_scripts(path) == {}
     path.write_text(
         "[console_scripts]\nRun-It = demo_app:main\n\n[gui_scripts]\nshow = demo_app.gui:main [x, y]\n\n"
         "[other]\nx = y\n",
         encoding="utf-8",
     )
-    assert wheel_contents.read_scripts(path) == {
+    assert archive_contents.read_scripts(path) == {
         "Run-It": ("demo_app:main", ()),
         "show": ("demo_app.gui:main", ("x", "y")),
     }

@@ -19,11 +19,10 @@ from relnox.errors import Failed, Problem
 
 def check_archive(archive: Archive, expected: ExpectedArchive) -> tuple[Problem, ...]:
     """Return the problems of an archive: differences from the plan, violations of format or index rules."""
-    advice = wheel.run_check_wheel_contents(archive) if archive.kind == "wheel" else ()
-    return (
-        *_collect(_run_checks(archive, expected), archive, private=expected.is_private),
-        *_collect(advice, archive, private=expected.is_private),
-    )
+    problems = _collect_problems(_find_problems(archive, expected), archive, private=expected.is_private)
+    if archive.kind == "wheel":
+        problems += _collect_problems(wheel.run_check_wheel_contents(archive), archive)
+    return problems
 
 
 def check_release(release: Sequence[Archive], *, optional_extensions: bool = False) -> tuple[Problem, ...]:
@@ -38,9 +37,9 @@ def check_release(release: Sequence[Archive], *, optional_extensions: bool = Fal
     needs_extensions = not optional_extensions and not any(map(wheel.has_native_module, wheels))
     problems: list[Problem] = []
     for archive in wheels:
-        problems += _collect(wheel.differences_from_sdist(archive, sdist), archive)
+        problems += _collect_problems(wheel.find_differences_from_sdist(archive, sdist), archive)
         if needs_extensions:
-            problems += _collect(wheel.lacks_extensions(archive, sdist), archive)
+            problems += _collect_problems(wheel.find_missing_extensions(archive, sdist), archive)
     return tuple(problems)
 
 
@@ -78,22 +77,24 @@ def _read_and_check(path: Path, expected: ExpectedArchive) -> tuple[Archive | No
     except Failed as error:
         return None, (_without_file_name(error, path),)
     expected = replace(expected, name=archive.name, version=archive.version)
-    problems = _collect(_run_checks(archive, expected), archive, private=expected.is_private)
+    problems = _collect_problems(_find_problems(archive, expected), archive, private=expected.is_private)
     return archive, tuple(problem for problem in problems if problem.level == "error")
 
 
-def _run_checks(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
-    yield from metadata.problems(archive, expected)
-    yield from files.problems(archive, expected)
+def _find_problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
+    yield from metadata.find_problems(archive, expected)
+    yield from files.find_problems(archive, expected)
     if archive.kind == "wheel":
-        yield from wheel.problems(archive, expected)
-    yield from metadata.invalid_fields(archive)
-    yield from files.secrets_and_pointers(archive, expected)
+        yield from wheel.find_problems(archive, expected)
+    yield from metadata.find_invalid_fields(archive)
+    yield from files.find_unwanted_contents(archive, expected)
     if archive.kind == "wheel":
-        yield from wheel.rejected_platforms(archive)
+        yield from wheel.find_rejected_platforms(archive)
 
 
-def _collect(problems: Iterable[Problem], archive: Archive, *, private: bool = False) -> tuple[Problem, ...]:
+def _collect_problems(
+    problems: Iterable[Problem], archive: Archive, *, private: bool = False
+) -> tuple[Problem, ...]:
     """Collect problems and set their files and levels; if the archive becomes unreadable, end with that error."""
     results = []
     try:

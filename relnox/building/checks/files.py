@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from relnox.building.archives import COPY_FILE_FIX, Archive, iter_files, member_path, read_file
-from relnox.building.checks.expected import ExpectedArchive, format_names, rejected, warning
+from relnox.building.checks.expected import ExpectedArchive, format_names, rejection, warning
 from relnox.core.documents import parse_toml, table_at
 from relnox.core.release import public_index
 from relnox.errors import Problem
@@ -95,7 +95,7 @@ _PLACEHOLDER = re.compile(rb"(?i)example|x{6}|\*{4}|0{8}|1234567|abcdefgh")
 _MIN_DISTINCT_BYTES = 8
 
 
-def problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
+def find_problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
     """Yield unsafe and clashing names, links, and differences between an sdist and the files that git tracks."""
     yield from _unsafe_names(archive)
     yield from _invalid_links(archive)
@@ -155,7 +155,7 @@ def _layout_differences(archive: Archive, expected: ExpectedArchive) -> Iterator
     """Yield differences from the layout of an sdist (PEP 625)."""
     tops = {parts[0] for name in archive.member_names if (parts := member_path(name).parts)}
     if len(tops) > 1:
-        yield rejected(
+        yield rejection(
             "archive-invalid",
             f"top-level entries are {', '.join(sorted(tops))} instead of a single directory "
             "(rejected by the public index)",
@@ -239,12 +239,12 @@ def _parent_directories(paths: Iterable[str]) -> set[str]:
     return {str(parent) for path in paths for parent in member_path(path).parents}
 
 
-def secrets_and_pointers(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
+def find_unwanted_contents(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
     """Yield secrets with known file names or formats, pointers of Git LFS, and code that the index rejects."""
     tracked_files = expected.tracked_files if archive.kind == "sdist" else None
     for name, content in iter_files(archive, MAX_INSPECTED_BYTES):
         path = member_path(name)
-        certain: Callable[[str, str, str], Problem] = warning if is_sample(path) else Problem
+        certain: Callable[[str, str, str], Problem] = warning if is_test_or_documentation(path) else Problem
         if content.startswith(_LFS_POINTER) and len(content) <= _MAX_POINTER_SIZE:
             message = f"{name} is a pointer of Git LFS, not the file itself"
             fix = "git lfs install && git lfs pull; or check out with LFS in CI"
@@ -252,10 +252,10 @@ def secrets_and_pointers(archive: Archive, expected: ExpectedArchive) -> Iterato
         for program, pattern in public_index.ENCRYPTED_CODE.items():
             if pattern.search(content):
                 message = f"{name} is encrypted by {program} (rejected by the public index)"
-                yield rejected("archive-content", message, "release the code itself, or publish to another index")
+                yield rejection("archive-content", message, "release the code itself, or publish to another index")
         if any(map(path.match, expected.fake_secrets)):
             continue
-        for description, is_certain in secrets_in(path, content, tracked_files):
+        for description, is_certain in find_secrets(path, content, tracked_files):
             parts = path.parts[1:] if archive.kind == "sdist" else path.parts  # without the version in its name
             fix = (
                 "exclude the file from the build, and revoke the secret if it was ever public; or, if it is none: "
@@ -264,14 +264,14 @@ def secrets_and_pointers(archive: Archive, expected: ExpectedArchive) -> Iterato
             yield (certain if is_certain else warning)("secret-in-archive", f"{name} {description}", fix)
 
 
-def is_sample(path: PurePosixPath) -> bool:
+def is_test_or_documentation(path: PurePosixPath) -> bool:
     """Return whether a file of an archive is one of tests or documentation, which often contain fake secrets."""
     return bool(_SAMPLE_DIRECTORIES & {part.lower() for part in path.parts[:-1]}) or any(
         map(_TEST_NAME.fullmatch, path.parts[1:] or path.parts)
     )
 
 
-def secrets_in(
+def find_secrets(
     path: PurePosixPath, content: bytes, tracked_files: frozenset[str] | None = None
 ) -> Iterator[tuple[str, bool]]:
     """Yield a clause for each secret that a file's name or its content indicates, and whether it certainly is one.

@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from relnox.building.archives import Archive, member_path
-from relnox.building.checks.expected import ExpectedArchive, format_names, rejected, warning
+from relnox.building.checks.expected import ExpectedArchive, format_names, rejection, warning
 from relnox.core import fixes
 from relnox.core.release import public_index
 from relnox.errors import Problem
@@ -54,14 +54,15 @@ _rendering = Lock()
 """Held while a readme is rendered, since docutils keeps state in its modules."""
 
 
-def problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
+def find_problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
     """Yield what is wrong with the name, the version and the metadata of an archive."""
     yield from _name_and_version_problems(archive, expected)
     yield from _requirement_differences(archive, expected)
     yield from _index_rule_violations(archive)
     yield from _invalid_classifiers(archive, expected)
     yield from _missing_license_files(archive)
-    yield from _readme(archive)
+    if _has_value(text := archive.fields.get("description", "")):
+        yield from readme_problems(text, archive.fields.get("description_content_type"))
     yield from _missing_field_warnings(archive)
 
 
@@ -93,7 +94,7 @@ def _name_and_version_problems(archive: Archive, expected: ExpectedArchive) -> I
     name = archive.name.replace("-", "_")  # PEP 427, PEP 625
     rest = "-".join(archive.path.name.split("-")[1:]) if archive.kind == "wheel" else f"{archive.version}.tar.gz"
     if archive.path.name != f"{name}-{rest}":
-        yield rejected(
+        yield rejection(
             "archive-invalid",
             f"file name is not normalized (the public index requires {name}-{rest})",
             'build with a current backend: "setuptools>=80", "hatchling>=1.26"',
@@ -119,7 +120,7 @@ def _requirement_differences(archive: Archive, expected: ExpectedArchive) -> Ite
         yield warning("metadata-invalid", message, "write them as the build backend does, or update the backend")
     for parsed in _parse_requirements(archive.requires):
         if parsed.url is not None:
-            yield rejected(
+            yield rejection(
                 "requirement-by-url",
                 f"requirement {parsed} refers to a URL (rejected by the public index)",
                 "require a released version; put the URL into [tool.uv.sources] or a dependency group",
@@ -131,13 +132,13 @@ def _index_rule_violations(archive: Archive) -> Iterator[Problem]:
     fields = archive.fields
     accepted = public_index.METADATA_VERSIONS
     if (version := str(fields.get("metadata_version"))) not in accepted:
-        yield rejected(
+        yield rejection(
             "metadata-invalid",
             f"Metadata-Version is {version} (the public index accepts {', '.join(accepted)})",
             'set core-metadata-version = "2.4" (hatchling), or use another version of the build backend',
         )
     if len(fields.get("summary", "")) > public_index.MAX_SUMMARY_LENGTH:
-        yield rejected(
+        yield rejection(
             "metadata-invalid",
             f"Summary has more than {public_index.MAX_SUMMARY_LENGTH} characters (rejected by the public index)",
             "shorten project.description; put the long text into project.readme",
@@ -146,12 +147,12 @@ def _index_rule_violations(archive: Archive) -> Iterator[Problem]:
         if len(label) > public_index.MAX_URL_LABEL_LENGTH:
             limit = f"more than {public_index.MAX_URL_LABEL_LENGTH} characters"
             message = f"the label {label!r} of a URL has {limit} (rejected by the public index)"
-            yield rejected("metadata-invalid", message, "shorten the key in [project.urls]")
+            yield rejection("metadata-invalid", message, "shorten the key in [project.urls]")
     if "license" in fields and "license_expression" in fields:
         message = "License and License-Expression are both set (rejected by the public index)"
-        yield rejected("metadata-invalid", message, 'keep only license = "SPDX EXPRESSION" in [project]')
+        yield rejection("metadata-invalid", message, 'keep only license = "SPDX EXPRESSION" in [project]')
     if archive.version.local:
-        yield rejected(
+        yield rejection(
             "local-version",
             f"version {archive.version} is a local version (rejected by the public index)",
             'build from a clean checkout of a tag, or set local_scheme = "no-local-version" (setuptools-scm)',
@@ -173,20 +174,20 @@ def _invalid_classifiers(archive: Archive, expected: ExpectedArchive) -> Iterato
     for classifier in sorted(set(archive.fields.get("classifiers", ()))):
         if classifier.startswith("Private ::"):
             if not expected.is_private:
-                yield rejected(
+                yield rejection(
                     "classifier-private",
                     f"classifier {classifier!r} prevents uploads to the public index",
                     "to publish the package, remove the classifier from project.classifiers in pyproject.toml",
                 )
         elif classifier in deprecated:
             others = " and ".join(map(repr, deprecated[classifier]))
-            yield rejected(
+            yield rejection(
                 "classifier-unknown",
                 f"classifier {classifier!r} is deprecated (rejected by the public index)",
                 f"replace it with {others}" if others else "remove it from project.classifiers",
             )
         elif classifiers and classifier not in classifiers:
-            yield rejected(
+            yield rejection(
                 "classifier-unknown",
                 f"classifier {classifier!r} does not exist (rejected by the public index)",
                 "replace it; to see the classifiers: "
@@ -202,17 +203,11 @@ def _missing_license_files(archive: Archive) -> Iterator[Problem]:
         top = "-".join(archive.path.name.split("-")[:2]) + ".dist-info/licenses"
     for file in archive.fields.get("license_files", ()):
         if f"{top}/{file}" not in archive.member_names:
-            yield rejected(
+            yield rejection(
                 "license-file-missing",
                 f"license file {file} is missing (expected at {top}/{file})",
                 "include it in the build configuration, or remove it from project.license-files",
             )
-
-
-def _readme(archive: Archive) -> Iterator[Problem]:
-    text, content_type = archive.fields.get("description", ""), archive.fields.get("description_content_type")
-    if _is_set(text):
-        yield from readme_problems(text, content_type)
 
 
 def readme_problems(text: str, content_type: str | None) -> Iterator[Problem]:
@@ -232,7 +227,7 @@ def readme_problems(text: str, content_type: str | None) -> Iterator[Problem]:
         except Exception as problem:  # noqa: BLE001 - a bug of a renderer must not fail the build with a traceback
             output.write(str(problem))
     message = f"readme cannot be rendered: {' '.join(output.getvalue().split())}"
-    yield rejected("readme-invalid", message, "fix the readme, or its content type in pyproject.toml")
+    yield rejection("readme-invalid", message, "fix the readme, or its content type in pyproject.toml")
 
 
 def _missing_field_warnings(archive: Archive) -> Iterator[Problem]:
@@ -256,7 +251,7 @@ def missing_fields(fields: Mapping[str, Any]) -> dict[str, list[str]]:
         code: [
             key
             for key, names in keys.items()
-            if not any(_is_set(fields.get(name)) for name in names)
+            if not any(_has_value(fields.get(name)) for name in names)
             and not (key == "license" and "License ::" in classifiers)
         ]
         for code, keys in (("metadata-missing", _NEEDED_FIELDS), ("metadata-incomplete", _PAGE_FIELDS))
@@ -264,12 +259,12 @@ def missing_fields(fields: Mapping[str, Any]) -> dict[str, list[str]]:
     return {code: keys for code, keys in missing.items() if keys}
 
 
-def _is_set(value: object) -> bool:
+def _has_value(value: object) -> bool:
     """Return whether a field has a value; setuptools writes `UNKNOWN` for some that have none."""
     return value.strip() not in ("", "UNKNOWN") if isinstance(value, str) else bool(value)
 
 
-def invalid_fields(archive: Archive) -> Iterator[Problem]:
+def find_invalid_fields(archive: Archive) -> Iterator[Problem]:
     """Yield the fields that are invalid according to the core metadata specification."""
     invalid = [(field, f"metadata field {field} is unknown or malformed") for field in archive.malformed_fields]
     try:
@@ -280,7 +275,7 @@ def invalid_fields(archive: Archive) -> Iterator[Problem]:
     for field, message in sorted(invalid):
         if field not in ("metadata-version", "name", "version"):  # checked above
             fix = _FIXES_BY_FIELD.get(field, "fix the field in pyproject.toml, or update the build backend")
-            yield rejected("metadata-invalid", message, fix)
+            yield rejection("metadata-invalid", message, fix)
 
 
 def differing_requirements(

@@ -19,11 +19,11 @@ from packaging.tags import Tag, parse_tag
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from relnox.building.archive_contents import RECORD_FILES, are_only_tests, import_names, parse_entry_points
 from relnox.building.archives import Archive, find_dist_info_file, iter_files, member_path, read_file
-from relnox.building.checks.expected import ExpectedArchive, format_names, rejected, warning
+from relnox.building.checks.expected import ExpectedArchive, format_names, rejection, warning
 from relnox.building.checks.files import is_generated, read_pyproject
 from relnox.building.checks.metadata import differing_requirements
-from relnox.building.wheel_contents import RECORD_FILES, are_only_tests, import_names, parse_entry_points
 from relnox.core import fixes
 from relnox.core.documents import table_at
 from relnox.core.release import public_index
@@ -82,7 +82,7 @@ _INSTALLER_FIELDS = ("requires_python", "provides_extra")
 _DECLARE_DYNAMIC_FIX = "if the build computes the field, add it to dynamic in [project]"
 
 
-def problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
+def find_problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
     """Yield what is wrong with the format of a wheel, its entry points and its modules."""
     yield from _dist_info_problems(archive)
     yield from _record_problems(archive)
@@ -128,16 +128,16 @@ def _missing_imports(archive: Archive, expected: ExpectedArchive) -> Iterator[Pr
             )
 
 
-def rejected_platforms(archive: Archive) -> Iterator[Problem]:
+def find_rejected_platforms(archive: Archive) -> Iterator[Problem]:
     """Yield the platform tags of a wheel that the public index rejects."""
     for platform in sorted(archive.platforms):
         if not public_index.accepts_platform(platform):
             fix = next(fix for start, fix in _FIXES_BY_PLATFORM.items() if platform.startswith(start))
-            yield rejected("archive-invalid", f"platform tag {platform} is rejected by the public index", fix)
+            yield rejection("archive-invalid", f"platform tag {platform} is rejected by the public index", fix)
 
 
 def run_check_wheel_contents(archive: Archive) -> Iterator[Problem]:
-    """Yield the failures of check-wheel-contents as warnings, skipping wheels that it cannot read."""
+    """Yield the failures of check-wheel-contents, if it is installed, as warnings; it reads valid wheels only."""
     try:
         from check_wheel_contents.checker import WheelChecker
         from check_wheel_contents.contents import WheelContents
@@ -146,7 +146,7 @@ def run_check_wheel_contents(archive: Archive) -> Iterator[Problem]:
         return
     try:
         failed = WheelChecker().check_contents(WheelContents.from_wheel(archive.path))
-    except WheelValidationError:
+    except WheelValidationError:  # other checks report why it is invalid
         return
     except Exception as problem:  # noqa: BLE001 - a bug of an optional tool must not fail the build
         message = f"check-wheel-contents cannot read the wheel ({problem})"
@@ -206,7 +206,7 @@ def _dist_info_problems(archive: Archive) -> Iterator[Problem]:
     expected = "-".join(archive.path.name.split("-")[:2]) + ".dist-info"
     if directories != {expected}:
         names = ", ".join(sorted(directories))
-        yield rejected(
+        yield rejection(
             "archive-invalid",
             f"metadata directory is {names}, expected {expected} (rejected by the public index)",
             "remove the build directory, then build it again, and do not rename the file",
@@ -262,7 +262,7 @@ def _entry_point_problems(archive: Archive) -> Iterator[Problem]:
                 yield Problem("archive-invalid", message, _ENTRY_POINT_FIX)
             elif is_script and public_index.SCRIPT_NAME.fullmatch(name) is None:
                 message = f"script name {name!r} is rejected by the public index"
-                yield rejected(
+                yield rejection(
                     "archive-invalid", message, "use letters, digits, dots, dashes and underscores only"
                 )
             if reference is None:
@@ -295,7 +295,7 @@ def _is_useful_when_installed(member: str) -> bool:
     return len(parts) > 1 or _PROJECT_FILES.fullmatch(name) is None
 
 
-def differences_from_sdist(wheel: Archive, sdist: Archive) -> Iterator[Problem]:
+def find_differences_from_sdist(wheel: Archive, sdist: Archive) -> Iterator[Problem]:
     """Yield how a wheel differs from the sdist that it should have been built from."""
     if (sdist.name, sdist.version) != (wheel.name, wheel.version):
         yield Problem(
@@ -354,13 +354,13 @@ def _metadata_differences(wheel: Archive, sdist: Archive) -> Iterator[Problem]:
             yield Problem("archive-content", message, _DECLARE_DYNAMIC_FIX)
     for key, name in _COMPARED_FIELDS.items():
         value, built = sdist.fields.get(key), wheel.fields.get(key)
-        if name.lower() not in dynamic and _normalize(key, value) != _normalize(key, built):
+        if name.lower() not in dynamic and _normalize_field(key, value) != _normalize_field(key, built):
             certain = Problem if key in _INSTALLER_FIELDS else warning
             message = f"{name} is {built!r}, but {value!r} in its sdist"
             yield certain("archive-content", message, _DECLARE_DYNAMIC_FIX)
 
 
-def _normalize(key: str, value: Any) -> object:
+def _normalize_field(key: str, value: Any) -> object:
     """Return the value of a field for comparison: without order, spelling and line breaks."""
     if key == "requires_python" and value is not None:
         try:
@@ -374,7 +374,7 @@ def _normalize(key: str, value: Any) -> object:
     return re.sub(r"\s+", " ", value).strip() if isinstance(value, str) else value
 
 
-def lacks_extensions(wheel: Archive, sdist: Archive) -> Iterator[Problem]:
+def find_missing_extensions(wheel: Archive, sdist: Archive) -> Iterator[Problem]:
     """Yield a problem if a wheel has no native modules although a setting makes every build have some."""
     if (reason := _setting_with_native_modules(read_pyproject(sdist))) and not _has_native_file(wheel):
         message = f"has no native modules, although {reason}"

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from relnox.building.checks.files import MAX_INSPECTED_BYTES, is_sample, secrets_in
+from relnox.building.checks.files import MAX_INSPECTED_BYTES, find_secrets, is_test_or_documentation
 from relnox.commands.check.context import Context, Finding, NotCheckable
 from relnox.core import fixes, lock_hashes
 from relnox.core.documents import parse_toml, strings_in, table_at
@@ -63,14 +63,14 @@ def _find_tracked_secrets(
     tracked_secrets = []
     for name in sorted(names):
         path = PurePosixPath("project", name)  # as in an sdist
-        if is_sample(path) or any(map(path.match, fake_secrets)) or (root / name).is_symlink():
+        if is_test_or_documentation(path) or any(map(path.match, fake_secrets)) or (root / name).is_symlink():
             continue
         try:
             with (root / name).open("rb") as file:
                 content = file.read(MAX_INSPECTED_BYTES)
         except OSError:  # a submodule, or deleted in the checkout
             continue
-        kinds = dict(secrets_in(path, content))
+        kinds = dict(find_secrets(path, content))
         if kinds:
             what = max(kinds, key=lambda kind: kinds[kind])
             tracked_secrets.append((name, what, kinds[what]))

@@ -151,9 +151,9 @@ def _compare(directory: Path, files: Sequence[Distribution], last: _LastReleases
             continue
         others[name] = other
         try:
-            built = archive_contents.contents_of(_read_built(directory / name))
+            built = archive_contents.read_contents(_read_built(directory / name))
             archive = last.read(old[other])
-            pairs.append((archive_contents.contents_of(archive), built))
+            pairs.append((archive_contents.read_contents(archive), built))
             sizes[other] = archive.path.stat().st_size
         except Problem as error:
             unread.setdefault(error.message, []).append(other)
