@@ -312,18 +312,26 @@ class Project(Record):
             untracked_files=tuple(name for name in state.untracked_files if os.path.normpath(name) not in paths),
         )
 
-    def require_commit(self) -> tuple[Git, GitState, str]:
-        """Return the checkout, its state and its current commit.
+    def current_version(self, package: Package) -> Version | None:
+        """Return the version in a package's files, or that of its last tag if its version comes from tags."""
+        if package.version is not None or package.source.kind != "tags":
+            return package.version
+        history = self.history.get(package.name)
+        return history.version if history is not None else None
+
+    def require_commit(self, option: str = "") -> tuple[Git, GitState, str]:
+        """Return the checkout, its state and its current commit, which the whole task needs, or one option of it.
 
         Raises:
             Blocked: The project is not in a git repository, or there is no commit.
         """
+        reason, way_out = (f" ({option} needs one)", f"; or remove {option}") if option else ("", "")
         if self.git is None or self.state is None:
-            raise Blocked(
-                "not-a-git-repository", f"{self.root} is not in a git repository", fix=fixes.CREATE_REPOSITORY
-            )
+            message = f"{self.root} is not in a git repository{reason}"
+            raise Blocked("not-a-git-repository", message, fix=f"{fixes.CREATE_REPOSITORY}{way_out}")
         if self.state.head is None:
-            raise Blocked("branch-changed", "the git repository has no commit yet", fix="git add -A && git commit")
+            message = f"the git repository has no commit yet{reason}"
+            raise Blocked("branch-changed", message, fix=f"git add -A && git commit{way_out}")
         return self.git, self.state, self.state.head
 
     @property

@@ -21,7 +21,6 @@ from relnox.core.planning.plan import Plan, PlanBuilder, ReleasedPackage, Table
 from relnox.core.planning.step import NewTag, after
 from relnox.core.settings import release_lines
 from relnox.core.tags import TagFormat, tags_naming
-from relnox.core.versions import version_locations
 from relnox.errors import Blocked, Conflict, Problem
 from relnox.indexes import targets
 from relnox.project import Project
@@ -307,8 +306,4 @@ def _file_problems(packages: Sequence[Package], project: Project) -> Iterator[Pr
     yield from checks.hidden_files(files, project)
     own_files = {*files, *(package.pyproject for package in packages)}
     yield from checks.untracked_files(own_files, packages, project)
-    for package in packages:
-        with_literals = project.literals.workspace.by_name[package.name]
-        if not version_locations.locations_agree(with_literals, package.version):
-            bump = project.bump_command(package.name, "--to", "VERSION")
-            yield version_locations.differing_locations_error(with_literals, package.version, bump)
+    yield from checks.differing_locations(packages, project)

@@ -142,7 +142,7 @@ def add_publication(
 
     hook_fields: dict[str, Any] = {
         "task": new.task,
-        "packages": hooks.event_packages({name: manifest.version(name) for name in manifest.packages}, project),
+        "versions": {name: manifest.version(name) for name in manifest.packages},
         "project": project,
         "rehearsal": not index.production,
         "index": index.name,

@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 from packaging.version import Version
 
+from relnox.commands.bump import versions
+from relnox.commands.options import BumpOptions
 from relnox.commands.options import StatusOptions as Options
 from relnox.commands.shared import checks
 from relnox.core import documents, setting_proposals, text
-from relnox.core.bump import release_history, version_bumps
 from relnox.core.bump.version_bumps import VersionBump
 from relnox.core.packages import Package
 from relnox.core.planning.plan import Plan, PlanBuilder, Table
@@ -109,13 +110,11 @@ def _rows(options: Options, project: Project) -> list[Row]:
     bumps, _ = _next_bumps(project)
     rows = []
     for package in packages:
-        history, version = project.history.get(package.name), package.version
-        if version is None and package.source.kind == "tags" and history is not None:
-            version = history.version
+        history, version = project.history.get(package.name), project.current_version(package)
         tag = history.tag if history is not None else None
         commit_count = len(history.commits) if history is not None and tag is not None else None
-        versions = {index: by_package[package.name] for index, by_package in listed_versions.items()}
-        rows.append(Row(package, version, tag, commit_count, bumps.get(package.name), versions))
+        own = {index: by_package[package.name] for index, by_package in listed_versions.items()}
+        rows.append(Row(package, version, tag, commit_count, bumps.get(package.name), own))
     return rows
 
 
@@ -133,24 +132,11 @@ def _table_cells(row: Row, lines: Sequence[ReleaseLine]) -> tuple[str, ...]:
 
 def _next_bumps(project: Project) -> tuple[dict[str, VersionBump], tuple[str, ...]]:
     """Return what `bump --part auto` would do for each package, and notes on why it would do nothing."""
-    if project.state is None or project.state.head is None:
-        return {}, ()
-    if project.state.is_shallow:
-        return {}, (
-            "this clone is shallow, so tags and commits may be missing; run: git fetch --unshallow --tags",
-        )
-    if project.tags and not project.state.tags:
-        return {}, ()
+    if project.state is None or project.state.head is None or (project.tags and not project.state.tags):
+        return {}, ()  # there is no history, or _tag_notes says that the tags are missing
+    options = BumpOptions(part="auto", commit=True, tag=True)
     try:
-        workspace, history, config = project.workspace, project.history, project.config
-        bumps, _ = version_bumps.resolve_bumps(
-            workspace,
-            release_history.auto_bump_requests(workspace, history, config),
-            current_versions=release_history.current_versions(workspace.packages, history),
-            config=config,
-            today=project.today,
-            own_changes=release_history.bump_requests_from_own_changes(workspace, history, config),
-        )
+        bumps, _ = versions.resolve(options, project, project.workspace.packages)
     except Blocked as error:
         return {}, (f"cannot release: {error.message}\n  fix: {error.fix}",)
     return {bump.package.name: bump for bump in bumps}, ()

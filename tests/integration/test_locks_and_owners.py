@@ -252,9 +252,7 @@ def test_without_a_commit_to_clone_the_option_is_rejected(
     before = {path: path.read_bytes() for path in root.rglob("libs/**/*.*")}
     ran = bump(root, *MAJOR, "--lock")
     assert ran.code == 1, ran.text
-    assert (
-        f"--lock needs a git repository with a commit (it generates {STALE[1]}, {STALE[0]} in a clone)" in ran.err
-    )
+    assert "(--lock needs one)" in ran.err
     assert "remove --lock" in ran.err
     assert {path: path.read_bytes() for path in root.rglob("libs/**/*.*")} == before
 

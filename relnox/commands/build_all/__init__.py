@@ -102,10 +102,8 @@ def _plan(options: Options, project: Project, checkout: Project) -> Plan:
         new.add(CleanDirectory(directory=options.output, files=files_to_remove))
     export = Export(commit=commit) if commit is not None else None
     new.add(*([export] if export is not None else []))
-    participants = hooks.event_packages({package.name: package.version for package in packages}, project)
-    generators = new.add(
-        *hooks.hook_steps("before-build", "build-all", participants, project, needs=after(export))
-    )
+    versions = {package.name: package.version for package in packages}
+    generators = new.add(*hooks.hook_steps("before-build", "build-all", versions, project, needs=after(export)))
     epoch = project.once(project.git.commit_time, head or "HEAD") if project.git is not None else None
     needs = {package.name: project.workspace.runtime_dependencies(package) for package in packages}
     new.add(*_environment_steps(packages, settings, project, epoch))

@@ -14,7 +14,6 @@ from relnox.commands.shared import hooks
 from relnox.core import version_groups
 from relnox.core.bump import changelog_updates, editing, lock_files, release_history, version_bumps
 from relnox.core.bump.version_bumps import BumpRequest, DependencyUpdates, VersionBump
-from relnox.core.fixes import CREATE_REPOSITORY
 from relnox.core.packages import VersionSource
 from relnox.core.planning.plan import PlanBuilder, ReleasedPackage
 from relnox.core.planning.step import Edit, NewTag
@@ -319,42 +318,20 @@ def _unpublished_requirement_notes(
 def _update_locks(
     locks: Sequence[str], planned: Mapping[str, bytes | None], project: Project
 ) -> dict[str, bytes | None]:
-    if project.git is None or project.commit is None:
-        raise Blocked(
-            "not-a-git-repository",
-            f"--lock needs a git repository with a commit (it generates {', '.join(locks)} in a clone)",
-            f"{CREATE_REPOSITORY}; or remove --lock",
-        )
+    git, _, _ = project.require_commit("--lock")
     project.before_tools()
     update, pass_env = tools_on_copy.update_lock_files, project.config.pass_env
-    return project.once(update, project.git, locks, planned=planned, pass_env=pass_env)
+    return project.once(update, git, locks, planned=planned, pass_env=pass_env)
 
 
 def _run_edit_hooks(project: Project, bumps: Sequence[VersionBump], files: Contents) -> Iterator[str]:
     """Run each `edit-bump` hook in a copy of the checkout with the new versions; yield a note on each."""
-    if not project.config.hooks.by_event:
-        return
-    from relnox.steps.hooks import EventPackage  # with the project's hooks only
-
-    packages = tuple(
-        EventPackage(
-            name=bump.package.name,
-            directory=bump.package.directory,
-            old_version=bump.before,
-            version=bump.after,
-            tag=project.tag_formats[bump.package.name].render(bump.after),
-        )
-        for bump in bumps
-    )
-    for step in hooks.hook_steps("edit-bump", "bump", packages, project):
-        if project.git is None or project.commit is None:
-            raise Blocked(
-                "not-a-git-repository",
-                "edit-bump hooks need a git repository with a commit (they run in a clone of it)",
-                CREATE_REPOSITORY,
-            )
+    before = {bump.package.name: bump.before for bump in bumps}
+    versions = {bump.package.name: bump.after for bump in bumps}
+    for step in hooks.hook_steps("edit-bump", "bump", versions, project, old_versions=before):
+        git, _, _ = project.require_commit("the edit-bump hook")
         project.before_tools()
-        after = project.once(_run_hook, step, project.git, files.after, project)
+        after = project.once(_run_hook, step, git, files.after, project)
         for bump in bumps:
             for location in bump.package.locations:
                 if location.file in after and _versions_at(files.after, location) != _versions_at(after, location):

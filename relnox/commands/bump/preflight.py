@@ -31,7 +31,19 @@ def check_options(options: Options) -> None:
             "branches as they are)",
             f"remove one of them{f', or pass {switches}' if switches else ''}",
         )
-    if not options.then_dev or options.undo or options.part == "dev":
+    if options.undo:
+        return
+    if options.number is not None and options.part != "dev":
+        raise Blocked("option-missing", f"--number {options.number} needs --part dev", "add --part dev")
+    if options.push and not (options.commit or options.tag):
+        raise Blocked("option-missing", "--push needs --commit", "add --commit")
+    if options.part == "auto" and (options.to or options.always_increment):
+        raise Blocked(
+            "options-conflict",
+            "--part auto takes neither --to nor --always-increment",
+            "remove --to and --always-increment",
+        )
+    if not options.then_dev or options.part == "dev":
         return
     if options.pull_request:
         raise Blocked(

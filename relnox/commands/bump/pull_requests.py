@@ -41,13 +41,10 @@ def add_pull_request(
     """Add the steps that commit the bump to a branch and open or update its pull request, and what blocks them."""
     from relnox import forges  # with requests, which is slow to import
 
-    git, state, remote, branches = project.git, project.state, project.config.remote, project.remote.branches
-    if git is None or state is None or state.head is None:
-        raise Blocked(
-            "not-a-git-repository", "--pull-request needs a git repository with a commit", fixes.CREATE_REPOSITORY
-        )
+    git, state, commit = project.require_commit("--pull-request")
+    remote, branches = project.config.remote, project.remote.branches
     forge = project.once(forges.forge_of, project.once(remotes.url, git, remote))
-    base = state.branch or _branch_at(state.head, branches)
+    base = state.branch or _branch_at(commit, branches)
     head = f"{_BRANCH_PREFIX}{base or 'HEAD'}"
     try:
         forge.check_token()
@@ -86,7 +83,7 @@ def add_pull_request(
     if base is None or base not in branches:
         return
     message = changes.commit_message(project, bumps).rstrip()
-    commit = CommitToBranch(
+    commit_step = CommitToBranch(
         remote_name=remote,
         branch=head,
         parent=branches[base],
@@ -103,9 +100,9 @@ def add_pull_request(
         body=pull_request_text.format_pull_request_body(
             tuple(_packages(project, bumps, edits)), base, tasks=task_list(project.config.check.manual)
         ),
-        needs=step.after(commit),
+        needs=step.after(commit_step),
     )
-    new.add(commit, request_step)
+    new.add(commit_step, request_step)
 
 
 def _branch_at(commit: str, branches: Mapping[str, str]) -> str | None:

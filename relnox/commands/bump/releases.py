@@ -12,7 +12,7 @@ from typing import NamedTuple
 from packaging.version import Version
 
 from relnox.commands.bump import changes, preflight
-from relnox.commands.bump.versions import command_line_words, reads_history, requested_bump
+from relnox.commands.bump.versions import command_line_words, requested_bump
 from relnox.commands.options import BumpOptions as Options
 from relnox.commands.shared import checks
 from relnox.core import fixes
@@ -267,9 +267,7 @@ def _is_requested(
         return True
     bump = requested_bump(options)
     check_bump(bump)
-    history = project.history if reads_history(options, selected) else {}
-    current_versions = release_history.current_versions(selected, history)
-    versioned = [package for package in selected if package.name in current_versions]
+    versioned = [package for package in selected if project.current_version(package) is not None]
     return (
         bool(versioned)
         and all(

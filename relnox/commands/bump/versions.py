@@ -99,7 +99,7 @@ def decide(
     """
     problems: list[Problem] = []
     try:
-        resolved = _resolve(options, project, selected)
+        resolved = resolve(options, project, selected)
         versions = {bump.package.name: bump.before for bump in resolved.bumps}
     except Blocked as error:
         problems.append(error)
@@ -111,8 +111,13 @@ def decide(
     return resolved, problems
 
 
-def _resolve(options: Options, project: Project, selected: Sequence[Package]) -> ResolvedBumps:
-    _check_usage(options, project, selected)
+def resolve(options: Options, project: Project, selected: Sequence[Package]) -> ResolvedBumps:
+    """Decide which version each package gets, and which requirements change with it.
+
+    Raises:
+        Blocked: The options do not fit the project, this clone lacks history, or a version cannot be bumped.
+    """
+    _check_options(options, project, selected)
     workspace, config = project.literals.workspace, project.config
     history = project.history if reads_history(options, selected) else {}
     own_changes: dict[str, BumpRequest] = {}
@@ -150,14 +155,9 @@ def reads_history(options: Options, selected: Sequence[Package]) -> bool:
     return options.part == "auto" or any(package.source.kind == "tags" for package in selected)
 
 
-def _check_usage(options: Options, project: Project, selected: Sequence[Package]) -> None:
-    """Raise `Blocked` if the options do not fit each other or the state of the checkout."""
-    state = project.state
+def _check_options(options: Options, project: Project, selected: Sequence[Package]) -> None:
+    """Raise `Blocked` if the options do not fit the packages or the checkout."""
     provider = selected[0].source.text if all(package.source.kind == "tags" for package in selected) else None
-    if options.number is not None and options.part != "dev":
-        raise Blocked("option-missing", f"--number {options.number} needs --part dev", "add --part dev")
-    if options.push and not (options.commit or options.tag):
-        raise Blocked("option-missing", "--push needs --commit", "add --commit")
     if provider is not None and options.pull_request:
         raise Blocked(
             "nothing-to-commit",
@@ -168,23 +168,13 @@ def _check_usage(options: Options, project: Project, selected: Sequence[Package]
         raise Blocked(
             "option-missing", f"a bump needs --tag here (the version comes from tags: {provider})", "add --tag"
         )
-    if (options.commit or options.tag) and (state is None or state.head is None):
-        raise Blocked(
-            "not-a-git-repository",
-            "--commit and --tag need a git repository with a commit",
-            f"{fixes.CREATE_REPOSITORY}; or remove --commit and --tag",
-        )
-    if options.part == "auto" and state is None:
+    if options.commit or options.tag:
+        project.require_commit("--commit" if options.commit else "--tag")
+    if options.part == "auto" and project.git is None:
         raise Blocked(
             "not-a-git-repository",
             "--part auto needs a git repository (it reads the commit history)",
             "use --part major, --part minor or --part patch",
-        )
-    if options.part == "auto" and (options.to or options.always_increment):
-        raise Blocked(
-            "options-conflict",
-            "--part auto takes neither --to nor --always-increment",
-            "remove --to and --always-increment",
         )
     if reads_history(options, selected):
         _check_history(project)
@@ -214,9 +204,7 @@ def never_tagged(options: Options, project: Project, selected: Sequence[Package]
     packages = tuple(
         package
         for package in selected
-        if package.source.kind == "tags"
-        and package.version is None
-        and ((history := project.history.get(package.name)) is None or history.version is None)
+        if package.source.kind == "tags" and project.current_version(package) is None
     )
     return packages if len(packages) < len(selected) else ()
 

@@ -271,9 +271,11 @@ def newer_tags(project: Project) -> NewerTags:
     """
     if project.git is None or project.state is None or project.state.head is None or not project.tags:
         return NewerTags({}, {})
-    packages = project.workspace.packages
-    history = project.history if any(package.source.kind == "tags" for package in packages) else {}
-    current_versions = release_history.current_versions(packages, history)
+    current_versions = {
+        package.name: version
+        for package in project.workspace.packages
+        if (version := project.current_version(package)) is not None
+    }
 
     def find_newer(tags: Iterable[str]) -> dict[str, tuple[str, Version]]:
         latest = _latest_tags(project, tags).items()

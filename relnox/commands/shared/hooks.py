@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from packaging.version import Version
@@ -11,66 +11,54 @@ from relnox.core.settings.config import HookEvent
 from relnox.project import Project
 from relnox.steps.hooks import EventPackage, RunHook
 
-_PRIVATE = ("edit-bump", "before-build")
+_UNPUBLISHED = ("edit-bump", "before-build")
 """The events before anything is published, whose hooks run in rehearsals and for test indexes as well."""
 
 
 def hook_steps(  # noqa: PLR0913 - fields of the steps
     event: HookEvent,
     task: str,
-    packages: Sequence[EventPackage],
+    versions: Mapping[str, Version | None],
     project: Project,
     *,
+    old_versions: Mapping[str, Version | None] | None = None,
     rehearsal: bool = False,
     needs: tuple[str, ...] = (),
-    **values: Any,
+    **fields: Any,
 ) -> tuple[RunHook, ...]:
-    """Return the steps that run the hooks of an event, one after the other.
+    """Return the steps that run the hooks of an event in a task, one after the other.
 
-    Args:
-        event: The event.
-        task: The name of the task that runs the hooks.
-        packages: The packages that the task works on.
-        project: The project.
-        rehearsal: Whether the task publishes nothing permanently.
-        needs: The keys of the steps that must succeed before the first hook runs.
-        values: Values of other fields of the steps.
+    `versions` has the packages of the task with what they are built or released in, None if it is not known yet;
+    `old_versions` is for bumps. With `rehearsal`, the task publishes nothing permanently. The first hook needs the
+    steps with the keys `needs`; `fields` are other fields of the steps.
     """
     rehearsal = rehearsal or project.is_rehearsal
-    if not packages or (rehearsal and event not in _PRIVATE):
+    own_hooks = project.config.hooks.by_event.get(event, ())
+    if not (own_hooks and versions) or (rehearsal and event not in _UNPUBLISHED):
         return ()
+    by_name, formats = project.workspace.by_name, project.tag_formats
+    packages = tuple(
+        EventPackage(
+            name=name,
+            directory=by_name[name].directory if name in by_name else ".",
+            old_version=(old_versions or {}).get(name),
+            version=version,
+            tag=formats[name].render(version) if version is not None and name in formats else None,
+        )
+        for name, version in versions.items()
+    )
     steps: list[RunHook] = []
-    for number, hook in enumerate(project.config.hooks.by_event.get(event, ()), 1):
+    for number, hook in enumerate(own_hooks, 1):
         steps.append(
             RunHook(
                 event=event,
                 number=number,
                 hook=hook,
                 task=task,
-                packages=tuple(packages),
+                packages=packages,
                 rehearsal=rehearsal,
                 needs=(*needs, *(step.key for step in steps[-1:])),
-                **values,
+                **fields,
             )
         )
     return tuple(steps)
-
-
-def event_packages(versions: Mapping[str, Version | None], project: Project) -> tuple[EventPackage, ...]:
-    """Return packages as hooks receive them, with the tag of the version that each is built or released in.
-
-    They are none if the project has no hooks.
-    """
-    if not project.config.hooks.by_event:
-        return ()
-    return tuple(
-        EventPackage(
-            name=name,
-            directory=project.workspace.by_name[name].directory if name in project.workspace.by_name else ".",
-            version=version,
-            tag=project.tag_formats[name].render(version)
-            if version is not None and name in project.tag_formats
-            else None,
-        )
-        for name, version in versions.items()
-    )
