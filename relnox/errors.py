@@ -82,6 +82,11 @@ class Problem(Exception):
         if exit_code is not None:
             self.exit_code = exit_code
 
+    @property
+    def as_note(self) -> str:
+        """The message and the fix, for a note."""
+        return f"{self.message}\n  fix: {self.fix}" if self.fix else self.message
+
     def but(self, **changes: Any) -> Self:
         """Return a copy of the problem with some fields changed."""
         return type(self)(**(self._values() | changes))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from packaging.version import Version
 
 from relnox.core import fixes
+from relnox.core.bump import release_history
 from relnox.core.bump.lock_files import EDITED_LOCKS
 from relnox.core.bump.release_history import ReleaseHistory, without_development_commits
 from relnox.core.documents import table_at
@@ -312,12 +313,12 @@ class Project(Record):
             untracked_files=tuple(name for name in state.untracked_files if os.path.normpath(name) not in paths),
         )
 
-    def current_version(self, package: Package) -> Version | None:
-        """Return the version in a package's files, or that of its last tag if its version comes from tags."""
-        if package.version is not None or package.source.kind != "tags":
-            return package.version
-        history = self.history.get(package.name)
-        return history.version if history is not None else None
+    @cached_property
+    def current_versions(self) -> Mapping[str, Version]:
+        """The version of each package that has one: in its files, or of its last tag if it comes from tags."""
+        packages = self.workspace.packages
+        history = self.history if any(package.source.kind == "tags" for package in packages) else {}
+        return release_history.current_versions(packages, history)
 
     def require_commit(self, option: str = "") -> tuple[Git, GitState, str]:
         """Return the checkout, its state and its current commit, which the whole task needs, or one option of it.

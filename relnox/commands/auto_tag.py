@@ -20,7 +20,7 @@ from relnox.core.packages import Package
 from relnox.core.planning.plan import Plan, PlanBuilder, ReleasedPackage, Table
 from relnox.core.planning.step import NewTag, after
 from relnox.core.settings import release_lines
-from relnox.core.tags import TagFormat, tags_naming
+from relnox.core.tags import tags_naming
 from relnox.errors import Blocked, Conflict, Problem
 from relnox.indexes import targets
 from relnox.project import Project
@@ -86,7 +86,7 @@ def plan(options: Options, project: Project) -> Plan:
         get, them = ("get", "them") if others else ("gets", "it")
         new.notes.append(f"{statement}, and {get} no tag\n  to tag {them}: {first.fix}")
     unclear = project.tag_format_problems(decision.package for decision in untagged)
-    new.notes += [f"{problem.message}\n  fix: {problem.fix}" for problem in unclear]
+    new.notes += [problem.as_note for problem in unclear]
     new.problems += dict.fromkeys(decision.problem for decision in decisions if decision.problem is not None)
     if tagged or pushed:
         new.problems += _branch_problems(options, project)
@@ -282,14 +282,11 @@ def _tag_problems(tagged: Sequence[Decision], project: Project) -> Iterator[Prob
                 f"tag {tag} of {package} could be a tag of {text.join_names(others)} as well",
                 fix='separate name and version clearly, as in tag-format = "{name}-v{version}"',
             )
-    versions: dict[TagFormat, dict[str, str]] = {}
-    for package_with_version in project.workspace.packages:
-        if package_with_version.version is not None:
-            by_version = versions.setdefault(formats[package_with_version.name], {})
-            by_version.setdefault(str(package_with_version.version), package_with_version.name)
     for tag_format in dict.fromkeys(tag_format for tag_format, _ in new_tags):
-        if len(by_version := versions[tag_format]) > 1:
-            packages = text.join_names([f"{name} {version}" for version, name in by_version.items()])
+        sharing = [package for package in project.workspace.packages if formats[package.name] == tag_format]
+        versions = {package.version: package.name for package in sharing if package.version is not None}
+        if len(versions) > 1:
+            packages = text.join_names([f"{name} {version}" for version, name in versions.items()])
             yield Blocked(
                 "version-locations-differ",
                 f"packages with common tags have different versions: {packages}",

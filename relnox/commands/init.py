@@ -195,8 +195,7 @@ def _notes(
     missing = {key: value for key, value in settings.items() if key not in ("branch", "packages")}
     if has_table and missing and not options.update:
         yield f"[tool.relnox] exists and is not changed; --update adds:\n{fixes.to_toml(missing, project.config)}"
-    for problem in project.tag_format_problems(project.workspace.packages):
-        yield f"{problem.message}\n  fix: {problem.fix}"
+    yield from (problem.as_note for problem in project.tag_format_problems(project.workspace.packages))
     if options.nox and b"relnox" not in files.get("noxfile.py", b"relnox"):
         yield "noxfile.py exists and is not changed; add to it: from relnox.sessions import *  # noqa: F403"
     for name in ("tasks.py", TASKS_PACKAGE):

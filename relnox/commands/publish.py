@@ -27,6 +27,7 @@ from relnox.core.planning.plan import Plan, PlanBuilder, ReleasedPackage, Table
 from relnox.core.planning.step import Step, after
 from relnox.core.records import replace
 from relnox.core.release import public_index, publication
+from relnox.core.release.differences import budget_problems
 from relnox.core.release.manifest import MANIFEST_JSON, Manifest
 from relnox.core.release.publication import Publisher
 from relnox.core.text import format_count, join_names
@@ -268,7 +269,8 @@ def _upload_obstacles(release: Release, project: Project) -> Iterator[Problem]: 
         yield from _listing_obstacles(release, project)
     if not (production and missing):
         return
-    yield from release_diffs.release_diff_problems(_packages_to_upload(release), dist, target, project)
+    diffs = release_diffs.release_diffs(_packages_to_upload(release), dist, target, project)
+    yield from budget_problems(diffs, project.config.diff)
     # production indexes: only commits of a release, and no development versions
     tag = release.build.request.tag
     if manifest.commit is not None and (tag is None or not tag.versions or tag.is_elsewhere):

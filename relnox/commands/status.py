@@ -62,7 +62,8 @@ def plan(options: Options, project: Project) -> Plan:
     new.notes += project.workspace.warnings
     new.notes += _release_line_notes(project)
     new.notes += _tag_notes(packages, project)
-    new.notes += _disagreement_notes(project)
+    differing = checks.differing_locations(project.workspace.packages, project)
+    new.notes += (problem.as_note for problem in differing)
     bumps, reasons = _next_bumps(project)
     new.notes += reasons
     new.notes += checks.unreleased_sibling_notes(project, [bump.package for bump in bumps.values()])
@@ -110,7 +111,7 @@ def _rows(options: Options, project: Project) -> list[Row]:
     bumps, _ = _next_bumps(project)
     rows = []
     for package in packages:
-        history, version = project.history.get(package.name), project.current_version(package)
+        history, version = project.history.get(package.name), project.current_versions.get(package.name)
         tag = history.tag if history is not None else None
         commit_count = len(history.commits) if history is not None and tag is not None else None
         own = {index: by_package[package.name] for index, by_package in listed_versions.items()}
@@ -138,7 +139,7 @@ def _next_bumps(project: Project) -> tuple[dict[str, VersionBump], tuple[str, ..
     try:
         bumps, _ = versions.resolve(options, project, project.workspace.packages)
     except Blocked as error:
-        return {}, (f"cannot release: {error.message}\n  fix: {error.fix}",)
+        return {}, (f"cannot release: {error.as_note}",)
     return {bump.package.name: bump for bump in bumps}, ()
 
 
@@ -160,19 +161,13 @@ def _tag_notes(packages: tuple[Package, ...], project: Project) -> Iterator[str]
     yield from checks.missing_tag_notes(project)
     try:
         problems = project.tag_format_problems(package for package in packages if not package.is_private)
-        yield from (f"{problem.message}\n  fix: {problem.fix}" for problem in problems)
+        yield from (problem.as_note for problem in problems)
         yield from setting_proposals.group_notes(
             project.workspace, project.config, project.detected_tag_formats, project.tags
         )
         yield from checks.newer_tags(project).notes([package.name for package in packages])
     except Blocked:  # an invalid format, which _next_bumps reports
         return
-
-
-def _disagreement_notes(project: Project) -> Iterator[str]:
-    """Yield a note for each package whose version files or version literals disagree."""
-    for problem in checks.differing_locations(project.workspace.packages, project):
-        yield f"{problem.message}\n  fix: {problem.fix}"
 
 
 def _describe_index(version: Version | None, versions: frozenset[Version], lines: Sequence[ReleaseLine]) -> str:

@@ -75,7 +75,7 @@ def _plan(options: Options, project: Project, checkout: Project) -> Plan:
     is_private = commit is None or not project.config.has_public_rules
     output = OutputDirectory(checkout.root / options.output, checkout)
     version_problems, version_notes = consistency.compare_versions(request, project, names)
-    tag_problems, tag_notes = consistency.check_build(packages, project, commit, request.tag)
+    tag_problems, tag_notes = consistency.check_commit_to_build(packages, project, commit, request.tag)
     settings, settings_notes = preconditions.read_build_settings(packages, project)
     submodule_problems, submodule_notes = preconditions.check_submodules(packages, checkout, commit)
     changed_files = preconditions.uncommitted_files(project, options.output)

@@ -60,15 +60,13 @@ def _plan_interrupted(options: Options, project: Project) -> Plan | None:
 def _plan_bump(options: Options, project: Project, checkout: Project) -> Plan | None:
     """Plan a bump, unless the release exists already.
 
-    Args:
-        options: The options of the command.
-        project: The project.
-        checkout: The project with the files of the checkout, if `project` has those of HEAD. Then the result is
-            None if no bump was interrupted: none of the edits is made in the checkout, or other changes are.
+    If `project` has the files of HEAD, `checkout` has those of the checkout. Then the result is None if no bump
+    was interrupted: none of the edits is made in the checkout, or other changes are.
     """
     packages = versions.select_packages(options, project)
-    if (release := releases.plan_release(options, project, checkout, packages)) is not None:
-        return release
+    release = releases.find_requested_release(options, project, packages)
+    if release is not None and (finishing := releases.plan_to_finish(release, options, project, checkout)):
+        return finishing
     (bumps, updates), problems = versions.decide(options, project, packages)
     new = PlanBuilder("bump")
     if problems and (len(problems) == 1 or checkout is not project):
@@ -78,11 +76,12 @@ def _plan_bump(options: Options, project: Project, checkout: Project) -> Plan | 
         return new.plan()
     new.notes += project.workspace.warnings
     new.notes += versions.selection_notes(options, project, packages, bumps)
-    format_problems = list(preflight.tag_format_problems(options, project, packages, bumps))
-    if options.tag or options.pull_request or options.part == "auto":
-        new.problems += format_problems
-    else:
-        new.notes += [f"{problem.message}\n  fix: {problem.fix}" for problem in format_problems]
+    # With --part auto, the tags of all packages say what changed.
+    others = [package for package in packages if not package.is_private and options.part == "auto"]
+    unclear = list(project.tag_format_problems([*(bump.package for bump in bumps), *others]))
+    is_needed = options.tag or options.pull_request or options.part == "auto"
+    new.problems += unclear if is_needed else ()
+    new.notes += [problem.as_note for problem in unclear if not is_needed]
     try:
         files = changes.edit_files(options, project, checkout, bumps, updates, new)
     except Blocked as error:
@@ -94,8 +93,8 @@ def _plan_bump(options: Options, project: Project, checkout: Project) -> Plan | 
         return None
     if bumps:
         _add_bump(options, project, ResolvedBumps(bumps, updates), files, new)
-    elif project.state is not None:  # with --part auto: HEAD may be a release that only git has
-        new.releases += releases.release_at_head(options, project, packages)
+    elif release is not None:  # with --part auto: HEAD may be a release that only git has
+        new.releases += changes.released_packages(project, release.bumps(project), is_tagged=options.tag)
     return new.plan()
 
 

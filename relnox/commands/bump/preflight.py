@@ -11,7 +11,6 @@ from relnox.commands.options import BumpOptions as Options
 from relnox.commands.shared import checks
 from relnox.commands.shared.checks import NewerTags
 from relnox.core.bump.version_bumps import VersionBump
-from relnox.core.packages import Package
 from relnox.core.planning.step import Edit, NewTag
 from relnox.core.settings import release_lines
 from relnox.core.text import format_count, join_names
@@ -242,17 +241,6 @@ def changed_files_problem(files: Sequence[str]) -> Problem:
         f"files that the bump edits have uncommitted changes: {join_names(files)}",
         "commit the changes; or put them aside: git stash",
     )
-
-
-def tag_format_problems(
-    options: Options, project: Project, selected: Sequence[Package], bumps: Sequence[VersionBump]
-) -> Iterator[Problem]:
-    """Yield problems if the new tags of bumped packages would have another format than the existing tags.
-
-    With `--part auto`, packages that are not bumped are checked as well, since their tags say what changed.
-    """
-    compared = [package for package in selected if not package.is_private] if options.part == "auto" else []
-    return project.tag_format_problems([*(bump.package for bump in bumps), *compared])
 
 
 # --- notes

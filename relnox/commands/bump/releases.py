@@ -19,7 +19,7 @@ from relnox.core import fixes
 from relnox.core.bump import release_history
 from relnox.core.bump.version_bumps import VersionBump
 from relnox.core.packages import Package
-from relnox.core.planning.plan import Plan, PlanBuilder, ReleasedPackage, Table
+from relnox.core.planning.plan import Plan, PlanBuilder, Table
 from relnox.core.planning.step import Edit
 from relnox.core.text import join_names
 from relnox.core.versions import versioning
@@ -41,39 +41,25 @@ _MAX_COMMITS = 100
 """The maximum number of commits at HEAD and below it that are searched for releases."""
 
 
-class _Release(NamedTuple):
+class Release(NamedTuple):
     """A released commit, its versions by package, and whether a development version follows it."""
 
     commit: str
     versions: Mapping[str, Version]
     is_followed: bool
 
-
-def plan_release(
-    options: Options, project: Project, checkout: Project, selected: Sequence[Package]
-) -> Plan | None:
-    """Plan to finish the release at HEAD, or one below it that was not pushed; None if another one is requested.
-
-    If nothing is missing, the plan has no steps: another release of the same commits is hardly wanted. With
-    `--again` or `--part auto`, which asks the commits, the result is None then.
-
-    `project` has the files of HEAD, and `checkout` those of the checkout.
-    """
-    release = _requested_release(options, project, selected)
-    return None if release is None else _plan_to_finish(release, options, project, checkout)
+    def bumps(self, project: Project) -> tuple[VersionBump, ...]:
+        """Return its bumps, of packages that the project still has."""
+        packages = project.literals.workspace.by_name
+        return tuple(
+            VersionBump(packages[name], None, version, "")
+            for name, version in sorted(self.versions.items())
+            if name in packages
+        )
 
 
-def release_at_head(
-    options: Options, project: Project, selected: Sequence[Package]
-) -> tuple[ReleasedPackage, ...]:
-    """Return what the release at HEAD releases that the options ask for; nothing if there is none."""
-    release = _requested_release(options, project, selected)
-    bumps = _bumps_of(release, project) if release is not None else ()
-    return tuple(changes.released_packages(project, bumps, is_tagged=options.tag))
-
-
-def _requested_release(options: Options, project: Project, selected: Sequence[Package]) -> _Release | None:
-    """Return the release at HEAD, or below it, that the options ask for."""
+def find_requested_release(options: Options, project: Project, selected: Sequence[Package]) -> Release | None:
+    """Return the release at HEAD, or below it and not pushed, that the options ask for; None if there is none."""
     git, state = project.git, project.state
     if git is None or state is None or state.head is None or not (options.commit or options.tag):
         return None
@@ -81,12 +67,16 @@ def _requested_release(options: Options, project: Project, selected: Sequence[Pa
     return next((one for one in releases if _is_requested(one, options, project, git, selected)), None)
 
 
-def _plan_to_finish(release: _Release, options: Options, project: Project, checkout: Project) -> Plan | None:
-    """Plan what is missing of a release."""
+def plan_to_finish(release: Release, options: Options, project: Project, checkout: Project) -> Plan | None:
+    """Plan what is missing of a release. `project` has the files of HEAD, and `checkout` those of the checkout.
+
+    If nothing is missing, the plan has no steps: another release of the same commits is hardly wanted. With
+    `--again` or `--part auto`, which asks the commits, the result is None then.
+    """
     git, state = project.git, project.state
-    assert git is not None and state is not None  # noqa: S101, PT018 - for the type checker
+    assert git is not None and state is not None  # noqa: S101, PT018 - there is a commit
     new, commit = PlanBuilder("bump"), release.commit
-    remote_tags, bumps = project.remote.tags, _bumps_of(release, project)
+    remote_tags, bumps = project.remote.tags, release.bumps(project)
     new.releases += changes.released_packages(project, bumps, is_tagged=options.tag)
     tags = changes.new_tags(project, bumps) if options.tag else ()
     unpushed_tags = [tag for tag in tags if remote_tags.get(tag.name) != commit]
@@ -125,15 +115,6 @@ def _plan_to_finish(release: _Release, options: Options, project: Project, check
         new.notes.append(f"finishing a release: {what}; to make another one afterwards: --again")
     new.notes += unpushed_release_notes(options, project, () if is_finished else [tag.name for tag in tags])
     return new.plan()
-
-
-def _bumps_of(release: _Release, project: Project) -> tuple[VersionBump, ...]:
-    packages = project.literals.workspace.by_name
-    return tuple(
-        VersionBump(packages[name], None, version, "")
-        for name, version in sorted(release.versions.items())
-        if name in packages
-    )
 
 
 def _has_other_versions(checkout: Project, project: Project, bumps: Sequence[VersionBump]) -> bool:
@@ -195,13 +176,13 @@ def unpushed_release_notes(options: Options, project: Project, pushed: Sequence[
         )
 
 
-def _release_tags(project: Project, git: Git) -> list[TagMessage]:
-    """Return the tags of releases at HEAD and below, the newest first."""
-    tags = project.once(git.tag_messages, "--merged=HEAD")
+def _release_tags(project: Project, git: Git, where: str = "--merged=HEAD") -> list[TagMessage]:
+    """Return the tags of releases, the newest first; `where` is an option of `git tag`."""
+    tags = project.once(git.tag_messages, where)
     return [tag for tag in tags if release_history.read_trailers(tag.message)]
 
 
-def _find_releases(options: Options, project: Project, git: Git) -> Iterator[_Release]:
+def _find_releases(options: Options, project: Project, git: Git) -> Iterator[Release]:
     """Yield the releases at HEAD and below it, down to the first commit that does something else.
 
     With `--push`, the unpushed ones below that follow. A release without a commit of its own is known by its tags.
@@ -229,14 +210,14 @@ def _find_releases(options: Options, project: Project, git: Git) -> Iterator[_Re
         has_others |= not (is_development or release_history.read_trailers(message))
         if versions := release_history.read_trailers(message) | _tagged_versions(tags, commit):
             if later_names.isdisjoint(versions):
-                yield _Release(commit, versions, is_followed)
+                yield Release(commit, versions, is_followed)
             later_names |= versions.keys()
             is_followed = False
         is_followed |= is_development
     for tag in tags:
         versions = _tagged_versions(tags, tag.commit)
         if tag.name in unpushed_names and versions and later_names.isdisjoint(versions):
-            yield _Release(tag.commit, versions, is_followed)
+            yield Release(tag.commit, versions, is_followed)
         later_names |= versions.keys()
 
 
@@ -250,7 +231,7 @@ def _tagged_versions(tags: Sequence[TagMessage], commit: str) -> dict[str, Versi
 
 
 def _is_requested(
-    release: _Release, options: Options, project: Project, git: Git, selected: Sequence[Package]
+    release: Release, options: Options, project: Project, git: Git, selected: Sequence[Package]
 ) -> bool:
     """Return whether the options ask for the versions of a release: for those packages, and for such versions.
 
@@ -267,7 +248,7 @@ def _is_requested(
         return True
     bump = requested_bump(options)
     check_bump(bump)
-    versioned = [package for package in selected if project.current_version(package) is not None]
+    versioned = [package for package in selected if package.name in project.current_versions]
     return (
         bool(versioned)
         and all(
@@ -278,7 +259,7 @@ def _is_requested(
     )
 
 
-def _is_next_phase(release: _Release, bump: Bump, package: Package, project: Project, git: Git) -> bool:
+def _is_next_phase(release: Release, bump: Bump, package: Package, project: Project, git: Git) -> bool:
     """Return whether `--part phase` led to the version of a release, since it may lead to any phase."""
     version = release.versions[package.name]
     if package.source.is_in_file:
@@ -343,7 +324,7 @@ def plan_undo(options: Options, project: Project) -> Plan:
     parent = project.once(git.parent_commit, commits[-1]) if commits else None
     if parent is None:
         raise _no_release_at_head(git, project)
-    tags = _tags_at(commits[-1], project, git)
+    tags = [tag.name for tag in _release_tags(project, git, f"--points-at={commits[-1]}")]
     _check_not_pushed(commits[-1], tags, project, git)
     files = project.once(git.files_changed_between, parent, state.head) or ()
     # A file that is restored already, by a run that was interrupted, needs no edit.
@@ -375,12 +356,6 @@ def _edits_to(commit: str, files: Sequence[str], git: Git) -> tuple[Edit, ...]:
         return tuple(file_edits.copying_edit(git.root, name, earlier.root) for name in files)
 
 
-def _tags_at(commit: str, project: Project, git: Git) -> list[str]:
-    """Return the tags of releases at a commit."""
-    tags = project.once(git.tag_messages, f"--points-at={commit}")
-    return [tag.name for tag in tags if release_history.read_trailers(tag.message)]
-
-
 def _find_release_commits(project: Project, git: Git) -> tuple[str, ...]:
     """Return the release commit at HEAD, after that of the development version on it; empty if there is none."""
     commits: list[str] = []
@@ -397,7 +372,8 @@ def _no_release_at_head(git: Git, project: Project) -> Blocked:
     """Return the error for a HEAD that is no release commit, with the git command that undoes what there is."""
     remote, head = project.config.remote, (project.commit or "")[:10]
     message = f"HEAD ({head}) is not a release commit"
-    fix, tags = "to revert a release in a new commit: git revert COMMIT", _tags_at("HEAD", project, git)
+    fix = "to revert a release in a new commit: git revert COMMIT"
+    tags = [tag.name for tag in _release_tags(project, git, "--points-at=HEAD")]
     changed_files = project.state.changed_files if project.state is not None else ()
     if edited_files := sorted(changes.read_contents(project).before.keys() & set(changed_files)):
         files = shlex.join(edited_files)

@@ -34,16 +34,12 @@ def requested_bump(options: Options) -> Bump:
 
 def command_line_words(options: Options, names: Collection[str]) -> tuple[str, ...]:
     """Return the options with these field names as command-line words, except those that have their defaults."""
-    words: list[str] = []
-    for field in fields_of(type(options)):
-        value = getattr(options, field.name)
-        if field.name not in names or value in (field.default, None):
-            continue
-        if field.is_list:
-            words += [word for name in value for word in (field.flag, name)]
-        else:
-            words += [field.flag] if value is True else [field.flag, str(value)]
-    return tuple(words)
+    return tuple(
+        word
+        for field in fields_of(type(options))
+        if field.name in names and (value := getattr(options, field.name)) not in (field.default, None)
+        for word in fixes.option_words(field.name, value)
+    )
 
 
 def select_packages(options: Options, project: Project) -> tuple[Package, ...]:
@@ -204,7 +200,7 @@ def never_tagged(options: Options, project: Project, selected: Sequence[Package]
     packages = tuple(
         package
         for package in selected
-        if package.source.kind == "tags" and project.current_version(package) is None
+        if package.source.kind == "tags" and package.name not in project.current_versions
     )
     return packages if len(packages) < len(selected) else ()
 
@@ -302,6 +298,10 @@ def _unfinished_prerelease_notes(
     after = {bump.package.name: bump.after for bump in bumps}
     final = {name: version for name, version in after.items() if not version.is_prerelease}
     own_names = project.config.dependency_updates
+
+    def prereleases(need: Dependency) -> set[tuple[int, ...]]:
+        return {version.release for version in versions_in_requirement(need) if version.is_prerelease}
+
     for package in project.literals.workspace.packages:
         name, version = package.name, after.get(package.name, package.version)
         if package.is_private or version is None or version.pre is None:
@@ -312,17 +312,12 @@ def _unfinished_prerelease_notes(
             for need in package.dependencies
             if need.table in version_bumps.PUBLISHED_TABLES
             and (cause := own_names.get(need.name, need.name)) in final
-            and (need in updated or final[cause].release in _prereleases_in(need))
+            and (need in updated or final[cause].release in prereleases(need))
         }
         if causes:
             fix = fixes.task_command("bump", "--part", "release", "--package", name)
             names = join_names(sorted(causes))
             yield f"{name} {version} is a prerelease that requires {names}; to finish it: {fix}"
-
-
-def _prereleases_in(need: Dependency) -> set[tuple[int, ...]]:
-    """Return the releases that the prereleases in a requirement lead to."""
-    return {version.release for version in versions_in_requirement(need) if version.is_prerelease}
 
 
 def foreign_pin_problems(project: Project, bumps: Sequence[VersionBump]) -> Iterator[Problem]:

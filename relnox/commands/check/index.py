@@ -9,6 +9,7 @@ from relnox.commands.check.context import Context, Finding, NotCheckable
 from relnox.commands.shared import release_diffs, releases
 from relnox.core import fixes
 from relnox.core.release import public_index
+from relnox.core.release.differences import budget_problems
 from relnox.core.text import join_names
 from relnox.errors import Blocked
 
@@ -54,9 +55,10 @@ def check_release_diff(context: Context) -> Iterator[Finding]:
         raise NotCheckable("nothing is built: relnox build-all")
     context.listings()
     built = manifest.restricted_to(frozenset(package.name for package in context.packages))
-    release = built, context.archives_directory, context.index, context.project
-    yield from release_diffs.release_diff_problems(*release)
-    if unread := "; ".join(release_diffs.incomplete_diff_notes(release_diffs.release_diffs(*release))):
+    directory, project = context.archives_directory, context.project
+    diffs = release_diffs.release_diffs(built, directory, context.index, project)
+    yield from budget_problems(diffs, project.config.diff)
+    if unread := "; ".join(release_diffs.incomplete_diff_notes(diffs)):
         raise NotCheckable(unread)
 
 

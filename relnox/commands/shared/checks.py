@@ -271,11 +271,7 @@ def newer_tags(project: Project) -> NewerTags:
     """
     if project.git is None or project.state is None or project.state.head is None or not project.tags:
         return NewerTags({}, {})
-    current_versions = {
-        package.name: version
-        for package in project.workspace.packages
-        if (version := project.current_version(package)) is not None
-    }
+    current_versions = project.current_versions
 
     def find_newer(tags: Iterable[str]) -> dict[str, tuple[str, Version]]:
         latest = _latest_tags(project, tags).items()

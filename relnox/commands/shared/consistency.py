@@ -51,13 +51,13 @@ class StatedVersion(NamedTuple):
     version: Version
 
 
-def compare_versions(  # noqa: C901 - one loop over what states a version
+def compare_versions(
     request: Request, project: Project, names: Iterable[str], manifest: Manifest | None = None
 ) -> tuple[list[Problem], list[str]]:
-    """Compare the versions that the tag of the run, the option `--expect-version` and the packages' files state.
+    """Compare the versions of packages in the tag of the run, the option `--expect-version` and the files.
 
-    The first of these that states a version is the released one; all others must agree. The manifest to publish
-    has the versions that no file contains; there is none before the build.
+    The first of these that states a version is the released one; all others must agree. Before the build, there is
+    no manifest.
 
     Returns:
         The disagreements; and notes on where each version comes from, unless neither a tag nor a version is
@@ -65,32 +65,18 @@ def compare_versions(  # noqa: C901 - one loop over what states a version
     """
     if project.is_rehearsal:
         return [], []
-    tag, expected, names = request.tag, request.expected, tuple(names)
+    tag, names = request.tag, tuple(names)
     agreeing: dict[tuple[str, ...], list[str]] = defaultdict(list)
     differing: dict[tuple[StatedVersion, str, Version], list[tuple[str, StatedVersion]]] = defaultdict(list)
     for name in names:
-        versions = []
-        if tag is not None and (version := tag.versions.get(name)) is not None:
-            versions.append(StatedVersion("tag", str(tag), version))
-        if expected is not None:
-            versions.append(StatedVersion("expected", "--expect-version", expected))
-        package = project.workspace.by_name.get(name)
-        is_built = manifest is None or (package is not None and package.version == manifest.version(name))
-        if package is not None and package.version is not None and is_built:
-            versions.append(StatedVersion("file", package.source.file, package.version))
-        elif manifest is not None:
-            versions.append(StatedVersion("file", MANIFEST_JSON, manifest.version(name)))
-        for other in versions[1:]:
-            if other.version != versions[0].version:
+        versions = list(_stated_versions(name, request, project, manifest))
+        agreed = [stated for stated in versions if stated.version == versions[0].version]
+        for other in versions:
+            if other not in agreed:
                 differing[versions[0], other.kind, other.version].append((name, other))
         if versions:
-            agreeing[
-                tuple(
-                    "the packages' files" if other.kind == "file" else other.source
-                    for other in versions
-                    if other.version == versions[0].version
-                )
-            ].append(f"{name} {versions[0].version}")
+            sources = ("the packages' files" if stated.kind == "file" else stated.source for stated in agreed)
+            agreeing[tuple(sources)].append(f"{name} {versions[0].version}")
     problems = [_disagreement(first, others, tag, project) for (first, _, _), others in differing.items()]
     notes = [
         f"version from {source}: {join_names(releases)}"
@@ -101,7 +87,24 @@ def compare_versions(  # noqa: C901 - one loop over what states a version
         problems += _tag_problems(tag, project, names, is_published=manifest is not None)
         if not tag.versions and not problems:
             notes.append(f"{tag} is not a release tag of this project")
-    return problems, notes if tag or expected or os.environ.get("CI") else []
+    return problems, notes if tag or request.expected or os.environ.get("CI") else []
+
+
+def _stated_versions(
+    name: str, request: Request, project: Project, manifest: Manifest | None
+) -> Iterator[StatedVersion]:
+    """Yield the versions that are stated for a package, by precedence; the manifest's where no file has it."""
+    if request.tag is not None and (tagged := request.tag.versions.get(name)) is not None:
+        yield StatedVersion("tag", str(request.tag), tagged)
+    if request.expected is not None:
+        yield StatedVersion("expected", "--expect-version", request.expected)
+    package = project.workspace.by_name.get(name)
+    current = package.version if package is not None else None
+    built = manifest.version(name) if manifest is not None else current
+    if package is not None and current is not None and current == built:
+        yield StatedVersion("file", package.source.file, current)
+    elif built is not None:
+        yield StatedVersion("file", MANIFEST_JSON, built)
 
 
 def _disagreement(
@@ -159,14 +162,13 @@ def _tag_problems(
 # --- tags and commits --------------------------------------------------------------------------------------------
 
 
-def check_build(
+def check_commit_to_build(
     packages: Sequence[Package], project: Project, commit: str | None, tag: ReleaseTag | None
 ) -> tuple[list[Problem], list[str]]:
-    """Return the problems with the tags of a commit to build, and notes on what will block publishing.
+    """Return the problems with other tags of a commit to build than that of the run, and notes.
 
-    CI often builds commits made after a release, before the next bump. They only get a note. Packages of the tag
-    that the run was started for were already compared with it. A version that is not committed yet says nothing
-    about the tags of the commit.
+    CI often builds commits made after a release, before the next bump: a note says that it cannot be published.
+    A version that is not committed yet says nothing about the tags of the commit.
     """
     if commit is None or project.state is None:
         return [], []
@@ -185,10 +187,9 @@ def check_build(
 def check_manifest(
     manifest: Manifest, dist: str, project: Project, tag: ReleaseTag | None, *, production: bool
 ) -> Iterator[Problem]:
-    """Yield the contradictions between the manifest in `dist` and the checkout, its settings and its tags.
+    """Yield the contradictions between the manifest in `dist` and the checkout, its settings and its other tags.
 
-    Packages of the tag that the run was started for were already compared with it. Only versions on
-    production indexes cannot be reused.
+    `tag` is that of the run. Only versions on production indexes cannot be reused.
     """
     where, commit = f"{dist}/{MANIFEST_JSON}", manifest.commit
     yield from _outdated_manifest(manifest, where, project)
@@ -271,14 +272,9 @@ def _branches_like(branches: Iterable[str], patterns: Iterable[str]) -> list[str
 def _other_versions_tagged(
     versions: Mapping[str, Version], commit: str, project: Project, tag: ReleaseTag | None, subject: str
 ) -> Iterator[Problem]:
-    """Yield the problems with packages whose tags at the commit to release all have other versions.
+    """Yield the problems with packages whose tags at a commit all have other versions than those to release.
 
-    Args:
-        versions: The versions to release, by package.
-        commit: The commit.
-        project: The project.
-        tag: The tag of the run, whose packages are left out.
-        subject: What has the version, with `{}` for the packages.
+    Packages of `tag`, that of the run, are left out. `subject` says what has the version, with `{}` for packages.
     """
     here = sorted(name for name, tagged_commit in project.tags.items() if tagged_commit == commit)
     unnamed: dict[str, Version] = {}

@@ -2,7 +2,7 @@
 
 That is the newest final version below the built one that is not yanked; for a prerelease, an earlier one of the
 same release as well. The sdists are compared, and one wheel with the one that is most like it: `publish` shows
-what changes (`diff_tables`); `release_diff_problems` are what `[tool.relnox.diff]` does not allow, for `check`.
+what changes (`diff_tables`), and `check` what `[tool.relnox.diff]` does not allow.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from relnox.core.release.differences import (
     ArchiveContents,
     FileSizes,
     ReleaseDiff,
-    budget_problems,
     find_counterpart,
     has_same_tags,
 )
@@ -41,20 +40,10 @@ _DOWNLOAD_TIME = 60.0
 """The maximum seconds for the downloads of all last releases, which the comparison could do without."""
 
 
-def release_diff_problems(manifest: Manifest, directory: str, index: Index, project: Project) -> Iterator[Problem]:
-    """Yield what changes since the last release on an index and `[tool.relnox.diff]` does not allow.
-
-    Args:
-        manifest: The packages to compare, as `releases.read_release` reads them.
-        directory: Where their files are, relative to the root.
-        index: The index, which is read for a package if its listing is not cached.
-        project: The project.
-    """
-    yield from budget_problems(release_diffs(manifest, directory, index, project), project.config.diff)
-
-
 def release_diffs(manifest: Manifest, directory: str, index: Index, project: Project) -> tuple[ReleaseDiff, ...]:
     """Compare packages with their last releases on an index, once in a run; first releases are left out.
+
+    Their files are in `directory`, relative to the root.
 
     Raises:
         Problem: The index cannot be read; files that cannot be read are in `ReleaseDiff.unread`.

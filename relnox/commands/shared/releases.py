@@ -329,7 +329,8 @@ def read_build(directory: str, request: Request, project: Project) -> Build:
             one of its packages.
     """
     manifest = project.once(read_release, project.root, directory, request.names)
-    packages, private = frozenset(manifest.packages), _names_of_private_packages(project)
+    packages = frozenset(manifest.packages)
+    private = {package.name for package in project.workspace.packages if package.is_private}
     groups = fixed_groups(project, [package.name for package in project.workspace.packages])
     siblings = {name for group in groups if not packages.isdisjoint(group) for name in group}
     incomplete = {*manifest.missing, *siblings - packages} - private
@@ -345,14 +346,9 @@ def read_build(directory: str, request: Request, project: Project) -> Build:
             + (f"; or publish only the others: {options}" if complete else ""),
         )
     requested = request.names or packages
-    return Build(
-        request,
-        directory,
-        manifest.restricted_to(requested - private),
-        manifest.restricted_to(packages - private),
-        tuple(name for name in manifest.packages if name in requested & private),
-        tuple(sorted(incomplete & requested)),
-    )
+    public_part, _ = split_private(manifest, project)
+    own, own_private = split_private(manifest.restricted_to(requested), project)
+    return Build(request, directory, own, public_part, own_private, tuple(sorted(incomplete & requested)))
 
 
 def archive_errors(
@@ -360,12 +356,8 @@ def archive_errors(
 ) -> Iterator[Problem]:
     """Yield the errors in archives of a package, which may have been built elsewhere, by other tools.
 
-    Args:
-        package: The name of the package.
-        paths: The archives.
-        release: All archives of the package: wheels must fit to its sdist.
-        project: The project.
-        public: Whether violations of the rules of public indexes are errors.
+    `release` has all archives of the package, since wheels must fit to its sdist. With `public`, violations of the
+    rules of public indexes are errors.
     """
     config = project.config
     expected = ExpectedArchive(
@@ -387,17 +379,11 @@ def hash_of_file_inside(directory: Path, path: Path) -> str | None:
     return archives.hash_file(path).sha256 if archives.is_file_inside(directory, path) else None
 
 
-def _names_of_private_packages(project: Project) -> frozenset[str]:
-    return frozenset(package.name for package in project.workspace.packages if package.is_private)
-
-
-def public_part(manifest: Manifest, project: Project) -> tuple[Manifest, tuple[str, ...]]:
+def split_private(manifest: Manifest, project: Project) -> tuple[Manifest, tuple[str, ...]]:
     """Return the manifest without private packages (`Private ::` classifier), and the names of those packages."""
-    private = _names_of_private_packages(project)
-    return (
-        manifest.restricted_to(frozenset(manifest.packages) - private),
-        tuple(name for name in manifest.packages if name in private),
-    )
+    names = {package.name for package in project.workspace.packages if package.is_private}
+    private = tuple(name for name in manifest.packages if name in names)
+    return manifest.restricted_to(frozenset(manifest.packages).difference(private)), private
 
 
 def private_notes(private: Iterable[str]) -> Iterator[str]:
@@ -448,15 +434,9 @@ def find_release(
 ) -> Release:
     """Decide which packages of a build are the release, and read which of its files the index has.
 
-    Packages that were requested belong to it, whatever was released earlier. Packages that were built with them,
-    and that they need or are released together with, are compared with the index as well.
-
-    Args:
-        build: The build.
-        index: The index.
-        project: The project.
-        insists: Whether all packages belong to it, as if they were requested.
-        clears: Whether the plan empties the index first, so that its files are ignored.
+    Packages that were requested belong to it, and with `insists` all of them, whatever was released earlier.
+    Packages that were built with them, and that they need or are released together with, are compared with the
+    index as well. With `clears`, the plan empties the index first, so that its files are ignored.
 
     Raises:
         Problem: The index cannot be read. The exit code does not say that nothing is public, since the index
@@ -545,16 +525,11 @@ def _listed_hashes(index: Index, manifest: Manifest) -> dict[str, str]:
 def split_release(
     manifest: Manifest, index: Index, project: Project, insisted: frozenset[str] = frozenset()
 ) -> tuple[Manifest, Manifest]:
-    """Return the manifest of the release, and that of the packages that were released earlier.
+    """Divide the manifest of a build into that of the release, and that of packages that were released earlier.
 
-    Packages of a fixed version group are released together. If every package was released earlier, all of them
-    are the release, and are compared with the public files.
-
-    Args:
-        manifest: The manifest of the build, without private packages.
-        index: The index, whose listings were requested.
-        project: The project.
-        insisted: The packages that are part of the release whatever their tags are.
+    The build has no private packages, and the listings of the index were read. Packages of a fixed version group
+    are released together; those in `insisted` are part of the release whatever their tags are. If every package
+    was released earlier, all of them are the release, and are compared with the public files.
     """
     packages = frozenset(manifest.packages)
     earlier: set[str] = set()

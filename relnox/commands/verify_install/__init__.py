@@ -55,7 +55,7 @@ def plan(options: Options, project: Project) -> Plan:
     index = project.indexes.open(options.index) if options.from_ == "index" else None
     selected = frozenset(package.name for package in project.select(options.package)) if options.package else None
     release = project.once(releases.read_release, project.root, options.dist, selected or frozenset())
-    built, private = releases.public_part(release, project)
+    built, private = releases.split_private(release, project)
     if selected is not None:  # and what they need
         built = built.restricted_to(graph.closure(selected, dict(built.needs)))
     new.problems += _private_requirement_problems(built, private)
