@@ -70,12 +70,12 @@ def compare_versions(
     differing: dict[tuple[StatedVersion, str, Version], list[tuple[str, StatedVersion]]] = defaultdict(list)
     for name in names:
         versions = list(_stated_versions(name, request, project, manifest))
-        agreed = [stated for stated in versions if stated.version == versions[0].version]
+        agreed = [source for source in versions if source.version == versions[0].version]
         for other in versions:
             if other not in agreed:
                 differing[versions[0], other.kind, other.version].append((name, other))
         if versions:
-            sources = ("the packages' files" if stated.kind == "file" else stated.source for stated in agreed)
+            sources = ("the packages' files" if source.kind == "file" else source.source for source in agreed)
             agreeing[tuple(sources)].append(f"{name} {versions[0].version}")
     problems = [_disagreement(first, others, tag, project) for (first, _, _), others in differing.items()]
     notes = [
