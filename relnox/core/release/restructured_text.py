@@ -46,35 +46,29 @@ _DROPPED = (
 )
 _VERSION_LABELS = {"versionadded": "Added", "versionchanged": "Changed", "deprecated": "Deprecated"}
 _MARKS = {nodes.emphasis: "*", nodes.strong: "**"}
-_TAGS = {nodes.superscript: "sup", nodes.subscript: "sub"}
 
 
 def to_markdown(text: str, file: str = "") -> str:
-    """Return reStructuredText as Markdown.
-
-    Args:
-        text: The text, a part of a file.
-        file: The whole file, for the targets of links in the text.
-    """
+    """Return reStructuredText as Markdown; `file` is the whole file, for the targets of links in the text."""
     definitions = "\n".join(match for match in _DEFINITION.findall(file) if match not in text)
     source = f"{text}\n\n{definitions}\n"
     for name in set(_ROLE.findall(source)):
         if name.lower() not in en.roles:
-            roles.register_local_role(name, _code_role)
+            roles.register_local_role(name, _make_code_node)
     for name in set(_DIRECTIVE.findall(source)):
         if name.lower() not in en.directives:
             directives.register_directive(name, _UnknownDirective)
     document = core.publish_doctree(source, settings_overrides=_SETTINGS)
-    return "\n\n".join(_blocks(document, _FIRST_LEVEL)).strip()
+    return "\n\n".join(_format_children(document, _FIRST_LEVEL)).strip()
 
 
-def _code_role(_: str, rawtext: str, text: str, *__: Any, **___: Any) -> tuple[list[Any], list[Any]]:
+def _make_code_node(_: str, rawtext: str, text: str, *__: Any, **___: Any) -> tuple[list[Any], list[Any]]:
     """Return the text of an unknown role as code: a number is an issue; of `text <target>` the text is shown."""
-    title = _title(nodes.unescape(text))
+    title = _shown_text_of_role(nodes.unescape(text))
     return [nodes.literal(rawtext, f"#{title}" if title.isdigit() else title)], []
 
 
-def _title(text: str) -> str:
+def _shown_text_of_role(text: str) -> str:
     """Return what Sphinx shows of the text of a role: `name` of `~package.name`, `text` of `text <target>`."""
     title = re.sub(r"\s*<[^<>]*>\Z", "", text) or text
     return re.sub(r"\A~(?:.*\.)?|\A!", "", title) or title
@@ -104,73 +98,75 @@ class _UnknownDirective(Directive):  # type: ignore[misc]  # docutils ships no t
 # --- blocks
 
 
-def _blocks(node: Any, level: int) -> Iterator[str]:
-    """Yield the blocks of Markdown for the children of a node."""
-    for child in node.children:
-        yield from filter(None, _block(child, level))
+def _format_children(node: Any, level: int) -> Iterator[str]:
+    """Yield the blocks of Markdown for the children of a node; headings in it are of that level."""
+    return _format_nodes(node.children, level)
 
 
-def _block(node: Any, level: int) -> Iterator[str]:  # noqa: C901, PLR0912 - one branch for each kind
+def _format_nodes(children: list[Any], level: int) -> Iterator[str]:
+    for child in children:
+        yield from filter(None, _format_node(child, level))
+
+
+def _format_node(node: Any, level: int) -> Iterator[str]:  # noqa: C901, PLR0912 - one branch for each kind
     if isinstance(node, _DROPPED):
         return
     if isinstance(node, nodes.section):
-        yield f"{'#' * min(level, 6)} {_inline(node[0])}"
-        yield from _blocks_of(node.children[1:], level + 1)
+        yield f"{'#' * min(level, 6)} {_format_inline(node[0])}"
+        yield from _format_nodes(node.children[1:], level + 1)
     elif isinstance(node, (nodes.title, nodes.rubric)):
-        yield f"**{_inline(node)}**"
+        yield f"**{_format_inline(node)}**"
     elif isinstance(node, (nodes.literal_block, nodes.doctest_block, nodes.math_block)):
-        yield _fenced(node.astext(), next((name for name in node.get("classes", ()) if name != "code"), ""))
+        yield _format_code_block(
+            node.astext(), next((name for name in node.get("classes", ()) if name != "code"), "")
+        )
     elif isinstance(node, (nodes.bullet_list, nodes.enumerated_list)):
-        yield _list(node, level)
+        yield _format_list(node, level)
     elif isinstance(node, nodes.definition_list):
         for item in node.children:
-            terms = ", ".join(_inline(child) for child in item.children if isinstance(child, nodes.term))
+            terms = ", ".join(_format_inline(child) for child in item.children if isinstance(child, nodes.term))
             yield f"**{terms}**"
-            yield from _blocks_of([child for child in item.children if isinstance(child, nodes.definition)], level)
+            yield from _format_nodes(
+                [child for child in item.children if isinstance(child, nodes.definition)], level
+            )
     elif isinstance(node, nodes.field):
-        yield f"**{_inline(node[0])}**: {' '.join(_blocks(node[1], level))}"
+        yield f"**{_format_inline(node[0])}**: {' '.join(_format_children(node[1], level))}"
     elif isinstance(node, nodes.table):
-        yield from _table(node)
+        yield from _format_table(node)
     elif isinstance(node, nodes.block_quote):
-        yield _prefixed("\n\n".join(_blocks(node, level)), "> ")
+        yield _prefix_lines("\n\n".join(_format_children(node, level)), "> ")
     elif isinstance(node, nodes.Admonition):
         own_title = isinstance(node, nodes.admonition)
         title = "" if own_title else f"**{type(node).__name__.capitalize()}**\n\n"
-        yield _prefixed(title + "\n\n".join(_blocks(node, level)), "> ")
-    elif isinstance(node, nodes.line_block):
-        yield "\\\n".join(_lines(node))
+        yield _prefix_lines(title + "\n\n".join(_format_children(node, level)), "> ")
     elif isinstance(node, (nodes.footnote, nodes.citation)):
-        yield f"\\[{node[0].astext()}\\] {' '.join(_blocks_of(node.children[1:], level))}"
+        yield f"\\[{node[0].astext()}\\] {' '.join(_format_nodes(node.children[1:], level))}"
     elif isinstance(node, nodes.transition):
         yield "---"
     elif isinstance(node, nodes.TextElement):
-        yield _BLOCK_START.sub(r"\1\\", _inline(node).strip())
+        yield _BLOCK_START.sub(r"\1\\", _format_inline(node).strip())
     else:
-        yield from _blocks(node, level)
+        yield from _format_children(node, level)
 
 
-def _blocks_of(children: list[Any], level: int) -> Iterator[str]:
-    for child in children:
-        yield from filter(None, _block(child, level))
-
-
-def _list(node: Any, level: int) -> str:
+def _format_list(node: Any, level: int) -> str:
     """Return a list, with blank lines between items only if an item has several paragraphs."""
     items, is_loose = [], False
     start = node.get("start", 1)
     for number, item in enumerate(node.children, start):
         mark = "- " if isinstance(node, nodes.bullet_list) else f"{number}. "
-        blocks = list(_blocks(item, level))
+        blocks = list(_format_children(item, level))
         is_loose = is_loose or sum(isinstance(child, nodes.paragraph) for child in item.children) > 1
         is_nested = isinstance(item.children[-1] if item.children else None, nodes.bullet_list)
         content = ("\n" if is_nested and len(blocks) == 2 else "\n\n").join(blocks)  # noqa: PLR2004 - a pair
-        items.append(mark + _prefixed(content, " " * len(mark)).lstrip(" "))
+        items.append(mark + _prefix_lines(content, " " * len(mark)).lstrip(" "))
     return ("\n\n" if is_loose else "\n").join(items)
 
 
-def _table(node: Any) -> Iterator[str]:
+def _format_table(node: Any) -> Iterator[str]:
+    """Yield a table, whose first row is the heading; paragraphs in a cell are divided by `<br>`."""
     rows = [
-        ["<br>".join(_blocks(entry, 6)).replace("\n", " ").replace("|", "\\|") for entry in row.children]
+        ["<br>".join(_format_children(entry, 6)).replace("\n", " ").replace("|", "\\|") for entry in row.children]
         for row in node.findall(nodes.row)
     ]
     if rows:
@@ -179,59 +175,51 @@ def _table(node: Any) -> Iterator[str]:
         yield "\n".join([lines[0], f"|{'---|' * width}", *lines[1:]])
 
 
-def _lines(node: Any) -> Iterator[str]:
-    for child in node.children:
-        if isinstance(child, nodes.line_block):
-            yield from _lines(child)
-        else:
-            yield _inline(child)
-
-
-def _fenced(text: str, language: str) -> str:
+def _format_code_block(text: str, language: str) -> str:
+    """Return a block of code between fences that do not occur in it."""
     longest = max(map(len, re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{language}\n{text}\n{fence}"
 
 
-def _prefixed(text: str, prefix: str) -> str:
+def _prefix_lines(text: str, prefix: str) -> str:
     return "\n".join(f"{prefix}{line}".rstrip() for line in text.split("\n"))
 
 
 # --- text in blocks
 
 
-def _inline(node: Any) -> str:
+def _format_inline(node: Any) -> str:
     """Return the Markdown for the content of a node on one line."""
-    return "".join(map(_inline_node, node.children))
+    return "".join(map(_format_inline_node, node.children))
 
 
-def _inline_node(node: Any) -> str:
+def _format_inline_node(node: Any) -> str:
     if isinstance(node, nodes.Text):
-        return _escaped(node.astext())
+        return _escape(node.astext())
     if isinstance(node, nodes.title_reference):  # of the default role, which means code where Sphinx is used
-        return _code(_title(node.astext()))
+        return _format_code(_shown_text_of_role(node.astext()))
     if isinstance(node, (nodes.literal, nodes.math)):
-        return _code(node.astext())
+        return _format_code(node.astext())
     if isinstance(node, nodes.reference):
-        return _reference(node)
+        return _format_link(node)
     if isinstance(node, (nodes.footnote_reference, nodes.citation_reference)):
         return f"\\[{node.astext()}\\]"
     if isinstance(node, nodes.problematic):  # such as a link whose target is in another file
-        return _escaped(re.sub(r"\A`?(.+?)`?_{1,2}\Z", r"\1", node.astext()))
+        return _escape(re.sub(r"\A`?(.+?)`?_{1,2}\Z", r"\1", node.astext()))
     if isinstance(node, _DROPPED):
         return ""
-    content = _inline(node)
-    mark, tag = _MARKS.get(type(node), ""), _TAGS.get(type(node))
-    return f"<{tag}>{content}</{tag}>" if tag else f"{mark}{content}{mark}"
+    mark = _MARKS.get(type(node), "")
+    return f"{mark}{_format_inline(node)}{mark}"
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     text = _MARKUP.sub(lambda match: f"\\{match[0]}", " ".join(text.split("\n")))
     return _WORD_UNDERSCORE.sub("_", text)
 
 
-def _reference(node: Any) -> str:
-    content, url = _inline(node), str(node.get("refuri", ""))
+def _format_link(node: Any) -> str:
+    content, url = _format_inline(node), str(node.get("refuri", ""))
     if not re.match(r"https?://|mailto:", url):
         return content
     if node.astext() == url:
@@ -239,7 +227,7 @@ def _reference(node: Any) -> str:
     return f"[{content}]({re.sub(r'[()<> ]', lambda match: f'%{ord(match[0]):02X}', url)})"
 
 
-def _code(text: str) -> str:
+def _format_code(text: str) -> str:
     text = " ".join(text.split())
     longest = max(map(len, re.findall("`+", text)), default=0)
     fence = "`" * (longest + 1)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Literal, TypeAlias, get_args
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from relnox.core.records import Record
 from relnox.core.versions.semver_compat import Scheme, format_version, semver_inversion, semver_obstacle
@@ -30,9 +30,8 @@ PATCH = 2
 """The index of the patch number in a release."""
 _TWO_DIGITS = range(10, 100)
 """First numbers that are years of two digits: no version with such a year could follow one with four."""
-_SIX_DIGITS = range(10**5, 10**6)
-_EIGHT_DIGITS = range(10**7, 10**8)
-_MONTHS, _DAYS = range(1, 13), range(1, 32)
+_MAX_SHOWN = 100
+"""The number of characters of an invalid version in a message."""
 PHASES: dict[str, Phase] = {letter: phase for phase, letter in LETTERS.items()}
 _ORDER = tuple(PHASES)
 _FIRST = 1
@@ -104,15 +103,11 @@ def parse_version(text: str, *, where: str = "") -> Version:
     location = f"{where}: " if where else ""
     try:
         return Version(text)
-    except InvalidVersion:
+    except ValueError:  # InvalidVersion is one; so is a number of thousands of digits
         raise Blocked(
             "version-invalid",
-            f"{location}{text!r} is not a valid version (PEP 440)",
+            f"{location}{text[:_MAX_SHOWN]!r} is not a valid version (PEP 440)",
             fix="write it like 1.2.3, 1.2.3a1, 1.2.3rc1, 1.2.3.post1 or 1.2.3.dev1",
-        ) from None
-    except ValueError:  # Python converts no numbers of thousands of digits
-        raise Blocked(
-            "version-invalid", f"{location}a number in {text[:20]}… has too many digits", fix="use smaller numbers"
         ) from None
 
 
@@ -127,14 +122,8 @@ def next_version(
     """Return the version that a requested bump leads to.
 
     The epoch and the count of numbers in the release (three in 1.2.0) do not change. A local segment is dropped.
-
-    Args:
-        current: The current version.
-        bump: The requested bump.
-        scheme: Under `calver` every level means the next calendar version; under `semver` versions that SemVer
-            cannot express are blocked.
-        prerelease_start: The number of the first alpha, beta or rc, 0 or 1.
-        today: The date in UTC, for `calver`.
+    Under `calver`, every level means the next calendar version, and `today` is the date in UTC. The first alpha,
+    beta or rc gets the number `prerelease_start`, 0 or 1.
 
     Raises:
         Blocked: The options contradict each other, or the result is not higher or does not fit the scheme.
@@ -149,12 +138,6 @@ def next_version(
     else:
         counting = CalendarCounting(current.release, today) if scheme == "calver" else LevelCounting()
         result = VersionStep(current.__replace__(local=None), bump, counting, prerelease_start).result()
-    try:
-        str(result)
-    except ValueError:  # Python converts no numbers of thousands of digits
-        raise Blocked(
-            "version-invalid", "the next number has too many digits", fix="set the version: --to VERSION"
-        ) from None
     _check_order(current, result, bump)
     if scheme == "semver" and (obstacle := semver_obstacle(result)) is not None:
         reason, fix = obstacle
@@ -167,7 +150,7 @@ def next_version(
 
 
 def is_result_of(version: Version, bump: Bump) -> bool:
-    """Return whether a bump may result in a version: a final one, a prerelease of a phase, and so on."""
+    """Return whether a version is of the kind that a bump results in: final, a beta, a post release, and so on."""
     if bump.to is not None:
         return parse_version(bump.to, where="--to") == version
     if bump.part == "dev":
@@ -189,10 +172,7 @@ def phase_of(version: Version) -> Phase | None:
 
 
 def shift_level(current: Version, level: Level, *, shift: bool = True) -> Level:
-    """Return the level to bump for a level that was derived from commits.
-
-    With `shift`, it is one lower below 1.0: a breaking change is then minor, and a feature a patch.
-    """
+    """Return a level that was derived from commits; with `shift`, one level lower if the version is below 1.0."""
     if not shift or current.major > 0:
         return level
     return LEVELS[min(LEVELS.index(level) + 1, PATCH)]
@@ -249,7 +229,7 @@ def normalization_note(text: str, *, scheme: Scheme = "pep440") -> str | None:
 
 
 def explain_bump(current: Version, bump: Bump, after: Version, *, scheme: Scheme = "pep440") -> str:
-    """Return a message that explains how `next_version` got from `current` to `after`; empty if it is obvious."""
+    """Return a message about what a bump from `current` to `after` implies or drops; empty if nothing."""
     notes = []
     is_new_release = after.release != current.release
     if bump.to is None and is_new_release and bump.part not in LEVELS:
@@ -284,21 +264,13 @@ class LevelCounting:
         padded_release = _pad_release(release, level + 1)
         return _pad_release((*padded_release[:level], padded_release[level] + 1), len(padded_release))
 
-    def prerelease(self, number: int, *, used: bool) -> int:
-        """Return the number of the next release in a phase: `number` itself if it is not used yet."""
-        return number + used
-
 
 class CalendarCounting(LevelCounting):
-    """Numbering by date: YYYY.MM.MICRO if a version has three numbers, else YYYY.MINOR.
-
-    A prerelease's number may be a date, too.
-    """
+    """Numbering by date: YYYY.MM.MICRO if a version has three numbers, else YYYY.MINOR."""
 
     def __init__(self, release: Release, today: date | None) -> None:
         if today is None:
             raise Blocked("bump-not-possible", 'scheme = "calver" needs a date', fix="pass today's date in UTC")
-        self.today = today
         year = today.year % 100 if release[0] in _TWO_DIGITS else today.year
         has_month = len(release) >= len(("YYYY", "MM", "MICRO"))
         self.period: Release = (year, today.month) if has_month else (year,)
@@ -312,30 +284,6 @@ class CalendarCounting(LevelCounting):
         if self.begins_series(release, level):
             return super().next_release(release, len(self.period))
         return _pad_release((*self.period, 0), len(release))
-
-    def prerelease(self, number: int, *, used: bool) -> int:
-        """Return the number of the next release in a phase: today's date if the current number is a date.
-
-        Raises:
-            Blocked: Today's date is not a higher number.
-        """
-        minimum = number + used
-        if not _is_date_stamp(number):
-            return minimum
-        stamp = int(self.today.strftime("%y%m%d" if number < _SIX_DIGITS.stop else "%Y%m%d"))
-        if stamp < minimum:
-            raise Blocked(
-                "version-not-higher",
-                f"prerelease number {number} is already today's date ({self.today}) or a later one",
-                fix="bump tomorrow, or set the version: --to VERSION",
-            )
-        return stamp
-
-
-def _is_date_stamp(number: int) -> bool:
-    """Return whether a number reads as YYMMDD or YYYYMMDD."""
-    is_long = number in _SIX_DIGITS or number in _EIGHT_DIGITS
-    return is_long and number // 100 % 100 in _MONTHS and number % 100 in _DAYS
 
 
 def _pad_release(release: Release, length: int) -> Release:
@@ -354,7 +302,7 @@ def _leads_to_final(version: Version) -> bool:
 
 
 class VersionStep(Record):
-    """The computation of the version after `version`; `start` is the number of the first alpha, beta or rc."""
+    """The computation of the version after `version`; a phase begins with the number `start`."""
 
     version: Version
     bump: Bump
@@ -450,8 +398,7 @@ class VersionStep(Record):
         """Return the next dev release: of the same version, the next prerelease, or the next patch."""
         version, number = self.version, self.bump.number
         if version.dev is not None:
-            following = self.counting.prerelease(version.dev, used=True) if number is None else number
-            return version.__replace__(dev=following)
+            return version.__replace__(dev=version.dev + 1 if number is None else number)
         first = _FIRST if number is None else number
         if version.pre is not None:
             return _final_version(version).__replace__(pre=self._next_in_phase(version.pre), dev=first)
@@ -472,7 +419,7 @@ class VersionStep(Record):
         """
         letter, number = pre
         is_pending = self.version.dev is not None and self.version.post is None
-        return letter, self.counting.prerelease(number, used=not is_pending)
+        return letter, number if is_pending else number + 1
 
     def _impossible_bump_error(self, why: str, fix: str) -> Blocked:
         return Blocked("bump-not-possible", f"{self.version} {why}", fix=fix)
