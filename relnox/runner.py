@@ -121,7 +121,7 @@ def _open_project(command_line: Mapping[str, Value]) -> Project:
     if conflicts := [f"--{name}" for name in ("project", "dist") if command_line.get(name)]:
         message = f"--manifest names the directory of the files, and so does {join_names(conflicts)}"
         raise Blocked("options-conflict", message, fix=f"remove {join_names(conflicts)}")
-    return policies.open_manifest(Path(str(manifest)), commands.options_by_table)
+    return policies.open_project_of_manifest(Path(str(manifest)), commands.options_by_table)
 
 
 def _write_outputs(outcome: Outcome, options: CommonOptions, project: Project, reporter: reporters.Plain) -> None:

@@ -70,7 +70,7 @@ def plan(options: Options, project: Project) -> Plan:
     if options.push:
         project.remote.require_refs("pushing")
     new = PlanBuilder("auto-tag")
-    decisions = [_decide(package, options, project) for package in project.select(options.package)]
+    decisions = [_decide_tag(package, options, project) for package in project.select(options.package)]
     untagged = [decision for decision in decisions if decision.fix]
     tagged = [decision for decision in decisions if decision.is_new]
     pushed = {decision.tag: decision.commit for decision in decisions if decision.is_pushed}
@@ -91,10 +91,10 @@ def plan(options: Options, project: Project) -> Plan:
     if tagged or pushed:
         new.problems += _branch_problems(options, project)
     if tagged:
-        new.problems += _tag_problems(tagged, project)
+        new.problems += _new_tag_problems(tagged, project)
         new.problems += _file_problems([decision.package for decision in tagged], project)
         if options.push:
-            new.problems += checks.packages_without_modules((decision.package for decision in tagged), project)
+            new.problems += checks.missing_module_problems((decision.package for decision in tagged), project)
     rows = (
         (decision.package.name, str(decision.package.version or "-"), decision.tag or "-", decision.reason)
         for decision in decisions
@@ -122,7 +122,7 @@ def plan(options: Options, project: Project) -> Plan:
 # --- the rules by which packages are tagged: the first one that applies decides
 
 
-def _decide(package: Package, options: Options, project: Project) -> Decision:
+def _decide_tag(package: Package, options: Options, project: Project) -> Decision:
     """Decide whether a package gets a tag."""
     git, _, head = project.require_commit()
     version, name = package.version, package.name
@@ -147,17 +147,19 @@ def _decide(package: Package, options: Options, project: Project) -> Decision:
         others = [line.branch for line in project.config.branch if line.contains(version)]
         problem = Blocked(
             "version-outside-bounds",
-            f"{_statement(_sharing_tag(package, project), reason)} ([tool.relnox] branch)",
+            f"{_statement(_packages_with_same_tag(package, project), reason)} ([tool.relnox] branch)",
             fix=f"{f'merge it to {others[0]} instead, or ' if others else ''}set another version: {bump}",
         )
         return Decision(package, reason, tag, problem=problem)
     if last is not None and version < last:
         reason = f"lower than the last tag, {last_tag}"
-        problem = Blocked("version-not-higher", _statement(_sharing_tag(package, project), reason), fix=bump)
+        problem = Blocked(
+            "version-not-higher", _statement(_packages_with_same_tag(package, project), reason), fix=bump
+        )
         return Decision(package, reason, tag, problem=problem)
     if is_development:
         return Decision(package, "development version", tag)
-    if options.check_index and (index := _index_with(package, version, tag, project)):
+    if options.check_index and (index := _index_that_has(package, version, tag, project)):
         fix = task_command("auto-tag", "--package", name, "--no-check-index")
         return Decision(package, f"already on {index}", tag, fix=fix)
     reason = f"new, after {last_tag}" if last_tag else "new"
@@ -203,7 +205,7 @@ def _is_related(git: Git, commit: str, tag: str, remote: str, is_shallow: bool) 
     return None if is_shallow or git.resolve_commit(commit) is None else False
 
 
-def _index_with(package: Package, version: Version, tag: str, project: Project) -> str | None:
+def _index_that_has(package: Package, version: Version, tag: str, project: Project) -> str | None:
     """Return the name of the package's production index if that has the version already."""
     index = targets.select_by_tags(project.config, {package.name: (tag, version)})
     if package.is_private or not project.indexes[index].production:
@@ -213,7 +215,7 @@ def _index_with(package: Package, version: Version, tag: str, project: Project) 
     return index if version in versions[package.name] else None
 
 
-def _sharing_tag(package: Package, project: Project) -> list[Package]:
+def _packages_with_same_tag(package: Package, project: Project) -> list[Package]:
     """Return all packages whose current version has the same tag, in release order."""
     formats, key = project.tag_formats, (project.tag_formats[package.name], package.version)
     return [other for other in project.select(()) if (formats[other.name], other.version) == key]
@@ -232,10 +234,10 @@ def _branch_problems(options: Options, project: Project) -> Iterator[Problem]:
     """Yield a problem if releases are not made from the current branch, or the branch to push to lacks HEAD."""
     git, state, head = project.require_commit()
     remote, branches = project.config.remote, project.config.branch
-    wrong = list(checks.branch_not_allowed(project))
+    wrong = list(checks.disallowed_branch_problems(project))
     yield from wrong
     if options.push and state.upstream_remote != remote:
-        yield from checks.other_upstream(project)
+        yield from checks.upstream_problems(project)
     if wrong or not options.push:
         return
     names = (line.branch for line in (*project.lines, *branches) if not line.is_glob)
@@ -270,7 +272,7 @@ def _compare_with_head(git: Git, remote: str, branch: str, tip: str) -> tuple[bo
     return git.is_ancestor("HEAD", tip), git.is_ancestor(tip)
 
 
-def _tag_problems(tagged: Sequence[Decision], project: Project) -> Iterator[Problem]:
+def _new_tag_problems(tagged: Sequence[Decision], project: Project) -> Iterator[Problem]:
     """Yield problems if a new tag would be unclear, shared by different versions, or without a tagger."""
     formats = project.tag_formats
     yield from project.tag_format_problems(decision.package for decision in tagged)
@@ -292,15 +294,15 @@ def _tag_problems(tagged: Sequence[Decision], project: Project) -> Iterator[Prob
                 f"packages with common tags have different versions: {packages}",
                 fix=task_command("bump", "--all", "--to", "VERSION"),
             )
-    yield from checks.unknown_committer(project, commits=False)
+    yield from checks.committer_problems(project, commits=False)
 
 
 def _file_problems(packages: Sequence[Package], project: Project) -> Iterator[Problem]:
     """Yield problems if files with versions are not as in the commit, or do not agree."""
     _, state, _ = project.require_commit()
     files = [location.file for package in packages for location in package.locations]
-    yield from checks.uncommitted_changes(state.changed_files, files, ())
-    yield from checks.hidden_files(files, project)
+    yield from checks.uncommitted_change_problems(state.changed_files, files, ())
+    yield from checks.hidden_file_problems(files, project)
     own_files = {*files, *(package.pyproject for package in packages)}
-    yield from checks.untracked_files(own_files, packages, project)
-    yield from checks.differing_locations(packages, project)
+    yield from checks.untracked_file_problems(own_files, packages, project)
+    yield from checks.differing_location_problems(packages, project)

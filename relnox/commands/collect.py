@@ -293,7 +293,7 @@ def _merge_manifests(
     is_here = latest.commit == project.commit  # or else a job of a commit built earlier knows it
     return replace(
         latest,
-        policy=policies.read_policy(project, latest.commit) if is_here else latest.policy,
+        policy=policies.publishing_policy(project, latest.commit) if is_here else latest.policy,
         distributions=tuple(sorted(files, key=lambda file: (order[file.package], file.kind, file.filename))),
         needs=tuple((name, tuple(sorted(graph.closure([name], needs) - {name}))) for name in order),
         missing=tuple(sorted(incomplete)),

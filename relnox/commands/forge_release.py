@@ -48,11 +48,13 @@ def plan(options: Options, project: Project) -> Plan:
     new = PlanBuilder("forge-release")
     request = releases.read_request(options, options.package, project)
     build = releases.read_build(options.dist, request, project)
-    index = project.indexes[options.index or releases.index_for_tags(build, project)]
+    index = project.indexes[options.index or releases.index_of_release_tags(build, project)]
     release = releases.find_release(build, index, project)
     manifest, commit = release.manifest, release.manifest.commit
     mismatches, notes = consistency.compare_versions(request, project, manifest.packages, manifest)
-    checks = consistency.check_manifest(manifest, options.dist, project, request.tag, production=index.production)
+    checks = consistency.manifest_problems(
+        manifest, options.dist, project, request.tag, production=index.production
+    )
     new.add_problems((*mismatches, *checks), options)
     new.notes += notes
     if not index.production:
@@ -105,7 +107,7 @@ def _unpublished_files(release: Release) -> Iterator[Problem]:
             fixes.task_command("publish", *words),
         )
     yield from (
-        different_files_error(index, files) for files in releases.different_files(release.manifest, release)
+        different_files_error(index, files) for files in releases.differing_files(release.manifest, release)
     )
 
 

@@ -53,7 +53,7 @@ def plan(options: Options, project: Project) -> Plan:
     files = project.read_files((_PYPROJECT, "noxfile.py", "tasks.py", TASKS_PACKAGE, ".gitignore"))
     edits = tuple(_edits(files, settings, options))
     contents = next((edit.after for edit in edits if edit.file == _PYPROJECT), b"")
-    after = project.once(_with_settings_of, contents, project) if contents else project
+    after = project.once(_project_with_settings, contents, project) if contents else project
     new.notes += project.workspace.warnings
     new.notes += setting_proposals.group_notes(
         project.workspace, project.config, project.detected_tag_formats, project.tags
@@ -86,7 +86,7 @@ def _propose_settings(project: Project) -> dict[str, Any]:
     return {key: settings[key] for key in (*first, *settings) if key in settings}
 
 
-def _with_settings_of(contents: bytes, project: Project) -> Project:
+def _project_with_settings(contents: bytes, project: Project) -> Project:
     """Return the project with the settings in a new pyproject.toml, with the same packages and tags as before.
 
     Raises:

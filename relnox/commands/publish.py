@@ -52,10 +52,10 @@ def plan(options: Options, project: Project) -> Plan:
     if options.index is not None:  # an unknown index is reported first
         project.indexes[options.index].is_chosen = True
     if options.manifest_sha256 is not None:
-        policies.check_hash(project.root / options.dist, options.manifest_sha256)
+        policies.check_manifest_hash(project.root / options.dist, options.manifest_sha256)
     request = releases.read_request(options, options.package, project)
     build = releases.read_build(options.dist, request, project)
-    index = project.indexes[options.index or releases.index_for_tags(build, project)]
+    index = project.indexes[options.index or releases.index_of_release_tags(build, project)]
     release = releases.find_release(build, index, project)
     public = add_publication(new, release, options, project)
     new.releases += _released_packages(release.manifest, project)
@@ -205,7 +205,7 @@ def upload_steps(
 def _contradictions(release: Release, project: Project) -> Iterator[Problem]:
     """Yield what contradicts the release: the checkout, its tags, and what is public of the same build."""
     build, manifest, index = release.build, release.manifest, release.index
-    yield from consistency.check_manifest(
+    yield from consistency.manifest_problems(
         manifest,
         build.directory,
         project,
@@ -219,7 +219,7 @@ def _contradictions(release: Release, project: Project) -> Iterator[Problem]:
             f"merge the output of all build jobs: {fixes.task_command('collect', '--from', 'DIR')}",
             allow="allow_mismatch",
         )
-    for files in releases.different_files(release.siblings, release):
+    for files in releases.differing_files(release.siblings, release):
         yield different_files_error(index, files).but(allow="allow_mismatch")
 
 
@@ -249,7 +249,7 @@ def _upload_obstacles(release: Release, project: Project) -> Iterator[Problem]: 
             )
         if index_hash not in (None, file.sha256):
             unchanged.pop(file.filename, None)
-    yield from (different_files_error(target, files) for files in releases.different_files(manifest, release))
+    yield from (different_files_error(target, files) for files in releases.differing_files(manifest, release))
     # the archives
     invalid: set[str] = set()
     for package in dict.fromkeys(file.package for file in missing):
@@ -274,7 +274,7 @@ def _upload_obstacles(release: Release, project: Project) -> Iterator[Problem]: 
     # production indexes: only commits of a release, and no development versions
     tag = release.build.request.tag
     if manifest.commit is not None and (tag is None or not tag.versions or tag.is_elsewhere):
-        yield from consistency.check_is_on_release_branch(manifest.commit, project)
+        yield from consistency.release_branch_problems(manifest.commit, project)
     if (versions := _describe_development_versions(release)) and project.config.targets.get("dev") != index:
         fix = (
             f"publish to a test index: {fixes.task_command('publish-test')}; or to publish them here always, set "
@@ -303,9 +303,9 @@ def _listing_obstacles(release: Release, project: Project) -> Iterator[Problem]:
     index = target.name
     for package, file in {file.package: file for file in missing}.items():
         listing = target.cached_listing(package)
-        yield from releases.closed_project(package, listing, index)
+        yield from releases.closed_project_problems(package, listing, index)
         added = sum(own.size for own in missing if own.package == package)
-        storage = releases.exceeded_storage(package, listing, added, target, project.config.check.storage_limit)
+        storage = releases.storage_problems(package, listing, added, target, project.config.check.storage_limit)
         yield from (problem for problem in storage if problem.level == "error")
         same_version = [other for other in listing.values() if other.version == file.version]
         sdists = [other.filename for other in same_version if other.filename.endswith((".tar.gz", ".zip"))]
@@ -454,4 +454,4 @@ def _listing_notes(package: str, release: Release, project: Project) -> Iterator
         yield f"project {package} is {listing.status} on {index}{reason}"
     built = {file.sha256 for file in files.values()}
     if is_uploaded and not built.intersection(file.sha256 for file in listing.values()):
-        yield from releases.possibly_foreign_project(package, listing, index, project)
+        yield from releases.foreign_project_messages(package, listing, index, project)

@@ -96,7 +96,7 @@ def _automatic_bumps(project: Project, selected: tuple[str, ...]) -> tuple[str, 
     automatic = BumpOptions(part="auto", package=selected, commit=True, tag=True)
     try:
         packages = versions.select_packages(automatic, project)
-        (bumps, _), problems = versions.decide(automatic, project, packages)
+        (bumps, _), problems = versions.decide_versions(automatic, project, packages)
         return () if problems else tuple(bump.package.name for bump in bumps)
     except Problem:  # such as no tag yet; what keeps packages from being bumped is reported by the bump
         return ()

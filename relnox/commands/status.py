@@ -62,7 +62,7 @@ def plan(options: Options, project: Project) -> Plan:
     new.notes += project.workspace.warnings
     new.notes += _release_line_notes(project)
     new.notes += _tag_notes(packages, project)
-    differing = checks.differing_locations(project.workspace.packages, project)
+    differing = checks.differing_location_problems(project.workspace.packages, project)
     new.notes += (problem.as_note for problem in differing)
     bumps, reasons = _next_bumps(project)
     new.notes += reasons
@@ -127,7 +127,7 @@ def _table_cells(row: Row, lines: Sequence[ReleaseLine]) -> tuple[str, ...]:
         row.tag or "-",
         "-" if count is None else text.format_count(count, "commit") if count else "no",
         *((str(bump.after), bump.reason) if bump is not None else ("-", "-")),
-        *(_describe_index(package.version, versions, lines) for versions in row.versions.values()),
+        *(_describe_latest(package.version, versions, lines) for versions in row.versions.values()),
     )
 
 
@@ -137,7 +137,7 @@ def _next_bumps(project: Project) -> tuple[dict[str, VersionBump], tuple[str, ..
         return {}, ()  # there is no history, or _tag_notes says that the tags are missing
     options = BumpOptions(part="auto", commit=True, tag=True)
     try:
-        bumps, _ = versions.resolve(options, project, project.workspace.packages)
+        bumps, _ = versions.resolve_versions(options, project, project.workspace.packages)
     except Blocked as error:
         return {}, (f"cannot release: {error.as_note}",)
     return {bump.package.name: bump for bump in bumps}, ()
@@ -170,7 +170,7 @@ def _tag_notes(packages: tuple[Package, ...], project: Project) -> Iterator[str]
         return
 
 
-def _describe_index(version: Version | None, versions: frozenset[Version], lines: Sequence[ReleaseLine]) -> str:
+def _describe_latest(version: Version | None, versions: frozenset[Version], lines: Sequence[ReleaseLine]) -> str:
     """Describe the latest version on an index in these release lines, compared with the current version."""
     latest = max((other for other in versions if release_lines.allows_version(lines, other)), default=None)
     if latest is None:

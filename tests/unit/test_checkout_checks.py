@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from relnox.commands.shared.checks import uncommitted_changes
+from relnox.commands.shared.checks import uncommitted_change_problems
 from relnox.core.packages import Package, VersionSource
 
 EDITED = ["pkgs/a/pyproject.toml", "pkgs/b/pyproject.toml", "uv.lock"]
@@ -26,6 +26,6 @@ def test_only_bumped_packages_and_edited_files_must_be_clean(
 ) -> None:
     source = VersionSource(kind="toml", file="pyproject.toml", text="1.0.0")
     package = Package(name="demo", directory=directory, version=None, source=source, backend="hatchling.build")
-    problems = list(uncommitted_changes(dirty, EDITED, [package]))
+    problems = list(uncommitted_change_problems(dirty, EDITED, [package]))
     assert [problem.message for problem in problems] == ([f"uncommitted changes: {reported}"] if reported else [])
     assert all(problem.code == "tree-dirty" and problem.fix for problem in problems)

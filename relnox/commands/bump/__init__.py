@@ -67,7 +67,7 @@ def _plan_bump(options: Options, project: Project, checkout: Project) -> Plan | 
     release = releases.find_requested_release(options, project, packages)
     if release is not None and (finishing := releases.plan_to_finish(release, options, project, checkout)):
         return finishing
-    (bumps, updates), problems = versions.decide(options, project, packages)
+    (bumps, updates), problems = versions.decide_versions(options, project, packages)
     new = PlanBuilder("bump")
     if problems and (len(problems) == 1 or checkout is not project):
         raise problems[0]
@@ -83,7 +83,7 @@ def _plan_bump(options: Options, project: Project, checkout: Project) -> Plan | 
     new.problems += unclear if is_needed else ()
     new.notes += [problem.as_note for problem in unclear if not is_needed]
     try:
-        files = changes.edit_files(options, project, checkout, bumps, updates, new)
+        files = changes.plan_contents(options, project, checkout, bumps, updates, new)
     except Blocked as error:
         if checkout is not project or not new.problems:
             raise
@@ -113,16 +113,16 @@ def _add_bump(
         new.add(Commit(message=message, files=tuple(edit.file for edit in edits)))
     if options.tag and tags:
         new.add(CreateTags(tags=tags))
-    following = changes.add_development(options, project, bumps, updates, files, new)
+    following = changes.add_development_version(options, project, bumps, updates, files, new)
     if options.push and project.state is not None:
         names = tuple(tag.name for tag in tags)
         new.add(Push(remote_name=project.config.remote, branch=project.state.branch or "", tags=names))
         new.notes += releases.unpushed_release_notes(options, project, names)
     newer = checks.newer_tags(project)
-    new.add_problems(preflight.problems(options, project, bumps, files, tags, following, newer), options)
+    new.add_problems(preflight.bump_problems(options, project, bumps, files, tags, following, newer), options)
     if options.pull_request:
         pull_requests.add_pull_request(options, project, bumps, edits, new)
-    new.notes += preflight.notes(options, project, bumps, files, following, newer)
+    new.notes += preflight.bump_notes(options, project, bumps, files, following, newer)
     new.notes += versions.version_notes(options, project, bumps, updates)
     new.notes[:] = dict.fromkeys(new.notes)
     new.next_command = _next_command(options, project, edits, tags, is_followed=bool(following[0]))

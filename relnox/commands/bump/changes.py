@@ -93,7 +93,7 @@ def read_contents(project: Project) -> Contents:
     )
 
 
-def edit_files(  # noqa: PLR0913, PLR0917 - what is edited
+def plan_contents(  # noqa: PLR0913, PLR0917 - what is edited
     options: Options,
     project: Project,
     checkout: Project,
@@ -106,22 +106,22 @@ def edit_files(  # noqa: PLR0913, PLR0917 - what is edited
     files = read_contents(project)
     edited = editing.edited_contents(workspace, bumps, updates, files.before, config)
     files.after |= dict(edited)
-    new.notes += _unpublished_requirement_notes(project, bumps, updates, files)
-    tools = _changelog_tool_runs(project, bumps, files)
+    new.notes += _outdated_uv_lock_notes(project, bumps, updates, files)
+    tools = _bumps_by_tool_run(project, bumps, files)
     generated = {bump.package.name for own in tools.values() for bump in own}
     own = [bump for bump in bumps if bump.package.name not in generated]
     if config.changelog in ("auto", "keep-a-changelog"):
         changelogs = changelog_updates.find_changelogs(workspace, project.changelog_files, files.before, config)
-        tags = {bump.package.name: _tag_and_previous(bump, project) for bump in own}
+        tags = {bump.package.name: _new_and_previous_tag(bump, project) for bump in own}
         files.after |= dict(
             changelog_updates.update_changelogs(own, changelogs, files.current, tags, config, project.today)
         )
     if checkout is not project and files.edits and not _files_with_new_content(files.edits, checkout):
         return None  # before tools run for nothing
     _generate_changelogs(tools, project, files)
-    outdated = outdated_locks(project, updates)
+    outdated = outdated_lock_files(project, updates)
     if outdated and options.lock:
-        files.add_generated(_update_locks(outdated, files.after, project), project)
+        files.add_generated(_updated_lock_files(outdated, files.after, project), project)
     elif outdated:
         new.notes.append(f"{', '.join(outdated)}: out of date after this bump; to update it: --lock")
     new.notes += _run_edit_hooks(project, bumps, files)
@@ -172,7 +172,7 @@ def _is_interrupted(files: Contents, checkout: Project, options: Options) -> boo
 # --- changelogs
 
 
-def _tag_and_previous(bump: VersionBump, project: Project) -> tuple[str | None, str | None]:
+def _new_and_previous_tag(bump: VersionBump, project: Project) -> tuple[str | None, str | None]:
     """Return the tag of the new version, and that of the version that the changelog has last, or None.
 
     A final release has all changes since the last final one. The tag of that one is in the changelog's link, which
@@ -203,7 +203,7 @@ def _changelog_notes(
     yield from notes
 
 
-def _changelog_tool_runs(
+def _bumps_by_tool_run(
     project: Project, bumps: Sequence[VersionBump], files: Contents
 ) -> dict[tuple[str, Tool, str], list[VersionBump]]:
     """Map each run of towncrier or git-cliff, by directory, tool and single package, to the bumps it lists."""
@@ -286,7 +286,7 @@ def _changelog_release(
 # --- lock files and hooks
 
 
-def outdated_locks(project: Project, updates: DependencyUpdates) -> list[str]:
+def outdated_lock_files(project: Project, updates: DependencyUpdates) -> list[str]:
     """Return the lock files of poetry and pdm next to packages whose requirements change."""
     by_name = project.literals.workspace.by_name
     directories = {
@@ -297,7 +297,7 @@ def outdated_locks(project: Project, updates: DependencyUpdates) -> list[str]:
     return [lock for lock in project.foreign_locks if (lock.rpartition("/")[0] or ".") in directories]
 
 
-def _unpublished_requirement_notes(
+def _outdated_uv_lock_notes(
     project: Project, bumps: Sequence[VersionBump], updates: DependencyUpdates, files: Contents
 ) -> Iterator[str]:
     """Yield a note on each uv.lock that cannot have new requirements before the packages are published."""
@@ -315,7 +315,7 @@ def _unpublished_requirement_notes(
             )
 
 
-def _update_locks(
+def _updated_lock_files(
     locks: Sequence[str], planned: Mapping[str, bytes | None], project: Project
 ) -> dict[str, bytes | None]:
     git, _, _ = project.require_commit("--lock")
@@ -364,7 +364,7 @@ def _versions_at(contents: Mapping[str, bytes | None], location: VersionSource) 
 # --- the development version after the release
 
 
-def add_development(  # noqa: PLR0913, PLR0917 - what it follows
+def add_development_version(  # noqa: PLR0913, PLR0917 - what it follows
     options: Options,
     project: Project,
     bumps: Sequence[VersionBump],
@@ -405,8 +405,8 @@ def add_development(  # noqa: PLR0913, PLR0917 - what it follows
             raise
         new.notes.append(f"no development version follows: {error.message}")
         return (), ()
-    if options.lock and (outdated := outdated_locks(project, updates)):
-        following.after |= _update_locks(outdated, {**files.after, **following.after}, project)
+    if options.lock and (outdated := outdated_lock_files(project, updates)):
+        following.after |= _updated_lock_files(outdated, {**files.after, **following.after}, project)
     if edits := following.edits:
         message = commit_message(project, bumps, is_development=True)
         new.add(EditFiles(edits=edits, is_development=True))
@@ -417,7 +417,7 @@ def add_development(  # noqa: PLR0913, PLR0917 - what it follows
 # --- messages and tags
 
 
-def tag_names(project: Project, bumps: Sequence[VersionBump]) -> dict[str, str]:
+def tags_by_package(project: Project, bumps: Sequence[VersionBump]) -> dict[str, str]:
     """Return the name of each bumped package's tag, by package."""
     return {bump.package.name: project.tag_formats[bump.package.name].render(bump.after) for bump in bumps}
 
@@ -426,7 +426,7 @@ def released_packages(
     project: Project, bumps: Sequence[VersionBump], *, is_tagged: bool
 ) -> Iterator[ReleasedPackage]:
     """Yield what bumps release, with its tags if it is tagged."""
-    names = tag_names(project, bumps) if is_tagged else {}
+    names = tags_by_package(project, bumps) if is_tagged else {}
     for bump in bumps:
         name = bump.package.name
         yield ReleasedPackage(package=name, version=str(bump.after), tag=names.get(name, ""))
@@ -434,7 +434,7 @@ def released_packages(
 
 def new_tags(project: Project, bumps: Sequence[VersionBump]) -> tuple[NewTag, ...]:
     """Return the tags of the bumps; a tag that several packages share is listed once."""
-    names = tag_names(project, bumps)
+    names = tags_by_package(project, bumps)
     bumps_of_tag: dict[str, list[VersionBump]] = {}
     for bump in bumps:
         bumps_of_tag.setdefault(names[bump.package.name], []).append(bump)

@@ -58,7 +58,7 @@ def check_options(options: Options) -> None:
         )
 
 
-def problems(  # noqa: PLR0912, PLR0913, PLR0915, PLR0917, C901 - a list of checks, in the order in which they are shown
+def bump_problems(  # noqa: PLR0912, PLR0913, PLR0915, PLR0917, C901 - a list of checks, in the order in which they are shown
     options: Options,
     project: Project,
     bumps: Sequence[VersionBump],
@@ -77,7 +77,7 @@ def problems(  # noqa: PLR0912, PLR0913, PLR0915, PLR0917, C901 - a list of chec
     is_recorded = options.commit or options.tag or options.pull_request
     # tags
     yield from existing_tag_problems(tags, project, None if edits else state.head)
-    names, reported_tags = changes.tag_names(project, bumps), set()
+    names, reported_tags = changes.tags_by_package(project, bumps), set()
     if options.tag:
         for bump in bumps:
             source, name = bump.package.source, names[bump.package.name]
@@ -125,7 +125,7 @@ def problems(  # noqa: PLR0912, PLR0913, PLR0915, PLR0917, C901 - a list of chec
     changed_files = [file for file in state.changed_files if file not in files.edited]
     changed_to_edit = [file for file in changed_files if file in edited_files - files.generated]
     generated = [file for file in changed_files if file in files.generated]
-    yield from checks.uncommitted_changes(generated, files.generated, ())
+    yield from checks.uncommitted_change_problems(generated, files.generated, ())
     links = project.once(
         file_edits.find_linked_files, project.root, [edit.file for edit in edits if not edit.is_link]
     )
@@ -148,21 +148,21 @@ def problems(  # noqa: PLR0912, PLR0913, PLR0915, PLR0917, C901 - a list of chec
         depends_on = {package.pyproject for package in packages}
         if options.commit or options.pull_request:
             tracked_files = edited_files - {edit.file for edit in edits if edit.before is None}
-            yield from checks.hidden_files(tracked_files, project)
+            yield from checks.hidden_file_problems(tracked_files, project)
             depends_on |= tracked_files
         changelogs = {path for paths in project.changelog_files.values() for path in paths}
-        yield from checks.untracked_files(depends_on, packages, project, changelogs=changelogs)
+        yield from checks.untracked_file_problems(depends_on, packages, project, changelogs=changelogs)
     dirty = [
         file
         for file in changed_files
         if file not in files.generated and not (options.commit and file in changed_to_edit)
     ]
-    for problem in checks.uncommitted_changes(dirty, edited_files, packages):
+    for problem in checks.uncommitted_change_problems(dirty, edited_files, packages):
         yield problem.but(allow="allow_dirty")
-    for problem in checks.untracked_imports(packages, project) if is_recorded else ():
+    for problem in checks.untracked_import_problems(packages, project) if is_recorded else ():
         yield problem.but(allow="allow_dirty")
     if options.push:  # before that, a build finds it, and the bump can be undone
-        yield from checks.packages_without_modules(packages, project)
+        yield from checks.missing_module_problems(packages, project)
     if options.tag and edits and not options.commit:
         names_of_files = ", ".join(edit.file for edit in edits[:3])
         yield Blocked(
@@ -177,16 +177,16 @@ def problems(  # noqa: PLR0912, PLR0913, PLR0915, PLR0917, C901 - a list of chec
         )
     # the branch
     if options.commit or options.tag:
-        yield from checks.unknown_committer(project, commits=options.commit)
+        yield from checks.committer_problems(project, commits=options.commit)
     if options.commit:
         yield from commit_problems(project)
     if is_recorded:
         yield from branch_problems(project)
     if options.push:
-        yield from checks.other_upstream(project)
-    has_remote = checks.has_remote_branch(project)
+        yield from checks.upstream_problems(project)
+    has_remote = checks.contains_remote_branch(project)
     if has_remote is False:
-        yield checks.behind_remote(project)
+        yield checks.behind_remote_problem(project)
     elif options.commit and has_remote is None and state.upstream is not None and state.commits_behind:
         yield Blocked(
             "branch-behind",
@@ -230,7 +230,7 @@ def commit_problems(project: Project) -> Iterator[Problem]:
 
 def branch_problems(project: Project) -> Iterator[Problem]:
     """Yield a problem if the settings do not allow releases from the current branch."""
-    for problem in checks.branch_not_allowed(project):
+    for problem in checks.disallowed_branch_problems(project):
         yield problem.but(allow="allow_branch")
 
 
@@ -246,7 +246,7 @@ def changed_files_problem(files: Sequence[str]) -> Problem:
 # --- notes
 
 
-def notes(  # noqa: PLR0913, PLR0917 - the whole bump
+def bump_notes(  # noqa: PLR0913, PLR0917 - the whole bump
     options: Options,
     project: Project,
     bumps: Sequence[VersionBump],
@@ -283,7 +283,7 @@ def notes(  # noqa: PLR0913, PLR0917 - the whole bump
     if bumps and not (files.edits or options.tag):
         yield "no file changes: --commit --tag releases what is there"
     if options.tag:
-        yield from checks.notes_on_shared_tags(tuple(bumps), project.literals.workspace)
+        yield from checks.shared_tag_notes(tuple(bumps), project.literals.workspace)
 
 
 def _notes_on_uncommitted_edits(project: Project, files: Contents) -> Iterator[str]:

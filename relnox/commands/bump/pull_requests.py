@@ -38,7 +38,7 @@ def add_pull_request(
     git, state, commit = project.require_commit("--pull-request")
     remote, branches = project.config.remote, project.remote.branches
     forge = project.once(forges.forge_of, project.once(remotes.url, git, remote))
-    base = state.branch or _branch_at(commit, branches)
+    base = state.branch or _only_branch_at(commit, branches)
     head = f"{_BRANCH_PREFIX}{base or 'HEAD'}"
     try:
         forge.check_token()
@@ -48,7 +48,7 @@ def add_pull_request(
         request = project.once(forge.open_pull_request, head, base) if base is not None else None
         if request is not None:
             new.notes.append(f"updates pull request {request.number}: {request.url}")
-    new.problems += checks.unknown_committer(project)
+    new.problems += checks.committer_problems(project)
     new.problems += _branch_problems(base, head, project, git)
     changed_files = [edit.file for edit in edits if edit.file in state.changed_files]
     if changed_files and options.allow_dirty:  # without it they are reported anyway
@@ -92,14 +92,16 @@ def add_pull_request(
         base=base,
         name=pull_request_text.format_pull_request_title(message),
         body=pull_request_text.format_pull_request_body(
-            tuple(_packages(project, bumps, edits)), base, tasks=task_list(project.config.check.manual)
+            tuple(_pull_request_packages(project, bumps, edits)),
+            base,
+            tasks=task_list(project.config.check.manual),
         ),
         needs=step.after(commit_step),
     )
     new.add(commit_step, request_step)
 
 
-def _branch_at(commit: str, branches: Mapping[str, str]) -> str | None:
+def _only_branch_at(commit: str, branches: Mapping[str, str]) -> str | None:
     """Return the only remote branch at a commit, ignoring branches of pull requests; None if none or several."""
     names = [name for name, tip in branches.items() if tip == commit and not name.startswith(_BRANCH_PREFIX)]
     return names[0] if len(names) == 1 else None
@@ -125,7 +127,7 @@ def _branch_problems(base: str | None, head: str, project: Project, git: Git) ->
         yield Blocked(
             "branch-changed", f"{remote} has no branch {base} to merge into", f"git push {remote} {base}"
         )
-    elif tip != commit and checks.has_remote_branch(project) is not False:
+    elif tip != commit and checks.contains_remote_branch(project) is not False:
         yield Blocked(
             "branch-not-pushed",
             f"HEAD ({commit[:10]}) is not the head of {base} on {remote} ({tip[:10]})",
@@ -175,11 +177,11 @@ def _untagged_problems(options: Options, project: Project, bumps: Sequence[Versi
             return
 
 
-def _packages(
+def _pull_request_packages(
     project: Project, bumps: Sequence[VersionBump], edits: Sequence[Edit]
 ) -> Iterator[PullRequestPackage]:
     """Yield the packages of the release, for the text of the pull request."""
-    tags = changes.tag_names(project, bumps)
+    tags = changes.tags_by_package(project, bumps)
     contents = {edit.file: edit.after for edit in edits if edit.after is not None}
     workspace, candidates = project.literals.workspace, project.changelog_files
     changelogs = changelog_updates.find_changelogs(workspace, candidates, contents, project.config)

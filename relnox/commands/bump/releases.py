@@ -82,13 +82,13 @@ def plan_to_finish(release: Release, options: Options, project: Project, checkou
     unpushed_tags = [tag for tag in tags if remote_tags.get(tag.name) != commit]
     missing_tags = tuple(tag for tag in unpushed_tags if state.tags.get(tag.name) != commit)
     following: tuple[Edit, ...] = ()
-    if stale_files := _stale_files(checkout):
+    if stale_files := _files_staged_before_head(checkout):
         new.add(ResetIndex(files=stale_files))
     if missing_tags:
         new.add(CreateTags(tags=missing_tags, commit=commit))
     if not release.is_followed and (unpushed_tags or not tags):  # or it would have been pushed with the tags
         files = changes.read_contents(project)
-        following = changes.add_development(options, project, bumps, {}, files, new)[1]
+        following = changes.add_development_version(options, project, bumps, {}, files, new)[1]
     pushes_branch = options.push and (bool(following) or not _is_on_remote(state.head or "", project, git))
     if pushes_branch or (options.push and unpushed_tags):
         branch, names = state.branch if pushes_branch else None, tuple(tag.name for tag in unpushed_tags)
@@ -125,9 +125,9 @@ def _has_other_versions(checkout: Project, project: Project, bumps: Sequence[Ver
 
 def _push_problems(project: Project, *, is_public: bool) -> Iterator[Problem]:
     """Yield the problems that keep the branch from being pushed; `is_public` is whether a tag of it is."""
-    yield from checks.other_upstream(project)
-    if checks.has_remote_branch(project) is False:
-        behind, rerun = checks.behind_remote(project), "then rerun the command"
+    yield from checks.upstream_problems(project)
+    if checks.contains_remote_branch(project) is False:
+        behind, rerun = checks.behind_remote_problem(project), "then rerun the command"
         fix = f"{behind.fix}, {rerun}; or undo the release: {fixes.task_command('bump', '--undo')}"
         if is_public:  # a rebased release would be another commit than that of the tags
             fix = f"{behind.fix.replace('--rebase', '--no-rebase --no-edit')}, {rerun}"
@@ -143,7 +143,7 @@ def release_made_elsewhere(options: Options, project: Project, bumps: Sequence[V
     git, state = project.git, project.state
     if git is None or state is None or not options.tag or options.again:
         return
-    names = tuple(dict.fromkeys(changes.tag_names(project, bumps).values()))
+    names = tuple(dict.fromkeys(changes.tags_by_package(project, bumps).values()))
     remote_tags = project.remote.tags
     commits = {remote_tags.get(name) for name in names}
     commit = commits.pop() if len(commits) == 1 else None
@@ -278,7 +278,7 @@ def _is_next_phase(release: Release, bump: Bump, package: Package, project: Proj
         return False
 
 
-def _stale_files(checkout: Project) -> tuple[str, ...]:
+def _files_staged_before_head(checkout: Project) -> tuple[str, ...]:
     """Return the files that git's index has as they are before HEAD, and HEAD has not."""
     git, state = checkout.git, checkout.state
     if git is None or state is None or not state.changed_files:
@@ -323,7 +323,7 @@ def plan_undo(options: Options, project: Project) -> Plan:
     commits = _find_release_commits(project, git)
     parent = project.once(git.parent_commit, commits[-1]) if commits else None
     if parent is None:
-        raise _no_release_at_head(git, project)
+        raise _no_release_error(git, project)
     tags = [tag.name for tag in _release_tags(project, git, f"--points-at={commits[-1]}")]
     _check_not_pushed(commits[-1], tags, project, git)
     files = project.once(git.files_changed_between, parent, state.head) or ()
@@ -334,7 +334,7 @@ def plan_undo(options: Options, project: Project) -> Plan:
     staged = staged_since_head & project.once(git.files_staged_since, parent) & set(files)
     changed_files = sorted(changed - restored | staged)
     edited_files = tuple(name for name in files if name not in changed | restored | staged)
-    edits = project.once(_edits_to, parent, edited_files, git)
+    edits = project.once(_edits_restoring, parent, edited_files, git)
     new, refs = PlanBuilder("bump"), project.once(git.local_refs)
     new.problems += checks.operation_problems(project)
     if changed_files:
@@ -350,7 +350,7 @@ def plan_undo(options: Options, project: Project) -> Plan:
     return new.plan()
 
 
-def _edits_to(commit: str, files: Sequence[str], git: Git) -> tuple[Edit, ...]:
+def _edits_restoring(commit: str, files: Sequence[str], git: Git) -> tuple[Edit, ...]:
     """Return the edits that give files the content that they had in a commit."""
     with temporary_checkout(git, commit) as earlier:  # with the line ends of a checkout
         return tuple(file_edits.copying_edit(git.root, name, earlier.root) for name in files)
@@ -368,7 +368,7 @@ def _find_release_commits(project: Project, git: Git) -> tuple[str, ...]:
     return ()
 
 
-def _no_release_at_head(git: Git, project: Project) -> Blocked:
+def _no_release_error(git: Git, project: Project) -> Blocked:
     """Return the error for a HEAD that is no release commit, with the git command that undoes what there is."""
     remote, head = project.config.remote, (project.commit or "")[:10]
     message = f"HEAD ({head}) is not a release commit"

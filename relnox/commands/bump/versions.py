@@ -86,7 +86,7 @@ def _check_all_packages_checked_out(project: Project) -> None:
         )
 
 
-def decide(
+def decide_versions(
     options: Options, project: Project, selected: Sequence[Package]
 ) -> tuple[ResolvedBumps, Sequence[Problem]]:
     """Decide which version each package gets, and which requirements change with it; return problems as well.
@@ -95,7 +95,7 @@ def decide(
     """
     problems: list[Problem] = []
     try:
-        resolved = resolve(options, project, selected)
+        resolved = resolve_versions(options, project, selected)
         versions = {bump.package.name: bump.before for bump in resolved.bumps}
     except Blocked as error:
         problems.append(error)
@@ -107,7 +107,7 @@ def decide(
     return resolved, problems
 
 
-def resolve(options: Options, project: Project, selected: Sequence[Package]) -> ResolvedBumps:
+def resolve_versions(options: Options, project: Project, selected: Sequence[Package]) -> ResolvedBumps:
     """Decide which version each package gets, and which requirements change with it.
 
     Raises:
@@ -127,7 +127,7 @@ def resolve(options: Options, project: Project, selected: Sequence[Package]) -> 
         requests = {name: request for name, request in requests.items() if name in names}
     else:
         reason = " ".join(command_line_words(options, ("part", "pre", "to", "number", "always_increment")))
-        left_out = never_tagged(options, project, selected)
+        left_out = packages_without_version(options, project, selected)
         requests = {
             package.name: BumpRequest(
                 None if _keeps_its_version(package, options, project) else requested_bump(options), reason
@@ -193,7 +193,9 @@ def _check_history(project: Project) -> None:
         )
 
 
-def never_tagged(options: Options, project: Project, selected: Sequence[Package]) -> tuple[Package, ...]:
+def packages_without_version(
+    options: Options, project: Project, selected: Sequence[Package]
+) -> tuple[Package, ...]:
     """Return the packages that `--all` skips because their versions come from tags and they have no tag yet."""
     if not options.all or options.to is not None:
         return ()
@@ -220,7 +222,7 @@ def selection_notes(
     """Yield notes on packages that are not bumped, or released with their current version."""
     if not bumps:
         yield "nothing to release: no commit since the last release asks for a bump"
-    if left_out := never_tagged(options, project, selected):
+    if left_out := packages_without_version(options, project, selected):
         first = fixes.task_command("bump", "--package", left_out[0].name, "--to", "0.1.0", "--tag")
         names = join_names([package.name for package in left_out])
         yield f"{names}: skipped, no tag to derive a version from; for the first release: {first}"

@@ -14,20 +14,20 @@ from relnox.steps.run_tests import RunTestsOnCheckout
 def check_git_clean(context: Context) -> Iterator[Finding]:
     project, (_, state, _) = context.project, context.git
     yield from checks.operation_problems(project)
-    yield from checks.uncommitted_changes(state.changed_files, state.changed_files, ())
-    yield from checks.hidden_files(project.index_states, project)
-    yield from checks.untracked_imports(context.packages, project)
+    yield from checks.uncommitted_change_problems(state.changed_files, state.changed_files, ())
+    yield from checks.hidden_file_problems(project.index_states, project)
+    yield from checks.untracked_import_problems(context.packages, project)
 
 
 def check_git_branch(context: Context) -> Iterator[Finding]:
     project, (_, state, commit) = context.project, context.git
-    yield from checks.branch_not_allowed(project)
-    yield from checks.other_upstream(project)
+    yield from checks.disallowed_branch_problems(project)
+    yield from checks.upstream_problems(project)
     context.require_remote()
     if context.profile == "before-publish":  # before that, the branch is pushed with the bump
-        yield from consistency.check_is_on_release_branch(commit, project)
-    elif state.branch is not None and checks.has_remote_branch(project) is False:
-        yield checks.behind_remote(project)
+        yield from consistency.release_branch_problems(commit, project)
+    elif state.branch is not None and checks.contains_remote_branch(project) is False:
+        yield checks.behind_remote_problem(project)
 
 
 def check_git_history(context: Context) -> Iterator[Finding]:

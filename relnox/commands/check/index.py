@@ -19,7 +19,7 @@ _MAX_AGE = timedelta(days=183)
 
 def check_index_name(context: Context) -> Iterator[Finding]:
     for name, listing in context.listings().items():
-        for message in releases.possibly_foreign_project(name, listing, context.index.name, context.project):
+        for message in releases.foreign_project_messages(name, listing, context.index.name, context.project):
             yield Blocked(
                 "project-not-allowed",
                 message,
@@ -30,7 +30,7 @@ def check_index_name(context: Context) -> Iterator[Finding]:
 
 def check_index_status(context: Context) -> Iterator[Finding]:
     for name, listing in context.listings().items():
-        yield from releases.closed_project(name, listing, context.index.name)
+        yield from releases.closed_project_problems(name, listing, context.index.name)
 
 
 def check_index_storage(context: Context) -> Iterator[Finding]:
@@ -41,7 +41,7 @@ def check_index_storage(context: Context) -> Iterator[Finding]:
             unknown.append(name)
         built = manifest.files_of(name) if manifest is not None and name in manifest.packages else ()
         added = sum(file.size for file in built if file.filename not in listing)
-        yield from releases.exceeded_storage(
+        yield from releases.storage_problems(
             name, listing, added, context.index, context.project.config.check.storage_limit
         )
     if unknown:

@@ -66,7 +66,7 @@ def _changed_public_files(commit: str, context: Context) -> Iterator[Finding]:
 
 def check_version_everywhere(context: Context) -> Iterator[Finding]:
     project = context.project
-    yield from checks.differing_locations(context.packages, project)
+    yield from checks.differing_location_problems(context.packages, project)
     for group in version_groups.find_version_groups(project.workspace, project.config):
         if group.kind == "fixed":
             versions = {package.name: package.version for package in group.packages if package.version is not None}

@@ -33,7 +33,7 @@ _MAX_LISTED = 5
 """The maximum number of files named in a message."""
 
 
-def branch_not_allowed(project: Project) -> Iterator[Problem]:
+def disallowed_branch_problems(project: Project) -> Iterator[Problem]:
     """Yield a problem if the settings do not allow releases from the current branch; none if HEAD is detached."""
     branch = project.state.branch if project.state is not None else None
     if branch is not None and project.config.branch and not project.lines:
@@ -61,7 +61,7 @@ def switch_command(project: Project, branches: Iterable[ReleaseLine] = ()) -> st
     return f"git switch {'' if name in existing or name == 'BRANCH' else '--create '}{shlex.quote(name)}"
 
 
-def unknown_committer(project: Project, *, commits: bool = True) -> Iterator[Problem]:
+def committer_problems(project: Project, *, commits: bool = True) -> Iterator[Problem]:
     """Yield a problem if git has no name and email address for annotated tags and, if wanted, for commits."""
     git = project.git
     if git is not None and (identity_error := project.once(_identity_error, git, commits)) is not None:
@@ -87,7 +87,7 @@ def operation_problems(project: Project) -> Iterator[Problem]:
         )
 
 
-def has_remote_branch(project: Project) -> bool | None:
+def contains_remote_branch(project: Project) -> bool | None:
     """Return whether HEAD contains the remote's branch, or the remote has none; None if it is not known."""
     git, state = project.git, project.state
     if git is None or state is None or not project.reads_remote or project.remote.refs is None:
@@ -96,7 +96,7 @@ def has_remote_branch(project: Project) -> bool | None:
     return tip in (None, state.head) or project.once(git.is_ancestor, tip)
 
 
-def behind_remote(project: Project) -> Problem:
+def behind_remote_problem(project: Project) -> Problem:
     """Return the problem that the remote's branch has commits that HEAD does not contain."""
     remote, branch = project.config.remote, project.state.branch if project.state is not None else ""
     return Blocked(
@@ -106,7 +106,7 @@ def behind_remote(project: Project) -> Problem:
     )
 
 
-def other_upstream(project: Project) -> Iterator[Problem]:
+def upstream_problems(project: Project) -> Iterator[Problem]:
     """Yield a problem if the current branch would be pushed to another branch than the one it tracks."""
     state, remote = project.state, project.config.remote
     if state is None or state.branch is None or state.upstream is None:
@@ -125,7 +125,7 @@ def other_upstream(project: Project) -> Iterator[Problem]:
     )
 
 
-def differing_locations(packages: Iterable[Package], project: Project) -> Iterator[Problem]:
+def differing_location_problems(packages: Iterable[Package], project: Project) -> Iterator[Problem]:
     """Yield a problem for each package whose version files or version literals disagree."""
     for package in packages:
         own = project.literals.workspace.by_name[package.name]
@@ -134,7 +134,7 @@ def differing_locations(packages: Iterable[Package], project: Project) -> Iterat
             yield version_locations.differing_locations_error(own, own.version, bump)
 
 
-def uncommitted_changes(
+def uncommitted_change_problems(
     changed_files: Iterable[str], files: Collection[str], packages: Sequence[Package]
 ) -> Iterator[Problem]:
     """Yield a problem if one of these files, or a file in the directory of a package, has uncommitted changes."""
@@ -146,7 +146,7 @@ def uncommitted_changes(
         yield Blocked("tree-dirty", f"uncommitted changes: {first_names}", fix)
 
 
-def hidden_files(files: Iterable[str], project: Project) -> Iterator[Problem]:
+def hidden_file_problems(files: Iterable[str], project: Project) -> Iterator[Problem]:
     """Yield a problem for each bit of git's index that hides changes of these files from git."""
     states = {file: project.index_states.get(file, "H") for file in sorted(files)}
     for bit, names in (
@@ -162,7 +162,7 @@ def hidden_files(files: Iterable[str], project: Project) -> Iterator[Problem]:
             )
 
 
-def untracked_files(
+def untracked_file_problems(
     files: Collection[str], packages: Iterable[Package], project: Project, *, changelogs: Collection[str] = ()
 ) -> Iterator[Problem]:
     """Yield problems for files of released packages that git does not track, links excepted.
@@ -196,7 +196,7 @@ def untracked_files(
             )
 
 
-def untracked_imports(packages: Iterable[Package], project: Project) -> Iterator[Problem]:
+def untracked_import_problems(packages: Iterable[Package], project: Project) -> Iterator[Problem]:
     """Yield a problem for each committed module of the packages that imports an untracked one."""
     for importing, imported_module in project.untracked_imports(packages):
         yield Blocked(
@@ -210,7 +210,7 @@ _NO_MODULE = re.compile(r"(tests?|docs?|examples?|\..*)/.*|(conftest|fabfile|nox
 """Matches files of a package that are no modules of it, although they may be in Python."""
 
 
-def packages_without_modules(packages: Iterable[Package], project: Project) -> Iterator[Problem]:
+def missing_module_problems(packages: Iterable[Package], project: Project) -> Iterator[Problem]:
     """Yield a problem for each package that has requirements, and no file that its backend looks for.
 
     What settings of the backend, commands, hooks or a setup.py do is not known, and left to the build.
@@ -366,7 +366,7 @@ def _own_prefix(package: Package, formats: Mapping[str, TagFormat]) -> str:
     return f"{package.name}-v" if is_shared else formats[package.name].prefix
 
 
-def notes_on_shared_tags(bumps: tuple[VersionBump, ...], workspace: Workspace) -> Iterator[str]:
+def shared_tag_notes(bumps: tuple[VersionBump, ...], workspace: Workspace) -> Iterator[str]:
     """Yield a note if the tags of this bump also change the versions of packages that are not bumped.
 
     That is so if their build backends take the version from any tag.

@@ -184,7 +184,7 @@ def check_commit_to_build(
     return list(_other_versions_tagged(versions, commit, project, tag, "the version of {} there is")), notes
 
 
-def check_manifest(
+def manifest_problems(
     manifest: Manifest, dist: str, project: Project, tag: ReleaseTag | None, *, production: bool
 ) -> Iterator[Problem]:
     """Yield the contradictions between the manifest in `dist` and the checkout, its settings and its other tags.
@@ -217,7 +217,7 @@ def check_manifest(
         )
 
 
-def check_is_on_release_branch(commit: str, project: Project) -> Iterator[Problem]:
+def release_branch_problems(commit: str, project: Project) -> Iterator[Problem]:
     """Yield a problem if neither a release branch of the remote nor a release tag has the commit of a build.
 
     A tag or a remote branch of this clone is enough; otherwise, the remote is asked. There is no problem without a

@@ -29,7 +29,7 @@ _SETTINGS = (
 """The keys of `[tool.relnox]` that publishing reads."""
 
 
-def read_policy(project: Project, commit: str | None) -> PublishingPolicy | None:
+def publishing_policy(project: Project, commit: str | None) -> PublishingPolicy | None:
     """Return what publishing a build of a commit needs to know of the project; None without a commit."""
     if commit is None:
         return None
@@ -52,7 +52,7 @@ def read_policy(project: Project, commit: str | None) -> PublishingPolicy | None
     )
 
 
-def open_manifest(path: Path, options_by_table: OptionsByTable) -> Project:
+def open_project_of_manifest(path: Path, options_by_table: OptionsByTable) -> Project:
     """Return the project that a manifest describes, in the working directory.
 
     Raises:
@@ -116,7 +116,7 @@ class ManifestProject(Project, kw_only=True):
         return GitState(head=commit, tags=tags, **unknown)
 
 
-def check_hash(directory: Path, expected: str) -> None:
+def check_manifest_hash(directory: Path, expected: str) -> None:
     """Compare the manifest in a directory with the hash that the job which built it handed over.
 
     Raises:

@@ -118,12 +118,15 @@ def _compare_packages(directory: Path, manifest: Manifest, index: Index) -> tupl
     with TemporaryDirectory() as temporary:
         last = _LastReleases(index, temporary.path)
         diffs = call_concurrently(
-            lambda package: _compare(directory, manifest.files_of(package), last), manifest.packages
+            lambda package: _compare_with_last_release(directory, manifest.files_of(package), last),
+            manifest.packages,
         )
     return tuple(diff for diff in diffs if diff is not None)
 
 
-def _compare(directory: Path, files: Sequence[Distribution], last: _LastReleases) -> ReleaseDiff | None:
+def _compare_with_last_release(
+    directory: Path, files: Sequence[Distribution], last: _LastReleases
+) -> ReleaseDiff | None:
     """Compare a package with its last release; return None if there is none."""
     listing = last.index.cached_listing(files[0].package)
     if (before := listing.newest_release(below=files[0].version)) is None:

@@ -483,7 +483,7 @@ def outputs_of_build(packages: Iterable[Package], project: Project) -> dict[str,
     return outputs
 
 
-def index_for_tags(build: Build, project: Project) -> str:
+def index_of_release_tags(build: Build, project: Project) -> str:
     """Return the index that `[tool.relnox.targets]` selects for the release tag or tags of the built commit."""
     config, manifest, tag = project.config, build.manifest, build.request.tag
     if not config.targets:
@@ -505,7 +505,7 @@ def index_for_tags(build: Build, project: Project) -> str:
     return targets.select_by_tags(config, tag_by_package)
 
 
-def different_files(manifest: Manifest, release: Release) -> Iterator[list[tuple[Distribution, str]]]:
+def differing_files(manifest: Manifest, release: Release) -> Iterator[list[tuple[Distribution, str]]]:
     """Yield the files of each package that the index has with different content, with their hashes there."""
     for package in manifest.packages:
         hashes = [(file, release.hashes.get(file.filename, file.sha256)) for file in manifest.files_of(package)]
@@ -570,7 +570,7 @@ def released_earlier_notes(earlier: Manifest, index: str) -> Iterator[str]:
         yield f"not part of this release: {names} (released earlier, already on {index})"
 
 
-def closed_project(package: str, listing: Listing, index: str) -> Iterator[Problem]:
+def closed_project_problems(package: str, listing: Listing, index: str) -> Iterator[Problem]:
     """Yield why an index accepts no files for a project, by its status (PEP 792)."""
     reason = f" ({listing.reason})" if listing.reason else ""
     if listing.status == "archived":
@@ -587,7 +587,7 @@ def closed_project(package: str, listing: Listing, index: str) -> Iterator[Probl
         )
 
 
-def possibly_foreign_project(package: str, listing: Listing, index: str, project: Project) -> Iterator[str]:
+def foreign_project_messages(package: str, listing: Listing, index: str, project: Project) -> Iterator[str]:
     """Yield a message if a project on an index may belong to another account.
 
     Indexes do not say who may upload. A project is assumed to belong to the user if one of its versions is tagged
@@ -604,7 +604,7 @@ def possibly_foreign_project(package: str, listing: Listing, index: str, project
         )
 
 
-def exceeded_storage(
+def storage_problems(
     package: str, listing: Listing, added: int, index: Target, limit: int | None
 ) -> Iterator[Problem]:
     """Yield a problem if files of this many bytes do not fit into the storage of a project on an index.
