@@ -319,7 +319,7 @@ class PlannedTask:
     def _execute(self) -> tuple[Table, ...]:
         """Execute the steps with the checkout locked, show the tables of their results, and return these."""
         plan, project, reporter = self.plan, self._project, self._reporter
-        self._handlers.enter_context(executor.signals.handle_signals(enabled=self._interactive))
+        signals = self._handlers.enter_context(executor.signals.handle_signals(enabled=self._interactive))
         runs_project_code = any(step.runs_project_code for step in plan.steps)
         with STDOUT.ignoring_errors(), TemporaryDirectory() as scratch, ExitStack() as stack:
             if runs_project_code and not self._nested and not any(step.upload for step in plan.steps):
@@ -344,7 +344,7 @@ class PlannedTask:
                 )
             )
             reporter.tables(plan.tables)
-            self.outcome = executor.execute(run, handles_signals=self._interactive)
+            self.outcome = executor.execute(run, signals)
             tables = (*self.outcome.tables, *commands.summarize(self.outcome, checkout_directory(run)))
             stack.close()
             reporter.tables(tables)

@@ -61,6 +61,7 @@ def plan(options: Options, project: Project) -> Plan:
 
 
 def _plan_files(new: PlanBuilder, options: Options, project: Project) -> None:
+    """Plan to write the workflow files and requirements of jobs; with `--check`, list what differs."""
     facts = read_facts(project)
     new.problems += project.tag_format_problems(project.workspace.packages)
     if project.git is not None and (prefix := project.git.prefix.rstrip("/")):
@@ -88,7 +89,7 @@ def _plan_files(new: PlanBuilder, options: Options, project: Project) -> None:
                 fix='[tool.relnox] branch = "main"',
             )
         )
-    texts = _generate_texts(facts, project)
+    texts = _render_workflow_files(facts, project)
     locks = tuple(_requirement_locks(project))
     contents = project.read_files([*texts, *(lock.file for lock in locks)])
     files = [_generated_file(name, text, contents.get(name), project) for name, text in texts.items()]
@@ -160,7 +161,7 @@ def _requirement_locks(project: Project) -> Iterator[LockRequirements]:
         )
 
 
-def _generate_texts(facts: ProjectFacts, project: Project) -> dict[str, str]:
+def _render_workflow_files(facts: ProjectFacts, project: Project) -> dict[str, str]:
     """Return the files for the CI of the forge that the project is on, or else for GitHub Actions, by path."""
     workflows = sets.workflows(facts)
     if _is_on_gitlab(project):
@@ -196,6 +197,7 @@ def _check_generated_file(file: GeneratedFile) -> tuple[Problem, ...]:
 
 
 def _add_findings(new: PlanBuilder, findings: Iterable[Problem]) -> None:
+    """Add findings to the problems of the plan, or to its notes if that is their level."""
     for problem in findings:
         if problem.level != "note":
             new.problems.append(problem)
@@ -230,7 +232,7 @@ def _read_workflow_files(project: Project) -> dict[str, bytes]:
 
 
 def _renamed_publishing_workflows(files: Iterable[GeneratedFile], project: Project) -> Iterator[Problem]:
-    """Yield a problem if a workflow that publishes would be written under another name."""
+    """Yield a problem if a workflow that publishes would be written beside its older version of another name."""
     missing = [file.file for file in files if file.present is None and IDENTITY in file.output]
     names = {file.file for file in files}
     for name, content in project.once(_read_workflow_files, project).items():

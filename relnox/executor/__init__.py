@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 _POLL_INTERVAL = 0.005
 
 
-def execute(run: Run, *, handles_signals: bool = True) -> Outcome:
-    """Execute the plan of a run to its end, or to the first failure; SIGINT and SIGTERM end it in an orderly way.
+def execute(run: Run, signal_handlers: signals.Signals) -> Outcome:
+    """Execute the plan of a run to its end, or to the first failure or signal.
 
     An unexpected exception propagates, unless something may be public already. In that case it counts as a failed
     step, so that the outcome is still reported.
@@ -36,41 +36,38 @@ def execute(run: Run, *, handles_signals: bool = True) -> Outcome:
     progress = Progress(plan, run.emit)
     publication = _publication(run)
     bug: BaseException | None = None
-    with signals.handle_signals(enabled=handles_signals) as signal_handlers:
-        try:
-            run.emit(RunStarted(plan))
-            _execute_steps(plan, progress, run, signal_handlers)
-        except BaseException as error:  # a bug or an interruption
-            if publication is None or not publication.must_report:
-                raise
-            bug = error
-            progress.abort_remaining(error)
-        results = progress.results
-        unsuccessful = [result.step for result in results if result.status in UNSUCCESSFUL]
-        # A remote step that fails leaves the local changes, for a rerun of the command.
-        undone = [
-            result.step.title for result in results if result.status is Status.SUCCESS and result.step.exclusive
-        ]
-        if run.end_changes(undo=bool(unsuccessful) and not unsuccessful[0].remote) and undone:
-            run.emit(Problem("", f"undone: {'; '.join(undone)}", level="note"))
-        if unsuccessful and publication is not None:
-            with _suppress_if_must_report(publication):
-                progress.interrupted = _recheck_public_files(publication, signal_handlers, progress.interrupted)
-        outcome = Outcome(
-            plan=plan,
-            results=results,
-            exit_code=(progress.interrupted if unsuccessful else None) or _exit_code(plan, publication, results),
-            seconds=time.monotonic() - begin,
-            stages=run.results(Outcome),
-            tables=run.results(Table),
-            publication=publication.files if publication is not None else (),
-            traceback=_format_traceback(bug),
-        )
+    try:
+        run.emit(RunStarted(plan))
+        _execute_steps(plan, progress, run, signal_handlers)
+    except BaseException as error:  # a bug or an interruption
+        if publication is None or not publication.must_report:
+            raise
+        bug = error
+        progress.abort_remaining(error)
+    results = progress.results
+    unsuccessful = [result.step for result in results if result.status in UNSUCCESSFUL]
+    # A remote step that fails leaves the local changes, for a rerun of the command.
+    undone = [result.step.title for result in results if result.status is Status.SUCCESS and result.step.exclusive]
+    if run.end_changes(undo=bool(unsuccessful) and not unsuccessful[0].remote) and undone:
+        run.emit(Problem("", f"undone: {'; '.join(undone)}", level="note"))
+    if unsuccessful and publication is not None:
         with _suppress_if_must_report(publication):
-            deadline = publication.upload_deadline() if publication is not None else None
-            outcome = replace(outcome, deadline=deadline)
-        with _suppress_if_must_report(publication, outcome):
-            run.emit(RunFinished(outcome))
+            progress.interrupted = _recheck_public_files(publication, signal_handlers, progress.interrupted)
+    outcome = Outcome(
+        plan=plan,
+        results=results,
+        exit_code=(progress.interrupted if unsuccessful else None) or _exit_code(plan, publication, results),
+        seconds=time.monotonic() - begin,
+        stages=run.results(Outcome),
+        tables=run.results(Table),
+        publication=publication.files if publication is not None else (),
+        traceback=_format_traceback(bug),
+    )
+    with _suppress_if_must_report(publication):
+        deadline = publication.upload_deadline() if publication is not None else None
+        outcome = replace(outcome, deadline=deadline)
+    with _suppress_if_must_report(publication, outcome):
+        run.emit(RunFinished(outcome))
     return outcome
 
 

@@ -151,12 +151,12 @@ class ConcurrentSteps:
         """Execute the steps; a signal ends all of them and the worker processes of the run immediately."""
         with ThreadPool(len(self._waiting), thread_name_prefix="step") as pool:
             try:
-                self._execute(pool)
+                self._execute_in_threads(pool)
             except BaseException:  # an interruption or a bug: other steps may run for an hour
                 self._end_all()
                 raise
 
-    def _execute(self, pool: ThreadPool) -> None:
+    def _execute_in_threads(self, pool: ThreadPool) -> None:
         try:
             with self._signals.executing_step(atomic=True):  # only the wait below may be interrupted
                 while self._waiting or self._running:

@@ -40,10 +40,10 @@ def plan(options: Options, project: Project) -> Plan:
         if (reason := _reason_to_skip(item, severity, context)) is not None:
             items.append(_checked_item(item, "skipped", reason))
             continue
-        findings, reason = _find(item, context)
+        findings, reason = _collect_findings(item, context)
         new.add(*(finding for finding in findings if isinstance(finding, Step)))
         edits |= {finding.file: finding for finding in findings if isinstance(finding, Edit)}
-        items.append(_decide(item, severity, findings, reason))
+        items.append(_decide_item(item, severity, findings, reason))
     if edits:
         new.add(EditFiles(edits=tuple(edits.values())))
     new.problems += [problem for problem in problems_of(items) if problem.level == "error"]
@@ -91,7 +91,7 @@ def _reason_to_skip(item: Item, severity: str, context: Context) -> str | None:
     return None
 
 
-def _find(item: Item, context: Context) -> tuple[list[Finding], str]:
+def _collect_findings(item: Item, context: Context) -> tuple[list[Finding], str]:
     """Return what the function of an item finds, and why it cannot be decided here, or an empty string."""
     module: Any = import_module(f"relnox.commands.check.{item.topic}")
     findings: list[Finding] = []
@@ -107,7 +107,7 @@ def _find(item: Item, context: Context) -> tuple[list[Finding], str]:
     return findings, ""
 
 
-def _decide(item: Item, severity: str, findings: Sequence[Finding], detail: str) -> CheckedItem:
+def _decide_item(item: Item, severity: str, findings: Sequence[Finding], detail: str) -> CheckedItem:
     """Return an item with its status, before the steps run that it may need."""
     needed = [finding for finding in findings if isinstance(finding, Step)]
     steps = tuple(step.key for step in needed) + ("edit",) * any(isinstance(finding, Edit) for finding in findings)

@@ -31,6 +31,7 @@ def check_git_branch(context: Context) -> Iterator[Finding]:
 
 
 def check_git_history(context: Context) -> Iterator[Finding]:
+    """Yield a problem if the clone is shallow, or lacks release tags of the remote."""
     project, (_, state, _) = context.project, context.git
     remote = project.config.remote
     if state.is_shallow:

@@ -90,6 +90,7 @@ def _gitignore_edit(names: list[str], project: Project) -> Edit:
 
 
 def check_lock_files(context: Context) -> Iterator[Finding]:
+    """Yield the lock files that are not up to date; with `--fix`, steps that update them."""
     project, writes, unknown = context.project, context.options.fix, []
     for file in project.literals.workspace.lock_files:
         if posixpath.basename(file) == "uv.lock":
@@ -116,6 +117,7 @@ def check_lock_files(context: Context) -> Iterator[Finding]:
 
 
 def check_noxfile_imports(context: Context) -> Iterator[Finding]:
+    """Yield the imports from relnox that `ruff --fix` would remove."""
     project = context.project
     contents = project.read_files((*_LINTED, "pyproject.toml", "ruff.toml", ".ruff.toml"))
     settings = _ruff_settings(contents)

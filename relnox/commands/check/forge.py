@@ -25,7 +25,7 @@ def check_ci_green(context: Context) -> Iterator[Finding]:
     own_runs = [f"/runs/{os.environ.get('GITHUB_RUN_ID')}/", f"/pipelines/{os.environ.get('CI_PIPELINE_ID')}"]
     runs = [
         run
-        for run in _ask(context, forge.check_runs, commit)
+        for run in _ask_forge(context, forge.check_runs, commit)
         if not (run.state == "pending" and any(part in f"{run.url}/" for part in own_runs))
     ]
     failed = [run for run in runs if run.state == "failed"]
@@ -43,9 +43,10 @@ def check_ci_green(context: Context) -> Iterator[Finding]:
 
 
 def check_environments(context: Context) -> Iterator[Finding]:
+    """Yield a problem for each environment that publishes without the review of another person."""
     forge, names = _forge(context), context.project.config.check.environments
     for name in names or (_DEFAULT_ENVIRONMENT,):
-        environment = _ask(context, forge.environment, name)
+        environment = _ask_forge(context, forge.environment, name)
         is_unclear = environment is not None and environment.prevents_self_review is None
         if environment is None and not names:
             raise NotCheckable(
@@ -77,7 +78,7 @@ def _forge(context: Context) -> Forge:
         raise NotCheckable(error.message) from error
 
 
-def _ask(context: Context, method: Callable[[str], T], argument: str) -> T:
+def _ask_forge(context: Context, method: Callable[[str], T], argument: str) -> T:
     """Call a method of the forge; if it rejects the request, the item cannot be decided."""
     try:
         return context.project.once(method, argument)

@@ -18,6 +18,7 @@ _MAX_AGE = timedelta(days=183)
 
 
 def check_index_name(context: Context) -> Iterator[Finding]:
+    """Yield a problem for each project on the index that may belong to another account."""
     for name, listing in context.listings().items():
         for message in releases.foreign_project_messages(name, listing, context.index.name, context.project):
             yield Blocked(
@@ -29,6 +30,7 @@ def check_index_name(context: Context) -> Iterator[Finding]:
 
 
 def check_index_status(context: Context) -> Iterator[Finding]:
+    """Yield a problem for each project that the index closed to uploads (PEP 792)."""
     for name, listing in context.listings().items():
         yield from releases.closed_project_problems(name, listing, context.index.name)
 

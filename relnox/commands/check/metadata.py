@@ -15,7 +15,7 @@ from relnox.core import requirements
 from relnox.core.documents import strings_in, table_at
 from relnox.core.packages import Package
 from relnox.core.text import join_names
-from relnox.errors import Blocked
+from relnox.errors import Blocked, Problem
 from relnox.project import Project
 
 _MARKDOWN = "text/markdown"
@@ -33,6 +33,7 @@ _SAMPLES = {
 
 
 def check_metadata(context: Context) -> Iterator[Finding]:
+    """Yield the fields that pyproject.toml lacks."""
     files: dict[tuple[str, tuple[str, ...], str], list[str]] = {}
     for package in context.packages:
         document = context.document(package)
@@ -81,14 +82,14 @@ def check_readme(context: Context) -> Iterator[Finding]:
         if not files and not (isinstance(value, dict) and value.get("text")):
             without.append(package.pyproject)
         for name in files:
-            yield from _check_readme(str(name), content_type, package, context.project)
+            yield from _check_readme_file(str(name), content_type, package, context.project)
     if without:
         fix = 'write README.md beside it, and readme = "README.md" in [project]'
         name = "names" if len(without) == 1 else "name"
         yield Blocked("readme-invalid", f"{join_names(without)} {name} no readme", fix)
 
 
-def _check_readme(name: str, content_type: Any, package: Package, project: Project) -> Iterator[Finding]:
+def _check_readme_file(name: str, content_type: Any, package: Package, project: Project) -> Iterator[Finding]:
     path = name if package.directory == "." else f"{package.directory}/{name}"
     content = project.read_files([path]).get(path)
     if content is None or not content.strip():
@@ -97,11 +98,11 @@ def _check_readme(name: str, content_type: Any, package: Package, project: Proje
         return
     suffix = name[name.rfind(".") :].lower() if "." in name else ""
     kind = content_type if isinstance(content_type, str) else _CONTENT_TYPES.get(suffix)
-    for problem in project.once(_render, content.decode("utf-8", "replace"), kind):
+    for problem in project.once(_check_rendering, content.decode("utf-8", "replace"), kind):
         yield problem.but(message=f"{path}: {problem.message}")
 
 
-def _render(text: str, content_type: str | None) -> tuple[Any, ...]:
+def _check_rendering(text: str, content_type: str | None) -> tuple[Problem, ...]:
     return tuple(readme_problems(text, content_type))
 
 
@@ -146,6 +147,7 @@ def _matches_file(directory: Path, pattern: str) -> bool:
 
 
 def check_public_requirements(context: Context) -> Iterator[Finding]:
+    """Yield local versions and requirements with addresses, which public indexes reject."""
     if not context.index.has_public_rules:
         return
     for package in context.packages:
@@ -180,6 +182,7 @@ def _requirements_by_url(package: Package, document: Mapping[str, Any]) -> Itera
 
 
 def check_siblings_bounded(context: Context) -> Iterator[Finding]:
+    """Yield the requirements on packages of this repository that have no version."""
     if unbounded := requirements.unbounded_siblings(context.packages, context.project.workspace):
         yield Blocked(
             "requirement-unbounded",
@@ -189,6 +192,7 @@ def check_siblings_bounded(context: Context) -> Iterator[Finding]:
 
 
 def check_siblings_satisfied(context: Context) -> Iterator[Finding]:
+    """Yield the requirements on packages of this repository that exclude their current versions."""
     by_name = context.project.workspace.by_name
     for package in context.packages:
         for dependency in package.dependencies:
@@ -204,6 +208,7 @@ def check_siblings_satisfied(context: Context) -> Iterator[Finding]:
 
 
 def check_siblings_released(context: Context) -> Iterator[Finding]:
+    """Yield the packages of this repository that are required, but have unreleased changes."""
     project, _ = context.project, context.git
     released = [
         package

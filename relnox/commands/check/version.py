@@ -20,7 +20,7 @@ from relnox.steps.publication import different_files_error
 
 
 def check_version_new(context: Context) -> Iterator[Finding]:
-    """Yield the versions that are tagged elsewhere, not above the last release, or on the index."""
+    """Yield the packages whose version is tagged elsewhere, not above the last release, or on the index."""
     project, (_, _, commit) = context.project, context.git
     reported = set()
     for message, _, names in consistency.tagged_elsewhere(context.versions, commit, project):
@@ -65,6 +65,7 @@ def _changed_public_files(commit: str, context: Context) -> Iterator[Finding]:
 
 
 def check_version_everywhere(context: Context) -> Iterator[Finding]:
+    """Yield the packages, and groups of one version, whose files have several versions."""
     project = context.project
     yield from checks.differing_location_problems(context.packages, project)
     for group in version_groups.find_version_groups(project.workspace, project.config):
@@ -78,6 +79,7 @@ def check_version_everywhere(context: Context) -> Iterator[Finding]:
 
 
 def check_packages_listed(context: Context) -> Iterator[Finding]:
+    """Yield the packages of the repository that are neither in the project nor excluded."""
     project = context.project
     if project.unlisted:
         text = setting_proposals.describe_unlisted_packages(project.unlisted, project.workspace, project.config)

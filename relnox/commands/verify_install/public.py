@@ -46,7 +46,7 @@ def find_releases(options: Options, project: Project, index: Index) -> PublicRel
         Failed: No package of the workspace is on the index.
         TryLater: The index does not answer.
     """
-    requested = _read_requests(options.package, project)
+    requested = _parse_package_versions(options.package, project)
     selected = requested or [package.name for package in project.workspace.packages if not package.is_private]
     needs = {name: _workspace_dependencies(name, index, project) for name in selected}
     names = tuple(dict.fromkeys((*selected, *(needed for own in needs.values() for needed in own))))
@@ -90,7 +90,7 @@ def find_releases(options: Options, project: Project, index: Index) -> PublicRel
     return PublicReleases(manifest, tuple(steps), tuple(notes))
 
 
-def _read_requests(words: Sequence[str], project: Project) -> dict[str, Version | None]:
+def _parse_package_versions(words: Sequence[str], project: Project) -> dict[str, Version | None]:
     """Map the normalized name in each `NAME` or `NAME==VERSION` to its version, if it has one.
 
     A name may be that of a package's directory; others are names of projects on the index.
@@ -128,7 +128,7 @@ def _read_requests(words: Sequence[str], project: Project) -> dict[str, Version 
 def _files_to_install(
     index: Index, name: str, version: Version, listing: Listing, pythons: Sequence[str]
 ) -> tuple[Distribution, ...]:
-    """Return the file of a release that each Python installs, or if none does, a file that says why."""
+    """Return the files of a release that the Pythons install; if there are none, one file, to report why."""
     files = {file.filename: file for file in listing.releases().get(version, ()) if not file.yanked}
     installed = {best_file(files, python) for python in pythons} - {None}
     selected = [file for file in files.values() if file.filename in installed] or list(files.values())[:1]
