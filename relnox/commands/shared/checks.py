@@ -52,7 +52,7 @@ def switch_command(project: Project, branches: Iterable[ReleaseLine] = ()) -> st
     """
     local, of_remote = "refs/heads/", f"refs/remotes/{project.config.remote}/"
     refs = project.git.read_lines("for-each-ref", "--format=%(refname)", local, of_remote) if project.git else []
-    existing = {ref.removeprefix(local).removeprefix(of_remote): ref for ref in refs}
+    existing = {ref.removeprefix(local).removeprefix(of_remote): ref for ref in reversed(refs)}
     names = [line.branch for line in branches or project.config.branch if not line.is_glob]
     if not names:
         names = [name for name, ref in existing.items() if ref.startswith(local)]
