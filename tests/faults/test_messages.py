@@ -13,8 +13,9 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shlex
 import threading
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ from accounts import Accounts, Token
 from package_index import FILE, PackageIndex, Rule, serving
 from projects import repository, write
 from releases import Package, SimulatedClock, made_wheel, project_of, publish, publish_to, release
+from states import STATES, World
 from trusting import GITLAB_VARIABLE, REQUEST_TOKEN, identity, trusting
 
 from relnox.indexes import uploads
@@ -119,29 +121,40 @@ UPLOADS = {
 """What the index does with uploads or files, by the name of the golden file."""
 CASES |= {name: sending(rule) for name, rule in UPLOADS.items()}
 
+OF_STATES = {
+    "connection-refused": "server-unreachable: nothing-at-the-port",
+    "version-is-there-with-other-content": "index-file-differs: other-file-on-the-index",
+    "no-credentials": "credentials-missing: no-token",
+    "publish-test-to-the-production-index": "production-index: test-on-production",
+    "confirmation-needed": "confirmation-needed: no-terminal",
+    "project-is-in-quarantine": "project-quarantined: quarantined",
+    "sibling-on-no-index-before-sending": "requirement-unavailable: sibling-on-no-index",
+    "nothing-was-built": "manifest-missing: nothing-built",
+    "file-was-yanked": "file-yanked: yanked",
+    "build-lacks-a-dependency": "build-failed: build-without-module",
+    "import-fails": "install-broken: import-fails",
+}
+"""The states of `states` whose messages are compared, by the name of the golden file."""
 
-@failure
-def connection_refused(here: Here) -> RunResult:
-    release(here.root, [ONE])
-    return publish_to(here.root, "http://127.0.0.1:9/legacy/", "http://127.0.0.1:9/simple/")
+
+def in_state(name: str) -> Callable[[Here], RunResult]:
+    """Return a failure by the state of a problem."""
+
+    def run(here: Here) -> RunResult:
+        with closing(World(here.root.parent / "beside")) as world:
+            task, *words = shlex.split(STATES[name].make(world))
+            return running.run_in_process(world.cwd, task, *words)
+
+    return run
+
+
+CASES |= {name: in_state(state) for name, state in OF_STATES.items()}
 
 
 @failure
 def index_stalls(here: Here) -> RunResult:
     here.patch.setattr(uploads, "RESPONSE_TIMEOUT", 0.05)
     return sent(here, Rule(acts.stalls()))
-
-
-# --- what the index has is not what was built
-
-
-@failure
-def version_is_there_with_other_content(here: Here) -> RunResult:
-    release(here.root, [ONE], content="# as it was built before\n")
-    with here.index() as index:
-        assert publish(here.root, index).code == 0
-        release(here.root, [ONE], content="# as it is built now\n")
-        return publish(here.root, index)
 
 
 # --- a release that takes no more files
@@ -227,12 +240,6 @@ def credentials_rejected_by_an_index_that_repeats_them(here: Here) -> RunResult:
 
 
 @failure
-def no_credentials(here: Here) -> RunResult:
-    here.patch.delenv("RELNOX_OWN_TOKEN")
-    return sent(here)
-
-
-@failure
 def index_only_in_pypirc(here: Here) -> RunResult:
     pypirc(here, f"[company]\nrepository = https://company.example.invalid/\npassword = {TOKEN}\n")
     release(here.root, [ONE])
@@ -245,19 +252,6 @@ def pypirc_has_another_index_of_that_name(here: Here) -> RunResult:
     words = f"[own]\nrepository = https://company.example.invalid/\npassword = {TOKEN}\n"
     pypirc(here, f"[distutils]\nindex-servers = own\n{words}")
     return sent(here)
-
-
-@failure
-def publish_test_to_the_production_index(here: Here) -> RunResult:
-    release(here.root, [ONE])
-    return running.run_in_process(here.root, "publish-test", "--index", "pypi")
-
-
-@failure
-def confirmation_needed(here: Here) -> RunResult:
-    release(here.root, [ONE])
-    with here.index() as index:
-        return publish_to(here.root, index.upload_url, index.simple_url, production=True)
 
 
 def pypirc(here: Here, text: str) -> None:
@@ -338,14 +332,6 @@ def project_is_archived(here: Here) -> RunResult:
 
 
 @failure
-def project_is_in_quarantine(here: Here) -> RunResult:
-    release(here.root, [ONE])
-    with here.index() as index:
-        index.set_status("demo", "quarantined")
-        return publish(here.root, index)
-
-
-@failure
 def name_belongs_to_another_account(here: Here) -> RunResult:
     release(here.root, [ONE])
     write(here.root, {".gitignore": "dist/\n"})
@@ -378,51 +364,7 @@ def requirement_not_available(here: Here) -> RunResult:
         return running.run_in_process(here.root, "verify-install", "--from", "dist")
 
 
-@failure
-def sibling_on_no_index_before_sending(here: Here) -> RunResult:
-    with here.index() as index:
-        own = f'[tool.relnox.indexes.own]\nupload = "{index.upload_url}"\nsimple = "{index.simple_url}"\n'
-        wheels = made_wheel(here.root / "dist", "demo", requires=["core"]), made_wheel(here.root / "dist", "core")
-        project_of(here.root, *wheels, settings=own)
-        return running.run_in_process(here.root, "publish", "--index", "own", "--yes", "--package", "demo")
-
-
-@failure
-def nothing_was_built(here: Here) -> RunResult:
-    release(here.root, [ONE])
-    path = here.root / "packages" / "demo" / "pyproject.toml"
-    path.write_text(path.read_text(encoding="utf-8").replace("1.0", "1.1"), encoding="utf-8")
-    with here.index() as index:
-        return publish_to(here.root, index.upload_url, index.simple_url)
-
-
-@failure
-def file_was_yanked(here: Here) -> RunResult:
-    path = made_wheel(here.root / "dist", "demo")
-    with serving(path) as own:
-        own.yank(path.name)
-        addresses = f'upload = "{own.simple_url}"\nsimple = "{own.simple_url}"\n'
-        settings = f"[tool.relnox.indexes.own]\n{addresses}production = false\n"
-        project_of(here.root, path, settings=settings)
-        return running.run_in_process(here.root, "verify-install", "--index", "own")
-
-
 # --- what does not build, what does not import
-
-
-@failure
-def build_lacks_a_dependency(here: Here) -> RunResult:
-    system = '[build-system]\nrequires = []\nbuild-backend = "own_backend"\nbackend-path = ["."]\n'
-    write(
-        here.root,
-        {
-            "pyproject.toml": f'[project]\nname = "demo"\nversion = "1.0"\n{system}',
-            "own_backend.py": "def build_sdist(directory, config_settings=None):\n    import cython_of_old\n",
-            ".gitignore": "dist/\n",
-        },
-    )
-    repository(here.root)
-    return running.run_in_process(here.root, "build-all")
 
 
 @failure
@@ -431,13 +373,6 @@ def backend_is_not_installed(here: Here) -> RunResult:
     text = f'[project]\nname = "demo"\nversion = "1.0"\n{system}'
     repository(write(here.root, {"pyproject.toml": text, ".gitignore": "dist/\n"}))
     return running.run_in_process(here.root, "build-all")
-
-
-@failure
-def import_fails(here: Here) -> RunResult:
-    path = made_wheel(here.root / "dist", "demo", {"demo/__init__.py": "import undeclared\n"})
-    project_of(here.root, path)
-    return running.run_in_process(here.root, "verify-install", "--from", "dist")
 
 
 # --- what is said

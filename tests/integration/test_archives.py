@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -87,12 +86,3 @@ def test_script_names_are_case_sensitive(tmp_path: Path) -> None:
         "Run-It": ("demo_app:main", ()),
         "show": ("demo_app.gui:main", ("x", "y")),
     }
-
-
-def test_digests_match_hashlib(tmp_path: Path) -> None:
-    path = tmp_path / "x"
-    path.write_bytes(b"abc" * 1_000_000)
-    digests = archives.hash_file(path)
-    assert digests.size == 3_000_000
-    assert digests.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert digests.blake2b_256 == hashlib.blake2b(path.read_bytes(), digest_size=32).hexdigest()

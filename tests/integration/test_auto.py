@@ -324,34 +324,7 @@ def test_a_package_that_is_new_in_a_fixed_group_can_be_released(tmp_path: Path, 
     assert any(tag.startswith("b-v") for tag in git(root, "tag").splitlines())
 
 
-def test_a_sparse_checkout_that_lacks_dependents_is_blocked(tmp_path: Path, bump: Bump) -> None:
-    root = released(packages(tmp_path / "many", INDEPENDENT, {"a": "", "b": '"a>=1.0,<1.1"'}), "a", "b")
-    git(root, "sparse-checkout", "set", "packages/a")
-    said = run_blocked_bump(bump, root, "--package", "a", "--part", "minor", *RELEASE)
-    assert "the sparse checkout lacks packages/b/pyproject.toml" in said
-    git(root, "sparse-checkout", "disable")  # as the fix says
-    assert bump(root, "--package", "a", "--part", "minor", *RELEASE).code == 0
-    assert "a>=1.0,<1.1" not in git(root, "show", "HEAD:packages/b/pyproject.toml")
-
-
 # --- what auto cannot work with ------------------------------------------------------------------------
-
-
-def test_a_shallow_clone_is_blocked_with_a_fix(demo: Path, tmp_path: Path, bump: Bump) -> None:
-    change(demo, "feat: x", "src/demo/x.py")
-    git(tmp_path, "clone", "--quiet", "--depth", "1", demo.as_uri(), "shallow")
-    ran = bump(tmp_path / "shallow", *AUTO, *RELEASE)
-    assert ran.code == 1
-    assert "this clone is shallow" in ran.err
-    assert "git fetch --unshallow --tags" in ran.err
-    git(tmp_path / "shallow", "fetch", "--quiet", "--unshallow", "--tags")
-    assert versions(bump, tmp_path / "shallow") == {"demo": "1.3.0"}
-
-
-def test_auto_is_blocked_outside_git(tmp_path: Path, bump: Bump) -> None:
-    ran = bump(single(tmp_path / "demo"), *AUTO)
-    assert ran.code == 1
-    assert "--part auto needs a git repository" in ran.err
 
 
 def test_before_the_first_commit_a_package_was_never_released(tmp_path: Path, bump: Bump) -> None:
@@ -390,29 +363,6 @@ def other_clone(root: Path, directory: Path) -> Path:
     git(root, "push", "--quiet", "--tags", "origin", "main")
     git(directory, "clone", "--quiet", str(remote_of(root)), "other")
     return directory / "other"
-
-
-def test_fetched_commits_missing_from_the_branch_are_reported(demo: Path, tmp_path: Path, bump: Bump) -> None:
-    other = other_clone(demo, tmp_path)
-    change(other, "fix: theirs", "theirs.txt")
-    git(other, "push", "--quiet")
-    git(demo, "fetch", "--quiet")
-    git(demo, "remote", "set-url", "origin", str(tmp_path / "away"))  # what was fetched counts where it is away
-    said = run_blocked_bump(bump, demo, *MINOR)
-    assert "the branch is behind origin/main by 1 commit" in said
-    assert "git pull --rebase" in said
-    git(demo, "rebase", "--quiet", "origin/main")
-    assert bump(demo, *MINOR).code == 0
-
-
-def test_a_version_below_the_last_tag_is_blocked(demo: Path, bump: Bump) -> None:
-    change(demo, "chore: x", "x.txt")
-    git(demo, "tag", "v2.0.0")
-    said = run_blocked_bump(bump, demo, *MINOR)
-    assert "demo 1.3.0 is not higher than the last release (v2.0.0)" in said
-    assert "--to VERSION" in said
-    ran = bump(demo, "--to", "1.3.0", "--allow-lower", *RELEASE)
-    assert ran.code == 0, ran.text
 
 
 def test_a_maintenance_branch_is_released_below_a_newer_tag(demo: Path, bump: Bump) -> None:

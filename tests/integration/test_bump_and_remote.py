@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.heavy
 
 RELEASE = ("--part", "minor", "--commit", "--tag")
-SCM = '[project]\nname = "scm"\ndynamic = ["version"]\n\n[tool.setuptools_scm]\n'
 
 
 @pytest.fixture
@@ -58,24 +57,6 @@ def colleague(root: Path, *tags: str) -> None:
 
 
 # --- before ----------------------------------------------------------------------------------------
-
-
-def test_a_tag_that_the_remote_has_is_reported_before_it_is_created(two: Path, bump: Bump) -> None:
-    for tag in ("v2.0.0", "v2.1.0"):
-        git(remote_of(two), "tag", tag, "main")
-    said = run_blocked_bump(bump, two, *RELEASE, code=4)
-    assert "tag v2.1.0 already exists on origin" in said
-    assert bump(two, "--part", "minor").code == 0
-
-
-def test_commits_missing_from_the_branch_are_reported_before_committing(two: Path, bump: Bump) -> None:
-    colleague(two)
-    said = run_blocked_bump(bump, two, *RELEASE)
-    assert "origin has commits on main that this checkout does not have" in said
-    assert "git pull --rebase origin main" in said
-    git(two, "pull", "--quiet", "--rebase", "origin", "main")
-    ran = bump(two, *RELEASE)
-    assert ran.code == 0, ran.text
 
 
 def test_a_remote_that_does_not_answer_blocks_only_a_push(two: Path, bump: Bump) -> None:
@@ -289,16 +270,3 @@ def test_a_push_to_another_url_is_verified_there(two: Path, bump: Bump) -> None:
     git(target, "tag", "--delete", "v2.1.0")
     assert bump(two, *RELEASE, "--push").code == 0
     assert git(target, "rev-parse", "v2.1.0^{}") == head
-
-
-def test_a_branch_that_tracks_another_name_is_not_pushed_under_its_own(two: Path, bump: Bump) -> None:
-    git(two, "push", "--quiet", "origin", "main")
-    git(two, "switch", "--quiet", "--create", "work", "--track", "origin/main")
-    before = everything(two)
-    ran = bump(two, *RELEASE, "--push", "--allow-branch")
-    assert ran.code == 1, ran.text
-    assert "[branch-not-allowed]" in ran.text
-    assert "fix: git branch --unset-upstream; or release on main: git switch main" in ran.text
-    assert everything(two) == before
-    git(two, "branch", "--unset-upstream")
-    assert bump(two, *RELEASE, "--push", "--allow-branch").code == 0

@@ -57,18 +57,6 @@ def test_files_of_another_release_are_removed_and_the_release_is_uploaded(
     assert _index(root).store.holds_only(_hashes(manifest))
 
 
-def test_a_second_sdist_in_another_spelling_is_refused_as_by_the_public_index(
-    root: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    release(root, [Package("core")], version="1.0.0")
-    assert main(["publish-test", "--index", "embedded", "--no-verify"]) == 4
-    refused = capsys.readouterr()
-    assert "embedded has another sdist of core 1.0.0, and accepts only one for each release" in refused.err
-    assert "machine first: relnox publish-test --index embedded --clear" in refused.err
-    assert "ok" not in refused.out
-    assert _statuses(root)[0] == 0
-
-
 def test_a_dry_run_shows_all_uploads_and_removes_nothing(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = sorted(path.name for path in root.rglob("*.tar.gz"))
     release(root, [Package("core")], content="second = 2\n")
@@ -108,36 +96,6 @@ def test_a_rerun_keeps_what_an_interrupted_run_uploaded(root: Path, monkeypatch:
         *["skipped"],
         *["success"] * (len(manifest.distributions) - 1),
     ]
-
-
-def _stored(root: Path, part: str) -> Path:
-    return next(path for path in root.rglob(part) if path.parent.name.startswith("core-1.0-"))
-
-
-def test_clearing_takes_uploads_and_leftovers(root: Path) -> None:
-    store, directory = _index(root).store, _stored(root, "file").parents[2]
-    _stored(root, "upload.json").write_bytes(b"")  # damaged
-    (directory / "incoming" / "killed").mkdir()
-    store.clear()
-    assert store.files() == []
-    assert sorted(path.name for path in directory.rglob("*")) == ["files", "incoming"]
-
-
-def test_a_changed_archive_blocks_even_if_the_index_has_the_release(
-    root: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    sdist = next((root / "dist").glob("core-*.tar.gz"))
-    built = sdist.read_bytes()
-    sdist.write_bytes(b"changed")
-
-    assert main(["publish", "--index", "embedded"]) == 4
-    said = capsys.readouterr().err
-    assert "[archive-changed]" in said
-    assert f"fix: mv {sdist} {sdist}.old\n" in said
-    sdist.unlink()  # files that the index has need not be on disk
-    assert main(["publish", "--index", "embedded"]) == 0
-    sdist.write_bytes(built)
-    assert main(["publish", "--index", "embedded"]) == 0
 
 
 @pytest.mark.parametrize("content", [b"changed", None])

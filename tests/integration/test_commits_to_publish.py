@@ -8,7 +8,7 @@ import packed
 import pytest
 import releases
 from projects import commit_all, git, repository, single, write
-from running import run_blocked_bump, run_in_process
+from running import run_in_process
 from trusting import trusting
 
 if TYPE_CHECKING:
@@ -70,16 +70,6 @@ def test_a_commit_that_is_nowhere_else_is_not_published(settings: str, tmp_path:
     assert publish(root, "--allow-branch").code == 0
 
 
-def test_a_commit_of_the_release_branch_is_published_once_it_is_pushed(tmp_path: Path, shop: Trusting) -> None:
-    root = project(tmp_path / "demo", shop)
-    change(root)
-    ran = publish(root)
-    assert ran.code == 1, ran.text
-    assert "fix: git push origin main; to ignore it: --allow-branch" in ran.err
-    git(root, "push", "--quiet", "origin", "main")
-    assert publish(root).code == 0
-
-
 @pytest.mark.parametrize("pushed", [True, False])
 def test_a_release_tag_is_enough(tmp_path: Path, shop: Trusting, *, pushed: bool) -> None:
     root = project(tmp_path / "demo", shop)
@@ -126,18 +116,6 @@ def test_without_a_remote_every_commit_is_published(tmp_path: Path, shop: Trusti
     git(root, "remote", "remove", "origin")
     change(root)
     assert publish(root).code == 0
-
-
-def test_a_branch_of_another_remote_is_not_pushed_to_the_fork(tmp_path: Path, bump: Bump) -> None:
-    root = repository(single(tmp_path / "demo"))  # origin is the fork
-    upstream = tmp_path / "upstream.git"
-    git(root, "init", "--quiet", "--bare", "--initial-branch", "main", str(upstream))
-    git(root, "remote", "add", "upstream", str(upstream))
-    git(root, "push", "--quiet", "--set-upstream", "upstream", "main")
-    error = run_blocked_bump(bump, root, "--part", "minor", "--commit", "--tag", "--push")
-    assert "branch main would be pushed to origin/main, but it tracks upstream/main" in error
-    assert '[tool.relnox] remote = "upstream"; or git branch --set-upstream-to origin/main' in error
-    assert bump(root, "--part", "minor", "--commit", "--tag").code == 0
 
 
 def test_a_branch_of_the_remote_in_the_settings_is_pushed_there(tmp_path: Path, bump: Bump) -> None:

@@ -102,23 +102,6 @@ def test_a_consistent_release_is_published(index: Trusting, tmp_path: Path) -> N
     assert publish(root).code == 0
 
 
-def test_an_outdated_build_is_blocked(index: Trusting, tmp_path: Path) -> None:
-    root = project(tmp_path / "demo", index, "alpha")
-    built(root, "1.2.0", "alpha")
-    assert publish(root).code == 0
-    raise_version(root, "alpha", "1.2.0", "1.3.0")
-    ran = publish(root)
-    refuses(
-        ran,
-        "dist/manifest.json is a build of alpha 1.2.0, but the checkout has alpha 1.3.0",
-        f"relnox build-all --project {root}",
-    )
-    assert "from an earlier run" not in ran.err
-    assert publish(root, "--allow-mismatch").code == 0
-    git(root, "switch", "--quiet", "--detach", "HEAD~1")  # as the message says
-    assert publish(root).code == 0
-
-
 def test_a_package_that_was_removed_is_not_published(index: Trusting, tmp_path: Path) -> None:
     root = project(tmp_path / "demo", index, "alpha", "beta")
     built(root, "1.2.0", "alpha", "beta")
@@ -154,27 +137,6 @@ def test_an_outdated_build_is_blocked_for_a_test_index(index: Trusting, trying: 
     refuses(run_in_process(root, *words), "is a build of alpha 1.2.0, but the checkout has alpha 1.3.0")
     assert not trying.files
     assert run_in_process(root, *words, "--allow-mismatch").code == 0
-
-
-@pytest.mark.parametrize("task", ["build-all", "publish"])
-def test_a_tag_at_the_commit_with_another_version(task: str, index: Trusting, tmp_path: Path) -> None:
-    root = project(tmp_path / "demo", index, "alpha", "beta")
-    built(root, "1.2.0", "alpha", "beta")
-    git(root, "tag", "--annotate", "--message", "1.3.0", "alpha-v1.3.0")
-    head = git(root, "rev-parse", "HEAD")[:10]
-    ran = run_in_process(root, "build-all", "--dry-run") if task == "build-all" else publish(root)
-    refuses(
-        ran,
-        f"tag alpha-v1.3.0 is at {head}, but ",
-        "alpha" if task == "build-all" else "the build made alpha 1.2.0",
-        f"release a version above both: relnox bump --project {root} --to 1.3.1 --package alpha --commit --tag;",
-    )
-    if task == "build-all":
-        ran = run_in_process(root, "build-all", "--dry-run", "--allow-mismatch")
-        assert (ran.code, "--allow-mismatch ignores: tag alpha-v1.3.0" in ran.text) == (0, True), ran.text
-        assert run_in_process(root, "build-all", "--dry-run", "--package", "beta").code == 0
-    else:
-        goes_with_the_option(root, index)
 
 
 @pytest.mark.parametrize("tag", ["v1.3.0", "v1.1.0", "v1.3.0rc1"])

@@ -85,13 +85,6 @@ def test_only_development_versions_have_a_number(demo: Path, bump: Bump, options
     assert "--number 0 needs --part dev [option-missing]" in said
 
 
-def test_a_version_below_the_last_release_is_blocked(demo: Path, bump: Bump) -> None:
-    git(demo, "commit", "--quiet", "--allow-empty", "--message=Next")
-    git(demo, "tag", "v1.4.0")
-    said = run_blocked_bump(bump, demo, *numbered(501))
-    assert "demo 1.2.4.dev501 is not higher than the last release (v1.4.0)" in said
-
-
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
     """base <- user, which pins it; base 1.0.0 and user 2.0a1 are released."""

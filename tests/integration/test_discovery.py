@@ -76,17 +76,6 @@ def test_directories_above_the_checkout_are_not_searched(tmp_path: Path) -> None
     assert directories(project.workspace) == {"inner": "lib"}
 
 
-def test_a_directory_without_a_project_is_rejected(tmp_path: Path) -> None:
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    with pytest.raises(Blocked, match="no project found") as caught:
-        open_project(empty)
-    assert caught.value.fix is not None
-    assert "--project" in caught.value.fix
-    with pytest.raises(Blocked, match="is not a directory"):
-        open_project(tmp_path / "missing")
-
-
 def test_a_checkout_without_packages_is_rejected_with_both_fixes(tmp_path: Path) -> None:
     root = repository(write(tmp_path / "docs-only", {"README.md": ""}))
     with pytest.raises(Blocked, match="no package found in") as caught:
@@ -117,13 +106,6 @@ def test_metadata_that_is_not_read_is_named(tmp_path: Path, files: dict[str, str
         assert directories(workspace) == {"lib": "lib"}
         reason = f"its metadata is in {name}, not in [project] of pyproject.toml"
         assert workspace.warnings == (f"skipped old: {reason}",)
-
-
-def test_invalid_settings_are_reported_with_their_file(tmp_path: Path) -> None:
-    with pytest.raises(Blocked, match=r"pyproject\.toml: .*tag-fromat") as caught:
-        open_project(write(tmp_path, {"pyproject.toml": '[tool.relnox]\ntag-fromat = "v{version}"\n'}))
-    assert caught.value.fix is not None
-    assert "tag-format" in caught.value.fix
 
 
 # --- one package ---------------------------------------------------------------------------------------

@@ -133,27 +133,6 @@ def test_uncommitted_files_are_shipped_from_the_tree(tmp_path: Path) -> None:
     assert sdist_members(root)[".env"] == CANARY
 
 
-def test_an_uncommitted_change_of_pyproject_blocks_the_build(tmp_path: Path) -> None:
-    root = home(tmp_path / "home")
-    (root / "pyproject.toml").write_text((root / "pyproject.toml").read_text() + "# changed\n")
-    before = repository_state(root)
-    ran = run(root, "relnox", "build-all")
-    assert ran.code == 1, ran.text
-    assert "uncommitted changes in pyproject.toml" in ran.err
-    assert not (root / "dist").exists()
-    assert repository_state(root) == before
-
-
-def test_an_uncommitted_package_blocks_the_build(tmp_path: Path) -> None:
-    root = repository(write(tmp_path / "home", {"README.md": ""}))
-    in_tree(root)
-    ran = run(root, "relnox", "build-all")
-    assert ran.code == 1, ran.text
-    assert "home is not committed" in ran.err
-    assert not (root / "dist").exists()
-    assert run(root, "relnox", "build-all", "--from-tree").code == 0
-
-
 def test_outside_git_and_before_the_first_commit_the_tree_is_built(tmp_path: Path) -> None:
     root = tmp_path / "home"
     root.mkdir()

@@ -18,10 +18,8 @@ from projects import commit_all, git, remote_of, repository, write
 from releases import made_wheel, write_manifest
 from running import run_in_process
 
-from relnox.commands import forge_release, options_by_table
-from relnox.commands.options import ForgeReleaseOptions
+from relnox.commands import options_by_table
 from relnox.commands.shared.forge_releases import forge_release_obstacles
-from relnox.core.records import replace
 from relnox.project import open_project
 
 if TYPE_CHECKING:
@@ -201,17 +199,6 @@ def test_a_dry_run_changes_nothing(world: World) -> None:
     assert "publish release demo 1.1.0 of tag v1.1.0" in ran.out + ran.err
     assert "+- Something new" in ran.out
     assert (world.forge.changes, world.forge.releases) == (0, [])
-
-
-@pytest.mark.parametrize("notes", ["changelog", "commits", "generated"])
-def test_a_plan_reads_everything_once(world: World, notes: str) -> None:
-    options = ForgeReleaseOptions(notes=notes, assets="all")
-    with replace(open_project(world.root, options_by_table), remote_tags="always") as project:
-        first = forge_release.plan(options, project)
-        requests = len(world.forge.requests), len(world.index.asked)
-        assert forge_release.plan(options, project).to_json() == first.to_json()
-        assert (len(world.forge.requests), len(world.index.asked)) == requests
-    assert (first.problems, world.forge.changes) == ((), 0)
 
 
 def test_all_files_are_attached_and_sha256sum_accepts_them(world: World, tmp_path: Path) -> None:
@@ -433,13 +420,6 @@ def test_text_that_a_person_edited_stays(world: World) -> None:
     assert world.release.body.count("demo==1.1.0") == 1
 
 
-def test_a_draft_that_a_person_made_blocks(github: World) -> None:
-    github.forge.release("v1.1.0", "Soon", draft=True)
-    ran = github.run(code=1)
-    assert "[forge-release-exists]" in ran.err
-    assert github.forge.changes == 0
-
-
 def test_an_immutable_release_takes_instructions_only(github: World) -> None:
     release = github.forge.release("v1.1.0", "By hand", immutable=True)
     ran = github.run(code=4)
@@ -582,13 +562,6 @@ def test_another_file_of_a_draft_is_replaced_and_that_of_a_public_release_is_not
 # --- what blocks it
 
 
-def test_files_on_a_test_index_block(world: World) -> None:
-    with (world.root / "pyproject.toml").open("a", encoding="utf-8") as file:
-        file.write("production = false\n")
-    assert "own is a test index" in world.run(code=1).err
-    assert world.forge.changes == 0
-
-
 def test_archives_to_attach_are_compared_first(world: World) -> None:
     (world.root / "dist" / world.manifest.distributions[0].filename).write_bytes(b"other")
     assert "[archive-changed]" in world.run("--assets", "all", code=4).err
@@ -596,40 +569,9 @@ def test_archives_to_attach_are_compared_first(world: World) -> None:
     world.run()
 
 
-def test_files_that_the_index_lacks_block(world: World) -> None:
-    world.index.delete(world.manifest.distributions[0].filename)
-    ran = world.run(code=1)
-    assert "[file-not-listed]" in ran.err
-    assert "fix: relnox publish" in ran.err
-    assert world.forge.changes == 0
-
-
-def test_a_tag_that_the_remote_lacks_blocks(world: World) -> None:
-    git(world.root, "push", "--quiet", "--delete", "origin", "v1.1.0")
-    ran = world.run(code=1)
-    assert "origin does not have tag v1.1.0 [release-not-tagged]" in ran.err
-    assert "git push origin refs/tags/v1.1.0" in ran.err
-    assert world.forge.changes == 0
-
-
 def test_a_tag_on_another_commit_of_the_remote_blocks(world: World) -> None:
     git(world.root, "push", "--quiet", "--force", "origin", "v1.0.0:refs/tags/v1.1.0")
     assert "[tag-exists]" in world.run(code=4).err
-
-
-def test_a_token_without_permission_blocks_before_anything_is_sent(world: World) -> None:
-    world.forge.may_write = False
-    ran = world.run(code=1)
-    assert "[forge-rejected]" in ran.err
-    assert "cannot write releases" in ran.err
-    assert world.forge.changes == 0
-
-
-def test_a_wrong_token_blocks(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RELNOX_FORGE_TOKEN", "wrong")
-    ran = world.run(code=1)
-    assert "the token in RELNOX_FORGE_TOKEN is not accepted" in ran.err
-    assert world.forge.changes == 0
 
 
 def test_gitlab_has_no_drafts(gitlab: World) -> None:

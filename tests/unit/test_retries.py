@@ -8,7 +8,6 @@ import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from releases import SimulatedClock
@@ -17,9 +16,6 @@ from relnox.errors import Failed
 from relnox.system import process, retries, run_scope
 from relnox.system.retries import Deadline, TransientError
 from relnox.system.run_scope import current_scope
-
-if TYPE_CHECKING:
-    pass
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 RESET = str(int(NOON.timestamp()) + 60)
