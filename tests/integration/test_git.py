@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -10,8 +9,7 @@ import pytest
 from projects import commit_all, git, remote_of, repository, single, write
 
 from relnox.core.planning.step import Edit, NewTag
-from relnox.errors import Blocked, Failed
-from relnox.source import copies
+from relnox.errors import Failed
 from relnox.source.git import changes, commits_of_tags, find_repository, remotes
 
 if TYPE_CHECKING:
@@ -99,19 +97,6 @@ def test_the_state_lists_files_by_their_plain_names(root: Path) -> None:
     assert state.untracked_files == tuple(sorted(f"untracked/{name}" for name in ODD))
 
 
-def test_an_unmerged_file_is_dirty(root: Path) -> None:
-    git(root, "switch", "--quiet", "--create", "other")
-    write(root, {"README.md": "other\n"})
-    commit_all(root)
-    git(root, "switch", "--quiet", "main")
-    write(root, {"README.md": "main\n"})
-    commit_all(root)
-    assert subprocess.run(
-        ["git", "merge", "--quiet", "other"], cwd=root, check=False, capture_output=True
-    ).returncode
-    assert checkout(root).read_state().changed_files == ("README.md",)
-
-
 def test_a_submodule_that_moved_is_dirty(root: Path, tmp_path: Path) -> None:
     inner = repository(write(tmp_path / "inner", {"a.txt": "a\n"}))
     git(root, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(inner), "sub module")
@@ -138,43 +123,6 @@ def test_tags_of_every_kind_point_to_commits(root: Path) -> None:
         "of-a-tag": first,
         "pkg/v\xfc@2": second,
     }
-
-
-def test_a_shallow_clone_is_detected_and_the_tags_of_the_remote_are_read(root: Path, tmp_path: Path) -> None:
-    git(root, "tag", "v1")
-    write(root, {"new.txt": ""})
-    commit_all(root)
-    git(root, "push", "--quiet", "origin", "main", "v1")
-    git(tmp_path, "clone", "--quiet", "--depth", "1", f"file://{remote_of(root)}", "shallow")
-    here = checkout(tmp_path / "shallow")
-    state = here.read_state()
-    assert state.is_shallow
-    assert state.tags == {}
-    assert read_tags(here, "origin") == {"v1": git(root, "rev-parse", "v1")}
-
-
-def test_a_worktree_has_its_own_private_directory(root: Path, tmp_path: Path) -> None:
-    git(root, "worktree", "add", "--quiet", "-b", "side", str(tmp_path / "side"))
-    main, side = checkout(root), checkout(tmp_path / "side")
-    write(tmp_path / "side", {"README.md": "changed\n"})
-    assert (side.read_state().branch, side.read_state().changed_files) == ("side", ("README.md",))
-    assert (main.read_state().branch, main.read_state().changed_files) == ("main", ())
-    assert main.private_directory() == root / ".git" / "relnox"
-    assert side.private_directory() == root / ".git" / "worktrees" / "side" / "relnox"
-
-
-def test_a_project_below_the_top_level_sees_only_its_own_files(tmp_path: Path) -> None:
-    top = write(tmp_path / "mono", {"other/file.txt": "", "pyth/x": ""})
-    single(top / "py th")
-    repository(top)
-    write(
-        top, {"other/file.txt": "x", "other/new.txt": "", "py th/README.md": "x", "py th/new.txt": "", "py t": ""}
-    )
-    here = checkout(top / "py th")
-    assert here.prefix == "py th/"
-    state = here.read_state()
-    assert (state.changed_files, state.untracked_files) == (("README.md",), ("new.txt",))
-    assert here.private_directory().resolve() == top / ".git" / "relnox"
 
 
 def test_ignored_files(root: Path) -> None:
@@ -222,15 +170,6 @@ def test_git_variables_of_another_repository_are_ignored(
         monkeypatch.delenv(name)
     assert git(root, "rev-parse", "main") == commit
     assert git(other, "log", "--format=%s") == "Start"
-
-
-def test_a_checkout_owned_by_another_user_is_rejected_with_the_fix_of_git(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own way to test it
-    with pytest.raises(Blocked, match="belongs to another user") as caught:
-        find_repository(root)
-    assert caught.value.fix == f"git config --global --add safe.directory {root}"
 
 
 def test_the_time_of_a_signed_commit_is_read(root: Path, tmp_path: Path) -> None:
@@ -294,17 +233,6 @@ def edits(root: Path, *files: str) -> list[Edit]:
     return [Edit(file=file, before=None, after=(root / file).read_bytes()) for file in files]
 
 
-def test_the_planned_content_is_committed_whatever_was_saved_since(root: Path) -> None:
-    write(root, {"README.md": "planned\n", "new.txt": "planned\n"})
-    planned = edits(root, "README.md", "new.txt")
-    write(root, {"README.md": "saved\n", "new.txt": "saved\n"})
-    changes.commit(checkout(root), "Release", planned)
-    changes.reset_index(checkout(root), ["README.md", "new.txt"])
-    assert git(root, "show", "HEAD:README.md", "HEAD:new.txt") == "planned\nplanned"
-    assert git(root, "status", "--porcelain").split() == ["M", "README.md", "M", "new.txt"]
-    assert (root / "README.md").read_text() == "saved\n"
-
-
 def test_exactly_the_planned_files_are_committed(root: Path) -> None:
     write(root, dict.fromkeys(ODD, "1\n") | {"other.txt": "1\n", "staged.txt": "1\n"})
     before = commit_all(root)
@@ -325,17 +253,6 @@ def test_exactly_the_planned_files_are_committed(root: Path) -> None:
     # Other staged or changed files are unchanged.
     assert git(root, "diff", "--cached", "--name-only").splitlines() == ["new.txt", "staged.txt"]
     assert git(root, "diff", "--name-only").splitlines() == ["other.txt"]
-
-
-def test_output_of_a_failing_hook_is_in_the_error(root: Path) -> None:
-    hook = root / ".git/hooks/pre-commit"
-    write(hook.parent, {"pre-commit": "#!/bin/sh\necho the hook has its reasons >&2\nexit 3\n"})
-    hook.chmod(0o755)
-    write(root, {"README.md": "changed\n"})
-    head = git(root, "rev-parse", "HEAD")
-    with pytest.raises(Failed, match="the hook has its reasons"):
-        changes.commit(checkout(root), "Rejected", edits(root, "README.md"))
-    assert git(root, "rev-parse", "HEAD") == head
 
 
 # --- tags and push --------------------------------------------------------------------------------------------
@@ -401,47 +318,7 @@ def test_branch_and_planned_tags_are_pushed_and_no_others(root: Path) -> None:
     assert set(local) == {"refs/heads/main", "refs/tags/v2", "refs/tags/private"}
 
 
-@pytest.mark.parametrize("rejected", ["refs/heads/main", "refs/tags/v2"])
-def test_a_partly_rejected_push_pushes_nothing(root: Path, rejected: str) -> None:
-    # A protected branch must not leave the tag alone on the remote, nor the reverse.
-    hook = remote_of(root) / "hooks" / "update"
-    write(hook.parent, {"update": f'#!/bin/sh\nif [ "$1" = {rejected} ]; then echo protected >&2; exit 1; fi\n'})
-    hook.chmod(0o755)
-    write(root, {"new.txt": ""})
-    commit_all(root)
-    here = checkout(root)
-    changes.create_tag(here, tag(), here.head() or "")
-    before = remotes.read_refs(here, "origin")
-    with pytest.raises(Failed, match="protected") as caught:
-        remotes.push(here, "origin", "main", ["v2"])
-    assert caught.value.fix is not None
-    assert "rerun the command" in caught.value.fix
-    assert remotes.read_refs(here, "origin") == before
-
-
 # --- temporary clones ------------------------------------------------------------------------------------------
-
-
-def test_changes_in_a_temporary_clone_do_not_reach_the_repository(tmp_path: Path) -> None:
-    top = write(tmp_path / "mono", {"README.md": "top\n"})
-    single(top / "python")
-    repository(top)
-    before = git(top, "rev-parse", "HEAD")
-    write(top, {"python/README.md": "uncommitted\n"})
-    into = tmp_path / "into"
-    into.mkdir()
-    clone = copies.clone_with_remote(checkout(top / "python"), into, before, "main", "upstream")
-    there = checkout(clone)
-    assert (clone / "README.md").read_text() == "# demo\n"
-    assert there.read_state().branch == "main"
-    write(clone, {"README.md": "rehearsed\n"})
-    changes.commit(there, "Rehearsed", edits(clone, "README.md"))
-    changes.create_tag(there, tag(), git(clone, "rev-parse", "HEAD"))
-    remotes.push(there, "upstream", "main", ["v2"])
-    assert read_tags(there, "upstream") == there.tags()
-    here = checkout(top / "python")
-    assert (here.head(), here.tags(), read_tags(here, "origin")) == (before, {}, {})
-    assert not os.path.samestat((clone / ".." / ".git").stat(), (top / ".git").stat())
 
 
 def test_names_of_refs_are_split_at_line_ends_only(root: Path) -> None:

@@ -29,6 +29,11 @@ HOSTILE = {
     'build-backend="hatchling.build"\n',
     "CRLF": ('[project]\nname = "demo"\nversion = "«1.2.3»"\n\n' + BUILD).replace("\n", "\r\n"),
     "a byte order mark": MARK + '[project]\nname = "demo"\nversion = "«1.2.3»"\n' + BUILD,
+    "a byte order mark and CRLF": f'{MARK}[project]\r\nname = "demo"\r\nversion = "«1.2.3»"\r\n',
+    "mixed line ends": '[project]\r\nname = "demo"\nversion = "«1.2.3»"\r\n' + BUILD,
+    "tabs": '[project]\n\tname\t=\t"demo"\n\tversion\t=\t"«1.2.3»"\n' + BUILD,
+    "not ASCII": '[project]\nname = "demo"\ndescription = "\xfcml\xe4ut \U0001f40d"\nversion = "«1.2.3»"\n'
+    + BUILD,
     "no line end at the end": BUILD + '[project]\nname = "demo"\nversion = "«1.2.3»"',
     "multi-line quotes": '[project]\nname = "demo"\nversion = """\n«1.2.3»"""\n' + BUILD,
     "authors before the version": (
