@@ -145,6 +145,7 @@ class Changelog:
             yield Heading(match.start(), match.end(), title, match.start("title"), styles.index(style) + 1)
 
     def _with_unreleased_word(self, heading: Heading) -> Heading:
+        """Return a heading with the position of `unreleased` after its version or in the line below, if there."""
         if heading.parts is None:
             return heading
         if word := re.fullmatch(r"\W+(unreleased)\W*", heading.parts["rest"], re.IGNORECASE):
@@ -267,7 +268,7 @@ def has_unreleased_heading(text: str, versions: Collection[Version] | None = ())
 
 
 def reason_without_section(text: str, version: Version) -> str | None:
-    """Return why a changelog gets no section for a version; None if it has one, or its headings are wrong."""
+    """Return why a release adds no section for its version, or None if there is a section already."""
     headings = [heading for heading in Changelog(text).headings if heading.is_release]
     if any(heading.version == version and not heading.is_pending for heading in headings):
         return None
@@ -312,14 +313,8 @@ def _parts_outside_spans(start: int, end: int, spans: list[tuple[int, int]]) -> 
 def add_release(text: str, *, version: str, date: dt.date, tag: str | None, previous_tag: str | None) -> str:
     """Return a changelog with a new release: the unreleased changes move below a heading for the version.
 
-    The heading `Unreleased` stays at the top, with nothing below it.
-
-    Args:
-        text: The changelog, with its original line endings and byte order mark.
-        version: The version, as written in the heading.
-        date: The day of the release.
-        tag: The tag of the release, for the links; None leaves the links unchanged.
-        previous_tag: The tag of the previous release; None uses the one in the link of `Unreleased`.
+    The heading `Unreleased` stays at the top, with nothing below it. Links get the tag of the release unless it is
+    None; if that of the previous release is None, it is the one in the link of `Unreleased`.
 
     Raises:
         Blocked: There is not exactly one heading for `Unreleased`, or the version already has a heading. The
@@ -428,13 +423,10 @@ def _percent_encode_tag(tag: str) -> str:
 
 
 def text_of_version(text: str, version: str) -> str | None:
-    """Return the text about one version, without its heading and without blank lines around it.
+    """Return the text about one version, without its heading; None if the version is invalid or has no heading.
 
     Versions are compared as in PEP 440: `v1.2` and `[1.2.0] - 2026-11-21` are headings of the same version. Link
     references that the text does not use are left out, since the last section contains those of the whole file.
-
-    Returns:
-        The text, or None if the version is invalid or has no heading.
     """
     changelog, target = Changelog(text), _parse_version(version)
     headings = [heading for heading in changelog.headings if target is not None and heading.version == target]
@@ -486,10 +478,7 @@ def _text_of_section(changelog: Changelog, heading: Heading) -> str:
 def keep_earlier_releases(before: str, after: str, version: str) -> str:
     """Return the changelog that a tool wrote, with the text about earlier releases and the line endings as before.
 
-    Args:
-        before: The changelog before the release.
-        after: The changelog that the tool wrote.
-        version: What the headings of the release contain: its version, or several ones separated by commas.
+    `version` is what the headings of the release contain: its version, or several ones separated by commas.
 
     Raises:
         Blocked: The tool left out the last of the earlier releases. The message does not name the file.
@@ -506,7 +495,7 @@ def keep_earlier_releases(before: str, after: str, version: str) -> str:
     if not same:
         raise Blocked(
             "changelog-invalid",
-            f'the section "{last.title}" would be replaced',
+            f'the section "{last.title}" of an earlier release would be lost',
             fix='let a hook of edit-bump write the new section only, and set [tool.relnox] changelog = "none"',
         )
     return new.text[: same[0].start] + old.text[last.start :]

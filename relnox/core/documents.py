@@ -65,12 +65,9 @@ def read_string(document: Any, path: KeyPath) -> str:
 def replace_strings(
     text: str, changes: Mapping[KeyPath, tuple[str, str]], parse: Callable[[str], Any] = parse_toml_exactly
 ) -> str:
-    """Return a document with other strings; their quotes and all other characters stay.
+    """Return a TOML or JSON document with other strings; their quotes and all other characters stay.
 
-    Args:
-        text: The document.
-        changes: Maps the path of each string to its current and its new value.
-        parse: The function that parses the document.
+    `changes` maps the path of each string to its current and its new value; `parse` parses the document.
 
     Raises:
         ValueError: A path does not have the current value, or the string cannot be replaced as it is written.
@@ -133,7 +130,7 @@ def _parse_or_none(text: str, parse: Callable[[str], Any]) -> Any:
 
 
 def describe_parsing_error(error: Exception) -> str:
-    """Say what is wrong with a JSON document whose parsing raised this error."""
+    """Return what is wrong with a JSON document whose parsing raised this error."""
     match error:
         case json.JSONDecodeError():
             return f"it is not JSON: line {error.lineno}, column {error.colno}"
@@ -152,9 +149,9 @@ def to_json(document: Any) -> str:
     return escape_json(json.dumps(document, indent=2, ensure_ascii=False)) + "\n"
 
 
-def digest(value: Any) -> str:
-    """Return the SHA-256 hex digest of a value that consists of JSON types."""
-    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
+def json_digest(value: Any) -> str:
+    """Return the SHA-256 hash, in hex, of a value of JSON types, whatever the order of keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def to_json_types(value: Any) -> Any:

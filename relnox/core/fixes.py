@@ -48,17 +48,12 @@ class FrontEnd(Record):
 
 
 def task_command(task: str, *words: str) -> str:
-    """Return the command that runs a task, for a fix; each flag and each value is one of the `words`."""
+    """Return the command that runs a task with these words, quoted for the shell: flags, values and arguments."""
     return shlex.join(["relnox", task, *words])
 
 
 def option_words(name: str, value: str | bool | int | tuple[str, ...] | None) -> list[str]:  # noqa: FBT001 - a value
-    """Return an option as words of a command line: the flag and the value, or nothing if the option is not set.
-
-    Args:
-        name: The field name of the option.
-        value: The value of the option, or None if it is not set.
-    """
+    """Return the flag and the value of an option, given by its field name; nothing if the value is None."""
     flag = name.rstrip("_").replace("_", "-")
     match value:
         case None:
@@ -73,22 +68,15 @@ def option_words(name: str, value: str | bool | int | tuple[str, ...] | None) ->
 
 def install_command(requirement: str, *, upgrade: bool = False) -> str:
     """Return the command that installs or upgrades a requirement such as `relnox[check]`, for a fix."""
-    return f"pip install {'--upgrade ' if upgrade else ''}{quote_requirement(requirement)}"
-
-
-def quote_requirement(requirement: str) -> str:
-    """Return a requirement in quotes that any shell understands, or unchanged if it needs none."""
-    return requirement if re.fullmatch(r"[\w.-]+", requirement) else f'"{requirement}"'
+    quoted = requirement if re.fullmatch(r"[\w.-]+", requirement) else f'"{requirement}"'  # for any shell
+    return f"pip install {'--upgrade ' if upgrade else ''}{quoted}"
 
 
 def to_toml(settings: Mapping[str, Any], config: Config | None = None) -> str:
     """Return settings of `[tool.relnox]` as TOML, ready to paste.
 
-    A table that pyproject.toml has cannot be pasted again: its keys are shown as `[table] key = value`.
-
-    Args:
-        settings: The settings.
-        config: The settings that pyproject.toml has, or None if it has none.
+    `config` has the settings of pyproject.toml. A table that is there cannot be pasted again: its keys are shown
+    as `[table] key = value`.
     """
     import tomlkit  # slow to import, and few commands propose settings
 
@@ -107,12 +95,7 @@ def to_toml(settings: Mapping[str, Any], config: Config | None = None) -> str:
 
 
 def adapt_commands(text: str, front_end: FrontEnd) -> str:
-    """Return a message with its commands in the form that the user types, such as `nox -s …`.
-
-    Args:
-        text: A message, a fix or a note.
-        front_end: The commands that start tasks.
-    """
+    """Return a message, fix or note with `nox -s TASK` or the like for `relnox TASK`, as the user types it."""
 
     def convert(line: str) -> str:
         if line.lstrip().startswith("| "):  # output of another program
@@ -122,17 +105,11 @@ def adapt_commands(text: str, front_end: FrontEnd) -> str:
     return "\n".join(map(convert, text.split("\n")))
 
 
-def format_command_line(start: TaskCommand, words: Sequence[str]) -> str:
-    """Return a command with its options, quoted for the shell and ready to paste."""
-    separator = [start.option_separator] if start.option_separator and words else []
-    return " ".join([start.words, *separator, *map(shlex.quote, words)])
-
-
 def _shown_task_command(match: re.Match[str], front_end: FrontEnd) -> str:
     """Return the command to show for a match of `relnox TASK`."""
     start = front_end.tasks.get(match["task"])
     if start is None:
         return match[0]
-    text = format_command_line(start, front_end.options)
-    needs_separator = start.option_separator and not front_end.options and match["more"] is not None
-    return f"{text} {start.option_separator}" if needs_separator else text
+    has_options = bool(front_end.options) or match["more"] is not None
+    separator = [start.option_separator] if start.option_separator and has_options else []
+    return " ".join([start.words, *separator, *map(shlex.quote, front_end.options)])

@@ -14,11 +14,8 @@ N = TypeVar("N", bound=Hashable)
 def sort_into_waves(needs: Mapping[str, Iterable[str]]) -> tuple[tuple[str, ...], ...]:
     """Sort names into waves, so that each name depends only on names in earlier waves.
 
-    Args:
-        needs: Maps each name to the names that it depends on. Dependencies that are not keys are ignored.
-
-    Returns:
-        The waves; the names in each are in alphabetical order.
+    `needs` maps each name to those that it depends on; dependencies that are not keys are ignored. The names of a
+    wave are in alphabetical order.
 
     Raises:
         Blocked: The dependencies form a cycle.

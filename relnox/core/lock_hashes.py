@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from relnox.core.documents import parse_toml, table_at
+from relnox.core.documents import json_digest, parse_toml, table_at
 from relnox.core.packages import normalize_name
 
 _POETRY_KEYS = ("dependencies", "source", "extras", "dev-dependencies")
@@ -56,7 +54,7 @@ def poetry_hash(document: Mapping[str, Any], *, with_groups: bool = True) -> str
             **({"dependency-groups": groups} if groups else {}),
             "tool": {"poetry": own},
         }
-    return _json_hash(content)
+    return json_digest(content)
 
 
 def pdm_hash(document: Mapping[str, Any]) -> str:
@@ -66,7 +64,7 @@ def pdm_hash(document: Mapping[str, Any]) -> str:
     for tables in (table_at(document, "dependency-groups"), table_at(pdm, "dev-dependencies")):
         for name, requirements in tables.items():
             groups.setdefault(normalize_name(name), []).extend(requirements)
-    return _json_hash(
+    return json_digest(
         {
             "sources": pdm.get("source", []),
             "dependencies": project.get("dependencies", []),
@@ -76,7 +74,3 @@ def pdm_hash(document: Mapping[str, Any]) -> str:
             "resolution": pdm.get("resolution", {}),
         }
     )
-
-
-def _json_hash(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -34,7 +34,7 @@ class Workspace(Record):
         return {package.name: package for package in self.packages}
 
     def dependency_edges(self, *tables: DependencyTable) -> dict[str, frozenset[str]]:
-        """Map each package to the workspace packages it requires in these tables, directly or through extras."""
+        """Map each package to those of the workspace that it requires in these tables, or through extras there."""
         needs = {package.name: package.required_names(*tables) & self.by_name.keys() for package in self.packages}
         for package in self.packages:
             with_extras = [
@@ -86,7 +86,7 @@ class Workspace(Record):
         return tuple(package for package in self.packages if name in package.required_names(*tables))
 
     def runtime_dependencies(self, package: Package) -> frozenset[str]:
-        """Return the names of the workspace packages that are installed along with `package`."""
+        """Return the names of the workspace packages that are installed along with a package, as it needs them."""
         return graph.closure([package.name], self.dependency_edges("runtime")) - {package.name}
 
     def select(self, names: Iterable[str]) -> tuple[Package, ...]:
@@ -126,10 +126,7 @@ class Workspace(Record):
 def owning_package(file: str, owners: Mapping[str, str], cache: dict[str, str | None]) -> str | None:
     """Return the package in whose directory a file is, or None; the innermost one if directories are nested.
 
-    Args:
-        file: The file.
-        owners: Maps the directory of each package to the package.
-        cache: Results by directory, which this function fills.
+    `owners` maps the directories of packages to the packages; `cache` keeps results by directory.
     """
     directory = file.rpartition("/")[0]
     if directory not in cache:

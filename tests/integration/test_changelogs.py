@@ -303,7 +303,7 @@ EARLIER = "# News\r\n\r\n## v1.0.0\r\n\r\n- by hand\r\n\r\n## v0.9\r\n\r\n- olde
     [
         ("# News\n\n## v1.1.0\n\n- new\n\n## v1.0.0 - 2026-01-01\n\n- from commits\n", ""),
         (EARLIER.replace("\r\n", "\n").replace("## v1.0.0", "## v1.1.0\n\n- new\n\n## v1.0.0"), ""),
-        ("## v1.1.0\n", 'rewrites NEWS.md: the section "v1.0.0" would be replaced'),
+        ("## v1.1.0\n", 'rewrites NEWS.md: the section "v1.0.0" of an earlier release would be lost'),
     ],
 )
 def test_a_tool_does_not_change_what_the_changelog_says_about_earlier_releases(  # noqa: PLR0917 - a table

@@ -529,5 +529,5 @@ def test_a_tool_writes_the_new_section_only(before: str, after: str, version: st
 
 
 def test_a_tool_that_drops_the_last_release_is_blocked() -> None:
-    with pytest.raises(Blocked, match=r'the section "v1\.0" would be replaced'):
+    with pytest.raises(Blocked, match=r'the section "v1\.0" of an earlier release would be lost'):
         changelog.keep_earlier_releases("# v1.0\n", "# v1.1\n", "1.1")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -74,11 +72,11 @@ class Plan(Record, kw_only=True):
 
     @property
     def digest(self) -> str:
-        """The SHA-256 hash of what the plan does, in hex: its task, its commit, and its steps."""
+        """The digest of the plan; see `plan_digest`."""
         return plan_digest(self.to_document())
 
     def to_document(self) -> dict[str, Any]:
-        """Return the plan as JSON types, including the title of each step and whether it is remote."""
+        """Return the plan as a JSON object, with the title of each step and whether it is remote."""
         document: dict[str, Any] = documents.to_json_types(self)
         for entry, step in zip(document["steps"], self.steps, strict=True):
             entry["title"] = step.title
@@ -86,25 +84,13 @@ class Plan(Record, kw_only=True):
         return document
 
     def to_json(self) -> str:
-        """Return the plan as JSON, with its schema and digest."""
+        """Return the plan as JSON text, with the number of its schema and its digest."""
         document = self.to_document()
         return documents.to_json({"schema": SCHEMA, "digest": plan_digest(document), **document})
 
 
 class PlanBuilder:
-    """A plan in the making: steps, notes and problems in the order in which a task finds them.
-
-    Attributes:
-        task: The name of the task.
-        steps: The steps so far.
-        notes: Notes for the user.
-        details: Notes that come with every run.
-        problems: What blocks the plan.
-        tables: Results that are known without running a step.
-        next_command: The command that comes next, or empty.
-        releases: The packages of which the run makes a release, or finds it made.
-        outputs: What later jobs of CI need to know besides, by name.
-    """
+    """A plan in the making, whose attributes have the values of the fields of `Plan` so far."""
 
     def __init__(self, task: str, *, continue_on_error: bool = False) -> None:
         self.task = task
@@ -124,7 +110,7 @@ class PlanBuilder:
         return steps
 
     def add_problems(self, problems: Iterable[Problem], options: object) -> None:
-        """Add problems; one that an option allows becomes a note, and its fix names the option otherwise."""
+        """Add problems; one that a set option ignores becomes a note, and the fixes of others name that option."""
         for problem in problems:
             flag = f"--{problem.allow.replace('_', '-')}"
             if not problem.allow:
@@ -152,6 +138,8 @@ class PlanBuilder:
 
 
 def plan_digest(document: Mapping[str, Any]) -> str:
-    """Return the digest of a plan in JSON types, which covers no notes: they depend on the machine."""
-    covered = {name: document.get(name) for name in ("task", "commit", "steps")}
-    return hashlib.sha256(json.dumps(covered, sort_keys=True).encode()).hexdigest()
+    """Return the SHA-256 hash, in hex, of a plan as a JSON object: of its task, its commit and its steps.
+
+    Notes are not part of it, since they depend on the machine.
+    """
+    return documents.json_digest({name: document.get(name) for name in ("task", "commit", "steps")})

@@ -141,6 +141,7 @@ def budget_problems(diffs: Sequence[ReleaseDiff], budget: DiffConfig) -> Iterato
 
 
 def _budget_error(code: str, lines: Sequence[str], setting: str) -> Problem:
+    """Return the problem that archives differ more than allowed; `setting` allows what these lines say."""
     return Blocked(
         code,
         "\n".join(lines),
@@ -150,7 +151,7 @@ def _budget_error(code: str, lines: Sequence[str], setting: str) -> Problem:
 
 
 def find_counterpart(filename: str, others: Iterable[str]) -> str | None:
-    """Return the file of another release that is most like a file, of the same kind; None if there is none."""
+    """Return the file of another release that has the same kind and the most similar tags, or None."""
     ending, parts = ".whl" if filename.endswith(".whl") else ".tar.gz", _wheel_tags(filename)
     candidates = [other for other in others if other.endswith(ending)]
     return max(sorted(candidates), key=lambda other: len(parts & _wheel_tags(other)), default=None)
@@ -167,7 +168,7 @@ def _wheel_tags(filename: str) -> frozenset[str]:
 
 
 def _kind_or_tags(filename: str) -> str:
-    """Return the tags in the name of a wheel, `wheel` for pure wheels, and `sdist` for all others."""
+    """Return what a file is: `sdist`, `wheel` if it is pure, or the tags of another wheel."""
     if not filename.endswith(".whl"):
         return "sdist"
     tags = "-".join(filename.removesuffix(".whl").split("-")[-3:])
@@ -177,7 +178,7 @@ def _kind_or_tags(filename: str) -> str:
 def _added_and_removed(
     what: str, before: Iterable[str], after: Iterable[str], *, full: bool
 ) -> Iterator[tuple[str, str]]:
-    """Yield what was added and removed, if anything was."""
+    """Yield pairs of `what` and the names added (`+name`) and removed (`-name`), if any; `full` for all names."""
     old, new = list(before), list(after)
     groups = [
         [f"+{name}" for name in _names_missing_in(new, old)],

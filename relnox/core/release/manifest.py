@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import datetime
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sdist_filename, parse_wheel_filename
 from packaging.version import Version
@@ -21,6 +21,8 @@ from relnox.core.records import Record, field_values, replace
 from relnox.core.text import format_count
 from relnox.errors import Blocked
 
+T = TypeVar("T")
+
 MANIFEST_JSON = "manifest.json"
 MANIFEST_TEXT = "BUILD_MANIFEST.txt"
 
@@ -31,6 +33,7 @@ _SAFE_FILENAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.!+-]{,254}")
 _MAX_SIZE = 1 << 50
 _DIGEST = r"[0-9a-f]{64}"
 _COMMIT = r"[0-9a-f]{40}|[0-9a-f]{64}"
+_TYPES: dict[type, str] = {str: "string", bool: "boolean", list: "list", dict: "object"}
 _MAX_REASON = 200
 """The number of characters to which the reason in an error message is cut."""
 
@@ -65,7 +68,7 @@ class Distribution(Record, kw_only=True):
 
 
 class PackageFacts(Record, kw_only=True):
-    """What publishing needs to know of a package: see `Package` and `TagFormat` for the attributes."""
+    """What publishing needs to know of a package; its tags are the prefix, the version and the suffix."""
 
     name: str
     directory: str
@@ -155,7 +158,7 @@ class Manifest(Record, kw_only=True):
             "time": self.time,
             "needs": {name: list(needed_packages) for name, needed_packages in self.needs},
             **({"missing": list(self.missing)} if self.missing else {}),
-            **({"project": _policy_document(self.policy)} if self.policy is not None else {}),
+            **({"project": _policy_as_json(self.policy)} if self.policy is not None else {}),
         }
         return json.dumps(document, indent=2) + "\n"
 
@@ -186,7 +189,7 @@ class Manifest(Record, kw_only=True):
             return cls(
                 distributions=_parse_distributions(document["artifacts"]),
                 commit=_check_commit(document["commit"]),
-                dirty=_check_flag(document["dirty"]),
+                dirty=_check_type(document["dirty"], bool),
                 time=_check_time(document["time"]),
                 needs=tuple(
                     (_check_package_name(name), _check_package_names(needed_packages))
@@ -208,21 +211,23 @@ class Manifest(Record, kw_only=True):
 # The functions below return a valid value, and raise an error for any other: a manifest may be hostile.
 
 
-def _check_text(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{value!r} is not a string")  # noqa: TRY004 - shown to the user
+def _check_type(value: object, kind: type[T]) -> T:
+    if not isinstance(value, kind):
+        raise ValueError(f"{value!a} is no {_TYPES[kind]}")  # noqa: TRY004 - shown to the user
     return value
 
 
 def _check_commit(value: object) -> str | None:
-    if value is not None and re.fullmatch(_COMMIT, _check_text(value)) is None:
-        raise ValueError(f"{value!a} is not a commit id")
-    return None if value is None else _check_text(value)
+    if value is None:
+        return None
+    if re.fullmatch(_COMMIT, commit := _check_type(value, str)) is None:
+        raise ValueError(f"{commit!a} is not a commit id")
+    return commit
 
 
 def _check_time(value: object) -> str:
-    datetime.fromisoformat(_check_text(value))
-    return _check_text(value)
+    datetime.fromisoformat(time := _check_type(value, str))
+    return time
 
 
 def _check_package_name(name: str) -> str:
@@ -236,18 +241,10 @@ def _check_package_names(value: object) -> tuple[str, ...]:
 
 
 def _check_texts(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list):
-        raise ValueError(f"{value!r} is not a list")  # noqa: TRY004 - shown to the user
-    return tuple(map(_check_text, value))
+    return tuple(_check_type(text, str) for text in _check_type(value, list))
 
 
-def _check_flag(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(f"expected true or false, not {value!r}")  # noqa: TRY004 - shown to the user
-    return value
-
-
-def _policy_document(policy: PublishingPolicy) -> dict[str, Any]:
+def _policy_as_json(policy: PublishingPolicy) -> dict[str, Any]:
     packages = []
     for package in policy.packages:
         values = field_values(package)
@@ -259,23 +256,23 @@ def _parse_policy(document: dict[str, Any]) -> PublishingPolicy:
     packages = tuple(
         PackageFacts(
             name=_check_package_name(entry["name"]),
-            directory=_check_text(entry["directory"]),
+            directory=_check_type(entry["directory"], str),
             version=None if entry["version"] is None else Version(entry["version"]),
-            is_private=_check_flag(entry["is_private"]),
-            is_metadata_only=_check_flag(entry["is_metadata_only"]),
-            tag_prefix=_check_text(entry["tag_prefix"]),
-            tag_suffix=_check_text(entry["tag_suffix"]),
+            is_private=_check_type(entry["is_private"], bool),
+            is_metadata_only=_check_type(entry["is_metadata_only"], bool),
+            tag_prefix=_check_type(entry["tag_prefix"], str),
+            tag_suffix=_check_type(entry["tag_suffix"], str),
         )
         for entry in document["packages"]
     )
-    if not isinstance(document["settings"], dict) or len({package.name for package in packages}) < len(packages):
-        raise ValueError("project is invalid")
-    settings = json.dumps(document["settings"], sort_keys=True)
+    if len({package.name for package in packages}) < len(packages):
+        raise ValueError("a package of the project is listed twice")
+    settings = json.dumps(_check_type(document["settings"], dict), sort_keys=True)
     return PublishingPolicy(settings=settings, packages=packages, tags=_check_texts(document["tags"]))
 
 
 def _parse_distributions(entries: list[dict[str, Any]]) -> tuple[Distribution, ...]:
-    """Return the validated file entries, whose strings become paths and uploads."""
+    """Return the files, validated, since their strings become paths and uploads."""
     files: dict[str, Distribution] = {}
     for entry in entries:
         file = Distribution(

@@ -28,12 +28,12 @@ _MENTION = re.compile(r"(?<![\w`])@(?=\w)")
 
 
 def release_marker(tag: str) -> str:
-    """Return the line that marks a release of a tag as made by relnox."""
+    """Return the HTML comment that marks the release page of a tag as made by relnox."""
     return f"<!-- relnox: release {_quote_tag(tag)} -->"
 
 
 def is_made_by_relnox(body: str, tag: str) -> bool:
-    """Return whether relnox made the release of a tag with this text."""
+    """Return whether the text of a tag's release page has the mark of relnox."""
     return release_marker(tag) in split_lines(body)
 
 
@@ -50,12 +50,8 @@ def format_installation_section(
 ) -> str:
     """Return the section that tells how to install the packages, with its markers.
 
-    Args:
-        tag: The tag of the release.
-        versions: The version of each package.
-        files: The published files.
-        index_url: The simple API of their index, or an empty string for the one that pip uses by default.
-        limit: The number of characters above which the hashes are left out.
+    `index_url` is the simple API of the index that has the files, or empty for the one that pip uses by default.
+    The hashes of the files are left out if they have more characters than the limit.
     """
     index = f"--index-url {index_url} " if index_url else ""
     commands = {name: f"pip install {index}{name}=={version}" for name, version in versions.items()}
@@ -79,7 +75,7 @@ def has_section(body: str, section: str) -> bool:
 
 
 def replace_section(body: str, tag: str, section: str) -> str:
-    """Return the text of a release with its section replaced, or appended if it has none."""
+    """Return the text of a release page with the section about installation replaced, or appended."""
     start, end = body.find(_start_marker(tag)), body.find(_end_marker(tag))
     if 0 <= start < end:
         return f"{body[:start]}{section}{body[end + len(_end_marker(tag)) :]}"
@@ -102,14 +98,9 @@ def _normalize_line_ends(text: str) -> str:
 
 
 def format_new_page(tag: str, notes: str, link: str, section: str, *, limit: int) -> str:
-    """Return the text of a new release; notes that are too long are cut at an entry, before the link.
+    """Return the text of a new release page: notes in Markdown, a link to all changes, and how to install it.
 
-    Args:
-        tag: The tag of the release.
-        notes: The notes, in Markdown.
-        link: The link below the notes, to all changes.
-        section: The section about installation.
-        limit: The maximum number of characters.
+    Notes are cut at an entry if the text would have more characters than the limit.
     """
     notes = _LOOKS_LIKE_MARKER.sub("&lt;!--", notes).strip()
     after = "".join(f"\n\n{part}" for part in (link, section) if part) + "\n"
@@ -184,13 +175,9 @@ def format_checksums(hashes: Mapping[str, str]) -> str:
 
 
 def previous_tag(tags: Mapping[str, Version], version: Version) -> str | None:
-    """Return the tag of the release before a version.
+    """Return the tag of the release before a version, among the tags of its package with their versions, or None.
 
     That before a final release is a final one, so that its notes have the changes of all prereleases.
-
-    Args:
-        tags: The tags of the same package and line, with their versions.
-        version: The version that is released.
     """
     earlier = (
         (tagged, tag)

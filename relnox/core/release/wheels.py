@@ -149,6 +149,7 @@ def _expand_braces(text: str) -> Iterator[str]:
 
 
 def _tags_in_filename(wheel: str) -> frozenset[Tag]:
+    """Return the tags in the name of a wheel; none if the name is invalid."""
     try:
         return parse_wheel_filename(wheel)[3]
     except InvalidWheelFilename:
@@ -156,7 +157,7 @@ def _tags_in_filename(wheel: str) -> frozenset[Tag]:
 
 
 def _provides(tags: frozenset[Tag], identifier: str) -> bool:
-    """Return whether a wheel with these tags is for the Python and the platform of a build identifier."""
+    """Return whether a wheel with these tags is the one that a build identifier such as `cp312-win32` asks for."""
     if identifier == _PURE:
         return any(str(tag) == _PURE for tag in tags)
     python, _, platform = identifier.partition("-")

@@ -50,7 +50,7 @@ def option(  # noqa: PLR0913 - a declaration is read by its keywords
     anywhere: bool = False,
     in_environment: bool = False,
 ) -> Any:
-    """Declare an option; for the other arguments see `Field` and (for `kind`) `kind_of`.
+    """Declare an option, whose kind follows from its default if it is not given; see `Field` for the rest.
 
     An option is set on the command line only, since it chooses a target, consents to something or is for one run.
     With `in_environment`, a variable can set it as well; with `anywhere` or `setting`, pyproject.toml too.

@@ -54,7 +54,7 @@ class ReleaseLineSetting(Kind):
     bounds: TableOf = TableOf(Text(rule=rules.version_bounds), keys=Text(rule=rules.branch))
 
     def check(self, value: Any, key: str) -> tuple[ReleaseLine, ...]:
-        """Validate and convert a value; see `Kind.check`."""
+        """Return the release lines in a value of any of the three forms."""
         match value:
             case str():
                 return (ReleaseLine(self.name.check(value, key)),)

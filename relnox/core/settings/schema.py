@@ -37,7 +37,7 @@ EMPTY: Mapping[str, Any] = MappingProxyType({})
 _MAX_SHOWN = 200
 """The maximum number of characters of a value shown in an error."""
 _MAX_DIGITS = 100
-"""The maximum number of parsed digits: Python refuses a few thousand, and all allowed numbers are far shorter."""
+"""The maximum number of digits that are parsed: Python refuses thousands of them with another error."""
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off", ""})
 
@@ -215,6 +215,7 @@ class TableOf(Kind):
         return {converted: self.item.check(value[name], f"{key}.{name}") for converted, name in names.items()}
 
     def json_schema(self) -> dict[str, Any]:
+        """Return the JSON schema; any key is valid there."""
         return {"type": "object", "additionalProperties": self.item.json_schema()}
 
 
@@ -269,7 +270,7 @@ class Table(Kind):
 
 
 def _shown(value: Any) -> str:
-    """Return a value as text for a message, shortened if it is long."""
+    """Return a value as text for a message, at most `_MAX_SHOWN` characters."""
     try:
         text = repr(value)
     except (ValueError, RecursionError):  # a number of many thousand digits, or a list of such numbers
@@ -388,7 +389,7 @@ class Field(Record):
 
 
 def kind_of(default: Any, choices: tuple[str, ...], rule: Rule | None = None) -> Kind:
-    """Return the kind of a field, derived from its default; None stands for a string.
+    """Return the kind of a field with this default; None is that of a string.
 
     The choices and the rule are those of the string, or of each item of a list.
     """
@@ -409,12 +410,16 @@ def setting(  # noqa: PLR0913 - a declaration is read by its keywords
     rule: Rule | None = None,
     otherwise: str = "",
 ) -> Any:
-    """Declare a setting of `[tool.relnox]`; for the arguments see `Field` and (for `kind`) `kind_of`."""
+    """Declare a setting of `[tool.relnox]`, whose kind follows from its default if it is not given.
+
+    `choices` and `rule` are those of the string, or of each item of a list; for `help` and `otherwise` see
+    `Field`.
+    """
     return Field(default, help, kind or kind_of(default, choices, rule), sources=("file",), otherwise=otherwise)
 
 
 def required_setting(help: str, kind: Kind | None = None) -> Any:  # noqa: A002 - as above
-    """Declare a setting without a default, which its table must contain; it is a string unless `kind` is given."""
+    """Declare a setting that a table must contain; it is a string unless its kind is given."""
     return Field(_REQUIRED, help, kind or Text(), sources=("file",))
 
 
@@ -439,5 +444,5 @@ class Settings(Record, kw_only=True):
 
 
 def fields_of(settings: type[Settings]) -> tuple[Field, ...]:
-    """Return the fields of a class, followed by those of its base classes."""
+    """Return the declared settings or options of a class, followed by those of its base classes."""
     return tuple(value for kind in settings.__mro__ for value in vars(kind).values() if isinstance(value, Field))
