@@ -301,34 +301,6 @@ def no_token(world: World) -> str:
     return command
 
 
-@state("local-version")
-def version_with_a_local_part(world: World) -> str:
-    command = listed(world, "public-requirements")
-    world.edit("pyproject.toml", "1.0.0", "1.0.1+here")
-    world.edit("src/demo/__init__.py", "1.0.0", "1.0.1+here")
-    world.commit()
-    return command
-
-
-@state("version-not-higher")
-def lower_than_the_last_release(world: World) -> str:
-    command = listed(world, "version-new")
-    world.git("tag", "v1.1.0")
-    world.edit("pyproject.toml", "1.0.0", "1.0.5")
-    world.edit("src/demo/__init__.py", "1.0.0", "1.0.5")
-    world.commit()
-    return command
-
-
-@state("version-locations-differ")
-def two_versions_in_lockstep(world: World) -> str:
-    settings = '[tool.relnox]\npackages = [".", "top"]\nversions = "lockstep"\n'
-    command = listed(world, "version-everywhere", settings)
-    world.write({"top/pyproject.toml": '[project]\nname = "top"\nversion = "0.9.0"\n'})
-    world.commit()
-    return command
-
-
 @state("tag-exists", then=("release-not-tagged",))
 def tag_elsewhere_on_the_remote(world: World) -> str:
     command = listed(world, "tags")

@@ -121,6 +121,20 @@ def single(root: Path, version: str = "1.2.3", name: str = "demo") -> Path:
     )
 
 
+def workspace(root: Path, settings: str = "", **versions: str) -> Path:
+    """A repository with packages of these versions in `packages/`; settings are of `[tool.relnox]`."""
+    top = f'[tool.relnox]\npackages = ["packages/*"]\n{settings}'
+    set_versions(write(root, {"pyproject.toml": top, ".gitignore": "dist/\n"}), **versions)
+    return repository(root)
+
+
+def set_versions(root: Path, **versions: str) -> None:
+    """Write packages of these versions into `packages/`, each with an empty module."""
+    for name, version in versions.items():
+        text = f'[project]\nname = "{name}"\nversion = "{version}"\n{HATCHLING}'
+        write(root, {f"packages/{name}/pyproject.toml": text, f"packages/{name}/{name}.py": ""})
+
+
 def lockstep_workspace(root: Path, version: str = "2.0.0") -> Path:
     """Five hatchling packages in lockstep: core <- agents, vespa <- runtime <- dashboard (the shape of S3)."""
     needs = {

@@ -35,6 +35,7 @@ __all__ = [
     "SimulatedClock",
     "described",
     "is_whole",
+    "made_sdist",
     "made_wheel",
     "project_of",
     "public",
@@ -138,6 +139,17 @@ def made_wheel(
         metadata="\n".join([*lines, "", ""]),
         record=record,
     )
+
+
+def made_sdist(
+    directory: Path, name: str, files: Mapping[str, str] | None = None, *, version: str = "1.0"
+) -> Path:
+    """An sdist of a package, with these files and what an sdist must have."""
+    directory.mkdir(parents=True, exist_ok=True)
+    stem = f"{name.replace('-', '_')}-{version}"
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n\n"
+    content = {"PKG-INFO": metadata, "pyproject.toml": "", **(files or {})}
+    return packed.sdist(directory, content, name=f"{stem}.tar.gz", top=stem)
 
 
 def project_of(

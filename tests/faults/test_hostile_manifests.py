@@ -10,7 +10,6 @@ import pytest
 import releases
 from running import run_in_process
 
-from relnox.commands import collect
 from relnox.core.requirements import dependencies_among
 
 if TYPE_CHECKING:
@@ -104,13 +103,6 @@ def test_a_link_inside_the_directory_is_followed(root: Path) -> None:
     path.rename(root / "dist" / "elsewhere.bin")
     path.symlink_to("elsewhere.bin")
     assert run_in_process(root, "publish-test", "--index", "embedded", "--no-verify").code == 0
-
-
-@pytest.mark.parametrize(
-    "content", [b"[" * 100_000, b"\xff", b'{"envelope": {"statement": "' + b"W1tb" * 99_999 + b'"}}']
-)
-def test_an_invalid_attestation_is_an_error(content: bytes) -> None:
-    assert collect.attested_sha256(content) is None
 
 
 @pytest.mark.parametrize("text", ["six >= one", "six; " + "(" * 5000 + "a", "", "\0", "six @ "])

@@ -162,13 +162,6 @@ def test_a_typing_error_gets_a_fix(project: Path, words: str, error: str, fix: s
     assert done.err.count("\n") == 2
 
 
-def test_without_a_project(tmp_path: Path) -> None:
-    done = relnox(tmp_path, "status", code=1)
-
-    assert done.err.startswith("error: no project found (there is no pyproject.toml in ")
-    assert done.err.endswith("\nfix: cd into the project's directory, or pass --project DIR\n")
-
-
 @pytest.mark.parametrize("origin", ["setting", "variable", "option"])
 @pytest.mark.parametrize(
     "command", ["publish --index embedded", "publish-test --index embedded", "verify-install --from dist"]
@@ -312,36 +305,13 @@ def test_the_command_line_wins_then_the_environment_then_the_file(
     assert plan["steps"][1]["strict"] is expected
 
 
-@pytest.mark.parametrize(
-    ("text", "error", "fix"),
-    [
-        (
-            '[tool.relnox]\nbrnch = "main"',
-            "tool.relnox has no key 'brnch' [setting-invalid]",
-            "did you mean branch?",
-        ),
-        (
-            "[tool.relnox.build]\nstrct = true",
-            "tool.relnox.build has no key 'strct' [setting-invalid]",
-            "did you mean strict?",
-        ),
-        (
-            "[tool.relnox.publish]\nyes = true",
-            ("tool.relnox.publish.yes is set, but --yes can be set on the command line only [command-line-only]"),
-            "remove yes from [tool.relnox.publish]",
-        ),
-        (
-            '[tool.relnox]\nversions = "lock-step"',
-            "tool.relnox.versions = 'lock-step' is not one of lockstep, independent [value-invalid]",
-            "did you mean lockstep?",
-        ),
-    ],
-)
-def test_an_invalid_setting_is_an_error(project: Path, text: str, error: str, fix: str) -> None:
-    done = relnox(settings(project, text), "status")
-
+def test_an_invalid_setting_is_an_error(project: Path) -> None:
+    done = relnox(settings(project, '[tool.relnox]\nbrnch = "main"'), "status")
     assert (done.code, done.out) == (1, "")
-    assert done.err == f"error: pyproject.toml: {error}\nfix: {fix}\n"
+    assert (
+        done.err == "error: pyproject.toml: tool.relnox has no key 'brnch' [setting-invalid]\n"
+        "fix: did you mean branch?\n"
+    )
 
 
 # init

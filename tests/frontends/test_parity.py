@@ -56,14 +56,6 @@ BLOCKED = (
     ("release", "--until publish-test --index embedded --test-index none", "is not a stage of this release"),
     ("rehearse", "--python conda", "conda"),
     ("ci", "--matrix wheel", "--matrix = 'wheel' is not one of"),
-    (
-        "bump",
-        "--part minro",
-        "--part = 'minro' is not one of major, minor, patch, release, pre, phase, post, dev, auto",
-    ),
-    ("bump", "--part auto --to 3.0", "--part auto takes neither --to nor --always-increment"),
-    ("bump", "--undo", "is not a release commit"),
-    ("verify-install", "--wait long", "--wait = 'long' is not a whole number [value-invalid]"),
 )
 
 

@@ -1,11 +1,19 @@
-"""A clock by which relnox waits for a day in a moment."""
+"""A clock by which relnox waits for a day in a moment, and indexes to publish to."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from releases import SimulatedClock
+from trusting import Trusting
 
 from relnox.system import retries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TOKEN = "canary-0815"
 
 
 @pytest.fixture
@@ -14,3 +22,19 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimulatedClock:
     simulated = SimulatedClock()
     monkeypatch.setattr(retries, "CLOCK", simulated)
     return simulated
+
+
+@pytest.fixture
+def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Trusting]:
+    """A production index, whose token is that of the other indexes, too."""
+    for name in ("SHOP", "TRYING", "OTHER"):
+        monkeypatch.setenv(f"RELNOX_{name}_TOKEN", TOKEN)
+    with Trusting(TOKEN) as index:
+        yield index
+
+
+@pytest.fixture
+def trying() -> Iterator[Trusting]:
+    """A test index."""
+    with Trusting(TOKEN) as index:
+        yield index

@@ -236,7 +236,7 @@ CHANGED = "files that the bump edits have uncommitted changes: pyproject.toml"
     ("script", "options", "code", "words"),
     [
         ("", ("--to", "1.2.2"), 1, "1.2.2 is lower"),
-        ("git switch -q --detach", ALLOWED, 1, "git switch main"),
+        ("git switch -q --detach", ALLOWED, 1, "HEAD is detached"),
         (
             "git tag v1.2.3; git tag v1.3.0; git push -q origin v1.3.0",
             ALLOWED,
@@ -300,20 +300,6 @@ def test_a_commit_changed_by_a_hook_is_reverted(two: Path) -> None:
     assert "not restored: packages/base/pyproject.toml" in ran.text
     assert "undone: " not in ran.text
     git(two, "restore", "packages/base/pyproject.toml")
-    assert everything(two) == before
-
-
-def test_a_tag_that_cannot_be_created_reverts_the_commit(two: Path) -> None:
-    # signing is configured, and there is no key.
-    git(two, "config", "tag.gpgSign", "true")
-    git(two, "config", "gpg.format", "ssh")
-    git(two, "config", "user.signingKey", str(two / "no-such-key"))
-    before = everything(two)
-    ran = bump(two, *RELEASE)
-    assert ran.code == 2, ran.text
-    assert "did not sign tag v2.1.0" in ran.text or "git tag v2.1.0" in ran.text
-    assert "note: undone: edit packages/base/pyproject.toml, " in ran.err
-    assert "; commit 'Release 2.1.0'" in ran.err
     assert everything(two) == before
 
 

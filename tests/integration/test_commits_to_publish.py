@@ -4,31 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import packed
 import pytest
 import releases
 from projects import commit_all, git, repository, single, write
 from running import run_in_process
-from trusting import trusting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from running import Bump, RunResult
     from trusting import Trusting
 
 pytestmark = pytest.mark.heavy
-
-TOKEN = "canary-0815"
-
-
-@pytest.fixture
-def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Trusting]:
-    """A production index."""
-    monkeypatch.setenv("RELNOX_SHOP_TOKEN", TOKEN)
-    with trusting(TOKEN) as index:
-        yield index
 
 
 def project(root: Path, shop: Trusting, settings: str = 'branch = "main"') -> Path:
@@ -46,9 +33,7 @@ def change(root: Path) -> str:
 
 def publish(root: Path, *options: str) -> RunResult:
     """Publish a build of the current commit to the production index."""
-    (root / "dist").mkdir(exist_ok=True)
-    metadata = "Metadata-Version: 2.1\nName: demo\nVersion: 1.2.3\n\n"
-    wheel = packed.wheel(root / "dist", {"demo.py": ""}, name="demo-1.2.3-py3-none-any.whl", metadata=metadata)
+    wheel = releases.made_wheel(root / "dist", "demo", version="1.2.3")
     releases.write_manifest(root, [wheel], {}, commit=git(root, "rev-parse", "HEAD"))
     return run_in_process(root, "publish", "--index", "shop", "--yes", *options)
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import packed
 import pytest
-import releases
-from projects import commit_all, git, repository, write
+from projects import commit_all, git, workspace, write
+from releases import made_sdist, made_wheel, write_manifest
 from running import run_in_process
-from trusting import trusting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from running import RunResult
@@ -20,39 +17,11 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.heavy
 
-TOKEN = "canary-0815"
-BACKEND = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
 
-
-@pytest.fixture
-def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[Trusting]:
-    monkeypatch.setenv("RELNOX_SHOP_TOKEN", TOKEN)
-    monkeypatch.setenv("RELNOX_TRYING_TOKEN", TOKEN)
-    with trusting(TOKEN) as index:
-        yield index
-
-
-@pytest.fixture
-def trying() -> Iterator[Trusting]:
-    """A test index."""
-    with trusting(TOKEN) as index:
-        yield index
-
-
-def project(root: Path, index: Trusting, *names: str, version: str = "1.2.0", settings: str = "") -> Path:
-    """A repository with packages of one version, and a bare remote beside it; the index is a production index."""
-    root.mkdir()
-    text = f'[tool.relnox]\npackages = ["packages/*"]\n{settings}\n{index.settings("shop", production=True)}'
-    write(root, {"pyproject.toml": text, ".gitignore": "dist/\n"})
-    for name in names:
-        write(
-            root,
-            {
-                f"packages/{name}/pyproject.toml": f'[project]\nname = "{name}"\nversion = "{version}"\n{BACKEND}',
-                f"packages/{name}/{name}.py": "",
-            },
-        )
-    return repository(root)
+def project(root: Path, shop: Trusting, *names: str, version: str = "1.2.0", settings: str = "") -> Path:
+    """A repository with packages of one version."""
+    own = f"{settings}\n{shop.settings('shop', production=True)}"
+    return workspace(root, own, **dict.fromkeys(names, version))
 
 
 def raise_version(root: Path, name: str, old: str, new: str) -> None:
@@ -63,17 +32,10 @@ def raise_version(root: Path, name: str, old: str, new: str) -> None:
 
 def built(root: Path, version: str, *names: str, sdist_only: bool = False) -> None:
     """Write the output of a build of the current commit, wheels of these packages and sdists, without building."""
-    (root / "dist").mkdir(exist_ok=True)
-    paths = []
-    for name in names:
-        stem = f"{name}-{version}"
-        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n\n"
-        sources = {"PKG-INFO": metadata, "pyproject.toml": ""}
-        paths.append(packed.sdist(root / "dist", sources, name=f"{stem}.tar.gz", top=stem))
-        if not sdist_only:
-            wheel = f"{stem}-py3-none-any.whl"
-            paths.append(packed.wheel(root / "dist", {f"{name}.py": ""}, name=wheel, metadata=metadata))
-    releases.write_manifest(root, paths, {}, commit=git(root, "rev-parse", "HEAD"))
+    paths = [made_sdist(root / "dist", name, version=version) for name in names]
+    if not sdist_only:
+        paths += [made_wheel(root / "dist", name, version=version) for name in names]
+    write_manifest(root, paths, {}, commit=git(root, "rev-parse", "HEAD"))
 
 
 def publish(root: Path, *options: str) -> RunResult:
@@ -86,24 +48,24 @@ def refuses(ran: RunResult, *message: str) -> None:
         assert text in ran.text
 
 
-def goes_with_the_option(root: Path, index: Trusting) -> None:
+def goes_with_the_option(root: Path, shop: Trusting) -> None:
     """--allow-mismatch publishes anyway, with a note."""
-    before = dict(index.hashes)
+    before = dict(shop.hashes)
     ran = publish(root, "--allow-mismatch")
     assert ran.code == 0, ran.text
     assert "--allow-mismatch ignores: " in ran.text
-    assert index.hashes != before
+    assert shop.hashes != before
 
 
-def test_a_consistent_release_is_published(index: Trusting, tmp_path: Path) -> None:
-    root = project(tmp_path / "demo", index, "alpha", "beta")
+def test_a_consistent_release_is_published(shop: Trusting, tmp_path: Path) -> None:
+    root = project(tmp_path / "demo", shop, "alpha", "beta")
     git(root, "tag", "alpha-v1.2.0")
     built(root, "1.2.0", "alpha", "beta")
     assert publish(root).code == 0
 
 
-def test_a_package_that_was_removed_is_not_published(index: Trusting, tmp_path: Path) -> None:
-    root = project(tmp_path / "demo", index, "alpha", "beta")
+def test_a_package_that_was_removed_is_not_published(shop: Trusting, tmp_path: Path) -> None:
+    root = project(tmp_path / "demo", shop, "alpha", "beta")
     built(root, "1.2.0", "alpha", "beta")
     git(root, "rm", "-r", "--quiet", "packages/beta")
     commit_all(root)
@@ -111,8 +73,8 @@ def test_a_package_that_was_removed_is_not_published(index: Trusting, tmp_path: 
     assert publish(root, "--package", "alpha").code == 0
 
 
-def test_a_manifest_of_another_commit_is_blocked_if_its_packages_changed(index: Trusting, tmp_path: Path) -> None:
-    root = project(tmp_path / "demo", index, "alpha", "beta")
+def test_a_manifest_of_another_commit_is_blocked_if_its_packages_changed(shop: Trusting, tmp_path: Path) -> None:
+    root = project(tmp_path / "demo", shop, "alpha", "beta")
     built(root, "1.2.0", "alpha")
     old = git(root, "rev-parse", "HEAD")
     write(root, {"packages/beta/beta.py": "new = 1\n", "notes.md": "", "uv.lock": ""})
@@ -126,11 +88,11 @@ def test_a_manifest_of_another_commit_is_blocked_if_its_packages_changed(index: 
         "packages/alpha/alpha.py changed in alpha",
         f"git switch --detach {old}",
     )
-    goes_with_the_option(root, index)
+    goes_with_the_option(root, shop)
 
 
-def test_an_outdated_build_is_blocked_for_a_test_index(index: Trusting, trying: Trusting, tmp_path: Path) -> None:
-    root = project(tmp_path / "demo", index, "alpha", settings=trying.settings("trying"))
+def test_an_outdated_build_is_blocked_for_a_test_index(shop: Trusting, trying: Trusting, tmp_path: Path) -> None:
+    root = project(tmp_path / "demo", shop, "alpha", settings=trying.settings("trying"))
     built(root, "1.2.0", "alpha")
     raise_version(root, "alpha", "1.2.0", "1.3.0")
     words = ("publish-test", "--index", "trying", "--no-verify")
@@ -140,8 +102,8 @@ def test_an_outdated_build_is_blocked_for_a_test_index(index: Trusting, trying: 
 
 
 @pytest.mark.parametrize("tag", ["v1.3.0", "v1.1.0", "v1.3.0rc1"])
-def test_the_bump_that_the_fix_names_makes_the_commit_buildable(tag: str, index: Trusting, tmp_path: Path) -> None:
-    root = project(tmp_path / "demo", index, "alpha", settings='tag-format = "v{version}"')
+def test_the_bump_that_the_fix_names_makes_the_commit_buildable(tag: str, shop: Trusting, tmp_path: Path) -> None:
+    root = project(tmp_path / "demo", shop, "alpha", settings='tag-format = "v{version}"')
     git(root, "tag", tag)
     fix = run_in_process(root, "build-all", "--dry-run").text.split("release a version above both: relnox ")[1]
     ran = run_in_process(root, *fix.split(";")[0].replace(f"--project {root}", "").split())
@@ -150,24 +112,24 @@ def test_the_bump_that_the_fix_names_makes_the_commit_buildable(tag: str, index:
     assert tag in git(root, "tag").split()
 
 
-def test_the_setting_says_whether_a_tag_is_of_this_project(index: Trusting, tmp_path: Path) -> None:
-    root = project(tmp_path / "demo", index, "alpha")
+def test_the_setting_says_whether_a_tag_is_of_this_project(shop: Trusting, tmp_path: Path) -> None:
+    root = project(tmp_path / "demo", shop, "alpha")
     git(root, "tag", "v1.3.0")
     ran = run_in_process(root, "build-all", "--dry-run")
     refuses(
         ran, "tag v1.3.0 is at ", 'tag-format = "v{version}" if v1.3.0 is one, and then release a version above'
     )
     for text, code in (("{name}-v{version}", 0), ("v{version}", 1)):
-        root = project(tmp_path / text, index, "alpha", settings=f'tag-format = "{text}"')
+        root = project(tmp_path / text, shop, "alpha", settings=f'tag-format = "{text}"')
         git(root, "tag", "v1.3.0")
         assert run_in_process(root, "build-all", "--dry-run").code == code
 
 
 @pytest.mark.parametrize("task", ["build-all", "publish"])
 def test_a_tag_without_a_name_is_compared_with_the_one_version_of_all_packages(
-    task: str, index: Trusting, tmp_path: Path
+    task: str, shop: Trusting, tmp_path: Path
 ) -> None:
-    root = project(tmp_path / "demo", index, "alpha", "beta")
+    root = project(tmp_path / "demo", shop, "alpha", "beta")
     built(root, "1.2.0", "alpha", "beta")
     git(root, "tag", "v1.3.0")
     ran = run_in_process(root, "build-all", "--dry-run") if task == "build-all" else publish(root)
@@ -177,8 +139,8 @@ def test_a_tag_without_a_name_is_compared_with_the_one_version_of_all_packages(
     assert ran.code == 0, ran.text
 
 
-def test_a_version_that_is_not_committed_does_not_make_a_tag_wrong(index: Trusting, tmp_path: Path) -> None:
-    root = project(tmp_path / "demo", index, "alpha", "beta")
+def test_a_version_that_is_not_committed_does_not_make_a_tag_wrong(shop: Trusting, tmp_path: Path) -> None:
+    root = project(tmp_path / "demo", shop, "alpha", "beta")
     git(root, "tag", "alpha-v1.2.0")
     assert run_in_process(root, "bump", "minor", "--package", "alpha").code == 0
     ran = run_in_process(root, "build-all", "--dry-run")
@@ -186,8 +148,8 @@ def test_a_version_that_is_not_committed_does_not_make_a_tag_wrong(index: Trusti
     assert "alpha-v1.2.0" not in ran.text
 
 
-def test_tags_of_the_same_version_and_floating_tags_are_consistent(index: Trusting, tmp_path: Path) -> None:
-    root = project(tmp_path / "demo", index, "alpha")
+def test_tags_of_the_same_version_and_floating_tags_are_consistent(shop: Trusting, tmp_path: Path) -> None:
+    root = project(tmp_path / "demo", shop, "alpha")
     built(root, "1.2.0", "alpha")
     for tag in ("v1.2.0rc1", "v1.2.0", "v1", "other-v9", "latest"):
         git(root, "tag", tag)
@@ -196,8 +158,8 @@ def test_tags_of_the_same_version_and_floating_tags_are_consistent(index: Trusti
     assert publish(root).code == 0
 
 
-def test_a_version_tagged_at_another_commit(index: Trusting, trying: Trusting, tmp_path: Path) -> None:
-    root = project(tmp_path / "demo", index, "alpha", "beta", settings=trying.settings("trying"))
+def test_a_version_tagged_at_another_commit(shop: Trusting, trying: Trusting, tmp_path: Path) -> None:
+    root = project(tmp_path / "demo", shop, "alpha", "beta", settings=trying.settings("trying"))
     git(root, "tag", "alpha-v1.2.0")
     git(root, "tag", "beta-v1.2.0")
     tagged = git(root, "rev-parse", "HEAD")[:10]
@@ -215,12 +177,12 @@ def test_a_version_tagged_at_another_commit(index: Trusting, trying: Trusting, t
     refuses(ran, message, f"relnox bump --project {root} --part patch --package alpha --commit --tag,")
     assert "beta" not in ran.err
     assert run_in_process(root, "publish-test", "--index", "trying", "--no-verify", "--dry-run").code == 0
-    goes_with_the_option(root, index)
+    goes_with_the_option(root, shop)
 
 
-def test_missing_tags_and_commits_are_no_problem(index: Trusting, tmp_path: Path) -> None:
+def test_missing_tags_and_commits_are_no_problem(shop: Trusting, tmp_path: Path) -> None:
     """The publish job of a release: one commit, no other tags, archives from the job before."""
-    root = project(tmp_path / "demo", index, "alpha", version="1.1.0")
+    root = project(tmp_path / "demo", shop, "alpha", version="1.1.0")
     git(root, "tag", "v1.1.0")
     raise_version(root, "alpha", "1.1.0", "1.2.0")
     git(root, "tag", "v1.2.0")
@@ -234,8 +196,8 @@ def test_missing_tags_and_commits_are_no_problem(index: Trusting, tmp_path: Path
     assert publish(clone).code == 0
 
 
-def test_a_shallow_clone_without_the_manifests_commit_is_blocked(index: Trusting, tmp_path: Path) -> None:
-    root = project(tmp_path / "demo", index, "alpha")
+def test_a_shallow_clone_without_the_manifests_commit_is_blocked(shop: Trusting, tmp_path: Path) -> None:
+    root = project(tmp_path / "demo", shop, "alpha")
     built(root, "1.2.0", "alpha")
     old = git(root, "rev-parse", "HEAD")
     write(root, {"packages/alpha/alpha.py": "new = 1\n"})
@@ -245,12 +207,12 @@ def test_a_shallow_clone_without_the_manifests_commit_is_blocked(index: Trusting
     git(tmp_path, "clone", "--quiet", "--depth", "1", (tmp_path / "demo.git").as_uri(), str(clone))
     (root / "dist").rename(clone / "dist")
     refuses(publish(clone), f"is a build of commit {old[:10]}", "that commit is not in this clone")
-    assert not index.hashes
+    assert not shop.hashes
 
 
-def test_an_sdist_without_the_platform_wheels_is_blocked(index: Trusting, tmp_path: Path) -> None:
+def test_an_sdist_without_the_platform_wheels_is_blocked(shop: Trusting, tmp_path: Path) -> None:
     settings = '[tool.relnox.wheels]\nalpha = ["cp312-manylinux_x86_64"]\n'
-    root = project(tmp_path / "demo", index, "alpha", "beta", settings=settings)
+    root = project(tmp_path / "demo", shop, "alpha", "beta", settings=settings)
     built(root, "1.2.0", "alpha", "beta", sdist_only=True)
     ran = publish(root)
     refuses(
@@ -260,14 +222,14 @@ def test_an_sdist_without_the_platform_wheels_is_blocked(index: Trusting, tmp_pa
     )
     assert "sdist of beta" not in ran.err
     assert publish(root, "--package", "beta").code == 0
-    goes_with_the_option(root, index)
+    goes_with_the_option(root, shop)
 
 
-def test_a_project_in_a_subdirectory_of_its_repository(index: Trusting, tmp_path: Path) -> None:
+def test_a_project_in_a_subdirectory_of_its_repository(shop: Trusting, tmp_path: Path) -> None:
     top = tmp_path / "top"
     top.mkdir()
     root = top / "python"
-    project(root, index, "alpha")
+    project(root, shop, "alpha")
     git(root, "rev-parse", "HEAD")
     (root / ".git").rename(top / ".git")
     git(top, "add", "--all")

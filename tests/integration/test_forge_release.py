@@ -9,13 +9,12 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import packed
 import pytest
 from fake_forge import DROP, Asset, GitHubServer, GitLabServer, Reply, remote_on_forge
 from markdown_it import MarkdownIt
 from package_index import PackageIndex
 from projects import commit_all, git, remote_of, repository, write
-from releases import made_wheel, write_manifest
+from releases import made_sdist, made_wheel, write_manifest
 from running import run_in_process
 
 from relnox.commands import options_by_table
@@ -83,12 +82,7 @@ class World:
         git(self.root, "push", "--quiet", "origin", "main", tag)
         paths = [
             made_wheel(self.root / "dist", "demo", version=version),
-            packed.sdist(
-                self.root / "dist",
-                {"PKG-INFO": f"Metadata-Version: 2.1\nName: demo\nVersion: {version}\n\n", "pyproject.toml": ""},
-                name=f"demo-{version}.tar.gz",
-                top=f"demo-{version}",
-            ),
+            made_sdist(self.root / "dist", "demo", version=version),
         ]
         commit = git(self.root, "rev-parse", "HEAD")
         self.manifest = write_manifest(self.root, paths, {"demo": ()}, commit=commit)

@@ -6,59 +6,59 @@ import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
-from projects import git, repository
+from projects import HATCHLING, git, repository
 
 from relnox.cli import main
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-BUILD = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
 MARK = "\ufeff"
 
 # In each of them «1.2.3» is what must become 1.3.0, and nothing else may change.
 HOSTILE = {
     "comments everywhere": (
         '# version = "1.2.3"\n[project] # version = "1.2.3"\nname = "demo" # "1.2.3"\n'
-        'version = "«1.2.3»" # was "1.2.2", not "1.2.3"\n# version = "1.2.3"\n' + BUILD
+        'version = "«1.2.3»" # was "1.2.2", not "1.2.3"\n# version = "1.2.3"\n' + HATCHLING
     ),
-    "an inline table": 'project = { name = "demo", version = "«1.2.3»", description = "1.2.3" }\n' + BUILD,
-    "dotted keys": 'project.name = "demo"\nproject . "version"="«1.2.3»"\nproject.description = "1.2.3"\n' + BUILD,
-    "a quoted table": "[ 'project' ]\n\"name\" = 'demo'\n'version' = '«1.2.3»'\n" + BUILD,
+    "an inline table": 'project = { name = "demo", version = "«1.2.3»", description = "1.2.3" }\n' + HATCHLING,
+    "dotted keys": 'project.name = "demo"\nproject . "version"="«1.2.3»"\nproject.description = "1.2.3"\n'
+    + HATCHLING,
+    "a quoted table": "[ 'project' ]\n\"name\" = 'demo'\n'version' = '«1.2.3»'\n" + HATCHLING,
     "no space at all": '[project]\nname="demo"\nversion="«1.2.3»"\n[build-system]\nrequires=["hatchling"]\n'
     'build-backend="hatchling.build"\n',
-    "CRLF": ('[project]\nname = "demo"\nversion = "«1.2.3»"\n\n' + BUILD).replace("\n", "\r\n"),
-    "a byte order mark": MARK + '[project]\nname = "demo"\nversion = "«1.2.3»"\n' + BUILD,
+    "CRLF": ('[project]\nname = "demo"\nversion = "«1.2.3»"\n\n' + HATCHLING).replace("\n", "\r\n"),
+    "a byte order mark": MARK + '[project]\nname = "demo"\nversion = "«1.2.3»"\n' + HATCHLING,
     "a byte order mark and CRLF": f'{MARK}[project]\r\nname = "demo"\r\nversion = "«1.2.3»"\r\n',
-    "mixed line ends": '[project]\r\nname = "demo"\nversion = "«1.2.3»"\r\n' + BUILD,
-    "tabs": '[project]\n\tname\t=\t"demo"\n\tversion\t=\t"«1.2.3»"\n' + BUILD,
+    "mixed line ends": '[project]\r\nname = "demo"\nversion = "«1.2.3»"\r\n' + HATCHLING,
+    "tabs": '[project]\n\tname\t=\t"demo"\n\tversion\t=\t"«1.2.3»"\n' + HATCHLING,
     "not ASCII": '[project]\nname = "demo"\ndescription = "\xfcml\xe4ut \U0001f40d"\nversion = "«1.2.3»"\n'
-    + BUILD,
-    "no line end at the end": BUILD + '[project]\nname = "demo"\nversion = "«1.2.3»"',
-    "multi-line quotes": '[project]\nname = "demo"\nversion = """\n«1.2.3»"""\n' + BUILD,
+    + HATCHLING,
+    "no line end at the end": HATCHLING + '[project]\nname = "demo"\nversion = "«1.2.3»"',
+    "multi-line quotes": '[project]\nname = "demo"\nversion = """\n«1.2.3»"""\n' + HATCHLING,
     "authors before the version": (
         '[project]\nname = "demo"\nauthors = [\n  { name = "version = 1.2.3", email = "a@example.invalid" },\n]\n'
-        'version = "«1.2.3»"\n' + BUILD
+        'version = "«1.2.3»"\n' + HATCHLING
     ),
     "decoys in other tables": (
         '[tool.other]\nversion = "1.2.3"\n[tool.ruff]\ntarget-version = "py311"\n[project]\nname = "demo"\n'
         'version = "«1.2.3»"\n[project.urls]\nversion = "1.2.3"\nOld = "https://example.invalid/1.2.3"\n'
-        '[[tool.list]]\nversion = "1.2.3"\n[tool.project]\nversion = "1.2.3"\n' + BUILD
+        '[[tool.list]]\nversion = "1.2.3"\n[tool.project]\nversion = "1.2.3"\n' + HATCHLING
     ),
     "a text that looks like TOML": (
         '[tool.other]\ntext = """\n[project]\nversion = "1.2.3"\n"""\nmore = \'\'\'\nversion = "1.2.3"\n\'\'\'\n'
-        '[project]\nname = "demo"\nversion = "«1.2.3»"\n' + BUILD
+        '[project]\nname = "demo"\nversion = "«1.2.3»"\n' + HATCHLING
     ),
     "values that a parser reads otherwise": (
         "[tool.other]\nfloat = 1.20\nnan = nan\ndate = 1979-05-27 07:32:00Z\nhex = 0xDEAD_BEEF\nlist = [1,2,3,]\n"
-        'escaped = "\\u00e9\\t"\n[project]\nname = "demo"\nversion = "«1.2.3»"\n' + BUILD
+        'escaped = "\\u00e9\\t"\n[project]\nname = "demo"\nversion = "«1.2.3»"\n' + HATCHLING
     ),
     "requirements in every style": (
         '[project]\nname = "demo"\nversion = "«1.2.3»"\n'
         'dependencies = ["demo[extra] == «1.2.3» ; python_version >= '
         "'3.8'\", # itself\n  'numpy>=1.2.3',\"demo-tools==1.2.3\"]\n[project.optional-dependencies]\n"
         "extra = ['demo ==«1.2.3»',]\n[dependency-groups]\n"
-        'dev = [ {include-group = "x"}, "demo==«1.2.3»" ]\nx=[]\n' + BUILD
+        'dev = [ {include-group = "x"}, "demo==«1.2.3»" ]\nx=[]\n' + HATCHLING
     ),
 }
 

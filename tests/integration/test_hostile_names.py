@@ -17,7 +17,7 @@ import pytest
 from fake_forge import GitHubServer, GitLabServer, remote_on_forge
 from hostile_text import TEXTS
 from job_outputs import NAMES, read_github
-from projects import copy_of, git, remote_of, repository, write
+from projects import HATCHLING, copy_of, git, remote_of, repository, write
 from running import RunResult
 from workflow_commands import commands
 
@@ -44,7 +44,6 @@ CHUNKS = 4
 PROGRAMS = ("canary", "touch", "sh", "bash", "ssh", "id", "curl")
 COMMANDS = {"add-mask", "group", "endgroup", "error", "warning", "stop-commands", "resume"}
 """Workflow commands that relnox itself writes, to standard error."""
-BACKEND = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
 
 
 class Job(NamedTuple):
@@ -137,7 +136,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "CHANGELOG.md": "# Changelog\n\n## [Unreleased]\n\n- A change\n\n## [1.0.0] - 2026-01-01\n\n- Start\n",
     }
     for name in ("core", "util"):
-        files[f"libs/{name}/pyproject.toml"] = f'[project]\nname = "acme-{name}"\nversion = "1.0.0"\n{BACKEND}'
+        files[f"libs/{name}/pyproject.toml"] = f'[project]\nname = "acme-{name}"\nversion = "1.0.0"\n{HATCHLING}'
         files[f"libs/{name}/acme_{name}.py"] = ""
     root = repository(write(tmp_path_factory.mktemp("hostile") / "acme", files))
     for name in ("core", "util"):
@@ -237,7 +236,7 @@ def crowd(template: Path, tmp_path: Path) -> tuple[Path, list[str]]:
     for text in HOSTILE[::3]:
         directory = root / "more" / as_path(text)
         directory.mkdir(parents=True, exist_ok=True)
-        content = f'[project]\nname = {as_toml(text)}\nversion = "1"\n{BACKEND}'
+        content = f'[project]\nname = {as_toml(text)}\nversion = "1"\n{HATCHLING}'
         (directory / "pyproject.toml").write_text(content)
     items = "\n".join(f"- {text}".replace("\n", "\n  ") for text in HOSTILE[::5])
     changelog = (root / "CHANGELOG.md").read_text().replace("- A change", items.encode(errors="ignore").decode())

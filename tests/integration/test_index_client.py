@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import tarfile
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -15,7 +13,7 @@ import pytest
 import requests
 from package_index import scripted
 from packaging.version import Version
-from releases import reading
+from releases import made_sdist, reading
 
 from relnox.core.release.manifest import Distribution
 from relnox.core.release.publication import FileCheck
@@ -289,13 +287,7 @@ def test_an_upload_is_sent_once_and_its_error_shows_no_secret(status: int, tmp_p
         posts.append(f"{method} {path}")
         return status, {"Location": "http://127.0.0.1:9/elsewhere/"}, b"not with canary-4711"
 
-    sdist = tmp_path / "demo-1.0.tar.gz"
-    info = b"Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n"
-    with tarfile.open(sdist, "w:gz") as archive:
-        for name in ("PKG-INFO", "pyproject.toml"):
-            member = tarfile.TarInfo(f"demo-1.0/{name}")
-            member.size = len(info)
-            archive.addfile(member, io.BytesIO(info))
+    sdist = made_sdist(tmp_path, "demo")
     credentials = Credentials("u", Secret("canary-4711"), "test")
     with server(answer) as url:
         target = targets.Target("own", url, url)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import subprocess
@@ -165,19 +164,6 @@ def test_each_tool_updates_its_lock_file_in_the_commit_of_the_bump(
     assert everything(root) == before
 
 
-def test_a_dry_run_shows_the_new_lock_and_changes_nothing(tmp_path: Path, bump: Bump, tools: Tools) -> None:
-    tools.install("poetry", "pdm")
-    root, plan = locked(tmp_path / "many"), tmp_path / "plan.json"
-    before = everything(root)
-    ran = done(bump, root, *MAJOR, "--lock", "--dry-run", "--plan", str(plan))
-    assert everything(root) == before
-    changed = {edit["file"] for edit in json.loads(plan.read_text())["steps"][0]["edits"]}
-    assert changed.issuperset(STALE)
-    for file in STALE:
-        assert f"+++ b/{file}" in ran.out
-        assert re.search(rf"^-{before.files[file].decode().splitlines()[1]}$", ran.out, re.MULTILINE)
-
-
 def test_in_a_project_below_the_top_level_the_tools_run_in_its_directories(
     tmp_path: Path, bump: Bump, tools: Tools
 ) -> None:
@@ -293,21 +279,14 @@ def test_ignored_lock_files_are_skipped(tmp_path: Path, bump: Bump, tools: Tools
 def test_a_rerun_of_a_rejected_push_runs_no_tool_again(tmp_path: Path, bump: Bump, tools: Tools) -> None:
     tools.install("poetry", "pdm")
     root = locked(tmp_path / "many")
-    hook = root / ".git/hooks/pre-commit"
+    hook = root / ".git/hooks/pre-push"
     write(hook.parent, {hook.name: "#!/bin/sh\nexit 1\n"})
     hook.chmod(0o755)
-    before = everything(root)
-    options = (*MAJOR, *COMMIT, "--lock")
+    options = (*MAJOR, *COMMIT, "--lock", "--push")
     assert bump(root, *options).code == 2
-    assert everything(root) == before
-    hook.unlink()
-    hook = hook.with_name("pre-push")
-    write(hook.parent, {hook.name: "#!/bin/sh\nexit 1\n"})
-    hook.chmod(0o755)
-    assert bump(root, *options, "--push").code == 2
     hook.unlink()
     times = len(tools.runs())
-    done(bump, root, *options, "--push")
+    done(bump, root, *options)
     assert len(tools.runs()) == times
     assert git(root, "rev-parse", "origin/main") == git(root, "rev-parse", "HEAD")
 
@@ -406,20 +385,6 @@ def test_a_published_package_with_the_name_of_a_member_is_unchanged(members: Pat
     done(bump, members, "--package", "lower", "--package", "alone", "--part", "minor", *COMMIT)
     own = b'name = "alone"\r\nversion = "1.%d.0"\r\n'
     assert file.read_bytes() == before.replace(own % 0, own % 1) != before
-
-
-def test_an_ignored_lock_file_is_unchanged_and_prevents_nothing(members: Path, bump: Bump) -> None:
-    git(members, "rm", "--quiet", "--cached", "libs/alone/uv.lock")
-    write(members, {".gitignore": "/libs/alone/uv.lock\n"})
-    commit_all(members)
-    before = (members / "libs/alone/uv.lock").read_bytes()
-    done(bump, members, "--all", "--part", "minor", *COMMIT)
-    assert (members / "libs/alone/uv.lock").read_bytes() == before
-    assert {name for name in committed(members) if name.endswith(".lock")} == {
-        "libs/lower/uv.lock",
-        "libs/upper/uv.lock",
-    }
-    assert_locked(members, ("lower", "upper"))
 
 
 EXTRAS = 'optional-dependencies = { fast = [], all = ["NEED"], more = ["NEED ; python_version < \'4\'"] }\n'
@@ -521,26 +486,6 @@ def libraries(root: Path, settings: str = "", **versions: str) -> Path:
     return repository(write(root, files))
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        ("--all", "--part", "minor"),
-        ("--package", "a", "--to", "2.0"),
-        ("--part", "auto", "--commit", "--tag"),
-        ("--all", "--pre", "rc", "--allow-dirty"),
-        ("--all", "--part", "minor", "--dry-run"),
-    ],
-)
-def test_versions_managed_by_another_tool_are_not_bumped(
-    tmp_path: Path, bump: Bump, options: tuple[str, ...]
-) -> None:
-    root = libraries(tmp_path / "owned", 'managed-by = "cargo-release"\n')
-    git(root, "tag", "a-v1.0.0")
-    said = run_blocked_bump(bump, root, *options)
-    assert "versions are managed by cargo-release [version-managed-elsewhere]" in said
-    assert "bump with cargo-release; or remove managed-by from [tool.relnox]" in said
-
-
 def test_versions_managed_by_another_tool_are_shown_and_built(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -635,47 +580,12 @@ def test_a_group_is_bumped_and_tagged(
     assert everything(root) == before
 
 
-@pytest.mark.parametrize("shared", [True, False])
-def test_with_part_auto_a_change_of_one_package_bumps_its_fixed_group(
-    tmp_path: Path, bump: Bump, *, shared: bool
-) -> None:
-    root = libraries(tmp_path / "many", (SHARED if shared else "") + group("fixed"))
-    for tag in ("both-v1.0.0", "c-v1.0.0") if shared else ("a-v1.0.0", "b-v1.0.0", "c-v1.0.0"):
+def test_with_part_auto_a_change_of_one_package_bumps_its_fixed_group(tmp_path: Path, bump: Bump) -> None:
+    root = libraries(tmp_path / "many", SHARED + group("fixed"))
+    for tag in ("both-v1.0.0", "c-v1.0.0"):
         git(root, "tag", tag)
     write(root, {"libs/b/src/b.py": "more = 1\n"})
     commit_all(root, "feat: more")
-    tags = "both-v1.1.0 c-v1.0.1" if shared else "a-v1.1.0 b-v1.1.0 c-v1.0.1"
-    assert release(bump, root, "--part", "auto") == Released("1.1.0 1.1.0 1.0.1", tags)
+    assert release(bump, root, "--part", "auto") == Released("1.1.0 1.1.0 1.0.1", "both-v1.1.0 c-v1.0.1")
     ran = done(bump, root, "--part", "auto", *COMMIT)  # what is tagged under a shared name is released
     assert "nothing to release" in ran.text
-
-
-@pytest.mark.parametrize(
-    ("settings", "said"),
-    [
-        (SHARED + group("linked"), "gives a and b the same tags"),
-        (SHARED, "gives a and b the same tags"),
-        ('tag-format = "v{version}"\n' + group("fixed"), "gives a and c the same tags"),
-    ],
-)
-def test_ambiguous_tags_are_rejected(tmp_path: Path, bump: Bump, settings: str, said: str) -> None:
-    assert said in run_blocked_bump(bump, libraries(tmp_path / "many", settings), "--all", *MINOR, *COMMIT)
-
-
-def test_an_existing_shared_tag_blocks_the_whole_group(tmp_path: Path, bump: Bump) -> None:
-    root = libraries(tmp_path / "many", SHARED + group("fixed"))
-    git(root, "tag", "both-v1.1.0")
-    assert "tag both-v1.1.0 already exists" in run_blocked_bump(bump, root, *B, *COMMIT, code=4)
-
-
-def test_packages_with_versions_from_the_same_tags_are_bumped_together(tmp_path: Path, bump: Bump) -> None:
-    scm = 'dynamic = ["version"]\n\n[tool.setuptools_scm]\nroot = "../.."\ntag_regex = "^v(?P<version>[0-9.]+)$"\n'
-    members = {f"libs/{name}/pyproject.toml": f'[project]\nname = "{name}"\n{scm}' for name in "ab"}
-    root = repository(write(tmp_path / "scm", {"pyproject.toml": SETTINGS, **members}))
-    git(root, "tag", "v1.0.0")
-    ran = done(bump, root, "--package", "b", *MINOR, "--tag")
-    assert [line.split()[:3] for line in ran.out.splitlines() if line[:2] in {"a ", "b "}] == [
-        ["a", "1.0.0", "1.1.0"],
-        ["b", "1.0.0", "1.1.0"],
-    ]
-    assert git(root, "tag").split() == ["v1.0.0", "v1.1.0"]

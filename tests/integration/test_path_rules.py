@@ -6,13 +6,12 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from projects import commit_all, git, repository, write
+from projects import HATCHLING, commit_all, git, repository, write
 from running import run_in_process
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-HATCHLING = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
 RULES = """
 [tool.relnox.paths]
 "acme-*" = ["!docs/", "!tests/"]

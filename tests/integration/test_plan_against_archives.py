@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import tarfile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from backends import in_tree
 from packaging.requirements import Requirement
-from projects import commit_all, repository, write
+from projects import write
 from running import run
 from warm import BACKENDS, settled
 
@@ -191,79 +189,7 @@ def test_requirements_of_setup_py(tmp_path: Path, surrounded: None) -> None:
     assert archives.read(tmp_path / "dist/home-1.2-py3-none-any.whl").requires == ("added>=1",)
 
 
-def test_a_wheel_with_other_requirements_than_its_sdist_is_an_error(tmp_path: Path) -> None:
-    # PEP 643: what is not dynamic in the sdist is what every wheel of it has.
-    in_tree(tmp_path, hook="global METADATA; METADATA += 'Requires-Dist: added\\n'")
-    backend = tmp_path / "backend/house.py"
-    backend.write_text(backend.read_text().replace("Metadata-Version: 2.1", "Metadata-Version: 2.2"))
-    text = (tmp_path / "pyproject.toml").read_text()
-    (tmp_path / "pyproject.toml").write_text(text.replace("dependencies = []", 'dynamic = ["dependencies"]'))
-    ran = build_all(tmp_path)
-    assert ran.code == 2, ran.text
-    assert "home-1.0-py3-none-any.whl: requirement added is not in the metadata of its sdist" in ran.err
-
-
 # --- what is in the sdist ----------------------------------------------------------------------------------
 
 
-def with_in_sdist(root: Path, added: str) -> Path:
-    """A package whose backend writes something into its sdist."""
-    root.mkdir(parents=True, exist_ok=True)
-    in_tree(root)
-    backend = root / "backend/house.py"
-    before = '        add("PKG-INFO", METADATA.encode())\n'
-    text = backend.read_text()
-    assert before in text
-    backend.write_text(text.replace(before, f"{before}        {added}\n"))
-    return root
-
-
-def test_a_generated_file_that_git_does_not_track_is_a_warning(tmp_path: Path) -> None:
-    root = repository(with_in_sdist(tmp_path / "home", "add('tables.txt', b'1 2 3'); add('setup.cfg', b'')"))
-    ran = build_all(root, "--verbose")
-    assert ran.code == 0, ran.text
-    said = "home-1.0.tar.gz: contains files that git does not track: tables.txt"
-    assert f"warning: {said}" in ran.err
-    with tarfile.open(root / "dist/home-1.0.tar.gz") as made:
-        assert "home-1.0/tables.txt" in made.getnames()
-    strict = build_all(root, "--strict")
-    assert strict.code == 2, strict.text
-    assert f"  {said}" in strict.err
-    assert "or add them to git" in strict.err
-    tree = build_all(root, "--from-tree", "--verbose")  # with what is not committed: nothing to hold it against
-    assert tree.code == 0, tree.text
-    assert "git does not track" not in tree.err
-
-
 # --- private packages --------------------------------------------------------------------------------------
-
-DIRECT = "six @ https://example.org/six-1.0-py3-none-any.whl"
-UNPUBLISHABLE: dict[str, tuple[dict[str, Any], str]] = {
-    "local version": (
-        {"version": "1.0+linux.1"},
-        "version 1.0+linux.1 is a local version (rejected by the public index)",
-    ),
-    "direct reference": (
-        {"requires": (DIRECT,)},
-        f"requirement {DIRECT} refers to a URL (rejected by the public index)",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", UNPUBLISHABLE)
-def test_problems_of_the_public_index_do_not_apply_to_private_packages(case: str, tmp_path: Path) -> None:
-    arguments, said = UNPUBLISHABLE[case]
-    root = tmp_path / "home"
-    root.mkdir()
-    repository(in_tree(root, **arguments))
-    public = build_all(root)
-    assert public.code == 2, public.text
-    assert said in public.err
-    text = (root / "pyproject.toml").read_text()
-    private = 'classifiers = ["Private :: Do Not Upload"]\ndependencies'
-    (root / "pyproject.toml").write_text(text.replace("dependencies", private))
-    commit_all(root)
-    ran = build_all(root, "--verbose")
-    assert ran.code == 0, ran.text
-    assert f"warning: home-{arguments.get('version', '1.0')}.tar.gz, home-" in ran.err
-    assert said in ran.err

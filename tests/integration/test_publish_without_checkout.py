@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 import running
 from backends import READING
-from job_outputs import read_github
 from package_index import PackageIndex
 from projects import git, repository, write
 
@@ -162,20 +161,3 @@ def test_git_gets_the_token_of_a_job_only_for_its_server(
     assert own.output.splitlines()[-2:] == ["username=x-access-token", f"password={TOKEN}"]
     assert TOKEN not in other.output
     assert TOKEN not in (root / ".git" / "config").read_text()
-
-
-def test_a_build_in_ci_names_what_it_built_for_later_jobs(
-    built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    outputs = tmp_path / "outputs"
-    monkeypatch.setenv("GITHUB_OUTPUT", str(outputs))
-    head = git(built, "rev-parse", "HEAD")
-    running.run(built, "relnox", "build-all", "--tagged", "--expect-commit", head, "--clean", code=0)
-    sha256 = hashlib.sha256((built / "dist" / "manifest.json").read_bytes()).hexdigest()
-    assert read_github(outputs.read_text())["manifest-sha256"] == sha256
-    refused = running.run(built, "relnox", "build-all", "--expect-commit", "main", code=1)
-    assert "commit-unexpected" in refused.err
-    git(built, "commit", "--allow-empty", "-m", "Later")
-    untagged = running.run(built, "relnox", "build-all", "--tagged", code=1)
-    git(built, "reset", "--hard", "-q", head)
-    assert "package-not-tagged" in untagged.err

@@ -7,7 +7,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from projects import commit_all, everything, git, pair, remote_of, repository, single, write
+from projects import commit_all, everything, git, remote_of, repository, single, write
 from running import run_blocked_bump, run_in_process
 
 if TYPE_CHECKING:
@@ -79,14 +79,6 @@ def test_a_file_whose_changes_are_hidden_from_git_blocks_a_bump_that_edits_it(
     ran = bump(demo, *RELEASE)
     assert ran.code == 0, ran.text
     assert 'version = "1.3.0"' in git(demo, "show", "v1.3.0:pyproject.toml")
-
-
-def test_both_bits_of_a_file_are_two_problems_with_a_command_each(demo: Path, bump: Bump) -> None:
-    git(demo, "update-index", "--skip-worktree", "pyproject.toml")
-    git(demo, "update-index", "--assume-unchanged", "pyproject.toml")
-    message = run_blocked_bump(bump, demo, *RELEASE)
-    assert "git update-index --no-skip-worktree -- pyproject.toml" in message
-    assert "git update-index --no-assume-unchanged -- pyproject.toml" in message
 
 
 def test_a_hidden_change_is_not_released(demo: Path, bump: Bump) -> None:
@@ -172,16 +164,6 @@ def test_a_package_that_git_does_not_track_is_not_released_as_a_dependent(
     )
 
 
-def test_a_package_of_a_lockstep_workspace_that_git_does_not_track_blocks_the_release(
-    tmp_path: Path, bump: Bump
-) -> None:
-    root = repository(pair(tmp_path / "pair"))
-    write(root, {"packages/more/pyproject.toml": '[project]\nname = "more"\nversion = "2.0.0"\n'})
-    message, _ = blocked(bump, root, *RELEASE)
-    assert "git does not track packages/more/pyproject.toml" in message
-    assert bump(root, "--part", "minor").code == 0
-
-
 def test_a_package_with_its_version_in_tags_that_git_does_not_track_gets_no_tag(
     independent: Path, bump: Bump
 ) -> None:
@@ -194,23 +176,6 @@ def test_a_package_with_its_version_in_tags_that_git_does_not_track_gets_no_tag(
     write(independent, {"libs/scm/pyproject.toml": text})
     message, _ = blocked(bump, independent, "--package", "scm", "--to", "1.0.0", "--tag")
     assert "git does not track libs/scm/pyproject.toml" in message
-
-
-@pytest.mark.parametrize(("ignored", "option"), [("", ""), ("CHANGELOG.md\n", "--force ")])
-def test_a_changelog_that_git_does_not_track_is_not_added_to_the_release(
-    tmp_path: Path, bump: Bump, ignored: str, option: str
-) -> None:
-    root = repository(write(single(tmp_path / "demo"), {".gitignore": ignored}))
-    write(root, {"CHANGELOG.md": CHANGELOG})
-    message, fix = blocked(bump, root, *RELEASE)
-    assert "git does not track CHANGELOG.md" in message
-    add, _, setting = fix.partition("; ")
-    assert add == f"commit it: git add {option}-- CHANGELOG.md && git commit"
-    assert setting == 'or leave it unchanged: [tool.relnox] changelog = "none"'
-    paste(root, add.removeprefix("commit it: ") + " -m Changelog && git push")
-    ran = bump(root, *RELEASE)
-    assert ran.code == 0, ran.text
-    assert "## [1.3.0]" in git(root, "show", "v1.3.0:CHANGELOG.md")
 
 
 def test_without_a_commit_untracked_files_are_edited(tmp_path: Path, bump: Bump) -> None:

@@ -152,12 +152,6 @@ def test_status_shows_the_line_and_its_bounds(demo: Path) -> None:
     ]
 
 
-def test_without_lines_status_does_not_mention_them(tmp_path: Path) -> None:
-    root = single(tmp_path / "demo")
-    write(root, {"pyproject.toml": (root / "pyproject.toml").read_text() + '\n[tool.relnox]\nbranch = "main"\n'})
-    assert "release line" not in run_in_process(repository(root), "status").text
-
-
 def test_a_detached_head_has_the_lines_of_the_remote_branches_that_contain_it(demo: Path) -> None:
     on(demo, "release/1.x")
     change(demo, "fix: one", "one.py")
@@ -190,23 +184,6 @@ def test_versions_from_tags_are_those_of_the_line(tmp_path: Path, bump: Bump) ->
     ran = bump(root, "--part", "patch", "--tag")
     assert ran.code == 0, ran.text
     assert git(root, "tag", "--points-at", "HEAD") == "v1.2.4"
-
-
-@pytest.mark.parametrize(
-    ("setting", "code", "words"),
-    [
-        ("3", "value-invalid", "not a string, a list of strings, or a table of strings"),
-        ('{ main = "2" }', "value-invalid", "not a version specifier"),
-        ('{ "m*" = ">=2", "*n" = "<2" }', "setting-invalid", "branch main matches several release lines"),
-    ],
-)
-def test_invalid_lines_are_errors_with_a_fix(demo: Path, bump: Bump, setting: str, code: str, words: str) -> None:
-    file = demo / "pyproject.toml"
-    write(demo, {"pyproject.toml": file.read_text().replace(LINES, f"\n[tool.relnox]\nbranch = {setting}\n")})
-    said = run_blocked_bump(bump, demo, "--part", "patch")
-    assert f"[{code}]" in said
-    assert words in said
-    assert "fix: " in said
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -274,15 +251,6 @@ def test_auto_tag_compares_with_the_tags_of_its_line(demo: Path) -> None:
     assert git(remote_of(demo), "rev-parse", "v1.2.4^{commit}") == commit
 
 
-def test_auto_tag_in_a_detached_checkout_has_the_line_of_its_branch(demo: Path) -> None:
-    on(demo, "release/1.x")
-    set_version(demo, "1.2.4")
-    git(demo, "switch", "--quiet", "--detach")
-    git(demo, "fetch", "--quiet", "origin")
-    assert run_in_process(demo, "auto-tag", "--no-check-index").code == 0
-    assert "v1.2.4" in git(remote_of(demo), "tag").split()
-
-
 @pytest.mark.parametrize(
     ("branch", "version", "line", "other"),
     [
@@ -305,13 +273,3 @@ def test_auto_tag_leaves_a_version_outside_the_bounds_untagged(
     )
     assert f"fix: merge it to {other} instead, or set another version: " in ran.err
     assert (git(remote_of(demo), "tag"), git(demo, "tag")) == (tags, tags)
-
-
-def test_auto_tag_leaves_development_versions_out_on_every_line(demo: Path, bump: Bump) -> None:
-    on(demo, "release/1.x")
-    change(demo, "fix: one", "one.py")
-    assert bump(demo, *AUTO, "--then-dev").code == 0
-    assert version_at(demo, "HEAD") == "1.2.5.dev1"
-    ran = run_in_process(demo, "auto-tag", "--no-check-index")
-    assert ran.code == 0, ran.text
-    assert "development version" in ran.out

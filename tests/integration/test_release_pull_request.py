@@ -221,75 +221,34 @@ SAVE = "git add -A && git commit -qm x && git push -q origin HEAD"
 
 
 @pytest.mark.parametrize(
-    ("script", "options", "code", "words"),
+    ("script", "options", "words"),
     [
-        *(("", options, 1, "cannot be combined with") for options in ("--commit", "--commit --tag", "--undo")),
-        ("git config user.useConfigOnly true; git config user.name ''", "", 1, "[committer-unknown]"),
-        ("touch new; git add new; git commit -qm x", "", 1, "is not the head of main on origin"),
-        (f"touch new; {SAVE}; git reset -q --hard HEAD^", "", 1, "[branch-behind]"),
-        ("git push -q origin main:refs/tags/v2.0.0 main:refs/tags/v2.1.0", "", 4, "tag v2.1.0 already exists"),
-        ("git push -q origin main:refs/tags/v2.1.0", "", 1, "[tag-format-unknown]"),
-        (f"git switch -qc {BRANCH}; git push -q origin {BRANCH}", "--allow-branch", 1, "[branch-wrong]"),
-        *(("echo secret >> CHANGELOG.md", options, 1, "[tree-dirty]") for options in ("", "--allow-dirty")),
-        ("git rm -q --cached CHANGELOG.md; git commit -qm x; git push -q", "", 1, "[file-untracked]"),
-        ("git update-index --assume-unchanged CHANGELOG.md", "", 1, "[git-setting-invalid]"),
+        *(("", options, "cannot be combined with") for options in ("--commit", "--commit --tag", "--undo")),
+        ("touch new; git add new; git commit -qm x", "", "is not the head of main on origin"),
+        (f"git switch -qc {BRANCH}; git push -q origin {BRANCH}", "--allow-branch", "[branch-wrong]"),
+        *(("echo secret >> CHANGELOG.md", options, "[tree-dirty]") for options in ("", "--allow-dirty")),
         (
             f"cd packages/top; mv pyproject.toml ../../top.toml; ln -s ../../top.toml pyproject.toml; {SAVE}",
-            *(
-                "",
-                1,
-                "packages/top/pyproject.toml: a symbolic link cannot be edited in a pull request [file-is-link]",
-            ),
+            "",
+            "packages/top/pyproject.toml: a symbolic link cannot be edited in a pull request [file-is-link]",
         ),
         (
             f"mv packages/top elsewhere; ln -s ../elsewhere packages/top; {SAVE}",
-            *("", 1, "packages/top: a symbolic link cannot be edited in a pull request [file-is-link]"),
+            "",
+            "packages/top: a symbolic link cannot be edited in a pull request [file-is-link]",
         ),
     ],
 )
-def test_what_blocks_a_pull_request_before_anything_is_sent(  # noqa: PLR0917 - a table
-    root: Path,
-    github: GitHubServer,
-    monkeypatch: pytest.MonkeyPatch,
-    script: str,
-    options: str,
-    code: int,
-    words: str,
+def test_what_blocks_a_pull_request_before_anything_is_sent(
+    root: Path, github: GitHubServer, script: str, options: str, words: str
 ) -> None:
-    monkeypatch.delenv("GIT_AUTHOR_NAME", raising=False)
     subprocess.run(script, shell=True, cwd=root, check=True, capture_output=True)
     before = everything(root)
     ran = propose(root, *options.split())
-    assert ran.code == code, ran.text
+    assert ran.code == 1, ran.text
     assert words in ran.err
     assert github.sent(*CHANGES) == []
     assert everything(root) == before
-
-
-def test_a_remote_that_is_no_forge_is_refused(root: Path) -> None:
-    ran = propose(root)
-    assert ran.code == 1
-    assert "RELNOX_FORGE" in ran.err or "forge" in ran.err
-
-
-def test_a_missing_token_is_found_before_anything_is_sent(
-    root: Path, github: GitHubServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("GITHUB_TOKEN")
-    ran = propose(root)
-    assert ran.code == 1
-    assert "no token for github.com" in ran.err
-    assert github.requests == []
-
-
-def test_a_missing_permission_is_named(root: Path, github: GitHubServer) -> None:
-    github.may_write = False
-    ran = propose(root)
-    assert ran.code == 1, ran.text
-    assert 'grant "pull-requests: write"' in ran.err
-    github.may_write = True
-    assert propose(root).code == 0
-    is_proposed(github, root)
 
 
 def test_a_push_that_the_remote_rejects(root: Path, github: GitHubServer) -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-import packed
 import pytest
 import releases
 from backends import in_tree
-from projects import commit_all, git, repository, single, write
+from projects import HATCHLING, commit_all, git, repository, single, write
 from running import run_in_process
 from trusting import trusting
 
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from running import RunResult
-
-HATCHLING = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
 
 
 @pytest.fixture
@@ -169,30 +166,6 @@ def test_a_tag_of_no_package_is_a_note_for_a_build_and_an_error_if_it_is_named(
     assert "(its tags are like core-v1.2.0, util-v1.2.0) [tag-not-checked-out]" in named.text
 
 
-def test_the_tag_must_be_on_the_commit_that_is_checked_out(root: Path, job: pytest.MonkeyPatch) -> None:
-    run_for(job, "core-v0.1.9")
-    old = git(root, "rev-parse", "HEAD")
-    write(root, {"notes.md": ""})
-    new = commit_all(root)
-    ran = dry_run(root)
-    assert ran.code == 1
-    assert f"is on {old[:10]}, but the checkout is at {new[:10]} [tag-not-checked-out]" in ran.text
-    git(root, "switch", "--quiet", "--detach", "refs/tags/core-v0.1.9")  # as the fix says
-    assert dry_run(root).code == 0
-
-
-def test_no_fix_deletes_a_tag_that_is_right_on_its_own_commit(root: Path, job: pytest.MonkeyPatch) -> None:
-    run_for(job, "core-v0.1.9")
-    file = root / "libs/core/pyproject.toml"
-    file.write_text(file.read_text().replace("0.1.9", "0.3.0"))
-    commit_all(root, "Release 0.3.0")
-    ran = dry_run(root)
-    assert ran.code == 1
-    assert "tag core-v0.1.9 (GITHUB_REF_NAME) is 0.1.9, but" in ran.text
-    assert "fix: git switch --detach refs/tags/core-v0.1.9;" in ran.text
-    assert "--delete" not in ran.text
-
-
 def test_a_shared_tag_releases_all_packages_of_its_group(tmp_path: Path, job: pytest.MonkeyPatch) -> None:
     settings = '[tool.relnox]\npackages = ["libs/*"]\ntag-format = "{name}-v{version}"\n'
     group = '[tool.relnox.groups.pair]\npackages = ["a", "b"]\n'
@@ -227,14 +200,6 @@ def test_a_tag_that_moves_with_every_release_states_no_version(tmp_path: Path, j
     assert "version from the packages' files: demo 1.2.3" in ran.text
 
 
-def test_versions_cannot_be_set_in_a_file(root: Path) -> None:
-    path = root / "pyproject.toml"
-    path.write_text(path.read_text() + '[tool.relnox.build]\nexpect-version = "1.0"\n')
-    ran = dry_run(root)
-    assert ran.code == 1
-    assert "--expect-version can be set on the command line and in the environment only" in ran.text
-
-
 @pytest.mark.heavy
 def test_a_job_builds_and_collects_only_the_packages_of_its_tag(tmp_path: Path, job: pytest.MonkeyPatch) -> None:
     (tmp_path / "home").mkdir()
@@ -263,12 +228,10 @@ def test_a_job_publishes_only_the_packages_of_its_tag(root: Path, job: pytest.Mo
         (root / "pyproject.toml").write_text(f"{text}\n{targets}\n{indexes}")
         commit_all(root)
         git(root, "tag", "--delete", "core-v0.1.9")
-        paths = []
-        (root / "dist").mkdir()
-        for name, version in (("core", "0.1.9"), ("util", "1.0")):
-            metadata = f"Metadata-Version: 2.1\nName: acme-{name}\nVersion: {version}\n\n"
-            wheel = f"acme_{name}-{version}-py3-none-any.whl"
-            paths.append(packed.wheel(root / "dist", {f"acme_{name}.py": ""}, name=wheel, metadata=metadata))
+        paths = [
+            releases.made_wheel(root / "dist", f"acme-{name}", version=version)
+            for name, version in (("core", "0.1.9"), ("util", "1.0"))
+        ]
         releases.write_manifest(root, paths, {}, commit=git(root, "rev-parse", "HEAD"))
 
         run_for(job, "core-v9.9")

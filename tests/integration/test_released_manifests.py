@@ -85,14 +85,6 @@ def test_a_package_that_was_not_built_is_not_called_published(index: PackageInde
         refuses(ran, r"dist/manifest\.json lists no files of core")
 
 
-def test_a_manifest_in_another_encoding_is_refused(index: PackageIndex, tmp_path: Path) -> None:
-    root = tmp_path / "demo"
-    releases.release(root, [Package("core")])
-    path = root / "dist" / "manifest.json"
-    path.write_bytes(path.read_text().encode("utf-16"))
-    refuses(releases.publish(root, index), "not in UTF-8")
-
-
 def test_existing_files_are_reported_before_any_upload(
     tmp_path: Path, index: PackageIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,6 @@ import re
 import shutil
 import subprocess
 import sys
-from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,16 +17,13 @@ import pytest
 import shapes
 from backends import in_tree
 from projects import commit_all, everything, git, repository, write
-from running import open_project, run, run_blocked_bump, run_in_process
+from running import open_project, run, run_in_process
 from shapes import Shape
-
-from relnox.indexes.embedded import EmbeddedIndex
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from running import Bump
 
 pytestmark = pytest.mark.heavy
 
@@ -353,14 +349,6 @@ def test_a_group_moves_with_its_pins_and_those_on_another_repository(
     release(root, shape, (*options, *RELEASE), *(f"observer-{tag}" for tag in tags), **changed)
 
 
-def test_a_listed_template_is_blocked_with_its_file(tmp_path: Path) -> None:
-    root = shapes.observer().write(tmp_path / "observer")
-    replace(root, "pyproject.toml", "[tool.relnox]\n", '[tool.relnox]\npackages = ["_template", "observer-*"]\n')
-    ran = run_in_process(root, "status")
-    assert ran.code == 1, ran.text
-    assert "_template/pyproject.toml: '<REPLACE ME>' is not a valid package name" in ran.err
-
-
 # --- tiers and date stamps
 
 
@@ -412,125 +400,6 @@ def assert_locked(root: Path) -> None:
     assert checked.returncode == 0, checked.stderr
 
 
-def test_linked_packages_get_one_version(tmp_path: Path) -> None:
-    shape = shapes.steward()
-    shape.values["redis"] = "1.0.0b260731"
-    root = shape.write(tmp_path / "steward")
-    both = ("--package", "steward-azure", "--package", "steward-redis")
-    versions = new_versions(root, *both, "--pre", "beta")
-    assert versions["steward-azure"] == versions["steward-redis"] == "1.0.0b260732"
-
-
-def test_a_date_stamp_follows_the_calendar(tmp_path: Path) -> None:
-    root = shapes.steward().write(tmp_path / "steward")
-    replace(root, "pyproject.toml", "[tool.relnox]\n", '[tool.relnox]\nscheme = "calver"\n')
-    days = [datetime.now(UTC)]
-    version = new_versions(root, "--package", "steward-azure", "--pre", "beta")["steward-azure"]
-    days.append(datetime.now(UTC))  # midnight may have passed
-    assert version in {f"1.0.0b{day:%y%m%d}" for day in days}
-
-
-# --- one release, ten places, two grammars
-
-
-def test_ten_locations_change_each_in_its_grammar(tmp_path: Path) -> None:
-    shape = shapes.swift()
-    root = shape.write(tmp_path / "swift")
-    shown = show(root)
-    assert shown.notes == []
-    assert set(shown.versions.values()) == {"1.35.0b1"}
-    assert {row["last tag"] for row in shown.rows.values()} == {"py-1.35.0-beta.1"}
-    assert waves(root) == [["swift-runtime-32", "swift-runtime-64"], ["swift-frames"]]
-    changed = dict.fromkeys(("crate", "template", "expected"), "1.35.0-beta.2")
-    changed |= dict.fromkeys(("version", "group"), "1.35.0b2")
-    release(root, shape, ("--pre", "beta", *RELEASE), "py-1.35.0b2", **changed)
-
-
-@pytest.mark.parametrize(
-    ("file", "old", "new"),
-    [
-        *(
-            (f"py-swift/runtime/{name}/Cargo.toml", '\nversion = "1.35.0-beta.1"', '\nversion = "1.34.7"')
-            for name in ("swift-runtime-64", "template")
-        ),
-        (
-            "py-swift/src/swift/_runtime.py",
-            '\nEXPECTED_RUNTIME = "1.35.0-beta.1"',
-            '\nEXPECTED_RUNTIME = "1.34.7"',
-        ),
-        ("py-swift/src/swift/_runtime.py", "# EXPECTED_RUNTIME", "EXPECTED_RUNTIME"),
-    ],
-)
-def test_a_location_that_differs_or_is_not_found_once_is_blocked(
-    tmp_path: Path, bump: Bump, file: str, old: str, new: str
-) -> None:
-    root = shapes.swift().write(tmp_path / "swift")
-    replace(root, file, old, new)
-    message = run_blocked_bump(bump, root, "--pre", "beta", *RELEASE)
-    assert file in message
-    if "1.34.7" in new:
-        assert "1.34.7" in message
-        assert "1.35.0" in message
-
-
-# --- namespace packages
-
-MAJOR = ("--package", "loom-checkpoint", "--part", "major")
-
-
-def test_examples_are_not_found_and_groups_make_no_cycle(tmp_path: Path) -> None:
-    root = shapes.loom().write(tmp_path / "loom")
-    names = {"loom": "loom"} | {
-        f"loom-{name}": name for name in ("checkpoint", "checkpoint-postgres", "cli", "prebuilt", "sdk")
-    }
-    assert directories(root) == {name: f"libs/{directory}" for name, directory in names.items()}
-    first, second = ["loom-checkpoint", "loom-cli", "loom-sdk"], ["loom-checkpoint-postgres", "loom-prebuilt"]
-    assert waves(root) == [first, second, ["loom"]]
-    shown = show(root)
-    assert shown.notes == []
-    assert {name: row["last tag"] for name, row in shown.rows.items() if row["last tag"] != "-"} == {
-        "loom-checkpoint": "checkpoint==3.0.1",
-        "loom-checkpoint-postgres": "checkpointpostgres==3.1.2",
-        "loom-prebuilt": "prebuilt==1.0.6",
-    }
-    replace(root, "pyproject.toml", 'packages = ["libs/*"]\n', "")
-    assert directories(root).keys() == names.keys()
-
-
-@pytest.mark.parametrize(
-    ("level", "others", "tags"),
-    [
-        (
-            "patch",
-            {"postgres": "3.1.3", "prebuilt": "1.0.7", "cli": "0.4.12"},
-            ("checkpointpostgres==3.1.3", "prebuilt==1.0.7", "cli==0.4.12"),
-        ),
-        ("none", {}, ()),
-    ],
-)
-def test_dependents_move_until_no_published_range_changes(
-    tmp_path: Path, level: str, others: dict[str, str], tags: tuple[str, ...]
-) -> None:
-    shape = shapes.loom()
-    shape.values["dependents"] = level
-    ranges = {"postgres_needs": ">=4.0.0,<5.0.0", "prebuilt_needs": ">= 4.0.0, < 5.0.0"}
-    root = shape.write(tmp_path / "loom")
-    release(root, shape, (*MAJOR, *RELEASE), "checkpoint==4.0.0", *tags, checkpoint="4.0.0", **ranges, **others)
-
-
-@pytest.mark.parametrize(
-    ("level", "expected"),
-    [("minor", ("3.2.0", "0.5.0", "1.1.0", "1.1.0")), ("major", ("4.0.0", "1.0.0", "2.0.0", "2.0.0"))],
-)
-def test_the_level_of_dependents_is_a_setting(tmp_path: Path, level: str, expected: tuple[str, ...]) -> None:
-    # prebuilt leaves the range that loom has for it, so that loom moves as well.
-    shape = shapes.loom()
-    shape.values["dependents"] = level
-    names = ("loom-checkpoint-postgres", "loom-cli", "loom-prebuilt", "loom")
-    versions = new_versions(shape.write(tmp_path / "loom"), *MAJOR)
-    assert versions == {"loom-checkpoint": "4.0.0", **dict(zip(names, expected, strict=True))}
-
-
 # --- maturin
 
 
@@ -555,18 +424,6 @@ def test_versions_of_pyproject_of_cargo_and_of_its_workspace(
     assert shown.versions == {"crab-core": "2.41.5", "crab-plugin": "0.3.0", "ferro": "0.9.0"}
     assert waves(root) == [["crab-core", "ferro"], ["crab-plugin"]]
     release(root, shape, ("--package", *options, *RELEASE), *tags, **changed)
-
-
-def test_versions_that_differ_or_that_cargo_cannot_express_are_blocked(tmp_path: Path, bump: Bump) -> None:
-    shape = shapes.crab()
-    shape.values["ferro_crate"] = "0.8.7"
-    root = shape.write(tmp_path / "crab")
-    message = run_blocked_bump(bump, root, "--package", "ferro", "--part", "minor", *RELEASE)
-    for words in ("python/ferro/pyproject.toml", "0.9.0", "python/ferro/Cargo.toml", "0.8.7"):
-        assert words in message
-    message = run_blocked_bump(bump, root, "--package", "crab-core", "--part", "post", *RELEASE)
-    assert "2.41.5.post1" in message
-    assert "Cargo.toml" in message
 
 
 # --- versions from the tags of many namespaces
@@ -610,32 +467,6 @@ def test_a_bump_creates_one_tag_of_its_namespace(tmp_path: Path, package: str, p
     release(root, shape, ("--package", package, "--part", part, "--tag"), tag)
 
 
-def test_the_version_of_the_package_in_package_json_changes(tmp_path: Path) -> None:
-    shape = shapes.flow()
-    root = shape.write(tmp_path / "flow")
-    release(root, shape, ("--package", "flow-ui", "--pre", "rc", *RELEASE), "flow-ui-v2.1.1rc0", ui="2.1.1-rc.0")
-
-
-# --- a backend that builds itself
-
-
-def test_siblings_are_built_with_the_backend_that_was_just_built(tmp_path: Path) -> None:
-    shape = shapes.anvil()
-    root = shape.write(tmp_path / "anvil")
-    assert waves(root) == [["anvil-backend"], ["anvil-vcs"], ["anvil"]]
-    assert show(root).versions == {"anvil": "1.16.0", "anvil-backend": "1.27.0", "anvil-vcs": "0.5.0"}
-    options = ("--package", "anvil-backend", "--part", "major", *RELEASE)
-    release(root, shape, options, "anvil-backend-v2.0.0", backend="2.0.0", needs=">=2.0.0,<3")
-    # No index has anvil-backend 2.0.0: nothing but the tree can provide it.
-    ran = run(root, "relnox", "build-all")
-    assert ran.code == 0, ran.text
-    assert sorted(path.name for path in (root / "dist").glob("*.whl")) == [
-        "anvil-1.16.0-py3-none-any.whl",
-        "anvil_backend-2.0.0-py3-none-any.whl",
-        "anvil_vcs-0.5.0-py3-none-any.whl",
-    ]
-
-
 # --- what only an archive says
 
 
@@ -657,65 +488,12 @@ def test_built_metadata_shows_the_order_that_pyproject_does_not(tmp_path: Path) 
     assert [file["package"] for file in manifest["artifacts"]] == ["z-slim", "z-slim", "a-meta", "a-meta"]
 
 
-@pytest.mark.parametrize(
-    ("requirement", "version"),
-    [
-        ("lib @ file:///builds/lib", ""),
-        ("lib @ git+https://example.invalid/lib.git@0.4.2", ""),
-        ("", "0.1.dev2144+gabc1234"),
-    ],
-)
-def test_what_a_public_index_refuses_is_not_published(
-    tmp_path: Path, requirement: str, version: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("RELNOX_OWN_TOKEN", "any")
-    root = tmp_path / "app"
-    root.mkdir()
-    in_tree(root, "app", requires=(requirement,) if requirement else (), says=version)
-    text = (root / "pyproject.toml").read_text(encoding="utf-8")
-    if version:
-        text = text.replace('version = "1.0"', 'dynamic = ["version"]')
-    with EmbeddedIndex(tmp_path / "index") as index:
-        settings = f'upload = "{index.upload_url}"\nsimple = "{index.simple_url}"\npublic-rules = true\n'
-        repository(write(root, {"pyproject.toml": f"{text}\n[tool.relnox.indexes.own]\n{settings}"}))
-        ran = run(root, "relnox", "build-all")
-        if ran.code == 0:
-            ran = run(root, "relnox", "publish", "--index", "own", "--yes")
-    assert ran.code != 0, ran.text
-    assert requirement in ran.err
-    assert version in ran.err
-    assert not list((tmp_path / "index").rglob("*.whl"))
-
-
 # --- versions from tags that are not there
 
 
 def scm(root: Path) -> Path:
     """A package of setuptools-scm whose repository has tags of other things alone."""
     return Shape(package("hollow", TAGGED["setuptools-scm"], "", ""), {}, ("latest", "docs-1.0")).write(root)
-
-
-def test_without_a_tag_there_is_no_version_to_bump(tmp_path: Path, bump: Bump) -> None:
-    root = scm(tmp_path / "hollow")
-    assert "setuptools-scm" in show(root).versions["hollow"]
-    assert "tag" in run_blocked_bump(bump, root, "--part", "minor", "--tag")
-    said = run_blocked_bump(bump, root, "--to", "0.1.0", "--tag")  # there is a tag docs-1.0
-    assert 'tag-format = "v{version}"' in said
-    file = root / "pyproject.toml"
-    commit_all(write(root, {file.name: file.read_text() + '\n[tool.relnox]\ntag-format = "v{version}"\n'}))
-    assert bump(root, "--to", "0.1.0", "--tag").code == 0
-    assert show(root).versions == {"hollow": "0.1.0"}
-
-
-def test_a_shallow_clone_does_not_know_its_version_and_says_why(tmp_path: Path, bump: Bump) -> None:
-    root = scm(tmp_path / "hollow")
-    git(root, "tag", "v1.0.0")
-    for number in range(3):
-        commit_all(write(root, {"README.md": f"hollow {number}\n"}))
-    git(tmp_path, "clone", "--quiet", "--depth", "1", root.as_uri(), "shallow")
-    assert "shallow" in run_blocked_bump(bump, tmp_path / "shallow", "--part", "minor", "--tag")
-    assert bump(root, "--part", "minor", "--tag").code == 0
-    assert "v1.1.0" in git(root, "tag")
 
 
 def test_a_version_between_two_tags_is_reported_before_it_is_built(tmp_path: Path) -> None:

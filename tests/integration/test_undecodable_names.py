@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from projects import commit_all, git, remote_of, repository, write
+from projects import HATCHLING, commit_all, git, remote_of, repository, write
 from running import run_in_process
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="names are bytes there")
 
-HATCHLING = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
 NAME = os.fsdecode(b"caf\xe9")
 
 

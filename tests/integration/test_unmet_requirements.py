@@ -9,7 +9,6 @@ import pytest
 from package_index import serving
 from releases import made_wheel, project_of, write_manifest
 from running import run_in_process
-from trusting import trusting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,16 +19,6 @@ if TYPE_CHECKING:
     from trusting import Trusting
 
 pytestmark = pytest.mark.heavy
-
-TOKEN = "canary-0815"
-
-
-@pytest.fixture
-def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Trusting]:
-    """A production index."""
-    monkeypatch.setenv("RELNOX_SHOP_TOKEN", TOKEN)
-    with trusting(TOKEN) as index:
-        yield index
 
 
 @pytest.fixture

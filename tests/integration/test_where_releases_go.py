@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import packed
 import pytest
 import releases
 from acts import redirects
 from package_index import PackageIndex, Rule
-from projects import commit_all, git, repository, write
+from projects import commit_all, git, workspace, write
 from running import RunResult, run_in_process
 from trusting import trusting
 
@@ -39,23 +38,14 @@ def final() -> Iterator[Trusting]:
 
 def release(root: Path, settings: str, *versions: str, tags: tuple[str, ...] = ()) -> Path:
     """A repository with a package for each version, its tags, and archives that are built already."""
-    root.mkdir()
     names = [f"p{number}" for number in range(len(versions))]
-    write(
-        root, {"pyproject.toml": f'[tool.relnox]\npackages = ["packages/*"]\n{settings}', ".gitignore": "dist/\n"}
-    )
-    for name, version in zip(names, versions, strict=True):
-        text = f'[project]\nname = "{name}"\nversion = "{version}"\n[build-system]\nrequires = ["hatchling"]\n'
-        write(root, {f"packages/{name}/pyproject.toml": f'{text}build-backend = "hatchling.build"\n'})
-    repository(root)
+    workspace(root, settings, **dict(zip(names, versions, strict=True)))
     for tag in tags:
         git(root, "tag", tag)
-    (root / "dist").mkdir()
-    wheels = []
-    for name, version in zip(names, versions, strict=True):
-        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n\n"
-        called = f"{name}-{version}-py3-none-any.whl"
-        wheels.append(packed.wheel(root / "dist", {f"{name}.py": ""}, name=called, metadata=metadata))
+    wheels = [
+        releases.made_wheel(root / "dist", name, version=version)
+        for name, version in zip(names, versions, strict=True)
+    ]
     releases.write_manifest(root, wheels, {}, commit=git(root, "rev-parse", "HEAD"))
     return root
 

@@ -526,8 +526,3 @@ def test_detecting_text_below_unreleased(text: str, *, expected: bool) -> None:
 )
 def test_a_tool_writes_the_new_section_only(before: str, after: str, version: str, expected: str) -> None:
     assert changelog.keep_earlier_releases(before, after, version) == expected
-
-
-def test_a_tool_that_drops_the_last_release_is_blocked() -> None:
-    with pytest.raises(Blocked, match=r'the section "v1\.0" of an earlier release would be lost'):
-        changelog.keep_earlier_releases("# v1.0\n", "# v1.1\n", "1.1")

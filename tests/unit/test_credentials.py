@@ -13,7 +13,7 @@ import pytest
 
 from relnox.core.settings.config import Config, IndexConfig
 from relnox.errors import Blocked
-from relnox.indexes import Indexes, credentials, targets
+from relnox.indexes import credentials, targets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -184,13 +184,6 @@ def test_a_password_of_twine_without_a_repository_is_for_public_and_chosen_index
         credentials.find(house, environment, is_chosen=True)
 
 
-@pytest.mark.parametrize("name", ["pypi", "testpypi", "embedded", "PyPI", "TESTPYPI"])
-def test_a_predefined_index_keeps_its_address(name: str) -> None:
-    # Its credentials would be sent to another host, as would those of a name with the same variable.
-    with pytest.raises(Blocked, match=f"the key '{name}' of .*predefined"):
-        Config.parse({"indexes": {name: {"upload": HOUSE.upload, "simple": HOUSE.simple}}}, {})
-
-
 def test_backends_of_other_platforms_are_not_imported(tmp_path: Path) -> None:
     # The one of macOS looks for a library with `ld -o /dev/null`, which deletes the device if root runs it.
     linker = tmp_path / "ld"
@@ -211,18 +204,6 @@ def test_backends_of_other_platforms_are_not_imported(tmp_path: Path) -> None:
     assert done.stderr == ""
     assert sys.platform == "darwin" or "keyring.backends.macOS" not in done.stdout.split()
     assert not (tmp_path / "log").exists()
-
-
-def test_an_index_that_pypirc_alone_knows_is_refused_with_what_to_write(tmp_path: Path) -> None:
-    section = f"[home]\nrepository = https://me:{CANARY}@elsewhere.example.invalid/\npassword = {CANARY}\n"
-    indexes = Indexes(CONFIG, tmp_path, pypirc(tmp_path, section))
-    with pytest.raises(targets.UnknownIndex) as unknown:
-        indexes["hause"]
-    assert unknown.value.fix == "did you mean house?"
-    with pytest.raises(Blocked, match=r"^index home is in .*, but not in the settings of this project") as refused:
-        indexes["home"]
-    assert "add [tool.relnox.indexes.home] to pyproject.toml" in (refused.value.fix or "")
-    assert CANARY not in "".join(traceback.format_exception(refused.value))
 
 
 @pytest.mark.parametrize(
