@@ -12,8 +12,6 @@ from collections.abc import Container, Iterable
 from enum import IntEnum
 from typing import Any, Literal, NamedTuple, Self
 
-NO_WORKING_DIRECTORY = "the working directory no longer exists"
-
 
 class ExitCode(IntEnum):
     """The exit codes of a run; the numbers are part of the public interface."""
@@ -164,7 +162,8 @@ def problem_of(error: BaseException) -> Problem | None:
     if error.strerror.startswith(_NO_TEMPORARY_DIRECTORY):
         fix = "set TMPDIR to a writable directory"
     elif error.errno == errno.ENOENT and error.filename is None:
-        return Failed("file-not-writable", NO_WORKING_DIRECTORY, "cd to the project, then rerun the command")
+        message = "the working directory no longer exists"
+        return Failed("file-not-writable", message, "cd into the project's directory, or pass it: --project DIR")
     message = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return Failed("system-error", message, f"{fix}, then rerun the command")
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from packaging.version import Version
 
@@ -32,7 +32,7 @@ from relnox.core.settings.release_lines import ReleaseLine, has_release_lines, r
 from relnox.core.settings.schema import Field
 from relnox.core.tags import DetectedTagFormats, TagFormat, detect_tag_formats
 from relnox.core.workspace import Workspace
-from relnox.errors import NO_WORKING_DIRECTORY, Blocked, Problem, TryLater
+from relnox.errors import Blocked, Problem, TryLater
 from relnox.source import discovery, history, pyproject, version_literals
 from relnox.source.changelog_files import find_changelogs
 from relnox.source.git import Git, GitState, find_repository
@@ -88,7 +88,7 @@ class Project(Record):
 
     @cached_property
     def settings(self) -> Mapping[str, Any]:
-        """The table `[tool.relnox]` as it is written, which `config` has parsed."""
+        """The table `[tool.relnox]` as it is written; `config` has its parsed values."""
         return dict(_read_settings(self.root) or {})
 
     @cached_property
@@ -273,13 +273,9 @@ class Project(Record):
         """Return the files with one of these names in one of the directories, except those that git ignores."""
         paths = [posixpath.normpath(f"{directory}/{name}") for directory in directories for name in names]
         paths = [path for path in paths if (self.root / path).is_file()]
-        ignored_files = self._ignored(paths)
+        untracked_files = [path for path in paths if path not in self.index_states]
+        ignored_files = self.git.filter_ignored(untracked_files) if self.git and untracked_files else set()
         return tuple(path for path in paths if path not in ignored_files)
-
-    def _ignored(self, files: Iterable[str]) -> set[str]:
-        """Return the files that git ignores; it ignores no tracked file."""
-        untracked_files = [file for file in files if file not in self.index_states] if self.git is not None else []
-        return self.git.filter_ignored(untracked_files) if self.git is not None and untracked_files else set()
 
     def untracked_imports(
         self, packages: Iterable[Package], *, ignored: bool = False
@@ -364,7 +360,7 @@ class Project(Record):
 
     @property
     def tag_formats(self) -> Mapping[str, TagFormat]:
-        """The tag format of each package; for those whose format is unclear, what settings could say."""
+        """The tag format of each package; if that is unclear, the one that is proposed for the settings."""
         return self.detected_tag_formats.proposals
 
     @cached_property
@@ -396,7 +392,7 @@ class Project(Record):
 
     def read_files(self, files: Iterable[str]) -> dict[str, bytes]:
         """Return the contents of the files that exist, by path relative to the root."""
-        contents = {name: self.once(_read_if_file, self.root, name) for name in files}
+        contents = {name: self.once(_read_existing_file, self.root, name) for name in files}
         return {name: content for name, content in contents.items() if content is not None}
 
     @cached_property
@@ -430,21 +426,21 @@ class Project(Record):
             self.indexes.close()
 
     def once(self, function: Callable[..., _Value], *arguments: Any, **options: Any) -> _Value:
-        """Call a function that reads something, or return or raise again what came of it before."""
+        """Call a function that reads something; later calls with equal arguments have the same result or error."""
         key = (function, *map(hashable, arguments), *options, *map(hashable, options.values()))
-        if key not in self._answers:
+        if key not in self._results:
             try:
-                self._answers[key] = function(*arguments, **options), None
+                self._results[key] = function(*arguments, **options), None
             except Problem as error:
-                self._answers[key] = None, error
-        answer, error_before = self._answers[key]
+                self._results[key] = None, error
+        value, error_before = self._results[key]
         if error_before is not None:
             raise error_before
-        value: _Value = answer
-        return value
+        return cast("_Value", value)
 
     @cached_property
-    def _answers(self) -> dict[tuple[Any, ...], tuple[Any, Problem | None]]:
+    def _results(self) -> dict[tuple[Any, ...], tuple[Any, Problem | None]]:
+        """The results and errors of `once`, by function and arguments."""
         return {}
 
     def select(self, names: Sequence[str]) -> tuple[Package, ...]:
@@ -459,7 +455,8 @@ class Project(Record):
         return fixes.task_command("bump", *words, *selected, *commit, *(("--tag",) if tag else ()))
 
 
-def _read_if_file(root: Path, name: str) -> bytes | None:
+def _read_existing_file(root: Path, name: str) -> bytes | None:
+    """Return the content of a file of the project, or None if it does not exist."""
     return read_project_file(root, name) if (root / name).is_file() else None
 
 
@@ -498,12 +495,8 @@ def open_project(start: Path, options_by_table: OptionsByTable) -> Project:
         start = start.resolve(strict=True)
         is_directory = start.is_dir()
     except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError before Python 3.13
-        if isinstance(error, FileNotFoundError) and error.filename is None:  # raised by os.getcwd
-            raise Blocked(
-                "file-not-writable",
-                NO_WORKING_DIRECTORY,
-                fix=f"cd into the project's directory, or {_PROJECT_DIRECTORY_FIX}",
-            ) from error
+        if isinstance(error, FileNotFoundError) and error.filename is None:  # there is no working directory
+            raise
         reason = error.strerror if isinstance(error, OSError) else error
         raise Blocked(
             "project-not-found", f"{start} is not a directory ({reason})", fix=_PROJECT_DIRECTORY_FIX
@@ -523,7 +516,7 @@ def _read_config(root: Path, options_by_table: OptionsByTable) -> Config:
         settings = _read_settings(root)
         return Config() if settings is None else parse_settings(settings, options_by_table)
     except Blocked as error:
-        file = _relative_path(root / "pyproject.toml")
+        file = os.path.relpath(root / "pyproject.toml")
         raise Blocked(error.code, f"{file}: {error.message}", fix=error.fix) from None
 
 
@@ -545,14 +538,6 @@ def parse_settings(data: Any, options_by_table: OptionsByTable) -> Config:
 
         targets.check_settings(config)
     return config
-
-
-def _relative_path(file: Path) -> str:
-    """Return the path relative to the working directory, or unchanged if the working directory does not exist."""
-    try:
-        return os.path.relpath(file)
-    except FileNotFoundError:
-        return str(file)
 
 
 def top_directory(checkout: Git | None) -> Path | None:

@@ -33,45 +33,27 @@ _MAX_SHOWN = 80
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-def keep_output_for(*paths: Any) -> AbstractContextManager[None]:
-    """Return a context that redirects other output to standard error if one of the paths is standard output."""
+def reserve_standard_output(*paths: Any) -> AbstractContextManager[None]:
+    """Return a context that redirects all output but documents to standard error if a path is standard output."""
     return STDOUT.redirect_to(STDERR) if STANDARD_OUTPUT in paths else contextlib.nullcontext()
 
 
-def paths(options: CommonOptions) -> tuple[str, ...]:
+def document_paths(options: CommonOptions) -> tuple[str, ...]:
     """Return the files that a command writes its plan and report to, or reads the expected plan from."""
     files = (options.plan, options.report, options.expect_plan, getattr(options, "outputs", None))
     return tuple(path for path in files if path is not None and path != STANDARD_OUTPUT)
 
 
-def check_outputs(options: CommonOptions) -> None:
-    """Check that plan, report and JSON output go to different places, and that the report can be written.
-
-    Raises:
-        Blocked: Two of them have the same path, or the report cannot be written.
-    """
-    documents = {
-        "--plan": options.plan,
-        "--report": options.report,
-        "--json": STANDARD_OUTPUT if getattr(options, "json", False) else None,
-    }
-    flags: dict[str, str] = {}
-    for flag, path in documents.items():
-        if path is None:
-            continue
-        place = path if path == STANDARD_OUTPUT else os.path.realpath(path)
-        if other := flags.get(place):
-            to = "standard output" if path == STANDARD_OUTPUT else path
-            raise Blocked("options-conflict", f"{other} and {flag} both write to {to}", fix=f"remove {flag}")
-        flags[place] = flag
-    if options.report is not None and options.report != STANDARD_OUTPUT:
+def check_report_path(path: str | None) -> None:
+    """Raise an error if the report cannot be written to a path; None if there is no report."""
+    if path is not None and path != STANDARD_OUTPUT:
         try:
-            Path(options.report).open("ab").close()
+            Path(path).open("ab").close()
         except OSError as error:
-            raise _not_writable_error(options.report, "report", error.strerror) from None
+            raise _not_writable_error(path, "report", error.strerror) from None
 
 
-def write(path: str, text: str, what: str) -> None:
+def write_document(path: str, text: str, what: str) -> None:
     """Write text to a file or to standard output, with secrets masked; `what` names it in the error message.
 
     Raises:
@@ -94,8 +76,8 @@ def _not_writable_error(path: str, what: str, why: str | None) -> Blocked:
     )
 
 
-def write_outputs(outcome: Outcome, options: CommonOptions, project: Project) -> tuple[str, ...]:
-    """Write what a run released to the files of CI; return the variables that the dotenv file cannot have.
+def write_ci_outputs(outcome: Outcome, options: CommonOptions, project: Project) -> tuple[str, ...]:
+    """Write what a run released to the files that CI reads; return the variables that the dotenv file cannot have.
 
     Raises:
         Blocked: A file cannot be written.
@@ -120,6 +102,7 @@ def write_outputs(outcome: Outcome, options: CommonOptions, project: Project) ->
 
 
 def _read_manifest(file: Path) -> tuple[Manifest | None, str | None]:
+    """Return a manifest and the SHA-256 of its file; None for both if it does not exist or is not valid."""
     try:
         content = read_file(file)
         return Manifest.from_json(content.decode(), where=str(file)), hashlib.sha256(content).hexdigest()
@@ -128,7 +111,7 @@ def _read_manifest(file: Path) -> tuple[Manifest | None, str | None]:
 
 
 def check_expected_plan(expected: str, plan: Plan) -> None:
-    """Check that a plan is the expected one: that of a file, or the one with a digest.
+    """Check that a plan is the expected one, which is named by its file or by its digest.
 
     Raises:
         Blocked: The plan is another one, or the file is not a plan.
@@ -138,9 +121,10 @@ def check_expected_plan(expected: str, plan: Plan) -> None:
     if digest == plan.digest:
         return
     try:
-        lines = list(_differences(_compared(approved), _compared(plan.to_document()))) if approved else []
+        current = _comparable_parts(plan.to_document())
+        lines = list(_difference_lines(_comparable_parts(approved), current)) if approved else []
     except (AttributeError, LookupError, TypeError, RecursionError) as error:
-        raise _invalid_plan(expected, "its values do not have the types of a plan") from error
+        raise _plan_file_error(expected, "its values do not have the types of a plan") from error
     lines = lines or [f"  digest: expected {digest}, now {plan.digest}"]
     more = [f"  and {len(lines) - _MAX_LINES} more"] if len(lines) > _MAX_LINES else []
     raise Blocked(
@@ -160,29 +144,29 @@ def _read_plan(file: str) -> dict[str, Any]:
     try:
         document = json.loads(Path(file).read_bytes())
     except OSError as error:
-        raise _invalid_plan(file, f"it cannot be read ({error.strerror})") from error
+        raise _plan_file_error(file, f"it cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
-        raise _invalid_plan(file, "it is not JSON") from error
+        raise _plan_file_error(file, "it is not JSON") from error
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-        raise _invalid_plan(file, f"it has no schema {SCHEMA}")
+        raise _plan_file_error(file, f"it has no schema {SCHEMA}")
     if document.get("digest") != plan_digest(document):
-        raise _invalid_plan(file, "it was changed after it was written (its digest does not match)")
+        raise _plan_file_error(file, "it was changed after it was written (its digest does not match)")
     return document
 
 
-def _invalid_plan(file: str, why: str) -> Blocked:
+def _plan_file_error(file: str, why: str) -> Blocked:
     return Blocked(
         "plan-file-invalid", f"{file} is not a plan: {why}", fix="write it: relnox TASK --dry-run --plan FILE"
     )
 
 
-def _compared(document: dict[str, Any]) -> dict[str, Any]:
-    """Return what is compared of a plan, with its steps by title."""
+def _comparable_parts(document: dict[str, Any]) -> dict[str, Any]:
+    """Return those parts of a plan that must be as expected: its task, its commit and its steps, by title."""
     steps = {f"step {step['title']}": step for step in document["steps"]}
     return {"task": document.get("task"), "commit": document.get("commit"), **steps}
 
 
-def _differences(expected: Any, current: Any, where: str = "") -> Iterator[str]:
+def _difference_lines(expected: Any, current: Any, where: str = "") -> Iterator[str]:
     """Yield a line for each value that differs."""
     if isinstance(expected, list) and isinstance(current, list) and len(expected) == len(current):
         expected, current = dict(enumerate(expected)), dict(enumerate(current))
@@ -194,7 +178,7 @@ def _differences(expected: Any, current: Any, where: str = "") -> Iterator[str]:
             elif name not in expected:
                 yield f"  only now: {place}"
             else:
-                yield from _differences(expected[name], current[name], place)
+                yield from _difference_lines(expected[name], current[name], place)
     elif expected != current:
         texts = json.dumps(expected, ensure_ascii=False), json.dumps(current, ensure_ascii=False)
         start = next((i for i, pair in enumerate(zip(*texts, strict=False)) if pair[0] != pair[1]), 0)
@@ -204,7 +188,7 @@ def _differences(expected: Any, current: Any, where: str = "") -> Iterator[str]:
 
 
 def _excerpt(text: str, start: int) -> str:
-    """Return a part of a text from a position on, with marks where something is left out."""
+    """Return as much of a text as messages show, from a position on, with an ellipsis where it is cut."""
     end = start + _MAX_SHOWN
     return f"{'…' if start else ''}{text[start:end]}{'…' if end < len(text) else ''}"
 
@@ -222,7 +206,7 @@ def lock_checkout(directory: Path) -> Iterator[None]:
     descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:
-            _lock_file(descriptor)
+            _lock_descriptor(descriptor)
         except OSError:
             holder = ""
             with contextlib.suppress(OSError):  # Windows does not let others read a locked file
@@ -241,7 +225,7 @@ def lock_checkout(directory: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _lock_file(descriptor: int) -> None:
+def _lock_descriptor(descriptor: int) -> None:
     if sys.platform == "win32":
         import msvcrt
 

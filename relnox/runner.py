@@ -6,12 +6,12 @@ import contextlib
 import os
 import posixpath
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Self, TextIO
+from typing import TYPE_CHECKING, Any, Self
 
 from relnox import commands, executor, reporters, run_files
 from relnox.commands import COMMAND_LINE, COMMANDS, import_task_module
@@ -31,7 +31,7 @@ from relnox.core.text import join_names
 from relnox.errors import Blocked, ExitCode, Failed, Problem, problem_of
 from relnox.project import Project, open_project
 from relnox.reporters import text
-from relnox.reporters.streams import STDERR, STDOUT
+from relnox.reporters.streams import STDERR, STDIN, STDOUT
 from relnox.run_files import lock_checkout
 from relnox.source import uv_settings
 from relnox.steps.build_environments import InstallerSettings
@@ -70,34 +70,29 @@ def run_task(
     report = command_line.get("report")
     planned: PlannedTask | None = None
     with ExitStack() as streams:
-        streams.enter_context(run_files.keep_output_for(report, command_line.get("plan")))
+        streams.enter_context(run_files.reserve_standard_output(report, command_line.get("plan")))
         try:
             project = _open_project(command_line)
-            values = {
-                name: _from_root(value, project.root) if name in _path_options(task) else value
-                for name, value in command_line.items()
-            }
-            if manifest := values.get("manifest"):
-                values["dist"] = posixpath.dirname(str(manifest)) or "."
-            options = resolve_options(task, values, project, defaults)
+            options = _resolve_command_line(task, command_line, project, defaults)
             reporter = reporters.choose_reporter(options.reporter, os.environ, convert, quiet=options.quiet)
             reporter.verbose = options.verbose
             report = options.report
-            streams.enter_context(run_files.keep_output_for(report, getattr(options, "json", False) and "-"))
-            run_files.check_outputs(options)
+            json_path = run_files.STANDARD_OUTPUT if getattr(options, "json", False) else None
+            streams.enter_context(run_files.reserve_standard_output(report, json_path))
+            run_files.check_report_path(options.report)
             with PlannedTask(task, options, project, reporter) as planned:
                 outcome = planned.run()
                 _report_bug(outcome, reporter)
                 if outcome.exit_code is ExitCode.DONE and not options.dry_run:
-                    _write_outputs(outcome, options, project, reporter)
+                    _hand_over_outputs(outcome, options, project, reporter)
                     reporter.next_command(outcome.plan.next_command)
-                if report is not None and not options.dry_run:
+                if not options.dry_run:
                     try:
-                        run_files.write(str(report), reporters.render(outcome, str(report), convert), "report")
+                        _write_report(report, outcome, convert)
                     except Blocked as error:  # the exit code says how the run itself ended
                         reporter.error(error)
                 return outcome
-        except BaseException as error:
+        except BaseException as error:  # signals and bugs too: they do not hide what is public
             ended = planned.outcome if planned is not None else None
             if ended is not None and (ended.publication or isinstance(error, KeyboardInterrupt)):
                 _report_late_error(error, reporter)
@@ -108,9 +103,8 @@ def run_task(
             reporter.error(problem)
             blocked = Plan(task=task, problems=(problem,))
             outcome = Outcome(plan=blocked, results=(), exit_code=problem.exit_code, seconds=0.0)
-            if report:
-                with contextlib.suppress(Blocked):
-                    run_files.write(str(report), reporters.render(outcome, str(report), convert), "report")
+            with contextlib.suppress(Blocked):
+                _write_report(report, outcome, convert)
             return outcome
 
 
@@ -124,10 +118,30 @@ def _open_project(command_line: Mapping[str, Value]) -> Project:
     return policies.open_project_of_manifest(Path(str(manifest)), commands.options_by_table)
 
 
-def _write_outputs(outcome: Outcome, options: CommonOptions, project: Project, reporter: reporters.Plain) -> None:
+def _resolve_command_line(
+    task: str, command_line: Mapping[str, Value], project: Project, defaults: Mapping[str, Value]
+) -> CommonOptions:
+    """Return the options of a task; paths on the command line are relative to the working directory."""
+    values = {
+        name: _from_root(value, project.root) if name in _path_options(task) else value
+        for name, value in command_line.items()
+    }
+    if manifest := values.get("manifest"):
+        values["dist"] = posixpath.dirname(str(manifest)) or "."
+    return resolve_options(task, values, project, defaults)
+
+
+def _write_report(path: Value, outcome: Outcome, convert: Callable[[str], str]) -> None:
+    if path:
+        run_files.write_document(str(path), reporters.render(outcome, str(path), convert), "report")
+
+
+def _hand_over_outputs(
+    outcome: Outcome, options: CommonOptions, project: Project, reporter: reporters.Plain
+) -> None:
     """Write what a run released for the next jobs; the exit code says how the run itself ended."""
     try:
-        refused = run_files.write_outputs(outcome, options, project)
+        refused = run_files.write_ci_outputs(outcome, options, project)
     except Blocked as error:
         reporter.error(error)
         return
@@ -232,7 +246,9 @@ class PlannedTask:
         module: Any = import_task_module(task)
         if not nested:
             report_credentials = cache(partial(_report_visible_credentials, project, reporter))
-            project = replace(project, before_tools=report_credentials, documents=run_files.paths(options))
+            project = replace(
+                project, before_tools=report_credentials, documents=run_files.document_paths(options)
+            )
         self._project = project = replace(project, on_output=self._on_output, remote_tags=options.remote_tags)
         with ExitStack() as stack, retries.on_wait(self._on_wait):
             stack.enter_context(project)
@@ -269,12 +285,12 @@ class PlannedTask:
             if options.expect_plan is not None:
                 run_files.check_expected_plan(options.expect_plan, plan)
             if options.plan is not None:
-                run_files.write(options.plan, plan.to_json(), "plan")
+                run_files.write_document(options.plan, plan.to_json(), "plan")
             if options.dry_run:
                 self._reporter.plan(plan)
                 return self._unexecuted_outcome()
             if self._document is not None and self._interactive:
-                run_files.write(run_files.STANDARD_OUTPUT, self._document, "status")
+                run_files.write_document(run_files.STANDARD_OUTPUT, self._document, "status")
             if plan.problems and not plan.items:
                 if not plan.steps:  # the tables are all that the task has to show
                     self._reporter.tables(plan.tables)
@@ -376,7 +392,7 @@ def _ask_for_confirmation(question: str, *, interactive: bool) -> None:
     Raises:
         Blocked: The user declined, or stdin or stderr is not a terminal.
     """
-    if not (interactive and _is_terminal(sys.stdin) and STDERR.isatty()):
+    if not (interactive and STDIN.isatty() and STDERR.isatty()):
         message = f"confirmation needed, but stdin is not a terminal: {question}"
         raise Blocked("confirmation-needed", message, "pass --yes to confirm")
     STDERR.write_line(f"{question} [y/N] ", end="")
@@ -386,13 +402,6 @@ def _ask_for_confirmation(question: str, *, interactive: bool) -> None:
         answer = ""
     if answer not in ("y", "yes"):
         raise Blocked("aborted", "aborted by user; nothing was uploaded")
-
-
-def _is_terminal(stream: TextIO | None) -> bool:
-    try:
-        return stream is not None and stream.isatty()
-    except ValueError:  # the stream is closed
-        return False
 
 
 def _installer_settings(project: Project) -> InstallerSettings:

@@ -118,5 +118,6 @@ class Stream:
             raise error
 
 
+STDIN = Stream("stdin")
 STDOUT = Stream("stdout")
 STDERR = Stream("stderr")

@@ -88,10 +88,10 @@ def lost(tmp_path: Path, *words: str) -> RunResult:
 def test_a_lost_working_directory_is_an_error(tmp_path: Path, task: str) -> None:
     ran = lost(tmp_path, task, *(["--from", "dist"] if task == "collect" else []))
 
-    assert (ran.code, ran.out) == (1, "")
+    assert (ran.code, ran.out) == (2, "")
     assert ran.err == (
         "error: the working directory no longer exists [file-not-writable]\n"
-        "fix: cd into the project's directory, or pass the project's directory: --project DIR\n"
+        "fix: cd into the project's directory, or pass it: --project DIR\n"
     )
 
 

@@ -17,9 +17,10 @@ from projects import git, repository, single, write
 from releases import Package, release
 
 import relnox
-from relnox import Workspace, runner
+from relnox import Workspace
 from relnox.core.planning.events import RunFinished, RunStarted, Status, StepFinished, Waiting
 from relnox.errors import Blocked, ExitCode, Problem
+from relnox.reporters.streams import Stream
 from relnox.system import retries
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def test_a_directory_without_a_project_is_an_exception(tmp_path: Path) -> None:
 
 def test_a_production_index_needs_the_option_yes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # At a terminal, too: Python code is never asked a question.
-    monkeypatch.setattr(runner, "_is_terminal", lambda _: True)
+    monkeypatch.setattr(Stream, "isatty", lambda _: True)
     monkeypatch.setenv("RELNOX_OWN_TOKEN", "token")
     root = tmp_path / "project"
     release(root, [Package("demo")])
