@@ -8,13 +8,10 @@ merged manifest is the one to publish. Attestations are copied with their files.
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,21 +41,6 @@ _COMMAND = fixes.task_command("collect", "--from", "DIR")
 _DOWNLOAD = "download the job's output again"
 
 
-class Attestation(NamedTuple):
-    """An attestation file beside an archive (PEP 740).
-
-    Attributes:
-        archive: The name of the archive.
-        sha256: The SHA-256 hex digest of the attestation file.
-        attested_sha256: That of the archive that was signed, or None if the attestation is not valid.
-    """
-
-    filename: str
-    archive: str
-    sha256: str
-    attested_sha256: str | None
-
-
 class Job(NamedTuple):
     """The output of one build job.
 
@@ -67,6 +49,7 @@ class Job(NamedTuple):
         manifest: The manifest of the job; or one made from its wheels, as if built from the current commit.
         has_manifest: Whether the manifest is from the job.
         files: Maps each file in the manifest that exists to its size in bytes and its SHA-256.
+        attestations: Maps each of these files with an attestation beside it (PEP 740) to the SHA-256 of that.
         unlisted: The archives in the directory that the manifest does not list, and their attestations.
     """
 
@@ -74,7 +57,7 @@ class Job(NamedTuple):
     manifest: Manifest
     has_manifest: bool
     files: Mapping[str, tuple[int, str]]
-    attestations: tuple[Attestation, ...]
+    attestations: Mapping[str, str]
     unlisted: tuple[str, ...]
 
     def is_intact(self, file: Distribution) -> bool:
@@ -108,9 +91,9 @@ def plan(options: Options, project: Project) -> Plan:
     incomplete = [name for name, comparison in comparisons.items() if comparison.missing]
     manifest = _merge_manifests(jobs, [file for _, file in sources.values()], incomplete, project)
     attestations = {
-        attestation.archive: (job.directory, attestation.filename, attestation.sha256)
+        name: (job.directory, f"{name}{ATTESTATION_SUFFIX}", sha256)
         for job in reversed(jobs)
-        for attestation in job.attestations
+        for name, sha256 in job.attestations.items()
     }
     copies = new.add(
         *(
@@ -221,7 +204,7 @@ def _read_job(root: Path, directory: str, selected: frozenset[str], head: str | 
         manifest,
         has_manifest,
         {name: (digests.size, digests.sha256) for name, digests in hashes.items()},
-        tuple(_find_attestations(path, names)),
+        dict(_hash_attestations(path, names)),
         tuple(
             name
             for name in _archive_names(path, ATTESTATION_SUFFIX)
@@ -240,25 +223,12 @@ def _manifest_of_wheels(root: Path, directory: str, head: str | None) -> Manifes
     return Manifest(distributions=tuple(wheels), commit=head, dirty=False, time=time)
 
 
-def _find_attestations(directory: Path, names: Sequence[str]) -> Iterator[Attestation]:
-    """Yield the attestations that are stored next to archives."""
+def _hash_attestations(directory: Path, names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield each archive that has an attestation beside it, and the SHA-256 of that."""
     for name in names:
         path = directory / f"{name}{ATTESTATION_SUFFIX}"
         if is_file_inside(directory, path) and path.stat().st_size <= _ATTESTATION_LIMIT:
-            content = path.read_bytes()
-            yield Attestation(path.name, name, sha256(content).hexdigest(), attested_sha256(content))
-
-
-def attested_sha256(content: bytes) -> str | None:
-    """Return the SHA-256 of the archive that an attestation (PEP 740) is for, or None if it is not an attestation.
-
-    The signature is not verified.
-    """
-    try:
-        (subject,) = json.loads(base64.b64decode(json.loads(content)["envelope"]["statement"]))["subject"]
-        return str(subject["digest"]["sha256"])
-    except (ValueError, LookupError, TypeError, RecursionError):
-        return None
+            yield name, hash_file(path).sha256
 
 
 def _merge_manifests(
@@ -315,12 +285,6 @@ def _collection_problems(  # noqa: C901, PLR0912 - a list of checks
     jobs: Sequence[Job], packages: Sequence[Package], comparisons: Mapping[str, FileComparison], project: Project
 ) -> Iterator[Problem]:
     """Yield why the files cannot be collected: first the problems of jobs, then those of packages."""
-    if not any(job.manifest.distributions for job in jobs):
-        yield Blocked(
-            "archive-missing",
-            "there are no files to collect (the manifests of all jobs are empty)",
-            f"pass the directory with the output of the build jobs: {_COMMAND}",
-        )
     commits: dict[str | None, str] = {}
     for job in jobs:
         commits.setdefault(job.manifest.commit, job.directory)
@@ -349,17 +313,16 @@ def _collection_problems(  # noqa: C901, PLR0912 - a list of checks
     for job in jobs:
         yield from _job_problems(job, project)
     yield from _archive_problems(jobs, project)
-    firsts: dict[str, tuple[str, Distribution | Attestation]] = {}
+    firsts: dict[str, tuple[str, Distribution]] = {}
     for job in jobs:
-        files: tuple[Distribution | Attestation, ...] = (*job.manifest.distributions, *job.attestations)
-        for file in files:
+        for file in job.manifest.distributions:
             directory, first = firsts.setdefault(file.filename, (job.directory, file))
             if file != first:
                 yield Conflict(
                     "index-file-differs",
                     f"two jobs built different files named {file.filename}:\n"
                     f"  {directory}  sha256 {first.sha256}\n  {job.directory}  sha256 {file.sha256}",
-                    "build and sign each file in only one job: the sdist once, then the wheels from that sdist",
+                    "build each file in only one job: the sdist once, then the wheels from that sdist",
                 )
     for package in packages:
         versions = {
@@ -393,8 +356,8 @@ def _collection_problems(  # noqa: C901, PLR0912 - a list of checks
             )
 
 
-def _job_problems(job: Job, project: Project) -> Iterator[Problem]:  # noqa: C901 - a list of checks
-    """Yield the problems of one job: of its files, their attestations, and packages of other projects."""
+def _job_problems(job: Job, project: Project) -> Iterator[Problem]:
+    """Yield the problems of one job: of its files, and of packages of other projects."""
     for file in job.manifest.distributions:
         path = f"{job.directory}/{file.filename}"
         if file.filename not in job.files:
@@ -407,28 +370,6 @@ def _job_problems(job: Job, project: Project) -> Iterator[Problem]:  # noqa: C90
                 f"  found  {format_count(size, 'byte')}, sha256 {digest}\n"
                 f"  built  {format_count(file.size, 'byte')}, sha256 {file.sha256}",
                 f"{_DOWNLOAD}; if it still differs, rebuild: {fixes.task_command('build-all')}",
-            )
-        if not file.has_valid_name:
-            yield Blocked(
-                "manifest-invalid",
-                f"{path} is not a file name of {file.package} {file.version}",
-                f"rebuild: {fixes.task_command('build-all')}",
-            )
-    built = {file.filename: file.sha256 for file in job.manifest.distributions}
-    for attestation in job.attestations:  # whose signers only `publish` checks
-        path = f"{job.directory}/{attestation.filename}"
-        if attestation.attested_sha256 is None:
-            yield Conflict(
-                "attestation-invalid",
-                f"{path} is not a valid attestation (PEP 740)",
-                f"{_DOWNLOAD}, or delete the attestation: publish then signs the file again",
-            )
-        elif attestation.attested_sha256 != built[attestation.archive]:
-            yield Conflict(
-                "attestation-invalid",
-                f"{path} is an attestation for different content of {attestation.archive}:\n"
-                f"  signed  sha256 {attestation.attested_sha256}\n  built   sha256 {built[attestation.archive]}",
-                "sign the files after the last build, in the job that uploads them",
             )
     for name in job.manifest.packages:
         if name not in project.workspace.by_name:

@@ -54,7 +54,7 @@ def plan(options: Options, project: Project) -> Plan:
         own_files = verify_install.downloads(replace(step, deadline=_VERIFY_TIMEOUT) for step in listings)
         earlier = verify_install.earlier_downloads(manifest, release.earlier, target)
         downloads = new.add(*own_files, *earlier)
-        new.add(*verify_install.install_checks(manifest, verify_install.verify_settings(project), (), downloads))
+        new.add(*verify_install.install_checks(manifest, project, (), downloads))
     words = releases.directory_words(options.dist, project)
     next_words = ("publish",) if options.verify else ("verify-install", "--index", index)
     new.next_command = fixes.task_command(*next_words, *words)

@@ -37,7 +37,6 @@ class Chain(Record, kw_only=True):
     """What a release consists of, decided before its first stage.
 
     Attributes:
-        releases: The packages, with their versions and tags as far as they are known.
         is_part: Whether they are a part of the workspace, so that each stage has to name them.
         dist: The directory of archives, relative to the root.
         is_checked: Whether the checklist comes first; not with files in which a bump was interrupted.
@@ -45,10 +44,10 @@ class Chain(Record, kw_only=True):
         commit: The tag to build, or None for HEAD.
         test_index: The index to publish to first, or None.
         index: The index to publish to, or None for a rehearsal.
-        is_production: Whether that index is a production index.
-        remote: The remote that the commit and its tags are pushed to, or None.
-        has_forge_release: Whether the release is made on the forge as well.
-        yes: Whether the command line confirms what becomes public.
+        is_production: Whether `index` is a production index.
+        remote: The remote to push to, or None.
+        has_forge_release: Whether a release is made on the forge as well.
+        yes: Whether the command line has confirmed what becomes public.
         verify: Further options of `verify-install`.
     """
 

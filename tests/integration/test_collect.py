@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import os
@@ -114,13 +113,10 @@ def collect(root: Path, *words: str, code: int = 0) -> RunResult:
     return run(root, "relnox", "collect", "--from", "jobs", *words, code=code)
 
 
-def attest(root: Path, path: str, *, by: str = "the job", sha256: str | None = None) -> bytes:
-    """Attest a job's file without a signature: collecting does not verify it."""
-    file = root / "jobs" / path
-    digest = sha256 or hashlib.sha256(file.read_bytes()).hexdigest()
-    statement = json.dumps({"subject": [{"name": file.name, "digest": {"sha256": digest}}], "predicate": by})
-    content = json.dumps({"envelope": {"statement": base64.b64encode(statement.encode()).decode()}}).encode()
-    file.with_name(f"{file.name}{ATTESTATION_SUFFIX}").write_bytes(content)
+def attest(root: Path, path: str) -> bytes:
+    """Write an attestation of a job's file, which only publishing verifies."""
+    content = f"an attestation of {path}".encode()
+    (root / "jobs" / f"{path}{ATTESTATION_SUFFIX}").write_bytes(content)
     return content
 
 
@@ -212,38 +208,6 @@ def test_a_second_run_copies_only_the_changed_attestation(root: Path) -> None:
     assert path.read_bytes() == content
     after = {path.name: path.stat().st_mtime_ns for path in (root / "dist").iterdir()}
     assert [name for name in after if after[name] != before[name]] == [path.name]
-
-
-def test_two_attestations_of_one_file_are_a_conflict(root: Path) -> None:
-    job(root, "linux", [*LINUX, SOURCES[0]])
-    attest(root, f"sources/{SOURCES[0]}")
-    attest(root, f"linux/{SOURCES[0]}", by="another job")
-
-    err = blocked(root, code=4)
-
-    assert f"two jobs built different files named {SOURCES[0]}{ATTESTATION_SUFFIX}" in err
-    assert "build and sign each file in only one job" in err
-
-
-def test_an_attestation_for_different_content_is_a_conflict(root: Path) -> None:
-    attest(root, f"sources/{SOURCES[0]}", sha256="0" * 64)
-
-    err = blocked(root, code=4)
-
-    problem = (
-        f"jobs/sources/{SOURCES[0]}{ATTESTATION_SUFFIX} is an attestation for different content of {SOURCES[0]}"
-    )
-    assert f"{problem} [attestation-invalid]:" in err
-    assert f"signed  sha256 {'0' * 64}" in err
-
-
-@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"envelope": {"statement": "no base64"}}', b"\xff"])
-def test_an_invalid_attestation_is_a_conflict(root: Path, content: bytes) -> None:
-    (root / "jobs/sources" / f"{SOURCES[0]}{ATTESTATION_SUFFIX}").write_bytes(content)
-
-    assert f"jobs/sources/{SOURCES[0]}{ATTESTATION_SUFFIX} is not a valid attestation (PEP 740)" in blocked(
-        root, code=4
-    )
 
 
 def test_an_attestation_of_an_unlisted_file_is_a_problem(root: Path) -> None:
@@ -360,15 +324,6 @@ def test_a_version_other_than_the_checkout_has_is_a_problem(root: Path) -> None:
 
     assert "plain must be 2.0, but the jobs built [release-version-differs]:" in err
     assert "jobs/sources/plain-2.1-py3-none-any.whl" in err
-
-
-def test_a_file_name_of_another_version_is_a_problem(root: Path) -> None:
-    path = root / "jobs/sources/manifest.json"
-    path.write_text(
-        path.read_text(encoding="utf-8").replace('"package_version": "2.0"', '"package_version": "1.9"')
-    )
-
-    assert "plain-2.0.tar.gz is not a file name of plain 1.9" in blocked(root)
 
 
 def test_a_package_of_another_project_is_a_problem(root: Path) -> None:

@@ -109,10 +109,8 @@ def _check_rendering(text: str, content_type: str | None) -> tuple[Problem, ...]
 def check_license(context: Context) -> Iterator[Finding]:
     directories: dict[str, list[str]] = {}
     for package in context.packages:
-        directory, patterns = (
-            context.project.root / package.directory,
-            _license_patterns(context.document(package)),
-        )
+        directory = context.project.root / package.directory
+        patterns = _license_patterns(context.document(package))
         for missing in context.project.once(_unmatched_patterns, directory, patterns):
             directories.setdefault(missing, []).append(package.directory)
     for missing, own in directories.items():

@@ -26,7 +26,6 @@ from relnox.core.planning.plan import Plan, PlanBuilder, Table
 from relnox.core.planning.step import after
 from relnox.core.records import replace
 from relnox.core.release.manifest import Distribution, Manifest
-from relnox.core.settings.config import VerifyConfig
 from relnox.errors import Blocked, Problem
 from relnox.indexes.index import Index
 from relnox.project import Project
@@ -87,7 +86,7 @@ def plan(options: Options, project: Project) -> Plan:
     files += earlier_downloads(manifest, earlier, index) if index is not None else ()
     files += project.once(_copies_of_other_wheels, project.root, options.find_links, built.packages)
     new.add(*files)
-    new.add(*install_checks(manifest, verify_settings(project), options.python, files))
+    new.add(*install_checks(manifest, project, options.python, files))
     if index is None and not built.dirty:
         new.next_command = fixes.task_command("publish", *releases.directory_words(options.dist, project))
     return new.plan()
@@ -116,23 +115,22 @@ def _plan_public(options: Options, project: Project, new: PlanBuilder) -> Plan:
             "--public cannot be used with --from dist (it verifies what an index has)",
             "remove --public or --from dist",
         )
-    releases = public.find_releases(options, project, project.indexes[options.index])
-    new.notes += releases.notes
-    look_ups = {step.package: step for step in new.add(*releases.steps)}
+    manifest, steps, notes = public.find_releases(options, project, project.indexes[options.index])
+    new.notes += notes
+    look_ups = {step.package: step for step in new.add(*steps)}
     files: list[Download | CopyFiles] = [
         Download(
             index=options.index,
             package=package,
-            files=releases.manifest.files_of(package),
+            files=manifest.files_of(package),
             deadline=public.retry_time(options),
             needs=after(look_ups[package]),
         )
-        for package in releases.manifest.packages
+        for package in manifest.packages
     ]
-    files += project.once(_copies_of_other_wheels, project.root, options.find_links, releases.manifest.packages)
+    files += project.once(_copies_of_other_wheels, project.root, options.find_links, manifest.packages)
     new.add(*files)
-    steps = install_checks(releases.manifest, verify_settings(project), options.python, files)
-    new.add(*(replace(step, is_own=step.package in project.workspace.by_name) for step in steps))
+    new.add(*install_checks(manifest, project, options.python, files))
     return new.plan()
 
 
@@ -240,14 +238,9 @@ def _copies_of_other_wheels(root: Path, directories: Sequence[str], packages: Co
     return steps
 
 
-def verify_settings(project: Project) -> VerifyConfig:
-    """Return the settings in `[tool.relnox.verify]`, with those of the project that concern installations."""
-    return replace(project.config.verify, metadata_only=tuple(sorted(project.metadata_only)))
-
-
 def install_checks(
     manifest: Manifest,
-    verify: VerifyConfig,
+    project: Project,
     pythons: Sequence[str],
     files: Sequence[Download | CopyFiles],
 ) -> Iterator[VerifyInstall]:
@@ -255,6 +248,7 @@ def install_checks(
 
     `files` are the steps that download or copy the files of the packages, and of projects of other repositories.
     """
+    verify = replace(project.config.verify, metadata_only=tuple(sorted(project.metadata_only)))
     needs = dict(manifest.needs)
     available = {step.package: step for step in files}
     others = tuple(name for name in available if name not in manifest.packages)
@@ -269,6 +263,7 @@ def install_checks(
                 others=others,
                 checks=verify.checks(package),
                 skip=verify.skip.get(package),
+                is_own=package in project.workspace.by_name,
                 needs=after(*(available[name] for name in (package, *siblings, *others))),
             )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from packaging.version import InvalidVersion, Version
 
@@ -24,22 +23,13 @@ _RETRY_TIME = 60
 """How long to retry the listings and the downloads of an index, in seconds, unless `--wait` says so."""
 
 
-class PublicReleases(NamedTuple):
-    """The releases to verify.
-
-    Attributes:
-        manifest: The files to download of each release, with the hashes that the index lists.
-        steps: A step for each package that looks at its release, also if there is none.
-        notes: What is left out, and why.
-    """
-
-    manifest: Manifest
-    steps: tuple[LookUpRelease, ...]
-    notes: tuple[str, ...]
-
-
-def find_releases(options: Options, project: Project, index: Index) -> PublicReleases:
+def find_releases(
+    options: Options, project: Project, index: Index
+) -> tuple[Manifest, list[LookUpRelease], list[str]]:
     """Find the releases on an index that `--package` selects, or those of all packages of the workspace.
+
+    Return a manifest of the files to download, with the hashes that the index lists; a step for each package that
+    looks at its release, also if there is none; and notes on what is left out.
 
     Raises:
         Blocked: A name or a version in `--package` is invalid.
@@ -87,7 +77,7 @@ def find_releases(options: Options, project: Project, index: Index) -> PublicRel
     manifest = Manifest(
         distributions=tuple(files), commit=None, dirty=False, time="", needs=tuple(sorted(needs.items()))
     )
-    return PublicReleases(manifest, tuple(steps), tuple(notes))
+    return manifest, steps, notes
 
 
 def _parse_package_versions(words: Sequence[str], project: Project) -> dict[str, Version | None]:
