@@ -31,6 +31,7 @@ from relnox.core.settings.patterns import matches_any_glob
 from relnox.core.settings.release_lines import ReleaseLine, has_release_lines, release_lines_of_branch
 from relnox.core.settings.schema import Field
 from relnox.core.tags import DetectedTagFormats, TagFormat, detect_tag_formats
+from relnox.core.version_groups import VersionGroup, find_version_groups
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked, Problem, TryLater
 from relnox.source import discovery, history, pyproject, version_literals
@@ -100,6 +101,11 @@ class Project(Record):
         for name in self.config.wheels:
             platform_wheels(name, self.config.wheels)  # checks the identifiers
         return workspace
+
+    @cached_property
+    def version_groups(self) -> tuple[VersionGroup, ...]:
+        """The groups of packages that are bumped together; a package that is bumped alone is a group as well."""
+        return find_version_groups(self.workspace, self.config)
 
     @cached_property
     def metadata_only(self) -> frozenset[str]:

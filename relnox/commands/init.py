@@ -15,7 +15,7 @@ import tomlkit
 
 from relnox.commands import options_by_table
 from relnox.commands.options import InitOptions as Options
-from relnox.core import fixes, records, setting_proposals, version_groups
+from relnox.core import fixes, records, setting_proposals
 from relnox.core.documents import load_toml, table_at
 from relnox.core.planning.plan import Plan, PlanBuilder
 from relnox.core.planning.step import Edit
@@ -70,8 +70,7 @@ def _propose_settings(project: Project) -> dict[str, Any]:
     """Return the proposed settings that are missing: versions, package directories, tag formats and branch."""
     config, workspace = project.config, project.workspace
     settings = setting_proposals.propose_settings(workspace, config, project.detected_tag_formats, project.tags)
-    is_together = len(version_groups.find_version_groups(workspace, config)) == 1
-    if "versions" not in settings and config.versions is None and not is_together:
+    if "versions" not in settings and config.versions is None and len(project.version_groups) > 1:
         settings = {"versions": "independent", **settings}
     uv = table_at(load_toml(_pyproject_text(project.read_files((_PYPROJECT,)))), "tool", "uv")
     if len(workspace.packages) > 1 and not config.packages and "workspace" not in uv:
@@ -201,8 +200,7 @@ def _notes(
     for name in ("tasks.py", TASKS_PACKAGE):
         if options.invoke and b"relnox" not in files.get(name, b"relnox"):
             yield f"{name} exists and is not changed; add to it: from relnox.tasks import *"
-    has_one_group = len(version_groups.find_version_groups(project.workspace, project.config)) == 1
-    package = "" if has_one_group else f" --package {project.workspace.packages[0].name}"
+    package = f" --package {project.workspace.packages[0].name}" if len(project.version_groups) > 1 else ""
     if project.git is not None:
         yield "commit what init wrote before the next bump: git add --all && git commit"
     yield (

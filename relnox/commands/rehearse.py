@@ -15,7 +15,7 @@ from relnox.commands.bump import versions
 from relnox.commands.options import BumpOptions
 from relnox.commands.options import RehearseOptions as Options
 from relnox.commands.shared.releases import read_manifest
-from relnox.core import fixes, text, version_groups
+from relnox.core import fixes, text
 from relnox.core.planning.events import Outcome, Status
 from relnox.core.planning.plan import Plan, PlanBuilder, ReleasedPackage, Table
 from relnox.core.release.manifest import MANIFEST_JSON
@@ -44,15 +44,16 @@ def plan(options: Options, project: Project) -> Plan:
     )
 
     selected = tuple(package.name for package in project.workspace.select(options.package))
-    request = _requested_bump(options, project, selected)
+    automatic = _automatic_bumps(project, selected)
+    request = _requested_bump(options, project, selected, is_automatic=bool(automatic))
     if request.get("part") == "auto" and not selected:  # those that were released before are not released again
         tags = project.package_tags
         untagged = (package.name for package in project.workspace.packages if not tags.get(package.name))
-        released = tuple(sorted({*_automatic_bumps(project, ()), *untagged}))
+        released = tuple(sorted({*automatic, *untagged}))
     else:
         released = tuple(sorted(_packages_to_release(selected, project)))
     is_part = bool(released) and len(released) < len(project.workspace.packages)
-    wheels = _wheel_directories(options, project)
+    wheels = tuple(project.once(_wheel_directory, directory, project.root) for directory in options.find_links)
     verify = {"find_links": wheels, "python": options.python}
     if not request:
         new.notes.append(f"versions are managed by {project.config.managed_by}: HEAD is released as it is")
@@ -76,15 +77,17 @@ def plan(options: Options, project: Project) -> Plan:
     return new.plan()
 
 
-def _requested_bump(options: Options, project: Project, selected: tuple[str, ...]) -> dict[str, Any]:
+def _requested_bump(
+    options: Options, project: Project, selected: tuple[str, ...], *, is_automatic: bool
+) -> dict[str, Any]:
     """Return the options of the bump; none if another tool manages the versions, unless a version is given.
 
-    Without a version, the commits decide; the patch version is bumped if they ask for none.
+    Without a version, the commits decide if they ask for a bump (`is_automatic`); else it is the patch version.
     """
     version = {name: value for name in ("part", "pre", "to") if (value := getattr(options, name)) is not None}
     if project.config.managed_by is not None and not version:
         return {}
-    version = version or {"part": "auto" if _automatic_bumps(project, selected) else "patch"}
+    version = version or {"part": "auto" if is_automatic else "patch"}
     which: dict[str, Any] = {"package": selected} if selected else {"all": True}
     if (version == {"part": "auto"} and not selected) or project.config.versions == "lockstep":
         which = {}
@@ -102,27 +105,22 @@ def _automatic_bumps(project: Project, selected: tuple[str, ...]) -> tuple[str, 
         return ()
 
 
-def _wheel_directories(options: Options, project: Project) -> tuple[str, ...]:
-    """Return the absolute paths of the directories with wheels of other repositories."""
-    directories = tuple((project.root / directory).resolve() for directory in options.find_links)
-    for directory, path in zip(options.find_links, directories, strict=True):
-        if not project.once(_has_wheels, path):
-            raise Blocked(
-                "wheels-missing",
-                f"{directory} has no wheels",
-                fix=f"build them in the other repository: {fixes.task_command('build-all')}",
-            )
-    return tuple(map(str, directories))
-
-
-def _has_wheels(directory: Path) -> bool:
-    return any(directory.glob("*.whl"))
+def _wheel_directory(directory: str, root: Path) -> str:
+    """Return the absolute path of a directory with wheels of another repository."""
+    path = (root / directory).resolve()
+    if not any(path.glob("*.whl")):
+        raise Blocked(
+            "wheels-missing",
+            f"{directory} has no wheels",
+            fix=f"build them in the other repository: {fixes.task_command('build-all')}",
+        )
+    return str(path)
 
 
 def _packages_to_release(selected: tuple[str, ...], project: Project) -> set[str]:
     """Return the selected packages, and those that they need in the same fixed version group."""
     needed = set(selected)
-    for group in version_groups.find_version_groups(project.workspace, project.config):
+    for group in project.version_groups:
         if group.kind == "fixed":
             in_group = {package.name for package in group.packages}
             for name in in_group.intersection(selected):

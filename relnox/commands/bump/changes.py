@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from relnox.commands.options import BumpOptions as Options
 from relnox.commands.shared import hooks
-from relnox.core import version_groups
 from relnox.core.bump import changelog_updates, editing, lock_files, release_history, version_bumps
 from relnox.core.bump.version_bumps import BumpRequest, DependencyUpdates, VersionBump
 from relnox.core.packages import VersionSource
@@ -104,12 +103,12 @@ def plan_contents(  # noqa: PLR0913, PLR0917 - what is edited
     """Return the new contents of files; None if `project` has the files of HEAD, and no bump was interrupted."""
     config, workspace = project.config, project.literals.workspace
     files = read_contents(project)
-    edited = editing.edited_contents(workspace, bumps, updates, files.before, config)
-    files.after |= dict(edited)
+    files.after |= dict(editing.edited_contents(workspace, bumps, updates, files.before, config))
     new.notes += _outdated_uv_lock_notes(project, bumps, updates, files)
     tools = _bumps_by_tool_run(project, bumps, files)
     generated = {bump.package.name for own in tools.values() for bump in own}
     own = [bump for bump in bumps if bump.package.name not in generated]
+    changelogs: Mapping[str, str] | None = None
     if config.changelog in ("auto", "keep-a-changelog"):
         changelogs = changelog_updates.find_changelogs(workspace, project.changelog_files, files.before, config)
         tags = {bump.package.name: _new_and_previous_tag(bump, project) for bump in own}
@@ -125,7 +124,8 @@ def plan_contents(  # noqa: PLR0913, PLR0917 - what is edited
     elif outdated:
         new.notes.append(f"{', '.join(outdated)}: out of date after this bump; to update it: --lock")
     new.notes += _run_edit_hooks(project, bumps, files)
-    new.notes += _changelog_notes(project, bumps, own, files)
+    if config.changelog != "none":
+        new.notes += _changelog_notes(project, bumps, own, changelogs, files)
     if checkout is not project:
         files.edited = _files_with_new_content(files.edits, checkout)
         if not _is_interrupted(files, checkout, options):
@@ -186,21 +186,24 @@ def _new_and_previous_tag(bump: VersionBump, project: Project) -> tuple[str | No
 
 
 def _changelog_notes(
-    project: Project, bumps: Sequence[VersionBump], own: Sequence[VersionBump], files: Contents
-) -> Iterator[str]:
-    """Yield notes on changelogs and change files that stay as they are; `own` are the bumps without a tool."""
-    config, workspace, candidates = project.config, project.literals.workspace, project.changelog_files
-    if config.changelog == "none":
-        return
+    project: Project,
+    bumps: Sequence[VersionBump],
+    own: Sequence[VersionBump],
+    changelogs: Mapping[str, str] | None,
+    files: Contents,
+) -> list[str]:
+    """Return notes on change files that stay as they are, or else on such changelogs.
+
+    `own` are the bumps that no tool lists; `changelogs` are those of packages, None if tools write all of them.
+    """
     directories = tuple(dict.fromkeys((".", *(bump.package.directory for bump in bumps))))
     change_files = project.once(changelog_files.find_change_files, project.root, directories)
     removed = {file for file, content in files.after.items() if content is None}
     notes = list(changelog_updates.change_file_notes(bumps, change_files, removed))
-    if not notes and config.changelog in ("auto", "keep-a-changelog"):
-        changelogs = changelog_updates.find_changelogs(workspace, candidates, files.before, config)
-        arguments = (own, changelogs, candidates, files.before, files.after.keys(), config)
+    if not notes and changelogs is not None:
+        arguments = (own, changelogs, project.changelog_files, files.before, files.after.keys(), project.config)
         notes += changelog_updates.changelog_notes(*arguments)
-    yield from notes
+    return notes
 
 
 def _bumps_by_tool_run(
@@ -235,8 +238,7 @@ def _generate_changelogs(
         return
     project.before_tools()
     commits: Mapping[str, frozenset[str]] = {}
-    has_several = len(version_groups.find_version_groups(project.literals.workspace, config)) > 1
-    if any(tool == "git-cliff" for _, tool, _ in runs) and (config.paths or has_several):
+    if any(tool == "git-cliff" for _, tool, _ in runs) and (config.paths or len(project.version_groups) > 1):
         commits = project.once(history.packages_by_commit, git, project.literals.workspace, config.paths)
     after: dict[str, bytes | None] = {}
     for (directory, tool, _), bumps in runs.items():
@@ -255,7 +257,7 @@ def _changelog_release(
 ) -> ChangelogRelease:
     """Return the data for the changelog tool with settings in `directory`; commits are mapped to packages."""
     config, first = project.config, bumps[0]
-    groups = version_groups.find_version_groups(project.literals.workspace, config)
+    groups = project.version_groups
     names = {
         package.name: group.name if group.kind == "fixed" else package.name
         for group in groups

@@ -7,7 +7,7 @@ from typing import Any
 
 from relnox.commands.options import BumpOptions as Options
 from relnox.commands.shared import checks
-from relnox.core import fixes, setting_proposals, version_groups
+from relnox.core import fixes, setting_proposals
 from relnox.core.bump import release_history, version_bumps
 from relnox.core.bump.version_bumps import BumpRequest, DependencyUpdates, ResolvedBumps, VersionBump
 from relnox.core.packages import Dependency, Package
@@ -63,8 +63,7 @@ def select_packages(options: Options, project: Project) -> tuple[Package, ...]:
         return packages
     if options.package:
         return workspace.select(options.package)
-    is_one_group = len(version_groups.find_version_groups(workspace, config)) == 1
-    if options.all or is_one_group or options.part == "auto":
+    if options.all or len(project.version_groups) == 1 or options.part == "auto":
         return packages
     fix = f"name them: --package {packages[0].name}; or use --all, or --part auto"
     if config.versions is None and len({package.version for package in packages}) == 1:

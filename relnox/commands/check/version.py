@@ -68,7 +68,7 @@ def check_version_everywhere(context: Context) -> Iterator[Finding]:
     """Yield the packages, and groups of one version, whose files have several versions."""
     project = context.project
     yield from checks.differing_location_problems(context.packages, project)
-    for group in version_groups.find_version_groups(project.workspace, project.config):
+    for group in project.version_groups:
         if group.kind == "fixed":
             versions = {package.name: package.version for package in group.packages if package.version is not None}
             try:

@@ -26,7 +26,6 @@ from relnox.core.records import Record
 from relnox.core.release import public_index
 from relnox.core.release.manifest import MANIFEST_JSON, Distribution, Manifest
 from relnox.core.text import format_size, join_names
-from relnox.core.version_groups import find_version_groups
 from relnox.errors import Blocked, ExitCode, Problem
 from relnox.indexes import targets
 from relnox.indexes.index import Index
@@ -214,7 +213,7 @@ def is_last_release(manifest: Manifest, project: Project) -> bool:
 def fixed_groups(project: Project, names: Iterable[str]) -> Iterator[tuple[str, ...]]:
     """Yield those of the packages that are always released together: of one fixed group, or a single package."""
     others = dict.fromkeys(names)
-    for group in find_version_groups(project.workspace, project.config):
+    for group in project.version_groups:
         members = tuple(package.name for package in group.packages if package.name in others)
         if group.kind == "fixed" and members:
             yield members
