@@ -35,17 +35,10 @@ _INDEX_TIMEOUT = 60.0
 
 
 class Decision(NamedTuple):
-    """Whether a package gets a tag, and why.
+    """Whether a package gets a tag, and the reason, as a phrase.
 
-    Attributes:
-        package: The package.
-        reason: The reason, as a phrase.
-        tag: The tag of the package's version; empty if no file contains the version.
-        commit: The commit that has the tag or gets it; empty if there is none.
-        is_new: Whether the tag is created.
-        is_pushed: Whether the tag is pushed.
-        fix: How to have the package tagged, if that may be what the user wants.
-        problem: Why the version cannot be released.
+    `tag` is that of its version, empty if no file has one; `commit` has it or gets it, or is empty. `fix` is the
+    command that tags the package, if the user may want that; `problem` is why the version cannot be released.
     """
 
     package: Package
@@ -59,13 +52,7 @@ class Decision(NamedTuple):
 
 
 def plan(options: Options, project: Project) -> Plan:
-    """Plan to create and push tags, with a table of all selected packages.
-
-    Raises:
-        Blocked: There is no commit, or the remote to push to does not exist.
-        Failed: The remote to push to does not answer.
-        TryLater: The index does not answer.
-    """
+    """Plan to create and push tags, with a table of all selected packages."""
     project.require_commit()
     if options.push:
         project.remote.require_refs("pushing")

@@ -86,11 +86,7 @@ def _propose_settings(project: Project) -> dict[str, Any]:
 
 
 def _project_with_settings(contents: bytes, project: Project) -> Project:
-    """Return the project with the settings in a new pyproject.toml, with the same packages and tags as before.
-
-    Raises:
-        Blocked: A package, or the form of its tags, would be another one.
-    """
+    """Return the project with the settings in a new pyproject.toml, if its packages and tags stay the same."""
     settings = load_toml(contents.decode("utf-8-sig"))["tool"]["relnox"]
     after = records.replace(project, config=Config.parse(settings, options_by_table(settings)))
     vars(after).update(state=project.state, remote=project.remote, index_states=project.index_states)

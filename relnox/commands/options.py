@@ -438,15 +438,10 @@ class InitOptions(CommonOptions):
 
 
 class Task(Record):
-    """A task: its name, description and options; `plan` is in the module or package with its import name.
+    """A task: its name on the command line, a summary of at most 60 characters for lists, and its options.
 
-    Attributes:
-        name: The name on the command line: `nox -s NAME`, `invoke NAME`, `relnox NAME`.
-        summary: What the task does, in at most 60 characters, for lists of tasks.
-        options: The class of its options.
-        table: The table in `[tool.relnox]` with defaults of its options, or an empty string.
-        alias: A second import name, or an empty string.
-        sends: Whether it pushes or uploads something by default; then no misspelled word suggests it.
+    Defaults of options are in `table` of `[tool.relnox]`, if it is not empty; `alias` is a second import name. If
+    it pushes or uploads something by default (`sends`), no misspelled word suggests it.
     """
 
     name: str

@@ -34,13 +34,8 @@ _INDEX_TIMEOUT = 10.0
 class Row(NamedTuple):
     """What `status` shows about a package.
 
-    Attributes:
-        package: The package.
-        version: Its version, or that of its last tag if its version comes from tags; None if it is not known.
-        tag: Its last tag, or None.
-        commit_count: The number of its commits since the last tag; None without a tag.
-        bump: What `bump --part auto` would do, or None.
-        versions: Its versions on each index of `--index`.
+    `tag` is its last one, and `commit_count` the number of its commits since; both are None if there is no tag.
+    `bump` is what `bump --part auto` would do, and `versions` has its versions on each index of `--index`.
     """
 
     package: Package
@@ -52,11 +47,7 @@ class Row(NamedTuple):
 
 
 def plan(options: Options, project: Project) -> Plan:
-    """Return a plan without steps, whose table lists the packages.
-
-    Raises:
-        TryLater: An index does not answer.
-    """
+    """Return a plan without steps, whose table lists the packages."""
     new = PlanBuilder("status")
     packages = project.workspace.select(options.package) or project.workspace.packages
     new.notes += project.workspace.warnings

@@ -383,11 +383,7 @@ def shared_tag_notes(bumps: tuple[VersionBump, ...], workspace: Workspace) -> It
 
 
 def unreleased_siblings(project: Project, released: Iterable[Package]) -> Iterator[tuple[str, str]]:
-    """Yield each package with unreleased commits that is not among those released, but required by one of them.
-
-    Yields:
-        Its name, and a message that says so.
-    """
+    """Yield each package with unreleased commits that a released one requires, with a message that says so."""
     state, workspace = project.state, project.literals.workspace
     by_name = {package.name: package for package in released}
     dependents: dict[str, list[str]] = {}

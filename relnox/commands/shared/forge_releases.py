@@ -20,13 +20,8 @@ def forge_release_obstacles(
 ) -> Iterator[Problem]:
     """Yield why the releases of tags cannot be made on the forge, before anything is uploaded to an index.
 
-    That a tag was used by an immutable release that was deleted cannot be asked.
-
-    Args:
-        project: The project.
-        tags: Maps each tag to the commit that it must have on the remote; to None if a later step pushes it.
-        assets: The value of `--assets`; None for that of the settings.
-        draft: Likewise for `--draft`.
+    `tags` has the commit that each tag must have on the remote; None if a later step pushes it. Without `assets`
+    and `draft`, the settings decide. That an immutable release used a tag, and was deleted, cannot be asked.
     """
     options = project.config.forge_release.options
     assets = assets or str(options.get("assets", "checksums"))
@@ -53,11 +48,7 @@ def forge_release_obstacles(
 
 
 def forge_of(project: Project) -> Forge:
-    """Return the forge of the project's remote.
-
-    Raises:
-        Blocked: The project is not in a git repository, or the remote is on no known forge.
-    """
+    """Return the forge of the project's remote; it is `Blocked` if there is none."""
     git, _, _ = project.require_commit()
     return project.once(forges.forge_of, project.once(remotes.url, git, project.config.remote))
 

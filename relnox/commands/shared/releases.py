@@ -44,13 +44,10 @@ _MAX_LISTED = 5
 
 
 class ReleaseTag(NamedTuple):
-    """The tag that a run was started for.
+    """The tag that a run was started for, and the environment variable or option that names it (`origin`).
 
-    Attributes:
-        origin: The environment variable or option that names the tag.
-        versions: Maps each package that the tag releases to the version, or to None for a floating tag such as
-            `v1`, which is moved at every release.
-        is_elsewhere: Whether the tag is on another commit than the current one.
+    `versions` has the version of each package that the tag releases, or None for a floating tag such as `v1`, which
+    is moved at every release. `is_elsewhere` is whether it is on another commit than the current one.
     """
 
     name: str
@@ -63,12 +60,9 @@ class ReleaseTag(NamedTuple):
 
 
 class Request(NamedTuple):
-    """What a run is asked to release.
+    """What a run is asked to release: the tag that it was started for, and the version of `--expect-version`.
 
-    Attributes:
-        tag: The tag that the run was started for: `--release-tag`, or that of the CI job.
-        expected: The version of `--expect-version`.
-        names: The packages of `--package`, or else those of the tag; empty for all packages.
+    `names` are the packages of `--package`, or else those of the tag; it is empty for all packages.
     """
 
     tag: ReleaseTag | None
@@ -300,15 +294,10 @@ def read_release(root: Path, directory: str, names: Iterable[str]) -> Manifest:
 
 
 class Build(NamedTuple):
-    """The files of a build, and which of them a run is asked to publish.
+    """A build in a directory relative to the root, and what of it a run is asked to publish.
 
-    Attributes:
-        request: What the run is asked to release.
-        directory: The directory with the manifest, relative to the root.
-        manifest: The requested packages, without private ones.
-        public_part: All packages of the build, without private ones.
-        private: The names of the requested packages that are private.
-        incomplete: The names of the requested packages that lack files.
+    `manifest` has the requested packages without private ones, `public_part` all packages without private ones.
+    `private` and `incomplete` name the requested packages that are private or lack files.
     """
 
     request: Request
@@ -395,17 +384,11 @@ def private_notes(private: Iterable[str]) -> Iterator[str]:
 
 
 class Release(Record):
-    """The release that a run publishes, and which of its files the index has.
+    """The files of a build that a run publishes (`manifest`), and which of them the index has.
 
-    Attributes:
-        build: The build that it is a part of.
-        index: The index.
-        manifest: The files of the release.
-        siblings: The files of other packages of the build that belong to the release, but were not requested.
-        earlier: The files of the packages that were released earlier, and are skipped.
-        hashes: Maps the names of those files of the release and of the siblings that the index lists to their
-            SHA-256 there.
-        clears: Whether the plan empties the index first.
+    `siblings` has the files of other packages that belong to the release, but were not requested, and `earlier`
+    those of packages that were released earlier, and are skipped. `hashes` has the SHA-256 of the files of
+    `manifest` and `siblings` that the index lists, by name. With `clears`, the plan empties the index first.
     """
 
     build: Build
