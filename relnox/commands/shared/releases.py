@@ -46,8 +46,8 @@ _MAX_LISTED = 5
 class ReleaseTag(NamedTuple):
     """The tag that a run was started for, and the environment variable or option that names it (`origin`).
 
-    `versions` has the version of each package that the tag releases, or None for a floating tag such as `v1`, which
-    is moved at every release. `is_elsewhere` is whether it is on another commit than the current one.
+    `versions` has the version of each package that the tag releases, or None for a floating tag such as `v1`,
+    which is moved at every release. `is_elsewhere` is whether it is on another commit than the current one.
     """
 
     name: str
