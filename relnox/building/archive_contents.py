@@ -35,12 +35,7 @@ def import_names(
     Metadata declares modules by PEP 794. A directory without `__init__` is a namespace package, and so is one
     whose `__init__` calls pkgutil or pkg_resources (known if it is installed): then the topmost modules inside are
     returned with their full names. Top-level tests, examples and similar modules are returned only if there are
-    no others.
-
-    Args:
-        archive: The archive.
-        site_packages: The directory where it is installed, or None.
-        files: The names of the installed files.
+    no others. `site_packages` is the directory where the archive is installed, with these files, or None.
     """
     if (declared := archive.import_names) is not None:
         public = (name.partition(";") for name in declared)

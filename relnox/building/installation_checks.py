@@ -146,11 +146,9 @@ def run_installation_checks(  # noqa: PLR0913 - what checks need
             on_line=handle_line,
             kill_leftovers=True,
         )
-        if completed.returncode != 0:
-            status = (
-                f"signal {-completed.returncode}" if completed.returncode < 0 else f"status {completed.returncode}"
-            )
-            early_end = f"ends the interpreter with {status}"
+        if status := completed.returncode:
+            reason = f"signal {-status}" if status < 0 else f"status {status}"
+            early_end = f"ends the interpreter with {reason}"
     except Failed:
         early_end = f"does not end within {time_limit:g} s"
     lines = [syntax_trees.literal_eval(line) for line in result_file.read_text(encoding="utf-8").splitlines()]
@@ -184,9 +182,4 @@ def _read_result(
     elif not is_done:
         early_end = early_end or "ends the interpreter without an error (such as os._exit)"
         failures.append(CheckFailure(message=f"{running} {early_end}"))
-    return CheckResult(
-        failures=tuple(failures),
-        versions=versions,
-        scripts=tuple(scripts),
-        output=output,
-    )
+    return CheckResult(failures=tuple(failures), versions=versions, scripts=tuple(scripts), output=output)

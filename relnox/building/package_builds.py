@@ -16,9 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 
 from relnox.building.build_sessions import BuildConditions, BuildSession
-from relnox.building.environments import VirtualEnvironment
 from relnox.core import fixes
-from relnox.core.records import Record
 from relnox.core.release.manifest import DistributionKind
 from relnox.core.settings.build_settings import BuildSettings
 from relnox.core.text import join_names
@@ -34,20 +32,6 @@ _FILE_NOT_FOUND = re.compile(r"FileNotFoundError: \[Errno 2\] [^:]+: '(?P<path>[
 _SHOW_OUTPUT = f"to see the whole output: {fixes.task_command('build-all', '--verbose')}"
 _COMMAND_TIMEOUT = 4 * 3600.0
 _TRACEBACK_FRAME = re.compile(r'\s*File "([^<"]+)", line (\d+)')
-
-
-class _IsolatedEnvAdapter(Record):
-    """An adapter that gives an environment the interface of `build.env.IsolatedEnv`."""
-
-    environment: VirtualEnvironment
-
-    @property
-    def python_executable(self) -> str:
-        return str(self.environment.python)
-
-    def make_extra_environ(self) -> dict[str, str]:
-        path = (str(self.environment.scripts_directory), os.environ.get("PATH", os.defpath))
-        return {"PATH": os.pathsep.join(path)}
 
 
 def build_archive(  # noqa: PLR0913, PLR0917 - the parameters of a build
@@ -66,18 +50,19 @@ def build_archive(  # noqa: PLR0913, PLR0917 - the parameters of a build
 
     def builder(requirements: set[str]) -> build.ProjectBuilder:
         environment = session.get_environment(requirements)
+        path = (str(environment.scripts_directory), os.environ.get("PATH", os.defpath))
 
         def runner(
             cmd: Sequence[str], cwd: str | None = None, extra_environ: Mapping[str, str] | None = None
         ) -> None:
-            where = None if cwd is None else Path(cwd)
-            completed = session.run_hook(cmd, cwd=where, extra_variables=extra_environ or {})
+            variables = {"PATH": os.pathsep.join(path), **(extra_environ or {})}
+            completed = session.run_hook(cmd, cwd=None if cwd is None else Path(cwd), extra_variables=variables)
             hook_output[:] = completed.output.splitlines()
             if completed.returncode != 0:
                 # As the runners of pyproject_hooks do; build converts it to a BuildBackendException.
                 raise subprocess.CalledProcessError(completed.returncode, list(cmd), output=completed.output)
 
-        return build.ProjectBuilder.from_isolated_env(_IsolatedEnvAdapter(environment), source, runner)
+        return build.ProjectBuilder(source, str(environment.python), runner)
 
     try:
         with _redirect_warnings(session.context.on_line):
