@@ -37,8 +37,8 @@ from relnox.errors import Blocked, Problem, TryLater
 from relnox.source import discovery, history, pyproject, version_literals
 from relnox.source.changelog_files import find_changelogs
 from relnox.source.git import Git, GitState, find_repository
+from relnox.source.git.commits import temporary_checkout
 from relnox.source.git.remotes import Remote
-from relnox.source.git.trees import temporary_checkout
 from relnox.source.version_files import version_at
 from relnox.source.version_literals import VersionLiterals, find_imports_of_untracked
 from relnox.system import retries

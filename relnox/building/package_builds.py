@@ -19,7 +19,6 @@ from relnox.building.build_sessions import BuildConditions, BuildSession
 from relnox.core import fixes
 from relnox.core.release.manifest import DistributionKind
 from relnox.core.settings.build_settings import BuildSettings
-from relnox.core.text import join_names
 from relnox.errors import Failed
 from relnox.system import process
 
@@ -85,7 +84,7 @@ def build_archive(  # noqa: PLR0913, PLR0917 - the parameters of a build
         raise Failed(
             "build-failed",
             f"{name}: building the {kind} failed: {_root_cause(error)}{tail}",
-            fix=_fix_for_known_failure(name, kind, source, hook_output)
+            fix=_fix_for_known_failure(name, kind, hook_output)
             or getattr(getattr(error, "exception", None), "fix", None)
             or f"fix the error in the build; {_SHOW_OUTPUT}",
         ) from error
@@ -175,27 +174,18 @@ def _find_missing_module(error: Exception, output: Sequence[str]) -> tuple[str, 
     return match[1], where
 
 
-def _fix_for_known_failure(name: str, kind: DistributionKind, source: Path, output: Sequence[str]) -> str | None:
+def _fix_for_known_failure(name: str, kind: DistributionKind, output: Sequence[str]) -> str | None:
     """Return the fix for a failure that is recognized by its output, or None if it is not recognized."""
     for line in reversed(output):
         if (missing := _PROGRAM_NOT_FOUND.search(line)) is not None:
             program = missing["quoted"] or missing["plain"]
             return f"install {program}, or add it to PATH (the build of {name} runs it); {_SHOW_OUTPUT}"
-        if "surrogates not allowed" in line and (files := _find_files_with_undecodable_names(source)):
-            problem = f"archives of {name} cannot contain it"
-            return f"rename {join_names(files)} to a name in UTF-8 ({problem}); {_SHOW_OUTPUT}"
         if kind == "wheel" and (file := _FILE_NOT_FOUND.search(line)) is not None:
             return (
                 f"include {PurePath(file['path']).name} in the sdist of {name}, from which the wheel is built: "
                 f"MANIFEST.in (setuptools), [tool.hatch.build.targets.sdist] include (hatchling); {_SHOW_OUTPUT}"
             )
     return None
-
-
-def _find_files_with_undecodable_names(directory: Path) -> list[str]:
-    """Return the files in a directory whose names are not UTF-8, relative to the directory."""
-    files = (path.relative_to(directory).as_posix() for path in sorted(directory.rglob("*")) if path.is_file())
-    return [file for file in files if any("\udc80" <= char <= "\udcff" for char in file)]
 
 
 def _root_cause(error: Exception) -> str:

@@ -25,6 +25,7 @@ from relnox.core.versions import version_locations
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
 from relnox.source import pyproject
+from relnox.source.discovery import is_skipped_directory
 from relnox.source.git import Git
 from relnox.system import syntax_trees
 from relnox.system.files import read_project_file
@@ -40,13 +41,6 @@ _KEYS_OF_RELEASE_TOOLS = (
 """The keys below `tool` whose value is the version of the project."""
 _VERSION_KEYS = ("version", "current_version", "current-version", "current")
 _SOURCE_DIRECTORIES = ("lib", "python", "src")
-_FOREIGN_DIRECTORIES = frozenset(
-    {
-        *("_vendor", "benchmarks", "build", "dist", "doc", "docs", "example", "examples", "node_modules"),
-        *("scripts", "templates", "test", "tests", "third_party", "tools", "vendor", "vendored"),
-    }
-)
-"""Names of directories whose modules do not belong to a package."""
 
 
 class VersionLiterals(Record):
@@ -175,9 +169,10 @@ def import_path(root: Path, file: str, package: Package) -> str | None:
     in_source, parts = False, inside.split("/")
     if parts[0] in _SOURCE_DIRECTORIES:
         in_source, parts = True, parts[1:]
+    name = package.name.replace("-", "_")
     if len(parts) == 1:
-        return parts[0][:-3] if parts[0] == f"{package.name.replace('-', '_')}.py" else None
-    if any(part.lower() in _FOREIGN_DIRECTORIES or part.startswith(".") for part in parts[:-1]):
+        return name if parts[0] == f"{name}.py" else None
+    if any(part != name and is_skipped_directory(part) for part in parts[:-1]):
         return None
     if not in_source and not (root / package.directory / parts[0] / "__init__.py").is_file():
         return None

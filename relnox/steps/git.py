@@ -11,7 +11,7 @@ from relnox.core.planning.step import Edit, NewTag, Step
 from relnox.core.text import format_count, join_names
 from relnox.errors import Conflict, ExitCode, Failed
 from relnox.source import file_edits
-from relnox.source.git import Git, changes, commits_of_tags, remotes
+from relnox.source.git import Git, commits, commits_of_tags, remotes
 from relnox.steps.edit_files import EditFiles, staging_directory, undo_edits_on_failure
 from relnox.steps.run import Run
 
@@ -46,12 +46,12 @@ class Commit(Step):
         git, edits = run.checkout, self._edits(run)
         before = git.head()
         try:
-            tree = changes.commit(git, self.message, edits)
+            tree = commits.commit(git, self.message, edits)
         finally:
             head = git.head()
             if before is not None and head not in (None, before):
-                run.undo_on_failure(changes.reset_index, git, self.files)
-                run.undo_on_failure(changes.move_branch, git, head, before)
+                run.undo_on_failure(commits.reset_index, git, self.files)
+                run.undo_on_failure(commits.move_branch, git, head, before)
         if head is None or head == before:
             raise Failed(
                 "branch-changed",
@@ -59,7 +59,7 @@ class Commit(Step):
                 fix="check the current commit: git log -1",
             )
         _check_commit(git, tree, self.files, self.message)
-        changes.reset_index(git, self.files)
+        commits.reset_index(git, self.files)
         return head
 
     def verify(self, run: Run, result: str) -> str:
@@ -118,15 +118,15 @@ class ResetIndex(Step, key="index", title="bring git's index up to date with the
 
     def apply(self, run: Run) -> str:
         git = run.checkout
-        head, parent, tree = git.head(), git.parent_commit(), changes.planned_tree(git)
+        head, parent, tree = git.head(), git.parent_commit(), commits.planned_tree(git)
         try:
             if tree is not None:
                 _check_commit(git, tree, self.files)
         except Failed:
             if head is not None and parent is not None:
-                changes.move_branch(git, head, parent)
+                commits.move_branch(git, head, parent)
             raise
-        changes.reset_index(git, self.files)
+        commits.reset_index(git, self.files)
         return format_count(len(self.files), "file")
 
 
@@ -153,9 +153,9 @@ class CreateTags(Step, key="tag"):
     def apply(self, run: Run) -> None:
         git, missing = run.checkout, self._missing_tags(run.checkout)
         existing = git.tags()
-        changes.delete_tags(git, [tag.name for tag in missing if tag.name in existing])
-        changes.create_tags(git, missing, self._commit(git))
-        run.undo_on_failure(changes.delete_tags, git, [tag.name for tag in missing])
+        commits.delete_tags(git, [tag.name for tag in missing if tag.name in existing])
+        commits.create_tags(git, missing, self._commit(git))
+        run.undo_on_failure(commits.delete_tags, git, [tag.name for tag in missing])
 
     def verify(self, run: Run, result: None) -> str:
         """Name the tag or count the tags, all of which must exist."""
@@ -301,7 +301,7 @@ class PushTags(Step, key="push {self.tags[0][0]}"):
             foreign |= others
             if missing and (completed.returncode == 0 or missing == tried):
                 refs = remotes.read_push_refs(run.checkout, self.remote_name)
-                changes.delete_tags(run.checkout, [tag for tag in self.created if f"refs/tags/{tag}" not in refs])
+                commits.delete_tags(run.checkout, [tag for tag in self.created if f"refs/tags/{tag}" not in refs])
                 raise Failed(
                     "push-rejected",
                     f"{self.remote_name} rejected {join_names(missing)}:\n{remotes.quote_output(completed)}",
@@ -337,7 +337,7 @@ class PushTags(Step, key="push {self.tags[0][0]}"):
         # git would not fetch the remote's tag over another one of that name.
         refs = {tag: f"refs/tags/{tag}" for tag in sorted(foreign) if tag in self.created}
         outdated_tags = [tag for tag, ref in refs.items() if local_refs.get(ref, "") not in ("", remote_refs[ref])]
-        changes.delete_tags(git, outdated_tags)
+        commits.delete_tags(git, outdated_tags)
         return missing, frozenset(foreign)
 
     def _check_related(self, run: Run, tag: str, commit: str, other: str) -> None:
@@ -391,7 +391,7 @@ class UndoBump(Step, key="undo"):
         git = run.checkout
         edits = file_edits.apply_edits(run.root, self.edits, staging_directory(run))
         undo_edits_on_failure(run, edits)
-        run.undo_on_failure(changes.reset_index, git, self.files, self.commits[0])
-        changes.reset_index(git, self.files, self.parent)
-        changes.move_branch(git, self.commits[0], self.parent, self.tags)
+        run.undo_on_failure(commits.reset_index, git, self.files, self.commits[0])
+        commits.reset_index(git, self.files, self.parent)
+        commits.move_branch(git, self.commits[0], self.parent, self.tags)
         return f"{format_count(len(self.files), 'file')} restored"

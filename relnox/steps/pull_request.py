@@ -9,7 +9,7 @@ from relnox.core.planning.plan import Table
 from relnox.core.planning.step import Edit, Step
 from relnox.core.text import format_count
 from relnox.errors import Conflict, Failed
-from relnox.source.git import changes, remotes, trees
+from relnox.source.git import commits, remotes
 from relnox.steps.run import Run
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class CommitToBranch(Step, key="commit to branch"):
         head = self._remote_head(run)
         if head is None:
             return None
-        content = trees.read_branch_head(run.checkout, head, self.remote_name, self.branch)
+        content = commits.read_branch_head(run.checkout, head, self.remote_name, self.branch)
         if content != (self.tree, (self.parent,), self.message.strip()):
             return None
         return f"{self.branch} is up to date ({head[:10]})"
@@ -58,14 +58,14 @@ class CommitToBranch(Step, key="commit to branch"):
     def apply(self, run: Run) -> None:
         """Push the commit; the ref on the remote decides on success, not the exit status."""
         git = run.checkout
-        tree = trees.plan_tree(git, self.edits, self.parent, stored=True).id
+        tree = commits.plan_tree(git, self.edits, self.parent, stored=True).id
         if tree != self.tree:
             raise Failed(
                 "branch-changed",
                 f"the files have another content than planned (tree {tree[:10]} instead of {self.tree[:10]})",
                 fix="rerun the command",
             )
-        commit = changes.commit_tree(git, tree, self.parent, self.message)
+        commit = commits.commit_tree(git, tree, self.parent, self.message)
         pushed = remotes.push_commit(git, self.remote_name, commit, self.branch, self.replaces)
         head = self._remote_head(run)
         if head == self.replaces:

@@ -10,7 +10,7 @@ from projects import commit_all, git, remote_of, repository, single, write
 
 from relnox.core.planning.step import Edit, NewTag
 from relnox.errors import Failed
-from relnox.source.git import changes, commits_of_tags, find_repository, remotes
+from relnox.source.git import commits, commits_of_tags, find_repository, remotes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -164,7 +164,7 @@ def test_git_variables_of_another_repository_are_ignored(
     monkeypatch.setenv("GIT_LITERAL_PATHSPECS", "1")
     here = checkout(root)
     assert here.read_state().changed_files == ("README.md",)
-    changes.commit(here, "Change", edits(root, "README.md"))
+    commits.commit(here, "Change", edits(root, "README.md"))
     commit = here.head()
     for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_LITERAL_PATHSPECS"):
         monkeypatch.delenv(name)
@@ -186,9 +186,9 @@ def test_the_time_of_a_signed_commit_is_read(root: Path, tmp_path: Path) -> None
         git(root, "config", name, value)
     write(root, {"README.md": "signed\n"})
     here = checkout(root)
-    changes.commit(here, "Signed", edits(root, "README.md"))
+    commits.commit(here, "Signed", edits(root, "README.md"))
     commit = git(root, "rev-parse", "HEAD")
-    changes.create_tag(here, tag(), commit)
+    commits.create_tag(here, tag(), commit)
     assert "SSH SIGNATURE" in git(root, "cat-file", "tag", "v2")
     assert here.commit_time() == int(git(root, "log", "-1", "--no-show-signature", "--format=%ct"))
     assert here.tags() == {"v2": commit}
@@ -241,14 +241,14 @@ def test_exactly_the_planned_files_are_committed(root: Path) -> None:
     here = checkout(root)
     assert here.files_differing_from("HEAD", ODD)
     assert here.files_differing_from("HEAD", ODD)
-    changes.commit(here, "Release\n\n# no comment: a body", edits(root, *ODD))
+    commits.commit(here, "Release\n\n# no comment: a body", edits(root, *ODD))
     commit = git(root, "rev-parse", "HEAD")
     assert not here.files_differing_from("HEAD", ODD)
     assert git(root, "rev-parse", "HEAD~1") == before
     assert set(here.files_changed_between(before, commit) or ()) == set(ODD)
     assert git(root, "log", "-1", "--format=%B") == "Release\n\n# no comment: a body"
     assert not here.files_differing_from("HEAD", ODD)
-    changes.reset_index(here, ODD)
+    commits.reset_index(here, ODD)
     assert here.files_staged_since("HEAD") == {"new.txt", "staged.txt"}
     # Other staged or changed files are unchanged.
     assert git(root, "diff", "--cached", "--name-only").splitlines() == ["new.txt", "staged.txt"]
@@ -261,15 +261,15 @@ def test_exactly_the_planned_files_are_committed(root: Path) -> None:
 def test_a_tag_is_annotated_and_never_moved(root: Path) -> None:
     here = checkout(root)
     head = here.head() or ""
-    changes.create_tag(here, NewTag(name="pkg-v1.0", message="pkg 1.0\n\n# all of it"), head)
+    commits.create_tag(here, NewTag(name="pkg-v1.0", message="pkg 1.0\n\n# all of it"), head)
     assert git(root, "cat-file", "-t", "pkg-v1.0") == "tag"
     assert git(root, "tag", "--list", "--format=%(contents)").strip() == "pkg 1.0\n\n# all of it"
     write(root, {"new.txt": ""})
     commit_all(root)
     with pytest.raises(Failed, match="already exists"):
-        changes.create_tag(here, tag("pkg-v1.0"), here.head() or "")
+        commits.create_tag(here, tag("pkg-v1.0"), here.head() or "")
     assert here.tags() == {"pkg-v1.0": head}
-    changes.delete_tags(here, ["pkg-v1.0"])
+    commits.delete_tags(here, ["pkg-v1.0"])
     assert here.tags() == {}
 
 
@@ -287,7 +287,7 @@ def test_messages_of_tags_may_have_any_characters(root: Path) -> None:
 def test_an_invalid_tag_name_creates_no_tag(root: Path, name: str) -> None:
     here = checkout(root)
     with pytest.raises(Failed, match="git tag"):
-        changes.create_tag(here, tag(name), here.head() or "")
+        commits.create_tag(here, tag(name), here.head() or "")
     assert here.tags() == {}
 
 
@@ -295,7 +295,7 @@ def test_shell_syntax_in_a_tag_name_is_not_executed(root: Path) -> None:
     # git takes such names, and only git reads them here.
     here = checkout(root)
     for name in ("v1$(touch${IFS}pwned)", "v1`touch${IFS}pwned`", "v1;touch", "v1|x&y", "${{x}}", "v\u202e1"):
-        changes.create_tag(here, tag(name), here.head() or "")
+        commits.create_tag(here, tag(name), here.head() or "")
         remotes.push(here, "origin", "main", [name])
     assert read_tags(here, "origin") == here.tags()
     assert len(here.tags()) == 6
@@ -308,7 +308,7 @@ def test_branch_and_planned_tags_are_pushed_and_no_others(root: Path) -> None:
     write(root, {"new.txt": ""})
     commit_all(root)
     here = checkout(root)
-    changes.create_tag(here, tag(), here.head() or "")
+    commits.create_tag(here, tag(), here.head() or "")
     remotes.push(here, "origin", "main", ["v2"])
     remote = remotes.read_refs(here, "origin")
     assert remote["refs/heads/main"] == here.head()

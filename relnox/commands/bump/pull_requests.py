@@ -20,7 +20,7 @@ from relnox.core.settings.checklist import task_list
 from relnox.core.text import join_names
 from relnox.errors import Blocked, Problem
 from relnox.project import Project
-from relnox.source.git import Git, remotes, trees
+from relnox.source.git import Git, commits, remotes
 from relnox.steps.pull_request import CommitToBranch, OpenPullRequest
 
 _BRANCH_PREFIX = "relnox/release/"
@@ -60,7 +60,7 @@ def add_pull_request(
                 "commit and push them; or put them aside: git stash",
             )
         )
-    tree = project.once(trees.plan_tree, git, edits)
+    tree = project.once(commits.plan_tree, git, edits)
     if not tree.is_changed:
         new.problems.append(
             Blocked("nothing-to-commit", "nothing to commit (no file changes)", "choose another version")
@@ -151,7 +151,7 @@ def _foreign_commit(branch: str, project: Project, git: Git) -> str:
     commit = project.remote.branches.get(branch)
     if commit is None:
         return ""
-    content = project.once(trees.read_branch_head, git, commit, project.config.remote, branch)
+    content = project.once(commits.read_branch_head, git, commit, project.config.remote, branch)
     if content is None:
         return f"commit {commit[:10]}, which cannot be fetched"
     match = re.search(_TREE, content.message)

@@ -28,8 +28,8 @@ from relnox.errors import Blocked, Problem
 from relnox.project import Project
 from relnox.source import file_edits
 from relnox.source.git import Git, remotes
+from relnox.source.git.commits import temporary_checkout
 from relnox.source.git.repository import TagMessage
-from relnox.source.git.trees import temporary_checkout
 from relnox.source.version_files import version_at
 from relnox.steps.git import CreateTags, Push, ResetIndex, UndoBump
 
