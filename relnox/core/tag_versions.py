@@ -13,7 +13,7 @@ import contextlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
@@ -21,6 +21,7 @@ from relnox.core.documents import strings_in, table_at
 from relnox.core.packages import Package, VersionSource
 from relnox.core.records import Record, replace
 from relnox.core.tags import TagFormat, split_tag
+from relnox.errors import Level, Problem
 
 POETRY_PLUGIN = "poetry-dynamic-versioning"
 _BASED_ON_DUNAMAI = ("uv-dynamic-versioning", POETRY_PLUGIN)
@@ -36,7 +37,7 @@ _SET_VERSION_OR_TAG = "set the version of the tag, or tag the commit that has th
 
 
 def with_detected_tag_source(package: Package, document: Mapping[str, Any]) -> Package:
-    """Return the package; if its build derives the version from tags, its version source has the kind `tags`."""
+    """Return the package with a version source of kind `tags` if its build derives the version from tags."""
     if (plugin := _find_version_plugin(package, document)) is None:
         return package
     name, settings = plugin
@@ -45,7 +46,7 @@ def with_detected_tag_source(package: Package, document: Mapping[str, Any]) -> P
 
 
 def settings_for_own_tags(package: Package, prefix: str) -> str:
-    """Return TOML settings, to show to the user, with which a package's build uses only tags with the prefix."""
+    """Return TOML for a package's pyproject.toml with which its build reads only tags with this prefix."""
     expression = f"^{re.escape(prefix).replace(chr(92) + '-', '-')}(?P<version>.+)$"
     describe = f'["git", "describe", "--dirty", "--tags", "--long", "--match", "{prefix}*"]'
     match package.source.text.partition(",")[0]:
@@ -168,7 +169,7 @@ class CommitTag(Record, kw_only=True):
 
 
 class CommitTags(Record, kw_only=True):
-    """The tags of the commit that is built, from the point of view of one package.
+    """The tags of the commit that is built: the one of a package, and all others.
 
     Attributes:
         package_tag: The package's own tag, or None if it has none at this commit.
@@ -184,18 +185,10 @@ class CommitTags(Record, kw_only=True):
     remedy: str = ""
 
 
-class VersionMismatch(NamedTuple):
-    """A difference between the version that a backend derived and the tags of the commit."""
-
-    level: Literal["error", "warning"]
-    message: str
-    fix: str
-
-
 def tags_of_commit(
     package: str, tags: Iterable[str], formats: Mapping[str, TagFormat], *, derives: bool, remedy: str
 ) -> CommitTags:
-    """Return the tags of a commit from the point of view of one package; `derives` is `is_version_derived`."""
+    """Return the tags of a commit, those of the package and others; for the flags see `CommitTags`."""
     here = sorted(tags)
     latest = formats[package].latest_tag(here)
     own = None if latest is None else CommitTag(name=latest[0], package=package, version=latest[1])
@@ -220,44 +213,30 @@ def find_version_variable(variables: Mapping[str, str], version: Version) -> str
 
 def find_version_mismatch(
     package: str, version: Version, tags: CommitTags, *, variable: str = ""
-) -> VersionMismatch | None:
+) -> Problem | None:
     """Return how the version that a backend derived differs from the tags of the commit, or None if they agree.
 
-    The fix is to unset `variable`, if an environment variable set the version.
+    The fix is to unset the environment variable of that name, if one set the version.
     """
-    mismatch = _find_mismatch(package, version, tags)
-    return mismatch._replace(fix=f"unset {variable}") if mismatch is not None and variable else mismatch
-
-
-def _find_mismatch(package: str, version: Version, tags: CommitTags) -> VersionMismatch | None:
+    tag = tags.package_tag
+    if tag is not None and tag.version == version:
+        return None
+    if tag is None and (not tags.is_version_derived or version.is_devrelease or version.local is not None):
+        return None
     other = next((tag for tag in tags.other_tags if tag.version == version), None)
     owner = f" of {other.package}" if other is not None and other.package else ""
     origin = "" if other is None else f" (as tag {other.name}{owner})"
-    if tags.package_tag is not None:
-        if tags.package_tag.version == version:
-            return None
-        return VersionMismatch(
-            "error",
-            f"its version is {version}{origin}, but tag {tags.package_tag.name} of this commit has "
-            f"{tags.package_tag.version}",
-            tags.remedy if other is not None and tags.remedy else _SET_VERSION_OR_TAG,
-        )
-    if not tags.is_version_derived or version.is_devrelease or version.local is not None:
-        return None
-    if owner:
-        return VersionMismatch(
-            "error",
-            f"its version is {version}{origin}, but {package} has no tag at this commit",
-            tags.remedy or _SET_VERSION_OR_TAG,
-        )
-    if other is not None:
-        return VersionMismatch(
-            "warning",
-            f"its version is {version}{origin}, but by tag-format that tag does not belong to {package}",
-            'set tag-format in [tool.relnox], or versions = "lockstep" for common tags',
-        )
-    return VersionMismatch(
-        "warning",
-        f"its version is {version}, but no tag of this commit has it",
-        "run git fetch --tags, and check that no environment variable or fallback sets the version",
-    )
+    level: Level = "error"
+    fix = tags.remedy if other is not None and tags.remedy else _SET_VERSION_OR_TAG
+    if tag is not None:
+        why = f"{origin}, but tag {tag.name} of this commit has {tag.version}"
+    elif owner:
+        why = f"{origin}, but {package} has no tag at this commit"
+    elif other is not None:
+        level, why = "warning", f"{origin}, but by tag-format that tag does not belong to {package}"
+        fix = 'set tag-format in [tool.relnox], or versions = "lockstep" for common tags'
+    else:
+        level, why = "warning", ", but no tag of this commit has it"
+        fix = "run git fetch --tags, and check that no environment variable or fallback sets the version"
+    message = f"its version is {version}{why}"
+    return Problem("release-version-differs", message, f"unset {variable}" if variable else fix, level=level)

@@ -107,13 +107,7 @@ def _check_version_against_tags(
     variable = tag_versions.find_version_variable(os.environ, archive.version)
     mismatch = tag_versions.find_version_mismatch(expected.name, archive.version, tags, variable=variable)
     if mismatch is not None:
-        yield Problem(
-            "release-version-differs",
-            mismatch.message,
-            mismatch.fix,
-            level=mismatch.level,
-            file=archive.path.name,
-        )
+        yield mismatch.but(file=archive.path.name)
 
 
 def _to_distribution(archive: Archive) -> Distribution:

@@ -28,7 +28,6 @@ from relnox.core.settings.config import (
     HooksConfig,
     IndexConfig,
     InstallChecks,
-    PublishConfig,
     TaskConfig,
     TestConfig,
     VerifyConfig,
@@ -295,7 +294,7 @@ def test_everything_that_can_be_said() -> None:
         ),
         bump=TaskConfig(options={"commit": True}),
         build=BuildConfig(options={"output": "artifacts", "strict": True}),
-        publish=PublishConfig(options={"attestations": "off"}),
+        publish=TaskConfig(options={"attestations": "off"}),
         verify=VerifyConfig(
             options={"python": ("3.12",), "wait": 30},
             smoke={"acme-core": ("acme_core.greet()",)},
@@ -414,8 +413,9 @@ def test_paths_are_normalized(path: str) -> None:
 def test_a_package_is_tried_as_all_are_unless_something_else_is_said() -> None:
     verify = Config.parse(read(EVERYTHING), OPTIONS).verify
 
-    assert verify.checks("acme-core") == InstallChecks(modules=("acme_core",), smoke=("acme_core.greet()",))
-    assert verify.checks("acme-other") == InstallChecks()
+    core, other = (verify.checks(name, metadata_only=False) for name in ("acme-core", "acme-other"))
+    assert core == InstallChecks(modules=("acme_core",), smoke=("acme_core.greet()",))
+    assert other == InstallChecks()
 
 
 def test_an_index_is_a_production_index_by_default() -> None:

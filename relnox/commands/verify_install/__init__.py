@@ -248,8 +248,7 @@ def install_checks(
 
     `files` are the steps that download or copy the files of the packages, and of projects of other repositories.
     """
-    verify = replace(project.config.verify, metadata_only=tuple(sorted(project.metadata_only)))
-    needs = dict(manifest.needs)
+    needs, settings = dict(manifest.needs), project.config.verify
     available = {step.package: step for step in files}
     others = tuple(name for name in available if name not in manifest.packages)
     for package in manifest.packages:
@@ -261,8 +260,8 @@ def install_checks(
                 python=python,
                 siblings=siblings,
                 others=others,
-                checks=verify.checks(package),
-                skip=verify.skip.get(package),
+                checks=settings.checks(package, metadata_only=package in project.metadata_only),
+                skip=settings.skip.get(package),
                 is_own=package in project.workspace.by_name,
                 needs=after(*(available[name] for name in (package, *siblings, *others))),
             )

@@ -150,10 +150,6 @@ class BuildConfig(TaskConfig):
     )
 
 
-class PublishConfig(TaskConfig):
-    """Settings for `publish` and `publish-test`."""
-
-
 class InstallChecks(Record, kw_only=True):
     """The checks that are made after a package is installed.
 
@@ -171,11 +167,7 @@ class InstallChecks(Record, kw_only=True):
 
 
 class VerifyConfig(TaskConfig):
-    """Settings of `verify-install`.
-
-    Attributes:
-        metadata_only: Names or globs of packages that contain no modules to import, copied from `Config`.
-    """
+    """Settings of `verify-install`."""
 
     smoke: Mapping[str, tuple[str, ...]] = _by_package_setting(
         "Expressions that must run without an error in the installed environment.",
@@ -188,15 +180,14 @@ class VerifyConfig(TaskConfig):
         "Extras that the package needs to be imported.", ListOf(Text())
     )
     skip: Mapping[str, str] = _by_package_setting("Packages to skip, with the reason.", Text())
-    metadata_only: tuple[str, ...] = ()
 
-    def checks(self, package: str) -> InstallChecks:
+    def checks(self, package: str, *, metadata_only: bool) -> InstallChecks:
         """Return the checks that are made after the given package is installed."""
         return InstallChecks(
             modules=self.modules.get(package),
             extras=self.extras.get(package, ()),
             smoke=self.smoke.get(package, ()),
-            metadata_only=matches_any_glob(package, self.metadata_only),
+            metadata_only=metadata_only,
         )
 
 
@@ -501,9 +492,7 @@ class Config(Settings):
     tag: TaskConfig = setting(TaskConfig(), "Defaults for the options of `auto-tag`.")
     build: BuildConfig = setting(BuildConfig(), "Settings of `build-all`, and defaults for its options.")
     collect: TaskConfig = setting(TaskConfig(), "Defaults for the options of `collect`.")
-    publish: PublishConfig = setting(
-        PublishConfig(), "Settings of `publish` and `publish-test`, and defaults for their options."
-    )
+    publish: TaskConfig = setting(TaskConfig(), "Defaults for the options of `publish` and `publish-test`.")
     verify: VerifyConfig = setting(
         VerifyConfig(), "Settings of `verify-install`, by package, and defaults for its options."
     )
@@ -516,7 +505,7 @@ class Config(Settings):
 
     @classmethod
     def parse(cls, data: Any, options: Mapping[str, Sequence[Field]] = EMPTY) -> Config:
-        """Validate and convert the content of `[tool.relnox]`; for the options of tasks see `config_table`.
+        """Validate and convert the content of `[tool.relnox]`, with the options that each table may set.
 
         Raises:
             Blocked: A key is unknown, or a value is invalid.
@@ -536,10 +525,7 @@ class Config(Settings):
 
 
 def config_table(options: Mapping[str, Sequence[Field]]) -> Table:
-    """Return the kind of the table `[tool.relnox]`, which validates its content.
-
-    `options` are those whose defaults a table such as `build` may set, by the name of that table.
-    """
+    """Return the kind that validates `[tool.relnox]`, where a table such as `build` may set these options."""
     fields = (
         field.with_options(options[field.key]) if field.key in options else field for field in fields_of(Config)
     )
@@ -547,7 +533,7 @@ def config_table(options: Mapping[str, Sequence[Field]]) -> Table:
 
 
 def check_package_names(config: Config, packages: Sequence[Package]) -> None:
-    """Raise `Blocked` unless the packages have all names and patterns of packages and extras in the settings."""
+    """Raise `Blocked` if a name or a pattern in the settings matches no package, or an extra is not there."""
     for kind, text, where in _texts_of_kind(Table(Config), config, "tool.relnox"):
         if kind is PACKAGE_NAME or kind is PACKAGE_GLOB:
             matches = any(fnmatchcase(package.name, text) for package in packages)
@@ -575,7 +561,7 @@ def check_package_names(config: Config, packages: Sequence[Package]) -> None:
 
 
 def _texts_of_kind(kind: Kind, value: Any, table: str, key: str = "") -> Iterator[tuple[Kind, str, str]]:
-    """Yield each string in a setting, or in a whole table, with its kind, and the table and key where it is."""
+    """Yield each string in a setting, with its kind, and where it is: `[tool.relnox.build] commands`."""
     match kind:
         case Text():
             yield kind, value, f"[{table}] {key}"
