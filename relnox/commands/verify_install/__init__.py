@@ -24,7 +24,7 @@ from relnox.core import fixes, graph
 from relnox.core.planning.events import Outcome, Status, StepFinished
 from relnox.core.planning.plan import Plan, PlanBuilder, Table
 from relnox.core.planning.step import after
-from relnox.core.records import replace
+from relnox.core.records import replace as replace
 from relnox.core.release.manifest import Distribution, Manifest
 from relnox.errors import Blocked, Problem
 from relnox.indexes.index import Index
