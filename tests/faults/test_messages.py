@@ -313,13 +313,6 @@ def no_such_publisher(here: Here) -> RunResult:
         return minted(here, index)
 
 
-@failure
-def pending_publisher_of_an_existing_name(here: Here) -> RunResult:
-    with index_that_mints(here) as index:
-        index.errors = ["invalid-pending-publisher"]
-        return minted(here, index)
-
-
 # --- names and requirements
 
 

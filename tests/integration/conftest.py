@@ -25,16 +25,21 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimulatedClock:
 
 
 @pytest.fixture
-def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Trusting]:
-    """A production index, whose token is that of the other indexes, too."""
-    for name in ("SHOP", "TRYING", "OTHER"):
+def tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The token of each index of the tests."""
+    for name in ("SHOP", "TRYING", "ALIAS", "OTHER"):
         monkeypatch.setenv(f"RELNOX_{name}_TOKEN", TOKEN)
+
+
+@pytest.fixture
+def shop(tokens: None) -> Iterator[Trusting]:
+    """A production index."""
     with Trusting(TOKEN) as index:
         yield index
 
 
 @pytest.fixture
-def trying() -> Iterator[Trusting]:
+def trying(tokens: None) -> Iterator[Trusting]:
     """A test index."""
     with Trusting(TOKEN) as index:
         yield index

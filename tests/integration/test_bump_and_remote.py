@@ -103,15 +103,6 @@ def test_a_bump_whose_push_was_rejected_can_be_undone(two: Path, bump: Bump) -> 
     assert everything(two) == before
 
 
-def test_an_undo_stops_at_commits_after_a_rejected_push(two: Path, bump: Bump) -> None:
-    protected(two)
-    assert bump(two, *RELEASE, "--push").code == 2
-    write(two, {"packages/base/mine.py": ""})
-    commit_all(two, "Mine")
-    said = run_blocked_bump(bump, two, "--undo")
-    assert "is not a release commit" in said
-
-
 META = '[project]\nname = "meta"\nversion = "1.0"\ndependencies = ["six"]\n\n'
 
 
@@ -136,16 +127,6 @@ def test_a_metapackage_that_does_not_say_so_is_found_before_its_tag_is_pushed(
     assert ran.code == (0 if is_pushed else 1), ran.text
     assert ("the wheel of meta would be empty (git tracks no module in .)" in ran.err) is not is_pushed
     assert bool(git(remote_of(root), "tag")) is is_pushed
-
-
-def test_a_push_that_arrived_is_not_undone(two: Path, bump: Bump) -> None:
-    refusing = protected(two)
-    assert bump(two, *RELEASE, "--push").code == 2
-    refusing.unlink()
-    git(two, "push", "--quiet", "origin", "main", "v2.1.0")
-    said = run_blocked_bump(bump, two, "--undo")
-    assert "is already pushed to origin/main" in said
-    assert bump(two, *RELEASE, "--push").code == 0
 
 
 def test_new_commits_on_the_remote_are_reported_when_resuming(two: Path, bump: Bump) -> None:

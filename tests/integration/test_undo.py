@@ -8,8 +8,6 @@ import pytest
 from projects import commit_all, everything, git, pair, remote_of, repository, write
 from running import run_blocked_bump
 
-from relnox.run_files import lock_checkout
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -142,21 +140,6 @@ def test_an_amended_release_is_undone_completely(two: Path, bump: Bump) -> None:
     assert bump(two, *RELEASE).code == 0
     assert bump(two, "--undo").code == 0
     assert everything(two) == before
-
-
-@pytest.mark.parametrize("more", [("--part", "minor"), ("--all",), ("--always-increment",), ("--to", "3.0")])
-def test_undo_takes_no_other_options(two: Path, bump: Bump, more: tuple[str, ...]) -> None:
-    assert bump(two, *RELEASE).code == 0
-    assert "--undo takes no other options of bump" in run_blocked_bump(bump, two, "--undo", *more)
-
-
-@pytest.mark.parametrize("what", ["undo", "bump"])
-def test_undo_is_blocked_during_another_run(two: Path, bump: Bump, what: str) -> None:
-    assert bump(two, *RELEASE).code == 0
-    options = ("--undo",) if what == "undo" else (*RELEASE, "--again")
-    with lock_checkout(two / ".git/relnox"):
-        said = run_blocked_bump(bump, two, *options)
-    assert "another relnox is running in this checkout" in said
 
 
 def test_an_undo_whose_refs_cannot_be_moved_restores_the_files(two: Path, bump: Bump) -> None:

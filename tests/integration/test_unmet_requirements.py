@@ -68,11 +68,6 @@ def test_a_package_alone_needs_its_sibling_on_the_index(
     assert publish(root, "--package", "top").code == 0
 
 
-def test_both_in_one_run_are_published(shop: Trusting, trusted: PackageIndex, tmp_path: Path) -> None:
-    ran = publish(siblings(tmp_path / "demo", shop, trusted.simple_url, "core>=1.2"))
-    assert ran.code == 0, ran.text
-
-
 def test_a_sibling_of_the_same_run_at_a_version_that_does_not_fit(
     shop: Trusting, trusted: PackageIndex, tmp_path: Path
 ) -> None:

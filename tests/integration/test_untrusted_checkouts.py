@@ -137,25 +137,6 @@ def test_a_link_within_the_checkout_is_followed(home: Path) -> None:
     assert (root / "v.txt").is_symlink()
 
 
-@pytest.mark.parametrize("key", ["report", "plan"])
-@pytest.mark.parametrize("table", ["status", "bump", "build", "publish"])
-def test_settings_name_no_file_for_the_plan_or_the_report(table: str, key: str, home: Path) -> None:
-    root = checkout(home, f"[tool.relnox.{table}]\n{key} = {json.dumps(str(home / '.pypirc'))}\n")
-    for task in LOOKING:
-        assert "[command-line-only]" in look(root, home, *task).err
-
-
-def test_the_command_line_and_the_environment_name_a_file_for_the_report(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root = checkout(home)
-    reports = [home.parent / "option.json", home.parent / "variable.json"]
-    assert run(root, "relnox", "status", "--report", str(reports[0])).code == 0
-    monkeypatch.setenv("RELNOX_REPORT", str(reports[1]))
-    assert run(root, "relnox", "status").code == 0
-    assert [json.loads(report.read_text())["task"] for report in reports] == ["status", "status"]
-
-
 @pytest.mark.parametrize("settings", ['[tool.relnox.build]\noutput = "../home"\n', ""], ids=["setting", "link"])
 def test_settings_and_links_lead_the_output_to_no_place_outside(settings: str, home: Path) -> None:
     root = checkout(home, settings, **({} if settings else {"dist": "."}))

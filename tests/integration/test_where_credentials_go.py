@@ -17,7 +17,7 @@ from trusting import certificate
 
 from relnox.core.settings.config import Config, IndexConfig
 from relnox.errors import Blocked, Failed
-from relnox.indexes import Indexes, credentials, targets, trusted_publishing
+from relnox.indexes import Indexes, credentials, targets
 from relnox.indexes.listings import IndexFile
 from relnox.system import http
 from relnox.system.run_scope import current_scope
@@ -142,14 +142,6 @@ def test_nothing_that_is_secret_goes_over_plain_http(url: str) -> None:
         with pytest.raises(Blocked, match=r"^credentials cannot be sent to .*http is not encrypted") as refused:
             http.send_once("POST", url, body=BytesIO(b"x"), **sent)
         assert "https://" in (refused.value.fix or "")
-
-
-def test_an_index_over_plain_http_gets_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trusted_publishing, "token_provider", lambda *_: pytest.fail("asked"))
-    target = targets.Target("own", "http://own.example.invalid/legacy/", "")
-    with pytest.raises(Blocked, match=r"own \(own\.example\.invalid\) over http") as refused:
-        credentials.find(target, {"RELNOX_OWN_TOKEN": TOKEN})
-    assert "[tool.relnox.indexes.own]" in (refused.value.fix or "")
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,8 @@ from acts import redirects
 from package_index import PackageIndex, Rule
 from projects import commit_all, git, workspace, write
 from running import RunResult, run_in_process
-from trusting import trusting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from trusting import Trusting
@@ -22,18 +20,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.heavy
 
 CANARY = "canary-0815"
-
-
-@pytest.fixture
-def index() -> Iterator[Trusting]:
-    with trusting(CANARY) as index:
-        yield index
-
-
-@pytest.fixture
-def final() -> Iterator[Trusting]:
-    with trusting(CANARY) as index:
-        yield index
 
 
 def release(root: Path, settings: str, *versions: str, tags: tuple[str, ...] = ()) -> Path:
@@ -50,17 +36,12 @@ def release(root: Path, settings: str, *versions: str, tags: tuple[str, ...] = (
     return root
 
 
-def set_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("TRYING", "SHOP", "ALIAS", "OWN"):
-        monkeypatch.setenv(f"RELNOX_{name}_TOKEN", CANARY)
-
-
 def relnox(root: Path, task: str, *words: str, code: int = 0) -> RunResult:
     return run_in_process(root, task, *words, code=code)
 
 
-def two(index: Trusting, final: Trusting, rules: str) -> str:
-    return f"[tool.relnox.targets]\n{rules}\n{index.settings('trying')}{final.settings('shop')}"
+def two(trying: Trusting, shop: Trusting, rules: str) -> str:
+    return f"[tool.relnox.targets]\n{rules}\n{trying.settings('trying')}{shop.settings('shop')}"
 
 
 @pytest.mark.parametrize(
@@ -70,65 +51,56 @@ def test_the_tag_at_the_commit_that_was_built_chooses_the_index(  # noqa: PLR091
     version: str,
     tag: str,
     expected: str,
-    index: Trusting,
-    final: Trusting,
+    trying: Trusting,
+    shop: Trusting,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    set_tokens(monkeypatch)
     rules = 'final = "shop"\nprerelease = "trying"'
-    root = release(tmp_path / "demo", two(index, final, rules), version, tags=(tag,))
+    root = release(tmp_path / "demo", two(trying, shop, rules), version, tags=(tag,))
     relnox(root, "publish")
-    assert {"shop": final, "trying": index}[expected].files
-    assert not {"shop": index, "trying": final}[expected].files
+    assert {"shop": shop, "trying": trying}[expected].files
+    assert not {"shop": trying, "trying": shop}[expected].files
 
 
-def test_a_production_index_under_a_harmless_name_asks_all_the_same(
-    final: Trusting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    set_tokens(monkeypatch)
-    settings = final.settings("shop", production=True) + final.settings("trying")
+def test_a_production_index_under_a_harmless_name_asks_all_the_same(shop: Trusting, tmp_path: Path) -> None:
+    settings = shop.settings("shop", production=True) + shop.settings("trying")
     root = release(tmp_path / "demo", settings, "1.2.3")
     ran = relnox(root, "publish", "--index", "trying", code=1)
     assert "confirmation needed, but stdin is not a terminal: Publish p0 1.2.3 to trying" in ran.err
-    assert not final.hashes
+    assert not shop.hashes
     relnox(root, "publish", "--index", "trying", "--yes")
-    assert final.hashes
+    assert shop.hashes
 
 
-def test_the_command_line_wins_over_the_rules(
-    index: Trusting, final: Trusting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    set_tokens(monkeypatch)
-    root = release(tmp_path / "demo", two(index, final, 'final = "shop"'), "1.2.3", tags=("v1.2.3",))
+def test_the_command_line_wins_over_the_rules(trying: Trusting, shop: Trusting, tmp_path: Path) -> None:
+    root = release(tmp_path / "demo", two(trying, shop, 'final = "shop"'), "1.2.3", tags=("v1.2.3",))
     relnox(root, "publish", "--index", "trying")
-    assert index.hashes
-    assert not final.requests
+    assert trying.hashes
+    assert not shop.requests
 
 
 def test_a_release_without_a_tag_or_with_tags_for_two_indexes_goes_nowhere(
-    index: Trusting, final: Trusting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trying: Trusting, shop: Trusting, tmp_path: Path
 ) -> None:
-    set_tokens(monkeypatch)
-    rules = two(index, final, 'final = "shop"\nprerelease = "trying"')
+    rules = two(trying, shop, 'final = "shop"\nprerelease = "trying"')
     root = release(tmp_path / "demo", rules, "1.0", "2.0rc1", tags=("p0-v1.0",))
     ran = relnox(root, "publish", code=1)
     assert "p1 has no tag at the commit that was built" in ran.err
     git(root, "tag", "p1-v2.0rc1")
     ran = relnox(root, "publish", code=1)
     assert "p0-v1.0 to shop, p1-v2.0rc1 to trying" in ran.err
-    assert not index.requests
-    assert not final.requests
+    assert not trying.requests
+    assert not shop.requests
     for name in ("p0", "p1"):
         relnox(root, "publish", "--package", name)
-    assert (list(final.hashes), list(index.hashes)) == (
+    assert (list(shop.hashes), list(trying.hashes)) == (
         ["p0-1.0-py3-none-any.whl"],
         ["p1-2.0rc1-py3-none-any.whl"],
     )
 
 
-def test_a_tag_at_another_commit_does_not_count(index: Trusting, final: Trusting, tmp_path: Path) -> None:
-    root = release(tmp_path / "demo", two(index, final, 'final = "shop"'), "1.0")
+def test_a_tag_at_another_commit_does_not_count(trying: Trusting, shop: Trusting, tmp_path: Path) -> None:
+    root = release(tmp_path / "demo", two(trying, shop, 'final = "shop"'), "1.0")
     write(root, {"later.txt": "x"})
     commit_all(root)
     git(root, "tag", "v1.0")
@@ -138,72 +110,45 @@ def test_a_tag_at_another_commit_does_not_count(index: Trusting, final: Trusting
 
 @pytest.mark.parametrize("production", [True, False])
 def test_publish_test_does_not_follow_a_redirect_to_production(
-    production: bool, index: Trusting, final: Trusting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    production: bool, trying: Trusting, shop: Trusting, tmp_path: Path
 ) -> None:
     # neither by its name nor under another one, nor by being sent there.
-    set_tokens(monkeypatch)
-    index.misbehave(Rule(redirects(308, f"{final.upload_url}?password={CANARY}")))
-    settings = index.settings("trying") + final.settings("shop", production=production)
-    other = final.settings("alias").replace("legacy", "another")
+    trying.misbehave(Rule(redirects(308, f"{shop.upload_url}?password={CANARY}")))
+    settings = trying.settings("trying") + shop.settings("shop", production=production)
+    other = shop.settings("alias").replace("legacy", "another")
     root = release(tmp_path / "demo", settings + other, "1.0")
     ran = run_in_process(root, "publish-test", "--index", "trying", "--no-verify")
     assert ran.code != 0
     assert "redirects uploads to" in ran.err
     assert CANARY not in ran.text
-    assert not final.requests
+    assert not shop.requests
     if production:
         for name in ("shop", "alias"):
             ran = relnox(root, "publish-test", "--index", name, "--no-verify", code=1)
             assert f"{name} is a production index" in ran.err
-        assert not final.requests
-
-
-def test_without_credentials_nothing_is_published(index: Trusting, tmp_path: Path) -> None:
-    root = release(tmp_path / "demo", index.settings("trying"), "1.0")
-    ran = relnox(root, "publish", "--index", "trying", code=1)
-    assert "no credentials for trying" in ran.err
-    assert "RELNOX_TRYING_TOKEN: not set" in ran.err
+        assert not shop.requests
 
 
 def test_ignored_variables_are_noted_before_any_upload(
-    index: Trusting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trying: Trusting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("RELNOX_TRYING_TOKEN", CANARY)
     monkeypatch.setenv("TWINE_REPOSITORY_URL", "https://elsewhere.example.invalid/legacy/")
     monkeypatch.setenv("UV_PUBLISH_URL", "https://elsewhere.example.invalid/legacy/")
-    root = release(tmp_path / "demo", index.settings("trying"), "1.0")
+    root = release(tmp_path / "demo", trying.settings("trying"), "1.0")
     ran = relnox(root, "publish", "--index", "trying")
     notes = [line for line in ran.err.splitlines() if line.startswith("note: ")]
-    assert notes[0] == f"note: credentials for trying ({urlsplit(index.upload_url).netloc}): RELNOX_TRYING_TOKEN"
+    assert notes[0] == f"note: credentials for trying ({urlsplit(trying.upload_url).netloc}): RELNOX_TRYING_TOKEN"
     assert "TWINE_REPOSITORY_URL (elsewhere.example.invalid) is ignored" in notes[1]
     assert "UV_PUBLISH_URL (elsewhere.example.invalid) is ignored" in notes[2]
-    assert index.hashes
+    assert trying.hashes
 
 
-def test_a_development_version_reaches_a_production_index_with_consent_only(
-    final: Trusting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    set_tokens(monkeypatch)
-    root = release(tmp_path / "demo", final.settings("shop", production=True), "1.2.4.dev7")
-    ran = relnox(root, "publish", "--index", "shop", "--yes", code=1)
-    assert "p0 1.2.4.dev7 is a development version, and shop is a production index" in ran.err
-    assert "[development-version]" in ran.err
-    assert not final.hashes
-    ran = relnox(root, "publish", "--index", "shop", "--yes", "--allow-dev")
-    assert "note: --allow-dev ignores: p0 1.2.4.dev7 is a development version, and shop is a production" in ran.err
-    assert final.hashes
-    relnox(root, "publish", "--index", "shop", "--yes")  # everything is public already
-
-
-def test_a_rule_for_development_versions_is_consent(
-    final: Trusting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    set_tokens(monkeypatch)
-    settings = '[tool.relnox.targets]\ndev = "shop"\n' + final.settings("shop", production=True)
+def test_a_rule_for_development_versions_is_consent(shop: Trusting, tmp_path: Path) -> None:
+    settings = '[tool.relnox.targets]\ndev = "shop"\n' + shop.settings("shop", production=True)
     root = release(tmp_path / "demo", settings, "1.2.4.dev7", tags=("p0-v1.2.4.dev7",))
     ran = relnox(root, "publish", "--yes")
     assert "p0 1.2.4.dev7 is a development version, published to the production index shop" in ran.err
-    assert final.hashes
+    assert shop.hashes
 
 
 @pytest.mark.parametrize(
