@@ -133,7 +133,8 @@ def is_satisfied_by(dependency: Dependency, version: Version) -> bool:
 
 
 def _all_clauses_allow(clauses: Sequence[Clause], version: Version, syntax: Syntax) -> bool:
-    if syntax == "cargo" and version.is_prerelease:  # it is allowed only where its own prereleases are named
+    """Return whether all clauses allow a version; to Cargo, a prerelease only if one names a prerelease of it."""
+    if syntax == "cargo" and version.is_prerelease:
         bounds = (clause.parsed for clause in clauses)
         if not any(bound.is_prerelease and bound.release == version.release for bound in bounds):
             return False

@@ -67,7 +67,7 @@ def propose_settings(
     texts = {
         package.name: f"{forms.proposals[package.name].prefix}{{version}}"
         for package in workspace.packages
-        if package.name in forms.evident or (package.name in forms.unclear and package.name in names)
+        if package.name in forms.confirmed or (package.name in forms.unclear and package.name in names)
     }
     usual = {name for name, tag_format in forms.proposals.items() if tag_format.prefix == f"{name}-v"}
     if len(texts) == len(workspace.packages) and len(set(texts.values())) == 1:
@@ -91,7 +91,7 @@ def _packages_released_together(
     ordered_tags = sorted(tags)
     by_releases: dict[object, list[Package]] = {}
     for package in (group.packages[0] for group in groups if group.kind == "alone"):
-        if package.name not in forms.unclear or package.name in forms.evident:
+        if package.name not in forms.unclear or package.name in forms.confirmed:
             tag_format = forms.proposals[package.name]
             releases = frozenset((tags[tag], version) for tag, version in tags_of_format(tag_format, ordered_tags))
             key = releases if len(releases) > 1 else tag_format
@@ -100,6 +100,7 @@ def _packages_released_together(
 
 
 def _group_settings(groups: Iterable[Sequence[Package]]) -> dict[str, Any]:
+    """Return `[tool.relnox.groups]` with a table for each group: `main`, `main1`, and so on."""
     return {
         f"main{number or ''}": {"packages": [package.name for package in packages]}
         for number, packages in enumerate(groups)

@@ -91,15 +91,15 @@ class DetectedTagFormats(Record):
 
     Attributes:
         formats: The format of each package; for those in `unclear`, that of the tags which they seem to have.
-        proposals: The same formats, but what settings could say for the packages in `unclear`.
+        proposals: The same, but for the packages in `unclear` the format that the settings should give them.
         unclear: Maps each package whose format is unclear to the reason.
-        evident: The packages in `unclear` whose file had the last version tagged in the proposed format.
+        confirmed: The packages in `unclear` whose file had the version of the last tag in the proposed format.
     """
 
     formats: Mapping[str, TagFormat]
     proposals: Mapping[str, TagFormat]
     unclear: Mapping[str, str]
-    evident: frozenset[str]
+    confirmed: frozenset[str]
 
 
 def split_tag(tag: str) -> tuple[str, Version] | None:
@@ -167,8 +167,8 @@ def detect_tag_formats(
         {name: own for name, own in formats.items() if name not in unclear}, texts, workspace, config
     )
     proposals = dict(formats)
-    evident = _propose_formats(proposals, unclear, workspace, config, ordered_tags, had_version)
-    return DetectedTagFormats(formats, proposals, unclear, evident)
+    confirmed = _propose_formats(proposals, unclear, workspace, config, ordered_tags, had_version)
+    return DetectedTagFormats(formats, proposals, unclear, confirmed)
 
 
 def _forms_of_tags(
@@ -265,7 +265,7 @@ def _propose_formats(  # noqa: PLR0913, PLR0917 - what `detect_tag_formats` know
         sharing = [package for package in packages if prefixes.get(package.name) == prefix]
         for package in _ungroupable_packages(sharing, workspace, config):
             del prefixes[package.name]
-    evident = frozenset(prefixes.keys() & unclear)
+    confirmed = frozenset(prefixes.keys() & unclear)
     examples = Counter(
         text
         for package in workspace.packages
@@ -275,13 +275,13 @@ def _propose_formats(  # noqa: PLR0913, PLR0917 - what `detect_tag_formats` know
     is_lockstep = config.versions == "lockstep"
     default = _COMMON_FORMS[0] if is_lockstep or len(workspace.packages) == 1 else _PACKAGE_FORMS[0]
     for package in packages:
-        if package.name not in evident:
+        if package.name not in confirmed:
             texts = [*(text for text, _ in examples.most_common(1)), default, *_PACKAGE_FORMS]
             proposals = [tag_format_of(package, text, config).prefix for text in texts]
             used = {*tags_by_prefix, *(() if is_lockstep else prefixes.values())}
             prefixes[package.name] = next((prefix for prefix in proposals if prefix not in used), proposals[-1])
         formats[package.name] = TagFormat(prefixes[package.name], "", config.scheme)
-    return evident
+    return confirmed
 
 
 def _ungroupable_packages(sharing: Sequence[Package], workspace: Workspace, config: Config) -> Sequence[Package]:

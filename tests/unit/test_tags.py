@@ -375,7 +375,7 @@ def test_any_other_form_is_a_problem_whose_settings_solve_it(shape: str) -> None
     packages, text, settings, unknown = UNCLEAR[shape]
     space, tags = Workspace(tuple(packages)), dict.fromkeys(text.split(), "its commit")
     forms = detect_tag_formats(space, Config(), tags, now_only)
-    assert forms.unclear.keys() - forms.evident == {*unknown.split()}
+    assert forms.unclear.keys() - forms.confirmed == {*unknown.split()}
     (problem,) = unclear_format_problems(space.by_name.keys(), space, Config(), forms, tags)
     assert problem.code == "tag-format-unknown"
     found = propose_settings(space, Config(), forms, tags, space.by_name.keys())
@@ -402,7 +402,7 @@ def test_only_packages_whose_file_had_the_last_version_continue_a_tag() -> None:
     forms = detect_tag_formats(
         packages, Config(), ["v1.5", "v1.4"], lambda package, _, version: str(version) == had[package.name]
     )
-    assert {name: forms.proposals[name].prefix for name in forms.evident} == {"a": "v", "b": "v"}
+    assert {name: forms.proposals[name].prefix for name in forms.confirmed} == {"a": "v", "b": "v"}
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relnox.core.text import replace_spans
 from relnox.core.versions import version_locations
 
 DECOYS = '''\
@@ -30,7 +31,7 @@ __version__: str = '1.2.3'  # "1.2.3", and an ü
 def test_the_assignment_is_found_among_similar_code() -> None:
     span = version_locations.find_attribute(DECOYS, "__version__")
     assert span.text == "1.2.3"
-    changed = version_locations.replace_span(DECOYS, span, "2.0.0rc1")
+    changed = replace_spans(DECOYS, [(span.start, span.end, "2.0.0rc1")])
     assert changed == DECOYS.replace("'1.2.3'", "'2.0.0rc1'")
 
 
@@ -69,7 +70,7 @@ def test_positions_are_right_after_any_text(code: str) -> None:
 def test_only_the_version_changes(before: str, version: str, quote: str, newline: str) -> None:
     code = f"# {before}{newline}__version__ = {quote}{version}{quote}{newline}x = {before!r}{newline}"
     span = version_locations.find_attribute(code, "__version__")
-    changed = version_locations.replace_span(code, span, "9.8.7")
+    changed = replace_spans(code, [(span.start, span.end, "9.8.7")])
     assert (changed[: span.start], changed[span.start + 5 :]) == (code[: span.start], code[span.end :])
     assert version_locations.find_attribute(changed, "__version__").text == "9.8.7"
     assert len(ast.parse(changed).body) == len(ast.parse(code).body)
@@ -102,10 +103,9 @@ def test_a_pattern_must_match_once(expression: str, said: str) -> None:
 
 
 def test_a_file_that_contains_only_the_version() -> None:
-    assert (
-        version_locations.replace_span("\n 1.0 \r\n", version_locations.find_only_word("\n 1.0 \r\n"), "2.0")
-        == "\n 2.0 \r\n"
-    )
+    text = "\n 1.0 \r\n"
+    span = version_locations.find_only_word(text)
+    assert replace_spans(text, [(span.start, span.end, "2.0")]) == "\n 2.0 \r\n"
     for text in ("", " \n", "1.0\n2.0\n"):
         with pytest.raises(ValueError, match="exactly one version"):
             version_locations.find_only_word(text)

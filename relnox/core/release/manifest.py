@@ -212,6 +212,7 @@ class Manifest(Record, kw_only=True):
 
 
 def _check_type(value: object, kind: type[T]) -> T:
+    """Return a value, or raise ValueError if it has another type."""
     if not isinstance(value, kind):
         raise ValueError(f"{value!a} is no {_TYPES[kind]}")  # noqa: TRY004 - shown to the user
     return value

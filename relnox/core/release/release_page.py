@@ -55,7 +55,8 @@ def format_installation_section(
     """
     index = f"--index-url {index_url} " if index_url else ""
     commands = {name: f"pip install {index}{name}=={version}" for name, version in versions.items()}
-    lines = [_start_marker(tag), "### Installation", ""]
+    first, last = _section_markers(tag)
+    lines = [first, "### Installation", ""]
     if len(commands) == 1:
         lines += ["```sh", *commands.values(), "```"]
     else:
@@ -66,7 +67,7 @@ def format_installation_section(
     hashes += ["", "</details>"]
     if sum(map(len, hashes)) <= limit:
         lines += hashes
-    return "\n".join([*lines, _end_marker(tag)])
+    return "\n".join([*lines, last])
 
 
 def has_section(body: str, section: str) -> bool:
@@ -76,18 +77,17 @@ def has_section(body: str, section: str) -> bool:
 
 def replace_section(body: str, tag: str, section: str) -> str:
     """Return the text of a release page with the section about installation replaced, or appended."""
-    start, end = body.find(_start_marker(tag)), body.find(_end_marker(tag))
+    first, last = _section_markers(tag)
+    start, end = body.find(first), body.find(last)
     if 0 <= start < end:
-        return f"{body[:start]}{section}{body[end + len(_end_marker(tag)) :]}"
+        return f"{body[:start]}{section}{body[end + len(last) :]}"
     return f"{body.rstrip()}\n\n{section}\n".lstrip()
 
 
-def _start_marker(tag: str) -> str:
-    return f"<!-- relnox: installation {_quote_tag(tag)} -->"
-
-
-def _end_marker(tag: str) -> str:
-    return f"<!-- /relnox: installation {_quote_tag(tag)} -->"
+def _section_markers(tag: str) -> tuple[str, str]:
+    """Return the HTML comments before and after the section about installation."""
+    name = f"relnox: installation {_quote_tag(tag)}"
+    return f"<!-- {name} -->", f"<!-- /{name} -->"
 
 
 def _normalize_line_ends(text: str) -> str:

@@ -109,6 +109,7 @@ def _format_nodes(children: list[Any], level: int) -> Iterator[str]:
 
 
 def _format_node(node: Any, level: int) -> Iterator[str]:  # noqa: C901, PLR0912 - one branch for each kind
+    """Yield the blocks of Markdown for a node."""
     if isinstance(node, _DROPPED):
         return
     if isinstance(node, nodes.section):

@@ -2,8 +2,7 @@
 
 Each kind of file is read by its own grammar. In a Python file, that is the syntax tree, so that a docstring or
 `target_version = …` is not mistaken for the version. In JSON, only the given keys count, by default the one at the
-top level. A version
-that is missing, or found more or less often than declared, raises `ValueError`.
+top level. A version that is missing, or found more or less often than declared, raises `ValueError`.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from packaging.version import Version
 from relnox.core import documents
 from relnox.core.packages import Package, VersionSource
 from relnox.core.records import replace
-from relnox.core.text import format_count
+from relnox.core.text import format_count, replace_spans
 from relnox.core.versions import semver_compat, versioning
 from relnox.core.versions.semver_compat import Scheme
 from relnox.errors import Blocked
@@ -159,7 +158,7 @@ def format_at(version: Version, location: VersionSource, scheme: Scheme) -> str:
 
 
 def detect_short_form(location: VersionSource, version: Version | None) -> VersionSource:
-    """Return a location with its count of numbers if it has the short form of a version, such as 1.4 for 1.4.2."""
+    """Return a location, with its `length` if it has a short form of the version, such as 1.4 of 1.4.2."""
     length = len(parse_source_version(location).release)
     is_short = version is not None and length < len(version.release)
     if version is None or not is_short or parse_source_version(location) != _shorten(version, length):
@@ -181,7 +180,7 @@ def locations_agree(package: Package, version: Version | None) -> bool:
 
 
 def differing_locations_error(package: Package, version: Version | None, bump: str) -> Blocked:
-    """Return the problem that not all files of a package contain its version; `bump` sets it everywhere."""
+    """Return the problem that not all files of a package contain its version; `bump` are the options to fix it."""
     lines = "\n".join(f"  {location.text}: {location.file}" for location in package.locations)
     others = [location.file for location in package.other_locations if parse_source_version(location) != version]
     excluded = ", ".join(f'{{ file = "{file}", count = 0 }}' for file in dict.fromkeys(others))
@@ -193,18 +192,12 @@ def differing_locations_error(package: Package, version: Version | None, bump: s
     )
 
 
-def replace_span(text: str, span: VersionSpan, version: str) -> str:
-    """Return the text with the version at a position replaced."""
-    return text[: span.start] + version + text[span.end :]
-
-
 def replace_version(text: str, source: VersionSource, version: str) -> str:
     """Replace the version in a file's text, and read it back to verify the change."""
     if source.kind in _PARSERS:
         change = {source.key or ("version",): (source.text, version)}
         return documents.replace_strings(text, change, _PARSERS[source.kind])
-    for span in reversed(_find_spans(text, source)):
-        text = replace_span(text, span, version)
+    text = replace_spans(text, ((span.start, span.end, version) for span in _find_spans(text, source)))
     if any(span.text != version for span in _find_spans(text, source)):
         raise ValueError(f"the pattern would not match {version} once it is written")
     return text
