@@ -87,7 +87,7 @@ def write_ci_outputs(outcome: Outcome, options: CommonOptions, project: Project)
         return ()
     directory = getattr(options, "output", None) or getattr(options, "dist", None)
     manifest, sha256 = _read_manifest(project.root / directory / MANIFEST_JSON) if directory else (None, None)
-    values = outputs.values(outcome.plan.releases, manifest, sha256, project.pythons)
+    values = outputs.output_values(outcome.plan.releases, manifest, sha256, project.pythons)
     values |= dict(outcome.plan.outputs)
     refused: tuple[str, ...] = ()
     for kind, file in files.items():

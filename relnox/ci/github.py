@@ -73,22 +73,22 @@ def pins() -> Mapping[str, Pin]:
     return {action: Pin(action=action, **values) for action, values in load_toml(text).items()}
 
 
-def path(workflow: Workflow) -> str:
+def workflow_path(workflow: Workflow) -> str:
     """Return the path of a workflow's file."""
     return f"{DIRECTORY}/{workflow.key}.yml"
 
 
 def render(workflow: Workflow) -> str:
     """Return the text of a workflow's file."""
-    return "\n".join(_lines(workflow)) + "\n"
+    return "\n".join(_workflow_lines(workflow)) + "\n"
 
 
-def _lines(workflow: Workflow) -> Iterator[str]:
+def _workflow_lines(workflow: Workflow) -> Iterator[str]:
     yield from (f"# {line}" for line in workflow.about)
     yield f"name: {workflow.name}"
     yield "on:"
     for trigger in workflow.triggers:
-        yield from _trigger(trigger)
+        yield from _trigger_lines(trigger)
     yield ""
     yield "permissions: {} # each job has its own"
     if workflow.queue:
@@ -102,17 +102,17 @@ def _lines(workflow: Workflow) -> Iterator[str]:
     for position, job in enumerate(workflow.jobs):
         if position:
             yield ""
-        yield from _job(job, workflow)
+        yield from _job_lines(job, workflow)
 
 
-def _trigger(trigger: Trigger) -> Iterator[str]:
+def _trigger_lines(trigger: Trigger) -> Iterator[str]:
     match trigger:
         case OnTag(patterns):
-            yield f"  push: {{ tags: {_flow(patterns)} }}"
+            yield f"  push: {{ tags: {_flow_list(patterns)} }}"
         case OnMerge(branches):
-            yield f"  push: {{ branches: {_flow(branches)} }}"
+            yield f"  push: {{ branches: {_flow_list(branches)} }}"
         case OnPullRequest(branches):
-            yield f"  pull_request: {{ branches: {_flow(branches)} }}" if branches else "  pull_request:"
+            yield f"  pull_request: {{ branches: {_flow_list(branches)} }}" if branches else "  pull_request:"
         case OnPublishedRelease():
             yield "  release: { types: [published] }"
         case OnSchedule(cron):
@@ -121,10 +121,10 @@ def _trigger(trigger: Trigger) -> Iterator[str]:
             yield "  workflow_dispatch:"
             if inputs:
                 yield "    inputs:"
-            yield from (f"      {field.name}: {{ {_input(field)} }}" for field in inputs)
+            yield from (f"      {field.name}: {{ {_input_properties(field)} }}" for field in inputs)
 
 
-def _input(field: InputField) -> str:
+def _input_properties(field: InputField) -> str:
     if field.is_switch:
         return f"type: boolean, description: {field.help}"
     if field.choices:
@@ -132,7 +132,7 @@ def _input(field: InputField) -> str:
     return f"type: string, description: {field.help}"
 
 
-def _job(job: Job, workflow: Workflow) -> Iterator[str]:
+def _job_lines(job: Job, workflow: Workflow) -> Iterator[str]:
     yield f"  {job.key}:" + (f" # {job.about}" if job.about else "")
     yield f"    name: {job.name}" + (f" (${{{{ matrix.{job.matrix.label} }}}})" if job.matrix is not None else "")
     if job.needs:
@@ -140,7 +140,8 @@ def _job(job: Job, workflow: Workflow) -> Iterator[str]:
     if condition := _condition(job):
         yield f"    if: {condition}"
     if job.matrix is not None:
-        yield f"    strategy: {_flow_mapping({'matrix': f'${{{{ fromJSON({_reference(job.matrix.rows)}) }}}}'})}"
+        rows = f"${{{{ fromJSON({_output_reference(job.matrix.rows)}) }}}}"
+        yield f"    strategy: {_flow_mapping({'matrix': rows})}"
     yield f"    runs-on: {RUNNER if job.matrix is None else f'${{{{ matrix.{job.matrix.runner} }}}}'}"
     if job.command is not None:
         yield f"    timeout-minutes: {job.minutes}"
@@ -153,7 +154,7 @@ def _job(job: Job, workflow: Workflow) -> Iterator[str]:
         outputs = {name: f"${{{{ steps.{job.key}.outputs.{name} }}}}" for name in job.outputs}
         yield f"    outputs: {_flow_mapping(outputs)}"
     yield "    steps:"
-    yield from (f"      {line}" for line in _steps(job, workflow))
+    yield from (f"      {line}" for line in _step_lines(job, workflow))
 
 
 def _condition(job: Job) -> str:
@@ -161,31 +162,31 @@ def _condition(job: Job) -> str:
     if job.unless is not None:
         tests.append(f"!inputs.{job.unless.name}")
     if job.only_if is not None:
-        tests.append(f"{_reference(job.only_if)} == 'true'")
+        tests.append(f"{_output_reference(job.only_if)} == 'true'")
     if job.only_value is not None:
         value, text = job.only_value
-        tests.append(f"{_term(value)} == '{text}'")
+        tests.append(f"{_input_reference(value)} == '{text}'")
     return f"${{{{ {' && '.join(tests)} }}}}" if tests else ""
 
 
-def _steps(job: Job, workflow: Workflow) -> Iterator[str]:
+def _step_lines(job: Job, workflow: Workflow) -> Iterator[str]:
     if job.command is None:
-        yield from _gate(job)
+        yield from _gate_steps(job)
         return
     if job.checkout != "none":
-        yield _uses("actions/checkout")
-        yield f"  with: {_flow_mapping(_checkout(job, workflow))}"
+        yield _uses_line("actions/checkout")
+        yield f"  with: {_flow_mapping(_checkout_inputs(job, workflow))}"
     if workflow.python or job.matrix is not None:
-        yield _uses("actions/setup-python")
+        yield _uses_line("actions/setup-python")
         yield f'  with: {{ python-version: "{workflow.python or PYTHON}" }}'
     for name in job.takes:
         where = {"pattern": name, "path": "parts"} if name.endswith("*") else {"name": name, "path": "dist"}
-        yield _uses("actions/download-artifact")
+        yield _uses_line("actions/download-artifact")
         yield f"  with: {_flow_mapping(where)}"
-    yield from _install(job, workflow)
-    yield from _command(job, job.command)
+    yield from _install_steps(job, workflow)
+    yield from _command_step(job, job.command)
     if job.keeps:
-        yield _uses("actions/upload-artifact")
+        yield _uses_line("actions/upload-artifact")
         name, path = job.keeps, "dist"
         if job.matrix is not None:
             name, path = f"{job.keeps}-${{{{ matrix.{job.matrix.label} }}}}", _WHEELS
@@ -194,7 +195,7 @@ def _steps(job: Job, workflow: Workflow) -> Iterator[str]:
         yield f"  with: {_flow_mapping(values)}"
 
 
-def _checkout(job: Job, workflow: Workflow) -> dict[str, object]:
+def _checkout_inputs(job: Job, workflow: Workflow) -> dict[str, object]:
     """Return the inputs of the checkout: of the commit that was typed in, or else that of the run."""
     is_given = any(isinstance(t, ByHand) and any(f.name == "commit" for f in t.inputs) for t in workflow.triggers)
     return {
@@ -204,7 +205,7 @@ def _checkout(job: Job, workflow: Workflow) -> dict[str, object]:
     }
 
 
-def _install(job: Job, workflow: Workflow) -> Iterator[str]:
+def _install_steps(job: Job, workflow: Workflow) -> Iterator[str]:
     """Yield the steps that install relnox; without a checkout, from the file of this workflow's own commit.
 
     If the project is relnox itself, that is the one that was built: beside a credential, nothing is built.
@@ -225,18 +226,17 @@ def _install(job: Job, workflow: Workflow) -> Iterator[str]:
     yield f"  env: {_flow_mapping({'GH_TOKEN': _expression(Token())})}"
 
 
-def _gate(job: Job) -> Iterator[str]:
+def _gate_steps(job: Job) -> Iterator[str]:
     yield f'- run: gh api "{_API}/environments/{job.environment}" | grep \'"required_reviewers"\''
     yield f"  env: {_flow_mapping({'GH_TOKEN': _expression(Token())})}"
 
 
-def _command(job: Job, command: Command) -> Iterator[str]:
+def _command_step(job: Job, command: Command) -> Iterator[str]:
     words = [f'"{word}"' if word.startswith("$") else word for word in command.words]
     if command.tasks == ("cibuildwheel",):
-        wheel = f"python -m cibuildwheel {' '.join(words)} --output-dir {_WHEELS}"
-        text = f"for sdist in $SDIST; do {wheel}; done"
+        text = f"python -m cibuildwheel {' '.join(words)} --output-dir {_WHEELS}"
     else:
-        text = job.call(_BIN, words)
+        text = job.shell_line(_BIN, words)
     yield f"- run: {text}"
     if job.matrix is not None:
         yield "  shell: bash # on Windows as well"
@@ -247,7 +247,7 @@ def _command(job: Job, command: Command) -> Iterator[str]:
         yield f"  env: {_flow_mapping(values)}"
 
 
-def _uses(action: str) -> str:
+def _uses_line(action: str) -> str:
     pin = pins()[action]
     return f"- uses: {action}@{pin.sha} # {pin.version}"
 
@@ -255,9 +255,9 @@ def _uses(action: str) -> str:
 def _expression(value: Expression) -> str:
     match value:
         case Input():
-            return f"${{{{ {_term(value).strip('()')} }}}}"
+            return f"${{{{ {_input_reference(value).strip('()')} }}}}"
         case Output():
-            return f"${{{{ {_reference(value)} }}}}"
+            return f"${{{{ {_output_reference(value)} }}}}"
         case Cell(name):
             return f"${{{{ matrix.{name} }}}}"
         case Secret(name):
@@ -268,19 +268,19 @@ def _expression(value: Expression) -> str:
             return value
 
 
-def _term(value: Input) -> str:
-    """Return an input as a part of an expression."""
+def _input_reference(value: Input) -> str:
+    """Return what an expression calls an input, or that with what it is otherwise."""
     if value.otherwise == "":
         return f"inputs.{value.name}"
-    otherwise = f"'{value.otherwise}'" if isinstance(value.otherwise, str) else _reference(value.otherwise)
+    otherwise = f"'{value.otherwise}'" if isinstance(value.otherwise, str) else _output_reference(value.otherwise)
     return f"(inputs.{value.name} || {otherwise})"
 
 
-def _reference(output: Output) -> str:
+def _output_reference(output: Output) -> str:
     return f"needs.{output.job}.outputs.{output.name}"
 
 
-def _flow(texts: Iterable[str]) -> str:
+def _flow_list(texts: Iterable[str]) -> str:
     return f"[{', '.join(map(json.dumps, texts))}]"
 
 

@@ -57,48 +57,50 @@ def render(workflows: Sequence[Workflow], output_variable: Callable[[str], str])
         workflows: The workflows, that of releases first; the names of jobs of the others begin with their keys.
         output_variable: Returns the variable of an output of relnox.
     """
-    return "\n".join(_lines(workflows, output_variable)) + "\n"
+    return "\n".join(_pipeline_lines(workflows, output_variable)) + "\n"
 
 
-def environment(value: Expression) -> str:
+def environment_name(value: Expression) -> str:
     """Return the name of an environment; that of an index if it is known when the pipeline starts."""
     if isinstance(value, Input):
-        return "publish" if isinstance(value.otherwise, Output) else f"${_variable(value.name)}"
+        return "publish" if isinstance(value.otherwise, Output) else f"${_variable_name(value.name)}"
     return str(value)
 
 
-def _lines(workflows: Sequence[Workflow], output_variable: Callable[[str], str]) -> Iterator[str]:
+def _pipeline_lines(workflows: Sequence[Workflow], output_variable: Callable[[str], str]) -> Iterator[str]:
     yield from (f"# {line}" for workflow in workflows for line in workflow.about)
     yield "default:"
     python = next(filter(None, (workflow.python for workflow in workflows)), PYTHON)
     yield f"  image: python:{python}-bookworm # add its digest: an update bot raises it, and relnox keeps it"
     yield "  interruptible: false # an upload is never canceled"
     by_hand = [workflow for workflow in workflows if any(isinstance(t, ByHand) for t in workflow.triggers)]
-    fields = [field for workflow in by_hand for field in _inputs(workflow)]
+    fields = [field for workflow in by_hand for field in _input_fields(workflow)]
     if len(by_hand) > 1:
         choices = tuple(workflow.key for workflow in by_hand)
         fields.insert(0, InputField(name=_SELECTION, help="What to run", choices=choices))
     if fields:
         yield ""
         yield "variables: # what is typed in for a pipeline that is started by hand"
-        defaults = dict(_defaults(workflows))
-        yield from (f"  {_variable(field.name)}: {{ {_input(field, defaults)} }}" for field in fields)
+        defaults = dict(_default_inputs(workflows))
+        yield from (
+            f"  {_variable_name(field.name)}: {{ {_input_properties(field, defaults)} }}" for field in fields
+        )
     for number, workflow in enumerate(workflows):
         prefix = f"{workflow.key}:" if number else ""
-        writer = _Writer(workflow, prefix, output_variable, is_selected=len(by_hand) > 1)
+        writer = _JobWriter(workflow, prefix, output_variable, is_selected=len(by_hand) > 1)
         if any(job.checkout == "none" and job.command is not None for job in workflow.jobs):
             yield ""
-            yield from writer.requirements_job()
+            yield from writer.requirements_job_lines()
         for job in workflow.jobs:
             yield ""
-            yield from writer.job(job)
+            yield from writer.job_lines(job)
 
 
-def _inputs(workflow: Workflow) -> Iterator[InputField]:
+def _input_fields(workflow: Workflow) -> Iterator[InputField]:
     return (field for trigger in workflow.triggers if isinstance(trigger, ByHand) for field in trigger.inputs)
 
 
-def _defaults(workflows: Sequence[Workflow]) -> Iterator[tuple[str, str]]:
+def _default_inputs(workflows: Sequence[Workflow]) -> Iterator[tuple[str, str]]:
     """Yield each input with the constant text that stands for it if nothing is typed in."""
     for workflow in workflows:
         for job in workflow.jobs:
@@ -108,23 +110,23 @@ def _defaults(workflows: Sequence[Workflow]) -> Iterator[tuple[str, str]]:
                     yield value.name, value.otherwise
 
 
-def _input(field: InputField, defaults: dict[str, str]) -> str:
+def _input_properties(field: InputField, defaults: dict[str, str]) -> str:
     choices = ("false", "true") if field.is_switch else field.choices
     default = defaults.get(field.name) or (choices[0] if choices else "")
     options = f", options: [{', '.join(map(json.dumps, choices))}]" if choices else ""
     return f"value: {json.dumps(default)}{options}, description: {json.dumps(field.help)}"
 
 
-def _variable(name: str) -> str:
+def _variable_name(name: str) -> str:
     return name.upper().replace("-", "_")
 
 
-class _Writer:
-    """Writes the jobs of a workflow.
+class _JobWriter:
+    """Writes the jobs of a workflow, whose names begin with the prefix.
 
     Args:
         workflow: The workflow.
-        prefix: What the names of its jobs begin with.
+        prefix: Empty for the workflow of releases.
         output_variable: Returns the variable of an output of relnox.
         is_selected: Whether a variable selects what is started by hand.
     """
@@ -135,59 +137,59 @@ class _Writer:
         self._workflow = workflow
         self._prefix = prefix
         self._output_variable = output_variable
-        self._conditions = [_condition(trigger) for trigger in workflow.triggers]
+        self._trigger_conditions = [_trigger_condition(trigger) for trigger in workflow.triggers]
         if is_selected:
-            self._conditions = [
+            self._trigger_conditions = [
                 f'{condition} && ${_SELECTION} == "{workflow.key}"' if isinstance(trigger, ByHand) else condition
-                for trigger, condition in zip(workflow.triggers, self._conditions, strict=True)
+                for trigger, condition in zip(workflow.triggers, self._trigger_conditions, strict=True)
             ]
 
-    def requirements_job(self) -> Iterator[str]:
+    def requirements_job_lines(self) -> Iterator[str]:
         """Yield the job whose artifact stands for the checkout of jobs that have none."""
         yield f"{self._prefix}{_REQUIREMENTS_JOB}: # hands the locked requirements to jobs without a checkout"
-        yield from self._rules(None)
+        yield from self._rule_lines(None)
         yield "  needs: []"
         yield f"  script: [test -s {RELNOX_REQUIREMENTS}]"
         yield f"  artifacts: {{ paths: [{RELNOX_REQUIREMENTS}], expire_in: {RETENTION_DAYS} days }}"
 
-    def job(self, job: Job) -> Iterator[str]:
+    def job_lines(self, job: Job) -> Iterator[str]:
         """Yield the lines of a job."""
         about = _GATE if job.command is None else job.about
         yield f"{self._prefix}{job.key}: # {'; '.join(filter(None, (job.name, about)))}"
-        yield from self._rules(job)
+        yield from self._rule_lines(job)
         needs = [*([_REQUIREMENTS_JOB] if job.checkout == "none" and job.command is not None else []), *job.needs]
         yield f"  needs: [{', '.join(f'{self._prefix}{name}' for name in needs)}]"
         yield f"  timeout: {job.minutes} minutes"
         if job.environment:
             action = ", action: verify" if job.command is None else ""
-            yield f"  environment: {{ name: {environment(job.environment)}{action} }}"
+            yield f"  environment: {{ name: {environment_name(job.environment)}{action} }}"
         if self._workflow.queue and _has_credentials(job):
             yield f"  resource_group: {self._workflow.queue} # one at a time"
-        yield from self._id_tokens(job)
-        yield from self._variables(job)
+        yield from self._id_token_lines(job)
+        yield from self._variable_lines(job)
         yield "  script:"
-        yield from (f"    - {line}" for line in self._script(job))
-        yield from self._artifacts(job)
+        yield from (f"    - {line}" for line in self._script_lines(job))
+        yield from self._artifact_lines(job)
 
-    def _rules(self, job: Job | None) -> Iterator[str]:
+    def _rule_lines(self, job: Job | None) -> Iterator[str]:
         yield "  rules:"
         for condition in dict.fromkeys(self._exclusions(job)) if job is not None else ():
             yield f"    - {{ if: '{condition}', when: never }}"
         manual = ""
         if job is not None and job.command is None:  # nothing waits for it if no release was made
             manual = ", when: manual" + (", allow_failure: true" if self._is_conditional(job) else "")
-        for condition in self._conditions:
+        for condition in self._trigger_conditions:
             yield f"    - {{ if: '{condition}'{manual} }}"
 
     def _exclusions(self, job: Job) -> Iterator[str]:
         """Yield the conditions that leave out a job: its own, and those that leave out what it needs."""
         if job.unless is not None:
-            yield f'${_variable(job.unless.name)} == "true"'
+            yield f'${_variable_name(job.unless.name)} == "true"'
         if job.only_value is not None and job.only_value[1]:
             value, text = job.only_value
-            yield f'${_variable(value.name)} != "{text}"'
+            yield f'${_variable_name(value.name)} != "{text}"'
         elif job.only_value is not None:
-            yield f"${_variable(job.only_value[0].name)}"
+            yield f"${_variable_name(job.only_value[0].name)}"
         for name in job.needs:
             yield from self._exclusions(self._workflow.job(name))
 
@@ -195,17 +197,20 @@ class _Writer:
         """Return whether a job, or one that it needs, runs only if there is something to do."""
         return job.only_if is not None or any(self._is_conditional(self._workflow.job(name)) for name in job.needs)
 
-    def _id_tokens(self, job: Job) -> Iterator[str]:
+    def _id_token_lines(self, job: Job) -> Iterator[str]:
         if any(permission.scope == "id-token" for permission in job.permissions):
-            fields = [field for field in _inputs(self._workflow) if field.name == "index"]
+            fields = [field for field in _input_fields(self._workflow) if field.name == "index"]
             names = [name for field in fields for name in field.choices if name in ("pypi", "testpypi")]
             yield "  id_tokens: # to publish as this pipeline (Trusted Publishing)"
             for index in names or ("pypi", "testpypi"):
                 yield f"    {index.upper()}_ID_TOKEN: {{ aud: {index} }}"
 
-    def _variables(self, job: Job) -> Iterator[str]:
+    def _variable_lines(self, job: Job) -> Iterator[str]:
         strategies = {"none": {"GIT_STRATEGY": "empty"}, "commit": {}, "history": {"GIT_DEPTH": "0"}}
-        values = {**strategies[job.checkout], **({"RELNOX_OUTPUTS": _OUTPUTS} if self._hands_over(job) else {})}
+        values = {
+            **strategies[job.checkout],
+            **({"RELNOX_OUTPUTS": _OUTPUTS} if self._passes_outputs_on(job) else {}),
+        }
         if job.command is not None:
             words = set(job.command.words)
             for name, value in job.command.variables.items():
@@ -217,7 +222,7 @@ class _Writer:
             pairs = (f"{name}: {json.dumps(value)}" for name, value in values.items())
             yield f"  variables: {{ {', '.join(pairs)} }}"
 
-    def _script(self, job: Job) -> Iterator[str]:
+    def _script_lines(self, job: Job) -> Iterator[str]:
         if job.command is None:
             yield 'echo "approved by $GITLAB_USER_LOGIN"'
             return
@@ -225,41 +230,41 @@ class _Writer:
         if job.only_if is not None:
             yield f'test "${self._output_variable(job.only_if.name)}" = true || exit 0 # nothing to do'
         yield f"python3 -m venv --clear ~/relnox && {_BIN}/pip install --no-deps --require-hashes -r {file}"
-        yield job.call(_BIN, tuple(self._words(job.command)))
+        yield job.shell_line(_BIN, tuple(self._words(job.command)))
 
     def _words(self, command: Command) -> Iterator[str]:
         """Yield the words for the shell; an option is left out if the job does not get its value."""
         option: list[str] = []
         for word in command.words:
             value = command.variables[word[1:]] if word.startswith("$") else None
-            if isinstance(value, Output) and not self._hands_over(self._workflow.job(value.job)):
+            if isinstance(value, Output) and not self._passes_outputs_on(self._workflow.job(value.job)):
                 option.clear()
             elif isinstance(value, Input) and isinstance(value.otherwise, Output):
-                variable = _variable(value.name)  # otherwise relnox knows it as well
+                variable = _variable_name(value.name)  # otherwise relnox knows it as well
                 yield f'${{{variable}:+{option.pop()} "${variable}"}}'
             else:
                 yield from option
                 option = [word if value is None else f'"{self._value(value)}"']
         yield from option
 
-    def _artifacts(self, job: Job) -> Iterator[str]:
-        if job.keeps or self._hands_over(job):
+    def _artifact_lines(self, job: Job) -> Iterator[str]:
+        if job.keeps or self._passes_outputs_on(job):
             yield "  artifacts:"
         if job.keeps:
             yield "    paths: [dist/]"
             yield f"    expire_in: {RETENTION_DAYS} days"
-        if self._hands_over(job):
+        if self._passes_outputs_on(job):
             yield f"    reports: {{ dotenv: {_OUTPUTS} }}"
 
-    def _hands_over(self, job: Job) -> bool:
-        """Return whether other jobs get the outputs of a job: none of them may have credentials."""
+    def _passes_outputs_on(self, job: Job) -> bool:
+        """Return whether other jobs get the outputs of a job, which they do unless one of them has credentials."""
         dependents = [other for other in self._workflow.jobs if job.key in other.needs]
         return bool(job.outputs) and not (job.runs_project_code and any(map(_has_credentials, dependents)))
 
     def _value(self, value: Expression) -> str:
         match value:
             case Input(name):
-                return f"${_variable(name)}"
+                return f"${_variable_name(name)}"
             case Output(_, name):
                 return f"${self._output_variable(name)}"
             case Cell(name) | Secret(name):
@@ -276,16 +281,17 @@ def _has_credentials(job: Job) -> bool:
     return has_identity or any(isinstance(value, Secret | Token) for value in variables)
 
 
-def _condition(trigger: Trigger) -> str:
+def _trigger_condition(trigger: Trigger) -> str:
     match trigger:
         case OnTag(patterns):
-            return f"$CI_COMMIT_TAG =~ /^({'|'.join(map(_regex, patterns))})$/"
+            return f"$CI_COMMIT_TAG =~ /^({'|'.join(map(_glob_to_regex, patterns))})$/"
         case OnPublishedRelease():
             return "$CI_COMMIT_TAG"  # a release page makes its tag, or has one
         case OnMerge(branches):
-            return f'$CI_PIPELINE_SOURCE == "push" && $CI_COMMIT_BRANCH =~ /^({"|".join(map(_regex, branches))})$/'
+            pattern = "|".join(map(_glob_to_regex, branches))
+            return f'$CI_PIPELINE_SOURCE == "push" && $CI_COMMIT_BRANCH =~ /^({pattern})$/'
         case OnPullRequest(branches):
-            target = "|".join(map(_regex, branches))
+            target = "|".join(map(_glob_to_regex, branches))
             return (
                 '$CI_PIPELINE_SOURCE == "merge_request_event" && '
                 f"$CI_MERGE_REQUEST_TARGET_BRANCH_NAME =~ /^({target})$/"
@@ -296,8 +302,8 @@ def _condition(trigger: Trigger) -> str:
             return '$CI_PIPELINE_SOURCE == "web"'
 
 
-def _regex(glob: str) -> str:
-    """Return the regular expression of a glob, for a pattern between slashes."""
+def _glob_to_regex(glob: str) -> str:
+    """Return the regular expression of a glob, as it is written between slashes."""
     parts = re.split(r"(\*+|\?|\[[^\]]*\])", glob)
     names = {"*": ".*", "?": "."}
     return "".join(

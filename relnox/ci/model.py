@@ -196,13 +196,8 @@ class Job(Record, kw_only=True):
     outputs: tuple[str, ...] = ()
     minutes: int = 30
 
-    def call(self, directory: str, words: Sequence[str]) -> str:
-        """Return the line that runs the command, with the words as the shell needs them.
-
-        Args:
-            directory: Where the programs are.
-            words: The words of `command`.
-        """
+    def shell_line(self, directory: str, words: Sequence[str]) -> str:
+        """Return the line that runs the command: with the programs in a directory, and its words for the shell."""
         tasks = self.command.tasks if self.command is not None else ()
         if not self.runs_project_code:
             return " ".join((" && ".join(f"{directory}/relnox {task}" for task in tasks), *words))

@@ -63,7 +63,7 @@ def publishing_environments(
     for workflow in workflows:
         for job in workflow.jobs:
             if any(permission.scope == "id-token" for permission in job.permissions):
-                name = gitlab.environment(job.environment) if on_gitlab else job.environment
+                name = gitlab.environment_name(job.environment) if on_gitlab else job.environment
                 for index in indexes:
                     is_constant = isinstance(name, str) and not name.startswith("$")
                     yield workflow.key, index, str(name) if is_constant else index

@@ -38,7 +38,7 @@ GATE = "release-gate"
 RELEASE = "release"
 """The name of the workflow that publishes: publishers are registered with its file, so that it does not change."""
 
-_ALONE = "runs no code of the project"
+_NO_PROJECT_CODE = "runs no code of the project"
 _READ = Permission("contents", "read", "to check out the commit")
 _MANIFEST_HASH = Output("build", "manifest-sha256")
 _COMMIT = Input("commit")
@@ -50,11 +50,10 @@ _COMMITTER = {
 
 
 class ProjectFacts(Record, kw_only=True):
-    """What the sets depend on: facts of the project, and the settings `[tool.relnox.ci]`.
+    """What the workflows depend on: facts of the project, and the settings `[tool.relnox.ci]`.
 
     Attributes:
-        trigger: What starts a release.
-        workflows: Which workflows the project gets; see the setting.
+        workflows: The names of the workflows that the project gets.
         branches: The release branches.
         tag_patterns: Globs for the tags of releases, such as `v*`.
         index: The index that releases go to; empty if the tag decides (`[tool.relnox.targets]`).
@@ -93,10 +92,10 @@ class ProjectFacts(Record, kw_only=True):
 def workflows(facts: ProjectFacts) -> tuple[Workflow, ...]:
     """Return the workflows of a project."""
     every = {
-        "release": _release,
-        "checks": _checks,
-        "release-pull-request": _release_pull_request,
-        "verify-public": _verify_public,
+        "release": _release_workflow,
+        "checks": _checks_workflow,
+        "release-pull-request": _release_pull_request_workflow,
+        "verify-public": _verify_public_workflow,
     }
     selected = [make(facts) for name, make in every.items() if name in facts.workflows]
     return tuple(replace(workflow, python=facts.python, is_relnox=facts.is_relnox) for workflow in selected)
@@ -105,7 +104,7 @@ def workflows(facts: ProjectFacts) -> tuple[Workflow, ...]:
 # --- a release
 
 
-def _release(facts: ProjectFacts) -> Workflow:
+def _release_workflow(facts: ProjectFacts) -> Workflow:
     """Return the workflow that releases: what a tag names, or what a merge changed."""
     fields = [InputField(name="index", help="Where to publish", choices=facts.indexes)]
     if not facts.index:
@@ -120,12 +119,12 @@ def _release(facts: ProjectFacts) -> Workflow:
         what = "published release page" if facts.trigger == "release" else "pushed tag"
         about = f"A {what} is built, checked, approved and published."
     jobs = [
-        *([_tag()] if facts.trigger == "merge" else []),
-        *_builds(facts),
-        _gate(facts),
-        _publish(facts),
-        _verify(facts),
-        _forge_release(facts),
+        *([_tag_job()] if facts.trigger == "merge" else []),
+        *_build_jobs(facts),
+        _gate_job(facts),
+        _publish_job(facts),
+        _verify_job(facts),
+        _forge_release_job(facts),
     ]
     return Workflow(
         key=RELEASE,
@@ -137,11 +136,11 @@ def _release(facts: ProjectFacts) -> Workflow:
     )
 
 
-def _tag() -> Job:
+def _tag_job() -> Job:
     return Job(
         key="tag",
         name="Tag changed versions",
-        about=_ALONE,
+        about=_NO_PROJECT_CODE,
         command=Command(tasks=("auto-tag",), variables={"GH_TOKEN": Token(), **_COMMITTER}),
         runs_project_code=False,
         checkout="history",
@@ -151,7 +150,7 @@ def _tag() -> Job:
     )
 
 
-def _builds(facts: ProjectFacts) -> list[Job]:
+def _build_jobs(facts: ProjectFacts) -> list[Job]:
     """Return the job that builds and installs all packages; or those that build platform wheels, and collect."""
     is_merge = facts.trigger == "merge"
     needs = ("tag",) if is_merge else ()
@@ -187,7 +186,7 @@ def _builds(facts: ProjectFacts) -> list[Job]:
         name="Wheels",
         command=Command(
             tasks=("cibuildwheel",),
-            words=("dist/$sdist",),
+            words=("dist/$SDIST",),
             variables={
                 "SDIST": Cell("sdist"),
                 "CIBW_PLATFORM": Cell("platform"),
@@ -225,7 +224,7 @@ def _builds(facts: ProjectFacts) -> list[Job]:
     return [plan, wheels, collect, install]
 
 
-def _gate(facts: ProjectFacts) -> Job:
+def _gate_job(facts: ProjectFacts) -> Job:
     return Job(
         key="gate",
         name="Wait for approval",
@@ -240,7 +239,7 @@ def _gate(facts: ProjectFacts) -> Job:
     )
 
 
-def _publish(facts: ProjectFacts) -> Job:
+def _publish_job(facts: ProjectFacts) -> Job:
     """Return the job that uploads: no code of the project runs in it, unless the project's settings say so."""
     is_nox = facts.publish_job == "nox"
     manifest = () if is_nox else ("--manifest", "dist/manifest.json")
@@ -251,7 +250,9 @@ def _publish(facts: ProjectFacts) -> Job:
     return Job(
         key="publish",
         name="Publish",
-        about="" if is_nox else f"{_ALONE}: relnox uploads the files that the manifest of the build lists",
+        about=""
+        if is_nox
+        else f"{_NO_PROJECT_CODE}: relnox uploads the files that the manifest of the build lists",
         command=Command(
             tasks=("publish",),
             words=(*manifest, "--manifest-sha256", "$MANIFEST_SHA256", "--index", "$INDEX", "--yes"),
@@ -274,7 +275,7 @@ def _publish(facts: ProjectFacts) -> Job:
     )
 
 
-def _verify(facts: ProjectFacts) -> Job:
+def _verify_job(facts: ProjectFacts) -> Job:
     return Job(
         key="verify",
         name="Install from the index",
@@ -287,11 +288,11 @@ def _verify(facts: ProjectFacts) -> Job:
     )
 
 
-def _forge_release(facts: ProjectFacts) -> Job:
+def _forge_release_job(facts: ProjectFacts) -> Job:
     return Job(
         key="page",
         name="Publish the release page",
-        about=f"{_ALONE}; skipped if another index than that of the release was typed in",
+        about=f"{_NO_PROJECT_CODE}; skipped if another index than that of the release was typed in",
         command=Command(
             tasks=("forge-release",),
             words=("--index", "$INDEX"),
@@ -309,7 +310,7 @@ def _forge_release(facts: ProjectFacts) -> Job:
 # --- beside releases
 
 
-def _checks(facts: ProjectFacts) -> Workflow:
+def _checks_workflow(facts: ProjectFacts) -> Workflow:
     """Return the workflow that checks pull requests: as releases are built, and nothing is published."""
     build = Job(
         key="build",
@@ -339,7 +340,7 @@ def _checks(facts: ProjectFacts) -> Workflow:
     )
 
 
-def _release_pull_request(facts: ProjectFacts) -> Workflow:
+def _release_pull_request_workflow(facts: ProjectFacts) -> Workflow:
     """Return the workflow that keeps a pull request with the next versions open.
 
     The merge of such a pull request starts it as well, beside the release: so it tags, too.
@@ -349,7 +350,9 @@ def _release_pull_request(facts: ProjectFacts) -> Workflow:
     job = Job(
         key="bump",
         name="Open or update the release pull request",
-        about=f"{_ALONE}; the next versions follow from the tags of what was merged" if is_merge else _ALONE,
+        about=f"{_NO_PROJECT_CODE}; the next versions follow from the tags of what was merged"
+        if is_merge
+        else _NO_PROJECT_CODE,
         command=Command(
             tasks=("auto-tag", "bump") if is_merge else ("bump",),
             words=("auto", "--pull-request"),
@@ -377,7 +380,7 @@ def _release_pull_request(facts: ProjectFacts) -> Workflow:
     )
 
 
-def _verify_public(facts: ProjectFacts) -> Workflow:
+def _verify_public_workflow(facts: ProjectFacts) -> Workflow:
     """Return the workflow that installs what is public, to see when a dependency breaks it."""
     job = Job(
         key="verify",

@@ -172,8 +172,8 @@ def _render_workflow_files(facts: ProjectFacts, project: Project) -> dict[str, s
                 "differ by project)",
                 fix="write them by hand; docs/builds.md shows how their files are collected and published",
             )
-        return {gitlab.FILE: gitlab.render(workflows, outputs.variable)}
-    return {github.path(workflow): github.render(workflow) for workflow in workflows}
+        return {gitlab.FILE: gitlab.render(workflows, outputs.variable_name)}
+    return {github.workflow_path(workflow): github.render(workflow) for workflow in workflows}
 
 
 def _is_on_gitlab(project: Project) -> bool:

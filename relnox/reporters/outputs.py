@@ -25,7 +25,7 @@ DOTENV_LIMIT = 5120
 """The size in bytes of a dotenv file that GitLab accepts."""
 
 
-def values(
+def output_values(
     releases: Sequence[ReleasedPackage], manifest: Manifest | None, sha256: str | None, pythons: Sequence[str]
 ) -> dict[str, str]:
     """Return the outputs of a run by name.
@@ -75,7 +75,7 @@ def update_dotenv(file: Path, outputs: Mapping[str, str]) -> tuple[str, ...]:
     Raises:
         OSError: The file cannot be read or written.
     """
-    variables = {variable(name): mask_secrets(value) for name, value in outputs.items()}
+    variables = {variable_name(name): mask_secrets(value) for name, value in outputs.items()}
     before = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
     lines = [line for line in before if line and line.partition("=")[0] not in variables]
     refused = []
@@ -90,6 +90,6 @@ def update_dotenv(file: Path, outputs: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(refused)
 
 
-def variable(output: str) -> str:
+def variable_name(output: str) -> str:
     """Return the variable of an output: `RELEASED`, `RELEASED_TAGS`; those of options begin with `RELNOX_`."""
     return "RELEASED" if output == "released" else f"RELEASED_{output.upper().replace('-', '_')}"

@@ -23,7 +23,7 @@ from running import open_project
 from relnox.ci import github, gitlab, sets, updates
 from relnox.commands.ci import read_facts
 from relnox.commands.init import NOXFILE
-from relnox.reporters.outputs import variable
+from relnox.reporters.outputs import variable_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,7 +91,7 @@ class Pipeline:
         git(self.root, "config", f"url.{self.forge.repository.path}.insteadOf", self.forge.remote)
         git(self.root, "remote", "set-url", "origin", self.forge.remote)
         facts = read_facts(open_project(self.root))
-        text = gitlab.render(sets.workflows(facts), variable)
+        text = gitlab.render(sets.workflows(facts), variable_name)
         write(self.root, {gitlab.FILE: updates.stamp(text, version("relnox"))})
         commit_all(self.root, "Pipeline")
         git(self.root, "tag", "--annotate", "--message", "1.2.3", "v1.2.3")

@@ -107,7 +107,7 @@ class Repository:
             file.write(self.index.settings(production=True))
         for workflow in sets.workflows(read_facts(running.open_project(self.root))):
             text = updates.stamp(github.render(workflow), version("relnox"))
-            write(self.root, {github.path(workflow): text})
+            write(self.root, {github.workflow_path(workflow): text})
         repository(self.root)
 
     def push(self, *refs: str) -> None:

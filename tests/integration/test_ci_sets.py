@@ -74,7 +74,7 @@ MAX_LINES = {"monorepo": 150, "extension": 150}
 
 def rendered(root: Path) -> dict[str, str]:
     workflows = sets.workflows(read_facts(open_project(root)))
-    return {github.path(workflow): github.render(workflow) for workflow in workflows}
+    return {github.workflow_path(workflow): github.render(workflow) for workflow in workflows}
 
 
 @pytest.mark.parametrize("name", PROJECTS)

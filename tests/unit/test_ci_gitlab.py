@@ -31,7 +31,7 @@ from relnox.ci.model import (
     Workflow,
 )
 from relnox.ci.workflows import Table, parse_yaml
-from relnox.reporters.outputs import variable
+from relnox.reporters.outputs import variable_name
 
 GOLDEN = Path(__file__).parent / "golden"
 IDENTITY = Permission("id-token", "write", "to publish")
@@ -56,14 +56,14 @@ FACTS = {
 def render(*jobs: Job, triggers: tuple[Trigger, ...] = (OnTag(("v*",)),)) -> Table:
     """Return the pipeline of some jobs as data."""
     workflow = Workflow(key="release", name="Release", about=(), triggers=triggers, jobs=jobs, queue="release")
-    pipeline = parse_yaml(gitlab.render([workflow], variable).encode(), gitlab.FILE)
+    pipeline = parse_yaml(gitlab.render([workflow], variable_name).encode(), gitlab.FILE)
     assert isinstance(pipeline, Table)
     return pipeline
 
 
 @pytest.mark.parametrize("name", FACTS)
 def test_a_set_is_the_golden_file_and_valid(name: str, tmp_path: Path) -> None:
-    text = gitlab.render(sets.workflows(FACTS[name]), variable)
+    text = gitlab.render(sets.workflows(FACTS[name]), variable_name)
     golden = GOLDEN / f"gitlab-{name}.yml"
     if os.environ.get("WRITE_GOLDEN"):
         golden.write_text(text, encoding="utf-8")
