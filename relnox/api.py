@@ -208,13 +208,13 @@ class _Listener(Plain):
     verbose = True
     on_event: Callable[[Event], None] | None = None
 
-    def event(self, event: Event, *, nested: bool) -> None:
+    def show_event(self, event: Event, *, nested: bool) -> None:
         del nested
         if self.on_event is not None:
             self.on_event(event)
 
-    def plan(self, plan: Plan) -> None:
+    def show_plan(self, plan: Plan) -> None:
         pass
 
-    def tables(self, tables: Sequence[Table]) -> None:
+    def show_tables(self, tables: Sequence[Table]) -> None:
         pass

@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if (problem := problem_of(error)) is None:
             raise
-        Plain().error(problem)
+        Plain().show_error(problem)
         return problem.exit_code
 
 

@@ -85,12 +85,12 @@ def run_task(
                 _report_bug(outcome, reporter)
                 if outcome.exit_code is ExitCode.DONE and not options.dry_run:
                     _hand_over_outputs(outcome, options, project, reporter)
-                    reporter.next_command(outcome.plan.next_command)
+                    reporter.show_next_command(outcome.plan.next_command)
                 if not options.dry_run:
                     try:
                         _write_report(report, outcome, convert)
                     except Blocked as error:  # the exit code says how the run itself ended
-                        reporter.error(error)
+                        reporter.show_error(error)
                 return outcome
         except BaseException as error:  # signals and bugs too: they do not hide what is public
             ended = planned.outcome if planned is not None else None
@@ -100,7 +100,7 @@ def run_task(
             if (problem := problem_of(error)) is None:
                 mask_error(error)  # its traceback is printed, and must not show a secret
                 raise
-            reporter.error(problem)
+            reporter.show_error(problem)
             blocked = Plan(task=task, problems=(problem,))
             outcome = Outcome(plan=blocked, results=(), exit_code=problem.exit_code, seconds=0.0)
             with contextlib.suppress(Blocked):
@@ -143,12 +143,12 @@ def _hand_over_outputs(
     try:
         refused = run_files.write_ci_outputs(outcome, options, project)
     except Blocked as error:
-        reporter.error(error)
+        reporter.show_error(error)
         return
     if refused:
         why = "GitLab reads 5 kB at most, and neither blanks nor $ in values"
         left_out = Problem("", f"left out of the file of --outputs: {join_names(refused)} ({why})", level="note")
-        reporter.event(left_out, nested=False)
+        reporter.show_event(left_out, nested=False)
 
 
 def resolve_options(
@@ -267,10 +267,10 @@ class PlannedTask:
 
     def _on_wait(self, waiting: Waiting) -> None:
         self._waits.append(waiting)
-        self._reporter.event(waiting, nested=self._nested)
+        self._reporter.show_event(waiting, nested=self._nested)
 
     def _on_output(self, step: Step, line: str) -> None:
-        self._reporter.event(OutputLine(step, line), nested=self._nested)
+        self._reporter.show_event(OutputLine(step, line), nested=self._nested)
 
     def run(self) -> Outcome:
         """Check the plan, ask for confirmation, execute the steps, and show the tables; or show the plan only.
@@ -287,15 +287,15 @@ class PlannedTask:
             if options.plan is not None:
                 run_files.write_document(options.plan, plan.to_json(), "plan")
             if options.dry_run:
-                self._reporter.plan(plan)
+                self._reporter.show_plan(plan)
                 return self._unexecuted_outcome()
             if self._document is not None and self._interactive:
                 run_files.write_document(run_files.STANDARD_OUTPUT, self._document, "status")
             if plan.problems and not plan.items:
                 if not plan.steps:  # the tables are all that the task has to show
-                    self._reporter.tables(plan.tables)
-                self._reporter.blocked(plan.problems)
-                raise text.combine(plan)
+                    self._reporter.show_tables(plan.tables)
+                self._reporter.annotate_problems(plan.problems)
+                raise text.combine_problems(plan)
             if plan.consent is not None:
                 _ask_for_confirmation(plan.consent, interactive=self._interactive)
         except Blocked as error:
@@ -309,20 +309,22 @@ class PlannedTask:
         """Execute the steps, and return the tables of their results; show what a plan without steps found."""
         plan, reporter = self.plan, self._reporter
         for problem in problems_of(plan.items):
-            reporter.event(problem, nested=self._nested)
+            reporter.show_event(problem, nested=self._nested)
         if plan.steps:
             with retries.on_wait(self._on_wait):
                 return self._execute()
-        reporter.event(RunStarted(plan), nested=self._nested)
+        reporter.show_event(RunStarted(plan), nested=self._nested)
         if plan.items:
-            reporter.event(RunFinished(self._unexecuted_outcome()), nested=self._nested)
-        reporter.tables(plan.tables)
+            reporter.show_event(RunFinished(self._unexecuted_outcome()), nested=self._nested)
+        reporter.show_tables(plan.tables)
         return ()
 
     def _unexecuted_outcome(self) -> Outcome:
         """Return the outcome of a plan that is not executed: its problems decide the exit code."""
         plan = self.plan
-        exit_code = self._with_public_files(text.combine(plan)).exit_code if plan.problems else ExitCode.DONE
+        exit_code = ExitCode.DONE
+        if plan.problems:
+            exit_code = self._with_public_files(text.combine_problems(plan)).exit_code
         return Outcome(plan=plan, results=(), exit_code=exit_code, seconds=0.0, tables=plan.tables)
 
     def _with_public_files(self, error: Blocked) -> Blocked:
@@ -354,16 +356,16 @@ class PlannedTask:
                     scratch=scratch,
                     git=project.git,
                     indexes=lambda: project.indexes,
-                    emit=partial(reporter.event, nested=self._nested),
+                    emit=partial(reporter.show_event, nested=self._nested),
                     passed=project.config.pass_env,
                     values=values,
                 )
             )
-            reporter.tables(plan.tables)
+            reporter.show_tables(plan.tables)
             self.outcome = executor.execute(run, signals)
             tables = (*self.outcome.tables, *commands.summarize(self.outcome, checkout_directory(run)))
             stack.close()
-            reporter.tables(tables)
+            reporter.show_tables(tables)
         return tables
 
     def _run_stage(self, stack: ExitStack, step: Stage, root: Path) -> Outcome:
@@ -372,7 +374,7 @@ class PlannedTask:
     def _plan_stage(self, stack: ExitStack, step: Stage, root: Path) -> Plan:
         planned = self._open_stage(stack, step, root)
         if planned.plan.problems:
-            raise planned._with_public_files(text.combine(planned.plan))  # noqa: SLF001 - of this class
+            raise planned._with_public_files(text.combine_problems(planned.plan))  # noqa: SLF001 - of this class
         return planned.plan
 
     def _open_stage(self, stack: ExitStack, step: Stage, root: Path) -> PlannedTask:
@@ -428,7 +430,7 @@ def _report_visible_credentials(project: Project, reporter: reporters.Plain) -> 
         )
         if project.config.on_visible_credentials == "refuse":
             raise problem
-        reporter.event(problem.but(level="warning"), nested=False)
+        reporter.show_event(problem.but(level="warning"), nested=False)
 
 
 def _report_late_error(error: BaseException, reporter: reporters.Plain) -> None:
@@ -439,7 +441,7 @@ def _report_late_error(error: BaseException, reporter: reporters.Plain) -> None:
     message = f"relnox failed after the run had ended ({type(error).__name__}: {error})"
     failed = Failed("failed-after-publishing", message, "report the bug; a rerun uploads nothing twice")
     with contextlib.suppress(Exception):  # the reporter may have failed
-        reporter.error(problem_of(error) or failed)
+        reporter.show_error(problem_of(error) or failed)
 
 
 def _report_bug(outcome: Outcome, reporter: reporters.Plain) -> None:
@@ -450,4 +452,4 @@ def _report_bug(outcome: Outcome, reporter: reporters.Plain) -> None:
     detail = f":\n{outcome.traceback.strip()}" if reporter.verbose else f" ({last})"
     fix = "rerun the command, and report the bug with the output of --verbose or --report FILE"
     with contextlib.suppress(Exception):  # the reporter may have the bug
-        reporter.error(Failed("internal-error", f"internal error{detail}", fix))
+        reporter.show_error(Failed("internal-error", f"internal error{detail}", fix))

@@ -222,7 +222,7 @@ def _run_session(session: nox.Session, task: Task, defaults: Mapping[str, Value]
 def _print_error(error: Problem) -> None:
     from relnox.reporters.text import Plain
 
-    Plain().error(error)
+    Plain().show_error(error)
 
 
 def _fail(session: nox.Session, error: Problem, task: str) -> NoReturn:

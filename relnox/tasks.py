@@ -107,7 +107,7 @@ def _exit(error: Problem) -> Exit:
     """Print an error, and return the exception that ends invoke."""
     from relnox.reporters.text import Plain
 
-    Plain().error(error)
+    Plain().show_error(error)
     return Exit(code=error.exit_code.value)
 
 

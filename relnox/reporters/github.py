@@ -20,7 +20,7 @@ from relnox.reporters import markdown, text
 from relnox.reporters.streams import STDERR
 from relnox.system.secrets import mask_secrets
 
-_PLACE = re.compile(r"(?!\.\./)(?P<file>[^:,]+\.(?:cfg|lock|md|py|rst|toml|txt|ya?ml))(?::(?P<line>[0-9]+))?")
+_LOCATION = re.compile(r"(?!\.\./)(?P<file>[^:,]+\.(?:cfg|lock|md|py|rst|toml|txt|ya?ml))(?::(?P<line>[0-9]+))?")
 """A file of the repository, and not an archive, in a problem; it may have a line."""
 
 
@@ -36,9 +36,9 @@ class GitHub(text.Plain):
         self._stop_token: str | None = None
         self._output: dict[str, list[str]] = {}
 
-    def _handle(self, event: Event, *, nested: bool) -> None:
+    def _write_event(self, event: Event, *, nested: bool) -> None:
         with self._lock:
-            self._write_event(event, nested=nested)
+            self._write_commands(event, nested=nested)
 
     def mask(self, line: str) -> None:
         """Tell the runner to mask one line of a secret; safe to call from any thread."""
@@ -46,12 +46,12 @@ class GitHub(text.Plain):
             self._resume_workflow_commands()
             add_mask(line)
 
-    def _write_event(self, event: Event, *, nested: bool) -> None:
+    def _write_commands(self, event: Event, *, nested: bool) -> None:
         """Write the lines and workflow commands for an event; the caller holds the lock."""
         match event:
             case Problem():
                 self._resume_workflow_commands()
-                super()._handle(event, nested=nested)
+                super()._write_event(event, nested=nested)
                 if event.level != "note":
                     self._annotate(event.level, event)
             case StepStarted(step) if step.concurrent:
@@ -64,9 +64,9 @@ class GitHub(text.Plain):
             case OutputLine(_, line):
                 self._print_output([line])
             case StepFinished():
-                self._end_step(event, nested=nested)
+                self._write_end_of_step(event, nested=nested)
             case _:
-                super()._handle(event, nested=nested)
+                super()._write_event(event, nested=nested)
 
     def _end_run(self, outcome: Outcome, *, nested: bool) -> None:
         super()._end_run(outcome, nested=nested)
@@ -75,41 +75,41 @@ class GitHub(text.Plain):
         if not nested:
             self._add_to_summary(markdown.summary(outcome, self._convert))
 
-    def _end_step(self, event: StepFinished, *, nested: bool) -> None:
+    def _write_end_of_step(self, event: StepFinished, *, nested: bool) -> None:
         """Close the group of a step, and write its result, its error and its warnings."""
         if (lines := self._output.pop(event.step.key, None)) is not None:
             _workflow_command("group", event.step.title)
             self._print_output(lines)
         self._resume_workflow_commands()
         _workflow_command("endgroup", "")
-        super()._handle(event, nested=nested)
+        super()._write_event(event, nested=nested)
         if event.error is not None:
             self._annotate("error", event.error, event.step.title)
         for warning in event.warnings:
             self._annotate("warning", warning, event.step.title)
 
-    def error(self, error: Problem) -> None:
+    def show_error(self, error: Problem) -> None:
         """Show the error that ends the run, also as an annotation."""
         self._resume_workflow_commands()
-        super().error(error)
+        super().show_error(error)
         self._annotate("error", error)
 
-    def blocked(self, problems: Iterable[Problem]) -> None:
-        """Annotate the lines of files that problems of a plan name; `error` shows all problems."""
+    def annotate_problems(self, problems: Iterable[Problem]) -> None:
+        """Annotate the lines of files that problems of a plan name; `show_error` shows all problems."""
         for problem in problems:
-            if _PLACE.fullmatch(problem.file):
+            if _LOCATION.fullmatch(problem.file):
                 self._annotate("error", problem)
 
     def _annotate(self, kind: str, problem: Problem, place: str = "relnox") -> None:
         file = f"{problem.file}: " if problem.file else ""
         lines = filter(None, (f"{file}{problem.message}", problem.fix))
-        match = _PLACE.fullmatch(problem.file)
+        match = _LOCATION.fullmatch(problem.file)
         line = {name: value for name, value in match.groupdict().items() if value} if match else {}
         _workflow_command(kind, self._convert("\n".join(lines)), **line, title=f"{place}: {problem.code}")
 
-    def tables(self, tables: Sequence[Table]) -> None:
+    def show_tables(self, tables: Sequence[Table]) -> None:
         """Show tables, also in the summary."""
-        super().tables(tables)
+        super().show_tables(tables)
         self._add_to_summary("\n".join(line for table in tables for line in markdown.table_lines(table)))
 
     def _print_output(self, lines: Iterable[str]) -> None:
@@ -138,20 +138,20 @@ class GitHub(text.Plain):
 
 def add_mask(line: str) -> None:
     """Tell the runner to mask one line of a secret."""
-    STDERR.write_command(f"::add-mask::{escape(line)}")
+    STDERR.write_command(f"::add-mask::{_escape(line)}")
 
 
-def escape(text: str, *, value: bool = False) -> str:
-    """Escape the message of a workflow command, or a property of the command if `value` is true."""
-    pairs = [("%", "%25"), ("\r", "%0D"), ("\n", "%0A")] + ([(":", "%3A"), (",", "%2C")] if value else [])
-    for character, replacement in pairs:
-        text = text.replace(character, replacement)
-    return text
+def _escape(message: str) -> str:
+    """Escape the message of a workflow command."""
+    return message.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _workflow_command(name: str, message: str, **properties: str) -> None:
     """Write a workflow command, with the untrusted message and properties masked and escaped."""
-    values = (f"{key}={escape(escape_line(mask_secrets(value)), value=True)}" for key, value in properties.items())
+    values = (
+        f"{key}={_escape(escape_line(mask_secrets(value))).replace(':', '%3A').replace(',', '%2C')}"
+        for key, value in properties.items()
+    )
     lines = (escape_line(line) for line in split_lines(mask_secrets(message)))
     command = " ".join((name, ",".join(values))).strip()
-    STDERR.write_command(f"::{command}::{escape(chr(10).join(lines))}")
+    STDERR.write_command(f"::{command}::{_escape(chr(10).join(lines))}")

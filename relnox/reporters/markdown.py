@@ -19,39 +19,39 @@ def render(outcome: Outcome, convert: Callable[[str], str] = str) -> str:
     for problem in (*outcome.plan.problems, *_problems_of_steps(outcome)):
         lines += _problem_lines(problem, convert)
     for note in outcome.plan.notes:
-        lines.append(f"- note: {escaped(convert(note))}")
+        lines.append(f"- note: {escape(convert(note))}")
     for task in (outcome, *outcome.stages):
         for table in task.tables:
             lines += ["", *table_lines(table)]
-    lines += [f"- [ ] {escaped(item.title)}" for item in outcome.items if item.status == "by hand"]
+    lines += [f"- [ ] {escape(item.title)}" for item in outcome.items if item.status == "by hand"]
     return "\n".join(lines).rstrip() + "\n"
 
 
 def summary(outcome: Outcome, convert: Callable[[str], str] = str) -> str:
     """Format how a run ended: a table of its steps, and which files are public."""
-    lines = [f"### {escaped(text.ending_line(outcome))}"]
+    lines = [f"### {escape(text.ending_line(outcome))}"]
     if outcome.results:
         lines += ["", "| step | status | |", "| --- | --- | --- |"]
     for result in outcome.results:
         cells = (result.step.title, text.MARKS[result.status], " ".join(convert(result.detail).split()))
-        lines.append(_row(cells))
+        lines.append(_table_row(cells))
     if files := list(text.published_lines(outcome)):
-        lines += ["", *(f"- {escaped(convert(line))}" for line in files)]
+        lines += ["", *(f"- {escape(convert(line))}" for line in files)]
     return "\n".join(lines)
 
 
 def table_lines(table: Table) -> Iterator[str]:
     """Format a table of results, with its title."""
     if table.title:
-        yield f"#### {escaped(table.title)}"
+        yield f"#### {escape(table.title)}"
         yield ""
-    yield _row(table.columns)
-    yield _row(["---"] * len(table.columns))
-    yield from (_row(row) for row in table.rows)
+    yield _table_row(table.columns)
+    yield _table_row(["---"] * len(table.columns))
+    yield from (_table_row(row) for row in table.rows)
     yield ""
 
 
-def escaped(cell: str) -> str:
+def escape(cell: str) -> str:
     """Escape text for Markdown, so that it contains no HTML, links, mentions or column separators."""
     return escape_markdown(mask_secrets(cell))
 
@@ -64,11 +64,11 @@ def _problems_of_steps(outcome: Outcome) -> Iterator[Problem]:
 
 
 def _problem_lines(problem: Problem, convert: Callable[[str], str]) -> Iterator[str]:
-    yield f"- **{problem.level}**: {escaped(convert(text.message_of(problem)))}"
+    yield f"- **{problem.level}**: {escape(convert(text.message_of(problem)))}"
     for label, detail in (("why", problem.why), ("fix", problem.fix)):
         if detail:
-            yield f"  - {label}: {escaped(convert(detail))}"
+            yield f"  - {label}: {escape(convert(detail))}"
 
 
-def _row(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(escaped(cell) for cell in cells) + " |"
+def _table_row(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(escape(cell) for cell in cells) + " |"

@@ -34,19 +34,19 @@ class Terminal(text.Plain):
         self._spinner: Spinner | None = None
         self._running: dict[str, str] = {}
 
-    def _handle(self, event: Event, *, nested: bool) -> None:
+    def _write_event(self, event: Event, *, nested: bool) -> None:
         match event:
             case StepStarted(step) if not step.runs_task:
                 self._running[step.key] = step.title
                 self._show_spinner()
             case StepFinished(step):
                 self._running.pop(step.key, None)
-                super()._handle(event, nested=nested)
+                super()._write_event(event, nested=nested)
                 self._show_spinner()
             case _:
-                super()._handle(event, nested=nested)
+                super()._write_event(event, nested=nested)
 
-    def tables(self, tables: Sequence[Table]) -> None:
+    def show_tables(self, tables: Sequence[Table]) -> None:
         """Show tables with the results of a run."""
         for table in tables:
             title = _text(table.title) if table.title else None
@@ -57,10 +57,10 @@ class Terminal(text.Plain):
                 rich_table.add_row(*map(_text, row))
             self._consoles[STDOUT].print(rich_table)
 
-    def error(self, error: Problem) -> None:
+    def show_error(self, error: Problem) -> None:
         """Show the error that ends the run."""
         self._stop_spinner()
-        super().error(error)
+        super().show_error(error)
 
     def _result_lines(self, event: StepFinished) -> Iterable[text.Line]:
         return text.result_lines(event, detailed=self.verbose or event.status is not Status.SUCCESS)

@@ -73,13 +73,12 @@ class Plain:
         self._aborted: list[StepFinished] = []
         self._reasons: dict[str, str] = {}
 
-    def event(self, event: Event, *, nested: bool) -> None:
-        """Handle an event; `nested` is true if it comes from a stage of another task."""
+    def show_event(self, event: Event, *, nested: bool) -> None:
+        """Show an event, unless `quiet` hides it; `nested` is true if it comes from a stage of another task."""
         if not self._quiet or _is_important(event):
-            self._handle(event, nested=nested)
+            self._write_event(event, nested=nested)
 
-    def _handle(self, event: Event, *, nested: bool) -> None:
-        """Show an event that is not hidden by `quiet`."""
+    def _write_event(self, event: Event, *, nested: bool) -> None:
         indent = "  " if nested else ""
         match event:
             case RunStarted(plan):
@@ -106,27 +105,27 @@ class Plain:
             case _:
                 pass
 
-    def plan(self, plan: Plan) -> None:
+    def show_plan(self, plan: Plan) -> None:
         """Show a plan that is not run."""
-        self.tables(plan.tables)
+        self.show_tables(plan.tables)
         for line in plan_lines(plan, self._convert):
             self._print(STDOUT, line)
 
-    def tables(self, tables: Sequence[Table]) -> None:
+    def show_tables(self, tables: Sequence[Table]) -> None:
         """Show tables with the results of a run."""
         for table in tables:
             for line in (*aligned_lines(table), ""):
                 self._print(STDOUT, (line,))
 
-    def next_command(self, command: str) -> None:
+    def show_next_command(self, command: str) -> None:
         """Show the command that comes next, after everything else."""
         if command and not self._quiet:
             self._show(labeled_lines("next:", "bold", command))
 
-    def blocked(self, problems: Iterable[Problem]) -> None:
-        """Annotate files with the problems of a plan, where that is possible; `error` shows all of them."""
+    def annotate_problems(self, problems: Iterable[Problem]) -> None:
+        """Annotate files with the problems of a plan, where that is possible; `show_error` shows all of them."""
 
-    def error(self, error: Problem) -> None:
+    def show_error(self, error: Problem) -> None:
         """Show the error that ends the run."""
         self._show(problem_lines(error, "error", fix_indent=""))
 
@@ -156,15 +155,15 @@ class Plain:
     def _show(self, lines: Iterable[Line], indent: str = "") -> None:
         """Show lines of progress."""
         for line in lines:
-            self._print(STDERR, (indent, *converted(line, self._convert)))
+            self._print(STDERR, (indent, *convert_line(line, self._convert)))
 
     def _print(self, stream: Stream, line: Line) -> None:
         """Print a line; subclasses apply the styles of its parts."""
         stream.write_line("".join(part if isinstance(part, str) else part[0] for part in line))
 
 
-def converted(line: Line, convert: Callable[[str], str]) -> Line:
-    """Return a line with the commands in it in the form of the front end."""
+def convert_line(line: Line, convert: Callable[[str], str]) -> Line:
+    """Apply a function to the text of each part of a line."""
     return tuple(convert(part) if isinstance(part, str) else (convert(part[0]), part[1]) for part in line)
 
 
@@ -196,10 +195,10 @@ def problem_lines(problem: Problem, label: str, indent: str = "", fix_indent: st
 def message_of(problem: Problem) -> str:
     """Return the message of a problem, after the name of its file, and with its code."""
     file = f"{problem.file}: " if problem.file else ""
-    return _with_code(f"{file}{problem.message}", problem.code)
+    return _add_code(f"{file}{problem.message}", problem.code)
 
 
-def combine(plan: Plan) -> Blocked:
+def combine_problems(plan: Plan) -> Blocked:
     """Return one error for the problems of a plan."""
     exit_code = ExitCode.worst([problem.exit_code for problem in plan.problems])
     if len(plan.problems) == 1:
@@ -207,27 +206,27 @@ def combine(plan: Plan) -> Blocked:
         return Blocked(problem.code, problem.message, problem.fix, exit_code=exit_code, file=problem.file)
     lines = [f"{plan.task} is blocked by {len(plan.problems)} problems"]
     for problem in plan.problems:
-        lines += _continued(f"- {message_of(problem)}", "  ")
-        lines += _continued(f"fix: {problem.fix}", "    ") if problem.fix else ()
+        lines += _indent_lines(f"- {message_of(problem)}", "  ")
+        lines += _indent_lines(f"fix: {problem.fix}", "    ") if problem.fix else ()
     return Blocked("several-problems", "\n".join(lines), exit_code=exit_code)
 
 
 def labeled_lines(label: str, style: str, message: str, indent: str = "") -> Iterator[Line]:
     """Format a message of one or more lines after a label."""
-    first, *rest = _continued(message, indent)
+    first, *rest = _indent_lines(message, indent)
     yield indent, (label, style), f" {first.removeprefix(indent)}"
     yield from ((line,) for line in rest)
 
 
-def _continued(text: str, indent: str) -> Iterator[str]:
-    """Split text into lines, and indent all but the first more, so that untrusted text never begins a line."""
+def _indent_lines(text: str, indent: str) -> Iterator[str]:
+    """Split text into indented lines; all but the first are indented more: untrusted text never begins a line."""
     first, *rest = split_lines(text) or [""]
     yield f"{indent}{first}"
     yield from (f"{indent}{line}" if line.startswith("  ") else f"{indent}  {line}" for line in rest)
 
 
-def _with_code(message: str, code: str) -> str:
-    """Append a code to the first line of a message, before a colon at its end."""
+def _add_code(message: str, code: str) -> str:
+    """Add the code of a problem to the first line of a message, before a colon at its end."""
     first, *rest = split_lines(message) or [""]
     colon = ":" if rest and first.endswith(":") else ""
     return "\n".join([f"{first.removesuffix(colon)} [{code}]{colon}", *rest]) if code else message
@@ -250,13 +249,13 @@ def plan_lines(plan: Plan, convert: Callable[[str], str] = str) -> Iterator[Line
     if notes or plan.problems or plan.consent:
         yield ("",)
     for note in notes:
-        yield from (converted(line, convert) for line in labeled_lines("note:", "dim", note))
+        yield from (convert_line(line, convert) for line in labeled_lines("note:", "dim", note))
     if plan.consent:
         yield ("would ask:", "yellow"), f" {plan.consent}"
     for problem in plan.problems if not plan.items else ():
-        yield from (converted(line, convert) for line in problem_lines(problem, "blocked"))
+        yield from (convert_line(line, convert) for line in problem_lines(problem, "blocked"))
     for problem in problems_of(plan.items):
-        yield from (converted(line, convert) for line in problem_lines(problem, problem.level))
+        yield from (convert_line(line, convert) for line in problem_lines(problem, problem.level))
 
 
 def waiting_line(event: Waiting) -> str:
@@ -270,8 +269,8 @@ def result_lines(event: StepFinished, *, detailed: bool = True) -> Iterator[Line
     seconds = f" ({event.seconds:.1f} s)" if event.seconds >= 0.05 else ""  # noqa: PLR2004 - printed with one digit
     yield (f"{MARKS[event.status]:<8}", _STYLES[event.status]), event.step.title, (seconds, "dim")
     if event.detail and detailed:
-        detail = _with_code(event.detail, event.error.code if event.error is not None else "")
-        yield from (((line, "dim"),) for line in _continued(detail, _INDENT))
+        detail = _add_code(event.detail, event.error.code if event.error is not None else "")
+        yield from (((line, "dim"),) for line in _indent_lines(detail, _INDENT))
     if event.error is not None and event.error.fix:
         yield from labeled_lines("fix:", "bold", event.error.fix, _INDENT)
     for warning in event.warnings:
@@ -282,7 +281,7 @@ def aborted_lines(results: Sequence[StepFinished]) -> Iterator[Line]:
     """Format many aborted steps as their number and the first step, with the reason it was aborted."""
     count = f" {format_count(len(results), 'step')}, the first is: {results[0].step.title}"
     yield (MARKS[Status.ABORTED], _STYLES[Status.ABORTED]), count
-    yield from ((line,) for line in _continued(results[0].detail, _INDENT))
+    yield from ((line,) for line in _indent_lines(results[0].detail, _INDENT))
 
 
 def aligned_lines(table: Table) -> Iterator[str]:

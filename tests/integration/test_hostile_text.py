@@ -101,16 +101,16 @@ def report_everything(reporter: Reporter, text: str, kinds: Sequence[type[Any]])
     plan = plan_of(text, kinds)
     error = Failed("command-failed", text, fix=text)
     reporter.verbose = True
-    reporter.event(RunStarted(plan), nested=False)
-    reporter.event(Waiting(text, NOON, NOON), nested=True)
+    reporter.show_event(RunStarted(plan), nested=False)
+    reporter.show_event(Waiting(text, NOON, NOON), nested=True)
     results = []
     for step in plan.steps:
         for status in Status:
-            reporter.event(StepStarted(step), nested=False)
-            reporter.event(OutputLine(step, text), nested=False)
+            reporter.show_event(StepStarted(step), nested=False)
+            reporter.show_event(OutputLine(step, text), nested=False)
             failed = error if status is Status.FAILED else None
             results.append(StepFinished(step, status, text, 0.5, failed))
-            reporter.event(results[-1], nested=False)
+            reporter.show_event(results[-1], nested=False)
     outcome = Outcome(
         plan=plan,
         results=tuple(results),
@@ -120,10 +120,10 @@ def report_everything(reporter: Reporter, text: str, kinds: Sequence[type[Any]])
         deadline=text,
         waits=(Waiting(text, NOON, NOON),),
     )
-    reporter.event(RunFinished(outcome), nested=False)
-    reporter.plan(plan)
-    reporter.tables(plan.tables)
-    reporter.error(error)
+    reporter.show_event(RunFinished(outcome), nested=False)
+    reporter.show_plan(plan)
+    reporter.show_tables(plan.tables)
+    reporter.show_error(error)
     return outcome
 
 

@@ -81,20 +81,20 @@ def test_every_reporter_shows_commands_so(
     plan = Plan(task="status", notes=(TEXT,), problems=(Blocked("build-missing", TEXT, fix=TEXT),))
     reporter.verbose = True
 
-    reporter.plan(plan)
+    reporter.show_plan(plan)
     for event in (
         RunStarted(plan),
         Blocked("build-missing", TEXT, TEXT, level="warning"),
         StepFinished(STEP, Status.FAILED, TEXT, 0.0, Failed("build-missing", TEXT, fix=TEXT)),
     ):
-        reporter.event(event, nested=False)
-    reporter.error(Failed("build-missing", TEXT, fix=TEXT))
+        reporter.show_event(event, nested=False)
+    reporter.show_error(Failed("build-missing", TEXT, fix=TEXT))
 
     text = "".join(capsys.readouterr())
     assert "relnox build-all" not in text
     assert text.count("nox -s release-build-all -- --package x") >= 10
 
-    reporter.event(OutputLine(STEP, "relnox build-all --package x"), nested=False)
+    reporter.show_event(OutputLine(STEP, "relnox build-all --package x"), nested=False)
     assert "relnox build-all --package x" in capsys.readouterr().err
 
 

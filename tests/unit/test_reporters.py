@@ -72,7 +72,7 @@ EVENTS: tuple[Event, ...] = (
 def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     reporter = Plain()
     for event in EVENTS:
-        reporter.event(event, nested=False)
+        reporter.show_event(event, nested=False)
     printed = capsys.readouterr()
     assert printed.out == ""  # results only
     assert printed.err.splitlines() == [
@@ -96,8 +96,8 @@ def test_many_aborted_steps_are_one_line(
     reporter = kind()
     failed = StepFinished(EDIT, Status.FAILED, "no room", 0.0, Failed("disk-full", "no room"))
     for event in (failed, *[StepFinished(PUSH, Status.ABORTED, "an earlier step failed", 0.0)] * many):
-        reporter.event(event, nested=False)
-    reporter.event(RunFinished(OUTCOME), nested=False)
+        reporter.show_event(event, nested=False)
+    reporter.show_event(RunFinished(OUTCOME), nested=False)
     printed = capsys.readouterr().err
     assert "no room" in printed
     assert printed.count("an earlier step failed") == (many if many < text.MAX_ABORTED else 1)
@@ -110,12 +110,12 @@ def test_a_wait_is_shown_at_once_with_its_end(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     reporter = kind()
-    reporter.event(StepStarted(PUSH), nested=False)
+    reporter.show_event(StepStarted(PUSH), nested=False)
     capsys.readouterr()
-    reporter.event(WAITING, nested=True)
+    reporter.show_event(WAITING, nested=True)
     printed = "  waiting pypi is down; next try at 12:00:30 UTC, gives up at 12:20:00 UTC"
     assert printed in capsys.readouterr().err.splitlines()
-    reporter.event(RESULTS[1], nested=False)
+    reporter.show_event(RESULTS[1], nested=False)
     assert "12:00:30" not in capsys.readouterr().err
 
 
@@ -135,7 +135,7 @@ def test_a_plan_shows_its_steps_and_problems(
     kind: Callable[[], Reporter], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    kind().plan(replace(PLAN, tables=()))
+    kind().show_plan(replace(PLAN, tables=()))
     assert capsys.readouterr().out.splitlines() == [
         f"Plan of bump ({PLAN.digest}): 2 steps",
         "   1. edit pyproject.toml",
@@ -167,11 +167,11 @@ def test_a_plan_shows_its_steps_and_problems(
 def test_github_annotates_the_line_of_a_file(file: str, place: str, capsys: pytest.CaptureFixture[str]) -> None:
     problem = Blocked("code", "wrong", "right", file=file)
     reporter = github.GitHub({})
-    reporter.blocked([problem])
+    reporter.annotate_problems([problem])
     shown = f"{file}: " if file else ""
     annotation = f"::error {place}title=relnox%3A code::{shown}wrong%0Aright\n"
     assert capsys.readouterr().err == (annotation if place else "")
-    reporter.event(problem.but(level="warning"), nested=False)
+    reporter.show_event(problem.but(level="warning"), nested=False)
     assert capsys.readouterr().err.endswith(annotation.replace("error", "warning", 1))
 
 
@@ -182,7 +182,7 @@ def test_github_groups_and_annotates_and_lets_no_command_through(
     summary = tmp_path / "summary.md"
     reporter = github.GitHub({"GITHUB_STEP_SUMMARY": str(summary)})
     for event in EVENTS:
-        reporter.event(event, nested=False)
+        reporter.show_event(event, nested=False)
     lines = capsys.readouterr().err.splitlines()
     stop = next(line for line in lines if line.startswith("::stop-commands::"))
     word = stop.removeprefix("::stop-commands::")
@@ -211,9 +211,9 @@ def test_the_terminal_shows_foreign_text_as_it_is(
     monkeypatch.setenv("COLUMNS", "200")
     reporter = Terminal()
     failed = Failed("upload-rejected", "[bold]not markup[/bold]", fix="[link]")
-    reporter.event(StepFinished(PUSH, Status.FAILED, failed.message, 0.0, failed), nested=False)
-    reporter.error(failed)
-    reporter.plan(PLAN)
+    reporter.show_event(StepFinished(PUSH, Status.FAILED, failed.message, 0.0, failed), nested=False)
+    reporter.show_error(failed)
+    reporter.show_plan(PLAN)
     printed = capsys.readouterr()
     assert "[bold]not markup[/bold]" in printed.err
     assert "[bold]not markup[/bold] [upload-rejected]" in printed.err
@@ -267,7 +267,7 @@ def test_a_checklist_shows_problems_with_their_reason_and_how_many_items_have_wh
 ) -> None:
     events: tuple[Event, ...] = (*problems_of(CHECKLIST.items), RunStarted(CHECKLIST), RunFinished(CHECKED))
     for event in events:
-        Plain(lambda text: text.replace("relnox ", "nox -s "), quiet=True).event(event, nested=False)
+        Plain(lambda text: text.replace("relnox ", "nox -s "), quiet=True).show_event(event, nested=False)
     assert capsys.readouterr().err.splitlines() == [
         "error: no <entry> & more [changelog-missing]",
         f"  why: {WHY}",

@@ -162,9 +162,9 @@ def test_every_reporter_masks(kind: str, capsys: pytest.CaptureFixture[str], tmp
     reporter = made[kind]
     reporter.verbose = True
     error = Failed("program-failed", f"the index says {CANARY}", fix=f"try {CANARY}")
-    reporter.event(OutputLine(PUSH, f"printed {CANARY}"), nested=False)
-    reporter.event(StepFinished(PUSH, Ended.FAILED, error.message, 0.0, error), nested=False)
-    reporter.error(error)
+    reporter.show_event(OutputLine(PUSH, f"printed {CANARY}"), nested=False)
+    reporter.show_event(StepFinished(PUSH, Ended.FAILED, error.message, 0.0, error), nested=False)
+    reporter.show_error(error)
     output = "".join(capsys.readouterr())
     assert CANARY not in output
     assert output.count("****") >= 4
@@ -202,9 +202,9 @@ def test_masks_are_sent_to_the_runner_even_between_foreign_output(
 ) -> None:
     # Between ::stop-commands:: and its word the runner obeys nothing.
     reporter = reporters.choose_reporter("github", {"GITHUB_ACTIONS": "true"})
-    reporter.event(OutputLine(PUSH, "foreign"), nested=False)
+    reporter.show_event(OutputLine(PUSH, "foreign"), nested=False)
     secret = Secret(CANARY)
-    reporter.event(OutputLine(PUSH, "more"), nested=False)
+    reporter.show_event(OutputLine(PUSH, "more"), nested=False)
     stop, foreign, go_on, mask, stop_again, more = capsys.readouterr().err.splitlines()
     assert go_on == f"::{stop.removeprefix('::stop-commands::')}::"
     assert mask == f"::add-mask::{CANARY}"
