@@ -145,12 +145,12 @@ def _find_workflow_dangers(present: Workflow, expected: Workflow) -> Iterator[Pr
     for trigger in ("pull_request_target", "workflow_run"):
         if trigger in present.triggers:
             message = f"it is started by {trigger} (with secrets, for what others wrote)"
-            yield _problem(present.file, present.triggers.lines[trigger], message, f"remove {trigger}")
+            yield present.problem(present.triggers.lines[trigger], message, f"remove {trigger}")
     top = present.table.get("permissions")
     if top is None or (top and not _includes(expected.table.get("permissions"), top)):
         line = present.table.lines.get("permissions", 1)
-        yield _problem(present.file, line, "all jobs have permissions", "set permissions: {} for the workflow")
-    yield from _unknown_needs(present.file, present.jobs_table)
+        yield present.problem(line, "all jobs have permissions", "set permissions: {} for the workflow")
+    yield from _find_deleted_needs(present, present.jobs_table)
     jobs = {job.name: job for job in present.jobs}
     guards = {job.name for job in expected.jobs if _has_credentials(job) or job.environment}
     for job in expected.jobs:
@@ -159,19 +159,17 @@ def _find_workflow_dangers(present: Workflow, expected: Workflow) -> Iterator[Pr
             yield from _find_step_dangers(jobs[job.name], job)
     for difference in _compare_workflows(present, expected):
         if difference.job in guards:
-            yield _problem(
-                present.file, difference.line, f"{difference.message} (it guards what is published)", _UNDO
-            )
+            yield present.problem(difference.line, f"{difference.message} (it guards what is published)", _UNDO)
 
 
-def _unknown_needs(file: str, jobs: Table) -> Iterator[Problem]:
+def _find_deleted_needs(workflow: Workflow, jobs: Table) -> Iterator[Problem]:
     """Yield jobs that need a deleted one: the forge runs no job of such a file."""
     for name, job in jobs.items():
         needs = job.get("needs") if isinstance(job, Table) else None
         for needed in needs if isinstance(needs, Items) else [needs]:
             if isinstance(needed, Text) and needed and needed not in jobs:
                 message = f"job {name} needs job {needed}, which does not exist"
-                yield _problem(file, needed.line, message, f"remove {needed} from its needs")
+                yield workflow.problem(needed.line, message, f"remove {needed} from its needs")
 
 
 def _find_permission_dangers(present: Job, expected: Job) -> Iterator[Problem]:
@@ -182,9 +180,7 @@ def _find_permission_dangers(present: Job, expected: Job) -> Iterator[Problem]:
             line = getattr(present.table.get("permissions"), "lines", {}).get(scope, present.line)
             needed = f"{scope}: {allowed[scope]}" if scope in allowed else "no such one"
             message = f"job {present.name} has the permission {scope}: {level} (it needs {needed})"
-            yield _problem(
-                present.workflow.file, line, message, f"set {needed}" if scope in allowed else "remove it"
-            )
+            yield present.workflow.problem(line, message, f"set {needed}" if scope in allowed else "remove it")
 
 
 def _find_step_dangers(present: Job, expected: Job) -> Iterator[Problem]:
@@ -192,18 +188,16 @@ def _find_step_dangers(present: Job, expected: Job) -> Iterator[Problem]:
     for step in present.steps:
         if step.action == "actions/checkout" and step.input("persist-credentials") != "false":
             message = f"job {name} leaves its token in the checkout"
-            yield _problem(workflow.file, step.line, message, "set persist-credentials: false")
+            yield workflow.problem(step.line, message, "set persist-credentials: false")
     if not _has_credentials(expected):
         for line, text in _iter_texts(present.table, present.line):
             if "secrets." in text and "secrets.GITHUB_TOKEN" not in text:
                 message = f"job {name} gets a secret (the code that it runs can read it)"
-                yield _problem(
-                    workflow.file, line, message, "move the step into a job that runs no code of the project"
-                )
+                yield workflow.problem(line, message, "move the step into a job that runs no code of the project")
     elif not any(build_lines(expected)):
         for line in build_lines(present):
             message = f"job {name} runs the project's code (that code can use the credential)"
-            yield _problem(workflow.file, line, message, "move the step into the job that builds")
+            yield workflow.problem(line, message, "move the step into the job that builds")
 
 
 def _has_credentials(job: Job) -> bool:
@@ -217,10 +211,6 @@ def _iter_texts(value: Any, line: int) -> Iterator[tuple[int, str]]:
             yield from _iter_texts(inner, line)
     else:
         yield getattr(value, "line", line), str(value)
-
-
-def _problem(file: str, line: int, message: str, fix: str) -> Problem:
-    return Problem("workflow-unsafe", message, fix, file=f"{file}:{line}")
 
 
 WORKFLOW_RULES = Rules(_compare_workflows, _find_workflow_dangers)
@@ -248,23 +238,23 @@ def _compare_pipelines(present: Workflow, expected: Workflow) -> Iterator[Differ
 def _find_pipeline_dangers(present: Workflow, expected: Workflow) -> Iterator[Problem]:
     """Yield changes of jobs that guard what is published, additions to them, and caches."""
     if "include" not in present.table:
-        yield from _unknown_needs(present.file, present.table)
+        yield from _find_deleted_needs(present, present.table)
     guards = {name for name, job in expected.table.items() if {"id_tokens", "environment"} & job.keys()}
     for difference in _compare_pipelines(present, expected):
         if difference.job in guards:
             message = f"{difference.message} (it guards what is published)"
-            yield _problem(present.file, difference.line, message, _UNDO)
+            yield present.problem(difference.line, message, _UNDO)
     for name, job in present.table.items():
         added = job.keys() - expected.table.get(name, {}).keys() if isinstance(job, Table) else set()
         for key in sorted(added - _UNCHECKED_KEYS_OF_PIPELINES):
             if name in guards or (key == "cache" and name in {*expected.table, "default"}):
                 message = f"job {name} has {key} as well (it may change what is published)"
-                yield _problem(present.file, job.lines[key], message, "remove it")
+                yield present.problem(job.lines[key], message, "remove it")
         for key in ("script", "id_tokens") if name in guards and isinstance(job, Table) else ():
             generated = expected.table[name].get(key)
             if generated is not None and key in job and len(job[key]) > len(generated):
                 message = f"{key} of job {name} has more than relnox writes (it guards what is published)"
-                yield _problem(present.file, job.lines[key], message, _UNDO)
+                yield present.problem(job.lines[key], message, _UNDO)
 
 
 PIPELINE_RULES = Rules(_compare_pipelines, _find_pipeline_dangers)

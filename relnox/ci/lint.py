@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from relnox.ci.workflows import Job, Step, Table, Workflow
@@ -66,12 +66,12 @@ class _Upload(NamedTuple):
 def lint(workflows: Sequence[Workflow]) -> Iterator[Problem]:
     """Yield what is wrong with the releases of a repository, by file and line; what is a choice is a note."""
     for workflow in workflows:
-        uploads = [upload for job in workflow.jobs for upload in _uploads(job)]
+        uploads = [upload for job in workflow.jobs for upload in _find_uploads(job)]
         checks = (
             *(_check_upload(upload) for upload in uploads),
-            _check_indexes(workflow, uploads),
-            _check_trigger(workflow, uploads),
-            _check_concurrency(workflow, uploads),
+            _check_additional_indexes(workflow, uploads),
+            _check_callers(workflow, uploads),
+            _check_cancellation(workflow, uploads),
             _check_jobs(workflow, uploads),
             _check_tags(workflow, workflows),
         )
@@ -79,12 +79,7 @@ def lint(workflows: Sequence[Workflow]) -> Iterator[Problem]:
         yield from sorted(problems.values(), key=lambda problem: int(problem.file.rpartition(":")[2]))
 
 
-def _problem(workflow: Workflow, line: int, message: str, fix: str, *, note: bool = False) -> Problem:
-    file = f"{workflow.file}:{line}"
-    return Problem("workflow-unsafe", message, fix, level="note" if note else "error", file=file)
-
-
-def _uploads(job: Job) -> Iterator[_Upload]:
+def _find_uploads(job: Job) -> Iterator[_Upload]:
     """Yield the uploads to package indexes of a job."""
     for step in job.steps:
         if step.action == _UPLOAD_ACTION:
@@ -92,11 +87,11 @@ def _uploads(job: Job) -> Iterator[_Upload]:
         elif step.action == "PyO3/maturin-action" and step.input("command") in ("publish", "upload"):
             yield _Upload(step.line, job, step, f"maturin {step.input('command')} {step.input('args')}")
         for line, command in step.commands:
-            if _UPLOAD.search(command) and "--dry-run" not in command and not _is_text(command):
+            if _UPLOAD.search(command) and "--dry-run" not in command and not _only_prints(command):
                 yield _Upload(line, job, step, command)
 
 
-def _is_text(command: str) -> bool:
+def _only_prints(command: str) -> bool:
     """Return whether a command only prints its words."""
     return command.startswith(("echo ", "printf ")) and not re.search(r"[;&|]\s*\w", command)
 
@@ -106,15 +101,13 @@ def _check_upload(upload: _Upload) -> Iterator[Problem]:
     job, step, workflow = upload.job, upload.step, upload.job.workflow
     by_manifest = "upload what a manifest lists: relnox publish --manifest dist/manifest.json --yes"
     if _WHOLE_DIRECTORY.search(upload.command):
-        yield _problem(
-            workflow,
+        yield workflow.problem(
             upload.line,
             f"job {job.name} uploads whatever is in a directory (a file too many or too few is not noticed)",
             f"{by_manifest}; or name each file",
         )
-    elif step.action == _UPLOAD_ACTION and (download := _mixed_download(upload)) is not None:
-        yield _problem(
-            workflow,
+    elif step.action == _UPLOAD_ACTION and (download := _find_merging_download(upload)) is not None:
+        yield workflow.problem(
             download.line,
             f"job {job.name} uploads all artifacts of the run that were merged into one directory (a missing or "
             "additional file is not noticed)",
@@ -122,42 +115,40 @@ def _check_upload(upload: _Upload) -> Iterator[Problem]:
         )
     if "--skip-existing" in upload.command or step.input("skip-existing") in ("true", "True"):
         line = step.inputs.lines.get("skip-existing", step.inputs.lines.get("skip_existing", upload.line))
-        yield _problem(
-            workflow,
+        yield workflow.problem(
             line,
             f"job {job.name} skips files that the index has (it may have a different file of that name)",
             "remove skip-existing; a rerun of relnox publish compares hashes",
         )
-    if (token := _token_for_public_index(upload)) is not None:
+    if (token := _find_stored_token(upload)) is not None:
         line, name = token
-        yield _problem(
-            workflow,
+        yield workflow.problem(
             line,
             f"job {job.name} uploads with the token {name} (Trusted Publishing needs no stored secret)",
             "register the workflow with the index, which relnox ci --publishers shows, and remove the token",
-            note=True,
+            level="note",
         )
 
 
-def _mixed_download(upload: _Upload) -> Step | None:
+def _find_merging_download(upload: _Upload) -> Step | None:
     """Return the step that merges several artifacts into the directory that is uploaded, or None."""
-    directory = _directory(upload.step.input("packages-dir", "dist"))
+    directory = _normalize_directory(upload.step.input("packages-dir", "dist"))
     for step in upload.job.steps:
         if (
             step.action == "actions/download-artifact"
             and step.input("merge-multiple") == "true"
             and not {"name", "artifact-ids"} & step.inputs.keys()
-            and _directory(step.input("path", ".")) == directory
+            and _normalize_directory(step.input("path", ".")) == directory
         ):
             return step
     return None
 
 
-def _directory(path: str) -> str:
+def _normalize_directory(path: str) -> str:
     return path.removeprefix("./").rstrip("/") or "."
 
 
-def _token_for_public_index(upload: _Upload) -> tuple[int, str] | None:
+def _find_stored_token(upload: _Upload) -> tuple[int, str] | None:
     """Return the line and the name of the secret that an upload to PyPI or TestPyPI uses, or None."""
     if upload.command.startswith("poetry"):
         return None  # it knows no Trusted Publishing
@@ -170,11 +161,8 @@ def _token_for_public_index(upload: _Upload) -> tuple[int, str] | None:
             return None
     elif re.search(r"--(?:repository-url|publish-url|index|repo|repository)\b|\s-r\s", upload.command):
         return None
-    tables = [upload.step.inputs] if not upload.command else []
-    tables += [
-        table for table in (upload.step.table.get("env"), *_environments(upload.job)) if isinstance(table, Table)
-    ]
-    for table in tables:
+    inputs = [upload.step.inputs] if not upload.command else []
+    for table in (*inputs, *_variable_tables(upload.job, upload.step)):
         for name, value in table.items():
             if _TOKEN_INPUTS.fullmatch(name) and (match := _TOKEN.search(str(value))):
                 return table.lines[name], match[1]
@@ -183,7 +171,7 @@ def _token_for_public_index(upload: _Upload) -> tuple[int, str] | None:
     return None
 
 
-def _check_indexes(workflow: Workflow, uploads: Sequence[_Upload]) -> Iterator[Problem]:
+def _check_additional_indexes(workflow: Workflow, uploads: Sequence[_Upload]) -> Iterator[Problem]:
     """Find requirements of a release that another index may provide as well."""
     message = "installs from an additional index as well (the owner of a name there may provide the requirement)"
     fix = (
@@ -192,36 +180,36 @@ def _check_indexes(workflow: Workflow, uploads: Sequence[_Upload]) -> Iterator[P
     for job in workflow.jobs:
         settings = [
             (table.lines[name], f"{name}={value}")
-            for table in (*_environments(job), *(step.table.get("env") for step in job.steps))
-            for name, value in (table.items() if isinstance(table, Table) else ())
+            for table in _variable_tables(job, *job.steps)
+            for name, value in table.items()
         ]
         for line, text in (*settings, *(command for step in job.steps for command in step.commands)):
             if re.search(r"--extra-index-url|\b(?:PIP|UV)_EXTRA_INDEX_URL=", text) and (
-                uploads or _is_test_index(text)
+                uploads or _names_test_index(text)
             ):
-                yield _problem(workflow, line, f"job {job.name} {message}", fix)
+                yield workflow.problem(line, f"job {job.name} {message}", fix)
 
 
-def _environments(job: Job) -> tuple[Any, ...]:
-    """Return the variables of a job and of its workflow, as they are written."""
-    return job.table.get("env"), job.workflow.table.get("env")
+def _variable_tables(job: Job, *steps: Step) -> list[Table]:
+    """Return the environment variables of steps, of their job and of its workflow, as they are written."""
+    tables = (*(step.table for step in steps), job.table, job.workflow.table)
+    return [env for table in tables if isinstance(env := table.get("env"), Table)]
 
 
-def _is_test_index(text: str) -> bool:
+def _names_test_index(text: str) -> bool:
     """Return whether a text has the address of TestPyPI, where each name is free for all."""
     from twine import utils  # slow to import
 
     return str(urlsplit(utils.TEST_REPOSITORY).hostname) in text
 
 
-def _check_trigger(workflow: Workflow, uploads: Sequence[_Upload]) -> Iterator[Problem]:
+def _check_callers(workflow: Workflow, uploads: Sequence[_Upload]) -> Iterator[Problem]:
     """Find uploads by an identity in a workflow that another one calls."""
     if "workflow_call" not in workflow.triggers:
         return
     for upload in uploads:
         if upload.job.has_identity or (not upload.command and "password" not in upload.step.inputs):
-            yield _problem(
-                workflow,
+            yield workflow.problem(
                 workflow.triggers.lines["workflow_call"],
                 f"job {upload.job.name} uploads in a workflow that others call (an index checks the name of this "
                 "file, an attestation that of the caller)",
@@ -229,15 +217,14 @@ def _check_trigger(workflow: Workflow, uploads: Sequence[_Upload]) -> Iterator[P
             )
 
 
-def _check_concurrency(workflow: Workflow, uploads: Sequence[_Upload]) -> Iterator[Problem]:
+def _check_cancellation(workflow: Workflow, uploads: Sequence[_Upload]) -> Iterator[Problem]:
     """Find uploads that a newer run cancels."""
     for upload in uploads:
         for table in (workflow.table.get("concurrency"), upload.job.table.get("concurrency")):
             if not isinstance(table, Table) or "github.run_id" in table.get("group", ""):
                 continue
             if table.get("cancel-in-progress") == "true":
-                yield _problem(
-                    workflow,
+                yield workflow.problem(
                     table.lines["cancel-in-progress"],
                     f"a newer run cancels job {upload.job.name} (a part of the files may be public then)",
                     "set cancel-in-progress: false",
@@ -249,8 +236,7 @@ def _check_jobs(workflow: Workflow, uploads: Sequence[_Upload]) -> Iterator[Prob
     uploading = {upload.job.name for upload in uploads}
     for job in workflow.jobs:
         if job.name in uploading and not job.environment:
-            yield _problem(
-                workflow,
+            yield workflow.problem(
                 job.line,
                 f"job {job.name} uploads outside of an environment (no review, and any branch may upload)",
                 "add environment: pypi to the job, and register it with the index",
@@ -260,8 +246,7 @@ def _check_jobs(workflow: Workflow, uploads: Sequence[_Upload]) -> Iterator[Prob
         line = next(build_lines(job), None)
         if line is not None and any(step.action == "actions/checkout" for step in job.steps):
             what = "uploads" if job.name in uploading else "has id-token: write"
-            yield _problem(
-                workflow,
+            yield workflow.problem(
                 line,
                 f"job {job.name} runs the project's code and {what} (that code can use the credential)",
                 "build in a job without id-token and secrets, and pass the files on as an artifact",
@@ -274,14 +259,14 @@ def build_lines(job: Job) -> Iterator[int]:
         if step.action in _BUILD_ACTIONS and step.input("command") != "upload" and step.input("build") != "false":
             yield step.line
         for line, command in step.commands:
-            if _BUILD.search(command) and not _is_text(command):
+            if _BUILD.search(command) and not _only_prints(command):
                 yield line
 
 
 def _check_tags(workflow: Workflow, workflows: Sequence[Workflow]) -> Iterator[Problem]:
     """Find tags and releases that the default token makes, and that other workflows wait for."""
-    is_of_tag = _starts_by_tag(workflow) and not {"workflow_dispatch", "schedule"} & workflow.triggers.keys()
-    by_tag = [other.file for other in workflows if _starts_by_tag(other)]
+    is_of_tag = _is_started_by_tag(workflow) and not {"workflow_dispatch", "schedule"} & workflow.triggers.keys()
+    by_tag = [other.file for other in workflows if _is_started_by_tag(other)]
     by_release = [other.file for other in workflows if "release" in other.triggers]
     for job in workflow.jobs:
         if _has_own_token(job):
@@ -302,8 +287,7 @@ def _check_tags(workflow: Workflow, workflows: Sequence[Workflow]) -> Iterator[P
             if (makes_tag or makes_release) and not has_tag:
                 waiting = [*by_tag, *waiting]
             if (waiting := sorted({*waiting} - {workflow.file})) and not _uses_own_token(step):
-                yield _problem(
-                    workflow,
+                yield workflow.problem(
                     line,
                     f"job {job.name} makes a tag or a release with the default token, which does not start "
                     f"{join_names(waiting)} (GitHub starts no run for it)",
@@ -311,7 +295,7 @@ def _check_tags(workflow: Workflow, workflows: Sequence[Workflow]) -> Iterator[P
                 )
 
 
-def _starts_by_tag(workflow: Workflow) -> bool:
+def _is_started_by_tag(workflow: Workflow) -> bool:
     push = workflow.triggers.get("push")
     return isinstance(push, Table) and "tags" in push
 

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from relnox.core.records import Record
-from relnox.errors import Blocked
+from relnox.errors import Blocked, Level, Problem
 
 IDENTITY = "id-token: write"
 """The permission of jobs that publish by Trusted Publishing."""
@@ -50,7 +50,7 @@ def decode(content: bytes, name: str) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = 1 + content.count(b"\n", 0, error.start)
-        raise _invalid(name, line, f"it is not UTF-8 ({error.reason})") from None
+        raise _file_problem(name, line, f"it is not UTF-8 ({error.reason})") from None
 
 
 def parse_yaml(content: bytes, name: str) -> Any:
@@ -60,11 +60,11 @@ def parse_yaml(content: bytes, name: str) -> Any:
         Blocked: It is not UTF-8 or not valid YAML, or too large or too deeply nested.
     """
     if len(content) > _MAX_SIZE:
-        raise _invalid(name, 1, f"it has more than {_MAX_SIZE >> 20} MiB")
+        raise _file_problem(name, 1, f"it has more than {_MAX_SIZE >> 20} MiB")
     text = decode(content, name)
     try:
         node = yaml.compose(text, Loader=yaml.BaseLoader)
-        return _convert(node, {}) if node is not None else _table(1)
+        return _convert_node(node, {}) if node is not None else _empty_table(1)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         reason, line = str(error.problem or error.context), mark.line + 1 if mark is not None else 1
@@ -72,7 +72,7 @@ def parse_yaml(content: bytes, name: str) -> Any:
         reason, line = " ".join(str(error).split()), 1
     except RecursionError:
         reason, line = "it is nested too deeply, or contains itself", 1
-    raise _invalid(name, line, f"it is not valid YAML ({reason})")
+    raise _file_problem(name, line, f"it is not valid YAML ({reason})")
 
 
 def parse_mapping(content: bytes, name: str) -> Table:
@@ -83,33 +83,33 @@ def parse_mapping(content: bytes, name: str) -> Table:
     """
     table = parse_yaml(content, name)
     if not isinstance(table, Table):
-        raise _invalid(name, 1, "it is not a mapping")
+        raise _file_problem(name, 1, "it is not a mapping")
     return table
 
 
-def _invalid(name: str, line: int, message: str) -> Blocked:
+def _file_problem(name: str, line: int, message: str) -> Blocked:
     return Blocked("project-file-invalid", message, fix=f"correct {name}", file=f"{name}:{line}")
 
 
-def _table(line: int) -> Table:
+def _empty_table(line: int) -> Table:
     table = Table()
     table.line, table.lines = line, {}
     return table
 
 
-def _convert(node: yaml.Node, converted: dict[int, Any]) -> Any:
+def _convert_node(node: yaml.Node, converted: dict[int, Any]) -> Any:
     """Convert a node; a node that aliases repeat is converted once."""
     if id(node) in converted:
         return converted[id(node)]
     line = node.start_mark.line + 1
     if isinstance(node, yaml.MappingNode):
-        table = _table(line)
+        table = _empty_table(line)
         for key, value in node.value:
-            table[str(key.value)] = _convert(value, converted)
+            table[str(key.value)] = _convert_node(value, converted)
             table.lines[str(key.value)] = key.start_mark.line + 1
         converted[id(node)] = table
     elif isinstance(node, yaml.SequenceNode):
-        items = Items(_convert(item, converted) for item in node.value)
+        items = Items(_convert_node(item, converted) for item in node.value)
         items.line = line
         converted[id(node)] = items
     else:
@@ -119,14 +119,14 @@ def _convert(node: yaml.Node, converted: dict[int, Any]) -> Any:
     return converted[id(node)]
 
 
-def _mapping(value: Any) -> Table:
+def _as_table(value: Any) -> Table:
     """Return a value that should be a mapping; a text or a list of texts becomes its keys."""
     if isinstance(value, Table):
         return value
-    table = _table(getattr(value, "line", 1))
+    table = _empty_table(getattr(value, "line", 1))
     for key in value if isinstance(value, Items) else [value] if value else ():
         if isinstance(key, Text):
-            table[key], table.lines[key] = _table(key.line), key.line
+            table[key], table.lines[key] = _empty_table(key.line), key.line
     return table
 
 
@@ -148,7 +148,7 @@ class Step(Record):
     @property
     def inputs(self) -> Table:
         """The inputs of the action."""
-        return _mapping(self.table.get("with"))
+        return _as_table(self.table.get("with"))
 
     def input(self, name: str, default: str = "") -> str:
         """Return an input of the action, whose name may be written with dashes or underscores."""
@@ -220,15 +220,19 @@ class Workflow(Record):
     file: str
     table: Table
 
+    def problem(self, line: int, message: str, fix: str, *, level: Level = "error") -> Problem:
+        """Return the problem of a line that makes the workflow unsafe."""
+        return Problem("workflow-unsafe", message, fix, level=level, file=f"{self.file}:{line}")
+
     @property
     def triggers(self) -> Table:
         """What starts it: events, each with its filters."""
-        return _mapping(self.table.get("on"))
+        return _as_table(self.table.get("on"))
 
     @property
     def jobs_table(self) -> Table:
         """Its jobs as they are written."""
-        return _mapping(self.table.get("jobs"))
+        return _as_table(self.table.get("jobs"))
 
     @cached_property
     def jobs(self) -> tuple[Job, ...]:
