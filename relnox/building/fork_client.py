@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from pathlib import Path
-from typing import Self
 
 from relnox.core import fixes
 from relnox.errors import Failed
@@ -104,11 +103,15 @@ class ForkServer:
             environ=dict(env),
             output=str(output),
         )
-        with _OutputFollower(output, on_line) as output_file:
-            returncode = self._wait(number, status, timeout, output_file)
+        output_file = _OutputFile(output, on_line)
+        try:
+            returncode = self._wait_for_status(number, status, timeout, output_file)
+        finally:
+            output_file.report_new_lines(to_the_end=True)
+            output.unlink(missing_ok=True)
         return Completed(tuple(argv), returncode, output_file.text)
 
-    def _wait(self, number: int, status: Future[int], timeout: float, output_file: _OutputFollower) -> int:
+    def _wait_for_status(self, number: int, status: Future[int], timeout: float, output_file: _OutputFile) -> int:
         for _ in range(max(1, int(timeout / _POLL_INTERVAL))):
             with contextlib.suppress(FutureTimeout):
                 return status.result(_POLL_INTERVAL)
@@ -149,7 +152,7 @@ class ForkServer:
                 self._waiting.popitem()[1].set_exception(_server_died_error())
 
 
-class _OutputFollower:
+class _OutputFile:
     """The output file of a running program, whose lines are passed to a callback as they are written."""
 
     def __init__(self, path: Path, on_line: Callable[[str], None]) -> None:
@@ -171,13 +174,6 @@ class _OutputFollower:
         for line in self._content[self._reported : until].decode(errors="replace").splitlines():
             self._on_line(line)
         self._reported = max(self._reported, until)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.report_new_lines(to_the_end=True)
-        self._path.unlink(missing_ok=True)
 
 
 def _server_died_error() -> Failed:

@@ -26,10 +26,10 @@ def find_changelogs(root: Path, directory: str) -> tuple[str, ...]:
     """
     prefix = "" if directory == "." else f"{directory}/"
     paths = [
-        f"{prefix}{place}{name}"
+        f"{prefix}{place}{path.name}"
         for place in _PLACES
-        for name in sorted(_names_in(root / prefix / place), key=str.lower)
-        if _NAME.fullmatch(name) and (root / prefix / place / name).is_file()
+        for path in sorted((root / prefix / place).glob("*"), key=lambda path: path.name.lower())
+        if _NAME.fullmatch(path.name) and path.is_file()
     ]
     links = [path for path in paths if (root / path).is_symlink()]
     targets = {os.path.realpath(root / path) for path in paths if path not in links}
@@ -137,10 +137,3 @@ def _directory_in(text: str, keys: Collection[str]) -> str | None:
     path = posixpath.normpath("/".join(match[1] for match in matches if match is not None))
     is_inside = keys and all(matches) and not path.startswith(("/", "..")) and path != "."
     return glob.escape(path) if is_inside else None
-
-
-def _names_in(directory: Path) -> list[str]:
-    try:
-        return os.listdir(directory)  # noqa: PTH208 - hundreds of them
-    except OSError:
-        return []

@@ -24,8 +24,6 @@ from relnox.system.files import read_project_file
 LEGACY_BACKEND = "setuptools.build_meta:__legacy__"
 """The build backend of a project that does not set `build-backend` (PEP 517)."""
 _HAS_VERSION = re.compile(r"[<>=~!]=|[<>]")
-_HUGE_NUMBER = re.compile(r"\b0[xob][0-9A-Fa-f_]{2000}")
-"""A number with so many digits that Python can parse it, but cannot print it."""
 
 
 def read_toml(root: Path, name: str) -> Mapping[str, Any]:
@@ -35,10 +33,7 @@ def read_toml(root: Path, name: str) -> Mapping[str, Any]:
     """
     path = root / name
     try:
-        text = read_project_file(root, name).decode("utf-8-sig")
-        if _HUGE_NUMBER.search(text):
-            raise ValueError("a number has thousands of digits")  # noqa: TRY301 - like tomllib for decimal ones
-        return parse_toml(text)
+        return parse_toml(read_project_file(root, name).decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:  # also invalid UTF-8, huge numbers, thousands of brackets
         raise Blocked(
             "project-file-invalid", f"{path} is not valid TOML: {error}", fix=f"correct the syntax of {path}"

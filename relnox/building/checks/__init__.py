@@ -45,7 +45,10 @@ def check_release(release: Sequence[Archive], *, optional_extensions: bool = Fal
 
 def find_errors(path: Path, expected: ExpectedArchive) -> tuple[Problem, ...]:
     """Return the errors in an archive that was built elsewhere, whatever its name and version are."""
-    return _read_and_check(path, expected)[1]
+    try:
+        return _find_errors(archives.read(path), expected)
+    except Failed as error:
+        return (_without_file_name(error, path),)
 
 
 def find_errors_against_sdist(paths: Iterable[Path], *, optional_extensions: bool) -> tuple[Problem, ...]:
@@ -63,22 +66,18 @@ def read_valid_archive(path: Path) -> Archive:
     allowed = ExpectedArchive(
         name="", is_private=True, may_be_empty=True, extensions_are_optional=True, fake_secrets=("*",)
     )
-    archive, errors = _read_and_check(path, allowed)
-    if errors or archive is None:
+    archive = archives.read(path)
+    if errors := _find_errors(archive, allowed):
         lines = "\n".join(f"  {error.message}" for error in errors)
         raise Failed("archive-invalid", f"{path.name} is invalid:\n{lines}", errors[0].fix, file=path.name)
     return archive
 
 
-def _read_and_check(path: Path, expected: ExpectedArchive) -> tuple[Archive | None, tuple[Problem, ...]]:
-    """Return the archive, if it can be read, and its errors; its file name has the expected name and version."""
-    try:
-        archive = archives.read(path)
-    except Failed as error:
-        return None, (_without_file_name(error, path),)
+def _find_errors(archive: Archive, expected: ExpectedArchive) -> tuple[Problem, ...]:
+    """Return the errors in an archive, whatever its name and version are."""
     expected = replace(expected, name=archive.name, version=archive.version)
     problems = _collect_problems(_find_problems(archive, expected), archive, private=expected.is_private)
-    return archive, tuple(problem for problem in problems if problem.level == "error")
+    return tuple(problem for problem in problems if problem.level == "error")
 
 
 def _find_problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:

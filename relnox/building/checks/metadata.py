@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from relnox.building.archives import Archive, member_path
-from relnox.building.checks.expected import ExpectedArchive, format_names, rejection, warning
+from relnox.building.checks.expected import ExpectedArchive, rejection, warning
 from relnox.core import fixes
 from relnox.core.release import public_index
 from relnox.errors import Problem
@@ -114,10 +114,6 @@ def _requirement_differences(archive: Archive, expected: ExpectedArchive) -> Ite
             f"requirement {requirement} is in the metadata, but not in pyproject.toml",
             'if a build hook adds it, set dynamic = ["dependencies"] in [project]',
         )
-    rewritten, _ = differing_requirements(planned, archive.requires, name=archive.name, markers=True)
-    if rewritten and not missing and not added:
-        message = f"markers of requirements differ from pyproject.toml: {format_names(rewritten)}"
-        yield warning("metadata-invalid", message, "write them as the build backend does, or update the backend")
     for parsed in _parse_requirements(archive.requires):
         if parsed.url is not None:
             yield rejection(
@@ -278,21 +274,18 @@ def find_invalid_fields(archive: Archive) -> Iterator[Problem]:
             yield rejection("metadata-invalid", message, fix)
 
 
-def differing_requirements(
-    left: Iterable[str], right: Iterable[str], *, name: str, markers: bool = False
-) -> tuple[list[str], list[str]]:
+def differing_requirements(left: Iterable[str], right: Iterable[str], *, name: str) -> tuple[list[str], list[str]]:
     """Return the requirements of package `name` that are only in `left`, and those only in `right`.
 
-    Requirements are equal if they accept the same versions. Of markers only the extras are compared, unless
-    `markers` is true, since backends rewrite them. Invalid requirements are skipped. If the package requires its
-    own extras (`all = ["demo[test]"]`), requirements of extras are not compared, since some backends replace such
-    an entry with the requirements of the extra.
+    Requirements are equal if they accept the same versions. Of markers, which backends rewrite, only extras are
+    compared. Invalid requirements are skipped. If the package requires its own extras (`all = ["demo[test]"]`),
+    requirements of extras are not compared, since some backends replace such an entry with those of the extra.
     """
     sides = [_parse_requirements(left), _parse_requirements(right)]
     if any(canonicalize_name(requirement.name) == name for side in sides for requirement in side):
         sides = [[requirement for requirement in side if not _extras_in_marker(requirement)] for side in sides]
     first, second = (
-        sorted({str(one) for one in side if not any(_are_same(one, other, markers=markers) for other in others)})
+        sorted({str(one) for one in side if not any(_are_same(one, other) for other in others)})
         for side, others in (sides, sides[::-1])
     )
     return first, second
@@ -306,13 +299,11 @@ def _parse_requirements(texts: Iterable[str]) -> list[Requirement]:
     return requirements
 
 
-def _are_same(one: Requirement, other: Requirement, *, markers: bool) -> bool:
+def _are_same(one: Requirement, other: Requirement) -> bool:
     def parts(requirement: Requirement) -> object:
-        marker = str(requirement.marker or "").replace("python_full_version", "python_version")
-        compared_marker = sorted(marker.split(" and ")) if markers else []
         extras = {canonicalize_name(extra) for extra in requirement.extras}
         name = canonicalize_name(requirement.name)
-        return name, extras, requirement.url, _extras_in_marker(requirement), compared_marker
+        return name, extras, requirement.url, _extras_in_marker(requirement)
 
     return parts(one) == parts(other) and _accept_same_versions(one.specifier, other.specifier)
 

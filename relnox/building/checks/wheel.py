@@ -64,21 +64,8 @@ _NATIVE_MAGIC_NUMBERS = (
 """The first bytes of files with native code: ELF, PE, WebAssembly, object archives, Mach-O."""
 _STATIC_FIELDS_SINCE = Version("2.2")
 """The first metadata version in which an sdist's fields apply to its wheels, unless `Dynamic` (PEP 643)."""
-_COMPARED_FIELDS = {
-    "requires_python": "Requires-Python",
-    "provides_extra": "Provides-Extra",
-    "summary": "Summary",
-    "author": "Author",
-    "author_email": "Author-email",
-    "maintainer": "Maintainer",
-    "maintainer_email": "Maintainer-email",
-    "license": "License",
-    "license_expression": "License-Expression",
-    "keywords": "Keywords",
-    "classifiers": "Classifier",
-    "project_urls": "Project-URL",
-}
-_INSTALLER_FIELDS = ("requires_python", "provides_extra")
+_INSTALLER_FIELDS = {"requires_python": "Requires-Python", "provides_extra": "Provides-Extra"}
+"""The fields that installers use, besides `Requires-Dist`."""
 _DECLARE_DYNAMIC_FIX = "if the build computes the field, add it to dynamic in [project]"
 
 
@@ -338,7 +325,7 @@ def find_differences_from_sdist(wheel: Archive, sdist: Archive) -> Iterator[Prob
 
 
 def _metadata_differences(wheel: Archive, sdist: Archive) -> Iterator[Problem]:
-    """Yield how the metadata differs in fields of the sdist that apply to its wheels (PEP 643)."""
+    """Yield how the metadata for installers differs in fields of the sdist that apply to its wheels (PEP 643)."""
     try:
         if Version(sdist.fields.get("metadata_version", "")) < _STATIC_FIELDS_SINCE:
             return
@@ -352,26 +339,21 @@ def _metadata_differences(wheel: Archive, sdist: Archive) -> Iterator[Problem]:
             *(f"requirement {requirement} is not in the metadata of its sdist" for requirement in added),
         ):
             yield Problem("archive-content", message, _DECLARE_DYNAMIC_FIX)
-    for key, name in _COMPARED_FIELDS.items():
+    for key, name in _INSTALLER_FIELDS.items():
         value, built = sdist.fields.get(key), wheel.fields.get(key)
         if name.lower() not in dynamic and _normalize_field(key, value) != _normalize_field(key, built):
-            certain = Problem if key in _INSTALLER_FIELDS else warning
             message = f"{name} is {built!r}, but {value!r} in its sdist"
-            yield certain("archive-content", message, _DECLARE_DYNAMIC_FIX)
+            yield Problem("archive-content", message, _DECLARE_DYNAMIC_FIX)
 
 
 def _normalize_field(key: str, value: Any) -> object:
-    """Return the value of a field for comparison: without order, spelling and line breaks."""
-    if key == "requires_python" and value is not None:
-        try:
-            return SpecifierSet(value)
-        except InvalidSpecifier:
-            return value
+    """Return the value of a field of installers for comparison: without order and spelling."""
     if key == "provides_extra":
         return {canonicalize_name(name) for name in value or ()}
-    if isinstance(value, list):
-        return sorted(value)
-    return re.sub(r"\s+", " ", value).strip() if isinstance(value, str) else value
+    try:
+        return SpecifierSet(value) if value is not None else None
+    except InvalidSpecifier:
+        return value
 
 
 def find_missing_extensions(wheel: Archive, sdist: Archive) -> Iterator[Problem]:
