@@ -12,6 +12,7 @@ import re
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
 
 from packaging.version import Version
 
@@ -83,7 +84,7 @@ class TagFormat(Record):
 
     def latest_tag(self, tags: Iterable[str]) -> tuple[str, Version] | None:
         """Return the tag of this format with the highest version, and that version, or None."""
-        return max(self.matching_tags(tags), key=lambda pair: pair[1], default=None)
+        return max(self.matching_tags(tags), key=itemgetter(1), default=None)
 
 
 class DetectedTagFormats(Record):
@@ -189,11 +190,9 @@ def _forms_of_tags(
     matches = [
         (tagged, own_forms)
         for formats, own_forms in forms_by_formats.items()
-        if (
-            tagged := sorted((pair for own in formats for pair in tags_of_format(own, tags)), key=_version_of_pair)
-        )
+        if (tagged := sorted((pair for own in formats for pair in tags_of_format(own, tags)), key=itemgetter(1)))
     ]
-    matches.sort(key=lambda match: _version_of_pair(match[0][-1]), reverse=True)
+    matches.sort(key=lambda match: match[0][-1][1], reverse=True)
     if not matches:
         return [], ""
     tagged, own_forms = matches[0]
@@ -254,7 +253,7 @@ def _propose_formats(  # noqa: PLR0913, PLR0917 - what `detect_tag_formats` know
     of_others = set(prefixes.values())
     for package in packages:
         candidates = [
-            (answers[0], _version_of_pair(tagged[-1]), len(prefix), prefix)
+            (answers[0], tagged[-1][1], len(prefix), prefix)
             for prefix, tagged in tags_by_prefix.items()
             if prefix not in of_others and _may_be_prefix_of(prefix, package)
             if any(answers := list(_had_tagged_versions(package, tagged, had_version)))
@@ -313,10 +312,6 @@ def _formats_with_fields(package: Package, prefix: str) -> Iterator[str]:
         text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(value)}(?![A-Za-z0-9])", field, prefix)
         if text != prefix:
             yield f"{text}{_VERSION}"
-
-
-def _version_of_pair(pair: tuple[str, Version]) -> Version:
-    return pair[1]
 
 
 def _join_highest_tags(tags: Sequence[str]) -> str:
@@ -433,5 +428,5 @@ def latest_tags(
         pairs = [pair for pair in pairs if release_lines.allows_version(lines, pair[1])] or pairs
         below = [pair for pair in pairs if limit is None or pair[1] <= limit]
         if pairs:
-            latest[package] = max(below or pairs, key=lambda pair: pair[1])
+            latest[package] = max(below or pairs, key=itemgetter(1))
     return latest

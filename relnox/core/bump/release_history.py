@@ -306,8 +306,8 @@ def _request_for_manual_version(
         raise Blocked(
             "version-not-higher",
             f"a prerelease of {package.name} would be lower than the current version {version} ({reason})",
-            fix=f"release {version} without --pre, or set the version: --to {version.base_version}"
-            f"{phase[0] if phase != 'rc' else 'rc'}0 --allow-lower",
+            fix=f"release {version} without --pre; or set the version: --to {version.base_version}"
+            f"{versioning.LETTERS[phase]}0 --allow-lower",
         )
     without_local = Bump(to=version.public, allow_lower=True) if version.local is not None else None
     return BumpRequest(without_local, reason)

@@ -183,8 +183,19 @@ def _base_version_of_group(
         Blocked: A package has no version that can be bumped, or the versions of a fixed group differ.
     """
     for package in bumped_packages:
-        if package.source.kind == "dynamic" or (explicit is None and package.name not in versions):
-            raise _no_version_error(package)
+        if package.source.kind == "dynamic":
+            raise Blocked(
+                "bump-not-possible",
+                f"{package.name} has no version in a file (it comes from {package.source.text})",
+                fix="name the file that contains it in [[tool.relnox.version-files]] (file, pattern); or set "
+                "version in [project], or exclude the package",
+            )
+        if explicit is None and package.name not in versions:
+            raise Blocked(
+                "version-missing",
+                f"{package.name} has no version yet ({package.source.text} reads tags, and none is reachable)",
+                fix="give the first version: --to 0.1.0",
+            )
     names = [package.name for package in group.packages]
     group_versions = {name: versions[name] for name in names if name in versions}
     if group.kind == "fixed" and explicit is None:
@@ -209,22 +220,6 @@ def _next_version(base: Version | None, bump: Bump | None, config: Config, today
     )
 
 
-def _no_version_error(package: Package) -> Blocked:
-    """Return the error for a package that has no version, or whose version is not in a file."""
-    if package.source.kind == "tags":
-        return Blocked(
-            "version-missing",
-            f"{package.name} has no version yet ({package.source.text} reads tags, and none is reachable)",
-            fix="give the first version: --to 0.1.0",
-        )
-    return Blocked(
-        "bump-not-possible",
-        f"{package.name} has no version in a file (it comes from {package.source.text})",
-        fix="name the file that contains it in [[tool.relnox.version-files]] (file, pattern); or set version in "
-        "[project], or exclude the package",
-    )
-
-
 def _causes_by_dependent(
     workspace: Workspace,
     bumps: Sequence[VersionBump],
@@ -232,7 +227,7 @@ def _causes_by_dependent(
     current_versions: Mapping[str, Version],
     config: Config,
 ) -> dict[str, list[VersionBump]]:
-    """Map each dependent whose published requirements change to the bumps that cause it.
+    """Map each dependent whose published requirements change to the bumps that cause this.
 
     Private packages and packages without a version are left out.
     """

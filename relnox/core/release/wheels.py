@@ -36,6 +36,8 @@ RUNNERS = {
     "win_arm64": "windows-11-arm",
 }
 """Maps each platform for which cibuildwheel 4 builds wheels of CPython to a GitHub runner, as of 2026-11."""
+_SYSTEMS = {"win": "windows", "mac": "macos"}
+_WINDOWS_ARCHITECTURES = {"win32": "x86", "win_amd64": "AMD64", "win_arm64": "ARM64"}
 _EMULATED = ("armv7l", "ppc64le", "s390x", "riscv64")
 """The processors that need QEMU on these runners."""
 
@@ -117,26 +119,14 @@ def github_matrix(packages: Iterable[str], settings: Mapping[str, tuple[str, ...
                 "package": package,
                 "runner": RUNNERS[platform],
                 "emulated": platform.endswith(_EMULATED),
-                "platform": _cibuildwheel_platform(platform),
+                "platform": _SYSTEMS.get(platform[:3], "linux"),
                 "sdist": f"{package.replace('-', '_')}-*.tar.gz",
-                "archs": _cibuildwheel_architecture(platform),
+                "archs": _WINDOWS_ARCHITECTURES.get(platform, platform.partition("_")[2]),
                 "build": " ".join(identifiers),
             }
             for (package, platform), identifiers in jobs.items()
         ]
     }
-
-
-def _cibuildwheel_platform(platform: str) -> str:
-    if platform.startswith("win"):
-        return "windows"
-    return "macos" if platform.startswith("macosx") else "linux"
-
-
-def _cibuildwheel_architecture(platform: str) -> str:
-    if platform.startswith("win"):
-        return {"win32": "x86", "win_amd64": "AMD64", "win_arm64": "ARM64"}[platform]
-    return platform.partition("_")[2]
 
 
 def _expand_braces(text: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ import re
 from typing import Literal
 
 import semver
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from relnox.errors import Blocked
 
@@ -20,8 +20,10 @@ Scheme = Literal["pep440", "semver", "calver"]
 
 _WORDS = {"a": "alpha", "b": "beta", "rc": "rc"}
 _SEGMENTS = {"a": "a", "alpha": "a", "b": "b", "beta": "b", "rc": "rc", "dev": ".dev"}
-_PRERELEASE = r"(?i)(?P<word>[a-z]*)(?:[.-]?(?P<number>[0-9]+))?"
+_PRERELEASE = r"(?i)(?P<word>[a-z]*)(?:[.-]?(?P<number>[0-9]{1,100}))?"
 
+_MAX_SHOWN = 100
+"""The number of characters of an invalid version in a message."""
 _LENGTH = 3
 _LARGEST = 2**53 - 1
 """The greatest number that every SemVer tool accepts: node-semver's MAX_SAFE_INTEGER; Cargo allows 2**64 - 1."""
@@ -104,22 +106,18 @@ def from_semver(text: str) -> Version:
     except ValueError:  # not SemVer, or a number longer than Python converts
         raise Blocked(
             "version-invalid",
-            f"{text!r} is not a valid version (SemVer 2.0.0)",
+            f"{text[:_MAX_SHOWN]!r} is not a valid version (SemVer 2.0.0)",
             fix="write it like 1.2.3 or 1.2.3-alpha.0",
         ) from None
     segment = "" if version.prerelease is None else _pep440_segment(text, version.prerelease)
     build = "" if version.build is None else f"+{version.build}"
     try:
         return Version(f"{version.major}.{version.minor}.{version.patch}{segment}{build}")
-    except InvalidVersion:
+    except ValueError:  # InvalidVersion is one; so is a number of thousands of digits
         raise Blocked(
             "version-invalid",
-            f"{text!r}: build metadata {version.build!r} is not a valid local segment (PEP 440)",
+            f"{text[:_MAX_SHOWN]!r}: its build metadata is not a valid local segment (PEP 440)",
             fix="remove it, or use letters, digits and single dots",
-        ) from None
-    except ValueError:
-        raise Blocked(
-            "version-invalid", f"a number in {text[:20]}… has too many digits", fix="use smaller numbers"
         ) from None
 
 
@@ -141,7 +139,7 @@ def _pep440_segment(text: str, prerelease: str) -> str:
     if match is None or match["word"].lower() not in _SEGMENTS:
         raise Blocked(
             "version-invalid",
-            f"{text!r}: PEP 440 has no prerelease that sorts as {prerelease!r} does",
+            f"{text[:_MAX_SHOWN]!r}: PEP 440 has no prerelease that sorts as {prerelease[:_MAX_SHOWN]!r} does",
             fix="use -alpha.N, -beta.N, -rc.N or -dev.N; after a final version, release a patch",
         )
     return f"{_SEGMENTS[match['word'].lower()]}{match['number'] or '0'}"

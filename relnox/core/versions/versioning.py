@@ -129,10 +129,6 @@ def next_version(
         Blocked: The options contradict each other, or the result is not higher or does not fit the scheme.
     """
     check_bump(bump)
-    if prerelease_start not in (0, 1):
-        raise Blocked(
-            "value-invalid", f"prerelease-start is {prerelease_start}, not 0 or 1", fix="set prerelease-start = 0"
-        )
     if bump.to is not None:
         result = _parse_explicit_version(bump.to)
     else:
