@@ -237,7 +237,7 @@ def _find_package_directories(
                 "value-invalid",
                 f"{glob!r} in {key or '[tool.uv.workspace]'} is not a valid glob (** must be a whole "
                 "path component)",
-                fix="write it like `libs/*`",
+                fix="write ** between slashes, like `libs/**/python`",
             )
         matches = [root] if path in (".", "") else sorted(root.glob(path))
         directories = [

@@ -75,7 +75,7 @@ def parse_package(document: Mapping[str, Any], directory: str) -> Package:
         raise Blocked(
             "project-file-invalid",
             f"{file} has no package name ([project] has no key `name`)",
-            fix="add `name` to [project]",
+            fix='add name = "NAME" to [project]',
         )
     if not is_valid_name(name):
         raise Blocked(

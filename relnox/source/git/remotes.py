@@ -160,7 +160,7 @@ def push(git: Git, remote: str, branch: str, tags: Iterable[str], replaces: str 
     if completed.returncode != 0:
         raise Failed(
             "push-rejected",
-            f"{remote} did not take the push:\n{quote_output(completed)}",
+            f"push to {remote} was rejected:\n{quote_output(completed)}",
             fix="fix what the remote reports above, then rerun the command; or undo the bump: "
             f"{fixes.task_command('bump', '--undo')}",
         )
