@@ -226,11 +226,7 @@ def read_file(archive: Archive, name: str, limit: int = _MAX_METADATA_SIZE) -> b
 
 
 def unpack_sdist(path: Path, into: Path) -> Path:
-    """Unpack an sdist into an empty directory, and return the top-level directory in it.
-
-    Raises:
-        Failed: A member would be outside the directory, or there is more than one top-level entry.
-    """
+    """Unpack an sdist into an empty directory, and return the only entry of that, the top-level directory."""
     try:
         with _open_sdist(path) as (sdist, _):
             sdist.extractall(into, filter="data")

@@ -47,11 +47,7 @@ class Interpreter(Record):
 
 @cache
 def find_interpreter(version: str) -> Interpreter:
-    """Return a working interpreter of a Python version (`3.12`), or the running one if `version` is empty.
-
-    Raises:
-        Blocked: The version is invalid, or no working interpreter of that version is installed.
-    """
+    """Return a working interpreter of a Python version (`3.12`), or the running one if `version` is empty."""
     if version in ("", RUNNING_PYTHON):
         return Interpreter(Path(sys.executable), platform.python_version())
     if not re.fullmatch(r"\d{1,3}(\.\d{1,3})?", version, re.ASCII):
@@ -146,9 +142,6 @@ class Installer(Record):
 
         With `index_url`, nothing is installed from another index, even if an sdist sets one. If the constraints
         require hashes, only wheels are installed, since sdists could run code before their hashes are compared.
-
-        Raises:
-            Failed: The constraints require hashes, and the requirements cannot be resolved to wheels.
         """
         if constraints.require_hashes:
             # In this mode, uv takes pinned requirements only; it finds their hashes in the constraints.

@@ -36,11 +36,7 @@ _TRACEBACK_FRAME = re.compile(r'\s*File "([^<"]+)", line (\d+)')
 def build_archive(  # noqa: PLR0913, PLR0917 - the parameters of a build
     name: str, kind: DistributionKind, source: Path, output: Path, session: BuildSession, settings: BuildSettings
 ) -> Path:
-    """Build an sdist, or a wheel from an unpacked sdist, into the existing directory `output`.
-
-    Raises:
-        Failed: The requirements cannot be installed, or the backend failed; the message has its last lines.
-    """
+    """Build an sdist, or a wheel from an unpacked sdist, into the existing directory `output`."""
     import build
 
     # A new dict for every call, since hooks may change it.
@@ -104,9 +100,6 @@ def run_build_command(  # noqa: PLR0913 - the parameters of a build
     """Build the archives of a package with the project's own build command, and return them.
 
     In the command, `{output}` stands for the directory of the archives. Wheels are returned if `builds_wheels`.
-
-    Raises:
-        Failed: The command failed, or wrote no archives.
     """
     process.run(
         [argument.replace("{output}", str(output)) for argument in command],

@@ -45,14 +45,11 @@ _SKIPPED_SUFFIXES = tuple(
 
 
 def find_project_root(start: Path, top: Path | None) -> Path:
-    """Return the root directory of the project that `start` is in.
+    """Return the root directory of the project that `start` is in; raise `Blocked` if there is none.
 
     The search goes upwards from `start` to `top`, the top-level directory of the checkout (None outside git). The
     root is the nearest directory whose pyproject.toml has `[tool.relnox]` or defines a uv workspace, else the
     nearest directory with a pyproject.toml, else `top`.
-
-    Raises:
-        Blocked: No project was found.
     """
     start = start.resolve()
     candidates = [start, *start.parents]
@@ -116,11 +113,8 @@ def discover_packages(
 ) -> Workspace:
     """Find the packages of a project, with their versions.
 
-    `filter_ignored` returns those of the given paths that git ignores; it is None outside git.
-
-    Raises:
-        Blocked: There is no package, two packages have the same name, a listed package cannot be read, or a
-            pattern matches nothing.
+    `filter_ignored` returns those of the given paths that git ignores; it is None outside git. What is wrong is an
+    error in packages that settings name, and a warning in others.
     """
     _check_exclude(root, config.exclude, filter_ignored)
     document = pyproject.read_toml(root, _PYPROJECT) if (root / _PYPROJECT).is_file() else {}

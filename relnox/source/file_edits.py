@@ -106,11 +106,7 @@ def restore_files(root: Path, edits: Iterable[Edit], staging: Path | None = None
 
 
 def _is_applied(root: Path, edit: Edit) -> bool:
-    """Return whether a file has its new content.
-
-    Raises:
-        Conflict: The file has neither its new nor its old content.
-    """
+    """Return whether a file has its new content; raise `Conflict` if it has neither that nor the old one."""
     content = _current_content(root, edit)
     if content == edit.after:
         return True
@@ -138,11 +134,7 @@ def _current_content(root: Path, edit: Edit) -> bytes | None:
 
 
 def _path_to_write(root: Path, edit: Edit) -> Path:
-    """Return the real path of the file that an edit writes or, if that is a link, of the link itself.
-
-    Raises:
-        Blocked: It is outside of the checkout.
-    """
+    """Return the real path, inside of the checkout, of the file or the link that an edit writes."""
     if not edit.is_link:
         return files.project_path(root, edit.file)
     return files.project_path(root, posixpath.dirname(edit.file)) / posixpath.basename(edit.file)

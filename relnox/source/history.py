@@ -34,10 +34,8 @@ def read_release_histories(  # noqa: PLR0913 - what a history is read from
     commit.
 
     `tag_formats` are by package name; `tags` maps each tag to its commit. `lines` are the release lines of the
-    commit; tags of others are ignored. `paths` are the file patterns in `[tool.relnox.paths]`.
-
-    Raises:
-        Blocked: A pattern in `paths` matches no file.
+    commit; tags of others are ignored. `paths` are the file patterns in `[tool.relnox.paths]`, each of which must
+    match a file.
     """
     history = _read_parents(git, revision)
     versions = {package.name: package.version for package in workspace.packages}

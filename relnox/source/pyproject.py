@@ -63,11 +63,7 @@ _FILE_SETTINGS: Mapping[str, tuple[tuple[str, ...], ...]] = {
 
 
 def parse_package(document: Mapping[str, Any], directory: str) -> Package:
-    """Return the package that the content of a pyproject.toml describes; `directory` is relative to the root.
-
-    Raises:
-        Blocked: The name or the version is missing or invalid, or `build-backend` is not a string.
-    """
+    """Return the package that the content of a pyproject.toml describes; `directory` is relative to the root."""
     file = "pyproject.toml" if directory == "." else f"{directory}/pyproject.toml"
     project, poetry = table_at(document, "project"), table_at(document, "tool", "poetry")
     name = project.get("name", poetry.get("name"))

@@ -45,12 +45,7 @@ class _BackendLocation(Record):
 
 
 def read_package(document: Mapping[str, Any], directory: str, root: Path) -> Package:
-    """Return the package that the pyproject.toml of a directory describes, with its version and where that is.
-
-    Raises:
-        Blocked: The pyproject.toml is invalid, or a Cargo.toml of the package's crate or of the crate's workspace
-            cannot be read.
-    """
+    """Return the package that the pyproject.toml of a directory describes, with its version and where that is."""
     if (root / directory / _HATCH).is_file():
         tool = table_at(document, "tool")
         hatch = {**table_at(tool, "hatch"), **pyproject.read_toml(root, posixpath.join(directory, _HATCH))}
@@ -83,12 +78,7 @@ def version_at(commit: str, package: Package, git: Git) -> Version | None:
 
 
 def add_declared_version_files(packages: Sequence[Package], config: Config, root: Path) -> list[Package]:
-    """Return the packages with the version files in `[[tool.relnox.version-files]]` added to their locations.
-
-    Raises:
-        Blocked: A file is missing, does not contain the version the declared number of times, has an unknown
-            format, or belongs to no package.
-    """
+    """Return the packages with the version files in `[[tool.relnox.version-files]]` added to their locations."""
     sources: dict[str, list[VersionSource]] = {package.name: [] for package in packages}
     excluded_files = {file.file for file in config.version_files if file.count == 0}
     for file in config.version_files:

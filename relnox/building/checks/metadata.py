@@ -78,8 +78,8 @@ def _name_and_version_problems(archive: Archive, expected: ExpectedArchive) -> I
         yield Problem(
             "metadata-invalid",
             f"version is {archive.version}, but {expected.version} was planned",
-            f"set {expected.version} in the file that the build backend reads, and remove tag_build from [egg_info] "
-            "of setup.cfg",
+            f"set {expected.version} in the file that the build backend reads, without tag_build in [egg_info] of "
+            "setup.cfg",
         )
     if canonicalize_name(name := archive.fields.get("name", "")) != archive.name:
         message = f"Name is {name!r} in the metadata, but {archive.name} in the file name"

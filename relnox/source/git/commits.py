@@ -42,9 +42,6 @@ def commit(git: Git, message: str, edits: Sequence[Edit]) -> str:
 
     Returns:
         The id of the tree that the commit has, unless a hook changed it.
-
-    Raises:
-        Failed: git or a hook rejected the commit.
     """
     with TemporaryDirectory() as directory:
         index = directory.path / "index"
@@ -105,11 +102,7 @@ def move_branch(git: Git, old: str, new: str, tags: Mapping[str, str] = MappingP
 
 
 def create_tag(git: Git, tag: NewTag, commit: str) -> None:
-    """Create an annotated tag, which must not exist yet; git signs it if `tag.gpgSign` is set.
-
-    Raises:
-        Failed: git could not create or sign the tag; no tag is left.
-    """
+    """Create an annotated tag, which must not exist yet, signed if `tag.gpgSign` is set; a failure leaves none."""
     message = ("--cleanup=whitespace", f"--message={tag.message}")
     completed = git.run("tag", "--annotate", *message, "--", tag.name, commit)
     is_signed = _is_enabled(git, "tag.gpgSign")

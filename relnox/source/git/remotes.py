@@ -40,12 +40,7 @@ class Remote:
         return self._refs
 
     def require_refs(self, needed_by: str) -> Mapping[str, str]:
-        """Return `refs` for an option that requires them, however long the remote takes.
-
-        Raises:
-            Blocked: There is no such remote.
-            Failed: The remote does not answer.
-        """
+        """Return `refs` for an option that requires them, without a timeout; raise an error without them."""
         if self._refs is None:
             if self._git is None or self.name not in names(self._git):
                 raise Blocked(
@@ -83,10 +78,8 @@ def url(git: Git, remote: str) -> str:
 def read_refs(git: Git, remote: str, timeout: float | None = None) -> dict[str, str]:
     """Ask a remote for its branches and tags, and return their object ids by full name, such as `refs/heads/main`.
 
-    The commit of an annotated tag is under the name of the tag with `^{}` at its end.
-
-    Raises:
-        Failed: The remote cannot be reached, or does not respond within `timeout` seconds.
+    The commit of an annotated tag is under the name of the tag with `^{}` at its end. A remote that cannot be
+    reached, or does not respond within `timeout` seconds, raises `Failed`.
     """
     return parse_refs(_ls_remote(git, remote, "--heads", "--tags", timeout=timeout), "\t")
 
@@ -143,9 +136,6 @@ def push(git: Git, remote: str, branch: str, tags: Iterable[str], replaces: str 
     If the remote does not support atomic pushes, the branch is pushed first, so that the remote never has tags of
     commits that are not on its branch. `replaces` is the commit that the remote's branch must still be at, or None
     for any ancestor of the branch.
-
-    Raises:
-        Failed: The remote cannot be reached or rejected the push.
     """
     lease = [f"--force-with-lease=refs/heads/{branch}:{replaces}"] if replaces is not None else []
     names = list(tags)
