@@ -288,6 +288,11 @@ class World:
             how,
             ran.text,
         )
+        if ran.code == 1:  # Blocked by what the killed run had edited: it changes nothing, not even what that left.
+            git(self.root, "restore", "--staged", "--worktree", "--", *EDITED)
+            ran = self._run(*self.scene.command)
+            assert ran.code == 2, (how, ran.text)
+            assert self._state() == self._final, (how, ran.text)
 
     def _tells_the_truth(self, found: State, how: object) -> None:
         """`relnox status` has the versions of the files, and the tag that there is."""
