@@ -6,7 +6,7 @@ The trailers of commits and tags say what they release (`core.bump.release_histo
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from packaging.version import Version
@@ -60,11 +60,10 @@ class Release(NamedTuple):
 
 def find_requested_release(options: Options, project: Project, selected: Sequence[Package]) -> Release | None:
     """Return the release at HEAD, or below it and not pushed, that the options ask for; None if there is none."""
-    git, state = project.git, project.state
-    if git is None or state is None or state.head is None or not (options.commit or options.tag):
+    if not (options.commit or options.tag) or project.commit is None:
         return None
-    releases = _find_releases(options, project, git)
-    return next((one for one in releases if _is_requested(one, options, project, git, selected)), None)
+    releases = _find_releases(options, project)
+    return next((one for one in releases if _is_requested(one, options, project, selected)), None)
 
 
 def plan_to_finish(release: Release, options: Options, project: Project, checkout: Project) -> Plan | None:
@@ -73,8 +72,7 @@ def plan_to_finish(release: Release, options: Options, project: Project, checkou
     If nothing is missing, the plan has no steps: another release of the same commits is hardly wanted. With
     `--again` or `--part auto`, which asks the commits, the result is None then.
     """
-    git, state = project.git, project.state
-    assert git is not None and state is not None  # noqa: S101, PT018 - there is a commit
+    git, state, head = project.require_commit()
     new, commit = PlanBuilder("bump"), release.commit
     remote_tags, bumps = project.remote.tags, release.bumps(project)
     new.releases += changes.released_packages(project, bumps, is_tagged=options.tag)
@@ -89,12 +87,12 @@ def plan_to_finish(release: Release, options: Options, project: Project, checkou
     if not release.is_followed and (unpushed_tags or not tags):  # or it would have been pushed with the tags
         files = changes.read_contents(project)
         following = changes.add_development_version(options, project, bumps, {}, files, new)[1]
-    pushes_branch = options.push and (bool(following) or not _is_on_remote(state.head or "", project, git))
+    pushes_branch = options.push and (bool(following) or not _is_on_remote(head, project, git))
     if pushes_branch or (options.push and unpushed_tags):
         branch, names = state.branch if pushes_branch else None, tuple(tag.name for tag in unpushed_tags)
         new.add(Push(remote_name=project.config.remote, branch=branch or "", tags=names))
     is_finished = not new.plan().steps
-    if is_finished and (options.again or options.part == "auto" or _has_other_versions(checkout, project, bumps)):
+    if is_finished and (options.again or options.part == "auto" or _has_other_versions(checkout, bumps)):
         return None
     new.problems += preflight.existing_tag_problems(tags, project, commit, is_local=False)
     if pushes_branch or following:
@@ -103,7 +101,7 @@ def plan_to_finish(release: Release, options: Options, project: Project, checkou
         new.problems += _push_problems(project, is_public=len(unpushed_tags) < len(tags))
     if changed_files := checkout.once(file_edits.conflicting_files, checkout.root, following):
         new.problems.append(preflight.changed_files_problem(changed_files))
-    where = "HEAD" if commit == state.head else "the commit below HEAD" if release.is_followed else "a commit"
+    where = "HEAD" if commit == head else "the commit below HEAD" if release.is_followed else "a commit"
     released = [f"{bump.package.name} {bump.after}" for bump in bumps]
     what = f"{where} ({commit[:10]}) is the release of {join_names(released)}"
     if is_finished:
@@ -117,10 +115,10 @@ def plan_to_finish(release: Release, options: Options, project: Project, checkou
     return new.plan()
 
 
-def _has_other_versions(checkout: Project, project: Project, bumps: Sequence[VersionBump]) -> bool:
-    """Return whether the checkout has another version than HEAD, as after a bump without a commit."""
-    here, committed = ({one.name: one.version for one in view.workspace.packages} for view in (checkout, project))
-    return any(here.get(bump.package.name) != committed[bump.package.name] for bump in bumps)
+def _has_other_versions(checkout: Project, bumps: Sequence[VersionBump]) -> bool:
+    """Return whether the checkout has other versions than HEAD, as after a bump without a commit."""
+    here = {package.name: package.version for package in checkout.workspace.packages}
+    return any(here.get(bump.package.name) != bump.package.version for bump in bumps)
 
 
 def _push_problems(project: Project, *, is_public: bool) -> Iterator[Problem]:
@@ -140,35 +138,35 @@ def release_made_elsewhere(options: Options, project: Project, bumps: Sequence[V
     This is so in a job that is run again, on the commit that its first run began with. Tags that only this clone
     has are no release: their commit may have been dropped since.
     """
-    git, state = project.git, project.state
-    if git is None or state is None or not options.tag or options.again:
+    if not options.tag or options.again:
         return
+    git, state, head = project.require_commit()
     names = tuple(dict.fromkeys(changes.tags_by_package(project, bumps).values()))
     remote_tags = project.remote.tags
     commits = {remote_tags.get(name) for name in names}
     commit = commits.pop() if len(commits) == 1 else None
-    if commit is None or commit == state.head:
+    if commit is None or commit == head:
         return
     if project.once(git.resolve_commit, commit) is None:
         project.once(remotes.try_to_fetch_objects, git, project.config.remote, f"refs/tags/{names[0]}")
-    if project.once(git.parent_commit, commit) != state.head or not _is_on_remote(commit, project, git):
+    if project.once(git.parent_commit, commit) != head or not _is_on_remote(commit, project, git):
         return
     fetch = f"git fetch --tags {project.config.remote}, then " if names[0] not in state.tags else ""
     build, publish = fixes.task_command("build-all", "--commit", names[0]), fixes.task_command("publish")
     yield Blocked(
         "already-released",
-        f"{join_names(names)} ({commit[:10]}) was released from this commit ({(state.head or '')[:10]}) already",
+        f"{join_names(names)} ({commit[:10]}) was released from this commit ({head[:10]}) already",
         f"{fetch}{build}, then {publish}",
     )
 
 
 def unpushed_release_notes(options: Options, project: Project, pushed: Sequence[str]) -> Iterator[str]:
     """Yield a note on tags of earlier releases that the remote lacks and `--push` does not push."""
-    state, git = project.state, project.git
-    if not options.push or state is None or git is None:
+    if not options.push:
         return
+    git, state, _ = project.require_commit()
     names = state.tags.keys() - project.remote.tags.keys() - set(pushed)
-    if tags := sorted(tag.name for tag in _release_tags(project, git) if tag.name in names) if names else []:
+    if tags := sorted(tag.name for tag in _release_tags(project, git) if tag.name in names):
         remote = project.config.remote
         yield (
             f"not pushed: {join_names(tags)} of earlier releases; to push {'it' if len(tags) == 1 else 'them'}: "
@@ -182,29 +180,22 @@ def _release_tags(project: Project, git: Git, where: str = "--merged=HEAD") -> l
     return [tag for tag in tags if release_history.read_trailers(tag.message)]
 
 
-def _find_releases(options: Options, project: Project, git: Git) -> Iterator[Release]:
+def _find_releases(options: Options, project: Project) -> Iterator[Release]:
     """Yield the releases at HEAD and below it, down to the first commit that does something else.
 
     With `--push`, the unpushed ones below that follow. A release without a commit of its own is known by its tags.
     Of a package, only the last release counts.
     """
-    state, remote = project.state, project.remote
-    if state is None:
-        return
-    later_names: set[str] = set()
-    commits, count = project.once(git.commit_messages, f"-{_MAX_COMMITS}"), 1
-    if options.push:
-        tip = remote.branches.get(state.branch or "")
-        if tip is not None and project.once(git.resolve_commit, tip) is not None:
-            unpushed = project.once(git.commit_messages, "HEAD", f"^{tip}")
-            count, commits = max(1, len(unpushed)), [*commits, *unpushed[len(commits) :]]
-    ids = {commit for commit, _ in commits}
-    unpushed_names = state.tags.keys() - remote.tags.keys() if options.push else set()
-    names = {name for name, commit in state.tags.items() if commit in ids or name in unpushed_names}
-    tags = [tag for tag in _release_tags(project, git) if tag.name in names] if names else []
+    (git, state, _), remote = project.require_commit(), project.remote
+    tip = remote.branches.get(state.branch or "") if options.push else None
+    unpushed_commits: Collection[tuple[str, str]] = ()
+    if tip is not None and project.once(git.resolve_commit, tip) is not None:
+        unpushed_commits = project.once(git.commit_messages, "HEAD", f"^{tip}")
+    unpushed_tags = state.tags.keys() - remote.tags.keys() if options.push else set()
+    tags, later_names = _release_tags(project, git), set[str]()
     is_followed, has_others = False, False
-    for position, (commit, message) in enumerate(commits):
-        if position >= count and has_others:
+    for position, (commit, message) in enumerate(project.once(git.commit_messages, f"-{_MAX_COMMITS}")):
+        if has_others and position >= max(1, len(unpushed_commits)):
             break
         is_development = bool(release_history.read_trailers(message, release_history.DEVELOPMENT))
         has_others |= not (is_development or release_history.read_trailers(message))
@@ -216,7 +207,7 @@ def _find_releases(options: Options, project: Project, git: Git) -> Iterator[Rel
         is_followed |= is_development
     for tag in tags:
         versions = _tagged_versions(tags, tag.commit)
-        if tag.name in unpushed_names and versions and later_names.isdisjoint(versions):
+        if tag.name in unpushed_tags and versions and later_names.isdisjoint(versions):
             yield Release(tag.commit, versions, is_followed)
         later_names |= versions.keys()
 
@@ -230,9 +221,7 @@ def _tagged_versions(tags: Sequence[TagMessage], commit: str) -> dict[str, Versi
     return versions
 
 
-def _is_requested(
-    release: Release, options: Options, project: Project, git: Git, selected: Sequence[Package]
-) -> bool:
+def _is_requested(release: Release, options: Options, project: Project, selected: Sequence[Package]) -> bool:
     """Return whether the options ask for the versions of a release: for those packages, and for such versions.
 
     Its versions do not count if a commit has changed them since.
@@ -255,13 +244,13 @@ def _is_requested(
             package.name in release.versions and versioning.is_result_of(release.versions[package.name], bump)
             for package in versioned
         )
-        and (bump.part != "phase" or any(_is_next_phase(release, bump, one, project, git) for one in versioned))
+        and (bump.part != "phase" or any(_is_next_phase(release, bump, one, project) for one in versioned))
     )
 
 
-def _is_next_phase(release: Release, bump: Bump, package: Package, project: Project, git: Git) -> bool:
+def _is_next_phase(release: Release, bump: Bump, package: Package, project: Project) -> bool:
     """Return whether `--part phase` led to the version of a release, since it may lead to any phase."""
-    version = release.versions[package.name]
+    (git, _, _), version = project.require_commit(), release.versions[package.name]
     if package.source.is_in_file:
         before = project.once(version_at, f"{release.commit}^", package, git)
     else:
