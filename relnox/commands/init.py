@@ -124,29 +124,34 @@ def _pyproject_text(files: Mapping[str, bytes]) -> str:
 
 def _with_settings(files: Mapping[str, bytes], settings: Mapping[str, Any], *, update: bool) -> bytes | None:
     """Return pyproject.toml with [tool.relnox] or missing settings added, or None if nothing changes."""
-    before, text = files.get(_PYPROJECT, b""), _pyproject_text(files)
-    bom = codecs.BOM_UTF8 if before.startswith(codecs.BOM_UTF8) else b""
-    tool = table_at(load_toml(text), "tool")
-    if "relnox" in tool:
-        after = _add_settings(text, settings) if update and settings else None
-        return None if after is None else bom + after.encode()
-    table = fixes.to_toml(settings) + "\n"
-    newline = "\r\n" if "\r\n" in text else "\n"
-    separator = "" if not text else newline if text.endswith("\n") else 2 * newline
-    after = text + separator + table.replace("\n", newline)
+    text = _pyproject_text(files)
+    existing = table_at(load_toml(text), "tool").get("relnox")
+    if existing is not None and not (update and settings):
+        return None
+    if existing is None:
+        newline = "\r\n" if "\r\n" in text else "\n"
+        separator = "" if not text else newline if text.endswith("\n") else 2 * newline
+        after = text + separator + (fixes.to_toml(settings) + "\n").replace("\n", newline)
+        expected = settings
+    else:
+        after, expected = _add_settings(text, settings)
     try:
-        load_toml(after)
-    except ValueError:
+        is_added = load_toml(after)["tool"]["relnox"] == expected
+    except ValueError:  # tool is an inline table
+        is_added = False
+    if not is_added:
+        config = None if existing is None else Config.parse(existing, options_by_table(existing))
         raise Blocked(
             "bump-not-possible",
-            f"[tool.relnox] cannot be added to pyproject.toml (tool is {'an inline' if tool else 'no'} table)",
-            fix=f"add to its tool table: {table.removeprefix('[tool.relnox]').strip() or 'relnox = {}'}",
-        ) from None
+            "[tool.relnox] in pyproject.toml cannot be added or updated without changing other settings",
+            fix=f"add by hand:\n{fixes.to_toml(settings, config)}",
+        )
+    bom = codecs.BOM_UTF8 if files.get(_PYPROJECT, b"").startswith(codecs.BOM_UTF8) else b""
     return bom + after.encode()
 
 
-def _add_settings(text: str, settings: Mapping[str, Any]) -> str:
-    """Return the text of a pyproject.toml with settings added to [tool.relnox], and nothing else changed."""
+def _add_settings(text: str, settings: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the text of a pyproject.toml with settings added to [tool.relnox], and the content of that table."""
     document = tomlkit.parse(text)
     table: Any = document["tool"]["relnox"]
     expected = load_toml(text)["tool"]["relnox"]
@@ -158,15 +163,7 @@ def _add_settings(text: str, settings: Mapping[str, Any]) -> str:
             table[key] = tomlkit.table(is_super_table=key == "groups")
         for name, item in value.items():
             table[key][name] = expected.setdefault(key, {})[name] = item
-    after = tomlkit.dumps(document)
-    if load_toml(after)["tool"]["relnox"] != expected:
-        before = load_toml(text)["tool"]["relnox"]
-        raise Blocked(
-            "bump-not-possible",
-            "[tool.relnox] in pyproject.toml cannot be updated without changing other settings",
-            fix=f"add by hand:\n{fixes.to_toml(settings, Config.parse(before, options_by_table(before)))}",
-        )
-    return after
+    return tomlkit.dumps(document), expected
 
 
 def _with_gitignore_lines(before: bytes) -> bytes | None:  # bytes, because git requires no encoding

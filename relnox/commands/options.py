@@ -342,19 +342,8 @@ class ForgeReleaseOptions(ReleaseOptions):
 
 
 RELEASE_STAGES = (
-    *(
-        "check",
-        "bump",
-        "build-all",
-        "verify-dist",
-        "publish-test",
-        "verify-test",
-        "gate",
-        "push",
-        "publish",
-        "verify",
-    ),
-    "forge-release",
+    *("check", "bump", "build-all", "verify-dist", "publish-test", "verify-test"),
+    *("gate", "push", "publish", "verify", "forge-release"),
 )
 """The names of the stages of `release`, in order."""
 
