@@ -126,9 +126,7 @@ def _add_bump(
     new.notes += versions.version_notes(options, project, bumps, updates)
     new.notes[:] = dict.fromkeys(new.notes)
     new.next_command = _next_command(options, project, edits, tags, is_followed=bool(following[0]))
-    new.tables.append(_table("", bumps))
-    if following[0]:
-        new.tables.append(_table("then", following[0]))
+    new.tables += (_table(title, own) for title, own in (("", bumps), ("then", following[0])) if own)
 
 
 def _next_command(

@@ -38,15 +38,10 @@ _NAMELESS_PREFIXES = ("", "v")
 
 
 class Contents:
-    """The contents of files, and what a bump makes of them.
+    """The contents of files by path, before and after a bump; None after it removes the file.
 
-    Attributes:
-        before: The content of each file that may be edited, by path.
-        after: The new content of each changed file, by path; None removes the file.
-        generated: The files that tools or hooks of the project wrote.
-        links: The symbolic links that they removed.
-        edited: The files that have their new content already, from an interrupted run of this bump or from one
-            without `--commit`.
+    Tools or hooks of the project wrote the files in `generated`, and removed the symbolic links in `links`. The
+    files in `edited` have their new content already, from an interrupted run or one without `--commit`.
     """
 
     def __init__(self, before: Mapping[str, bytes]) -> None:

@@ -210,11 +210,13 @@ def existing_tag_problems(
         existing = {name: commits[tag.name] for name, commits in repositories if tag.name in commits}
         others = {name: other[:10] for name, other in existing.items() if other != commit}
         if others:
-            ids = ", ".join(dict.fromkeys(others.values()))
+            ids, remote = ", ".join(dict.fromkeys(others.values())), project.config.remote
+            fetch = f"git fetch {remote} refs/tags/{tag.name} && git show FETCH_HEAD"
+            show = f"git show {tag.name}" if "here" in others else fetch
             yield Conflict(
                 "tag-exists",
                 f"tag {tag.name} already exists {' and '.join(others)} ({ids})",
-                f"choose a higher version; to see the tag: git show {tag.name}",
+                f"choose a higher version; to see the tag: {show}",
             )
 
 

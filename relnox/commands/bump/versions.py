@@ -151,7 +151,7 @@ def reads_history(options: Options, selected: Sequence[Package]) -> bool:
 
 
 def _check_options(options: Options, project: Project, selected: Sequence[Package]) -> None:
-    """Raise `Blocked` if the options do not fit the packages or the checkout."""
+    """Raise `Blocked` if the options do not fit the packages, or the clone lacks what versions depend on."""
     provider = selected[0].source.text if all(package.source.kind == "tags" for package in selected) else None
     if provider is not None and options.pull_request:
         raise Blocked(
@@ -171,20 +171,16 @@ def _check_options(options: Options, project: Project, selected: Sequence[Packag
             "--part auto needs a git repository (it reads the commit history)",
             "use --part major, --part minor or --part patch",
         )
-    if reads_history(options, selected):
-        _check_history(project)
-
-
-def _check_history(project: Project) -> None:
-    """Raise `Blocked` if this clone lacks commits or tags that versions depend on."""
     state, remote = project.state, project.config.remote
-    if state is not None and state.is_shallow:
+    if state is None or not reads_history(options, selected):
+        return
+    if state.is_shallow:
         raise Blocked(
             "clone-shallow",
             "this clone is shallow (its history and tags are incomplete)",
             "git fetch --unshallow --tags",
         )
-    if state is not None and not state.tags and project.tags:
+    if not state.tags and project.tags:
         raise Blocked(
             "clone-shallow",
             f"this clone has no tags, but {remote} has {len(project.tags)} (the last releases are not known)",

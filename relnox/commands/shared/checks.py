@@ -8,6 +8,7 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from packaging.version import Version
@@ -27,7 +28,6 @@ from relnox.core.workspace import Workspace, owning_package
 from relnox.errors import Blocked, Problem
 from relnox.project import Project
 from relnox.source import file_edits
-from relnox.source.git.repository import Git
 
 _MAX_LISTED = 5
 """The maximum number of files named in a message."""
@@ -63,17 +63,16 @@ def switch_command(project: Project, branches: Iterable[ReleaseLine] = ()) -> st
 
 def committer_problems(project: Project, *, commits: bool = True) -> Iterator[Problem]:
     """Yield a problem if git has no name and email address for annotated tags and, if wanted, for commits."""
-    git = project.git
-    if git is not None and (identity_error := project.once(_identity_error, git, commits)) is not None:
+    if project.git is None:
+        return
+    ask = project.git.identity_error
+    error = (project.once(ask, "AUTHOR") if commits else None) or project.once(ask)
+    if error is not None:
         yield Blocked(
             "committer-unknown",
-            f"git has no name and email address for commits and annotated tags ({identity_error})",
+            f"git has no name and email address for commits and annotated tags ({error})",
             'git config user.name "NAME" && git config user.email EMAIL',
         )
-
-
-def _identity_error(git: Git, commits: bool) -> str | None:  # noqa: FBT001 - memo
-    return (git.identity_error("AUTHOR") if commits else None) or git.identity_error()
 
 
 def operation_problems(project: Project) -> Iterator[Problem]:
@@ -242,11 +241,9 @@ def missing_module_problems(packages: Iterable[Package], project: Project) -> It
 
 
 class NewerTags(Record):
-    """Tags that are newer than the current versions of their packages.
+    """Tags that are newer than the current versions of their packages, by package.
 
-    Attributes:
-        reachable: By package: the tag and its version, for tags on HEAD or its ancestors.
-        ignored: The same for other tags, with the reason why they do not count.
+    `reachable` has tags on HEAD or its ancestors with their versions, `ignored` others with why they do not count.
     """
 
     reachable: Mapping[str, tuple[str, Version]]
@@ -349,21 +346,18 @@ def ambiguous_tag_problems(
         return
 
     names = text.join_names([package.name for package in readers])
-    settings = "\n".join(
-        tag_versions.settings_for_own_tags(package, _own_prefix(package, formats)) for package in readers
-    )
+    counts = Counter(tag_format.prefix for tag_format in formats.values())
+    settings = []
+    for package in readers:
+        prefix = formats[package.name].prefix
+        own_prefix = prefix if counts[prefix] == 1 else f"{package.name}-v"
+        settings.append(tag_versions.settings_for_own_tags(package, own_prefix))
     yield Blocked(
         "setting-invalid",
         f"{names}: {readers[0].source.text} takes the version from any tag, and this bump creates "
         f"{text.join_names(planned_tags)}",
-        fix=f"configure each backend to read its own tags; add to the files:\n{settings}",
+        fix="configure each backend to read its own tags; add to the files:\n" + "\n".join(settings),
     )
-
-
-def _own_prefix(package: Package, formats: Mapping[str, TagFormat]) -> str:
-    """Return a tag prefix for one package: that of its tag format, or else its name."""
-    is_shared = [tag_format.prefix for tag_format in formats.values()].count(formats[package.name].prefix) > 1
-    return f"{package.name}-v" if is_shared else formats[package.name].prefix
 
 
 def shared_tag_notes(bumps: tuple[VersionBump, ...], workspace: Workspace) -> Iterator[str]:
@@ -397,14 +391,8 @@ def unreleased_siblings(project: Project, released: Iterable[Package]) -> Iterat
         history = project.history.get(name)
         commits = release_history.changes_since_release(history) if history is not None else []
         if history is not None and history.tag is not None and commits:
-            count = text.format_count(len(commits), "commit")
-            yield (
-                name,
-                (
-                    f"{join_names(names)} may need {name} as it is here, but {name} has {count} since "
-                    f"{history.tag} that no release has"
-                ),
-            )
+            count = f"{text.format_count(len(commits), 'commit')} since {history.tag} that no release has"
+            yield name, f"{join_names(names)} may need {name} as it is here, but {name} has {count}"
 
 
 def unreleased_sibling_notes(project: Project, released: Iterable[Package]) -> Iterator[str]:

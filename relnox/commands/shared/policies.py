@@ -14,7 +14,7 @@ from typing import Any
 from relnox.building import archives
 from relnox.commands.shared.releases import read_manifest
 from relnox.core import fixes
-from relnox.core.packages import Package, SourceKind, VersionSource
+from relnox.core.packages import Package, VersionSource
 from relnox.core.release.manifest import MANIFEST_JSON, Manifest, PackageFacts, PublishingPolicy
 from relnox.core.tags import DetectedTagFormats, TagFormat
 from relnox.core.workspace import Workspace
@@ -53,11 +53,7 @@ def publishing_policy(project: Project, commit: str | None) -> PublishingPolicy 
 
 
 def open_project_of_manifest(path: Path, options_by_table: OptionsByTable) -> Project:
-    """Return the project that a manifest describes, in the working directory.
-
-    Raises:
-        Blocked: The manifest is missing, is invalid, or describes no project.
-    """
+    """Return the project that a manifest describes, in the working directory."""
     if path.name != MANIFEST_JSON:
         raise Blocked(
             "manifest-missing", f"{path} is not the path of a {MANIFEST_JSON}", fix=f"pass DIR/{MANIFEST_JSON}"
@@ -91,7 +87,20 @@ class ManifestProject(Project, kw_only=True):
     @cached_property
     def workspace(self) -> Workspace:
         """The packages; what they require is in the archives."""
-        return Workspace(tuple(map(_package, self.policy.packages)))
+        return Workspace(
+            tuple(
+                Package(
+                    name=package.name,
+                    directory=package.directory,
+                    version=package.version,
+                    source=VersionSource(kind="toml" if package.version else "dynamic", file=MANIFEST_JSON),
+                    backend="",
+                    is_private=package.is_private,
+                    is_metadata_only=package.is_metadata_only,
+                )
+                for package in self.policy.packages
+            )
+        )
 
     @cached_property
     def metadata_only(self) -> frozenset[str]:
@@ -117,11 +126,7 @@ class ManifestProject(Project, kw_only=True):
 
 
 def check_manifest_hash(directory: Path, expected: str) -> None:
-    """Compare the manifest in a directory with the hash that the job which built it handed over.
-
-    Raises:
-        Conflict: It is another one.
-    """
+    """Raise `Conflict` if the manifest in a directory has not the hash that the job which built it handed over."""
     path = directory / MANIFEST_JSON
     sha256 = archives.hash_file(path).sha256 if path.is_file() else "none (there is no file)"
     if sha256 != expected.strip().lower():
@@ -130,16 +135,3 @@ def check_manifest_hash(directory: Path, expected: str) -> None:
             f"{path} is not the manifest of the build:\n  found  sha256 {sha256}\n  built  sha256 {expected}",
             fix="rerun the job that builds, and all jobs after it",
         )
-
-
-def _package(facts: PackageFacts) -> Package:
-    kind: SourceKind = "toml" if facts.version is not None else "dynamic"
-    return Package(
-        name=facts.name,
-        directory=facts.directory,
-        version=facts.version,
-        source=VersionSource(kind=kind, file=MANIFEST_JSON),
-        backend="",
-        is_private=facts.is_private,
-        is_metadata_only=facts.is_metadata_only,
-    )

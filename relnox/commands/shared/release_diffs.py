@@ -8,7 +8,8 @@ what changes (`diff_tables`), and `check` what `[tool.relnox.diff]` does not all
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from relnox.building import archive_contents, archives
@@ -89,46 +90,32 @@ def incomplete_diff_notes(diffs: Sequence[ReleaseDiff]) -> Iterator[str]:
             yield f"not compared: {diff.package} {diff.after} with {diff.before} on {diff.index} ({reason})"
 
 
-class _LastReleases:
-    """The last releases on an index, whose files are downloaded into a directory until a deadline."""
-
-    def __init__(self, index: Index, directory: Path) -> None:
-        self.index = index
-        self._directory = directory
-        self._deadline = Deadline(_DOWNLOAD_TIME)
-
-    def read(self, file: IndexFile) -> Archive:
-        """Download a file, compare its hash with the listed one, and read it.
-
-        Raises:
-            Problem: It is too large, not served, not the listed file, or cannot be read.
-        """
-        if file.size is not None and file.size > _MAX_FILE_SIZE:
-            limit = format_size(_MAX_FILE_SIZE)
-            raise Failed("archive-too-large", f"it has {format_size(file.size)}, the limit is {limit}")
-        path = self._directory / file.filename
-        limits = http.file_limit(_MAX_FILE_SIZE)._replace(seconds=max(self._deadline.seconds_left(), 1.0))
-        sha256 = self.index.download(file, path, self._deadline, limits)
-        if file.sha256 not in (None, sha256):
-            raise Failed("served-content-differs", f"it has the hash {sha256[:16]}…, not the listed one")
-        return archives.read(path)
+def _read_released(index: Index, directory: Path, deadline: Deadline, file: IndexFile) -> Archive:
+    """Download a file into a directory, compare its hash with the listed one, and read it."""
+    if file.size is not None and file.size > _MAX_FILE_SIZE:
+        limit = format_size(_MAX_FILE_SIZE)
+        raise Failed("archive-too-large", f"it has {format_size(file.size)}, the limit is {limit}")
+    path = directory / file.filename
+    limits = http.file_limit(_MAX_FILE_SIZE)._replace(seconds=max(deadline.seconds_left(), 1.0))
+    sha256 = index.download(file, path, deadline, limits)
+    if file.sha256 not in (None, sha256):
+        raise Failed("served-content-differs", f"it has the hash {sha256[:16]}…, not the listed one")
+    return archives.read(path)
 
 
 def _compare_packages(directory: Path, manifest: Manifest, index: Index) -> tuple[ReleaseDiff, ...]:
     with TemporaryDirectory() as temporary:
-        last = _LastReleases(index, temporary.path)
-        diffs = call_concurrently(
-            lambda package: _compare_with_last_release(directory, manifest.files_of(package), last),
-            manifest.packages,
-        )
+        read_released = partial(_read_released, index, temporary.path, Deadline(_DOWNLOAD_TIME))
+        compare = partial(_compare_with_last_release, directory, index, read_released)
+        diffs = call_concurrently(lambda package: compare(manifest.files_of(package)), manifest.packages)
     return tuple(diff for diff in diffs if diff is not None)
 
 
 def _compare_with_last_release(
-    directory: Path, files: Sequence[Distribution], last: _LastReleases
+    directory: Path, index: Index, read_released: Callable[[IndexFile], Archive], files: Sequence[Distribution]
 ) -> ReleaseDiff | None:
     """Compare a package with its last release; return None if there is none."""
-    listing = last.index.cached_listing(files[0].package)
+    listing = index.cached_listing(files[0].package)
     if (before := listing.newest_release(below=files[0].version)) is None:
         return None
     old = {file.filename: file for file in listing.releases()[before]}
@@ -144,7 +131,7 @@ def _compare_with_last_release(
         others[name] = other
         try:
             built = archive_contents.read_contents(_read_built(directory / name))
-            archive = last.read(old[other])
+            archive = read_released(old[other])
             pairs.append((archive_contents.read_contents(archive), built))
             sizes[other] = archive.path.stat().st_size
         except Problem as error:
@@ -152,7 +139,7 @@ def _compare_with_last_release(
     compared = [(others[file.filename], file) for file in files if file.filename in others]
     return ReleaseDiff(
         package=files[0].package,
-        index=last.index.name,
+        index=index.name,
         before=before,
         after=files[0].version,
         files=(tuple(old), tuple(file.filename for file in files)),

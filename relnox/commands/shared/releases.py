@@ -79,10 +79,7 @@ def read_request(
 ) -> Request:
     """Return what the options and the CI job ask to release; a rehearsal has neither tag nor expected version.
 
-    With `tagged`, only packages with a release tag at the current commit are requested.
-
-    Raises:
-        Blocked: `--package` names no package, none is tagged, or the expected version is not a version.
+    With `tagged`, only packages with a release tag at the current commit are requested; `Blocked` if none is.
     """
     names = frozenset(selected.name for selected in project.workspace.select(package))
     if project.is_rehearsal:
@@ -225,11 +222,7 @@ def directory_words(directory: str, project: Project, flag: str = "--dist") -> t
 
 
 def read_manifest(root: Path, directory: str) -> Manifest:
-    """Read the manifest in a directory of artifacts.
-
-    Raises:
-        Blocked: The manifest does not exist, cannot be read, or is invalid.
-    """
+    """Read the manifest in a directory of archives; it is `Blocked` if there is no valid one."""
     path = root / directory / MANIFEST_JSON
     where = f"{directory}/{MANIFEST_JSON}"
     if not path.is_file():
