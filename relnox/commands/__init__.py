@@ -1,6 +1,6 @@
 """The tasks: a module or a package for each, with its options, its help, and how it plans.
 
-`shared` is what several tasks observe and check.
+`shared` has what several tasks read, check and plan.
 """
 
 from __future__ import annotations

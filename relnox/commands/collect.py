@@ -128,7 +128,7 @@ def plan(options: Options, project: Project) -> Plan:
         new.notes.append(
             f"left out: {options.output} has archives that are not part of this release: {', '.join(left_out)}"
         )
-    words = ("--from", "dist", *releases.directory_words(options.output, project))
+    words = ("--from", "dist", *releases.directory_option(options.output, project))
     new.next_command = fixes.task_command("verify-install", *words)
     new.outputs |= releases.outputs_of_build(packages, project)
     return new.plan()

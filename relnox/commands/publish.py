@@ -64,7 +64,7 @@ def plan(options: Options, project: Project) -> Plan:
     if release.missing and index.production and not options.yes:
         names = ", ".join(f"{name} {release.manifest.version(name)}" for name in release.manifest.packages)
         consent = f"Publish {names} to {index.name} ({index.host})? Files cannot be replaced later."
-    words = ("--index", index.name, *releases.directory_words(options.dist, project))
+    words = ("--index", index.name, *releases.directory_option(options.dist, project))
     new.next_command = fixes.task_command("verify-install", *words)
     return new.plan(consent=consent, public=public)
 

@@ -55,7 +55,7 @@ def plan(options: Options, project: Project) -> Plan:
         earlier = verify_install.earlier_downloads(manifest, release.earlier, target)
         downloads = new.add(*own_files, *earlier)
         new.add(*verify_install.install_checks(manifest, project, (), downloads))
-    words = releases.directory_words(options.dist, project)
+    words = releases.directory_option(options.dist, project)
     next_words = ("publish",) if options.verify else ("verify-install", "--index", index)
     new.next_command = fixes.task_command(*next_words, *words)
     return new.plan(public=public)

@@ -146,7 +146,7 @@ def _plan(options: Options, project: Project, checkout: Project) -> Plan:
         )
     )
     new.outputs |= releases.outputs_of_build(packages, project)
-    words = ("--from", "dist", *releases.directory_words(options.output, checkout))
+    words = ("--from", "dist", *releases.directory_option(options.output, checkout))
     new.next_command = fixes.task_command("verify-install", *words)
     return new.plan()
 

@@ -71,7 +71,7 @@ def _plan_bump(options: Options, project: Project, checkout: Project) -> Plan | 
     new = PlanBuilder("bump")
     if problems and (len(problems) == 1 or checkout is not project):
         raise problems[0]
-    if problems := problems or list(releases.release_made_elsewhere(options, project, bumps)):
+    if problems := problems or list(releases.release_elsewhere_problems(options, project, bumps)):
         new.problems += problems
         return new.plan()
     new.notes += project.workspace.warnings
@@ -99,7 +99,7 @@ def _plan_bump(options: Options, project: Project, checkout: Project) -> Plan | 
 
 
 def _add_bump(
-    options: Options, project: Project, resolved: ResolvedBumps, files: changes.Contents, new: PlanBuilder
+    options: Options, project: Project, resolved: ResolvedBumps, files: changes.FileContents, new: PlanBuilder
 ) -> None:
     """Add the steps, and what blocks them; only the last steps change the remote."""
     (bumps, updates), edits = resolved, files.edits

@@ -37,7 +37,7 @@ _NAMELESS_PREFIXES = ("", "v")
 """The tag prefixes of packages whose versions are shown without a name in shared changelog headings."""
 
 
-class Contents:
+class FileContents:
     """The contents of files by path, before and after a bump; None after it removes the file.
 
     Tools or hooks of the project wrote the files in `generated`, and removed the symbolic links in `links`. The
@@ -73,10 +73,10 @@ class Contents:
         self.generated |= after.keys()
 
 
-def read_contents(project: Project) -> Contents:
+def read_contents(project: Project) -> FileContents:
     """Read the files that a bump may edit: those with versions and requirements, changelogs, and lock files."""
     workspace = project.literals.workspace
-    return Contents(
+    return FileContents(
         project.read_files(
             {
                 *editing.editable_files(workspace),
@@ -94,7 +94,7 @@ def plan_contents(  # noqa: PLR0913, PLR0917 - what is edited
     bumps: tuple[VersionBump, ...],
     updates: DependencyUpdates,
     new: PlanBuilder,
-) -> Contents | None:
+) -> FileContents | None:
     """Return the new contents of files; None if `project` has the files of HEAD, and no bump was interrupted."""
     config, workspace = project.config, project.literals.workspace
     files = read_contents(project)
@@ -138,11 +138,11 @@ def plan_contents(  # noqa: PLR0913, PLR0917 - what is edited
 
 
 def _files_with_new_content(edits: Sequence[Edit], checkout: Project) -> tuple[str, ...]:
-    """Return the files that have their new content already."""
+    """Return the files that have their new content in the checkout already."""
     return tuple(edit.file for edit in edits if checkout.once(file_edits.are_applied, checkout.root, (edit,)))
 
 
-def _is_interrupted(files: Contents, checkout: Project, options: Options) -> bool:
+def _is_interrupted(files: FileContents, checkout: Project, options: Options) -> bool:
     """Return whether edits are those of an earlier run: some are made, and their files have no other changes.
 
     With `--again`, the edits of a finished bump without a commit are not, since another one is wanted.
@@ -185,7 +185,7 @@ def _changelog_notes(
     bumps: Sequence[VersionBump],
     own: Sequence[VersionBump],
     changelogs: Mapping[str, str] | None,
-    files: Contents,
+    files: FileContents,
 ) -> list[str]:
     """Return notes on change files that stay as they are, or else on such changelogs.
 
@@ -202,7 +202,7 @@ def _changelog_notes(
 
 
 def _bumps_by_tool_run(
-    project: Project, bumps: Sequence[VersionBump], files: Contents
+    project: Project, bumps: Sequence[VersionBump], files: FileContents
 ) -> dict[tuple[str, Tool, str], list[VersionBump]]:
     """Map each run of towncrier or git-cliff, by directory, tool and single package, to the bumps it lists."""
     config, workspace = project.config, project.literals.workspace
@@ -226,8 +226,9 @@ def _bumps_by_tool_run(
 
 
 def _generate_changelogs(
-    runs: Mapping[tuple[str, Tool, str], list[VersionBump]], project: Project, files: Contents
+    runs: Mapping[tuple[str, Tool, str], list[VersionBump]], project: Project, files: FileContents
 ) -> None:
+    """Run changelog tools in copies of the checkout, and add what they write."""
     config, git = project.config, project.git
     if not runs or git is None:
         return
@@ -247,10 +248,10 @@ def _changelog_release(
     directory: str,
     bumps: list[VersionBump],
     project: Project,
-    files: Contents,
+    files: FileContents,
     commits: Mapping[str, frozenset[str]],
 ) -> ChangelogRelease:
-    """Return the data for the changelog tool with settings in `directory`; commits are mapped to packages."""
+    """Return what the changelog tool with settings in `directory` gets; `commits` has the packages of commits."""
     config, first = project.config, bumps[0]
     groups = project.version_groups
     names = {
@@ -295,7 +296,7 @@ def outdated_lock_files(project: Project, updates: DependencyUpdates) -> list[st
 
 
 def _outdated_uv_lock_notes(
-    project: Project, bumps: Sequence[VersionBump], updates: DependencyUpdates, files: Contents
+    project: Project, bumps: Sequence[VersionBump], updates: DependencyUpdates, files: FileContents
 ) -> Iterator[str]:
     """Yield a note on each uv.lock that cannot have new requirements before the packages are published."""
     workspace = project.literals.workspace
@@ -321,7 +322,7 @@ def _updated_lock_files(
     return project.once(update, git, locks, planned=planned, pass_env=pass_env)
 
 
-def _run_edit_hooks(project: Project, bumps: Sequence[VersionBump], files: Contents) -> Iterator[str]:
+def _run_edit_hooks(project: Project, bumps: Sequence[VersionBump], files: FileContents) -> Iterator[str]:
     """Run each `edit-bump` hook in a copy of the checkout with the new versions; yield a note on each."""
     before = {bump.package.name: bump.before for bump in bumps}
     versions = {bump.package.name: bump.after for bump in bumps}
@@ -366,7 +367,7 @@ def add_development_version(  # noqa: PLR0913, PLR0917 - what it follows
     project: Project,
     bumps: Sequence[VersionBump],
     updates: DependencyUpdates,
-    files: Contents,
+    files: FileContents,
     new: PlanBuilder,
 ) -> tuple[tuple[VersionBump, ...], tuple[Edit, ...]]:
     """Add the commit that starts the next development versions; return its bumps and edits.
@@ -387,7 +388,7 @@ def add_development_version(  # noqa: PLR0913, PLR0917 - what it follows
         return (), ()
     config = project.config
     workspace = editing.workspace_after_release(project.literals.workspace, bumps, updates, config)
-    following = Contents(files.current)
+    following = FileContents(files.current)
     try:
         bumps, updates = version_bumps.resolve_bumps(
             workspace,

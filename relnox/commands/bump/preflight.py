@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from relnox.commands.bump import changes, versions
-from relnox.commands.bump.changes import Contents
+from relnox.commands.bump.changes import FileContents
 from relnox.commands.options import BumpOptions as Options
 from relnox.commands.shared import checks
 from relnox.commands.shared.checks import NewerTags
@@ -62,7 +62,7 @@ def bump_problems(  # noqa: PLR0912, PLR0913, PLR0915, PLR0917, C901 - a list of
     options: Options,
     project: Project,
     bumps: Sequence[VersionBump],
-    files: Contents,
+    files: FileContents,
     tags: Sequence[NewTag],
     following: tuple[Sequence[VersionBump], Sequence[Edit]],
     newer: NewerTags,
@@ -231,7 +231,7 @@ def commit_problems(project: Project) -> Iterator[Problem]:
 
 
 def branch_problems(project: Project) -> Iterator[Problem]:
-    """Yield a problem if the settings do not allow releases from the current branch."""
+    """Yield a problem if the settings do not allow releases from the current branch, without --allow-branch."""
     for problem in checks.disallowed_branch_problems(project):
         yield problem.but(allow="allow_branch")
 
@@ -252,7 +252,7 @@ def bump_notes(  # noqa: PLR0913, PLR0917 - the whole bump
     options: Options,
     project: Project,
     bumps: Sequence[VersionBump],
-    files: Contents,
+    files: FileContents,
     following: tuple[Sequence[VersionBump], Sequence[Edit]],
     newer: NewerTags,
 ) -> Iterator[str]:
@@ -270,7 +270,7 @@ def bump_notes(  # noqa: PLR0913, PLR0917 - the whole bump
         are = "is" if len(left_out) == 1 else "are"
         yield f"left out: {join_names(left_out)} {are} untracked and not part of the release"
     if project.commit is not None and not (options.commit or options.pull_request):
-        yield from _notes_on_uncommitted_edits(project, files)
+        yield from _uncommitted_edit_notes(project, files)
     locations = {location.file for package in packages for location in package.other_locations}
     if literals := [
         f"{'.'.join(map(str, literal.key))} in {literal.file}"
@@ -288,7 +288,7 @@ def bump_notes(  # noqa: PLR0913, PLR0917 - the whole bump
         yield from checks.shared_tag_notes(tuple(bumps), project.literals.workspace)
 
 
-def _notes_on_uncommitted_edits(project: Project, files: Contents) -> Iterator[str]:
+def _uncommitted_edit_notes(project: Project, files: FileContents) -> Iterator[str]:
     """Yield a note on edits without a commit, with the command that reverts those that nothing else changed."""
     changed_files = set(project.state.changed_files if project.state is not None else ()).difference(files.edited)
     names = [edit.file for edit in files.edits]

@@ -41,7 +41,7 @@ _MAX_COMMITS = 100
 """The maximum number of commits at HEAD and below it that are searched for releases."""
 
 
-class Release(NamedTuple):
+class ReleasedCommit(NamedTuple):
     """A released commit, its versions by package, and whether a development version follows it."""
 
     commit: str
@@ -58,7 +58,9 @@ class Release(NamedTuple):
         )
 
 
-def find_requested_release(options: Options, project: Project, selected: Sequence[Package]) -> Release | None:
+def find_requested_release(
+    options: Options, project: Project, selected: Sequence[Package]
+) -> ReleasedCommit | None:
     """Return the release at HEAD, or below it and not pushed, that the options ask for; None if there is none."""
     if not (options.commit or options.tag) or project.commit is None:
         return None
@@ -66,7 +68,7 @@ def find_requested_release(options: Options, project: Project, selected: Sequenc
     return next((one for one in releases if _is_requested(one, options, project, selected)), None)
 
 
-def plan_to_finish(release: Release, options: Options, project: Project, checkout: Project) -> Plan | None:
+def plan_to_finish(release: ReleasedCommit, options: Options, project: Project, checkout: Project) -> Plan | None:
     """Plan what is missing of a release. `project` has the files of HEAD, and `checkout` those of the checkout.
 
     If nothing is missing, the plan has no steps: another release of the same commits is hardly wanted. With
@@ -132,7 +134,9 @@ def _push_problems(project: Project, *, is_public: bool) -> Iterator[Problem]:
         yield behind.but(fix=fix)
 
 
-def release_made_elsewhere(options: Options, project: Project, bumps: Sequence[VersionBump]) -> Iterator[Problem]:
+def release_elsewhere_problems(
+    options: Options, project: Project, bumps: Sequence[VersionBump]
+) -> Iterator[Problem]:
     """Yield a problem if the remote has this release, made from HEAD, since HEAD would be built next.
 
     This is so in a job that is run again, on the commit that its first run began with. Tags that only this clone
@@ -180,7 +184,7 @@ def _release_tags(project: Project, git: Git, where: str = "--merged=HEAD") -> l
     return [tag for tag in tags if release_history.read_trailers(tag.message)]
 
 
-def _find_releases(options: Options, project: Project) -> Iterator[Release]:
+def _find_releases(options: Options, project: Project) -> Iterator[ReleasedCommit]:
     """Yield the releases at HEAD and below it, down to the first commit that does something else.
 
     With `--push`, the unpushed ones below that follow. A release without a commit of its own is known by its tags.
@@ -201,14 +205,14 @@ def _find_releases(options: Options, project: Project) -> Iterator[Release]:
         has_others |= not (is_development or release_history.read_trailers(message))
         if versions := release_history.read_trailers(message) | _tagged_versions(tags, commit):
             if later_names.isdisjoint(versions):
-                yield Release(commit, versions, is_followed)
+                yield ReleasedCommit(commit, versions, is_followed)
             later_names |= versions.keys()
             is_followed = False
         is_followed |= is_development
     for tag in tags:
         versions = _tagged_versions(tags, tag.commit)
         if tag.name in unpushed_tags and versions and later_names.isdisjoint(versions):
-            yield Release(tag.commit, versions, is_followed)
+            yield ReleasedCommit(tag.commit, versions, is_followed)
         later_names |= versions.keys()
 
 
@@ -221,7 +225,9 @@ def _tagged_versions(tags: Sequence[TagMessage], commit: str) -> dict[str, Versi
     return versions
 
 
-def _is_requested(release: Release, options: Options, project: Project, selected: Sequence[Package]) -> bool:
+def _is_requested(
+    release: ReleasedCommit, options: Options, project: Project, selected: Sequence[Package]
+) -> bool:
     """Return whether the options ask for the versions of a release: for those packages, and for such versions.
 
     Its versions do not count if a commit has changed them since.
@@ -248,7 +254,7 @@ def _is_requested(release: Release, options: Options, project: Project, selected
     )
 
 
-def _is_next_phase(release: Release, bump: Bump, package: Package, project: Project) -> bool:
+def _is_next_phase(release: ReleasedCommit, bump: Bump, package: Package, project: Project) -> bool:
     """Return whether `--part phase` led to the version of a release, since it may lead to any phase."""
     (git, _, _), version = project.require_commit(), release.versions[package.name]
     if package.source.is_in_file:
@@ -268,7 +274,7 @@ def _is_next_phase(release: Release, bump: Bump, package: Package, project: Proj
 
 
 def _files_staged_before_head(checkout: Project) -> tuple[str, ...]:
-    """Return the files that git's index has as they are before HEAD, and HEAD has not."""
+    """Return the files that git's index has as before HEAD: a commit that was killed leaves them so."""
     git, state = checkout.git, checkout.state
     if git is None or state is None or not state.changed_files:
         return ()
@@ -377,6 +383,7 @@ def _no_release_error(git: Git, project: Project) -> Blocked:
 
 
 def _refs_of_remote(project: Project, git: Git) -> Mapping[str, str]:
+    """Return the refs of the remote, which must answer; none if there is no remote."""
     remote = project.remote
     return remote.require_refs("--undo") if remote.name in remotes.names(git) else {}
 

@@ -23,7 +23,7 @@ def check_version_new(context: Context) -> Iterator[Finding]:
     """Yield the packages whose version is tagged elsewhere, not above the last release, or on the index."""
     project, (_, _, commit) = context.project, context.git
     reported = set()
-    for message, _, names in consistency.tagged_elsewhere(context.versions, commit, project):
+    for message, _, names in consistency.tagged_elsewhere_messages(context.versions, commit, project):
         reported.update(names)
         yield Blocked("version-tagged-elsewhere", message, _patch_bump(names[0], context))
     for name, (tag, last) in checks.newer_tags(project).reachable.items():

@@ -77,14 +77,14 @@ def compare_versions(
         if versions:
             sources = ("the packages' files" if source.kind == "file" else source.source for source in agreed)
             agreeing[tuple(sources)].append(f"{name} {versions[0].version}")
-    problems = [_disagreement(first, others, tag, project) for (first, _, _), others in differing.items()]
+    problems = [_version_disagreement(first, others, tag, project) for (first, _, _), others in differing.items()]
     notes = [
         f"version from {source}: {join_names(releases)}"
         + (f", the same in {join_names(others)}" if others else "")
         for (source, *others), releases in agreeing.items()
     ]
     if tag is not None:
-        problems += _tag_problems(tag, project, names, is_published=manifest is not None)
+        problems += _run_tag_problems(tag, project, names, is_published=manifest is not None)
         if not tag.versions and not problems:
             notes.append(f"{tag} is not a release tag of this project")
     return problems, notes if tag or request.expected or os.environ.get("CI") else []
@@ -107,7 +107,7 @@ def _stated_versions(
         yield StatedVersion("file", MANIFEST_JSON, built)
 
 
-def _disagreement(
+def _version_disagreement(
     first: StatedVersion, others: Sequence[tuple[str, StatedVersion]], tag: ReleaseTag | None, project: Project
 ) -> Problem:
     """Return the problem with packages for which another source states another version than the first one."""
@@ -121,7 +121,8 @@ def _disagreement(
         fix = f"git switch --detach refs/tags/{tag.name}"
     else:
         selected = packages if project.workspace.by_name.keys() - tag.versions.keys() else []
-        fix = f"release a version above both: {_bump_above((first.version, other.version), selected, '--push')}"
+        bump = _bump_above_command((first.version, other.version), selected, "--push")
+        fix = f"release a version above both: {bump}"
     names = f" ({join_names(packages)})" if other.kind == "file" else ""
     return _Mismatch(
         "release-version-differs",
@@ -131,7 +132,7 @@ def _disagreement(
     )
 
 
-def _tag_problems(
+def _run_tag_problems(
     tag: ReleaseTag, project: Project, names: tuple[str, ...], *, is_published: bool
 ) -> Iterator[Problem]:
     """Yield a problem if the tag is not a release tag, lacks a package, or is not on the commit to build."""
@@ -179,9 +180,9 @@ def check_commit_to_build(
     }
     notes = [
         f"{message}; before publishing, run: {project.bump_command(names[0], '--part', 'patch', tag=True)}"
-        for message, _, names in tagged_elsewhere(versions, commit, project)
+        for message, _, names in tagged_elsewhere_messages(versions, commit, project)
     ]
-    return list(_other_versions_tagged(versions, commit, project, tag, "the version of {} there is")), notes
+    return list(_other_version_problems(versions, commit, project, tag, "the version of {} there is")), notes
 
 
 def manifest_problems(
@@ -192,7 +193,7 @@ def manifest_problems(
     `tag` is that of the run. Only versions on production indexes cannot be reused.
     """
     where, commit = f"{dist}/{MANIFEST_JSON}", manifest.commit
-    yield from _outdated_manifest(manifest, where, project)
+    yield from _outdated_manifest_problems(manifest, where, project)
     for name in manifest.packages if production else ():
         files = [file.filename for file in manifest.files_of(name)]
         missing = wheels.compare_files(name, files, project.config.wheels).missing
@@ -206,8 +207,8 @@ def manifest_problems(
     if commit is None or manifest.dirty or project.state is None:
         return
     versions = {name: manifest.version(name) for name in manifest.packages if name in project.workspace.by_name}
-    yield from _other_versions_tagged(versions, commit, project, tag, "the build made {}")
-    for message, tag_name, packages in tagged_elsewhere(versions, commit, project) if production else ():
+    yield from _other_version_problems(versions, commit, project, tag, "the build made {}")
+    for message, tag_name, packages in tagged_elsewhere_messages(versions, commit, project) if production else ():
         yield _Mismatch(
             "version-tagged-elsewhere",
             message,
@@ -239,7 +240,7 @@ def release_branch_problems(commit: str, project: Project) -> Iterator[Problem]:
     patterns = [line.branch for line in project.config.branch]
     tracking = [f"{remote}/{pattern}" for pattern in patterns]
     has_commit = git.resolve_commit(commit) is not None
-    if _branches_like(project.once(git.remote_branches_containing, commit) if has_commit else (), tracking):
+    if _matching_branches(project.once(git.remote_branches_containing, commit) if has_commit else (), tracking):
         return
     try:
         project.remote.require_refs("publishing")
@@ -248,14 +249,16 @@ def release_branch_problems(commit: str, project: Project) -> Iterator[Problem]:
         message = f"{error.message}, so it is not known whether a release branch has commit {commit[:10]}"
         yield error.but(message=message, exit_code=ExitCode.BLOCKED, allow="allow_branch")
         return
-    branches = {name: project.remote.branches[name] for name in _branches_like(project.remote.branches, patterns)}
+    branches = {
+        name: project.remote.branches[name] for name in _matching_branches(project.remote.branches, patterns)
+    }
     if missing := [f"refs/heads/{name}" for name, tip in branches.items() if git.resolve_commit(tip) is None]:
         project.once(remotes.try_to_fetch_objects, git, remote, *missing, timeout=_FETCH_TIMEOUT)
     tags = [tag for tag, tagged in project.remote.tags.items() if tagged == commit]
     is_tagged = any(tag_format.matching_tags(tags) for tag_format in project.tag_formats.values())
     if is_tagged or any(git.is_ancestor(commit, tip) for tip in branches.values()):
         return
-    is_here = state.branch is not None and state.head == commit and _branches_like([state.branch], patterns)
+    is_here = state.branch is not None and state.head == commit and _matching_branches([state.branch], patterns)
     yield Blocked(
         "branch-behind",
         f"commit {commit[:10]}, of which the release is built, is not on the release branch "
@@ -265,11 +268,11 @@ def release_branch_problems(commit: str, project: Project) -> Iterator[Problem]:
     )
 
 
-def _branches_like(branches: Iterable[str], patterns: Iterable[str]) -> list[str]:
+def _matching_branches(branches: Iterable[str], patterns: Iterable[str]) -> list[str]:
     return [name for name in branches if any(fnmatchcase(name, pattern) for pattern in patterns)]
 
 
-def _other_versions_tagged(
+def _other_version_problems(
     versions: Mapping[str, Version], commit: str, project: Project, tag: ReleaseTag | None, subject: str
 ) -> Iterator[Problem]:
     """Yield the problems with packages whose tags at a commit all have other versions than those to release.
@@ -297,7 +300,7 @@ def _other_versions_tagged(
     for (names, version), packages in mismatches.items():
         tags_are = f"tag {names[0]} is" if len(names) == 1 else f"tags {', '.join(names)} are"
         selected = () if len(packages) == len(project.workspace.packages) else packages
-        fix = f"release a version above both: {_bump_above((version, highest[names]), selected)}"
+        fix = f"release a version above both: {_bump_above_command((version, highest[names]), selected)}"
         if project.detected_tag_formats.unclear.keys() & set(packages):
             prefix, _ = split_tag(names[0]) or ("v", None)
             fix = (
@@ -312,7 +315,7 @@ def _other_versions_tagged(
         )
 
 
-def tagged_elsewhere(
+def tagged_elsewhere_messages(
     versions: Mapping[str, Version], commit: str, project: Project
 ) -> Iterator[tuple[str, str, list[str]]]:
     """Yield a message for each tag on another commit with the version of packages that have changed since then.
@@ -326,7 +329,7 @@ def tagged_elsewhere(
             by_tag[next(iter(tags)), version].append(package)
     for (tag, version), packages in by_tag.items():
         tagged_commit = project.tags[tag]
-        changed = _changed_files(tagged_commit, commit, packages, project) or {}
+        changed = _changed_files_by_package(tagged_commit, commit, packages, project) or {}
         if changed:
             differing = join_names(chain.from_iterable(changed.values()))
             message = (
@@ -336,7 +339,7 @@ def tagged_elsewhere(
             yield message, tag, list(changed)
 
 
-def _outdated_manifest(manifest: Manifest, where: str, project: Project) -> Iterator[Problem]:
+def _outdated_manifest_problems(manifest: Manifest, where: str, project: Project) -> Iterator[Problem]:
     """Yield a problem if the checkout has other versions than a manifest, or other files of its packages.
 
     There is none with the last release, which `build-all --commit` builds from its tag.
@@ -355,7 +358,7 @@ def _outdated_manifest(manifest: Manifest, where: str, project: Project) -> Iter
     elif commit is None or head is None or commit == head:
         return
     else:
-        changed = _changed_files(commit, head, versions, project)
+        changed = _changed_files_by_package(commit, head, versions, project)
         if changed == {}:
             return
         reason = "that commit is not in this clone"
@@ -369,7 +372,7 @@ def _outdated_manifest(manifest: Manifest, where: str, project: Project) -> Iter
     yield _Mismatch("manifest-outdated", message, f"{build}{switch}")
 
 
-def _changed_files(
+def _changed_files_by_package(
     before: str, after: str, packages: Iterable[str], project: Project
 ) -> dict[str, list[str]] | None:
     """Map those of the packages that changed between two commits to their files; None if this clone lacks one.
@@ -390,7 +393,7 @@ def _changed_files(
     return dict(changed)
 
 
-def _bump_above(versions: Iterable[Version], packages: Iterable[str], *options: str) -> str:
+def _bump_above_command(versions: Iterable[Version], packages: Iterable[str], *options: str) -> str:
     """Return the bump to a version above all of `versions`, so that every tag stays where it is."""
     highest = max(versions)
     release = highest.release

@@ -215,7 +215,7 @@ def fixed_groups(project: Project, names: Iterable[str]) -> Iterator[tuple[str, 
 # --- the files of a build ----------------------------------------------------------------------------------------
 
 
-def directory_words(directory: str, project: Project, flag: str = "--dist") -> tuple[str, ...]:
+def directory_option(directory: str, project: Project, flag: str = "--dist") -> tuple[str, ...]:
     """Return the option that names a directory of archives in a command; none if the command takes it anyway."""
     default = project.config.build.options.get("output", DEFAULT_OUTPUT)
     return () if directory == default else (flag, directory)

@@ -88,7 +88,7 @@ def plan(options: Options, project: Project) -> Plan:
     new.add(*files)
     new.add(*install_checks(manifest, project, options.python, files))
     if index is None and not built.dirty:
-        new.next_command = fixes.task_command("publish", *releases.directory_words(options.dist, project))
+        new.next_command = fixes.task_command("publish", *releases.directory_option(options.dist, project))
     return new.plan()
 
 
