@@ -47,8 +47,7 @@ COMMAND_LINE = FrontEnd({name: TaskCommand(f"relnox {name}") for name in COMMAND
 def find_task(word: str, choices: Iterable[str] = COMMANDS) -> Task:
     """Return the one of the tasks with this name (`build-all`) or import name (`build_all`).
 
-    Raises:
-        Blocked: It names none of them. The fix suggests no task that pushes or uploads something.
+    If there is none, it is `Blocked` with a fix that suggests no task that pushes or uploads something.
     """
     spellings = {spelling: task for task in COMMANDS.values() for spelling in task.import_names}
     task = spellings.get(str(word).replace("-", "_"))

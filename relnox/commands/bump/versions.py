@@ -107,11 +107,7 @@ def decide_versions(
 
 
 def resolve_versions(options: Options, project: Project, selected: Sequence[Package]) -> ResolvedBumps:
-    """Decide which version each package gets, and which requirements change with it.
-
-    Raises:
-        Blocked: The options do not fit the project, this clone lacks history, or a version cannot be bumped.
-    """
+    """Decide which version each package gets, and which requirements change with it; raise the first problem."""
     _check_options(options, project, selected)
     workspace, config = project.literals.workspace, project.config
     history = project.history if reads_history(options, selected) else {}

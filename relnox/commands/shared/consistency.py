@@ -56,12 +56,8 @@ def compare_versions(
 ) -> tuple[list[Problem], list[str]]:
     """Compare the versions of packages in the tag of the run, the option `--expect-version` and the files.
 
-    The first of these that states a version is the released one; all others must agree. Before the build, there is
-    no manifest.
-
-    Returns:
-        The disagreements; and notes on where each version comes from, unless neither a tag nor a version is
-        expected outside CI.
+    The first of these that states a version is the released one. Return where others disagree; and notes on where
+    each version comes from, in CI or if a tag or a version is expected. Before the build, there is no manifest.
     """
     if project.is_rehearsal:
         return [], []

@@ -259,11 +259,9 @@ def describe_wheel(root: Path, directory: str, filename: str) -> Distribution:
 
 
 def read_release(root: Path, directory: str, names: Iterable[str]) -> Manifest:
-    """Read the manifest in a directory, and check that it has packages with these names and can be released.
+    """Read the manifest in a directory, and check that it has files of packages with these names.
 
-    Raises:
-        Blocked: The manifest is missing or invalid, lists no files, has a file name that does not match its
-            package and version, has packages that need one another in a cycle, or lacks one of the names.
+    It is also `Blocked` if a file name does not match its package and version, or packages need one another.
     """
     manifest = read_manifest(root, directory)
     where = f"{directory}/{MANIFEST_JSON}"
@@ -304,10 +302,8 @@ class Build(NamedTuple):
 def read_build(directory: str, request: Request, project: Project) -> Build:
     """Read the manifest of a build, and select what to publish.
 
-    Raises:
-        Blocked: The manifest cannot be released (see `read_release`), or no packages are selected and it lacks
-            files of packages that could not be built, that other jobs build, or that are released together with
-            one of its packages.
+    Without `--package` or a tag, it is `Blocked` if files are missing: of packages that could not be built, that
+    other jobs build, or that are released together with one of its packages.
     """
     manifest = project.once(read_release, project.root, directory, request.names)
     packages = frozenset(manifest.packages)
