@@ -288,7 +288,7 @@ class World:
             how,
             ran.text,
         )
-        if ran.code == 1:  # Blocked by what the killed run had edited: it changes nothing, not even what that left.
+        if ran.code == 1:  # Blocked by what the killed run had edited: it changes nothing.
             git(self.root, "restore", "--staged", "--worktree", "--", *EDITED)
             ran = self._run(*self.scene.command)
             assert ran.code == 2, (how, ran.text)
