@@ -362,7 +362,7 @@ class Project(Record):
     def tag_format_problems(self, packages: Iterable[Package]) -> Iterator[Problem]:
         """Yield a problem if the tag formats of some of these packages are unclear."""
         names = {package.name for package in packages}
-        return unclear_format_problems(names, self.workspace, self.config, self.detected_tag_formats, self.tags)
+        return unclear_format_problems(names, self.detected_tag_formats, self.tags)
 
     @property
     def tag_formats(self) -> Mapping[str, TagFormat]:

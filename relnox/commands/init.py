@@ -55,9 +55,7 @@ def plan(options: Options, project: Project) -> Plan:
     contents = next((edit.after for edit in edits if edit.file == _PYPROJECT), b"")
     after = project.once(_project_with_settings, contents, project) if contents else project
     new.notes += project.workspace.warnings
-    new.notes += setting_proposals.group_notes(
-        project.workspace, project.config, project.detected_tag_formats, project.tags
-    )
+    new.notes += setting_proposals.group_notes(project.detected_tag_formats, project.tags)
     new.notes += _notes(files, settings, options, after)
     if edits:
         new.add(EditFiles(edits=edits))
@@ -69,7 +67,7 @@ def plan(options: Options, project: Project) -> Plan:
 def _propose_settings(project: Project) -> dict[str, Any]:
     """Return the proposed settings that are missing: versions, package directories, tag formats and branch."""
     config, workspace = project.config, project.workspace
-    settings = setting_proposals.propose_settings(workspace, config, project.detected_tag_formats, project.tags)
+    settings = setting_proposals.propose_settings(project.detected_tag_formats, project.tags)
     if "versions" not in settings and config.versions is None and len(project.version_groups) > 1:
         settings = {"versions": "independent", **settings}
     uv = table_at(load_toml(_pyproject_text(project.read_files((_PYPROJECT,)))), "tool", "uv")

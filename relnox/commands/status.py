@@ -153,9 +153,7 @@ def _tag_notes(packages: tuple[Package, ...], project: Project) -> Iterator[str]
     try:
         problems = project.tag_format_problems(package for package in packages if not package.is_private)
         yield from (problem.as_note for problem in problems)
-        yield from setting_proposals.group_notes(
-            project.workspace, project.config, project.detected_tag_formats, project.tags
-        )
+        yield from setting_proposals.group_notes(project.detected_tag_formats, project.tags)
         yield from checks.newer_tags(project).notes([package.name for package in packages])
     except Blocked:  # an invalid format, which _next_bumps reports
         return

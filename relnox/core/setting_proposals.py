@@ -20,19 +20,15 @@ _MAX_LISTED = 5
 
 
 def unclear_format_problems(
-    names: Collection[str],
-    workspace: Workspace,
-    config: Config,
-    forms: DetectedTagFormats,
-    tags: Mapping[str, str],
+    names: Collection[str], detected: DetectedTagFormats, tags: Mapping[str, str]
 ) -> Iterator[Problem]:
     """Yield a problem if the tag formats of some of the packages with these names are unclear."""
     names_by_reason: dict[str, list[str]] = {}
-    for name, reason in forms.unclear.items():
+    for name, reason in detected.unclear.items():
         if name in names:
             names_by_reason.setdefault(reason, []).append(name)
     if names_by_reason:
-        settings = fixes.to_toml(propose_settings(workspace, config, forms, tags, names), config)
+        settings = fixes.to_toml(propose_settings(detected, tags, names), detected.config)
         yield Blocked(
             "tag-format-unknown",
             "\n".join(
@@ -44,36 +40,33 @@ def unclear_format_problems(
 
 
 def propose_settings(
-    workspace: Workspace,
-    config: Config,
-    forms: DetectedTagFormats,
-    tags: Mapping[str, str],
-    names: Collection[str] = (),
+    detected: DetectedTagFormats, tags: Mapping[str, str], names: Collection[str] = ()
 ) -> dict[str, Any]:
     """Return settings that state the tag formats that are unclear, and which packages share their tags.
 
     Packages whose file had no tagged version are left out, except those in `names`. `tags` are with their commits.
     """
     settings: dict[str, Any] = {}
+    all_packages, proposals = detected.workspace.packages, detected.proposals
     sharing = [
         packages
-        for packages in _packages_released_together(workspace, config, forms, tags)
-        if forms.proposals[packages[0].name] == forms.proposals[packages[1].name]
+        for packages in _packages_released_together(detected, tags)
+        if proposals[packages[0].name] == proposals[packages[1].name]
     ]
-    if sharing and len(sharing[0]) == len(workspace.packages):
+    if sharing and len(sharing[0]) == len(all_packages):
         settings["versions"] = "lockstep"
     elif sharing:
         settings["groups"] = _group_settings(sharing)
     texts = {
-        package.name: f"{forms.proposals[package.name].prefix}{{version}}"
-        for package in workspace.packages
-        if package.name in forms.confirmed or (package.name in forms.unclear and package.name in names)
+        package.name: f"{proposals[package.name].prefix}{{version}}"
+        for package in all_packages
+        if package.name in detected.confirmed or (package.name in detected.unclear and package.name in names)
     }
-    usual = {name for name, tag_format in forms.proposals.items() if tag_format.prefix == f"{name}-v"}
-    if len(texts) == len(workspace.packages) and len(set(texts.values())) == 1:
+    usual = {name for name, tag_format in proposals.items() if tag_format.prefix == f"{name}-v"}
+    if len(texts) == len(all_packages) and len(set(texts.values())) == 1:
         settings["tag-format"] = texts.popitem()[1]
         return settings
-    if names and len(usual) > 1 and usual | texts.keys() == forms.proposals.keys():
+    if names and len(usual) > 1 and usual | texts.keys() == proposals.keys():
         settings["tag-format"] = "{name}-v{version}"
         texts = {name: text for name, text in texts.items() if name not in usual}
     if texts:
@@ -81,18 +74,17 @@ def propose_settings(
     return settings
 
 
-def _packages_released_together(
-    workspace: Workspace, config: Config, forms: DetectedTagFormats, tags: Mapping[str, str]
-) -> Iterator[list[Package]]:
+def _packages_released_together(detected: DetectedTagFormats, tags: Mapping[str, str]) -> Iterator[list[Package]]:
     """Yield the packages that share their tags, or always had the same versions at the same commits."""
-    groups = find_version_groups(workspace, config)
+    config = detected.config
+    groups = find_version_groups(detected.workspace, config)
     if config.versions is not None or config.groups or len(groups) == 1:
         return
     ordered_tags = sorted(tags)
     by_releases: dict[object, list[Package]] = {}
     for package in (group.packages[0] for group in groups if group.kind == "alone"):
-        if package.name not in forms.unclear or package.name in forms.confirmed:
-            tag_format = forms.proposals[package.name]
+        if package.name not in detected.unclear or package.name in detected.confirmed:
+            tag_format = detected.proposals[package.name]
             releases = frozenset((tags[tag], version) for tag, version in tags_of_format(tag_format, ordered_tags))
             key = releases if len(releases) > 1 else tag_format
             by_releases.setdefault((key, package.version), []).append(package)
@@ -107,20 +99,18 @@ def _group_settings(groups: Iterable[Sequence[Package]]) -> dict[str, Any]:
     }
 
 
-def group_notes(
-    workspace: Workspace, config: Config, forms: DetectedTagFormats, tags: Mapping[str, str]
-) -> Iterator[str]:
+def group_notes(detected: DetectedTagFormats, tags: Mapping[str, str]) -> Iterator[str]:
     """Yield a note with settings for packages with tags of their own that were always released together."""
     groups = [
         packages
-        for packages in _packages_released_together(workspace, config, forms, tags)
-        if forms.proposals[packages[0].name] != forms.proposals[packages[1].name]
+        for packages in _packages_released_together(detected, tags)
+        if detected.proposals[packages[0].name] != detected.proposals[packages[1].name]
     ]
     if groups:
         names = join_names([package.name for packages in groups for package in packages], _MAX_LISTED)
         yield (
             f"{names} always had the same version, but are bumped one by one; to bump them together, add to "
-            f"pyproject.toml:\n{fixes.to_toml({'groups': _group_settings(groups)}, config)}"
+            f"pyproject.toml:\n{fixes.to_toml({'groups': _group_settings(groups)}, detected.config)}"
         )
 
 

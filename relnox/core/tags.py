@@ -97,6 +97,8 @@ class DetectedTagFormats(Record):
         confirmed: The packages in `unclear` whose file had the version of the last tag in the proposed format.
     """
 
+    workspace: Workspace
+    config: Config
     formats: Mapping[str, TagFormat]
     proposals: Mapping[str, TagFormat]
     unclear: Mapping[str, str]
@@ -169,7 +171,7 @@ def detect_tag_formats(
     )
     proposals = dict(formats)
     confirmed = _propose_formats(proposals, unclear, workspace, config, ordered_tags, had_version)
-    return DetectedTagFormats(formats, proposals, unclear, confirmed)
+    return DetectedTagFormats(workspace, config, formats, proposals, unclear, confirmed)
 
 
 def _forms_of_tags(

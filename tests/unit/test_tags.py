@@ -11,6 +11,7 @@ from packaging.version import Version
 
 from relnox.core.fixes import to_toml
 from relnox.core.packages import Package, VersionSource
+from relnox.core.records import replace
 from relnox.core.setting_proposals import (
     directory_globs,
     group_notes,
@@ -376,9 +377,9 @@ def test_any_other_form_is_a_problem_whose_settings_solve_it(shape: str) -> None
     space, tags = Workspace(tuple(packages)), dict.fromkeys(text.split(), "its commit")
     forms = detect_tag_formats(space, Config(), tags, now_only)
     assert forms.unclear.keys() - forms.confirmed == {*unknown.split()}
-    (problem,) = unclear_format_problems(space.by_name.keys(), space, Config(), forms, tags)
+    (problem,) = unclear_format_problems(space.by_name.keys(), forms, tags)
     assert problem.code == "tag-format-unknown"
-    found = propose_settings(space, Config(), forms, tags, space.by_name.keys())
+    found = propose_settings(forms, tags, space.by_name.keys())
     assert found == settings
     assert to_toml(found) in problem.fix
     pasted = detect_tag_formats(
@@ -390,7 +391,7 @@ def test_any_other_form_is_a_problem_whose_settings_solve_it(shape: str) -> None
 
 def test_settings_without_a_tag_that_shows_them_are_not_written() -> None:
     space, tags = Workspace(tuple(MIXED)), dict.fromkeys(["py-v0.6", "rust-v0.8"], "a commit")
-    found = propose_settings(space, Config(), detect_tag_formats(space, Config(), tags, now_only), tags)
+    found = propose_settings(detect_tag_formats(space, Config(), tags, now_only), tags)
     assert found["tag-formats"] == {"g-core": "py-v{version}", "g-io": "py-v{version}"}
     after = detect_tag_formats(space, Config.parse(found), tags, now_only)
     assert after.unclear.keys() == {"g-rust"}
@@ -419,13 +420,13 @@ def test_packages_that_were_always_released_together_are_offered_as_a_group(tags
     space = Workspace((*SAME, package("c", "3.0")))
     commits = dict(tag.split(":") for tag in f"{tags} c-v3.0:9".split())
     forms = detect_tag_formats(space, Config(), commits, now_only)
-    notes = list(group_notes(space, Config(), forms, commits))
+    notes = list(group_notes(forms, commits))
     assert [note.partition(" always")[0] for note in notes] == ([names] if names else [])
-    assert not list(group_notes(space, Config(versions="independent"), forms, commits))
+    assert not list(group_notes(replace(forms, config=Config(versions="independent")), commits))
     if names:
         settings = tomllib.loads(notes[0].partition("\n")[2])["tool"]["relnox"]
         assert settings == {"groups": {"main": {"packages": ["a", "b"]}}}
-        assert detect_tag_formats(space, Config.parse(settings), commits, now_only) == forms
+        assert detect_tag_formats(space, Config.parse(settings), commits, now_only).formats == forms.formats
 
 
 @given(st.text(max_size=30))

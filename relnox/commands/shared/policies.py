@@ -114,7 +114,7 @@ class ManifestProject(Project, kw_only=True):
             package.name: TagFormat(package.tag_prefix, package.tag_suffix, self.config.scheme)
             for package in self.policy.packages
         }
-        return DetectedTagFormats(formats, formats, {}, frozenset())
+        return DetectedTagFormats(self.workspace, self.config, formats, formats, {}, frozenset())
 
     @cached_property
     def state(self) -> GitState:
