@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from relnox.commands.shared import checks
@@ -15,7 +13,6 @@ from relnox.core.release.manifest import MANIFEST_JSON, MANIFEST_TEXT
 from relnox.core.settings.build_settings import BuildSettings
 from relnox.core.text import format_count, join_names
 from relnox.errors import Blocked, Problem
-from relnox.indexes import targets
 from relnox.project import Project, top_directory
 from relnox.source import uv_settings
 from relnox.source.copies import find_empty_submodules
@@ -33,8 +30,6 @@ _IGNORED_VARIABLES = {
     "PIP_EXTRA_INDEX_URL": "uv installs build requirements: set UV_INDEX",
 }
 """Maps environment variables that builds do not honor to the reason."""
-_ADDRESS = re.compile(r"\S\s*@\s*\w|://|^-(?!-hash=)")
-"""The URL in a constraint, or an option other than `--hash` in a constraint file, such as `--index-url`."""
 
 
 def _list_names(directory: Path) -> list[str]:
@@ -191,12 +186,9 @@ def _read_uv_settings(root: Path, package: Package) -> uv_settings.UvBuildSettin
 def read_build_settings(
     packages: tuple[Package, ...], project: Project
 ) -> tuple[dict[str, BuildSettings], list[str]]:
-    """Read the build settings of packages from uv's settings in the project and from environment variables.
+    """Read the settings of builds from uv's settings in the project and from environment variables.
 
     Return the settings of each package, and notes on those that are honored or not.
-
-    Raises:
-        Blocked: Constraints name URLs or paths, although builds may only use one index.
     """
     files = os.environ.get("UV_BUILD_CONSTRAINT", "").split()
     files = [file if "://" in file else str(Path.cwd() / file) for file in files]
@@ -211,31 +203,7 @@ def read_build_settings(
         for setting in uv.ignored_settings:
             not_honored.setdefault(setting, []).append(package.name)
     honored_settings |= {"UV_BUILD_CONSTRAINT": None} if files else {}
-    if targets.build_simple_url(project.config) is not None:
-        bounds = {bound for build in by_package.values() for bound in build.constraints.requirements}
-        if addresses := list(_constraints_with_addresses(files, sorted(bounds))):
-            raise Blocked(
-                "setting-invalid",
-                "constraints name addresses, but builds may use only one index (trusted-index): "
-                f"{join_names(addresses)}",
-                fix=f"remove the addresses from {join_names(list(honored_settings))}",
-            )
     notes = [f"builds follow {', '.join(honored_settings)}"] if honored_settings else []
     notes += [f"not honored: {setting}, for {join_names(names)}" for setting, names in not_honored.items()]
     notes += [f"not honored: {name} ({why})" for name, why in _IGNORED_VARIABLES.items() if os.environ.get(name)]
     return by_package, notes
-
-
-def _constraints_with_addresses(files: Iterable[str], requirements: Iterable[str]) -> Iterator[str]:
-    """Yield the constraints that name a URL or an index, and the constraint files at a URL, which are not read."""
-    lines = [*requirements]
-    for file in files:
-        if "://" in file:
-            yield file
-            continue
-        with contextlib.suppress(OSError):  # uv reports the problem
-            lines += Path(file).read_text(encoding="utf-8", errors="replace").splitlines()
-    for line in lines:
-        text = line.partition(" #")[0].strip()
-        if not text.startswith("#") and _ADDRESS.search(text):
-            yield text
