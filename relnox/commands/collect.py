@@ -48,7 +48,7 @@ class Job(NamedTuple):
         directory: One of the directories in `--from`, or a directory in it.
         manifest: The manifest of the job; or one made from its wheels, as if built from the current commit.
         has_manifest: Whether the manifest is from the job.
-        files: Maps each file in the manifest that exists to its size in bytes and its SHA-256.
+        files: Maps each file in the manifest that exists to its SHA-256.
         attestations: Maps each of these files with an attestation beside it (PEP 740) to the SHA-256 of that.
         unlisted: The archives in the directory that the manifest does not list, and their attestations.
     """
@@ -56,13 +56,13 @@ class Job(NamedTuple):
     directory: str
     manifest: Manifest
     has_manifest: bool
-    files: Mapping[str, tuple[int, str]]
+    files: Mapping[str, str]
     attestations: Mapping[str, str]
     unlisted: tuple[str, ...]
 
     def is_intact(self, file: Distribution) -> bool:
         """Return whether a file in the manifest is the built one."""
-        return self.files.get(file.filename) == (file.size, file.sha256)
+        return self.files.get(file.filename) == file.sha256
 
 
 def plan(options: Options, project: Project) -> Plan:
@@ -198,12 +198,12 @@ def _read_job(root: Path, directory: str, selected: frozenset[str], head: str | 
     listed_names = {file.filename for file in manifest.distributions}
     manifest = manifest.restricted_to(selected) if selected else manifest
     names = [file.filename for file in manifest.distributions]
-    hashes = {name: hash_file(path / name) for name in names if is_file_inside(path, path / name)}
+    hashes = {name: releases.hash_of_file_inside(path, path / name) for name in names}
     return Job(
         directory,
         manifest,
         has_manifest,
-        {name: (digests.size, digests.sha256) for name, digests in hashes.items()},
+        {name: sha256 for name, sha256 in hashes.items() if sha256 is not None},
         dict(_hash_attestations(path, names)),
         tuple(
             name
@@ -359,18 +359,10 @@ def _collection_problems(  # noqa: C901, PLR0912 - a list of checks
 def _job_problems(job: Job, project: Project) -> Iterator[Problem]:
     """Yield the problems of one job: of its files, and of packages of other projects."""
     for file in job.manifest.distributions:
-        path = f"{job.directory}/{file.filename}"
-        if file.filename not in job.files:
-            yield Blocked("archive-missing", f"{path} is missing, although the manifest lists it", _DOWNLOAD)
-        elif not job.is_intact(file):
-            size, digest = job.files[file.filename]
-            yield Conflict(
-                "archive-changed",
-                f"{path} differs from the file that was built:\n"
-                f"  found  {format_count(size, 'byte')}, sha256 {digest}\n"
-                f"  built  {format_count(file.size, 'byte')}, sha256 {file.sha256}",
-                f"{_DOWNLOAD}; if it still differs, rebuild: {fixes.task_command('build-all')}",
-            )
+        if not job.is_intact(file):
+            sha256 = job.files.get(file.filename)
+            fix = _DOWNLOAD if sha256 is None else f"{_DOWNLOAD}; if it still differs, {_REBUILD}"
+            yield releases.changed_archive(job.directory, file, sha256, fix)
     for name in job.manifest.packages:
         if name not in project.workspace.by_name:
             yield Blocked(

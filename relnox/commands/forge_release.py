@@ -29,7 +29,7 @@ from relnox.core.release.manifest import MANIFEST_JSON, Manifest
 from relnox.core.settings import release_lines
 from relnox.core.settings.checklist import task_list
 from relnox.core.text import join_names
-from relnox.errors import Blocked, Conflict, Problem
+from relnox.errors import Blocked, Problem
 from relnox.indexes import targets
 from relnox.project import Project
 from relnox.source import history
@@ -118,11 +118,7 @@ def _changed_archives(release: Release, project: Project) -> Iterator[Problem]:
         directory = project.root / dist
         sha256 = project.once(releases.hash_of_file_inside, directory, directory / file.filename)
         if sha256 != file.sha256:
-            yield Conflict(
-                "archive-changed",
-                f"{dist}/{file.filename} {'is missing' if sha256 is None else 'is not the file that was built'}",
-                "copy it from the build whose files are public",
-            )
+            yield releases.changed_archive(dist, file, sha256, "copy it from the build whose files are public")
 
 
 def _tags_of_other_packages(

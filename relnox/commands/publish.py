@@ -229,24 +229,17 @@ def _upload_obstacles(release: Release, project: Project) -> Iterator[Problem]: 
     index, production, dist = target.name, target.production, release.build.directory
     directory = project.root / dist
     # the files on disk and on the index
-    fix = _COPY if release.public else _REBUILD
+    rebuild_or_copy = _COPY if release.public else _REBUILD
     unchanged: dict[str, Path] = {}
     for file in manifest.distributions:
         path, index_hash = directory / file.filename, release.hashes.get(file.filename)
         sha256 = project.once(releases.hash_of_file_inside, directory, path)
         if sha256 == file.sha256:
             unchanged[file.filename] = path
-        elif sha256 is not None:
-            yield Conflict(
-                "archive-changed",
-                f"{dist}/{file.filename} differs from the file that was built:\n"
-                f"  found  sha256 {sha256}\n  built  sha256 {file.sha256}",
-                shlex.join(["mv", str(path), f"{path}.old"]) if index_hash == file.sha256 else fix,
-            )
-        elif index_hash is None:  # a public file needs no upload
-            yield Blocked(
-                "archive-missing", f"{dist}/{file.filename} is missing, although the manifest lists it", fix
-            )
+        elif sha256 is not None or index_hash is None:  # a public file needs no upload
+            move = sha256 is not None and index_hash == file.sha256
+            fix = shlex.join(["mv", str(path), f"{path}.old"]) if move else rebuild_or_copy
+            yield releases.changed_archive(dist, file, sha256, fix)
         if index_hash not in (None, file.sha256):
             unchanged.pop(file.filename, None)
     yield from (different_files_error(target, files) for files in releases.differing_files(manifest, release))
