@@ -240,7 +240,7 @@ command(
     "option-missing",
     "collect --dry-run",
     "collect --from dist --dry-run",
-    then=("file-not-writable", "manifest-missing"),
+    then=("manifest-missing",),
 )
 command("option-missing", "bump --part minor --allow-lower --dry-run")
 command("options-conflict", "bump --to 2.0.0 --part minor --dry-run", "bump --to 2.0.0 --dry-run")

@@ -115,10 +115,10 @@ def _plan_files(new: PlanBuilder, options: Options, project: Project) -> None:
 
 def document(options: Options, project: Project) -> str:
     """Return the matrix of `--matrix` as JSON on one line, for the packages that the release or the change has."""
-    tagged = releases.packages_tagged_here(project)
+    tagged_packages = releases.packages_tagged_here(project)
     histories = project.history
-    changed = {name for name, own in histories.items() if own.tag is None or changes_since_release(own)}
-    names = tagged or (changed if histories else project.workspace.by_name.keys())
+    changed_packages = {name for name, own in histories.items() if own.tag is None or changes_since_release(own)}
+    names = tagged_packages or (changed_packages if histories else project.workspace.by_name.keys())
     rows = matrices.matrix(
         cast("matrices.Kind", options.matrix),
         [
@@ -137,11 +137,11 @@ def _requirement_locks(project: Project) -> Iterator[LockRequirements]:
 
     The project of relnox itself runs the code that it releases, and installs only what that requires.
     """
-    own = project.workspace.by_name.get("relnox")
+    own_package = project.workspace.by_name.get("relnox")
     requirements = (
         (f"relnox=={_OWN_VERSION}",)
-        if own is None
-        else tuple(dependency.text for dependency in own.dependencies if dependency.table == "runtime")
+        if own_package is None
+        else tuple(dependency.text for dependency in own_package.dependencies if dependency.table == "runtime")
     )
     provider = gitlab if _is_on_gitlab(project) else github
     yield LockRequirements(
@@ -233,15 +233,15 @@ def _read_workflow_files(project: Project) -> dict[str, bytes]:
 
 def _renamed_publishing_workflows(files: Iterable[GeneratedFile], project: Project) -> Iterator[Problem]:
     """Yield a problem if a workflow that publishes would be written beside its older version of another name."""
-    missing = [file.file for file in files if file.present is None and IDENTITY in file.output]
+    new_files = [file.file for file in files if file.present is None and IDENTITY in file.output]
     names = {file.file for file in files}
     for name, content in project.once(_read_workflow_files, project).items():
         text = content.decode("utf-8", "replace")
-        if missing and name not in names and IDENTITY in text and read_stamp(text) is not None:
+        if new_files and name not in names and IDENTITY in text and read_stamp(text) is not None:
             yield Blocked(
                 "workflow-conflict",
-                f"{missing[0]} would be written beside {name} (an index trusts a publisher by its file name)",
-                f"to keep the publishers: git mv {name} {missing[0]}; or register {missing[0]}, see relnox ci "
+                f"{new_files[0]} would be written beside {name} (an index trusts a publisher by its file name)",
+                f"to keep the publishers: git mv {name} {new_files[0]}; or register {new_files[0]}, see relnox ci "
                 f"--publishers, and: git rm {name}",
             )
 
@@ -253,10 +253,12 @@ def _list_publishers(new: PlanBuilder, project: Project) -> None:
     owner, _, repository = location.path.rpartition("/")
     facts = read_facts(project)
     names = tuple(package.name for package in project.workspace.packages if not package.is_private)
-    trusting = [index for index in facts.indexes if index not in facts.tokens]
+    trusting_indexes = [index for index in facts.indexes if index not in facts.tokens]
     rows = []
     is_gitlab = location.kind == "gitlab"
-    for key, index, environment in publishing_environments(sets.workflows(facts), trusting, on_gitlab=is_gitlab):
+    for key, index, environment in publishing_environments(
+        sets.workflows(facts), trusting_indexes, on_gitlab=is_gitlab
+    ):
         target = targets.resolve(index, project.config)
         try:
             versions = project.versions_on(index, names, seconds=_INDEX_TIMEOUT, fix="rerun the command later")

@@ -75,9 +75,9 @@ def plan(options: Options, project: Project) -> Plan:
         for directory in directories
     )
     packages = request.packages(project)
-    if not request.names and (tagged := releases.packages_tagged_here(project)):
-        built = {name for job in jobs for name in job.manifest.packages}
-        packages = tuple(package for package in packages if package.name in tagged | built)
+    if not request.names and (tagged_packages := releases.packages_tagged_here(project)):
+        built_packages = {name for job in jobs for name in job.manifest.packages}
+        packages = tuple(package for package in packages if package.name in tagged_packages | built_packages)
     names = [package.name for package in packages]
     comparisons = {package.name: _compare_with_expected_files(package, jobs, project) for package in packages}
     mismatches, version_notes = consistency.compare_versions(request, project, names)
@@ -121,8 +121,10 @@ def plan(options: Options, project: Project) -> Plan:
             "the files were built with uncommitted changes and cannot be published to a production index"
         )
     for job in jobs:
-        signed = f", {format_count(len(job.attestations), 'attestation')}" if job.attestations else ""
-        new.notes.append(f"{job.directory}: {format_count(len(job.manifest.distributions), 'file')}{signed}")
+        attestation_count = f", {format_count(len(job.attestations), 'attestation')}" if job.attestations else ""
+        new.notes.append(
+            f"{job.directory}: {format_count(len(job.manifest.distributions), 'file')}{attestation_count}"
+        )
     old_archives = project.once(_archive_names, project.root / options.output)
     if left_out := [name for name in old_archives if name not in sources]:
         new.notes.append(
@@ -141,7 +143,7 @@ def _find_job_directories(root: Path, names: Sequence[str]) -> tuple[str, ...]:
     """Return the directory of each job once, relative to `root`, from the values of `--from`.
 
     Raises:
-        Blocked: A directory does not exist, or neither it nor a directory in it has a manifest.
+        Blocked: Neither a directory nor one in it has a manifest or wheels.
     """
     if not names:
         raise Blocked(
@@ -151,23 +153,16 @@ def _find_job_directories(root: Path, names: Sequence[str]) -> tuple[str, ...]:
         )
     directories: dict[Path, str] = {}
     for name in names:
-        directory = root / name
-        if not directory.is_dir():
-            raise Blocked(
-                "file-not-writable",
-                f"{name} is not a directory",
-                fix=f"pass the directory with the output of the build jobs: {_COMMAND}",
-            )
-        stripped = name.rstrip("/") or name
-        inner = [f"{stripped}/{path.name}" for path in sorted(directory.iterdir())]
-        jobs = [job for job in (stripped, *inner) if _is_output_of_job(root / job)]
+        path_name = name.rstrip("/") or name
+        inner = [f"{path_name}/{path.name}" for path in sorted((root / name).glob("*"))]
+        jobs = [job for job in (path_name, *inner) if _is_output_of_job(root / job)]
         if not jobs:
             raise Blocked(
                 "manifest-missing",
-                f"neither {name} nor a directory in it has a {MANIFEST_JSON} or the wheels of a build job",
-                fix=f"upload all of dist/ in the job that runs {fixes.task_command('build-all')}",
+                f"{name} is not a directory of build jobs (no {MANIFEST_JSON} or wheels in it or below)",
+                fix=f"upload all of dist/ in each job that builds, download these, then {_COMMAND}",
             )
-        for job in jobs[:1] if jobs[0] == stripped else jobs:
+        for job in jobs[:1] if jobs[0] == path_name else jobs:
             directories.setdefault((root / job).resolve(), job)
     return tuple(directories.values())
 
@@ -337,21 +332,21 @@ def _collection_problems(  # noqa: C901, PLR0912 - a list of checks
                 f"{package.name} must be {package.version or 'one version'}, but the jobs built:\n{lines}",
                 _REBUILD,
             )
-        missing, unexpected = comparisons[package.name].missing, comparisons[package.name].unexpected
-        if missing:
+        missing_files, unexpected_files = comparisons[package.name].missing, comparisons[package.name].unexpected
+        if missing_files:
             yield Blocked(
                 "archive-missing",
-                f"{package.name} lacks {join_names(missing, limit=6)}",
+                f"{package.name} lacks {join_names(missing_files, limit=6)}",
                 f"add the directory of the missing job: {_COMMAND}",
                 allow="partial",
             )
-        if unexpected:
+        if unexpected_files:
             add = f'add its wheels: [tool.relnox.wheels] {package.name} = ["cp312-manylinux_x86_64"]'
             if package.name in project.config.wheels:  # whose other identifiers have to stay
                 add = f"add identifiers of these wheels to {package.name} in [tool.relnox.wheels]"
             yield Blocked(
                 "archive-unexpected",
-                f"{package.name} has files that are not expected: {', '.join(unexpected)}",
+                f"{package.name} has files that are not expected: {', '.join(unexpected_files)}",
                 f"remove that job's directory (--from), or {add}",
             )
 
@@ -394,19 +389,21 @@ def _archive_problems(jobs: Sequence[Job], project: Project) -> Iterator[Problem
             paths.setdefault(file.package, {}).setdefault((file.filename, file.sha256), path)
     directories = {project.root / job.directory: job for job in jobs}
     for package, by_file in paths.items():
-        own = tuple(by_file.values())
-        for finding in releases.archive_errors(package, own, own, project, public=False):
-            (directory, *_) = (directories[path.parent].directory for path in own if path.name == finding.file)
+        archive_paths = tuple(by_file.values())
+        for finding in releases.archive_errors(package, archive_paths, archive_paths, project, public=False):
+            (directory, *_) = (
+                directories[path.parent].directory for path in archive_paths if path.name == finding.file
+            )
             yield Blocked(finding.code, f"{directory}/{finding.file}: {finding.message}", finding.fix)
-        sdist = next((path for path in own if path.name.endswith(".tar.gz")), None)
-        for path in own:
+        sdist = next((path for path in archive_paths if path.name.endswith(".tar.gz")), None)
+        for path in archive_paths:
             job = directories[path.parent]
             is_foreign = path.suffix == ".whl" and not job.has_manifest
-            if sdist and is_foreign and (changed := project.once(_modules_unlike_sdist, path, sdist)):
+            if sdist and is_foreign and (changed_modules := project.once(_modules_unlike_sdist, path, sdist)):
                 yield Blocked(
                     "archive-content",
                     f"{job.directory}/{path.name} was built from other sources than {sdist.name}: "
-                    f"{join_names(changed, limit=6)} differ",
+                    f"{join_names(changed_modules, limit=6)} differ",
                     "build the wheels from the collected sdist, or from the commit that it was built from",
                     allow="allow_mismatch",
                 )

@@ -58,17 +58,25 @@ def plan(options: Options, project: Project) -> Plan:
     new.add_problems((*mismatches, *checks), options)
     new.notes += notes
     if not index.production:
-        new.problems.append(_test_index_problem(index.name, project))
+        setting = f"; or [tool.relnox.indexes.{index.name}] production = true"
+        new.problems.append(
+            Blocked(
+                "test-index",
+                f"{index.name} is a test index (a release page is for what users can install)",
+                f"publish to a production index: {fixes.task_command('publish')}"
+                + (setting if index.name in project.config.indexes else ""),
+            )
+        )
     new.problems += _unpublished_files(release)
     if options.assets == "all":
         new.problems += _changed_archives(release, project)
     tags = _packages_by_tag(release, project)
-    tagged = {name for names in tags.values() for name in names}
-    if untagged := [name for name in manifest.packages if name not in tagged]:
+    tagged_names = {name for names in tags.values() for name in names}
+    if untagged_names := [name for name in manifest.packages if name not in tagged_names]:
         new.problems.append(
             Blocked(
                 "release-not-tagged",
-                f"the build of {join_names(f'{name} {manifest.version(name)}' for name in untagged)} is of "
+                f"the build of {join_names(f'{name} {manifest.version(name)}' for name in untagged_names)} is of "
                 f"{f'commit {commit[:10]}' if commit else 'no commit'}, which has no tag of that version",
                 fixes.task_command("auto-tag"),
             )
@@ -86,24 +94,14 @@ def plan(options: Options, project: Project) -> Plan:
     return new.plan()
 
 
-def _test_index_problem(index: str, project: Project) -> Problem:
-    is_own = index in project.config.indexes
-    setting = f"; or [tool.relnox.indexes.{index}] production = true" if is_own else ""
-    return Blocked(
-        "test-index",
-        f"{index} is a test index (a release page is for what users can install)",
-        f"publish to a production index: {fixes.task_command('publish')}{setting}",
-    )
-
-
 def _unpublished_files(release: Release) -> Iterator[Problem]:
     """Yield a problem if the index lacks files of the release, or has them with other content."""
     index = release.index
-    if missing := [file.filename for file in release.missing]:
+    if missing_files := [file.filename for file in release.missing]:
         words = ("--index", index.name) if index.name != targets.PRODUCTION else ()
         yield Blocked(
             "file-not-listed",
-            f"{index.name} does not list {join_names(missing)} (the release page comes after the files)",
+            f"{index.name} does not list {join_names(missing_files)} (the release page comes after the files)",
             fixes.task_command("publish", *words),
         )
     yield from (
@@ -151,11 +149,11 @@ def _packages_by_tag(release: Release, project: Project) -> dict[str, list[str]]
             for tag, tagged in releases.tags_of_version(name, version, project).items()
             if not releases.is_floating_tag(project.package_tags[name][tag], version)
         }
-        usual = project.tag_formats[name].render(version) if name in project.tag_formats else ""
-        candidates = [request.tag.name if request.tag is not None else "", usual, *tags]
-        own = next((tag for tag in candidates if manifest.commit and tags.get(tag) == manifest.commit), None)
-        if own is not None:
-            by_tag.setdefault(own, []).append(name)
+        usual_tag = project.tag_formats[name].render(version) if name in project.tag_formats else ""
+        candidates = [request.tag.name if request.tag is not None else "", usual_tag, *tags]
+        own_tag = next((tag for tag in candidates if manifest.commit and tags.get(tag) == manifest.commit), None)
+        if own_tag is not None:
+            by_tag.setdefault(own_tag, []).append(name)
     return by_tag
 
 
@@ -195,7 +193,7 @@ def _add_release(  # noqa: PLR0913, PLR0917 - what a release page is made of
     text: dict[str, Any] = {"name": title, "body": body, "section": section, "prerelease": prerelease}
     needs = new.add(DraftRelease(**common, **text)) if forge.has_drafts else ()
     files = tuple(_files_to_attach(manifest, options.assets))
-    attached = new.add(
+    attach_steps = new.add(
         *(AttachFile(**common, file=file, directory=options.dist, needs=after(*needs)) for file in files)
     )
     if options.draft:
@@ -208,7 +206,7 @@ def _add_release(  # noqa: PLR0913, PLR0917 - what a release page is made of
             **text,
             latest=_is_latest(versions, project) if forge.has_drafts else None,
             files=tuple(replace(file, content=None) for file in files),
-            needs=after(*needs, *attached),
+            needs=after(*needs, *attach_steps),
         )
     )
 

@@ -179,9 +179,9 @@ def upload_steps(
     """
     deadline = dict.fromkeys(manifest.packages, _LISTING_TIMEOUT)
     listings = {step.package: step for step in await_listings(manifest, index.name, deadline)}
-    needed = dict(manifest.needs)
+    needed_packages = dict(manifest.needs)
     for package, listing in listings.items():
-        dependencies = [listings[name] for name in needed.get(package, ()) if name in listings]
+        dependencies = [listings[name] for name in needed_packages.get(package, ()) if name in listings]
         # The first file is uploaded alone, because it creates the project or the release. The sdist is uploaded
         # last, so that installers do not build from it while wheels are missing.
         uploads: list[Upload] = []
@@ -225,42 +225,48 @@ def _contradictions(release: Release, project: Project) -> Iterator[Problem]:
 
 def _upload_obstacles(release: Release, project: Project) -> Iterator[Problem]:  # noqa: C901, PLR0912 - a list of checks
     """Yield what else blocks the uploads: files, archives, the index, and the rules for production indexes."""
-    target, manifest, missing = release.index, release.manifest, release.missing
+    target, manifest, missing_files = release.index, release.manifest, release.missing
     index, production, dist = target.name, target.production, release.build.directory
     directory = project.root / dist
     # the files on disk and on the index
     rebuild_or_copy = _COPY if release.public else _REBUILD
-    unchanged: dict[str, Path] = {}
+    unchanged_paths: dict[str, Path] = {}
     for file in manifest.distributions:
         path, index_hash = directory / file.filename, release.hashes.get(file.filename)
         sha256 = project.once(releases.hash_of_file_inside, directory, path)
         if sha256 == file.sha256:
-            unchanged[file.filename] = path
+            unchanged_paths[file.filename] = path
         elif sha256 is not None or index_hash is None:  # a public file needs no upload
             move = sha256 is not None and index_hash == file.sha256
             fix = shlex.join(["mv", str(path), f"{path}.old"]) if move else rebuild_or_copy
             yield releases.changed_archive(dist, file, sha256, fix)
         if index_hash not in (None, file.sha256):
-            unchanged.pop(file.filename, None)
+            unchanged_paths.pop(file.filename, None)
     yield from (different_files_error(target, files) for files in releases.differing_files(manifest, release))
     # the archives
     invalid: set[str] = set()
-    for package in dict.fromkeys(file.package for file in missing):
-        paths = [unchanged[file.filename] for file in manifest.files_of(package) if file.filename in unchanged]
-        uploaded = [path for path in paths if path.name not in release.hashes]
-        for finding in releases.archive_errors(package, uploaded, paths, project, public=target.has_public_rules):
+    for package in dict.fromkeys(file.package for file in missing_files):
+        paths = [
+            unchanged_paths[file.filename]
+            for file in manifest.files_of(package)
+            if file.filename in unchanged_paths
+        ]
+        uploaded_paths = [path for path in paths if path.name not in release.hashes]
+        for finding in releases.archive_errors(
+            package, uploaded_paths, paths, project, public=target.has_public_rules
+        ):
             invalid.add(finding.file)
             yield Blocked(finding.code, f"{finding.file}: {finding.message}", finding.fix)
     if index != targets.EMBEDDED:  # which must need no network, and may be cleared
         for package in manifest.packages:
             # Wheels first. A package with public files is not checked, so that its release can be finished.
             file = min(manifest.files_of(package), key=lambda file: file.kind == "sdist")
-            is_readable = file.filename in unchanged and file.filename not in invalid
+            is_readable = file.filename in unchanged_paths and file.filename not in invalid
             if is_readable and not any(file.filename in release.hashes for file in manifest.files_of(package)):
-                yield from _unavailable_siblings(package, unchanged[file.filename], release, project)
+                yield from _unavailable_siblings(package, unchanged_paths[file.filename], release, project)
     if not release.clears:
         yield from _listing_obstacles(release, project)
-    if not (production and missing):
+    if not (production and missing_files):
         return
     diffs = release_diffs.release_diffs(_packages_to_upload(release), dist, target, project)
     yield from budget_problems(diffs, project.config.diff)
@@ -273,8 +279,8 @@ def _upload_obstacles(release: Release, project: Project) -> Iterator[Problem]: 
             f"publish to a test index: {fixes.task_command('publish-test')}; or to publish them here always, set "
             f'[tool.relnox.targets] dev = "{index}"'
         )
-        if tagged := releases.latest_tag({file.package for file in missing}, project):
-            build = fixes.task_command("build-all", "--commit", tagged[0])
+        if last_tag := releases.latest_tag({file.package for file in missing_files}, project):
+            build = fixes.task_command("build-all", "--commit", last_tag[0])
             fix = f"publish the last release: {build}, and rerun the command; or {fix}"
         yield Blocked(
             "development-version",
@@ -292,17 +298,19 @@ def _upload_obstacles(release: Release, project: Project) -> Iterator[Problem]: 
 
 def _listing_obstacles(release: Release, project: Project) -> Iterator[Problem]:
     """Yield why the index will reject files, according to the listing of their project."""
-    target, missing = release.index, release.missing
+    target, missing_files = release.index, release.missing
     index = target.name
-    for package, file in {file.package: file for file in missing}.items():
+    for package, file in {file.package: file for file in missing_files}.items():
         listing = target.cached_listing(package)
         yield from releases.closed_project_problems(package, listing, index)
-        added = sum(own.size for own in missing if own.package == package)
-        storage = releases.storage_problems(package, listing, added, target, project.config.check.storage_limit)
+        added_bytes = sum(own.size for own in missing_files if own.package == package)
+        storage = releases.storage_problems(
+            package, listing, added_bytes, target, project.config.check.storage_limit
+        )
         yield from (problem for problem in storage if problem.level == "error")
         same_version = [other for other in listing.values() if other.version == file.version]
         sdists = [other.filename for other in same_version if other.filename.endswith((".tar.gz", ".zip"))]
-        own_sdists = [own.filename for own in missing if own.package == package and own.kind == "sdist"]
+        own_sdists = [own.filename for own in missing_files if own.package == package and own.kind == "sdist"]
         if target.has_public_rules and sdists and own_sdists:
             yield Conflict(
                 "archive-unexpected",
@@ -414,12 +422,12 @@ def _plan_notes(release: Release, project: Project) -> Iterator[str]:
         yield f"{versions}, published to the production index {index}"
     yield from releases.released_earlier_notes(release.earlier, index)
     for group in releases.fixed_groups(project, build.public_part.packages):
-        published = [name for name in group if name in manifest.packages]
-        others = [name for name in group if name not in manifest.packages]
-        if published and others:
+        published_names = [name for name in group if name in manifest.packages]
+        other_names = [name for name in group if name not in manifest.packages]
+        if published_names and other_names:
             yield (
-                f"PART OF A RELEASE: {join_names(others)} of this build is not published by this run, although "
-                f"released together with {join_names(published)} (one version)"
+                f"PART OF A RELEASE: this run does not publish {join_names(other_names)} of this build, although "
+                f"released together with {join_names(published_names)} (one version)"
             )
     yield from releases.private_notes(build.private)
 
@@ -436,15 +444,15 @@ def _listing_notes(package: str, release: Release, project: Project) -> Iterator
     for name in files:
         if name in listing and listing[name].yanked:
             yield f"{name} is yanked on {index}: installers ignore it"
-    foreign = sorted(name for name, file in listing.items() if file.version == version and name not in files)
-    if foreign and index != targets.EMBEDDED:
+    foreign_names = sorted(name for name, file in listing.items() if file.version == version and name not in files)
+    if foreign_names and index != targets.EMBEDDED:
         yield (
             f"{index} has other files of {package} {version}, which installers may prefer, and which are not in "
-            f"{release.build.directory}/{MANIFEST_JSON}: {join_names(foreign, limit=_MAX_LISTED)}"
+            f"{release.build.directory}/{MANIFEST_JSON}: {join_names(foreign_names, limit=_MAX_LISTED)}"
         )
     if listing.status != "active" and not is_uploaded:  # otherwise it is a problem
         reason = f": {listing.reason}" if listing.reason else ""
         yield f"project {package} is {listing.status} on {index}{reason}"
-    built = {file.sha256 for file in files.values()}
-    if is_uploaded and not built.intersection(file.sha256 for file in listing.values()):
+    built_hashes = {file.sha256 for file in files.values()}
+    if is_uploaded and not built_hashes.intersection(file.sha256 for file in listing.values()):
         yield from releases.foreign_project_messages(package, listing, index, project)

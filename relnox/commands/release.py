@@ -215,7 +215,9 @@ def plan(options: Options, project: Project) -> Plan:
         )
     if options.until is not None:
         steps = steps[: names.index(options.until) + 1]
-        words = [word for name in _REPEATED for word in fixes.option_words(name, getattr(options, name) or None)]
+        words = [
+            word for name in _REPEATED_OPTIONS for word in fixes.option_words(name, getattr(options, name) or None)
+        ]
         new.next_command = fixes.task_command("release", *words)
     new.add(*steps)
     if any(step.key == "publish" for step in steps):
@@ -225,7 +227,7 @@ def plan(options: Options, project: Project) -> Plan:
     return new.plan()
 
 
-_REPEATED = ("part", "pre", "to", "package", "index", "test_index")
+_REPEATED_OPTIONS = ("part", "pre", "to", "package", "index", "test_index")
 """The field names of options that another run for the same release needs as well."""
 
 
@@ -234,8 +236,8 @@ def _bump_options(options: Options, project: Project) -> dict[str, Any]:
     version = {name: value for name in ("part", "pre", "to") if (value := getattr(options, name)) is not None}
     if not version:
         return {}
-    selected = tuple(package.name for package in project.workspace.select(options.package))
-    packages = {"package": selected} if selected else {}
+    selected_names = tuple(package.name for package in project.workspace.select(options.package))
+    packages = {"package": selected_names} if selected_names else {}
     return {**version, **packages, "commit": True, "tag": True, "push": False, "then_dev": False}
 
 

@@ -85,8 +85,8 @@ def _execute_steps(plan: Plan, progress: Progress, run: Run, signal_handlers: si
     for step in plan.steps if plan.skipped is not None else ():
         progress.start(step)
         progress.end(StepFinished(step, Status.SKIPPED, plan.skipped or "", 0.0))
-    planned = plan.steps if plan.skipped is None else ()
-    for concurrent, steps in itertools.groupby(planned, lambda step: step.concurrent):
+    planned_steps = plan.steps if plan.skipped is None else ()
+    for concurrent, steps in itertools.groupby(planned_steps, lambda step: step.concurrent):
         if concurrent:
             scheduling.ConcurrentSteps(tuple(steps), progress, run, signal_handlers).execute()
         else:

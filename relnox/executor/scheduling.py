@@ -26,7 +26,7 @@ _SIGNAL_INTERVAL = 0.5
 """The interval of the checks for signals whose exception Python dropped, in seconds."""
 _EXTRA_STEPS = 2
 """The number of steps to run beyond one per processor: some wait for a program, the disk or the GIL."""
-_INTERRUPTED = "the run was interrupted"
+_INTERRUPTION_REASON = "the run was interrupted"
 
 
 class Progress:
@@ -52,9 +52,9 @@ class Progress:
     def reason_not_to_start(self, step: Step) -> str | None:
         """Return why a step must not be started, or None if it may be."""
         if self.interrupted is not None:
-            return _INTERRUPTED
-        if missing := [key for key in step.needs if key in self._unsuccessful]:
-            return f"needs {missing[0]}"
+            return _INTERRUPTION_REASON
+        if failed_needs := [key for key in step.needs if key in self._unsuccessful]:
+            return f"needs {failed_needs[0]}"
         if self._unsuccessful and not self._plan.continue_on_error:
             return "an earlier step failed"
         return None
@@ -84,7 +84,7 @@ class Progress:
         """Record, without events, that all remaining steps end because of an unexpected exception or Ctrl-C."""
         reason = f"internal error ({type(error).__name__})"
         if isinstance(error, KeyboardInterrupt):
-            self.interrupted, reason = ExitCode.INTERRUPTED, _INTERRUPTED
+            self.interrupted, reason = ExitCode.INTERRUPTED, _INTERRUPTION_REASON
         for place, step in enumerate(self._plan.steps):
             self._results.setdefault(place, StepFinished(step, Status.ABORTED, reason, 0.0))
 
@@ -174,7 +174,7 @@ class ConcurrentSteps:
             for step, start in self._running.values():
                 self._progress.interrupt(step, interruption, start)
             for step in self._waiting.values():
-                self._progress.abort(step, _INTERRUPTED)
+                self._progress.abort(step, _INTERRUPTION_REASON)
 
     def _start_steps(self, pool: ThreadPool) -> None:
         """Start the steps that are ready and whose resources are free."""
@@ -193,7 +193,7 @@ class ConcurrentSteps:
 
     def _execute_step(self, step: Step) -> StepFinished:
         if self._is_ended:
-            return StepFinished(step, Status.ABORTED, _INTERRUPTED, 0.0)
+            return StepFinished(step, Status.ABORTED, _INTERRUPTION_REASON, 0.0)
         return execute_step(step, self._run)
 
     def _record_results(self) -> None:

@@ -381,7 +381,7 @@ def test_a_file_that_is_no_wheel_is_rejected(root: Path) -> None:
         (("--from", "nowhere"), "nowhere is not a directory"),
         (
             ("--from", "fast"),
-            "neither fast nor a directory in it has a manifest.json or the wheels of a build job",
+            "fast is not a directory of build jobs (no manifest.json or wheels in it or below)",
         ),
     ],
 )

@@ -71,7 +71,7 @@ def _plan(options: Options, project: Project, checkout: Project) -> Plan:
     head = state.head if state is not None else None
     commit = None if options.from_tree else head
     tags = [tag for tag, tagged in state.tags.items() if tagged == head] if state is not None else []
-    untagged = _untagged_packages(packages, project, tags)
+    untagged_names = _untagged_packages(packages, project, tags)
     is_private = commit is None or not project.config.has_public_rules
     output = OutputDirectory(checkout.root / options.output, checkout)
     version_problems, version_notes = consistency.compare_versions(request, project, names)
@@ -85,12 +85,12 @@ def _plan(options: Options, project: Project, checkout: Project) -> Plan:
     new.problems += output.clean_problems() if options.clean else ()
     new.problems += submodule_problems
     new.add_problems((*version_problems, *tag_problems), options)
-    new.problems += preconditions.uncommitted_packages(packages, project, commit)
+    new.problems += preconditions.uncommitted_versions(packages, project, commit)
     new.notes += project.workspace.warnings
     new.notes += [
         f"{name} has no tag on this commit: its build backend derives a development version, which is not for "
         "publishing"
-        for name in untagged
+        for name in untagged_names
     ]
     new.notes += unbounded_sibling_warnings(packages, project.workspace)
     new.notes += (*version_notes, *tag_notes, *settings_notes, *submodule_notes)
@@ -122,7 +122,7 @@ def _plan(options: Options, project: Project, checkout: Project) -> Plan:
             pythons=tuple(dict.fromkeys(options.python)),
             wheels=_wheel_use(package, options, project),
             requires=requires_dist(package),
-            private=is_private or package.is_private or package.name in untagged,
+            private=is_private or package.is_private or package.name in untagged_names,
             command=project.config.build.commands.get(package.name, ()),
             tags=commit_tags.get(package.name),
             settings=settings[package.name],

@@ -60,8 +60,10 @@ class OutputDirectory:
         # The version follows the last dash in the name of an sdist, and the first one in the name of a wheel.
         project = name.partition("-")[0] if name.endswith(".whl") else name.rpartition("-")[0]
         is_archive = name.endswith((".whl", ".tar.gz"))
-        built = {file.filename for file in self._manifest.distributions} if self._manifest is not None else set()
-        return name in built or (is_archive and normalize_name(project) in self._project.workspace.by_name)
+        listed_names = (
+            {file.filename for file in self._manifest.distributions} if self._manifest is not None else set()
+        )
+        return name in listed_names or (is_archive and normalize_name(project) in self._project.workspace.by_name)
 
     def clean_problems(self) -> Iterator[Problem]:
         """Yield a problem if `--clean` would remove files outside the checkout that no build has listed."""
@@ -109,20 +111,20 @@ def check_submodules(
         return [], []
     prefix = project.git.prefix  # of the project in the checkout
     directories = [prefix if package.directory == "." else f"{prefix}{package.directory}/" for package in packages]
-    missing: list[str] = []
-    unlisted: list[str] = []
-    others: list[str] = []
+    missing_paths: list[str] = []
+    unlisted_paths: list[str] = []
+    other_paths: list[str] = []
     for submodule in project.once(find_empty_submodules, project.git, commit):
         is_inside = any(f"{submodule.path}/".startswith(directory) for directory in directories)
-        needed = unlisted if not submodule.is_listed else missing
-        (needed if is_inside and not submodule.is_optional else others).append(submodule.path)
+        needed_paths = unlisted_paths if not submodule.is_listed else missing_paths
+        (needed_paths if is_inside and not submodule.is_optional else other_paths).append(submodule.path)
     problems: list[Problem] = []
-    if missing:
+    if missing_paths:
         problems.append(
             Blocked(
                 "file-untracked",
-                f"{join_names(missing)} would be empty in the archives "
-                f"({format_count(len(missing), 'submodule')} not initialized)",
+                f"{join_names(missing_paths)} would be empty in the archives "
+                f"({format_count(len(missing_paths), 'submodule')} not initialized)",
                 fix="git submodule update --init --recursive",
             )
         )
@@ -132,33 +134,26 @@ def check_submodules(
             f"submodule {path} would be empty in the archives (.gitmodules does not list it)",
             fix=f"list it: git submodule add URL {path}; or remove it: git rm --cached {path}",
         )
-        for path in unlisted
+        for path in unlisted_paths
     ]
-    notes = [f"not initialized, and empty in the build: submodules {join_names(others)}"] if others else []
+    notes = (
+        [f"not initialized, and empty in the build: submodules {join_names(other_paths)}"] if other_paths else []
+    )
     return problems, notes
 
 
-def uncommitted_packages(packages: tuple[Package, ...], project: Project, commit: str | None) -> Iterator[Problem]:
-    """Yield a problem if the commit lacks a package, or has another content of a version file."""
+def uncommitted_versions(packages: tuple[Package, ...], project: Project, commit: str | None) -> Iterator[Problem]:
+    """Yield a problem if the commit lacks a pyproject.toml or a version file, or has other content of it."""
     if commit is None or project.git is None or project.state is None:
         return
     object_ids = project.once(project.git.object_ids, commit, tuple(package.pyproject for package in packages))
-    from_tree = fixes.task_command("build-all", "--from-tree")
-    for package in packages:
-        if object_ids[package.pyproject] is None:
-            yield Blocked(
-                "tree-dirty",
-                f"{package.name} is not committed (only committed files are built)",
-                fix=f"commit it; to build the working tree: {from_tree}",
-            )
-    decisive_files = {
-        file for package in packages for file in (package.pyproject, *(place.file for place in package.locations))
-    }
-    if changed_files := sorted(decisive_files.intersection(project.state.changed_files)):
+    missing_files = {file for file, object_id in object_ids.items() if object_id is None}
+    version_files = {place.file for package in packages for place in package.locations} | object_ids.keys()
+    if changed_files := sorted(version_files.intersection(project.state.changed_files) | missing_files):
         yield Blocked(
             "tree-dirty",
             f"uncommitted changes in {', '.join(changed_files)} (only committed files are built)",
-            fix=f"commit the changes; to build the working tree: {from_tree}",
+            fix="commit the changes; to build the working tree: " + fixes.task_command("build-all", "--from-tree"),
         )
 
 

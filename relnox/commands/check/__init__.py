@@ -109,8 +109,10 @@ def _collect_findings(item: Item, context: Context) -> tuple[list[Finding], str]
 
 def _decide_item(item: Item, severity: str, findings: Sequence[Finding], detail: str) -> CheckedItem:
     """Return an item with its status, before the steps run that it may need."""
-    needed = [finding for finding in findings if isinstance(finding, Step)]
-    steps = tuple(step.key for step in needed) + ("edit",) * any(isinstance(finding, Edit) for finding in findings)
+    needed_steps = [finding for finding in findings if isinstance(finding, Step)]
+    steps = tuple(step.key for step in needed_steps) + ("edit",) * any(
+        isinstance(finding, Edit) for finding in findings
+    )
     problems = tuple(
         problem.but(level="warning" if "warning" in (severity, problem.level) else "error", why=item.why, allow="")
         for problem in findings
@@ -121,7 +123,7 @@ def _decide_item(item: Item, severity: str, findings: Sequence[Finding], detail:
         status = "failed"
     elif detail or steps:
         status = "not checkable here"
-        detail = detail or f"decided by: {', '.join(step.title for step in needed) or 'the edit'}"
+        detail = detail or f"decided by: {', '.join(step.title for step in needed_steps) or 'the edit'}"
     return replace(_checked_item(item, status, detail), problems=problems, steps=steps)
 
 

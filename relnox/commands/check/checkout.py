@@ -42,10 +42,10 @@ def check_git_history(context: Context) -> Iterator[Finding]:
         )
     context.require_remote()
     releases = {tag for tags in project.package_tags.values() for tag in tags}
-    if missing := releases - state.tags.keys():
+    if missing_tags := releases - state.tags.keys():
         yield Blocked(
             "clone-shallow",
-            f"the clone lacks release tags of {remote}: {join_names(sorted(missing))}",
+            f"the clone lacks release tags of {remote}: {join_names(sorted(missing_tags))}",
             f"git fetch --tags {remote}",
         )
 

@@ -76,12 +76,14 @@ class Context:
         """The version in the files of each package, or of its tag at the current commit; without unknown ones."""
         versions = {}
         for package in self.packages:
-            tagged = [
+            tag_versions = [
                 version
                 for tag, version in self.project.package_tags.get(package.name, {}).items()
                 if self.project.tags[tag] == self.project.commit
             ]
-            version = package.version or (max(tagged) if package.source.kind == "tags" and tagged else None)
+            version = package.version or (
+                max(tag_versions) if package.source.kind == "tags" and tag_versions else None
+            )
             if version is not None:
                 versions[package.name] = version
         return versions

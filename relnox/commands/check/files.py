@@ -20,8 +20,8 @@ from relnox.errors import Blocked
 from relnox.project import Project
 from relnox.steps.checklist import LockFile, UntrackFiles, stale_lock
 
-_TOOLS: Mapping[str, Literal["poetry", "pdm"]] = {"poetry.lock": "poetry", "pdm.lock": "pdm"}
-_LINTED = ("noxfile.py", "tasks.py", "tasks/__init__.py")
+_LOCK_TOOLS: Mapping[str, Literal["poetry", "pdm"]] = {"poetry.lock": "poetry", "pdm.lock": "pdm"}
+_IMPORTING_FILES = ("noxfile.py", "tasks.py", "tasks/__init__.py")
 _NOQA = re.compile(r"#\s*noqa(?::\s*(?P<codes>[A-Z0-9, ]+))?", re.IGNORECASE)
 _FILE_NOQA = re.compile(
     r"^\s*#\s*(?:ruff|flake8):\s*noqa(?::\s*(?P<codes>[A-Z0-9, ]+))?\s*$", re.IGNORECASE | re.MULTILINE
@@ -106,9 +106,9 @@ def check_lock_files(context: Context) -> Iterator[Finding]:
         if is_current is None:
             unknown.append(file)
         elif not is_current and writes:
-            yield LockFile(file=file, tool=_TOOLS[name], writes=True)
+            yield LockFile(file=file, tool=_LOCK_TOOLS[name], writes=True)
         elif not is_current:
-            yield stale_lock(file, _TOOLS[name])
+            yield stale_lock(file, _LOCK_TOOLS[name])
     if unknown:
         raise NotCheckable(f"{join_names(unknown)} has no hash that can be compared")
 
@@ -119,21 +119,21 @@ def check_lock_files(context: Context) -> Iterator[Finding]:
 def check_noxfile_imports(context: Context) -> Iterator[Finding]:
     """Yield the imports from relnox that `ruff --fix` would remove."""
     project = context.project
-    contents = project.read_files((*_LINTED, "pyproject.toml", "ruff.toml", ".ruff.toml"))
+    contents = project.read_files((*_IMPORTING_FILES, "pyproject.toml", "ruff.toml", ".ruff.toml"))
     settings = _ruff_settings(contents)
-    for file in _LINTED:
+    for file in _IMPORTING_FILES:
         if file not in contents or _ignores_unused_imports(file, settings):
             continue
         text = contents[file].decode("utf-8", "replace")
-        unused = dict(_unused_imports(text))
-        if not unused:
+        unused_names = dict(_unused_imports(text))
+        if not unused_names:
             continue
         if context.options.fix:
             lines = text.splitlines(keepends=True)
-            lines.insert(min(unused) - 1, f"# ruff: noqa: {_UNUSED_IMPORT}\n")
+            lines.insert(min(unused_names) - 1, f"# ruff: noqa: {_UNUSED_IMPORT}\n")
             yield Edit(file=file, before=contents[file], after="".join(lines).encode())
             continue
-        names = [name for of_line in unused.values() for name in of_line]
+        names = [name for of_line in unused_names.values() for name in of_line]
         yield Blocked(
             "import-unused",
             f"ruff --fix would remove {join_names(names)} from {file} (F401: no name of the file uses them)",
@@ -150,24 +150,24 @@ def _unused_imports(text: str) -> Iterator[tuple[int, list[str]]]:
     if any(_allows_unused_imports(match) for match in _FILE_NOQA.finditer(text)):
         return
     lines = text.split("\n")
-    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    used_names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     for node in tree.body:
         is_export = isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign) and "__all__" in ast.unparse(node)
         if is_export:
-            used |= {
+            used_names |= {
                 item.value
                 for item in ast.walk(node)
                 if isinstance(item, ast.Constant) and isinstance(item.value, str)
             }
     for node in tree.body:
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "relnox":
-            own = [lines[number - 1] for number in (node.lineno, node.end_lineno or node.lineno)]
-            if any((match := _NOQA.search(line)) and _allows_unused_imports(match) for line in own):
+            import_lines = [lines[number - 1] for number in (node.lineno, node.end_lineno or node.lineno)]
+            if any((match := _NOQA.search(line)) and _allows_unused_imports(match) for line in import_lines):
                 continue
             names = [
                 alias.name
                 for alias in node.names
-                if alias.name not in ("*", alias.asname) and (alias.asname or alias.name) not in used
+                if alias.name not in ("*", alias.asname) and (alias.asname or alias.name) not in used_names
             ]
             if names:
                 yield node.lineno, names
@@ -196,12 +196,14 @@ def _ignores_unused_imports(file: str, settings: list[Mapping[str, Any]]) -> boo
     for table in settings:
         codes = [code for key in ("ignore", "extend-ignore", "unfixable") for code in strings_in(table.get(key))]
         for key in ("per-file-ignores", "extend-per-file-ignores"):
-            for pattern, own in table_at(table, key).items():
+            for pattern, pattern_codes in table_at(table, key).items():
                 codes += (
-                    strings_in(own) if fnmatchcase(file, pattern) or fnmatchcase(Path(file).name, pattern) else []
+                    strings_in(pattern_codes)
+                    if fnmatchcase(file, pattern) or fnmatchcase(Path(file).name, pattern)
+                    else []
                 )
-        excluded = [name for key in ("exclude", "extend-exclude") for name in strings_in(table.get(key))]
-        if any(fnmatchcase(file, pattern) for pattern in excluded):
+        excluded_patterns = [name for key in ("exclude", "extend-exclude") for name in strings_in(table.get(key))]
+        if any(fnmatchcase(file, pattern) for pattern in excluded_patterns):
             return True
         if any(_UNUSED_IMPORT.startswith(code) or code == "ALL" for code in codes if code):
             return True

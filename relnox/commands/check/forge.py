@@ -15,7 +15,7 @@ from relnox.forges import Forge
 T = TypeVar("T")
 
 _DEFAULT_ENVIRONMENT = "pypi"
-_UNREADABLE = ("forge-token-missing", "forge-rejected", "forge-unknown")
+_REJECTED_REQUESTS = ("forge-token-missing", "forge-rejected", "forge-unknown")
 """The codes of errors that say nothing about an item."""
 
 
@@ -28,16 +28,16 @@ def check_ci_green(context: Context) -> Iterator[Finding]:
         for run in _ask_forge(context, forge.check_runs, commit)
         if not (run.state == "pending" and any(part in f"{run.url}/" for part in own_runs))
     ]
-    failed = [run for run in runs if run.state == "failed"]
-    pending = [run for run in runs if run.state == "pending"]
-    if failed:
+    failed_runs = [run for run in runs if run.state == "failed"]
+    pending_runs = [run for run in runs if run.state == "pending"]
+    if failed_runs:
         yield Blocked(
             "ci-failed",
-            f"CI of {commit[:10]} failed: {join_names(run.name for run in failed)}",
-            f"fix what failed, and push; to see it: {failed[0].url or forge.location.path}",
+            f"CI of {commit[:10]} failed: {join_names(run.name for run in failed_runs)}",
+            f"fix what failed, and push; to see it: {failed_runs[0].url or forge.location.path}",
         )
-    elif pending:
-        raise NotCheckable(f"CI of {commit[:10]} is not finished: {join_names(run.name for run in pending)}")
+    elif pending_runs:
+        raise NotCheckable(f"CI of {commit[:10]} is not finished: {join_names(run.name for run in pending_runs)}")
     elif not runs:
         raise NotCheckable(f"{forge.name} has no CI result of {commit[:10]} (not pushed, or no CI)")
 
@@ -52,17 +52,17 @@ def check_environments(context: Context) -> Iterator[Finding]:
             raise NotCheckable(
                 f"there is no environment {name}; name those that publish: [tool.relnox.check] environments"
             )
-        missing = "it does not exist, and a job that names it gets one without rules"
+        reason = "it does not exist, and a job that names it gets one without rules"
         if environment is not None:
             rules = {
                 "it has no required reviewers": environment.has_reviewers,
                 "reviewers may approve their own runs": environment.prevents_self_review is not False,
             }
-            missing = "; ".join(text for text, holds in rules.items() if not holds)
-        if missing:
+            reason = "; ".join(text for text, holds in rules.items() if not holds)
+        if reason:
             yield Blocked(
                 "environment-unprotected",
-                f"environment {name} of {forge.location.path} is not protected ({missing})",
+                f"environment {name} of {forge.location.path} is not protected ({reason})",
                 forge.environment_fix.format(name=name),
             )
 
@@ -83,6 +83,6 @@ def _ask_forge(context: Context, method: Callable[[str], T], argument: str) -> T
     try:
         return context.project.once(method, argument)
     except Problem as error:
-        if error.code in _UNREADABLE:
+        if error.code in _REJECTED_REQUESTS:
             raise NotCheckable(error.message) from error
         raise

@@ -41,10 +41,10 @@ def check_index_storage(context: Context) -> Iterator[Finding]:
     for name, listing in context.listings().items():
         if any(file.size is None for file in listing.values()):
             unknown.append(name)
-        built = manifest.files_of(name) if manifest is not None and name in manifest.packages else ()
-        added = sum(file.size for file in built if file.filename not in listing)
+        built_files = manifest.files_of(name) if manifest is not None and name in manifest.packages else ()
+        added_bytes = sum(file.size for file in built_files if file.filename not in listing)
         yield from releases.storage_problems(
-            name, listing, added, context.index, context.project.config.check.storage_limit
+            name, listing, added_bytes, context.index, context.project.config.check.storage_limit
         )
     if unknown:
         raise NotCheckable(f"{context.index.name} does not list the sizes of files of {join_names(unknown)}")
@@ -56,9 +56,9 @@ def check_release_diff(context: Context) -> Iterator[Finding]:
     if manifest is None:
         raise NotCheckable("nothing is built: relnox build-all")
     context.listings()
-    built = manifest.restricted_to(frozenset(package.name for package in context.packages))
+    packages_built = manifest.restricted_to(frozenset(package.name for package in context.packages))
     directory, project = context.archives_directory, context.project
-    diffs = release_diffs.release_diffs(built, directory, context.index, project)
+    diffs = release_diffs.release_diffs(packages_built, directory, context.index, project)
     yield from budget_problems(diffs, project.config.diff)
     if unread := "; ".join(release_diffs.incomplete_diff_notes(diffs)):
         raise NotCheckable(unread)
@@ -71,19 +71,19 @@ def check_test_index(context: Context) -> Iterator[Finding]:
     if manifest is None:
         raise NotCheckable("nothing is built: relnox build-all")
     if manifest.commit != commit:
-        built = (manifest.commit or "no commit")[:10]
-        raise NotCheckable(f"the manifest is of {built}, and HEAD is {commit[:10]}: relnox build-all")
+        built_commit = (manifest.commit or "no commit")[:10]
+        raise NotCheckable(f"the manifest is of {built_commit}, and HEAD is {commit[:10]}: relnox build-all")
     listings = context.listings(index)
-    missing = [
+    missing_files = [
         file.filename
         for name, listing in listings.items()
         for file in (manifest.files_of(name) if name in manifest.packages else ())
         if file.filename not in listing or listing[file.filename].sha256 not in (None, file.sha256)
     ]
-    if missing:
+    if missing_files:
         yield Blocked(
             "file-not-listed",
-            f"{index.name} does not have {join_names(missing)} as built from {commit[:10]}",
+            f"{index.name} does not have {join_names(missing_files)} as built from {commit[:10]}",
             fixes.task_command("publish-test", "--index", index.name),
         )
 

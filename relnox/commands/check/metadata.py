@@ -39,15 +39,17 @@ def check_metadata(context: Context) -> Iterator[Finding]:
         document = context.document(package)
         project, poetry = table_at(document, "project"), table_at(document, "tool", "poetry")
         fields = _metadata_fields(project, poetry, package)
-        missing = missing_fields(fields)
+        missing_keys = missing_fields(fields)
         if not fields["keywords"]:
-            missing.setdefault("metadata-incomplete", []).append("keywords")
+            missing_keys.setdefault("metadata-incomplete", []).append("keywords")
         table = "[project]" if project else "[tool.poetry]"
-        for code, keys in missing.items():
+        for code, keys in missing_keys.items():
             files.setdefault((code, tuple(keys), table), []).append(package.pyproject)
-    for (code, names, table), own in files.items():
+    for (code, names, table), pyproject_files in files.items():
         lines = "\n".join(_SAMPLES[name] for name in names if name in _SAMPLES)
-        message = f"{join_names(own)} {'lacks' if len(own) == 1 else 'lack'} {', '.join(names)}"
+        message = (
+            f"{join_names(pyproject_files)} {'lacks' if len(pyproject_files) == 1 else 'lack'} {', '.join(names)}"
+        )
         yield Blocked(code, message, f"add to {table}, for example:\n{lines}")
 
 
@@ -69,7 +71,7 @@ def _metadata_fields(project: Mapping[str, Any], poetry: Mapping[str, Any], pack
 
 
 def check_readme(context: Context) -> Iterator[Finding]:
-    without = []
+    files_without_readme = []
     for package in context.packages:
         document = context.document(package)
         value = table_at(document, "project").get("readme") or table_at(document, "tool", "poetry").get("readme")
@@ -80,13 +82,13 @@ def check_readme(context: Context) -> Iterator[Finding]:
             file, content_type = value.get("file"), value.get("content-type")
         files = [file] if isinstance(file, str) else file if isinstance(file, list) else []
         if not files and not (isinstance(value, dict) and value.get("text")):
-            without.append(package.pyproject)
+            files_without_readme.append(package.pyproject)
         for name in files:
             yield from _check_readme_file(str(name), content_type, package, context.project)
-    if without:
+    if files_without_readme:
         fix = 'write README.md beside it, and readme = "README.md" in [project]'
-        name = "names" if len(without) == 1 else "name"
-        yield Blocked("readme-invalid", f"{join_names(without)} {name} no readme", fix)
+        name = "names" if len(files_without_readme) == 1 else "name"
+        yield Blocked("readme-invalid", f"{join_names(files_without_readme)} {name} no readme", fix)
 
 
 def _check_readme_file(name: str, content_type: Any, package: Package, project: Project) -> Iterator[Finding]:
@@ -111,13 +113,13 @@ def check_license(context: Context) -> Iterator[Finding]:
     for package in context.packages:
         directory = context.project.root / package.directory
         patterns = _license_patterns(context.document(package))
-        for missing in context.project.once(_unmatched_patterns, directory, patterns):
-            directories.setdefault(missing, []).append(package.directory)
-    for missing, own in directories.items():
+        for pattern in context.project.once(_unmatched_patterns, directory, patterns):
+            directories.setdefault(pattern, []).append(package.directory)
+    for pattern, package_directories in directories.items():
         yield Blocked(
             "license-file-missing",
-            f"there is no {missing} in {join_names(own)}",
-            f"add {missing} to {join_names(own)}",
+            f"there is no {pattern} in {join_names(package_directories)}",
+            f"add {pattern} to {join_names(package_directories)}",
         )
 
 
@@ -181,10 +183,10 @@ def _requirements_by_url(package: Package, document: Mapping[str, Any]) -> Itera
 
 def check_siblings_bounded(context: Context) -> Iterator[Finding]:
     """Yield the requirements on packages of this repository that have no version."""
-    if unbounded := requirements.unbounded_siblings(context.packages, context.project.workspace):
+    if unbounded_requirements := requirements.unbounded_siblings(context.packages, context.project.workspace):
         yield Blocked(
             "requirement-unbounded",
-            f"requirements on packages of this repository have no version: {', '.join(unbounded)}",
+            f"requirements on packages of this repository have no version: {', '.join(unbounded_requirements)}",
             "add a version to each, such as >=1.2",
         )
 
@@ -208,11 +210,11 @@ def check_siblings_satisfied(context: Context) -> Iterator[Finding]:
 def check_siblings_released(context: Context) -> Iterator[Finding]:
     """Yield the packages of this repository that are required, but have unreleased changes."""
     project, _ = context.project, context.git
-    released = [
+    released_packages = [
         package
         for package in context.packages
         if (version := context.versions.get(package.name)) is not None
         and not releases.tags_of_version(package.name, version, project)
     ]
-    for name, message in checks.unreleased_siblings(project, released):
+    for name, message in checks.unreleased_siblings(project, released_packages):
         yield Blocked("requirement-unavailable", message, project.bump_command(name, "--part", "patch", tag=True))

@@ -22,20 +22,20 @@ from relnox.steps.publication import different_files_error
 def check_version_new(context: Context) -> Iterator[Finding]:
     """Yield the packages whose version is tagged elsewhere, not above the last release, or on the index."""
     project, (_, _, commit) = context.project, context.git
-    reported = set()
+    reported_names = set()
     for message, _, names in consistency.tagged_elsewhere_messages(context.versions, commit, project):
-        reported.update(names)
+        reported_names.update(names)
         yield Blocked("version-tagged-elsewhere", message, _patch_bump(names[0], context))
     for name, (tag, last) in checks.newer_tags(project).reachable.items():
-        if name in context.versions and name not in reported:
-            reported.add(name)
+        if name in context.versions and name not in reported_names:
+            reported_names.add(name)
             message = f"{name} {context.versions[name]} is not higher than the last release ({tag})"
             yield Blocked(
                 "version-not-higher", message, project.bump_command(name, "--to", _next_version(last), tag=True)
             )
     for name, files in context.public_files().items():
         version = context.versions[name]
-        if files and name not in reported and not releases.tags_of_version(name, version, project):
+        if files and name not in reported_names and not releases.tags_of_version(name, version, project):
             yield Conflict(
                 "version-not-higher",
                 f"{name} {version} is on {context.index.name} already, and no tag here says from which commit "
@@ -55,13 +55,13 @@ def _changed_public_files(commit: str, context: Context) -> Iterator[Finding]:
         return
     for name in manifest.packages:
         listing = context.listings().get(name) or Listing()
-        differing = [
+        differing_files = [
             (file, sha256)
             for file in manifest.files_of(name)
             if file.filename in listing and (sha256 := listing[file.filename].sha256) not in (None, file.sha256)
         ]
-        if differing:
-            yield different_files_error(context.index, differing)
+        if differing_files:
+            yield different_files_error(context.index, differing_files)
 
 
 def check_version_everywhere(context: Context) -> Iterator[Finding]:
@@ -92,11 +92,11 @@ def check_tags(context: Context) -> Iterator[Finding]:
     project, (_, state, _) = context.project, context.git
     remote = project.config.remote
     context.require_remote()
-    reported: set[str] = set()  # packages may share a tag
+    reported_tags: set[str] = set()  # packages may share a tag
     for name, version in context.versions.items():
         version_tags = releases.tags_of_version(name, version, project)
-        for tag in version_tags.keys() - reported:
-            reported.add(tag)
+        for tag in version_tags.keys() - reported_tags:
+            reported_tags.add(tag)
             here, there = state.tags.get(tag), project.remote.tags.get(tag)
             if here and there and here != there:
                 yield Conflict(
@@ -108,12 +108,12 @@ def check_tags(context: Context) -> Iterator[Finding]:
                 yield Blocked(
                     "release-not-tagged", f"{remote} does not have tag {tag}", f"git push {remote} refs/tags/{tag}"
                 )
-        planned = project.tag_formats[name].render(version)
-        if not version_tags and context.profile == "before-publish" and planned not in reported:
-            reported.add(planned)
+        planned_tag = project.tag_formats[name].render(version)
+        if not version_tags and context.profile == "before-publish" and planned_tag not in reported_tags:
+            reported_tags.add(planned_tag)
             yield Blocked(
                 "release-not-tagged",
-                f"{name} {version} is not tagged (tag {planned} does not exist)",
+                f"{name} {version} is not tagged (tag {planned_tag} does not exist)",
                 project.bump_command(name, "--to", str(version), "--push", tag=True),
             )
     context.require_versions()
@@ -126,10 +126,10 @@ def check_changelog(context: Context) -> Iterator[Finding]:
     candidates = project.changelog_files
     contents = project.read_files(name for names in candidates.values() for name in names)
     by_package = changelog_updates.find_changelogs(project.workspace, candidates, contents, project.config)
-    if without := [package.name for package in context.packages if package.name not in by_package]:
+    if names_without_changelog := [package.name for package in context.packages if package.name not in by_package]:
         yield Blocked(
             "changelog-missing",
-            f"there is no changelog of {join_names(without)}",
+            f"there is no changelog of {join_names(names_without_changelog)}",
             'write CHANGELOG.md with the heading "## Unreleased", and what has changed below it; or, to have '
             'none: [tool.relnox] changelog = "none"',
             level="warning",

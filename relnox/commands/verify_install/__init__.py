@@ -37,7 +37,7 @@ _LONG_WAIT = 600
 """How long to wait for an index to list uploaded files, in seconds."""
 _SHORT_WAIT = 30
 """How long to wait for an index to list files that were probably never uploaded, in seconds."""
-_RECENT = timedelta(hours=1)
+_RECENT_UPLOAD = timedelta(hours=1)
 _LISTING_LIMIT = 20.0
 """The time limit for reading the listings of the index before planning, in seconds."""
 _RESULTS = {"success": "works", "skipped": "skipped", "failed": "FAILED", "aborted": "not run"}
@@ -137,7 +137,7 @@ def _plan_public(options: Options, project: Project, new: PlanBuilder) -> Plan:
 def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
     """Return a table of the releases that were looked up, and one of the packages on each Python."""
     del directory
-    looked_up = [(step, result) for result in outcome.results if isinstance(step := result.step, LookUpRelease)]
+    look_ups = [(step, result) for result in outcome.results if isinstance(step := result.step, LookUpRelease)]
     releases = tuple(
         (
             step.package,
@@ -145,11 +145,11 @@ def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
             result.detail if result.error is None else "-",
             _problem_codes(result),
         )
-        for step, result in looked_up
+        for step, result in look_ups
     )
     cells = {
         (step.package, str(step.version or "-"), python): "FAILED" if result.status is Status.FAILED else "not run"
-        for step, result in looked_up
+        for step, result in look_ups
         for python in step.pythons
     }
     cells |= {
@@ -204,15 +204,15 @@ def _packages_never_uploaded(manifest: Manifest, index: Index, project: Project)
     There are none if a file of the release was uploaded in the last hour, or has no upload time: the index may
     list the others soon.
     """
-    missing: set[str] = set()
+    incomplete_packages: set[str] = set()
     for name in manifest.packages:
         listing = index.cached_listing(name)
         files = [listing[file.filename] for file in manifest.files_of(name) if file.filename in listing]
-        if any(file.upload_time is None or project.now - file.upload_time < _RECENT for file in files):
+        if any(file.upload_time is None or project.now - file.upload_time < _RECENT_UPLOAD for file in files):
             return frozenset()
         if len(files) < len(manifest.files_of(name)):
-            missing.add(name)
-    return frozenset(missing)
+            incomplete_packages.add(name)
+    return frozenset(incomplete_packages)
 
 
 def _copies_of_other_wheels(root: Path, directories: Sequence[str], packages: Collection[str]) -> list[CopyFiles]:
@@ -303,7 +303,7 @@ def downloads(listings: Iterable[AwaitIndex]) -> Iterator[Download]:
 
 def earlier_downloads(release: Manifest, earlier: Manifest, index: Index) -> Iterator[Download]:
     """Yield a step for each package that was released earlier and is needed, which downloads its public files."""
-    needed = graph.closure(frozenset(release.packages), dict(release.needs))
+    needed_packages = graph.closure(frozenset(release.packages), dict(release.needs))
     for package in earlier.packages:
         version = earlier.version(package)
         files = tuple(
@@ -311,5 +311,5 @@ def earlier_downloads(release: Manifest, earlier: Manifest, index: Index) -> Ite
             for filename, sha256 in releases.public_files(package, version, index).items()
             if sha256 is not None
         )
-        if package in needed:
+        if package in needed_packages:
             yield Download(index=index.name, package=package, files=files, deadline=_EARLIER_TIMEOUT)

@@ -36,18 +36,20 @@ def find_releases(
         Failed: No package of the workspace is on the index.
         TryLater: The index does not answer.
     """
-    requested = _parse_package_versions(options.package, project)
-    selected = requested or [package.name for package in project.workspace.packages if not package.is_private]
-    needs = {name: _workspace_dependencies(name, index, project) for name in selected}
-    names = tuple(dict.fromkeys((*selected, *(needed for own in needs.values() for needed in own))))
+    requested_versions = _parse_package_versions(options.package, project)
+    selected_names = requested_versions or [
+        package.name for package in project.workspace.packages if not package.is_private
+    ]
+    needs = {name: _workspace_dependencies(name, index, project) for name in selected_names}
+    names = tuple(dict.fromkeys((*selected_names, *(needed for own in needs.values() for needed in own))))
     project.once(index.fetch_listings, names, seconds=retry_time(options))
     notes: list[str] = []
     steps: list[LookUpRelease] = []
     files: list[Distribution] = []
     pythons = options.python or (RUNNING_PYTHON,)
     for name in names:
-        listing, version = index.cached_listing(name), requested.get(name)
-        if not (name in requested or listing or listing.status != "active"):
+        listing, version = index.cached_listing(name), requested_versions.get(name)
+        if not (name in requested_versions or listing or listing.status != "active"):
             notes.append(f"{name} is not on {index.name}")
             continue
         is_requested = version is not None
@@ -88,7 +90,7 @@ def _parse_package_versions(words: Sequence[str], project: Project) -> dict[str,
     Raises:
         Blocked: A name or a version is invalid, or a name has two versions.
     """
-    requested: dict[str, Version | None] = {}
+    versions: dict[str, Version | None] = {}
     for word in words:
         name, separator, version = word.partition("==")
         try:
@@ -110,9 +112,9 @@ def _parse_package_versions(words: Sequence[str], project: Project) -> dict[str,
                 f"--package {word}: {version!r} is not a version (PEP 440)",
                 f"pass a version: --package {name}==1.2.0",
             ) from None
-        if requested.setdefault(name, exact) != exact:
+        if versions.setdefault(name, exact) != exact:
             raise Blocked("options-conflict", f"--package names two versions of {name}", "verify one at a time")
-    return requested
+    return versions
 
 
 def _files_to_install(
@@ -120,11 +122,13 @@ def _files_to_install(
 ) -> tuple[Distribution, ...]:
     """Return the files of a release that the Pythons install; if there are none, one file, to report why."""
     files = {file.filename: file for file in listing.releases().get(version, ()) if not file.yanked}
-    installed = {best_file(files, python) for python in pythons} - {None}
-    selected = [file for file in files.values() if file.filename in installed] or list(files.values())[:1]
-    hashes = index.hashes(name, [file.filename for file in selected], refresh=False)
+    installed_names = {best_file(files, python) for python in pythons} - {None}
+    selected_files = [file for file in files.values() if file.filename in installed_names] or list(files.values())[
+        :1
+    ]
+    hashes = index.hashes(name, [file.filename for file in selected_files], refresh=False)
     return tuple(
-        listed_file(name, version, file.filename, hashes[file.filename], file.size or 0) for file in selected
+        listed_file(name, version, file.filename, hashes[file.filename], file.size or 0) for file in selected_files
     )
 
 
