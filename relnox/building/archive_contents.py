@@ -151,6 +151,7 @@ def _is_namespace(init: Path) -> bool:
 
 
 def _module_name(filename: str, *, init: bool = False) -> str | None:
+    """Return the name of the module that a file has, or None; with `init`, also `__init__` and `__main__`."""
     stem, _, rest = filename.partition(".")
     importable = rest == "py" or f".{rest}".endswith(_EXTENSION_SUFFIXES)
     if not importable or not _is_identifier(stem) or (stem in ("__init__", "__main__") and not init):
@@ -194,6 +195,7 @@ def _normalize_requirement(requirement: str) -> str:
 
 
 def _entry_points(archive: Archive) -> Iterator[str]:
+    """Yield the entry points of a wheel as `[GROUP] NAME = OBJECT`; none if they are invalid."""
     name = find_dist_info_file(archive, "entry_points.txt")
     try:
         parser = parse_entry_points(read_file(archive, name).decode("utf-8", "replace") if name else "")

@@ -295,6 +295,7 @@ def find_dist_info_file(archive: Archive, name: str) -> str | None:
 
 
 def _read_wheel(path: Path) -> tuple[tuple[ArchiveEntry, ...], bytes]:
+    """Return the entries of a wheel and the content of METADATA."""
     with path.open("rb") as file, zipfile.ZipFile(file) as wheel:
         members = wheel.infolist()
         file.seek(-_ZIP_END_SIZE, io.SEEK_END)
@@ -326,6 +327,7 @@ def _make_wheel_entry(member: zipfile.ZipInfo) -> ArchiveEntry:
 
 
 def _read_sdist(path: Path) -> tuple[tuple[ArchiveEntry, ...], bytes]:
+    """Return the entries of an sdist and the content of PKG-INFO."""
     if path.name.endswith(".zip"):
         raise _invalid_error(
             "is a zip file instead of a .tar.gz file (PEP 625)",

@@ -10,7 +10,6 @@ from typing import Generic, TypeVar
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_sdist_filename, parse_wheel_filename
-from packaging.version import Version
 
 from relnox.building.archives import hash_file
 from relnox.building.environments import INDEX_FIX, Installer, VirtualEnvironment, choose_installer_fix
@@ -247,18 +246,15 @@ def use_sibling_archives(requirements: Sequence[str], siblings: Mapping[str, Pat
     names = {text: canonicalize_name(requirement.name) for text, requirement in parsed.items()}
     archives = dict(siblings)
     for text, requirement in parsed.items():
-        archive = siblings.get(names[text])
-        if archive and not requirement.specifier.contains(_version_of_archive(archive.name), prereleases=True):
-            archives.pop(names[text], None)
+        if (archive := siblings.get(names[text])) is not None:
+            parse_filename = parse_wheel_filename if archive.suffix == ".whl" else parse_sdist_filename
+            if not requirement.specifier.contains(parse_filename(archive.name)[1], prereleases=True):
+                archives.pop(names[text], None)
     if archives.keys().isdisjoint(names.values()):
         return list(requirements)
     others = [text for text in requirements if names[text] not in archives or parsed[text].extras]
     urls = (f"{archive.as_uri()}#sha256={hash_file(archive).sha256}" for archive in archives.values())
     return [*others, *(f"{name} @ {url}" for name, url in zip(archives, urls, strict=True))]
-
-
-def _version_of_archive(file: str) -> Version:
-    return parse_wheel_filename(file)[1] if file.endswith(".whl") else parse_sdist_filename(file)[1]
 
 
 class BuildSession:

@@ -33,7 +33,6 @@ import traceback
 import types
 from typing import Any, Dict, Iterable
 
-UMASK = 0o022
 CHUNK = 1 << 16
 PR_SET_PDEATHSIG = 1
 
@@ -177,7 +176,6 @@ def run_script(request: Dict[str, Any]) -> int:
     for descriptor in (1, 2):
         os.dup2(output, descriptor)
     os.close(output)
-    os.umask(UMASK)
     os.environ.clear()
     os.environ.update(request["environ"])
     if request["cwd"] is not None:

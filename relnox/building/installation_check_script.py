@@ -103,8 +103,8 @@ def evaluate_expression(expression: str, _: ResultFile) -> None:
 
     names: dict[str, object] = {}
     for node in ast.walk(ast.parse(expression, mode="eval")):
-        for dotted in dotted_names(node):
-            import_if_module(dotted, names)
+        if name := dotted_name(node):
+            import_if_module(name, names)
     try:
         eval(compile(expression, EXPRESSION_FILE_NAME, "eval"), names)  # noqa: S307 - the project's own configuration
     except SystemExit as error:
@@ -112,29 +112,22 @@ def evaluate_expression(expression: str, _: ResultFile) -> None:
             raise
 
 
-def dotted_names(node: object) -> list[str]:
-    """Return `a`, `a.b` and `a.b.c` for an expression `a.b.c`."""
-    parts: list[str] = []
-    while hasattr(node, "attr") and hasattr(node, "value"):
-        parts.append(node.attr)
-        node = node.value
-    if not hasattr(node, "id"):
-        return []
-    parts.append(node.id)
-    parts.reverse()
-    return [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
+def dotted_name(node: object) -> str:
+    """Return `a.b.c` for an expression `a.b.c`, or an empty string if it is not a dotted name."""
+    parent = dotted_name(node.value) if hasattr(node, "attr") and hasattr(node, "value") else ""
+    return f"{parent}.{node.attr}" if parent and hasattr(node, "attr") else getattr(node, "id", "")
 
 
-def import_if_module(dotted_name: str, names: dict[str, object]) -> None:
-    """Import `dotted_name` if it is a module, and add its top-level package to `names`."""
+def import_if_module(name: str, names: dict[str, object]) -> None:
+    """Import a name if it is that of a module, and add its top-level package to `names`."""
     try:
-        import_module(dotted_name)
+        import_module(name)
     except ModuleNotFoundError as error:
-        # Raised by the lookup of `dotted` itself, or by an import inside of a module, which is a failure.
-        if error.name is None or not (dotted_name == error.name or dotted_name.startswith(error.name + ".")):
+        # Raised by the lookup of the name itself, or by an import inside of a module, which is a failure.
+        if error.name is None or not (name == error.name or name.startswith(error.name + ".")):
             raise
         return
-    root = dotted_name.partition(".")[0]
+    root = name.partition(".")[0]
     names[root] = sys.modules[root]
 
 

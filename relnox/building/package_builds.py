@@ -182,6 +182,7 @@ def _fix_for_known_failure(name: str, kind: DistributionKind, output: Sequence[s
 
 
 def _root_cause(error: Exception) -> str:
+    """Return why a build failed, in one line."""
     inner = getattr(error, "exception", None) or error
     if isinstance(inner, subprocess.CalledProcessError):
         return f"build backend exited with status {inner.returncode}"

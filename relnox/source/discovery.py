@@ -209,11 +209,11 @@ def _find_no_package_setting(document: Mapping[str, Any]) -> str:
 
 
 def _find_package_directories(
-    root: Path, globs: Sequence[str], exclude: Sequence[str], key: str | None
+    root: Path, globs: Sequence[str], exclude: Sequence[str], setting: str | None
 ) -> list[str]:
     """Return the directories with a pyproject.toml that match the globs and are not excluded.
 
-    Each glob must match a directory, unless `key` (the setting that contains the globs) is None, as for a uv
+    Each glob must match a directory, unless `setting`, which contains the globs, is None, as for a uv
     workspace.
     """
     matching: dict[str, None] = {}
@@ -222,14 +222,14 @@ def _find_package_directories(
         if ".." in path.split("/"):
             raise Blocked(
                 "setting-invalid",
-                f"{glob!r} in {key or '[tool.uv.workspace]'} refers to a directory outside {root}",
+                f"{glob!r} in {setting or '[tool.uv.workspace]'} refers to a directory outside {root}",
                 fix="move [tool.relnox] to the pyproject.toml of the directory that contains all packages",
             )
         # Python 3.13 takes it for a single *.
         if any("**" in part and part != "**" for part in path.split("/")):
             raise Blocked(
                 "value-invalid",
-                f"{glob!r} in {key or '[tool.uv.workspace]'} is not a valid glob (** must be a whole "
+                f"{glob!r} in {setting or '[tool.uv.workspace]'} is not a valid glob (** must be a whole "
                 "path component)",
                 fix="write ** between slashes, like `libs/**/python`",
             )
@@ -237,12 +237,12 @@ def _find_package_directories(
         directories = [
             directory.relative_to(root).as_posix() for directory in matches if (directory / _PYPROJECT).is_file()
         ]
-        if not directories and key is not None:
+        if not directories and setting is not None:
             with_file = [name for name in _walk_directories(root) if (root / name / _PYPROJECT).is_file()]
             globs_of_parents = [f"{posixpath.dirname(name)}/*" for name in with_file if "/" in name]
             raise Blocked(
                 "setting-invalid",
-                f"{glob!r} in {key} matches no directory with a {_PYPROJECT}",
+                f"{glob!r} in {setting} matches no directory with a {_PYPROJECT}",
                 fix=did_you_mean(path, {*with_file, *globs_of_parents}),
             )
         matching |= dict.fromkeys(directory for directory in directories if not _is_excluded(directory, exclude))

@@ -114,9 +114,10 @@ def detect_changelog_tool(directory: Path, setting: str) -> Tool | None:
 
     It is the tool that relnox's settings name or, if they say `auto`, a tool that has settings in the directory.
     """
-    if setting == "auto":
-        return next((tool for tool in _SETTINGS_OF_TOOLS if _has_settings(directory, tool)), None)
-    return next((tool for tool in _SETTINGS_OF_TOOLS if tool == setting), None)
+    for tool in _SETTINGS_OF_TOOLS:
+        if tool == setting or (setting == "auto" and _has_settings(directory, tool)):
+            return tool
+    return None
 
 
 def run_changelog_tool(  # noqa: PLR0913 - what a changelog is made of
