@@ -13,27 +13,7 @@ from datetime import date
 from functools import cache
 from importlib import resources
 
-from relnox.ci.model import (
-    PYTHON,
-    RETENTION_DAYS,
-    ByHand,
-    Cell,
-    Command,
-    Expression,
-    Input,
-    InputField,
-    Job,
-    OnMerge,
-    OnPublishedRelease,
-    OnPullRequest,
-    OnSchedule,
-    OnTag,
-    Output,
-    Secret,
-    Token,
-    Trigger,
-    Workflow,
-)
+from relnox.ci import model
 from relnox.core.documents import load_toml
 from relnox.core.records import Record
 
@@ -73,17 +53,17 @@ def pins() -> Mapping[str, Pin]:
     return {action: Pin(action=action, **values) for action, values in load_toml(text).items()}
 
 
-def workflow_path(workflow: Workflow) -> str:
+def workflow_path(workflow: model.Workflow) -> str:
     """Return the path of a workflow's file."""
     return f"{DIRECTORY}/{workflow.key}.yml"
 
 
-def render(workflow: Workflow) -> str:
+def render(workflow: model.Workflow) -> str:
     """Return the text of a workflow's file."""
     return "\n".join(_workflow_lines(workflow)) + "\n"
 
 
-def _workflow_lines(workflow: Workflow) -> Iterator[str]:
+def _workflow_lines(workflow: model.Workflow) -> Iterator[str]:
     yield from (f"# {line}" for line in workflow.about)
     yield f"name: {workflow.name}"
     yield "on:"
@@ -105,26 +85,26 @@ def _workflow_lines(workflow: Workflow) -> Iterator[str]:
         yield from _job_lines(job, workflow)
 
 
-def _trigger_lines(trigger: Trigger) -> Iterator[str]:
+def _trigger_lines(trigger: model.Trigger) -> Iterator[str]:
     match trigger:
-        case OnTag(patterns):
+        case model.OnTag(patterns):
             yield f"  push: {{ tags: {_flow_list(patterns)} }}"
-        case OnMerge(branches):
+        case model.OnMerge(branches):
             yield f"  push: {{ branches: {_flow_list(branches)} }}"
-        case OnPullRequest(branches):
+        case model.OnPullRequest(branches):
             yield f"  pull_request: {{ branches: {_flow_list(branches)} }}" if branches else "  pull_request:"
-        case OnPublishedRelease():
+        case model.OnPublishedRelease():
             yield "  release: { types: [published] }"
-        case OnSchedule(cron):
+        case model.OnSchedule(cron):
             yield f"  schedule: [{{ cron: {json.dumps(cron)} }}]"
-        case ByHand(inputs):
+        case model.ByHand(inputs):
             yield "  workflow_dispatch:"
             if inputs:
                 yield "    inputs:"
             yield from (f"      {field.name}: {{ {_input_properties(field)} }}" for field in inputs)
 
 
-def _input_properties(field: InputField) -> str:
+def _input_properties(field: model.InputField) -> str:
     if field.is_switch:
         return f"type: boolean, description: {field.help}"
     if field.choices:
@@ -132,7 +112,7 @@ def _input_properties(field: InputField) -> str:
     return f"type: string, description: {field.help}"
 
 
-def _job_lines(job: Job, workflow: Workflow) -> Iterator[str]:
+def _job_lines(job: model.Job, workflow: model.Workflow) -> Iterator[str]:
     yield f"  {job.key}:" + (f" # {job.about}" if job.about else "")
     yield f"    name: {job.name}" + (f" (${{{{ matrix.{job.matrix.label} }}}})" if job.matrix is not None else "")
     if job.needs:
@@ -157,7 +137,7 @@ def _job_lines(job: Job, workflow: Workflow) -> Iterator[str]:
     yield from (f"      {line}" for line in _step_lines(job, workflow))
 
 
-def _condition(job: Job) -> str:
+def _condition(job: model.Job) -> str:
     tests = []
     if job.unless is not None:
         tests.append(f"!inputs.{job.unless.name}")
@@ -169,7 +149,7 @@ def _condition(job: Job) -> str:
     return f"${{{{ {' && '.join(tests)} }}}}" if tests else ""
 
 
-def _step_lines(job: Job, workflow: Workflow) -> Iterator[str]:
+def _step_lines(job: model.Job, workflow: model.Workflow) -> Iterator[str]:
     if job.command is None:
         yield from _gate_steps(job)
         return
@@ -178,7 +158,7 @@ def _step_lines(job: Job, workflow: Workflow) -> Iterator[str]:
         yield f"  with: {_flow_mapping(_checkout_inputs(job, workflow))}"
     if workflow.python or job.matrix is not None:
         yield _uses_line("actions/setup-python")
-        yield f'  with: {{ python-version: "{workflow.python or PYTHON}" }}'
+        yield f'  with: {{ python-version: "{workflow.python or model.PYTHON}" }}'
     for name in job.takes:
         where = {"pattern": name, "path": "parts"} if name.endswith("*") else {"name": name, "path": "dist"}
         yield _uses_line("actions/download-artifact")
@@ -191,13 +171,13 @@ def _step_lines(job: Job, workflow: Workflow) -> Iterator[str]:
         if job.matrix is not None:
             name, path = f"{job.keeps}-${{{{ matrix.{job.matrix.label} }}}}", _WHEELS
         if_none = "error" if job.matrix is None else "ignore"  # `collect` knows what must be there
-        values = {"name": name, "path": path, "if-no-files-found": if_none, "retention-days": RETENTION_DAYS}
+        values = {"name": name, "path": path, "if-no-files-found": if_none, "retention-days": model.RETENTION_DAYS}
         yield f"  with: {_flow_mapping(values)}"
 
 
-def _checkout_inputs(job: Job, workflow: Workflow) -> dict[str, object]:
+def _checkout_inputs(job: model.Job, workflow: model.Workflow) -> dict[str, object]:
     """Return the inputs of the checkout: of the commit that was typed in, or else that of the run."""
-    is_given = any(isinstance(t, ByHand) and any(f.name == "commit" for f in t.inputs) for t in workflow.triggers)
+    is_given = any(field.name == "commit" for field in workflow.inputs)
     return {
         **({"ref": "${{ inputs.commit || github.sha }}"} if is_given else {}),
         **({"fetch-depth": 0} if job.checkout == "history" else {}),
@@ -205,7 +185,7 @@ def _checkout_inputs(job: Job, workflow: Workflow) -> dict[str, object]:
     }
 
 
-def _install_steps(job: Job, workflow: Workflow) -> Iterator[str]:
+def _install_steps(job: model.Job, workflow: model.Workflow) -> Iterator[str]:
     """Yield the steps that install relnox; without a checkout, from the file of this workflow's own commit.
 
     If the project is relnox itself, that is the one that was built: beside a credential, nothing is built.
@@ -223,15 +203,15 @@ def _install_steps(job: Job, workflow: Workflow) -> Iterator[str]:
     url = f"{_API}/contents/{file}?ref=$GITHUB_SHA"
     yield f'    gh api -H "Accept: application/vnd.github.raw" "{url}" > relnox.txt'
     yield f"    {_INSTALL} relnox.txt{own}"
-    yield f"  env: {_flow_mapping({'GH_TOKEN': _expression(Token())})}"
+    yield f"  env: {_flow_mapping({'GH_TOKEN': _expression(model.Token())})}"
 
 
-def _gate_steps(job: Job) -> Iterator[str]:
+def _gate_steps(job: model.Job) -> Iterator[str]:
     yield f'- run: gh api "{_API}/environments/{job.environment}" | grep \'"required_reviewers"\''
-    yield f"  env: {_flow_mapping({'GH_TOKEN': _expression(Token())})}"
+    yield f"  env: {_flow_mapping({'GH_TOKEN': _expression(model.Token())})}"
 
 
-def _command_step(job: Job, command: Command) -> Iterator[str]:
+def _command_step(job: model.Job, command: model.Command) -> Iterator[str]:
     words = [f'"{word}"' if word.startswith("$") else word for word in command.words]
     if command.tasks == ("cibuildwheel",):
         text = f"python -m cibuildwheel {' '.join(words)} --output-dir {_WHEELS}"
@@ -252,23 +232,23 @@ def _uses_line(action: str) -> str:
     return f"- uses: {action}@{pin.sha} # {pin.version}"
 
 
-def _expression(value: Expression) -> str:
+def _expression(value: model.Expression) -> str:
     match value:
-        case Input():
+        case model.Input():
             return f"${{{{ {_input_reference(value).strip('()')} }}}}"
-        case Output():
+        case model.Output():
             return f"${{{{ {_output_reference(value)} }}}}"
-        case Cell(name):
+        case model.Cell(name):
             return f"${{{{ matrix.{name} }}}}"
-        case Secret(name):
+        case model.Secret(name):
             return f"${{{{ secrets.{name} }}}}"
-        case Token():
+        case model.Token():
             return "${{ github.token }}"
         case str():
             return value
 
 
-def _input_reference(value: Input) -> str:
+def _input_reference(value: model.Input) -> str:
     """Return what an expression calls an input, or that with what it is otherwise."""
     if value.otherwise == "":
         return f"inputs.{value.name}"
@@ -276,7 +256,7 @@ def _input_reference(value: Input) -> str:
     return f"(inputs.{value.name} || {otherwise})"
 
 
-def _output_reference(output: Output) -> str:
+def _output_reference(output: model.Output) -> str:
     return f"needs.{output.job}.outputs.{output.name}"
 
 

@@ -13,27 +13,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-from relnox.ci.model import (
-    PYTHON,
-    RETENTION_DAYS,
-    ByHand,
-    Cell,
-    Command,
-    Expression,
-    Input,
-    InputField,
-    Job,
-    OnMerge,
-    OnPublishedRelease,
-    OnPullRequest,
-    OnSchedule,
-    OnTag,
-    Output,
-    Secret,
-    Token,
-    Trigger,
-    Workflow,
-)
+from relnox.ci import model
 
 FILE = ".gitlab-ci.yml"
 NOX_REQUIREMENTS = ".gitlab/requirements/nox.txt"
@@ -50,7 +30,7 @@ _GATE = "a person starts it; protect its environment, so that only its approvers
 _AUTHORS = {"NAME": "$GITLAB_USER_NAME", "EMAIL": "$GITLAB_USER_EMAIL"}
 
 
-def render(workflows: Sequence[Workflow], output_variable: Callable[[str], str]) -> str:
+def render(workflows: Sequence[model.Workflow], output_variable: Callable[[str], str]) -> str:
     """Return the text of the pipeline's file.
 
     Args:
@@ -60,24 +40,24 @@ def render(workflows: Sequence[Workflow], output_variable: Callable[[str], str])
     return "\n".join(_pipeline_lines(workflows, output_variable)) + "\n"
 
 
-def environment_name(value: Expression) -> str:
+def environment_name(value: model.Expression) -> str:
     """Return the name of an environment; that of an index if it is known when the pipeline starts."""
-    if isinstance(value, Input):
-        return "publish" if isinstance(value.otherwise, Output) else f"${_variable_name(value.name)}"
+    if isinstance(value, model.Input):
+        return "publish" if isinstance(value.otherwise, model.Output) else f"${_variable_name(value.name)}"
     return str(value)
 
 
-def _pipeline_lines(workflows: Sequence[Workflow], output_variable: Callable[[str], str]) -> Iterator[str]:
+def _pipeline_lines(workflows: Sequence[model.Workflow], output_variable: Callable[[str], str]) -> Iterator[str]:
     yield from (f"# {line}" for workflow in workflows for line in workflow.about)
     yield "default:"
-    python = next(filter(None, (workflow.python for workflow in workflows)), PYTHON)
+    python = next(filter(None, (workflow.python for workflow in workflows)), model.PYTHON)
     yield f"  image: python:{python}-bookworm # add its digest: an update bot raises it, and relnox keeps it"
     yield "  interruptible: false # an upload is never canceled"
-    by_hand = [workflow for workflow in workflows if any(isinstance(t, ByHand) for t in workflow.triggers)]
-    fields = [field for workflow in by_hand for field in _input_fields(workflow)]
+    by_hand = [workflow for workflow in workflows if any(isinstance(t, model.ByHand) for t in workflow.triggers)]
+    fields = [field for workflow in by_hand for field in workflow.inputs]
     if len(by_hand) > 1:
         choices = tuple(workflow.key for workflow in by_hand)
-        fields.insert(0, InputField(name=_SELECTION, help="What to run", choices=choices))
+        fields.insert(0, model.InputField(name=_SELECTION, help="What to run", choices=choices))
     if fields:
         yield ""
         yield "variables: # what is typed in for a pipeline that is started by hand"
@@ -96,21 +76,17 @@ def _pipeline_lines(workflows: Sequence[Workflow], output_variable: Callable[[st
             yield from writer.job_lines(job)
 
 
-def _input_fields(workflow: Workflow) -> Iterator[InputField]:
-    return (field for trigger in workflow.triggers if isinstance(trigger, ByHand) for field in trigger.inputs)
-
-
-def _default_inputs(workflows: Sequence[Workflow]) -> Iterator[tuple[str, str]]:
+def _default_inputs(workflows: Sequence[model.Workflow]) -> Iterator[tuple[str, str]]:
     """Yield each input with the constant text that stands for it if nothing is typed in."""
     for workflow in workflows:
         for job in workflow.jobs:
             variables = job.command.variables.values() if job.command is not None else ()
             for value in (job.environment, *variables):
-                if isinstance(value, Input) and isinstance(value.otherwise, str):
+                if isinstance(value, model.Input) and isinstance(value.otherwise, str):
                     yield value.name, value.otherwise
 
 
-def _input_properties(field: InputField, defaults: dict[str, str]) -> str:
+def _input_properties(field: model.InputField, defaults: dict[str, str]) -> str:
     choices = ("false", "true") if field.is_switch else field.choices
     default = defaults.get(field.name) or (choices[0] if choices else "")
     options = f", options: [{', '.join(map(json.dumps, choices))}]" if choices else ""
@@ -132,17 +108,16 @@ class _JobWriter:
     """
 
     def __init__(
-        self, workflow: Workflow, prefix: str, output_variable: Callable[[str], str], *, is_selected: bool
+        self, workflow: model.Workflow, prefix: str, output_variable: Callable[[str], str], *, is_selected: bool
     ) -> None:
         self._workflow = workflow
         self._prefix = prefix
         self._output_variable = output_variable
-        self._trigger_conditions = [_trigger_condition(trigger) for trigger in workflow.triggers]
-        if is_selected:
-            self._trigger_conditions = [
-                f'{condition} && ${_SELECTION} == "{workflow.key}"' if isinstance(trigger, ByHand) else condition
-                for trigger, condition in zip(workflow.triggers, self._trigger_conditions, strict=True)
-            ]
+        selection = f' && ${_SELECTION} == "{workflow.key}"' if is_selected else ""
+        self._conditions = [
+            _trigger_condition(trigger) + (selection if isinstance(trigger, model.ByHand) else "")
+            for trigger in workflow.triggers
+        ]
 
     def requirements_job_lines(self) -> Iterator[str]:
         """Yield the job whose artifact stands for the checkout of jobs that have none."""
@@ -150,9 +125,9 @@ class _JobWriter:
         yield from self._rule_lines(None)
         yield "  needs: []"
         yield f"  script: [test -s {RELNOX_REQUIREMENTS}]"
-        yield f"  artifacts: {{ paths: [{RELNOX_REQUIREMENTS}], expire_in: {RETENTION_DAYS} days }}"
+        yield f"  artifacts: {{ paths: [{RELNOX_REQUIREMENTS}], expire_in: {model.RETENTION_DAYS} days }}"
 
-    def job_lines(self, job: Job) -> Iterator[str]:
+    def job_lines(self, job: model.Job) -> Iterator[str]:
         """Yield the lines of a job."""
         about = _GATE if job.command is None else job.about
         yield f"{self._prefix}{job.key}: # {'; '.join(filter(None, (job.name, about)))}"
@@ -171,17 +146,17 @@ class _JobWriter:
         yield from (f"    - {line}" for line in self._script_lines(job))
         yield from self._artifact_lines(job)
 
-    def _rule_lines(self, job: Job | None) -> Iterator[str]:
+    def _rule_lines(self, job: model.Job | None) -> Iterator[str]:
         yield "  rules:"
         for condition in dict.fromkeys(self._exclusions(job)) if job is not None else ():
             yield f"    - {{ if: '{condition}', when: never }}"
         manual = ""
         if job is not None and job.command is None:  # nothing waits for it if no release was made
             manual = ", when: manual" + (", allow_failure: true" if self._is_conditional(job) else "")
-        for condition in self._trigger_conditions:
+        for condition in self._conditions:
             yield f"    - {{ if: '{condition}'{manual} }}"
 
-    def _exclusions(self, job: Job) -> Iterator[str]:
+    def _exclusions(self, job: model.Job) -> Iterator[str]:
         """Yield the conditions that leave out a job: its own, and those that leave out what it needs."""
         if job.unless is not None:
             yield f'${_variable_name(job.unless.name)} == "true"'
@@ -193,19 +168,19 @@ class _JobWriter:
         for name in job.needs:
             yield from self._exclusions(self._workflow.job(name))
 
-    def _is_conditional(self, job: Job) -> bool:
+    def _is_conditional(self, job: model.Job) -> bool:
         """Return whether a job, or one that it needs, runs only if there is something to do."""
         return job.only_if is not None or any(self._is_conditional(self._workflow.job(name)) for name in job.needs)
 
-    def _id_token_lines(self, job: Job) -> Iterator[str]:
+    def _id_token_lines(self, job: model.Job) -> Iterator[str]:
         if any(permission.scope == "id-token" for permission in job.permissions):
-            fields = [field for field in _input_fields(self._workflow) if field.name == "index"]
+            fields = [field for field in self._workflow.inputs if field.name == "index"]
             names = [name for field in fields for name in field.choices if name in ("pypi", "testpypi")]
             yield "  id_tokens: # to publish as this pipeline (Trusted Publishing)"
             for index in names or ("pypi", "testpypi"):
                 yield f"    {index.upper()}_ID_TOKEN: {{ aud: {index} }}"
 
-    def _variable_lines(self, job: Job) -> Iterator[str]:
+    def _variable_lines(self, job: model.Job) -> Iterator[str]:
         strategies = {"none": {"GIT_STRATEGY": "empty"}, "commit": {}, "history": {"GIT_DEPTH": "0"}}
         values = {
             **strategies[job.checkout],
@@ -216,13 +191,17 @@ class _JobWriter:
             for name, value in job.command.variables.items():
                 if name.startswith("GIT_"):
                     values[name] = _AUTHORS[name.rpartition("_")[2]]
-                elif f"${name}" not in words and not isinstance(value, Token) and self._value(value) != f"${name}":
+                elif (
+                    f"${name}" not in words
+                    and not isinstance(value, model.Token)
+                    and self._value(value) != f"${name}"
+                ):
                     values[name] = self._value(value)
         if values:
             pairs = (f"{name}: {json.dumps(value)}" for name, value in values.items())
             yield f"  variables: {{ {', '.join(pairs)} }}"
 
-    def _script_lines(self, job: Job) -> Iterator[str]:
+    def _script_lines(self, job: model.Job) -> Iterator[str]:
         if job.command is None:
             yield 'echo "approved by $GITLAB_USER_LOGIN"'
             return
@@ -232,14 +211,14 @@ class _JobWriter:
         yield f"python3 -m venv --clear ~/relnox && {_BIN}/pip install --no-deps --require-hashes -r {file}"
         yield job.shell_line(_BIN, tuple(self._words(job.command)))
 
-    def _words(self, command: Command) -> Iterator[str]:
+    def _words(self, command: model.Command) -> Iterator[str]:
         """Yield the words for the shell; an option is left out if the job does not get its value."""
         option: list[str] = []
         for word in command.words:
             value = command.variables[word[1:]] if word.startswith("$") else None
-            if isinstance(value, Output) and not self._passes_outputs_on(self._workflow.job(value.job)):
+            if isinstance(value, model.Output) and not self._passes_outputs_on(self._workflow.job(value.job)):
                 option.clear()
-            elif isinstance(value, Input) and isinstance(value.otherwise, Output):
+            elif isinstance(value, model.Input) and isinstance(value.otherwise, model.Output):
                 variable = _variable_name(value.name)  # otherwise relnox knows it as well
                 yield f'${{{variable}:+{option.pop()} "${variable}"}}'
             else:
@@ -247,58 +226,58 @@ class _JobWriter:
                 option = [word if value is None else f'"{self._value(value)}"']
         yield from option
 
-    def _artifact_lines(self, job: Job) -> Iterator[str]:
+    def _artifact_lines(self, job: model.Job) -> Iterator[str]:
         if job.keeps or self._passes_outputs_on(job):
             yield "  artifacts:"
         if job.keeps:
             yield "    paths: [dist/]"
-            yield f"    expire_in: {RETENTION_DAYS} days"
+            yield f"    expire_in: {model.RETENTION_DAYS} days"
         if self._passes_outputs_on(job):
             yield f"    reports: {{ dotenv: {_OUTPUTS} }}"
 
-    def _passes_outputs_on(self, job: Job) -> bool:
+    def _passes_outputs_on(self, job: model.Job) -> bool:
         """Return whether other jobs get the outputs of a job, which they do unless one of them has credentials."""
         dependents = [other for other in self._workflow.jobs if job.key in other.needs]
         return bool(job.outputs) and not (job.runs_project_code and any(map(_has_credentials, dependents)))
 
-    def _value(self, value: Expression) -> str:
+    def _value(self, value: model.Expression) -> str:
         match value:
-            case Input(name):
+            case model.Input(name):
                 return f"${_variable_name(name)}"
-            case Output(_, name):
+            case model.Output(_, name):
                 return f"${self._output_variable(name)}"
-            case Cell(name) | Secret(name):
+            case model.Cell(name) | model.Secret(name):
                 return f"${name}"
-            case Token():
+            case model.Token():
                 return "$CI_JOB_TOKEN"
             case str():
                 return value
 
 
-def _has_credentials(job: Job) -> bool:
+def _has_credentials(job: model.Job) -> bool:
     variables = job.command.variables.values() if job.command is not None else ()
     has_identity = any(permission.scope == "id-token" for permission in job.permissions)
-    return has_identity or any(isinstance(value, Secret | Token) for value in variables)
+    return has_identity or any(isinstance(value, model.Secret | model.Token) for value in variables)
 
 
-def _trigger_condition(trigger: Trigger) -> str:
+def _trigger_condition(trigger: model.Trigger) -> str:
     match trigger:
-        case OnTag(patterns):
+        case model.OnTag(patterns):
             return f"$CI_COMMIT_TAG =~ /^({'|'.join(map(_glob_to_regex, patterns))})$/"
-        case OnPublishedRelease():
+        case model.OnPublishedRelease():
             return "$CI_COMMIT_TAG"  # a release page makes its tag, or has one
-        case OnMerge(branches):
+        case model.OnMerge(branches):
             pattern = "|".join(map(_glob_to_regex, branches))
             return f'$CI_PIPELINE_SOURCE == "push" && $CI_COMMIT_BRANCH =~ /^({pattern})$/'
-        case OnPullRequest(branches):
+        case model.OnPullRequest(branches):
             target = "|".join(map(_glob_to_regex, branches))
             return (
                 '$CI_PIPELINE_SOURCE == "merge_request_event" && '
                 f"$CI_MERGE_REQUEST_TARGET_BRANCH_NAME =~ /^({target})$/"
             )
-        case OnSchedule():
+        case model.OnSchedule():
             return '$CI_PIPELINE_SOURCE == "schedule"'
-        case ByHand():
+        case model.ByHand():
             return '$CI_PIPELINE_SOURCE == "web"'
 
 

@@ -230,6 +230,11 @@ class Workflow(Record, kw_only=True):
     python: str = ""
     is_relnox: bool = False
 
+    @property
+    def inputs(self) -> tuple[InputField, ...]:
+        """The inputs of a run that is started by hand."""
+        return tuple(field for trigger in self.triggers if isinstance(trigger, ByHand) for field in trigger.inputs)
+
     def job(self, key: str) -> Job:
         """Return the job with this key."""
         return next(job for job in self.jobs if job.key == key)

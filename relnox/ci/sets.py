@@ -10,27 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from relnox.ci.model import (
-    ByHand,
-    Cell,
-    Command,
-    Expression,
-    Input,
-    InputField,
-    Job,
-    Matrix,
-    OnMerge,
-    OnPublishedRelease,
-    OnPullRequest,
-    OnSchedule,
-    OnTag,
-    Output,
-    Permission,
-    Secret,
-    Token,
-    Trigger,
-    Workflow,
-)
+from relnox.ci import model
 from relnox.core.records import Record, replace
 
 GATE = "release-gate"
@@ -39,10 +19,10 @@ RELEASE = "release"
 """The name of the workflow that publishes: publishers are registered with its file, so that it does not change."""
 
 _NO_PROJECT_CODE = "runs no code of the project"
-_READ = Permission("contents", "read", "to check out the commit")
-_MANIFEST_HASH = Output("build", "manifest-sha256")
-_COMMIT = Input("commit")
-_DRY_RUN = Input("dry-run")
+_READ = model.Permission("contents", "read", "to check out the commit")
+_MANIFEST_HASH = model.Output("build", "manifest-sha256")
+_COMMIT = model.Input("commit")
+_DRY_RUN = model.Input("dry-run")
 _COMMITTER = {
     "GIT_COMMITTER_NAME": "github-actions[bot]",
     "GIT_COMMITTER_EMAIL": "41898282+github-actions[bot]@users.noreply.github.com",
@@ -79,9 +59,9 @@ class ProjectFacts(Record, kw_only=True):
     is_relnox: bool = False
 
     @property
-    def index_of_run(self) -> Expression:
+    def index_of_run(self) -> model.Expression:
         """The index that a run publishes to: the one that was typed in, or that of the release."""
-        return Input("index", self.index or Output("build", "index"))
+        return model.Input("index", self.index or model.Output("build", "index"))
 
     @property
     def uses_identity(self) -> bool:
@@ -89,7 +69,7 @@ class ProjectFacts(Record, kw_only=True):
         return not self.tokens.keys() >= set(self.indexes)
 
 
-def workflows(facts: ProjectFacts) -> tuple[Workflow, ...]:
+def workflows(facts: ProjectFacts) -> tuple[model.Workflow, ...]:
     """Return the workflows of a project."""
     every = {
         "release": _release_workflow,
@@ -104,18 +84,18 @@ def workflows(facts: ProjectFacts) -> tuple[Workflow, ...]:
 # --- a release
 
 
-def _release_workflow(facts: ProjectFacts) -> Workflow:
+def _release_workflow(facts: ProjectFacts) -> model.Workflow:
     """Return the workflow that releases: what a tag names, or what a merge changed."""
-    fields = [InputField(name="index", help="Where to publish", choices=facts.indexes)]
+    fields = [model.InputField(name="index", help="Where to publish", choices=facts.indexes)]
     if not facts.index:
-        fields = [InputField(name="index", help="Where to publish; by default where the tag belongs")]
+        fields = [model.InputField(name="index", help="Where to publish; by default where the tag belongs")]
     if facts.trigger == "merge":
-        trigger: Trigger = OnMerge(facts.branches)
+        trigger: model.Trigger = model.OnMerge(facts.branches)
         about = "A merge that changes versions is tagged, built, checked, approved and published."
     else:
-        fields.append(InputField(name="commit", help="The full id of the tagged commit to release"))
-        fields.append(InputField(name="dry-run", help="Build and check only", is_switch=True))
-        trigger = OnPublishedRelease() if facts.trigger == "release" else OnTag(facts.tag_patterns)
+        fields.append(model.InputField(name="commit", help="The full id of the tagged commit to release"))
+        fields.append(model.InputField(name="dry-run", help="Build and check only", is_switch=True))
+        trigger = model.OnPublishedRelease() if facts.trigger == "release" else model.OnTag(facts.tag_patterns)
         what = "published release page" if facts.trigger == "release" else "pushed tag"
         about = f"A {what} is built, checked, approved and published."
     jobs = [
@@ -126,41 +106,43 @@ def _release_workflow(facts: ProjectFacts) -> Workflow:
         _verify_job(facts),
         _forge_release_job(facts),
     ]
-    return Workflow(
+    return model.Workflow(
         key=RELEASE,
         name="Release",
         about=(f"{about} Rerun a failed job: it continues.",),
-        triggers=(trigger, ByHand(tuple(fields))),
+        triggers=(trigger, model.ByHand(tuple(fields))),
         jobs=tuple(jobs),
         queue="release",
     )
 
 
-def _tag_job() -> Job:
-    return Job(
+def _tag_job() -> model.Job:
+    return model.Job(
         key="tag",
         name="Tag changed versions",
         about=_NO_PROJECT_CODE,
-        command=Command(tasks=("auto-tag",), variables={"GH_TOKEN": Token(), **_COMMITTER}),
+        command=model.Command(tasks=("auto-tag",), variables={"GH_TOKEN": model.Token(), **_COMMITTER}),
         runs_project_code=False,
         checkout="history",
-        permissions=(Permission("contents", "write", "to push tags"),),
+        permissions=(model.Permission("contents", "write", "to push tags"),),
         outputs=("released",),
         minutes=10,
     )
 
 
-def _build_jobs(facts: ProjectFacts) -> list[Job]:
+def _build_jobs(facts: ProjectFacts) -> list[model.Job]:
     """Return the job that builds and installs all packages; or those that build platform wheels, and collect."""
     is_merge = facts.trigger == "merge"
     needs = ("tag",) if is_merge else ()
-    only_if = Output("tag", "released") if is_merge else None
-    request: dict[str, Expression] = {"RELNOX_TAGGED": "true"} if is_merge else {"RELNOX_EXPECT_COMMIT": _COMMIT}
+    only_if = model.Output("tag", "released") if is_merge else None
+    request: dict[str, model.Expression] = {"RELNOX_EXPECT_COMMIT": _COMMIT}
+    if is_merge:
+        request = {"RELNOX_TAGGED": "true"}
     outputs = ("manifest-sha256", *(() if facts.index else ("index",)))
-    build = Job(
+    build = model.Job(
         key="build",
         name="Build, check and install",
-        command=Command(tasks=("build-all", "verify-install"), variables={**request, "RELNOX_FROM": "dist"}),
+        command=model.Command(tasks=("build-all", "verify-install"), variables={**request, "RELNOX_FROM": "dist"}),
         checkout="history",
         needs=needs,
         only_if=only_if,
@@ -170,10 +152,10 @@ def _build_jobs(facts: ProjectFacts) -> list[Job]:
     )
     if not facts.has_platform_wheels:
         return [build]
-    plan = Job(
+    plan = model.Job(
         key="plan",
         name="Build the sdist, plan the wheels",
-        command=Command(tasks=("build-all",), variables=request),
+        command=model.Command(tasks=("build-all",), variables=request),
         checkout="history",
         needs=needs,
         only_if=only_if,
@@ -181,31 +163,31 @@ def _build_jobs(facts: ProjectFacts) -> list[Job]:
         keeps="part-sdist",
         outputs=("wheels",),
     )
-    wheels = Job(
+    wheels = model.Job(
         key="wheels",
         name="Wheels",
-        command=Command(
+        command=model.Command(
             tasks=("cibuildwheel",),
             words=("dist/$SDIST",),
             variables={
-                "SDIST": Cell("sdist"),
-                "CIBW_PLATFORM": Cell("platform"),
-                "CIBW_ARCHS": Cell("archs"),
-                "CIBW_BUILD": Cell("build"),
+                "SDIST": model.Cell("sdist"),
+                "CIBW_PLATFORM": model.Cell("platform"),
+                "CIBW_ARCHS": model.Cell("archs"),
+                "CIBW_BUILD": model.Cell("build"),
             },
         ),
         needs=("plan",),
-        matrix=Matrix(Output("plan", "wheels"), label="name", runner="runner"),
+        matrix=model.Matrix(model.Output("plan", "wheels"), label="name", runner="runner"),
         permissions=(_READ,),
         takes=("part-sdist",),
         keeps="part",
         minutes=120,
     )
-    collect = Job(
+    collect = model.Job(
         key="build",
         name="Collect sdist and wheels",
         about="fails if a wheel is missing, or is not planned",
-        command=Command(tasks=("collect",), words=("--from", "parts")),
+        command=model.Command(tasks=("collect",), words=("--from", "parts")),
         checkout="history",
         needs=("plan", "wheels"),
         permissions=(_READ,),
@@ -213,10 +195,10 @@ def _build_jobs(facts: ProjectFacts) -> list[Job]:
         keeps="dist",
         outputs=outputs,
     )
-    install = Job(
+    install = model.Job(
         key="install",
         name="Install what was built",
-        command=Command(tasks=("verify-install",), words=("--from", "dist")),
+        command=model.Command(tasks=("verify-install",), words=("--from", "dist")),
         needs=("build",),
         permissions=(_READ,),
         takes=("dist",),
@@ -224,8 +206,8 @@ def _build_jobs(facts: ProjectFacts) -> list[Job]:
     return [plan, wheels, collect, install]
 
 
-def _gate_job(facts: ProjectFacts) -> Job:
-    return Job(
+def _gate_job(facts: ProjectFacts) -> model.Job:
+    return model.Job(
         key="gate",
         name="Wait for approval",
         about=f"fails if the environment {GATE} has no reviewers",
@@ -233,34 +215,34 @@ def _gate_job(facts: ProjectFacts) -> Job:
         checkout="none",
         needs=("build", "install") if facts.has_platform_wheels else ("build",),
         unless=_DRY_RUN if facts.trigger != "merge" else None,
-        permissions=(Permission("actions", "read", "to read the rules of the environment"),),
+        permissions=(model.Permission("actions", "read", "to read the rules of the environment"),),
         environment=GATE,
         minutes=5,
     )
 
 
-def _publish_job(facts: ProjectFacts) -> Job:
+def _publish_job(facts: ProjectFacts) -> model.Job:
     """Return the job that uploads: no code of the project runs in it, unless the project's settings say so."""
     is_nox = facts.publish_job == "nox"
     manifest = () if is_nox else ("--manifest", "dist/manifest.json")
-    read = Permission(
+    read = model.Permission(
         "contents", "read", "to check out the commit" if is_nox else "to read the locked requirements"
     )
-    identity = Permission("id-token", "write", "to publish as this workflow (Trusted Publishing)")
-    return Job(
+    identity = model.Permission("id-token", "write", "to publish as this workflow (Trusted Publishing)")
+    return model.Job(
         key="publish",
         name="Publish",
         about=""
         if is_nox
         else f"{_NO_PROJECT_CODE}: relnox uploads the files that the manifest of the build lists",
-        command=Command(
+        command=model.Command(
             tasks=("publish",),
             words=(*manifest, "--manifest-sha256", "$MANIFEST_SHA256", "--index", "$INDEX", "--yes"),
             variables={
                 "MANIFEST_SHA256": _MANIFEST_HASH,
                 "INDEX": facts.index_of_run,
                 **{
-                    f"RELNOX_{name.upper().replace('-', '_')}_TOKEN": Secret(key)
+                    f"RELNOX_{name.upper().replace('-', '_')}_TOKEN": model.Secret(key)
                     for name, key in facts.tokens.items()
                 },
             },
@@ -275,11 +257,11 @@ def _publish_job(facts: ProjectFacts) -> Job:
     )
 
 
-def _verify_job(facts: ProjectFacts) -> Job:
-    return Job(
+def _verify_job(facts: ProjectFacts) -> model.Job:
+    return model.Job(
         key="verify",
         name="Install from the index",
-        command=Command(
+        command=model.Command(
             tasks=("verify-install",), words=("--index", "$INDEX"), variables={"INDEX": facts.index_of_run}
         ),
         needs=("build", "publish"),
@@ -288,21 +270,21 @@ def _verify_job(facts: ProjectFacts) -> Job:
     )
 
 
-def _forge_release_job(facts: ProjectFacts) -> Job:
-    return Job(
+def _forge_release_job(facts: ProjectFacts) -> model.Job:
+    return model.Job(
         key="page",
         name="Publish the release page",
         about=f"{_NO_PROJECT_CODE}; skipped if another index than that of the release was typed in",
-        command=Command(
+        command=model.Command(
             tasks=("forge-release",),
             words=("--index", "$INDEX"),
-            variables={"INDEX": facts.index_of_run, "GH_TOKEN": Token()},
+            variables={"INDEX": facts.index_of_run, "GH_TOKEN": model.Token()},
         ),
         runs_project_code=False,
         checkout="history",
         needs=("build", "verify"),
-        only_value=(Input("index", facts.index), facts.index),
-        permissions=(Permission("contents", "write", "to create the release"),),
+        only_value=(model.Input("index", facts.index), facts.index),
+        permissions=(model.Permission("contents", "write", "to create the release"),),
         takes=("dist",),
     )
 
@@ -310,12 +292,12 @@ def _forge_release_job(facts: ProjectFacts) -> Job:
 # --- beside releases
 
 
-def _checks_workflow(facts: ProjectFacts) -> Workflow:
+def _checks_workflow(facts: ProjectFacts) -> model.Workflow:
     """Return the workflow that checks pull requests: as releases are built, and nothing is published."""
-    build = Job(
+    build = model.Job(
         key="build",
         name="Show what is not released, build, check and install",
-        command=Command(
+        command=model.Command(
             tasks=("status", "build-all", "verify-install"),
             variables={"RELNOX_FROM": "dist", "RELNOX_SHOW_FILES": "true"},
         ),
@@ -323,41 +305,42 @@ def _checks_workflow(facts: ProjectFacts) -> Workflow:
         permissions=(_READ,),
         keeps="dist",
     )
-    drift = Job(
+    drift = model.Job(
         key="workflows",
         name="Check the workflow files",
-        command=Command(tasks=("ci",), words=("--check",)),
+        command=model.Command(tasks=("ci",), words=("--check",)),
         checkout="history",
         permissions=(_READ,),
         minutes=10,
     )
-    return Workflow(
+    return model.Workflow(
         key="checks",
         name="Release checks",
         about=("A pull request is built, checked and installed like a release; nothing is published.",),
-        triggers=(OnPullRequest(facts.branches),),
+        triggers=(model.OnPullRequest(facts.branches),),
         jobs=(build, drift),
     )
 
 
-def _release_pull_request_workflow(facts: ProjectFacts) -> Workflow:
+def _release_pull_request_workflow(facts: ProjectFacts) -> model.Workflow:
     """Return the workflow that keeps a pull request with the next versions open.
 
     The merge of such a pull request starts it as well, beside the release: so it tags, too.
     """
     is_merge = facts.trigger == "merge"
     release = "; merging that releases" if is_merge else ""
-    job = Job(
+    pushed = "tags and the branch" if is_merge else "the branch"
+    job = model.Job(
         key="bump",
         name="Open or update the release pull request",
         about=f"{_NO_PROJECT_CODE}; the next versions follow from the tags of what was merged"
         if is_merge
         else _NO_PROJECT_CODE,
-        command=Command(
+        command=model.Command(
             tasks=("auto-tag", "bump") if is_merge else ("bump",),
             words=("auto", "--pull-request"),
             variables={
-                "GH_TOKEN": Token(),
+                "GH_TOKEN": model.Token(),
                 **_COMMITTER,
                 **{name.replace("COMMITTER", "AUTHOR"): value for name, value in _COMMITTER.items()},
             },
@@ -365,38 +348,38 @@ def _release_pull_request_workflow(facts: ProjectFacts) -> Workflow:
         runs_project_code=False,
         checkout="history",
         permissions=(
-            Permission("contents", "write", f"to push {'tags and ' * is_merge}the branch of the pull request"),
-            Permission("pull-requests", "write", "to open the pull request"),
+            model.Permission("contents", "write", f"to push {pushed} of the pull request"),
+            model.Permission("pull-requests", "write", "to open the pull request"),
         ),
         minutes=15,
     )
-    return Workflow(
+    return model.Workflow(
         key="release-pull-request",
         name="Release pull request",
         about=(f"Each merge updates a pull request with the next versions and changelogs{release}.",),
-        triggers=(OnMerge(facts.branches),),
+        triggers=(model.OnMerge(facts.branches),),
         jobs=(job,),
         queue="release-pull-request",
     )
 
 
-def _verify_public_workflow(facts: ProjectFacts) -> Workflow:
+def _verify_public_workflow(facts: ProjectFacts) -> model.Workflow:
     """Return the workflow that installs what is public, to see when a dependency breaks it."""
-    job = Job(
+    job = model.Job(
         key="verify",
         name="Install what is public",
-        command=Command(
+        command=model.Command(
             tasks=("verify-install",),
             words=("--public", *(("--index", facts.index) if facts.index else ())),
         ),
         permissions=(_READ,),
     )
-    return Workflow(
+    return model.Workflow(
         key="verify-public",
         name="Verify what is public",
         about=(
             "Once a week, the newest releases are installed from the index: dependencies may have broken them.",
         ),
-        triggers=(OnSchedule("23 4 * * 1"), ByHand()),
+        triggers=(model.OnSchedule("23 4 * * 1"), model.ByHand()),
         jobs=(job,),
     )
