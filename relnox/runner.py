@@ -38,7 +38,7 @@ from relnox.steps.build_environments import InstallerSettings
 from relnox.steps.run import Run
 from relnox.steps.stages import StageRunner, checkout_directory
 from relnox.system import retries
-from relnox.system.files import TemporaryDirectory, project_path
+from relnox.system.files import project_path, temporary_directory
 from relnox.system.secrets import mask_error
 
 if TYPE_CHECKING:
@@ -339,7 +339,7 @@ class PlannedTask:
         plan, project, reporter = self.plan, self._project, self._reporter
         signals = self._handlers.enter_context(executor.signals.handle_signals(enabled=self._interactive))
         runs_project_code = any(step.runs_project_code for step in plan.steps)
-        with STDOUT.ignoring_errors(), TemporaryDirectory() as scratch, ExitStack() as stack:
+        with STDOUT.ignoring_errors(), temporary_directory() as scratch, ExitStack() as stack:
             if runs_project_code and not self._nested and not any(step.upload for step in plan.steps):
                 _report_visible_credentials(project, reporter)
             if any(step.exclusive for step in plan.steps):

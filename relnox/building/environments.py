@@ -18,7 +18,7 @@ from relnox.core.records import Record
 from relnox.core.settings.build_settings import UNCONSTRAINED, Constraints
 from relnox.errors import Blocked, Failed
 from relnox.system import process
-from relnox.system.files import TemporaryDirectory
+from relnox.system.files import temporary_directory
 
 _INSTALL_TIMEOUT = 1800.0
 INDEX_FIX = (
@@ -172,7 +172,7 @@ class Installer(Record):
         with contextlib.ExitStack() as stack:
             files: list[str | os.PathLike[str]] = [*constraints.files]
             if constraints.requirements:
-                file = stack.enter_context(TemporaryDirectory()).path / "constraints.txt"
+                file = stack.enter_context(temporary_directory()) / "constraints.txt"
                 file.write_text("\n".join(constraints.requirements), encoding="utf-8")
                 files.append(file)
             options += ["--only-binary", ":all:"] if constraints.require_hashes else []
@@ -185,8 +185,8 @@ class Installer(Record):
 
     def _resolve(self, requirements: Sequence[str], python: Path, constraints: Constraints) -> tuple[str, ...]:
         """Resolve requirements (PEP 508) and their dependencies to pinned releases for an interpreter."""
-        with self._constraint_options(constraints) as options, TemporaryDirectory() as directory:
-            file = directory.path / "pins.txt"  # the project's settings may set another output file
+        with self._constraint_options(constraints) as options, temporary_directory() as directory:
+            file = directory / "pins.txt"  # the project's settings may set another output file
             completed = process.run(
                 [
                     *(find_uv(), "pip", "compile", *_COMPILE_OPTIONS, *options),

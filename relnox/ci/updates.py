@@ -21,7 +21,7 @@ from relnox.core.records import Record
 from relnox.core.text import split_lines
 from relnox.errors import Blocked, Problem
 from relnox.system import process
-from relnox.system.files import TemporaryDirectory
+from relnox.system.files import temporary_directory
 
 _STAMP = re.compile(r"^# Written by relnox (\S+), sha256:([0-9a-f]{16})\b[^\n]*\n", re.MULTILINE)
 _ACTION = r"(?P<uses>\buses: *[\"']?(?P<action>[\w.-]+/[\w./-]+))@"
@@ -196,8 +196,8 @@ def _merge_with_pins(present: str, base: str, output: str, side: Literal["ours",
 
 def _merge(ours: str, base: str, theirs: str, side: Literal["ours", "theirs"]) -> str:
     """Merge texts as git merges branches, with the lines of one side where both changed them."""
-    with TemporaryDirectory() as directory:
-        files = [directory.path / name for name in ("ours", "base", "theirs")]
+    with temporary_directory() as directory:
+        files = [directory / name for name in ("ours", "base", "theirs")]
         for file, text in zip(files, (ours, base, theirs), strict=True):
             file.write_bytes(text.encode())
         completed = process.run(["git", "merge-file", "-p", f"--{side}", *files], stderr=False, newlines=False)

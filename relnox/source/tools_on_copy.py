@@ -53,8 +53,8 @@ def run_tool_on_copy(  # noqa: PLR0913 - the tool and its surroundings
     relative to the root; the result has the same form. `alternative` is how to do without the tool, for fixes.
     The variables in `pass_env` are passed to the tool even if they look like credentials.
     """
-    with files.TemporaryDirectory() as scratch:
-        clone = copy_commit(git, git.head() or "HEAD", scratch.path, contents)
+    with files.temporary_directory() as scratch:
+        clone = copy_commit(git, git.head() or "HEAD", scratch, contents)
         program = shutil.which(command[0], path=search_path(os.environ))
         if program is None:
             raise Blocked(

@@ -9,7 +9,7 @@ from relnox.core.planning.step import Step
 from relnox.core.text import format_count
 from relnox.steps.run import Run
 from relnox.system import process
-from relnox.system.files import TemporaryDirectory, replace_file
+from relnox.system.files import replace_file, temporary_directory
 
 _TIMEOUT = 300
 _OPTIONS = ("--universal", "--python-version", "3.11", "--generate-hashes", "--only-binary", ":all:")
@@ -52,9 +52,9 @@ class LockRequirements(Step, key="lock {self.file}", title="lock what jobs insta
         return format_count(len(re.findall(r"^[\w.-]+==", text, re.MULTILINE)), "package")
 
     def apply(self, run: Run) -> None:
-        with TemporaryDirectory() as directory:
+        with temporary_directory() as directory:
             # A requirement that no environment fulfills removes a package from the resolution.
-            overrides, output = directory.path / "overrides.txt", directory.path / "locked.txt"
+            overrides, output = directory / "overrides.txt", directory / "locked.txt"
             overrides.write_text("".join(f"{name}; python_version < '0'\n" for name in self.without), "utf-8")
             completed = process.run(
                 [

@@ -137,8 +137,8 @@ class RunHook(Step, key="{self.event} {self.number}", title="run {self.event} ho
         Raises:
             Failed: The hook fails, makes commits, or leaves anything but regular files with unchanged permissions.
         """
-        with files.TemporaryDirectory() as scratch:
-            copy = copy_commit(git, git.head() or "HEAD", scratch.path, contents)
+        with files.temporary_directory() as scratch:
+            copy = copy_commit(git, git.head() or "HEAD", scratch, contents)
             head = copy.head_and_branch()
             event = self._event(copy.root, head[0], None)
             self._run(event, copy.root, variables=variables, on_line=on_line, is_copy=True)
@@ -164,8 +164,8 @@ class RunHook(Step, key="{self.event} {self.number}", title="run {self.event} ho
     ) -> None:
         """Run the hook's program in a directory, with a file that describes the event, and wait until it ends."""
         hook, name = self.hook, self._name
-        with files.TemporaryDirectory() as scratch:
-            path = scratch.path / "event.json"
+        with files.temporary_directory() as scratch:
+            path = scratch / "event.json"
             path.write_text(json.dumps(event, indent=2), encoding="utf-8")
             own = {_EVENT_VARIABLE: str(path), "PYTHONDONTWRITEBYTECODE": "1", "PATH": search_path(os.environ)}
             program = str(root / hook.run[0]) if "/" in hook.run[0] or os.sep in hook.run[0] else hook.run[0]

@@ -16,7 +16,6 @@ from relnox.core.planning.plan import Plan
 from relnox.core.planning.step import Step
 from relnox.errors import Failed, Problem
 from relnox.source.git import Git, remotes
-from relnox.system.files import TemporaryDirectory
 from relnox.system.process import clean_environment
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ class Run:
         git: Git | None,
         indexes: Callable[[], Indexes],
         emit: Callable[[Event], None],
-        scratch: TemporaryDirectory,
+        scratch: Path,
         passed: Collection[str] = (),
         values: Iterable[object] = (),
     ) -> None:
@@ -168,7 +167,7 @@ class Run:
     @property
     def scratch(self) -> Path:
         """The temporary directory of the run, which is removed when the run ends."""
-        return self._scratch.path
+        return self._scratch
 
     def create_directory(self, name: str) -> Path:
         """Create a new directory in `scratch`, named after its purpose, and return it."""

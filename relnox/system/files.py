@@ -6,9 +6,10 @@ import errno
 import os
 import stat
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
 from relnox.errors import Blocked
 
@@ -23,18 +24,11 @@ def make_private_directory(directory: Path) -> None:
     directory.mkdir(mode=0o700, exist_ok=True)
 
 
-class TemporaryDirectory:
-    """A private directory that is created at the start of a `with` block and removed at its end."""
-
-    def __init__(self) -> None:
-        self._directory = tempfile.TemporaryDirectory(prefix="relnox-", ignore_cleanup_errors=True)
-        self.path = Path(self._directory.name).resolve()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._directory.cleanup()
+@contextmanager
+def temporary_directory() -> Iterator[Path]:
+    """Yield a private directory, which is removed at the end of the `with` block."""
+    with tempfile.TemporaryDirectory(prefix="relnox-", ignore_cleanup_errors=True) as directory:
+        yield Path(directory).resolve()
 
 
 def read_project_file(root: Path, name: str) -> bytes:

@@ -29,7 +29,7 @@ from relnox.indexes.index import Index
 from relnox.indexes.listings import IndexFile
 from relnox.project import Project
 from relnox.system import http
-from relnox.system.files import TemporaryDirectory
+from relnox.system.files import temporary_directory
 from relnox.system.retries import Deadline
 from relnox.system.run_scope import call_concurrently
 
@@ -104,8 +104,8 @@ def _read_released(index: Index, directory: Path, deadline: Deadline, file: Inde
 
 
 def _compare_packages(directory: Path, manifest: Manifest, index: Index) -> tuple[ReleaseDiff, ...]:
-    with TemporaryDirectory() as temporary:
-        read_released = partial(_read_released, index, temporary.path, Deadline(_DOWNLOAD_TIME))
+    with temporary_directory() as temporary:
+        read_released = partial(_read_released, index, temporary, Deadline(_DOWNLOAD_TIME))
         compare = partial(_compare_with_last_release, directory, index, read_released)
         diffs = call_concurrently(lambda package: compare(manifest.files_of(package)), manifest.packages)
     return tuple(diff for diff in diffs if diff is not None)

@@ -15,7 +15,7 @@ from relnox.errors import Failed
 from relnox.source import file_edits
 from relnox.source.git import remotes
 from relnox.source.git.repository import Git
-from relnox.system.files import TemporaryDirectory
+from relnox.system.files import temporary_directory
 
 _PATHSPECS_FROM_STDIN = ("--pathspec-from-file=-", "--pathspec-file-nul")
 _REFLOG_ACTION = "relnox "
@@ -43,8 +43,8 @@ def commit(git: Git, message: str, edits: Sequence[Edit]) -> str:
     Returns:
         The id of the tree that the commit has, unless a hook changed it.
     """
-    with TemporaryDirectory() as directory:
-        index = directory.path / "index"
+    with temporary_directory() as directory:
+        index = directory / "index"
         with contextlib.suppress(FileNotFoundError):  # it knows which files did not change until its own time
             shutil.copy2(git.private_directory().with_name("index"), index)
         variables = {"GIT_INDEX_FILE": str(index)}
@@ -181,14 +181,14 @@ def plan_tree(git: Git, edits: Iterable[Edit], base: str = "HEAD", *, stored: bo
     The checkout and its index are not changed: the files and their index are in a temporary directory, and so are
     the new objects, unless they are `stored` in the repository.
     """
-    with TemporaryDirectory() as directory:
-        files, objects = directory.path / "files", directory.path / "objects"
+    with temporary_directory() as directory:
+        files, objects = directory / "files", directory / "objects"
         files.mkdir()
         objects.mkdir()
         variables = {
             "GIT_DIR": str(git.git_directory),
             "GIT_WORK_TREE": str(files),
-            "GIT_INDEX_FILE": str(directory.path / "index"),
+            "GIT_INDEX_FILE": str(directory / "index"),
         }
         if not stored:
             variables["GIT_OBJECT_DIRECTORY"] = str(objects)
@@ -253,13 +253,13 @@ def temporary_checkout(git: Git, commit: str) -> Iterator[Git]:
     Refs and settings are those of the repository. No file in the temporary directory leads to it, since git would
     take that directory for the place of a linked worktree.
     """
-    with TemporaryDirectory() as directory:
-        top = directory.path / "files"
+    with temporary_directory() as directory:
+        top = directory / "files"
         (top / ".git").mkdir(parents=True)  # which marks the top of a checkout
         variables = {
             "GIT_DIR": str(git.git_directory),
             "GIT_WORK_TREE": str(top),
-            "GIT_INDEX_FILE": str(directory.path / "index"),
+            "GIT_INDEX_FILE": str(directory / "index"),
             "GIT_LFS_SKIP_SMUDGE": "1",
         }
         root = top / git.prefix if git.prefix else top
