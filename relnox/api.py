@@ -89,11 +89,9 @@ class Workspace:
         return self._project.history
 
     def plan(self, task: str, /, **options: Value) -> TaskPlan:
-        """Plan a task without changing anything.
+        """Plan a task, such as `build-all`, without changing anything.
 
-        Args:
-            task: Its name, such as `build-all`.
-            **options: Its options, with the names that the command line has: `part="minor"`, `dry_run=True`.
+        Its options have the names of the command line: `part="minor"`, `dry_run=True`.
 
         Raises:
             Problem: The task or an option is unknown, or the project, git or an index cannot be read.
@@ -116,7 +114,14 @@ class Workspace:
             return TaskPlan(planned, listener, scope)
 
     def run(self, task: str, /, *, on_event: Callable[[Event], None] | None = None, **options: Value) -> Outcome:
-        """Plan a task and run it; the arguments are those of `plan` and `TaskPlan.run`."""
+        """Plan a task with its options and run it to its end, or to what stops it.
+
+        Steps that fail are part of the outcome and raise nothing. `on_event` is called with each event as it
+        happens, from one thread at a time.
+
+        Raises:
+            Problem: The task or an option is unknown, the plan has problems, or it needs `yes=True`.
+        """
         with self.plan(task, **options) as plan:
             return plan.run(on_event)
 
@@ -124,8 +129,8 @@ class Workspace:
 class TaskPlan:
     """Everything that a task will do; nothing has been changed yet.
 
-    It can be run once. What it keeps open, such as the embedded index, is closed when it was run, and by `close`
-    or at the end of a `with` block otherwise.
+    It can be run once, which closes what it keeps open, such as the embedded index; so do `close` and the end of a
+    `with` block.
 
     Attributes:
         value: The plan itself: immutable, comparable, and equal for equal inputs.
@@ -154,13 +159,7 @@ class TaskPlan:
         return self.value.to_json()
 
     def run(self, on_event: Callable[[Event], None] | None = None) -> Outcome:
-        """Run the plan to its end, or to what stops it.
-
-        Steps that fail are part of the outcome and raise nothing. If the task was planned with `dry_run=True`,
-        nothing runs, and the outcome has no results.
-
-        Args:
-            on_event: Called with each event as it happens, from one thread at a time.
+        """Run the plan as `Workspace.run` does; with `dry_run=True`, nothing runs, and there are no results.
 
         Raises:
             Blocked: The plan has problems, needs `yes=True`, or was run or closed before.
@@ -198,7 +197,7 @@ def run(
     on_event: Callable[[Event], None] | None = None,
     **options: Value,
 ) -> Outcome:
-    """Run a task of the project that a directory is in; see `Workspace.run`."""
+    """Plan and run a task of the project that a directory is in; see `Workspace.run`."""
     return Workspace.open(directory).run(task, on_event=on_event, **options)
 
 

@@ -86,7 +86,7 @@ class _Settings(NamedTuple):
         return self
 
 
-_added: dict[str, str] = {}
+_registered_tasks: dict[str, str] = {}
 """Maps the name of each session that was registered here to its task."""
 
 
@@ -146,9 +146,9 @@ def run(session: nox.Session, task: str, /, *, check: bool = True, **options: Va
         definition = find_task(task, TASKS)
         values = arguments.check_values(definition.name, options)
     except Blocked as error:
-        _fail(session, error, task)
+        _fail_session(session, error, task)
     if _installs_only(session):
-        return _outcome_of_install_only(session, definition)
+        return _skip_installation(session, definition)
     return _run_task(session, definition, values, {}, check=check)
 
 
@@ -170,7 +170,7 @@ def _register(task: Task, settings: _Settings) -> Any:
     name = settings.names or task.name
     registered: Any = nox.registry.get().get(name)
     if registered is not None:
-        if _task_of(registered) != task.name:
+        if _find_task_of(registered) != task.name:
             raise _name_taken_error(name, task.name)
         if settings in (registered.relnox_settings, _Settings()):
             return registered
@@ -189,12 +189,12 @@ def _register(task: Task, settings: _Settings) -> Any:
     words: dict[str, Any] = {"tags": list(settings.tags), "requires": list(settings.requires)}
     if "allow_parallel" in inspect.signature(nox.session).parameters:
         words["allow_parallel"] = False
-    _added[name] = task.name
+    _registered_tasks[name] = task.name
     return nox.session(name=name, python=False, default=False, **words)(session_function)
 
 
-def _task_of(function: Any) -> str | None:
-    """Return the task of a session; None for a session of the project."""
+def _find_task_of(function: Any) -> str | None:
+    """Return the name of the task that a session runs; None for a session of the project's own."""
     task: str | None = getattr(function, "relnox_task", None)
     return task
 
@@ -208,24 +208,27 @@ def _name_taken_error(name: str, task: str) -> Blocked:
 
 
 def _run_session(session: nox.Session, task: Task, defaults: Mapping[str, Value]) -> None:
+    """Run the task of a session with the options after `--`."""
     if _installs_only(session):
-        _outcome_of_install_only(session, task)
+        _skip_installation(session, task)
         return
     try:
         _check_no_session_was_replaced()
         options = _parse_posargs(session, task)
     except Blocked as error:
-        _fail(session, error, task.name)
+        _fail_session(session, error, task.name)
     _run_task(session, task, options, defaults, check=True)
 
 
 def _print_error(error: Problem) -> None:
+    """Print an error as the command line does."""
     from relnox.reporters.text import Plain
 
     Plain().show_error(error)
 
 
-def _fail(session: nox.Session, error: Problem, task: str) -> NoReturn:
+def _fail_session(session: nox.Session, error: Problem, task: str) -> NoReturn:
+    """Print an error, and fail the session."""
     _print_error(error)
     session.error(f"{task}: exit code {error.exit_code.value}, see above")
 
@@ -237,8 +240,8 @@ def _check_no_session_was_replaced() -> None:
         Blocked: It has.
     """
     for name, function in nox.registry.get().items():
-        if name in _added and _task_of(function) is None:
-            raise _name_taken_error(name, _added[name])
+        if name in _registered_tasks and _find_task_of(function) is None:
+            raise _name_taken_error(name, _registered_tasks[name])
 
 
 def _run_task(
@@ -249,7 +252,7 @@ def _run_task(
 
     for name in ("build", "keyring", "urllib3"):  # nox would show the messages of these libraries unescaped
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    outcome = run_task(task.name, options, _task_commands(), defaults=defaults)
+    outcome = run_task(task.name, options, _task_commands_of_noxfile(), defaults=defaults)
     if outcome.exit_code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
         raise KeyboardInterrupt
     if check and outcome.exit_code is not ExitCode.DONE:
@@ -257,7 +260,7 @@ def _run_task(
     return outcome
 
 
-def _outcome_of_install_only(session: nox.Session, task: Task) -> Outcome:
+def _skip_installation(session: nox.Session, task: Task) -> Outcome:
     """Log that there is nothing to install, for `nox --install-only`, and return an empty outcome."""
     from relnox.core.planning.events import Outcome
     from relnox.core.planning.plan import Plan
@@ -266,11 +269,11 @@ def _outcome_of_install_only(session: nox.Session, task: Task) -> Outcome:
     return Outcome(plan=Plan(task=task.name), results=(), exit_code=ExitCode.DONE, seconds=0.0)
 
 
-def _task_commands() -> FrontEnd:
+def _task_commands_of_noxfile() -> FrontEnd:
     """Return the command for each task: `nox -s` if this noxfile has a session for it, otherwise `relnox`."""
     commands: dict[str, TaskCommand] = {}
     for name, function in nox.registry.get().items():
-        if (task := _task_of(function)) is not None:
+        if (task := _find_task_of(function)) is not None:
             commands.setdefault(task, TaskCommand(shlex.join(["nox", "-s", name]), "--"))
     return FrontEnd({**COMMAND_LINE.tasks, **commands})
 
@@ -285,7 +288,7 @@ def _parse_posargs(session: nox.Session, task: Task) -> dict[str, Value]:
         Blocked: An option is unknown, or its value is not valid.
     """
     sessions = session._runner.manifest.list_all_sessions()  # noqa: SLF001 - nox tells a session of no other one
-    later = {_task_of(runner.func) for runner, is_selected in sessions if is_selected} - {None, task.name}
+    later = {_find_task_of(runner.func) for runner, is_selected in sessions if is_selected} - {None, task.name}
     program = f"nox -s {session.name} --"
     return arguments.parse(task.name, session.posargs, program, sorted(filter(None, later)))
 

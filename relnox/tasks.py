@@ -12,7 +12,7 @@ from __future__ import annotations
 import inspect
 import sys
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from invoke.collection import Collection
 from invoke.exceptions import Exit
@@ -93,22 +93,23 @@ def _run_task(
 
     try:
         _check_no_words_after_dashes(task)
-        command_line = {field.name: value for field in fields if (value := _value(field, values)) is not None}
+        parsed_values = {field.name: _parse_value(field, values) for field in fields}
     except Blocked as error:
-        raise _exit(error) from None
+        _exit(error)
+    command_line = {name: value for name, value in parsed_values.items() if value is not None}
     if context.config.run.dry:
         command_line["dry_run"] = True
-    exit_code = run_task(task.name, command_line, _task_commands(task), defaults=defaults).exit_code
+    exit_code = run_task(task.name, command_line, _task_commands_of_collection(task), defaults=defaults).exit_code
     if exit_code is not ExitCode.DONE:
         raise Exit(code=exit_code.value)
 
 
-def _exit(error: Problem) -> Exit:
-    """Print an error, and return the exception that ends invoke."""
+def _exit(error: Problem) -> NoReturn:
+    """Print an error, and end invoke with its exit code."""
     from relnox.reporters.text import Plain
 
     Plain().show_error(error)
-    return Exit(code=error.exit_code.value)
+    raise Exit(code=error.exit_code.value) from None
 
 
 def _check_no_words_after_dashes(task: Task) -> None:
@@ -125,7 +126,7 @@ def _check_no_words_after_dashes(task: Task) -> None:
         )
 
 
-def _value(field: Field, values: Mapping[str, Any]) -> Value:
+def _parse_value(field: Field, values: Mapping[str, Any]) -> Value:
     """Return the value of an option on the command line, or None if it is not set there.
 
     Raises:
@@ -159,7 +160,7 @@ def _name_on_command_line(task: Task) -> str:
     return next((word for word in _words_of_command_line()[0] if word.rpartition(".")[2] in names), "")
 
 
-def _task_commands(task: Task) -> FrontEnd:
+def _task_commands_of_collection(task: Task) -> FrontEnd:
     """Return the command for each task, in the collection that this task is called in."""
     prefix = "".join(_name_on_command_line(task).rpartition(".")[:2])
     names = _collections.get(prefix.removesuffix(".") or None)
@@ -202,7 +203,7 @@ def collection(
     try:
         settings = arguments.check_registration(tasks, {"pre": pre, "post": post, "defaults": defaults})
     except Blocked as error:
-        raise _exit(error) from None
+        _exit(error)
     release = Collection(name)
     for task, values in settings.items():
         release.add_task(_make_task(task, **values))

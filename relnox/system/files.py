@@ -49,14 +49,14 @@ def project_path(root: Path, name: str) -> Path:
     Raises:
         Blocked: A link leads to a path outside of the checkout, or into git's own directory.
     """
-    top, real_path = _real_checkout(root), os.path.realpath(f"{root}/{name}")
+    top, real_path = _real_top_directory(root), os.path.realpath(f"{root}/{name}")
     below = f"{real_path}{os.sep}".removeprefix(top)
     if below.startswith(real_path) or ".git" in Path(below.lower()).parts:
-        raise _unreadable(root / name, "it is a link to, or the name of, a file outside of the checkout")
+        raise _unusable_file_error(root / name, "it is a link to, or the name of, a file outside of the checkout")
     return Path(real_path)
 
 
-def _real_checkout(root: Path) -> str:
+def _real_top_directory(root: Path) -> str:
     """Return the real path, ending in a separator, of a directory's checkout; outside git, of the directory."""
     checkout = next((directory for directory in (root, *root.parents) if (directory / ".git").exists()), root)
     return os.path.realpath(checkout).rstrip(os.sep) + os.sep
@@ -72,14 +72,14 @@ def read_file(path: Path | str, limit: int = _MAX_SIZE) -> bytes:
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise _unreadable(path, "it is not a regular file")
+            raise _unusable_file_error(path, "it is not a regular file")
         content = file.read(limit + 1)
     if len(content) > limit:
-        raise _unreadable(path, f"it has more than {limit >> 20} MiB")
+        raise _unusable_file_error(path, f"it has more than {limit >> 20} MiB")
     return content
 
 
-def _unreadable(path: Path | str, reason: str) -> Blocked:
+def _unusable_file_error(path: Path | str, reason: str) -> Blocked:
     return Blocked("file-changed", f"{path} cannot be used: {reason}", fix=f"replace {path} with a regular file")
 
 

@@ -69,9 +69,7 @@ class Completed(Record):
     def check(self, what: str, *, fix: str | None = None) -> Completed:
         """Raise an error with the last lines of the output if the program failed; otherwise return self.
 
-        Args:
-            what: The program or operation, as the first words of the error message.
-            fix: The fix of the error; None to suggest running the program again by hand.
+        `what` names the program or operation in the message. Without a fix, that is to run the program by hand.
         """
         if self.returncode != 0:
             lines = deque(self.output.splitlines(), _TAIL)
@@ -98,24 +96,24 @@ def run(  # noqa: PLR0913 - the options of a process
     kill_leftovers: bool = False,
     newlines: bool = True,
 ) -> Completed:
-    """Run a program, wait for it to end, and return its output.
+    """Run a program, wait for it to end, and return its output, with secrets masked.
 
     The program runs in its own process group, so that Ctrl-C reaches only relnox, which decides whether the
-    program may finish. An exception while waiting ends the whole group. Secrets in the output are masked.
+    program may finish. An exception while waiting ends the whole group.
 
     Args:
         argv: The program and its arguments.
         cwd: The directory to run in.
-        env: The complete environment, or None for that of relnox without credentials. Upload credentials are
-            always removed.
-        stdin: The content of standard input, or None if it is empty.
+        env: The complete environment, from which upload credentials are removed; None for that of relnox without
+            any credentials.
+        stdin: The content of standard input.
         timeout: The maximum run time in seconds.
         on_line: Called with each line of output, without its line end, as it is printed.
         stderr: Whether the output includes standard error; otherwise it is discarded.
         umask: The umask, or -1 for that of relnox.
         kill_leftovers: Whether to kill processes that the program started and left running (POSIX).
-        newlines: Whether to convert carriage returns to line ends. Pass False if the output has file names, which
-            may contain carriage returns, and bytes that are not UTF-8: they are decoded as by `os.fsdecode`.
+        newlines: Whether to convert carriage returns to line ends. Pass False if the output has file names: they
+            may contain carriage returns and bytes that are not UTF-8, which are decoded as by `os.fsdecode`.
 
     Raises:
         Failed: The program cannot be started, or timed out.
@@ -136,7 +134,7 @@ def run(  # noqa: PLR0913 - the options of a process
                     on_line(line.rstrip("\r\n"))
             child.wait()
             if kill_leftovers:
-                _kill_group(child)
+                _kill_leftovers(child)
     except BaseException:  # an interruption too: no child may outlive this call
         _end_group(child)
         raise
@@ -160,7 +158,7 @@ def start(  # noqa: PLR0913 - the options of a process
     stderr: bool = False,
     umask: int = -1,
 ) -> subprocess.Popen[bytes]:
-    """Start a program in its own process group; see `run`. The caller ends it, with `kill` at the latest."""
+    """Start a program in its own process group, as `run` does; the caller has to end it."""
     try:
         child = subprocess.Popen(
             words,
@@ -221,7 +219,7 @@ def _output_lines(child: subprocess.Popen[bytes], *, newlines: bool) -> Iterator
 
 @contextlib.contextmanager
 def _time_limit(child: subprocess.Popen[bytes], seconds: float | None) -> Iterator[threading.Event]:
-    """End a program that is still running after `seconds`; yield an event that is set if that happens."""
+    """End a program that still runs after a number of seconds; yield an event that is set if that happens."""
     timeout_event = threading.Event()
 
     def end() -> None:
@@ -252,7 +250,7 @@ def end_programs() -> None:
             _end_group(child)
 
 
-def _kill_group(child: subprocess.Popen[bytes]) -> None:
+def _kill_leftovers(child: subprocess.Popen[bytes]) -> None:
     """Kill the processes that a program left running in its process group when it ended."""
     if sys.platform != "win32":
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -290,8 +288,8 @@ def clean_environment(
 
     Args:
         base: The variables to start from.
-        own_indexes: Whether pip and uv use the user's configuration, including credentials for indexes. If False,
-            no variable or configuration file can make them use other indexes than those on their command line.
+        own_indexes: Whether pip and uv use the user's configuration, and its credentials for indexes; otherwise
+            they use only the indexes on their command line.
         passed: Names of variables to keep although they look like credentials; upload credentials are never kept.
         more: Variables to add or replace.
     """
@@ -306,15 +304,10 @@ def clean_environment(
         of_installer = own_indexes and re.fullmatch(_INSTALLER_VARIABLES, name) is not None
         return not name.startswith(dropped_prefixes) and (of_installer or name not in hidden_names)
 
-    kept_variables = {name: value for name, value in base.items() if is_passed(name)}
-    isolation = {} if own_indexes else {"PIP_CONFIG_FILE": os.devnull, "UV_NO_CONFIG": "1"}
-    return (
-        kept_variables
-        | isolation
-        | _no_proxy_for_loopback(kept_variables)
-        | {"PYTHONUTF8": "1"}
-        | dict(more or {})
-    )
+    variables = {name: value for name, value in base.items() if is_passed(name)}
+    if not own_indexes:
+        variables |= {"PIP_CONFIG_FILE": os.devnull, "UV_NO_CONFIG": "1"}
+    return {**variables, **_no_proxy_for_loopback(variables), "PYTHONUTF8": "1", **(more or {})}
 
 
 def search_path(variables: Mapping[str, str]) -> str:
@@ -323,7 +316,7 @@ def search_path(variables: Mapping[str, str]) -> str:
 
 
 def _no_proxy_for_loopback(base: Mapping[str, str]) -> dict[str, str]:
-    """Return `no_proxy` and `NO_PROXY` with the loopback addresses added, so that local indexes can be reached."""
+    """Return `no_proxy` and `NO_PROXY` with the loopback addresses added; nothing if no proxy is set."""
     # Without variables for proxies there are none: `NO_PROXY` alone would disable the system's proxy settings.
     if not any(name.lower().endswith("_proxy") and name.lower() != "no_proxy" for name in base):
         return {}

@@ -85,9 +85,9 @@ def mask_error(error: BaseException | None) -> None:
 
 
 def on_secret(callback: Callable[[str], None] | None) -> None:
-    """Set a function to call with each line of each existing secret and each new one of this run; None: none.
+    """Set a function to call with each line of each existing secret and each new one of this run, or None.
 
-    CI providers, for example, need it to mask their logs.
+    CI providers need it to mask their logs.
     """
     current_scope().secret_listener = callback
     with _lock:
