@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from packaging.version import Version
@@ -118,11 +118,9 @@ class Changelog:
 
     def __init__(self, text: str) -> None:
         self.text = text.removeprefix(_BOM)
-        self.visible = _hide_comments_and_code(self.text, "`{3,}|~{3,}")
+        self.visible = _blank_out_code(self.text, "`{3,}|~{3,}")
         if not (is_markdown := _HASH_HEADING.search(self.visible) is not None):
-            self.visible = _hide_comments_and_code(
-                self.text, "`{3,}"
-            )  # a line of tildes is an underline, and no fence
+            self.visible = _blank_out_code(self.text, "`{3,}")  # a line of tildes is an underline, and no fence
         headings = sorted(self._find_headings(is_markdown=is_markdown), key=lambda heading: heading.start)
         self.headings = [self._with_unreleased_word(heading) for heading in _with_title_parts(headings)]
         self.newline = "\r\n" if "\r\n" in self.text else "\n"
@@ -189,6 +187,15 @@ class Changelog:
         ends = (other.start for other in after if other.is_release or other.level <= heading.level)
         return next(ends, len(self.text))
 
+    def section_without(self, heading: Heading, spans: Iterable[tuple[int, int]]) -> str:
+        """Return the text between a heading and the end of its section, without these spans of the changelog."""
+        parts, start, end = [], heading.end, self.end_of_section(heading)
+        for first, last in spans:
+            if start <= first < end:
+                parts.append(self.text[start:first])
+                start = last
+        return "".join([*parts, self.text[start:end]])
+
     def with_title(self, heading: Heading, title: str) -> str:
         """Return a heading with another title; underlines are extended to the length of the title."""
         title_end = heading.title_start + len(heading.title)
@@ -241,7 +248,7 @@ def _format_date(date: dt.date, examples: list[str]) -> tuple[str, str]:
     return date.isoformat(), _DATES[0][0]
 
 
-def _hide_comments_and_code(text: str, fences: str) -> str:
+def _blank_out_code(text: str, fences: str) -> str:
     """Return the text with blanks instead of comments and code fences."""
     pattern = re.compile(_HIDDEN.replace("{fences}", fences), re.MULTILINE | re.DOTALL)
     return pattern.sub(lambda match: re.sub(r"[^\r\n]", " ", match[0]), text)
@@ -290,24 +297,9 @@ def is_unreleased_empty(text: str) -> bool:
     """
     changelog = Changelog(text)
     heading = changelog.unreleased
-    end = changelog.end_of_section(heading)
-    rest = "".join(
-        changelog.text[start:stop]
-        for start, stop in _parts_outside_spans(
-            heading.end, end, [(other.start, other.end) for other in changelog.headings]
-        )
-    )
+    rest = changelog.section_without(heading, [(other.start, other.end) for other in changelog.headings])
     without = re.sub(r"<!--.*?-->", "", _LINK.sub("", rest), flags=re.DOTALL)
     return not heading.is_pending and not without.strip()
-
-
-def _parts_outside_spans(start: int, end: int, spans: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Yield the parts of a text that are outside of the spans."""
-    for first, last in spans:
-        if start <= first < end:
-            yield start, first
-            start = last
-    yield start, end
 
 
 def add_release(text: str, *, version: str, date: dt.date, tag: str | None, previous_tag: str | None) -> str:
@@ -471,8 +463,7 @@ def _text_of_section(changelog: Changelog, heading: Heading) -> str:
         for link in _LINK.finditer(changelog.visible, start, end)
         if f"[{link['label'].lower()}]" not in body
     ]
-    content = "".join(changelog.text[first:last] for first, last in _parts_outside_spans(start, end, unused))
-    return re.sub(r"\A(?:[ \t]*[\r\n]+)+", "", content).rstrip()
+    return re.sub(r"\A(?:[ \t]*[\r\n]+)+", "", changelog.section_without(heading, unused)).rstrip()
 
 
 def keep_earlier_releases(before: str, after: str, version: str) -> str:

@@ -81,11 +81,7 @@ def edited_contents(
 def _replacements_by_file(
     workspace: Workspace, bumps: Sequence[VersionBump], updates: DependencyUpdates, config: Config
 ) -> tuple[dict[str, StringChanges], dict[str, list[tuple[VersionSource, str]]]]:
-    """Return the strings to replace in TOML files, and the other version locations with their new text.
-
-    Returns:
-        Two mappings by file: the strings, and pairs of a version location and the version as written there.
-    """
+    """Return by file the strings to replace in TOML, and the other version locations with their new text."""
     strings: dict[str, StringChanges] = {}
     others: dict[str, list[tuple[VersionSource, str]]] = {}
     for package in workspace.packages:
