@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _MAX_CAUSES = 9
-EXPRESSION_FILE_NAME = "<smoke>"
 SITE_PACKAGES = [path for path in sys.path if path.startswith(sys.prefix) and path.endswith("site-packages")]
 
 
@@ -106,7 +105,7 @@ def evaluate_expression(expression: str, _: ResultFile) -> None:
         if name := dotted_name(node):
             import_if_module(name, names)
     try:
-        eval(compile(expression, EXPRESSION_FILE_NAME, "eval"), names)  # noqa: S307 - the project's own configuration
+        eval(compile(expression, "<smoke>", "eval"), names)  # noqa: S307 - the project's own configuration
     except SystemExit as error:
         if error.code not in (None, 0):
             raise

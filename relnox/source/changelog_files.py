@@ -40,7 +40,6 @@ class _Tool(NamedTuple):
     """A tool that collects change files.
 
     Attributes:
-        name: The name of the tool.
         command: What adds the change files to the changelog.
         settings: The files that may have its settings.
         table: Matches the beginning of the settings in such a file.

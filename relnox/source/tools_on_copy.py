@@ -95,7 +95,6 @@ class ChangelogRelease(Record):
     Attributes:
         directory: The directory with the tool's settings.
         version: The version, or names and versions if packages with different versions share the changelog.
-        tag: The tag of the release.
         tag_prefix: The prefix of the tags of the released packages, or None if other packages have no tags.
         excluded_commits: The ids of the commits that change none of the released packages.
         changelog: The path of the changelog, relative to the root, or None for the changelog in `directory`.

@@ -46,7 +46,6 @@ class UvBuildSettings(Record):
     """The settings of uv for a package's build.
 
     Attributes:
-        build: The settings that relnox applies to the build.
         applied_settings: The keys of the settings that relnox applies, each with the file that it is in.
         ignored_settings: A message for each setting that relnox does not apply, with what it does instead.
     """

@@ -16,12 +16,7 @@ _MAX_OUTPUT_LINES = 12
 
 
 class Remote:
-    """A remote whose refs are read once, when they are first used.
-
-    Attributes:
-        name: The name of the remote, such as `origin`.
-        error: Why `refs` could not be read, or None.
-    """
+    """A remote whose refs are read once, when they are first used; `error` is why they could not be read."""
 
     def __init__(self, git: Git | None, name: str) -> None:
         self.name = name

@@ -57,7 +57,6 @@ class GitState(Record, kw_only=True):
         changed_files: Tracked files below `Git.root` that differ from the commit, relative to it.
         untracked_files: Files below `Git.root` that are neither tracked nor ignored, relative to it.
         tags: Maps each local tag to the commit that it points to.
-        is_shallow: Whether the clone is shallow.
         upstream: The upstream branch, such as `origin/main`, or None if there is none.
         upstream_remote: The remote of the upstream; `.` for a branch of this repository, None if there is none.
         commits_behind: The number of commits of the upstream that the branch lacks, as of the last fetch.
