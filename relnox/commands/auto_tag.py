@@ -20,7 +20,7 @@ from relnox.core.packages import Package
 from relnox.core.planning.plan import Plan, PlanBuilder, ReleasedPackage, Table
 from relnox.core.planning.step import NewTag, after
 from relnox.core.settings import release_lines
-from relnox.core.tags import tags_naming
+from relnox.core.tags import tags_with_name
 from relnox.errors import Blocked, Conflict, Problem
 from relnox.indexes import targets
 from relnox.project import Project
@@ -117,7 +117,7 @@ def _decide_tag(package: Package, options: Options, project: Project) -> Decisio
         return Decision(package, f"version comes from {package.source.text or 'its backend'}")
     tag_format = project.tag_formats[name]
     tag = tag_format.render(version)
-    tags = [*tag_format.matching_tags(project.tags), *tags_naming(package, project.tags)]
+    tags = [*tag_format.matching_tags(project.tags), *tags_with_name(package, project.tags)]
     if existing := [existing for existing, tagged in tags if tagged == version]:
         return _decide_tagged(package, tag if tag in existing else existing[0], options, project)
     tags = [pair for pair in tags if release_lines.allows_version(project.lines, pair[1])] or tags

@@ -404,8 +404,8 @@ def tags_of_format(tag_format: TagFormat, ordered_tags: Sequence[str]) -> list[t
     return tag_format.matching_tags(ordered_tags[start:end])
 
 
-def tags_naming(package: Package, tags: Iterable[str]) -> list[tuple[str, Version]]:
-    """Return the tags that contain the name of a package in any usual form, with their versions."""
+def tags_with_name(package: Package, tags: Iterable[str]) -> list[tuple[str, Version]]:
+    """Return the tags with the name of a package before the version, in any usual form, with their versions."""
     ordered_tags = sorted(tags)
     formats = (TagFormat(f"{package.name}{separator}", "", "pep440") for separator in _SEPARATORS)
     return [pair for tag_format in formats for pair in tags_of_format(tag_format, ordered_tags)]

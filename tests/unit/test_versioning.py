@@ -16,10 +16,10 @@ from relnox.core.versions.versioning import (
     Phase,
     explain_bump,
     is_result_of,
+    level_to_bump,
     next_version,
     normalization_note,
     parse_version,
-    shift_level,
 )
 from relnox.errors import Blocked
 
@@ -372,7 +372,7 @@ def test_notes_explain_what_the_request_implies(version: str, words: str, scheme
     ],
 )
 def test_a_level_from_commits_shifts_down_below_1(version: str, level: Level, shift: bool, derived: Level) -> None:
-    assert shift_level(Version(version), level, shift=shift) == derived
+    assert level_to_bump(Version(version), level, shift=shift) == derived
 
 
 # --- properties ----------------------------------------------------------------------------------------

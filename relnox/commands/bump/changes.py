@@ -98,7 +98,7 @@ def plan_contents(  # noqa: PLR0913, PLR0917 - what is edited
     """Return the new contents of files; None if `project` has the files of HEAD, and no bump was interrupted."""
     config, workspace = project.config, project.literals.workspace
     files = read_contents(project)
-    files.after |= dict(editing.edited_contents(workspace, bumps, updates, files.before, config))
+    files.after |= dict(editing.edit_contents(workspace, bumps, updates, files.before, config))
     new.notes += _outdated_uv_lock_notes(project, bumps, updates, files)
     tools = _bumps_by_tool_run(project, bumps, files)
     generated = {bump.package.name for own in tools.values() for bump in own}
@@ -303,7 +303,7 @@ def _outdated_uv_lock_notes(
     after = {bump.package.name: bump.after for bump in bumps}
     after |= {name: after[own] for name, own in project.config.dependency_updates.items() if own in after}
     for file in workspace.lock_files:
-        names = lock_files.siblings_from_index(file, files.before[file].decode(), updates, workspace)
+        names = lock_files.siblings_locked_from_index(file, files.before[file].decode(), updates, workspace)
         if names:
             versions = join_names(f"{name} {after[name]}" for name in names)
             directory = f" --project {shlex.quote(posixpath.dirname(file))}" if "/" in file else ""
@@ -397,7 +397,7 @@ def add_development_version(  # noqa: PLR0913, PLR0917 - what it follows
             config=config,
             today=project.today,
         )
-        following.after |= dict(editing.edited_contents(workspace, bumps, updates, following.before, config))
+        following.after |= dict(editing.edit_contents(workspace, bumps, updates, following.before, config))
     except Blocked as error:
         if error.code != "version-invalid":
             raise

@@ -21,7 +21,7 @@ from relnox.core.packages import Package
 from relnox.core.records import Record
 from relnox.core.settings import release_lines
 from relnox.core.settings.release_lines import ReleaseLine
-from relnox.core.tags import TagFormat, latest_tags, packages_that_read_any_tag, tags_naming
+from relnox.core.tags import TagFormat, latest_tags, packages_that_read_any_tag, tags_with_name
 from relnox.core.text import join_names
 from relnox.core.versions import version_locations
 from relnox.core.workspace import Workspace, owning_package
@@ -314,7 +314,7 @@ def _latest_tags(project: Project, tags: Iterable[str]) -> dict[str, tuple[str, 
     for package in project.workspace.packages:
         if package.source.kind == "tags" and package.source.key:
             continue  # its backend reads no others
-        more = tags_naming(package, names)
+        more = tags_with_name(package, names)
         more = [tagged for tagged in more if release_lines.allows_version(project.lines, tagged[1])]
         if more:
             candidates = [*more, *filter(None, [latest.get(package.name)])]

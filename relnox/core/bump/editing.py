@@ -42,7 +42,7 @@ def edits_between(
             yield Edit(file=file, before=before.get(file), after=after[file], is_link=file in links)
 
 
-def edited_contents(
+def edit_contents(
     workspace: Workspace,
     bumps: Sequence[VersionBump],
     updates: DependencyUpdates,
@@ -51,7 +51,7 @@ def edited_contents(
 ) -> Iterator[tuple[str, bytes]]:
     """Yield each file that a bump edits with its new content; only versions and requirements change in it.
 
-    `contents` has those of the `editable_files`.
+    `contents` has the current content of each of the `editable_files`.
 
     Raises:
         Blocked: A file has changed since it was read, or cannot hold the new version.

@@ -58,7 +58,7 @@ def update_lock_file(
 
 def _update_uv_lock(file: str, text: str, resolved: ResolvedBumps, workspace: Workspace) -> str:
     """Return the text of a uv.lock; entries whose source is not the directory of a package stay."""
-    from_index = siblings_from_index(file, text, resolved.updates, workspace)
+    from_index = siblings_locked_from_index(file, text, resolved.updates, workspace)
     changes = {
         path: (old, new)
         for path, name, old, new in _specifier_changes(file, text, resolved.updates, workspace)
@@ -92,7 +92,9 @@ def _update_cargo_lock(text: str, bumps: Sequence[VersionBump]) -> str:
     )
 
 
-def siblings_from_index(file: str, text: str, updates: DependencyUpdates, workspace: Workspace) -> list[str]:
+def siblings_locked_from_index(
+    file: str, text: str, updates: DependencyUpdates, workspace: Workspace
+) -> list[str]:
     """Return the packages whose new requirement a uv.lock cannot have yet, since it takes them from an index."""
     if posixpath.basename(file) != "uv.lock":
         return []

@@ -370,5 +370,5 @@ def _request_from_changes(
         return None
     subject = commits[levels.index(level)].subject
     more = f" (and {format_count(len(levels) - 1, 'more commit')})" if len(levels) > 1 else ""
-    part = versioning.shift_level(current, level, shift=config.commits.major_version_zero)  # below 1.0
+    part = versioning.level_to_bump(current, level, shift=config.commits.major_version_zero)  # below 1.0
     return BumpRequest(Bump(part=part, pre=phase), f"{level}: {subject}{more}")

@@ -133,7 +133,7 @@ def next_version(
         result = _parse_explicit_version(bump.to)
     else:
         counting = CalendarCounting(current.release, today) if scheme == "calver" else LevelCounting()
-        result = VersionStep(current.__replace__(local=None), bump, counting, prerelease_start).result()
+        result = BumpComputation(current.__replace__(local=None), bump, counting, prerelease_start).result()
     _check_order(current, result, bump)
     if scheme == "semver" and (obstacle := semver_obstacle(result)) is not None:
         reason, fix = obstacle
@@ -167,7 +167,7 @@ def phase_of(version: Version) -> Phase | None:
     return None if version.pre is None else PHASES[version.pre[0]]
 
 
-def shift_level(current: Version, level: Level, *, shift: bool = True) -> Level:
+def level_to_bump(current: Version, level: Level, *, shift: bool = True) -> Level:
     """Return a level that was derived from commits; with `shift`, one level lower if the version is below 1.0."""
     if not shift or current.major > 0:
         return level
@@ -297,7 +297,7 @@ def _leads_to_final(version: Version) -> bool:
     return version.pre is not None or (version.dev is not None and version.post is None)
 
 
-class VersionStep(Record):
+class BumpComputation(Record):
     """The computation of the version after `version`; a phase begins with the number `start`."""
 
     version: Version
