@@ -247,7 +247,7 @@ CHANGED = "files that the bump edits have uncommitted changes: pyproject.toml"
         ("echo '# unfinished' >> pyproject.toml; git add .", ALLOWED, 1, CHANGED),
         (
             f"{SEVEN.format('>')}; git add .; git commit -qm x; {SEVEN.format('>>')}",
-            *(RELEASE, 1, "uncommitted changes: f0.txt, f1.txt, f2.txt, f3.txt, f4.txt …"),
+            *(RELEASE, 1, "uncommitted changes: f0.txt, f1.txt, f2.txt, f3.txt, f4.txt and 2 more"),
         ),
     ],
 )

@@ -22,10 +22,7 @@ from relnox.source.git import remotes
 from relnox.steps.edit_files import EditFiles
 from relnox.steps.git import Commit, CreateTags, Push
 
-_REPEATED = (
-    *("part", "pre", "to", "number", "package", "all", "always_increment", "allow_lower", "commit", "tag"),
-    *("then_dev", "lock", "allow_branch", "allow_dirty"),
-)
+_REPEATED = (*versions.REQUEST, "commit", "tag", "then_dev", "lock", "allow_branch", "allow_dirty")
 """The field names of options that another run for the same release needs as well."""
 
 
@@ -37,7 +34,7 @@ def plan(options: Options, project: Project) -> Plan:
     """
     preflight.check_options(options)
     if options.undo:
-        return releases.plan_undo(options, project)
+        return releases.plan_undo(project)
     state = project.state
     if state is not None and (options.push or options.pull_request):
         project.remote.require_refs("--push" if options.push else "--pull-request")

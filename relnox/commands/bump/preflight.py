@@ -10,6 +10,7 @@ from relnox.commands.bump.changes import FileContents
 from relnox.commands.options import BumpOptions as Options
 from relnox.commands.shared import checks
 from relnox.commands.shared.checks import NewerTags
+from relnox.core import fixes
 from relnox.core.bump.version_bumps import VersionBump
 from relnox.core.planning.step import Edit, NewTag
 from relnox.core.settings import release_lines
@@ -30,6 +31,9 @@ def check_options(options: Options) -> None:
             "branches as they are)",
             f"remove one of them{f', or pass {switches}' if switches else ''}",
         )
+    undo = fixes.task_command("bump", "--undo")
+    if options.undo and versions.command_line_words(options, versions.REQUEST):
+        raise Blocked("options-conflict", "--undo takes no other options of bump", undo)
     if options.undo:
         return
     if options.number is not None and options.part != "dev":

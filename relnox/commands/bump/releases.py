@@ -12,7 +12,7 @@ from typing import NamedTuple
 from packaging.version import Version
 
 from relnox.commands.bump import changes, preflight
-from relnox.commands.bump.versions import command_line_words, requested_bump
+from relnox.commands.bump.versions import requested_bump
 from relnox.commands.options import BumpOptions as Options
 from relnox.commands.shared import checks
 from relnox.core import fixes
@@ -32,10 +32,6 @@ from relnox.source.git.commits import temporary_checkout
 from relnox.source.git.repository import TagMessage
 from relnox.source.version_files import version_at
 from relnox.steps.git import CreateTags, Push, ResetIndex, UndoBump
-
-_REQUEST = ("part", "pre", "to", "number", "package", "all", "always_increment", "allow_lower")
-"""The field names of the options that request a bump."""
-
 
 _MAX_COMMITS = 100
 """The maximum number of commits at HEAD and below it that are searched for releases."""
@@ -302,12 +298,8 @@ def _is_on_remote(commit: str, project: Project, git: Git) -> bool:
 # --- undoing the release at HEAD
 
 
-def plan_undo(options: Options, project: Project) -> Plan:
+def plan_undo(project: Project) -> Plan:
     """Plan to undo the release at HEAD, with its tags, commits and edits, unless a remote has a part of it."""
-    if command_line_words(options, _REQUEST):
-        raise Blocked(
-            "options-conflict", "--undo takes no other options of bump", fixes.task_command("bump", "--undo")
-        )
     git, state = project.git, project.state
     if git is None or state is None or state.head is None:
         raise Blocked(
@@ -333,13 +325,8 @@ def plan_undo(options: Options, project: Project) -> Plan:
     new, refs = PlanBuilder("bump"), project.once(git.local_refs)
     new.problems += checks.operation_problems(project)
     if changed_files:
-        new.problems.append(
-            Blocked(
-                "tree-dirty",
-                f"files changed since the release: {join_names(changed_files)}",
-                "commit the changes; or put them aside: git stash",
-            )
-        )
+        message = f"files changed since the release: {join_names(changed_files)}"
+        new.problems.append(preflight.changed_files_problem(changed_files).but(message=message))
     tag_refs = {tag: refs[f"refs/tags/{tag}"] for tag in tags}
     new.add(UndoBump(commits=commits, parent=parent, tags=tag_refs, edits=edits, files=files))
     return new.plan()

@@ -19,6 +19,8 @@ from relnox.core.versions.versioning import Bump
 from relnox.errors import Blocked, Problem
 from relnox.project import Project
 
+REQUEST = ("part", "pre", "to", "number", "package", "all", "always_increment", "allow_lower")
+"""The field names of the options that request a bump."""
 _MAX_LINES = 20
 """The maximum number of notes on single requirements; more requirements get one common note."""
 _MAX_LISTED = 5

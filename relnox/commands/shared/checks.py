@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from packaging.version import Version
 
 from relnox.building.environments import find_interpreter
-from relnox.core import tag_versions, text
+from relnox.core import tag_versions
 from relnox.core.bump import release_history
 from relnox.core.bump.version_bumps import VersionBump
 from relnox.core.packages import Package
@@ -22,7 +22,7 @@ from relnox.core.records import Record
 from relnox.core.settings import release_lines
 from relnox.core.settings.release_lines import ReleaseLine
 from relnox.core.tags import TagFormat, latest_tags, packages_that_read_any_tag, tags_with_name
-from relnox.core.text import join_names
+from relnox.core.text import format_count, join_names
 from relnox.core.versions import version_locations
 from relnox.core.workspace import Workspace, owning_package
 from relnox.errors import Blocked, Problem
@@ -140,9 +140,8 @@ def uncommitted_change_problems(
     directories = tuple("./" if package.directory == "." else f"./{package.directory}/" for package in packages)
     names = [name for name in changed_files if name in files or f"./{name}".startswith(directories)]
     if names:
-        first_names = ", ".join(names[:_MAX_LISTED]) + (" …" if len(names) > _MAX_LISTED else "")
         fix = "commit them; or put them aside: git stash"
-        yield Blocked("tree-dirty", f"uncommitted changes: {first_names}", fix)
+        yield Blocked("tree-dirty", f"uncommitted changes: {join_names(names, _MAX_LISTED)}", fix)
 
 
 def hidden_file_problems(files: Iterable[str], project: Project) -> Iterator[Problem]:
@@ -256,7 +255,7 @@ class NewerTags(Record):
             if name in packages:
                 by_tag.setdefault(ignored, []).append(name)
         for (tag, reason), names in list(by_tag.items())[:_MAX_LISTED]:
-            yield f"tag {tag} is newer than the current version of {text.join_names(names)} ({reason})"
+            yield f"tag {tag} is newer than the current version of {join_names(names)} ({reason})"
         if len(by_tag) > _MAX_LISTED:
             yield f"{len(by_tag) - _MAX_LISTED} more tags are newer than the current versions of their packages"
 
@@ -345,7 +344,7 @@ def ambiguous_tag_problems(
     if not readers or len(planned_tags) < 2:  # noqa: PLR2004 - one tag is right for all of them
         return
 
-    names = text.join_names([package.name for package in readers])
+    names = join_names([package.name for package in readers])
     counts = Counter(tag_format.prefix for tag_format in formats.values())
     settings = []
     for package in readers:
@@ -355,7 +354,7 @@ def ambiguous_tag_problems(
     yield Blocked(
         "setting-invalid",
         f"{names}: {readers[0].source.text} takes the version from any tag, and this bump creates "
-        f"{text.join_names(planned_tags)}",
+        f"{join_names(planned_tags)}",
         fix="configure each backend to read its own tags; add to the files:\n" + "\n".join(settings),
     )
 
@@ -369,7 +368,7 @@ def shared_tag_notes(bumps: tuple[VersionBump, ...], workspace: Workspace) -> It
     all_readers = packages_that_read_any_tag(workspace.packages)
     readers = [package for package in all_readers if package.name not in bumped_packages]
     if readers and bumped_packages:
-        names = text.join_names([package.name for package in readers])
+        names = join_names([package.name for package in readers])
         yield (
             f"{names}: {readers[0].source.text} takes the version from any tag, so the next build uses the "
             "tags of this bump; to avoid it, configure the backend to read its own tags"
@@ -391,7 +390,7 @@ def unreleased_siblings(project: Project, released: Iterable[Package]) -> Iterat
         history = project.history.get(name)
         commits = release_history.changes_since_release(history) if history is not None else []
         if history is not None and history.tag is not None and commits:
-            count = f"{text.format_count(len(commits), 'commit')} since {history.tag} that no release has"
+            count = f"{format_count(len(commits), 'commit')} since {history.tag} that no release has"
             yield name, f"{join_names(names)} may need {name} as it is here, but {name} has {count}"
 
 
