@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from relnox.commands.bump import changes, versions
 from relnox.commands.bump.changes import FileContents
@@ -62,19 +63,24 @@ def check_options(options: Options) -> None:
         )
 
 
-def bump_problems(  # noqa: PLR0912, PLR0913, PLR0915, PLR0917, C901 - a list of checks, in the order in which they are shown
-    options: Options,
-    project: Project,
-    bumps: Sequence[VersionBump],
-    files: FileContents,
-    tags: Sequence[NewTag],
-    following: tuple[Sequence[VersionBump], Sequence[Edit]],
-    newer: NewerTags,
-) -> Iterator[Problem]:
-    """Yield everything that blocks a new bump; nothing outside git.
+class PlannedBump(NamedTuple):
+    """A new bump: its packages, files and tags, and the bumps and edits that start the next development version.
 
-    `following` has the bumps and edits that start the next development version.
+    `newer` has the tags above the current versions.
     """
+
+    bumps: Sequence[VersionBump]
+    files: FileContents
+    tags: Sequence[NewTag]
+    following: tuple[Sequence[VersionBump], Sequence[Edit]]
+    newer: NewerTags
+
+
+def bump_problems(  # noqa: PLR0912, PLR0915, C901 - a list of checks, in the order in which they are shown
+    planned: PlannedBump, options: Options, project: Project
+) -> Iterator[Problem]:
+    """Yield everything that blocks a new bump; nothing outside git."""
+    bumps, files, tags, (following_bumps, following_edits), newer = planned
     state, remote, config, edits = project.state, project.remote, project.config, files.edits
     if state is None:
         return
@@ -112,7 +118,6 @@ def bump_problems(  # noqa: PLR0912, PLR0913, PLR0915, PLR0917, C901 - a list of
                 "choose a higher version: --to VERSION; to release a lower one, add --allow-lower",
             )
     yield from versions.foreign_pin_problems(project, bumps)
-    following_bumps, following_edits = following
     for bump in (*bumps, *following_bumps):
         if not release_lines.allows_version(project.lines, bump.after):
             others = [line for line in config.branch if line.contains(bump.after) and not line.is_glob]
@@ -252,15 +257,9 @@ def changed_files_problem(files: Sequence[str]) -> Problem:
 # --- notes
 
 
-def bump_notes(  # noqa: PLR0913, PLR0917 - the whole bump
-    options: Options,
-    project: Project,
-    bumps: Sequence[VersionBump],
-    files: FileContents,
-    following: tuple[Sequence[VersionBump], Sequence[Edit]],
-    newer: NewerTags,
-) -> Iterator[str]:
+def bump_notes(planned: PlannedBump, options: Options, project: Project) -> Iterator[str]:
     """Yield notes on what was not checked, is left out, or changes although no setting names it."""
+    bumps, files, _, following, newer = planned
     state, remote = project.state, project.remote
     if project.reads_remote and remote.refs is None and remote.error is not None:
         yield f"{remote.error}: tags and commits of {project.config.remote} were not checked"
