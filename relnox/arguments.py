@@ -23,17 +23,13 @@ _COMMAND_LINE_ONLY = ("yes", "project")
 
 
 def parse(task: str, words: Sequence[str], program: str, other_tasks: Iterable[str] = ()) -> dict[str, Value]:
-    """Parse a command line into values by field name of the task's options.
+    """Parse the words after a task into values by field name of its options.
 
     Args:
         task: The name of the task.
-        words: The words after it.
+        words: The words; those that ask for help print it and raise `SystemExit`.
         program: What the user typed before the words.
         other_tasks: Tasks that get the same words; options that only they have are ignored.
-
-    Raises:
-        Blocked: An option is unknown, or its value is not valid.
-        SystemExit: Help was requested and printed.
     """
     summary, rest = read_help(task)
     parser = _Parser(
@@ -133,11 +129,7 @@ def completion_parser(line: str) -> argparse.ArgumentParser:
 
 
 def check_values(task: str, options: Mapping[str, Value]) -> dict[str, Value]:
-    """Check the names and types of options that Python code sets, and return their values by field name.
-
-    Raises:
-        Blocked: An option is unknown, or its value is not valid.
-    """
+    """Check the names and types of options that Python code sets, and return their values by field name."""
     options_by_name = {option.name: option for option in fields_of(COMMANDS[task].options)}
     values: dict[str, Value] = {}
     for name, value in options.items():
@@ -161,9 +153,6 @@ def check_registration(
     Args:
         tasks: Names of tasks; none for all tasks.
         settings: The arguments by name, mappings from tasks to values.
-
-    Raises:
-        Blocked: A task is unknown or not registered, or an option or its value is invalid.
     """
     by_task: dict[Task, dict[str, Any]] = {
         task: {} for task in ([find_task(name, TASKS) for name in tasks] or TASKS.values())

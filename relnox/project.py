@@ -52,7 +52,7 @@ _PROJECT_DIRECTORY_FIX = "pass the project's directory: --project DIR"
 _Value = TypeVar("_Value")
 
 OptionsByTable = Callable[[Container[str]], Mapping[str, tuple[Field, ...]]]
-"""A function like `relnox.commands.options_by_table`."""
+"""Returns the options of tasks whose defaults may be in these tables of `[tool.relnox]`."""
 
 
 def _do_nothing(*_: object) -> None:
@@ -66,7 +66,7 @@ class Project(Record):
         root: The project's directory; all paths in plans are relative to it.
         config: Its settings.
         git: The git checkout, or None outside git.
-        options_by_table: Returns the options of tasks whose defaults may be in these tables of `[tool.relnox]`.
+        options_by_table: See `OptionsByTable`.
         before_tools: Called before tools or hooks of the project run, possibly several times.
         on_output: Called with the step and each output line of a program that runs during planning.
         remote_tags: When the tags of the remote count besides those of this clone.
@@ -416,11 +416,7 @@ class Project(Record):
     def versions_on(
         self, index: str, names: tuple[str, ...], *, seconds: float, fix: str
     ) -> Mapping[str, frozenset[Version]]:
-        """Return the versions of each of these packages on an index, which are read once.
-
-        Raises:
-            TryLater: The index does not answer within this time for all of them.
-        """
+        """Return the versions of each of these packages on an index; raise `TryLater` if that takes too long."""
         return self.once(_read_versions, self.indexes, index, names, seconds, fix)
 
     def __enter__(self) -> Self:
@@ -481,16 +477,7 @@ def _read_versions(
 
 
 def open_project(start: Path, options_by_table: OptionsByTable) -> Project:
-    """Open the project that a directory is in.
-
-    Args:
-        start: The directory.
-        options_by_table: Returns the options of tasks whose defaults may be in these tables of `[tool.relnox]`.
-
-    Raises:
-        Blocked: The directory does not exist or is in no project, the settings are invalid, or Python does not
-            encode file names as UTF-8.
-    """
+    """Open the project that a directory is in; raise an error if there is none or its settings are invalid."""
     if (encoding := sys.getfilesystemencoding()) != "utf-8":  # by the locale: git's and PyPI's names are UTF-8
         raise Blocked(
             "file-not-writable",
@@ -533,11 +520,7 @@ def _read_settings(root: Path) -> Any:
 
 
 def parse_settings(data: Any, options_by_table: OptionsByTable) -> Config:
-    """Validate and convert the content of `[tool.relnox]`.
-
-    Raises:
-        Blocked: A key is unknown, or a value is invalid.
-    """
+    """Validate and convert the content of `[tool.relnox]`."""
     config = Config.parse(data, options_by_table(data if isinstance(data, dict) else ()))
     if config.indexes or config.targets or config.trusted_index:
         from relnox.indexes import targets  # with requests, which is slow to import

@@ -54,11 +54,7 @@ def check_report_path(path: str | None) -> None:
 
 
 def write_document(path: str, text: str, what: str) -> None:
-    """Write text to a file or to standard output, with secrets masked; `what` names it in the error message.
-
-    Raises:
-        Blocked: The file cannot be written.
-    """
+    """Write text to a file or to standard output, with secrets masked; `what` names it in the error message."""
     if path == STANDARD_OUTPUT:
         with STDOUT.redirect_to(None):
             STDOUT.write(mask_secrets(text))
@@ -77,11 +73,7 @@ def _not_writable_error(path: str, what: str, why: str | None) -> Blocked:
 
 
 def write_ci_outputs(outcome: Outcome, options: CommonOptions, project: Project) -> tuple[str, ...]:
-    """Write what a run released to the files that CI reads; return the variables that the dotenv file cannot have.
-
-    Raises:
-        Blocked: A file cannot be written.
-    """
+    """Write what a run released to the files that CI reads; return variables that the dotenv file cannot have."""
     files = {"github": os.environ.get("GITHUB_OUTPUT"), "dotenv": getattr(options, "outputs", None)}
     if not hasattr(options, "outputs") or not any(files.values()):
         return ()
@@ -111,11 +103,7 @@ def _read_manifest(file: Path) -> tuple[Manifest | None, str | None]:
 
 
 def check_expected_plan(expected: str, plan: Plan) -> None:
-    """Check that a plan is the expected one, which is named by its file or by its digest.
-
-    Raises:
-        Blocked: The plan is another one, or the file is not a plan.
-    """
+    """Raise an error if a plan is not the expected one, which is named by its file or by its digest."""
     approved = {} if _DIGEST.fullmatch(expected) else _read_plan(expected)
     digest = approved.get("digest", expected)
     if digest == plan.digest:
@@ -136,11 +124,7 @@ def check_expected_plan(expected: str, plan: Plan) -> None:
 
 
 def _read_plan(file: str) -> dict[str, Any]:
-    """Return the plan in a file, as JSON types.
-
-    Raises:
-        Blocked: The file cannot be read, or is not a plan as this version of relnox writes it.
-    """
+    """Return the plan in a file, as JSON types; it must be as this version of relnox writes it."""
     try:
         document = json.loads(Path(file).read_bytes())
     except OSError as error:
@@ -195,12 +179,9 @@ def _excerpt(text: str, start: int) -> str:
 
 @contextlib.contextmanager
 def lock_checkout(directory: Path) -> Iterator[None]:
-    """Hold the lock of a checkout during the `with` block, so that only one run at a time changes the checkout.
+    """Hold the lock of a checkout, so that only one run at a time changes it; raise an error if another holds it.
 
     `directory`, which is created if it does not exist, contains the lock file with the id of this process.
-
-    Raises:
-        Blocked: Another run holds the lock.
     """
     make_private_directory(directory)
     descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)

@@ -54,13 +54,8 @@ def run_task(
 ) -> Outcome:
     """Run a task for a front end, report its progress, and return its outcome.
 
-    If an error ends the run before its first step, it is the problem of the outcome's plan.
-
-    Args:
-        task: The name of the task.
-        command_line: Options on the command line, by field name.
-        front_end: How tasks are started, for the commands in fixes.
-        defaults: Defaults of options that a noxfile or a tasks file sets, by field name.
+    If an error ends the run before its first step, it is the problem of the outcome's plan. Options and their
+    defaults, which a noxfile or a tasks file sets, are by field name. `front_end` has the commands for fixes.
     """
     directory = command_line.get("project")
     front_end = replace(front_end, options=("--project", str(directory)) if directory else ())
@@ -389,11 +384,7 @@ class PlannedTask:
 
 
 def _ask_for_confirmation(question: str, *, interactive: bool) -> None:
-    """Ask for confirmation on the terminal.
-
-    Raises:
-        Blocked: The user declined, or stdin or stderr is not a terminal.
-    """
+    """Ask for confirmation on the terminal; raise an error if there is none, or if the user declines."""
     if not (interactive and STDIN.isatty() and STDERR.isatty()):
         message = f"confirmation needed, but stdin is not a terminal: {question}"
         raise Blocked("confirmation-needed", message, "pass --yes to confirm")
@@ -416,10 +407,9 @@ def _installer_settings(project: Project) -> InstallerSettings:
 
 
 def _report_visible_credentials(project: Project, reporter: reporters.Plain) -> None:
-    """Report upload credentials in the environment of a task that runs code of the project or of packages.
+    """Warn of upload credentials in the environment of a task that runs code of the project or of packages.
 
-    Raises:
-        Blocked: There are any, and `on-visible-credentials` is `refuse`.
+    They are an error if `on-visible-credentials` is `refuse`.
     """
     if names := find_upload_credentials(os.environ):
         problem = Blocked(

@@ -234,11 +234,7 @@ def _fail_session(session: nox.Session, error: Problem, task: str) -> NoReturn:
 
 
 def _check_no_session_was_replaced() -> None:
-    """Check that the noxfile has no session of its own with the name of one of relnox: nox lets the later one win.
-
-    Raises:
-        Blocked: It has.
-    """
+    """Raise an error if a session of the noxfile has the name of one of relnox: nox would run only that."""
     for name, function in nox.registry.get().items():
         if name in _registered_tasks and _find_task_of(function) is None:
             raise _name_taken_error(name, _registered_tasks[name])
@@ -283,9 +279,6 @@ def _parse_posargs(session: nox.Session, task: Task) -> dict[str, Value]:
 
     nox passes them to every session of a run. Those that this session does not have, but one of relnox that runs
     later, are left to that one: `nox -s publish -- --yes` also runs the sessions that `publish` requires.
-
-    Raises:
-        Blocked: An option is unknown, or its value is not valid.
     """
     sessions = session._runner.manifest.list_all_sessions()  # noqa: SLF001 - nox tells a session of no other one
     later = {_find_task_of(runner.func) for runner, is_selected in sessions if is_selected} - {None, task.name}

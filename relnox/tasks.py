@@ -113,11 +113,7 @@ def _exit(error: Problem) -> NoReturn:
 
 
 def _check_no_words_after_dashes(task: Task) -> None:
-    """Check that the command line of the task has no words after `--`, which invoke would ignore.
-
-    Raises:
-        Blocked: It has.
-    """
+    """Raise an error if the command line of the task has words after `--`, which invoke would ignore."""
     if (words := _words_of_command_line()[1]) and _name_on_command_line(task):
         raise Blocked(
             "option-invalid",
@@ -127,11 +123,7 @@ def _check_no_words_after_dashes(task: Task) -> None:
 
 
 def _parse_value(field: Field, values: Mapping[str, Any]) -> Value:
-    """Return the value of an option on the command line, or None if it is not set there.
-
-    Raises:
-        Blocked: It is not valid.
-    """
+    """Return the value of an option on the command line, or None if it is not set there."""
     value = values.get(field.name)
     if field.is_list:
         return tuple(map(field.parse, value or ())) or None

@@ -31,11 +31,10 @@ _AUTHORS = {"NAME": "$GITLAB_USER_NAME", "EMAIL": "$GITLAB_USER_EMAIL"}
 
 
 def render(workflows: Sequence[model.Workflow], output_variable: Callable[[str], str]) -> str:
-    """Return the text of the pipeline's file.
+    """Return the text of the pipeline's file, with the workflow of releases first.
 
-    Args:
-        workflows: The workflows, that of releases first; the names of jobs of the others begin with their keys.
-        output_variable: Returns the variable of an output of relnox.
+    The names of jobs of other workflows begin with the keys of these. `output_variable` returns the variable of an
+    output of relnox.
     """
     return "\n".join(_pipeline_lines(workflows, output_variable)) + "\n"
 

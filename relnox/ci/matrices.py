@@ -30,15 +30,8 @@ def matrix(
 ) -> dict[str, Any]:
     """Return a matrix as GitHub reads it, `{"include": ROWS}`; it has no rows if there is nothing to do.
 
-    Args:
-        kind: What the jobs do.
-        packages: The packages, in release order.
-        settings: The setting `[tool.relnox.wheels]`.
-        pythons: The Pythons to verify with.
-        limit: The maximum number of jobs.
-
-    Raises:
-        Blocked: There are more wheels to build than jobs: those for packages and installations can share jobs.
+    Packages are in release order; `settings` are those of `[tool.relnox.wheels]`. Wheels that need more jobs than
+    the limit are an error; packages share jobs then.
     """
     if kind == "wheels":
         matrix_of_wheels = wheels.github_matrix(packages, settings)

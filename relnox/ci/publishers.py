@@ -38,11 +38,7 @@ class Publisher(Record, kw_only=True):
     exists: bool
 
     def form(self, simple_url: str) -> str:
-        """Return the address of the form of the public index, filled in; that for a new project cannot be.
-
-        Args:
-            simple_url: The URL of the simple API of the index.
-        """
+        """Return the address of the form of an index at its simple URL, filled in unless the project is new."""
         if not self.exists:
             return urljoin(simple_url, "/manage/account/publishing/")
         names = ("owner", "repository", "workflow_filename")

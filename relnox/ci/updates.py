@@ -159,11 +159,7 @@ def _find_last_output(present: StampedText, output: str, versions: Iterable[Stam
     Unedited versions of the file are outputs. An edited one was merged from an output that no commit has; but that
     merge can be undone: what it changed in the version before is what relnox changed in its output. Only a text
     with the right hash is an output.
-
-    Args:
-        present: The file.
-        output: The output of today.
-        versions: The versions of the file in the history, the oldest first.
+    `output` is that of today, and `versions` are those of the file in the history, the oldest first.
     """
     outputs = {digest(output): output}
     before: StampedText | None = None
@@ -181,11 +177,8 @@ def _find_last_output(present: StampedText, output: str, versions: Iterable[Stam
 def _merge_with_pins(present: str, base: str, output: str, side: Literal["ours", "theirs"]) -> str:
     """Return the present text with the changes from one output to another; pins of actions only get newer.
 
-    Args:
-        present: The content of the file.
-        base: The output that it was written from.
-        output: The output of today.
-        side: What to take where both have changed the same lines: `ours` is the present text.
+    `base` is the output that the present text was written from. Where both have changed the same lines, those of
+    `side` are taken: `ours` is the present text.
     """
     actions = {match["uses"] for text in (base, output) for match in _PIN.finditer(text)}
     ours, common, theirs = (_without_pins(text, actions) for text in (present, base, output))
@@ -231,16 +224,6 @@ def _pin_version(pin: re.Match[str]) -> Version | None:
         return None
 
 
-def _old_pins(present: str, output: str) -> Iterator[tuple[str, Version, Version]]:
-    """Yield each action whose version in a file is older than that of an output, with both versions."""
-    new = {match["action"]: _pin_version(match) for match in _PIN.finditer(output)}
-    pins = dict.fromkeys((match["action"], _pin_version(match)) for match in _PIN.finditer(present))
-    for action, version in pins:
-        newer = new.get(action)
-        if version is not None and newer is not None and version < newer:
-            yield action, version, newer
-
-
 def _wrong_pins(text: str, file: str) -> Iterator[Problem]:
     """Yield pins of known actions whose comment names another version than that of the commit."""
     for match in _PIN.finditer(text):
@@ -262,12 +245,7 @@ def _wrong_pins(text: str, file: str) -> Iterator[Problem]:
 
 
 def check_file(file: GeneratedFile, rules: Rules) -> Iterator[Problem]:
-    """Yield what `merge_edits` would change in a file, and what makes it unsafe; other edits are notes.
-
-    Args:
-        file: The file.
-        rules: How files of its kind are compared.
-    """
+    """Yield what `merge_edits` would change in a file, and what makes it unsafe; other edits are notes."""
     if file.present is None:
         yield missing_file_problem(file.file)
         return
@@ -288,9 +266,6 @@ def check_file(file: GeneratedFile, rules: Rules) -> Iterator[Problem]:
         message = f"{difference.message} (an edit, which is kept)"
         problems.setdefault(place, Problem("workflow-outdated", message, level="note", file=place))
     yield from problems.values()
-    for action, old, new in _old_pins(file.present, file.output):
-        message = f"{action} is at v{old} (v{new} is known)"
-        yield Problem("workflow-outdated", message, _UPDATE, level="note", file=file.file)
 
 
 def missing_file_problem(name: str) -> Problem:

@@ -41,11 +41,7 @@ class Table(dict[str, Any]):
 
 
 def decode(content: bytes, name: str) -> str:
-    """Return the text of a file, without a byte order mark.
-
-    Raises:
-        Blocked: It is not UTF-8.
-    """
+    """Return the text of a file, without a byte order mark; an encoding other than UTF-8 is an error."""
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -76,11 +72,7 @@ def parse_yaml(content: bytes, name: str) -> Any:
 
 
 def parse_mapping(content: bytes, name: str) -> Table:
-    """Return the content of a YAML file that must be a mapping; see `parse_yaml`.
-
-    Raises:
-        Blocked: It is not valid YAML, or no mapping.
-    """
+    """Return the content of a YAML file, as `parse_yaml` does, which must be a mapping."""
     table = parse_yaml(content, name)
     if not isinstance(table, Table):
         raise _file_problem(name, 1, "it is not a mapping")

@@ -18,16 +18,10 @@ def choose_reporter(
     *,
     quiet: bool = False,
 ) -> Plain:
-    """Return the reporter with the given name; if it is empty or `auto`, the one that suits the output.
+    """Return the reporter with this name; if it is empty or `auto`, the one that suits the output.
 
     On GitHub Actions, also tell the runner to mask each secret when it is first used. GitLab masks only variables
-    that are declared as masked in its settings.
-
-    Args:
-        name: The name of the reporter.
-        environment: All environment variables.
-        convert: See `Plain`.
-        quiet: See `Plain`.
+    that are declared as masked in its settings. `convert` and `quiet` are those of `Plain`.
     """
     kind = str(name or environment.get("RELNOX_REPORTER") or "auto")
     masks = environment.get("GITHUB_ACTIONS") == "true"  # elsewhere, the command to mask a secret would print it

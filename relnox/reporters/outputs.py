@@ -30,11 +30,8 @@ def output_values(
 ) -> dict[str, str]:
     """Return the outputs of a run by name.
 
-    Args:
-        releases: What the run released; if it only built, the packages are those of the manifest.
-        manifest: The manifest that the run wrote or read, or None.
-        sha256: The SHA-256 of its file.
-        pythons: The Pythons of `[tool.relnox.verify]`.
+    The manifest is the one that the run wrote or read, with the SHA-256 of its file. If the run only built, the
+    packages are those of the manifest. `pythons` are those that installations are verified with.
     """
     names = [release.package for release in releases] or list(manifest.packages if manifest is not None else ())
     versions = {release.package: release.version for release in releases}
@@ -54,11 +51,7 @@ def output_values(
 
 
 def add_github_outputs(file: Path, outputs: Mapping[str, str]) -> None:
-    """Append outputs to the file of `GITHUB_OUTPUT`, each value between random delimiters.
-
-    Raises:
-        OSError: The file cannot be written.
-    """
+    """Append outputs to the file of `GITHUB_OUTPUT`, each value between random delimiters."""
     lines = []
     for name, value in outputs.items():
         delimiter = f"relnox-{secrets.token_hex(16)}"
@@ -71,9 +64,6 @@ def update_dotenv(file: Path, outputs: Mapping[str, str]) -> tuple[str, ...]:
     """Set the variables of outputs in a dotenv file, and return the names of those that it cannot have.
 
     Variables of other runs stay, such as those of `bump` in the job that also builds.
-
-    Raises:
-        OSError: The file cannot be read or written.
     """
     variables = {variable_name(name): mask_secrets(value) for name, value in outputs.items()}
     before = file.read_text(encoding="utf-8").splitlines() if file.exists() else []

@@ -93,11 +93,6 @@ class Stream:
         return getattr(self._stream, "encoding", None) or "utf-8"
 
     @property
-    def is_unicode(self) -> bool:
-        """Whether the encoding can represent all characters."""
-        return self.encoding.lower().startswith("utf")
-
-    @property
     def _stream(self) -> Any:
         if self._target is not None:
             return self._target._stream  # noqa: SLF001 - the same class

@@ -76,8 +76,7 @@ class Terminal(text.Plain):
             return
         status = _text(" · ".join(self._running.values()))
         if self._spinner is None:
-            spinner = "dots" if STDERR.is_unicode else "line"
-            self._spinner = self._consoles[STDERR].status(status, spinner=spinner)
+            self._spinner = self._consoles[STDERR].status(status, spinner="line")  # in ASCII
             self._spinner.start()
         else:
             self._spinner.update(status)

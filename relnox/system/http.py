@@ -350,11 +350,7 @@ def _user_agent() -> str:
 def _read_body(
     response: Response, limit: Limit, host: str, into: _FileBody | None, abandoned: threading.Event
 ) -> None:
-    """Read the body of a response into `response.content`, or that of a response with status 200 into a file.
-
-    Raises:
-        TooLarge: The body is too large.
-    """
+    """Read the body of a response into `response.content`, or that of a response with status 200 into a file."""
     is_file = into is not None and response.status_code == HTTPStatus.OK
     content = bytearray()
     write = into.write if into is not None and is_file else content.extend
@@ -404,11 +400,9 @@ def _check_status(response: Response, host: str, proxy: Proxy | None) -> None:
 
 
 def parse_json(response: Response) -> Any:
-    """Parse the JSON document in a response.
+    """Parse the JSON document in a response; raise `ValueError` if it is not valid or has too many values.
 
-    Raises:
-        ValueError: The document is not JSON, is nested too deeply, has too many values, or has a key twice, of
-            which one program reads the first value and another the last.
+    A key that an object has twice is not valid: one program reads the first value, another the last.
     """
     content = response.content
     if sum(map(content.count, (b",", b"[", b"{"))) > _MAX_VALUES:
@@ -498,11 +492,7 @@ class Proxy(NamedTuple):
 
 
 def _proxy_for(url: str) -> Proxy | None:
-    """Return the proxy that requests uses for a URL, or None; this machine is never reached through a proxy.
-
-    Raises:
-        Failed: The variable is not set to the URL of a proxy.
-    """
+    """Return the proxy that requests uses for a URL, or None; this machine is never reached through a proxy."""
     parts = urlsplit(url)
     proxies: dict[tuple[str, str], Proxy] = current_scope().proxies
     value = None if is_loopback(parts.hostname) else select_proxy(url, get_environ_proxies(url))

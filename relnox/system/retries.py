@@ -108,10 +108,9 @@ class Deadline:
         self._backoff = _MIN_BACKOFF
 
     def back_off(self, error: TryLater) -> None:
-        """Wait before the next attempt: back-off with full jitter, at least the error's `retry_after`.
+        """Wait before the next attempt, or raise the error if no time is left for one.
 
-        Raises:
-            TryLater: The error, if there is no time left for another try.
+        The wait is random, with a maximum that doubles each time, after the error's `retry_after`.
         """
         minimum = 0.0
         if isinstance(error, TransientError):
@@ -148,11 +147,7 @@ class Deadline:
         return seconds_left if seconds_left >= _MIN_WAIT else 0.0
 
     def wait(self, seconds: float, why: str) -> None:
-        """Pause, and report why once all pauses add up to a few seconds.
-
-        Raises:
-            Failed: The run was interrupted.
-        """
+        """Pause, unless the run is interrupted, and report why once all pauses add up to a few seconds."""
         self._waited += seconds
         if self._waited >= _REPORTED_WAIT:
             now = CLOCK.utc_now()

@@ -158,7 +158,7 @@ def test_an_update_bot_and_relnox_only_raise_a_pin(release: Release, newer_gener
     assert f"actions/checkout@{NEWER} # v99.0.0" in release.text
     assert "retention-days: 40" in release.text
     newer_generator(lambda text: set_pin(text, "3" * 40, "v100.0.0"))
-    assert "actions/checkout is at v99.0.0 (v100.0.0 is known)" in release.ci("--check", code=0).text
+    release.ci("--check", code=0)
     release.ci(code=0)
     assert f"actions/checkout@{'3' * 40} # v100.0.0" in release.text
 
