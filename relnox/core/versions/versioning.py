@@ -61,13 +61,7 @@ class Bump(Record, kw_only=True):
 
 
 def check_bump(bump: Bump) -> None:
-    """Raise `Blocked` unless the options are valid and sufficient, and do not contradict each other."""
-    if bump.part is not None and bump.part not in get_args(Part):
-        raise Blocked(
-            "option-invalid", f"--part {bump.part} is invalid", fix=f"choose one of {', '.join(get_args(Part))}"
-        )
-    if bump.pre is not None and bump.pre not in LETTERS:
-        raise Blocked("option-invalid", f"--pre {bump.pre} is invalid", fix=ANY_PHASE)
+    """Raise `Blocked` unless the options are sufficient, and do not contradict each other."""
     if bump.allow_lower and bump.to is None:
         raise Blocked(
             "option-missing",
