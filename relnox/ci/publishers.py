@@ -3,50 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Literal
 from urllib.parse import urlencode, urljoin
 
 from relnox.ci import gitlab
 from relnox.ci.model import Workflow
-from relnox.core.records import Record
 
 PENDING_DAYS = 30
 """How long the public index keeps a publisher of a project that does not exist yet, in days."""
+_IDENTITY_FIELDS = {
+    "github": ("owner", "repository", "workflow_filename"),
+    "gitlab": ("namespace", "project", "workflow_filepath"),
+}
+"""What the form calls the owner of a repository, its name and the workflow, by forge."""
 
 
-class Publisher(Record, kw_only=True):
-    """A publisher: the identity that an index accepts for a project.
+def publisher_form(
+    simple_url: str, package: str, forge: str, identity: tuple[str, str, str], environment: str
+) -> str:
+    """Return the address of the form for a publisher of a project that the public index has, filled in.
 
-    Attributes:
-        forge: The forge of the repository.
-        owner: Its owner, or the group with its parents.
-        repository: The name of the repository.
-        workflow: The name of the workflow file on GitHub, its path on GitLab.
+    Args:
+        simple_url: The URL of the simple API of the index.
+        package: The project.
+        forge: `github` or `gitlab`.
+        identity: The owner of the repository, its name and the workflow.
         environment: The environment of the job that publishes.
-        package: The project on the index.
-        index: The name of the index.
-        exists: Whether the index has the project.
     """
+    fields = zip(_IDENTITY_FIELDS[forge], identity, strict=True)
+    query = {"provider": forge, **dict(fields), "environment": environment}
+    return urljoin(simple_url, f"/manage/project/{package}/settings/publishing/?{urlencode(query)}")
 
-    forge: Literal["github", "gitlab"]
-    owner: str
-    repository: str
-    workflow: str
-    environment: str
-    package: str
-    index: str
-    exists: bool
 
-    def form(self, simple_url: str) -> str:
-        """Return the address of the form of an index at its simple URL, filled in unless the project is new."""
-        if not self.exists:
-            return urljoin(simple_url, "/manage/account/publishing/")
-        names = ("owner", "repository", "workflow_filename")
-        if self.forge == "gitlab":
-            names = ("namespace", "project", "workflow_filepath")
-        values = (self.owner, self.repository, self.workflow)
-        query = {"provider": self.forge, **dict(zip(names, values, strict=True)), "environment": self.environment}
-        return urljoin(simple_url, f"/manage/project/{self.package}/settings/publishing/?{urlencode(query)}")
+def pending_publisher_form(simple_url: str) -> str:
+    """Return the address of the form for a publisher of a project that the public index does not have yet."""
+    return urljoin(simple_url, "/manage/account/publishing/")
 
 
 def publishing_environments(

@@ -18,7 +18,12 @@ from packaging.version import Version
 from relnox.ci import github, gitlab, matrices, sets
 from relnox.ci.compare import PIPELINE_RULES, WORKFLOW_RULES
 from relnox.ci.lint import lint
-from relnox.ci.publishers import PENDING_DAYS, Publisher, publishing_environments
+from relnox.ci.publishers import (
+    PENDING_DAYS,
+    pending_publisher_form,
+    publisher_form,
+    publishing_environments,
+)
 from relnox.ci.sets import ProjectFacts
 from relnox.ci.updates import GeneratedFile, check_file, merge_edits, missing_file_problem, read_stamp
 from relnox.ci.workflows import IDENTITY, Workflow, decode, read_workflow
@@ -266,20 +271,14 @@ def _list_publishers(new: PlanBuilder, project: Project) -> None:
             new.notes.append(f"{error.message}; a project that does not exist needs a pending publisher")
             versions = dict.fromkeys(names, frozenset((Version("0"),)))
         for name in names:
-            publisher = Publisher(
-                forge=location.kind,
-                owner=owner,
-                repository=repository,
-                workflow=gitlab.FILE if is_gitlab else f"{key}.yml",
-                environment=environment,
-                package=name,
-                index=index,
-                exists=bool(versions[name]),
-            )
-            kind = "publisher" if publisher.exists else "pending publisher"
-            rows.append((name, index, owner, repository, publisher.workflow, environment, kind))
+            identity = owner, repository, gitlab.FILE if is_gitlab else f"{key}.yml"
+            kind, form = "pending publisher", pending_publisher_form(target.simple_url)
+            if versions[name]:
+                kind = "publisher"
+                form = publisher_form(target.simple_url, name, location.kind, identity, environment)
+            rows.append((name, index, *identity, environment, kind))
             if target.public_name is not None:
-                new.notes.append(f"{name} on {index}: {publisher.form(target.simple_url)}")
+                new.notes.append(f"{name} on {index}: {form}")
     if any(row[-1] == "pending publisher" for row in rows):
         new.notes.append(
             f"PyPI and TestPyPI remove a pending publisher that is not used within {PENDING_DAYS} days"

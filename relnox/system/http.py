@@ -164,7 +164,7 @@ def get(
         own_limit, timeout = limit._replace(seconds=seconds), total.read_timeout
         return send_once("GET", address, headers=headers, auth=auth, read_timeout=timeout, limit=own_limit)
 
-    return _follow_with_retries(url, send, total, leave_origin=False)
+    return retries.retry(lambda: _follow_redirects(url, send, leave_origin=False), total)
 
 
 def download(  # noqa: PLR0913 - a request
@@ -199,7 +199,7 @@ def download(  # noqa: PLR0913 - a request
                 into=body,
             )
 
-    response = _follow_with_retries(url, send, total, leave_origin=True)
+    response = retries.retry(lambda: _follow_redirects(url, send, leave_origin=True), total)
     return Download(response, body.hash.hexdigest(), body.size)
 
 
@@ -423,26 +423,16 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 # --- redirects
 
 
-def _follow_with_retries(
-    url: str, send: Callable[[str, Auth | None], Response], deadline: Deadline, *, leave_origin: bool
-) -> Response:
+def _follow_redirects(url: str, send: Callable[[str, Auth | None], Response], *, leave_origin: bool) -> Response:
     """Call `send` with the URL and each redirect target that may be followed; return the last response.
 
     `send` also gets what adds credentials to reads of the origin. `leave_origin` allows other origins.
     """
-
-    def try_once() -> Response:
-        with _concurrent_reads:
-            return _follow_redirects(url, send, leave_origin=leave_origin)
-
-    return retries.retry(try_once, deadline)
-
-
-def _follow_redirects(url: str, send: Callable[[str, Auth | None], Response], *, leave_origin: bool) -> Response:
     first, read_auth = url, current_scope().read_auth
     for _ in range(_MAX_REDIRECTS):
         may_authenticate = read_auth and same_origin(first, url) and is_encrypted(url)
-        response = send(url, read_auth.get(origin_of(url)) if may_authenticate else None)
+        with _concurrent_reads:
+            response = send(url, read_auth.get(origin_of(url)) if may_authenticate else None)
         if not response.is_redirect:
             return response
         location = response.headers["Location"]

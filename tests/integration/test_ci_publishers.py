@@ -10,7 +10,7 @@ from package_index import serving
 from projects import git, repository, single, write
 from running import open_project, run_in_process
 
-from relnox.ci.publishers import Publisher
+from relnox.ci.publishers import publisher_form
 from relnox.commands import ci
 from relnox.indexes import targets
 
@@ -51,17 +51,8 @@ def test_the_publishers_of_an_index_are_listed_with_what_its_form_asks(
     ],
 )
 def test_the_form_of_a_project_is_filled_in(forge: str, query: dict[str, str]) -> None:
-    publisher = Publisher(
-        forge="gitlab" if forge == "gitlab" else "github",
-        owner="acme",
-        repository="tools",
-        workflow="release.yml",
-        environment="pypi",
-        package="demo",
-        index="pypi",
-        exists=True,
-    )
-    address = urlsplit(publisher.form("https://index.example/simple/"))
+    identity = "acme", "tools", "release.yml"
+    address = urlsplit(publisher_form("https://index.example/simple/", "demo", forge, identity, "pypi"))
     assert (address.netloc, address.path) == ("index.example", "/manage/project/demo/settings/publishing/")
     values = {name: value for name, (value,) in parse_qs(address.query).items()}
     assert values == {"provider": forge, "environment": "pypi", **query}
