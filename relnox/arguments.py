@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 SHELLS = ("bash", "zsh", "fish")
 """The shells with completion."""
-_COMMAND_LINE_ONLY = ("yes", "project")
-"""Options that a noxfile or a tasks file cannot set a default for: confirmation and the project directory."""
+_NO_DEFAULTS = ("yes", "project")
+"""Options that a noxfile or a tasks file cannot set a default for."""
 
 
 def parse(task: str, words: Sequence[str], program: str, other_tasks: Iterable[str] = ()) -> dict[str, Value]:
@@ -148,11 +148,9 @@ def check_values(task: str, options: Mapping[str, Value]) -> dict[str, Value]:
 def check_registration(
     tasks: Sequence[str], settings: Mapping[str, Mapping[str, Any]]
 ) -> dict[Task, dict[str, Any]]:
-    """Check what a noxfile or a tasks file registers tasks with, and return the settings of each task.
+    """Check the arguments of `sessions.add` or `tasks.collection`, and return the settings of each task.
 
-    Args:
-        tasks: Names of tasks; none for all tasks.
-        settings: The arguments by name, mappings from tasks to values.
+    `tasks` are names, none for all tasks; `settings` are the other arguments, mappings from tasks to values.
     """
     by_task: dict[Task, dict[str, Any]] = {
         task: {} for task in ([find_task(name, TASKS) for name in tasks] or TASKS.values())
@@ -169,7 +167,7 @@ def check_registration(
 
 def _check_defaults(task: str, options: Mapping[str, Any]) -> dict[str, Value]:
     """Check the defaults of a task's options, and return them by field name."""
-    for name in _COMMAND_LINE_ONLY:
+    for name in _NO_DEFAULTS:
         if name in options:
             message = f"defaults set {name} for {task}, but it can only be set on the command line"
             raise Blocked("command-line-only", message, f"remove {name} from defaults")

@@ -50,11 +50,11 @@ class Problem(Exception):
         code: The stable, documented name of the kind of problem, such as `tag-exists`.
         message: What is wrong, for which package or file, and why.
         fix: One command or edit that solves it; empty if there is none.
-        exit_code: The exit code of a run that it ends; that of the class if it is None.
+        exit_code: The exit code of a run that it ends; None for that of the class.
         allow: The field name of the option that ignores it, or empty.
         level: A `warning` does not end a run, except with `--strict`; a `note` needs no code and no fix. What is
             `rejected-by-index` is an error unless the package is private.
-        file: The name of the archive that is wrong, which the message leaves out, or empty.
+        file: The file that is wrong, perhaps with its line, which the message leaves out; or empty.
         why: One sentence on why it matters, or empty.
     """
 
@@ -87,17 +87,17 @@ class Problem(Exception):
 
     def but(self, **changes: Any) -> Self:
         """Return a copy of the problem with some fields changed."""
-        return type(self)(**(self._values() | changes))
+        return type(self)(**(self._fields() | changes))
 
-    def _values(self) -> dict[str, Any]:
+    def _fields(self) -> dict[str, Any]:
         names = ("code", "message", "fix", "exit_code", "allow", "level", "file", "why")
         return {name: getattr(self, name) for name in names}
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Problem) and self._values() == other._values()
+        return isinstance(other, Problem) and self._fields() == other._fields()
 
     def __hash__(self) -> int:
-        return hash(tuple(self._values().values()))
+        return hash(tuple(self._fields().values()))
 
 
 class Blocked(Problem):
@@ -172,11 +172,9 @@ ANY_STATUS = range(1000)
 
 
 class ProblemRule(NamedTuple):
-    """What an answer stands for, if its status and its text match; message and fix are templates.
+    """The problem that an answer with one of these HTTP statuses means if the pattern matches a part of its text.
 
-    Attributes:
-        statuses: The HTTP statuses.
-        pattern: A regular expression, which ignores case, for a part of the text; every text matches an empty one.
+    The pattern ignores case, and the message and the fix are templates.
     """
 
     statuses: Container[int]
@@ -188,13 +186,9 @@ class ProblemRule(NamedTuple):
 
 
 def find_problem(rules: Iterable[ProblemRule], text: str, status: int = 0, **details: str) -> Problem:
-    """Return the problem of the first rule that matches; the last rule of a table matches everything.
+    """Return the problem of the first rule that matches, of which the last one has to match everything.
 
-    Args:
-        rules: The table.
-        text: What the server or program says.
-        status: The HTTP status.
-        details: The values for the fields of the templates, besides `text`.
+    The text is what a server or a program says; it and the details are the values for the templates.
     """
     rule = next(rule for rule in rules if status in rule.statuses and re.search(rule.pattern, text, re.IGNORECASE))
     fields = {"text": text, **details}

@@ -118,7 +118,7 @@ def _resolve_command_line(
 ) -> CommonOptions:
     """Return the options of a task; paths on the command line are relative to the working directory."""
     values = {
-        name: _from_root(value, project.root) if name in _path_options(task) else value
+        name: _relative_to_root(value, project.root) if name in _path_options(task) else value
         for name, value in command_line.items()
     }
     if manifest := values.get("manifest"):
@@ -166,7 +166,7 @@ def resolve_options(
     options = resolve_option_values(
         declaration,
         command_line=command_line,
-        environment=_variables_of(declaration),
+        environment=_settable_environment(declaration),
         file=settings,
         defaults=defaults,
     )
@@ -179,8 +179,8 @@ def resolve_options(
     return options
 
 
-def _variables_of(declaration: type[CommonOptions]) -> Mapping[str, str]:
-    """Return the environment without the variables that only options of the same name of other tasks have."""
+def _settable_environment(declaration: type[CommonOptions]) -> Mapping[str, str]:
+    """Return the environment without variables that set an option of other tasks, but not that of this one."""
     fields = [field for task in COMMANDS.values() for field in fields_of(task.options)]
     settable = {field.environment for field in fields if "environment" in field.sources}
     others = {field.environment for field in fields_of(declaration) if "environment" not in field.sources}
@@ -192,10 +192,10 @@ def _path_options(task: str) -> dict[str, Field]:
     return {field.name: field for field in fields_of(COMMANDS[task].options) if field.kind in (PATH, PATHS)}
 
 
-def _from_root(value: Any, root: Path) -> Any:
-    """Return a path relative to the root instead of the working directory; absolute if it is outside the root."""
+def _relative_to_root(value: Any, root: Path) -> Any:
+    """Return a path of the working directory relative to the root, or absolute if it is outside the root."""
     if isinstance(value, tuple):
-        return tuple(_from_root(item, root) for item in value)
+        return tuple(_relative_to_root(item, root) for item in value)
     if Path(value).is_absolute() or os.path.samefile(root, os.curdir):  # noqa: PTH121 - as below
         return value
     path = Path(os.path.abspath(value))  # noqa: PTH100 - links are kept
@@ -283,7 +283,7 @@ class PlannedTask:
                 run_files.write_document(options.plan, plan.to_json(), "plan")
             if options.dry_run:
                 self._reporter.show_plan(plan)
-                return self._unexecuted_outcome()
+                return self._outcome_without_steps()
             if self._document is not None and self._interactive:
                 run_files.write_document(run_files.STANDARD_OUTPUT, self._document, "status")
             if plan.problems and not plan.items:
@@ -296,7 +296,7 @@ class PlannedTask:
         except Blocked as error:
             raise self._with_public_files(error) from None
         tables = self._execute_or_show()
-        outcome = self.outcome or self._unexecuted_outcome()
+        outcome = self.outcome or self._outcome_without_steps()
         self.outcome = replace(outcome, tables=(*plan.tables, *tables), waits=tuple(self._waits))
         return self.outcome
 
@@ -310,11 +310,11 @@ class PlannedTask:
                 return self._execute()
         reporter.show_event(RunStarted(plan), nested=self._nested)
         if plan.items:
-            reporter.show_event(RunFinished(self._unexecuted_outcome()), nested=self._nested)
+            reporter.show_event(RunFinished(self._outcome_without_steps()), nested=self._nested)
         reporter.show_tables(plan.tables)
         return ()
 
-    def _unexecuted_outcome(self) -> Outcome:
+    def _outcome_without_steps(self) -> Outcome:
         """Return the outcome of a plan that is not executed: its problems decide the exit code."""
         plan = self.plan
         exit_code = ExitCode.DONE
@@ -343,7 +343,7 @@ class PlannedTask:
             stages = StageRunner(partial(self._run_stage, stack), partial(self._plan_stage, stack), confirm)
             values: list[object] = [stages]
             if runs_project_code:
-                values.append(_installer_settings(project))
+                values.append(_read_installer_settings(project))
             run = stack.enter_context(
                 Run(
                     plan=plan,
@@ -397,7 +397,7 @@ def _ask_for_confirmation(question: str, *, interactive: bool) -> None:
         raise Blocked("aborted", "aborted by user; nothing was uploaded")
 
 
-def _installer_settings(project: Project) -> InstallerSettings:
+def _read_installer_settings(project: Project) -> InstallerSettings:
     from relnox.indexes import targets  # with requests, which is slow to import
 
     return InstallerSettings(

@@ -97,13 +97,10 @@ def _variable_name(name: str) -> str:
 
 
 class _JobWriter:
-    """Writes the jobs of a workflow, whose names begin with the prefix.
+    """Writes the jobs of a workflow, with names that begin with the prefix.
 
-    Args:
-        workflow: The workflow.
-        prefix: Empty for the workflow of releases.
-        output_variable: Returns the variable of an output of relnox.
-        is_selected: Whether a variable selects what is started by hand.
+    `is_selected` is true if a variable selects which workflow is started by hand; `output_variable` is that of
+    `render`.
     """
 
     def __init__(

@@ -85,13 +85,12 @@ class OnSchedule(Record):
 
 
 class InputField(Record, kw_only=True):
-    """An input of a run that is started by hand: a text, a choice, or a switch.
+    """An input of a run that is started by hand: any text, a choice, or a switch, which is off by default.
 
     Attributes:
         name: The name of the input, in lower case with hyphens.
         help: The description, one line.
         choices: The possible values, the default one first; empty for any text.
-        is_switch: Whether it is true or false, false by default.
     """
 
     name: str
@@ -113,7 +112,7 @@ Trigger = OnTag | OnPublishedRelease | OnMerge | OnPullRequest | OnSchedule | By
 
 
 class Permission(Record):
-    """What the token of a job may do, and for what, in GitHub's terms: `contents`, `write`."""
+    """What the token of a job may do, in GitHub's terms (`contents`, `write`), and for what."""
 
     scope: str
     level: Literal["read", "write"]
@@ -127,10 +126,8 @@ class Command(Record, kw_only=True):
 
     Attributes:
         tasks: The names of the tasks, such as `build-all`; the first one that fails ends the job.
-        words: The options, of all tasks; those of `relnox`, of the last one. A word that begins with `$` is a
-            variable of `variables`, never an expression of the provider: what a person typed in cannot become a
-            part of the script.
-        variables: The environment variables of the command.
+        words: The options: of all sessions, or of the last task of `relnox`. What a person types in is a word such
+            as `$INDEX` with its value in `variables`, so that it cannot become a part of the script.
     """
 
     tasks: tuple[str, ...]
@@ -139,12 +136,12 @@ class Command(Record, kw_only=True):
 
 
 class Matrix(Record):
-    """The rows of a job that runs once for each row: JSON that an earlier job has as an output.
+    """The rows of a job that runs once for each row.
 
     Attributes:
-        rows: The output with the JSON: `{"include": ROWS}`, a list of objects with the same keys.
-        label: The key of the row that tells the rows apart, for the names of the job and of its artifact.
-        runner: The key of the row with the name of the runner.
+        rows: An output of an earlier job with JSON: `{"include": ROWS}`, a list of objects with the same keys.
+        label: The key of the value that tells rows apart, for the names of the job and of its artifact.
+        runner: The key of the name of the runner.
     """
 
     rows: Output
@@ -166,16 +163,15 @@ class Job(Record, kw_only=True):
         needs: The keys of the jobs that must have succeeded; the job is skipped if one of them was.
         unless: The switch of a run by hand that skips the job.
         only_if: The output of an earlier job that must be `true`, or else the job is skipped.
-        only_value: A value and the text that it must be, or else the job is skipped; None if it always runs.
+        only_value: An input and the text that it must be, or else the job is skipped.
         matrix: The rows that it runs for, or None if it runs once.
-        permissions: All permissions of its token.
         environment: The environment for approval, secrets and identity; empty for none.
         takes: The names of the artifacts of earlier jobs to download to `dist`; a name that ends with `*` stands
             for all that begin like it, each in a directory of its own in `parts`.
         keeps: The name of the artifact that `dist` is kept as, with the label of the row if there is a matrix;
             empty if nothing is kept.
         outputs: The outputs that the command writes, for other jobs.
-        minutes: When it is ended.
+        minutes: The time limit.
     """
 
     key: str

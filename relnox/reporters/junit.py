@@ -34,7 +34,7 @@ def _add_suite(root: ET.Element, outcome: Outcome, convert: Callable[[str], str]
         if item.status in _NOT_RUN:
             ET.SubElement(case, "skipped", message=_one_line(f"{item.status}: {convert(item.detail)}"))
         if warnings := [problem for problem in item.problems if problem.level != "error"]:
-            ET.SubElement(case, "system-out").text = _text_of_problems(warnings, convert)
+            ET.SubElement(case, "system-out").text = _describe_problems(warnings, convert)
     if not outcome.plan.items:
         if problems := outcome.plan.problems:
             _add_problems(_add_case(suite, "plan", 0.0), problems, convert)
@@ -58,7 +58,7 @@ def _add_step(suite: ET.Element, result: StepFinished, convert: Callable[[str], 
     elif result.status is Status.SKIPPED:
         ET.SubElement(case, "skipped", message=_one_line(convert(result.detail)))
     if result.warnings:
-        ET.SubElement(case, "system-out").text = _text_of_problems(result.warnings, convert)
+        ET.SubElement(case, "system-out").text = _describe_problems(result.warnings, convert)
 
 
 def _add_case(suite: ET.Element, name: str, seconds: float) -> ET.Element:
@@ -73,10 +73,10 @@ def _add_problems(case: ET.Element, problems: Iterable[Problem], convert: Callab
     if problems:
         first = _one_line(convert(problems[0].message))
         failure = ET.SubElement(case, "failure", type=problems[0].code, message=first)
-        failure.text = _text_of_problems(problems, convert)
+        failure.text = _describe_problems(problems, convert)
 
 
-def _text_of_problems(problems: Iterable[Problem], convert: Callable[[str], str]) -> str:
+def _describe_problems(problems: Iterable[Problem], convert: Callable[[str], str]) -> str:
     return "\n".join(line for problem in problems for line in _problem_lines(problem, convert))
 
 

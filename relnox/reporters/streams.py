@@ -53,7 +53,7 @@ class Stream:
         self.flush()
 
     def write(self, text: str) -> int:
-        """Write text and return its length; the docstring of the class says which errors are ignored."""
+        """Write text and return its length; a closed pipe and, for progress, a full disk are ignored."""
         stream = self._stream
         if stream is not None:
             try:
@@ -62,7 +62,7 @@ class Stream:
                 encoding = self.encoding
                 self.write(text.encode(encoding, "backslashreplace").decode(encoding))
             except (OSError, ValueError) as error:
-                self._redirect_to_devnull(stream, error)
+                self._discard_further_output(stream, error)
         return len(text)
 
     def flush(self) -> None:
@@ -72,7 +72,7 @@ class Stream:
             try:
                 stream.flush()
             except (OSError, ValueError) as error:
-                self._redirect_to_devnull(stream, error)
+                self._discard_further_output(stream, error)
 
     def isatty(self) -> bool:
         """Return whether the stream is a terminal."""
@@ -99,8 +99,8 @@ class Stream:
         stream = getattr(sys, self._name)
         return getattr(stream, "rich_proxied_file", stream)  # rich replaces the streams while its spinner runs
 
-    def _redirect_to_devnull(self, stream: Any, error: OSError | ValueError) -> None:
-        """Redirect a failed stream to os.devnull, as Python would exit with 120 if flushing it failed at exit."""
+    def _discard_further_output(self, stream: Any, error: OSError | ValueError) -> None:
+        """Redirect a failed stream to os.devnull: Python would exit with 120 if flushing it failed at exit."""
         if stream.closed:
             return
         if isinstance(error, ValueError):
