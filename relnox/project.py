@@ -39,8 +39,9 @@ from relnox.source.changelog_files import find_changelogs
 from relnox.source.git import Git, GitState, find_repository
 from relnox.source.git.commits import temporary_checkout
 from relnox.source.git.remotes import Remote
+from relnox.source.python_modules import find_imports_of_untracked
 from relnox.source.version_files import version_at
-from relnox.source.version_literals import VersionLiterals, find_imports_of_untracked
+from relnox.source.version_literals import VersionLiterals
 from relnox.system import retries
 from relnox.system.files import read_project_file
 from relnox.system.retries import Deadline, TransientError

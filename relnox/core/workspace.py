@@ -5,12 +5,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from functools import cached_property
+from typing import TypeVar
 
 from relnox.core import graph
 from relnox.core.packages import DependencyTable, Package, normalize_name
 from relnox.core.records import Record
 from relnox.errors import Blocked
 
+T = TypeVar("T")
 LOCK_FILES = ("uv.lock", "poetry.lock", "pdm.lock")
 """Generated files. A commit that changes no other file of a package does not count as a change to the package."""
 
@@ -123,10 +125,10 @@ class Workspace(Record):
                 )
 
 
-def owning_package(file: str, owners: Mapping[str, str], cache: dict[str, str | None]) -> str | None:
+def owning_package(file: str, owners: Mapping[str, T], cache: dict[str, T | None]) -> T | None:
     """Return the package in whose directory a file is, or None; the innermost one if directories are nested.
 
-    `owners` maps the directories of packages to the packages; `cache` keeps results by directory.
+    `owners` maps the directories of packages to the packages or their names; `cache` keeps results by directory.
     """
     directory = file.rpartition("/")[0]
     if directory not in cache:

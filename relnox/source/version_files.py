@@ -19,7 +19,7 @@ from relnox.core.packages import Package, SourceKind, VersionSource
 from relnox.core.records import Record, replace
 from relnox.core.settings.config import Config, VersionFileConfig
 from relnox.core.versions import version_locations
-from relnox.core.workspace import Workspace
+from relnox.core.workspace import Workspace, owning_package
 from relnox.errors import Blocked
 from relnox.source import crates, pyproject
 from relnox.source.git import Git
@@ -113,13 +113,9 @@ def _owning_package(file: VersionFileConfig, packages: Sequence[Package], config
     """
     if file.package is not None:
         return Workspace(tuple(packages)).select([file.package])[0]
-    inside = [
-        package
-        for package in packages
-        if package.directory == "." or file.file.startswith(f"{package.directory}/")
-    ]
-    if inside:
-        return max(inside, key=lambda package: len(package.directory))
+    owner = owning_package(file.file, {package.directory: package for package in packages}, {})
+    if owner is not None:
+        return owner
     if len(packages) == 1 or config.versions == "lockstep":
         return packages[0]
     raise Blocked(

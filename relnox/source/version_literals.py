@@ -1,4 +1,4 @@
-"""Versions in a package's own modules besides the declared version files, and imports of untracked modules.
+"""Versions in a package's own modules and pyproject.toml, besides the declared version files.
 
 A literal is a string that a module assigns to `__version__` or `VERSION` at its top level. A literal that equals
 the package's version is updated with it; a different one is reported as a mismatch. In pyproject.toml, the
@@ -8,9 +8,7 @@ package's version.
 
 from __future__ import annotations
 
-import ast
 import posixpath
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -22,12 +20,11 @@ from relnox.core.packages import Package, VersionSource
 from relnox.core.records import Record, replace
 from relnox.core.settings.config import Config
 from relnox.core.versions import version_locations
-from relnox.core.workspace import Workspace
+from relnox.core.workspace import Workspace, owning_package
 from relnox.errors import Blocked
 from relnox.source import pyproject
-from relnox.source.discovery import is_skipped_directory
 from relnox.source.git import Git
-from relnox.system import syntax_trees
+from relnox.source.python_modules import SOURCE_DIRECTORIES, full_module_name
 from relnox.system.files import read_project_file
 
 _ASSIGNMENT_PATTERN = r"^_*(version|VERSION|Version)_*[ ]*[:=]"
@@ -40,7 +37,6 @@ _KEYS_OF_RELEASE_TOOLS = (
 )
 """The keys below `tool` whose value is the version of the project."""
 _VERSION_KEYS = ("version", "current_version", "current-version", "current")
-_SOURCE_DIRECTORIES = ("lib", "python", "src")
 
 
 class VersionLiterals(Record):
@@ -68,9 +64,10 @@ def find_version_literals(git: Git | None, workspace: Workspace, config: Config,
         files = list(_find_modules_by_name(root, packages))
     declared_files = {file.file for file in config.version_files}
     by_directory = {package.directory: package for package in workspace.packages}
+    owners: dict[str, Package | None] = {}
     literals: dict[str, list[VersionSource]] = {}
     for file in dict.fromkeys(files):
-        owner = _owning_package(file, by_directory)
+        owner = owning_package(file, by_directory, owners)
         if file.endswith(".py") and file not in declared_files and owner in packages:
             literals.setdefault(owner.name, []).extend(_find_literals_in_module(root, file, owner))
     possible_locations: dict[str, list[VersionSource]] = {}
@@ -121,23 +118,17 @@ def _find_modules_by_name(root: Path, packages: Iterable[Package]) -> Iterator[s
     """Yield the modules in packages' directories that usually contain a version."""
     for package in packages:
         directory = root / package.directory
-        for top in (directory, *(directory / name for name in _SOURCE_DIRECTORIES)):
+        for top in (directory, *(directory / name for name in SOURCE_DIRECTORIES)):
             for path in sorted(path for name in _MODULES_WITH_VERSION for path in top.glob(f"*/{name}")):
                 yield path.relative_to(root).as_posix()
-
-
-def _owning_package(file: str, by_directory: Mapping[str, Package]) -> Package | None:
-    """Return the innermost package in whose directory a file is, or None."""
-    directory = posixpath.dirname(file)
-    while directory and directory not in by_directory:
-        directory = posixpath.dirname(directory)
-    return by_directory.get(directory or ".")
 
 
 def _find_literals_in_module(root: Path, file: str, package: Package) -> Iterator[VersionSource]:
     """Yield the literals in a package's module, except those that seem to be the version of something else."""
     # In a file that is a location already, the settings decide which of its strings is the version.
-    if import_path(root, file, package) is None or any(location.file == file for location in package.locations):
+    if full_module_name(root, file, package) is None or any(
+        location.file == file for location in package.locations
+    ):
         return
     try:
         code = read_project_file(root, file).decode("utf-8-sig")
@@ -161,24 +152,6 @@ def _find_literals_in_module(root: Path, file: str, package: Package) -> Iterato
             yield VersionSource(kind="attribute", file=file, key=(attribute,), text=text)
 
 
-def import_path(root: Path, file: str, package: Package) -> str | None:
-    """Return the full name of a module by its path relative to the root, or None if it is not in the package."""
-    if package.directory != "." and not file.startswith(f"{package.directory}/"):
-        return None
-    inside = file if package.directory == "." else file[len(package.directory) + 1 :]
-    in_source, parts = False, inside.split("/")
-    if parts[0] in _SOURCE_DIRECTORIES:
-        in_source, parts = True, parts[1:]
-    name = package.name.replace("-", "_")
-    if len(parts) == 1:
-        return name if parts[0] == f"{name}.py" else None
-    if any(part != name and is_skipped_directory(part) for part in parts[:-1]):
-        return None
-    if not in_source and not (root / package.directory / parts[0] / "__init__.py").is_file():
-        return None
-    return ".".join(parts).removesuffix(".py").removesuffix(".__init__")
-
-
 def _is_in_top_level_package(root: Path, file: str, package: Package) -> bool:
     """Return whether a module is in a top-level import package; namespace packages around it are ignored."""
     directory = posixpath.dirname(posixpath.dirname(file))
@@ -187,66 +160,3 @@ def _is_in_top_level_package(root: Path, file: str, package: Package) -> bool:
             return False
         directory = posixpath.dirname(directory)
     return True
-
-
-_CAUGHT_EXCEPTIONS = ("ImportError", "ModuleNotFoundError", "Exception", "BaseException")
-
-
-def find_imports_of_untracked(
-    git: Git, untracked_files: Iterable[str], packages: Iterable[Package], root: Path
-) -> tuple[tuple[str, str], ...]:
-    """Return pairs of paths: a tracked module, and an untracked module of the same package that it imports.
-
-    Imports whose ImportError is caught are ignored, since they may be of modules that the build generates. All
-    paths are relative to the root; `untracked_files` has no files that git ignores.
-    """
-    pairs: dict[tuple[str, str], None] = {}
-    for package in packages:
-        modules = {
-            path: file
-            for file in untracked_files
-            if file.endswith(".py") and (path := import_path(root, file, package)) is not None
-        }
-        if not modules:
-            continue
-        names = {path.rpartition(".")[2] for path in modules}
-        for file in dict.fromkeys(file for file, _ in git.grep(["|".join(map(re.escape, sorted(names)))])):
-            importing = import_path(root, file, package) if file.endswith(".py") else None
-            if importing is not None:
-                is_package = posixpath.basename(file) == "__init__.py"
-                for name in _imported_names(root, file, importing, is_package=is_package):
-                    if name in modules:
-                        pairs[file, modules[name]] = None
-    return tuple(pairs)
-
-
-def _imported_names(root: Path, file: str, module: str, *, is_package: bool) -> Iterator[str]:
-    """Yield the full name of everything that a module imports without catching ImportError."""
-    try:
-        nodes: list[ast.AST] = [syntax_trees.parse(read_project_file(root, file))]
-    except (OSError, SyntaxError, ValueError, Blocked):
-        return
-    while nodes:
-        node = nodes.pop()
-        match node:
-            case ast.Import(names=names):
-                yield from (alias.name for alias in names)
-            case ast.ImportFrom(module=name, names=names, level=level):
-                parts = module.split(".")
-                parts = parts[: len(parts) - level + is_package] if level else []
-                base = ".".join([*parts, *([name] if name else [])])
-                yield base
-                yield from (f"{base}.{alias.name}" for alias in names)
-            case ast.Try(handlers=handlers, body=body) if any(
-                _catches_import_error(handler) for handler in handlers
-            ):
-                nodes += (child for child in ast.iter_child_nodes(node) if child not in body)
-            case ast.If(test=ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING")):
-                nodes += node.orelse
-            case _:
-                nodes += ast.iter_child_nodes(node)
-
-
-def _catches_import_error(handler: ast.ExceptHandler) -> bool:
-    names = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
-    return any(name is None or (isinstance(name, ast.Name) and name.id in _CAUGHT_EXCEPTIONS) for name in names)

@@ -97,15 +97,15 @@ _MIN_DISTINCT_BYTES = 8
 
 def find_problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
     """Yield unsafe and clashing names, links, and differences between an sdist and the files that git tracks."""
-    yield from _unsafe_names(archive)
-    yield from _invalid_links(archive)
+    yield from _member_name_problems(archive)
+    yield from _link_problems(archive)
     if archive.kind == "sdist":
-        yield from _layout_differences(archive, expected)
-        yield from _tracked_file_differences(archive, expected)
+        yield from _layout_problems(archive, expected)
+        yield from _tracked_file_problems(archive, expected)
 
 
-def _unsafe_names(archive: Archive) -> Iterator[Problem]:
-    """Yield member names that are unsafe, or that clash when they are unpacked."""
+def _member_name_problems(archive: Archive) -> Iterator[Problem]:
+    """Yield problems for names of members that are unsafe, or that clash when they are unpacked."""
     for name in archive.member_names:
         for description, pattern in _UNSAFE_NAMES.items():
             if re.search(pattern, name):
@@ -131,8 +131,8 @@ def _unsafe_names(archive: Archive) -> Iterator[Problem]:
             )
 
 
-def _invalid_links(archive: Archive) -> Iterator[Problem]:
-    """Yield links that an archive of this kind must not have."""
+def _link_problems(archive: Archive) -> Iterator[Problem]:
+    """Yield problems for links and special files that an archive of this kind must not have."""
     for entry in archive.entries:
         link = f"{entry.name!r} -> {entry.link_target!r}"
         start = posixpath.dirname(entry.name) if entry.kind == "symlink" else ""
@@ -151,8 +151,8 @@ def _invalid_links(archive: Archive) -> Iterator[Problem]:
             yield warning("archive-invalid", f"contains a link: {link}", COPY_FILE_FIX)
 
 
-def _layout_differences(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
-    """Yield differences from the layout of an sdist (PEP 625)."""
+def _layout_problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
+    """Yield what is wrong with the layout of an sdist (PEP 625), and files that every sdist has."""
     tops = {parts[0] for name in archive.member_names if (parts := member_path(name).parts)}
     if len(tops) > 1:
         yield rejection(
@@ -181,8 +181,8 @@ def _layout_differences(archive: Archive, expected: ExpectedArchive) -> Iterator
             )
 
 
-def _tracked_file_differences(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
-    """Yield files of an sdist that git does not track, and tracked modules that it lacks."""
+def _tracked_file_problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
+    """Yield problems for files of an sdist that git does not track, and for tracked modules that it lacks."""
     if expected.tracked_files is None:
         return
     files = _paths_inside(archive)
@@ -265,7 +265,7 @@ def find_unwanted_contents(archive: Archive, expected: ExpectedArchive) -> Itera
 
 
 def is_test_or_documentation(path: PurePosixPath) -> bool:
-    """Return whether a file of an archive is one of tests or documentation, which often contain fake secrets."""
+    """Return whether a file belongs to tests or documentation, which often contain fake secrets."""
     return bool(_SAMPLE_DIRECTORIES & {part.lower() for part in path.parts[:-1]}) or any(
         map(_TEST_NAME.fullmatch, path.parts[1:] or path.parts)
     )
@@ -274,7 +274,7 @@ def is_test_or_documentation(path: PurePosixPath) -> bool:
 def find_secrets(
     path: PurePosixPath, content: bytes, tracked_files: frozenset[str] | None = None
 ) -> Iterator[tuple[str, bool]]:
-    """Yield a clause for each secret that a file's name or its content indicates, and whether it certainly is one.
+    """Yield what a file contains according to its name or its content, and whether that certainly is a secret.
 
     The path begins with a directory, such as that of an sdist.
     """
@@ -285,7 +285,7 @@ def find_secrets(
 def _secrets_by_file_name(
     path: PurePosixPath, content: bytes, tracked_files: frozenset[str] | None
 ) -> Iterator[tuple[str, bool]]:
-    """Yield a clause that describes the secret that a file's name indicates, and whether it is certainly one."""
+    """Yield what a file contains according to its name, and whether that certainly is a secret."""
     kinds = (kind for pattern, kind in _SECRET_FILES.items() if re.fullmatch(pattern, str(path)))
     if content.strip() and (kind := next(kinds, None)) is not None:
         yield f"contains {kind} (according to its name)", True

@@ -57,17 +57,17 @@ _rendering = Lock()
 def find_problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
     """Yield what is wrong with the name, the version and the metadata of an archive."""
     yield from _name_and_version_problems(archive, expected)
-    yield from _requirement_differences(archive, expected)
-    yield from _index_rule_violations(archive)
-    yield from _invalid_classifiers(archive, expected)
-    yield from _missing_license_files(archive)
+    yield from _requirement_problems(archive, expected)
+    yield from _index_rule_problems(archive)
+    yield from _classifier_problems(archive, expected)
+    yield from _license_file_problems(archive)
     if _has_value(text := archive.fields.get("description", "")):
         yield from readme_problems(text, archive.fields.get("description_content_type"))
-    yield from _missing_field_warnings(archive)
+    yield from _missing_field_problems(archive)
 
 
 def _name_and_version_problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
-    """Yield a problem if the name or the version of an archive is not the planned one."""
+    """Yield problems for a name or a version that is not planned, or differs between metadata and file name."""
     if archive.name != expected.name:
         yield Problem(
             "metadata-invalid",
@@ -102,7 +102,7 @@ def _name_and_version_problems(archive: Archive, expected: ExpectedArchive) -> I
         )
 
 
-def _requirement_differences(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
+def _requirement_problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
     """Yield differences between `Requires-Dist` and the requirements in pyproject.toml."""
     planned = archive.requires if expected.requires is None else expected.requires
     missing, added = differing_requirements(planned, archive.requires, name=archive.name)
@@ -124,7 +124,7 @@ def _requirement_differences(archive: Archive, expected: ExpectedArchive) -> Ite
             )
 
 
-def _index_rule_violations(archive: Archive) -> Iterator[Problem]:
+def _index_rule_problems(archive: Archive) -> Iterator[Problem]:
     """Yield metadata for which the public index rejects an archive."""
     fields = archive.fields
     accepted = public_index.METADATA_VERSIONS
@@ -163,8 +163,8 @@ def _index_rule_violations(archive: Archive) -> Iterator[Problem]:
         )
 
 
-def _invalid_classifiers(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
-    """Yield classifiers that the public index rejects, or that keep a package private."""
+def _classifier_problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
+    """Yield problems for classifiers that the public index rejects, or that keep a package private."""
     classifiers, deprecated = set(), {}
     if trove_classifiers is not None:
         classifiers, deprecated = trove_classifiers.classifiers, trove_classifiers.deprecated_classifiers
@@ -192,8 +192,8 @@ def _invalid_classifiers(archive: Archive, expected: ExpectedArchive) -> Iterato
             )
 
 
-def _missing_license_files(archive: Archive) -> Iterator[Problem]:
-    """Yield the license files that are missing from the place where the format requires them (PEP 639)."""
+def _license_file_problems(archive: Archive) -> Iterator[Problem]:
+    """Yield problems for license files that are missing from where the format requires them (PEP 639)."""
     if archive.kind == "sdist":
         top = next((parts[0] for name in archive.member_names if (parts := member_path(name).parts)), "")
     else:
@@ -227,7 +227,7 @@ def readme_problems(text: str, content_type: str | None) -> Iterator[Problem]:
     yield rejection("readme-invalid", message, "fix the readme, or its content type in pyproject.toml")
 
 
-def _missing_field_warnings(archive: Archive) -> Iterator[Problem]:
+def _missing_field_problems(archive: Archive) -> Iterator[Problem]:
     """Yield warnings if fields are missing that authors forget, unless the package is private."""
     fields = archive.fields
     classifiers = " ".join(fields.get("classifiers", ()))
@@ -262,7 +262,7 @@ def _has_value(value: object) -> bool:
 
 
 def find_invalid_fields(archive: Archive) -> Iterator[Problem]:
-    """Yield the fields that are invalid according to the core metadata specification."""
+    """Yield problems for fields that are invalid according to the core metadata specification."""
     invalid = [(field, f"metadata field {field} is unknown or malformed") for field in archive.malformed_fields]
     try:
         Metadata.from_raw(cast("RawMetadata", archive.fields))

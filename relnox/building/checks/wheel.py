@@ -82,7 +82,7 @@ def find_problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Probl
             f"{_INCLUDE_MODULES_FIX}; if the package only consists of requirements, set "
             f'metadata-only = ["{archive.name}"] in [tool.relnox]',
         )
-    yield from _missing_imports(archive, expected)
+    yield from _missing_import_problems(archive, expected)
     if archive.platforms == {"any"}:
         if (module := next(filter(_NATIVE_MODULE.fullmatch, archive.member_names), None)) is not None:
             yield warning(
@@ -95,8 +95,8 @@ def find_problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Probl
         yield Problem("archive-invalid", message, _missing_extensions_fix(archive.name))
 
 
-def _missing_imports(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
-    """Yield the modules that a wheel lacks although its modules import them, because git ignores their files.
+def _missing_import_problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
+    """Yield problems for modules that a wheel lacks although its modules import them, because git ignores them.
 
     The build may generate them. A wheel has a file if one of its members is the end of the path of that file.
     """
@@ -116,7 +116,7 @@ def _missing_imports(archive: Archive, expected: ExpectedArchive) -> Iterator[Pr
 
 
 def find_rejected_platforms(archive: Archive) -> Iterator[Problem]:
-    """Yield the platform tags of a wheel that the public index rejects."""
+    """Yield problems for platform tags of a wheel that the public index rejects."""
     for platform in sorted(archive.platforms):
         if not public_index.accepts_platform(platform):
             fix = next(fix for start, fix in _FIXES_BY_PLATFORM.items() if platform.startswith(start))
@@ -233,7 +233,7 @@ def _record_problems(archive: Archive) -> Iterator[Problem]:
 
 
 def _entry_point_problems(archive: Archive) -> Iterator[Problem]:
-    """Yield entry points that cannot be parsed or loaded."""
+    """Yield problems for entry points that installers or the public index cannot use."""
     try:
         parser = parse_entry_points(_read_dist_info(archive, "entry_points.txt") or "")
     except ConfigError as problem:
@@ -291,7 +291,7 @@ def find_differences_from_sdist(wheel: Archive, sdist: Archive) -> Iterator[Prob
             "configure the build backend to take the version from the sdist, which has no git history",
         )
         return
-    yield from _metadata_differences(wheel, sdist)
+    yield from _metadata_problems(wheel, sdist)
     directories = {member_path(name).parent for name in sdist.member_names if name.endswith("/__init__.py")}
     packages = {directory.name for directory in directories if directory.parent not in directories}
     if are_only_tests(names := import_names(wheel)) and packages and not are_only_tests(packages):
@@ -324,7 +324,7 @@ def find_differences_from_sdist(wheel: Archive, sdist: Archive) -> Iterator[Prob
         )
 
 
-def _metadata_differences(wheel: Archive, sdist: Archive) -> Iterator[Problem]:
+def _metadata_problems(wheel: Archive, sdist: Archive) -> Iterator[Problem]:
     """Yield how the metadata for installers differs in fields of the sdist that apply to its wheels (PEP 643)."""
     try:
         if Version(sdist.fields.get("metadata_version", "")) < _STATIC_FIELDS_SINCE:
