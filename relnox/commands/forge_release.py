@@ -34,6 +34,7 @@ from relnox.indexes import targets
 from relnox.project import Project
 from relnox.source import history
 from relnox.steps.forge_release import (
+    ATTACH_CHECKSUMS,
     AttachedFile,
     AttachFile,
     DraftRelease,
@@ -116,7 +117,7 @@ def _changed_archives(release: Release, project: Project) -> Iterator[Problem]:
         directory = project.root / dist
         sha256 = project.once(releases.hash_of_file_inside, directory, directory / file.filename)
         if sha256 != file.sha256:
-            yield releases.changed_archive(dist, file, sha256, "copy it from the build whose files are public")
+            yield releases.changed_archive(dist, file, sha256, ATTACH_CHECKSUMS)
 
 
 def _tags_of_other_packages(

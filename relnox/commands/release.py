@@ -27,8 +27,7 @@ from relnox.errors import Blocked, Problem
 from relnox.indexes import targets
 from relnox.project import Project
 from relnox.source.git import remotes
-from relnox.steps.release_stages import BuildStage, Gate, SendingStage
-from relnox.steps.stages import Stage
+from relnox.steps.stages import BuildStage, Gate, SendingStage, Stage
 
 NO_INDEX = "none"
 

@@ -160,6 +160,8 @@ class Forge(ABC):
 
     name: ClassVar[str]
     """The name of the forge, for messages."""
+    program: ClassVar[str]
+    """The name of the forge's command-line program, for fixes."""
     headers: ClassVar[Mapping[str, str]]
     """The headers of all requests."""
     request_kind: ClassVar[str]

@@ -31,6 +31,7 @@ class GitHub(Forge):
     """A repository on GitHub."""
 
     name = "GitHub"
+    program = "gh"
     headers: ClassVar[Mapping[str, str]] = {
         "Accept": "application/vnd.github+json",
         "X-GitHub-Api-Version": _VERSION,

@@ -31,6 +31,7 @@ class GitLab(Forge):
     """A repository on GitLab."""
 
     name = "GitLab"
+    program = "glab"
     headers: ClassVar[Mapping[str, str]] = {"Accept": "application/json"}
     request_kind = "merge request"
     requests_path = "/merge_requests"

@@ -22,7 +22,7 @@ _STALE = 1
 
 
 class LockFile(Step, key="lock {self.file}"):
-    """Check that a lock file is that of its pyproject.toml; with `writes`, let its tool update it.
+    """Check that a lock file matches its pyproject.toml; with `writes`, let its tool update it.
 
     Attributes:
         file: The path of the lock file.
@@ -67,10 +67,10 @@ class LockFile(Step, key="lock {self.file}"):
 
 
 def stale_lock(file: str, tool: str) -> Blocked:
-    """Return the problem that a lock file is not that of its pyproject.toml."""
+    """Return the problem that a lock file does not match its pyproject.toml."""
     directory = posixpath.dirname(file)
     command = f"cd {directory} && {tool} lock" if directory else f"{tool} lock"
-    return Blocked("lock-outdated", f"{file} is not that of the current pyproject.toml", command)
+    return Blocked("lock-outdated", f"{file} does not match pyproject.toml (which changed since)", command)
 
 
 class UntrackFiles(Step, key="untrack"):

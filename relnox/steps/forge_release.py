@@ -10,14 +10,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from relnox.building.archives import hash_file, is_file_inside
+from relnox.core import fixes
 from relnox.core.planning.plan import Table
 from relnox.core.planning.step import Edit, Step
 from relnox.core.records import Record
 from relnox.core.release import release_page
 from relnox.core.text import join_names
-from relnox.errors import Blocked, Conflict, ExitCode, Failed, Problem
-from relnox.forges.api import Forge, Rejected, ReleaseFile, ReleasePage
+from relnox.errors import Blocked, Conflict, ExitCode, Failed
+from relnox.forges.api import Forge, ReleaseFile, ReleasePage
 from relnox.steps.run import Run
+
+ATTACH_CHECKSUMS = (
+    f"to attach checksums only: {fixes.task_command('forge-release', '--assets', 'checksums')}; "
+    "or copy it from the build whose files are public"
+)
+"""The fix for an archive to attach that is not the one that was published."""
 
 
 class AttachedFile(Record, kw_only=True):
@@ -166,7 +173,8 @@ class AttachFile(
                         "forge-file-differs",
                         f"the release of {self.tag} has another file {file.name} ({page.url})\n"
                         f"  there  sha256 {file.sha256 or 'not stated'}\n  built  sha256 {self.file.sha256}",
-                        f"see what the release has; to have it replaced, delete {file.name} there by hand",
+                        f"to see its files: {forge.program} release view {self.tag}; to replace {file.name}, "
+                        "delete it there by hand, then rerun the command",
                     )
                 forge.delete_file(file)
             if page is not None and page.is_immutable:
@@ -192,7 +200,7 @@ class AttachFile(
             raise Conflict(
                 "archive-changed",
                 f"{self.directory}/{path.name} is not the file that was built and published",
-                "copy it from the build whose files are public",
+                ATTACH_CHECKSUMS,
             )
         return path
 
@@ -235,7 +243,6 @@ class PublishRelease(PageStep, key="publish release {self.tag}"):
         return f"public: {page.url}{hint}"
 
     def apply(self, run: Run) -> None:
-        """Publish; if another job has published a release of the tag, that is the one that counts."""
         with partly_public():
             forge = run.forge(self.remote_name)
             pages = forge.releases(self.tag)
@@ -257,35 +264,7 @@ class PublishRelease(PageStep, key="publish release {self.tag}"):
             if not forge.has_drafts:
                 forge.change_release(page, release_page.replace_section(page.body, self.tag, self.section), links)
                 return
-            try:
-                forge.publish_release(page, prerelease=self.prerelease, latest=bool(self.latest))
-            except Rejected as error:
-                self._adopt(run, forge, page, error)
-
-    def _adopt(self, run: Run, forge: Forge, draft: ReleasePage, error: Rejected) -> None:
-        """Accept the release that another job has published for the tag; raise the error if there is none.
-
-        Raises:
-            Failed: That release lacks something.
-        """
-        page = choose_release(forge.releases(self.tag), self.tag)
-        if page is None or page.is_draft:
-            raise error
-        files = self._files(forge, page)
-        is_complete = release_page.has_section(page.body, self.section) and all(
-            file.name in files and is_same_file(forge, files[file.name], file.sha256) for file in self.files
-        )
-        fix = f"delete the draft by hand: {draft.url}"
-        if not is_complete:
-            raise Failed(
-                "forge-release-exists",
-                f"another job published a release of {self.tag} first, which lacks files or text ({page.url})",
-                f"rerun the command, which completes it, and {fix}",
-            )
-        if release_page.is_made_by_relnox(page.body, self.tag):  # whatever its flags are
             forge.publish_release(page, prerelease=self.prerelease, latest=bool(self.latest))
-        message = f"another job published the release of {self.tag} first ({page.url}), and it is complete"
-        run.emit(Problem("forge-release-exists", message, fix, level="warning"))
 
     def _check_alone(self, pages: Sequence[ReleasePage], page: ReleasePage) -> None:
         """Raise an error if there is another release of the tag, which may have other files.

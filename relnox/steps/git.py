@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from collections.abc import Set as AbstractSet
 
 from relnox.core import fixes
@@ -286,19 +286,16 @@ class PushTags(Step, key="push {self.tags[0][0]}"):
 
     def done(self, run: Run) -> str | None:
         """Skip the step if the remote has the tags."""
-        missing, foreign = self._compare(run, self.created)
+        missing, foreign = self._compare(run)
         return None if missing else _describe_tags(foreign) or f"{self.remote_name} has the tags already"
 
     def apply(self, run: Run) -> frozenset[str]:
         """Push the missing tags; return those that other runs pushed meanwhile."""
-        missing, foreign = self._compare(run, self.created)
+        missing, foreign = self._compare(run)
         while missing:
             completed = remotes.push_new_tags(run.checkout, self.remote_name, missing)
-            # Equal tags of two runs in one second: for the second one they are up to date.
-            not_pushed = [tag for tag in missing if f"\n=\trefs/tags/{tag}:" in completed.output]
             tried = missing
-            missing, others = self._compare(run, not_pushed)
-            foreign |= others
+            missing, foreign = self._compare(run)
             if missing and (completed.returncode == 0 or missing == tried):
                 refs = remotes.read_push_refs(run.checkout, self.remote_name)
                 commits.delete_tags(run.checkout, [tag for tag in self.created if f"refs/tags/{tag}" not in refs])
@@ -315,8 +312,8 @@ class PushTags(Step, key="push {self.tags[0][0]}"):
         count = len(self.tags)
         return _describe_tags(result) or f"{self.remote_name} has {'the tag' if count == 1 else f'{count} tags'}"
 
-    def _compare(self, run: Run, not_pushed: Sequence[str]) -> tuple[list[str], frozenset[str]]:
-        """Return the tags that the remote lacks, and those of other runs: on the remote, but not pushed here.
+    def _compare(self, run: Run) -> tuple[list[str], frozenset[str]]:
+        """Return the tags that the remote lacks, and those that other runs pushed to it.
 
         Raises:
             Conflict: The remote has a tag on a commit of another line of history.
@@ -332,7 +329,7 @@ class PushTags(Step, key="push {self.tags[0][0]}"):
             elif remote_tags[tag] != commit:
                 self._check_related(run, tag, commit, remote_tags[tag])
                 foreign.add(tag)
-            elif tag in self.created and (tag in not_pushed or remote_refs[ref] != local_refs.get(ref)):
+            elif tag in self.created and remote_refs[ref] != local_refs.get(ref):
                 foreign.add(tag)
         # git would not fetch the remote's tag over another one of that name.
         refs = {tag: f"refs/tags/{tag}" for tag in sorted(foreign) if tag in self.created}

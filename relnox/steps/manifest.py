@@ -5,8 +5,7 @@ Attestations are copied unchanged with their files, since a signature cannot be 
 
 from __future__ import annotations
 
-import hashlib
-import os
+import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,13 +19,9 @@ from relnox.core.release.manifest import MANIFEST_JSON, MANIFEST_TEXT, Distribut
 from relnox.core.requirements import dependencies_among
 from relnox.core.text import format_count, join_names
 from relnox.errors import Failed
-from relnox.steps.built_archives import BuiltPackage, built_packages, staging_directory
+from relnox.steps.built_archives import BuiltPackage, built_packages, move_files, staging_directory
 from relnox.steps.run import Run
-from relnox.system.files import flush_to_disk, replace_file
-
-_CHUNK_SIZE = 1 << 20
-_CREATE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-_FILE_MODE = 0o644
+from relnox.system.files import replace_file
 
 
 class WriteManifest(Step, key="manifest", title="write the manifest into {self.output}"):
@@ -154,19 +149,14 @@ def _has_hash(path: Path, sha256: str) -> bool:
 def _copy(source: Path, target: Path, sha256: str, staging: Path) -> None:
     """Copy a file; it gets its final name only when it is completely on the disk and its hash is correct."""
     staged_file = staging / target.name
-    digest = hashlib.sha256()
-    with source.open("rb") as content, os.fdopen(os.open(staged_file, _CREATE_FLAGS, _FILE_MODE), "wb") as out:
-        while chunk := content.read(_CHUNK_SIZE):
-            digest.update(chunk)
-            out.write(chunk)
-        flush_to_disk(out)
-    if digest.hexdigest() != sha256:
+    shutil.copyfile(source, staged_file)
+    if not _has_hash(staged_file, sha256):
         raise Failed(
             "file-changed",
             f"{source} changed while it was copied (its hash differs from the manifest's)",
             fix="stop other programs that write into that directory, then rerun the command",
         )
-    staged_file.replace(target)
+    move_files(target.parent, [staged_file])
 
 
 class WriteMergedManifest(Step, key="manifest"):

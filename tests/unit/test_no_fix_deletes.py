@@ -39,7 +39,6 @@ SAFE_FIXES = {
     "rm {}": "after a bump without a commit: files that the bump has created",
     "git add --force {}, and commit it; or generate it in a before-build hook": "adds a file that git ignores",
     "--clear": "of the embedded index, relnox's own test index, and of `uv venv`",
-    "delete the draft by hand: {}": "a draft that this run made, beside the public release that is complete",
     "to keep the publishers: git mv {} {}; or register {}, see relnox ci --publishers, and: git rm {}": (
         "a workflow that its replacement, which is committed, makes needless; the history keeps it"
     ),
