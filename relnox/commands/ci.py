@@ -35,7 +35,7 @@ from relnox.core.planning.step import Edit
 from relnox.core.records import replace
 from relnox.core.text import format_count, join_names
 from relnox.errors import Blocked, Problem, TryLater
-from relnox.forges.remotes import locate
+from relnox.forges.remotes import repository_location
 from relnox.indexes import targets
 from relnox.project import Project
 from relnox.reporters import outputs
@@ -184,7 +184,8 @@ def _render_workflow_files(facts: ProjectFacts, project: Project) -> dict[str, s
 def _is_on_gitlab(project: Project) -> bool:
     try:
         git, _, _ = project.require_commit()
-        return locate(project.once(remotes.url, git, project.config.remote), os.environ).kind == "gitlab"
+        url = project.once(remotes.url, git, project.config.remote)
+        return repository_location(url, os.environ).kind == "gitlab"
     except Problem:  # no remote, or one on no forge
         return False
 
@@ -254,7 +255,7 @@ def _renamed_publishing_workflows(files: Iterable[GeneratedFile], project: Proje
 def _list_publishers(new: PlanBuilder, project: Project) -> None:
     """List what to register with each index, so that it trusts the job that publishes."""
     git, _, _ = project.require_commit()
-    location = locate(project.once(remotes.url, git, project.config.remote), os.environ)
+    location = repository_location(project.once(remotes.url, git, project.config.remote), os.environ)
     owner, _, repository = location.path.rpartition("/")
     facts = read_facts(project)
     names = tuple(package.name for package in project.workspace.packages if not package.is_private)

@@ -14,7 +14,7 @@ from relnox.errors import Blocked
 from relnox.forges.api import Forge, PullRequest
 from relnox.forges.github import GitHub
 from relnox.forges.gitlab import GitLab
-from relnox.forges.remotes import locate
+from relnox.forges.remotes import repository_location
 from relnox.system.secrets import Secret
 
 __all__ = ["Forge", "PullRequest", "forge_of"]
@@ -32,7 +32,7 @@ def forge_of(remote_url: str, environment: Mapping[str, str] | None = None) -> F
         Blocked: The remote is not on a known forge, or the token has characters that tokens never have.
     """
     variables = os.environ if environment is None else environment
-    location = locate(remote_url, variables)
+    location = repository_location(remote_url, variables)
     token = Secret(variables[location.token_variable].strip()) if location.token_variable else None
     if token is not None and not re.fullmatch("[!-~]+", token.reveal()):
         variable = location.token_variable

@@ -47,7 +47,7 @@ class Location(Record, kw_only=True):
     accepted_variables: tuple[str, ...]
 
 
-def locate(remote_url: str, environment: Mapping[str, str]) -> Location:
+def repository_location(remote_url: str, environment: Mapping[str, str]) -> Location:
     """Return the location of the repository that a git remote refers to.
 
     A token is sent only to the servers that it is for: `CI_JOB_TOKEN` to the server of the CI job; `GH_TOKEN`,

@@ -43,9 +43,6 @@ class Indexes:
         self._open.close()
 
     def __getitem__(self, name: str) -> Index:
-        return self.open(name)
-
-    def open(self, name: str) -> Index:
         """Return an index; start the embedded index if it is the one.
 
         Raises:

@@ -6,7 +6,6 @@ Credentials for one index are never used for another one.
 from __future__ import annotations
 
 import configparser
-import re
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
 
 TOKEN_USER = "__token__"  # noqa: S105 - the user name for tokens
-_SURROGATES = re.compile("[\ud800-\udfff]")
-"""Matches characters that represent bytes of an environment variable that are not UTF-8 (PEP 383)."""
 _KEYRING_PLATFORMS = {"macOS": "darwin", "Windows": "win32"}
 """The platforms of the keyring's backends that work on one only, by entry point."""
 _COMMON_VARIABLE = {PRODUCTION: "PYPI_TOKEN", TEST: "TEST_PYPI_TOKEN"}
@@ -68,7 +65,8 @@ class Login(HTTPBasicAuth):
     """The `auth` of a request; its secret is masked in output as long as it exists."""
 
     def __init__(self, user: str, secret: Secret) -> None:
-        super().__init__(user.encode(), secret.reveal().encode())
+        # The bytes of environment variables that are not UTF-8 are sent as they are (PEP 383).
+        super().__init__(*(text.encode(errors="surrogateescape") for text in (user, secret.reveal())))
         self._secret = secret
 
 
@@ -112,26 +110,17 @@ def find(target: Target, environment: Mapping[str, str], *, is_chosen: bool = Fa
     )
 
 
-def _read_variable(environment: Mapping[str, str], name: str) -> str:
-    """Return the value of a variable, or an empty string if it is not set; it must be UTF-8 to be sent."""
-    if _SURROGATES.search(environment.get(name, "")):
-        raise Blocked(
-            "credentials-missing", f"the value of {name} is not UTF-8", fix=f"set {name} to a value in UTF-8"
-        )
-    return environment.get(name, "")
-
-
 def _from_token_variables(target: Target, environment: Mapping[str, str]) -> Credentials | str:
     """Return the credentials in the index's token variables, or the reason why there are none."""
     for name in token_variables(target.name):
-        if token := _read_variable(environment, name).strip():
+        if token := environment.get(name, "").strip():
             return Credentials(TOKEN_USER, Secret(token), name)
     return f"{' and '.join(token_variables(target.name))}: not set"
 
 
 def _from_twine_variables(target: Target, environment: Mapping[str, str], *, is_chosen: bool) -> Credentials | str:
     """Return the credentials in twine's variables, or the reason why there are none for this index."""
-    if not (password := _read_variable(environment, "TWINE_PASSWORD")):
+    if not (password := environment.get("TWINE_PASSWORD")):
         return "TWINE_PASSWORD: not set"
     names = [name for name in ("TWINE_REPOSITORY_URL", "TWINE_REPOSITORY") if environment.get(name)]
     for name in names:
@@ -139,7 +128,7 @@ def _from_twine_variables(target: Target, environment: Mapping[str, str], *, is_
             return f"TWINE_PASSWORD: for another index ({name} is {name_or_host(environment[name])})"
     if not names and not is_chosen and target.public_name is None:
         return f"TWINE_PASSWORD: for another index, without --index {target.name}"
-    user = _read_variable(environment, "TWINE_USERNAME") or TOKEN_USER
+    user = environment.get("TWINE_USERNAME") or TOKEN_USER
     return Credentials(user, Secret(password), "TWINE_PASSWORD")
 
 
@@ -211,7 +200,7 @@ def _from_keyring(target: Target, environment: Mapping[str, str]) -> Credentials
     """Return the credentials that twine would get from the keyring, or the reason why there are none."""
     _, sections = _read_pypirc(environment)
     own_user = sections.get(target.name, "username", fallback="")
-    user = _read_variable(environment, "TWINE_USERNAME") or own_user
+    user = environment.get("TWINE_USERNAME") or own_user
     url = target.upload_url
     try:
         backends = _keyring_backends()

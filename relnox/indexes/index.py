@@ -30,8 +30,6 @@ _MAX_LISTING_AGE = 10.0
 """The maximum age in seconds of a cached listing: after that, files may have been added."""
 _PARSING_TIMEOUT = 60.0
 """The maximum seconds to parse HTML, since the parser is slow for some invalid input."""
-_JSON_LOCK = Lock()
-"""Lets only one thread parse JSON at a time: several are not faster, and need more memory."""
 _OK = 200
 _NOT_FOUND = (404, 410)
 _LOGIN_NEEDED = 401
@@ -260,8 +258,7 @@ def _request_listing(simple_url: str, project: str, deadline: Deadline | None) -
         if not is_json:
             text = response.text
             return http.call_with_timeout(lambda: from_html(text, base), _PARSING_TIMEOUT, host_of(page))
-        with _JSON_LOCK:
-            return from_json(http.parse_json(response), base)
+        return from_json(http.parse_json(response), base)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, AssertionError) as error:
         why = f"PEP {691 if is_json else 503}: {describe_parsing_error(error)}"
         raise Failed(

@@ -85,10 +85,10 @@ class Listing(dict[str, IndexFile]):
         return sum(file.size or 0 for file in self.values())
 
     def newest_release(self, below: Version | None = None) -> Version | None:
-        """Return the newest final version, or else the newest prerelease; None if there is no version.
+        """Return the newest final version, or the newest prerelease if there is none; None if nothing is listed.
 
-        Versions whose files are all yanked count only if there are no others. With `below`, only versions below
-        that one count; if that is a prerelease, earlier ones of the same release are as good as final versions.
+        A version whose files are all yanked is returned only if all versions are. `below` limits the search to
+        lower versions, and if it is a prerelease such as 2.0rc2, finds 2.0rc1 before 1.9.
         """
         releases = self.releases()
         lower = [version for version in releases if below is None or version < below]

@@ -243,9 +243,6 @@ class TokenProvider:
             first_release=first_release_hint(project),
         )
 
-    def __repr__(self) -> str:
-        return f"TokenProvider({self._target.name!r})"
-
 
 def token_provider(target: Target, environment: Mapping[str, str]) -> TokenProvider | str:
     """Return the provider of upload tokens for this CI job, or the reason why Trusted Publishing cannot be used.

@@ -27,10 +27,10 @@ from relnox.steps.built_archives import (
     BuiltPackage,
     built_packages,
     check_archives,
-    check_unchanged,
-    installable_files,
+    check_archives_unchanged,
     move_files,
     staging_directory,
+    wheels_or_sdist,
 )
 from relnox.steps.run import Run
 
@@ -174,7 +174,7 @@ class Build(Step, key="build {self.package}"):
 
     def verify(self, run: Run, result: BuiltPackage) -> str:
         """Name the archives, which must not have changed since they were checked."""
-        check_unchanged(run.root / self.output, result.files)
+        check_archives_unchanged(run.root / self.output, result.files)
         return ", ".join(file.filename for file in result.files)
 
     def _check(self, paths: Sequence[Path], run: Run) -> BuiltPackage:
@@ -234,7 +234,7 @@ def build(
         name: run.root / step.output / file.filename
         for name in step.siblings
         if name in packages
-        for file in installable_files(packages[name])
+        for file in wheels_or_sdist(packages[name])
     }
     context = build_sessions.HookContext(
         variables=variables,
@@ -258,7 +258,7 @@ def build(
     for python in pythons or ([] if step.wheels == "skip" else [""]):
         if python and any(is_installable_on(wheel.name, python) for wheel in paths[1:]):
             continue
-        scratch = run.create_directory("build")
+        scratch = run.create_temporary_directory("build")
         sdist_directory = archives.unpack_sdist(paths[0], scratch)
         output = into if step.wheels == "release" else scratch
         wheel = build_archive(

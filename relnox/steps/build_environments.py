@@ -90,7 +90,7 @@ class BuildingServices(SharedService):
                 self._pools[python] = build_sessions.BuildEnvironmentPool(
                     installer=environments.Installer(variables, self._create_uv_settings_directory()),
                     python=environments.find_interpreter(python).path,
-                    directory=self._run.create_directory,
+                    directory=self._run.create_temporary_directory,
                     on_install=self.report_package_sources,
                 )
             return self._pools[python]
@@ -106,7 +106,7 @@ class BuildingServices(SharedService):
 
         With the project's own files, `uv pip` would apply settings of the project's environment to builds.
         """
-        directory, text = self._run.create_directory("uv"), ""
+        directory, text = self._run.create_temporary_directory("uv"), ""
         if self._settings.uv:
             import tomlkit  # imported lazily: it is slow to import
 

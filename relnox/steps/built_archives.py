@@ -42,7 +42,7 @@ def built_packages(run: Run) -> dict[str, BuiltPackage]:
     return {built.package: built for built in run.results(BuiltPackage)}
 
 
-def installable_files(built: BuiltPackage) -> list[Distribution]:
+def wheels_or_sdist(built: BuiltPackage) -> list[Distribution]:
     """Return the wheels of a package, or its sdist if it is released without wheels."""
     return [file for file in built.files if file.kind == "wheel"] or list(built.files)
 
@@ -154,7 +154,7 @@ def move_files(directory: Path, files: Iterable[Path]) -> None:
         path.replace(directory / path.name)
 
 
-def check_unchanged(directory: Path, files: Iterable[Distribution]) -> None:
+def check_archives_unchanged(directory: Path, files: Iterable[Distribution]) -> None:
     """Raise an error if a file was removed or changed since it was built and checked."""
     for file in files:
         path = directory / file.filename

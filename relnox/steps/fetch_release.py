@@ -149,7 +149,7 @@ class Download(Step, key="fetch {self.package}"):
 
     def apply(self, run: Run) -> ReleaseFiles:
         """Download and compare, with retries: an index may list a file before it serves it."""
-        directory, deadline = run.create_directory(self.key), Deadline(self.deadline)
+        directory, deadline = run.create_temporary_directory(self.key), Deadline(self.deadline)
 
         def download() -> tuple[Archive, ...]:
             return tuple(self._download_file(run, file, directory, deadline) for file in self.files)
@@ -213,7 +213,7 @@ class CopyFiles(Step, key="fetch {self.package}"):
 
     def apply(self, run: Run) -> ReleaseFiles:
         """Copy and compare, so that the files that were compared are the ones that are installed."""
-        directory = run.create_directory(self.key)
+        directory = run.create_temporary_directory(self.key)
         archives = tuple(self._copy_file(run, file, directory) for file in self.files)
         return ReleaseFiles(package=self.package, archives=archives)
 

@@ -191,7 +191,7 @@ class AttachFile(
     def _path(self, run: Run) -> Path:
         """Return the path of the file to send, whose hash is the planned one."""
         if self.file.content is not None:
-            path = run.create_directory("release") / self.file.name
+            path = run.create_temporary_directory("release") / self.file.name
             path.write_bytes(self.file.content.encode())
             return path
         directory = run.root / self.directory

@@ -39,7 +39,7 @@ class CheckReproducibility(
         return self.build.package
 
     def apply(self, run: Run) -> str:
-        again = run.create_directory("again")
+        again = run.create_temporary_directory("again")
         source = self._create_second_source(again, run) / self.build.directory
         output = again / "archives"
         output.mkdir()

@@ -169,7 +169,7 @@ class Run:
         """The temporary directory of the run, which is removed when the run ends."""
         return self._scratch
 
-    def create_directory(self, name: str) -> Path:
+    def create_temporary_directory(self, name: str) -> Path:
         """Create a new directory in `scratch`, named after its purpose, and return it."""
         prefix = name.replace("/", "_").replace(" ", "-")
         return Path(tempfile.mkdtemp(prefix=f"{prefix}-", dir=self.scratch))

@@ -13,7 +13,7 @@ from relnox.core.release import wheels
 from relnox.errors import Failed
 from relnox.steps.build import source_to_build
 from relnox.steps.build_environments import BuildingServices
-from relnox.steps.built_archives import built_packages, installable_files
+from relnox.steps.built_archives import built_packages, wheels_or_sdist
 from relnox.steps.run import Run
 from relnox.system import process
 
@@ -55,7 +55,7 @@ class RunTests(Step):
     def apply(self, run: Run) -> str:
         services = run.service(BuildingServices)
         installer = environments.Installer(services.installer_variables())
-        directory = run.create_directory(self.key)
+        directory = run.create_temporary_directory(self.key)
         services.report_package_sources()
         environment = installer.create_environment(
             directory / "env", environments.find_interpreter(self.python).path
@@ -65,7 +65,7 @@ class RunTests(Step):
         archives = [
             str(run.root / self.output / file.filename)
             for package in (self.package, *self.siblings)
-            for file in installable_files(packages[package])
+            for file in wheels_or_sdist(packages[package])
             if file.kind == "sdist" or wheels.is_installable_on(file.filename, python)
         ]
         installer.install(environment, [*archives, *self.requires], on_line=run.on_line(self)).check(
@@ -98,7 +98,7 @@ class RunTestsOnCheckout(Step, key="test"):
         services = run.service(BuildingServices)
         installer = environments.Installer(services.installer_variables())
         environment = installer.create_environment(
-            run.create_directory("test") / "env", environments.find_interpreter("").path
+            run.create_temporary_directory("test") / "env", environments.find_interpreter("").path
         )
         services.report_package_sources()
         sources = [str(run.root / directory) for _, directory in self.packages]

@@ -146,7 +146,7 @@ class EnvironmentDirectories(SharedService):
         try:
             directory = free.pop()
         except IndexError:
-            directory = self._run.create_directory(f"environment {python}")
+            directory = self._run.create_temporary_directory(f"environment {python}")
         try:
             yield directory / "env"
         finally:
@@ -319,7 +319,7 @@ class _Installation:
         return installation_checks.run_installation_checks(
             self._environment,
             request,
-            directory=self._run.create_directory("checks"),
+            directory=self._run.create_temporary_directory("checks"),
             variables=self._run.variables(),
             time_limit=_TIME_LIMIT,
             on_line=self._run.on_line(self._step),

@@ -6,7 +6,7 @@ import pytest
 
 from relnox.errors import Blocked
 from relnox.forges import forge_of
-from relnox.forges.remotes import locate
+from relnox.forges.remotes import repository_location
 
 IN_GITHUB = {"GITHUB_SERVER_URL": "https://github.com", "GITHUB_API_URL": "https://api.github.com"}
 IN_GITLAB = {"CI_SERVER_URL": "https://git.example.org", "CI_API_V4_URL": "https://git.example.org/api/v4"}
@@ -32,7 +32,7 @@ IN_GITLAB = {"CI_SERVER_URL": "https://git.example.org", "CI_API_V4_URL": "https
     ],
 )
 def test_the_forge_is_detected_from_the_remote(remote: str, kind: str, path: str, api: str) -> None:
-    location = locate(remote, {})
+    location = repository_location(remote, {})
     assert (location.kind, location.path, location.api) == (kind, path, api)
 
 
@@ -59,7 +59,7 @@ def test_the_forge_is_detected_from_the_remote(remote: str, kind: str, path: str
 )
 def test_other_remotes_have_no_forge(remote: str) -> None:
     with pytest.raises(Blocked) as caught:
-        locate(remote, {})
+        repository_location(remote, {})
     assert caught.value.code == "forge-unknown"
     assert ("git remote add" in caught.value.fix) == (not remote)
 
@@ -74,36 +74,38 @@ def test_other_remotes_have_no_forge(remote: str) -> None:
 )
 def test_a_server_may_be_below_a_path(remote: str, path: str) -> None:
     url = "https://example.org/lab"
-    location = locate(remote, {"CI_SERVER_URL": f"{url}/", "CI_API_V4_URL": f"{url}/api/v4"})
+    location = repository_location(remote, {"CI_SERVER_URL": f"{url}/", "CI_API_V4_URL": f"{url}/api/v4"})
     assert (location.path, location.web, location.api) == (path, f"{url}/{path}", f"{url}/api/v4")
 
 
 def test_a_password_in_the_remote_is_not_repeated() -> None:
     with pytest.raises(Blocked) as caught:
-        locate("https://user:hunter22@example.org/acme/demo", {})
+        repository_location("https://user:hunter22@example.org/acme/demo", {})
     assert "hunter22" not in f"{caught.value} {caught.value.fix}"
 
 
 def test_the_kind_can_be_set() -> None:
     remote = "https://git.example.org/acme/demo"
-    assert locate(remote, {"RELNOX_FORGE": "github"}).api == "https://git.example.org/api/v3"
-    assert locate(remote, {"RELNOX_FORGE": "gitlab"}).api == "https://git.example.org/api/v4"
+    assert repository_location(remote, {"RELNOX_FORGE": "github"}).api == "https://git.example.org/api/v3"
+    assert repository_location(remote, {"RELNOX_FORGE": "gitlab"}).api == "https://git.example.org/api/v4"
     with pytest.raises(Blocked, match="unknown forge"):
-        locate(remote, {"RELNOX_FORGE": "gitea"})
+        repository_location(remote, {"RELNOX_FORGE": "gitea"})
 
 
 def test_the_forge_of_a_ci_job_is_known_by_its_variables() -> None:
-    assert locate("https://git.example.org/a/b", IN_GITLAB).kind == "gitlab"
+    assert repository_location("https://git.example.org/a/b", IN_GITLAB).kind == "gitlab"
     server = {
         "GITHUB_SERVER_URL": "https://code.example.org",
         "GITHUB_API_URL": "https://code.example.org/api/v3/",
     }
-    assert locate("git@code.example.org:a/b.git", server).api == "https://code.example.org/api/v3"
+    assert repository_location("git@code.example.org:a/b.git", server).api == "https://code.example.org/api/v3"
 
 
 def test_the_api_of_a_job_is_not_that_of_other_servers() -> None:
-    assert locate("https://github.example.org/a/b", IN_GITHUB).api == "https://github.example.org/api/v3"
-    assert locate("https://gitlab.com/a/b", IN_GITLAB).api == "https://gitlab.com/api/v4"
+    assert (
+        repository_location("https://github.example.org/a/b", IN_GITHUB).api == "https://github.example.org/api/v3"
+    )
+    assert repository_location("https://gitlab.com/a/b", IN_GITLAB).api == "https://gitlab.com/api/v4"
 
 
 ALL = {name: f"value-{name}" for name in ("GH_TOKEN", "GITHUB_TOKEN", "GITLAB_TOKEN", "CI_JOB_TOKEN")}
@@ -127,7 +129,7 @@ ALL = {name: f"value-{name}" for name in ("GH_TOKEN", "GITHUB_TOKEN", "GITLAB_TO
     ],
 )
 def test_a_token_goes_to_the_server_that_it_is_for(remote: str, variables: dict[str, str], variable: str) -> None:
-    assert locate(remote, variables).token_variable == variable
+    assert repository_location(remote, variables).token_variable == variable
 
 
 def test_the_fix_for_a_missing_token_names_a_variable_that_is_set_by_hand() -> None:

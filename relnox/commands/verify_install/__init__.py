@@ -51,7 +51,7 @@ def plan(options: Options, project: Project) -> Plan:
     new.problems += checks.missing_pythons(options.python, project)
     if options.public:
         return _plan_public(options, project, new)
-    index = project.indexes.open(options.index) if options.from_ == "index" else None
+    index = project.indexes[options.index] if options.from_ == "index" else None
     selected = frozenset(package.name for package in project.select(options.package)) if options.package else None
     release = project.once(releases.read_release, project.root, options.dist, selected or frozenset())
     built, private = releases.split_private(release, project)
@@ -96,7 +96,7 @@ def _show_files(new: PlanBuilder, built: Manifest, options: Options, project: Pr
     """Add tables of the files of the archives, and of what changes since the last release."""
     new.tables += release_diffs.file_tables(built, options.dist, project)
     own_index = next(iter(project.config.targets.values()), options.index)
-    index = project.indexes.open(options.index if options.is_set("index") else own_index)
+    index = project.indexes[options.index if options.is_set("index") else own_index]
     try:
         project.once(index.fetch_listings, built.packages)
         diffs = release_diffs.release_diffs(built, options.dist, index, project)
