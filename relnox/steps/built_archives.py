@@ -155,7 +155,7 @@ def move_files(directory: Path, files: Iterable[Path]) -> None:
 
 
 def check_archives_unchanged(directory: Path, files: Iterable[Distribution]) -> None:
-    """Raise an error if a file was removed or changed since it was built and checked."""
+    """Raise an error if an archive in a directory was removed or changed since it was built."""
     for file in files:
         path = directory / file.filename
         if not archives.file_matches(path, file.size, file.sha256):
@@ -179,7 +179,7 @@ class CleanDirectory(Step, key="clean"):
         return f"remove {join_names(self.files)} from {self.directory}"
 
     def done(self, run: Run) -> str | None:
-        """Skip the step if the directory has none of the files."""
+        """Return why nothing is left to do if the directory has none of the files, else None."""
         return None if self._remaining_files(run) else f"{format_count(len(self.files), 'file')} removed"
 
     def apply(self, run: Run) -> None:

@@ -39,7 +39,7 @@ class LockFile(Step, key="lock {self.file}"):
         return f"update {self.file}: {self.tool} lock" if self.writes else f"compare {self.file}: uv lock --check"
 
     def done(self, run: Run) -> str | None:
-        """Skip the step if the lock file is current."""
+        """Return why nothing is left to do if the lock file is current, else None."""
         return f"{self.file} is current" if self._is_current(run) else None
 
     def apply(self, run: Run) -> None:
@@ -84,7 +84,7 @@ class UntrackFiles(Step, key="untrack"):
         return f"git rm --cached {join_names(self.files)}"
 
     def done(self, run: Run) -> str | None:
-        """Skip the step if git tracks none of the files."""
+        """Return why nothing is left to do if git tracks none of the files, else None."""
         tracked = run.checkout.read_entries("ls-files", "--", *self.files)
         return None if tracked else "git does not track them; revoke the secrets: the history has them"
 

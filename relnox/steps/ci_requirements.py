@@ -40,7 +40,7 @@ class LockRequirements(Step, key="lock {self.file}", title="lock what jobs insta
         return "".join(f"# {line}\n" for line in lines)
 
     def done(self, run: Run) -> str | None:
-        """Skip the step if the file pins these requirements."""
+        """Return why nothing is left to do if the file pins these requirements, else None."""
         path = run.root / self.file
         is_written = path.is_file() and path.read_text(encoding="utf-8").startswith(self._header)
         return "it is locked already; to lock it again, delete the file" if is_written else None

@@ -53,7 +53,7 @@ class EditFiles(Step):
         return self.edits
 
     def done(self, run: Run) -> str | None:
-        """Skip the step if all files have their new content."""
+        """Return why nothing is left to do if all files have their new content, else None."""
         return "the files are already edited" if file_edits.are_applied(run.root, self.edits) else None
 
     def apply(self, run: Run) -> None:

@@ -112,7 +112,7 @@ class DraftRelease(
     """Create a draft release, or complete the text of a release that exists."""
 
     def done(self, run: Run) -> str | None:
-        """Return a reason to skip the step if there is a release with the section, and no second draft."""
+        """Return why nothing is left to do if there is one release with the section, else None."""
         with partly_public():
             forge = run.forge(self.remote_name)
             pages = forge.releases(self.tag)
@@ -155,7 +155,7 @@ class AttachFile(
     directory: str
 
     def done(self, run: Run) -> str | None:
-        """Return a reason to skip the step if the forge serves the file with the planned hash."""
+        """Return why nothing is left to do if the forge serves the file with the planned hash, else None."""
         with partly_public():
             forge = run.forge(self.remote_name)
             file = self._files(forge, self._page(run)).get(self.file.name)
@@ -227,7 +227,7 @@ class PublishRelease(PageStep, key="publish release {self.tag}"):
         return super().previewed_edits if self.latest is None else ()  # otherwise the draft shows it
 
     def done(self, run: Run) -> str | None:
-        """Return a reason to skip the step if the release is public and complete."""
+        """Return why nothing is left to do if the release is public and complete, else None."""
         with partly_public():
             forge = run.forge(self.remote_name)
             page = choose_release(forge.releases(self.tag), self.tag)

@@ -147,7 +147,7 @@ class CreateTags(Step, key="tag"):
         return f"tag {join_names([tag.name for tag in self.tags])}"
 
     def done(self, run: Run) -> str | None:
-        """Skip the step if all tags exist."""
+        """Return why nothing is left to do if all tags exist on the commit, else None."""
         return "the tags already exist on this commit" if not self._missing_tags(run.checkout) else None
 
     def apply(self, run: Run) -> None:
@@ -212,7 +212,7 @@ class Push(Step, key="push"):
         return f"push {join_names(filter(None, [self.branch, *self.tags]))} to {self.remote_name} atomically"
 
     def done(self, run: Run) -> str | None:
-        """Skip the step if the remote has the branch and the tags."""
+        """Return why nothing is left to do if the remote has the branch and the tags, else None."""
         return None if self._missing_refs(run.checkout) else f"{self.remote_name} is up to date"
 
     def apply(self, run: Run) -> None:
@@ -285,7 +285,7 @@ class PushTags(Step, key="push {self.tags[0][0]}"):
         return f"push {join_names([tag for tag, _ in self.tags])} to {self.remote_name}"
 
     def done(self, run: Run) -> str | None:
-        """Skip the step if the remote has the tags."""
+        """Return why nothing is left to do if the remote has the tags, else None."""
         missing, foreign = self._compare(run)
         return None if missing else _describe_tags(foreign) or f"{self.remote_name} has the tags already"
 

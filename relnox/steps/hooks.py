@@ -76,7 +76,7 @@ class RunHook(Step, key="{self.event} {self.number}", title="run {self.event} ho
     skip: str | None = None
 
     def done(self, run: Run) -> str | None:
-        """Return the reason to skip the hook; one that failed or was killed runs again."""
+        """Return the planned reason to skip the hook, else None: one that failed or was killed runs again."""
         del run
         return self.skip
 

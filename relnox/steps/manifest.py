@@ -111,7 +111,7 @@ class Collect(Step, key="collect {self.package}"):
         return f"collect {self.package} {self.version} into {self.output}: {files}{attestations}"
 
     def done(self, run: Run) -> str | None:
-        """Skip the step if all files are there, with their hashes."""
+        """Return why nothing is left to do if the output has all files with their hashes, else None."""
         if self._missing_files(run):
             return None
         signed = f" and {format_count(len(self.attestations), 'attestation')}" if self.attestations else ""
@@ -171,7 +171,7 @@ class WriteMergedManifest(Step, key="manifest"):
         return f"write the manifest of {format_count(len(self.manifest.distributions), 'file')} into {self.output}"
 
     def done(self, run: Run) -> str | None:
-        """Skip the step if the manifest is there."""
+        """Return why nothing is left to do if the output has this manifest, else None."""
         forms = _manifest_contents(run.root / self.output, self.manifest)
         is_written = all(path.is_file() and path.read_bytes() == content for path, content in forms.items())
         return f"{self.output}/{MANIFEST_JSON} is up to date" if is_written else None

@@ -389,7 +389,7 @@ class ClearIndex(Step, key="clear index", title="remove all content of index {se
     files: tuple[Distribution, ...]
 
     def done(self, run: Run) -> str | None:
-        """Skip the step if the index has no other files than those of the release."""
+        """Return why nothing is left to do if the index has no files but those of the release, else None."""
         files = {file.filename: file.sha256 for file in self.files}
         return "the index has no other files" if run.indexes.embedded.store.holds_only(files) else None
 

@@ -46,7 +46,7 @@ class CommitToBranch(Step, key="commit to branch"):
         return self.edits
 
     def done(self, run: Run) -> str | None:
-        """Return a reason to skip the step if the head of the branch has the planned parent, tree and message."""
+        """Return why nothing is left to do if the remote branch has the planned commit, else None."""
         head = self._remote_head(run)
         if head is None:
             return None
@@ -107,7 +107,7 @@ class OpenPullRequest(
     body: str
 
     def done(self, run: Run) -> str | None:
-        """Return a reason to skip the step if an open pull request has this title and description."""
+        """Return why nothing is left to do if an open pull request has this title and description, else None."""
         request = run.forge(self.remote_name).open_pull_request(self.head, self.base)
         if request is None or not self._is_planned(request):
             return None

@@ -169,9 +169,9 @@ class Run:
         """The temporary directory of the run, which is removed when the run ends."""
         return self._scratch
 
-    def create_temporary_directory(self, name: str) -> Path:
-        """Create a new directory in `scratch`, named after its purpose, and return it."""
-        prefix = name.replace("/", "_").replace(" ", "-")
+    def create_temporary_directory(self, purpose: str) -> Path:
+        """Create an empty directory, with its purpose in its name, which is removed when the run ends."""
+        prefix = purpose.replace("/", "_").replace(" ", "-")
         return Path(tempfile.mkdtemp(prefix=f"{prefix}-", dir=self.scratch))
 
     def emit(self, event: Event) -> None:
@@ -186,11 +186,7 @@ class Run:
         return lambda line: self.emit(OutputLine(step, line))
 
     def variables(self, *, own_indexes: bool = False, more: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Return the environment variables for programs that must not see credentials."""
-        temporary = self.temporary_variables() | dict(more or {})
-        return clean_environment(os.environ, own_indexes=own_indexes, passed=self._passed, more=temporary)
-
-    def temporary_variables(self) -> dict[str, str]:
-        """Return the variables that name the directory for temporary files of programs."""
+        """Return the environment variables for programs that must not see credentials; see `clean_environment`."""
         names = ("TEMP", "TMP") if os.name == "nt" else ("TMPDIR",)
-        return dict.fromkeys(names, str(self.scratch))
+        temporary = dict.fromkeys(names, str(self.scratch)) | dict(more or {})
+        return clean_environment(os.environ, own_indexes=own_indexes, passed=self._passed, more=temporary)

@@ -156,7 +156,7 @@ class BuildStage(Stage):
     commit: str | None = None
 
     def done(self, run: Run) -> str | None:
-        """Skip the build if the directory has a complete one of the commit."""
+        """Return why nothing is left to do if the directory has a complete build of the commit, else None."""
         root = checkout_directory(run)
         directory, git = root / self.directory, find_repository(root)
         commit = git.resolve_commit(self.commit or "HEAD") if git is not None else None

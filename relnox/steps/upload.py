@@ -52,7 +52,7 @@ class Attest(Step, key="attest"):
         return f"sign {join_names([file.filename for file in self.files])} as {self.publisher.description}"
 
     def done(self, run: Run) -> str | None:
-        """Skip the step if each file has a valid attestation."""
+        """Return why nothing is left to do if each file has a valid attestation, else None."""
         if self._unsigned_files(run):
             return None
         return f"{format_count(len(self.files), 'file')} with valid attestations"
@@ -172,7 +172,7 @@ class Upload(Step, key="upload {self.file.filename}"):
         return self.index, self.file
 
     def done(self, run: Run) -> str | None:
-        """Skip the step if the index lists the file."""
+        """Return why nothing is left to do if the index lists the file with its hash, else None."""
         return self._check_listing(run, refresh=False)
 
     def apply(self, run: Run) -> str:

@@ -80,7 +80,7 @@ class VerifyInstall(Step, key="verify {self.package} on {self.python}"):
         )
 
     def done(self, run: Run) -> str | None:
-        """Return a reason to skip the step: a setting, or a Python that the package does not support.
+        """Return the reason to skip it, a setting or a Python that the package does not support; else None.
 
         Raises:
             Failed: All packages are skipped on all Pythons, and not just by settings.

@@ -93,7 +93,7 @@ class Step(Record, ABC, kw_only=True):
         return self._title.format(self=self)
 
     def done(self, run: Any) -> str | None:
-        """Return why there is nothing (left) to do, or None; asked before and, by `verify`, after `apply`."""
+        """Return why nothing is left to do, else None; called before and, by `verify`, after `apply`."""
 
     @abstractmethod
     def apply(self, run: Any) -> Any:
