@@ -197,8 +197,8 @@ class ForgeServer:
     prefix: str
     """The encoded path of the repository in the API."""
     token = "token-of-a-fake-forge"
-    requests_path: str
-    change_method: str
+    pull_requests_path: str
+    update_method: str
     names: Mapping[str, str]
     """The forge's names of the fields head, base, title and body."""
     duplicate: int
@@ -323,14 +323,14 @@ class ForgeServer:
             return reply
         if (reply := self.answer_release(request, may_write=bool(authorized) and self.may_write)) is not None:
             return reply
-        if request.name == f"GET {self.requests_path}":
+        if request.name == f"GET {self.pull_requests_path}":
             pulls = [pull for pull in reversed(self.pull_requests) if self.is_listed(request.query, pull)]
             return Reply(200, list(map(self.document, pulls)))
-        if request.name == f"POST {self.requests_path}":
+        if request.name == f"POST {self.pull_requests_path}":
             return self.create(request.body)
-        number = re.fullmatch(rf"{self.requests_path}/(\d+)", request.path)
+        number = re.fullmatch(rf"{self.pull_requests_path}/(\d+)", request.path)
         pull = next((pull for pull in self.pull_requests if number and pull.number == int(number[1])), None)
-        if pull is None or request.method not in ("GET", self.change_method):
+        if pull is None or request.method not in ("GET", self.update_method):
             return error(404, "Not Found")
         if request.method != "GET":
             pull.title = request.body[self.names["title"]]
@@ -440,8 +440,8 @@ class GitHubServer(ForgeServer):
     path = "acme/demo"
     remote = "https://github.com/acme/demo.git"
     prefix = "/repos/acme/demo"
-    requests_path = "/pulls"
-    change_method = "PATCH"
+    pull_requests_path = "/pulls"
+    update_method = "PATCH"
     names = {name: name for name in ("head", "base", "title", "body")}  # noqa: RUF012 - not changed
     duplicate = 422
     max_body = 125_000
@@ -639,8 +639,8 @@ class GitLabServer(ForgeServer):
     path = "acme/tools/demo"
     remote = "git@git.example.org:acme/tools/demo.git"
     prefix = "/api/v4/projects/acme%2Ftools%2Fdemo"
-    requests_path = "/merge_requests"
-    change_method = "PUT"
+    pull_requests_path = "/merge_requests"
+    update_method = "PUT"
     names = {  # noqa: RUF012 - not changed
         "head": "source_branch",
         "base": "target_branch",

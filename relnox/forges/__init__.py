@@ -23,10 +23,7 @@ __all__ = ["Forge", "PullRequest", "forge_of"]
 def forge_of(remote_url: str, environment: Mapping[str, str] | None = None) -> Forge:
     """Return the forge that a git remote is on. No request is sent.
 
-    Args:
-        remote_url: The URL of the remote, as in git's configuration.
-        environment: The environment variables with the token and those set by the CI provider, or None for those
-            of this process. Without a token, the forge can only be read.
+    The environment, by default that of this process, has the token, without which the forge can only be read.
 
     Raises:
         Blocked: The remote is not on a known forge, or the token has characters that tokens never have.

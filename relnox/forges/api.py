@@ -47,8 +47,8 @@ def _is_rate_limited(response: Response) -> bool:
     )
 
 
-def _explanation(document: Any) -> str:
-    """Return the explanation in an error response of GitHub or GitLab, as one line without secrets."""
+def _read_explanation(document: Any) -> str:
+    """Return the explanation in the document of an error response, as one line without secrets."""
     if not isinstance(document, dict):
         return ""
     texts = []
@@ -164,11 +164,11 @@ class Forge(ABC):
     """The name of the forge's command-line program, for fixes."""
     headers: ClassVar[Mapping[str, str]]
     """The headers of all requests."""
-    request_kind: ClassVar[str]
+    pull_request_term: ClassVar[str]
     """The forge's term for a pull request, for messages."""
-    requests_path: ClassVar[str]
-    change_method: ClassVar[str]
-    fields: ClassVar[Mapping[str, str]]
+    pull_requests_path: ClassVar[str]
+    update_method: ClassVar[str]
+    field_names: ClassVar[Mapping[str, str]]
     """Maps `head`, `base`, `title` and `body` to the forge's names of the fields of a pull request."""
     has_drafts: ClassVar[bool]
     """Whether releases can be drafts, prereleases and the latest one; else they are public from the beginning."""
@@ -176,8 +176,8 @@ class Forge(ABC):
     """The maximum number of characters in the text of a release."""
     environment_fix: ClassVar[str]
     """What protects the environment `{name}`."""
-    compare_path: ClassVar[str]
-    file_path: ClassVar[str]
+    pages_path: ClassVar[str]
+    """The path of the pages of tags, after the URL of the repository."""
 
     def __init__(self, location: Location, token: Secret | None) -> None:
         self.location = location
@@ -185,8 +185,8 @@ class Forge(ABC):
 
     @property
     @abstractmethod
-    def _root(self) -> str:
-        """The path of the repository in the API; the paths of requests are appended to it."""
+    def _repository_path(self) -> str:
+        """The path of the repository in the API, to which the paths of requests are appended."""
 
     @property
     def _token_header(self) -> tuple[str, str]:
@@ -201,11 +201,11 @@ class Forge(ABC):
         """
 
     @abstractmethod
-    def _query(self, head: str, base: str) -> Mapping[str, str]:
+    def _open_requests_query(self, head: str, base: str) -> Mapping[str, str]:
         """Return the query parameters that list the open pull requests between two branches."""
 
     @abstractmethod
-    def _read(self, document: Any) -> PullRequest:
+    def _parse_pull_request(self, document: Any) -> PullRequest:
         """Return the pull request that a response describes; raise any error if it describes none."""
 
     # --- what is only read, at once
@@ -218,21 +218,23 @@ class Forge(ABC):
     def environment(self, name: str) -> Environment | None:
         """Return an environment, or None if there is none of this name."""
 
-    def _read_soon(self, path: str, failure: str, permission: str, convert: Callable[[Any], T], **query: str) -> T:
-        """Return what a function makes of the answer to a request that is retried for some seconds only."""
+    def _get_briefly(
+        self, path: str, failure: str, permission: str, convert: Callable[[Any], T], **query: str
+    ) -> T:
+        """Send a GET request that is retried for some seconds only, and return its converted document."""
         document = self.request("GET", path, failure, permission, query=query, seconds=_SHORT_TIME)
-        return self._parsed(convert, document, failure)
+        return self._parse(convert, document, failure)
 
     # --- pull requests
 
     def open_pull_request(self, head: str, base: str) -> PullRequest | None:
         """Return the open pull request between two branches of this repository, or None if there is none."""
-        failure = f"cannot list {self.request_kind}s of {self.location.path}"
-        query = self._query(head, base)
-        documents = self.request("GET", self.requests_path, failure, "pull-requests: read", query=query)
+        failure = f"cannot list {self.pull_request_term}s of {self.location.path}"
+        query = self._open_requests_query(head, base)
+        documents = self.request("GET", self.pull_requests_path, failure, "pull-requests: read", query=query)
         if not isinstance(documents, list):
-            raise self.unexpected(failure)
-        requests = [self._parsed(self._read, document, failure) for document in documents]
+            raise self.unexpected_response_error(failure)
+        requests = [self._parse(self._parse_pull_request, document, failure) for document in documents]
         planned = (True, True, head, base)
         return next(
             (item for item in requests if (item.is_open, item.is_own, item.head, item.base) == planned), None
@@ -240,52 +242,52 @@ class Forge(ABC):
 
     def pull_request(self, number: int) -> PullRequest:
         """Return the pull request with this number."""
-        failure = f"cannot read {self.request_kind} {number}"
-        path = f"{self.requests_path}/{number}"
-        return self._parsed(self._read, self.request("GET", path, failure, "pull-requests: read"), failure)
+        failure = f"cannot read {self.pull_request_term} {number}"
+        path = f"{self.pull_requests_path}/{number}"
+        return self._parse(
+            self._parse_pull_request, self.request("GET", path, failure, "pull-requests: read"), failure
+        )
 
     def create_pull_request(self, head: str, base: str, title: str, body: str) -> PullRequest:
         """Create a pull request; if one is open between the two branches, return it unchanged.
 
         The forge refuses a second one, so that a request whose response was lost can be sent again.
         """
-        failure = f"cannot create a {self.request_kind} from {head} to {base} on {self.location.path}"
-        values = self._fields(head=head, base=base, title=title, body=body)
+        failure = f"cannot create a {self.pull_request_term} from {head} to {base} on {self.location.path}"
+        values = self._rename_fields(head=head, base=base, title=title, body=body)
         try:
-            document = self.request("POST", self.requests_path, failure, "pull-requests: write", body=values)
+            document = self.request("POST", self.pull_requests_path, failure, "pull-requests: write", body=values)
         except Rejected:
             if (existing := self.open_pull_request(head, base)) is not None:
                 return existing
             raise
-        return self._parsed(self._read, document, failure)
+        return self._parse(self._parse_pull_request, document, failure)
 
     def update_pull_request(self, number: int, *, title: str, body: str) -> PullRequest:
         """Change the title and the description of a pull request."""
-        failure = f"cannot change {self.request_kind} {number}"
-        path, values = f"{self.requests_path}/{number}", self._fields(title=title, body=body)
-        document = self.request(self.change_method, path, failure, "pull-requests: write", body=values)
-        return self._parsed(self._read, document, failure)
+        failure = f"cannot change {self.pull_request_term} {number}"
+        path, values = f"{self.pull_requests_path}/{number}", self._rename_fields(title=title, body=body)
+        document = self.request(self.update_method, path, failure, "pull-requests: write", body=values)
+        return self._parse(self._parse_pull_request, document, failure)
 
-    def _fields(self, **values: str) -> dict[str, str]:
-        return {self.fields[name]: value for name, value in values.items()}
+    def _rename_fields(self, **values: str) -> dict[str, str]:
+        return {self.field_names[name]: value for name, value in values.items()}
 
     # --- releases
 
     def compare_url(self, before: str, after: str) -> str:
         """Return the URL of the page that compares two tags."""
-        return f"{self.location.web}{self.compare_path}/{quote(before)}...{quote(after)}"
+        return f"{self.location.web}{self.pages_path}/compare/{quote(before)}...{quote(after)}"
 
     def file_url(self, tag: str, path: str) -> str:
         """Return the URL of the page of a file at a tag."""
-        return f"{self.location.web}{self.file_path}/{quote(tag)}/{quote(path)}"
+        return f"{self.location.web}{self.pages_path}/blob/{quote(tag)}/{quote(path)}"
 
     @abstractmethod
     def check_may_release(self, tag: str, commit: str) -> None:
         """Check that the token may write releases, with one request that changes nothing.
 
-        Args:
-            tag: The tag of the release, which need not exist.
-            commit: A commit that the forge has.
+        The tag need not exist; the forge must have the commit.
         """
 
     @abstractmethod
@@ -298,8 +300,7 @@ class Forge(ABC):
     ) -> tuple[ReleasePage, ...]:
         """Create a release, as a draft if the forge has drafts; else it is public, and links to the files.
 
-        Returns:
-            The releases of the tag, the oldest first: the request may be repeated, and another job may create one.
+        Return all releases of the tag, the oldest first: there may be another one, of a repeated request or a job.
         """
 
     @abstractmethod
@@ -318,10 +319,7 @@ class Forge(ABC):
     def files(self, page: ReleasePage | None, package: str, version: str) -> dict[str, ReleaseFile]:
         """Return the files of a release by name.
 
-        Args:
-            page: The release; on GitLab it may not exist yet.
-            package: The name of the generic package with the files, on GitLab.
-            version: The version of that package.
+        On GitLab they are in a generic package, with its own name and version, and the release may not exist yet.
         """
 
     @abstractmethod
@@ -348,15 +346,15 @@ class Forge(ABC):
         if response.status_code == HTTPStatus.NOT_FOUND:
             return None
         if response.status_code != HTTPStatus.OK:
-            raise self._error(response, "", f"cannot download {file.name}", "contents: read")
+            raise self._response_error(response, "", f"cannot download {file.name}", "contents: read")
         return sha256
 
-    def _parsed(self, read: Callable[[Any], T], document: Any, failure: str) -> T:
-        """Return what `read` makes of a document, or raise an error if that is not as documented."""
+    def _parse(self, read: Callable[[Any], T], document: Any, failure: str) -> T:
+        """Return a document as `read` converts it, or raise an error if it is not as documented."""
         try:
             return read(document)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise self.unexpected(failure) from error
+            raise self.unexpected_response_error(failure) from error
 
     # --- requests
 
@@ -376,13 +374,13 @@ class Forge(ABC):
 
         Args:
             method: The method.
-            path: The path in the repository.
+            path: The path below that of the repository.
             failure: The first words of the error message, such as `cannot read pull request 7`.
             permission: The permission that the token needs, as named by GitHub, such as `pull-requests: read`.
-            query: The query parameters.
-            body: The document to send.
-            may_be_missing: Whether to return None if the forge answers that there is no such thing.
-            seconds: The time limit, retries included; None for that of all operations.
+            query: The parameters to append to the URL.
+            body: The document to send as JSON.
+            may_be_missing: Whether to return None for a response with status 404.
+            seconds: The time limit, retries included; None for the default one.
 
         Raises:
             TransientError: The forge is down, or limits the rate of requests for too long.
@@ -392,13 +390,13 @@ class Forge(ABC):
         """
         if method != "GET":
             self.check_token()
-        address = f"{self.location.api}/{self._root}{path}{f'?{urlencode(query)}' if query else ''}"
+        address = f"{self.location.api}/{self._repository_path}{path}{f'?{urlencode(query)}' if query else ''}"
         deadline = retries.Deadline() if seconds is None else retries.Deadline(seconds)
         content = None if body is None else json.dumps(body).encode()
         response = retries.retry(lambda: self._send(method, address, content, deadline.read_timeout), deadline)
         if may_be_missing and response.status_code == HTTPStatus.NOT_FOUND:
             return None
-        return self._document(response, failure, permission)
+        return self._parse_response(response, failure, permission)
 
     def request_all(self, path: str, failure: str, permission: str, **query: str) -> Iterator[Any]:
         """Yield the items of a list that the forge divides into pages; see `request`."""
@@ -407,12 +405,12 @@ class Forge(ABC):
             page = {"per_page": str(_PAGE_SIZE), "page": str(number)}
             items = self.request("GET", path, failure, permission, query=query | page)
             if not isinstance(items, list):
-                raise self.unexpected(failure)
+                raise self.unexpected_response_error(failure)
             yield from items
             number += 1
 
-    def _document(self, response: Response, failure: str, permission: str) -> Any:
-        """Return the JSON document of a response, or raise the error that it is; None if it has no content."""
+    def _parse_response(self, response: Response, failure: str, permission: str) -> Any:
+        """Return the JSON document of a response, None if it has no content, or raise the error for its status."""
         if response.status_code == HTTPStatus.NO_CONTENT:
             return None
         is_success = response.ok and not response.is_redirect
@@ -420,11 +418,11 @@ class Forge(ABC):
             document = http.parse_json(response)
         except ValueError as error:
             if is_success:
-                raise self.unexpected(failure) from error
+                raise self.unexpected_response_error(failure) from error
             document = None
         if is_success:
             return document
-        raise self._error(response, _explanation(document), failure, permission)
+        raise self._response_error(response, _read_explanation(document), failure, permission)
 
     def check_token(self) -> None:
         """Check that there is a token, which requests that change something need; not what it permits.
@@ -433,17 +431,17 @@ class Forge(ABC):
             Blocked: There is no token.
         """
         if self._token is None:
-            raise self._token_missing(f"cannot change {self.location.path} on {self.name}")
+            raise self._missing_token_error(f"cannot change {self.location.path} on {self.name}")
 
-    def unexpected(self, failure: str) -> Failed:
-        """Return the error for a response that is not what the API of the forge is documented to return."""
+    def unexpected_response_error(self, failure: str) -> Failed:
+        """Return the error for a response that is not as the forge documents it."""
         return Failed(
             "forge-rejected",
             f"{failure}: unexpected response from {self.name} ({self.location.api})",
             fix="check the URL of the API and the proxy, and the status page of the forge; then rerun the command",
         )
 
-    def _token_missing(self, message: str) -> Blocked:
+    def _missing_token_error(self, message: str) -> Blocked:
         variables = self.location.accepted_variables
         variable = variables[min(1, len(variables) - 1)]  # the one that users know from other tools
         host, repository = self.location.host, self.location.path
@@ -453,7 +451,9 @@ class Forge(ABC):
             fix=f"set {variable} to a token for {repository}",
         )
 
-    def _error(self, response: Response, explanation: str, failure: str, permission: str) -> Failed | Blocked:
+    def _response_error(
+        self, response: Response, explanation: str, failure: str, permission: str
+    ) -> Failed | Blocked:
         """Return the error for a response that is not successful."""
         status, repository, variable = response.status_code, self.location.path, self.location.token_variable
         reason = f"{self.name}: {status}{f' {explanation}' if explanation else ''}"
@@ -471,7 +471,7 @@ class Forge(ABC):
                 fix=f"fix what {self.name} reports, then rerun the command",
             )
         if not variable:
-            return self._token_missing(f"{failure} ({reason})")
+            return self._missing_token_error(f"{failure} ({reason})")
         if status == HTTPStatus.UNAUTHORIZED:
             return Blocked(
                 "forge-token-missing",
@@ -505,7 +505,7 @@ class Forge(ABC):
                 limit=_LIMIT,
             )
         except http.TooLarge as error:
-            raise self.unexpected(f"{method} {address}") from error
+            raise self.unexpected_response_error(f"{method} {address}") from error
         except retries.TransientError as error:
             if error.code == "rate-limited" and error.retry_after is None:
                 error.retry_after = _SECONDARY_LIMIT_WAIT

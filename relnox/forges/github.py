@@ -36,15 +36,19 @@ class GitHub(Forge):
         "Accept": "application/vnd.github+json",
         "X-GitHub-Api-Version": _VERSION,
     }
-    request_kind = "pull request"
-    requests_path = "/pulls"
-    change_method = "PATCH"
-    fields: ClassVar[Mapping[str, str]] = {"head": "head", "base": "base", "title": "title", "body": "body"}
+    pull_request_term = "pull request"
+    pull_requests_path = "/pulls"
+    update_method = "PATCH"
+    field_names: ClassVar[Mapping[str, str]] = {
+        "head": "head",
+        "base": "base",
+        "title": "title",
+        "body": "body",
+    }
     has_drafts = True
     max_body = 125_000
     environment_fix = "in Settings > Environments > {name}: add required reviewers, and prevent self-review"
-    compare_path = "/compare"
-    file_path = "/blob"
+    pages_path = ""
 
     def check_runs(self, commit: str) -> tuple[CheckRun, ...]:
         """Return the check runs and the statuses of a commit, the latest of each name."""
@@ -52,21 +56,23 @@ class GitHub(Forge):
         runs: list[CheckRun] = []
         for page in range(1, _MAX_PAGES + 1):
             path, more = f"/commits/{commit}/check-runs", {"per_page": "100", "page": str(page)}
-            of_page = self._read_soon(path, failure, "checks: read", _check_runs, **more)
+            of_page = self._get_briefly(path, failure, "checks: read", _parse_check_runs, **more)
             runs += of_page
             if len(of_page) < 100:  # noqa: PLR2004 - the size of a page
                 break
         path = f"/commits/{commit}/status"
-        return (*runs, *self._read_soon(path, failure, "statuses: read", _statuses, per_page="100"))
+        return (*runs, *self._get_briefly(path, failure, "statuses: read", _parse_statuses, per_page="100"))
 
     def environment(self, name: str) -> Environment | None:
         """Return an environment with its protection rules."""
         failure = f"cannot read the environments of {self.location.path}"
-        environments = self._read_soon("/environments", failure, "actions: read", _environments, per_page="100")
+        environments = self._get_briefly(
+            "/environments", failure, "actions: read", _parse_environments, per_page="100"
+        )
         return environments.get(name)
 
     @property
-    def _root(self) -> str:
+    def _repository_path(self) -> str:
         owner, _, name = self.location.path.partition("/")
         return f"repos/{quote(owner)}/{quote(name, safe='')}"
 
@@ -83,10 +89,10 @@ class GitHub(Forge):
             f"{scope.replace('-', ' ').capitalize()} ({access}) of the personal access token"
         )
 
-    def _query(self, head: str, base: str) -> Mapping[str, str]:
+    def _open_requests_query(self, head: str, base: str) -> Mapping[str, str]:
         return {"state": "open", "head": f"{self.location.path.partition('/')[0]}:{head}", "base": base}
 
-    def _read(self, document: Any) -> PullRequest:
+    def _parse_pull_request(self, document: Any) -> PullRequest:
         head, base = document["head"], document["base"]
         return PullRequest(
             number=int(document["number"]),
@@ -117,7 +123,7 @@ class GitHub(Forge):
         """List all releases: the only request that has drafts as well."""
         failure = f"cannot list the releases of {self.location.path}"
         documents = self.request_all("/releases", failure, "contents: read")
-        pages = [self._parsed(_release, document, failure) for document in documents]
+        pages = [self._parse(_parse_release, document, failure) for document in documents]
         return tuple(sorted((page for page in pages if page.tag == tag), key=lambda page: page.id))
 
     def create_release(
@@ -127,7 +133,7 @@ class GitHub(Forge):
         del files
         failure = f"cannot create a draft release of {tag}"
         values = {"tag_name": tag, "name": title, "body": body, "draft": True, "prerelease": prerelease}
-        created = self._parsed(_release, self._change("POST", "/releases", failure, values), failure)
+        created = self._parse(_parse_release, self._write_release("POST", "/releases", failure, values), failure)
 
         def look() -> tuple[ReleasePage, ...]:
             if not (pages := self.releases(tag)):
@@ -139,18 +145,20 @@ class GitHub(Forge):
     def change_release(self, page: ReleasePage, body: str, files: Sequence[ReleaseFile] = ()) -> None:
         """Change the text, which immutable releases allow, too."""
         del files
-        self._change("PATCH", f"/releases/{page.id}", f"cannot change the release of {page.tag}", {"body": body})
+        self._write_release(
+            "PATCH", f"/releases/{page.id}", f"cannot change the release of {page.tag}", {"body": body}
+        )
 
     def publish_release(self, page: ReleasePage, *, prerelease: bool, latest: bool) -> None:
         """Publish a draft; all flags are sent, since GitHub makes each release the latest that says nothing."""
         values = {"draft": False, "prerelease": prerelease, "make_latest": str(latest).lower()}
-        self._change("PATCH", f"/releases/{page.id}", f"cannot publish the release of {page.tag}", values)
+        self._write_release("PATCH", f"/releases/{page.id}", f"cannot publish the release of {page.tag}", values)
 
     def latest_release(self) -> str | None:
         """Ask for the latest release."""
         failure = f"cannot read the latest release of {self.location.path}"
         document = self.request("GET", "/releases/latest", failure, "contents: read", may_be_missing=True)
-        return None if document is None else self._parsed(_release, document, failure).tag
+        return None if document is None else self._parse(_parse_release, document, failure).tag
 
     def files(self, page: ReleasePage | None, package: str, version: str) -> dict[str, ReleaseFile]:
         """List the files of a release."""
@@ -159,7 +167,7 @@ class GitHub(Forge):
             return {}
         failure = f"cannot list the files of the release of {page.tag}"
         documents = self.request_all(f"/releases/{page.id}/assets", failure, "contents: read")
-        files = [self._parsed(self._file, document, failure) for document in documents]
+        files = [self._parse(self._parse_file, document, failure) for document in documents]
         return {file.name: file for file in files}
 
     def upload(self, page: ReleasePage | None, package: str, version: str, path: Path) -> None:
@@ -170,7 +178,7 @@ class GitHub(Forge):
         upload_url = page.upload_url.partition("{")[0]
         api, server = self.location.api, urlsplit(upload_url).hostname or ""
         if not same_origin(api, upload_url) and server != f"uploads.{self.location.host}":
-            raise self.unexpected(failure)  # the token is for no other server
+            raise self.unexpected_response_error(failure)  # the token is for no other server
         deadline = retries.Deadline()
         while True:
             file = self.files(page, package, version).get(path.name)
@@ -187,7 +195,7 @@ class GitHub(Forge):
                         deadline.read_timeout,
                         "application/octet-stream",
                     )
-                self._document(response, failure, "contents: write")
+                self._parse_response(response, failure, "contents: write")
             except retries.TransientError as error:
                 deadline.back_off(error)
             except Rejected:  # it may have arrived all the same
@@ -201,7 +209,7 @@ class GitHub(Forge):
 
     def delete_file(self, file: ReleaseFile) -> None:
         """Delete a file."""
-        path = file.url.removeprefix(f"{self.location.api}/{self._root}")
+        path = file.url.removeprefix(f"{self.location.api}/{self._repository_path}")
         self.request("DELETE", path, f"cannot delete {file.name}", "contents: write", may_be_missing=True)
 
     def generated_notes(self, tag: str, previous: str, version: Version) -> str:
@@ -210,9 +218,9 @@ class GitHub(Forge):
         failure = f"cannot generate notes for {tag}"
         values = {"tag_name": tag, "previous_tag_name": previous}
         document = self.request("POST", "/releases/generate-notes", failure, "contents: write", body=values)
-        return self._parsed(lambda document: str(document["body"]), document, failure)
+        return self._parse(lambda document: str(document["body"]), document, failure)
 
-    def _change(self, method: str, path: str, failure: str, values: Mapping[str, Any]) -> Any:
+    def _write_release(self, method: str, path: str, failure: str, values: Mapping[str, Any]) -> Any:
         try:
             return self.request(method, path, failure, "contents: write", body=values)
         except Rejected as error:
@@ -225,17 +233,17 @@ class GitHub(Forge):
                 "release a higher version",
             ) from error
 
-    def _file(self, document: Any) -> ReleaseFile:
+    def _parse_file(self, document: Any) -> ReleaseFile:
         digest = document.get("digest") or ""
         return ReleaseFile(
             name=str(document["name"]),
-            url=f"{self.location.api}/{self._root}/releases/assets/{int(document['id'])}",
+            url=f"{self.location.api}/{self._repository_path}/releases/assets/{int(document['id'])}",
             sha256=digest.removeprefix("sha256:") if digest.startswith("sha256:") else None,
             is_complete=document["state"] == "uploaded",  # `starter` is left by an upload that broke off
         )
 
 
-def _release(document: Any) -> ReleasePage:
+def _parse_release(document: Any) -> ReleasePage:
     return ReleasePage(
         id=int(document["id"]),
         tag=str(document["tag_name"]),
@@ -247,7 +255,7 @@ def _release(document: Any) -> ReleasePage:
     )
 
 
-def _check_runs(document: Any) -> list[CheckRun]:
+def _parse_check_runs(document: Any) -> list[CheckRun]:
     return [
         CheckRun(
             name=str(run["name"]),
@@ -262,7 +270,7 @@ def _check_runs(document: Any) -> list[CheckRun]:
     ]
 
 
-def _statuses(document: Any) -> list[CheckRun]:
+def _parse_statuses(document: Any) -> list[CheckRun]:
     return [
         CheckRun(
             name=str(status["context"]),
@@ -273,7 +281,7 @@ def _statuses(document: Any) -> list[CheckRun]:
     ]
 
 
-def _environments(document: Any) -> dict[str, Environment]:
+def _parse_environments(document: Any) -> dict[str, Environment]:
     environments = {}
     for environment in document["environments"]:
         rules = [rule for rule in environment.get("protection_rules", ()) if rule["type"] == "required_reviewers"]

@@ -33,10 +33,10 @@ class GitLab(Forge):
     name = "GitLab"
     program = "glab"
     headers: ClassVar[Mapping[str, str]] = {"Accept": "application/json"}
-    request_kind = "merge request"
-    requests_path = "/merge_requests"
-    change_method = "PUT"
-    fields: ClassVar[Mapping[str, str]] = {
+    pull_request_term = "merge request"
+    pull_requests_path = "/merge_requests"
+    update_method = "PUT"
+    field_names: ClassVar[Mapping[str, str]] = {
         "head": "source_branch",
         "base": "target_branch",
         "title": "title",
@@ -48,27 +48,26 @@ class GitLab(Forge):
         "in Settings > CI/CD > Protected environments: add approval rules to {name}, and clear "
         '"Allow pipeline triggerer to approve deployments"'
     )
-    compare_path = "/-/compare"
-    file_path = "/-/blob"
+    pages_path = "/-"
 
     def check_runs(self, commit: str) -> tuple[CheckRun, ...]:
         """Return the latest pipeline of a commit for each ref and source."""
         failure = f"cannot read the pipelines of {commit[:10]}"
-        return self._read_soon("/pipelines", failure, "api", _pipelines, sha=commit, per_page="100")
+        return self._get_briefly("/pipelines", failure, "api", _parse_pipelines, sha=commit, per_page="100")
 
     def environment(self, name: str) -> Environment | None:
         """Return a protected environment; the API has it on paid plans only, and says the same without any."""
         failure = f"cannot read whether environment {name} is protected (GitLab says it on paid plans only)"
         path = f"/protected_environments/{quote(name, safe='')}"
-        has_reviewers = self._read_soon(path, failure, "api", _has_approval_rules)
-        may_self_review = self._read_soon("", failure, "api", _allows_self_review)
+        has_reviewers = self._get_briefly(path, failure, "api", _has_approval_rules)
+        may_self_review = self._get_briefly("", failure, "api", _allows_self_review)
         return Environment(
             has_reviewers=has_reviewers,
             prevents_self_review=None if may_self_review is None else not may_self_review,
         )
 
     @property
-    def _root(self) -> str:
+    def _repository_path(self) -> str:
         return f"projects/{quote(self.location.path, safe='')}"
 
     @property
@@ -84,10 +83,10 @@ class GitLab(Forge):
         is_job_fix = self._has_job_token and permission.startswith("pull-requests")
         return _JOB_FIX if is_job_fix else _PERMISSION_FIX
 
-    def _query(self, head: str, base: str) -> Mapping[str, str]:
+    def _open_requests_query(self, head: str, base: str) -> Mapping[str, str]:
         return {"state": "opened", "source_branch": head, "target_branch": base, "per_page": "100"}
 
-    def _read(self, document: Any) -> PullRequest:
+    def _parse_pull_request(self, document: Any) -> PullRequest:
         return PullRequest(
             number=int(document["iid"]),
             url=str(document["web_url"]),
@@ -109,7 +108,7 @@ class GitLab(Forge):
             return
         failure = f"cannot write releases of {self.location.path}"
         document = self.request("GET", "", failure, "contents: write")
-        levels = self._parsed(_access_levels, document, failure)
+        levels = self._parse(_parse_access_levels, document, failure)
         if levels and max(levels) < _DEVELOPER:
             raise Blocked(
                 "forge-rejected",
@@ -122,14 +121,14 @@ class GitLab(Forge):
         failure = f"cannot read the release of {tag}"
         path = f"/releases/{quote(tag, safe='')}"
         document = self.request("GET", path, failure, "contents: read", may_be_missing=True)
-        return () if document is None else (self._parsed(_release, document, failure),)
+        return () if document is None else (self._parse(_parse_release, document, failure),)
 
     def create_release(
         self, tag: str, title: str, body: str, *, prerelease: bool, files: Sequence[ReleaseFile] = ()
     ) -> tuple[ReleasePage, ...]:
         """Create a release with its links in one request; one that exists already stays as it is."""
         del prerelease
-        links = [self._link(file) for file in files]
+        links = [self._file_link(file) for file in files]
         values = {"tag_name": tag, "name": title, "description": body, "assets": {"links": links}}
         failure = f"cannot create a release of {tag}"
         try:
@@ -138,7 +137,7 @@ class GitLab(Forge):
             if pages := self.releases(tag):
                 return pages
             raise
-        return (self._parsed(_release, document, failure),)
+        return (self._parse(_parse_release, document, failure),)
 
     def change_release(self, page: ReleasePage, body: str, files: Sequence[ReleaseFile] = ()) -> None:
         """Change the text if it differs, and add missing links."""
@@ -149,7 +148,9 @@ class GitLab(Forge):
             if file.name in page.links:
                 continue
             try:
-                self.request("POST", f"{path}/assets/links", failure, "contents: write", body=self._link(file))
+                self.request(
+                    "POST", f"{path}/assets/links", failure, "contents: write", body=self._file_link(file)
+                )
             except Rejected:  # it may have been added all the same
                 if file.name not in self.releases(page.tag)[0].links:
                     raise
@@ -168,23 +169,23 @@ class GitLab(Forge):
         query = {"package_type": "generic", "package_name": package, "package_version": version}
         packages = list(self.request_all("/packages", failure, "contents: read", **query))
         files: dict[str, ReleaseFile] = {}
-        for number in self._parsed(lambda packages: _numbers(packages, package, version), packages, failure):
+        for number in self._parse(lambda packages: _package_ids(packages, package, version), packages, failure):
             path = f"/packages/{number}/package_files"
             for document in self.request_all(path, failure, "contents: read"):
-                name, sha256 = self._parsed(_file, document, failure)
-                files[name] = ReleaseFile(name=name, url=self._file_address(package, version, name), sha256=sha256)
+                name, sha256 = self._parse(_parse_file, document, failure)
+                files[name] = ReleaseFile(name=name, url=self._file_url(package, version, name), sha256=sha256)
         return files
 
     def upload(self, page: ReleasePage | None, package: str, version: str, path: Path) -> None:
         """Upload a file to the generic package, which keeps a second one of the same name as a newer one."""
         del page
         self.check_token()
-        address, deadline = self._file_address(package, version, path.name), retries.Deadline()
+        address, deadline = self._file_url(package, version, path.name), retries.Deadline()
 
         def send() -> None:
             with path.open("rb") as content:
                 response = self._send("PUT", address, content, deadline.read_timeout, "application/octet-stream")
-            self._document(response, f"cannot upload {path.name}", "contents: write")
+            self._parse_response(response, f"cannot upload {path.name}", "contents: write")
 
         retries.retry(send, deadline)
 
@@ -200,14 +201,14 @@ class GitLab(Forge):
         number = f"{version.major}.{version.minor}.{version.micro}"  # GitLab demands three numbers
         query = {"version": number, "from": previous, "to": tag}
         document = self.request("GET", "/repository/changelog", failure, "contents: read", query=query)
-        return self._parsed(lambda document: str(document["notes"]), document, failure)
+        return self._parse(lambda document: str(document["notes"]), document, failure)
 
-    def _file_address(self, package: str, version: str, name: str) -> str:
+    def _file_url(self, package: str, version: str, name: str) -> str:
         """Return the URL of a file of a generic package."""
         path = f"packages/generic/{package}/{quote(_package_version(version))}/{quote(name)}"
-        return f"{self.location.api}/{self._root}/{path}"
+        return f"{self.location.api}/{self._repository_path}/{path}"
 
-    def _link(self, file: ReleaseFile) -> dict[str, str]:
+    def _file_link(self, file: ReleaseFile) -> dict[str, str]:
         kind = "package" if file.name.endswith((".whl", ".tar.gz")) else "other"
         return {"name": file.name, "url": file.url, "direct_asset_path": f"/{file.name}", "link_type": kind}
 
@@ -217,23 +218,23 @@ def _package_version(version: str) -> str:
     return re.sub(r"[^\w.+-]", "-", version)
 
 
-def _numbers(packages: Any, name: str, version: str) -> list[int]:
+def _package_ids(packages: Any, name: str, version: str) -> list[int]:
     """Return the numbers of the packages of exactly this name; the forge looks for a part of it."""
     return [int(item["id"]) for item in packages if (item["name"], item["version"]) == (name, version)]
 
 
-def _access_levels(document: Any) -> list[int]:
+def _parse_access_levels(document: Any) -> list[int]:
     """Return the levels of a user; none for administrators, and for members of a group that was invited."""
     permissions = document["permissions"]
     levels = (permissions["project_access"], permissions["group_access"])
     return [int(access["access_level"]) for access in levels if access]
 
 
-def _file(document: Any) -> tuple[str, str | None]:
+def _parse_file(document: Any) -> tuple[str, str | None]:
     return str(document["file_name"]), document.get("file_sha256")
 
 
-def _release(document: Any) -> ReleasePage:
+def _parse_release(document: Any) -> ReleasePage:
     return ReleasePage(
         tag=str(document["tag_name"]),
         body=str(document["description"] or ""),
@@ -242,7 +243,7 @@ def _release(document: Any) -> ReleasePage:
     )
 
 
-def _pipelines(document: Any) -> tuple[CheckRun, ...]:
+def _parse_pipelines(document: Any) -> tuple[CheckRun, ...]:
     latest: dict[tuple[str, str], CheckRun] = {}
     for pipeline in sorted(document, key=lambda pipeline: int(pipeline["id"])):
         status, ref = str(pipeline["status"]), str(pipeline["ref"])

@@ -48,18 +48,14 @@ class Location(Record, kw_only=True):
 
 
 def repository_location(remote_url: str, environment: Mapping[str, str]) -> Location:
-    """Return the location of the repository that a git remote refers to.
+    """Return the location of the repository that the URL of a git remote refers to.
 
     A token is sent only to the servers that it is for: `CI_JOB_TOKEN` to the server of the CI job; `GH_TOKEN`,
     `GITHUB_TOKEN` and `GITLAB_TOKEN` to that server and to github.com, ghe.com and gitlab.com; and
     `RELNOX_FORGE_TOKEN` to the host of any remote.
 
-    Args:
-        remote_url: The URL of the remote, as in git's configuration.
-        environment: The environment variables.
-
     Raises:
-        Blocked: The remote is not on a known forge, or a variable is not valid.
+        Blocked: The remote is not on a known forge, or `RELNOX_FORGE` names none.
     """
     scheme, host, path = _parse_remote_url(remote_url)
     own_server = (
@@ -121,25 +117,18 @@ def _parse_remote_url(remote_url: str) -> tuple[str, str, str]:
 
 
 def _kind_of_forge(host: str, setting: str, own_servers: tuple[str, str]) -> Kind:
-    """Return the kind of forge on a host.
+    """Return the kind of forge on a host: the value of `RELNOX_FORGE`, or else what the host tells.
 
-    Args:
-        host: The host of the remote.
-        setting: The kind that the user chose, or an empty string to detect it.
-        own_servers: The hosts of the CI job's GitHub and GitLab servers; empty strings if not in such a job.
+    `own_servers` are the hosts of the CI job's GitHub and GitLab servers, empty outside of such a job.
 
     Raises:
         Blocked: The setting is not valid, or the forge cannot be detected.
     """
-    if setting:
-        if setting == "github":
-            return "github"
-        if setting == "gitlab":
-            return "gitlab"
+    if setting not in ("", "github", "gitlab"):
         raise Blocked("forge-unknown", f"RELNOX_FORGE names an unknown forge ({setting[:20]!a})", fix=_SETTING)
-    if host in ("github.com", own_servers[0]) or _GITHUB.match(host):
+    if setting == "github" or (not setting and (host in ("github.com", own_servers[0]) or _GITHUB.match(host))):
         return "github"
-    if host in ("gitlab.com", own_servers[1]) or _GITLAB.match(host):
+    if setting == "gitlab" or host in ("gitlab.com", own_servers[1]) or _GITLAB.match(host):
         return "gitlab"
     raise _unknown_forge_error(f"{host} is neither github.com nor gitlab.com")
 
