@@ -169,7 +169,7 @@ class Forge(ABC):
     pull_requests_path: ClassVar[str]
     update_method: ClassVar[str]
     field_names: ClassVar[Mapping[str, str]]
-    """Maps `head`, `base`, `title` and `body` to the forge's names of the fields of a pull request."""
+    """Maps `head`, `base`, `title` and `body` of a pull request to the forge's names, where they differ."""
     has_drafts: ClassVar[bool]
     """Whether releases can be drafts, prereleases and the latest one; else they are public from the beginning."""
     max_body: ClassVar[int]
@@ -271,7 +271,7 @@ class Forge(ABC):
         return self._parse(self._parse_pull_request, document, failure)
 
     def _rename_fields(self, **values: str) -> dict[str, str]:
-        return {self.field_names[name]: value for name, value in values.items()}
+        return {self.field_names.get(name, name): value for name, value in values.items()}
 
     # --- releases
 

@@ -39,12 +39,7 @@ class GitHub(Forge):
     pull_request_term = "pull request"
     pull_requests_path = "/pulls"
     update_method = "PATCH"
-    field_names: ClassVar[Mapping[str, str]] = {
-        "head": "head",
-        "base": "base",
-        "title": "title",
-        "body": "body",
-    }
+    field_names: ClassVar[Mapping[str, str]] = {}
     has_drafts = True
     max_body = 125_000
     environment_fix = "in Settings > Environments > {name}: add required reviewers, and prevent self-review"
@@ -66,10 +61,8 @@ class GitHub(Forge):
     def environment(self, name: str) -> Environment | None:
         """Return an environment with its protection rules."""
         failure = f"cannot read the environments of {self.location.path}"
-        environments = self._get_briefly(
-            "/environments", failure, "actions: read", _parse_environments, per_page="100"
-        )
-        return environments.get(name)
+        path = "/environments"
+        return self._get_briefly(path, failure, "actions: read", _parse_environments, per_page="100").get(name)
 
     @property
     def _repository_path(self) -> str:
@@ -145,9 +138,8 @@ class GitHub(Forge):
     def change_release(self, page: ReleasePage, body: str, files: Sequence[ReleaseFile] = ()) -> None:
         """Change the text, which immutable releases allow, too."""
         del files
-        self._write_release(
-            "PATCH", f"/releases/{page.id}", f"cannot change the release of {page.tag}", {"body": body}
-        )
+        failure = f"cannot change the release of {page.tag}"
+        self._write_release("PATCH", f"/releases/{page.id}", failure, {"body": body})
 
     def publish_release(self, page: ReleasePage, *, prerelease: bool, latest: bool) -> None:
         """Publish a draft; all flags are sent, since GitHub makes each release the latest that says nothing."""

@@ -39,7 +39,6 @@ class GitLab(Forge):
     field_names: ClassVar[Mapping[str, str]] = {
         "head": "source_branch",
         "base": "target_branch",
-        "title": "title",
         "body": "description",
     }
     has_drafts = False
