@@ -23,7 +23,7 @@ from relnox.errors import Conflict, ExitCode, TryLater
 from relnox.indexes.embedded import CLEAR_FIX
 from relnox.indexes.index import ServedContent
 from relnox.indexes.targets import EMBEDDED, Target
-from relnox.indexes.uploads import conflict_hint
+from relnox.indexes.uploads import used_version_hint
 from relnox.steps.run import Run, SharedService
 from relnox.system import retries
 from relnox.system.retries import Deadline, TransientError
@@ -249,6 +249,7 @@ def different_files_error(
 ) -> Conflict:
     """Return the error for files of a package that the index has with other content, each with its hash there."""
     after = " (damaged during the upload, or uploaded by another job first)" if uploaded else ""
+    other_way = "" if index.name == EMBEDDED else "; or publish the files of the build that was uploaded first"
     return Conflict(
         "index-file-differs",
         "\n".join(
@@ -256,7 +257,7 @@ def different_files_error(
             f"  index  sha256 {sha256}\n  built  sha256 {file.sha256}"
             for file, sha256 in files
         ),
-        fix=conflict_hint(files[0][0], index),
+        fix=used_version_hint(files[0][0].package, files[0][0].version, index) + other_way,
     )
 
 

@@ -44,13 +44,10 @@ class CheckReproducibility(
         output = again / "archives"
         output.mkdir()
         paths = build(self.build, source, output, run, build_sessions.VARIED_CONDITIONS)
-        rebuilt = {path.name: path for path in paths}
-        built = built_packages(run)[self.build.package].files
-        first = {file.filename: run.root / self.build.output / file.filename for file in built}
-        differing = sorted(
-            name for name in first.keys() & rebuilt.keys() if not _have_same_hash(first[name], rebuilt[name])
-        )
-        lines = [f"  {name} differs" for name in differing]
+        rebuilt = {path.name: archives.hash_file(path).sha256 for path in paths}
+        first = {file.filename: file.sha256 for file in built_packages(run)[self.build.package].files}
+        common = sorted(first.keys() & rebuilt.keys())
+        lines = [f"  {name} differs" for name in common if first[name] != rebuilt[name]]
         lines += [f"  {name} is only in the first build" for name in sorted(first.keys() - rebuilt.keys())]
         lines += [f"  {name} is only in the second build" for name in sorted(rebuilt.keys() - first.keys())]
         if lines:
@@ -69,7 +66,9 @@ class CheckReproducibility(
         if first.commit is not None and run.git is not None:
             with _export_lock:
                 source = copies.copy_commit(run.git, first.commit, directory).root
-            _copy_generated_files(source, run)
+            for name in generated_files(run):
+                (source / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(first.directory / name, source / name)
         else:
             source = checkout
             own_paths = (run.root / self.build.output, run.scratch)  # relnox's archives, and the copy itself
@@ -86,16 +85,3 @@ class CheckReproducibility(
         if run.git is not None:  # else git reports all files as changed
             Git(source).run("update-index", "-q", "--refresh")
         return source
-
-
-def _copy_generated_files(source: Path, run: Run) -> None:
-    """Copy the files that hooks generated before the first build."""
-    first = source_to_build(run)
-    for name in generated_files(run):
-        path = source / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(first.directory / name, path)
-
-
-def _have_same_hash(one: Path, other: Path) -> bool:
-    return archives.hash_file(one).sha256 == archives.hash_file(other).sha256
