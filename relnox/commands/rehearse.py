@@ -39,7 +39,6 @@ def plan(options: Options, project: Project) -> Plan:
             commit=head,
             branch=branch or next(names, state.branch or "rehearsal"),
             remote_name=project.config.remote,
-            output=_DIST,
         )
     )
 

@@ -63,12 +63,6 @@ class Indexes:
         """The embedded index; it is not running until it is looked up by its name."""
         return EmbeddedIndex(self._directory, upload_token=self._upload_token)
 
-    def clear_embedded(self) -> None:
-        """Delete all files of the embedded index, and forget its cached listings."""
-        self.embedded.store.clear()
-        if EMBEDDED in self._indexes:
-            self._indexes[EMBEDDED].forget_listings()
-
     def signing_identity(self) -> Identity | str:
         """Return the identity of the CI job for the signing service, or the reason why there is none."""
         return trusted_publishing.request_identity(trusted_publishing.SIGNING_AUDIENCE, self._environment)

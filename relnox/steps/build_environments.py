@@ -1,4 +1,4 @@
-"""Build environments, and what else building steps share: package sources, manifests."""
+"""The build environments and workers that building steps share, and where build requirements come from."""
 
 from __future__ import annotations
 
@@ -63,7 +63,10 @@ class BuildingServices(SharedService):
             if self._has_reported_sources:
                 return
             self._has_reported_sources = True
-        sources = self._package_sources()
+        if (only_index := self._settings.only_index) is not None:
+            sources: tuple[PackageSource, ...] = (PackageSource("index", only_index, "the project's settings"),)
+        else:
+            sources = uv_settings.find_package_sources(self._run.root, self.installer_variables())
         index = [f"{source.url} ({source.setting})" for source in sources if source.kind == "index"]
         others = [
             f"{source.url} ({source.kind}, {source.setting})" for source in sources if source.kind != "index"
@@ -94,12 +97,6 @@ class BuildingServices(SharedService):
                     on_install=self.report_package_sources,
                 )
             return self._pools[python]
-
-    def _package_sources(self) -> tuple[PackageSource, ...]:
-        """Return the package sources that uv is configured for."""
-        if (index := self._settings.only_index) is not None:
-            return (uv_settings.PackageSource("index", index, "the project's settings"),)
-        return uv_settings.find_package_sources(self._run.root, self.installer_variables())
 
     def _create_uv_settings_directory(self) -> Path:
         """Create a directory with a uv.toml that contains only the project settings that apply to builds.

@@ -11,7 +11,7 @@ from pathlib import Path
 from relnox.building import archives, checks
 from relnox.building.archives import Archive
 from relnox.building.checks.expected import ExpectedArchive
-from relnox.core import fixes, tag_versions
+from relnox.core import tag_versions
 from relnox.core.planning.step import Step
 from relnox.core.records import Record
 from relnox.core.release.manifest import MANIFEST_JSON, Distribution, Manifest
@@ -133,7 +133,7 @@ def read_manifest_if_valid(output: Path) -> Manifest | None:
 
 
 @contextlib.contextmanager
-def staging_directory(output: Path, package: str) -> Iterator[Path]:
+def archive_staging_directory(output: Path, package: str) -> Iterator[Path]:
     """Create a temporary directory for archives of a package in the output directory, as its only one."""
     output.mkdir(parents=True, exist_ok=True)
     staging = output / f".relnox-{package}"
@@ -152,19 +152,6 @@ def move_files(directory: Path, files: Iterable[Path]) -> None:
             path.chmod(path.stat().st_mode & ~_WRITABLE_BY_OTHERS)
             flush_to_disk(content)
         path.replace(directory / path.name)
-
-
-def check_archives_unchanged(directory: Path, files: Iterable[Distribution]) -> None:
-    """Raise an error if an archive in a directory was removed or changed since it was built."""
-    for file in files:
-        path = directory / file.filename
-        if not archives.file_matches(path, file.size, file.sha256):
-            raise Failed(
-                "archive-changed",
-                f"{file.filename} was {'changed' if path.exists() else 'removed'} after it was built",
-                fix="stop other processes that write into that directory, then build again: "
-                f"{fixes.task_command('build-all')}",
-            )
 
 
 class CleanDirectory(Step, key="clean"):

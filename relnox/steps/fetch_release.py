@@ -23,13 +23,16 @@ from relnox.core.release.manifest import Distribution
 from relnox.core.text import format_count, format_size, join_names
 from relnox.errors import Conflict, Failed, Problem, TryLater
 from relnox.indexes import attestations
+from relnox.indexes.index import Index
 from relnox.indexes.listings import IndexFile, Listing
-from relnox.indexes.project_status import project_status_warnings
 from relnox.indexes.uploads import next_release_hint
 from relnox.steps.publication import different_files_error
 from relnox.steps.run import Run
 from relnox.system import retries
 from relnox.system.retries import Deadline
+
+_LITTLE_STORAGE = 0.1
+"""The part of a project's storage below which what is left is reported."""
 
 
 class ReleaseFiles(Record, kw_only=True):
@@ -65,7 +68,7 @@ class LookUpRelease(Step, key="look up {self.package}"):
         """Read the listing, and warn about what makes installing the release harder."""
         index = run.indexes[self.index]
         listing = index.cached_listing(self.package)
-        warnings = tuple(project_status_warnings(self.package, listing, index, self.storage_limit))
+        warnings = tuple(_project_warnings(self.package, listing, index, self.storage_limit))
         for warning in warnings:
             if warning.code == "project-quarantined":
                 raise Failed("project-quarantined", warning.message, warning.fix)
@@ -108,6 +111,37 @@ class LookUpRelease(Step, key="look up {self.package}"):
                     fix=f"publish a release of {self.package} with a wheel for it",
                     level="warning",
                 )
+
+
+def _project_warnings(package: str, listing: Listing, index: Index, storage_limit: int) -> Iterable[Problem]:
+    """Yield warnings if a project is archived, deprecated or in quarantine, or its storage is nearly used up.
+
+    Storage, whose limit is in bytes, counts on indexes with the rules of the public index.
+    """
+    reason = f" ({listing.reason})" if listing.reason else ""
+    if listing.status == "quarantined":
+        yield _warning(
+            "project-quarantined",
+            f"project {package} is quarantined on {index.name}, and cannot be installed{reason}",
+            "contact the index operator",
+        )
+    elif listing.status != "active":
+        yield _warning(
+            "project-archived",
+            f"project {package} is {listing.status} on {index.name}{reason}",
+            f"if it is still maintained, change that in the project's settings on {index.name}",
+        )
+    if index.has_public_rules and storage_limit - listing.size < _LITTLE_STORAGE * storage_limit:
+        yield _warning(
+            "storage-low",
+            f"project {package} has {format_size(listing.size)} on {index.name} (the limit is "
+            f"{format_size(storage_limit)})",
+            "request a higher limit on the index, and set it: [tool.relnox.check] storage-limit = 20000",
+        )
+
+
+def _warning(code: str, message: str, fix: str) -> Problem:
+    return Problem(code, message, fix, level="warning")
 
 
 def _describe(files: tuple[IndexFile, ...]) -> str:

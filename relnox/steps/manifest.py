@@ -19,7 +19,7 @@ from relnox.core.release.manifest import MANIFEST_JSON, MANIFEST_TEXT, Distribut
 from relnox.core.requirements import dependencies_among
 from relnox.core.text import format_count, join_names
 from relnox.errors import Failed
-from relnox.steps.built_archives import BuiltPackage, built_packages, move_files, staging_directory
+from relnox.steps.built_archives import BuiltPackage, archive_staging_directory, built_packages, move_files
 from relnox.steps.run import Run
 from relnox.system.files import replace_file
 
@@ -77,14 +77,8 @@ class WriteManifest(Step, key="manifest", title="write the manifest into {self.o
         return needs
 
     def verify(self, run: Run, result: Manifest) -> str:
-        """Check that the manifest can be read back."""
-        path = run.root / self.output / MANIFEST_JSON
-        if Manifest.from_json(path.read_text(encoding="utf-8"), where=str(path)) != result:
-            raise Failed(
-                "file-changed",
-                f"{path} differs from what was written",
-                fix="stop other processes that write into that directory, then rerun the command",
-            )
+        """Name the manifest, and the packages that it lacks."""
+        del run
         without = f", without {', '.join(result.missing)}" if result.missing else ""
         return f"{self.output}/{MANIFEST_JSON}{without}"
 
@@ -122,7 +116,7 @@ class Collect(Step, key="collect {self.package}"):
     def apply(self, run: Run) -> None:
         output = run.root / self.output
         try:
-            with staging_directory(output, self.package) as staging:
+            with archive_staging_directory(output, self.package) as staging:
                 for directory, name, sha256 in self._missing_files(run):
                     _copy(run.root / directory / name, output / name, sha256, staging)
         except OSError as error:

@@ -396,4 +396,5 @@ class ClearIndex(Step, key="clear index", title="remove all content of index {se
 
     def apply(self, run: Run) -> None:
         """Remove everything, including files of this release."""
-        run.indexes.clear_embedded()
+        run.indexes.embedded.store.clear()
+        run.indexes[self.index].forget_listings()
