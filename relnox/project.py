@@ -526,7 +526,7 @@ def parse_settings(data: Any, options_by_table: OptionsByTable) -> Config:
     if config.indexes or config.targets or config.trusted_index:
         from relnox.indexes import targets  # with requests, which is slow to import
 
-        targets.check_settings(config)
+        targets.check_index_settings(config)
     return config
 
 

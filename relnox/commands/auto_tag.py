@@ -194,7 +194,7 @@ def _is_related(git: Git, commit: str, tag: str, remote: str, is_shallow: bool) 
 
 def _index_that_has(package: Package, version: Version, tag: str, project: Project) -> str | None:
     """Return the name of the package's production index if that has the version already."""
-    index = targets.select_by_tags(project.config, {package.name: (tag, version)})
+    index = targets.select_index_by_tags(project.config, {package.name: (tag, version)})
     if package.is_private or not project.indexes[index].production:
         return None
     fix = "rerun the command later, or skip the check: --no-check-index"

@@ -394,7 +394,10 @@ def _public_versions(name: str, index: Index, indexes: Indexes) -> frozenset[Ver
 def _choose_publisher(indexes: Indexes) -> tuple[Publisher | None, str]:
     """Return who signs the files that are uploaded by Trusted Publishing, or None, and a note on that."""
     if not attestations.is_installed():
-        return None, f"attestations: off (the packages that sign are not installed: {attestations.INSTALL})"
+        return (
+            None,
+            f"attestations: off (the packages that sign are not installed: {attestations.INSTALL_COMMAND})",
+        )
     identity = indexes.signing_identity()
     if isinstance(identity, str):
         return None, f"attestations: off ({identity})"

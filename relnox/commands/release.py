@@ -260,7 +260,7 @@ def _decide_chain(
             for release in releases
             if not project.workspace.by_name[release.package].is_private
         }
-        index = targets.select_by_tags(config, tags)
+        index = targets.select_index_by_tags(config, tags)
     is_production = project.indexes[index].production  # an unknown index is reported first
     if test_index is None:  # only what becomes public anyway goes to a public test index
         defaults = {targets.PRODUCTION: targets.TEST, targets.EMBEDDED: targets.EMBEDDED}

@@ -112,7 +112,7 @@ def _recheck_public_files(
 
     Return the exit code of that signal, or else `after_signal`: that of the signal that ended the run, if any.
     """
-    if (check := publication.recheck(briefly=after_signal is not None)) is None:
+    if (check := publication.create_recheck(briefly=after_signal is not None)) is None:
         return after_signal
     interruption = after_signal
     try:

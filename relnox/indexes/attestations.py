@@ -22,8 +22,8 @@ from relnox.system.secrets import mask_to_one_line
 if TYPE_CHECKING:
     from requests import Response
 
-INSTALL = fixes.install_command("relnox[attest]")
-WITHOUT = "publish without attestations: --attestations off (they cannot be added later)"
+INSTALL_COMMAND = fixes.install_command("relnox[attest]")
+WITHOUT_ATTESTATIONS = "publish without attestations: --attestations off (they cannot be added later)"
 _REKOR_VERSION = 1
 """The version of the transparency log whose entries have the signing time, which PEP 740 does not store."""
 _START_TIMEOUT = 60.0
@@ -57,7 +57,7 @@ def sign(files: Sequence[Distribution], identity: Identity, store: Callable[[Dis
     timeout = _START_TIMEOUT + _TIMEOUT_PER_FILE * len(files)
     try:
         # sigstore has no timeouts.
-        http.call_with_timeout(lambda: _sign(files, identity, store), timeout, "the signing service")
+        http.call_with_timeout(lambda: _sign_files(files, identity, store), timeout, "the signing service")
     except Problem:
         raise
     except IdentityError as error:
@@ -67,24 +67,26 @@ def sign(files: Sequence[Distribution], identity: Identity, store: Callable[[Dis
             fix="check that the clock of this machine is correct, then rerun the command",
         ) from error
     except Exception as error:  # sigstore raises private classes, and those of requests and pydantic
-        response = _response_of(error)
+        response = _response_of_error(error)
         if response is None or response.status_code >= 500 or response.status_code == 429:  # noqa: PLR2004 - HTTP
             reason = mask_to_one_line(str(error) or type(error).__name__)
             raise retries.TransientError(
                 "signing-unavailable",
                 f"the signing service failed: {reason}",
-                fix=f"rerun the command later, or {WITHOUT}",
+                fix=f"rerun the command later, or {WITHOUT_ATTESTATIONS}",
             ) from error
         reason = mask_to_one_line(f"{response.status_code} {response.reason or ''} {response.text}")
         raise Failed(
             "signing-unavailable",
             f"the signing service rejected the request: {reason}",
             fix="check that the CI provider is supported, and that the clock of this machine is correct; or "
-            + WITHOUT,
+            + WITHOUT_ATTESTATIONS,
         ) from error
 
 
-def _sign(files: Sequence[Distribution], identity: Identity, store: Callable[[Distribution, bytes], None]) -> None:
+def _sign_files(
+    files: Sequence[Distribution], identity: Identity, store: Callable[[Distribution, bytes], None]
+) -> None:
     from pypi_attestations import Attestation
     from sigstore.models import ClientTrustConfig
     from sigstore.oidc import IdentityToken
@@ -96,7 +98,7 @@ def _sign(files: Sequence[Distribution], identity: Identity, store: Callable[[Di
     # One certificate, which is valid for ten minutes, signs all files.
     with SigningContext.from_trust_config(trust).signer(token, cache=True) as signer:
         for file in files:
-            store(file, Attestation.sign(signer, _subject(file)).model_dump_json().encode())
+            store(file, Attestation.sign(signer, _to_subject(file)).model_dump_json().encode())
 
 
 def verify_attestation(content: bytes, file: Distribution, publisher: Publisher) -> None:
@@ -112,9 +114,9 @@ def verify_attestation(content: bytes, file: Distribution, publisher: Publisher)
     def verify() -> None:
         attestation = Attestation.model_validate_json(content)
         model: Any = TypeAdapter(PublisherModel).validate_python(publisher.as_document)
-        attestation.verify(model, _subject(file), offline=True)
+        attestation.verify(model, _to_subject(file), offline=True)
 
-    _verify(verify, f"the attestation of {file.filename} by {publisher.description}")
+    _call_verifier(verify, f"the attestation of {file.filename} by {publisher.description}")
 
 
 def verify_provenance(content: bytes, file: Distribution, index: str) -> str:
@@ -130,7 +132,7 @@ def verify_provenance(content: bytes, file: Distribution, index: str) -> str:
     def verify() -> None:
         for bundle in Provenance.model_validate_json(content).attestation_bundles:
             for attestation in bundle.attestations:
-                attestation.verify(bundle.publisher, _subject(file), offline=True)
+                attestation.verify(bundle.publisher, _to_subject(file), offline=True)
                 fields = bundle.publisher.model_dump(exclude={"kind", "claims"}).items()
                 set_fields = tuple((name, value) for name, value in fields if value)
                 publisher = Publisher(kind=bundle.publisher.kind, fields=set_fields)
@@ -138,11 +140,11 @@ def verify_provenance(content: bytes, file: Distribution, index: str) -> str:
         if not publishers:
             raise ValueError("it has no attestations")
 
-    _verify(verify, f"the provenance of {file.filename} on {index}")
+    _call_verifier(verify, f"the provenance of {file.filename} on {index}")
     return ", ".join(publishers)
 
 
-def _verify(verify: Callable[[], None], what: str) -> None:
+def _call_verifier(verify: Callable[[], None], what: str) -> None:
     """Call a function of pypi-attestations, and convert its errors."""
     from pydantic import ValidationError  # of an extra, as above
 
@@ -161,14 +163,14 @@ def _verify(verify: Callable[[], None], what: str) -> None:
         ) from error
 
 
-def _subject(file: Distribution) -> Any:
+def _to_subject(file: Distribution) -> Any:
     """Return the name and SHA-256 of a file as the `Distribution` of pypi-attestations."""
     from pypi_attestations import Distribution as Subject
 
     return Subject(name=file.filename, digest=file.sha256)
 
 
-def _response_of(error: Exception) -> Response | None:
+def _response_of_error(error: Exception) -> Response | None:
     """Return the response that an error or its cause is about, if any."""
     errors = (error, error.__cause__, error.__context__)
     responses = (getattr(cause, "response", None) for cause in errors)

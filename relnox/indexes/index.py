@@ -15,7 +15,7 @@ from relnox.core.text import format_count
 from relnox.errors import Blocked, Failed, TryLater
 from relnox.indexes import credentials, uploads
 from relnox.indexes.credentials import Credentials
-from relnox.indexes.listings import IndexFile, Listing, from_html, from_json
+from relnox.indexes.listings import IndexFile, Listing, parse_html_listing, parse_json_listing
 from relnox.indexes.targets import EMBEDDED, Target, name_or_host
 from relnox.system import http, retries
 from relnox.system.addresses import host_of
@@ -128,9 +128,11 @@ class Index(Target):
         if refresh or requested is None or retries.CLOCK.monotonic() - requested > _MAX_LISTING_AGE:
             self.fetch_listing(project, deadline)
         listing = self.cached_listing(project)
-        return {name: self._sha256_of(listing[name], deadline) for name in filenames if name in listing}
+        return {
+            name: self._listed_or_downloaded_hash(listing[name], deadline) for name in filenames if name in listing
+        }
 
-    def _sha256_of(self, file: IndexFile, deadline: Deadline | None) -> str:
+    def _listed_or_downloaded_hash(self, file: IndexFile, deadline: Deadline | None) -> str:
         if file.sha256 is not None:
             return file.sha256
         if file.url not in self._downloaded_hashes:
@@ -257,8 +259,8 @@ def _request_listing(simple_url: str, project: str, deadline: Deadline | None) -
     try:
         if not is_json:
             text = response.text
-            return http.call_with_timeout(lambda: from_html(text, base), _PARSING_TIMEOUT, host_of(page))
-        return from_json(http.parse_json(response), base)
+            return http.call_with_timeout(lambda: parse_html_listing(text, base), _PARSING_TIMEOUT, host_of(page))
+        return parse_json_listing(http.parse_json(response), base)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, AssertionError) as error:
         why = f"PEP {691 if is_json else 503}: {describe_parsing_error(error)}"
         raise Failed(

@@ -106,7 +106,7 @@ class Listing(dict[str, IndexFile]):
         return {version: tuple(of_version) for version, of_version in files.items()}
 
 
-def from_json(document: Any, page: str) -> Listing:
+def parse_json_listing(document: Any, page: str) -> Listing:
     """Parse the JSON page of a project (PEP 691, PEP 700 and PEP 792).
 
     Links are relative to the URL of the page.
@@ -115,21 +115,21 @@ def from_json(document: Any, page: str) -> Listing:
         ValueError: It is not a listing; other invalid documents raise `KeyError`, `TypeError` and the like.
     """
     meta = document.get("meta")
-    _check_version(meta.get("api-version", _API_MAJOR) if isinstance(meta, dict) else _API_MAJOR)
+    _check_api_version(meta.get("api-version", _API_MAJOR) if isinstance(meta, dict) else _API_MAJOR)
     marker = document.get("project-status")
     marker = marker if isinstance(marker, dict) else {}
     if not isinstance(document["files"], list):
         raise TypeError
     files = (
         IndexFile(
-            filename=_checked_text(entry["filename"]),
-            url=_absolute_url(page, _checked_text(entry["url"])),
+            filename=_require_text(entry["filename"]),
+            url=_absolute_url(page, _require_text(entry["url"])),
             sha256=_parse_digest(entry.get("hashes", {}).get("sha256"), entry["filename"]),
             upload_time=_parse_time(entry.get("upload-time")),
             size=size if type(size := entry.get("size")) is int and size >= 0 else None,
             requires_python=str(entry.get("requires-python") or ""),
             yanked=bool(entry.get("yanked")),
-            provenance=_absolute_url(page, _checked_text(entry["provenance"]))
+            provenance=_absolute_url(page, _require_text(entry["provenance"]))
             if entry.get("provenance")
             else None,
         )
@@ -138,7 +138,7 @@ def from_json(document: Any, page: str) -> Listing:
     return Listing(files, status=str(marker.get("status", "active")), reason=str(marker.get("reason", "")))
 
 
-def from_html(text: str, page: str) -> Listing:
+def parse_html_listing(text: str, page: str) -> Listing:
     """Parse the HTML page of a project (PEP 503 and PEP 792); hashes are in the fragments of its links.
 
     Links are relative to the URL of the page, unless it has a `base` element.
@@ -154,7 +154,7 @@ def from_html(text: str, page: str) -> Listing:
         raise ValueError("not HTML")
     if parser.has_password_field:  # of a proxy, perhaps
         raise ValueError("it is a login page")
-    _check_version(parser.meta.get("pypi:repository-version", _API_MAJOR))
+    _check_api_version(parser.meta.get("pypi:repository-version", _API_MAJOR))
     files = []
     base = _absolute_url(page, parser.base)
     for attributes in parser.anchors:
@@ -214,7 +214,7 @@ def _absolute_url(page: str, url: str) -> str:
         return url
 
 
-def _checked_text(value: object) -> str:
+def _require_text(value: object) -> str:
     """Check that a value is a string, and return it."""
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is not text")
@@ -227,14 +227,14 @@ def _parse_digest(value: object, filename: str) -> str | None:
     Raises:
         ValueError: It is not a SHA-256.
     """
-    if value is None or (digest := _checked_text(value).lower()) in _NO_DIGEST:
+    if value is None or (digest := _require_text(value).lower()) in _NO_DIGEST:
         return None
     if not _SHA256.fullmatch(digest):
         raise ValueError(f"{digest[:80]!r}, the hash of {filename}, is not a SHA-256")
     return digest
 
 
-def _check_version(version: object) -> None:
+def _check_api_version(version: object) -> None:
     """Check the major version of the simple API (PEP 629)."""
     if str(version).partition(".")[0] != _API_MAJOR:
         raise ValueError(f"unsupported version {str(version)[:20]!a} of the simple API")
@@ -243,7 +243,7 @@ def _check_version(version: object) -> None:
 def _parse_time(value: object) -> datetime | None:
     """Parse an upload time (PEP 700), which is in UTC if it has no time zone; return None if it is invalid."""
     try:
-        time = datetime.fromisoformat(_checked_text(value))
+        time = datetime.fromisoformat(_require_text(value))
     except (ValueError, TypeError):
         return None
     return time if time.tzinfo is not None else time.replace(tzinfo=UTC)

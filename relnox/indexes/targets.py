@@ -124,7 +124,7 @@ def resolve(name: str, config: Config) -> Target:
     return target
 
 
-def check_settings(config: Config) -> None:
+def check_index_settings(config: Config) -> None:
     """Check the names and URLs of all indexes in the settings.
 
     Raises:
@@ -132,10 +132,10 @@ def check_settings(config: Config) -> None:
         Blocked: A URL is not valid, or contains a password.
     """
     for name, settings in config.indexes.items():
-        _check_url(settings.upload, f"indexes.{name}.upload")
-        _check_url(settings.simple, f"indexes.{name}.simple")
+        _check_index_url(settings.upload, f"indexes.{name}.upload")
+        _check_index_url(settings.simple, f"indexes.{name}.simple")
     if config.trusted_index is not None:
-        _check_url(config.trusted_index, "trusted-index")
+        _check_index_url(config.trusted_index, "trusted-index")
     names = [PRODUCTION, TEST, *config.indexes, EMBEDDED]
     for rule, name in config.targets.items():
         if rule not in _IS_OF_KIND and re.fullmatch(r"[a-zA-Z_-]+", rule):  # the tag of no version
@@ -145,7 +145,7 @@ def check_settings(config: Config) -> None:
             raise _unknown_index(f"unknown index {name} in targets.{rule}", name, names)
 
 
-def select_by_tags(config: Config, tags: Mapping[str, tuple[str, Version] | None]) -> str:
+def select_index_by_tags(config: Config, tags: Mapping[str, tuple[str, Version] | None]) -> str:
     """Return the name of the index that `[tool.relnox.targets]` selects for the tags of packages.
 
     Rules for tag patterns precede rules for kinds of versions, and specific kinds precede general ones. If several
@@ -227,7 +227,7 @@ def _host_of_url(url: str) -> str:
         return ""
 
 
-def _check_url(url: str, key: str) -> None:
+def _check_index_url(url: str, key: str) -> None:
     """Check the URL in a setting, which must not contain a user name or a password: it is in version control."""
     problem = url_problem(url)
     if problem == URL_WITH_LOGIN:

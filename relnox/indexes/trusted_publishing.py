@@ -121,7 +121,7 @@ def request_identity(audience: str, environment: Mapping[str, str]) -> Identity 
     Raises:
         TransientError: The CI provider did not respond; a retry may succeed.
     """
-    ci_provider = _detect_provider(environment)
+    ci_provider = _detect_ci_provider(environment)
     if ci_provider is None:
         return _NO_PROVIDER
     none = f"{ci_provider} issues no identity token for {audience}: {_permission_hint(ci_provider, audience)}"
@@ -139,7 +139,7 @@ def request_identity(audience: str, environment: Mapping[str, str]) -> Identity 
     return Identity(Secret(token)) if token else none
 
 
-def _detect_provider(environment: Mapping[str, str]) -> str | None:
+def _detect_ci_provider(environment: Mapping[str, str]) -> str | None:
     """Return the name of the CI provider, or None if no provider that issues identity tokens is detected."""
     for variable, name in _CI_PROVIDERS.items():
         if environment.get(variable):
@@ -173,7 +173,7 @@ class TokenProvider:
         self._audience = audience
         self._environment = environment
         self.identity = identity
-        self._renewable = _detect_provider(environment) != _GITLAB
+        self._renewable = _detect_ci_provider(environment) != _GITLAB
         self._tokens: dict[str, tuple[Secret, float]] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
@@ -201,10 +201,10 @@ class TokenProvider:
                     fix="rerun the job, which uploads only missing files; or publish each package in its own job: "
                     "--package NAME",
                 )
-            self._tokens[name] = self._mint(project)
+            self._tokens[name] = self._request_upload_token(project)
             return self._tokens[name][0]
 
-    def _mint(self, project: str) -> tuple[Secret, float]:
+    def _request_upload_token(self, project: str) -> tuple[Secret, float]:
         """Exchange an identity token for an upload token; return it with its expiry by the monotonic clock."""
         identity: Identity | str = self.identity
         if self._renewable:
@@ -252,7 +252,7 @@ def token_provider(target: Target, environment: Mapping[str, str]) -> TokenProvi
             service.
         TransientError: The index or the CI provider does not respond.
     """
-    if _detect_provider(environment) is None:
+    if _detect_ci_provider(environment) is None:
         return _NO_PROVIDER
     if not addresses.is_encrypted(target.upload_url):
         return f"not used over http ({target.host})"

@@ -193,7 +193,7 @@ def upload_file(  # noqa: PLR0913, PLR0917 - an upload
 
     Raises:
         TransientError: A retry may succeed.
-        Problem: The index rejected the file, the release or the credentials; see `parse_response`.
+        Problem: The index rejected the file, the release or the credentials; see `parse_upload_response`.
     """
     fields = form_fields(path, attestations)
     login = Login(credentials.user, credentials.secret(file.package))
@@ -211,7 +211,7 @@ def upload_file(  # noqa: PLR0913, PLR0917 - an upload
             read_timeout=RESPONSE_TIMEOUT,
             limit=http.UPLOAD_RESPONSE,
         )
-    return parse_response(response, file, target)
+    return parse_upload_response(response, file, target)
 
 
 def form_fields(path: Path, attestations: Sequence[Path] = ()) -> list[tuple[str, str]]:
@@ -258,7 +258,7 @@ def upload_form(fields: list[tuple[str, str]], filename: str, content: BinaryIO)
     return MultipartEncoder([*fields, ("content", (filename, content, "application/octet-stream"))])
 
 
-def parse_response(response: requests.Response, file: Distribution, index: Target) -> str:
+def parse_upload_response(response: requests.Response, file: Distribution, index: Target) -> str:
     """Return a summary of a successful response to an upload, or raise the error that it stands for.
 
     The attribute `rejected` of the error is set to whether the index certainly did not store the file.

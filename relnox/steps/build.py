@@ -167,7 +167,7 @@ class Build(Step, key="build {self.package}"):
         output = run.root / self.output
         with archive_staging_directory(output, self.package) as staging:
             paths = build(self, source.directory / self.directory, staging, run)
-            built = self._check(paths, run)
+            built = self._check_archives(paths, run)
             move_files(output, paths)
         return built
 
@@ -176,7 +176,7 @@ class Build(Step, key="build {self.package}"):
         del run
         return ", ".join(file.filename for file in result.files)
 
-    def _check(self, paths: Sequence[Path], run: Run) -> BuiltPackage:
+    def _check_archives(self, paths: Sequence[Path], run: Run) -> BuiltPackage:
         source = source_to_build(run)
         expected = ExpectedArchive(
             name=self.package,

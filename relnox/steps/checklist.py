@@ -44,7 +44,7 @@ class LockFile(Step, key="lock {self.file}"):
 
     def apply(self, run: Run) -> None:
         if not self.writes:
-            raise stale_lock(self.file, self.tool)
+            raise outdated_lock_error(self.file, self.tool)
         self._run_tool(run).check(f"{self.tool} lock")
 
     def _is_current(self, run: Run) -> bool:
@@ -66,7 +66,7 @@ class LockFile(Step, key="lock {self.file}"):
         return process.run([program, "lock", *options], cwd=directory, env=variables, timeout=_LOCK_TIMEOUT)
 
 
-def stale_lock(file: str, tool: str) -> Blocked:
+def outdated_lock_error(file: str, tool: str) -> Blocked:
     """Return the problem that a lock file does not match its pyproject.toml."""
     directory = posixpath.dirname(file)
     command = f"cd {directory} && {tool} lock" if directory else f"{tool} lock"

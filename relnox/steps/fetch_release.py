@@ -87,7 +87,7 @@ class LookUpRelease(Step, key="look up {self.package}"):
                 fix="publish a release that replaces it, or unyank it on the index",
             )
         run.warn(self, (*warnings, *self._release_warnings(listing, files)))
-        return _describe(files)
+        return _describe_files(files)
 
     def _release_warnings(self, listing: Listing, files: tuple[IndexFile, ...]) -> Iterable[Problem]:
         """Yield warnings about a newer version that is yanked, and about Pythons without a wheel."""
@@ -102,8 +102,8 @@ class LookUpRelease(Step, key="look up {self.package}"):
         wheels = [file.filename for file in files if file.filename.endswith(".whl") and not file.yanked]
         for python in self.pythons if wheels else ():
             version = find_interpreter(python).version
-            is_supported = any(_supports(file.requires_python, version) for file in files)
-            if is_supported and best_file(wheels, python) is None:
+            is_supported = any(_allows_python(file.requires_python, version) for file in files)
+            if is_supported and select_file(wheels, python) is None:
                 yield Problem(
                     "wheels-missing",
                     f"{self.package} {self.version} has no wheel for Python {python} on this machine, only for "
@@ -120,19 +120,19 @@ def _project_warnings(package: str, listing: Listing, index: Index, storage_limi
     """
     reason = f" ({listing.reason})" if listing.reason else ""
     if listing.status == "quarantined":
-        yield _warning(
+        yield _project_warning(
             "project-quarantined",
             f"project {package} is quarantined on {index.name}, and cannot be installed{reason}",
             "contact the index operator",
         )
     elif listing.status != "active":
-        yield _warning(
+        yield _project_warning(
             "project-archived",
             f"project {package} is {listing.status} on {index.name}{reason}",
             f"if it is still maintained, change that in the project's settings on {index.name}",
         )
     if index.has_public_rules and storage_limit - listing.size < _LITTLE_STORAGE * storage_limit:
-        yield _warning(
+        yield _project_warning(
             "storage-low",
             f"project {package} has {format_size(listing.size)} on {index.name} (the limit is "
             f"{format_size(storage_limit)})",
@@ -140,11 +140,11 @@ def _project_warnings(package: str, listing: Listing, index: Index, storage_limi
         )
 
 
-def _warning(code: str, message: str, fix: str) -> Problem:
+def _project_warning(code: str, message: str, fix: str) -> Problem:
     return Problem(code, message, fix, level="warning")
 
 
-def _describe(files: tuple[IndexFile, ...]) -> str:
+def _describe_files(files: tuple[IndexFile, ...]) -> str:
     """Return how many files a release has, their size, the time of the first upload, and the provenance."""
     parts = [format_count(len(files), "file")]
     if sizes := [file.size for file in files if file.size is not None]:
@@ -156,7 +156,7 @@ def _describe(files: tuple[IndexFile, ...]) -> str:
     return ", ".join(parts)
 
 
-def _supports(requires_python: str, version: str) -> bool:
+def _allows_python(requires_python: str, version: str) -> bool:
     """Return whether a `Requires-Python` in a listing allows a Python; an invalid one allows all, as for pip."""
     try:
         return version in SpecifierSet(requires_python)
@@ -279,10 +279,10 @@ def _format_hashes(files: Iterable[Distribution]) -> str:
     return "; ".join(f"{file.filename} sha256 {file.sha256[:16]}…" for file in files)
 
 
-def best_archive(downloads: Iterable[Archive], package: str, python: str) -> Archive:
+def select_archive(downloads: Iterable[Archive], package: str, python: str) -> Archive:
     """Select the file to install with a Python on this machine: the best compatible wheel, else the sdist."""
     by_name = {archive.path.name: archive for archive in downloads}
-    name = best_file(by_name, python)
+    name = select_file(by_name, python)
     if name is None:
         raise Failed(
             "archive-invalid",
@@ -292,9 +292,9 @@ def best_archive(downloads: Iterable[Archive], package: str, python: str) -> Arc
     return by_name[name]
 
 
-def best_file(names: Iterable[str], python: str) -> str | None:
+def select_file(names: Iterable[str], python: str) -> str | None:
     """Return which of the files of a release, given by their names, a Python installs on this machine, if any."""
-    ranks = _tag_ranks(python)
+    ranks = _wheel_tag_ranks(python)
     candidates: list[tuple[int, str]] = []
     for name in names:
         if not name.endswith(".whl"):
@@ -305,7 +305,7 @@ def best_file(names: Iterable[str], python: str) -> str | None:
 
 
 @cache
-def _tag_ranks(python: str) -> Mapping[Tag, int]:
+def _wheel_tag_ranks(python: str) -> Mapping[Tag, int]:
     """Return the wheel tags that a Python supports here, with the rank of each; 0 is the best (PEP 425)."""
     if python == RUNNING_PYTHON:
         return {tag: rank for rank, tag in enumerate(tags.sys_tags())}

@@ -113,7 +113,7 @@ class DraftRelease(
 
     def done(self, run: Run) -> str | None:
         """Return why nothing is left to do if there is one release with the section, else None."""
-        with partly_public():
+        with _mark_partly_public():
             forge = run.forge(self.remote_name)
             pages = forge.releases(self.tag)
             page = choose_release(pages, self.tag)
@@ -126,7 +126,7 @@ class DraftRelease(
 
     def apply(self, run: Run) -> None:
         """Creating is not atomic: two jobs may each make a draft, so that all are listed again, and one stays."""
-        with partly_public():
+        with _mark_partly_public():
             forge = run.forge(self.remote_name)
             pages = forge.releases(self.tag)
             if choose_release(pages, self.tag) is None:
@@ -156,16 +156,16 @@ class AttachFile(
 
     def done(self, run: Run) -> str | None:
         """Return why nothing is left to do if the forge serves the file with the planned hash, else None."""
-        with partly_public():
+        with _mark_partly_public():
             forge = run.forge(self.remote_name)
-            file = self._files(forge, self._page(run)).get(self.file.name)
-            if file is None or not is_same_file(forge, file, self.file.sha256):
+            file = self._files(forge, self._release(run)).get(self.file.name)
+            if file is None or not _has_planned_hash(forge, file, self.file.sha256):
                 return None
         return f"{self.file.name} sha256 {self.file.sha256[:16]}…, compared with a download"
 
     def apply(self, run: Run) -> None:
-        with partly_public():
-            forge, page = run.forge(self.remote_name), self._page(run)
+        with _mark_partly_public():
+            forge, page = run.forge(self.remote_name), self._release(run)
             file = self._files(forge, page).get(self.file.name)
             if file is not None and file.is_complete:
                 if page is not None and not page.is_draft:
@@ -183,12 +183,12 @@ class AttachFile(
                     f"the release of {self.tag} is public and immutable, and lacks {self.file.name} ({page.url})",
                     "release a higher version to have the file attached",
                 )
-            forge.upload(page, self.package, self.version, self._path(run))
+            forge.upload(page, self.package, self.version, self._path_to_send(run))
 
-    def _page(self, run: Run) -> ReleasePage | None:
+    def _release(self, run: Run) -> ReleasePage | None:
         return next((page for page in run.results(ReleasePage) if page.tag == self.tag), None)
 
-    def _path(self, run: Run) -> Path:
+    def _path_to_send(self, run: Run) -> Path:
         """Return the path of the file to send, whose hash is the planned one."""
         if self.file.content is not None:
             path = run.create_temporary_directory("release") / self.file.name
@@ -228,7 +228,7 @@ class PublishRelease(PageStep, key="publish release {self.tag}"):
 
     def done(self, run: Run) -> str | None:
         """Return why nothing is left to do if the release is public and complete, else None."""
-        with partly_public():
+        with _mark_partly_public():
             forge = run.forge(self.remote_name)
             page = choose_release(forge.releases(self.tag), self.tag)
             if page is None or page.is_draft or not release_page.has_section(page.body, self.section):
@@ -238,17 +238,17 @@ class PublishRelease(PageStep, key="publish release {self.tag}"):
             is_own = release_page.is_made_by_relnox(page.body, self.tag)
             if is_own and self.latest and forge.latest_release() != self.tag:
                 return None
-        run.record_result(self, _table(page))
+        run.record_result(self, _release_table(page))
         hint = f"; to verify it: gh release verify {self.tag}" if page.is_immutable else ""
         return f"public: {page.url}{hint}"
 
     def apply(self, run: Run) -> None:
-        with partly_public():
+        with _mark_partly_public():
             forge = run.forge(self.remote_name)
             pages = forge.releases(self.tag)
             page = choose_release(pages, self.tag)
             if page is not None:
-                self._check_alone(self._delete_duplicates(forge, pages, page), page)
+                self._check_only_release(self._delete_duplicates(forge, pages, page), page)
             files = self._files(forge, page)
             if missing := [file.name for file in self.files if file.name not in files]:
                 raise Failed(
@@ -266,7 +266,7 @@ class PublishRelease(PageStep, key="publish release {self.tag}"):
                 return
             forge.publish_release(page, prerelease=self.prerelease, latest=bool(self.latest))
 
-    def _check_alone(self, pages: Sequence[ReleasePage], page: ReleasePage) -> None:
+    def _check_only_release(self, pages: Sequence[ReleasePage], page: ReleasePage) -> None:
         """Raise an error if there is another release of the tag, which may have other files.
 
         A draft that is left beside a public release does no harm.
@@ -280,14 +280,14 @@ class PublishRelease(PageStep, key="publish release {self.tag}"):
             )
 
 
-def is_same_file(forge: Forge, file: ReleaseFile, sha256: str) -> bool:
+def _has_planned_hash(forge: Forge, file: ReleaseFile, sha256: str) -> bool:
     """Return whether a file of a release has a hash, as the forge states it and as it serves the file."""
     is_stated = file.is_complete and file.sha256 in (None, sha256)
     return is_stated and forge.download_sha256(file) == sha256
 
 
 @contextmanager
-def partly_public() -> Iterator[None]:
+def _mark_partly_public() -> Iterator[None]:
     """Have problems say that the release is partly public, since an index has its files already."""
     try:
         yield
@@ -297,6 +297,6 @@ def partly_public() -> Iterator[None]:
         raise
 
 
-def _table(page: ReleasePage) -> Table:
+def _release_table(page: ReleasePage) -> Table:
     """Return the table that is shown at the end of the run and in its report."""
     return Table(title="Release pages", columns=("tag", "address"), rows=((page.tag, page.url),))

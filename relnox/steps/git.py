@@ -43,7 +43,7 @@ class Commit(Step):
 
     def apply(self, run: Run) -> str:
         """Commit from a temporary index, check the commit, and bring git's index up to date; return its id."""
-        git, edits = run.checkout, self._edits(run)
+        git, edits = run.checkout, self._planned_edits(run)
         before = git.head()
         try:
             tree = commits.commit(git, self.message, edits)
@@ -64,14 +64,16 @@ class Commit(Step):
 
     def verify(self, run: Run, result: str) -> str:
         """Name the commit, and the files that something else has changed since."""
-        changed_files = [edit.file for edit in self._edits(run) if not file_edits.are_applied(run.root, (edit,))]
+        changed_files = [
+            edit.file for edit in self._planned_edits(run) if not file_edits.are_applied(run.root, (edit,))
+        ]
         return (
             f"{result[:10]}, without later changes of {join_names(changed_files)}"
             if changed_files
             else result[:10]
         )
 
-    def _edits(self, run: Run) -> tuple[Edit, ...]:
+    def _planned_edits(self, run: Run) -> tuple[Edit, ...]:
         return next(
             step.edits
             for step in run.plan.steps
@@ -253,11 +255,11 @@ class Push(Step, key="push"):
         branch = f"refs/heads/{self.branch}"
         refs = [branch, *(f"refs/tags/{tag}" for tag in self.tags)]
         missing = {ref: remote.get(ref) for ref in refs if remote.get(ref) != local.get(ref)}
-        if branch in missing and self._contains(git, missing[branch], local.get(branch)):
+        if branch in missing and self._is_ahead(git, missing[branch], local.get(branch)):
             del missing[branch]
         return missing
 
-    def _contains(self, git: Git, remote: str | None, local: str | None) -> bool:
+    def _is_ahead(self, git: Git, remote: str | None, local: str | None) -> bool:
         """Return whether the remote's commit of the branch is a descendant of the local one."""
         if remote is None or local is None:
             return False
@@ -286,16 +288,16 @@ class PushTags(Step, key="push {self.tags[0][0]}"):
 
     def done(self, run: Run) -> str | None:
         """Return why nothing is left to do if the remote has the tags, else None."""
-        missing, foreign = self._compare(run)
-        return None if missing else _describe_tags(foreign) or f"{self.remote_name} has the tags already"
+        missing, foreign = self._compare_tags(run)
+        return None if missing else _describe_foreign_tags(foreign) or f"{self.remote_name} has the tags already"
 
     def apply(self, run: Run) -> frozenset[str]:
         """Push the missing tags; return those that other runs pushed meanwhile."""
-        missing, foreign = self._compare(run)
+        missing, foreign = self._compare_tags(run)
         while missing:
             completed = remotes.push_new_tags(run.checkout, self.remote_name, missing)
             tried = missing
-            missing, foreign = self._compare(run)
+            missing, foreign = self._compare_tags(run)
             if missing and (completed.returncode == 0 or missing == tried):
                 refs = remotes.read_push_refs(run.checkout, self.remote_name)
                 commits.delete_tags(run.checkout, [tag for tag in self.created if f"refs/tags/{tag}" not in refs])
@@ -310,9 +312,12 @@ class PushTags(Step, key="push {self.tags[0][0]}"):
         """Describe the result; `apply` looked at the remote after the push."""
         del run
         count = len(self.tags)
-        return _describe_tags(result) or f"{self.remote_name} has {'the tag' if count == 1 else f'{count} tags'}"
+        return (
+            _describe_foreign_tags(result)
+            or f"{self.remote_name} has {'the tag' if count == 1 else f'{count} tags'}"
+        )
 
-    def _compare(self, run: Run) -> tuple[list[str], frozenset[str]]:
+    def _compare_tags(self, run: Run) -> tuple[list[str], frozenset[str]]:
         """Return the tags that the remote lacks, and those that other runs pushed to it.
 
         Raises:
@@ -327,7 +332,7 @@ class PushTags(Step, key="push {self.tags[0][0]}"):
             if tag not in remote_tags:
                 missing.append(tag)
             elif remote_tags[tag] != commit:
-                self._check_related(run, tag, commit, remote_tags[tag])
+                self._check_same_history(run, tag, commit, remote_tags[tag])
                 foreign.add(tag)
             elif tag in self.created and remote_refs[ref] != local_refs.get(ref):
                 foreign.add(tag)
@@ -337,7 +342,7 @@ class PushTags(Step, key="push {self.tags[0][0]}"):
         commits.delete_tags(git, outdated_tags)
         return missing, frozenset(foreign)
 
-    def _check_related(self, run: Run, tag: str, commit: str, other: str) -> None:
+    def _check_same_history(self, run: Run, tag: str, commit: str, other: str) -> None:
         """Raise an error unless the remote's tag is on an ancestor or a descendant of the commit."""
         git = run.checkout
         if git.resolve_commit(other) is None:
@@ -353,7 +358,7 @@ class PushTags(Step, key="push {self.tags[0][0]}"):
             )
 
 
-def _describe_tags(foreign: AbstractSet[str]) -> str:
+def _describe_foreign_tags(foreign: AbstractSet[str]) -> str:
     """Return which tags another run pushed, for display, or an empty string if none."""
     return f"tagged by another run: {join_names(sorted(foreign))}" if foreign else ""
 

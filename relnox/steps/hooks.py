@@ -99,8 +99,8 @@ class RunHook(Step, key="{self.event} {self.number}", title="run {self.event} ho
         ignored_before = _ignored_files(git) if is_copy else set()
         try:
             variables, on_line = run.variables(own_indexes=True), run.on_line(self)
-            event = self._event(root, commit, directory)
-            self._run(event, root, variables=variables, on_line=on_line, is_copy=is_copy)
+            event = self._event_document(root, commit, directory)
+            self._run_program(event, root, variables=variables, on_line=on_line, is_copy=is_copy)
         except Failed as error:
             if self.event == "after-publish":
                 error.exit_code = ExitCode.PARTLY_PUBLIC  # rerunning the command runs the hook again
@@ -108,7 +108,7 @@ class RunHook(Step, key="{self.event} {self.number}", title="run {self.event} ho
         if checked_git is not None and head is not None:
             self._check_head(checked_git, head)
             if left := sorted(changed_files ^ set(checked_git.changed_files())):
-                raise self._left_behind(join_names(left))
+                raise self._leftover_error(join_names(left))
         names = sorted(_ignored_files(git) - ignored_before) if is_copy else []
         time = (git.commit_time() if git is not None else None) or 0
         for name in names:
@@ -121,7 +121,7 @@ class RunHook(Step, key="{self.event} {self.number}", title="run {self.event} ho
         del run
         return "done" if result is None else f"wrote {join_names(result.files)}"
 
-    def edit_copy(
+    def run_in_copy(
         self,
         git: Git,
         contents: Mapping[str, bytes | None],
@@ -140,8 +140,8 @@ class RunHook(Step, key="{self.event} {self.number}", title="run {self.event} ho
         with files.temporary_directory() as scratch:
             copy = copy_commit(git, git.head() or "HEAD", scratch, contents)
             head = copy.head_and_branch()
-            event = self._event(copy.root, head[0], None)
-            self._run(event, copy.root, variables=variables, on_line=on_line, is_copy=True)
+            event = self._event_document(copy.root, head[0], None)
+            self._run_program(event, copy.root, variables=variables, on_line=on_line, is_copy=True)
             self._check_head(copy, head)
             names = sorted({*copy.changed_files(), *contents})
             modes = copy.run("diff", "--summary", "HEAD", stderr=False).output.splitlines()
@@ -150,10 +150,10 @@ class RunHook(Step, key="{self.event} {self.number}", title="run {self.event} ho
                 *(line.split(maxsplit=5)[5] for line in modes if line.startswith(" mode change ")),
             ]
             if unsupported:
-                raise self._left_behind(f"links, repositories or other permissions: {join_names(unsupported)}")
+                raise self._leftover_error(f"links, repositories or other permissions: {join_names(unsupported)}")
             return read_changes(copy, contents)
 
-    def _run(
+    def _run_program(
         self,
         event: Mapping[str, Any],
         root: Path,
@@ -193,9 +193,9 @@ class RunHook(Step, key="{self.event} {self.number}", title="run {self.event} ho
 
     def _check_head(self, git: Git, before: tuple[str | None, str | None]) -> None:
         if git.head_and_branch() != before:
-            raise self._left_behind("another current commit or branch")
+            raise self._leftover_error("another current commit or branch")
 
-    def _left_behind(self, what: str) -> Failed:
+    def _leftover_error(self, what: str) -> Failed:
         return Failed(
             "hook-failed",
             f"{self._name} left changes in the checkout: {what}",
@@ -203,7 +203,7 @@ class RunHook(Step, key="{self.event} {self.number}", title="run {self.event} ho
             "files that git ignores; look at what it left: git status",
         )
 
-    def _event(self, root: Path, commit: str | None, directory: str | None) -> dict[str, Any]:
+    def _event_document(self, root: Path, commit: str | None, directory: str | None) -> dict[str, Any]:
         """Return the document that the hook reads, with the directory it runs in and that of the archives."""
         archives: dict[str, list[Distribution]] = {package.name: [] for package in self.packages}
         for file in self.files:

@@ -118,7 +118,7 @@ class Collect(Step, key="collect {self.package}"):
         try:
             with archive_staging_directory(output, self.package) as staging:
                 for directory, name, sha256 in self._missing_files(run):
-                    _copy(run.root / directory / name, output / name, sha256, staging)
+                    _copy_file(run.root / directory / name, output / name, sha256, staging)
         except OSError as error:
             raise Failed(
                 "clone-failed",
@@ -140,7 +140,7 @@ def _has_hash(path: Path, sha256: str) -> bool:
     return path.is_file() and archives.hash_file(path).sha256 == sha256
 
 
-def _copy(source: Path, target: Path, sha256: str, staging: Path) -> None:
+def _copy_file(source: Path, target: Path, sha256: str, staging: Path) -> None:
     """Copy a file; it gets its final name only when it is completely on the disk and its hash is correct."""
     staged_file = staging / target.name
     shutil.copyfile(source, staged_file)

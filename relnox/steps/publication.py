@@ -149,7 +149,7 @@ class Publication(SharedService):
         self.record(index, built_file.filename, download=comparison.observation)
         return comparison
 
-    def recheck(self, *, briefly: bool) -> UploadRecheck | None:
+    def create_recheck(self, *, briefly: bool) -> UploadRecheck | None:
         """Return a short check of the files that were uploaded but not verified, or None if there are none."""
         files: dict[tuple[str, str], list[Distribution]] = {}
         for key, file in self._files.items():
@@ -297,7 +297,7 @@ class AwaitIndex(Step, key="await {self.package}"):
         while True:
             transient_error = ""
             try:
-                self._check(run, checks, deadline)
+                self._check_index(run, checks, deadline)
             except TransientError as error:
                 transient_error = f" ({error.message})"
             observations = {check.observation for check in checks.values()}
@@ -326,7 +326,7 @@ class AwaitIndex(Step, key="await {self.package}"):
             text += f"; the project is {listing.status}{f' ({listing.reason})' if listing.reason else ''}"
         return text
 
-    def _check(self, run: Run, checks: dict[str, ServedContent], deadline: Deadline) -> None:
+    def _check_index(self, run: Run, checks: dict[str, ServedContent], deadline: Deadline) -> None:
         """Check the listing, and compare the files that are not verified yet, concurrently."""
         publication = run.service(Publication)
         names = publication.check_listing(self.index, self.files, deadline=deadline, uploaded=bool(self.needs))

@@ -109,15 +109,15 @@ class OpenPullRequest(
     def done(self, run: Run) -> str | None:
         """Return why nothing is left to do if an open pull request has this title and description, else None."""
         request = run.forge(self.remote_name).open_pull_request(self.head, self.base)
-        if request is None or not self._is_planned(request):
+        if request is None or not self._matches_plan(request):
             return None
-        run.record_result(self, _table(request))
+        run.record_result(self, _pull_request_table(request))
         return f"pull request {request.number} is up to date: {request.url}"
 
     def apply(self, run: Run) -> PullRequest:
         forge = run.forge(self.remote_name)
         request = forge.create_pull_request(self.head, self.base, self.name, self.body)
-        if not self._is_planned(request):
+        if not self._matches_plan(request):
             body = pull_request_text.keep_checked_tasks(self.body, request.body)
             request = forge.update_pull_request(request.number, title=self.name, body=body)
         return request
@@ -125,21 +125,21 @@ class OpenPullRequest(
     def verify(self, run: Run, result: PullRequest) -> str:
         """Check that the pull request is open, and has the planned text."""
         request = run.forge(self.remote_name).pull_request(result.number)
-        if not self._is_planned(request):
+        if not self._matches_plan(request):
             raise Conflict(
                 "pull-request-changed",
                 f"pull request {request.number} was changed or closed in the meantime ({request.url})",
                 fix=f"review it ({request.url}), then rerun the command",
             )
-        run.record_result(self, _table(request))
+        run.record_result(self, _pull_request_table(request))
         return f"pull request {request.number}: {request.url}"
 
-    def _is_planned(self, request: PullRequest) -> bool:
+    def _matches_plan(self, request: PullRequest) -> bool:
         planned = (True, self.name, _normalized_lines(self.body))
         return (request.is_open, request.title, _normalized_lines(request.body)) == planned
 
 
-def _table(request: PullRequest) -> Table:
+def _pull_request_table(request: PullRequest) -> Table:
     """Return the table that is shown at the end of the run and in its report."""
     rows = ((str(request.number), request.url, request.title),)
     return Table(title="pull request", columns=("number", "address", "title"), rows=rows)

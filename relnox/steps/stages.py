@@ -96,7 +96,7 @@ class Stage(Step):
         assert runner is not None  # noqa: S101 - a value of every run
         outcome = runner.run(self, checkout_directory(run))
         if outcome.exit_code != ExitCode.DONE:
-            error = _as_later_error(_deciding_error(self.task, outcome), run, self.task)
+            error = _adapt_exit_code(_deciding_error(self.task, outcome), run, self.task)
             run.record_result(self, outcome)
             raise error
         return outcome
@@ -188,13 +188,13 @@ class Gate(Step, key="gate"):
             if not self.yes and (first or questions):
                 runner.confirm(" ".join([*first, *(questions or ["Continue?"])]))
         except Problem as error:
-            raise _as_later_error(error, run) from None
+            raise _adapt_exit_code(error, run) from None
         if self.yes:
             return "confirmed by --yes"
         return "confirmed" if first or questions else "nothing is left to be made public"
 
 
-def _as_later_error(error: Problem, run: Run, task: str = "") -> Problem:
+def _adapt_exit_code(error: Problem, run: Run, task: str = "") -> Problem:
     """Return the error of a stage with an exit code that is true of the whole run.
 
     What blocks a stage after an earlier one changed the checkout is a failure. Installations that fail after the

@@ -180,7 +180,7 @@ class Upload(Step, key="upload {self.file.filename}"):
 
         `AwaitIndex` verifies the files of the package together.
         """
-        upload = _Attempts(self, run)
+        upload = _UploadAttempts(self, run)
         response = retries.retry(upload.attempt, Deadline(_RETRY_TIME + self.file.size / _MIN_RATE))
         return f"uploaded: {response}"
 
@@ -197,7 +197,7 @@ class Upload(Step, key="upload {self.file.filename}"):
         return f"already on {self.index}: sha256 {self.file.sha256}"
 
 
-class _Attempts:
+class _UploadAttempts:
     """The attempts to upload one file."""
 
     def __init__(self, step: Upload, run: Run) -> None:

@@ -27,7 +27,7 @@ from relnox.core.planning.step import Step
 from relnox.core.settings.config import InstallChecks
 from relnox.core.text import format_count, join_names
 from relnox.errors import Failed, Problem, TryLater
-from relnox.steps.fetch_release import ReleaseFiles, best_archive
+from relnox.steps.fetch_release import ReleaseFiles, select_archive
 from relnox.steps.run import Run, SharedService
 from relnox.system.process import Completed
 
@@ -185,7 +185,7 @@ class _Installation:
                 messages.append(f"{name} {distribution.version} comes from {origin}, not from {archive.path.name}")
             messages += [f"{name}: {change}" for change in find_changed_files(distribution)]
         if messages:
-            raise self._broken(map(_failure, messages), CheckResult())
+            raise self._broken_error(map(_failure, messages), CheckResult())
 
     def run_checks(self) -> None:
         """Import the modules, look up the functions of the scripts, and run the smoke tests."""
@@ -199,7 +199,7 @@ class _Installation:
         # All modules and scripts in one process: starting a Python for each would take longer.
         self._result = self._run_installation_checks(
             {
-                "modules": self._modules() if checks.modules is None else checks.modules,
+                "modules": self._modules_to_import() if checks.modules is None else checks.modules,
                 "scripts": {name: target for name, (target, missing) in self._scripts.items() if not missing},
                 "root": str(self._run.root.resolve()),
             }
@@ -212,14 +212,14 @@ class _Installation:
         ]
         failures = [_failure(f"{message}, but the release is {self._step.version}") for message in wrong]
         if failures := [*failures, *self._result.failures]:
-            raise self._broken(failures, self._result)
+            raise self._broken_error(failures, self._result)
         for expression in checks.smoke:
             result = self._run_installation_checks({"expression": expression})
             if result.failures:
-                raise self._broken(result.failures, result)
+                raise self._broken_error(result.failures, result)
         is_checked = self._result.versions or self._result.scripts or self._programs_and_data or checks.smoke
         if not (is_checked or self._reason_for_no_modules):
-            raise self._empty()
+            raise self._empty_error()
 
     def describe(self) -> str:
         """Return what was installed, imported and run."""
@@ -247,7 +247,7 @@ class _Installation:
         return "; ".join([*parts, *(f"ran {expression}" for expression in self._step.checks.smoke)])
 
     def _archive_to_install(self, package: str) -> Archive:
-        return best_archive(self._release_files[package], package, self._step.python)
+        return select_archive(self._release_files[package], package, self._step.python)
 
     def _select_required_wheels(self) -> dict[str, Archive]:
         """Select the wheels of other projects that the release's files require, directly or indirectly."""
@@ -268,7 +268,7 @@ class _Installation:
                     queue.append((others[name], required_extras))
         return others
 
-    def _modules(self) -> tuple[str, ...]:
+    def _modules_to_import(self) -> tuple[str, ...]:
         distribution = self._installed[self._step.package]
         site_packages = distribution.dist_info_directory.parent
         return archive_contents.import_names(self.archive, site_packages, distribution.record_hashes)
@@ -306,7 +306,7 @@ class _Installation:
             on_line=self._run.on_line(self._step),
         )
 
-    def _broken(self, failures: Iterable[CheckFailure], result: CheckResult) -> Failed:
+    def _broken_error(self, failures: Iterable[CheckFailure], result: CheckResult) -> Failed:
         """Return the error for all failures, with the last output."""
         failures = tuple(failures)
         lines = [
@@ -330,7 +330,7 @@ class _Installation:
             return (
                 f"correct the error; to import other modules: [tool.relnox.verify] modules = {{ {package} = [] }}"
             )
-        if any(f"{missing}.".startswith(f"{name}.") for name in self._modules()):
+        if any(f"{missing}.".startswith(f"{name}.") for name in self._modules_to_import()):
             return (
                 f"{self.archive.path.name} lacks {missing}: have its build backend include it "
                 "(files of the source tree that no archive has are not published)"
@@ -346,7 +346,7 @@ class _Installation:
             f"if it cannot be imported alone: [tool.relnox.verify] modules = {{ {package} = [] }}"
         )
 
-    def _empty(self) -> Failed:
+    def _empty_error(self) -> Failed:
         """Return the error for a package that was installed, but has nothing to import or run."""
         package, distribution = self._step.package, self._installed[self._step.package]
         metadata = f"{distribution.dist_info_directory.name}/"

@@ -250,7 +250,7 @@ BUGS = (RuntimeError("boom"), MemoryError(), RecursionError("too deep"), Keyboar
 
 def raising(patch: pytest.MonkeyPatch, bug: BaseException) -> None:
     """Raise a bug after an upload was answered, from the second one on."""
-    parse_response = uploads.parse_response
+    parse_upload_response = uploads.parse_upload_response
     calls = 0
 
     def broken(*args: Any, **options: Any) -> Any:
@@ -258,9 +258,9 @@ def raising(patch: pytest.MonkeyPatch, bug: BaseException) -> None:
         calls += 1
         if calls > 1:
             raise bug
-        return parse_response(*args, **options)
+        return parse_upload_response(*args, **options)
 
-    patch.setattr(uploads, "parse_response", broken)
+    patch.setattr(uploads, "parse_upload_response", broken)
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: type(bug).__name__)

@@ -347,7 +347,7 @@ def test_what_responses_to_uploads_stand_for(
     response.headers["Content-Type"] = "text/html" if body.startswith("<") else "text/plain"
     response._content = body.encode()
     with pytest.raises(error) as refused:
-        uploads.parse_response(response, BUILT, Target("own", "", ""))
+        uploads.parse_upload_response(response, BUILT, Target("own", "", ""))
     assert type(refused.value) is error
     assert refused.value.rejected is (answer[0] < 500)
     assert refused.value.message.endswith(message) if LOGIN in message else message in refused.value.message

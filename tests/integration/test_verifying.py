@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from packaging.tags import sys_tags
 
-from relnox.steps.fetch_release import best_archive
+from relnox.steps.fetch_release import select_archive
 
 if TYPE_CHECKING:
     from relnox.building.archives import Archive
@@ -39,4 +39,4 @@ def archives(*names: str) -> list[Archive]:
 def test_the_best_compatible_wheel_or_else_the_sdist_is_installed(
     names: list[str], python: str, expected: str
 ) -> None:
-    assert best_archive(archives(*names), "demo", python).path.name == expected
+    assert select_archive(archives(*names), "demo", python).path.name == expected

@@ -46,21 +46,21 @@ def index(upload: str, *, production: bool = False) -> IndexConfig:
     ],
 )
 def test_the_tag_chooses_the_index(tag: str, version: str, expected: str) -> None:
-    assert targets.select_by_tags(Config(targets=RULES), {"demo": (tag, Version(version))}) == expected
+    assert targets.select_index_by_tags(Config(targets=RULES), {"demo": (tag, Version(version))}) == expected
 
 
 def test_undecided_rules_are_an_error() -> None:
     config = Config(targets={"final": "pypi", "rc": "staging"})
-    assert targets.select_by_tags(Config(), {"demo": None}) == "pypi"
+    assert targets.select_index_by_tags(Config(), {"demo": None}) == "pypi"
     final, candidate = ("v1", Version("1")), ("a-v1rc1", Version("1rc1"))
     with pytest.raises(Blocked, match=r"^demo has no tag at the commit that was built") as refused:
-        targets.select_by_tags(config, {"demo": None})
+        targets.select_index_by_tags(config, {"demo": None})
     assert "--index NAME" in (refused.value.fix or "")
     with pytest.raises(Blocked, match=r"no rule of .* matches v1a1") as refused:
-        targets.select_by_tags(config, {"demo": ("v1a1", Version("1a1"))})
+        targets.select_index_by_tags(config, {"demo": ("v1a1", Version("1a1"))})
     assert 'prerelease = "testpypi"' in (refused.value.fix or "")
     with pytest.raises(Blocked, match="v1 to pypi, a-v1rc1 to staging") as refused:
-        targets.select_by_tags(config, {"demo": final, "a": candidate})
+        targets.select_index_by_tags(config, {"demo": final, "a": candidate})
     assert "--package NAME" in (refused.value.fix or "")
 
 
@@ -99,9 +99,9 @@ def test_a_misspelled_index_is_an_error_with_a_suggestion() -> None:
     assert refused.value.fix == "choose one of embedded, pypi, testpypi"
     for rule in ("fianl", "Final", "pre-release"):
         with pytest.raises(Blocked, match=f"{rule} in targets is neither a kind of versions nor a tag"):
-            targets.check_settings(Config(targets={rule: "pypi"}))
+            targets.check_index_settings(Config(targets={rule: "pypi"}))
     with pytest.raises(Blocked, match=r"unknown index pipy in targets\.final"):
-        targets.check_settings(Config(targets={"final": "pipy"}))
+        targets.check_index_settings(Config(targets={"final": "pipy"}))
 
 
 VARIABLES = (
@@ -183,5 +183,5 @@ def test_an_address_that_is_invalid_or_has_a_password_is_refused(key: str, url: 
     )
     problem = "contains a user name or a password for a.invalid" if "@" in url else "is not a valid index URL"
     with pytest.raises(Blocked, match=f"^{key} {problem}") as refused:
-        targets.check_settings(config)
+        targets.check_index_settings(config)
     assert CANARY not in f"{refused.value.message} {refused.value.fix}"

@@ -347,7 +347,7 @@ def _run_hook(
     step: RunHook, git: Git, contents: Mapping[str, bytes | None], project: Project
 ) -> dict[str, bytes | None]:
     variables = clean_environment(os.environ, own_indexes=True, passed=project.config.pass_env)
-    return step.edit_copy(git, contents, variables=variables, on_line=partial(project.on_output, step))
+    return step.run_in_copy(git, contents, variables=variables, on_line=partial(project.on_output, step))
 
 
 def _versions_at(contents: Mapping[str, bytes | None], location: VersionSource) -> list[str] | None:

@@ -116,7 +116,7 @@ class Context:
                 name: (self.project.tag_formats[name].render(version), version)
                 for name, version in self.versions.items()
             }
-            name = targets.select_by_tags(self.project.config, tags)
+            name = targets.select_index_by_tags(self.project.config, tags)
         index = self.project.indexes[name]
         index.is_chosen = index.is_chosen or self.options.index is not None
         return index

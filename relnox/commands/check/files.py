@@ -18,7 +18,7 @@ from relnox.core.planning.step import Edit
 from relnox.core.text import join_names
 from relnox.errors import Blocked
 from relnox.project import Project
-from relnox.steps.checklist import LockFile, UntrackFiles, stale_lock
+from relnox.steps.checklist import LockFile, UntrackFiles, outdated_lock_error
 
 _LOCK_TOOLS: Mapping[str, Literal["poetry", "pdm"]] = {"poetry.lock": "poetry", "pdm.lock": "pdm"}
 _IMPORTING_FILES = ("noxfile.py", "tasks.py", "tasks/__init__.py")
@@ -108,7 +108,7 @@ def check_lock_files(context: Context) -> Iterator[Finding]:
         elif not is_current and writes:
             yield LockFile(file=file, tool=_LOCK_TOOLS[name], writes=True)
         elif not is_current:
-            yield stale_lock(file, _LOCK_TOOLS[name])
+            yield outdated_lock_error(file, _LOCK_TOOLS[name])
     if unknown:
         raise NotCheckable(f"{join_names(unknown)} has no hash that can be compared")
 

@@ -462,7 +462,7 @@ def outputs_of_build(packages: Iterable[Package], project: Project) -> dict[str,
     }
     if project.config.targets and tags:
         with contextlib.suppress(Blocked):  # `publish` says that they choose different ones
-            outputs["index"] = targets.select_by_tags(project.config, tags)
+            outputs["index"] = targets.select_index_by_tags(project.config, tags)
     return outputs
 
 
@@ -473,7 +473,9 @@ def index_of_release_tags(build: Build, project: Project) -> str:
         return targets.PRODUCTION
     versions = {name: manifest.version(name) for name in manifest.packages}
     if tag is not None and all(tag.versions.get(name) == version for name, version in versions.items()):
-        return targets.select_by_tags(config, {name: (tag.name, version) for name, version in versions.items()})
+        return targets.select_index_by_tags(
+            config, {name: (tag.name, version) for name, version in versions.items()}
+        )
     tag_by_package: dict[str, tuple[str, Version] | None] = {}
     others: set[str] = set()  # which were tagged at another commit
     for name, version in versions.items():
@@ -482,10 +484,12 @@ def index_of_release_tags(build: Build, project: Project) -> str:
         tag_by_package[name] = (own, version) if own is not None else None
         others |= {name} if tags and own is None else set()
     if others and others != tag_by_package.keys():
-        index = targets.select_by_tags(config, {name: tag_by_package[name] for name in versions.keys() - others})
+        index = targets.select_index_by_tags(
+            config, {name: tag_by_package[name] for name in versions.keys() - others}
+        )
         release = find_release(build, project.indexes[index], project)
         tag_by_package = {name: tag_by_package[name] for name in release.manifest.packages}
-    return targets.select_by_tags(config, tag_by_package)
+    return targets.select_index_by_tags(config, tag_by_package)
 
 
 def differing_files(manifest: Manifest, release: Release) -> Iterator[list[tuple[Distribution, str]]]:

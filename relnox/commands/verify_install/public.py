@@ -17,7 +17,7 @@ from relnox.indexes import attestations
 from relnox.indexes.index import Index
 from relnox.indexes.listings import Listing
 from relnox.project import Project
-from relnox.steps.fetch_release import LookUpRelease, best_file
+from relnox.steps.fetch_release import LookUpRelease, select_file
 
 _RETRY_TIME = 60
 """How long to retry the listings and the downloads of an index, in seconds, unless `--wait` says so."""
@@ -75,7 +75,7 @@ def find_releases(
             fix=f"name a package that is: {fixes.task_command('verify-install', '--public', '--package', 'NAME')}",
         )
     if not attestations.is_installed() and any(_has_provenance(step, index) for step in steps):
-        notes.append(f"provenance is not verified (to verify it: {attestations.INSTALL})")
+        notes.append(f"provenance is not verified (to verify it: {attestations.INSTALL_COMMAND})")
     manifest = Manifest(
         distributions=tuple(files), commit=None, dirty=False, time="", needs=tuple(sorted(needs.items()))
     )
@@ -122,7 +122,7 @@ def _files_to_install(
 ) -> tuple[Distribution, ...]:
     """Return the files of a release that the Pythons install; if there are none, one file, to report why."""
     files = {file.filename: file for file in listing.releases().get(version, ()) if not file.yanked}
-    installed_names = {best_file(files, python) for python in pythons} - {None}
+    installed_names = {select_file(files, python) for python in pythons} - {None}
     selected_files = [file for file in files.values() if file.filename in installed_names] or list(files.values())[
         :1
     ]
