@@ -173,8 +173,8 @@ class AttachFile(
                         "forge-file-differs",
                         f"the release of {self.tag} has another file {file.name} ({page.url})\n"
                         f"  there  sha256 {file.sha256 or 'not stated'}\n  built  sha256 {self.file.sha256}",
-                        f"to see its files: {forge.program} release view {self.tag}; to replace {file.name}, "
-                        "delete it there by hand, then rerun the command",
+                        f"to see its files: {forge.program} release view {self.tag}; to have it replaced, "
+                        f"delete {file.name} there by hand, then rerun the command",
                     )
                 forge.delete_file(file)
             if page is not None and page.is_immutable:
