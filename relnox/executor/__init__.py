@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from relnox.steps.publication import Publication
     from relnox.steps.run import Run
 
-_POLL_INTERVAL = 0.005
-
 
 def execute(run: Run, signal_handlers: signals.Signals) -> Outcome:
     """Execute the plan of a run to its end, or to the first failure or signal.
@@ -112,19 +110,12 @@ def _recheck_public_files(
 
     Return the exit code of that signal, or else `after_signal`: that of the signal that ended the run, if any.
     """
-    if (check := publication.create_recheck(briefly=after_signal is not None)) is None:
-        return after_signal
-    interruption = after_signal
     try:
         with signal_handlers.executing_step(atomic=False):
-            check.start()
-            while check.is_running():
-                time.sleep(_POLL_INTERVAL)
-                signal_handlers.raise_if_received()
+            publication.recheck(briefly=after_signal is not None)
     except signals.Interruption as signal:
-        interruption = signal.exit_code
-    check.stop()
-    return interruption
+        return signal.exit_code
+    return after_signal
 
 
 @contextlib.contextmanager

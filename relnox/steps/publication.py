@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from packaging.version import Version
 
@@ -19,25 +20,21 @@ from relnox.core.release import public_index, publication
 from relnox.core.release.manifest import Distribution
 from relnox.core.release.publication import FileCheck, FileState, PublishedFile, UploadStatus
 from relnox.core.text import format_count
-from relnox.errors import Conflict, ExitCode, TryLater
+from relnox.errors import Conflict, ExitCode, Problem, TryLater
 from relnox.indexes.embedded import CLEAR_FIX
 from relnox.indexes.index import ServedContent
 from relnox.indexes.targets import EMBEDDED, Target
 from relnox.indexes.uploads import used_version_hint
 from relnox.steps.run import Run, SharedService
-from relnox.system import retries
+from relnox.system import http, retries
 from relnox.system.retries import Deadline, TransientError
-from relnox.system.run_scope import call_concurrently, current_scope, new_thread
+from relnox.system.run_scope import call_concurrently, current_scope
 
 _LISTING_TIMEOUT = 5.0
 """Seconds for checking a listing again."""
 _RECHECK_TIMEOUT = 10.0
 """Seconds for checking the index again, after a run that failed."""
 _RECHECK_TIMEOUT_AFTER_SIGNAL = 0.8
-_POLL_INTERVAL = 0.05
-_CANCEL_TIMEOUT = 0.5
-"""Seconds for canceled requests to end."""
-_MAX_CONNECTIONS = 8
 _MIN_POLL_INTERVAL = 0.2
 _MAX_POLL_INTERVAL = 15.0
 _CONCURRENT_DOWNLOADS = 8
@@ -149,13 +146,33 @@ class Publication(SharedService):
         self.record(index, built_file.filename, download=comparison.observation)
         return comparison
 
-    def create_recheck(self, *, briefly: bool) -> UploadRecheck | None:
-        """Return a short check of the files that were uploaded but not verified, or None if there are none."""
+    def recheck(self, *, briefly: bool) -> None:
+        """Check uploaded files that are not verified on the index again, for some seconds, and ignore errors.
+
+        With `briefly`, after a signal, nothing is downloaded.
+        """
         files: dict[tuple[str, str], list[Distribution]] = {}
         for key, file in self._files.items():
             if file.upload is not UploadStatus.NOT_UPLOADED and file.state is not FileState.VERIFIED:
                 files.setdefault((file.index, file.package), []).append(self._built[key])
-        return UploadRecheck(self, files, briefly=briefly) if files else None
+        seconds = _RECHECK_TIMEOUT_AFTER_SIGNAL if briefly else _RECHECK_TIMEOUT
+        deadline, end = Deadline(seconds), time.monotonic() + seconds
+
+        def check_package(key: tuple[str, str]) -> None:
+            if time.monotonic() >= end:
+                return
+            with suppress(BaseException):  # the last observation is kept
+                names = self.check_listing(key[0], files[key], deadline=deadline)
+                for file in files[key]:
+                    if not briefly and file.filename in names:
+                        self.compare_served(key[0], file, deadline)
+
+        try:
+            http.call_with_timeout(lambda: call_concurrently(check_package, files), seconds, "the index")
+        except Problem:  # not all were checked in time
+            pass
+        finally:
+            current_scope().interrupt()
 
     def exit_code(self, results: Sequence[StepFinished]) -> ExitCode:
         """Return the exit code of a run that was not interrupted, which depends on the public files."""
@@ -192,56 +209,6 @@ class Publication(SharedService):
         times = [file.upload_time for file in on_index if file is not None and file.upload_time is not None]
         first = min(times) if times else retries.CLOCK.utc_now()
         return (first + public_index.UPLOAD_WINDOW).strftime("%Y-%m-%d %H:%M UTC")
-
-
-class UploadRecheck:
-    """A check of uploaded files (by index and package) on the index, in threads, which ignores errors.
-
-    If a signal ended the run, the check is brief and downloads nothing.
-    """
-
-    def __init__(
-        self, publication: Publication, files: dict[tuple[str, str], list[Distribution]], *, briefly: bool
-    ) -> None:
-        self._publication = publication
-        self._files = files
-        self._seconds = _RECHECK_TIMEOUT_AFTER_SIGNAL if briefly else _RECHECK_TIMEOUT
-        self._download = not briefly
-        self._ends = time.monotonic() + self._seconds
-        self._threads = [
-            new_thread(self._check_files, "check index") for _ in range(min(_MAX_CONNECTIONS, len(files)))
-        ]
-
-    def start(self) -> None:
-        """Start the check in the background."""
-        for thread in self._threads:
-            thread.start()
-
-    def is_running(self) -> bool:
-        """Return whether the check is still running within its time limit."""
-        return self._is_any_alive() and time.monotonic() < self._ends
-
-    def stop(self) -> None:
-        """Cancel the requests that are still running."""
-        self._ends = min(self._ends, time.monotonic())
-        while self._is_any_alive() and time.monotonic() < self._ends + _CANCEL_TIMEOUT:
-            current_scope().interrupt()
-            time.sleep(_POLL_INTERVAL)
-
-    def _is_any_alive(self) -> bool:
-        return any(thread.is_alive() for thread in self._threads)
-
-    def _check_files(self) -> None:
-        while self._files and time.monotonic() < self._ends:
-            try:
-                (index, _), files = self._files.popitem()
-                deadline = Deadline(self._seconds)
-                names = self._publication.check_listing(index, files, deadline=deadline)
-                for file in files:
-                    if self._download and file.filename in names:
-                        self._publication.compare_served(index, file, deadline)
-            except BaseException:  # noqa: BLE001, S112 - SystemExit too, in this thread: keep the last observation
-                continue
 
 
 def different_files_error(
