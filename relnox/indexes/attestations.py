@@ -40,12 +40,9 @@ def is_installed() -> bool:
 
 
 def sign(files: Sequence[Distribution], identity: Identity, store: Callable[[Distribution, bytes], None]) -> None:
-    """Sign files with the identity of the current CI job, without retries.
+    """Sign files with the identity of the CI job for the signing service, without retries.
 
-    Args:
-        files: The files.
-        identity: The identity of the job, for the audience of the signing service.
-        store: Called with each file and the content of its attestation file, in another thread.
+    `store` is called with each file and the content of its attestation, in another thread.
 
     Raises:
         TransientError: A retry may succeed; what was stored need not be signed again.

@@ -5,8 +5,8 @@ require of archives is checked before the upload (`relnox.building.checks`), for
 
 Several indexes, in one or more processes, may share a directory:
 
-    DIRECTORY/files/<file name>/       an upload: the file and `upload.json`
-    DIRECTORY/incoming/<random>/       an upload in progress
+    DIRECTORY/files/<file name>/file    a file
+    DIRECTORY/incoming/<random>/        an upload in progress
 
 An upload is written to `incoming` and moved to `files` by renaming its directory, so that it is atomic. The first
 of two uploads with the same name wins, since a directory cannot replace one that is not empty.
@@ -42,7 +42,6 @@ from relnox.errors import Blocked, Conflict, Problem
 
 CLEAR_FIX = fixes.task_command("publish-test", "--index", "embedded", "--clear")
 _FILE = "file"
-_RECORD = "upload.json"
 # `packaging` accepts any characters in tags of wheels, even slashes. These need no quoting in paths or URLs.
 _FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
 _JSON_PAGE = "application/vnd.pypi.simple.v1+json"
@@ -99,18 +98,17 @@ class EmbeddedIndex:
 
 
 class StoredFile(NamedTuple):
-    """A stored wheel or sdist of a project (by its normalized name).
-
-    Attributes:
-        record: `size`, `hashes`, `upload-time` (PEP 700) and `requires-python`, as in listings.
-    """
+    """A stored wheel or sdist of a project (by its normalized name)."""
 
     filename: str
     project: str
     version: Version
     path: Path
-    sha256: str
-    record: Mapping[str, object]
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the content, in hex."""
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()
 
 
 class Store:
@@ -141,16 +139,15 @@ class Store:
         return sorted(files, key=lambda file: (file.version, file.filename))
 
     def find(self, filename: str) -> StoredFile | None:
-        """Return the file with a name, or None if it is missing or its record is damaged."""
+        """Return the file with a name, or None if it is missing."""
         try:
             project, version = _parse_filename(filename)
-            record = json.loads((self._files / filename / _RECORD).read_bytes())
-            path, sha256 = self._files / filename / _FILE, record["hashes"]["sha256"]
-            return StoredFile(filename, project, version, path, sha256, record)
-        except (Blocked, OSError, ValueError, TypeError, KeyError):
+        except Blocked:
             return None
+        path = self._files / filename / _FILE
+        return StoredFile(filename, project, version, path) if path.is_file() else None
 
-    def add(self, filename: str, content: bytes, requires_python: str | None = None) -> bool:
+    def add(self, filename: str, content: bytes) -> bool:
         """Add a file; return whether it is new, and not the file that the store already has.
 
         Raises:
@@ -158,17 +155,10 @@ class Store:
             OSError: The file cannot be written.
         """
         sha256 = hashlib.sha256(content).hexdigest()
-        record = {
-            "hashes": {"sha256": sha256},
-            "size": len(content),
-            "upload-time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
-            **({"requires-python": requires_python} if requires_python else {}),
-        }
         with tempfile.TemporaryDirectory(dir=self._incoming) as temporary:
             upload = Path(temporary, "upload")
             upload.mkdir()
             (upload / _FILE).write_bytes(content)
-            (upload / _RECORD).write_text(json.dumps(record, indent=2), encoding="utf-8")
             try:
                 upload.rename(self._files / filename)
             except OSError:  # the error for a directory that exists differs between systems
@@ -213,37 +203,18 @@ def _parse_filename(filename: str) -> tuple[str, Version]:
 # --- uploads
 
 
-class Form(NamedTuple):
-    """An upload: its fields, each with its first value, and the name and content of its file."""
-
-    fields: Mapping[str, str]
-    filename: str
-    content: bytes
-
-
-def parse_form(boundary: str | None, body: bytes) -> Form:
-    """Parse the form of an upload (RFC 7578), which is in memory: a rehearsal uploads a few megabytes."""
-    fields: dict[str, str] = {}
+def parse_form(boundary: str | None, body: bytes) -> tuple[str, bytes]:
+    """Return the name and the content of the file in the form of an upload (RFC 7578)."""
     files: list[tuple[str, bytes]] = []
     for part in b"\r\n".join((b"", body)).split(f"\r\n--{boundary}".encode())[1:-1]:
         head, _, value = part.partition(b"\r\n\r\n")
         disposition = message_from_bytes(head.lstrip())
-        name, filename = disposition.get_param("name", header="content-disposition"), disposition.get_filename()
-        if name == "content" and filename is not None:
+        filename = disposition.get_filename()
+        if disposition.get_param("name", header="content-disposition") == "content" and filename is not None:
             files.append((filename, value))
-        elif isinstance(name, str) and filename is None:  # other files, such as signatures, are ignored
-            fields.setdefault(name, value.decode(errors="replace"))
     if len(files) != 1:
         raise _rejection(f"the form has {len(files)} files in the field `content`")
-    return Form(fields, *files[0])
-
-
-def _check_form(form: Form) -> None:
-    """Check that the name of a file is that of an archive, and that the form has its digest."""
-    _parse_filename(form.filename)
-    sha256 = hashlib.sha256(form.content).hexdigest()
-    if (expected := form.fields.get("sha256_digest", sha256)) != sha256:
-        raise _rejection(f"{form.filename} has sha256 {sha256}, but the form declares {expected!a}")
+    return files[0]
 
 
 def _rejection(message: str) -> Blocked:
@@ -328,14 +299,14 @@ class Handler(BaseHTTPRequestHandler):
         if self.path != "/legacy/":
             return _text_response(404, f"uploads go to /legacy/, not to {self.path}")
         try:
-            form = parse_form(self.headers.get_boundary(), body)
-            _check_form(form)
-            is_new = index.store.add(form.filename, form.content, form.fields.get("requires_python"))
+            filename, content = parse_form(self.headers.get_boundary(), body)
+            _parse_filename(filename)
+            is_new = index.store.add(filename, content)
         except Problem as error:
             return _text_response(400, error.message)
         except OSError as error:
             return _text_response(507, f"the file cannot be stored: {error.strerror}")
-        return _text_response(200, f"{form.filename} {'is stored' if is_new else 'exists with the same content'}")
+        return _text_response(200, f"{filename} {'is stored' if is_new else 'exists with the same content'}")
 
     def _password(self) -> bytes:
         """Return the password of a request (RFC 7617), or an empty one."""
@@ -361,5 +332,14 @@ class Handler(BaseHTTPRequestHandler):
 def _project_page(project: str, files: list[StoredFile]) -> dict[str, object]:
     """Return the page of a project (PEP 691, PEP 700)."""
     versions = [str(version) for version in sorted({file.version for file in files})]
-    entries = [{"filename": file.filename, "url": f"/files/{file.filename}", **file.record} for file in files]
+    entries = [
+        {
+            "filename": file.filename,
+            "url": f"/files/{file.filename}",
+            "hashes": {"sha256": file.sha256},
+            "size": file.path.stat().st_size,
+            "upload-time": f"{datetime.fromtimestamp(file.path.stat().st_mtime, UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
+        }
+        for file in files
+    ]
     return {"meta": {"api-version": "1.1"}, "name": project, "versions": versions, "files": entries}

@@ -146,14 +146,10 @@ def check_index_settings(config: Config) -> None:
 
 
 def select_index_by_tags(config: Config, tags: Mapping[str, tuple[str, Version] | None]) -> str:
-    """Return the name of the index that `[tool.relnox.targets]` selects for the tags of packages.
+    """Return the name of the index that `[tool.relnox.targets]` selects for packages; PyPI if there are no rules.
 
-    Rules for tag patterns precede rules for kinds of versions, and specific kinds precede general ones. If several
-    patterns match, the first one in the settings is used. If there are no rules, the production index is selected.
-
-    Args:
-        config: The project's settings.
-        tags: Maps each package to publish to its tag and the version in the tag, or to None if it has no tag.
+    Rules for tag patterns, in the order of the settings, precede rules for kinds of versions, from specific to
+    general. `tags` maps each package to its tag and the version in it, or to None if it has no tag.
 
     Raises:
         Blocked: A package has no tag, no rule matches a tag, or the rules select several indexes.

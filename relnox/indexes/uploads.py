@@ -179,17 +179,10 @@ def upload_file(  # noqa: PLR0913, PLR0917 - an upload
     attestations: Sequence[Path] = (),
     before_sending: Callable[[], None] | None = None,
 ) -> str:
-    """Upload a file without retries, and return a summary of the response.
+    """Upload a file of the manifest with its attestations (PEP 740), and return a summary of the response.
 
-    The caller has to check the listing, since a response does not prove what was stored.
-
-    Args:
-        path: The path of the file.
-        file: The entry of the file in the manifest.
-        target: The index.
-        credentials: The credentials for the index.
-        attestations: The paths of the file's attestations (PEP 740).
-        before_sending: Called right before the first byte is sent.
+    There are no retries, and the caller has to check the listing: a response does not prove what was stored.
+    `before_sending` is called right before the first byte is sent.
 
     Raises:
         TransientError: A retry may succeed.

@@ -205,15 +205,7 @@ def build(
 ) -> list[Path]:
     """Build a package's sdist, and from it a wheel, or one for each Python that no earlier wheel supports.
 
-    Args:
-        step: The planned build.
-        source: The package's directory.
-        into: An empty directory for the archives.
-        run: The run.
-        conditions: The umask, time zone and locale.
-
-    Returns:
-        The archives, the sdist first.
+    `source` is the directory of the package. Return the archives in the directory `into`, the sdist first.
     """
     conditions = conditions or build_sessions.DEFAULT_CONDITIONS
     variables = run.variables(more=conditions.environment_variables(step.epoch))

@@ -55,14 +55,9 @@ def check_archives(
     tags: CommitTags | None = None,
     strict: bool = False,
 ) -> BuiltPackage:
-    """Check the archives of a package against its planned build.
+    """Check the archives of a package against its planned build; `warn` is called with all warnings.
 
-    Args:
-        paths: The archives.
-        expected: What they should contain.
-        warn: Receives the warnings.
-        tags: The tags of the commit, or None if the version does not come from tags.
-        strict: Whether warnings are errors.
+    `tags` are those of the commit, or None if the version is not from tags. With `strict`, warnings are errors.
 
     Raises:
         Failed: An archive differs from the plan, would be rejected by the index, or contains a secret; the message
