@@ -118,18 +118,14 @@ def _format_node(node: Any, level: int) -> Iterator[str]:  # noqa: C901, PLR0912
     elif isinstance(node, (nodes.title, nodes.rubric)):
         yield f"**{_format_inline(node)}**"
     elif isinstance(node, (nodes.literal_block, nodes.doctest_block, nodes.math_block)):
-        yield _format_code_block(
-            node.astext(), next((name for name in node.get("classes", ()) if name != "code"), "")
-        )
+        yield _format_code_block(node)
     elif isinstance(node, (nodes.bullet_list, nodes.enumerated_list)):
         yield _format_list(node, level)
     elif isinstance(node, nodes.definition_list):
         for item in node.children:
-            terms = ", ".join(_format_inline(child) for child in item.children if isinstance(child, nodes.term))
-            yield f"**{terms}**"
-            yield from _format_nodes(
-                [child for child in item.children if isinstance(child, nodes.definition)], level
-            )
+            *terms, definition = item.children
+            yield f"**{', '.join(map(_format_inline, terms))}**"
+            yield from _format_children(definition, level)
     elif isinstance(node, nodes.field):
         yield f"**{_format_inline(node[0])}**: {' '.join(_format_children(node[1], level))}"
     elif isinstance(node, nodes.table):
@@ -176,8 +172,10 @@ def _format_table(node: Any) -> Iterator[str]:
         yield "\n".join([lines[0], f"|{'---|' * width}", *lines[1:]])
 
 
-def _format_code_block(text: str, language: str) -> str:
-    """Return a block of code between fences that do not occur in it."""
+def _format_code_block(node: Any) -> str:
+    """Return a block of code, in the language that it names, between fences that do not occur in it."""
+    text = node.astext()
+    language = next((name for name in node.get("classes", ()) if name != "code"), "")
     longest = max(map(len, re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{language}\n{text}\n{fence}"
