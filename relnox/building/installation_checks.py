@@ -158,6 +158,7 @@ def run_installation_checks(  # noqa: PLR0913 - what checks need
 def _read_result(
     lines: Iterable[Mapping[str, Any]], early_end: str | None, output: tuple[str, ...]
 ) -> CheckResult:
+    """Return the result in the lines of the script; `early_end` is how its process ended if that is a failure."""
     failures: list[CheckFailure] = []
     versions: dict[str, str | None] = {}
     scripts: list[str] = []

@@ -58,7 +58,7 @@ class _Manifest(Record):
                     yield (*keys, name), name, {"version": entry}
 
 
-def find_version(file: str, root: Path) -> VersionSource | None:
+def find_version_location(file: str, root: Path) -> VersionSource | None:
     """Return where the version of a crate is: in its manifest, or in that of its workspace.
 
     Return None if there is no such manifest in the project, or it has no version.

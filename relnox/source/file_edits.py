@@ -141,6 +141,7 @@ def _path_to_write(root: Path, edit: Edit) -> Path:
 
 
 def _write(root: Path, edit: Edit, staging: Path | None) -> None:
+    """Give the file of an edit its new content; raise `Conflict` if another content was saved in between."""
     path = _path_to_write(root, edit)
     compare = partial(_is_applied, root, edit)  # once more: an editor may have saved it in between
     if edit.after is not None and not edit.is_link:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit, urlunsplit
 
 from relnox.core.documents import strings_in, table_at
@@ -15,9 +15,8 @@ from relnox.core.records import Record
 from relnox.core.settings.build_settings import BuildSettings, Constraints
 from relnox.source.pyproject import read_toml
 
-if TYPE_CHECKING:
-    SettingsTable = tuple[Path, Mapping[str, Any]]
-    """A settings file and its settings."""
+SettingsTable: TypeAlias = tuple[Path, Mapping[str, Any]]
+"""A settings file and its settings."""
 
 SourceKind = Literal["index", "extra index", "find-links"]
 
@@ -196,6 +195,7 @@ def find_package_sources(root: Path, variables: Mapping[str, str]) -> tuple[Pack
 
 
 def _find_indexes(table: Mapping[str, Any]) -> Iterator[tuple[SourceKind, str]]:
+    """Yield the kind and the URL of each index and `find-links` location in settings."""
     for index in table.get("index", ()):
         if not index.get("explicit"):
             yield "index" if index.get("default") else "extra index", str(index.get("url", ""))
@@ -209,11 +209,11 @@ def _find_indexes(table: Mapping[str, Any]) -> Iterator[tuple[SourceKind, str]]:
 def _read_uv_table(directory: Path) -> SettingsTable | None:
     """Return uv's settings file in a directory and its settings, or None if there is none."""
     if (file := directory / "uv.toml").is_file():
-        return file, _with_absolute_paths(read_toml(directory, file.name), directory)
+        return file, _make_paths_absolute(read_toml(directory, file.name), directory)
     if (file := directory / "pyproject.toml").is_file():
         tool = table_at(read_toml(directory, file.name), "tool")
         if "uv" in tool:
-            return file, _with_absolute_paths(table_at(tool, "uv"), directory)
+            return file, _make_paths_absolute(table_at(tool, "uv"), directory)
     return None
 
 
@@ -221,10 +221,10 @@ def _read_if_exists(file: Path) -> Mapping[str, Any]:
     if not file.is_file():
         return {}
     real = file.resolve()  # the user's own file may be a link
-    return _with_absolute_paths(read_toml(real.parent, real.name), file.parent)
+    return _make_paths_absolute(read_toml(real.parent, real.name), file.parent)
 
 
-def _with_absolute_paths(table: Mapping[str, Any], directory: Path) -> dict[str, Any]:
+def _make_paths_absolute(table: Mapping[str, Any], directory: Path) -> dict[str, Any]:
     """Return settings with absolute paths of indexes, and without indexes that are not tables."""
 
     def absolute(location: str) -> str:
@@ -244,7 +244,7 @@ def _with_absolute_paths(table: Mapping[str, Any], directory: Path) -> dict[str,
         elif isinstance(value, list):
             settings[key] = [absolute(location) for location in strings_in(value)]
     if "pip" in settings:
-        settings["pip"] = _with_absolute_paths(table_at(settings, "pip"), directory)
+        settings["pip"] = _make_paths_absolute(table_at(settings, "pip"), directory)
     return settings
 
 

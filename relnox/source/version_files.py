@@ -90,6 +90,7 @@ def add_declared_version_files(packages: Sequence[Package], config: Config, root
 
 
 def _add_version_files(package: Package, sources: Sequence[VersionSource], excluded_files: set[str]) -> Package:
+    """Return the package with version files; the first of them has its version if that is dynamic otherwise."""
     if package.source.kind == "dynamic" and sources:
         return _take_version_from(package, sources)
     detected = (location for location in package.other_locations if location.file not in excluded_files)
@@ -180,11 +181,12 @@ def _find_crate_locations(package: Package, document: Mapping[str, Any], root: P
     if not needs_rust and not package.backend.startswith(_RUST_BACKENDS):
         return ()
     file = table_at(document, "tool", "maturin").get("manifest-path", crates.CARGO)
-    location = crates.find_version(posixpath.normpath(f"{package.directory}/{file}"), root)
+    location = crates.find_version_location(posixpath.normpath(f"{package.directory}/{file}"), root)
     return () if location is None else (location,)
 
 
 def _read_from_location(package: Package, location: _BackendLocation, root: Path) -> Package:
+    """Return the package with the version at a location, or with the reason why it cannot be read there."""
     directory = root / package.directory
     name = next((file for file in location.files if (directory / file).is_file()), None)
     if name is None:
@@ -203,6 +205,7 @@ def _read_from_location(package: Package, location: _BackendLocation, root: Path
 
 
 def _explain_unknown_version(package: Package, reason: str) -> Package:
+    """Return the package with the reason in the description of its version, which is dynamic."""
     return replace(package, source=replace(package.source, text=f"{package.source.text} ({reason})"))
 
 
@@ -232,6 +235,7 @@ def _find_backend_location(package: Package, document: Mapping[str, Any]) -> _Ba
 
 
 def _find_default_location(package: Package, document: Mapping[str, Any]) -> _BackendLocation | None:
+    """Return where the package's backend reads the version unless pyproject.toml declares another place."""
     if package.backend.startswith("flit_core"):  # without a declaration flit reads the version from the module
         project = table_at(document, "project")
         name = table_at(document, "tool", "flit", "module").get("name") or project.get("name", "")

@@ -71,7 +71,11 @@ def find_version_literals(git: Git | None, workspace: Workspace, config: Config,
         if file.endswith(".py") and file not in declared_files and owner in packages:
             literals.setdefault(owner.name, []).extend(_find_literals_in_module(root, file, owner))
     possible_locations: dict[str, list[VersionSource]] = {}
-    for file, owner in _packages_by_pyproject(packages, config, root).items():
+    packages_by_pyproject = {package.pyproject: package for package in packages}
+    if (len(packages) == 1 or config.versions == "lockstep") and (root / _PYPROJECT).is_file():
+        # Release tools may have the version of all packages in the root, where there may be no package.
+        packages_by_pyproject.setdefault(_PYPROJECT, packages[0])
+    for file, owner in packages_by_pyproject.items():
         tool = pyproject.read_toml(root, file).get("tool") if file not in declared_files else None
         for key in _find_version_keys(tool, owner, ("tool",)):
             if (file, key) != (owner.source.file, owner.source.key):
@@ -85,18 +89,6 @@ def find_version_literals(git: Git | None, workspace: Workspace, config: Config,
     locations = tuple(location for of_package in literals.values() for location in of_package)
     workspace = replace(workspace, packages=with_literals) if locations else workspace
     return VersionLiterals(workspace, locations, possible_locations)
-
-
-def _packages_by_pyproject(packages: Sequence[Package], config: Config, root: Path) -> dict[str, Package]:
-    """Map each pyproject.toml to the package whose version release tools have in it.
-
-    If all packages have one version, that is any of them for a pyproject.toml in the root without a package.
-    """
-    by_file = {package.pyproject: package for package in packages}
-    has_one_version = len(packages) == 1 or config.versions == "lockstep"
-    if has_one_version and (root / _PYPROJECT).is_file():
-        by_file.setdefault(_PYPROJECT, packages[0])
-    return by_file
 
 
 def _find_version_keys(value: Any, package: Package, key: tuple[str, ...]) -> Iterator[tuple[str, ...]]:

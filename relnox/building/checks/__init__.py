@@ -48,7 +48,7 @@ def find_errors(path: Path, expected: ExpectedArchive) -> tuple[Problem, ...]:
     try:
         return _find_errors(archives.read(path), expected)
     except Failed as error:
-        return (_without_file_name(error, path),)
+        return (_strip_file_name(error, path),)
 
 
 def find_errors_against_sdist(paths: Iterable[Path], *, optional_extensions: bool) -> tuple[Problem, ...]:
@@ -103,12 +103,12 @@ def _collect_problems(
                 level = "warning" if private else "error"
             results.append(problem.but(file=archive.path.name, level=level))
     except Failed as error:
-        results.append(_without_file_name(error, archive.path))
+        results.append(_strip_file_name(error, archive.path))
     except READ_ERRORS as error:
         message = f"cannot be read completely ({error})"
         results.append(Problem("archive-invalid", message, REBUILD_FIX, file=archive.path.name))
     return tuple(results)
 
 
-def _without_file_name(error: Failed, path: Path) -> Problem:
+def _strip_file_name(error: Failed, path: Path) -> Problem:
     return error.but(message=error.message.removeprefix(f"{path.name} "), file=path.name)

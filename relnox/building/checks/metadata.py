@@ -115,7 +115,7 @@ def _requirement_problems(archive: Archive, expected: ExpectedArchive) -> Iterat
             f"requirement {requirement} is in the metadata, but not in pyproject.toml",
             'if a build hook adds it, set dynamic = ["dependencies"] in [project]',
         )
-    for parsed in _parse_requirements(archive.requires):
+    for parsed in _parse_valid_requirements(archive.requires):
         if parsed.url is not None:
             yield rejection(
                 "requirement-by-url",
@@ -282,17 +282,17 @@ def differing_requirements(left: Iterable[str], right: Iterable[str], *, name: s
     compared. Invalid requirements are skipped. If the package requires its own extras (`all = ["demo[test]"]`),
     requirements of extras are not compared, since some backends replace such an entry with those of the extra.
     """
-    sides = [_parse_requirements(left), _parse_requirements(right)]
+    sides = [_parse_valid_requirements(left), _parse_valid_requirements(right)]
     if any(canonicalize_name(requirement.name) == name for side in sides for requirement in side):
         sides = [[requirement for requirement in side if not _extras_in_marker(requirement)] for side in sides]
     first, second = (
-        sorted({str(one) for one in side if not any(_are_same(one, other) for other in others)})
+        sorted({str(one) for one in side if not any(_are_equal_requirements(one, other) for other in others)})
         for side, others in (sides, sides[::-1])
     )
     return first, second
 
 
-def _parse_requirements(texts: Iterable[str]) -> list[Requirement]:
+def _parse_valid_requirements(texts: Iterable[str]) -> list[Requirement]:
     requirements = []
     for text in texts:
         with contextlib.suppress(InvalidRequirement):
@@ -300,7 +300,7 @@ def _parse_requirements(texts: Iterable[str]) -> list[Requirement]:
     return requirements
 
 
-def _are_same(one: Requirement, other: Requirement) -> bool:
+def _are_equal_requirements(one: Requirement, other: Requirement) -> bool:
     def parts(requirement: Requirement) -> object:
         extras = {canonicalize_name(extra) for extra in requirement.extras}
         name = canonicalize_name(requirement.name)

@@ -99,6 +99,7 @@ def default_branch(git: Git, remote: str) -> str | None:
 
 
 def _ls_remote(git: Git, remote: str, *options: str, pattern: str = "", timeout: float | None = None) -> str:
+    """Return the output of `git ls-remote`; raise `Failed` with what git reports."""
     command = ("ls-remote", *options, "--", remote, *filter(None, [pattern]))
     listing = git.run(*command, stderr=False, timeout=timeout)
     if listing.returncode != 0:
