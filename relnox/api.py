@@ -134,7 +134,6 @@ class TaskPlan:
 
     Attributes:
         value: The plan itself: immutable, comparable, and equal for equal inputs.
-        task: The task's name.
         steps: What will be done, in this order.
         problems: What blocks the plan: a plan with problems can be read but not run.
         notes: What a reader should know.

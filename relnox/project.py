@@ -65,9 +65,7 @@ class Project(Record):
 
     Attributes:
         root: The project's directory; all paths in plans are relative to it.
-        config: Its settings.
         git: The git checkout, or None outside git.
-        options_by_table: See `OptionsByTable`.
         before_tools: Called before tools or hooks of the project run, possibly several times.
         on_output: Called with the step and each output line of a program that runs during planning.
         remote_tags: When the tags of the remote count besides those of this clone.

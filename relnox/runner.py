@@ -206,15 +206,11 @@ class PlannedTask:
     """A task that is planned when this is created, and can be run once.
 
     Args:
-        task: The name of the task.
-        options: Its options.
         project: The project; closed with the planned task.
-        reporter: Shows the progress.
         nested: Whether the task is a stage of another one.
         interactive: Whether to ask for confirmation and to handle signals; False in the Python API.
 
     Attributes:
-        plan: The plan.
         outcome: The outcome as soon as all steps have ended, whatever fails after them; None before.
         closing: What is closed at the end of the `with` block.
     """

@@ -156,7 +156,7 @@ class Job(Record, kw_only=True):
         key: The name of the job for other jobs.
         name: What it does, as shown in lists of jobs.
         about: Why it exists or is made as it is, for a comment; empty if the name says it all.
-        command: The command; None for a job that only waits for approval (`environment`).
+        command: None for a job that only waits for approval (`environment`).
         runs_project_code: Whether the command is a nox session. Otherwise it is `relnox TASK`, from the locked
             requirements, and nothing of the project is imported, built or executed.
         checkout: `none`; `commit`, without history; or `history`, with all commits and tags.
@@ -209,7 +209,6 @@ class Workflow(Record, kw_only=True):
         key: The name of the file, without directory and suffix.
         name: What it does, as shown in lists of workflows.
         about: What starts it and what it does, one line of a comment each.
-        triggers: What starts it.
         jobs: The jobs, in the order of their needs.
         queue: Runs with the same value wait for each other, and none is canceled, since an upload must not be;
             empty if runs may run at the same time, and a newer one for the same pull request cancels the older.

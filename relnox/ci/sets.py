@@ -34,7 +34,6 @@ class ProjectFacts(Record, kw_only=True):
 
     Attributes:
         workflows: The names of the workflows that the project gets.
-        branches: The release branches.
         tag_patterns: Globs for the tags of releases, such as `v*`.
         index: The index that releases go to; empty if the tag decides (`[tool.relnox.targets]`).
         indexes: The indexes that a run by hand may publish to.

@@ -53,7 +53,6 @@ class GeneratedFile(Record, kw_only=True):
     """A generated file: what it should contain, and what it has now.
 
     Attributes:
-        file: Its path.
         output: What relnox generates today.
         present: Its content; None if it does not exist.
         version: The version of relnox.

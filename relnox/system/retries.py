@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import re
 import threading
@@ -29,10 +30,8 @@ _MAX_BACKOFF = 60.0
 _MIN_WAIT = 0.01
 _REPORTED_WAIT = 5.0
 """Waits are reported once an operation has waited for this many seconds in total."""
-_FIRST_INTERVAL = 60.0
-"""Seconds until the second notification of a wait; the interval doubles after each."""
-_MAX_INTERVAL = 300.0
-"""The maximum seconds between notifications: CI providers end jobs that print nothing for ten minutes."""
+_REPORT_INTERVAL = 120.0
+"""Seconds between reports of waits with one reason: CI providers end jobs that print nothing for ten minutes."""
 _MIN_MINUTES = 600.0
 _HALF_A_DAY = 12 * 3600.0
 _MIN_TIMESTAMP = 1e9
@@ -187,16 +186,15 @@ def report_wait(waiting: Waiting) -> None:
 
 
 def _throttle(callback: Callable[[Waiting], None]) -> Callable[[Waiting], None]:
-    """Return a function that passes on waits, but the same reason only in growing intervals."""
-    notifications: dict[str, tuple[float, float]] = {}
+    """Return a function that passes on waits, but not the same reason again within an interval."""
+    last_reports: dict[str, float] = {}
     lock = threading.RLock()
 
     def throttled(waiting: Waiting) -> None:
         with lock:  # several threads may wait for the same server
             now = CLOCK.monotonic()
-            last, interval = notifications.get(waiting.reason, (now, 0.0))
-            if now - last >= interval:
-                notifications[waiting.reason] = now, min(max(2 * interval, _FIRST_INTERVAL), _MAX_INTERVAL)
+            if now - last_reports.get(waiting.reason, -math.inf) >= _REPORT_INTERVAL:
+                last_reports[waiting.reason] = now
                 callback(waiting)
 
     return throttled

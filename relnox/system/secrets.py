@@ -42,7 +42,7 @@ class Secret:
         return self._reveal()
 
     def mask(self, text: str) -> str:
-        """Return a string with this secret masked."""
+        """Return a text with this secret masked, in all forms in which it may occur."""
         for form in self._forms():
             text = text.replace(form, _MASK)
         return text
@@ -108,7 +108,7 @@ def _notify_listener(secret: Secret) -> None:
 
 
 def _maskable_lines(text: str) -> list[str]:
-    """Return the lines of a secret that are long enough to be masked; CI providers mask logs line by line."""
+    """Return the lines of a secret that are long enough to be masked; logs are masked line by line."""
     return [line.strip() for line in text.splitlines() if len(line.strip()) >= _MIN_MASKED]
 
 
