@@ -23,7 +23,7 @@ from relnox.core.settings import patterns
 from relnox.core.settings.config import CommitsConfig, Config
 from relnox.core.text import format_count
 from relnox.core.versions import versioning
-from relnox.core.versions.versioning import Bump, Level, Phase
+from relnox.core.versions.versioning import LEVELS, Bump, Level, Phase
 from relnox.core.workspace import LOCK_FILES, Workspace, owning_package
 from relnox.errors import Blocked
 
@@ -314,23 +314,14 @@ def _request_for_manual_version(
 
 
 def bump_requests_from_own_changes(
-    workspace: Workspace,
-    history: Mapping[str, ReleaseHistory],
-    config: Config,
+    workspace: Workspace, history: Mapping[str, ReleaseHistory], config: Config
 ) -> dict[str, BumpRequest]:
     """Return the bump that the commits of each package ask for, in case it is bumped because of other packages.
 
     There is none for a package whose version was raised by hand since its last release.
     """
-    nothing = ReleaseHistory(None, None, ())
-    requests = {
-        package.name: _request_from_changes(package, own, None, config)
-        for package in workspace.packages
-        for own in (history.get(package.name, nothing),)
-        if not (package.is_private or package.source.kind == "dynamic")
-        and not _request_for_manual_version(package, own, None, is_new=False)
-    }
-    return {name: request for name, request in requests.items() if request is not None}
+    requests = auto_bump_requests(workspace, history, config)
+    return {name: one for name, one in requests.items() if one.bump is not None and one.bump.part in LEVELS}
 
 
 def _without_reverted_commits(commits: Sequence[Commit]) -> list[Commit]:

@@ -151,7 +151,7 @@ def format_commit_notes(commits: Iterable[tuple[str, str]]) -> str:
 
 
 def escape_markup(text: str) -> str:
-    """Return text as Markdown that shows it unchanged, and notifies no user."""
+    """Return text as Markdown that shows it unchanged; it notifies no user, but may refer to issues."""
     text = _MARKUP.sub(lambda match: f"\\{match[0]}", escape_line(text))
     return _MENTION.sub("@<!-- -->", text)
 
