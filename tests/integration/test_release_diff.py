@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import acts
 import pytest
+from fake_forge import GitHubServer, remote_on_forge
 from package_index import FILE, Rule, serving
 from packaging.version import Version
 from packed import sdist
-from releases import made_wheel, project_of
+from projects import git, remote_of, repository, single
+from releases import made_wheel, project_of, write_manifest
 from running import RunResult, run_in_process
 
 from relnox.indexes.listings import IndexFile, Listing
@@ -245,3 +247,28 @@ def test_the_summary_of_a_job_has_the_table(
     summary = (tmp_path / "summary.md").read_text(encoding="utf-8")
     assert "#### Changes since the last release on own" in summary
     assert "|  |  |  | requirements | -six |" in summary
+
+
+def test_a_pull_request_has_the_changes_of_archives_of_its_commit(
+    publish: DryRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = single(tmp_path / "demo")
+    with (root / "pyproject.toml").open("a", encoding="utf-8") as file:
+        file.write(f'\n{publish.settings}[tool.relnox.targets]\nfinal = "own"\n')
+    repository(root)
+    git(root, "tag", "--annotate", "--message", "1.2.3", "v1.2.3")
+    git(root, "push", "--quiet", "--tags")
+    commit = git(root, "rev-parse", "HEAD")
+    publish.index.add(made_wheel(publish.old, "demo", version="1.2.3"))
+    wheel = made_wheel(root / "dist", "demo", version="1.2.3", requires=["six"])
+    write_manifest(root, [wheel], {"demo": ()}, commit=commit)
+    forge = GitHubServer(remote_of(root))
+    with remote_on_forge(forge, root, monkeypatch.setenv):
+        run_in_process(root, "bump", "minor", "--pull-request", code=0)
+        (request,) = forge.pull_requests
+        assert "**Archives of `demo` compared with `1.2.3 on own`**" in (request.body or "")
+        assert "| requirements | `+six` |" in (request.body or "")
+        write_manifest(root, [wheel], {"demo": ()}, commit="0" * 40)
+        run_in_process(root, "bump", "minor", "--pull-request", code=0)
+        (request,) = forge.pull_requests
+        assert "Archives of" not in (request.body or "")

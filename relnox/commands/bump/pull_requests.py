@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from relnox.commands.bump import changes, versions
+from relnox.commands.options import DEFAULT_OUTPUT
 from relnox.commands.options import BumpOptions as Options
-from relnox.commands.shared import checks
+from relnox.commands.shared import checks, release_diffs, releases
 from relnox.core import fixes
 from relnox.core.bump import changelog_updates, pull_request_text
 from relnox.core.bump.pull_request_text import PullRequestPackage
@@ -16,13 +17,18 @@ from relnox.core.changelog import text_of_version
 from relnox.core.planning import step
 from relnox.core.planning.plan import PlanBuilder
 from relnox.core.planning.step import Edit
+from relnox.core.records import replace
+from relnox.core.release.differences import ReleaseDiff
 from relnox.core.settings.checklist import task_list
 from relnox.core.text import join_names
 from relnox.errors import Blocked, Problem
 from relnox.project import Project
 from relnox.source.git import Git, commits, remotes
 from relnox.steps.pull_request import CommitToBranch, OpenPullRequest
+from relnox.system.files import project_path
 
+_LISTING_LIMIT = 20.0
+"""The time limit for reading the listings of the index, in seconds."""
 _BRANCH_PREFIX = "relnox/release/"
 """What the name of a branch of release pull requests begins with; the branch to merge into follows."""
 _TREE = r"(?m)^Relnox-Tree: (\w+)$"
@@ -185,6 +191,7 @@ def _pull_request_packages(
     contents = {edit.file: edit.after for edit in edits if edit.after is not None}
     workspace, candidates = project.literals.workspace, project.changelog_files
     changelogs = changelog_updates.find_changelogs(workspace, candidates, contents, project.config)
+    diffs = {diff.package: diff for diff in _compare_archives(project, bumps, tags)}
     for bump in bumps:
         name, after = bump.package.name, str(bump.after)
         changelog = contents[changelogs[name]].decode("utf-8", "replace") if changelogs.get(name) else ""
@@ -196,4 +203,37 @@ def _pull_request_packages(
             tag=tags[name],
             private=bump.package.is_private,
             changes=text_of_version(changelog, after) or "",
+            last_release=f"{diffs[name].before} on {diffs[name].index}" if name in diffs else "",
+            differences=tuple(diffs[name].changes()) if name in diffs else (),
         )
+
+
+def _compare_archives(
+    project: Project, bumps: Sequence[VersionBump], tags: Mapping[str, str]
+) -> tuple[ReleaseDiff, ...]:
+    """Compare archives of this commit, if they were built before, with the last releases below the new versions.
+
+    The pull request does not need them: without archives or without an answer of the index, they are left out.
+    """
+    from relnox.indexes import targets  # with requests, which is slow to import
+
+    directory = str(project.config.build.options.get("output", DEFAULT_OUTPUT))
+    versions = {bump.package.name: bump.after for bump in bumps if not bump.package.is_private}
+    try:
+        project_path(project.root, directory)  # which settings may not lead out of the checkout
+        manifest = project.once(releases.read_manifest, project.root, directory)
+        if manifest.commit != project.commit or manifest.dirty:
+            return ()
+        index = project.indexes[
+            targets.select_index_by_tags(
+                project.config, {name: (tags[name], after) for name, after in versions.items()}
+            )
+        ]
+        files = (file for file in manifest.distributions if file.package in versions)
+        built = replace(
+            manifest, distributions=tuple(replace(file, version=versions[file.package]) for file in files)
+        )
+        project.once(index.fetch_listings, built.packages, seconds=_LISTING_LIMIT)
+        return release_diffs.release_diffs(built, directory, index, project)
+    except Problem:
+        return ()

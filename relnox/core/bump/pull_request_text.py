@@ -32,6 +32,8 @@ class PullRequestPackage(Record, kw_only=True):
         tag: The tag of the new version.
         changes: The text about the new version in the package's changelog; empty if there is none.
         private: Whether the package is not published.
+        last_release: The last release, with which this commit was compared, such as `1.2.0 on pypi`.
+        differences: What changes in its archives, and how.
     """
 
     name: str
@@ -41,6 +43,8 @@ class PullRequestPackage(Record, kw_only=True):
     tag: str
     changes: str
     private: bool = False
+    last_release: str = ""
+    differences: tuple[tuple[str, str], ...] = ()
 
 
 def format_pull_request_title(message: str) -> str:
@@ -78,7 +82,7 @@ def uncheck_task(line: str) -> str:
 
 
 def _body_lines(packages: Sequence[PullRequestPackage], branch: str, tasks: str) -> Iterator[str]:
-    """Yield the lines of the body: packages, tasks, and texts of changelogs."""
+    """Yield the lines of the body: packages, tasks, differences of archives, and texts of changelogs."""
     yield "| package | from | to | why | tag |"
     yield "|---|---|---|---|---|"
     for package in packages:
@@ -88,6 +92,15 @@ def _body_lines(packages: Sequence[PullRequestPackage], branch: str, tasks: str)
     yield ""
     yield f"After the merge, `auto-tag` on {_as_code(branch)} tags it. Private packages are not published."
     yield from ("", *tasks.split("\n")) if tasks else ()
+    for package in packages:
+        if package.differences:
+            yield from (
+                "",
+                f"**Archives of {_as_code(package.name)} compared with {_as_code(package.last_release)}**",
+                "",
+            )
+            yield from ("| what | change |", "|---|---|")
+            yield from (f"| {what} | {_as_code(change)} |" for what, change in package.differences)
     for text in dict.fromkeys(package.changes for package in packages if package.changes):
         names = [_as_code(package.name) for package in packages if package.changes == text]
         yield ""
