@@ -140,21 +140,14 @@ def hash_file(path: Path) -> Digests:
     return Digests(size=size, sha256=sha256.hexdigest(), blake2b_256=blake2b.hexdigest())
 
 
-def file_matches(path: Path, size: int, sha256: str) -> bool:
-    """Return whether a path is a regular file with this size and SHA-256 hash.
-
-    The content is read only if the size matches; pipes and devices are never read.
-    """
-    try:
-        status = path.stat()
-    except OSError:
-        return False
-    return stat.S_ISREG(status.st_mode) and status.st_size == size and hash_file(path).sha256 == sha256
-
-
 def is_file_inside(directory: Path, path: Path) -> bool:
     """Return whether a path is a file in a directory, or a symbolic link to a file inside the directory."""
     return path.is_file() and (not path.is_symlink() or path.resolve().is_relative_to(directory.resolve()))
+
+
+def hash_of_file_inside(directory: Path, path: Path) -> str | None:
+    """Return the SHA-256 of a file, or None if it is not a file inside the directory."""
+    return hash_file(path).sha256 if is_file_inside(directory, path) else None
 
 
 def read(path: Path) -> Archive:

@@ -31,6 +31,7 @@ from relnox.core.requirements import dependencies_among
 from relnox.core.text import format_count, join_names
 from relnox.errors import Blocked, Conflict, Failed, Problem
 from relnox.project import Project
+from relnox.steps.built_archives import changed_archive_error
 from relnox.steps.manifest import Collect, WriteMergedManifest
 
 _ATTESTATION_LIMIT = 1 << 20
@@ -193,7 +194,7 @@ def _read_job(root: Path, directory: str, selected: frozenset[str], head: str | 
     listed_names = {file.filename for file in manifest.distributions}
     manifest = manifest.restricted_to(selected) if selected else manifest
     names = [file.filename for file in manifest.distributions]
-    hashes = {name: releases.hash_of_file_inside(path, path / name) for name in names}
+    hashes = {name: archives.hash_of_file_inside(path, path / name) for name in names}
     return Job(
         directory,
         manifest,
@@ -357,7 +358,7 @@ def _job_problems(job: Job, project: Project) -> Iterator[Problem]:
         if not job.is_intact(file):
             sha256 = job.files.get(file.filename)
             fix = _DOWNLOAD if sha256 is None else f"{_DOWNLOAD}; if it still differs, {_REBUILD}"
-            yield releases.changed_archive(job.directory, file, sha256, fix)
+            yield changed_archive_error(f"{job.directory}/{file.filename}", file.sha256, sha256, fix)
     for name in job.manifest.packages:
         if name not in project.workspace.by_name:
             yield Blocked(

@@ -14,6 +14,7 @@ from typing import Any
 
 from packaging.version import Version
 
+from relnox.building import archives
 from relnox.commands.options import ForgeReleaseOptions as Options
 from relnox.commands.shared import consistency, releases
 from relnox.commands.shared.forge_releases import forge_of, forge_release_obstacles
@@ -33,6 +34,7 @@ from relnox.errors import Blocked, Problem
 from relnox.indexes import targets
 from relnox.project import Project
 from relnox.source import history
+from relnox.steps.built_archives import changed_archive_error
 from relnox.steps.forge_release import (
     ATTACH_CHECKSUMS,
     AttachedFile,
@@ -115,9 +117,9 @@ def _changed_archives(release: Release, project: Project) -> Iterator[Problem]:
     dist = release.build.directory
     for file in release.manifest.distributions:
         directory = project.root / dist
-        sha256 = project.once(releases.hash_of_file_inside, directory, directory / file.filename)
+        sha256 = project.once(archives.hash_of_file_inside, directory, directory / file.filename)
         if sha256 != file.sha256:
-            yield releases.changed_archive(dist, file, sha256, ATTACH_CHECKSUMS)
+            yield changed_archive_error(f"{dist}/{file.filename}", file.sha256, sha256, ATTACH_CHECKSUMS)
 
 
 def _tags_of_other_packages(

@@ -36,6 +36,7 @@ from relnox.indexes import Indexes, attestations, targets, uploads
 from relnox.indexes.index import Index
 from relnox.indexes.targets import Target
 from relnox.project import Project
+from relnox.steps.built_archives import changed_archive_error
 from relnox.steps.publication import AwaitIndex, different_files_error
 from relnox.steps.upload import Attest, LogIn, Upload
 
@@ -233,13 +234,13 @@ def _upload_obstacles(release: Release, project: Project) -> Iterator[Problem]: 
     unchanged_paths: dict[str, Path] = {}
     for file in manifest.distributions:
         path, index_hash = directory / file.filename, release.hashes.get(file.filename)
-        sha256 = project.once(releases.hash_of_file_inside, directory, path)
+        sha256 = project.once(archives.hash_of_file_inside, directory, path)
         if sha256 == file.sha256:
             unchanged_paths[file.filename] = path
         elif sha256 is not None or index_hash is None:  # a public file needs no upload
             move = sha256 is not None and index_hash == file.sha256
             fix = shlex.join(["mv", str(path), f"{path}.old"]) if move else rebuild_or_copy
-            yield releases.changed_archive(dist, file, sha256, fix)
+            yield changed_archive_error(f"{dist}/{file.filename}", file.sha256, sha256, fix)
         if index_hash not in (None, file.sha256):
             unchanged_paths.pop(file.filename, None)
     yield from (different_files_error(target, files) for files in releases.differing_files(manifest, release))

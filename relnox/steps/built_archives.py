@@ -17,7 +17,7 @@ from relnox.core.records import Record
 from relnox.core.release.manifest import MANIFEST_JSON, Distribution, Manifest
 from relnox.core.tag_versions import CommitTags
 from relnox.core.text import format_count, join_names
-from relnox.errors import Blocked, Failed, Problem
+from relnox.errors import Blocked, Conflict, Failed, Problem
 from relnox.steps.run import Run
 from relnox.system.files import flush_to_disk, read_file
 
@@ -147,6 +147,17 @@ def move_files(directory: Path, files: Iterable[Path]) -> None:
             path.chmod(path.stat().st_mode & ~_WRITABLE_BY_OTHERS)
             flush_to_disk(content)
         path.replace(directory / path.name)
+
+
+def changed_archive_error(path: str, built_sha256: str, sha256: str | None, fix: str) -> Problem:
+    """Return the error for an archive that has another SHA-256 than when it was built, or is missing (None)."""
+    if sha256 is None:
+        return Blocked("archive-missing", f"{path} is missing, although the manifest lists it", fix)
+    return Conflict(
+        "archive-changed",
+        f"{path} differs from the file that was built:\n  found  sha256 {sha256}\n  built  sha256 {built_sha256}",
+        fix,
+    )
 
 
 class CleanDirectory(Step, key="clean"):

@@ -21,11 +21,12 @@ from relnox.core.planning.step import Step
 from relnox.core.records import Record
 from relnox.core.release.manifest import Distribution
 from relnox.core.text import format_count, format_size, join_names
-from relnox.errors import Conflict, Failed, Problem, TryLater
+from relnox.errors import Failed, Problem, TryLater
 from relnox.indexes import attestations
 from relnox.indexes.index import Index
 from relnox.indexes.listings import IndexFile, Listing
 from relnox.indexes.uploads import next_release_hint
+from relnox.steps.built_archives import changed_archive_error
 from relnox.steps.publication import different_files_error
 from relnox.steps.run import Run
 from relnox.system import retries
@@ -258,20 +259,13 @@ class CopyFiles(Step, key="fetch {self.package}"):
 
     def _copy_file(self, run: Run, file: Distribution, directory: Path) -> Archive:
         source, path = run.root / self.directory / file.filename, directory / file.filename
-        if not archives.is_file_inside(source.parent, source):
-            raise Failed(
-                "archive-missing",
-                f"{self.directory}/{file.filename} is missing, although the manifest lists it",
-                fix=f"rebuild: {fixes.task_command('build-all')}",
-            )
-        shutil.copyfile(source, path)
-        if (sha256 := archives.hash_file(path).sha256) != file.sha256:
-            raise Conflict(
-                "archive-changed",
-                f"{self.directory}/{file.filename} differs from the file that was built:\n"
-                f"  found  sha256 {sha256}\n  built  sha256 {file.sha256}",
-                fix=f"rebuild: {fixes.task_command('build-all')}",
-            )
+        sha256 = None
+        if archives.is_file_inside(source.parent, source):
+            shutil.copyfile(source, path)
+            sha256 = archives.hash_file(path).sha256
+        if sha256 != file.sha256:
+            fix = f"rebuild: {fixes.task_command('build-all')}"
+            raise changed_archive_error(f"{self.directory}/{file.filename}", file.sha256, sha256, fix)
         return checks.read_valid_archive(path)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from relnox.building.archives import hash_file, is_file_inside
+from relnox.building.archives import hash_of_file_inside
 from relnox.core import fixes
 from relnox.core.planning.plan import Table
 from relnox.core.planning.step import Edit, Step
@@ -18,6 +18,7 @@ from relnox.core.release import release_page
 from relnox.core.text import join_names
 from relnox.errors import Blocked, Conflict, ExitCode, Failed
 from relnox.forges.api import Forge, ReleaseFile, ReleasePage
+from relnox.steps.built_archives import changed_archive_error
 from relnox.steps.run import Run
 
 ATTACH_CHECKSUMS = (
@@ -196,12 +197,9 @@ class AttachFile(
             return path
         directory = run.root / self.directory
         path = directory / self.file.name
-        if not is_file_inside(directory, path) or hash_file(path).sha256 != self.file.sha256:
-            raise Conflict(
-                "archive-changed",
-                f"{self.directory}/{path.name} is not the file that was built and published",
-                ATTACH_CHECKSUMS,
-            )
+        if (sha256 := hash_of_file_inside(directory, path)) != self.file.sha256:
+            path_in_root = f"{self.directory}/{path.name}"
+            raise changed_archive_error(path_in_root, self.file.sha256, sha256, ATTACH_CHECKSUMS)
         return path
 
 

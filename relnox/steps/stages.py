@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from relnox.building.archives import hash_file, is_file_inside
+from relnox.building.archives import hash_of_file_inside
 from relnox.core import fixes
 from relnox.core.planning.events import Outcome, Status
 from relnox.core.planning.plan import Plan
@@ -148,7 +148,7 @@ class BuildStage(Stage):
             return None
         for file in manifest.distributions:
             path = directory / file.filename
-            if not is_file_inside(directory, path) or hash_file(path).sha256 != file.sha256:
+            if hash_of_file_inside(directory, path) != file.sha256:
                 return None
         files = format_count(len(manifest.distributions), "file")
         return f"{self.directory}/{MANIFEST_JSON} has the build of {commit[:10]}: {files} with these hashes"

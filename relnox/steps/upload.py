@@ -19,9 +19,10 @@ from relnox.core.planning.step import Step
 from relnox.core.release.manifest import Distribution
 from relnox.core.release.publication import ATTESTATION_SUFFIX, Publisher, UploadStatus
 from relnox.core.text import format_count, join_names
-from relnox.errors import Conflict, ExitCode, Failed, Problem, TryLater
+from relnox.errors import ExitCode, Failed, Problem, TryLater
 from relnox.indexes import attestations
 from relnox.indexes.uploads import FileExists
+from relnox.steps.built_archives import changed_archive_error
 from relnox.steps.publication import Publication
 from relnox.steps.run import Run
 from relnox.system import retries
@@ -227,14 +228,10 @@ class _UploadAttempts:
         """Return the path of the file, if it still is the one that was built."""
         file = self._step.file
         path = directory / file.filename
-        if not archives.file_matches(path, file.size, file.sha256):
-            raise Conflict(
-                "archive-changed",
-                f"{path.name} is not the file that was built "
-                f"({'its hash differs from the manifest' if path.exists() else 'it was removed'})",
-                fix="restore the built file, then rerun the command; or, if no file of the release is public, "
-                f"rebuild: {fixes.task_command('build-all')}",
-            )
+        if (sha256 := archives.hash_of_file_inside(directory, path)) != file.sha256:
+            rebuild = f"rebuild: {fixes.task_command('build-all')}"
+            fix = f"restore the built file, then rerun the command; or, if no file is public, {rebuild}"
+            raise changed_archive_error(f"{self._step.directory}/{path.name}", file.sha256, sha256, fix)
         return path
 
     def _record_attempt(self) -> None:

@@ -26,7 +26,7 @@ from relnox.core.records import Record
 from relnox.core.release import public_index
 from relnox.core.release.manifest import MANIFEST_JSON, Distribution, Manifest
 from relnox.core.text import format_size, join_names
-from relnox.errors import Blocked, Conflict, ExitCode, Problem
+from relnox.errors import Blocked, ExitCode, Problem
 from relnox.indexes import targets
 from relnox.indexes.index import Index
 from relnox.indexes.listings import Listing
@@ -348,23 +348,6 @@ def archive_errors(
         yield from project.once(checks.find_errors, path, expected)
     yield from project.once(
         checks.find_errors_against_sdist, tuple(release), optional_extensions=expected.extensions_are_optional
-    )
-
-
-def hash_of_file_inside(directory: Path, path: Path) -> str | None:
-    """Return the SHA-256 of a file, or None if it is not a file inside the directory."""
-    return archives.hash_file(path).sha256 if archives.is_file_inside(directory, path) else None
-
-
-def changed_archive(directory: str, file: Distribution, sha256: str | None, fix: str) -> Problem:
-    """Return the problem that a file in the manifest is missing on disk, or has another SHA-256 there."""
-    path = f"{directory}/{file.filename}"
-    if sha256 is None:
-        return Blocked("archive-missing", f"{path} is missing, although the manifest lists it", fix)
-    return Conflict(
-        "archive-changed",
-        f"{path} differs from the file that was built:\n  found  sha256 {sha256}\n  built  sha256 {file.sha256}",
-        fix,
     )
 
 
