@@ -65,7 +65,7 @@ def repository_location(remote_url: str, environment: Mapping[str, str]) -> Loca
     forge = _kind_of_forge(host, environment.get("RELNOX_FORGE", ""), own_server)
     is_own = host == own_server[forge == "gitlab"]
     variable = "GITHUB_API_URL" if forge == "github" else "CI_API_V4_URL"
-    server = f"{'http' if scheme == 'http' else 'https'}://{host}"
+    origin = server = f"{'http' if scheme == 'http' else 'https'}://{host}"
     if is_own:
         server = environment["GITHUB_SERVER_URL" if forge == "github" else "CI_SERVER_URL"].rstrip("/")
         if scheme in ("https", "http"):  # the path of a server is in these URLs, and not in those for ssh
@@ -73,7 +73,7 @@ def repository_location(remote_url: str, environment: Mapping[str, str]) -> Loca
     if is_own and environment.get(variable):
         api = environment[variable].rstrip("/")
     else:
-        api = _default_api(forge, scheme, host)
+        api = _default_api(forge, host, origin)
     public = host in ("github.com", "gitlab.com") or host.endswith(".ghe.com")
     tokens = [name for name in _TOKENS[forge] if is_own or (public and name != "CI_JOB_TOKEN")]
     token_variables = ("RELNOX_FORGE_TOKEN", *tokens)
@@ -141,12 +141,11 @@ def _server_of_url(url: str | None) -> str:
         return ""
 
 
-def _default_api(kind: Kind, scheme: str, host: str) -> str:
+def _default_api(kind: Kind, host: str, origin: str) -> str:
     if kind == "gitlab":
-        return f"{'http' if scheme == 'http' else 'https'}://{host}/api/v4"
-    if host == "github.com" or host.endswith(".ghe.com"):
-        return f"https://api.{host}"
-    return f"{'http' if scheme == 'http' else 'https'}://{host}/api/v3"
+        return f"{origin}/api/v4"
+    is_in_cloud = host == "github.com" or host.endswith(".ghe.com")
+    return f"https://api.{host}" if is_in_cloud else f"{origin}/api/v3"
 
 
 def _unknown_forge_error(reason: str, fix: str = f"{_SETTING}; to see the URL: git remote -v") -> Blocked:

@@ -67,13 +67,8 @@ class Index(Target):
     def __init__(
         self, target: Target, environment: Mapping[str, str], own_credentials: Credentials | None = None
     ) -> None:
-        super().__init__(
-            target.name,
-            target.upload_url,
-            target.simple_url,
-            production=target.production,
-            public_rules=target.has_public_rules,
-        )
+        super().__init__(target.name, target.upload_url, target.simple_url, public_rules=target.has_public_rules)
+        self.production = target.production
         self.in_lockstep = target.in_lockstep
         self.is_chosen = False
         self._environment = environment

@@ -48,19 +48,11 @@ class Target:
         in_lockstep: Whether the packages of the project are only bumped together.
     """
 
-    def __init__(
-        self,
-        name: str,
-        upload_url: str,
-        simple_url: str,
-        *,
-        production: bool = False,
-        public_rules: bool = False,
-    ) -> None:
+    def __init__(self, name: str, upload_url: str, simple_url: str, *, public_rules: bool = False) -> None:
         self.name = name
         self.upload_url = upload_url
         self.simple_url = simple_url if simple_url.endswith("/") else f"{simple_url}/"
-        self.production = production
+        self.production = False
         self.has_public_rules = public_rules or name == EMBEDDED or self.public_name is not None
         self.in_lockstep = False
 
@@ -111,13 +103,12 @@ def resolve(name: str, config: Config) -> Target:
     """
     public = _public_upload_urls()
     if name in public:
-        target = Target(name, public[name], _public_simple_url(public[name]), production=name == PRODUCTION)
-        target.in_lockstep = config.versions == "lockstep"
-        return target
-    if name not in config.indexes:
+        target = Target(name, public[name], _public_simple_url(public[name]))
+    elif name in config.indexes:
+        own = config.indexes[name]
+        target = Target(name, own.upload, own.simple, public_rules=own.public_rules)
+    else:
         raise _unknown_index(f"unknown index {name}", name, [*public, EMBEDDED, *config.indexes])
-    own = config.indexes[name]
-    target = Target(name, own.upload, own.simple, public_rules=own.public_rules)
     production = {host_and_port(settings.upload) for settings in config.indexes.values() if settings.production}
     target.production = target.public_name == PRODUCTION or host_and_port(target.upload_url) in production
     target.in_lockstep = config.versions == "lockstep"
