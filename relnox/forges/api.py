@@ -87,7 +87,6 @@ class ReleasePage(Record, kw_only=True):
 
     Attributes:
         id: Its number; 0 on GitLab, where a tag has one release at most.
-        tag: The name of its tag.
         body: The text, in Markdown.
         url: The URL of its web page.
         is_draft: Whether only those who may push see it.
@@ -110,7 +109,6 @@ class ReleaseFile(Record, kw_only=True):
     """A file of a release as the forge has it.
 
     Attributes:
-        name: The name of the file.
         url: The URL in the API.
         sha256: The hash (hex) that the forge states, or None if it states none.
         is_complete: Whether its upload has ended.
@@ -154,7 +152,6 @@ class Forge(ABC):
     its response is not as documented.
 
     Args:
-        location: The location of the repository.
         token: The token, or None to only read, without authentication.
     """
 

@@ -24,7 +24,6 @@ class Indexes:
     """The indexes of a project by name. Each one is opened when it is first used.
 
     Args:
-        config: The settings of the project.
         directory: The directory of the embedded index.
         environment: The environment variables, which may contain credentials; None for those of this process.
     """

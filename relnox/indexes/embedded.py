@@ -55,7 +55,6 @@ class EmbeddedIndex:
     It listens on a free port. Files cannot be replaced.
 
     Args:
-        directory: The directory for the files.
         upload_token: The password that uploads need, since every user of this machine can connect to loopback.
     """
 

@@ -56,7 +56,6 @@ class Index(Target):
     """A package index.
 
     Args:
-        target: Its addresses.
         environment: The environment variables, which may contain credentials.
         own_credentials: The credentials for uploads; None to search for them.
 

@@ -63,7 +63,6 @@ class Listing(dict[str, IndexFile]):
     """The files of a project on an index by file name, and the status of the project.
 
     Args:
-        files: The listed files.
         status: The status of the project: `active`, `archived`, `quarantined` or `deprecated` (PEP 792).
         reason: The reason for the status, as given by the index.
 

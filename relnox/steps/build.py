@@ -79,11 +79,7 @@ def source_to_build(run: Run) -> BuildSource:
 
 
 class Export(Step, key="export", title="export commit {self.commit:.10} (without uncommitted changes)"):
-    """Export a commit to a scratch directory, so that only committed files are built.
-
-    Attributes:
-        commit: The full commit id.
-    """
+    """Export a commit to a scratch directory, so that only committed files are built."""
 
     exclusive = True
     concurrent = True

@@ -22,12 +22,7 @@ _STALE = 1
 
 
 class LockFile(Step, key="lock {self.file}"):
-    """Check that a lock file matches its pyproject.toml; with `writes`, let its tool update it.
-
-    Attributes:
-        file: The path of the lock file.
-        tool: The program that writes it.
-    """
+    """Check that a lock file matches its pyproject.toml; with `writes`, let its tool update it."""
 
     runs_project_code = True
     file: str

@@ -21,7 +21,6 @@ class LockRequirements(Step, key="lock {self.file}", title="lock what jobs insta
     """Write a requirements file with pinned versions and hashes, without the address of any index.
 
     Attributes:
-        file: The path of the file.
         purpose: Which jobs install it, for its first line.
         requirements: What is locked, with everything that it requires.
         without: The packages to leave out, with what only they require.

@@ -165,17 +165,28 @@ def _allows_python(requires_python: str, version: str) -> bool:
         return True
 
 
-class Download(Step, key="fetch {self.package}"):
+class _FetchStep(Step, key="fetch {self.package}"):
+    """A step that fetches the files of a package and compares their hashes."""
+
+    concurrent = True
+    package: str
+    files: tuple[Distribution, ...]
+
+    def verify(self, run: Run, result: ReleaseFiles) -> str:
+        """Report the hashes, which `apply` has compared, and the publishers in provenance."""
+        del run
+        provenance = f"; provenance: {join_names(result.publishers)}" if result.publishers else ""
+        return "; ".join(f"{file.filename} sha256 {file.sha256[:16]}…" for file in self.files) + provenance
+
+
+class Download(_FetchStep):
     """Download the files of a package and compare their hashes.
 
     Attributes:
         deadline: How long to retry files that the index lists but does not serve yet, in seconds.
     """
 
-    concurrent = True
     index: str
-    package: str
-    files: tuple[Distribution, ...]
     deadline: int
 
     @property
@@ -192,12 +203,6 @@ class Download(Step, key="fetch {self.package}"):
         archives = retries.retry(download, deadline, on=TryLater)
         publishers = self._verify_provenance(run, deadline) if attestations.is_installed() else ()
         return ReleaseFiles(package=self.package, archives=archives, publishers=publishers)
-
-    def verify(self, run: Run, result: ReleaseFiles) -> str:
-        """Report the hashes, which were compared with each download, and the publishers in provenance."""
-        del run
-        provenance = f"; provenance: {join_names(result.publishers)}" if result.publishers else ""
-        return f"{_format_hashes(self.files)}{provenance}"
 
     def _verify_provenance(self, run: Run, deadline: Deadline) -> tuple[str, ...]:
         """Return the publishers in the provenance that the index serves for the files; it must be valid."""
@@ -234,13 +239,10 @@ class Download(Step, key="fetch {self.package}"):
         return checks.read_valid_archive(path)
 
 
-class CopyFiles(Step, key="fetch {self.package}"):
+class CopyFiles(_FetchStep):
     """Copy the files of a package from a directory and compare their hashes."""
 
-    concurrent = True
     directory: str
-    package: str
-    files: tuple[Distribution, ...]
 
     @property
     def title(self) -> str:
@@ -252,11 +254,6 @@ class CopyFiles(Step, key="fetch {self.package}"):
         archives = tuple(self._copy_file(run, file, directory) for file in self.files)
         return ReleaseFiles(package=self.package, archives=archives)
 
-    def verify(self, run: Run, result: ReleaseFiles) -> str:
-        """Report the hashes, which were compared with each copy."""
-        del run, result
-        return _format_hashes(self.files)
-
     def _copy_file(self, run: Run, file: Distribution, directory: Path) -> Archive:
         source, path = run.root / self.directory / file.filename, directory / file.filename
         sha256 = None
@@ -267,10 +264,6 @@ class CopyFiles(Step, key="fetch {self.package}"):
             fix = f"rebuild: {fixes.task_command('build-all')}"
             raise changed_archive_error(f"{self.directory}/{file.filename}", file.sha256, sha256, fix)
         return checks.read_valid_archive(path)
-
-
-def _format_hashes(files: Iterable[Distribution]) -> str:
-    return "; ".join(f"{file.filename} sha256 {file.sha256[:16]}…" for file in files)
 
 
 def select_archive(downloads: Iterable[Archive], package: str, python: str) -> Archive:

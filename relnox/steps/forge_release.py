@@ -45,7 +45,6 @@ class ForgeStep(Step):
     """A step of the release of a tag.
 
     Attributes:
-        tag: The name of the tag.
         package: The name of the generic package that has the files, on GitLab.
         version: The version of that package.
     """
@@ -148,7 +147,6 @@ class AttachFile(
     """Attach a file to a release, and compare what the forge has with it: the stated hash, and a download.
 
     Attributes:
-        file: The file.
         directory: The directory of archives, relative to the root.
     """
 

@@ -55,7 +55,6 @@ class RunHook(Step, key="{self.event} {self.number}", title="run {self.event} ho
     Attributes:
         number: The position of the hook among the hooks of the event, from 1.
         task: The task that runs the hook.
-        packages: The packages that take part.
         index: The index of the release, or None before it is published.
         directory: The directory with the archives, or None if there are none at this event.
         files: The archives, if they are known before the run.

@@ -185,7 +185,7 @@ class _Installation:
                 messages.append(f"{name} {distribution.version} comes from {origin}, not from {archive.path.name}")
             messages += [f"{name}: {change}" for change in find_changed_files(distribution)]
         if messages:
-            raise self._broken_error(map(_failure, messages), CheckResult())
+            raise self._broken_error([CheckFailure(message=message) for message in messages], CheckResult())
 
     def run_checks(self) -> None:
         """Import the modules, look up the functions of the scripts, and run the smoke tests."""
@@ -210,7 +210,9 @@ class _Installation:
             for name, version in self._result.versions.items()
             if version is not None and self._is_other_version(version)
         ]
-        failures = [_failure(f"{message}, but the release is {self._step.version}") for message in wrong]
+        failures = [
+            CheckFailure(message=f"{message}, but the release is {self._step.version}") for message in wrong
+        ]
         if failures := [*failures, *self._result.failures]:
             raise self._broken_error(failures, self._result)
         for expression in checks.smoke:
@@ -368,10 +370,6 @@ class _Installation:
             f"{self.archive.path.name} {content}",
             fix=fix if self._step.is_own else _REPORT_FIX,
         )
-
-
-def _failure(message: str) -> CheckFailure:
-    return CheckFailure(message=message)
 
 
 def _path_of_url(url: str) -> str:

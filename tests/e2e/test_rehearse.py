@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from projects import HATCHLING, everything, git, lockstep_workspace, repository, write
-from releases import made_wheel, write_manifest
+from releases import made_wheel
 from running import run, run_in_process
 
 if TYPE_CHECKING:
@@ -133,19 +133,6 @@ def test_a_project_with_submodules_or_foreign_versions_is_rehearsed(settings: st
     assert ran.err.splitlines()[-1].startswith(
         "next: relnox build-all" if settings else "next: relnox bump --part"
     )
-
-
-def test_a_committed_link_is_no_output_directory(tmp_path: Path) -> None:
-    root, output = independent(tmp_path / "demo"), tmp_path / "output"
-    output.mkdir()
-    (root / "dist").symlink_to(output)
-    write_manifest(root, [], {})
-    git(root, "add", "--force", "dist")
-    git(root, "commit", "--message", "Link dist")
-    ran = run_in_process(root, "rehearse", "--part", "minor", code=2)
-    assert "dist is a symbolic link" in ran.err
-    assert "Files" not in ran.out  # the manifest is that of the project, and not of the rehearsal
-    assert [path.name for path in output.iterdir()] == ["manifest.json"]
 
 
 @pytest.mark.network
