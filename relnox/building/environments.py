@@ -128,13 +128,12 @@ class Installer(Record):
         scripts = "Scripts" if os.name == "nt" else "bin"
         return VirtualEnvironment(directory, directory / scripts / ("python.exe" if os.name == "nt" else "python"))
 
-    def install(  # noqa: PLR0913 - options of an installation
+    def install(
         self,
         environment: VirtualEnvironment,
         requirements: Sequence[str],
         *,
         index_url: str | None = None,
-        no_deps: bool = False,
         on_line: Callable[[str], None] | None = None,
         constraints: Constraints = UNCONSTRAINED,
     ) -> process.Completed:
@@ -146,12 +145,10 @@ class Installer(Record):
         if constraints.require_hashes:
             # In this mode, uv takes pinned requirements only; it finds their hashes in the constraints.
             requirements = self._resolve(requirements, environment.python, constraints)
-            no_deps = True
         argv: list[str | os.PathLike[str]] = [find_uv(), "pip", "install", "--python", environment.python]
         # [tool.uv.sources] of an sdist may name an index of its own.
         argv += ["--index-url", index_url, "--no-sources"] if index_url else []
-        argv += ["--no-deps"] if no_deps else []
-        argv += ["--require-hashes"] if constraints.require_hashes else []
+        argv += ["--no-deps", "--require-hashes"] if constraints.require_hashes else []
         with self._constraint_options(constraints) as options:
             return process.run(
                 [*argv, *options, "--", *requirements], env=self.env, timeout=_INSTALL_TIMEOUT, on_line=on_line

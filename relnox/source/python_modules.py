@@ -55,7 +55,7 @@ def find_imports_of_untracked(
         if not modules:
             continue
         names = {path.rpartition(".")[2] for path in modules}
-        for file in dict.fromkeys(file for file, _ in git.grep(["|".join(map(re.escape, sorted(names)))])):
+        for file in dict.fromkeys(file for file, _ in git.grep("|".join(map(re.escape, sorted(names))))):
             importing = full_module_name(root, file, package) if file.endswith(".py") else None
             if importing is not None:
                 is_package = posixpath.basename(file) == "__init__.py"

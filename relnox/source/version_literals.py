@@ -59,7 +59,7 @@ def find_version_literals(git: Git | None, workspace: Workspace, config: Config,
     if not packages or not config.version_literals:
         return VersionLiterals(workspace)
     if git is not None:
-        files = [file for file, _ in git.grep([_ASSIGNMENT_PATTERN])]
+        files = [file for file, _ in git.grep(_ASSIGNMENT_PATTERN)]
     else:
         files = list(_find_modules_by_name(root, packages))
     declared_files = {file.file for file in config.version_files}

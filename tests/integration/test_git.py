@@ -346,7 +346,7 @@ def test_lines_are_found_in_files_of_any_name(root: Path) -> None:
         write(root, {name: "needle 1\nhay\nneedle 2\n"})
     git(root, "add", "--all")
     lines = {("a\n/b/c.txt", 1), ("a\n/b/c.txt", 2), ("a\n/e\r", 1), ("a\n/e\r", 2), ("d.txt", 1), ("d.txt", 2)}
-    assert {*checkout(root).grep(["needle"])} == {(name, f"needle {number}") for name, number in lines}
+    assert {*checkout(root).grep("needle")} == {(name, f"needle {number}") for name, number in lines}
 
 
 def test_ids_of_files_of_any_name(root: Path) -> None:

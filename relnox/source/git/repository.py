@@ -234,14 +234,10 @@ class Git:
         _, changed_files, untracked_files = self._read_status("--no-renames")
         return tuple(sorted({*changed_files, *untracked_files}))
 
-    def grep(self, expressions: Iterable[str], exclude: Iterable[str] = ()) -> Iterator[tuple[str, str]]:
-        """Yield the file and text of each line in tracked text files that matches a POSIX extended expression.
-
-        Files whose names match a glob in `exclude` are not searched.
-        """
-        patterns = [word for expression in expressions for word in ("-e", expression)]
-        specs = [".", *(f":(exclude,glob)**/{name}" for name in exclude)]
-        listing = self.run("grep", "--no-color", "-I", "-z", "-E", *patterns, "--", *specs, stderr=False)
+    def grep(self, expression: str) -> Iterator[tuple[str, str]]:
+        """Yield the file and text of each line in tracked text files that matches a POSIX extended expression."""
+        options = ("--no-color", "-I", "-z", "-E", "-e", expression)
+        listing = self.run("grep", *options, "--", ".", stderr=False)
         # A file name is before each line; it ends in NUL, and may contain line ends.
         file, *rest = listing.output.split("\0")
         for text in rest:
