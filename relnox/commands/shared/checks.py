@@ -10,6 +10,7 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
 
 from packaging.version import Version
 
@@ -21,7 +22,7 @@ from relnox.core.packages import Package
 from relnox.core.records import Record
 from relnox.core.settings import release_lines
 from relnox.core.settings.release_lines import ReleaseLine
-from relnox.core.tags import TagFormat, latest_tags, packages_that_read_any_tag, tags_with_name
+from relnox.core.tags import TagFormat, packages_that_read_any_tag, tags_of_format, tags_with_name
 from relnox.core.text import format_count, join_names
 from relnox.core.versions import version_locations
 from relnox.core.workspace import Workspace, owning_package
@@ -51,7 +52,8 @@ def switch_command(project: Project, branches: Iterable[ReleaseLine] = ()) -> st
     Without `branches`, it is one of the settings, or else the only branch of this clone.
     """
     local, of_remote = "refs/heads/", f"refs/remotes/{project.config.remote}/"
-    refs = project.git.read_lines("for-each-ref", "--format=%(refname)", local, of_remote) if project.git else []
+    words = ("for-each-ref", "--format=%(refname)", local, of_remote)
+    refs = project.once(project.git.read_lines, *words) if project.git is not None else []
     existing = {ref.removeprefix(local).removeprefix(of_remote): ref for ref in reversed(refs)}
     names = [line.branch for line in branches or project.config.branch if not line.is_glob]
     if not names:
@@ -261,64 +263,48 @@ class NewerTags(Record):
 
 
 def newer_tags(project: Project) -> NewerTags:
-    """Return the latest tag of each package, in any format, if it is newer than the current version.
+    """Return the highest tag of each package, in any format, if it is newer than the current version.
 
     A tag on an ancestor of the commit tagged with the current version does not count: its version was abandoned.
     """
-    if project.git is None or project.state is None or project.state.head is None or not project.tags:
-        return NewerTags({}, {})
-    current_versions = project.current_versions
-
-    def find_newer(tags: Iterable[str]) -> dict[str, tuple[str, Version]]:
-        latest = _latest_tags(project, tags).items()
-        return {
-            name: tagged
-            for name, tagged in latest
-            if name in current_versions and tagged[1] > current_versions[name]
-        }
-
-    newer = find_newer(project.tags)
-    if not newer:
-        return NewerTags({}, {})
-    merged_tags = project.once(project.git.merged_tags)
-    tags, formats = project.tags, project.tag_formats
-    elsewhere = f"only on {project.config.remote}; run: git fetch --tags"
-    ignored = {
-        name: (tag, "not an ancestor of HEAD" if tag in project.state.tags else elsewhere)
-        for name, (tag, _) in newer.items()
-        if tag not in merged_tags
-    }
     reachable: dict[str, tuple[str, Version]] = {}
-    for name, (tag, version) in find_newer(merged_tags).items():
-        own_tag = formats[name].render(current_versions[name])
-        if own_tag not in tags or not project.once(project.git.is_ancestor, tags[tag], tags[own_tag]):
-            reachable[name] = (tag, version)
-        else:
-            ignored.setdefault(name, (tag, f"an ancestor of {own_tag}, so it does not count"))
+    ignored: dict[str, tuple[str, str]] = {}
+    if project.commit is None or not project.tags:
+        return NewerTags(reachable, ignored)
+    (git, state, _), tags = project.require_commit(), project.tags
+    for name, newer in _tags_above_current_versions(project):
+        merged_tags, (highest, _) = project.once(git.merged_tags), newer[0]
+        if highest not in merged_tags:
+            elsewhere = f"only on {project.config.remote}; run: git fetch --tags"
+            ignored[name] = highest, "not an ancestor of HEAD" if highest in state.tags else elsewhere
+        for tag, version in [pair for pair in newer if pair[0] in merged_tags][:1]:
+            own_tag = project.tag_formats[name].render(project.current_versions[name])
+            if own_tag not in tags or not project.once(git.is_ancestor, tags[tag], tags[own_tag]):
+                reachable[name] = tag, version
+            else:
+                ignored.setdefault(name, (tag, f"an ancestor of {own_tag}, so it does not count"))
     return NewerTags(reachable, ignored)
 
 
-def _latest_tags(project: Project, tags: Iterable[str]) -> dict[str, tuple[str, Version]]:
-    """Map each package to its tag with the highest version, and that version.
+def _tags_above_current_versions(project: Project) -> Iterator[tuple[str, list[tuple[str, Version]]]]:
+    """Yield each package with tags above its current version, and these with their versions, the highest first.
 
     A tag counts if it is in the tag format of the package, or contains its name. Tags of other release lines, such
-    as those of 1.x on the branch of 2.x, are ignored.
+    as those of 1.x on the branch of 2.x, are left out.
     """
-    names = set(tags)
-    latest = {
-        name: tagged
-        for name, tagged in latest_tags(project.tag_formats, names, lines=project.lines).items()
-        if release_lines.allows_version(project.lines, tagged[1])
-    }
+    names, formats = sorted(project.tags), project.tag_formats
+    by_format = {tag_format: tags_of_format(tag_format, names) for tag_format in set(formats.values())}
     for package in project.workspace.packages:
-        if package.source.kind == "tags" and package.source.key:
-            continue  # its backend reads no others
-        more = tags_with_name(package, names)
-        more = [tagged for tagged in more if release_lines.allows_version(project.lines, tagged[1])]
-        if more:
-            candidates = [*more, *filter(None, [latest.get(package.name)])]
-            latest[package.name] = max(candidates, key=lambda tagged: tagged[1])
-    return latest
+        current = project.current_versions.get(package.name)
+        reads_own_tags = package.source.kind == "tags" and package.source.key
+        named = [] if reads_own_tags else tags_with_name(package, names)
+        newer = [
+            (tag, version)
+            for tag, version in (*named, *by_format[formats[package.name]])
+            if current is not None and version > current and release_lines.allows_version(project.lines, version)
+        ]
+        if newer:
+            yield package.name, sorted(newer, key=itemgetter(1), reverse=True)
 
 
 def missing_tag_notes(project: Project) -> Iterator[str]:
