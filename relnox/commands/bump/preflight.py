@@ -182,7 +182,7 @@ def bump_problems(  # noqa: PLR0912, PLR0915, C901 - a list of checks, in the or
         yield Blocked(
             "nothing-to-commit",
             "nothing to commit (no file changes)",
-            "add --tag to tag the current version" if is_kept else "choose another version",
+            "add --tag to tag the current version" if is_kept else "choose another version: --to VERSION",
         )
     # the branch
     if options.commit or options.tag:
@@ -225,7 +225,7 @@ def existing_tag_problems(
             yield Conflict(
                 "tag-exists",
                 f"tag {tag.name} already exists {' and '.join(others)} ({ids})",
-                f"choose a higher version; to see the tag: {show}",
+                f"choose a higher version: --to VERSION; to see the tag: {show}",
             )
 
 

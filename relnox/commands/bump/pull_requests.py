@@ -69,7 +69,9 @@ def add_pull_request(
     tree = project.once(commits.plan_tree, git, edits)
     if not tree.is_changed:
         new.problems.append(
-            Blocked("nothing-to-commit", "nothing to commit (no file changes)", "choose another version")
+            Blocked(
+                "nothing-to-commit", "nothing to commit (no file changes)", "choose another version: --to VERSION"
+            )
         )
     if tree.links:
         new.problems.append(

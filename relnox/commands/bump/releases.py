@@ -365,7 +365,7 @@ def _no_release_error(git: Git, project: Project) -> Blocked:
         fix = f"git tag --delete {shlex.join(tags)}"
         if public_tags := [tag for tag in tags if f"refs/tags/{tag}" in refs]:
             message += f" (already on {remote}: {join_names(public_tags)})"
-            fix = "release a higher version"
+            fix = f"release a higher version: {fixes.task_command('bump', '--part', 'patch', '--tag')}"
     return Blocked("bump-missing", message, fix)
 
 
@@ -385,8 +385,9 @@ def _check_not_pushed(commit: str, tags: Sequence[str], project: Project, git: G
         public_tags = [tag for tag in tags if f"refs/tags/{tag}" in refs]
         pushed_to = (f"{remote} ({join_names([*branches, *public_tags])})",) if branches or public_tags else ()
     if pushed_to:
+        higher = fixes.task_command("bump", "--part", "patch", "--commit", "--tag")
         raise Blocked(
             "bump-missing",
             f"the release {commit[:10]} is already pushed to {', '.join(pushed_to)}",
-            f"release a higher version; to revert it in a new commit: git revert {commit[:10]}",
+            f"to revert it in a new commit: git revert {commit[:10]}; or release a higher version: {higher}",
         )

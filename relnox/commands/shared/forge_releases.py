@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from relnox import forges
+from relnox.core.fixes import task_command
 from relnox.core.release import release_page
 from relnox.core.release.manifest import MANIFEST_JSON
 from relnox.core.text import join_names
@@ -68,7 +69,7 @@ def _unpushed_tags(project: Project, tags: Mapping[str, str | None]) -> Iterator
             yield Conflict(
                 "tag-exists",
                 f"tag {tag} is on {there[:10]} on {remote}, but the files were built from {commit[:10]}",
-                "release a higher version",
+                f"release a higher version: {task_command('bump', '--part', 'patch', '--commit', '--tag')}",
             )
 
 
