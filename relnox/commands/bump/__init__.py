@@ -64,7 +64,8 @@ def _plan_bump(options: Options, project: Project, checkout: Project) -> Plan | 
     release = releases.find_requested_release(options, project, packages)
     if release is not None and (finishing := releases.plan_to_finish(release, options, project, checkout)):
         return finishing
-    (bumps, updates), problems = versions.decide_versions(options, project, packages)
+    resolved, problems = versions.decide_versions(options, project, packages)
+    bumps = resolved.bumps
     new = PlanBuilder("bump")
     if problems and (len(problems) == 1 or checkout is not project):
         raise problems[0]
@@ -80,7 +81,7 @@ def _plan_bump(options: Options, project: Project, checkout: Project) -> Plan | 
     new.problems += unclear if is_needed else ()
     new.notes += [problem.as_note for problem in unclear if not is_needed]
     try:
-        files = changes.plan_contents(options, project, checkout, bumps, updates, new)
+        files = changes.plan_contents(options, project, checkout, resolved, new)
     except Blocked as error:
         if checkout is not project or not new.problems:
             raise
@@ -89,7 +90,7 @@ def _plan_bump(options: Options, project: Project, checkout: Project) -> Plan | 
     if files is None:
         return None
     if bumps:
-        _add_bump(options, project, ResolvedBumps(bumps, updates), files, new)
+        _add_bump(options, project, resolved, files, new)
     elif release is not None:  # with --part auto: HEAD may be a release that only git has
         new.releases += changes.released_packages(project, release.bumps(project), is_tagged=options.tag)
     return new.plan()
@@ -110,7 +111,7 @@ def _add_bump(
         new.add(Commit(message=message, files=tuple(edit.file for edit in edits)))
     if options.tag and tags:
         new.add(CreateTags(tags=tags))
-    following = changes.add_development_version(options, project, bumps, updates, files, new)
+    following = changes.add_development_version(options, project, resolved, files, new)
     if options.push and project.state is not None:
         names = tuple(tag.name for tag in tags)
         new.add(Push(remote_name=project.config.remote, branch=project.state.branch or "", tags=names))

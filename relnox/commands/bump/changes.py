@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from relnox.commands.options import BumpOptions as Options
 from relnox.commands.shared import hooks
 from relnox.core.bump import changelog_updates, editing, lock_files, release_history, version_bumps
-from relnox.core.bump.version_bumps import BumpRequest, DependencyUpdates, VersionBump
+from relnox.core.bump.version_bumps import BumpRequest, DependencyUpdates, ResolvedBumps, VersionBump
 from relnox.core.packages import VersionSource
 from relnox.core.planning.plan import PlanBuilder, ReleasedPackage
 from relnox.core.planning.step import Edit, NewTag
@@ -87,16 +87,11 @@ def read_contents(project: Project) -> FileContents:
     )
 
 
-def plan_contents(  # noqa: PLR0913, PLR0917 - what is edited
-    options: Options,
-    project: Project,
-    checkout: Project,
-    bumps: tuple[VersionBump, ...],
-    updates: DependencyUpdates,
-    new: PlanBuilder,
+def plan_contents(
+    options: Options, project: Project, checkout: Project, resolved: ResolvedBumps, new: PlanBuilder
 ) -> FileContents | None:
     """Return the new contents of files; None if `project` has the files of HEAD, and no bump was interrupted."""
-    config, workspace = project.config, project.literals.workspace
+    (bumps, updates), config, workspace = resolved, project.config, project.literals.workspace
     files = read_contents(project)
     files.after |= dict(editing.edit_contents(workspace, bumps, updates, files.before, config))
     new.notes += _outdated_uv_lock_notes(project, bumps, updates, files)
@@ -362,18 +357,14 @@ def _versions_at(contents: Mapping[str, bytes | None], location: VersionSource) 
 # --- the development version after the release
 
 
-def add_development_version(  # noqa: PLR0913, PLR0917 - what it follows
-    options: Options,
-    project: Project,
-    bumps: Sequence[VersionBump],
-    updates: DependencyUpdates,
-    files: FileContents,
-    new: PlanBuilder,
+def add_development_version(
+    options: Options, project: Project, resolved: ResolvedBumps, files: FileContents, new: PlanBuilder
 ) -> tuple[tuple[VersionBump, ...], tuple[Edit, ...]]:
     """Add the commit that starts the next development versions; return its bumps and edits.
 
     `files` has the contents in the release commit.
     """
+    bumps, updates = resolved
     if not options.then_dev or not bumps:
         return (), ()
     requests = {

@@ -17,7 +17,7 @@ from relnox.commands.options import BumpOptions as Options
 from relnox.commands.shared import checks
 from relnox.core import fixes
 from relnox.core.bump import release_history
-from relnox.core.bump.version_bumps import VersionBump
+from relnox.core.bump.version_bumps import ResolvedBumps, VersionBump
 from relnox.core.packages import Package
 from relnox.core.planning.plan import Plan, PlanBuilder, Table
 from relnox.core.planning.step import Edit
@@ -84,7 +84,7 @@ def plan_to_finish(release: ReleasedCommit, options: Options, project: Project, 
         new.add(CreateTags(tags=missing_tags, commit=commit))
     if not release.is_followed and (unpushed_tags or not tags):  # or it would have been pushed with the tags
         files = changes.read_contents(project)
-        following = changes.add_development_version(options, project, bumps, {}, files, new)[1]
+        following = changes.add_development_version(options, project, ResolvedBumps(bumps, {}), files, new)[1]
     pushes_branch = options.push and (bool(following) or not _is_on_remote(head, project, git))
     if pushes_branch or (options.push and unpushed_tags):
         branch, names = state.branch if pushes_branch else None, tuple(tag.name for tag in unpushed_tags)
