@@ -122,9 +122,9 @@ def plan(options: Options, project: Project) -> Plan:
             "the files were built with uncommitted changes and cannot be published to a production index"
         )
     for job in jobs:
-        attestation_count = f", {format_count(len(job.attestations), 'attestation')}" if job.attestations else ""
+        attestations_text = f", {format_count(len(job.attestations), 'attestation')}" if job.attestations else ""
         new.notes.append(
-            f"{job.directory}: {format_count(len(job.manifest.distributions), 'file')}{attestation_count}"
+            f"{job.directory}: {format_count(len(job.manifest.distributions), 'file')}{attestations_text}"
         )
     old_archives = project.once(_archive_names, project.root / options.output)
     if left_out := [name for name in old_archives if name not in sources]:

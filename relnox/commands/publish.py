@@ -437,7 +437,7 @@ def _plan_notes(release: Release, project: Project) -> Iterator[str]:
 
 
 def _listing_notes(package: str, release: Release, project: Project) -> Iterator[str]:
-    """Yield notes on yanked (PEP 592) and foreign files, and on a project that is not active (PEP 792) or foreign.
+    """Yield notes on files that are yanked or of other builds, and on a project that is closed or maybe not yours.
 
     Indexes do not say who may upload. A project is assumed to belong to the user if the index has one of the built
     files, or if one of its versions on the index is tagged in this repository.

@@ -50,11 +50,13 @@ def execute(run: Run, signal_handlers: signals.Signals) -> Outcome:
         run.emit(Problem("", f"undone: {'; '.join(undone)}", level="note"))
     if unsuccessful and publication is not None:
         with _suppress_if_must_report(publication):
-            progress.interrupted = _recheck_public_files(publication, signal_handlers, progress.interrupted)
+            progress.signal_exit_code = _recheck_public_files(
+                publication, signal_handlers, progress.signal_exit_code
+            )
     outcome = Outcome(
         plan=plan,
         results=results,
-        exit_code=(progress.interrupted if unsuccessful else None) or _exit_code(plan, publication, results),
+        exit_code=(progress.signal_exit_code if unsuccessful else None) or _exit_code(plan, publication, results),
         seconds=time.monotonic() - begin,
         stages=run.results(Outcome),
         tables=run.results(Table),

@@ -33,11 +33,11 @@ class Progress:
     """How the steps of a plan have ended so far, and which are therefore not started; `emit` gets each event.
 
     Attributes:
-        interrupted: The exit code of the signal that ended the run, or None.
+        signal_exit_code: That of the signal that ended the run, or None.
     """
 
     def __init__(self, plan: Plan, emit: Callable[[Event], None]) -> None:
-        self.interrupted: ExitCode | None = None
+        self.signal_exit_code: ExitCode | None = None
         self._plan = plan
         self._emit = emit
         self._unsuccessful: set[str] = set()
@@ -51,7 +51,7 @@ class Progress:
 
     def reason_not_to_start(self, step: Step) -> str | None:
         """Return why a step must not be started, or None if it may be."""
-        if self.interrupted is not None:
+        if self.signal_exit_code is not None:
             return _INTERRUPTION_REASON
         if failed_needs := [key for key in step.needs if key in self._unsuccessful]:
             return f"needs {failed_needs[0]}"
@@ -76,7 +76,7 @@ class Progress:
 
     def interrupt(self, step: Step, interruption: Interruption, start: float) -> None:
         """End a step that a signal interrupted, and with it the run."""
-        self.interrupted = interruption.exit_code
+        self.signal_exit_code = interruption.exit_code
         seconds = time.monotonic() - start
         self.end(StepFinished(step, Status.ABORTED, f"interrupted ({interruption.number.name})", seconds))
 
@@ -84,7 +84,7 @@ class Progress:
         """Record, without events, that all remaining steps end because of an unexpected exception or Ctrl-C."""
         reason = f"internal error ({type(error).__name__})"
         if isinstance(error, KeyboardInterrupt):
-            self.interrupted, reason = ExitCode.INTERRUPTED, _INTERRUPTION_REASON
+            self.signal_exit_code, reason = ExitCode.INTERRUPTED, _INTERRUPTION_REASON
         for place, step in enumerate(self._plan.steps):
             self._results.setdefault(place, StepFinished(step, Status.ABORTED, reason, 0.0))
 
@@ -161,7 +161,7 @@ class ConcurrentSteps:
             with self._signals.executing_step(atomic=True):  # only the wait below may be interrupted
                 while self._waiting or self._running:
                     self._start_steps(pool)
-                    with self._signals.interruptible():
+                    with self._signals.allow_interruption():
                         wait(self._running, timeout=_SIGNAL_INTERVAL, return_when=FIRST_COMPLETED)
                     self._record_results()
         except Interruption as interruption:
@@ -170,7 +170,7 @@ class ConcurrentSteps:
                 self._signals.record_again(interruption)
                 return
             self._end_all()
-            self._progress.interrupted = interruption.exit_code
+            self._progress.signal_exit_code = interruption.exit_code
             for step, start in self._running.values():
                 self._progress.interrupt(step, interruption, start)
             for step in self._waiting.values():

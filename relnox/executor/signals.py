@@ -41,14 +41,14 @@ class Signals:
         """
         try:
             self.raise_if_received()
-            with contextlib.nullcontext() if atomic else self.interruptible():
+            with contextlib.nullcontext() if atomic else self.allow_interruption():
                 yield
         except Interruption:
             self._received = None  # handled
             raise
 
     @contextlib.contextmanager
-    def interruptible(self) -> Iterator[None]:
+    def allow_interruption(self) -> Iterator[None]:
         """Return a context in which a signal raises `Interruption` at once, also one received before."""
         try:
             self._is_interruptible = True
@@ -57,7 +57,7 @@ class Signals:
         finally:
             self._is_interruptible = False
 
-    def handle(self, number: int, frame: FrameType | None) -> None:
+    def handle_signal(self, number: int, frame: FrameType | None) -> None:
         """Record a signal, and interrupt if that is allowed; called by Python as the signal handler."""
         del frame
         self._received = signal.Signals(number)
@@ -96,7 +96,7 @@ def handle_signals(*, enabled: bool = True) -> Iterator[Signals]:
         yield enclosing
         return
     signals = Signals()
-    before = {number: signal.signal(number, signals.handle) for number in _EXIT_CODES}
+    before = {number: signal.signal(number, signals.handle_signal) for number in _EXIT_CODES}
     try:
         yield signals
     finally:

@@ -250,7 +250,7 @@ def test_a_submodule_in_a_package_has_to_be_initialized(tmp_path: Path) -> None:
     git(tmp_path, "clone", "--quiet", str(tmp_path / "home"), "clone")
     ran = run(clone, "relnox", "build-all", "--dry-run")
     assert ran.code == 1, ran.text
-    assert "vendor would be empty in the archives (1 submodule not initialized)" in ran.text
+    assert "submodule vendor would be empty in the archives (it is not initialized)" in ran.text
     assert "fix: git submodule update --init --recursive" in ran.text
     git(clone, "submodule", "--quiet", "update", "--init")
     ran = run(clone, "relnox", "build-all")

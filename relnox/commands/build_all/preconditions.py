@@ -11,7 +11,7 @@ from relnox.core import fixes, records
 from relnox.core.packages import Package, normalize_name
 from relnox.core.release.manifest import MANIFEST_JSON, MANIFEST_TEXT
 from relnox.core.settings.build_settings import BuildSettings
-from relnox.core.text import format_count, join_names
+from relnox.core.text import join_names
 from relnox.errors import Blocked, Problem
 from relnox.project import Project, top_directory
 from relnox.source import uv_settings
@@ -111,35 +111,21 @@ def check_submodules(
         return [], []
     prefix = project.git.prefix  # of the project in the checkout
     directories = [prefix if package.directory == "." else f"{prefix}{package.directory}/" for package in packages]
-    missing_paths: list[str] = []
-    unlisted_paths: list[str] = []
-    other_paths: list[str] = []
-    for submodule in project.once(find_empty_submodules, project.git, commit):
-        is_inside = any(f"{submodule.path}/".startswith(directory) for directory in directories)
-        needed_paths = unlisted_paths if not submodule.is_listed else missing_paths
-        (needed_paths if is_inside and not submodule.is_optional else other_paths).append(submodule.path)
     problems: list[Problem] = []
-    if missing_paths:
-        problems.append(
-            Blocked(
-                "file-untracked",
-                f"{join_names(missing_paths)} would be empty in the archives "
-                f"({format_count(len(missing_paths), 'submodule')} not initialized)",
-                fix="git submodule update --init --recursive",
-            )
-        )
-    problems += [
-        Blocked(
-            "file-untracked",
-            f"submodule {path} would be empty in the archives (.gitmodules does not list it)",
-            fix=f"list it: git submodule add URL {path}; or remove it: git rm --cached {path}",
-        )
-        for path in unlisted_paths
-    ]
-    notes = (
-        [f"not initialized, and empty in the build: submodules {join_names(other_paths)}"] if other_paths else []
-    )
-    return problems, notes
+    other_paths = []
+    for submodule in project.once(find_empty_submodules, project.git, commit):
+        path, reason = submodule.path, "it is not initialized"
+        fix = "git submodule update --init --recursive"
+        if not submodule.is_listed:
+            reason = ".gitmodules does not list it"
+            fix = f"list it: git submodule add URL {path}; or remove it: git rm --cached {path}"
+        if submodule.is_optional or not any(f"{path}/".startswith(directory) for directory in directories):
+            other_paths.append(path)
+        else:
+            message = f"submodule {path} would be empty in the archives ({reason})"
+            problems.append(Blocked("file-untracked", message, fix))
+    names = join_names(other_paths)
+    return problems, [f"not initialized, and empty in the build: submodules {names}"] if names else []
 
 
 def uncommitted_versions(packages: tuple[Package, ...], project: Project, commit: str | None) -> Iterator[Problem]:
