@@ -61,14 +61,12 @@ class ArchiveEntry(NamedTuple):
 
     Attributes:
         name: The path in the archive; for directories of zip files, it ends in a slash.
-        mode: The permission bits, including setuid and setgid, or 0 if the archive does not have them.
         crc32: The checksum of a file in a wheel.
     """
 
     name: str
     kind: EntryKind
     size: int
-    mode: int = 0
     link_target: str = ""
     crc32: int = 0
 
@@ -316,7 +314,7 @@ def _make_wheel_entry(member: zipfile.ZipInfo) -> ArchiveEntry:
         kind = "symlink"
     elif stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
         kind = "special"
-    return ArchiveEntry(name, kind, member.file_size, stat.S_IMODE(mode), crc32=member.CRC)
+    return ArchiveEntry(name, kind, member.file_size, crc32=member.CRC)
 
 
 def _read_sdist(path: Path) -> tuple[tuple[ArchiveEntry, ...], bytes]:
@@ -347,15 +345,13 @@ def _read_sdist(path: Path) -> tuple[tuple[ArchiveEntry, ...], bytes]:
 
 def _make_sdist_entry(member: tarfile.TarInfo) -> ArchiveEntry:
     kind: EntryKind = "special"
-    target = ""
     if member.isfile() and not member.issparse():
         kind = "file"
     elif member.isdir():
         kind = "directory"
     elif member.issym() or member.islnk():
         kind = "symlink" if member.issym() else "hardlink"
-        target = member.linkname
-    return ArchiveEntry(member.name, kind, member.size, stat.S_IMODE(member.mode), target)
+    return ArchiveEntry(member.name, kind, member.size, member.linkname)
 
 
 @contextlib.contextmanager
