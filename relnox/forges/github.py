@@ -171,28 +171,24 @@ class GitHub(Forge):
         api, server = self.location.api, urlsplit(upload_url).hostname or ""
         if not same_origin(api, upload_url) and server != f"uploads.{self.location.host}":
             raise self.unexpected_response_error(failure)  # the token is for no other server
-        deadline = retries.Deadline()
-        while True:
+        address, deadline = f"{upload_url}?name={quote(path.name)}", retries.Deadline()
+
+        def send() -> None:
             file = self.files(page, package, version).get(path.name)
             if file is not None and file.is_complete:
                 return
             if file is not None:
                 self.delete_file(file)
+            with path.open("rb") as content:
+                response = self._send("POST", address, content, deadline.read_timeout, "application/octet-stream")
             try:
-                with path.open("rb") as content:
-                    response = self._send(
-                        "POST",
-                        f"{upload_url}?name={quote(path.name)}",
-                        content,
-                        deadline.read_timeout,
-                        "application/octet-stream",
-                    )
                 self._parse_response(response, failure, "contents: write")
-            except retries.TransientError as error:
-                deadline.back_off(error)
-            except Rejected:  # it may have arrived all the same
+            except Rejected as error:  # it may have arrived all the same
                 if path.name not in self.files(page, package, version):
                     raise
+                raise retries.TransientError("forge-rejected", error.message) from error
+
+        retries.retry(send, deadline)
 
     def delete_release(self, page: ReleasePage) -> None:
         """Delete a draft."""

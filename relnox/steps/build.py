@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 import shutil
-from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -41,21 +40,13 @@ class BuildSource(Record, kw_only=True):
         directory: The project's directory in the source.
         commit: The full commit id, or None for the working tree.
         export: The directory of the exported commit; the project's directory may be a subdirectory of it.
-        tracked: The files of the commit, relative to the project's directory, sorted.
+        tracked: The files of the commit, relative to the project's directory; None for the working tree.
     """
 
     directory: Path
     commit: str | None = None
     export: Path | None = None
     tracked: tuple[str, ...] | None = None
-
-    def tracked_files(self, directory: str) -> frozenset[str] | None:
-        """Return the paths of the tracked files in a directory, relative to it, or None if no commit is built."""
-        if self.tracked is None or directory == ".":
-            return None if self.tracked is None else frozenset(self.tracked)
-        first = bisect_left(self.tracked, f"{directory}/")
-        last = bisect_left(self.tracked, f"{directory}0")  # 0 comes after /
-        return frozenset(name.removeprefix(f"{directory}/") for name in self.tracked[first:last])
 
 
 class GeneratedFiles(Record, kw_only=True):
@@ -75,7 +66,7 @@ def source_to_build(run: Run) -> BuildSource:
     generated = generated_files(run)
     if source.tracked is None or not generated:
         return source
-    return replace(source, tracked=tuple(sorted({*source.tracked, *generated})))
+    return replace(source, tracked=(*source.tracked, *generated))
 
 
 class Export(Step, key="export", title="export commit {self.commit:.10} (without uncommitted changes)"):
@@ -178,8 +169,8 @@ class Build(Step, key="build {self.package}"):
             name=self.package,
             version=self.version,
             requires=self.requires,
-            tracked_files=source.tracked_files(self.directory),
-            generated_files=_generated_files(self, run),
+            tracked_files=None if source.tracked is None else _files_below(self.directory, source.tracked),
+            generated_files=_files_below(self.directory, generated_files(run)),
             is_private=self.private,
             may_be_empty=self.may_be_empty,
             extensions_are_optional=self.optional_extensions,
@@ -190,10 +181,10 @@ class Build(Step, key="build {self.package}"):
         return check_archives(paths, expected, warn, tags=self.tags, strict=self.strict)
 
 
-def _generated_files(step: Build, run: Run) -> frozenset[str]:
-    """Return the files that hooks generated in the directory of a package, relative to it."""
-    prefix = "" if step.directory == "." else f"{step.directory}/"
-    return frozenset(name.removeprefix(prefix) for name in generated_files(run) if name.startswith(prefix))
+def _files_below(directory: str, files: Iterable[str]) -> frozenset[str]:
+    """Return the files in a directory, relative to it."""
+    prefix = "" if directory == "." else f"{directory}/"
+    return frozenset(name.removeprefix(prefix) for name in files if name.startswith(prefix))
 
 
 def build(

@@ -216,10 +216,9 @@ def _adapt_exit_code(error: Problem, run: Run, task: str = "") -> Problem:
 
 def _deciding_error(task: str, outcome: Outcome) -> Problem:
     """Return the error that determined the exit code of a task."""
-    errors = [result.error for result in outcome.results if result.error is not None]
-    for error in errors:
-        if error.exit_code == outcome.exit_code:
-            return error
+    for result in outcome.results:
+        if result.error is not None and result.error.exit_code == outcome.exit_code:
+            return result.error
     failure = Failed(
         "program-failed",
         f"{task} failed with exit code {outcome.exit_code.value}",
