@@ -51,9 +51,9 @@ class BuildingServices(SharedService):
         for pool in tuple(self._pools.values()):
             pool.close()
 
-    def installer_variables(self, *, more: Mapping[str, str] | None = None) -> dict[str, str]:
+    def installer_variables(self) -> dict[str, str]:
         """Return the environment variables for installers that create build and test environments."""
-        variables = self._run.variables(own_indexes=True, more=more)
+        variables = self._run.variables(own_indexes=True)
         index = self._settings.only_index
         return variables if index is None else environments.use_only_index(variables, index)
 
