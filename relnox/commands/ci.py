@@ -41,8 +41,8 @@ from relnox.project import Project
 from relnox.reporters import outputs
 from relnox.source.git import remotes
 from relnox.source.history import contents_in_history
-from relnox.steps.ci_requirements import LockRequirements
 from relnox.steps.edit_files import EditFiles
+from relnox.steps.locks import LockRequirements
 
 _OWN_VERSION = version("relnox")
 _INDEX_TIMEOUT = 10.0

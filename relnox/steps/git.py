@@ -397,3 +397,22 @@ class UndoBump(Step, key="undo"):
         commits.reset_index(git, self.files, self.parent)
         commits.move_branch(git, self.commits[0], self.parent, self.tags)
         return f"{format_count(len(self.files), 'file')} restored"
+
+
+class UntrackFiles(Step, key="untrack"):
+    """Remove files from git's index; they stay on the disk, and in the history."""
+
+    exclusive = True
+    files: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        return f"git rm --cached {join_names(self.files)}"
+
+    def done(self, run: Run) -> str | None:
+        """Return why nothing is left to do if git tracks none of the files, else None."""
+        tracked = run.checkout.read_entries("ls-files", "--", *self.files)
+        return None if tracked else "git does not track them; revoke the secrets: the history has them"
+
+    def apply(self, run: Run) -> None:
+        run.checkout.run("rm", "--cached", "--quiet", "--", *self.files).check("git rm --cached")

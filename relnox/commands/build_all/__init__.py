@@ -27,11 +27,10 @@ from relnox.core.settings.build_settings import BuildSettings, Constraints
 from relnox.core.tag_versions import CommitTags
 from relnox.errors import Blocked
 from relnox.project import Project
-from relnox.steps.build import Build, Export
+from relnox.steps.build import Build, CheckReproducibility, Export
 from relnox.steps.build_environments import PrepareBuildEnvironment
 from relnox.steps.built_archives import CleanDirectory, read_manifest_if_valid
 from relnox.steps.manifest import WriteManifest
-from relnox.steps.reproducibility import CheckReproducibility
 from relnox.steps.run_tests import RunTests
 
 

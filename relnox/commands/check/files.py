@@ -18,7 +18,8 @@ from relnox.core.planning.step import Edit
 from relnox.core.text import join_names
 from relnox.errors import Blocked
 from relnox.project import Project
-from relnox.steps.checklist import LockFile, UntrackFiles, outdated_lock_error
+from relnox.steps.git import UntrackFiles
+from relnox.steps.locks import LockFile, outdated_lock_error
 
 _LOCK_TOOLS: Mapping[str, Literal["poetry", "pdm"]] = {"poetry.lock": "poetry", "pdm.lock": "pdm"}
 _IMPORTING_FILES = ("noxfile.py", "tasks.py", "tasks/__init__.py")

@@ -1,0 +1,126 @@
+"""Check and update lock files, and lock the requirements of CI jobs."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import shutil
+from typing import Literal
+
+from relnox.building.environments import INDEX_FIX, choose_installer_fix, find_uv
+from relnox.core import lock_hashes
+from relnox.core.planning.step import Step
+from relnox.core.text import format_count
+from relnox.errors import Blocked, Failed
+from relnox.steps.build_environments import BuildingServices
+from relnox.steps.run import Run
+from relnox.system import process
+from relnox.system.files import read_project_file, replace_file, temporary_directory
+
+_LOCK_TIMEOUT = 300.0
+_OUTDATED = 1
+"""The exit status of `uv lock --check` for a lock file that would change."""
+_COMPILE_OPTIONS = ("--universal", "--python-version", "3.11", "--generate-hashes", "--only-binary", ":all:")
+"""For all platforms and Pythons that relnox runs on; nothing is built to read its metadata."""
+_QUIET_OPTIONS = ("--quiet", "--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links")
+
+
+class LockFile(Step, key="lock {self.file}"):
+    """Check that a lock file matches its pyproject.toml; with `writes`, let its tool update it."""
+
+    runs_project_code = True
+    file: str
+    tool: Literal["uv", "poetry", "pdm"]
+    writes: bool = False
+
+    @property
+    def title(self) -> str:
+        return f"update {self.file}: {self.tool} lock" if self.writes else f"compare {self.file}: uv lock --check"
+
+    def done(self, run: Run) -> str | None:
+        """Return why nothing is left to do if the lock file is current, else None."""
+        return f"{self.file} is current" if self._is_current(run) else None
+
+    def apply(self, run: Run) -> None:
+        if not self.writes:
+            raise outdated_lock_error(self.file, self.tool)
+        self._run_tool(run).check(f"{self.tool} lock")
+
+    def _is_current(self, run: Run) -> bool:
+        if self.tool == "uv":
+            completed = self._run_tool(run, "--check")
+            if completed.returncode != _OUTDATED:
+                completed.check("uv lock --check")
+            return completed.returncode == 0
+        pyproject = posixpath.join(posixpath.dirname(self.file), "pyproject.toml")
+        texts = (read_project_file(run.root, file).decode("utf-8", "replace") for file in (self.file, pyproject))
+        return lock_hashes.is_current(posixpath.basename(self.file), *texts) is True
+
+    def _run_tool(self, run: Run, *options: str) -> process.Completed:
+        program = str(find_uv()) if self.tool == "uv" else shutil.which(self.tool)
+        if program is None:
+            raise Failed("tool-not-found", f"{self.tool} is not installed", f"install {self.tool}")
+        variables = run.service(BuildingServices).installer_variables()
+        directory = run.root / posixpath.dirname(self.file)
+        return process.run([program, "lock", *options], cwd=directory, env=variables, timeout=_LOCK_TIMEOUT)
+
+
+def outdated_lock_error(file: str, tool: str) -> Blocked:
+    """Return the problem that a lock file does not match its pyproject.toml."""
+    directory = posixpath.dirname(file)
+    command = f"cd {directory} && {tool} lock" if directory else f"{tool} lock"
+    return Blocked("lock-outdated", f"{file} does not match pyproject.toml (which changed since)", command)
+
+
+class LockRequirements(Step, key="lock {self.file}", title="lock what jobs install in {self.file}"):
+    """Write a requirements file with pinned versions and hashes, without the address of any index.
+
+    Attributes:
+        purpose: Which jobs install it, for its first line.
+        requirements: What is locked, with everything that it requires.
+        without: The packages to leave out, with what only they require.
+    """
+
+    exclusive = True
+    file: str
+    purpose: str
+    requirements: tuple[str, ...]
+    without: tuple[str, ...] = ()
+
+    @property
+    def _header(self) -> str:
+        lines = [f"{self.purpose}. Written by relnox ci, from:", *self.requirements]
+        lines += [f"without {', '.join(self.without)}"] if self.without else []
+        return "".join(f"# {line}\n" for line in lines)
+
+    def done(self, run: Run) -> str | None:
+        """Return why nothing is left to do if the file pins these requirements, else None."""
+        path = run.root / self.file
+        is_written = path.is_file() and path.read_text(encoding="utf-8").startswith(self._header)
+        return "it is locked already; to lock it again, delete the file" if is_written else None
+
+    def verify(self, run: Run, result: None) -> str:
+        """Count the pinned packages."""
+        super().verify(run, result)
+        text = (run.root / self.file).read_text(encoding="utf-8")
+        return format_count(len(re.findall(r"^[\w.-]+==", text, re.MULTILINE)), "package")
+
+    def apply(self, run: Run) -> None:
+        with temporary_directory() as directory:
+            # A requirement that no environment fulfills removes a package from the resolution.
+            overrides, output = directory / "overrides.txt", directory / "locked.txt"
+            overrides.write_text("".join(f"{name}; python_version < '0'\n" for name in self.without), "utf-8")
+            completed = process.run(
+                [
+                    *(find_uv(), "pip", "compile", *_COMPILE_OPTIONS, *_QUIET_OPTIONS, "--overrides", overrides),
+                    *("--output-file", output, "-"),
+                ],
+                cwd=run.root,
+                env=run.variables(own_indexes=True),
+                stdin="\n".join(self.requirements),
+                timeout=_LOCK_TIMEOUT,
+            )
+            fix = choose_installer_fix(completed, INDEX_FIX)
+            completed.check(f"locking {', '.join(self.requirements)}", fix=fix)
+            locked = output.read_text(encoding="utf-8")
+        replace_file(run.root / self.file, (self._header + locked).encode())
