@@ -192,6 +192,7 @@ class ConcurrentSteps:
                 del self._waiting[step.key]
 
     def _execute_step(self, step: Step) -> StepFinished:
+        """Execute a step, unless all steps were ended before its thread started."""
         if self._is_ended:
             return StepFinished(step, Status.ABORTED, _INTERRUPTION_REASON, 0.0)
         return execute_step(step, self._run)

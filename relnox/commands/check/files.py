@@ -130,9 +130,9 @@ def check_noxfile_imports(context: Context) -> Iterator[Finding]:
         if not unused_names:
             continue
         if context.options.fix:
-            lines = text.splitlines(keepends=True)
-            lines.insert(min(unused_names) - 1, f"# ruff: noqa: {_UNUSED_IMPORT}\n")
-            yield Edit(file=file, before=contents[file], after="".join(lines).encode())
+            lines = text.split("\n")
+            lines.insert(min(unused_names) - 1, f"# ruff: noqa: {_UNUSED_IMPORT}")
+            yield Edit(file=file, before=contents[file], after="\n".join(lines).encode())
             continue
         names = [name for of_line in unused_names.values() for name in of_line]
         yield Blocked(

@@ -52,16 +52,17 @@ def plan(options: Options, project: Project) -> Plan:
     if options.public:
         return _plan_public(options, project, new)
     index = project.indexes[options.index] if options.from_ == "index" else None
-    selected = frozenset(package.name for package in project.select(options.package)) if options.package else None
-    release = project.once(releases.read_release, project.root, options.dist, selected or frozenset())
+    packages = project.select(options.package) if options.package else ()
+    selected_names = frozenset(package.name for package in packages)
+    release = project.once(releases.read_release, project.root, options.dist, selected_names)
     built, private = releases.split_private(release, project)
-    if selected is not None:  # and what they need
-        built = built.restricted_to(graph.closure(selected, dict(built.needs)))
+    if selected_names:  # and what they need
+        built = built.restricted_to(graph.closure(selected_names, dict(built.needs)))
     new.problems += _private_requirement_problems(built, private)
     manifest, earlier = built, built.restricted_to(frozenset())
     unlisted = frozenset[str]()
     if index is not None and not new.problems and project.once(_can_read_listings, index, built.packages):
-        manifest, earlier = releases.split_release(built, index, project, selected or frozenset())
+        manifest, earlier = releases.split_release(built, index, project, selected_names)
         if options.wait is None:
             unlisted = _packages_never_uploaded(manifest, index, project)
     if options.from_ == "dist" and options.is_set("index") and not options.show_files:
@@ -77,13 +78,12 @@ def plan(options: Options, project: Project) -> Plan:
     files: list[Download | CopyFiles] = []
     if index is not None:
         listings = new.add(*await_listings(manifest, options.index, deadline, download=False))
-        files += downloads(listings)
+        files += (*downloads(listings), *earlier_downloads(manifest, earlier, index))
     else:
         files += (
             CopyFiles(directory=options.dist, package=package, files=manifest.files_of(package))
             for package in manifest.packages
         )
-    files += earlier_downloads(manifest, earlier, index) if index is not None else ()
     files += project.once(_copies_of_other_wheels, project.root, options.find_links, built.packages)
     new.add(*files)
     new.add(*install_checks(manifest, project, options.python, files))
