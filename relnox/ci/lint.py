@@ -173,6 +173,9 @@ def _find_stored_token(upload: _Upload) -> tuple[int, str] | None:
 
 def _check_additional_indexes(workflow: Workflow, uploads: Sequence[_Upload]) -> Iterator[Problem]:
     """Find requirements of a release that another index may provide as well."""
+    from twine import utils  # slow to import
+
+    test_host = str(urlsplit(utils.TEST_REPOSITORY).hostname)  # each name is free for all there
     message = "installs from an additional index as well (the owner of a name there may provide the requirement)"
     fix = (
         "verify the release with relnox verify-install --index testpypi: requirements come from the trusted index"
@@ -185,7 +188,7 @@ def _check_additional_indexes(workflow: Workflow, uploads: Sequence[_Upload]) ->
         ]
         for line, text in (*settings, *(command for step in job.steps for command in step.commands)):
             if re.search(r"--extra-index-url|\b(?:PIP|UV)_EXTRA_INDEX_URL=", text) and (
-                uploads or _names_test_index(text)
+                uploads or test_host in text
             ):
                 yield workflow.problem(line, f"job {job.name} {message}", fix)
 
@@ -194,13 +197,6 @@ def _variable_tables(job: Job, *steps: Step) -> list[Table]:
     """Return the environment variables of steps, of their job and of its workflow, as they are written."""
     tables = (*(step.table for step in steps), job.table, job.workflow.table)
     return [env for table in tables if isinstance(env := table.get("env"), Table)]
-
-
-def _names_test_index(text: str) -> bool:
-    """Return whether a text has the address of TestPyPI, where each name is free for all."""
-    from twine import utils  # slow to import
-
-    return str(urlsplit(utils.TEST_REPOSITORY).hostname) in text
 
 
 def _check_callers(workflow: Workflow, uploads: Sequence[_Upload]) -> Iterator[Problem]:
@@ -269,7 +265,8 @@ def _check_tags(workflow: Workflow, workflows: Sequence[Workflow]) -> Iterator[P
     by_tag = [other.file for other in workflows if _is_started_by_tag(other)]
     by_release = [other.file for other in workflows if "release" in other.triggers]
     for job in workflow.jobs:
-        if _has_own_token(job):
+        checkouts = (step for step in job.steps if step.action == "actions/checkout")
+        if any(_is_own_token(step.input("token")) for step in checkouts):  # git pushes with it
             continue
         for step in job.steps:
             drafts = step.input("draft") == "true"
@@ -298,11 +295,6 @@ def _check_tags(workflow: Workflow, workflows: Sequence[Workflow]) -> Iterator[P
 def _is_started_by_tag(workflow: Workflow) -> bool:
     push = workflow.triggers.get("push")
     return isinstance(push, Table) and "tags" in push
-
-
-def _has_own_token(job: Job) -> bool:
-    """Return whether git in the checkout of a job pushes with another token than the default one."""
-    return any(step.action == "actions/checkout" and _is_own_token(step.input("token")) for step in job.steps)
 
 
 def _uses_own_token(step: Step) -> bool:

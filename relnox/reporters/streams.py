@@ -81,12 +81,6 @@ class Stream:
         except ValueError:  # the stream is closed
             return False
 
-    def fileno(self) -> int:
-        """Return the file descriptor; raise `OSError` if the stream is closed or has none."""
-        if self._stream is None:
-            raise OSError(errno.EBADF, "closed")
-        return int(self._stream.fileno())
-
     @property
     def encoding(self) -> str:
         """The encoding of the stream."""

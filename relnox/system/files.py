@@ -49,17 +49,13 @@ def project_path(root: Path, name: str) -> Path:
     Raises:
         Blocked: A link leads to a path outside of the checkout, or into git's own directory.
     """
-    top, real_path = _real_top_directory(root), os.path.realpath(f"{root}/{name}")
+    # Links may lead anywhere in the checkout; outside git, in the project.
+    checkout = next((directory for directory in (root, *root.parents) if (directory / ".git").exists()), root)
+    top, real_path = os.path.realpath(checkout).rstrip(os.sep) + os.sep, os.path.realpath(f"{root}/{name}")
     below = f"{real_path}{os.sep}".removeprefix(top)
     if below.startswith(real_path) or ".git" in Path(below.lower()).parts:
         raise _unusable_file_error(root / name, "it is a link to, or the name of, a file outside of the checkout")
     return Path(real_path)
-
-
-def _real_top_directory(root: Path) -> str:
-    """Return the real path, ending in a separator, of a directory's checkout; outside git, of the directory."""
-    checkout = next((directory for directory in (root, *root.parents) if (directory / ".git").exists()), root)
-    return os.path.realpath(checkout).rstrip(os.sep) + os.sep
 
 
 def read_file(path: Path | str, limit: int = _MAX_SIZE) -> bytes:

@@ -64,10 +64,6 @@ _MIN_TIME = 5.0
 """The minimum seconds for a document, also right before the deadline."""
 _SLOWEST_AVERAGE = 8 * _KIB
 """The minimum average rate of file transfers in bytes per second."""
-_MAX_FILE_SIZE = 4096 * _MIB
-"""The maximum size in bytes of a file whose size is not known in advance."""
-_MAX_FILE_TIME = 3600.0
-"""The maximum download time in seconds of a file whose size is not known in advance."""
 _MAX_VALUES = 1_000_000
 """The maximum number of values in a JSON document, which take about a hundred bytes of memory each."""
 _MAX_REDIRECTS = 5
@@ -124,9 +120,9 @@ class TooLarge(Failed):
 
 
 def file_limit(size: int | None = None) -> Limit:
-    """Return the limit for downloading a file of this size in bytes (None: unknown)."""
+    """Return the limit for downloading a file of this size in bytes; 4 GiB in an hour if it is not known."""
     if size is None:
-        return Limit("file", _MAX_FILE_SIZE, _MAX_FILE_TIME, encoding="identity")
+        return Limit("file", 4096 * _MIB, 3600.0, encoding="identity")
     return Limit("file", size, 60.0 + size / _SLOWEST_AVERAGE, encoding="identity")
 
 
