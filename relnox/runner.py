@@ -331,8 +331,8 @@ class PlannedTask:
         signals = self._handlers.enter_context(executor.signals.handle_signals(enabled=self._interactive))
         runs_project_code = any(step.runs_project_code for step in plan.steps)
         with STDOUT.ignoring_errors(), temporary_directory() as scratch, ExitStack() as stack:
-            if runs_project_code and not self._nested and not any(step.upload for step in plan.steps):
-                _report_visible_credentials(project, reporter)
+            if runs_project_code and not any(step.upload for step in plan.steps):
+                project.before_tools()
             if any(step.exclusive for step in plan.steps):
                 stack.enter_context(lock_checkout(project.private_directory))
             confirm = partial(_ask_for_confirmation, interactive=self._interactive)
