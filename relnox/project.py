@@ -107,7 +107,7 @@ class Project(Record):
         return find_version_groups(self.workspace, self.config)
 
     @cached_property
-    def metadata_only(self) -> frozenset[str]:
+    def metadata_only_packages(self) -> frozenset[str]:
         """The packages that may have an empty wheel, because they only have requirements."""
         return frozenset(
             package.name
@@ -116,7 +116,7 @@ class Project(Record):
         )
 
     @cached_property
-    def unlisted(self) -> tuple[Package, ...]:
+    def unlisted_packages(self) -> tuple[Package, ...]:
         """Packages of the checkout that are neither in the project nor excluded."""
         files = [name for name in self.tracked_project_files if not name.endswith(".lock")]
         return discovery.find_unlisted_packages(files, self.root, self.workspace, self.config)
@@ -134,7 +134,7 @@ class Project(Record):
         return self.git.index_states() if self.git is not None else {}
 
     @cached_property
-    def lines(self) -> tuple[ReleaseLine, ...]:
+    def release_lines(self) -> tuple[ReleaseLine, ...]:
         """The release lines that the current commit belongs to; none if it is on no release branch.
 
         A detached head belongs to the lines of the remote's branches that contain it, as of the last fetch.
@@ -233,7 +233,7 @@ class Project(Record):
         return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
     @cached_property
-    def literals(self) -> VersionLiterals:
+    def version_literals(self) -> VersionLiterals:
         """The version literals of packages, and the packages with those literals as version locations."""
         literals = version_literals.find_version_literals(self.git, self.workspace, self.config, self.root)
         return replace(literals, workspace=replace(literals.workspace, lock_files=self._edited_locks))
@@ -391,7 +391,12 @@ class Project(Record):
         if self.git is None or self.state is None or self.state.head is None:
             return {}
         histories = history.read_release_histories(
-            self.git, self.workspace, self.tag_formats, self.state.tags, lines=self.lines, paths=self.config.paths
+            self.git,
+            self.workspace,
+            self.tag_formats,
+            self.state.tags,
+            lines=self.release_lines,
+            paths=self.config.paths,
         )
         return {name: without_development_commits(own) for name, own in histories.items()}
 

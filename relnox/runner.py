@@ -290,7 +290,7 @@ class PlannedTask:
             if plan.consent is not None:
                 _ask_for_confirmation(plan.consent, interactive=self._interactive)
         except Blocked as error:
-            raise self._with_public_files(error) from None
+            raise self._add_public_files(error) from None
         tables = self._execute_or_show()
         outcome = self.outcome or self._outcome_without_steps()
         self.outcome = replace(outcome, tables=(*plan.tables, *tables), waits=tuple(self._waits))
@@ -315,10 +315,10 @@ class PlannedTask:
         plan = self.plan
         exit_code = ExitCode.DONE
         if plan.problems:
-            exit_code = self._with_public_files(text.combine_problems(plan)).exit_code
+            exit_code = self._add_public_files(text.combine_problems(plan)).exit_code
         return Outcome(plan=plan, results=(), exit_code=exit_code, seconds=0.0, tables=plan.tables)
 
-    def _with_public_files(self, error: Blocked) -> Blocked:
+    def _add_public_files(self, error: Blocked) -> Blocked:
         """Return an error before the first upload with the files that an earlier run published added."""
         if uploads := [step.upload for step in self.plan.steps if step.upload is not None]:
             names = [file.filename for _, file in uploads]
@@ -365,7 +365,7 @@ class PlannedTask:
     def _plan_stage(self, stack: ExitStack, step: Stage, root: Path) -> Plan:
         planned = self._open_stage(stack, step, root)
         if planned.plan.problems:
-            raise planned._with_public_files(text.combine_problems(planned.plan))  # noqa: SLF001 - of this class
+            raise planned._add_public_files(text.combine_problems(planned.plan))  # noqa: SLF001 - of this class
         return planned.plan
 
     def _open_stage(self, stack: ExitStack, step: Stage, root: Path) -> PlannedTask:

@@ -120,7 +120,7 @@ def _decide_tag(package: Package, options: Options, project: Project) -> Decisio
     tags = [*tag_format.matching_tags(project.tags), *tags_with_name(package, project.tags)]
     if existing := [existing for existing, tagged in tags if tagged == version]:
         return _decide_tagged(package, tag if tag in existing else existing[0], options, project)
-    tags = [pair for pair in tags if release_lines.allows_version(project.lines, pair[1])] or tags
+    tags = [pair for pair in tags if release_lines.allows_version(project.release_lines, pair[1])] or tags
     last_tag, last = max(tags, key=lambda pair: pair[1]) if tags else ("", None)
     released = release_history.read_trailers(project.once(git.commit_messages, "-1")[0].message)
     if last is None and not options.package and released.get(name) != version:
@@ -129,8 +129,8 @@ def _decide_tag(package: Package, options: Options, project: Project) -> Decisio
         return Decision(package, "never tagged", tag, fix=task_command("auto-tag", "--package", name))
     bump = project.bump_command(name, "--to", "VERSION")
     is_development = version.is_devrelease and (last is None or not last.is_devrelease)
-    if not is_development and not release_lines.allows_version(project.lines, version):
-        reason = f"outside the bounds of {release_lines.describe_lines(project.lines)}"
+    if not is_development and not release_lines.allows_version(project.release_lines, version):
+        reason = f"outside the bounds of {release_lines.describe_lines(project.release_lines)}"
         others = [line.branch for line in project.config.branch if line.contains(version)]
         problem = Blocked(
             "version-outside-bounds",
@@ -227,7 +227,7 @@ def _branch_problems(options: Options, project: Project) -> Iterator[Problem]:
         yield from checks.upstream_problems(project)
     if wrong or not options.push:
         return
-    names = (line.branch for line in (*project.lines, *branches) if not line.is_glob)
+    names = (line.branch for line in (*project.release_lines, *branches) if not line.is_glob)
     name = next(names, None) or project.once(remotes.default_branch, git, remote) or state.branch or ""
     tip = project.remote.branches.get(name)
     if tip is None:

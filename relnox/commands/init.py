@@ -72,7 +72,7 @@ def _propose_settings(project: Project) -> dict[str, Any]:
         settings = {"versions": "independent", **settings}
     uv = table_at(load_toml(_pyproject_text(project.read_files((_PYPROJECT,)))), "tool", "uv")
     if len(workspace.packages) > 1 and not config.packages and "workspace" not in uv:
-        every = (*workspace.packages, *project.unlisted)
+        every = (*workspace.packages, *project.unlisted_packages)
         patterns = setting_proposals.directory_globs(workspace.packages, every)
         settings["packages"] = [pattern for pattern in patterns if not pattern.startswith("!")]
         if excluded_patterns := [pattern[1:] for pattern in patterns if pattern.startswith("!")]:
@@ -179,8 +179,10 @@ def _notes(
     files: Mapping[str, bytes], settings: Mapping[str, Any], options: Options, project: Project
 ) -> Iterator[str]:
     """Yield the messages shown after init: what was left unchanged, and the next commands."""
-    if project.unlisted:
-        yield setting_proposals.describe_unlisted_packages(project.unlisted, project.workspace, project.config)
+    if project.unlisted_packages:
+        yield setting_proposals.describe_unlisted_packages(
+            project.unlisted_packages, project.workspace, project.config
+        )
     has_table = b"[tool.relnox" in files.get(_PYPROJECT, b"")
     missing = {key: value for key, value in settings.items() if key not in ("branch", "packages")}
     if has_table and missing and not options.update:

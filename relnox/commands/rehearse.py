@@ -32,8 +32,8 @@ def plan(options: Options, project: Project) -> Plan:
     """Plan to clone the checkout, and to run every stage of a release in the clone."""
     new = PlanBuilder("rehearse")
     git, state, head = project.require_commit()
-    branch = state.branch if project.lines else None
-    names = (line.branch for line in (*project.lines, *project.config.branch) if not line.is_glob)
+    branch = state.branch if project.release_lines else None
+    names = (line.branch for line in (*project.release_lines, *project.config.branch) if not line.is_glob)
     new.add(
         CloneCheckout(
             commit=head,

@@ -58,12 +58,14 @@ def plan(options: Options, project: Project) -> Plan:
     bumps, reasons = _next_bumps(project)
     new.notes += reasons
     new.notes += checks.unreleased_sibling_notes(project, [bump.package for bump in bumps.values()])
-    if project.unlisted:
+    if project.unlisted_packages:
         new.notes.append(
-            setting_proposals.describe_unlisted_packages(project.unlisted, project.workspace, project.config)
+            setting_proposals.describe_unlisted_packages(
+                project.unlisted_packages, project.workspace, project.config
+            )
         )
     columns = ("package", "version", "last tag", "changed since", "next", "why", *options.index)
-    cells = tuple(_table_cells(row, project.lines) for row in _rows(options, project))
+    cells = tuple(_table_cells(row, project.release_lines) for row in _rows(options, project))
     if not options.json:
         new.tables.append(Table(title="", columns=columns, rows=cells))
     return new.plan()
@@ -84,7 +86,7 @@ def document(options: Options, project: Project) -> str:
         }
         for row in _rows(options, project)
     ]
-    lines = [{"branch": line.branch, "bounds": line.bounds or None} for line in project.lines]
+    lines = [{"branch": line.branch, "bounds": line.bounds or None} for line in project.release_lines]
     notes = plan(options, project).notes
     return documents.to_json({"schema": SCHEMA, "lines": lines, "packages": packages, "notes": notes})
 
@@ -136,7 +138,7 @@ def _next_bumps(project: Project) -> tuple[dict[str, VersionBump], tuple[str, ..
 
 def _release_line_notes(project: Project) -> Iterator[str]:
     """Yield a note on the release lines of the current commit, if release lines are configured."""
-    lines, configured_branches = project.lines, project.config.branch
+    lines, configured_branches = project.release_lines, project.config.branch
     if not release_lines.has_release_lines(configured_branches):
         return
     if lines:

@@ -465,7 +465,7 @@ def test_a_linked_project_is_no_second_package(tmp_path: Path, link: str, root: 
     (tmp_path / link).symlink_to("lib" if link == "linked" else "../lib/pyproject.toml")
     project = open_project(repository(tmp_path))
     assert directories(project.workspace) == ({"x": "."} if root else {"lib": "lib"})
-    assert [package.directory for package in project.unlisted] == (["lib"] if root else [])
+    assert [package.directory for package in project.unlisted_packages] == (["lib"] if root else [])
 
 
 # --- the careful walk ----------------------------------------------------------------------------------

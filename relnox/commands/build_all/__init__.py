@@ -125,7 +125,7 @@ def _plan(options: Options, project: Project, checkout: Project) -> Plan:
             command=project.config.build.commands.get(package.name, ()),
             tags=commit_tags.get(package.name),
             settings=settings[package.name],
-            may_be_empty=package.name in project.metadata_only,
+            may_be_empty=package.name in project.metadata_only_packages,
             optional_extensions=project.config.has_optional_extensions(package.name),
             fake_secrets=project.config.fake_secrets,
             ignored_imports=project.untracked_imports([package], ignored=True),

@@ -75,7 +75,7 @@ class FileContents:
 
 def read_contents(project: Project) -> FileContents:
     """Read the files that a bump may edit: those with versions and requirements, changelogs, and lock files."""
-    workspace = project.literals.workspace
+    workspace = project.version_literals.workspace
     return FileContents(
         project.read_files(
             {
@@ -91,7 +91,7 @@ def plan_contents(
     options: Options, project: Project, checkout: Project, resolved: ResolvedBumps, new: PlanBuilder
 ) -> FileContents | None:
     """Return the new contents of files; None if `project` has the files of HEAD, and no bump was interrupted."""
-    (bumps, updates), config, workspace = resolved, project.config, project.literals.workspace
+    (bumps, updates), config, workspace = resolved, project.config, project.version_literals.workspace
     files = read_contents(project)
     files.after |= dict(editing.edit_contents(workspace, bumps, updates, files.before, config))
     new.notes += _outdated_uv_lock_notes(project, bumps, updates, files)
@@ -200,7 +200,7 @@ def _bumps_by_tool_run(
     project: Project, bumps: Sequence[VersionBump], files: FileContents
 ) -> dict[tuple[str, Tool, str], list[VersionBump]]:
     """Map each run of towncrier or git-cliff, by directory, tool and single package, to the bumps it lists."""
-    config, workspace = project.config, project.literals.workspace
+    config, workspace = project.config, project.version_literals.workspace
     if config.changelog in ("keep-a-changelog", "none") or project.git is None:
         return {}
     is_lockstep = config.versions == "lockstep"
@@ -230,7 +230,7 @@ def _generate_changelogs(
     project.before_tools()
     commits: Mapping[str, frozenset[str]] = {}
     if any(tool == "git-cliff" for _, tool, _ in runs) and (config.paths or len(project.version_groups) > 1):
-        commits = project.once(history.packages_by_commit, git, project.literals.workspace, config.paths)
+        commits = project.once(history.packages_by_commit, git, project.version_literals.workspace, config.paths)
     after: dict[str, bytes | None] = {}
     for (directory, tool, _), bumps in runs.items():
         release = _changelog_release(directory, bumps, project, files, commits)
@@ -281,7 +281,7 @@ def _changelog_release(
 
 def outdated_lock_files(project: Project, updates: DependencyUpdates) -> list[str]:
     """Return the lock files of poetry and pdm next to packages whose requirements change."""
-    by_name = project.literals.workspace.by_name
+    by_name = project.version_literals.workspace.by_name
     directories = {
         by_name[name].directory
         for name, needs in updates.items()
@@ -294,7 +294,7 @@ def _outdated_uv_lock_notes(
     project: Project, bumps: Sequence[VersionBump], updates: DependencyUpdates, files: FileContents
 ) -> Iterator[str]:
     """Yield a note on each uv.lock that cannot have new requirements before the packages are published."""
-    workspace = project.literals.workspace
+    workspace = project.version_literals.workspace
     after = {bump.package.name: bump.after for bump in bumps}
     after |= {name: after[own] for name, own in project.config.dependency_updates.items() if own in after}
     for file in workspace.lock_files:
@@ -378,7 +378,7 @@ def add_development_version(
         new.notes.append(f"no development version follows ({why})")
         return (), ()
     config = project.config
-    workspace = editing.workspace_after_release(project.literals.workspace, bumps, updates, config)
+    workspace = editing.workspace_after_release(project.version_literals.workspace, bumps, updates, config)
     following = FileContents(files.current)
     try:
         bumps, updates = version_bumps.resolve_bumps(

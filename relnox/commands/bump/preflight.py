@@ -119,13 +119,13 @@ def bump_problems(  # noqa: PLR0912, PLR0915, C901 - a list of checks, in the or
             )
     yield from versions.foreign_pin_problems(project, bumps)
     for bump in (*bumps, *following_bumps):
-        if not release_lines.allows_version(project.lines, bump.after):
+        if not release_lines.allows_version(project.release_lines, bump.after):
             others = [line for line in config.branch if line.contains(bump.after) and not line.is_glob]
             switch = f"; or release from its branch: {checks.switch_command(project, others)}" if others else ""
             yield Blocked(
                 "version-outside-bounds",
                 f"{bump.package.name} {bump.after} is outside the bounds of "
-                f"{release_lines.describe_lines(project.lines)} ([tool.relnox] branch)",
+                f"{release_lines.describe_lines(project.release_lines)} ([tool.relnox] branch)",
                 f"choose another version: --to VERSION{switch}",
             )
     # files
@@ -277,7 +277,7 @@ def bump_notes(planned: PlannedBump, options: Options, project: Project) -> Iter
     locations = {location.file for package in packages for location in package.other_locations}
     if literals := [
         f"{'.'.join(map(str, literal.key))} in {literal.file}"
-        for literal in project.literals.locations
+        for literal in project.version_literals.locations
         if literal.file in locations
     ]:
         verb, pronoun = ("changes", "it") if len(literals) == 1 else ("change", "them")
@@ -288,7 +288,7 @@ def bump_notes(planned: PlannedBump, options: Options, project: Project) -> Iter
     if bumps and not (files.edits or options.tag):
         yield "no file changes: --commit --tag releases what is there"
     if options.tag:
-        yield from checks.shared_tag_notes(tuple(bumps), project.literals.workspace)
+        yield from checks.shared_tag_notes(tuple(bumps), project.version_literals.workspace)
 
 
 def _uncommitted_edit_notes(project: Project, files: FileContents) -> Iterator[str]:

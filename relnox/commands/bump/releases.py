@@ -46,7 +46,7 @@ class ReleasedCommit(NamedTuple):
 
     def bumps(self, project: Project) -> tuple[VersionBump, ...]:
         """Return its bumps, of packages that the project still has."""
-        packages = project.literals.workspace.by_name
+        packages = project.version_literals.workspace.by_name
         return tuple(
             VersionBump(packages[name], None, version, "")
             for name, version in sorted(self.versions.items())
@@ -228,7 +228,7 @@ def _is_requested(
 
     Its versions do not count if a commit has changed them since.
     """
-    packages = project.literals.workspace.by_name
+    packages = project.version_literals.workspace.by_name
     if not release.is_followed and any(
         packages[name].version != version
         for name, version in release.versions.items()

@@ -47,7 +47,7 @@ def command_line_words(options: Options, names: Collection[str]) -> tuple[str, .
 def select_packages(options: Options, project: Project) -> tuple[Package, ...]:
     """Return the packages that the options select; with `--part auto`, the packages that may be bumped."""
     _check_all_packages_checked_out(project)
-    workspace, config = project.literals.workspace, project.config
+    workspace, config = project.version_literals.workspace, project.config
     packages = workspace.packages
     if config.managed_by is not None:
         raise Blocked(
@@ -103,7 +103,7 @@ def decide_versions(
         resolved = ResolvedBumps((), {})
         versions = {package.name: package.version for package in selected if package.version is not None}
     if options.to is None:
-        by_name = project.literals.workspace.by_name
+        by_name = project.version_literals.workspace.by_name
         problems += version_bumps.version_location_problems((by_name[name], versions[name]) for name in versions)
     return resolved, problems
 
@@ -111,7 +111,7 @@ def decide_versions(
 def resolve_versions(options: Options, project: Project, selected: Sequence[Package]) -> ResolvedBumps:
     """Decide which version each package gets, and which requirements change with it; raise the first problem."""
     _check_options(options, project, selected)
-    workspace, config = project.literals.workspace, project.config
+    workspace, config = project.version_literals.workspace, project.config
     history = project.history if reads_history(options, selected) else {}
     own_changes: dict[str, BumpRequest] = {}
     if options.part == "auto":
@@ -262,16 +262,16 @@ def version_notes(
     for text, names in packages_by_note.items():
         if text:
             yield text if len(names) == len(bumps) else f"{', '.join(names)}: {text}"
-    yield from unbounded_sibling_warnings([bump.package for bump in bumps], project.literals.workspace)
+    yield from unbounded_sibling_warnings([bump.package for bump in bumps], project.version_literals.workspace)
     for bump in bumps:
-        for place in project.literals.possible_locations.get(bump.package.name, ()):
+        for place in project.version_literals.possible_locations.get(bump.package.name, ()):
             yield (
                 f"{'.'.join(map(str, place.key))} in {place.file} is {place.text} as well, and is not changed; to "
                 "bump it, add a pattern for it: [[tool.relnox.version-files]]"
             )
     yield from _unfinished_prerelease_notes(project, bumps, updates)
     yield from checks.unreleased_sibling_notes(project, [bump.package for bump in bumps])
-    yield from setting_proposals.outdated_pin_warnings(project.unlisted, bumps)
+    yield from setting_proposals.outdated_pin_warnings(project.unlisted_packages, bumps)
     lines = dict.fromkeys(
         # in Poetry's syntax, the name is a key of its own
         f"{name}: {f'{need.name} {need.text}' if need.syntax == 'poetry' else need.text} becomes {new_text}"
@@ -297,7 +297,7 @@ def _unfinished_prerelease_notes(
     def prereleases(need: Dependency) -> set[tuple[int, ...]]:
         return {version.release for version in versions_in_requirement(need) if version.is_prerelease}
 
-    for package in project.literals.workspace.packages:
+    for package in project.version_literals.workspace.packages:
         name, version = package.name, after.get(package.name, package.version)
         if package.is_private or version is None or version.pre is None:
             continue

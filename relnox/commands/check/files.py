@@ -93,7 +93,7 @@ def _gitignore_edit(names: list[str], project: Project) -> Edit:
 def check_lock_files(context: Context) -> Iterator[Finding]:
     """Yield the lock files that are not up to date; with `--fix`, steps that update them."""
     project, writes, unknown = context.project, context.options.fix, []
-    for file in project.literals.workspace.lock_files:
+    for file in project.version_literals.workspace.lock_files:
         if posixpath.basename(file) == "uv.lock":
             yield LockFile(file=file, tool="uv", writes=writes)
     for file in project.foreign_locks:

@@ -81,8 +81,10 @@ def check_version_everywhere(context: Context) -> Iterator[Finding]:
 def check_packages_listed(context: Context) -> Iterator[Finding]:
     """Yield the packages of the repository that are neither in the project nor excluded."""
     project = context.project
-    if project.unlisted:
-        text = setting_proposals.describe_unlisted_packages(project.unlisted, project.workspace, project.config)
+    if project.unlisted_packages:
+        text = setting_proposals.describe_unlisted_packages(
+            project.unlisted_packages, project.workspace, project.config
+        )
         message, *ways = split_lines(text)
         yield Blocked("package-unlisted", message, "; or ".join(reversed(ways)))
 

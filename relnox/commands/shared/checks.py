@@ -37,7 +37,7 @@ _MAX_LISTED = 5
 def disallowed_branch_problems(project: Project) -> Iterator[Problem]:
     """Yield a problem if the settings do not allow releases from the current branch; none if HEAD is detached."""
     branch = project.state.branch if project.state is not None else None
-    if branch is not None and project.config.branch and not project.lines:
+    if branch is not None and project.config.branch and not project.release_lines:
         names = [line.branch for line in project.config.branch]
         yield Blocked(
             "branch-not-allowed",
@@ -129,7 +129,7 @@ def upstream_problems(project: Project) -> Iterator[Problem]:
 def differing_location_problems(packages: Iterable[Package], project: Project) -> Iterator[Problem]:
     """Yield a problem for each package whose version files or version literals disagree."""
     for package in packages:
-        own = project.literals.workspace.by_name[package.name]
+        own = project.version_literals.workspace.by_name[package.name]
         if own.other_locations and not version_locations.locations_agree(own, own.version):
             bump = project.bump_command(package.name, "--to", "VERSION")
             yield version_locations.differing_locations_error(own, own.version, bump)
@@ -216,7 +216,7 @@ def missing_module_problems(packages: Iterable[Package], project: Project) -> It
     What settings of the backend, commands, hooks or a setup.py do is not known, and left to the build.
     """
     config, owners = project.config, {package.directory: package.name for package in project.workspace.packages}
-    declared = {*project.metadata_only, *config.build.commands}
+    declared = {*project.metadata_only_packages, *config.build.commands}
     looking = {
         package.name: package
         for package in packages
@@ -301,7 +301,9 @@ def _tags_above_current_versions(project: Project) -> Iterator[tuple[str, list[t
         newer = [
             (tag, version)
             for tag, version in (*named, *by_format[formats[package.name]])
-            if current is not None and version > current and release_lines.allows_version(project.lines, version)
+            if current is not None
+            and version > current
+            and release_lines.allows_version(project.release_lines, version)
         ]
         if newer:
             yield package.name, sorted(newer, key=itemgetter(1), reverse=True)
@@ -363,7 +365,7 @@ def shared_tag_notes(bumps: tuple[VersionBump, ...], workspace: Workspace) -> It
 
 def unreleased_siblings(project: Project, released: Iterable[Package]) -> Iterator[tuple[str, str]]:
     """Yield each package with unreleased commits that a released one requires, with a message that says so."""
-    state, workspace = project.state, project.literals.workspace
+    state, workspace = project.state, project.version_literals.workspace
     by_name = {package.name: package for package in released}
     dependents: dict[str, list[str]] = {}
     for package in by_name.values():

@@ -40,7 +40,7 @@ def publishing_policy(project: Project, commit: str | None) -> PublishingPolicy 
             directory=package.directory,
             version=package.version,
             is_private=package.is_private,
-            is_metadata_only=package.name in project.metadata_only,
+            is_metadata_only=package.name in project.metadata_only_packages,
             tag_prefix=project.tag_formats[package.name].prefix,
             tag_suffix=project.tag_formats[package.name].suffix,
         )

@@ -340,7 +340,7 @@ def archive_errors(
     expected = ExpectedArchive(
         name=package,
         is_private=not public,
-        may_be_empty=package in project.metadata_only,
+        may_be_empty=package in project.metadata_only_packages,
         extensions_are_optional=config.has_optional_extensions(package),
         fake_secrets=config.fake_secrets,
     )

@@ -260,7 +260,7 @@ def install_checks(
                 python=python,
                 siblings=siblings,
                 others=others,
-                checks=settings.checks(package, metadata_only=package in project.metadata_only),
+                checks=settings.checks(package, metadata_only=package in project.metadata_only_packages),
                 skip=settings.skip.get(package),
                 is_own=package in project.workspace.by_name,
                 needs=after(*(available[name] for name in (package, *siblings, *others))),
